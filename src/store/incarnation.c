@@ -42,8 +42,8 @@ static void new_id(struct world *world, const char *former, const char *above,
     id_format(ret, ms > newest ? ms : newest + 1, random);
 }
 
-static enum fh_code renew(struct store_work *work, json_t *ancestors, bool restored,
-                          const char *above, struct fh_error *error)
+static enum fh_code renew_incarnation(struct store_work *work, json_t *ancestors, bool restored,
+                                      const char *above, struct fh_error *error)
 {
     char former[ID_SIZE], incarnation[ID_SIZE];
     int64_t position = 0;
@@ -88,7 +88,7 @@ enum fh_code ledger_incarnation_renew_above(struct store_work *work, bool restor
     else if (code == FH_OK)
         ancestors = json_array();
     if (code == FH_OK)
-        code = renew(work, ancestors, restored, above, error);
+        code = renew_incarnation(work, ancestors, restored, above, error);
     json_decref(ancestors);
     json_arena_set(arena);
     return code;

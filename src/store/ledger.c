@@ -63,7 +63,7 @@ static int slice_rows(struct store *store)
 }
 
 /* Grows at most twofold each time. */
-static void learn(struct store *store, const struct slice *slice)
+static void learn_row_size(struct store *store, const struct slice *slice)
 {
     if (slice->rows == 0)
         return;
@@ -85,7 +85,7 @@ enum fh_code ledger_outbox_read(struct store_work *work, int64_t after, int limi
         slice = (struct slice){visit, context, 0, 0, slice.last, true};
         code = work->store->engine->ledger->outbox_read(work, slice.last, asked, visit_of_slice,
                                                         &slice, error);
-        learn(work->store, &slice);
+        learn_row_size(work->store, &slice);
         if (slice.rows < asked)
             break;
     }

@@ -36,7 +36,7 @@ struct store_notifier {
     uint64_t seen[PLACES]; /* including our own */
 };
 
-static void release(struct store_notifier *notifier)
+static void notifier_free(struct store_notifier *notifier)
 {
     if (notifier->poll.fd >= 0)
         close(notifier->poll.fd);
@@ -46,7 +46,7 @@ static void release(struct store_notifier *notifier)
 }
 
 /* Places beyond the end of the file have never been written. */
-static bool read_places(const struct store_notifier *notifier, uint64_t counts[static PLACES])
+static bool read_counts(const struct store_notifier *notifier, uint64_t counts[static PLACES])
 {
     memset(counts, 0, PLACES * sizeof *counts);
     return pread(notifier->file, counts, PLACES * sizeof *counts, 0) >= 0;
@@ -55,7 +55,7 @@ static bool read_places(const struct store_notifier *notifier, uint64_t counts[s
 static bool others_rang(struct store_notifier *notifier)
 {
     uint64_t counts[PLACES];
-    if (!read_places(notifier, counts))
+    if (!read_counts(notifier, counts))
         return false;
     counts[notifier->place] = notifier->seen[notifier->place];
     bool rang = memcmp(notifier->seen, counts, sizeof counts) != 0;
@@ -63,7 +63,7 @@ static bool others_rang(struct store_notifier *notifier)
     return rang;
 }
 
-static void on_written(struct world_poll *poll, unsigned events)
+static void on_notified(struct world_poll *poll, unsigned events)
 {
     struct store *store = poll->owner;
     char notices[NOTICES_SIZE] __attribute__((aligned(8)));
@@ -77,7 +77,7 @@ static void on_written(struct world_poll *poll, unsigned events)
         store_notify_listeners(store);
 }
 
-static bool take_place(struct store_notifier *notifier)
+static bool take_notifier_place(struct store_notifier *notifier)
 {
     for (notifier->place = 0; notifier->place < PLACES; notifier->place++) {
         struct flock lock = {.l_type = F_WRLCK,
@@ -90,20 +90,20 @@ static bool take_place(struct store_notifier *notifier)
     return false;
 }
 
-static enum fh_code prepare(struct store_notifier *notifier, const char *path,
-                            struct fh_error *error)
+static enum fh_code notifier_prepare(struct store_notifier *notifier, const char *path,
+                                     struct fh_error *error)
 {
     notifier->file = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (notifier->file < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be opened", path);
-    if (!take_place(notifier))
+    if (!take_notifier_place(notifier))
         return error_set_errno(error, FH_UNAVAILABLE, errno,
                                "%.150s has no place free, of %d, for one more process", path,
                                PLACES);
     notifier->poll.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (notifier->poll.fd < 0 || inotify_add_watch(notifier->poll.fd, path, IN_MODIFY) < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be watched", path);
-    if (!read_places(notifier,
+    if (!read_counts(notifier,
                      notifier->seen)) /* after the watch, so that no write in between is missed */
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be read", path);
     return FH_OK;
@@ -114,10 +114,10 @@ enum fh_code store_notifier_open(struct store *store, const char *path, struct f
     struct store_notifier *notifier = calloc(1, sizeof *notifier);
     FH_ASSERT(notifier != NULL && store->notifier == NULL);
     notifier->file = -1;
-    notifier->poll = (struct world_poll){.fd = -1, .ready = on_written, .owner = store};
-    enum fh_code code = prepare(notifier, path, error);
+    notifier->poll = (struct world_poll){.fd = -1, .ready = on_notified, .owner = store};
+    enum fh_code code = notifier_prepare(notifier, path, error);
     if (code != FH_OK) {
-        release(notifier);
+        notifier_free(notifier);
         return code;
     }
     store->notifier = notifier;
@@ -144,6 +144,6 @@ void store_notifier_close(struct store *store)
     if (!store->notifier)
         return;
     world_poll_stop(store->world, &store->notifier->poll);
-    release(store->notifier);
+    notifier_free(store->notifier);
     store->notifier = NULL;
 }

@@ -58,7 +58,7 @@ struct store_replicas {
 
 /* ---- checking -------------------------------------------------------------------------------- */
 
-static bool take_text(void *context, const struct sql_row *row)
+static bool take_log_position(void *context, const struct sql_row *row)
 {
     if (row->values[0].kind == SQL_TEXT && row->values[0].length < POSITION_SIZE)
         memcpy(context, row->values[0].text, row->values[0].length + 1);
@@ -71,8 +71,9 @@ static bool take_reached(void *context, const struct sql_row *row)
     return true;
 }
 
-static enum fh_code ask(struct store *store, const char *sql, const struct sql_value *value,
-                        sql_visit *visit, void *context, struct fh_error *error)
+static enum fh_code query_server(struct store *store, const char *sql,
+                                 const struct sql_value *value, sql_visit *visit, void *context,
+                                 struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(store, STORE_READ_COMMITTED, &work, error);
@@ -96,7 +97,7 @@ static void say_unreached(const struct store_replicas *replicas, struct replica 
     replica->said = true;
 }
 
-static void reach(struct store_replicas *replicas, struct replica *replica)
+static void reach_replica(struct store_replicas *replicas, struct replica *replica)
 {
     struct fh_error error;
     struct world *world = replicas->primary->world;
@@ -121,14 +122,15 @@ static void reach(struct store_replicas *replicas, struct replica *replica)
     store_close_alone(store);
 }
 
-static void look(struct store_replicas *replicas)
+static void check_replicas(struct store_replicas *replicas)
 {
     struct store *primary = replicas->primary;
     const struct sql_dialect *dialect = sql_dialect_of(primary);
     char position[POSITION_SIZE] = "";
     struct fh_error error;
     int64_t began_ns = replicas->began_ns = world_monotonic_ns(primary->world);
-    bool gone = ask(primary, dialect->log_position, NULL, take_text, position, &error) != FH_OK;
+    bool gone = query_server(primary, dialect->log_position, NULL, take_log_position, position,
+                             &error) != FH_OK;
     if (gone != replicas->primary_gone)
         replicas->told(gone ? "the primary does not answer: reads go on at replicas, marked"
                             : "the primary answers again");
@@ -141,20 +143,20 @@ static void look(struct store_replicas *replicas)
         struct replica *replica = &replicas->all[i];
         struct sql_value value = sql_text(position);
         bool reached = false;
-        reach(replicas, replica);
+        reach_replica(replicas, replica);
         if (replica->store && position[0] &&
-            ask(replica->store, dialect->log_reached, &value, take_reached, &reached, &error) ==
-                FH_OK &&
+            query_server(replica->store, dialect->log_reached, &value, take_reached, &reached,
+                         &error) == FH_OK &&
             reached)
             replica->fresh_ns = began_ns;
     }
     replicas->looked_ns = world_monotonic_ns(primary->world);
 }
 
-static void looker(void *argument)
+static void check_fiber(void *argument)
 {
     struct store_replicas *replicas = argument;
-    look(replicas);
+    check_replicas(replicas);
     replicas->looking = false;
     fiber_wake_all(&replicas->lookers);
 }
@@ -163,13 +165,14 @@ static void start_looking(struct store_replicas *replicas)
 {
     if (replicas->looking || replicas->closing)
         return;
-    replicas->looking = fiber_start(replicas->primary->world->fibers, looker, replicas);
+    replicas->looking = fiber_start(replicas->primary->world->fibers, check_fiber, replicas);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
 /* The next replica in turn that is no older than `age_ns`; NULL: none. */
-static struct replica *choose(struct store_replicas *replicas, int64_t now_ns, int64_t age_ns)
+static struct replica *choose_replica(struct store_replicas *replicas, int64_t now_ns,
+                                      int64_t age_ns)
 {
     for (int i = 0; i < replicas->count; i++) {
         struct replica *replica = &replicas->all[(replicas->next + i) % replicas->count];
@@ -182,7 +185,7 @@ static struct replica *choose(struct store_replicas *replicas, int64_t now_ns, i
     return NULL;
 }
 
-static struct replica *youngest(struct store_replicas *replicas)
+static struct replica *youngest_replica(struct store_replicas *replicas)
 {
     struct replica *found = NULL;
     for (int i = 0; i < replicas->count; i++) {
@@ -195,7 +198,7 @@ static struct replica *youngest(struct store_replicas *replicas)
 }
 
 /* A primary that has not answered for this long may not answer for much longer. */
-static bool is_gone(const struct store_replicas *replicas, int64_t now_ns)
+static bool is_primary_gone(const struct store_replicas *replicas, int64_t now_ns)
 {
     return replicas->primary_gone ||
            (replicas->looking && now_ns - replicas->began_ns >= LOOK_WAIT_MS * MS_NS);
@@ -224,9 +227,9 @@ enum fh_code store_begin_anywhere(struct store *store, struct store_work **ret,
         return store_begin(store, STORE_READ_COMMITTED, ret, error);
     keep_looking(replicas);
     int64_t now_ns = world_monotonic_ns(store->world), stale_ns = 0;
-    struct replica *replica = choose(replicas, now_ns, replicas->staleness_ns);
-    if (!replica && is_gone(replicas, now_ns)) {
-        replica = youngest(replicas);
+    struct replica *replica = choose_replica(replicas, now_ns, replicas->staleness_ns);
+    if (!replica && is_primary_gone(replicas, now_ns)) {
+        replica = youngest_replica(replicas);
         stale_ns = replica ? now_ns - replica->fresh_ns : 0;
     }
     if (!replica)
@@ -293,7 +296,7 @@ enum fh_code store_replicas_open(struct store *store, const struct store_options
                              .fresh_ns = INT64_MIN,
                              .tried_ns = INT64_MIN / 2};
     store->replicas = replicas;
-    look(replicas);
+    check_replicas(replicas);
     return FH_OK;
 }
 

@@ -69,7 +69,7 @@ static struct store_sequencer *sequencer_of(struct store *store)
     return store->sequencer;
 }
 
-static bool all_told(const struct store_placed *placed, int count)
+static bool all_placed(const struct store_placed *placed, int count)
 {
     for (int i = 0; i < count; i++) {
         if (!placed[i].position)
@@ -109,7 +109,7 @@ static void forget_told(struct store_sequencer *sequencer)
 
 /* Fills in the positions known by now. Not while a call is under way: what it reports is certain
  * only when it has returned. */
-static void look_up(struct store_sequencer *sequencer, struct store_placed *placed, int count)
+static void look_up_told(struct store_sequencer *sequencer, struct store_placed *placed, int count)
 {
     for (int i = 0; i < count && sequencer->told_by_id.count; i++) {
         const struct told *told =
@@ -122,14 +122,14 @@ static void look_up(struct store_sequencer *sequencer, struct store_placed *plac
 /* ---- Asking ---------------------------------------------------------------------------------- */
 
 /* Slice after slice, until all have their positions. */
-static enum fh_code ask(struct store *store, struct store_placed *placed, int count,
-                        struct fh_error *error)
+static enum fh_code call_sequencer(struct store *store, struct store_placed *placed, int count,
+                                   struct fh_error *error)
 {
     for (int i = 0; i < ROUNDS_MAX; i++) {
         enum fh_code code = store->ops->sequence(store, placed, count, error);
         if (code != FH_OK)
             forget_told(store->sequencer);
-        if (code != FH_OK || all_told(placed, count))
+        if (code != FH_OK || all_placed(placed, count))
             return code;
     }
     return error_set(error, FH_UNAVAILABLE,
@@ -137,7 +137,7 @@ static enum fh_code ask(struct store *store, struct store_placed *placed, int co
 }
 
 /* Takes the first ones that wait, as many as one statement can answer. */
-static struct waiting *take(struct store_sequencer *sequencer, int *ret_count)
+static struct waiting *take_waiting(struct store_sequencer *sequencer, int *ret_count)
 {
     struct waiting *taken = sequencer->first, **end = &sequencer->first;
     int count = 0;
@@ -159,8 +159,8 @@ static struct waiting *leave_told(struct store_sequencer *sequencer, struct wait
 {
     for (struct waiting **at = &taken; *at;) {
         struct waiting *each = *at;
-        look_up(sequencer, each->placed, each->count);
-        if (!each->count || !all_told(each->placed, each->count)) {
+        look_up_told(sequencer, each->placed, each->count);
+        if (!each->count || !all_placed(each->placed, each->count)) {
             at = &each->next;
             continue;
         }
@@ -172,7 +172,7 @@ static struct waiting *leave_told(struct store_sequencer *sequencer, struct wait
     return taken;
 }
 
-static void ask_for(struct store *store, struct waiting *taken, int count)
+static void sequence_taken(struct store *store, struct waiting *taken, int count)
 {
     struct store_placed *placed = calloc((size_t)count + 1, sizeof *placed);
     FH_ASSERT(placed != NULL);
@@ -182,7 +182,7 @@ static void ask_for(struct store *store, struct waiting *taken, int count)
         if (each->count)
             memcpy(placed + at, each->placed, (size_t)each->count * sizeof *placed);
     }
-    enum fh_code code = ask(store, placed, count, &error);
+    enum fh_code code = call_sequencer(store, placed, count, &error);
     if (code == FH_OK)
         store_notifier_notify(store);
     at = 0;
@@ -198,14 +198,14 @@ static void ask_for(struct store *store, struct waiting *taken, int count)
     free(placed);
 }
 
-static enum fh_code sequence(struct store *store, struct store_placed *placed, int count,
-                             struct fh_error *error)
+static enum fh_code sequence_events(struct store *store, struct store_placed *placed, int count,
+                                    struct fh_error *error)
 {
     struct store_sequencer *sequencer = store->sequencer;
     struct waiting own = {.placed = placed, .count = count};
     if (!sequencer->busy)
-        look_up(sequencer, placed, count);
-    if (count && all_told(placed, count))
+        look_up_told(sequencer, placed, count);
+    if (count && all_placed(placed, count))
         return FH_OK;
     *sequencer->end = &own;
     sequencer->end = &own.next;
@@ -215,11 +215,11 @@ static enum fh_code sequence(struct store *store, struct store_placed *placed, i
             continue;
         }
         int taken_count;
-        struct waiting *taken = take(sequencer, &taken_count);
+        struct waiting *taken = take_waiting(sequencer, &taken_count);
         taken = leave_told(sequencer, taken, &taken_count);
         sequencer->busy = true;
         if (taken)
-            ask_for(store, taken, taken_count);
+            sequence_taken(store, taken, taken_count);
         sequencer->busy = false;
         fiber_wake_all(&sequencer->queue);
     }
@@ -228,7 +228,7 @@ static enum fh_code sequence(struct store *store, struct store_placed *placed, i
     return own.code;
 }
 
-static void ask_again(void *argument)
+static void sequence_again(void *argument)
 {
     struct store *store = argument;
     struct store_sequencer *sequencer = store->sequencer;
@@ -238,7 +238,7 @@ static void ask_again(void *argument)
             wait_ms = AGAIN_MS_MAX;
         fiber_wait_until(&sequencer->again, store->world, world_in_ms(store->world, wait_ms));
         if (!sequencer->closing)
-            code = sequence(store, NULL, 0, ERROR_UNHEEDED);
+            code = sequence_events(store, NULL, 0, ERROR_UNHEEDED);
     }
     sequencer->owing = false;
     fiber_wake_all(&sequencer->again);
@@ -252,9 +252,9 @@ enum fh_code store_sequence(struct store *store, struct store_placed *placed, in
     if (!store->ops->sequence)
         return FH_OK;
     struct store_sequencer *sequencer = sequencer_of(store);
-    enum fh_code code = sequence(store, placed, count, error);
+    enum fh_code code = sequence_events(store, placed, count, error);
     if (code != FH_OK && !sequencer->owing && !sequencer->closing)
-        sequencer->owing = fiber_start(store->world->fibers, ask_again, store);
+        sequencer->owing = fiber_start(store->world->fibers, sequence_again, store);
     return code;
 }
 

@@ -26,8 +26,8 @@ json_t *store_tls_json(const json_t *said, const char *host)
     return tls;
 }
 
-static enum fh_code copy(const json_t *server, const char *path, const char *otherwise, char *ret,
-                         size_t size, struct fh_error *error)
+static enum fh_code copy_tls_text(const json_t *server, const char *path, const char *otherwise,
+                                  char *ret, size_t size, struct fh_error *error)
 {
     const char *text = json_string_at(server, path);
     if (!text || !text[0])
@@ -51,12 +51,13 @@ enum fh_code store_tls_read(const json_t *server, struct store_tls *ret, struct 
                          "\"tls.mode\" of the configuration's \"store\" is \"%.20s\"; expected "
                          "\"verify\" or \"off\".",
                          mode);
-    enum fh_code code = copy(server, "tls.ca", STORE_TLS_CA, ret->ca, sizeof ret->ca, error);
+    enum fh_code code =
+        copy_tls_text(server, "tls.ca", STORE_TLS_CA, ret->ca, sizeof ret->ca, error);
     if (code == FH_OK)
-        code =
-            copy(server, "tls.certificate", "", ret->certificate, sizeof ret->certificate, error);
+        code = copy_tls_text(server, "tls.certificate", "", ret->certificate,
+                             sizeof ret->certificate, error);
     if (code == FH_OK)
-        code = copy(server, "tls.key", "", ret->key, sizeof ret->key, error);
+        code = copy_tls_text(server, "tls.key", "", ret->key, sizeof ret->key, error);
     if (code == FH_OK && !ret->certificate[0] != !ret->key[0])
         code = error_set(error, FH_INVALID,
                          "\"tls\" of the configuration's \"store\" has one of certificate and key; "

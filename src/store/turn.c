@@ -36,7 +36,7 @@ struct store_turn {
     void *context;
 };
 
-static bool lock(const struct store_turn *turn, short type, off_t byte)
+static bool lock_turn_byte(const struct store_turn *turn, short type, off_t byte)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     return fcntl(turn->file, F_OFD_SETLK, &lock) == 0;
@@ -60,7 +60,7 @@ static bool write_byte(const struct store_turn *turn, off_t byte, char what)
     return written == 1;
 }
 
-static void on_written(struct world_poll *poll, unsigned events)
+static void on_turn_written(struct world_poll *poll, unsigned events)
 {
     struct store_turn *turn = poll->owner;
     char notices[NOTICES_SIZE] __attribute__((aligned(8)));
@@ -71,7 +71,7 @@ static void on_written(struct world_poll *poll, unsigned events)
     turn->stirred(turn->context);
 }
 
-static void watch(struct store_turn *turn, const char *path)
+static void watch_turn(struct store_turn *turn, const char *path)
 {
     turn->poll.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (turn->poll.fd >= 0 && inotify_add_watch(turn->poll.fd, path, IN_MODIFY) >= 0)
@@ -86,13 +86,13 @@ bool store_turn_is_watched(const struct store_turn *turn)
     return turn->poll.fd >= 0;
 }
 
-static enum fh_code prepare(struct store_turn *turn, const char *path, struct fh_error *error)
+static enum fh_code turn_prepare(struct store_turn *turn, const char *path, struct fh_error *error)
 {
     char bytes[2];
     turn->file = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (turn->file < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be opened", path);
-    watch(turn, path);
+    watch_turn(turn, path);
     if (pread(turn->file, bytes, sizeof bytes, 0) == sizeof bytes)
         return FH_OK;
     /* New: write now, so that the file gets its block and later writes need no space. It begins as
@@ -102,7 +102,7 @@ static enum fh_code prepare(struct store_turn *turn, const char *path, struct fh
     return FH_OK;
 }
 
-static void release(struct store_turn *turn)
+static void turn_free(struct store_turn *turn)
 {
     if (turn->poll.fd >= 0)
         close(turn->poll.fd);
@@ -117,10 +117,10 @@ enum fh_code store_turn_open(struct world *world, const char *path, void (*stirr
     struct store_turn *turn = calloc(1, sizeof *turn);
     FH_ASSERT(turn != NULL);
     *turn = (struct store_turn){.world = world, .file = -1, .stirred = stirred, .context = context};
-    turn->poll = (struct world_poll){.fd = -1, .ready = on_written, .owner = turn};
-    enum fh_code code = prepare(turn, path, error);
+    turn->poll = (struct world_poll){.fd = -1, .ready = on_turn_written, .owner = turn};
+    enum fh_code code = turn_prepare(turn, path, error);
     if (code != FH_OK) {
-        release(turn);
+        turn_free(turn);
         return code;
     }
     if (store_turn_is_watched(turn))
@@ -134,10 +134,10 @@ void store_turn_close(struct store_turn *turn)
     if (!turn)
         return;
     world_poll_stop(turn->world, &turn->poll);
-    lock(turn, F_UNLCK, HAVING);
-    lock(turn, F_UNLCK, WANTING);
+    lock_turn_byte(turn, F_UNLCK, HAVING);
+    lock_turn_byte(turn, F_UNLCK, WANTING);
     write_byte(turn, WANTING, 0);
-    release(turn);
+    turn_free(turn);
 }
 
 static int64_t read_mark(const struct store_turn *turn)
@@ -152,12 +152,12 @@ static int64_t read_mark(const struct store_turn *turn)
 
 bool store_turn_take(struct store_turn *turn, int64_t *ret_mark)
 {
-    if (!lock(turn, F_WRLCK, HAVING))
+    if (!lock_turn_byte(turn, F_WRLCK, HAVING))
         return false;
     *ret_mark = read_mark(turn);
     if (*ret_mark == TURN_UNCLEAN || write_byte(turn, HAVING, UNCLEAN))
         return true;
-    lock(turn, F_UNLCK, HAVING); /* otherwise our death would go unnoticed */
+    lock_turn_byte(turn, F_UNLCK, HAVING); /* otherwise our death would go unnoticed */
     return false;
 }
 
@@ -165,7 +165,7 @@ void store_turn_give(struct store_turn *turn, int64_t mark)
 {
     if (mark != TURN_UNCLEAN && pwrite(turn->file, &mark, sizeof mark, MARK) == sizeof mark)
         write_byte(turn, HAVING, CLEAN);
-    lock(turn, F_UNLCK, HAVING);
+    lock_turn_byte(turn, F_UNLCK, HAVING);
     write_byte(turn, WANTING, 0);
 }
 
@@ -176,7 +176,7 @@ bool store_turn_is_free(const struct store_turn *turn)
 
 void store_turn_want(struct store_turn *turn, bool wants)
 {
-    lock(turn, wants ? F_RDLCK : F_UNLCK, WANTING);
+    lock_turn_byte(turn, wants ? F_RDLCK : F_UNLCK, WANTING);
     if (wants)
         write_byte(turn, WANTING, 0);
 }

@@ -25,14 +25,14 @@ struct copying {
     bool writes;
 };
 
-static const struct copied_documents_ops *ops_of(const struct store *store)
+static const struct copied_documents_ops *document_ops_of(const struct store *store)
 {
     return store->engine->copied_documents;
 }
 
-static bool is_known(const struct store *store)
+static bool is_document_known(const struct store *store)
 {
-    return copy_knows(store) && ops_of(store);
+    return copy_knows(store) && document_ops_of(store);
 }
 
 /* ---- documents ------------------------------------------------------------------------------- */
@@ -60,8 +60,8 @@ static enum fh_code find_some(struct store *store, const char *collection,
 typedef enum fh_code visit_documents(void *context, const json_t *documents,
                                      struct fh_error *error);
 
-static enum fh_code each(struct store *store, const char *collection, visit_documents *visit,
-                         void *context, struct fh_error *error)
+static enum fh_code each_document(struct store *store, const char *collection,
+                                  visit_documents *visit, void *context, struct fh_error *error)
 {
     char after[DOCUMENT_ID_LENGTH_MAX + 1] = "";
     struct arena *arena = json_arena_set(NULL);
@@ -119,7 +119,7 @@ static enum fh_code take_documents(void *context, const json_t *list, struct fh_
         json_text_free(text);
     }
     enum fh_code code =
-        copying->writes ? ops_of(to)->insert(to, copying->name, list, error) : FH_OK;
+        copying->writes ? document_ops_of(to)->insert(to, copying->name, list, error) : FH_OK;
     if (code == FH_OK)
         copy_passed(copying->options, copying->name, (int)json_array_size(list), !copying->writes);
     return code;
@@ -180,19 +180,19 @@ static enum fh_code clear_in_works(struct store *store, const char *collection,
                                    struct fh_error *error)
 {
     struct emptying emptying = {store, collection};
-    return each(store, collection, remove_documents, &emptying, error);
+    return each_document(store, collection, remove_documents, &emptying, error);
 }
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
-static bool take_count(void *context, const struct sql_row *row)
+static bool take_document_count(void *context, const struct sql_row *row)
 {
     *(int64_t *)context = row->values[0].integer;
     return false;
 }
 
-static enum fh_code count_rows(struct store *store, const char *collection, int64_t *ret,
-                               struct fh_error *error)
+static enum fh_code count_collection(struct store *store, const char *collection, int64_t *ret,
+                                     struct fh_error *error)
 {
     char sql[STATEMENT_SIZE];
     struct store_work *work;
@@ -200,39 +200,39 @@ static enum fh_code count_rows(struct store *store, const char *collection, int6
     if (code != FH_OK)
         return code;
     snprintf(sql, sizeof sql, "SELECT count(*) FROM doc_%s", collection);
-    code = sql_run(work, sql, NULL, 0, take_count, ret, NULL, error);
+    code = sql_run(work, sql, NULL, 0, take_document_count, ret, NULL, error);
     store_rollback(work);
     return code;
 }
 
 const struct copied_documents_ops copied_documents_sql = {
-    .count = count_rows, .clear = clear_in_works, .insert = insert_in_works};
+    .count = count_collection, .clear = clear_in_works, .insert = insert_in_works};
 
 /* ---- everything ------------------------------------------------------------------------------ */
 
 /* Only for the progress: an error here comes up again when the documents are read. */
-static void count_all(const struct copy_options *options, const struct fh_collection *collections,
-                      int count)
+static void count_all_collections(const struct copy_options *options,
+                                  const struct fh_collection *collections, int count)
 {
     struct fh_error error;
     copy_ledger_count(options);
     for (int i = 0; i < count; i++) {
         int64_t documents = 0;
-        enum fh_code code =
-            ops_of(options->from)->count(options->from, collections[i].name, &documents, &error);
+        enum fh_code code = document_ops_of(options->from)
+                                ->count(options->from, collections[i].name, &documents, &error);
         copy_found(options, documents, code != FH_OK || !options->from->engine->sql);
     }
 }
 
 /* Copies one collection, then reads it again. */
-static enum fh_code copy_one(const struct copy_options *options, const char *name,
-                             struct copy_result *ret, struct fh_error *error)
+static enum fh_code copy_collection(const struct copy_options *options, const char *name,
+                                    struct copy_result *ret, struct fh_error *error)
 {
     struct digest source = {0}, target = {0};
     struct copying over = {options, name, &source, true}, again = {options, name, &target, false};
-    enum fh_code code = each(options->from, name, take_documents, &over, error);
+    enum fh_code code = each_document(options->from, name, take_documents, &over, error);
     if (code == FH_OK)
-        code = each(options->to, name, take_documents, &again, error);
+        code = each_document(options->to, name, take_documents, &again, error);
     if (code == FH_OK && !digest_equal(&source, &target))
         code = copy_differs(options, name, target.rows, source.rows, error);
     ret->tables++;
@@ -246,17 +246,17 @@ enum fh_code document_copy(const struct copy_options *options,
 {
     struct store *to = options->to;
     *ret = (struct copy_result){0};
-    if (!is_known(options->from) || !is_known(to))
+    if (!is_document_known(options->from) || !is_document_known(to))
         return error_set(error, FH_UNSUPPORTED,
                          "Document stores are moved between SQLite and MongoDB, and not yet from "
                          "%s to %s.",
                          options->from->engine->name, to->engine->name);
     if (options->count)
-        count_all(options, collections, count);
+        count_all_collections(options, collections, count);
     enum fh_code code = copy_ledger(options, ret, error);
     for (int i = 0; i < count && code == FH_OK; i++)
-        code = ops_of(to)->clear(to, collections[i].name, error);
+        code = document_ops_of(to)->clear(to, collections[i].name, error);
     for (int i = 0; i < count && code == FH_OK; i++)
-        code = copy_one(options, collections[i].name, ret, error);
-    return code == FH_OK && ops_of(to)->end ? ops_of(to)->end(to, error) : code;
+        code = copy_collection(options, collections[i].name, ret, error);
+    return code == FH_OK && document_ops_of(to)->end ? document_ops_of(to)->end(to, error) : code;
 }

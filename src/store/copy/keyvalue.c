@@ -29,7 +29,7 @@ struct copying {
     size_t work_size;
 };
 
-static const struct copied_keys_ops *ops_of(const struct store *store)
+static const struct copied_keys_ops *keyvalue_ops_of(const struct store *store)
 {
     return store->engine->copied_keys;
 }
@@ -42,7 +42,7 @@ static int64_t now_ms(const struct store *store)
 /* ---- Writing -----------------------------------------------------------------------------------
  */
 
-static enum fh_code commit(struct copying *copying, struct fh_error *error)
+static enum fh_code commit_keys(struct copying *copying, struct fh_error *error)
 {
     struct store_work *work = copying->work;
     copying->work = NULL;
@@ -84,7 +84,7 @@ static enum fh_code write_one(struct copying *copying, const struct copied_key *
     copying->work_parts++;
     copying->work_size += part && part->text ? strlen(part->text) : 0;
     bool full = copying->work_parts >= WORK_PARTS_MAX || copying->work_size >= WORK_SIZE_MAX;
-    return code == FH_OK && full ? commit(copying, error) : code;
+    return code == FH_OK && full ? commit_keys(copying, error) : code;
 }
 
 struct written {
@@ -111,7 +111,7 @@ static enum fh_code copy_names(void *context, const char *const *names, int coun
     enum fh_code code = FH_OK;
     for (int i = 0; i < count && code == FH_OK; i++) {
         struct written written = {.copying = copying};
-        code = ops_of(options->from)
+        code = keyvalue_ops_of(options->from)
                    ->read(options->from, names[i], now_ms(options->from), write_parts, &written,
                           error);
         written.key.name = names[i];
@@ -151,11 +151,12 @@ static enum fh_code see_parts(void *context, const struct copied_key *key,
 }
 
 /* A key that does not exist is NONE. */
-static enum fh_code see(struct store *store, const char *name, struct seen *ret,
-                        struct fh_error *error)
+static enum fh_code read_key(struct store *store, const char *name, struct seen *ret,
+                             struct fh_error *error)
 {
     *ret = (struct seen){.kind = KEYVALUE_NONE};
-    enum fh_code code = ops_of(store)->read(store, name, now_ms(store), see_parts, ret, error);
+    enum fh_code code =
+        keyvalue_ops_of(store)->read(store, name, now_ms(store), see_parts, ret, error);
     return code == FH_NOT_FOUND ? FH_OK : code;
 }
 
@@ -169,16 +170,16 @@ static bool are_alike(const struct seen *source, const struct seen *target, int6
            digest_equal(&source->digest, &target->digest);
 }
 
-static enum fh_code compare_names(void *context, const char *const *names, int count,
-                                  struct fh_error *error)
+static enum fh_code compare_copied_keys(void *context, const char *const *names, int count,
+                                        struct fh_error *error)
 {
     const struct copy_options *options = context;
     enum fh_code code = FH_OK;
     for (int i = 0; i < count && code == FH_OK; i++) {
         struct seen source, target;
-        code = see(options->from, names[i], &source, error);
+        code = read_key(options->from, names[i], &source, error);
         if (code == FH_OK)
-            code = see(options->to, names[i], &target, error);
+            code = read_key(options->to, names[i], &target, error);
         if (code == FH_OK && !are_alike(&source, &target, now_ms(options->to)))
             code = copy_differs(options, names[i], target.digest.rows, source.digest.rows, error);
     }
@@ -191,12 +192,12 @@ static enum fh_code compare_names(void *context, const char *const *names, int c
  * ------------------------------------------------------------------------------- */
 
 /* Only for the progress: an error here comes up again when the keys are read. */
-static void count_all(const struct copy_options *options)
+static void count_keys(const struct copy_options *options)
 {
     struct fh_error error;
     int64_t keys = 0;
     copy_ledger_count(options);
-    ops_of(options->from)->count(options->from, &keys, &error);
+    keyvalue_ops_of(options->from)->count(options->from, &keys, &error);
     copy_found(options, keys, true); /* some expire meanwhile */
 }
 
@@ -206,25 +207,25 @@ enum fh_code keyvalue_copy(const struct copy_options *options, struct copy_resul
     struct store *from = options->from, *to = options->to;
     struct copying copying = {.options = options};
     *ret = (struct copy_result){0};
-    if (!copy_knows(from) || !copy_knows(to) || !ops_of(from) || !ops_of(to))
+    if (!copy_knows(from) || !copy_knows(to) || !keyvalue_ops_of(from) || !keyvalue_ops_of(to))
         return error_set(error, FH_UNSUPPORTED,
                          "Stores of keys and values are moved between SQLite and Redis, and not "
                          "yet from %s to %s.",
                          from->engine->name, to->engine->name);
     if (options->count)
-        count_all(options);
+        count_keys(options);
     enum fh_code code = copy_ledger(options, ret, error);
     if (code == FH_OK)
-        code = ops_of(to)->empty(to, error);
+        code = keyvalue_ops_of(to)->empty(to, error);
     if (code == FH_OK)
-        code = ops_of(from)->names(from, now_ms(from), copy_names, &copying, error);
+        code = keyvalue_ops_of(from)->names(from, now_ms(from), copy_names, &copying, error);
     if (code == FH_OK)
-        code = commit(&copying, error);
+        code = commit_keys(&copying, error);
     if (copying.work)
         store_rollback(copying.work);
     if (code == FH_OK)
-        code = ops_of(from)->names(from, now_ms(from), compare_names, (void *)(uintptr_t)options,
-                                   error);
+        code = keyvalue_ops_of(from)->names(from, now_ms(from), compare_copied_keys,
+                                            (void *)(uintptr_t)options, error);
     ret->tables++;
     ret->rows += copying.keys;
     return code;
@@ -235,14 +236,14 @@ struct looking {
     bool found;
 };
 
-static enum fh_code look_at(void *context, const char *const *names, int count,
-                            struct fh_error *error)
+static enum fh_code find_any_key(void *context, const char *const *names, int count,
+                                 struct fh_error *error)
 {
     struct looking *looking = context;
     enum fh_code code = FH_OK;
     for (int i = 0; i < count && code == FH_OK && !looking->found; i++) {
         struct seen seen;
-        code = see(looking->store, names[i], &seen, error);
+        code = read_key(looking->store, names[i], &seen, error);
         looking->found = code == FH_OK && seen.kind != KEYVALUE_NONE;
     }
     return code == FH_OK && looking->found ? FH_CONFLICT : code; /* ends the search */
@@ -251,9 +252,10 @@ static enum fh_code look_at(void *context, const char *const *names, int count,
 enum fh_code keyvalue_any(struct store *store, bool *ret, struct fh_error *error)
 {
     struct looking looking = {.store = store};
-    enum fh_code code = ops_of(store)
-                            ? ops_of(store)->names(store, now_ms(store), look_at, &looking, error)
-                            : FH_OK;
+    enum fh_code code =
+        keyvalue_ops_of(store)
+            ? keyvalue_ops_of(store)->names(store, now_ms(store), find_any_key, &looking, error)
+            : FH_OK;
     *ret = looking.found;
     return looking.found ? FH_OK : code;
 }

@@ -32,7 +32,7 @@ static void slice_free(struct slice *slice)
 }
 
 /* Rows of a name, and a text or a number. False stops: the slice is full. */
-static bool take_row(void *context, const struct sql_row *row)
+static bool take_key_row(void *context, const struct sql_row *row)
 {
     struct slice *slice = context;
     const struct sql_value *value = row->count > 1 ? &row->values[1] : NULL;
@@ -49,8 +49,9 @@ static bool take_row(void *context, const struct sql_row *row)
     return slice->count < COPIED_NAMES_MAX && slice->size < SLICE_SIZE_MAX;
 }
 
-static enum fh_code read_slice(struct store *store, const char *sql, const struct sql_value *values,
-                               int count, sql_visit *visit, void *context, struct fh_error *error)
+static enum fh_code read_key_slice(struct store *store, const char *sql,
+                                   const struct sql_value *values, int count, sql_visit *visit,
+                                   void *context, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(store, STORE_READ, &work, error);
@@ -79,7 +80,7 @@ static enum fh_code sql_names(struct store *store, int64_t now_ms, copied_names 
         arena_release(&slice->arena);
         slice->count = 0;
         slice->size = 0;
-        code = read_slice(store, sql, values, 3, take_row, slice, error);
+        code = read_key_slice(store, sql, values, 3, take_key_row, slice, error);
         for (int i = 0; i < slice->count; i++)
             names[i] = slice->parts[i].name;
         if (code == FH_OK && slice->count > 0) {
@@ -100,7 +101,7 @@ struct head {
     struct slice *slice;
 };
 
-static bool take_head(void *context, const struct sql_row *row)
+static bool take_key_head(void *context, const struct sql_row *row)
 {
     struct head *head = context;
     head->number = row->values[0].integer;
@@ -113,8 +114,8 @@ static bool take_head(void *context, const struct sql_row *row)
 }
 
 /* Fields or members, slice by slice. */
-static enum fh_code read_parts(struct store *store, struct head *head, copied_parts *visit,
-                               void *context, struct fh_error *error)
+static enum fh_code sql_keys_parts(struct store *store, struct head *head, copied_parts *visit,
+                                   void *context, struct fh_error *error)
 {
     const char *sql = head->key.kind == KEYVALUE_HASH
                           ? "SELECT field, value FROM kv_field WHERE number = ?1 AND field > ?2 "
@@ -130,7 +131,7 @@ static enum fh_code read_parts(struct store *store, struct head *head, copied_pa
         arena_release(&slice->arena);
         slice->count = 0;
         slice->size = 0;
-        code = read_slice(store, sql, values, 3, take_row, slice, error);
+        code = read_key_slice(store, sql, values, 3, take_key_row, slice, error);
         if (code == FH_OK && slice->count > 0) {
             snprintf(after, sizeof after, "%s", slice->parts[slice->count - 1].name);
             code = visit(context, &head->key, slice->parts, slice->count, error);
@@ -139,22 +140,22 @@ static enum fh_code read_parts(struct store *store, struct head *head, copied_pa
     return code;
 }
 
-static enum fh_code sql_read(struct store *store, const char *name, int64_t now_ms,
-                             copied_parts *visit, void *context, struct fh_error *error)
+static enum fh_code sql_keys_read(struct store *store, const char *name, int64_t now_ms,
+                                  copied_parts *visit, void *context, struct fh_error *error)
 {
     const struct sql_value values[] = {sql_text(name), sql_integer(now_ms)};
     struct head head = {.key = {.name = name}, .slice = slice_new()};
-    enum fh_code code =
-        read_slice(store,
-                   "SELECT number, kind, value, ends FROM kv_key WHERE key = ?1 AND (ends IS NULL "
-                   "OR ends > ?2)",
-                   values, 2, take_head, &head, error);
+    enum fh_code code = read_key_slice(
+        store,
+        "SELECT number, kind, value, ends FROM kv_key WHERE key = ?1 AND (ends IS NULL "
+        "OR ends > ?2)",
+        values, 2, take_key_head, &head, error);
     if (code == FH_OK && !head.number)
         code = error_set(error, FH_NOT_FOUND, "There is no '%.100s'.", name);
     else if (code == FH_OK && head.key.kind == KEYVALUE_VALUE)
         code = visit(context, &head.key, head.slice->parts, 1, error);
     else if (code == FH_OK)
-        code = read_parts(store, &head, visit, context, error);
+        code = sql_keys_parts(store, &head, visit, context, error);
     slice_free(head.slice);
     return code;
 }
@@ -162,7 +163,7 @@ static enum fh_code sql_read(struct store *store, const char *name, int64_t now_
 /* ---- Emptying ----------------------------------------------------------------------------------
  */
 
-static enum fh_code sql_empty(struct store *store, struct fh_error *error)
+static enum fh_code sql_keys_empty(struct store *store, struct fh_error *error)
 {
     static const char *const statements[] = {"DELETE FROM kv_key", "DELETE FROM kv_field",
                                              "DELETE FROM kv_member", "DELETE FROM kv_gone"};
@@ -181,17 +182,18 @@ static enum fh_code sql_empty(struct store *store, struct fh_error *error)
 /* ---- How many ----------------------------------------------------------------------------------
  */
 
-static bool take_count(void *context, const struct sql_row *row)
+static bool take_key_count(void *context, const struct sql_row *row)
 {
     *(int64_t *)context = row->values[0].integer;
     return false;
 }
 
-static enum fh_code sql_count(struct store *store, int64_t *ret, struct fh_error *error)
+static enum fh_code sql_keys_count(struct store *store, int64_t *ret, struct fh_error *error)
 {
     *ret = 0;
-    return read_slice(store, "SELECT count(*) FROM kv_key", NULL, 0, take_count, ret, error);
+    return read_key_slice(store, "SELECT count(*) FROM kv_key", NULL, 0, take_key_count, ret,
+                          error);
 }
 
 const struct copied_keys_ops copied_keys_sql = {
-    .names = sql_names, .count = sql_count, .read = sql_read, .empty = sql_empty};
+    .names = sql_names, .count = sql_keys_count, .read = sql_keys_read, .empty = sql_keys_empty};

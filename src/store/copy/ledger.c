@@ -182,18 +182,18 @@ struct copying {
     bool writes;
 };
 
-static const struct copied_ops *ops_of(const struct store *store)
+static const struct copied_ops *copied_ops_of(const struct store *store)
 {
     return store->engine->copied_ledger;
 }
 
 bool copy_knows(const struct store *store)
 {
-    return ops_of(store) != NULL;
+    return copied_ops_of(store) != NULL;
 }
 
-static enum fh_code take_rows(void *context, const struct sql_value *rows, int count,
-                              struct fh_error *error)
+static enum fh_code take_ledger_rows(void *context, const struct sql_value *rows, int count,
+                                     struct fh_error *error)
 {
     struct copying *copying = context;
     struct store *to = copying->options->to;
@@ -201,13 +201,13 @@ static enum fh_code take_rows(void *context, const struct sql_value *rows, int c
     for (int i = 0; i < count; i++)
         digest_add(copying->digest, &rows[i * width], width);
     enum fh_code code =
-        copying->writes ? ops_of(to)->write(to, copying->ledger, rows, count, error) : FH_OK;
+        copying->writes ? copied_ops_of(to)->write(to, copying->ledger, rows, count, error) : FH_OK;
     if (code == FH_OK)
         copy_passed(copying->options, copying->ledger->collection, count, !copying->writes);
     return code;
 }
 
-static enum fh_code copy_numbers(const struct copy_options *options, struct fh_error *error)
+static enum fh_code copy_ledger_numbers(const struct copy_options *options, struct fh_error *error)
 {
     struct store_work *work;
     int64_t position = 0, trimmed = 0;
@@ -219,9 +219,9 @@ static enum fh_code copy_numbers(const struct copy_options *options, struct fh_e
     if (code == FH_OK)
         code = ledger_outbox_trimmed(work, &trimmed, trimmed_id, error);
     store_rollback(work);
-    return code == FH_OK
-               ? ops_of(options->to)->number(options->to, position, trimmed, trimmed_id, error)
-               : code;
+    return code == FH_OK ? copied_ops_of(options->to)
+                               ->number(options->to, position, trimmed, trimmed_id, error)
+                         : code;
 }
 
 /* ---- everything ------------------------------------------------------------------------------ */
@@ -236,15 +236,18 @@ enum fh_code copy_differs(const struct copy_options *options, const char *name, 
 }
 
 /* Copies one table, then reads it again. */
-static enum fh_code copy_one(const struct copy_options *options, const struct copied_ledger *ledger,
-                             struct copy_result *ret, struct fh_error *error)
+static enum fh_code copy_ledger_table(const struct copy_options *options,
+                                      const struct copied_ledger *ledger, struct copy_result *ret,
+                                      struct fh_error *error)
 {
     struct digest source = {0}, target = {0};
     struct copying over = {options, ledger, &source, true},
                    again = {options, ledger, &target, false};
-    enum fh_code code = ops_of(options->from)->read(options->from, ledger, take_rows, &over, error);
+    enum fh_code code =
+        copied_ops_of(options->from)->read(options->from, ledger, take_ledger_rows, &over, error);
     if (code == FH_OK)
-        code = ops_of(options->to)->read(options->to, ledger, take_rows, &again, error);
+        code =
+            copied_ops_of(options->to)->read(options->to, ledger, take_ledger_rows, &again, error);
     if (code == FH_OK && !digest_equal(&source, &target))
         code = copy_differs(options, ledger->collection, target.rows, source.rows, error);
     ret->tables++;
@@ -258,7 +261,7 @@ void copy_ledger_count(const struct copy_options *options)
     struct store *from = options->from;
     for (int i = 0; i < copied_ledger_count; i++) {
         int64_t rows = 0;
-        enum fh_code code = ops_of(from)->count(from, &copied_ledgers[i], &rows, &error);
+        enum fh_code code = copied_ops_of(from)->count(from, &copied_ledgers[i], &rows, &error);
         copy_found(options, rows, code != FH_OK || !from->engine->sql);
     }
 }
@@ -267,8 +270,8 @@ enum fh_code copy_ledger(const struct copy_options *options, struct copy_result 
                          struct fh_error *error)
 {
     FH_ASSERT(copy_knows(options->from) && copy_knows(options->to));
-    enum fh_code code = ops_of(options->to)->empty(options->to, error);
+    enum fh_code code = copied_ops_of(options->to)->empty(options->to, error);
     for (int i = 0; i < copied_ledger_count && code == FH_OK; i++)
-        code = copy_one(options, &copied_ledgers[i], ret, error);
-    return code == FH_OK ? copy_numbers(options, error) : code;
+        code = copy_ledger_table(options, &copied_ledgers[i], ret, error);
+    return code == FH_OK ? copy_ledger_numbers(options, error) : code;
 }

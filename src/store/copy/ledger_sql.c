@@ -37,7 +37,7 @@ static int column_named(const struct copied_ledger *ledger, const char *name)
 }
 
 /* False stops: the slice is full. */
-static bool take_row(void *context, const struct sql_row *row)
+static bool take_ledger_row(void *context, const struct sql_row *row)
 {
     struct slice *slice = context;
     struct sql_value *to = &slice->values[slice->count++ * slice->width];
@@ -51,7 +51,7 @@ static bool take_row(void *context, const struct sql_row *row)
     return slice->count < COPIED_ROWS_MAX && slice->size < COPIED_SIZE_MAX;
 }
 
-static void add_key(struct text *sql, const struct copied_ledger *ledger)
+static void add_ledger_key(struct text *sql, const struct copied_ledger *ledger)
 {
     for (int i = 0; i < part_count(ledger); i++)
         text_printf(sql, "%s%s", i ? ", " : "", ledger->id[i]);
@@ -68,20 +68,20 @@ static void select_statement(struct text *sql, const struct copied_ledger *ledge
     text_printf(sql, " FROM %s", ledger->table);
     if (goes_on) {
         text_add(sql, " WHERE (");
-        add_key(sql, ledger);
+        add_ledger_key(sql, ledger);
         text_add(sql, ") > (");
         for (int i = 0; i < part_count(ledger); i++)
             text_printf(sql, "%s?%d", i ? ", " : "", i + 1);
         text_add(sql, ")");
     }
     text_add(sql, " ORDER BY ");
-    add_key(sql, ledger);
+    add_ledger_key(sql, ledger);
     text_printf(sql, " LIMIT %d", COPIED_ROWS_MAX);
 }
 
-static enum fh_code read_slice(struct store *store, const struct copied_ledger *ledger,
-                               const struct sql_value *key, int key_count, struct slice *slice,
-                               struct fh_error *error)
+static enum fh_code read_ledger_slice(struct store *store, const struct copied_ledger *ledger,
+                                      const struct sql_value *key, int key_count,
+                                      struct slice *slice, struct fh_error *error)
 {
     struct store_work *work;
     struct text sql;
@@ -89,14 +89,14 @@ static enum fh_code read_slice(struct store *store, const struct copied_ledger *
     if (code != FH_OK)
         return code;
     select_statement(&sql, ledger, key_count > 0);
-    code = sql_run(work, sql.data, key, key_count, take_row, slice, NULL, error);
+    code = sql_run(work, sql.data, key, key_count, take_ledger_row, slice, NULL, error);
     text_release(&sql);
     store_rollback(work);
     return code;
 }
 
-static enum fh_code sql_read(struct store *store, const struct copied_ledger *ledger,
-                             copied_slice *use, void *context, struct fh_error *error)
+static enum fh_code sql_ledger_read(struct store *store, const struct copied_ledger *ledger,
+                                    copied_slice *use, void *context, struct fh_error *error)
 {
     struct sql_value key[COPIED_PARTS_MAX];
     struct slice *slices = calloc(2, sizeof *slices); /* in turn */
@@ -111,7 +111,7 @@ static enum fh_code sql_read(struct store *store, const struct copied_ledger *le
         slice->width = copied_column_count(ledger);
         slice->count = 0;
         slice->size = 0;
-        code = read_slice(store, ledger, key, key_count, slice, error);
+        code = read_ledger_slice(store, ledger, key, key_count, slice, error);
         if (code == FH_OK && slice->count > 0)
             code = use(context, slice->values, slice->count, error);
         if (code != FH_OK || slice->count == 0)
@@ -129,7 +129,7 @@ static enum fh_code sql_read(struct store *store, const struct copied_ledger *le
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static void insert_statement(struct text *sql, const struct copied_ledger *ledger)
+static void ledger_insert(struct text *sql, const struct copied_ledger *ledger)
 {
     int count = 0;
     text_init(sql, STATEMENT_SIZE_MAX);
@@ -153,7 +153,7 @@ static enum fh_code sql_write(struct store *store, const struct copied_ledger *l
     enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
-    insert_statement(&sql, ledger);
+    ledger_insert(&sql, ledger);
     for (int row = 0; row < count && code == FH_OK; row++) {
         struct sql_value values[COPIED_COLUMNS_MAX];
         int value_count = 0;
@@ -172,7 +172,7 @@ static enum fh_code sql_write(struct store *store, const struct copied_ledger *l
 
 /* ---- emptying -------------------------------------------------------------------------------- */
 
-static enum fh_code sql_empty(struct store *store, struct fh_error *error)
+static enum fh_code sql_ledger_empty(struct store *store, struct fh_error *error)
 {
     struct store_work *work;
     char sql[96];
@@ -212,8 +212,8 @@ static enum fh_code sql_number(struct store *store, int64_t position, int64_t tr
     return code;
 }
 
-static enum fh_code sql_count(struct store *store, const struct copied_ledger *ledger, int64_t *ret,
-                              struct fh_error *error)
+static enum fh_code sql_ledger_count(struct store *store, const struct copied_ledger *ledger,
+                                     int64_t *ret, struct fh_error *error)
 {
     char sql[128];
     struct store_work *work;
@@ -226,8 +226,8 @@ static enum fh_code sql_count(struct store *store, const struct copied_ledger *l
     return code;
 }
 
-const struct copied_ops copied_sql = {.read = sql_read,
+const struct copied_ops copied_sql = {.read = sql_ledger_read,
                                       .write = sql_write,
-                                      .count = sql_count,
-                                      .empty = sql_empty,
+                                      .count = sql_ledger_count,
+                                      .empty = sql_ledger_empty,
                                       .number = sql_number};

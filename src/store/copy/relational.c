@@ -61,7 +61,7 @@ struct copying {
 
 /* ---- which tables, which columns ------------------------------------------------------------- */
 
-static bool is_own(const char *name)
+static bool is_own_table(const char *name)
 {
     for (size_t i = 0; i < sizeof own_tables / sizeof own_tables[0]; i++) {
         if (strcmp(own_tables[i], name) == 0)
@@ -70,7 +70,7 @@ static bool is_own(const char *name)
     return false;
 }
 
-static const struct catalog_table *counterpart(const struct catalog *catalog, const char *name)
+static const struct catalog_table *find_counterpart(const struct catalog *catalog, const char *name)
 {
     const struct catalog_table *table = catalog_find(catalog, name);
     for (size_t i = 0; i < sizeof renamed / sizeof renamed[0] && !table; i++) {
@@ -113,8 +113,8 @@ static enum fh_code match_tables(struct copying *copying, struct fh_error *error
     int wanted = 0;
     for (int i = 0; i < copying->from.count && code == FH_OK; i++) {
         const char *name = copying->from.tables[i].name;
-        wanted += !is_own(name);
-        if (!is_own(name) && !counterpart(&copying->to, name))
+        wanted += !is_own_table(name);
+        if (!is_own_table(name) && !find_counterpart(&copying->to, name))
             code = error_set(error, FH_UNSUPPORTED,
                              "%.64s is not in %s: its migrations there must make the same tables.",
                              name, copying->options->to->engine->name);
@@ -122,8 +122,8 @@ static enum fh_code match_tables(struct copying *copying, struct fh_error *error
     copying->tables = arena_alloc(&copying->arena, (size_t)(wanted + 1) * sizeof *copying->tables);
     for (int i = 0; i < copying->to.count && code == FH_OK; i++) {
         const struct catalog_table *to = &copying->to.tables[i];
-        const struct catalog_table *from = counterpart(&copying->from, to->name);
-        if (!from || is_own(to->name))
+        const struct catalog_table *from = find_counterpart(&copying->from, to->name);
+        if (!from || is_own_table(to->name))
             continue;
         struct copied_table *table = &copying->tables[copying->count++];
         *table = (struct copied_table){.from = from, .to = to};
@@ -141,7 +141,7 @@ struct slice {
     struct sql_value *values;
 };
 
-static bool take_row(void *context, const struct sql_row *row)
+static bool take_table_row(void *context, const struct sql_row *row)
 {
     struct slice *slice = context;
     struct sql_value *to = &slice->values[slice->count++ * slice->width];
@@ -153,8 +153,8 @@ static bool take_row(void *context, const struct sql_row *row)
     return true;
 }
 
-static void add_list(struct text *sql, const struct sql_dialect *dialect, const char *const *names,
-                     int count)
+static void add_column_list(struct text *sql, const struct sql_dialect *dialect,
+                            const char *const *names, int count)
 {
     for (int i = 0; i < count; i++) {
         text_add(sql, i ? ", " : "");
@@ -177,27 +177,27 @@ static enum fh_code slice_read(struct store_work *work, const struct catalog_tab
     struct text sql;
     text_init(&sql, STATEMENT_LENGTH_MAX);
     text_add(&sql, "SELECT ");
-    add_list(&sql, dialect, copied->columns, copied->column_count);
+    add_column_list(&sql, dialect, copied->columns, copied->column_count);
     text_add(&sql, ", ");
-    add_list(&sql, dialect, table->key, table->key_count);
+    add_column_list(&sql, dialect, table->key, table->key_count);
     text_add(&sql, " FROM ");
     catalog_quote(&sql, dialect, table->name);
     if (last) {
         text_add(&sql, " WHERE (");
-        add_list(&sql, dialect, table->key, table->key_count);
+        add_column_list(&sql, dialect, table->key, table->key_count);
         text_add(&sql, ") > (");
         add_places(&sql, table->key_count);
         text_add(&sql, ")");
     }
     text_add(&sql, " ORDER BY ");
-    add_list(&sql, dialect, table->key, table->key_count);
+    add_column_list(&sql, dialect, table->key, table->key_count);
     text_printf(&sql, " LIMIT %d", SLICE_ROWS_MAX);
     slice->width = copied->column_count + table->key_count;
     slice->count = 0;
     slice->values =
         arena_alloc(&slice->arena, SLICE_ROWS_MAX * (size_t)slice->width * sizeof *slice->values);
-    enum fh_code code =
-        sql_run(work, sql.data, last, last ? table->key_count : 0, take_row, slice, NULL, error);
+    enum fh_code code = sql_run(work, sql.data, last, last ? table->key_count : 0, take_table_row,
+                                slice, NULL, error);
     text_release(&sql);
     return code;
 }
@@ -239,14 +239,14 @@ static bool has_seq(const struct copied_table *copied)
     return strcmp(copied->to->name, OUTBOX) == 0 && catalog_has_column(copied->to, SEQ);
 }
 
-static void insert_statement(struct text *sql, const struct sql_dialect *dialect,
-                             const struct copied_table *copied)
+static void table_insert(struct text *sql, const struct sql_dialect *dialect,
+                         const struct copied_table *copied)
 {
     text_init(sql, STATEMENT_LENGTH_MAX);
     text_add(sql, "INSERT INTO ");
     catalog_quote(sql, dialect, copied->to->name);
     text_add(sql, " (");
-    add_list(sql, dialect, copied->columns, copied->column_count);
+    add_column_list(sql, dialect, copied->columns, copied->column_count);
     text_add(sql, has_seq(copied) ? ", " SEQ ")" : ")");
     /* Allows explicit values in columns that count. */
     text_add(sql, dialect->overriding);
@@ -286,7 +286,7 @@ static enum fh_code slice_write(void *context, struct copied_table *copied,
     enum fh_code code = copy_stopped(copying->options, error);
     if (code != FH_OK)
         return code;
-    insert_statement(&sql, sql_dialect_of(to), copied);
+    table_insert(&sql, sql_dialect_of(to), copied);
     for (int i = 0; i < RERUNS_MAX; i++) {
         code = slice_write_once(to, sql.data, copied->column_count, slice, error);
         if (code != FH_CONFLICT || !error->retryable)
@@ -374,7 +374,7 @@ static enum fh_code begin_reading(struct copying *copying, struct fh_error *erro
 /* A number that a table's counter has given out must not come again, even if its row was deleted.
  * The source's counters were all read before: a server ends a transaction that is idle while
  * another store works. */
-static enum fh_code copy_numbers(struct copying *copying, struct fh_error *error)
+static enum fh_code copy_next_numbers(struct copying *copying, struct fh_error *error)
 {
     struct store_work *work;
     int64_t position = 0, trimmed = 0;
@@ -409,7 +409,7 @@ static enum fh_code copy_numbers(struct copying *copying, struct fh_error *error
 /* ---- everything ------------------------------------------------------------------------------ */
 
 /* Uses a server's own statistics; where there are none, counting is fast. */
-static enum fh_code count_rows(struct copying *copying, struct fh_error *error)
+static enum fh_code count_table_rows(struct copying *copying, struct fh_error *error)
 {
     const struct sql_dialect *dialect = sql_dialect_of(copying->options->from);
     int64_t rows = 0, all = 0;
@@ -429,7 +429,7 @@ static enum fh_code count_rows(struct copying *copying, struct fh_error *error)
     return code;
 }
 
-static enum fh_code compare(struct copying *copying, struct fh_error *error)
+static enum fh_code compare_copied_tables(struct copying *copying, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(copying->options->to, STORE_READ, &work, error);
@@ -477,7 +477,7 @@ enum fh_code relational_copy(const struct copy_options *options, struct copy_res
         options->began(options->context);
     code = read_catalogs(&copying, error);
     if (code == FH_OK && options->count)
-        code = count_rows(&copying, error);
+        code = count_table_rows(&copying, error);
     if (code == FH_OK)
         code = empty_target(&copying, error);
     for (int i = 0; i < copying.count && code == FH_OK; i++) {
@@ -490,10 +490,10 @@ enum fh_code relational_copy(const struct copy_options *options, struct copy_res
         ret->rows += table->source.rows;
     }
     if (code == FH_OK)
-        code = copy_numbers(&copying, error);
+        code = copy_next_numbers(&copying, error);
     store_rollback(copying.reading);
     if (code == FH_OK)
-        code = compare(&copying, error);
+        code = compare_copied_tables(&copying, error);
     arena_release(&copying.arena);
     return code;
 }

@@ -36,7 +36,7 @@ struct place {
 };
 
 /* Follows one part of the path, into `container`. False: it can't have such a part. */
-static bool step(struct place *place, json_t *container, const char *part, size_t length)
+static bool step_into(struct place *place, json_t *container, const char *part, size_t length)
 {
     place->parent = NULL;
     place->value = NULL;
@@ -58,8 +58,8 @@ static bool step(struct place *place, json_t *container, const char *part, size_
 }
 
 /* Takes ownership of `value`. */
-static enum fh_code put(const struct place *place, size_t length, json_t *value,
-                        struct fh_error *error)
+static enum fh_code put_value(const struct place *place, size_t length, json_t *value,
+                              struct fh_error *error)
 {
     FH_ASSERT(value != NULL);
     if (json_is_object(place->parent)) {
@@ -93,7 +93,7 @@ static enum fh_code find_place(json_t *document, const char *path, bool create, 
     for (const char *part = path;;) {
         const char *end = strchrnul(part, '.');
         size_t length = (size_t)(end - part);
-        if (!step(ret, container, part, length)) {
+        if (!step_into(ret, container, part, length)) {
             if (!create)
                 return FH_OK;
             return update_at_field(
@@ -112,10 +112,10 @@ static enum fh_code find_place(json_t *document, const char *path, bool create, 
                 ret->parent = NULL;
                 return FH_OK;
             }
-            enum fh_code code = put(ret, length, json_object(), error);
+            enum fh_code code = put_value(ret, length, json_object(), error);
             if (code)
                 return code;
-            step(ret, container, part, length);
+            step_into(ret, container, part, length);
         }
         container = ret->value;
         part = end + 1;
@@ -128,15 +128,15 @@ static const char *last_part(const char *path)
     return dot ? dot + 1 : path;
 }
 
-static enum fh_code store(const struct place *place, const char *path, json_t *value,
-                          struct fh_error *error)
+static enum fh_code store_value(const struct place *place, const char *path, json_t *value,
+                                struct fh_error *error)
 {
-    enum fh_code code = put(place, strlen(last_part(path)), value, error);
+    enum fh_code code = put_value(place, strlen(last_part(path)), value, error);
     return code ? update_at_field(error, code, path) : FH_OK;
 }
 
 /* An array keeps its length: an element that is unset becomes null, as in MongoDB. */
-static void clear(const struct place *place)
+static void clear_place(const struct place *place)
 {
     if (!place->parent || !place->value)
         return;
@@ -148,8 +148,8 @@ static void clear(const struct place *place)
 
 /* ---- Changes --------------------------------------------------------------------------------- */
 
-static enum fh_code unfit(const struct change *change, const json_t *value, const char *wanted,
-                          struct fh_error *error)
+static enum fh_code unfit_value(const struct change *change, const json_t *value,
+                                const char *wanted, struct fh_error *error)
 {
     return update_at_field(error,
                            error_set(error, FH_CONFLICT,
@@ -180,8 +180,8 @@ static enum fh_code compute_integer(const struct change *change, const json_t *v
 }
 
 /* $inc, $mul. If there was no value, $inc leaves its argument and $mul a zero of its kind. */
-static enum fh_code compute(const struct change *change, const json_t *value, json_t **ret,
-                            struct fh_error *error)
+static enum fh_code compute_number(const struct change *change, const json_t *value, json_t **ret,
+                                   struct fh_error *error)
 {
     const json_t *argument = change->argument;
     if (!value) {
@@ -192,11 +192,11 @@ static enum fh_code compute(const struct change *change, const json_t *value, js
         return FH_OK;
     }
     if (!json_is_number(value))
-        return unfit(change, value, "a number", error);
+        return unfit_value(change, value, "a number", error);
     if (json_is_integer(value) && json_is_integer(argument))
         return compute_integer(change, value, ret, error);
     if (json_is_integer(value))
-        return unfit(change, value, "a real number, since it is given one", error);
+        return unfit_value(change, value, "a real number, since it is given one", error);
     double a = json_real_value(value), b = json_number_value(argument);
     double result = change->kind == UPDATE_INC ? a + b : a * b;
     if (!isfinite(result))
@@ -227,12 +227,12 @@ static enum fh_code add_elements(const struct change *change, const struct place
     json_t *array = place->value;
     if (!array) {
         array = json_array();
-        enum fh_code code = store(place, change->path, array, error);
+        enum fh_code code = store_value(place, change->path, array, error);
         if (code)
             return code;
     }
     if (!json_is_array(array))
-        return unfit(change, array, "an array", error);
+        return unfit_value(change, array, "an array", error);
     const json_t *each = json_object_get(change->argument, "$each");
     if (!each)
         add_element(change, array, change->argument);
@@ -257,7 +257,7 @@ static enum fh_code remove_elements(const struct change *change, json_t *array,
     if (!array)
         return FH_OK;
     if (!json_is_array(array))
-        return unfit(change, array, "an array", error);
+        return unfit_value(change, array, "an array", error);
     size_t size = json_array_size(array);
     if (change->kind == UPDATE_POP) {
         if (size)
@@ -278,18 +278,18 @@ static enum fh_code rename_field(const struct change *change, json_t *document,
     if (code || !from.value)
         return code;
     if (from.through_array)
-        return unfit(change, from.parent, "fields that stand in no array", error);
+        return unfit_value(change, from.parent, "fields that stand in no array", error);
     json_t *value = json_incref(from.value);
-    clear(&from);
+    clear_place(&from);
     code = find_place(document, change->path, true, &to, error);
     if (!code && to.through_array)
-        code = unfit(change, to.parent, "fields that stand in no array", error);
+        code = unfit_value(change, to.parent, "fields that stand in no array", error);
     if (code)
         json_decref(value);
-    return code ? code : store(&to, change->path, value, error);
+    return code ? code : store_value(&to, change->path, value, error);
 }
 
-static bool replaces(const struct change *change, const json_t *value)
+static bool change_replaces(const struct change *change, const json_t *value)
 {
     if (!value || change->kind == UPDATE_SET)
         return true;
@@ -315,13 +315,13 @@ static enum fh_code make_change(const struct change *change, json_t *document,
     case UPDATE_SET:
     case UPDATE_MIN:
     case UPDATE_MAX:
-        if (!replaces(change, place.value))
+        if (!change_replaces(change, place.value))
             return FH_OK;
-        return store(&place, change->path, json_deep_copy(change->argument), error);
+        return store_value(&place, change->path, json_deep_copy(change->argument), error);
     case UPDATE_INC:
     case UPDATE_MUL:
-        code = compute(change, place.value, &value, error);
-        return code ? code : store(&place, change->path, value, error);
+        code = compute_number(change, place.value, &value, error);
+        return code ? code : store_value(&place, change->path, value, error);
     case UPDATE_PUSH:
     case UPDATE_ADD_TO_SET:
         return add_elements(change, &place, error);
@@ -329,7 +329,7 @@ static enum fh_code make_change(const struct change *change, json_t *document,
     case UPDATE_POP:
         return remove_elements(change, place.parent ? place.value : NULL, error);
     case UPDATE_UNSET:
-        clear(&place);
+        clear_place(&place);
         break;
     case UPDATE_RENAME:
     case UPDATE_RENAMED:

@@ -24,7 +24,7 @@ struct collection_read {
     bool found;
 };
 
-static bool read_field(void *context, const struct sql_row *row)
+static bool read_index_field(void *context, const struct sql_row *row)
 {
     struct collection_read *read = context;
     read->found = true;
@@ -48,7 +48,7 @@ enum fh_code engine_collection_read(struct store_work *work, const char *name,
     ret->name = name;
     ret->field_count = 0;
     code = sql_run(work, "SELECT field FROM fh_document_index WHERE collection = ?1 ORDER BY field",
-                   &value, 1, read_field, &read, NULL, error);
+                   &value, 1, read_index_field, &read, NULL, error);
     if (!code && !read.found)
         code = error_set(error, FH_INVALID, "The service declares no collection '%s'.", name);
     return code;
@@ -76,7 +76,7 @@ static bool read_body(void *context, const struct sql_row *row)
     return false;
 }
 
-static enum fh_code not_found(const char *collection, const char *id, struct fh_error *error)
+static enum fh_code no_sql_document(const char *collection, const char *id, struct fh_error *error)
 {
     return error_set(error, FH_NOT_FOUND, "There is no '%.100s' in %s.", id, collection);
 }
@@ -101,7 +101,7 @@ enum fh_code engine_get(struct store_work *work, const char *name, const char *i
     if (code || read.code)
         return code ? code : read.code;
     if (!read.document)
-        return not_found(name, id, error);
+        return no_sql_document(name, id, error);
     *ret = read.document;
     return FH_OK;
 }

@@ -101,9 +101,9 @@ static enum fh_code document_rewrite(struct store_work *work,
 }
 
 /* On the heap: the document exists twice for a while, and a unit of work's arena is bounded. */
-static enum fh_code update_on_heap(struct store_work *work, const char *name, const char *id,
-                                   const json_t *filter, const json_t *update, json_t **ret,
-                                   struct fh_error *error)
+static enum fh_code sql_update_on_heap(struct store_work *work, const char *name, const char *id,
+                                       const json_t *filter, const json_t *update, json_t **ret,
+                                       struct fh_error *error)
 {
     struct engine_collection collection;
     enum fh_code code = document_filter_check(filter, error);
@@ -126,7 +126,7 @@ static enum fh_code engine_update(struct store_work *work, const char *name, con
     json_t *document = NULL;
     *ret = NULL;
     struct arena *arena = json_arena_set(NULL);
-    enum fh_code code = update_on_heap(work, name, id, filter, update, &document, error);
+    enum fh_code code = sql_update_on_heap(work, name, id, filter, update, &document, error);
     json_arena_set(arena);
     if (!code && !(*ret = json_copy_all(document)))
         code = error_set(error, FH_NO_MEMORY,
@@ -135,8 +135,8 @@ static enum fh_code engine_update(struct store_work *work, const char *name, con
     return code;
 }
 
-static enum fh_code engine_remove(struct store_work *work, const char *name, const char *id,
-                                  bool *ret_existed, struct fh_error *error)
+static enum fh_code sql_document_remove(struct store_work *work, const char *name, const char *id,
+                                        bool *ret_existed, struct fh_error *error)
 {
     struct engine_collection collection;
     json_t *document = NULL;
@@ -163,7 +163,7 @@ const struct document_ops document_sql = {
     .find = engine_find,
     .insert = engine_insert,
     .update = engine_update,
-    .remove = engine_remove,
+    .remove = sql_document_remove,
 };
 
 const struct document_ops *document_engine(const struct store *store)

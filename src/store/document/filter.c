@@ -100,7 +100,8 @@ static enum fh_code check_operators(const json_t *condition, const char *path, i
 
 /* A value to compare stored values with. A wrong name in it is the filter's mistake, not a
  * document's. */
-static enum fh_code check_literal(const json_t *value, const char *path, struct fh_error *error)
+static enum fh_code check_filter_literal(const json_t *value, const char *path,
+                                         struct fh_error *error)
 {
     struct fh_error why;
     if (document_value_check(value, 0, &why) == FH_OK)
@@ -118,7 +119,7 @@ static enum fh_code check_list(const json_t *list, const char *name, const char 
         return error_set(error, FH_INVALID, "'%s' of '%.60s' takes an array, not %s.", name, path,
                          document_kind_name(list));
     for (size_t i = 0; i < json_array_size(list); i++) {
-        enum fh_code code = check_literal(json_array_get(list, i), path, error);
+        enum fh_code code = check_filter_literal(json_array_get(list, i), path, error);
         if (code)
             return code;
     }
@@ -136,13 +137,14 @@ static enum fh_code check_elem_match(const json_t *argument, const char *path, i
     return check_filter(argument, depth, error);
 }
 
-static enum fh_code check_argument(enum filter_kind kind, const char *name, const json_t *argument,
-                                   const char *path, int depth, struct fh_error *error)
+static enum fh_code check_filter_argument(enum filter_kind kind, const char *name,
+                                          const json_t *argument, const char *path, int depth,
+                                          struct fh_error *error)
 {
     switch (kind) {
     case FILTER_EQ:
     case FILTER_NE:
-        return check_literal(argument, path, error);
+        return check_filter_literal(argument, path, error);
     case FILTER_GT:
     case FILTER_GTE:
     case FILTER_LT:
@@ -208,7 +210,7 @@ static enum fh_code check_operators(const json_t *condition, const char *path, i
                              "docs/guide/documents.md.",
                              name, path);
         else
-            code = check_argument(kind, name, argument, path, depth + 1, error);
+            code = check_filter_argument(kind, name, argument, path, depth + 1, error);
     }
     return code;
 }
@@ -235,7 +237,7 @@ static enum fh_code check_condition(const char *path, const json_t *condition, i
                          why.message);
     if (json_is_object(condition) && document_is_operators(condition))
         return check_operators(condition, path, depth + 1, error);
-    return check_literal(condition, path, error);
+    return check_filter_literal(condition, path, error);
 }
 
 static enum fh_code check_filter(const json_t *filter, int depth, struct fh_error *error)
@@ -301,7 +303,7 @@ static bool elem_matches(const json_t *array, const json_t *argument)
     return false;
 }
 
-static bool is_in(const json_t *value, const json_t *list)
+static bool is_value_in(const json_t *value, const json_t *list)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
         if (document_compare(value, json_array_get(list, i)) == 0)
@@ -328,7 +330,7 @@ static bool test_value(void *context, const json_t *value)
     case FILTER_LTE:
         return comparable && order <= 0;
     case FILTER_IN:
-        return is_in(value, argument);
+        return is_value_in(value, argument);
     case FILTER_EXISTS:
         return value != NULL;
     case FILTER_SIZE:
@@ -346,7 +348,7 @@ static bool test_value(void *context, const json_t *value)
     return false;
 }
 
-static bool any(const struct subject *subject, enum filter_kind kind, const json_t *argument)
+static bool any_value(const struct subject *subject, enum filter_kind kind, const json_t *argument)
 {
     struct test test = {kind, argument};
     if (!subject->path)
@@ -357,20 +359,21 @@ static bool any(const struct subject *subject, enum filter_kind kind, const json
                          whole ? DOCUMENT_LEAF_WHOLE : DOCUMENT_LEAF_BOTH, test_value, &test);
 }
 
-static bool holds(const struct subject *subject, enum filter_kind kind, const json_t *argument)
+static bool filter_holds(const struct subject *subject, enum filter_kind kind,
+                         const json_t *argument)
 {
     switch (kind) {
     case FILTER_NE:
-        return !any(subject, FILTER_EQ, argument);
+        return !any_value(subject, FILTER_EQ, argument);
     case FILTER_NIN:
-        return !any(subject, FILTER_IN, argument);
+        return !any_value(subject, FILTER_IN, argument);
     case FILTER_NOT:
         return !holds_operators(subject, argument);
     case FILTER_EXISTS:
-        return any(subject, FILTER_EXISTS, argument) == json_is_true(argument);
+        return any_value(subject, FILTER_EXISTS, argument) == json_is_true(argument);
     case FILTER_ALL:
         for (size_t i = 0; i < json_array_size(argument); i++)
-            if (!any(subject, FILTER_EQ, json_array_get(argument, i)))
+            if (!any_value(subject, FILTER_EQ, json_array_get(argument, i)))
                 return false;
         return json_array_size(argument) > 0;
     case FILTER_EQ:
@@ -383,7 +386,7 @@ static bool holds(const struct subject *subject, enum filter_kind kind, const js
     case FILTER_ELEM_MATCH:
         break;
     }
-    return any(subject, kind, argument);
+    return any_value(subject, kind, argument);
 }
 
 static bool holds_operators(const struct subject *subject, const json_t *condition)
@@ -393,7 +396,7 @@ static bool holds_operators(const struct subject *subject, const json_t *conditi
     json_object_foreach (document_iterable(condition), name, argument) {
         enum filter_kind kind;
         FH_ASSERT(find_operator(name, &kind));
-        if (!holds(subject, kind, argument))
+        if (!filter_holds(subject, kind, argument))
             return false;
     }
     return true;
@@ -422,7 +425,7 @@ bool document_matches_checked(const json_t *document, const json_t *filter)
         bool matches = is_logical(name) ? holds_logical(document, name, condition)
                        : json_is_object(condition) && document_is_operators(condition)
                            ? holds_operators(&subject, condition)
-                           : any(&subject, FILTER_EQ, condition);
+                           : any_value(&subject, FILTER_EQ, condition);
         if (!matches)
             return false;
     }

@@ -56,7 +56,7 @@ static enum fh_code walk_key(const struct finder *finder, const json_t *document
 }
 
 /* Reads the document to continue after. If only ids are compared, it need not exist any more. */
-static enum fh_code read_after(struct finder *finder, struct fh_error *error)
+static enum fh_code read_after_sql(struct finder *finder, struct fh_error *error)
 {
     const char *after = finder->find->after;
     page_after_id(&finder->page);
@@ -86,7 +86,7 @@ static bool stands_here(struct finder *finder, const json_t *document, const str
 }
 
 /* A sql_visit: id, body, and in a walk the key. */
-static bool candidate(void *context, const struct sql_row *row)
+static bool see_candidate(void *context, const struct sql_row *row)
 {
     struct finder *finder = context;
     const struct sql_value *id = &row->values[0], *body = &row->values[1];
@@ -105,17 +105,18 @@ static bool candidate(void *context, const struct sql_row *row)
     return !finder->code && !page_is_full(&finder->page);
 }
 
-static enum fh_code run(struct finder *finder, const char *sql, const struct sql_value *values,
-                        int count)
+static enum fh_code finder_run(struct finder *finder, const char *sql,
+                               const struct sql_value *values, int count)
 {
     struct fh_error why = {0};
-    enum fh_code code = sql_run(finder->work, sql, values, count, candidate, finder, NULL, &why);
+    enum fh_code code =
+        sql_run(finder->work, sql, values, count, see_candidate, finder, NULL, &why);
     if (code && finder->error)
         *finder->error = why;
     return code ? code : finder->code;
 }
 
-static struct sql_value blob(const char *bytes, size_t length)
+static struct sql_value sql_blob(const char *bytes, size_t length)
 {
     return (struct sql_value){.kind = SQL_BLOB, .text = bytes, .length = length};
 }
@@ -129,7 +130,7 @@ static enum fh_code find_ids(struct finder *finder)
     enum fh_code code = FH_OK;
     for (int i = 0; i < finder->plan.id_count && !code; i++) {
         struct sql_value value = sql_text(finder->plan.ids[i]);
-        code = run(finder, sql, &value, 1);
+        code = finder_run(finder, sql, &value, 1);
     }
     return code;
 }
@@ -145,7 +146,7 @@ static enum fh_code find_points(struct finder *finder)
     values[count++] = sql_text(finder->collection.fields[plan->points_field]);
     finder->page.in_order = finder->page.order.count == 0;
     for (int i = 0; i < plan->point_count; i++) {
-        values[count++] = blob(plan->points[i].data, plan->points[i].length);
+        values[count++] = sql_blob(plan->points[i].data, plan->points[i].length);
         text_printf(&sql,
                     "%sSELECT k.id, d.body FROM key_%s k CROSS JOIN doc_%s d ON d.id = k.id "
                     "WHERE k.field = ?1 AND k.key = ?%d",
@@ -158,12 +159,12 @@ static enum fh_code find_points(struct finder *finder)
         values[count++] = sql_text(after);
     text_printf(&sql, " ORDER BY 1%s", finder->page.order.descending ? " DESC" : "");
     FH_ASSERT(!sql.overflow);
-    enum fh_code code = plan->point_count ? run(finder, sql.data, values, count) : FH_OK;
+    enum fh_code code = plan->point_count ? finder_run(finder, sql.data, values, count) : FH_OK;
     text_release(&sql);
     return code;
 }
 
-static bool see_row(void *context, const struct sql_row *row)
+static bool note_found_row(void *context, const struct sql_row *row)
 {
     (void)row;
     *(bool *)context = true;
@@ -176,11 +177,12 @@ static enum fh_code has_many(struct finder *finder, int field, bool *ret)
 {
     static const char many[] = {(char)DOCUMENT_KEY_MANY};
     char sql[ENGINE_SQL_SIZE];
-    const struct sql_value values[] = {sql_text(finder->collection.fields[field]), blob(many, 1)};
+    const struct sql_value values[] = {sql_text(finder->collection.fields[field]),
+                                       sql_blob(many, 1)};
     *ret = false;
     snprintf(sql, sizeof sql, "SELECT 1 FROM key_%s WHERE field = ?1 AND key = ?2 LIMIT 1",
              finder->collection.name);
-    return sql_run(finder->work, sql, values, 2, see_row, ret, NULL, finder->error);
+    return sql_run(finder->work, sql, values, 2, note_found_row, ret, NULL, finder->error);
 }
 
 struct bounds {
@@ -193,10 +195,10 @@ static void bounds_init(struct bounds *bounds, const struct plan_range *range)
 {
     bounds->low_kind[0] = (char)(range && range->kind ? range->kind : DOCUMENT_KEY_EMPTY);
     bounds->high_kind[0] = (char)(range && range->kind ? range->kind + 1 : DOCUMENT_KEY_END);
-    bounds->low = range && range->low.data ? blob(range->low.data, range->low.length)
-                                           : blob(bounds->low_kind, 1);
-    bounds->high = range && range->high.data ? blob(range->high.data, range->high.length)
-                                             : blob(bounds->high_kind, 1);
+    bounds->low = range && range->low.data ? sql_blob(range->low.data, range->low.length)
+                                           : sql_blob(bounds->low_kind, 1);
+    bounds->high = range && range->high.data ? sql_blob(range->high.data, range->high.length)
+                                             : sql_blob(bounds->high_kind, 1);
 }
 
 static int compare_blobs(const struct sql_value *left, const struct text *right)
@@ -216,7 +218,7 @@ static enum fh_code find_between(struct finder *finder, int field, const struct 
     if (finder->walking && after_key->data) {
         int order = compare_blobs(&from, after_key);
         if (down ? order > 0 : order <= 0) {
-            from = blob(after_key->data, after_key->length);
+            from = sql_blob(after_key->data, after_key->length);
             from_id = sql_text(finder->find->after);
         }
     }
@@ -227,7 +229,7 @@ static enum fh_code find_between(struct finder *finder, int field, const struct 
              down ? " DESC" : "");
     const struct sql_value values[] = {sql_text(finder->collection.fields[field]), from, from_id,
                                        down ? bounds->low : bounds->high};
-    return run(finder, sql, values, 4);
+    return finder_run(finder, sql, values, 4);
 }
 
 static enum fh_code find_walk(struct finder *finder, int field)
@@ -269,7 +271,7 @@ static enum fh_code find_scan(struct finder *finder)
              : finder->page.order.descending ? " WHERE id < ?1"
                                              : " WHERE id > ?1",
              finder->page.order.descending ? " DESC" : "");
-    return run(finder, sql, &after, behind);
+    return finder_run(finder, sql, &after, behind);
 }
 
 static enum fh_code find_candidates(struct finder *finder)
@@ -308,7 +310,7 @@ enum fh_code engine_find(struct store_work *work, const char *name,
     /* There are many candidates, and a unit of work's arena is bounded, so they are on the heap. */
     struct arena *arena = json_arena_set(NULL);
     plan_init(&finder.plan, &finder.collection, find->filter);
-    code = read_after(&finder, error);
+    code = read_after_sql(&finder, error);
     if (!code)
         code = find_candidates(&finder);
     json_arena_set(arena);

@@ -74,7 +74,7 @@ static void append_string(struct text *key, const char *string, size_t length)
     text_append(key, "\x00\x01", 2);
 }
 
-static void append_value(struct text *key, const json_t *value)
+static void append_key_value(struct text *key, const json_t *value)
 {
     const char *name;
     json_t *member;
@@ -92,14 +92,14 @@ static void append_value(struct text *key, const json_t *value)
         json_object_foreach (document_iterable(value), name, member) {
             append_byte(key, (int)document_kind(member));
             append_string(key, name, strlen(name));
-            append_value(key, member);
+            append_key_value(key, member);
         }
         append_byte(key, 0);
         break;
     case DOCUMENT_ARRAY:
         for (size_t i = 0; i < count; i++) {
             append_byte(key, (int)document_kind(json_array_get(value, i)));
-            append_value(key, json_array_get(value, i));
+            append_key_value(key, json_array_get(value, i));
         }
         append_byte(key, 0);
         break;
@@ -112,7 +112,7 @@ static void append_value(struct text *key, const json_t *value)
 void document_key_append(struct text *key, const json_t *value)
 {
     append_byte(key, (int)document_kind(value));
-    append_value(key, value);
+    append_key_value(key, value);
 }
 
 void document_key_append_string(struct text *key, const char *string, size_t length)
@@ -150,7 +150,7 @@ static int find_room(const struct document_keys *keys, struct document_key key)
 }
 
 /* A document_visit */
-static bool add_key(void *context, const json_t *value)
+static bool add_document_key(void *context, const json_t *value)
 {
     struct document_keys *keys = context;
     struct document_key key = {.at = keys->bytes.length};
@@ -187,9 +187,9 @@ enum fh_code document_keys_init(struct document_keys *keys, const json_t *docume
     text_init(&keys->bytes, DOCUMENT_KEY_SIZE_MAX);
     keys->items = malloc(SEVERAL_MIN * sizeof *keys->items);
     FH_ASSERT(keys->items != NULL);
-    document_each(document, path, DOCUMENT_LEAF_ELEMENTS, add_key, keys);
+    document_each(document, path, DOCUMENT_LEAF_ELEMENTS, add_document_key, keys);
     if (keys->count == 0 && !keys->overflow)
-        add_key(keys, NULL);
+        add_document_key(keys, NULL);
     if (!keys->overflow)
         return FH_OK;
     document_keys_release(keys);

@@ -15,7 +15,7 @@ struct page_found {
     size_t size;
 };
 
-static enum fh_code check(const struct document_find *find, struct fh_error *error)
+static enum fh_code check_find(const struct document_find *find, struct fh_error *error)
 {
     if (find->limit >= 1 && find->limit <= DOCUMENTS_MAX)
         return document_filter_check(find->filter, error);
@@ -29,7 +29,7 @@ enum fh_code page_init(struct page *page, const struct document_find *find, stru
 {
     *page = (struct page){.find = find};
     text_init(&page->after_rank, RANK_SIZE_MAX);
-    enum fh_code code = check(find, error);
+    enum fh_code code = check_find(find, error);
     if (!code)
         code = rank_order_read(&page->order, find->sort, error);
     if (code)
@@ -82,7 +82,7 @@ enum fh_code page_scanned(struct page *page, const char *collection, struct fh_e
                      PAGE_SCANNED_MAX, collection);
 }
 
-static int place_of(const struct page *page, const struct text *rank, bool *ret_equal)
+static int page_place_of(const struct page *page, const struct text *rank, bool *ret_equal)
 {
     int low = 0, high = page->count;
     *ret_equal = false;
@@ -100,8 +100,8 @@ static int place_of(const struct page *page, const struct text *rank, bool *ret_
     return low;
 }
 
-static enum fh_code keep(struct page *page, int place, struct text *rank, json_t *document,
-                         size_t size, struct fh_error *error)
+static enum fh_code keep_document(struct page *page, int place, struct text *rank, json_t *document,
+                                  size_t size, struct fh_error *error)
 {
     if (page->count == page->find->limit)
         found_release(page, --page->count);
@@ -124,15 +124,15 @@ enum fh_code page_take(struct page *page, json_t *document, size_t size, struct 
     struct text rank;
     text_init(&rank, RANK_SIZE_MAX);
     if (page->in_order)
-        return keep(page, page->count, &rank, document, size, error);
+        return keep_document(page, page->count, &rank, document, size, error);
     enum fh_code code = rank_document(&page->order, document, &rank, error);
     const struct text *after = &page->after_rank;
     if (!code && (!after->data ||
                   document_key_compare(rank.data, rank.length, after->data, after->length) > 0)) {
         bool equal;
-        int place = place_of(page, &rank, &equal);
+        int place = page_place_of(page, &rank, &equal);
         if (!equal && place < page->find->limit)
-            code = keep(page, place, &rank, document, size, error);
+            code = keep_document(page, place, &rank, document, size, error);
     }
     text_release(&rank);
     return code;

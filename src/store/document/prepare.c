@@ -117,7 +117,7 @@ static enum fh_code collection_make(struct store_work *work, const char *name,
     return code;
 }
 
-static bool is_declared(const struct fh_collection *declared, const char *field)
+static bool is_index_declared(const struct fh_collection *declared, const char *field)
 {
     for (int i = 0; i < ENGINE_INDEXES_MAX && declared->indexes[i]; i++)
         if (strcmp(declared->indexes[i], field) == 0)
@@ -125,15 +125,16 @@ static bool is_declared(const struct fh_collection *declared, const char *field)
     return false;
 }
 
-static enum fh_code collection_prepare(struct store_work *work,
-                                       const struct fh_collection *declared, struct fh_error *error)
+static enum fh_code sql_collection_prepare(struct store_work *work,
+                                           const struct fh_collection *declared,
+                                           struct fh_error *error)
 {
     struct engine_collection present;
     enum fh_code code = collection_make(work, declared->name, error);
     if (!code)
         code = engine_collection_read(work, declared->name, &present, error);
     for (int i = 0; !code && i < present.field_count; i++)
-        if (!is_declared(declared, present.fields[i]))
+        if (!is_index_declared(declared, present.fields[i]))
             code = index_drop(work, declared->name, present.fields[i], error);
     for (int i = 0; !code && i < ENGINE_INDEXES_MAX && declared->indexes[i]; i++)
         if (engine_field(&present, declared->indexes[i]) < 0)
@@ -150,6 +151,6 @@ enum fh_code engine_prepare(struct store_work *work, const struct fh_collection 
                                 "WITHOUT ROWID",
                                 NULL, 0, NULL, NULL, NULL, error);
     for (int i = 0; i < count && !code; i++)
-        code = collection_prepare(work, &collections[i], error);
+        code = sql_collection_prepare(work, &collections[i], error);
     return code;
 }

@@ -45,7 +45,7 @@ enum fh_code rank_order_read(struct rank_order *order, const json_t *sort, struc
     return FH_OK;
 }
 
-static void invert(struct text *text, size_t from)
+static void invert_bytes(struct text *text, size_t from)
 {
     for (size_t i = from; i < text->length; i++)
         text->data[i] = (char)~text->data[i];
@@ -56,7 +56,7 @@ void rank_id(const struct rank_order *order, const char *id, size_t length, stru
     size_t from = rank->length;
     document_key_append_string(rank, id, length);
     if (order->descending)
-        invert(rank, from);
+        invert_bytes(rank, from);
     FH_ASSERT(!rank->overflow);
 }
 
@@ -74,7 +74,7 @@ enum fh_code rank_document(const struct rank_order *order, const json_t *documen
         size_t from = rank->length;
         text_append(rank, document_key_bytes(&keys, which), keys.items[which].length);
         if (field->descending)
-            invert(rank, from);
+            invert_bytes(rank, from);
         document_keys_release(&keys);
     }
     rank_id(order, json_string_value(id), json_string_length(id), rank);

@@ -90,7 +90,7 @@ static enum fh_code check_target(const char *path, struct fh_error *error)
     return document_path_check(path, error);
 }
 
-static enum fh_code check_argument(const struct change *change, struct fh_error *error)
+static enum fh_code check_change_argument(const struct change *change, struct fh_error *error)
 {
     const json_t *argument = change->argument;
     switch (change->kind) {
@@ -128,7 +128,7 @@ static enum fh_code add_change(struct changes *changes, const struct change *cha
 {
     enum fh_code code = check_target(change->path, error);
     if (!code)
-        code = check_argument(change, error);
+        code = check_change_argument(change, error);
     if (code)
         return code;
     if (changes->count == DOCUMENT_CHANGES_MAX)

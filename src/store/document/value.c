@@ -83,7 +83,7 @@ static int compare_integer_real(json_int_t integer, double real)
     return rest > 0 ? -1 : rest < 0;
 }
 
-static int compare_numbers(const json_t *left, const json_t *right)
+static int compare_json_numbers(const json_t *left, const json_t *right)
 {
     if (json_is_integer(left)) {
         json_int_t a = json_integer_value(left);
@@ -145,7 +145,7 @@ int document_compare(const json_t *left, const json_t *right)
     case DOCUMENT_NULL:
         return 0;
     case DOCUMENT_NUMBER:
-        return compare_numbers(left, right);
+        return compare_json_numbers(left, right);
     case DOCUMENT_STRING:
         return compare_strings(left, right);
     case DOCUMENT_OBJECT:
@@ -246,7 +246,7 @@ bool document_each(const json_t *document, const char *path, enum document_leaf 
 
 /* ---- What may be stored ---------------------------------------------------------------------- */
 
-static enum fh_code refuse(struct fh_error *error, const char *field, const char *message)
+static enum fh_code refuse_document(struct fh_error *error, const char *field, const char *message)
 {
     error_set(error, FH_INVALID, "%s", message);
     strncpy(error->field, field, sizeof error->field - 1);
@@ -256,20 +256,20 @@ static enum fh_code refuse(struct fh_error *error, const char *field, const char
 enum fh_code document_path_check(const char *path, struct fh_error *error)
 {
     if (strlen(path) > DOCUMENT_PATH_LENGTH_MAX)
-        return refuse(error, path, "A field's path is longer than 512 bytes.");
+        return refuse_document(error, path, "A field's path is longer than 512 bytes.");
     int parts = 0;
     for (const char *part = path;;) {
         const char *end = strchrnul(part, '.');
         if (end == part)
-            return refuse(error, path,
-                          "A field's path has an empty part: names stand between "
-                          "single dots, as in 'owner.id'.");
+            return refuse_document(error, path,
+                                   "A field's path has an empty part: names stand between "
+                                   "single dots, as in 'owner.id'.");
         if (*part == '$')
-            return refuse(error, path,
-                          "A part of a field's path begins with '$': positional "
-                          "operators are not in the subset of docs/guide/documents.md.");
+            return refuse_document(error, path,
+                                   "A part of a field's path begins with '$': positional "
+                                   "operators are not in the subset of docs/guide/documents.md.");
         if (++parts > DOCUMENT_PATH_PARTS_MAX)
-            return refuse(error, path, "A field's path has more than 32 parts.");
+            return refuse_document(error, path, "A field's path has more than 32 parts.");
         if (!*end)
             return FH_OK;
         part = end + 1;
@@ -306,13 +306,13 @@ static void place_whole(struct fh_error *error)
 }
 
 /* Finds the first name that begins with '$', with its place. */
-static enum fh_code check_names(const json_t *value, struct fh_error *error)
+static enum fh_code check_field_names(const json_t *value, struct fh_error *error)
 {
     char number[24];
     const char *name;
     json_t *member;
     for (size_t i = 0; i < json_array_size(value); i++) {
-        if (check_names(json_array_get(value, i), error) == FH_OK)
+        if (check_field_names(json_array_get(value, i), error) == FH_OK)
             continue;
         snprintf(number, sizeof number, "%zu", i);
         place_within(error, number);
@@ -320,10 +320,10 @@ static enum fh_code check_names(const json_t *value, struct fh_error *error)
     }
     json_object_foreach (document_iterable(value), name, member) {
         if (*name == '$')
-            refuse(error, "",
-                   "A field's name in a document may not begin with '$': "
-                   "that is what operators look like.");
-        else if (check_names(member, error) == FH_OK)
+            refuse_document(error, "",
+                            "A field's name in a document may not begin with '$': "
+                            "that is what operators look like.");
+        else if (check_field_names(member, error) == FH_OK)
             continue;
         place_within(error, name);
         return FH_INVALID;
@@ -351,8 +351,8 @@ static bool nests_beyond(const json_t *value, int depth)
 enum fh_code document_value_check(const json_t *value, int depth, struct fh_error *error)
 {
     if (nests_beyond(value, depth))
-        return refuse(error, WHOLE, "The document is nested deeper than 64 levels.");
-    if (check_names(value, error) == FH_OK)
+        return refuse_document(error, WHOLE, "The document is nested deeper than 64 levels.");
+    if (check_field_names(value, error) == FH_OK)
         return FH_OK;
     place_whole(error);
     return FH_INVALID;
@@ -381,11 +381,11 @@ enum fh_code document_check(const json_t *document, struct fh_error *error)
 {
     const json_t *id = json_object_get(document, "id");
     if (!json_is_object(document))
-        return refuse(error, WHOLE, "A document is a JSON object.");
+        return refuse_document(error, WHOLE, "A document is a JSON object.");
     if (!json_is_string(id))
-        return refuse(error, "id", "A document's 'id' is a string.");
+        return refuse_document(error, "id", "A document's 'id' is a string.");
     size_t length = json_string_length(id);
     if (length == 0 || length > DOCUMENT_ID_LENGTH_MAX || strlen(json_string_value(id)) != length)
-        return refuse(error, "id", "A document's 'id' has 1 to 512 bytes, and no NUL.");
+        return refuse_document(error, "id", "A document's 'id' has 1 to 512 bytes, and no NUL.");
     return document_value_check(document, 0, error);
 }

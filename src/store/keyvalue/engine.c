@@ -55,7 +55,7 @@ static enum fh_code engine_look(const struct keyvalue_view *view, const char *ke
     return code;
 }
 
-static enum fh_code no_key(const char *key, struct fh_error *error)
+static enum fh_code no_sql_key(const char *key, struct fh_error *error)
 {
     return error_set(error, FH_NOT_FOUND, "There is no '%.100s'.", key);
 }
@@ -68,7 +68,7 @@ static enum fh_code end_now(const struct keyvalue_view *view, const char *key,
     if (code)
         return code;
     return keyvalue_head_is_there(&head) ? keyvalue_head_bury(view, &head, error)
-                                         : no_key(key, error);
+                                         : no_sql_key(key, error);
 }
 
 static enum fh_code engine_expire(const struct keyvalue_view *view, const char *key, int64_t at_ms,
@@ -82,11 +82,11 @@ static enum fh_code engine_expire(const struct keyvalue_view *view, const char *
     enum fh_code code = keyvalue_run(
         view, "UPDATE kv_key SET ends = ?2 WHERE key = ?1 AND (ends IS NULL OR ends > ?3)", values,
         3, &changes, error);
-    return !code && !changes ? no_key(key, error) : code;
+    return !code && !changes ? no_sql_key(key, error) : code;
 }
 
-static enum fh_code engine_remove(const struct keyvalue_view *view, const char *key,
-                                  bool *ret_existed, struct fh_error *error)
+static enum fh_code sql_key_remove(const struct keyvalue_view *view, const char *key,
+                                   bool *ret_existed, struct fh_error *error)
 {
     struct keyvalue_head head;
     enum fh_code code = keyvalue_head_get(view, key, &head, error);
@@ -105,7 +105,7 @@ static enum fh_code engine_get(const struct keyvalue_view *view, const char *key
     if (code)
         return code;
     if (!number)
-        return no_key(key, error);
+        return no_sql_key(key, error);
     const struct sql_value value = sql_integer(number);
     return keyvalue_value_of(view, "SELECT value FROM kv_key WHERE number = ?1", &value, 1, ret,
                              error);
@@ -151,7 +151,7 @@ const struct keyvalue_ops keyvalue_sql = {
     .prepare = engine_prepare,
     .look = engine_look,
     .expire = engine_expire,
-    .remove = engine_remove,
+    .remove = sql_key_remove,
     .get = engine_get,
     .put = engine_put,
     .add = engine_add,

@@ -45,7 +45,7 @@ static enum fh_code add_field(struct fields_read *read, const struct sql_value *
 }
 
 /* kind, ends, field, value */
-static bool read_field(void *context, const struct sql_row *row)
+static bool read_hash_field(void *context, const struct sql_row *row)
 {
     struct fields_read *read = context;
     enum keyvalue_kind kind = (enum keyvalue_kind)row->values[0].integer;
@@ -69,7 +69,7 @@ enum fh_code keyvalue_fields(const struct keyvalue_view *view, const char *key, 
     enum fh_code code = sql_run(view->work,
                                 "SELECT kind, ends, field, kv_field.value FROM kv_key LEFT JOIN "
                                 "kv_field USING (number) WHERE key = ?1 ORDER BY field",
-                                &value, 1, read_field, &read, NULL, error);
+                                &value, 1, read_hash_field, &read, NULL, error);
     if (!code)
         code = read.code;
     if (code)

@@ -122,7 +122,7 @@ struct value_read {
     struct fh_error *error;
 };
 
-static bool read_value(void *context, const struct sql_row *row)
+static bool read_sql_value(void *context, const struct sql_row *row)
 {
     struct value_read *read = context;
     read->code = json_parse(row->values[0].text, row->values[0].length, &read->value, read->error);
@@ -134,7 +134,7 @@ enum fh_code keyvalue_value_of(const struct keyvalue_view *view, const char *sql
                                struct fh_error *error)
 {
     struct value_read read = {.error = error};
-    enum fh_code code = sql_run(view->work, sql, values, count, read_value, &read, NULL, error);
+    enum fh_code code = sql_run(view->work, sql, values, count, read_sql_value, &read, NULL, error);
     if (!code)
         code = read.code;
     *ret = code ? NULL : read.value;

@@ -14,7 +14,7 @@ const struct keyvalue_ops *keyvalue_engine(const struct store *store)
     return store->engine->keyvalue;
 }
 
-static enum fh_code refuse(struct fh_error *error, const char *field, const char *message)
+static enum fh_code refuse_keyvalue(struct fh_error *error, const char *field, const char *message)
 {
     error_set(error, FH_INVALID, "%s", message);
     snprintf(error->field, sizeof error->field, "%s", field);
@@ -39,7 +39,7 @@ enum fh_code keyvalue_name_check(const char *what, const char *name, struct fh_e
         return FH_OK;
     snprintf(message, sizeof message, "A %s has 1 to %d bytes, which are UTF-8.", what,
              KEYVALUE_NAME_LENGTH_MAX);
-    return refuse(error, what, message);
+    return refuse_keyvalue(error, what, message);
 }
 
 enum fh_code keyvalue_value_text(const json_t *value, char **ret, struct fh_error *error)
@@ -47,7 +47,7 @@ enum fh_code keyvalue_value_text(const json_t *value, char **ret, struct fh_erro
     char message[80];
     *ret = NULL;
     if (!value)
-        return refuse(error, "value", "There is no value to keep.");
+        return refuse_keyvalue(error, "value", "There is no value to keep.");
     char *text = json_text(value);
     if (strlen(text) <= KEYVALUE_VALUE_SIZE_MAX) {
         *ret = text;
@@ -56,7 +56,7 @@ enum fh_code keyvalue_value_text(const json_t *value, char **ret, struct fh_erro
     json_text_free(text);
     snprintf(message, sizeof message, "The value is larger than %d bytes.",
              KEYVALUE_VALUE_SIZE_MAX);
-    return refuse(error, "value", message);
+    return refuse_keyvalue(error, "value", message);
 }
 
 static const char *kind_name(enum keyvalue_kind kind)

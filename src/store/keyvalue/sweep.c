@@ -13,8 +13,8 @@
 _Static_assert(SWEPT_KEYS *KEY_ROWS == KEYVALUE_SWEEP_ROWS, "a slice of keys alone is a full one");
 
 /* Ends the lifetimes of expired keys: the same keys in both statements. */
-static enum fh_code sweep_keys(const struct keyvalue_view *view, int64_t *ret_ended,
-                               struct fh_error *error)
+static enum fh_code sweep_expired(const struct keyvalue_view *view, int64_t *ret_ended,
+                                  struct fh_error *error)
 {
     static const char bury[] = "INSERT INTO kv_gone (number) SELECT number FROM (SELECT number, "
                                "kind FROM kv_key WHERE ends <= ?1 ORDER BY ends, number LIMIT ?2) "
@@ -62,7 +62,7 @@ enum fh_code keyvalue_sweep(const struct keyvalue_view *view, int64_t *ret_remov
 {
     int64_t ended = 0;
     *ret_removed = 0;
-    enum fh_code code = sweep_keys(view, &ended, error);
+    enum fh_code code = sweep_expired(view, &ended, error);
     int64_t removed = ended * KEY_ROWS;
     while (!code && removed < KEYVALUE_SWEEP_ROWS) {
         int64_t number = 0;

@@ -133,7 +133,7 @@ struct subscribers {
     void *context;
 };
 
-static bool visit_subscriber(void *context, json_t *record)
+static bool see_subscriber_record(void *context, json_t *record)
 {
     const struct subscribers *to = context;
     struct ledger_subscriber subscriber = {.name = record_text(record, "name"),
@@ -150,8 +150,8 @@ enum fh_code records_subscribers_get(struct store_work *work,
                                      void *context, struct fh_error *error)
 {
     struct subscribers to = {visit, context};
-    return records_each(work, &(struct record_range){.table = "subscriber"}, visit_subscriber, &to,
-                        error);
+    return records_each(work, &(struct record_range){.table = "subscriber"}, see_subscriber_record,
+                        &to, error);
 }
 
 /* ---- Migrations ------------------------------------------------------------------------------ */
@@ -161,7 +161,7 @@ struct migrations {
     void *context;
 };
 
-static bool visit_migration(void *context, json_t *record)
+static bool see_migration_record(void *context, json_t *record)
 {
     const struct migrations *to = context;
     return to->visit(to->context, record_integer(record, "version"), record_text(record, "name"),
@@ -174,8 +174,8 @@ enum fh_code records_migrations_get(struct store_work *work,
                                     void *context, struct fh_error *error)
 {
     struct migrations to = {visit, context};
-    return records_each(work, &(struct record_range){.table = "migration"}, visit_migration, &to,
-                        error);
+    return records_each(work, &(struct record_range){.table = "migration"}, see_migration_record,
+                        &to, error);
 }
 
 enum fh_code records_migration_put(struct store_work *work, int64_t version, const char *name,

@@ -26,7 +26,7 @@ static enum fh_code last_over(struct store_work *work, const char *birth, int64_
     return code;
 }
 
-static bool add_number(void *context, json_t *saga)
+static bool add_closable_number(void *context, json_t *saga)
 {
     struct text *text = context;
     text_printf(text, "%s%" PRId64, text->length > 1 ? "," : "", record_number(saga));
@@ -50,7 +50,7 @@ enum fh_code records_sagas_closable(struct store_work *work, struct arena *arena
                                   .list = RECORDS_OPEN,
                                   .fields = {{"birth", birth}},
                                   .below = ret->closed_through};
-    code = records_each(work, &before, add_number, &open, error);
+    code = records_each(work, &before, add_closable_number, &open, error);
     text_add(&open, "]");
     if (!code && open.overflow)
         code = error_set(error, FH_NO_MEMORY, "Too many sagas are open.");
@@ -174,7 +174,7 @@ struct answered {
     void *context;
 };
 
-static bool visit_answered(struct looking *looking, const json_t *record)
+static bool see_answered_record(struct looking *looking, const json_t *record)
 {
     const struct answered *to = (struct answered *)looking;
     const char *receiver = record_text(record, "receiver");
@@ -207,14 +207,17 @@ enum fh_code records_steps_answered(struct store_work *work, const char *target,
                                                   const struct ledger_step *step),
                                     void *context, struct fh_error *error)
 {
-    struct answered to = {
-        {.work = work, .look = visit_answered, .error = error}, target, present, visit, context};
+    struct answered to = {{.work = work, .look = see_answered_record, .error = error},
+                          target,
+                          present,
+                          visit,
+                          context};
     return look_at_steps(&to.looking, RECORDS_AT_REST);
 }
 
 /* ---- Forgetting ------------------------------------------------------------------------------ */
 
-static enum fh_code forget(struct store_work *work, const char *saga, struct fh_error *error)
+static enum fh_code forget_saga(struct store_work *work, const char *saga, struct fh_error *error)
 {
     enum fh_code code = records_of(work)->clear(work, STEPS, saga, error);
     return code ? code : records_put(work, SAGAS, saga, NULL, error);
@@ -237,7 +240,7 @@ enum fh_code records_sagas_forget(struct store_work *work, int64_t number_max, i
     enum fh_code code = records_gather(work, &oldest, &list, error);
     json_array_foreach (list, index, saga) {
         if (!code)
-            code = forget(work, record_text(saga, "id"), error);
+            code = forget_saga(work, record_text(saga, "id"), error);
         if (strcmp(record_word(saga, "status"), "ended") == 0)
             ret_removed->ended++;
         else if (strcmp(record_word(saga, "status"), "undone") == 0)

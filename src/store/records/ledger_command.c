@@ -110,7 +110,7 @@ struct commands {
     int left;
 };
 
-static bool see_command(void *context, json_t *record)
+static bool see_command_record(void *context, json_t *record)
 {
     struct commands *commands = context;
     struct ledger_command command = record_command(record);
@@ -128,7 +128,7 @@ records_commands_read(struct store_work *work, const char *caller, const char *k
     struct record_range range = {.table = COMMANDS, .list = RECORDS_OF_SERVICE};
     struct commands commands = {visit, context, behind, limit};
     enum fh_code code = record_id(behind, error, "%s" RECORD_SEPARATOR "%s", caller, key);
-    return code ? code : records_each(work, &range, see_command, &commands, error);
+    return code ? code : records_each(work, &range, see_command_record, &commands, error);
 }
 
 /* ---- Callers --------------------------------------------------------------------------------- */
@@ -145,7 +145,7 @@ struct callers {
     void *context;
 };
 
-static bool see_caller(void *context, json_t *record)
+static bool see_caller_record(void *context, json_t *record)
 {
     const struct callers *callers = context;
     struct ledger_caller closed = record_caller(record);
@@ -160,7 +160,7 @@ enum fh_code records_callers_read(struct store_work *work,
                                   void *context, struct fh_error *error)
 {
     struct callers callers = {visit, context};
-    return records_each(work, &(struct record_range){.table = CALLERS}, see_caller, &callers,
+    return records_each(work, &(struct record_range){.table = CALLERS}, see_caller_record, &callers,
                         error);
 }
 

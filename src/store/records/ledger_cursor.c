@@ -15,8 +15,8 @@ static enum fh_code cursor_id(char id[static RECORD_ID_SIZE], const char *source
     return record_id(id, error, "%s" RECORD_SEPARATOR "%s", source, partition);
 }
 
-static enum fh_code cursor_read(struct store_work *work, const char *id, struct ledger_cursor *ret,
-                                struct fh_error *error)
+static enum fh_code read_cursor_record(struct store_work *work, const char *id,
+                                       struct ledger_cursor *ret, struct fh_error *error)
 {
     json_t *record;
     *ret = (struct ledger_cursor){0};
@@ -48,7 +48,7 @@ enum fh_code records_cursor_get(struct store_work *work, const char *source, con
 {
     char id[RECORD_ID_SIZE];
     enum fh_code code = cursor_id(id, source, partition, error);
-    return code ? code : cursor_read(work, id, ret, error);
+    return code ? code : read_cursor_record(work, id, ret, error);
 }
 
 enum fh_code records_cursor_move(struct store_work *work, const char *source, const char *partition,
@@ -59,7 +59,7 @@ enum fh_code records_cursor_move(struct store_work *work, const char *source, co
     struct ledger_cursor now;
     enum fh_code code = cursor_id(id, source, partition, error);
     if (!code)
-        code = cursor_read(work, id, &now, error);
+        code = read_cursor_record(work, id, &now, error);
     if (code)
         return code;
     if (strcmp(now.incarnation, old->incarnation) != 0 || now.position != old->position ||
@@ -75,7 +75,7 @@ struct partitions {
     void *context;
 };
 
-static bool visit_partition(void *context, json_t *record)
+static bool see_partition_record(void *context, json_t *record)
 {
     const struct partitions *to = context;
     return to->visit(to->context, record_text(record, "share"));
@@ -87,7 +87,7 @@ enum fh_code records_cursor_partitions(struct store_work *work, const char *sour
 {
     struct partitions to = {visit, context};
     struct record_range all = {.table = "cursor", .fields = {{"source", source}}};
-    return records_each(work, &all, visit_partition, &to, error);
+    return records_each(work, &all, see_partition_record, &to, error);
 }
 
 enum fh_code records_cursor_take(struct store_work *work, const char *source, const char *partition,
@@ -97,7 +97,7 @@ enum fh_code records_cursor_take(struct store_work *work, const char *source, co
     struct ledger_cursor cursor;
     enum fh_code code = cursor_id(id, source, partition, error);
     if (!code)
-        code = cursor_read(work, id, &cursor, error);
+        code = read_cursor_record(work, id, &cursor, error);
     if (code)
         return code;
     cursor.epoch = epoch;
@@ -120,7 +120,7 @@ static struct ledger_lease lease_of(json_t *record)
                                  .note = record_text(record, "note")};
 }
 
-static bool visit_lease(void *context, json_t *record)
+static bool see_lease_record(void *context, json_t *record)
 {
     const struct leases *to = context;
     struct ledger_lease lease = lease_of(record);
@@ -132,7 +132,8 @@ enum fh_code records_leases_get(struct store_work *work,
                                 void *context, struct fh_error *error)
 {
     struct leases to = {visit, context};
-    return records_each(work, &(struct record_range){.table = "lease"}, visit_lease, &to, error);
+    return records_each(work, &(struct record_range){.table = "lease"}, see_lease_record, &to,
+                        error);
 }
 
 static enum fh_code lease_lost(const char *name, struct fh_error *error)

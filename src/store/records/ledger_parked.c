@@ -135,7 +135,7 @@ enum fh_code records_parked_put(struct store_work *work, const struct ledger_par
     return records_put(work, EVENTS, id, event, error);
 }
 
-static enum fh_code not_as_read(int64_t position, struct fh_error *error)
+static enum fh_code record_not_as_read(int64_t position, struct fh_error *error)
 {
     return error_set(error, FH_CONFLICT,
                      "The event at %" PRId64 " is not the first that is parked under its key any "
@@ -187,7 +187,7 @@ static enum fh_code get_as_read(struct store_work *work, const struct ledger_par
     if (!code)
         code = records_get(work, EVENTS, id, ret, error);
     if (!code && (!*ret || record_integer(*ret, "attempts") != parked->attempts))
-        code = not_as_read(parked->position, error);
+        code = record_not_as_read(parked->position, error);
     return code;
 }
 
@@ -201,7 +201,7 @@ enum fh_code records_parked_take(struct store_work *work, const struct ledger_pa
     if (!code)
         code = records_get(work, KEYS, id, &record, error);
     if (!code && (!record || record_integer(record, "first") != parked->position))
-        code = not_as_read(parked->position, error);
+        code = record_not_as_read(parked->position, error);
     if (!code)
         code = get_as_read(work, parked, first, &event, error);
     if (!code)
@@ -249,7 +249,7 @@ enum fh_code records_parked_failed(struct store_work *work, const struct ledger_
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-static struct ledger_parked parked_of(const json_t *event, bool whole, int64_t waiting)
+static struct ledger_parked parked_of_record(const json_t *event, bool whole, int64_t waiting)
 {
     return (struct ledger_parked){.source = record_text(event, "source"),
                                   .partition = record_text(event, "share"),
@@ -286,7 +286,7 @@ static enum fh_code visit_first(struct store_work *work, const json_t *key,
     if (!code)
         code = records_get(work, EVENTS, id, &event, error);
     if (!code && event) { /* else it has just been taken */
-        struct ledger_parked parked = parked_of(event, false, record_integer(key, "events"));
+        struct ledger_parked parked = parked_of_record(event, false, record_integer(key, "events"));
         *goes_on = visit(context, &parked);
     }
     json_decref(event);
@@ -332,7 +332,8 @@ enum fh_code records_parked_events(struct store_work *work, const char *source, 
         code = events_of(work, one, limit, &list, error);
         limit -= (int)json_array_size(list);
         json_array_foreach (list, index, event) {
-            struct ledger_parked parked = parked_of(event, true, record_integer(one, "events"));
+            struct ledger_parked parked =
+                parked_of_record(event, true, record_integer(one, "events"));
             goes_on = goes_on && visit(context, &parked);
         }
         json_decref(list);

@@ -97,7 +97,7 @@ enum fh_code records_saga_update(struct store_work *work, const struct ledger_sa
     return code;
 }
 
-static struct ledger_saga saga_of(const json_t *record, int64_t number)
+static struct ledger_saga saga_of_record(const json_t *record, int64_t number)
 {
     return (struct ledger_saga){.birth = record_text(record, "birth"),
                                 .number = number,
@@ -114,7 +114,7 @@ static struct ledger_saga saga_of(const json_t *record, int64_t number)
 static void saga_copy(struct arena *arena, const json_t *record, int64_t number,
                       struct ledger_saga *ret)
 {
-    *ret = saga_of(record, number);
+    *ret = saga_of_record(record, number);
     ret->birth = arena_text(arena, ret->birth);
     ret->start_id = arena_text(arena, ret->start_id);
     ret->name = arena_text(arena, ret->name);
@@ -180,7 +180,7 @@ struct steps {
     int64_t number;
 };
 
-static bool visit_step(void *context, json_t *record)
+static bool see_step_record(void *context, json_t *record)
 {
     const struct steps *to = context;
     struct ledger_step step = {.birth = record_copy(to->arena, record, "birth"),
@@ -206,7 +206,7 @@ enum fh_code records_steps_get(struct store_work *work, struct arena *arena, con
     char saga[RECORD_ID_SIZE];
     enum fh_code code = saga_id(saga, birth, number, error);
     struct record_range all = {.table = STEPS, .within = saga};
-    return code ? code : records_each(work, &all, visit_step, &to, error);
+    return code ? code : records_each(work, &all, see_step_record, &to, error);
 }
 
 /* ---- Many ------------------------------------------------------------------------------------ */
@@ -223,10 +223,10 @@ static bool is_behind(const struct ledger_saga *saga, const struct ledger_open *
     return order > 0 || (order == 0 && saga->number > open->number);
 }
 
-static bool visit_saga(void *context, json_t *record)
+static bool see_saga_record(void *context, json_t *record)
 {
     const struct sagas *to = context;
-    struct ledger_saga saga = saga_of(record, record_number(record));
+    struct ledger_saga saga = saga_of_record(record, record_number(record));
     return !is_behind(&saga, to->open) || to->visit(to->context, &saga);
 }
 
@@ -237,7 +237,7 @@ enum fh_code records_sagas_open(struct store_work *work, const struct ledger_ope
     struct sagas to = {visit, context, open};
     struct record_range range = {
         .table = SAGAS, .list = RECORDS_OPEN, .also = {"owner", open->owner}};
-    return records_each(work, &range, visit_saga, &to, error);
+    return records_each(work, &range, see_saga_record, &to, error);
 }
 
 static enum fh_code saga_give(struct store_work *work, const char *id, const json_t *saga,

@@ -10,9 +10,10 @@
 #define ROUNDS "round"
 #define APPLIED "applied"
 
-static enum fh_code key_places(struct store_work *work, const char *keys,
-                               bool (*visit)(void *context, const char *key, int64_t position),
-                               void *context, struct fh_error *error)
+static enum fh_code records_key_places(struct store_work *work, const char *keys,
+                                       bool (*visit)(void *context, const char *key,
+                                                     int64_t position),
+                                       void *context, struct fh_error *error)
 {
     struct arena *arena = json_arena_set(NULL);
     json_t *list;
@@ -34,8 +35,9 @@ static enum fh_code partition_id(char id[static RECORD_ID_SIZE], const char *sou
     return record_id(id, error, "%s" RECORD_SEPARATOR "%s", source, partition);
 }
 
-static enum fh_code resync_get(struct store_work *work, const char *source, const char *partition,
-                               struct ledger_resync *ret, struct fh_error *error)
+static enum fh_code records_resync_get(struct store_work *work, const char *source,
+                                       const char *partition, struct ledger_resync *ret,
+                                       struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     json_t *record = NULL;
@@ -55,13 +57,13 @@ static enum fh_code resync_get(struct store_work *work, const char *source, cons
     return FH_OK;
 }
 
-static enum fh_code resync_move(struct store_work *work, const char *source, const char *partition,
-                                const struct ledger_resync *old, const struct ledger_resync *next,
-                                struct fh_error *error)
+static enum fh_code records_resync_move(struct store_work *work, const char *source,
+                                        const char *partition, const struct ledger_resync *old,
+                                        const struct ledger_resync *next, struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     struct ledger_resync now;
-    enum fh_code code = resync_get(work, source, partition, &now, error);
+    enum fh_code code = records_resync_get(work, source, partition, &now, error);
     if (!code && (now.resync != old->resync || now.phase != old->phase || now.type != old->type ||
                   strcmp(now.after, old->after) != 0))
         code =
@@ -88,9 +90,9 @@ static enum fh_code applied_id(char id[static RECORD_ID_SIZE], const char *sourc
         source, partition, type, key);
 }
 
-static enum fh_code applied_put(struct store_work *work, const char *source, const char *partition,
-                                int64_t type, const char *key, int64_t position, int64_t resync,
-                                struct fh_error *error)
+static enum fh_code records_applied_put(struct store_work *work, const char *source,
+                                        const char *partition, int64_t type, const char *key,
+                                        int64_t position, int64_t resync, struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     enum fh_code code = applied_id(id, source, partition, type, key, error);
@@ -103,9 +105,9 @@ static enum fh_code applied_put(struct store_work *work, const char *source, con
                               error);
 }
 
-static enum fh_code applied_get(struct store_work *work, const char *source, const char *partition,
-                                int64_t type, const char *key, int64_t resync, int64_t *ret,
-                                struct fh_error *error)
+static enum fh_code records_applied_get(struct store_work *work, const char *source,
+                                        const char *partition, int64_t type, const char *key,
+                                        int64_t resync, int64_t *ret, struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     json_t *record = NULL;
@@ -119,9 +121,9 @@ static enum fh_code applied_get(struct store_work *work, const char *source, con
     return code;
 }
 
-static enum fh_code applied_clear(struct store_work *work, const char *source,
-                                  const char *partition, int limit, int64_t *ret_removed,
-                                  struct fh_error *error)
+static enum fh_code records_applied_clear(struct store_work *work, const char *source,
+                                          const char *partition, int limit, int64_t *ret_removed,
+                                          struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     json_t *list = NULL, *record;
@@ -139,16 +141,16 @@ static enum fh_code applied_clear(struct store_work *work, const char *source,
     return code;
 }
 
-static enum fh_code parked_clear(struct store_work *work, const char *source, const char *partition,
-                                 struct fh_error *error)
+static enum fh_code records_parked_clear(struct store_work *work, const char *source,
+                                         const char *partition, struct fh_error *error)
 {
     return records_of(work)->parked_clear(work, source, partition, error);
 }
 
-const struct ledger_snapshot_ops records_snapshots = {.key_places = key_places,
-                                                      .resync_get = resync_get,
-                                                      .resync_move = resync_move,
-                                                      .applied_put = applied_put,
-                                                      .applied_get = applied_get,
-                                                      .applied_clear = applied_clear,
-                                                      .parked_clear = parked_clear};
+const struct ledger_snapshot_ops records_snapshots = {.key_places = records_key_places,
+                                                      .resync_get = records_resync_get,
+                                                      .resync_move = records_resync_move,
+                                                      .applied_put = records_applied_put,
+                                                      .applied_get = records_applied_get,
+                                                      .applied_clear = records_applied_clear,
+                                                      .parked_clear = records_parked_clear};

@@ -78,7 +78,7 @@ enum fh_code records_set(struct store_work *work, const char *table, const char 
     return records_put(work, table, id, after, error);
 }
 
-static bool gather(void *context, json_t *record)
+static bool gather_record(void *context, json_t *record)
 {
     struct arena *arena = json_arena_set(NULL);
     FH_ASSERT(json_array_append(context, record) == 0);
@@ -90,7 +90,7 @@ enum fh_code records_gather(struct store_work *work, const struct record_range *
                             struct fh_error *error)
 {
     *ret = record_pack("[]");
-    enum fh_code code = records_each(work, range, gather, *ret, error);
+    enum fh_code code = records_each(work, range, gather_record, *ret, error);
     if (code) {
         json_decref(*ret);
         *ret = NULL;

@@ -18,7 +18,7 @@ struct names {
     int count, max;
 };
 
-static bool take_name(void *context, const struct sql_row *row)
+static bool take_table_name(void *context, const struct sql_row *row)
 {
     struct names *names = context;
     if (names->count == names->max)
@@ -42,7 +42,7 @@ static enum fh_code read_names(struct store_work *work, struct arena *arena, con
 {
     struct sql_value name = sql_text(table->name);
     names_init(ret, arena, CATALOG_COLUMNS_MAX);
-    return sql_run(work, sql, &name, 1, take_name, ret, NULL, error);
+    return sql_run(work, sql, &name, 1, take_table_name, ret, NULL, error);
 }
 
 static enum fh_code read_columns(struct store_work *work, struct arena *arena,
@@ -82,7 +82,7 @@ enum fh_code catalog_read(struct store_work *work, struct arena *arena, struct c
     struct names tables;
     *ret = (struct catalog){0};
     names_init(&tables, arena, CATALOG_TABLES_MAX);
-    enum fh_code code = sql_run(work, sql_dialect_of(work->store)->tables, NULL, 0, take_name,
+    enum fh_code code = sql_run(work, sql_dialect_of(work->store)->tables, NULL, 0, take_table_name,
                                 &tables, NULL, error);
     if (code != FH_OK)
         return code;
@@ -102,7 +102,7 @@ struct look {
     bool found;
 };
 
-static bool look_for(void *context, const struct sql_row *row)
+static bool find_name(void *context, const struct sql_row *row)
 {
     struct look *look = context;
     look->found = strcmp(row->values[0].text, look->name) == 0;
@@ -114,12 +114,12 @@ enum fh_code catalog_has_table(struct store_work *work, const char *name, bool *
 {
     struct look look = {.name = name};
     enum fh_code code =
-        sql_run(work, sql_dialect_of(work->store)->tables, NULL, 0, look_for, &look, NULL, error);
+        sql_run(work, sql_dialect_of(work->store)->tables, NULL, 0, find_name, &look, NULL, error);
     *ret = look.found;
     return code;
 }
 
-static bool take_rows(void *context, const struct sql_row *row)
+static bool take_rows_guessed(void *context, const struct sql_row *row)
 {
     *(int64_t *)context = row->values[0].integer;
     return true;
@@ -129,7 +129,7 @@ enum fh_code catalog_rows_guessed(struct store_work *work, int64_t *ret, struct 
 {
     const char *sql = sql_dialect_of(work->store)->rows;
     *ret = 0;
-    return sql ? sql_run(work, sql, NULL, 0, take_rows, ret, NULL, error) : FH_OK;
+    return sql ? sql_run(work, sql, NULL, 0, take_rows_guessed, ret, NULL, error) : FH_OK;
 }
 
 const struct catalog_table *catalog_find(const struct catalog *catalog, const char *name)
@@ -198,7 +198,7 @@ void catalog_quote(struct text *out, const struct sql_dialect *dialect, const ch
     text_append(out, &quote, 1);
 }
 
-static bool take_number(void *context, const struct sql_row *row)
+static bool take_next_number(void *context, const struct sql_row *row)
 {
     if (row->values[0].kind == SQL_INTEGER)
         *(int64_t *)context = row->values[0].integer;
@@ -210,7 +210,7 @@ enum fh_code catalog_number(struct store_work *work, const char *sql,
 {
     struct sql_value name = sql_text(table->name);
     *ret = 0;
-    return sql_run(work, sql, &name, 1, take_number, ret, NULL, error);
+    return sql_run(work, sql, &name, 1, take_next_number, ret, NULL, error);
 }
 
 enum fh_code catalog_next_number(struct store_work *work, const struct catalog_table *table,

@@ -48,7 +48,7 @@ struct text_found {
     bool found;
 };
 
-static bool take_text(void *context, const struct sql_row *row)
+static bool take_text_found(void *context, const struct sql_row *row)
 {
     struct text_found *found = context;
     const char *text = row->values[0].kind == SQL_TEXT ? row->values[0].text : "";
@@ -62,7 +62,7 @@ enum fh_code ledger_text(struct store_work *work, const char *sql, const struct 
 {
     struct text_found found = {.text = ret, .size = size};
     ret[0] = '\0';
-    enum fh_code code = sql_run(work, sql, values, count, take_text, &found, NULL, error);
+    enum fh_code code = sql_run(work, sql, values, count, take_text_found, &found, NULL, error);
     if (code == FH_OK && !found.found)
         return error_set(error, FH_NOT_FOUND, "There is no such row in the ledger.");
     return code;
@@ -189,8 +189,8 @@ unsigned ledger_key_lock(const char *key)
 
 /* Units of work that publish events of one key do so one after another: each holds the key's lock
  * until it has committed, and draws seq from the outbox while it holds the lock. */
-static enum fh_code lock_keys(struct store_work *work, const struct ledger_event *events,
-                              struct fh_error *error)
+static enum fh_code lock_event_keys(struct store_work *work, const struct ledger_event *events,
+                                    struct fh_error *error)
 {
     bool locked[LEDGER_KEY_LOCKS] = {false};
     for (const struct ledger_event *event = events; event; event = event->next)
@@ -247,7 +247,7 @@ enum fh_code ledger_append(struct store_work *work, struct ledger_event *events,
             return alone;
     }
     bool sequenced = work->store->ops->sequence != NULL;
-    enum fh_code code = sequenced ? lock_keys(work, events, error) : FH_OK;
+    enum fh_code code = sequenced ? lock_event_keys(work, events, error) : FH_OK;
     for (struct ledger_event *event = events; event && code == FH_OK; event = event->next) {
         event->position = event->previous = 0;
         code = sequenced ? ledger_append_unnumbered(work, event, error)
@@ -355,7 +355,7 @@ struct subscriber_visit {
     void *context;
 };
 
-static bool visit_subscriber(void *context, const struct sql_row *row)
+static bool visit_subscriber_row(void *context, const struct sql_row *row)
 {
     const struct subscriber_visit *to = context;
     const struct sql_value *v = row->values;
@@ -376,7 +376,7 @@ enum fh_code sql_ledger_subscribers_get(struct store_work *work,
     return sql_run(work,
                    "SELECT name, share, incarnation, done, seen FROM fh_subscriber"
                    " ORDER BY name, share",
-                   NULL, 0, visit_subscriber, &to, NULL, error);
+                   NULL, 0, visit_subscriber_row, &to, NULL, error);
 }
 
 /* ---- cursors ---- */
@@ -442,7 +442,7 @@ struct migration_visit {
     void *context;
 };
 
-static bool visit_migration(void *context, const struct sql_row *row)
+static bool visit_migration_row(void *context, const struct sql_row *row)
 {
     const struct migration_visit *to = context;
     return to->visit(to->context, row->values[0].integer, row->values[1].text, row->values[2].text);
@@ -455,7 +455,7 @@ enum fh_code sql_ledger_migrations_get(struct store_work *work,
 {
     struct migration_visit to = {visit, context};
     return sql_run(work, "SELECT version, name, checksum FROM fh_migration ORDER BY version", NULL,
-                   0, visit_migration, &to, NULL, error);
+                   0, visit_migration_row, &to, NULL, error);
 }
 
 enum fh_code sql_ledger_migration_put(struct store_work *work, int64_t version, const char *name,

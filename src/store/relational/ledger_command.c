@@ -27,7 +27,7 @@ struct command_found {
     bool found;
 };
 
-static bool take_command(void *context, const struct sql_row *row)
+static bool take_command_row(void *context, const struct sql_row *row)
 {
     struct command_found *found = context;
     const struct sql_value *v = row->values;
@@ -47,7 +47,7 @@ static bool take_command(void *context, const struct sql_row *row)
     return true;
 }
 
-static bool ignore(void *context, const struct sql_row *row)
+static bool ignore_row(void *context, const struct sql_row *row)
 {
     (void)context, (void)row;
     return true;
@@ -60,7 +60,7 @@ static enum fh_code look_beside(struct store_work *work, const char *caller,
 {
     bool service = !strchr(caller, ' ');
     enum fh_code code =
-        service ? FH_OK : sql_run(work, "SELECT 1", NULL, 0, ignore, NULL, NULL, error);
+        service ? FH_OK : sql_run(work, "SELECT 1", NULL, 0, ignore_row, NULL, NULL, error);
     return code == FH_OK ? store_begin(work->store, STORE_READ_COMMITTED, ret, error) : code;
 }
 
@@ -80,7 +80,8 @@ enum fh_code sql_ledger_command_get(struct store_work *work, struct arena *arena
     enum fh_code code =
         ledger_looks_beside(work) ? look_beside(work, caller, &beside, error) : FH_OK;
     if (code == FH_OK)
-        code = sql_run(beside ? beside : work, sql, values, 2, take_command, &found, NULL, error);
+        code =
+            sql_run(beside ? beside : work, sql, values, 2, take_command_row, &found, NULL, error);
     if (beside)
         store_rollback(beside);
     if (code != FH_OK)
@@ -171,7 +172,7 @@ struct look {
     char *incarnation;
 };
 
-static bool take_caller(void *context, const struct sql_row *row)
+static bool take_caller_row(void *context, const struct sql_row *row)
 {
     struct caller_found *found = context;
     found->caller->closed_through = row->values[0].integer;
@@ -189,7 +190,7 @@ enum fh_code sql_ledger_caller_get(struct store_work *work, struct arena *arena,
     return sql_run(work,
                    "SELECT closed_through, still_open FROM fh_caller"
                    " WHERE caller = ?1 AND birth = ?2",
-                   values, 2, take_caller, &found, NULL, error);
+                   values, 2, take_caller_row, &found, NULL, error);
 }
 
 struct callers_visit {

@@ -13,7 +13,7 @@ struct lease_visit {
     void *context;
 };
 
-static bool visit_lease(void *context, const struct sql_row *row)
+static bool visit_lease_row(void *context, const struct sql_row *row)
 {
     const struct lease_visit *to = context;
     const struct sql_value *v = row->values;
@@ -31,12 +31,12 @@ enum fh_code sql_ledger_leases_get(struct store_work *work,
 {
     struct lease_visit to = {visit, context};
     return sql_run(work, "SELECT name, owner, epoch, beat, note FROM fh_lease ORDER BY name", NULL,
-                   0, visit_lease, &to, NULL, error);
+                   0, visit_lease_row, &to, NULL, error);
 }
 
 /* A statement that must change something. */
-static enum fh_code change(struct store_work *work, const char *sql, const struct sql_value *values,
-                           int count, struct fh_error *error)
+static enum fh_code change_lease(struct store_work *work, const char *sql,
+                                 const struct sql_value *values, int count, struct fh_error *error)
 {
     int64_t changed = 0;
     enum fh_code code = ledger_do(work, sql, values, count, &changed, error);
@@ -51,11 +51,11 @@ enum fh_code sql_ledger_lease_take(struct store_work *work, const char *name, in
 {
     struct sql_value values[] = {sql_text(name), sql_text(owner), sql_integer(epoch)};
     if (epoch == 0)
-        return change(work, ledger_sql(work, LEDGER_LEASE_BEGIN), values, 2, error);
-    return change(work,
-                  "UPDATE fh_lease SET owner = ?2, epoch = epoch + 1, beat = 0, note = ''"
-                  " WHERE name = ?1 AND epoch = ?3",
-                  values, LEDGER_COUNT(values), error);
+        return change_lease(work, ledger_sql(work, LEDGER_LEASE_BEGIN), values, 2, error);
+    return change_lease(work,
+                        "UPDATE fh_lease SET owner = ?2, epoch = epoch + 1, beat = 0, note = ''"
+                        " WHERE name = ?1 AND epoch = ?3",
+                        values, LEDGER_COUNT(values), error);
 }
 
 enum fh_code sql_ledger_lease_renew(struct store_work *work, const char *name, const char *owner,
@@ -63,11 +63,12 @@ enum fh_code sql_ledger_lease_renew(struct store_work *work, const char *name, c
 {
     struct sql_value values[] = {sql_text(name), sql_text(owner), sql_text(note)};
     if (!note)
-        return change(work, "UPDATE fh_lease SET beat = beat + 1 WHERE name = ?1 AND owner = ?2",
-                      values, 2, error);
-    return change(work,
-                  "UPDATE fh_lease SET beat = beat + 1, note = ?3 WHERE name = ?1 AND owner = ?2",
-                  values, LEDGER_COUNT(values), error);
+        return change_lease(work,
+                            "UPDATE fh_lease SET beat = beat + 1 WHERE name = ?1 AND owner = ?2",
+                            values, 2, error);
+    return change_lease(
+        work, "UPDATE fh_lease SET beat = beat + 1, note = ?3 WHERE name = ?1 AND owner = ?2",
+        values, LEDGER_COUNT(values), error);
 }
 
 enum fh_code sql_ledger_lease_drop(struct store_work *work, const char *name, const char *owner,
@@ -75,10 +76,10 @@ enum fh_code sql_ledger_lease_drop(struct store_work *work, const char *name, co
 {
     struct sql_value values[] = {sql_text(name), sql_text(owner), sql_integer(beat)};
     if (beat < 0)
-        return change(work, "DELETE FROM fh_lease WHERE name = ?1 AND owner = ?2", values, 2,
-                      error);
-    return change(work, "DELETE FROM fh_lease WHERE name = ?1 AND owner = ?2 AND beat = ?3", values,
-                  LEDGER_COUNT(values), error);
+        return change_lease(work, "DELETE FROM fh_lease WHERE name = ?1 AND owner = ?2", values, 2,
+                            error);
+    return change_lease(work, "DELETE FROM fh_lease WHERE name = ?1 AND owner = ?2 AND beat = ?3",
+                        values, LEDGER_COUNT(values), error);
 }
 
 /* ---- cursors ---- */
@@ -88,7 +89,7 @@ struct partition_visit {
     void *context;
 };
 
-static bool visit_partition(void *context, const struct sql_row *row)
+static bool visit_partition_row(void *context, const struct sql_row *row)
 {
     const struct partition_visit *to = context;
     return to->visit(to->context, row->values[0].text);
@@ -101,7 +102,7 @@ enum fh_code sql_ledger_cursor_partitions(struct store_work *work, const char *s
     struct sql_value values[] = {sql_text(source)};
     struct partition_visit to = {visit, context};
     return sql_run(work, "SELECT share FROM fh_cursor WHERE source = ?1 ORDER BY share", values, 1,
-                   visit_partition, &to, NULL, error);
+                   visit_partition_row, &to, NULL, error);
 }
 
 enum fh_code sql_ledger_cursor_take(struct store_work *work, const char *source,

@@ -79,7 +79,7 @@ enum fh_code sql_ledger_parked_put(struct store_work *work, const struct ledger_
                      error);
 }
 
-static enum fh_code not_as_read(int64_t position, struct fh_error *error)
+static enum fh_code row_not_as_read(int64_t position, struct fh_error *error)
 {
     return error_set(error, FH_CONFLICT,
                      "The event at %" PRId64 " is not the first that is parked under its key any "
@@ -101,7 +101,7 @@ enum fh_code sql_ledger_parked_take(struct store_work *work, const struct ledger
                   " WHERE b.source = ?1 AND b.share = ?2 AND b.key = ?3 AND b.position < ?4)",
                   values, 5, &taken, error);
     if (code == FH_OK && taken == 0)
-        return not_as_read(parked->position, error);
+        return row_not_as_read(parked->position, error);
     if (code == FH_OK)
         code = ledger_do(work,
                          "UPDATE fh_parked_key SET events = events - 1, oldest_ms = coalesce("
@@ -131,7 +131,7 @@ enum fh_code sql_ledger_parked_edit(struct store_work *work, const struct ledger
                   "UPDATE fh_parked SET attempts = attempts + 1, event = ?6 WHERE source = ?1"
                   " AND share = ?2 AND fh_parked.key = ?3 AND position = ?4 AND attempts = ?5",
                   values, LEDGER_COUNT(values), &changed, error);
-    return code == FH_OK && changed == 0 ? not_as_read(parked->position, error) : code;
+    return code == FH_OK && changed == 0 ? row_not_as_read(parked->position, error) : code;
 }
 
 enum fh_code sql_ledger_parked_failed(struct store_work *work, const struct ledger_parked *parked,
@@ -153,7 +153,7 @@ struct parked_visit {
     void *context;
 };
 
-static struct ledger_parked parked_of(const struct sql_value *v)
+static struct ledger_parked parked_of_row(const struct sql_value *v)
 {
     return (struct ledger_parked){.source = v[0].text,
                                   .partition = v[1].text,
@@ -171,7 +171,7 @@ static struct ledger_parked parked_of(const struct sql_value *v)
 static bool visit_key(void *context, const struct sql_row *row)
 {
     const struct parked_visit *to = context;
-    struct ledger_parked parked = parked_of(row->values);
+    struct ledger_parked parked = parked_of_row(row->values);
     parked.waiting = row->values[11].integer;
     return to->visit(to->context, &parked);
 }
@@ -210,7 +210,7 @@ struct places {
     int count;
 };
 
-static bool take_place(void *context, const struct sql_row *row)
+static bool take_parked_place(void *context, const struct sql_row *row)
 {
     struct places *places = context;
     snprintf(places->places[places->count].partition, PARTITION_SIZE, "%s", row->values[0].text);
@@ -228,7 +228,7 @@ struct events_visit {
 static bool visit_event_of_key(void *context, const struct sql_row *row)
 {
     struct events_visit *visiting = context;
-    struct ledger_parked parked = parked_of(row->values);
+    struct ledger_parked parked = parked_of_row(row->values);
     parked.waiting = visiting->waiting;
     visiting->left--;
     visiting->goes_on = visiting->to.visit(visiting->to.context, &parked);
@@ -248,7 +248,7 @@ sql_ledger_parked_events(struct store_work *work, const char *source, const char
     enum fh_code code = sql_run(work,
                                 "SELECT share, events FROM fh_parked_key WHERE source = ?1"
                                 " AND fh_parked_key.key = ?2 ORDER BY share",
-                                of, 2, take_place, &places, NULL, error);
+                                of, 2, take_parked_place, &places, NULL, error);
     for (int i = 0; i < places.count && code == FH_OK && visiting.goes_on && visiting.left; i++) {
         struct sql_value values[] = {sql_text(source), sql_text(key),
                                      sql_text(places.places[i].partition),

@@ -9,7 +9,7 @@ struct answered_visit {
     void *context;
 };
 
-static bool visit_answered(void *context, const struct sql_row *row)
+static bool visit_answered_row(void *context, const struct sql_row *row)
 {
     const struct answered_visit *to = context;
     const struct sql_value *v = row->values;
@@ -48,5 +48,5 @@ enum fh_code sql_ledger_steps_answered(struct store_work *work, const char *targ
                    " ON s.birth = t.birth AND s.number = t.number"
                    " WHERE t.target = ?1 AND t.receiver <> ?2"
                    " AND s.status IN ('ended', 'undone', 'parked', 'abandoned')",
-                   values, 2, visit_answered, &to, NULL, error);
+                   values, 2, visit_answered_row, &to, NULL, error);
 }

@@ -16,8 +16,8 @@
     "birth, number, name, input, state, status, epoch, deadline_ms,"                               \
     " updated_ms, start_id"
 
-static enum fh_code insert(struct store_work *work, const struct ledger_saga *saga,
-                           struct fh_error *error)
+static enum fh_code insert_saga(struct store_work *work, const struct ledger_saga *saga,
+                                struct fh_error *error)
 {
     struct sql_value values[] = {
         sql_text(saga->birth),    sql_integer(saga->number),      sql_text(saga->name),
@@ -87,7 +87,7 @@ enum fh_code sql_ledger_saga_start(struct store_work *work, struct ledger_event 
     saga->number = event->position;
     CRASH_POINT("start.numbered");
     if (code == FH_OK)
-        code = insert(work, saga, error);
+        code = insert_saga(work, saga, error);
     for (int i = 0; i < count && code == FH_OK; i++) {
         struct ledger_step step = steps[i];
         step.number = saga->number;
@@ -152,7 +152,7 @@ enum fh_code sql_ledger_saga_update(struct store_work *work, const struct ledger
     return code;
 }
 
-static struct ledger_saga saga_of(const struct sql_row *row)
+static struct ledger_saga saga_of_row(const struct sql_row *row)
 {
     const struct sql_value *v = row->values;
     return (struct ledger_saga){.birth = v[0].text,
@@ -176,7 +176,7 @@ struct saga_found {
 static bool take_saga(void *context, const struct sql_row *row)
 {
     struct saga_found *found = context;
-    struct ledger_saga saga = saga_of(row);
+    struct ledger_saga saga = saga_of_row(row);
     saga.birth = arena_text(found->arena, saga.birth);
     saga.name = arena_text(found->arena, saga.name);
     saga.input = arena_text(found->arena, saga.input);
@@ -188,9 +188,9 @@ static bool take_saga(void *context, const struct sql_row *row)
     return true;
 }
 
-static enum fh_code get(struct store_work *work, struct arena *arena, const char *sql,
-                        const struct sql_value *values, struct ledger_saga *ret,
-                        struct fh_error *error)
+static enum fh_code get_saga(struct store_work *work, struct arena *arena, const char *sql,
+                             const struct sql_value *values, struct ledger_saga *ret,
+                             struct fh_error *error)
 {
     struct saga_found found = {.arena = arena, .saga = ret};
     enum fh_code code = sql_run(work, sql, values, 2, take_saga, &found, NULL, error);
@@ -203,8 +203,9 @@ enum fh_code sql_ledger_saga_get(struct store_work *work, struct arena *arena, c
                                  int64_t number, struct ledger_saga *ret, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(birth), sql_integer(number)};
-    return get(work, arena, "SELECT " SAGA_COLUMNS " FROM fh_saga WHERE birth = ?1 AND number = ?2",
-               values, ret, error);
+    return get_saga(work, arena,
+                    "SELECT " SAGA_COLUMNS " FROM fh_saga WHERE birth = ?1 AND number = ?2", values,
+                    ret, error);
 }
 
 enum fh_code sql_ledger_saga_find(struct store_work *work, struct arena *arena, const char *birth,
@@ -212,9 +213,9 @@ enum fh_code sql_ledger_saga_find(struct store_work *work, struct arena *arena, 
                                   struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(birth), sql_text(start_id)};
-    return get(work, arena,
-               "SELECT " SAGA_COLUMNS " FROM fh_saga WHERE birth = ?1 AND start_id = ?2", values,
-               ret, error);
+    return get_saga(work, arena,
+                    "SELECT " SAGA_COLUMNS " FROM fh_saga WHERE birth = ?1 AND start_id = ?2",
+                    values, ret, error);
 }
 
 enum fh_code sql_ledger_step_put(struct store_work *work, const struct ledger_step *step,
@@ -241,7 +242,7 @@ struct step_visit {
     struct arena *arena;
 };
 
-static bool visit_step(void *context, const struct sql_row *row)
+static bool visit_step_row(void *context, const struct sql_row *row)
 {
     const struct step_visit *to = context;
     const struct sql_value *v = row->values;
@@ -270,7 +271,7 @@ enum fh_code sql_ledger_steps_get(struct store_work *work, struct arena *arena, 
                    "SELECT birth, number, step, element, attempt, target, request, state, answer,"
                    " receiver, receiver_position FROM fh_saga_step"
                    " WHERE birth = ?1 AND number = ?2 ORDER BY step, element",
-                   values, 2, visit_step, &to, NULL, error);
+                   values, 2, visit_step_row, &to, NULL, error);
 }
 
 struct saga_visit {
@@ -278,10 +279,10 @@ struct saga_visit {
     void *context;
 };
 
-static bool visit_saga(void *context, const struct sql_row *row)
+static bool visit_saga_row(void *context, const struct sql_row *row)
 {
     const struct saga_visit *to = context;
-    struct ledger_saga saga = saga_of(row);
+    struct ledger_saga saga = saga_of_row(row);
     return to->visit(to->context, &saga);
 }
 
@@ -326,13 +327,14 @@ enum fh_code sql_ledger_sagas_open(struct store_work *work, const struct ledger_
         sql_text(open->birth ? open->birth : ""), sql_integer(open->number),
         sql_integer(open->limit ? open->limit : INT32_MAX), sql_text(open->owner)};
     if (open->owner)
-        return sql_run(work, OPEN_SOME(" AND owner = ?4"), values, 4, visit_saga, &to, NULL, error);
-    return sql_run(work, OPEN_SOME(""), values, 3, visit_saga, &to, NULL, error);
+        return sql_run(work, OPEN_SOME(" AND owner = ?4"), values, 4, visit_saga_row, &to, NULL,
+                       error);
+    return sql_run(work, OPEN_SOME(""), values, 3, visit_saga_row, &to, NULL, error);
 }
 
 /* ---- closing ---- */
 
-static bool add_number(void *context, const struct sql_row *row)
+static bool add_number_row(void *context, const struct sql_row *row)
 {
     struct text *text = context;
     text_printf(text, "%s%lld", text->length > 1 ? "," : "", (long long)row->values[0].integer);
@@ -363,7 +365,7 @@ enum fh_code sql_ledger_sagas_closable(struct store_work *work, struct arena *ar
     code = sql_run(work,
                    "SELECT number FROM fh_saga WHERE birth = ?1 AND number < ?2"
                    " AND status IN " LEDGER_SAGA_OPEN " ORDER BY number",
-                   values, 2, add_number, &open, NULL, error);
+                   values, 2, add_number_row, &open, NULL, error);
     text_add(&open, "]");
     if (code == FH_OK && open.overflow)
         code = error_set(error, FH_NO_MEMORY, "Too many sagas are open.");
@@ -471,7 +473,7 @@ enum fh_code sql_ledger_sagas_forget(struct store_work *work, int64_t number_max
 
 /* ---- counts ---- */
 
-static bool take_count(void *context, const struct sql_row *row)
+static bool take_status_count(void *context, const struct sql_row *row)
 {
     struct ledger_counts *counts = context;
     const struct {
@@ -492,5 +494,5 @@ enum fh_code sql_ledger_saga_counts(struct store_work *work, struct ledger_count
 {
     *ret = (struct ledger_counts){0};
     return sql_run(work, "SELECT status, count(*) FROM fh_saga GROUP BY status", NULL, 0,
-                   take_count, ret, NULL, error);
+                   take_status_count, ret, NULL, error);
 }

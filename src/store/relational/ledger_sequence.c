@@ -29,7 +29,7 @@ struct answer {
     struct map by_id; /* struct store_placed of the events that are asked for */
 };
 
-static bool take_position(void *context, const struct sql_row *row)
+static bool take_sequenced_position(void *context, const struct sql_row *row)
 {
     struct answer *answer = context;
     struct store_placed *placed = map_get(&answer->by_id, row->values[0].text);
@@ -40,7 +40,7 @@ static bool take_position(void *context, const struct sql_row *row)
     return true;
 }
 
-static bool all_told(const struct store_placed *placed, int count)
+static bool all_rows_told(const struct store_placed *placed, int count)
 {
     for (int i = 0; i < count; i++) {
         if (!placed[i].position)
@@ -60,8 +60,8 @@ static enum fh_code run_with_ids(struct answer *answer, ledger_run *run,
     if (!text)
         return error_set(error, FH_NO_MEMORY, "There is no memory to ask for positions.");
     struct sql_value ids[] = {sql_text(text)};
-    enum fh_code code =
-        run(store, sql_dialect_of(store)->ledger[statement], ids, 1, take_position, answer, error);
+    enum fh_code code = run(store, sql_dialect_of(store)->ledger[statement], ids, 1,
+                            take_sequenced_position, answer, error);
     before = json_arena_set(NULL);
     json_text_free(text);
     json_arena_set(before);
@@ -80,8 +80,9 @@ enum fh_code ledger_sequence(struct store *store, ledger_run *run, struct store_
     if (!statements[LEDGER_PLACED]) {
         code = run_with_ids(&answer, run, LEDGER_SEQUENCE, placed, count, error);
     } else {
-        code = run(store, statements[LEDGER_SEQUENCE], NULL, 0, take_position, &answer, error);
-        if (code == FH_OK && !all_told(placed, count))
+        code = run(store, statements[LEDGER_SEQUENCE], NULL, 0, take_sequenced_position, &answer,
+                   error);
+        if (code == FH_OK && !all_rows_told(placed, count))
             code = run_with_ids(&answer, run, LEDGER_PLACED, placed, count, error);
     }
     map_release(&answer.by_id);

@@ -27,9 +27,9 @@ static bool visit_unsequenced(void *context, const struct sql_row *row)
     return to->visit(to->context, row->values[0].text, LEDGER_UNSEQUENCED);
 }
 
-static enum fh_code key_places(struct store_work *work, const char *keys,
-                               bool (*visit)(void *context, const char *key, int64_t position),
-                               void *context, struct fh_error *error)
+static enum fh_code sql_key_places(struct store_work *work, const char *keys,
+                                   bool (*visit)(void *context, const char *key, int64_t position),
+                                   void *context, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(keys)};
     struct place_visit to = {visit, context};
@@ -56,8 +56,9 @@ static bool take_resync(void *context, const struct sql_row *row)
     return true;
 }
 
-static enum fh_code resync_get(struct store_work *work, const char *source, const char *partition,
-                               struct ledger_resync *ret, struct fh_error *error)
+static enum fh_code sql_resync_get(struct store_work *work, const char *source,
+                                   const char *partition, struct ledger_resync *ret,
+                                   struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(partition)};
     *ret = (struct ledger_resync){0};
@@ -67,9 +68,9 @@ static enum fh_code resync_get(struct store_work *work, const char *source, cons
                    values, 2, take_resync, ret, NULL, error);
 }
 
-static enum fh_code resync_move(struct store_work *work, const char *source, const char *partition,
-                                const struct ledger_resync *old, const struct ledger_resync *next,
-                                struct fh_error *error)
+static enum fh_code sql_resync_move(struct store_work *work, const char *source,
+                                    const char *partition, const struct ledger_resync *old,
+                                    const struct ledger_resync *next, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source),
                                  sql_text(partition),
@@ -99,9 +100,9 @@ static enum fh_code resync_move(struct store_work *work, const char *source, con
     return code;
 }
 
-static enum fh_code applied_put(struct store_work *work, const char *source, const char *partition,
-                                int64_t type, const char *key, int64_t position, int64_t resync,
-                                struct fh_error *error)
+static enum fh_code sql_applied_put(struct store_work *work, const char *source,
+                                    const char *partition, int64_t type, const char *key,
+                                    int64_t position, int64_t resync, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(partition),   sql_integer(type),
                                  sql_text(key),    sql_integer(position), sql_integer(resync)};
@@ -109,9 +110,9 @@ static enum fh_code applied_put(struct store_work *work, const char *source, con
                      error);
 }
 
-static enum fh_code applied_get(struct store_work *work, const char *source, const char *partition,
-                                int64_t type, const char *key, int64_t resync, int64_t *ret,
-                                struct fh_error *error)
+static enum fh_code sql_applied_get(struct store_work *work, const char *source,
+                                    const char *partition, int64_t type, const char *key,
+                                    int64_t resync, int64_t *ret, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(partition), sql_integer(type),
                                  sql_text(key), sql_integer(resync)};
@@ -125,17 +126,17 @@ static enum fh_code applied_get(struct store_work *work, const char *source, con
     return code == FH_NOT_FOUND ? FH_OK : code;
 }
 
-static enum fh_code applied_clear(struct store_work *work, const char *source,
-                                  const char *partition, int limit, int64_t *ret_removed,
-                                  struct fh_error *error)
+static enum fh_code sql_applied_clear(struct store_work *work, const char *source,
+                                      const char *partition, int limit, int64_t *ret_removed,
+                                      struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(partition), sql_integer(limit)};
     return ledger_do(work, ledger_sql(work, LEDGER_APPLIED_CLEAR), values, LEDGER_COUNT(values),
                      ret_removed, error);
 }
 
-static enum fh_code parked_clear(struct store_work *work, const char *source, const char *partition,
-                                 struct fh_error *error)
+static enum fh_code sql_parked_clear(struct store_work *work, const char *source,
+                                     const char *partition, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(partition)};
     enum fh_code code = ledger_do(
@@ -146,10 +147,10 @@ static enum fh_code parked_clear(struct store_work *work, const char *source, co
     return code;
 }
 
-const struct ledger_snapshot_ops ledger_relational_snapshots = {.key_places = key_places,
-                                                                .resync_get = resync_get,
-                                                                .resync_move = resync_move,
-                                                                .applied_put = applied_put,
-                                                                .applied_get = applied_get,
-                                                                .applied_clear = applied_clear,
-                                                                .parked_clear = parked_clear};
+const struct ledger_snapshot_ops ledger_relational_snapshots = {.key_places = sql_key_places,
+                                                                .resync_get = sql_resync_get,
+                                                                .resync_move = sql_resync_move,
+                                                                .applied_put = sql_applied_put,
+                                                                .applied_get = sql_applied_get,
+                                                                .applied_clear = sql_applied_clear,
+                                                                .parked_clear = sql_parked_clear};

@@ -69,7 +69,7 @@ void relational_cache_free(struct relational_cache *cache)
 }
 
 /* The length of the quoted text or comment that begins at `at`; 0: none does. */
-static size_t skipped(const char *at)
+static size_t skipped_length(const char *at)
 {
     const char *end = NULL;
     if (*at == '\'' || *at == '"' || *at == '`') {
@@ -85,13 +85,13 @@ static size_t skipped(const char *at)
     return at[0] == ':' && at[1] == ':' ? 2 : 0;
 }
 
-static bool is_name(char c)
+static bool is_name_character(char c)
 {
     return isalnum((unsigned char)c) || c == '_';
 }
 
 /* Whether `sql` so far ends in "IN (" and a ")" follows; *ret_open is then the offset of "(". */
-static bool is_list(const struct text *sql, const char *behind, size_t *ret_open)
+static bool is_list_parameter(const struct text *sql, const char *behind, size_t *ret_open)
 {
     size_t at = sql->length;
     while (at && isspace((unsigned char)sql->data[at - 1]))
@@ -101,7 +101,8 @@ static bool is_list(const struct text *sql, const char *behind, size_t *ret_open
     *ret_open = --at;
     while (at && isspace((unsigned char)sql->data[at - 1]))
         at--;
-    if (at < 3 || strncasecmp(sql->data + at - 2, "IN", 2) != 0 || is_name(sql->data[at - 3]))
+    if (at < 3 || strncasecmp(sql->data + at - 2, "IN", 2) != 0 ||
+        is_name_character(sql->data[at - 3]))
         return false;
     return behind[strspn(behind, " \t\r\n")] == ')';
 }
@@ -122,40 +123,40 @@ static int name_number(struct compiled *compiled, const char *name, size_t lengt
 
 /* Statements that would end the transaction that the handler may share with others, or change how
  * the store works. */
-static bool is_control(const char *sql)
+static bool is_control_statement(const char *sql)
 {
     static const char *const words[] = {"ATTACH", "BEGIN",   "COMMIT",   "DETACH",    "END",
                                         "PRAGMA", "RELEASE", "ROLLBACK", "SAVEPOINT", "VACUUM"};
     for (size_t length; (length = strspn(sql, " \t\r\n;")) > 0 ||
-                        (strchr("-/", *sql) && (length = skipped(sql)) > 0);)
+                        (strchr("-/", *sql) && (length = skipped_length(sql)) > 0);)
         sql += length;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         size_t length = strlen(words[i]);
-        if (strncasecmp(sql, words[i], length) == 0 && !is_name(sql[length]))
+        if (strncasecmp(sql, words[i], length) == 0 && !is_name_character(sql[length]))
             return true;
     }
     return false;
 }
 
-static struct compiled *compile(const char *sql, const char *list_format)
+static struct compiled *compile_text(const char *sql, const char *list_format)
 {
     struct compiled *compiled = calloc(1, sizeof *compiled);
     FH_ASSERT(compiled != NULL);
     struct text text;
     text_init(&text, (size_t)1 << 20);
     for (const char *at = sql; *at;) {
-        size_t length = skipped(at);
-        if (length || *at != ':' || !is_name(at[1])) {
+        size_t length = skipped_length(at);
+        if (length || *at != ':' || !is_name_character(at[1])) {
             length = length ? length : 1;
             text_append(&text, at, length);
             at += length;
             continue;
         }
         const char *name = ++at;
-        while (is_name(*at))
+        while (is_name_character(*at))
             at++;
         size_t open = 0;
-        bool list = is_list(&text, at, &open);
+        bool list = is_list_parameter(&text, at, &open);
         int number = name_number(compiled, name, (size_t)(at - name), list);
         if (number < 0)
             break;
@@ -171,7 +172,7 @@ static struct compiled *compile(const char *sql, const char *list_format)
         at += strspn(at, " \t\r\n") + 1;
     }
     compiled->sql = text_take(&text);
-    compiled->control = is_control(sql);
+    compiled->control = is_control_statement(sql);
     compiled->text = strdup(sql);
     FH_ASSERT(compiled->text != NULL);
     return compiled;
@@ -192,7 +193,7 @@ static const struct compiled *compiled_get(struct store *store, const char *sql)
     if (!compiled) {
         if (map->count >= COMPILED_MAX)
             cache_clear(store->relational);
-        compiled = compile(sql, store->engine->sql->list_format);
+        compiled = compile_text(sql, store->engine->sql->list_format);
         map_put(map, sql, compiled);
     }
     *recent = (struct recent){sql, compiled};
@@ -210,7 +211,7 @@ static json_t *value_named(const char *name, json_t *const *objects, int count)
 }
 
 /* The caller frees *ret_text if it is not NULL. */
-static struct sql_value bound(const json_t *value, char **ret_text)
+static struct sql_value bind_json_value(const json_t *value, char **ret_text)
 {
     *ret_text = NULL;
     switch (json_typeof(value)) {
@@ -236,7 +237,7 @@ static struct sql_value bound(const json_t *value, char **ret_text)
     return sql_text(*ret_text);
 }
 
-static json_t *base64(const struct sql_value *value)
+static json_t *base64_of(const struct sql_value *value)
 {
     size_t size = sodium_base64_encoded_len(value->length, sodium_base64_VARIANT_ORIGINAL);
     char *text = malloc(size);
@@ -258,7 +259,7 @@ static json_t *typed_text(const struct sql_value *value, const char *type)
     return json_stringn(value->text, value->length);
 }
 
-static json_t *json_of(const struct sql_value *value, const char *type)
+static json_t *json_of_value(const struct sql_value *value, const char *type)
 {
     switch (value->kind) {
     case SQL_NULL:
@@ -274,7 +275,7 @@ static json_t *json_of(const struct sql_value *value, const char *type)
     case SQL_TEXT:
         return typed_text(value, type);
     case SQL_BLOB:
-        return base64(value);
+        return base64_of(value);
     }
     return json_null();
 }
@@ -285,7 +286,7 @@ struct collecting {
     bool too_many, failed;
 };
 
-static bool collect(void *context, const struct sql_row *row)
+static bool collect_row(void *context, const struct sql_row *row)
 {
     struct collecting *collecting = context;
     if (json_array_size(collecting->rows) >= (size_t)collecting->row_max) {
@@ -295,7 +296,7 @@ static bool collect(void *context, const struct sql_row *row)
     json_t *object = json_object();
     for (int i = 0; i < row->count; i++) {
         if (json_object_set_new_nocheck(object, row->names[i],
-                                        json_of(&row->values[i], row->types[i])) != 0)
+                                        json_of_value(&row->values[i], row->types[i])) != 0)
             collecting->failed = true;
     }
     if (json_array_append_new(collecting->rows, object) != 0)
@@ -325,11 +326,11 @@ enum fh_code relational_run(struct store_work *work, const char *sql, json_t *co
         else if (compiled->lists[i] && !json_is_array(value))
             code = error_set(error, FH_UNSUPPORTED, "IN (:%s) needs an array.", compiled->names[i]);
         else
-            values[i] = bound(value, &texts[i]);
+            values[i] = bind_json_value(value, &texts[i]);
     }
     struct collecting collecting = {.rows = ret_rows ? json_array() : NULL, .row_max = row_max};
     if (code == FH_OK)
-        code = sql_run(work, compiled->sql, values, compiled->count, ret_rows ? collect : NULL,
+        code = sql_run(work, compiled->sql, values, compiled->count, ret_rows ? collect_row : NULL,
                        &collecting, ret_changes, error);
     for (int i = 0; i < compiled->count; i++)
         json_text_free(texts[i]);

@@ -22,14 +22,14 @@ enum token {
     TOKEN_OTHER
 };
 
-static bool is_word(char c)
+static bool is_word_character(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
 }
 
 /* The length including the closing quote. A quote that is doubled, or escaped where backslashes
  * escape, does not close. */
-static size_t quoted_length(const char *at, char close, bool backslashes)
+static size_t quoted_text_length(const char *at, char close, bool backslashes)
 {
     size_t i = 1;
     while (at[i]) {
@@ -64,11 +64,11 @@ static size_t block_comment_length(const char *at, bool nested)
 }
 
 /* $tag$ ... $tag$; 0: this dollar begins no quote (as in $1) */
-static size_t dollar_length(const char *at)
+static size_t dollar_quote_length(const char *at)
 {
     size_t tag = 1;
     if (!isdigit((unsigned char)at[1])) {
-        while (is_word(at[tag]))
+        while (is_word_character(at[tag]))
             tag++;
     }
     if (at[tag] != '$')
@@ -84,13 +84,13 @@ static size_t dollar_length(const char *at)
 static enum token word_token(const char *at, const struct sql_dialect *dialect, size_t *ret_length)
 {
     size_t length = 1;
-    while (is_word(at[length]) || at[length] == '$')
+    while (is_word_character(at[length]) || at[length] == '$')
         length++;
     /* E'...' has backslash escapes; other prefixes (x'', b'', U&'') are a word and a quote. */
     bool escapes =
         length == 1 && (*at == 'e' || *at == 'E') && sql_has(dialect, SQL_ESCAPE_STRINGS);
     if (escapes && at[1] == '\'') {
-        *ret_length = 1 + quoted_length(at + 1, '\'', true);
+        *ret_length = 1 + quoted_text_length(at + 1, '\'', true);
         return TOKEN_QUOTED;
     }
     *ret_length = length;
@@ -133,16 +133,17 @@ static enum token token_at(const char *at, const struct sql_dialect *dialect, si
         return comment_token(at, dialect, ret_length);
     bool backtick = *at == '`' && sql_has(dialect, SQL_BACKTICKS);
     if (*at == '\'' || *at == '"' || backtick) {
-        *ret_length = quoted_length(at, *at, false); /* MariaDB: NO_BACKSLASH_ESCAPES is set */
+        *ret_length = quoted_text_length(at, *at, false); /* MariaDB: NO_BACKSLASH_ESCAPES is set */
         return TOKEN_QUOTED;
     }
     if (*at == '[' && sql_has(dialect, SQL_BRACKETS)) {
-        *ret_length = quoted_length(at, ']', false);
+        *ret_length = quoted_text_length(at, ']', false);
         return TOKEN_QUOTED;
     }
-    if (*at == '$' && sql_has(dialect, SQL_DOLLAR_QUOTES) && (*ret_length = dollar_length(at)) > 0)
+    if (*at == '$' && sql_has(dialect, SQL_DOLLAR_QUOTES) &&
+        (*ret_length = dollar_quote_length(at)) > 0)
         return TOKEN_QUOTED;
-    if (is_word(*at))
+    if (is_word_character(*at))
         return word_token(at, dialect, ret_length);
     *ret_length = 1;
     return TOKEN_OTHER;
@@ -156,7 +157,7 @@ static void word_copy(const char *at, size_t length, char ret[SCRIPT_WORD_SIZE])
     ret[kept] = '\0';
 }
 
-static bool is_one_of(const char *word, const char *const *words)
+static bool is_one_of_words(const char *word, const char *const *words)
 {
     for (; *words; words++) {
         if (strcmp(word, *words) == 0)
@@ -183,9 +184,9 @@ static void body_word(struct body *body, const char *word)
         body->creates = strcmp(word, "CREATE") == 0;
     else if (body->words == 2 && strcmp(body->last, "BEGIN") == 0 && strcmp(word, "NOT") == 0)
         body->has = true, body->depth = 1; /* BEGIN NOT ATOMIC */
-    if (body->creates && is_one_of(word, with_bodies))
+    if (body->creates && is_one_of_words(word, with_bodies))
         body->has = true;
-    if (body->has || is_one_of(word, without))
+    if (body->has || is_one_of_words(word, without))
         body->creates = false; /* now it is known what it creates */
     if (body->has && strcmp(word, "BEGIN") == 0)
         body->depth++;
@@ -193,7 +194,7 @@ static void body_word(struct body *body, const char *word)
         body->depth++;
     else if (body->depth > 0 && strcmp(word, "END") == 0)
         body->depth--;
-    else if (body->has && after_end && is_one_of(word, uncounted))
+    else if (body->has && after_end && is_one_of_words(word, uncounted))
         body->depth++; /* that END closed no counted block */
     memcpy(body->last, word, SCRIPT_WORD_SIZE);
 }
@@ -203,7 +204,7 @@ struct script script_begin(const char *text, const struct sql_dialect *dialect)
     return (struct script){.text = text, .dialect = dialect, .line = 1};
 }
 
-static void advance(struct script *script, size_t length)
+static void advance_script(struct script *script, size_t length)
 {
     for (size_t i = 0; i < length; i++)
         script->line += script->text[script->at + i] == '\n';
@@ -233,14 +234,14 @@ bool script_next(struct script *script, struct script_statement *ret)
             ret->text = at;
             ret->line = script->line;
         }
-        advance(script, length);
+        advance_script(script, length);
         if (counts)
             ret->length = (size_t)(script->text + script->at - ret->text);
     }
     if (!ret->text)
         return false;
     if (script->text[script->at] == ';')
-        advance(script, 1);
+        advance_script(script, 1);
     ret->end = script->at;
     ret->number = ++script->number;
     return true;
