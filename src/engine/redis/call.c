@@ -61,7 +61,7 @@ static void slot_give(struct redis *redis, struct redis_slot *slot)
     redis->slots = slot;
 }
 
-static bool is_gone(const redisReply *reply)
+static bool is_session_gone(const redisReply *reply)
 {
     return redis_is(reply, REDIS_REPLY_STRING) && strcmp(reply->str, "gone") == 0;
 }
@@ -69,7 +69,7 @@ static bool is_gone(const redisReply *reply)
 /* The server does nothing for a session that it has forgotten: the next call registers another. */
 static void slot_answered(struct redis *redis, struct redis_slot *slot, const redisReply *reply)
 {
-    if (is_gone(reply) && strcmp(slot->life, redis->life) == 0)
+    if (is_session_gone(reply) && strcmp(slot->life, redis->life) == 0)
         redis->born = false;
     else if (redis_is(reply, REDIS_REPLY_STRING) && slot->sequence % KEPT_EACH == 0)
         redis->kept_ns = world_monotonic_ns(redis->store.world);
@@ -84,8 +84,8 @@ void redis_call_stands(struct redis *redis)
 
 /* ---- Calling the script ---------------------------------------------------------------------- */
 
-static void head(struct redis_words *call, const struct redis *redis, const char *mode,
-                 const struct redis_slot *slot)
+static void add_call_head(struct redis_words *call, const struct redis *redis, const char *mode,
+                          const struct redis_slot *slot)
 {
     redis_word(call, "EVALSHA");
     redis_word(call, redis->digest);
@@ -144,7 +144,7 @@ enum fh_code redis_be_born(struct redis *redis, struct fh_error *error)
     world_random(world, random, sizeof random);
     id_format(unnumbered.life, world_wall_ms(world), random);
     redis_words_init(&call);
-    head(&call, redis, "born", &unnumbered);
+    add_call_head(&call, redis, "born", &unnumbered);
     redis_word_number(&call, 0);
     enum fh_code code = call_script(redis, &call, &reply, error);
     redis_words_release(&call);
@@ -163,13 +163,13 @@ enum fh_code redis_be_born(struct redis *redis, struct fh_error *error)
 }
 
 /* The connection died during the call: finds out the outcome, however long that takes. */
-static redisReply *settle(struct redis *redis, const struct redis_slot *slot)
+static redisReply *settle_call(struct redis *redis, const struct redis_slot *slot)
 {
     struct world *world = redis->store.world;
     struct redis_words call;
     redisReply *reply = NULL;
     redis_words_init(&call);
-    head(&call, redis, "settle", slot);
+    add_call_head(&call, redis, "settle", slot);
     redis_word_number(&call, 0);
     for (int pause_ms = SETTLE_MS_MIN; !reply;
          pause_ms = pause_ms * 2 < SETTLE_MS_MAX ? pause_ms * 2 : SETTLE_MS_MAX) {
@@ -184,7 +184,7 @@ static redisReply *settle(struct redis *redis, const struct redis_slot *slot)
             fiber_sleep_until(world, redis->failures ? redis->retry_ns : next_ns);
     }
     redis_words_release(&call);
-    if (is_gone(reply))
+    if (is_session_gone(reply))
         world_fatal(world, "the store's Redis server has forgotten this process, and can't report "
                            "what became of its last units of work");
     return reply;
@@ -199,7 +199,7 @@ enum fh_code redis_call(struct redis *redis, bool writes, int count,
     struct redis_slot *slot = writes ? slot_take(redis) : NULL;
     struct redis_words call;
     redis_words_init(&call);
-    head(&call, redis, slot ? "work" : "look", slot);
+    add_call_head(&call, redis, slot ? "work" : "look", slot);
     redis_word_number(&call, count);
     redis_words_add(&call, works);
     code = call_script(redis, &call, ret, error);
@@ -207,7 +207,7 @@ enum fh_code redis_call(struct redis *redis, bool writes, int count,
     if (code == FH_OUTCOME_UNKNOWN && !slot)
         return error_set(error, FH_UNAVAILABLE, "The store's Redis server does not answer.");
     if (code == FH_OUTCOME_UNKNOWN) {
-        *ret = settle(redis, slot);
+        *ret = settle_call(redis, slot);
         code = FH_OK;
     }
     if (slot)

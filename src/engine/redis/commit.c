@@ -52,7 +52,7 @@ static const char *word_at(const redisReply *reply, size_t index)
     return there ? reply->element[index]->str : "";
 }
 
-static enum keyvalue_kind kind_of(const char *word)
+static enum keyvalue_kind server_kind_of(const char *word)
 {
     return strcmp(word, "string") == 0 ? KEYVALUE_VALUE
            : strcmp(word, "hash") == 0 ? KEYVALUE_HASH
@@ -61,7 +61,7 @@ static enum keyvalue_kind kind_of(const char *word)
 }
 
 /* The service's key, or the full name if it is another's. */
-static const char *key_of(const struct redis *redis, const char *name)
+static const char *service_key_of(const struct redis *redis, const char *name)
 {
     size_t length = strlen(redis->options.prefix);
     bool own =
@@ -69,7 +69,7 @@ static const char *key_of(const struct redis *redis, const char *name)
     return own ? name + length + 4 : name;
 }
 
-static enum fh_code conflict(struct fh_error *error)
+static enum fh_code fail_with_conflict(struct fh_error *error)
 {
     return error_retry(error, FH_CONFLICT, "What the unit of work has read was changed meanwhile.");
 }
@@ -77,13 +77,14 @@ static enum fh_code conflict(struct fh_error *error)
 static enum fh_code wrong_kind(const struct redis *redis, const redisReply *reply,
                                struct fh_error *error)
 {
-    const char *name = word_at(reply, 1), *key = key_of(redis, name);
-    if (key == name || !kind_of(word_at(reply, 2)))
+    const char *name = word_at(reply, 1), *key = service_key_of(redis, name);
+    if (key == name || !server_kind_of(word_at(reply, 2)))
         return error_set(error, FH_UNSUPPORTED,
                          "The store's key %.120s is a %s, and a %s is needed: somebody else has "
                          "written there.",
                          name, word_at(reply, 2), word_at(reply, 3));
-    return keyvalue_kind_error(key, kind_of(word_at(reply, 2)), kind_of(word_at(reply, 3)), error);
+    return keyvalue_kind_error(key, server_kind_of(word_at(reply, 2)),
+                               server_kind_of(word_at(reply, 3)), error);
 }
 
 static enum fh_code not_done(const struct redis *redis, const redisReply *reply,
@@ -91,15 +92,15 @@ static enum fh_code not_done(const struct redis *redis, const redisReply *reply,
 {
     const char *word = word_at(reply, 0);
     if (strcmp(word, "again") == 0 || strcmp(word, "never") == 0)
-        return conflict(error);
+        return fail_with_conflict(error);
     if (strcmp(word, "kind") == 0)
         return wrong_kind(redis, reply, error);
     if (strcmp(word, "number") == 0)
         return error_set(error, FH_CONFLICT, "'%.120s' is no integer, and can't be counted.",
-                         key_of(redis, word_at(reply, 1)));
+                         service_key_of(redis, word_at(reply, 1)));
     if (strcmp(word, "sum") == 0)
         return error_set(error, FH_CONFLICT, "'%.120s' would be beyond 2^53 - 1.",
-                         key_of(redis, word_at(reply, 1)));
+                         service_key_of(redis, word_at(reply, 1)));
     if (strcmp(word, "right") == 0)
         return error_set(error, FH_UNSUPPORTED,
                          "The store's user on its Redis server has no right to %.20s.",
@@ -117,8 +118,8 @@ static void take_positions(struct redis_work *own, int64_t first)
     }
 }
 
-static enum fh_code outcome(struct redis_work *own, const redisReply *answer,
-                            struct fh_error *error)
+static enum fh_code work_outcome(struct redis_work *own, const redisReply *answer,
+                                 struct fh_error *error)
 {
     if (own->work.tentative && strcmp(word_at(answer, 0), "again") == 0)
         redis_memory_mistaken(&own->redis->memory);
@@ -150,7 +151,7 @@ static enum fh_code outcome_told(struct redis_work *own, const char **told, stru
     int64_t first = strtoll(number, &end, 10);
     *told = end;
     if (!done)
-        return conflict(error);
+        return fail_with_conflict(error);
     take_positions(own, first);
     return FH_OK;
 }
@@ -162,9 +163,10 @@ static enum fh_code outcome_next(struct redis_work *own, struct answers *answers
     if (answers->told)
         return outcome_told(own, &answers->told, error);
     if (!redis_is(reply, REDIS_REPLY_ARRAY))
-        return outcome(own, reply, error);
+        return work_outcome(own, reply, error);
     size_t at = answers->next++;
-    return at < reply->elements ? outcome(own, reply->element[at], error) : conflict(error);
+    return at < reply->elements ? work_outcome(own, reply->element[at], error)
+                                : fail_with_conflict(error);
 }
 
 /* ---- Committing ------------------------------------------------------------------------------ */
@@ -194,7 +196,7 @@ static void add_work(struct redis_words *works, const struct redis_work *own)
     redis_words_add(works, &own->events);
 }
 
-static bool writes(const struct redis_work *own)
+static bool has_writes(const struct redis_work *own)
 {
     return own->operations.count > 0 || own->event_count > 0;
 }
@@ -222,7 +224,7 @@ static void run_group(struct redis_group *group)
         member->code = code ? code : outcome_next(member->own, &answers, member->error);
         if (member->code)
             redis_keys_forget(member->own);
-        wrote = wrote || (!member->code && writes(member->own));
+        wrote = wrote || (!member->code && has_writes(member->own));
         member->ended = true;
         if (member->fiber != fiber_self())
             fiber_ready(member->fiber);
@@ -233,31 +235,31 @@ static void run_group(struct redis_group *group)
         hiredis.freeReplyObject(reply);
 }
 
-static void on_turn(struct world_turn *turn)
+static void on_commit_turn(struct world_turn *turn)
 {
     struct redis_group *group = turn->owner;
     group->turned = true;
     fiber_ready(group->first->fiber);
 }
 
-static void join(struct redis_group *group, struct member *member)
+static void join_group(struct redis_group *group, struct member *member)
 {
     const struct redis_work *own = member->own;
     add_work(&group->works, own);
     redis_keys_remember(member->own);
     group->count++;
-    group->writes = group->writes || writes(own);
+    group->writes = group->writes || has_writes(own);
     *group->end = member;
     group->end = &member->next;
 }
 
-static void lead(struct redis *redis, struct member *member)
+static void lead_group(struct redis *redis, struct member *member)
 {
     struct redis_group group = {.redis = redis, .end = &group.first};
-    group.turn = (struct world_turn){.run = on_turn, .owner = &group};
+    group.turn = (struct world_turn){.run = on_commit_turn, .owner = &group};
     redis_words_init(&group.works);
     text_reserve(&group.works.text, GROUP_SIZE);
-    join(&group, member);
+    join_group(&group, member);
     redis->gathering = &group;
     world_turn(redis->store.world, &group.turn);
     while (!group.turned)
@@ -274,16 +276,16 @@ static bool has_room(const struct redis_group *group, size_t size)
     return group && group->count < GROUP_MAX && group->works.text.length + size <= GROUP_SIZE_MAX;
 }
 
-static enum fh_code commit(struct redis_work *own, struct fh_error *error)
+static enum fh_code commit_in_group(struct redis_work *own, struct fh_error *error)
 {
     struct redis *redis = own->redis;
     struct member member = {.own = own, .fiber = fiber_self(), .error = error};
     redis_records_write(own);
     int found_anyway = redis_keys_check(own), checks = found_anyway + own->checks.count;
     redis_needs_check(own);
-    if (writes(own))
+    if (has_writes(own))
         redis_copy_check(own);
-    if (!writes(own) && checks < 2 && !own->work.tentative)
+    if (!has_writes(own) && checks < 2 && !own->work.tentative)
         return FH_OK; /* a single question was answered at a single moment */
     const struct redis_words *parts[] = {&own->checks.words, &own->operations.words, &own->events};
     size_t size = 0;
@@ -296,16 +298,16 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
     }
     bool large = overflow || size > REDIS_WORK_SIZE_MAX || count > REDIS_ARGUMENTS_MAX;
     if (large && own->work.tentative)
-        return conflict(error); /* it may be smaller when rerun without cached reads */
+        return fail_with_conflict(error); /* it may be smaller when rerun without cached reads */
     if (large)
         return error_set(error, FH_INVALID,
                          "One unit of work can't read and write more than %zu MiB on Redis.",
                          REDIS_WORK_SIZE_MAX >> 20);
     if (!has_room(redis->gathering, size)) {
-        lead(redis, &member);
+        lead_group(redis, &member);
         return member.code;
     }
-    join(redis->gathering, &member);
+    join_group(redis->gathering, &member);
     if (redis->gathering->count >= (redis->calling ? GROUP_MAX : GROUP_MAX_IDLE))
         run_group(redis->gathering);
     while (!member.ended)
@@ -315,14 +317,14 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
 
 enum fh_code redis_commit(struct store_work *work, struct fh_error *error)
 {
-    enum fh_code code = redis_writes(work) ? commit(redis_work_of(work), error) : FH_OK;
+    enum fh_code code = redis_writes(work) ? commit_in_group(redis_work_of(work), error) : FH_OK;
     redis_rollback(work);
     return code;
 }
 
 /* ---- Looking up positions -------------------------------------------------------------------- */
 
-static int64_t position_of(const struct redis *redis, const char *event_id)
+static int64_t placed_position(const struct redis *redis, const char *event_id)
 {
     uint64_t known = redis->placed_count;
     uint64_t oldest = known > REDIS_PLACED_MAX ? known - REDIS_PLACED_MAX : 0;
@@ -339,7 +341,7 @@ enum fh_code redis_sequence(struct store *store, struct store_placed *placed, in
                             struct fh_error *error)
 {
     for (int i = 0; i < count; i++) {
-        placed[i].position = position_of(redis_of(store), placed[i].event_id);
+        placed[i].position = placed_position(redis_of(store), placed[i].event_id);
         if (!placed[i].position)
             return error_set(error, FH_UNAVAILABLE, "The event's position is not remembered.");
     }

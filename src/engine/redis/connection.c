@@ -53,7 +53,7 @@ void redis_words_release(struct redis_words *words)
 }
 
 /* A line of the protocol: "$12". */
-static void add_line(struct text *text, const char *sign, size_t number)
+static void add_protocol_line(struct text *text, const char *sign, size_t number)
 {
     text_add(text, sign);
     text_integer(text, (int64_t)number);
@@ -97,14 +97,14 @@ void redis_words_add(struct redis_words *words, const struct redis_words *others
 void redis_command_of(struct redis_words *commands, const struct redis_words *words)
 {
     int count = commands->count;
-    add_line(&commands->text, "*", (size_t)words->count);
+    add_protocol_line(&commands->text, "*", (size_t)words->count);
     redis_words_add(commands, words);
     commands->count = count + 1;
 }
 
 void redis_command_begin(struct redis_words *commands, int count)
 {
-    add_line(&commands->text, "*", (size_t)count);
+    add_protocol_line(&commands->text, "*", (size_t)count);
 }
 
 void redis_command(struct redis_words *commands, const char *first, ...)
@@ -138,7 +138,7 @@ static void set_timer(struct redis_connection *connection)
         world_timer_start(world, &connection->timer, connection->first->deadline_ns);
 }
 
-static void on_timer(struct world_timer *timer)
+static void connection_timed_out(struct world_timer *timer)
 {
     redis_connection_close(timer->owner);
 }
@@ -173,7 +173,7 @@ static bool take_replies(struct redis_connection *connection)
     return true;
 }
 
-static void on_readable(struct redis_connection *connection)
+static void connection_readable(struct redis_connection *connection)
 {
     char buffer[READ_SIZE];
     for (;;) {
@@ -197,7 +197,7 @@ static void on_readable(struct redis_connection *connection)
 
 /* ---- Requests -------------------------------------------------------------------------------- */
 
-static void watch(struct redis_connection *connection, unsigned events)
+static void watch_connection(struct redis_connection *connection, unsigned events)
 {
     if (connection->watched == events)
         return;
@@ -215,7 +215,7 @@ static void send_rest(struct redis_connection *connection)
         if (length < 0 && errno == EINTR)
             continue;
         if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            watch(connection, WORLD_READABLE | WORLD_WRITABLE);
+            watch_connection(connection, WORLD_READABLE | WORLD_WRITABLE);
             return;
         }
         if (length < 0) {
@@ -226,19 +226,19 @@ static void send_rest(struct redis_connection *connection)
     }
     text_clear(&connection->sending);
     connection->sent = 0;
-    watch(connection, WORLD_READABLE);
+    watch_connection(connection, WORLD_READABLE);
 }
 
-static void on_ready(struct world_poll *poll, unsigned events)
+static void connection_ready(struct world_poll *poll, unsigned events)
 {
     struct redis_connection *connection = poll->owner;
     if (events & WORLD_READABLE)
-        on_readable(connection);
+        connection_readable(connection);
     if (events & WORLD_WRITABLE && connection->reader)
         send_rest(connection);
 }
 
-static void on_turn(struct world_turn *turn)
+static void connection_turn(struct world_turn *turn)
 {
     struct redis_connection *connection = turn->owner;
     if (connection->reader) /* else it was closed since, and may be reconnecting */
@@ -320,7 +320,8 @@ static const char *address_of(const struct redis *redis, struct sockaddr_storage
     return NULL;
 }
 
-static enum fh_code failed(const struct redis *redis, const char *why, struct fh_error *error)
+static enum fh_code connection_failed(const struct redis *redis, const char *why,
+                                      struct fh_error *error)
 {
     return error_retry(error, FH_UNAVAILABLE,
                        "The store's Redis server at %s, port %d, can't be reached: %s.",
@@ -329,7 +330,7 @@ static enum fh_code failed(const struct redis *redis, const char *why, struct fh
 
 /* A server without TLS may not answer at all: the wait is long, so as not to mistake a slow one for
  * it. */
-static enum fh_code shake(struct redis_connection *connection, struct fh_error *error)
+static enum fh_code shake_connection(struct redis_connection *connection, struct fh_error *error)
 {
     struct redis *redis = connection->redis;
     int64_t deadline_ns = world_in_ms(redis->store.world, REDIS_ANSWER_MS);
@@ -345,7 +346,7 @@ static enum fh_code shake(struct redis_connection *connection, struct fh_error *
         return FH_OK;
     enum fh_code code = redis_tls_failed(connection->tls, error)
                             ? FH_UNAVAILABLE
-                            : failed(redis, "TLS did not come about", error);
+                            : connection_failed(redis, "TLS did not come about", error);
     redis_tls_free(connection->tls);
     connection->tls = NULL;
     redis_sockets.close(connection->fd);
@@ -361,19 +362,19 @@ enum fh_code redis_connection_make(struct redis_connection *connection, int64_t 
     int number;
     const char *why = address_of(redis, &address, &length);
     if (why)
-        return failed(redis, why, error);
+        return connection_failed(redis, why, error);
     connection->fd = redis_sockets.open((struct sockaddr *)&address, length, &number);
     if (connection->fd < 0)
-        return failed(redis, strerrordesc_np(number), error);
+        return connection_failed(redis, strerrordesc_np(number), error);
     if (number == EINPROGRESS &&
         world_wait_for(redis->store.world, connection->fd, WORLD_WRITABLE, deadline_ns))
         number = redis_sockets.error(connection->fd);
     if (number) {
         redis_sockets.close(connection->fd);
-        return failed(redis, number == EINPROGRESS ? "it does not answer" : strerrordesc_np(number),
-                      error);
+        return connection_failed(
+            redis, number == EINPROGRESS ? "it does not answer" : strerrordesc_np(number), error);
     }
-    enum fh_code code = shake(connection, error);
+    enum fh_code code = shake_connection(connection, error);
     if (code)
         return code;
     connection->tls_error = (struct fh_error){0};
@@ -383,12 +384,12 @@ enum fh_code redis_connection_make(struct redis_connection *connection, int64_t 
     connection->sent = 0;
     connection->state = REDIS_CONNECTING;
     connection->poll =
-        (struct world_poll){.fd = connection->fd, .ready = on_ready, .owner = connection};
-    connection->turn.run = on_turn;
+        (struct world_poll){.fd = connection->fd, .ready = connection_ready, .owner = connection};
+    connection->turn.run = connection_turn;
     connection->turn.owner = connection;
-    connection->timer.fire = on_timer;
+    connection->timer.fire = connection_timed_out;
     connection->timer.owner = connection;
-    watch(connection, WORLD_READABLE);
+    watch_connection(connection, WORLD_READABLE);
     return FH_OK;
 }
 

@@ -81,9 +81,9 @@ static enum fh_code rows_use(struct rows *rows, struct fh_error *error)
     return code;
 }
 
-static struct sql_value value_of(const struct copied_ledger *ledger,
-                                 const struct copied_column *column, const char *id,
-                                 const json_t *record)
+static struct sql_value column_value_of(const struct copied_ledger *ledger,
+                                        const struct copied_column *column, const char *id,
+                                        const json_t *record)
 {
     const json_t *value = json_object_get(record, column->name);
     if (!stands_in_id(ledger, column))
@@ -103,8 +103,8 @@ static enum fh_code take_records(void *context, const redisReply *pairs, struct 
         code = json_parse(text->str, text->len, &record, error);
         struct sql_value *values = &rows->values[rows->count * rows->width];
         for (int j = 0; j < rows->width && code == FH_OK; j++)
-            values[j] =
-                value_of(rows->ledger, &rows->ledger->columns[j], pairs->element[i]->str, record);
+            values[j] = column_value_of(rows->ledger, &rows->ledger->columns[j],
+                                        pairs->element[i]->str, record);
         rows->records[rows->count] = record;
         rows->count += code == FH_OK;
         if (rows->count == COPIED_ROWS_MAX)
@@ -142,7 +142,7 @@ static const char *field_named(const redisReply *entry, const char *name)
     return NULL;
 }
 
-static const char *field_of(const struct copied_column *column)
+static const char *record_field_of(const struct copied_column *column)
 {
     return strcmp(column->name, "event_id") == 0 ? "id" : column->name;
 }
@@ -168,7 +168,7 @@ static enum fh_code read_stream(struct store *store, struct rows *rows, struct f
             int64_t position = strtoll(entry->element[0]->str, NULL, 10);
             for (int j = 0; j < rows->width; j++) {
                 const struct copied_column *column = &rows->ledger->columns[j];
-                const char *text = field_named(entry, field_of(column));
+                const char *text = field_named(entry, record_field_of(column));
                 rows->values[rows->count * rows->width + j] =
                     column->in_id     ? sql_integer(position)
                     : column->integer ? sql_integer(strtoll(text ? text : "0", NULL, 10))
@@ -275,8 +275,8 @@ static void add_place(struct redis_work *own, const struct copied_ledger *ledger
     free(key);
 }
 
-static void add_event(struct redis_work *own, const struct copied_ledger *ledger,
-                      const struct sql_value *row)
+static void add_outbox_row(struct redis_work *own, const struct copied_ledger *ledger,
+                           const struct sql_value *row)
 {
     char *key = redis_name(own->redis, "fh", "outbox"), number[NUMBER_SIZE];
     struct redis_words words;
@@ -289,7 +289,7 @@ static void add_event(struct redis_work *own, const struct copied_ledger *ledger
     for (int i = 0; i < copied_column_count(ledger); i++) {
         if (ledger->columns[i].in_id || row[i].kind == SQL_NULL)
             continue;
-        redis_word(&words, field_of(&ledger->columns[i]));
+        redis_word(&words, record_field_of(&ledger->columns[i]));
         if (row[i].kind == SQL_INTEGER)
             redis_word_number(&words, row[i].integer);
         else
@@ -313,7 +313,7 @@ static enum fh_code records_write(struct store *store, const struct copied_ledge
         return code;
     for (int i = 0; i < count && code == FH_OK; i++) {
         if (strcmp(table, "outbox") == 0)
-            add_event(redis_work_of(work), ledger, &rows[i * width]);
+            add_outbox_row(redis_work_of(work), ledger, &rows[i * width]);
         else if (strcmp(table, "place") == 0)
             add_place(redis_work_of(work), ledger, &rows[i * width]);
         else
@@ -351,7 +351,7 @@ static enum fh_code remove_records(void *context, const redisReply *pairs, struc
     return redis_copy_commit(work, code, error);
 }
 
-static enum fh_code remove_key(struct store *store, const char *key, struct fh_error *error)
+static enum fh_code remove_ledger_key(struct store *store, const char *key, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(store, STORE_WRITE, &work, error);
@@ -369,7 +369,7 @@ static enum fh_code records_empty(struct store *store, struct fh_error *error)
         char *key = redis_name(redis_of(store), "fh", table);
         struct removing removing = {store, table, key};
         code = strcmp(table, "outbox") == 0 || strcmp(table, "place") == 0
-                   ? remove_key(store, key, error)
+                   ? remove_ledger_key(store, key, error)
                    : redis_copy_scan(store, key, remove_records, &removing, error);
         free(key);
     }

@@ -28,7 +28,7 @@ static const char *score_at(const redisReply *reply, size_t index)
     return reply->element[2 * index + 1]->str;
 }
 
-static void pass(struct place *place, const redisReply *reply)
+static void pass_names(struct place *place, const redisReply *reply)
 {
     size_t count = reply->elements / 2, same = 0;
     const char *last = score_at(reply, count - 1);
@@ -55,7 +55,7 @@ static enum fh_code next_members(struct store *store, const char *key, const cha
         code = redis_refused(*ret, "to list what it keeps", error);
         hiredis.freeReplyObject(*ret);
     } else if (code == FH_OK && (*ret)->elements > 0) {
-        pass(place, *ret);
+        pass_names(place, *ret);
     }
     return code;
 }
@@ -152,8 +152,8 @@ static enum fh_code read_members(struct store *store, const char *key, struct re
     return code;
 }
 
-static enum fh_code read_value(struct store *store, const char *key, struct reading *reading,
-                               struct fh_error *error)
+static enum fh_code read_string(struct store *store, const char *key, struct reading *reading,
+                                struct fh_error *error)
 {
     struct redis_words words;
     redisReply *reply;
@@ -175,8 +175,8 @@ static enum fh_code read_value(struct store *store, const char *key, struct read
 }
 
 /* The server's word for its kind, and its end time. */
-static enum fh_code look(struct store *store, const char *key, char ret_kind[static 16],
-                         int64_t *ret_ends_ms, struct fh_error *error)
+static enum fh_code read_kind(struct store *store, const char *key, char ret_kind[static 16],
+                              int64_t *ret_ends_ms, struct fh_error *error)
 {
     struct redis_words words;
     redisReply *replies[2];
@@ -204,13 +204,13 @@ static enum fh_code redis_key_read(struct store *store, const char *name, int64_
 {
     struct reading reading = {{.name = name}, visit, context};
     char kind[16], *key = redis_name(redis_of(store), "kv", name);
-    enum fh_code code = look(store, key, kind, &reading.key.ends_ms, error);
+    enum fh_code code = read_kind(store, key, kind, &reading.key.ends_ms, error);
     bool ended = reading.key.ends_ms && reading.key.ends_ms <= now_ms;
     if (code == FH_OK && (ended || strcmp(kind, "none") == 0)) {
         code = error_set(error, FH_NOT_FOUND, "There is no '%.100s'.", name);
     } else if (code == FH_OK && strcmp(kind, "string") == 0) {
         reading.key.kind = KEYVALUE_VALUE;
-        code = read_value(store, key, &reading, error);
+        code = read_string(store, key, &reading, error);
     } else if (code == FH_OK && strcmp(kind, "hash") == 0) {
         reading.key.kind = KEYVALUE_HASH;
         code = redis_copy_scan(store, key, use_fields, &reading, error);

@@ -17,8 +17,8 @@
 
 /* ---- Options --------------------------------------------------------------------------------- */
 
-static enum fh_code copy(const json_t *server, const char *name, const char *otherwise, char *ret,
-                         size_t size, struct fh_error *error)
+static enum fh_code copy_option(const json_t *server, const char *name, const char *otherwise,
+                                char *ret, size_t size, struct fh_error *error)
 {
     const char *text = json_string_at(server, name);
     if (!text)
@@ -34,8 +34,8 @@ static enum fh_code copy(const json_t *server, const char *name, const char *oth
     return FH_OK;
 }
 
-static enum fh_code number(const json_t *server, const char *name, int otherwise, int most,
-                           int *ret, struct fh_error *error)
+static enum fh_code number_option(const json_t *server, const char *name, int otherwise, int most,
+                                  int *ret, struct fh_error *error)
 {
     const json_t *value = json_object_get(server, name);
     json_int_t integer = otherwise;
@@ -69,18 +69,19 @@ static enum fh_code read_rest(const json_t *server, struct redis_options *ret,
 static enum fh_code options_read(const json_t *server, struct redis_options *ret,
                                  struct fh_error *error)
 {
-    enum fh_code code = copy(server, "host", "127.0.0.1", ret->host, sizeof ret->host, error);
+    enum fh_code code =
+        copy_option(server, "host", "127.0.0.1", ret->host, sizeof ret->host, error);
     if (!code)
-        code = copy(server, "database", NULL, ret->prefix, sizeof ret->prefix, error);
+        code = copy_option(server, "database", NULL, ret->prefix, sizeof ret->prefix, error);
     if (!code)
-        code = copy(server, "user", "", ret->user, sizeof ret->user, error);
+        code = copy_option(server, "user", "", ret->user, sizeof ret->user, error);
     if (!code)
-        code = copy(server, "password", "", ret->password, sizeof ret->password, error);
+        code = copy_option(server, "password", "", ret->password, sizeof ret->password, error);
     if (!code)
-        code = number(server, "port", 6379, 65535, &ret->port, error);
+        code = number_option(server, "port", 6379, 65535, &ret->port, error);
     if (!code)
-        code = number(server, "connections", REDIS_CONNECTIONS, REDIS_CONNECTIONS_MAX,
-                      &ret->connections, error);
+        code = number_option(server, "connections", REDIS_CONNECTIONS, REDIS_CONNECTIONS_MAX,
+                             &ret->connections, error);
     return code ? code : read_rest(server, ret, error);
 }
 

@@ -8,9 +8,9 @@
 #include "engine/redis/keyvalue.h"
 
 /* NULL: there is no such field. The text lives as long as the unit of work and the field. */
-static enum fh_code text_of(const struct keyvalue_view *view, struct redis_key *key,
-                            const char *field, const char **ret, size_t *ret_length,
-                            struct fh_error *error)
+static enum fh_code field_text(const struct keyvalue_view *view, struct redis_key *key,
+                               const char *field, const char **ret, size_t *ret_length,
+                               struct fh_error *error)
 {
     const redisReply *reply;
     bool is_served;
@@ -41,7 +41,7 @@ enum fh_code redis_field_get(const struct keyvalue_view *view, const char *name,
     const char *text;
     size_t length;
     *ret = NULL;
-    enum fh_code code = text_of(view, redis_key(view, name), field, &text, &length, error);
+    enum fh_code code = field_text(view, redis_key(view, name), field, &text, &length, error);
     if (code)
         return code;
     if (!text)
@@ -139,14 +139,14 @@ static enum fh_code served_fields(const struct keyvalue_view *view, struct redis
     return code;
 }
 
-static int compare(const void *left, const void *right)
+static int compare_fields(const void *left, const void *right)
 {
     return strcmp(((const struct field *)left)->name, ((const struct field *)right)->name);
 }
 
 /* `known` NULL: ignores the server's content. */
-static void gather(struct fields *fields, const struct redis_key *key,
-                   const struct redis_known *known)
+static void gather_fields(struct fields *fields, const struct redis_key *key,
+                          const struct redis_known *known)
 {
     struct map_entry *entry = NULL;
     const char *name;
@@ -164,10 +164,11 @@ static void gather(struct fields *fields, const struct redis_key *key,
         if (item->there)
             fields->list[fields->count++] = (struct field){name, item->text, strlen(item->text)};
     }
-    qsort(fields->list, fields->count, sizeof *fields->list, compare);
+    qsort(fields->list, fields->count, sizeof *fields->list, compare_fields);
 }
 
-static enum fh_code object_of(const struct fields *fields, json_t **ret, struct fh_error *error)
+static enum fh_code object_of_fields(const struct fields *fields, json_t **ret,
+                                     struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     *ret = json_object();
@@ -198,9 +199,9 @@ enum fh_code redis_fields(const struct keyvalue_view *view, const char *name, js
         code = served_fields(view, key, error);
     if (code)
         return code;
-    gather(&fields, key, is_served ? key->known : NULL);
-    code =
-        fields.count > KEYVALUE_FIELDS_MAX ? too_many(name, error) : object_of(&fields, ret, error);
+    gather_fields(&fields, key, is_served ? key->known : NULL);
+    code = fields.count > KEYVALUE_FIELDS_MAX ? too_many(name, error)
+                                              : object_of_fields(&fields, ret, error);
     free(fields.list);
     return code;
 }
@@ -223,8 +224,8 @@ enum fh_code redis_field_put(const struct keyvalue_view *view, const char *name,
 }
 
 /* After the removal of a field. */
-static enum fh_code is_empty(const struct keyvalue_view *view, struct redis_key *key, bool *ret,
-                             struct fh_error *error)
+static enum fh_code is_hash_empty(const struct keyvalue_view *view, struct redis_key *key,
+                                  bool *ret, struct fh_error *error)
 {
     struct redis_work *own = redis_work_of(view->work);
     struct map_entry *entry = NULL;
@@ -260,7 +261,7 @@ enum fh_code redis_field_remove(const struct keyvalue_view *view, const char *na
     bool ends;
     enum fh_code code = redis_key_open(view, name, &key, error);
     if (!code)
-        code = text_of(view, key, field, &text, &length, error);
+        code = field_text(view, key, field, &text, &length, error);
     *ret_existed = !code && text;
     if (!*ret_existed)
         return code;
@@ -270,7 +271,7 @@ enum fh_code redis_field_remove(const struct keyvalue_view *view, const char *na
     redis_do(redis_work_of(view->work), redis_key_needs(key, KEYVALUE_HASH), "HDEL", key->server,
              field, NULL);
     redis_item_put(key, field, NULL, 0, false);
-    code = is_empty(view, key, &ends, error);
+    code = is_hash_empty(view, key, &ends, error);
     if (!code && ends)
         redis_key_ends(key);
     return code;

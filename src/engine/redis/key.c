@@ -16,7 +16,7 @@
 
 #include "base/json.h"
 
-static char *copy_text(const char *text)
+static char *copy_key_text(const char *text)
 {
     char *copy = strdup(text);
     FH_ASSERT(copy != NULL);
@@ -25,23 +25,23 @@ static char *copy_text(const char *text)
 
 /* ---- A key's changes ------------------------------------------------------------------------- */
 
-static struct redis_key *key_new(const struct redis *redis, const char *name)
+static struct redis_key *redis_key_new(const struct redis *redis, const char *name)
 {
     struct redis_key *key = calloc(1, sizeof *key);
     FH_ASSERT(key != NULL);
-    key->name = copy_text(name);
+    key->name = copy_key_text(name);
     key->server = redis_name(redis, "kv", name);
     map_init(&key->items);
     return key;
 }
 
-static struct redis_key *key_of(const struct keyvalue_view *view, const char *name)
+static struct redis_key *redis_key_of(const struct keyvalue_view *view, const char *name)
 {
     struct redis_work *own = redis_work_of(view->work);
     struct redis_key *key = map_get(&own->keys, name);
     own->now_ms = view->now_ms;
     if (!key) {
-        key = key_new(own->redis, name);
+        key = redis_key_new(own->redis, name);
         map_put(&own->keys, name, key);
     }
     return key;
@@ -54,11 +54,11 @@ static bool is_past(const struct keyvalue_view *view, const struct redis_key *ke
 
 struct redis_key *redis_key(const struct keyvalue_view *view, const char *name)
 {
-    struct redis_key *key = key_of(view, name);
+    struct redis_key *key = redis_key_of(view, name);
     if (!is_past(view, key))
         return key;
     if (!key->after) {
-        key->after = key_new(redis_of(view->work->store), name);
+        key->after = redis_key_new(redis_of(view->work->store), name);
         redis_key_ends(key->after);
     }
     return key->after;
@@ -67,7 +67,7 @@ struct redis_key *redis_key(const struct keyvalue_view *view, const char *name)
 enum fh_code redis_key_open(const struct keyvalue_view *view, const char *name,
                             struct redis_key **ret, struct fh_error *error)
 {
-    *ret = key_of(view, name);
+    *ret = redis_key_of(view, name);
     if (!redis_writes(view->work))
         return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change '%.100s'.",
                          name);
@@ -143,7 +143,7 @@ void redis_item_put(struct redis_key *key, const char *name, const char *text, i
         map_put(&key->items, name, item);
     }
     free(item->text);
-    *item = (struct redis_item){there, text ? copy_text(text) : NULL, score};
+    *item = (struct redis_item){there, text ? copy_key_text(text) : NULL, score};
 }
 
 /* ---- Kinds ----------------------------------------------------------------------------------- */
@@ -193,7 +193,7 @@ int redis_keys_check(struct redis_work *own)
 
 /* ---- The server's state ---------------------------------------------------------------------- */
 
-static struct redis_known *recall(struct redis_work *own, struct redis_key *key)
+static struct redis_known *recall_key(struct redis_work *own, struct redis_key *key)
 {
     if (!key->known && own->work.mode & STORE_GROUPED) {
         key->known = redis_memory_get(&own->redis->memory, key->server);
@@ -229,7 +229,7 @@ enum fh_code redis_key_served(const struct keyvalue_view *view, struct redis_key
     struct redis_work *own = redis_work_of(view->work);
     *ret_kind = KEYVALUE_NONE;
     *ret_ends_ms = 0;
-    enum fh_code code = recall(own, key) ? FH_OK : ask_kind(own, key, error);
+    enum fh_code code = recall_key(own, key) ? FH_OK : ask_kind(own, key, error);
     if (code)
         return code;
     int64_t ends_ms = key->known->time_ms;
@@ -250,7 +250,7 @@ enum fh_code redis_key_ahead(const struct keyvalue_view *view, struct redis_key 
         {.words = {"PEXPIRETIME", key->server}, .count = 2, .looks = true},
         {.words = {command, key->server}, .count = 2, .looks = true, .ahead = true}};
     va_list rest;
-    if (key->over || recall(own, key))
+    if (key->over || recall_key(own, key))
         return FH_OK;
     va_start(rest, command);
     for (const char *word; (word = va_arg(rest, const char *)) != NULL;) {

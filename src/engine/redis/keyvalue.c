@@ -8,8 +8,8 @@
 
 /* ---- Keys of any kind ------------------------------------------------------------------------ */
 
-static enum fh_code kind_of(const struct keyvalue_view *view, struct redis_key *key,
-                            enum keyvalue_kind *ret, struct fh_error *error)
+static enum fh_code seen_kind_of(const struct keyvalue_view *view, struct redis_key *key,
+                                 enum keyvalue_kind *ret, struct fh_error *error)
 {
     int64_t ends_ms;
     *ret = key->kind;
@@ -35,7 +35,7 @@ static enum fh_code key_look(const struct keyvalue_view *view, const char *name,
     struct redis_key *key = redis_key(view, name);
     enum keyvalue_kind kind;
     *ret_expires_ms = 0;
-    enum fh_code code = kind_of(view, key, ret_kind, error);
+    enum fh_code code = seen_kind_of(view, key, ret_kind, error);
     if (code || *ret_kind == KEYVALUE_NONE)
         return code;
     if (key->timed) {
@@ -49,7 +49,7 @@ static enum fh_code key_look(const struct keyvalue_view *view, const char *name,
     return code;
 }
 
-static void remove_key(const struct keyvalue_view *view, struct redis_key *key)
+static void remove_service_key(const struct keyvalue_view *view, struct redis_key *key)
 {
     redis_do(redis_work_of(view->work), "any", "DEL", key->server, NULL);
     redis_key_ends(key);
@@ -64,13 +64,13 @@ static enum fh_code key_expire(const struct keyvalue_view *view, const char *nam
     char digits[TEXT_INTEGER_SIZE];
     enum fh_code code = redis_key_open(view, name, &key, error);
     if (!code)
-        code = kind_of(view, key, &kind, error);
+        code = seen_kind_of(view, key, &kind, error);
     if (!code && kind == KEYVALUE_NONE)
         code = error_set(error, FH_NOT_FOUND, "There is no '%.100s'.", name);
     if (code)
         return code;
     if (at_ms && at_ms <= view->now_ms) {
-        remove_key(view, key);
+        remove_service_key(view, key);
         return FH_OK;
     }
     if (at_ms)
@@ -89,10 +89,10 @@ static enum fh_code key_remove(const struct keyvalue_view *view, const char *nam
     enum keyvalue_kind kind = KEYVALUE_NONE;
     enum fh_code code = redis_key_open(view, name, &key, error);
     if (!code)
-        code = kind_of(view, key, &kind, error);
+        code = seen_kind_of(view, key, &kind, error);
     *ret_existed = !code && kind != KEYVALUE_NONE;
     if (*ret_existed)
-        remove_key(view, key);
+        remove_service_key(view, key);
     return code;
 }
 

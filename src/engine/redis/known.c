@@ -74,15 +74,15 @@ static void link_known(struct redis_memory *memory, struct redis_known *known)
     memory->newest = known;
 }
 
-static size_t size_of(const struct redis_known *known)
+static size_t known_size(const struct redis_known *known)
 {
     return known->size + 2 * strlen(known->remembered) + KNOWN_SIZE_MORE;
 }
 
-static void forget(struct redis_memory *memory, struct redis_known *known)
+static void forget_known(struct redis_memory *memory, struct redis_known *known)
 {
     unlink_known(memory, known);
-    memory->size -= size_of(known);
+    memory->size -= known_size(known);
     free(known->remembered);
     known->remembered = NULL;
     redis_known_unref(known);
@@ -91,7 +91,7 @@ static void forget(struct redis_memory *memory, struct redis_known *known)
 void redis_memory_release(struct redis_memory *memory)
 {
     while (memory->oldest)
-        forget(memory, memory->oldest);
+        forget_known(memory, memory->oldest);
     map_release(&memory->keys);
 }
 
@@ -120,17 +120,17 @@ void redis_memory_put(struct redis_memory *memory, const char *key, struct redis
     if (before && !keeps)
         map_remove(&memory->keys, key);
     if (before)
-        forget(memory, before);
+        forget_known(memory, before);
     if (!keeps)
         return;
     known->remembered = strdup(key);
     FH_ASSERT(known->remembered != NULL);
     map_put(&memory->keys, key, redis_known_ref(known));
     link_known(memory, known);
-    memory->size += size_of(known);
+    memory->size += known_size(known);
     while (memory->size > MEMORY_SIZE_MAX) {
         map_remove(&memory->keys, memory->oldest->remembered);
-        forget(memory, memory->oldest);
+        forget_known(memory, memory->oldest);
     }
 }
 

@@ -27,8 +27,8 @@
 #define SLICE 500        /* entries of the stream read at once */
 
 /* Reading two of them again costs nothing: a unit of work remembers its reads. */
-static enum fh_code prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
-                            struct fh_error *error)
+static enum fh_code redis_ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
+                                         struct fh_error *error)
 {
     char before[ID_SIZE];
     enum fh_code code = records_meta_get(work, LEDGER_INCARNATION, before, sizeof before, error);
@@ -37,7 +37,7 @@ static enum fh_code prepare(struct store_work *work, char ret_incarnation[ID_SIZ
     return code || *before ? code : records_meta_put(work, REDIS_LISTED, "all", error);
 }
 
-static enum fh_code position(struct store_work *work, int64_t *ret, struct fh_error *error)
+static enum fh_code redis_position(struct store_work *work, int64_t *ret, struct fh_error *error)
 {
     struct redis_work *own = redis_work_of(work);
     const redisReply *reply;
@@ -52,8 +52,8 @@ static enum fh_code position(struct store_work *work, int64_t *ret, struct fh_er
 
 /* Appends an event to those that the unit of work publishes. `rows` are commands whose words may
  * contain the event's position (row_word), done in the same script. */
-static void publish(struct redis_work *own, const struct ledger_event *event,
-                    const struct redis_words *rows, int row_count)
+static void publish_event(struct redis_work *own, const struct ledger_event *event,
+                          const struct redis_words *rows, int row_count)
 {
     char version[16], time_ms[24];
     snprintf(version, sizeof version, "%d", event->version);
@@ -78,13 +78,13 @@ static void publish(struct redis_work *own, const struct ledger_event *event,
     published->position = 0;
 }
 
-static enum fh_code outbox_append(struct store_work *work, struct ledger_event *events,
-                                  struct fh_error *error)
+static enum fh_code redis_outbox_append(struct store_work *work, struct ledger_event *events,
+                                        struct fh_error *error)
 {
     (void)error;
     for (struct ledger_event *event = events; event; event = event->next) {
         event->position = event->previous = 0;
-        publish(redis_work_of(work), event, NULL, 0);
+        publish_event(redis_work_of(work), event, NULL, 0);
     }
     return FH_OK;
 }
@@ -100,7 +100,7 @@ struct rows {
     int count;
 };
 
-/* A word of a row: `prefix`, the position with 19 digits if `position`, and `suffix`. */
+/* A word of a row: `prefix`, the position with 19 digits if `redis_position`, and `suffix`. */
 static void row_word(struct redis_words *row, const char *prefix, bool position, const char *suffix)
 {
     redis_word(row, prefix);
@@ -152,9 +152,9 @@ static void rows_of_saga(struct rows *rows, const struct ledger_saga *saga, cons
         row_order(rows, "saga:unclosed", birth, "");
 }
 
-static enum fh_code saga_start(struct store_work *work, struct ledger_event *event,
-                               struct ledger_saga *saga, const struct ledger_step *steps, int count,
-                               struct fh_error *error)
+static enum fh_code redis_saga_start(struct store_work *work, struct ledger_event *event,
+                                     struct ledger_saga *saga, const struct ledger_step *steps,
+                                     int count, struct fh_error *error)
 {
     struct rows rows = {.own = redis_work_of(work)};
     struct arena *arena = json_arena_set(NULL);
@@ -169,7 +169,7 @@ static enum fh_code saga_start(struct store_work *work, struct ledger_event *eve
         row_order(&rows, "saga_step:ids", birth, place);
     }
     json_arena_set(arena);
-    publish(rows.own, event, &rows.words, rows.count);
+    publish_event(rows.own, event, &rows.words, rows.count);
     redis_words_release(&rows.words);
     saga->number = event->position = event->previous = 0;
     saga->start_id = event->id;
@@ -178,7 +178,7 @@ static enum fh_code saga_start(struct store_work *work, struct ledger_event *eve
 
 /* ---- The stream ------------------------------------------------------------------------------ */
 
-static const char *field_of(const redisReply *entry, const char *name)
+static const char *entry_field(const redisReply *entry, const char *name)
 {
     const redisReply *fields = entry->element[1];
     for (size_t i = 0; i + 1 < fields->elements; i += 2) {
@@ -188,20 +188,20 @@ static const char *field_of(const redisReply *entry, const char *name)
     return NULL;
 }
 
-static int64_t number_of(const redisReply *entry, const char *name)
+static int64_t entry_number(const redisReply *entry, const char *name)
 {
-    const char *text = field_of(entry, name);
+    const char *text = entry_field(entry, name);
     return text ? strtoll(text, NULL, 10) : 0;
 }
 
-static int64_t position_of(const redisReply *entry)
+static int64_t entry_position(const redisReply *entry)
 {
     return strtoll(entry->element[0]->str, NULL, 10);
 }
 
-static const char *text_of(const redisReply *entry, const char *name)
+static const char *entry_text(const redisReply *entry, const char *name)
 {
-    const char *text = field_of(entry, name);
+    const char *text = entry_field(entry, name);
     return text ? text : "";
 }
 
@@ -233,21 +233,22 @@ static enum fh_code read_entries(struct store_work *work, int64_t first, const c
 static enum fh_code visit_entry(struct records_reading *reading, const redisReply *entry,
                                 struct fh_error *error)
 {
-    struct ledger_event event = {.position = position_of(entry),
-                                 .previous = number_of(entry, "prev"),
-                                 .time_ms = number_of(entry, "time_ms"),
-                                 .version = (int)number_of(entry, "version"),
-                                 .id = text_of(entry, "id"),
-                                 .type = text_of(entry, "type"),
-                                 .key = text_of(entry, "key"),
-                                 .data = text_of(entry, "data"),
-                                 .trace = field_of(entry, "trace")};
+    struct ledger_event event = {.position = entry_position(entry),
+                                 .previous = entry_number(entry, "prev"),
+                                 .time_ms = entry_number(entry, "time_ms"),
+                                 .version = (int)entry_number(entry, "version"),
+                                 .id = entry_text(entry, "id"),
+                                 .type = entry_text(entry, "type"),
+                                 .key = entry_text(entry, "key"),
+                                 .data = entry_text(entry, "data"),
+                                 .trace = entry_field(entry, "trace")};
     return records_event(reading, &event, error);
 }
 
-static enum fh_code outbox_read(struct store_work *work, int64_t after, int limit,
-                                bool (*visit)(void *context, const struct ledger_event *event),
-                                void *context, struct fh_error *error)
+static enum fh_code redis_outbox_read(struct store_work *work, int64_t after, int limit,
+                                      bool (*visit)(void *context,
+                                                    const struct ledger_event *event),
+                                      void *context, struct fh_error *error)
 {
     struct records_reading reading = {visit, context, after + 1, limit, limit > 0};
     enum fh_code code = FH_OK;
@@ -266,8 +267,8 @@ static enum fh_code outbox_read(struct store_work *work, int64_t after, int limi
     return code;
 }
 
-static enum fh_code outbox_id_at(struct store_work *work, int64_t position, char ret_id[ID_SIZE],
-                                 struct fh_error *error)
+static enum fh_code redis_outbox_id_at(struct store_work *work, int64_t position,
+                                       char ret_id[ID_SIZE], struct fh_error *error)
 {
     char last[24];
     redisReply *entries;
@@ -277,12 +278,13 @@ static enum fh_code outbox_id_at(struct store_work *work, int64_t position, char
     if (code)
         return code;
     if (entries->elements > 0)
-        snprintf(ret_id, ID_SIZE, "%s", text_of(entries->element[0], "id"));
+        snprintf(ret_id, ID_SIZE, "%s", entry_text(entries->element[0], "id"));
     hiredis.freeReplyObject(entries);
     return FH_OK;
 }
 
-static enum fh_code outbox_clear(struct store_work *work, int64_t through, struct fh_error *error)
+static enum fh_code redis_outbox_clear(struct store_work *work, int64_t through,
+                                       struct fh_error *error)
 {
     struct redis_work *own = redis_work_of(work);
     char *key = redis_name(own->redis, "fh", "outbox"), first_kept[24];
@@ -297,9 +299,9 @@ static enum fh_code outbox_clear(struct store_work *work, int64_t through, struc
 
 /* As many as one unit of work removes; the next closing finds the rest. Nothing depends on which
  * ones are found. */
-static enum fh_code commands_close(struct store_work *work, const char *caller, const char *birth,
-                                   int64_t through, const json_t *still_open,
-                                   struct fh_error *error)
+static enum fh_code redis_commands_close(struct store_work *work, const char *caller,
+                                         const char *birth, int64_t through,
+                                         const json_t *still_open, struct fh_error *error)
 {
     char prefix[RECORD_ID_SIZE], below[24];
     json_t *list = NULL, *record;
@@ -325,9 +327,10 @@ static enum fh_code commands_close(struct store_work *work, const char *caller, 
 /* These reads are recorded like any other: the script of the commit, even of a unit of work that
  * changes nothing, checks that rows and positions are from one moment. Every committed event has
  * its position. */
-static enum fh_code key_places(struct store_work *work, const json_t *keys,
-                               bool (*visit)(void *context, const char *key, int64_t position),
-                               void *context, struct fh_error *error)
+static enum fh_code redis_key_places(struct store_work *work, const json_t *keys,
+                                     bool (*visit)(void *context, const char *key,
+                                                   int64_t position),
+                                     void *context, struct fh_error *error)
 {
     struct redis_work *own = redis_work_of(work);
     size_t count = json_array_size(keys);
@@ -351,8 +354,8 @@ static enum fh_code key_places(struct store_work *work, const json_t *keys,
 
 /* Parking an event moves the cursor, and retrying one reads its key's record: both conflict with
  * the unit of work that begins a resync, whichever is first. */
-static enum fh_code parked_clear(struct store_work *work, const char *source, const char *partition,
-                                 struct fh_error *error)
+static enum fh_code redis_parked_clear(struct store_work *work, const char *source,
+                                       const char *partition, struct fh_error *error)
 {
     char within[RECORD_ID_SIZE];
     enum fh_code code = record_id(within, error, "%s" RECORD_SEPARATOR "%s", source, partition);
@@ -361,8 +364,8 @@ static enum fh_code parked_clear(struct store_work *work, const char *source, co
     return code ? code : redis_clear(work, "parked", within, error);
 }
 
-static enum fh_code saga_counts(struct store_work *work, struct ledger_counts *ret,
-                                struct fh_error *error)
+static enum fh_code redis_saga_counts(struct store_work *work, struct ledger_counts *ret,
+                                      struct fh_error *error)
 {
     char order[64];
     enum fh_code code = FH_OK;
@@ -379,20 +382,20 @@ static const struct record_ops records = {.parked_by_key = true,
                                           .put = redis_put,
                                           .each = redis_each,
                                           .clear = redis_clear,
-                                          .outbox_clear = outbox_clear,
-                                          .commands_close = commands_close,
-                                          .key_places = key_places,
-                                          .parked_clear = parked_clear};
+                                          .outbox_clear = redis_outbox_clear,
+                                          .commands_close = redis_commands_close,
+                                          .key_places = redis_key_places,
+                                          .parked_clear = redis_parked_clear};
 
 const struct ledger_ops redis_ledger = {.records = &records,
                                         .snapshots = &records_snapshots,
-                                        .prepare = prepare,
-                                        .position = position,
-                                        .outbox_append = outbox_append,
-                                        .outbox_read = outbox_read,
-                                        .outbox_id_at = outbox_id_at,
-                                        .saga_start = saga_start,
-                                        .saga_counts = saga_counts,
+                                        .prepare = redis_ledger_prepare,
+                                        .position = redis_position,
+                                        .outbox_append = redis_outbox_append,
+                                        .outbox_read = redis_outbox_read,
+                                        .outbox_id_at = redis_outbox_id_at,
+                                        .saga_start = redis_saga_start,
+                                        .saga_counts = redis_saga_counts,
                                         .commands_read = redis_commands_read,
                                         .callers_read = redis_callers_read,
                                         RECORDS_FUNCTIONS(RECORDS_SLOT)};

@@ -51,7 +51,7 @@ static enum fh_code list_some(void *context, const redisReply *pairs, struct fh_
     return code;
 }
 
-static int compare(const void *left, const void *right)
+static int compare_ids(const void *left, const void *right)
 {
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
@@ -66,7 +66,7 @@ static const char **in_order(const struct listing *listing)
     FH_ASSERT(list != NULL);
     while (map_next(&listing->ids, &entry, &id, &value))
         list[count++] = id;
-    qsort((void *)list, count, sizeof *list, compare);
+    qsort((void *)list, count, sizeof *list, compare_ids);
     return list;
 }
 
@@ -97,8 +97,8 @@ static enum fh_code list_all(struct redis_work *own, struct listing *listing,
 /* ---- Reading them ---------------------------------------------------------------------------- */
 
 /* Bypasses the recorded reads, whose size is limited. */
-static enum fh_code fetch(struct redis_work *own, const char *const *ids, int count,
-                          redisReply **replies, struct fh_error *error)
+static enum fh_code fetch_listed(struct redis_work *own, const char *const *ids, int count,
+                                 redisReply **replies, struct fh_error *error)
 {
     struct redis_words commands;
     char *key = redis_name(own->redis, "fh", COMMANDS);
@@ -118,7 +118,7 @@ struct telling {
     void *context;
 };
 
-static void tell(struct telling *telling, const json_t *record)
+static void report_record(struct telling *telling, const json_t *record)
 {
     struct ledger_command command = record_command(record);
     telling->left--;
@@ -139,7 +139,7 @@ static enum fh_code tell_one(struct telling *telling, const char *id, const redi
         code = json_parse(reply->str, reply->len, &record, error);
     json_arena_set(arena);
     if (record)
-        tell(telling, record);
+        report_record(telling, record);
     json_decref(record);
     return code;
 }
@@ -148,7 +148,7 @@ static enum fh_code tell_page(struct telling *telling, const char *const *ids, i
                               struct fh_error *error)
 {
     redisReply *replies[PAGE];
-    enum fh_code code = fetch(telling->own, ids, count, replies, error);
+    enum fh_code code = fetch_listed(telling->own, ids, count, replies, error);
     bool answered = !code;
     for (int i = 0; answered && i < count; i++) {
         if (!code && telling->left > 0)

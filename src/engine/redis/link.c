@@ -27,7 +27,7 @@ struct redis_link {
 
 /* ---- Connecting ------------------------------------------------------------------------------ */
 
-static enum fh_code failed(const char *why, struct fh_error *error)
+static enum fh_code link_failed(const char *why, struct fh_error *error)
 {
     return error_set(error, FH_UNAVAILABLE, "Redis: %.120s", why);
 }
@@ -57,14 +57,15 @@ static enum fh_code connect_to(struct redis_link *link, const struct sockaddr *a
     if (link->fd >= 0)
         close(link->fd);
     link->fd = -1;
-    return failed(number == EINPROGRESS ? "it does not answer" : strerrordesc_np(number), error);
+    return link_failed(number == EINPROGRESS ? "it does not answer" : strerrordesc_np(number),
+                       error);
 }
 
 static enum fh_code connect_local(struct redis_link *link, const char *path, struct fh_error *error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
-        return failed("the path of its socket is too long", error);
+        return link_failed("the path of its socket is too long", error);
     memcpy(address.sun_path, path, strlen(path) + 1);
     return connect_to(link, (const struct sockaddr *)&address, sizeof address, error);
 }
@@ -78,7 +79,7 @@ static enum fh_code connect_remote(struct redis_link *link, const char *host, in
     snprintf(service, sizeof service, "%d", port);
     int why = getaddrinfo(host, service, &wanted, &found);
     if (why)
-        return failed(gai_strerror(why), error);
+        return link_failed(gai_strerror(why), error);
     enum fh_code code = FH_UNAVAILABLE;
     for (const struct addrinfo *one = found; one && code != FH_OK; one = one->ai_next)
         code = connect_to(link, one->ai_addr, one->ai_addrlen, error);
@@ -86,8 +87,8 @@ static enum fh_code connect_remote(struct redis_link *link, const char *host, in
     return code;
 }
 
-static enum fh_code shake(struct redis_link *link, const char *host, const struct store_tls *tls,
-                          struct fh_error *error)
+static enum fh_code shake_link(struct redis_link *link, const char *host,
+                               const struct store_tls *tls, struct fh_error *error)
 {
     bool writes;
     enum fh_code code = redis_trust_new(tls, &link->trust, error);
@@ -101,7 +102,7 @@ static enum fh_code shake(struct redis_link *link, const char *host, const struc
     if (done == 0)
         return FH_OK;
     return redis_tls_failed(link->tls, error) ? FH_UNAVAILABLE
-                                              : failed("TLS did not come about", error);
+                                              : link_failed("TLS did not come about", error);
 }
 
 enum fh_code redis_link_open(const char *host, int port, const struct store_tls *tls, int most_s,
@@ -120,7 +121,7 @@ enum fh_code redis_link_open(const char *host, int port, const struct store_tls 
     code =
         host[0] == '/' ? connect_local(link, host, error) : connect_remote(link, host, port, error);
     if (code == FH_OK)
-        code = shake(link, host, tls, error);
+        code = shake_link(link, host, tls, error);
     if (code == FH_OK)
         *ret = link;
     else
@@ -160,7 +161,7 @@ static bool send_all(struct redis_link *link, const char *data, size_t length)
     return true;
 }
 
-static redisReply *receive(struct redis_link *link)
+static redisReply *receive_reply(struct redis_link *link)
 {
     char buffer[READ_SIZE];
     void *reply = NULL;
@@ -187,6 +188,7 @@ enum fh_code redis_link_ask(struct redis_link *link, int count, const char *cons
     bool sent = send_all(link, commands.text.data, commands.text.length);
     redis_words_release(&command);
     redis_words_release(&commands);
-    *ret = sent || link->tls ? receive(link) : NULL; /* over TLS the server may have said why */
+    *ret =
+        sent || link->tls ? receive_reply(link) : NULL; /* over TLS the server may have said why */
     return *ret ? FH_OK : hung_up(link, error);
 }

@@ -27,7 +27,7 @@ static void back_off(struct redis *redis, const struct fh_error *error)
     redis->down = *error;
 }
 
-static enum fh_code make(struct redis_connection *connection, struct fh_error *error)
+static enum fh_code make_connection(struct redis_connection *connection, struct fh_error *error)
 {
     struct redis *redis = connection->redis;
     struct world *world = redis->store.world;
@@ -59,7 +59,8 @@ static bool is_full(const struct redis_connection *connection)
 }
 
 /* The next connection that is up; if none is, the next one is made. */
-static enum fh_code pick(struct redis *redis, struct redis_connection **ret, struct fh_error *error)
+static enum fh_code pick_connection(struct redis *redis, struct redis_connection **ret,
+                                    struct fh_error *error)
 {
     for (;;) {
         int count = redis->options.connections;
@@ -67,7 +68,7 @@ static enum fh_code pick(struct redis *redis, struct redis_connection **ret, str
         int first = redis->next;
         struct redis_connection *connection = &redis->connections[first];
         bool connecting = false;
-        if (connection->state == REDIS_DOWN && make(connection, error) == FH_OK) {
+        if (connection->state == REDIS_DOWN && make_connection(connection, error) == FH_OK) {
             *ret = connection;
             return FH_OK;
         }
@@ -88,7 +89,7 @@ enum fh_code redis_ask(struct redis *redis, const struct redis_words *commands,
                        redisReply **ret_replies, struct fh_error *error)
 {
     struct redis_connection *connection;
-    enum fh_code code = pick(redis, &connection, error);
+    enum fh_code code = pick_connection(redis, &connection, error);
     return code ? code : redis_ask_at(connection, commands, ret_replies, error);
 }
 
@@ -120,7 +121,7 @@ enum fh_code redis_connect_first(struct redis *redis, struct fh_error *error)
     int64_t deadline_ns = world_in_ms(world, REDIS_OPEN_MS);
     for (;;) {
         struct redis_connection *ignored;
-        enum fh_code code = pick(redis, &ignored, error);
+        enum fh_code code = pick_connection(redis, &ignored, error);
         if (code != FH_UNAVAILABLE || redis->retry_ns > deadline_ns || store_tls_is_failure(error))
             return code;
         fiber_sleep_until(world, redis->retry_ns);

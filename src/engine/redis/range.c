@@ -67,9 +67,9 @@ static int changes_of(const struct redis_work *own, const struct redis_table *ta
 }
 
 /* One slice of the server's members, from `low` on; *ret_last: there are no more. */
-static enum fh_code slice(struct redis_work *own, const struct redis_range *range, const char *low,
-                          const char *high, int limit, struct found *found, char **ret_last,
-                          struct fh_error *error)
+static enum fh_code read_member_slice(struct redis_work *own, const struct redis_range *range,
+                                      const char *low, const char *high, int limit,
+                                      struct found *found, char **ret_last, struct fh_error *error)
 {
     char *key = redis_name(own->redis, "fh", range->order), count[16];
     const redisReply *reply;
@@ -94,8 +94,8 @@ static enum fh_code slice(struct redis_work *own, const struct redis_range *rang
 }
 
 /* All the server's members in the range, or as many as are wanted. */
-static enum fh_code find(struct redis_work *own, const struct redis_range *range, int wanted,
-                         struct found *found, struct fh_error *error)
+static enum fh_code find_members(struct redis_work *own, const struct redis_range *range,
+                                 int wanted, struct found *found, struct fh_error *error)
 {
     char low[REDIS_MEMBER_SIZE + 2], high[REDIS_MEMBER_SIZE + 2], *last = NULL;
     bool all = !*range->prefix && !range->below;
@@ -108,7 +108,7 @@ static enum fh_code find(struct redis_work *own, const struct redis_range *range
     int got = 0;
     do {
         int limit = !wanted || wanted - got > REDIS_RANGE_MAX ? REDIS_RANGE_MAX : wanted - got;
-        code = slice(own, range, low, high, limit, found, &last, error);
+        code = read_member_slice(own, range, low, high, limit, found, &last, error);
         got += limit;
         if (last)
             snprintf(range->last_first ? high : low, sizeof low, "(%s", last);
@@ -117,12 +117,12 @@ static enum fh_code find(struct redis_work *own, const struct redis_range *range
     return code;
 }
 
-static int compare(const void *left, const void *right)
+static int compare_members(const void *left, const void *right)
 {
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-static const char **sorted(const struct found *found)
+static const char **sorted_members(const struct found *found)
 {
     const char **list = calloc(found->ids.count + 1, sizeof *list), *text;
     struct map_entry *entry = NULL;
@@ -131,7 +131,7 @@ static const char **sorted(const struct found *found)
     FH_ASSERT(list != NULL);
     while (map_next(&found->ids, &entry, &text, &value))
         list[count++] = text;
-    qsort((void *)list, count, sizeof *list, compare);
+    qsort((void *)list, count, sizeof *list, compare_members);
     for (size_t i = 0; found->range->last_first && i < count / 2; i++) {
         const char *other = list[i];
         list[i] = list[count - 1 - i];
@@ -140,25 +140,25 @@ static const char **sorted(const struct found *found)
     return list;
 }
 
-static const char *id_of(const char *text)
+static const char *member_id(const char *text)
 {
     const char *end = strchr(text, *REDIS_MEMBER_END);
     return end ? end + 1 : text;
 }
 
 /* The records that the unit of work has not changed, asked for together. */
-static enum fh_code fetch_all(struct redis_work *own, const struct redis_table *table,
-                              const char *const *list, size_t count, bool looks,
-                              struct fh_error *error)
+static enum fh_code fetch_unchanged(struct redis_work *own, const struct redis_table *table,
+                                    const char *const *list, size_t count, bool looks,
+                                    struct fh_error *error)
 {
     struct redis_question *questions = calloc(count + 1, sizeof *questions);
     FH_ASSERT(questions != NULL);
     char *key = redis_name(own->redis, "fh", table->name);
     int asked = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!redis_changed(own, table, id_of(list[i])))
+        if (!redis_changed(own, table, member_id(list[i])))
             questions[asked++] = (struct redis_question){
-                .words = {"HGET", key, id_of(list[i])}, .count = 3, .looks = looks};
+                .words = {"HGET", key, member_id(list[i])}, .count = 3, .looks = looks};
     }
     enum fh_code code = asked ? redis_see(own, questions, asked, error) : FH_OK;
     free(key);
@@ -166,28 +166,28 @@ static enum fh_code fetch_all(struct redis_work *own, const struct redis_table *
     return code;
 }
 
-static enum fh_code answer(struct redis_work *own, const struct redis_table *table,
-                           const char *const *list, size_t count, bool looks, json_t **ret,
-                           struct fh_error *error)
+static enum fh_code range_records(struct redis_work *own, const struct redis_table *table,
+                                  const char *const *list, size_t count, bool looks, json_t **ret,
+                                  struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     for (size_t done = 0; done < count && !code; done += REDIS_RANGE_MAX) {
         size_t part = count - done < REDIS_RANGE_MAX ? count - done : REDIS_RANGE_MAX;
-        code = fetch_all(own, table, list + done, part, looks, error);
+        code = fetch_unchanged(own, table, list + done, part, looks, error);
     }
     *ret = record_pack("[]");
     struct arena *arena = json_arena_set(NULL);
     for (size_t i = 0; i < count && !code; i++) {
         json_t *record = NULL;
-        const struct redis_record *change = redis_changed(own, table, id_of(list[i]));
+        const struct redis_record *change = redis_changed(own, table, member_id(list[i]));
         if (change)
             record = json_incref(change->new);
         else
-            code = redis_fetch(own, table, id_of(list[i]), looks, &record, error);
+            code = redis_fetch(own, table, member_id(list[i]), looks, &record, error);
         if (!record) /* removed since the order was read */
             continue;
         json_t *copy = json_copy(record);
-        json_object_set_new(copy, "id", json_string(id_of(list[i])));
+        json_object_set_new(copy, "id", json_string(member_id(list[i])));
         json_array_append_new(*ret, copy);
         json_decref(record);
     }
@@ -208,14 +208,15 @@ enum fh_code redis_range(struct store_work *work, const char *table,
     int changes = changes_of(own, of);
     *ret = NULL;
     map_init(&found.ids);
-    enum fh_code code = find(own, range, range->limit ? range->limit + changes : 0, &found, error);
+    enum fh_code code =
+        find_members(own, range, range->limit ? range->limit + changes : 0, &found, error);
     if (!code) {
         apply_changes(own, &found, of);
-        const char **list = sorted(&found);
+        const char **list = sorted_members(&found);
         size_t count = found.ids.count;
         if (range->limit && count > (size_t)range->limit)
             count = (size_t)range->limit;
-        code = answer(own, of, list, count, range->looks, ret, error);
+        code = range_records(own, of, list, count, range->looks, ret, error);
         free((void *)list);
     }
     map_release(&found.ids);
@@ -252,7 +253,7 @@ static enum fh_code prefix_of(const struct record_range *wanted, char prefix[sta
     return field[0].value ? record_id(prefix, error, "%s%s", field[0].value, end) : FH_OK;
 }
 
-static bool has(const json_t *record, const struct record_field *field)
+static bool has_field(const json_t *record, const struct record_field *field)
 {
     const char *value = field->name ? record_text(record, field->name) : NULL;
     return !field->value || (value && strcmp(value, field->value) == 0);
@@ -260,10 +261,10 @@ static bool has(const json_t *record, const struct record_field *field)
 
 /* Checks the conditions that members do not express: also, one key may be another's prefix, with a
  * separator after it. */
-static bool is_wanted(const json_t *record, const struct record_range *wanted)
+static bool is_record_wanted(const json_t *record, const struct record_range *wanted)
 {
-    return has(record, &wanted->fields[0]) && has(record, &wanted->fields[1]) &&
-           has(record, &wanted->fields[2]) && has(record, &wanted->also) &&
+    return has_field(record, &wanted->fields[0]) && has_field(record, &wanted->fields[1]) &&
+           has_field(record, &wanted->fields[2]) && has_field(record, &wanted->also) &&
            (!wanted->before_ms || record_integer(record, "updated_ms") < wanted->before_ms);
 }
 
@@ -274,8 +275,8 @@ static int by_id(const void *left, const void *right)
 }
 
 /* Merges several orders into one. */
-static void visit_all(json_t *all, const struct record_range *wanted, bool one_order,
-                      bool (*visit)(void *context, json_t *record), void *context)
+static void visit_records(json_t *all, const struct record_range *wanted, bool one_order,
+                          bool (*visit)(void *context, json_t *record), void *context)
 {
     size_t count = json_array_size(all);
     json_t **list = calloc(count + 1, sizeof(json_t *));
@@ -288,7 +289,7 @@ static void visit_all(json_t *all, const struct record_range *wanted, bool one_o
     bool goes_on = true;
     for (size_t i = 0; i < count && goes_on && left > 0; i++) {
         json_t *record = list[!one_order && wanted->last_first ? count - 1 - i : i];
-        if (!is_wanted(record, wanted))
+        if (!is_record_wanted(record, wanted))
             continue;
         left--;
         goes_on = visit(context, record);
@@ -321,7 +322,7 @@ enum fh_code redis_each(struct store_work *work, const struct record_range *want
         json_decref(some);
     }
     if (!code)
-        visit_all(all, wanted, !orders[1], visit, context);
+        visit_records(all, wanted, !orders[1], visit, context);
     json_decref(all);
     return code;
 }

@@ -16,7 +16,7 @@ struct redis_read {
 };
 
 /* An answer in the form that the script produces too. */
-static void describe(struct text *text, const redisReply *reply)
+static void describe_reply(struct text *text, const redisReply *reply)
 {
     switch (reply->type) {
     case REDIS_REPLY_STRING:
@@ -30,20 +30,20 @@ static void describe(struct text *text, const redisReply *reply)
     case REDIS_REPLY_ARRAY:
         text_printf(text, "*%zu:", reply->elements);
         for (size_t i = 0; i < reply->elements; i++)
-            describe(text, reply->element[i]);
+            describe_reply(text, reply->element[i]);
         break;
     default:
         text_add(text, "_");
     }
 }
 
-static void remember(struct redis_work *own, const struct redis_question *question,
-                     const redisReply *reply)
+static void check_read(struct redis_work *own, const struct redis_question *question,
+                       const redisReply *reply)
 {
     struct redis_words *words = &own->checks.words;
     struct text expected;
     text_init(&expected, REDIS_WORK_SIZE_MAX);
-    describe(&expected, reply);
+    describe_reply(&expected, reply);
     redis_step(&own->checks, 'R', 1 + question->count);
     redis_word_of(words, expected.data ? expected.data : "", expected.length);
     words->text.overflow = words->text.overflow || expected.overflow;
@@ -52,23 +52,24 @@ static void remember(struct redis_work *own, const struct redis_question *questi
     text_release(&expected);
 }
 
-static enum fh_code too_large(struct fh_error *error)
+static enum fh_code reads_too_large(struct fh_error *error)
 {
     return error_set(error, FH_INVALID,
                      "One unit of work can't read and write more than %zu MiB on Redis.",
                      REDIS_WORK_SIZE_MAX >> 20);
 }
 
-static size_t size_of(const redisReply *reply)
+static size_t reply_size(const redisReply *reply)
 {
     size_t size = sizeof *reply + reply->len * redis_is(reply, REDIS_REPLY_STRING);
     for (size_t i = 0; redis_is(reply, REDIS_REPLY_ARRAY) && i < reply->elements; i++)
-        size += size_of(reply->element[i]);
+        size += reply_size(reply->element[i]);
     return size;
 }
 
-static enum fh_code keep(struct redis_work *own, const char *command,
-                         struct redis_question *question, redisReply *reply, struct fh_error *error)
+static enum fh_code keep_read(struct redis_work *own, const char *command,
+                              struct redis_question *question, redisReply *reply,
+                              struct fh_error *error)
 {
     struct redis_read *read = map_get(&own->reads, command);
     if (read) { /* the same question twice in one request */
@@ -78,7 +79,7 @@ static enum fh_code keep(struct redis_work *own, const char *command,
         FH_ASSERT(read != NULL);
         read->reply = reply;
         map_put(&own->reads, command, read);
-        own->read_size += size_of(reply);
+        own->read_size += reply_size(reply);
     }
     if (redis_is(read->reply, REDIS_REPLY_ERROR)) {
         if (question->ahead)
@@ -89,10 +90,10 @@ static enum fh_code keep(struct redis_work *own, const char *command,
     }
     if (!question->looks && !read->remembered && redis_writes(&own->work)) {
         read->remembered = true;
-        remember(own, question, read->reply);
+        check_read(own, question, read->reply);
     }
     question->reply = read->reply;
-    return own->read_size > REDIS_WORK_SIZE_MAX ? too_large(error) : FH_OK;
+    return own->read_size > REDIS_WORK_SIZE_MAX ? reads_too_large(error) : FH_OK;
 }
 
 static char *command_text(const struct redis_question *question)
@@ -129,11 +130,11 @@ enum fh_code redis_see(struct redis_work *own, struct redis_question *questions,
     for (int i = 0, at = 0; i < count; i++) {
         redisReply *reply = answered && asked[i] ? replies[at++] : NULL;
         if (!code && reply)
-            code = keep(own, texts[i], &questions[i], reply, error);
+            code = keep_read(own, texts[i], &questions[i], reply, error);
         else if (reply)
             hiredis.freeReplyObject(reply);
         else if (!code)
-            code = keep(own, texts[i], &questions[i], NULL, error);
+            code = keep_read(own, texts[i], &questions[i], NULL, error);
         free(texts[i]);
     }
     free(texts);

@@ -18,10 +18,10 @@
 
 /* ---- Orders of each table -------------------------------------------------------------------- */
 
-static void member(struct redis_members *members, const char *order, const char *id,
-                   const char *format, ...) __attribute__((format(printf, 4, 5)));
-static void member(struct redis_members *members, const char *order, const char *id,
-                   const char *format, ...)
+static void take_member(struct redis_members *members, const char *order, const char *id,
+                        const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void take_member(struct redis_members *members, const char *order, const char *id,
+                        const char *format, ...)
 {
     char text[REDIS_MEMBER_SIZE];
     va_list parts;
@@ -39,12 +39,12 @@ static void command_members(const char *id, const json_t *record, struct redis_m
 {
     const char *birth = record_text(record, "birth");
     if (!*birth)
-        member(members, "command:created", id, "%019lld",
-               (long long)record_integer(record, "created_ms"));
+        take_member(members, "command:created", id, "%019lld",
+                    (long long)record_integer(record, "created_ms"));
     else if (strcmp(record_word(record, "outcome"), "pending") != 0)
-        member(members, "command:closable", id,
-               "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%019lld", record_text(record, "caller"),
-               birth, (long long)record_integer(record, "number"));
+        take_member(
+            members, "command:closable", id, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%019lld",
+            record_text(record, "caller"), birth, (long long)record_integer(record, "number"));
 }
 
 static void saga_members(const char *id, const json_t *record, struct redis_members *members)
@@ -57,10 +57,10 @@ static void saga_members(const char *id, const json_t *record, struct redis_memb
     if (ended && record_integer(record, "closed") == 0)
         members->take(members, "saga:unclosed", id);
     if (ended && record_integer(record, "closed") == 1)
-        member(members, "saga:closed", id, "%s", strrchr(id, *RECORD_SEPARATOR) + 1);
+        take_member(members, "saga:closed", id, "%s", strrchr(id, *RECORD_SEPARATOR) + 1);
     if (start && *start)
-        member(members, "saga:start", id, "%s" RECORD_SEPARATOR "%s", record_word(record, "birth"),
-               start);
+        take_member(members, "saga:start", id, "%s" RECORD_SEPARATOR "%s",
+                    record_word(record, "birth"), start);
 }
 
 /* In tables whose members depend only on the id, nothing needs to be read before a write. */
@@ -118,7 +118,7 @@ struct redis_record *redis_changed(const struct redis_work *own, const struct re
     return record;
 }
 
-static json_t *parse(const redisReply *reply, struct fh_error *error, enum fh_code *ret_code)
+static json_t *parse_record(const redisReply *reply, struct fh_error *error, enum fh_code *ret_code)
 {
     struct arena *arena = json_arena_set(NULL);
     json_t *value = NULL;
@@ -136,7 +136,7 @@ enum fh_code redis_fetch(struct redis_work *own, const struct redis_table *table
     char *key = redis_name(own->redis, "fh", table->name);
     enum fh_code code = redis_see_one(own, looks, &reply, error, "HGET", key, id, NULL);
     free(key);
-    *ret = code ? NULL : parse(reply, error, &code);
+    *ret = code ? NULL : parse_record(reply, error, &code);
     return code;
 }
 

@@ -11,7 +11,7 @@
 
 #include "engine/redis/keyvalue.h"
 
-static struct redis_known *nothing(void)
+static struct redis_known *known_nothing(void)
 {
     return redis_known_new(KEYVALUE_NONE, -2, NULL, 0);
 }
@@ -43,7 +43,7 @@ static struct redis_known *hash_after(const struct redis_key *key, const struct 
         words[count++] = item->text;
     }
     struct redis_known *known =
-        count ? redis_known_new(KEYVALUE_HASH, time_ms, words, count) : nothing();
+        count ? redis_known_new(KEYVALUE_HASH, time_ms, words, count) : known_nothing();
     free((void *)words);
     return known;
 }
@@ -56,7 +56,7 @@ static struct redis_known *left_by_work(const struct redis_key *key, int64_t now
     if (key->after || ended || (base && !base->whole))
         return NULL;
     if (key->kind == KEYVALUE_NONE && key->over)
-        return nothing();
+        return known_nothing();
     if (key->kind == KEYVALUE_NONE && !key->timed)
         return base ? redis_known_ref(base) : NULL;
     if (!base && !(key->over && key->timed))

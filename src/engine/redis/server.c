@@ -47,27 +47,27 @@ static const char *const rights[] = {"+auth",          "+ping",
                                      "+zrevrangebylex"};
 #define RIGHTS (sizeof rights / sizeof *rights)
 
-static int connections(int n)
+static int redis_connections(int n)
 {
     return n; /* shared by units of work and reads */
 }
 
 /* ---- A private server ------------------------------------------------------------------------ */
 
-static const char *programs(struct arena *arena)
+static const char *redis_programs(struct arena *arena)
 {
     (void)arena;
     return access(FOLDER "/" PROGRAM, X_OK) == 0 ? FOLDER : NULL;
 }
 
-static void setting(struct server_command *command, const char *key, const char *value)
+static void add_setting(struct server_command *command, const char *key, const char *value)
 {
     server_argument(command, "--%s", key);
     server_argument(command, "%s", value);
 }
 
 /* In the form of the file of settings. */
-static const char *users(const struct server_own *own)
+static const char *redis_users(const struct server_own *own)
 {
     struct arena *arena = own->arena;
     size_t i;
@@ -86,8 +86,8 @@ static const char *users(const struct server_own *own)
     return text;
 }
 
-static enum fh_code run(const struct server_own *own, struct server_command *command,
-                        struct fh_error *error)
+static enum fh_code redis_run(const struct server_own *own, struct server_command *command,
+                              struct fh_error *error)
 {
     char number[24];
     const char *key;
@@ -96,34 +96,34 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
     server_argument(command, "%s/" SERVER_SECRET, own->folder);
     json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value) {
         snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
-        setting(command, key, json_is_string(value) ? json_string_value(value) : number);
+        add_setting(command, key, json_is_string(value) ? json_string_value(value) : number);
     }
     /* Ours come last and so prevail: who may reach the server, and whether what it acknowledges is
      * safe, must not depend on settings. */
     snprintf(number, sizeof number, "%d", own->port);
-    setting(command, "bind", "127.0.0.1");
-    setting(command, "port", number);
-    setting(command, "dir", own->data);
-    setting(command, "daemonize", "no");
-    setting(command, "logfile", "");
-    setting(command, "save", "");
-    setting(command, "appendonly", "yes");
-    setting(command, "appendfsync", "always");
-    setting(command, "no-appendfsync-on-rewrite", "no");
-    setting(command, "maxmemory-policy", "noeviction");
-    return server_secret(own, users(own), error);
+    add_setting(command, "bind", "127.0.0.1");
+    add_setting(command, "port", number);
+    add_setting(command, "dir", own->data);
+    add_setting(command, "daemonize", "no");
+    add_setting(command, "logfile", "");
+    add_setting(command, "save", "");
+    add_setting(command, "appendonly", "yes");
+    add_setting(command, "appendfsync", "always");
+    add_setting(command, "no-appendfsync-on-rewrite", "no");
+    add_setting(command, "maxmemory-policy", "noeviction");
+    return server_secret(own, redis_users(own), error);
 }
 
 /* ---- Commands -------------------------------------------------------------------------------- */
 
-static const char *text_of(const redisReply *reply)
+static const char *string_of_reply(const redisReply *reply)
 {
     bool has_text = redis_is(reply, REDIS_REPLY_STRING) || redis_is(reply, REDIS_REPLY_STATUS) ||
                     redis_is(reply, REDIS_REPLY_ERROR);
     return has_text ? reply->str : "";
 }
 
-static bool is_refusal(const redisReply *reply)
+static bool is_redis_refusal(const redisReply *reply)
 {
     static const char *const words[] = {"WRONGPASS", "NOAUTH", "NOPERM"};
     if (!redis_is(reply, REDIS_REPLY_ERROR))
@@ -136,26 +136,26 @@ static bool is_refusal(const redisReply *reply)
 }
 
 /* FH_OK with *ret, which is the caller's; FH_CONFLICT if it was refused. */
-static enum fh_code ask(struct redis_link *link, int count, const char **words, redisReply **ret,
-                        struct fh_error *error)
+static enum fh_code redis_ask_server(struct redis_link *link, int count, const char **words,
+                                     redisReply **ret, struct fh_error *error)
 {
     enum fh_code code = redis_link_ask(link, count, words, ret, error);
     if (code || !redis_is(*ret, REDIS_REPLY_ERROR))
         return code;
     /* Only the first word: the rest may repeat the command's words. */
     code =
-        error_set(error, is_refusal(*ret) ? FH_CONFLICT : FH_UNAVAILABLE, "Redis refused %s: %.*s.",
-                  words[0], (int)strcspn((*ret)->str, " "), (*ret)->str);
+        error_set(error, is_redis_refusal(*ret) ? FH_CONFLICT : FH_UNAVAILABLE,
+                  "Redis refused %s: %.*s.", words[0], (int)strcspn((*ret)->str, " "), (*ret)->str);
     hiredis.freeReplyObject(*ret);
     *ret = NULL;
     return code;
 }
 
-static enum fh_code tell(struct redis_link *link, int count, const char **words,
-                         struct fh_error *error)
+static enum fh_code redis_tell_server(struct redis_link *link, int count, const char **words,
+                                      struct fh_error *error)
 {
     redisReply *reply;
-    enum fh_code code = ask(link, count, words, &reply, error);
+    enum fh_code code = redis_ask_server(link, count, words, &reply, error);
     if (!code)
         hiredis.freeReplyObject(reply);
     return code;
@@ -182,10 +182,11 @@ static enum fh_code link_to(const json_t *as, const json_t *at, struct redis_lin
     if (code)
         return code;
     if (*password)
-        code = *user ? tell(link, WORDS("AUTH", user, password), error)
-                     : tell(link, WORDS("AUTH", password), error);
+        code = *user ? redis_tell_server(link, WORDS("AUTH", user, password), error)
+                     : redis_tell_server(link, WORDS("AUTH", password), error);
     if (!code)
-        code = tell(link, WORDS("PING"), error); /* refused while the server loads its data */
+        code = redis_tell_server(link, WORDS("PING"),
+                                 error); /* refused while the server loads its data */
     if (code)
         redis_link_close(link);
     else
@@ -193,7 +194,7 @@ static enum fh_code link_to(const json_t *as, const json_t *at, struct redis_lin
     return code;
 }
 
-static enum fh_code enter(const json_t *as, struct fh_error *error)
+static enum fh_code redis_enter(const json_t *as, struct fh_error *error)
 {
     struct redis_link *link;
     enum fh_code code = link_to(as, as, &link, error);
@@ -204,14 +205,15 @@ static enum fh_code enter(const json_t *as, struct fh_error *error)
 
 /* ---- Providing ------------------------------------------------------------------------------- */
 
-static enum fh_code check_setting(struct redis_link *link, const char *name, const char *wanted,
-                                  const char *also, struct fh_error *error)
+static enum fh_code check_redis_setting(struct redis_link *link, const char *name,
+                                        const char *wanted, const char *also,
+                                        struct fh_error *error)
 {
     redisReply *reply;
-    enum fh_code code = ask(link, WORDS("CONFIG", "GET", name), &reply, error);
+    enum fh_code code = redis_ask_server(link, WORDS("CONFIG", "GET", name), &reply, error);
     if (code)
         return code;
-    const char *is = reply->elements == 2 ? text_of(reply->element[1]) : "";
+    const char *is = reply->elements == 2 ? string_of_reply(reply->element[1]) : "";
     if (strcmp(is, wanted) != 0 && (!also || strcmp(is, also) != 0))
         code = error_set(error, FH_UNSUPPORTED,
                          "Redis has %s %s, which loses what it was given: set it to %s.", name, is,
@@ -220,25 +222,26 @@ static enum fh_code check_setting(struct redis_link *link, const char *name, con
     return code;
 }
 
-static enum fh_code check_settings(struct redis_link *link, const json_t *store,
-                                   struct fh_error *error)
+static enum fh_code check_redis_settings(struct redis_link *link, const json_t *store,
+                                         struct fh_error *error)
 {
     redisReply *reply;
     const char *every_second =
         strcmp(server_text(store, "appendfsync"), "everysec") == 0 ? "everysec" : NULL;
-    enum fh_code code = check_setting(link, "maxmemory-policy", "noeviction", NULL, error);
+    enum fh_code code = check_redis_setting(link, "maxmemory-policy", "noeviction", NULL, error);
     if (!code)
-        code = check_setting(link, "appendonly", "yes", NULL, error);
+        code = check_redis_setting(link, "appendonly", "yes", NULL, error);
     if (!code)
-        code = check_setting(link, "appendfsync", "always", every_second, error);
+        code = check_redis_setting(link, "appendfsync", "always", every_second, error);
     if (!code)
-        code = check_setting(link, "no-appendfsync-on-rewrite", "no", every_second ? "yes" : NULL,
-                             error);
+        code = check_redis_setting(link, "no-appendfsync-on-rewrite", "no",
+                                   every_second ? "yes" : NULL, error);
     if (!code)
-        code = ask(link, WORDS("ACL", "DRYRUN", "default", "SET", "freehold", "1"), &reply, error);
+        code = redis_ask_server(link, WORDS("ACL", "DRYRUN", "default", "SET", "freehold", "1"),
+                                &reply, error);
     if (code)
         return code;
-    if (strcmp(text_of(reply), "OK") != 0)
+    if (strcmp(string_of_reply(reply), "OK") != 0)
         code = error_set(error, FH_UNSUPPORTED, REDIS_DEFAULT_USER);
     hiredis.freeReplyObject(reply);
     return code;
@@ -255,36 +258,37 @@ static enum fh_code set_user(struct redis_link *link, const json_t *store, struc
     words[count++] = keys;
     for (size_t i = 0; i < RIGHTS; i++)
         words[count++] = rights[i];
-    return tell(link, count, words, error);
+    return redis_tell_server(link, count, words, error);
 }
 
 /* Makes the users survive a restart of the server. */
 static enum fh_code keep_users(struct redis_link *link, struct fh_error *error)
 {
-    if (tell(link, WORDS("ACL", "SAVE"), ERROR_UNHEEDED) == FH_OK ||
-        tell(link, WORDS("CONFIG", "REWRITE"), ERROR_UNHEEDED) == FH_OK)
+    if (redis_tell_server(link, WORDS("ACL", "SAVE"), ERROR_UNHEEDED) == FH_OK ||
+        redis_tell_server(link, WORDS("CONFIG", "REWRITE"), ERROR_UNHEEDED) == FH_OK)
         return FH_OK;
     return error_set(error, FH_UNSUPPORTED,
                      "Redis would forget its users when it ends: it has neither an aclfile nor a "
                      "file of settings that it can rewrite.");
 }
 
-static enum fh_code provide(const json_t *admin, const json_t *store, bool is_private,
-                            struct fh_error *error)
+static enum fh_code redis_provide(const json_t *admin, const json_t *store, bool is_private,
+                                  struct fh_error *error)
 {
     struct redis_link *link;
     redisReply *known;
     enum fh_code code = link_to(admin, admin, &link, error);
     if (code)
         return code;
-    code = check_settings(link, store, error);
+    code = check_redis_settings(link, store, error);
     if (!code)
-        code = ask(link, WORDS("ACL", "GETUSER", server_text(store, "user")), &known, error);
+        code = redis_ask_server(link, WORDS("ACL", "GETUSER", server_text(store, "user")), &known,
+                                error);
     if (!code) {
         bool there = !redis_is(known, REDIS_REPLY_NIL);
         hiredis.freeReplyObject(known);
         if (there)
-            code = server_entered(store, enter(store, error), error);
+            code = server_entered(store, redis_enter(store, error), error);
     }
     if (!code)
         code = set_user(link, store, error);
@@ -297,13 +301,13 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
 /* ---- Verifying isolation --------------------------------------------------------------------- */
 
 /* Whether the server permits it. */
-static bool may(struct redis_link *link, int count, const char **words)
+static bool may_run(struct redis_link *link, int count, const char **words)
 {
-    return tell(link, count, words, ERROR_UNHEEDED) == FH_OK;
+    return redis_tell_server(link, count, words, ERROR_UNHEEDED) == FH_OK;
 }
 
-static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],
-                             struct fh_error *error)
+static enum fh_code redis_trespass(const json_t *as, const json_t *store,
+                                   char ret[SERVER_OPEN_SIZE], struct fh_error *error)
 {
     struct redis_link *link;
     char key[256];
@@ -312,35 +316,35 @@ static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SER
     if (code)
         return code == FH_CONFLICT ? FH_OK : code; /* refused, as it should be */
     snprintf(key, sizeof key, "%s:fh:counter", server_text(store, "database"));
-    if (may(link, WORDS("GET", key)))
+    if (may_run(link, WORDS("GET", key)))
         snprintf(ret, SERVER_OPEN_SIZE, "read the keys %s:*", server_text(store, "database"));
-    else if (may(link, WORDS("SCAN", "0", "COUNT", "1")))
+    else if (may_run(link, WORDS("SCAN", "0", "COUNT", "1")))
         snprintf(ret, SERVER_OPEN_SIZE, "list the keys of others");
-    else if (may(link, WORDS("CONFIG", "GET", "maxmemory")))
+    else if (may_run(link, WORDS("CONFIG", "GET", "maxmemory")))
         snprintf(ret, SERVER_OPEN_SIZE, "read the server's settings");
-    else if (may(link, WORDS("ACL", "WHOAMI")) && may(link, WORDS("ACL", "LIST")))
+    else if (may_run(link, WORDS("ACL", "WHOAMI")) && may_run(link, WORDS("ACL", "LIST")))
         snprintf(ret, SERVER_OPEN_SIZE, "read the server's users");
     redis_link_close(link);
     return FH_OK;
 }
 
-static int count_of(const char *info, const char *name)
+static int info_count(const char *info, const char *name)
 {
     const char *line = strstr(info, name);
     return line ? (int)strtol(line + strlen(name), NULL, 10) : -1;
 }
 
-static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_error *error)
+static enum fh_code redis_room(const json_t *as, struct server_room *ret, struct fh_error *error)
 {
     struct redis_link *link;
     redisReply *reply;
     enum fh_code code = link_to(as, as, &link, error);
     if (code)
         return code;
-    code = ask(link, WORDS("INFO", "clients"), &reply, error);
+    code = redis_ask_server(link, WORDS("INFO", "clients"), &reply, error);
     if (!code) {
-        ret->connections = count_of(text_of(reply), "connected_clients:");
-        ret->connections_max = count_of(text_of(reply), "maxclients:");
+        ret->connections = info_count(string_of_reply(reply), "connected_clients:");
+        ret->connections_max = info_count(string_of_reply(reply), "maxclients:");
         hiredis.freeReplyObject(reply);
     }
     redis_link_close(link);
@@ -356,12 +360,12 @@ const struct server_kind server_redis = {
     .userless = true,
     .stop_signal = SIGTERM,
     .death_signal = SIGKILL,
-    .connections = connections,
-    .programs = programs,
+    .connections = redis_connections,
+    .programs = redis_programs,
     .make = server_make_folder,
-    .run = run,
-    .enter = enter,
-    .provide = provide,
-    .trespass = trespass,
-    .room = room,
+    .run = redis_run,
+    .enter = redis_enter,
+    .provide = redis_provide,
+    .trespass = redis_trespass,
+    .room = redis_room,
 };

@@ -128,7 +128,8 @@ static enum fh_code check_rights(const redisReply *dry_run, struct fh_error *err
     return error_set(error, FH_UNSUPPORTED, REDIS_DEFAULT_USER);
 }
 
-static enum fh_code authenticate(struct redis_connection *connection, struct fh_error *error)
+static enum fh_code session_authenticate(struct redis_connection *connection,
+                                         struct fh_error *error)
 {
     const struct redis_options *options = &connection->redis->options;
     struct redis_words commands;
@@ -150,8 +151,8 @@ static enum fh_code authenticate(struct redis_connection *connection, struct fh_
     return code;
 }
 
-static enum fh_code look(struct redis_connection *connection, redisReply *const *replies,
-                         struct fh_error *error)
+static enum fh_code check_session(struct redis_connection *connection, redisReply *const *replies,
+                                  struct fh_error *error)
 {
     struct redis *redis = connection->redis;
     const redisReply *script = replies[QUESTION_SCRIPT];
@@ -203,7 +204,7 @@ enum fh_code redis_session(struct redis_connection *connection, struct fh_error 
     struct redis_slot stands = connection->redis->stands;
     redisReply *replies[QUESTIONS];
     char *key;
-    enum fh_code code = authenticate(connection, error);
+    enum fh_code code = session_authenticate(connection, error);
     if (!code) {
         redis_words_init(&commands);
         redis_command(&commands, "INFO", NULL);
@@ -216,7 +217,7 @@ enum fh_code redis_session(struct redis_connection *connection, struct fh_error 
         code = redis_ask_at(connection, &commands, replies, error);
         redis_words_release(&commands);
         if (!code) {
-            code = look(connection, replies, error);
+            code = check_session(connection, replies, error);
             if (!code)
                 check_past(connection->redis, &stands, replies);
             for (int i = 0; i < QUESTIONS; i++)

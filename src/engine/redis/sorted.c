@@ -10,9 +10,9 @@
 #include "base/json.h"
 #include "engine/redis/keyvalue.h"
 
-static enum fh_code look_up(const struct keyvalue_view *view, struct redis_key *key,
-                            const char *member, bool *ret_found, int64_t *ret,
-                            struct fh_error *error)
+static enum fh_code look_up_member(const struct keyvalue_view *view, struct redis_key *key,
+                                   const char *member, bool *ret_found, int64_t *ret,
+                                   struct fh_error *error)
 {
     const redisReply *reply;
     bool is_served;
@@ -41,7 +41,7 @@ enum fh_code redis_score(const struct keyvalue_view *view, const char *name, con
 {
     bool found;
     *ret = 0;
-    enum fh_code code = look_up(view, redis_key(view, name), member, &found, ret, error);
+    enum fh_code code = look_up_member(view, redis_key(view, name), member, &found, ret, error);
     if (!code && !found)
         code = error_set(error, FH_NOT_FOUND, "'%.100s' has no member '%.100s'.", name, member);
     return code;
@@ -88,8 +88,8 @@ static int highest_first(const void *left, const void *right)
 }
 
 /* The server's members and the unit of work's, in order. */
-static void gather(struct page *page, const struct redis_key *key,
-                   const struct keyvalue_range *range, const redisReply *reply)
+static void gather_members(struct page *page, const struct redis_key *key,
+                           const struct keyvalue_range *range, const redisReply *reply)
 {
     struct map_entry *entry = NULL;
     const char *name;
@@ -111,7 +111,7 @@ static void gather(struct page *page, const struct redis_key *key,
           range->highest_first ? highest_first : lowest_first);
 }
 
-static json_t *array_of(const struct page *page, size_t skip, size_t limit)
+static json_t *array_of_members(const struct page *page, size_t skip, size_t limit)
 {
     json_t *list = json_array();
     for (size_t i = skip; i < page->count && i - skip < limit; i++) {
@@ -139,8 +139,9 @@ enum fh_code redis_members(const struct keyvalue_view *view, const char *name,
                               error);
     if (code)
         return code;
-    gather(&page, key, range, reply);
-    *ret = array_of(&page, is_served && !changed ? 0 : (size_t)range->skip, (size_t)range->limit);
+    gather_members(&page, key, range, reply);
+    *ret = array_of_members(&page, is_served && !changed ? 0 : (size_t)range->skip,
+                            (size_t)range->limit);
     free(page.list);
     return FH_OK;
 }
@@ -165,8 +166,8 @@ enum fh_code redis_member_put(const struct keyvalue_view *view, const char *name
 }
 
 /* After the removal of a member. */
-static enum fh_code is_empty(const struct keyvalue_view *view, struct redis_key *key, bool *ret,
-                             struct fh_error *error)
+static enum fh_code is_sorted_empty(const struct keyvalue_view *view, struct redis_key *key,
+                                    bool *ret, struct fh_error *error)
 {
     struct redis_work *own = redis_work_of(view->work);
     struct map_entry *entry = NULL;
@@ -202,7 +203,7 @@ enum fh_code redis_member_remove(const struct keyvalue_view *view, const char *n
     *ret_existed = false;
     enum fh_code code = redis_key_open(view, name, &key, error);
     if (!code)
-        code = look_up(view, key, member, ret_existed, &score, error);
+        code = look_up_member(view, key, member, ret_existed, &score, error);
     if (code || !*ret_existed)
         return code;
     code = redis_key_writes(key, KEYVALUE_SORTED, error);
@@ -211,7 +212,7 @@ enum fh_code redis_member_remove(const struct keyvalue_view *view, const char *n
     redis_do(redis_work_of(view->work), redis_key_needs(key, KEYVALUE_SORTED), "ZREM", key->server,
              member, NULL);
     redis_item_put(key, member, NULL, 0, false);
-    code = is_empty(view, key, &ends, error);
+    code = is_sorted_empty(view, key, &ends, error);
     if (!code && ends)
         redis_key_ends(key);
     return code;

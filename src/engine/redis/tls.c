@@ -113,7 +113,7 @@ void redis_tls_free(struct redis_tls *tls)
 /* ---- Failures -------------------------------------------------------------------------------- */
 
 /* The first reason counts. */
-static void say(struct redis_tls *tls, enum store_tls_fault fault)
+static void note_fault(struct redis_tls *tls, enum store_tls_fault fault)
 {
     if (!tls->said)
         tls->fault = fault;
@@ -138,7 +138,7 @@ static enum store_tls_fault fault_of_alert(const struct redis_tls *tls)
 }
 
 /* Turns the result of a GnuTLS call into that of read and write. */
-static ssize_t result(struct redis_tls *tls, ssize_t got)
+static ssize_t io_result(struct redis_tls *tls, ssize_t got)
 {
     if (got >= 0)
         return got;
@@ -151,15 +151,15 @@ static ssize_t result(struct redis_tls *tls, ssize_t got)
         errno = EINTR;
         return -1;
     case GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR:
-        say(tls, fault_of_certificate(tls));
+        note_fault(tls, fault_of_certificate(tls));
         break;
     case GNUTLS_E_FATAL_ALERT_RECEIVED:
-        say(tls, fault_of_alert(tls));
+        note_fault(tls, fault_of_alert(tls));
         break;
     case GNUTLS_E_UNEXPECTED_PACKET:
     case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
     case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
-        say(tls, STORE_TLS_PLAIN);
+        note_fault(tls, STORE_TLS_PLAIN);
         break;
     default:
         break;
@@ -172,7 +172,7 @@ int redis_tls_shake(struct redis_tls *tls, bool *ret_writes)
 {
     int got;
     do
-        got = (int)result(tls, gnutls_handshake(tls->session));
+        got = (int)io_result(tls, gnutls_handshake(tls->session));
     while (got < 0 && errno == EINTR);
     *ret_writes = gnutls_record_get_direction(tls->session) != 0;
     tls->shaken = got == 0;
@@ -181,7 +181,7 @@ int redis_tls_shake(struct redis_tls *tls, bool *ret_writes)
 
 ssize_t redis_tls_read(struct redis_tls *tls, void *buffer, size_t size)
 {
-    ssize_t got = result(tls, gnutls_record_recv(tls->session, buffer, size));
+    ssize_t got = io_result(tls, gnutls_record_recv(tls->session, buffer, size));
     tls->heard = tls->heard || got > 0;
     return got;
 }
@@ -191,7 +191,7 @@ ssize_t redis_tls_write(struct redis_tls *tls, const void *data, size_t length)
     ssize_t got = tls->sends ? gnutls_record_send(tls->session, NULL, 0)
                              : gnutls_record_send(tls->session, data, length);
     tls->sends = got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED;
-    return result(tls, got);
+    return io_result(tls, got);
 }
 
 bool redis_tls_failed(struct redis_tls *tls, struct fh_error *error)
@@ -200,6 +200,6 @@ bool redis_tls_failed(struct redis_tls *tls, struct fh_error *error)
     if (!tls->said && tls->shaken && !tls->heard)
         redis_tls_read(tls, last, sizeof last);
     if (!tls->heard) /* it has never answered by TLS */
-        say(tls, STORE_TLS_HUNG_UP);
+        note_fault(tls, STORE_TLS_HUNG_UP);
     return store_tls_failed(tls->host, tls->fault, error);
 }

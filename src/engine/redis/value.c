@@ -9,13 +9,13 @@
 #include "base/json.h"
 #include "engine/redis/keyvalue.h"
 
-static enum fh_code no_key(const char *name, struct fh_error *error)
+static enum fh_code no_value(const char *name, struct fh_error *error)
 {
     return error_set(error, FH_NOT_FOUND, "There is no '%.100s'.", name);
 }
 
 /* Checks that the value is this one, in the form of a recorded read (reads.c). */
-static void check_value(struct redis_work *own, struct redis_key *key)
+static void check_key_value(struct redis_work *own, struct redis_key *key)
 {
     struct redis_words *words = &own->checks.words;
     struct text expected;
@@ -40,7 +40,7 @@ static enum fh_code ask_value(struct redis_work *own, struct redis_key *key, str
     if (code)
         return code;
     if (!redis_is(reply, REDIS_REPLY_STRING)) /* it ended between two questions */
-        return no_key(key->name, error);
+        return no_value(key->name, error);
     if (strlen(reply->str) != reply->len)
         return error_set(error, FH_UNSUPPORTED,
                          "'%.100s' has a NUL on the Redis server: somebody else has written there.",
@@ -58,12 +58,12 @@ static enum fh_code served_value(const struct keyvalue_view *view, struct redis_
     if (!key->known->whole)
         code = ask_value(own, key, error);
     else
-        check_value(own, key);
+        check_key_value(own, key);
     return code ? code : json_parse(key->known->words[0], strlen(key->known->words[0]), ret, error);
 }
 
-static enum fh_code counted(const struct keyvalue_view *view, struct redis_key *key, bool is_served,
-                            json_t **ret, struct fh_error *error)
+static enum fh_code counted_value(const struct keyvalue_view *view, struct redis_key *key,
+                                  bool is_served, json_t **ret, struct fh_error *error)
 {
     json_t *value = NULL;
     int64_t sum;
@@ -90,8 +90,8 @@ enum fh_code redis_value_get(const struct keyvalue_view *view, const char *name,
     if (key->text)
         return json_parse(key->text, strlen(key->text), ret, error);
     if (key->is_counted)
-        return counted(view, key, is_served, ret, error);
-    return is_served ? served_value(view, key, ret, error) : no_key(name, error);
+        return counted_value(view, key, is_served, ret, error);
+    return is_served ? served_value(view, key, ret, error) : no_value(name, error);
 }
 
 enum fh_code redis_value_put(const struct keyvalue_view *view, const char *name, const char *text,

@@ -17,7 +17,7 @@
 
 /* ---- The gate -------------------------------------------------------------------------------- */
 
-static enum fh_code enter(struct redis *redis, bool exclusive, struct fh_error *error)
+static enum fh_code enter_gate(struct redis *redis, bool exclusive, struct fh_error *error)
 {
     struct world *world = redis->store.world;
     int64_t deadline_ns = world_in_ms(world, REDIS_WAIT_MS);
@@ -46,7 +46,7 @@ enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store
                          struct fh_error *error)
 {
     struct redis *redis = redis_of(store);
-    enum fh_code code = store_writes(mode) ? enter(redis, is_exclusive(mode), error) : FH_OK;
+    enum fh_code code = store_writes(mode) ? enter_gate(redis, is_exclusive(mode), error) : FH_OK;
     if (code)
         return code;
     struct redis_work *own = calloc(1, sizeof *own);
