@@ -69,7 +69,7 @@ bool mongodb_back_append(bson_t *entry, const struct mongodb_change *change,
 
 /* ---- Undoing --------------------------------------------------------------------------------- */
 
-static void append_own(bson_t *to, const char *version, int64_t order, bool removed)
+static void append_own_back(bson_t *to, const char *version, int64_t order, bool removed)
 {
     bson_t own;
     mongoc.bson_append_document_begin(to, "_fh", -1, &own);
@@ -112,7 +112,7 @@ bson_t *mongodb_back_document(const bson_t *document, const bson_t *carried, con
     bool changed =
         mongodb_document_at(&back, "before", &before) && mongodb_document_at(&back, "came", &came);
     mongoc.bson_append_value(was, "_id", -1, mongoc.bson_iter_value(&at));
-    append_own(was, version, order, !changed);
+    append_own_back(was, version, order, !changed);
     if (changed)
         append_before(was, document, &before, &came);
     return was;

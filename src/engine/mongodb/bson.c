@@ -70,12 +70,12 @@ bool mongodb_document_at(const bson_t *document, const char *name, bson_t *ret)
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-static bool is_own(const char *name)
+static bool is_own_field(const char *name)
 {
     return strcmp(name, "_id") == 0 || strcmp(name, "_fh") == 0;
 }
 
-static void add_encoded(struct text *out, const char *name, bool dots)
+static void add_encoded_name(struct text *out, const char *name, bool dots)
 {
     for (; *name; name++) {
         if (*name == '%')
@@ -88,9 +88,9 @@ static void add_encoded(struct text *out, const char *name, bool dots)
 }
 
 /* The name itself if it can stay as it is, else its encoding in `made`. */
-static const char *encoded(const char *name, bool root, struct text *made)
+static const char *encode_name(const char *name, bool root, struct text *made)
 {
-    bool own = root && is_own(name);
+    bool own = root && is_own_field(name);
     if (*name && !own && !strpbrk(name, "%."))
         return name;
     text_init(made, NAME_SIZE_MAX);
@@ -98,24 +98,24 @@ static const char *encoded(const char *name, bool root, struct text *made)
         text_add(made, "%");
     else if (own)
         text_add(made, "%5F");
-    add_encoded(made, own ? name + 1 : name, true);
+    add_encoded_name(made, own ? name + 1 : name, true);
     return made->overflow ? NULL : made->data;
 }
 
-static int digit(char c)
+static int hex_digit(char c)
 {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static const char *decoded(const char *name, struct text *made)
+static const char *decode_name(const char *name, struct text *made)
 {
     if (!strchr(name, '%'))
         return name;
     text_init(made, NAME_SIZE_MAX);
     text_append(made, "", 0);
     for (; *name; name++) {
-        int high = *name == '%' ? digit(name[1]) : -1;
-        int low = high >= 0 ? digit(name[2]) : -1;
+        int high = *name == '%' ? hex_digit(name[1]) : -1;
+        int low = high >= 0 ? hex_digit(name[2]) : -1;
         if (low >= 0) {
             char byte = (char)(high * 16 + low);
             text_append(made, &byte, 1);
@@ -135,19 +135,19 @@ void mongodb_path(char *out, size_t size, const char *path)
     char own[8] = "";
     if (first < sizeof own)
         memcpy(own, path, first);
-    if (is_own(own)) {
+    if (is_own_field(own)) {
         text_add(&text, "%5F");
         path++;
     }
-    add_encoded(&text, path, false);
+    add_encoded_name(&text, path, false);
     snprintf(out, size, "%s", text.data ? text.data : "");
     text_release(&text);
 }
 
 /* ---- To BSON --------------------------------------------------------------------------------- */
 
-static bool append(bson_t *to, const char *name, const json_t *value, enum mongodb_nesting nesting,
-                   bool in_array);
+static bool append_json(bson_t *to, const char *name, const json_t *value,
+                        enum mongodb_nesting nesting, bool in_array);
 
 static bool append_fields(bson_t *to, const json_t *object, bool root, const char *leave_out,
                           enum mongodb_nesting nesting)
@@ -158,8 +158,8 @@ static bool append_fields(bson_t *to, const json_t *object, bool root, const cha
         if (leave_out && strcmp(name, leave_out) == 0)
             continue;
         struct text made = {0};
-        const char *stored = encoded(name, root, &made);
-        bool fits = stored && append(to, stored, value, nesting, false);
+        const char *stored = encode_name(name, root, &made);
+        bool fits = stored && append_json(to, stored, value, nesting, false);
         text_release(&made);
         if (!fits)
             return false;
@@ -177,7 +177,7 @@ static bool append_array(bson_t *to, const char *name, const json_t *array,
     json_array_foreach (document_iterable(array), index, value) {
         char number[24];
         snprintf(number, sizeof number, "%zu", index);
-        fits = fits && append(&child, number, value, nesting, true);
+        fits = fits && append_json(&child, number, value, nesting, true);
     }
     return mongoc.bson_append_array_end(to, &child) && fits;
 }
@@ -191,8 +191,8 @@ static bool append_wrapped(bson_t *to, const char *name, const json_t *array,
     return mongoc.bson_append_document_end(to, &child) && fits;
 }
 
-static bool append(bson_t *to, const char *name, const json_t *value, enum mongodb_nesting nesting,
-                   bool in_array)
+static bool append_json(bson_t *to, const char *name, const json_t *value,
+                        enum mongodb_nesting nesting, bool in_array)
 {
     bson_t child;
     bool fits;
@@ -229,22 +229,22 @@ bool mongodb_append_fields(bson_t *to, const json_t *object, const char *leave_o
 bool mongodb_append_value(bson_t *to, const char *name, const json_t *value,
                           enum mongodb_nesting nesting)
 {
-    return append(to, name, value, nesting, false);
+    return append_json(to, name, value, nesting, false);
 }
 
 /* ---- From BSON ------------------------------------------------------------------------------- */
 
-static json_t *value_of(const bson_iter_t *at, bool in_array);
+static json_t *value_of_bson(const bson_iter_t *at, bool in_array);
 
 static bool take_fields(json_t *object, bson_iter_t *at, bool root)
 {
     while (mongoc.bson_iter_next(at)) {
         const char *name = mongoc.bson_iter_key(at);
-        if (root && is_own(name))
+        if (root && is_own_field(name))
             continue;
         struct text made = {0};
-        json_t *value = value_of(at, false);
-        bool set = value && json_object_set_new(object, decoded(name, &made), value) == 0;
+        json_t *value = value_of_bson(at, false);
+        bool set = value && json_object_set_new(object, decode_name(name, &made), value) == 0;
         text_release(&made);
         if (!set)
             return false;
@@ -252,11 +252,11 @@ static bool take_fields(json_t *object, bson_iter_t *at, bool root)
     return true;
 }
 
-static json_t *array_of(bson_iter_t *at)
+static json_t *array_of_bson(bson_iter_t *at)
 {
     json_t *array = json_array();
     while (array && mongoc.bson_iter_next(at)) {
-        json_t *value = value_of(at, true);
+        json_t *value = value_of_bson(at, true);
         if (!value || json_array_append_new(array, value) != 0) {
             json_decref(array);
             return NULL;
@@ -265,7 +265,7 @@ static json_t *array_of(bson_iter_t *at)
     return array;
 }
 
-static json_t *object_of(bson_iter_t *at, bool root, const char *id)
+static json_t *object_of_bson(bson_iter_t *at, bool root, const char *id)
 {
     json_t *object = json_object();
     bool fits = object && (!id || json_object_set_new(object, "id", json_string(id)) == 0) &&
@@ -285,7 +285,7 @@ static bool is_wrapped(const bson_iter_t *at, bson_iter_t *ret_array)
            mongoc.bson_iter_recurse(&child, ret_array);
 }
 
-static json_t *value_of(const bson_iter_t *at, bool in_array)
+static json_t *value_of_bson(const bson_iter_t *at, bool in_array)
 {
     bson_iter_t child;
     uint32_t length;
@@ -305,11 +305,11 @@ static json_t *value_of(const bson_iter_t *at, bool in_array)
     case BSON_TYPE_NULL:
         return json_null();
     case BSON_TYPE_ARRAY:
-        return mongoc.bson_iter_recurse(at, &child) ? array_of(&child) : NULL;
+        return mongoc.bson_iter_recurse(at, &child) ? array_of_bson(&child) : NULL;
     case BSON_TYPE_DOCUMENT:
         if (in_array && is_wrapped(at, &child))
-            return array_of(&child);
-        return mongoc.bson_iter_recurse(at, &child) ? object_of(&child, false, NULL) : NULL;
+            return array_of_bson(&child);
+        return mongoc.bson_iter_recurse(at, &child) ? object_of_bson(&child, false, NULL) : NULL;
     default:
         return NULL;
     }
@@ -318,13 +318,13 @@ static json_t *value_of(const bson_iter_t *at, bool in_array)
 json_t *mongodb_object(const bson_t *document, const char *id)
 {
     bson_iter_t at;
-    return mongoc.bson_iter_init(&at, document) ? object_of(&at, true, id) : NULL;
+    return mongoc.bson_iter_init(&at, document) ? object_of_bson(&at, true, id) : NULL;
 }
 
 json_t *mongodb_object_at(const bson_iter_t *at)
 {
     bson_iter_t child;
-    return mongoc.bson_iter_recurse(at, &child) ? object_of(&child, true, NULL) : NULL;
+    return mongoc.bson_iter_recurse(at, &child) ? object_of_bson(&child, true, NULL) : NULL;
 }
 
 /* ---- Filters --------------------------------------------------------------------------------- */
@@ -382,7 +382,7 @@ static void append_operators(struct conditions *to, const char *path, const json
             continue;
         begin_condition(to, &condition);
         mongoc.bson_append_document_begin(&condition, path, -1, &child);
-        append(&child, name, operand, MONGODB_NESTED, false);
+        append_json(&child, name, operand, MONGODB_NESTED, false);
         mongoc.bson_append_document_end(&condition, &child);
         mongoc.bson_append_document_end(to->list, &condition);
     }
@@ -435,7 +435,7 @@ static void append_field(struct conditions *to, const char *name, const json_t *
         append_operators(to, path, value);
     } else if (is_plain(value)) {
         begin_condition(to, &condition);
-        append(&condition, path, value, MONGODB_NESTED, false);
+        append_json(&condition, path, value, MONGODB_NESTED, false);
         mongoc.bson_append_document_end(to->list, &condition);
     }
 }

@@ -6,7 +6,7 @@
 
 #include "engine/mongodb/carry.h"
 
-static void take_counter(struct carrying *c, const bson_t *document)
+static void take_carry_counter(struct carrying *c, const bson_t *document)
 {
     c->carry->fenced = mongodb_integer_at(document, "epoch") != c->carry->epoch;
     c->carry->position = mongodb_integer_at(document, "position");
@@ -17,7 +17,7 @@ void carry_read_counter(struct carrying *c)
     bson_t filter;
     mongoc.bson_init(&filter);
     mongoc.bson_append_utf8(&filter, "_id", -1, "counter", -1);
-    carry_visit(c, MONGODB_META, &filter, NULL, take_counter);
+    carry_visit(c, MONGODB_META, &filter, NULL, take_carry_counter);
     mongoc.bson_destroy(&filter);
 }
 

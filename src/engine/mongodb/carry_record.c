@@ -110,8 +110,8 @@ static bson_t *new_document(const char *id, const bson_t *fields, int64_t order)
     return document;
 }
 
-static void insert_one(struct carry_bulk *bulk, struct carrying *c, const char *id,
-                       const bson_t *fields, int64_t order)
+static void insert_carried(struct carry_bulk *bulk, struct carrying *c, const char *id,
+                           const bson_t *fields, int64_t order)
 {
     bson_error_t why;
     bson_t *document = new_document(id, fields, order);
@@ -175,7 +175,7 @@ static void record_one(struct carrying *c, struct map *bulks, const bson_t *writ
     if (*range)
         record_range(bulk, c, collection, range, order);
     else if (inserted)
-        insert_one(bulk, c, id, &fields, order);
+        insert_carried(bulk, c, id, &fields, order);
     else if (makes)
         replace_one(bulk, c, id, &fields, order);
     else if (whole)

@@ -38,7 +38,7 @@ struct claiming {
     int64_t known, wall_ms, position, epoch, order, recovered, copy;
 };
 
-static void take_counter(struct claiming *claiming, const bson_t *counter)
+static void take_claimed_counter(struct claiming *claiming, const bson_t *counter)
 {
     bson_iter_t at;
     claiming->found = true;
@@ -62,7 +62,7 @@ static enum fh_code read_counter(struct claiming *claiming, mongoc_collection_t 
     mongoc_cursor_t *cursor = mongoc.mongoc_collection_find_with_opts(meta, &selector, NULL, NULL);
     claiming->found = mongoc.mongoc_cursor_next(cursor, &counter);
     if (claiming->found)
-        take_counter(claiming, counter);
+        take_claimed_counter(claiming, counter);
     else if (mongoc.mongoc_cursor_error(cursor, &why))
         code = mongodb_failed(&why, error);
     mongoc.mongoc_cursor_destroy(cursor);
@@ -74,7 +74,7 @@ static enum fh_code read_counter(struct claiming *claiming, mongoc_collection_t 
 
 /* {findAndModify, query: {_id, epoch?}, update: {$set?, $inc: {order}}, new: true}: one round trip
  * that returns the result, with the connection's write concern. `epoch` negative: any. */
-static void append_change(bson_t *command, int64_t epoch, const bson_t *set)
+static void append_claim(bson_t *command, int64_t epoch, const bson_t *set)
 {
     bson_t query, update, increment;
     mongoc.bson_append_utf8(command, "findAndModify", -1, MONGODB_META, -1);
@@ -103,14 +103,14 @@ static enum fh_code change_counter(struct claiming *claiming, int64_t epoch, con
     const uint8_t *data;
     uint32_t length;
     mongoc.bson_init(&command);
-    append_change(&command, epoch, set);
+    append_claim(&command, epoch, set);
     bool done = mongoc.mongoc_client_write_command_with_opts(
         claiming->call.client, claiming->call.database, &command, NULL, &reply, &why);
     if (done && mongoc.bson_iter_init_find(&at, &reply, "value") &&
         mongoc.bson_iter_type(&at) == BSON_TYPE_DOCUMENT) {
         mongoc.bson_iter_document(&at, &length, &data);
         claiming->claimed = mongoc.bson_init_static(&counter, data, length);
-        take_counter(claiming, &counter);
+        take_claimed_counter(claiming, &counter);
     }
     mongoc.bson_destroy(&reply);
     mongoc.bson_destroy(&command);
@@ -206,8 +206,8 @@ enum fh_code mongodb_claim(struct mongodb *mongodb, int64_t known, struct fh_err
 
 /* Removes former carriers that were kept for their late copies to find: those copies are now
  * recognised by their epoch. */
-static enum fh_code sweep(const struct mongodb_call *call, int64_t recovered,
-                          struct fh_error *error)
+static enum fh_code sweep_markers(const struct mongodb_call *call, int64_t recovered,
+                                  struct fh_error *error)
 {
     mongoc_collection_t *works = mongodb_collection(call, MONGODB_WORKS);
     mongoc_bulk_operation_t *bulk =
@@ -237,7 +237,7 @@ static enum fh_code recovered_run(struct mongodb_call *call, struct fh_error *er
     mongoc.bson_append_int64(&set, "recovered", -1, claiming->known - 1);
     enum fh_code code = change_counter(claiming, claiming->known, &set, error);
     mongoc.bson_destroy(&set);
-    return code ? code : sweep(call, claiming->known - 1, error);
+    return code ? code : sweep_markers(call, claiming->known - 1, error);
 }
 
 enum fh_code mongodb_claim_recovered(struct mongodb *mongodb, struct fh_error *error)

@@ -30,7 +30,7 @@ struct mongodb_client {
 
 /* ---- Address and user ------------------------------------------------------------------------ */
 
-static void add_encoded(struct text *out, const char *value)
+static void add_encoded_option(struct text *out, const char *value)
 {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:[]";
@@ -48,7 +48,7 @@ static void add_option(struct text *out, const json_t *server, const char *path,
     if (!value)
         return;
     text_printf(out, "&%s=", name);
-    add_encoded(out, value);
+    add_encoded_option(out, value);
 }
 
 static enum fh_code add_tls(struct text *out, const json_t *server, struct fh_error *error)
@@ -63,10 +63,10 @@ static enum fh_code add_tls(struct text *out, const json_t *server, struct fh_er
             "MongoDB takes certificate and key in one file: name it as tls.certificate "
             "and as tls.key.");
     text_add(out, "&tls=true&tlsCAFile=");
-    add_encoded(out, tls.ca);
+    add_encoded_option(out, tls.ca);
     if (tls.certificate[0]) {
         text_add(out, "&tlsCertificateKeyFile=");
-        add_encoded(out, tls.certificate);
+        add_encoded_option(out, tls.certificate);
     }
     return FH_OK;
 }
@@ -79,7 +79,7 @@ static enum fh_code uri_text(const json_t *server, struct text *out, struct fh_e
     if (!host)
         return error_set(error, FH_INVALID, "The store's configuration names no host.");
     text_add(out, "mongodb://");
-    add_encoded(out, host);
+    add_encoded_option(out, host);
     if (*host == '/')
         text_printf(out, "%%2Fmongodb-%lld.sock", (long long)port);
     else
@@ -131,7 +131,7 @@ static bool is_away(uint32_t code)
     return false;
 }
 
-static enum fh_code refused(const bson_error_t *why, struct fh_error *error)
+static enum fh_code refuse_call(const bson_error_t *why, struct fh_error *error)
 {
     enum { DUPLICATE = 11000, WRITE_CONFLICT = 112, UNAUTHORIZED = 13, AUTHENTICATION = 18 };
     enum fh_code code;
@@ -154,7 +154,7 @@ enum fh_code mongodb_failed(const bson_error_t *why, struct fh_error *error)
     bool answered = why->domain == MONGOC_ERROR_SERVER || why->domain == MONGOC_ERROR_BSON ||
                     why->domain == MONGOC_ERROR_COMMAND;
     enum fh_code code = answered && !is_away(why->code)
-                            ? refused(why, error)
+                            ? refuse_call(why, error)
                             : error_set(error, FH_UNAVAILABLE,
                                         "The database can't be reached: %.180s", why->message);
     snprintf(error->native, sizeof error->native, "%u.%u", why->domain, why->code);
@@ -171,7 +171,7 @@ struct job {
     struct fh_error error;
 };
 
-static void job_run(void *argument)
+static void mongodb_job_run(void *argument)
 {
     struct job *job = argument;
     if (!job->client->native) {
@@ -232,7 +232,7 @@ enum fh_code mongodb_call(struct mongodb *mongodb, struct mongodb_call *call,
         return error_set(error, FH_UNAVAILABLE, "The store's connections are all busy.");
     call->database = mongodb->database;
     call->nesting = mongodb->nesting;
-    world_blocking(mongodb->store.world, job_run, &job);
+    world_blocking(mongodb->store.world, mongodb_job_run, &job);
     job.client->next = mongodb->idle;
     mongodb->idle = job.client;
     fiber_wake_one(&mongodb->for_client);
@@ -304,7 +304,7 @@ struct greeting {
     bool is_ferretdb;
 };
 
-static enum fh_code greet(struct mongodb_call *call, struct fh_error *error)
+static enum fh_code greet_server(struct mongodb_call *call, struct fh_error *error)
 {
     struct greeting *greeting = (struct greeting *)call;
     bson_t reply;
@@ -336,7 +336,7 @@ enum fh_code mongodb_connect(struct mongodb *mongodb, const struct store_options
     if (!code && store_tls_read(options->server, &tls, ERROR_UNHEEDED) == FH_OK && tls.verify)
         mongodb->tls_host = json_string_at(options->server, "host");
     int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_OPEN_MS);
-    struct greeting greeting = {.call.run = greet};
+    struct greeting greeting = {.call.run = greet_server};
     for (int tries = 0; !code; tries++) {
         code = mongodb_call(mongodb, &greeting.call, error);
         if (code != FH_UNAVAILABLE || store_tls_is_failure(error) ||

@@ -9,7 +9,7 @@ struct asked {
     int64_t now_ms;
 };
 
-static enum fh_code ask(struct mongodb_call *call, struct fh_error *error)
+static enum fh_code ask_clock(struct mongodb_call *call, struct fh_error *error)
 {
     struct asked *asked = (struct asked *)call;
     bson_t reply;
@@ -27,7 +27,7 @@ static enum fh_code ask(struct mongodb_call *call, struct fh_error *error)
 
 enum fh_code mongodb_clock(struct store *store, int64_t *ret_ms, struct fh_error *error)
 {
-    struct asked asked = {.call.run = ask};
+    struct asked asked = {.call.run = ask_clock};
     enum fh_code code = mongodb_call((struct mongodb *)store, &asked.call, error);
     *ret_ms = asked.now_ms;
     return code;

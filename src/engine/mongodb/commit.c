@@ -34,7 +34,7 @@
 
 /* ---- The entry ------------------------------------------------------------------------------- */
 
-static bool append_change(bson_t *list, int index, const struct mongodb_change *change)
+static bool append_carried_change(bson_t *list, int index, const struct mongodb_change *change)
 {
     bson_t item, document;
     char number[24];
@@ -57,7 +57,7 @@ static bool append_change(bson_t *list, int index, const struct mongodb_change *
     return mongoc.bson_append_document_end(list, &item) && fits;
 }
 
-static void append_own(bson_t *document, const struct mongodb_entry *entry, bson_t *ret)
+static void append_own_entry(bson_t *document, const struct mongodb_entry *entry, bson_t *ret)
 {
     mongoc.bson_append_document_begin(document, "_fh", -1, ret);
     mongoc.bson_append_utf8(ret, "version", -1, entry->id, -1);
@@ -75,7 +75,7 @@ static bool append_made(bson_t *list, int index, const struct mongodb_change *ch
     mongoc.bson_append_utf8(&item, "collection", -1, change->collection, -1);
     mongoc.bson_append_utf8(&item, "id", -1, change->id, -1);
     mongoc.bson_append_document_begin(&item, "document", -1, &document);
-    append_own(&document, entry, &own);
+    append_own_entry(&document, entry, &own);
     mongoc.bson_append_document_end(&document, &own);
     bool fits = mongodb_append_fields(&document, change->new, NULL, entry->mongodb->nesting);
     mongoc.bson_append_document_end(&item, &document);
@@ -107,7 +107,7 @@ static bool append_writes(bson_t *to, const struct mongodb_work *own,
     for (const struct mongodb_change *change = own->changes; change && fits;
          change = change->next) {
         if (!change->user)
-            fits = append_change(&list, index++, change);
+            fits = append_carried_change(&list, index++, change);
         else if (of->makes)
             fits = append_made(&list, index++, change, of);
     }
@@ -142,7 +142,7 @@ static bson_t *carrier_bson(const struct mongodb_entry *entry, const json_t *fie
 {
     bson_t *document = mongoc.bson_new(), own;
     mongoc.bson_append_utf8(document, "_id", -1, entry->document_id, -1);
-    append_own(document, entry, &own);
+    append_own_entry(document, entry, &own);
     if (entry->removed)
         mongoc.bson_append_bool(&own, "removed", -1, true);
     if (entry->late)
@@ -168,7 +168,7 @@ static bson_t *record_bson(const struct mongodb_change *change)
 }
 
 /* A document that was only read is no change. */
-static void drop_untouched(struct mongodb_work *own)
+static void drop_read_changes(struct mongodb_work *own)
 {
     struct mongodb_change **at = &own->changes, *untouched = NULL;
     while (*at) {
@@ -184,7 +184,7 @@ static void drop_untouched(struct mongodb_work *own)
     mongodb_changes_free(untouched);
 }
 
-static enum fh_code too_large(struct fh_error *error)
+static enum fh_code entry_too_large(struct fh_error *error)
 {
     return error_set(error, FH_UNSUPPORTED,
                      "The unit of work writes more than fits into one document of MongoDB: %d MiB.",
@@ -205,7 +205,7 @@ static enum fh_code plan_document(struct mongodb_entry *entry, const struct mong
                                      : MONGODB_INSERT;
     if (entry->kind != MONGODB_DELETE)
         entry->document = carrier_bson(entry, change->new);
-    return entry->document || entry->kind == MONGODB_DELETE ? FH_OK : too_large(error);
+    return entry->document || entry->kind == MONGODB_DELETE ? FH_OK : entry_too_large(error);
 }
 
 static enum fh_code plan_record(struct mongodb_entry *entry, const struct mongodb_change *change,
@@ -216,7 +216,7 @@ static enum fh_code plan_record(struct mongodb_entry *entry, const struct mongod
     entry->kind = change->new ? MONGODB_PUT : change->late ? MONGODB_BURY : MONGODB_DROP;
     if (change->new)
         entry->document = record_bson(change);
-    return entry->document || !change->new ? FH_OK : too_large(error);
+    return entry->document || !change->new ? FH_OK : entry_too_large(error);
 }
 
 static enum fh_code plan_alone(struct mongodb_entry *entry, struct fh_error *error)
@@ -225,7 +225,7 @@ static enum fh_code plan_alone(struct mongodb_entry *entry, struct fh_error *err
     entry->document_id = entry->id;
     entry->kind = MONGODB_INSERT;
     entry->document = carrier_bson(entry, NULL);
-    return entry->document ? FH_OK : too_large(error);
+    return entry->document ? FH_OK : entry_too_large(error);
 }
 
 /* A new document of the service, of which no late copy can arrive: it is created after the one
@@ -236,8 +236,8 @@ static bool is_made(const struct mongodb_change *user)
 }
 
 /* Which document to write, and with what content. */
-static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work *own,
-                         struct fh_error *error)
+static enum fh_code plan_write(struct mongodb_entry *entry, const struct mongodb_work *own,
+                               struct fh_error *error)
 {
     const struct mongodb_change *user = NULL, *first = own->changes;
     int records = 0;
@@ -254,7 +254,7 @@ static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work 
     if (records || more)
         entry->carried = entry_bson(own, entry, entry->makes ? NULL : user);
     if (entry->makes)
-        return entry->carried ? plan_alone(entry, error) : too_large(error);
+        return entry->carried ? plan_alone(entry, error) : entry_too_large(error);
     if (user && entry->carried && plan_document(entry, user, ERROR_UNHEEDED) == FH_OK)
         return FH_OK;
     if (user && (records || more)) { /* try without `back` */
@@ -263,21 +263,21 @@ static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work 
         entry->carried = entry_bson(own, entry, NULL);
     }
     if (!entry->carried && (records || more))
-        return too_large(error);
+        return entry_too_large(error);
     return user ? plan_document(entry, user, error) : plan_alone(entry, error);
 }
 
 /* ---- Validation and numbering ---------------------------------------------------------------- */
 
-static int compare_names(const void *left, const void *right)
+static int compare_lock_names(const void *left, const void *right)
 {
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
 /* Events of one key are numbered in the order in which their units of work became valid. The order
  * of internal ones matters to no reader. */
-static enum fh_code lock_keys(struct mongodb_entry *entry, const struct mongodb_work *own,
-                              struct fh_error *error)
+static enum fh_code lock_published_keys(struct mongodb_entry *entry, const struct mongodb_work *own,
+                                        struct fh_error *error)
 {
     size_t count = json_array_size(own->events), i;
     if (count == 0)
@@ -293,7 +293,7 @@ static enum fh_code lock_keys(struct mongodb_entry *entry, const struct mongodb_
             names[used++] = json_string_value(json_object_get(event, "key"));
     }
     count = used;
-    qsort(names, count, sizeof *names, compare_names);
+    qsort(names, count, sizeof *names, compare_lock_names);
     enum fh_code code = FH_OK;
     for (i = 0; i < count && !code; i++) {
         if (i > 0 && strcmp(names[i], names[i - 1]) == 0)
@@ -311,19 +311,19 @@ static enum fh_code lock_keys(struct mongodb_entry *entry, const struct mongodb_
     return code;
 }
 
-static enum fh_code validate(struct mongodb_entry *entry, struct mongodb_work *own,
-                             struct fh_error *error)
+static enum fh_code validate_reads(struct mongodb_entry *entry, struct mongodb_work *own,
+                                   struct fh_error *error)
 {
     enum fh_code code = mongodb_order_reserve(entry->mongodb, error);
     if (!code)
-        code = lock_keys(entry, own, error);
+        code = lock_published_keys(entry, own, error);
     if (!code && !mongodb_is_valid(own))
         code = error_retry(error, FH_CONFLICT,
                            "What the unit of work has read was changed meanwhile.");
     if (code)
         return code;
     entry->order = mongodb_order_next(entry->mongodb);
-    return plan(entry, own, error);
+    return plan_write(entry, own, error);
 }
 
 /* The entry takes over what it needs from the unit of work. */
@@ -349,7 +349,7 @@ static struct mongodb_entry *entry_new(struct mongodb *mongodb)
 }
 
 /* Whether the caller can be told of the commit: a new document has to exist by then. */
-static bool is_over(const struct mongodb_entry *entry)
+static bool is_commit_over(const struct mongodb_entry *entry)
 {
     return entry->ended || entry->recorded || !entry->mongodb->carrying ||
            (entry->attempted && !entry->makes);
@@ -359,7 +359,7 @@ static enum fh_code commit_changes(struct mongodb_work *own, struct fh_error *er
 {
     struct mongodb *mongodb = own->mongodb;
     struct mongodb_entry *entry = entry_new(mongodb);
-    enum fh_code code = validate(entry, own, error);
+    enum fh_code code = validate_reads(entry, own, error);
     if (code) {
         for (int i = 0; i < entry->key_count; i++)
             mongodb_lock_give(mongodb, entry->keys[i]);
@@ -368,7 +368,7 @@ static enum fh_code commit_changes(struct mongodb_work *own, struct fh_error *er
     }
     take_over(entry, own);
     code = mongodb_write(entry, error);
-    while (!code && !is_over(entry))
+    while (!code && !is_commit_over(entry))
         fiber_wait(&mongodb->carried);
     mongodb_entry_release(entry);
     return code;
@@ -379,7 +379,7 @@ enum fh_code mongodb_commit(struct store_work *work, struct fh_error *error)
     struct mongodb_work *own = mongodb_work_of(work);
     enum fh_code code = FH_OK;
     if (mongodb_writes(work)) {
-        drop_untouched(own);
+        drop_read_changes(own);
         if (own->changes || own->events || own->ranges) {
             code = commit_changes(own, error);
         } else if (!mongodb_is_valid(own)) {

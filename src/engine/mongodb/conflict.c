@@ -140,7 +140,7 @@ static bool is_changed_too(const struct mongodb_work *work, const struct mongodb
     return false;
 }
 
-static bool conflicts(const struct mongodb_work *work, const struct mongodb_entry *entry)
+static bool conflicts_with(const struct mongodb_work *work, const struct mongodb_entry *entry)
 {
     for (const struct mongodb_change *change = entry->changes; change; change = change->next) {
         if (!entry->ended && is_changed_too(work, change))
@@ -157,7 +157,7 @@ static bool conflicts(const struct mongodb_work *work, const struct mongodb_entr
 bool mongodb_is_valid(const struct mongodb_work *work)
 {
     for (const struct mongodb_entry *entry = work->mongodb->entries; entry; entry = entry->next) {
-        if (conflicts(work, entry))
+        if (conflicts_with(work, entry))
             return false;
     }
     return true;
@@ -261,7 +261,8 @@ void mongodb_forget_ended(struct mongodb *mongodb)
     }
 }
 
-static bool is_writing(const struct mongodb_entry *entry, const char *collection, const char *id)
+static bool is_entry_writing(const struct mongodb_entry *entry, const char *collection,
+                             const char *id)
 {
     return !entry->decided && entry->collection && strcmp(entry->collection, collection) == 0 &&
            (!id || strcmp(entry->document_id, id) == 0);
@@ -273,14 +274,14 @@ enum fh_code mongodb_wait_decided(struct mongodb *mongodb, const char *collectio
     int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_WAIT_MS);
     int count = 0;
     for (struct mongodb_entry *entry = mongodb->entries; entry; entry = entry->next)
-        count += is_writing(entry, collection, id);
+        count += is_entry_writing(entry, collection, id);
     if (count == 0)
         return FH_OK;
     struct mongodb_entry **awaited = calloc((size_t)count, sizeof(struct mongodb_entry *));
     FH_ASSERT(awaited != NULL);
     count = 0;
     for (struct mongodb_entry *entry = mongodb->entries; entry; entry = entry->next) {
-        if (is_writing(entry, collection, id)) {
+        if (is_entry_writing(entry, collection, id)) {
             awaited[count++] = entry;
             entry->references++;
         }

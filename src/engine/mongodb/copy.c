@@ -28,7 +28,7 @@ struct reading {
     int64_t since;
 };
 
-static bool take_document(struct mongodb_visit *visit, const bson_t *document)
+static bool take_copied_document(struct mongodb_visit *visit, const bson_t *document)
 {
     struct reading *reading = (struct reading *)visit;
     if (mongodb_record_is_stray(document, reading->since))
@@ -68,7 +68,7 @@ static enum fh_code read_some(struct store *store, const struct copied_ledger *l
     reading->visit = (struct mongodb_visit){.collection = ledger->collection,
                                             .filter = &filter,
                                             .options = &options,
-                                            .visit = take_document};
+                                            .visit = take_copied_document};
     reading->count = 0;
     reading->size = 0;
     enum fh_code code = mongodb_visit(mongodb_of(store), &reading->visit, error);
@@ -77,7 +77,7 @@ static enum fh_code read_some(struct store *store, const struct copied_ledger *l
     return code;
 }
 
-static struct sql_value value_of(const bson_t *document, const struct copied_column *column)
+static struct sql_value copied_value_of(const bson_t *document, const struct copied_column *column)
 {
     bson_iter_t at;
     if (!mongoc.bson_iter_init_find(&at, document, column->in_id ? "_id" : column->name))
@@ -98,14 +98,14 @@ static enum fh_code use_rows(const struct copied_ledger *ledger, const struct re
     struct sql_value *rows = calloc((size_t)(reading->count * width), sizeof *rows);
     FH_ASSERT(rows != NULL);
     for (int i = 0; i < reading->count * width; i++)
-        rows[i] = value_of(reading->documents[i / width], &ledger->columns[i % width]);
+        rows[i] = copied_value_of(reading->documents[i / width], &ledger->columns[i % width]);
     enum fh_code code = use(context, rows, reading->count, error);
     free(rows);
     return code;
 }
 
 /* The outbox ends at the counter: rows beyond it do not belong to it. */
-static enum fh_code counted(struct store *store, int64_t *ret, struct fh_error *error)
+static enum fh_code outbox_position(struct store *store, int64_t *ret, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(store, STORE_READ, &work, error);
@@ -123,7 +123,7 @@ static enum fh_code documents_read(struct store *store, const struct copied_ledg
     bson_t *last = NULL;
     int64_t through = 0;
     bool bounded = ledger->numbered && !mongodb_of(store)->filling;
-    enum fh_code code = bounded ? counted(store, &through, error) : FH_OK;
+    enum fh_code code = bounded ? outbox_position(store, &through, error) : FH_OK;
     if (code || (bounded && through == 0))
         return code;
     do {
@@ -149,7 +149,7 @@ struct counting {
     int64_t count;
 };
 
-static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
+static enum fh_code run_copy_count(struct mongodb_call *call, struct fh_error *error)
 {
     struct counting *counting = (struct counting *)call;
     bson_error_t why;
@@ -163,7 +163,7 @@ static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
 static enum fh_code count_documents(struct store *store, const char *collection, int64_t *ret,
                                     struct fh_error *error)
 {
-    struct counting counting = {.call.run = count_run, .collection = collection};
+    struct counting counting = {.call.run = run_copy_count, .collection = collection};
     enum fh_code code = mongodb_call(mongodb_of(store), &counting.call, error);
     *ret = code == FH_OK ? counting.count : 0;
     return code;
@@ -177,7 +177,7 @@ static enum fh_code documents_count(struct store *store, const struct copied_led
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static enum fh_code draw(struct store *store, int64_t *ret, struct fh_error *error)
+static enum fh_code draw_copy_order(struct store *store, int64_t *ret, struct fh_error *error)
 {
     enum fh_code code = mongodb_order_reserve(mongodb_of(store), error);
     *ret = code ? 0 : mongodb_order_next(mongodb_of(store));
@@ -195,8 +195,8 @@ struct writing {
 
 /* First removes everything that meets `first` (NULL: nothing), then inserts the documents not yet
  * done. */
-static enum fh_code insert_once(struct writing *writing, const bson_t *first,
-                                struct fh_error *error)
+static enum fh_code insert_copied(struct writing *writing, const bson_t *first,
+                                  struct fh_error *error)
 {
     mongoc_collection_t *collection = mongodb_collection(&writing->call, writing->collection);
     mongoc_bulk_operation_t *bulk =
@@ -219,7 +219,7 @@ static enum fh_code insert_once(struct writing *writing, const bson_t *first,
 }
 
 /* A duplicate _id has been inserted in between by an earlier copier. */
-static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
+static enum fh_code run_copy_write(struct mongodb_call *call, struct fh_error *error)
 {
     struct writing *writing = (struct writing *)call;
     bson_t old;
@@ -228,9 +228,9 @@ static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
         mongodb_record_strays(&old, writing->since, true);
     else
         mongodb_record_guard(&old, writing->order, true);
-    enum fh_code code = insert_once(writing, writing->documents ? NULL : &old, error);
+    enum fh_code code = insert_copied(writing, writing->documents ? NULL : &old, error);
     if (code == FH_CONFLICT && writing->documents)
-        code = insert_once(writing, &old, error);
+        code = insert_copied(writing, &old, error);
     mongoc.bson_destroy(&old);
     return code;
 }
@@ -242,7 +242,7 @@ static enum fh_code insert_all(struct store *store, struct writing *writing, str
     enum fh_code code = mongodb_copy_check(mongodb, error);
     if (code)
         return code;
-    writing->call.run = write_run;
+    writing->call.run = run_copy_write;
     writing->since = mongodb->since;
     return mongodb_call(mongodb, &writing->call, error);
 }
@@ -262,7 +262,7 @@ static enum fh_code append_id(bson_t *document, const struct copied_ledger *ledg
     return code;
 }
 
-static void append_own(bson_t *document, const char *version, int64_t order)
+static void append_own_copy(bson_t *document, const char *version, int64_t order)
 {
     bson_t own;
     mongoc.bson_append_document_begin(document, "_fh", -1, &own);
@@ -304,12 +304,12 @@ static enum fh_code documents_write(struct store *store, const struct copied_led
     struct writing writing = {
         .collection = ledger->collection, .documents = documents_new(count), .count = count};
     int width = copied_column_count(ledger);
-    enum fh_code code = draw(store, &writing.order, error);
+    enum fh_code code = draw_copy_order(store, &writing.order, error);
     for (int i = 0; i < count; i++) {
         mongoc.bson_init(&writing.documents[i]);
         if (code == FH_OK)
             code = append_id(&writing.documents[i], ledger, &rows[i * width], error);
-        append_own(&writing.documents[i], NULL, writing.order);
+        append_own_copy(&writing.documents[i], NULL, writing.order);
         for (int j = 0; j < width; j++)
             append_column(&writing.documents[i], &ledger->columns[j], &rows[i * width + j]);
     }
@@ -336,13 +336,13 @@ static enum fh_code insert_documents(struct store *store, const char *collection
     size_t i;
     json_t *document;
     new_version(store, version);
-    enum fh_code code = draw(store, &writing.order, error);
+    enum fh_code code = draw_copy_order(store, &writing.order, error);
     json_array_foreach (list, i, document) {
         bson_t *to = &writing.documents[i];
         const char *id = json_string_at(document, "id");
         mongoc.bson_init(to);
         mongoc.bson_append_utf8(to, "_id", -1, id, -1);
-        append_own(to, version, writing.order);
+        append_own_copy(to, version, writing.order);
         if (code == FH_OK &&
             (!mongodb_append_fields(to, document, NULL, mongodb_of(store)->nesting) ||
              to->len >= MONGODB_DOCUMENT_SIZE_MAX))
@@ -366,8 +366,8 @@ static enum fh_code end_documents(struct store *store, struct fh_error *error)
 static enum fh_code clear_documents(struct store *store, const char *collection,
                                     struct fh_error *error)
 {
-    struct writing writing = {.call.run = write_run, .collection = collection};
-    enum fh_code code = draw(store, &writing.order, error);
+    struct writing writing = {.call.run = run_copy_write, .collection = collection};
+    enum fh_code code = draw_copy_order(store, &writing.order, error);
     return code ? code : mongodb_call(mongodb_of(store), &writing.call, error);
 }
 

@@ -87,7 +87,8 @@ static void index_names(const char *field, char path[static PATH_SIZE],
     snprintf(name, INDEX_NAME_SIZE, INDEX_PREFIX "%s", path);
 }
 
-static bool command(const struct mongodb_call *call, const bson_t *command, bson_error_t *why)
+static bool run_index_command(const struct mongodb_call *call, const bson_t *command,
+                              bson_error_t *why)
 {
     bson_t reply;
     bool done = mongoc.mongoc_client_write_command_with_opts(call->client, call->database, command,
@@ -97,7 +98,8 @@ static bool command(const struct mongodb_call *call, const bson_t *command, bson
 }
 
 /* One per command: FerretDB 1.24 drops the connection when only some of several exist. */
-static bool make_index(const struct indexing *indexing, const char *field, bson_error_t *why)
+static bool make_declared_index(const struct indexing *indexing, const char *field,
+                                bson_error_t *why)
 {
     bson_t create, list, index, key;
     char path[PATH_SIZE], name[INDEX_NAME_SIZE];
@@ -114,7 +116,7 @@ static bool make_index(const struct indexing *indexing, const char *field, bson_
         mongoc.bson_append_bool(&index, "sparse", -1, true);
     mongoc.bson_append_document_end(&list, &index);
     mongoc.bson_append_array_end(&create, &list);
-    bool done = command(&indexing->call, &create, why);
+    bool done = run_index_command(&indexing->call, &create, why);
     mongoc.bson_destroy(&create);
     return done;
 }
@@ -128,7 +130,7 @@ static bool drop_index(const struct indexing *indexing, const char *field, bson_
     mongoc.bson_init(&drop);
     mongoc.bson_append_utf8(&drop, "dropIndexes", -1, indexing->collection, -1);
     mongoc.bson_append_utf8(&drop, "index", -1, name, -1);
-    bool done = command(&indexing->call, &drop, why) || why->code == INDEX_NOT_FOUND;
+    bool done = run_index_command(&indexing->call, &drop, why) || why->code == INDEX_NOT_FOUND;
     mongoc.bson_destroy(&drop);
     return done;
 }
@@ -139,13 +141,13 @@ static enum fh_code index_run(struct mongodb_call *call, struct fh_error *error)
     bson_error_t why;
     bool done = true;
     for (int i = 0; done && i < indexing->make_count; i++)
-        done = make_index(indexing, indexing->make[i], &why);
+        done = make_declared_index(indexing, indexing->make[i], &why);
     for (int i = 0; done && i < indexing->drop_count; i++)
         done = drop_index(indexing, indexing->drop[i], &why);
     return done ? FH_OK : mongodb_failed(&why, error);
 }
 
-static bool is_declared(const struct fh_collection *declared, const char *field)
+static bool is_field_declared(const struct fh_collection *declared, const char *field)
 {
     for (int i = 0; i < ENGINE_INDEXES_MAX && declared->indexes[i]; i++) {
         if (strcmp(declared->indexes[i], field) == 0)
@@ -177,8 +179,9 @@ static void fields_set(struct engine_collection *known, const json_t *fields)
     }
 }
 
-static enum fh_code collection_prepare(struct store_work *work,
-                                       const struct fh_collection *declared, struct fh_error *error)
+static enum fh_code mongodb_collection_prepare(struct store_work *work,
+                                               const struct fh_collection *declared,
+                                               struct fh_error *error)
 {
     struct mongodb *mongodb = mongodb_of(work->store);
     struct engine_collection *known = collection_add(mongodb, declared->name);
@@ -195,7 +198,7 @@ static enum fh_code collection_prepare(struct store_work *work,
     }
     json_arena_set(arena);
     for (int i = 0; i < known->field_count; i++) {
-        if (!is_declared(declared, known->fields[i]))
+        if (!is_field_declared(declared, known->fields[i]))
             indexing.drop[indexing.drop_count++] = known->fields[i];
     }
     enum fh_code code = mongodb_call(mongodb, &indexing.call, error);
@@ -207,14 +210,15 @@ static enum fh_code collection_prepare(struct store_work *work,
     return mongodb_put(work, MONGODB_DECLARED, declared->name, record, error);
 }
 
-static enum fh_code prepare(struct store_work *work, const struct fh_collection *collections,
-                            int count, struct fh_error *error)
+static enum fh_code mongodb_document_prepare(struct store_work *work,
+                                             const struct fh_collection *collections, int count,
+                                             struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     for (int i = 0; i < count && !code; i++)
         code = check_declaration(&collections[i], error);
     for (int i = 0; i < count && !code; i++)
-        code = collection_prepare(work, &collections[i], error);
+        code = mongodb_collection_prepare(work, &collections[i], error);
     return code;
 }
 
@@ -237,7 +241,7 @@ enum fh_code mongodb_collections_read(struct store_work *work, struct fh_error *
 
 /* ---- Documents ------------------------------------------------------------------------------- */
 
-static enum fh_code not_found(const char *collection, const char *id, struct fh_error *error)
+static enum fh_code no_document(const char *collection, const char *id, struct fh_error *error)
 {
     return error_set(error, FH_NOT_FOUND, "There is no '%.100s' in %s.", id, collection);
 }
@@ -251,24 +255,25 @@ static enum fh_code hand_out(const json_t *document, json_t **ret, struct fh_err
                             "The document does not fit into the unit of work's memory.");
 }
 
-static enum fh_code get(struct store_work *work, const char *collection, const char *id,
-                        json_t **ret, struct fh_error *error)
+static enum fh_code mongodb_document_get(struct store_work *work, const char *collection,
+                                         const char *id, json_t **ret, struct fh_error *error)
 {
     json_t *document = NULL;
     *ret = NULL;
     enum fh_code code = check_declared(work, collection, error);
     if (!code && strlen(id) > DOCUMENT_ID_LENGTH_MAX)
-        return not_found(collection, id, error);
+        return no_document(collection, id, error);
     if (!code)
         code = mongodb_get(work, collection, id, &document, error);
     if (!code)
-        code = document ? hand_out(document, ret, error) : not_found(collection, id, error);
+        code = document ? hand_out(document, ret, error) : no_document(collection, id, error);
     json_decref(document);
     return code;
 }
 
-static enum fh_code find(struct store_work *work, const char *collection,
-                         const struct document_find *wanted, json_t **ret, struct fh_error *error)
+static enum fh_code mongodb_document_find(struct store_work *work, const char *collection,
+                                          const struct document_find *wanted, json_t **ret,
+                                          struct fh_error *error)
 {
     *ret = NULL;
     enum fh_code code = check_declared(work, collection, error);
@@ -292,8 +297,8 @@ static void change_to(struct mongodb_change *change, json_t *document)
 }
 
 /* `drawn`: its id was generated for it, so it does not exist yet. */
-static enum fh_code insert_one(struct store_work *work, const char *collection,
-                               const json_t *document, bool drawn, struct fh_error *error)
+static enum fh_code insert_document(struct store_work *work, const char *collection,
+                                    const json_t *document, bool drawn, struct fh_error *error)
 {
     struct mongodb_change *change;
     struct arena *arena = json_arena_set(NULL);
@@ -314,22 +319,22 @@ static enum fh_code insert_one(struct store_work *work, const char *collection,
     return code;
 }
 
-static enum fh_code insert(struct store_work *work, const char *collection, const json_t *document,
-                           struct fh_error *error)
+static enum fh_code mongodb_document_insert(struct store_work *work, const char *collection,
+                                            const json_t *document, struct fh_error *error)
 {
-    return insert_one(work, collection, document, false, error);
+    return insert_document(work, collection, document, false, error);
 }
 
-static enum fh_code add(struct store_work *work, const char *collection, const json_t *document,
-                        struct fh_error *error)
+static enum fh_code mongodb_document_add(struct store_work *work, const char *collection,
+                                         const json_t *document, struct fh_error *error)
 {
-    return insert_one(work, collection, document, true, error);
+    return insert_document(work, collection, document, true, error);
 }
 
 /* On the heap: the document exists twice for a while, and a unit of work's arena is bounded. */
-static enum fh_code update_on_heap(struct store_work *work, const char *collection, const char *id,
-                                   const json_t *filter, const json_t *how,
-                                   struct mongodb_change **ret, struct fh_error *error)
+static enum fh_code update_document_on_heap(struct store_work *work, const char *collection,
+                                            const char *id, const json_t *filter, const json_t *how,
+                                            struct mongodb_change **ret, struct fh_error *error)
 {
     enum fh_code code = document_filter_check(filter, error);
     if (!code)
@@ -339,7 +344,7 @@ static enum fh_code update_on_heap(struct store_work *work, const char *collecti
     if (!code)
         code = mongodb_change_get(work, collection, id, ret, error);
     if (!code && !(*ret)->new)
-        code = not_found(collection, id, error);
+        code = no_document(collection, id, error);
     if (!code && !document_matches_checked((*ret)->new, filter))
         code = error_set(error, FH_CONFLICT, "'%.100s' in %s is not in the state that this needs.",
                          id, collection);
@@ -357,20 +362,21 @@ static enum fh_code update_on_heap(struct store_work *work, const char *collecti
     return code;
 }
 
-static enum fh_code update(struct store_work *work, const char *collection, const char *id,
-                           const json_t *filter, const json_t *how, json_t **ret,
-                           struct fh_error *error)
+static enum fh_code mongodb_document_update(struct store_work *work, const char *collection,
+                                            const char *id, const json_t *filter, const json_t *how,
+                                            json_t **ret, struct fh_error *error)
 {
     struct mongodb_change *change;
     *ret = NULL;
     struct arena *arena = json_arena_set(NULL);
-    enum fh_code code = update_on_heap(work, collection, id, filter, how, &change, error);
+    enum fh_code code = update_document_on_heap(work, collection, id, filter, how, &change, error);
     json_arena_set(arena);
     return code ? code : hand_out(change->new, ret, error);
 }
 
-static enum fh_code remove_one(struct store_work *work, const char *collection, const char *id,
-                               bool *ret_existed, struct fh_error *error)
+static enum fh_code mongodb_document_remove(struct store_work *work, const char *collection,
+                                            const char *id, bool *ret_existed,
+                                            struct fh_error *error)
 {
     struct mongodb_change *change;
     *ret_existed = false;
@@ -385,11 +391,11 @@ static enum fh_code remove_one(struct store_work *work, const char *collection, 
 }
 
 const struct document_ops mongodb_documents = {
-    .prepare = prepare,
-    .get = get,
-    .find = find,
-    .insert = insert,
-    .add = add,
-    .update = update,
-    .remove = remove_one,
+    .prepare = mongodb_document_prepare,
+    .get = mongodb_document_get,
+    .find = mongodb_document_find,
+    .insert = mongodb_document_insert,
+    .add = mongodb_document_add,
+    .update = mongodb_document_update,
+    .remove = mongodb_document_remove,
 };

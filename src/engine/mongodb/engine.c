@@ -28,7 +28,7 @@ static const struct {
     {MONGODB_SAGAS, "start", {"start_id"}},
 };
 
-static bool make_index(const struct mongodb_call *call, size_t i, bson_error_t *why)
+static bool make_ledger_index(const struct mongodb_call *call, size_t i, bson_error_t *why)
 {
     bson_t command, list, index, key, reply;
     mongoc.bson_init(&command);
@@ -53,7 +53,7 @@ static enum fh_code indexes_run(struct mongodb_call *call, struct fh_error *erro
 {
     bson_error_t why;
     for (size_t i = 0; i < sizeof indexes / sizeof indexes[0]; i++) {
-        if (!make_index(call, i, &why))
+        if (!make_ledger_index(call, i, &why))
             return mongodb_failed(&why, error);
     }
     return FH_OK;
@@ -61,7 +61,7 @@ static enum fh_code indexes_run(struct mongodb_call *call, struct fh_error *erro
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
 
-static enum fh_code prepare(struct mongodb *mongodb, struct fh_error *error)
+static enum fh_code mongodb_prepare_store(struct mongodb *mongodb, struct fh_error *error)
 {
     struct mongodb_call making = {.run = indexes_run};
     struct store_work *work;
@@ -132,7 +132,7 @@ static enum fh_code mongodb_open(const struct store_options *options, struct wor
     if (!code)
         code = mongodb_turn_open(mongodb, options, error);
     if (!code)
-        code = prepare(mongodb, error);
+        code = mongodb_prepare_store(mongodb, error);
     if (!code)
         code = mongodb_turn_start(mongodb, error);
     if (code) {

@@ -115,8 +115,8 @@ static enum fh_code take_own_changes(struct finding *finding, struct fh_error *e
     return code;
 }
 
-static enum fh_code read_after(struct finding *finding, struct store_work *work,
-                               struct fh_error *error)
+static enum fh_code read_after_document(struct finding *finding, struct store_work *work,
+                                        struct fh_error *error)
 {
     json_t *document = NULL;
     page_after_id(&finding->page);
@@ -166,7 +166,7 @@ enum fh_code mongodb_look(struct store_work *work, const char *collection,
     enum fh_code code = page_init(&finding.page, find, &why);
     struct arena *arena = json_arena_set(NULL);
     if (!code)
-        code = read_after(&finding, work, &why);
+        code = read_after_document(&finding, work, &why);
     if (!code)
         code = find_in_order(&finding, &why);
     if (!code && finding.disordered)

@@ -25,7 +25,7 @@
 
 #define SLICE 500 /* rows read at once */
 
-static enum fh_code position(struct store_work *work, int64_t *ret, struct fh_error *error)
+static enum fh_code mongodb_position(struct store_work *work, int64_t *ret, struct fh_error *error)
 {
     json_t *counter = NULL;
     *ret = mongodb_of(work->store)->position;
@@ -54,7 +54,7 @@ static json_t *event_json(const struct ledger_event *event)
 
 /* Its key can't have had any before: it was generated for a document that the unit of work
  * creates. */
-static bool is_first(struct store_work *work, const char *key)
+static bool is_first_of_key(struct store_work *work, const char *key)
 {
     const struct mongodb_change *change = mongodb_work_of(work)->changes;
     while (change && !(change->drawn && strcmp(change->id, key) == 0))
@@ -62,15 +62,15 @@ static bool is_first(struct store_work *work, const char *key)
     return change != NULL;
 }
 
-static enum fh_code outbox_append(struct store_work *work, struct ledger_event *events,
-                                  struct fh_error *error)
+static enum fh_code mongodb_outbox_append(struct store_work *work, struct ledger_event *events,
+                                          struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     for (struct ledger_event *event = events; event && !code; event = event->next) {
         event->position = event->previous = 0;
         json_t *packed = event_json(event);
         struct arena *arena = json_arena_set(NULL);
-        if (is_first(work, event->key))
+        if (is_first_of_key(work, event->key))
             json_object_set_new(packed, "first", json_true());
         json_arena_set(arena);
         code = mongodb_add_event(work, packed, error);
@@ -84,7 +84,7 @@ struct rows {
     int count;
 };
 
-static bool take_row(struct mongodb_visit *visit, const bson_t *row)
+static bool take_outbox_row(struct mongodb_visit *visit, const bson_t *row)
 {
     struct rows *rows = (struct rows *)visit;
     rows->rows[rows->count++] = mongoc.bson_copy(row);
@@ -92,8 +92,8 @@ static bool take_row(struct mongodb_visit *visit, const bson_t *row)
 }
 
 /* The rows with positions from `first` to `last`, up to SLICE of them. */
-static enum fh_code read_rows(struct store_work *work, int64_t first, int64_t last,
-                              struct rows *rows, struct fh_error *error)
+static enum fh_code read_outbox_rows(struct store_work *work, int64_t first, int64_t last,
+                                     struct rows *rows, struct fh_error *error)
 {
     bson_t filter, options, part;
     mongoc.bson_init(&filter);
@@ -106,8 +106,10 @@ static enum fh_code read_rows(struct store_work *work, int64_t first, int64_t la
     mongoc.bson_append_int64(&part, "_id", -1, 1);
     mongoc.bson_append_document_end(&options, &part);
     mongoc.bson_append_int64(&options, "limit", -1, SLICE);
-    rows->visit = (struct mongodb_visit){
-        .collection = MONGODB_OUTBOX, .filter = &filter, .options = &options, .visit = take_row};
+    rows->visit = (struct mongodb_visit){.collection = MONGODB_OUTBOX,
+                                         .filter = &filter,
+                                         .options = &options,
+                                         .visit = take_outbox_row};
     rows->count = 0;
     enum fh_code code = mongodb_visit(mongodb_of(work->store), &rows->visit, error);
     mongoc.bson_destroy(&filter);
@@ -140,18 +142,19 @@ static enum fh_code visit_row(struct records_reading *reading, const bson_t *row
     return records_event(reading, &event, error);
 }
 
-static enum fh_code outbox_read(struct store_work *work, int64_t after, int limit,
-                                bool (*visit)(void *context, const struct ledger_event *event),
-                                void *context, struct fh_error *error)
+static enum fh_code mongodb_outbox_read(struct store_work *work, int64_t after, int limit,
+                                        bool (*visit)(void *context,
+                                                      const struct ledger_event *event),
+                                        void *context, struct fh_error *error)
 {
     int64_t last;
     struct records_reading reading = {visit, context, after + 1, limit, limit > 0};
     struct rows *rows = malloc(sizeof *rows);
     FH_ASSERT(rows != NULL);
-    enum fh_code code = position(work, &last, error);
+    enum fh_code code = mongodb_position(work, &last, error);
     while (!code && reading.goes_on && reading.next <= last) {
         int64_t behind = reading.next + reading.left - 1;
-        code = read_rows(work, reading.next, behind < last ? behind : last, rows, error);
+        code = read_outbox_rows(work, reading.next, behind < last ? behind : last, rows, error);
         if (!code && rows->count == 0)
             code = error_set(error, FH_UNAVAILABLE,
                              "The event at %" PRId64 " was trimmed meanwhile.", reading.next);
@@ -165,16 +168,16 @@ static enum fh_code outbox_read(struct store_work *work, int64_t after, int limi
     return code;
 }
 
-static enum fh_code outbox_id_at(struct store_work *work, int64_t at, char ret_id[ID_SIZE],
-                                 struct fh_error *error)
+static enum fh_code mongodb_outbox_id_at(struct store_work *work, int64_t at, char ret_id[ID_SIZE],
+                                         struct fh_error *error)
 {
     struct rows *rows = malloc(sizeof *rows);
     FH_ASSERT(rows != NULL);
     ret_id[0] = '\0';
     int64_t last;
-    enum fh_code code = position(work, &last, error);
+    enum fh_code code = mongodb_position(work, &last, error);
     if (!code && at <= last) {
-        code = read_rows(work, at, at, rows, error);
+        code = read_outbox_rows(work, at, at, rows, error);
         for (int i = 0; i < rows->count; i++) {
             const char *id = mongodb_text_at(rows->rows[i], "event_id");
             snprintf(ret_id, ID_SIZE, "%s", id ? id : "");
@@ -204,9 +207,9 @@ static json_t *steps_json(const struct ledger_step *steps, int count)
     return list;
 }
 
-static enum fh_code saga_start(struct store_work *work, struct ledger_event *event,
-                               struct ledger_saga *saga, const struct ledger_step *steps, int count,
-                               struct fh_error *error)
+static enum fh_code mongodb_saga_start(struct store_work *work, struct ledger_event *event,
+                                       struct ledger_saga *saga, const struct ledger_step *steps,
+                                       int count, struct fh_error *error)
 {
     json_t *told = event_json(event), *started = records_saga(work->store, saga, event->id);
     struct arena *arena = json_arena_set(NULL);
@@ -224,7 +227,7 @@ struct counting {
     struct ledger_counts counts;
 };
 
-static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
+static enum fh_code run_saga_count(struct mongodb_call *call, struct fh_error *error)
 {
     struct counting *counting = (struct counting *)call;
     mongoc_collection_t *sagas = mongodb_collection(call, MONGODB_SAGAS);
@@ -261,10 +264,10 @@ static void count_own(const struct mongodb_work *own, struct ledger_counts *coun
     }
 }
 
-static enum fh_code saga_counts(struct store_work *work, struct ledger_counts *ret,
-                                struct fh_error *error)
+static enum fh_code mongodb_saga_counts(struct store_work *work, struct ledger_counts *ret,
+                                        struct fh_error *error)
 {
-    struct counting counting = {.call.run = count_run,
+    struct counting counting = {.call.run = run_saga_count,
                                 .since = mongodb_since(mongodb_of(work->store), MONGODB_SAGAS)};
     enum fh_code code = mongodb_call(mongodb_of(work->store), &counting.call, error);
     if (code)
@@ -276,12 +279,12 @@ static enum fh_code saga_counts(struct store_work *work, struct ledger_counts *r
 
 const struct ledger_ops mongodb_ledger = {.records = &mongodb_records,
                                           .snapshots = &records_snapshots,
-                                          .position = position,
-                                          .outbox_append = outbox_append,
-                                          .outbox_read = outbox_read,
-                                          .outbox_id_at = outbox_id_at,
-                                          .saga_start = saga_start,
-                                          .saga_counts = saga_counts,
+                                          .position = mongodb_position,
+                                          .outbox_append = mongodb_outbox_append,
+                                          .outbox_read = mongodb_outbox_read,
+                                          .outbox_id_at = mongodb_outbox_id_at,
+                                          .saga_start = mongodb_saga_start,
+                                          .saga_counts = mongodb_saga_counts,
                                           .commands_read = records_commands_read,
                                           .callers_read = records_callers_read,
                                           .prepare = records_prepare,

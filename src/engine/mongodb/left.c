@@ -16,7 +16,7 @@ static bool has_texts(const bson_t *document, const char *const *names)
 }
 
 /* Whether the field is absent, or a list of documents that all pass `is_one`. */
-static bool is_list(const bson_t *document, const char *name, bool (*is_one)(const bson_t *item))
+static bool is_list_of(const bson_t *document, const char *name, bool (*is_one)(const bson_t *item))
 {
     bson_iter_t at, list;
     bson_t item;
@@ -45,7 +45,7 @@ static bool is_filter(const char *text)
     return filter != NULL;
 }
 
-static bool is_write(const bson_t *write)
+static bool is_carried_write(const bson_t *write)
 {
     static const char *const always[] = {"collection", NULL};
     bson_t document, own;
@@ -69,7 +69,7 @@ static bool is_event(const bson_t *event)
 {
     static const char *const always[] = {"id", "type", "key", "data", NULL};
     bson_t saga;
-    return has_texts(event, always) && is_list(event, "steps", is_step) &&
+    return has_texts(event, always) && is_list_of(event, "steps", is_step) &&
            (!mongodb_has(event, "saga") ||
             (mongodb_document_at(event, "saga", &saga) && mongodb_text_at(&saga, "birth")));
 }
@@ -87,8 +87,8 @@ static bool is_back(const bson_t *carried)
 static bool is_entry(const bson_t *carried)
 {
     const char *id = mongodb_text_at(carried, "id");
-    return id && strlen(id) < ID_SIZE && is_list(carried, "writes", is_write) &&
-           is_list(carried, "events", is_event) && is_back(carried);
+    return id && strlen(id) < ID_SIZE && is_list_of(carried, "writes", is_carried_write) &&
+           is_list_of(carried, "events", is_event) && is_back(carried);
 }
 
 enum fh_code mongodb_left_read(const char *collection, const bson_t *document, bson_t *ret,

@@ -47,7 +47,7 @@ static bool is_stray(struct carrying *c, const bson_t *document)
 
 /* ---- Positions ------------------------------------------------------------------------------- */
 
-static struct carry_place *place_of(struct carrying *c, const char *key)
+static struct carry_place *carry_place_of(struct carrying *c, const char *key)
 {
     struct carry_place *place = map_get(&c->places, key);
     if (!place) {
@@ -58,11 +58,11 @@ static struct carry_place *place_of(struct carrying *c, const char *key)
     return place;
 }
 
-static void take_place(struct carrying *c, const bson_t *document)
+static void take_carry_place(struct carrying *c, const bson_t *document)
 {
     if (is_stray(c, document))
         return;
-    struct carry_place *place = place_of(c, carry_text_at(document, "_id"));
+    struct carry_place *place = carry_place_of(c, carry_text_at(document, "_id"));
     int64_t position = mongodb_integer_at(document, "position");
     if (position > place->position)
         place->position = position;
@@ -70,13 +70,13 @@ static void take_place(struct carrying *c, const bson_t *document)
 
 /* Whether the key has had no event before. After an attempt of unknown outcome it may have this
  * one. */
-static bool is_first(const struct carrying *c, const struct carry_event *event)
+static bool is_event_first(const struct carrying *c, const struct carry_event *event)
 {
     return event->starts || (event->first && !c->carry->uncertain);
 }
 
 /* Reads the keys' last positions so far. */
-static void read_places(struct carrying *c)
+static void read_carry_places(struct carrying *c)
 {
     bson_t filter, in, list;
     char number[24];
@@ -85,7 +85,7 @@ static void read_places(struct carrying *c)
     mongoc.bson_append_document_begin(&filter, "_id", -1, &in);
     mongoc.bson_append_array_begin(&in, "$in", -1, &list);
     for (int i = 0; i < c->count; i++) {
-        if (is_first(c, &c->events[i]))
+        if (is_event_first(c, &c->events[i]))
             continue;
         snprintf(number, sizeof number, "%d", count++);
         mongoc.bson_append_utf8(&list, number, -1, c->events[i].key, -1);
@@ -93,7 +93,7 @@ static void read_places(struct carrying *c)
     mongoc.bson_append_array_end(&in, &list);
     mongoc.bson_append_document_end(&filter, &in);
     if (count > 0)
-        carry_visit(c, MONGODB_PLACES, &filter, NULL, take_place);
+        carry_visit(c, MONGODB_PLACES, &filter, NULL, take_carry_place);
     mongoc.bson_destroy(&filter);
     if (c->strays)
         remove_strays(c, MONGODB_PLACES);
@@ -169,7 +169,7 @@ static void take_uncounted(struct carrying *c, const bson_t *document)
     if (is_stray(c, document))
         return;
     c->carry->position = mongodb_integer_at(document, "_id");
-    place_of(c, carry_text_at(document, "key"))->position = c->carry->position;
+    carry_place_of(c, carry_text_at(document, "key"))->position = c->carry->position;
 }
 
 /* Counts rows that an earlier attempt wrote, and perhaps did not count. */
@@ -228,7 +228,7 @@ void carry_gather_events(struct carrying *c)
     }
 }
 
-static void take_row(struct carrying *c, const bson_t *document)
+static void take_numbered_row(struct carrying *c, const bson_t *document)
 {
     const char *work = carry_text_at(document, "work");
     int64_t index = mongodb_integer_at(document, "index");
@@ -254,7 +254,7 @@ static void find_numbered(struct carrying *c)
     }
     mongoc.bson_append_array_end(&in, &list);
     mongoc.bson_append_document_end(&filter, &in);
-    carry_visit(c, MONGODB_OUTBOX, &filter, NULL, take_row);
+    carry_visit(c, MONGODB_OUTBOX, &filter, NULL, take_numbered_row);
     mongoc.bson_destroy(&filter);
 }
 
@@ -292,7 +292,7 @@ void carry_number_events(struct carrying *c)
     if (c->carry->uncertain)
         find_numbered(c);
     if (!c->code)
-        read_places(c);
+        read_carry_places(c);
     if (c->code)
         return;
     carry_bulk_begin(&bulk, c, MONGODB_OUTBOX);
@@ -302,9 +302,9 @@ void carry_number_events(struct carrying *c)
             continue;
         event->position = ++c->carry->position;
         if (!event->starts) {
-            struct carry_place *place = place_of(c, event->key);
+            struct carry_place *place = carry_place_of(c, event->key);
             if (place->position == 0)
-                place->is_new = is_first(c, event);
+                place->is_new = is_event_first(c, event);
             event->previous = place->position;
             place->position = event->position;
         }
@@ -318,8 +318,8 @@ void carry_number_events(struct carrying *c)
 
 /* {"$setOnInsert": {the fields of the unit of work, number}} under an _id that begins with birth
  * and number. */
-static void begin_one(struct carry_bulk *bulk, struct carrying *c, const struct carry_event *event,
-                      const bson_iter_t *at)
+static void begin_carried(struct carry_bulk *bulk, struct carrying *c,
+                          const struct carry_event *event, const bson_iter_t *at)
 {
     bson_t fields, selector, update, made, told;
     bson_iter_t field;
@@ -364,9 +364,9 @@ void carry_begin_sagas(struct carrying *c)
             continue;
         if (carry_list_at(&fields, "steps", &step)) {
             while (mongoc.bson_iter_next(&step))
-                begin_one(&steps, c, event, &step);
+                begin_carried(&steps, c, event, &step);
         }
-        begin_one(&sagas, c, event, &at);
+        begin_carried(&sagas, c, event, &at);
     }
     carry_bulk_end(&steps, c); /* steps first: a saga that exists is complete */
     carry_bulk_end(&sagas, c);

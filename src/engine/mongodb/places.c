@@ -24,7 +24,7 @@ struct places {
     int64_t since;
 };
 
-static bool take_place(struct mongodb_visit *visit, const bson_t *document)
+static bool take_key_place(struct mongodb_visit *visit, const bson_t *document)
 {
     struct places *places = (struct places *)visit;
     const char *key = mongodb_text_at(document, "_id");
@@ -38,8 +38,8 @@ static bool take_place(struct mongodb_visit *visit, const bson_t *document)
     return true;
 }
 
-static enum fh_code read_places(struct store_work *work, const json_t *keys, struct places *places,
-                                struct fh_error *error)
+static enum fh_code read_key_places(struct store_work *work, const json_t *keys,
+                                    struct places *places, struct fh_error *error)
 {
     bson_t filter, in, list;
     char number[24];
@@ -55,7 +55,7 @@ static enum fh_code read_places(struct store_work *work, const json_t *keys, str
     mongoc.bson_append_array_end(&in, &list);
     mongoc.bson_append_document_end(&filter, &in);
     places->visit = (struct mongodb_visit){
-        .collection = MONGODB_PLACES, .filter = &filter, .visit = take_place};
+        .collection = MONGODB_PLACES, .filter = &filter, .visit = take_key_place};
     places->size = json_array_size(keys);
     places->since = mongodb_since(mongodb_of(work->store), MONGODB_PLACES);
     places->list = calloc(places->size + 1, sizeof *places->list);
@@ -84,7 +84,7 @@ enum fh_code mongodb_key_places(struct store_work *work, const json_t *keys,
         if (goes_on && is_being_published(work, json_string_value(key)))
             goes_on = visit(context, json_string_value(key), LEDGER_UNSEQUENCED);
     }
-    enum fh_code code = goes_on ? read_places(work, keys, &places, error) : FH_OK;
+    enum fh_code code = goes_on ? read_key_places(work, keys, &places, error) : FH_OK;
     for (size_t i = 0; i < places.count; i++) {
         if (!code && goes_on)
             goes_on = visit(context, places.list[i].key, places.list[i].position);

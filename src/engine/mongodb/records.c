@@ -14,24 +14,24 @@
 #define SLICE 500 /* documents read at once */
 #define NAME_SIZE 64
 
-static void name_of(char collection[static NAME_SIZE], const char *table)
+static void collection_name(char collection[static NAME_SIZE], const char *table)
 {
     snprintf(collection, NAME_SIZE, "fh_%s", table);
 }
 
-static enum fh_code get(struct store_work *work, const char *table, const char *id, json_t **ret,
-                        struct fh_error *error)
+static enum fh_code mongodb_record_get(struct store_work *work, const char *table, const char *id,
+                                       json_t **ret, struct fh_error *error)
 {
     char collection[NAME_SIZE];
-    name_of(collection, table);
+    collection_name(collection, table);
     return mongodb_get(work, collection, id, ret, error);
 }
 
-static enum fh_code put(struct store_work *work, const char *table, const char *id, json_t *record,
-                        struct fh_error *error)
+static enum fh_code mongodb_record_put(struct store_work *work, const char *table, const char *id,
+                                       json_t *record, struct fh_error *error)
 {
     char collection[NAME_SIZE];
-    name_of(collection, table);
+    collection_name(collection, table);
     return mongodb_put(work, collection, id, record, error);
 }
 
@@ -58,7 +58,7 @@ static json_t *ids_within(const char *within)
     return record_pack("{s:s, s:s}", "$gt", low, "$lt", high);
 }
 
-static void equal(json_t *filter, const struct record_field *field)
+static void add_equal(json_t *filter, const struct record_field *field)
 {
     if (field->value)
         json_object_set_new(filter, field->name, json_string(field->value));
@@ -89,8 +89,8 @@ static json_t *filter_of(const struct record_range *range)
     if (range->list == RECORDS_OF_SERVICE)
         json_object_set_new(filter, "birth", json_pack("{s:s}", "$ne", ""));
     for (int i = 0; i < 3; i++)
-        equal(filter, &range->fields[i]);
-    equal(filter, &range->also);
+        add_equal(filter, &range->fields[i]);
+    add_equal(filter, &range->also);
     if (range->below)
         json_object_set_new(filter, of_client ? "created_ms" : "number",
                             json_pack("{s:I}", "$lt", (json_int_t)range->below));
@@ -108,9 +108,9 @@ static json_t *filter_of(const struct record_range *range)
 /* ---- Finding --------------------------------------------------------------------------------- */
 
 /* Reads fewer if they are large: a find returns a few megabytes at most. */
-static enum fh_code slice(struct store_work *work, const char *collection,
-                          struct document_find *find, bool looks, json_t **ret,
-                          struct fh_error *error)
+static enum fh_code read_record_slice(struct store_work *work, const char *collection,
+                                      struct document_find *find, bool looks, json_t **ret,
+                                      struct fh_error *error)
 {
     struct arena *arena = json_arena_set(NULL);
     struct fh_error why;
@@ -139,7 +139,7 @@ static enum fh_code visit_slices(struct store_work *work, const char *collection
     do {
         json_t *list, *document;
         size_t index;
-        code = slice(work, collection, find, looks, &list, error);
+        code = read_record_slice(work, collection, find, looks, &list, error);
         json_array_foreach (list, index, document) {
             snprintf(after, sizeof after, "%s", record_text(document, "id"));
             goes_on = goes_on && visit(context, document);
@@ -151,16 +151,16 @@ static enum fh_code visit_slices(struct store_work *work, const char *collection
     return code;
 }
 
-static enum fh_code each(struct store_work *work, const struct record_range *range,
-                         bool (*visit)(void *context, json_t *record), void *context,
-                         struct fh_error *error)
+static enum fh_code mongodb_record_each(struct store_work *work, const struct record_range *range,
+                                        bool (*visit)(void *context, json_t *record), void *context,
+                                        struct fh_error *error)
 {
     char collection[NAME_SIZE];
     json_t *filter = filter_of(range),
            *sort = range->last_first ? record_pack("{s:i}", "id", -1) : NULL;
     struct document_find find = {
         .filter = filter, .sort = sort, .limit = range->limit ? range->limit : SLICE};
-    name_of(collection, range->table);
+    collection_name(collection, range->table);
     enum fh_code code =
         visit_slices(work, collection, &find, range->looks, !range->limit, visit, context, error);
     json_decref(sort);
@@ -170,19 +170,19 @@ static enum fh_code each(struct store_work *work, const struct record_range *ran
 
 /* ---- Removing -------------------------------------------------------------------------------- */
 
-static enum fh_code clear(struct store_work *work, const char *table, const char *within,
-                          struct fh_error *error)
+static enum fh_code mongodb_record_clear(struct store_work *work, const char *table,
+                                         const char *within, struct fh_error *error)
 {
     char collection[NAME_SIZE];
-    name_of(collection, table);
+    collection_name(collection, table);
     return mongodb_remove_range(work, collection, record_pack("{s:o}", "_id", ids_within(within)),
                                 error);
 }
 
 /* A retry of a parked event reads its key's document first: so keys are removed one by one, for the
  * two to conflict; and the events of the keys as one range. */
-static enum fh_code parked_clear(struct store_work *work, const char *source, const char *share,
-                                 struct fh_error *error)
+static enum fh_code mongodb_parked_clear(struct store_work *work, const char *source,
+                                         const char *share, struct fh_error *error)
 {
     struct record_range range = {.table = "parked_key",
                                  .fields = {{"source", source}, {"share", share}}};
@@ -191,7 +191,7 @@ static enum fh_code parked_clear(struct store_work *work, const char *source, co
     enum fh_code code = records_gather(work, &range, &keys, error);
     json_array_foreach (keys, index, key) {
         if (!code)
-            code = put(work, "parked_key", record_text(key, "id"), NULL, error);
+            code = mongodb_record_put(work, "parked_key", record_text(key, "id"), NULL, error);
     }
     if (!code && json_array_size(keys) > 0)
         code = mongodb_remove_range(
@@ -201,9 +201,9 @@ static enum fh_code parked_clear(struct store_work *work, const char *source, co
 }
 
 /* In the server's terms: the server removes them, once the closing is committed. */
-static enum fh_code commands_close(struct store_work *work, const char *caller, const char *birth,
-                                   int64_t through, const json_t *still_open,
-                                   struct fh_error *error)
+static enum fh_code mongodb_commands_close(struct store_work *work, const char *caller,
+                                           const char *birth, int64_t through,
+                                           const json_t *still_open, struct fh_error *error)
 {
     json_t *commands = record_pack("{s:s, s:s, s:{s:s}, s:{s:I, s:O}}", "caller", caller, "birth",
                                    birth, "outcome", "$ne", "pending", "number", "$lte",
@@ -211,18 +211,19 @@ static enum fh_code commands_close(struct store_work *work, const char *caller, 
     return mongodb_remove_range(work, MONGODB_COMMANDS, commands, error);
 }
 
-static enum fh_code outbox_clear(struct store_work *work, int64_t through, struct fh_error *error)
+static enum fh_code mongodb_outbox_clear(struct store_work *work, int64_t through,
+                                         struct fh_error *error)
 {
     return mongodb_remove_range(
         work, MONGODB_OUTBOX, record_pack("{s:{s:I}}", "_id", "$lte", (json_int_t)through), error);
 }
 
 const struct record_ops mongodb_records = {.numbers_steps = true,
-                                           .get = get,
-                                           .put = put,
-                                           .each = each,
-                                           .clear = clear,
-                                           .outbox_clear = outbox_clear,
-                                           .commands_close = commands_close,
+                                           .get = mongodb_record_get,
+                                           .put = mongodb_record_put,
+                                           .each = mongodb_record_each,
+                                           .clear = mongodb_record_clear,
+                                           .outbox_clear = mongodb_outbox_clear,
+                                           .commands_close = mongodb_commands_close,
                                            .key_places = mongodb_key_places,
-                                           .parked_clear = parked_clear};
+                                           .parked_clear = mongodb_parked_clear};

@@ -25,7 +25,7 @@
 #define PORT 27017
 #define PROGRAM "ferretdb"
 
-static int connections(int n)
+static int mongodb_connections(int n)
 {
     return n; /* shared by units of work, reads and everything else */
 }
@@ -33,7 +33,7 @@ static int connections(int n)
 /* ---- A private server ------------------------------------------------------------------------ */
 
 /* No Debian package contains it, so it may be anywhere on the PATH. */
-static const char *programs(struct arena *arena)
+static const char *mongodb_programs(struct arena *arena)
 {
     const char *path = getenv("PATH");
     while (path && *path) {
@@ -46,8 +46,8 @@ static const char *programs(struct arena *arena)
     return NULL;
 }
 
-static enum fh_code run(const struct server_own *own, struct server_command *command,
-                        struct fh_error *error)
+static enum fh_code mongodb_run(const struct server_own *own, struct server_command *command,
+                                struct fh_error *error)
 {
     (void)error;
     server_argument(command, "%s/" PROGRAM, own->programs);
@@ -72,7 +72,7 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
 
 /* Tells a refusal from an unreachable server by the error: a refused user gets an answer at
  * once. */
-static enum fh_code failed(const bson_error_t *why, struct fh_error *error)
+static enum fh_code server_call_failed(const bson_error_t *why, struct fh_error *error)
 {
     enum { UNAUTHORIZED = 13, AUTHENTICATION = 18 };
     bool refused = why->domain == MONGOC_ERROR_CLIENT || why->code == UNAUTHORIZED ||
@@ -83,8 +83,8 @@ static enum fh_code failed(const bson_error_t *why, struct fh_error *error)
 
 /* Runs one command in `database`; takes `command`. The caller destroys the reply, whatever the
  * outcome. */
-static enum fh_code ask(const json_t *as, const char *database, json_t *command, bson_t *reply,
-                        struct fh_error *error)
+static enum fh_code mongodb_ask_server(const json_t *as, const char *database, json_t *command,
+                                       bson_t *reply, struct fh_error *error)
 {
     mongoc_uri_t *uri = NULL;
     bson_error_t why;
@@ -102,7 +102,7 @@ static enum fh_code ask(const json_t *as, const char *database, json_t *command,
     json_text_free(text);
     json_decref(command);
     if (!mongoc.mongoc_client_command_simple(client, database, asked, NULL, reply, &why))
-        code = failed(&why, error);
+        code = server_call_failed(&why, error);
     if (code == FH_UNAVAILABLE &&
         strcmp(server_text(json_object_get(as, "tls"), "mode"), "verify") == 0)
         mongodb_tls_failed(server_text(as, "host"), why.message, error);
@@ -113,32 +113,32 @@ static enum fh_code ask(const json_t *as, const char *database, json_t *command,
 }
 
 /* The same, if the reply is of no interest. */
-static enum fh_code tell(const json_t *as, const char *database, json_t *command,
-                         struct fh_error *error)
+static enum fh_code mongodb_tell_server(const json_t *as, const char *database, json_t *command,
+                                        struct fh_error *error)
 {
     bson_t reply = BSON_INITIALIZER;
-    enum fh_code code = ask(as, database, command, &reply, error);
+    enum fh_code code = mongodb_ask_server(as, database, command, &reply, error);
     if (mongoc.bson_destroy)
         mongoc.bson_destroy(&reply);
     return code;
 }
 
 /* Without a database: the user that creates the others. */
-static enum fh_code enter(const json_t *as, struct fh_error *error)
+static enum fh_code mongodb_server_enter(const json_t *as, struct fh_error *error)
 {
     const char *database = server_text(as, "database");
-    return tell(as, *database ? database : "admin", json_pack("{s:i}", "listCollections", 1),
-                error);
+    return mongodb_tell_server(as, *database ? database : "admin",
+                               json_pack("{s:i}", "listCollections", 1), error);
 }
 
 /* ---- Providing ------------------------------------------------------------------------------- */
 
-static enum fh_code look(const json_t *admin, const char *database, json_t *command,
-                         const char *found, bool *ret, struct fh_error *error)
+static enum fh_code find_in_reply(const json_t *admin, const char *database, json_t *command,
+                                  const char *found, bool *ret, struct fh_error *error)
 {
     bson_t reply = BSON_INITIALIZER;
     bson_iter_t at, value;
-    enum fh_code code = ask(admin, database, command, &reply, error);
+    enum fh_code code = mongodb_ask_server(admin, database, command, &reply, error);
     *ret = code == FH_OK && mongoc.bson_iter_init(&at, &reply) &&
            mongoc.bson_iter_find_descendant(&at, found, &value);
     if (mongoc.bson_destroy)
@@ -146,21 +146,22 @@ static enum fh_code look(const json_t *admin, const char *database, json_t *comm
     return code;
 }
 
-static enum fh_code make_user(const json_t *admin, const json_t *store, struct fh_error *error)
+static enum fh_code make_mongodb_user(const json_t *admin, const json_t *store,
+                                      struct fh_error *error)
 {
     const char *user = server_text(store, "user"), *database = server_text(store, "database");
     bool there = false, knows_no_roles = false;
-    enum fh_code code =
-        look(admin, database, json_pack("{s:s}", "usersInfo", user), "users.0", &there, error);
+    enum fh_code code = find_in_reply(admin, database, json_pack("{s:s}", "usersInfo", user),
+                                      "users.0", &there, error);
     if (code != FH_OK || there)
         return code;
-    code = look(admin, database, json_pack("{s:i}", "listCollections", 1), "cursor.firstBatch.0",
-                &there, error);
+    code = find_in_reply(admin, database, json_pack("{s:i}", "listCollections", 1),
+                         "cursor.firstBatch.0", &there, error);
     if (code == FH_OK && there)
         return server_anothers("MongoDB", database, error);
     if (code == FH_OK)
-        code = look(admin, "admin", json_pack("{s:i}", "buildInfo", 1), "ferretdbVersion",
-                    &knows_no_roles, error);
+        code = find_in_reply(admin, "admin", json_pack("{s:i}", "buildInfo", 1), "ferretdbVersion",
+                             &knows_no_roles, error);
     json_t *roles = json_array(), *given = NULL;
     if (!knows_no_roles)
         json_array_extend(roles, given = json_pack("[s, s]", "readWrite", "dbAdmin"));
@@ -168,29 +169,29 @@ static enum fh_code make_user(const json_t *admin, const json_t *store, struct f
     json_t *command = json_pack("{s:s, s:s, s:o}", "createUser", user, "pwd",
                                 server_text(store, "password"), "roles", roles);
     if (code == FH_OK)
-        return tell(admin, database, command, error);
+        return mongodb_tell_server(admin, database, command, error);
     json_decref(command);
     return code;
 }
 
-static enum fh_code provide(const json_t *admin, const json_t *store, bool is_private,
-                            struct fh_error *error)
+static enum fh_code mongodb_provide(const json_t *admin, const json_t *store, bool is_private,
+                                    struct fh_error *error)
 {
     (void)is_private;
-    return make_user(admin, store, error);
+    return make_mongodb_user(admin, store, error);
 }
 
 /* ---- Verifying isolation --------------------------------------------------------------------- */
 
-static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],
-                             struct fh_error *error)
+static enum fh_code mongodb_trespass(const json_t *as, const json_t *store,
+                                     char ret[SERVER_OPEN_SIZE], struct fh_error *error)
 {
     json_t *there = json_copy((json_t *)(uintptr_t)as);
     json_object_set(there, "host", json_object_get(store, "host"));
     json_object_set(there, "port", json_object_get(store, "port"));
     json_object_set(there, "tls", json_object_get(store, "tls"));
-    enum fh_code code = tell(there, server_text(store, "database"),
-                             json_pack("{s:i}", "listCollections", 1), error);
+    enum fh_code code = mongodb_tell_server(there, server_text(store, "database"),
+                                            json_pack("{s:i}", "listCollections", 1), error);
     json_decref(there);
     *ret = '\0';
     if (code == FH_OK)
@@ -208,10 +209,11 @@ static int count_at(const bson_t *reply, const char *path)
                                                             : (int)mongoc.bson_iter_int64(&value);
 }
 
-static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_error *error)
+static enum fh_code mongodb_room(const json_t *as, struct server_room *ret, struct fh_error *error)
 {
     bson_t reply = BSON_INITIALIZER;
-    enum fh_code code = ask(as, "admin", json_pack("{s:i}", "serverStatus", 1), &reply, error);
+    enum fh_code code =
+        mongodb_ask_server(as, "admin", json_pack("{s:i}", "serverStatus", 1), &reply, error);
     if (code != FH_OK)
         return code;
     ret->connections = count_at(&reply, "connections.current");
@@ -230,12 +232,12 @@ const struct server_kind server_mongodb = {
     .lacks = "its private server " MONGODB_FERRETDB_LACKS,
     .stop_signal = SIGTERM,
     .death_signal = SIGKILL,
-    .connections = connections,
-    .programs = programs,
+    .connections = mongodb_connections,
+    .programs = mongodb_programs,
     .make = server_make_folder,
-    .run = run,
-    .enter = enter,
-    .provide = provide,
-    .trespass = trespass,
-    .room = room,
+    .run = mongodb_run,
+    .enter = mongodb_server_enter,
+    .provide = mongodb_provide,
+    .trespass = mongodb_trespass,
+    .room = mongodb_room,
 };

@@ -124,7 +124,7 @@ static enum fh_code carry_all(struct mongodb *mongodb)
 }
 
 /* As long as the store is open; when it closes, makes one last attempt. */
-static void carry_on(void *argument)
+static void carry_fiber(void *argument)
 {
     struct mongodb *mongodb = argument;
     int tries = 0;
@@ -143,7 +143,7 @@ static void carry_on(void *argument)
 
 enum fh_code mongodb_settle_start(struct mongodb *mongodb, struct fh_error *error)
 {
-    mongodb->carrying = fiber_start(mongodb->store.world->fibers, carry_on, mongodb);
+    mongodb->carrying = fiber_start(mongodb->store.world->fibers, carry_fiber, mongodb);
     return mongodb->carrying ? FH_OK
                              : error_set(error, FH_NO_MEMORY, "There is no fiber for the store.");
 }
@@ -162,7 +162,7 @@ void mongodb_settle(struct mongodb_entry *entry)
 
 /* ---- Entries left by others ------------------------------------------------------------------ */
 
-static char *copy_text(const char *text)
+static char *copy_carried_text(const char *text)
 {
     char *copy = strdup(text);
     FH_ASSERT(copy != NULL);
@@ -217,8 +217,8 @@ static void add_changes(struct mongodb_change *change, const bson_t *carried)
         change->next = calloc(1, sizeof *change);
         FH_ASSERT(change->next != NULL);
         change = change->next;
-        change->collection = copy_text(texts[0]);
-        change->id = copy_text(texts[1]);
+        change->collection = copy_carried_text(texts[0]);
+        change->id = copy_carried_text(texts[1]);
     }
 }
 
@@ -232,8 +232,8 @@ static struct mongodb_entry *entry_left(struct mongodb *mongodb, const struct mo
     struct mongodb_entry *entry = calloc(1, sizeof *entry);
     struct mongodb_change *change = calloc(1, sizeof *change);
     FH_ASSERT(entry && change);
-    change->collection = copy_text(left->collection);
-    change->id = copy_text(left->id);
+    change->collection = copy_carried_text(left->collection);
+    change->id = copy_carried_text(left->id);
     if (!never)
         add_changes(change, carried);
     *entry = (struct mongodb_entry){.mongodb = mongodb,
@@ -351,7 +351,7 @@ static const struct mongodb_placed *placed_at(const struct mongodb *mongodb, uin
 
 /* Callers ask for several in the order in which they are stored: they follow each other, from *at
  * on. */
-static int64_t position_of(const struct mongodb *mongodb, const char *event_id, uint64_t *at)
+static int64_t settled_position(const struct mongodb *mongodb, const char *event_id, uint64_t *at)
 {
     uint64_t known = mongodb->placed_count;
     uint64_t oldest = known > MONGODB_PLACED_MAX ? known - MONGODB_PLACED_MAX : 0;
@@ -375,7 +375,7 @@ enum fh_code mongodb_sequence(struct store *store, struct store_placed *placed, 
     struct mongodb *mongodb = mongodb_of(store);
     uint64_t at = UINT64_MAX;
     for (int i = 0; i < count; i++) {
-        placed[i].position = position_of(mongodb, placed[i].event_id, &at);
+        placed[i].position = settled_position(mongodb, placed[i].event_id, &at);
         if (!placed[i].position)
             return error_set(error, FH_UNAVAILABLE,
                              "The events of committed transactions are numbered later.");

@@ -34,7 +34,7 @@
 #define TURN_GRACE_MS 1000
 #define TRIES_LATER 4 /* the server is away: back off as after this many tries */
 
-static void stirred(void *context)
+static void wake_turner(void *context)
 {
     fiber_wake_all(&((struct mongodb *)context)->turner);
 }
@@ -60,7 +60,7 @@ static void wait_stirred(struct mongodb *mongodb)
 
 /* ---- Beginning ------------------------------------------------------------------------------- */
 
-static void grace(struct mongodb *mongodb)
+static void wait_grace(struct mongodb *mongodb)
 {
     int64_t until_ns = world_in_ms(mongodb->store.world, TURN_GRACE_MS);
     while (!mongodb->closing && world_monotonic_ns(mongodb->store.world) < until_ns)
@@ -100,7 +100,7 @@ static enum fh_code begin_turn(struct mongodb *mongodb, int64_t mark, struct fh_
 {
     bool unclean = mark == TURN_UNCLEAN;
     if (unclean)
-        grace(mongodb);
+        wait_grace(mongodb);
     enum fh_code code = mongodb_claim(mongodb, mark, error);
     if (code)
         return code;
@@ -204,7 +204,7 @@ enum fh_code mongodb_turn_open(struct mongodb *mongodb, const struct store_optio
     if (!options->folder)
         return FH_OK;
     snprintf(path, sizeof path, "%s/" TURN_FILE, options->folder);
-    enum fh_code code = store_turn_open(world, path, stirred, mongodb, &mongodb->turn, error);
+    enum fh_code code = store_turn_open(world, path, wake_turner, mongodb, &mongodb->turn, error);
     if (code)
         return code;
     store_turn_want(mongodb->turn, true);

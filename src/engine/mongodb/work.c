@@ -57,7 +57,7 @@ void mongodb_rollback(struct store_work *work)
 
 /* ---- Reads and changes ----------------------------------------------------------------------- */
 
-static char *copy_text(const char *text)
+static char *copy_change_text(const char *text)
 {
     char *copy = text ? strdup(text) : NULL;
     FH_ASSERT(!text || copy);
@@ -70,8 +70,8 @@ void mongodb_note_read(struct mongodb_work *own, const char *collection, const c
 {
     struct mongodb_read *read = calloc(1, sizeof *read);
     FH_ASSERT(read != NULL);
-    *read = (struct mongodb_read){.collection = copy_text(collection),
-                                  .id = copy_text(id),
+    *read = (struct mongodb_read){.collection = copy_change_text(collection),
+                                  .id = copy_change_text(id),
                                   .filter = filter ? json_copy_out(filter) : NULL,
                                   .at = own->mongodb->ended,
                                   .next = own->reads};
@@ -88,13 +88,13 @@ struct mongodb_change *mongodb_change_of(const struct mongodb_work *own, const c
 }
 
 /* Takes `document`. */
-static struct mongodb_change *remember(struct mongodb_work *own, const char *collection,
-                                       const char *id, json_t *document, bool known)
+static struct mongodb_change *remember_document(struct mongodb_work *own, const char *collection,
+                                                const char *id, json_t *document, bool known)
 {
     struct mongodb_change *change = calloc(1, sizeof *change), **end = &own->changes;
     FH_ASSERT(change != NULL);
-    *change = (struct mongodb_change){.collection = copy_text(collection),
-                                      .id = copy_text(id),
+    *change = (struct mongodb_change){.collection = copy_change_text(collection),
+                                      .id = copy_change_text(id),
                                       .old = document,
                                       .new = json_incref(document),
                                       .known = known};
@@ -140,7 +140,7 @@ static void take_own(struct fetching *fetching, const bson_t *document)
     fetching->found = !removed && !mongodb_record_is_stray(document, fetching->since);
 }
 
-static bool take_document(struct mongodb_visit *visit, const bson_t *document)
+static bool take_fetched(struct mongodb_visit *visit, const bson_t *document)
 {
     struct fetching *fetching = (struct fetching *)visit;
     take_own(fetching, document);
@@ -152,8 +152,8 @@ static bool take_document(struct mongodb_visit *visit, const bson_t *document)
     return false;
 }
 
-static enum fh_code fetch(struct mongodb *mongodb, const char *collection, const char *id,
-                          struct fetching *fetching, struct fh_error *error)
+static enum fh_code fetch_document(struct mongodb *mongodb, const char *collection, const char *id,
+                                   struct fetching *fetching, struct fh_error *error)
 {
     bson_t filter, options;
     mongoc.bson_init(&filter);
@@ -163,7 +163,7 @@ static enum fh_code fetch(struct mongodb *mongodb, const char *collection, const
     *fetching = (struct fetching){.visit = {.collection = collection,
                                             .filter = &filter,
                                             .options = &options,
-                                            .visit = take_document},
+                                            .visit = take_fetched},
                                   .mongodb = mongodb,
                                   .id = id,
                                   .since = mongodb_since(mongodb, collection),
@@ -195,7 +195,7 @@ static enum fh_code changed_meanwhile(struct fh_error *error)
 }
 
 /* An entry of a process that died, or was taken for dead: the unit of work is rerun after it. Takes
- * `lock`. */
+ * `lock_document`. */
 static enum fh_code settle_fetched(struct mongodb *mongodb, const char *collection,
                                    struct fetching *fetching, struct mongodb_lock *lock,
                                    struct fh_error *error)
@@ -224,7 +224,7 @@ enum fh_code mongodb_get(struct store_work *work, const char *collection, const 
     *ret = NULL;
     if (writes)
         mongodb_note_read(own, collection, id, NULL);
-    enum fh_code code = fetch(own->mongodb, collection, id, &fetching, error);
+    enum fh_code code = fetch_document(own->mongodb, collection, id, &fetching, error);
     if (!code && !writes)
         code = mongodb_wait_decided(own->mongodb, collection, id, error);
     else if (!code && fetching.back)
@@ -235,7 +235,8 @@ enum fh_code mongodb_get(struct store_work *work, const char *collection, const 
         return code;
     }
     if (writes && mongodb_is_ledger(collection))
-        remember(own, collection, id, json_incref(fetching.document), true)->late = fetching.late;
+        remember_document(own, collection, id, json_incref(fetching.document), true)->late =
+            fetching.late;
     *ret = fetching.document;
     return FH_OK;
 }
@@ -258,7 +259,7 @@ enum fh_code mongodb_put(struct store_work *work, const char *collection, const 
     }
     struct mongodb_change *change = mongodb_change_of(own, collection, id);
     if (!change)
-        change = remember(own, collection, id, NULL, false);
+        change = remember_document(own, collection, id, NULL, false);
     struct arena *arena = json_arena_set(NULL);
     if (document)
         json_object_set_new(document, "id", json_string(id));
@@ -273,7 +274,7 @@ enum fh_code mongodb_put(struct store_work *work, const char *collection, const 
 /* ---- The changed document -------------------------------------------------------------------- */
 
 /* A document that was locked and then left unchanged need not be the one document. */
-static enum fh_code drop_untouched(struct mongodb_work *own, struct fh_error *error)
+static enum fh_code drop_unchanged_lock(struct mongodb_work *own, struct fh_error *error)
 {
     struct mongodb_change **at = &own->changes;
     while (*at && !(*at)->user)
@@ -297,8 +298,8 @@ static enum fh_code drop_untouched(struct mongodb_work *own, struct fh_error *er
     return FH_OK;
 }
 
-static enum fh_code lock(struct mongodb_work *own, const char *collection, const char *id,
-                         struct fh_error *error)
+static enum fh_code lock_document(struct mongodb_work *own, const char *collection, const char *id,
+                                  struct fh_error *error)
 {
     char name[ENGINE_NAME_LENGTH_MAX + DOCUMENT_ID_LENGTH_MAX + 16];
     snprintf(name, sizeof name, "document" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%s", collection,
@@ -322,8 +323,8 @@ static enum fh_code begin_change(struct store_work *work, const char *collection
         return code;
     if (strlen(id) > DOCUMENT_ID_LENGTH_MAX)
         return error_set(error, FH_NOT_FOUND, "There is no '%.100s' in %s.", id, collection);
-    code = drop_untouched(own, error);
-    return code ? code : lock(own, collection, id, error);
+    code = drop_unchanged_lock(own, error);
+    return code ? code : lock_document(own, collection, id, error);
 }
 
 enum fh_code mongodb_change_made(struct store_work *work, const char *collection, const char *id,
@@ -332,7 +333,7 @@ enum fh_code mongodb_change_made(struct store_work *work, const char *collection
     enum fh_code code = begin_change(work, collection, id, ret, error);
     if (code || *ret)
         return code;
-    *ret = remember(mongodb_work_of(work), collection, id, NULL, true);
+    *ret = remember_document(mongodb_work_of(work), collection, id, NULL, true);
     (*ret)->user = (*ret)->drawn = true;
     return FH_OK;
 }
@@ -346,7 +347,7 @@ enum fh_code mongodb_change_get(struct store_work *work, const char *collection,
     if (code || *ret)
         return code;
     mongodb_note_read(own, collection, id, NULL);
-    code = fetch(own->mongodb, collection, id, &fetching, error);
+    code = fetch_document(own->mongodb, collection, id, &fetching, error);
     if (!code && fetching.carried) {
         code = settle_fetched(own->mongodb, collection, &fetching, own->lock, error);
         own->lock = NULL;
@@ -358,7 +359,7 @@ enum fh_code mongodb_change_get(struct store_work *work, const char *collection,
         json_decref(fetching.document);
         return code;
     }
-    *ret = remember(own, collection, id, fetching.document, true);
+    *ret = remember_document(own, collection, id, fetching.document, true);
     (*ret)->user = true;
     (*ret)->late = fetching.late;
     memcpy((*ret)->version, fetching.version, ID_SIZE);
@@ -367,8 +368,8 @@ enum fh_code mongodb_change_get(struct store_work *work, const char *collection,
 
 /* ---- Everything else ------------------------------------------------------------------------- */
 
-static enum fh_code append(struct store_work *work, json_t **list, json_t *item,
-                           struct fh_error *error)
+static enum fh_code append_to_list(struct store_work *work, json_t **list, json_t *item,
+                                   struct fh_error *error)
 {
     enum fh_code code = must_write(work, error);
     if (code) {
@@ -388,10 +389,10 @@ enum fh_code mongodb_remove_range(struct store_work *work, const char *collectio
 {
     struct mongodb_work *own = mongodb_work_of(work);
     json_t *range = record_pack("{s:s, s:o}", "collection", collection, "filter", filter);
-    return append(work, &own->ranges, range, error);
+    return append_to_list(work, &own->ranges, range, error);
 }
 
 enum fh_code mongodb_add_event(struct store_work *work, json_t *event, struct fh_error *error)
 {
-    return append(work, &mongodb_work_of(work)->events, event, error);
+    return append_to_list(work, &mongodb_work_of(work)->events, event, error);
 }

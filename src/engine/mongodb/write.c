@@ -29,8 +29,8 @@ struct writing {
     bool done;  /* false: there was nothing with that version */
 };
 
-static bool insert_once(mongoc_collection_t *collection, const struct writing *writing,
-                        bson_t *reply, bson_error_t *why)
+static bool insert_entry(mongoc_collection_t *collection, const struct writing *writing,
+                         bson_t *reply, bson_error_t *why)
 {
     const struct mongodb_entry *entry = writing->entry;
     if (!writing->again)
@@ -71,7 +71,7 @@ static bool write_once(mongoc_collection_t *collection, const struct writing *wr
     const struct mongodb_entry *entry = writing->entry;
     switch (entry->kind) {
     case MONGODB_INSERT:
-        return insert_once(collection, writing, reply, why);
+        return insert_entry(collection, writing, reply, why);
     case MONGODB_PUT:
         return put_once(collection, writing, selector, reply, why);
     case MONGODB_BURY:
@@ -102,7 +102,7 @@ static void selector_of(const struct mongodb_entry *entry, bson_t *selector)
 }
 
 /* On a thread of the pool. FH_OK: answered, see `done`. */
-static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
+static enum fh_code run_entry_write(struct mongodb_call *call, struct fh_error *error)
 {
     struct writing *writing = (struct writing *)call;
     const struct mongodb_entry *entry = writing->entry;
@@ -165,8 +165,8 @@ static bool see_version(struct mongodb_visit *visit, const bson_t *document)
     return false;
 }
 
-static enum fh_code look(struct mongodb_entry *entry, const char *level, bool *ret_ours,
-                         struct fh_error *error)
+static enum fh_code look_for_entry(struct mongodb_entry *entry, const char *level, bool *ret_ours,
+                                   struct fh_error *error)
 {
     bson_t filter, options, concern;
     mongoc.bson_init(&filter);
@@ -191,10 +191,10 @@ static enum fh_code look(struct mongodb_entry *entry, const char *level, bool *r
 static enum fh_code look_whose(struct mongodb_entry *entry, bool *ret_ours, struct fh_error *error)
 {
     bool durable;
-    enum fh_code code = look(entry, "local", ret_ours, error);
+    enum fh_code code = look_for_entry(entry, "local", ret_ours, error);
     if (code || !*ret_ours)
         return code;
-    code = look(entry, "majority", &durable, error);
+    code = look_for_entry(entry, "majority", &durable, error);
     if (!code && !durable)
         code = error_set(error, FH_UNAVAILABLE, "The write has not reached a majority yet.");
     return code;
@@ -213,10 +213,10 @@ static enum fh_code find_out(struct mongodb_entry *entry, bool *ret_done, struct
 }
 
 /* One attempt; `again`: an earlier one may have succeeded. FH_UNAVAILABLE: still unknown. */
-static enum fh_code attempt(struct mongodb_entry *entry, bool again, bool *ret_done,
-                            struct fh_error *error)
+static enum fh_code attempt_write(struct mongodb_entry *entry, bool again, bool *ret_done,
+                                  struct fh_error *error)
 {
-    struct writing writing = {.call.run = write_run, .entry = entry, .again = again};
+    struct writing writing = {.call.run = run_entry_write, .entry = entry, .again = again};
     entry->late = entry->late || (again && entry->kind == MONGODB_INSERT);
     enum fh_code code = mongodb_call(entry->mongodb, &writing.call, error);
     if (code == FH_UNAVAILABLE)
@@ -230,7 +230,7 @@ static enum fh_code attempt(struct mongodb_entry *entry, bool again, bool *ret_d
     return code == FH_CONFLICT ? FH_OK : code;
 }
 
-static void decide(struct mongodb_entry *entry, bool done)
+static void settle_decided(struct mongodb_entry *entry, bool done)
 {
     struct mongodb *mongodb = entry->mongodb;
     entry->decided = true;
@@ -246,14 +246,14 @@ enum fh_code mongodb_write(struct mongodb_entry *entry, struct fh_error *error)
 {
     bool done = false;
     CRASH_POINT("mongodb.unwritten");
-    enum fh_code code = attempt(entry, false, &done, error);
+    enum fh_code code = attempt_write(entry, false, &done, error);
     for (int tries = 0; code == FH_UNAVAILABLE; tries++) {
         mongodb_back_off(entry->mongodb, tries);
-        code = attempt(entry, true, &done, error);
+        code = attempt_write(entry, true, &done, error);
     }
     if (done)
         CRASH_POINT("mongodb.written");
-    decide(entry, done);
+    settle_decided(entry, done);
     if (!code && !done)
         code = error_retry(error, FH_CONFLICT, "The document was changed by another process.");
     return code;
