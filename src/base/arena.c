@@ -61,7 +61,7 @@ static struct arena_block *block_new(size_t size)
     return malloc(size);
 }
 
-static void *refuse(struct arena *arena)
+static void *refuse_allocation(struct arena *arena)
 {
     arena->refused = true;
     return NULL;
@@ -70,14 +70,14 @@ static void *refuse(struct arena *arena)
 void *arena_try_alloc(struct arena *arena, size_t size)
 {
     if (size > arena->size_max || size > PTRDIFF_MAX)
-        return refuse(arena);
+        return refuse_allocation(arena);
     size = size ? (size + 15) & ~(size_t)15 : 16;
     if (size > (size_t)(arena->end - arena->next)) {
         size_t needed = size + sizeof(struct arena_block);
         size_t left = arena->size < arena->size_max ? arena->size_max - arena->size : 0;
         size_t wanted = arena->blocks ? arena->blocks->size * 2 : BLOCK_SIZE_MIN;
         if (needed > left)
-            return refuse(arena);
+            return refuse_allocation(arena);
         if (wanted > BLOCK_SIZE_MAX)
             wanted = BLOCK_SIZE_MAX;
         if (wanted > left)
@@ -86,7 +86,7 @@ void *arena_try_alloc(struct arena *arena, size_t size)
             wanted = needed;
         struct arena_block *block = block_new(wanted);
         if (!block)
-            return refuse(arena);
+            return refuse_allocation(arena);
         block->older = arena->blocks;
         block->size = wanted;
         arena->blocks = block;

@@ -33,7 +33,7 @@ static _Thread_local struct arena *current;
 static _Thread_local size_t rescue_left;
 static _Thread_local bool rescued;
 
-static void *rescue(size_t size)
+static void *allocate_rescue(size_t size)
 {
     if (size < 16 || (size & (size - 1)) || size > rescue_left)
         return NULL;
@@ -48,7 +48,7 @@ static void *json_alloc(size_t size)
     struct head *head =
         arena ? arena_try_alloc(arena, size + sizeof *head) : malloc(size + sizeof *head);
     if (!head && arena) {
-        head = rescue(size);
+        head = allocate_rescue(size);
         arena = NULL;
     }
     if (!head)
@@ -167,15 +167,15 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
 
 #define DEPTH_MAX 512
 
-static bool write_value(struct text *text, const json_t *value, int depth);
+static bool write_json_value(struct text *text, const json_t *value, int depth);
 
-static int append(const char *piece, size_t length, void *text)
+static int append_piece(const char *piece, size_t length, void *text)
 {
     text_append(text, piece, length);
     return ((struct text *)text)->overflow ? -1 : 0;
 }
 
-static void write_string(struct text *text, const char *string, size_t length)
+static void write_json_string(struct text *text, const char *string, size_t length)
 {
     static const char shorts[] = "btn\0fr"; /* for control characters from 8 on */
     const char *end = string + length, *plain = string;
@@ -205,9 +205,9 @@ static bool write_object(struct text *text, const json_t *object, int depth)
     for (void *at = json_object_iter(own); at && written; at = json_object_iter_next(own, at)) {
         text_append(text, separator, 1);
         separator = ",";
-        write_string(text, json_object_iter_key(at), json_object_iter_key_len(at));
+        write_json_string(text, json_object_iter_key(at), json_object_iter_key_len(at));
         text_append(text, ":", 1);
-        written = write_value(text, json_object_iter_value(at), depth);
+        written = write_json_value(text, json_object_iter_value(at), depth);
     }
     text_add(text, json_object_size(own) ? "}" : "{}");
     return written;
@@ -221,7 +221,7 @@ static bool write_array(struct text *text, const json_t *array, int depth)
     for (size_t i = 0; i < count && written; i++) {
         if (i)
             text_append(text, ",", 1);
-        written = write_value(text, json_array_get(array, i), depth);
+        written = write_json_value(text, json_array_get(array, i), depth);
     }
     text_append(text, "]", 1);
     return written;
@@ -230,7 +230,7 @@ static bool write_array(struct text *text, const json_t *array, int depth)
 /* Same output as jansson's json_dump with JSON_COMPACT | JSON_ENCODE_ANY. That one prints each
  * container's address into a table, to find containers that contain themselves, which takes most of
  * its time. Here those exceed the depth limit. */
-static bool write_value(struct text *text, const json_t *value, int depth)
+static bool write_json_value(struct text *text, const json_t *value, int depth)
 {
     switch (json_typeof(value)) {
     case JSON_OBJECT:
@@ -238,13 +238,13 @@ static bool write_value(struct text *text, const json_t *value, int depth)
     case JSON_ARRAY:
         return depth < DEPTH_MAX && write_array(text, value, depth + 1);
     case JSON_STRING:
-        write_string(text, json_string_value(value), json_string_length(value));
+        write_json_string(text, json_string_value(value), json_string_length(value));
         return true;
     case JSON_INTEGER:
         text_integer(text, json_integer_value(value));
         return true;
     case JSON_REAL:
-        return json_dump_callback(value, append, text, JSON_ENCODE_ANY) == 0;
+        return json_dump_callback(value, append_piece, text, JSON_ENCODE_ANY) == 0;
     case JSON_TRUE:
         text_add(text, "true");
         return true;
@@ -264,7 +264,7 @@ char *json_text(const json_t *value)
     struct text text;
     struct arena *arena = json_arena_set(NULL);
     text_init(&text, TEXT_LENGTH_MAX);
-    bool written = write_value(&text, value, 0) && !text.overflow;
+    bool written = write_json_value(&text, value, 0) && !text.overflow;
     json_arena_set(arena);
     char *copy = written ? json_alloc(text.length + 1) : NULL;
     FH_ASSERT(copy != NULL);
@@ -278,12 +278,12 @@ void json_text_free(char *text)
     json_release(text);
 }
 
-static json_t *copy_of(const json_t *value, int depth);
+static json_t *copy_value(const json_t *value, int depth);
 
 static bool copy_members(json_t *copy, json_t *object, int depth)
 {
     for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
-        json_t *member = copy_of(json_object_iter_value(at), depth);
+        json_t *member = copy_value(json_object_iter_value(at), depth);
         if (!member || json_object_setn_new_nocheck(copy, json_object_iter_key(at),
                                                     json_object_iter_key_len(at), member) != 0)
             return false;
@@ -294,14 +294,14 @@ static bool copy_members(json_t *copy, json_t *object, int depth)
 static bool copy_elements(json_t *copy, const json_t *array, int depth)
 {
     for (size_t i = 0; i < json_array_size(array); i++) {
-        json_t *element = copy_of(json_array_get(array, i), depth);
+        json_t *element = copy_value(json_array_get(array, i), depth);
         if (!element || json_array_append_new(copy, element) != 0)
             return false;
     }
     return true;
 }
 
-static json_t *copy_of(const json_t *value, int depth)
+static json_t *copy_value(const json_t *value, int depth)
 {
     json_t *own = (json_t *)(uintptr_t)value; /* jansson's iterators need non-const */
     if (!json_is_object(value) && !json_is_array(value))
@@ -318,7 +318,7 @@ static json_t *copy_of(const json_t *value, int depth)
 
 json_t *json_copy_all(const json_t *value)
 {
-    return value ? copy_of(value, 0) : NULL;
+    return value ? copy_value(value, 0) : NULL;
 }
 
 json_t *json_copy_out(const json_t *value)

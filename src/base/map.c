@@ -44,7 +44,7 @@ void map_release(struct map *map)
 #define LISTED_MAX 8 /* entries in a map without buckets */
 #define BUCKETS_MIN ((size_t)16)
 
-static bool is(const struct map_entry *entry, const char *key, uint64_t hash)
+static bool is_entry_of(const struct map_entry *entry, const char *key, uint64_t hash)
 {
     return entry->hash == hash && strcmp(entry->key, key) == 0;
 }
@@ -54,22 +54,22 @@ static struct map_entry **bucket_of(const struct map *map, uint64_t hash)
     return &map->buckets[hash & (map->bucket_count - 1)];
 }
 
-static struct map_entry *find(const struct map *map, const char *key, uint64_t hash)
+static struct map_entry *find_entry(const struct map *map, const char *key, uint64_t hash)
 {
     struct map_entry *at = map->buckets ? *bucket_of(map, hash) : map->first;
-    while (at && !is(at, key, hash))
+    while (at && !is_entry_of(at, key, hash))
         at = map->buckets ? at->chain : at->next;
     return at;
 }
 
-static void chain(struct map *map, struct map_entry *entry)
+static void chain_entry(struct map *map, struct map_entry *entry)
 {
     struct map_entry **bucket = bucket_of(map, entry->hash);
     entry->chain = *bucket;
     *bucket = entry;
 }
 
-static void unchain(struct map *map, const struct map_entry *entry)
+static void unchain_entry(struct map *map, const struct map_entry *entry)
 {
     struct map_entry **at = bucket_of(map, entry->hash);
     while (*at != entry)
@@ -77,7 +77,7 @@ static void unchain(struct map *map, const struct map_entry *entry)
     *at = entry->chain;
 }
 
-static void grow(struct map *map)
+static void grow_map(struct map *map)
 {
     size_t bucket_count = map->buckets ? map->bucket_count * 2 : BUCKETS_MIN;
     free(map->buckets);
@@ -85,34 +85,34 @@ static void grow(struct map *map)
     FH_ASSERT(map->buckets != NULL);
     map->bucket_count = bucket_count;
     for (struct map_entry *entry = map->first; entry; entry = entry->next)
-        chain(map, entry);
+        chain_entry(map, entry);
 }
 
 void *map_get(const struct map *map, const char *key)
 {
     if (!map->count)
         return NULL;
-    struct map_entry *entry = find(map, key, hash_of(key));
+    struct map_entry *entry = find_entry(map, key, hash_of(key));
     return entry ? entry->value : NULL;
 }
 
 void map_put(struct map *map, const char *key, void *value)
 {
     uint64_t hash = hash_of(key);
-    struct map_entry *entry = find(map, key, hash);
+    struct map_entry *entry = find_entry(map, key, hash);
     if (entry) {
         entry->value = value;
         return;
     }
     if (map->count >= LISTED_MAX && map->count >= map->bucket_count)
-        grow(map);
+        grow_map(map);
     size_t size = strlen(key) + 1;
     entry = malloc(sizeof *entry + size);
     FH_ASSERT(entry != NULL);
     *entry = (struct map_entry){.previous = map->last, .value = value, .hash = hash};
     memcpy(entry->key, key, size);
     if (map->buckets)
-        chain(map, entry);
+        chain_entry(map, entry);
     if (map->last)
         map->last->next = entry;
     else
@@ -125,11 +125,11 @@ void *map_remove(struct map *map, const char *key)
 {
     if (!map->count)
         return NULL;
-    struct map_entry *entry = find(map, key, hash_of(key));
+    struct map_entry *entry = find_entry(map, key, hash_of(key));
     if (!entry)
         return NULL;
     if (map->buckets)
-        unchain(map, entry);
+        unchain_entry(map, entry);
     if (entry->previous)
         entry->previous->next = entry->next;
     else

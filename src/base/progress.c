@@ -23,7 +23,7 @@
 #define NUMBER_SIZE 32
 #define WIDTH_DEFAULT 80
 
-static int64_t now_ns(void)
+static int64_t progress_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -123,7 +123,7 @@ void progress_begin(struct progress *progress, const char *what, const char *uni
     *progress = (struct progress){.what = what, .unit = unit, .total = total};
     progress->stream = quiet ? NULL : stderr;
     progress->width = quiet ? 0 : width_of(stderr);
-    progress->began_ns = now_ns();
+    progress->began_ns = progress_now_ns();
     progress->drawn_ns = progress->width ? 0 : progress->began_ns;
 }
 
@@ -133,7 +133,7 @@ void progress_reach(struct progress *progress, int64_t done)
     progress->done = done;
     if (!progress->stream)
         return;
-    int64_t now = now_ns();
+    int64_t now = progress_now_ns();
     if (now - progress->drawn_ns < (progress->width ? DRAWN_NS : WRITTEN_NS))
         return;
     progress->drawn_ns = now;
@@ -148,7 +148,7 @@ void progress_reach(struct progress *progress, int64_t done)
 void progress_follow(struct progress *progress, const struct course *course)
 {
     if (course->done < progress->done)
-        progress->began_ns = now_ns();
+        progress->began_ns = progress_now_ns();
     progress->total = course->total;
     progress->guessed = course->guessed;
     progress_reach(progress, course->done);

@@ -78,7 +78,7 @@ static const char *const *read_one_of(struct arena *arena, const json_t *schema)
     return texts;
 }
 
-static fh_field read_field(struct arena *arena, const json_t *schema, int depth)
+static fh_field read_schema_field(struct arena *arena, const json_t *schema, int depth)
 {
     fh_field field = {.type = read_type(schema),
                       .nullable = is_of(json_object_get(schema, "type"), "null")};
@@ -92,7 +92,7 @@ static fh_field read_field(struct arena *arena, const json_t *schema, int depth)
         field.of = read_object(arena, schema, depth + 1);
     } else if (field.type == FH_ARRAY) {
         read_bounds(&field, schema, "minItems", "maxItems");
-        fh_field element = json_is_object(items) ? read_field(arena, items, depth + 1)
+        fh_field element = json_is_object(items) ? read_schema_field(arena, items, depth + 1)
                                                  : (fh_field){.type = FH_ANY};
         field.of = element.nullable ? NULL : element.of;
         field.elements = element.nullable || field.of ? FH_ANY : element.type;
@@ -113,7 +113,7 @@ static const fh_field *read_object(struct arena *arena, const json_t *schema, in
     fh_field *fields = arena_alloc(arena, (json_object_size(properties) + 2) * sizeof *fields);
     json_object_foreach (properties, name, property) {
         fh_field *field = &fields[count++];
-        *field = read_field(arena, property, depth);
+        *field = read_schema_field(arena, property, depth);
         field->name = name;
         field->optional = true;
         json_array_foreach (required, i, one) {

@@ -22,13 +22,13 @@ struct around {
     const fh_field *shape;
 };
 
-static void put(json_t *object, const char *name, json_t *value)
+static void put_member(json_t *object, const char *name, json_t *value)
 {
     int result = json_object_set_new(object, name, value);
     FH_ASSERT(result == 0);
 }
 
-static void append(json_t *array, json_t *value)
+static void append_to_array(json_t *array, json_t *value)
 {
     int result = json_array_append_new(array, value);
     FH_ASSERT(result == 0);
@@ -61,16 +61,17 @@ static void put_length(json_t *schema, const fh_field *field)
 {
     char words[96];
     if (field->min > 0)
-        put(schema, "minLength",
+        put_member(
+            schema, "minLength",
             json_integer((field->min + UTF8_CHARACTER_SIZE_MAX - 1) / UTF8_CHARACTER_SIZE_MAX));
     if (shape_has_upper_bound(field)) {
-        put(schema, "maxLength", json_integer(field->max));
+        put_member(schema, "maxLength", json_integer(field->max));
         snprintf(words, sizeof words, "%" PRId64 " to %" PRId64 " bytes of UTF-8", field->min,
                  field->max);
-        put(schema, "description", json_string(words));
+        put_member(schema, "description", json_string(words));
     } else if (field->min > 1) {
         snprintf(words, sizeof words, "at least %" PRId64 " bytes of UTF-8", field->min);
-        put(schema, "description", json_string(words));
+        put_member(schema, "description", json_string(words));
     }
 }
 
@@ -78,10 +79,10 @@ static void put_one_of(json_t *schema, const fh_field *field)
 {
     json_t *values = json_array();
     for (int i = 0; field->one_of[i]; i++)
-        append(values, json_string(field->one_of[i]));
+        append_to_array(values, json_string(field->one_of[i]));
     if (field->nullable)
-        append(values, json_null());
-    put(schema, "enum", values);
+        append_to_array(values, json_null());
+    put_member(schema, "enum", values);
 }
 
 static json_t *schema_of_field(const fh_field *field, const struct around *outer);
@@ -92,11 +93,11 @@ static void put_elements(json_t *schema, const fh_field *field, const struct aro
     if (field->type == FH_LIST)
         element.type = FH_STRING;
     if (element.type)
-        put(schema, "items", schema_of_field(&element, outer));
+        put_member(schema, "items", schema_of_field(&element, outer));
     if (field->min > 0)
-        put(schema, "minItems", json_integer(field->min));
+        put_member(schema, "minItems", json_integer(field->min));
     if (shape_has_upper_bound(field))
-        put(schema, "maxItems", json_integer(field->max));
+        put_member(schema, "maxItems", json_integer(field->max));
 }
 
 static json_t *schema_of_field(const fh_field *field, const struct around *outer)
@@ -105,17 +106,17 @@ static json_t *schema_of_field(const fh_field *field, const struct around *outer
     json_t *schema =
         field->type == FH_OBJECT && field->of ? schema_of_object(field->of, outer) : json_object();
     if (name && field->nullable)
-        put(schema, "type", json_pack("[ss]", name, "null"));
+        put_member(schema, "type", json_pack("[ss]", name, "null"));
     else if (name)
-        put(schema, "type", json_string(name));
+        put_member(schema, "type", json_string(name));
     if (field->type == FH_STRING)
         put_length(schema, field);
     if (field->type == FH_STRING && field->one_of)
         put_one_of(schema, field);
     if (field->type == FH_INT && (field->min != 0 || field->max != 0)) {
-        put(schema, "minimum", json_integer(field->min));
+        put_member(schema, "minimum", json_integer(field->min));
         if (shape_has_upper_bound(field))
-            put(schema, "maximum", json_integer(field->max));
+            put_member(schema, "maximum", json_integer(field->max));
     }
     if (field->type == FH_ARRAY || field->type == FH_LIST)
         put_elements(schema, field, outer);
@@ -125,7 +126,7 @@ static json_t *schema_of_field(const fh_field *field, const struct around *outer
 static json_t *schema_of_object(const fh_field *shape, const struct around *outer)
 {
     json_t *schema = json_object();
-    put(schema, "type", json_string("object"));
+    put_member(schema, "type", json_string("object"));
     for (const struct around *at = outer; at; at = at->outer) {
         if (at->shape == shape)
             return schema;
@@ -138,17 +139,17 @@ static json_t *schema_of_object(const fh_field *shape, const struct around *oute
         any_field = strcmp(field->name, "*") == 0;
         if (any_field)
             continue;
-        put(properties, field->name, schema_of_field(field, &here));
+        put_member(properties, field->name, schema_of_field(field, &here));
         if (!field->optional)
-            append(required, json_string(field->name));
+            append_to_array(required, json_string(field->name));
     }
-    put(schema, "properties", properties);
+    put_member(schema, "properties", properties);
     if (json_array_size(required) > 0)
-        put(schema, "required", required);
+        put_member(schema, "required", required);
     else
         json_decref(required);
     if (!any_field)
-        put(schema, "additionalProperties", json_false());
+        put_member(schema, "additionalProperties", json_false());
     return schema;
 }
 
@@ -156,6 +157,6 @@ json_t *shape_schema(const fh_field *shape)
 {
     FH_ASSERT(shape != NULL);
     json_t *schema = schema_of_object(shape, NULL);
-    put(schema, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
+    put_member(schema, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
     return schema;
 }

@@ -28,7 +28,7 @@
 #include "base/text.h"
 #include "shape/walk.h"
 
-static void must(int result)
+static void must_hold(int result)
 {
     FH_ASSERT(result == 0);
 }
@@ -179,8 +179,8 @@ static void check_integer(struct shape_faults *faults, const struct shape_place 
     shape_fault(faults, place, &detail);
 }
 
-static void check_value(struct shape_faults *faults, const struct shape_place *place,
-                        const fh_field *field, const json_t *value);
+static void check_shape_value(struct shape_faults *faults, const struct shape_place *place,
+                              const fh_field *field, const json_t *value);
 
 static void check_array(struct shape_faults *faults, const struct shape_place *place,
                         const fh_field *field, const json_t *value)
@@ -193,12 +193,12 @@ static void check_array(struct shape_faults *faults, const struct shape_place *p
         return;
     for (size_t i = 0; i < json_array_size(value) && !shape_faults_full(faults); i++) {
         struct shape_place below = {.parent = place, .index = i};
-        check_value(faults, &below, &element, json_array_get(value, i));
+        check_shape_value(faults, &below, &element, json_array_get(value, i));
     }
 }
 
-static void check_value(struct shape_faults *faults, const struct shape_place *place,
-                        const fh_field *field, const json_t *value)
+static void check_shape_value(struct shape_faults *faults, const struct shape_place *place,
+                              const fh_field *field, const json_t *value)
 {
     if (field->type == FH_ANY || (field->nullable && json_is_null(value)))
         return;
@@ -293,7 +293,7 @@ static void check_object(struct shape_faults *faults, const struct shape_place *
         struct shape_place below = {.parent = place, .name = field->name};
         if (value) {
             known++;
-            check_value(faults, &below, field, value);
+            check_shape_value(faults, &below, field, value);
         } else if (!field->optional) {
             fault_missing(faults, &below, field);
         }
@@ -308,13 +308,13 @@ json_t *shape_check(const fh_field *shape, const json_t *value)
     struct shape_faults faults = {0};
     struct shape_place whole = {0};
     fh_field field = {.type = FH_OBJECT, .of = shape};
-    check_value(&faults, &whole, &field, value);
+    check_shape_value(&faults, &whole, &field, value);
     return faults.found;
 }
 
 /* ---- Query parameters ---------------------------------------------------------------------- */
 
-static bool parse_integer(const char *text, size_t length, json_int_t *ret)
+static bool parse_query_integer(const char *text, size_t length, json_int_t *ret)
 {
     const char *digits = text + (*text == '-');
     if (!*digits || digits[strspn(digits, "0123456789")] || strlen(text) != length)
@@ -336,7 +336,7 @@ static json_t *split_list(const char *text, size_t length)
             json_decref(list);
             return NULL;
         }
-        must(json_array_append_new(list, json_stringn(text, (size_t)(stop - text))));
+        must_hold(json_array_append_new(list, json_stringn(text, (size_t)(stop - text))));
         text = comma ? comma + 1 : end;
     }
     return list;
@@ -353,7 +353,7 @@ static json_t *query_value(const fh_field *field, json_t *string)
     case FH_ANY:
         return json_incref(string);
     case FH_INT:
-        return parse_integer(text, length, &integer) ? json_integer(integer) : NULL;
+        return parse_query_integer(text, length, &integer) ? json_integer(integer) : NULL;
     case FH_BOOL:
         if (strcmp(text, "true") == 0)
             return json_true();
@@ -394,7 +394,7 @@ json_t *shape_query(const fh_field *shape, const json_t *strings, json_t **ret)
         json_t *value =
             field && strcmp(name, "*") != 0 ? query_value(field, string) : json_incref(string);
         if (value)
-            must(json_object_set_new(typed, name, value));
+            must_hold(json_object_set_new(typed, name, value));
         else
             fault_query_value(&faults, &below, field, string);
     }

@@ -50,7 +50,7 @@ static int real_size(struct world *world, const char *path, int64_t *ret)
     return 0;
 }
 
-static int write_all(int fd, const char *data, size_t length)
+static int write_file_data(int fd, const char *data, size_t length)
 {
     while (length) {
         ssize_t written = write(fd, data, length);
@@ -79,7 +79,7 @@ static int copy_all(int from, int to)
             failed = errno;
         if (got <= 0)
             break;
-        failed = write_all(to, buffer, (size_t)got);
+        failed = write_file_data(to, buffer, (size_t)got);
     }
     free(buffer);
     if (!failed && fsync(to) != 0)
@@ -146,7 +146,7 @@ static int real_replace(struct world *world, const char *path, const char *data,
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return errno;
-    int failed = write_all(fd, data, length);
+    int failed = write_file_data(fd, data, length);
     if (!failed && fsync(fd) != 0)
         failed = errno;
     close(fd);

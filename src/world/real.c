@@ -94,26 +94,26 @@ static void real_random(struct world *world, void *buffer, size_t length)
 
 /* ---- timers ---- */
 
-static void heap_set(struct real *real, size_t place, struct world_timer *timer)
+static void timer_heap_set(struct real *real, size_t place, struct world_timer *timer)
 {
     real->heap[place] = timer;
     timer->place = place;
 }
 
-static void heap_up(struct real *real, size_t place)
+static void timer_heap_up(struct real *real, size_t place)
 {
     struct world_timer *timer = real->heap[place];
     while (place > 0) {
         size_t parent = (place - 1) / 2;
         if (real->heap[parent]->at_ns <= timer->at_ns)
             break;
-        heap_set(real, place, real->heap[parent]);
+        timer_heap_set(real, place, real->heap[parent]);
         place = parent;
     }
-    heap_set(real, place, timer);
+    timer_heap_set(real, place, timer);
 }
 
-static void heap_down(struct real *real, size_t place)
+static void timer_heap_down(struct real *real, size_t place)
 {
     struct world_timer *timer = real->heap[place];
     for (;;) {
@@ -124,10 +124,10 @@ static void heap_down(struct real *real, size_t place)
             child++;
         if (timer->at_ns <= real->heap[child]->at_ns)
             break;
-        heap_set(real, place, real->heap[child]);
+        timer_heap_set(real, place, real->heap[child]);
         place = child;
     }
-    heap_set(real, place, timer);
+    timer_heap_set(real, place, timer);
 }
 
 static void timers_fire(uv_timer_t *handle);
@@ -150,9 +150,9 @@ static void heap_remove(struct real *real, size_t place)
     real->heap[place]->native = NULL;
     if (place == real->heap_count)
         return;
-    heap_set(real, place, last);
-    heap_up(real, place);
-    heap_down(real, last->place);
+    timer_heap_set(real, place, last);
+    timer_heap_up(real, place);
+    timer_heap_down(real, last->place);
 }
 
 static void timers_fire(uv_timer_t *handle)
@@ -193,15 +193,15 @@ static void real_timer_start(struct world *world, struct world_timer *timer, int
     }
     timer->at_ns = at_ns;
     timer->native = real;
-    heap_set(real, real->heap_count++, timer);
-    heap_up(real, timer->place);
+    timer_heap_set(real, real->heap_count++, timer);
+    timer_heap_up(real, timer->place);
     if (timer->place == 0)
         timers_arm(real);
 }
 
 /* ---- jobs ---- */
 
-static void job_run(uv_work_t *request)
+static void real_job_run(uv_work_t *request)
 {
     struct world_job *job = request->data;
     job->run(job);
@@ -222,7 +222,7 @@ static void real_job(struct world *world, struct world_job *job)
     FH_ASSERT(request != NULL);
     request->data = job;
     job->native = request;
-    FH_ASSERT(uv_queue_work(real_of(world)->loop, request, job_run, job_done) == 0);
+    FH_ASSERT(uv_queue_work(real_of(world)->loop, request, real_job_run, job_done) == 0);
 }
 
 /* ---- turns and fibers ---- */
@@ -267,7 +267,7 @@ static void turns_run(struct real *real)
 
 /* Under load a server's turn posts the next one without end. So beyond TURNS_NS_MAX the loop first
  * attends to its timers, signals, descriptors and finished jobs. */
-static void run_all(struct real *real)
+static void run_turns(struct real *real)
 {
     fibers_run(real->world.fibers);
     int64_t until_ns = 0;
@@ -284,12 +284,12 @@ static void run_all(struct real *real)
 
 static void on_prepare(uv_prepare_t *handle)
 {
-    run_all(handle->data);
+    run_turns(handle->data);
 }
 
 static void on_check(uv_check_t *handle)
 {
-    run_all(handle->data);
+    run_turns(handle->data);
 }
 
 /* ---- descriptors ---- */
@@ -401,7 +401,7 @@ void world_real_set_sender(struct world *world, world_sender *send, void *sender
     real_of(world)->sender = sender;
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct real *real = handle->data;
     if (--real->open_handles)
@@ -416,8 +416,8 @@ void world_real_free(struct world *world)
     if (!world)
         return;
     struct real *real = real_of(world);
-    uv_close((uv_handle_t *)&real->timer, on_closed);
-    uv_close((uv_handle_t *)&real->prepare, on_closed);
-    uv_close((uv_handle_t *)&real->check, on_closed);
-    uv_close((uv_handle_t *)&real->due, on_closed);
+    uv_close((uv_handle_t *)&real->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&real->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&real->check, on_handle_closed);
+    uv_close((uv_handle_t *)&real->due, on_handle_closed);
 }

@@ -16,7 +16,7 @@ struct resolving {
     int failed;
 };
 
-static void resolve(void *owner)
+static void resolve_job(void *owner)
 {
     struct resolving *resolving = owner;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
@@ -37,6 +37,6 @@ const char *world_resolve(struct world *world, const char *host,
         return NULL;
     }
     struct resolving resolving = {.host = host, .address = ret_address};
-    world_blocking(world, resolve, &resolving);
+    world_blocking(world, resolve_job, &resolving);
     return resolving.failed ? gai_strerror(resolving.failed) : NULL;
 }
