@@ -10,39 +10,49 @@
 
 #include "base/text.h"
 
+#define NAMES_MIN 32 /* room for so many at first */
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 struct names {
     struct arena *arena;
     const char **names;
-    int count, max;
+    int count, size, max;
+    bool too_many;
 };
 
-static bool take_table_name(void *context, const struct sql_row *row)
+static bool take_name_row(void *context, const struct sql_row *row)
 {
     struct names *names = context;
-    if (names->count == names->max)
+    names->too_many = names->count == names->max;
+    if (names->too_many)
         return false;
+    if (names->count == names->size) {
+        names->size = names->size ? 2 * names->size : NAMES_MIN;
+        const char **grown = arena_alloc(names->arena, (size_t)names->size * sizeof *grown);
+        if (names->count)
+            memcpy((void *)grown, names->names, (size_t)names->count * sizeof *grown);
+        names->names = grown;
+    }
     names->names[names->count] =
         arena_copy(names->arena, row->values[0].text, row->values[0].length);
     names->count++;
     return true;
 }
 
-static void names_init(struct names *names, struct arena *arena, int max)
-{
-    *names = (struct names){.arena = arena, .max = max};
-    names->names = arena_alloc(arena, (size_t)max * sizeof *names->names);
-}
-
-/* The names that the query `sql` returns for the table, one per row. */
+/* The names that the query `sql` returns for the table, one per row; `what` they are. */
 static enum fh_code read_names(struct store_work *work, struct arena *arena, const char *sql,
-                               const struct catalog_table *table, struct names *ret,
-                               struct fh_error *error)
+                               const struct catalog_table *table, const char *what,
+                               struct names *ret, struct fh_error *error)
 {
     struct sql_value name = sql_text(table->name);
-    names_init(ret, arena, CATALOG_COLUMNS_MAX);
-    return sql_run(work, sql, &name, 1, take_table_name, ret, NULL, error);
+    *ret = (struct names){.arena = arena, .max = CATALOG_COLUMNS_MAX};
+    enum fh_code code = sql_run(work, sql, &name, 1, take_name_row, ret, NULL, error);
+    if (code == FH_OK && ret->too_many)
+        code = error_set(error, FH_UNSUPPORTED,
+                         "The table %.64s has more than %d %s, and so many are not read.",
+                         table->name, CATALOG_COLUMNS_MAX, what);
+    return code;
 }
 
 static enum fh_code read_columns(struct store_work *work, struct arena *arena,
@@ -50,9 +60,10 @@ static enum fh_code read_columns(struct store_work *work, struct arena *arena,
 {
     const struct sql_dialect *dialect = sql_dialect_of(work->store);
     struct names columns, key;
-    enum fh_code code = read_names(work, arena, dialect->columns, table, &columns, error);
+    enum fh_code code =
+        read_names(work, arena, dialect->columns, table, "columns", &columns, error);
     if (code == FH_OK)
-        code = read_names(work, arena, dialect->key, table, &key, error);
+        code = read_names(work, arena, dialect->key, table, "columns", &key, error);
     if (code != FH_OK)
         return code;
     table->columns = columns.names;
@@ -66,8 +77,8 @@ static enum fh_code read_parents(struct store_work *work, struct arena *arena,
                                  struct catalog_table *table, struct fh_error *error)
 {
     struct names parents;
-    enum fh_code code =
-        read_names(work, arena, sql_dialect_of(work->store)->parents, table, &parents, error);
+    enum fh_code code = read_names(work, arena, sql_dialect_of(work->store)->parents, table,
+                                   "foreign keys", &parents, error);
     table->parents = parents.names;
     for (int i = 0; i < parents.count; i++) {
         if (strcmp(parents.names[i], table->name) != 0)
@@ -79,11 +90,14 @@ static enum fh_code read_parents(struct store_work *work, struct arena *arena,
 enum fh_code catalog_read(struct store_work *work, struct arena *arena, struct catalog *ret,
                           struct fh_error *error)
 {
-    struct names tables;
+    struct names tables = {.arena = arena, .max = CATALOG_TABLES_MAX};
     *ret = (struct catalog){0};
-    names_init(&tables, arena, CATALOG_TABLES_MAX);
-    enum fh_code code = sql_run(work, sql_dialect_of(work->store)->tables, NULL, 0, take_table_name,
+    enum fh_code code = sql_run(work, sql_dialect_of(work->store)->tables, NULL, 0, take_name_row,
                                 &tables, NULL, error);
+    if (code == FH_OK && tables.too_many)
+        code = error_set(error, FH_UNSUPPORTED,
+                         "The store has more than %d tables, and so many are not read.",
+                         CATALOG_TABLES_MAX);
     if (code != FH_OK)
         return code;
     ret->tables = arena_alloc(arena, (size_t)(tables.count + 1) * sizeof *ret->tables);

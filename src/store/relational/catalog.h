@@ -11,7 +11,8 @@
 #include "store/relational/sql.h"
 
 #define CATALOG_TABLES_MAX 1000
-#define CATALOG_COLUMNS_MAX 256 /* of one table */
+/* Of one table: as many as SQLite takes, and more than PostgreSQL and InnoDB do. */
+#define CATALOG_COLUMNS_MAX 2000
 
 struct catalog_table {
     const char *name;
@@ -28,7 +29,7 @@ struct catalog {
     int count;
 };
 
-/* Everything is on `arena`. */
+/* Everything is on `arena`. FH_UNSUPPORTED names what there is too much of. */
 enum fh_code catalog_read(struct store_work *work, struct arena *arena, struct catalog *ret,
                           struct fh_error *error);
 enum fh_code catalog_has_table(struct store_work *work, const char *name, bool *ret,
