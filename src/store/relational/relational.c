@@ -26,6 +26,8 @@ struct compiled {
     char *text; /* as written */
     char *sql;
     int count;
+    int runs;     /* of statements that run with it */
+    bool dropped; /* it left the cache meanwhile: the last of these frees it */
     bool control; /* not for handlers */
     char *names[RELATIONAL_NAMES_MAX];
     bool lists[RELATIONAL_NAMES_MAX];
@@ -54,8 +56,12 @@ static void cache_clear(struct relational_cache *cache)
 {
     struct map_entry *entry = NULL;
     void *value;
-    while (map_next(&cache->compiled, &entry, NULL, &value))
-        compiled_free(value);
+    while (map_next(&cache->compiled, &entry, NULL, &value)) {
+        struct compiled *compiled = value;
+        compiled->dropped = compiled->runs > 0;
+        if (!compiled->dropped)
+            compiled_free(compiled);
+    }
     map_release(&cache->compiled);
     memset(cache->recent, 0, sizeof cache->recent);
 }
@@ -178,7 +184,7 @@ static struct compiled *compile_text(const char *sql, const char *list_format)
     return compiled;
 }
 
-static const struct compiled *compiled_get(struct store *store, const char *sql)
+static struct compiled *compiled_get(struct store *store, const char *sql)
 {
     if (!store->relational) {
         store->relational = calloc(1, sizeof *store->relational);
@@ -198,6 +204,20 @@ static const struct compiled *compiled_get(struct store *store, const char *sql)
     }
     *recent = (struct recent){sql, compiled};
     return compiled;
+}
+
+/* While it runs, the fiber may wait, and others may fill the cache. */
+static struct compiled *compiled_take(struct store *store, const char *sql)
+{
+    struct compiled *compiled = compiled_get(store, sql);
+    compiled->runs++;
+    return compiled;
+}
+
+static void compiled_give(struct compiled *compiled)
+{
+    if (--compiled->runs == 0 && compiled->dropped)
+        compiled_free(compiled);
 }
 
 static json_t *value_named(const char *name, json_t *const *objects, int count)
@@ -304,11 +324,10 @@ static bool collect_row(void *context, const struct sql_row *row)
     return !collecting->failed;
 }
 
-enum fh_code relational_run(struct store_work *work, const char *sql, json_t *const *objects,
-                            int count, int row_max, json_t **ret_rows, int64_t *ret_changes,
-                            struct fh_error *error)
+static enum fh_code run_compiled(struct store_work *work, const struct compiled *compiled,
+                                 json_t *const *objects, int count, int row_max, json_t **ret_rows,
+                                 int64_t *ret_changes, struct fh_error *error)
 {
-    const struct compiled *compiled = compiled_get(work->store, sql);
     struct sql_value values[RELATIONAL_NAMES_MAX];
     char *texts[RELATIONAL_NAMES_MAX] = {0};
     enum fh_code code = FH_OK;
@@ -316,7 +335,7 @@ enum fh_code relational_run(struct store_work *work, const char *sql, json_t *co
         return error_set(error, FH_UNSUPPORTED,
                          "Freehold begins and ends the transaction and owns the store: \"%.40s\" "
                          "can't be run in it.",
-                         sql);
+                         compiled->text);
     for (int i = 0; i < compiled->count && code == FH_OK; i++) {
         json_t *value = value_named(compiled->names[i], objects, count);
         if (!value)
@@ -342,5 +361,16 @@ enum fh_code relational_run(struct store_work *work, const char *sql, json_t *co
         json_decref(collecting.rows);
     else if (ret_rows)
         *ret_rows = collecting.rows;
+    return code;
+}
+
+enum fh_code relational_run(struct store_work *work, const char *sql, json_t *const *objects,
+                            int count, int row_max, json_t **ret_rows, int64_t *ret_changes,
+                            struct fh_error *error)
+{
+    struct compiled *compiled = compiled_take(work->store, sql);
+    enum fh_code code =
+        run_compiled(work, compiled, objects, count, row_max, ret_rows, ret_changes, error);
+    compiled_give(compiled);
     return code;
 }
