@@ -84,7 +84,7 @@ bool envelope_time_parse(const char *text, int64_t *ret_wall_ms)
     return true;
 }
 
-static void add_integer(struct text *out, int64_t value)
+static void add_envelope_integer(struct text *out, int64_t value)
 {
     char digits[24];
     char *at = digits + sizeof digits;
@@ -99,11 +99,11 @@ static void add_integer(struct text *out, int64_t value)
 }
 
 /* CloudEvents' integers end at 2^31 - 1: larger positions travel as strings of digits. */
-static void add_position(struct text *out, int64_t position)
+static void add_envelope_position(struct text *out, int64_t position)
 {
     const char *quote = position > INT32_MAX ? "\"" : "";
     text_add(out, quote);
-    add_integer(out, position);
+    add_envelope_integer(out, position);
     text_add(out, quote);
 }
 
@@ -146,11 +146,11 @@ void envelope_write(struct text *out, const char *service, const struct ledger_e
     ADD(out, "\",\"subject\":");
     envelope_string(out, event->key);
     ADD(out, ",\"position\":");
-    add_position(out, event->position);
+    add_envelope_position(out, event->position);
     ADD(out, ",\"prev\":");
-    add_position(out, event->previous);
+    add_envelope_position(out, event->previous);
     ADD(out, ",\"version\":");
-    add_integer(out, event->version);
+    add_envelope_integer(out, event->version);
     if (event->trace) {
         ADD(out, ",\"traceparent\":");
         envelope_string(out, event->trace);
@@ -171,7 +171,7 @@ void envelope_row(struct text *out, const char *type, const char *key, int64_t p
     ADD(out, ",\"subject\":");
     envelope_string(out, key);
     ADD(out, ",\"position\":");
-    add_integer(out, position);
+    add_envelope_integer(out, position);
     ADD(out, ",\"data\":");
     if (fields_selects(fields, type))
         fields_write(fields, type, data, out);

@@ -48,8 +48,8 @@ bool fields_selects(const struct fields *fields, const char *type)
     return false;
 }
 
-static bool is_wanted(const struct fields *fields, const char *type, const char *name,
-                      size_t length)
+static bool is_field_wanted(const struct fields *fields, const char *type, const char *name,
+                            size_t length)
 {
     for (int i = 0; i < fields->count; i++) {
         const struct fields_entry *entry = &fields->entries[i];
@@ -101,7 +101,7 @@ void fields_write(const struct fields *fields, const char *type, const char *dat
         if (*colon != ':')
             break;
         at = after_value(colon + 1);
-        if (is_wanted(fields, type, member + 1, (size_t)(colon - member) - 2)) {
+        if (is_field_wanted(fields, type, member + 1, (size_t)(colon - member) - 2)) {
             if (!first)
                 text_add(out, ",");
             text_append(out, member, (size_t)(at - member));

@@ -29,14 +29,14 @@ struct event_manager *event_manager_new(struct work_context *context)
 }
 
 /* Other processes have published, or positions were assigned late. */
-static void heard(void *context)
+static void outbox_heard(void *context)
 {
     struct event_manager *manager = context;
     manager->commits++;
     fiber_wake_all(&manager->readers);
 }
 
-static void looked(void *context, bool changed)
+static void leases_looked(void *context, bool changed)
 {
     (void)changed;
     subscribe_looked(context);
@@ -63,9 +63,9 @@ enum fh_code event_manager_start(struct event_manager *manager, struct fh_error 
     if (position > manager->context->position)
         manager->context->position = position;
     manager->watcher =
-        (struct lease_watcher){.looked = looked, .tell = tell_own, .context = manager};
+        (struct lease_watcher){.looked = leases_looked, .tell = tell_own, .context = manager};
     lease_watch(manager->context->leases, &manager->watcher);
-    manager->listener = (struct store_listener){.heard = heard, .context = manager};
+    manager->listener = (struct store_listener){.heard = outbox_heard, .context = manager};
     store_listen(manager->context->store, &manager->listener);
     event_look_start(manager);
     code = snapshot_check(manager->context->service, error);
@@ -137,12 +137,12 @@ static json_t *tell_own(void *context)
     return event_manager_own(context);
 }
 
-static void collect(void *context, const json_t *told)
+static void collect_told_subscriptions(void *context, const json_t *told)
 {
     json_array_extend(context, (json_t *)(uintptr_t)told);
 }
 
-static bool same_text(const json_t *a, const json_t *b, const char *name)
+static bool has_same_text(const json_t *a, const json_t *b, const char *name)
 {
     const char *one = json_string_at(a, name), *other = json_string_at(b, name);
     return one && other && strcmp(one, other) == 0;
@@ -154,7 +154,7 @@ static json_t *told_or(const json_t *told, json_t *mine)
     size_t i;
     json_t *theirs;
     json_array_foreach (told, i, theirs) {
-        if (!same_text(theirs, mine, "source") || !same_text(theirs, mine, "share"))
+        if (!has_same_text(theirs, mine, "source") || !has_same_text(theirs, mine, "share"))
             continue;
         json_decref(mine);
         return json_incref(theirs);
@@ -168,7 +168,7 @@ json_t *event_manager_state(const struct event_manager *manager)
 {
     json_t *subscriptions = json_array(), *told = json_array();
     const struct subscription *at = NULL;
-    lease_told(manager->context->leases, collect, told);
+    lease_told(manager->context->leases, collect_told_subscriptions, told);
     while ((at = subscription_next(manager, at))) {
         json_t *state = subscription_state(at);
         json_array_append_new(subscriptions,

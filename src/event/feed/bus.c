@@ -28,7 +28,7 @@ struct bus_reader {
 /* ---- the answer ---------------------------------------------------------------------------- */
 
 /* Parses digits that end at `end`, '\0' or another character. */
-static bool take_position(const char *text, char end, int64_t *ret, const char **ret_end)
+static bool take_feed_position(const char *text, char end, int64_t *ret, const char **ret_end)
 {
     char *at;
     if (*text < '0' || *text > '9')
@@ -40,8 +40,8 @@ static bool take_position(const char *text, char end, int64_t *ret, const char *
 }
 
 /* "Freehold-Next: 17,ID" and "Freehold-Last: 20". */
-static enum fh_code headers_parse(const struct world_request *answer, struct batch *batch,
-                                  struct fh_error *error)
+static enum fh_code parse_feed_headers(const struct world_request *answer, struct batch *batch,
+                                       struct fh_error *error)
 {
     const char *incarnation = world_answer_header(answer, "freehold-incarnation");
     const char *next = world_answer_header(answer, "freehold-next");
@@ -51,9 +51,9 @@ static enum fh_code headers_parse(const struct world_request *answer, struct bat
         return error_set(error, FH_INVALID, "It lacks Freehold-Incarnation, -Next or -Last.");
     if (!*incarnation || strlen(incarnation) >= ID_SIZE)
         return error_set(error, FH_INVALID, "Its Freehold-Incarnation is no incarnation.");
-    if (!take_position(last, '\0', &batch->last, &end))
+    if (!take_feed_position(last, '\0', &batch->last, &end))
         return error_set(error, FH_INVALID, "Its Freehold-Last is no position.");
-    if (!take_position(next, ',', &batch->next.position, &end) || strlen(end + 1) >= ID_SIZE ||
+    if (!take_feed_position(next, ',', &batch->next.position, &end) || strlen(end + 1) >= ID_SIZE ||
         (batch->next.position > 0) != (end[1] != '\0'))
         return error_set(error, FH_INVALID, "Its Freehold-Next is no position with an id.");
     snprintf(batch->next.incarnation, sizeof batch->next.incarnation, "%s", incarnation);
@@ -61,9 +61,9 @@ static enum fh_code headers_parse(const struct world_request *answer, struct bat
     return FH_OK;
 }
 
-static enum fh_code body_parse(const struct world_request *answer,
-                               const struct ledger_cursor *after, int count_max,
-                               struct batch *batch, struct fh_error *error)
+static enum fh_code parse_feed_body(const struct world_request *answer,
+                                    const struct ledger_cursor *after, int count_max,
+                                    struct batch *batch, struct fh_error *error)
 {
     json_t *list = NULL;
     struct arena *before = json_arena_set(&batch->arena);
@@ -81,14 +81,14 @@ enum fh_code feed_batch_parse(const struct world_request *answer, const struct l
     *ret = NULL;
     if (!batch)
         return error->code;
-    enum fh_code code = headers_parse(answer, batch, error);
+    enum fh_code code = parse_feed_headers(answer, batch, error);
     const char *continues = world_answer_header(answer, "freehold-continues");
     if (code == FH_OK && after->incarnation[0] &&
         strcmp(after->incarnation, batch->next.incarnation) != 0 &&
         (!continues || strcmp(after->incarnation, continues) != 0))
         code = error_set(error, FH_INVALID, "It is of another incarnation than was asked for.");
     if (code == FH_OK)
-        code = body_parse(answer, after, count_max, batch, error);
+        code = parse_feed_body(answer, after, count_max, batch, error);
     if (code == FH_OK)
         *ret = batch;
     else
@@ -123,8 +123,8 @@ static void feed_close(struct bus_reader *reader)
     free(reader);
 }
 
-static void path_of(const struct bus_reader *reader, const struct bus_question *question,
-                    struct text *out)
+static void feed_path_of(const struct bus_reader *reader, const struct bus_question *question,
+                         struct text *out)
 {
     const struct bus_subscriber *subscriber = reader->subscriber;
     text_init(out, PATH_LENGTH_MAX);
@@ -141,10 +141,10 @@ static void path_of(const struct bus_reader *reader, const struct bus_question *
     FH_ASSERT(!out->overflow && !reader->wanted.overflow); /* at most 32 short names */
 }
 
-static enum bus_verdict verdict_of(const struct bus_subscriber *subscriber,
-                                   const struct world_request *request,
-                                   const struct bus_question *question, struct batch **ret,
-                                   char why[BUS_WHY_SIZE])
+static enum bus_verdict feed_verdict_of(const struct bus_subscriber *subscriber,
+                                        const struct world_request *request,
+                                        const struct bus_question *question, struct batch **ret,
+                                        char why[BUS_WHY_SIZE])
 {
     struct fh_error error;
     switch (request->status) {
@@ -182,7 +182,7 @@ static enum bus_verdict feed_fetch(struct bus_reader *reader, const struct bus_q
     struct text path;
     char from[128];
     *ret = NULL;
-    path_of(reader, question, &path);
+    feed_path_of(reader, question, &path);
     snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
     struct world_request request = {
         .service = subscriber->source,
@@ -192,7 +192,7 @@ static enum bus_verdict feed_fetch(struct bus_reader *reader, const struct bus_q
         .deadline_ns = question->deadline_ns,
     };
     world_request_wait(context->world, &request);
-    enum bus_verdict verdict = verdict_of(subscriber, &request, question, ret, why);
+    enum bus_verdict verdict = feed_verdict_of(subscriber, &request, question, ret, why);
     world_request_release(&request);
     text_release(&path);
     return verdict;

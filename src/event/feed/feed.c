@@ -90,7 +90,7 @@ void feed_answer_release(struct feed_answer *answer)
 }
 
 /* Why the reader's place is refused; NULL: it is not refused. */
-static const char *refusal(enum place place, int *ret_status)
+static const char *refusal_of_place(enum place place, int *ret_status)
 {
     *ret_status = place == PLACE_TRIMMED ? 410 : 409;
     switch (place) {
@@ -115,7 +115,7 @@ static void answer_of_reading(struct event_manager *manager, struct feed_request
 {
     const struct outbox_reading *reading = &request->reading;
     int status;
-    const char *why = refusal(reading->place, &status);
+    const char *why = refusal_of_place(reading->place, &status);
     snprintf(answer->incarnation, sizeof answer->incarnation, "%s",
              manager->context->store->incarnation);
     snprintf(answer->last, sizeof answer->last, "%lld", (long long)reading->last);
@@ -145,13 +145,13 @@ static void answer_of_reading(struct event_manager *manager, struct feed_request
 
 /* ---- the query ----------------------------------------------------------------------------- */
 
-static int64_t integer_or(const json_t *typed, const char *name, int64_t otherwise)
+static int64_t feed_integer_or(const json_t *typed, const char *name, int64_t otherwise)
 {
     const json_t *value = json_object_get(typed, name);
     return value ? json_integer_value(value) : otherwise;
 }
 
-static const char *string_or(const json_t *typed, const char *name, const char *otherwise)
+static const char *feed_string_or(const json_t *typed, const char *name, const char *otherwise)
 {
     const char *value = json_string_value(json_object_get(typed, name));
     return value ? value : otherwise;
@@ -163,17 +163,17 @@ static const char *query_read(struct feed_request *request)
     const json_t *typed = request->typed;
     struct outbox_reading *reading = &request->reading;
     struct outbox_filter *filter = &reading->filter;
-    reading->incarnation = string_or(typed, "incarnation", "");
-    reading->after = integer_or(typed, "after", 0);
-    reading->id = string_or(typed, "id", "");
-    reading->seen = integer_or(typed, "seen", 0);
-    reading->seen_id = string_or(typed, "seen_id", "");
+    reading->incarnation = feed_string_or(typed, "incarnation", "");
+    reading->after = feed_integer_or(typed, "after", 0);
+    reading->id = feed_string_or(typed, "id", "");
+    reading->seen = feed_integer_or(typed, "seen", 0);
+    reading->seen_id = feed_string_or(typed, "seen_id", "");
     filter->types = json_object_get(typed, "types");
-    reading->limit = (int)integer_or(typed, "limit", FEED_LIMIT_DEFAULT);
-    request->done = integer_or(typed, "done", 0);
-    request->name = string_or(typed, "name", NULL);
-    request->partition = string_or(typed, "share", "0/1");
-    request->wait_ms = integer_or(typed, "wait", 0) * 1000;
+    reading->limit = (int)feed_integer_or(typed, "limit", FEED_LIMIT_DEFAULT);
+    request->done = feed_integer_or(typed, "done", 0);
+    request->name = feed_string_or(typed, "name", NULL);
+    request->partition = feed_string_or(typed, "share", "0/1");
+    request->wait_ms = feed_integer_or(typed, "wait", 0) * 1000;
     if (!query_share(request->partition, &filter->partition, &filter->partitions))
         return "`share` must be I/N, with I from 0 to N - 1 and N from 1 to 256.";
     if (reading->after > 0 && (!*reading->incarnation || !*reading->id))

@@ -116,7 +116,7 @@ static const struct fh_published *find_published(const fh_service *service, cons
 
 /* ---- one snapshot -------------------------------------------------------------------------- */
 
-static json_int_t integer_or(const json_t *typed, const char *name, json_int_t otherwise)
+static json_int_t snapshot_integer_or(const json_t *typed, const char *name, json_int_t otherwise)
 {
     const json_t *value = json_object_get(typed, name);
     return value ? json_integer_value(value) : otherwise;
@@ -157,7 +157,7 @@ static void rows_begin(struct page *page, struct store_work *work)
     page->keys = NULL; /* those of the run before */
 }
 
-static bool take_place(void *context, const char *key, int64_t position)
+static bool take_key_place(void *context, const char *key, int64_t position)
 {
     struct page *page = context;
     page->unsequenced = page->unsequenced || position == LEDGER_UNSEQUENCED;
@@ -182,7 +182,8 @@ static void forget_places(struct page *page)
     map_init(&page->places);
 }
 
-static enum fh_code read_rows(struct page *page, struct store_work *work, struct fh_error *error)
+static enum fh_code read_page_rows(struct page *page, struct store_work *work,
+                                   struct fh_error *error)
 {
     bool by_fence;
     fh_work *w = &page->w;
@@ -197,19 +198,21 @@ static enum fh_code read_rows(struct page *page, struct store_work *work, struct
     }
     char *keys = json_text(page->keys);
     enum fh_code code =
-        ledger_snapshots(work->store)->key_places(work, keys, take_place, page, error);
+        ledger_snapshots(work->store)->key_places(work, keys, take_key_place, page, error);
     json_text_free(keys);
     return code;
 }
 
 /* Is the asking resync in this incarnation, and at a place of it? */
-static enum fh_code judge(struct page *page, struct store_work *work, struct fh_error *error)
+static enum fh_code judge_seen_place(struct page *page, struct store_work *work,
+                                     struct fh_error *error)
 {
     const char *incarnation = json_string_value(json_object_get(page->typed, "incarnation"));
     const char *seen_id = json_string_value(json_object_get(page->typed, "seen_id"));
     enum place place;
-    enum fh_code code = place_judge(work, page->position, integer_or(page->typed, "seen", 0),
-                                    seen_id ? seen_id : "", &place, error);
+    enum fh_code code =
+        place_judge(work, page->position, snapshot_integer_or(page->typed, "seen", 0),
+                    seen_id ? seen_id : "", &place, error);
     page->status = 200;
     if (incarnation && strcmp(incarnation, work->store->incarnation) != 0) {
         page->status = 409;
@@ -239,7 +242,7 @@ static enum fh_code read_rows_apart(struct page *page, struct store *store, enum
     enum fh_code code = store_begin(store, mode, &work, error);
     if (code != FH_OK)
         return code;
-    code = read_rows(page, work, error);
+    code = read_page_rows(page, work, error);
     enum fh_code one = store_commit(work, &why);
     if (code != FH_OK && (one != FH_CONFLICT || !why.retryable))
         return code;
@@ -247,8 +250,8 @@ static enum fh_code read_rows_apart(struct page *page, struct store *store, enum
     return one;
 }
 
-static enum fh_code read_once(struct page *page, struct store *store, enum store_mode mode,
-                              struct fh_error *error)
+static enum fh_code read_page_once(struct page *page, struct store *store, enum store_mode mode,
+                                   struct fh_error *error)
 {
     struct store_work *work;
     bool apart = engine_can(store->engine, ENGINE_READS_APART);
@@ -260,10 +263,10 @@ static enum fh_code read_once(struct page *page, struct store *store, enum store
         return code;
     code = read_position(page, work, error);
     if (code == FH_OK)
-        code = judge(page, work, error);
+        code = judge_seen_place(page, work, error);
     bool wanted = code == FH_OK && page->status == 200 && page->limit > 0;
     if (wanted && !apart)
-        code = read_rows(page, work, error);
+        code = read_page_rows(page, work, error);
     store_rollback(work);
     if (wanted && apart)
         code = read_rows_apart(page, store, mode, error);
@@ -332,7 +335,7 @@ static enum fh_code name_row(const struct page *page, enum fh_code code, struct 
 static enum fh_code make_page(struct event_manager *manager, struct page *page,
                               enum store_mode mode, bool *ret_again, struct fh_error *error)
 {
-    enum fh_code code = read_once(page, manager->context->store, mode, error);
+    enum fh_code code = read_page_once(page, manager->context->store, mode, error);
     *ret_again = code == FH_OK ? page->unsequenced : code == FH_CONFLICT && error->retryable;
     if (code != FH_OK || *ret_again || page->status != 200)
         return code;
@@ -343,8 +346,8 @@ static enum fh_code make_page(struct event_manager *manager, struct page *page,
     return FH_OK;
 }
 
-static enum fh_code read_page(struct event_manager *manager, struct page *page,
-                              struct fh_error *error)
+static enum fh_code read_snapshot_page(struct event_manager *manager, struct page *page,
+                                       struct fh_error *error)
 {
     struct world *world = manager->context->world;
     struct portion *portion =
@@ -376,7 +379,8 @@ static enum fh_code read_page(struct event_manager *manager, struct page *page,
     }
 }
 
-static void answer_page(struct event_manager *manager, struct page *page, struct feed_answer *ret)
+static void answer_snapshot_page(struct event_manager *manager, struct page *page,
+                                 struct feed_answer *ret)
 {
     if (page->status != 200) {
         feed_problem(ret, page->status, problem_new(page->status, page->why, NULL));
@@ -408,7 +412,7 @@ static const char *page_prepare(struct page *page, const struct work_context *co
     if (!fields_parse(json_object_get(page->typed, "fields"), &page->fields))
         return "`fields` must be names, or Type:name, separated by commas.";
     page->integers = key_field(page->published)->type == FH_INT;
-    page->limit = (int)integer_or(page->typed, "limit", SNAPSHOT_ROWS_MAX);
+    page->limit = (int)snapshot_integer_or(page->typed, "limit", SNAPSHOT_ROWS_MAX);
     return NULL;
 }
 
@@ -428,15 +432,15 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
     page.w.deadline_ns = world_in_ms(manager->context->world, HANDLER_MS_MAX);
     map_init(&page.places);
     text_init(&page.body, SNAPSHOT_BODY_SIZE_MAX);
-    enum fh_code code = read_page(manager, &page, &error);
+    enum fh_code code = read_snapshot_page(manager, &page, &error);
     if (code == FH_OK && page.status == 200 && json_object_get(typed, "incarnation"))
-        subscribers_told(manager, json_string_value(json_object_get(typed, "name")),
-                         json_object_get(typed, "share")
-                             ? json_string_value(json_object_get(typed, "share"))
-                             : "0/1",
-                         integer_or(typed, "done", 0), integer_or(typed, "done", 0));
+        subscribers_told(
+            manager, json_string_value(json_object_get(typed, "name")),
+            json_object_get(typed, "share") ? json_string_value(json_object_get(typed, "share"))
+                                            : "0/1",
+            snapshot_integer_or(typed, "done", 0), snapshot_integer_or(typed, "done", 0));
     if (code == FH_OK) {
-        answer_page(manager, &page, ret);
+        answer_snapshot_page(manager, &page, ret);
     } else {
         log_warning("A page of a snapshot could not be read: %s", error.message);
         int failed = feed_status(&error);

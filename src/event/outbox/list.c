@@ -18,20 +18,20 @@ struct listing {
 };
 
 /* Freehold's own events, such as sagas' starts, are not listed. */
-static bool is_wanted(const struct event_question *question, const struct ledger_event *event)
+static bool is_listed_event(const struct event_question *question, const struct ledger_event *event)
 {
     return strncmp(event->type, "freehold.", 9) != 0 &&
            (!question->type || strcmp(question->type, event->type) == 0) &&
            (!question->key || strcmp(question->key, event->key) == 0);
 }
 
-static void count(struct listing *listing, const char *type)
+static void count_listed_type(struct listing *listing, const char *type)
 {
     json_int_t before = json_integer_value(json_object_get(listing->types, type));
     json_object_set_new(listing->types, type, json_integer(before + 1));
 }
 
-static void tell(struct listing *listing, const struct ledger_event *event)
+static void list_outbox_event(struct listing *listing, const struct ledger_event *event)
 {
     struct text text;
     json_t *envelope;
@@ -43,17 +43,17 @@ static void tell(struct listing *listing, const struct ledger_event *event)
     text_release(&text);
 }
 
-static bool visit(void *context, const struct ledger_event *event)
+static bool visit_listed_event(void *context, const struct ledger_event *event)
 {
     struct listing *listing = context;
     const struct event_question *question = listing->question;
     listing->next = event->position;
-    if (!is_wanted(question, event))
+    if (!is_listed_event(question, event))
         return true;
     if (question->counts)
-        count(listing, event->type);
+        count_listed_type(listing, event->type);
     else
-        tell(listing, event);
+        list_outbox_event(listing, event);
     return listing->size < EVENT_LIST_SIZE_MAX &&
            (int)json_array_size(listing->events) < question->limit;
 }
@@ -75,7 +75,8 @@ enum fh_code event_list(struct event_manager *manager, const struct event_questi
         code = ledger_outbox_trimmed(work, &trimmed, id, error);
     listing.next = question->after > trimmed ? question->after : trimmed;
     if (code == FH_OK && listing.next < last)
-        code = ledger_outbox_read(work, listing.next, EVENT_LIST_SCAN_MAX, visit, &listing, error);
+        code = ledger_outbox_read(work, listing.next, EVENT_LIST_SCAN_MAX, visit_listed_event,
+                                  &listing, error);
     store_rollback(work);
     if (code == FH_OK)
         *ret = json_pack("{s:O, s:I, s:I, s:I}", question->counts ? "types" : "events",

@@ -36,7 +36,7 @@ static bool someone_waits(const struct event_manager *manager)
 }
 
 /* True: there is something new. */
-static bool look(struct event_manager *manager)
+static bool look_for_events(struct event_manager *manager)
 {
     struct store_work *work;
     int64_t last = 0;
@@ -53,7 +53,7 @@ static bool look(struct event_manager *manager)
     return true;
 }
 
-static void looker(void *argument)
+static void run_event_looker(void *argument)
 {
     struct event_manager *manager = argument;
     struct world *world = manager->context->world;
@@ -73,7 +73,7 @@ static void looker(void *argument)
         }
         if (woken && !sweeps)
             continue; /* a reader waits now */
-        pause_ms = look(manager) ? pause_ms_min(manager) : pause_ms * 2;
+        pause_ms = look_for_events(manager) ? pause_ms_min(manager) : pause_ms * 2;
         if (pause_ms > LOOK_MS_MAX)
             pause_ms = LOOK_MS_MAX;
     }
@@ -83,7 +83,7 @@ static void looker(void *argument)
 void event_look_start(struct event_manager *manager)
 {
     if (manager->context->store->ops->sequence)
-        event_manager_fiber(manager, looker, manager);
+        event_manager_fiber(manager, run_event_looker, manager);
 }
 
 void event_look_soon(struct event_manager *manager)

@@ -67,7 +67,7 @@ static struct publishing *publishing_of(fh_work *w)
     return publishing;
 }
 
-static const struct fh_published *declared(fh_work *w, const char *type)
+static const struct fh_published *published_declared(fh_work *w, const char *type)
 {
     const struct fh_service *service = w->context->service;
     for (size_t i = 0; i < sizeof service->publishes / sizeof *service->publishes; i++) {
@@ -136,7 +136,7 @@ const char *outbox_key(fh_work *w, const struct fh_published *published, const j
 
 void fh_publish(fh_work *w, const char *type, json_t *data)
 {
-    const struct fh_published *published = declared(w, type);
+    const struct fh_published *published = published_declared(w, type);
     work_store_write(w);
     outbox_check_data(w, published, data);
     struct publishing *publishing = publishing_of(w);
@@ -168,7 +168,7 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
 
 /* Each call makes a copy: what a handler adds to it is on this run's arena, and must not be seen by
  * the next run. */
-static json_t *copy_of(fh_work *w, const char *what, const json_t *value)
+static json_t *copy_of_event(fh_work *w, const char *what, const json_t *value)
 {
     if (!w->event)
         fh_fail(w, 500, "%s is for handlers of `subscribes`: this one handles no event.", what);
@@ -180,10 +180,10 @@ static json_t *copy_of(fh_work *w, const char *what, const json_t *value)
 
 json_t *fh_event(fh_work *w)
 {
-    return copy_of(w, "fh_event", w->event);
+    return copy_of_event(w, "fh_event", w->event);
 }
 
 json_t *fh_event_data(fh_work *w)
 {
-    return copy_of(w, "fh_event_data", json_object_get(w->event, "data"));
+    return copy_of_event(w, "fh_event_data", json_object_get(w->event, "data"));
 }

@@ -28,7 +28,7 @@ void outbox_begin(struct outbox_reading *reading)
 
 /* ---- one snapshot -------------------------------------------------------------------------- */
 
-static bool is_wanted(const struct outbox_filter *filter, const struct ledger_event *event)
+static bool passes_filter(const struct outbox_filter *filter, const struct ledger_event *event)
 {
     if (strncmp(event->type, SLICE_INTERNAL_PREFIX, sizeof SLICE_INTERNAL_PREFIX - 1) == 0)
         return false;
@@ -46,10 +46,10 @@ static bool is_wanted(const struct outbox_filter *filter, const struct ledger_ev
     return false;
 }
 
-static bool visit(void *context, const struct ledger_event *event)
+static bool visit_outbox_row(void *context, const struct ledger_event *event)
 {
     struct outbox_reading *reading = context;
-    if (is_wanted(&reading->filter, event)) {
+    if (passes_filter(&reading->filter, event)) {
         if (!reading->take(reading->context, event))
             return false;
         reading->count++;
@@ -60,8 +60,8 @@ static bool visit(void *context, const struct ledger_event *event)
 }
 
 /* Whether the place is one of this store. */
-static enum fh_code judge(struct outbox_reading *reading, struct store_work *work,
-                          struct fh_error *error)
+static enum fh_code judge_reading_place(struct outbox_reading *reading, struct store_work *work,
+                                        struct fh_error *error)
 {
     int64_t cut = 0;
     enum fh_code code = FH_OK;
@@ -91,13 +91,14 @@ static enum fh_code judge(struct outbox_reading *reading, struct store_work *wor
 }
 
 /* Each partition's reader scans all rows, so several partitions share slices. */
-static enum fh_code read_rows(struct outbox_reading *reading, struct store_work *work,
-                              struct fh_error *error)
+static enum fh_code read_outbox_rows(struct outbox_reading *reading, struct store_work *work,
+                                     struct fh_error *error)
 {
     if (reading->filter.partitions > 1)
         return slice_read(reading->manager, work, reading->next, reading->last, OUTBOX_SCAN_MAX,
-                          visit, reading, error);
-    return ledger_outbox_read(work, reading->next, OUTBOX_SCAN_MAX, visit, reading, error);
+                          visit_outbox_row, reading, error);
+    return ledger_outbox_read(work, reading->next, OUTBOX_SCAN_MAX, visit_outbox_row, reading,
+                              error);
 }
 
 enum fh_code outbox_read(struct outbox_reading *reading, struct fh_error *error)
@@ -110,10 +111,10 @@ enum fh_code outbox_read(struct outbox_reading *reading, struct fh_error *error)
         return code;
     code = ledger_position(work, &reading->last, error);
     if (code == FH_OK)
-        code = judge(reading, work, error);
+        code = judge_reading_place(reading, work, error);
     bool here = code == FH_OK && reading->place == PLACE_HERE;
     if (here && reading->last > reading->next)
-        code = read_rows(reading, work, error);
+        code = read_outbox_rows(reading, work, error);
     /* Rows newer than `last` may have been read, too; but a refused place proves nothing. */
     if (here && reading->last < reading->next)
         reading->last = reading->next;

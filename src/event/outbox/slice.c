@@ -73,33 +73,33 @@ static size_t chunk_size(const struct chunk *chunk)
     return sizeof *chunk + chunk->arena.size;
 }
 
-static void drop_first(struct event_slices *slices)
+static void drop_first_chunk(struct event_slices *slices)
 {
     chunk_free(slices->chunks[0]);
     slices->count--;
     memmove(slices->chunks, slices->chunks + 1, (size_t)slices->count * sizeof *slices->chunks);
 }
 
-static void drop_all(struct event_slices *slices)
+static void drop_all_chunks(struct event_slices *slices)
 {
     while (slices->count)
-        drop_first(slices);
+        drop_first_chunk(slices);
 }
 
 /* Frees chunks down to the limits, but never the last one. */
-static void bound(struct event_slices *slices)
+static void bound_chunks(struct event_slices *slices)
 {
     size_t size = 0;
     for (int i = 0; i < slices->count; i++)
         size += chunk_size(slices->chunks[i]);
     while (slices->count > 1 && (slices->count > SLICE_CHUNKS_MAX || size > SLICE_SIZE_MAX)) {
         size -= chunk_size(slices->chunks[0]);
-        drop_first(slices);
+        drop_first_chunk(slices);
     }
 }
 
 /* The chunk that has the row after `after`, or NULL. */
-static const struct chunk *find(const struct event_slices *slices, int64_t after)
+static const struct chunk *find_chunk(const struct event_slices *slices, int64_t after)
 {
     for (int i = slices->count - 1; i >= 0; i--) {
         const struct chunk *chunk = slices->chunks[i];
@@ -130,7 +130,7 @@ struct reading {
 };
 
 /* False: there is no room for more in this chunk. */
-static bool keep_row(void *context, const struct ledger_event *event)
+static bool keep_chunk_row(void *context, const struct ledger_event *event)
 {
     struct reading *reading = context;
     struct chunk *chunk = reading->chunk;
@@ -161,11 +161,11 @@ static struct chunk *chunk_behind(struct event_slices *slices, int64_t after)
 {
     struct chunk *last = slices->count ? slices->chunks[slices->count - 1] : NULL;
     if (last && last->through != after) {
-        drop_all(slices);
+        drop_all_chunks(slices);
     } else if (last && last->count < SLICE_CHUNK_ROWS_MAX / 2) {
         return last;
     }
-    bound(slices);
+    bound_chunks(slices);
     return slices->chunks[slices->count++] = chunk_new(after);
 }
 
@@ -180,20 +180,20 @@ static const struct ledger_event *end_of(const struct event_slices *slices)
 }
 
 /* Reads rows after `after`, for all readers. */
-static enum fh_code read_on(struct event_slices *slices, struct store_work *work, int64_t after,
-                            struct fh_error *error)
+static enum fh_code read_next_chunk(struct event_slices *slices, struct store_work *work,
+                                    int64_t after, struct fh_error *error)
 {
     struct reading reading = {.chunk = chunk_behind(slices, after), .end = end_of(slices)};
     int limit = SLICE_CHUNK_ROWS_MAX - reading.chunk->count + (reading.end != NULL);
     slices->reading = true;
-    enum fh_code code =
-        ledger_outbox_read(work, reading.end ? after - 1 : after, limit, keep_row, &reading, error);
+    enum fh_code code = ledger_outbox_read(work, reading.end ? after - 1 : after, limit,
+                                           keep_chunk_row, &reading, error);
     slices->reading = false;
     slices->past += reading.gone;
     if (reading.gone)
-        drop_all(slices);
+        drop_all_chunks(slices);
     else
-        bound(slices);
+        bound_chunks(slices);
     fiber_wake_all(&slices->readers);
     return code;
 }
@@ -221,7 +221,7 @@ struct passing {
 };
 
 /* False: no more are wanted. */
-static bool pass(struct passing *passing, const struct chunk *chunk)
+static bool pass_chunk_rows(struct passing *passing, const struct chunk *chunk)
 {
     for (int i = first_behind(chunk, passing->at); i < chunk->count; i++) {
         const struct ledger_event *row = &chunk->rows[i];
@@ -246,18 +246,18 @@ enum fh_code slice_read(struct event_manager *manager, struct store_work *work, 
         if (slices->past != past)
             return error_set(error, FH_UNAVAILABLE,
                              "The store's server has lost events that others have already read.");
-        const struct chunk *chunk = find(slices, passing.at);
+        const struct chunk *chunk = find_chunk(slices, passing.at);
         bool behind = slices->count && passing.at < slices->chunks[0]->from;
         if (chunk) {
             read = false;
-            if (!pass(&passing, chunk))
+            if (!pass_chunk_rows(&passing, chunk))
                 return FH_OK;
         } else if (behind || read) { /* too far back, or a row too large to be kept */
             return ledger_outbox_read(work, passing.at, passing.left, visit, context, error);
         } else if (slices->reading) {
             fiber_wait(&slices->readers);
         } else {
-            enum fh_code code = read_on(slices, work, passing.at, error);
+            enum fh_code code = read_next_chunk(slices, work, passing.at, error);
             if (code != FH_OK)
                 return code;
             read = true;
@@ -278,14 +278,14 @@ void slice_rest(struct event_manager *manager)
         size += chunk_size(slices->chunks[i]);
     while (size > SLICE_RESTING_SIZE_MAX && slices->count) {
         size -= chunk_size(slices->chunks[0]);
-        drop_first(slices);
+        drop_first_chunk(slices);
     }
 }
 
 void slice_free(struct event_manager *manager)
 {
     if (manager->slices)
-        drop_all(manager->slices);
+        drop_all_chunks(manager->slices);
     free(manager->slices);
     manager->slices = NULL;
 }

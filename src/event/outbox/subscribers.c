@@ -63,7 +63,7 @@ static bool any_dirty(struct event_manager *manager)
 
 /* Runs while there is something to store. A failed transaction is not repeated: the subscriber's
  * next report with a new place will be stored, and until then trimming only waits. */
-static void recorder(void *argument)
+static void run_subscriber_recorder(void *argument)
 {
     struct event_manager *manager = argument;
     struct world *world = manager->context->world;
@@ -107,7 +107,7 @@ void subscribers_told(struct event_manager *manager, const char *name, const cha
     subscriber->seen = seen;
     subscriber->dirty = true;
     if (!manager->recording)
-        manager->recording = event_manager_fiber(manager, recorder, manager);
+        manager->recording = event_manager_fiber(manager, run_subscriber_recorder, manager);
 }
 
 void subscribers_release(struct event_manager *manager)

@@ -32,7 +32,7 @@ struct look {
     int64_t expired;
 };
 
-static bool look_at(void *context, const struct ledger_subscriber *subscriber)
+static bool look_at_subscriber(void *context, const struct ledger_subscriber *subscriber)
 {
     struct look *look = context;
     const char *incarnation = look->manager->context->store->incarnation;
@@ -63,13 +63,13 @@ static enum fh_code look_run(struct look *look, struct fh_error *error)
         code = ledger_outbox_trimmed(work, &look->trimmed, id, error);
     look->passed = look->last;
     if (code == FH_OK)
-        code = ledger_subscribers_get(work, look_at, look, error);
+        code = ledger_subscribers_get(work, look_at_subscriber, look, error);
     store_rollback(work);
     return code;
 }
 
 /* A declared subscriber that has never asked will begin at the beginning. */
-static void expect(struct look *look)
+static void expect_subscribers(struct look *look)
 {
     const char *name;
     json_t *unused;
@@ -83,8 +83,8 @@ static void expect(struct look *look)
 }
 
 /* The position through which events may be trimmed. */
-static enum fh_code bound(const struct look *look, const struct retention *retention, int64_t *ret,
-                          struct fh_error *error)
+static enum fh_code trim_bound(const struct look *look, const struct retention *retention,
+                               int64_t *ret, struct fh_error *error)
 {
     struct work_context *context = look->manager->context;
     int64_t kept_ms = retention->events_kept_ms, settled = 0, aged = 0;
@@ -105,8 +105,8 @@ static enum fh_code bound(const struct look *look, const struct retention *reten
     return FH_OK;
 }
 
-static enum fh_code slice(struct event_manager *manager, int64_t through, int64_t *ret_removed,
-                          struct fh_error *error)
+static enum fh_code trim_slice(struct event_manager *manager, int64_t through, int64_t *ret_removed,
+                               struct fh_error *error)
 {
     struct work_context *context = manager->context;
     struct work_tries tries = {0};
@@ -128,7 +128,7 @@ static enum fh_code slice(struct event_manager *manager, int64_t through, int64_
     return code;
 }
 
-static void say(struct event_manager *manager, const struct look *look)
+static void report_trim_look(struct event_manager *manager, const struct look *look)
 {
     struct event_trimmed *trimmed = &manager->trimmed;
     if (look->expired > trimmed->expired)
@@ -149,13 +149,13 @@ enum fh_code event_trim(struct event_manager *manager, const struct retention *r
     int64_t through = 0;
     enum fh_code code = look_run(&look, error);
     if (code == FH_OK) {
-        expect(&look);
-        say(manager, &look);
-        code = bound(&look, retention, &through, error);
+        expect_subscribers(&look);
+        report_trim_look(manager, &look);
+        code = trim_bound(&look, retention, &through, error);
     }
     while (code == FH_OK && manager->trimmed.position < through && !manager->draining) {
         int64_t removed = 0;
-        code = slice(manager, through, &removed, error);
+        code = trim_slice(manager, through, &removed, error);
         if (code != FH_OK || removed == 0)
             break;
         manager->trimmed.position += removed; /* positions are dense */

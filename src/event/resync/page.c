@@ -21,7 +21,7 @@ void page_free(struct page_read *page)
 }
 
 /* "17,ID", or "0," */
-static bool take_place(const char *text, int64_t *ret, char id[ID_SIZE])
+static bool take_page_place(const char *text, int64_t *ret, char id[ID_SIZE])
 {
     char *end;
     if (*text < '0' || *text > '9')
@@ -34,8 +34,8 @@ static bool take_place(const char *text, int64_t *ret, char id[ID_SIZE])
     return true;
 }
 
-static enum fh_code headers_parse(const struct world_request *answer, struct page_read *page,
-                                  struct fh_error *error)
+static enum fh_code parse_page_headers(const struct world_request *answer, struct page_read *page,
+                                       struct fh_error *error)
 {
     const char *incarnation = world_answer_header(answer, "freehold-incarnation");
     const char *position = world_answer_header(answer, "freehold-position");
@@ -43,7 +43,7 @@ static enum fh_code headers_parse(const struct world_request *answer, struct pag
         return error_set(error, FH_INVALID, "It lacks Freehold-Incarnation or -Position.");
     if (!*incarnation || strlen(incarnation) >= ID_SIZE)
         return error_set(error, FH_INVALID, "Its Freehold-Incarnation is no incarnation.");
-    if (!take_place(position, &page->position, page->position_id))
+    if (!take_page_place(position, &page->position, page->position_id))
         return error_set(error, FH_INVALID, "Its Freehold-Position is no position with an id.");
     snprintf(page->incarnation, sizeof page->incarnation, "%s", incarnation);
     return FH_OK;
@@ -56,8 +56,8 @@ static bool is_key(const json_t *value)
            strlen(text) == json_string_length(value);
 }
 
-static enum fh_code row_parse(json_t *row, const char *type, int64_t last,
-                              struct batch_event *event, struct fh_error *error)
+static enum fh_code parse_page_row(json_t *row, const char *type, int64_t last,
+                                   struct batch_event *event, struct fh_error *error)
 {
     json_int_t position;
     const char *of = json_string_at(row, "type");
@@ -74,8 +74,8 @@ static enum fh_code row_parse(json_t *row, const char *type, int64_t last,
     return FH_OK;
 }
 
-static enum fh_code body_parse(const json_t *body, const char *type, int count_max,
-                               struct page_read *page, struct fh_error *error)
+static enum fh_code parse_page_body(const json_t *body, const char *type, int count_max,
+                                    struct page_read *page, struct fh_error *error)
 {
     const char *key = json_string_at(body, "key");
     const json_t *after = json_object_get(body, "after");
@@ -91,8 +91,8 @@ static enum fh_code body_parse(const json_t *body, const char *type, int count_m
     page->rows = arena_alloc(&page->arena, (json_array_size(rows) + 1) * sizeof *page->rows);
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < json_array_size(rows) && code == FH_OK; i++)
-        code = row_parse(json_array_get(rows, i), type, page->position, &page->rows[page->count++],
-                         error);
+        code = parse_page_row(json_array_get(rows, i), type, page->position,
+                              &page->rows[page->count++], error);
     return code;
 }
 
@@ -105,14 +105,14 @@ enum fh_code page_parse(const struct world_request *answer, const char *type, in
     if (!page)
         return error_set(error, FH_NO_MEMORY, "There is no memory for a page of a snapshot.");
     arena_init(&page->arena, 2 * ARENA_SIZE_MAX); /* as much as one row's unit of work could hold */
-    enum fh_code code = headers_parse(answer, page, error);
+    enum fh_code code = parse_page_headers(answer, page, error);
     if (code == FH_OK) {
         struct arena *before = json_arena_set(&page->arena);
         code = json_parse(answer->answer, answer->answer_length, &body, error);
         json_arena_set(before);
     }
     if (code == FH_OK)
-        code = body_parse(body, type, count_max, page, error);
+        code = parse_page_body(body, type, count_max, page, error);
     if (code == FH_OK)
         *ret = page;
     else

@@ -39,7 +39,7 @@
 
 /* ---- the steps ----------------------------------------------------------------------------- */
 
-static void begin(struct subscription *s)
+static void begin_resync(struct subscription *s)
 {
     struct ledger_resync at = {.type = resync_next_type(s, 0)};
     struct resync_asking asking;
@@ -123,8 +123,8 @@ static void asking_failed(struct subscription *s, const struct resync_asking *as
 
 /* Handles the answer to one question. True: the next one has been asked while this page was
  * applied, and can be used. */
-static bool take_page(struct subscription *s, const struct resync_asking *asked,
-                      struct resync_asking *next)
+static bool take_resync_page(struct subscription *s, const struct resync_asking *asked,
+                             struct resync_asking *next)
 {
     struct page_read *page = asked->page;
     s->resyncs = s->resyncs || asked->anew;
@@ -144,12 +144,12 @@ static bool take_page(struct subscription *s, const struct resync_asking *asked,
     return ahead && goes_on;
 }
 
-static void take_pages(struct subscription *s)
+static void take_resync_pages(struct subscription *s)
 {
     struct resync_asking asked, next;
     resync_ask_init(&asked, s, &s->resync, portion_size(&s->rows, RESYNC_ROWS_MAX));
     resync_ask_run(&asked);
-    while (take_page(s, &asked, &next))
+    while (take_resync_page(s, &asked, &next))
         asked = next;
 }
 
@@ -158,9 +158,9 @@ static void take_pages(struct subscription *s)
 void resync_step(struct subscription *s)
 {
     if (s->resyncs)
-        begin(s);
+        begin_resync(s);
     else if (s->resync.phase == LEDGER_PAGES)
-        take_pages(s);
+        take_resync_pages(s);
     else if (s->resync.phase == LEDGER_SWEEP)
         resync_sweep(s);
     if (subscription_resyncs(s))

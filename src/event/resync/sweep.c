@@ -35,7 +35,7 @@ struct sweep {
     bool ends;
 };
 
-static bool key_text(const json_t *value, char *ret, size_t size)
+static bool sweep_key_text(const json_t *value, char *ret, size_t size)
 {
     if (json_is_integer(value))
         return snprintf(ret, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value)) > 0;
@@ -43,8 +43,8 @@ static bool key_text(const json_t *value, char *ret, size_t size)
     return text && *text && strlen(text) <= size - 2 && snprintf(ret, size, "%s", text) > 0;
 }
 
-static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct store_work *work,
-                           struct fh_error *error)
+static enum fh_code gather_unseen_keys(struct subscription *s, struct sweep *sweep,
+                                       struct store_work *work, struct fh_error *error)
 {
     const struct ledger_snapshot_ops *ops = ledger_snapshots(work->store);
     const json_t *list = sweep->w.reply_body;
@@ -58,7 +58,7 @@ static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct s
         const json_t *value = json_array_get(list, i);
         if (json_object_size(value) == 1) /* a row with one column is accepted as its key */
             value = json_object_iter_value(json_object_iter((json_t *)(uintptr_t)value));
-        if (!key_text(value, key, sizeof key))
+        if (!sweep_key_text(value, key, sizeof key))
             return error_set(error, FH_INVALID,
                              "`held` of %s answers what is no key: integers, or texts of up to %d "
                              "bytes.",
@@ -99,7 +99,7 @@ static enum fh_code list_held(struct subscription *s, struct sweep *sweep, struc
         code = error->code;
     }
     if (code == FH_OK)
-        code = gather(s, sweep, w->snapshot, error);
+        code = gather_unseen_keys(s, sweep, w->snapshot, error);
     store_rollback(w->snapshot);
     return code;
 }
@@ -121,7 +121,7 @@ static struct batch_event *gone_events(struct sweep *sweep, const char *type)
 }
 
 /* Gives up all of them, one transaction after the other; then moves to the place after them. */
-static void sweep_keys(struct subscription *s, struct sweep *sweep)
+static void give_up_keys(struct subscription *s, struct sweep *sweep)
 {
     const struct fh_subscription *subscribed = s->subscribed[s->resync.type];
     struct batch_event *events = gone_events(sweep, subscribed->type);
@@ -168,7 +168,7 @@ void resync_sweep(struct subscription *s)
     if (code == FH_OK) {
         if (!sweep.ends)
             portion_passed(&s->rows, sweep.limit);
-        sweep_keys(s, &sweep);
+        give_up_keys(s, &sweep);
     } else if (code == FH_UNAVAILABLE) {
         resync_outage(s, error.message);
     } else { /* it may list too much at once */

@@ -15,8 +15,8 @@
 
 /* ---- where it stands ----------------------------------------------------------------------- */
 
-static enum fh_code read_places(struct subscription *s, struct ledger_cursor *cursor,
-                                struct ledger_resync *resync, struct fh_error *error)
+static enum fh_code read_resync_places(struct subscription *s, struct ledger_cursor *cursor,
+                                       struct ledger_resync *resync, struct fh_error *error)
 {
     const struct ledger_snapshot_ops *ops = ledger_snapshots(s->manager->context->store);
     struct store_work *work;
@@ -58,7 +58,7 @@ bool resync_load(struct subscription *s)
     struct ledger_cursor cursor;
     for (int n = 1; subscription_is_ours(s) && !s->manager->draining; n++) {
         subscription_enter(s);
-        enum fh_code code = read_places(s, &cursor, &s->resync, &error);
+        enum fh_code code = read_resync_places(s, &cursor, &s->resync, &error);
         subscription_leave(s);
         if (code == FH_OK) {
             s->fenced = cursor.epoch != s->cursor.epoch;
@@ -82,8 +82,8 @@ int resync_at_once(const struct subscription *s)
 
 /* ---- transactions -------------------------------------------------------------------------- */
 
-static enum work_verdict fence_check(struct work_fence *fence, struct store_work *work,
-                                     struct fh_error *error)
+static enum work_verdict check_resync_fence(struct work_fence *fence, struct store_work *work,
+                                            struct fh_error *error)
 {
     struct resync_fence *own = (struct resync_fence *)fence;
     struct subscription *s = own->subscription;
@@ -108,7 +108,7 @@ bool resync_work(struct subscription *s, struct resync_fence *fence,
     char reason[REASON_SIZE];
     int failed = -1;
     bool is_outage = false;
-    fence->fence.check = fence_check;
+    fence->fence.check = check_resync_fence;
     fence->subscription = s;
     if (!fence->begins)
         fence->cursor = s->cursor;

@@ -260,8 +260,8 @@ static enum fh_code plan_make(const struct apply *apply, bool *parked, bool *cov
     return code;
 }
 
-static enum apply_verdict verdict_of(struct apply *apply, enum fh_code code,
-                                     const struct cursor_fence *fence, bool outage)
+static enum apply_verdict apply_verdict_of(struct apply *apply, enum fh_code code,
+                                           const struct cursor_fence *fence, bool outage)
 {
     if (code == FH_OK)
         return APPLY_DONE;
@@ -306,7 +306,7 @@ enum apply_verdict apply_run(struct apply *apply)
         if (fence.parks)
             parked_recount(s);
     }
-    enum apply_verdict verdict = verdict_of(apply, code, &fence, outage);
+    enum apply_verdict verdict = apply_verdict_of(apply, code, &fence, outage);
     subscription_leave(s);
     return verdict;
 }

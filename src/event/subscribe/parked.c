@@ -17,7 +17,7 @@
 #include "work/work.h"
 #include "world/world.h"
 
-static struct store *store_of(const struct event_manager *manager)
+static struct store *manager_store(const struct event_manager *manager)
 {
     return manager->context->store;
 }
@@ -28,7 +28,7 @@ void parked_recount(struct subscription *s)
     struct ledger_parked_counts counts;
     uint64_t mine = ++s->recounts;
     subscription_enter(s);
-    if (store_begin(store_of(s->manager), STORE_READ, &work, ERROR_UNHEEDED) == FH_OK) {
+    if (store_begin(manager_store(s->manager), STORE_READ, &work, ERROR_UNHEEDED) == FH_OK) {
         bool read =
             ledger_parked_count(work, s->source, s->partition, &counts, ERROR_UNHEEDED) == FH_OK;
         if (read && mine == s->recounts) /* else a later count knows better */
@@ -62,7 +62,7 @@ static void recount_source(struct event_manager *manager, const char *source)
 
 /* ---- looking ------------------------------------------------------------------------------- */
 
-static json_t *common(const struct ledger_parked *parked, int64_t now_ms)
+static json_t *parked_json(const struct ledger_parked *parked, int64_t now_ms)
 {
     int64_t age_ms = now_ms - parked->parked_ms;
     json_t *object = json_pack(
@@ -85,7 +85,7 @@ static bool list_key(void *context, const struct ledger_parked *parked)
     struct listing *listing = context;
     if (listing->count++ == PARKED_LIST_MAX)
         return false;
-    json_t *object = common(parked, listing->now_ms);
+    json_t *object = parked_json(parked, listing->now_ms);
     json_object_set_new(object, "source", json_string(parked->source));
     json_object_set_new(object, "share", json_string(parked->partition));
     json_object_set_new(object, "key", json_string(parked->key));
@@ -99,7 +99,7 @@ enum fh_code parked_list(struct event_manager *manager, const char *source, json
 {
     struct store_work *work;
     struct listing listing = {.now_ms = world_wall_ms(manager->context->world)};
-    enum fh_code code = store_begin(store_of(manager), STORE_READ, &work, error);
+    enum fh_code code = store_begin(manager_store(manager), STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     listing.list = json_array();
@@ -116,7 +116,7 @@ enum fh_code parked_list(struct event_manager *manager, const char *source, json
 static bool list_event(void *context, const struct ledger_parked *parked)
 {
     struct listing *listing = context;
-    json_t *object = common(parked, listing->now_ms), *event;
+    json_t *object = parked_json(parked, listing->now_ms), *event;
     if (json_parse(parked->event, strlen(parked->event), &event, ERROR_UNHEEDED) == FH_OK) {
         if (json_object_get(event, PARKED_EDITS))
             json_object_set(object, PARKED_EDITS, json_object_get(event, PARKED_EDITS));
@@ -134,7 +134,7 @@ enum fh_code parked_show(struct event_manager *manager, const char *source, cons
 {
     struct store_work *work;
     struct listing listing = {.now_ms = world_wall_ms(manager->context->world)};
-    enum fh_code code = store_begin(store_of(manager), STORE_READ, &work, error);
+    enum fh_code code = store_begin(manager_store(manager), STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     listing.list = json_array();
@@ -158,7 +158,7 @@ struct head {
     bool found;
 };
 
-static bool take_head(void *context, const struct ledger_parked *parked)
+static bool take_parked_head(void *context, const struct ledger_parked *parked)
 {
     struct head *head = context;
     *head->parked = *parked;
@@ -177,7 +177,7 @@ static enum fh_code head_of(struct store_work *work, struct arena *arena, const 
                             const char *key, struct ledger_parked *ret, struct fh_error *error)
 {
     struct head head = {arena, ret, false};
-    enum fh_code code = ledger_parked_events(work, source, key, 1, take_head, &head, error);
+    enum fh_code code = ledger_parked_events(work, source, key, 1, take_parked_head, &head, error);
     if (code == FH_OK && !head.found)
         return error_set(error, FH_NOT_FOUND, "Nothing of %s is parked under the key %s.", source,
                          key);
@@ -188,7 +188,7 @@ enum fh_code parked_head(struct event_manager *manager, struct arena *arena, con
                          const char *key, struct ledger_parked *ret, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store_of(manager), STORE_READ, &work, error);
+    enum fh_code code = store_begin(manager_store(manager), STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     code = head_of(work, arena, source, key, ret, error);
@@ -200,13 +200,13 @@ enum fh_code parked_head(struct event_manager *manager, struct arena *arena, con
 
 /* One transaction finds and takes the first event of the key. So it sees events that a retry has
  * taken but not yet committed, and a failed retry in between does not save the event. */
-static enum fh_code drop_first(struct event_manager *manager, struct arena *arena,
-                               const char *source, const char *key, struct ledger_parked *ret,
-                               struct fh_error *error)
+static enum fh_code drop_first_parked(struct event_manager *manager, struct arena *arena,
+                                      const char *source, const char *key,
+                                      struct ledger_parked *ret, struct fh_error *error)
 {
     struct store_work *work;
     bool unparked;
-    enum fh_code code = store_begin(store_of(manager), STORE_WRITE, &work, error);
+    enum fh_code code = store_begin(manager_store(manager), STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
     code = head_of(work, arena, source, key, ret, error);
@@ -226,15 +226,16 @@ static enum fh_code drop_first(struct event_manager *manager, struct arena *aren
 }
 
 /* Adds the dropped event to `list`. */
-static enum fh_code drop_one(struct event_manager *manager, const char *source, const char *key,
-                             json_t *list, int64_t *left, struct fh_error *error)
+static enum fh_code drop_one_parked(struct event_manager *manager, const char *source,
+                                    const char *key, json_t *list, int64_t *left,
+                                    struct fh_error *error)
 {
     struct arena arena;
     struct ledger_parked parked;
     enum fh_code code = FH_CONFLICT;
     arena_init(&arena, ARENA_SIZE_MAX);
     for (int i = 0; i < PARKED_OVERTAKEN_MAX && code == FH_CONFLICT; i++)
-        code = drop_first(manager, &arena, source, key, &parked, error);
+        code = drop_first_parked(manager, &arena, source, key, &parked, error);
     if (code == FH_OK) {
         *left = parked.waiting - 1;
         json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s}", "position",
@@ -246,12 +247,13 @@ static enum fh_code drop_one(struct event_manager *manager, const char *source, 
 }
 
 /* When dropping all, it is no error if a retry took the last one. */
-static enum fh_code drop_all(struct event_manager *manager, const char *source, const char *key,
-                             json_t *list, int64_t *left, struct fh_error *error)
+static enum fh_code drop_all_parked(struct event_manager *manager, const char *source,
+                                    const char *key, json_t *list, int64_t *left,
+                                    struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     do {
-        code = drop_one(manager, source, key, list, left, error);
+        code = drop_one_parked(manager, source, key, list, left, error);
     } while (code == FH_OK && *left > 0 && json_array_size(list) < PARKED_LIST_MAX);
     if (code != FH_NOT_FOUND || json_array_size(list) == 0)
         return code;
@@ -264,8 +266,8 @@ enum fh_code parked_drop(struct event_manager *manager, const char *source, cons
 {
     json_t *list = json_array();
     int64_t left = 0;
-    enum fh_code code = all ? drop_all(manager, source, key, list, &left, error)
-                            : drop_one(manager, source, key, list, &left, error);
+    enum fh_code code = all ? drop_all_parked(manager, source, key, list, &left, error)
+                            : drop_one_parked(manager, source, key, list, &left, error);
     recount_source(manager, source);
     if (code != FH_OK && json_array_size(list) == 0) {
         json_decref(list);

@@ -37,7 +37,7 @@ static const struct fh_subscription *subscribed_of(const struct event_manager *m
     return NULL;
 }
 
-static bool is_wanted(const char *fields, const char *name)
+static bool asks_for_field(const char *fields, const char *name)
 {
     size_t length = strlen(name);
     for (const char *at = fields; at && *at;) {
@@ -65,16 +65,17 @@ static const fh_field *shape_of(struct arena *arena, const struct event_manager 
         count++;
     fh_field *wanted = arena_alloc(arena, (count + 1) * sizeof *wanted);
     for (size_t i = 0; i < count; i++) {
-        if (is_wanted(subscribed->fields, declared[i].name))
+        if (asks_for_field(subscribed->fields, declared[i].name))
             wanted[kept++] = declared[i];
     }
     wanted[kept] = (fh_field){0};
     return wanted;
 }
 
-static enum fh_code check(struct event_manager *manager, struct arena *arena,
-                          const struct parked_change *change, const struct ledger_parked *parked,
-                          json_t **ret_faults, struct fh_error *error)
+static enum fh_code check_parked_change(struct event_manager *manager, struct arena *arena,
+                                        const struct parked_change *change,
+                                        const struct ledger_parked *parked, json_t **ret_faults,
+                                        struct fh_error *error)
 {
     if (change->position && change->position != parked->position)
         return error_set(error, FH_CONFLICT,
@@ -114,8 +115,8 @@ static char *change_event(const struct parked_change *change, json_t *event, int
     return text;
 }
 
-static enum fh_code store(struct event_manager *manager, const struct ledger_parked *parked,
-                          struct fh_error *error)
+static enum fh_code store_parked_event(struct event_manager *manager,
+                                       const struct ledger_parked *parked, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(manager->context->store, STORE_WRITE, &work, error);
@@ -132,15 +133,15 @@ static enum fh_code store(struct event_manager *manager, const struct ledger_par
     return code;
 }
 
-static enum fh_code edit(struct event_manager *manager, struct arena *arena,
-                         const struct parked_change *change, json_t **ret_faults,
-                         struct fh_error *error)
+static enum fh_code edit_parked_event(struct event_manager *manager, struct arena *arena,
+                                      const struct parked_change *change, json_t **ret_faults,
+                                      struct fh_error *error)
 {
     struct ledger_parked parked;
     json_t *event = NULL;
     enum fh_code code = parked_head(manager, arena, change->source, change->key, &parked, error);
     if (code == FH_OK)
-        code = check(manager, arena, change, &parked, ret_faults, error);
+        code = check_parked_change(manager, arena, change, &parked, ret_faults, error);
     if (code == FH_OK)
         code = json_parse(parked.event, strlen(parked.event), &event, error);
     if (code != FH_OK)
@@ -150,7 +151,7 @@ static enum fh_code edit(struct event_manager *manager, struct arena *arena,
     log_warning("An operator (%s) changes the data of the parked event %s %s of %s at %lld, key %s",
                 change->by, parked.type, parked.event_id, parked.source, (long long)parked.position,
                 change->key);
-    code = store(manager, &parked, error);
+    code = store_parked_event(manager, &parked, error);
     json_text_free(text);
     json_decref(event);
     return code;
@@ -168,7 +169,7 @@ enum fh_code parked_edit(struct event_manager *manager, const struct parked_chan
         return error_set(error, FH_INVALID, "The data of an event may have %zu bytes.",
                          OUTBOX_DATA_SIZE_MAX);
     arena_init(&arena, ARENA_SIZE_MAX);
-    enum fh_code code = edit(manager, &arena, change, ret_faults, error);
+    enum fh_code code = edit_parked_event(manager, &arena, change, ret_faults, error);
     arena_release(&arena);
     if (code != FH_OK)
         return code;

@@ -42,7 +42,8 @@ static enum work_verdict take_fence_check(struct work_fence *fence, struct store
 }
 
 /* The event stays where it is, now with the new error. */
-static void note_failure(struct subscription *s, struct ledger_parked *parked, const char *why)
+static void note_retry_failure(struct subscription *s, struct ledger_parked *parked,
+                               const char *why)
 {
     struct store_work *work;
     struct fh_error error;
@@ -116,7 +117,7 @@ static bool retry_next(struct subscription *s, const char *key, struct progress 
             *overtaken = 0;
             break;
         case RETRIED_FAILED:
-            note_failure(s, &parked, error.message);
+            note_retry_failure(s, &parked, error.message);
             break;
         case RETRIED_OUTAGE:
             break;
@@ -151,7 +152,8 @@ static void retry_key(struct subscription *s, const char *key, int64_t deadline_
 
 /* The partition that a key belongs to. It need not be ours now: the key's list is a fence of its
  * own. */
-static struct subscription *find(struct event_manager *manager, const char *source, const char *key)
+static struct subscription *find_subscription(struct event_manager *manager, const char *source,
+                                              const char *key)
 {
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
         if (strcmp(s->source, source) == 0 &&
@@ -165,7 +167,7 @@ static struct subscription *find(struct event_manager *manager, const char *sour
 static void retry_told(struct event_manager *manager, const char *source, const char *key,
                        int64_t deadline_ns, json_t *all, int64_t *applied)
 {
-    struct subscription *s = find(manager, source, key);
+    struct subscription *s = find_subscription(manager, source, key);
     struct progress progress = {0};
     if (s)
         retry_key(s, key, deadline_ns, &progress);

@@ -66,7 +66,7 @@ static void place_lost(struct subscription *s, const char *what)
 }
 
 /* Asks one question. False: it failed, and `why` says why. */
-static bool read_once(struct subscription *s, struct bus_reader *from, char why[BUS_WHY_SIZE])
+static bool fetch_from_bus(struct subscription *s, struct bus_reader *from, char why[BUS_WHY_SIZE])
 {
     struct batch *batch;
     uint64_t generation = s->generation;
@@ -94,13 +94,13 @@ static bool read_once(struct subscription *s, struct bus_reader *from, char why[
 
 /* If a wait ends early without anything new (the publisher drains), the question is not repeated at
  * once. */
-static void read_on(struct subscription *s, struct bus_reader *from, int *failures)
+static void read_next_batch(struct subscription *s, struct bus_reader *from, int *failures)
 {
     char why[BUS_WHY_SIZE] = "";
     int64_t began_ns = world_monotonic_ns(subscription_world(s));
     int64_t before = s->fetched.position;
     bool waits = s->reading.state == SUBSCRIPTION_FOLLOWING;
-    if (!read_once(s, from, why)) {
+    if (!fetch_from_bus(s, from, why)) {
         subscription_hold(s, &s->reading, SUBSCRIPTION_UNREACHABLE, why);
         subscription_pause(s, ++*failures, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
         return;
@@ -111,7 +111,7 @@ static void read_on(struct subscription *s, struct bus_reader *from, int *failur
         subscription_pause(s, 1, SUBSCRIBE_RETRY_MS_MAX / 10, SUBSCRIBE_RETRY_MS_MAX / 10);
 }
 
-static void reader(void *argument)
+static void run_subscription_reader(void *argument)
 {
     struct subscription *s = argument;
     const struct bus_subscriber subscriber = {.context = s->manager->context,
@@ -127,7 +127,7 @@ static void reader(void *argument)
         if (subscription_resyncs(s) || s->queued >= SUBSCRIBE_PREFETCH_MAX)
             fiber_wait(&s->for_space);
         else
-            read_on(s, from, &failures);
+            read_next_batch(s, from, &failures);
     }
     s->bus->close(from);
     s->readers--;
@@ -142,7 +142,7 @@ static void reader(void *argument)
 void subscription_begin_reading(struct subscription *s)
 {
     for (int n = 1; (!s->reads || s->readers < READERS_MAX) && subscription_goes_on(s); n++) {
-        if (event_manager_fiber(s->manager, reader, s)) {
+        if (event_manager_fiber(s->manager, run_subscription_reader, s)) {
             s->readers++;
             s->reads = true;
             return;

@@ -30,7 +30,7 @@ static bool cursor_equal(const struct ledger_cursor *a, const struct ledger_curs
            strcmp(a->incarnation, b->incarnation) == 0 && strcmp(a->event_id, b->event_id) == 0;
 }
 
-static enum fh_code cursor_read(struct subscription *s, struct ledger_cursor *ret,
+static enum fh_code read_cursor(struct subscription *s, struct ledger_cursor *ret,
                                 struct fh_error *error)
 {
     struct store_work *work;
@@ -45,11 +45,11 @@ static enum fh_code cursor_read(struct subscription *s, struct ledger_cursor *re
 }
 
 /* Tries until it can be read. False: the subscription ended first. */
-static bool cursor_read_patiently(struct subscription *s, struct ledger_cursor *ret)
+static bool read_cursor_patiently(struct subscription *s, struct ledger_cursor *ret)
 {
     struct fh_error error;
     for (int n = 1; subscription_goes_on(s); n++) {
-        if (cursor_read(s, ret, &error) == FH_OK)
+        if (read_cursor(s, ret, &error) == FH_OK)
             return true;
         subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, error.message);
         subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
@@ -68,7 +68,7 @@ static bool was_applied(struct subscription *s, const struct ledger_cursor *next
     struct ledger_cursor now, wanted = *next;
     wanted.epoch = s->cursor.epoch;
     *ret_elsewhere = false;
-    if (!cursor_read_patiently(s, &now) || cursor_equal(&now, &s->cursor))
+    if (!read_cursor_patiently(s, &now) || cursor_equal(&now, &s->cursor))
         return false;
     bool applied = cursor_equal(&now, &wanted);
     s->fenced = now.epoch != s->cursor.epoch;
@@ -159,8 +159,8 @@ static struct ledger_cursor cursor_behind(const struct batch *batch, int done, i
 
 /* Events before the one that met an outage are applied first. A transaction that met conflicts
  * until it gave up is halved: a shorter one is more likely to succeed. */
-static void interrupted(struct subscription *s, const struct apply *apply,
-                        struct attempts *attempts)
+static void events_interrupted(struct subscription *s, const struct apply *apply,
+                               struct attempts *attempts)
 {
     int n = ++attempts->interrupted;
     bool beaten = apply->error.code == FH_CONFLICT && apply->error.retryable;
@@ -174,7 +174,8 @@ static void interrupted(struct subscription *s, const struct apply *apply,
         outage_met(s, n, &apply->error);
 }
 
-static void applied(struct subscription *s, const struct apply *apply, struct attempts *attempts)
+static void events_applied(struct subscription *s, const struct apply *apply,
+                           struct attempts *attempts)
 {
     if (attempts->parks)
         log_warning("%s %s of %s at %lld is parked with its key %s after %d attempts: %s",
@@ -187,7 +188,7 @@ static void applied(struct subscription *s, const struct apply *apply, struct at
 }
 
 /* One transaction. False: the cursor is elsewhere. */
-static bool apply_next(struct subscription *s, struct attempts *attempts)
+static bool apply_next_events(struct subscription *s, struct attempts *attempts)
 {
     const struct batch *batch = s->applying;
     int left = batch->count - s->applied;
@@ -213,7 +214,7 @@ static bool apply_next(struct subscription *s, struct attempts *attempts)
     }
     switch (verdict) {
     case APPLY_DONE:
-        applied(s, &apply, attempts);
+        events_applied(s, &apply, attempts);
         break;
     case APPLY_FAILED:
         if (count > 1)
@@ -229,7 +230,7 @@ static bool apply_next(struct subscription *s, struct attempts *attempts)
         break;
     case APPLY_MOVED:
     case APPLY_OUTAGE:
-        interrupted(s, &apply, attempts);
+        events_interrupted(s, &apply, attempts);
         break;
     }
     return true;
@@ -241,7 +242,7 @@ static void batch_apply(struct subscription *s)
 {
     struct attempts attempts = fresh;
     while (subscription_goes_on(s) && !subscription_resyncs(s) && s->applied < s->applying->count) {
-        if (!apply_next(s, &attempts))
+        if (!apply_next_events(s, &attempts))
             return;
     }
 }
@@ -285,7 +286,7 @@ static void apply_what_came(struct subscription *s)
 /* Reads the cursor, left by its former owner; it must have our lease's epoch by now. */
 static bool cursor_is_ours(struct subscription *s)
 {
-    if (!cursor_read_patiently(s, &s->cursor))
+    if (!read_cursor_patiently(s, &s->cursor))
         return false;
     s->fenced = s->manager->context->leases && s->cursor.epoch != s->lease.epoch;
     return !s->fenced;
@@ -303,7 +304,7 @@ static void tell_fenced(struct subscription *s)
 
 /* Reads the cursor, starts the reader there, and applies what it delivers, while the partition is
  * ours. */
-static void applier(void *argument)
+static void run_applier(void *argument)
 {
     struct subscription *s = argument;
     if (cursor_is_ours(s) && resync_load(s)) {
@@ -334,7 +335,7 @@ static void applier(void *argument)
 static void begin_applying(struct subscription *s)
 {
     if (!s->applies && subscription_goes_on(s))
-        s->applies = event_manager_fiber(s->manager, applier, s);
+        s->applies = event_manager_fiber(s->manager, run_applier, s);
 }
 
 static void partition_taken(struct lease *lease)
@@ -403,8 +404,9 @@ static struct subscription *subscription_of(struct event_manager *manager, const
     return s;
 }
 
-static enum fh_code hear(struct event_manager *manager, const struct fh_subscription *subscribed,
-                         struct fh_error *error)
+static enum fh_code add_declaration(struct event_manager *manager,
+                                    const struct fh_subscription *subscribed,
+                                    struct fh_error *error)
 {
     struct subscription *s = subscription_of(manager, subscribed->service);
     if (!subscribed->type || !subscribed->handler)
@@ -418,7 +420,7 @@ static enum fh_code hear(struct event_manager *manager, const struct fh_subscrip
 }
 
 /* Turns a source's one subscription into all of its partitions. */
-static struct subscription *spread(struct subscription *s, unsigned count)
+static struct subscription *spread_partitions(struct subscription *s, unsigned count)
 {
     s->partition_count = count;
     for (unsigned i = 1; i < count; i++) {
@@ -452,7 +454,7 @@ enum fh_code subscribe_start(struct event_manager *manager, struct fh_error *err
     enum fh_code declared = FH_OK;
     for (size_t i = 0; i < SUBSCRIBED_MAX && declared == FH_OK; i++) {
         if (service->subscribes[i].service)
-            declared = hear(manager, &service->subscribes[i], error);
+            declared = add_declaration(manager, &service->subscribes[i], error);
     }
     if (declared != FH_OK)
         return declared;
@@ -460,7 +462,7 @@ enum fh_code subscribe_start(struct event_manager *manager, struct fh_error *err
         enum fh_code code = partitions_count(manager, s->source, &count, error);
         if (code != FH_OK)
             return code;
-        s = spread(s, count);
+        s = spread_partitions(s, count);
     }
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
         enum fh_code code = begin_partition(s, error);

@@ -121,7 +121,7 @@ const struct subscription *subscription_next(const struct event_manager *manager
     return subscription ? subscription->next : manager->subscriptions;
 }
 
-static const struct hold *holding(const struct subscription *s)
+static const struct hold *hold_in_effect(const struct subscription *s)
 {
     if (subscription_refused(s) || s->applying_hold.state == SUBSCRIPTION_FOLLOWING)
         return &s->reading;
@@ -160,7 +160,7 @@ static int64_t lag_ms(const struct subscription *s)
 }
 
 /* A subscription that hasn't begun after STARTING_MS gets a reason. */
-static const char *reason_of(const struct subscription *s, const struct hold *hold)
+static const char *hold_reason(const struct subscription *s, const struct hold *hold)
 {
     if (hold->state != SUBSCRIPTION_STARTING || lag_ms(s) < STARTING_MS)
         return hold->reason;
@@ -175,12 +175,12 @@ void subscription_view(const struct subscription *s, struct subscription_view *r
         [SUBSCRIPTION_UNREACHABLE] = "unreachable", [SUBSCRIPTION_WAITING] = "waiting",
         [SUBSCRIPTION_FAILING] = "failing",         [SUBSCRIPTION_FULL] = "full",
         [SUBSCRIPTION_RESYNC] = "resynchronising",  [SUBSCRIPTION_REFUSED] = "refused"};
-    const struct hold *hold = holding(s);
+    const struct hold *hold = hold_in_effect(s);
     *ret = (struct subscription_view){
         .source = s->source,
         .partition = s->partition,
         .state = names[hold->state],
-        .reason = reason_of(s, hold),
+        .reason = hold_reason(s, hold),
         .position = s->cursor.position,
         .last = s->last,
         .depth =
