@@ -15,7 +15,7 @@
 #include "base/crash.h"
 #include "work/gate.h"
 
-static void member_run(void *argument)
+static void run_member(void *argument)
 {
     struct gate_member *member = argument;
     bool by_fence;
@@ -41,9 +41,9 @@ static enum fh_code members_run(struct work_gate *gate, int *ret_failed, struct 
     return FH_OK;
 }
 
-static enum fh_code apply(struct work_context *context, struct work_gate *gate,
-                          struct work_fence *fence, enum store_mode mode, int *ret_failed,
-                          struct fh_error *error)
+static enum fh_code apply_batch(struct work_context *context, struct work_gate *gate,
+                                struct work_fence *fence, enum store_mode mode, int *ret_failed,
+                                struct fh_error *error)
 {
     enum fh_code code = store_begin(context->store, mode, &gate->store_work, error);
     if (code != FH_OK) {
@@ -77,7 +77,7 @@ static enum fh_code batch_once(struct work_context *context, struct work_gate *g
         struct gate_member *member = &gate->members[i];
         member->state = MEMBER_ASKING;
         member->work->gate = gate;
-        if (!fiber_start(context->world->fibers, member_run, member)) {
+        if (!fiber_start(context->world->fibers, run_member, member)) {
             member->work->failure.code = FH_NO_MEMORY;
             gate_arrived(member, MEMBER_ENDED);
         }
@@ -89,7 +89,7 @@ static enum fh_code batch_once(struct work_context *context, struct work_gate *g
         code = gate->members[*ret_failed].work->failure.code;
         *error = gate->members[*ret_failed].work->failure;
     } else {
-        code = apply(context, gate, fence, mode, ret_failed, error);
+        code = apply_batch(context, gate, fence, mode, ret_failed, error);
     }
     gate_cancel(gate);
     return code;

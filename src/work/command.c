@@ -69,13 +69,13 @@ struct command {
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
-static void add_header(fh_work *w, const char *name, const char *value)
+static void add_reply_header(fh_work *w, const char *name, const char *value)
 {
     if (w->reply_header_count < WORK_REPLY_HEADERS_MAX + WORK_REPLY_HEADERS_OWN)
         w->reply_headers[w->reply_header_count++] = (struct work_reply_header){name, value};
 }
 
-static void reply(fh_work *w, int status, json_t *body)
+static void reply_to_command(fh_work *w, int status, json_t *body)
 {
     w->replied = true;
     w->reply_status = status;
@@ -84,7 +84,7 @@ static void reply(fh_work *w, int status, json_t *body)
 
 static void reply_problem(fh_work *w, int status, const char *detail)
 {
-    reply(w, status, problem_new(status, detail, NULL));
+    reply_to_command(w, status, problem_new(status, detail, NULL));
     w->retry_after_s = status == 503 ? COMMAND_RETRY_AFTER_S : 0;
 }
 
@@ -98,18 +98,18 @@ static enum fh_code reply_recorded(fh_work *w, const char *answer, struct fh_err
     json_int_t status = 204;
     json_integer_at(recorded, "status", &status);
     const json_t *body = json_object_get(recorded, "body");
-    reply(w, (int)status,
-          json_is_null(body) ? NULL : json_incref(json_object_get(recorded, "body")));
+    reply_to_command(w, (int)status,
+                     json_is_null(body) ? NULL : json_incref(json_object_get(recorded, "body")));
     const char *name;
     json_t *value;
     json_t *headers = json_object_get(recorded, "headers");
     json_object_foreach (headers, name, value)
-        add_header(w, name, json_string_value(value));
+        add_reply_header(w, name, json_string_value(value));
     return FH_OK;
 }
 
 /* On the arena currently set. */
-static char *recordable(const fh_work *w)
+static char *recordable_answer(const fh_work *w)
 {
     json_t *recorded = json_object();
     json_object_set_new(recorded, "status", json_integer(w->replied ? w->reply_status : 204));
@@ -192,8 +192,8 @@ static enum fh_code remember_undone(fh_work *w, const struct command *command,
 }
 
 /* Fills in what it finds; writes nothing. */
-static enum fh_code judge(fh_work *w, struct command *command, struct store_work *work,
-                          struct fh_error *error)
+static enum fh_code judge_command(fh_work *w, struct command *command, struct store_work *work,
+                                  struct fh_error *error)
 {
     char newest[ID_SIZE] = "";
     struct ledger_caller closed = {.closed_through = 0, .still_open = "[]"};
@@ -229,7 +229,7 @@ static const char *repeated_outcome(const struct command *command)
 }
 
 /* Sets the answer that the verdict calls for in place of the handler's. */
-static enum fh_code answer(fh_work *w, struct command *command, struct fh_error *error)
+static enum fh_code answer_by_verdict(fh_work *w, struct command *command, struct fh_error *error)
 {
     switch (command->verdict) {
     case VERDICT_RUN:
@@ -259,13 +259,13 @@ static enum fh_code answer(fh_work *w, struct command *command, struct fh_error 
         break;
     case VERDICT_SETTLE:
         command->outcome = "never";
-        reply(w, 200, NULL);
+        reply_to_command(w, 200, NULL);
         break;
     case VERDICT_SETTLED:
         command->outcome = repeated_outcome(command);
         if (command->record.undo_answer)
             return reply_recorded(w, command->record.undo_answer, error);
-        reply(w, 200, NULL);
+        reply_to_command(w, 200, NULL);
         break;
     case VERDICT_FIXED:
         command->outcome = "fixed";
@@ -304,13 +304,13 @@ static enum fh_code see_position(fh_work *w, struct fh_error *error)
     return ledger_position(w->store_work, &w->context->position, error);
 }
 
-static enum work_verdict check(struct work_fence *fence, struct store_work *work,
-                               struct fh_error *error)
+static enum work_verdict check_command_fence(struct work_fence *fence, struct store_work *work,
+                                             struct fh_error *error)
 {
     struct command *command = (struct command *)fence;
     fh_work *w = command->w;
     command->outcome = NULL;
-    enum fh_code code = judge(w, command, work, error);
+    enum fh_code code = judge_command(w, command, work, error);
     if (!code && command->newer)
         code = ledger_caller_set_newest(work, command->caller, command->incarnation, error);
     if (!code && command->verdict == VERDICT_RUN && command->undo &&
@@ -322,7 +322,7 @@ static enum work_verdict check(struct work_fence *fence, struct store_work *work
     if (code || command->verdict == VERDICT_RUN)
         return work_verdict_of(code, error);
     w->reply_header_count = 0;
-    code = answer(w, command, error);
+    code = answer_by_verdict(w, command, error);
     if (!code && command->verdict == VERDICT_SETTLE) {
         code = put_record(w, command, LEDGER_NEVER, error);
         CRASH_POINT("command.tombstone");
@@ -332,8 +332,8 @@ static enum work_verdict check(struct work_fence *fence, struct store_work *work
     return code ? work_verdict_of(code, error) : WORK_IS_ANSWERED;
 }
 
-static enum fh_code record(fh_work *w, struct work_fence *fence, bool refused,
-                           struct fh_error *error)
+static enum fh_code record_command_outcome(fh_work *w, struct work_fence *fence, bool refused,
+                                           struct fh_error *error)
 {
     struct command *command = (struct command *)fence;
     struct arena *before = json_arena_set(&w->kept);
@@ -341,7 +341,7 @@ static enum fh_code record(fh_work *w, struct work_fence *fence, bool refused,
     if (command->undo && refused) {
         command->outcome = NULL; /* undoing failed: nothing is decided, and the caller asks again */
     } else if (command->undo) {
-        command->record.undo_answer = recordable(w);
+        command->record.undo_answer = recordable_answer(w);
         command->outcome = "undone";
         code = put_record(w, command, LEDGER_UNDONE, error);
         CRASH_POINT("command.undone");
@@ -352,7 +352,7 @@ static enum fh_code record(fh_work *w, struct work_fence *fence, bool refused,
         command->record.digest = command->digest;
         command->record.request =
             keeps_request ? arena_copy(&w->kept, request->body, request->body_length) : NULL;
-        command->record.answer = recordable(w);
+        command->record.answer = recordable_answer(w);
         command->outcome = refused ? "refused" : "done";
         code = put_record(w, command, refused ? LEDGER_REFUSED : LEDGER_DONE, error);
     }
@@ -363,7 +363,7 @@ static enum fh_code record(fh_work *w, struct work_fence *fence, bool refused,
 }
 
 /* A handler that only opens the transaction: the fence decides. */
-static void let_fence_decide(fh_work *w)
+static void let_command_fence_decide(fh_work *w)
 {
     work_store_write(w);
 }
@@ -388,7 +388,7 @@ static enum fh_code parse_sender(fh_work *w, struct command *command, struct fh_
     return FH_OK;
 }
 
-static enum fh_code parse(fh_work *w, struct command *command, struct fh_error *error)
+static enum fh_code parse_command(fh_work *w, struct command *command, struct fh_error *error)
 {
     const struct command_request *request = command->request;
     enum fh_code code = parse_sender(w, command, error);
@@ -414,14 +414,14 @@ static enum fh_code parse(fh_work *w, struct command *command, struct fh_error *
 }
 
 /* Looks at what is committed. True: that was enough to answer, and the answer is durable. */
-static bool peek(fh_work *w, struct command *command)
+static bool peek_at_record(fh_work *w, struct command *command)
 {
     struct fh_error error = {0};
     struct store_work *work;
     command->verdict = VERDICT_SETTLE; /* no undo handler runs before it has seen what it undoes */
     if (store_begin(w->context->store, STORE_READ_COMMITTED, &work, &error) != FH_OK)
         return false; /* the transaction will report it */
-    enum fh_code code = judge(w, command, work, &error);
+    enum fh_code code = judge_command(w, command, work, &error);
     store_rollback(work);
     if (code)
         command->verdict = VERDICT_SETTLE;
@@ -429,7 +429,7 @@ static bool peek(fh_work *w, struct command *command)
         command->newer)
         return false;
     struct arena *before = json_arena_set(&w->kept);
-    code = answer(w, command, &error);
+    code = answer_by_verdict(w, command, &error);
     json_arena_set(before);
     return code == FH_OK;
 }
@@ -440,11 +440,11 @@ static enum fh_code run_held(fh_work *w, struct command *command)
     /* Where handlers neither ask nor wait, running one up to the fence is cheaper than a look. */
     bool asks = w->context->service->asks[0].service != NULL || w->context->waits;
     bool looks = command->undo ? request->undo != NULL : asks;
-    if (looks && peek(w, command))
+    if (looks && peek_at_record(w, command))
         return FH_OK;
     if (command->undo) {
         bool undoes = looks && command->verdict == VERDICT_RUN;
-        w->handler = undoes ? request->undo : let_fence_decide;
+        w->handler = undoes ? request->undo : let_command_fence_decide;
     }
     command->outcome = NULL;
     w->fence = &command->fence;
@@ -455,7 +455,7 @@ static enum fh_code run_held(fh_work *w, struct command *command)
     return code;
 }
 
-static enum fh_code fail(fh_work *w, enum fh_code code, int status, const char *detail)
+static enum fh_code fail_command(fh_work *w, enum fh_code code, int status, const char *detail)
 {
     struct arena *before = json_arena_set(&w->kept);
     reply_problem(w, status, detail);
@@ -469,25 +469,26 @@ enum fh_code command_run(fh_work *w, const struct command_request *request)
 {
     struct fh_error error = {0};
     struct command *command = arena_alloc(&w->kept, sizeof *command);
-    *command = (struct command){.fence = {check, record}, .w = w, .request = request};
-    enum fh_code code = parse(w, command, &error);
+    *command = (struct command){
+        .fence = {check_command_fence, record_command_outcome}, .w = w, .request = request};
+    enum fh_code code = parse_command(w, command, &error);
     if (code)
-        return fail(w, code, 400, error.message);
+        return fail_command(w, code, 400, error.message);
     if (command->service && (!request->to || strcmp(request->to, w->context->store->incarnation))) {
-        code = fail(w, FH_CONFLICT, 421,
-                    "The request is meant for another incarnation of this service.");
+        code = fail_command(w, FH_CONFLICT, 421,
+                            "The request is meant for another incarnation of this service.");
     } else {
         w->command_key = arena_printf(&w->kept, "%s %s", command->caller, command->key);
         struct key_under_way *held = work_key_hold(w, w->command_key);
         if (!held)
-            return fail(w, FH_UNAVAILABLE, 503, "An equal request is still under way.");
+            return fail_command(w, FH_UNAVAILABLE, 503, "An equal request is still under way.");
         code = run_held(w, command);
         work_key_release(w->context->keys, w->command_key, held);
     }
     if (!command->service)
         return code;
     if (command->outcome)
-        add_header(w, "Freehold-Outcome", command->outcome);
-    add_header(w, "Freehold-At", command_at(w, w->context->position));
+        add_reply_header(w, "Freehold-Outcome", command->outcome);
+    add_reply_header(w, "Freehold-At", command_at(w, w->context->position));
     return code;
 }

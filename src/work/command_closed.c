@@ -65,8 +65,8 @@ static enum fh_code store_closing(fh_work *w, struct closing *closing, struct fh
     return code;
 }
 
-static enum work_verdict check(struct work_fence *fence, struct store_work *work,
-                               struct fh_error *error)
+static enum work_verdict check_closing_fence(struct work_fence *fence, struct store_work *work,
+                                             struct fh_error *error)
 {
     struct closing *closing = (struct closing *)fence;
     fh_work *w = closing->w;
@@ -93,7 +93,7 @@ static enum work_verdict check(struct work_fence *fence, struct store_work *work
     return code ? work_verdict_of(code, error) : WORK_IS_ANSWERED;
 }
 
-static void let_fence_decide(fh_work *w)
+static void let_closing_fence_decide(fh_work *w)
 {
     work_store_write(w);
 }
@@ -116,8 +116,8 @@ static bool knows_lives(const json_t *lives, const char *birth, const char *pres
 }
 
 /* Parses and checks the message. */
-static enum fh_code parse(fh_work *w, const char *from, struct closing *closing,
-                          struct fh_error *error)
+static enum fh_code parse_closing(fh_work *w, const char *from, struct closing *closing,
+                                  struct fh_error *error)
 {
     char name[COMMAND_CALLER_SIZE];
     if (!from || !command_from_parse(from, name, sizeof name, &closing->incarnation))
@@ -153,9 +153,9 @@ static enum fh_code parse(fh_work *w, const char *from, struct closing *closing,
 enum fh_code command_closed_run(fh_work *w, const char *from)
 {
     struct fh_error error = {0};
-    struct closing closing = {.fence = {.check = check}, .w = w};
+    struct closing closing = {.fence = {.check = check_closing_fence}, .w = w};
     struct arena *before = json_arena_set(&w->kept);
-    enum fh_code code = parse(w, from, &closing, &error);
+    enum fh_code code = parse_closing(w, from, &closing, &error);
     if (code) {
         w->replied = true;
         w->reply_status = 400;
@@ -166,7 +166,7 @@ enum fh_code command_closed_run(fh_work *w, const char *from)
     if (code)
         return code;
     CRASH_POINT("closing.heard");
-    w->handler = let_fence_decide;
+    w->handler = let_closing_fence_decide;
     w->fence = &closing.fence;
     code = work_run(w);
     CRASH_POINT("closing.durable");

@@ -133,16 +133,16 @@ struct numbers {
     size_t count;
 };
 
-static int compare_numbers(const void *left, const void *right)
+static int compare_saga_numbers(const void *left, const void *right)
 {
     int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
     return (a > b) - (a < b);
 }
 
-static bool contains(const struct numbers *numbers, int64_t value)
+static bool contains_number(const struct numbers *numbers, int64_t value)
 {
     return numbers->count > 0 && bsearch(&value, numbers->values, numbers->count,
-                                         sizeof *numbers->values, compare_numbers) != NULL;
+                                         sizeof *numbers->values, compare_saga_numbers) != NULL;
 }
 
 /* malloc'ed: the caller frees `values`. */
@@ -168,14 +168,14 @@ static enum fh_code parse_numbers(const char *text, struct numbers *ret, struct 
                          "still_open must be an array of at most %d positive numbers.",
                          COMMAND_STILL_OPEN_MAX);
     }
-    qsort(values, count, sizeof *values, compare_numbers);
+    qsort(values, count, sizeof *values, compare_saga_numbers);
     *ret = (struct numbers){.values = values, .count = count};
     return FH_OK;
 }
 
 /* Runs for every command, and there may be thousands of numbers: a binary search in the text, since
  * the numbers ascend. */
-static bool is_among(const char *array, int64_t number)
+static bool is_number_listed(const char *array, int64_t number)
 {
     const char *low = array + 1, *high = array + strlen(array) - 1; /* within the brackets */
     while (low < high) {
@@ -196,7 +196,7 @@ static bool is_among(const char *array, int64_t number)
 
 bool command_is_closed(const struct ledger_caller *closed, int64_t number)
 {
-    return number <= closed->closed_through && !is_among(closed->still_open, number);
+    return number <= closed->closed_through && !is_number_listed(closed->still_open, number);
 }
 
 enum fh_code command_closed_merge(const struct ledger_caller *one,
@@ -215,7 +215,7 @@ enum fh_code command_closed_merge(const struct ledger_caller *one,
     for (size_t i = 0; !code && i < open.count; i++) {
         int64_t number = open.values[i];
         bool twice = i > 0 && number == open.values[i - 1];
-        bool stays = number > smaller->closed_through || contains(&before, number);
+        bool stays = number > smaller->closed_through || contains_number(&before, number);
         if (stays && !twice && number <= larger->closed_through)
             text_printf(&text, "%s%lld", text.length > 1 ? "," : "", (long long)number);
     }

@@ -34,7 +34,7 @@ static const struct document_ops *documents_of(fh_work *w)
 
 /* An error that names no field is a wrong filter, update or collection: the handler's fault, not
  * the client's. An invalid value names its field and is answered with 422. */
-static _Noreturn void fail(fh_work *w, struct fh_error *error)
+static _Noreturn void fail_document(fh_work *w, struct fh_error *error)
 {
     if (error->code == FH_INVALID && !error->field[0])
         error->code = FH_UNSUPPORTED;
@@ -50,8 +50,8 @@ static _Noreturn void fail_memory(fh_work *w)
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-static json_t *get(fh_work *w, struct store_work *work, const char *collection, const char *id,
-                   struct fh_error *error)
+static json_t *get_document(fh_work *w, struct store_work *work, const char *collection,
+                            const char *id, struct fh_error *error)
 {
     json_t *document = NULL;
     error->code = documents_of(w)->get(work, collection, id, &document, error);
@@ -62,9 +62,9 @@ json_t *fh_try_doc(fh_work *w, const char *collection, const char *id)
 {
     struct fh_error error;
     documents_of(w);
-    json_t *document = get(w, work_store_read(w), collection, id, &error);
+    json_t *document = get_document(w, work_store_read(w), collection, id, &error);
     if (!document && error.code != FH_NOT_FOUND)
-        fail(w, &error);
+        fail_document(w, &error);
     return document;
 }
 
@@ -72,9 +72,9 @@ json_t *fh_doc(fh_work *w, const char *collection, const char *id)
 {
     struct fh_error error;
     documents_of(w);
-    json_t *document = get(w, work_store_read(w), collection, id, &error);
+    json_t *document = get_document(w, work_store_read(w), collection, id, &error);
     if (!document)
-        fail(w, &error);
+        fail_document(w, &error);
     return document;
 }
 
@@ -86,7 +86,7 @@ json_t *fh_docs(fh_work *w, const char *collection, json_t *filter, json_t *sort
     struct fh_error error;
     json_t *list;
     if (documents->find(work_store_read(w), collection, &find, &list, &error) != FH_OK)
-        fail(w, &error);
+        fail_document(w, &error);
     return list;
 }
 
@@ -97,10 +97,10 @@ json_t *fh_peek_doc(fh_work *w, const char *collection, const char *id)
     documents_of(w);
     if (store_begin(w->context->store, STORE_READ_COMMITTED, &work, &error) != FH_OK)
         work_fail(w, &error);
-    json_t *document = get(w, work, collection, id, &error);
+    json_t *document = get_document(w, work, collection, id, &error);
     store_rollback(work);
     if (!document && error.code != FH_NOT_FOUND)
-        fail(w, &error);
+        fail_document(w, &error);
     return document;
 }
 
@@ -126,7 +126,7 @@ static const char *may_change(fh_work *w, const char *collection, const char *id
     return name;
 }
 
-static void changed(fh_work *w, const char *name)
+static void note_changed_document(fh_work *w, const char *name)
 {
     w->documents_changed = 1;
     w->document_changed = name;
@@ -189,8 +189,8 @@ json_t *fh_doc_insert(fh_work *w, const char *collection, json_t *document)
     const char *name = may_change(w, collection, id ? id : "");
     if ((drawn && documents->add ? documents->add : documents->insert)(work, collection, complete,
                                                                        &error) != FH_OK)
-        fail(w, &error);
-    changed(w, name);
+        fail_document(w, &error);
+    note_changed_document(w, name);
     return complete;
 }
 
@@ -204,7 +204,7 @@ static json_t *update_one(fh_work *w, const char *collection, const char *id, co
     json_t *document = NULL;
     error->code = documents->update(work, collection, id, filter, update, &document, error);
     if (document)
-        changed(w, name);
+        note_changed_document(w, name);
     return document;
 }
 
@@ -214,7 +214,7 @@ json_t *fh_doc_update(fh_work *w, const char *collection, const char *id, json_t
     struct fh_error error;
     json_t *document = update_one(w, collection, id, filter, update, &error);
     if (!document)
-        fail(w, &error);
+        fail_document(w, &error);
     return document;
 }
 
@@ -228,7 +228,7 @@ json_t *fh_try_doc_update(fh_work *w, const char *collection, const char *id, js
     bool expected = error.code == FH_NOT_FOUND ||
                     (error.code == FH_CONFLICT && !error.retryable && !error.field[0]);
     if (!document && !expected)
-        fail(w, &error);
+        fail_document(w, &error);
     return document;
 }
 
@@ -240,8 +240,8 @@ bool fh_doc_delete(fh_work *w, const char *collection, const char *id)
     struct fh_error error;
     bool existed;
     if (documents->remove(work, collection, id, &existed, &error) != FH_OK)
-        fail(w, &error);
+        fail_document(w, &error);
     if (existed)
-        changed(w, name);
+        note_changed_document(w, name);
     return existed;
 }

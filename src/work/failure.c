@@ -11,7 +11,7 @@
 
 #define HANDLER_FAULT "The service has a fault here; its log says which."
 
-static int status_of(enum fh_code code)
+static int status_of_code(enum fh_code code)
 {
     switch (code) {
     case FH_INVALID:
@@ -45,7 +45,7 @@ void work_set_problem(fh_work *w, const struct fh_error *error)
     if (error->field[0])
         errors = json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%s", error->field), "detail",
                            error->message);
-    int status = status_of(error->code);
+    int status = status_of_code(error->code);
     if (status == 500 && !w->snapshot) /* with a snapshot given, the caller reports it better */
         log_error("a handler's fault: %s", error->message);
     else if (store_is_damaged(error))

@@ -36,7 +36,7 @@ void work_keys_free(struct work_keys *keys)
     free(keys);
 }
 
-static void leave(struct work_keys *keys, const char *name, struct key_under_way *key)
+static void leave_key(struct work_keys *keys, const char *name, struct key_under_way *key)
 {
     if (--key->users == 0) {
         map_remove(&keys->map, name);
@@ -58,7 +58,7 @@ struct key_under_way *work_key_hold(fh_work *w, const char *name)
     key->users++;
     while (key->held) {
         if (!fiber_wait_until(&key->queue, w->context->world, w->deadline_ns)) {
-            leave(keys, name, key);
+            leave_key(keys, name, key);
             return NULL;
         }
     }
@@ -70,5 +70,5 @@ void work_key_release(struct work_keys *keys, const char *name, struct key_under
 {
     key->held = false;
     fiber_wake_one(&key->queue);
-    leave(keys, name, key);
+    leave_key(keys, name, key);
 }

@@ -64,7 +64,7 @@ static void must_be_key(fh_work *w, const char *key)
 }
 
 /* The text lives as long as the unit of work, however the handler ends. */
-static const char *text_of(fh_work *w, const json_t *value)
+static const char *keyvalue_text(fh_work *w, const json_t *value)
 {
     struct fh_error error;
     char *text;
@@ -127,7 +127,8 @@ void fh_kv_set(fh_work *w, const char *key, json_t *value)
     struct keyvalue_view view = keyvalue_writing(w);
     struct fh_error error;
     must_be_key(w, key);
-    must_have_done(w, keyvalue_of(w)->put(&view, key, text_of(w, value), false, &error), &error);
+    must_have_done(w, keyvalue_of(w)->put(&view, key, keyvalue_text(w, value), false, &error),
+                   &error);
 }
 
 bool fh_kv_delete(fh_work *w, const char *key)
@@ -163,8 +164,8 @@ void fh_kv_count(fh_work *w, const char *key, int64_t delta)
 
 /* ---- Hashes ---------------------------------------------------------------------------------- */
 
-static json_t *fields(fh_work *w, const struct keyvalue_view *view, const char *key,
-                      struct fh_error *error)
+static json_t *get_hash_fields(fh_work *w, const struct keyvalue_view *view, const char *key,
+                               struct fh_error *error)
 {
     json_t *object;
     error->code = keyvalue_of(w)->fields(view, key, &object, error);
@@ -176,13 +177,13 @@ json_t *fh_kv_fields(fh_work *w, const char *key)
     struct keyvalue_view view = keyvalue_reading(w);
     struct fh_error error;
     must_be_key(w, key);
-    json_t *object = fields(w, &view, key, &error);
+    json_t *object = get_hash_fields(w, &view, key, &error);
     must_have_done(w, error.code, &error);
     return object;
 }
 
-static json_t *field(fh_work *w, const struct keyvalue_view *view, const char *key,
-                     const char *name)
+static json_t *get_hash_field(fh_work *w, const struct keyvalue_view *view, const char *key,
+                              const char *name)
 {
     struct fh_error error;
     json_t *value;
@@ -202,7 +203,7 @@ static void field_put(fh_work *w, const struct keyvalue_view *view, const char *
 json_t *fh_kv_field(fh_work *w, const char *key, const char *name)
 {
     struct keyvalue_view view = keyvalue_reading(w);
-    return field(w, &view, key, name);
+    return get_hash_field(w, &view, key, name);
 }
 
 void fh_kv_field_set(fh_work *w, const char *key, const char *name, json_t *value)
@@ -210,7 +211,7 @@ void fh_kv_field_set(fh_work *w, const char *key, const char *name, json_t *valu
     struct keyvalue_view view = keyvalue_writing(w);
     must_be_key(w, key);
     keyvalue_must_be_name(w, "field", name);
-    field_put(w, &view, key, name, text_of(w, value));
+    field_put(w, &view, key, name, keyvalue_text(w, value));
 }
 
 bool fh_kv_field_delete(fh_work *w, const char *key, const char *name)
@@ -227,7 +228,7 @@ bool fh_kv_field_delete(fh_work *w, const char *key, const char *name)
 int64_t fh_kv_field_add(fh_work *w, const char *key, const char *name, int64_t delta)
 {
     struct keyvalue_view view = keyvalue_writing(w);
-    int64_t sum = sum_of(w, name, field(w, &view, key, name), delta);
+    int64_t sum = sum_of(w, name, get_hash_field(w, &view, key, name), delta);
     field_put(w, &view, key, name, number_text(w, sum));
     return sum;
 }
@@ -255,7 +256,7 @@ bool fh_kv_expires_at(fh_work *w, const char *key, int64_t *ret_ms)
 
 /* ---- Peeking --------------------------------------------------------------------------------- */
 
-static struct keyvalue_view peeking(fh_work *w, const char *key)
+static struct keyvalue_view keyvalue_peeking(fh_work *w, const char *key)
 {
     struct keyvalue_view view = {.now_ms = w->now_ms};
     struct fh_error error;
@@ -268,7 +269,7 @@ static struct keyvalue_view peeking(fh_work *w, const char *key)
 
 json_t *fh_peek_kv(fh_work *w, const char *key)
 {
-    struct keyvalue_view view = peeking(w, key);
+    struct keyvalue_view view = keyvalue_peeking(w, key);
     struct fh_error error;
     json_t *value;
     enum fh_code code = keyvalue_of(w)->get(&view, key, &value, &error);
@@ -279,9 +280,9 @@ json_t *fh_peek_kv(fh_work *w, const char *key)
 
 json_t *fh_peek_kv_fields(fh_work *w, const char *key)
 {
-    struct keyvalue_view view = peeking(w, key);
+    struct keyvalue_view view = keyvalue_peeking(w, key);
     struct fh_error error;
-    json_t *object = fields(w, &view, key, &error);
+    json_t *object = get_hash_fields(w, &view, key, &error);
     store_rollback(view.work);
     must_have_done(w, error.code, &error);
     return object;

@@ -11,7 +11,7 @@
 #include "work/batch.h"
 #include "work/keyvalue.h"
 
-static enum fh_code sweep(struct store_work *work, void *what, struct fh_error *error)
+static enum fh_code sweep_expired_keys(struct store_work *work, void *what, struct fh_error *error)
 {
     struct store *store = work->store;
     struct keyvalue_view view = {.work = work, .now_ms = world_wall_ms(store->world)};
@@ -29,7 +29,7 @@ enum fh_code keyvalue_sweep_slice(struct work_context *context, bool *ret_more,
     *ret_more = false;
     if (context->service->model != FH_KEY_VALUE || !keyvalue_engine(context->store)->sweep)
         return FH_OK;
-    enum fh_code code = work_write(context, sweep, &removed, -1, error);
+    enum fh_code code = work_write(context, sweep_expired_keys, &removed, -1, error);
     CRASH_POINT("sweep.durable");
     *ret_more = code == FH_OK && removed >= KEYVALUE_SWEEP_ROWS;
     return code;

@@ -23,8 +23,8 @@ static void must_be_member(fh_work *w, const char *key, const char *member)
     keyvalue_must_be_name(w, "member", member);
 }
 
-static bool score_of(fh_work *w, const struct keyvalue_view *view, const char *key,
-                     const char *member, int64_t *ret)
+static bool get_member_score(fh_work *w, const struct keyvalue_view *view, const char *key,
+                             const char *member, int64_t *ret)
 {
     struct fh_error error;
     enum fh_code code = keyvalue_of(w)->score(view, key, member, ret, &error);
@@ -45,7 +45,7 @@ bool fh_kv_score(fh_work *w, const char *key, const char *member, int64_t *ret)
 {
     struct keyvalue_view view = keyvalue_reading(w);
     must_be_member(w, key, member);
-    return score_of(w, &view, key, member, ret);
+    return get_member_score(w, &view, key, member, ret);
 }
 
 void fh_kv_score_set(fh_work *w, const char *key, const char *member, int64_t score)
@@ -62,7 +62,7 @@ int64_t fh_kv_score_add(fh_work *w, const char *key, const char *member, int64_t
     struct fh_error error;
     int64_t score, sum;
     must_be_member(w, key, member);
-    json_t *value = score_of(w, &view, key, member, &score) ? json_integer(score) : NULL;
+    json_t *value = get_member_score(w, &view, key, member, &score) ? json_integer(score) : NULL;
     if (keyvalue_add(member, value, delta, &sum, &error) != FH_OK)
         work_fail(w, &error);
     member_put(w, &view, key, member, sum);
@@ -80,7 +80,7 @@ bool fh_kv_member_delete(fh_work *w, const char *key, const char *member)
     return existed;
 }
 
-static json_t *members(fh_work *w, const char *key, const struct keyvalue_range *range)
+static json_t *get_sorted_members(fh_work *w, const char *key, const struct keyvalue_range *range)
 {
     struct keyvalue_view view = keyvalue_reading(w);
     struct fh_error error;
@@ -100,13 +100,13 @@ static void must_be_limit(fh_work *w, int limit)
 json_t *fh_kv_lowest(fh_work *w, const char *key, int64_t min, int64_t max, int skip, int limit)
 {
     must_be_limit(w, limit);
-    return members(w, key, &(struct keyvalue_range){min, max, false, skip, limit});
+    return get_sorted_members(w, key, &(struct keyvalue_range){min, max, false, skip, limit});
 }
 
 json_t *fh_kv_highest(fh_work *w, const char *key, int64_t min, int64_t max, int skip, int limit)
 {
     must_be_limit(w, limit);
-    return members(w, key, &(struct keyvalue_range){min, max, true, skip, limit});
+    return get_sorted_members(w, key, &(struct keyvalue_range){min, max, true, skip, limit});
 }
 
 /* ---- Places ---------------------------------------------------------------------------------- */
@@ -156,7 +156,7 @@ struct near {
     double distance_m;
 };
 
-static int nearer(const void *left, const void *right)
+static int compare_distances(const void *left, const void *right)
 {
     const struct near *a = left, *b = right;
     if (a->distance_m != b->distance_m)
@@ -165,8 +165,8 @@ static int nearer(const void *left, const void *right)
 }
 
 /* All places within the circle, in no order. `found` has room for SEARCHED_MAX. */
-static size_t search(fh_work *w, const char *key, struct geo_place center, double radius_m,
-                     struct near *found)
+static size_t search_geo_members(fh_work *w, const char *key, struct geo_place center,
+                                 double radius_m, struct near *found)
 {
     struct geo_range ranges[GEO_RANGES_MAX];
     int range_count = geo_ranges(center, radius_m, ranges);
@@ -174,7 +174,7 @@ static size_t search(fh_work *w, const char *key, struct geo_place center, doubl
     for (int i = 0; i < range_count; i++) {
         struct keyvalue_range range = {
             .min = ranges[i].min, .max = ranges[i].max, .limit = SEARCHED_MAX};
-        json_t *list = members(w, key, &range), *one;
+        json_t *list = get_sorted_members(w, key, &range), *one;
         searched += json_array_size(list);
         /* A full range may have more: both cases get the same answer. */
         if (searched >= SEARCHED_MAX)
@@ -205,8 +205,8 @@ json_t *fh_kv_near(fh_work *w, const char *key, double longitude, double latitud
         keyvalue_refuse(w, "radius_m",
                         work_printf(w, "A radius lies between 0 and %.0f m.", GEO_RADIUS_M_MAX));
     struct near *found = work_alloc(w, SEARCHED_MAX * sizeof *found);
-    size_t count = search(w, key, center, radius_m, found);
-    qsort(found, count, sizeof *found, nearer);
+    size_t count = search_geo_members(w, key, center, radius_m, found);
+    qsort(found, count, sizeof *found, compare_distances);
     json_t *list = json_array();
     for (size_t i = 0; i < count && i < (size_t)limit; i++)
         json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f}", "member", found[i].member,

@@ -41,17 +41,17 @@ struct statement {
     int64_t epoch, beat;
 };
 
-static enum fh_code change(struct store_work *work, void *what, struct fh_error *error)
+static enum fh_code change_lease(struct store_work *work, void *what, struct fh_error *error)
 {
     const struct statement *statement = what;
     return statement->run(statement, work, error);
 }
 
 /* A statement that conflicts is retried for as long as a tick lasts. */
-static enum fh_code run(struct statement *statement, struct fh_error *error)
+static enum fh_code write_lease_statement(struct statement *statement, struct fh_error *error)
 {
     struct work_context *context = statement->manager->context;
-    return work_write(context, change, statement, world_in_ms(context->world, LEASE_TICK_MS),
+    return work_write(context, change_lease, statement, world_in_ms(context->world, LEASE_TICK_MS),
                       error);
 }
 
@@ -81,7 +81,7 @@ static enum fh_code run_drop(const struct statement *statement, struct store_wor
 
 /* ---- our leases ---------------------------------------------------------------------------- */
 
-static void end(struct lease *lease, bool lost)
+static void end_lease(struct lease *lease, bool lost)
 {
     lease->state = LEASE_ENDING;
     lease->lost = lost;
@@ -104,7 +104,7 @@ void lease_ended(struct lease *lease)
 void lease_give_up(struct lease *lease)
 {
     if (lease->manager && lease->state == LEASE_OURS)
-        end(lease, false);
+        end_lease(lease, false);
 }
 
 void lease_add(struct lease_manager *manager, struct lease *lease)
@@ -129,7 +129,7 @@ static void lose_all(struct lease_manager *manager)
     manager->joined = false;
     for (struct lease *lease = manager->leases; lease; lease = lease->next) {
         if (lease->state == LEASE_OURS) {
-            end(lease, true);
+            end_lease(lease, true);
         } else if (lease->state == LEASE_ENDING) {
             lease->lost = true;
             if (lease->ended)
@@ -155,7 +155,7 @@ static void new_life(struct lease_manager *manager)
 }
 
 /* lease_look has found out who owns the row with our name. */
-static enum fh_code join(struct lease_manager *manager, struct fh_error *error)
+static enum fh_code join_instances(struct lease_manager *manager, struct fh_error *error)
 {
     new_life(manager);
     struct statement statement = {.run = run_take,
@@ -163,7 +163,7 @@ static enum fh_code join(struct lease_manager *manager, struct fh_error *error)
                                   .name = manager->name,
                                   .owner = manager->life,
                                   .epoch = manager->own_epoch};
-    enum fh_code code = run(&statement, error);
+    enum fh_code code = write_lease_statement(&statement, error);
     if (code != FH_OK)
         return code;
     manager->joined = true;
@@ -188,7 +188,7 @@ static void join_again(struct lease_manager *manager)
         manager->shut_out = true;
         return;
     }
-    if (join(manager, &error) != FH_OK)
+    if (join_instances(manager, &error) != FH_OK)
         log_warning("This instance can't join the others, and will try again: %s", error.message);
 }
 
@@ -228,7 +228,7 @@ static char *next_note(const struct lease_manager *manager)
 }
 
 /* False: the store can't be reached; then nobody else can take anything either. */
-static bool renew(struct lease_manager *manager)
+static bool renew_instance(struct lease_manager *manager)
 {
     struct fh_error error;
     char *note = next_note(manager);
@@ -238,7 +238,7 @@ static bool renew(struct lease_manager *manager)
                                   .name = manager->name,
                                   .owner = manager->life,
                                   .note = note};
-    enum fh_code code = run(&statement, &error);
+    enum fh_code code = write_lease_statement(&statement, &error);
     if (code == FH_OK)
         manager->told_tick_ms = told_tick_ms;
     if (code == FH_OK && note) {
@@ -266,7 +266,7 @@ static void bury_dead(struct lease_manager *manager)
                                       .name = member->name,
                                       .owner = member->owner,
                                       .beat = member->beat};
-        if (run(&statement, &error) != FH_OK)
+        if (write_lease_statement(&statement, &error) != FH_OK)
             continue; /* it has beaten, another instance was quicker, or the store is away */
         log_warning("%s (%s) does not respond: its leases are taken over.", member->name,
                     member->owner);
@@ -277,7 +277,7 @@ static void bury_dead(struct lease_manager *manager)
     }
 }
 
-static void take(struct lease_manager *manager, const struct lease_entry *entry)
+static void take_lease(struct lease_manager *manager, const struct lease_entry *entry)
 {
     struct lease *lease = entry->lease;
     struct fh_error error;
@@ -287,7 +287,7 @@ static void take(struct lease_manager *manager, const struct lease_entry *entry)
                                   .name = lease->name,
                                   .owner = manager->life,
                                   .epoch = entry->epoch};
-    enum fh_code code = run(&statement, &error);
+    enum fh_code code = write_lease_statement(&statement, &error);
     CRASH_POINT("lease.durable");
     if (code == FH_OK && !manager->draining) {
         lease->epoch = entry->epoch + 1;
@@ -304,7 +304,7 @@ static bool give_back(struct lease_manager *manager, const char *name, int64_t e
     struct fh_error error;
     struct statement statement = {
         .run = run_take, .manager = manager, .name = name, .owner = "", .epoch = epoch};
-    enum fh_code code = run(&statement, &error);
+    enum fh_code code = write_lease_statement(&statement, &error);
     return code == FH_OK || (code == FH_CONFLICT && !error.retryable);
 }
 
@@ -317,20 +317,20 @@ static void give_back_ended(struct lease_manager *manager)
     }
 }
 
-static void settle(struct lease_manager *manager, const struct lease_entry *entry)
+static void settle_lease(struct lease_manager *manager, const struct lease_entry *entry)
 {
     struct lease *lease = entry->lease;
     bool ours = strcmp(entry->owner, manager->life) == 0;
     switch (lease->state) {
     case LEASE_OURS:
         if (!ours || entry->epoch != lease->epoch)
-            end(lease, true);
+            end_lease(lease, true);
         else if (!entry->wanted)
-            end(lease, false);
+            end_lease(lease, false);
         break;
     case LEASE_AWAY:
         if (entry->wanted && entry->free && !manager->draining)
-            take(manager, entry);
+            take_lease(manager, entry);
         else if (ours) /* we took it, but did not want it any more by then */
             give_back(manager, lease->name, entry->epoch);
         break;
@@ -349,10 +349,10 @@ static void tell_looked(struct lease_manager *manager)
     }
 }
 
-static void tick(struct lease_manager *manager)
+static void lease_tick(struct lease_manager *manager)
 {
     struct fh_error error;
-    if (manager->joined && !renew(manager))
+    if (manager->joined && !renew_instance(manager))
         return;
     if (lease_look(manager, &error) != FH_OK)
         return;
@@ -360,13 +360,13 @@ static void tick(struct lease_manager *manager)
         join_again(manager);
     if (!manager->joined)
         return;
-    if (manager->told_tick_ms != tick_ms(manager) && !renew(manager))
+    if (manager->told_tick_ms != tick_ms(manager) && !renew_instance(manager))
         return; /* others must learn at once how soon to take us for dead */
     bury_dead(manager);
     lease_plan(manager);
     for (int i = 0; i < manager->entry_count && manager->joined; i++) {
         if (manager->entries[i].lease)
-            settle(manager, &manager->entries[i]);
+            settle_lease(manager, &manager->entries[i]);
     }
     tell_looked(manager);
 }
@@ -380,13 +380,13 @@ static bool any_ended(const struct lease_manager *manager)
     return false;
 }
 
-static void live(void *argument)
+static void run_lease_manager(void *argument)
 {
     struct lease_manager *manager = argument;
     struct world *world = manager->context->world;
     while (!manager->stopping) {
         int64_t began_ns = world_monotonic_ns(world);
-        tick(manager);
+        lease_tick(manager);
         give_back_ended(manager);
         int64_t next_ns = began_ns + tick_ms(manager) * INT64_C(1000000);
         while (!manager->stopping && world_monotonic_ns(world) < next_ns) {
@@ -418,10 +418,10 @@ enum fh_code lease_manager_start(struct lease_manager *manager, struct fh_error 
 {
     enum fh_code code = lease_look(manager, error);
     if (code == FH_OK)
-        code = join(manager, error);
+        code = join_instances(manager, error);
     if (code != FH_OK)
         return code;
-    manager->alive = fiber_start(manager->context->world->fibers, live, manager);
+    manager->alive = fiber_start(manager->context->world->fibers, run_lease_manager, manager);
     if (!manager->alive)
         return error_set(error, FH_NO_MEMORY, "There is no fiber left for this instance's leases.");
     return FH_OK;
@@ -447,7 +447,7 @@ void lease_manager_stop(struct lease_manager *manager)
                                   .name = manager->name,
                                   .owner = manager->life,
                                   .beat = -1};
-    if (manager->joined && run(&statement, &error) != FH_OK)
+    if (manager->joined && write_lease_statement(&statement, &error) != FH_OK)
         log_info("The others find out by themselves that this instance has left: %s",
                  error.message);
     manager->joined = false;

@@ -130,7 +130,7 @@ static struct lease *lease_named(const struct lease_manager *manager, const char
     return lease;
 }
 
-static bool see_row(void *context, const struct ledger_lease *row)
+static bool see_lease_row(void *context, const struct ledger_lease *row)
 {
     struct look *look = context;
     struct lease_manager *manager = look->manager;
@@ -180,7 +180,7 @@ enum fh_code lease_look(struct lease_manager *manager, struct fh_error *error)
     manager->entry_count = 0;
     manager->own_epoch = 0;
     manager->own_owner[0] = '\0';
-    code = ledger_leases_get(work, see_row, &look, error);
+    code = ledger_leases_get(work, see_lease_row, &look, error);
     store_rollback(work);
     if (code != FH_OK)
         return code;

@@ -17,7 +17,7 @@
 #undef fh_exec_count
 #undef fh_peek
 
-static int objects_of(fh_work *w, va_list args, json_t **objects)
+static int objects_of_args(fh_work *w, va_list args, json_t **objects)
 {
     int count = 0;
     for (json_t *object; (object = va_arg(args, json_t *));) {
@@ -42,12 +42,12 @@ static void must_be_relational(fh_work *w)
     work_fail(w, &error);
 }
 
-static json_t *run(fh_work *w, const char *sql, va_list args, int row_max, int64_t *ret_changes)
+static json_t *run_sql(fh_work *w, const char *sql, va_list args, int row_max, int64_t *ret_changes)
 {
     json_t *objects[OBJECTS_MAX], *rows = NULL;
     struct fh_error error;
     must_be_relational(w);
-    int count = objects_of(w, args, objects);
+    int count = objects_of_args(w, args, objects);
     struct store_work *work = work_store_read(w); /* in a GET it refuses writes */
     if (relational_run(work, sql, objects, count, row_max, row_max ? &rows : NULL, ret_changes,
                        &error) != FH_OK)
@@ -59,7 +59,7 @@ json_t *fh_try_row(fh_work *w, const char *sql, ...)
 {
     va_list args;
     va_start(args, sql);
-    json_t *rows = run(w, sql, args, 1, NULL);
+    json_t *rows = run_sql(w, sql, args, 1, NULL);
     va_end(args);
     return json_array_get(rows, 0);
 }
@@ -68,7 +68,7 @@ json_t *fh_row(fh_work *w, const char *sql, ...)
 {
     va_list args;
     va_start(args, sql);
-    json_t *rows = run(w, sql, args, 1, NULL);
+    json_t *rows = run_sql(w, sql, args, 1, NULL);
     va_end(args);
     if (json_array_size(rows) == 0)
         fh_fail(w, 404, "There is no such resource.");
@@ -79,7 +79,7 @@ json_t *fh_rows(fh_work *w, const char *sql, ...)
 {
     va_list args;
     va_start(args, sql);
-    json_t *rows = run(w, sql, args, RELATIONAL_ROWS_MAX, NULL);
+    json_t *rows = run_sql(w, sql, args, RELATIONAL_ROWS_MAX, NULL);
     va_end(args);
     return rows;
 }
@@ -88,7 +88,7 @@ void fh_exec(fh_work *w, const char *sql, ...)
 {
     va_list args;
     va_start(args, sql);
-    run(w, sql, args, 0, NULL);
+    run_sql(w, sql, args, 0, NULL);
     va_end(args);
 }
 
@@ -97,7 +97,7 @@ int64_t fh_exec_count(fh_work *w, const char *sql, ...)
     va_list args;
     int64_t changes = 0;
     va_start(args, sql);
-    run(w, sql, args, 0, &changes);
+    run_sql(w, sql, args, 0, &changes);
     va_end(args);
     return changes;
 }
@@ -110,7 +110,7 @@ json_t *fh_peek(fh_work *w, const char *sql, ...)
     must_be_relational(w);
     va_list args;
     va_start(args, sql);
-    int count = objects_of(w, args, objects);
+    int count = objects_of_args(w, args, objects);
     va_end(args);
     if (store_begin(w->context->store, STORE_READ_COMMITTED, &work, &error) != FH_OK)
         work_fail(w, &error);

@@ -88,7 +88,7 @@ json_t *fh_settings(fh_work *w)
     return settings ? settings : json_object();
 }
 
-static void fault(fh_work *w, const char *message)
+static void fail_by_fault(fh_work *w, const char *message)
 {
     struct fh_error error;
     error_set(&error, FH_UNSUPPORTED, "%s", message);
@@ -106,8 +106,9 @@ static void must_fit(fh_work *w, const fh_field *shape, const json_t *value, int
         snprintf(before, sizeof before, "/%d", element);
     json_t *fault_found = json_array_get(faults, 0);
     const char *detail = json_string_at(fault_found, "detail");
-    fault(w, work_printf(w, "The answer is not what its route declares, at \"%s%s\": %s", before,
-                         json_string_at(fault_found, "pointer"), detail ? detail : "it is wrong."));
+    fail_by_fault(w, work_printf(w, "The answer is not what its route declares, at \"%s%s\": %s",
+                                 before, json_string_at(fault_found, "pointer"),
+                                 detail ? detail : "it is wrong."));
 }
 
 /* Checks a route's answer against its declaration. Undo, saga and event handlers are not
@@ -120,16 +121,17 @@ static void keep_declared(fh_work *w, int status, const json_t *body)
     if (!declared || !declared->status || w->handler != w->route->handler)
         return;
     if (status != declared->status)
-        fault(w, work_printf(w, "The route %s %.100s declares an answer of %d, and this one is %d.",
-                             w->route->method, w->route->path, declared->status, status));
+        fail_by_fault(
+            w, work_printf(w, "The route %s %.100s declares an answer of %d, and this one is %d.",
+                           w->route->method, w->route->path, declared->status, status));
     if ((declared->shape || declared->each) && !body)
-        fault(w, "The route declares what it answers, and this answer has no body.");
+        fail_by_fault(w, "The route declares what it answers, and this answer has no body.");
     if (declared->shape)
         must_fit(w, declared->shape, body, -1);
     if (!declared->each)
         return;
     if (!json_is_array(body))
-        fault(w, "The route declares an array as its answer, and this is none.");
+        fail_by_fault(w, "The route declares an array as its answer, and this is none.");
     json_array_foreach (body, i, element)
         must_fit(w, declared->each, element, (int)i);
 }
@@ -137,9 +139,9 @@ static void keep_declared(fh_work *w, int status, const json_t *body)
 void fh_reply(fh_work *w, int status, json_t *body)
 {
     if (w->replied)
-        fault(w, "A handler replies once.");
+        fail_by_fault(w, "A handler replies once.");
     if (status < 200 || status > 399)
-        fault(w, "fh_reply takes a status from 200 to 399; fh_fail refuses.");
+        fail_by_fault(w, "fh_reply takes a status from 200 to 399; fh_fail refuses.");
     keep_declared(w, status, body);
     w->replied = true;
     w->reply_status = status;
@@ -175,11 +177,11 @@ static bool header_value_fits(const char *value)
 void fh_reply_header(fh_work *w, const char *name, const char *value)
 {
     if (w->reply_header_count == WORK_REPLY_HEADERS_MAX)
-        fault(w, "A reply takes at most 8 headers.");
+        fail_by_fault(w, "A reply takes at most 8 headers.");
     if (!header_name_fits(name))
-        fault(w, work_printf(w, "A handler can't set the header \"%.64s\".", name));
+        fail_by_fault(w, work_printf(w, "A handler can't set the header \"%.64s\".", name));
     if (!header_value_fits(value))
-        fault(w, work_printf(w, "The header %.64s needs a value, of one line.", name));
+        fail_by_fault(w, work_printf(w, "The header %.64s needs a value, of one line.", name));
     w->reply_headers[w->reply_header_count++] =
         (struct work_reply_header){work_printf(w, "%s", name), work_printf(w, "%s", value)};
 }

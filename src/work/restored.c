@@ -48,7 +48,7 @@ enum fh_code lives_read(struct store_work *work, const char *present, struct liv
 }
 
 /* -1: not an earlier incarnation of this store. */
-static int place_of(const struct lives *lives, const char *incarnation)
+static int place_of_life(const struct lives *lives, const char *incarnation)
 {
     for (int i = 0; i < lives->count; i++) {
         if (strcmp(lives->before[i].incarnation, incarnation) == 0)
@@ -59,12 +59,12 @@ static int place_of(const struct lives *lives, const char *incarnation)
 
 bool lives_have(const struct lives *lives, const char *incarnation)
 {
-    return strcmp(lives->present, incarnation) == 0 || place_of(lives, incarnation) >= 0;
+    return strcmp(lives->present, incarnation) == 0 || place_of_life(lives, incarnation) >= 0;
 }
 
 bool lives_restored_since(const struct lives *lives, const char *incarnation)
 {
-    int place = place_of(lives, incarnation);
+    int place = place_of_life(lives, incarnation);
     for (int i = place; i >= 0 && i < lives->count; i++) {
         if (lives->before[i].restored)
             return true;
@@ -74,7 +74,7 @@ bool lives_restored_since(const struct lives *lives, const char *incarnation)
 
 enum lives_lost lives_lost(const struct lives *lives, const char *incarnation, int64_t position)
 {
-    int place = place_of(lives, incarnation);
+    int place = place_of_life(lives, incarnation);
     if (strcmp(incarnation, lives->present) >= 0) /* ids are ordered by time */
         return LIVES_KEPT;
     if (place < 0)

@@ -29,7 +29,7 @@ struct hearing {
     int skipped_count;
 };
 
-static bool is_known(const struct hearing *hearing, const char *birth)
+static bool is_caller_known(const struct hearing *hearing, const char *birth)
 {
     size_t index;
     json_t *life;
@@ -55,7 +55,7 @@ static bool is_lost(struct hearing *hearing, const char *birth, int64_t number)
 {
     if (strcmp(birth, hearing->caller->birth) == 0)
         return number > hearing->caller->cut;
-    if (is_known(hearing, birth))
+    if (is_caller_known(hearing, birth))
         return false;
     skip_life(hearing, birth);
     return true;
@@ -84,7 +84,7 @@ static void tell_command(struct hearing *hearing, const struct ledger_command *c
                                             "hand or enter in the caller what it belongs to."});
 }
 
-static bool see_command(void *context, const struct ledger_command *command)
+static bool hear_of_command(void *context, const struct ledger_command *command)
 {
     struct hearing *hearing = context;
     int order = strcmp(command->caller, hearing->caller->caller);
@@ -118,15 +118,15 @@ static void tell_closed(struct hearing *hearing, const char *birth, int64_t abov
                                                        "backup on."});
 }
 
-static bool see_caller(void *context, const char *caller, const char *birth,
-                       const struct ledger_caller *closed)
+static bool hear_of_caller(void *context, const char *caller, const char *birth,
+                           const struct ledger_caller *closed)
 {
     struct hearing *hearing = context;
     if (strcmp(caller, hearing->caller->caller) != 0)
         return true;
     if (strcmp(birth, hearing->caller->birth) == 0) {
         tell_closed(hearing, birth, hearing->caller->cut, closed);
-    } else if (!is_known(hearing, birth)) {
+    } else if (!is_caller_known(hearing, birth)) {
         skip_life(hearing, birth);
         tell_closed(hearing, birth, 0, closed);
     }
@@ -142,9 +142,9 @@ enum fh_code restored_caller_heard(struct store_work *work, const char *service,
                                              .still_open = "[]"};
     /* Records are ordered by caller; starting at key "" comes before all of this caller's. */
     enum fh_code code =
-        ledger_commands_read(work, caller->caller, "", INT32_MAX, see_command, &hearing, error);
+        ledger_commands_read(work, caller->caller, "", INT32_MAX, hear_of_command, &hearing, error);
     if (!code)
-        code = ledger_callers_read(work, see_caller, &hearing, error);
+        code = ledger_callers_read(work, hear_of_caller, &hearing, error);
     for (int i = 0; i < hearing.skipped_count && !code; i++)
         code = ledger_caller_close(work, caller->caller, hearing.skipped[i], &all, error);
     if (!code)

@@ -75,20 +75,20 @@ static enum fh_code write_extent(struct store_work *work, const struct extent *e
     return ledger_meta_put(work, PAGES, text, error);
 }
 
-static const char *name_of(int page, char name[static NAME_SIZE])
+static const char *report_page_name(int page, char name[static NAME_SIZE])
 {
     snprintf(name, NAME_SIZE, page ? REPORT ".%d" : REPORT, page);
     return name;
 }
 
-static enum fh_code read_page(struct store_work *work, int page, json_t **ret,
-                              struct fh_error *error)
+static enum fh_code read_report_page(struct store_work *work, int page, json_t **ret,
+                                     struct fh_error *error)
 {
     char name[NAME_SIZE], *text = malloc(RESTORED_SIZE_MAX + 1); /* a fiber's stack is short */
     FH_ASSERT(text != NULL);
     *ret = NULL;
     enum fh_code code =
-        ledger_meta_get(work, name_of(page, name), text, RESTORED_SIZE_MAX + 1, error);
+        ledger_meta_get(work, report_page_name(page, name), text, RESTORED_SIZE_MAX + 1, error);
     if (code == FH_OK && text[0])
         code = json_parse(text, strlen(text), ret, error);
     if (code == FH_OK && !*ret)
@@ -103,7 +103,8 @@ static enum fh_code write_page(struct store_work *work, int page, const json_t *
     bool empty = json_array_size(json_object_get(report, "entries")) == 0 &&
                  json_integer_value(json_object_get(report, "left_out")) == 0;
     char name[NAME_SIZE], *text = json_text(report);
-    enum fh_code code = ledger_meta_put(work, name_of(page, name), empty ? "" : text, error);
+    enum fh_code code =
+        ledger_meta_put(work, report_page_name(page, name), empty ? "" : text, error);
     json_text_free(text);
     return code;
 }
@@ -119,7 +120,7 @@ struct growing {
     int64_t left_out;
 };
 
-static size_t size_of(const json_t *value)
+static size_t report_entry_size(const json_t *value)
 {
     char *text = json_text(value);
     size_t size = strlen(text) + 1;
@@ -133,7 +134,7 @@ static enum fh_code begin_page(struct growing *growing, struct fh_error *error)
     json_decref(growing->page);
     growing->extent.pages++;
     growing->page = json_pack("{s:[]}", "entries");
-    growing->size = size_of(growing->page);
+    growing->size = report_entry_size(growing->page);
     return code;
 }
 
@@ -143,7 +144,7 @@ static enum fh_code add_entry(struct growing *growing, const json_t *entry, int6
     enum fh_code code = FH_OK;
     json_t *kept = json_copy((json_t *)(uintptr_t)entry);
     json_object_set_new(kept, "at_ms", json_integer(now_ms));
-    size_t size = size_of(kept);
+    size_t size = report_entry_size(kept);
     bool fits = json_array_size(json_object_get(growing->page, "entries")) < RESTORED_PAGE_MAX &&
                 growing->size + size < RESTORED_SIZE_MAX - sizeof "\"left_out\":9007199254740991";
     bool full = !fits && growing->extent.pages + 1 == RESTORED_PAGES_MAX;
@@ -164,7 +165,7 @@ static enum fh_code add_entry(struct growing *growing, const json_t *entry, int6
 static enum fh_code add_left_out(struct store_work *work, int64_t more, struct fh_error *error)
 {
     json_t *first;
-    enum fh_code code = read_page(work, 0, &first, error);
+    enum fh_code code = read_report_page(work, 0, &first, error);
     int64_t left_out = json_integer_value(json_object_get(first, "left_out")) + more;
     json_object_set_new(first, "left_out", json_integer(left_out > 0 ? left_out : 0));
     if (!code)
@@ -184,8 +185,8 @@ enum fh_code restored_put(struct store_work *work, const struct restored_news *n
     struct arena *arena = json_arena_set(NULL);
     enum fh_code code = read_extent(work, &growing.extent, error);
     if (!code)
-        code = read_page(work, growing.extent.pages, &growing.page, error);
-    growing.size = growing.page ? size_of(growing.page) : 0;
+        code = read_report_page(work, growing.extent.pages, &growing.page, error);
+    growing.size = growing.page ? report_entry_size(growing.page) : 0;
     json_array_foreach (news->entries, index, entry) {
         if (!code)
             code = add_entry(&growing, entry, now_ms, error);
@@ -204,18 +205,18 @@ enum fh_code restored_put(struct store_work *work, const struct restored_news *n
 /* ---- Reading ----------------------------------------------------------------------------------
  */
 
-static uint64_t hash(uint64_t so_far, const char *text)
+static uint64_t hash_text(uint64_t so_far, const char *text)
 {
     for (; text && *text; text++)
         so_far = (so_far ^ (unsigned char)*text) * UINT64_C(1099511628211);
     return so_far * UINT64_C(1099511628211);
 }
 
-static void id_of(const json_t *entry, char id[static RESTORED_ID_SIZE])
+static void report_id(const json_t *entry, char id[static RESTORED_ID_SIZE])
 {
-    uint64_t made = hash(UINT64_C(14695981039346656037), json_string_at(entry, "peer"));
-    made = hash(made, json_string_at(entry, "saga"));
-    made = hash(made, json_string_at(entry, "what"));
+    uint64_t made = hash_text(UINT64_C(14695981039346656037), json_string_at(entry, "peer"));
+    made = hash_text(made, json_string_at(entry, "saga"));
+    made = hash_text(made, json_string_at(entry, "what"));
     made ^= (uint64_t)json_integer_value(json_object_get(entry, "at_ms"));
     snprintf(id, RESTORED_ID_SIZE, "%016" PRIx64, made);
 }
@@ -230,14 +231,14 @@ enum fh_code restored_get(struct store_work *work, json_t **ret, struct fh_error
     struct arena *arena = json_arena_set(NULL);
     enum fh_code code = read_extent(work, &extent, error);
     if (!code)
-        code = read_page(work, 0, ret, error);
+        code = read_report_page(work, 0, ret, error);
     for (int i = 1; !code && i <= extent.pages; i++) {
-        code = read_page(work, i, &page, error);
+        code = read_report_page(work, i, &page, error);
         json_array_extend(json_object_get(*ret, "entries"), json_object_get(page, "entries"));
         json_decref(page);
     }
     json_array_foreach (json_object_get(*ret, "entries"), index, entry) {
-        id_of(entry, id);
+        report_id(entry, id);
         json_object_set_new(entry, "id", json_string(id));
     }
     json_arena_set(arena);
@@ -251,7 +252,7 @@ enum fh_code restored_count(struct store_work *work, int64_t *ret, struct fh_err
     struct arena *arena = json_arena_set(NULL);
     enum fh_code code = read_extent(work, &extent, error);
     if (!code)
-        code = read_page(work, 0, &first, error);
+        code = read_report_page(work, 0, &first, error);
     *ret = extent.entries + (int64_t)json_array_size(json_object_get(first, "entries")) +
            json_integer_value(json_object_get(first, "left_out"));
     json_decref(first);
@@ -271,7 +272,7 @@ static bool is_seen(const json_t *entry, int64_t *first, const json_t *ids)
         --*first;
         return true;
     }
-    id_of(entry, id);
+    report_id(entry, id);
     json_array_foreach (ids, index, one) {
         const char *text = json_string_value(one);
         if (text && strcmp(text, id) == 0)
@@ -285,7 +286,7 @@ static enum fh_code see_page(struct store_work *work, int page, int64_t *first, 
                              size_t *ret_left, struct fh_error *error)
 {
     json_t *report;
-    enum fh_code code = read_page(work, page, &report, error);
+    enum fh_code code = read_report_page(work, page, &report, error);
     json_t *entries = json_object_get(report, "entries");
     size_t before = json_array_size(entries);
     for (size_t i = 0; i < json_array_size(entries);) {

@@ -106,7 +106,7 @@ struct marking {
     char text[TEXT_SIZE];
 };
 
-static enum fh_code marks_put(struct store_work *work, void *what, struct fh_error *error)
+static enum fh_code put_age_marks(struct store_work *work, void *what, struct fh_error *error)
 {
     const struct marking *marking = what;
     enum fh_code code = ledger_meta_put(work, marking->name, marking->text, error);
@@ -143,5 +143,5 @@ enum fh_code age_position(struct work_context *context, const char *name, int64_
     marks.marks[marks.count++] = (struct mark){now_ms, last};
     struct marking marking = {.name = meta};
     marks_format(&marks, marking.text);
-    return work_write(context, marks_put, &marking, -1, error);
+    return work_write(context, put_age_marks, &marking, -1, error);
 }

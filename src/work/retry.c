@@ -15,7 +15,7 @@
 #define PAUSE_MS_MIN 2
 #define PAUSE_MS_MAX 1000
 
-static int64_t pause_ns(struct world *world, int tries)
+static int64_t retry_pause_ns(struct world *world, int tries)
 {
     int64_t bound_ns = (int64_t)PAUSE_MS_MIN * 1000000;
     for (int i = 1; i < tries && bound_ns < (int64_t)PAUSE_MS_MAX * 1000000; i++)
@@ -34,7 +34,8 @@ bool work_retry(struct work_context *context, struct work_tries *tries, int64_t 
         tries->alone = true;
         return tries->count <= EMBEDDED_TRIES_MAX;
     }
-    int64_t until_ns = world_monotonic_ns(context->world) + pause_ns(context->world, tries->count);
+    int64_t until_ns =
+        world_monotonic_ns(context->world) + retry_pause_ns(context->world, tries->count);
     if (tries->count > SERVER_TRIES_MAX || (deadline_ns >= 0 && until_ns >= deadline_ns))
         return false;
     tries->alone = tries->count > SHARED_TRIES_MAX;

@@ -90,13 +90,13 @@ int spans_open(const char *path)
     return fd;
 }
 
-static bool is_ours(const struct image *image)
+static bool is_our_image(const struct image *image)
 {
     return memcmp(image->head, HEAD, sizeof image->head) == 0 &&
            image->kept_size == sizeof(struct kept);
 }
 
-static struct image *map(int fd, int protection)
+static struct image *map_image(int fd, int protection)
 {
     void *image =
         fd >= 0 ? mmap(NULL, sizeof(struct image), protection, MAP_SHARED, fd, 0) : MAP_FAILED;
@@ -121,12 +121,12 @@ static struct spans *spans_of(struct world *world, struct image *image, bool map
 
 struct spans *spans_new(struct world *world, int fd)
 {
-    struct image *image = map(fd, PROT_READ | PROT_WRITE);
+    struct image *image = map_image(fd, PROT_READ | PROT_WRITE);
     bool mapped = image != NULL;
     if (!mapped)
         image = calloc(1, sizeof *image);
     FH_ASSERT(image != NULL);
-    if (!is_ours(image)) {
+    if (!is_our_image(image)) {
         memcpy(image->head, HEAD, sizeof image->head);
         image->kept_size = sizeof(struct kept);
         image->reads_next = image->others_next = 0;
@@ -142,8 +142,8 @@ struct spans *spans_read(const char *path)
         close(fd);
         fd = -1;
     }
-    struct image *image = map(fd, PROT_READ);
-    if (image && is_ours(image))
+    struct image *image = map_image(fd, PROT_READ);
+    if (image && is_our_image(image))
         return spans_of(NULL, image, true);
     if (image)
         munmap(image, sizeof *image);
@@ -164,7 +164,7 @@ void spans_free(struct spans *spans)
 /* ---- Keeping ---- */
 
 /* Cuts text that is too long. */
-static void copy(char *to, size_t size, const char *text)
+static void copy_span_text(char *to, size_t size, const char *text)
 {
     to[0] = to[size - 1] = '\0';
     if (text)
@@ -194,10 +194,10 @@ void spans_keep(struct spans *spans, const struct span *span)
         memcpy(kept->own, span->own + SPAN_AT, SPAN_LENGTH);
     if (part)
         memcpy(kept->parent, span->parent + SPAN_AT, SPAN_LENGTH);
-    copy(kept->what, sizeof kept->what, span->what);
-    copy(kept->where, sizeof kept->where, span->where);
-    copy(kept->service, sizeof kept->service, span->service);
-    copy(kept->key, sizeof kept->key, span->key);
+    copy_span_text(kept->what, sizeof kept->what, span->what);
+    copy_span_text(kept->where, sizeof kept->where, span->where);
+    copy_span_text(kept->service, sizeof kept->service, span->service);
+    copy_span_text(kept->key, sizeof kept->key, span->key);
 }
 
 bool spans_part(const char *parent, uint64_t number, char out[static SPANS_TRACE_SIZE])
@@ -222,7 +222,7 @@ static const char *const kinds[] = {"request", "request", "ask",   "step",
 
 /* Paths and keys come from outside and are shown on terminals: anything but visible ASCII becomes
  * '?'. A path's query is left out. */
-static json_t *text_of(const char *text, size_t size, char end)
+static json_t *kept_span_text(const char *text, size_t size, char end)
 {
     char plain[TEXT_SIZE];
     size_t length = 0;
@@ -233,20 +233,21 @@ static json_t *text_of(const char *text, size_t size, char end)
     return length ? json_stringn(plain, length) : json_null();
 }
 
-static json_t *json_of(const struct kept *kept)
+static json_t *span_json(const struct kept *kept)
 {
-    return json_pack(
-        "{s:o, s:s, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:I, s:I}", "trace",
-        text_of(kept->trace, TRACE_LENGTH, '\0'), "kind", kinds[kept->kind], "what",
-        text_of(kept->what, NAME_SIZE, '\0'), "where", text_of(kept->where, TEXT_SIZE, '?'),
-        "service", text_of(kept->service, NAME_SIZE, '\0'), "key",
-        text_of(kept->key, KEY_SIZE, '\0'), "status", kept->status, "span",
-        text_of(kept->own, SPAN_LENGTH, '\0'), "parent", text_of(kept->parent, SPAN_LENGTH, '\0'),
-        "at_us", (json_int_t)(kept->began_ns / 1000), "took_us",
-        (json_int_t)(kept->took_ns / 1000));
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:I, s:I}", "trace",
+                     kept_span_text(kept->trace, TRACE_LENGTH, '\0'), "kind", kinds[kept->kind],
+                     "what", kept_span_text(kept->what, NAME_SIZE, '\0'), "where",
+                     kept_span_text(kept->where, TEXT_SIZE, '?'), "service",
+                     kept_span_text(kept->service, NAME_SIZE, '\0'), "key",
+                     kept_span_text(kept->key, KEY_SIZE, '\0'), "status", kept->status, "span",
+                     kept_span_text(kept->own, SPAN_LENGTH, '\0'), "parent",
+                     kept_span_text(kept->parent, SPAN_LENGTH, '\0'), "at_us",
+                     (json_int_t)(kept->began_ns / 1000), "took_us",
+                     (json_int_t)(kept->took_ns / 1000));
 }
 
-static bool fits(const struct kept *kept, const char *trace, const char *key)
+static bool span_fits(const struct kept *kept, const char *trace, const char *key)
 {
     if (kept->kind < 0 || kept->kind >= (short)(sizeof kinds / sizeof *kinds))
         return false;
@@ -261,11 +262,11 @@ static bool find_in(const struct ring *ring, const char *trace, const char *key,
     uint64_t next = *ring->next, count = next < ring->size ? next : ring->size;
     for (uint64_t i = next - count; i < next; i++) {
         const struct kept *kept = &ring->items[i % ring->size];
-        if (!fits(kept, trace, key))
+        if (!span_fits(kept, trace, key))
             continue;
         if (json_array_size(list) == SPANS_TOLD_MAX)
             return false;
-        json_array_append_new(list, json_of(kept));
+        json_array_append_new(list, span_json(kept));
     }
     return true;
 }
@@ -274,7 +275,7 @@ json_t *spans_find(const struct spans *spans, const char *trace, const char *key
 {
     char as_kept[KEY_SIZE];
     json_t *list = json_array();
-    copy(as_kept, sizeof as_kept, key);
+    copy_span_text(as_kept, sizeof as_kept, key);
     key = key ? as_kept : NULL;
     bool all = !spans || (find_in(&spans->others, trace, key, list) &&
                           find_in(&spans->reads, trace, key, list));

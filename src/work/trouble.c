@@ -18,8 +18,8 @@ static const struct {
     [TROUBLE_WRITES] = {"writes", "The store takes no transactions",
                         "The store takes transactions again"}};
 
-static void failed(struct trouble *trouble, enum trouble_kind kind, int64_t now_ns,
-                   const struct fh_error *error)
+static void trouble_failed(struct trouble *trouble, enum trouble_kind kind, int64_t now_ns,
+                           const struct fh_error *error)
 {
     if (!trouble->failures++)
         trouble->since_ns = now_ns;
@@ -32,7 +32,7 @@ static void failed(struct trouble *trouble, enum trouble_kind kind, int64_t now_
     log_warning("%s: %s", kinds[kind].failing, error->message);
 }
 
-static void passed(struct trouble *trouble, enum trouble_kind kind, int64_t now_ns)
+static void trouble_passed(struct trouble *trouble, enum trouble_kind kind, int64_t now_ns)
 {
     int64_t lasted_ns = now_ns - trouble->since_ns;
     if (trouble->told && lasted_ns >= LASTED_NS)
@@ -47,13 +47,13 @@ void trouble_note(struct trouble troubles[static TROUBLE_KINDS], enum trouble_ki
 {
     struct trouble *trouble = &troubles[kind];
     if (code == FH_UNAVAILABLE)
-        failed(trouble, kind, world_monotonic_ns(world), error);
+        trouble_failed(trouble, kind, world_monotonic_ns(world), error);
     else if (code == FH_OK && trouble->failures)
-        passed(trouble, kind, world_monotonic_ns(world));
+        trouble_passed(trouble, kind, world_monotonic_ns(world));
 }
 
 /* A server's message may be cut in the middle of a character. */
-static json_t *text_of(const char *text)
+static json_t *trouble_text(const char *text)
 {
     size_t length = strlen(text);
     json_t *value = json_string(text);
@@ -70,7 +70,7 @@ json_t *trouble_show(const struct trouble troubles[static TROUBLE_KINDS], struct
         const struct trouble *trouble = &troubles[kind];
         if (!trouble->failures)
             continue;
-        json_t *one = json_pack("{s:o, s:I, s:I, s:I}", "why", text_of(trouble->message),
+        json_t *one = json_pack("{s:o, s:I, s:I, s:I}", "why", trouble_text(trouble->message),
                                 "failures", (json_int_t)trouble->failures, "since_ms",
                                 (json_int_t)((now_ns - trouble->since_ns) / 1000000), "last_ms",
                                 (json_int_t)((now_ns - trouble->last_ns) / 1000000));

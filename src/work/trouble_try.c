@@ -30,7 +30,7 @@ static enum fh_code try_read(struct work_context *context, struct fh_error *erro
     return code;
 }
 
-static enum fh_code try_write(struct work_context *context, struct fh_error *error)
+static enum fh_code write_trial_mark(struct work_context *context, struct fh_error *error)
 {
     char now[24];
     struct store_work *work;
@@ -49,7 +49,7 @@ static enum fh_code try_write(struct work_context *context, struct fh_error *err
 void trouble_try(struct work_context *context)
 {
     static enum fh_code (*const tries[TROUBLE_KINDS])(struct work_context *, struct fh_error *) = {
-        [TROUBLE_READS] = try_read, [TROUBLE_WRITES] = try_write};
+        [TROUBLE_READS] = try_read, [TROUBLE_WRITES] = write_trial_mark};
     for (int kind = 0; kind < TROUBLE_KINDS; kind++) {
         const struct trouble *trouble = &context->troubles[kind];
         struct fh_error unheeded;

@@ -13,10 +13,10 @@
 
 #include <stdint.h>
 
-static _Unwind_Reason_Code stop(int version, _Unwind_Action actions,
-                                _Unwind_Exception_Class exception_class,
-                                struct _Unwind_Exception *exception,
-                                struct _Unwind_Context *context, void *argument)
+static _Unwind_Reason_Code stop_at_handler(int version, _Unwind_Action actions,
+                                           _Unwind_Exception_Class exception_class,
+                                           struct _Unwind_Exception *exception,
+                                           struct _Unwind_Context *context, void *argument)
 {
     const fh_work *w = argument;
     (void)version, (void)exception_class, (void)exception;
@@ -25,7 +25,7 @@ static _Unwind_Reason_Code stop(int version, _Unwind_Action actions,
     return _URC_NO_REASON;
 }
 
-static _Noreturn void unwind(fh_work *w);
+static _Noreturn void unwind_handler(fh_work *w);
 
 /* Does nothing for an unwinding that a newer one has replaced: a call inside the catch has ended
  * the handler again. */
@@ -34,17 +34,17 @@ static void on_caught(_Unwind_Reason_Code reason, struct _Unwind_Exception *exce
     (void)reason;
     fh_work *w = ((struct work_unwinding *)exception)->w;
     if (exception == &w->ending.unwindings[w->ending.count - 1].exception)
-        unwind(w);
+        unwind_handler(w);
 }
 
-static _Noreturn void unwind(fh_work *w)
+static _Noreturn void unwind_handler(fh_work *w)
 {
     if (w->ending.count == WORK_UNWINDINGS_MAX)
         error_assertion_failed("a handler does not catch what ends it again and again", __FILE__,
                                __LINE__);
     struct work_unwinding *unwinding = &w->ending.unwindings[w->ending.count++];
     *unwinding = (struct work_unwinding){.exception.exception_cleanup = on_caught, .w = w};
-    _Unwind_ForcedUnwind(&unwinding->exception, stop, w);
+    _Unwind_ForcedUnwind(&unwinding->exception, stop_at_handler, w);
     error_assertion_failed("a handler's frames can be unwound", __FILE__, __LINE__);
 }
 
@@ -54,6 +54,6 @@ _Noreturn void work_end_handler(fh_work *w, int how)
     FH_ASSERT(w->fail_to != NULL);
     w->ending.how = how;
     if (layout && layout->cplusplus)
-        unwind(w);
+        unwind_handler(w);
     _longjmp(*w->fail_to, how);
 }

@@ -266,7 +266,7 @@ void work_committed(fh_work *w)
 
 /* The failure may stem from reading another transaction's uncommitted changes, which never became
  * durable. */
-static enum fh_code run_apart(fh_work *w)
+static enum fh_code ask_to_run_apart(fh_work *w)
 {
     error_retry(&w->failure, FH_CONFLICT, "What the unit of work has read was not committed.");
     work_set_problem(w, &w->failure);
@@ -290,7 +290,7 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
         bool tentative = store_work && store_work->tentative;
         if (store_work)
             store_rollback(store_work);
-        return tentative ? run_apart(w) : code;
+        return tentative ? ask_to_run_apart(w) : code;
     }
     if (store_work) {
         code = store_commit(store_work, &w->failure);
@@ -311,7 +311,7 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
     return FH_OK;
 }
 
-static bool is_refusal(const fh_work *w)
+static bool is_work_refusal(const fh_work *w)
 {
     int status = w->reply_status;
     return status >= 400 && status < 500 &&
@@ -397,7 +397,7 @@ enum fh_code work_run(fh_work *w)
     }
     if (w->by_store)
         note_store(w, code, &w->failure);
-    if (w->fence && w->fence->record && is_refusal(w))
+    if (w->fence && w->fence->record && is_work_refusal(w))
         return record_refusal(w);
     w->context->counters.failed++;
     return code;
