@@ -280,8 +280,7 @@ static void apply_what_came(struct subscription *s)
     }
 }
 
-/* ---- a partition's life ------------------------------------------------------------------------
- */
+/* ---- a partition's life --------------------------------------------------------------------- */
 
 /* Reads the cursor, left by its former owner; it must have our lease's epoch by now. */
 static bool cursor_is_ours(struct subscription *s)
