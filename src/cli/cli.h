@@ -61,6 +61,9 @@ int cli_width(FILE *stream);
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_print_findings(const struct findings *findings);
 void cli_print_json(const json_t *value); /* one line, on standard output */
+/* Members of an answer; 0 or "-" for those that are missing. */
+long long cli_number(const json_t *object, const char *name);
+const char *cli_text(const json_t *object, const char *name);
 /* The user's name on this machine, for records of what they do. */
 const char *cli_person(void);
 /* The wall clock, for display. */
@@ -76,6 +79,8 @@ int cli_find_state(const char *folder, struct state *state);
 /* The same for commands that do not need `up`: accepts a stopped system too, if it is the only one
  * in ./.freehold. */
 int cli_open_state(const char *folder, struct state *state);
+/* Whether `up` listens there. */
+bool cli_is_running(const struct state *state);
 /* The default state folder of the system whose file is in `file_folder`. */
 const char *cli_default_state(struct arena *arena, const char *file_folder, const char *system);
 
@@ -86,6 +91,10 @@ int cli_control(const struct state *state, const char *command,
 /* The same with a full request, which is taken; `timeout_ms` is the longest silence. */
 int cli_control_request(const struct state *state, json_t *request, int timeout_ms,
                         void (*take)(void *context, const json_t *line), void *context);
+
+/* What `up` says of its system; *ret has to be NULL, and is a new reference. If it has stopped in
+ * the meantime, that is reported. */
+int cli_control_status(const struct state *state, json_t **ret);
 
 /* ---- Asking services ------------------------------------------------------------------------ */
 

@@ -5,15 +5,10 @@
 
 #include "base/json.h"
 
-static int64_t number(const json_t *line, const char *name)
-{
-    return json_integer_value(json_object_get(line, name));
-}
-
 static void follow_rows(struct following *following, const json_t *line)
 {
-    struct course course = {.done = number(line, "done"),
-                            .total = number(line, "total"),
+    struct course course = {.done = cli_number(line, "done"),
+                            .total = cli_number(line, "total"),
                             .guessed = json_is_true(json_object_get(line, "guessed"))};
     if (!following->progress.what)
         progress_begin(&following->progress, following->service, "rows", 0, following->quiet);

@@ -22,7 +22,7 @@ const char *cli_default_state(struct arena *arena, const char *file_folder, cons
     return arena_printf(arena, "%s/.freehold/%s", file_folder, system);
 }
 
-static bool is_running(const struct state *state)
+bool cli_is_running(const struct state *state)
 {
     int fd;
     if (state_control_connect(state, &fd, ERROR_UNHEEDED) != FH_OK)
@@ -45,7 +45,7 @@ static int find_systems(bool running, struct state *ret, struct text *names)
         snprintf(path, sizeof path, ".freehold/%s", entry->d_name);
         if (state_open(&state, path, ERROR_UNHEEDED) != FH_OK)
             continue;
-        if (running && !is_running(&state)) {
+        if (running && !cli_is_running(&state)) {
             state_close(&state);
             continue;
         }
@@ -68,7 +68,7 @@ int cli_find_state(const char *folder, struct state *state)
             return cli_fail(CLI_NOT_RUNNING, "there is no state folder %s", folder);
         if (code != FH_OK)
             return cli_fail(CLI_FAILED, "%s", error.message);
-        if (is_running(state))
+        if (cli_is_running(state))
             return CLI_DONE;
         state_close(state);
         return cli_fail(CLI_NOT_RUNNING, "no system is running with the state folder %s", folder);
@@ -207,4 +207,19 @@ int cli_control(const struct state *state, const char *command,
     return cli_control_request(state, json_pack("{s:s}", "command", command),
                                strcmp(command, "stop") == 0 ? STOP_ANSWER_MS_MAX : ANSWER_MS_MAX,
                                take, context);
+}
+
+static void keep_status(void *context, const json_t *line)
+{
+    json_t **status = context;
+    if (!*status)
+        *status = json_copy_out(line);
+}
+
+int cli_control_status(const struct state *state, json_t **ret)
+{
+    int code = cli_control(state, "status", keep_status, ret);
+    if (code == CLI_NOT_RUNNING)
+        cli_fail(code, "the system has just stopped");
+    return code;
 }

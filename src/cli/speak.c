@@ -102,3 +102,14 @@ const char *cli_value(const struct cli_command *command, const char **values, co
     }
     abort(); /* a command asks for an option it has not declared */
 }
+
+long long cli_number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+const char *cli_text(const json_t *object, const char *name)
+{
+    const char *value = json_string_at(object, name);
+    return value ? value : "-";
+}

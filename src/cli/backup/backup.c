@@ -193,15 +193,6 @@ static int back_up(struct backup *backup, const char *folder)
     return code;
 }
 
-static bool runs(const struct state *state)
-{
-    int fd;
-    if (state_control_connect(state, &fd, ERROR_UNHEEDED) != FH_OK)
-        return false;
-    close(fd);
-    return true;
-}
-
 /* Finds out whether the system is running or stopped. */
 static int begin(struct backup *backup)
 {
@@ -211,7 +202,7 @@ static int begin(struct backup *backup)
         cli_open_state(cli_value(backup->command, backup->values, "--state"), &asking->state);
     if (code != CLI_DONE)
         return code;
-    backup->running = runs(&asking->state);
+    backup->running = cli_is_running(&asking->state);
     arena_init(&asking->arena, ARENA_SIZE_MAX);
     if (state_read_json(asking->state.folder_fd, "system.json", &asking->system, &error) == FH_OK)
         return CLI_DONE;

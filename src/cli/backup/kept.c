@@ -28,14 +28,9 @@ void kept_end(struct kept_reading *reading)
     progress_end(&reading->progress);
 }
 
-static json_int_t number(const json_t *value, const char *name)
-{
-    return json_integer_value(json_object_get(value, name));
-}
-
 void kept_format_time(const json_t *said, char out[static KEPT_TIME_SIZE])
 {
-    time_t seconds = (time_t)(number(said, "taken_ms") / 1000);
+    time_t seconds = (time_t)(cli_number(said, "taken_ms") / 1000);
     struct tm parts;
     gmtime_r(&seconds, &parts);
     strftime(out, KEPT_TIME_SIZE, "%Y-%m-%d %H:%M:%S UTC", &parts);
@@ -61,8 +56,8 @@ void kept_print(const json_t *manifest, const char *folder, bool as_json)
     json_object_foreach (json_object_get(manifest, "services"), name, said) {
         printf("%-14s %-11s %-10s %12" PRId64 " %12" PRId64 " %10" PRId64 "\n", name,
                json_string_at(said, "model"), json_string_at(said, "engine"),
-               (int64_t)number(said, "rows"), (int64_t)number(said, "size"),
-               (int64_t)number(said, "position"));
+               (int64_t)cli_number(said, "rows"), (int64_t)cli_number(said, "size"),
+               (int64_t)cli_number(said, "position"));
     }
 }
 

@@ -272,22 +272,13 @@ static void tell_rest(struct restore *restore)
 
 /* ---- The whole restore ---------------------------------------------------------------------- */
 
-static bool runs(const struct state *state)
-{
-    int fd;
-    if (state_control_connect(state, &fd, ERROR_UNHEEDED) != FH_OK)
-        return false;
-    close(fd);
-    return true;
-}
-
 static int begin(struct restore *restore, const char *state_folder)
 {
     struct fh_error error;
     int code = cli_open_state(state_folder, &restore->state);
     if (code != CLI_DONE)
         return code;
-    restore->running = runs(&restore->state);
+    restore->running = cli_is_running(&restore->state);
     restore->told = json_object();
     restore->done = json_object();
     json_object_set_new(restore->told, "restored", restore->done);

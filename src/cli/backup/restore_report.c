@@ -6,17 +6,6 @@
 #include "base/json.h"
 #include "cli/cli.h"
 
-static long long number(const json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
-}
-
-static const char *text(const json_t *object, const char *name)
-{
-    const char *value = json_string_at(object, name);
-    return value ? value : "-";
-}
-
 static void print_untold(const json_t *report)
 {
     const json_t *untold = json_object_get(report, "untold");
@@ -24,7 +13,7 @@ static void print_untold(const json_t *report)
     json_t *name;
     if (json_array_size(untold) == 0)
         return;
-    printf("%s was restored, and will notify", text(report, "service"));
+    printf("%s was restored, and will notify", cli_text(report, "service"));
     json_array_foreach (untold, i, name)
         printf("%s %s", i ? "," : "", json_string_value(name));
     printf(" as soon as it can.\n");
@@ -37,17 +26,17 @@ static void print_entries(const json_t *report)
     json_t *entry;
     json_array_foreach (entries, i, entry) {
         char age[32];
-        json_t *age_s = json_integer((cli_now_ms() - (int64_t)number(entry, "at_ms")) / 1000);
+        json_t *age_s = json_integer((cli_now_ms() - (int64_t)cli_number(entry, "at_ms")) / 1000);
         cli_format_span(age, sizeof age, age_s);
         json_decref(age_s);
         printf("%s%s%s %s, %s ago: %s\n    %s\n", cli_colour(stdout, CLI_BOLD),
-               text(report, "service"), cli_colour(stdout, CLI_PLAIN), text(entry, "id"), age,
-               text(entry, "what"), text(entry, "todo"));
+               cli_text(report, "service"), cli_colour(stdout, CLI_PLAIN), cli_text(entry, "id"),
+               age, cli_text(entry, "what"), cli_text(entry, "todo"));
     }
-    if (number(report, "left_out"))
+    if (cli_number(report, "left_out"))
         printf("%s: %lld more did not fit; compare its data with the other services' from the time "
                "of the backup on.\n",
-               text(report, "service"), number(report, "left_out"));
+               cli_text(report, "service"), cli_number(report, "left_out"));
 }
 
 static int ask_report(struct cli_operator *asking, const char *service, json_t **ret)
@@ -64,11 +53,12 @@ static bool choose(json_t *report, char **ids)
     for (char **id = ids; *id; id++) {
         size_t before = json_array_size(chosen);
         json_array_foreach (all, i, entry) {
-            if (strcmp(text(entry, "id"), *id) == 0)
+            if (strcmp(cli_text(entry, "id"), *id) == 0)
                 json_array_append(chosen, entry);
         }
         if (json_array_size(chosen) == before) {
-            cli_fail(CLI_FAILED, "the report of %s has no entry %s", text(report, "service"), *id);
+            cli_fail(CLI_FAILED, "the report of %s has no entry %s", cli_text(report, "service"),
+                     *id);
             json_decref(chosen);
             return false;
         }
@@ -90,7 +80,7 @@ static int see(struct cli_operator *asking, const char *service, const json_t *r
         json_array_append(ids, json_object_get(entry, "id"));
     int code = cli_operator_ask(
         asking, service, "POST", "/_freehold/restored/seen",
-        json_pack("{s:o, s:I}", "ids", ids, "left_out", (json_int_t)number(report, "left_out")),
+        json_pack("{s:o, s:I}", "ids", ids, "left_out", (json_int_t)cli_number(report, "left_out")),
         &left);
     if (code == CLI_DONE)
         json_decref(left);
@@ -139,7 +129,7 @@ void cli_restore_report_print(const json_t *reports)
         print_entries(report);
         any |= json_array_size(json_object_get(report, "entries")) > 0 ||
                json_array_size(json_object_get(report, "untold")) > 0 ||
-               number(report, "left_out") > 0;
+               cli_number(report, "left_out") > 0;
     }
     if (!any)
         printf("No restore has left anything to do.\n");

@@ -19,13 +19,6 @@
 #define VERIFY_MS_MAX 30000
 #define VERIFYING_MAX 512 /* processes */
 
-static void keep(void *context, const json_t *line)
-{
-    json_t **status = context;
-    if (!*status)
-        *status = json_copy_out(line);
-}
-
 /* The processes asked to try, and their answers. */
 struct verifying {
     struct cli_ask asks[VERIFYING_MAX];
@@ -142,9 +135,7 @@ static int check_live(struct system_file *file, const char *folder, struct findi
     int code = cli_find_state(state_folder, &state);
     if (code != CLI_DONE)
         return code;
-    code = cli_control(&state, "status", keep, &status);
-    if (code == CLI_NOT_RUNNING)
-        cli_fail(code, "the system has just stopped");
+    code = cli_control_status(&state, &status);
     if (code == CLI_DONE) {
         live_check(file, &state, status, findings);
         verify_all(file, &state, status, findings, not_verified);

@@ -30,17 +30,6 @@ struct reading {
                         * them; else NULL */
 };
 
-static long long number(const json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
-}
-
-static const char *text(const json_t *object, const char *name)
-{
-    const char *value = json_string_at(object, name);
-    return value ? value : "-";
-}
-
 static bool read_number(const char *given, long long most, long long *ret)
 {
     char *end;
@@ -60,9 +49,9 @@ static int read_page(struct reading *reading, long long after, bool counts, json
     int code = cli_operator_ask(&reading->asking, reading->service, "GET", path, values, ret);
     if (code != CLI_DONE)
         return code;
-    reading->next = number(*ret, "next");
-    reading->last = number(*ret, "last");
-    reading->trimmed = number(*ret, "trimmed");
+    reading->next = cli_number(*ret, "next");
+    reading->last = cli_number(*ret, "last");
+    reading->trimmed = cli_number(*ret, "trimmed");
     reading->found = reading->found || json_array_size(json_object_get(*ret, "events")) > 0 ||
                      json_object_size(json_object_get(*ret, "types")) > 0;
     json_decref(reading->publishes);
@@ -103,9 +92,9 @@ static void print_short(const struct reading *reading, const json_t *event)
     }
     char *data = json_text(json_object_get(event, "data"));
     printf("%s%8lld%s  %s  %s%-20s%s %-16s ", cli_colour(stdout, CLI_BOLD),
-           number(event, "position"), cli_colour(stdout, CLI_PLAIN), text(event, "time"),
-           cli_colour(stdout, CLI_GREEN), text(event, "type"), cli_colour(stdout, CLI_PLAIN),
-           text(event, "subject"));
+           cli_number(event, "position"), cli_colour(stdout, CLI_PLAIN), cli_text(event, "time"),
+           cli_colour(stdout, CLI_GREEN), cli_text(event, "type"), cli_colour(stdout, CLI_PLAIN),
+           cli_text(event, "subject"));
     int room = cli_width(stdout) - 76; /* the width of the columns before it */
     if (room > 0 && (int)strlen(data) > room)
         printf("%.*s...\n", room > 10 ? room - 3 : 7, data);
@@ -217,7 +206,7 @@ static int show(struct reading *reading, const char *given)
     if (code != CLI_DONE)
         return code;
     const json_t *event = json_array_get(json_object_get(page, "events"), 0);
-    if (event && number(event, "position") == position)
+    if (event && cli_number(event, "position") == position)
         print_whole(reading, event);
     else
         code = cli_fail(CLI_FAILED, "%s has no such event at %lld: it has those from %lld to %lld",
@@ -239,7 +228,7 @@ static int count_all(struct reading *reading)
             break;
         json_object_foreach (json_object_get(page, "types"), type, some) {
             json_object_set_new(types, type,
-                                json_integer(number(types, type) + json_integer_value(some)));
+                                json_integer(cli_number(types, type) + json_integer_value(some)));
             sum += json_integer_value(some);
         }
         json_decref(page);

@@ -15,13 +15,6 @@
 #define STATE_MS_MAX 2000
 #define LOOK_MS 1000 /* between updates of the live table */
 
-static void keep(void *context, const json_t *line)
-{
-    json_t **status = context;
-    if (!*status)
-        *status = json_copy_out(line);
-}
-
 struct asking {
     struct cli_ask asks[2 * SYSTEM_SERVICES_MAX + 2];
     json_t *of[2 * SYSTEM_SERVICES_MAX + 2];
@@ -108,11 +101,9 @@ static bool all_ready(const json_t *status)
 static int look(const struct state *state, bool refuses, json_t **ret)
 {
     *ret = NULL;
-    int code = cli_control(state, "status", keep, ret);
+    int code = cli_control_status(state, ret);
     if (code == CLI_DONE)
         add_states(state, *ret, refuses);
-    else if (code == CLI_NOT_RUNNING)
-        cli_fail(code, "the system has just stopped");
     return code;
 }
 

@@ -27,11 +27,6 @@ static const char *text(const json_t *object, const char *name)
     return value ? value : "";
 }
 
-static long long number(const json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
-}
-
 /* ---- Asking every process ---- */
 
 struct asking {
@@ -51,17 +46,10 @@ static void add(struct asking *asking, const char *service, const json_t *proces
                              .headers = {{"Freehold-From", "operator"}}};
 }
 
-static void keep(void *context, const json_t *line)
-{
-    json_t **status = context;
-    if (!*status)
-        *status = json_copy_out(line);
-}
-
 static int by_time(const void *a, const void *b)
 {
-    long long one = number(*(json_t *const *)a, "at_us"),
-              other = number(*(json_t *const *)b, "at_us");
+    long long one = cli_number(*(json_t *const *)a, "at_us"),
+              other = cli_number(*(json_t *const *)b, "at_us");
     return (one > other) - (one < other);
 }
 
@@ -125,9 +113,7 @@ static int ask_all(struct cli_operator *operator, const char * path, const char 
     size_t i, j;
     FH_ASSERT(asking != NULL);
     *ret = json_array();
-    int code = cli_control(&operator->state, "status", keep, &status);
-    if (code == CLI_NOT_RUNNING)
-        cli_fail(code, "the system has just stopped");
+    int code = cli_control_status(&operator->state, &status);
     json_array_foreach (json_at(status, "services"), i, service) {
         const json_t *instances = json_at(service, "instances");
         if (json_array_size(instances) <= 1) /* then it has no address of its own */
@@ -185,7 +171,7 @@ static bool has_parent(const json_t *spans, const json_t *span)
 
 static void print_status(const json_t *span)
 {
-    long long status = number(span, "status");
+    long long status = cli_number(span, "status");
     const char *kind = text(span, "kind");
     if (strcmp(kind, "published") == 0)
         return;
@@ -225,9 +211,10 @@ static void print_what(const json_t *span)
 
 static void print_span(struct tree *tree, const json_t *span, int depth)
 {
-    printf("%10.1f %9.1f  %s%-14s%s %*s", (double)(number(span, "at_us") - tree->began_us) / 1e3,
-           (double)number(span, "took_us") / 1e3, cli_colour(stdout, CLI_BOLD), text(span, "in"),
-           cli_colour(stdout, CLI_PLAIN), 2 * depth, "");
+    printf("%10.1f %9.1f  %s%-14s%s %*s",
+           (double)(cli_number(span, "at_us") - tree->began_us) / 1e3,
+           (double)cli_number(span, "took_us") / 1e3, cli_colour(stdout, CLI_BOLD),
+           text(span, "in"), cli_colour(stdout, CLI_PLAIN), 2 * depth, "");
     print_what(span);
     print_status(span);
     printf("\n");
@@ -248,10 +235,10 @@ static void print_tree(const json_t *spans, const char *trace)
     size_t i;
     json_t *span;
     json_array_foreach (spans, i, span) {
-        long long ended = number(span, "at_us") + number(span, "took_us");
+        long long ended = cli_number(span, "at_us") + cli_number(span, "took_us");
         ends_us = ended > ends_us ? ended : ends_us;
     }
-    tree.began_us = number(json_array_get(spans, 0), "at_us");
+    tree.began_us = cli_number(json_array_get(spans, 0), "at_us");
     printf("%strace %s%s: %zu parts in %.1f ms\n%10s %9s  %-14s WHAT%s\n",
            cli_colour(stdout, CLI_BOLD), trace, cli_colour(stdout, CLI_PLAIN),
            json_array_size(spans), (double)(ends_us - tree.began_us) / 1e3, "AT ms", "TOOK ms",

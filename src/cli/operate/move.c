@@ -16,11 +16,6 @@
 /* A server is made, a process drains, a slice is copied: `up` reports more often than this. */
 #define MOVE_ANSWER_MS_MAX (600 * 1000)
 
-static int64_t number(const json_t *line, const char *name)
-{
-    return json_integer_value(json_object_get(line, name));
-}
-
 /* What is left for the operator to do. */
 static void tell_file(const json_t *moved)
 {
@@ -28,7 +23,7 @@ static void tell_file(const json_t *moved)
     if (!file)
         return;
     printf("The system file still says otherwise, at %s:%lld: %s. Say there: %s\n",
-           json_string_at(file, "path"), (long long)number(file, "line"),
+           json_string_at(file, "path"), (long long)cli_number(file, "line"),
            json_string_at(file, "says"), json_string_at(file, "expected"));
     printf("Until then `freehold up` starts it where its data are, and check and status say so.\n");
 }
@@ -54,7 +49,7 @@ static int tell_end(const struct following *asked, bool abandons)
     else
         printf("%s was moved from %s to %s; its requests waited %.1f s.\n", service,
                json_string_at(moved, "from"), json_string_at(moved, "to"),
-               (double)number(moved, "paused_ms") / 1000);
+               (double)cli_number(moved, "paused_ms") / 1000);
     if (moved && !asked->quiet)
         tell_file(moved);
     return CLI_DONE;

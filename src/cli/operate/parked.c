@@ -23,10 +23,10 @@ static void print_list(const json_t *list)
            "SOURCE", "KEY", "EVENTS", "SINCE", "ATTEMPTS", "WHY", cli_colour(stdout, CLI_PLAIN));
     json_array_foreach (list, i, one) {
         cli_format_span(age, sizeof age, json_object_get(one, "age_s"));
-        printf("%-12s %-12s %-20s %7lld %6s %8lld  %s at %lld: %s\n", parked_text(one, "service"),
-               parked_text(one, "source"), parked_text(one, "key"), parked_number(one, "events"),
-               age, parked_number(one, "attempts"), parked_text(one, "type"),
-               parked_number(one, "position"), parked_text(one, "error"));
+        printf("%-12s %-12s %-20s %7lld %6s %8lld  %s at %lld: %s\n", cli_text(one, "service"),
+               cli_text(one, "source"), cli_text(one, "key"), cli_number(one, "events"), age,
+               cli_number(one, "attempts"), cli_text(one, "type"), cli_number(one, "position"),
+               cli_text(one, "error"));
     }
 }
 
@@ -46,9 +46,9 @@ static void print_edits(const json_t *event)
     char age[32];
     json_array_foreach (json_object_get(event, "edits"), i, edit) {
         char *before = json_text(json_object_get(edit, "before"));
-        json_t *age_s = json_integer((cli_now_ms() - parked_number(edit, "time_ms")) / 1000);
+        json_t *age_s = json_integer((cli_now_ms() - cli_number(edit, "time_ms")) / 1000);
         cli_format_span(age, sizeof age, age_s);
-        printf("  changed by %s %s ago; before: %s\n", parked_text(edit, "by"), age, before);
+        printf("  changed by %s %s ago; before: %s\n", cli_text(edit, "by"), age, before);
         json_decref(age_s);
         json_text_free(before);
     }
@@ -60,17 +60,17 @@ static void print_events(const json_t *body)
     size_t i;
     json_t *one;
     char age[32];
-    printf("%lld events of %s are parked under the key %s.\n", parked_number(body, "count"),
-           parked_text(body, "source"), parked_text(body, "key"));
+    printf("%lld events of %s are parked under the key %s.\n", cli_number(body, "count"),
+           cli_text(body, "source"), cli_text(body, "key"));
     json_array_foreach (events, i, one) {
         char *data = json_dumps(json_at(one, "event.data"), JSON_INDENT(2) | JSON_ENCODE_ANY);
         cli_format_span(age, sizeof age, json_object_get(one, "age_s"));
         printf("\n%s%s%s at %lld, id %s, parked %s ago\n", cli_colour(stdout, CLI_BOLD),
-               parked_text(one, "type"), cli_colour(stdout, CLI_PLAIN),
-               parked_number(one, "position"), parked_text(one, "id"), age);
-        if (parked_number(one, "attempts"))
-            printf("  failed %lld times: %s%s%s\n", parked_number(one, "attempts"),
-                   cli_colour(stdout, CLI_RED), parked_text(one, "error"),
+               cli_text(one, "type"), cli_colour(stdout, CLI_PLAIN), cli_number(one, "position"),
+               cli_text(one, "id"), age);
+        if (cli_number(one, "attempts"))
+            printf("  failed %lld times: %s%s%s\n", cli_number(one, "attempts"),
+                   cli_colour(stdout, CLI_RED), cli_text(one, "error"),
                    cli_colour(stdout, CLI_PLAIN));
         else
             printf("  waits for those above it\n");
@@ -78,7 +78,7 @@ static void print_events(const json_t *body)
         json_text_free(data);
         print_edits(one);
     }
-    if ((size_t)parked_number(body, "count") > json_array_size(events))
+    if ((size_t)cli_number(body, "count") > json_array_size(events))
         printf("\n"
                "... and more after them\n");
 }
@@ -141,11 +141,11 @@ static int drop(struct cli_operator *asking, char **words, bool all, bool yes, b
         cli_print_json(body);
     } else {
         json_array_foreach (json_object_get(body, "dropped"), i, one)
-            printf("dropped %s at %lld, id %s\n", parked_text(one, "type"),
-                   parked_number(one, "position"), parked_text(one, "id"));
-        if (parked_number(body, "left"))
+            printf("dropped %s at %lld, id %s\n", cli_text(one, "type"),
+                   cli_number(one, "position"), cli_text(one, "id"));
+        if (cli_number(body, "left"))
             printf("%lld wait for their retry: freehold parked retry %s %s %s\n",
-                   parked_number(body, "left"), words[1], words[2], words[3]);
+                   cli_number(body, "left"), words[1], words[2], words[3]);
     }
     json_decref(body);
     return CLI_DONE;

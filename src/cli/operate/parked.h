@@ -6,10 +6,7 @@
 
 #include "cli/cli.h"
 
-/* parked_retry.c: a service's answer, and its members; 0 or "-" for those that are missing */
-long long parked_number(const json_t *object, const char *name);
-const char *parked_text(const json_t *object, const char *name);
-/* Posts `wanted` (taken), and shows the outcome for the keys that it retried. */
+/* parked_retry.c. Posts `wanted` (taken), and shows the outcome for the keys that it retried. */
 int parked_retried(struct cli_operator *asking, char **words, const char *path, json_t *wanted,
                    bool as_json);
 

@@ -1,20 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The outcome of a retry, for `freehold parked retry` and for an edit, which is followed by one;
- * and the members of a service's answers, for all parts of the command. */
+/* The outcome of a retry, for `freehold parked retry` and for an edit, which is followed by one. */
 
 #include "base/json.h"
 #include "cli/operate/parked.h"
-
-long long parked_number(const json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
-}
-
-const char *parked_text(const json_t *object, const char *name)
-{
-    const char *value = json_string_at(object, name);
-    return value ? value : "-";
-}
 
 int parked_retried(struct cli_operator *asking, char **words, const char *path, json_t *wanted,
                    bool as_json)
@@ -26,13 +14,13 @@ int parked_retried(struct cli_operator *asking, char **words, const char *path, 
     if (code != CLI_DONE)
         return code;
     json_array_foreach (json_object_get(body, "keys"), i, one) {
-        left |= parked_number(one, "left") > 0;
+        left |= cli_number(one, "left") > 0;
         if (as_json)
             continue;
-        printf("%s %s: %lld applied, %lld left%s%s\n", parked_text(one, "source"),
-               parked_text(one, "key"), parked_number(one, "applied"), parked_number(one, "left"),
+        printf("%s %s: %lld applied, %lld left%s%s\n", cli_text(one, "source"),
+               cli_text(one, "key"), cli_number(one, "applied"), cli_number(one, "left"),
                json_object_get(one, "error") ? ": " : "",
-               json_object_get(one, "error") ? parked_text(one, "error") : "");
+               json_object_get(one, "error") ? cli_text(one, "error") : "");
     }
     if (as_json)
         cli_print_json(body);

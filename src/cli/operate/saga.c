@@ -8,17 +8,6 @@
 #include "base/json.h"
 #include "cli/cli.h"
 
-static const char *text(const json_t *object, const char *name)
-{
-    const char *value = json_string_at(object, name);
-    return value ? value : "-";
-}
-
-static long long number(const json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
-}
-
 static void print_list(const json_t *all)
 {
     size_t i;
@@ -32,8 +21,8 @@ static void print_list(const json_t *all)
            "STATUS", "SINCE", "ID", "WHY", cli_colour(stdout, CLI_PLAIN));
     json_array_foreach (all, i, one) {
         cli_format_span(age, sizeof age, json_object_get(one, "age_s"));
-        printf("%-12s %-14s %-13s %6s  %-40s %s\n", text(one, "service"), text(one, "name"),
-               text(one, "status"), age, text(one, "id"), text(one, "why"));
+        printf("%-12s %-14s %-13s %6s  %-40s %s\n", cli_text(one, "service"), cli_text(one, "name"),
+               cli_text(one, "status"), age, cli_text(one, "id"), cli_text(one, "why"));
     }
 }
 
@@ -48,17 +37,19 @@ static void print_saga(const json_t *saga)
 {
     size_t i;
     json_t *step;
-    printf("%s%s%s %s is %s. %s\n\n", cli_colour(stdout, CLI_BOLD), text(saga, "name"),
-           cli_colour(stdout, CLI_PLAIN), text(saga, "id"), text(saga, "status"),
-           text(saga, "why"));
+    printf("%s%s%s %s is %s. %s\n\n", cli_colour(stdout, CLI_BOLD), cli_text(saga, "name"),
+           cli_colour(stdout, CLI_PLAIN), cli_text(saga, "id"), cli_text(saga, "status"),
+           cli_text(saga, "why"));
     printf("%-16s %7s %-12s %-8s %7s  %s\n", "STEP", "ELEMENT", "TARGET", "STATE", "ATTEMPT",
            "REQUEST");
     json_array_foreach (json_object_get(saga, "steps"), i, step) {
         const char *method = json_string_at(step, "request.method");
         const char *path = json_string_at(step, "request.path");
-        printf("%-16s %7lld %-12s %-8s %7lld  %s %s\n", text(step, "step"), number(step, "element"),
-               *text(step, "target") ? text(step, "target") : "here", text(step, "state"),
-               number(step, "attempt"), method ? method : "-", path ? path : "");
+        printf("%-16s %7lld %-12s %-8s %7lld  %s %s\n", cli_text(step, "step"),
+               cli_number(step, "element"),
+               *cli_text(step, "target") ? cli_text(step, "target") : "here",
+               cli_text(step, "state"), cli_number(step, "attempt"), method ? method : "-",
+               path ? path : "");
     }
 }
 
@@ -89,7 +80,7 @@ static int operate(struct cli_operator *asking, char **words, const char *why, b
     if (as_json)
         cli_print_json(body);
     else if (why)
-        printf("%s is abandoned. %s\n", words[2], text(body, "why"));
+        printf("%s is abandoned. %s\n", words[2], cli_text(body, "why"));
     else
         printf("%s goes %s: freehold saga show %s %s\n", words[2],
                strcmp(words[0], "compensate") == 0 ? "back" : "on", words[1], words[2]);
