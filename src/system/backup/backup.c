@@ -27,7 +27,7 @@
 
 /* ---- The folder ----------------------------------------------------------------------------- */
 
-static bool is_empty(int folder_fd)
+static bool is_empty_folder(int folder_fd)
 {
     int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
@@ -60,7 +60,7 @@ enum fh_code backup_folder_make(const char *folder, int *ret_fd, struct fh_error
     enum fh_code code = folder_open(folder, ret_fd, error);
     if (code != FH_OK)
         return code;
-    if (is_empty(*ret_fd) && fchmod(*ret_fd, 0700) == 0)
+    if (is_empty_folder(*ret_fd) && fchmod(*ret_fd, 0700) == 0)
         return FH_OK;
     close(*ret_fd);
     return error_set(error, FH_INVALID,
@@ -163,8 +163,8 @@ enum fh_code backup_finish(const char *folder, int folder_fd, const json_t *mani
 
 /* ---- Files ---------------------------------------------------------------------------------- */
 
-static enum fh_code file_open(int folder_fd, const char *name, int *ret_fd, int64_t *ret_size,
-                              struct fh_error *error)
+static enum fh_code open_backup_file(int folder_fd, const char *name, int *ret_fd,
+                                     int64_t *ret_size, struct fh_error *error)
 {
     struct stat status;
     *ret_fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -179,7 +179,7 @@ static enum fh_code file_open(int folder_fd, const char *name, int *ret_fd, int6
     return error_set(error, FH_INVALID, "%.80s is no plain file.", name);
 }
 
-static bool write_whole(int fd, const unsigned char *data, size_t length)
+static bool write_backup_bytes(int fd, const unsigned char *data, size_t length)
 {
     while (length > 0) {
         ssize_t written = write(fd, data, length);
@@ -211,7 +211,7 @@ static int read_through(int from, int to, int64_t size, backup_told *told, void 
             continue;
         }
         crypto_hash_sha256_update(&state, buffer, (unsigned long long)got);
-        if (to >= 0 && !write_whole(to, buffer, (size_t)got))
+        if (to >= 0 && !write_backup_bytes(to, buffer, (size_t)got))
             failed = errno ? errno : EIO;
         done += got;
         if (told)
@@ -228,7 +228,7 @@ enum fh_code backup_sum(int folder_fd, const char *name, backup_told *told, void
                         struct fh_error *error)
 {
     int fd;
-    enum fh_code code = file_open(folder_fd, name, &fd, ret_size, error);
+    enum fh_code code = open_backup_file(folder_fd, name, &fd, ret_size, error);
     if (code != FH_OK)
         return code;
     int failed = read_through(fd, -1, *ret_size, told, context, ret_sum);
@@ -244,7 +244,7 @@ enum fh_code backup_copy(int from_fd, const char *from, int to_fd, const char *t
 {
     int source;
     int64_t size;
-    enum fh_code code = file_open(from_fd, from, &source, &size, error);
+    enum fh_code code = open_backup_file(from_fd, from, &source, &size, error);
     if (code != FH_OK)
         return code;
     unlinkat(to_fd, to, 0);
@@ -274,7 +274,7 @@ enum fh_code backup_take(int from_fd, const char *from, int to_fd, const char *t
     enum fh_code code =
         renamed ? FH_OK : backup_copy(from_fd, from, to_fd, to, NULL, NULL, sum, error);
     if (code == FH_OK)
-        code = file_open(to_fd, to, &fd, &size, error);
+        code = open_backup_file(to_fd, to, &fd, &size, error);
     if (code != FH_OK)
         return code;
     if (fchown(fd, geteuid(), getegid()) != 0 || fchmod(fd, 0600) != 0 || fsync(fd) != 0)

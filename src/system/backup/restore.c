@@ -39,7 +39,7 @@ static void remove_others(int service_fd)
 }
 
 /* The service's user, who owns the folder, has to read them. */
-static enum fh_code give(int service_fd, const char *name, struct fh_error *error)
+static enum fh_code give_to_service(int service_fd, const char *name, struct fh_error *error)
 {
     struct stat folder;
     if (fstat(service_fd, &folder) == 0 &&
@@ -60,7 +60,7 @@ static enum fh_code write_order(int service_fd, const char *id, const char *file
     enum fh_code code = state_write_json(service_fd, READY, order, error);
     json_decref(order);
     json_decref(store);
-    return code == FH_OK ? give(service_fd, READY, error) : code;
+    return code == FH_OK ? give_to_service(service_fd, READY, error) : code;
 }
 
 enum fh_code restore_make_ready(int folder_fd, const json_t *said, int service_fd, int64_t now_ms,
@@ -81,7 +81,7 @@ enum fh_code restore_make_ready(int folder_fd, const json_t *said, int service_f
         code = error_set(error, FH_CONFLICT,
                          "The backup is damaged: %.80s is not what it was when it was made.", from);
     if (code == FH_OK)
-        code = give(service_fd, path, error);
+        code = give_to_service(service_fd, path, error);
     if (code == FH_OK)
         code = write_order(service_fd, ret_id, file, error);
     if (code != FH_OK)

@@ -60,7 +60,7 @@ static void object_name(const json_t *object, char ret[BREAKS_NAME_SIZE])
 
 /* ---- Statements ----------------------------------------------------------------------------- */
 
-static void make_table(struct reading *reading, const json_t *relation)
+static void note_new_table(struct reading *reading, const json_t *relation)
 {
     char name[BREAKS_NAME_SIZE];
     breaks_table_name(relation, name);
@@ -69,17 +69,17 @@ static void make_table(struct reading *reading, const json_t *relation)
 
 static void create_table(struct reading *reading, const json_t *statement)
 {
-    make_table(reading, json_object_get(statement, "relation"));
+    note_new_table(reading, json_object_get(statement, "relation"));
 }
 
 static void create_table_as(struct reading *reading, const json_t *statement)
 {
-    make_table(reading, json_object_get(json_object_get(statement, "into"), "rel"));
+    note_new_table(reading, json_object_get(json_object_get(statement, "into"), "rel"));
 }
 
 static void create_view(struct reading *reading, const json_t *statement)
 {
-    make_table(reading, json_object_get(statement, "view"));
+    note_new_table(reading, json_object_get(statement, "view"));
 }
 
 static void create_index(struct reading *reading, const json_t *statement)
@@ -91,7 +91,7 @@ static void create_index(struct reading *reading, const json_t *statement)
         breaks_report(reading, CHANGE_CONSTRAINT, "adds a unique index to", table, "");
 }
 
-static void drop(struct reading *reading, const json_t *statement)
+static void judge_drop(struct reading *reading, const json_t *statement)
 {
     static const struct {
         const char *type, *what;
@@ -190,7 +190,7 @@ static void run_code(struct reading *reading, const json_t *statement)
     report_unread(reading, "it runs code");
 }
 
-static void judge(struct reading *reading, const json_t *tree)
+static void judge_statement(struct reading *reading, const json_t *tree)
 {
     static const struct {
         const char *node;
@@ -200,7 +200,7 @@ static void judge(struct reading *reading, const json_t *tree)
                  {"CreateTableAsStmt", create_table_as},
                  {"ViewStmt", create_view},
                  {"IndexStmt", create_index},
-                 {"DropStmt", drop},
+                 {"DropStmt", judge_drop},
                  {"RenameStmt", rename_any},
                  {"AlterObjectSchemaStmt", set_schema},
                  {"TruncateStmt", truncate_tables},
@@ -245,7 +245,7 @@ static void read_statement(struct reading *reading, const struct sql_dialect *di
              FH_OK)
         report_unread(reading, "it is nested too deep");
     else
-        judge(reading, tree);
+        judge_statement(reading, tree);
     json_decref(tree);
     pg_query_free_parse_result(result);
     free(text);

@@ -29,7 +29,7 @@ static bool fills_itself(const json_t *column)
            has_constraint(column, "CONSTR_IDENTITY") || has_constraint(column, "CONSTR_GENERATED");
 }
 
-static void add_column(struct reading *reading, const char *table, const json_t *column)
+static void judge_new_column(struct reading *reading, const char *table, const json_t *column)
 {
     char name[BREAKS_NAME_SIZE];
     breaks_column_name(table, breaks_text_at(column, "colname"), name);
@@ -47,7 +47,8 @@ static void add_column(struct reading *reading, const char *table, const json_t 
                       " with a constraint on its default");
 }
 
-static void add_constraint(struct reading *reading, const char *table, const json_t *constraint)
+static void judge_new_constraint(struct reading *reading, const char *table,
+                                 const json_t *constraint)
 {
     static const struct {
         const char *type, *columns, *what;
@@ -66,7 +67,7 @@ static void add_constraint(struct reading *reading, const char *table, const jso
     }
 }
 
-static void change_default(struct reading *reading, const char *name, const json_t *value)
+static void judge_default(struct reading *reading, const char *name, const json_t *value)
 {
     const struct made *known = map_get(&reading->made, name);
     bool may_be_null = known && known->is_new && !known->not_null;
@@ -75,8 +76,8 @@ static void change_default(struct reading *reading, const char *name, const json
     breaks_made_add(reading, name)->has_default = value != NULL;
 }
 
-static void alter_column(struct reading *reading, const char *subtype, const char *name,
-                         const json_t *command)
+static void judge_column_change(struct reading *reading, const char *subtype, const char *name,
+                                const json_t *command)
 {
     struct made *made = breaks_made_add(reading, name);
     if (strcmp(subtype, "AT_DropColumn") == 0 && !made->is_new)
@@ -86,7 +87,7 @@ static void alter_column(struct reading *reading, const char *subtype, const cha
     else if (strcmp(subtype, "AT_SetNotNull") == 0 && !made->has_default)
         breaks_report(reading, CHANGE_NOT_NULL, "sets", name, " NOT NULL");
     else if (strcmp(subtype, "AT_ColumnDefault") == 0)
-        change_default(reading, name, json_object_get(command, "def"));
+        judge_default(reading, name, json_object_get(command, "def"));
     else if ((strcmp(subtype, "AT_DropIdentity") == 0 ||
               strcmp(subtype, "AT_DropExpression") == 0) &&
              !made->is_new)
@@ -111,15 +112,15 @@ void breaks_alter_table(struct reading *reading, const json_t *statement)
         const char *subtype = breaks_text_at(command, "subtype");
         breaks_column_name(table, breaks_text_at(command, "name"), column);
         if (strcmp(subtype, "AT_AddColumn") == 0)
-            add_column(reading, table, json_object_get(definition, "ColumnDef"));
+            judge_new_column(reading, table, json_object_get(definition, "ColumnDef"));
         else if (strcmp(subtype, "AT_AddConstraint") == 0)
-            add_constraint(reading, table, json_object_get(definition, "Constraint"));
+            judge_new_constraint(reading, table, json_object_get(definition, "Constraint"));
         else if (strcmp(subtype, "AT_DetachPartition") == 0)
             breaks_report(reading, CHANGE_ROWS, "detaches a partition of", table, "");
         else if (strcmp(subtype, "AT_EnableRowSecurity") == 0 ||
                  strcmp(subtype, "AT_ForceRowSecurity") == 0)
             breaks_report(reading, CHANGE_ROWS, "puts row security on", table, "");
         else
-            alter_column(reading, subtype, column, command);
+            judge_column_change(reading, subtype, column, command);
     }
 }

@@ -14,7 +14,7 @@
 #include "system/provision/keys.h"
 #include "system/file/nearest.h"
 
-static const char *text_at(const json_t *object, const char *key)
+static const char *declared_text(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text && *text ? text : NULL;
@@ -48,12 +48,12 @@ const json_t *callers_route(const json_t *description, const char *method, const
     json_t *route;
     *ret_other_method = false;
     json_array_foreach (json_object_get(description, "routes"), i, route) {
-        if (!compose_target_fits(path, text_at(route, "path")))
+        if (!compose_target_fits(path, declared_text(route, "path")))
             continue;
-        if (strcmp(text_at(route, "method"), method) != 0)
+        if (strcmp(declared_text(route, "method"), method) != 0)
             *ret_other_method = true;
-        else if (!best ||
-                 path_literals(text_at(route, "path")) > path_literals(text_at(best, "path")))
+        else if (!best || path_literals(declared_text(route, "path")) >
+                              path_literals(declared_text(best, "path")))
             best = route;
     }
     return best;
@@ -61,7 +61,7 @@ const json_t *callers_route(const json_t *description, const char *method, const
 
 /* ---- The matrix ----------------------------------------------------------------------------- */
 
-static void grant(json_t *matrix, const char *receiver, const char *caller, const char *what)
+static void grant_caller(json_t *matrix, const char *receiver, const char *caller, const char *what)
 {
     json_t *callers = json_object_get(matrix, receiver);
     json_t *grants = json_object_get(callers, caller), *known;
@@ -90,16 +90,16 @@ static void grant_route(struct system_file *file, json_t *matrix, const char *ca
                  : NULL;
     if (!route)
         return;
-    snprintf(what, sizeof what, "%s%s %s", prefix, target->method, text_at(route, "path"));
-    grant(matrix, receiver->name, caller, what);
+    snprintf(what, sizeof what, "%s%s %s", prefix, target->method, declared_text(route, "path"));
+    grant_caller(matrix, receiver->name, caller, what);
 }
 
 /* `asked` has a "service" and a "path". */
 static void grant_get(struct system_file *file, json_t *matrix, const char *caller,
                       const json_t *asked)
 {
-    struct callers_target target = {.method = "GET", .path = text_at(asked, "path")};
-    snprintf(target.service, sizeof target.service, "%s", text_at(asked, "service"));
+    struct callers_target target = {.method = "GET", .path = declared_text(asked, "path")};
+    snprintf(target.service, sizeof target.service, "%s", declared_text(asked, "service"));
     grant_route(file, matrix, caller, &target, "");
 }
 
@@ -107,11 +107,11 @@ static void grant_step(struct system_file *file, json_t *matrix, const char *cal
                        const json_t *step)
 {
     struct callers_target target;
-    const char *call = text_at(step, "call"), *undo = text_at(step, "undo");
+    const char *call = declared_text(step, "call"), *undo = declared_text(step, "undo");
     if (!call || !callers_target_parse(call, &target))
         return;
     grant_route(file, matrix, caller, &target, "");
-    grant(matrix, target.service, caller, "POST /_freehold/closed");
+    grant_caller(matrix, target.service, caller, "POST /_freehold/closed");
     if (undo && callers_target_parse(undo, &target))
         grant_route(file, matrix, caller, &target, "undo ");
 }
@@ -125,16 +125,19 @@ static void grant_needs(struct system_file *file, json_t *matrix,
         grant_get(file, matrix, service->name, ask);
     json_array_foreach (json_object_get(service->description, "takes_over"), i, taken) {
         grant_get(file, matrix, service->name, taken);
-        grant(matrix, text_at(taken, "service"), service->name, "GET /_freehold/commands");
+        grant_caller(matrix, declared_text(taken, "service"), service->name,
+                     "GET /_freehold/commands");
     }
     json_array_foreach (json_object_get(service->description, "sagas"), i, saga) {
         json_array_foreach (json_object_get(saga, "steps"), j, step)
             grant_step(file, matrix, service->name, step);
     }
     json_array_foreach (json_object_get(service->description, "hears"), i, subscribed) {
-        grant(matrix, text_at(subscribed, "service"), service->name, "GET /_freehold/feed");
+        grant_caller(matrix, declared_text(subscribed, "service"), service->name,
+                     "GET /_freehold/feed");
         if (json_is_true(json_object_get(subscribed, "snapshot")))
-            grant(matrix, text_at(subscribed, "service"), service->name, "GET /_freehold/snapshot");
+            grant_caller(matrix, declared_text(subscribed, "service"), service->name,
+                         "GET /_freehold/snapshot");
     }
 }
 
@@ -143,14 +146,14 @@ static void grant_public(json_t *matrix, const struct system_service *service)
     size_t i;
     json_t *route;
     json_array_foreach (json_object_get(service->description, "routes"), i, route) {
-        if (strcmp(text_at(route, "audience"), "public") == 0)
-            grant(matrix, service->name, KEYS_GATEWAY, "public");
+        if (strcmp(declared_text(route, "audience"), "public") == 0)
+            grant_caller(matrix, service->name, KEYS_GATEWAY, "public");
     }
-    grant(matrix, service->name, KEYS_OPERATOR, "*");
+    grant_caller(matrix, service->name, KEYS_OPERATOR, "*");
 }
 
 /* What is declared, regardless of what the file takes away. */
-static json_t *needs(struct system_file *file)
+static json_t *declared_needs(struct system_file *file)
 {
     json_t *matrix = json_object();
     for (size_t i = 0; i < file->service_count; i++)
@@ -185,17 +188,18 @@ static void grant_announcing(struct system_file *file, json_t *matrix,
     struct callers_target target;
     json_array_foreach (json_object_get(service->description, "sagas"), i, saga) {
         json_array_foreach (json_object_get(saga, "steps"), j, step) {
-            const char *call = text_at(step, "call");
+            const char *call = declared_text(step, "call");
             if (call && callers_target_parse(call, &target) &&
                 system_file_service(file, target.service))
-                grant(matrix, service->name, target.service, "POST /_freehold/restored/announce");
+                grant_caller(matrix, service->name, target.service,
+                             "POST /_freehold/restored/announce");
         }
     }
 }
 
 json_t *callers_matrix(struct system_file *file)
 {
-    json_t *matrix = needs(file), *grants;
+    json_t *matrix = declared_needs(file), *grants;
     const char *caller;
     void *next;
     for (size_t i = 0; i < file->service_count; i++) {
@@ -217,13 +221,13 @@ void callers_add(json_t *matrix, json_t *more)
     json_object_foreach (more, receiver, callers) {
         json_object_foreach (callers, caller, grants) {
             json_array_foreach (grants, i, what)
-                grant(matrix, receiver, caller, json_string_value(what));
+                grant_caller(matrix, receiver, caller, json_string_value(what));
         }
     }
 }
 
-static void check_names(struct system_file *file, const struct system_service *service,
-                        struct findings *findings)
+static void check_caller_names(struct system_file *file, const struct system_service *service,
+                               struct findings *findings)
 {
     for (size_t i = 0; i < service->caller_count; i++) {
         const struct system_caller *caller = &service->callers[i];
@@ -242,11 +246,11 @@ static void check_names(struct system_file *file, const struct system_service *s
 
 void callers_check(struct system_file *file, struct findings *findings)
 {
-    json_t *matrix = needs(file), *grants;
+    json_t *matrix = declared_needs(file), *grants;
     const char *caller;
     for (size_t i = 0; i < file->service_count; i++) {
         const struct system_service *service = &file->services[i];
-        check_names(file, service, findings);
+        check_caller_names(file, service, findings);
         json_object_foreach (json_object_get(matrix, service->name), caller, grants) {
             /* The list may well be there to close its public routes to the gateway. */
             if (!callers_take(service, caller) && strcmp(caller, KEYS_GATEWAY) != 0)

@@ -39,7 +39,7 @@ struct expectation {
     const char *who;
 };
 
-static const char *text_at(const json_t *object, const char *key)
+static const char *described_text(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text && *text ? text : NULL;
@@ -63,7 +63,7 @@ static const json_t *find_service(const struct expectation *by, const char *name
 /* ---- Routes --------------------------------------------------------------------------------- */
 
 /* A schema that does not rule out additional properties accepts any. */
-static bool is_open(const json_t *schema)
+static bool accepts_unknown(const json_t *schema)
 {
     return !json_is_false(json_object_get(schema, "additionalProperties"));
 }
@@ -78,11 +78,11 @@ static void check_query(const struct expectation *by, const char *service, const
         size_t length = strcspn(query, "=&");
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), query);
-        if (!(schema && is_open(schema)) && !json_object_get(known, name))
+        if (!(schema && accepts_unknown(schema)) && !json_object_get(known, name))
             findings_error(by->findings, by->place,
                            "%s sends the query parameter '%s', which %s %s of %s does not take",
-                           by->who, name, text_at(route, "method"), text_at(route, "path"),
-                           service);
+                           by->who, name, described_text(route, "method"),
+                           described_text(route, "path"), service);
         query = strchr(query, '&');
     }
 }
@@ -94,8 +94,8 @@ static void report_no_route(const struct expectation *by, const json_t *descript
     size_t i;
     json_t *route;
     json_array_foreach (json_object_get(description, "routes"), i, route) {
-        if (strcmp(text_at(route, "method"), target->method) == 0)
-            nearest_offer(&nearest, text_at(route, "path"));
+        if (strcmp(described_text(route, "method"), target->method) == 0)
+            nearest_offer(&nearest, described_text(route, "path"));
     }
     findings_error(by->findings, by->place, "%s needs %s %s, which %s does not serve%s%s%s",
                    by->who, target->method, target->path, target->service,
@@ -117,9 +117,9 @@ static const json_t *find_route(const struct expectation *by, const struct calle
         report_no_route(by, description, target, other_method);
         return NULL;
     }
-    if (strcmp(text_at(best, "audience"), "operators") == 0)
+    if (strcmp(described_text(best, "audience"), "operators") == 0)
         findings_error(by->findings, by->place, "%s uses %s %s of %s, which is for operators only",
-                       by->who, target->method, text_at(best, "path"), target->service);
+                       by->who, target->method, described_text(best, "path"), target->service);
     check_query(by, target->service, target->path, best);
     return best;
 }
@@ -132,8 +132,8 @@ static void check_asks(struct expectation *by, const struct system_service *serv
     json_t *ask;
     char who[256];
     json_array_foreach (json_object_get(service->description, "asks"), i, ask) {
-        struct callers_target target = {.method = "GET", .path = text_at(ask, "path")};
-        snprintf(target.service, sizeof target.service, "%s", text_at(ask, "service"));
+        struct callers_target target = {.method = "GET", .path = described_text(ask, "path")};
+        snprintf(target.service, sizeof target.service, "%s", described_text(ask, "service"));
         snprintf(who, sizeof who, "%s asks %s and", service->name, target.service);
         by->who = who;
         find_route(by, &target);
@@ -150,12 +150,12 @@ static void check_left_alone(const struct expectation *by, const json_t *sagas, 
     json_array_foreach (sagas, i, saga) {
         json_array_foreach (json_object_get(saga, "steps"), j, step) {
             struct callers_target target;
-            const char *call = text_at(step, "call");
+            const char *call = described_text(step, "call");
             if (call && callers_target_parse(call, &target) && strcmp(target.service, giver) == 0 &&
-                strcmp(text_at(step, "name"), name) == 0)
+                strcmp(described_text(step, "name"), name) == 0)
                 findings_error(by->findings, by->place,
                                "%s the step %s from %s, but saga %s still sends it to %s", by->who,
-                               name, giver, text_at(saga, "name"), giver);
+                               name, giver, described_text(saga, "name"), giver);
         }
     }
 }
@@ -166,14 +166,14 @@ static void check_taken_over(struct expectation *by, const struct system_service
     json_t *taken;
     char who[256];
     json_array_foreach (json_object_get(service->description, "takes_over"), i, taken) {
-        struct callers_target target = {.method = "GET", .path = text_at(taken, "path")};
-        snprintf(target.service, sizeof target.service, "%s", text_at(taken, "service"));
+        struct callers_target target = {.method = "GET", .path = described_text(taken, "path")};
+        snprintf(target.service, sizeof target.service, "%s", described_text(taken, "service"));
         snprintf(who, sizeof who, "%s takes over", service->name);
         by->who = who;
         find_route(by, &target);
         for (size_t j = 0; j < by->file->service_count; j++)
             check_left_alone(by, json_object_get(by->file->services[j].description, "sagas"),
-                             target.service, text_at(taken, "step"));
+                             target.service, described_text(taken, "step"));
     }
 }
 
@@ -182,7 +182,7 @@ static void check_fields(const struct expectation *by, const char *type, const c
 {
     const json_t *schema = json_object_get(published, "schema");
     const json_t *properties = json_object_get(schema, "properties");
-    if (!fields || is_open(schema))
+    if (!fields || accepts_unknown(schema))
         return;
     while (*fields) {
         size_t length = strcspn(fields, ",");
@@ -207,17 +207,18 @@ static void check_fields(const struct expectation *by, const char *type, const c
 }
 
 /* Checks what can be known of an event's key before any is published. */
-static void check_keys(const struct expectation *by, const struct system_service *service)
+static void check_event_keys(const struct expectation *by, const struct system_service *service)
 {
     size_t i;
     json_t *published;
     json_array_foreach (json_object_get(service->description, "publishes"), i, published) {
-        const char *key = text_at(published, "key"), *what = text_at(published, "type");
+        const char *key = described_text(published, "key"),
+                   *what = described_text(published, "type");
         const json_t *schema = json_object_get(published, "schema");
-        if (!key || !schema || strchr(key, '.') || is_open(schema))
+        if (!key || !schema || strchr(key, '.') || accepts_unknown(schema))
             continue;
         const json_t *field = json_object_get(json_object_get(schema, "properties"), key);
-        const char *type = text_at(field, "type");
+        const char *type = described_text(field, "type");
         if (!field || (type && strcmp(type, "integer") != 0 && strcmp(type, "string") != 0))
             findings_error(by->findings, by->place,
                            "%s publishes %s by the key '%s', which is no %s", service->name, what,
@@ -230,7 +231,8 @@ static void check_subscriptions(struct expectation *by, const struct system_serv
     size_t i, j;
     json_t *subscribed, *published;
     json_array_foreach (json_object_get(service->description, "hears"), i, subscribed) {
-        const char *publisher = text_at(subscribed, "service"), *type = text_at(subscribed, "type");
+        const char *publisher = described_text(subscribed, "service"),
+                   *type = described_text(subscribed, "type");
         const json_t *found = NULL;
         by->who = service->name;
         const json_t *description = find_service(by, publisher);
@@ -238,12 +240,12 @@ static void check_subscriptions(struct expectation *by, const struct system_serv
             continue;
         struct nearest nearest = nearest_begin(type);
         json_array_foreach (json_object_get(description, "publishes"), j, published) {
-            nearest_offer(&nearest, text_at(published, "type"));
-            if (strcmp(text_at(published, "type"), type) == 0)
+            nearest_offer(&nearest, described_text(published, "type"));
+            if (strcmp(described_text(published, "type"), type) == 0)
                 found = published;
         }
         if (found)
-            check_fields(by, type, publisher, found, text_at(subscribed, "fields"));
+            check_fields(by, type, publisher, found, described_text(subscribed, "fields"));
         else
             findings_error(by->findings, by->place,
                            "%s subscribes to %s, which %s does not publish%s%s%s", by->who, type,
@@ -272,12 +274,12 @@ static void check_undo(const struct expectation *by, const char *undo,
         findings_error(by->findings, by->place,
                        "%s is undone by %s %s of %s, which undoes nothing: the route has no undo "
                        "handler",
-                       by->who, target.method, text_at(route, "path"), target.service);
+                       by->who, target.method, described_text(route, "path"), target.service);
 }
 
 static void check_step(const struct expectation *by, const json_t *step, bool before_pivot)
 {
-    const char *call = text_at(step, "call"), *undo = text_at(step, "undo");
+    const char *call = described_text(step, "call"), *undo = described_text(step, "undo");
     struct callers_target target;
     if (json_is_true(json_object_get(step, "run"))) {
         if (call)
@@ -285,7 +287,7 @@ static void check_step(const struct expectation *by, const json_t *step, bool be
                            by->who);
         return;
     }
-    if (text_at(step, "outside")) {
+    if (described_text(step, "outside")) {
         if (before_pivot)
             findings_error(by->findings, by->place,
                            "%s comes before the pivot and goes outside, where nothing is undone",
@@ -321,9 +323,9 @@ static void check_saga(struct expectation *by, const struct system_service *serv
     const json_t *steps = json_object_get(saga, "steps");
     json_array_foreach (steps, i, step) {
         pivots += json_is_true(json_object_get(step, "pivot"));
-        calls += text_at(step, "call") != NULL;
+        calls += described_text(step, "call") != NULL;
     }
-    snprintf(who, sizeof who, "%s: saga %s", service->name, text_at(saga, "name"));
+    snprintf(who, sizeof who, "%s: saga %s", service->name, described_text(saga, "name"));
     by->who = who;
     if (pivots == 0 && calls > 0)
         findings_warning(by->findings, by->place,
@@ -332,8 +334,8 @@ static void check_saga(struct expectation *by, const struct system_service *serv
         findings_error(by->findings, by->place, "%s has %zu pivots; one step decides", who, pivots);
     json_array_foreach (steps, i, step) {
         bool pivot = json_is_true(json_object_get(step, "pivot"));
-        snprintf(who, sizeof who, "%s: saga %s, step %s", service->name, text_at(saga, "name"),
-                 text_at(step, "name"));
+        snprintf(who, sizeof who, "%s: saga %s, step %s", service->name,
+                 described_text(saga, "name"), described_text(step, "name"));
         check_step(by, step, passed == 0 && !pivot);
         passed += pivot;
     }
@@ -362,10 +364,10 @@ static void check_composition(struct expectation *by, const struct system_compos
         by->who = who;
         by->place = composition->parts[i].place;
         const json_t *route = find_route(by, &target);
-        if (route && strcmp(text_at(route, "audience"), "services") == 0)
+        if (route && strcmp(described_text(route, "audience"), "services") == 0)
             findings_error(by->findings, by->place,
                            "%s uses GET %s of %s, which is not for the public", who,
-                           text_at(route, "path"), target.service);
+                           described_text(route, "path"), target.service);
         const struct system_service *service = system_file_service(by->file, part->service);
         if (service && !callers_take(service, KEYS_GATEWAY))
             findings_error(by->findings, by->place,
@@ -405,16 +407,16 @@ static void check_gateway(struct expectation *by)
 static void check_model(const struct expectation *by, const struct system_service *service)
 {
     const struct engine *engine = engine_named(service->engine);
-    const struct model *model = model_named(text_at(service->description, "model"));
+    const struct model *model = model_named(described_text(service->description, "model"));
     if (model && !(engine->models & 1u << model->id))
         findings_error(by->findings, service->engine_place,
                        "%s keeps %s, and the engine %s has none", service->name, model->keeps,
                        service->engine);
 }
 
-static void check_store(const struct expectation *by, const struct system_service *service)
+static void check_model_store(const struct expectation *by, const struct system_service *service)
 {
-    const struct model *model = model_named(text_at(service->description, "model"));
+    const struct model *model = model_named(described_text(service->description, "model"));
     if (!model || !model->has_migrations)
         return;
     if (!service->migrations)
@@ -426,7 +428,8 @@ static void check_store(const struct expectation *by, const struct system_servic
 }
 
 /* The same check as the service makes at its start. */
-static void check_settings(const struct expectation *by, const struct system_service *service)
+static void check_service_settings(const struct expectation *by,
+                                   const struct system_service *service)
 {
     static const fh_field nothing[] = {{0}};
     const json_t *schema = json_object_get(service->description, "settings");
@@ -437,10 +440,10 @@ static void check_settings(const struct expectation *by, const struct system_ser
     const fh_field *shape = schema ? shape_of_schema(&arena, schema) : nothing;
     json_t *faults = shape && service->settings ? shape_check(shape, service->settings) : NULL;
     json_array_foreach (faults, i, fault) {
-        const char *where = text_at(fault, "pointer");
+        const char *where = described_text(fault, "pointer");
         findings_error(by->findings, service->settings_place, "%s's settings are wrong%s%s: %s",
                        service->name, where ? " at " : "", where ? where : "",
-                       text_at(fault, "detail"));
+                       described_text(fault, "detail"));
     }
     json_decref(faults);
     arena_release(&arena);
@@ -455,12 +458,12 @@ void check_system(struct system_file *file, struct findings *findings)
         const struct system_service *service = &file->services[i];
         by.place = service->place;
         check_model(&by, service);
-        check_store(&by, service);
-        check_settings(&by, service);
+        check_model_store(&by, service);
+        check_service_settings(&by, service);
         check_asks(&by, service);
         check_taken_over(&by, service);
         check_subscriptions(&by, service);
-        check_keys(&by, service);
+        check_event_keys(&by, service);
         json_array_foreach (json_object_get(service->description, "sagas"), j, saga)
             check_saga(&by, service, saga);
     }
@@ -481,7 +484,7 @@ struct check_counts check_count(const struct system_file *file)
         json_t *route;
         json_array_foreach (json_object_get(description, "routes"), j, route) {
             counts.routes++;
-            counts.public_routes += strcmp(text_at(route, "audience"), "public") == 0;
+            counts.public_routes += strcmp(described_text(route, "audience"), "public") == 0;
         }
         counts.subscriptions += json_array_size(json_object_get(description, "hears"));
         counts.sagas += json_array_size(json_object_get(description, "sagas"));

@@ -52,7 +52,7 @@ static void lose_patience(struct world_timer *timer)
     uv_close((uv_handle_t *)&asked->errors, NULL);
 }
 
-static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+static void give_answer_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
     struct asked *asked = handle->data;
@@ -91,7 +91,7 @@ static void take_exit(uv_process_t *process, int64_t code, int signal)
     maybe_calm(asked);
 }
 
-static void ask(struct asked *asked, uv_loop_t *loop, struct world *world)
+static void ask_program(struct asked *asked, uv_loop_t *loop, struct world *world)
 {
     char program[4096], describe[] = "--describe";
     asked->service->described = program_hold(asked->service->program_path);
@@ -115,8 +115,8 @@ static void ask(struct asked *asked, uv_loop_t *loop, struct world *world)
         uv_close((uv_handle_t *)&asked->errors, NULL);
         return;
     }
-    uv_read_start((uv_stream_t *)&asked->output, give_buffer, take_output);
-    uv_read_start((uv_stream_t *)&asked->errors, give_buffer, take_output);
+    uv_read_start((uv_stream_t *)&asked->output, give_answer_buffer, take_output);
+    uv_read_start((uv_stream_t *)&asked->errors, give_answer_buffer, take_output);
     asked->world = world;
     asked->patience = (struct world_timer){.fire = lose_patience, .owner = asked};
     world_timer_start(world, &asked->patience, world_in_ms(world, asked->time_ms_max));
@@ -222,7 +222,7 @@ static bool is_there_still(const struct system_service *service)
     return program_file_same(&now, &service->described.file);
 }
 
-static void judge(struct asked *asked, struct findings *findings)
+static void judge_answer(struct asked *asked, struct findings *findings)
 {
     struct system_service *service = asked->service;
     const char *program = service->program_path, *why = last_line(&asked->complained);
@@ -257,8 +257,8 @@ static void judge(struct asked *asked, struct findings *findings)
     }
 }
 
-static void describe(struct system_service *services, size_t count, int time_ms_max,
-                     struct findings *findings)
+static void describe_services(struct system_service *services, size_t count, int time_ms_max,
+                              struct findings *findings)
 {
     uv_loop_t loop;
     struct fh_error error;
@@ -270,12 +270,12 @@ static void describe(struct system_service *services, size_t count, int time_ms_
         all[i].service = &services[i];
         all[i].time_ms_max = time_ms_max;
         if (all[i].service->program_path)
-            ask(&all[i], &loop, world);
+            ask_program(&all[i], &loop, world);
     }
     uv_run(&loop, UV_RUN_DEFAULT);
     for (size_t i = 0; i < count; i++) {
         if (all[i].service->program_path)
-            judge(&all[i], findings);
+            judge_answer(&all[i], findings);
         text_release(&all[i].said);
         text_release(&all[i].complained);
     }
@@ -287,10 +287,10 @@ static void describe(struct system_service *services, size_t count, int time_ms_
 
 void describe_programs(struct system_file *file, struct findings *findings)
 {
-    describe(file->services, file->service_count, DESCRIBE_TIME_MS_MAX, findings);
+    describe_services(file->services, file->service_count, DESCRIBE_TIME_MS_MAX, findings);
 }
 
 void describe_program(struct system_service *service, int time_ms_max, struct findings *findings)
 {
-    describe(service, 1, time_ms_max, findings);
+    describe_services(service, 1, time_ms_max, findings);
 }

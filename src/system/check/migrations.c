@@ -31,7 +31,7 @@ struct check {
 };
 
 /* An engine that is not built in, or has no SQL, is reported elsewhere. */
-static const struct engine *engine_of(const char *name)
+static const struct engine *engine_with_sql(const char *name)
 {
     const struct engine *named = engine_named(name);
     return named && named->sql ? named : engine_embedded();
@@ -39,21 +39,21 @@ static const struct engine *engine_of(const char *name)
 
 const struct sql_dialect *migrations_dialect(const char *engine)
 {
-    return engine_of(engine)->sql->dialect;
+    return engine_with_sql(engine)->sql->dialect;
 }
 
 /* On the file's arena, since findings outlive the migrations. */
-static struct place place_of(const struct check *check, const struct breaking *breaking)
+static struct place place_of_break(const struct check *check, const struct breaking *breaking)
 {
     char path[4352];
     snprintf(path, sizeof path, "%s/%s", check->service->migrations, breaking->migration->name);
     return (struct place){arena_text(&check->file->arena, path), breaking->line, 1};
 }
 
-static void found(void *context, const struct breaking *breaking)
+static void report_break(void *context, const struct breaking *breaking)
 {
     const struct check *check = context;
-    struct place place = place_of(check, breaking);
+    struct place place = place_of_break(check, breaking);
     const char *name = check->service->name;
     if (breaking->reason)
         findings_warning(check->findings, place, "%s: it breaks older versions, knowingly: %.*s",
@@ -62,7 +62,7 @@ static void found(void *context, const struct breaking *breaking)
         findings_warning(check->findings, place,
                          "%s: whether it breaks the version that runs can't be judged, as %s", name,
                          breaking->why);
-    else if (!engine_can(engine_of(check->service->engine), ENGINE_MANY_INSTANCES))
+    else if (!engine_can(engine_with_sql(check->service->engine), ENGINE_MANY_INSTANCES))
         findings_warning(check->findings, place,
                          "%s: after this there is no way back to the version that runs: it %s, %s. "
                          "%s",
@@ -108,7 +108,7 @@ void migrations_check_new(struct system_file *file, const struct system_service 
                          "%s has %d new migrations; whether they break the version that runs was "
                          "not judged, as this freehold was built without libpg_query",
                          service->name, count);
-    breaks_find(&all, applied, migrations_dialect(service->engine), found, &check);
+    breaks_find(&all, applied, migrations_dialect(service->engine), report_break, &check);
     migrations_release(&all);
 }
 
@@ -132,9 +132,9 @@ static void not_known(json_t *not_judged, const char *name, const char *why)
                      name, why));
 }
 
-static void check_one(struct system_file *file, const struct state *state,
-                      const struct system_service *service, struct findings *findings,
-                      json_t *not_judged)
+static void check_service_migrations(struct system_file *file, const struct state *state,
+                                     const struct system_service *service,
+                                     struct findings *findings, json_t *not_judged)
 {
     json_t *record = NULL;
     json_int_t applied = -1;
@@ -171,7 +171,7 @@ void migrations_check_recorded(struct system_file *file, const char *state_folde
         const struct system_service *service = &file->services[i];
         if (service->migrations && service->description &&
             strcmp(json_string_at(service->description, "model"), "relational") == 0)
-            check_one(file, &state, service, findings, not_judged);
+            check_service_migrations(file, &state, service, findings, not_judged);
     }
     state_close(&state);
 }

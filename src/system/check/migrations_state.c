@@ -37,7 +37,7 @@ bool migrations_hinders(const json_t *migration)
     return false;
 }
 
-static json_t *row_of(const json_t *rows, int64_t version)
+static json_t *row_of_version(const json_t *rows, int64_t version)
 {
     size_t i;
     json_t *row;
@@ -49,7 +49,8 @@ static json_t *row_of(const json_t *rows, int64_t version)
     return NULL;
 }
 
-static json_t *put(struct laying *laying, json_int_t version, const char *name, const char *state)
+static json_t *put_migration(struct laying *laying, json_int_t version, const char *name,
+                             const char *state)
 {
     json_t *item = json_pack("{s:I, s:s, s:s}", "version", version, "name", name, "state", state);
     FH_ASSERT(item != NULL);
@@ -57,7 +58,7 @@ static json_t *put(struct laying *laying, json_int_t version, const char *name, 
     return item;
 }
 
-static void say(json_t *item, const char *todo)
+static void say_todo(json_t *item, const char *todo)
 {
     json_object_set_new(item, "todo", json_string(todo));
 }
@@ -103,23 +104,24 @@ static void lay_begun(const struct laying *laying, json_t *item, const struct mi
                  "%d of its %d statements stand and may not be changed any more; mend the one at "
                  "line %d, or what comes after it, and start again: it goes on there",
                  (int)done, count, line);
-    say(item, todo);
+    say_todo(item, todo);
 }
 
 static void lay_file(struct laying *laying, const struct migration *migration, const json_t *has)
 {
-    const json_t *applied = row_of(json_object_get(has, "applied"), migration->version);
-    const json_t *open = row_of(json_object_get(has, "open"), migration->version);
+    const json_t *applied = row_of_version(json_object_get(has, "applied"), migration->version);
+    const json_t *open = row_of_version(json_object_get(has, "open"), migration->version);
     int line;
-    json_t *item = put(laying, migration->version, migration->name, "pending");
+    json_t *item = put_migration(laying, migration->version, migration->name, "pending");
     json_object_set_new(item, "checksum", json_string(migration->checksum));
     if (applied) {
         bool same = strcmp(json_string_at(applied, "checksum"), migration->checksum) == 0;
         json_object_set_new(item, "state", json_string(same ? "applied" : "changed"));
         json_object_set(item, "applied_ms", json_object_get(applied, "applied_ms"));
         if (!same)
-            say(item, "Its file has changed since it was applied: put it back as it was, and write "
-                      "a new migration instead");
+            say_todo(item,
+                     "Its file has changed since it was applied: put it back as it was, and write "
+                     "a new migration instead");
         return;
     }
     json_object_set_new(item, "statements",
@@ -128,7 +130,7 @@ static void lay_file(struct laying *laying, const struct migration *migration, c
         lay_begun(laying, item, migration, open);
     } else if (migration->version < laying->newest_applied) {
         json_object_set_new(item, "state", json_string("late"));
-        say(item, "A newer one was applied already: give it a higher number");
+        say_todo(item, "A newer one was applied already: give it a higher number");
     }
     if (laying->sql)
         json_object_set_new(item, "sql", json_string(migration->sql));
@@ -144,19 +146,20 @@ static void lay_fileless(struct laying *laying, const json_t *row, bool applied)
     if (migrations_find(&laying->all, version))
         return;
     bool newer = applied && laying->many && version > newest_file;
-    json_t *item = put(laying, version, json_string_at(row, "name"), newer ? "newer" : "gone");
+    json_t *item =
+        put_migration(laying, version, json_string_at(row, "name"), newer ? "newer" : "gone");
     if (applied) {
         json_object_set(item, "checksum", json_object_get(row, "checksum"));
         json_object_set(item, "applied_ms", json_object_get(row, "applied_ms"));
     }
     if (!newer)
-        say(item, applied
-                      ? "It was applied, and its file is gone: put it back, for the store could "
-                        "not be made again without it"
-                      : "It was begun, and its file is gone: put it back");
+        say_todo(item,
+                 applied ? "It was applied, and its file is gone: put it back, for the store could "
+                           "not be made again without it"
+                         : "It was begun, and its file is gone: put it back");
 }
 
-static int by_version(const void *one, const void *other)
+static int compare_versions(const void *one, const void *other)
 {
     json_int_t a = 0, b = 0;
     json_integer_at(*(json_t *const *)one, "version", &a);
@@ -164,14 +167,14 @@ static int by_version(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
-static json_t *sorted(json_t *list)
+static json_t *sorted_by_version(json_t *list)
 {
     size_t count = json_array_size(list), i;
     json_t **items = calloc(count + 1, sizeof *items), *item, *ret = json_array();
     FH_ASSERT(items != NULL);
     json_array_foreach (list, i, item)
         items[i] = item;
-    qsort(items, count, sizeof *items, by_version);
+    qsort(items, count, sizeof *items, compare_versions);
     for (i = 0; i < count; i++)
         json_array_append(ret, items[i]);
     free(items);
@@ -205,6 +208,6 @@ enum fh_code migrations_state(const struct system_service *service, const json_t
     json_array_foreach (json_object_get(has, "open"), i, row)
         lay_fileless(&laying, row, false);
     migrations_release(&laying.all);
-    *ret = sorted(laying.list);
+    *ret = sorted_by_version(laying.list);
     return FH_OK;
 }

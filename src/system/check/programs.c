@@ -32,8 +32,8 @@ static bool is_program(const char *path)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
 }
 
-static size_t candidates(struct system_file *file, const char *program, const char *extra,
-                         const char *ret[static CANDIDATES_MAX])
+static size_t program_candidates(struct system_file *file, const char *program, const char *extra,
+                                 const char *ret[static CANDIDATES_MAX])
 {
     struct arena *arena = &file->arena;
     size_t count = 0;
@@ -87,7 +87,8 @@ static const char *first_program(struct system_file *file, const char *const *lo
 const char *programs_find_one(struct system_file *file, const char *program, const char *extra)
 {
     const char *looked[CANDIDATES_MAX];
-    const char *found = first_program(file, looked, candidates(file, program, extra, looked));
+    const char *found =
+        first_program(file, looked, program_candidates(file, program, extra, looked));
     for (size_t i = 0; !found && i < file->service_count; i++) {
         const char *slash = strrchr(file->services[i].program, '/');
         if (!slash)
@@ -95,7 +96,7 @@ const char *programs_find_one(struct system_file *file, const char *program, con
         const char *beside =
             arena_printf(&file->arena, "%.*s/%s", (int)(slash - file->services[i].program),
                          file->services[i].program, program);
-        found = first_program(file, looked, candidates(file, beside, extra, looked));
+        found = first_program(file, looked, program_candidates(file, beside, extra, looked));
     }
     return found;
 }
@@ -105,7 +106,7 @@ void programs_find(struct system_file *file, const char *extra, struct findings 
     for (size_t i = 0; i < file->service_count; i++) {
         struct system_service *service = &file->services[i];
         const char *looked[CANDIDATES_MAX];
-        size_t count = candidates(file, service->program, extra, looked);
+        size_t count = program_candidates(file, service->program, extra, looked);
         service->program_path = first_program(file, looked, count);
         if (!service->program_path)
             report_missing(service, looked, count, findings);

@@ -114,7 +114,8 @@ static void read_callers(struct yaml_reader *reader, yaml_node_t *node, const ch
     yaml_read_list(reader, node, what, SYSTEM_CALLERS_MAX, read_caller, into);
 }
 
-static void read_open(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+static void read_service_open(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                              void *into)
 {
     yaml_bool(reader, node, what, &((struct system_service *)into)->open);
 }
@@ -191,7 +192,8 @@ static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, con
         {"store", file_read_store, false, "where the store is, for a server engine"},
         {"settings", read_settings, false, "the service's own; its program declares their shape"},
         {"callers", read_callers, false, "who may call it; default: all who declare that need"},
-        {"open", read_open, false, "public routes take requests without a token; default: false"},
+        {"open", read_service_open, false,
+         "public routes take requests without a token; default: false"},
         {"confine", read_confine, false, "false: it reaches every file of its user"},
         {"instances", read_instances, false, "processes; more than one needs a server engine"},
         {"outside", read_outside, false, "which addresses its webhooks may go to"},
@@ -308,7 +310,7 @@ static void settle_migrations(struct system_file *file, struct system_service *s
                        "services.%s.migrations: there is no such folder", service->name);
 }
 
-static void settle(struct system_file *file, struct findings *findings)
+static void settle_services(struct system_file *file, struct findings *findings)
 {
     if (file->profile && !file->profile_found)
         findings_error(findings, (struct place){file->path, 0, 0}, "there is no profile '%s'",
@@ -374,7 +376,7 @@ struct system_file *system_file_read(const char *path, const char *profile,
         root = yaml_open(&reader, path, SYSTEM_FILE_SIZE_MAX);
     if (root) {
         yaml_read_mapping(&reader, root, "", file_keys, COUNT(file_keys), file);
-        settle(file, findings);
+        settle_services(file, findings);
         file->variable_count = reader.variable_count;
         file->variables = arena_alloc(&file->arena, sizeof reader.variables);
         memcpy(file->variables, reader.variables, sizeof reader.variables);

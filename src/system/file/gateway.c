@@ -108,7 +108,8 @@ static void read_composition_deadline(struct yaml_reader *reader, yaml_node_t *n
                  &((struct system_composition *)into)->deadline_ms);
 }
 
-static void read_parts(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+static void read_composed_parts(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                void *into)
 {
     yaml_read_list(reader, node, what, SYSTEM_PARTS_MAX, read_part, into);
 }
@@ -117,7 +118,7 @@ static void read_composition(struct yaml_reader *reader, yaml_node_t *node, cons
                              void *into)
 {
     static const struct yaml_key keys[] = {{"path", read_composition_path, true},
-                                           {"parts", read_parts, true},
+                                           {"parts", read_composed_parts, true},
                                            {"deadline_ms", read_composition_deadline, false}};
     struct system_file *file = into;
     struct system_composition *composition = &file->compositions[file->composition_count++];

@@ -8,7 +8,7 @@
 
 #define WORD_LENGTH_MAX 64
 
-static size_t smaller(size_t a, size_t b)
+static size_t smaller_of(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
@@ -26,9 +26,9 @@ size_t nearest_distance(const char *a, const char *b)
         row[0] = i;
         for (size_t j = 1; j <= b_length; j++) {
             size_t change = above[j - 1] + (a[i - 1] != b[j - 1]);
-            row[j] = smaller(change, smaller(above[j], row[j - 1]) + 1);
+            row[j] = smaller_of(change, smaller_of(above[j], row[j - 1]) + 1);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                row[j] = smaller(row[j], before[j - 2] + 1);
+                row[j] = smaller_of(row[j], before[j - 2] + 1);
         }
         size_t *free_row = before;
         before = above;

@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static struct program_file file_of(const struct stat *status)
+static struct program_file file_of_status(const struct stat *status)
 {
     return (struct program_file){status->st_dev, status->st_ino, status->st_size, status->st_mtim};
 }
@@ -17,7 +17,7 @@ struct program_file program_file_look(const char *path)
     struct stat status;
     if (!path || stat(path, &status) != 0)
         return (struct program_file){0};
-    return file_of(&status);
+    return file_of_status(&status);
 }
 
 bool program_file_same(const struct program_file *one, const struct program_file *other)
@@ -34,7 +34,7 @@ struct program_held program_hold(const char *path)
     if (held.fd < 0)
         return (struct program_held){0};
     if (fstat(held.fd, &status) == 0)
-        held.file = file_of(&status);
+        held.file = file_of_status(&status);
     else
         close(held.fd);
     return held;
@@ -52,6 +52,6 @@ bool program_is_whole(const struct program_held *held)
     struct stat status;
     if (!held->file.inode || fstat(held->fd, &status) != 0)
         return false;
-    struct program_file now = file_of(&status);
+    struct program_file now = file_of_status(&status);
     return program_file_same(&now, &held->file);
 }

@@ -54,8 +54,8 @@ static void read_tls_mode(struct yaml_reader *reader, yaml_node_t *node, const c
         json_object_set_new(into, "mode", json_string(modes[mode]));
 }
 
-static void set_tls(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into,
-                    const char *key)
+static void set_tls_path(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into, const char *key)
 {
     const char *text = yaml_text(reader, node, what);
     if (text && text[0] != '/')
@@ -67,19 +67,19 @@ static void set_tls(struct yaml_reader *reader, yaml_node_t *node, const char *w
 
 static void read_tls_ca(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
-    set_tls(reader, node, what, into, "ca");
+    set_tls_path(reader, node, what, into, "ca");
 }
 
 static void read_tls_certificate(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                                  void *into)
 {
-    set_tls(reader, node, what, into, "certificate");
+    set_tls_path(reader, node, what, into, "certificate");
 }
 
 static void read_tls_key(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                          void *into)
 {
-    set_tls(reader, node, what, into, "key");
+    set_tls_path(reader, node, what, into, "key");
 }
 
 static void read_tls(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
@@ -243,8 +243,8 @@ static bool is_used(const struct system_file *file, const char *server)
     return false;
 }
 
-static void check_server(const struct system_file *file, const struct system_server *server,
-                         struct findings *findings)
+static void check_server_login(const struct system_file *file, const struct system_server *server,
+                               struct findings *findings)
 {
     const struct system_address *address = &server->address;
     if (address->host && (!address->user || !address->password))
@@ -285,7 +285,7 @@ static void read_server(struct yaml_reader *reader, yaml_node_t *key, const char
     reader->sealed = !server->used;
     yaml_read_mapping(reader, value, what, keys, COUNT(keys), server);
     reader->sealed = false;
-    check_server(file, server, reader->findings);
+    check_server_login(file, server, reader->findings);
 }
 
 void file_read_servers(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
@@ -424,8 +424,8 @@ static bool has_setting(const struct engine *engine, const char *setting)
 }
 
 /* A setting that only some engine has. */
-static void check_setting(const struct system_service *service, const struct engine *engine,
-                          const char *setting, struct findings *findings)
+static void check_store_setting(const struct system_service *service, const struct engine *engine,
+                                const char *setting, struct findings *findings)
 {
     const struct engine *owner = NULL;
     if (has_setting(engine, setting))
@@ -437,14 +437,14 @@ static void check_setting(const struct system_service *service, const struct eng
                    setting, owner ? owner->title : "an engine that is not built in", engine->name);
 }
 
-static void check_settings(const struct system_service *service, const struct engine *engine,
-                           struct findings *findings)
+static void check_store_settings(const struct system_service *service, const struct engine *engine,
+                                 struct findings *findings)
 {
     const char *word = service->store.appendfsync;
     if (service->store.statement_timeout_ms)
-        check_setting(service, engine, "statement_timeout_ms", findings);
+        check_store_setting(service, engine, "statement_timeout_ms", findings);
     if (word)
-        check_setting(service, engine, "appendfsync", findings);
+        check_store_setting(service, engine, "appendfsync", findings);
     if (word && has_setting(engine, "appendfsync") && strcmp(word, "everysec") == 0)
         findings_warning(findings, service->store.place,
                          "services.%s.store.appendfsync is everysec: a power failure may undo up "
@@ -458,7 +458,7 @@ void file_settle_store(struct system_file *file, struct system_service *service,
     const struct engine *engine = settle_engine(file, service, findings);
     if (!engine)
         return;
-    check_settings(service, engine, findings);
+    check_store_settings(service, engine, findings);
     if (!server_kind(engine->name)) {
         if (service->store.server || service->store.address.host)
             findings_error(findings, service->store.place,

@@ -32,12 +32,12 @@ struct place yaml_place(const struct yaml_reader *reader, const yaml_node_t *nod
                           (int)node->start_mark.column + 1};
 }
 
-static const char *scalar(const yaml_node_t *node)
+static const char *scalar_text(const yaml_node_t *node)
 {
     return (const char *)node->data.scalar.value;
 }
 
-static const char *kind(const yaml_node_t *node)
+static const char *kind_of_node(const yaml_node_t *node)
 {
     switch (node->type) {
     case YAML_MAPPING_NODE:
@@ -66,30 +66,31 @@ static const char *path_join(struct yaml_reader *reader, const char *what, const
     return *what ? arena_printf(reader->arena, "%s.%s", what, name) : name;
 }
 
-static bool expect(struct yaml_reader *reader, const yaml_node_t *node, const char *what,
-                   yaml_node_type_t type, const char *expected)
+static bool expect_type(struct yaml_reader *reader, const yaml_node_t *node, const char *what,
+                        yaml_node_type_t type, const char *expected)
 {
     if (node->type == type)
         return true;
     findings_error(reader->findings, yaml_place(reader, node), "%s is %s; expected %s",
-                   *what ? what : "the file", kind(node), expected);
+                   *what ? what : "the file", kind_of_node(node), expected);
     return false;
 }
 
-static bool key_text(struct yaml_reader *reader, const yaml_node_t *key, const char *what,
-                     const char **ret)
+static bool read_key_text(struct yaml_reader *reader, const yaml_node_t *key, const char *what,
+                          const char **ret)
 {
-    if (!expect(reader, key, *what ? arena_printf(reader->arena, "a key of %s", what) : "a key",
-                YAML_SCALAR_NODE, "a text"))
+    if (!expect_type(reader, key,
+                     *what ? arena_printf(reader->arena, "a key of %s", what) : "a key",
+                     YAML_SCALAR_NODE, "a text"))
         return false;
-    *ret = scalar(key);
+    *ret = scalar_text(key);
     return true;
 }
 
 static void report_unknown(struct yaml_reader *reader, const yaml_node_t *node, const char *what,
                            const struct yaml_key *keys, size_t key_count)
 {
-    struct nearest nearest = nearest_begin(scalar(node));
+    struct nearest nearest = nearest_begin(scalar_text(node));
     struct text known;
     text_init(&known, 1024);
     for (size_t i = 0; i < key_count; i++) {
@@ -99,11 +100,11 @@ static void report_unknown(struct yaml_reader *reader, const yaml_node_t *node, 
     const char *where = *what ? arena_printf(reader->arena, " in %s", what) : "";
     if (nearest.word)
         findings_error(reader->findings, yaml_place(reader, node),
-                       "unknown key '%.64s'%s; did you mean '%s'?", scalar(node), where,
+                       "unknown key '%.64s'%s; did you mean '%s'?", scalar_text(node), where,
                        nearest.word);
     else
         findings_error(reader->findings, yaml_place(reader, node),
-                       "unknown key '%.64s'%s; expected one of %s", scalar(node), where,
+                       "unknown key '%.64s'%s; expected one of %s", scalar_text(node), where,
                        known.data);
     text_release(&known);
 }
@@ -120,13 +121,13 @@ void yaml_read_mapping(struct yaml_reader *reader, yaml_node_t *node, const char
         yaml_describe_mapping(reader, keys, key_count, into);
         return;
     }
-    if (!expect(reader, node, what, YAML_MAPPING_NODE, "a mapping"))
+    if (!expect_type(reader, node, what, YAML_MAPPING_NODE, "a mapping"))
         return;
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++) {
         yaml_node_t *key = reader_node(reader, pair->key);
         const char *name;
-        if (!key_text(reader, key, what, &name))
+        if (!read_key_text(reader, key, what, &name))
             continue;
         size_t i = 0;
         while (i < key_count && strcmp(keys[i].name, name) != 0)
@@ -160,7 +161,7 @@ void yaml_read_names(struct yaml_reader *reader, yaml_node_t *node, const char *
         yaml_describe_names(reader, count_max, read, into);
         return;
     }
-    if (!expect(reader, node, what, YAML_MAPPING_NODE, "a mapping from names"))
+    if (!expect_type(reader, node, what, YAML_MAPPING_NODE, "a mapping from names"))
         return;
     yaml_node_pair_t *start = node->data.mapping.pairs.start, *top = node->data.mapping.pairs.top;
     if ((size_t)(top - start) > count_max) {
@@ -172,12 +173,12 @@ void yaml_read_names(struct yaml_reader *reader, yaml_node_t *node, const char *
     for (yaml_node_pair_t *pair = start; pair < top; pair++) {
         yaml_node_t *key = reader_node(reader, pair->key);
         const char *name;
-        if (!key_text(reader, key, what, &name))
+        if (!read_key_text(reader, key, what, &name))
             continue;
         bool twice = false;
         for (yaml_node_pair_t *other = start; other < pair && !twice; other++) {
             yaml_node_t *earlier = reader_node(reader, other->key);
-            twice = earlier->type == YAML_SCALAR_NODE && strcmp(scalar(earlier), name) == 0;
+            twice = earlier->type == YAML_SCALAR_NODE && strcmp(scalar_text(earlier), name) == 0;
         }
         if (!yaml_is_name(name))
             findings_error(reader->findings, yaml_place(reader, key),
@@ -200,7 +201,7 @@ void yaml_read_list(struct yaml_reader *reader, yaml_node_t *node, const char *w
         yaml_describe_list(reader, count_max, read, into);
         return;
     }
-    if (!expect(reader, node, what, YAML_SEQUENCE_NODE, "a list"))
+    if (!expect_type(reader, node, what, YAML_SEQUENCE_NODE, "a list"))
         return;
     yaml_node_item_t *start = node->data.sequence.items.start;
     size_t count = (size_t)(node->data.sequence.items.top - start);
@@ -260,9 +261,10 @@ static const char *expand_variable(struct yaml_reader *reader, const yaml_node_t
     return from + length + 1;
 }
 
-static const char *expand(struct yaml_reader *reader, const yaml_node_t *node, const char *what)
+static const char *expand_text(struct yaml_reader *reader, const yaml_node_t *node,
+                               const char *what)
 {
-    const char *text = scalar(node);
+    const char *text = scalar_text(node);
     if (strlen(text) != node->data.scalar.length) {
         findings_error(reader->findings, yaml_place(reader, node), "%s contains a NUL character",
                        what);
@@ -296,14 +298,14 @@ const char *yaml_text(struct yaml_reader *reader, yaml_node_t *node, const char 
         yaml_describe_text(reader);
         return NULL;
     }
-    if (!expect(reader, node, what, YAML_SCALAR_NODE, "a text"))
+    if (!expect_type(reader, node, what, YAML_SCALAR_NODE, "a text"))
         return NULL;
     if (node->data.scalar.length == 0) {
         findings_error(reader->findings, yaml_place(reader, node), "%s is empty; expected a text",
                        what);
         return NULL;
     }
-    return expand(reader, node, what);
+    return expand_text(reader, node, what);
 }
 
 bool yaml_integer(struct yaml_reader *reader, yaml_node_t *node, const char *what, int minimum,
@@ -316,8 +318,8 @@ bool yaml_integer(struct yaml_reader *reader, yaml_node_t *node, const char *wha
     if (node->type == YAML_SCALAR_NODE) {
         char *end;
         errno = 0;
-        long number = strtol(scalar(node), &end, 10);
-        if (isdigit((unsigned char)*scalar(node)) && !*end && !errno && number >= minimum &&
+        long number = strtol(scalar_text(node), &end, 10);
+        if (isdigit((unsigned char)*scalar_text(node)) && !*end && !errno && number >= minimum &&
             number <= maximum) {
             *ret = (int)number;
             return true;
@@ -326,7 +328,7 @@ bool yaml_integer(struct yaml_reader *reader, yaml_node_t *node, const char *wha
     findings_error(reader->findings, yaml_place(reader, node),
                    "%s is %s%.64s%s; expected a whole number from %d to %d", what,
                    node->type == YAML_SCALAR_NODE ? "'" : "",
-                   node->type == YAML_SCALAR_NODE ? scalar(node) : kind(node),
+                   node->type == YAML_SCALAR_NODE ? scalar_text(node) : kind_of_node(node),
                    node->type == YAML_SCALAR_NODE ? "'" : "", minimum, maximum);
     return false;
 }
@@ -338,8 +340,8 @@ bool yaml_bool(struct yaml_reader *reader, yaml_node_t *node, const char *what, 
         return false;
     }
     if (node->type == YAML_SCALAR_NODE) {
-        *ret = strcmp(scalar(node), "true") == 0;
-        if (*ret || strcmp(scalar(node), "false") == 0)
+        *ret = strcmp(scalar_text(node), "true") == 0;
+        if (*ret || strcmp(scalar_text(node), "false") == 0)
             return true;
     }
     findings_error(reader->findings, yaml_place(reader, node), "%s must be true or false", what);
@@ -365,7 +367,7 @@ int yaml_word(struct yaml_reader *reader, yaml_node_t *node, const char *what,
     for (int i = 0; words[i]; i++)
         text_printf(&expected, "%s'%s'%s", i ? " or " : "", words[i], i ? "" : " (the default)");
     findings_error(reader->findings, yaml_place(reader, node), "%s is '%.64s'; expected %s", what,
-                   scalar(node), expected.data);
+                   scalar_text(node), expected.data);
     text_release(&expected);
     return -1;
 }
@@ -385,7 +387,8 @@ struct json_walk {
     size_t left;
 };
 
-static json_t *walk(struct json_walk *state, yaml_node_t *node, const char *what, int depth);
+static json_t *json_of_node(struct json_walk *state, yaml_node_t *node, const char *what,
+                            int depth);
 
 static json_t *plain_json(const char *text)
 {
@@ -407,10 +410,11 @@ static json_t *plain_json(const char *text)
 
 static json_t *scalar_json(struct yaml_reader *reader, yaml_node_t *node, const char *what)
 {
-    bool plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !strchr(scalar(node), '$');
+    bool plain =
+        node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !strchr(scalar_text(node), '$');
     if (plain)
-        return plain_json(scalar(node));
-    const char *text = expand(reader, node, what);
+        return plain_json(scalar_text(node));
+    const char *text = expand_text(reader, node, what);
     return text ? json_string(text) : NULL;
 }
 
@@ -422,15 +426,15 @@ static json_t *mapping_json(struct json_walk *state, yaml_node_t *node, const ch
         yaml_node_t *key = reader_node(state->reader, pair->key);
         const char *name;
         json_t *value = NULL;
-        if (!key_text(state->reader, key, what, &name))
+        if (!read_key_text(state->reader, key, what, &name))
             goto failed;
         if (json_object_get(object, name)) {
             findings_error(state->reader->findings, yaml_place(state->reader, key),
                            "'%.64s' is given twice in %s", name, what);
             goto failed;
         }
-        value = walk(state, reader_node(state->reader, pair->value),
-                     path_join(state->reader, what, name), depth + 1);
+        value = json_of_node(state, reader_node(state->reader, pair->value),
+                             path_join(state->reader, what, name), depth + 1);
         if (value)
             json_object_set_new(object, name, value);
         else
@@ -448,7 +452,7 @@ static json_t *sequence_json(struct json_walk *state, yaml_node_t *node, const c
     json_t *array = json_array();
     for (yaml_node_item_t *item = node->data.sequence.items.start;
          item < node->data.sequence.items.top; item++) {
-        json_t *value = walk(state, reader_node(state->reader, *item), what, depth + 1);
+        json_t *value = json_of_node(state, reader_node(state->reader, *item), what, depth + 1);
         if (!value) {
             json_decref(array);
             return NULL;
@@ -458,7 +462,7 @@ static json_t *sequence_json(struct json_walk *state, yaml_node_t *node, const c
     return array;
 }
 
-static json_t *walk(struct json_walk *state, yaml_node_t *node, const char *what, int depth)
+static json_t *json_of_node(struct json_walk *state, yaml_node_t *node, const char *what, int depth)
 {
     if (depth > YAML_DEPTH_MAX || state->left == 0) {
         findings_error(state->reader->findings, yaml_place(state->reader, node),
@@ -487,7 +491,7 @@ json_t *yaml_json(struct yaml_reader *reader, yaml_node_t *node, const char *wha
         yaml_describe_type(reader, "object");
         return NULL;
     }
-    json_t *value = walk(&state, node, what, 0);
+    json_t *value = json_of_node(&state, node, what, 0);
     if (!value || json_is_object(value))
         return value;
     findings_error(reader->findings, yaml_place(reader, node), "%s must be a mapping", what);

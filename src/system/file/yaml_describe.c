@@ -13,7 +13,7 @@
 
 #define NAME_PATTERN "^[a-z][a-z0-9_-]{0,31}$" /* yaml_is_name */
 
-static void put(json_t *object, const char *name, json_t *value)
+static void put_described(json_t *object, const char *name, json_t *value)
 {
     int result = json_object_set_new(object, name, value);
     FH_ASSERT(result == 0);
@@ -24,9 +24,9 @@ void yaml_describe_type(struct yaml_reader *reader, const char *type)
 {
     json_t *known = json_object_get(reader->schema, "type");
     if (known)
-        put(reader->schema, "type", json_pack("[O, s]", known, type));
+        put_described(reader->schema, "type", json_pack("[O, s]", known, type));
     else
-        put(reader->schema, "type", json_string(type));
+        put_described(reader->schema, "type", json_string(type));
 }
 
 void yaml_describe_mapping(struct yaml_reader *reader, const struct yaml_key *keys,
@@ -34,19 +34,19 @@ void yaml_describe_mapping(struct yaml_reader *reader, const struct yaml_key *ke
 {
     json_t *schema = reader->schema, *properties = json_object(), *required = json_array();
     yaml_describe_type(reader, "object");
-    put(schema, "properties", properties);
-    put(schema, "additionalProperties", json_false());
+    put_described(schema, "properties", properties);
+    put_described(schema, "additionalProperties", json_false());
     for (size_t i = 0; i < key_count; i++) {
         reader->schema = json_object();
-        put(properties, keys[i].name, reader->schema);
+        put_described(properties, keys[i].name, reader->schema);
         if (keys[i].help)
-            put(reader->schema, "description", json_string(keys[i].help));
+            put_described(reader->schema, "description", json_string(keys[i].help));
         keys[i].read(reader, NULL, keys[i].name, into);
         if (keys[i].required)
             json_array_append_new(required, json_string(keys[i].name));
     }
     if (json_array_size(required))
-        put(schema, "required", required);
+        put_described(schema, "required", required);
     else
         json_decref(required);
     reader->schema = schema;
@@ -60,10 +60,10 @@ void yaml_describe_names(struct yaml_reader *reader, size_t count_max,
 {
     json_t *schema = reader->schema;
     yaml_describe_type(reader, "object");
-    put(schema, "propertyNames", json_pack("{s:s}", "pattern", NAME_PATTERN));
-    put(schema, "maxProperties", json_integer((json_int_t)count_max));
+    put_described(schema, "propertyNames", json_pack("{s:s}", "pattern", NAME_PATTERN));
+    put_described(schema, "maxProperties", json_integer((json_int_t)count_max));
     reader->schema = json_object();
-    put(schema, "additionalProperties", reader->schema);
+    put_described(schema, "additionalProperties", reader->schema);
     read(reader, NULL, "", NULL, "", into);
     reader->schema = schema;
 }
@@ -72,9 +72,9 @@ void yaml_describe_list(struct yaml_reader *reader, size_t count_max, yaml_read 
 {
     json_t *schema = reader->schema;
     yaml_describe_type(reader, "array");
-    put(schema, "maxItems", json_integer((json_int_t)count_max));
+    put_described(schema, "maxItems", json_integer((json_int_t)count_max));
     reader->schema = json_object();
-    put(schema, "items", reader->schema);
+    put_described(schema, "items", reader->schema);
     read(reader, NULL, "", into);
     reader->schema = schema;
 }
@@ -82,8 +82,8 @@ void yaml_describe_list(struct yaml_reader *reader, size_t count_max, yaml_read 
 void yaml_describe_integer(struct yaml_reader *reader, int minimum, int maximum)
 {
     yaml_describe_type(reader, "integer");
-    put(reader->schema, "minimum", json_integer(minimum));
-    put(reader->schema, "maximum", json_integer(maximum));
+    put_described(reader->schema, "minimum", json_integer(minimum));
+    put_described(reader->schema, "maximum", json_integer(maximum));
 }
 
 void yaml_describe_words(struct yaml_reader *reader, const char *const *words)
@@ -91,12 +91,12 @@ void yaml_describe_words(struct yaml_reader *reader, const char *const *words)
     json_t *values = json_array();
     for (int i = 0; words[i]; i++)
         json_array_append_new(values, json_string(words[i]));
-    put(reader->schema, "enum", values);
-    put(reader->schema, "default", json_string(words[0]));
+    put_described(reader->schema, "enum", values);
+    put_described(reader->schema, "default", json_string(words[0]));
 }
 
 void yaml_describe_text(struct yaml_reader *reader)
 {
-    put(reader->schema, "type", json_pack("[s, s, s]", "string", "number", "boolean"));
-    put(reader->schema, "minLength", json_integer(1));
+    put_described(reader->schema, "type", json_pack("[s, s, s]", "string", "number", "boolean"));
+    put_described(reader->schema, "minLength", json_integer(1));
 }

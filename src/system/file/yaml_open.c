@@ -12,7 +12,7 @@
 #include "base/error.h"
 
 /* A clearer wording for libyaml's message about a character that can't start a token. */
-static const char *explained(const char *problem, int character)
+static const char *explained_problem(const char *problem, int character)
 {
     bool no_token = strcmp(problem, "found character that cannot start any token") == 0;
     if (character == '\t' && (no_token || strstr(problem, "violates indentation")))
@@ -21,7 +21,7 @@ static const char *explained(const char *problem, int character)
 }
 
 /* The place of the byte at `offset`, with columns counted in characters. */
-static struct place place_of(const char *path, FILE *stream, size_t offset)
+static struct place place_of_byte(const char *path, FILE *stream, size_t offset)
 {
     struct place place = {path, 1, 1};
     rewind(stream);
@@ -49,11 +49,12 @@ static void report_syntax(struct yaml_reader *reader, const yaml_parser_t *parse
     const yaml_mark_t *mark = &parser->problem_mark;
     struct place place = {reader->path, (int)mark->line + 1, (int)mark->column + 1};
     if (parser->error == YAML_READER_ERROR) {
-        findings_error(reader->findings, place_of(reader->path, stream, parser->problem_offset),
+        findings_error(reader->findings,
+                       place_of_byte(reader->path, stream, parser->problem_offset),
                        "not valid UTF-8 text: %s", parser->problem);
         return;
     }
-    const char *problem = explained(parser->problem, character_at(stream, mark));
+    const char *problem = explained_problem(parser->problem, character_at(stream, mark));
     if (problem != parser->problem || !parser->context)
         findings_error(reader->findings, place, "not valid YAML: %s", problem);
     else if (parser->context_mark.line != mark->line)
@@ -63,7 +64,7 @@ static void report_syntax(struct yaml_reader *reader, const yaml_parser_t *parse
         findings_error(reader->findings, place, "not valid YAML: %s %s", problem, parser->context);
 }
 
-static bool load(struct yaml_reader *reader, yaml_parser_t *parser, FILE *stream)
+static bool load_document(struct yaml_reader *reader, yaml_parser_t *parser, FILE *stream)
 {
     if (!yaml_parser_load(parser, &reader->document)) {
         report_syntax(reader, parser, stream);
@@ -112,7 +113,7 @@ yaml_node_t *yaml_open(struct yaml_reader *reader, const char *path, size_t size
     yaml_parser_t parser;
     FH_ASSERT(yaml_parser_initialize(&parser));
     yaml_parser_set_input_file(&parser, stream);
-    bool loaded = load(reader, &parser, stream);
+    bool loaded = load_document(reader, &parser, stream);
     yaml_parser_delete(&parser);
     fclose(stream);
     if (!loaded)

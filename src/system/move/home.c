@@ -137,7 +137,7 @@ void home_release(struct system_home *home)
     *home = (struct system_home){0};
 }
 
-static bool same_text(const char *one, const char *other)
+static bool is_same_text(const char *one, const char *other)
 {
     return one == other || (one && other && strcmp(one, other) == 0);
 }
@@ -145,9 +145,9 @@ static bool same_text(const char *one, const char *other)
 bool home_same(const struct system_home *one, const struct system_home *other)
 {
     const struct system_store *a = &one->store, *b = &other->store;
-    return strcmp(one->engine, other->engine) == 0 && same_text(a->server, b->server) &&
-           same_text(a->address.host, b->address.host) && a->address.port == b->address.port &&
-           same_text(a->database, b->database) && same_text(a->schema, b->schema);
+    return strcmp(one->engine, other->engine) == 0 && is_same_text(a->server, b->server) &&
+           is_same_text(a->address.host, b->address.host) && a->address.port == b->address.port &&
+           is_same_text(a->database, b->database) && is_same_text(a->schema, b->schema);
 }
 
 struct system_home home_of(const struct system_service *service)

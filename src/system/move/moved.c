@@ -24,7 +24,7 @@ json_t *moved_read(const struct state *state)
     return json_object();
 }
 
-static enum moved_state state_of(const json_t *entry)
+static enum moved_state state_of_entry(const json_t *entry)
 {
     const char *name = json_string_at(entry, "state");
     for (enum moved_state state = MOVED_MOVING; name && state <= MOVED_DONE; state++) {
@@ -36,7 +36,7 @@ static enum moved_state state_of(const json_t *entry)
 
 enum moved_state moved_state(const json_t *moved, const char *service)
 {
-    return state_of(json_object_get(moved, service));
+    return state_of_entry(json_object_get(moved, service));
 }
 
 static enum fh_code forget_all(const struct state *state, struct fh_error *error)
@@ -63,7 +63,7 @@ enum fh_code moved_record(const struct state *state, json_t *moved, const char *
                                    : forget_all(state, error);
 }
 
-static bool is_in(const char *const *names, const char *name)
+static bool is_asked_to_move(const char *const *names, const char *name)
 {
     for (; names && *names; names++) {
         if (strcmp(*names, name) == 0)
@@ -122,8 +122,8 @@ void moved_apply(struct system_file *file, const char *state_folder, const char 
     state_close(&state);
     json_object_foreach (moved, name, entry) {
         struct system_service *service = system_file_service(file, name);
-        enum moved_state is = state_of(entry);
-        bool left = is_in(leave, name) && (is == MOVED_DONE || abandon);
+        enum moved_state is = state_of_entry(entry);
+        bool left = is_asked_to_move(leave, name) && (is == MOVED_DONE || abandon);
         if (service && !left && (is == MOVED_MOVING || is == MOVED_DONE))
             apply_one(file, service, entry, is, findings);
     }

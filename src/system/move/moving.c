@@ -17,7 +17,7 @@
 #include "system/servers/servers.h"
 #include "system/provision/users.h"
 
-static bool is_named(const char *const *names, const char *name)
+static bool is_named_to_move(const char *const *names, const char *name)
 {
     for (; names && *names; names++) {
         if (strcmp(*names, name) == 0)
@@ -30,7 +30,7 @@ bool moving_moves(const struct provision *provision, const char *service)
 {
     enum moved_state state = moved_state(provision->moved, service);
     return state == MOVED_MOVING || state == MOVED_BACK ||
-           is_named(provision->options.moving, service);
+           is_named_to_move(provision->options.moving, service);
 }
 
 /* Asks whether the new server is there and lets the service in: the service's process would wait
@@ -55,7 +55,7 @@ static void say_of(const struct provision_options *options, const struct system_
                    const char *from)
 {
     char text[256];
-    if (!is_named(options->moving, service->name))
+    if (!is_named_to_move(options->moving, service->name))
         return;
     if (from)
         snprintf(text, sizeof text, "%-12s moves from %s to %s before it serves", service->name,
@@ -74,9 +74,9 @@ enum fh_code moving_configure(const struct provision *provision,
 {
     json_t *record = NULL;
     enum moved_state state = moved_state(provision->moved, service->name);
-    bool abandons =
-        (is_named(options->moving, service->name) && options->abandon) || state == MOVED_BACK;
-    bool moves = is_named(options->moving, service->name) || state == MOVED_MOVING;
+    bool abandons = (is_named_to_move(options->moving, service->name) && options->abandon) ||
+                    state == MOVED_BACK;
+    bool moves = is_named_to_move(options->moving, service->name) || state == MOVED_MOVING;
     if (abandons)
         json_object_set_new(config, "abandon_move", json_true());
     if (state_read_json(part->folder_fd, PROCESS_STORE_FILE, &record, ERROR_UNHEEDED) != FH_OK)
@@ -89,7 +89,7 @@ enum fh_code moving_configure(const struct provision *provision,
                          "%s has its data in %s, and the system file says %s. `freehold move FILE "
                          "%s` moves them there; to leave them, say engine: %s.",
                          service->name, engine, service->engine, service->name, engine);
-    } else if (elsewhere && is_named(options->moving, service->name) &&
+    } else if (elsewhere && is_named_to_move(options->moving, service->name) &&
                may_enter(provision, service, error) != FH_OK) {
         code = error->code;
     } else if (elsewhere) {
@@ -177,7 +177,7 @@ enum fh_code moving_keep_servers(struct provision *provision,
     for (size_t i = 0; i < options->file->service_count && code == FH_OK; i++) {
         const struct system_service *service = &options->file->services[i];
         json_t *record = NULL;
-        if ((!is_named(options->moving, service->name) &&
+        if ((!is_named_to_move(options->moving, service->name) &&
              moved_state(provision->moved, service->name) != MOVED_MOVING) ||
             state_read_json(provision->parts[i].folder_fd, PROCESS_STORE_FILE, &record,
                             ERROR_UNHEEDED) != FH_OK)

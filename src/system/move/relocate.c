@@ -38,15 +38,15 @@
 #include "system/move/relocate_reach.h"
 #include "system/servers/servers.h"
 
-static void trouble(struct supervisor *supervisor, const struct fh_error *error)
+static void say_move_trouble(struct supervisor *supervisor, const struct fh_error *error)
 {
     const char *name = relocation_service(supervisor)->name;
     supervisor_say(supervisor, SUPERVISE_TROUBLE, name, "%s: %s", name, error->message);
 }
 
 /* Copies the entry before adding the state. */
-static enum fh_code record(struct supervisor *supervisor, enum moved_state state,
-                           struct fh_error *error)
+static enum fh_code record_move(struct supervisor *supervisor, enum moved_state state,
+                                struct fh_error *error)
 {
     struct provision *provision = supervisor->options->provision;
     json_t *entry = state == MOVED_NOT ? NULL : json_copy(supervisor->relocation.entry);
@@ -89,7 +89,7 @@ static void stop_server(struct supervisor *supervisor, struct instances *server)
 /* ---- Going there ---------------------------------------------------------------------------- */
 
 /* While none of its processes runs. If it fails, they start with their earlier configuration. */
-static enum fh_code rehouse(struct supervisor *supervisor, struct fh_error *error)
+static enum fh_code rehouse_service(struct supervisor *supervisor, struct fh_error *error)
 {
     enum fh_code code =
         instances_rehouse(relocation_instances(supervisor),
@@ -116,36 +116,37 @@ void relocate_cancel(struct supervisor *supervisor, const struct fh_error *why)
 }
 
 /* The service is already stopped, and starts as it was, with its earlier configuration. */
-static void stay(struct supervisor *supervisor, const struct fh_error *why)
+static void stay_where_it_was(struct supervisor *supervisor, const struct fh_error *why)
 {
     struct fh_error error;
     struct instances *instances = relocation_instances(supervisor);
     bool many = relocation_takes_many(supervisor->relocation.from);
     instances->alone = false;
     if (instances_rehouse(instances, many, &error) != FH_OK ||
-        record(supervisor, MOVED_NOT, &error) != FH_OK)
-        trouble(supervisor, &error);
+        record_move(supervisor, MOVED_NOT, &error) != FH_OK)
+        say_move_trouble(supervisor, &error);
     relocate_cancel(supervisor, why);
 }
 
-static void hand_over(struct instances *instances)
+static void hand_store_over(struct instances *instances)
 {
     struct fh_error error;
     struct supervisor *supervisor = instances->model.owner;
     instances->alone = true;
     CRASH_POINT("relocate.stopped");
-    enum fh_code code = record(supervisor, MOVED_MOVING, &error);
+    enum fh_code code = record_move(supervisor, MOVED_MOVING, &error);
     CRASH_POINT("relocate.recorded");
     if (code == FH_OK)
-        code = rehouse(supervisor, &error);
+        code = rehouse_service(supervisor, &error);
     CRASH_POINT("relocate.configured");
     if (code != FH_OK && supervisor->relocation.phase == RELOCATION_MOVING)
-        stay(supervisor, &error);
+        stay_where_it_was(supervisor, &error);
     else if (code != FH_OK)
-        trouble(supervisor, &error);
+        say_move_trouble(supervisor, &error);
 }
 
-static void part(struct supervisor *supervisor, void (*between)(struct instances *instances))
+static void part_service(struct supervisor *supervisor,
+                         void (*between)(struct instances *instances))
 {
     struct fh_error error;
     struct instances *instances = relocation_instances(supervisor);
@@ -165,7 +166,7 @@ void relocate_leave(struct supervisor *supervisor)
     supervisor_say(supervisor, SUPERVISE_STEP, name,
                    "moving %s from %s to %s: its requests wait from now on", name, relocation->from,
                    relocation->to);
-    part(supervisor, hand_over);
+    part_service(supervisor, hand_store_over);
 }
 
 /* ---- Outcomes ------------------------------------------------------------------------------- */
@@ -175,7 +176,7 @@ static int64_t paused_ms(const struct supervisor *supervisor)
     return (world_monotonic_ns(supervisor->world) - supervisor->relocation.paused_ns) / 1000000;
 }
 
-static json_t *told(const struct supervisor *supervisor)
+static json_t *moved_answer(const struct supervisor *supervisor)
 {
     const struct relocation *relocation = &supervisor->relocation;
     const struct system_service *service = relocation_service(supervisor);
@@ -190,7 +191,7 @@ static json_t *told(const struct supervisor *supervisor)
     return json_pack("{s:b, s:o}", "done", 1, "moved", moved);
 }
 
-static void arrived(struct supervisor *supervisor)
+static void finish_arrival(struct supervisor *supervisor)
 {
     struct fh_error error;
     struct relocation *relocation = &supervisor->relocation;
@@ -203,23 +204,23 @@ static void arrived(struct supervisor *supervisor)
     CRASH_POINT("relocate.moved");
     service->moved_from = agrees ? NULL : home_words(arena, service, &relocation->said);
     service->moved_to = agrees ? NULL : home_words(arena, service, &home);
-    enum fh_code code = record(supervisor, agrees ? MOVED_NOT : MOVED_DONE, &error);
+    enum fh_code code = record_move(supervisor, agrees ? MOVED_NOT : MOVED_DONE, &error);
     if (code == FH_OK)
         code = provision_configure(supervisor->options->provision, &error);
     CRASH_POINT("relocate.done");
     if (code != FH_OK)
-        trouble(supervisor, &error); /* the next `up` finds the service where it is */
+        say_move_trouble(supervisor, &error); /* the next `up` finds the service where it is */
     supervisor_say(supervisor, SUPERVISE_DONE, service->name,
                    "%s is on %s now; its requests waited %lld ms", service->name, service->engine,
                    (long long)paused_ms(supervisor));
-    control_answer(supervisor->control, service->name, told(supervisor));
+    control_answer(supervisor->control, service->name, moved_answer(supervisor));
     relocate_end(supervisor);
     instances->alone = false;
     supervisor_tend(supervisor, instances);
     stop_server(supervisor, server);
 }
 
-static void returned(struct supervisor *supervisor)
+static void finish_return(struct supervisor *supervisor)
 {
     struct fh_error error;
     struct relocation *relocation = &supervisor->relocation;
@@ -227,12 +228,12 @@ static void returned(struct supervisor *supervisor)
     struct instances *server = relocation->started ? relocation->new_server : NULL;
     const char *name = relocation_service(supervisor)->name;
     CRASH_POINT("relocate.back");
-    enum fh_code code = record(supervisor, MOVED_NOT, &error);
+    enum fh_code code = record_move(supervisor, MOVED_NOT, &error);
     if (code == FH_OK)
         code = provision_configure(supervisor->options->provision, &error);
     CRASH_POINT("relocate.ended");
     if (code != FH_OK)
-        trouble(supervisor, &error);
+        say_move_trouble(supervisor, &error);
     supervisor_say(supervisor, SUPERVISE_TROUBLE, name,
                    "%s was not moved, and goes on with %s; its requests waited %lld ms", name,
                    relocation->from, (long long)paused_ms(supervisor));
@@ -249,7 +250,7 @@ static void returned(struct supervisor *supervisor)
 
 /* ---- Going back ----------------------------------------------------------------------------- */
 
-static void hand_back(struct instances *instances)
+static void hand_store_back(struct instances *instances)
 {
     struct fh_error error;
     struct supervisor *supervisor = instances->model.owner;
@@ -258,17 +259,18 @@ static void hand_back(struct instances *instances)
     CRASH_POINT("relocate.failed");
     /* A full disk may prevent even this: then the next `up` would move again, and find an old store
      * that it can move from. */
-    if (record(supervisor, MOVED_BACK, &error) != FH_OK)
-        trouble(supervisor, &error);
+    if (record_move(supervisor, MOVED_BACK, &error) != FH_OK)
+        say_move_trouble(supervisor, &error);
     CRASH_POINT("relocate.turned");
     relocation_swap(supervisor);
-    if (rehouse(supervisor, &error) != FH_OK) {
-        trouble(supervisor, &error); /* then it tries to move again, until this can be written */
+    if (rehouse_service(supervisor, &error) != FH_OK) {
+        say_move_trouble(supervisor,
+                         &error); /* then it tries to move again, until this can be written */
         relocation_swap(supervisor);
         relocation->phase = RELOCATION_MOVING;
         if (instances_rehouse(instances, relocation_takes_many(relocation->to), &error) != FH_OK ||
-            record(supervisor, MOVED_MOVING, &error) != FH_OK)
-            trouble(supervisor, &error);
+            record_move(supervisor, MOVED_MOVING, &error) != FH_OK)
+            say_move_trouble(supervisor, &error);
     }
     CRASH_POINT("relocate.returned");
 }
@@ -281,7 +283,7 @@ void relocate_go_back(struct supervisor *supervisor, const char *why)
     supervisor_say(supervisor, SUPERVISE_TROUBLE, name, "%s is not moved: %s Going back to %s.",
                    name, why, relocation->from);
     relocation->phase = RELOCATION_BACK;
-    part(supervisor, hand_back);
+    part_service(supervisor, hand_store_back);
 }
 
 static void go_forward(struct supervisor *supervisor)
@@ -293,11 +295,11 @@ static void go_forward(struct supervisor *supervisor)
                    relocation->to);
     relocation_swap(supervisor);
     relocation->phase = RELOCATION_FORWARD;
-    part(supervisor, hand_over);
+    part_service(supervisor, hand_store_over);
 }
 
 /* The last message of the process. */
-static void why_not(const struct child *child, char ret[static RELOCATION_WHY_SIZE])
+static void why_not_ready(const struct child *child, char ret[static RELOCATION_WHY_SIZE])
 {
     static const char mark[] = "can't start: ";
     struct text lines;
@@ -311,13 +313,13 @@ static void why_not(const struct child *child, char ret[static RELOCATION_WHY_SI
     text_release(&lines);
 }
 
-static void failed(struct supervisor *supervisor)
+static void move_failed(struct supervisor *supervisor)
 {
     char why[RELOCATION_WHY_SIZE];
     struct relocation *relocation = &supervisor->relocation;
     const struct instances *instances = relocation_instances(supervisor);
     const char *name = relocation_service(supervisor)->name;
-    why_not(instances->children[0], why);
+    why_not_ready(instances->children[0], why);
     if (relocation->phase == RELOCATION_MOVING) {
         relocate_go_back(supervisor, why);
     } else if (relocation->phase == RELOCATION_BACK &&
@@ -358,10 +360,10 @@ bool relocate_takes(struct supervisor *supervisor, struct instances *instances,
     if (relocation->phase == RELOCATION_SERVER)
         return true; /* it goes on as it was; clients waiting for the move keep waiting */
     if (news == INSTANCES_PARTED_FAILED)
-        failed(supervisor);
+        move_failed(supervisor);
     else if (news == INSTANCES_SETTLED && relocation->phase == RELOCATION_BACK)
-        returned(supervisor);
+        finish_return(supervisor);
     else if (news == INSTANCES_SETTLED)
-        arrived(supervisor);
+        finish_arrival(supervisor);
     return true;
 }

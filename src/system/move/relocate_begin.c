@@ -48,8 +48,8 @@ static enum fh_code check_home(struct supervisor *supervisor, struct fh_error *e
 }
 
 /* The private server that the service's store is on, according to the file; *ret NULL: none. */
-static enum fh_code server_of(struct supervisor *supervisor, struct instances **ret,
-                              struct fh_error *error)
+static enum fh_code server_of_home(struct supervisor *supervisor, struct instances **ret,
+                                   struct fh_error *error)
 {
     const struct provision_part *part =
         servers_part(supervisor->options->provision, relocation_service(supervisor));
@@ -60,7 +60,7 @@ static enum fh_code server_of(struct supervisor *supervisor, struct instances **
     return *ret ? FH_OK : error->code;
 }
 
-static enum fh_code settle(struct supervisor *supervisor, struct fh_error *error)
+static enum fh_code settle_home(struct supervisor *supervisor, struct fh_error *error)
 {
     struct relocation *relocation = &supervisor->relocation;
     struct provision *provision = supervisor->options->provision;
@@ -68,12 +68,12 @@ static enum fh_code settle(struct supervisor *supervisor, struct fh_error *error
     if (code == FH_OK)
         code = servers_configure_one(provision, relocation_service(supervisor), error);
     if (code == FH_OK)
-        code = server_of(supervisor, &relocation->new_server, error);
+        code = server_of_home(supervisor, &relocation->new_server, error);
     return code;
 }
 
 /* A shared server may hold other services' stores too, so it stays. */
-static bool is_own(const struct relocation *relocation, const struct system_service *service)
+static bool is_own_server(const struct relocation *relocation, const struct system_service *service)
 {
     return relocation->old_server && strcmp(service->store.server, service->name) == 0;
 }
@@ -86,7 +86,7 @@ static void server_reached(struct supervisor *supervisor, const struct fh_error 
         relocate_leave(supervisor);
 }
 
-static void start_server(struct supervisor *supervisor)
+static void start_new_server(struct supervisor *supervisor)
 {
     struct relocation *relocation = &supervisor->relocation;
     struct instances *server = relocation->new_server;
@@ -101,18 +101,18 @@ static void start_server(struct supervisor *supervisor)
     supervisor_tend(supervisor, server);
 }
 
-static enum fh_code begin(struct supervisor *supervisor, const json_t *request,
-                          struct fh_error *error)
+static enum fh_code begin_move(struct supervisor *supervisor, const json_t *request,
+                               struct fh_error *error)
 {
     struct findings findings = {0};
     struct relocation *relocation = &supervisor->relocation;
     struct system_file *file = relocation_file(supervisor);
     struct system_service *service = relocation_service(supervisor);
     const char *to = json_string_at(request, "to"), *profile = json_string_at(request, "profile");
-    enum fh_code code = server_of(supervisor, &relocation->old_server, error);
+    enum fh_code code = server_of_home(supervisor, &relocation->old_server, error);
     if (code != FH_OK)
         return code;
-    if (!is_own(relocation, service))
+    if (!is_own_server(relocation, service))
         relocation->old_server = NULL;
     if (!home_read(file, service, profile ? profile : file->profile, to, &relocation->other,
                    &findings) ||
@@ -127,14 +127,15 @@ static enum fh_code begin(struct supervisor *supervisor, const json_t *request,
     relocation->entry = json_pack("{s:s, s:s, s:b, s:s*}", "file", relocation->said.engine, "to",
                                   relocation->to, "as_said", to == NULL, "profile", profile);
     relocation_swap(supervisor);
-    code = settle(supervisor, error);
+    code = settle_home(supervisor, error);
     if (code != FH_OK)
         relocation_swap(supervisor);
     return code;
 }
 
 /* Abandons it if it still can be; if the move turns out to be past that point, its end says so. */
-static enum fh_code abandon(struct supervisor *supervisor, size_t service, struct fh_error *error)
+static enum fh_code abandon_move(struct supervisor *supervisor, size_t service,
+                                 struct fh_error *error)
 {
     struct fh_error why;
     struct relocation *relocation = &supervisor->relocation;
@@ -157,7 +158,7 @@ enum fh_code relocate_asked(struct supervisor *supervisor, size_t service, const
     struct relocation *relocation = &supervisor->relocation;
     const struct instances *instances = &supervisor->all[service];
     if (json_is_true(json_object_get(request, "abandon")))
-        return abandon(supervisor, service, error);
+        return abandon_move(supervisor, service, error);
     if (relocation->phase != RELOCATION_NONE)
         return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.",
                          relocation_service(supervisor)->name);
@@ -165,9 +166,9 @@ enum fh_code relocate_asked(struct supervisor *supervisor, size_t service, const
         return error_set(error, FH_CONFLICT,
                          "Something is being upgraded or restored; wait for its end.");
     *relocation = (struct relocation){.service = service};
-    enum fh_code code = begin(supervisor, request, error);
+    enum fh_code code = begin_move(supervisor, request, error);
     if (code == FH_OK)
-        start_server(supervisor);
+        start_new_server(supervisor);
     else
         relocate_end(supervisor);
     return code;

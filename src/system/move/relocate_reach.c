@@ -42,13 +42,13 @@ static void reaching_free(struct reaching *reaching)
     free(reaching);
 }
 
-static void run(struct world_job *job)
+static void try_server(struct world_job *job)
 {
     struct reaching *reaching = job->owner;
     reaching->code = server_try(reaching->kind, reaching->store, &reaching->error);
 }
 
-static void ask_again(struct world_timer *timer)
+static void ask_server_again(struct world_timer *timer)
 {
     struct reaching *reaching = timer->owner;
     struct supervisor *supervisor = reaching->supervisor;
@@ -59,7 +59,7 @@ static void ask_again(struct world_timer *timer)
         reaching_free(reaching);
 }
 
-static void done(struct world_job *job)
+static void server_answered(struct world_job *job)
 {
     struct reaching *reaching = job->owner;
     struct supervisor *supervisor = reaching->supervisor;
@@ -96,8 +96,9 @@ void relocation_reach(struct supervisor *supervisor,
                                   .store = json_deep_copy(store),
                                   .reached = reached,
                                   .deadline_ns = world_in_ms(supervisor->world, REACH_MS)};
-    reaching->job = (struct world_job){.run = run, .done = done, .owner = reaching};
-    reaching->timer.fire = ask_again;
+    reaching->job =
+        (struct world_job){.run = try_server, .done = server_answered, .owner = reaching};
+    reaching->timer.fire = ask_server_again;
     reaching->timer.owner = reaching;
     supervisor->relocation.reaching = reaching;
     world_job(supervisor->world, &reaching->job);

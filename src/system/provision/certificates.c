@@ -44,7 +44,7 @@ struct certificates {
     struct pair authority;
 };
 
-static enum fh_code refuse(struct fh_error *error, const char *what, int result)
+static enum fh_code refuse_by_gnutls(struct fh_error *error, const char *what, int result)
 {
     return error_set(error, FH_UNAVAILABLE, "%s: %s.", what, gnutls_strerror(result));
 }
@@ -72,7 +72,7 @@ static enum fh_code open_folder(int parent_fd, const char *name, int *ret_fd,
 }
 
 /* False: there is none that can be read. */
-static bool file_read(int folder_fd, const char *name, gnutls_datum_t *ret)
+static bool read_pem_file(int folder_fd, const char *name, gnutls_datum_t *ret)
 {
     int fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
@@ -88,8 +88,8 @@ static bool file_read(int folder_fd, const char *name, gnutls_datum_t *ret)
     return false;
 }
 
-static enum fh_code file_write(int folder_fd, const char *name, const gnutls_datum_t *pem,
-                               struct fh_error *error)
+static enum fh_code write_pem_file(int folder_fd, const char *name, const gnutls_datum_t *pem,
+                                   struct fh_error *error)
 {
     char fresh[64];
     snprintf(fresh, sizeof fresh, "%s.new", name);
@@ -113,11 +113,11 @@ static void pair_read(int folder_fd, struct pair *ret)
     gnutls_x509_crt_init(&ret->certificate);
     gnutls_x509_privkey_init(&ret->key);
     bool good = false;
-    if (file_read(folder_fd, CERTIFICATES_OWN, &certificate)) {
+    if (read_pem_file(folder_fd, CERTIFICATES_OWN, &certificate)) {
         good = gnutls_x509_crt_import(ret->certificate, &certificate, GNUTLS_X509_FMT_PEM) == 0;
         free(certificate.data);
     }
-    if (good && file_read(folder_fd, CERTIFICATES_KEY, &key)) {
+    if (good && read_pem_file(folder_fd, CERTIFICATES_KEY, &key)) {
         good = gnutls_x509_privkey_import(ret->key, &key, GNUTLS_X509_FMT_PEM) == 0;
         gnutls_memset(key.data, 0, key.size);
         free(key.data);
@@ -134,8 +134,8 @@ static enum fh_code certificate_write(int folder_fd, const char *name,
     gnutls_datum_t pem;
     int result = gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem);
     if (result < 0)
-        return refuse(error, "A certificate can't be written as PEM", result);
-    enum fh_code code = file_write(folder_fd, name, &pem, error);
+        return refuse_by_gnutls(error, "A certificate can't be written as PEM", result);
+    enum fh_code code = write_pem_file(folder_fd, name, &pem, error);
     gnutls_free(pem.data);
     return code;
 }
@@ -145,8 +145,8 @@ static enum fh_code pair_write(int folder_fd, const struct pair *pair, struct fh
     gnutls_datum_t pem;
     int result = gnutls_x509_privkey_export2(pair->key, GNUTLS_X509_FMT_PEM, &pem);
     if (result < 0)
-        return refuse(error, "A key can't be written as PEM", result);
-    enum fh_code code = file_write(folder_fd, CERTIFICATES_KEY, &pem, error);
+        return refuse_by_gnutls(error, "A key can't be written as PEM", result);
+    enum fh_code code = write_pem_file(folder_fd, CERTIFICATES_KEY, &pem, error);
     gnutls_memset(pem.data, 0, pem.size);
     gnutls_free(pem.data);
     return code == FH_OK ? certificate_write(folder_fd, CERTIFICATES_OWN, pair->certificate, error)
@@ -162,7 +162,7 @@ static bool has_time_left(gnutls_x509_crt_t certificate)
     return now >= begins && ends - now > (ends - begins) / 3;
 }
 
-static bool fits(const struct pair *pair)
+static bool key_fits(const struct pair *pair)
 {
     unsigned char of_certificate[64], of_key[64];
     size_t certificate_size = sizeof of_certificate, key_size = sizeof of_key;
@@ -254,7 +254,7 @@ static enum fh_code pair_make(struct pair *ret, const struct pair *authority, co
                                               GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
     if (result == 0)
         result = authority ? make_process(ret, authority, name) : make_authority(ret, name);
-    return result == 0 ? FH_OK : refuse(error, "A certificate can't be made", result);
+    return result == 0 ? FH_OK : refuse_by_gnutls(error, "A certificate can't be made", result);
 }
 
 enum fh_code certificates_open(int state_fd, const char *system, struct certificates **ret,
@@ -267,7 +267,7 @@ enum fh_code certificates_open(int state_fd, const char *system, struct certific
     enum fh_code code = open_folder(state_fd, CERTIFICATES_FOLDER, &folder_fd, error);
     if (code == FH_OK) {
         pair_read(folder_fd, &certificates->authority);
-        if (!fits(&certificates->authority) ||
+        if (!key_fits(&certificates->authority) ||
             !has_time_left(certificates->authority.certificate)) {
             code = pair_make(&certificates->authority, NULL, system, error);
             if (code == FH_OK)
@@ -301,7 +301,7 @@ enum fh_code certificates_give(struct certificates *certificates, int folder_fd,
     enum fh_code code = FH_OK;
     FH_ASSERT(strlen(name) <= CERTIFICATES_NAME_LENGTH_MAX);
     pair_read(folder_fd, &own);
-    if (!fits(&own) || !has_time_left(own.certificate) ||
+    if (!key_fits(&own) || !has_time_left(own.certificate) ||
         !is_by(&own, &certificates->authority, name)) {
         code = pair_make(&own, &certificates->authority, name, error);
         if (code == FH_OK)

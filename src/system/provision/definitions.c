@@ -25,7 +25,7 @@ static bool is_same(const json_t *one, const json_t *other)
     return true;
 }
 
-static bool has(const json_t *sagas, const json_t *definition)
+static bool has_saga(const json_t *sagas, const json_t *definition)
 {
     size_t i;
     json_t *saga;
@@ -43,7 +43,7 @@ static bool takes_away(const json_t *before, const json_t *after)
     size_t i;
     json_t *saga;
     json_array_foreach (json_object_get(before, "sagas"), i, saga) {
-        if (json_object_get(saga, "digest") && !has(json_object_get(after, "sagas"), saga))
+        if (json_object_get(saga, "digest") && !has_saga(json_object_get(after, "sagas"), saga))
             return true;
     }
     return false;
@@ -58,7 +58,7 @@ struct question {
     char why[96];
 };
 
-static void answered(struct world_request *request)
+static void question_answered(struct world_request *request)
 {
     struct question *question = request->owner;
     question->answered = true;
@@ -71,7 +71,7 @@ static void answered(struct world_request *request)
 }
 
 /* The request has its own deadline; this timer keeps the loop running until it is sent. */
-static void keep_turning(struct world_timer *timer)
+static void keep_question_turning(struct world_timer *timer)
 {
     (void)timer;
 }
@@ -79,14 +79,14 @@ static void keep_turning(struct world_timer *timer)
 static void send_and_wait(struct question *question, uv_loop_t *loop, struct world *world,
                           const char *service)
 {
-    struct world_timer turning = {.fire = keep_turning};
+    struct world_timer turning = {.fire = keep_question_turning};
     question->request = (struct world_request){
         .service = service,
         .method = "GET",
         .path = "/_freehold/definitions",
         .headers = {{"Freehold-From", KEYS_OPERATOR}},
         .deadline_ns = world_in_ms(world, DEFINITIONS_ASK_MS_MAX),
-        .done = answered,
+        .done = question_answered,
         .owner = question,
     };
     world_timer_start(world, &turning, question->request.deadline_ns);
@@ -129,8 +129,8 @@ static enum fh_code ask_as_operator(struct question *question, const struct stat
     return code;
 }
 
-static enum fh_code ask(const struct state *state, const char *service, const char *address,
-                        json_t **ret, struct fh_error *error)
+static enum fh_code ask_for_definitions(const struct state *state, const char *service,
+                                        const char *address, json_t **ret, struct fh_error *error)
 {
     uv_loop_t loop;
     struct question question = {.why = "none of its processes is ready"};
@@ -163,7 +163,7 @@ static size_t list_missing(const json_t *needed, const json_t *after, struct tex
     json_array_foreach (json_object_get(needed, "definitions"), i, one) {
         const char *name = json_string_at(one, "name");
         json_int_t version = 0, sagas = 0;
-        if (has(json_object_get(after, "sagas"), one) || !name ||
+        if (has_saga(json_object_get(after, "sagas"), one) || !name ||
             !json_integer_at(one, "version", &version) || !json_integer_at(one, "sagas", &sagas))
             continue;
         text_printf(out, "%s%lld of %s version %lld", count++ ? ", " : "", (long long)sagas, name,
@@ -179,7 +179,7 @@ enum fh_code definitions_check(const struct state *state, const char *service, c
     struct text missing;
     if (!takes_away(before, after))
         return FH_OK;
-    enum fh_code code = ask(state, service, address, &needed, error);
+    enum fh_code code = ask_for_definitions(state, service, address, &needed, error);
     text_init(&missing, 128);
     if (code == FH_OK && list_missing(needed, after, &missing))
         code = error_set(error, FH_CONFLICT,

@@ -68,7 +68,7 @@ static bool is_locked_by(const char *pid, const char *descriptor)
     return locked;
 }
 
-static bool holds(const char *pid, const struct stat *wanted)
+static bool process_holds(const char *pid, const struct stat *wanted)
 {
     char path[80];
     struct stat found;
@@ -94,14 +94,14 @@ static pid_t holder_of(int fd, pid_t said)
     if (fstat(fd, &wanted) != 0)
         return -1;
     snprintf(text, sizeof text, "%d", (int)said);
-    if (said > 0 && holds(text, &wanted))
+    if (said > 0 && process_holds(text, &wanted))
         return said;
     pid_t pid = -1;
     DIR *processes = opendir("/proc");
     const struct dirent *entry;
     while (processes && pid < 0 && (entry = readdir(processes))) {
         pid_t one = (pid_t)strtol(entry->d_name, NULL, 10); /* 0: not a process */
-        if (one > 0 && one != getpid() && holds(entry->d_name, &wanted))
+        if (one > 0 && one != getpid() && process_holds(entry->d_name, &wanted))
             pid = one;
     }
     if (processes)

@@ -35,7 +35,7 @@ enum fh_code keys_read(const struct state *state, json_t **ret, struct fh_error 
     return code;
 }
 
-static json_t *key_new(void)
+static json_t *caller_key_new(void)
 {
     struct identity_key key;
     char text[IDENTITY_KEY_TEXT_SIZE];
@@ -57,7 +57,7 @@ static json_t *keys_of(const struct system_file *file, const json_t *before)
         if (identity_key_parse(json_string_value(known), &unused))
             json_object_set(keys, receiver, known);
         else
-            json_object_set_new(keys, receiver, key_new());
+            json_object_set_new(keys, receiver, caller_key_new());
     }
     return keys;
 }
@@ -81,7 +81,7 @@ enum fh_code keys_make(const struct state *state, const struct system_file *file
     json_t *known = json_incref(json_object_get(json_object_get(before, KEYS_OPERATOR), KEYS_UP));
     if (!keys_of_up(before)) {
         json_decref(known);
-        known = key_new();
+        known = caller_key_new();
     }
     json_object_set_new(json_object_get(keys, KEYS_OPERATOR), KEYS_UP, known);
     json_decref(before);

@@ -17,7 +17,7 @@
 #include "store/tls.h"
 #include "system/provision/certificates.h"
 
-static json_t *places(const char *folder)
+static json_t *link_places(const char *folder)
 {
     return json_pack("{s:o, s:o, s:o}", "ca", json_sprintf("%s/" CERTIFICATES_CA, folder),
                      "certificate", json_sprintf("%s/" CERTIFICATES_OWN, folder), "key",
@@ -61,7 +61,7 @@ void links_configure(const struct provision_part *part, const struct system_file
                      json_t *config)
 {
     if (file->links_tls)
-        json_object_set_new(config, "tls", places(part->folder));
+        json_object_set_new(config, "tls", link_places(part->folder));
 }
 
 json_t *links_of_operator(const struct state *state)
@@ -71,7 +71,7 @@ json_t *links_of_operator(const struct state *state)
     snprintf(folder, sizeof folder, "%s/" CERTIFICATES_FOLDER "/" LINKS_OPERATOR, state->folder);
     if (state_read_json(state->folder_fd, "system.json", &system, ERROR_UNHEEDED) == FH_OK &&
         json_is_true(json_object_get(system, "links_tls")))
-        found = places(folder);
+        found = link_places(folder);
     json_decref(system);
     return found;
 }
@@ -82,8 +82,8 @@ static bool is_loopback(const char *listen)
            strncmp(listen, "localhost:", 10) == 0;
 }
 
-static void check_server(const struct system_address *address, struct place place, const char *what,
-                         struct findings *findings)
+static void check_server_link(const struct system_address *address, struct place place,
+                              const char *what, struct findings *findings)
 {
     const char *mode = json_string_value(json_object_get(address->tls, "mode"));
     if (address->host && !store_is_here(address->host) && mode && strcmp(mode, "off") == 0)
@@ -102,11 +102,11 @@ void links_check(const struct system_file *file, struct findings *findings)
                          "let something in front of it speak TLS");
     for (size_t i = 0; i < file->server_count; i++) {
         snprintf(what, sizeof what, "the server %s", file->servers[i].name);
-        check_server(&file->servers[i].address, file->servers[i].place, what, findings);
+        check_server_link(&file->servers[i].address, file->servers[i].place, what, findings);
     }
     for (size_t i = 0; i < file->service_count; i++) {
         snprintf(what, sizeof what, "the store of %s", file->services[i].name);
-        check_server(&file->services[i].store.address, file->services[i].store.place, what,
-                     findings);
+        check_server_link(&file->services[i].store.address, file->services[i].store.place, what,
+                          findings);
     }
 }

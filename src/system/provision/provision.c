@@ -95,7 +95,8 @@ static enum fh_code refuse_other_system(const struct provision *provision,
     return code;
 }
 
-static enum fh_code make_part(struct provision *provision, const char *name, struct fh_error *error)
+static enum fh_code make_service_part(struct provision *provision, const char *name,
+                                      struct fh_error *error)
 {
     struct provision_part *part = &provision->parts[provision->part_count++];
     int state_fd = provision->state.folder_fd;
@@ -351,9 +352,9 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
     if (code == FH_OK)
         code = users_prepare(file, &provision->state, error);
     for (size_t i = 0; i < file->service_count && code == FH_OK; i++)
-        code = make_part(provision, file->services[i].name, error);
+        code = make_service_part(provision, file->services[i].name, error);
     if (code == FH_OK)
-        code = make_part(provision, "gateway", error);
+        code = make_service_part(provision, "gateway", error);
     if (code == FH_OK)
         code = servers_make_parts(provision, file, error);
     if (code == FH_OK)

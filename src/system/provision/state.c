@@ -26,7 +26,7 @@
 
 #include "base/json.h"
 
-static enum fh_code make_folders(const char *folder, struct fh_error *error)
+static enum fh_code make_state_folders(const char *folder, struct fh_error *error)
 {
     char path[PATH_MAX];
     if (strlen(folder) >= sizeof path)
@@ -44,7 +44,7 @@ static enum fh_code make_folders(const char *folder, struct fh_error *error)
     return FH_OK;
 }
 
-static bool is_ours(int folder_fd)
+static bool is_state_folder(int folder_fd)
 {
     if (faccessat(folder_fd, "up.lock", F_OK, 0) == 0)
         return true;
@@ -77,12 +77,12 @@ enum fh_code state_open(struct state *state, const char *folder, struct fh_error
 enum fh_code state_create(struct state *state, const char *folder, struct fh_error *error)
 {
     *state = (struct state){.folder_fd = -1, .lock_fd = -1};
-    enum fh_code code = make_folders(folder, error);
+    enum fh_code code = make_state_folders(folder, error);
     if (code == FH_OK)
         code = state_open(state, folder, error);
     if (code != FH_OK)
         return code;
-    if (!is_ours(state->folder_fd))
+    if (!is_state_folder(state->folder_fd))
         code =
             error_set(error, FH_INVALID,
                       "%s holds other files and no system; name an empty or a new folder.", folder);
@@ -140,7 +140,7 @@ void state_unlock(struct state *state)
 
 /* ---- JSON files ------------------------------------------------------------------------------ */
 
-static bool write_all(int fd, const char *data, size_t length)
+static bool write_state_bytes(int fd, const char *data, size_t length)
 {
     while (length) {
         ssize_t written = write(fd, data, length);
@@ -164,7 +164,7 @@ enum fh_code state_write_json(int folder_fd, const char *name, const json_t *val
     if (fd < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot write %s", name);
     char *text = json_text(value);
-    bool written = write_all(fd, text, strlen(text)) && write_all(fd, "\n", 1);
+    bool written = write_state_bytes(fd, text, strlen(text)) && write_state_bytes(fd, "\n", 1);
     json_text_free(text);
     if (close(fd) == 0 && written && renameat(folder_fd, unfinished, folder_fd, name) == 0)
         return FH_OK;

@@ -41,7 +41,7 @@ bool servers_pass(const struct system_file *file)
 }
 
 /* The name of a server in the state folder. */
-static const char *key_of(struct arena *arena, const struct system_server *server)
+static const char *server_key(struct arena *arena, const struct system_server *server)
 {
     return arena_printf(arena, "%s-%s", server->name, server->engine);
 }
@@ -49,10 +49,10 @@ static const char *key_of(struct arena *arena, const struct system_server *serve
 static const char *store_key(struct arena *arena, const struct system_service *service,
                              const struct system_server *server)
 {
-    return arena_printf(arena, "%s@%s", service->name, key_of(arena, server));
+    return arena_printf(arena, "%s@%s", service->name, server_key(arena, server));
 }
 
-static struct provision_part *part_named(struct provision *provision, const char *name)
+static struct provision_part *server_part_named(struct provision *provision, const char *name)
 {
     for (size_t i = 0; i < provision->server_count; i++) {
         if (strcmp(provision->servers[i].name, name) == 0)
@@ -96,12 +96,12 @@ static enum fh_code make_folder(int parent_fd, const char *name, mode_t mode,
     return FH_OK;
 }
 
-static enum fh_code make_part(struct provision *provision, int servers_fd,
-                              const struct system_server *server, struct fh_error *error)
+static enum fh_code make_server_part(struct provision *provision, int servers_fd,
+                                     const struct system_server *server, struct fh_error *error)
 {
     struct provision_part *part = &provision->servers[provision->server_count++];
     *part = (struct provision_part){.folder_fd = -1, .listen_fd = -1};
-    part->name = key_of(&provision->arena, server);
+    part->name = server_key(&provision->arena, server);
     part->folder = arena_printf(&provision->arena, "%s/" SERVERS_FOLDER "/%s",
                                 provision->state.folder, part->name);
     enum fh_code code = servers_find_user(server_kind(server->engine), part, error);
@@ -123,7 +123,7 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
     int servers_fd = -1;
     for (size_t i = 0; i < file->server_count && code == FH_OK; i++) {
         if (!is_private(&file->servers[i]) ||
-            part_named(provision, key_of(&provision->arena, &file->servers[i])))
+            server_part_named(provision, server_key(&provision->arena, &file->servers[i])))
             continue;
         if (provision->server_count == SYSTEM_SERVERS_MAX)
             code = error_set(error, FH_UNSUPPORTED, "More than %d servers.", SYSTEM_SERVERS_MAX);
@@ -131,7 +131,7 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
             code = make_folder(provision->state.folder_fd, SERVERS_FOLDER, pass ? 0711 : 0700,
                                &whole, &servers_fd, error);
         if (code == FH_OK)
-            code = make_part(provision, servers_fd, &file->servers[i], error);
+            code = make_server_part(provision, servers_fd, &file->servers[i], error);
     }
     if (servers_fd >= 0)
         close(servers_fd);
@@ -270,8 +270,8 @@ static enum fh_code write_supervisor(const struct configuring *by,
 
 /* ---- Existing servers ----------------------------------------------------------------------- */
 
-static enum fh_code provide(const struct configuring *by, const struct system_server *server,
-                            const struct system_service *service, struct fh_error *error)
+static enum fh_code provide_store(const struct configuring *by, const struct system_server *server,
+                                  const struct system_service *service, struct fh_error *error)
 {
     struct fh_error why = {0};
     json_t *provided = json_object_get(by->kept, "provided");
@@ -305,7 +305,7 @@ static enum fh_code provide_existing(const struct configuring *by, struct fh_err
         const struct system_server *server =
             service->store.server ? system_file_server(by->file, service->store.server) : NULL;
         if (server && server->address.host)
-            code = provide(by, server, service, error);
+            code = provide_store(by, server, service, error);
     }
     return code == FH_OK ? kept_write(&by->provision->state, by->kept, error) : code;
 }
@@ -333,12 +333,12 @@ static void say_where(const struct configuring *by, const struct system_service 
     by->options->say(by->options->context, text);
 }
 
-static enum fh_code configure(struct configuring *by, struct fh_error *error)
+static enum fh_code configure_servers(struct configuring *by, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < by->file->server_count && code == FH_OK; i++) {
         const struct system_server *server = &by->file->servers[i];
-        const char *key = key_of(&by->provision->arena, server);
+        const char *key = server_key(&by->provision->arena, server);
         int port = 0;
         if (!server->used)
             continue;
@@ -354,7 +354,7 @@ static enum fh_code configure(struct configuring *by, struct fh_error *error)
     for (size_t i = 0; i < by->file->server_count && code == FH_OK; i++) {
         const struct system_server *server = &by->file->servers[i];
         struct provision_part *part =
-            part_named(by->provision, key_of(&by->provision->arena, server));
+            server_part_named(by->provision, server_key(&by->provision->arena, server));
         if (part && is_private(server))
             code = write_supervisor(by, server, part, error);
     }
@@ -381,7 +381,7 @@ enum fh_code servers_configure(struct provision *provision, const struct provisi
     enum fh_code code = kept_read(&provision->state, &by.kept, error);
     if (code != FH_OK)
         return code;
-    code = configure(&by, error);
+    code = configure_servers(&by, error);
     for (size_t i = 0; i < by.file->service_count && code == FH_OK; i++) {
         if (json_object_get(provision->stores, by.file->services[i].name))
             say_where(&by, &by.file->services[i]);
@@ -400,7 +400,8 @@ static enum fh_code add_to_private(struct configuring *by, const struct system_s
     enum fh_code code = servers_make_parts(by->provision, by->file, error);
     if (code != FH_OK)
         return code;
-    struct provision_part *part = part_named(by->provision, key_of(&by->provision->arena, server));
+    struct provision_part *part =
+        server_part_named(by->provision, server_key(&by->provision->arena, server));
     bool runs = instance_survivor(part->folder_fd, 0) != 0;
     int port =
         (int)json_integer_value(json_object_get(json_object_get(by->kept, "ports"), part->name));
@@ -429,7 +430,7 @@ static enum fh_code add_to_existing(struct configuring *by, const struct system_
     add_store(by, service, server->address.tls, store_on(by, service, server, 0));
     enum fh_code code = kept_write(&by->provision->state, by->kept, error);
     if (code == FH_OK)
-        code = provide(by, server, service, error);
+        code = provide_store(by, server, service, error);
     return code == FH_OK ? kept_write(&by->provision->state, by->kept, error) : code;
 }
 
@@ -466,5 +467,5 @@ const struct provision_part *servers_part(struct provision *provision,
                               : NULL;
     if (!server || !is_private(server))
         return NULL;
-    return part_named(provision, key_of(&provision->arena, server));
+    return server_part_named(provision, server_key(&provision->arena, server));
 }

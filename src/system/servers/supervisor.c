@@ -69,8 +69,9 @@ static void tell_up(const struct server_supervisor *supervisor, const char *line
 
 /* ---- The server's process ------------------------------------------------------------------- */
 
-static enum fh_code spawn(struct server_supervisor *supervisor,
-                          const struct server_command *command, int signal, struct fh_error *error)
+static enum fh_code spawn_server(struct server_supervisor *supervisor,
+                                 const struct server_command *command, int signal,
+                                 struct fh_error *error)
 {
     pid_t parent = getpid();
     supervisor->pid = fork();
@@ -88,7 +89,8 @@ static enum fh_code spawn(struct server_supervisor *supervisor,
     _exit(127);
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
+static int remove_server_file(const char *path, const struct stat *status, int kind,
+                              struct FTW *where)
 {
     (void)status;
     (void)kind;
@@ -100,13 +102,13 @@ static enum fh_code begin_making(struct server_supervisor *supervisor, struct fh
 {
     struct server_command command = {.arena = &supervisor->arena};
     struct server_own own = supervisor->own;
-    nftw(DATA_NEW, remove_one, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
-    nftw(DATA, remove_one, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
+    nftw(DATA_NEW, remove_server_file, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
+    nftw(DATA, remove_server_file, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
     own.data = arena_printf(&supervisor->arena, "%s/" DATA_NEW, own.folder);
     log_info("making a new %s server", supervisor->kind->engine);
     supervisor->phase = MAKING;
     enum fh_code code = supervisor->kind->make(&own, &command, error);
-    return code == FH_OK ? spawn(supervisor, &command, SIGKILL, error) : code;
+    return code == FH_OK ? spawn_server(supervisor, &command, SIGKILL, error) : code;
 }
 
 static enum fh_code begin_running(struct server_supervisor *supervisor, struct fh_error *error)
@@ -114,7 +116,7 @@ static enum fh_code begin_running(struct server_supervisor *supervisor, struct f
     struct server_command command = {.arena = &supervisor->arena};
     supervisor->phase = STARTING;
     enum fh_code code = supervisor->kind->run(&supervisor->own, &command, error);
-    return code == FH_OK ? spawn(supervisor, &command, supervisor->kind->death_signal, error)
+    return code == FH_OK ? spawn_server(supervisor, &command, supervisor->kind->death_signal, error)
                          : code;
 }
 
@@ -135,7 +137,7 @@ static enum fh_code finish_making(struct server_supervisor *supervisor, struct f
     return begin_running(supervisor, error);
 }
 
-static void stop(struct server_supervisor *supervisor)
+static void stop_server_process(struct server_supervisor *supervisor)
 {
     if (supervisor->phase == STOPPING)
         return;
@@ -197,7 +199,7 @@ static enum fh_code try_ready(struct server_supervisor *supervisor, struct fh_er
 /* ---- The loop ------------------------------------------------------------------------------- */
 
 /* Handles the end of a child. Returns -1 to go on, or the exit code. */
-static int reap(struct server_supervisor *supervisor, struct fh_error *error)
+static int reap_server(struct server_supervisor *supervisor, struct fh_error *error)
 {
     int status;
     if (supervisor->pid == 0 || waitpid(supervisor->pid, &status, WNOHANG) != supervisor->pid)
@@ -228,16 +230,16 @@ static void take_events(struct server_supervisor *supervisor, const struct pollf
     char ignored[64];
     while (read(supervisor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo != SIGCHLD)
-            stop(supervisor);
+            stop_server_process(supervisor);
     }
     if (watched[1].revents &&
         recv(supervisor->control_fd, ignored, sizeof ignored, MSG_DONTWAIT) == 0) {
         supervisor->control_fd = -1; /* `up` is gone */
-        stop(supervisor);
+        stop_server_process(supervisor);
     }
 }
 
-static int turn(struct server_supervisor *supervisor)
+static int supervise_turn(struct server_supervisor *supervisor)
 {
     struct fh_error error = {0};
     for (;;) {
@@ -245,20 +247,20 @@ static int turn(struct server_supervisor *supervisor)
                                     {.fd = supervisor->control_fd, .events = POLLIN}};
         poll(watched, 2, supervisor->phase == STARTING ? TRY_MS : PROCESS_BEAT_MS);
         take_events(supervisor, watched);
-        int code = reap(supervisor, &error);
+        int code = reap_server(supervisor, &error);
         if (code >= 0)
             return code;
         if (supervisor->phase == STARTING && try_ready(supervisor, &error) != FH_OK) {
             log_error("%s", error.message);
             supervisor->exit_code =
                 error.code == FH_UNAVAILABLE ? PROCESS_EXIT_FAILED : PROCESS_EXIT_CONFIGURATION;
-            stop(supervisor);
+            stop_server_process(supervisor);
         }
         tell_up(supervisor, supervisor->phase == READY ? "beat\n" : "working\n");
     }
 }
 
-static enum fh_code prepare(struct server_supervisor *supervisor, struct fh_error *error)
+static enum fh_code prepare_supervised(struct server_supervisor *supervisor, struct fh_error *error)
 {
     const char *engine = server_text(supervisor->config, "engine");
     const char *folder = server_text(supervisor->config, "folder");
@@ -306,14 +308,14 @@ int server_supervisor_main(const char *config_path)
     sigprocmask(SIG_BLOCK, &supervisor.signals, &supervisor.before);
     enum fh_code code = process_config_read(NULL, config_path, &supervisor.config, &error);
     if (code == FH_OK)
-        code = prepare(&supervisor, &error);
+        code = prepare_supervised(&supervisor, &error);
     if (code == FH_OK)
         code = access(DATA, F_OK) == 0 && access(UNFINISHED, F_OK) != 0
                    ? begin_running(&supervisor, &error)
                    : begin_making(&supervisor, &error);
     int exit_code = PROCESS_EXIT_FAILED;
     if (code == FH_OK)
-        exit_code = turn(&supervisor);
+        exit_code = supervise_turn(&supervisor);
     else
         log_error("%s", error.message);
     if (code == FH_INVALID)

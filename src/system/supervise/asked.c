@@ -29,7 +29,7 @@ static json_t *moved_json(const struct system_service *service)
                      service->moved_to);
 }
 
-static json_t *status(void *context)
+static json_t *status_json(void *context)
 {
     struct supervisor *supervisor = context;
     const struct system_file *file = supervisor->options->file;
@@ -59,8 +59,8 @@ static json_t *status(void *context)
     return all;
 }
 
-static enum fh_code scale(struct supervisor *supervisor, struct instances *instances,
-                          const json_t *request, struct fh_error *error)
+static enum fh_code begin_scale(struct supervisor *supervisor, struct instances *instances,
+                                const json_t *request, struct fh_error *error)
 {
     struct system_service *service =
         system_file_service(supervisor->options->file, instances->part->name);
@@ -87,7 +87,7 @@ static bool is_under_way(const struct supervisor *supervisor, size_t service)
 
 /* While none of the service's processes runs: from here on the restore is durably ordered, for the
  * next `up` too. */
-static void order(struct instances *instances)
+static void order_restore(struct instances *instances)
 {
     struct fh_error error;
     struct supervisor *supervisor = instances->model.owner;
@@ -96,13 +96,13 @@ static void order(struct instances *instances)
                        instances->part->name, error.message);
 }
 
-static enum fh_code restore(struct supervisor *supervisor, struct instances *instances,
-                            struct fh_error *error)
+static enum fh_code begin_restore(struct supervisor *supervisor, struct instances *instances,
+                                  struct fh_error *error)
 {
     if (supervisor->renewal.count)
         return error_set(error, FH_CONFLICT, "%s is being upgraded; wait for its end.",
                          upgrade_name(supervisor));
-    return instances_part(instances, order, error);
+    return instances_part(instances, order_restore, error);
 }
 
 static enum fh_code not_there(const struct supervisor *supervisor, const char *name,
@@ -144,8 +144,8 @@ static enum fh_code change_asked(void *context, const char *command, const char 
                              error);
     struct instances *instances = &supervisor->all[service];
     enum fh_code code = strcmp(command, "restore") == 0
-                            ? restore(supervisor, instances, error)
-                            : scale(supervisor, instances, request, error);
+                            ? begin_restore(supervisor, instances, error)
+                            : begin_scale(supervisor, instances, request, error);
     if (code == FH_OK)
         supervisor_tend(supervisor, instances);
     return code;
@@ -162,5 +162,5 @@ void asked_not_restored(struct supervisor *supervisor, struct instances *instanc
 
 struct control_handler asked_handler(struct supervisor *supervisor, void (*stop)(void *supervisor))
 {
-    return (struct control_handler){status, stop, change_asked, supervisor};
+    return (struct control_handler){status_json, stop, change_asked, supervisor};
 }

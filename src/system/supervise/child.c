@@ -100,18 +100,18 @@ static void send_signal(struct child *child, int signal)
 
 /* ---- Endings -------------------------------------------------------------------------------- */
 
-static void begin(struct child *child);
+static void begin_start(struct child *child);
 
 static void begin_again(struct world_timer *timer)
 {
     struct child *child = timer->owner;
     child->restarts++;
-    begin(child);
+    begin_start(child);
 }
 
 /* Exponential, half of it random, so that services that died together do not all come back at once.
  * One that had been ready is back within two seconds, however often it was killed. */
-static int64_t backoff_ms(struct child *child)
+static int64_t child_backoff_ms(struct child *child)
 {
     int shift = child->failures < 10 ? child->failures : 10;
     int64_t full = (int64_t)CHILD_BACKOFF_MS_MIN << shift;
@@ -158,7 +158,7 @@ static void has_ended(struct child *child)
     int64_t now = world_monotonic_ns(child->world);
     if (child->ready_ns && now - child->ready_ns >= (int64_t)CHILD_STEADY_MS * NS_PER_MS)
         child->failures = 0;
-    child->wait_ms = backoff_ms(child);
+    child->wait_ms = child_backoff_ms(child);
     child->failures++;
     after_ms(child, child->wait_ms, begin_again);
     set_state(child, CHILD_WAITING);
@@ -200,7 +200,7 @@ static bool waits_for_the_machine(const struct child *child)
            (strncmp(behind_name, ") R", 3) == 0 || strncmp(behind_name, ") D", 3) == 0);
 }
 
-static void look(struct world_timer *timer)
+static void look_at_child(struct world_timer *timer)
 {
     struct child *child = timer->owner;
     int64_t now = world_monotonic_ns(child->world);
@@ -216,7 +216,7 @@ static void look(struct world_timer *timer)
         left_ms = DOUBT_MS;
     }
     if (left_ms > 0) {
-        after_ms(child, left_ms, look);
+        after_ms(child, left_ms, look_at_child);
         return;
     }
     child->silent_s = (int)(silent_ms / 1000);
@@ -269,11 +269,11 @@ static void take_line(struct child *child)
         return;
     child->ready_ns = child->heard_ns;
     child->start_took_ms = (child->ready_ns - child->started_ns) / NS_PER_MS;
-    after_ms(child, CHILD_SILENCE_MS_MAX, look);
+    after_ms(child, CHILD_SILENCE_MS_MAX, look_at_child);
     set_state(child, CHILD_READY);
 }
 
-static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+static void give_child_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
     struct child *child = handle->data;
@@ -313,7 +313,7 @@ static bool choose_program(struct child *child)
     return child->from_held;
 }
 
-static int spawn(struct child *child, int lock_fd)
+static int spawn_child(struct child *child, int lock_fd)
 {
     char *arguments[5], held[] = HELD_PATH;
     memcpy(arguments, child->part->arguments, sizeof arguments);
@@ -355,7 +355,7 @@ static int spawn(struct child *child, int lock_fd)
     return uv_spawn(child->loop, &child->process, &options);
 }
 
-static void complain(struct child *child, const char *text)
+static void complain_in_log(struct child *child, const char *text)
 {
     char line[512];
     int length = snprintf(line, sizeof line, "freehold up: %s\n", text);
@@ -373,7 +373,8 @@ static void end_if_unchecked(struct child *child)
     if (!child->part->program || !child->part->program->file.inode || child->from_held ||
         program_file_same(&now, &child->runs))
         return;
-    complain(child, "the program was replaced while it was being started; it is started again");
+    complain_in_log(child,
+                    "the program was replaced while it was being started; it is started again");
     send_signal(child, SIGKILL);
 }
 
@@ -384,7 +385,7 @@ static void fail_to_start(struct child *child, const char *why)
     if (child->part->user)
         snprintf(user, sizeof user, " as user %u", (unsigned)child->part->user);
     snprintf(text, sizeof text, "%.300s can't be run%s: %s", child->part->arguments[0], user, why);
-    complain(child, text);
+    complain_in_log(child, text);
     child->exit_code = 1;
     uv_close((uv_handle_t *)&child->process, handle_closed);
     uv_close((uv_handle_t *)&child->control, handle_closed);
@@ -393,12 +394,12 @@ static void fail_to_start(struct child *child, const char *why)
 /* Nothing was even started. */
 static void end_before_start(struct child *child, const char *why)
 {
-    complain(child, why);
+    complain_in_log(child, why);
     child->exit_code = 1;
     has_ended(child);
 }
 
-static void begin(struct child *child)
+static void begin_start(struct child *child)
 {
     struct fh_error error;
     int lock_fd;
@@ -425,12 +426,12 @@ static void begin(struct child *child)
         end_before_start(child, error.message);
         return;
     }
-    int status = spawn(child, lock_fd);
+    int status = spawn_child(child, lock_fd);
     if (status == 0) {
         child->pid = uv_process_get_pid(&child->process);
         instance_record(lock_fd, child->pid);
-        uv_read_start((uv_stream_t *)&child->control, give_buffer, take_control);
-        after_ms(child, CHILD_START_MS_MAX, look);
+        uv_read_start((uv_stream_t *)&child->control, give_child_buffer, take_control);
+        after_ms(child, CHILD_START_MS_MAX, look_at_child);
         end_if_unchecked(child);
     }
     close(lock_fd);
@@ -444,7 +445,7 @@ void child_start(struct child *child)
 {
     FH_ASSERT(child->state == CHILD_IDLE || child->state == CHILD_ENDED);
     child->failures = 0;
-    begin(child);
+    begin_start(child);
 }
 
 static void grace_is_over(struct world_timer *timer)

@@ -76,7 +76,7 @@ static void client_close(struct client *client)
         uv_close((uv_handle_t *)&client->pipe, client_closed);
 }
 
-static void sent(uv_write_t *write, int status)
+static void message_sent(uv_write_t *write, int status)
 {
     struct message *message = write->data;
     struct client *client = write->handle->data;
@@ -100,7 +100,7 @@ static void send_json(struct client *client, json_t *value, bool last)
                            uv_buf_init(newline, 1)};
     if (!uv_is_closing((uv_handle_t *)stream) &&
         uv_stream_get_write_queue_size(stream) < UNSENT_SIZE_MAX &&
-        uv_write(&message->write, stream, buffers, 2, sent) == 0)
+        uv_write(&message->write, stream, buffers, 2, message_sent) == 0)
         return;
     json_text_free(message->text);
     free(message);
@@ -113,7 +113,7 @@ static void send_error(struct client *client, const char *text)
     send_json(client, json_pack("{s:s}", "error", text), true);
 }
 
-static void change(struct client *client, const char *command, const json_t *request)
+static void begin_client_change(struct client *client, const char *command, const json_t *request)
 {
     struct control_handler *handler = &client->control->handler;
     struct fh_error error;
@@ -127,7 +127,7 @@ static void change(struct client *client, const char *command, const json_t *req
         send_error(client, error.message);
 }
 
-static void answer(struct client *client)
+static void answer_request(struct client *client)
 {
     struct control *control = client->control;
     json_t *request = NULL;
@@ -144,14 +144,14 @@ static void answer(struct client *client)
         control->handler.stop(control->handler.context);
     } else if (command && (strcmp(command, "scale") == 0 || strcmp(command, "upgrade") == 0 ||
                            strcmp(command, "move") == 0 || strcmp(command, "restore") == 0)) {
-        change(client, command, request);
+        begin_client_change(client, command, request);
     } else {
         send_error(client, "expected the command status, stop, scale, upgrade, move or restore");
     }
     json_decref(request);
 }
 
-static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+static void give_client_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
     struct client *client = handle->data;
@@ -159,7 +159,7 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
                           (unsigned)(sizeof client->line - client->line_length));
 }
 
-static void take(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
+static void take_request(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
     (void)buffer;
     struct client *client = stream->data;
@@ -173,14 +173,14 @@ static void take(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
         client->line_length = 0; /* one command per connection */
     } else if (newline) {
         client->line_length = (size_t)(newline - client->line);
-        answer(client);
+        answer_request(client);
         client->line_length = 0;
     } else if (client->line_length == sizeof client->line) {
         client_close(client);
     }
 }
 
-static void connected(uv_stream_t *listener, int status)
+static void client_connected(uv_stream_t *listener, int status)
 {
     struct control *control = listener->data;
     struct client *client = calloc(1, sizeof *client);
@@ -196,7 +196,7 @@ static void connected(uv_stream_t *listener, int status)
         control->client_count > CONTROL_CLIENTS_MAX)
         client_close(client);
     else
-        uv_read_start((uv_stream_t *)&client->pipe, give_buffer, take);
+        uv_read_start((uv_stream_t *)&client->pipe, give_client_buffer, take_request);
 }
 
 enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
@@ -211,7 +211,8 @@ enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
     control->listener.data = control;
     int status = uv_pipe_open(&control->listener, listen_fd);
     if (status == 0)
-        status = uv_listen((uv_stream_t *)&control->listener, CONTROL_CLIENTS_MAX, connected);
+        status =
+            uv_listen((uv_stream_t *)&control->listener, CONTROL_CLIENTS_MAX, client_connected);
     else
         close(listen_fd);
     if (status == 0) {
@@ -223,7 +224,7 @@ enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
                      uv_strerror(status));
 }
 
-static bool follows(const struct client *client, const char *service)
+static bool client_follows(const struct client *client, const char *service)
 {
     return service ? strcmp(client->service, service) == 0 : client->stops;
 }
@@ -231,7 +232,7 @@ static bool follows(const struct client *client, const char *service)
 void control_progress(struct control *control, const char *service, const char *text)
 {
     for (struct client *client = control->clients; client; client = client->next) {
-        if (follows(client, service))
+        if (client_follows(client, service))
             send_json(client, json_pack("{s:s}", "progress", text), false);
     }
 }
@@ -253,7 +254,7 @@ void control_work(struct control *control, const char *service, const struct cou
 void control_answer(struct control *control, const char *service, json_t *line)
 {
     for (struct client *client = control->clients; client; client = client->next) {
-        if (!follows(client, service))
+        if (!client_follows(client, service))
             continue;
         send_json(client, json_incref(line), true);
         client->service[0] = '\0';
@@ -264,7 +265,7 @@ void control_answer(struct control *control, const char *service, json_t *line)
 void control_done(struct control *control, const char *service, const char *error)
 {
     for (struct client *client = control->clients; client; client = client->next) {
-        if (!follows(client, service))
+        if (!client_follows(client, service))
             continue;
         if (error)
             send_error(client, error);

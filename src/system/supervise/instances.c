@@ -63,7 +63,7 @@ void instances_release(struct instances *instances)
     }
 }
 
-static bool is_over(const struct child *child)
+static bool is_child_over(const struct child *child)
 {
     return !child || child->state == CHILD_IDLE || child->state == CHILD_ENDED;
 }
@@ -71,7 +71,7 @@ static bool is_over(const struct child *child)
 void instances_start(struct instances *instances)
 {
     for (int i = 0; i < limit_of(instances); i++) {
-        if (is_over(instances->children[i]))
+        if (is_child_over(instances->children[i]))
             child_start(instances->children[i]);
     }
 }
@@ -82,9 +82,9 @@ static void tend_one(struct instances *instances, int number)
 {
     struct child *child = instances->children[number];
     if (number < limit_of(instances)) {
-        if (is_over(child))
+        if (is_child_over(child))
             child_start(child);
-    } else if (!is_over(child)) {
+    } else if (!is_child_over(child)) {
         child_stop(child);
     }
 }
@@ -102,7 +102,7 @@ static void tend_all(struct instances *instances)
 static bool is_settled(const struct instances *instances)
 {
     for (int i = limit_of(instances); i <= SYSTEM_INSTANCES_MAX; i++) {
-        if (!is_over(instances->children[i]))
+        if (!is_child_over(instances->children[i]))
             return false;
     }
     return instances_ready(instances);
@@ -137,7 +137,7 @@ static void upgrade_next(struct instances *instances)
 static bool none_runs(const struct instances *instances)
 {
     for (int i = 0; i <= SYSTEM_INSTANCES_MAX; i++) {
-        if (!is_over(instances->children[i]))
+        if (!is_child_over(instances->children[i]))
             return false;
     }
     return true;
@@ -264,7 +264,7 @@ enum fh_code instances_rehouse(struct instances *instances, bool many, struct fh
         struct child *child = instances->children[i];
         if (!child)
             continue;
-        FH_ASSERT(is_over(child));
+        FH_ASSERT(is_child_over(child));
         child->addressed = many;
         if (!many && child->own_fd >= 0) {
             close(child->own_fd);
@@ -391,7 +391,7 @@ json_t *instances_json(const struct instances *instances)
     json_int_t restarts = 0;
     for (int i = 0; i <= SYSTEM_INSTANCES_MAX; i++) {
         const struct child *child = instances->children[i];
-        if (i >= limit_of(instances) && is_over(child))
+        if (i >= limit_of(instances) && is_child_over(child))
             continue;
         restarts += child->restarts;
         json_array_append_new(each, child_json(child));

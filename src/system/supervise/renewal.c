@@ -27,14 +27,15 @@
 #include "system/check/describe.h"
 #include "system/file/findings.h"
 
-static bool differ(const json_t *before, const json_t *now, const char *key)
+static bool member_differs(const json_t *before, const json_t *now, const char *key)
 {
     const json_t *one = json_object_get(before, key), *other = json_object_get(now, key);
     return one != other && !json_equal(one, other);
 }
 
 /* Gives the service its earlier description and program back. Takes both. */
-static void take_back(struct system_service *service, json_t *before, struct program_held older)
+static void take_description_back(struct system_service *service, json_t *before,
+                                  struct program_held older)
 {
     json_decref(service->description);
     program_release(&service->described);
@@ -59,7 +60,7 @@ static enum fh_code describe_again(struct system_file *file, struct system_servi
 {
     struct findings findings = {0};
     describe_program(service, RENEWAL_DESCRIBE_MS_MAX, &findings);
-    if (!findings.errors && differ(before, service->description, "model"))
+    if (!findings.errors && member_differs(before, service->description, "model"))
         findings_error(&findings, service->place,
                        "its program keeps another kind of data now; that takes a new up");
     if (!findings.errors && !json_equal(before, service->description))
@@ -81,8 +82,8 @@ static enum fh_code check_sagas(const struct provision *provision, size_t servic
                              provision->options.file->services[service].description, error);
 }
 
-static void plan(struct renewal *renewal, const struct provision *provision, size_t service,
-                 const bool *changed, bool other_routes)
+static void plan_parts(struct renewal *renewal, const struct provision *provision, size_t service,
+                       const bool *changed, bool other_routes)
 {
     size_t gateway = provision->part_count - 1;
     renewal->service = service;
@@ -111,14 +112,14 @@ enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision,
         code = check_sagas(provision, service, before, sagas, error);
     if (code == FH_OK && !json_equal(before, own->description)) {
         code = provision_renew(provision, changed, error);
-        other_routes = differ(before, own->description, "routes") ||
-                       differ(before, own->description, "publishes");
+        other_routes = member_differs(before, own->description, "routes") ||
+                       member_differs(before, own->description, "publishes");
     }
     if (code != FH_OK) {
-        take_back(own, before, older);
+        take_description_back(own, before, older);
         return code;
     }
-    plan(renewal, provision, service, changed, other_routes);
+    plan_parts(renewal, provision, service, changed, other_routes);
     renewal->before = before;
     renewal->older = older;
     return FH_OK;
@@ -165,7 +166,7 @@ bool renewal_take_back(struct renewal *renewal, struct provision *provision)
         take_gateway_back(renewal, provision);
     } else if (whole) {
         bool differs = !json_equal(renewal->before, own->description);
-        take_back(own, renewal->before, renewal->older);
+        take_description_back(own, renewal->before, renewal->older);
         renewal->before = NULL;
         renewal->older = (struct program_held){0};
         /* If that can't be written, it stays as the new program needs it, which is more. */

@@ -7,7 +7,7 @@
 
 #define SCALE_FILE "scale.json"
 
-static json_t *read_all(const struct state *state)
+static json_t *read_scales(const struct state *state)
 {
     json_t *all = NULL;
     if (state_read_json(state->folder_fd, SCALE_FILE, &all, ERROR_UNHEEDED) == FH_OK &&
@@ -19,7 +19,7 @@ static json_t *read_all(const struct state *state)
 
 int scale_of(const struct state *state, const struct system_service *service)
 {
-    json_t *all = read_all(state);
+    json_t *all = read_scales(state);
     json_int_t file = 0, instances = 0;
     const json_t *said = json_object_get(all, service->name);
     bool holds = json_integer_at(said, "file", &file) && file == service->instances &&
@@ -32,7 +32,7 @@ int scale_of(const struct state *state, const struct system_service *service)
 enum fh_code scale_record(const struct state *state, const struct system_service *service,
                           int instances, struct fh_error *error)
 {
-    json_t *all = read_all(state);
+    json_t *all = read_scales(state);
     if (instances == service->instances)
         json_object_del(all, service->name);
     else

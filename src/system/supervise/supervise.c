@@ -77,7 +77,7 @@ static bool servers_all(const struct supervisor *supervisor,
 
 /* ---- Phases --------------------------------------------------------------------------------- */
 
-static void finish(struct supervisor *supervisor)
+static void finish_system(struct supervisor *supervisor)
 {
     supervisor->phase = OVER;
     watch_stop(supervisor);
@@ -93,7 +93,7 @@ static void finish(struct supervisor *supervisor)
 }
 
 /* Enters the next phase when the current one's condition holds. Called after every change. */
-static void advance(struct supervisor *supervisor)
+static void advance_system(struct supervisor *supervisor)
 {
     struct instances *gateway = supervisor_gateway(supervisor);
     if (supervisor->phase == SERVING && servers_all(supervisor, instances_ready)) {
@@ -122,12 +122,12 @@ static void advance(struct supervisor *supervisor)
             instances_stop(&supervisor->servers[i]);
     }
     if (supervisor->phase == SETTLING && servers_all(supervisor, instances_ended))
-        finish(supervisor);
+        finish_system(supervisor);
 }
 
 /* Acts on what one service's processes have come to. */
-static void heed(struct supervisor *supervisor, struct instances *instances,
-                 enum instances_news news)
+static void heed_news(struct supervisor *supervisor, struct instances *instances,
+                      enum instances_news news)
 {
     if (news != INSTANCES_CHANGING && relocate_takes(supervisor, instances, news))
         return;
@@ -147,7 +147,7 @@ static void heed(struct supervisor *supervisor, struct instances *instances,
     }
 }
 
-static void stop(struct supervisor *supervisor)
+static void stop_system(struct supervisor *supervisor)
 {
     if (supervisor->phase >= CLOSING)
         return;
@@ -157,19 +157,19 @@ static void stop(struct supervisor *supervisor)
                        "the move of %s is not over: the next up goes on with it",
                        supervisor->all[supervisor->relocation.service].part->name);
     instances_stop(supervisor_gateway(supervisor));
-    advance(supervisor);
+    advance_system(supervisor);
 }
 
 static void stop_asked(void *context)
 {
-    stop(context);
+    stop_system(context);
 }
 
 /* On a second signal: no more grace. */
 static void kill_all(struct supervisor *supervisor)
 {
     supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "killing what is left");
-    stop(supervisor);
+    stop_system(supervisor);
     for (size_t i = supervisor->count; i-- > 0;)
         instances_stop(&supervisor->all[i]);
     for (size_t i = 0; i < supervisor->count; i++)
@@ -178,15 +178,15 @@ static void kill_all(struct supervisor *supervisor)
         instances_kill(&supervisor->servers[i]);
 }
 
-static void fail(struct supervisor *supervisor)
+static void fail_system(struct supervisor *supervisor)
 {
     supervisor->failed = true;
-    stop(supervisor);
+    stop_system(supervisor);
 }
 
 /* ---- Changes of the children ---------------------------------------------------------------- */
 
-static void show_log(struct supervisor *supervisor, const struct child *child)
+static void show_part_log(struct supervisor *supervisor, const struct child *child)
 {
     struct text lines;
     text_init(&lines, 8192);
@@ -200,7 +200,8 @@ static void show_log(struct supervisor *supervisor, const struct child *child)
     text_release(&lines);
 }
 
-static void tell_ready(struct supervisor *supervisor, const struct child *child, const char *name)
+static void tell_part_ready(struct supervisor *supervisor, const struct child *child,
+                            const char *name)
 {
     if (child->restarts)
         supervisor_say(supervisor, SUPERVISE_DONE, child->part->name, "%s is ready again, pid %d%s",
@@ -212,15 +213,15 @@ static void tell_ready(struct supervisor *supervisor, const struct child *child,
                        child->pid, child->part->address);
 }
 
-static void tell_waiting(struct supervisor *supervisor, struct child *child, const char *name)
+static void tell_part_waiting(struct supervisor *supervisor, struct child *child, const char *name)
 {
     bool starting = child->ready_ns == 0;
     if (starting && supervisor->phase < UP && supervisor->options->give_up &&
         child->failures >= SUPERVISE_START_FAILURES_MAX) {
         supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s %s; it failed to start %d times",
                        name, child->why, child->failures);
-        show_log(supervisor, child);
-        fail(supervisor);
+        show_part_log(supervisor, child);
+        fail_system(supervisor);
         return;
     }
     supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name,
@@ -228,18 +229,18 @@ static void tell_waiting(struct supervisor *supervisor, struct child *child, con
                    starting && !child->overwritten ? " before it was ready" : "",
                    (long long)child->wait_ms);
     if (!child->overwritten && (starting || !child->exit_signal))
-        show_log(supervisor, child);
+        show_part_log(supervisor, child);
 }
 
-static void tell_given_up(struct supervisor *supervisor, const struct child *child,
-                          const char *name)
+static void tell_part_given_up(struct supervisor *supervisor, const struct child *child,
+                               const char *name)
 {
     supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name,
                    "%s ended with exit code 78, wrong configuration: it will NOT be started again",
                    name);
-    show_log(supervisor, child);
+    show_part_log(supervisor, child);
     if (supervisor->phase < UP)
-        fail(supervisor);
+        fail_system(supervisor);
 }
 
 static void child_changed(struct child *child)
@@ -250,13 +251,13 @@ static void child_changed(struct child *child)
     instances_name(instances, child, name, sizeof name);
     switch (child->state) {
     case CHILD_READY:
-        tell_ready(supervisor, child, name);
+        tell_part_ready(supervisor, child, name);
         break;
     case CHILD_WAITING:
-        tell_waiting(supervisor, child, name);
+        tell_part_waiting(supervisor, child, name);
         break;
     case CHILD_GIVEN_UP:
-        tell_given_up(supervisor, child, name);
+        tell_part_given_up(supervisor, child, name);
         break;
     case CHILD_STOPPING:
         supervisor_say(supervisor, SUPERVISE_STEP, child->part->name, "stopping %s", name);
@@ -271,7 +272,7 @@ static void child_changed(struct child *child)
     case CHILD_STARTING:
         break;
     }
-    advance(supervisor);
+    advance_system(supervisor);
     supervisor_tend(supervisor, instances);
 }
 
@@ -302,14 +303,14 @@ static void child_clock_set(struct child *child)
 
 /* ---- Running -------------------------------------------------------------------------------- */
 
-static void signalled(uv_signal_t *handle, int number)
+static void system_signalled(uv_signal_t *handle, int number)
 {
     struct supervisor *supervisor = handle->data;
     (void)number;
     if (supervisor->phase >= CLOSING)
         kill_all(supervisor);
     else
-        stop(supervisor);
+        stop_system(supervisor);
 }
 
 static enum fh_code open_control(struct supervisor *supervisor, struct fh_error *error)
@@ -346,7 +347,7 @@ static enum fh_code prepare_part(struct supervisor *supervisor, size_t n, struct
     return instances_init(instances, error);
 }
 
-static enum fh_code prepare(struct supervisor *supervisor, struct fh_error *error)
+static enum fh_code prepare_system(struct supervisor *supervisor, struct fh_error *error)
 {
     static const int numbers[SUPERVISOR_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
     for (size_t i = 0; i < supervisor->options->provision->part_count; i++) {
@@ -362,7 +363,7 @@ static enum fh_code prepare(struct supervisor *supervisor, struct fh_error *erro
     for (size_t i = 0; i < SUPERVISOR_SIGNALS && code == FH_OK; i++) {
         uv_signal_init(&supervisor->loop, &supervisor->signals[i]);
         supervisor->signals[i].data = supervisor;
-        uv_signal_start(&supervisor->signals[i], signalled, numbers[i]);
+        uv_signal_start(&supervisor->signals[i], system_signalled, numbers[i]);
     }
     return code;
 }
@@ -375,7 +376,7 @@ int supervise_run(const struct supervise_options *options)
     supervisor->options = options;
     supervisor->world = world_real_new(&supervisor->loop, &error);
     FH_ASSERT(supervisor->world != NULL);
-    supervisor->heed = heed;
+    supervisor->heed = heed_news;
     supervisor->model = (struct child){.world = supervisor->world,
                                        .loop = &supervisor->loop,
                                        .environment = options->environment,
@@ -384,11 +385,11 @@ int supervise_run(const struct supervise_options *options)
                                        .clock_set = child_clock_set,
                                        .owner = supervisor};
     signal(SIGPIPE, SIG_IGN);
-    if (prepare(supervisor, &error) == FH_OK) {
+    if (prepare_system(supervisor, &error) == FH_OK) {
         for (size_t i = 0; i < supervisor->server_count; i++)
             instances_start(&supervisor->servers[i]);
         watch_start(supervisor);
-        advance(supervisor);
+        advance_system(supervisor);
     } else {
         supervisor->failed = true;
         options->say(options->context, SUPERVISE_TROUBLE, error.message);

@@ -50,14 +50,14 @@ struct tasks {
     struct fh_error error; /* why the run was abandoned */
 };
 
-static void say(const struct tasks *tasks, enum supervise_level level, const char *text)
+static void say_of_tasks(const struct tasks *tasks, enum supervise_level level, const char *text)
 {
     tasks->options->say(tasks->options->context, level, text);
 }
 
 /* ---- Phases --------------------------------------------------------------------------------- */
 
-static void finish(struct tasks *tasks)
+static void finish_tasks(struct tasks *tasks)
 {
     tasks->phase = TASKS_OVER;
     for (size_t i = 0; i < TASKS_SIGNALS; i++)
@@ -92,7 +92,7 @@ static bool tasks_have_ended(const struct tasks *tasks)
 
 /* Called after every change. Starting and stopping cause changes too, so this re-enters itself:
  * each phase is set first, and entered once. */
-static void advance(struct tasks *tasks)
+static void advance_tasks(struct tasks *tasks)
 {
     if (tasks->phase == TASKS_SERVING && servers_are(tasks, CHILD_READY)) {
         tasks->phase = TASKS_WORKING;
@@ -105,20 +105,20 @@ static void advance(struct tasks *tasks)
             child_stop(&tasks->servers[i]);
     }
     if (tasks->phase == TASKS_SETTLING && servers_are(tasks, CHILD_ENDED))
-        finish(tasks);
+        finish_tasks(tasks);
 }
 
-static void give_up(struct tasks *tasks)
+static void give_tasks_up(struct tasks *tasks)
 {
     if (tasks->phase > TASKS_WORKING)
         return;
     tasks->phase = TASKS_WORKING;
     for (size_t i = 0; i < tasks->count; i++)
         child_stop(&tasks->tasks[i].child);
-    advance(tasks);
+    advance_tasks(tasks);
 }
 
-static void signalled(uv_signal_t *handle, int number)
+static void tasks_signalled(uv_signal_t *handle, int number)
 {
     struct tasks *tasks = handle->data;
     (void)number;
@@ -130,17 +130,17 @@ static void signalled(uv_signal_t *handle, int number)
         return;
     }
     error_set(&tasks->error, FH_UNAVAILABLE, "It was stopped by a signal.");
-    give_up(tasks);
+    give_tasks_up(tasks);
 }
 
 /* ---- Children ------------------------------------------------------------------------------- */
 
 static void task_changed(struct child *child)
 {
-    advance(child->owner);
+    advance_tasks(child->owner);
 }
 
-static void show_log(struct tasks *tasks, const struct child *child)
+static void show_task_log(struct tasks *tasks, const struct child *child)
 {
     struct text lines;
     text_init(&lines, 8192);
@@ -148,7 +148,7 @@ static void show_log(struct tasks *tasks, const struct child *child)
     for (char *line = lines.data; line && *line;) {
         char *end = strchrnul(line, '\n'), *next = *end ? end + 1 : end;
         *end = '\0';
-        say(tasks, SUPERVISE_STEP, line);
+        say_of_tasks(tasks, SUPERVISE_STEP, line);
         line = next;
     }
     text_release(&lines);
@@ -163,10 +163,10 @@ static void server_changed(struct child *child)
     if (hopeless && tasks->error.code == FH_OK) {
         error_set(&tasks->error, FH_UNAVAILABLE, "The server %s %s; it can't be started.",
                   child->part->name, child->why);
-        show_log(tasks, child);
-        give_up(tasks);
+        show_task_log(tasks, child);
+        give_tasks_up(tasks);
     }
-    advance(tasks);
+    advance_tasks(tasks);
 }
 
 static enum fh_code prepare_child(struct tasks *tasks, struct child *child,
@@ -185,7 +185,7 @@ static enum fh_code prepare_child(struct tasks *tasks, struct child *child,
 }
 
 /* The service's own configuration, with the task and without sockets. */
-static enum fh_code configure(struct tasks *tasks, struct task *task, struct fh_error *error)
+static enum fh_code configure_task(struct tasks *tasks, struct task *task, struct fh_error *error)
 {
     json_t *config;
     enum fh_code code = state_read_json(task->part.folder_fd, "service.json", &config, error);
@@ -208,7 +208,7 @@ static enum fh_code prepare_task(struct tasks *tasks, const struct provision_par
 {
     struct task *task = &tasks->tasks[tasks->count];
     task->part = *part;
-    enum fh_code code = configure(tasks, task, error);
+    enum fh_code code = configure_task(tasks, task, error);
     if (code != FH_OK)
         return code;
     tasks->count++;
@@ -235,7 +235,7 @@ static enum fh_code prepare_server(struct tasks *tasks, const json_t *store, str
     return FH_OK;
 }
 
-static enum fh_code prepare(struct tasks *tasks, struct fh_error *error)
+static enum fh_code prepare_tasks(struct tasks *tasks, struct fh_error *error)
 {
     static const int numbers[TASKS_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
     const struct provision *provision = tasks->options->provision;
@@ -252,7 +252,7 @@ static enum fh_code prepare(struct tasks *tasks, struct fh_error *error)
     for (size_t i = 0; i < TASKS_SIGNALS && code == FH_OK; i++) {
         uv_signal_init(&tasks->loop, &tasks->signals[i]);
         tasks->signals[i].data = tasks;
-        uv_signal_start(&tasks->signals[i], signalled, numbers[i]);
+        uv_signal_start(&tasks->signals[i], tasks_signalled, numbers[i]);
     }
     if (code != FH_OK)
         return code;
@@ -275,7 +275,7 @@ static json_t *result_of(struct tasks *tasks, const struct task *task)
         json_decref(result);
         result = json_object();
         if (tasks->error.code == FH_OK)
-            show_log(tasks, &task->child);
+            show_task_log(tasks, &task->child);
         json_object_set_new(result, "error",
                             json_sprintf("Its program %s; see %s/log.",
                                          *task->child.why ? task->child.why : "was not started",
@@ -286,7 +286,7 @@ static json_t *result_of(struct tasks *tasks, const struct task *task)
     return result;
 }
 
-static void release(struct tasks *tasks)
+static void release_tasks(struct tasks *tasks)
 {
     for (size_t i = 0; i < tasks->count; i++)
         child_release(&tasks->tasks[i].child);
@@ -306,11 +306,11 @@ enum fh_code tasks_run(const struct tasks_options *options, json_t **ret, struct
     FH_ASSERT(tasks->world != NULL);
     signal(SIGPIPE, SIG_IGN);
     *ret = json_object();
-    enum fh_code code = prepare(tasks, error);
+    enum fh_code code = prepare_tasks(tasks, error);
     if (code == FH_OK) {
         for (size_t i = 0; i < tasks->server_count; i++)
             child_start(&tasks->servers[i]);
-        advance(tasks);
+        advance_tasks(tasks);
         uv_run(&tasks->loop, UV_RUN_DEFAULT);
         for (size_t i = 0; i < tasks->count; i++)
             json_object_set_new(*ret, tasks->tasks[i].part.name,
@@ -318,7 +318,7 @@ enum fh_code tasks_run(const struct tasks_options *options, json_t **ret, struct
         code = tasks->error.code;
         *error = code == FH_OK ? *error : tasks->error;
     }
-    release(tasks);
+    release_tasks(tasks);
     free(tasks);
     return code;
 }

@@ -21,7 +21,7 @@
 
 #include "system/supervise/upgrade.h"
 
-static const char *name_of(const struct supervisor *supervisor, size_t part)
+static const char *name_of_part(const struct supervisor *supervisor, size_t part)
 {
     return supervisor->all[part].part->name;
 }
@@ -33,7 +33,7 @@ static bool is_older(const struct supervisor *supervisor, size_t part)
                            instances_outdated(&supervisor->all[part], seen));
 }
 
-static void look(struct watched *watched, const char *path)
+static void look_at_program(struct watched *watched, const char *path)
 {
     struct program_file now = program_file_look(path);
     if (!program_file_same(&now, &watched->seen)) {
@@ -56,7 +56,7 @@ static bool may_be_taken(const struct supervisor *supervisor, size_t part)
            (overwritten || !supervisor->options->file->upgrades_by_hand);
 }
 
-static bool is_due(const struct supervisor *supervisor, size_t part)
+static bool is_upgrade_due(const struct supervisor *supervisor, size_t part)
 {
     const struct watched *watched = &supervisor->watch.parts[part];
     return watched->looks >= WATCH_LOOKS_SETTLED && is_older(supervisor, part) &&
@@ -64,11 +64,13 @@ static bool is_due(const struct supervisor *supervisor, size_t part)
            world_monotonic_ns(supervisor->world) >= watched->again_ns;
 }
 
-static void refused(struct supervisor *supervisor, size_t part, const struct fh_error *error)
+static void program_refused(struct supervisor *supervisor, size_t part,
+                            const struct fh_error *error)
 {
     struct watched *watched = &supervisor->watch.parts[part];
     if (strcmp(watched->why, error->message) != 0)
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s %s: %s", name_of(supervisor, part),
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s %s: %s",
+                       name_of_part(supervisor, part),
                        instances_overwritten(&supervisor->all[part])
                            ? "stays down, as its program was overwritten by one that is refused"
                            : "goes on with its older program",
@@ -80,38 +82,38 @@ static void refused(struct supervisor *supervisor, size_t part, const struct fh_
     watched->again_ns = world_in_ms(supervisor->world, (int)watched->pause_ms);
 }
 
-static void take(struct supervisor *supervisor, size_t part)
+static void take_program(struct supervisor *supervisor, size_t part)
 {
     struct fh_error error;
     if (upgrade_begin(supervisor, part, false, &error) != FH_OK) {
-        refused(supervisor, part, &error);
+        program_refused(supervisor, part, &error);
         return;
     }
     supervisor->watch.parts[part].why[0] = '\0';
     supervisor_say(supervisor, SUPERVISE_STEP, NULL,
-                   "the program of %s was replaced: upgrading it%s", name_of(supervisor, part),
+                   "the program of %s was replaced: upgrading it%s", name_of_part(supervisor, part),
                    part == supervisor->count - 1 ? "; up itself goes on with the older one" : "");
 }
 
-static void look_at_all(struct world_timer *timer)
+static void look_at_programs(struct world_timer *timer)
 {
     struct supervisor *supervisor = timer->owner;
     size_t due = supervisor->count;
     for (size_t i = supervisor->count; i-- > 0;) {
-        look(&supervisor->watch.parts[i], supervisor->all[i].part->arguments[0]);
-        if (is_due(supervisor, i))
+        look_at_program(&supervisor->watch.parts[i], supervisor->all[i].part->arguments[0]);
+        if (is_upgrade_due(supervisor, i))
             due = i;
     }
     world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, WATCH_LOOK_MS));
     if (due < supervisor->count && supervisor->phase == UP && !supervisor->renewal.count &&
         supervisor->relocation.phase == RELOCATION_NONE)
-        take(supervisor, due);
+        take_program(supervisor, due);
 }
 
 void watch_start(struct supervisor *supervisor)
 {
     struct world_timer *timer = &supervisor->watch.timer;
-    *timer = (struct world_timer){.fire = look_at_all, .owner = supervisor};
+    *timer = (struct world_timer){.fire = look_at_programs, .owner = supervisor};
     world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, WATCH_LOOK_MS));
 }
 

@@ -21,7 +21,7 @@
 #include "system/provision/keys.h"
 #include "system/servers/servers.h"
 
-static const json_t *named(const json_t *list, const char *name)
+static const json_t *item_named(const json_t *list, const char *name)
 {
     size_t i;
     json_t *item;
@@ -63,19 +63,19 @@ static void check_modes(const struct state *state, struct place place, const cha
 /* ---- Keys and grants ------------------------------------------------------------------------ */
 
 /* Whether any text in `value` equals `key`. */
-static bool holds(const json_t *value, const char *key)
+static bool value_holds_key(const json_t *value, const char *key)
 {
     const char *text = json_string_value(value), *unused;
     json_t *item;
     json_object_foreach ((json_t *)(uintptr_t)value, unused, item) {
-        if (holds(item, key))
+        if (value_holds_key(item, key))
             return true;
     }
     return text && strcmp(text, key) == 0;
 }
 
-static void check_keys(struct place place, const char *part, const json_t *config,
-                       const json_t *keys, struct findings *findings)
+static void check_caller_keys(struct place place, const char *part, const json_t *config,
+                              const json_t *keys, struct findings *findings)
 {
     const char *caller, *receiver;
     json_t *receivers, *key;
@@ -83,14 +83,14 @@ static void check_keys(struct place place, const char *part, const json_t *confi
         json_object_foreach (receivers, receiver, key) {
             bool mine = strcmp(caller, part) == 0 || strcmp(receiver, part) == 0;
             if (!mine && json_is_string(key) &&
-                holds(json_object_get(config, "keys"), json_string_value(key)))
+                value_holds_key(json_object_get(config, "keys"), json_string_value(key)))
                 findings_error(findings, place, "%s holds the key by which %s calls %s", part,
                                caller, receiver);
         }
     }
 }
 
-static bool contains(const json_t *list, const json_t *value)
+static bool list_contains(const json_t *list, const json_t *value)
 {
     size_t i;
     json_t *item;
@@ -110,7 +110,7 @@ static void check_grants(const struct system_service *service, const json_t *con
     const json_t *granted = json_object_get(matrix, service->name);
     json_object_foreach (json_object_get(config, "callers"), caller, grants) {
         json_array_foreach (grants, i, grant) {
-            if (!contains(json_object_get(granted, caller), grant))
+            if (!list_contains(json_object_get(granted, caller), grant))
                 findings_error(findings, service->place,
                                "%s lets %s have '%s', which is not granted to it; stop the system "
                                "and start it again",
@@ -137,13 +137,13 @@ static void check_configs(struct system_file *file, const struct state *state,
         snprintf(name, sizeof name, "%s/service.json", service->name);
         if (state_read_json(state->folder_fd, name, &config, ERROR_UNHEEDED) != FH_OK)
             continue; /* checking its mode has already reported that it is missing */
-        check_keys(service->place, service->name, config, keys, findings);
+        check_caller_keys(service->place, service->name, config, keys, findings);
         check_grants(service, config, matrix, findings);
         json_decref(config);
     }
     if (state_read_json(state->folder_fd, "gateway/gateway.json", &config, ERROR_UNHEEDED) ==
         FH_OK) {
-        check_keys(file->listen_place, KEYS_GATEWAY, config, keys, findings);
+        check_caller_keys(file->listen_place, KEYS_GATEWAY, config, keys, findings);
         json_decref(config);
     }
     json_decref(matrix);
@@ -166,11 +166,12 @@ static void check_instances(const struct system_service *service, const struct s
     }
 }
 
-static void check_service(const struct system_service *service, const struct state *state,
-                          const json_t *status, const json_t *recorded, struct findings *findings)
+static void check_live_service(const struct system_service *service, const struct state *state,
+                               const json_t *status, const json_t *recorded,
+                               struct findings *findings)
 {
-    const json_t *process = named(json_at(status, "services"), service->name);
-    const json_t *then = named(json_at(recorded, "services"), service->name);
+    const json_t *process = item_named(json_at(status, "services"), service->name);
+    const json_t *then = item_named(json_at(recorded, "services"), service->name);
     if (!process) {
         findings_error(findings, service->place,
                        "%s is not part of the running system; stop it and start it again",
@@ -242,7 +243,7 @@ void live_check(struct system_file *file, const struct state *state, const json_
     check_mode(state, whole, KEYS_FILE, 0600, findings);
     check_configs(file, state, findings);
     for (i = 0; i < file->service_count; i++)
-        check_service(&file->services[i], state, status, recorded, findings);
+        check_live_service(&file->services[i], state, status, recorded, findings);
     json_array_foreach (json_at(status, "services"), i, process) {
         const char *name = json_string_at(process, "name");
         if (!system_file_service(file, name))

@@ -30,7 +30,7 @@ static void add_path(json_t *paths, const char *folder, const char *name)
     json_array_append_new(paths, json_string(path));
 }
 
-static void add_part(json_t *paths, const struct state *state, const char *part)
+static void add_part_paths(json_t *paths, const struct state *state, const char *part)
 {
     char folder[4352];
     snprintf(folder, sizeof folder, "%s/%s", state->folder, part);
@@ -62,7 +62,7 @@ static void add_servers(json_t *paths, const struct state *state)
         if (entry->d_name[0] == '.')
             continue;
         snprintf(part, sizeof part, SERVERS_FOLDER "/%s", entry->d_name);
-        add_part(paths, state, part);
+        add_part_paths(paths, state, part);
         i++;
     }
     closedir(directory);
@@ -78,15 +78,15 @@ json_t *verify_paths(const struct system_file *file, const struct state *state,
         add_path(paths, state->folder, whole[i]);
     for (size_t i = 0; i < file->service_count; i++) {
         if (strcmp(file->services[i].name, service->name) != 0)
-            add_part(paths, state, file->services[i].name);
+            add_part_paths(paths, state, file->services[i].name);
     }
-    add_part(paths, state, KEYS_GATEWAY);
+    add_part_paths(paths, state, KEYS_GATEWAY);
     add_servers(paths, state);
     json_object_set_new(question, "paths", paths);
     return question;
 }
 
-static bool is_open(const json_t *tried, const char *way)
+static bool is_way_open(const json_t *tried, const char *way)
 {
     const char *result = json_string_at(tried, way);
     return result && strcmp(result, "open") == 0;
@@ -125,7 +125,7 @@ void verify_judge(const struct system_service *service, const json_t *answer,
                        "%s is not confined, though its kernel could: its confinement is lifted",
                        service->name);
     json_array_foreach (json_at(answer, "tried"), i, tried) {
-        bool read = is_open(tried, "read"), write = is_open(tried, "write");
+        bool read = is_way_open(tried, "read"), write = is_way_open(tried, "write");
         if (!read && !write)
             continue;
         open_count++;
