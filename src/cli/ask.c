@@ -17,7 +17,7 @@ struct asking {
     struct cli_ask *ask;
 };
 
-static void answered(struct world_request *request)
+static void ask_answered(struct world_request *request)
 {
     struct asking *asking = request->owner;
     struct cli_ask *ask = asking->ask;
@@ -38,7 +38,7 @@ static void send_ask(struct world *world, struct asking *asking, int64_t deadlin
                                              .body = ask->body,
                                              .body_length = ask->body ? strlen(ask->body) : 0,
                                              .deadline_ns = deadline_ns,
-                                             .done = answered,
+                                             .done = ask_answered,
                                              .owner = asking};
     for (int i = 0; i < CLI_HEADERS_MAX && ask->headers[i][0]; i++)
         asking->request.headers[i] = (struct world_header){ask->headers[i][0], ask->headers[i][1]};
@@ -47,7 +47,7 @@ static void send_ask(struct world *world, struct asking *asking, int64_t deadlin
 
 /* Each request has its own deadline; this timer only keeps the loop running until the first is
  * sent. */
-static void keep_turning(struct world_timer *timer)
+static void keep_asks_turning(struct world_timer *timer)
 {
     (void)timer;
 }
@@ -79,7 +79,7 @@ static struct signing *sign_as_operator(const struct state *state, struct http_c
 }
 
 /* The operator's certificate, where links use TLS. */
-static struct http_tls links(const struct state *state)
+static struct http_tls operator_links(const struct state *state)
 {
     struct fh_error error;
     struct http_tls tls;
@@ -101,7 +101,7 @@ void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, 
     struct world *world = world_real_new(&loop, &error);
     FH_ASSERT(world != NULL && http_client_new(&loop, world, &client, &error) == FH_OK);
     world_real_set_sender(world, http_client_send, client);
-    struct http_tls tls = links(state);
+    struct http_tls tls = operator_links(state);
     http_client_use_tls(client, &tls);
     struct signing *signing = sign_as_operator(state, client, world);
     for (size_t i = 0; i < count; i++) {
@@ -109,7 +109,7 @@ void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, 
         http_client_set_address(client, asks[i].service, asks[i].address);
         send_ask(world, &asking[i], world_in_ms(world, timeout_ms));
     }
-    struct world_timer turning = {.fire = keep_turning};
+    struct world_timer turning = {.fire = keep_asks_turning};
     world_timer_start(world, &turning, world_in_ms(world, timeout_ms));
     while (!all_answered(asks, count))
         uv_run(&loop, UV_RUN_ONCE);

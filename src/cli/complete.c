@@ -19,7 +19,7 @@
 
 static const char *typed; /* the beginning of the word at the cursor */
 
-static bool offer(void *unused, const char *word)
+static bool offer_word(void *unused, const char *word)
 {
     (void)unused;
     if (strncmp(word, typed, strlen(typed)) == 0)
@@ -31,7 +31,7 @@ static void offer_commands(void)
 {
     for (int i = 0; commands[i]; i++) {
         if (!commands[i]->hidden)
-            offer(NULL, commands[i]->name);
+            offer_word(NULL, commands[i]->name);
     }
 }
 
@@ -43,7 +43,7 @@ static void offer_running(const char *folder)
     if (cli_operator_begin(&asking, folder) != CLI_DONE)
         return;
     json_array_foreach (json_at(asking.system, "services"), i, service)
-        offer(NULL, json_string_at(service, "name"));
+        offer_word(NULL, json_string_at(service, "name"));
     cli_operator_end(&asking);
 }
 
@@ -54,7 +54,7 @@ static void offer_services(const char *path, const char *folder)
     if (!path && !file)
         offer_running(folder);
     for (size_t i = 0; file && i < file->service_count; i++)
-        offer(NULL, file->services[i].name);
+        offer_word(NULL, file->services[i].name);
     system_file_free(file);
     findings_release(&findings);
 }
@@ -62,8 +62,8 @@ static void offer_services(const char *path, const char *folder)
 static void offer_options(const struct cli_command *command)
 {
     for (int i = 0; i < CLI_OPTIONS_MAX && command->options[i].name; i++)
-        offer(NULL, command->options[i].name);
-    offer(NULL, "--help");
+        offer_word(NULL, command->options[i].name);
+    offer_word(NULL, "--help");
 }
 
 static const struct cli_option *option_of(const struct cli_command *command, const char *name)
@@ -82,7 +82,8 @@ struct line {
     const struct cli_option *open; /* the option whose value is at the cursor */
 };
 
-static void read_line(const struct cli_command *command, char **given, int count, struct line *line)
+static void read_typed_line(const struct cli_command *command, char **given, int count,
+                            struct line *line)
 {
     for (int i = 0; i < count; i++) {
         const struct cli_option *option = option_of(command, given[i]);
@@ -100,7 +101,7 @@ static void read_line(const struct cli_command *command, char **given, int count
 static void offer_form(const char *form, const struct line *line, const struct cli_command *command)
 {
     char first[WORDS_FORM_SIZE];
-    if (words_each_choice(form, offer, NULL))
+    if (words_each_choice(form, offer_word, NULL))
         return;
     bool has_file = words_form(command, 0, first) && strcmp(first, "FILE") == 0;
     if (strcmp(form, "SERVICE") == 0)
@@ -113,7 +114,7 @@ static void offer_form(const char *form, const struct line *line, const struct c
         puts("@folders");
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_complete(const struct cli_command *command, char **words, const char **values)
 {
     (void)command;
     (void)values;
@@ -132,7 +133,7 @@ static int run(const struct cli_command *command, char **words, const char **val
     struct line line = {0};
     if (!meant)
         return CLI_DONE;
-    read_line(meant, words + 1, count - 2, &line);
+    read_typed_line(meant, words + 1, count - 2, &line);
     if (line.open)
         offer_form(line.open->placeholder, &line, meant);
     else if (typed[0] == '-')
@@ -151,5 +152,5 @@ const struct cli_command cli_complete = {
         "The last WORD is the one at the cursor, and may be empty. For the shell's completion;\n"
         "write -- before the words.\n",
     .hidden = true,
-    .run = run,
+    .run = run_complete,
 };

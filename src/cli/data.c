@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "cli/data.h"
 
-static int read_all(int fd, const char *name, struct text *text)
+static int read_data(int fd, const char *name, struct text *text)
 {
     char buffer[65536];
     ssize_t length;
@@ -27,7 +27,7 @@ int data_read_file(const char *path, struct text *text)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return cli_fail(CLI_USAGE, "cannot read %s: %s", path, strerror(errno));
-    int code = read_all(fd, path, text);
+    int code = read_data(fd, path, text);
     close(fd);
     return code;
 }
@@ -37,7 +37,7 @@ int data_read(const char *data, struct text *text, json_t **ret)
     struct fh_error error;
     int code = CLI_DONE;
     if (strcmp(data, "-") == 0)
-        code = read_all(STDIN_FILENO, "standard input", text);
+        code = read_data(STDIN_FILENO, "standard input", text);
     else if (data[0] == '@')
         code = data_read_file(data + 1, text);
     else

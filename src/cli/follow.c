@@ -15,7 +15,7 @@ static void follow_rows(struct following *following, const json_t *line)
     progress_follow(&following->progress, &course);
 }
 
-static void take(void *context, const json_t *line)
+static void take_progress(void *context, const json_t *line)
 {
     struct following *following = context;
     const char *text = json_string_at(line, "progress");
@@ -32,7 +32,7 @@ static void take(void *context, const json_t *line)
 
 int follow(struct following *following, const struct state *state, json_t *request, int timeout_ms)
 {
-    int code = cli_control_request(state, request, timeout_ms, take, following);
+    int code = cli_control_request(state, request, timeout_ms, take_progress, following);
     progress_end(&following->progress);
     return code;
 }

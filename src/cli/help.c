@@ -13,7 +13,7 @@
 
 #define INTRODUCTION "Systems in which every service owns its own database."
 
-static int print_list(void)
+static int print_commands(void)
 {
     const char *bold = cli_colour(stdout, CLI_BOLD), *plain = cli_colour(stdout, CLI_PLAIN);
     int width = 0;
@@ -144,7 +144,7 @@ static int print_man(const struct cli_command *only)
 
 /* ---- The commands ---- */
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_help(const struct cli_command *command, char **words, const char **values)
 {
     const struct cli_command *about = words[0] ? commands_find(words[0]) : NULL;
     if (words[0] && !about)
@@ -156,7 +156,7 @@ static int run(const struct cli_command *command, char **words, const char **val
     else if (about)
         help_print(about);
     else
-        print_list();
+        print_commands();
     return CLI_DONE;
 }
 
@@ -170,7 +170,7 @@ const struct cli_command cli_help = {
         "  freehold help --man | man -l -\n",
     .options = {{"--man", NULL, "print the manual page, as man reads it"},
                 {"--json", NULL, "answer in JSON"}},
-    .run = run,
+    .run = run_help,
 };
 
 static int run_version(const struct cli_command *command, char **words, const char **values)

@@ -38,8 +38,8 @@ static bool is_option(const struct cli_option *option, const char *given, size_t
 }
 
 /* Reads the option at argv[*at], and its value. CLI_DONE, or a usage error. */
-static int take_option(const struct cli_command *command, char **argv, int argc, int *at,
-                       const char **values)
+static int take_given_option(const struct cli_command *command, char **argv, int argc, int *at,
+                             const char **values)
 {
     char *given = argv[*at], *equals = strchr(given, '=');
     size_t length = equals ? (size_t)(equals - given) : strlen(given);
@@ -86,7 +86,7 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
             help_print(command);
             return CLI_DONE;
         } else if (!options_over && argv[i][0] == '-' && argv[i][1]) {
-            int code = take_option(command, argv, argc, &i, values);
+            int code = take_given_option(command, argv, argc, &i, values);
             if (code != CLI_DONE)
                 return code;
         } else if (count == command->words_max) {

@@ -126,7 +126,7 @@ int cli_open_state(const char *folder, struct state *state)
 
 /* Reads the next line into `line`, without its newline. False at the end, or after too long a
  * silence. */
-static bool read_line(int fd, int timeout_ms, struct text *line, struct text *ahead)
+static bool read_answer_line(int fd, int timeout_ms, struct text *line, struct text *ahead)
 {
     for (;;) {
         char *newline = ahead->data ? memchr(ahead->data, '\n', ahead->length) : NULL;
@@ -152,8 +152,8 @@ static bool read_line(int fd, int timeout_ms, struct text *line, struct text *ah
 }
 
 /* Sends it and passes each line of the answer to `take`. True: there was an answer. */
-static bool converse(int fd, const json_t *request, int timeout_ms,
-                     void (*take)(void *context, const json_t *line), void *context)
+static bool converse_with_up(int fd, const json_t *request, int timeout_ms,
+                             void (*take)(void *context, const json_t *line), void *context)
 {
     struct text line, ahead;
     bool answered = false;
@@ -163,7 +163,7 @@ static bool converse(int fd, const json_t *request, int timeout_ms,
     text_printf(&line, "%s\n", text);
     json_text_free(text);
     if (write(fd, line.data, line.length) == (ssize_t)line.length) {
-        while (read_line(fd, timeout_ms, &line, &ahead)) {
+        while (read_answer_line(fd, timeout_ms, &line, &ahead)) {
             json_t *value;
             if (json_parse(line.data, line.length, &value, ERROR_UNHEEDED) != FH_OK)
                 break;
@@ -189,7 +189,7 @@ int cli_control_request(const struct state *state, json_t *request, int timeout_
             const char *key = keys_of_up(keys);
             json_object_set_new(request, "key", json_string(key ? key : ""));
             json_decref(keys);
-            code = converse(fd, request, timeout_ms, take, context)
+            code = converse_with_up(fd, request, timeout_ms, take, context)
                        ? CLI_DONE
                        : cli_fail(CLI_FAILED, "up is there, but does not answer; is it stopped?");
         } else {

@@ -27,13 +27,13 @@ struct asked {
     char id[64];
 };
 
-static bool is_over(pid_t pid)
+static bool is_process_over(pid_t pid)
 {
     return pid <= 0 || (kill(pid, 0) != 0 && errno == ESRCH);
 }
 
 /* What the service's process last wrote about this backup; NULL: nothing yet. */
-static json_t *look(const struct asked *asked)
+static json_t *look_at_copy(const struct asked *asked)
 {
     json_t *status;
     if (state_read_json(asked->taking.service_fd, SERVICE_BACKUP_STATUS, &status, ERROR_UNHEEDED) !=
@@ -53,21 +53,21 @@ static bool is_copying(const json_t *status)
 }
 
 /* Waits until it is done; the process that does it may die in the meantime. */
-static int await_copy(const struct asked *asked, json_t **ret)
+static int await_service_copy(const struct asked *asked, json_t **ret)
 {
     struct progress progress = {0};
     pid_t pid = NOT_KNOWN;
     const char *service = asked->taking.service;
-    json_t *status = look(asked);
+    json_t *status = look_at_copy(asked);
     progress_begin(&progress, service, "rows", 0, asked->taking.quiet);
     while (is_copying(status)) {
         if (status) /* on a full disk there is none for a moment */
             pid = (pid_t)json_integer_value(json_object_get(status, "pid"));
-        bool over = pid != NOT_KNOWN && is_over(pid);
+        bool over = pid != NOT_KNOWN && is_process_over(pid);
         taking_tell(&progress, status);
         json_decref(status);
         poll(NULL, 0, LOOK_MS);
-        status = look(asked);
+        status = look_at_copy(asked);
         if (over && is_copying(status))
             break; /* it wrote nothing more before it ended */
     }
@@ -112,7 +112,7 @@ static int take_one(struct cli_operator *asking, const char *service, int folder
     snprintf(asked.id, sizeof asked.id, "%s", id ? id : "");
     json_decref(begun);
     if (code == CLI_DONE)
-        code = await_copy(&asked, &status);
+        code = await_service_copy(&asked, &status);
     if (code == CLI_DONE)
         code = taking_file(&asked.taking, status, entries);
     json_decref(status);
@@ -122,8 +122,8 @@ static int take_one(struct cli_operator *asking, const char *service, int folder
 
 /* ---- All services --------------------------------------------------------------------------- */
 
-static int take_all(struct cli_operator *asking, char **words, int folder_fd, bool quiet,
-                    json_t *entries)
+static int take_running(struct cli_operator *asking, char **words, int folder_fd, bool quiet,
+                        json_t *entries)
 {
     size_t i;
     json_t *service;
@@ -148,10 +148,10 @@ struct backup {
     bool running;
 };
 
-static int take(struct backup *backup, int folder_fd, json_t *entries)
+static int take_stores(struct backup *backup, int folder_fd, json_t *entries)
 {
     if (backup->running)
-        return take_all(&backup->asking, backup->words, folder_fd, backup->as_json, entries);
+        return take_running(&backup->asking, backup->words, folder_fd, backup->as_json, entries);
     struct backup_stopped options = {.state = &backup->asking.state,
                                      .system = backup->asking.system,
                                      .file = cli_value(backup->command, backup->values, "--file"),
@@ -163,7 +163,7 @@ static int take(struct backup *backup, int folder_fd, json_t *entries)
     return backup_stopped(&options, entries);
 }
 
-static int back_up(struct backup *backup, const char *folder)
+static int back_up_system(struct backup *backup, const char *folder)
 {
     struct fh_error error;
     int folder_fd;
@@ -180,7 +180,7 @@ static int back_up(struct backup *backup, const char *folder)
     json_t *manifest = json_pack("{s:i, s:O, s:I, s:O}", "freehold_backup", BACKUP_FORMAT, "system",
                                  json_object_get(system, "system"), "taken_ms",
                                  (json_int_t)cli_now_ms(), "services", entries);
-    int code = take(backup, folder_fd, entries);
+    int code = take_stores(backup, folder_fd, entries);
     if (code == CLI_DONE && backup_finish(folder, folder_fd, manifest, &error) != FH_OK)
         code = cli_fail(CLI_FAILED, "%s", error.message);
     if (code == CLI_DONE)
@@ -194,7 +194,7 @@ static int back_up(struct backup *backup, const char *folder)
 }
 
 /* Finds out whether the system is running or stopped. */
-static int begin(struct backup *backup)
+static int begin_backup(struct backup *backup)
 {
     struct fh_error error;
     struct cli_operator *asking = &backup->asking;
@@ -211,7 +211,7 @@ static int begin(struct backup *backup)
     return code;
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_backup(const struct cli_command *command, char **words, const char **values)
 {
     const char *to = cli_value(command, values, "--to");
     const char *check = cli_value(command, values, "--check");
@@ -225,10 +225,10 @@ static int run(const struct cli_command *command, char **words, const char **val
             "say where to write it with --to FOLDER, or which one to check with --check FOLDER");
     if (check)
         return kept_check(check, words, backup.as_json);
-    int code = begin(&backup);
+    int code = begin_backup(&backup);
     if (code != CLI_DONE)
         return code;
-    code = back_up(&backup, to);
+    code = back_up_system(&backup, to);
     cli_operator_end(&backup.asking);
     return code;
 }
@@ -253,5 +253,5 @@ const struct cli_command cli_backup = {
                 {"--file", "FILE", "stopped: the system file, where it is elsewhere by now", 'f'},
                 {"--programs", "DIR", "stopped: look for programs here first"},
                 {"--json", NULL, "answer in JSON"}},
-    .run = run,
+    .run = run_backup,
 };

@@ -61,7 +61,8 @@ void kept_print(const json_t *manifest, const char *folder, bool as_json)
     }
 }
 
-static int check_one(const json_t *manifest, int folder_fd, const char *service, bool quiet)
+static int check_kept_service(const json_t *manifest, int folder_fd, const char *service,
+                              bool quiet)
 {
     struct fh_error error;
     struct kept_reading reading;
@@ -80,13 +81,13 @@ int kept_check_files(const json_t *manifest, int folder_fd, char **words, bool q
     json_t *said;
     int code = CLI_DONE;
     for (char **word = words; *word; word++) {
-        int one = check_one(manifest, folder_fd, *word, quiet);
+        int one = check_kept_service(manifest, folder_fd, *word, quiet);
         code = one == CLI_DONE ? code : one;
     }
     if (*words)
         return code;
     json_object_foreach (json_object_get(manifest, "services"), name, said) {
-        int one = check_one(manifest, folder_fd, name, quiet);
+        int one = check_kept_service(manifest, folder_fd, name, quiet);
         code = one == CLI_DONE ? code : one;
     }
     return code;

@@ -50,7 +50,7 @@ static int open_service(const struct restore *restore, const char *service, int 
 
 /* ---- Checks before the restore -------------------------------------------------------------- */
 
-static const json_t *described(const struct restore *restore, const char *service)
+static const json_t *running_service(const struct restore *restore, const char *service)
 {
     size_t i;
     json_t *one;
@@ -89,9 +89,9 @@ static int check_migration(const struct restore *restore, const char *service, c
     return code;
 }
 
-static int check_service(const struct restore *restore, const char *service)
+static int check_restorable(const struct restore *restore, const char *service)
 {
-    const json_t *entry = entry_of(restore, service), *now = described(restore, service);
+    const json_t *entry = entry_of(restore, service), *now = running_service(restore, service);
     if (!entry)
         return cli_fail(CLI_USAGE, "the backup in %s holds no service '%s'", restore->folder,
                         service);
@@ -114,10 +114,10 @@ static int check_all(const struct restore *restore, char **words)
         return cli_fail(CLI_FAILED, "%s holds a backup of the system '%s', and this is '%s'",
                         restore->folder, had, system ? system : "unknown");
     for (char **word = words; *word && code == CLI_DONE; word++)
-        code = check_service(restore, *word);
+        code = check_restorable(restore, *word);
     json_object_foreach (json_object_get(restore->manifest, "services"), name, entry) {
         if (!*words && code == CLI_DONE)
-            code = check_service(restore, name);
+            code = check_restorable(restore, name);
     }
     return code == CLI_DONE
                ? kept_check_files(restore->manifest, restore->folder_fd, words, restore->quiet)
@@ -126,7 +126,7 @@ static int check_all(const struct restore *restore, char **words)
 
 /* ---- Confirmation --------------------------------------------------------------------------- */
 
-static int confirm(const struct restore *restore, char **words, bool yes)
+static int confirm_restore(const struct restore *restore, char **words, bool yes)
 {
     const char *name;
     json_t *entry;
@@ -272,7 +272,7 @@ static void tell_rest(struct restore *restore)
 
 /* ---- The whole restore ---------------------------------------------------------------------- */
 
-static int begin(struct restore *restore, const char *state_folder)
+static int begin_restoring(struct restore *restore, const char *state_folder)
 {
     struct fh_error error;
     int code = cli_open_state(state_folder, &restore->state);
@@ -294,7 +294,7 @@ static int restore_from(struct restore *restore, char **words, bool yes)
         return cli_fail(CLI_FAILED, "%s", error.message);
     int code = check_all(restore, words);
     if (code == CLI_DONE)
-        code = confirm(restore, words, yes);
+        code = confirm_restore(restore, words, yes);
     if (code == CLI_DONE)
         code = restore_all(restore, words);
     if (code == CLI_DONE && restore->running)
@@ -306,13 +306,13 @@ static int restore_from(struct restore *restore, char **words, bool yes)
     return code;
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_restore(const struct cli_command *command, char **words, const char **values)
 {
     struct restore restore = {.folder = cli_value(command, values, "--from"),
                               .quiet = cli_value(command, values, "--json") != NULL};
     if (!restore.folder)
         return cli_fail(CLI_USAGE, "say with --from FOLDER where the backup is");
-    int code = begin(&restore, cli_value(command, values, "--state"));
+    int code = begin_restoring(&restore, cli_value(command, values, "--state"));
     if (restore.done && code == CLI_DONE)
         code = restore_from(&restore, words, cli_value(command, values, "--yes") != NULL);
     if (restore.done)
@@ -339,5 +339,5 @@ const struct cli_command cli_restore = {
                 {"--yes", NULL, "do not ask"},
                 {"--state", "DIR", "the system's state folder; default: the one below ./.freehold"},
                 {"--json", NULL, "answer in JSON"}},
-    .run = run,
+    .run = run_restore,
 };

@@ -46,7 +46,7 @@ static int ask_report(struct cli_operator *asking, const char *service, json_t *
 
 /* Keeps only the entries of the report that were named; without names, all of them. False: one does
  * not exist. */
-static bool choose(json_t *report, char **ids)
+static bool choose_entries(json_t *report, char **ids)
 {
     json_t *all = json_object_get(report, "entries"), *chosen = json_array(), *entry;
     size_t i;
@@ -72,7 +72,7 @@ static bool choose(json_t *report, char **ids)
 }
 
 /* Marks the entries of `report` as seen. */
-static int see(struct cli_operator *asking, const char *service, const json_t *report)
+static int mark_seen(struct cli_operator *asking, const char *service, const json_t *report)
 {
     json_t *left, *ids = json_array(), *entry;
     size_t i;
@@ -95,9 +95,9 @@ static int take_report(struct cli_operator *asking, const char *service, char **
     int code = ask_report(asking, service, ret);
     if (code != CLI_DONE)
         return code;
-    code = choose(*ret, ids) ? CLI_DONE : CLI_FAILED;
+    code = choose_entries(*ret, ids) ? CLI_DONE : CLI_FAILED;
     if (code == CLI_DONE && seen)
-        code = see(asking, service, *ret);
+        code = mark_seen(asking, service, *ret);
     if (code != CLI_DONE)
         json_decref(*ret);
     return code;
@@ -149,7 +149,7 @@ static void print_lines(const json_t *reports)
     }
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_restore_report(const struct cli_command *command, char **words, const char **values)
 {
     struct cli_operator asking;
     bool seen = cli_value(command, values, "--seen") != NULL;
@@ -203,5 +203,5 @@ const struct cli_command cli_restore_report = {
                 {"--lines", NULL, "print each entry as a line of JSON"},
                 {"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"}},
-    .run = run,
+    .run = run_restore_report,
 };

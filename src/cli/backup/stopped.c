@@ -27,7 +27,7 @@ struct stopped {
     json_t *results;
 };
 
-static void say(void *context, enum supervise_level level, const char *text)
+static void say_of_backup(void *context, enum supervise_level level, const char *text)
 {
     static const enum cli_colour colours[] = {CLI_DIM, CLI_GREEN, CLI_YELLOW};
     struct stopped *stopped = context;
@@ -37,7 +37,7 @@ static void say(void *context, enum supervise_level level, const char *text)
 }
 
 /* They work side by side; shows the first that is still copying. */
-static void look(void *context)
+static void look_at_copies(void *context)
 {
     struct stopped *stopped = context;
     const struct provision *provision = stopped->provision;
@@ -78,7 +78,7 @@ static int choose_one(struct stopped *stopped, const char *name)
     return CLI_DONE;
 }
 
-static int choose(struct stopped *stopped)
+static int choose_stopped(struct stopped *stopped)
 {
     size_t i;
     json_t *service;
@@ -104,8 +104,8 @@ static int make_files(struct stopped *stopped)
                                     .environment = load_environment(stopped->file),
                                     .task = json_pack("{s:s}", "do", "backup"),
                                     .chosen = stopped->chosen,
-                                    .say = say,
-                                    .look = look,
+                                    .say = say_of_backup,
+                                    .look = look_at_copies,
                                     .context = stopped};
     progress_begin(&stopped->progress, stopped->file->name, "rows", 0, stopped->options->quiet);
     enum fh_code made = tasks_run(&options, &stopped->results, &error);
@@ -166,7 +166,7 @@ static int open_system(struct stopped *stopped)
     return code == FH_OK ? CLI_DONE : cli_fail(CLI_FAILED, "%s", error.message);
 }
 
-static struct system_file *load(const struct backup_stopped *options)
+static struct system_file *load_backed_up(const struct backup_stopped *options)
 {
     struct findings findings = {0};
     const char *path = options->file ? options->file : json_string_at(options->system, "file");
@@ -188,12 +188,12 @@ static struct system_file *load(const struct backup_stopped *options)
 
 int backup_stopped(const struct backup_stopped *options, json_t *entries)
 {
-    struct stopped stopped = {.options = options, .file = load(options)};
+    struct stopped stopped = {.options = options, .file = load_backed_up(options)};
     if (!stopped.file)
         return CLI_FAILED;
     int code = open_system(&stopped);
     if (code == CLI_DONE)
-        code = choose(&stopped);
+        code = choose_stopped(&stopped);
     if (code == CLI_DONE)
         code = make_files(&stopped);
     if (code == CLI_DONE)

@@ -171,8 +171,8 @@ static void print_callers(struct system_file *file)
     json_decref(matrix);
 }
 
-static void print_json(struct system_file *file, const struct findings *findings,
-                       json_t *not_verified, json_t *not_judged)
+static void print_check_json(struct system_file *file, const struct findings *findings,
+                             json_t *not_verified, json_t *not_judged)
 {
     json_t *all = findings_json(findings);
     if (file) {
@@ -192,15 +192,15 @@ static void print_json(struct system_file *file, const struct findings *findings
     json_decref(all);
 }
 
-static const char *plural(size_t count, const char *one, const char *many)
+static const char *plural_of(size_t count, const char *one, const char *many)
 {
     return count == 1 ? one : many;
 }
 
 static void print_counts(const struct findings *findings)
 {
-    printf("%zu %s, %zu %s.\n", findings->errors, plural(findings->errors, "error", "errors"),
-           findings->warnings, plural(findings->warnings, "warning", "warnings"));
+    printf("%zu %s, %zu %s.\n", findings->errors, plural_of(findings->errors, "error", "errors"),
+           findings->warnings, plural_of(findings->warnings, "warning", "warnings"));
 }
 
 static void print_open(const char *what, const json_t *sentences)
@@ -225,11 +225,11 @@ static void print_result(struct system_file *file, const struct findings *findin
     printf("%s%s fits together%s%s: %zu %s, %zu %s (%zu public), %zu %s, %zu %s, %zu %s.\n",
            cli_colour(stdout, CLI_GREEN), file->name, not_verified ? " and runs as described" : "",
            cli_colour(stdout, CLI_PLAIN), counts.services,
-           plural(counts.services, "service", "services"), counts.routes,
-           plural(counts.routes, "route", "routes"), counts.public_routes, counts.subscriptions,
-           plural(counts.subscriptions, "subscription", "subscriptions"), counts.sagas,
-           plural(counts.sagas, "saga", "sagas"), counts.compositions,
-           plural(counts.compositions, "composition", "compositions"));
+           plural_of(counts.services, "service", "services"), counts.routes,
+           plural_of(counts.routes, "route", "routes"), counts.public_routes, counts.subscriptions,
+           plural_of(counts.subscriptions, "subscription", "subscriptions"), counts.sagas,
+           plural_of(counts.sagas, "saga", "sagas"), counts.compositions,
+           plural_of(counts.compositions, "composition", "compositions"));
     if (findings->warnings)
         print_counts(findings);
     print_callers(file);
@@ -237,7 +237,7 @@ static void print_result(struct system_file *file, const struct findings *findin
     print_open("Not judged", not_judged);
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_check(const struct cli_command *command, char **words, const char **values)
 {
     struct findings findings = {0};
     bool live = cli_value(command, values, "--live") != NULL;
@@ -256,7 +256,7 @@ static int run(const struct cli_command *command, char **words, const char **val
             &findings, not_judged);
     if (code == CLI_DONE) {
         if (cli_value(command, values, "--json"))
-            print_json(file, &findings, not_verified, not_judged);
+            print_check_json(file, &findings, not_verified, not_judged);
         else
             print_result(file, &findings, not_verified, not_judged);
         code = findings.errors ? CLI_FAILED : CLI_DONE;
@@ -282,5 +282,5 @@ const struct cli_command cli_check = {
                 {"--profile", "NAME", "with the overrides of this profile"},
                 {"--programs", "DIR", "look for programs here first"},
                 {"--json", NULL, "answer in JSON"}},
-    .run = run,
+    .run = run_check,
 };

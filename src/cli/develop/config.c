@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 #include "system/file/file.h"
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_config(const struct cli_command *command, char **words, const char **values)
 {
     (void)words; /* "schema", as words.c has checked */
     json_t *schema = system_file_schema();
@@ -29,5 +29,5 @@ const struct cli_command cli_config = {
         "  # yaml-language-server: $schema=freehold.schema.json\n\n"
         "where that is what this command prints. `new system` writes both.\n",
     .options = {{"--json", NULL, "on one line"}},
-    .run = run,
+    .run = run_config,
 };

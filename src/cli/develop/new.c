@@ -46,7 +46,7 @@ struct making {
 
 /* ---- Texts ---- */
 
-static char *filled(const struct making *making, const char *template)
+static char *filled_template(const struct making *making, const char *template)
 {
     struct text text;
     text_init(&text, FILE_SIZE_MAX);
@@ -64,13 +64,13 @@ static char *filled(const struct making *making, const char *template)
     return copy;
 }
 
-static void add(struct making *making, const char *template, const char *path)
+static void add_new_file(struct making *making, const char *template, const char *path)
 {
     const struct template *at = templates;
     while (at->name && strcmp(at->name, template) != 0)
         at++;
     FH_ASSERT(at->name && making->count < FILES_MAX);
-    making->files[making->count++] = (struct file){path, filled(making, at->text), false};
+    making->files[making->count++] = (struct file){path, filled_template(making, at->text), false};
 }
 
 /* For editors, which find it by the system file's first line; see config.c. */
@@ -124,7 +124,7 @@ static const char *behind_line(const char *text, const char *begins)
 }
 
 /* The indentation of the list's first line; the other entries have the same. */
-static size_t indentation(const char *list)
+static size_t indentation_of(const char *list)
 {
     while (*list == '\n') {
         size_t spaces = strspn(++list, " ");
@@ -136,7 +136,8 @@ static size_t indentation(const char *list)
 }
 
 /* Adds a line to the list in `path` that is opened by the line `begins`. */
-static int add_line(struct making *making, const char *path, const char *begins, const char *line)
+static int add_line_to_file(struct making *making, const char *path, const char *begins,
+                            const char *line)
 {
     char *text = read_whole(path), *changed;
     if (!text)
@@ -147,7 +148,7 @@ static int add_line(struct making *making, const char *path, const char *begins,
         code = cli_fail(CLI_FAILED, "%s has no line '%s' with a list below it to add '%s' to", path,
                         begins, line);
     else if (asprintf(&changed, "%.*s\n%*s%s%s", (int)(behind - text), text,
-                      (int)indentation(behind), "", line, *behind ? behind : "\n") < 0)
+                      (int)indentation_of(behind), "", line, *behind ? behind : "\n") < 0)
         code = cli_fail(CLI_FAILED, "no memory");
     else
         making->files[making->count++] = (struct file){path, changed, true};
@@ -167,7 +168,7 @@ static int none_is_there(const struct making *making)
     return CLI_DONE;
 }
 
-static bool make_folders(const char *path)
+static bool make_folders_of(const char *path)
 {
     char folder[512];
     for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
@@ -178,7 +179,7 @@ static bool make_folders(const char *path)
     return true;
 }
 
-static bool write_whole(const char *path, const char *text)
+static bool write_new_file(const char *path, const char *text)
 {
     size_t length = strlen(text);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -187,12 +188,12 @@ static bool write_whole(const char *path, const char *text)
 }
 
 /* A changed system file is written next to the old one, parsed, and only then replaces it. */
-static int replace(struct making *making, const struct file *file)
+static int replace_file(struct making *making, const struct file *file)
 {
     const char *beside = arena_printf(&making->arena, "%s.new", file->path);
     struct findings findings = {0};
     int code = CLI_DONE;
-    if (!write_whole(beside, file->text))
+    if (!write_new_file(beside, file->text))
         return cli_fail(CLI_FAILED, "%s cannot be written: %s", beside, strerror(errno));
     if (strcmp(file->path, SYSTEM_FILE) == 0) {
         struct system_file *read = system_file_read(beside, NULL, &findings);
@@ -210,20 +211,20 @@ static int replace(struct making *making, const struct file *file)
 }
 
 /* New files first, so that a service named in the system file has all of its files. */
-static int write_all(struct making *making)
+static int write_files(struct making *making)
 {
     int code = none_is_there(making);
     for (size_t i = 0; code == CLI_DONE && i < making->count; i++) {
         const struct file *file = &making->files[i];
         if (file->changes)
-            code = replace(making, file);
-        else if (!make_folders(file->path) || !write_whole(file->path, file->text))
+            code = replace_file(making, file);
+        else if (!make_folders_of(file->path) || !write_new_file(file->path, file->text))
             code = cli_fail(CLI_FAILED, "%s cannot be written: %s", file->path, strerror(errno));
     }
     return code;
 }
 
-static void tell(const struct making *making, bool as_json)
+static void tell_files(const struct making *making, bool as_json)
 {
     json_t *made = json_array(), *changed = json_array();
     for (size_t i = 0; i < making->count; i++) {
@@ -246,15 +247,15 @@ static int new_system(struct making *making, const char *name, bool as_json)
     making->names[0] = (struct name){"@SYSTEM@", name};
     if (access(name, F_OK) == 0)
         return cli_fail(CLI_FAILED, "%s is there already; nothing was written", name);
-    add(making, "system.yaml", arena_printf(arena, "%s/" SYSTEM_FILE, name));
+    add_new_file(making, "system.yaml", arena_printf(arena, "%s/" SYSTEM_FILE, name));
     add_schema(making, arena_printf(arena, "%s/freehold.schema.json", name));
-    add(making, "meson.build", arena_printf(arena, "%s/" BUILD_FILE, name));
-    add(making, "README.md", arena_printf(arena, "%s/README.md", name));
-    add(making, "gitignore", arena_printf(arena, "%s/.gitignore", name));
-    int code = write_all(making);
+    add_new_file(making, "meson.build", arena_printf(arena, "%s/" BUILD_FILE, name));
+    add_new_file(making, "README.md", arena_printf(arena, "%s/README.md", name));
+    add_new_file(making, "gitignore", arena_printf(arena, "%s/.gitignore", name));
+    int code = write_files(making);
     if (code != CLI_DONE)
         return code;
-    tell(making, as_json);
+    tell_files(making, as_json);
     if (!as_json)
         printf("\nGo on with:\n  cd %s\n  freehold new service notes\n", name);
     return CLI_DONE;
@@ -262,7 +263,7 @@ static int new_system(struct making *making, const char *name, bool as_json)
 
 /* ---- A service ---- */
 
-static bool ends(const char *word, const char *end)
+static bool ends_with(const char *word, const char *end)
 {
     size_t length = strlen(word), end_length = strlen(end);
     return length > end_length + 1 && strcmp(word + length - end_length, end) == 0;
@@ -272,11 +273,12 @@ static bool ends(const char *word, const char *end)
 static const char *one_of(struct arena *arena, const char *name)
 {
     int length = (int)strlen(name);
-    if (ends(name, "ies"))
+    if (ends_with(name, "ies"))
         return arena_printf(arena, "%.*sy", length - 3, name);
-    if (ends(name, "sses") || ends(name, "xes") || ends(name, "ches") || ends(name, "shes"))
+    if (ends_with(name, "sses") || ends_with(name, "xes") || ends_with(name, "ches") ||
+        ends_with(name, "shes"))
         return arena_printf(arena, "%.*s", length - 2, name);
-    if (ends(name, "s") && !ends(name, "ss") && !ends(name, "us"))
+    if (ends_with(name, "s") && !ends_with(name, "ss") && !ends_with(name, "us"))
         return arena_printf(arena, "%.*s", length - 1, name);
     return name;
 }
@@ -295,7 +297,7 @@ static const char *event_of(struct arena *arena, const char *one)
     return event;
 }
 
-static bool is_one_of(const char *name, const char *const *names)
+static bool is_name_of(const char *name, const char *const *names)
 {
     while (*names && strcmp(*names, name) != 0)
         names++;
@@ -313,7 +315,7 @@ static const char *variable_of(const char *one)
         "restrict", "return", "short",   "signed", "sizeof", "static", "struct",   "switch",
         "text",     "true",   "typedef", "typeof", "union",  "unix",   "unsigned", "void",
         "volatile", "while",  NULL};
-    return is_one_of(one, meant) ? "one" : one;
+    return is_name_of(one, meant) ? "one" : one;
 }
 
 /* The name also becomes part of C identifiers, and names the table, the program and the folder. */
@@ -329,12 +331,12 @@ static int check_service_name(const char *name)
         "grant",  "interval", "keys",      "kill",  "lines",  "load",      "lock",      "loop",
         "only",   "option",   "procedure", "range", "read",   "reads",     "return",    "schemas",
         "signal", "some",     "usage",     "user",  "write",  NULL};
-    if (is_one_of(name, taken))
+    if (is_name_of(name, taken))
         return cli_fail(CLI_USAGE, "a service can't be named '%s': that name is taken", name);
     if (strchr(name, '-'))
         return cli_fail(CLI_USAGE, "'%s' is no name for a service in C; write '_' where '-' stands",
                         name);
-    if (sqlite3_keyword_check(name, (int)strlen(name)) || is_one_of(name, of_servers))
+    if (sqlite3_keyword_check(name, (int)strlen(name)) || is_name_of(name, of_servers))
         return cli_fail(CLI_USAGE,
                         "'%s' is a word of SQL, and a service's first table has its name; take "
                         "another, such as '%s%s%s'",
@@ -353,9 +355,9 @@ static void add_migrations(struct making *making, const char *name)
             continue;
         char *engine = arena_copy(&making->arena, at->name, (size_t)(slash - at->name));
         bool beside = strcmp(engine, embedded) != 0;
-        add(making, at->name,
-            arena_printf(&making->arena, "%s/migrations/%s%s0001_create_%s.sql", name,
-                         beside ? engine : "", beside ? "/" : "", name));
+        add_new_file(making, at->name,
+                     arena_printf(&making->arena, "%s/migrations/%s%s0001_create_%s.sql", name,
+                                  beside ? engine : "", beside ? "/" : "", name));
     }
 }
 
@@ -366,14 +368,15 @@ static int make_service(struct making *making, const char *name)
     making->names[0] = (struct name){"@SERVICE@", name};
     making->names[1] = (struct name){"@ONE@", variable_of(one)};
     making->names[2] = (struct name){"@Event@", event_of(arena, one)};
-    add(making, "service.c", arena_printf(arena, "%s/%s.c", name, name));
-    add(making, "service_test.c", arena_printf(arena, "%s/%s_test.c", name, name));
+    add_new_file(making, "service.c", arena_printf(arena, "%s/%s.c", name, name));
+    add_new_file(making, "service_test.c", arena_printf(arena, "%s/%s_test.c", name, name));
     add_migrations(making, name);
-    int code = add_line(making, BUILD_FILE, "services = [", arena_printf(arena, "'%s',", name));
+    int code =
+        add_line_to_file(making, BUILD_FILE, "services = [", arena_printf(arena, "'%s',", name));
     if (code == CLI_DONE)
-        code = add_line(making, SYSTEM_FILE,
-                        "services:", arena_printf(arena, "%s: { program: build/%s }", name, name));
-    return code == CLI_DONE ? write_all(making) : code;
+        code = add_line_to_file(making, SYSTEM_FILE, "services:",
+                                arena_printf(arena, "%s: { program: build/%s }", name, name));
+    return code == CLI_DONE ? write_files(making) : code;
 }
 
 static int new_service(struct making *making, const char *name, bool as_json)
@@ -387,7 +390,7 @@ static int new_service(struct making *making, const char *name, bool as_json)
         code = make_service(making, name);
     if (code != CLI_DONE)
         return code;
-    tell(making, as_json);
+    tell_files(making, as_json);
     if (!as_json)
         printf("\nGo on with:\n%s  ninja -C build\n  freehold test\n  freehold up\n",
                access("build/build.ninja", F_OK) == 0 ? "" : "  meson setup build\n");
@@ -396,7 +399,7 @@ static int new_service(struct making *making, const char *name, bool as_json)
 
 /* ---- The command ---- */
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_new_command(const struct cli_command *command, char **words, const char **values)
 {
     struct making making = {0};
     bool system = strcmp(words[0], "system") == 0;
@@ -426,5 +429,5 @@ const struct cli_command cli_new = {
         "  freehold new service NAME    in that folder: its program, table and test\n\n"
         "What is there already is left as it is. Exit codes: 0 done, 1 failed, 2 wrong usage.\n",
     .options = {{"--json", NULL, "print the names of the files"}},
-    .run = run,
+    .run = run_new_command,
 };

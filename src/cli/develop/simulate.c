@@ -13,8 +13,8 @@
 #define ARGUMENTS_MAX 16
 
 /* Passes the options on to the program, which takes the same ones. */
-static int start(const struct cli_command *command, const char *path, const char *file,
-                 const char **values)
+static int start_simulator(const struct cli_command *command, const char *path, const char *file,
+                           const char **values)
 {
     const char *arguments[ARGUMENTS_MAX] = {path, file};
     int count = 2;
@@ -42,7 +42,7 @@ static int run_linked(const struct cli_command *command, char **words, const cha
     } else {
         const char *programs = cli_value(command, values, "--programs");
         const char *path = programs_find_one(file, program, programs);
-        code = path ? start(command, path, given, values)
+        code = path ? start_simulator(command, path, given, values)
                     : cli_fail(CLI_FAILED, "%s has no program `%s`; see %s for how to build it",
                                file->name, program, told_in);
     }

@@ -39,7 +39,7 @@ static bool read_number(const char *given, long long most, long long *ret)
 
 /* ---- Pages ---- */
 
-static int read_page(struct reading *reading, long long after, bool counts, json_t **ret)
+static int read_event_page(struct reading *reading, long long after, bool counts, json_t **ret)
 {
     json_t *values = json_pack("{s:I, s:i, s:i, s:s?, s:s?}", "after", (json_int_t)after, "limit",
                                PAGE, "counts", counts, "type", reading->type, "key", reading->key);
@@ -122,7 +122,7 @@ static int read_from(struct reading *reading, long long after, long long most, j
     int code;
     reading->next = after;
     do {
-        code = read_page(reading, reading->next, false, &page);
+        code = read_event_page(reading, reading->next, false, &page);
         if (code != CLI_DONE)
             break;
         json_array_foreach (json_object_get(page, "events"), i, event) {
@@ -172,14 +172,14 @@ static int show_last(struct reading *reading, long long most)
     }
 }
 
-static int tail(struct reading *reading, const char *count, bool follow)
+static int tail_events(struct reading *reading, const char *count, bool follow)
 {
     long long most = TAIL_DEFAULT;
     json_t *page;
     struct pollfd reader = {STDOUT_FILENO, 0, 0};
     if (count && !read_number(count, TAIL_MAX, &most))
         return cli_fail(CLI_USAGE, "--count '%s' is no number from 0 to %d", count, TAIL_MAX);
-    int code = read_page(reading, 0, true, &page); /* for the first and last positions */
+    int code = read_event_page(reading, 0, true, &page); /* for the first and last positions */
     if (code != CLI_DONE)
         return code;
     json_decref(page);
@@ -191,7 +191,7 @@ static int tail(struct reading *reading, const char *count, bool follow)
     return code;
 }
 
-static int show(struct reading *reading, const char *given)
+static int show_event(struct reading *reading, const char *given)
 {
     long long position;
     json_t *page;
@@ -202,7 +202,7 @@ static int show(struct reading *reading, const char *given)
     if (!read_number(given, INT64_MAX / 2, &position) || position == 0)
         return cli_fail(CLI_USAGE, "'%s' is no position of an event; expected a number from 1",
                         given);
-    int code = read_page(reading, position - 1, false, &page);
+    int code = read_event_page(reading, position - 1, false, &page);
     if (code != CLI_DONE)
         return code;
     const json_t *event = json_array_get(json_object_get(page, "events"), 0);
@@ -215,7 +215,7 @@ static int show(struct reading *reading, const char *given)
     return code;
 }
 
-static int count_all(struct reading *reading)
+static int count_events(struct reading *reading)
 {
     json_t *page, *types = json_object(), *some;
     const char *type;
@@ -223,7 +223,7 @@ static int count_all(struct reading *reading)
     int code;
     reading->next = 0;
     do {
-        code = read_page(reading, reading->next, true, &page);
+        code = read_event_page(reading, reading->next, true, &page);
         if (code != CLI_DONE)
             break;
         json_object_foreach (json_object_get(page, "types"), type, some) {
@@ -252,7 +252,7 @@ static int count_all(struct reading *reading)
 
 /* ---- The command ---- */
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_events(const struct cli_command *command, char **words, const char **values)
 {
     struct reading reading = {.service = words[1],
                               .type = cli_value(command, values, "--type"),
@@ -269,11 +269,11 @@ static int run(const struct cli_command *command, char **words, const char **val
     if (code != CLI_DONE)
         return code;
     if (tails)
-        code = tail(&reading, count, follow);
+        code = tail_events(&reading, count, follow);
     else if (shows)
-        code = show(&reading, words[2]);
+        code = show_event(&reading, words[2]);
     else
-        code = count_all(&reading);
+        code = count_events(&reading);
     if (code == CLI_DONE && !tails)
         code = check_type(&reading);
     json_decref(reading.publishes);
@@ -300,5 +300,5 @@ const struct cli_command cli_events = {
                 {"--json", NULL, "each event as a JSON object, a line each"},
                 {"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"}},
-    .run = run,
+    .run = run_events,
 };

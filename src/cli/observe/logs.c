@@ -88,8 +88,8 @@ static int know_names(const struct logs *logs, char **names)
     return CLI_DONE;
 }
 
-static bool is_wanted(const struct filter *filter, const struct logs_source *source,
-                      const struct logs_line *line)
+static bool is_line_wanted(const struct filter *filter, const struct logs_source *source,
+                           const struct logs_line *line)
 {
     char **name = filter->names;
     while (*name && !logs_is_of(source, *name))
@@ -103,7 +103,7 @@ static bool is_wanted(const struct filter *filter, const struct logs_source *sou
 /* ---- Output ---- */
 
 /* A server's output need not be UTF-8. */
-static json_t *json_of(const char *text)
+static json_t *json_of_text(const char *text)
 {
     json_t *value = json_string(text);
     if (value)
@@ -119,15 +119,15 @@ static json_t *json_of(const char *text)
     return value;
 }
 
-static void print_line(const struct filter *filter, const struct logs_source *source,
-                       const struct logs_line *line)
+static void print_log_line(const struct filter *filter, const struct logs_source *source,
+                           const struct logs_line *line)
 {
     static const enum cli_colour colours[] = {CLI_RED, CLI_YELLOW, CLI_PLAIN, CLI_DIM};
     const char *plain = cli_colour(stdout, CLI_PLAIN);
     if (filter->json) {
         json_t *told =
             json_pack("{s:s, s:s, s:s, s:o}", "time", line->time, "service", source->name, "level",
-                      logs_level_name(line->level), "text", json_of(line->text));
+                      logs_level_name(line->level), "text", json_of_text(line->text));
         cli_print_json(told);
         json_decref(told);
         return;
@@ -138,26 +138,26 @@ static void print_line(const struct filter *filter, const struct logs_source *so
            plain);
 }
 
-static void show(struct logs *logs, const struct filter *filter)
+static void show_lines(struct logs *logs, const struct filter *filter)
 {
     const struct logs_source *source;
     struct logs_line line;
     while (logs_next(logs, &source, &line)) {
-        if (is_wanted(filter, source, &line))
-            print_line(filter, source, &line);
+        if (is_line_wanted(filter, source, &line))
+            print_log_line(filter, source, &line);
     }
     fflush(stdout);
 }
 
 /* Until Ctrl-C, or until the reader of our output is gone. */
-static void follow(struct logs *logs, const struct filter *filter)
+static void follow_logs(struct logs *logs, const struct filter *filter)
 {
     struct pollfd reader = {STDOUT_FILENO, 0, 0};
     while (!ferror(stdout) && poll(&reader, 1, FOLLOW_LOOK_MS) == 0)
-        show(logs, filter);
+        show_lines(logs, filter);
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_logs(const struct cli_command *command, char **words, const char **values)
 {
     struct filter filter;
     struct state state;
@@ -176,9 +176,9 @@ static int run(const struct cli_command *command, char **words, const char **val
     }
     code = know_names(logs, words);
     if (code == CLI_DONE)
-        show(logs, &filter);
+        show_lines(logs, &filter);
     if (code == CLI_DONE && cli_value(command, values, "--follow"))
-        follow(logs, &filter);
+        follow_logs(logs, &filter);
     logs_release(logs);
     free(logs);
     state_close(&state);
@@ -202,5 +202,5 @@ const struct cli_command cli_logs = {
                 {"--follow", NULL, "go on with what is logged from now on; also -f", 'f'},
                 {"--json", NULL, "print each line as a JSON object"},
                 {"--state", "DIR", "its state folder; default: the one below ./.freehold"}},
-    .run = run,
+    .run = run_logs,
 };

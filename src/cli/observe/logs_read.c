@@ -50,7 +50,7 @@ static FILE *open_file(int folder_fd, const char *name)
     return file;
 }
 
-static void add(struct logs *logs, int folder_fd, const char *file, const char *name)
+static void add_source(struct logs *logs, int folder_fd, const char *file, const char *name)
 {
     char old[300];
     if (logs->count == LOGS_SOURCES_MAX)
@@ -68,7 +68,7 @@ static void add(struct logs *logs, int folder_fd, const char *file, const char *
 }
 
 /* The logs of a part's processes: "log", and "log-1" for the second. */
-static void add_part(struct logs *logs, int folder_fd, const char *part)
+static void add_part_logs(struct logs *logs, int folder_fd, const char *part)
 {
     struct dirent *entry;
     char name[LOGS_NAME_SIZE];
@@ -76,10 +76,10 @@ static void add_part(struct logs *logs, int folder_fd, const char *part)
     while (folder && (entry = readdir(folder))) {
         const char *file = entry->d_name;
         if (strcmp(file, "log") == 0) {
-            add(logs, folder_fd, file, part);
+            add_source(logs, folder_fd, file, part);
         } else if (strncmp(file, "log-", 4) == 0 && !strchr(file, '.')) {
             snprintf(name, sizeof name, "%.40s/%.16s", part, file + 4);
-            add(logs, folder_fd, file, name);
+            add_source(logs, folder_fd, file, name);
         }
     }
     if (folder)
@@ -99,7 +99,7 @@ static void add_parts(struct logs *logs, int folder_fd)
                 ? -1
                 : openat(own_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (part_fd >= 0)
-            add_part(logs, part_fd, entry->d_name);
+            add_part_logs(logs, part_fd, entry->d_name);
     }
     if (folder)
         closedir(folder);
@@ -108,7 +108,7 @@ static void add_parts(struct logs *logs, int folder_fd)
 void logs_open(struct logs *logs, int folder_fd)
 {
     logs->count = 0;
-    add(logs, folder_fd, "up.log", "up");
+    add_source(logs, folder_fd, "up.log", "up");
     add_parts(logs, folder_fd);
     int servers_fd = openat(folder_fd, ".servers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (servers_fd >= 0) {
@@ -191,7 +191,7 @@ static size_t take_time(const char *text, char out[static LOGS_TIME_SIZE])
 }
 
 /* "TIME level name: text". A line without one of our levels gets `info`, and keeps all its text. */
-static void understand(struct logs_source *source)
+static void understand_line(struct logs_source *source)
 {
     struct logs_line *line = &source->line;
     size_t length = take_time(source->buffer, line->time);
@@ -216,7 +216,7 @@ bool logs_next(struct logs *logs, const struct logs_source **ret_source, struct 
     for (size_t i = 0; i < logs->count; i++) {
         struct logs_source *source = &logs->sources[i];
         if (!source->waiting && read_whole_line(source) >= 0) {
-            understand(source);
+            understand_line(source);
             source->waiting = true;
         }
         if (source->waiting && (!first || strcmp(source->line.time, first->line.time) < 0))

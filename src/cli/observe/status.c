@@ -21,7 +21,7 @@ struct asking {
     size_t count;
 };
 
-static void ask(struct asking *asking, json_t *process, const char *path)
+static void ask_process(struct asking *asking, json_t *process, const char *path)
 {
     asking->of[asking->count] = process;
     asking->asks[asking->count++] = (struct cli_ask){.service = json_string_at(process, "name"),
@@ -45,7 +45,7 @@ static json_t *refused_in(const char *metrics)
     return refused;
 }
 
-static void take(json_t *process, const struct cli_ask *ask)
+static void take_process(json_t *process, const struct cli_ask *ask)
 {
     json_t *state;
     bool metrics = strcmp(ask->path, "/metrics") == 0;
@@ -66,18 +66,18 @@ static void add_states(const struct state *folder, json_t *status, bool refuses)
     size_t i;
     FH_ASSERT(asking != NULL);
     if (refuses && json_is_true(json_at(gateway, "ready")))
-        ask(asking, gateway, "/metrics");
+        ask_process(asking, gateway, "/metrics");
     json_array_foreach (json_at(status, "services"), i, service) {
         json_object_set_new(service, "state", json_null());
         if (!json_is_true(json_at(service, "ready")) || i >= SYSTEM_SERVICES_MAX)
             continue;
-        ask(asking, service, "/_freehold/state");
+        ask_process(asking, service, "/_freehold/state");
         if (refuses)
-            ask(asking, service, "/metrics");
+            ask_process(asking, service, "/metrics");
     }
     cli_ask_all(folder, asking->asks, asking->count, STATE_MS_MAX);
     for (i = 0; i < asking->count; i++) {
-        take(asking->of[i], &asking->asks[i]);
+        take_process(asking->of[i], &asking->asks[i]);
         free(asking->asks[i].answer);
     }
     free(asking);
@@ -98,7 +98,7 @@ static bool all_ready(const json_t *status)
 /* ---- Once, or live ---- */
 
 /* What `up` and the services report now. */
-static int look(const struct state *state, bool refuses, json_t **ret)
+static int look_at_system(const struct state *state, bool refuses, json_t **ret)
 {
     *ret = NULL;
     int code = cli_control_status(state, ret);
@@ -110,7 +110,7 @@ static int look(const struct state *state, bool refuses, json_t **ret)
 static int show_once(const struct state *state, bool as_json)
 {
     json_t *status;
-    int code = look(state, !as_json, &status);
+    int code = look_at_system(state, !as_json, &status);
     if (code == CLI_DONE) {
         if (as_json)
             cli_print_json(status);
@@ -144,7 +144,7 @@ static int show_live(const struct state *state)
     fputs(enter, stdout);
     while (!interrupted && code == CLI_DONE) {
         json_t *next;
-        code = look(state, true, &next);
+        code = look_at_system(state, true, &next);
         if (code != CLI_DONE)
             break;
         json_decref(status);
@@ -167,7 +167,7 @@ static int show_live(const struct state *state)
     return code;
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_status(const struct cli_command *command, char **words, const char **values)
 {
     (void)words;
     struct state state;
@@ -195,5 +195,5 @@ const struct cli_command cli_status = {
                  "its state folder; default: the one that runs below ./.freehold"},
                 {"--once", NULL, "print it once, on a terminal too"},
                 {"--json", NULL, "answer in JSON"}},
-    .run = run,
+    .run = run_status,
 };

@@ -27,7 +27,7 @@ struct table {
     bool positions, addresses;
 };
 
-static long long number(const json_t *value, const char *path)
+static long long number_at_path(const json_t *value, const char *path)
 {
     return (long long)json_integer_value(json_at(value, path));
 }
@@ -55,8 +55,8 @@ static void format_unapplied(char *out, size_t size, const json_t *state)
     char count[8], lag[16];
     const json_t *subscriptions = json_at(state, "subscriptions");
     json_array_foreach (subscriptions, i, subscription) {
-        long long behind = number(subscription, "lag_ms");
-        depth += number(subscription, "depth");
+        long long behind = number_at_path(subscription, "lag_ms");
+        depth += number_at_path(subscription, "depth");
         lag_ms = behind > lag_ms ? behind : lag_ms;
     }
     format_count(count, depth);
@@ -83,8 +83,9 @@ static void format_sagas(char *out, size_t size, const json_t *state)
         snprintf(out, size, "-");
         return;
     }
-    format_count(count, number(state, "sagas.running") + number(state, "sagas.compensating") +
-                            number(state, "sagas.parked"));
+    format_count(count, number_at_path(state, "sagas.running") +
+                            number_at_path(state, "sagas.compensating") +
+                            number_at_path(state, "sagas.parked"));
     snprintf(out, size, "%s open", count);
 }
 
@@ -103,9 +104,9 @@ static void print_process(const json_t *process, const char *name)
     char pid[16] = "-", span[32], restarts[8];
     bool ready = json_is_true(json_at(process, "ready"));
     if (json_is_integer(json_at(process, "pid")))
-        snprintf(pid, sizeof pid, "%lld", number(process, "pid"));
+        snprintf(pid, sizeof pid, "%lld", number_at_path(process, "pid"));
     cli_format_span(span, sizeof span, json_at(process, "since_s"));
-    format_count(restarts, number(process, "restarts"));
+    format_count(restarts, number_at_path(process, "restarts"));
     print_name(name);
     printf("%s%-10s%s %-7s %-5s %8s", cli_colour(stdout, ready ? CLI_GREEN : CLI_RED),
            json_string_at(process, "phase"), cli_colour(stdout, CLI_PLAIN), pid, span, restarts);
@@ -136,7 +137,7 @@ static void print_instances(const struct table *table, const json_t *service)
     const json_t *instances = json_at(service, "instances");
     json_array_foreach (instances, i, instance) {
         snprintf(name, sizeof name, "  %s/%lld", json_string_at(service, "name"),
-                 number(instance, "instance"));
+                 number_at_path(instance, "instance"));
         if (json_array_size(instances) > 1) {
             print_process(instance, name);
             print_rest(table, instance, "", "", "");
@@ -149,7 +150,7 @@ static void print_row(const struct table *table, const json_t *process, bool ser
     char unapplied[32] = "-", sagas[32] = "-", position[32] = "-";
     const json_t *state = json_at(process, "state");
     if (json_is_object(state)) {
-        snprintf(position, sizeof position, "%lld", number(state, "position"));
+        snprintf(position, sizeof position, "%lld", number_at_path(state, "position"));
         format_unapplied(unapplied, sizeof unapplied, state);
         format_sagas(sagas, sizeof sagas, state);
     }
@@ -164,9 +165,9 @@ static void print_row(const struct table *table, const json_t *process, bool ser
 /* ---- What needs an operator ----------------------------------------------------------------- */
 
 /* Prints a sentence, wrapped to the terminal's width; lines after the first are indented. */
-static void note(const struct table *table, const char *format, ...)
+static void note_below(const struct table *table, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-static void note(const struct table *table, const char *format, ...)
+static void note_below(const struct table *table, const char *format, ...)
 {
     char text[NOTE_SIZE];
     va_list args;
@@ -190,7 +191,7 @@ static void note_end(const struct table *table, const json_t *service)
 {
     const char *last_end = json_string_at(service, "last_end");
     if (last_end && !json_is_true(json_at(service, "ready")))
-        note(table, "%s %s.", json_string_at(service, "name"), last_end);
+        note_below(table, "%s %s.", json_string_at(service, "name"), last_end);
 }
 
 /* What its store has failed to serve since the last success. */
@@ -199,10 +200,11 @@ static void note_trouble(const struct table *table, const json_t *service)
     const char *kind;
     json_t *one;
     json_object_foreach (json_at(service, "state.trouble"), kind, one) {
-        long long failures = number(one, "failures");
-        note(table, "%s's store has served no %s for %lld s (%lld failed, the last %lld s ago): %s",
-             json_string_at(service, "name"), kind, number(one, "since_ms") / 1000, failures,
-             number(one, "last_ms") / 1000, json_string_at(one, "why"));
+        long long failures = number_at_path(one, "failures");
+        note_below(table,
+                   "%s's store has served no %s for %lld s (%lld failed, the last %lld s ago): %s",
+                   json_string_at(service, "name"), kind, number_at_path(one, "since_ms") / 1000,
+                   failures, number_at_path(one, "last_ms") / 1000, json_string_at(one, "why"));
     }
 }
 
@@ -215,31 +217,32 @@ static void note_refused(const struct table *table, const json_t *process)
     json_array_foreach (json_object_get(process, "refuses"), i, refused)
         text_printf(&names, "%s%s", names.length ? ", " : "", json_string_value(refused));
     if (names.length)
-        note(table, "%s refuses calls to %s: its circuit breaker is open.",
-             json_string_at(process, "name"), names.data);
+        note_below(table, "%s refuses calls to %s: its circuit breaker is open.",
+                   json_string_at(process, "name"), names.data);
     text_release(&names);
 }
 
 static void note_parked(const struct table *table, const json_t *service)
 {
     const char *name = json_string_at(service, "name");
-    long long events = 0, sagas = number(service, "state.sagas.parked"),
-              undoing = number(service, "state.sagas.compensating");
+    long long events = 0, sagas = number_at_path(service, "state.sagas.parked"),
+              undoing = number_at_path(service, "state.sagas.compensating");
     size_t i;
     json_t *subscription;
     json_array_foreach (json_at(service, "state.subscriptions"), i, subscription)
-        events += number(subscription, "parked.events");
+        events += number_at_path(subscription, "parked.events");
     if (events)
-        note(table, "%s has parked %lld event%s that it could not apply: freehold parked list %s",
-             name, events, events == 1 ? "" : "s", name);
+        note_below(table,
+                   "%s has parked %lld event%s that it could not apply: freehold parked list %s",
+                   name, events, events == 1 ? "" : "s", name);
     if (sagas)
-        note(table, "%s has parked %lld saga%s: freehold saga list %s --status parked", name, sagas,
-             sagas == 1 ? "" : "s", name);
+        note_below(table, "%s has parked %lld saga%s: freehold saga list %s --status parked", name,
+                   sagas, sagas == 1 ? "" : "s", name);
     if (undoing)
-        note(table, "%s takes %lld saga%s back.", name, undoing, undoing == 1 ? "" : "s");
+        note_below(table, "%s takes %lld saga%s back.", name, undoing, undoing == 1 ? "" : "s");
 }
 
-static bool same(const json_t *a, const json_t *b, const char *name)
+static bool same_member(const json_t *a, const json_t *b, const char *name)
 {
     return json_equal(json_object_get(a, name), json_object_get(b, name)) != 0;
 }
@@ -253,8 +256,8 @@ static size_t count_alike(const json_t *subscriptions, const json_t *one)
     bool before = true;
     json_array_foreach (subscriptions, i, other) {
         before = before && other != one;
-        if (!same(one, other, "source") || !same(one, other, "state") ||
-            !same(one, other, "reason"))
+        if (!same_member(one, other, "source") || !same_member(one, other, "state") ||
+            !same_member(one, other, "reason"))
             continue;
         if (before)
             return 0;
@@ -278,8 +281,8 @@ static void note_standing(const struct table *table, const json_t *service)
         snprintf(partitions, sizeof partitions, "%zu partitions", alike);
         if (alike == 1)
             snprintf(partitions, sizeof partitions, "partition %s", json_string_at(one, "share"));
-        note(table, "%s subscribes to %s (%s): %s. %s", json_string_at(service, "name"),
-             json_string_at(one, "source"), partitions, json_string_at(one, "state"), reason);
+        note_below(table, "%s subscribes to %s (%s): %s. %s", json_string_at(service, "name"),
+                   json_string_at(one, "source"), partitions, json_string_at(one, "state"), reason);
     }
 }
 
@@ -290,27 +293,30 @@ static void note_expired(const struct table *table, const json_t *service)
     json_t *subscriber;
     json_array_foreach (json_at(service, "state.subscribers"), i, subscriber) {
         if (json_is_true(json_at(subscriber, "expired")))
-            note(table,
-                 "%s has trimmed events that %s (partition %s) has not applied: it is expired.",
-                 json_string_at(service, "name"), json_string_at(subscriber, "name"),
-                 json_string_at(subscriber, "share"));
+            note_below(
+                table,
+                "%s has trimmed events that %s (partition %s) has not applied: it is expired.",
+                json_string_at(service, "name"), json_string_at(subscriber, "name"),
+                json_string_at(subscriber, "share"));
     }
 }
 
 static void note_restored(const struct table *table, const json_t *service)
 {
-    long long waits = number(service, "state.restored");
+    long long waits = number_at_path(service, "state.restored");
     if (waits)
-        note(table, "%s reports %lld things that a restore has left: freehold restore-report %s",
-             json_string_at(service, "name"), waits, json_string_at(service, "name"));
+        note_below(table,
+                   "%s reports %lld things that a restore has left: freehold restore-report %s",
+                   json_string_at(service, "name"), waits, json_string_at(service, "name"));
 }
 
 static void note_older(const struct table *table, const json_t *service)
 {
     const char *refused = json_string_at(service, "program.refused");
     if (json_is_true(json_at(service, "program.older")))
-        note(table, "%s runs an older program than is on disk%s%s", json_string_at(service, "name"),
-             refused ? ": " : "; freehold upgrade takes the new one.", refused ? refused : "");
+        note_below(
+            table, "%s runs an older program than is on disk%s%s", json_string_at(service, "name"),
+            refused ? ": " : "; freehold upgrade takes the new one.", refused ? refused : "");
 }
 
 /* What `up` observes of each process, and what the service learns from its store and its
@@ -325,25 +331,26 @@ static void note_clock(const struct table *table, const json_t *service)
     json_array_foreach ((json_t *)(uintptr_t)each, i, child) {
         if (!json_is_integer(json_at(child, "clock_ahead_ms")))
             continue;
-        apart_text(span, number(child, "clock_ahead_ms"));
+        apart_text(span, number_at_path(child, "clock_ahead_ms"));
         if (json_array_size(each) > 1)
-            note(table, "The clock of %s/%lld is %s this system's.", name,
-                 number(child, "instance"), span);
+            note_below(table, "The clock of %s/%lld is %s this system's.", name,
+                       number_at_path(child, "instance"), span);
         else
-            note(table, "The clock of %s is %s this system's.", name, span);
+            note_below(table, "The clock of %s is %s this system's.", name, span);
     }
     if (why)
-        note(table, "%s", why);
+        note_below(table, "%s", why);
 }
 
 static void note_moved(const struct table *table, const json_t *service)
 {
     const json_t *file = json_object_get(service, "file");
     if (json_is_object(file))
-        note(table, "%s is on %s since its move, and the system file says %s: say %s at %s:%lld.",
-             json_string_at(service, "name"), json_string_at(service, "engine"),
-             json_string_at(file, "says"), json_string_at(file, "expected"),
-             json_string_at(file, "path"), number(file, "line"));
+        note_below(table,
+                   "%s is on %s since its move, and the system file says %s: say %s at %s:%lld.",
+                   json_string_at(service, "name"), json_string_at(service, "engine"),
+                   json_string_at(file, "says"), json_string_at(file, "expected"),
+                   json_string_at(file, "path"), number_at_path(file, "line"));
 }
 
 /* ---- The whole table ------------------------------------------------------------------------ */
@@ -354,7 +361,7 @@ static void print_head(const struct table *table, const json_t *status)
            json_string_at(status, "system"), cli_colour(stdout, CLI_PLAIN),
            json_string_at(status, "phase"),
            json_is_true(json_at(status, "gateway.tls")) ? "https" : "http",
-           json_string_at(status, "gateway.address"), number(status, "up_pid"));
+           json_string_at(status, "gateway.address"), number_at_path(status, "up_pid"));
     printf("%s%-*s %-10s %-7s %-5s %8s %11s  %-9s", cli_colour(stdout, CLI_DIM), NAME_WIDTH,
            "SERVICE", "STATE", "PID", "FOR", "RESTARTS", "UNAPPLIED", "SAGAS");
     if (table->positions)

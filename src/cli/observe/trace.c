@@ -21,7 +21,7 @@
 #define DEPTH_MAX 32
 #define TRACE_LENGTH 32
 
-static const char *text(const json_t *object, const char *name)
+static const char *text_of_span(const json_t *object, const char *name)
 {
     const char *value = json_string_at(object, name);
     return value ? value : "";
@@ -34,7 +34,8 @@ struct asking {
     size_t count;
 };
 
-static void add(struct asking *asking, const char *service, const json_t *process, const char *path)
+static void ask_process_spans(struct asking *asking, const char *service, const json_t *process,
+                              const char *path)
 {
     const char *address = json_string_at(process, "address");
     if (asking->count < PROCESSES_MAX && address && json_is_true(json_at(process, "ready")))
@@ -53,7 +54,7 @@ static int by_time(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-static json_t *sorted(json_t *list)
+static json_t *sorted_spans(json_t *list)
 {
     size_t count = json_array_size(list), i;
     json_t **items = calloc(count + 1, sizeof(json_t *)), *all = json_array(), *one;
@@ -68,7 +69,7 @@ static json_t *sorted(json_t *list)
     return all;
 }
 
-static void take(const struct cli_ask *ask, json_t *all)
+static void take_spans(const struct cli_ask *ask, json_t *all)
 {
     json_t *body = NULL, *one;
     size_t i;
@@ -105,8 +106,8 @@ static void take_gateway(const struct state *state, const char *file, const char
 }
 
 /* All spans that processes kept of it, oldest first. */
-static int ask_all(struct cli_operator *operator, const char * path, const char *trace,
-                   json_t **ret)
+static int ask_for_spans(struct cli_operator *operator, const char * path, const char *trace,
+                         json_t **ret)
 {
     struct asking *asking = calloc(1, sizeof *asking);
     json_t *status = NULL, *service, *instance;
@@ -119,34 +120,35 @@ static int ask_all(struct cli_operator *operator, const char * path, const char 
         if (json_array_size(instances) <= 1) /* then it has no address of its own */
             instances = NULL;
         json_array_foreach (instances, j, instance)
-            add(asking, text(service, "name"), instance, path);
+            ask_process_spans(asking, text_of_span(service, "name"), instance, path);
         if (!instances)
-            add(asking, text(service, "name"), service, path);
+            ask_process_spans(asking, text_of_span(service, "name"), service, path);
     }
     cli_ask_all(&operator->state, asking->asks, asking->count, TRACE_MS_MAX);
     take_gateway(&operator->state, SPANS_FILE, trace, *ret);
     take_gateway(&operator->state, SPANS_FILE "-1", trace,
                  *ret); /* a second process runs beside it during an upgrade */
     for (i = 0; i < asking->count; i++) {
-        take(&asking->asks[i], *ret);
+        take_spans(&asking->asks[i], *ret);
         free(asking->asks[i].answer);
     }
-    *ret = sorted(*ret);
+    *ret = sorted_spans(*ret);
     json_decref(status);
     free(asking);
     return code;
 }
 
-static int ask_for(struct cli_operator *operator, const char * path, const char *name,
-                   const char *value, json_t **ret)
+static int ask_for_trace(struct cli_operator *operator, const char * path, const char *name,
+                         const char *value, json_t **ret)
 {
     struct fh_error error;
     const char *filled;
     json_t *values = json_pack("{s:s}", name, value);
     enum fh_code code = path_fill(&operator->arena, path, &values, 1, &filled, &error);
     json_decref(values);
-    return code == FH_OK ? ask_all(operator, filled, strcmp(name, "trace") == 0 ? value : NULL, ret)
-                         : cli_fail(CLI_USAGE, "%s", error.message);
+    return code == FH_OK
+               ? ask_for_spans(operator, filled, strcmp(name, "trace") == 0 ? value : NULL, ret)
+               : cli_fail(CLI_USAGE, "%s", error.message);
 }
 
 /* ---- The tree ---- */
@@ -159,11 +161,11 @@ struct tree {
 
 static bool has_parent(const json_t *spans, const json_t *span)
 {
-    const char *parent = text(span, "parent");
+    const char *parent = text_of_span(span, "parent");
     size_t i;
     json_t *other;
     json_array_foreach (spans, i, other) {
-        if (*parent && other != span && strcmp(text(other, "span"), parent) == 0)
+        if (*parent && other != span && strcmp(text_of_span(other, "span"), parent) == 0)
             return true;
     }
     return false;
@@ -172,7 +174,7 @@ static bool has_parent(const json_t *spans, const json_t *span)
 static void print_status(const json_t *span)
 {
     long long status = cli_number(span, "status");
-    const char *kind = text(span, "kind");
+    const char *kind = text_of_span(span, "kind");
     if (strcmp(kind, "published") == 0)
         return;
     enum cli_colour colour = status >= 500 || status == 0 ? CLI_RED
@@ -193,8 +195,8 @@ static void print_status(const json_t *span)
 
 static void print_what(const json_t *span)
 {
-    const char *kind = text(span, "kind"), *what = text(span, "what");
-    const char *service = text(span, "service"), *where = text(span, "where");
+    const char *kind = text_of_span(span, "kind"), *what = text_of_span(span, "what");
+    const char *service = text_of_span(span, "service"), *where = text_of_span(span, "where");
     if (strcmp(kind, "request") == 0)
         printf("%s %s", what, where);
     else if (strcmp(kind, "ask") == 0)
@@ -204,9 +206,9 @@ static void print_what(const json_t *span)
     else if (strcmp(kind, "handler") == 0)
         printf("runs %s", what);
     else if (strcmp(kind, "heard") == 0)
-        printf("applies %s %s of %s", what, text(span, "key"), service);
+        printf("applies %s %s of %s", what, text_of_span(span, "key"), service);
     else
-        printf("publishes %s %s", what, text(span, "key"));
+        printf("publishes %s %s", what, text_of_span(span, "key"));
 }
 
 static void print_span(struct tree *tree, const json_t *span, int depth)
@@ -214,16 +216,17 @@ static void print_span(struct tree *tree, const json_t *span, int depth)
     printf("%10.1f %9.1f  %s%-14s%s %*s",
            (double)(cli_number(span, "at_us") - tree->began_us) / 1e3,
            (double)cli_number(span, "took_us") / 1e3, cli_colour(stdout, CLI_BOLD),
-           text(span, "in"), cli_colour(stdout, CLI_PLAIN), 2 * depth, "");
+           text_of_span(span, "in"), cli_colour(stdout, CLI_PLAIN), 2 * depth, "");
     print_what(span);
     print_status(span);
     printf("\n");
     tree->shown++;
     size_t i;
     json_t *part;
-    const char *own = text(span, "span");
+    const char *own = text_of_span(span, "span");
     json_array_foreach (tree->spans, i, part) {
-        if (*own && part != span && depth < DEPTH_MAX && strcmp(text(part, "parent"), own) == 0)
+        if (*own && part != span && depth < DEPTH_MAX &&
+            strcmp(text_of_span(part, "parent"), own) == 0)
             print_span(tree, part, depth + 1);
     }
 }
@@ -270,11 +273,11 @@ static int find_traces(struct cli_operator *operator, const char * id, json_t **
         json_array_append_new(*ret, json_string(id));
         return CLI_DONE;
     }
-    int code = ask_for(operator, "/_freehold/spans?key={key}", "key", id, &spans);
+    int code = ask_for_trace(operator, "/_freehold/spans?key={key}", "key", id, &spans);
     json_array_foreach (spans, i, span) {
         bool told = false;
         json_array_foreach (*ret, j, known)
-            told |= strcmp(json_string_value(known), text(span, "trace")) == 0;
+            told |= strcmp(json_string_value(known), text_of_span(span, "trace")) == 0;
         if (!told && json_array_size(*ret) < TRACES_MAX)
             json_array_append(*ret, json_object_get(span, "trace"));
     }
@@ -282,14 +285,14 @@ static int find_traces(struct cli_operator *operator, const char * id, json_t **
     return code;
 }
 
-static int show(struct cli_operator *operator, const json_t * traces, bool as_json)
+static int show_traces(struct cli_operator *operator, const json_t * traces, bool as_json)
 {
     json_t *all = json_array(), *trace, *spans;
     size_t i, shown = 0;
     int code = CLI_DONE;
     json_array_foreach (traces, i, trace) {
-        code = ask_for(operator, "/_freehold/spans?trace={trace}", "trace",
-                       json_string_value(trace), &spans);
+        code = ask_for_trace(operator, "/_freehold/spans?trace={trace}", "trace",
+                             json_string_value(trace), &spans);
         if (code != CLI_DONE)
             break;
         if (json_array_size(spans) > 0) {
@@ -312,7 +315,7 @@ static int show(struct cli_operator *operator, const json_t * traces, bool as_js
     return code;
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_trace(const struct cli_command *command, char **words, const char **values)
 {
     struct cli_operator operator;
     json_t *traces = NULL;
@@ -322,7 +325,7 @@ static int run(const struct cli_command *command, char **words, const char **val
         return code;
     code = find_traces(&operator, words[0], &traces);
     if (code == CLI_DONE)
-        code = show(&operator, traces, as_json);
+        code = show_traces(&operator, traces, as_json);
     if (code == CLI_FAILED)
         cli_fail(code,
                  "no process remembers anything of '%s'; each keeps only the last things it did. "
@@ -347,5 +350,5 @@ const struct cli_command cli_trace = {
     .options = {{"--json", NULL, "print {\"traces\": [{\"trace\", \"spans\": [...]}]}"},
                 {"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"}},
-    .run = run,
+    .run = run_trace,
 };

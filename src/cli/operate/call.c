@@ -26,7 +26,7 @@ static void print_answer(const struct cli_ask *ask, bool as_json)
     json_decref(all);
 }
 
-static int call(const struct state *state, struct cli_ask *ask, bool as_json)
+static int call_service(const struct state *state, struct cli_ask *ask, bool as_json)
 {
     cli_ask_all(state, ask, 1, CALL_MS_MAX);
     if (ask->status == 0)
@@ -39,7 +39,7 @@ static int call(const struct state *state, struct cli_ask *ask, bool as_json)
     return CLI_FAILED;
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_call(const struct cli_command *command, char **words, const char **values)
 {
     const char *data = cli_value(command, values, "--data");
     const char *key = cli_value(command, values, "--key");
@@ -73,7 +73,7 @@ static int run(const struct cli_command *command, char **words, const char **val
     else if (!(ask.address = cli_service_address(system, words[0])))
         code = CLI_USAGE;
     else
-        code = call(&state, &ask, cli_value(command, values, "--json") != NULL);
+        code = call_service(&state, &ask, cli_value(command, values, "--json") != NULL);
     free(ask.answer);
     json_decref(system);
     text_release(&body);
@@ -96,5 +96,5 @@ const struct cli_command cli_call = {
                 {"--json", NULL, "print {\"status\": ..., \"body\": ...}"},
                 {"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"}},
-    .run = run,
+    .run = run_call,
 };

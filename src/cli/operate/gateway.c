@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 #include "gateway/gateway.h"
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_gateway(const struct cli_command *command, char **words, const char **values)
 {
     (void)words;
     const char *config = cli_value(command, values, "--config");
@@ -20,5 +20,5 @@ const struct cli_command cli_gateway = {
     .text = "The configuration is described in docs/internals/processes.md.\n",
     .options = {{"--config", "FILE", "its configuration"}},
     .hidden = true,
-    .run = run,
+    .run = run_gateway,
 };

@@ -33,7 +33,7 @@ struct migrate {
     int code;
 };
 
-static bool is(const struct migrate *migrate, const char *action)
+static bool is_action(const struct migrate *migrate, const char *action)
 {
     return strcmp(migrate->action, action) == 0;
 }
@@ -43,7 +43,7 @@ static bool is_relational(const struct system_service *service)
     return strcmp(json_string_at(service->description, "model"), "relational") == 0;
 }
 
-static void say(void *context, enum supervise_level level, const char *text)
+static void say_of_migration(void *context, enum supervise_level level, const char *text)
 {
     static const enum cli_colour colours[] = {CLI_DIM, CLI_GREEN, CLI_YELLOW};
     (void)context;
@@ -51,9 +51,9 @@ static void say(void *context, enum supervise_level level, const char *text)
             cli_colour(stderr, CLI_PLAIN));
 }
 
-static void say_plainly(void *context, const char *text)
+static void say_step_of_migration(void *context, const char *text)
 {
-    say(context, SUPERVISE_STEP, text);
+    say_of_migration(context, SUPERVISE_STEP, text);
 }
 
 /* ---- Asking the running system ---- */
@@ -71,7 +71,7 @@ static bool find_running(const struct migrate *migrate, struct state *ret)
     return false;
 }
 
-static void keep_answer(struct migrate *migrate, const struct cli_ask *ask)
+static void keep_migrations(struct migrate *migrate, const struct cli_ask *ask)
 {
     json_t *told = NULL;
     bool is_json =
@@ -112,7 +112,7 @@ static int ask_services(struct migrate *migrate, const struct state *state)
     }
     cli_ask_all(state, asks, count, ASK_MS_MAX);
     for (size_t i = 0; i < count; i++) {
-        keep_answer(migrate, &asks[i]);
+        keep_migrations(migrate, &asks[i]);
         free(asks[i].answer);
     }
     json_decref(system);
@@ -124,11 +124,11 @@ static int ask_services(struct migrate *migrate, const struct state *state)
 static json_t *task_of(const struct migrate *migrate)
 {
     const char *version = cli_value(migrate->command, migrate->values, "--version");
-    if (is(migrate, "adopt"))
+    if (is_action(migrate, "adopt"))
         return json_pack("{s:s, s:s, s:I}", "do", "adopt", "from",
                          cli_value(migrate->command, migrate->values, "--from"), "version",
                          (json_int_t)strtoll(version, NULL, 10));
-    return json_pack("{s:s}", "do", is(migrate, "apply") ? "apply" : "look");
+    return json_pack("{s:s}", "do", is_action(migrate, "apply") ? "apply" : "look");
 }
 
 static int run_tasks(struct migrate *migrate, struct provision *provision)
@@ -141,7 +141,7 @@ static int run_tasks(struct migrate *migrate, struct provision *provision)
                                     .environment = load_environment(migrate->file),
                                     .task = task_of(migrate),
                                     .chosen = chosen,
-                                    .say = say};
+                                    .say = say_of_migration};
     json_decref(migrate->has);
     enum fh_code code = tasks_run(&options, &migrate->has, &error);
     json_decref(options.task);
@@ -150,7 +150,7 @@ static int run_tasks(struct migrate *migrate, struct provision *provision)
 
 static int refuse_running(const struct migrate *migrate, pid_t holder)
 {
-    if (is(migrate, "apply"))
+    if (is_action(migrate, "apply"))
         return cli_fail(
             CLI_FAILED,
             "%s is up%s: `freehold upgrade SERVICE` applies a service's migrations and starts its "
@@ -168,11 +168,11 @@ static int ask_stopped(struct migrate *migrate)
         .state_folder = migrate->folder,
         .listen = "127.0.0.1:0", /* never used: nobody listens */
         .command = arena_printf(arena, "%s/freehold", programs_own_folder(arena)),
-        .say = say_plainly};
+        .say = say_step_of_migration};
     struct provision *provision = NULL;
     struct fh_error error;
     pid_t holder;
-    bool looks = is(migrate, "plan") || is(migrate, "state");
+    bool looks = is_action(migrate, "plan") || is_action(migrate, "state");
     enum fh_code code = looks ? tasks_open(&options, &provision, &holder, &error)
                               : provision_system(&options, &provision, &holder, &error);
     if (looks && code == FH_NOT_FOUND)
@@ -188,14 +188,15 @@ static int ask_stopped(struct migrate *migrate)
     return result;
 }
 
-static int ask_all(struct migrate *migrate)
+static int ask_for_migrations(struct migrate *migrate)
 {
     struct state state;
     migrate->running = find_running(migrate, &state);
     if (!migrate->running)
         return ask_stopped(migrate);
-    int code = is(migrate, "apply") || is(migrate, "adopt") ? refuse_running(migrate, 1)
-                                                            : ask_services(migrate, &state);
+    int code = is_action(migrate, "apply") || is_action(migrate, "adopt")
+                   ? refuse_running(migrate, 1)
+                   : ask_services(migrate, &state);
     state_close(&state);
     return code;
 }
@@ -277,22 +278,22 @@ static void put_together(struct migrate *migrate, const struct system_service *s
             migrate->code = CLI_FAILED;
     }
     /* If there was never a store, there is no older version that could break. */
-    if (is(migrate, "plan") && applied > 0)
+    if (is_action(migrate, "plan") && applied > 0)
         migrations_check_new(migrate->file, service, applied, findings);
 }
 
-static void show(const struct migrate *migrate, const struct findings *findings)
+static void show_migrations(const struct migrate *migrate, const struct findings *findings)
 {
     if (cli_value(migrate->command, migrate->values, "--json")) {
         json_t *told = json_pack("{s:O}", "services", migrate->services);
-        if (is(migrate, "plan"))
+        if (is_action(migrate, "plan"))
             json_object_set_new(told, "breaks", findings_json(findings));
         cli_print_json(told);
         json_decref(told);
-    } else if (is(migrate, "plan")) {
+    } else if (is_action(migrate, "plan")) {
         migrate_show_plan(migrate->services, migrate->running);
         cli_print_findings(findings);
-    } else if (is(migrate, "state")) {
+    } else if (is_action(migrate, "state")) {
         migrate_show_state(migrate->services);
     } else {
         migrate_show_done(migrate->services);
@@ -301,7 +302,7 @@ static void show(const struct migrate *migrate, const struct findings *findings)
 
 /* ---- The command ---- */
 
-static int choose(struct migrate *migrate, char **names)
+static int choose_migrated(struct migrate *migrate, char **names)
 {
     bool any = names[0] != NULL;
     for (size_t i = 0; i < migrate->file->service_count; i++)
@@ -310,7 +311,7 @@ static int choose(struct migrate *migrate, char **names)
         const struct system_service *service = system_file_service(migrate->file, *names);
         if (!service)
             return load_no_service(migrate->file, *names);
-        if ((is(migrate, "adopt") || is(migrate, "apply")) && !is_relational(service))
+        if ((is_action(migrate, "adopt") || is_action(migrate, "apply")) && !is_relational(service))
             return cli_fail(CLI_USAGE, "%s has no tables, and so no migrations", *names);
         migrate->chosen[service - migrate->file->services] = true;
     }
@@ -322,10 +323,10 @@ static int check_options(const struct migrate *migrate, char **names)
 {
     const char *from = cli_value(migrate->command, migrate->values, "--from");
     const char *version = cli_value(migrate->command, migrate->values, "--version");
-    bool adopts = is(migrate, "adopt");
+    bool adopts = is_action(migrate, "adopt");
     if (!adopts && (from || version))
         return cli_fail(CLI_USAGE, "--from and --version are for migrate adopt");
-    if (!is(migrate, "plan") && cli_value(migrate->command, migrate->values, "--sql"))
+    if (!is_action(migrate, "plan") && cli_value(migrate->command, migrate->values, "--sql"))
         return cli_fail(CLI_USAGE, "--sql is for migrate plan");
     if (!adopts)
         return CLI_DONE;
@@ -347,27 +348,27 @@ static int check_options(const struct migrate *migrate, char **names)
 static int migrate_loaded(struct migrate *migrate, char **names)
 {
     struct findings findings = {0};
-    int code = choose(migrate, names);
+    int code = choose_migrated(migrate, names);
     const char *folder = cli_value(migrate->command, migrate->values, "--state");
     migrate->folder = folder ? folder
                              : cli_default_state(&migrate->file->arena, migrate->file->folder,
                                                  migrate->file->name);
     if (code == CLI_DONE)
-        code = ask_all(migrate);
+        code = ask_for_migrations(migrate);
     if (code != CLI_DONE)
         return code;
     for (size_t i = 0; i < migrate->file->service_count; i++) {
         if (migrate->chosen[i])
             put_together(migrate, &migrate->file->services[i], &findings);
     }
-    show(migrate, &findings);
+    show_migrations(migrate, &findings);
     if (findings.errors)
         migrate->code = CLI_FAILED;
     findings_release(&findings);
     return migrate->code;
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_migrate(const struct cli_command *command, char **words, const char **values)
 {
     struct findings findings = {0};
     struct migrate migrate = {.command = command, .values = values, .action = words[0]};
@@ -414,5 +415,5 @@ const struct cli_command cli_migrate = {
                 {"--from", "TOOL", "adopt: flyway or liquibase"},
                 {"--version", "N", "adopt: the newest migration that was applied"},
                 {"--json", NULL, "answer in JSON"}},
-    .run = run,
+    .run = run_migrate,
 };

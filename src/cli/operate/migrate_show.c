@@ -117,7 +117,7 @@ void migrate_show_plan(const json_t *services, bool running)
 
 /* ---- State ---- */
 
-static void print_line(const json_t *service, const json_t *migration)
+static void print_migration(const json_t *service, const json_t *migration)
 {
     char when[WHEN_SIZE], state[64];
     const char *word = json_string_at(migration, "state");
@@ -137,7 +137,7 @@ void migrate_show_state(const json_t *services)
     json_t *service, *migration;
     json_array_foreach (services, i, service) {
         json_array_foreach (json_object_get(service, "migrations"), j, migration)
-            print_line(service, migration);
+            print_migration(service, migration);
     }
 }
 

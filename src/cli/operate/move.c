@@ -89,7 +89,7 @@ static bool is_file(const char *word)
     return strpbrk(word, "/.") != NULL;
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_move(const struct cli_command *command, char **words, const char **values)
 {
     bool file = words[1] != NULL;
     if (!file && is_file(words[0]))
@@ -134,5 +134,5 @@ const struct cli_command cli_move = {
                 {"--programs", "DIR", "with FILE: look for programs here first"},
                 {"--detach", NULL, "with FILE: returns when everything is ready"},
                 {"--json", NULL, "answer in JSON"}},
-    .run = run,
+    .run = run_move,
 };

@@ -54,7 +54,7 @@ void cli_operator_end(struct cli_operator *asking)
 }
 
 /* The answer's body, or an error if it is not usable. */
-static int take(const struct cli_ask *ask, json_t **ret)
+static int take_service_answer(const struct cli_ask *ask, json_t **ret)
 {
     json_t *body = NULL, *fault;
     size_t i;
@@ -76,7 +76,8 @@ static int take(const struct cli_ask *ask, json_t **ret)
     return code;
 }
 
-static int fill(struct cli_operator *asking, const char *template, json_t *values, const char **ret)
+static int fill_path(struct cli_operator *asking, const char *template, json_t *values,
+                     const char **ret)
 {
     struct fh_error error;
     enum fh_code code = path_fill(&asking->arena, template, &values, 1, ret, &error);
@@ -96,13 +97,13 @@ int cli_operator_ask(struct cli_operator *asking, const char *service, const cha
         ask.body = body = json_text(values);
         json_decref(values);
     } else {
-        code = fill(asking, path, values, &ask.path);
+        code = fill_path(asking, path, values, &ask.path);
     }
     if (code == CLI_DONE && !(ask.address = cli_service_address(asking->system, service)))
         code = CLI_USAGE;
     if (code == CLI_DONE) {
         cli_ask_all(&asking->state, &ask, 1, OPERATE_MS_MAX);
-        code = take(&ask, ret);
+        code = take_service_answer(&ask, ret);
     }
     free(ask.answer);
     json_text_free(body);
@@ -127,7 +128,7 @@ int cli_operator_ask_all(struct cli_operator *asking, const char *path, const ch
     cli_ask_all(&asking->state, asks, count, OPERATE_MS_MAX);
     *ret = json_array();
     for (i = 0; i < count; i++) {
-        int taken = take(&asks[i], &body);
+        int taken = take_service_answer(&asks[i], &body);
         if (taken == CLI_DONE) {
             json_array_foreach (json_object_get(body, list), j, one) {
                 json_object_set_new(one, "service", json_string(asks[i].service));

@@ -10,7 +10,7 @@
 
 /* ---- List ---- */
 
-static void print_list(const json_t *list)
+static void print_parked(const json_t *list)
 {
     size_t i;
     json_t *one;
@@ -30,9 +30,9 @@ static void print_list(const json_t *list)
     }
 }
 
-static int list(struct cli_operator *asking, const char *service, bool as_json)
+static int list_parked(struct cli_operator *asking, const char *service, bool as_json)
 {
-    return cli_operator_list(asking, service, "/_freehold/parked", "keys", "parked", print_list,
+    return cli_operator_list(asking, service, "/_freehold/parked", "keys", "parked", print_parked,
                              as_json);
 }
 
@@ -83,16 +83,17 @@ static void print_events(const json_t *body)
                "... and more after them\n");
 }
 
-static json_t *names(char **words)
+static json_t *key_names(char **words)
 {
     return json_pack("{s:s, s:s}", "source", words[2], "key", words[3]);
 }
 
-static int show(struct cli_operator *asking, char **words, bool as_json)
+static int show_parked(struct cli_operator *asking, char **words, bool as_json)
 {
     json_t *body;
-    int code = cli_operator_ask(asking, words[1], "GET",
-                                "/_freehold/parked?source={source}&key={key}", names(words), &body);
+    int code =
+        cli_operator_ask(asking, words[1], "GET", "/_freehold/parked?source={source}&key={key}",
+                         key_names(words), &body);
     if (code != CLI_DONE)
         return code;
     if (as_json)
@@ -105,15 +106,15 @@ static int show(struct cli_operator *asking, char **words, bool as_json)
 
 /* ---- Retry ---- */
 
-static int retry(struct cli_operator *asking, char **words, bool as_json)
+static int retry_parked(struct cli_operator *asking, char **words, bool as_json)
 {
     return parked_retried(asking, words, "/_freehold/parked/retry",
-                          words[2] ? names(words) : json_object(), as_json);
+                          words[2] ? key_names(words) : json_object(), as_json);
 }
 
 /* ---- Drop ---- */
 
-static bool confirmed(char **words, bool all)
+static bool confirmed_drop(char **words, bool all)
 {
     char line[16] = "";
     fprintf(stderr, "Give up %s of %s parked in %s under the key %s, for good? [y/N] ",
@@ -121,15 +122,15 @@ static bool confirmed(char **words, bool all)
     return fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y');
 }
 
-static int drop(struct cli_operator *asking, char **words, bool all, bool yes, bool as_json)
+static int drop_parked(struct cli_operator *asking, char **words, bool all, bool yes, bool as_json)
 {
-    json_t *body, *one, *wanted = names(words);
+    json_t *body, *one, *wanted = key_names(words);
     size_t i;
     if (!yes && !isatty(STDIN_FILENO)) {
         json_decref(wanted);
         return cli_fail(CLI_USAGE, "what is dropped is gone for good: confirm it with --yes");
     }
-    if (!yes && !confirmed(words, all)) {
+    if (!yes && !confirmed_drop(words, all)) {
         json_decref(wanted);
         return cli_fail(CLI_FAILED, "nothing was dropped");
     }
@@ -172,7 +173,7 @@ static const struct form {
              {"drop", "SERVICE SOURCE KEY", 4, 4}};
 
 /* CLI_DONE, or a usage error, which has been reported. */
-static int check(char **words, bool confirms, bool gives)
+static int check_form(char **words, bool confirms, bool gives)
 {
     const struct form *form = forms;
     int count = count_words(words);
@@ -187,28 +188,28 @@ static int check(char **words, bool confirms, bool gives)
     return CLI_DONE;
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_parked(const struct cli_command *command, char **words, const char **values)
 {
     struct cli_operator asking;
     bool as_json = cli_value(command, values, "--json") != NULL;
     bool all = cli_value(command, values, "--all") != NULL;
     bool yes = cli_value(command, values, "--yes") != NULL;
     const char *data = cli_value(command, values, "--data");
-    int code = check(words, all || yes, data != NULL);
+    int code = check_form(words, all || yes, data != NULL);
     if (code == CLI_DONE)
         code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
     if (code != CLI_DONE)
         return code;
     if (strcmp(words[0], "list") == 0)
-        code = list(&asking, words[1], as_json);
+        code = list_parked(&asking, words[1], as_json);
     else if (strcmp(words[0], "show") == 0)
-        code = show(&asking, words, as_json);
+        code = show_parked(&asking, words, as_json);
     else if (strcmp(words[0], "edit") == 0)
         code = parked_edit_run(&asking, words, data, as_json);
     else if (strcmp(words[0], "retry") == 0)
-        code = retry(&asking, words, as_json);
+        code = retry_parked(&asking, words, as_json);
     else
-        code = drop(&asking, words, all, yes, as_json);
+        code = drop_parked(&asking, words, all, yes, as_json);
     cli_operator_end(&asking);
     return code;
 }
@@ -235,5 +236,5 @@ const struct cli_command cli_parked = {
                 {"--json", NULL, "print the service's answer"},
                 {"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"}},
-    .run = run,
+    .run = run_parked,
 };

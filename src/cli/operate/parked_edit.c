@@ -24,7 +24,7 @@
 
 /* ---- The editor ---- */
 
-static const char *editor(void)
+static const char *chosen_editor(void)
 {
     const char *chosen = getenv("VISUAL");
     if (!chosen || !*chosen)
@@ -55,7 +55,7 @@ static int run_editor(const char *path)
     pid_t pid = fork();
     if (pid == 0) {
         char command[PATH_SIZE];
-        snprintf(command, sizeof command, "%s \"$1\"", editor());
+        snprintf(command, sizeof command, "%s \"$1\"", chosen_editor());
         execl("/bin/sh", "sh", "-c", command, "sh", path, (char *)NULL);
         _exit(127);
     }
@@ -63,7 +63,8 @@ static int run_editor(const char *path)
         ;
     if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return CLI_DONE;
-    return cli_fail(CLI_FAILED, "the editor '%s' failed; EDITOR names another one", editor());
+    return cli_fail(CLI_FAILED, "the editor '%s' failed; EDITOR names another one",
+                    chosen_editor());
 }
 
 /* *ret: the edited data, NULL if they equal `data`. The file stays. */
@@ -88,8 +89,8 @@ static int edit_file(const char *path, const json_t *data, json_t **ret)
 
 /* ---- The change ---- */
 
-static int change(struct cli_operator *asking, char **words, const json_t *first, json_t *data,
-                  bool as_json)
+static int change_parked(struct cli_operator *asking, char **words, const json_t *first,
+                         json_t *data, bool as_json)
 {
     json_t *wanted =
         json_pack("{s:s, s:s, s:O, s:O, s:s}", "source", words[2], "key", words[3], "position",
@@ -114,7 +115,7 @@ static int edit_by_hand(struct cli_operator *asking, char **words, const json_t 
         return cli_fail(CLI_FAILED, "nothing was changed");
     }
     if (code == CLI_DONE)
-        code = change(asking, words, first, data, as_json);
+        code = change_parked(asking, words, first, data, as_json);
     json_decref(data);
     if (code == CLI_DONE)
         unlink(path);
@@ -140,7 +141,7 @@ int parked_edit_run(struct cli_operator *asking, char **words, const char *given
                             key, &body);
     if (code == CLI_DONE) {
         const json_t *first = json_array_get(json_object_get(body, "events"), 0);
-        code = data ? change(asking, words, first, data, as_json)
+        code = data ? change_parked(asking, words, first, data, as_json)
                     : edit_by_hand(asking, words, first, as_json);
         json_decref(body);
     }

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 
-static void print_list(const json_t *all)
+static void print_sagas(const json_t *all)
 {
     size_t i;
     json_t *one;
@@ -26,11 +26,12 @@ static void print_list(const json_t *all)
     }
 }
 
-static int list(struct cli_operator *asking, const char *service, const char *status, bool as_json)
+static int list_sagas(struct cli_operator *asking, const char *service, const char *status,
+                      bool as_json)
 {
     const char *path = status ? arena_printf(&asking->arena, "/_freehold/sagas?status=%s", status)
                               : "/_freehold/sagas";
-    return cli_operator_list(asking, service, path, "sagas", "sagas", print_list, as_json);
+    return cli_operator_list(asking, service, path, "sagas", "sagas", print_sagas, as_json);
 }
 
 static void print_saga(const json_t *saga)
@@ -53,7 +54,7 @@ static void print_saga(const json_t *saga)
     }
 }
 
-static int show(struct cli_operator *asking, char **words, bool as_json)
+static int show_saga(struct cli_operator *asking, char **words, bool as_json)
 {
     json_t *body, *id = json_pack("{s:s}", "id", words[2]);
     int code = cli_operator_ask(asking, words[1], "GET", "/_freehold/saga?id={id}", id, &body);
@@ -68,7 +69,7 @@ static int show(struct cli_operator *asking, char **words, bool as_json)
 }
 
 /* Each word names a route. */
-static int operate(struct cli_operator *asking, char **words, const char *why, bool as_json)
+static int operate_saga(struct cli_operator *asking, char **words, const char *why, bool as_json)
 {
     json_t *body, *id = json_pack("{s:s, s:s*}", "id", words[2], "why", why);
     if (why)
@@ -89,7 +90,7 @@ static int operate(struct cli_operator *asking, char **words, const char *why, b
 }
 
 /* Actions that can't be taken back are confirmed. */
-static int confirm(char **words, bool yes)
+static int confirm_saga(char **words, bool yes)
 {
     static const struct {
         const char *word, *ever, *question;
@@ -114,7 +115,7 @@ static int confirm(char **words, bool yes)
     return cli_fail(CLI_FAILED, "nothing was done");
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_saga(const struct cli_command *command, char **words, const char **values)
 {
     struct cli_operator asking;
     bool as_json = cli_value(command, values, "--json") != NULL;
@@ -134,15 +135,16 @@ static int run(const struct cli_command *command, char **words, const char **val
     if ((strcmp(words[0], "abandon") == 0) != (why != NULL))
         return cli_fail(CLI_USAGE, why ? "only abandon takes --why"
                                        : "say why, for those who look into it later: --why TEXT");
-    int code = lists || shows || retries ? CLI_DONE : confirm(words, yes);
+    int code = lists || shows || retries ? CLI_DONE : confirm_saga(words, yes);
     if (code == CLI_DONE)
         code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
     if (code != CLI_DONE)
         return code;
     if (lists)
-        code = list(&asking, words[1], status, as_json);
+        code = list_sagas(&asking, words[1], status, as_json);
     else
-        code = shows ? show(&asking, words, as_json) : operate(&asking, words, why, as_json);
+        code =
+            shows ? show_saga(&asking, words, as_json) : operate_saga(&asking, words, why, as_json);
     cli_operator_end(&asking);
     return code;
 }
@@ -170,5 +172,5 @@ const struct cli_command cli_saga = {
                 {"--json", NULL, "print the service's answer"},
                 {"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"}},
-    .run = run,
+    .run = run_saga,
 };

@@ -15,7 +15,7 @@ struct change {
     json_t *error;
 };
 
-static void take(void *context, const json_t *line)
+static void take_scale_line(void *context, const json_t *line)
 {
     struct change *change = context;
     const char *text = json_string_at(line, "progress");
@@ -35,7 +35,7 @@ int cli_change(const struct cli_command *command, const char **values, json_t *r
         json_decref(request);
         return code;
     }
-    code = cli_control_request(&state, request, CHANGE_ANSWER_MS_MAX, take, &change);
+    code = cli_control_request(&state, request, CHANGE_ANSWER_MS_MAX, take_scale_line, &change);
     if (code == CLI_NOT_RUNNING)
         cli_fail(code, "the system has just stopped");
     else if (change.error)
@@ -49,7 +49,7 @@ int cli_change(const struct cli_command *command, const char **values, json_t *r
     return code;
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_scale(const struct cli_command *command, char **words, const char **values)
 {
     char *end;
     long wanted = strtol(words[1], &end, 10);
@@ -73,5 +73,5 @@ const struct cli_command cli_scale = {
     .options = {{"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"},
                 {"--json", NULL, "answer in JSON"}},
-    .run = run,
+    .run = run_scale,
 };

@@ -8,7 +8,7 @@ struct progress {
     bool quiet, stopped;
 };
 
-static void take(void *context, const json_t *line)
+static void take_stop_line(void *context, const json_t *line)
 {
     struct progress *progress = context;
     const char *text = json_string_at(line, "progress");
@@ -17,7 +17,7 @@ static void take(void *context, const json_t *line)
     progress->stopped |= json_is_true(json_at(line, "stopped"));
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_stop(const struct cli_command *command, char **words, const char **values)
 {
     (void)words;
     struct state state;
@@ -25,7 +25,7 @@ static int run(const struct cli_command *command, char **words, const char **val
     int code = cli_find_state(cli_value(command, values, "--state"), &state);
     if (code != CLI_DONE)
         return code;
-    code = cli_control(&state, "stop", take, &progress);
+    code = cli_control(&state, "stop", take_stop_line, &progress);
     if (code == CLI_NOT_RUNNING)
         cli_fail(code, "the system has just stopped by itself");
     else if (code == CLI_DONE && !progress.stopped)
@@ -47,5 +47,5 @@ const struct cli_command cli_stop = {
     .options = {{"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"},
                 {"--json", NULL, "answer in JSON"}},
-    .run = run,
+    .run = run_stop,
 };

@@ -39,7 +39,7 @@ struct up {
 
 /* ---- Printing ------------------------------------------------------------------------------- */
 
-static void say(void *context, enum supervise_level level, const char *text)
+static void say_of_up(void *context, enum supervise_level level, const char *text)
 {
     static const enum cli_colour colours[] = {CLI_DIM, CLI_GREEN, CLI_YELLOW};
     struct up *up = context;
@@ -54,9 +54,9 @@ static void say(void *context, enum supervise_level level, const char *text)
     fflush(stdout);
 }
 
-static void say_plainly(void *context, const char *text)
+static void say_step_of_up(void *context, const char *text)
 {
-    say(context, SUPERVISE_STEP, text);
+    say_of_up(context, SUPERVISE_STEP, text);
 }
 
 static void tell_work(void *context, const char *service, const struct course *course)
@@ -78,7 +78,7 @@ static void tell_work(void *context, const char *service, const struct course *c
 
 static volatile sig_atomic_t detached_pid;
 
-static void pass_on(int number)
+static void pass_signal_on(int number)
 {
     if (detached_pid > 0)
         kill((pid_t)detached_pid, number);
@@ -90,7 +90,7 @@ static int await_detached(pid_t pid, int ready_fd)
     char byte;
     ssize_t length;
     int status;
-    struct sigaction action = {.sa_handler = pass_on};
+    struct sigaction action = {.sa_handler = pass_signal_on};
     detached_pid = pid;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -124,7 +124,7 @@ static void turn_to_log(struct up *up)
     log_init("up", LOG_LEVEL_INFO);
 }
 
-static void tell_ready(const struct up *up)
+static void tell_up_ready(const struct up *up)
 {
     const struct provision *provision = up->provision;
     const char *scheme = up->file->door_certificate ? "https" : "http";
@@ -148,11 +148,11 @@ static void tell_ready(const struct up *up)
     fflush(stdout);
 }
 
-static void ready(void *context)
+static void up_ready(void *context)
 {
     struct up *up = context;
     up->up = true;
-    tell_ready(up);
+    tell_up_ready(up);
     if (up->ready_fd < 0)
         return;
     turn_to_log(up);
@@ -164,8 +164,8 @@ static void ready(void *context)
 
 /* ---- Starting ------------------------------------------------------------------------------- */
 
-static int refuse(const struct up *up, const char *folder, const char *listen, enum fh_code code,
-                  pid_t holder, const struct fh_error *error)
+static int refuse_start(const struct up *up, const char *folder, const char *listen,
+                        enum fh_code code, pid_t holder, const struct fh_error *error)
 {
     if (code == FH_CONFLICT && holder && up->moving)
         return cli_fail(CLI_FAILED, "%s is up, pid %d; move it so: freehold move %s --state %s",
@@ -185,24 +185,24 @@ static int refuse(const struct up *up, const char *folder, const char *listen, e
     return cli_fail(CLI_FAILED, "%s", error->message);
 }
 
-static int supervise(struct up *up)
+static int supervise_system(struct up *up)
 {
     struct supervise_options options = {.file = up->file,
                                         .provision = up->provision,
                                         .environment = load_environment(up->file),
                                         .give_up = up->ready_fd >= 0,
-                                        .say = say,
+                                        .say = say_of_up,
                                         .works = tell_work,
-                                        .ready = ready,
+                                        .ready = up_ready,
                                         .context = up};
     int code = supervise_run(&options);
     if (code)
         return cli_fail(CLI_FAILED, "%s could not be started", up->file->name);
-    say(up, SUPERVISE_DONE, "stopped");
+    say_of_up(up, SUPERVISE_DONE, "stopped");
     return CLI_DONE;
 }
 
-static int start(struct up *up, const struct cli_command *command, const char **values)
+static int start_up(struct up *up, const struct cli_command *command, const char **values)
 {
     struct fh_error error;
     struct arena *arena = &up->file->arena;
@@ -217,24 +217,24 @@ static int start(struct up *up, const struct cli_command *command, const char **
         .command = arena_printf(arena, "%s/freehold", programs_own_folder(arena)),
         .moving = up->moving,
         .abandon = up->moving && cli_value(command, values, "--abandon"),
-        .say = say_plainly,
+        .say = say_step_of_up,
         .context = up};
     pid_t holder;
     enum fh_code code = provision_system(&options, &up->provision, &holder, &error);
     if (code != FH_OK)
-        return refuse(up, folder, listen, code, holder, &error);
+        return refuse_start(up, folder, listen, code, holder, &error);
     if (!cli_value(command, values, "--state"))
         load_hide(up->provision);
     if (!up->json)
         printf("%s%s%s: %zu service%s and the gateway, state in %s\n", cli_colour(stdout, CLI_BOLD),
                up->file->name, cli_colour(stdout, CLI_PLAIN), up->file->service_count,
                up->file->service_count == 1 ? "" : "s", up->provision->state.folder);
-    int result = supervise(up);
+    int result = supervise_system(up);
     provision_free(up->provision);
     return result;
 }
 
-static int detach(struct up *up, int *ret_code)
+static int detach_up(struct up *up, int *ret_code)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -282,7 +282,7 @@ static int bring_up(const struct cli_command *command, char **words, const char 
     struct up up = {
         .ready_fd = -1, .json = cli_value(command, values, "--json") != NULL, .moving = moving};
     int code = CLI_FAILED;
-    if (cli_value(command, values, "--detach") && !detach(&up, &code))
+    if (cli_value(command, values, "--detach") && !detach_up(&up, &code))
         return code;
     up.file = load_system(
         &(struct load_options){.path = words[0] ? words[0] : CLI_SYSTEM_FILE,
@@ -296,7 +296,7 @@ static int bring_up(const struct cli_command *command, char **words, const char 
     if (up.file && !know_all(up.file, moving))
         code = CLI_USAGE;
     else if (up.file)
-        code = start(&up, command, values);
+        code = start_up(&up, command, values);
     else
         cli_fail(code, "not started: %zu error%s", findings.errors,
                  findings.errors == 1 ? "" : "s");
@@ -305,7 +305,7 @@ static int bring_up(const struct cli_command *command, char **words, const char 
     return code;
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_up(const struct cli_command *command, char **words, const char **values)
 {
     return bring_up(command, words, values, NULL);
 }
@@ -329,5 +329,5 @@ const struct cli_command cli_up = {
                 {"--programs", "DIR", "look for programs here first"},
                 {"--detach", NULL, "go to the background; returns when everything is ready"},
                 {"--json", NULL, "say nothing but where it is, in JSON, when it is ready"}},
-    .run = run,
+    .run = run_up,
 };

@@ -3,7 +3,7 @@
 
 #include "cli/operate/change.h"
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_upgrade(const struct cli_command *command, char **words, const char **values)
 {
     return cli_change(command, values,
                       json_pack("{s:s, s:s, s:b}", "command", "upgrade", "service", words[0],
@@ -30,5 +30,5 @@ const struct cli_command cli_upgrade = {
                 {"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"},
                 {"--json", NULL, "answer in JSON"}},
-    .run = run,
+    .run = run_upgrade,
 };
