@@ -2,7 +2,8 @@
 /*
  * A loop of its own, one child per program, with standard output and error through pipes. A program
  * is done when it has exited and both pipes have ended; one that says too much or takes too long is
- * killed. Nothing outlives describe_programs.
+ * killed. If only its errors are held open, by something that it has started, what it has said
+ * counts when the time is over. Nothing outlives describe_programs.
  */
 
 #define _GNU_SOURCE
@@ -37,19 +38,34 @@ struct asked {
     char buffer[4096];
 };
 
+static bool has_answered(const struct asked *asked, bool and_errors)
+{
+    return uv_is_closing((const uv_handle_t *)&asked->process) &&
+           uv_is_closing((const uv_handle_t *)&asked->output) &&
+           (!and_errors || uv_is_closing((const uv_handle_t *)&asked->errors));
+}
+
+/* Never once it has been reaped: its pid may be another's by then. */
 static void kill_it(struct asked *asked)
 {
-    uv_process_kill(&asked->process, SIGKILL);
+    if (!uv_is_closing((uv_handle_t *)&asked->process))
+        uv_process_kill(&asked->process, SIGKILL);
+}
+
+static void close_pipe(uv_pipe_t *pipe)
+{
+    if (!uv_is_closing((uv_handle_t *)pipe))
+        uv_close((uv_handle_t *)pipe, NULL);
 }
 
 static void lose_patience(struct world_timer *timer)
 {
     struct asked *asked = timer->owner;
-    asked->late = true;
+    asked->late = !has_answered(asked, false);
     kill_it(asked);
     /* Its own children may hold the pipes open: don't wait for what they might still say. */
-    uv_close((uv_handle_t *)&asked->output, NULL);
-    uv_close((uv_handle_t *)&asked->errors, NULL);
+    close_pipe(&asked->output);
+    close_pipe(&asked->errors);
 }
 
 static void give_answer_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
@@ -61,8 +77,7 @@ static void give_answer_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *
 
 static void maybe_calm(struct asked *asked)
 {
-    if (uv_is_closing((uv_handle_t *)&asked->output) &&
-        uv_is_closing((uv_handle_t *)&asked->process))
+    if (has_answered(asked, true))
         world_timer_stop(asked->world, &asked->patience);
 }
 
@@ -77,8 +92,7 @@ static void take_output(uv_stream_t *stream, ssize_t length, const uv_buf_t *buf
         asked->too_much = true;
         kill_it(asked);
     }
-    if (!uv_is_closing((uv_handle_t *)stream))
-        uv_close((uv_handle_t *)stream, NULL);
+    close_pipe((uv_pipe_t *)stream);
     maybe_calm(asked);
 }
 
