@@ -10,17 +10,34 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "system/file/address.h"
-#include "system/provision/instance.h"
 #include "system/file/nearest.h"
+#include "system/provision/instance.h"
+#include "system/provision/keys.h"
 #include "system/provision/state.h"
+#include "system/supervise/child.h"
 
 static struct harness harness;
 static char folder[128];
+static char synced[2048]; /* the last parts of the paths of what was synced, in their order */
+
+/* In the library's place. */
+int fsync(int fd)
+{
+    char link[64], path[256];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    path[length > 0 ? length : 0] = '\0';
+    const char *slash = strrchr(path, '/');
+    size_t used = strlen(synced);
+    snprintf(synced + used, sizeof synced - used, "%s ", slash ? slash + 1 : path);
+    return (int)syscall(SYS_fsync, fd);
+}
 
 static int set_up(void **unused)
 {
@@ -94,6 +111,60 @@ static void a_json_file_is_private_and_replaced_as_a_whole(void **unused)
     close(before);
     json_decref(value);
     json_decref(back);
+    state_close(&state);
+}
+
+static void a_file_is_on_the_disk_before_it_gets_its_name(void **unused)
+{
+    (void)unused;
+    struct state state;
+    json_t *value = json_pack("{s:i}", "a", 1);
+    assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_OK);
+    synced[0] = '\0';
+    assert_int_equal(state_write_json(state.folder_fd, "x.json", value, ERROR_UNHEEDED), FH_OK);
+    assert_string_equal(synced, "x.json.new ");
+    synced[0] = '\0';
+    assert_int_equal(state_write_durable(state.folder_fd, "x.json", value, ERROR_UNHEEDED), FH_OK);
+    assert_string_equal(synced, "x.json.new b ");
+    json_decref(value);
+    state_close(&state);
+}
+
+static void keys_are_durable_before_anyone_gets_them(void **unused)
+{
+    (void)unused;
+    struct state state;
+    struct system_file *file = calloc(1, sizeof *file);
+    json_t *keys;
+    assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_OK);
+    synced[0] = '\0';
+    assert_int_equal(keys_make(&state, file, &keys, ERROR_UNHEEDED), FH_OK);
+    assert_string_equal(synced, KEYS_FILE ".new b ");
+    json_decref(keys);
+    free(file);
+    state_close(&state);
+}
+
+/* A service owns its folder, and may make a FIFO there where Landlock is missing. */
+static void nobody_waits_for_a_fifo_in_a_services_folder(void **unused)
+{
+    (void)unused;
+    struct state state;
+    struct provision_part part = {.folder = folder};
+    struct child child = {.part = &part, .world = harness.world};
+    json_t *value;
+    assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_OK);
+    part.folder_fd = state.folder_fd;
+    assert_int_equal(mkfifoat(state.folder_fd, "store.json", 0600), 0);
+    assert_int_equal(mkfifoat(state.folder_fd, "log", 0600), 0);
+    assert_int_equal(mkfifoat(state.folder_fd, "log.1", 0600), 0);
+    alarm(20); /* ends the test if it waits */
+    assert_int_equal(state_read_json(state.folder_fd, "store.json", &value, ERROR_UNHEEDED),
+                     FH_INVALID);
+    assert_int_equal(state_open_file(state.folder_fd, "log.1", O_RDONLY), -1);
+    assert_int_equal(state_open_file(state.folder_fd, "log.1", O_WRONLY | O_CREAT | O_TRUNC), -1);
+    assert_int_equal(child_init(&child, ERROR_UNHEEDED), FH_UNAVAILABLE);
+    alarm(0);
     state_close(&state);
 }
 
@@ -185,6 +256,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_folder_is_made_private_and_never_taken_from_others,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_json_file_is_private_and_replaced_as_a_whole, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_file_is_on_the_disk_before_it_gets_its_name, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(keys_are_durable_before_anyone_gets_them, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(nobody_waits_for_a_fifo_in_a_services_folder, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_control_socket_is_reached_below_a_path_of_any_length,
                                         set_up, tear_down),

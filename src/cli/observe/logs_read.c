@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cli/observe/logs.h"
+#include "system/provision/state.h"
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 
@@ -43,7 +44,7 @@ bool logs_is_of(const struct logs_source *source, const char *name)
 
 static FILE *open_file(int folder_fd, const char *name)
 {
-    int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = state_open_file(folder_fd, name, O_RDONLY);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
     if (fd >= 0 && !file)
         close(fd);

@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "service/process.h"
 #include "service/restore.h"
+#include "system/provision/state.h"
 
 #define READY SERVICE_RESTORE_ORDER ".ready"
 
@@ -91,7 +92,7 @@ enum fh_code restore_make_ready(int folder_fd, const json_t *said, int service_f
 
 enum fh_code restore_order(int service_fd, struct fh_error *error)
 {
-    int fd = openat(service_fd, READY, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = state_open_file(service_fd, READY, O_RDONLY);
     bool durable = fd >= 0 && fsync(fd) == 0;
     int number = errno;
     if (fd >= 0)

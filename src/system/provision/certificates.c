@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "system/provision/state.h"
+
 #define DAY_S ((time_t)86400)
 #define AUTHORITY_DAYS 7300
 #define CERTIFICATE_DAYS 1095
@@ -74,7 +76,7 @@ static enum fh_code open_folder(int parent_fd, const char *name, int *ret_fd,
 /* False: there is none that can be read. */
 static bool read_pem_file(int folder_fd, const char *name, gnutls_datum_t *ret)
 {
-    int fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = state_open_file(folder_fd, name, O_RDONLY);
     if (fd < 0)
         return false;
     char *data = malloc(PEM_SIZE_MAX);

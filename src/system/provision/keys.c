@@ -88,7 +88,7 @@ enum fh_code keys_make(const struct state *state, const struct system_file *file
     json_t *all = json_object();
     json_object_set_new(all, "freehold", json_integer(1));
     json_object_set(all, "keys", keys);
-    code = state_write_json(state->folder_fd, KEYS_FILE, all, error);
+    code = state_write_durable(state->folder_fd, KEYS_FILE, all, error);
     json_decref(all);
     if (code == FH_OK)
         *ret = keys;

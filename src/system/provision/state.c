@@ -154,8 +154,9 @@ static bool write_state_bytes(int fd, const char *data, size_t length)
     return true;
 }
 
-enum fh_code state_write_json(int folder_fd, const char *name, const json_t *value,
-                              struct fh_error *error)
+/* What has a name is complete, after a power failure too; `durable`: so is the name. */
+static enum fh_code write_json_file(int folder_fd, const char *name, const json_t *value,
+                                    bool durable, struct fh_error *error)
 {
     char unfinished[300];
     snprintf(unfinished, sizeof unfinished, "%s.new", name);
@@ -164,32 +165,56 @@ enum fh_code state_write_json(int folder_fd, const char *name, const json_t *val
     if (fd < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot write %s", name);
     char *text = json_text(value);
-    bool written = write_state_bytes(fd, text, strlen(text)) && write_state_bytes(fd, "\n", 1);
-    json_text_free(text);
-    if (close(fd) == 0 && written && renameat(folder_fd, unfinished, folder_fd, name) == 0)
-        return FH_OK;
+    bool written = write_state_bytes(fd, text, strlen(text)) && write_state_bytes(fd, "\n", 1) &&
+                   fsync(fd) == 0;
     int number = errno;
+    json_text_free(text);
+    close(fd);
+    if (written && renameat(folder_fd, unfinished, folder_fd, name) == 0) {
+        if (!durable || fsync(folder_fd) == 0)
+            return FH_OK;
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "%s is not durable", name);
+    }
+    if (written)
+        number = errno;
     unlinkat(folder_fd, unfinished, 0);
     return error_set_errno(error, FH_UNAVAILABLE, number, "Cannot write %s", name);
+}
+
+enum fh_code state_write_json(int folder_fd, const char *name, const json_t *value,
+                              struct fh_error *error)
+{
+    return write_json_file(folder_fd, name, value, false, error);
 }
 
 enum fh_code state_write_durable(int folder_fd, const char *name, const json_t *value,
                                  struct fh_error *error)
 {
-    enum fh_code code = state_write_json(folder_fd, name, value, error);
-    int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC);
-    if (code == FH_OK && (fd < 0 || fsync(fd) != 0 || fsync(folder_fd) != 0))
-        code = error_set_errno(error, FH_UNAVAILABLE, errno, "%s is not durable", name);
-    if (fd >= 0)
-        close(fd);
-    return code;
+    return write_json_file(folder_fd, name, value, true, error);
+}
+
+int state_open_file(int folder_fd, const char *name, int flags)
+{
+    struct stat status;
+    int fd = openat(folder_fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    /* Processes that inherit it need not know how it was opened. */
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+        fcntl(fd, F_SETFL, flags & O_APPEND) == 0)
+        return fd;
+    close(fd);
+    errno = ENXIO; /* as open(2) has it of a FIFO that nobody reads */
+    return -1;
 }
 
 enum fh_code state_read_json(int folder_fd, const char *name, json_t **ret, struct fh_error *error)
 {
     struct stat status;
     *ret = NULL;
-    int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = state_open_file(folder_fd, name, O_RDONLY);
+    if (fd < 0 && errno == ENXIO)
+        return error_set(error, FH_INVALID, "%s is not a regular file.", name);
     if (fd < 0)
         return error_set_errno(error, errno == ENOENT ? FH_NOT_FOUND : FH_UNAVAILABLE, errno,
                                "Cannot read %s", name);

@@ -33,14 +33,18 @@ void state_close(struct state *state);
 enum fh_code state_lock(struct state *state, pid_t *ret_holder, struct fh_error *error);
 void state_unlock(struct state *state);
 
-/* Replaces the file as a whole or not at all; mode 0600. `name` is relative to the folder of
- * `folder_fd`. */
+/* Replaces the file as a whole or not at all, also when the power fails; mode 0600. `name` is
+ * relative to the folder of `folder_fd`. */
 enum fh_code state_write_json(int folder_fd, const char *name, const json_t *value,
                               struct fh_error *error);
 /* The same, and durable when it returns. */
 enum fh_code state_write_durable(int folder_fd, const char *name, const json_t *value,
                                  struct fh_error *error);
+/* FH_NOT_FOUND: there is none. */
 enum fh_code state_read_json(int folder_fd, const char *name, json_t **ret, struct fh_error *error);
+/* openat(2) in a folder that a service may write to, who might wish that we wait or go elsewhere:
+ * no link is followed, and what is no regular file is not opened (ENXIO). -1, with errno. */
+int state_open_file(int folder_fd, const char *name, int flags);
 
 /* control.sock: a listening socket (replaces an old one; the caller listens), and a connection to
  * it. Connecting fails with FH_NOT_FOUND if no `up` listens. The folder's path may be of any

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "system/provision/instance.h"
+#include "system/provision/state.h"
 
 #define NS_PER_MS 1000000
 #define LATE_MS 1000        /* a timer that fires later than this: the loop itself was held up */
@@ -69,8 +70,7 @@ enum fh_code child_init(struct child *child, struct fh_error *error)
             return code;
     }
     instance_file(name, "log", child->instance, "");
-    child->log_fd = openat(child->part->folder_fd, name,
-                           O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    child->log_fd = state_open_file(child->part->folder_fd, name, O_RDWR | O_CREAT | O_APPEND);
     if (child->log_fd < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open %s/%s",
                                child->part->folder, name);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "system/provision/instance.h"
+#include "system/provision/state.h"
 
 #define TAIL_SIZE_MAX 4096
 
@@ -26,8 +27,7 @@ void child_log_bound(struct child *child)
     if (size <= CHILD_LOG_SIZE_MAX)
         return;
     instance_file(name, "log", child->instance, ".1");
-    int old = openat(child->part->folder_fd, name,
-                     O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int old = state_open_file(child->part->folder_fd, name, O_WRONLY | O_CREAT | O_TRUNC);
     off_t from = size - CHILD_LOG_SIZE_MAX;
     while (old >= 0 && sendfile(old, child->log_fd, &from, CHILD_LOG_SIZE_MAX) > 0)
         ;
