@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stores that another tool has migrated, adopted on every relational engine: its table is made here
- * as it makes it, by SQL.
+ * Stores that another tool has migrated, adopted on every relational engine: its table is created
+ * here by SQL, as that tool creates it.
  */
 
 #include "conformance.h"
@@ -46,7 +46,7 @@ static bool adopts(struct conformance *c, const char *from, int64_t version, int
     return false;
 }
 
-/* `said` is a part of the message, and nothing was written. */
+/* `said` is a part of the message, and nothing was recorded. */
 static bool refuses(struct conformance *c, const char *from, int64_t version, const char *said)
 {
     int count = -1;
@@ -65,7 +65,7 @@ static bool does(struct conformance *c, const char *sql)
     return false;
 }
 
-/* As Flyway makes it, on each engine. */
+/* As Flyway creates it, on each engine. */
 static bool make_flyway(struct conformance *c)
 {
     char sql[512];
@@ -106,7 +106,7 @@ static void what_flyway_did_is_adopted_and_the_rest_applied(struct conformance *
     EXPECT(make_tables(c) && make_flyway(c));
     EXPECT(flyway_did(c, 1, "NULL", "SCHEMA", true));
     EXPECT(flyway_did(c, 2, "'1'", "SQL", true) && flyway_did(c, 3, "'2'", "SQL", true));
-    /* One of its own without a file here, one taken back, one that is repeated. */
+    /* One of its own without a file here, one undone, one repeatable. */
     EXPECT(flyway_did(c, 4, "'3'", "JDBC", true) && flyway_did(c, 5, "NULL", "SQL", true));
     EXPECT(flyway_did(c, 6, "'5'", "SQL", true) && flyway_did(c, 7, "'5'", "UNDO_SQL", true));
     EXPECT(flyway_did(c, 8, "'004'", "SQL", true));

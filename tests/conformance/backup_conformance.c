@@ -13,7 +13,7 @@
 #include "store/ledger.h"
 
 #define NAME "backup"
-#define WORKS 30 /* beside the copy */
+#define WORKS 30 /* next to the copy */
 
 struct kept {
     fh_service service;
@@ -49,7 +49,7 @@ static void end(struct conformance *c, struct kept *kept)
     json_decref(kept->config);
 }
 
-/* What one work of a service leaves: a row, an event, the record of a command. */
+/* What one unit of work of a service leaves: a row, an event, the record of a command. */
 static enum fh_code work_once(struct conformance *c, int number)
 {
     char id[32], sql[128];
@@ -117,7 +117,7 @@ static bool see_event(void *context, const struct ledger_event *event)
     return true;
 }
 
-/* The works' commands, which are numbered from 1 on. */
+/* The commands of the units of work, numbered from 1. */
 static bool count_commands(struct conformance *c, struct store_work *work, int *ret)
 {
     struct arena arena;
@@ -196,7 +196,7 @@ static void a_backup_holds_one_moment_of_a_store_that_is_used(struct conformance
     EXPECT(same);
     EXPECT(held.dense && held.events >= 2 && held.position == held.events);
     EXPECT(kept.facts.position == held.position);
-    /* Each work left all three, or none. */
+    /* Each unit of work left all three, or none. */
     EXPECT(held.commands == held.events && rows == held.events);
     EXPECT(c->model != FH_RELATIONAL || kept.facts.rows == rows);
 }
@@ -241,12 +241,12 @@ static void what_came_behind_a_backup_is_gone_with_its_restore(struct conformanc
     EXPECT(ledger_meta_get(work, LEDGER_RESTORED, restored, sizeof restored, &c->error) == FH_OK);
     EXPECT(strcmp(restored, "one") == 0);
     conformance_rollback(c, work);
-    EXPECT(works(c, 4)); /* and it goes on where it stood */
+    EXPECT(works(c, 4)); /* and it continues where it was */
     EXPECT(look(c, c->store, &after));
     EXPECT(after.dense && after.position == 4 && after.commands == 4);
 }
 
-/* As the server does by itself now and then. */
+/* As the server does by itself from time to time. */
 static bool count_rows(struct conformance *c)
 {
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -273,7 +273,7 @@ static void a_servers_rows_have_a_total(struct conformance *c)
     EXPECT(!server || (watch.total >= 3 && watch.done >= 3));
 }
 
-/* Commits a saga's start, and dies before it has asked for its position. */
+/* Commits a saga's start, and dies before it has got its position. */
 static bool starts_saga(struct conformance *c, const char *id)
 {
     struct ledger_event event = {.id = id,
@@ -308,7 +308,7 @@ static int64_t number_of_saga(struct conformance *c, struct store *store, const 
     return code == FH_OK ? saga.number : code == FH_NOT_FOUND ? 0 : -1;
 }
 
-/* A number that only the backup's restore gave could be one that the lost life has used. */
+/* A number that only the backup's restore gave could be one that the lost incarnation has used. */
 static void a_start_without_a_number_has_it_before_it_is_backed_up(struct conformance *c)
 {
     struct kept kept;

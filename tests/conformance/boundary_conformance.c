@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a store tells of its commands when a boundary moves out of it, or a caller was restored.
+ * What a store reports of its commands when a boundary moves out of it, or a caller was restored.
  */
 
 #include <stdio.h>
@@ -65,7 +65,7 @@ static bool tell_caller(void *context, const char *caller, const char *birth,
     return true;
 }
 
-/* What is told behind (caller, key), of at most `limit`, by a visitor that ends after `ends`. */
+/* What is reported after (caller, key), at most `limit`, to a visitor that stops after `ends`. */
 static bool commands_are(struct conformance *c, const char *caller, const char *key, int limit,
                          int ends, const char *expected)
 {
@@ -122,11 +122,11 @@ static void what_is_closed_of_whom_is_told(struct conformance *c)
 
 #define MANY 1200
 #define MANY_SLOW 60
-#define AT_ONCE 100 /* in one work */
+#define AT_ONCE 100 /* in one unit of work */
 
 static void key_of(int n, char ret[static 16])
 {
-    snprintf(ret, 16, "k%06d", n * 7919 % 1000003); /* in no order */
+    snprintf(ret, 16, "k%06d", n * 7919 % 1000003); /* in no particular order */
 }
 
 static enum fh_code put_some(struct conformance *c, int from, int count)
@@ -160,7 +160,7 @@ static bool count_command(void *context, const struct ledger_command *command)
     return --many->left > 0;
 }
 
-/* From where `many` stands. */
+/* From the place of `many`. */
 static bool read_on(struct conformance *c, struct many *many, int limit)
 {
     struct store_work *work = conformance_begin(c, STORE_READ);
@@ -211,7 +211,7 @@ static void a_work_is_told_what_it_has_changed_itself(struct conformance *c)
 /* ---- A caller that was restored ----------------------------------------------------------------
  */
 
-/* Of the lives "old", whose backup was restored, and "new"; nobody knows "lost" any more. */
+/* Of the incarnations "old", whose backup was restored, and "new"; nobody knows "lost" any more. */
 static enum fh_code hear(struct conformance *c, struct store_work *work)
 {
     json_t *lives = json_pack("[s, s]", "old", "new");
@@ -282,10 +282,10 @@ static void a_long_report_is_kept_whole_and_ticked_off_entry_by_entry(struct con
     EXPECT(count == SEEN_TO && json_array_size(entries) == SEEN_TO);
     EXPECT(json_integer_value(json_object_get(report, "left_out")) == 0);
     json_t *ids = json_array(), *left;
-    for (size_t i = 1; i < SEEN_TO; i += 2) /* every second one, on every page */
+    for (size_t i = 1; i < SEEN_TO; i += 2) /* every other one, on every page */
         json_array_append(ids, json_object_get(json_array_get(entries, i), "id"));
     struct restored_seen some = {.ids = ids};
-    EXPECT(see(c, &some) && see(c, &some)); /* twice is once */
+    EXPECT(see(c, &some) && see(c, &some)); /* twice counts once */
     left = report_of(c, &count);
     bool right = count == SEEN_TO / 2;
     for (size_t i = 0; right && i < SEEN_TO / 2; i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clock by which records age, where the instances of one store have clocks that disagree:
- * what one of them has just written is not forgotten by another. And what a server tells of its
- * own clock.
+ * The clock by which records age, where the instances of one store have clocks that disagree: what
+ * one of them has just written is not deleted by another as too old. And what a server reports of
+ * its own clock.
  */
 
 #include "conformance.h"
@@ -61,7 +61,7 @@ static void instance_end(struct instance *instance)
     work_keys_free(instance->context.keys);
 }
 
-/* As a work of that instance records a client's command. */
+/* As a unit of work of that instance records a client's command. */
 static enum fh_code record(struct conformance *c, struct instance *instance, const char *key)
 {
     struct ledger_command command = {.caller = "client POST /orders",
@@ -104,7 +104,7 @@ static bool has_clock(const struct engine *engine)
     return engine->store->clock;
 }
 
-/* Of `first` and `second`, one after the other on their own machines, neither forgets what the
+/* Of `first` and `second`, one after the other on their own machines, neither deletes what the
  * other has just written. */
 static void try_two(struct conformance *c, int64_t first_ahead_ms, int64_t second_ahead_ms,
                     int64_t monotonic_ahead_ms)
@@ -143,7 +143,7 @@ static void one_whose_clock_is_days_behind_misleads_nobody_who_comes_after(struc
     try_two(c, -2 * DAY_MS, 0, 30 * DAY_MS);
 }
 
-/* The monotonic clock of a machine that has just been switched on: it tells of no time at all. */
+/* The monotonic clock of a machine that has just been switched on: it shows no time at all. */
 static void nor_does_one_on_a_machine_that_was_just_switched_on(struct conformance *c)
 {
     try_two(c, 0, 2 * DAY_MS, -world_monotonic_ns(c->store->world) / 1000000);

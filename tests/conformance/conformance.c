@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-/* Of the build: each engine's opener, tests/conformance/engine_NAME.c. */
+/* Chosen by the build: each engine's opener, tests/conformance/engine_NAME.c. */
 extern const struct conformance_engine *const *const conformance_openers[];
 
 /* The first one (of NULL), and the next; in the order of the build. */
@@ -46,8 +46,8 @@ static void on_turn(struct world_turn *turn)
     fiber_ready(((struct turned *)turn->owner)->fiber);
 }
 
-/* A store is closed when all its works have ended and the loop has turned since: what its last
- * work has posted for the end of the turn has run. */
+/* A store is closed when all its units of work have ended and the loop has turned since: whatever
+ * the last of them posted for the end of the turn has run. */
 static void close_store(struct conformance *c)
 {
     struct turned turned = {.turn = {.run = on_turn, .owner = &turned}, .fiber = fiber_self()};
@@ -232,7 +232,7 @@ struct store_work *conformance_begin(struct conformance *c, enum store_mode mode
             return work;
         }
     }
-    abort(); /* a case opens more works than the table holds */
+    abort(); /* a case opens more units of work than the table holds */
 }
 
 static void forget(struct conformance *c, const struct store_work *work)
@@ -340,7 +340,7 @@ enum fh_code conformance_exec(struct conformance *c, struct store_work *work, co
                               const char *names)
 {
     json_t *object = names ? conformance_json(names) : NULL;
-    int64_t changes; /* wanted, so that a failure is told now and not with a later statement */
+    int64_t changes; /* wanted, so that a failure is reported now and not with a later statement */
     enum fh_code code =
         relational_run(work, sql, &object, object ? 1 : 0, 0, NULL, &changes, &c->error);
     json_decref(object);

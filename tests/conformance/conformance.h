@@ -8,7 +8,8 @@
  * that opens a fresh database and one that opens it again.
  *
  * Cases run on a fiber, where cmocka must not fail: EXPECT notes the first thing that is not as it
- * should be and returns; works left open are rolled back; the failure is told on the main stack.
+ * should be and returns; units of work left open are rolled back; the failure is reported on the
+ * main stack.
  */
 
 #include "../support/harness.h"
@@ -29,40 +30,41 @@ struct conformance_engine {
     enum fh_code (*open)(struct harness *harness, enum fh_model model, struct store **ret,
                          struct fh_error *error);
     void (*close)(struct store *store);
-    /* Server engines: why they can't be tried here, or NULL; and the end of what `open` has made on
-     * the server for this harness. NULL: always there, nothing to end. */
+    /* Server engines: why they can't be tested here, or NULL; and removing what `open` has created
+     * on the server for this harness. NULL: always there, nothing to remove. */
     const char *(*missing)(void);
     void (*drop)(struct harness *harness);
     /* "INSERT OR ROLLBACK INTO": a statement that ends the whole transaction when it fails, or
      * NULL where the engine has none. */
     const char *insert_or_rollback;
     const char *boolean, *json, *text, *bytes; /* column types; text: of any length */
-    const char *counted; /* the type of a primary key that the store counts, with these words */
-    const char *analyze; /* makes the server's statistics of the table `boxes` */
-    /* Abilities that engines have or lack: works that share a commit, so that none is told before
-     * the loop has turned; constraints that are looked at when the work ends. */
+    const char *counted; /* the type of a primary key that the store numbers itself */
+    const char *analyze; /* updates the server's statistics of the table `boxes` */
+    /* Abilities that engines have or lack: units of work that share a commit, so that none is
+     * answered before the loop has turned; constraints that are checked when the unit of work
+     * ends. */
     bool groups, deferrable;
-    bool failure_ends_work; /* a statement that failed leaves nothing but the rollback */
-    bool slow;              /* its server takes milliseconds for a find: some stand for all */
-    const struct sequencer_words *sequencer; /* NULL: positions are not given on a SQL server */
+    bool failure_ends_work; /* after a statement that failed only a rollback is possible */
+    bool slow;              /* its server takes milliseconds for a find: a sample is tried */
+    const struct sequencer_words *sequencer; /* NULL: no SQL server assigns the positions */
 };
 
-/* How sequence_conformance.c comes between the statements of a server's sequencer. */
+/* How sequence_conformance.c gets between the statements of a server's sequencer. */
 struct sequencer_words {
     const char *source;  /* of the sequencer: one row, one column */
     const char *drop;    /* of the sequencer */
-    bool drops;          /* before it is made anew */
+    bool drops;          /* before it is created again */
     const char *begins;  /* the statement before the first one that could be paused */
     const char *gate;    /* a statement of the sequencer's */
     const char *close;   /* by the test */
-    const char *open;    /* NULL: with the end of the work that closed it */
+    const char *open;    /* NULL: with the end of the unit of work that closed it */
     const char *at_gate; /* how many wait there */
-    const char *at_lock; /* how many sequencers or works wait for rows of this store */
-    int look_ms;         /* who asks for these more often is told the same again */
+    const char *at_lock; /* how many sequencers or units of work wait for rows of this store */
+    int look_ms;         /* whoever queries these more often gets the same answer again */
     /* The connection of the store's sequencer breaks; the server does not notice while it is busy.
      */
     void (*cut)(struct store *store);
-    /* A database of that name, beside the cases'; and where it is. The name may be changed. */
+    /* A database of that name, apart from the cases'; and where it is. The name may be changed. */
     enum fh_code (*make_elsewhere)(struct harness *harness, char *name, json_t **ret_server,
                                    struct fh_error *error);
     enum fh_code (*administer)(struct harness *harness, const char *sql, struct fh_error *error);
@@ -129,14 +131,14 @@ struct store *conformance_embedded(struct conformance *c, const char *name, enum
         }                                                                                          \
     } while (0)
 
-/* NULL, and noted, when it can't be begun. */
+/* NULL, and noted, if it can't begin. */
 struct store_work *conformance_begin(struct conformance *c, enum store_mode mode);
 enum fh_code conformance_commit(struct conformance *c, struct store_work *work);
 void conformance_rollback(struct conformance *c, struct store_work *work);
 /* Close the store and open it again. */
 void conformance_reopen(struct conformance *c);
 
-/* Side by side with the case, on a fiber of its own. The case joins before it ends. */
+/* Concurrently with the case, on a fiber of its own. The case joins before it ends. */
 void conformance_start(struct conformance *c, void (*entry)(void *), void *argument);
 void conformance_join(struct conformance *c);
 
@@ -151,9 +153,9 @@ json_t *conformance_rows(struct conformance *c, struct store_work *work, const c
                          const char *names);
 enum fh_code conformance_exec(struct conformance *c, struct store_work *work, const char *sql,
                               const char *names);
-/* The rows, in a snapshot or work of their own, are exactly `text`. */
+/* The rows, in a snapshot or unit of work of their own, are exactly `text`. */
 bool conformance_reads(struct conformance *c, const char *sql, const char *text);
-/* One statement in a work of its own, committed. */
+/* One statement in a unit of work of its own, committed. */
 enum fh_code conformance_does(struct conformance *c, const char *sql, const char *names);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef TESTS_COPIED_H
 #define TESTS_COPIED_H
 
-/* A ledger of which each table has something, and what a copy of it has to show. Header only. */
+/* A ledger of which each table has something, and what a copy of it must contain. Header only. */
 
 #include "conformance.h"
 

@@ -12,7 +12,7 @@
 #include "counted.h"
 #include "store/copy/copy.h"
 
-/* The same tables in all dialects, one the child of the other by an alphabetical accident. */
+/* The same tables in all dialects; alphabetically the child comes before its parent. */
 static const char tables[] =
     "CREATE TABLE parts (box_id BIGINT NOT NULL REFERENCES zones (id), line INTEGER NOT NULL,"
     " name VARCHAR(200), weight DOUBLE PRECISION, PRIMARY KEY (box_id, line));";
@@ -88,7 +88,7 @@ static bool fill_zones(struct conformance *c, struct store *store)
     return false;
 }
 
-/* An event, as a work of the service would leave it. */
+/* An event, as a unit of work of the service would leave it. */
 static bool publish(struct conformance *c, struct store *store, const char *key, char id[ID_SIZE])
 {
     struct store_work *work;
@@ -133,7 +133,7 @@ static bool see_event(void *context, const struct ledger_event *event)
     return ++seen->count < 8;
 }
 
-/* What was in the source is here, and goes on. */
+/* What was in the source is here, and continues. */
 static void expect_whole(struct conformance *c, struct store *store, char ids[3][ID_SIZE])
 {
     struct store_work *work;
@@ -160,7 +160,7 @@ static void expect_whole(struct conformance *c, struct store *store, char ids[3]
     EXPECT(conformance_is(c, rows,
                           "[{'line': 1, 'name': 'bolt', 'weight': 0.10000000000000001},"
                           "{'line': 2, 'name': null, 'weight': 19.989999999999998}]"));
-    /* 1203 was given out once, and is not again. */
+    /* 1203 was assigned once, and is not assigned again. */
     EXPECT(conformance_is(c, ends, "[{'last': 1204, 'all_of_them': 1203}]"));
     json_decref(rows);
     json_decref(ends);
@@ -206,7 +206,7 @@ struct dawdling {
     bool over;
 };
 
-/* Once, and longer than a server lets a work of a handler stand still. */
+/* Once, and for longer than a server lets a handler's unit of work be idle. */
 static void dawdle(void *context, const struct copy_step *step)
 {
     struct dawdling *dawdling = context;
@@ -230,7 +230,7 @@ static void the_moment_that_is_copied_waits_for_whoever_takes_it(struct conforma
     store_close(to);
 }
 
-/* Longer than any server lets a work of another store stand still. */
+/* Longer than any server lets a unit of work of another store be idle. */
 static enum fh_code run_slowly(struct store_work *work, const char *sql,
                                const struct sql_value *values, int count, sql_visit *visit,
                                void *context, int64_t *ret_changes, struct fh_error *error)

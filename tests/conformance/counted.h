@@ -2,7 +2,7 @@
 #ifndef TESTS_COUNTED_H
 #define TESTS_COUNTED_H
 
-/* What a copy tells of how far it has come. Header only. */
+/* The progress that a copy reports. Header only. */
 
 #include "conformance.h"
 
@@ -27,7 +27,7 @@ static inline void count_step(void *context, const struct copy_step *step)
     counted->last = step->course;
 }
 
-/* Each row was told twice, and at the end all are done. */
+/* Each row was reported twice, and at the end all are done. */
 static inline bool counts_whole(const struct counted *counted)
 {
     return !counted->unsteady && counted->written > 0 && counted->again == counted->written &&

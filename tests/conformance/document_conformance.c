@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The document model. Finding is held against a reference that looks at every document with
+ * The document model. Finding is compared with a reference that checks every document with
  * document_matches and sorts them all: whatever an engine does with its indexes, its answers are
  * the same, page by page.
  */
@@ -47,7 +47,7 @@ static enum fh_code insert_value(struct conformance *c, struct store_work *work,
     return code;
 }
 
-/* One document in a work of its own. */
+/* One document in a unit of work of its own. */
 static enum fh_code insert(struct conformance *c, const char *collection, const char *text)
 {
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -601,7 +601,7 @@ static int compare_documents(const void *left, const void *right)
     return first_descending ? -order : order;
 }
 
-/* All that match, in order, found by looking at every one. */
+/* All that match, in order, found by checking every one. */
 static json_t *reference(const json_t *all, const char *filter_text, const char *sort_text)
 {
     json_t *filter = filter_text ? conformance_json(filter_text) : NULL;
@@ -622,7 +622,7 @@ static json_t *reference(const json_t *all, const char *filter_text, const char 
     return list;
 }
 
-/* All pages of `limit`, each behind the last document of the one before. */
+/* All pages of `limit`, each after the last document of the one before. */
 static json_t *all_pages(struct conformance *c, struct store_work *work, const char *filter,
                          const char *sort, int limit)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A whole document store copied: from an embedded one into the engine's, and from there into
- * another embedded one. What the copy has compared by itself is read here once more, as the ledger
+ * another embedded one. What the copy has compared itself is read here once more, as the ledger
  * reads it. */
 
 #include "copied.h"
@@ -139,7 +139,7 @@ static void a_round_that_is_under_way_stays_where_it_can_go_on(struct conformanc
     EXPECT(code == FH_OK || strstr(c->error.message, "heard of users is being begun anew"));
 }
 
-/* A column that a later ledger has is not lost in silence: this fails until the copy knows it. */
+/* A column added to the ledger later is not lost silently: this fails until the copy knows it. */
 static void the_copy_knows_every_column_of_the_ledger(struct conformance *c)
 {
     static const char *const own[] = {"fh_meta",      "fh_counter",    "fh_lease",

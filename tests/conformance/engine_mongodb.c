@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MongoDB for the suites, on the servers that speak its protocol: a database of its own for each
- * case. FerretDB keeps what it has on disk; mongo-java-server makes each write atomically. */
+ * case. FerretDB keeps what it has on disk; mongo-java-server makes each write atomic. */
 
 #include "engine_mongodb.h"
 

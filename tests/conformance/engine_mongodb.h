@@ -8,9 +8,9 @@
 
 /* Where the case's database is. */
 json_t *mongodb_server(const struct harness *harness, const struct conformance_engine *engine);
-/* Another process's, on the case's database: all that are opened so take turns. */
+/* Another process's store on the case's database: all that are opened this way take turns. */
 enum fh_code mongodb_open_shared(struct conformance *c, struct store **ret);
-/* The case's store over another port. The one that is open must be closed before. */
+/* The case's store through another port. The one that is open must be closed before. */
 enum fh_code mongodb_open_at(struct conformance *c, int port, struct store **ret);
 
 #endif

@@ -10,11 +10,11 @@
 
 /* Where the case's store is. */
 json_t *redis_server(const struct harness *harness);
-/* The case's store over another way: `server` is taken. */
+/* The case's store by another way: `server` is consumed. */
 enum fh_code redis_open_with(struct harness *harness, json_t *server, struct store **ret,
                              struct fh_error *error);
-/* One command of words up to NULL, over the store's connections, as it is answered: the caller's.
- */
+/* One command of words up to NULL, over the store's connections, and its reply, which the caller
+ * owns. */
 redisReply *redis_tell(struct conformance *c, const char *first, ...) __attribute__((sentinel));
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the suites try the toy, which they bring themselves. */
+/* How the suites test the toy, which they register themselves. */
 
 #include "conformance.h"
 

@@ -15,7 +15,7 @@ static inline const struct keyvalue_ops *kv(struct conformance *c)
     return keyvalue_engine(c->store);
 }
 
-/* A work as it is `later_ms` after now. */
+/* A unit of work that begins `later_ms` from now. */
 static inline struct keyvalue_view begin(struct conformance *c, enum store_mode mode,
                                          int64_t later_ms)
 {
@@ -75,7 +75,7 @@ static inline bool shows(struct conformance *c, const struct keyvalue_view *view
     return same;
 }
 
-/* The same in a work of its own, later. */
+/* The same in a unit of work of its own, later. */
 static inline bool holds_later(struct conformance *c, int64_t later_ms, const char *key,
                                const char *text)
 {
@@ -92,7 +92,7 @@ static inline bool holds(struct conformance *c, const char *key, const char *tex
     return holds_later(c, 0, key, text);
 }
 
-/* One value in a work of its own. */
+/* One value in a unit of work of its own. */
 static inline bool puts_value(struct conformance *c, const char *key, const char *text)
 {
     struct keyvalue_view view = begin(c, STORE_WRITE, 0);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The key-value model, call by call. What works do side by side is in
+ * The key-value model, call by call. What units of work do concurrently is in
  * keyvalue_works_conformance.c.
  *
- * Times: a work is told what time it is, so a key's end is reached by telling a later one. They lie
- * ahead of the wall clock, for an engine may go by a clock of its own too.
+ * Times: a unit of work is given the time, so a key's expiry is reached by giving a later one. They
+ * are ahead of the wall clock, since an engine may use a clock of its own, too.
  */
 
 #include "keyvalue.h"
@@ -140,7 +140,7 @@ static void counters_count(struct conformance *c)
     EXPECT(holds(c, "n", "43"));
 }
 
-/* Told by the call or by the commit; nothing of the work is there. */
+/* Reported by the call or by the commit; nothing of the unit of work is there. */
 static bool refuses_to_add(struct conformance *c, const char *key, int64_t delta)
 {
     struct keyvalue_view view = begin(c, STORE_WRITE, 0);
@@ -191,7 +191,7 @@ static void a_key_goes_with_its_last_part(struct conformance *c)
     EXPECT(shows(c, &view, "h", NULL));
     EXPECT(kv(c)->member_remove(&view, "s", "m", &existed, &c->error) == FH_OK && existed);
     EXPECT(shows(c, &view, "s", NULL));
-    /* And may come again as another kind, without the time it had. */
+    /* And may be created again as another kind, without its former expiry time. */
     EXPECT(kv(c)->member_put(&view, "h", "m", 3, &c->error) == FH_OK);
     EXPECT(conformance_commit(c, view.work) == FH_OK);
     EXPECT(holds_later(c, 2 * HOUR_MS, "h", "[{'member':'m','score':3}]"));
@@ -287,7 +287,7 @@ static void reads_of_another_kind_are_conflicts(struct conformance *c)
 
 enum write { WRITE_ADD, WRITE_FIELD, WRITE_MEMBER };
 
-/* Told by the call or by the commit; the key stays as it is. */
+/* Reported by the call or by the commit; the key stays as it is. */
 static bool refuses_kind(struct conformance *c, enum write write, const char *key, const char *is)
 {
     struct keyvalue_view view = begin(c, STORE_WRITE, 0);
@@ -484,7 +484,7 @@ static void what_ended_is_swept_in_slices_and_the_rest_stays(struct conformance 
     EXPECT(sweeps(c, 0, slices));
     EXPECT(holds(c, "k0", "1"));
     EXPECT(sweeps(c, 2 * HOUR_MS, slices));
-    EXPECT(holds(c, "k0", NULL)); /* whatever time it is told now */
+    EXPECT(holds(c, "k0", NULL)); /* whatever time it is given now */
     EXPECT(holds(c, "removed", "[{'member':'again','score':1}]"));
     view = begin(c, STORE_READ, 0);
     json_t *fields = NULL;

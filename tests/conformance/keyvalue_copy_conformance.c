@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A whole store of keys and values copied: from an embedded one into the engine's, and from there
- * into another embedded one. What the copy has compared by itself is read here once more, as the
- * model and the ledger read it. */
+ * into another embedded one. What the copy has compared itself is read here once more, as the model
+ * and the ledger read it. */
 
 #include "copied.h"
 #include "counted.h"
@@ -154,7 +154,7 @@ static void a_store_is_copied_into_the_engines_and_into_an_embedded_one(struct c
     store_close(to);
 }
 
-/* Once more over what is there, as a move that was killed does it. */
+/* Once more over what is there, as a move that was killed does. */
 static void a_copy_that_is_repeated_leaves_the_same(struct conformance *c)
 {
     char ids[3][ID_SIZE];
@@ -174,7 +174,7 @@ static void a_copy_that_is_repeated_leaves_the_same(struct conformance *c)
     store_close(from);
 }
 
-/* Between the two readings somebody writes, who must not: a key that is copied already. */
+/* Between the two readings somebody writes who must not: a key that is already copied. */
 struct meddling {
     struct conformance *c;
     struct store *from;
@@ -217,7 +217,7 @@ static void keys_that_end_meanwhile_are_no_difference(struct conformance *c)
     c->store = from;
     bool put = puts_value(c, "ended", "1") && puts_value(c, "v", "1");
     struct keyvalue_view view = begin(c, STORE_WRITE, 0);
-    /* Ended for whoever looks later, and not for the work that says so. */
+    /* Expired for whoever reads later, and not for the unit of work that set the expiry. */
     view.now_ms = now_ms - 2000;
     enum fh_code code = kv(c)->expire(&view, "ended", now_ms - 1000, &c->error);
     bool ends = conformance_commit(c, view.work) == FH_OK && code == FH_OK;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The key-value model: whole works, one behind the other and side by side. A long run of works
- * drawn by chance is held against a reference that keeps everything in one JSON object: what a work
- * reads of its own changes, and what others read behind the commit or the rollback, is what it has.
+ * The key-value model: whole units of work, one after the other and concurrent. A long run of
+ * random units of work is compared with a reference that keeps everything in one JSON object: what
+ * a unit of work reads of its own changes, and what others read after the commit or the rollback,
+ * is what the reference has.
  */
 
 #include "keyvalue.h"
@@ -118,8 +119,8 @@ static void works_side_by_side_count_every_one(struct conformance *c)
     EXPECT(holds(c, "n", text));
 }
 
-/* Two that each look whether the other has come, and come themselves only if not: a rule over
- * two keys that no key alone can break. */
+/* Two that each check whether the other has come, and come themselves only if not: an invariant
+ * over two keys (write skew). */
 static void come(void *argument)
 {
     struct counter *one = argument;
@@ -321,7 +322,7 @@ static bool all_are_as_reference(struct conformance *c, const struct keyvalue_vi
     return true;
 }
 
-/* One range of each sorted set, against the reference's list. */
+/* One range of each sorted set, compared with the reference's list. */
 static bool ranges_are_as_reference(struct conformance *c, const struct keyvalue_view *view,
                                     json_t *reference, unsigned *seed)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Leases and the fences that their owners put up, on every engine: what one statement changes for
- * one of two who try.
+ * Leases and their owners' fences, on every engine: which of two that try a statement succeeds.
  */
 
 #include "conformance.h"
@@ -24,7 +23,7 @@ static bool see(void *context, const struct ledger_lease *lease)
     return true;
 }
 
-/* One statement in a work of its own, committed only if it succeeds. */
+/* One statement in a unit of work of its own, committed only if it succeeds. */
 static enum fh_code take(struct conformance *c, const char *name, int64_t epoch, const char *owner)
 {
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -92,7 +91,7 @@ static void only_its_owner_renews_a_lease(struct conformance *c)
     EXPECT(renew(c, LEDGER_INSTANCE "0", "0.a", NULL) == FH_OK);
     EXPECT(renew(c, LEDGER_INSTANCE "0", "0.b", NULL) == FH_CONFLICT && !c->error.retryable);
     expect_leases(c, LEDGER_INSTANCE "0=0.a.1.3.{\"n\":1};");
-    /* The next life begins with nothing told. */
+    /* The next session begins with nothing reported. */
     EXPECT(take(c, LEDGER_INSTANCE "0", 1, "0.b") == FH_OK);
     expect_leases(c, LEDGER_INSTANCE "0=0.b.2.0.;");
 }
@@ -160,7 +159,7 @@ static void a_taken_cursor_moves_only_for_who_has_taken_it(struct conformance *c
     EXPECT(ledger_cursor_partitions(work, "products", see_share, &seen, &c->error) == FH_OK);
     conformance_rollback(c, work);
     EXPECT(strcmp(seen.text, "0/2;1/2;") == 0);
-    /* From the very beginning: one who was paused before its first move is refused too. */
+    /* From the very beginning: an owner that was paused before its first move is refused, too. */
     EXPECT(take_cursor(c, "0/2", 2) == FH_OK);
     EXPECT(move(c, "0/2", 1, 0, 5) == FH_CONFLICT && !c->error.retryable);
     EXPECT(move(c, "0/2", 2, 0, 5) == FH_OK);
@@ -255,7 +254,7 @@ static void sagas_of_the_dead_are_adopted_and_no_others(struct conformance *c)
     expect_sagas(c, "1.b", "1.2;2.2;3.1;");
 }
 
-/* Each to this state, in one guarded work. */
+/* Each to this state, in one guarded unit of work. */
 static enum fh_code advance(struct conformance *c, struct ledger_saga *sagas, int count,
                             const char *state)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger, on every engine that can own a service's truth: positions, cursors, commands,
- * callers and sagas. All that is written here stands or falls with the work that wrote it. An
- * event's position is asked for behind its commit, where every engine knows it.
+ * The ledger, on every engine that can own a service's truth: positions, cursors, commands, callers
+ * and sagas. All that is written here is committed or rolled back with the unit of work that wrote
+ * it. An event's position is read after its commit, when every engine knows it.
  */
 
 #include "conformance.h"
@@ -24,7 +24,7 @@ static struct ledger_event event_of(const char *id, const char *key)
                                  .trace = NULL};
 }
 
-/* Ends the work, lets what it published get its positions, and begins the next one. */
+/* Ends the unit of work, lets what it published get its positions, and begins the next one. */
 static struct store_work *go_on(struct conformance *c, struct store_work *work)
 {
     if (conformance_commit(c, work) != FH_OK ||
@@ -39,7 +39,7 @@ static bool read_previous(void *context, const struct ledger_event *event)
     return false;
 }
 
-/* One event in a work of its own. */
+/* One event in a unit of work of its own. */
 static bool publish(struct conformance *c, const char *id, const char *key,
                     struct ledger_event *ret)
 {
@@ -140,7 +140,7 @@ events_of_one_work_stand_in_the_order_in_which_they_were_published(struct confor
     EXPECT(strcmp(read.ids[2], "e4") == 0 && read.events[2].previous == 2);
 }
 
-/* As a process leaves it that dies between its commit and the sequencer. */
+/* As left by a process that dies between its commit and the sequencer. */
 static void what_was_left_without_a_position_gets_one_later(struct conformance *c)
 {
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -300,7 +300,7 @@ static void a_cursor_moves_only_from_where_it_is(struct conformance *c)
     EXPECT(now.position == 0);
 }
 
-/* As one that was made for its partition and comes with a store that was moved. */
+/* As one that was created for its partition, and comes with a store that was moved. */
 static void a_cursor_that_was_made_and_never_moved_moves(struct conformance *c)
 {
     struct ledger_cursor none = {0}, first = cursor_at(10, 0);
@@ -538,7 +538,7 @@ static void a_saga_is_changed_only_by_its_epoch(struct conformance *c)
     EXPECT(same && none);
 }
 
-/* Whoever comes late may know its epoch: nobody had to take the saga for it to end. */
+/* A late instance may know its epoch: nobody had to take the saga for it to end. */
 static void a_saga_that_is_over_is_never_changed_again(struct conformance *c)
 {
     static const char *const over[] = {"ended", "undone", "abandoned"};
@@ -572,7 +572,7 @@ static bool read_saga(void *context, const struct ledger_saga *saga)
     return true;
 }
 
-/* So many at a time, each time behind the last one. */
+/* So many at a time, each time after the last one. */
 static bool are_told_in_parts(struct conformance *c, struct store_work *work, int limit,
                               const struct numbers *all)
 {
@@ -645,7 +645,7 @@ static void closing_tells_what_has_ended_and_marks_only_that(struct conformance 
     struct ledger_caller closed = {5, "[2,4]"};
     int64_t marked = 0;
     EXPECT(ledger_sagas_closed(work, "birth", &closed, &marked, &c->error) == FH_OK);
-    EXPECT(marked == 3); /* 1, 3 and 5; 2 was open when it was told */
+    EXPECT(marked == 3); /* 1, 3 and 5; 2 was open when this was reported */
     EXPECT(ledger_sagas_closed(work, "birth", &closed, &marked, &c->error) == FH_OK && marked == 0);
 }
 

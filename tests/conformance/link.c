@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See link.h. A pair of pumps a connection; the one towards the server looks for the marker. */
+/* See link.h. Two pumps for each connection; the one towards the server looks for the marker. */
 
 #define _GNU_SOURCE
 #include "link.h"
@@ -19,7 +19,7 @@ struct pair {
     int client, server;
     int users;
     bool silent; /* nothing goes to the client any more */
-    bool mute;   /* nor does it hear that the link is gone */
+    bool mute;   /* nor does it learn that the link is gone */
 };
 
 static struct sockaddr_in loopback(int port)

@@ -4,22 +4,22 @@
 
 /*
  * A TCP link that can be cut exactly where it hurts: a port that passes everything on to a server,
- * on fibers, and does once with the next request that holds `marker` what it is told. Then what
- * stands first in `then` is next: so the mending of one cut can meet another.
+ * on fibers, and does what it is told, once, with the next request that contains `marker`. Then the
+ * first entry of `then` is next: so the recovery from one cut can meet another.
  */
 
 #include "../support/harness.h"
 
 enum link_cut {
     LINK_WHOLE,
-    LINK_CUT_BEFORE, /* the request is never sent, and both ends hear that the link is gone */
-    LINK_CUT_LATE,   /* as that, but only when it is `released` */
-    LINK_CUT_AFTER,  /* it is sent and answered, and the client never hears the answer */
-    LINK_CUT_IN, /* the server gets what stands before the marker, and never hears that the link is
-                    gone, as the client does */
-    LINK_HELD,   /* the client hears that the link is gone; the server gets the request when
-                    link_release says so, and not before */
-    LINK_SILENT, /* it is sent, and the client hears nothing any more, nor that the link is gone */
+    LINK_CUT_BEFORE, /* the request is never sent, and both ends learn that the link is gone */
+    LINK_CUT_LATE,   /* likewise, but only when it is `released` */
+    LINK_CUT_AFTER,  /* it is sent and answered, and the client never gets the answer */
+    LINK_CUT_IN, /* the server gets what comes before the marker, and never learns that the link is
+                    gone; the client does */
+    LINK_HELD,   /* the client learns that the link is gone; the server gets the request on
+                    link_release, and not before */
+    LINK_SILENT, /* it is sent, and the client hears nothing more, not even that the link is gone */
 };
 
 struct link_plan {
@@ -30,14 +30,14 @@ struct link_plan {
 struct link {
     struct world *world;
     int listening, port, server_port;
-    const char *marker, *also; /* the request has to hold both; NULL: the one is enough */
+    const char *marker, *also; /* the request must contain both; NULL: the first is enough */
     const char *without;       /* and not this one, or NULL */
     enum link_cut next;
     const struct link_plan *then; /* or NULL */
-    bool refuses;                 /* who connects is sent away, and counted */
+    bool refuses;                 /* new connections are refused, and counted */
     int refused;
     bool released, delivered; /* what was held */
-    bool refuses_behind;      /* who connects is sent away from the next cut on */
+    bool refuses_behind;      /* from the next cut on new connections are refused */
     int pumps;                /* under way */
     void (*seen)(void *context, const char *data, size_t length); /* each request, or NULL */
     void *context;
@@ -48,7 +48,7 @@ struct link {
 bool link_open(struct link *link, struct world *world, int server_port, const char *marker);
 /* Lets the server have what is held, and waits until it has answered. */
 void link_release(struct link *link);
-/* All who used it have closed; waits until its fibers have ended. */
+/* All that used it have closed; waits until its fibers have ended. */
 void link_close(struct link *link);
 
 #endif

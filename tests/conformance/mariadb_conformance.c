@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What MariaDB has that other engines have not, or otherwise: its types, its errors, how its
- * locks make works serializable, statements that commit.
+ * What only MariaDB has, or has in another way: its types, its errors, how its locks make units of
+ * work serializable, statements that commit.
  */
 
 #include "engine_mariadb.h"
@@ -253,7 +253,7 @@ static void what_fails_among_the_rows_says_why(struct conformance *c)
     EXPECT(says(&c->error, "Subquery returns more than 1 row"));
     EXPECT(sql_run(work, "SELECT seq FROM seq_1_to_3", NULL, 0, count_row, &some, NULL,
                    &c->error) == FH_OK);
-    /* More than the socket takes, so that the server is still at it. */
+    /* More than the socket takes, so that the server is still busy with it. */
     EXPECT(sql_run(work, "SELECT CONNECTION_ID(), repeat('x', 1000) FROM seq_1_to_100000", NULL, 0,
                    kill_the_reader, &killing, NULL, &c->error) == FH_UNAVAILABLE);
     EXPECT(killing.rows < 100000);
@@ -304,7 +304,7 @@ static void skew(void *argument)
         skewing->code = conformance_commit(c, work);
         return;
     }
-    /* Its transaction is gone, and with it the work: nothing more of it may happen. */
+    /* Its transaction is gone, and the unit of work with it: nothing more of it may happen. */
     EXPECT(conformance_exec(c, work, "UPDATE doctor SET on_call = 7", NULL) == FH_CONFLICT);
     EXPECT(conformance_commit(c, work) == FH_CONFLICT && c->error.retryable);
 }
@@ -356,7 +356,7 @@ static void add_counted(void *argument)
         conformance_rollback(c, work);
 }
 
-/* The server can't read the next number of one that it has beaten, and says so instead. */
+/* The server can't read the next number for the loser, and reports that instead. */
 static void a_work_that_is_beaten_at_its_next_number_runs_again(struct conformance *c)
 {
     EXPECT(does(c, "CREATE TABLE entry (id INT PRIMARY KEY AUTO_INCREMENT, list INT NOT NULL,"
@@ -405,7 +405,7 @@ static void cross(void *argument)
     EXPECT(code == crossing->code && (code == FH_OK) == (counting.rows == 2));
 }
 
-/* The server says so where the rows should come. */
+/* The server reports it in place of the rows. */
 static void of_two_works_that_read_what_the_other_changed_one_runs_again(struct conformance *c)
 {
     int holding = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the MariaDB engine does when its server, or the way there, fails: killed, cut off inside
+ * What the MariaDB engine does when its server, or the link to it, fails: killed, cut off inside
  * COMMIT, out of connections, with another password, with settings that lose data. Run with no
  * other suite at the server.
  */
@@ -34,7 +34,7 @@ static bool administer(struct conformance *c, const char *sql)
     return mariadb_test_administer(&c->harness, sql, NULL, NULL, &c->error) == FH_OK;
 }
 
-/* The case's own store once more, through a configuration that was changed. Takes `server`. */
+/* The case's own store once more, with a changed configuration. Consumes `server`. */
 static enum fh_code open_as(struct conformance *c, json_t *server, struct store **ret)
 {
     struct store_options options = {
@@ -109,7 +109,7 @@ struct writing {
     bool stop;
 };
 
-/* Each number once, whatever happens in between; notes those that it was told are there. */
+/* Each number once, whatever happens meanwhile; notes those whose commit was acknowledged. */
 static void write_numbers(void *argument)
 {
     struct writing *writing = argument;
@@ -180,7 +180,7 @@ static void a_link_that_the_server_ended_while_idle_is_replaced_unseen(struct co
         if (!killed)
             break;
         if (i == 0)
-            pause_ms(c, 20); /* the first time it may be seen before, the second it is not */
+            pause_ms(c, 20); /* only the first time may it be noticed before */
         EXPECT(run_in(c, c->store,
                       i ? "INSERT INTO item VALUES (2)" : "INSERT INTO item VALUES (1)") == FH_OK);
         conformance_reads(c, "SELECT count(*) >= 1 AS some FROM item", "[{'some':1}]");
@@ -191,7 +191,7 @@ static void a_link_that_the_server_ended_while_idle_is_replaced_unseen(struct co
 
 /* ---- Inside COMMIT --------------------------------------------------------------------------- */
 
-/* A work through a link that is cut at its COMMIT; the number of its rows afterwards. */
+/* A unit of work over a link that is cut at its COMMIT; the number of its rows afterwards. */
 static void cut_inside_commit(struct conformance *c, enum link_cut how, enum fh_code wanted,
                               const char *rows)
 {
@@ -382,7 +382,7 @@ static void a_password_that_was_changed_is_told_and_links_that_stand_go_on(struc
 static void a_server_that_could_lose_what_it_acknowledged_is_refused(struct conformance *c)
 {
     struct store *store = NULL;
-    /* Every new link is refused then, the superuser's own too: one that stands sets it back. */
+    /* Every new link is refused then, even the superuser's: an existing one resets it. */
     const struct sql_ops *sql = c->store->engine->sql;
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);

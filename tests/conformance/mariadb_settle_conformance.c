@@ -34,7 +34,7 @@ static json_t *over(int port)
     return json_pack("{s:s, s:i}", "host", "127.0.0.1", "port", port);
 }
 
-/* As an option it would be everybody's: it is no time that anyone wants to choose. */
+/* Not an option for users: nobody wants to choose this time. */
 static void hurry(struct store *store)
 {
     own_of(store)->works.idle->statement_ms = 500;
@@ -100,7 +100,7 @@ static bool put_migration(struct conformance *c, char folder[static 256])
     return file && fputs("CREATE TABLE more (id INTEGER)", file) >= 0 && fclose(file) == 0;
 }
 
-/* What makes a table can't be counted in one commit with it, and not be done twice. */
+/* Creating a table can't be recorded in the same commit, and must not be done twice. */
 static void a_statement_that_was_done_is_counted_though_the_link_dies(struct conformance *c)
 {
     static const struct link_plan again[] = {

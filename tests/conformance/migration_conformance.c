@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Migrations on every engine: applied once whoever starts, and what a failing one leaves. Where
- * engines differ the case asks what the engine says of itself: whether a change of the schema
- * commits, whether there are statements that must stand outside of transactions.
+ * Migrations on every engine: applied once, whoever starts, and what a failing one leaves. Where
+ * engines differ the case goes by what the engine says of itself: whether a change of the schema
+ * commits, whether some statements can't run in transactions.
  */
 
 #include "conformance.h"
@@ -134,7 +134,7 @@ static void a_cut_off_statement_waits_for_a_person_unless_it_may_be_repeated(str
         return;
     EXPECT(put(c, "0001_a.sql", broken));
     EXPECT(fails(c, "failed in statement 3"));
-    /* As a process leaves it that died in that statement, which had been done. */
+    /* As left by a process that died in that statement, which had been done. */
     EXPECT(conformance_does(c, "UPDATE fh_migration_open SET running = 3", NULL) == FH_OK);
     EXPECT(fails(c, "0001_a.sql was cut off in statement 3, line 4"));
     EXPECT(put(c, "0001_a.sql",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What only the MongoDB engine has to keep: all of a work is in one write, whatever dies around it,
- * and works side by side are as if one came after the other.
+ * What only the MongoDB engine must guarantee: all of a unit of work is in one write, whatever dies
+ * around it, and concurrent units of work are serializable.
  */
 
 #include "engine_mongodb.h"
@@ -248,7 +248,7 @@ static void an_events_mark_stands_or_falls_with_what_its_handler_changed(struct 
     EXPECT(insert(work, "{'id':'a','v':1}", &c->error) == FH_OK);
     conformance_rollback(c, work);
     EXPECT(committed(c, "a") == -1);
-    /* Two that both believe the event is theirs to apply. */
+    /* Two that both believe that the event is theirs to apply. */
     work = conformance_begin(c, STORE_WRITE);
     struct store_work *late = conformance_begin(c, STORE_WRITE);
     EXPECT(ledger_cursor_move(work, "users", "0/1", &none, &one, &c->error) == FH_OK);
@@ -295,7 +295,7 @@ static void what_was_committed_and_not_carried_on_is_found_when_opening(struct c
                    "'fh_cursor','id':'users\\u001f0/1','document':{'source':'users','share':'0/1',"
                    "'incarnation':'i','position':{'$numberLong':'7'},'event_id':'e','epoch':"
                    "{'$numberLong':'0'}}}]}}}"));
-    for (int i = 0; i < 2; i++) { /* what was carried on once is not found again */
+    for (int i = 0; i < 2; i++) { /* what was carried once is not found again */
         conformance_reopen(c);
         EXPECT(!c->failure[0]);
         EXPECT(committed(c, "a") == 3 && committed(c, "gone") == -1);
@@ -338,7 +338,7 @@ static void an_event_that_was_numbered_keeps_its_position(struct conformance *c)
     EXPECT(outbox_is(c, "1 e1<0, 2 e2<1"));
 }
 
-/* Nor if it is found when what another work has left is just carried on. */
+/* Nor if it is found while what another unit of work has left is being carried. */
 static void an_event_that_was_numbered_keeps_its_position_beside_others(struct conformance *c)
 {
     EXPECT(make_things(c));
@@ -401,7 +401,7 @@ static void a_saga_begins_once_whatever_dies(struct conformance *c)
     EXPECT(counts.ended == 1 && counts.running == 0);
 }
 
-/* A process that was taken for dead wrote once more: whoever locks the document carries it on. */
+/* A process that was taken for dead wrote once more: whoever locks the document carries that. */
 static void what_a_former_process_wrote_late_is_carried_on_by_who_meets_it(struct conformance *c)
 {
     EXPECT(make_things(c));
@@ -417,8 +417,8 @@ static void what_a_former_process_wrote_late_is_carried_on_by_who_meets_it(struc
     EXPECT(committed(c, "a") == 4 && is_recorded(c, "x") && outbox_is(c, "1 e1<0"));
 }
 
-/* The same of a process that is known to be dead, all of whose work has been carried on: everybody
- * has gone on as if it had not been. Epoch 1 is the one before `conformance_reopen`. */
+/* The same for a process that is known to be dead, all of whose units of work have been carried:
+ * everybody has gone on without that one. Epoch 1 is the one before `conformance_reopen`. */
 static bool leave_too_late(struct conformance *c)
 {
     return make_things(c) &&
@@ -481,7 +481,7 @@ static void close_store(struct conformance *c)
     c->store = NULL;
 }
 
-/* The case's store goes over `link` from here on. */
+/* From here on the case's store uses `link`. */
 static bool go_over(struct conformance *c, struct link *link, const char *marker)
 {
     json_t *server = mongodb_server(&c->harness, c->engine);
@@ -507,8 +507,8 @@ static enum fh_code change_all(struct conformance *c, const char *key)
     return code;
 }
 
-/* The link is cut at the first request that holds `marker`; whichever that is, the work is done
- * once, and so is the next one. */
+/* The link is cut at the first request that contains `marker`; whichever that is, the unit of work
+ * is done once, and so is the next one. */
 static void cut_at(struct conformance *c, const char *marker, enum link_cut cut)
 {
     struct link link = {0};

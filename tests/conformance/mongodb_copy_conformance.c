@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies into a store that are not the last one. A process that copies is killed when one of its
- * messages is on its way, another one copies a store in which there is nothing, the service serves
- * from that, and then the message arrives: once for each message that a copy sends. Nothing may be
- * there for it, nor anything be gone, and what is written afterwards stands as if it had never
- * been; a process that opens the store then finds it so, too.
+ * Copies into a store that another copy has superseded. A process that copies is killed while one
+ * of its messages is on its way, another one copies an empty store, the service serves from that,
+ * and then the message arrives: once for each message that a copy sends. It must neither add nor
+ * remove anything, nor affect what is written afterwards, also for a process that opens the store
+ * then.
  */
 
 #include "engine_mongodb.h"
@@ -131,7 +131,7 @@ static void show_records(struct shown *shown, struct store_work *work, struct fh
     arena_release(&arena);
 }
 
-/* As the service sees it. Heap. */
+/* As the service sees it. On the heap. */
 static char *shown(struct conformance *c)
 {
     struct shown shown;
@@ -167,9 +167,9 @@ static bool shows(struct conformance *c, const char *expected, const char *when)
 struct copier {
     struct conformance *c;
     struct store *from, *to;
-    struct link *link; /* whose waiters hear that it has ended; or NULL */
+    struct link *link; /* whose waiters are told that it has ended; or NULL */
     bool ended;
-    bool pauses, paused, goes_on; /* behind the first documents */
+    bool pauses, paused, goes_on; /* after the first documents */
     struct fiber_queue changed;
     enum fh_code code;
     struct fh_error error;
@@ -222,7 +222,7 @@ static bool copy_nothing(struct conformance *c)
     "event 1 behind 0: Made of c; event 2 behind 0: Made of a; event 3 behind 1: Made of c; "      \
     "position 3; own; thing 007; no command, cursor 0, 0 sagas, newest ''; "
 
-/* It has its position in the end: whoever finds one taken tries again. */
+/* It gets its position in the end: whoever finds one taken tries again. */
 static bool publish_one(struct conformance *c, const char *key)
 {
     char id[ID_SIZE];
@@ -239,14 +239,14 @@ static bool serve(struct conformance *c)
     return publish_one(c, "c") && insert(c, c->store, "own", "what the service has made");
 }
 
-/* What stood in the abandoned copy can be made, and comes to where it belongs. */
+/* What was in the abandoned copy can be created, and gets to where it belongs. */
 static bool serve_on(struct conformance *c)
 {
     return publish_one(c, "a") && publish_one(c, "c") &&
            insert(c, c->store, "thing 007", "made again");
 }
 
-/* A request that holds both markers comes late, of what `does` something to first.to. */
+/* A request that contains both markers comes late, of what `does` something to first.to. */
 static void comes_late_of(struct conformance *c, void (*does)(void *first), const char *marker,
                           const char *also)
 {
@@ -275,7 +275,7 @@ static void comes_late_of(struct conformance *c, void (*does)(void *first), cons
     bool stands = stood && shows(c, SERVED, "behind it");
     stands = stands && serve_on(c) && shows(c, SERVED_ON, "later");
     stands = stands && reopen(c) && shows(c, SERVED_ON, "opened again");
-    if (first.ended) /* else it would go on with what its works have left */
+    if (first.ended) /* else it would continue with what its units of work have left */
         store_close(first.to);
     bool closed = first.ended;
     link.refuses = false;
@@ -294,7 +294,7 @@ static void comes_late(struct conformance *c, const char *marker, const char *al
     comes_late_of(c, copy, marker, also);
 }
 
-/* Works of the service that was there before. */
+/* Units of work of the service that was there before. */
 static void make_document(void *argument)
 {
     struct copier *first = argument;
@@ -347,7 +347,7 @@ static void a_late_cursor_of_the_service_before_loses(struct conformance *c)
     comes_late_of(c, move_cursor, "upsert", "fh_cursor");
 }
 
-/* One that is not killed, but held still while the next one copies. */
+/* One that is not killed, but suspended while the next one copies. */
 static void a_copier_that_was_held_still_writes_nothing_any_more(struct conformance *c)
 {
     struct copier first = {.from = open_embedded(c, "from"), .pauses = true};

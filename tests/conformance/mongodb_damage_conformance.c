@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands in a store that no work has left so: it is refused by a sentence that says where it
- * is, whoever needs it, and nothing else is. */
+/* Data in a store that no unit of work can have left: whatever needs it is refused with a sentence
+ * that says where it is, and nothing else is refused. */
 
 #include "engine_mongodb.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages that come late: the link dies when one is on its way, its repetition is done, later
- * works move all that it wrote, and then it arrives. Once for each message that a work of each kind
- * sends; nothing may be otherwise for it, and a process that opens the store afterwards finds it
- * so, too.
+ * Messages that come late: the link dies while one is on its way, its repetition is done, later
+ * units of work change all that it wrote, and then it arrives. Once for each message that a unit of
+ * work of each kind sends; it must change nothing, also for a process that opens the store
+ * afterwards.
  */
 
 #include "engine_mongodb.h"
@@ -43,7 +43,7 @@ static enum fh_code answer(struct store_work *work, int n, struct fh_error *erro
     return ledger_command_put(work, &command, error);
 }
 
-/* Parked by each odd work, taken by each even one. */
+/* Parked by each odd unit of work, taken by each even one. */
 static enum fh_code park_or_take(struct store_work *work, int n, struct fh_error *error)
 {
     bool unparked;
@@ -61,7 +61,7 @@ static enum fh_code park_or_take(struct store_work *work, int n, struct fh_error
                  : ledger_parked_take(work, &parked, &unparked, error);
 }
 
-/* Begun by the first work; each later one updates it. */
+/* Begun by the first unit of work; each later one updates it. */
 static enum fh_code go_on_with_saga(struct store_work *work, int n, struct fh_error *error)
 {
     char id[ID_SIZE], state[8];
@@ -86,7 +86,7 @@ static enum fh_code go_on_with_saga(struct store_work *work, int n, struct fh_er
     return code ? code : ledger_step_put(work, &step, error);
 }
 
-/* The n-th work, of what kind ever. */
+/* The n-th unit of work, of whatever kind. */
 typedef enum fh_code late_work(struct store_work *work, int n, struct fh_error *error);
 
 static enum fh_code change_document(struct store_work *work, struct fh_error *error)
@@ -149,7 +149,7 @@ static enum fh_code run_once(struct conformance *c, late_work *does, int n, enum
     return code;
 }
 
-/* As the layer above does it: again, and alone, where another work was in the way. */
+/* As the layer above does it: again, and exclusively, where another unit of work was in the way. */
 static enum fh_code run(struct conformance *c, late_work *does, int n)
 {
     enum fh_code code = run_once(c, does, n, STORE_WRITE);
@@ -161,7 +161,7 @@ static enum fh_code run(struct conformance *c, late_work *does, int n)
 /* ---- What is there --------------------------------------------------------------------------- */
 
 /* All that is in the database but versions, order numbers and what marks a document as carrier or
- * gone. Heap. */
+ * gone. On the heap. */
 struct dump {
     struct mongodb_visit visit; /* first */
     struct text text;
@@ -179,7 +179,7 @@ static bool dump_document(struct mongodb_visit *visit, const bson_t *document)
           mongoc.bson_iter_find_descendant(&at, "_fh.work", &value)))
         return true;
     json_t *fields = mongodb_object(document, NULL);
-    json_object_del(fields, "work"); /* which work an event is of: its id is random */
+    json_object_del(fields, "work"); /* which unit of work an event is of: its id is random */
     json_object_del(fields, "order");
     json_object_del(fields, "epoch");
     json_object_del(fields, "recovered");
@@ -273,7 +273,7 @@ struct late {
     const struct link_plan *then;        /* it is never answered, and this is held; or NULL */
 };
 
-/* A request of the `held`-th work comes when all the others are done. */
+/* A request of the `held`-th unit of work comes when all the others are done. */
 static void is_late(struct conformance *c, const struct late *late)
 {
     struct link link = {0};
@@ -313,7 +313,7 @@ static void comes_late(struct conformance *c, late_work *does, int held, const c
     is_late(c, &(struct late){.does = does, .held = held, .marker = marker, .also = also});
 }
 
-/* One that makes what was not there, behind the work's one write. */
+/* One that creates what was not there, after the unit of work's one write. */
 static void insert_comes_late(struct conformance *c, late_work *does, int held, const char *what)
 {
     is_late(c, &(struct late){.does = does,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a work asks the server to look for. A server may go through a whole collection to find one
- * document, even by its _id, as FerretDB 1 on SQLite does. So where a work makes what was not there
- * nothing is looked for in what grows with each work: it is inserted, which the server can refuse
- * by an index.
+ * What a unit of work makes the server search for. A server may go through a whole collection to
+ * find one document, even by its _id, as FerretDB 1 on SQLite does. So where a unit of work creates
+ * something new, nothing is searched for in collections that grow with each unit of work: it is
+ * inserted, which the server can refuse by an index.
  */
 
 #include "engine_mongodb.h"
@@ -15,7 +15,7 @@
 #include "engine/mongodb/internal.h"
 
 #define WORKS 3
-#define COMMAND_AT 25 /* in a message: behind its header, flags, the section's kind, the length */
+#define COMMAND_AT 25 /* in a message: after its header, flags, the section's kind, the length */
 
 static const struct fh_collection things = {"thing", {"v"}};
 
@@ -55,7 +55,7 @@ static enum fh_code publish(struct store_work *work, const char *id, const char 
     return ledger_outbox_append(work, &event, error);
 }
 
-/* The n-th work: a document with an event of its own key. */
+/* The n-th unit of work: a document with an event of its own key. */
 static bool make_one(struct conformance *c, int n)
 {
     char id[16], event[16];
@@ -68,7 +68,7 @@ static bool make_one(struct conformance *c, int n)
     return !code && conformance_commit(c, work) == FH_OK;
 }
 
-/* The same store, but all that is sent is noted. */
+/* The same store, but everything sent is noted. */
 static bool listen_in(struct conformance *c, struct link *link, struct text *sent)
 {
     json_t *server = mongodb_server(&c->harness, c->engine);

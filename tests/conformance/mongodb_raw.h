@@ -2,8 +2,8 @@
 #ifndef TESTS_MONGODB_RAW_H
 #define TESTS_MONGODB_RAW_H
 
-/* Documents put into a store past the engine, as another program or a dead process would. Header
- * only. */
+/* Documents put into a store behind the engine's back, as another program or a dead process would.
+ * Header only. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,7 @@ static inline enum fh_code raw_run(struct mongodb_call *call, struct fh_error *e
     return done ? FH_OK : mongodb_failed(&why, error);
 }
 
-/* Past the engine: text with ' for ". */
+/* Behind the engine's back: text with ' for ". */
 static inline bool put_raw(struct conformance *c, const char *collection, const char *text)
 {
     char *quoted = strdup(text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Several processes of one service on one MongoDB store: each is a store of its own here, in the
- * same folder. One at a time writes, whichever it is; nothing is lost, and there is one order.
+ * same folder. One at a time writes, whichever it is; nothing is lost, and there is a single order.
  */
 
 #include "engine_mongodb.h"
@@ -45,7 +45,7 @@ static bool make_thing(struct conformance *c, const char *id)
     return work && insert(work, id, &c->error) == FH_OK && conformance_commit(c, work) == FH_OK;
 }
 
-/* The case's store, too, shares from here on. */
+/* From here on the case's store shares, too. */
 static bool open_stores(struct conformance *c)
 {
     c->engine->close(c->store);
@@ -99,7 +99,7 @@ static int64_t position_at(struct store *store)
     return position;
 }
 
-/* One after the other, each behind the one before it of the one key. */
+/* One after the other, each after the previous one of the same key. */
 static bool check_event(void *context, const struct ledger_event *event)
 {
     int64_t *last = context;
@@ -199,7 +199,7 @@ static void wait_for_the_paused(struct conformance *c, struct store_turn *turn)
     EXPECT(store_turn_take(turn, &mark));
     conformance_start(c, write_once, &writer);
     EXPECT(wait_for(c, &mongodb_of(stores[1])->waiting, 1));
-    EXPECT(!writer.done && value_at(stores[1], "a") == 0); /* reading waits for nobody */
+    EXPECT(!writer.done && value_at(stores[1], "a") == 0); /* readers wait for nobody */
     store_turn_give(turn, mark);
     conformance_join(c);
     EXPECT(writer.done && value_at(stores[0], "a") == 1);
@@ -243,7 +243,7 @@ static void works_wait_for_who_is_paused_with_the_turn(struct conformance *c)
     EXPECT(turn);
 }
 
-/* What one write of a dead process's has left: a document that carries an event. */
+/* What a write of a dead process has left: a document that carries an event. */
 static enum fh_code leave_run(struct mongodb_call *call, struct fh_error *error)
 {
     static const char text[] =
@@ -273,7 +273,7 @@ static void die_with_turn(struct conformance *c, struct store_turn **turn)
     *turn = NULL;
     conformance_join(c);
     EXPECT(writer.done && value_at(stores[0], "left") == 3);
-    EXPECT(position_at(stores[2]) == 2 && read_outbox(stores[2]) == 2); /* e0 stands before e1 */
+    EXPECT(position_at(stores[2]) == 2 && read_outbox(stores[2]) == 2); /* e0 comes before e1 */
 }
 
 static void

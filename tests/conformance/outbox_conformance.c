@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading an outbox whose events have any size, on every engine. */
+/* Reading an outbox whose events are of any size, on every engine. */
 
 #include <stdio.h>
 #include <string.h>
@@ -66,7 +66,7 @@ static void read_all(struct conformance *c)
     EXPECT(count.in_order && count.large == LARGE && count.count == LARGE + 2 * SMALL);
 }
 
-/* A server would send them all, far more than anyone wants. */
+/* A server would send all of them, far more than are wanted. */
 static void large_events_are_read_a_few_at_once_and_small_ones_many(struct conformance *c)
 {
     const struct engine *honest = c->store->engine;

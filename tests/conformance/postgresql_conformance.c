@@ -12,9 +12,9 @@
 #include "base/text.h"
 #include "engine/postgresql/internal.h"
 
-#define PATIENCE_MS 60000 /* what ends later than that has failed */
+#define PATIENCE_MS 60000 /* whatever takes longer has failed */
 
-/* The rows of a query, in a snapshot of its own, and over a shared connection, are `text`. */
+/* The rows of a query, in a snapshot of its own, and on a shared connection, are `text`. */
 static bool selects(struct conformance *c, const char *sql, const char *names, const char *text)
 {
     static const enum store_mode modes[] = {STORE_READ, STORE_READ_COMMITTED};
@@ -289,7 +289,7 @@ static void of_two_works_that_read_what_the_other_writes_one_runs_again(struct c
     EXPECT(selects(c, "SELECT sum(amount) AS n FROM account", NULL, "[{'n':20}]"));
 }
 
-/* So many serializable works of others, in one message. */
+/* So many serializable transactions of others, in one message. */
 static enum fh_code others_commit(struct conformance *c, int count)
 {
     json_t *options = postgresql_server(&c->harness);
@@ -315,8 +315,8 @@ static enum fh_code count_and_insert(struct conformance *c, struct store_work *w
     return inserts ? conformance_exec(c, work, "INSERT INTO list VALUES (1)", NULL) : FH_OK;
 }
 
-/* One that has counted stands open while another counts, inserts and commits, and then `others`:
- * what comes of its own insert. */
+/* One that has counted stays open while another counts, inserts and commits, and then `others`:
+ * what becomes of its own insert. */
 static enum fh_code stood_open(struct conformance *c, int others)
 {
     struct store_work *one = conformance_begin(c, STORE_WRITE);
@@ -337,8 +337,8 @@ static enum fh_code stood_open(struct conformance *c, int others)
     return code == FH_OK ? second : code;
 }
 
-/* Schedule 41: the server sums finished transactions up when it has about ten times max_connections
- * of them, and sees no conflict with these any more. */
+/* Schedule 41: the server summarizes finished transactions when it has about ten times
+ * max_connections of them, and detects no conflicts with these any more. */
 static void a_work_that_stood_open_while_too_many_others_ended_runs_again(struct conformance *c)
 {
     EXPECT(conformance_does(c, "CREATE TABLE list (n INTEGER)", NULL) == FH_OK);
@@ -349,7 +349,7 @@ static void a_work_that_stood_open_while_too_many_others_ended_runs_again(struct
     EXPECT(selects(c, "SELECT count(*) AS n FROM list", NULL, "[{'n':2}]"));
 }
 
-/* ... and one that nobody disturbed does not. */
+/* ... and one that met no others does not. */
 static void a_work_that_stood_open_alone_is_done(struct conformance *c)
 {
     EXPECT(conformance_does(c, "CREATE TABLE list (n INTEGER)", NULL) == FH_OK);
@@ -559,7 +559,7 @@ static int64_t waiting(struct store_work *holder)
     return count;
 }
 
-/* The slow ones wait for a lock, which somebody else gives back when all others have read. */
+/* The slow ones wait for a lock, which is released when all others have read. */
 static void nobody_waits_behind_slow_readers(struct conformance *c)
 {
     enum { SLOW = 6, QUICK = 20 };
@@ -577,7 +577,7 @@ static void nobody_waits_behind_slow_readers(struct conformance *c)
         readings[i] =
             (struct reading){.c = c, .sql = i < SLOW ? slow : "SELECT 1 AS one", .order = &order};
     int64_t until_ns = world_in_ms(world, PATIENCE_MS);
-    for (int i = 0; i < SLOW; i++) { /* each is on its way for longer than a quick one would be */
+    for (int i = 0; i < SLOW; i++) { /* each is under way for longer than a quick one would be */
         conformance_start(c, read_shared, &readings[i]);
         while (held == FH_OK && waiting(holder) <= i && world_monotonic_ns(world) < until_ns)
             fiber_sleep_until(world, world_in_ms(world, 5));
@@ -609,7 +609,7 @@ static void a_schema_may_change_under_prepared_statements(struct conformance *c)
     conformance_is(c, rows, "[{'id':1,'name':null}]");
     json_decref(rows);
     EXPECT(!c->failure[0]);
-    /* A work has a transaction to lose, and runs again. */
+    /* A unit of work that has a transaction loses it, and is rerun. */
     EXPECT(conformance_does(c, "ALTER TABLE growing ALTER COLUMN id TYPE TEXT", NULL) == FH_OK);
     work = conformance_begin(c, STORE_WRITE);
     rows = conformance_rows(c, work, all, "{'id':'1'}");
@@ -634,7 +634,7 @@ static enum fh_code sleeps(struct store *store, enum store_mode mode, const char
     return code;
 }
 
-/* Behind the migration too, whose connection was its own for a while. */
+/* After the migration, too, which had its connection to itself for a while. */
 static void a_statement_takes_as_long_as_the_configuration_says(struct conformance *c)
 {
     static const char *const query = "SELECT pg_sleep(60)";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Works that share a transaction of PostgreSQL: all of them stand, or each is as if it had been
- * alone. Works that begin in one turn of the loop become one group, so what is tried here does not
- * depend on how fast anything is.
+ * Units of work that share a transaction of PostgreSQL: all of them are committed, or each is as if
+ * it had been ungrouped. Those that begin in one turn of the loop become one group, so these cases
+ * do not depend on how fast anything is.
  */
 
 #include "postgresql_members.h"
@@ -113,14 +113,14 @@ static void what_a_work_lacks_no_other_brings_behind_it(struct conformance *c)
     struct member members[COUNT] = {0};
     EXPECT(prepare(c));
     run_member(&first);
-    members[2].n = 4; /* the one behind it */
+    members[2].n = 4; /* the one after it */
     start(c, members, COUNT, insert_referring);
     conformance_join(c);
     EXPECT(committed(members, COUNT) >= COUNT - 1 && shared(members, COUNT) == COUNT);
     EXPECT(members[2].runs > 1);
 }
 
-/* The second would have enough, had the first not taken it: which never comes to be. */
+/* The second would have enough without the first, which never happens. */
 static void a_refusal_is_found_apart_before_it_is_told(struct conformance *c)
 {
     struct member members[COUNT] = {0};
@@ -205,7 +205,7 @@ static void who_waits_for_a_row_holds_up_nobody_else(struct conformance *c)
     EXPECT(count_of(c, "SELECT n FROM things WHERE id = 100") == 10);
 }
 
-/* Its group is under way until the test lets it go on. */
+/* Its group is under way until the test lets it continue. */
 static void who_comes_behind_a_slow_group_goes_on_apart(struct conformance *c)
 {
     static const char slow[] = "SELECT wait_until_free() + ?1 + ?2";
@@ -251,7 +251,7 @@ static void a_work_that_comes_to_its_first_statement_too_late_does_nothing(struc
     EXPECT(count_of(c, "SELECT count(*) FROM things WHERE id = 7") == 0);
 }
 
-/* Nobody joins a transaction that may have looked at the store before. */
+/* Nobody joins a transaction that may have read from the store before. */
 static void a_work_sees_what_was_answered_before_it_began(struct conformance *c)
 {
     struct member members[COUNT] = {0};
@@ -272,7 +272,7 @@ static void a_work_sees_what_was_answered_before_it_began(struct conformance *c)
 
 /* ---- The link -------------------------------------------------------------------------------- */
 
-/* A store behind a link, whose groups number their events. */
+/* A store over a link, whose groups number their events. */
 static struct store *open_over(struct conformance *c, struct link *link)
 {
     struct store *store = NULL;
@@ -305,7 +305,7 @@ static struct store *open_over(struct conformance *c, struct link *link)
     return numbered ? store : NULL;
 }
 
-/* They come while the first ones are a group: so they are the next, behind its COMMIT. */
+/* They come while the first ones are a group: so they are the next group, after its COMMIT. */
 static void put_behind(struct member *first, struct member *members)
 {
     for (int i = 0; i < COUNT; i++)
@@ -314,8 +314,8 @@ static void put_behind(struct member *first, struct member *members)
     first->then = start_behind;
 }
 
-/* A group whose COMMIT meets what is planned, and one behind it: each of their works is done, and
- * done once. */
+/* A group to whose COMMIT the plan applies, and one after it: each of their units of work is done,
+ * and done once. */
 static void lose_inside_commit(struct conformance *c, enum link_cut plan, bool again)
 {
     struct link link = {0};
@@ -351,7 +351,7 @@ static void lose_inside_commit(struct conformance *c, enum link_cut plan, bool a
                              "[{'n':24,'ids':24,'first':1,'last':24}]"));
 }
 
-/* Over the same connection, with a snapshot from behind that COMMIT. */
+/* On the same connection, with a snapshot from after that COMMIT. */
 static void the_next_group_goes_out_behind_a_groups_commit(struct conformance *c)
 {
     struct member members[COUNT] = {0}, behind[COUNT] = {0};
@@ -392,8 +392,8 @@ static void a_groups_commit_that_was_cut_in_two_is_not_waited_for(struct conform
     lose_inside_commit(c, LINK_CUT_IN, true);
 }
 
-/* A group whose events can't be written; behind its COMMIT one that comes to nothing; and behind
- * that, over the same connection, a work of two statements. */
+/* A group whose events can't be written; after its COMMIT one that is rolled back; and after that,
+ * on the same connection, a unit of work of two statements. */
 static enum fh_code stranger_code, empty_code;
 
 static void run_empty_and_stranger(void *argument)
@@ -447,7 +447,7 @@ static void who_gets_a_connection_behind_a_group_that_failed_is_left_alone(struc
     for (int i = 0; i < COUNT; i++)
         members[i].runs = 0;
     members[0].then = start_empty_and_stranger;
-    start(c, members, COUNT, INSERT); /* their events have the ids of those before */
+    start(c, members, COUNT, INSERT); /* their events have the ids of earlier ones */
     fiber_sleep_until(c->harness.world, world_in_ms(c->harness.world, 50));
     EXPECT(conformance_commit(c, holder) == FH_OK); /* the first group waits for its key */
     conformance_join(c);

@@ -15,7 +15,7 @@
 #include "store/ledger.h"
 #include "engine/postgresql/internal.h"
 
-#define PROBLEM_MS 60000 /* what ends later than that has failed */
+#define PROBLEM_MS 60000 /* whatever takes longer has failed */
 
 static bool in_time(struct conformance *c, int64_t deadline_ns)
 {
@@ -30,7 +30,7 @@ static enum fh_code superuser(struct conformance *c, const char *sql)
     return postgresql_administer(c->harness.world, sql, &c->error);
 }
 
-/* Another instance's store on the case's schema, as `change` differs from its own. */
+/* Another instance's store on the case's schema, with the differences in `change`. */
 static enum fh_code open_other(struct conformance *c, json_t *change, struct store **ret)
 {
     json_t *server = postgresql_server(&c->harness);
@@ -62,7 +62,7 @@ static void kill_server(struct conformance *c)
 
 struct writer {
     struct conformance *c;
-    int number, acknowledged, unknown; /* so many are; of the last one nobody knows */
+    int number, acknowledged, unknown; /* so many are; of the last one it is not known */
     bool *ends;
     char wrong[256];
 };
@@ -167,7 +167,7 @@ static bool linked_open(struct conformance *c, struct linked *linked)
                       &linked->store) == FH_OK;
 }
 
-/* A row read and written, and a COMMIT to which happens what is planned. */
+/* A row read and written, and a COMMIT to which the plan applies. */
 static enum fh_code commit_over(struct conformance *c, struct linked *linked, enum link_cut plan)
 {
     struct store_work *work;
@@ -196,7 +196,7 @@ static void lose_inside_commit(struct conformance *c, struct linked *linked, enu
     if (plan == LINK_HELD)
         link_release(&linked->link);
     if (code == FH_CONFLICT)
-        again = commit_over(c, linked, LINK_WHOLE); /* as the rooms above do */
+        again = commit_over(c, linked, LINK_WHOLE); /* as the layers above do */
     store_close(linked->store);
     link_close(&linked->link);
     c->error = error;
@@ -248,7 +248,7 @@ static void begin_and_end(void *argument)
         store_rollback(work);
 }
 
-/* It came free when nobody waited for it, and those who came later would have stood behind. */
+/* It became free when nobody waited for it, and those that came later would have queued. */
 static void
 a_connection_that_can_not_be_made_is_not_waited_for_when_another_is_free(struct conformance *c)
 {
@@ -350,7 +350,7 @@ static void positions_that_another_instance_gives_are_told(struct conformance *c
         publish_on(c, c->store, "own") == FH_OK && heard == 0; /* whoever gives them knows */
     good = good && open_other(c, json_object(), &other) == FH_OK;
     good = good && publish_on(c, other, "others") == FH_OK && subscribes(c, &heard, 0);
-    /* What is said while the link is down is not heard: then it is looked for. */
+    /* Notifications are lost while the link is down: then it polls. */
     int before = heard;
     good = good &&
            superuser(

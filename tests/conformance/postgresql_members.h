@@ -2,8 +2,8 @@
 #ifndef TESTS_POSTGRESQL_MEMBERS_H
 #define TESTS_POSTGRESQL_MEMBERS_H
 
-/* Works of one statement, as handlers have them, which PostgreSQL may put into one transaction.
- * Header only. */
+/* Units of work of one statement, as handlers have them, which PostgreSQL may group in one
+ * transaction. Header only. */
 
 #include "engine_postgresql.h"
 
@@ -17,7 +17,8 @@
 #define INSERT "INSERT INTO things (id, n) VALUES (?1, ?2) RETURNING n"
 #define ADD "UPDATE things SET n = n + ?2 WHERE id = ?1 RETURNING n"
 
-/* A work of a statement, run as work.c does: again, and then apart, when it meets a conflict. */
+/* A unit of work of one statement, run as work.c does: again, and then ungrouped, when it meets a
+ * conflict. */
 struct member {
     struct conformance *c;
     struct store *store;
@@ -31,7 +32,7 @@ struct member {
     struct member *behind;               /* for start_behind */
     char event_id[32];
     int64_t seen;
-    int64_t position; /* the event's, as the commit told it; 0: it did not */
+    int64_t position; /* the event's, as the commit reported it; 0: it did not */
     bool refused, ended;
     int runs, shared; /* all, and those in a transaction with others */
     enum fh_code code;
@@ -130,7 +131,7 @@ static inline int committed(const struct member *members, int count)
     return sum;
 }
 
-/* How many of the first runs were in a transaction with others; none of those behind them was. */
+/* How many of the first runs were in a transaction with others; no later one was. */
 static inline int shared(const struct member *members, int count)
 {
     int sum = 0;
@@ -139,14 +140,14 @@ static inline int shared(const struct member *members, int count)
     return sum;
 }
 
-/* Groups are what a case is about, and not how busy its machine is. */
+/* A case is about groups, and not about how busy its machine is. */
 static inline void be_patient(struct store *store)
 {
     struct postgresql_store *postgresql = (struct postgresql_store *)store;
     postgresql->gather.wait_ms = postgresql->gather.slow_ms = 60000;
 }
 
-/* The table, and that both statements come alone. */
+/* The table, and that both statements come ungrouped. */
 static inline bool prepare(struct conformance *c)
 {
     be_patient(c->store);

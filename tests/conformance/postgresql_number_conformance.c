@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Groups that number their own events: whoever else publishes, positions are dense, those of a key
- * are in the order in which its works drew seq, and each event names the one before it.
+ * are in the order in which its units of work took seq, and each event names the one before it.
  */
 
 #include "postgresql_members.h"
@@ -43,7 +43,7 @@ static int numbered(const struct member *members)
     return count;
 }
 
-/* A work of its own that publishes an event of this key; not committed yet. */
+/* A unit of work of its own that publishes an event of this key; not committed yet. */
 static struct store_work *publishing(struct conformance *c, const char *key, const char *id)
 {
     struct ledger_event event = {
@@ -114,7 +114,7 @@ static void what_was_drawn_and_never_written_holds_nothing_up(struct conformance
     EXPECT(numbered(members) == COUNT && sequenced(c) && in_order(c));
 }
 
-/* It has a lower seq than the groups', and is committed behind them. */
+/* It has a lower seq than the groups', and is committed after them. */
 static void who_has_drawn_and_not_committed_is_not_passed(struct conformance *c)
 {
     struct member members[COUNT];
@@ -172,7 +172,8 @@ static void another_process_hears_of_it_and_this_one_does_not(struct conformance
     EXPECT(numbered(members) == COUNT && heard_there > 0 && heard_here == 0);
 }
 
-/* Two processes' groups, works of their own, some rolled back, and calls of the sequencer. */
+/* Two processes' groups, units of work of their own, some rolled back, and calls of the
+ * sequencer. */
 struct mixed {
     struct conformance *c;
     struct store *store;

@@ -99,7 +99,7 @@ static void marks_are_removed_once_they_are_answered(struct conformance *c)
     good = good && conformance_reads(c, sql, "[{'n':5}]");
     own->marks_trimmed_ns = INT64_MIN / 2;
     good = good && settled_write(store, COUNT, &c->error) == FH_OK && own->marks_trimmed_ns > 0;
-    good = good && settled_write(store, COUNT + 1, &c->error) == FH_OK; /* behind the removal */
+    good = good && settled_write(store, COUNT + 1, &c->error) == FH_OK; /* after the removal */
     good = good && conformance_reads(c, sql, "[{'n':1}]");
     store_close(store);
     EXPECT(good);

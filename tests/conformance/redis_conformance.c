@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What only the Redis engine has to keep: a script that can't be finished has written nothing, a
- * work whose answer was lost is done once, and a server that would lose works is refused. Some
- * cases change the server's settings or kill it: no other suite runs beside this one.
+ * What only the Redis engine must guarantee: a script that can't be finished has written nothing, a
+ * unit of work whose answer was lost is done once, and a server that would lose units of work is
+ * refused. Some cases change the server's settings or kill it: no other suite runs at the same
+ * time.
  */
 
 #include "engine_redis.h"
@@ -165,7 +166,7 @@ static void a_server_that_has_forgotten_the_script_is_given_it_again(struct conf
 /* ---- The link dies in the commit
  * ----------------------------------------------------------------- */
 
-/* The case's store is opened over the link; the one that was open stays aside. */
+/* The case's store is opened over the link; the one that was open is set aside. */
 static struct store *over_link(struct conformance *c, struct link *link)
 {
     json_t *server = redis_server(&c->harness);
@@ -332,7 +333,7 @@ static bool pass_by(void *context, const struct ledger_command *command)
     return true;
 }
 
-/* What a work has told of all commands would not be all, and it runs again. */
+/* What a unit of work has read of all commands would be incomplete, and it is rerun. */
 static void a_command_that_comes_while_all_are_told_makes_the_work_run_again(struct conformance *c)
 {
     const struct ledger_command late = {.caller = "orders",
@@ -412,7 +413,8 @@ static void a_server_that_may_lose_works_is_refused(struct conformance *c)
     EXPECT(is_refused(c, false, NULL));
 }
 
-/* Redis reads its log with the rights of `default`: without them all works would be gone. */
+/* Redis reads its log with the rights of `default`: without them all units of work would be
+ * lost. */
 static void a_server_that_would_not_read_its_log_is_refused(struct conformance *c)
 {
     bool set = TELL(c, "ACL", "SETUSER", "default", "resetkeys");
@@ -453,7 +455,7 @@ struct load {
     bool failed;
 };
 
-/* One work after the other; each counts once, whatever the server does meanwhile. */
+/* One unit of work after the other; each counts once, whatever the server does meanwhile. */
 static void count_on(void *argument)
 {
     struct load *load = argument;

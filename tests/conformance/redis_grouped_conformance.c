@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many works of one process at once on Redis: which connections they take, and that each of them
- * stands for itself, whatever becomes of those that go to the server with it.
+ * Many units of work of one process at once on Redis: which connections they use, and that each
+ * succeeds or fails on its own, whatever becomes of those that go to the server with it.
  */
 
 #include "engine_redis.h"
@@ -90,7 +90,7 @@ static void lose_all(void *argument)
         redis_connection_close(&redis->connections[i]);
 }
 
-/* It would be sent on a link that is being made, before anybody has said who we are. */
+/* It would be sent on a link that is being made, before the login. */
 static void what_a_lost_connection_had_to_send_is_not_sent_on_the_next(struct conformance *c)
 {
     struct grouped grouped = {.c = c};
@@ -102,7 +102,7 @@ static void what_a_lost_connection_had_to_send_is_not_sent_on_the_next(struct co
     EXPECT(grouped.done == FIBERS + 1);
 }
 
-/* As when the server died and its word has not been heard yet: sending itself fails. */
+/* As when the server has died, which has not been noticed yet: sending itself fails. */
 static void put_over_dead_links(void *argument)
 {
     struct grouped *grouped = argument;
@@ -141,7 +141,7 @@ static void links_that_are_dead_when_a_call_is_sent_harm_nobody(struct conforman
  */
 
 /* A hash with a long text is kept as a table, which the server lists in one order when it is
- * scanned and in another when it is asked for as a whole. */
+ * scanned and in another when it is read as a whole. */
 static bool has_a_table(struct conformance *c)
 {
     char text[128], field[16];
@@ -195,7 +195,7 @@ static void commit_one(void *argument)
     committing->code = store_commit(committing->view.work, &committing->error);
 }
 
-/* In one turn of the loop, and so in one call of the script: they have one slot. */
+/* In one turn of the loop, and so in one call of the script: they share a slot. */
 static bool commit_all(struct conformance *c, struct committing *works, int count)
 {
     const struct redis *redis = redis_of(c->store);
@@ -355,8 +355,8 @@ static void events_of_works_beside_one_that_is_refused_have_a_position_each(stru
 /* ---- The link dies in their call ----------------------------------------------------------------
  */
 
-/* Three works, of which the last is in conflict with the one before, over a link that does `cut`
- * with their call. What is held comes when all is settled. */
+/* Three units of work, of which the last conflicts with the one before, over a link that does `cut`
+ * to their call. What is held arrives when everything is settled. */
 static bool commit_over(struct conformance *c, enum link_cut cut, struct committing works[3])
 {
     struct link link = {0};

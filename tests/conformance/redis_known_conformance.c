@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a process remembers of its keys on Redis: works that take it from there are as right as
- * those that ask, and what is wrong by now, whoever has written it, makes them run again.
+ * A process's cache of its keys on Redis: units of work that read from it are as right as those
+ * that read from the server, and what is stale, whoever has changed it, makes them rerun.
  */
 
 #include "engine_redis.h"
@@ -19,7 +19,7 @@ static struct keyvalue_view begin_grouped(struct conformance *c)
     return begin(c, STORE_WRITE_GROUPED, 0);
 }
 
-/* Reads a key, so that it is remembered. */
+/* Reads a key, so that it is cached. */
 static bool looks_at(struct conformance *c, const char *key, const char *text)
 {
     struct keyvalue_view view = begin_grouped(c);
@@ -39,7 +39,7 @@ static int64_t commands_asked(struct conformance *c, const char *command)
     return calls;
 }
 
-/* Another process: the server's key is written past the store. */
+/* Another process: the server's key is written behind the store's back. */
 static bool another_writes(struct conformance *c, const char *key, const char *text)
 {
     char *name = redis_name(redis_of(c->store), "kv", key);
@@ -80,7 +80,7 @@ static void who_has_taken_what_another_process_changed_comes_to_nothing(struct c
     EXPECT(view.work && shows(c, &view, "v", "1") && view.work->tentative);
     EXPECT(kv(c)->put(&view, "v", "2", true, &c->error) == FH_OK);
     EXPECT(conformance_commit(c, view.work) == FH_CONFLICT && c->error.retryable);
-    view = begin_grouped(c); /* it was forgotten */
+    view = begin_grouped(c); /* it was dropped */
     EXPECT(view.work && shows(c, &view, "v", "5") && !view.work->tentative);
     EXPECT(kv(c)->put(&view, "v", "6", true, &c->error) == FH_OK);
     EXPECT(conformance_commit(c, view.work) == FH_OK && holds(c, "v", "6"));
@@ -217,7 +217,7 @@ static char *all_keys(struct conformance *c, enum store_mode mode)
         json_array_append_new(all,
                               json_pack("[i, I, o*]", (int)kind, (json_int_t)expires_ms, value));
     }
-    if (conformance_commit(c, view.work) != FH_OK) /* what it remembers is not so */
+    if (conformance_commit(c, view.work) != FH_OK) /* what it has cached is stale */
         json_array_clear(all);
     char *text = json_text(all);
     json_decref(all);
@@ -275,7 +275,7 @@ static void a_hash_that_became_something_else_is_not_written(struct conformance 
     EXPECT(holds(c, "h", "5"));
 }
 
-/* In the list of all keys. A key that is not listed has none, which is told as -1. */
+/* In the list of all keys. A key that is not listed has none, which is shown as -1. */
 static double score_of(struct conformance *c, const char *key)
 {
     char *names = redis_name(redis_of(c->store), "fh", "keys");

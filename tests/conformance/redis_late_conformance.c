@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages to Redis that come late, and servers that are away: whatever arrives when the works, or
- * another copy, behind it have gone on does nothing, and a commit is decided however long that
- * takes. Where a message is late, why it loses is told in docs/operate/engines/redis.md.
+ * Messages to Redis that come late, and servers that are away: whatever arrives when later units of
+ * work, or another copy, have gone on does nothing, and a commit is decided however long that
+ * takes. Why each late message loses is in docs/operate/engines/redis.md.
  */
 
 #include "engine_redis.h"
@@ -49,7 +49,7 @@ static void far_close(struct far *far)
     link_close(&far->link);
 }
 
-/* Counts, without looking: nothing that it has read can keep it from being done twice. */
+/* Counts without reading: nothing that it has read can keep it from being done twice. */
 static enum fh_code count_once(struct far *far)
 {
     struct store_work *work;
@@ -159,7 +159,7 @@ static void note_fatal(struct world *world, const char *why)
     fatal_count++;
 }
 
-/* It can't be told whether it was done: as a crash, nobody is told anything. */
+/* Whether it was done can't be known: as in a crash, nobody gets an answer. */
 static void who_asks_when_it_is_forgotten_what_became_of_a_call_is_ended(struct conformance *c)
 {
     struct far far;
@@ -181,7 +181,7 @@ static void who_asks_when_it_is_forgotten_what_became_of_a_call_is_ended(struct 
     EXPECT(forgotten && fatal_count == 1);
 }
 
-/* Its slots' numbers say so, and nobody else has to. */
+/* Its slots' numbers say so, and nothing else has to. */
 static void what_is_known_of_a_process_is_kept_as_long_as_it_writes(struct conformance *c)
 {
     struct far far;
@@ -246,8 +246,8 @@ static bool is_empty(struct conformance *c)
            count_of(c, "INCR", "counter") == 1 && count_of(c, "DECR", "counter") == 0;
 }
 
-/* One who copies is cut off, as if he were killed, when what holds `marker` is on its way. Another
- * one has copied a store in which there is nothing when it comes. */
+/* A process that copies is cut off, as if killed, while what contains `marker` is on its way.
+ * Another one has copied an empty store when that arrives. */
 static void a_copy_comes_late(struct conformance *c, const char *marker)
 {
     struct copier first = {0};
@@ -294,8 +294,8 @@ static void a_late_counter_of_a_copy_loses(struct conformance *c)
     a_copy_comes_late(c, ":fh:counter");
 }
 
-/* By which a call that is repeated is known to have been done: the server forgets it by its own
- * clock, which may be set by days, as the process may be stopped for as long. Schedule 25. */
+/* What shows that a repeated call has been done: the server forgets it by its own clock, which may
+ * be set by days, as the process may be stopped for as long. Schedule 25. */
 static void what_became_of_calls_outlives_days(struct conformance *c)
 {
     struct keyvalue_view view;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The relational model: units of work, what they see of each other, and SQL with :names. SQL here
- * is what all engines share; where they differ, the engine's row says how it is written.
+ * The relational model: units of work, what they see of each other, and SQL with :names. The SQL
+ * here is what all engines share; where they differ, the engine's row says how to write it.
  */
 
 #include "conformance.h"
@@ -120,7 +120,8 @@ static void a_snapshot_shows_no_work_whose_commit_has_not_begun_to_be_durable(st
     conformance_start(c, commit_one, &undurable);
     while (!undurable.handed_over && !c->failure[0])
         fiber_yield();
-    /* The work waits for its group; nothing of it may be seen before the loop has turned. */
+    /* The unit of work waits for its group; nothing of it may be seen before the loop has
+     * turned. */
     bool early = undurable.returned;
     conformance_reads(c, all_items, "[]");
     conformance_join(c);
@@ -139,7 +140,7 @@ static void a_reading_work_changes_nothing(struct conformance *c)
     conformance_reads(c, all_items, "[]");
 }
 
-/* Reads, lets others run, and writes what it has computed; a conflict begins anew. */
+/* Reads, lets others run, and writes what it has computed; after a conflict it starts over. */
 static bool increment(struct conformance *c, enum store_mode mode)
 {
     struct store_work *work = conformance_begin(c, mode);
@@ -207,7 +208,7 @@ static void run_member(void *argument)
         store_rollback(work);
 }
 
-/* What a layer above does with a member that a broken group took with it. */
+/* What a layer above does with a member that failed with its group. */
 static void run_again_alone(struct member *members, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -277,7 +278,7 @@ static void a_failed_work_leaves_the_others_of_its_group_standing(struct conform
                                {.sql = "INSERT INTO item VALUES (3, 'c')"}};
     start_members(c, members, 3);
     run_again_alone(members, 3);
-    /* On a server they run side by side, and either of the two may be the first. */
+    /* On a server they run concurrently, and either may be first. */
     bool first = members[0].code == FH_OK;
     const struct member *loser = &members[first ? 1 : 0];
     EXPECT(members[first ? 0 : 1].code == FH_OK && members[2].code == FH_OK);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Snapshots on every engine, by the services' own handlers. As publisher: pages are read again and
- * again while others change what is on them; then each row, and each absence, is held against the
- * events. As subscriber: it takes over a publisher's state, follows, and begins anew.
+ * again while others change what is on them; then each row, and each absence, is compared with the
+ * events. As subscriber: it takes over a publisher's state, follows, and resyncs.
  */
 
 #include "conformance.h"
@@ -38,7 +38,7 @@ static const fh_field named_shape[] = {{"id", FH_STRING}, {"changes", FH_INT}, {
 static const fh_field removed_shape[] = {{"id", FH_INT}, {0}};
 static const fh_field removed_name_shape[] = {{"id", FH_STRING}, {0}};
 
-/* A work on one item, or none: they are listed. */
+/* A unit of work on one item; on none: they are listed. */
 struct item_work {
     fh_work w; /* first: it is cast from */
     int id, changes;
@@ -145,7 +145,7 @@ static bool is_there(fh_work *w, int id)
     return works_model(w) == FH_DOCUMENT ? fh_try_doc(w, "items", place) : fh_try_kv(w, place);
 }
 
-/* Nobody removes what is not there: that could stand behind what it knew nothing of. */
+/* Nobody removes what is not there: that could come after something it knew nothing of. */
 static void change_item(fh_work *w)
 {
     const struct item_work *own = (struct item_work *)w;
@@ -177,7 +177,7 @@ static const fh_service *of_model(const fh_service *services, enum fh_model mode
     return services;
 }
 
-/* What a service needs before its works, in one of its own. */
+/* What a service needs before its units of work, in one of its own. */
 static enum fh_code prepare(struct work_context *context, struct fh_error *error)
 {
     struct model_data data = model_data_of(context->service);
@@ -210,7 +210,7 @@ static enum fh_code change(struct work_context *context, int id, bool removes,
     return code;
 }
 
-/* One thing that a page told: a row, or that there was none. */
+/* One thing that a page reported: a row, or that there was none. */
 struct seen {
     int id, changes; /* 0: absent */
     int64_t position, before, behind;
@@ -277,8 +277,8 @@ static void take_rows(struct reading *reading, const json_t *body, int after, st
     }
 }
 
-/* One page behind `after`, and behind which item the next one begins; 0: there is none; -1: it
- * could not be read (503). */
+/* One page after `after`, and after which item the next one begins; 0: there is none; -1: it could
+ * not be read (503). */
 static int read_page(struct reading *reading, int after)
 {
     struct feed_answer answer;
@@ -337,7 +337,7 @@ static bool tell(void *context, const struct ledger_event *event)
     return history->count < 2 * WRITERS * CHANGES;
 }
 
-/* A row is what its event told. An absent item was not there at some moment from `before` to
+/* A row is what its event reported. An absent item was not there at some moment from `before` to
  * `behind`. */
 static bool is_so(const struct history *history, const struct seen *seen)
 {
@@ -384,7 +384,7 @@ static void hold_against_events(struct conformance *c, struct reading *reading)
     EXPECT(rows > 0 && reading->count > rows);
 }
 
-/* Schedule 11, its first part, by chance. */
+/* Schedule 11, its first part, at random. */
 static void a_page_is_what_there_was_at_one_moment(struct conformance *c)
 {
     struct reading reading = {.c = c, .writing = WRITERS};
@@ -464,7 +464,7 @@ static void items_held(fh_work *w)
 static const fh_service subscribers[] = {SUBSCRIBER(FH_RELATIONAL), SUBSCRIBER(FH_DOCUMENT),
                                          SUBSCRIBER(FH_KEY_VALUE)};
 
-/* A publisher in an embedded store, and the engine's service that hears it. */
+/* A publisher in an embedded store, and the engine's service that subscribes to it. */
 struct hearing {
     struct conformance *c;
     struct fake_world fake;
@@ -631,7 +631,7 @@ static void end_hearing(struct hearing *hearing)
     call_manager_free(hearing->subscriber.calls);
 }
 
-/* While it hears. */
+/* While it follows. */
 static void goes_on(struct hearing *hearing)
 {
     struct conformance *c = hearing->c;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every engine's ledger must do when what is old is looked for and removed. */
+/* What every engine's ledger must do when old records are found and removed. */
 
 #include <string.h>
 
@@ -41,7 +41,7 @@ static void what_a_subscriber_has_done_never_goes_back(struct conformance *c)
     work = go_on(c, work);
     EXPECT(work);
     EXPECT(ledger_subscriber_put(work, "orders", "0/1", "two", 2, 8, 100, &c->error) == FH_OK);
-    /* A request that comes late tells of less: what was committed stays so. */
+    /* A request that comes late reports less: what was committed stays committed. */
     EXPECT(ledger_subscriber_put(work, "search", "1/2", "one", 4, 7, 100, &c->error) == FH_OK);
     work = go_on(c, work);
     EXPECT(work);
@@ -116,7 +116,8 @@ static enum fh_code put(struct conformance *c, struct store_work *work, int64_t 
     return ledger_step_put(work, &step, &c->error);
 }
 
-/* Of sagas that nobody carries on: what one service answered in another life than its present. */
+/* Of sagas that nobody carries on: what one service answered in another incarnation than its
+ * present one. */
 static void what_a_service_answered_in_another_life_is_told(struct conformance *c)
 {
     static const char *const statuses[] = {"ended", "undone", "running", "parked"};
@@ -167,7 +168,7 @@ static void closed_sagas_that_ended_long_ago_are_forgotten_with_their_steps(stru
     char left[8];
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
-    for (int i = 0; i < 7; i++) /* the third was changed lately */
+    for (int i = 0; i < 7; i++) /* the third was changed recently */
         EXPECT(start(c, work, i + 1, statuses[i], i == 2 ? 500 : 100) == FH_OK);
     work = go_on(c, work);
     EXPECT(work);
@@ -204,7 +205,7 @@ static bool tell_step(void *context, const struct ledger_step *step)
     return true;
 }
 
-/* Whoever writes it is to find it where the start has put it. */
+/* Whoever writes it must find it where the start has put it. */
 static void a_step_that_began_with_its_saga_is_replaced(struct conformance *c)
 {
     struct ledger_event event = {.id = "begun",

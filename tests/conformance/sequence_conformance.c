@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The one order of a store on a server into which several processes write: two sequencers at once,
- * one of them stopped between any two of its statements; works that compete; transactions that
- * never seem to end. The second process is a second opened store.
+ * one of them stopped between any two of its statements; units of work that compete; transactions
+ * that never seem to end. The second process is a second opened store.
  *
- * To stop a sequencer, the procedure in the store is made anew with a gate at one place: the first
- * one to come there waits until the test, which holds a lock of the server, lets go of it.
+ * To stop a sequencer, the procedure in the store is created again with a gate in one place: the
+ * first one to get there waits until the test releases a lock that it holds on the server.
  */
 
 #define _GNU_SOURCE
@@ -54,7 +54,7 @@ static int64_t integer_in(struct conformance *c, struct store_work *work, const 
     return value;
 }
 
-/* Until the query, asked in the open work, says `wanted` or more, or `*done`. */
+/* Until the query, run in the open unit of work, returns `wanted` or more, or `*done`. */
 static bool wait_until(struct conformance *c, struct store_work *work, const char *sql,
                        int64_t wanted, const bool *done)
 {
@@ -74,7 +74,7 @@ static struct ledger_event event_of(const char *id, const char *key)
         .id = id, .type = "OrderCreated", .key = key, .version = 1, .time_ms = 1, .data = "{}"};
 }
 
-/* Commits one event, or a saga's start, without asking for its position. */
+/* Commits one event, or a saga's start, without waiting for its position. */
 static enum fh_code commit_event(struct conformance *c, struct store *store, const char *id,
                                  const char *key, bool saga)
 {
@@ -204,7 +204,7 @@ static void round_of_events(struct conformance *c, struct store *second, int bas
         }
         EXPECT(integer_in(c, holder, "SELECT 1") == 1); /* it is not idle */
     }
-    bool stopped = !one.done; /* else it does not come by there */
+    bool stopped = !one.done; /* else it does not get there */
     *stops += stopped;
     if (cut && stopped)
         words_of(c)->cut(c->store);
@@ -289,7 +289,7 @@ static void on_heard(void *context)
     ((struct heard *)context)->count++;
 }
 
-/* What was durable stays so, and is in nobody's feed until its position comes. */
+/* What was durable stays durable, and is in nobody's feed until it has its position. */
 static void what_could_not_be_numbered_is_numbered_as_soon_as_it_can_be(struct conformance *c)
 {
     char *source = NULL;
@@ -387,7 +387,7 @@ static void ring_and_hear(struct conformance *c, struct store *second, struct he
     EXPECT(heard->count > 0);
 }
 
-/* Nobody looks here: there is no room for events. */
+/* Nobody reads here: there is no place for events. */
 static void a_bell_tells_of_positions_that_another_process_has_given(struct conformance *c)
 {
     struct store *second;
@@ -496,7 +496,7 @@ static void run_caller(void *argument)
     }
 }
 
-/* Whose records do not exist yet, and would stand side by side. */
+/* Whose records do not exist yet, and would be adjacent. */
 static void commands_under_different_keys_do_not_meet(struct conformance *c)
 {
     static const fh_service service = {.name = "notes", .model = FH_RELATIONAL};
@@ -538,7 +538,7 @@ static void a_work_waits_for_another_that_has_published_under_its_key(struct con
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(watcher && work);
     EXPECT(ledger_outbox_append(work, &event, &c->error) == FH_OK);
-    EXPECT(integer_in(c, work, "SELECT 1") == 1); /* it has arrived there */
+    EXPECT(integer_in(c, work, "SELECT 1") == 1); /* it has got there */
     conformance_start(c, run_late, &late);
     EXPECT(wait_until(c, watcher, words_of(c)->at_lock, 1, &late.done));
     EXPECT(!late.done);
@@ -546,7 +546,7 @@ static void a_work_waits_for_another_that_has_published_under_its_key(struct con
     EXPECT(conformance_commit(c, work) == FH_OK);
     conformance_join(c);
     EXPECT(late.code == FH_OK || c->error.retryable);
-    if (late.code != FH_OK) /* a server may have it run again */
+    if (late.code != FH_OK) /* a server may require a rerun */
         EXPECT(commit_event(c, c->store, "second", "a", false) == FH_OK);
     EXPECT(store_sequence(c->store, placed, 2, &c->error) == FH_OK);
     EXPECT(placed[0].position < placed[1].position);
@@ -579,7 +579,8 @@ static void publish_beside(struct conformance *c, struct store_work *old)
 {
     struct store_placed placed[] = {{.event_id = "one"}, {.event_id = "two"}, {.event_id = "old"}};
     struct ledger_event event = event_of("old", "b");
-    /* Older ones here, too: a snapshot, and a work that has drawn its place in the row. */
+    /* Older ones here, too: a snapshot, and a unit of work that has taken its place in the
+     * order. */
     EXPECT(conformance_begin(c, STORE_READ));
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What became of a COMMIT whose link died, found out over links that die too, beside processes
- * whose clocks are off, programs of before, and after a pause that was longer than anybody waits.
+ * What became of a COMMIT whose link died, found out over links that die, too, next to processes
+ * whose clocks are off and older programs, and after a pause that was longer than anybody waits.
  */
 
 #include "settled.h"
@@ -9,7 +9,7 @@
 #include "engine/engines.h"
 #include "store/relational/mark.h"
 
-#define PROBLEM_MS 60000 /* what ends later than that has failed */
+#define PROBLEM_MS 60000 /* whatever takes longer has failed */
 
 static bool in_time(struct conformance *c, int64_t deadline_ns)
 {
@@ -24,7 +24,7 @@ static bool does(struct conformance *c, const char *sql)
     return conformance_does(c, sql, NULL) == FH_OK;
 }
 
-/* Another process's store on the case's own, as `change` (taken) differs from its options. */
+/* Another process's store on the case's own, with the differences in `change` (consumed). */
 static enum fh_code open_other(struct conformance *c, json_t *change, struct store **ret)
 {
     json_t *server = settled.server(c);
@@ -83,7 +83,7 @@ enum fh_code settled_write(struct store *store, int n, struct fh_error *error)
     return code == FH_OK ? store_commit(work, error) : code;
 }
 
-/* A row whose COMMIT meets the first of the plans, and its settling the others. */
+/* A row to whose COMMIT the first of the plans applies, and to its settling the others. */
 static enum fh_code write_over(struct linked *linked, enum store_mode mode, enum link_cut how,
                                const struct link_plan *then)
 {
@@ -103,7 +103,7 @@ static void write_on(void *argument)
     linked->ended = true;
 }
 
-/* The row is there so often. */
+/* How often the row is there. */
 static bool is_there(struct conformance *c, int n, int times)
 {
     char sql[80], rows[24];
@@ -114,7 +114,7 @@ static bool is_there(struct conformance *c, int n, int times)
 
 /* ---- Every message of settling --------------------------------------------------------------- */
 
-/* What is said is what is; in the end, too, when all that was held has arrived. */
+/* What was reported is true; in the end, too, when everything held has arrived. */
 static void lose_all(struct conformance *c, enum link_cut commit, bool stands)
 {
     static const enum link_cut cuts[] = {LINK_CUT_BEFORE, LINK_CUT_AFTER, LINK_HELD};
@@ -197,7 +197,7 @@ static void a_commit_that_nothing_comes_back_of_is_settled(struct conformance *c
     EXPECT(is_there(c, 1, 1));
 }
 
-/* Whoever migrates goes on from what it finds. */
+/* Whoever migrates continues from what it finds. */
 static void a_migrations_commit_is_settled_too(struct conformance *c)
 {
     static const enum link_cut cuts[] = {LINK_CUT_BEFORE, LINK_CUT_AFTER, LINK_HELD};
@@ -247,8 +247,8 @@ static int64_t wall_ms_ahead(struct world *world)
     return INT64_C(4000000000000); /* in 2096 */
 }
 
-/* Writes a row whose COMMIT is answered to nobody, and has `meanwhile` done before it is asked
- * whether it stands. */
+/* Writes a row whose COMMIT gets no answer, and has `meanwhile` done before its outcome is
+ * queried. */
 static enum fh_code settle_behind(struct conformance *c, struct linked *linked,
                                   bool (*meanwhile)(struct linked *linked))
 {
@@ -365,7 +365,7 @@ static void a_process_that_was_idle_for_days_is_known_again(struct conformance *
     EXPECT(gone && asked && other && code == FH_OK);
 }
 
-/* How many openings of the store's are unseen, once it has looked so long after the last time. */
+/* How many openings of the store are unseen, once it has checked so long after the last time. */
 static bool says_that_it_lives(struct conformance *c, struct store *store, int64_t behind_ns,
                                const char *unseen)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What snapshots need of an engine's ledger: where keys stand, rounds, and what they have applied.
- */
+/* What snapshots need of an engine's ledger: the keys' positions, resync passes, and what they have
+ * applied. */
 
 #include <string.h>
 
@@ -61,7 +61,7 @@ static void keys_stand_where_their_last_events_do(struct conformance *c)
     EXPECT(publish(c, work, "e3", "other") == FH_OK && publish(c, work, "e4", "a") == FH_OK);
     EXPECT(publish(c, work, "e5", QUOTED) == FH_OK);
     EXPECT(conformance_commit(c, work) == FH_OK);
-    /* Where a sequencer gives positions behind the commit, there is none yet. */
+    /* Where a sequencer assigns positions after the commit, there is none yet. */
     EXPECT(read_places(c, &places) == FH_OK);
     EXPECT(places.unsequenced ==
            (c->store->ops->sequence && !engine_can(c->store->engine, ENGINE_READS_APART)));

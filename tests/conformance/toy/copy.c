@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store copied into another one's, and out of it: records as rows, and documents. */
+/* The store copied into another one, and out of it: records as rows, and documents. */
 
 #include "internal.h"
 
@@ -40,7 +40,7 @@ struct slicing {
     struct fh_error error;
 };
 
-/* The part of a record's id that a column is. NULL: it is none. */
+/* The part of a record's id that is this column. NULL: none is. */
 static const char *part_of(struct slicing *slicing, const char *id, const char *column)
 {
     for (int i = 0; i < COPIED_PARTS_MAX && slicing->ledger->id[i]; i++) {

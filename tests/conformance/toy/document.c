@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Documents, a table for each collection. Every find looks at all of them: there are no indexes,
- * only what was declared of them. */
+/* Documents, a table for each collection. Every find reads all of them: there are no indexes, only
+ * their declarations. */
 
 #include "internal.h"
 
@@ -127,7 +127,7 @@ static enum fh_code update(struct store_work *work, const char *collection, cons
         code = document_apply(next, how, error);
     if (code == FH_OK)
         code = check(next, error);
-    /* That one, in the arena, is the caller's; the store's own is on the heap. */
+    /* This one, in the arena, is the caller's; the store's own is on the heap. */
     if (code == FH_OK)
         code = toy_put(work, table, id, json_copy_out(next), error);
     if (code == FH_OK)

@@ -74,7 +74,7 @@ static void close(struct store *store)
 
 /* ---- Works ----------------------------------------------------------------------------------- */
 
-/* Who writes has the shelf for itself; the next one has it as soon as it was woken. */
+/* A writer has the shelf to itself; the next one has it as soon as it is woken. */
 static void take_turn(struct toy_shelf *shelf)
 {
     if (shelf->busy)

@@ -4,9 +4,9 @@
 
 /*
  * What the files of the toy share. All that a store holds is one JSON value, its state: tables by
- * name, and in each of them values by id. What is committed is never changed again: a work that
- * writes copies the tables that it changes, shallowly, and its commit puts its state in the place
- * of the other. So whoever reads holds on to the state that there was when it began.
+ * name, and in each of them values by id. What is committed is never changed again: a unit of work
+ * that writes makes shallow copies of the tables that it changes, and its commit replaces the state
+ * by its own. So a reader keeps the state that there was when it began.
  */
 
 #include <jansson.h>
@@ -17,7 +17,7 @@
 #include "store/store.h"
 
 #define TOY_OUTBOX "outbox" /* by position; positions' ids have 19 digits, as the records' */
-#define TOY_PLACE "place"   /* by key: where its last event stands */
+#define TOY_PLACE "place"   /* by key: the position of its last event */
 #define TOY_COUNTER "counter"
 #define TOY_COLLECTION "collection"
 #define TOY_DOCUMENTS "document " /* and the collection's name */
@@ -32,7 +32,7 @@ extern const struct copied_documents_ops toy_copied_documents;
 /* What is left of a store while it is closed. */
 struct toy_shelf {
     json_t *state;
-    bool busy; /* a work writes */
+    bool busy; /* a unit of work writes */
     struct fiber_queue waiting;
 };
 
@@ -49,11 +49,11 @@ struct toy_work {
 
 /* ---- state.c --------------------------------------------------------------------------------- */
 
-/* Of the work's state, borrowed until it changes the table; NULL: there is none. */
+/* Of the unit of work's state, borrowed until it changes the table; NULL: there is none. */
 json_t *toy_table(const struct store_work *work, const char *table);
 json_t *toy_get(const struct store_work *work, const char *table, const char *id);
-/* Takes `value`, which is on the heap; NULL: removes what is there. FH_UNSUPPORTED: the work
- * reads. */
+/* Takes `value`, which is on the heap; NULL: removes what is there. FH_UNSUPPORTED: the unit of
+ * work reads. */
 enum fh_code toy_put(struct store_work *work, const char *table, const char *id, json_t *value,
                      struct fh_error *error);
 /* Removes what goes; NULL: all. */

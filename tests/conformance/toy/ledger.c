@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What of the ledger is not the same for all records: the outbox, and what is told of many. */
+/* What of the ledger is not the same for all records: the outbox, and what is read of many. */
 
 #include "internal.h"
 

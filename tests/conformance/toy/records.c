@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger's records: each stands in its table with its id, and is looked for by going over all.
- */
+/* The ledger's records: each is in its table under its id, and is found by going over all. */
 
 #include "internal.h"
 
@@ -93,7 +92,7 @@ static int64_t age_of(enum record_list list, const json_t *record)
                                        : 0;
 }
 
-/* Those that are in the range, in order, each held on to: a visit may change the table. */
+/* Those that are in the range, in order, each referenced: a visit may change the table. */
 static size_t gather(json_t *records, const struct record_range *range, struct found *found)
 {
     size_t count = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A work's state: what it shares with what is committed, and what it has copied to change it. */
+/* The state of a unit of work: what it shares with what is committed, and what it has copied to
+ * change it. */
 
 #include "internal.h"
 
@@ -17,7 +18,7 @@ json_t *toy_get(const struct store_work *work, const char *table, const char *id
     return json_object_get(toy_table(work, table), id);
 }
 
-/* The table as the work may change it. With no arena set. NULL: no memory. */
+/* The table as the unit of work may change it. With no arena set. NULL: no memory. */
 static json_t *own_table(struct toy_work *work, const char *table)
 {
     if (work->state == work->before) {
@@ -59,7 +60,7 @@ enum fh_code toy_remove(struct store_work *work, const char *table,
 {
     enum fh_code code = FH_OK;
     const char *id;
-    json_t *values = toy_table(work, table), *value; /* while the work removes from its copy */
+    json_t *values = toy_table(work, table), *value; /* while `work` removes from its copy */
     void *next;
     json_object_foreach_safe (values, next, id, value) {
         if (code == FH_OK && (!goes || goes(context, id, value)))
