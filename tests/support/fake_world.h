@@ -2,8 +2,8 @@
 #ifndef TESTS_FAKE_WORLD_H
 #define TESTS_FAKE_WORLD_H
 
-/* The real world, but for requests, which the test answers from memory: now or later, well or
- * badly, exactly as the schedule under test wants it. Header only. */
+/* The real world, except for requests, which the test answers from memory: now or later, rightly or
+ * wrongly, exactly as the schedule under test needs it. Header only. */
 
 #include <string.h>
 

@@ -2,8 +2,8 @@
 #ifndef TESTS_FIXTURE_H
 #define TESTS_FIXTURE_H
 
-/* A new store on the embedded engine and the context of works on it, for each test anew: what tests
- * of works and commands stand on. Header only. */
+/* A new store on the embedded engine and the context of units of work on it, for each test: what
+ * tests of units of work and commands are built on. Header only. */
 
 #include "harness.h"
 

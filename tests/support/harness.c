@@ -79,7 +79,7 @@ void harness_run_all(struct harness *harness, void (*entry)(void *), void **argu
 }
 
 /* The loop runs fibers and turns before it sleeps. When the last of them made the condition hold,
- * nothing may be left to wake it: so it is woken every few milliseconds to look again. */
+ * nothing may be left to wake it: so it is woken every few milliseconds to check again. */
 struct guard {
     struct world_timer timer;
     struct world *world;

@@ -29,7 +29,7 @@ void harness_init(struct harness *harness);
 void harness_release(struct harness *harness);
 /* Runs entry(argument) on a fiber and the loop until it has returned (and what it waits for). */
 void harness_run(struct harness *harness, void (*entry)(void *), void *argument);
-/* Runs several side by side until all have returned. */
+/* Runs several concurrently until all have returned. */
 void harness_run_all(struct harness *harness, void (*entry)(void *), void **arguments, int count);
 /* Turns the loop until the condition holds; fails the test after HARNESS_MS_MAX. */
 void harness_until(struct harness *harness, bool (*holds)(void *), void *argument);

@@ -2,7 +2,7 @@
 #ifndef TESTS_HEARING_H
 #define TESTS_HEARING_H
 
-/* Users publish, orders hear: two services on real stores in one process; between them a world
+/* Users publish, orders subscribe: two services on real stores in one process; between them a world
  * whose requests the test loses, repeats, holds or answers itself. Header only. */
 
 #include "service.h"
@@ -45,9 +45,9 @@ struct fixture {
     struct fake_world world;
     struct service users, orders;
     enum road road;
-    int every; /* the road is bad for each n-th answer only; 0: for all */
+    int every; /* the link is bad for each n-th answer only; 0: for all */
     int answers;
-    int64_t done_seen; /* as the last request told */
+    int64_t done_seen; /* as the last request said */
     char *repeated;    /* an earlier answer's body */
     struct world_header repeated_headers[3];
     char repeated_values[3][64];
@@ -58,9 +58,9 @@ struct fixture {
 
 /* ---- what the handler does ---- */
 
-static const char *poison; /* a name that it can't bear */
-static const char *asker;  /* a name for which it asks products */
-static int attempts;       /* on the poison */
+static const char *poison; /* a name that it can't process */
+static const char *asker;  /* a name for which it queries products */
+static int attempts;       /* on the poison event */
 static int heals_after;    /* so many of them fail; 0: all */
 
 static inline void user_updated(fh_work *w)
@@ -376,7 +376,7 @@ static inline int64_t cursor_of(struct service *service)
     return service_count(service, "SELECT coalesce(max(position), 0) FROM fh_cursor");
 }
 
-/* Another instance has the partition of users from now on. On the loop: with harness_run. */
+/* From now on another instance has the partition of users. On the loop: with harness_run. */
 static inline void take_over_entry(void *argument)
 {
     struct fixture *fixture = argument;

@@ -3,7 +3,7 @@
 #define TESTS_MIRROR_H
 
 /*
- * Products have items and publish their changes; search keeps a copy, and can begin anew with a
+ * Products have items and publish their changes; search keeps a copy, and can resync with a
  * snapshot. Both on real stores in one process. A copy counts the changes that it has seen, so that
  * one that is applied twice or not at all shows. Between pages a test may do what it likes. Header
  * only.
@@ -43,7 +43,7 @@ static const fh_service products = {
                   {"ItemRemoved", 1, removed_shape, .key = "id"}},
 };
 
-static const char *too_much; /* a name that no copy can bear, neither as an event nor as a row */
+static const char *too_much; /* a name that no copy can process, neither as an event nor as a row */
 
 static inline void bear(fh_work *w)
 {
@@ -101,7 +101,7 @@ struct fixture {
     struct service products, search;
     bool down;
     int pages;                             /* snapshot requests so far, beginnings included */
-    int hook_at;                           /* before so many-th is answered */
+    int hook_at;                           /* before which of them is answered */
     void (*hook)(struct fixture *fixture); /* on the fiber that answers */
     bool hooked;                           /* while it runs */
 };

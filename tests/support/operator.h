@@ -2,7 +2,7 @@
 #ifndef TESTS_OPERATOR_H
 #define TESTS_OPERATOR_H
 
-/* What operators ask of parked events, each an entry of a fiber. */
+/* What operators do with parked events, each an entry of a fiber. */
 
 #include "hearing.h"
 
@@ -104,7 +104,7 @@ static bool retry_is_held(void *argument)
     return ((struct fixture *)argument)->held_count > 0;
 }
 
-/* Lets what was asked of products be answered. */
+/* Lets products answer the queries. */
 static void let_products_answer(struct fixture *fixture)
 {
     fixture->products_hold = false;
@@ -112,7 +112,7 @@ static void let_products_answer(struct fixture *fixture)
         fake_answer(fixture->held[--fixture->held_count], 200, "{}", NULL, 0);
 }
 
-/* Two events of one work of the publisher. */
+/* Two events of one unit of work of the publisher. */
 static const char *two_names[2];
 static int two_ids[2];
 

@@ -230,7 +230,7 @@ static inline void carry(void *argument, struct world_request *request)
 
 /* ---- The initiator --------------------------------------------------------------------------- */
 
-static bool confirms_held; /* they stand before they use the store */
+static bool confirms_held; /* they stop before they use the store */
 static int confirms_waiting;
 static struct fiber_queue for_confirms;
 
@@ -365,7 +365,7 @@ static inline bool is_quiet(void *argument)
     return fixture->network.in_flight == 0;
 }
 
-/* As after a crash, but for answers that no one hears: what is not stored is gone. */
+/* As after a crash, but for answers that nobody gets: what is not stored is gone. */
 static inline void restart(struct fixture *fixture)
 {
     harness_run(&fixture->harness, stop_manager, fixture);
@@ -582,7 +582,7 @@ static inline void run_retry(void *argument)
                                  retried->number, SAGA_RETRIED, &retried->fixture->error);
 }
 
-/* The operator's word, for the saga that was placed last. */
+/* The operator's decision on the saga that was begun last. */
 static inline void retry(struct fixture *fixture)
 {
     struct retried retried = {.fixture = fixture};

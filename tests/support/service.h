@@ -3,7 +3,7 @@
 #define TESTS_SERVICE_H
 
 /* A service without its process: a declaration, an embedded store in a folder of its own, the
- * context of its works. Handlers are run as works, on fibers. Header only. */
+ * context of its works. Handlers are run as units of work, on fibers. Header only. */
 
 #include <stdio.h>
 #include <string.h>
@@ -60,7 +60,7 @@ static inline void service_close(struct service *service)
     service->context.store = NULL;
 }
 
-/* One handler as one work: what came of it. */
+/* One handler as one unit of work: what came of it. */
 struct service_run {
     struct service *service;
     fh_handler *handler;
@@ -106,7 +106,7 @@ static inline void service_must(struct service *service, fh_handler *handler)
     json_text_free(run.body);
 }
 
-/* One statement in a work of its own. */
+/* One statement in a unit of work of its own. */
 struct service_sql {
     struct service *service;
     const char *sql;

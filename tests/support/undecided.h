@@ -3,9 +3,9 @@
 #define TESTS_UNDECIDED_H
 
 /*
- * An engine whose commits are not decided until the test says so. What has become of the work is
- * settled at once, as on a server that is cut off: it is done, or it will never be; only whoever
- * commits does not hear of it. Header only, over any engine.
+ * An engine whose commits are not decided until the test says so. The outcome of the unit of work
+ * is settled at once, as on a server that is cut off: it is done, or it will never be; only whoever
+ * commits does not learn of it. Header only, over any engine.
  */
 
 #include "harness.h"
@@ -44,7 +44,7 @@ static inline enum fh_code undecided_commit(struct store_work *work, struct fh_e
     return FH_CONFLICT;
 }
 
-/* The store's commits, from behind the next `passes` ones on. */
+/* The store's commits after the next `passes` ones. */
 static inline void undecided_begin(struct store *store, int passes, int count,
                                    enum undecided_fate fate)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When two clocks count as apart, and how that is said. */
+/* When two clocks count as apart, and how that is reported. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@ static void seconds_are_nothing(void **state)
     }
 }
 
-/* All read at once, when the reader goes on: what comes then says how it is. */
+/* All read at once, when the reader goes on: what comes then is what counts. */
 static void what_has_waited_in_a_socket_is_no_difference(void **state)
 {
     struct apart apart = {.is = false};

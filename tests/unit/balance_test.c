@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who of several instances should have what: even, still, and decided the same by everyone. */
+/* Which of several instances should have what: evenly, stably, and decided in the same way by
+ * all. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,7 @@
 #define ITEMS_MAX 64
 #define MEMBERS_MAX 9
 
-/* "000111": the owner of each, '-' for nobody; groups are parted by a blank. */
+/* "000111": the owner of each, '-' for nobody; groups are separated by a blank. */
 static int parse(const char *text, struct balance_item *items)
 {
     int count = 0, group = 0;
@@ -113,7 +114,7 @@ static uint32_t next_random(uint32_t *seed)
     return *seed >> 8;
 }
 
-/* Even in each group; and as few move as that allows. */
+/* Even in each group, and as few move as possible. */
 static void check(const struct balance_item *items, int count, int members)
 {
     int held[MEMBERS_MAX] = {0}, got[MEMBERS_MAX] = {0}, kept[MEMBERS_MAX] = {0};

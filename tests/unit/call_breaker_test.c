@@ -58,7 +58,7 @@ static void calls_that_hang_together_open_it_together(void **state)
     int opened = 0;
     for (int i = 0; i < 64; i++) /* all sent at once, all given up at once */
         opened += breaker_silent(breaker, BREAKER_PASS, now, now + 2000 * MS);
-    assert_int_equal(opened, 1); /* who waits in line is sent away once */
+    assert_int_equal(opened, 1); /* whoever waits in the queue is rejected once */
     assert_int_equal(breaker->state, BREAKER_OPEN);
 }
 
@@ -146,7 +146,7 @@ static void pauses_between_probes_grow_to_a_second_and_no_further(void **state)
     assert_int_equal(breaker->opened, 1);
     now = breaker->probe_at_ns;
     answered(breaker, 1);
-    open_it(breaker); /* and begin anew */
+    open_it(breaker); /* and start afresh */
     assert_int_equal(breaker->probe_at_ns - now, pauses[0] * MS);
 }
 

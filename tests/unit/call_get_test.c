@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asking others: law 3, retries, deadlines, the line, what a rerun hears. */
+/* Queries of other services: law 3, retries, deadlines, the queue, what a rerun gets. */
 
 #include "../support/service.h"
 
@@ -22,7 +22,7 @@ static const fh_service orders = {
 
 /* What the other service does. */
 struct neighbour {
-    int fail_first; /* so many requests are answered with `status` before it works */
+    int fail_first; /* so many requests are answered with `status` before it succeeds */
     int status;     /* 0: no connection */
     const char *retry_after;
     const char *body; /* of a 200; NULL: one user, or those of ?ids= */
@@ -41,7 +41,7 @@ struct fixture {
     struct neighbour neighbour;
 };
 
-static struct neighbour *neighbour; /* for handlers that play tricks */
+static struct neighbour *neighbour; /* for handlers that break the rules */
 
 static void keep(char *to, size_t size, const char *value)
 {
@@ -450,7 +450,7 @@ static void a_rerun_hears_the_same_and_nobody_is_asked_twice(void **state)
 {
     struct fixture *fixture = *state;
     runs = 0;
-    neighbour->fail_first = 1; /* the first answer is lost, and asked for again by itself */
+    neighbour->fail_first = 1; /* the first answer is lost, and the query is retried */
     neighbour->status = 503;
     struct service_run run = expect(fixture, get_and_conflict, 200);
     assert_int_equal(runs, 2);
@@ -520,7 +520,7 @@ static void calls_beyond_the_bound_wait_in_line(void **state)
     struct service_run callers[CALLERS];
     begin_callers(fixture, callers, 0);
     for (int i = 0; i < CALLERS; i++) {
-        /* Whoever leaves gives the place to the next in line. */
+        /* Whoever leaves gives the place to the next in the queue. */
         harness_until(&fixture->harness, one_is_held, NULL);
         let_go(neighbour);
     }
@@ -584,7 +584,7 @@ static void one_that_does_not_answer_is_not_asked_and_costs_nothing(void **state
     breaker->consecutive = 1;
     breaker->silent_since = world_in_ms(fixture->harness.world, -2000);
     harness_until(&fixture->harness, breaker_is_open, fixture);
-    /* Who waited in line is sent away with the others. */
+    /* Those in the queue are rejected with the others. */
     harness_until(&fixture->harness, all_finished, NULL);
     for (int i = 0; i < CALLERS; i++) {
         assert_int_equal(callers[i].status, 503);

@@ -206,7 +206,7 @@ static void a_day_on_the_wall_clock_refuses_nobody(void **state)
         const char *fresh = identity_sign(signer, "users", after);
         assert_string_not_equal(fresh, known);
         assert_int_equal(identity_verify(verifier, fresh, after, &caller), IDENTITY_PROVED);
-        /* And back again, before the receiver has heard anything more. */
+        /* And back again, before the receiver has got anything more. */
         struct identity_time back = later(2000, 0);
         identity_token("orders", "users", after.wall_ms + IDENTITY_LIFE_MS + 1, &key, under_way);
         assert_int_equal(identity_verify(verifier, under_way, back, &caller), IDENTITY_PROVED);
@@ -252,7 +252,7 @@ static void take_heard(void *context, const char *caller, int64_t ahead_ms)
     *(int64_t *)context = ahead_ms;
 }
 
-/* It is used for half of its life, so a caller's clock is known no better than that. */
+/* It is used for half of its lifetime, so a caller's clock is known no better than that. */
 static void a_token_tells_how_far_its_callers_clock_is_off(void **state)
 {
     static const struct {
@@ -274,7 +274,7 @@ static void a_token_tells_how_far_its_callers_clock_is_off(void **state)
         identity_verifier_hear(verifier, take_heard, &heard);
         identity_token("orders", "users", noon.wall_ms + IDENTITY_LIFE_MS, &other_key, token);
         identity_verify(verifier, token, now, &caller);
-        assert_int_equal(heard, -1); /* who has not the key tells nothing */
+        assert_int_equal(heard, -1); /* without the key nothing is learned */
         identity_token("orders", "users", noon.wall_ms + IDENTITY_LIFE_MS, &key, token);
         identity_verify(verifier, token, now, &caller);
         assert_int_equal(heard, rows[i].ahead_ms);

@@ -245,7 +245,7 @@ static void equal_keys_at_once_wait_for_each_other(void **state)
 static void charge_slowly(fh_work *w)
 {
     for (int i = 0; i < 20; i++)
-        fiber_yield(); /* as if it asked others */
+        fiber_yield(); /* as if it queried others */
     charge(w);
 }
 
@@ -330,7 +330,7 @@ static void an_undo_that_fails_is_asked_again(void **state)
     expect_effects(*state, "charge, take back 7 of 5");
 }
 
-/* The store is away at the look before the undo's work, and is there again for the work itself. */
+/* The store is away when the undo looks before its unit of work, and back for that itself. */
 static enum fh_code refuse_looks(struct store *store, enum store_mode mode, struct store_work **ret,
                                  struct fh_error *error)
 {
@@ -514,7 +514,7 @@ static void close_saga(void *state, const char *body)
     expect(&sent, 200, "");
 }
 
-/* Every list that is stored ascends. */
+/* Every stored list is ascending. */
 static void what_is_still_open_is_found_among_many(void **state)
 {
     (void)state;

@@ -101,14 +101,14 @@ static void a_declaration_of_this_header_is_used_as_it_stands(void **state)
     release(&declared);
 }
 
-/* One that was forgotten in the list would be read of no object file but those of this header. */
+/* One missing from the list would only be read from object files of this header. */
 static void every_member_of_a_declaration_is_listed(void **state)
 {
     size_t at = offsetof(fh_service, name);
     (void)state;
     for (uint32_t i = 0; i < fh_layout.count; i++) {
         const struct fh_rows *member = &fh_layout.members[i];
-        assert_true(member->at >= at && member->at - at < sizeof(void *)); /* but for padding */
+        assert_true(member->at >= at && member->at - at < sizeof(void *)); /* except padding */
         at = member->at + (size_t)member->size * member->count;
     }
     assert_true(sizeof(fh_service) - at < sizeof(void *));
@@ -134,7 +134,7 @@ static void what_an_older_declaration_says_is_read_and_the_rest_is_zero(void **s
     assert_int_equal(body[1].max, 7);
     assert_false(body[1].optional);
     assert_null(body[2].name);
-    assert_ptr_equal(body[0].of, body); /* it has itself in it */
+    assert_ptr_equal(body[0].of, body); /* it contains itself */
     assert_ptr_equal(service->publishes[0].shape, body);
     assert_string_equal(service->sagas[0].steps[0].call, "a POST /b");
     assert_string_equal(service->sagas[0].steps[1].each, "list");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Order: the values of one ladder, each above the one before, must be so for document_compare and
- * for their keys, every one against every other.
+ * Order: a list of values, each greater than the one before, must be ordered so by document_compare
+ * and by their keys, each compared with every other.
  */
 
 #include <setjmp.h>

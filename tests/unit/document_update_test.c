@@ -191,7 +191,7 @@ struct refused {
     const char *document, *update;
     enum fh_code code;
     const char *names; /* in the message */
-    const char *field; /* "" for what is always the service's own mistake */
+    const char *field; /* "" for what is always the service's own fault */
 };
 
 static void run_refused(const struct refused *rows, size_t count)
@@ -323,7 +323,7 @@ static void documents_are_checked(void **state)
 {
     (void)state;
     static const struct {
-        const char *document, *field; /* NULL: it is fine */
+        const char *document, *field; /* NULL: it is valid */
     } rows[] = {
         {"{\"id\":\"x\"}", NULL},
         {"{\"id\":\"x\",\"a.b\":1,\"\":2}", NULL},

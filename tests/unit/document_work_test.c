@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Documents as handlers change them: one a work, ids from keys, whose fault a failure is. */
+/* Documents as handlers change them: one per unit of work, ids from keys, whose fault a failure
+ * is. */
 
 #include "../support/fixture.h"
 
@@ -16,7 +17,7 @@ static int set_up(void **state)
     return fixture_set_up(state, &service, NULL);
 }
 
-/* One work on a fiber, and what came of it. */
+/* One unit of work on a fiber, and what came of it. */
 struct run {
     fh_handler *handler;
     const char *key; /* of a keyed command, or NULL */
@@ -223,7 +224,7 @@ static void a_keyed_command_makes_its_document_once(void **state)
     struct run first = run_one(state, insert_shelf, "orders key-1", false);
     assert_int_equal(first.status, 201);
     assert_int_equal(strcspn(first.reply + 7, "\""), 24);
-    /* Its record is gone, and it is asked again: it meets its own document. */
+    /* Its record is gone, and it is repeated: it finds its own document. */
     assert_int_equal(run_one(state, insert_shelf, "orders key-1", false).status, 409);
     struct run other_key = run_one(state, insert_shelf, "orders key-2", false);
     struct run other_collection = run_one(state, insert_book_without_id, "orders key-1", false);

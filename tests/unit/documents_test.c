@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the documents say of descriptions, and that answers keep to what their routes declare. */
+/* What the documents say of descriptions, and that answers comply with what their routes
+ * declare. */
 
 #include "../support/fixture.h"
 
@@ -142,7 +143,7 @@ static void documents_are_made_when_asked_for_and_kept(void **state)
     assert_false(documents_answer(&documents, "/books_a", &answer));
     assert_true(documents_answer(&documents, "/openapi.json", &answer));
     assert_true(documents_answer(&documents, "/asyncapi.json", &again));
-    assert_null(documents.config); /* nothing is left to be made of it */
+    assert_null(documents.config); /* nothing is left of it */
     assert_true(documents_answer(&documents, "/openapi.json", &again));
     assert_ptr_equal(answer.body, again.body);
     assert_true(documents_answer(&documents, "/docs", &answer));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A subscription whose events come by a bus that is not HTTP: messages in memory, as a broker keeps
- * them. What brings them there reads the publisher's outbox in the publisher's process. Nothing
- * else differs: each event takes effect once, the cursor is where the bus says, and a place that
- * the bus does not know leads to a resync with the publisher, or stops the subscription.
+ * them. What puts them there reads the publisher's outbox in the publisher's process. Nothing else
+ * differs: each event takes effect once, the cursor is where the bus says, and a place that the bus
+ * does not know leads to a resync with the publisher, or stops the subscription.
  */
 
 #include "../support/mirror.h"
@@ -177,7 +177,7 @@ static enum bus_verdict broker_fetch(struct bus_reader *reader, const struct bus
 
 /* ---- opening and closing ---- */
 
-/* As search, but nothing can take a state over, and nobody subscribes to what is removed. */
+/* Like search, but nothing can take over a state, and nobody subscribes to removals. */
 static const fh_service plain = {
     .name = "search",
     .model = FH_RELATIONAL,
@@ -364,7 +364,7 @@ static void messages_that_are_gone_are_made_up_for_by_a_snapshot(void **state)
     close_by_broker(fixture);
 }
 
-/* The snapshot is of the store, and the bus brings later what is in it already. */
+/* The snapshot is of the store, and the bus later delivers what is already in it. */
 static void a_bus_that_has_not_come_as_far_as_the_snapshot_is_waited_for(void **state)
 {
     struct fixture *fixture = *state;

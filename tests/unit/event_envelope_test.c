@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Envelopes, times, selected fields, and what is believed of a feed's answer. */
+/* Envelopes, times, selected fields, and what is accepted of a feed's answer. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -293,9 +293,9 @@ static void an_answer_that_no_feed_gives_is_refused(void **state)
         {"9,z", "x", two, 2, 2},                                         /* no position */
         {"9", "12", two, 2, 2},                                          /* no id */
         {"9,", "12", two, 2, 2},                                         /* an empty one */
-        {"0,z", "12", "[]", 0, 2},                                       /* an id of nothing */
+        {"0,z", "12", "[]", 0, 2},                                       /* an empty id */
         {"-9,z", "12", two, 2, 2},                                       /* negative */
-        {"99999999999999999999,z", "12", two, 2, 2},                     /* beyond all numbers */
+        {"99999999999999999999,z", "12", two, 2, 2},                     /* beyond the range */
         {"9,0123456789012345678901234567890123456789", "12", two, 2, 2}, /* no id is so long */
         {"4,z", "12", two, 2, 2}, /* not scanned as far as its events */
         {"9,z", "8", two, 2, 2},  /* scanned beyond the last */

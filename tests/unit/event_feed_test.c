@@ -176,7 +176,7 @@ static struct asking ask(struct fixture *fixture, const char *query)
     return asking;
 }
 
-/* Behind an earlier answer. */
+/* After an earlier answer. */
 static struct asking ask_on(struct fixture *fixture, const struct asking *before, const char *more)
 {
     char query[512];
@@ -366,7 +366,7 @@ static void publish_many(fh_work *w)
         fh_publish(w, "UserUpdated", json_pack("{s:i, s:s}", "id", next_id, "name", "Ann"));
 }
 
-/* Reads what a partition has behind `from` to the end, and counts each position of an event. */
+/* Reads what a partition has after `from` to the end, and counts each position of an event. */
 static struct asking read_partition(struct fixture *fixture, const char *partition,
                                     const struct asking *from, int *counts)
 {
@@ -405,8 +405,7 @@ static void partitions_that_read_the_same_rows_each_get_their_own_once_and_in_or
         for (int i = 0; published == EVENTS / 2 && i < PARTITIONS - 1; i++)
             ends[i] = read_partition(fixture, partitions[i], NULL, counts);
     }
-    for (int i = 0; i < PARTITIONS;
-         i++) /* the last one from the beginning, behind all the others */
+    for (int i = 0; i < PARTITIONS; i++) /* the last one from the beginning, after all the others */
         ends[i] =
             read_partition(fixture, partitions[i], i < PARTITIONS - 1 ? &ends[i] : NULL, counts);
     for (int i = 1; i <= EVENTS; i++)
@@ -414,7 +413,7 @@ static void partitions_that_read_the_same_rows_each_get_their_own_once_and_in_or
     for (int i = 0; i < PARTITIONS; i++)
         assert_int_equal(ends[i].next, EVENTS);
     next_id = EVENTS + 1;
-    service_must(&fixture->service, publish_three); /* behind what is in memory */
+    service_must(&fixture->service, publish_three); /* after what is in memory */
     struct asking all = ask_on(fixture, &ends[0], "&share=0/1");
     size_t found = 0;
     for (int i = 0; i < PARTITIONS; i++) {
@@ -559,7 +558,7 @@ static void a_409_records_nothing_of_the_former_incarnations_done(void **state)
     expect_refused(fixture, 409, "name=orders&incarnation=former&after=2&id=x&done=2");
     struct asking good = ask(fixture, "name=payments&limit=1");
     forget(&good);
-    /* The recorder has written down the good one, so it would have written the other. */
+    /* The log has the good one, so it would have had the other. */
     while (service_count(&fixture->service, "SELECT count(*) FROM fh_subscriber") == 0)
         uv_run(&fixture->harness.loop, UV_RUN_NOWAIT);
     assert_int_equal(service_count(&fixture->service,
@@ -738,7 +737,7 @@ static void what_a_subscriber_has_committed_is_written_down_afterwards(void **st
     forget(&second);
 }
 
-/* What a server says of a work that stood still on a busy machine. */
+/* What a server reports for a unit of work that was idle on a busy machine. */
 static enum fh_code begin_beaten(struct store *store, enum store_mode mode, struct store_work **ret,
                                  struct fh_error *error)
 {

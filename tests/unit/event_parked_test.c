@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parking: an event whose handler keeps failing waits with its key, in order, and nobody else does;
- * what operators do with it; and that no outage is ever taken for a poison.
+ * Parking: an event whose handler keeps failing waits with its key, in order, and no other does;
+ * what operators do with it; and that no outage is ever taken for a poison event.
  */
 
 #include "../support/hearing.h"
@@ -34,7 +34,7 @@ static void expect_names(struct fixture *fixture, int id, const char *names)
     assert_string_equal(service_sql(&fixture->orders, sql).text, names);
 }
 
-/* Key 1: a poison, then two that are none; they end parked. Others around them. */
+/* Key 1: a poison event, then two good ones; they end parked. Others around them. */
 static void park_three(struct fixture *fixture)
 {
     poison = "poison";
@@ -106,7 +106,7 @@ static void a_retry_applies_a_keys_events_in_order_and_unparks_it(void **state)
 {
     struct fixture *fixture = *state;
     park_three(fixture);
-    poison = NULL; /* the handler is mended */
+    poison = NULL; /* the handler is fixed */
     struct asked asked = ask(fixture, retry_entry, "1", false);
     assert_int_equal(asked.code, FH_OK);
     assert_int_equal(number_at(asked.answer, "applied"), 3);
@@ -189,7 +189,7 @@ static void a_parked_keys_retry_empties_its_list_while_a_new_event_of_that_key_a
     struct fixture *fixture = *state;
     struct asked retry = {.service = &fixture->orders, .source = "users", .key = "1"};
     park_three(fixture);
-    /* The retry of the last one is under way, and asks; the new event is applied meanwhile. */
+    /* The retry of the last one is under way, and queries; the new event is applied meanwhile. */
     poison = NULL;
     asker = "d";
     fixture->products_hold = true;
@@ -198,7 +198,7 @@ static void a_parked_keys_retry_empties_its_list_while_a_new_event_of_that_key_a
     expect_names(fixture, 1, "poison,b");
     publish_named(fixture, 1, "e");
     wait_for(&fixture->orders, 6, "following");
-    expect_names(fixture, 1, "poison,b"); /* behind it, not before it */
+    expect_names(fixture, 1, "poison,b"); /* after it, not before it */
     let_products_answer(fixture);
     harness_until(&fixture->harness, asked_done, &retry);
     assert_int_equal(number_at(retry.answer, "applied"), 4);
@@ -208,7 +208,8 @@ static void a_parked_keys_retry_empties_its_list_while_a_new_event_of_that_key_a
     close_orders(fixture);
 }
 
-/* Schedule 8, the other way round: the new event's work was planned while its key was parked. */
+/* Schedule 8, the other way round: the new event's unit of work was planned while its key was
+ * parked. */
 static void
 a_new_event_planned_behind_a_parked_key_is_applied_when_the_retry_was_first(void **state)
 {
@@ -319,7 +320,7 @@ static void an_edit_must_have_the_events_shape_as_far_as_it_is_heard(void **stat
     assert_int_equal(edited.code, FH_CONFLICT); /* that one is not the first */
     edited = edit(fixture, "1", 1, "{\"id\":1,\"name\":\"mended\",\"email\":\"a@b\"}");
     assert_string_equal(json_string_at(json_array_get(edited.faults, 0), "pointer"), "/email");
-    json_decref(edited.faults); /* it hears no more than id and name */
+    json_decref(edited.faults); /* it gets no more than id and name */
     expect_parked(fixture, 1, 3);
     assert_int_equal(service_count(&fixture->orders, "SELECT max(attempts) FROM fh_parked"),
                      SUBSCRIBE_ATTEMPTS_MAX);
@@ -332,7 +333,7 @@ static void an_edit_must_have_the_events_shape_as_far_as_it_is_heard(void **stat
     close_orders(fixture);
 }
 
-/* Schedule 8's fence, for edits: the retry has read the event and asks while it is edited. */
+/* Schedule 8's fence, for edits: the retry has read the event, and queries while it is edited. */
 static void a_retry_that_read_an_event_before_it_was_edited_does_not_apply_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -407,7 +408,7 @@ static void publish_many(struct fixture *fixture, int id, const char *name, int 
     }
 }
 
-/* Parks so many of the key 1, the first a poison, which is borne from then on. */
+/* Parks so many of key 1, the first a poison event, which the handler accepts from then on. */
 static void park_many(struct fixture *fixture, int count)
 {
     poison = "poison";
@@ -438,7 +439,7 @@ static int64_t pages_of(const struct sqlite_connection *connection)
     return (int64_t)hits + misses;
 }
 
-/* All that its store has looked at so far. */
+/* All that its store has read so far. */
 static int64_t pages_visited(const struct service *service)
 {
     const struct sqlite_store *store = (const struct sqlite_store *)service->context.store;
@@ -494,7 +495,7 @@ static void a_place_is_free_as_soon_as_an_event_is_through(void **state)
     park_many(fixture, 300);
     fixture->orders.context.events->parked_max = 300;
     poison = "other poison";
-    asker = "b"; /* each retry asks, and is held there */
+    asker = "b"; /* each retry queries, and is held there */
     fixture->products_hold = true;
     publish_named(fixture, 2, "other poison");
     publish_named(fixture, 3, "c");
@@ -556,7 +557,7 @@ static void what_is_parked_outlives_a_restart_and_is_tried_once_at_start(void **
     assert_int_equal(attempts, before + 1);
     expect_parked(fixture, 1, 3);
     close_orders(fixture);
-    poison = NULL; /* the new program can bear it */
+    poison = NULL; /* the new program accepts it */
     open_orders(fixture);
     harness_until(&fixture->harness, nothing_is_parked, &fixture->orders);
     expect_names(fixture, 1, "poison,b,d");
@@ -596,7 +597,7 @@ a_poison_event_at_the_head_an_outage_in_the_middle_a_crash_between_only_its_own_
     fixture->products_down = true;
     open_orders(fixture);
     harness_until(&fixture->harness, outages_are_many, &fixture->orders);
-    expect_parked(fixture, 1, 1); /* the poison; the outage parks nobody */
+    expect_parked(fixture, 1, 1); /* the poison event; the outage parks none */
     close_orders(fixture);        /* in the middle of the outage */
     open_orders(fixture);
     wait_for(&fixture->orders, 6, "following");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of the outbox that are kept in memory: read once, passed often, and never believed when the
- * store has gone back behind them. */
+/* Rows of the outbox that are kept in memory: read once, passed often, and never trusted when the
+ * store has gone back before them. */
 
 #include "../support/service.h"
 
@@ -113,13 +113,14 @@ static void what_was_read_is_passed_again_and_what_came_behind_it_is_added(void 
         assert_int_equal(reads(fixture), FH_OK);
         assert_int_equal(fixture->passed, 10 * tens);
     }
-    /* Were it read from the store, it would be another one. */
+    /* If it were read from the store, it would be another one. */
     runs(fixture, "UPDATE fh_outbox SET type = 'Other', event_id = 'other' WHERE position = 7");
     assert_int_equal(reads(fixture), FH_OK);
     assert_string_not_equal(fixture->ids[6], "other");
 }
 
-/* As behind a standby that lacks the last commits: other events have got their positions. */
+/* As after a failover to a standby that lacks the last commits: other events have got their
+ * positions. */
 static void what_the_store_has_gone_back_behind_is_passed_to_nobody(void **state)
 {
     struct fixture *fixture = *state;

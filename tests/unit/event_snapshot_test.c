@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Snapshots: whatever became of either side, a subscriber ends up with what its publisher has. */
+/* Snapshots: whatever happens to either side, a subscriber ends up with what its publisher has. */
 
 #include "../support/mirror.h"
 
@@ -92,7 +92,7 @@ static void what_changes_between_pages_takes_effect_once(void **state)
     }
 }
 
-/* What a resync has noted of keys is forgotten when the cursor is behind it. */
+/* What a resync has noted of keys is deleted when the cursor is past it. */
 static bool nothing_is_noted(void *argument)
 {
     struct fixture *fixture = argument;
@@ -123,7 +123,7 @@ static void a_round_goes_on_where_it_was_when_the_process_died(void **state)
     struct fixture *fixture = *state;
     change(fixture, 1, 2500, "first");
     trim(fixture);
-    fixture->hook_at = 3; /* behind the first page */
+    fixture->hook_at = 3; /* after the first page */
     fixture->hook = go_down;
     open_search(fixture);
     wait_for(fixture, "waiting", -1);
@@ -189,7 +189,7 @@ static void a_store_that_was_copied_back_by_hand_is_noticed(void **state)
     expect_same(fixture);
     close_search(fixture);
     put_products_back(fixture);
-    change(fixture, 8, 100, "second"); /* beyond where it stood */
+    change(fixture, 8, 100, "second"); /* beyond where it was */
     open_search(fixture);
     expect_same(fixture);
     assert_true(fixture->pages > 0);
@@ -207,7 +207,7 @@ static void a_trimmed_store_that_was_copied_back_by_hand_is_noticed(void **state
     expect_same(fixture);
     close_search(fixture);
     put_products_back(fixture);
-    change(fixture, 11, 100, "second"); /* exactly where it stood */
+    change(fixture, 11, 100, "second"); /* exactly where it was */
     trim(fixture);
     open_search(fixture);
     expect_same(fixture);
@@ -236,7 +236,7 @@ static void a_store_that_goes_another_way_during_a_snapshot_is_noticed(void **st
     fixture->hook = live_another_life;
     open_search(fixture);
     expect_same(fixture);
-    assert_int_equal(fixture->pages, 7); /* two and a refused one; four of the resync anew */
+    assert_int_equal(fixture->pages, 7); /* two and a refused one; four of the new resync */
     close_search(fixture);
 }
 
@@ -303,7 +303,7 @@ static void what_was_parked_is_gone_with_the_round(void **state)
     close_search(fixture);
 }
 
-/* Schedule 38: each believes to be alone; the store lets only one of them make each step. */
+/* Schedule 38: each believes that it is alone; the store lets only one of them take each step. */
 static void a_paused_instance_of_a_former_life_changes_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -322,7 +322,7 @@ static void a_paused_instance_of_a_former_life_changes_nothing(void **state)
     close_search(fixture);
 }
 
-/* Another life has begun a resync since, and noted a key of it. */
+/* Another session has begun a resync since, and noted a key of it. */
 static void begin_another_resync(fh_work *w)
 {
     fh_exec(w, "UPDATE fh_round SET round = round + 1, phase = 1", NULL);
@@ -359,7 +359,7 @@ static const struct store_ops *real_ops;
 static struct store_ops away_ops;
 static const struct service *away_from;
 #define AWAY 4
-static int away; /* so many of its works find the store away, as soon as a resync is over */
+static int away; /* so many of its units of work find the store away, as soon as a resync is over */
 
 static enum fh_code begin_away(struct store *store, enum store_mode mode, struct store_work **ret,
                                struct fh_error *error)
@@ -407,8 +407,8 @@ static struct fiber_queue for_refusal;
 static bool forgetting, refused;
 static struct fixture *changed;
 
-/* The first work that forgets what a resync has noted fails once the publisher has refused the
- * feed, which is not the one that the resync was about. */
+/* The first unit of work that deletes what a resync has noted fails once the publisher has refused
+ * the feed, which is not the one that the resync was about. */
 static enum fh_code begin_until_refused(struct store *store, enum store_mode mode,
                                         struct store_work **ret, struct fh_error *error)
 {
@@ -554,7 +554,7 @@ static void rows_of_which_a_page_is_too_large_come_in_smaller_ones(void **state)
     json_decref(asking.body);
 }
 
-/* A page of as many rows as may be is far beyond what one answer, or one work, can hold. */
+/* A page of the most rows allowed is far larger than one answer, or one unit of work, can be. */
 static void a_round_comes_through_however_large_the_rows_are(void **state)
 {
     struct fixture *fixture = *state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shares that would stand still: an instance that has the lease and finds that the cursor knows
- * another epoch takes it anew; and whatever stands still tells for how long.
+ * Partitions that would be stuck: an instance that has the lease and finds another epoch in the
+ * cursor takes the lease again; and whatever is stuck reports for how long.
  */
 
 #include "../support/hearing.h"
@@ -15,7 +15,7 @@ static void join_entry(void *argument)
     service->code = lease_manager_start(service->context.leases, &service->error);
 }
 
-/* Orders as one instance of several, on a store that is one process's: nobody else is there. */
+/* Orders as one instance of several, on a store of one process: there is no other. */
 static void open_instance(struct fixture *fixture)
 {
     struct service *service = &fixture->orders;
@@ -35,8 +35,7 @@ static void leave_entry(void *argument)
     lease_manager_stop(((struct service *)argument)->context.leases);
 }
 
-/* In the order of a program that ends: the leases know of the partitions until they are given back.
- */
+/* In the order of a program that ends: the leases know the partitions until they are given back. */
 static void close_instance(struct fixture *fixture)
 {
     struct service *service = &fixture->orders;

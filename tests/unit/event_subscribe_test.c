@@ -259,7 +259,7 @@ static bool read_count(void *context, const struct sql_row *row)
     return false;
 }
 
-/* A server on which a work that takes long meets others, whenever it comes. */
+/* A server on which a long unit of work conflicts with others, whenever it runs. */
 static enum fh_code commit_a_few(struct store_work *work, struct fh_error *error)
 {
     int64_t rows = rows_before;
@@ -329,7 +329,7 @@ static void who_was_taken_over_applies_nothing_more(void **state)
     expect_seen(&fixture->orders, 1, 5);
     assert_int_equal(cursor_of(&fixture->orders), 5);
     close_orders(fixture);
-    /* Whoever has it now goes on from there. */
+    /* Whoever has it now continues from there. */
     open_orders(fixture);
     wait_for(&fixture->orders, 10, "following");
     expect_seen(&fixture->orders, 1, 10);
@@ -382,7 +382,8 @@ static void what_was_fetched_and_not_committed_is_not_trimmed(void **state)
     close_orders(fixture);
 }
 
-/* A paused instance that wakes up, as two instances on one store that both believe to be alone. */
+/* A paused instance that wakes up, as two instances on one store that both believe that they are
+ * alone. */
 static void two_instances_of_one_subscription_apply_each_event_once(void **state)
 {
     struct fixture *fixture = *state;

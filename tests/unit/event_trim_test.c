@@ -113,7 +113,7 @@ static void trim_entry(void *argument)
         event_trim(manager_of(fixture), &fixture->retention, fixture->expected, &fixture->error);
 }
 
-/* Up to where everything is gone then. */
+/* The position up to which everything is then gone. */
 static int64_t trim(struct fixture *fixture)
 {
     harness_run(&fixture->harness, trim_entry, fixture);
@@ -213,7 +213,7 @@ static void a_dead_subscriber_holds_only_so_many_and_is_expired_then(void **stat
     has_done(fixture, "orders", 20, 20);
     has_done(fixture, "search", 2, 2);
     assert_int_equal(trim(fixture), 5);
-    assert_int_equal(trim(fixture), 20); /* it holds nothing any more */
+    assert_int_equal(trim(fixture), 20); /* it no longer holds anything */
     assert_int_equal(expired(fixture), 1);
     harness_run(&fixture->harness, feed_entry, fixture);
     assert_int_equal(fixture->code, 410);

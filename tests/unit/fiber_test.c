@@ -211,7 +211,7 @@ static void a_turn_that_always_posts_itself_does_not_keep_timers_from_firing(voi
 struct piped {
     struct world *world;
     int ends[2];
-    unsigned before, held; /* what held before anything was written, and after */
+    unsigned before, held; /* what was true before anything was written, and after */
 };
 
 static void wait_for_a_byte(void *argument)

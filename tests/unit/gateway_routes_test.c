@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which route takes a request, and what the gateway lets nobody find. */
+/* Which route takes a request, and what the gateway hides. */
 
 #include <setjmp.h>
 #include <stdarg.h>

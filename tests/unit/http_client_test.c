@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client against the server in the same loop, and against ones that misbehave. */
+/* The client against the server in the same loop, and against servers that misbehave. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -335,7 +335,7 @@ static void what_cannot_be_sent_says_why(void **state)
     call = (struct call){.request.headers = {{"X Y", "a"}}};
     assert_failure(&pair, &call, "/a", "the header X Y", true);
     assert_int_equal(pair.site.taken, 0);
-    /* An address that is replaced holds from the next request on. */
+    /* A new address is used from the next request on. */
     snprintf(address, sizeof address, "127.0.0.1:%d", pair.site.port);
     http_client_set_address(pair.client, "gone", address);
     call = (struct call){.request.service = "gone"};
@@ -345,7 +345,7 @@ static void what_cannot_be_sent_says_why(void **state)
     pair_release(&pair);
 }
 
-/* A peer that answers whatever it is asked with `says`, and closes. */
+/* A peer that answers any request with `says`, and closes. */
 struct liar {
     struct harness *harness;
     uv_poll_t poll;
@@ -494,7 +494,7 @@ static void outside_goes_by_url_and_to_public_addresses_alone_unless_told(void *
     snprintf(url, sizeof url, "http://127.0.0.1:%d/hook?of=it", pair.site.port);
     for (size_t i = 0; i < COUNT(asked); i++)
         asked[i].request.url = url;
-    send_call(&pair, &asked[0], "POST", NULL, "{}"); /* a client of the inside */
+    send_call(&pair, &asked[0], "POST", NULL, "{}"); /* an internal client */
     until_done(&pair, &asked[0]);
     assert_non_null(strstr(asked[0].failure, "nothing outside"));
     http_client_free(pair.client);

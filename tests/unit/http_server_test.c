@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server, byte by byte: what is taken, what is refused and how, and that answers may be late.
- */
+/* The server, byte by byte: what is accepted, what is refused and how, and that answers may be
+ * late. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -193,7 +193,7 @@ static void whoever_sends_on_is_not_cut_off_before_it_reads_the_refusal(void **s
     site_release(&site);
 }
 
-/* Any refusal of a head whose body is coming; the server ends while it still drops what comes. */
+/* Any refusal of a head whose body is coming; the server ends while it is still discarding it. */
 static void a_head_is_refused_in_words_though_its_body_comes(void **state)
 {
     (void)state;
@@ -251,7 +251,7 @@ static void a_head_at_the_limit_is_taken_and_one_beyond_is_refused(void **state)
     assert_problem(raw, 431);
     raw_close(raw);
     free(head);
-    /* The library's own page, but refused. */
+    /* The library's own page, but a refusal. */
     head = head_of_size(200 << 10);
     raw = raw_ask(&site, head, NULL);
     assert_contains(raw, "HTTP/1.1 431 ");

@@ -201,7 +201,7 @@ struct raw {
     const char *awaited;
 };
 
-/* To the end: a reset is told once, and what came before it is still to be read. */
+/* To the end: a reset is reported once, and what came before it must still be read. */
 static inline void on_raw_ready(uv_poll_t *poll, int status, int events)
 {
     (void)status;

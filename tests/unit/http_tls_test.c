@@ -179,10 +179,10 @@ static void certificates_are_kept_while_they_are_good(void **state)
     assert_string_equal(again.certificate, fixture->ours.certificate);
     assert_string_equal(again.trusted, fixture->ours.trusted);
     http_tls_release(&again);
-    make_tls(folder, "ours", "site2", &another); /* in another name: made anew */
+    make_tls(folder, "ours", "site2", &another); /* under another name: created again */
     assert_string_not_equal(another.certificate, fixture->ours.certificate);
     http_tls_release(&another);
-    /* A key without its certificate, as a death between the two files leaves it. */
+    /* A key without its certificate, as left by a death between the two files. */
     char path[160];
     snprintf(path, sizeof path, "%s/ours/%s", folder, CERTIFICATES_OWN);
     assert_int_equal(unlink(path), 0);

@@ -65,7 +65,7 @@ static void json_of_every_kind_reads_back_as_it_was(void **state)
     }
 }
 
-/* jansson's own writer is the measure. */
+/* jansson's own writer is the reference. */
 static void values_are_written_as_jansson_writes_them(void **state)
 {
     (void)state;
@@ -84,7 +84,7 @@ static void values_are_written_as_jansson_writes_them(void **state)
     json_decref(value);
 }
 
-/* A space before it is not read by the same way. */
+/* With a space before it another path reads it. */
 static void a_number_alone_is_read_as_within_a_text(void **state)
 {
     (void)state;

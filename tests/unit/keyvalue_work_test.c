@@ -20,7 +20,7 @@ static int set_up(void **state)
     return fixture_set_up(state, &service, NULL);
 }
 
-/* One work on a fiber, and what came of it. */
+/* One unit of work on a fiber, and what came of it. */
 struct run {
     fh_handler *handler;
     bool read_only;

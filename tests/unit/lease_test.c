@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Several instances on one store: who has what, who is dead, and what it costs nobody. */
+/* Several instances on one store: who has what, who is dead, and that it costs others nothing. */
 
 #include "../support/harness.h"
 
@@ -20,7 +20,7 @@ static const fh_service service = {.name = "orders", .model = FH_RELATIONAL};
 
 struct fixture;
 
-/* One process: its way to the store can be cut, which to the others is as good as its death. */
+/* One process: its link to the store can be cut, which to the others is the same as its death. */
 struct process {
     struct store store;
     struct fixture *fixture;
@@ -29,7 +29,7 @@ struct process {
     struct lease leases[PARTITIONS + 1];
     int lease_count;
     struct lease_watcher watcher;
-    bool cut, slow; /* slow: does not end what it shall give back until told */
+    bool cut, slow; /* slow: does not end what it must give back until the test says so */
     int taken, lost, looks;
 };
 
@@ -176,7 +176,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* How many shares it has. */
+/* How many partitions it has. */
 static int ours(const struct process *process)
 {
     int count = 0;
@@ -267,7 +267,7 @@ static void what_is_given_up_is_given_only_when_it_has_ended(void **state)
 
 static int64_t epoch_of(struct fixture *fixture, const char *partition);
 
-/* It has let the others know that it beats more often than one that is alone. */
+/* It has let the others know that it renews more often than one that is alone. */
 static bool knows_the_other(void *argument)
 {
     const struct process *process = argument;
@@ -291,7 +291,7 @@ static void who_shows_no_life_is_taken_over_and_begins_anew(void **state)
     expect(fixture, -1, 8, -1);
     int64_t took_ms = (world_monotonic_ns(fixture->harness.world) - cut_ns) / 1000000;
     print_message("# taken over %lld ms after it fell silent\n", (long long)took_ms);
-    assert_int_equal(ours(first), 4); /* it does not know yet; its works would be refused */
+    assert_int_equal(ours(first), 4); /* it does not know yet; its units of work would be refused */
     assert_int_equal(epoch_of(fixture, "0/8"), before + 1);
     first->cut = false;
     expect(fixture, 4, 4, -1);
@@ -305,14 +305,14 @@ static void a_restarted_process_takes_its_name_over_at_once(void **state)
     struct fixture *fixture = *state;
     struct process *older = begin(fixture, 0, "0", true);
     expect(fixture, 8, -1, -1);
-    /* The older life still runs: as a paused process that `up` has not killed yet. */
+    /* The older session still runs: as of a paused process that `up` has not killed yet. */
     struct process *newer = begin(fixture, 1, "0", true);
     expect(fixture, 0, 8, -1);
     assert_int_equal(older->lost, 1);
     int looks = newer->looks;
     while (newer->looks < looks + 2)
         uv_run(&fixture->harness.loop, UV_RUN_ONCE);
-    expect(fixture, 0, 8, -1); /* no fight for the name */
+    expect(fixture, 0, 8, -1); /* no contention for the name */
     assert_int_equal(newer->lost, 0);
     end(newer);
     expect(fixture, 8, -1, -1);

@@ -121,7 +121,7 @@ static void map_takes_a_removed_key_again_behind_the_others(void **state)
     map_release(&map);
 }
 
-/* Few entries are found otherwise than many. */
+/* Few entries are looked up in another way than many. */
 static void map_finds_all_of_any_count(void **state)
 {
     (void)state;

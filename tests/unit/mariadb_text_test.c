@@ -22,7 +22,7 @@ static struct mariadb_text *get(const char *sql, const int *sizes)
     return text;
 }
 
-/* "0 1 2:0 2:1", the parameter of each place, with the element of a list behind a colon */
+/* "0 1 2:0 2:1", the parameter of each place, with the element of a list after a colon */
 static void assert_places(const struct mariadb_text *text, const char *expected)
 {
     char all[512] = "";
@@ -70,7 +70,7 @@ static void quotes_and_comments_hold_no_parameters(void **state)
                 "SELECT '?1', \"?1\", `?1`, 'it''s ?1', '\\', ? /* ?1 */ -- ?1\n"
                 ", ? # ?1",
                 "0 1");
-    assert_text("SELECT 5--?1", "SELECT 5--?", "0"); /* no comment: nothing blank behind it */
+    assert_text("SELECT 5--?1", "SELECT 5--?", "0"); /* no comment: no blank after it */
 }
 
 static void a_list_takes_as_many_places_as_it_is_said_to_have(void **state)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Migrations: their files and notes, and how they are applied. What an engine can't take back is
- * tried on SQLite with an engine's table that says so; the servers' own are in tests/scenario.
+ * Migrations: their files and notes, and how they are applied. What an engine can't roll back is
+ * tested on SQLite with an engine's table that says so; the servers' own tests are in
+ * tests/scenario.
  */
 
 #define _GNU_SOURCE
@@ -344,7 +345,7 @@ static void what_may_have_been_done_is_repeated_only_if_it_says_that_it_may_be(v
     fixture->sql.schema_commits = true;
     put(fixture, "0001_a.sql", "CREATE TABLE t (a INT); CREATE TABLE t (a INT);");
     ASSERT_FAILS(fixture, "statement 2");
-    /* As a process leaves it that died before it heard of the second one's end. */
+    /* As left by a process that died before it learned of the second one's end. */
     assert_rows(fixture, "UPDATE fh_migration_open SET running = 2", "");
     put(fixture, "0001_a.sql", "CREATE TABLE t (a INT);\nCREATE TABLE t2 (a INT);");
     ASSERT_FAILS(fixture, "0001_a.sql was cut off in statement 2, line 2",
@@ -409,7 +410,7 @@ static void on_turn(struct world_timer *timer)
     world_timer_start(world, timer, world_in_ms(world, 1));
 }
 
-/* Of SQL: 1 when the loop has turned since it was called, 0 when it does not. */
+/* A SQL function: 1 if the loop has turned since it was called, else 0. */
 static void await_loop(sqlite3_context *context, int count, sqlite3_value **values)
 {
     (void)count;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Patterns, queries and templates: what fits, what is refused, and that values survive the way. */
+/* Patterns, queries and templates: what fits, what is refused, and that values survive the round
+ * trip. */
 
 #include <setjmp.h>
 #include <stdarg.h>

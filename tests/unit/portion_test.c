@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Portions: down to what comes through, up again where more does, and seldom beyond it. */
+/* Portions: down to what succeeds, up again where more does, and seldom beyond it. */
 
 #include <setjmp.h>
 #include <stdarg.h>

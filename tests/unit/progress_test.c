@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How far long work has come, as a person reads it. */
+/* Progress of long operations, as people read it. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,7 +61,7 @@ static void what_another_process_tells_is_followed(void **state)
     progress_follow(&progress, &course);
     assert_true(progress.done == 500 && progress.total == 1000 && progress.guessed);
     int64_t began_ns = progress.began_ns;
-    course = (struct course){.done = 10, .total = 2000, .of = "users"}; /* it began anew */
+    course = (struct course){.done = 10, .total = 2000, .of = "users"}; /* it started over */
     progress_follow(&progress, &course);
     assert_true(progress.done == 10 && progress.total == 2000 && !progress.guessed);
     assert_true(progress.began_ns > began_ns);

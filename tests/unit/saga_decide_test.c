@@ -2,7 +2,7 @@
 /*
  * The decision: single rules by example, and then everything at once. The explorer below walks
  * every state that any order of any happenings can lead to, late, doubled and senseless ones
- * included, breadth first, and holds what must be true against each of them.
+ * included, breadth first, and checks the invariants in each of them.
  */
 
 #include <setjmp.h>
@@ -167,7 +167,7 @@ static void after_a_restore_all_is_asked_again_and_undone_whether_sent_or_not(vo
     assert_int_equal(happen(&order, SAGA_RELIVED), SAGA_CHANGED);
     assert_int_equal(order.state.step, 0);
     assert_int_equal(due_count(&order), 2);
-    answer(&order, 0, 0, "undone", 409); /* by the life that is lost */
+    answer(&order, 0, 0, "undone", 409); /* by the incarnation that is lost */
     assert_int_equal(order.state.status, SAGA_COMPENSATING);
     assert_int_equal(order.state.step, 3); /* count, which has no undo, may have been done */
     answer(&order, 3, 0, "never", 200);
@@ -191,7 +191,7 @@ static void what_a_receiver_has_lost_is_asked_there_again(void **unused)
     assert_int_equal(order.state.step, 1);
     answer(&order, 1, 0, "done", 200);
     assert_int_equal(happen(&order, SAGA_HANDLED), SAGA_CHANGED);
-    lose(&order, 0, 0); /* behind the pivot, and what ran here is not run again */
+    lose(&order, 0, 0); /* after the pivot, and what ran here is not run again */
     answer(&order, 0, 0, "refused", 409);
     assert_int_equal(order.state.status, SAGA_PARKED);
     assert_non_null(strstr(order.state.why, "asked again after a restore"));
@@ -346,7 +346,7 @@ static void a_retry_goes_on_in_the_direction_it_went(void **unused)
     assert_int_equal(saga_element(&order.state, 0, 1)->attempt, 1);
 }
 
-/* Done up to the count of the order, which comes behind the pivot and was refused. */
+/* Done up to the count of the order, which comes after the pivot and was refused. */
 static void park_behind_the_pivot(struct example *order)
 {
     start(order, &order_rules, order_counts);
@@ -368,7 +368,7 @@ static void what_a_person_has_seen_to_is_skipped_in_either_direction(void **unus
     assert_int_equal(saga_element(&order.state, 3, 0)->state, SAGA_DONE);
     assert_int_equal(saga_element(&order.state, 3, 0)->attempt, 1);
     assert_int_equal(happen(&order, SAGA_SKIPPED), SAGA_IGNORE);
-    /* In the middle: the next step begins, and asks. */
+    /* In the middle: the next step begins, and sends its request. */
     start(&order, &order_rules, order_counts);
     answer(&order, 0, 0, "mismatch", 422);
     assert_int_equal(happen(&order, SAGA_SKIPPED), SAGA_CHANGED);
@@ -423,7 +423,7 @@ static void a_parked_saga_is_taken_back_only_if_all_of_it_can_be(void **unused)
     answer(&order, 0, 1, "undone", 200);
     assert_int_equal(happen(&order, SAGA_HANDLED), SAGA_CHANGED);
     assert_int_equal(order.state.status, SAGA_UNDONE);
-    /* In doubt behind the pivot: nothing undoes a count. */
+    /* In doubt after the pivot: nothing undoes a count. */
     start(&order, &order_rules, order_counts);
     answer(&order, 0, 0, "done", 200);
     answer(&order, 0, 1, "done", 200);
@@ -633,7 +633,7 @@ static void expand(struct walk *walk, uint32_t from)
     take(walk, from, &happening);
 }
 
-/* Every state can still come to an end or to a person. */
+/* From every state an end, or an operator, can still be reached. */
 static void judge_ends(struct walk *walk)
 {
     bool *ends = calloc(walk->count, sizeof *ends);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program is replaced by one whose sagas are defined otherwise, with sagas under way. What must
+ * A program is replaced by one whose sagas are defined differently, with sagas under way. What must
  * hold: each ends on the definition that it began with, as long as the program has that; a program
- * that has not leaves it to a person, and whoever has the definition can carry it on.
+ * that does not have it leaves the saga to an operator, and whoever has the definition can carry it
+ * on.
  */
 
 #include "../support/saga_network.h"
@@ -15,7 +16,7 @@ static void confirm_later(fh_work *w)
     fh_exec(w, "UPDATE placed SET status = 'LATER' WHERE id = :id", fh_saga_input(w));
 }
 
-/* As place_steps, but for the end. */
+/* Like place_steps, except for the end. */
 static const fh_step later_steps[] = {
     {"reserve", .each = "items", .call = "products POST /reserve/{id}/{item}",
      .undo = "products POST /release/{id}/{item}"},

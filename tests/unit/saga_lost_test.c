@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An instance that was taken for dead while it lives: what it had under way takes effect once,
- * whoever takes its sagas over, itself in its next life included. */
+ * whoever takes its sagas over, itself in its next session included. */
 
 #include "../support/saga_network.h"
 #include "saga/manager.h"
@@ -19,7 +19,7 @@ static void leave_entry(void *argument)
     lease_manager_stop(((struct fixture *)argument)->contexts[2].leases);
 }
 
-/* Orders as one instance of several, on a store that is one process's: nobody else is there. */
+/* Orders as one instance of several, on a store of one process: there is no other. */
 static int set_up_instance(void **state)
 {
     set_up(state);
@@ -67,7 +67,7 @@ static bool is_ended(void *argument)
     return look(argument, 2, "SELECT count(*) FROM fh_saga WHERE status = 'ended'") == 1;
 }
 
-/* As who takes it for dead does it. */
+/* As whoever takes it for dead does. */
 static void bury(void *argument)
 {
     struct fixture *fixture = argument;

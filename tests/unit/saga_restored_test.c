@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An initiator of sagas, or a receiver, is put back to an earlier state of its store and is another
- * one from then on: what goes on by itself, and what is reported. */
+/* An initiator of sagas, or a receiver, is restored to an earlier state of its store and has a new
+ * incarnation from then on: what continues by itself, and what is reported. */
 
 #include "../support/saga_network.h"
 
@@ -34,7 +34,7 @@ static void copy_file(const char *from, const char *to)
     assert_int_equal(fclose(out), 0);
 }
 
-/* Into or out of files beside: "store.db" and "backup.store.db". */
+/* Into or out of neighbouring files: "store.db" and "backup.store.db". */
 static void copy_files(const char *folder, bool back)
 {
     static const char prefix[] = "backup.";
@@ -163,7 +163,7 @@ static void read_report(void *argument)
     store_rollback(work);
 }
 
-/* How many sentences of the store's report have both texts in them. */
+/* How many sentences of the store's report contain both texts. */
 static int reports(struct fixture *fixture, int store, const char *one, const char *other)
 {
     struct reported reported = {.fixture = fixture, .store = store};
@@ -291,7 +291,7 @@ static void a_restored_initiator_does_not_confirm_what_its_former_life_undid(voi
     assert_int_equal(net(fixture, 0, "reserve", "release", 4), 0);
     assert_int_equal(net(fixture, 1, "charge", "refund", 4), 0);
     assert_true(network->kept_count > 0);
-    harness_run(&fixture->harness, deliver_late, network); /* the former life's undo among them */
+    harness_run(&fixture->harness, deliver_late, network); /* a former incarnation's undo, too */
     for (int i = 0; i < network->kept_count; i++)
         assert_string_equal(network->kept[i]->outcome, "");
     assert_int_equal(effects(fixture), before);
@@ -327,7 +327,7 @@ static void what_a_restored_initiator_has_forgotten_is_reported_by_its_receiver(
     int64_t done = effects(fixture);
     harness_run(&fixture->harness, deliver_late, network);
     assert_int_equal(effects(fixture), done);
-    /* Its numbers are given out again, in another life. */
+    /* Its numbers are assigned again, in another incarnation. */
     place_order(fixture, 5, NULL, NULL);
     come_to_rest(fixture);
     expect_text(fixture, "SELECT status FROM placed WHERE id = 5", "CONFIRMED");
@@ -361,7 +361,7 @@ static void what_a_restored_receiver_has_lost_of_ended_sagas_is_reported(void **
     harness_until(&fixture->harness, receivers_are_seen_to, fixture);
     assert_int_equal(reports(fixture, 2, "products", "reserve"), 3);
     assert_int_equal(reports(fixture, 2, fixture->reference, "count"), 1);
-    restart(fixture); /* it is told once */
+    restart(fixture); /* it is notified once */
     harness_until(&fixture->harness, receivers_are_seen_to, fixture);
     assert_int_equal(reports(fixture, 2, "", ""), 4);
 }

@@ -70,7 +70,7 @@ static void a_deadline_undoes_by_key_what_nobody_answered(void **state)
     struct fixture *fixture = *state;
     place_order(fixture, 2, "stubborn", NULL);
     harness_until(&fixture->harness, no_saga_is_open, fixture); /* now it knows its receivers */
-    fixture->network.lose_answer = 100; /* charged, and nobody hears of it */
+    fixture->network.lose_answer = 100; /* charged, and nobody learns of it */
     place_order(fixture, 1, "hopeless", NULL);
     struct ledger_counts counts;
     do {
@@ -84,7 +84,7 @@ static void a_deadline_undoes_by_key_what_nobody_answered(void **state)
     assert_int_equal(net(fixture, 1, "charge", "refund", 1), 0);
 }
 
-/* The pivot is done, and its answer not heard of: then all stands still beyond the deadline. */
+/* The pivot is done, and its answer lost: then everything stops until after the deadline. */
 static void what_was_answered_while_all_stood_still_counts_and_goes_on(void **state)
 {
     struct fixture *fixture = *state;
@@ -177,7 +177,7 @@ static void a_wrong_start_is_a_fault_and_leaves_nothing(void **state)
     assert_int_equal(fixture->status, 500);
     fixture->saga = "stubborn";
     fixture->word = "";
-    harness_run(&fixture->harness, run_place, fixture); /* an empty segment can't be asked for */
+    harness_run(&fixture->harness, run_place, fixture); /* an empty segment can't be requested */
     assert_int_equal(fixture->status, 500);
     assert_int_equal(look(fixture, 2, "SELECT count(*) FROM placed"), 0);
     assert_int_equal(look(fixture, 2, "SELECT count(*) FROM fh_saga"), 0);

@@ -189,7 +189,7 @@ static void a_day_on_the_wall_clock_ends_no_sagas_time(void **state)
     for (int i = 0; i < 3; i++) {
         wall_step_ms = steps_ms[i];
         ask_again(fixture, &fake);
-        restart(fixture); /* what was stored before the step, or behind it */
+        restart(fixture); /* what was stored before the step, or after it */
         ask_again(fixture, &fake);
     }
     fixture->network.away[1] = false;

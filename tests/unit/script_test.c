@@ -13,7 +13,7 @@
 #include "../support/dialect.h"
 #include "store/relational/script.h"
 
-/* "LINE:statement|LINE:statement", as what the text is read. */
+/* "LINE:statement|LINE:statement": how the text is read. */
 static void assert_statements(const struct sql_dialect *dialect, const char *text,
                               const char *expected)
 {

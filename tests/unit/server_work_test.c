@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The unit of work on a server, played by an engine that does as each test says: works that meet
- * conflicts, and positions that come behind the commit. */
+/* The unit of work on a server, simulated by an engine that does what each test says: units of work
+ * that meet conflicts, and positions that come after the commit. */
 
 #include "../support/harness.h"
 
@@ -20,7 +20,7 @@ static const fh_service service = {.name = "books", .model = FH_RELATIONAL};
 
 struct played {
     struct store base;
-    int conflicts; /* left, one a commit; -1: for ever */
+    int conflicts; /* left, one per commit; -1: for ever */
     int commits, exclusive, grouped, begun;
     int failures; /* of the sequencer, left */
     int calls, busy, busy_most;
@@ -89,7 +89,7 @@ struct fixture {
     struct played played;
     struct work_context context;
     struct store_listener listener;
-    int64_t deadline_ms; /* of the works; 0: none */
+    int64_t deadline_ms; /* of the units of work; 0: none */
 };
 
 static void on_heard(void *context)
@@ -120,7 +120,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Publishes one event, and keeps where it came to stand. */
+/* Publishes one event, and keeps its position. */
 struct run {
     struct fixture *fixture;
     fh_handler *handler; /* NULL: publish */
@@ -157,7 +157,7 @@ static void publish(fh_work *w)
     work_on_end(w, append, committed, running);
 }
 
-/* As long as it sees what may never be. */
+/* As long as it sees what can never be. */
 static void refuse(fh_work *w)
 {
     bool tentative = work_store_write(w)->tentative;
@@ -223,7 +223,7 @@ static void a_work_that_met_a_conflict_is_not_grouped_with_others_again(void **s
     finish(fixture);
 }
 
-/* It knows groups, and not what is guarded. */
+/* It knows groups, and not guarded units of work. */
 static void what_an_engine_does_not_know_of_a_mode_it_takes_as_a_write(void **state)
 {
     (void)state;

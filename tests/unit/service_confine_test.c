@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Confinement, tried for real: each case in a process of its own, since nothing takes it back.
- * Where the kernel has no Landlock the cases that need it are skipped, loudly. */
+/* Confinement, tried for real: each case in a process of its own, since it can't be undone. Where
+ * the kernel has no Landlock the cases that need it are skipped, loudly. */
 
 #include "../support/harness.h"
 
@@ -67,7 +67,7 @@ static int remove_base(void **state)
     return rmdir(at("own")) | rmdir(at("other")) | rmdir(at("migrations")) | rmdir(base);
 }
 
-/* Runs `look` in a child; what it gives is the line at which something was otherwise, or 0. */
+/* Runs `look` in a child; returns the line at which something was not as expected, or 0. */
 static void assert_in_child(int (*look)(void))
 {
     int status;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shapes: which values fit, what is said of those that do not, queries, schemas, problems. */
+/* Shapes: which values fit, what is reported of those that do not, queries, schemas, problems. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -162,7 +162,8 @@ static void an_unknown_field_is_refused_where_it_stands(void **state)
     fails((const fh_field[]){{0}}, "{\"a\": 1}", "/a: unknown: nothing is expected here");
     fits((const fh_field[]){{0}}, "{}");
     fails((const fh_field[]){{"a", FH_ANY}, {0}}, "{}", "/a: missing: expected a value");
-    /* One optional field is absent, one unknown is there: as many as expected, and still wrong. */
+    /* One optional field is absent, one unknown is present: the number is right, and it is still
+     * wrong. */
     fails((const fh_field[]){{"a", FH_INT}, {"b", FH_INT, .optional = true}, {0}},
           "{\"a\": 1, \"c\": 2}", "/c: unknown: expected only a, b");
 }
@@ -432,7 +433,7 @@ static void schema_of_an_open_shape_takes_further_fields(void **state)
               "                          \"enum\": [\"only\", null]}}}");
 }
 
-/* There and back: the same schema, and the same faults. */
+/* Round trip: the same schema, and the same faults. */
 static void comes_back(const fh_field *shape, const char *misfit)
 {
     struct arena arena;

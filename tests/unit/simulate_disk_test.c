@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The simulated disk, alone and under the embedded engine: whatever was acknowledged is there after
- * a death at any step, and a seed is one run. */
+ * a death at any step, and one seed is one run. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -238,7 +238,7 @@ static bool was_found(const struct fixture *fixture, int number)
     return false;
 }
 
-/* Starts again, without faults, and looks. */
+/* Starts again, without faults, and checks. */
 static void look(struct fixture *fixture)
 {
     fixture->node->crash_after = 0;
@@ -257,7 +257,7 @@ static void look(struct fixture *fixture)
     }
 }
 
-/* How many steps an undisturbed life takes. */
+/* How many steps an undisturbed run takes. */
 static int64_t steps_of_a_life(void)
 {
     struct fixture fixture;

@@ -201,8 +201,8 @@ static bool is_done(const struct sent *sent)
     return strcmp(sent->outcome, "done") == 0;
 }
 
-/* What stands after the machine has failed as well: exactly what somebody was told, or more, but
- * nothing twice; and who asks again is told that it is done. */
+/* What is there after the machine has failed as well: exactly what was acknowledged, or more, but
+ * nothing twice; and a repeated request is answered that it is done. */
 static void settle(struct fixture *fixture)
 {
     if (fixture->node->alive)
@@ -266,7 +266,7 @@ static void let_pass(struct fixture *fixture, int64_t ms)
     run(fixture);
 }
 
-/* The process is killed, and the clock stands elsewhere when the next one starts. */
+/* The process is killed, and the clock is different when the next one starts. */
 static void start_anew(struct fixture *fixture, int64_t wall_step_ms)
 {
     simulate_node_crash(fixture->node, SIMULATE_KILLED, "the test wants it");
@@ -293,11 +293,11 @@ static void a_day_on_the_wall_clock_forgets_no_clients_key(void **state)
         assert_int_equal(effects_of(&fixture, "a"), 1);
         assert_int_equal(fixture.removed, 0);
         if (i % 3 == 1)
-            start_anew(&fixture, steps_ms[i / 3]); /* set while no process looked */
+            start_anew(&fixture, steps_ms[i / 3]); /* set while no process was running */
     }
     int hours = 0;
     for (; hours < 10 * 24 && !fixture.removed; hours++)
-        let_pass(&fixture, 3600000); /* it is forgotten all the same, and in time */
+        let_pass(&fixture, 3600000); /* it is deleted all the same, and in time */
     assert_int_equal(fixture.removed, 1);
     assert_in_range(hours, 23, 25);
     end(&fixture);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a process remembers of what it did, and what it forgets. */
+/* What a process remembers of what it did, and what it drops. */
 
 #include "harness.h"
 
@@ -159,7 +159,7 @@ static void a_file_outlives_the_process_and_is_read_beside_it(void **state)
     spans_free(spans);
 }
 
-/* What lies there is not believed: neither a count nor a kind, nor that texts end. */
+/* What is in the file is not trusted: neither a count nor a kind, nor that texts end. */
 static void a_damaged_file_harms_nobody(void **state)
 {
     (void)state;
@@ -173,7 +173,7 @@ static void a_damaged_file_harms_nobody(void **state)
         assert_non_null(file);
         assert_int_equal(fseek(file, 0, SEEK_END), 0);
         long size = ftell(file);
-        assert_int_equal(fseek(file, 24, SEEK_SET), 0); /* behind the head */
+        assert_int_equal(fseek(file, 24, SEEK_SET), 0); /* after the header */
         for (long i = 24; i < size; i++)
             fputc(byte, file);
         assert_int_equal(fclose(file), 0);

@@ -32,7 +32,7 @@ struct fixture {
     struct store *store;
     enum fh_code code;
     struct fh_error error;
-    int64_t rows, wrong; /* as they were read: all, and those that are not as written */
+    int64_t rows, wrong; /* as read: all, and those that differ from what was written */
     int work;
 };
 
@@ -135,7 +135,7 @@ static void restore(const struct fixture *fixture)
     save(fixture, "store.db-shm", &(struct image){0});
 }
 
-/* Flips a bit of what lies there, while the store may be open. */
+/* Flips a bit in the file, while the store may be open. */
 static void flip_in_place(const struct fixture *fixture, const char *name, size_t at)
 {
     char path[256];
@@ -187,7 +187,7 @@ static void end(struct fixture *fixture)
     harness_release(&fixture->harness);
 }
 
-/* Opens and reads what lies there. True: it was refused, with the sentence. */
+/* Opens and reads the store. True: it was refused, with the sentence. */
 static bool is_refused(struct fixture *fixture)
 {
     harness_run(&fixture->harness, open_store, fixture);
@@ -409,7 +409,7 @@ static void a_damaged_page_fails_what_needs_it_and_nothing_else(void **state)
     end(&fixture);
 }
 
-/* One of several works of one group, which together outgrow the cache; `again` fails. */
+/* One of several units of work of one group, which together outgrow the cache; `again` fails. */
 struct spilling {
     struct fixture *fixture;
     const char *sql;

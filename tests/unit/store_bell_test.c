@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bell between processes of one service: who hears whom, and what is left of those who die. */
+/* The notifier between processes of one service: who is notified by whom, and what those that die
+ * leave. */
 
 #define _GNU_SOURCE
 #include "harness.h"
@@ -86,7 +87,7 @@ static off_t size_of_file(void)
     return status.st_size;
 }
 
-/* What was written first is seen first, so that the second ring comes behind one's own. */
+/* What was written first is seen first, so that the second notification comes after one's own. */
 static void a_ring_is_heard_by_all_others_and_not_by_oneself(void **state)
 {
     (void)state;
@@ -143,7 +144,7 @@ static void the_place_of_one_that_was_killed_is_taken_and_heard(void **state)
     assert_int_equal(read(told[0], &byte, 1), 1);
     close(told[0]);
     assert_int_equal(store_notifier_open(&ringers[1].store, path, ERROR_UNHEEDED),
-                     FH_OK); /* a place beside it */
+                     FH_OK); /* a place next to it */
     store_notifier_notify(&ringers[1].store);
     assert_int_equal(size_of_file(), 16);
     assert_int_equal(kill(pid, SIGKILL), 0);
@@ -167,7 +168,7 @@ static void a_file_that_is_cut_or_removed_harms_nobody(void **state)
     store_notifier_notify(&ringers[1].store);
     until_heard(&ringers[0], 1);
     assert_int_equal(unlink(path), 0);
-    store_notifier_notify(&ringers[0].store); /* those who have the file open still hear */
+    store_notifier_notify(&ringers[0].store); /* those that have the file open are still notified */
     until_heard(&ringers[1], 3);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How links to a store's server are to be, by its configuration. What servers do then:
+/* How links to a store's server must be secured, by its configuration. What servers do then:
  * tests/scenario/test_store_tls.py. */
 
 #include "../support/harness.h"

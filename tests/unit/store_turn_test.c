@@ -63,7 +63,7 @@ static void one_has_it_at_a_time(void **state)
     int64_t mark;
     assert_true(store_turn_is_free(turns[0]));
     assert_true(store_turn_take(turns[0], &mark));
-    assert_true(mark == TURN_UNCLEAN); /* nobody has had it yet: what there is may be anything */
+    assert_true(mark == TURN_UNCLEAN); /* nobody has had it yet: the content may be anything */
     assert_false(store_turn_is_free(turns[1]));
     assert_false(store_turn_take(turns[1], &mark));
     store_turn_give(turns[0], 7);

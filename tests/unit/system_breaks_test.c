@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which statements of new migrations break the version that runs. Each case is one migration, the
- * second of its service, and what is said of it: "LINE what|LINE what". */
+ * second of its service, and what is reported of it: "LINE what|LINE what". */
 
 #define _GNU_SOURCE
 #include "../support/harness.h"

@@ -148,7 +148,7 @@ static void steps_before_the_pivot_can_be_undone_where_they_were_done(void **sta
                    "needs the service 'usres', which the system has not; did you mean 'users'");
 }
 
-/* Who of `orders` and the gateway may have what of users, when users.callers is `callers`. */
+/* Which of `orders` and the gateway may call what of users, when users.callers is `callers`. */
 static json_t *users_callers(const char *orders, const char *const *callers, size_t count)
 {
     json_memory_init();

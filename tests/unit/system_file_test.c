@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The system file: what it says, and where it is wrong. */
+/* The system file: what it means, and where it is wrong. */
 
 #define _GNU_SOURCE
 #include "../support/harness.h"

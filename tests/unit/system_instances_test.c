@@ -16,7 +16,7 @@
 #include "system/supervise/instances.h"
 #include "system/provision/state.h"
 
-/* What a process says of itself, and how it ends. */
+/* What a process reports of itself, and how it ends. */
 static const char good_program[] = "#!/bin/sh\n"
                                    "trap 'exit 0' TERM\n"
                                    "echo ready >&4\n"
@@ -217,7 +217,7 @@ static void one_that_dies_runs_what_was_checked_and_nothing_else(void **state)
         uv_run(&fixture->harness.loop, UV_RUN_ONCE);
     harness_until(&fixture->harness, is_settled, fixture);
     assert_true(child->from_held && program_file_same(&child->runs, &checked.file));
-    /* Overwritten where it lies: nothing is run any more, until that is checked. */
+    /* Overwritten in place: nothing is run any more until it is checked. */
     program_release(&checked);
     write_program(fixture, good_program);
     checked = program_hold(fixture->program);

@@ -48,7 +48,7 @@ static void need_engine(void)
 #define MAIN                                                                                       \
     "servers:\n  main: {engine: postgresql, host: db.example, user: admin, password: secret}\n"
 
-/* A finding has these words; `rest` stands behind a system whose orders are on PostgreSQL. */
+/* A finding contains these words; `rest` follows a system whose orders are on PostgreSQL. */
 static void assert_refused(const char *store, const char *rest, const char *words)
 {
     struct fixture fixture;

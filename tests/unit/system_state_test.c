@@ -201,7 +201,7 @@ static void a_process_is_known_to_live_by_the_lock_that_it_inherited(void **unus
             pause();
     }
     assert_int_equal(instance_survivor(state.folder_fd, 0), pid); /* found by its lock */
-    instance_record(lock_fd, getppid()); /* as a hostile one would: not it has the lock */
+    instance_record(lock_fd, getppid()); /* as a hostile one would: it does not have the lock */
     assert_int_equal(instance_survivor(state.folder_fd, 0), pid);
     instance_record(lock_fd, pid);
     close(lock_fd);

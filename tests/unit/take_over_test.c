@@ -18,7 +18,7 @@ struct fixture {
     struct service inventory;
     struct runtime runtime;
     enum fh_code code;
-    int bearable; /* rows of one answer; 0: as many as are asked for */
+    int bearable; /* rows of one answer; 0: as many as are requested */
     int away;     /* so many requests get no answer */
     int asked, limits;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When a store is said not to serve its works, and when it is not. */
+/* When a store is reported not to serve, and when it is not. */
 
 #include "../support/fixture.h"
 
@@ -12,7 +12,7 @@ static const fh_service service = {.name = "books", .model = FH_RELATIONAL};
 
 static const char script[] = "CREATE TABLE book (id INTEGER PRIMARY KEY);";
 
-/* In place of the real store's, while it says anything but FH_OK. */
+/* In place of the real store's, while it returns anything but FH_OK. */
 static struct fh_error said;
 static const struct store_ops *real_ops;
 
@@ -88,7 +88,7 @@ static int status_of(void **state, fh_handler *handler, bool read_only)
     return run.status;
 }
 
-/* How many works of the kind have come to nothing in a row; -1: there is no trouble. */
+/* How many units of work of the kind have failed in a row; -1: there is no trouble. */
 static long long failures(void **state, const char *kind, const char *why)
 {
     struct fixture *fixture = *state;
@@ -146,7 +146,7 @@ static void run_try(void *argument)
     trouble_try(&fixture->context);
 }
 
-/* As if the last work had failed so long ago. */
+/* As if the last unit of work had failed so long ago. */
 static void try_after(void **state, int64_t ns)
 {
     struct fixture *fixture = *state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests whose commit is not decided: what their clients hear, and that all which belongs to the
- * work is done once it is, as if it had been quick. A whole service, its requests from memory. */
+/* Requests whose commit is not decided: what their clients are told, and that everything belonging
+ * to the unit of work is done once it is decided, as if that had been quick. A whole service, its
+ * requests from memory. */
 
 #include "../support/undecided.h"
 
@@ -274,7 +275,7 @@ static void send_and_wait(struct sent *sent)
     harness_until(&sent->fixture->harness, is_answered, sent);
 }
 
-/* With a client's key, and less time than a look takes. */
+/* With a client's key, and less time than a query takes. */
 static struct sent keyed(struct fixture *fixture, const char *target)
 {
     return (struct sent){.fixture = fixture,
@@ -549,7 +550,8 @@ static void wait_for_stillness(struct fixture *fixture)
     harness_until(&fixture->harness, room_is_still, fixture->runtime.context.sagas);
 }
 
-/* Its start is durable, and who commits it does not hear of that before another has ended it. */
+/* Its start is durable, and whoever commits it does not learn of that before another has ended
+ * it. */
 static void read_and_ended_before_its_start_is_told(struct fixture *fixture)
 {
     struct saga_manager *manager = fixture->runtime.context.sagas;
@@ -590,7 +592,7 @@ static void a_saga_is_run_though_others_were_read_while_it_started(void **state)
     assert_int_equal(effects(fixture, "noted"), 1);
 }
 
-/* As from a store whose sequencer could not be asked behind the commit. */
+/* As from a store whose sequencer could not be called after the commit. */
 static void await_number(struct fixture *fixture)
 {
     struct saga_manager *manager = fixture->runtime.context.sagas;
@@ -681,7 +683,7 @@ static void an_undo_that_never_came_is_done_when_it_is_asked_for_again(void **st
     an_undo_is_undecided(*state, UNDECIDED_NEVER);
 }
 
-/* Its route has no deadline of its own: the commit is given as long as one has by default. */
+/* Its route has no deadline of its own: the commit gets the default deadline. */
 static void a_closing_is_undecided(struct fixture *fixture, enum undecided_fate fate, bool early)
 {
     struct sent sent = {

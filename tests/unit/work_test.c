@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The unit of work on the embedded engine: what stands, what leaves no trace, who runs again. */
+/* The unit of work on the embedded engine: what is committed, what leaves no trace, what is
+ * rerun. */
 
 #include "../support/fixture.h"
 
@@ -20,7 +21,7 @@ static int set_up(void **state)
     return fixture_set_up(state, &service, script);
 }
 
-/* One work on a fiber: runs the handler and keeps what came of it. */
+/* One unit of work on a fiber: runs the handler and keeps what came of it. */
 struct run {
     struct fixture *fixture;
     fh_handler *handler;
@@ -182,7 +183,7 @@ static void breaks_the_group(fh_work *w)
     fh_exec(w, "INSERT OR ROLLBACK INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
 }
 
-/* One work whose statement rolls back the whole transaction, among others in its group. */
+/* One unit of work whose statement rolls back the whole transaction, among others in its group. */
 static void a_broken_group_takes_no_other_work_with_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -198,7 +199,7 @@ static void a_broken_group_takes_no_other_work_with_it(void **state)
     harness_run_all(&fixture->harness, run_work, arguments, 64);
     for (int i = 0; i < 64; i++)
         assert_int_equal(runs[i].status, i == 40 ? 409 : 201);
-    assert_int_equal(runs[40].runs, 2); /* once in the group, once alone */
+    assert_int_equal(runs[40].runs, 2); /* once in the group, once exclusively */
     assert_int_equal(shelves(fixture), 63);
 }
 
@@ -488,7 +489,7 @@ static void a_header_that_can_not_be_sent_ends_the_work_before_its_commit(void *
     assert_int_equal(shelves(fixture), 1);
 }
 
-/* jansson answers NULL, and takes NULL for nothing. */
+/* jansson returns NULL, and takes NULL for nothing. */
 static void makes_too_much(fh_work *w)
 {
     fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
@@ -508,7 +509,7 @@ static void an_answer_that_memory_has_cut_is_not_given(void **state)
     assert_int_equal(shelves(fixture), 0);
 }
 
-/* Each byte is written as six. */
+/* Each byte is escaped as six. */
 static void answers_with_control_characters(fh_work *w)
 {
     fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
