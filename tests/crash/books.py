@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shop under load, and its books: what crash tests share. Clients place orders, each under a key and again until
-it is acknowledged; afterwards the books must balance to the last piece and cent."""
+"""The shop under load, and its books: what crash tests share. Clients place orders, each under a key, repeated until it
+is acknowledged; afterwards the books must balance to the last piece and cent."""
 
 import asyncio
 import collections
@@ -20,7 +20,7 @@ REST_S_MAX = 180
 
 class Load:
     pause_s = 0.1  # at most, between two orders of a client
-    behind_max = 4  # orders of a client that have not ended: slow stores are to be tried, not buried
+    behind_max = 4  # orders of a client that have not ended: slow stores should be tested, not overwhelmed
 
     def __init__(self, system, shop, seed, timeouts=True):
         self.system, self.shop = system, shop

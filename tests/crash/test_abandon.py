@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Killed while a parked saga is given up: it is parked as before, or it is abandoned and its receivers are told."""
+"""Killed while a parked saga is abandoned: it is parked as before, or it is abandoned and its receivers are
+notified."""
 
 import os
 import pathlib
@@ -39,7 +40,7 @@ def strict(tmp_path_factory):
 
 
 def closed(strict, identity):
-    """By the orders' own store: every receiver has been told."""
+    """By the orders' own store: every receiver has been notified."""
     birth, number = identity.rsplit(".", 1)
     store = pathlib.Path(strict.state) / "orders" / "store.db"
     with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:

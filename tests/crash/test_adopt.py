@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adopting another tool's migrations, killed before and after its one durable step: all are written down or none, and
-doing it again makes it whole."""
+"""Adopting another tool's migrations, killed before and after its one durable step: all are recorded or none, and doing
+it again completes it."""
 
 import json
 import os
@@ -41,7 +41,7 @@ class Store:
         (self.folder / "migrations" / name).write_text(text)
 
     def do(self, task):
-        """The exit code, and what the task has told."""
+        """The exit code, and what the task has reported."""
         result = self.folder / "task-result.json"
         result.unlink(missing_ok=True)
         config = {"freehold": 1, "system": "test", "service": "users", "engine": "sqlite", "folder": str(self.folder),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service is killed while it is backed up or restored, before and after each durable step: a backup that was not
-ended is none, a restore goes on by itself, and what the store held before is kept."""
+"""A service is killed while it is backed up or restored, before and after each durable step: an unfinished backup is
+none, a restore continues by itself, and what the store held before is kept."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ TRIED = [("sqlite", point) for point in RESTORE if point not in SERVER] + \
 
 
 def add_users(system, first, last):
-    """A server's counter goes on behind a restore, an embedded store's does not: they are known by their ids."""
+    """A server's counter continues after a restore, an embedded store's does not: they are known by their ids."""
     system.later = []
     for i in range(first, last + 1):
         answer = wait_for(f"user {i} is taken", lambda i=i: (a := system.http(
@@ -182,18 +182,18 @@ def test_a_stopped_systems_backup_whose_program_was_killed_is_none(shop, point):
 
 
 def test_what_was_not_ordered_is_not_restored(shop):
-    """The command is killed when the file lies ready, and `up` too: the store is as it was."""
+    """The command is killed when the file is complete, and `up` too: the store is as it was."""
     system = shop
     before = count(system)
     backup = pathlib.Path(system.state).parent / "backup"
     system.stop()
-    # What the command leaves when it is killed before it orders.
+    # What the command leaves when it is killed before it gives the order.
     folder = pathlib.Path(system.state) / "users"
     shutil.copy(backup / "users.db", folder / "restore-left.db")
     (folder / "restore.json.ready").write_text('{"freehold": 1, "id": "left", "file": "restore-left"}')
     system.up()
     assert count(system) == before
-    # And `up` is killed once it is ordered: the next one goes on.
+    # And `up` is killed once it is ordered: the next one continues.
     arm(system, "restore.ordered")
     restoring = subprocess.Popen([FREEHOLD, "restore", "users", "--from", str(backup), "--yes", "--state",
                                   system.state], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -201,7 +201,7 @@ def test_what_was_not_ordered_is_not_restored(shop):
     os.kill(system.status()["up_pid"], signal.SIGKILL)
     restoring.wait(120)
     wait_for("up is gone", lambda: system.command("status", "--state", system.state, check=False).returncode == 3)
-    # What it has left of a private server may take longer to end than the next `up` waits.
+    # What is left of its private server may take longer to end than the next `up` waits.
     wait_for("the next one is up", lambda: system.command(
         "up", system.file, "--detach", "--state", system.state, "--listen", f"127.0.0.1:{system.port}",
         check=False).returncode == 0)

@@ -86,7 +86,7 @@ def before(tmp_path_factory):
         wait_for("its saga is closed", lambda: all_closed(shop.state))
         up = int(pathlib.Path(shop.state, "up.lock").read_text())
         pids = {name: one["pid"] for name, one in shop.services().items()}
-        os.kill(up, signal.SIGSTOP)  # it would replace what is held still
+        os.kill(up, signal.SIGSTOP)  # it would replace what is suspended
         os.kill(pids["payments"], signal.SIGSTOP)
         orders["paid"] = place(shop, user, "p001", 2, "tok_visa")
         orders["declined"] = place(shop, user, "p002", 3, "tok_declined")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An older and a newer program of one service side by side, on one store: each saga ends on the definition that it began
-with. The newer instance is killed, so that the older one adopts a saga whose definition it has not: it hands it over; and
-dies at each point of that."""
+"""An older and a newer program of one service running together on one store: each saga ends on the definition that it
+began with. The newer instance is killed, so that the older one adopts a saga whose definition it does not have, and
+hands it over; and dies at each point of that."""
 
 import http.client
 import json
@@ -23,12 +23,12 @@ from test_servers import sql, store_of  # noqa: E402
 from test_upgrades import PROGRAMS, Parcels  # noqa: E402
 
 POINTS = sorted(name for name in NAMES if name.startswith("handing."))
-ORDER = "crash"  # the file, in the service's own folder: whoever passes the point first dies there
+ORDER = "crash"  # the file, in the service's own folder: whichever process passes the point first dies there
 
 
 class Side(Parcels):
-    """The courier in two processes on PostgreSQL. Each that starts runs the edition that a test says, behind a program
-    that stays the same: another one would be taken by an upgrade of both, and by no process alone."""
+    """The courier in two processes on PostgreSQL. Each that starts runs the edition that the test chooses, through a
+    program that stays the same: a new one would cause an upgrade of both, and not of one process."""
 
     def edition(self, number):
         chosen = self.program.with_name("edition")
@@ -46,14 +46,14 @@ class Side(Parcels):
         return int(rows[0][0].split(".")[0]) if rows and rows[0][0] else None
 
     def start_again(self, instance):
-        """Killed, and back with the edition of now."""
+        """Killed, and back with the present edition."""
         pid = self.instances()[instance]["pid"]
         os.kill(pid, signal.SIGKILL)
         wait_for("it is back", lambda: self.instances()[instance]["ready"] and
                  self.instances()[instance]["pid"] != pid)
 
     def send_to(self, instance, parcel):
-        """Straight to one process."""
+        """Directly to one process."""
         host, port = self.instances()[instance]["address"].split(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=120)
         connection.request("POST", "/api/parcels", json.dumps({"id": parcel}), {

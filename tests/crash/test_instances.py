@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three instances of one service under load; one is killed, one is paused and wakes up again, and each dies in the midst
-of taking over. What they had is taken over, nothing is lost or done twice, and the order of each key is kept.
+"""Three instances of one service under load; one is killed, one is paused and wakes up again, and each dies in the
+middle of taking over. What they had is taken over, nothing is lost or done twice, and the order of each key is kept.
 
 The shop's orders are one service whose events, sagas and requests its instances share."""
 
@@ -28,11 +28,11 @@ from test_servers import sql  # noqa: E402
 
 CLIENTS = 8
 TAKEN_FOR_DEAD = "This instance was taken for dead"
-RENAMED = 3          # users whose names change all the while
+RENAMED = 3          # users whose names change all the time
 
 
 POINTS = sorted(name for name in NAMES if name.startswith("lease."))
-ORDER = "crash"  # the file, in the service's own folder: whoever passes the point first dies there
+ORDER = "crash"  # the file, in the service's own folder: whichever process passes the point first dies there
 
 
 def three_instances(folder, change=lambda text: text):
@@ -91,7 +91,7 @@ class Run(Load):
         return int(self.column(f"SELECT count(*) FROM fh_lease WHERE owner = '{life}'")[0])
 
     async def silence(self, instance, pid, number):
-        """Until all that the instance had is another's; returns when it fell silent."""
+        """Until others have all that the instance had; returns when it fell silent."""
         life = await asyncio.to_thread(self.life, instance)
         assert await asyncio.to_thread(self.had, life) > 1, "it has shares to lose"
         began = time.monotonic()
@@ -102,7 +102,7 @@ class Run(Load):
         return began
 
     async def wake_up(self, instance):
-        """It is paused for as long as it takes, since `up`, who would kill it for its silence, is held still too."""
+        """It is paused for as long as it takes, since `up`, which would kill it for its silence, is suspended, too."""
         up = (await asyncio.to_thread(self.system.status))["up_pid"]
         pid, noticed = await asyncio.to_thread(self.pid, instance), self.log().count(TAKEN_FOR_DEAD)
         os.kill(up, signal.SIGSTOP)
@@ -127,7 +127,7 @@ class Run(Load):
                                 lambda: self.column(statement) == ["3", "3"])
 
     async def closed(self):
-        """Whoever ran them, and whoever tells: receivers know of every saga that it has ended."""
+        """Whoever ran them, and whoever notifies: receivers know of every saga that it has ended."""
         await asyncio.to_thread(wait_for, "all ended sagas are closed", lambda: self.column(
             "SELECT count(*) FROM fh_saga WHERE closed = 0") == ["0"])
 
@@ -158,7 +158,7 @@ class Run(Load):
             self.over = True
 
     async def order_once(self, user):
-        """From then on the name that orders show comes by events alone. The first one is asked for, and may be newer than
+        """From then on the name that orders show comes by events alone. The first one is queried, and may be newer than
         events that are still to come."""
         body = {"user_id": user, "payment_token": "tok_visa", "address": "2 Quay Street",
                 "items": [{"product_id": "p2", "quantity": 1}]}
@@ -178,7 +178,7 @@ class Run(Load):
             await asyncio.sleep(0.01)
 
     async def watch(self, user):
-        """What orders have heard of a name never goes back."""
+        """The name that orders know never goes back."""
         number = 0
         while not self.over:
             orders = (await self.shop.request("GET", f"/api/orders?user_id={user}&limit=1")).json()
@@ -236,7 +236,7 @@ class Dying(Run):
                 draft = self.order().with_suffix(".draft")
                 draft.write_text(f"{point}:1")
                 draft.rename(self.order())
-                # Whoever has the lease "sagas" adopts when another one has gone; it may be this one's turn.
+                # The instance with the lease "sagas" adopts when another one has gone; it may be this one's turn.
                 while self.order().exists():
                     instance = self.random.randrange(3)
                     with contextlib.suppress(ProcessLookupError):  # it may just have died at the point itself

@@ -22,7 +22,7 @@ from conftest import System, open_folder, wait_for  # noqa: E402
 CLIENTS = 6
 INSTANCES = 3
 KILLS = 3         # of each service's instances, one after the other
-PAUSED_S = 2      # and then goes on as if nothing had been
+PAUSED_S = 2      # and then continues as if nothing had happened
 SERVICES = ("payments", "products")
 
 

@@ -49,7 +49,7 @@ class Run(Load):
                         break
                     assert time.monotonic() < until, f"{victim} is not back, or no order comes through"
                     await asyncio.sleep(0.02)
-                await asyncio.sleep(self.random.uniform(0, 0.05))  # somewhere in the midst of things
+                await asyncio.sleep(self.random.uniform(0, 0.05))  # somewhere in the middle of things
                 os.kill(found["pid"], signal.SIGKILL)
                 killed.add(found["pid"])
         finally:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Migrations that go statement by statement (MariaDB's), killed before and after each durable step: the next start goes
-on where they were, does nothing twice, and where nobody can know says so."""
+"""Migrations that go statement by statement (MariaDB's), killed before and after each durable step: the next start
+continues where they were, does nothing twice, and reports where nobody can know."""
 
 import json
 import os
@@ -51,7 +51,7 @@ class Service:
         return process, port
 
     def end(self):
-        """How it ends that does not serve."""
+        """How it ends if it does not serve."""
         process, _ = self.begin()
         return process.wait(120), (self.folder / "log").read_text()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store is killed while it moves, before and after each durable step: the move goes on by itself, and at each
+"""A store is killed while it moves, before and after each durable step: the move continues by itself, and at each
 moment there is one store that serves, or none."""
 
 import os
@@ -111,7 +111,7 @@ def test_a_move_that_was_killed_can_be_abandoned(shop, point):
     armed = order.stat().st_size
     moving = start_moving(shop)
     wait_for(f"it passes {point}", lambda: order.stat().st_size > armed)
-    moving.kill()  # `up` too: it would go on
+    moving.kill()  # `up` too: it would continue
     moving.wait(120)
     wait_for("its processes have ended", lambda: shop.command("status", "--state", shop.state, check=False).returncode)
     order.unlink()

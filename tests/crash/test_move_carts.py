@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store of keys and values is killed while it moves to a private Redis server, before and after each durable step: the
-move goes on by itself, and at each moment there is one store that serves, or none."""
+"""A store of keys and values is killed while it moves to a private Redis server, before and after each durable step:
+the move continues by itself, and at each moment there is one store that serves, or none."""
 
 import os
 import pathlib

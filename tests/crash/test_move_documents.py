@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A document store is killed while it moves to a server that speaks MongoDB's protocol, before and after each durable
-step: the move goes on by itself, and at each moment there is one store that serves, or none."""
+step: the move continues by itself, and at each moment there is one store that serves, or none."""
 
 import os
 import pathlib

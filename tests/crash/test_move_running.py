@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store moves while the system runs, and `up`, the moving process or a server is killed on the way: the old store serves
-on, or the new one does, and what was acknowledged is there, once."""
+"""A store moves while the system runs, and `up`, the moving process or a server is killed on the way: the old store
+goes on serving, or the new one does, and what was acknowledged is there, once."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def shop(moved, tmp_path):  # noqa: F811
 
 
 def break_migrations(system):
-    """What is there can't be copied to the new engine. Returns what mends it there, as if never tried."""
+    """What is there can't be copied to the new engine. Returns a function that fixes it there, as if never tried."""
     path = next((pathlib.Path(system.file).parent / "users" / "migrations" / ENGINE).glob("*.sql"))
     whole = path.read_text()
     path.write_text(re.sub(r"(?m)^.*\baddress\b.*\n", "", whole))
@@ -81,7 +81,7 @@ def break_migrations(system):
 
 
 def expect_the_same(system):
-    """Where the data are by the records is where they are served from, and nowhere else; and that stays so."""
+    """The data are served from where the records say they are, and from nowhere else; and that stays so."""
     engine = system.services()["users"]["engine"]
     assert engine == system.store()
     assert [entry["state"] for entry in system.moves().values()] == (["moved"] if engine == ENGINE else [])
@@ -147,7 +147,7 @@ def test_the_process_that_moves_is_killed(shop, point):
 
 @pytest.mark.parametrize("point", POINTS)
 def test_the_system_is_killed_with_it_and_the_move_is_abandoned(shop, point):
-    """Behind the step that makes the new store whole, too: what was written since is never taken for moved."""
+    """After the step that completes the new store, too: what was written since is never taken for moved."""
     path = pathlib.Path(shop.file)
     program = Held(path.parent / "held-users", PROGRAMS / "users", shop.users)
     shop.stop()

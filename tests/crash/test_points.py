@@ -30,9 +30,9 @@ FIRED_S_MAX = 120
 ORDER = "crash"  # the file, in the service's own folder
 OWN_MIGRATIONS = 9000  # the number of the first one that is not the shop's
 
-# Who is to die at the points of a kind: one who passes them under this load. The longest name that fits counts. At
-# points that are passed when a service starts it dies twice in a row, and `up` waits longer each time before it starts
-# one anew that does not get ready: so these are spread.
+# Which service dies at the points of a kind: one that passes them under this load. The longest name that fits counts.
+# At points that are passed when a service starts it dies twice in a row, and `up` waits longer each time before it
+# restarts one that does not get ready: so these are spread.
 PLACES = {
     "checkpoint": "orders", "closed": "orders", "closing": "inventory", "command": "payments",
     "command.undone": "inventory", "cursor": "orders", "drop": "orders", "edit": "orders", "expiry.durable": "payments",
@@ -44,14 +44,14 @@ PLACES = {
 }
 AT_START = ("expiry", "log", "migration", "mongodb.recovered", "store", "sweep")  # passed when a service starts
 ONCE = AT_START + ("checkpoint", "closed", "closing", "forget", "trim")  # too rare to wait for the third time
-POISONED = ("drop", "edit", "fence", "park", "retry")  # passed only where events can't be borne
-# Of engines that this shop does not have: tried where it has them.
+POISONED = ("drop", "edit", "fence", "park", "retry")  # passed only where handlers of events fail
+# Of engines that this shop does not have: tested where it has them.
 ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round.", "steps.",
              "closing.reported", "restored.")  # test_restored.py kills there
 
 KEPT = "retention: { events_kept_s: 1, sagas_kept_s: 1 }"  # so that much is trimmed meanwhile
 
-# Orders can't call anybody "Poison ..." while it calls nobody "Cured".
+# Orders can't process a name "Poison ..." while it has no user called "Cured".
 POISON = """CREATE TRIGGER poison BEFORE UPDATE OF user_name ON user_names
 WHEN NEW.user_name LIKE 'Poison %' AND NOT EXISTS (SELECT 1 FROM user_names WHERE user_name = 'Cured')
 BEGIN SELECT RAISE(ABORT, 'that name can not be borne'); END;
@@ -73,7 +73,7 @@ POINTS = sorted(name for name in NAMES if not name.startswith(ELSEWHERE))
 
 
 class Points:
-    """The shop with crash points in it, and what it was asked so far."""
+    """The shop with crash points in it, and what was requested of it so far."""
 
     def __init__(self, folder):
         subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"],
@@ -118,7 +118,7 @@ class Points:
             os.kill(self.system.pid(service), signal.SIGKILL)
 
     async def renamer(self):
-        """What makes events that others hear."""
+        """What makes events that others subscribe to."""
         while not self.load.over:
             await self.rename(self.load.random.choice(self.load.users[2:]), f"Name {self.renamed}")
             await asyncio.sleep(0.02)
@@ -141,13 +141,13 @@ class Points:
         return (await self.operator("GET", "/_freehold/parked"))["keys"]
 
     async def poisoner(self):
-        """One user's name is too much for orders again and again, with another one behind it; operators
-        retry in vain, and then give it up, give it another name, or see to the cure and retry."""
+        """Again and again orders can't process one user's name, with another event after it; operators retry in vain,
+        and then drop it, give it another name, or fix the cause and retry."""
         patient, doctor = self.load.users[:2]
         which = {"source": "users", "key": str(patient)}
         while not self.load.over:
             await self.rename(doctor, "Away")
-            while not self.load.over and not await self.parked():  # at first nobody ordered for the patient
+            while not self.load.over and not await self.parked():  # at first nobody ordered for that user
                 await self.rename(patient, f"Poison {self.renamed}")
                 await asyncio.sleep(0.1)
             await self.rename(patient, f"Poison {self.renamed}")
@@ -168,7 +168,7 @@ class Points:
         await self.rename(doctor, "Cured")
         await self.rename(patient, f"Poison {self.renamed}, the last")
         await self.load.at_rest()
-        for _ in range(10):  # one request has its bound
+        for _ in range(10):  # one request has its limit
             await self.operator("POST", "/_freehold/parked/retry", {})
             if not await self.parked():
                 break

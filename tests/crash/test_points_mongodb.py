@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shop with products and payments on MongoDB, killed at every named point of that engine, at those that every work
-passes, and together with the server itself: the books balance all the same."""
+"""The shop with products and payments on MongoDB, killed at every named point of that engine, at those that every unit
+of work passes, and together with the server itself: the books balance all the same."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from test_points import CLIENTS, NAMES, ORDERS_BEHIND_MIN, SEED, Points  # and i
 import mongodb
 from conftest import wait_for
 
-# Who passes which: payments publish, products are changed again and again.
+# Which service passes which: payments publish, products are changed again and again.
 PLACES = {name: "payments" for name in sorted(NAMES) if name.startswith("mongodb.")}
 PLACES |= {"mongodb.written": "products", "mongodb.trimmed": "products"}
 PLACES |= {"work.durable": "payments", "outbox.written": "payments", "closing.recorded": "payments"}

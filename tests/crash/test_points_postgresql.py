@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shop with users and orders on PostgreSQL, killed at every named point of that engine and at those that every work
-passes: the books balance all the same."""
+"""The shop with users and orders on PostgreSQL, killed at every named point of that engine and at those that every unit
+of work passes: the books balance all the same."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ class PostgresqlPoints(Points):
         super().__init__(folder)
 
     async def register(self, shop, number):
-        """A work of one statement and without a key, which may share its transaction. Asked once."""
+        """A unit of work of one statement and without a key, which may share its transaction. Requested once."""
         body = {"name": f"Newcomer {number}", "email": f"newcomer-{number}@example.org"}
         with contextlib.suppress(Unreachable):
             answer = await shop.request("POST", "/api/users", body)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A subscriber killed at every named point of a round, while it takes over a publisher's state: it goes on, and has
-what the publisher has, each change counted once.
+"""A subscriber killed at every named point of a resync pass, while it takes over a publisher's state: it continues, and
+has what the publisher has, each change counted once.
 
-Two lives of the publisher, of other incarnations and with other items, answer in turn where the subscriber asks: so each
-change of lives makes it begin anew, with pages of rows and keys to give up."""
+Two publishers, of different incarnations and with different items, take turns in answering the subscriber: so each
+change between them makes it resync, with pages of rows and keys to give up."""
 
 import os
 import pathlib

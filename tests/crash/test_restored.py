@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Killed at every durable step that follows from a restore: all are told in the end, and all is reported once."""
+"""Killed at every durable step that follows from a restore: all are notified in the end, and everything is reported
+once."""
 
 import os
 import pathlib
@@ -19,7 +20,7 @@ POINTS = sorted({name for path in SOURCES
                  for name in re.findall(r'CRASH_POINT\("([^"]*)"\)', path.read_text(encoding="utf-8"))}
                 | {"closing.reported"})
 ORDER = "crash"
-# Who is restored, and who dies of it.
+# Which service is restored, and which is killed.
 PLACES = {"closing.reported": ("desk", "left"), "restored.closing": ("desk", "desk"), "restored.told": ("desk", "desk"),
           "restored.recorded": ("desk", "desk"), "restored.durable": ("desk", "desk"),
           "restored.looked": ("left", "desk")}

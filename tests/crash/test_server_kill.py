@@ -33,7 +33,7 @@ READ = {"users": "/api/users?ids=1", "products": "/api/products?limit=1", "order
 
 
 class Run(Load):
-    pause_s = 1  # no more than the slowest of the servers bears: what has to wait is not what is tried here
+    pause_s = 1  # no more than the slowest of the servers can take: waiting is not what is tested here
     down_s = None  # {server: the longest time from its death until all was as before}
 
     def services_of(self, server):
@@ -47,7 +47,7 @@ class Run(Load):
             await asyncio.sleep(0.01)
 
     async def others_answer(self, server):
-        """At once, though a server has just died; each several times, so that nobody was only lucky."""
+        """At once, though a server has just died; each several times, so that none was only lucky."""
         for _ in range(5):
             for service, path in READ.items():
                 if path and service not in self.services_of(server):
@@ -66,7 +66,7 @@ class Run(Load):
     async def kill(self, server):
         before = await asyncio.to_thread(self.system.services)
         keeper = (await asyncio.to_thread(keepers, self.system))[server]["pid"]
-        await asyncio.sleep(self.random.uniform(0, 0.1))  # somewhere in the midst of things
+        await asyncio.sleep(self.random.uniform(0, 0.1))  # somewhere in the middle of things
         os.kill(server_pid(keeper), signal.SIGKILL)
         died = time.monotonic()
         await self.others_answer(server)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 of one service at random, while clients add rows under keys: every acknowledged row is there
-exactly once, and whoever asks again under his key gets the answer that there was.
+"""kill -9 of one service at random, while clients add rows under keys: every acknowledged row is there exactly once,
+and whoever repeats a request under its key gets the original answer.
 
 FREEHOLD_KILLS says how often (20 by default), FREEHOLD_SEED repeats a choice of moments."""
 
@@ -24,11 +24,11 @@ CLIENTS = 16
 
 
 class Clients:
-    """Each adds row after row, and asks again under the same key until it has an answer."""
+    """Each adds row after row, repeating the request under the same key until it has an answer."""
 
     def __init__(self, users):
         self.users, self.answers, self.repeated, self.over = users, {}, 0, False
-        self.alive = threading.Event()  # a process is there to be asked
+        self.alive = threading.Event()  # a process is there to answer
         self.failure = None
         self.threads = [threading.Thread(target=self.run, args=(n,)) for n in range(CLIENTS)]
         for thread in self.threads:
@@ -41,7 +41,7 @@ class Clients:
                     return
                 name = f"{n}-{i}"
                 self.answers[name] = self.until_answered(name)
-        except BaseException as failure:  # to be shown by the test's own thread
+        except BaseException as failure:  # to be reported by the test's own thread
             self.failure = failure
 
     def until_answered(self, name):

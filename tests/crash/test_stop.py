@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services that are held still under load (SIGSTOP): a stopped process keeps its store's lock and answers nobody, so `up`
+"""Services that are stopped under load (SIGSTOP): a stopped process keeps its store's lock and answers nobody, so `up`
 kills it and starts another; no acknowledged order is lost, none is done twice, and the books balance."""
 
 import asyncio
@@ -15,7 +15,7 @@ from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
 from conftest import CONDITION_S_MAX, System  # noqa: E402
 
-STOPPED = ("products", "orders")  # one of each model; one that takes commands, one that gives them
+STOPPED = ("products", "orders")  # one of each model; one that receives commands, one that sends them
 CLIENTS = 16
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges a history: what clients did and were told, against what the stores hold in the end.
+"""Judges a history: what clients did and what they were answered, against what the stores contain in the end.
 
 It knows nothing of the runtime. Clients append values, each unique, to lists that only grow, and read whole
 lists; each attempt is recorded with when it began and ended, by one clock, and how:
@@ -8,15 +8,15 @@ lists; each attempt is recorded with when it began and ended, by one clock, and 
     refused   answered: it is not done, and never will be
     unknown   no answer, or one that decides nothing
 
-So what is right can be told in about linear time. The final list is the order in which the store took its values:
+So what is right can be decided in about linear time. The final list is the order in which the store took its values:
 
     lost         a value that was acknowledged, or read, is not there
     doubled      a value is there twice
     refused      a value that was refused is there; or one that nobody sent
-    misplaced    an append was told another place than the one where its value stands
-    other        a read is no beginning of the final list: it has told what is not there, or in another order
+    misplaced    an append was answered another place than the one where its value is
+    other        a read is no prefix of the final list: it has returned what is not there, or in another order
     stale        no order of the appends and reads of a list, each between its beginning and its end, gives what
-                 they were told: a read went back, or missed what was acknowledged before it began
+                 they were answered: a read went back, or missed what was acknowledged before it began
     mismatch     one key had two answers
     heard        the subscriber's copy is not the list: something is missing, doubled, or in another order
     deal         a saga's traces here and at its partner do not fit together
@@ -87,7 +87,7 @@ class Final:
         self.recorder, self.hearer, self.partner = recorder, hearer, partner
 
 
-QUIET = 2_000_000_000  # lists from here on are told to nobody
+QUIET = 2_000_000_000  # lists from here on are not published
 DEALS = 1_000_000_000  # from here on below QUIET: one list for each deal
 # How a deal may end: its list here, and what may stand at the partner's.
 DONE = ("begun", "marked", "confirmed"), {("taken", "sent")}
@@ -140,7 +140,7 @@ def _final(history, final, forgiven):
 
 
 def _in_time(history, final, forgiven):
-    """The head of this file tells the rule."""
+    """The rule is at the top of this file."""
     reads = collections.defaultdict(lambda: collections.defaultdict(list))
     for read in history.reads:
         ends = final.recorder.get(read.list, [])
@@ -161,7 +161,7 @@ def _list_in_time(history, list_, values, by_length, forgiven):
         if length:
             one = history.appends.get(values[length - 1])
             if one is None:
-                continue  # told elsewhere, or a deal's
+                continue  # reported elsewhere, or a deal's
             point = max(point, one.began)
             if point > one.ended and one.value not in forgiven:
                 yield Anomaly("stale", f"list {list_}: {one.value} at {length} was acknowledged, and then not seen")
@@ -189,7 +189,7 @@ def _heard(history, final):
 
 
 def _copies_in_time(copies, final):
-    """A copy lags, but never goes back: a read that begins behind another's end tells no less."""
+    """A copy lags, but never goes back: a read that begins after another's end shows no less."""
     by_list = collections.defaultdict(list)
     for read in copies:
         ends = final.hearer.get(read.list, [])

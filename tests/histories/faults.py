@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults, drawn from a seed: when, which, at whom and for how long. What the machine does meanwhile is not repeated."""
+"""Faults, drawn from a seed: when, which, where and for how long. What the machine does meanwhile is not repeated."""
 
 import asyncio
 import collections
@@ -13,11 +13,12 @@ LINK = {"cut": 6, "cut_behind": 6, "swallow": 6, "late": 6, "delay": 3, "cut_all
 DAY_S = 86400
 CLOCKS_S = (-200, -50, 50, 130, 200, 200, 3 * DAY_S, -3 * DAY_S)
 PROCESS_FAULTS = ("kill", "pause", "pause_away", "pause_server", "kill_server", "shift_clock", "fill_disk", "fall_behind")
-BORNE_S = 60  # so far off a process is still talked to; others are for some seconds
+BORNE_S = 60  # with a clock so far off a process still gets answers; farther off it lasts only some seconds
 
 
 class Faults:
-    """Two hands: one for the link, one for processes, clocks and disks, so that a fault meets the mending of another."""
+    """Two hands: one for the link, one for processes, clocks and disks, so that a fault meets the recovery from
+    another."""
 
     def __init__(self, world, seed, disk=None, behind=False, calm=1):
         """`calm`: so many times as long there is nothing between two faults of a hand."""
@@ -40,7 +41,7 @@ class Faults:
         self.counts[kind] += 1
 
     async def rest(self, seconds):
-        """In pieces, so that an end is soon."""
+        """In pieces, so that it ends soon when told to."""
         while seconds > 0 and not self.over:
             await asyncio.sleep(min(0.2, seconds))
             seconds -= 0.2
@@ -111,7 +112,7 @@ class Faults:
             self.note("kill -9 server")
 
     async def fall_behind(self, chance):
-        """The hearer does not live for longer than the recorder keeps its events."""
+        """The subscriber is down for longer than the recorder keeps its events."""
         del chance
         self.note("kept behind the outbox")
         for _ in range(90 if self.world.kind else 35):
@@ -143,7 +144,7 @@ class Faults:
             signal_to(pid, signal.SIGKILL)
 
     async def fill_disk(self, chance):
-        """The room that is used is all the room there is."""
+        """The space that is used is all the space there is."""
         used = int(subprocess.run(["df", "--output=used", "-k", self.disk], capture_output=True, text=True,
                                   check=True).stdout.split()[-1])
         room = used + chance.choice((0, 64, 512))
@@ -157,7 +158,7 @@ class Faults:
                                   check=False).returncode
 
     def end(self):
-        """All is whole again; clocks too, once who was shifted has started anew."""
+        """Everything is repaired; clocks too, once the processes with shifted ones have restarted."""
         self.over = True
         self.heal()
         if self.disk:

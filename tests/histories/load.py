@@ -17,7 +17,7 @@ ATTEMPT_S_MAX, PAUSE_S_MAX = 20.0, 1.0
 REMEMBERED = 300  # answered keys that may be asked again
 TIMES_MAX = 200   # of one key
 DECIDED = {200: "ok", 201: "ok", 202: "ok", 409: "refused"}
-DELAYS_MS = (0, 0, 0, 0, 0, 0, 300, 900, 2500, 6500)  # of a deal's take; the last comes behind its undo
+DELAYS_MS = (0, 0, 0, 0, 0, 0, 300, 900, 2500, 6500)  # of a deal's take; the last comes after its undo
 
 
 class Broken(Exception):
@@ -25,7 +25,7 @@ class Broken(Exception):
 
 
 class Connection:
-    """One to the gateway, kept; as much of HTTP as that needs."""
+    """One to the gateway, kept alive; as much of HTTP as that needs."""
 
     def __init__(self, port):
         self.port, self.reader, self.writer = port, None, None
@@ -63,7 +63,7 @@ class Connection:
 
 
 class Load:
-    """`clients` at once, until `over`. What they were told stands in `history`."""
+    """`clients` at once, until `over`. What they were answered is in `history`."""
 
     def __init__(self, port, seed, clients):
         self.port, self.random, self.clients = port, random.Random(seed), clients
@@ -77,7 +77,7 @@ class Load:
         self.used = set()
 
     def place(self, quiet):
-        """A list to append to; one that is full makes room for a new one."""
+        """A list to append to; one that is full is replaced by a new one."""
         lists = self.quiet if quiet else self.lists
         slot = self.random.randrange(len(lists))
         lists[slot][1] += 1
@@ -170,7 +170,7 @@ class Load:
         self.counts["deals"] += outcome == "ok"
 
     async def again(self, connection):
-        """What was answered long ago is asked again."""
+        """What was answered long ago is requested again."""
         if self.old:
             self.counts["asked again"] += 1
             await self.attempt(connection, *self.random.choice(self.old))
@@ -227,7 +227,7 @@ class Load:
         connection.close()
 
     async def page_all(self, service, patience_s):
-        """{list: values} of all that a service holds; asked again while it is away."""
+        """{list: values} of all that a service holds; retried while it is away."""
         found, after, connection = {}, -1, Connection(self.port)
         until = time.monotonic() + patience_s
         while True:

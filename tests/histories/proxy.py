@@ -4,15 +4,15 @@
 
     proxy.py LISTEN_PORT HOST PORT
 
-It knows no protocol. Each line on standard input is a fault, armed until its time comes; it is carried out on the
-next piece of bytes that passes, whoever's it is, and told on standard output by its name when it was:
+It knows no protocol. Each line on standard input is a fault, armed until its time comes; it is carried out on the next
+piece of bytes that passes, whoever's it is, and reported on standard output by its name when it was:
 
     cut SKIP            the SKIP-th piece from now on is thrown away, and its connection with it, at both ends
     cut_behind SKIP     the piece is let through, then its connection is cut
     swallow SKIP MS     a piece from the client passes; what the server answers is thrown away, and the client's
                         end is cut MS later
     late SKIP MS        the client's end is cut at a piece of its own, which reaches the server MS later, and
-                        nothing behind it
+                        nothing after it
     delay SKIP MS       everything of that connection stands still for MS, in both directions
     cut_all             every connection, now
     refuse MS           every connection, now, and new ones are closed for as long
@@ -33,7 +33,7 @@ class Link:
 
     def __init__(self, proxy, client, server):
         self.proxy, self.client, self.server = proxy, client, server
-        self.deaf = self.mute = False  # what the server says, or the client, is thrown away
+        self.deaf = self.mute = False  # what the server sends, or the client, is thrown away
         self.still_until = 0.0
 
     def cut(self):
@@ -49,7 +49,7 @@ class Link:
         try:
             self.server[1].write(piece)
             await self.server[1].drain()
-            await asyncio.sleep(1)  # it is carried out; then the server hears that nobody is there
+            await asyncio.sleep(1)  # it is carried out; then the server learns that nobody is there
         except OSError:
             pass
         self.cut()

@@ -5,8 +5,8 @@ At rest before the restore the whole history was judged. Afterwards, at rest aga
 
     gone        what was acknowledged before the backup began is there
     beginning   what a restored service holds is the beginning of what it held; what another one holds is what it held,
-                but that a deal which is asked again may be taken back there
-    heard       the hearer's copies are the recorder's lists again, whoever of them was restored
+                except that a deal which is requested again may be undone there
+    heard       the hearer's copies are the recorder's lists again, whichever of them was restored
     reported    a deal that does not fit together any more is in the report (docs/operate/restored.md), or parked
 """
 
@@ -26,7 +26,7 @@ WHICH = (("hearer",), ("recorder",), ("partner",), SERVICES)
 
 
 class Backup:
-    """One, made while clients work and all fails; it may be refused, and is tried again."""
+    """One, made while clients work and everything fails; it may be refused, and is retried."""
 
     def __init__(self, world, chance):
         self.world, self.folder = world, world.folder / "backup"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shop itself under the same faults: orders are placed, and its books must balance to the last piece and cent
-(tests/crash/books.py). What an engine can keep of it is on that engine, the rest is embedded."""
+(tests/crash/books.py). Whatever of it an engine can keep is on that engine, the rest is embedded."""
 
 import asyncio
 import json
@@ -58,7 +58,7 @@ class Orders(Load):
     pause_s = 0.3
 
     async def client_until_over(self):
-        """An order that nobody answers for as long as patience lasts is a finding; so is any other answer than 202."""
+        """An order that is not answered in time is a finding; so is any answer other than 202."""
         await self.client()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checker's own tests: a good history has nothing wrong in it, and each anomaly that is planted into it is found."""
+"""The checker's own tests: a good history has nothing wrong in it, and each anomaly that is planted in it is found."""
 
 import copy
 import pathlib
@@ -47,7 +47,7 @@ class Good:
             self.history.append(list_, value, key, *self.around(), outcome, f"{value}@{len(values)}", len(values))
             if key and kind < 0.5:  # once more, later
                 self.history.append(list_, value, key, self.now + 3, self.now + 4, "ok", f"{value}@{len(values)}", len(values))
-        else:  # done or not, nobody was told
+        else:  # done or not, nobody was answered
             self.history.append(list_, value, key, *self.around(), "unknown")
 
     def read(self):
@@ -67,7 +67,7 @@ class Good:
         self.history.deal(deal, f"d{deal}", *self.around(), "ok", "202")
 
     def acknowledged(self, at_least=3):
-        """(its list's values, its place) of one in the midst of a list that is told."""
+        """(its list's values, its place) of one in the middle of a list that is published."""
         places = [(values, i) for n, values in self.final.recorder.items() if n < LISTS
                   for i, value in enumerate(values) if at_least <= i < len(values) - 2
                   and self.history.appends[value].outcome == "ok"]
@@ -225,7 +225,7 @@ def test_a_deal_that_went_wrong_is_found(wrong):
 
 
 def test_what_was_done_for_no_deal_is_found():
-    """A handler that was run with nothing at hand."""
+    """A runner with nothing at hand."""
     good = Good(1)
     good.final.partner[0] = ["returned"]
     assert "deal" in kinds(good)

@@ -26,8 +26,8 @@ ENGINES = {"sqlite": (None, "sqlite", "relational"), "postgresql": ("postgresql"
 FAKETIME = next(iter(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 REST_S_MAX = 900  # a snapshot of all there is, twice, on a busy machine
 LOOK_S = 0.5
-STEADY_S = 3    # longer than what an instance says of itself is believed without a new word
-TOKEN_S = 100 # the life of one
+STEADY_S = 3    # longer than an instance's last report is trusted
+TOKEN_S = 100 # the lifetime of one
 
 
 def processes():
@@ -225,7 +225,7 @@ class World:
     # ---- Rest ----
 
     def unrest(self):
-        """What keeps it from rest, a line each; what it looked at tells whether it stood still between two looks."""
+        """What keeps it from rest, a line each; what it has seen shows whether anything changed between two checks."""
         try:
             done = self.command("status", "--json", seconds=60)
             services = {one["name"]: one["state"] for one in json.loads(done.stdout)["services"]}
@@ -244,7 +244,8 @@ class World:
         return found, {name: state["position"] for name, state in services.items()}
 
     def unrest_behind_restore(self):
-        """Who has not heard of it yet, or not gone through its sagas: what these lost is in no report before."""
+        """Services that have not learned of it yet, or not gone through their sagas: before that no report has what
+        these lost."""
         try:
             told = json.loads(self.command("restore-report", "--json", seconds=60).stdout)["services"]
             return [f"{one['service']}: {kind}: {', '.join(one[kind])}" for one in told for kind in ("untold", "looking") if one[kind]]
@@ -252,7 +253,7 @@ class World:
             return [f"restored: {error!r}"]
 
     def retry_parked(self):
-        """Sagas parked by their deadline behind the pivot wait for a word; how many had it."""
+        """Sagas parked by their deadline after the pivot need an operator; returns how many were retried."""
         done = self.command("saga", "list", "--status", "parked", "--json", seconds=60)
         try:
             told = json.loads(done.stdout)
@@ -265,8 +266,8 @@ class World:
         return len(found)
 
     def at_rest(self, restored=False, seconds=REST_S_MAX):
-        """(what still keeps it from rest, sagas retried); `restored`: sagas that wait for a person may, and everybody has
-        heard of the restore."""
+        """(what still keeps it from rest, sagas retried); `restored`: sagas that need an operator may wait, and every
+        service has learned of the restore."""
         until, before, since, retried, why = time.monotonic() + seconds, None, 0, 0, ["?"]
         while time.monotonic() < until:
             why, positions = self.unrest()

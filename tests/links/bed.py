@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One small system for link points: a desk and a shelf (services/), each with a store of its own on one kind of server,
-and a link (link.py) wherever one of them, or a client, speaks to another. It is brought up by hand, as docs/internals/processes.md
-tells, and what ends is started again, as `up` does. Many of them live side by side on one loop: they mostly wait."""
+and a link (link.py) wherever one of them, or a client, speaks to another. It is brought up by hand, as
+docs/internals/processes.md tells, and what ends is started again, as `up` does. Many of them run concurrently on one
+loop: they mostly wait."""
 
 import asyncio
 import contextlib
@@ -41,7 +42,7 @@ def run(words, **environment):
 
 
 def new_store(engine, name):
-    """An empty place on the server, and what a configuration says of it."""
+    """An empty database on the server, and what a configuration says of it."""
     if engine == "sqlite":
         return {"engine": "sqlite"}
     at = server(engine)
@@ -191,7 +192,7 @@ class Bed:
         name, table = f"{self.newest[service]:04}_more.sql", f"more_{self.newest[service]} (id INTEGER PRIMARY KEY);\n"
         for folder in ("", "postgresql"):
             (self.migrations(service) / folder / name).write_text(f"CREATE TABLE {table}")
-        # There a statement that was cut off is done again only where it says that this does no harm.
+        # There a statement that was cut off is repeated only where it says that this does no harm.
         (self.migrations(service) / "mariadb" / name).write_text(f"CREATE TABLE IF NOT EXISTS {table}")
 
     async def begin_move(self, service):
@@ -242,7 +243,7 @@ class Bed:
         return "\n".join(found)
 
     async def states(self):
-        """All that the services tell of themselves, for who reads of a failure."""
+        """All that the services report of themselves, for whoever reads of a failure."""
         return "\n".join([f"-- {service}: {json.dumps(await self.state(service))}" for service in ("desk", "shelf")])
 
     async def state(self, service):
@@ -281,13 +282,13 @@ class Bed:
         return ""
 
     async def trouble(self):
-        """It is told until there was a work or a read after it: so what needs one is looked at first."""
+        """It is reported until there was a unit of work or a read after it: so what needs one is checked first."""
         desk, shelf = await self.state("desk"), await self.state("shelf")
         told = [one["trouble"] for one in (desk, shelf) if one and one["trouble"]]
         return f"trouble: {told}" if told else ""
 
     async def at_rest(self, further=None, seconds=REST_S_MAX):
-        """Waits for it; `further` says what else is wrong, or "". What still is in the end, or ""."""
+        """Waits for it; `further` says what else is wrong, or "". Returns what still is in the end, or ""."""
         until = time.monotonic() + seconds
         pause_s = 0.03
         while True:

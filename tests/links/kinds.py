@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every kind of work that goes over links, once: how a bed is made to do it, and what must be true afterwards.
+"""Every kind of work that goes over links, once: how a bed does it, and what must be true afterwards.
 
 A kind's `run(bed, name)` does it under one name, as a client or an operator would who repeats what has a key until it
 is answered, and gives back what must be found: bounds for what is counted under the name at the desk. What follows from
@@ -21,7 +21,7 @@ class Wrong(AssertionError):
 
 
 async def until_answered(bed, path, body, key):
-    """As a good client asks: the same again under its key until it is told."""
+    """Like a good client: repeats the request under its key until it is answered."""
     until, pause_s = time.monotonic() + PATIENCE_S, 0.05
     while True:
         answer = await ask(bed.door, "POST", path, body, key=key)
@@ -39,7 +39,7 @@ async def keyed(bed, name, path, body, status, what):
         raise Wrong(f"POST {path} was answered with {answer}")
 
     async def again():
-        """Told the same, and nothing is done."""
+        """Gets the same answer, and nothing is done."""
         repeated = await until_answered(bed, path, body, name)
         if (repeated.status, repeated.body) != (answer.status, answer.body):
             raise Wrong(f"POST {path} was answered with {answer}, and under the same key with {repeated}")
@@ -67,8 +67,8 @@ async def refused_deal(bed, name):
 
 
 def bounds(answers):
-    """Of works without a key, each asked once: who was told that it is done is right, and so is who was told that it is
-    not; only who was told nothing, or that nobody knows, may find either."""
+    """Of units of work without a key, each requested once: an answer that it is done is right, and so is one that it is
+    not; only after no answer, or one that nobody knows, may either be found."""
     done = sum(bool(one) and one.status == 201 for one in answers)
     unknown = sum(one is None or one.status == 503 and "unknown" in json.dumps(one.body) for one in answers)
     refused = [one for one in answers if one and one.status not in (201, 503)]
@@ -82,13 +82,13 @@ async def make(bed, name):
 
 
 async def make_together(bed, name):
-    """Works of one statement, which may share a transaction."""
+    """Units of work of one statement, which may share a transaction."""
     return bounds(await asyncio.gather(*(ask(bed.door, "POST", "/api/items", {"name": name})
                                          for _ in range(AT_ONCE)))), None
 
 
 async def begin_anew(bed, name):
-    """The shelf's next question to the feed is answered 409: it takes over what the desk has."""
+    """The shelf's next request to the feed is answered 409: it takes over what the desk has."""
     text = b"HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
     bed.sabotage("shelf>desk", ("GET /_freehold/feed",), "answer", text)
     found = await make_keyed(bed, name)
@@ -97,7 +97,7 @@ async def begin_anew(bed, name):
 
 
 async def back_up(bed, name):
-    """Done, or told to have failed; the next one is done."""
+    """Done, or reported as failed; the next one is done."""
     until = time.monotonic() + PATIENCE_S
     path = bed.folder / "desk" / "backup.json"
     while True:
@@ -117,7 +117,7 @@ async def back_up(bed, name):
 
 
 async def begin_again(bed, name):
-    """The desk ends in order and begins, with one more migration; then it does its first work."""
+    """The desk ends in order and begins, with one more migration; then it does its first unit of work."""
     await bed.desk.stop()
     bed.one_more_migration("desk")
     await bed.desk.start()
@@ -125,7 +125,7 @@ async def begin_again(bed, name):
 
 
 async def begin_hearing(bed, name):
-    """So does the shelf, and hears of what was made meanwhile."""
+    """So does the shelf, and gets the events published meanwhile."""
     await bed.shelf.stop()
     bed.one_more_migration("shelf")
     found = await make_keyed(bed, name)
@@ -134,7 +134,7 @@ async def begin_hearing(bed, name):
 
 
 async def move(bed, name):
-    """The desk ends, and begins in another store, into which it takes what it has: what was answered before stands there."""
+    """The desk ends, and begins in another store, to which it moves what it has: what was answered before is there."""
     found = await make_keyed(bed, name)
     await bed.desk.stop()
     await bed.begin_move("desk")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A link that fails when it is told to: a port on the loopback that passes messages on to another one, knows what they
-are (wire.py), and does once, to the n-th message of a kind, what a fault says:
+"""A link that fails on demand: a port on the loopback that passes messages on to another one, knows what they are
+(wire.py), and does once, to the n-th message of a kind, what a fault says:
 
     before    the message is not delivered, and both ends are closed
     behind    it is delivered and both ends are closed at once; whatever is answered is read by nobody
@@ -9,10 +9,10 @@ are (wire.py), and does once, to the n-th message of a kind, what a fault says:
     hold      its sender sees the link die; the receiver gets it later, when `release` says so
     lose      of an answer: it is dropped, and both ends are closed
     double    it is delivered twice (no network does that: it is the sabotage that the checks must notice)
-    answer    it is not delivered, and `text` is the answer (sabotage too, and how a subscriber is made to begin anew)
+    answer    it is not delivered, and `text` is the answer (sabotage too, and how a subscriber is made to resync)
 
-With `away_s` nobody listens at the port for so long after the cut. An answer is taken for whole when nothing came for
-QUIET_S behind a part of it: protocols tell that in many ways, and a link on the loopback pauses for nothing else."""
+With `away_s` nobody listens at the port for so long after the cut. An answer counts as complete when nothing came for
+QUIET_S after a part of it: protocols show that in many ways, and a link on the loopback pauses for nothing else."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ class Fault:
     how: str
     away_s: float = 0.0
     text: bytes = b""
-    loosely: bool = True  # a message that holds these units among others is meant, too
+    loosely: bool = True  # a message that has these units among others is meant, too
     behind: "Fault | None" = None  # only what comes when that one has happened is counted
     fired: bool = False
 
@@ -61,7 +61,7 @@ class Pair:
         self.changed = asyncio.Event()
 
     def cut(self):
-        """Both ends hear of it at once."""
+        """Both ends learn of it at once."""
         self.dead = True
         for end in (self.client_end, self.server_end):
             if end:
@@ -158,7 +158,7 @@ class Pair:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             if self.silent and not self.dead:
-                await ways[1]  # held, or to be swallowed: the server's end stays until it says so
+                await ways[1]  # held, or to be swallowed: the server's end stays open until the server closes it
             if not self.dead:
                 for end in (self.client_end, self.server_end):
                     end.close()  # what was written is still sent

@@ -2,8 +2,8 @@
 """Link points: which messages each kind of work sends, each fault at each of them, and a run of many on many beds.
 
 What a kind sends is recorded on beds that have done every kind once, so that nothing is new to them. What a bed also
-says while nobody asks for anything (beats of leases, the tests' own looks) is recorded as the kind IDLE and is no point of
-the others'."""
+sends while nothing is requested (renewals of leases, the tests' own checks) is recorded as the kind IDLE and is not a
+point of any other kind."""
 
 import asyncio
 import collections
@@ -21,7 +21,7 @@ IDLE = "idle"
 RECOVERY = "recovery"
 KINDS_AND_IDLE = (*KINDS, IDLE)
 IDLE_S = 4
-TRAILING_S = 1.2           # what follows a work within a second: closings, what a subscriber tells
+TRAILING_S = 1.2           # what follows a unit of work within a second: closings, what a subscriber reports
 TRAILING_S_MAX = 20        # and no later than this on a busy machine, where the list says that it follows
 FIRED_S_MAX = 1.5          # a point that was not passed when all has been at rest for so long is not passed
 IDLE_FIRED_S_MAX = 20      # what a timer sends four times a minute comes, too
@@ -31,7 +31,7 @@ HELD_S_MAX = 4
 BY_CHANCE = ("DELETE FROM fh_work", "DELETE FROM fh_mark", "DELETE FROM fh_opening", "UPDATE fh_opening",
              "(notification)", "INSERT INTO fh_meta", "killCursors")
 MADE_BEFORE = "more_0"
-AGAIN_S = 0.25             # and looked at once more, for what comes late
+AGAIN_S = 0.25             # and checked once more, for what comes late
 OFTEN_MAX = 3              # the same message several times in a kind: the first so many are points
 WARMING = ("work without a key", "work with a key", "saga", "saga undone", "cursor alone")  # that no statement is new
 KINDS_OF_CONNECTION = ("(startup)", "(password)", "(login)", "(greeting)", "SET ", "(end)", "(encryption?)", "(ping)", "AUTH",
@@ -89,7 +89,7 @@ class TriedBed(Bed):
         await self.rest(lambda: wrong(self, name, expected))
 
     async def do(self, kind, sent_each_time=()):
-        """A kind, without faults, up to what follows it: all that is sent each time, and what comes by chance soon."""
+        """A kind, without faults, up to what follows it: all that is sent each time, and what happens to come soon."""
         name = self.new_name()
         expected, again = await self.kinds()[kind](self, name)
         await self.rest(lambda: wrong(self, name, expected))
@@ -124,7 +124,8 @@ class TriedBed(Bed):
         return held
 
     async def releases(self, kind_done):
-        """What is held reaches its receiver once the work has been answered, or when it can't be without."""
+        """What is held reaches its receiver once the unit of work has been answered, or when that can't be without
+        it."""
         began = time.monotonic()
         while not any(link.held for link in self.links.values()):
             await asyncio.sleep(0.02)
@@ -189,7 +190,7 @@ def said_anyway(listed):
 
 
 def is_idle(link, way, units, idle):
-    """Whether nothing in it is of the work: neither a statement nor what its transaction began with."""
+    """Whether nothing in it belongs to the unit of work: neither a statement nor what its transaction began with."""
     said = [one.removeprefix("in: ") for one in units if not one.startswith(KINDS_OF_CONNECTION)]
     return not statements(units) or all(f"{link} {way} {one}" in idle for one in said)
 
@@ -218,8 +219,8 @@ class Recording:
         return found
 
     def points(self, kind, listed):
-        """[(link, way, units, nth)] of a kind, without what is said anyway. Always in the same order, that a seed may repeat what
-        it draws of them."""
+        """[(link, way, units, nth)] of a kind, without what is sent anyway. Always in the same order, so that a seed
+        repeats what it draws of them."""
         idle = said_anyway(listed) | {line for line, each in self.lines(IDLE).items() if each}
         known = said_anyway(listed) | {line for line, each in listed.get(kind, {}).items() if each}
         found = []
@@ -227,7 +228,7 @@ class Recording:
             if self.messages[kind, link, way, units] < self.beds[kind]:
                 continue  # chance, or what a timer does
             if self.beds[kind] == 1 and not all(f"{link} {way} {one}" in known for one in statements(units)):
-                continue  # seen once: only the list knows what is no chance
+                continue  # seen once: only the list knows what is not accidental
             if kind != IDLE and is_idle(link, way, units, idle):
                 continue
             found += [(link, way, units, nth + 1) for nth in range(min(times, OFTEN_MAX))]
@@ -247,8 +248,8 @@ def faults_at(point, http, away_s):
 
 
 def singles(run, recording, listed, away_s, once):
-    """Every fault at every message, one schedule each, in an order that comes to every message before it comes to
-    another fault at one. `once`: the same message in several kinds counts once."""
+    """Every fault at every message, one schedule each, in an order that reaches every message before a second fault at
+    any of them. `once`: the same message in several kinds counts once."""
     found, seen = [], set()
     for kind in KINDS_AND_IDLE:
         if kind not in recording.kinds:
@@ -265,7 +266,7 @@ def singles(run, recording, listed, away_s, once):
 
 def pairs(run, listed, away_s):
     """A second fault at each message that the recovery from a first one sent. What has the same first fault at the same
-    message, and the second, counts once, whichever kind it was. In an order drawn by chance."""
+    message, and the second, counts once, whichever kind it was. In a random order."""
     found, seen = [], set()
     idle = said_anyway(listed)
     for schedule, recovery in run.recoveries:
@@ -305,7 +306,7 @@ def read_list(engine):
 
 
 def write_list(engine, recording, recoveries=()):
-    """With what stands there already and was not sent each time: it may not have been this time."""
+    """With what is there already and was not sent each time: it may not have been this time."""
     before = read_list(engine)
     text = [f"# What each kind of work sends on {engine}, statement by statement; \"?\": not each time. What stands under",
             f"# {RECOVERY} was sent after faults. Written by tests/links/run record {engine}, when a message is new or gone: look",
@@ -336,10 +337,10 @@ def gone(listed, recording):
 
 
 def compare(listed, recording):
-    """What is new, and what is not sent any more, a line each. What was sent each time in a kind must still be sent in that
-    kind, wherever else it is sent; but for what is sent while nobody asks, which is due when its timer says. New is what no kind was known to send: a retry, a timer or what a kind before it left behind
-    may put a known message into any kind, and it is tried there like all that is recorded. On a busy machine whatever is asked
-    may be answered 503."""
+    """What is new, and what is not sent any more, a line each. What was sent each time in a kind must still be sent in
+    that kind, wherever else it is sent; but for what is sent while nobody asks, which is due when its timer says. New
+    is what no kind was known to send: a retry, a timer or what an earlier kind left over may put a known message into
+    any kind, and it is tried there like all that is recorded. On a busy machine any request may be answered 503."""
     known = {line for lines in listed.values() for line in lines}
     known |= {f"{link} < 503 to {asked}" for link, way, asked in (line.split(" ", 2) for line in known) if way == ">"}
     sent = {kind: recording.lines(kind, whole=True) for kind in recording.kinds}
@@ -366,7 +367,7 @@ class Schedule:
 
 
 class Run:
-    """Schedules, worked off side by side; a bed on which one failed is left, and another one made."""
+    """Schedules, run concurrently; a bed on which one failed is left, and another one made."""
 
     def __init__(self, folder, engine, beds, seed, tries=1):
         self.folder, self.engine, self.width, self.tries = folder, engine, beds, tries
@@ -377,7 +378,8 @@ class Run:
         self.done = None  # a file of what passed, in any run
 
     def go_on(self, schedules, done, once):
-        """What of these is not in the file yet, which hears of what passes from now on. `once`: in whichever kind."""
+        """Those that are not in the file yet, to which whatever passes from now on is added. `once`: in whichever
+        kind."""
         name = (lambda text: text.partition(": ")[2]) if once else str
         found = {name(line) for line in done.read_text(encoding="utf-8").splitlines()} if done.exists() else set()
         left = [one for one in schedules if name(str(one)) not in found]
@@ -443,7 +445,7 @@ class Run:
                     bed = await self.bed()
                 if not await self.one(bed, schedule):
                     schedules.append(schedule)
-            except Exception as error:  # what a test wants to tell, with where it was
+            except Exception as error:  # what a test wants to report, with where it was
                 self.failures.append(f"{schedule}\n  {type(error).__name__}: {error}\n"
                                      f"  after {time.monotonic() - began:.1f} s, seed {self.seed}\n"
                                      f"{await bed.states() + chr(10) + bed.logs() if bed else ''}")

@@ -2,8 +2,8 @@
 """Link points: whatever happens to a message between a service and its server, or between two services, all that was
 acknowledged is done once and in order (docs/internals/durability.md).
 
-All engines are tried side by side, since they mostly wait, for ALL_S with the recording: a sample, drawn by a seed that is told and
-that FREEHOLD_SEED repeats. FREEHOLD_LINKS_S makes it longer, and `make audit` does all of them."""
+All engines are tested concurrently, since they mostly wait, for ALL_S with the recording: a sample, drawn by a seed
+that is printed and that FREEHOLD_SEED repeats. FREEHOLD_LINKS_S makes it longer, and `make audit` does all of them."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ SINGLES_S_MIN = 15
 RECORDINGS, RECORDINGS_AGAIN = 1, 2
 AWAY_S = 1.5
 BEDS = {"postgresql": 4, "mariadb": 3, "mongodb": 2, "redis": 3}
-NOT_PASSED_MAX = 0.25  # of the points, those that a work did not come to this time
+NOT_PASSED_MAX = 0.25  # of the points, those that a unit of work did not reach this time
 
 
 class Tried:
@@ -45,7 +45,7 @@ class Tried:
     async def try_all(self):
         try:
             await self.all()
-        except Exception as error:  # told by the engine's own tests
+        except Exception as error:  # reported by the engine's own tests
             self.error = error
 
 
@@ -91,7 +91,7 @@ CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\nContent-Type: applicati
 
 
 def sabotaged(tmp_path_factory, link, units, how, text=b"", kind="work without a key"):
-    """What a kind says when its bed is sabotaged so."""
+    """What a kind reports when its bed is sabotaged in this way."""
     async def all_of_it():
         run = Run(tmp_path_factory.mktemp("links"), "sqlite", 1, SEED)
         bed = await run.bed()

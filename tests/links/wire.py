@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said on a link, message by message, for each protocol: enough of its framing to know where a message begins
+"""What is sent on a link, message by message, for each protocol: enough of its framing to know where a message begins
 and ends and what it is about, and no values.
 
 A conversation belongs to one connection. `client(data)` and `server(data)` take bytes as they come and give back whole
 messages, (bytes, units): the units name what the message asks for, statement by statement, so that two messages that
-ask for the same have the same units, whoever asks for what. A piece that belongs to the message before it (most of a
-database's answers) has None for units. What a server sends without having been asked has units, too."""
+request the same have the same units, whoever sends them. A piece that belongs to the message before it (most of a
+database's answers) has None for units. What a server sends unsolicited has units, too."""
 
 import hashlib
 import re
@@ -16,8 +16,8 @@ BEGINNINGS, ENDINGS = ("BEGIN", "START TRANSACTION"), ("COMMIT", "ROLLBACK")
 
 
 def unit(text):
-    """A statement without its values, short enough for a line; what is cut off is told by its sum, but an end of the
-    transaction behind it stays."""
+    """A statement without its values, short enough for a line; what is cut off is represented by its checksum, but an
+    end of the transaction after it stays."""
     text = re.sub(r"'(?:[^']|'')*'", "'?'", " ".join(text.split()))
     text = re.sub(r"\b[0-9a-f]{32}\b|\b\d+\b|(?<=_)\d+\b", "0", text)
     text = re.sub(r"((?:\$0|\?|'\?')(?:, ?(?:\$0|\?|'\?'))+)", lambda found: found[0][:2].rstrip(",") + "...", text)
@@ -29,20 +29,20 @@ def unit(text):
 
 
 def without_runs(units):
-    """The same several times in a row counts once: how many share a message is chance."""
+    """The same several times in a row counts once: how many share a message is accidental."""
     return tuple(one for i, one in enumerate(units) if i == 0 or units[i - 1] != one)
 
 
 class Conversation:
-    always_within = False  # behind an end the next transaction has begun, without a word
+    always_within = False  # after an end the next transaction has begun, implicitly
 
     def __init__(self):
         self.from_client, self.from_server = b"", b""
         self.within, self.begins = None, False  # what the transaction under way began with
 
     def placed(self, units):
-        """The units, behind what their transaction began with where that was told in a message before: a COMMIT is no
-        message of its own, but what it commits."""
+        """The units, after what their transaction began with where that was in an earlier message: a COMMIT is
+        identified by what it commits."""
         units = [one for one in units if not one.startswith("(prepare)")] or list(units)
         told = []
         if self.within and not units[0].startswith(BEGINNINGS):
@@ -199,7 +199,7 @@ class MariaDB(Conversation):
 
 
 class MongoDB(Conversation):
-    """OP_MSG: a command and, mostly, the collection that it is about. The first sections of older messages greet."""
+    """OP_MSG: a command and, mostly, the collection that it is about. Older messages are handshakes."""
 
     OP_MSG = 2013
     FIXED = {1: 8, 7: 12, 8: 1, 9: 8, 10: 0, 16: 4, 17: 8, 18: 8, 19: 16, 255: 0, 127: 0}
@@ -237,7 +237,7 @@ class MongoDB(Conversation):
 
 
 class Redis(Conversation):
-    """Commands are arrays of texts; each is a message. A key is told by what stands behind the store's name."""
+    """Commands are arrays of texts; each is a message. A key is identified by what follows the store's name."""
 
     def client_message(self):
         data = self.from_client
@@ -270,15 +270,16 @@ class Redis(Conversation):
 
     @staticmethod
     def scripted(words):
-        """A script's mode, with each kind of record that its works look at or change: which of them share a call is
-        chance. Keys of the service's own are kv."""
+        """A script's mode, with each kind of record that its units of work read or change: which of them share a call
+        is accidental. Keys of the service's own are kv."""
         kinds = {found.decode() for word in words[4:] for found in re.findall(rb":(fh:[a-z_]+|kv)", word[:200])}
         mode = words[3].decode("utf-8", "replace")
         return tuple(f"script: {mode} {kind}" for kind in sorted(kinds)) or (f"script: {mode}",)
 
 
 class Http(Conversation):
-    """Requests and answers by Content-Length or in chunks; an answer is told by its status and what it answers."""
+    """Requests and answers by Content-Length or in chunks; an answer is identified by its status and what it
+    answers."""
 
     def __init__(self):
         super().__init__()

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A service that only obeys docs/internals/processes.md, for testing what starts and watches services.
 
-What it is called, describes and does wrong stands beside it in a file NAME.json (NAME is what the
-program is called, so tests link to it by different names):
+What it is called, describes and does wrong is in a file NAME.json next to it (NAME is what the program is called, so
+tests link to it by different names):
 
     {"description": {...},   what --describe prints, "name" filled in
      "exit": 78,             ends at once with this code, saying `says` on standard error
      "never_ready": true,    starts and never serves
-     "works": ["7 orders"],  says first that it has come so far with its work
+     "works": ["7 orders"],  reports this progress first
      "slow_stop_ms": 100,    takes so long to drain
-     "state": {...},         what it tells of itself besides
-     "refuses": ["orders"],  whom its circuit breakers let nobody call
+     "state": {...},         what it also reports of itself
+     "refuses": ["orders"],  services to which its circuit breakers are open
      "spins_ms": 7000,       computes for so long once it is ready, and writes the file `spun`
      "landlock": 0}          answers as if its kernel had none, and everything were open
 """
@@ -45,7 +45,7 @@ def describe():
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers what `up` and `status` look at, and tells everything else back to the caller."""
+    """Answers what `up` and `status` look at, and echoes everything else to the caller."""
 
     protocol_version = "HTTP/1.1"
 

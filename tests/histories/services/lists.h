@@ -16,7 +16,7 @@ json_int_t lists_append(fh_work *w, json_int_t list, const char *value);
 json_t *lists_values(fh_work *w, json_int_t list);
 /* The list is `values` from now on, whatever it was; empty: there is none. */
 void lists_put(fh_work *w, json_int_t list, json_t *values);
-/* [{"list", "number", "value", "values"}] of the lists behind `after` and below `below`, in their
+/* [{"list", "number", "value", "values"}] of the lists after `after` and below `below`, in their
  * order, at most `limit`; number and value are those of the last entry. */
 json_t *lists_page(fh_work *w, json_int_t after, json_int_t below, json_int_t limit);
 
@@ -28,7 +28,7 @@ json_int_t lists_number(const json_t *object, const char *name);
 extern const fh_field lists_page_shape[], lists_entry_shape[];
 
 #define LISTS_BELOW INT64_C(4000000000) /* all of them */
-#define LISTS_QUIET INT64_C(2000000000) /* those from here on nobody hears of */
+#define LISTS_QUIET INT64_C(2000000000) /* those from here on are not published */
 
 #if defined LISTS_RELATIONAL
 #define LISTS_MODEL .model = FH_RELATIONAL

@@ -3,8 +3,7 @@
 
 #include "lists.h"
 
-#define LISTS_A_STATEMENT                                                                          \
-    50 /* so that all their entries are fewer rows than a statement may give */
+#define LISTS_A_STATEMENT 50 /* fewer rows in all than a statement may return */
 
 json_int_t lists_append(fh_work *w, json_int_t list, const char *value)
 {

@@ -14,7 +14,7 @@
 #if defined(TALLY_RELATIONAL)
 #define TALLY_MODEL FH_RELATIONAL
 
-/* One statement: asked without a key it is a work that may share its transaction. */
+/* One statement: requested without a key it is a unit of work that may share its transaction. */
 static inline void tally_add(fh_work *w, const char *name, const char *what)
 {
     fh_exec(w, "INSERT INTO tally (name, what) VALUES (:name, :what)",
@@ -35,7 +35,7 @@ static inline json_t *tally_of(fh_work *w, const char *name)
     return found;
 }
 
-/* [{"name"}], behind the query's `after`, at most its `limit`. */
+/* [{"name"}], after the query's `after`, at most its `limit`. */
 static inline json_t *tally_names(fh_work *w)
 {
     return fh_rows(w,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The shop's products as they were before the inventory: they kept the stock in their own documents
- * and reserved it. Just enough of them to make a store that test_boundary.py then moves out of.
+ * and reserved it. Just enough of them to make a store out of which test_boundary.py then moves the
+ * stock.
  */
 
 #include <freehold.h>

@@ -2,7 +2,7 @@
 /*
  * Courier: takes parcels, each of which a depot holds until its gate is open, and then delivers
  * them. Its program comes in four editions, which test what becomes of sagas under way when one
- * takes another's place:
+ * replaces another:
  *
  *     EDITION 1   the definition as it was at first
  *     EDITION 2   the next version, with one more step; the first is kept
@@ -54,7 +54,7 @@ static const fh_step steps_next[] = {{"hold", .call = "depot POST /api/held/{id}
 
 static const fh_field parcel_shape[] = {{"id", FH_INT, .min = 1}, {0}};
 
-/* In every edition, so that the depot lets each of them stamp: nobody starts it. */
+/* In every edition, so that the depot grants each of them the stamp: nobody starts it. */
 static const fh_step steps_of_stamping[] = {
     {"stamp", .call = "depot POST /api/stamps/{id}", .pivot = true}, {0}};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies of the items, for test_points_round.py: each counts its changes itself, so that one which
- * is applied twice, or not at all, shows. */
+/* Copies of the items, for test_points_round.py: each counts its changes itself, so that a change
+ * applied twice, or not at all, shows. */
 
 #include <freehold.h>
 

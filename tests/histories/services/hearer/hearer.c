@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hearer: copies each list of the recorder's as it hears of it, in the order in which it hears. */
+/* Hearer: copies each of the recorder's lists from its events, in their order. */
 
 #include "../lists.h"
 

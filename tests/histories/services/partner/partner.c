@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partner: what deals take and send, and what takes that back. A take may be slow, as one whose
- * request comes late: then it begins behind its undo. */
+/* Partner: what deals take and send, and what takes that back. A take may be slow, like one whose
+ * request comes late: then it begins after its undo. */
 
 #include "../lists.h"
 

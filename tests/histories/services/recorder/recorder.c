@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recorder: takes entries of lists and tells of each, and leads deals, which are sagas. What
+ * Recorder: takes entries of lists and publishes each, and runs deals, which are sagas. What
  * becomes of a deal is written into a list of its own, here and at the partner's: so that whatever
- * is done twice, or not at all, stands there.
+ * is done twice, or not at all, shows there.
  */
 
 #include "../lists.h"
@@ -55,7 +55,7 @@ static void deal_undone(fh_work *w)
     append(w, lists_number(fh_saga_input(w), "deal"), "undone");
 }
 
-/* For subscribers that begin anew. */
+/* For subscribers that resync. */
 static void every_list(fh_work *w)
 {
     const json_t *query = fh_query(w);
@@ -64,7 +64,7 @@ static void every_list(fh_work *w)
         lists_page(w, lists_number(query, "after"), LISTS_QUIET, lists_number(query, "limit")));
 }
 
-/* Which time this process believes it is: where a clock is to be off, it is asked whether it is. */
+/* What time this process believes it is: shows whether a clock is as far off as it should be. */
 static void get_clock(fh_work *w)
 {
     fh_reply(w, 200, json_pack("{s:I}", "now_ms", (json_int_t)fh_now_ms(w)));

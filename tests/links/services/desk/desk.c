@@ -19,7 +19,7 @@ static void make(fh_work *w)
     fh_reply(w, 201, fh_body(w));
 }
 
-/* Several events of one work, which come to their subscriber as one batch. */
+/* Several events of one unit of work, which reach their subscriber as one batch. */
 static void make_several(fh_work *w)
 {
     json_int_t count = json_integer_value(json_object_get(fh_body(w), "count"));
@@ -30,7 +30,7 @@ static void make_several(fh_work *w)
     fh_reply(w, 201, fh_body(w));
 }
 
-/* An event that nobody hears: it moves the cursors that pass it. */
+/* An event that nobody subscribes to: it moves the cursors that pass it. */
 static void note(fh_work *w)
 {
     tally_add(w, named(fh_body(w)), "noted");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shelf: hears of what the desk makes, can begin anew with what there is, and takes the steps of
+/* Shelf: subscribes to what the desk makes, can resync with what there is, and takes the steps of
  * its deals. */
 
 #include "../tally.h"
@@ -16,7 +16,7 @@ static const char *heard_name(fh_work *w)
     return json_string_value(json_object_get(fh_event_data(w), "name"));
 }
 
-/* Once a position, and never one behind a higher one of its key. */
+/* Each position once, and never one after a higher one of its key. */
 static void made(fh_work *w)
 {
     static const char prefix[] = "heard@";
