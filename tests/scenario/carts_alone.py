@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A system of the carts alone, for those who move it."""
+"""A system of the carts alone, for the tests that move it."""
 
 import pathlib
 import re
@@ -40,5 +40,5 @@ def expect_carts(system):
         assert answer.status == 200 and answer.body["items"] == [
             {"product_id": "mug", "quantity": 7 if user == 1 else user}], answer
     again = put(system, 1, 1, "put-1")
-    assert again["items"] == [{"product_id": "mug", "quantity": 1}]  # its answer of then
+    assert again["items"] == [{"product_id": "mug", "quantity": 1}]  # its original answer
     assert system.http("GET", "/api/carts/1").body["items"][0]["quantity"] == 7

@@ -24,7 +24,7 @@ from ports import free_port  # noqa: E402
 
 FREEHOLD = os.environ.get("FREEHOLD", str(ROOT / "build" / "freehold"))
 CONDITION_S_MAX = 120
-LOOK_S_MIN, LOOK_S_MAX = 0.02, 0.1  # between two looks at a condition
+LOOK_S_MIN, LOOK_S_MAX = 0.02, 0.1  # between two checks of a condition
 SANITIZED = b"__asan_init" in pathlib.Path(FREEHOLD).read_bytes()
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|: runtime error: ")
 
@@ -38,12 +38,12 @@ def wait_for(what, condition, seconds=CONDITION_S_MAX):
             return found
         waited = time.monotonic() - began
         assert waited < seconds, f"{what}: not within {seconds} s"
-        time.sleep(min(max(LOOK_S_MIN, waited / 20), LOOK_S_MAX))  # to look takes processor time, too
+        time.sleep(min(max(LOOK_S_MIN, waited / 20), LOOK_S_MAX))  # checking takes processor time, too
 
 
 def assert_unreported(folder):
-    """No sanitized process has found anything to report. What it reports is its end, but `up` starts it
-    again, and nobody else would notice."""
+    """No sanitized process has found anything to report. A report ends the process, but `up` restarts it, and nobody
+    else would notice."""
     for log in sorted(pathlib.Path(folder).rglob("*log*")) if SANITIZED else ():
         text = log.read_text(errors="replace") if log.is_file() else ""
         found = SANITIZER_REPORT.search(text)
@@ -95,22 +95,22 @@ class System:
         assert_unreported(self.state)
 
     def status(self):
-        """The exit code is left alone: it says whether all are ready."""
+        """The exit code is ignored: it says whether all are ready."""
         done = self.command("status", "--json", "--state", self.state, check=False)
         assert done.stdout, f"status tells nothing: {done.stderr}"
         return json.loads(done.stdout)
 
     def services(self):
-        """{name: what `status` tells of it}."""
+        """{name: what `status` reports of it}."""
         return {one["name"]: one for one in self.status()["services"]}
 
     def state_of(self, service):
-        """What it tells of itself: one that is busy may not have told in time."""
+        """What it reports of itself: one that is busy may not have answered in time."""
         return wait_for(f"{service} tells its state", lambda: self.services()[service]["state"])
 
     def at_rest(self):
-        """No saga is unfinished, no event unapplied. Seen twice in a row, since the services are asked one after the other,
-        and instances hear of each other's events a little later."""
+        """No saga is unfinished, no event unapplied. Seen twice in a row, since the services are queried one after the
+        other, and instances learn of each other's events a little later."""
         looks = []
         for _ in range(2):
             if self.unrest():
@@ -155,7 +155,7 @@ class System:
 
     @contextlib.contextmanager
     def held_still(self, *services):
-        """They neither answer nor end. Nor does `up`, which would kill them for their silence; it goes on last."""
+        """They neither answer nor end. Nor does `up`, which would kill them for their silence; it is resumed last."""
         pids = [self.status()["up_pid"], *(self.pid(service) for service in services)]
         try:
             for pid in pids:
@@ -192,7 +192,7 @@ PROFILES = ("embedded", "postgresql", "schemas", "servers")
 
 
 def with_programs(text, folder=pathlib.Path(FREEHOLD).parent / "examples" / "shop"):
-    """A copy of the shop's file, for another place: it names the programs by their paths."""
+    """A copy of the shop's file, for another folder: it names the programs by their paths."""
     return re.sub(r"program: (\w+)", rf"program: {folder}/\1", text)
 
 
@@ -209,7 +209,7 @@ def why_not(profile):
 
 
 def named(profile):
-    """What `up` is told, after looking whether it can: None is the embedded default."""
+    """The `--profile` for `up`, after checking that it can run here: None is the embedded default."""
     if profile == "embedded":
         return None
     if why_not(profile):
@@ -229,7 +229,7 @@ def pytest_collection_modifyitems(items):
 
 
 def open_folder():
-    """A new folder that other users can pass through: as root, servers run as users of their own."""
+    """A new folder that other users can enter: as root, servers run as users of their own."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="freehold-test-"))
     folder.chmod(0o711)
     return folder
@@ -244,14 +244,14 @@ def folder_for(request):
 
 @pytest.fixture(scope="module", autouse=True)
 def unreported(tmp_path_factory):
-    """Of processes that tests start in other ways than System."""
+    """For processes that tests start in other ways than System."""
     yield
     assert_unreported(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """start(file) brings a system up; all are stopped when the module's tests are through."""
+    """start(file) brings a system up; all are stopped after the module's tests."""
     systems = []
 
     def begin(file, profile=None):

@@ -37,7 +37,7 @@ class Deals:
         return self.folder / "state" / service
 
     def deal(self):
-        """Deals until one is made on both sides, and returns its token; the desk may say no by chance. All sagas are
+        """Deals until one is made on both sides, and returns its token; the desk may refuse at random. All sagas are
         over and closed then."""
         while True:
             self.number += 1
@@ -61,7 +61,7 @@ class Deals:
         return json.loads(done.stdout)["services"][0] if done.returncode == 0 else None
 
     def told(self):
-        """Everybody's report, once all is told and seen to."""
+        """Every service's report, once all are notified and have acted on it."""
         def look():
             reports = {service: self.report(service) for service in SERVICES}
             done = all(report and not report["untold"] and not report["looking"] for report in reports.values())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random requests from an OpenAPI document: as it says they are to be, and a little otherwise. All is drawn
-from one seeded generator, so that a seed and a document give the same requests; only what earlier answers
-told of ids comes in besides, so that some requests find something."""
+"""Random requests from an OpenAPI document: as it says they should be, and a little different. All is drawn from one
+seeded generator, so that a seed and a document give the same requests; only ids from earlier answers are added, so that
+some requests find something."""
 
 import json
 import string
@@ -24,13 +24,13 @@ class Request:
 
 
 class Generator:
-    """`known`: ids by what they are of ("user"), which generators may share."""
+    """`known`: ids by what they identify ("user"), which generators may share."""
 
     def __init__(self, document, random, known):
         self.document, self.random, self.known, self.own = document, random, known, ""
 
     def thing(self, name):
-        """What a field holds ids of: "user_id" those of users, "id" and "ids" the service's own."""
+        """What a field's ids identify: "user_id" users, "id" and "ids" what the service itself has."""
         if name in ("id", "ids"):
             return self.own
         return name.removesuffix("_id") if name.endswith("_id") else None
@@ -58,7 +58,7 @@ class Generator:
                                            k=self.random.randint(min(max(low, 1), high), min(high, max(low, 30)))))
 
     def value(self, schema, name="", depth=0):
-        """One that the schema takes."""
+        """One that the schema accepts."""
         kind = schema.get("type", "string")
         if isinstance(kind, list):
             kind = self.random.choice(kind)
@@ -86,7 +86,7 @@ class Generator:
             self.random.choice(INTEGERS), self.random.choice(TEXTS), [self.random.choice(INTEGERS)] * 3])
 
     def bent(self, value):
-        """The value with one place of it otherwise."""
+        """The value with one place changed."""
         if isinstance(value, dict) and value and self.random.random() < 0.8:
             name = self.random.choice(sorted(value))
             way = self.random.randrange(4)

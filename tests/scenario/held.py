@@ -13,7 +13,7 @@ exec {real} "$@"
 
 
 class Held:
-    """Stands before `real`. Its processes look into the folder they run in, which is the service's."""
+    """A wrapper of `real`. Its processes look into the folder they run in, which is the service's."""
 
     def __init__(self, path, real, folder):
         self.path, self.folder = pathlib.Path(path), pathlib.Path(folder)
@@ -21,11 +21,11 @@ class Held:
         self.path.chmod(0o755)
 
     def hold(self):
-        """Whoever starts from now on."""
+        """All that start from now on."""
         (self.folder / "hold").touch()
 
     def hold_behind_the_next(self):
-        """Whoever starts from now on, but not the first of them."""
+        """All that start from now on, but not the first of them."""
         (self.folder / "hold-next").touch()
 
     def is_held(self):

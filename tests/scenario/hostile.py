@@ -13,10 +13,10 @@ import urllib.parse
 
 ANSWER_S_MAX = 120
 BODY_SIZE_MAX = 1 << 20  # of the server
-# These keep what they are told under whatever name: no name is hostile to them.
+# These store what they get under any name: no name is hostile to them.
 ANY_NAME = {("PUT", "/api/carts/{user_id:int}/items/{product_id}")}
 HEAD_SIZE_MAX = 16 << 10
-# These say "try again" to names of which the service may only not have heard yet.
+# These answer "try again" for names of which the service may just not have learned yet.
 UNHEARD = {("POST", "/api/products/{id}/reserve")}
 
 # `statuses`: those that are right. `pointer`: where the problem must say that it is.
@@ -50,8 +50,7 @@ def connect(port, seconds=ANSWER_S_MAX):
 
 
 def exchange(port, data, method="GET", half_close=False):
-    """Sends these very bytes on a connection of its own. What is left when the other side has had
-    enough is not sent."""
+    """Sends these very bytes on a connection of its own. What is left when the other side closes is not sent."""
     with connect(port) as connection:
         with contextlib.suppress(ConnectionError):
             for piece in (data,) if isinstance(data, bytes) else data:
@@ -143,7 +142,7 @@ NO_STRINGS = (5, True, ["text"], 0.5, *OPERATORS)
 
 
 def spoiled(text):
-    """Texts made of a good one that are no JSON, or not the strict JSON that is taken: 400."""
+    """Texts made of a good one that are no JSON, or not the strict JSON that is accepted: 400."""
     inner = text[1:-1]
     yield "truncated", text[:-1]
     yield "truncated in a string", text[:text.find('"') + 2] if '"' in text else "\""
@@ -248,8 +247,8 @@ PATH_PIECES = ("%00", "1%00", "%2F", "1%2F2", "%2e%2e", "..", ".", "%", "%zz", "
 
 
 def paths(route):
-    """Each name in the path replaced. There is nothing of such a name, so it is 404, or 400 where the
-    path is no path; what takes any name and needs nothing to be there may succeed, and do nothing."""
+    """Each name in the path replaced. Nothing has such a name, so it is 404, or 400 where the path is invalid; a route
+    that takes any name and needs nothing to exist may succeed, and do nothing."""
     body = json.dumps(sample_of(route.body)).encode() if route.body else b""
     headers = (JSON_TYPE,) if body else ()
     for part in route.parts:
@@ -262,7 +261,7 @@ def paths(route):
             if (route.method, route.pattern) in UNHEARD and not fits_nothing:
                 statuses |= {503}
             if piece == "" and route.pattern.endswith(part):
-                statuses |= {405}  # the collection itself, with a slash behind it
+                statuses |= {405}  # the collection itself, with a slash after it
             yield Case(f"path: {piece:.60}", route.method, route.target(**{name: piece}), headers, body,
                        statuses, None)
     for change in (route.pattern + "/", "/" + route.pattern, route.pattern.replace("/", "%2f"),
@@ -274,7 +273,7 @@ def paths(route):
 
 
 def plain(piece):
-    """A path segment that a name takes."""
+    """A path segment that a name accepts."""
     try:
         text = urllib.parse.unquote(piece, errors="strict")
         broken = any(len(part) < 2 or not all(c in "0123456789abcdefABCDEF" for c in part[:2])
@@ -285,7 +284,7 @@ def plain(piece):
 
 
 def queries(route):
-    """What does not fit the declared query, or any where none is taken: 400."""
+    """What does not fit the declared query, or any query where none is declared: 400."""
     body = json.dumps(sample_of(route.body)).encode() if route.body else b""
     headers = (JSON_TYPE,) if body else ()
 
@@ -317,7 +316,7 @@ def queries(route):
 
 
 def methods(route, others):
-    """`others`: the methods that the path knows."""
+    """`others`: the methods that the path has."""
     for method in ("TRACE", "OPTIONS", "PROPFIND", "PUT", "PATCH", "DELETE", "POST", "GET", "BREW",
                    route.method.lower(), "X" * 1000):
         if method not in others:
@@ -327,7 +326,7 @@ def methods(route, others):
 
 
 def framings(route):
-    """Requests about whose end two readers could disagree, and heads beyond all measure."""
+    """Requests about whose end two readers could disagree, and oversized heads."""
     def case(name, headers, body=b"", statuses=frozenset({400})):
         return Case(f"framing: {name}", route.method, route.target(), headers, body, statuses, None)
 
@@ -358,7 +357,7 @@ def framings(route):
 
 
 def commands(route):
-    """Keys that are none: refused before anything is done."""
+    """Invalid keys: refused before anything is done."""
     body = json.dumps(sample_of(route.body)).encode() if route.body else b""
     headers = (JSON_TYPE,) if body else ()
     for name, key in (("empty", ""), ("too long", "k" * 256), ("with a space", "a b"),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shop with products and payments on MongoDB, on the servers that tools/servers has built: FerretDB
-keeps what it has on disk, mongo-java-server makes each write atomically."""
+"""The shop with products and payments on MongoDB, on the servers that tools/servers has built: FerretDB keeps what it
+has on disk, mongo-java-server makes each write atomic."""
 
 import json
 import os
@@ -18,7 +18,7 @@ SERVICES = ("products", "payments")
 
 
 def server(name):
-    """What is known of it; skips, loudly, where it is not there."""
+    """Its description; skips, loudly, where it is not there."""
     if VARIABLES[name] not in os.environ:
         pytest.skip(f"NOT RUN ON {name}: {VARIABLES[name]} names no server")
     return json.loads(os.environ[VARIABLES[name]])

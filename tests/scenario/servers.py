@@ -98,7 +98,7 @@ class Postgres(Own):
                         self.port, "-U", "admin", "-d", "postgres", "-c", statement)
 
     def make_store(self):
-        """A database and its user, shop; and who may make others."""
+        """A database and its user, shop; and an administrator."""
         self.sql(f"CREATE ROLE shop LOGIN PASSWORD '{PASSWORD}'")
         self.sql(f"CREATE ROLE maker LOGIN CREATEDB CREATEROLE PASSWORD '{PASSWORD}'")
         self.sql("CREATE DATABASE shop OWNER shop")
@@ -116,7 +116,7 @@ class Postgres(Own):
     # As a replica.
 
     def follow(self):
-        """It does, as it was made."""
+        """It follows already, as created."""
 
     def pause(self):
         self.sql("SELECT pg_wal_replay_pause()")
@@ -125,7 +125,7 @@ class Postgres(Own):
     def resume(self):
         self.sql("SELECT pg_wal_replay_resume()")
 
-    # With certificates, from its next start on; `clients`: it wants theirs too.
+    # With certificates, from its next start on; `clients`: it demands theirs, too.
 
     def use_tls(self, certificate, key, ca, clients):
         if clients:
@@ -173,7 +173,7 @@ class Maria(Own):
         """Another one that follows by GTID from the beginning; not started."""
         other = Maria(folder, "replica").make()
         self.sql("CREATE USER IF NOT EXISTS follower@'%' IDENTIFIED BY 'follows'; GRANT REPLICATION SLAVE ON *.* TO follower@'%'")
-        # What it loses with its power it gets again, so it need not sync.
+        # What it loses in a power failure it gets again, so it need not sync.
         other.settings = ["--read-only=1", "--slave-net-timeout=5", "--innodb-flush-log-at-trx-commit=2"]
         other.primary_port = self.port
         return other
@@ -193,7 +193,7 @@ class Maria(Own):
     def resume(self):
         self.sql("START SLAVE SQL_THREAD")
 
-    # With certificates, from its next start on; `clients`: it wants theirs too.
+    # With certificates, from its next start on; `clients`: it demands theirs, too.
 
     def use_tls(self, certificate, key, ca, clients):
         if clients:
@@ -224,7 +224,7 @@ class Ferret(Own):
                                   check=False).returncode
 
     def make_store(self):
-        """It makes what it is asked for, and knows no users."""
+        """It creates databases on demand, and has no users."""
 
     def use_tls(self, certificate, key, ca, clients):
         self.settings = [f"--listen-tls-cert-file={certificate}", f"--listen-tls-key-file={key}",
@@ -245,7 +245,7 @@ class Redis(Own):
         users = "".join(f"user {name} on >{PASSWORD} ~* &* +@all\n" for name in ("shop", "maker"))
         (self.data / "conf").write_text(f"dir {self.data}\nbind 127.0.0.1\nsave \"\"\nappendonly yes\nappendfsync always\n"
                                         f"user default off resetpass ~* &* +@all\n{users}")
-        self.own(self.data / "conf")  # which it writes anew when it keeps its users
+        self.own(self.data / "conf")  # which it rewrites when it saves its users
         return self
 
     def start(self):

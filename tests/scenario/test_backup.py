@@ -52,7 +52,7 @@ def run(system, *arguments):
 
 
 def add_user(system, name):
-    """Again under the same key when the store is held, or the service away, for longer than a request waits."""
+    """Retried under the same key when the store is held, or the service away, for longer than a request waits."""
     answer = wait_for(f"{name} is taken", lambda: (a := system.http(
         "POST", "/api/users", {"name": name, "email": f"{name}@example.org"},
         {"Idempotency-Key": f"user-{name}"})).status not in (503, 504) and a)
@@ -86,20 +86,20 @@ def up_log(system):
 
 
 def stopped_since(system, before):
-    """Whom `up` has stopped since then, in order."""
+    """What `up` has stopped since then, in order."""
     return re.findall(r"stopping (\w+)", up_log(system).removeprefix(before))
 
 
 @contextlib.contextmanager
 def load(work):
-    """work(i) again and again beside what is done inside; yields the list of what came of each."""
+    """work(i) again and again during the body; yields the list of what came of each."""
     done, ends, failed = [], threading.Event(), []
 
     def go_on():
         while not ends.is_set():
             try:
                 done.append(work(len(done)))
-            except Exception as error:  # told below, where it fails the test
+            except Exception as error:  # reported below, where it fails the test
                 failed.append(error)
                 return
 
@@ -141,7 +141,7 @@ def test_a_backup_holds_one_moment_while_the_service_goes_on(shop, folder):
     after = len(done)
     said = told["services"]["users"]
     (users,), = read(folder / "users.db", "SELECT count(*) FROM users WHERE name LIKE 'Load-%'")
-    # Each user came with the record of its command, in one work.
+    # Each user came with the record of its command, in one unit of work.
     (commands,), = read(folder / "users.db", "SELECT count(*) FROM fh_command WHERE key LIKE 'user-Load-%'")
     assert before <= users == commands <= after
     assert said["incarnation"] == incarnation(shop, "users") and said["model"] == "relational"
@@ -185,7 +185,7 @@ def stopped(system):
 
 
 def test_a_stopped_system_is_backed_up(shop, folder):
-    """Its programs are run for that alone; what they make is a backup like any other, and the system starts as ever."""
+    """Its programs are run just for that; what they make is a backup like any other, and the system starts as usual."""
     user = add_user(shop, "Hugo")
     with stopped(shop):
         told = json.loads(run(shop, "backup", "--to", str(folder), "--json").stdout)
@@ -202,7 +202,7 @@ def test_a_stopped_system_is_backed_up(shop, folder):
 
 
 def test_what_a_stopped_system_does_not_reach_is_said(shop, folder):
-    """The file is gone, a store is, a restore was ordered, a program is: each is said, and nothing is a backup."""
+    """The file is gone, a store is, a restore was ordered, a program is: each is reported, and there is no backup."""
     file, state = pathlib.Path(shop.file), pathlib.Path(shop.state)
     with stopped(shop):
         aside = file.rename(file.with_suffix(".aside"))
@@ -293,8 +293,8 @@ def test_nothing_is_replaced_without_a_word(shop, taken):
 
 # Schedule 10.
 def test_a_service_is_restored_under_load_and_its_subscribers_begin_anew(shop, folder):
-    """What orders has heard of users behind the cut is undone there too, by the snapshot that its subscription takes.
-    Nobody else is stopped."""
+    """What orders has applied of users after the cut is undone there, too, by the snapshot that its subscription takes.
+    No other service is stopped."""
     user, other = add_user(shop, "Anna"), add_user(shop, "Other")
     assert order(shop, user, "anna-1").status in (200, 201, 202)
     rename(shop, user, "Berta")
@@ -365,7 +365,7 @@ def test_a_servers_store_is_backed_up_and_restored_there_and_elsewhere(shop, eng
         assert incarnation(system, "users") == told["incarnation"]
         assert system.http("GET", f"/api/users/{lost}").status == 404
         assert system.http("GET", f"/api/users/{newest}").status == 200
-        # What the command did is known again: its answer, and no second user.
+        # The command's record is there again: its answer, and no second user.
         (key,), = read(folder / "one" / "users.db", "SELECT key FROM fh_command LIMIT 1")
         name = key.removeprefix("user-")
         assert system.http("POST", "/api/users", {"name": name, "email": f"{name}@example.org"},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service of the shop that is new beside one whose events are trimmed begins with what there is."""
+"""A service of the shop that is added next to one whose events are trimmed begins with a snapshot."""
 
 import re
 import shutil

@@ -55,7 +55,7 @@ def test_one_hanging_service_costs_the_others_nothing(shop):
     path, details = reads(shop, user, lamp, order), f"/api/orders/{order['id']}/details"
     assert missing(shop.http("GET", details)) == []
     with shop.held_still("products"):
-        # The others from the first moment on, beside clients that run into the hanging one.
+        # The others from the first moment on, next to clients that run into the hanging one.
         with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
             stuck = [pool.submit(timed, shop, details) for _ in range(CLIENTS)]
             answers = [timed(shop, path[service]) for service in OTHERS * 20]
@@ -75,7 +75,7 @@ def test_one_hanging_service_costs_the_others_nothing(shop):
         assert [answer for answer, _ in answers if answer.status != 200] == []
         assert are_quick(answers)
         assert metric(shop, "freehold_gateway_breaker_refused_total", "products") > ASKED
-    # A breaker closes within a second of the return.
+    # A breaker closes within a second after the service is back.
     wait_for("answers are whole again", lambda: missing(shop.http("GET", details)) == [])
     wait_for("products answers", lambda: shop.http("GET", path["products"]).status == 200)
     wait_for("its breaker is closed", lambda: metric(shop, "freehold_gateway_breaker", "products") == 0)

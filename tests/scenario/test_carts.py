@@ -18,7 +18,7 @@ import pytest
 from conftest import SHOP_FILE, System, wait_for, with_programs
 from test_shop import ended, new_product, new_user, order_body, stock
 
-NUMBERS = itertools.count(1_000_000)  # users whom nobody has made: a cart takes any
+NUMBERS = itertools.count(1_000_000)  # users that nobody has created: a cart accepts any
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_a_cart_holds_what_was_put_into_it(shop):
     assert cart(shop, user) == {}
     assert put(shop, user, "mug", 2) == {"mug": 2}
     assert put(shop, user, "lamp", 1) == {"lamp": 1, "mug": 2}
-    assert put(shop, user, "mug", 5) == {"lamp": 1, "mug": 5}  # not 7: it is told how many
+    assert put(shop, user, "mug", 5) == {"lamp": 1, "mug": 5}  # not 7: it sets the number
     assert cart(shop, user) == {"lamp": 1, "mug": 5}
     path = f"/api/carts/{user}/items/mug"
     assert [shop.http("DELETE", path).status for _ in range(2)] == [204, 404]
@@ -151,7 +151,7 @@ def test_a_cart_is_one_order_however_often_it_is_checked_out(shop):
     assert ended(shop, placed[0])["status"] == "CONFIRMED"
     sagas_end(shop)
     assert cart(shop, user) == {} and stock(shop, lamp) == 18
-    put(shop, user, lamp, 1)  # what comes behind it is another order
+    put(shop, user, lamp, 1)  # what comes after it is another order
     assert ended(shop, check_out(shop, user).body["id"])["status"] == "CONFIRMED"
     assert len(shop.http("GET", f"/api/orders?user_id={user}").body) == 2
 
@@ -169,7 +169,7 @@ def test_no_other_order_is_made_of_a_cart_while_one_is_under_way(shop):
 def test_what_is_put_in_meanwhile_stays(shop):
     user, lamp, mug = new_user(shop), new_product(shop, 10), new_product(shop, 10)
     put(shop, user, lamp, 2)
-    with shop.held_still("payments"):  # the order can't go on
+    with shop.held_still("payments"):  # the order can't continue
         order = check_out(shop, user).body["id"]
         put(shop, user, mug, 1)
         put(shop, user, lamp, 5)
@@ -241,7 +241,7 @@ def rows(system, sql):
 
 
 def test_a_cart_expires_and_is_swept(tmp_path):
-    """With the shortest time there is; how long it took is not looked at."""
+    """With the shortest time there is; how long it took is not checked."""
     file = tmp_path / "carts.yaml"
     carts = re.search(r"^  carts: \{ program: carts", SHOP_FILE.read_text(), re.MULTILINE).group()
     file.write_text(with_programs(f"system: shop\nservices:\n{carts}, settings: {{ kept_s: 1 }} }}\n"))
@@ -249,7 +249,7 @@ def test_a_cart_expires_and_is_swept(tmp_path):
     try:
         put(system, 1, "mug", 1)
         wait_for("the cart expires", lambda: cart(system, 1) == {})
-        assert put(system, 1, "lamp", 1) == {"lamp": 1}  # begins anew
+        assert put(system, 1, "lamp", 1) == {"lamp": 1}  # starts over
         wait_for("the cart expires again", lambda: cart(system, 1) == {})
         os.kill(system.pid("carts"), signal.SIGKILL)  # a start sweeps
         wait_for("nothing is kept of it", lambda: rows(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The carts' own tests, with carts on a Redis server that is there already: not one line of the service is another. And
-what `up` makes on such a server: a user who reaches his own keys and nothing else."""
+"""The carts' own tests, with carts on an existing Redis server: not one line of the service differs. And what `up`
+creates on such a server: a user that reaches its own keys and nothing else."""
 
 import json
 import os
@@ -54,13 +54,13 @@ def test_a_cart_on_redis_expires(tmp_path):
     try:
         test_carts.put(system, 1, "mug", 1)
         wait_for("the cart expires", lambda: test_carts.cart(system, 1) == {})
-        assert test_carts.put(system, 1, "lamp", 1) == {"lamp": 1}  # begins anew
+        assert test_carts.put(system, 1, "lamp", 1) == {"lamp": 1}  # starts over
     finally:
         system.stop(check=False)
 
 
 class Link:
-    """As the service's own user, in the server's words."""
+    """As the service's own user, by the server's commands."""
 
     def __init__(self, store):
         self.socket = socket.create_connection((store["host"], store["port"]), timeout=120)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service whose wall clock is days off, on a system whose others are right: it is said by name, in the status, the log
-and the state, instead of being left to be found out from refused tokens. Only that process's clock is moved (libfaketime),
-never the machine's."""
+"""A service whose wall clock is days off, in a system whose other clocks are right: it is reported by name, in the
+status, the log and the state, and need not be guessed from refused tokens. Only that process's clock is moved
+(libfaketime), never the machine's."""
 
 import email.utils
 import http.client
@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.skipif(FAKETIME is None, reason="NOT RUN: libfaketime 
 
 
 def shifted(folder, service):
-    """A program that runs the service's by a clock of its own, as a file says it at any moment: in the service's folder,
-    since it can read no other."""
+    """A program that runs the service's with a clock of its own, which a file sets at any moment: in the service's
+    folder, since it can read no other."""
     shift, program = folder / "s" / service / "shift", folder / service
     program.write_text("#!/bin/sh\n"
                        f"LD_PRELOAD={FAKETIME} FAKETIME_TIMESTAMP_FILE={shift} FAKETIME_NO_CACHE=1 "
@@ -40,7 +40,7 @@ def set_clock(shift, seconds):
 
 
 def clock_of(system, service):
-    """As it tells whoever reaches its port: how far it is ahead of this process's, in seconds."""
+    """As its answers show it: how far it is ahead of this process's, in seconds."""
     host, port = system.services()[service]["address"].rsplit(":", 1)
     connection = http.client.HTTPConnection(host, int(port), timeout=10)
     try:
@@ -82,7 +82,7 @@ def test_a_service_whose_clock_is_days_ahead_is_named_until_it_agrees_again(shop
     if system.services()["orders"]["engine"] == "postgresql":
         wait_for("it says so itself, by its store's server", lambda: "The clock of orders is 2 days 3 h ahead of its "
                  "store's server's" in log_of(system, "orders"))
-    # Whom it calls hears of it, too: by its tokens, though they are refused.
+    # Those that it calls learn of it, too: from its tokens, though they are refused.
     wait_for("who is called says so", lambda: "The clock of orders is 2 days 3 h ahead of that of" in
              log_of(system, "users") + log_of(system, "products") + log_of(system, "payments"))
     set_clock(shift, 0)

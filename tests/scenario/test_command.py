@@ -303,7 +303,7 @@ def shown_on_terminal(mini, columns):
                              env={**os.environ, "TERM": "xterm"})
     os.close(theirs)
     drawn = b""
-    with contextlib.suppress(OSError):  # what a terminal says whose other end is closed
+    with contextlib.suppress(OSError):  # what a terminal returns whose other end is closed
         while some := os.read(terminal, 65536):
             drawn += some
     os.close(terminal)
@@ -381,7 +381,7 @@ def test_a_stopped_service_is_killed_and_started_again(mini):
 
 
 def test_a_service_that_is_only_slow_is_not_killed(mini):
-    """It computes, and does not come to its heartbeats: on a busy machine it is no other sight."""
+    """It computes, and does not get to its heartbeats: on a busy machine it looks the same."""
     mini.describe("users", USERS, spins_ms=7000)
     mini.up()
     pid = mini.service("users")["pid"]
@@ -444,7 +444,7 @@ def test_check_live_compares_what_runs_with_what_lies_there(mini):
 
 
 def test_check_live_warns_where_the_kernel_has_no_landlock(mini):
-    """Nobody has lifted anything: what lies open there is said, and is no error."""
+    """No isolation was lifted: what is open there is reported, and is no error."""
     mini.describe("users", USERS, landlock=0)
     mini.up()
     said = mini.run("check", mini.file, "--live")

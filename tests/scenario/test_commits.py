@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commits whose outcome somebody does not hear, on real servers, where it hurts most: while the server is away for
+"""Commits whose outcome somebody does not learn, on real servers, where it hurts most: while the server is away for
 longer than anybody waits for an answer, when the process is killed with its COMMIT on its way, which arrives when its
 successor has gone on, and when it is asked to end meanwhile.
 
-Services, links and what must be found are those of the link points (tests/links). A COMMIT is known here by what was
-tallied in its work. All engines are tried side by side, since they mostly wait; each case is told by a test of its own."""
+Services, links and what must be found are those of the link points (tests/links). A COMMIT is recognized here by what
+was tallied in its unit of work. All engines are tested concurrently, since they mostly wait; each case is reported by a
+test of its own."""
 
 import asyncio
 import contextlib
@@ -25,16 +26,16 @@ from kinds import BATCH, PATIENCE_S, Wrong, until_answered, wrong  # noqa: E402
 from link import Fault, Link, Pair  # noqa: E402
 
 ENGINES = ("postgresql", "mariadb", "mongodb", "redis")
-AWAY_S = 11             # longer than a request's answer is waited for (RUNTIME_DEADLINE_MS)
+AWAY_S = 11             # longer than a request waits for its answer (RUNTIME_DEADLINE_MS)
 ANSWERED_S_MAX = 20
 SUCCESSOR_GOES_ON_S = 2 # as long as nobody is in its way
 
-# What stands in a message that tallies: {name} and {what}.
+# What is in a message that tallies: {name} and {what}.
 TALLIED = {"postgresql": b"{name}....{what}", "mariadb": b"{name}.{what}",
            "redis": rb"tally:{name}\r\n\$\d+\r\n{what}\r\n", "mongodb": b"(?=.*{name}).*[\x10\x12]{what}\0\1"}
 # Whether a message commits what was tallied by it, or before it on its link.
 COMMITS = {"postgresql": lambda message, units: units[-1] == "COMMIT", "mariadb": lambda message, units: b"COMMIT" in message}
-# Where one message is the whole work, it is one of these.
+# Where one message is the whole unit of work, it is one of these.
 WORKS = {"mongodb": ("insert", "update"), "redis": ("script: work",)}
 
 
@@ -94,7 +95,7 @@ class CommitBed(Bed):
         return self.links[name].port
 
     def strike(self, service, name, what, how, away_s=0.0):
-        """The COMMIT of the work that tallies this is struck."""
+        """The COMMIT of the unit of work that tallies this is hit."""
         link = self.links[f"{service}>store"]
         pattern = TALLIED[self.engine].replace(b"{name}", name.encode()).replace(b"{what}", what.encode())
         link.wanted = [(what, re.compile(pattern, re.DOTALL))]
@@ -110,13 +111,13 @@ class CommitBed(Bed):
             await asyncio.sleep(0.02)
 
     async def right(self, name, expected):
-        """All comes to rest, and is as it must be."""
+        """Everything comes to rest, and is as it must be."""
         found = await self.at_rest(lambda: wrong(self, name, expected))
         if found:
             raise Wrong(found)
 
     async def is_not_yet_told(self, path, body, key):
-        """The client waits as long as it has to, and is told that nobody knows."""
+        """The client waits as long as it has to, and is answered that the outcome is not known."""
         answer = await ask(self.door, "POST", path, body, key, seconds=ANSWERED_S_MAX)
         if not answer or answer.status != 503 or "unknown" not in str(answer.body):
             raise Wrong(f"POST {path}, while the store is away: {answer}")
@@ -168,7 +169,7 @@ async def who_is_told_to_end_does_not_wait_for_a_commit(bed):
     asked = asyncio.ensure_future(ask(bed.door, "POST", "/api/items", body, name, seconds=ANSWERED_S_MAX))
     await bed.until("it commits", lambda: fault.fired)
     await bed.desk.stop()
-    assert bed.desk.process.returncode == 1 # it gave up by itself: who is killed has none
+    assert bed.desk.process.returncode == 1 # it gave up by itself: a killed process has none
     await asked
     await bed.links["desk>store"].come_back()
     await bed.desk.start()
@@ -180,7 +181,7 @@ async def who_is_told_to_end_does_not_wait_for_a_commit(bed):
 
 async def comes_late(bed, service, what, path, body, status, expected):
     """The service is killed when its COMMIT is on its way; that reaches the server when its successor has begun, or,
-    where nobody is in the way, has done it all again."""
+    where nobody is in the way, has done everything again."""
     name, process = body["name"], getattr(bed, service)
     link = bed.links[f"{service}>store"]
     fault = bed.strike(service, name, what, "hold")
@@ -241,7 +242,7 @@ ENDING = (who_is_told_to_end_does_not_wait_for_a_commit, *LATE)
 
 
 async def tried(folder, engine, cases):
-    """{case: what went wrong, or ""}, one after the other; behind a failure the others are not tried."""
+    """{case: what went wrong, or ""}, one after the other; after a failure the others are not tested."""
     told = {}
     try:
         async with CommitBed(folder, engine) as bed:

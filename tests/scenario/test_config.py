@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The system file's JSON Schema: it takes what the reader takes, and refuses what the reader refuses."""
+"""The system file's JSON Schema: it accepts what the reader accepts, and refuses what the reader refuses."""
 
 import copy
 import json
@@ -61,7 +61,7 @@ def fits(schema, value):
 
 
 def sample(schema, name=""):
-    """A value with everything in it that the schema knows."""
+    """A value with everything in it that the schema has."""
     kind = schema.get("type")
     if isinstance(kind, list) and "object" in kind:
         kind = "object"
@@ -80,7 +80,7 @@ def sample(schema, name=""):
 
 
 def places(schema, path=()):
-    """Every place in such a value, with what may stand there."""
+    """Every place in such a value, with what may be there."""
     yield path, schema
     for key, below in schema.get("properties", {}).items():
         yield from places(below, path + (key,))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One store, one owner, on real processes: each is walled in, `check --live` proves it by trying, and
+"""One store, one owner, on real processes: each is confined, `check --live` verifies the isolation by trying, and
 whatever is open is named. Where the kernel has no Landlock these tests are skipped, loudly."""
 
 import ctypes
@@ -110,7 +110,7 @@ def test_a_lifted_confinement_fails_with_the_names_of_what_is_open(weak):
     assert any("users is not confined, though its kernel could" in error for error in found)
     for path in ("orders/store.db", "orders/service.json", "products/store.db-wal", "keys.json", "gateway"):
         expected = f"users can read and write {weak.state}/{path}, which is not its own"
-        # The findings that are kept are the first ones; what is tried is all.
+        # Only the first findings are kept; everything is tried.
         assert expected in found or len(found) == 20, (expected, found)
     assert f"users can read and write {weak.state}/keys.json, which is not its own" in found
     assert not any(error.startswith(tuple(set(SERVICES) - {"users"})) for error in found)

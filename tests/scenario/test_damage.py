@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bit that a disk has turned: what needs its page is 503 with a sentence that names it, all else goes on, and
+"""A bit that a disk has flipped: what needs its page is 503 with a sentence that names it, all else goes on, and
 nothing that was not written is ever served."""
 
 import re

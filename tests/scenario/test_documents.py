@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The documents of the shop: OpenAPI and AsyncAPI of every service and of the gateway, judged by their
-official schemas, and obeyed: random requests made from them meet no fault of the server's.
+"""The documents of the shop: OpenAPI and AsyncAPI of every service and of the gateway, judged by their official
+schemas, and obeyed: random requests made from them meet no server error.
 
 The validators come from the packages' own registries into a folder beside the build, once; without a
 registry those tests are skipped, loudly. FREEHOLD_SEED chooses other requests, FREEHOLD_REQUESTS how many a
@@ -31,13 +31,13 @@ SEED = int(os.environ.get("FREEHOLD_SEED", "1"))
 REQUESTS = int(os.environ.get("FREEHOLD_REQUESTS", "40"))
 PAGE = ROOT / "src" / "gateway" / "page"
 WANTS_A_URL = {("POST", "/api/webhooks")}  # which no shape can say: none of the requests has one
-# The inventory's own word, no fault: a product may have been made that it has still to hear of.
+# The inventory's own answer, no fault: a product may have been created of which it has yet to learn.
 STILL_TO_HEAR = re.compile("nothing has been heard yet|still to be heard")
-KNOWN = {}  # ids that answers told, for all requests behind them
+KNOWN = {}  # ids from answers, for all later requests
 
 
 def installed(name, *command):
-    """The folder that the command filled, once; why it could not be."""
+    """The folder that the command filled, once; or why it could not."""
     folder = VALIDATORS / name
     if folder.exists():
         return folder

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real gateway before services that are made up here: small HTTP servers on the loopback that
-remember what they were asked. FREEHOLD names the command (default: build/freehold)."""
+"""The real gateway before services that are made up here: small HTTP servers on the loopback that remember what was
+requested. FREEHOLD names the command (default: build/freehold)."""
 
 import concurrent.futures
 import contextlib
@@ -286,7 +286,7 @@ def test_a_body_beyond_its_bound_is_413(started):
     connection.send(b"x" * ((1 << 20) + 1))
     assert connection.getresponse().status == 413
     connection.close()
-    # Who sends all of it before it reads anything sees that, too.
+    # A client that sends all of it before it reads anything sees that, too.
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE_S)
     connection.request("POST", "/api/users", b"x" * (16 << 20))
     assert connection.getresponse().status == 413
@@ -367,7 +367,7 @@ def test_a_broken_connection_is_repeated_only_where_that_is_safe(started):
 
 
 class Holding:
-    """A service that keeps all requests until it is told to answer."""
+    """A service that holds all requests until it is told to answer."""
 
     def __init__(self, started):
         self.release = threading.Event()

@@ -23,7 +23,7 @@ PATH_VALUES = {"int": 1, "products": "mug", "inventory": "mug", "carts": "mug", 
 DESCRIBED = {name: hostile.described(PROGRAMS / name) for name in SERVICES}
 ROUTES = [hostile.Route(name, route, PATH_VALUES)
           for name in SERVICES for route in DESCRIBED[name]["routes"]]
-# Judged before a route is looked for, or by looking for it.
+# Judged before a route is looked up, or by looking it up.
 EARLY = {400, 404, 405, 413, 431, 501, 505}
 # What the HTTP library refuses by itself, it refuses with a page of HTML that has no Content-Type.
 IN_HTML = {400, 413, 414, 431, 505}
@@ -46,7 +46,7 @@ class Shop:
         return self.system.token(caller, service)
 
     def contents(self):
-        """Every row of every store. Who reads a feed is noted when it is read, hostile or not."""
+        """Every row of every store. Readers of a feed are noted when they read, hostile or not."""
         wait_for("the shop is at rest", self.system.at_rest)
         wait_for("every ended saga is closed at its receivers", self.all_closed)
         return {name: self.rows(name) for name in SERVICES}
@@ -58,7 +58,7 @@ class Shop:
 
     @contextlib.contextmanager
     def copy_of(self, service):
-        """As it was at one moment: nobody has written while it was copied."""
+        """As it was at one moment: nothing was written while it was copied."""
         folder = pathlib.Path(self.system.state) / service
         files = [folder / name for name in ("store.db", "store.db-wal")]
 
@@ -84,7 +84,7 @@ class Shop:
             for name, in names:
                 if name not in ("fh_subscriber", "fh_lease"):
                     found[name] = sorted(map(repr, store.execute(f'SELECT * FROM "{name}"')))
-        # How far time is, from which ages are counted: it goes on whatever is sent.
+        # The time from which ages are counted: it goes on whatever is sent.
         found["fh_meta"] = [row for row in found["fh_meta"] if not row.startswith(("('age_", "('clock'"))]
         return found
 
@@ -118,8 +118,8 @@ def shop(start):
 
 @contextlib.contextmanager
 def unharmed(shop):
-    """Whatever happens inside leaves no trace: not in the stores, hardly in memory, and the same
-    processes serve on."""
+    """Whatever happens inside leaves no trace: not in the stores, hardly in memory, and the same processes go on
+    serving."""
     wait_for("what was done before is through", shop.system.at_rest)
     contents, memory = shop.contents(), shop.private_mib()
     yield
@@ -346,7 +346,7 @@ def strings_of(schema, base=""):
 
 
 def own(product):
-    """Without what products hears of the inventory, sooner or later."""
+    """Without what products learns from the inventory, sooner or later."""
     return {name: value for name, value in product.items() if name not in ("stock", "low_stock")}
 
 
@@ -384,7 +384,7 @@ def test_an_injection_in_a_query_finds_nothing_more(shop, query):
     (f"{route.method} {route.path()}", list(strings_of(route.body)))
     for route in ROUTES if route.body and route.audience == "public"])
 def test_every_text_field_is_attacked(path, strings):
-    """The cases above are made of these: a route without any would pass unseen."""
+    """The cases above are made of these: a route without any would pass unnoticed."""
     assert strings or path.startswith("PUT"), path
 
 

@@ -99,7 +99,7 @@ class Slow:
 
 @pytest.fixture(scope="module")
 def slow(shop):
-    """They begin with the first test, and are looked at by the last."""
+    """They begin with the first test, and are checked by the last."""
     clients = {door: Slow(Door(shop, door)) for door in DOORS}
     yield clients
     for one in clients.values():
@@ -255,7 +255,7 @@ def test_the_json_test_suite_holds(shop, at):
     with unharmed(shop):
         for file in files:
             text = file.read_bytes()
-            # A document of any kind is no user and no product: read, and then refused by its form.
+            # A document of any kind is no user and no product: read, and then refused for its form.
             path = "/api/products" if at.name == "products" else "/api/users"
             reply = hostile.exchange(at.port, at.ask("POST", path, (hostile.JSON_TYPE,), text), "POST")
             expected = {"y": {422}, "n": {400}, "i": {400, 422}}[file.name[0]]

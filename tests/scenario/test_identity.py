@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may ask whom for what: a key for each pair, tokens, grants, and everyone else refused without
-an outcome. The tokens here are made by conftest's own hand."""
+"""Who may call whom for what: a key for each pair, tokens, grants, and everyone else refused without an outcome. The
+tokens here are made by conftest itself."""
 
 import http.client
 import json
@@ -32,7 +32,7 @@ def shop(start):
 
 
 def ask(system, service, method, path, headers=None, body=None):
-    """Straight to a service's own port."""
+    """Directly to a service's own port."""
     address = system.services()[service]["address"]
     connection = http.client.HTTPConnection(address, timeout=120)
     data = json.dumps(body) if body is not None else None
@@ -123,7 +123,7 @@ def test_what_was_refused_did_nothing(shop):
     ("gateway", "products", "GET", "/_freehold/commands"),
     ("orders", "users", "GET", "/api/users"),
     ("orders", "payments", "GET", "/api/payments"),              # for operators
-    ("orders", "payments", "GET", "/_freehold/feed"),            # heard by nobody
+    ("orders", "payments", "GET", "/_freehold/feed"),            # subscribed to by nobody
     ("orders", "users", "GET", "/_freehold/state"),
     ("gateway", "users", "POST", "/api/users/1/orders/increment"),
     ("gateway", "users", "GET", "/_freehold/feed"),

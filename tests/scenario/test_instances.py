@@ -13,7 +13,7 @@ from test_servers import sql, store_of
 
 
 class Load:
-    """Asks without a pause, from a few threads, until told to end; keeps what was no success."""
+    """Sends requests without a pause, from a few threads, until told to end; keeps what was no success."""
 
     def __init__(self, ask, threads=4):
         self.ask, self.ending, self.answered, self.wrong = ask, threading.Event(), 0, []
@@ -105,7 +105,7 @@ def instances(system):
 
 
 def own_shares(system, instance):
-    """Those of users' events that the instance tells of, asked straight."""
+    """Those of users' events that the instance reports, queried directly."""
     host, port = instances(system)[instance]["address"].split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=120)
     connection.request("GET", "/metrics")
@@ -115,7 +115,7 @@ def own_shares(system, instance):
 
 
 def owners(system):
-    """How many shares of users' events each instance has."""
+    """How many partitions of users' events each instance has."""
     rows = sql(store_of(system, "orders"), "SELECT owner FROM fh_lease WHERE name LIKE 'share users %'")
     return sorted(collections.Counter(row[0].split(".")[0] for row in rows).items())
 

@@ -13,7 +13,7 @@ from conftest import wait_for
 from test_instances import Load
 
 
-SLOW = ("did not answer in time", "An equal request is still under way")  # the latter to whoever asks again
+SLOW = ("did not answer in time", "An equal request is still under way")  # the latter to whoever repeats a request
 
 
 @pytest.fixture(scope="module", params=sorted(mongodb.VARIABLES))
@@ -24,7 +24,7 @@ def shop(request, start, tmp_path_factory):
 
 
 def patiently(ask):
-    """On a machine that is busy a turn may take longer than the gateway waits: that is slow, and not refused."""
+    """On a machine that is busy a turn may take longer than the gateway waits: that is slow, and no refusal."""
     while (answer := ask()).status == 503 and any(slow in answer.text for slow in SLOW):
         pass
     return answer
@@ -46,7 +46,7 @@ def instances(system):
 
 
 def shares(system):
-    """How many shares of its subscriptions are somebody's."""
+    """How many partitions of its subscriptions have an owner."""
     return collections.Counter(one["state"] != "waiting"
                                for one in system.services()["products"]["state"]["subscriptions"])
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shared library and the static one, as they are installed: what they give, and what a service's program needs."""
+"""The shared library and the static one, as they are installed: what they export, and what a service's program
+needs."""
 
 import json
 import os
@@ -52,7 +53,7 @@ def source(installed, library, tmp_path_factory):  # noqa: F811
 
 @pytest.fixture(scope="module")
 def by_hand(source, installed):  # noqa: F811
-    """As somebody compiles it who has no Meson."""
+    """As somebody compiles it without Meson."""
     flags = run("pkg-config", "--cflags", "--libs", "freehold", environment=installed).split()
     run("cc", *SANITIZE, "-o", source / "by_hand", source / "notes" / "notes.c", *flags)
     return source / "by_hand"
@@ -95,7 +96,7 @@ def test_a_service_that_is_compiled_by_hand_shares_the_library(by_hand, source, 
 
 
 def test_a_service_links_either_library_with_meson(source, installed, tmp_path):  # noqa: F811
-    """Meson writes down where the shared one lies, so that it is found until the program is installed."""
+    """Meson records where the shared one is, so that it is found until the program is installed."""
     folder = tmp_path / "project"
     shutil.copytree(source, folder)
     (folder / "meson.build").write_text(PROJECT)
@@ -121,7 +122,7 @@ def test_pkg_config_tells_what_the_static_library_stands_on(source, installed, t
 @pytest.mark.parametrize("library_kind, linked", [("shared", "libfreehold.so"), ("both", "libfreehold.so"),
                                                   ("static", "libfreehold.a")])
 def test_freehold_can_be_a_part_of_a_project(source, tmp_path, library_kind, linked):
-    """Its names are the same then; what would be built is looked at, since all of it would take long."""
+    """Its names are the same then; what would be built is checked, since building all of it would take long."""
     folder = tmp_path / "project"
     shutil.copytree(source, folder)
     (folder / "subprojects").mkdir()

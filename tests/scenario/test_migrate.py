@@ -39,7 +39,7 @@ def migrate(system, action, *more, check=True):
 
 
 def states(system, *more, code=0):
-    """{name: its migration} of shipping, as `migrate state` tells."""
+    """{name: its migration} of shipping, as `migrate state` reports."""
     done = migrate(system, "state", "shipping", "--json", *more, check=False)
     assert done.returncode == code, done
     (shipping,) = json.loads(done.stdout)["services"]
@@ -133,7 +133,7 @@ def test_wrong_words_are_told(system):
 
 
 def test_while_a_store_is_looked_into_nobody_starts(system):
-    """The lock is `up`'s own: it keeps a task out as it keeps a second `up` out."""
+    """The lock is `up`'s own: it keeps out a task as it keeps out a second `up`."""
     migrate(system, "apply")
     with open(pathlib.Path(system.state) / "up.lock", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -146,7 +146,7 @@ def test_while_a_store_is_looked_into_nobody_starts(system):
 # ---- Stores on servers ---------------------------------------------------------------------------
 
 class OnServer:
-    """Shipping on a store that is there already, as somebody has it who comes from another tool."""
+    """Shipping on an existing store, as somebody has it who comes from another tool."""
 
     def __init__(self, folder, engine):
         self.engine, self.superuser = engine, json.loads(os.environ[SERVERS[engine]])

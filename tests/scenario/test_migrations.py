@@ -57,7 +57,7 @@ def test_check_live_names_what_new_migrations_break(shipping):
     assert "First release a version that does not use it" in dropped
     assert "knowingly: nobody counts" in known
     assert "can't be judged, as it is SQL of this engine's own" in unread
-    # The same without asking it, by what it wrote down when it started; even when it runs no more.
+    # The same without asking it, by what it recorded when it started; even when it no longer runs.
     assert findings(shipping, "--state", shipping.state) == found
     shipping.stop()
     assert findings(shipping, "--state", shipping.state) == found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service's store moves to another engine, and back; everyone else goes on as if nothing had been."""
+"""A service's store moves to another engine, and back; all others go on as if nothing had happened."""
 
 import pathlib
 import shutil

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store of keys and values moves to a private Redis server, and back: carts, their times and the commands that were
-done stay what they were."""
+"""A store of keys and values moves to a private Redis server, and back: carts, their expiry times and the commands that
+were done stay as they were."""
 
 import contextlib
 import json

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A document store moves to a server that speaks MongoDB's protocol, and back; everyone else goes on as if nothing had
-been."""
+"""A document store moves to a server that speaks MongoDB's protocol, and back; all others go on as if nothing had
+happened."""
 
 import json
 import pathlib

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service's store moves to another engine while the system runs: requests wait, none fails, and everyone else notices
-nothing but that. What can't be moved goes on where it was."""
+"""A service's store moves to another engine while the system runs: requests wait, none fails, and the others notice
+nothing but that. What can't be moved stays where it was."""
 
 import contextlib
 import json
@@ -73,7 +73,7 @@ def expect_balanced(system, ids):
 
 
 class Buying(Load):
-    """Orders placed without a pause, each once; users are asked and told for each of them."""
+    """Orders placed without a pause, each once; users are queried and changed for each of them."""
 
     def __init__(self, system):
         self.ids = []
@@ -200,7 +200,7 @@ def refusing(start):
 
 
 def named_elsewhere(system, **store):
-    """In the profile `elsewhere` users are on a server of somebody else's."""
+    """In the profile `elsewhere` users are on somebody else's server."""
     path = pathlib.Path(system.file)
     text = re.sub(r"\n  elsewhere:\n.*\n", "\n", path.read_text())
     words = ", ".join(f"{key}: {json.dumps(value)}" for key, value in store.items())
@@ -247,7 +247,7 @@ def test_a_server_that_does_not_let_the_service_in_is_said_before_anything_stops
 
 
 def break_migrations(system):
-    """On the new engine a column is missing: what is there can't be copied. Returns what mends them."""
+    """On the new engine a column is missing: what is there can't be copied. Returns a function that fixes it."""
     folder = pathlib.Path(system.file).parent / "users" / "migrations" / ENGINE
     path = next(folder.glob("*.sql"))
     whole = path.read_text()
@@ -286,7 +286,7 @@ def test_a_move_that_fails_goes_back_and_says_why(shop):  # noqa: F811
 
 @pytest.fixture
 def held(shop):  # noqa: F811
-    """The shop, with users that wait before they begin when they are told to."""
+    """The shop, with users that wait before they begin when told to."""
     path = pathlib.Path(shop.file)
     real = re.search(r"  users: \{ program: ([^, }]+)", path.read_text())[1]
     program = Held(path.parent / "held-users", real, pathlib.Path(shop.state) / "users")

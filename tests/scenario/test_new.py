@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From nothing to a running service of one's own, as the README tells it, against the installed library;
-and what the command says, completes and prints from its own tables."""
+"""From nothing to a running service of one's own, as the README describes it, against the installed library; and what
+the command reports, completes and prints from its own tables."""
 
 import json
 import os
@@ -82,7 +82,7 @@ def test_all_is_installed_where_debian_looks_for_it(installed):
 
 
 def test_its_test_finds_a_mistake_in_it(diary, installed):
-    """A test that can't fail would be of no use: an event less, and a run must say so."""
+    """A test that can't fail would be of no use: with one event missing, a run must report it."""
     other = diary.parent / "broken"
     shutil.copytree(diary, other, ignore=shutil.ignore_patterns("build", ".freehold"))
     page = other / "notes" / "notes.c"
@@ -119,7 +119,7 @@ def test_a_new_service_moves_to_a_server(diary, installed, engine):
         pytest.skip(f"{engine.upper()} IS NOT INSTALLED")
     state = open_folder() / "state"
 
-    def freehold(*words):  # not the installed one, to which servers' users have no way
+    def freehold(*words):  # not the installed one, which servers' users can't reach
         return run(FREEHOLD, *words, "--state", state, folder=diary)
 
     freehold("up", "--detach", "--listen", f"127.0.0.1:{free_port()}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Webhooks: steps of a saga that go outside. What the receiver is told, how often, and what is made of its answers.
+"""Webhooks: steps of a saga that go outside. What the receiver gets, how often, and what its answers cause.
 
-The shop runs twice over: once as its file has it, which lets nothing go to this machine, and once with
-`outside: anywhere`, so that a receiver here can be told."""
+The shop runs twice over: once as its file has it, which lets nothing go to this machine, and once with `outside:
+anywhere`, so that a receiver here can be notified."""
 
 import collections
 import http.server
@@ -24,7 +24,7 @@ TYPES = ("OrderCreated", "OrderConfirmed", "OrderCancelled")
 
 
 class Receiver:
-    """Answers each path as it is told to: a list of statuses, one for each request, the last for all that follow."""
+    """Answers each path as the test says: a list of statuses, one for each request, the last for all that follow."""
 
     def __init__(self):
         self.heard, self.answers = [], collections.defaultdict(lambda: [204])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators see and say of a running shop: traces, events, sagas."""
+"""What operators see and do in a running shop: traces, events, sagas."""
 
 import fcntl
 import json
@@ -56,7 +56,7 @@ def test_a_request_is_followed_through_all_services(shop):
     below = {(span["kind"], span["what"], span["in"]) for span in spans if span["parent"] == root["span"]}
     assert {("ask", "GET", "orders"), ("published", "OrderCreated", "orders"), ("step", "reserve", "orders"),
             ("step", "charge", "orders"), ("handler", "confirm", "orders"), ("step", "count", "orders")} <= below
-    # Each step's request at its receiver lies below the step, within its time.
+    # Each step's request at its receiver is below the step, within its time.
     (received,) = [span for span in spans if span["parent"] == confirmed[0]["span"]]
     assert (received["in"], received["status"]) == ("users", 204)
     assert confirmed[0]["at_us"] <= received["at_us"]
@@ -126,7 +126,7 @@ def test_a_wrong_question_for_spans_is_refused(shop, query):
 
 
 def test_spans_are_for_operators_alone(shop):
-    assert shop.http("GET", "/_freehold/spans?key=1").status == 404  # the gateway knows no such path
+    assert shop.http("GET", "/_freehold/spans?key=1").status == 404  # the gateway has no such path
 
 
 # ---- events ------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ def test_status_is_live_on_a_terminal_and_ends_in_order(shop):
         watching.wait(timeout=120)
     screen, rest = read().split(b"\033[?25h\033[?7h\033[?1049l")
     assert screen.startswith(b"\033[?1049h\033[?7l") and b"Ctrl-C ends this." in screen
-    assert b"users" in rest and b"Ctrl-C" not in rest  # the last look stays
+    assert b"users" in rest and b"Ctrl-C" not in rest  # the last status stays
     os.close(ours)
 
 
@@ -252,7 +252,7 @@ def test_status_is_printed_once_elsewhere(shop):
 
 # ---- sagas -------------------------------------------------------------------------------------
 
-# A user may have one order: the saga's last step, behind its pivot, is refused for the second one.
+# A user may have one order: the saga's last step, after its pivot, is refused for the second one.
 ONE_ORDER = """CREATE TABLE counted (orders INTEGER CONSTRAINT one_order CHECK (orders < 2));
 CREATE TRIGGER one_order BEFORE UPDATE OF order_count ON users
 BEGIN INSERT INTO counted VALUES (NEW.order_count); END;
@@ -318,7 +318,7 @@ def test_a_parked_saga_is_given_up_with_its_reason_and_closed_at_its_receivers(s
     state = strict.state_of("orders")["sagas"]
     assert (state["parked"], state["abandoned"]) == (0, 1)
     assert 'freehold_sagas{status="abandoned"} 1' in strict.call("orders", "GET", "/metrics").body
-    # Receivers keep no record of it any more: late messages of it are refused for ever.
+    # Receivers no longer keep a record of it: late messages of it are refused for ever.
     number = int(identity.rsplit(".", 1)[1])
     store = pathlib.Path(strict.state) / "payments" / "store.db"
     wait_for("payments has forgotten it", lambda: sqlite3.connect(f"file:{store}?mode=ro", uri=True).execute(

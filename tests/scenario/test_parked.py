@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An event that a service can't bear, and what an operator does about it; and how operators look at sagas."""
+"""An event that a service can't process, and what an operator does about it; and how operators look at sagas."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 from conftest import FREEHOLD, ROOT, wait_for
 from test_shop import ended, held, new_product, new_user, order_body, place
 
-# Migrations are part of the service: these make a name unbearable, and bearable again.
+# Migrations are part of the service: these make a name impossible to process, and possible again.
 POISON = """CREATE TABLE heard (name TEXT CONSTRAINT bearable CHECK (name <> 'poison'));
 CREATE TRIGGER poison BEFORE UPDATE ON user_names BEGIN INSERT INTO heard VALUES (NEW.user_name); END;
 """
@@ -65,7 +65,7 @@ def test_a_poison_is_parked_and_an_operator_deals_with_it(shop):
     assert (key["service"], key["source"], key["key"], key["attempts"]) == ("orders", "users", str(ann), 5)
     assert key["error"] == WHY and name_in(shop, of_ann) == "Ann"
     words = ("orders", "users", str(ann))
-    # It is seen everywhere.
+    # It is shown everywhere.
     (subscription,) = [one for one in shop.state_of("orders")["subscriptions"]
                        if one["source"] == "users"]
     assert subscription["parked"]["events"] == 2 and subscription["depth"] >= 2 and subscription["lag_ms"] > 0
@@ -150,7 +150,7 @@ def test_wrong_words_are_told_from_what_is_not_there(shop, words, code):
 
 
 def test_operators_routes_are_for_operators_and_refuse_nonsense(shop):
-    assert shop.http("GET", "/_freehold/parked").status == 404  # the gateway knows no such thing
+    assert shop.http("GET", "/_freehold/parked").status == 404  # the gateway has no such path
     for path in ("/_freehold/parked/retry", "/_freehold/parked/drop", "/_freehold/parked/edit",
                  "/_freehold/saga/retry"):
         for body in ([], {"source": 1}, {"key": "1"}, {"id": "x"}):

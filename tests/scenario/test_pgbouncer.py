@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PostgreSQL behind PgBouncer, as many people run it: in session mode everything of the engine's holds
-that holds without it; in transaction mode the store is refused, and says why."""
+"""PostgreSQL behind PgBouncer, as many people run it: in session mode everything that is true of the engine without it
+is true; in transaction mode the store is refused, with the reason."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def pooler(request, tmp_path_factory):
 
 
 def run(suite, port):
-    """Its last lines and what it returned, with PgBouncer in the place of the server."""
+    """Its last lines and what it returned, with PgBouncer in place of the server."""
     told = {**SERVER, "host": "127.0.0.1", "port": port}
     done = subprocess.run([SUITES / f"{suite}_conformance"], capture_output=True, text=True, check=False,
                           timeout=SUITE_S_MAX,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store with a read replica: GETs go there while it is fresh, to the primary while it is not, and go on there, marked,
-when the primary is gone."""
+"""A store with a read replica: GETs go there while it is fresh, to the primary while it is not, and continue there,
+marked, when the primary is gone."""
 
 import os
 import pathlib
@@ -84,7 +84,7 @@ def test_a_replica_that_lags_is_not_read(shop, pair):
     assert shop.http("PATCH", "/api/users/1", {"name": "late"}, {"Idempotency-Key": "late"}).status == 200
     wait_for("the newest is read", lambda: seen(shop, 1, "late"))
     reads = number(shop, "freehold_replica_reads_total")
-    for _ in range(20):  # the replica has not come so far, and is not asked
+    for _ in range(20):  # the replica lags behind, and is not queried
         answer = get(shop, 1)
         assert answer.body["name"] == "late" and "age" not in answer.headers
     assert number(shop, "freehold_replica_reads_total") == reads

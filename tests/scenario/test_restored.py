@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What follows from a restore, with real processes: who tells whom, what is reported, and how a person sees it."""
+"""What follows from a restore, with real processes: who notifies whom, what is reported, and how an operator sees
+it."""
 
 import json
 import re

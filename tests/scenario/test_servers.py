@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The servers that stores are on: private ones, made, run, recovered and ended with the system, and existing ones. What
-is there is looked at with the servers' own command-line clients, and not through the runtime."""
+is there is checked with the servers' own command-line clients, and not through the runtime."""
 
 import contextlib
 import json
@@ -62,7 +62,7 @@ def is_over(pid):
 
 
 def server_pid(keeper):
-    """The database server that a keeper runs."""
+    """The database server that a supervisor runs."""
     children = pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
     return int(children[0])
 
@@ -130,7 +130,7 @@ def test_instances_on_a_server_that_tells_nothing_ring_a_bell(mixed):
                       headers={"Idempotency-Key": "bell"})
     assert made.status == 201, made
     wait_for("somebody rings", lambda: (folder / "bell").read_bytes() != before)
-    # Each has opened it, watches it, and says nothing of others that it would hear late.
+    # Each has opened it, watches it, and does not warn that notifications of others would come late.
     for log in ("log", "log-1"):
         assert "up to a second late" not in (folder / log).read_text()
     mixed.command("scale", "users", "1", "--state", mixed.state)
@@ -180,7 +180,7 @@ def test_passwords_are_in_closed_files_and_nowhere_else(mixed):
         with contextlib.suppress(FileNotFoundError):  # servers make files and remove them
             mode = path.stat().st_mode
             if stat.S_ISREG(mode) and mode & 0o077:
-                # What the servers' own programs write lies in folders that are closed.
+                # What the servers' own programs write is in folders that are closed to others.
                 assert any(stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0 for folder in path.parents), path
     assert not list(pathlib.Path(mixed.state).glob(".servers/*/secret"))
 
@@ -329,7 +329,7 @@ def test_a_server_that_is_killed_comes_back_by_itself_with_what_it_had(mixed, na
     again = ready_again(mixed, name, keeper)
     assert again["restarts"] >= 1 and "exit code 1" in again["last_end"]
     assert sql(store, "SELECT id FROM kept", engine) == [["7"]]
-    # And its keeper: the server goes with it, and is not left behind.
+    # And its supervisor: the server ends with it, and is not left behind.
     server = server_pid(again["pid"])
     os.kill(again["pid"], signal.SIGKILL)
     ready_again(mixed, name, again["pid"])
@@ -340,7 +340,7 @@ def test_a_server_that_is_killed_comes_back_by_itself_with_what_it_had(mixed, na
 
 
 def redis_answer(store, *words):
-    """The first line of what the server says to one command; "" while it does not answer."""
+    """The first line of the server's reply to one command; "" while it does not answer."""
     command = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words)
     try:
         with socket.create_connection((store["host"], store["port"]), timeout=120) as link:
@@ -362,7 +362,7 @@ def carts_on_redis():
 
 
 def test_a_redis_server_that_is_killed_knows_its_users_the_moment_it_answers(carts_on_redis):
-    """A service that starts just then would else be refused its password, which no waiting mends."""
+    """Otherwise a service that starts just then would have its password refused, which no waiting fixes."""
     system = carts_on_redis
     store = store_of(system, "carts")
     for _ in range(3):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One service by itself, started by hand: what it answers and refuses, that a key counts once, how it
-drains, what it says when it can't start, and how it lives with a full disk."""
+"""One service by itself, started by hand: what it answers and refuses, that a key counts once, how it drains, what it
+reports when it can't start, and how it copes with a full disk."""
 
 import concurrent.futures
 import contextlib
@@ -74,7 +74,7 @@ class Service:
         return self.process.wait(CONDITION_S_MAX)
 
     def failed_start(self, **more):
-        """The exit code and what it said."""
+        """The exit code and its output."""
         before = len(self.log.read_bytes()) if self.log.exists() else 0
         self.more = more
         code = self.launch().process.wait(CONDITION_S_MAX)
@@ -133,7 +133,7 @@ def make(tmp_path):
 
 @pytest.fixture(scope="module")
 def users(tmp_path_factory):
-    """One service for all that only asks."""
+    """One service for all tests that only send requests."""
     service = Service(tmp_path_factory.mktemp("shared") / "users").start()
     yield service
     assert service.end() == 0, service.log.read_text()
@@ -296,7 +296,7 @@ class Load:
 
 
 def test_a_drain_under_load_answers_what_it_took_and_exits_with_0(make):
-    """Some clients send their next request while the last of the drain is done: again and again."""
+    """Some clients send their next request while the drain ends: again and again."""
     users, acknowledged = make(), []
     for n in range(8):
         users.start()
@@ -318,7 +318,7 @@ def test_who_waits_for_events_is_told_that_there_are_none_when_it_drains(make):
 
 
 def test_it_ends_well_at_whatever_moment_it_is_told_to(make):
-    """SIGTERM as soon as it can be heard, while it starts, and as soon as it is ready."""
+    """SIGTERM as soon as it can be handled, while it starts, and as soon as it is ready."""
     users = make()
     chance = random.Random(1)
 

@@ -125,7 +125,7 @@ def test_a_saga_is_found_by_the_name_that_its_start_was_answered_with(shop):
     headers = {"Idempotency-Key": uuid.uuid4().hex, "Content-Type": "application/json",
                "Freehold-Token": shop.token("gateway", "orders")}
     answers = []
-    for _ in range(2):  # the same name, before and behind its number
+    for _ in range(2):  # the same name, before and after its number
         connection = http.client.HTTPConnection(shop.services()["orders"]["address"], timeout=120)
         connection.request("POST", "/api/orders", json.dumps(order_body(user, (lamp, 1))), headers)
         answers.append(connection.getresponse().getheader("Freehold-Saga"))
@@ -532,7 +532,7 @@ def test_other_peoples_files_come_in_once(shop, tmp_path):
 
 @contextlib.contextmanager
 def held(shop, service):
-    """Held still; afterwards it is ready again."""
+    """Suspended; afterwards it is ready again."""
     with shop.held_still(service):
         yield
     wait_for(f"{service} is ready again", lambda: shop.services()[service]["ready"])
@@ -562,7 +562,7 @@ def test_a_killed_service_leaves_the_others_answering_and_catches_up(shop, away)
     wait_for("all comes to rest", shop.at_rest)
 
 
-# Each costs the gateway's whole deadline. "servers" has orders on PostgreSQL, beside users in the same server.
+# Each costs the gateway's whole deadline. "servers" has orders on PostgreSQL, next to users on the same server.
 @pytest.mark.parametrize("away", [pytest.param("orders", marks=pytest.mark.on("embedded", "servers")),
                                   *(pytest.param(name, marks=pytest.mark.on("embedded"))
                                     for name in ("users", "products", "payments"))])

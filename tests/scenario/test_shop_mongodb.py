@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shop's own tests, with products and payments on MongoDB: not one line of a service is another."""
+"""The shop's own tests, with products and payments on MongoDB: not one line of a service differs."""
 
 import pytest
 

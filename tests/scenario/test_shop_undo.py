@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Undo by key at the shop's payments, shipping and inventory: late, early, doubled and out of order, spoken as
-a saga's initiator would (docs/guide/sagas.md, "On the wire")."""
+"""Undo by key at the shop's payments, shipping and inventory: late, early, doubled and out of order, sent as a saga's
+initiator would (docs/guide/sagas.md, "On the wire")."""
 
 import concurrent.futures
 import http.client
@@ -167,7 +167,7 @@ def test_a_reservation_of_a_product_that_is_gone_can_still_be_undone(shop):
 
 
 def test_what_the_products_do_not_have_can_not_be_reserved(shop):
-    """The inventory has not heard of it, and asks: there is none."""
+    """The inventory does not know it, and queries: there is none."""
     step = Step(shop, "inventory", "/api/products/never-heard/reserve?quantity=3",
                 "/api/products/never-heard/release?quantity=3")
     assert [(answer.status, answer.outcome) for answer in (step.do(), step.do())] == [(409, "refused")] * 2

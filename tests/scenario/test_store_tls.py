@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Links to a store's server by TLS, on real servers with certificates of an authority of the test's own: a service
-serves by the right one, and ends with one sentence by any other. And who listens where."""
+serves with the right one, and ends with one sentence with any other. And who listens where."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def authority(tmp_path_factory):
 
 
 class Tried:
-    """A server, and the service's program tried on it."""
+    """A server, and the service's program run against it."""
 
     def __init__(self, server, folder, authority):
         self.server, self.folder, self.authority = server, folder, authority
@@ -82,7 +82,7 @@ class Tried:
         return tls
 
     def serve(self, host="localhost", **tls):
-        """What the program says of it, "" once it serves."""
+        """What the program reports of it, "" once it serves."""
         self.count += 1
         folder = self.folder / f"service-{self.count}"
         folder.mkdir()
@@ -115,7 +115,7 @@ class Tried:
             process.wait(120)
         said = (folder / "log").read_text()
         assert PASSWORD not in said and "PRIVATE KEY" not in said
-        assert ended in (None, 1), said  # 1: a renewed certificate mends it
+        assert ended in (None, 1), said  # 1: a renewed certificate fixes it
         return said if ended else ""
 
 
@@ -129,7 +129,7 @@ def tried(request, authority):
     shutil.rmtree(folder)
 
 
-# The first one is without; that one that wants to know its clients comes last.
+# The first one has none; the one that demands clients' certificates comes last.
 
 
 def test_a_server_that_takes_no_tls_is_refused(tried):

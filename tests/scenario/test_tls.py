@@ -50,7 +50,7 @@ def address(system, service):
 
 
 def context_of(system, owner, authority="users"):
-    """What a process that has the owner's files can show."""
+    """What a process that has the owner's files can present."""
     folder = pathlib.Path(system.state)
     context = ssl.create_default_context(cafile=folder / authority / "tls-ca.pem")
     context.check_hostname = False

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service's program is replaced by one that needs more of others, or offers more: the upgrade asks it what it is, makes
-keys for new pairs, and starts those again who have to know. What can't be is refused, and nothing has changed."""
+"""A service's program is replaced by one that needs more of others, or offers more: the upgrade has it describe itself,
+makes keys for new pairs, and restarts those that have to know. What is impossible is refused, and nothing has
+changed."""
 
 import json
 import pathlib
@@ -17,7 +18,7 @@ NEEDS = ("asks", "hears", "sagas")
 
 
 class Replaced:
-    """orders, in the shop, by a script that says whatever a test wants of it and runs the real one."""
+    """orders, in the shop, by a script that describes itself as the test wants and runs the real one."""
 
     def __init__(self, folder):
         self.program, self.real = folder / "orders", PROGRAMS / "orders"
@@ -25,7 +26,7 @@ class Replaced:
         self.says(**{key: None for key in NEEDS}, routes=[one for one in self.truth["routes"] if one["method"] != "GET"])
         self.system = shop_with(folder, orders={"program": str(self.program)})
         with open(self.system.file, "a", encoding="utf-8") as file:
-            file.write("upgrade: by hand\n")  # tests/scenario/test_upgrades.py tries it by itself
+            file.write("upgrade: by hand\n")  # tests/scenario/test_upgrades.py tests it by itself
         self.system.up()
 
     def says(self, **changed):

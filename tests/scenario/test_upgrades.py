@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that are replaced on disk are taken by themselves, and sagas end on the definition that they began with.
+"""Programs that are replaced on disk are adopted automatically, and sagas end on the definition that they began with.
 
 The system of tests/crash/parcels: a courier whose deliveries wait until a depot's gate is open. Its program comes in
 editions; see courier.c."""
@@ -40,7 +40,8 @@ class Parcels:
         new.rename(self.program)
 
     def put_script(self, text, in_place=False):
-        """As that, by a shell script; or overwrites the file that is there, which scripts let happen while they run."""
+        """Likewise, by a shell script; or overwrites the file that is there, which scripts let happen while they
+        run."""
         new = self.program if in_place else self.program.with_suffix(".new")
         new.write_text(f"#!/bin/sh\n{text}\n")
         new.chmod(0o755)
@@ -171,7 +172,7 @@ def test_a_program_that_does_not_get_ready_gives_way_to_the_one_before(parcels):
 
 
 def test_a_program_that_was_overwritten_stays_down_until_one_is_there_that_can_be_taken(parcels):
-    """Nothing is left to go on with, and what is there is not run unchecked."""
+    """Nothing is left to continue with, and what is there is not run unchecked."""
     pid = parcels.courier()["pid"]
     parcels.put_script(f'exec {PROGRAMS}/courier_3 "$@"')
     parcels.wait_for_upgrade(pid)
