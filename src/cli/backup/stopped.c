@@ -67,7 +67,7 @@ static int choose_one(struct stopped *stopped, const char *name)
     if (!service)
         return cli_fail(CLI_FAILED,
                         "%s names no service '%s' any more, so there is no program that could "
-                        "read its store; name the services that shall be backed up",
+                        "read its store; name the services to back up",
                         stopped->file->path, name);
     size_t n = (size_t)(service - stopped->file->services);
     if (stopped->provision->parts[n].folder_fd < 0)

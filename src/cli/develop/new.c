@@ -109,7 +109,7 @@ static char *read_whole(const char *path)
 
 /* Finds the line of `text` that starts with `begins`, followed by nothing but a comment; returns
  * its end, where the newline is. NULL: there is none. */
-static const char *behind_line(const char *text, const char *begins)
+static const char *after_line(const char *text, const char *begins)
 {
     for (const char *line = text; line; line = strchr(line, '\n')) {
         line += *line == '\n';
@@ -142,13 +142,13 @@ static int add_line_to_file(struct making *making, const char *path, const char 
     char *text = read_whole(path), *changed;
     if (!text)
         return cli_fail(CLI_FAILED, "%s cannot be read: %s", path, strerror(errno));
-    const char *behind = behind_line(text, begins);
+    const char *after = after_line(text, begins);
     int code = CLI_DONE;
-    if (!behind)
+    if (!after)
         code = cli_fail(CLI_FAILED, "%s has no line '%s' with a list below it to add '%s' to", path,
                         begins, line);
-    else if (asprintf(&changed, "%.*s\n%*s%s%s", (int)(behind - text), text,
-                      (int)indentation_of(behind), "", line, *behind ? behind : "\n") < 0)
+    else if (asprintf(&changed, "%.*s\n%*s%s%s", (int)(after - text), text,
+                      (int)indentation_of(after), "", line, *after ? after : "\n") < 0)
         code = cli_fail(CLI_FAILED, "no memory");
     else
         making->files[making->count++] = (struct file){path, changed, true};

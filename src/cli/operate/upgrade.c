@@ -19,7 +19,7 @@ const struct cli_command cli_upgrade = {
     .text = "A new process starts beside the old ones; when it is ready they are drained and\n"
             "started again one after the other. When it does not get ready they go on as they\n"
             "are. A service with an embedded store ends first; requests wait meanwhile.\n"
-            "The program is asked what it is first: who has to know of its new needs or routes\n"
+            "The program describes itself first: whoever has to know of its new needs or routes\n"
             "is started again too, and what can't be run in this system is refused; so is a\n"
             "program that lacks definitions which sagas that are not over began with.\n"
             "A program that is replaced on disk is taken by itself, unless the system file says\n"

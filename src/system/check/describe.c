@@ -247,7 +247,8 @@ static void judge_answer(struct asked *asked, struct findings *findings)
         findings_error(findings, place, "%s could not be started: %s", program,
                        uv_strerror(asked->spawn_status));
     else if (!is_there_still(service))
-        findings_error(findings, place, "%s was replaced while it was asked what it is", program);
+        findings_error(findings, place, "%s was replaced while it was asked for its description",
+                       program);
     else if (asked->late)
         findings_error(findings, place, "%s --describe took longer than %d s and was killed",
                        program, asked->time_ms_max / 1000);

@@ -17,8 +17,8 @@ static struct system_server take_private(struct system_file *file,
     if (!found)
         return taken;
     taken = *found;
-    size_t behind = (size_t)(&file->servers[file->server_count] - (found + 1));
-    memmove(found, found + 1, behind * sizeof *found);
+    size_t after = (size_t)(&file->servers[file->server_count] - (found + 1));
+    memmove(found, found + 1, after * sizeof *found);
     file->server_count--;
     return taken;
 }

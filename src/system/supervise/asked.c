@@ -66,7 +66,8 @@ static enum fh_code begin_scale(struct supervisor *supervisor, struct instances 
         system_file_service(supervisor->options->file, instances->part->name);
     json_int_t wanted;
     if (!json_integer_at(request, "instances", &wanted))
-        return error_set(error, FH_INVALID, "How many instances %s shall have is not said.",
+        return error_set(error, FH_INVALID,
+                         "The request does not say how many instances %s is to have.",
                          service->name);
     int count = wanted < 1 || wanted > SYSTEM_INSTANCES_MAX ? 0 : (int)wanted;
     enum fh_code code = instances_scale(instances, count, error);

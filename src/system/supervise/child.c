@@ -195,9 +195,8 @@ static bool waits_for_the_machine(const struct child *child)
     if (fd >= 0)
         close(fd);
     text[length > 0 ? length : 0] = '\0';
-    const char *behind_name = strrchr(text, ')');
-    return behind_name &&
-           (strncmp(behind_name, ") R", 3) == 0 || strncmp(behind_name, ") D", 3) == 0);
+    const char *after_name = strrchr(text, ')');
+    return after_name && (strncmp(after_name, ") R", 3) == 0 || strncmp(after_name, ") D", 3) == 0);
 }
 
 static void look_at_child(struct world_timer *timer)
