@@ -2,9 +2,9 @@
 /*
  * Rest: every service is ready, no event on a server lacks its position, no saga is on its way and
  * none is parked, every subscription has applied all that its publisher has and follows it (one
- * that is ahead of a publisher whose files were put back has still to find that out), and every
- * record of a command between services is gone, since its saga has been closed. It must come within
- * REST_MS_MAX of virtual time after the last fault.
+ * that is ahead of a publisher whose files were put back, or stands where that has another event by
+ * now, has still to find that out), and every record of a command between services is gone, since
+ * its saga has been closed. It must come within REST_MS_MAX of virtual time after the last fault.
  *
  * What must hold of any system then is checked here, in the stores themselves: their structure;
  * positions dense, each event naming the one before it of its key; cursors where their publishers
@@ -66,6 +66,32 @@ static bool is_refused(const fh_client *client, const json_t *subscription)
            strcmp(json_string_at(subscription, "state"), "refused") == 0;
 }
 
+/* At its place the publisher has another event by now: its files were put back, or it was restored,
+ * and went on up to the same position. The subscriber hears of that with its next question. */
+static bool stands_at_another(fh_client *client, const char *subscriber, const char *source)
+{
+    char sql[160];
+    bool another = false;
+    size_t i;
+    json_t *cursor;
+    if (!run_has_other_past(client->run, source))
+        return false;
+    snprintf(sql, sizeof sql, "SELECT position, event_id FROM fh_cursor WHERE source = '%.40s'",
+             source);
+    json_t *cursors = fh_client_rows(client, subscriber, sql);
+    json_array_foreach (cursors, i, cursor) {
+        snprintf(sql, sizeof sql,
+                 "SELECT event_id FROM fh_outbox WHERE position = %" JSON_INTEGER_FORMAT,
+                 integer_of(cursor, "position"));
+        json_t *there = fh_client_rows(client, source, sql);
+        const char *id = json_string_at(json_array_get(there, 0), "event_id");
+        another = another || (id && strcmp(id, json_string_at(cursor, "event_id")) != 0);
+        json_decref(there);
+    }
+    json_decref(cursors);
+    return another;
+}
+
 /* Why not yet; NULL: it rests. `states` by service. */
 static const char *why_restless(fh_client *client, const json_t *states, char *buffer, size_t size)
 {
@@ -83,14 +109,15 @@ static const char *why_restless(fh_client *client, const json_t *states, char *b
             const char *source = json_string_at(subscription, "source");
             json_int_t last = last_of(client, states, source);
             bool follows = strcmp(json_string_at(subscription, "state"), "following") == 0;
-            if ((integer_of(subscription, "position") == last && follows) ||
-                is_refused(client, subscription))
+            bool there = integer_of(subscription, "position") == last && follows;
+            bool another = there && stands_at_another(client, name, source);
+            if ((there && !another) || is_refused(client, subscription))
                 continue;
             snprintf(buffer, size,
-                     "%s stands at %" JSON_INTEGER_FORMAT
+                     "%s stands at %s%" JSON_INTEGER_FORMAT
                      " of %s, which is at %" JSON_INTEGER_FORMAT " (%s: %.120s)",
-                     name, integer_of(subscription, "position"), source, last,
-                     json_string_at(subscription, "state"),
+                     name, another ? "another " : "", integer_of(subscription, "position"), source,
+                     last, json_string_at(subscription, "state"),
                      json_string_at(subscription, "reason") ? json_string_at(subscription, "reason")
                                                             : "");
             return buffer;

@@ -56,12 +56,13 @@ static int ask_node(struct run_node *node, const char *method, const char *path,
 
 /* ---- the backup ---- */
 
-static json_t *status_read(struct run_node *node, const char *id)
+/* What the service has written of it into a file of its folder; NULL: nothing. */
+static json_t *said_read(struct run_node *node, const char *name, const char *id)
 {
     char path[96];
     size_t size = 0;
     json_t *status = NULL;
-    path_in_folder(node, SERVICE_BACKUP_STATUS, path);
+    path_in_folder(node, name, path);
     unsigned char *text = simulate_disk_take(node->node->disk, path, &size);
     if (text)
         json_parse((const char *)text, size, &status, ERROR_UNHEEDED);
@@ -78,7 +79,7 @@ static json_t *await_backup(struct run_node *node, const char *id, unsigned life
 {
     for (;;) {
         bool over = node->node->life != life || !node->node->alive;
-        json_t *status = status_read(node, id);
+        json_t *status = said_read(node, SERVICE_BACKUP_STATUS, id);
         const char *state = json_string_at(status, "state");
         if (state && strcmp(state, "done") == 0)
             return status;
@@ -128,7 +129,8 @@ static bool take_backup(struct run_node *node)
         snprintf(id, sizeof id, "%s", json_string_at(status, "id"));
         json_decref(status);
         sleep_up_to(node, PAUSE_MS_MAX);
-        status = status_read(node, id); /* a backup is durable, whatever has come in between */
+        status = said_read(node, SERVICE_BACKUP_STATUS,
+                           id); /* a backup is durable, whatever has come in between */
         taken = status && take_file(node, status, position);
     }
     json_decref(status);
@@ -162,6 +164,16 @@ static void order_restore(struct run_node *node)
         simulate_node_crash(node->node, SIMULATE_KILLED, "its operator kills it");
 }
 
+/* It says so before it removes the order, and is ready only some time later. */
+static bool is_carried_out(struct run_node *node)
+{
+    json_t *result = said_read(node, SERVICE_RESTORE_RESULT, ID);
+    const char *state = json_string_at(result, "state");
+    bool done = state && strcmp(state, "done") == 0;
+    json_decref(result);
+    return done;
+}
+
 static void restore_operator(void *argument)
 {
     struct run_node *node = argument;
@@ -173,7 +185,7 @@ static void restore_operator(void *argument)
         sleep_up_to(node, PAUSE_MS_MAX);
     sleep_up_to(node, BACK_MS_MAX);
     while (run->faulty && run->restore.data && !run->restore.done) {
-        if (!simulate_disk_has(node->node->disk, path))
+        if (!simulate_disk_has(node->node->disk, path) && !is_carried_out(node))
             order_restore(node);
         sleep_up_to(node, PAUSE_MS_MAX);
     }

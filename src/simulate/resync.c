@@ -118,11 +118,14 @@ void run_resync_end(struct run *run)
         run_node_start(late, run->simulate.now_ns);
 }
 
-bool fh_client_loses(fh_client *client, const char *service)
+bool run_has_other_past(const struct run *run, const char *service)
 {
-    const struct run *run = client->run;
     const char *copied = run->anew.copied;
     const char *restored = run->restore.done ? run->restore.node->service->name : NULL;
-    return run->lost_commits > 0 || (copied && strcmp(copied, service) == 0) ||
-           (restored && strcmp(restored, service) == 0);
+    return (copied && strcmp(copied, service) == 0) || (restored && strcmp(restored, service) == 0);
+}
+
+bool fh_client_loses(fh_client *client, const char *service)
+{
+    return client->run->lost_commits > 0 || run_has_other_past(client->run, service);
 }

@@ -121,6 +121,8 @@ void run_faults_end(struct run *run);
 /* resync.c: drawn before the nodes are made; with the faults it begins and ends. */
 void run_resync_draw(struct run *run);
 void run_resync_begin(struct run *run);
+/* Its files were put back, or it was restored, at least once. */
+bool run_has_other_past(const struct run *run, const char *service);
 void run_resync_end(struct run *run);
 
 /* restore.c: drawn when the faults begin, with whose end the operator says no more. */
