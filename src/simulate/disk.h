@@ -48,7 +48,7 @@ void simulate_copy_free(struct simulate_copy *copy);
 
 /* One file, as somebody else on the machine finds it or lays it there, durably. */
 bool simulate_disk_has(const struct simulate_disk *disk, const char *path);
-/* malloc'ed, with a NUL behind it; NULL: there is no such file. */
+/* malloc'ed, with a NUL after it; NULL: there is no such file. */
 unsigned char *simulate_disk_take(const struct simulate_disk *disk, const char *path,
                                   size_t *ret_size);
 void simulate_disk_lay(struct simulate_disk *disk, const char *path, const void *data, size_t size);

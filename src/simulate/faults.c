@@ -17,7 +17,7 @@
 #define DISK_OPERATIONS_MAX 200
 #define CLOCK_OFF_MS_MAX (INT64_C(40) * 86400000) /* a clock is at most so far off */
 #define CLOCK_STEP_MS_MAX 3000
-#define FAULTS_NS_MIN (500 * SIMULATE_MS) /* how long they last; clients go on behind them */
+#define FAULTS_NS_MIN (500 * SIMULATE_MS) /* how long they last; clients go on after them */
 #define FAULTS_NS_MAX (20000 * SIMULATE_MS)
 
 #define FAILOVER_NS_MAX (3000 * SIMULATE_MS)

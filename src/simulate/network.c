@@ -420,8 +420,8 @@ void simulate_network_answer(struct simulate_message *message, int status,
 void simulate_network_silence(struct simulate_node *node)
 {
     node->silent = true;
-    while (
-        node->calls) { /* told at once, as by the real client: what asked is released behind it */
+    while (node->calls) { /* notified at once, as by the real client: what asked is released after
+                             it */
         node->calls->failure = "the client has ended";
         call_failed(&node->calls->event);
     }

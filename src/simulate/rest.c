@@ -58,8 +58,8 @@ static json_int_t last_of(fh_client *client, const json_t *states, const char *s
     return integer_of(json_object_get(states, service), "position");
 }
 
-/* Behind a failover that lost commits a subscriber may have what its publisher has not any more. It
- * is told so, and waits for a person. */
+/* After a failover that lost commits a subscriber may have what its publisher has not any more. It
+ * is notified of that, and waits for a person. */
 static bool is_refused(const fh_client *client, const json_t *subscription)
 {
     return client->run->lost_commits &&
@@ -142,7 +142,7 @@ static const char *why_unclosed(fh_client *client, char *buffer, size_t size)
     return NULL;
 }
 
-/* What is published on a server, sagas' starts too, gets its positions behind its work. */
+/* What is published on a server, sagas' starts too, gets its positions after its work. */
 static const char *why_unnumbered(fh_client *client, char *buffer, size_t size)
 {
     struct run *run = client->run;
@@ -170,7 +170,7 @@ static int64_t parked_sagas(fh_client *client)
     return count;
 }
 
-/* Who was restored tells it to all, and all have looked what that means for them. */
+/* Who was restored has notified all, and all have found out what that means for them. */
 static const char *why_untold(fh_client *client, char *buffer, size_t size)
 {
     struct run *run = client->run;
@@ -179,8 +179,8 @@ static const char *why_untold(fh_client *client, char *buffer, size_t size)
         const char *name = run->nodes[i].service->name;
         struct fh_ask ask = {name, "GET", "/_freehold/restored", .as_operator = true};
         json_t *report = NULL;
-        bool told = fh_client_ask(client, &ask, &report) == 200;
-        if (!told || json_array_size(json_object_get(report, "untold")) > 0 ||
+        bool answered = fh_client_ask(client, &ask, &report) == 200;
+        if (!answered || json_array_size(json_object_get(report, "untold")) > 0 ||
             json_array_size(json_object_get(report, "looking")) > 0) {
             snprintf(buffer, size, "%s still sees to a restore", name);
             why = buffer;
@@ -256,9 +256,9 @@ void run_wait_for_rest(fh_client *client)
 static void check_store_holds(fh_client *client, const char *service)
 {
     json_t *rows = fh_client_rows(client, service, "PRAGMA integrity_check");
-    const char *told = json_string_at(json_array_get(rows, 0), "integrity_check");
-    fh_client_expect(client, told && strcmp(told, "ok") == 0, "%s: the store is damaged: %s",
-                     service, told);
+    const char *result = json_string_at(json_array_get(rows, 0), "integrity_check");
+    fh_client_expect(client, result && strcmp(result, "ok") == 0, "%s: the store is damaged: %s",
+                     service, result);
     json_decref(rows);
     static const struct {
         const char *sql, *what;

@@ -8,7 +8,7 @@
  *   3. the next process carries the order out; if it gives it up, order again
  *
  * while everything fails. Who dies over a backup has made none, and is asked again. A restore that
- * was ordered may come behind the faults; of one that was not, nothing comes any more. Runs without
+ * was ordered may come after the faults; of one that was not, nothing comes any more. Runs without
  * a restore are as strict as they are in other systems.
  *
  * What must hold: the backup has all that the service had before it was asked for; the restored
@@ -116,14 +116,14 @@ static bool take_file(struct run_node *node, const json_t *status, json_int_t po
 
 static bool take_backup(struct run_node *node)
 {
-    json_t *state = NULL, *told = NULL, *status = NULL;
+    json_t *state = NULL, *begun = NULL, *status = NULL;
     json_int_t position = -1;
     bool taken = false;
     if (ask_node(node, "GET", "/_freehold/state", &state) == 200)
         json_integer_at(state, "position", &position);
     unsigned life = node->node->life;
-    if (position >= 0 && ask_node(node, "POST", SERVICE_BACKUP_PATH, &told) == 200)
-        status = await_backup(node, json_string_at(told, "id"), life);
+    if (position >= 0 && ask_node(node, "POST", SERVICE_BACKUP_PATH, &begun) == 200)
+        status = await_backup(node, json_string_at(begun, "id"), life);
     if (status) {
         char id[ID_SIZE];
         snprintf(id, sizeof id, "%s", json_string_at(status, "id"));
@@ -134,7 +134,7 @@ static bool take_backup(struct run_node *node)
         taken = status && take_file(node, status, position);
     }
     json_decref(status);
-    json_decref(told);
+    json_decref(begun);
     json_decref(state);
     return taken;
 }

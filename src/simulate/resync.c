@@ -6,8 +6,8 @@
  *   limits       outboxes hold few events, whoever has not read them: who falls behind is expired
  *   late         a service is born while the others are at work, and finds the beginning trimmed
  *   copied back  an operator puts a service's files back as they were some time before: whatever it
- *                has told since is told no more, and its positions are given out again; and so on,
- *                from a new copy, as long as there are faults
+ *                has published since is known no more, and its positions are given out again; and
+ * so on, from a new copy, as long as there are faults
  */
 
 #include <string.h>

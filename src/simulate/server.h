@@ -47,8 +47,8 @@ struct simulate_server { /* the first of a model's */
 
 typedef void simulate_server_failed(void *context, const char *why);
 
-/* `failed` is told what the model can't do. NULL: this build has no model of that engine, which
- * `failed` was told. */
+/* `failed` hears what the model can't do. NULL: this build has no model of that engine, which
+ * `failed` hears, too. */
 struct simulate_server *simulate_server_new(const char *engine, struct simulate *simulate,
                                             simulate_server_failed *failed, void *context);
 bool simulate_server_is_modelled(const char *engine); /* in some build */

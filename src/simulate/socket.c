@@ -3,7 +3,7 @@
  * All that are open hang in one list, whoever's they are: a run has a few dozen. Numbers are never
  * given twice, so that a descriptor which was closed too early is found by nobody.
  *
- * What is held is told again as long as it holds, as the kernel does.
+ * What is held is reported again as long as it holds, as the kernel does.
  */
 
 #include "simulate/socket.h"
@@ -35,7 +35,7 @@ static void on_simulated_socket(struct simulate_event *event)
     struct world_poll *poll = socket->watched;
     if (!events)
         return;
-    /* Planned before: what is told may close the socket, and free what holds it. */
+    /* Planned before: who is notified may close the socket, and free what holds it. */
     look_at_socket(socket, AGAIN_NS);
     poll->ready(poll, events);
 }

@@ -36,7 +36,7 @@ struct program {
     const struct fh_test_case *tests[TESTS_MAX];
     int test_count;
     int run, failed;
-    json_t *told; /* with --json */
+    json_t *outcomes; /* with --json */
 };
 
 /* What one test came to. */
@@ -89,7 +89,7 @@ static void print_outcome(struct program *program, const struct fh_test_case *te
     if (outcome->first.death[0])
         json_array_append_new(failures, json_string(outcome->first.death));
     json_array_append_new(
-        program->told,
+        program->outcomes,
         json_pack("{s:s, s:s, s:i, s:b, s:I, s:o*, s:o}", "name", name, "file", test->file, "line",
                   test->line, "passed", !outcome->failed, "seeds", (json_int_t)outcome->seeds,
                   "seed", outcome->failed ? json_integer((json_int_t)outcome->first.seed) : NULL,
@@ -157,7 +157,7 @@ static int run_tests(struct program *program)
     }
     if (program->options.trace)
         return trace_one(program);
-    program->told = json_array();
+    program->outcomes = json_array();
     for (int i = 0; i < program->test_count; i++) {
         if (program->options.list)
             printf("%s\n", full_name(program->tests[i], name));
@@ -166,13 +166,13 @@ static int run_tests(struct program *program)
     }
     if (program->options.json) {
         json_t *all = json_pack("{s:i, s:i, s:O}", "passed", program->run - program->failed,
-                                "failed", program->failed, "tests", program->told);
+                                "failed", program->failed, "tests", program->outcomes);
         program_print_json(all);
     } else if (!program->options.list) {
         printf("%d passed, %d failed; %" PRIu64 " seeds each\n", program->run - program->failed,
                program->failed, program->options.seeds);
     }
-    json_decref(program->told);
+    json_decref(program->outcomes);
     return program->failed > 0;
 }
 

@@ -78,14 +78,14 @@ enum simulate_fate wire_fate(struct simulate_wire *wire, bool towards, bool *ret
         return fate_by_number(wire);
     if (fault_happens(wire, wire->faults.cut_before))
         return FATE_CUT_BEFORE;
-    if (fault_happens(wire, wire->faults.cut_behind))
-        return FATE_CUT_BEHIND;
+    if (fault_happens(wire, wire->faults.cut_after))
+        return FATE_CUT_AFTER;
     if (fault_happens(wire, wire->faults.swallowed))
         return FATE_SWALLOWED;
     if (fault_happens(wire, wire->faults.held))
         return FATE_HELD;
     *ret_torn = towards && fault_happens(wire, wire->faults.torn);
-    return *ret_torn ? FATE_CUT_BEHIND : FATE_ARRIVES;
+    return *ret_torn ? FATE_CUT_AFTER : FATE_ARRIVES;
 }
 
 static unsigned draw_wire_rate(struct simulate *simulate)
@@ -97,7 +97,7 @@ void wire_faults_draw(struct simulate_wire *wire)
 {
     struct simulate *simulate = wire->simulate;
     wire->faults.cut_before = draw_wire_rate(simulate);
-    wire->faults.cut_behind = draw_wire_rate(simulate);
+    wire->faults.cut_after = draw_wire_rate(simulate);
     wire->faults.swallowed = draw_wire_rate(simulate) / 8;
     wire->faults.held = draw_wire_rate(simulate) / 2;
     wire->faults.torn = draw_wire_rate(simulate);
@@ -105,13 +105,13 @@ void wire_faults_draw(struct simulate_wire *wire)
     simulate_say(simulate, NULL,
                  "server: of a million messages %u cut before, %u after, %u swallowed, %u held, %u "
                  "torn, %u slow",
-                 wire->faults.cut_before, wire->faults.cut_behind, wire->faults.swallowed,
+                 wire->faults.cut_before, wire->faults.cut_after, wire->faults.swallowed,
                  wire->faults.held, wire->faults.torn, wire->faults.slow);
 }
 
 void wire_faults_end(struct simulate_wire *wire)
 {
-    wire->faults.cut_before = wire->faults.cut_behind = wire->faults.swallowed = 0;
+    wire->faults.cut_before = wire->faults.cut_after = wire->faults.swallowed = 0;
     wire->faults.held = wire->faults.torn = wire->faults.slow = 0;
     wire->slow_until_ns = wire->refuses_until_ns = wire->bad_until_ns = 0;
 }

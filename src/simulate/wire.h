@@ -7,7 +7,7 @@
 
 #include "simulate/core.h"
 
-/* How long a message is on its way; a held one; until an end that was told nothing finds out. */
+/* How long a message is on its way; a held one; until an end that was not notified finds out. */
 #define WIRE_WAY_NS_MIN ((int64_t)20000)
 #define WIRE_WAY_NS_MAX ((int64_t)200000)
 #define WIRE_HELD_NS_MIN (200 * SIMULATE_MS)
@@ -21,7 +21,7 @@
 enum simulate_fate {
     FATE_ARRIVES,    /* 0 */
     FATE_CUT_BEFORE, /* the link is cut, and it does not arrive */
-    FATE_CUT_BEHIND, /* it arrives, and the link is cut: no answer comes back */
+    FATE_CUT_AFTER,  /* it arrives, and the link is cut: no answer comes back */
     FATE_SWALLOWED,  /* it is lost, and nobody hears of it for a while */
     FATE_HELD,       /* the link is cut, and it arrives long after */
     FATE_REFUSED,    /* the link is cut before it, and for a while nobody may connect */
@@ -31,7 +31,7 @@ enum simulate_fate {
 struct simulate_wire {
     struct simulate *simulate;
     struct {
-        unsigned cut_before, cut_behind, swallowed, held, torn, slow; /* in a million */
+        unsigned cut_before, cut_after, swallowed, held, torn, slow; /* in a million */
     } faults;
     int64_t slow_until_ns, bad_until_ns;
     int64_t refuses_until_ns; /* nobody may connect */
@@ -43,7 +43,7 @@ void wire_faults_draw(struct simulate_wire *wire);
 void wire_faults_end(struct simulate_wire *wire);
 void wire_fates(struct simulate_wire *wire, const char *fates);
 int64_t wire_fates_end(struct simulate_wire *wire);
-/* *ret_torn: only the first part of it arrives, and the link is cut behind that. */
+/* *ret_torn: only the first part of it arrives, and the link is cut after that. */
 enum simulate_fate wire_fate(struct simulate_wire *wire, bool towards, bool *ret_torn);
 /* A time, or a much longer one while the server is slow. */
 int64_t wire_slowed(struct simulate_wire *wire, int64_t ns);

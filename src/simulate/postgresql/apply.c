@@ -50,7 +50,7 @@ static void add_where(struct model_view *view, const struct row *row, struct tex
     }
 }
 
-/* New values are parameters from 1 on, the old key's come behind them. */
+/* New values are parameters from 1 on, the old key's come after them. */
 static void write_sql(struct model_view *view, const struct row *row, sqlite3_changeset_iter *at,
                       struct text *sql)
 {

@@ -26,7 +26,7 @@ void model_restart(struct model_server *server)
         return;
     simulate_say(simulate, NULL, "server: restarts");
     server->down = true;
-    bool told = simulate_chance(simulate, 500000);
+    bool says_why = simulate_chance(simulate, 500000);
     for (struct model_session *session = server->sessions; session; session = session->next) {
         bool lost = session->commits && simulate_chance(simulate, 500000);
         if (lost)
@@ -35,7 +35,7 @@ void model_restart(struct model_server *server)
             simulate_say(simulate, NULL, "server: %d commits, and notifies nobody", session->pid);
         if (session->commits && session->link)
             model_link_cut(session->link, false);
-        model_session_end(session, told ? "57P01" : NULL,
+        model_session_end(session, says_why ? "57P01" : NULL,
                           "terminating connection due to administrator command");
     }
     server->up =
@@ -45,7 +45,7 @@ void model_restart(struct model_server *server)
 
 /* ---- a standby ---- */
 
-/* An event that came with it may come once more: whoever wrote it was told nothing. */
+/* An event that came with it may come once more: whoever wrote it got no answer. */
 static bool unnote_event(void *context, const char *row)
 {
     const struct model_commit *commit = context;

@@ -130,7 +130,7 @@ static enum model_outcome by_sequence(struct model_session *session,
         !model_lock(session, COUNTER_ROW, false, false) ||
         !model_lock(session, MODEL_SCHEMA, true, false))
         return MODEL_BLOCKED;
-    model_look(session); /* a fresh view, behind the locks */
+    model_look(session); /* a fresh view, after the locks */
     model_write_begin(session);
     PGresult *result = model_result(PGRES_TUPLES_OK, "");
     model_result_columns(result, 2);

@@ -2,7 +2,7 @@
 /*
  * libpq's functions as the engine calls them, on a link of the model. In the pipeline a command's
  * results are followed by NULL, a sync's are not; rows come all at once, single-row mode or not.
- * The end of the stream is found by the read behind the last one that brought something, as in
+ * The end of the stream is found by the read after the last one that brought something, as in
  * libpq; then whatever is still owed ends with an error without SQLSTATE.
  */
 

@@ -2,7 +2,7 @@
 /*
  * A link: a client's connection, and the messages on it, in order each way. What is flushed at once
  * is one message. A link that is cut gives nothing more to the client; what was on its way to the
- * server arrives all the same, perhaps long after (a held one), and behind it the backend finds
+ * server arrives all the same, perhaps long after (a held one), and after it the backend finds
  * that its client has left. Cut silently, each end finds that out by itself: the kernel tells a
  * client after some ten seconds, a backend after eleven.
  */
@@ -115,7 +115,7 @@ static void send_pg_message(struct message *message, bool towards, int64_t in_ns
 
 /* ---- the ends of a link ---- */
 
-/* The backend finds that its client is gone, behind all that it was sent. */
+/* The backend finds that its client is gone, after all that it was sent. */
 static void send_pg_gone(struct model_link *link, int64_t in_ns)
 {
     struct message *message = pg_message_new(link);
@@ -159,7 +159,7 @@ void model_link_ended(struct model_link *link)
 
 /* ---- messages ---- */
 
-/* Drops what is behind a drawn command: the rest of the message never left. */
+/* Drops what follows a drawn command: the rest of the message never left. */
 static void tear_message(struct model_server *server, struct model_command *first)
 {
     uint64_t count = 0;
@@ -196,7 +196,7 @@ void model_link_send(struct model_link *link)
         return;
     }
     enum simulate_fate fate = pg_message_fate(link, true, message->commands);
-    bool arrives = fate == FATE_ARRIVES || fate == FATE_CUT_BEHIND || fate == FATE_HELD;
+    bool arrives = fate == FATE_ARRIVES || fate == FATE_CUT_AFTER || fate == FATE_HELD;
     if (arrives)
         send_pg_message(message, true,
                         fate == FATE_HELD ? wire_held_ns(&server->wire)
@@ -220,7 +220,7 @@ void model_link_reply(struct model_link *link, struct model_reply *first)
     message->replies = first;
     message->number = ++link->replied;
     enum simulate_fate fate = link->cut ? FATE_CUT_BEFORE : pg_message_fate(link, false, NULL);
-    message->cuts = fate == FATE_CUT_BEHIND;
+    message->cuts = fate == FATE_CUT_AFTER;
     if (fate == FATE_ARRIVES || fate == FATE_HELD || message->cuts) {
         send_pg_message(message, false,
                         fate == FATE_HELD ? wire_held_ns(&server->wire)

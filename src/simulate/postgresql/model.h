@@ -34,7 +34,7 @@
  * takes its statement back and waits. A commit is a changeset, which becomes the next version. A
  * row that was changed since the snapshot is 40001 (at READ COMMITTED: the view is made anew and
  * the statement runs again). A serializable transaction whose reads, run again at its commit, would
- * tell something else is 40001, too: stricter than PostgreSQL, which lets some of these pass.
+ * answer something else is 40001, too: stricter than PostgreSQL, which lets some of these pass.
  * Where MODEL_REMEMBERED others had committed when it wrote last it passes whatever it has read: so
  * does PostgreSQL, which forgets.
  *
@@ -180,7 +180,7 @@ struct model_reply {
 struct model_said { /* a statement of a transaction, to be run again at its commit */
     struct model_command *command;
     char *text;
-    uint64_t told; /* what it told, as a digest */
+    uint64_t digest; /* of what it answered */
     struct model_said *next;
 };
 
@@ -194,7 +194,7 @@ struct model_session {
     struct model_command *first, **last;
     struct map prepared; /* name to text */
     struct model_reply *replies, **replies_last;
-    bool skips; /* up to the next sync, behind an error */
+    bool skips; /* up to the next sync, after an error */
     /* The transaction. */
     struct model_view *view; /* NULL: nothing was read or written yet */
     bool block, failed, serializable, repeatable, read_only, schema;
@@ -206,7 +206,7 @@ struct model_session {
     int64_t lock_ms, local_lock_ms, idle_ms, statement_ms;
     /* What it waits for. */
     char waits_for[300];
-    bool waits, waits_shared, commits, ends_behind_commit;
+    bool waits, waits_shared, commits, ends_after_commit;
     struct model_reply *simple; /* what a simple one has come to so far */
     struct simulate_event step, timeout, idle;
     struct model_session *next;
@@ -250,7 +250,7 @@ enum model_outcome model_statement(struct model_session *session, const struct m
                                    const char *text, PGresult **ret);
 #define MODEL_REMEMBERED 3
 #define MODEL_NOT_RECENT "The transaction stood open while too many others ended."
-/* Whether a serializable transaction's reads still tell the same; else *ret is its error. */
+/* Whether a serializable transaction's reads still answer the same; else *ret is its error. */
 enum model_outcome model_commit_check(struct model_session *session, PGresult **ret);
 /* A view for the statement: the transaction's, at READ COMMITTED with what is committed by now. */
 struct model_view *model_look(struct model_session *session);
@@ -316,7 +316,7 @@ struct model_link *model_link_new(struct model_server *server, struct simulate_n
 void model_link_send(struct model_link *link);                             /* what is buffered */
 void model_link_reply(struct model_link *link, struct model_reply *first); /* one message */
 void model_link_tell(struct model_link *link, PGnotify *notify, PGresult *farewell);
-void model_link_ended(struct model_link *link); /* by the server, behind what it has sent */
+void model_link_ended(struct model_link *link); /* by the server, after what it has sent */
 /* By the client; or by its death, of which the other end hears if the machine lives. */
 void model_link_close(struct model_link *link, bool heard);
 void model_link_cut(struct model_link *link, bool silently);

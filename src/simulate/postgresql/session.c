@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A backend. What it is sent it does one after the other, each in its time; answers go out with the
- * next sync. Behind an error everything is skipped up to there. What waits for a lock is tried
+ * next sync. After an error everything is skipped up to there. What waits for a lock is tried
  * again whenever one is given up, until lock_timeout or statement_timeout is over. Within a
  * transaction a client that says nothing for idle_in_transaction_session_timeout is left.
  */
@@ -210,7 +210,7 @@ static void on_step(struct simulate_event *event)
     }
     session->waits_for[0] = '\0';
     command_ended(session, result, outcome == MODEL_DONE);
-    if (session->ends_behind_commit && session->alive)
+    if (session->ends_after_commit && session->alive)
         model_session_end(session, "57P01", "terminating connection due to administrator command");
 }
 

@@ -256,7 +256,7 @@ static void note_said(struct model_session *session, const struct model_command 
             said->command->texts[i] = with->texts[i];
         }
     }
-    said->told = model_digest(result);
+    said->digest = model_digest(result);
     *session->said_last = said;
     session->said_last = &said->next;
 }
@@ -305,10 +305,10 @@ static enum model_outcome run_in_view(struct model_session *session,
         return MODEL_BLOCKED;
     }
     if (outcome == MODEL_DONE && writes) {
-        PGresult *told = *ret;
+        PGresult *answer = *ret;
         outcome = model_write_end(session, ret);
         if (outcome != MODEL_DONE)
-            model_result_free(told);
+            model_result_free(answer);
         if (outcome == MODEL_BLOCKED)
             *ret = NULL;
     }
@@ -352,7 +352,7 @@ enum model_outcome model_commit_check(struct model_session *session, PGresult **
             continue;
         model_bind(statement, said->command);
         PGresult *result = model_run(statement, said->text, view->sql);
-        same = model_digest(result) == said->told;
+        same = model_digest(result) == said->digest;
         model_result_free(result);
     }
     model_view_give_back(view);

@@ -107,7 +107,7 @@ void model_session_end(struct model_session *session, const char *sqlstate, cons
     if (!session->alive)
         return;
     if (session->commits) {
-        session->ends_behind_commit = true;
+        session->ends_after_commit = true;
         return;
     }
     session->alive = false;

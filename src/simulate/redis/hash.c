@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands of hashes. A small one is told in the order in which its fields came, as in Redis. */
+/* Commands of hashes. A small one is listed in the order in which its fields came, as in Redis. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "simulate/redis/model.h"
 
-#define SMALL 128 /* fields: HSCAN tells all of them at once, however few are asked for */
+#define SMALL 128 /* fields: HSCAN answers all of them at once, however few were wanted */
 
 static struct served_reply *hash_get(struct served *served, int count, const char *const *words)
 {
@@ -35,15 +35,15 @@ static int64_t list_fields(struct served_reply *list, const struct served_value 
     struct map_entry *entry = NULL;
     const char *name;
     void *text;
-    int64_t at = 0, told = 0;
-    while (value && told < most && map_next(&value->fields, &entry, &name, &text)) {
+    int64_t at = 0, listed = 0;
+    while (value && listed < most && map_next(&value->fields, &entry, &name, &text)) {
         if (at++ < first)
             continue;
         served_list_add(list, served_string(name));
         served_list_add(list, served_string(text));
-        told++;
+        listed++;
     }
-    return told;
+    return listed;
 }
 
 static struct served_reply *hash_all(struct served *served, int count, const char *const *words)

@@ -169,10 +169,10 @@ void served_link_answer(struct served_link *link)
     if (!link->output.length)
         return;
     enum simulate_fate fate = link->cut ? FATE_CUT_BEFORE : wire_fate(&served->wire, false, &torn);
-    if (fate == FATE_ARRIVES || fate == FATE_HELD || fate == FATE_CUT_BEHIND) {
+    if (fate == FATE_ARRIVES || fate == FATE_HELD || fate == FATE_CUT_AFTER) {
         struct message *message =
             redis_message_new(link, false, link->output.data, link->output.length);
-        message->cuts = fate == FATE_CUT_BEHIND;
+        message->cuts = fate == FATE_CUT_AFTER;
         send_redis_message(message, fate == FATE_HELD ? wire_held_ns(&served->wire)
                                                       : wire_way_ns(&served->wire));
     } else {
@@ -198,7 +198,7 @@ static ssize_t link_send(int fd, const void *data, size_t length)
     if (link->cut)
         return (ssize_t)length;
     enum simulate_fate fate = wire_fate(&served->wire, true, &torn);
-    bool arrives = fate == FATE_ARRIVES || fate == FATE_CUT_BEHIND || fate == FATE_HELD;
+    bool arrives = fate == FATE_ARRIVES || fate == FATE_CUT_AFTER || fate == FATE_HELD;
     size_t first = torn ? (size_t)simulate_below(served->simulate, length) : length;
     if (arrives) {
         struct message *message = redis_message_new(link, true, data, first);

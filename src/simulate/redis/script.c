@@ -4,7 +4,7 @@
  * and redis.pcall run the model's commands, and what these change is one transaction. A script that
  * fails has changed what it had changed until then.
  *
- * As in Redis, nil and false are told as nothing, numbers lose what stands behind the point, and a
+ * As in Redis, nil and false come back as nothing, numbers lose what follows the point, and a
  * table is an error ({err}), a status ({ok}), or an array up to its first nil.
  */
 

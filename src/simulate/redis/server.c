@@ -70,7 +70,7 @@ struct served_reply *served_serve(struct served *served, int count, const char *
 /* ---- The loop ----------------------------------------------------------------------------------
  */
 
-/* A line "*12" or "$12" at `at`: its number, and *ret_next behind it. -1: it is not whole. */
+/* A line "*12" or "$12" at `at`: its number, and *ret_next after it. -1: it is not whole. */
 static long line_at(const struct text *input, size_t at, size_t end, char sign, size_t *ret_next)
 {
     const char *data = input->data;

@@ -87,13 +87,13 @@ static struct served_reply *entry_range(struct served *served, int count, const 
         char id[32];
         if (entry->id < first || entry->id > last)
             continue;
-        struct served_reply *told = served_list(), *fields = served_list();
+        struct served_reply *entry_list = served_list(), *fields = served_list();
         snprintf(id, sizeof id, "%" PRId64 "-0", entry->id);
         for (int j = 0; j < entry->count; j++)
             served_list_add(fields, served_string(entry->words[j]));
-        served_list_add(told, served_string(id));
-        served_list_add(told, fields);
-        served_list_add(list, told);
+        served_list_add(entry_list, served_string(id));
+        served_list_add(entry_list, fields);
+        served_list_add(list, entry_list);
         most--;
     }
     return list;
