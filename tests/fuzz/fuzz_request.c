@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole requests to the shop: its four services, unchanged, on the simulator's clock, disks and
+ * Whole requests to the shop: its services, unchanged, on the simulator's clock, disks and
  * network, on which nothing fails. An input is several requests, parted by lines of %%:
  *
  *     SERVICE METHOD TARGET
