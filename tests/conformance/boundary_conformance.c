@@ -82,7 +82,7 @@ static bool commands_are(struct conformance *c, const char *caller, const char *
     return same;
 }
 
-static void commands_of_services_are_told_page_by_page(struct conformance *c)
+static void commands_of_services_are_read_page_by_page(struct conformance *c)
 {
     struct ledger_command silent = command_of("users", "k1", "birth", 3, LEDGER_NEVER);
     silent.answer = NULL;
@@ -103,7 +103,7 @@ static void commands_of_services_are_told_page_by_page(struct conformance *c)
     EXPECT(commands_are(c, "users", "k1", 10, 10, ""));
 }
 
-static void what_is_closed_of_whom_is_told(struct conformance *c)
+static void what_is_closed_of_each_caller_is_reported(struct conformance *c)
 {
     EXPECT(close_callers(c, 3, "[2]"));
     struct told told = {.left = 1};
@@ -358,8 +358,8 @@ static void what_was_done_for_lost_sagas_of_a_restored_caller_is_reported(struct
 int main(void)
 {
     static const struct conformance_row rows[] = {
-        CASE(commands_of_services_are_told_page_by_page),
-        CASE(what_is_closed_of_whom_is_told),
+        CASE(commands_of_services_are_read_page_by_page),
+        CASE(what_is_closed_of_each_caller_is_reported),
         CASE(many_commands_are_told_whole_and_in_order),
         CASE(a_work_is_told_what_it_has_changed_itself),
         CASE(what_was_done_for_lost_sagas_of_a_restored_caller_is_reported),

@@ -195,7 +195,7 @@ static void what_is_a_day_old_by_all_clocks_is_forgotten(struct conformance *c)
     instance_end(&second);
 }
 
-static void a_server_tells_its_time(struct conformance *c)
+static void a_server_reports_its_time(struct conformance *c)
 {
     int64_t before_ms = world_wall_ms(c->store->world), now_ms;
     EXPECT(c->store->ops->clock(c->store, &now_ms, &c->error) == FH_OK);
@@ -212,7 +212,7 @@ int main(void)
         CASE_OF(nor_does_one_on_a_machine_that_was_just_switched_on, has_instances),
         CASE_OF(a_servers_clock_that_was_set_makes_nothing_old, has_instances),
         CASE(what_is_a_day_old_by_all_clocks_is_forgotten),
-        CASE_OF(a_server_tells_its_time, has_clock),
+        CASE_OF(a_server_reports_its_time, has_clock),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);
 }

@@ -215,7 +215,7 @@ static void dawdle(void *context, const struct copy_step *step)
     dawdling->over = true;
 }
 
-static void the_moment_that_is_copied_waits_for_whoever_takes_it(struct conformance *c)
+static void a_copied_moment_waits_for_whatever_receives_it(struct conformance *c)
 {
     char ids[3][ID_SIZE];
     struct copy_result result;
@@ -242,7 +242,7 @@ static enum fh_code run_slowly(struct store_work *work, const char *sql,
                                        error);
 }
 
-static void what_is_read_late_keeps_no_work_of_the_target_waiting(struct conformance *c)
+static void what_is_read_late_keeps_no_unit_of_work_of_the_target_waiting(struct conformance *c)
 {
     char ids[3][ID_SIZE];
     struct copy_result result;
@@ -289,8 +289,8 @@ int main(void)
     static const struct conformance_row rows[] = {
         CASE(an_embedded_store_is_copied_into_the_engines),
         CASE(the_engines_store_is_copied_into_an_embedded_one),
-        CASE(the_moment_that_is_copied_waits_for_whoever_takes_it),
-        CASE(what_is_read_late_keeps_no_work_of_the_target_waiting),
+        CASE(a_copied_moment_waits_for_whatever_receives_it),
+        CASE(what_is_read_late_keeps_no_unit_of_work_of_the_target_waiting),
         CASE(a_table_that_is_missing_there_is_named),
         CASE(a_table_without_a_primary_key_is_named),
     };

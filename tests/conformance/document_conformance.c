@@ -389,7 +389,7 @@ static void collections_are_what_is_declared(struct conformance *c)
     make_things(c);
 }
 
-static void indexes_are_made_of_what_is_there_and_dropped(struct conformance *c)
+static void indexes_are_built_of_what_is_there_and_dropped(struct conformance *c)
 {
     static const struct fh_collection bare = {"thing", {NULL}}, other = {"thing", {"w"}};
     EXPECT(prepare(c, &bare, 1));
@@ -748,7 +748,7 @@ int main(void)
         CASE(a_reading_work_changes_no_document),
         CASE(stock_is_sold_once),
         CASE(collections_are_what_is_declared),
-        CASE(indexes_are_made_of_what_is_there_and_dropped),
+        CASE(indexes_are_built_of_what_is_there_and_dropped),
         CASE(indexes_follow_every_change),
         CASE(finds_are_checked),
         CASE(an_indexed_field_is_found_as_by_looking_at_everything),

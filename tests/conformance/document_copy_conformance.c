@@ -121,7 +121,7 @@ static bool see_number(void *context, const struct sql_row *row)
     return true;
 }
 
-static void a_round_that_is_under_way_stays_where_it_can_go_on(struct conformance *c)
+static void a_resync_that_is_under_way_stays_where_it_can_continue(struct conformance *c)
 {
     struct copy_result result;
     struct store_work *work;
@@ -176,7 +176,7 @@ int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(a_store_is_copied_into_the_engines_and_into_an_embedded_one),
-        CASE(a_round_that_is_under_way_stays_where_it_can_go_on),
+        CASE(a_resync_that_is_under_way_stays_where_it_can_continue),
         CASE(the_copy_knows_every_column_of_the_ledger),
     };
     return conformance_main(FH_DOCUMENT, rows, sizeof rows / sizeof *rows);

@@ -49,7 +49,7 @@ static void values_come_back_as_they_were_put(struct conformance *c)
     EXPECT(holds(c, "v", values[sizeof values / sizeof *values - 1]));
 }
 
-static void keys_are_told_apart_by_every_byte(struct conformance *c)
+static void keys_are_distinguished_by_every_byte(struct conformance *c)
 {
     static const char *const keys[] = {"a",   "A",    "a ", " a",     "a:b",     "a\nb",
                                        "a%b", "a*",   "a?", "\u00e4", "a\u0308", "{a}",
@@ -365,7 +365,7 @@ static void a_key_ends_at_its_time(struct conformance *c)
     EXPECT(holds_later(c, 2 * HOUR_MS, "v", "1"));
 }
 
-static void the_time_that_is_told_decides_to_the_millisecond(struct conformance *c)
+static void the_time_that_is_given_decides_to_the_millisecond(struct conformance *c)
 {
     EXPECT(prepare(c));
     struct keyvalue_view view = begin(c, STORE_WRITE, 0), then;
@@ -395,7 +395,7 @@ static void a_time_that_has_come_ends_the_key_at_once(struct conformance *c)
     EXPECT(holds(c, "h", NULL));
 }
 
-static void what_is_written_behind_the_end_begins_with_nothing(struct conformance *c)
+static void what_is_written_after_the_expiry_begins_empty(struct conformance *c)
 {
     EXPECT(prepare(c));
     EXPECT(puts_value(c, "v", "7") && puts_field(c, "h", "old", "1") &&
@@ -499,7 +499,7 @@ int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(values_come_back_as_they_were_put),
-        CASE(keys_are_told_apart_by_every_byte),
+        CASE(keys_are_distinguished_by_every_byte),
         CASE(a_megabyte_fits),
         CASE(what_is_not_there_is_not_found),
         CASE(counters_count),
@@ -511,9 +511,9 @@ int main(void)
         CASE(writes_of_another_kind_are_conflicts),
         CASE(put_and_remove_take_any_kind),
         CASE(a_key_ends_at_its_time),
-        CASE(the_time_that_is_told_decides_to_the_millisecond),
+        CASE(the_time_that_is_given_decides_to_the_millisecond),
         CASE(a_time_that_has_come_ends_the_key_at_once),
-        CASE(what_is_written_behind_the_end_begins_with_nothing),
+        CASE(what_is_written_after_the_expiry_begins_empty),
         CASE(put_ends_the_time_and_other_writes_keep_it),
         CASE(what_ended_is_swept_in_slices_and_the_rest_stays),
     };

@@ -192,7 +192,7 @@ static void meddle(void *context, const struct copy_step *step)
     meddling->c->store = own;
 }
 
-static void a_key_that_reads_otherwise_is_told_by_its_name(struct conformance *c)
+static void a_key_that_reads_otherwise_is_reported_by_its_name(struct conformance *c)
 {
     char ids[3][ID_SIZE];
     struct copy_result result;
@@ -234,7 +234,7 @@ int main(void)
     static const struct conformance_row rows[] = {
         CASE(a_store_is_copied_into_the_engines_and_into_an_embedded_one),
         CASE(a_copy_that_is_repeated_leaves_the_same),
-        CASE(a_key_that_reads_otherwise_is_told_by_its_name),
+        CASE(a_key_that_reads_otherwise_is_reported_by_its_name),
         CASE(keys_that_end_meanwhile_are_no_difference),
     };
     return conformance_main(FH_KEY_VALUE, rows, sizeof rows / sizeof *rows);

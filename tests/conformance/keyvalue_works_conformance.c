@@ -101,7 +101,7 @@ static void count(void *argument)
     }
 }
 
-static void works_side_by_side_count_every_one(struct conformance *c)
+static void concurrent_units_of_work_count_every_one(struct conformance *c)
 {
     struct counter counters[COUNTERS] = {0};
     char text[24];
@@ -396,7 +396,7 @@ int main(void)
         CASE(a_rolled_back_work_leaves_nothing),
         CASE(a_work_reads_its_own_changes_and_others_none_of_them),
         CASE(a_reading_work_changes_nothing),
-        CASE(works_side_by_side_count_every_one),
+        CASE(concurrent_units_of_work_count_every_one),
         CASE(works_that_read_what_the_other_writes_are_serializable),
         CASE(works_by_chance_are_as_the_reference),
     };

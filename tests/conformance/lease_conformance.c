@@ -71,7 +71,7 @@ static void expect_leases(struct conformance *c, const char *text)
     EXPECT(strcmp(seen.text, text) == 0);
 }
 
-static void a_lease_goes_to_one_of_two_who_want_it(struct conformance *c)
+static void a_lease_goes_to_one_of_two_that_want_it(struct conformance *c)
 {
     EXPECT(take(c, "sagas", 0, "0.a") == FH_OK);
     EXPECT(take(c, "sagas", 0, "1.b") == FH_CONFLICT && !c->error.retryable);
@@ -96,7 +96,7 @@ static void only_its_owner_renews_a_lease(struct conformance *c)
     expect_leases(c, LEDGER_INSTANCE "0=0.b.2.0.;");
 }
 
-static void who_has_stirred_is_not_buried(struct conformance *c)
+static void an_instance_that_has_renewed_is_not_declared_dead(struct conformance *c)
 {
     EXPECT(take(c, LEDGER_INSTANCE "0", 0, "0.a") == FH_OK);
     EXPECT(renew(c, LEDGER_INSTANCE "0", "0.a", NULL) == FH_OK);
@@ -149,7 +149,7 @@ static enum fh_code move(struct conformance *c, const char *share, int64_t epoch
     return code;
 }
 
-static void a_taken_cursor_moves_only_for_who_has_taken_it(struct conformance *c)
+static void a_taken_cursor_moves_only_for_its_taker(struct conformance *c)
 {
     EXPECT(take_cursor(c, "0/2", 1) == FH_OK && take_cursor(c, "1/2", 1) == FH_OK);
     struct seen seen = {""};
@@ -289,7 +289,7 @@ static void expect_states(struct conformance *c, const char *text)
     EXPECT(strcmp(seen.text, text) == 0);
 }
 
-static void sagas_that_advance_together_all_do_or_none_when_one_is_anothers(struct conformance *c)
+static void sagas_that_advance_together_all_do_or_none_if_another_owns_one(struct conformance *c)
 {
     struct ledger_saga sagas[2];
     for (int i = 0; i < 2; i++) {
@@ -311,12 +311,12 @@ static void sagas_that_advance_together_all_do_or_none_when_one_is_anothers(stru
 int main(void)
 {
     static const struct conformance_row rows[] = {
-        CASE(a_lease_goes_to_one_of_two_who_want_it),
+        CASE(a_lease_goes_to_one_of_two_that_want_it),
         CASE(only_its_owner_renews_a_lease),
-        CASE(who_has_stirred_is_not_buried),
-        CASE(a_taken_cursor_moves_only_for_who_has_taken_it),
+        CASE(an_instance_that_has_renewed_is_not_declared_dead),
+        CASE(a_taken_cursor_moves_only_for_its_taker),
         CASE(sagas_of_the_dead_are_adopted_and_no_others),
-        CASE(sagas_that_advance_together_all_do_or_none_when_one_is_anothers),
+        CASE(sagas_that_advance_together_all_do_or_none_if_another_owns_one),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);
 }

@@ -301,7 +301,7 @@ static void a_cursor_moves_only_from_where_it_is(struct conformance *c)
 }
 
 /* As one that was created for its partition, and comes with a store that was moved. */
-static void a_cursor_that_was_made_and_never_moved_moves(struct conformance *c)
+static void a_cursor_that_was_created_and_never_moved_moves(struct conformance *c)
 {
     struct ledger_cursor none = {0}, first = cursor_at(10, 0);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -378,7 +378,7 @@ static void a_command_is_recorded_and_replaced(struct conformance *c)
     EXPECT(same);
 }
 
-static void a_command_of_a_rolled_back_work_is_not_recorded(struct conformance *c)
+static void a_command_of_a_rolled_back_unit_of_work_is_not_recorded(struct conformance *c)
 {
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
@@ -622,7 +622,7 @@ static void open_sagas_and_counts_are_told(struct conformance *c)
            counts.undone == 1 && counts.parked == 1 && counts.abandoned == 1);
 }
 
-static void closing_tells_what_has_ended_and_marks_only_that(struct conformance *c)
+static void closing_reports_what_has_ended_and_marks_only_that(struct conformance *c)
 {
     static const char *const statuses[] = {"ended", "running", "undone", "running", "abandoned"};
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -781,9 +781,9 @@ int main(void)
         CASE(an_outbox_trimmed_empty_gives_no_position_out_again),
         CASE(a_new_outbox_has_trimmed_nothing),
         CASE(a_cursor_moves_only_from_where_it_is),
-        CASE(a_cursor_that_was_made_and_never_moved_moves),
+        CASE(a_cursor_that_was_created_and_never_moved_moves),
         CASE(a_command_is_recorded_and_replaced),
-        CASE(a_command_of_a_rolled_back_work_is_not_recorded),
+        CASE(a_command_of_a_rolled_back_unit_of_work_is_not_recorded),
         CASE(old_commands_of_outside_clients_expire_and_no_others),
         CASE(a_closing_deletes_exactly_what_it_closes),
         CASE(a_closing_of_all_numbers_deletes_the_highest),
@@ -792,7 +792,7 @@ int main(void)
         CASE(a_saga_that_is_over_is_never_changed_again),
         CASE(a_saga_is_there_whole_under_its_number_and_its_start),
         CASE(open_sagas_and_counts_are_told),
-        CASE(closing_tells_what_has_ended_and_marks_only_that),
+        CASE(closing_reports_what_has_ended_and_marks_only_that),
         CASE(steps_are_replaced_and_read_in_order),
         CASE(migrations_are_kept_in_order_and_once),
     };

@@ -140,7 +140,7 @@ static bool count_row(void *context, const struct sql_row *row)
     return ++counting->rows != counting->stop_at;
 }
 
-static void rows_are_given_as_they_come_and_may_be_left(struct conformance *c)
+static void rows_are_shown_as_they_come_and_may_be_left(struct conformance *c)
 {
     static const char *const sql = "SELECT seq, repeat('x', 1000) FROM seq_1_to_100000";
     struct store_work *work = conformance_begin(c, STORE_READ);
@@ -240,7 +240,7 @@ static bool says(const struct fh_error *error, const char *what)
     return false;
 }
 
-static void what_fails_among_the_rows_says_why(struct conformance *c)
+static void what_fails_among_the_rows_is_reported_with_the_reason(struct conformance *c)
 {
     struct counting some = {0};
     struct killing killing = {.c = c};
@@ -260,7 +260,7 @@ static void what_fails_among_the_rows_says_why(struct conformance *c)
     EXPECT(says(&c->error, "The store's server is not there now: "));
 }
 
-static void a_failure_without_a_word_is_told_all_the_same(struct conformance *c)
+static void a_failure_without_a_message_is_reported_all_the_same(struct conformance *c)
 {
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
@@ -406,7 +406,8 @@ static void cross(void *argument)
 }
 
 /* The server reports it in place of the rows. */
-static void of_two_works_that_read_what_the_other_changed_one_runs_again(struct conformance *c)
+static void
+of_two_units_of_work_that_read_what_the_other_changed_one_is_rerun(struct conformance *c)
 {
     int holding = 0;
     EXPECT(does(c, "CREATE TABLE doctor (id INT PRIMARY KEY, on_call INT NOT NULL)"));
@@ -423,7 +424,7 @@ static void of_two_works_that_read_what_the_other_changed_one_runs_again(struct 
 
 #define END_MS 60000
 
-static void a_work_that_stood_still_runs_again(struct conformance *c)
+static void a_transaction_that_was_idle_is_rerun(struct conformance *c)
 {
     struct world *world = c->harness.world;
     EXPECT(does(c, "CREATE TABLE item (id INT PRIMARY KEY)"));
@@ -446,7 +447,7 @@ static void a_work_that_stood_still_runs_again(struct conformance *c)
 
 /* ---- Statements that commit ------------------------------------------------------------------ */
 
-static void what_would_commit_half_a_work_is_refused(struct conformance *c)
+static void what_would_commit_half_a_unit_of_work_is_refused(struct conformance *c)
 {
     EXPECT(does(c, "CREATE TABLE item (id INT PRIMARY KEY)"));
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -495,16 +496,16 @@ int main(void)
         CASE(a_time_as_json_writes_it_goes_into_any_column),
         CASE(texts_compare_byte_by_byte_and_hold_all_of_unicode),
         CASE(lists_find_by_index_whatever_their_elements_are_written_as),
-        CASE(rows_are_given_as_they_come_and_may_be_left),
+        CASE(rows_are_shown_as_they_come_and_may_be_left),
         CASE(more_statements_than_are_kept_prepared_run_all_the_same),
         CASE(broken_rules_name_their_column),
-        CASE(what_fails_among_the_rows_says_why),
-        CASE(a_failure_without_a_word_is_told_all_the_same),
-        CASE(of_two_works_that_read_what_the_other_changed_one_runs_again),
+        CASE(what_fails_among_the_rows_is_reported_with_the_reason),
+        CASE(a_failure_without_a_message_is_reported_all_the_same),
+        CASE(of_two_units_of_work_that_read_what_the_other_changed_one_is_rerun),
         CASE(of_two_works_that_read_all_and_change_one_each_one_runs_again),
         CASE(a_work_that_is_beaten_at_its_next_number_runs_again),
-        CASE(a_work_that_stood_still_runs_again),
-        CASE(what_would_commit_half_a_work_is_refused),
+        CASE(a_transaction_that_was_idle_is_rerun),
+        CASE(what_would_commit_half_a_unit_of_work_is_refused),
         CASE(a_script_may_hold_routines_and_stops_where_it_fails),
     };
     return conformance_main_of("mariadb", FH_RELATIONAL, rows, sizeof rows / sizeof *rows);

@@ -84,7 +84,8 @@ static bool recovers(struct conformance *c, const char *sql)
     return code == FH_OK;
 }
 
-static void a_server_killed_under_a_work_takes_all_of_it_and_is_found_again(struct conformance *c)
+static void
+a_server_killed_in_a_unit_of_work_loses_all_of_it_and_is_found_again(struct conformance *c)
 {
     EXPECT(does(c, "CREATE TABLE item (id INT PRIMARY KEY)"));
     EXPECT(does(c, "INSERT INTO item VALUES (1)"));
@@ -132,7 +133,7 @@ static void write_numbers(void *argument)
     }
 }
 
-static void what_was_acknowledged_before_a_kill_is_there_once_behind_it(struct conformance *c)
+static void what_was_acknowledged_before_a_kill_is_there_once_after_it(struct conformance *c)
 {
     enum { WRITERS = 6 };
     struct writing writings[WRITERS];
@@ -224,7 +225,7 @@ static void a_work_whose_commit_was_answered_to_nobody_is_done(struct conformanc
     cut_inside_commit(c, LINK_CUT_AFTER, FH_OK, "[{'id':1},{'id':2},{'id':3}]");
 }
 
-static void a_work_whose_commit_never_arrived_is_run_again(struct conformance *c)
+static void a_unit_of_work_whose_commit_never_arrived_is_rerun(struct conformance *c)
 {
     cut_inside_commit(c, LINK_CUT_BEFORE, FH_CONFLICT, "[{'id':1},{'id':3}]");
 }
@@ -335,7 +336,7 @@ static void work_a_while(void *argument)
         store_rollback(work);
 }
 
-static void a_server_that_gives_few_connections_is_served_with_those(struct conformance *c)
+static void a_server_that_allows_few_connections_is_used_with_those(struct conformance *c)
 {
     char name[64];
     struct store *store = NULL;
@@ -355,7 +356,7 @@ static void a_server_that_gives_few_connections_is_served_with_those(struct conf
     conformance_reads(c, "SELECT count(*) AS n FROM item", "[{'n':16}]");
 }
 
-static void a_password_that_was_changed_is_told_and_links_that_stand_go_on(struct conformance *c)
+static void a_changed_password_is_reported_and_open_links_go_on(struct conformance *c)
 {
     char name[64], sql[128];
     struct store *store = NULL, *other = NULL;
@@ -416,7 +417,7 @@ static void open_one(void *argument)
                                                &opening->error);
 }
 
-static void ten_processes_that_open_a_new_store_make_it_once(struct conformance *c)
+static void ten_processes_that_open_a_new_store_create_it_once(struct conformance *c)
 {
     struct opening openings[OPENERS] = {0};
     char sql[160];
@@ -449,19 +450,19 @@ static void ten_processes_that_open_a_new_store_make_it_once(struct conformance 
 int main(void)
 {
     static const struct conformance_row rows[] = {
-        CASE(a_server_killed_under_a_work_takes_all_of_it_and_is_found_again),
-        CASE(what_was_acknowledged_before_a_kill_is_there_once_behind_it),
+        CASE(a_server_killed_in_a_unit_of_work_loses_all_of_it_and_is_found_again),
+        CASE(what_was_acknowledged_before_a_kill_is_there_once_after_it),
         CASE(a_store_opens_when_its_server_is_only_starting),
         CASE(a_link_that_the_server_ended_while_idle_is_replaced_unseen),
         CASE(a_work_whose_commit_was_answered_to_nobody_is_done),
-        CASE(a_work_whose_commit_never_arrived_is_run_again),
+        CASE(a_unit_of_work_whose_commit_never_arrived_is_rerun),
         CASE(a_commit_that_arrives_once_it_was_settled_does_nothing),
         CASE(the_server_ends_a_work_that_a_stopped_process_left_open),
         CASE(a_migration_that_a_stopped_process_left_open_keeps_nobody_from_the_next),
-        CASE(a_server_that_gives_few_connections_is_served_with_those),
-        CASE(a_password_that_was_changed_is_told_and_links_that_stand_go_on),
+        CASE(a_server_that_allows_few_connections_is_used_with_those),
+        CASE(a_changed_password_is_reported_and_open_links_go_on),
         CASE(a_server_that_could_lose_what_it_acknowledged_is_refused),
-        CASE(ten_processes_that_open_a_new_store_make_it_once),
+        CASE(ten_processes_that_open_a_new_store_create_it_once),
     };
     return conformance_main_of("mariadb", FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
 }

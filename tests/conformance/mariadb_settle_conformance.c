@@ -126,7 +126,7 @@ static void a_statement_that_was_done_is_counted_though_the_link_dies(struct con
     EXPECT(conformance_reads(c, "SELECT count(*) AS n FROM fh_migration_open", "[{'n':0}]"));
 }
 
-static void a_mark_goes_with_the_next_work_of_its_link(struct conformance *c)
+static void a_mark_goes_with_the_next_unit_of_work_of_its_link(struct conformance *c)
 {
     struct store *store = NULL;
     EXPECT(open_at(c, json_object(), &store) == FH_OK);
@@ -145,7 +145,7 @@ static void a_mark_goes_with_the_next_work_of_its_link(struct conformance *c)
 int main(void)
 {
     static const struct conformance_row own[] = {
-        CASE(a_mark_goes_with_the_next_work_of_its_link),
+        CASE(a_mark_goes_with_the_next_unit_of_work_of_its_link),
         CASE(a_statement_that_was_done_is_counted_though_the_link_dies),
     };
     return settled_main(own, sizeof own / sizeof *own);

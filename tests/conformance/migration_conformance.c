@@ -77,7 +77,7 @@ static void each_is_applied_once_and_in_order(struct conformance *c)
                       "{'version':3,'name':'0003_c.sql'}]");
 }
 
-static void an_engines_own_words_stand_in_its_own_folder(struct conformance *c)
+static void an_engines_own_migrations_are_in_its_own_folder(struct conformance *c)
 {
     char name[128];
     EXPECT(put(c, "0001_a.sql", "CREATE TABLE plain (id INT)"));
@@ -105,8 +105,8 @@ static void what_fails_leaves_the_store_as_it_was_where_the_engine_can(struct co
     conformance_reads(c, "SELECT * FROM item", "[]");
 }
 
-static void
-what_fails_says_where_it_stopped_and_goes_on_there_where_it_can_not(struct conformance *c)
+static void what_fails_reports_where_it_stopped_and_continues_there_if_it_cannot_roll_back(
+    struct conformance *c)
 {
     if (!c->store->engine->sql->schema_commits)
         return;
@@ -128,7 +128,7 @@ what_fails_says_where_it_stopped_and_goes_on_there_where_it_can_not(struct confo
     conformance_reads(c, "SELECT done FROM fh_migration_open", "[]");
 }
 
-static void a_cut_off_statement_waits_for_a_person_unless_it_may_be_repeated(struct conformance *c)
+static void a_cut_off_statement_needs_an_operator_unless_it_may_be_repeated(struct conformance *c)
 {
     if (!c->store->engine->sql->schema_commits)
         return;
@@ -145,7 +145,7 @@ static void a_cut_off_statement_waits_for_a_person_unless_it_may_be_repeated(str
     conformance_reads(c, "SELECT * FROM item", "[{'id':1}]");
 }
 
-static void what_can_not_run_in_a_transaction_stands_alone(struct conformance *c)
+static void what_can_not_run_in_a_transaction_is_a_migration_of_its_own(struct conformance *c)
 {
     if (!c->store->engine->sql->outside)
         return;
@@ -222,11 +222,11 @@ int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(each_is_applied_once_and_in_order),
-        CASE(an_engines_own_words_stand_in_its_own_folder),
+        CASE(an_engines_own_migrations_are_in_its_own_folder),
         CASE(what_fails_leaves_the_store_as_it_was_where_the_engine_can),
-        CASE(what_fails_says_where_it_stopped_and_goes_on_there_where_it_can_not),
-        CASE(a_cut_off_statement_waits_for_a_person_unless_it_may_be_repeated),
-        CASE(what_can_not_run_in_a_transaction_stands_alone),
+        CASE(what_fails_reports_where_it_stopped_and_continues_there_if_it_cannot_roll_back),
+        CASE(a_cut_off_statement_needs_an_operator_unless_it_may_be_repeated),
+        CASE(what_can_not_run_in_a_transaction_is_a_migration_of_its_own),
         CASE(of_several_who_start_together_one_applies_each),
     };
     return conformance_main(FH_RELATIONAL, rows, sizeof rows / sizeof rows[0]);

@@ -139,7 +139,8 @@ static void two_works_that_each_read_what_the_other_changes_are_not_both_done(st
     EXPECT(committed(c, "a") == 1 && committed(c, "b") == 0);
 }
 
-static void a_work_that_found_nothing_is_run_again_when_there_is_something(struct conformance *c)
+static void
+a_unit_of_work_that_found_nothing_is_rerun_when_there_is_something(struct conformance *c)
 {
     EXPECT(make_things(c));
     json_t *filter = conformance_json("{'v':{'$gte':5}}"), *list = NULL;
@@ -190,7 +191,7 @@ static void add_once(void *argument)
     }
 }
 
-static void many_works_on_two_documents_are_all_done_once(struct conformance *c)
+static void many_units_of_work_on_two_documents_are_all_done_once(struct conformance *c)
 {
     enum { COUNT = 60 };
     EXPECT(make_things(c));
@@ -402,7 +403,7 @@ static void a_saga_begins_once_whatever_dies(struct conformance *c)
 }
 
 /* A process that was taken for dead wrote once more: whoever locks the document carries that. */
-static void what_a_former_process_wrote_late_is_carried_on_by_who_meets_it(struct conformance *c)
+static void what_a_former_process_wrote_late_is_carried_by_whoever_meets_it(struct conformance *c)
 {
     EXPECT(make_things(c));
     EXPECT(put_raw(c, "thing",
@@ -557,7 +558,7 @@ static void records_are_put_once_when_the_answer_is_lost(struct conformance *c)
     cut_at(c, "upsert", LINK_CUT_AFTER);
 }
 
-static void a_read_is_made_again_when_its_answer_is_lost(struct conformance *c)
+static void a_read_is_repeated_when_its_answer_is_lost(struct conformance *c)
 {
     cut_at(c, "fh_command", LINK_CUT_AFTER);
 }
@@ -581,15 +582,15 @@ int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(two_works_that_each_read_what_the_other_changes_are_not_both_done),
-        CASE(a_work_that_found_nothing_is_run_again_when_there_is_something),
-        CASE(many_works_on_two_documents_are_all_done_once),
+        CASE(a_unit_of_work_that_found_nothing_is_rerun_when_there_is_something),
+        CASE(many_units_of_work_on_two_documents_are_all_done_once),
         CASE(a_second_document_is_refused_in_one_work),
         CASE(an_events_mark_stands_or_falls_with_what_its_handler_changed),
         CASE(what_was_committed_and_not_carried_on_is_found_when_opening),
         CASE(an_event_that_was_numbered_keeps_its_position),
         CASE(an_event_that_was_numbered_keeps_its_position_beside_others),
         CASE(a_saga_begins_once_whatever_dies),
-        CASE(what_a_former_process_wrote_late_is_carried_on_by_who_meets_it),
+        CASE(what_a_former_process_wrote_late_is_carried_by_whoever_meets_it),
         CASE(what_a_dead_process_changed_too_late_is_taken_back_by_who_meets_it),
         CASE(what_a_dead_process_changed_too_late_is_taken_back_when_opening),
         CASE(a_commit_is_done_once_when_its_request_never_leaves),
@@ -597,7 +598,7 @@ int main(void)
         CASE(a_commit_is_done_once_when_its_first_request_comes_late),
         CASE(events_are_numbered_once_when_the_answer_is_lost),
         CASE(records_are_put_once_when_the_answer_is_lost),
-        CASE(a_read_is_made_again_when_its_answer_is_lost),
+        CASE(a_read_is_repeated_when_its_answer_is_lost),
         CASE(places_are_put_once_when_the_answer_is_lost),
         CASE(the_counter_moves_once_when_the_answer_is_lost),
         CASE(an_entry_is_taken_out_once_when_the_answer_is_lost),

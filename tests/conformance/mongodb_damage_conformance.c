@@ -93,7 +93,7 @@ static void a_store_with_such_an_entry_is_not_opened(struct conformance *c)
     opening_is_refused(c, "thing", "{'id':'w','writes':[{'collection':'fh_command','id':7}]}");
 }
 
-static void a_store_with_such_a_work_is_not_opened(struct conformance *c)
+static void a_store_with_such_a_unit_of_work_is_not_opened(struct conformance *c)
 {
     opening_is_refused(c, "fh_work", "{'id':'w','events':[7]}");
 }
@@ -125,7 +125,7 @@ static bool see(void *context, const struct ledger_event *event)
     return true;
 }
 
-static void an_event_that_is_none_is_refused_by_who_reads_it(struct conformance *c)
+static void an_invalid_event_is_refused_when_it_is_read(struct conformance *c)
 {
     int seen = 0;
     struct ledger_event event = {
@@ -150,10 +150,10 @@ int main(void)
     static const struct conformance_row rows[] = {
         CASE(what_is_no_entry_is_refused_by_who_needs_its_document),
         CASE(a_store_with_such_an_entry_is_not_opened),
-        CASE(a_store_with_such_a_work_is_not_opened),
+        CASE(a_store_with_such_a_unit_of_work_is_not_opened),
         CASE(a_document_of_another_program_is_named),
         CASE(a_version_that_is_none_is_no_version),
-        CASE(an_event_that_is_none_is_refused_by_who_reads_it),
+        CASE(an_invalid_event_is_refused_when_it_is_read),
     };
     return conformance_main_of("mongodb", FH_DOCUMENT, rows, sizeof rows / sizeof *rows);
 }

@@ -410,7 +410,7 @@ static void a_late_cursor_that_moved_alone_loses(struct conformance *c)
     comes_late(c, move_cursor, 2, "upsert", "fh_cursor");
 }
 
-static void a_late_first_cursor_that_moved_alone_loses(struct conformance *c)
+static void a_late_first_cursor_that_moved_on_its_own_loses(struct conformance *c)
 {
     comes_late(c, move_cursor, 1, "upsert", "fh_cursor");
 }
@@ -455,7 +455,7 @@ static void a_late_document_behind_its_event_loses(struct conformance *c)
     insert_comes_late(c, document_with_event_comes_and_goes, 1, "thing");
 }
 
-static void a_late_document_that_came_again_behind_its_event_loses(struct conformance *c)
+static void a_late_document_that_came_again_after_its_event_loses(struct conformance *c)
 {
     insert_comes_late(c, document_with_event_comes_and_goes, 3, "thing");
 }
@@ -510,7 +510,7 @@ int main(void)
         CASE(a_late_trimming_of_an_entry_loses),
         CASE(a_late_removal_of_an_entry_loses),
         CASE(a_late_cursor_that_moved_alone_loses),
-        CASE(a_late_first_cursor_that_moved_alone_loses),
+        CASE(a_late_first_cursor_that_moved_on_its_own_loses),
         CASE(a_late_lease_loses),
         CASE(a_late_removal_of_a_lease_loses),
         CASE(a_late_lease_that_is_gone_loses),
@@ -519,7 +519,7 @@ int main(void)
         CASE(a_late_removal_of_a_document_loses),
         CASE(a_late_document_with_its_event_loses),
         CASE(a_late_document_behind_its_event_loses),
-        CASE(a_late_document_that_came_again_behind_its_event_loses),
+        CASE(a_late_document_that_came_again_after_its_event_loses),
         CASE(a_late_replacement_of_a_document_loses),
         CASE(a_late_new_cursor_loses),
         CASE(a_late_new_parked_key_loses),

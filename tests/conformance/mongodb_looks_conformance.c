@@ -109,7 +109,7 @@ static int times_sent(const struct text *sent, const char *what)
     return count;
 }
 
-static void what_is_new_is_made_without_a_look_at_what_is_there(struct conformance *c)
+static void what_is_new_is_created_without_reading_what_is_there(struct conformance *c)
 {
     static const char *const looks[] = {"find thing",     "update thing",    "delete thing",
                                         "find fh_place",  "update fh_place", "update fh_outbox",
@@ -202,7 +202,7 @@ static void a_record_that_is_not_there_is_inserted(struct conformance *c)
 int main(void)
 {
     static const struct conformance_row rows[] = {
-        CASE(what_is_new_is_made_without_a_look_at_what_is_there),
+        CASE(what_is_new_is_created_without_reading_what_is_there),
         CASE(the_next_event_of_its_key_knows_the_one_of_what_was_made),
         CASE(a_record_that_is_not_there_is_inserted),
     };

@@ -116,7 +116,7 @@ static void sums_and_counts_are_numbers(struct conformance *c)
     EXPECT(selects(c, "SELECT sum(b) AS b FROM n WHERE i > 9", NULL, "[{'b':null}]"));
 }
 
-static void a_value_that_does_not_fit_is_invalid_and_not_told(struct conformance *c)
+static void a_value_that_does_not_fit_is_invalid_and_not_shown(struct conformance *c)
 {
     EXPECT(conformance_does(c,
                             "CREATE TABLE fitting (i INTEGER, t VARCHAR(3), u UUID, b BYTEA,"
@@ -350,7 +350,7 @@ static void a_work_that_stood_open_while_too_many_others_ended_runs_again(struct
 }
 
 /* ... and one that met no others does not. */
-static void a_work_that_stood_open_alone_is_done(struct conformance *c)
+static void a_unit_of_work_that_met_no_other_is_done(struct conformance *c)
 {
     EXPECT(conformance_does(c, "CREATE TABLE list (n INTEGER)", NULL) == FH_OK);
     EXPECT(conformance_does(c, "CREATE TABLE others (n INTEGER)", NULL) == FH_OK);
@@ -377,7 +377,7 @@ static void cross(void *argument)
                                     &crossing->error);
 }
 
-static void of_two_works_that_wait_for_each_other_one_runs_again(struct conformance *c)
+static void of_two_units_of_work_that_wait_for_each_other_one_is_rerun(struct conformance *c)
 {
     EXPECT(conformance_does(c, "CREATE TABLE lockable (id INTEGER PRIMARY KEY, n INTEGER)", NULL) ==
            FH_OK);
@@ -437,7 +437,7 @@ static void a_result_is_never_held_whole(struct conformance *c)
     }
 }
 
-static void a_visit_that_has_enough_ends_its_statement_alone(struct conformance *c)
+static void a_visit_that_has_enough_ends_only_its_statement(struct conformance *c)
 {
     static const enum store_mode modes[] = {STORE_WRITE, STORE_READ_COMMITTED};
     for (int i = 0; i < 2; i++) {
@@ -686,7 +686,7 @@ int main(void)
     static const struct conformance_row rows[] = {
         CASE(every_type_is_written_and_read_exactly),
         CASE(sums_and_counts_are_numbers),
-        CASE(a_value_that_does_not_fit_is_invalid_and_not_told),
+        CASE(a_value_that_does_not_fit_is_invalid_and_not_shown),
         CASE(flags_are_compared_with_booleans),
         CASE(lists_match_whatever_their_elements_are_written_as),
         CASE(a_list_element_is_never_read_as_a_part_of_the_list),
@@ -695,10 +695,10 @@ int main(void)
         CASE(constraints_name_their_field_and_no_value),
         CASE(of_two_works_that_read_what_the_other_writes_one_runs_again),
         CASE(a_work_that_stood_open_while_too_many_others_ended_runs_again),
-        CASE(a_work_that_stood_open_alone_is_done),
-        CASE(of_two_works_that_wait_for_each_other_one_runs_again),
+        CASE(a_unit_of_work_that_met_no_other_is_done),
+        CASE(of_two_units_of_work_that_wait_for_each_other_one_is_rerun),
         CASE(a_result_is_never_held_whole),
-        CASE(a_visit_that_has_enough_ends_its_statement_alone),
+        CASE(a_visit_that_has_enough_ends_only_its_statement),
         CASE(a_visitor_may_run_statements_of_its_own),
         CASE(a_reader_that_fails_costs_the_others_nothing),
         CASE(nobody_waits_behind_slow_readers),

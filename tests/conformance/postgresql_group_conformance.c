@@ -14,7 +14,7 @@
 
 #define MARKS "SELECT count(*) FROM fh_mark"
 
-static void works_of_one_statement_share_a_transaction(struct conformance *c)
+static void units_of_work_of_one_statement_share_a_transaction(struct conformance *c)
 {
     struct member members[COUNT] = {0};
     EXPECT(prepare(c));
@@ -42,7 +42,7 @@ static void works_of_one_statement_share_a_transaction(struct conformance *c)
                              "[{'n':8,'last':8}]"));
 }
 
-static void who_comes_alone_waits_for_nobody(struct conformance *c)
+static void a_lone_unit_of_work_waits_for_no_group(struct conformance *c)
 {
     struct member member = {.id = 1};
     EXPECT(prepare(c));
@@ -51,7 +51,7 @@ static void who_comes_alone_waits_for_nobody(struct conformance *c)
     EXPECT(member.code == FH_OK && member.runs == 1 && member.shared == 0);
 }
 
-static void works_of_one_row_see_one_another(struct conformance *c)
+static void units_of_work_on_one_row_see_one_another(struct conformance *c)
 {
     struct member members[COUNT] = {0};
     EXPECT(prepare(c));
@@ -65,7 +65,7 @@ static void works_of_one_row_see_one_another(struct conformance *c)
     EXPECT(count_of(c, "SELECT n FROM things WHERE id = 100") == COUNT);
 }
 
-static void one_whose_statement_fails_is_told_so_and_the_others_stand(struct conformance *c)
+static void one_whose_statement_fails_gets_its_error_and_the_others_commit(struct conformance *c)
 {
     struct member members[COUNT] = {0};
     EXPECT(prepare(c));
@@ -107,7 +107,7 @@ static void a_constraint_that_commit_looks_at_is_its_own_works(struct conformanc
     EXPECT(members[6].code == FH_CONFLICT && !members[6].error.retryable);
 }
 
-static void what_a_work_lacks_no_other_brings_behind_it(struct conformance *c)
+static void what_a_unit_of_work_lacks_no_later_one_supplies(struct conformance *c)
 {
     struct member first = {.c = c, .store = c->store, .sql = insert_referring, .id = 99};
     struct member members[COUNT] = {0};
@@ -121,7 +121,7 @@ static void what_a_work_lacks_no_other_brings_behind_it(struct conformance *c)
 }
 
 /* The second would have enough without the first, which never happens. */
-static void a_refusal_is_found_apart_before_it_is_told(struct conformance *c)
+static void a_refusal_is_confirmed_ungrouped_before_it_is_answered(struct conformance *c)
 {
     struct member members[COUNT] = {0};
     EXPECT(prepare(c));
@@ -152,7 +152,7 @@ static void a_statement_that_is_followed_never_joins_again(struct conformance *c
     EXPECT(count_of(c, "SELECT count(*) FROM things") == 2 * COUNT + 1);
 }
 
-static void a_statement_at_fault_stays_apart_for_a_while(struct conformance *c)
+static void a_statement_at_fault_stays_ungrouped_for_a_while(struct conformance *c)
 {
     struct member members[COUNT] = {0}, later[COUNT] = {0};
     EXPECT(prepare(c));
@@ -182,7 +182,7 @@ static bool in_time(struct conformance *c, int64_t deadline_ns)
     return true;
 }
 
-static void who_waits_for_a_row_holds_up_nobody_else(struct conformance *c)
+static void one_that_waits_for_a_row_holds_up_no_other(struct conformance *c)
 {
     struct member members[COUNT] = {0};
     struct sql_value values[] = {sql_integer(100), sql_integer(10)};
@@ -206,7 +206,7 @@ static void who_waits_for_a_row_holds_up_nobody_else(struct conformance *c)
 }
 
 /* Its group is under way until the test lets it continue. */
-static void who_comes_behind_a_slow_group_goes_on_apart(struct conformance *c)
+static void one_that_comes_after_a_slow_group_runs_ungrouped(struct conformance *c)
 {
     static const char slow[] = "SELECT wait_until_free() + ?1 + ?2";
     struct member first = {.c = c, .store = c->store, .sql = slow, .id = 1};
@@ -237,7 +237,8 @@ static void who_comes_behind_a_slow_group_goes_on_apart(struct conformance *c)
     EXPECT(committed(waiting, 2) == 2);
 }
 
-static void a_work_that_comes_to_its_first_statement_too_late_does_nothing(struct conformance *c)
+static void
+a_unit_of_work_that_reaches_its_first_statement_too_late_does_nothing(struct conformance *c)
 {
     int64_t seen;
     struct sql_value values[] = {sql_integer(7), sql_integer(0)};
@@ -252,7 +253,7 @@ static void a_work_that_comes_to_its_first_statement_too_late_does_nothing(struc
 }
 
 /* Nobody joins a transaction that may have read from the store before. */
-static void a_work_sees_what_was_answered_before_it_began(struct conformance *c)
+static void a_unit_of_work_sees_what_was_answered_before_it_began(struct conformance *c)
 {
     struct member members[COUNT] = {0};
     EXPECT(prepare(c));
@@ -352,7 +353,7 @@ static void lose_inside_commit(struct conformance *c, enum link_cut plan, bool a
 }
 
 /* On the same connection, with a snapshot from after that COMMIT. */
-static void the_next_group_goes_out_behind_a_groups_commit(struct conformance *c)
+static void the_next_group_is_sent_after_a_groups_commit(struct conformance *c)
 {
     struct member members[COUNT] = {0}, behind[COUNT] = {0};
     struct postgresql_store *store = (struct postgresql_store *)c->store;
@@ -371,12 +372,12 @@ static void the_next_group_goes_out_behind_a_groups_commit(struct conformance *c
     EXPECT(store->works[1].state == CONNECTION_DOWN);
 }
 
-static void a_groups_commit_that_never_came_to_the_server_is_made_again(struct conformance *c)
+static void a_groups_commit_that_never_reached_the_server_is_repeated(struct conformance *c)
 {
     lose_inside_commit(c, LINK_CUT_BEFORE, true);
 }
 
-static void a_groups_commit_whose_answer_was_lost_stands(struct conformance *c)
+static void a_groups_commit_whose_answer_was_lost_counts(struct conformance *c)
 {
     lose_inside_commit(c, LINK_CUT_AFTER, false);
 }
@@ -428,7 +429,7 @@ static void start_empty_and_stranger(struct member *member)
     conformance_start(member->c, run_empty_and_stranger, member->c);
 }
 
-static void who_gets_a_connection_behind_a_group_that_failed_is_left_alone(struct conformance *c)
+static void a_connection_after_a_group_that_failed_is_clean(struct conformance *c)
 {
     struct member members[COUNT] = {0};
     struct ledger_event event = {
@@ -459,24 +460,24 @@ static void who_gets_a_connection_behind_a_group_that_failed_is_left_alone(struc
 int main(void)
 {
     static const struct conformance_row rows[] = {
-        CASE(works_of_one_statement_share_a_transaction),
-        CASE(who_comes_alone_waits_for_nobody),
-        CASE(works_of_one_row_see_one_another),
-        CASE(one_whose_statement_fails_is_told_so_and_the_others_stand),
+        CASE(units_of_work_of_one_statement_share_a_transaction),
+        CASE(a_lone_unit_of_work_waits_for_no_group),
+        CASE(units_of_work_on_one_row_see_one_another),
+        CASE(one_whose_statement_fails_gets_its_error_and_the_others_commit),
         CASE(of_two_that_want_one_place_one_gets_it),
         CASE(a_constraint_that_commit_looks_at_is_its_own_works),
-        CASE(what_a_work_lacks_no_other_brings_behind_it),
-        CASE(a_refusal_is_found_apart_before_it_is_told),
+        CASE(what_a_unit_of_work_lacks_no_later_one_supplies),
+        CASE(a_refusal_is_confirmed_ungrouped_before_it_is_answered),
         CASE(a_statement_that_is_followed_never_joins_again),
-        CASE(a_statement_at_fault_stays_apart_for_a_while),
-        CASE(who_waits_for_a_row_holds_up_nobody_else),
-        CASE(who_comes_behind_a_slow_group_goes_on_apart),
-        CASE(a_work_that_comes_to_its_first_statement_too_late_does_nothing),
-        CASE(a_work_sees_what_was_answered_before_it_began),
-        CASE(the_next_group_goes_out_behind_a_groups_commit),
-        CASE(who_gets_a_connection_behind_a_group_that_failed_is_left_alone),
-        CASE(a_groups_commit_that_never_came_to_the_server_is_made_again),
-        CASE(a_groups_commit_whose_answer_was_lost_stands),
+        CASE(a_statement_at_fault_stays_ungrouped_for_a_while),
+        CASE(one_that_waits_for_a_row_holds_up_no_other),
+        CASE(one_that_comes_after_a_slow_group_runs_ungrouped),
+        CASE(a_unit_of_work_that_reaches_its_first_statement_too_late_does_nothing),
+        CASE(a_unit_of_work_sees_what_was_answered_before_it_began),
+        CASE(the_next_group_is_sent_after_a_groups_commit),
+        CASE(a_connection_after_a_group_that_failed_is_clean),
+        CASE(a_groups_commit_that_never_reached_the_server_is_repeated),
+        CASE(a_groups_commit_whose_answer_was_lost_counts),
         CASE(a_groups_commit_that_comes_when_all_is_settled_does_nothing),
         CASE(a_groups_commit_that_was_cut_in_two_is_not_waited_for),
     };

@@ -205,13 +205,13 @@ static void lose_inside_commit(struct conformance *c, struct linked *linked, enu
     conformance_reads(c, "SELECT n FROM committed", rows);
 }
 
-static void a_commit_that_never_came_to_the_server_is_made_again(struct conformance *c)
+static void a_commit_that_never_reached_the_server_is_repeated(struct conformance *c)
 {
     struct linked linked = {0};
     lose_inside_commit(c, &linked, LINK_CUT_BEFORE, FH_CONFLICT, "[{'n':1}]");
 }
 
-static void a_commit_whose_answer_was_lost_stands(struct conformance *c)
+static void a_commit_whose_answer_was_lost_counts(struct conformance *c)
 {
     struct linked linked = {0};
     lose_inside_commit(c, &linked, LINK_CUT_AFTER, FH_OK, "[{'n':1}]");
@@ -340,7 +340,7 @@ static bool subscribes(struct conformance *c, const int *heard, int before)
     return *heard > before;
 }
 
-static void positions_that_another_instance_gives_are_told(struct conformance *c)
+static void positions_that_another_instance_assigns_are_notified(struct conformance *c)
 {
     struct store *other = NULL;
     int heard = 0;
@@ -481,7 +481,7 @@ static void sleep_in_a_work(void *argument)
         store_rollback(work);
 }
 
-static void works_share_what_connections_the_server_gives(struct conformance *c)
+static void units_of_work_share_the_connections_that_the_server_allows(struct conformance *c)
 {
     enum { COUNT = 40 };
     struct store *store;
@@ -508,7 +508,7 @@ static enum fh_code try_work(struct store *store, struct fh_error *error)
     return hasty.code;
 }
 
-static void a_changed_password_is_told_and_the_old_one_serves_again(struct conformance *c)
+static void a_changed_password_is_reported_and_the_old_one_serves_again(struct conformance *c)
 {
     struct store *store;
     struct fh_error refused = {0}, later = {0};
@@ -558,7 +558,7 @@ static bool is_refused(struct conformance *c, const char *rights, const char *wo
     return !opened && c->error.code == FH_UNSUPPORTED && named;
 }
 
-static void settings_that_lose_works_are_refused_by_name(struct conformance *c)
+static void settings_that_lose_units_of_work_are_refused_by_name(struct conformance *c)
 {
     EXPECT(is_refused(c, "; ALTER ROLE freehold_lost SET synchronous_commit = off",
                       "synchronous_commit=off"));
@@ -583,19 +583,19 @@ static void settings_that_lose_works_are_refused_by_name(struct conformance *c)
 int main(void)
 {
     static const struct conformance_row rows[] = {
-        CASE(a_commit_that_never_came_to_the_server_is_made_again),
-        CASE(a_commit_whose_answer_was_lost_stands),
+        CASE(a_commit_that_never_reached_the_server_is_repeated),
+        CASE(a_commit_whose_answer_was_lost_counts),
         CASE(a_commit_that_reaches_the_server_when_all_is_settled_comes_to_nothing),
         CASE(a_commit_that_was_cut_in_two_is_not_waited_for),
         CASE(a_connection_that_can_not_be_made_is_not_waited_for_when_another_is_free),
         CASE(an_instance_that_stands_still_in_an_open_work_holds_nobody_up),
-        CASE(positions_that_another_instance_gives_are_told),
+        CASE(positions_that_another_instance_assigns_are_notified),
         CASE(ten_instances_that_open_a_new_store_at_once_find_one),
         CASE(a_store_of_the_former_format_gets_todays_tables),
-        CASE(works_share_what_connections_the_server_gives),
-        CASE(a_changed_password_is_told_and_the_old_one_serves_again),
+        CASE(units_of_work_share_the_connections_that_the_server_allows),
+        CASE(a_changed_password_is_reported_and_the_old_one_serves_again),
         CASE(a_server_that_takes_no_writes_is_unavailable),
-        CASE(settings_that_lose_works_are_refused_by_name),
+        CASE(settings_that_lose_units_of_work_are_refused_by_name),
         CASE(a_server_that_is_killed_and_comes_back_has_lost_nothing),
     };
     return conformance_main_of("postgresql", FH_RELATIONAL, rows, sizeof rows / sizeof *rows);

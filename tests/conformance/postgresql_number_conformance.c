@@ -68,7 +68,7 @@ static void a_group_numbers_its_events(struct conformance *c)
     EXPECT(in_order(c));
 }
 
-static void who_is_alone_is_a_group_while_they_do(struct conformance *c)
+static void a_lone_unit_of_work_is_a_group_while_they_do(struct conformance *c)
 {
     struct member members[COUNT], alone = {.id = 1, .key = "even"};
     EXPECT(prepare(c) && sequenced(c));
@@ -115,7 +115,7 @@ static void what_was_drawn_and_never_written_holds_nothing_up(struct conformance
 }
 
 /* It has a lower seq than the groups', and is committed after them. */
-static void who_has_drawn_and_not_committed_is_not_passed(struct conformance *c)
+static void one_that_has_taken_seq_and_not_committed_is_not_passed(struct conformance *c)
 {
     struct member members[COUNT];
     EXPECT(prepare(c) && sequenced(c));
@@ -151,7 +151,7 @@ static void hear(void *context)
     ++*(int *)context;
 }
 
-static void another_process_hears_of_it_and_this_one_does_not(struct conformance *c)
+static void another_process_is_notified_and_this_one_is_not(struct conformance *c)
 {
     struct member members[COUNT];
     int heard_there = 0, heard_here = 0;
@@ -253,11 +253,11 @@ int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(a_group_numbers_its_events),
-        CASE(who_is_alone_is_a_group_while_they_do),
+        CASE(a_lone_unit_of_work_is_a_group_while_they_do),
         CASE(what_others_have_published_comes_first),
         CASE(what_was_drawn_and_never_written_holds_nothing_up),
-        CASE(who_has_drawn_and_not_committed_is_not_passed),
-        CASE(another_process_hears_of_it_and_this_one_does_not),
+        CASE(one_that_has_taken_seq_and_not_committed_is_not_passed),
+        CASE(another_process_is_notified_and_this_one_is_not),
         CASE(whoever_publishes_positions_are_in_order),
     };
     return conformance_main_of("postgresql", FH_RELATIONAL, rows, sizeof rows / sizeof *rows);

@@ -189,7 +189,7 @@ static void back(struct conformance *c, struct link *link, struct store *direct)
     c->store = direct;
 }
 
-static void a_work_whose_answer_was_lost_is_known_to_be_done(struct conformance *c)
+static void a_unit_of_work_whose_answer_was_lost_is_known_to_be_done(struct conformance *c)
 {
     struct link link = {0};
     struct store *direct = over_link(c, &link);
@@ -204,7 +204,7 @@ static void a_work_whose_answer_was_lost_is_known_to_be_done(struct conformance 
     EXPECT(outbox_is(c, "1 e1<0"));
 }
 
-static void a_work_that_never_came_is_run_again(struct conformance *c)
+static void a_unit_of_work_that_never_arrived_is_rerun(struct conformance *c)
 {
     struct link link = {0};
     struct store *direct = over_link(c, &link);
@@ -258,7 +258,7 @@ static bool expires_at(struct conformance *c, const char *key, int64_t at_ms)
            conformance_commit(c, view.work) == FH_OK;
 }
 
-static void every_key_is_listed_and_none_that_a_work_has_ended(struct conformance *c)
+static void every_key_is_listed_and_none_that_was_removed(struct conformance *c)
 {
     bool existed;
     EXPECT(puts_value(c, "v", "1") && puts_field(c, "h", "f", "1") && puts_member(c, "s", "m", 1));
@@ -309,7 +309,7 @@ static void a_swept_list_lacks_what_the_server_has_removed(struct conformance *c
 /* ---- Several processes
  * --------------------------------------------------------------------------- */
 
-static void two_processes_give_their_events_one_dense_order(struct conformance *c)
+static void two_processes_events_have_one_dense_order(struct conformance *c)
 {
     struct store *first = c->store, *second = NULL;
     EXPECT(redis_open_with(&c->harness, redis_server(&c->harness), &second, &c->error) == FH_OK);
@@ -334,7 +334,7 @@ static bool pass_by(void *context, const struct ledger_command *command)
 }
 
 /* What a unit of work has read of all commands would be incomplete, and it is rerun. */
-static void a_command_that_comes_while_all_are_told_makes_the_work_run_again(struct conformance *c)
+static void a_command_that_comes_while_all_are_read_causes_a_rerun(struct conformance *c)
 {
     const struct ledger_command late = {.caller = "orders",
                                         .key = "late",
@@ -360,7 +360,7 @@ static enum fh_code take_lease(struct conformance *c, struct store_work *work, i
     return ledger_lease_take(work, "share users 0/8", epoch, owner, &c->error);
 }
 
-static void a_lease_has_one_owner_whoever_takes_it_at_once(struct conformance *c)
+static void a_lease_has_one_owner_however_many_take_it_at_once(struct conformance *c)
 {
     struct store_work *first = conformance_begin(c, STORE_WRITE),
                       *second = conformance_begin(c, STORE_WRITE);
@@ -395,7 +395,7 @@ static bool is_refused(struct conformance *c, bool every_second, const char *wor
     return words ? code == FH_UNSUPPORTED && strstr(c->error.message, words) : code == FH_OK;
 }
 
-static void a_server_that_may_lose_works_is_refused(struct conformance *c)
+static void a_server_that_may_lose_units_of_work_is_refused(struct conformance *c)
 {
     static const struct {
         const char *setting, *wrong, *right;
@@ -423,7 +423,7 @@ static void a_server_that_would_not_read_its_log_is_refused(struct conformance *
     EXPECT(set && refused && reset && is_refused(c, false, NULL));
 }
 
-static void a_wrong_password_is_refused_and_not_told(struct conformance *c)
+static void a_wrong_password_is_refused_and_not_shown(struct conformance *c)
 {
     json_t *server = redis_server(&c->harness);
     struct store *other = NULL;
@@ -504,18 +504,18 @@ int main(void)
         CASE(a_script_whose_user_lacks_a_right_has_written_nothing),
         CASE(a_script_that_meets_full_memory_has_written_nothing),
         CASE(a_server_that_has_forgotten_the_script_is_given_it_again),
-        CASE(a_work_whose_answer_was_lost_is_known_to_be_done),
-        CASE(a_work_that_never_came_is_run_again),
+        CASE(a_unit_of_work_whose_answer_was_lost_is_known_to_be_done),
+        CASE(a_unit_of_work_that_never_arrived_is_rerun),
         CASE(a_work_that_comes_when_all_is_settled_does_nothing),
-        CASE(every_key_is_listed_and_none_that_a_work_has_ended),
+        CASE(every_key_is_listed_and_none_that_was_removed),
         CASE(a_key_is_listed_with_no_later_time_than_it_ends_at),
         CASE(a_swept_list_lacks_what_the_server_has_removed),
-        CASE(two_processes_give_their_events_one_dense_order),
-        CASE(a_command_that_comes_while_all_are_told_makes_the_work_run_again),
-        CASE(a_lease_has_one_owner_whoever_takes_it_at_once),
-        CASE(a_server_that_may_lose_works_is_refused),
+        CASE(two_processes_events_have_one_dense_order),
+        CASE(a_command_that_comes_while_all_are_read_causes_a_rerun),
+        CASE(a_lease_has_one_owner_however_many_take_it_at_once),
+        CASE(a_server_that_may_lose_units_of_work_is_refused),
         CASE(a_server_that_would_not_read_its_log_is_refused),
-        CASE(a_wrong_password_is_refused_and_not_told),
+        CASE(a_wrong_password_is_refused_and_not_shown),
         CASE(a_server_that_is_killed_has_done_exactly_what_it_acknowledged),
     };
     return conformance_main_of("redis", FH_KEY_VALUE, rows, sizeof rows / sizeof *rows);

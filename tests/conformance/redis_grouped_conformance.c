@@ -55,7 +55,7 @@ static bool all_put(struct conformance *c, size_t size)
     return grouped.done == FIBERS;
 }
 
-static void small_works_share_a_connection_and_large_ones_take_others(struct conformance *c)
+static void small_units_of_work_share_a_connection_and_large_ones_take_others(struct conformance *c)
 {
     EXPECT(all_put(c, 10) && connections_up(c) == 1);
     EXPECT(all_put(c, REDIS_PIECE_SIZE) && connections_up(c) > 1);
@@ -126,7 +126,7 @@ static void put_over_dead_links(void *argument)
     grouped->done += code == FH_OK;
 }
 
-static void links_that_are_dead_when_a_call_is_sent_harm_nobody(struct conformance *c)
+static void links_that_are_dead_when_a_call_is_sent_do_no_harm(struct conformance *c)
 {
     for (int count = 1; count <= 30; count += 7) {
         struct grouped grouped = {.c = c};
@@ -173,7 +173,7 @@ static enum fh_code commit_behind_fields(struct conformance *c, const char *chan
     return FH_INVALID;
 }
 
-static void a_hash_is_found_so_still_in_whichever_order_it_is_told(struct conformance *c)
+static void a_hash_is_unchanged_in_whichever_order_it_is_read(struct conformance *c)
 {
     EXPECT(has_a_table(c));
     EXPECT(commit_behind_fields(c, NULL) == FH_OK);
@@ -245,7 +245,7 @@ static int64_t position(struct conformance *c, const char *event_id)
     return store_sequence(c->store, &placed, 1, &c->error) == FH_OK ? placed.position : 0;
 }
 
-static void works_of_one_call_stand_or_fall_each_for_itself(struct conformance *c)
+static void units_of_work_of_one_call_succeed_or_fail_each_for_itself(struct conformance *c)
 {
     struct committing works[6];
     EXPECT(puts_value(c, "s", "7"));
@@ -265,7 +265,8 @@ static void works_of_one_call_stand_or_fall_each_for_itself(struct conformance *
     EXPECT(position(c, "e1") == 1 && position(c, "e3") == 2);
 }
 
-static void a_work_that_fails_in_the_script_leaves_the_others_standing(struct conformance *c)
+static void
+a_unit_of_work_that_fails_in_the_script_leaves_the_others_committed(struct conformance *c)
 {
     struct committing works[3];
     char *key = redis_name(redis_of(c->store), "fh", "place");
@@ -294,7 +295,7 @@ static void add_one(void *argument)
         grouped->done += store_commit(view.work, &error) == FH_OK;
 }
 
-static void more_works_than_a_call_takes_are_each_done_once(struct conformance *c)
+static void more_units_of_work_than_a_call_takes_are_each_done_once(struct conformance *c)
 {
     struct grouped grouped = {.c = c};
     for (int i = 0; i < 100; i++)
@@ -339,13 +340,14 @@ static bool publish_all(struct conformance *c, int refused)
     return well && done == MANY - (refused >= 0);
 }
 
-static void events_of_many_works_have_a_position_each(struct conformance *c)
+static void events_of_many_units_of_work_have_a_position_each(struct conformance *c)
 {
     EXPECT(puts_value(c, "s", "7"));
     EXPECT(publish_all(c, -1) && holds(c, "v0", "2") && holds(c, "v39", "2"));
 }
 
-static void events_of_works_beside_one_that_is_refused_have_a_position_each(struct conformance *c)
+static void
+events_of_units_of_work_next_to_a_refused_one_have_a_position_each(struct conformance *c)
 {
     EXPECT(puts_value(c, "s", "7"));
     EXPECT(publish_all(c, 5) && holds(c, "v4", "2") && holds(c, "v6", "2"));
@@ -384,7 +386,7 @@ static bool commit_over(struct conformance *c, enum link_cut cut, struct committ
     return well;
 }
 
-static void works_whose_answers_were_lost_are_known_one_by_one(struct conformance *c)
+static void units_of_work_whose_answers_were_lost_are_known_one_by_one(struct conformance *c)
 {
     struct committing works[3];
     EXPECT(commit_over(c, LINK_CUT_AFTER, works));
@@ -392,7 +394,7 @@ static void works_whose_answers_were_lost_are_known_one_by_one(struct conformanc
     EXPECT(holds(c, "a", "1") && holds(c, "n", "1"));
 }
 
-static void works_whose_call_never_came_are_all_run_again(struct conformance *c)
+static void units_of_work_whose_call_never_arrived_are_all_rerun(struct conformance *c)
 {
     struct committing works[3];
     EXPECT(commit_over(c, LINK_CUT_BEFORE, works));
@@ -400,7 +402,7 @@ static void works_whose_call_never_came_are_all_run_again(struct conformance *c)
     EXPECT(holds(c, "a", NULL) && holds(c, "n", NULL));
 }
 
-static void works_whose_call_comes_late_do_nothing(struct conformance *c)
+static void units_of_work_whose_call_comes_late_do_nothing(struct conformance *c)
 {
     struct committing works[3];
     EXPECT(commit_over(c, LINK_HELD, works));
@@ -411,18 +413,18 @@ static void works_whose_call_comes_late_do_nothing(struct conformance *c)
 int main(void)
 {
     static const struct conformance_row rows[] = {
-        CASE(small_works_share_a_connection_and_large_ones_take_others),
+        CASE(small_units_of_work_share_a_connection_and_large_ones_take_others),
         CASE(what_a_lost_connection_had_to_send_is_not_sent_on_the_next),
-        CASE(links_that_are_dead_when_a_call_is_sent_harm_nobody),
-        CASE(a_hash_is_found_so_still_in_whichever_order_it_is_told),
-        CASE(works_of_one_call_stand_or_fall_each_for_itself),
-        CASE(a_work_that_fails_in_the_script_leaves_the_others_standing),
-        CASE(more_works_than_a_call_takes_are_each_done_once),
-        CASE(events_of_many_works_have_a_position_each),
-        CASE(events_of_works_beside_one_that_is_refused_have_a_position_each),
-        CASE(works_whose_answers_were_lost_are_known_one_by_one),
-        CASE(works_whose_call_never_came_are_all_run_again),
-        CASE(works_whose_call_comes_late_do_nothing),
+        CASE(links_that_are_dead_when_a_call_is_sent_do_no_harm),
+        CASE(a_hash_is_unchanged_in_whichever_order_it_is_read),
+        CASE(units_of_work_of_one_call_succeed_or_fail_each_for_itself),
+        CASE(a_unit_of_work_that_fails_in_the_script_leaves_the_others_committed),
+        CASE(more_units_of_work_than_a_call_takes_are_each_done_once),
+        CASE(events_of_many_units_of_work_have_a_position_each),
+        CASE(events_of_units_of_work_next_to_a_refused_one_have_a_position_each),
+        CASE(units_of_work_whose_answers_were_lost_are_known_one_by_one),
+        CASE(units_of_work_whose_call_never_arrived_are_all_rerun),
+        CASE(units_of_work_whose_call_comes_late_do_nothing),
     };
     return conformance_main_of("redis", FH_KEY_VALUE, rows, sizeof rows / sizeof *rows);
 }

@@ -50,7 +50,7 @@ static bool another_writes(struct conformance *c, const char *key, const char *t
     return well;
 }
 
-static void what_the_process_has_written_is_not_asked_for(struct conformance *c)
+static void what_the_process_has_written_is_not_read_again(struct conformance *c)
 {
     EXPECT(puts_field(c, "h", "a", "1") && looks_at(c, "h", "{\"a\": 1}"));
     int64_t asked = commands_asked(c, "hscan");
@@ -64,7 +64,7 @@ static void what_the_process_has_written_is_not_asked_for(struct conformance *c)
     EXPECT(commands_asked(c, "hscan") == asked && holds(c, "h", "{\"a\": 1, \"b\": 2}"));
 }
 
-static void works_that_only_read_or_run_again_ask(struct conformance *c)
+static void units_of_work_that_only_read_or_are_rerun_ask_the_server(struct conformance *c)
 {
     EXPECT(puts_value(c, "v", "1") && looks_at(c, "v", "1") && another_writes(c, "v", "2"));
     EXPECT(holds(c, "v", "2"));
@@ -73,7 +73,7 @@ static void works_that_only_read_or_run_again_ask(struct conformance *c)
     conformance_rollback(c, view.work);
 }
 
-static void who_has_taken_what_another_process_changed_comes_to_nothing(struct conformance *c)
+static void one_that_has_read_a_stale_cache_fails(struct conformance *c)
 {
     EXPECT(puts_value(c, "v", "1") && looks_at(c, "v", "1") && another_writes(c, "v", "5"));
     struct keyvalue_view view = begin_grouped(c);
@@ -86,7 +86,7 @@ static void who_has_taken_what_another_process_changed_comes_to_nothing(struct c
     EXPECT(conformance_commit(c, view.work) == FH_OK && holds(c, "v", "6"));
 }
 
-static void who_changes_nothing_is_told_so_too(struct conformance *c)
+static void a_unit_of_work_that_changes_nothing_conflicts_too(struct conformance *c)
 {
     EXPECT(puts_value(c, "v", "1") && looks_at(c, "v", "1"));
     struct keyvalue_view view = begin_grouped(c);
@@ -128,7 +128,7 @@ static void count_once(void *argument)
     counting->conflicts += code == FH_CONFLICT && error.retryable;
 }
 
-static void works_see_what_those_before_them_will_have_left(struct conformance *c)
+static void units_of_work_see_what_those_before_them_will_have_left(struct conformance *c)
 {
     struct counting counting = {.c = c};
     EXPECT(puts_field(c, "h", "n", "0") && looks_at(c, "h", "{\"n\": 0}"));
@@ -138,7 +138,7 @@ static void works_see_what_those_before_them_will_have_left(struct conformance *
     EXPECT(counting.done == 30 && holds(c, "h", "{\"n\": 30}"));
 }
 
-static void who_has_seen_a_work_that_comes_to_nothing_comes_to_nothing(struct conformance *c)
+static void one_that_has_seen_a_failed_unit_of_work_fails(struct conformance *c)
 {
     struct counting counting = {.c = c};
     EXPECT(puts_field(c, "h", "n", "0") && looks_at(c, "h", "{\"n\": 0}"));
@@ -224,7 +224,7 @@ static char *all_keys(struct conformance *c, enum store_mode mode)
     return text;
 }
 
-static void what_is_remembered_is_what_is_there_whatever_works_do(struct conformance *c)
+static void what_is_cached_is_what_is_there_whatever_is_done(struct conformance *c)
 {
     unsigned seed = 7;
     int refused = 0, took = 0;
@@ -348,7 +348,7 @@ static void what_was_not_used_for_longest_is_forgotten(struct conformance *c)
     redis_memory_release(&memory);
 }
 
-static void where_much_was_wrong_of_late_all_is_asked_for_until_less_is(struct conformance *c)
+static void while_much_of_the_cache_is_stale_everything_is_read(struct conformance *c)
 {
     struct redis_memory memory;
     int asked = 0;
@@ -366,17 +366,17 @@ static void where_much_was_wrong_of_late_all_is_asked_for_until_less_is(struct c
 int main(void)
 {
     static const struct conformance_row rows[] = {
-        CASE(what_the_process_has_written_is_not_asked_for),
-        CASE(works_that_only_read_or_run_again_ask),
-        CASE(who_has_taken_what_another_process_changed_comes_to_nothing),
-        CASE(who_changes_nothing_is_told_so_too),
-        CASE(works_see_what_those_before_them_will_have_left),
-        CASE(who_has_seen_a_work_that_comes_to_nothing_comes_to_nothing),
-        CASE(what_is_remembered_is_what_is_there_whatever_works_do),
+        CASE(what_the_process_has_written_is_not_read_again),
+        CASE(units_of_work_that_only_read_or_are_rerun_ask_the_server),
+        CASE(one_that_has_read_a_stale_cache_fails),
+        CASE(a_unit_of_work_that_changes_nothing_conflicts_too),
+        CASE(units_of_work_see_what_those_before_them_will_have_left),
+        CASE(one_that_has_seen_a_failed_unit_of_work_fails),
+        CASE(what_is_cached_is_what_is_there_whatever_is_done),
         CASE(a_hash_that_became_something_else_is_not_written),
         CASE(a_hash_that_was_read_stays_listed_as_it_is_left),
         CASE(what_was_not_used_for_longest_is_forgotten),
-        CASE(where_much_was_wrong_of_late_all_is_asked_for_until_less_is),
+        CASE(while_much_of_the_cache_is_stale_everything_is_read),
     };
     return conformance_main_of("redis", FH_KEY_VALUE, rows, sizeof rows / sizeof *rows);
 }

@@ -137,7 +137,7 @@ static void a_call_that_comes_when_its_process_is_forgotten_does_nothing(struct 
     EXPECT(holds(c, "n", "2"));
 }
 
-static void a_process_that_was_forgotten_goes_on_under_another_life(struct conformance *c)
+static void a_process_that_was_forgotten_continues_in_another_session(struct conformance *c)
 {
     struct far far;
     EXPECT(far_open(c, &far, "n") && count_once(&far) == FH_OK);
@@ -160,7 +160,7 @@ static void note_fatal(struct world *world, const char *why)
 }
 
 /* Whether it was done can't be known: as in a crash, nobody gets an answer. */
-static void who_asks_when_it_is_forgotten_what_became_of_a_call_is_ended(struct conformance *c)
+static void a_process_ends_if_the_outcome_of_its_call_is_forgotten(struct conformance *c)
 {
     struct far far;
     struct world_ops ops = *c->harness.world->ops;
@@ -323,8 +323,8 @@ int main(void)
         CASE(a_late_counter_of_a_copy_loses),
         CASE(a_commit_is_decided_however_long_its_server_was_away),
         CASE(a_call_that_comes_when_its_process_is_forgotten_does_nothing),
-        CASE(a_process_that_was_forgotten_goes_on_under_another_life),
-        CASE(who_asks_when_it_is_forgotten_what_became_of_a_call_is_ended),
+        CASE(a_process_that_was_forgotten_continues_in_another_session),
+        CASE(a_process_ends_if_the_outcome_of_its_call_is_forgotten),
         CASE(what_is_known_of_a_process_is_kept_as_long_as_it_writes),
         CASE(what_became_of_calls_outlives_days),
     };

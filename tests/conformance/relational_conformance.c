@@ -21,7 +21,8 @@ static const char *const all_items = "SELECT id, name FROM item ORDER BY id";
 
 /* ---- Atomicity and isolation ----------------------------------------------------------------- */
 
-static void a_committed_work_is_there_whole_and_a_rolled_back_one_not_at_all(struct conformance *c)
+static void
+a_committed_unit_of_work_is_there_whole_and_a_rolled_back_one_not_at_all(struct conformance *c)
 {
     make_items(c);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -37,7 +38,7 @@ static void a_committed_work_is_there_whole_and_a_rolled_back_one_not_at_all(str
     conformance_reads(c, all_items, "[{'id':1,'name':'a'},{'id':2,'name':'b'}]");
 }
 
-static void a_work_of_its_own_commits_as_well(struct conformance *c)
+static void a_unit_of_work_of_its_own_commits_as_well(struct conformance *c)
 {
     make_items(c);
     struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
@@ -47,7 +48,7 @@ static void a_work_of_its_own_commits_as_well(struct conformance *c)
     conformance_reads(c, all_items, "[{'id':1,'name':'a'}]");
 }
 
-static void a_work_reads_its_own_writes_and_nobody_elses(struct conformance *c)
+static void a_unit_of_work_reads_its_own_writes_and_nobody_elses(struct conformance *c)
 {
     make_items(c);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -111,7 +112,7 @@ static void commit_one(void *argument)
     undurable->returned = true;
 }
 
-static void a_snapshot_shows_no_work_whose_commit_has_not_begun_to_be_durable(struct conformance *c)
+static void a_snapshot_shows_no_unit_of_work_whose_commit_is_not_yet_durable(struct conformance *c)
 {
     if (!c->engine->groups)
         return;
@@ -171,7 +172,7 @@ static void increment_often(void *argument)
     }
 }
 
-static void works_that_read_compute_and_write_are_serializable(struct conformance *c)
+static void units_of_work_that_read_compute_and_write_are_serializable(struct conformance *c)
 {
     EXPECT(conformance_does(c, "CREATE TABLE counter (value INTEGER NOT NULL)", NULL) == FH_OK);
     EXPECT(conformance_does(c, "INSERT INTO counter VALUES (0)", NULL) == FH_OK);
@@ -238,7 +239,7 @@ static void make_children(struct conformance *c)
                             NULL) == FH_OK);
 }
 
-static void a_deferred_constraint_fails_its_own_work_and_the_others_stand(struct conformance *c)
+static void a_deferred_constraint_fails_its_own_unit_of_work_and_no_other(struct conformance *c)
 {
     if (!c->engine->deferrable)
         return;
@@ -258,7 +259,7 @@ static void a_deferred_constraint_fails_its_own_work_and_the_others_stand(struct
     conformance_reads(c, "SELECT id, item_id FROM child", "[{'id':2,'item_id':1}]");
 }
 
-static void a_deferred_constraint_may_be_met_before_the_work_ends(struct conformance *c)
+static void a_deferred_constraint_may_be_met_before_the_unit_of_work_ends(struct conformance *c)
 {
     if (!c->engine->deferrable)
         return;
@@ -270,7 +271,7 @@ static void a_deferred_constraint_may_be_met_before_the_work_ends(struct conform
     EXPECT(conformance_commit(c, work) == FH_OK);
 }
 
-static void a_failed_work_leaves_the_others_of_its_group_standing(struct conformance *c)
+static void a_failed_unit_of_work_leaves_the_others_of_its_group_committed(struct conformance *c)
 {
     make_items(c);
     struct member members[] = {{.sql = "INSERT INTO item VALUES (1, 'a')"},
@@ -290,7 +291,7 @@ static void a_failed_work_leaves_the_others_of_its_group_standing(struct conform
 }
 
 static void
-a_statement_that_rolls_back_the_transaction_costs_only_its_own_work(struct conformance *c)
+a_statement_that_rolls_back_the_transaction_costs_only_its_own_unit_of_work(struct conformance *c)
 {
     if (!c->engine->insert_or_rollback)
         return;
@@ -309,7 +310,8 @@ a_statement_that_rolls_back_the_transaction_costs_only_its_own_work(struct confo
                       "[{'id':1,'name':'a'},{'id':2,'name':'b'},{'id':3,'name':'c'}]");
 }
 
-static void a_work_that_goes_on_after_losing_its_transaction_writes_nothing(struct conformance *c)
+static void
+a_unit_of_work_that_goes_on_after_losing_its_transaction_writes_nothing(struct conformance *c)
 {
     if (!c->engine->insert_or_rollback)
         return;
@@ -437,7 +439,7 @@ static bool selects(struct conformance *c, const char *sql, const char *names, c
     return same;
 }
 
-static void names_are_bound_wherever_they_stand(struct conformance *c)
+static void names_are_bound_wherever_they_are(struct conformance *c)
 {
     EXPECT(selects(c, "SELECT :a + 0 AS x, :b + 0 AS y, :a + 0 AS z", "{'b':2,'a':1}",
                    "[{'x':1,'y':2,'z':1}]"));
@@ -487,7 +489,7 @@ static void a_list_that_is_none_is_refused(struct conformance *c)
     EXPECT(strstr(c->error.message, ":ids"));
 }
 
-static void a_missing_name_is_told(struct conformance *c)
+static void a_missing_name_is_reported(struct conformance *c)
 {
     struct store_work *work = conformance_begin(c, STORE_READ);
     EXPECT(work);
@@ -496,7 +498,7 @@ static void a_missing_name_is_told(struct conformance *c)
     EXPECT(strstr(c->error.message, "elsewhere"));
 }
 
-static void wrong_sql_is_told_and_the_work_can_end(struct conformance *c)
+static void wrong_sql_is_reported_and_the_unit_of_work_can_end(struct conformance *c)
 {
     make_items(c);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -527,7 +529,7 @@ static void broken_constraints_name_their_field(struct conformance *c)
     conformance_reads(c, "SELECT id FROM person", "[{'id':1}]");
 }
 
-static void a_work_goes_on_after_a_broken_constraint_or_is_over(struct conformance *c)
+static void a_unit_of_work_goes_on_after_a_broken_constraint_or_is_over(struct conformance *c)
 {
     make_items(c);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -581,7 +583,7 @@ static void a_store_opened_again_keeps_everything_and_its_incarnation(struct con
     conformance_reads(c, all_items, "[{'id':1,'name':'a'}]");
 }
 
-static void a_script_of_several_statements_is_one_work(struct conformance *c)
+static void a_script_of_several_statements_is_one_unit_of_work(struct conformance *c)
 {
     const struct sql_ops *sql = c->store->engine->sql;
     struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
@@ -600,34 +602,34 @@ static void a_script_of_several_statements_is_one_work(struct conformance *c)
 int main(void)
 {
     static const struct conformance_row rows[] = {
-        CASE(a_committed_work_is_there_whole_and_a_rolled_back_one_not_at_all),
-        CASE(a_work_of_its_own_commits_as_well),
-        CASE(a_work_reads_its_own_writes_and_nobody_elses),
+        CASE(a_committed_unit_of_work_is_there_whole_and_a_rolled_back_one_not_at_all),
+        CASE(a_unit_of_work_of_its_own_commits_as_well),
+        CASE(a_unit_of_work_reads_its_own_writes_and_nobody_elses),
         CASE(a_snapshot_stays_as_it_was),
         CASE(a_new_snapshot_shows_what_was_committed_while_an_older_one_is_open),
-        CASE(a_snapshot_shows_no_work_whose_commit_has_not_begun_to_be_durable),
+        CASE(a_snapshot_shows_no_unit_of_work_whose_commit_is_not_yet_durable),
         CASE(a_reading_work_changes_nothing),
-        CASE(works_that_read_compute_and_write_are_serializable),
-        CASE(a_deferred_constraint_fails_its_own_work_and_the_others_stand),
-        CASE(a_deferred_constraint_may_be_met_before_the_work_ends),
-        CASE(a_failed_work_leaves_the_others_of_its_group_standing),
-        CASE(a_statement_that_rolls_back_the_transaction_costs_only_its_own_work),
-        CASE(a_work_that_goes_on_after_losing_its_transaction_writes_nothing),
+        CASE(units_of_work_that_read_compute_and_write_are_serializable),
+        CASE(a_deferred_constraint_fails_its_own_unit_of_work_and_no_other),
+        CASE(a_deferred_constraint_may_be_met_before_the_unit_of_work_ends),
+        CASE(a_failed_unit_of_work_leaves_the_others_of_its_group_committed),
+        CASE(a_statement_that_rolls_back_the_transaction_costs_only_its_own_unit_of_work),
+        CASE(a_unit_of_work_that_goes_on_after_losing_its_transaction_writes_nothing),
         CASE(values_of_all_types_come_back_as_they_were),
         CASE(integers_beyond_2_to_the_53rd_come_back_as_strings),
         CASE(a_megabyte_is_a_value_like_another),
         CASE(ten_thousand_rows_come_back_and_one_more_is_refused),
-        CASE(names_are_bound_wherever_they_stand),
+        CASE(names_are_bound_wherever_they_are),
         CASE(names_are_looked_up_in_the_objects_in_order),
         CASE(lists_are_arrays_of_any_length),
         CASE(a_list_that_is_none_is_refused),
-        CASE(a_missing_name_is_told),
-        CASE(wrong_sql_is_told_and_the_work_can_end),
+        CASE(a_missing_name_is_reported),
+        CASE(wrong_sql_is_reported_and_the_unit_of_work_can_end),
         CASE(broken_constraints_name_their_field),
-        CASE(a_work_goes_on_after_a_broken_constraint_or_is_over),
+        CASE(a_unit_of_work_goes_on_after_a_broken_constraint_or_is_over),
         CASE(changes_are_counted),
         CASE(a_store_opened_again_keeps_everything_and_its_incarnation),
-        CASE(a_script_of_several_statements_is_one_work),
+        CASE(a_script_of_several_statements_is_one_unit_of_work),
     };
     return conformance_main(FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
 }

@@ -118,7 +118,7 @@ static enum fh_code put(struct conformance *c, struct store_work *work, int64_t 
 
 /* Of sagas that nobody carries on: what one service answered in another incarnation than its
  * present one. */
-static void what_a_service_answered_in_another_life_is_told(struct conformance *c)
+static void what_a_service_answered_in_another_incarnation_is_reported(struct conformance *c)
 {
     static const char *const statuses[] = {"ended", "undone", "running", "parked"};
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -244,7 +244,7 @@ int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(what_a_subscriber_has_done_never_goes_back),
-        CASE(what_a_service_answered_in_another_life_is_told),
+        CASE(what_a_service_answered_in_another_incarnation_is_reported),
         CASE(closed_sagas_that_ended_long_ago_are_forgotten_with_their_steps),
         CASE(a_step_that_began_with_its_saga_is_replaced),
     };

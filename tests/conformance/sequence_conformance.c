@@ -353,7 +353,7 @@ static void hear_of_another(struct conformance *c, struct event_manager *manager
     EXPECT(told);
 }
 
-static void a_long_poll_hears_what_another_process_has_published(struct conformance *c)
+static void a_long_poll_gets_what_another_process_has_published(struct conformance *c)
 {
     static const fh_service service = {.name = "orders"};
     struct store *second;
@@ -388,7 +388,7 @@ static void ring_and_hear(struct conformance *c, struct store *second, struct he
 }
 
 /* Nobody reads here: there is no place for events. */
-static void a_bell_tells_of_positions_that_another_process_has_given(struct conformance *c)
+static void a_notifier_reports_positions_that_another_process_has_assigned(struct conformance *c)
 {
     struct store *second;
     struct heard heard = {.listener = {.heard = on_heard, .context = &heard}};
@@ -622,8 +622,8 @@ int main(void)
         CASE(two_sequencers_make_one_order_wherever_one_is_stopped),
         CASE(a_sequencer_that_outlives_its_connection_makes_the_same_order),
         CASE(what_could_not_be_numbered_is_numbered_as_soon_as_it_can_be),
-        CASE(a_long_poll_hears_what_another_process_has_published),
-        CASE(a_bell_tells_of_positions_that_another_process_has_given),
+        CASE(a_long_poll_gets_what_another_process_has_published),
+        CASE(a_notifier_reports_positions_that_another_process_has_assigned),
         CASE(works_that_read_compute_and_write_run_again_when_they_meet),
         CASE(commands_under_different_keys_do_not_meet),
         CASE(a_work_waits_for_another_that_has_published_under_its_key),

@@ -217,7 +217,7 @@ static void a_migrations_commit_is_settled_too(struct conformance *c)
     EXPECT(right);
 }
 
-static void works_go_on_beside_one_that_is_settled(struct conformance *c)
+static void units_of_work_go_on_while_another_is_settled(struct conformance *c)
 {
     const struct link_plan late[] = {{.marker = settled.ask, .how = LINK_CUT_LATE}, {0}};
     struct linked linked = {0};
@@ -413,7 +413,7 @@ int settled_main(const struct conformance_row *own, size_t count)
         CASE(without_any_link_a_commit_waits_until_there_is_one),
         CASE(a_commit_that_nothing_comes_back_of_is_settled),
         CASE(a_migrations_commit_is_settled_too),
-        CASE(works_go_on_beside_one_that_is_settled),
+        CASE(units_of_work_go_on_while_another_is_settled),
         CASE(a_process_whose_clock_is_ahead_removes_no_fresh_marks),
         CASE(a_program_of_before_removes_no_marks_of_todays),
         CASE(a_process_that_the_store_has_forgotten_does_not_guess),

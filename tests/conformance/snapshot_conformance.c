@@ -50,7 +50,7 @@ static enum fh_code read_places(struct conformance *c, struct places *ret)
     return code;
 }
 
-static void keys_stand_where_their_last_events_do(struct conformance *c)
+static void keys_have_the_positions_of_their_last_events(struct conformance *c)
 {
     struct places places;
     int64_t removed;
@@ -74,7 +74,7 @@ static void keys_stand_where_their_last_events_do(struct conformance *c)
     EXPECT(read_places(c, &places) == FH_OK && places.a == 4 && places.b == 2);
 }
 
-static void a_round_moves_only_from_where_it_is(struct conformance *c)
+static void a_resync_moves_only_from_where_it_is(struct conformance *c)
 {
     const struct ledger_snapshot_ops *ops = ledger_snapshots(c->store);
     struct ledger_resync none = {0}, read, first = {.resync = 1, .phase = LEDGER_PAGES};
@@ -99,7 +99,7 @@ static void a_round_moves_only_from_where_it_is(struct conformance *c)
     EXPECT(ops->resync_get(work, "users", "0/2", &read, &c->error) == FH_OK && read.resync == 0);
 }
 
-static void what_a_round_has_applied_is_noted_for_it_alone(struct conformance *c)
+static void what_a_resync_has_applied_is_noted_for_it_only(struct conformance *c)
 {
     const struct ledger_snapshot_ops *ops = ledger_snapshots(c->store);
     int64_t position, removed;
@@ -164,7 +164,7 @@ static bool take_parked(void *context, const struct ledger_parked *parked)
     return true;
 }
 
-static void what_is_parked_of_a_share_is_cleared_at_once(struct conformance *c)
+static void what_is_parked_of_a_partition_is_cleared_at_once(struct conformance *c)
 {
     const struct ledger_snapshot_ops *ops = ledger_snapshots(c->store);
     int left = 0;
@@ -187,10 +187,10 @@ static void what_is_parked_of_a_share_is_cleared_at_once(struct conformance *c)
 int main(void)
 {
     static const struct conformance_row rows[] = {
-        CASE(keys_stand_where_their_last_events_do),
-        CASE(a_round_moves_only_from_where_it_is),
-        CASE(what_a_round_has_applied_is_noted_for_it_alone),
-        CASE(what_is_parked_of_a_share_is_cleared_at_once),
+        CASE(keys_have_the_positions_of_their_last_events),
+        CASE(a_resync_moves_only_from_where_it_is),
+        CASE(what_a_resync_has_applied_is_noted_for_it_only),
+        CASE(what_is_parked_of_a_partition_is_cleared_at_once),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);
 }

@@ -261,7 +261,7 @@ async def dying_under_load(system):
         await run.closed()
 
 
-def test_who_takes_over_dies_in_the_midst_of_it_and_the_books_balance(dying):
+def test_an_instance_dies_while_it_takes_over_and_the_books_balance(dying):
     assert POINTS, "the sources have crash points where leases are taken"
     try:
         asyncio.run(dying_under_load(dying))

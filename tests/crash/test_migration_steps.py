@@ -111,7 +111,7 @@ def test_killed_there_the_next_start_goes_on(service, point, times):
     assert service.rows("SELECT count(*) FROM fh_migration_open") == ["0"]
 
 
-def test_what_can_not_be_known_is_left_to_a_person(service):
+def test_what_can_not_be_known_is_left_to_an_operator(service):
     file = service.add(("CREATE TABLE more_{0} (id INTEGER PRIMARY KEY);", "INSERT INTO more_{0} VALUES (1);"))
     (service.folder / "crash").write_text("steps.run:1")
     assert service.end()[0] == -signal.SIGKILL

@@ -95,7 +95,7 @@ def parties(tmp_path_factory):
     running.stop()
 
 
-def test_rounds_have_points():
+def test_resync_passes_have_points():
     assert POINTS and all(name.startswith("round.") for name in POINTS)
 
 

@@ -26,7 +26,7 @@ def test_what_clients_were_told_is_what_the_stores_hold_whatever_fails(engine):
     assert done.returncode == 0
 
 
-def test_a_program_that_doubles_what_it_is_told_is_found_out(tmp_path):
+def test_a_program_that_doubles_what_it_gets_is_found_out(tmp_path):
     """The whole of it, not only the checker: somebody else writes one more value into a list."""
     del tmp_path
     done = subprocess.run([HERE / "run", "--engine", "sqlite", "--minutes", "0.05", "--clients", "4", "--seed", SEED,

@@ -133,7 +133,7 @@ def test_a_message_that_is_not_in_the_list_is_noticed(one):
     assert "new in saga: desk>store > SELECT something new" in compare(read_list(one.engine), Unheard)
 
 
-def test_an_answer_that_a_busy_service_gives_is_no_new_message():
+def test_an_answer_that_a_busy_service_sends_is_no_new_message():
     class Busy:
         kinds = {"saga": {}}
 
@@ -162,7 +162,7 @@ def packet(text):
     return len(body).to_bytes(3, "little") + b"\0" + body
 
 
-def test_a_commit_behind_a_statement_that_is_too_long_for_a_line_ends_its_transaction():
+def test_a_commit_after_a_statement_that_is_too_long_for_a_line_ends_its_transaction():
     talk = MariaDB()
     long = unit(f"INSERT INTO tally (name, what) VALUES ({', '.join(f'column_{i} + 1' for i in range(30))});COMMIT")
     talk.client(packet("SET NAMES utf8mb4;SET autocommit = 0, idle_transaction_timeout = 5"))
@@ -171,7 +171,7 @@ def test_a_commit_behind_a_statement_that_is_too_long_for_a_line_ends_its_transa
     assert talk.placed(["SELECT what"]) == ("SELECT what",)
 
 
-def test_what_stands_alone_on_a_connection_is_not_told_by_what_came_before_it():
+def test_what_is_alone_on_a_connection_is_not_identified_by_what_came_before_it():
     talk = MariaDB()
     talk.client(packet("SET NAMES utf8mb4;SET autocommit = 1"))
     assert talk.placed(["SELECT what"]) == ("SELECT what",)

@@ -160,7 +160,7 @@ def test_all_services_are_backed_up_when_none_is_named(shop, folder):
     assert set(told["services"]) == set(shop.services())
 
 
-def test_what_is_no_place_for_a_backup_is_said(shop, folder):
+def test_what_is_no_place_for_a_backup_is_reported(shop, folder):
     folder.mkdir()
     (folder / "mine").write_text("precious")
     refused = run(shop, "backup", "users", "--to", str(folder))
@@ -201,7 +201,7 @@ def test_a_stopped_system_is_backed_up(shop, folder):
     assert shop.http("GET", f"/api/users/{user}").body["name"] == "Hugo"
 
 
-def test_what_a_stopped_system_does_not_reach_is_said(shop, folder):
+def test_what_a_stopped_system_does_not_reach_is_reported(shop, folder):
     """The file is gone, a store is, a restore was ordered, a program is: each is reported, and there is no backup."""
     file, state = pathlib.Path(shop.file), pathlib.Path(shop.state)
     with stopped(shop):
@@ -283,7 +283,7 @@ def test_a_damaged_file_is_refused(shop, taken, folder):
     assert run(shop, "restore", "users", "--from", str(folder), "--yes").returncode == 1
 
 
-def test_nothing_is_replaced_without_a_word(shop, taken):
+def test_nothing_is_replaced_silently(shop, taken):
     refused = run(shop, "restore", "users", "--from", str(taken))
     assert refused.returncode == 2 and "say --yes" in refused.stderr
     assert "holds no service 'orders'" in run(shop, "restore", "orders", "--from", str(taken), "--yes").stderr
@@ -389,7 +389,7 @@ def test_a_servers_store_is_backed_up_and_restored_there_and_elsewhere(shop, eng
         shutil.rmtree(folder)
 
 
-def test_a_full_disk_is_said_to_who_waits_for_a_backup(small_disk, tmp_path):  # noqa: F811
+def test_a_full_disk_is_reported_to_whoever_waits_for_a_backup(small_disk, tmp_path):  # noqa: F811
     system = carts_alone(small_disk, pathlib.Path(FREEHOLD).parent / "examples" / "shop" / "carts").up()
     try:
         filler = fill(small_disk)

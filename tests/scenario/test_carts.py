@@ -67,7 +67,7 @@ def test_a_cart_holds_what_was_put_into_it(shop):
     assert cart(shop, user) == {}
 
 
-def test_products_may_have_any_name_and_carts_are_apart(shop):
+def test_products_may_have_any_name_and_carts_are_separate(shop):
     user, other = next(NUMBERS), next(NUMBERS)
     for name, text in (("%C3%A4%20%E4%B8%96", "ä 世"), ("a%2Fb", "a/b"), ("%27%3B--", "';--"), ("%25", "%")):
         assert put(shop, user, name, 1)[text] == 1
@@ -199,7 +199,7 @@ def test_an_order_placed_by_itself_leaves_the_cart_alone(shop):
     assert cart(shop, user) == {lamp: 2}
 
 
-def test_what_can_not_be_ordered_is_said(shop):
+def test_what_can_not_be_ordered_is_reported(shop):
     user, lamp = new_user(shop), new_product(shop, 10)
     assert check_out(shop, next(NUMBERS)).status == 409  # an empty cart
     put(shop, user, lamp, 1)

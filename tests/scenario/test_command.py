@@ -92,7 +92,7 @@ def lives(pid):
 # ---- The system file ---------------------------------------------------------------------------
 
 
-def test_every_fault_of_a_file_is_told_with_its_place(mini):
+def test_every_fault_of_a_file_is_reported_with_its_place(mini):
     mini.write("  users: {progam: users, instances: 3}\n  Bad Name: {}\n  users: {}\n"
                "  orders: {engine: couchdb, settings: {key: '${NO_SUCH_VARIABLE}'}}\n")
     said = mini.run("check", mini.file, code=1)
@@ -106,7 +106,7 @@ def test_every_fault_of_a_file_is_told_with_its_place(mini):
         assert expected in said
 
 
-def test_a_broken_file_is_told_with_its_place(mini):
+def test_a_broken_file_is_reported_with_its_place(mini):
     mini.file.write_text("system: mini\nservices: {users: {}\n")
     assert ":3:1: error: not valid YAML" in mini.run("check", mini.file, code=1)
     mini.file.write_text("system: mini\nservices:\n\tusers: {}\n")
@@ -115,7 +115,7 @@ def test_a_broken_file_is_told_with_its_place(mini):
     assert "none.yaml: error: cannot be read: No such file or directory; name the system file, or begin one" in said
 
 
-def test_a_missing_program_is_told_with_the_places_looked_at(mini):
+def test_a_missing_program_is_reported_with_the_places_searched(mini):
     mini.write("  users: {}\n  billing: {}\n")
     said = mini.run("check", mini.file, code=1)
     assert ":5:3: error: the program of billing was not found; looked for " in said
@@ -172,7 +172,7 @@ def test_settings_are_checked_as_the_service_does_when_it_starts(mini):
     mini.run("check", mini.file)
 
 
-def test_check_says_in_json_what_it_says_in_words(mini):
+def test_check_reports_in_json_what_it_reports_in_words(mini):
     assert json.loads(mini.run("check", mini.file, "--json"))["services"] == 2
     mini.write("  users: {program: nobody}\n")
     [error] = json.loads(mini.run("check", mini.file, "--json", code=1))["errors"]
@@ -238,14 +238,14 @@ def test_call_reaches_a_service_as_an_operator(mini):
     assert "line 1" in mini.run("call", "users", "POST", "/x", "--data", "{a}", code=2)
 
 
-def test_a_second_up_is_refused_and_says_who_runs(mini):
+def test_a_second_up_is_refused_and_names_the_first(mini):
     mini.up()
     pid = mini.status()["up_pid"]
     assert f"mini is up already, pid {pid}; stop it with" in mini.up(code=1)
     assert mini.status()["up_pid"] == pid
 
 
-def test_a_taken_port_is_told_with_the_way_out(mini):
+def test_a_taken_port_is_reported_with_the_way_out(mini):
     with socket.create_server(("127.0.0.1", mini.port)):
         said = mini.up(code=1)
     assert f"127.0.0.1:{mini.port} is already taken" in said and "--listen" in said
@@ -258,14 +258,14 @@ def test_a_folder_with_other_things_in_it_is_no_state_folder(mini):
     assert mini.folder.stat().st_mode == before
 
 
-def test_a_service_that_cannot_start_ends_a_detached_up_with_its_last_words(mini):
+def test_a_service_that_cannot_start_ends_a_detached_up_with_its_last_lines(mini):
     mini.describe("orders", {}, exit=78, says="settings.colour is missing")
     said = mini.up(code=1)
     assert "orders ended with exit code 78" in said and "| settings.colour is missing" in said
     assert mini.run("status", "--state", mini.state, code=3)
 
 
-def test_a_service_that_keeps_dying_ends_a_detached_up_with_its_last_words(mini):
+def test_a_service_that_keeps_dying_ends_a_detached_up_with_its_last_lines(mini):
     mini.describe("orders", {}, exit=1, says="the disk is full")
     said = mini.up(code=1)
     assert "it failed to start 5 times" in said and "| the disk is full" in said
@@ -279,7 +279,7 @@ def restarted(mini, name, pid):
     return service["ready"] and service["pid"] != pid and service
 
 
-def test_a_person_sees_how_far_a_service_has_come_that_has_work_to_do_first(mini):
+def test_the_progress_of_a_service_that_starts_slowly_is_shown(mini):
     mini.describe("users", USERS, works=["412000 ~1000000 orders"])
     terminal, theirs = pty.openpty()
     done = subprocess.run([FREEHOLD, "up", mini.file, "--detach"], stdout=subprocess.PIPE, stderr=theirs,
@@ -311,7 +311,7 @@ def shown_on_terminal(mini, columns):
     return [re.sub(r"\033\[[\d;]*m", "", line) for line in drawn.decode().split("\r\n")]
 
 
-def test_status_fits_into_80_columns_and_tells_what_wants_a_person(mini):
+def test_status_fits_into_80_columns_and_shows_what_needs_an_operator(mini):
     waits = {"position": 12345678901, "sagas": {"running": 123456, "compensating": 2, "parked": 3}, "restored": 2,
              "trouble": {"writes": {"why": "The store's disk is full.", "failures": 3201, "since_ms": 184321,
                                     "last_ms": 2050}},
@@ -456,7 +456,7 @@ def test_check_live_warns_where_the_kernel_has_no_landlock(mini):
 # ---- Words ---------------------------------------------------------------------------------------
 
 
-def test_wrong_words_are_answered_with_the_near_ones(mini):
+def test_misspelled_words_are_answered_with_similar_ones(mini):
     assert "did you mean 'status'?" in mini.run("statsu", code=2)
     assert "did you mean '--detach'?" in mini.run("up", mini.file, "--detahc", code=2)
     assert "usage: freehold call SERVICE METHOD PATH" in mini.run("call", "users", code=2)

@@ -139,14 +139,14 @@ def test_the_events_of_all_services_are_in_the_gateways_document_once(shop):
     assert {name for name in document["operations"] if ".receive." in name} == heard
 
 
-def test_a_composed_answer_is_told_by_its_parts(shop):
+def test_a_composed_answer_is_described_by_its_parts(shop):
     operation = shop.http("GET", "/openapi.json").body["paths"]["/api/orders/{id}/details"]["get"]
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert schema["required"] == ["order"]
     assert set(schema["properties"]["user"]["anyOf"][0]["properties"]) >= {"id", "name", "email"}
 
 
-def test_operators_alone_read_a_services_documents(shop):
+def test_only_operators_read_a_services_documents(shop):
     port = int(shop.services()["users"]["address"].rsplit(":", 1)[1])
     for headers, status in (({}, 401), ({"Freehold-Token": shop.token("orders", "users"),
                                          "Freehold-From": f"orders/{'0' * 36}"}, 403)):

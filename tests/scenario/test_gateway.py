@@ -188,7 +188,7 @@ def assert_span_of_its_own(trace):
     assert "b7ad6b7169203331" not in trace, trace
 
 
-def test_a_public_route_reaches_its_service_with_the_named_headers_alone(started):
+def test_a_public_route_reaches_its_service_with_the_named_headers_only(started):
     users, gateway = one_service(started)
     answer = gateway.ask("POST", "/api/users?dry=1", body='{"name": "Ada"}', headers={
         "Content-Type": "application/json", "Accept": "text/x", "Idempotency-Key": "k1",
@@ -214,7 +214,7 @@ def test_a_public_route_reaches_its_service_with_the_named_headers_alone(started
         assert name not in headers
 
 
-def test_an_answer_goes_out_with_the_named_headers_alone(started):
+def test_an_answer_goes_out_with_the_named_headers_only(started):
     users, gateway = one_service(started)
     answer = gateway.get("/api/users/7")
     assert answer.headers["ETag"] == '"7"'
@@ -236,7 +236,7 @@ def test_path_and_query_are_passed_on_as_they_came(started):
                                "/api/users/%41;v=1", "/api/users/7", "/api/users/7?a=[1]"]
 
 
-def test_what_is_not_public_cannot_be_told_from_what_does_not_exist(started):
+def test_what_is_not_public_cannot_be_distinguished_from_what_does_not_exist(started):
     users, gateway = one_service(started)
     unknown = gateway.ask("POST", "/api/nothing", body="{}")
     assert unknown.status == 404
@@ -294,7 +294,7 @@ def test_a_body_beyond_its_bound_is_413(started):
     assert gateway.ask("POST", "/api/users", body="x" * (1 << 20)).status == 200
 
 
-def test_its_own_routes_tell_of_its_life_and_its_counts(started):
+def test_its_own_routes_report_its_health_and_its_counts(started):
     users, gateway = one_service(started)
     assert gateway.get("/livez").json == {"status": "ok"}
     assert gateway.get("/readyz").status == 200

@@ -273,7 +273,7 @@ def test_feed_state_and_closing_refuse_nonsense(shop, service):
             attack(shop, own_cases(), shop.ports[service], lambda case: case.statuses | {401, 403}, more)
 
 
-def test_the_gateway_hides_what_services_tell_each_other(shop):
+def test_the_gateway_hides_what_services_send_each_other(shop):
     hidden = ("/_freehold/feed", "/_freehold/state", "/_freehold/closed", "/_freehold/restored", "/%5Ffreehold/feed",
               "/_freehold%2Ffeed", "/%5f%66reehold/state", "/_freehold/feed/")
     with unharmed(shop):

@@ -117,7 +117,7 @@ def test_slow_clients_keep_nobody_waiting(at, slow, door):
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_client_that_closes_its_half_is_answered_or_waits_alone(shop, at):
+def test_a_client_that_closes_its_half_is_answered_or_waits_by_itself(shop, at):
     """libmicrohttpd may overlook an end that comes with the last bytes; the timeout finds it."""
     whole = hostile.exchange(at.port, at.ask("GET", "/api/users/1"), half_close=True)
     assert whole.status in (0, 200), whole
@@ -163,7 +163,7 @@ def test_an_order_whose_client_has_gone_is_done_once_or_not_at_all(shop):
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_answers_that_nobody_reads_hold_up_nobody(shop, at):
+def test_answers_that_are_not_read_hold_up_nobody(shop, at):
     connections = [hostile.connect(at.port) for _ in range(50)]
     try:
         pipelined = at.ask("GET", "/metrics" if at.name == "users" else "/api/products?limit=1000") * 200

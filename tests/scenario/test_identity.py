@@ -239,7 +239,7 @@ def test_keys_outlive_a_restart_and_missing_ones_are_made(tmp_path):
         system.stop(check=False)
 
 
-def test_a_program_started_without_keys_says_so_loudly(tmp_path):
+def test_a_program_started_without_keys_warns_loudly(tmp_path):
     users = Service(tmp_path / "users").start()
     try:
         assert users.ask("GET", "/api/users?ids=1").status == 200

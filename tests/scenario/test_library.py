@@ -88,7 +88,7 @@ def test_nothing_of_what_only_the_command_and_simulations_need_is_in_it(library)
     assert not [name for name in needed(library) if re.search("yaml|lua|pg_query|stdc", name)]
 
 
-def test_a_service_that_is_compiled_by_hand_shares_the_library(by_hand, source, lent, tmp_path):
+def test_a_service_that_is_compiled_by_hand_uses_the_shared_library(by_hand, source, lent, tmp_path):
     assert needed(by_hand)[:2] == ["libfreehold.so.0", "libjansson.so.4"] or SANITIZED
     assert "libsqlite3.so.0" not in needed(by_hand)
     assert json.loads(run(by_hand, "--describe", environment=lent))["name"] == "notes"
@@ -110,7 +110,7 @@ def test_a_service_links_either_library_with_meson(source, installed, tmp_path):
         assert serves(tmp_path / kind, folder, folder / "build" / kind, installed), kind
 
 
-def test_pkg_config_tells_what_the_static_library_stands_on(source, installed, tmp_path):  # noqa: F811
+def test_pkg_config_lists_what_the_static_library_needs(source, installed, tmp_path):  # noqa: F811
     flags = run("pkg-config", "--static", "--cflags", "--libs", "freehold", environment=installed).split()
     assert "-l:libboost_context.a" in flags and "-l:libuv.so" in flags
     flags = ["-l:libfreehold.a" if flag == "-lfreehold" else flag for flag in flags]
@@ -146,7 +146,7 @@ def test_a_program_without_the_library_is_refused_with_the_reason(by_hand, sourc
         assert "ldconfig" in said
 
 
-def test_a_library_that_vanishes_is_told_of_when_the_service_starts_again(by_hand, source, library, installed, tmp_path):  # noqa: F811
+def test_a_library_that_vanishes_is_reported_when_the_service_restarts(by_hand, source, library, installed, tmp_path):  # noqa: F811
     shutil.copytree(os.path.dirname(library), tmp_path / "lib", symlinks=True)
     (tmp_path / "freehold.yaml").write_text(SYSTEM.format(by_hand, source))
     with open(tmp_path / "said", "w", encoding="utf-8") as said:
@@ -171,7 +171,7 @@ def test_a_library_that_vanishes_is_told_of_when_the_service_starts_again(by_han
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: USERS OF THEIR OWN WERE NOT TRIED")
 @pytest.mark.parametrize("closed, expected", [("lib", f"notes ended as user 64000 with exit code 127|{MISSING}"),
                                               ("notes", "notes can't be run as user 64000: permission denied")])
-def test_what_only_root_may_read_is_told_with_the_user_who_may_not(by_hand, source, library, installed, request,  # noqa: F811
+def test_what_only_root_may_read_is_reported_with_the_user_who_may_not(by_hand, source, library, installed, request,  # noqa: F811
                                                                    closed, expected):
     folder = folder_for(request)
     shutil.copytree(os.path.dirname(library), folder / "lib", symlinks=True)

@@ -78,7 +78,7 @@ def test_a_wrong_choice_is_refused(state, arguments, expected):
     assert expected in logs(state, *arguments, code=2)
 
 
-def test_without_a_system_it_says_so(tmp_path):
+def test_without_a_system_that_is_reported(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     assert "there is no system below ./.freehold" in logs(tmp_path / "a" / "b", code=3)
 

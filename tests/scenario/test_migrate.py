@@ -50,7 +50,7 @@ def put(system, name, text):
     (system.migrations / name).write_text(text)
 
 
-def test_a_plan_makes_nothing_and_apply_does_not_serve(system):
+def test_a_plan_changes_nothing_and_apply_does_not_serve(system):
     put(system, "0009_note.sql", "CREATE TABLE note (id INTEGER PRIMARY KEY);\nINSERT INTO note VALUES (1);\n")
     planned = migrate(system, "plan", "--sql")
     assert f"shipping  sqlite, no store yet: 0 applied, {system.own + 1} to apply" in planned.stdout
@@ -74,7 +74,7 @@ def test_a_plan_makes_nothing_and_apply_does_not_serve(system):
     assert system.call("shipping", "GET", "/api/shipments").status == 200
 
 
-def test_a_running_system_is_asked_and_left_alone(system):
+def test_a_running_system_is_queried_and_not_disturbed(system):
     system.up()
     put(system, "0009_less.sql", "ALTER TABLE shipments DROP COLUMN address;\n")
     before = system.pid("shipping")
@@ -109,7 +109,7 @@ def test_what_hinders_the_next_start_is_named_with_what_to_do(system):
     assert failed.returncode == 1 and "0005_late.sql was applied to this store, and its file has changed" in failed.stderr
 
 
-def test_what_fails_says_so_and_leaves_what_was_before(system):
+def test_what_fails_is_reported_and_leaves_what_was_before(system):
     put(system, "0008_good.sql", "CREATE TABLE good (id INTEGER PRIMARY KEY);\n")
     put(system, "0009_bad.sql", "CREATE TABLE bad (id INTEGER PRIMARY KEY);\nCREATE TABLE shipments (id INT);\n")
     failed = migrate(system, "apply", check=False)
@@ -119,7 +119,7 @@ def test_what_fails_says_so_and_leaves_what_was_before(system):
     assert (found["0008_good.sql"]["state"], found["0009_bad.sql"]["state"]) == ("applied", "pending")
 
 
-def test_wrong_words_are_told(system):
+def test_wrong_arguments_are_reported(system):
     for words, said in ((("adopt",), "expected: freehold migrate adopt SERVICE"),
                         (("adopt", "shipping", "--from", "rails", "--version", "1"), "expected flyway or liquibase"),
                         (("adopt", "shipping", "--from", "flyway", "--version", "V2"), "expected the number"),
@@ -132,7 +132,7 @@ def test_wrong_words_are_told(system):
         assert refused.returncode == 2 and said in refused.stderr, (words, refused)
 
 
-def test_while_a_store_is_looked_into_nobody_starts(system):
+def test_while_a_store_is_inspected_nothing_starts(system):
     """The lock is `up`'s own: it keeps out a task as it keeps out a second `up`."""
     migrate(system, "apply")
     with open(pathlib.Path(system.state) / "up.lock", encoding="utf-8") as lock:
@@ -202,7 +202,7 @@ def test_where_it_stopped_is_shown_with_what_to_do(on_server):
 
 
 @pytest.mark.parametrize("on_server", ["postgresql"], indirect=True)
-def test_one_that_takes_long_says_how_long(on_server):
+def test_a_long_one_reports_its_progress(on_server):
     """It works until the test lets it go on, by a counter that no transaction hides."""
     system = on_server.system
     put(system, "0001_gate.sql", "CREATE SEQUENCE gate;\n")

@@ -193,7 +193,7 @@ def test_a_process_that_dies_in_a_migration_leaves_nothing_of_it_on_postgresql(i
 
 
 @pytest.mark.parametrize("instances", ["mariadb"], indirect=True)
-def test_a_process_that_dies_in_a_migration_leaves_word_of_it_on_mariadb(instances):
+def test_a_process_that_dies_in_a_migration_leaves_a_record_of_it_on_mariadb(instances):
     killed_in_the_slow_one(instances)
     process = instances.start()
     assert not instances.ready() and process.wait() == 78

@@ -115,7 +115,7 @@ def test_a_store_moves_there_and_back_under_load(shop, engine):  # noqa: F811
 
 
 @needs_a_server
-def test_it_is_told_how_far_it_is(shop):  # noqa: F811
+def test_its_progress_is_reported(shop):  # noqa: F811
     shop.up()
     make_users(shop)
     drawn = on_terminal("move", "users", "--to", ENGINE, "--state", shop.state)
@@ -208,7 +208,7 @@ def named_elsewhere(system, **store):
 
 
 @needs_a_server
-def test_a_server_where_nobody_answers_is_said_before_anything_stops(shop):  # noqa: F811
+def test_a_server_that_does_not_answer_is_reported_before_anything_stops(shop):  # noqa: F811
     nobody = {"host": "127.0.0.1", "port": free_port(), "database": "d", "user": "u", "password": "never shown"}
     named_elsewhere(shop, **nobody)
     shop.up()
@@ -233,7 +233,7 @@ def test_a_server_where_nobody_answers_is_said_before_anything_stops(shop):  # n
     check_whole(shop, "User 1")
 
 
-def test_a_server_that_does_not_let_the_service_in_is_said_before_anything_stops(shop):  # noqa: F811
+def test_a_server_that_refuses_the_service_is_reported_before_anything_stops(shop):  # noqa: F811
     at = json.loads(os.environ.get(f"FREEHOLD_TEST_{ENGINE.upper()}", "null")) if ENGINE else None
     if not at:
         pytest.skip("THERE IS NO SERVER TO BE REFUSED BY (tools/servers)")
@@ -258,7 +258,7 @@ def break_migrations(system):
 
 
 @needs_a_server
-def test_a_move_that_fails_goes_back_and_says_why(shop):  # noqa: F811
+def test_a_move_that_fails_goes_back_and_reports_why(shop):  # noqa: F811
     shop.up()
     make_users(shop)
     mend = break_migrations(shop)
@@ -303,7 +303,7 @@ def start_moving(system, *more):
 
 
 @needs_a_server
-def test_who_waits_longer_than_he_may_is_told_to_come_back(held):
+def test_a_client_that_waits_too_long_is_told_to_come_back(held):
     system, program = held
     program.hold()
     moving = start_moving(system, "--to", ENGINE)
@@ -322,7 +322,7 @@ def test_who_waits_longer_than_he_may_is_told_to_come_back(held):
 
 
 @needs_a_server
-def test_a_person_can_abandon_it(held):
+def test_an_operator_can_abandon_it(held):
     system, program = held
     program.hold()
     moving = start_moving(system, "--to", ENGINE)

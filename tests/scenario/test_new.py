@@ -135,7 +135,7 @@ def test_a_new_service_moves_to_a_server(diary, installed, engine):
         shutil.rmtree(state.parent)
 
 
-def test_words_of_c_may_stand_in_a_services_name(installed, tmp_path):
+def test_keywords_of_c_may_be_in_a_services_name(installed, tmp_path):
     """One of "returns" is a "return", and no variable can be named so."""
     run("freehold", "new", "system", "words", folder=tmp_path, environment=installed)
     folder = tmp_path / "words"
@@ -226,7 +226,7 @@ def test_every_command_answers_in_json_and_has_help():
     (("help", "chek"), "did you mean 'check'?"),
     (("stop", "now"), "stop does not expect 'now'"),
 ])
-def test_a_wrong_word_suggests_the_near_one(words, expected):
+def test_a_misspelled_word_suggests_a_similar_one(words, expected):
     assert expected in run(FREEHOLD, *words, code=2)
 
 

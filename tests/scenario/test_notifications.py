@@ -92,7 +92,7 @@ def ordered(shop, token="tok_visa"):
     return ended(shop, place(shop, new_user(shop), (new_product(shop, 50), 1), token=token))
 
 
-def test_each_event_is_told_to_whom_wants_its_type(shop, receiver):
+def test_each_event_is_sent_to_those_that_want_its_type(shop, receiver):
     hooks = [webhook(shop, f"{receiver.url}/{kind}", kind) for kind in TYPES]
     confirmed, cancelled = ordered(shop), ordered(shop, "tok_declined")
     assert (confirmed["status"], cancelled["status"]) == ("CONFIRMED", "CANCELLED")
@@ -104,7 +104,7 @@ def test_each_event_is_told_to_whom_wants_its_type(shop, receiver):
         assert {one[2]["id"] for one in told} == {one["event_id"] for one in deliveries(shop, hook)}
 
 
-def test_a_stranger_is_told_a_key_and_nothing_of_the_system(shop, receiver):
+def test_a_stranger_gets_a_key_and_nothing_of_the_system(shop, receiver):
     hook = webhook(shop, f"{receiver.url}/keyed", "OrderConfirmed")
     ordered(shop)
     wait_for("it is delivered", lambda: statuses(shop, hook) == ["DELIVERED"])
@@ -115,7 +115,7 @@ def test_a_stranger_is_told_a_key_and_nothing_of_the_system(shop, receiver):
     assert set(body) == {"id", "type", "time", "data"}
 
 
-def test_who_fails_is_asked_again_with_the_same_key(shop, receiver):
+def test_a_receiver_that_fails_gets_the_request_again_with_the_same_key(shop, receiver):
     receiver.answers["/shaky"] = [500, 302, 404, 429, 200]
     hook = webhook(shop, f"{receiver.url}/shaky", "OrderConfirmed")
     order = ordered(shop)
@@ -128,7 +128,7 @@ def test_who_fails_is_asked_again_with_the_same_key(shop, receiver):
     assert not receiver.at("/elsewhere"), "redirects are not followed"
 
 
-def test_who_is_gone_is_asked_no_more(shop, receiver):
+def test_a_receiver_that_is_gone_gets_no_more_requests(shop, receiver):
     receiver.answers["/gone"] = [410]
     hook = webhook(shop, f"{receiver.url}/gone", "OrderConfirmed")
     ordered(shop)
@@ -155,7 +155,7 @@ def test_deliveries_survive_the_death_of_the_service(shop, receiver):
 
 @pytest.mark.parametrize("url", ("ftp://example.org/x", "http://", "http://user-17:x@example.org/", "//example.org",
                                  "http://example.org/a b", "http://example.org/#x"))
-def test_what_is_no_url_parks_nothing_and_stops_nobody(shop, url):
+def test_what_is_no_url_parks_nothing_and_stops_nothing(shop, url):
     """It is refused when it is named, not when it is used."""
     answer = shop.call("notifications", "POST", "/api/webhooks", {"url": url, "type": "OrderCreated"})
     assert answer.status == 422, answer

@@ -77,7 +77,7 @@ def test_a_request_is_followed_through_all_services(shop):
     assert len(lines) == len(spans) + 2  # each part once
 
 
-def test_what_was_done_is_remembered_by_those_who_start_again(shop):
+def test_what_was_done_is_remembered_across_restarts(shop):
     def spans():
         return {(span["in"], span["kind"], span["what"], span["at_us"])
                 for span in json.loads(run(shop, "trace", TRACE, "--json"))["traces"][0]["spans"]}
@@ -115,7 +115,7 @@ def test_an_undone_saga_shows_its_way_back(shop):
         assert words in tree, tree
 
 
-def test_what_nobody_remembers_is_said_to_be_so(shop):
+def test_what_nobody_remembers_is_reported_as_such(shop):
     assert "no process remembers anything of 'nothing'" in run(shop, "trace", "nothing", code=1)
     assert "no process remembers anything of" in run(shop, "trace", "0" * 32, code=1)
 
@@ -125,7 +125,7 @@ def test_a_wrong_question_for_spans_is_refused(shop, query):
     assert shop.call("orders", "GET", "/_freehold/spans" + query).status == 400
 
 
-def test_spans_are_for_operators_alone(shop):
+def test_spans_are_for_operators_only(shop):
     assert shop.http("GET", "/_freehold/spans?key=1").status == 404  # the gateway has no such path
 
 
@@ -155,7 +155,7 @@ def test_events_are_shown_as_they_were_published(shop):
     assert line[0] == str(mine[2]["position"]) and line[2] == "UserUpdated" and '"Three"' in " ".join(line)
 
 
-def test_a_tail_has_as_many_events_as_are_asked_for(shop):
+def test_a_tail_has_as_many_events_as_are_requested(shop):
     """Sagas take positions, too: the last six of orders are not six events."""
     user, lamp = new_user(shop), new_product(shop, 10)
     for _ in range(3):
@@ -282,7 +282,7 @@ def saga(strict, identity):
     return json.loads(run(strict, "saga", "show", "orders", identity, "--json"))
 
 
-def test_a_step_that_a_person_has_seen_to_is_skipped(strict):
+def test_a_step_that_an_operator_has_settled_is_skipped(strict):
     order, lamp, identity = parked_saga(strict)
     assert "confirm it with --yes" in run(strict, "saga", "skip", "orders", identity, code=2)
     assert saga(strict, identity)["status"] == "parked"
@@ -301,7 +301,7 @@ def test_a_parked_saga_is_taken_back(strict):
     assert "is not parked" in run(strict, "saga", "compensate", "orders", identity, "--yes", code=1)
 
 
-def test_a_parked_saga_is_given_up_with_its_reason_and_closed_at_its_receivers(strict):
+def test_a_parked_saga_is_abandoned_with_its_reason_and_closed_at_its_receivers(strict):
     order, lamp, identity = parked_saga(strict)
     words = ("saga", "abandon", "orders", identity)
     assert "--why TEXT" in run(strict, *words, "--yes", code=2)
@@ -338,5 +338,5 @@ def test_a_parked_saga_is_given_up_with_its_reason_and_closed_at_its_receivers(s
     (["abandon", "orders", "x.1", "--yes", "--why", "x" * 224], 1, "orders: Say `why`"),
     (["skip", "orders", "x.1", "--yes", "--why", "x"], 2, "only abandon takes --why"),
 ])
-def test_a_wrong_word_on_a_saga_is_refused(strict, words, code, expected):
+def test_a_wrong_order_for_a_saga_is_refused(strict, words, code, expected):
     assert expected in run(strict, "saga", *words, code=code)

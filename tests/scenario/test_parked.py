@@ -145,7 +145,7 @@ def test_a_mended_program_applies_what_was_parked_when_it_starts(shop, source):
     (("drop", "orders", "users", "none", "--yes"), 1), (("edit", "orders", "users", "none", "--data", "{}"), 1),
     (("edit", "orders", "users"), 2), (("edit", "orders", "users", "none", "--yes"), 2),
     (("show", "orders", "users", "none", "--data", "{}"), 2)])
-def test_wrong_words_are_told_from_what_is_not_there(shop, words, code):
+def test_wrong_arguments_are_distinguished_from_what_is_not_there(shop, words, code):
     assert parked(shop, *words, code=code).stderr
 
 
@@ -176,7 +176,7 @@ def sagas(shop):
     return json.loads(saga(shop, "list", "--json"))["sagas"]
 
 
-def test_a_saga_says_in_one_sentence_why_it_is_where_it_is(shop):
+def test_a_saga_explains_its_state_in_one_sentence(shop):
     user, lamp = new_user(shop), new_product(shop, 50)
     wait_for("all is at rest", lambda: sagas(shop) == [])
     with held(shop, "payments"):

@@ -71,7 +71,7 @@ def test_reads_go_to_a_fresh_replica_and_writes_to_the_primary(shop):
              number(shop, "freehold_replica_reads_total") > before + 10)
 
 
-def test_who_wants_the_newest_asks_the_owner(shop):
+def test_whoever_wants_the_newest_queries_the_owner(shop):
     for i in range(10):
         name = f"name-{i}"
         assert shop.http("PATCH", "/api/users/1", {"name": name}, {"Idempotency-Key": name}).status == 200
@@ -93,7 +93,7 @@ def test_a_replica_that_lags_is_not_read(shop, pair):
              number(shop, "freehold_replica_reads_total") > reads)
 
 
-def test_without_the_primary_reads_go_on_marked_and_writes_are_told_when_to_come_again(shop, pair):
+def test_without_the_primary_reads_go_on_marked_and_writes_get_a_retry_after(shop, pair):
     primary, _ = pair
     wait_for("the replica is fresh", lambda: get(shop, 1).status == 200 and number(shop, "freehold_replicas_fresh") == 1)
     primary.kill()
@@ -121,7 +121,7 @@ def test_a_wrong_replica_is_named_with_its_place(shop):
     assert done.returncode == 1 and "host" in done.stderr
 
 
-def test_a_primary_that_tells_no_position_has_no_fresh_replica(shop, pair):
+def test_a_primary_that_reports_no_position_has_no_fresh_replica(shop, pair):
     primary, _ = pair
     if primary.engine != "mariadb":
         pytest.skip("PostgreSQL always has a log that others can follow")

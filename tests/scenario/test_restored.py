@@ -41,7 +41,7 @@ def test_what_a_restored_service_has_forgotten_is_reported_by_those_who_did_it(d
     deals.deal()
 
 
-def test_a_person_is_told_and_says_that_it_was_seen(deals):
+def test_an_operator_is_notified_and_acknowledges_it(deals):
     state = deals.system.state
     assert "left reports 1 things that a restore has left" in deals.system.command(
         "status", "--state", state, check=False).stdout
@@ -68,7 +68,7 @@ def test_a_restored_receiver_announces_itself_and_what_it_has_lost_is_reported(d
     wait_for("it is at rest", deals.system.at_rest)
 
 
-def test_a_service_on_redis_says_what_it_did_for_sagas_that_are_lost(request):
+def test_a_service_on_redis_reports_what_it_did_for_sagas_that_are_lost(request):
     if not shutil.which("redis-server"):
         pytest.skip("NO REDIS TO TRY IT ON: apt-get install redis-server")
     folder = folder_for(request)

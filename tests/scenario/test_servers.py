@@ -110,7 +110,7 @@ def schemas(start):
 # ---- Private servers ----------------------------------------------------------------------------------------
 
 
-def test_up_says_for_each_store_where_it_is(mixed, schemas):
+def test_up_reports_for_each_store_where_it_is(mixed, schemas):
     for service, kind in KINDS.items():
         port = store_of(mixed, service)["port"]
         assert re.search(rf"{service} +{kind}, a private server at 127.0.0.1:{port}, database shop_{service}\n",
@@ -122,7 +122,7 @@ def test_up_says_for_each_store_where_it_is(mixed, schemas):
     assert store_of(mixed, "users")["port"] != store_of(mixed, "orders")["port"]
 
 
-def test_instances_on_a_server_that_tells_nothing_ring_a_bell(mixed):
+def test_instances_on_a_server_that_notifies_nobody_use_a_notifier(mixed):
     mixed.command("scale", "users", "2", "--state", mixed.state)
     folder = pathlib.Path(mixed.state) / "users"
     before = (folder / "bell").read_bytes()
@@ -136,7 +136,7 @@ def test_instances_on_a_server_that_tells_nothing_ring_a_bell(mixed):
     mixed.command("scale", "users", "1", "--state", mixed.state)
 
 
-def test_a_private_server_listens_on_the_loopback_alone_and_is_no_root(mixed, documents):
+def test_a_private_server_listens_only_on_the_loopback_and_is_not_root(mixed, documents):
     for name, keeper in {**keepers(mixed), **keepers(documents)}.items():
         pid = server_pid(keeper["pid"])
         sockets = {os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()}

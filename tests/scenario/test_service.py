@@ -142,7 +142,7 @@ def users(tmp_path_factory):
 # ---- what it answers -------------------------------------------------------------------------------
 
 
-def test_it_shows_that_it_lives_and_what_it_does(users):
+def test_it_shows_that_it_is_alive_and_what_it_does(users):
     assert users.ask("GET", "/livez").body == {"status": "ok"}
     assert users.ask("GET", "/readyz").status == 200
     user = users.add("metric").body
@@ -162,7 +162,7 @@ def test_requests_of_this_protocol_and_the_one_before_are_understood(users, vers
         assert "it knows 0 and 1" in answer.body["detail"] and answer.headers["retry-after"] == "1"
 
 
-def test_reading_is_no_durable_work(users):
+def test_reading_makes_nothing_durable(users):
     id = users.add("read").body["id"]
     before = users.metric("freehold_works_committed_total")
     for _ in range(5):
@@ -307,7 +307,7 @@ def test_a_drain_under_load_answers_what_it_took_and_exits_with_0(make):
     assert sorted(users.names()) == sorted(acknowledged), "what was taken was answered, and stands once"
 
 
-def test_who_waits_for_events_is_told_that_there_are_none_when_it_drains(make):
+def test_long_polls_are_answered_with_no_events_when_it_drains(make):
     users = make().start()
     reader = users.connect()
     reader.request("GET", "/_freehold/feed?after=0&wait=30", headers={"Freehold-From": "orders/x"})
@@ -317,7 +317,7 @@ def test_who_waits_for_events_is_told_that_there_are_none_when_it_drains(make):
     assert users.end() == 0, users.log.read_text()
 
 
-def test_it_ends_well_at_whatever_moment_it_is_told_to(make):
+def test_it_ends_well_whenever_it_is_told_to(make):
     """SIGTERM as soon as it can be handled, while it starts, and as soon as it is ready."""
     users = make()
     chance = random.Random(1)
@@ -339,7 +339,7 @@ def test_it_ends_well_at_whatever_moment_it_is_told_to(make):
         users.control.close()
 
 
-def test_it_tells_who_started_it_that_it_lives_and_drains_when_that_one_dies(make):
+def test_it_sends_heartbeats_to_its_parent_and_drains_when_that_dies(make):
     users = make().launch(with_control=True)
     lines = users.control.makefile()
     told = [line for line in (lines.readline() for _ in range(5)) if not line.startswith("clock ")]
@@ -352,7 +352,7 @@ def test_it_tells_who_started_it_that_it_lives_and_drains_when_that_one_dies(mak
     assert sorted(users.names()) == sorted(load.acknowledged)
 
 
-def test_it_ends_when_who_started_it_has_died_before_it_was_ready(make):
+def test_it_ends_if_its_parent_has_died_before_it_was_ready(make):
     users = make()
     for _ in range(5):
         users.launch(with_control=True).control.close()

@@ -144,7 +144,7 @@ def test_the_same_product_twice_in_one_order_is_reserved_twice(shop):
     assert stock(shop, lamp) == 5
 
 
-def test_many_can_be_asked_for_in_one_call(shop):
+def test_many_can_be_queried_in_one_call(shop):
     users = [new_user(shop, name) for name in ("Ada", "Grace", "Edsger")]
     found = shop.http("GET", "/api/users?ids=" + ",".join(map(str, users))).body
     assert [(one["id"], one["name"]) for one in found] == list(zip(users, ("Ada", "Grace", "Edsger")))
@@ -266,7 +266,7 @@ def test_a_product_that_was_deleted_meanwhile_cancels(shop):
     assert stock(shop, lamp) == 5
 
 
-def test_a_product_that_is_made_anew_has_its_new_stock(shop):
+def test_a_product_that_is_created_again_has_its_new_stock(shop):
     product = new_product(shop, 5, id="anew-" + uuid.uuid4().hex)
     assert shop.http("DELETE", f"/api/products/{product}").status == 204
     assert shop.http("POST", "/api/products", {"id": product, "name": "Lamp", "price": 1, "stock": 7}).status == 201
@@ -332,7 +332,7 @@ def test_a_users_history_has_each_confirmed_order_once_the_newest_first(shop):
     assert history(shop, user, after=bought[-1]["order_id"]).body == []
 
 
-def test_a_wrong_question_for_a_history_is_refused_and_says_where(shop):
+def test_a_wrong_query_for_a_history_is_refused_with_the_place(shop):
     user = new_user(shop)
     assert history(shop, user).body == []
     assert history(shop, 99999999).status == 404
@@ -367,14 +367,14 @@ def test_a_product_shows_its_stock_and_whether_that_is_little(shop):
      "/items/0/price"),
     ({"user_id": 1, "items": [{"product_id": "x", "quantity": 1}]}, "/payment_token"),
 ])
-def test_a_wrong_order_is_refused_and_says_where(shop, body, pointer):
+def test_a_wrong_order_is_refused_with_the_place(shop, body, pointer):
     answer = shop.http("POST", "/api/orders", body)
     assert answer.status in (400, 422)
     assert answer.headers["content-type"] == "application/problem+json"
     assert pointer in [one["pointer"] for one in answer.body["errors"]]
 
 
-def test_unknown_users_and_products_are_refused_and_said_where(shop):
+def test_unknown_users_and_products_are_refused_with_the_place(shop):
     user, lamp = new_user(shop), new_product(shop)
     answer = shop.http("POST", "/api/orders", order_body(99999999, (lamp, 1)))
     assert answer.status == 422, answer

@@ -169,7 +169,7 @@ def test_a_server_that_wants_to_know_its_clients_gets_a_certificate(tried):
         assert "wants a certificate of the service" in said, said
 
 
-def test_up_makes_stores_by_tls_and_proves_them_by_it(tried):
+def test_up_creates_stores_by_tls_and_verifies_their_isolation_by_it(tried):
     if tried.server.engine == "mongodb":
         pytest.skip("FerretDB's users are not asked of a server that was started without them")
     tried.use("server", clients=True)

@@ -99,7 +99,7 @@ def test_plain_http_reaches_no_service(shop):
         assert not plain.recv(4096).startswith(b"HTTP/")
 
 
-def test_whoever_shows_no_certificate_is_refused(shop):
+def test_a_client_without_a_certificate_is_refused(shop):
     assert get(shop, "users", context_of(shop, None)) == 403
     assert get(shop, "users", context_of(shop, "orders")) == 200
 
@@ -123,7 +123,7 @@ def test_each_certificate_is_in_its_services_name(shop):
             assert ("DNS", "users") in link.getpeercert()["subjectAltName"]
 
 
-def test_keys_are_their_owners_alone(shop):
+def test_only_their_owners_may_read_keys(shop):
     for path in pathlib.Path(shop.state).rglob("*-key.pem"):
         assert path.stat().st_mode & 0o077 == 0, path
     assert (pathlib.Path(shop.state) / ".tls").stat().st_mode & 0o077 == 0

@@ -128,7 +128,7 @@ def test_what_can_not_be_is_refused_and_nothing_has_changed(replaced, changed, e
     assert replaced.system.http("GET", "/api/orders?user_id=1").status == 200
 
 
-def test_a_program_that_does_not_say_what_it_is_is_refused_in_time(replaced):
+def test_a_program_that_does_not_describe_itself_is_refused_in_time(replaced):
     pids = replaced.pids()
     replaced.program.with_suffix(".new").write_text("#!/bin/sh\nexec sleep 60\n")
     replaced.program.with_suffix(".new").chmod(0o755)

@@ -218,7 +218,7 @@ def test_force_parks_what_the_program_lacks_and_the_definition_carries_it_on(par
     wait_for("it is delivered as it began", lambda: parcels.state(3) == "delivered by 2")
 
 
-def test_by_hand_means_that_nothing_is_taken_until_it_is_asked_for(parcels):
+def test_by_hand_means_that_nothing_is_upgraded_until_that_is_requested(parcels):
     parcels.system.stop()
     file = pathlib.Path(parcels.system.file)
     file.write_text(file.read_text() + "upgrade: by hand\n")

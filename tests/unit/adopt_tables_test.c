@@ -38,7 +38,7 @@ static void assert_left(const char *sql, const struct sql_dialect *dialect, cons
     json_decref(left);
 }
 
-static void columns_are_told_from_what_else_a_table_has(void **state)
+static void columns_are_distinguished_from_what_else_a_table_has(void **state)
 {
     (void)state;
     assert_left(
@@ -120,7 +120,7 @@ static void any_beginning_of_a_statement_is_read_to_its_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(columns_are_told_from_what_else_a_table_has),
+        cmocka_unit_test(columns_are_distinguished_from_what_else_a_table_has),
         cmocka_unit_test(computed_columns_are_left_out),
         cmocka_unit_test(what_is_altered_is_followed),
         cmocka_unit_test(what_is_dropped_is_not_expected),

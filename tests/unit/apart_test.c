@@ -14,7 +14,7 @@
 #define S_NS INT64_C(1000000000)
 #define HOUR_MS INT64_C(3600000)
 
-static void clocks_that_stay_apart_are_told_once_and_their_end_once(void **state)
+static void clocks_that_stay_apart_are_reported_once_and_their_end_once(void **state)
 {
     struct apart apart = {.is = false};
     (void)state;
@@ -58,7 +58,7 @@ static void what_was_measured_counts_at_once(void **state)
     assert_true(apart.is);
 }
 
-static void the_difference_is_said_in_two_units(void **state)
+static void the_difference_is_written_in_two_units(void **state)
 {
     static const struct {
         int64_t ms;
@@ -80,11 +80,11 @@ static void the_difference_is_said_in_two_units(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clocks_that_stay_apart_are_told_once_and_their_end_once),
+        cmocka_unit_test(clocks_that_stay_apart_are_reported_once_and_their_end_once),
         cmocka_unit_test(seconds_are_nothing),
         cmocka_unit_test(what_has_waited_in_a_socket_is_no_difference),
         cmocka_unit_test(what_was_measured_counts_at_once),
-        cmocka_unit_test(the_difference_is_said_in_two_units),
+        cmocka_unit_test(the_difference_is_written_in_two_units),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 
-static void arena_gives_aligned_memory_that_does_not_overlap(void **state)
+static void arena_returns_aligned_memory_that_does_not_overlap(void **state)
 {
     (void)state;
     struct arena arena;
@@ -31,7 +31,7 @@ static void arena_gives_aligned_memory_that_does_not_overlap(void **state)
     arena_release(&arena);
 }
 
-static void arena_gives_memory_for_nothing_at_all(void **state)
+static void arena_returns_memory_for_a_size_of_zero(void **state)
 {
     (void)state;
     struct arena arena;
@@ -42,7 +42,7 @@ static void arena_gives_memory_for_nothing_at_all(void **state)
     arena_release(&arena);
 }
 
-static void arena_clears_what_alloc_gives_even_in_a_reused_block(void **state)
+static void arena_alloc_returns_zeroed_memory_even_in_a_reused_block(void **state)
 {
     (void)state;
     struct arena arena;
@@ -100,7 +100,7 @@ static void arena_takes_one_large_piece_among_small_ones(void **state)
     arena_release(&arena);
 }
 
-static void arena_reuses_standard_blocks_of_ended_works(void **state)
+static void arena_reuses_standard_blocks_of_ended_units_of_work(void **state)
 {
     (void)state;
     struct arena first, second;
@@ -127,13 +127,13 @@ static void arena_copies_text_with_its_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arena_gives_aligned_memory_that_does_not_overlap),
-        cmocka_unit_test(arena_gives_memory_for_nothing_at_all),
-        cmocka_unit_test(arena_clears_what_alloc_gives_even_in_a_reused_block),
+        cmocka_unit_test(arena_returns_aligned_memory_that_does_not_overlap),
+        cmocka_unit_test(arena_returns_memory_for_a_size_of_zero),
+        cmocka_unit_test(arena_alloc_returns_zeroed_memory_even_in_a_reused_block),
         cmocka_unit_test(arena_refuses_past_its_bound_and_goes_on_within_it),
         cmocka_unit_test(arena_smaller_than_a_block_takes_no_more_than_it_may),
         cmocka_unit_test(arena_takes_one_large_piece_among_small_ones),
-        cmocka_unit_test(arena_reuses_standard_blocks_of_ended_works),
+        cmocka_unit_test(arena_reuses_standard_blocks_of_ended_units_of_work),
         cmocka_unit_test(arena_copies_text_with_its_end),
     };
     return cmocka_run_group_tests_name("arena", tests, NULL, NULL);

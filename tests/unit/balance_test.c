@@ -57,7 +57,7 @@ static void two_become_three_and_only_what_must_moves(void **state)
     expect("00021112", 3, "00021112");
 }
 
-static void what_a_dead_one_had_goes_to_the_others_alone(void **state)
+static void what_a_dead_instance_had_goes_to_the_others_only(void **state)
 {
     (void)state;
     /* The third of three has died: its partitions are nobody's. */
@@ -72,7 +72,7 @@ static void a_single_thing_stays_where_it_is(void **state)
     expect("-", 3, "0");
 }
 
-static void single_things_go_to_who_has_least(void **state)
+static void single_leases_go_to_the_instance_with_the_least(void **state)
 {
     (void)state;
     expect("0001112 - -", 3, "0001122 1 2");
@@ -84,7 +84,7 @@ static void each_subscription_is_spread_by_itself(void **state)
     expect("0000 0000", 2, "0011 0011");
 }
 
-static void more_instances_than_shares_leave_some_without(void **state)
+static void more_instances_than_partitions_leave_some_without(void **state)
 {
     (void)state;
     expect("0123", 6, "0123");
@@ -97,7 +97,7 @@ static bool only_the_second(const void *context, int group, int member)
     return group == 0 ? true : group == 1 ? member == 1 : false;
 }
 
-static void who_does_not_know_of_it_gets_none(void **state)
+static void an_instance_that_does_not_know_of_it_gets_none(void **state)
 {
     struct balance_item items[ITEMS_MAX];
     static const int wanted[] = {0, 0, 1, 1, 1, 1, -1};
@@ -168,12 +168,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_instance_gets_all),
         cmocka_unit_test(two_become_three_and_only_what_must_moves),
-        cmocka_unit_test(what_a_dead_one_had_goes_to_the_others_alone),
+        cmocka_unit_test(what_a_dead_instance_had_goes_to_the_others_only),
         cmocka_unit_test(a_single_thing_stays_where_it_is),
-        cmocka_unit_test(single_things_go_to_who_has_least),
+        cmocka_unit_test(single_leases_go_to_the_instance_with_the_least),
         cmocka_unit_test(each_subscription_is_spread_by_itself),
-        cmocka_unit_test(more_instances_than_shares_leave_some_without),
-        cmocka_unit_test(who_does_not_know_of_it_gets_none),
+        cmocka_unit_test(more_instances_than_partitions_leave_some_without),
+        cmocka_unit_test(an_instance_that_does_not_know_of_it_gets_none),
         cmocka_unit_test(it_is_even_and_still_whatever_was_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,7 @@ static void it_opens_when_nothing_was_answered_for_a_second(void **state)
     assert_int_equal(breaker->opened, 1);
 }
 
-static void calls_that_hang_together_open_it_together(void **state)
+static void calls_that_hang_at_once_open_it_at_once(void **state)
 {
     struct breaker *breaker = *state;
     int opened = 0;
@@ -205,7 +205,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, setup)
     const struct CMUnitTest tests[] = {
         TEST(it_opens_when_nothing_was_answered_for_a_second),
-        TEST(calls_that_hang_together_open_it_together),
+        TEST(calls_that_hang_at_once_open_it_at_once),
         TEST(a_short_death_opens_nothing_however_many_calls_it_breaks),
         TEST(it_opens_when_half_of_many_calls_get_no_answer_for_seconds),
         TEST(a_few_silent_calls_among_many_open_nothing),

@@ -232,7 +232,7 @@ static void an_answer_is_the_calls_value(void **state)
     json_text_free(run.body);
 }
 
-static void the_caller_its_trace_and_the_time_left_are_told(void **state)
+static void the_caller_its_trace_and_the_time_left_are_sent(void **state)
 {
     struct fixture *fixture = *state;
     struct service_run run = {
@@ -252,7 +252,7 @@ static void the_caller_its_trace_and_the_time_left_are_told(void **state)
     json_text_free(run.body);
 }
 
-static void what_was_not_declared_cannot_be_asked(void **state)
+static void what_was_not_declared_cannot_be_queried(void **state)
 {
     struct fixture *fixture = *state;
     struct service_run run = expect(fixture, get_undeclared, 500);
@@ -264,7 +264,7 @@ static void what_was_not_declared_cannot_be_asked(void **state)
     json_text_free(run.body);
 }
 
-static void nobody_is_asked_after_the_store_was_used(void **state)
+static void nobody_is_queried_after_the_store_was_used(void **state)
 {
     struct fixture *fixture = *state;
     struct service_run run = expect(fixture, get_after_the_store, 500);
@@ -385,7 +385,7 @@ static void a_retry_after_that_fits_is_waited_for(void **state)
     json_text_free(run.body);
 }
 
-static void without_time_left_nobody_is_asked(void **state)
+static void without_time_left_nobody_is_queried(void **state)
 {
     struct fixture *fixture = *state;
     struct service_run run = {
@@ -406,7 +406,7 @@ static void one_call_serves_many_ids_each_once(void **state)
     json_text_free(run.body);
 }
 
-static void no_ids_ask_nobody(void **state)
+static void no_ids_query_nobody(void **state)
 {
     struct fixture *fixture = *state;
     each_ids = "[]";
@@ -417,7 +417,7 @@ static void no_ids_ask_nobody(void **state)
     json_text_free(run.body);
 }
 
-static void many_ids_are_asked_for_by_the_hundred(void **state)
+static void many_ids_are_queried_by_the_hundred(void **state)
 {
     struct fixture *fixture = *state;
     struct service_run run = expect(fixture, get_250, 200);
@@ -446,7 +446,7 @@ static void an_array_without_ids_is_the_others_fault(void **state)
     }
 }
 
-static void a_rerun_hears_the_same_and_nobody_is_asked_twice(void **state)
+static void a_rerun_gets_the_same_answer_and_nobody_is_queried_twice(void **state)
 {
     struct fixture *fixture = *state;
     runs = 0;
@@ -459,7 +459,7 @@ static void a_rerun_hears_the_same_and_nobody_is_asked_twice(void **state)
     json_text_free(run.body);
 }
 
-static void a_rerun_that_asks_for_something_else_asks_anew(void **state)
+static void a_rerun_with_another_query_sends_it(void **state)
 {
     struct fixture *fixture = *state;
     runs = 0;
@@ -539,7 +539,7 @@ static bool line_is_empty(void *argument)
     return target(argument, "users")->line.waiting == 0;
 }
 
-static void who_waits_too_long_leaves_the_line(void **state)
+static void a_call_that_waits_too_long_leaves_the_queue(void **state)
 {
     struct fixture *fixture = *state;
     struct service_run callers[CALLERS];
@@ -637,9 +637,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(an_answer_is_the_calls_value),
-        TEST(the_caller_its_trace_and_the_time_left_are_told),
-        TEST(what_was_not_declared_cannot_be_asked),
-        TEST(nobody_is_asked_after_the_store_was_used),
+        TEST(the_caller_its_trace_and_the_time_left_are_sent),
+        TEST(what_was_not_declared_cannot_be_queried),
+        TEST(nobody_is_queried_after_the_store_was_used),
         TEST(a_passing_failure_is_tried_again),
         TEST(after_four_attempts_the_client_is_told_to_come_back),
         TEST(other_failures_are_not_tried_again),
@@ -648,16 +648,16 @@ int main(void)
         TEST(an_answer_that_is_no_json_is_the_others_fault),
         TEST(a_retry_after_that_does_not_fit_ends_the_attempts),
         TEST(a_retry_after_that_fits_is_waited_for),
-        TEST(without_time_left_nobody_is_asked),
+        TEST(without_time_left_nobody_is_queried),
         TEST(one_call_serves_many_ids_each_once),
-        TEST(no_ids_ask_nobody),
-        TEST(many_ids_are_asked_for_by_the_hundred),
+        TEST(no_ids_query_nobody),
+        TEST(many_ids_are_queried_by_the_hundred),
         TEST(one_lost_chunk_fails_the_whole),
         TEST(an_array_without_ids_is_the_others_fault),
-        TEST(a_rerun_hears_the_same_and_nobody_is_asked_twice),
-        TEST(a_rerun_that_asks_for_something_else_asks_anew),
+        TEST(a_rerun_gets_the_same_answer_and_nobody_is_queried_twice),
+        TEST(a_rerun_with_another_query_sends_it),
         TEST(calls_beyond_the_bound_wait_in_line),
-        TEST(who_waits_too_long_leaves_the_line),
+        TEST(a_call_that_waits_too_long_leaves_the_queue),
         TEST(one_that_does_not_answer_is_not_asked_and_costs_nothing),
         TEST(retries_end_where_their_budget_does),
     };

@@ -100,7 +100,7 @@ static void every_changed_byte_is_refused(void **state)
     }
 }
 
-static void others_tokens_are_told_apart(void **state)
+static void others_tokens_are_distinguished(void **state)
 {
     (void)state;
     char token[IDENTITY_TOKEN_SIZE];
@@ -289,7 +289,7 @@ int main(void)
         cmocka_unit_test(the_form_is_the_documented_one),
         cmocka_unit_test(a_key_is_read_from_hex_and_from_nothing_else),
         cmocka_unit_test(every_changed_byte_is_refused),
-        cmocka_unit_test(others_tokens_are_told_apart),
+        cmocka_unit_test(others_tokens_are_distinguished),
         cmocka_unit_test(malformed_ones_are_refused),
         cmocka_unit_test(a_token_ends_and_one_from_the_future_is_none),
         cmocka_unit_test(a_remembered_token_ends_too),

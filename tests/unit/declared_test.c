@@ -89,7 +89,7 @@ static void release(struct declared *declared)
 
 FH_SERVICE(ours, .model = FH_RELATIONAL, .routes = {{"GET", "/ours", handler}});
 
-static void a_declaration_of_this_header_is_used_as_it_stands(void **state)
+static void a_declaration_of_this_header_is_used_as_it_is(void **state)
 {
     struct declared declared;
     struct fh_error error;
@@ -179,7 +179,7 @@ static void a_newer_declaration_and_another_abi_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_declaration_of_this_header_is_used_as_it_stands),
+        cmocka_unit_test(a_declaration_of_this_header_is_used_as_it_is),
         cmocka_unit_test(every_member_of_a_declaration_is_listed),
         cmocka_unit_test(what_an_older_declaration_says_is_read_and_the_rest_is_zero),
         cmocka_unit_test(a_newer_declaration_and_another_abi_are_refused),

@@ -219,7 +219,7 @@ static void an_id_is_made_and_differs(void **state)
     assert_string_not_equal(first.reply, second.reply);
 }
 
-static void a_keyed_command_makes_its_document_once(void **state)
+static void a_keyed_command_creates_its_document_once(void **state)
 {
     struct run first = run_one(state, insert_shelf, "orders key-1", false);
     assert_int_equal(first.status, 201);
@@ -278,7 +278,7 @@ static void clients_page(fh_work *w)
     fh_docs(w, "book", NULL, json_pack("{s:i}", "author", 1), "gone", 10);
 }
 
-static void failures_are_told_to_whose_fault_they_are(void **state)
+static void failures_are_reported_to_whoever_caused_them(void **state)
 {
     static const struct {
         fh_handler *handler;
@@ -337,7 +337,7 @@ static void documents_are_listed(void **state)
     assert_string_equal(run.reply, "[2,\"b2\",1]");
 }
 
-static void peeking_does_not_open_the_work(void **state)
+static void peeking_does_not_open_the_unit_of_work(void **state)
 {
     run_one(state, insert_book, NULL, false);
     struct run run = run_one(state, peek_first, NULL, false);
@@ -355,12 +355,12 @@ int main(void)
         TEST(a_second_document_is_refused_and_the_first_change_undone),
         TEST(looking_and_failing_to_change_are_no_changes),
         TEST(an_id_is_made_and_differs),
-        TEST(a_keyed_command_makes_its_document_once),
+        TEST(a_keyed_command_creates_its_document_once),
         TEST(two_documents_of_one_key_are_two_documents),
-        TEST(failures_are_told_to_whose_fault_they_are),
+        TEST(failures_are_reported_to_whoever_caused_them),
         TEST(a_get_changes_nothing),
         TEST(documents_are_listed),
-        TEST(peeking_does_not_open_the_work),
+        TEST(peeking_does_not_open_the_unit_of_work),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,7 +68,7 @@ static void internal_routes_and_headers_are_for_those_inside(void **state)
     json_decref(outside);
 }
 
-static void patterns_that_differ_in_names_alone_are_one_path(void **state)
+static void patterns_that_differ_only_in_names_are_one_path(void **state)
 {
     (void)state;
     json_t *document = document_of(false);
@@ -96,7 +96,7 @@ static void operations_have_ids_of_their_own(void **state)
     json_decref(document);
 }
 
-static void an_answer_is_told_with_its_schema_and_an_undeclared_one_as_any(void **state)
+static void an_answer_is_described_by_its_schema_and_an_undeclared_one_as_any(void **state)
 {
     (void)state;
     json_t *document = document_of(false);
@@ -113,7 +113,7 @@ static void an_answer_is_told_with_its_schema_and_an_undeclared_one_as_any(void 
     json_decref(document);
 }
 
-static void events_of_others_have_the_fields_that_are_asked_for(void **state)
+static void events_of_others_have_the_fields_that_are_requested(void **state)
 {
     (void)state;
     json_t *document = asyncapi_new("library"), *description = parsed(BOOKS);
@@ -132,7 +132,7 @@ static void events_of_others_have_the_fields_that_are_asked_for(void **state)
     json_decref(document);
 }
 
-static void documents_are_made_when_asked_for_and_kept(void **state)
+static void documents_are_made_on_demand_and_kept(void **state)
 {
     (void)state;
     struct documents documents;
@@ -213,11 +213,11 @@ int main(void)
     json_memory_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(internal_routes_and_headers_are_for_those_inside),
-        cmocka_unit_test(patterns_that_differ_in_names_alone_are_one_path),
+        cmocka_unit_test(patterns_that_differ_only_in_names_are_one_path),
         cmocka_unit_test(operations_have_ids_of_their_own),
-        cmocka_unit_test(an_answer_is_told_with_its_schema_and_an_undeclared_one_as_any),
-        cmocka_unit_test(events_of_others_have_the_fields_that_are_asked_for),
-        cmocka_unit_test(documents_are_made_when_asked_for_and_kept),
+        cmocka_unit_test(an_answer_is_described_by_its_schema_and_an_undeclared_one_as_any),
+        cmocka_unit_test(events_of_others_have_the_fields_that_are_requested),
+        cmocka_unit_test(documents_are_made_on_demand_and_kept),
         cmocka_unit_test_setup_teardown(an_answer_that_is_not_what_its_route_declares_is_a_failure,
                                         set_up, fixture_tear_down),
     };

@@ -272,7 +272,7 @@ static bool all_is_told(void *argument)
     return broker.asked.done == 20 && broker.asked.after.position == 20;
 }
 
-static void a_restart_asks_for_what_follows_the_cursor_and_tells_what_is_committed(void **state)
+static void a_restart_reads_on_after_the_cursor_and_reports_what_is_committed(void **state)
 {
     struct fixture *fixture = *state;
     change(fixture, 1, 20, "first");
@@ -341,7 +341,7 @@ static void what_nobody_subscribes_to_is_passed(void **state)
 }
 
 /* The snapshot comes from the publisher, the events that follow it by the bus again. */
-static void messages_that_are_gone_are_made_up_for_by_a_snapshot(void **state)
+static void messages_that_are_gone_are_replaced_by_a_snapshot(void **state)
 {
     struct fixture *fixture = *state;
     change(fixture, 1, 50, "first");
@@ -383,7 +383,7 @@ static void a_bus_that_has_not_come_as_far_as_the_snapshot_is_waited_for(void **
     close_by_broker(fixture);
 }
 
-static void an_unknown_place_stops_who_can_take_no_state_over(void **state)
+static void an_unknown_place_stops_a_subscriber_that_cannot_resync(void **state)
 {
     struct fixture *fixture = *state;
     change(fixture, 1, 5, "first");
@@ -407,13 +407,13 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_broker, teardown_broker)
     const struct CMUnitTest tests[] = {
         TEST(events_are_applied_once_and_the_cursor_is_where_the_bus_says),
-        TEST(a_restart_asks_for_what_follows_the_cursor_and_tells_what_is_committed),
+        TEST(a_restart_reads_on_after_the_cursor_and_reports_what_is_committed),
         TEST(a_broker_that_is_away_is_waited_for),
         TEST(what_was_applied_and_is_brought_again_moves_nothing),
         TEST(what_nobody_subscribes_to_is_passed),
-        TEST(messages_that_are_gone_are_made_up_for_by_a_snapshot),
+        TEST(messages_that_are_gone_are_replaced_by_a_snapshot),
         TEST(a_bus_that_has_not_come_as_far_as_the_snapshot_is_waited_for),
-        TEST(an_unknown_place_stops_who_can_take_no_state_over),
+        TEST(an_unknown_place_stops_a_subscriber_that_cannot_resync),
     };
     return cmocka_run_group_tests_name("event_bus", tests, NULL, NULL);
 }

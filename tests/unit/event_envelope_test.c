@@ -230,7 +230,7 @@ static void malformed_lists_of_fields_are_refused(void **state)
     }
 }
 
-static void keys_fall_into_the_same_share_for_ever(void **state)
+static void keys_belong_to_the_same_partition_for_ever(void **state)
 {
     (void)state;
     /* FNV-1a of "" and "a", from its authors' tables. */
@@ -281,7 +281,7 @@ static void an_answer_becomes_a_batch(void **state)
     batch_free(batch);
 }
 
-static void an_answer_that_no_feed_gives_is_refused(void **state)
+static void an_answer_that_no_feed_sends_is_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -346,9 +346,9 @@ int main(void)
         cmocka_unit_test(broken_data_ends_the_scan),
         cmocka_unit_test(fields_are_chosen_for_each_type),
         cmocka_unit_test(malformed_lists_of_fields_are_refused),
-        cmocka_unit_test(keys_fall_into_the_same_share_for_ever),
+        cmocka_unit_test(keys_belong_to_the_same_partition_for_ever),
         cmocka_unit_test(an_answer_becomes_a_batch),
-        cmocka_unit_test(an_answer_that_no_feed_gives_is_refused),
+        cmocka_unit_test(an_answer_that_no_feed_sends_is_refused),
         cmocka_unit_test(an_answer_of_another_incarnation_is_refused),
     };
     return cmocka_run_group_tests_name("event_envelope", tests, NULL, NULL);

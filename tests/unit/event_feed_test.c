@@ -287,7 +287,7 @@ static void a_wrong_event_is_the_programs_fault(void **state)
 
 /* ---- tests of reading ---- */
 
-static void an_empty_feed_tells_its_incarnation_and_where_it_stands(void **state)
+static void an_empty_feed_reports_its_incarnation_and_its_position(void **state)
 {
     struct fixture *fixture = *state;
     struct asking all = ask(fixture, "");
@@ -300,7 +300,7 @@ static void an_empty_feed_tells_its_incarnation_and_where_it_stands(void **state
     forget(&all);
 }
 
-static void the_feed_is_read_on_behind_the_last_answer(void **state)
+static void the_feed_is_read_on_after_the_last_answer(void **state)
 {
     struct fixture *fixture = *state;
     publish(fixture, 5);
@@ -588,7 +588,7 @@ static void trim(struct fixture *fixture, int64_t position)
     assert_true(trimming.removed > 0);
 }
 
-static void a_reader_behind_what_was_trimmed_is_told_so(void **state)
+static void a_reader_behind_what_was_trimmed_is_answered_410(void **state)
 {
     struct fixture *fixture = *state;
     publish(fixture, 4);
@@ -707,7 +707,7 @@ static void a_long_poll_goes_on_past_types_that_it_does_not_want(void **state)
     forget(&asking);
 }
 
-static void what_was_only_passed_over_is_told_before_the_wait_is_over(void **state)
+static void what_was_only_skipped_is_reported_before_the_wait_is_over(void **state)
 {
     struct fixture *fixture = *state;
     publish(fixture, 1);
@@ -771,8 +771,8 @@ int main(void)
         TEST(a_refused_work_publishes_nothing),
         TEST(a_wrong_event_is_the_programs_fault),
         TEST(a_key_that_can_not_be_one_is_refused_with_its_field),
-        TEST(an_empty_feed_tells_its_incarnation_and_where_it_stands),
-        TEST(the_feed_is_read_on_behind_the_last_answer),
+        TEST(an_empty_feed_reports_its_incarnation_and_its_position),
+        TEST(the_feed_is_read_on_after_the_last_answer),
         TEST(types_that_are_not_wanted_are_scanned_past),
         TEST(only_the_named_fields_leave_the_service),
         TEST(partitions_part_the_keys_among_them),
@@ -784,7 +784,7 @@ int main(void)
         TEST(a_cursor_ahead_of_its_source_is_refused),
         TEST(another_event_at_the_cursors_position_is_refused),
         TEST(a_409_records_nothing_of_the_former_incarnations_done),
-        TEST(a_reader_behind_what_was_trimmed_is_told_so),
+        TEST(a_reader_behind_what_was_trimmed_is_answered_410),
         TEST(a_reader_is_told_to_ask_again_where_the_next_time_may_do),
         TEST(positions_go_on_when_all_of_the_outbox_was_trimmed),
         TEST(a_restart_keeps_positions_and_incarnation),
@@ -792,7 +792,7 @@ int main(void)
         TEST(a_long_poll_is_answered_when_the_service_drains),
         TEST(a_long_poll_ends_when_its_time_is_over),
         TEST(a_long_poll_goes_on_past_types_that_it_does_not_want),
-        TEST(what_was_only_passed_over_is_told_before_the_wait_is_over),
+        TEST(what_was_only_skipped_is_reported_before_the_wait_is_over),
         TEST(what_a_subscriber_has_committed_is_written_down_afterwards),
     };
     return cmocka_run_group_tests_name("event_feed", tests, NULL, NULL);

@@ -79,7 +79,7 @@ static void a_poison_is_parked_with_its_error_and_all_other_keys_go_on(void **st
     close_orders(fixture);
 }
 
-static void later_events_of_a_parked_key_wait_behind_it_and_lag_counts_them(void **state)
+static void later_events_of_a_parked_key_wait_after_it_and_lag_counts_them(void **state)
 {
     struct fixture *fixture = *state;
     park_three(fixture);
@@ -298,7 +298,7 @@ static void an_edit_that_helps_nothing_is_kept_with_what_was_there_before(void *
     close_orders(fixture);
 }
 
-static void an_edit_must_have_the_events_shape_as_far_as_it_is_heard(void **state)
+static void an_edit_must_have_the_shape_of_the_fields_subscribed_to(void **state)
 {
     struct fixture *fixture = *state;
     static const fh_field user[] = {{"id", FH_INT, .min = 1},
@@ -633,7 +633,7 @@ static void the_subscribers_store_is_down_for_a_minute_nothing_is_parked(void **
     close_orders(fixture);
 }
 
-static void no_more_keys_are_parked_than_may_be_and_it_says_so(void **state)
+static void no_more_keys_are_parked_than_may_be_and_that_is_reported(void **state)
 {
     struct fixture *fixture = *state;
     poison = "poison";
@@ -680,7 +680,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_poison_is_parked_with_its_error_and_all_other_keys_go_on),
-        TEST(later_events_of_a_parked_key_wait_behind_it_and_lag_counts_them),
+        TEST(later_events_of_a_parked_key_wait_after_it_and_lag_counts_them),
         TEST(a_retry_applies_a_keys_events_in_order_and_unparks_it),
         TEST(a_retry_that_is_decided_late_is_applied_once),
         TEST(a_retry_that_never_came_is_made_again),
@@ -691,7 +691,7 @@ int main(void)
         TEST(what_is_retried_twice_at_once_is_applied_once),
         TEST(an_edited_event_is_applied_in_its_place_and_its_key_goes_on),
         TEST(an_edit_that_helps_nothing_is_kept_with_what_was_there_before),
-        TEST(an_edit_must_have_the_events_shape_as_far_as_it_is_heard),
+        TEST(an_edit_must_have_the_shape_of_the_fields_subscribed_to),
         TEST(a_retry_that_read_an_event_before_it_was_edited_does_not_apply_it),
         TEST(what_is_dropped_is_gone_and_the_rest_waits_for_its_retry),
         TEST(all_of_a_key_can_be_dropped),
@@ -699,7 +699,7 @@ int main(void)
         TEST(
             a_poison_event_at_the_head_an_outage_in_the_middle_a_crash_between_only_its_own_key_waits_in_order),
         TEST(the_subscribers_store_is_down_for_a_minute_nothing_is_parked),
-        TEST(no_more_keys_are_parked_than_may_be_and_it_says_so),
+        TEST(no_more_keys_are_parked_than_may_be_and_that_is_reported),
         TEST(one_of_many_is_retried_as_cheaply_as_one_of_few),
         TEST(a_place_is_free_as_soon_as_an_event_is_through),
         TEST(all_can_be_dropped_while_they_are_retried),

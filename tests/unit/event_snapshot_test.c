@@ -99,7 +99,7 @@ static bool nothing_is_noted(void *argument)
     return subscription_next(fixture->search.context.events, NULL)->resync.phase == LEDGER_FEED;
 }
 
-static void what_a_round_has_noted_is_forgotten_behind_it(void **state)
+static void what_a_resync_has_noted_is_deleted_after_it(void **state)
 {
     struct fixture *fixture = *state;
     change(fixture, 1, 1200, "first");
@@ -137,7 +137,7 @@ static void a_round_goes_on_where_it_was_when_the_process_died(void **state)
     close_search(fixture);
 }
 
-static void a_row_that_can_not_be_borne_holds_the_round_and_says_so(void **state)
+static void a_row_that_can_not_be_processed_holds_up_the_resync_and_is_reported(void **state)
 {
     struct fixture *fixture = *state;
     change(fixture, 1, 5, "first");
@@ -340,7 +340,7 @@ static void forget_entry(void *argument)
     fixture->search.code = resync_forget(&former) ? FH_OK : FH_NOT_FOUND;
 }
 
-static void a_former_life_forgets_nothing_of_a_later_round(void **state)
+static void a_former_session_deletes_nothing_of_a_later_resync(void **state)
 {
     struct fixture *fixture = *state;
     change(fixture, 1, 3, "first");
@@ -514,7 +514,7 @@ static void wrong_questions_are_refused(void **state)
     }
 }
 
-static void a_page_has_its_shares_keys_with_their_last_positions(void **state)
+static void a_page_has_its_partitions_keys_with_their_last_positions(void **state)
 {
     struct fixture *fixture = *state;
     change(fixture, 1, 40, "first");
@@ -585,7 +585,7 @@ static void make_it_smaller(fh_work *w)
     fh_exec(w, "UPDATE item SET name = 'small' WHERE id = 17", NULL);
 }
 
-static void a_row_too_large_to_be_told_is_named_and_asked_for_patiently(void **state)
+static void a_row_too_large_to_be_sent_is_named_and_requested_patiently(void **state)
 {
     struct fixture *fixture = *state;
     change(fixture, 1, 16, "first");
@@ -691,23 +691,23 @@ int main(void)
         CASE(an_empty_publisher_leaves_nothing),
         CASE(an_expired_subscriber_gives_up_what_is_gone),
         CASE(what_changes_between_pages_takes_effect_once),
-        CASE(what_a_round_has_noted_is_forgotten_behind_it),
+        CASE(what_a_resync_has_noted_is_deleted_after_it),
         CASE(a_round_goes_on_where_it_was_when_the_process_died),
-        CASE(a_row_that_can_not_be_borne_holds_the_round_and_says_so),
+        CASE(a_row_that_can_not_be_processed_holds_up_the_resync_and_is_reported),
         CASE(a_store_that_was_copied_back_by_hand_is_noticed),
         CASE(a_trimmed_store_that_was_copied_back_by_hand_is_noticed),
         CASE(a_store_that_goes_another_way_during_a_snapshot_is_noticed),
         CASE(a_key_that_is_set_anew_at_the_same_position_is_taken_over),
         CASE(what_was_parked_is_gone_with_the_round),
         CASE(a_paused_instance_of_a_former_life_changes_nothing),
-        CASE(a_former_life_forgets_nothing_of_a_later_round),
+        CASE(a_former_session_deletes_nothing_of_a_later_resync),
         CASE(what_can_not_be_forgotten_for_a_while_holds_no_subscription),
         CASE(a_refusal_meanwhile_is_not_forgotten),
         CASE(wrong_questions_are_refused),
-        CASE(a_page_has_its_shares_keys_with_their_last_positions),
+        CASE(a_page_has_its_partitions_keys_with_their_last_positions),
         CASE(rows_of_which_a_page_is_too_large_come_in_smaller_ones),
         CASE(a_round_comes_through_however_large_the_rows_are),
-        CASE(a_row_too_large_to_be_told_is_named_and_asked_for_patiently),
+        CASE(a_row_too_large_to_be_sent_is_named_and_requested_patiently),
         CASE(a_row_whose_change_has_no_position_yet_is_not_sent),
         CASE(wrong_declarations_do_not_start),
     };

@@ -103,7 +103,7 @@ static bool is_fenced(void *argument)
            view.lag_ms > 0;
 }
 
-static void a_fenced_subscription_tells_for_how_long(void **state)
+static void a_fenced_subscription_reports_for_how_long(void **state)
 {
     struct fixture *fixture = *state;
     open_orders(fixture);
@@ -121,7 +121,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(who_has_the_lease_and_finds_its_cursor_fenced_takes_it_anew),
-        TEST(a_fenced_subscription_tells_for_how_long),
+        TEST(a_fenced_subscription_reports_for_how_long),
     };
     return cmocka_run_group_tests_name("event_standing", tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ static void events_are_applied_once_and_in_order(void **state)
     close_orders(fixture);
 }
 
-static void only_the_fields_that_are_heard_arrive(void **state)
+static void only_the_fields_subscribed_to_arrive(void **state)
 {
     struct fixture *fixture = *state;
     publish(fixture, 1, 1);
@@ -38,7 +38,7 @@ static void only_the_fields_that_are_heard_arrive(void **state)
     close_orders(fixture);
 }
 
-static void a_restart_goes_on_behind_what_was_applied(void **state)
+static void a_restart_continues_after_what_was_applied(void **state)
 {
     struct fixture *fixture = *state;
     open_orders(fixture);
@@ -152,7 +152,7 @@ static void garbage_moves_no_cursor(void **state)
 }
 
 /* Its handlers may change a document each, so no two of them can share a commit. */
-static void where_a_commit_changes_one_document_each_event_is_a_work_of_its_own(void **state)
+static void where_a_commit_changes_one_document_each_event_has_its_own_transaction(void **state)
 {
     struct fixture *fixture = *state;
     open_orders(fixture);
@@ -169,7 +169,7 @@ static void where_a_commit_changes_one_document_each_event_is_a_work_of_its_own(
     close_orders(fixture);
 }
 
-static void the_cursor_passes_what_nobody_hears(void **state)
+static void the_cursor_passes_what_nobody_subscribes_to(void **state)
 {
     struct fixture *fixture = *state;
     publish_unheard(fixture, 300);
@@ -186,7 +186,7 @@ static void the_cursor_passes_what_nobody_hears(void **state)
 
 /* ---- failures and outages ---- */
 
-static void an_event_that_fails_at_first_is_tried_again_alone(void **state)
+static void an_event_that_fails_at_first_is_retried_on_its_own(void **state)
 {
     struct fixture *fixture = *state;
     poison = "poison";
@@ -216,7 +216,7 @@ static void a_batch_whose_second_event_asks_another_service_is_applied_in_order(
     close_orders(fixture);
 }
 
-static void an_outage_of_a_service_that_is_asked_is_no_poison(void **state)
+static void an_outage_of_a_service_that_is_queried_is_no_poison(void **state)
 {
     struct fixture *fixture = *state;
     asker = "asker";
@@ -275,7 +275,7 @@ static enum fh_code commit_a_few(struct store_work *work, struct fh_error *error
     return honest->commit(work, error);
 }
 
-static void a_batch_that_meets_others_whenever_it_comes_is_applied_in_smaller_works(void **state)
+static void a_batch_that_always_conflicts_is_applied_in_smaller_transactions(void **state)
 {
     struct fixture *fixture = *state;
     open_orders(fixture);
@@ -428,7 +428,7 @@ static void lose_users_store(struct fixture *fixture)
     open_users(fixture);
 }
 
-static void a_publisher_set_anew_stops_the_subscription_instead_of_skipping(void **state)
+static void a_publisher_that_was_reset_stops_the_subscription_instead_of_skipping(void **state)
 {
     struct fixture *fixture = *state;
     publish(fixture, 1, 5);
@@ -445,7 +445,7 @@ static void a_publisher_set_anew_stops_the_subscription_instead_of_skipping(void
     close_orders(fixture);
 }
 
-static void a_subscriber_behind_what_was_trimmed_stops_and_says_so(void **state)
+static void a_subscriber_behind_what_was_trimmed_stops_and_reports_it(void **state)
 {
     struct fixture *fixture = *state;
     publish(fixture, 1, 5);
@@ -490,27 +490,27 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(events_are_applied_once_and_in_order),
-        TEST(only_the_fields_that_are_heard_arrive),
-        TEST(a_restart_goes_on_behind_what_was_applied),
+        TEST(only_the_fields_subscribed_to_arrive),
+        TEST(a_restart_continues_after_what_was_applied),
         TEST(a_publisher_that_was_moved_is_followed_on),
         TEST(a_cursor_behind_the_move_is_refused),
         TEST(the_publisher_may_come_later),
         TEST(lost_answers_are_asked_for_again),
         TEST(an_answer_that_comes_twice_is_applied_once),
         TEST(garbage_moves_no_cursor),
-        TEST(where_a_commit_changes_one_document_each_event_is_a_work_of_its_own),
-        TEST(the_cursor_passes_what_nobody_hears),
-        TEST(an_event_that_fails_at_first_is_tried_again_alone),
+        TEST(where_a_commit_changes_one_document_each_event_has_its_own_transaction),
+        TEST(the_cursor_passes_what_nobody_subscribes_to),
+        TEST(an_event_that_fails_at_first_is_retried_on_its_own),
         TEST(a_batch_whose_second_event_asks_another_service_is_applied_in_order),
-        TEST(an_outage_of_a_service_that_is_asked_is_no_poison),
+        TEST(an_outage_of_a_service_that_is_queried_is_no_poison),
         TEST(an_outage_of_the_store_is_no_poison),
-        TEST(a_batch_that_meets_others_whenever_it_comes_is_applied_in_smaller_works),
+        TEST(a_batch_that_always_conflicts_is_applied_in_smaller_transactions),
         TEST(a_batch_whose_commit_is_decided_late_is_applied_once),
         TEST(what_was_fetched_and_not_committed_is_not_trimmed),
         TEST(two_instances_of_one_subscription_apply_each_event_once),
         TEST(who_was_taken_over_applies_nothing_more),
-        TEST(a_publisher_set_anew_stops_the_subscription_instead_of_skipping),
-        TEST(a_subscriber_behind_what_was_trimmed_stops_and_says_so),
+        TEST(a_publisher_that_was_reset_stops_the_subscription_instead_of_skipping),
+        TEST(a_subscriber_behind_what_was_trimmed_stops_and_reports_it),
         TEST(wrong_declarations_do_not_start),
     };
     return cmocka_run_group_tests_name("event_subscribe", tests, NULL, NULL);

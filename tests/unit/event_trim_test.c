@@ -172,7 +172,7 @@ static void more_than_a_slice_is_trimmed_at_once(void **state)
     assert_int_equal(trim(fixture), 2 * TRIM_SLICE + 5);
 }
 
-static void who_is_declared_and_has_not_asked_holds_everything(void **state)
+static void a_declared_subscriber_that_has_not_read_holds_everything(void **state)
 {
     struct fixture *fixture = *state;
     fixture->expected = json_pack("{s:b, s:b}", "orders", 1, "search", 1);
@@ -183,7 +183,7 @@ static void who_is_declared_and_has_not_asked_holds_everything(void **state)
     assert_int_equal(trim(fixture), 4);
 }
 
-static void who_is_declared_no_more_holds_nothing(void **state)
+static void a_subscriber_no_longer_declared_holds_nothing(void **state)
 {
     struct fixture *fixture = *state;
     fixture->expected = json_pack("{s:b}", "orders", 1);
@@ -194,7 +194,7 @@ static void who_is_declared_no_more_holds_nothing(void **state)
     assert_int_equal(expired(fixture), 0);
 }
 
-static void what_another_incarnation_was_told_counts_for_nothing(void **state)
+static void what_another_incarnation_was_sent_counts_for_nothing(void **state)
 {
     struct fixture *fixture = *state;
     publish(fixture, 2);
@@ -268,9 +268,9 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         CASE(what_all_subscribers_have_committed_is_trimmed_and_no_more),
         CASE(more_than_a_slice_is_trimmed_at_once),
-        CASE(who_is_declared_and_has_not_asked_holds_everything),
-        CASE(who_is_declared_no_more_holds_nothing),
-        CASE(what_another_incarnation_was_told_counts_for_nothing),
+        CASE(a_declared_subscriber_that_has_not_read_holds_everything),
+        CASE(a_subscriber_no_longer_declared_holds_nothing),
+        CASE(what_another_incarnation_was_sent_counts_for_nothing),
         CASE(a_dead_subscriber_holds_only_so_many_and_is_expired_then),
         CASE(a_dead_subscriber_holds_events_only_so_long),
         CASE(what_all_have_passed_is_kept_for_a_while),

@@ -198,7 +198,7 @@ static void rows_come_in_the_order_of_the_ids_and_unknown_ones_are_left_out(void
     json_decref(ids);
 }
 
-static void a_null_or_absent_reference_is_nothing_to_ask_for(void **state)
+static void a_null_or_absent_reference_is_not_fetched(void **state)
 {
     (void)state;
     struct compose_part part = {.target = "/api/payments/{order.payment_id}/of/{id}"};
@@ -236,7 +236,7 @@ int main(void)
         cmocka_unit_test(an_empty_list_has_no_ids_and_an_absent_one_is_nothing),
         cmocka_unit_test(ids_that_cannot_be_ids_are_refused),
         cmocka_unit_test(rows_come_in_the_order_of_the_ids_and_unknown_ones_are_left_out),
-        cmocka_unit_test(a_null_or_absent_reference_is_nothing_to_ask_for),
+        cmocka_unit_test(a_null_or_absent_reference_is_not_fetched),
         cmocka_unit_test(a_part_fits_only_routes_of_its_shape),
     };
     return cmocka_run_group_tests_name("gateway_compose", tests, NULL, NULL);

@@ -105,7 +105,7 @@ static void an_internal_route_is_not_reached_through_a_public_name(void **state)
     assert_takes(*state, "HEAD", "/api/users/all", "");
 }
 
-static void another_method_is_told_the_public_ones_alone(void **state)
+static void another_method_is_answered_with_the_public_ones_only(void **state)
 {
     assert_takes(*state, "PUT", "/api/users/7", "GET, PATCH");
     assert_takes(*state, "POST", "/api/orders/12/details", "GET");
@@ -190,8 +190,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_internal_route_is_not_reached_through_a_public_name,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(another_method_is_told_the_public_ones_alone, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(another_method_is_answered_with_the_public_ones_only,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_encoded_slash_stays_within_its_segment, set_up,
                                         tear_down),
         cmocka_unit_test(the_gateways_own_segments_are_reserved_however_written),

@@ -8,7 +8,7 @@
 
 #include "store/keyvalue/geo.h"
 
-static void places_have_the_scores_that_redis_gives_them(void **state)
+static void places_have_the_scores_that_redis_computes(void **state)
 {
     (void)state;
     /* From its manual: GEOADD Sicily 13.361389 38.115556 "Palermo" 15.087269 37.502669 "Catania" */
@@ -115,7 +115,7 @@ static void a_small_circle_is_searched_in_small_ranges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(places_have_the_scores_that_redis_gives_them),
+        cmocka_unit_test(places_have_the_scores_that_redis_computes),
         cmocka_unit_test(a_place_comes_back_within_its_cell),
         cmocka_unit_test(what_is_no_place_is_none),
         cmocka_unit_test(ranges_hold_all_within_the_circle_once),

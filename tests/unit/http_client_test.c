@@ -310,7 +310,7 @@ static void requests_that_wait_for_a_connection_keep_their_deadlines(void **stat
     pair_release(&pair);
 }
 
-static void what_cannot_be_sent_says_why(void **state)
+static void what_cannot_be_sent_is_reported_with_the_reason(void **state)
 {
     (void)state;
     struct pair pair;
@@ -484,7 +484,7 @@ static void open_requests_fail_when_the_client_is_freed(void **state)
     site_release(&pair.site);
 }
 
-static void outside_goes_by_url_and_to_public_addresses_alone_unless_told(void **state)
+static void outside_goes_by_url_and_to_public_addresses_only_unless_allowed(void **state)
 {
     (void)state;
     struct pair pair;
@@ -561,11 +561,11 @@ int main(void)
         cmocka_unit_test(a_thousand_requests_share_few_connections),
         cmocka_unit_test(a_deadline_passes_while_the_server_is_silent),
         cmocka_unit_test(requests_that_wait_for_a_connection_keep_their_deadlines),
-        cmocka_unit_test(what_cannot_be_sent_says_why),
+        cmocka_unit_test(what_cannot_be_sent_is_reported_with_the_reason),
         cmocka_unit_test(broken_answers_are_failures),
         cmocka_unit_test(a_kept_connection_that_the_server_has_closed_is_replaced),
         cmocka_unit_test(open_requests_fail_when_the_client_is_freed),
-        cmocka_unit_test(outside_goes_by_url_and_to_public_addresses_alone_unless_told),
+        cmocka_unit_test(outside_goes_by_url_and_to_public_addresses_only_unless_allowed),
         cmocka_unit_test(fibers_wait_for_their_answers),
     };
     return cmocka_run_group_tests_name("http_client", tests, NULL, NULL);

@@ -176,7 +176,7 @@ static void a_body_announced_too_large_is_refused_before_it_comes(void **state)
     site_release(&site);
 }
 
-static void whoever_sends_on_is_not_cut_off_before_it_reads_the_refusal(void **state)
+static void a_client_that_sends_on_is_not_cut_off_before_it_reads_the_refusal(void **state)
 {
     (void)state;
     struct site site;
@@ -194,7 +194,7 @@ static void whoever_sends_on_is_not_cut_off_before_it_reads_the_refusal(void **s
 }
 
 /* Any refusal of a head whose body is coming; the server ends while it is still discarding it. */
-static void a_head_is_refused_in_words_though_its_body_comes(void **state)
+static void a_head_is_refused_with_a_problem_though_its_body_comes(void **state)
 {
     (void)state;
     struct site site;
@@ -214,7 +214,7 @@ static void a_head_is_refused_in_words_though_its_body_comes(void **state)
     close(open);
 }
 
-static void nobody_is_listened_to_for_ever(void **state)
+static void no_client_may_send_for_ever(void **state)
 {
     (void)state;
     struct site site;
@@ -640,7 +640,7 @@ static bool both_are_accepted(void *argument)
     return connections == 2;
 }
 
-static void drain_waits_for_who_has_just_connected_or_begun_to_ask(void **state)
+static void drain_waits_for_clients_that_have_just_connected_or_begun_to_send(void **state)
 {
     (void)state;
     struct site site;
@@ -755,9 +755,9 @@ int main(void)
         cmocka_unit_test(a_client_that_expects_100_is_told_to_continue),
         cmocka_unit_test(a_body_at_the_limit_is_taken_and_one_beyond_is_refused),
         cmocka_unit_test(a_body_announced_too_large_is_refused_before_it_comes),
-        cmocka_unit_test(whoever_sends_on_is_not_cut_off_before_it_reads_the_refusal),
-        cmocka_unit_test(a_head_is_refused_in_words_though_its_body_comes),
-        cmocka_unit_test(nobody_is_listened_to_for_ever),
+        cmocka_unit_test(a_client_that_sends_on_is_not_cut_off_before_it_reads_the_refusal),
+        cmocka_unit_test(a_head_is_refused_with_a_problem_though_its_body_comes),
+        cmocka_unit_test(no_client_may_send_for_ever),
         cmocka_unit_test(a_head_at_the_limit_is_taken_and_one_beyond_is_refused),
         cmocka_unit_test(too_many_headers_are_refused),
         cmocka_unit_test(malformed_requests_are_refused_with_problems),
@@ -772,7 +772,7 @@ int main(void)
         cmocka_unit_test(beyond_the_limit_connections_wait_their_turn),
         cmocka_unit_test(at_the_limit_the_connection_that_idles_longest_gives_way),
         cmocka_unit_test(drain_answers_what_was_taken_and_leaves_new_connections_to_the_next),
-        cmocka_unit_test(drain_waits_for_who_has_just_connected_or_begun_to_ask),
+        cmocka_unit_test(drain_waits_for_clients_that_have_just_connected_or_begun_to_send),
         cmocka_unit_test(drain_without_requests_is_done_at_once),
         cmocka_unit_test(requests_past_the_grace_get_503_and_may_still_be_replied_to),
         cmocka_unit_test(a_large_answer_to_a_slow_reader_does_not_hold_up_others),

@@ -154,7 +154,7 @@ static void plain_http_gets_no_answer(void **state)
     assert_int_equal(fixture->site.taken, 0);
 }
 
-static void a_body_beyond_the_limit_is_refused_in_words(void **state)
+static void a_body_beyond_the_limit_is_refused_with_a_problem(void **state)
 {
     struct fixture *fixture = *state;
     struct call call;
@@ -216,7 +216,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_server_of_another_authority_or_name_gets_nothing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(plain_http_gets_no_answer, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_body_beyond_the_limit_is_refused_in_words, set_up,
+        cmocka_unit_test_setup_teardown(a_body_beyond_the_limit_is_refused_with_a_problem, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(certificates_are_kept_while_they_are_good, set_up,
                                         tear_down),

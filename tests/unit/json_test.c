@@ -85,7 +85,7 @@ static void values_are_written_as_jansson_writes_them(void **state)
 }
 
 /* With a space before it another path reads it. */
-static void a_number_alone_is_read_as_within_a_text(void **state)
+static void a_lone_number_is_read_as_within_a_text(void **state)
 {
     (void)state;
     static const char *const texts[] = {"0",
@@ -284,7 +284,7 @@ static void a_copy_of_all_is_equal_and_shares_nothing(void **state)
     assert_null(json_copy_all(NULL));
 }
 
-static void a_text_that_would_fill_the_arena_is_refused_and_leaves_room(void **state)
+static void a_text_that_would_fill_the_arena_is_refused_and_leaves_space(void **state)
 {
     (void)state;
     struct arena arena;
@@ -407,7 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_of_every_kind_reads_back_as_it_was),
         cmocka_unit_test(values_are_written_as_jansson_writes_them),
-        cmocka_unit_test(a_number_alone_is_read_as_within_a_text),
+        cmocka_unit_test(a_lone_number_is_read_as_within_a_text),
         cmocka_unit_test(reals_read_back_as_the_same_value),
         cmocka_unit_test(what_rfc_8259_refuses_is_refused),
         cmocka_unit_test(invalid_utf8_and_raw_nul_are_refused),
@@ -418,7 +418,7 @@ int main(void)
         cmocka_unit_test(values_of_arena_and_heap_are_each_freed_where_they_belong),
         cmocka_unit_test(copying_out_brings_the_arena_back),
         cmocka_unit_test(a_copy_of_all_is_equal_and_shares_nothing),
-        cmocka_unit_test(a_text_that_would_fill_the_arena_is_refused_and_leaves_room),
+        cmocka_unit_test(a_text_that_would_fill_the_arena_is_refused_and_leaves_space),
         cmocka_unit_test(a_long_text_takes_its_own_length_of_the_arena_and_no_more),
         cmocka_unit_test(values_are_found_by_path),
         cmocka_unit_test(strings_that_are_no_whole_integers_are_none),

@@ -116,7 +116,7 @@ static void count(fh_work *w)
                        (json_int_t)one, (json_int_t)points));
 }
 
-static void counters_tell_what_they_are_then(void **state)
+static void counters_return_their_new_value(void **state)
 {
     replies(state, count, false, "[5,-1,2,1,25]");
     replies(state, count, false, "[4,-2,3,2,55]");
@@ -397,7 +397,7 @@ static void peek(fh_work *w)
     fh_reply(w, 200, json_pack("{s:O, s:b, s:O}", "v", value, "none", none != NULL, "h", fields));
 }
 
-static void peeking_opens_no_work(void **state)
+static void peeking_opens_no_unit_of_work(void **state)
 {
     MUST(set_value);
     replies(state, peek, false, "{\"v\":{\"a\":1},\"none\":false,\"h\":{}}");
@@ -443,7 +443,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_value_is_set_read_and_deleted),
-        TEST(counters_tell_what_they_are_then),
+        TEST(counters_return_their_new_value),
         TEST(what_the_store_does_not_allow_is_a_conflict_and_nothing_is_done),
         TEST(a_ranking_is_read_from_both_ends),
         TEST(places_around_one_come_nearest_first),
@@ -451,7 +451,7 @@ int main(void)
         TEST(what_is_out_of_bounds_is_refused_with_its_field),
         TEST(calls_of_other_models_are_the_services_fault),
         TEST(a_key_expires_at_the_time_it_is_given),
-        TEST(peeking_opens_no_work),
+        TEST(peeking_opens_no_unit_of_work),
         TEST(what_was_deleted_is_swept_in_slices),
     };
     return cmocka_run_group_tests_name("keyvalue_work", tests, NULL, NULL);

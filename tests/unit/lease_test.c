@@ -237,7 +237,7 @@ static void the_first_has_all_and_gives_to_those_who_come(void **state)
         assert_int_equal(fixture->processes[i].lost, 0);
 }
 
-static void who_leaves_hands_over_at_once(void **state)
+static void an_instance_that_leaves_hands_over_at_once(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, 0, "0", true);
@@ -248,7 +248,7 @@ static void who_leaves_hands_over_at_once(void **state)
     assert_int_equal(fixture->processes[1].lost, 0);
 }
 
-static void what_is_given_up_is_given_only_when_it_has_ended(void **state)
+static void what_is_given_up_is_handed_over_only_when_it_has_ended(void **state)
 {
     struct fixture *fixture = *state;
     struct process *first = begin(fixture, 0, "0", true);
@@ -274,7 +274,7 @@ static bool knows_the_other(void *argument)
     return lease_members(process->manager) == 2;
 }
 
-static void who_shows_no_life_is_taken_over_and_begins_anew(void **state)
+static void a_silent_instance_is_taken_over_and_begins_a_new_session(void **state)
 {
     struct fixture *fixture = *state;
     struct process *first = begin(fixture, 0, "0", true);
@@ -342,7 +342,7 @@ static bool hears_one(void *argument)
     return one;
 }
 
-static void each_hears_what_the_others_tell(void **state)
+static void each_instance_gets_what_the_others_report(void **state)
 {
     struct fixture *fixture = *state;
     struct process *first = begin(fixture, 0, "0", true);
@@ -400,12 +400,12 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_first_has_all_and_gives_to_those_who_come),
-        TEST(who_leaves_hands_over_at_once),
-        TEST(what_is_given_up_is_given_only_when_it_has_ended),
-        TEST(who_shows_no_life_is_taken_over_and_begins_anew),
+        TEST(an_instance_that_leaves_hands_over_at_once),
+        TEST(what_is_given_up_is_handed_over_only_when_it_has_ended),
+        TEST(a_silent_instance_is_taken_over_and_begins_a_new_session),
         TEST(a_restarted_process_takes_its_name_over_at_once),
         TEST(a_program_that_does_not_know_a_lease_gets_none),
-        TEST(each_hears_what_the_others_tell),
+        TEST(each_instance_gets_what_the_others_report),
         TEST(an_embedded_store_writes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,7 +99,7 @@ static void map_keeps_the_order_of_insertion_through_growth_and_removal(void **s
     map_release(&map);
 }
 
-static void map_takes_a_removed_key_again_behind_the_others(void **state)
+static void map_puts_a_removed_key_back_after_the_others(void **state)
 {
     (void)state;
     struct map map;
@@ -155,7 +155,7 @@ int main(void)
         cmocka_unit_test(map_replaces_the_value_and_keeps_the_place),
         cmocka_unit_test(map_keeps_the_order_of_insertion_through_growth_and_removal),
         cmocka_unit_test(map_finds_all_of_any_count),
-        cmocka_unit_test(map_takes_a_removed_key_again_behind_the_others),
+        cmocka_unit_test(map_puts_a_removed_key_back_after_the_others),
     };
     return cmocka_run_group_tests_name("map", tests, NULL, NULL);
 }

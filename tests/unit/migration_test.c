@@ -207,7 +207,7 @@ static void wrong_files_are_named(void **state)
     ASSERT_FAILS(fixture, "0001_a.sql", "1_b.sql", "same number");
 }
 
-static void a_note_that_nobody_knows_is_an_error(void **state)
+static void an_unknown_note_is_an_error(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, "0001_a.sql", "-- freehold: aloen\nSELECT 1;");
@@ -224,7 +224,7 @@ static void a_note_that_nobody_knows_is_an_error(void **state)
     assert_applies(fixture, 1);
 }
 
-static void a_note_tells_its_reason(void **state)
+static void a_note_has_its_reason(void **state)
 {
     struct fixture *fixture = *state;
     struct migrations all;
@@ -247,7 +247,7 @@ static void a_note_tells_its_reason(void **state)
 
 /* ---- As one work ---- */
 
-static void a_failure_is_told_with_file_statement_and_line(void **state)
+static void a_failure_is_reported_with_file_statement_and_line(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, "0001_a.sql", "CREATE TABLE t (a INT);\n\n-- and now\nCREATE\nTABLE t (a INT);\n");
@@ -257,7 +257,7 @@ static void a_failure_is_told_with_file_statement_and_line(void **state)
     assert_rows(fixture, names, "");
 }
 
-static void a_migration_can_not_end_its_work(void **state)
+static void a_migration_can_not_end_its_transaction(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const ends[] = {"COMMIT",      "begin", "rollback", "START TRANSACTION",
@@ -291,7 +291,7 @@ static void an_older_version_starts_where_a_store_has_many_processes(void **stat
 static const char *const progress =
     "SELECT version, done, running FROM fh_migration_open ORDER BY version";
 
-static void what_stands_is_not_done_again_and_the_rest_may_be_mended(void **state)
+static void what_is_done_is_not_done_again_and_the_rest_may_be_fixed(void **state)
 {
     struct fixture *fixture = *state;
     fixture->sql.schema_commits = true;
@@ -339,7 +339,7 @@ static void a_migration_that_was_begun_may_not_go(void **state)
     ASSERT_FAILS(fixture, "0001_a.sql was begun", "its file is gone");
 }
 
-static void what_may_have_been_done_is_repeated_only_if_it_says_that_it_may_be(void **state)
+static void what_may_have_been_done_is_repeated_only_if_it_is_noted_as_repeatable(void **state)
 {
     struct fixture *fixture = *state;
     fixture->sql.schema_commits = true;
@@ -356,7 +356,7 @@ static void what_may_have_been_done_is_repeated_only_if_it_says_that_it_may_be(v
     assert_rows(fixture, tables, "t t2");
 }
 
-static void a_cut_off_statement_runs_again_when_a_person_says_so(void **state)
+static void a_cut_off_statement_runs_again_when_an_operator_says_so(void **state)
 {
     struct fixture *fixture = *state;
     fixture->sql.schema_commits = true;
@@ -378,7 +378,7 @@ static enum fh_code run_outside(struct store_work *work, const char *sql, struct
     return sqlite_script(work, sql, error);
 }
 
-static void only_what_is_noted_as_alone_runs_outside_of_transactions(void **state)
+static void only_what_is_noted_so_runs_outside_of_transactions(void **state)
 {
     struct fixture *fixture = *state;
     fixture->sql.outside = run_outside;
@@ -426,7 +426,7 @@ static void await_loop(sqlite3_context *context, int count, sqlite3_value **valu
     sqlite3_result_int(context, result == 0);
 }
 
-static void the_loop_turns_while_a_migration_works(void **state)
+static void the_loop_turns_while_a_migration_runs(void **state)
 {
     struct fixture *fixture = *state;
     struct world *world = fixture->harness.world;
@@ -450,18 +450,18 @@ int main(void)
         MIGRATION_TEST(files_are_applied_once_and_in_order_of_their_numbers),
         MIGRATION_TEST(an_engines_own_variant_wins),
         MIGRATION_TEST(wrong_files_are_named),
-        MIGRATION_TEST(a_note_that_nobody_knows_is_an_error),
-        MIGRATION_TEST(a_note_tells_its_reason),
-        MIGRATION_TEST(a_failure_is_told_with_file_statement_and_line),
-        MIGRATION_TEST(a_migration_can_not_end_its_work),
+        MIGRATION_TEST(an_unknown_note_is_an_error),
+        MIGRATION_TEST(a_note_has_its_reason),
+        MIGRATION_TEST(a_failure_is_reported_with_file_statement_and_line),
+        MIGRATION_TEST(a_migration_can_not_end_its_transaction),
         MIGRATION_TEST(an_older_version_starts_where_a_store_has_many_processes),
-        MIGRATION_TEST(what_stands_is_not_done_again_and_the_rest_may_be_mended),
+        MIGRATION_TEST(what_is_done_is_not_done_again_and_the_rest_may_be_fixed),
         MIGRATION_TEST(a_first_statement_that_fails_leaves_nothing),
         MIGRATION_TEST(a_migration_that_was_begun_may_not_go),
-        MIGRATION_TEST(what_may_have_been_done_is_repeated_only_if_it_says_that_it_may_be),
-        MIGRATION_TEST(a_cut_off_statement_runs_again_when_a_person_says_so),
-        MIGRATION_TEST(only_what_is_noted_as_alone_runs_outside_of_transactions),
-        MIGRATION_TEST(the_loop_turns_while_a_migration_works),
+        MIGRATION_TEST(what_may_have_been_done_is_repeated_only_if_it_is_noted_as_repeatable),
+        MIGRATION_TEST(a_cut_off_statement_runs_again_when_an_operator_says_so),
+        MIGRATION_TEST(only_what_is_noted_so_runs_outside_of_transactions),
+        MIGRATION_TEST(the_loop_turns_while_a_migration_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ static void it_grows_again_to_all_there_may_be(void **state)
     assert_int_equal(portion_size(&portion, MOST), MOST);
 }
 
-static void a_portion_that_was_bounded_otherwise_tells_nothing(void **state)
+static void a_portion_that_had_another_bound_shows_nothing(void **state)
 {
     (void)state;
     struct portion portion = {0};
@@ -82,7 +82,7 @@ int main(void)
         cmocka_unit_test(a_portion_is_as_large_as_may_be_until_one_fails),
         cmocka_unit_test(it_finds_any_size_that_comes_through),
         cmocka_unit_test(it_grows_again_to_all_there_may_be),
-        cmocka_unit_test(a_portion_that_was_bounded_otherwise_tells_nothing),
+        cmocka_unit_test(a_portion_that_had_another_bound_shows_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

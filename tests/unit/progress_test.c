@@ -23,7 +23,7 @@ static const char *after(int64_t done, int64_t total, double seconds, int width)
     return line;
 }
 
-static void a_line_tells_part_rate_and_time_left(void **state)
+static void a_line_shows_part_rate_and_time_left(void **state)
 {
     (void)state;
     assert_string_equal(after(412000, 1000000, 10, 0),
@@ -33,7 +33,7 @@ static void a_line_tells_part_rate_and_time_left(void **state)
     assert_string_equal(after(1000, 1000, 2, 0), "users  100%  1,000 of 1,000 rows, 500/s");
 }
 
-static void a_rate_waits_until_it_says_something(void **state)
+static void a_rate_waits_until_it_means_something(void **state)
 {
     (void)state;
     assert_string_equal(after(1, 10, 0.1, 0), "users   10%  1 of 10 rows");
@@ -52,7 +52,7 @@ static void more_than_was_foreseen_is_all(void **state)
     assert_string_equal(after(12, 10, 1, 0), "users  100%  12 of 10 rows, 12/s");
 }
 
-static void what_another_process_tells_is_followed(void **state)
+static void what_another_process_reports_is_followed(void **state)
 {
     struct progress progress;
     struct course course = {.done = 500, .total = 1000, .guessed = true, .of = "users"};
@@ -126,7 +126,7 @@ static void where_there_is_no_terminal_lines_are_whole_and_few(void **state)
     assert_null(strchr(out, '\033'));
 }
 
-static void quiet_work_says_nothing(void **state)
+static void quiet_progress_prints_nothing(void **state)
 {
     (void)state;
     char out[1024];
@@ -136,15 +136,15 @@ static void quiet_work_says_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_tells_part_rate_and_time_left),
-        cmocka_unit_test(a_rate_waits_until_it_says_something),
+        cmocka_unit_test(a_line_shows_part_rate_and_time_left),
+        cmocka_unit_test(a_rate_waits_until_it_means_something),
         cmocka_unit_test(without_a_total_there_is_no_part_of_it),
         cmocka_unit_test(more_than_was_foreseen_is_all),
         cmocka_unit_test(a_guess_is_called_one_until_it_was_wrong),
-        cmocka_unit_test(what_another_process_tells_is_followed),
+        cmocka_unit_test(what_another_process_reports_is_followed),
         cmocka_unit_test(a_bar_takes_the_columns_that_are_left),
         cmocka_unit_test(where_there_is_no_terminal_lines_are_whole_and_few),
-        cmocka_unit_test(quiet_work_says_nothing),
+        cmocka_unit_test(quiet_progress_prints_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

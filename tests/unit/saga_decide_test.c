@@ -155,7 +155,7 @@ static void lose(struct example *example, int step, int element)
     assert_int_equal(saga_decide(example->rules, &example->state, &lost), SAGA_CHANGED);
 }
 
-static void after_a_restore_all_is_asked_again_and_undone_whether_sent_or_not(void **unused)
+static void after_a_restore_all_is_requested_again_and_undone_whether_sent_or_not(void **unused)
 {
     (void)unused;
     struct example order;
@@ -177,7 +177,7 @@ static void after_a_restore_all_is_asked_again_and_undone_whether_sent_or_not(vo
     assert_int_equal(saga_due(order.rules, &order.state), SAGA_DUE_UNDONE);
 }
 
-static void what_a_receiver_has_lost_is_asked_there_again(void **unused)
+static void what_a_receiver_has_lost_is_requested_there_again(void **unused)
 {
     (void)unused;
     struct example order;
@@ -271,7 +271,7 @@ static void after_the_pivot_a_no_and_the_deadline_park(void **unused)
     }
 }
 
-static void behind_the_pivot_a_handler_of_its_own_is_never_parked_by_time(void **unused)
+static void after_the_pivot_a_handler_of_its_own_is_never_parked_by_time(void **unused)
 {
     (void)unused;
     struct example order;
@@ -358,7 +358,7 @@ static void park_behind_the_pivot(struct example *order)
     assert_int_equal(order->state.status, SAGA_PARKED);
 }
 
-static void what_a_person_has_seen_to_is_skipped_in_either_direction(void **unused)
+static void what_an_operator_has_settled_is_skipped_in_either_direction(void **unused)
 {
     (void)unused;
     struct example order;
@@ -395,7 +395,7 @@ static void what_a_person_has_seen_to_is_skipped_in_either_direction(void **unus
     assert_string_equal(order.state.why, "");
 }
 
-static void a_word_for_what_is_not_parked_changes_nothing(void **unused)
+static void an_order_for_what_is_not_parked_changes_nothing(void **unused)
 {
     (void)unused;
     struct example order;
@@ -715,19 +715,19 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_saga_ends_when_every_step_is_done),
         cmocka_unit_test(a_no_undoes_every_sent_element_in_reverse),
-        cmocka_unit_test(after_a_restore_all_is_asked_again_and_undone_whether_sent_or_not),
-        cmocka_unit_test(what_a_receiver_has_lost_is_asked_there_again),
+        cmocka_unit_test(after_a_restore_all_is_requested_again_and_undone_whether_sent_or_not),
+        cmocka_unit_test(what_a_receiver_has_lost_is_requested_there_again),
         cmocka_unit_test(what_a_receiver_has_lost_of_an_undo_is_undone_there_again),
         cmocka_unit_test(a_status_without_outcome_decides_nothing),
         cmocka_unit_test(the_doubtful_are_undone_at_the_deadline),
         cmocka_unit_test(after_the_pivot_a_no_and_the_deadline_park),
-        cmocka_unit_test(behind_the_pivot_a_handler_of_its_own_is_never_parked_by_time),
+        cmocka_unit_test(after_the_pivot_a_handler_of_its_own_is_never_parked_by_time),
         cmocka_unit_test(what_was_not_sent_before_a_no_never_is),
         cmocka_unit_test(a_step_that_meets_its_own_undo_was_refused),
         cmocka_unit_test(a_strange_answer_parks_with_a_sentence),
         cmocka_unit_test(a_retry_goes_on_in_the_direction_it_went),
-        cmocka_unit_test(what_a_person_has_seen_to_is_skipped_in_either_direction),
-        cmocka_unit_test(a_word_for_what_is_not_parked_changes_nothing),
+        cmocka_unit_test(what_an_operator_has_settled_is_skipped_in_either_direction),
+        cmocka_unit_test(an_order_for_what_is_not_parked_changes_nothing),
         cmocka_unit_test(a_parked_saga_is_taken_back_only_if_all_of_it_can_be),
         cmocka_unit_test(a_pivot_without_undo_parks_in_doubt),
         cmocka_unit_test(every_path_of_an_order_ends_rightly),

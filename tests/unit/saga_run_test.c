@@ -183,7 +183,7 @@ static void a_wrong_start_is_a_fault_and_leaves_nothing(void **state)
     assert_int_equal(look(fixture, 2, "SELECT count(*) FROM fh_saga"), 0);
 }
 
-static void a_long_list_of_open_sagas_is_told_in_part(void **unused)
+static void a_long_list_of_open_sagas_is_shown_in_part(void **unused)
 {
     (void)unused;
     static const struct {
@@ -246,7 +246,7 @@ int main(void)
         STORED(a_no_after_the_pivot_waits_for_a_person),
         STORED(who_waits_is_told_the_end),
         STORED(a_wrong_start_is_a_fault_and_leaves_nothing),
-        cmocka_unit_test(a_long_list_of_open_sagas_is_told_in_part),
+        cmocka_unit_test(a_long_list_of_open_sagas_is_shown_in_part),
         cmocka_unit_test(definitions_that_cannot_go_back_are_refused),
     };
     json_memory_init();

@@ -197,7 +197,7 @@ static void finish(struct fixture *fixture)
     harness_run(&fixture->harness, close_sequencer, fixture);
 }
 
-static void a_work_that_meets_conflicts_gets_through(void **state)
+static void a_unit_of_work_that_meets_conflicts_gets_through(void **state)
 {
     struct fixture *fixture = *state;
     struct run run = {.fixture = fixture};
@@ -211,7 +211,7 @@ static void a_work_that_meets_conflicts_gets_through(void **state)
     finish(fixture);
 }
 
-static void a_work_that_met_a_conflict_is_not_grouped_with_others_again(void **state)
+static void a_unit_of_work_that_met_a_conflict_is_not_grouped_again(void **state)
 {
     struct fixture *fixture = *state;
     struct run run = {.fixture = fixture};
@@ -247,7 +247,7 @@ static int signal_of(int mode)
     return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
-static void a_mode_of_what_does_not_go_together_ends_the_process(void **state)
+static void an_impossible_mode_ends_the_process(void **state)
 {
     (void)state;
     assert_int_equal(signal_of(STORE_READ), 0);
@@ -258,7 +258,7 @@ static void a_mode_of_what_does_not_go_together_ends_the_process(void **state)
     assert_int_equal(signal_of(0), SIGABRT);
 }
 
-static void a_refusal_because_of_what_may_never_be_is_not_told(void **state)
+static void a_refusal_because_of_what_may_never_be_is_not_answered(void **state)
 {
     struct fixture *fixture = *state;
     struct run run = {.fixture = fixture, .handler = refuse};
@@ -273,7 +273,7 @@ static void a_refusal_because_of_what_may_never_be_is_not_told(void **state)
     finish(fixture);
 }
 
-static void a_work_that_never_gets_through_ends_by_its_deadline(void **state)
+static void a_unit_of_work_that_never_gets_through_ends_by_its_deadline(void **state)
 {
     struct fixture *fixture = *state;
     struct run run = {.fixture = fixture};
@@ -288,7 +288,7 @@ static void a_work_that_never_gets_through_ends_by_its_deadline(void **state)
     finish(fixture);
 }
 
-static void nobody_hears_of_an_event_before_it_has_its_position(void **state)
+static void nobody_learns_of_an_event_before_it_has_its_position(void **state)
 {
     enum { WORKS = 20 };
     struct fixture *fixture = *state;
@@ -341,18 +341,18 @@ static void a_store_is_closed_while_positions_are_owed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_work_that_meets_conflicts_gets_through, set_up,
+        cmocka_unit_test_setup_teardown(a_unit_of_work_that_meets_conflicts_gets_through, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_work_that_met_a_conflict_is_not_grouped_with_others_again,
+        cmocka_unit_test_setup_teardown(a_unit_of_work_that_met_a_conflict_is_not_grouped_again,
                                         set_up, tear_down),
         cmocka_unit_test(what_an_engine_does_not_know_of_a_mode_it_takes_as_a_write),
-        cmocka_unit_test(a_mode_of_what_does_not_go_together_ends_the_process),
-        cmocka_unit_test_setup_teardown(a_refusal_because_of_what_may_never_be_is_not_told, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_work_that_never_gets_through_ends_by_its_deadline, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(nobody_hears_of_an_event_before_it_has_its_position, set_up,
-                                        tear_down),
+        cmocka_unit_test(an_impossible_mode_ends_the_process),
+        cmocka_unit_test_setup_teardown(a_refusal_because_of_what_may_never_be_is_not_answered,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_unit_of_work_that_never_gets_through_ends_by_its_deadline,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_learns_of_an_event_before_it_has_its_position,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_work_stands_when_its_events_get_no_positions_and_they_come_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_store_is_closed_while_positions_are_owed, set_up,

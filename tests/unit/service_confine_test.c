@@ -131,7 +131,7 @@ static int look_around(void)
     return 0;
 }
 
-static void a_confined_process_reaches_its_own_folder_alone(void **state)
+static void a_confined_process_reaches_only_its_own_folder(void **state)
 {
     (void)state;
     struct stat status;
@@ -216,7 +216,7 @@ static void a_folder_that_is_not_there_is_an_error(void **state)
     assert_in_child(confine_to_nothing);
 }
 
-static void older_kernels_leave_more_open_and_it_is_said(void **state)
+static void older_kernels_leave_more_open_and_that_is_reported(void **state)
 {
     (void)state;
     size_t before = SIZE_MAX;
@@ -234,11 +234,11 @@ static void older_kernels_leave_more_open_and_it_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_confined_process_reaches_its_own_folder_alone),
+        cmocka_unit_test(a_confined_process_reaches_only_its_own_folder),
         cmocka_unit_test(a_thread_that_is_made_afterwards_is_confined_too),
         cmocka_unit_test(a_thread_that_lived_before_the_confinement_is_noticed),
         cmocka_unit_test(a_folder_that_is_not_there_is_an_error),
-        cmocka_unit_test(older_kernels_leave_more_open_and_it_is_said),
+        cmocka_unit_test(older_kernels_leave_more_open_and_that_is_reported),
     };
     return cmocka_run_group_tests(tests, make_base, remove_base);
 }

@@ -132,7 +132,7 @@ static void a_missing_required_field_is_named_by_its_pointer(void **state)
           "/items/0/quantity: missing: expected an integer");
 }
 
-static void a_wrong_type_says_what_was_expected_and_found(void **state)
+static void a_wrong_type_is_reported_with_what_was_expected_and_found(void **state)
 {
     (void)state;
     static const fh_field shape[] = {{"s", FH_STRING, .optional = true},
@@ -154,7 +154,7 @@ static void a_wrong_type_says_what_was_expected_and_found(void **state)
     fits(shape, "{\"n\": null, \"o\": {\"any\": 1}, \"a\": [1, \"x\", null]}");
 }
 
-static void an_unknown_field_is_refused_where_it_stands(void **state)
+static void an_unknown_field_is_refused_with_its_place(void **state)
 {
     (void)state;
     fails(item_shape, "{\"product_id\": 1, \"quantity\": 1, \"price\": 0}",
@@ -168,7 +168,7 @@ static void an_unknown_field_is_refused_where_it_stands(void **state)
           "{\"a\": 1, \"c\": 2}", "/c: unknown: expected only a, b");
 }
 
-static void further_fields_are_welcome_behind_a_star(void **state)
+static void further_fields_are_accepted_after_a_star(void **state)
 {
     (void)state;
     static const fh_field shape[] = {{"name", FH_STRING}, {"*"}, {0}};
@@ -551,9 +551,9 @@ int main(void)
         cmocka_unit_test(a_body_that_fits_has_no_faults),
         cmocka_unit_test(a_body_that_is_no_object_is_one_fault_at_the_whole),
         cmocka_unit_test(a_missing_required_field_is_named_by_its_pointer),
-        cmocka_unit_test(a_wrong_type_says_what_was_expected_and_found),
-        cmocka_unit_test(an_unknown_field_is_refused_where_it_stands),
-        cmocka_unit_test(further_fields_are_welcome_behind_a_star),
+        cmocka_unit_test(a_wrong_type_is_reported_with_what_was_expected_and_found),
+        cmocka_unit_test(an_unknown_field_is_refused_with_its_place),
+        cmocka_unit_test(further_fields_are_accepted_after_a_star),
         cmocka_unit_test(pointers_escape_tilde_and_slash),
         cmocka_unit_test(an_endless_name_is_cut_between_its_characters),
         cmocka_unit_test(integers_keep_their_bounds),

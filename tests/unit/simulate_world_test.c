@@ -124,7 +124,7 @@ static void turns_come_when_no_fiber_is_ready(void **state)
     end(&fixture);
 }
 
-static void a_wall_clock_steps_alone(void **state)
+static void only_the_wall_clock_steps(void **state)
 {
     struct fixture fixture;
     (void)state;
@@ -349,7 +349,7 @@ static void a_request_can_come_twice_and_is_answered_once(void **state)
     end(&fixture);
 }
 
-static void nodes_that_are_apart_hear_nothing(void **state)
+static void partitioned_nodes_receive_nothing(void **state)
 {
     struct fixture fixture;
     (void)state;
@@ -428,7 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(time_goes_on_to_what_comes_next),
         cmocka_unit_test(turns_come_when_no_fiber_is_ready),
-        cmocka_unit_test(a_wall_clock_steps_alone),
+        cmocka_unit_test(only_the_wall_clock_steps),
         cmocka_unit_test(others_go_on_while_a_job_waits),
         cmocka_unit_test(nothing_of_a_process_happens_after_its_end),
         cmocka_unit_test(what_is_fatal_on_the_loop_ends_the_process_too),
@@ -437,7 +437,7 @@ int main(void)
         cmocka_unit_test(a_request_is_answered),
         cmocka_unit_test(what_is_lost_fails_at_the_deadline),
         cmocka_unit_test(a_request_can_come_twice_and_is_answered_once),
-        cmocka_unit_test(nodes_that_are_apart_hear_nothing),
+        cmocka_unit_test(partitioned_nodes_receive_nothing),
         cmocka_unit_test(a_receiver_that_dies_resets_what_it_had_taken),
         cmocka_unit_test(an_answer_to_a_dead_sender_reaches_nobody),
         cmocka_unit_test(a_seed_is_one_run),

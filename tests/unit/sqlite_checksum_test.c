@@ -451,7 +451,7 @@ static void count_wide(void *argument)
     store_rollback(work);
 }
 
-static void a_work_that_outgrows_the_cache_reads_back_what_it_wrote(void **state)
+static void a_unit_of_work_that_outgrows_the_cache_reads_back_what_it_wrote(void **state)
 {
     struct fixture fixture;
     (void)state;
@@ -498,7 +498,7 @@ int main(void)
         cmocka_unit_test(a_bit_flipped_in_a_log_that_a_crash_left_is_refused),
         cmocka_unit_test(a_bit_flipped_in_the_log_of_an_open_store_is_not_served),
         cmocka_unit_test(a_damaged_page_fails_what_needs_it_and_nothing_else),
-        cmocka_unit_test(a_work_that_outgrows_the_cache_reads_back_what_it_wrote),
+        cmocka_unit_test(a_unit_of_work_that_outgrows_the_cache_reads_back_what_it_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

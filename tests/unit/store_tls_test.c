@@ -54,7 +54,7 @@ static void beyond_this_machine_links_are_by_tls_unless_it_is_taken_away(void **
 }
 
 /* A replica may be elsewhere than its primary. */
-static void what_is_not_said_is_made_whole_for_each_host(void **state)
+static void what_is_not_given_is_filled_in_for_each_host(void **state)
 {
     (void)state;
     json_t *here = store_tls_json(NULL, "127.0.0.1"), *beyond = store_tls_json(NULL, "db2");
@@ -109,7 +109,7 @@ int main(void)
     json_memory_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(beyond_this_machine_links_are_by_tls_unless_it_is_taken_away),
-        cmocka_unit_test(what_is_not_said_is_made_whole_for_each_host),
+        cmocka_unit_test(what_is_not_given_is_filled_in_for_each_host),
         cmocka_unit_test(files_are_taken_as_they_are_named),
         cmocka_unit_test(what_can_not_be_is_named),
         cmocka_unit_test(a_failure_that_is_not_of_tls_is_left_to_the_engine),

@@ -75,7 +75,7 @@ static void one_has_it_at_a_time(void **state)
     assert_true(mark == TURN_UNCLEAN);
 }
 
-static void who_has_it_hears_that_it_is_wanted_and_who_waits_that_it_is_given(void **state)
+static void the_owner_is_notified_that_it_is_wanted_and_a_waiter_that_it_is_free(void **state)
 {
     (void)state;
     int64_t mark;
@@ -94,7 +94,7 @@ static void who_has_it_hears_that_it_is_wanted_and_who_waits_that_it_is_given(vo
     assert_false(store_turn_is_wanted(turns[0]));
 }
 
-static void who_closes_it_in_the_midst_has_died_with_it(void **state)
+static void who_closes_it_in_the_middle_has_died_with_it(void **state)
 {
     (void)state;
     int64_t mark;
@@ -121,7 +121,7 @@ static void take_until_killed(int told)
         pause();
 }
 
-static void who_is_paused_has_it_still_and_who_is_killed_has_not(void **state)
+static void a_paused_owner_still_has_it_and_a_killed_one_has_not(void **state)
 {
     (void)state;
     int told[2];
@@ -188,9 +188,9 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     static const struct CMUnitTest tests[] = {
         CASE(one_has_it_at_a_time),
-        CASE(who_has_it_hears_that_it_is_wanted_and_who_waits_that_it_is_given),
-        CASE(who_closes_it_in_the_midst_has_died_with_it),
-        CASE(who_is_paused_has_it_still_and_who_is_killed_has_not),
+        CASE(the_owner_is_notified_that_it_is_wanted_and_a_waiter_that_it_is_free),
+        CASE(who_closes_it_in_the_middle_has_died_with_it),
+        CASE(a_paused_owner_still_has_it_and_a_killed_one_has_not),
         CASE(what_can_not_be_opened_is_named),
         CASE(without_a_watch_it_is_a_turn_all_the_same),
     };

@@ -140,7 +140,7 @@ static void what_binds_older_writers_breaks(void **state)
     assert_said("ALTER DOMAIN d ADD CHECK (VALUE > 0)", "1 adds a check to d");
 }
 
-static void what_the_new_migrations_made_is_theirs(void **state)
+static void what_the_new_migrations_created_is_theirs(void **state)
 {
     (void)state;
     assert_said("CREATE TABLE b (c INT);\nALTER TABLE b DROP COLUMN c, ADD d INT NOT NULL;\n"
@@ -171,7 +171,7 @@ static void but_older_writers_do_not_know_of_it(void **state)
     assert_said("CREATE TABLE b (c INT);\nALTER TABLE a DROP COLUMN c", "2 drops the column a.c");
 }
 
-static void what_can_not_be_read_is_said(void **state)
+static void what_can_not_be_read_is_reported(void **state)
 {
     (void)state;
     assert_said("DO $$ BEGIN DROP TABLE a; END $$", "1 unread");
@@ -196,7 +196,7 @@ static void a_break_that_is_owned_up_to_comes_with_its_reason(void **state)
                 "2 drops the table a (nobody has ever used it)|3 drops the table b");
 }
 
-static void each_break_says_why_and_what_to_do_instead(void **state)
+static void each_break_is_reported_with_the_reason_and_what_to_do_instead(void **state)
 {
     (void)state;
     judge(dialect_of("postgresql"), "ALTER TABLE orders ADD COLUMN note TEXT NOT NULL");
@@ -218,11 +218,11 @@ int main(void)
         cmocka_unit_test(what_is_taken_away_breaks),
         cmocka_unit_test(another_name_or_type_breaks),
         cmocka_unit_test(what_binds_older_writers_breaks),
-        cmocka_unit_test(what_the_new_migrations_made_is_theirs),
+        cmocka_unit_test(what_the_new_migrations_created_is_theirs),
         cmocka_unit_test(but_older_writers_do_not_know_of_it),
-        cmocka_unit_test(what_can_not_be_read_is_said),
+        cmocka_unit_test(what_can_not_be_read_is_reported),
         cmocka_unit_test(a_break_that_is_owned_up_to_comes_with_its_reason),
-        cmocka_unit_test(each_break_says_why_and_what_to_do_instead),
+        cmocka_unit_test(each_break_is_reported_with_the_reason_and_what_to_do_instead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,7 @@ static void assert_finding(const char *orders, bool warning, const char *expecte
 #define COUNT "'call': 'users POST /users/{id}/count'"
 #define UNCOUNT "'undo': 'users POST /users/{id}/uncount'"
 
-static void asks_are_served_by_a_route_that_services_may_use(void **state)
+static void queries_are_served_by_a_route_that_services_may_use(void **state)
 {
     (void)state;
     assert_finding(ASKS("/users/{user_id}"), false, NULL);
@@ -113,7 +113,7 @@ static void an_events_key_is_a_field_that_can_be_one(void **state)
     assert_finding(KEYED("open"), false, "by the key 'open', which is no integer or text");
 }
 
-static void heard_events_are_published_with_the_fields_wanted(void **state)
+static void subscribed_events_are_published_with_the_fields_wanted(void **state)
 {
     (void)state;
     assert_finding(SUBSCRIBES("UserUpdated", "null"), false, NULL);
@@ -216,10 +216,10 @@ static void a_relational_service_without_migrations_is_warned_about(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(asks_are_served_by_a_route_that_services_may_use),
+        cmocka_unit_test(queries_are_served_by_a_route_that_services_may_use),
         cmocka_unit_test(what_was_taken_over_no_saga_changes_where_it_was),
         cmocka_unit_test(an_events_key_is_a_field_that_can_be_one),
-        cmocka_unit_test(heard_events_are_published_with_the_fields_wanted),
+        cmocka_unit_test(subscribed_events_are_published_with_the_fields_wanted),
         cmocka_unit_test(steps_before_the_pivot_can_be_undone_where_they_were_done),
         cmocka_unit_test(what_is_declared_is_granted_and_nothing_else),
         cmocka_unit_test(what_the_gateway_would_refuse_is_refused_here),

@@ -125,7 +125,7 @@ static void a_profile_that_is_not_in_use_needs_no_environment_and_no_engine(void
     release(&fixture);
 }
 
-static void faults_are_told_where_they_stand(void **state)
+static void faults_are_reported_with_their_place(void **state)
 {
     (void)state;
     assert_refused("sytem: mini\nsystem: mini\nservices: {a: {}}\n", 1, 1,
@@ -229,7 +229,7 @@ int main(void)
         cmocka_unit_test(settings_keep_their_types_and_take_texts_from_the_environment),
         cmocka_unit_test(a_profile_replaces_what_it_names_and_leaves_the_rest),
         cmocka_unit_test(a_profile_that_is_not_in_use_needs_no_environment_and_no_engine),
-        cmocka_unit_test(faults_are_told_where_they_stand),
+        cmocka_unit_test(faults_are_reported_with_their_place),
         cmocka_unit_test(what_a_private_server_can_not_promise_is_warned_about),
         cmocka_unit_test(values_of_the_environment_are_never_part_of_a_message),
         cmocka_unit_test(values_that_contain_themselves_or_swell_are_refused),

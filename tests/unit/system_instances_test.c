@@ -183,7 +183,7 @@ static void scaling_starts_what_is_missing_and_ends_what_is_too_many(void **stat
     assert_int_equal(ready_count(fixture), 2);
 }
 
-static void one_that_is_killed_comes_back_alone(void **state)
+static void only_the_one_that_is_killed_comes_back(void **state)
 {
     struct fixture *fixture = *state;
     begin(fixture, true, 3);
@@ -308,7 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_instance_has_files_of_its_own),
         TEST(scaling_starts_what_is_missing_and_ends_what_is_too_many),
-        TEST(one_that_is_killed_comes_back_alone),
+        TEST(only_the_one_that_is_killed_comes_back),
         TEST(one_that_dies_runs_what_was_checked_and_nothing_else),
         TEST(an_upgrade_replaces_all_and_never_has_fewer),
         TEST(an_upgrade_that_does_not_start_stops_nothing),

@@ -162,7 +162,7 @@ static void a_profile_that_moves_a_service_does_not_keep_it_where_it_was(void **
     release(&fixture);
 }
 
-static void what_is_wrong_with_a_store_is_said(void **state)
+static void what_is_wrong_with_a_store_is_reported(void **state)
 {
     (void)state;
     need_engine();
@@ -181,7 +181,7 @@ static void what_is_wrong_with_a_store_is_said(void **state)
     assert_refused("{host: db, tls: {ca: here.pem}}", "", "must be an absolute path");
 }
 
-static void what_is_wrong_with_a_server_is_said(void **state)
+static void what_is_wrong_with_a_server_is_reported(void **state)
 {
     (void)state;
     need_engine();
@@ -256,8 +256,8 @@ int main(void)
         cmocka_unit_test(a_store_may_be_given_as_it_is),
         cmocka_unit_test(a_server_that_the_profile_does_not_use_needs_no_environment),
         cmocka_unit_test(a_profile_that_moves_a_service_does_not_keep_it_where_it_was),
-        cmocka_unit_test(what_is_wrong_with_a_store_is_said),
-        cmocka_unit_test(what_is_wrong_with_a_server_is_said),
+        cmocka_unit_test(what_is_wrong_with_a_store_is_reported),
+        cmocka_unit_test(what_is_wrong_with_a_server_is_reported),
         cmocka_unit_test(an_embedded_store_is_on_no_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

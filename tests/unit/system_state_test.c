@@ -70,7 +70,7 @@ static void one_up_holds_the_lock_and_others_learn_its_pid(void **unused)
     state_close(&other);
 }
 
-static void the_folder_is_made_private_and_never_taken_from_others(void **unused)
+static void the_folder_is_created_private_and_never_taken_from_others(void **unused)
 {
     (void)unused;
     struct state state;
@@ -253,7 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_up_holds_the_lock_and_others_learn_its_pid, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(the_folder_is_made_private_and_never_taken_from_others,
+        cmocka_unit_test_setup_teardown(the_folder_is_created_private_and_never_taken_from_others,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_json_file_is_private_and_replaced_as_a_whole, set_up,
                                         tear_down),

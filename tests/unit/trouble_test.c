@@ -101,7 +101,7 @@ static long long failures(void **state, const char *kind, const char *why)
     return found;
 }
 
-static void a_store_that_does_not_serve_is_told_until_it_does(void **state)
+static void a_store_that_does_not_serve_is_reported_until_it_does(void **state)
 {
     error_set(&said, FH_UNAVAILABLE, "The store's disk is full.");
     assert_int_equal(status_of(state, add, false), 503);
@@ -119,7 +119,7 @@ static void a_store_that_does_not_serve_is_told_until_it_does(void **state)
     assert_int_equal(failures(state, "writes", ""), -1);
 }
 
-static void works_that_met_conflicts_again_and_again_are_no_trouble_of_the_store(void **state)
+static void repeated_conflicts_are_no_trouble_of_the_store(void **state)
 {
     error_set(&said, FH_CONFLICT, "Another work was first.");
     said.retryable = true;
@@ -133,7 +133,7 @@ static void what_a_handler_refuses_is_no_trouble_of_the_store(void **state)
     assert_int_equal(failures(state, "writes", ""), -1);
 }
 
-static void words_that_end_within_a_character_are_told_all_the_same(void **state)
+static void texts_that_end_within_a_character_are_reported_all_the_same(void **state)
 {
     error_set(&said, FH_UNAVAILABLE, "%s", "FATAL: Datenbankserver f\xc3");
     assert_int_equal(status_of(state, add, false), 503);
@@ -155,7 +155,7 @@ static void try_after(void **state, int64_t ns)
     harness_run(&fixture->harness, run_try, fixture);
 }
 
-static void a_service_that_nobody_asks_finds_out_itself_that_its_store_serves_again(void **state)
+static void an_idle_service_finds_out_itself_that_its_store_serves_again(void **state)
 {
     error_set(&said, FH_UNAVAILABLE, "The server is gone.");
     assert_int_equal(status_of(state, add, false), 503);
@@ -172,7 +172,7 @@ static void a_service_that_nobody_asks_finds_out_itself_that_its_store_serves_ag
     assert_int_equal(status_of(state, add, false), 201);
 }
 
-static void a_trouble_of_this_moment_is_left_to_the_works_that_meet_it(void **state)
+static void a_momentary_trouble_is_left_to_the_units_of_work_that_meet_it(void **state)
 {
     error_set(&said, FH_UNAVAILABLE, "The server is gone.");
     assert_int_equal(status_of(state, add, false), 503);
@@ -196,12 +196,12 @@ int main(void)
     json_memory_init();
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        TEST(a_store_that_does_not_serve_is_told_until_it_does),
-        TEST(works_that_met_conflicts_again_and_again_are_no_trouble_of_the_store),
+        TEST(a_store_that_does_not_serve_is_reported_until_it_does),
+        TEST(repeated_conflicts_are_no_trouble_of_the_store),
         TEST(what_a_handler_refuses_is_no_trouble_of_the_store),
-        TEST(words_that_end_within_a_character_are_told_all_the_same),
-        TEST(a_service_that_nobody_asks_finds_out_itself_that_its_store_serves_again),
-        TEST(a_trouble_of_this_moment_is_left_to_the_works_that_meet_it),
+        TEST(texts_that_end_within_a_character_are_reported_all_the_same),
+        TEST(an_idle_service_finds_out_itself_that_its_store_serves_again),
+        TEST(a_momentary_trouble_is_left_to_the_units_of_work_that_meet_it),
         TEST(a_try_that_meets_a_conflict_ends_no_trouble),
     };
     return cmocka_run_group_tests_name("trouble", tests, NULL, NULL);

@@ -336,7 +336,7 @@ static void what_turns_out_never_to_be_done_is_done_by_its_repetition(void **sta
     assert_int_equal(effects(*state, "added"), 1);
 }
 
-static void a_repetition_waits_for_what_is_undecided_and_hears_so_by_its_own_time(void **state)
+static void a_repetition_waits_for_what_is_undecided_until_its_own_deadline(void **state)
 {
     struct fixture *fixture = *state;
     struct sent sent = keyed(fixture, "/plain"), again = sent;
@@ -351,7 +351,7 @@ static void a_repetition_waits_for_what_is_undecided_and_hears_so_by_its_own_tim
     assert_int_equal(effects(fixture, "added"), 1);
 }
 
-static void a_request_without_a_key_is_told_to_look_first(void **state)
+static void a_request_without_a_key_is_advised_to_look_first(void **state)
 {
     struct sent sent = keyed(*state, "/plain");
     sent.headers[0] = sent.headers[1];
@@ -614,14 +614,14 @@ static void a_saga_that_has_ended_when_its_number_is_told_is_not_run_again(void 
     assert_int_equal(number_of(fixture, "SELECT count(*) FROM fh_saga WHERE status = 'ended'"), 1);
 }
 
-static void a_saga_whose_number_is_told_late_is_run(void **state)
+static void a_saga_whose_number_is_known_late_is_run(void **state)
 {
     start_unseen(*state);
     await_number(*state);
     assert_int_equal(effects(*state, "noted"), 1);
 }
 
-static void a_saga_that_was_parked_when_its_number_is_told_stays_so(void **state)
+static void a_saga_that_was_parked_when_its_number_is_known_stays_parked(void **state)
 {
     start_unseen(*state);
     number_of(*state, "UPDATE fh_saga SET status = 'parked'");
@@ -678,7 +678,7 @@ static void an_undo_that_is_decided_late_is_done_once(void **state)
     an_undo_is_undecided(*state, UNDECIDED_DONE);
 }
 
-static void an_undo_that_never_came_is_done_when_it_is_asked_for_again(void **state)
+static void an_undo_that_never_came_is_done_when_it_is_requested_again(void **state)
 {
     an_undo_is_undecided(*state, UNDECIDED_NEVER);
 }
@@ -713,7 +713,7 @@ static void a_closing_is_undecided(struct fixture *fixture, enum undecided_fate 
     assert_int_equal(effects(fixture, "added"), 0);
 }
 
-static void a_closing_that_is_undecided_closes_when_it_is_told_again(void **state)
+static void a_closing_that_is_undecided_closes_when_it_is_sent_again(void **state)
 {
     a_closing_is_undecided(*state, UNDECIDED_NEVER, true);
 }
@@ -730,8 +730,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_client_hears_by_its_time_that_nobody_knows_and_later_what_was_done),
         CASE(what_turns_out_never_to_be_done_is_done_by_its_repetition),
-        CASE(a_repetition_waits_for_what_is_undecided_and_hears_so_by_its_own_time),
-        CASE(a_request_without_a_key_is_told_to_look_first),
+        CASE(a_repetition_waits_for_what_is_undecided_until_its_own_deadline),
+        CASE(a_request_without_a_key_is_advised_to_look_first),
         CASE(a_refusal_that_is_undecided_is_the_same_afterwards),
         CASE(more_than_so_many_undecided_ones_are_turned_away),
         CASE(events_of_a_work_that_is_decided_late_are_told),
@@ -747,12 +747,12 @@ int main(void)
         CASE(a_saga_that_was_undone_when_its_start_is_told_is_not_undone_again),
         CASE(a_saga_is_run_though_others_were_read_while_it_started),
         CASE(a_saga_that_has_ended_when_its_number_is_told_is_not_run_again),
-        CASE(a_saga_whose_number_is_told_late_is_run),
-        CASE(a_saga_that_was_parked_when_its_number_is_told_stays_so),
+        CASE(a_saga_whose_number_is_known_late_is_run),
+        CASE(a_saga_that_was_parked_when_its_number_is_known_stays_parked),
         CASE(a_saga_that_is_lost_while_its_step_fails_is_left_alone),
         CASE(an_undo_that_is_decided_late_is_done_once),
-        CASE(an_undo_that_never_came_is_done_when_it_is_asked_for_again),
-        CASE(a_closing_that_is_undecided_closes_when_it_is_told_again),
+        CASE(an_undo_that_never_came_is_done_when_it_is_requested_again),
+        CASE(a_closing_that_is_undecided_closes_when_it_is_sent_again),
         CASE(a_closing_that_is_decided_late_has_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,7 +184,7 @@ static void breaks_the_group(fh_work *w)
 }
 
 /* One unit of work whose statement rolls back the whole transaction, among others in its group. */
-static void a_broken_group_takes_no_other_work_with_it(void **state)
+static void a_broken_group_takes_no_other_unit_of_work_with_it(void **state)
 {
     struct fixture *fixture = *state;
     static struct run runs[64];
@@ -283,7 +283,7 @@ static void remembers(fh_work *w)
     fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
 }
 
-static void a_rerun_hears_the_same_time_and_randomness(void **state)
+static void a_rerun_gets_the_same_time_and_randomness(void **state)
 {
     struct fixture *fixture = *state;
     struct run breaking = {.fixture = fixture, .handler = breaks_the_group, .number = 1};
@@ -337,7 +337,7 @@ static void run_batch(void *argument)
         work_release(&works[i]);
 }
 
-static void a_batch_asks_side_by_side_and_commits_once(void **state)
+static void a_batch_queries_concurrently_and_commits_once(void **state)
 {
     struct batch batch = {.fixture = *state, .ids = {1, 2, 3, 4, 5, 6, 7, 8}};
     asked = asked_before_first_write = 0;
@@ -466,7 +466,7 @@ static void answers_with_a_header(fh_work *w)
     fh_reply_header(w, header_name, header_value);
 }
 
-static void a_header_that_can_not_be_sent_ends_the_work_before_its_commit(void **state)
+static void a_header_that_can_not_be_sent_ends_the_unit_of_work_before_its_commit(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const unfit[][2] = {
@@ -500,7 +500,7 @@ static void makes_too_much(fh_work *w)
     fh_reply(w, 200, texts);
 }
 
-static void an_answer_that_memory_has_cut_is_not_given(void **state)
+static void an_answer_that_memory_has_cut_is_not_sent(void **state)
 {
     struct fixture *fixture = *state;
     struct run run = {.handler = makes_too_much, .number = 1};
@@ -517,7 +517,7 @@ static void answers_with_control_characters(fh_work *w)
     fh_reply(w, 200, json_string(memset(work_alloc(w, length + 1), 1, length)));
 }
 
-static void an_answer_that_is_too_long_ends_the_work_before_its_commit(void **state)
+static void an_answer_that_is_too_long_ends_the_unit_of_work_before_its_commit(void **state)
 {
     struct fixture *fixture = *state;
     struct run run = {.handler = answers_with_control_characters, .number = 1};
@@ -555,7 +555,7 @@ static void holds_or_comes_late(void *argument)
     work_release(&w);
 }
 
-static void a_work_whose_deadline_passed_while_the_store_was_busy_does_nothing(void **state)
+static void a_unit_of_work_whose_deadline_passed_while_the_store_was_busy_does_nothing(void **state)
 {
     struct fixture *fixture = *state;
     int64_t soon = world_in_ms(fixture->context.world, 50);
@@ -576,19 +576,19 @@ int main(void)
         WORK_TEST(a_handler_of_get_cannot_write),
         WORK_TEST(a_missing_name_is_the_programs_fault),
         WORK_TEST(asking_after_the_store_was_used_is_refused),
-        WORK_TEST(a_broken_group_takes_no_other_work_with_it),
+        WORK_TEST(a_broken_group_takes_no_other_unit_of_work_with_it),
         WORK_TEST(a_work_that_fills_the_disk_takes_no_other_with_it),
         WORK_TEST(an_open_constraint_fails_its_own_work_alone),
-        WORK_TEST(a_rerun_hears_the_same_time_and_randomness),
-        WORK_TEST(a_batch_asks_side_by_side_and_commits_once),
+        WORK_TEST(a_rerun_gets_the_same_time_and_randomness),
+        WORK_TEST(a_batch_queries_concurrently_and_commits_once),
         WORK_TEST(a_batch_with_one_that_fails_leaves_no_trace),
         WORK_TEST(a_handler_can_not_end_the_group_it_is_in),
         WORK_TEST(a_handler_can_not_attach_another_store),
         WORK_TEST(a_migration_can_not_end_its_transaction_and_begin_another),
-        WORK_TEST(a_header_that_can_not_be_sent_ends_the_work_before_its_commit),
-        WORK_TEST(an_answer_that_memory_has_cut_is_not_given),
-        WORK_TEST(an_answer_that_is_too_long_ends_the_work_before_its_commit),
-        WORK_TEST(a_work_whose_deadline_passed_while_the_store_was_busy_does_nothing),
+        WORK_TEST(a_header_that_can_not_be_sent_ends_the_unit_of_work_before_its_commit),
+        WORK_TEST(an_answer_that_memory_has_cut_is_not_sent),
+        WORK_TEST(an_answer_that_is_too_long_ends_the_unit_of_work_before_its_commit),
+        WORK_TEST(a_unit_of_work_whose_deadline_passed_while_the_store_was_busy_does_nothing),
         WORK_TEST(a_store_in_use_refuses_a_second_process_and_reopens_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
