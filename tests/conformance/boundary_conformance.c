@@ -117,7 +117,7 @@ static void what_is_closed_of_each_caller_is_reported(struct conformance *c)
     EXPECT(same);
 }
 
-/* ---- Many, and those of the work itself --------------------------------------------------------
+/* ---- Many, and those of the unit of work itself ------------------------------------------------
  */
 
 #define MANY 1200

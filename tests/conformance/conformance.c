@@ -217,7 +217,7 @@ int conformance_main_of(const char *engine, enum fh_model model, const struct co
     return run_cases(engine, model, false, rows, count);
 }
 
-/* ---- Works ----------------------------------------------------------------------------------- */
+/* ---- Units of work --------------------------------------------------------------------------- */
 
 struct store_work *conformance_begin(struct conformance *c, enum store_mode mode)
 {

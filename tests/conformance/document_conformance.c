@@ -264,7 +264,7 @@ static void an_update_that_does_not_fit_changes_nothing(struct conformance *c)
     EXPECT(finds(c, "{'v':2}", NULL, NULL, 10, "a"));
 }
 
-/* ---- Works ----------------------------------------------------------------------------------- */
+/* ---- Units of work --------------------------------------------------------------------------- */
 
 static void a_rolled_back_work_leaves_no_document_and_no_key(struct conformance *c)
 {

@@ -15,7 +15,7 @@
 #define REFERENCE_KEYS 4
 #define REFERENCE_NAMES 5
 
-/* ---- Works ----------------------------------------------------------------------------------- */
+/* ---- Units of work --------------------------------------------------------------------------- */
 
 static void a_rolled_back_work_leaves_nothing(struct conformance *c)
 {

@@ -212,7 +212,7 @@ static void broken_rules_name_their_column(struct conformance *c)
     EXPECT(strstr(c->error.native, "42S02"));
 }
 
-/* ---- Works that meet ------------------------------------------------------------------------- */
+/* ---- Units of work that conflict ------------------------------------------------------------- */
 
 struct killing {
     struct conformance *c;

@@ -44,7 +44,7 @@ static enum fh_code open_as(struct conformance *c, json_t *server, struct store 
     return code;
 }
 
-/* ---- One work through another store ---------------------------------------------------------- */
+/* ---- One unit of work through another store -------------------------------------------------- */
 
 static enum fh_code run_in(struct conformance *c, struct store *store, const char *sql)
 {
@@ -398,7 +398,7 @@ static void a_server_that_could_lose_what_it_acknowledged_is_refused(struct conf
     EXPECT(strstr(c->error.message, "loose"));
 }
 
-/* ---- Together -------------------------------------------------------------------------------- */
+/* ---- Concurrently ---------------------------------------------------------------------------- */
 
 struct opening {
     struct conformance *c;

@@ -162,7 +162,7 @@ static bool shows(struct conformance *c, const char *expected, const char *when)
     return same;
 }
 
-/* ---- One who is killed ----------------------------------------------------------------------- */
+/* ---- A copier that is killed ----------------------------------------------------------------- */
 
 struct copier {
     struct conformance *c;

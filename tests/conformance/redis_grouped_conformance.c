@@ -137,7 +137,7 @@ static void links_that_are_dead_when_a_call_is_sent_do_no_harm(struct conformanc
     }
 }
 
-/* ---- What was read, told in another order -----------------------------------------------------
+/* ---- What was read, returned in another order -------------------------------------------------
  */
 
 /* A hash with a long text is kept as a table, which the server lists in one order when it is
@@ -180,7 +180,7 @@ static void a_hash_is_unchanged_in_whichever_order_it_is_read(struct conformance
     EXPECT(commit_behind_fields(c, "f7") == FH_CONFLICT && c->error.retryable);
 }
 
-/* ---- Works in one call --------------------------------------------------------------------------
+/* ---- Units of work in one call ------------------------------------------------------------------
  */
 
 struct committing {

@@ -97,7 +97,7 @@ static void a_unit_of_work_that_changes_nothing_conflicts_too(struct conformance
     EXPECT(conformance_commit(c, view.work) == FH_CONFLICT && c->error.retryable);
 }
 
-/* ---- Works on their way at once ----------------------------------------------------------------
+/* ---- Concurrent units of work ------------------------------------------------------------------
  */
 
 struct counting {
@@ -155,7 +155,7 @@ static void one_that_has_seen_a_failed_unit_of_work_fails(struct conformance *c)
     EXPECT(counting.done == 1 && holds(c, "h", "{\"n\": 8}"));
 }
 
-/* ---- Anything that works do --------------------------------------------------------------------
+/* ---- Whatever units of work do -----------------------------------------------------------------
  */
 
 static unsigned draw(unsigned *seed, unsigned below)

@@ -184,7 +184,7 @@ static void units_of_work_that_read_compute_and_write_are_serializable(struct co
     conformance_reads(c, "SELECT value FROM counter", text);
 }
 
-/* ---- Works of one group ---------------------------------------------------------------------- */
+/* ---- Units of work of one group -------------------------------------------------------------- */
 
 struct member {
     struct conformance *c;

@@ -24,7 +24,7 @@
 #define EVENTS 11 /* of one round */
 #define GATES_MAX 32
 
-/* ---- The server's own words ------------------------------------------------------------------ */
+/* ---- The server's own statements ------------------------------------------------------------- */
 
 static const struct sequencer_words *words_of(const struct conformance *c)
 {
@@ -403,7 +403,7 @@ static void a_notifier_reports_positions_that_another_process_has_assigned(struc
     EXPECT(ledger_position(work, &last, &c->error) == FH_OK && last == 1);
 }
 
-/* ---- Works that meet ---------------------------------------------------------------------------
+/* ---- Units of work that conflict ---------------------------------------------------------------
  */
 
 #define INCREMENTS 5

@@ -239,7 +239,7 @@ static void units_of_work_go_on_while_another_is_settled(struct conformance *c)
     EXPECT(is_there(c, 100, 1) && is_there(c, 101, 1));
 }
 
-/* ---- Who removes marks ----------------------------------------------------------------------- */
+/* ---- Removing marks -------------------------------------------------------------------------- */
 
 static int64_t wall_ms_ahead(struct world *world)
 {

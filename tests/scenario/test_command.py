@@ -453,7 +453,7 @@ def test_check_live_warns_where_the_kernel_has_no_landlock(mini):
     assert "orders reaches" not in said
 
 
-# ---- Words ---------------------------------------------------------------------------------------
+# ---- Arguments -----------------------------------------------------------------------------------
 
 
 def test_misspelled_words_are_answered_with_similar_ones(mini):

@@ -151,7 +151,7 @@ def test_a_wrong_grant_or_key_fails_with_its_name(shop):
     assert errors(shop) == []
 
 
-# ---- before the walls stand ------------------------------------------------------------------------
+# ---- before the confinement ------------------------------------------------------------------------
 
 THREAD = r"""
 #include <pthread.h>

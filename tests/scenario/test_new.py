@@ -202,7 +202,7 @@ def test_the_list_goes_on_as_far_in_as_it_began(tmp_path):
         "system: a\nservices: # ours\n    notes: { program: build/notes }\n\n    b: {}\nprofiles: {p: {}}\n")
 
 
-# ---- What the command says of itself -----------------------------------------------------------
+# ---- What the command reports of itself --------------------------------------------------------
 
 
 def commands():

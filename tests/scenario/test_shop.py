@@ -275,7 +275,7 @@ def test_a_product_that_is_created_again_has_its_new_stock(shop):
     wait_for("the product shows it", lambda: shop.http("GET", f"/api/products/{product}").body["stock"] == 0)
 
 
-# ---- What others tell --------------------------------------------------------------------------
+# ---- What others publish -----------------------------------------------------------------------
 
 
 def test_a_stock_can_be_read_set_and_ordered_at_once_after_its_product_was_made(shop):

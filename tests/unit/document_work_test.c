@@ -130,7 +130,7 @@ static void what_the_document_does_not_allow_is_a_conflict_even_when_tried(void 
     assert_non_null(strstr(run.reply, "/author"));
 }
 
-/* ---- One document a work --------------------------------------------------------------------- */
+/* ---- One document per unit of work ----------------------------------------------------------- */
 
 static void change_two(fh_work *w)
 {

@@ -718,7 +718,7 @@ static void what_was_only_skipped_is_reported_before_the_wait_is_over(void **sta
     forget(&asking);
 }
 
-/* ---- what subscribers tell ---- */
+/* ---- what subscribers report ---- */
 
 static void what_a_subscriber_has_committed_is_written_down_afterwards(void **state)
 {

@@ -5,7 +5,7 @@
 
 #include "event/resync/resync.h"
 
-/* ---- beginning anew -------------------------------------------------------------------------- */
+/* ---- resyncs --------------------------------------------------------------------------------- */
 
 static void a_new_subscriber_of_a_trimmed_publisher_gets_its_state(void **state)
 {

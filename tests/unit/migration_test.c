@@ -245,7 +245,7 @@ static void a_note_has_its_reason(void **state)
     migrations_release(&all);
 }
 
-/* ---- As one work ---- */
+/* ---- As one transaction ---- */
 
 static void a_failure_is_reported_with_file_statement_and_line(void **state)
 {

@@ -386,7 +386,7 @@ static void more_than_so_many_undecided_ones_are_turned_away(void **state)
     assert_int_equal(effects(fixture, "added"), 0);
 }
 
-/* ---- What belongs to a work ------------------------------------------------------------------ */
+/* ---- What belongs to a unit of work ---------------------------------------------------------- */
 
 static void events_of_a_work_that_is_decided_late_are_told(void **state)
 {
@@ -536,7 +536,7 @@ static void a_saga_that_was_passed_over_without_a_number_is_found(void **state)
     assert_int_equal(effects(*state, "noted"), 1);
 }
 
-/* ---- Sagas that were read before their start was told ---------------------------------------- */
+/* ---- Sagas that were read before their start was reported ------------------------------------ */
 
 static bool room_is_still(void *argument)
 {

@@ -72,7 +72,7 @@ static void close(struct store *store)
     free(toy_of(store));
 }
 
-/* ---- Works ----------------------------------------------------------------------------------- */
+/* ---- Units of work --------------------------------------------------------------------------- */
 
 /* A writer has the shelf to itself; the next one has it as soon as it is woken. */
 static void take_turn(struct toy_shelf *shelf)
