@@ -88,7 +88,7 @@ static off_t size_of_file(void)
 }
 
 /* What was written first is seen first, so that the second notification comes after one's own. */
-static void a_ring_is_heard_by_all_others_and_not_by_oneself(void **state)
+static void a_notification_reaches_all_others_and_not_oneself(void **state)
 {
     (void)state;
     open_all(3);
@@ -103,7 +103,7 @@ static void a_ring_is_heard_by_all_others_and_not_by_oneself(void **state)
     assert_int_equal(ringers[2].heard, 2);
 }
 
-static void many_rings_at_once_are_heard_once(void **state)
+static void many_notifications_at_once_arrive_once(void **state)
 {
     (void)state;
     open_all(3);
@@ -131,7 +131,7 @@ static void ring_until_killed(int told)
         pause();
 }
 
-static void the_place_of_one_that_was_killed_is_taken_and_heard(void **state)
+static void the_place_of_a_killed_process_is_reused_and_notifies(void **state)
 {
     (void)state;
     int told[2];
@@ -155,7 +155,7 @@ static void the_place_of_one_that_was_killed_is_taken_and_heard(void **state)
     assert_int_equal(size_of_file(), 16);
 }
 
-static void a_file_that_is_cut_or_removed_harms_nobody(void **state)
+static void a_truncated_or_removed_file_does_no_harm(void **state)
 {
     (void)state;
     open_all(2);
@@ -182,7 +182,7 @@ static void refused(const char *where, const char *why)
     store_notifier_notify(store);
 }
 
-static void who_has_no_bell_is_told_why_and_goes_on(void **state)
+static void a_process_without_a_notifier_gets_the_reason_and_goes_on(void **state)
 {
     (void)state;
     char other[160];
@@ -206,11 +206,11 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     static const struct CMUnitTest tests[] = {
-        CASE(a_ring_is_heard_by_all_others_and_not_by_oneself),
-        CASE(many_rings_at_once_are_heard_once),
-        CASE(the_place_of_one_that_was_killed_is_taken_and_heard),
-        CASE(a_file_that_is_cut_or_removed_harms_nobody),
-        CASE(who_has_no_bell_is_told_why_and_goes_on),
+        CASE(a_notification_reaches_all_others_and_not_oneself),
+        CASE(many_notifications_at_once_arrive_once),
+        CASE(the_place_of_a_killed_process_is_reused_and_notifies),
+        CASE(a_truncated_or_removed_file_does_no_harm),
+        CASE(a_process_without_a_notifier_gets_the_reason_and_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
