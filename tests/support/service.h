@@ -3,7 +3,7 @@
 #define TESTS_SERVICE_H
 
 /* A service without its process: a declaration, an embedded store in a folder of its own, the
- * context of its works. Handlers are run as units of work, on fibers. Header only. */
+ * context of its units of work. Handlers are run as such, on fibers. Header only. */
 
 #include <stdio.h>
 #include <string.h>

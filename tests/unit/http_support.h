@@ -246,7 +246,7 @@ static inline void raw_send(struct raw *raw, const char *data, size_t length)
             continue;
         }
         if (sent < 0)
-            return; /* the other side is gone: what came from it tells */
+            return; /* the other side is gone: what came from it shows that */
         data += sent;
         length -= (size_t)sent;
     }

@@ -30,7 +30,7 @@ class Party(Service):
         super().__init__(PROGRAMS / f"round_{name}", name, folder)
 
     def config(self):
-        return {**super().config(), "confine": False, "migrations": str(ROOT / "tests/crash/round" / self.name / "migrations")}
+        return {**super().config(), "confine": False, "migrations": str(ROOT / "tests/crash/resync" / self.name / "migrations")}
 
     def rows(self):
         return self.ask("GET", "/rows")
@@ -100,7 +100,7 @@ def test_resync_passes_have_points():
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_there_the_round_goes_on(parties, point):
+def test_killed_there_the_resync_goes_on(parties, point):
     parties.kill_at(point)
     parties.expect_the_same()
     parties.lives[parties.now].ask("POST", "/items", {"from": LIVES[parties.now][0], "count": 30})

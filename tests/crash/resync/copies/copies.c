@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies of the items, for test_points_round.py: each counts its changes itself, so that a change
+/* Copies of the items, for test_points_resync.py: each counts its changes itself, so that a change
  * applied twice, or not at all, shows. */
 
 #include <freehold.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Items whose changes are counted and published, for test_points_round.py. */
+/* Items whose changes are counted and published, for test_points_resync.py. */
 
 #include <freehold.h>
 
