@@ -85,13 +85,14 @@ static void take_note(struct lease_member *member, const char *text)
 }
 
 /* Keeps what former looks learnt about the member. `seen`: how many members are already in the
- * order of this look. */
-static void see_member(struct lease_manager *manager, const struct ledger_lease *row, int seen)
+ * order of this look. False: it is new, and as many are known as can be; a later look has room once
+ * others have gone. */
+static bool see_member(struct lease_manager *manager, const struct ledger_lease *row, int seen)
 {
     int64_t now_ns = world_monotonic_ns(manager->context->world);
     struct lease_member *known = lease_member_named(manager, row->name), moved = {0};
     if (!known && manager->member_count == LEASE_MEMBERS_MAX)
-        return;
+        return false;
     if (known) {
         moved = *known;
         memmove(&manager->members[seen + 1], &manager->members[seen],
@@ -113,6 +114,7 @@ static void see_member(struct lease_manager *manager, const struct ledger_lease 
     snprintf(moved.owner, sizeof moved.owner, "%s", row->owner);
     take_note(&moved, row->note);
     manager->members[seen] = moved;
+    return true;
 }
 
 /* ---- looking ------------------------------------------------------------------------------- */
@@ -139,9 +141,7 @@ static bool see_lease_row(void *context, const struct ledger_lease *row)
             manager->own_epoch = row->epoch;
             snprintf(manager->own_owner, sizeof manager->own_owner, "%s", row->owner);
         }
-        int before = look->seen;
-        see_member(manager, row, look->seen);
-        look->seen += before < manager->member_count;
+        look->seen += see_member(manager, row, look->seen);
         return true;
     }
     if (manager->entry_count == LEASES_MAX)

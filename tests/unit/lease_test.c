@@ -39,6 +39,7 @@ struct fixture {
     struct engine engine;
     struct store_ops ops;
     struct process processes[INSTANCES_MAX];
+    int crowd; /* rows that crowd_entry writes */
     enum fh_code code;
     struct fh_error error;
 };
@@ -368,6 +369,50 @@ static void an_embedded_store_writes_nothing(void **state)
     assert_int_equal(process->leases[0].epoch, 0);
 }
 
+/* ---- more than can be known ---- */
+
+/* Rows of instances that are as yet believed alive: "p100" and on, and one that sorts before. */
+static void crowd_entry(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *work;
+    char name[LEASE_NAME_SIZE];
+    fixture->code = store_begin(fixture->real, STORE_WRITE, &work, &fixture->error);
+    for (int i = 0; i < fixture->crowd && fixture->code == FH_OK; i++) {
+        snprintf(name, sizeof name, LEDGER_INSTANCE "p%d", 100 + i);
+        fixture->code = ledger_lease_take(work, name, 0, "other.life", &fixture->error);
+    }
+    if (fixture->crowd == 0)
+        fixture->code =
+            ledger_lease_take(work, LEDGER_INSTANCE "a", 0, "other.life", &fixture->error);
+    if (fixture->code == FH_OK)
+        fixture->code = store_commit(work, &fixture->error);
+}
+
+static bool knows_as_many_as_may_be(void *argument)
+{
+    return lease_members(((struct process *)argument)->manager) == LEASE_MEMBERS_MAX;
+}
+
+static void one_instance_too_many_is_passed_over(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->crowd = LEASE_MEMBERS_MAX - 1;
+    struct process *process = begin(fixture, 0, "0", true);
+    harness_run(&fixture->harness, crowd_entry, fixture);
+    assert_int_equal(fixture->code, FH_OK);
+    harness_until(&fixture->harness, knows_as_many_as_may_be, process);
+    fixture->crowd = 0;
+    harness_run(&fixture->harness, crowd_entry, fixture);
+    assert_int_equal(fixture->code, FH_OK);
+    int looks = process->looks;
+    while (process->looks < looks + 2)
+        uv_run(&fixture->harness.loop, UV_RUN_ONCE);
+    assert_int_equal(lease_members(process->manager), LEASE_MEMBERS_MAX);
+    expect(fixture, 8, -1, -1); /* they have never beaten: all are dead in the end */
+    assert_int_equal(process->lost, 0);
+}
+
 /* ---- what the store says ---- */
 
 struct asked {
@@ -407,6 +452,7 @@ int main(void)
         TEST(a_program_that_does_not_know_a_lease_gets_none),
         TEST(each_instance_gets_what_the_others_report),
         TEST(an_embedded_store_writes_nothing),
+        TEST(one_instance_too_many_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
