@@ -16,36 +16,60 @@
 struct subscriber {
     char name[SUBSCRIBERS_NAME_LENGTH_MAX + 1], partition[17];
     int64_t done, seen;
-    bool dirty;
+    bool dirty;   /* not stored yet */
+    bool storing; /* in the transaction that is in progress */
 };
 
-static enum fh_code record_all(struct event_manager *manager, struct fh_error *error)
+static enum fh_code put_dirty(struct event_manager *manager, struct store_work *work,
+                              struct fh_error *error)
 {
     struct work_context *context = manager->context;
-    struct store_work *work;
     struct map_entry *entry = NULL;
     const char *key;
     void *value;
-    enum fh_code code = store_begin(context->store, STORE_WRITE, &work, error);
-    if (code != FH_OK)
-        return code;
+    enum fh_code code = FH_OK;
     while (code == FH_OK && map_next(&manager->subscribers, &entry, &key, &value)) {
         struct subscriber *subscriber = value;
         if (!subscriber->dirty)
             continue;
+        /* If it reports again during the commit, it becomes dirty again. */
+        subscriber->dirty = false;
+        subscriber->storing = true;
         code = ledger_subscriber_put(work, subscriber->name, subscriber->partition,
                                      context->store->incarnation, subscriber->done,
                                      subscriber->seen, world_wall_ms(context->world), error);
-        /* If it reports again during the commit, it becomes dirty again. */
-        subscriber->dirty = false;
     }
-    if (code != FH_OK) {
-        store_rollback(work);
+    return code;
+}
+
+/* An idle subscriber reports the same place again and again, which is no news: so what was not
+ * stored stays dirty. */
+static void end_storing(struct event_manager *manager, bool stored)
+{
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *value;
+    while (map_next(&manager->subscribers, &entry, &key, &value)) {
+        struct subscriber *subscriber = value;
+        subscriber->dirty |= subscriber->storing && !stored;
+        subscriber->storing = false;
+    }
+}
+
+static enum fh_code record_all(struct event_manager *manager, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(manager->context->store, STORE_WRITE, &work, error);
+    if (code != FH_OK)
         return code;
-    }
+    code = put_dirty(manager, work, error);
     CRASH_POINT("subscriber.recorded");
-    code = store_commit(work, error);
+    if (code == FH_OK)
+        code = store_commit(work, error);
+    else
+        store_rollback(work);
     CRASH_POINT("subscriber.durable");
+    end_storing(manager, code == FH_OK);
     return code;
 }
 
@@ -61,8 +85,8 @@ static bool any_dirty(struct event_manager *manager)
     return false;
 }
 
-/* Runs while there is something to store. A failed transaction is not repeated: the subscriber's
- * next report with a new place will be stored, and until then trimming only waits. */
+/* Runs while there is something to store; what could not be stored is tried again with the next
+ * transaction. */
 static void run_subscriber_recorder(void *argument)
 {
     struct event_manager *manager = argument;
