@@ -80,8 +80,12 @@ static inline void item_gone(fh_work *w)
     fh_exec(w, "DELETE FROM copy WHERE id = :key", fh_event_data(w), NULL);
 }
 
+static bool holds_from_the_start; /* `held` ignores `after` */
+
 static inline void items_held(fh_work *w)
 {
+    if (holds_from_the_start)
+        json_object_set_new(fh_query(w), "after", json_integer(0));
     fh_reply(w, 200,
              fh_rows(w, "SELECT id FROM copy WHERE id > :after ORDER BY id LIMIT :limit",
                      fh_query(w), NULL));
@@ -300,6 +304,7 @@ static inline int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     too_much = NULL;
+    holds_from_the_start = false;
     harness_init(&fixture->harness);
     fake_world_init(&fixture->world, fixture->harness.world);
     fixture->world.request = request;

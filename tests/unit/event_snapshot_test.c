@@ -153,6 +153,20 @@ static void a_row_that_can_not_be_processed_holds_up_the_resync_and_is_reported(
     close_search(fixture);
 }
 
+static void held_keys_that_come_again_hold_up_the_resync_and_are_reported(void **state)
+{
+    struct fixture *fixture = *state;
+    change(fixture, 1, RESYNC_ROWS_MAX + 40, "first");
+    trim(fixture);
+    holds_from_the_start = true;
+    open_search(fixture);
+    wait_for(fixture, "failing", -1);
+    assert_non_null(strstr(view_of(fixture).reason, "does not continue after `after`"));
+    holds_from_the_start = false;
+    expect_same(fixture);
+    close_search(fixture);
+}
+
 /* ---- restores -------------------------------------------------------------------------------- */
 
 static void copy_store(struct fixture *fixture, const char *from, const char *to)
@@ -694,6 +708,7 @@ int main(void)
         CASE(what_a_resync_has_noted_is_deleted_after_it),
         CASE(a_round_goes_on_where_it_was_when_the_process_died),
         CASE(a_row_that_can_not_be_processed_holds_up_the_resync_and_is_reported),
+        CASE(held_keys_that_come_again_hold_up_the_resync_and_are_reported),
         CASE(a_store_that_was_copied_back_by_hand_is_noticed),
         CASE(a_trimmed_store_that_was_copied_back_by_hand_is_noticed),
         CASE(a_store_that_goes_another_way_during_a_snapshot_is_noticed),

@@ -33,6 +33,7 @@ struct sweep {
     char after[LEDGER_AFTER_SIZE];
     int limit;
     bool ends;
+    bool repeats; /* the page ends with the key after which it was to begin: `held` is to blame */
 };
 
 static bool sweep_key_text(const json_t *value, char *ret, size_t size)
@@ -73,6 +74,10 @@ static enum fh_code gather_unseen_keys(struct subscription *s, struct sweep *swe
             json_array_append_new(sweep->keys, json_string(key));
     }
     sweep->ends = json_array_size(list) < (size_t)sweep->limit;
+    sweep->repeats = !sweep->ends && strcmp(sweep->after, s->resync.after) == 0;
+    if (code == FH_OK && sweep->repeats)
+        return error_set(error, FH_INVALID, "`held` of %s does not continue after `after`.",
+                         s->subscribed[s->resync.type]->type);
     return code;
 }
 
@@ -172,7 +177,7 @@ void resync_sweep(struct subscription *s)
     } else if (code == FH_UNAVAILABLE) {
         resync_outage(s, error.message);
     } else { /* it may list too much at once */
-        if (sweep.limit > 1)
+        if (sweep.limit > 1 && !sweep.repeats)
             portion_failed(&s->rows, sweep.limit / 2);
         resync_fault(s, error.message);
     }
