@@ -763,37 +763,6 @@ static void a_reader_is_told_to_ask_again_where_the_next_time_may_do(void **stat
     forget(&failed);
 }
 
-static int refused_commits;
-static const struct store_ops *kind_ops;
-
-static enum fh_code commit_refused(struct store_work *work, struct fh_error *error)
-{
-    if (refused_commits == 0)
-        return kind_ops->commit(work, error);
-    refused_commits--;
-    kind_ops->rollback(work);
-    return error_set(error, FH_UNAVAILABLE, "The server is gone.");
-}
-
-/* It tells the same with each of its long polls, so no later report would bring it. */
-static void what_could_not_be_written_down_is_written_down_later(void **state)
-{
-    struct fixture *fixture = *state;
-    struct store *store = fixture->service.context.store;
-    publish(fixture, 3);
-    kind_ops = store->ops;
-    struct store_ops refusing = *kind_ops;
-    refusing.commit = commit_refused;
-    store->ops = &refusing;
-    refused_commits = 1;
-    struct asking all = ask(fixture, "limit=3&name=orders");
-    while (service_count(&fixture->service, "SELECT count(*) FROM fh_subscriber") == 0)
-        uv_run(&fixture->harness.loop, UV_RUN_NOWAIT);
-    assert_int_equal(refused_commits, 0);
-    store->ops = kind_ops;
-    forget(&all);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -825,7 +794,6 @@ int main(void)
         TEST(a_long_poll_goes_on_past_types_that_it_does_not_want),
         TEST(what_was_only_skipped_is_reported_before_the_wait_is_over),
         TEST(what_a_subscriber_has_committed_is_written_down_afterwards),
-        TEST(what_could_not_be_written_down_is_written_down_later),
     };
     return cmocka_run_group_tests_name("event_feed", tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include "event/feed/feed.h"
 #include "event/manager.h"
+#include "event/outbox/subscribers.h"
 #include "event/outbox/trim.h"
 #include "http/path.h"
 #include "work/command.h"
@@ -262,6 +263,44 @@ static void marks_of_ages_stay_few(void **state)
     assert_true(trimmed >= 400 - 10 * (1000 / 77 + 1000 / 8 / 77 + 3) && trimmed <= 400 - 120);
 }
 
+static int refused_commits;
+static const struct store_ops *kind_ops;
+
+static enum fh_code commit_refused(struct store_work *work, struct fh_error *error)
+{
+    if (refused_commits == 0)
+        return kind_ops->commit(work, error);
+    refused_commits--;
+    kind_ops->rollback(work);
+    return error_set(error, FH_UNAVAILABLE, "The server is gone.");
+}
+
+static bool is_recorded(void *argument)
+{
+    struct fixture *fixture = argument;
+    return !manager_of(fixture)->recording;
+}
+
+/* It tells nothing new with its next long polls, so no later report would bring it. */
+static void what_could_not_be_stored_of_a_subscriber_is_stored_later(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store *store = fixture->service.context.store;
+    publish(fixture, 1);
+    kind_ops = store->ops;
+    struct store_ops refusing = *kind_ops;
+    refusing.commit = commit_refused;
+    store->ops = &refusing;
+    refused_commits = 1;
+    subscribers_told(manager_of(fixture), "orders", "0/1", 10, 10);
+    harness_until(&fixture->harness, is_recorded, fixture);
+    store->ops = kind_ops;
+    assert_int_equal(refused_commits, 0);
+    assert_int_equal(service_count(&fixture->service, "SELECT max(done) FROM fh_subscriber"), 10);
+    assert_int_equal(trim(fixture), 10);
+    assert_int_equal(expired(fixture), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +314,7 @@ int main(void)
         CASE(a_dead_subscriber_holds_events_only_so_long),
         CASE(what_all_have_passed_is_kept_for_a_while),
         CASE(marks_of_ages_stay_few),
+        CASE(what_could_not_be_stored_of_a_subscriber_is_stored_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,7 @@ static void begin_resync(struct subscription *s)
 }
 
 /* After the last page of a type: its sweep. */
-static struct ledger_resync behind_pages(const struct subscription *s, bool integers)
+static struct ledger_resync resync_after_pages(const struct subscription *s, bool integers)
 {
     struct ledger_resync next = s->resync;
     next.phase = LEDGER_SWEEP;
@@ -95,7 +95,7 @@ static bool apply_page(struct subscription *s, const struct page_read *page)
         else if (page->after)
             memcpy(fence.next.after, page->after, strlen(page->after) + 1);
         else
-            fence.next = behind_pages(s, page->integers);
+            fence.next = resync_after_pages(s, page->integers);
         if (page->position > s->resync.seen_position) {
             fence.next.seen_position = page->position;
             memcpy(fence.next.seen_id, page->position_id, ID_SIZE);

@@ -18,7 +18,7 @@
 
 #define FIRST_INTEGER (-(INT64_C(1) << 53)) /* less than all keys */
 
-static struct ledger_resync behind_sweep(const struct subscription *s)
+static struct ledger_resync resync_after_sweep(const struct subscription *s)
 {
     struct ledger_resync next = s->resync;
     next.type = resync_next_type(s, s->resync.type + 1);
@@ -137,7 +137,7 @@ static void give_up_keys(struct subscription *s, struct sweep *sweep)
         bool last = done + now == count;
         struct resync_fence fence = {.next = s->resync};
         if (last && sweep->ends)
-            fence.next = behind_sweep(s);
+            fence.next = resync_after_sweep(s);
         else if (last)
             memcpy(fence.next.after, sweep->after, sizeof fence.next.after);
         else
@@ -159,7 +159,7 @@ void resync_sweep(struct subscription *s)
     struct sweep sweep = {.keys = NULL};
     struct fh_error error = {0};
     if (!subscribed->held) {
-        struct resync_fence fence = {.next = behind_sweep(s)};
+        struct resync_fence fence = {.next = resync_after_sweep(s)};
         resync_work(s, &fence, NULL, 0, NULL);
         return;
     }

@@ -146,7 +146,7 @@ static void outage_met(struct subscription *s, int n, const struct fh_error *err
 }
 
 /* The cursor's place after the next `count` events of a batch of which `done` are applied. */
-static struct ledger_cursor cursor_behind(const struct batch *batch, int done, int count)
+static struct ledger_cursor cursor_after_events(const struct batch *batch, int done, int count)
 {
     struct ledger_cursor next = batch->next;
     if (done + count < batch->count) {
@@ -198,7 +198,7 @@ static bool apply_next_events(struct subscription *s, struct attempts *attempts)
     struct apply apply = {.subscription = s,
                           .events = batch->events + s->applied,
                           .count = count,
-                          .next = cursor_behind(batch, s->applied, count),
+                          .next = cursor_after_events(batch, s->applied, count),
                           .park_error = attempts->parks ? attempts->why : NULL,
                           .park_attempts = attempts->failures};
     bool elsewhere = false;
