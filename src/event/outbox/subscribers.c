@@ -99,8 +99,7 @@ static void run_subscriber_recorder(void *argument)
         manager->recorded_ns = world_monotonic_ns(world);
         enum fh_code code = record_all(manager, &error);
         if (code != FH_OK && !failed)
-            log_warning("What subscribers have committed could not be stored: %s",
-                        error.message);
+            log_warning("What subscribers have committed could not be stored: %s", error.message);
         failed = code != FH_OK;
     }
     manager->recording = false;
