@@ -42,7 +42,7 @@ static void leases_looked(void *context, bool changed)
     subscribe_looked(context);
 }
 
-static json_t *tell_own(void *context);
+static json_t *report_own_subscriptions(void *context);
 
 enum fh_code event_manager_start(struct event_manager *manager, struct fh_error *error)
 {
@@ -62,8 +62,8 @@ enum fh_code event_manager_start(struct event_manager *manager, struct fh_error 
         manager->position = position;
     if (position > manager->context->position)
         manager->context->position = position;
-    manager->watcher =
-        (struct lease_watcher){.looked = leases_looked, .tell = tell_own, .context = manager};
+    manager->watcher = (struct lease_watcher){
+        .looked = leases_looked, .tell = report_own_subscriptions, .context = manager};
     lease_watch(manager->context->leases, &manager->watcher);
     manager->listener = (struct store_listener){.heard = outbox_heard, .context = manager};
     store_listen(manager->context->store, &manager->listener);
@@ -132,12 +132,12 @@ json_t *event_manager_own(const struct event_manager *manager)
     return subscriptions;
 }
 
-static json_t *tell_own(void *context)
+static json_t *report_own_subscriptions(void *context)
 {
     return event_manager_own(context);
 }
 
-static void collect_told_subscriptions(void *context, const json_t *told)
+static void collect_reported(void *context, const json_t *told)
 {
     json_array_extend(context, (json_t *)(uintptr_t)told);
 }
@@ -149,7 +149,7 @@ static bool has_same_text(const json_t *a, const json_t *b, const char *name)
 }
 
 /* What another instance reports about the partition, if anything. Takes `mine`. */
-static json_t *told_or(const json_t *told, json_t *mine)
+static json_t *reported_state_or(const json_t *told, json_t *mine)
 {
     size_t i;
     json_t *theirs;
@@ -168,11 +168,11 @@ json_t *event_manager_state(const struct event_manager *manager)
 {
     json_t *subscriptions = json_array(), *told = json_array();
     const struct subscription *at = NULL;
-    lease_told(manager->context->leases, collect_told_subscriptions, told);
+    lease_told(manager->context->leases, collect_reported, told);
     while ((at = subscription_next(manager, at))) {
         json_t *state = subscription_state(at);
         json_array_append_new(subscriptions,
-                              subscription_is_ours(at) ? state : told_or(told, state));
+                              subscription_is_ours(at) ? state : reported_state_or(told, state));
     }
     json_decref(told);
     json_t *state = json_pack("{s:I, s:o}", "position", (json_int_t)manager->position,

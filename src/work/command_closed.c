@@ -31,7 +31,7 @@ struct closing {
     bool asks_lives;                 /* the sender asks which incarnations this store has had */
 };
 
-static enum fh_code tell_lives(fh_work *w, json_t *body, struct fh_error *error)
+static enum fh_code add_lives(fh_work *w, json_t *body, struct fh_error *error)
 {
     char text[LEDGER_ANCESTORS_SIZE];
     json_t *ancestors = NULL;
@@ -59,7 +59,7 @@ static enum fh_code store_closing(fh_work *w, struct closing *closing, struct fh
     json_object_set_new(body, "birth", json_string(closing->birth));
     json_object_set_new(body, "closed_through", json_integer(after.closed_through));
     if (closing->asks_lives)
-        code = tell_lives(w, body, error);
+        code = add_lives(w, body, error);
     w->reply_status = 200;
     w->reply_body = body;
     return code;

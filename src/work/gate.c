@@ -13,7 +13,7 @@ static struct gate_member *member_of(fh_work *w)
     error_assertion_failed("a work is a member of its batch", __FILE__, __LINE__);
 }
 
-static void tell_coordinator(struct work_gate *gate)
+static void wake_coordinator(struct work_gate *gate)
 {
     if (!gate->waiting)
         return;
@@ -26,7 +26,7 @@ void gate_arrived(struct gate_member *member, enum gate_member_state state)
     if (member->state == MEMBER_ASKING)
         member->gate->asking--;
     member->state = state;
-    tell_coordinator(member->gate);
+    wake_coordinator(member->gate);
 }
 
 struct store_work *work_gate_pass(fh_work *w)

@@ -339,7 +339,7 @@ static void settle_lease(struct lease_manager *manager, const struct lease_entry
     }
 }
 
-static void tell_looked(struct lease_manager *manager)
+static void notify_looked(struct lease_manager *manager)
 {
     bool changed = manager->changed;
     manager->changed = false;
@@ -368,7 +368,7 @@ static void lease_tick(struct lease_manager *manager)
         if (manager->entries[i].lease)
             settle_lease(manager, &manager->entries[i]);
     }
-    tell_looked(manager);
+    notify_looked(manager);
 }
 
 static bool any_ended(const struct lease_manager *manager)

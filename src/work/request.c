@@ -131,7 +131,7 @@ static void keep_declared(fh_work *w, int status, const json_t *body)
     if (!declared->each)
         return;
     if (!json_is_array(body))
-        fail_by_fault(w, "The route declares an array as its answer, and this is none.");
+        fail_by_fault(w, "The route declares an array as its answer, and this is not one.");
     json_array_foreach (body, i, element)
         must_fit(w, declared->each, element, (int)i);
 }

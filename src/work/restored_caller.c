@@ -61,7 +61,7 @@ static bool is_lost(struct hearing *hearing, const char *birth, int64_t number)
     return true;
 }
 
-static void tell_command(struct hearing *hearing, const struct ledger_command *command)
+static void report_lost_command(struct hearing *hearing, const struct ledger_command *command)
 {
     char saga[ID_SIZE + 24], what[RESTORED_TEXT_SIZE];
     const char *step = strrchr(command->key, '.');
@@ -84,7 +84,7 @@ static void tell_command(struct hearing *hearing, const struct ledger_command *c
                                             "hand or enter in the caller what it belongs to."});
 }
 
-static bool hear_of_command(void *context, const struct ledger_command *command)
+static bool judge_lost_command(void *context, const struct ledger_command *command)
 {
     struct hearing *hearing = context;
     int order = strcmp(command->caller, hearing->caller->caller);
@@ -93,12 +93,12 @@ static bool hear_of_command(void *context, const struct ledger_command *command)
     if (!command->birth[0] || !is_lost(hearing, command->birth, command->number))
         return true;
     if (command->outcome == LEDGER_DONE || command->outcome == LEDGER_PENDING)
-        tell_command(hearing, command);
+        report_lost_command(hearing, command);
     return true;
 }
 
-static void tell_closed(struct hearing *hearing, const char *birth, int64_t above,
-                        const struct ledger_caller *closed)
+static void report_closed_sagas(struct hearing *hearing, const char *birth, int64_t above,
+                                const struct ledger_caller *closed)
 {
     char what[RESTORED_TEXT_SIZE];
     if (closed->closed_through <= above || closed->closed_through >= RESTORED_NUMBER_MAX)
@@ -118,17 +118,17 @@ static void tell_closed(struct hearing *hearing, const char *birth, int64_t abov
                                                        "backup on."});
 }
 
-static bool hear_of_caller(void *context, const char *caller, const char *birth,
-                           const struct ledger_caller *closed)
+static bool judge_closed_caller(void *context, const char *caller, const char *birth,
+                                const struct ledger_caller *closed)
 {
     struct hearing *hearing = context;
     if (strcmp(caller, hearing->caller->caller) != 0)
         return true;
     if (strcmp(birth, hearing->caller->birth) == 0) {
-        tell_closed(hearing, birth, hearing->caller->cut, closed);
+        report_closed_sagas(hearing, birth, hearing->caller->cut, closed);
     } else if (!is_caller_known(hearing, birth)) {
         skip_life(hearing, birth);
-        tell_closed(hearing, birth, 0, closed);
+        report_closed_sagas(hearing, birth, 0, closed);
     }
     return true;
 }
@@ -141,10 +141,10 @@ enum fh_code restored_caller_heard(struct store_work *work, const char *service,
     static const struct ledger_caller all = {.closed_through = RESTORED_NUMBER_MAX,
                                              .still_open = "[]"};
     /* Records are ordered by caller; starting at key "" comes before all of this caller's. */
-    enum fh_code code =
-        ledger_commands_read(work, caller->caller, "", INT32_MAX, hear_of_command, &hearing, error);
+    enum fh_code code = ledger_commands_read(work, caller->caller, "", INT32_MAX,
+                                             judge_lost_command, &hearing, error);
     if (!code)
-        code = ledger_callers_read(work, hear_of_caller, &hearing, error);
+        code = ledger_callers_read(work, judge_closed_caller, &hearing, error);
     for (int i = 0; i < hearing.skipped_count && !code; i++)
         code = ledger_caller_close(work, caller->caller, hearing.skipped[i], &all, error);
     if (!code)

@@ -157,7 +157,7 @@ static bool keep_chunk_row(void *context, const struct ledger_event *event)
 
 /* The chunk to extend after `after`: the last one, or a new one. Chunks that do not end at `after`
  * are useless now, and are dropped. */
-static struct chunk *chunk_behind(struct event_slices *slices, int64_t after)
+static struct chunk *chunk_after(struct event_slices *slices, int64_t after)
 {
     struct chunk *last = slices->count ? slices->chunks[slices->count - 1] : NULL;
     if (last && last->through != after) {
@@ -183,7 +183,7 @@ static const struct ledger_event *end_of(const struct event_slices *slices)
 static enum fh_code read_next_chunk(struct event_slices *slices, struct store_work *work,
                                     int64_t after, struct fh_error *error)
 {
-    struct reading reading = {.chunk = chunk_behind(slices, after), .end = end_of(slices)};
+    struct reading reading = {.chunk = chunk_after(slices, after), .end = end_of(slices)};
     int limit = SLICE_CHUNK_ROWS_MAX - reading.chunk->count + (reading.end != NULL);
     slices->reading = true;
     enum fh_code code = ledger_outbox_read(work, reading.end ? after - 1 : after, limit,
@@ -200,7 +200,7 @@ static enum fh_code read_next_chunk(struct event_slices *slices, struct store_wo
 
 /* ---- Visiting kept rows ---------------------------------------------------------------------- */
 
-static int first_behind(const struct chunk *chunk, int64_t after)
+static int first_row_after(const struct chunk *chunk, int64_t after)
 {
     int low = 0, high = chunk->count;
     while (low < high) {
@@ -223,7 +223,7 @@ struct passing {
 /* False: no more are wanted. */
 static bool pass_chunk_rows(struct passing *passing, const struct chunk *chunk)
 {
-    for (int i = first_behind(chunk, passing->at); i < chunk->count; i++) {
+    for (int i = first_row_after(chunk, passing->at); i < chunk->count; i++) {
         const struct ledger_event *row = &chunk->rows[i];
         if (passing->left-- == 0 || row->position > passing->last)
             return false;

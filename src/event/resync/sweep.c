@@ -52,7 +52,7 @@ static enum fh_code gather_unseen_keys(struct subscription *s, struct sweep *swe
     enum fh_code code = FH_OK;
     char key[LEDGER_AFTER_SIZE - 1];
     if (!json_is_array(list))
-        return error_set(error, FH_INVALID, "`held` of %s answers no array.",
+        return error_set(error, FH_INVALID, "`held` of %s does not answer an array.",
                          s->subscribed[s->resync.type]->type);
     for (size_t i = 0; i < json_array_size(list) && code == FH_OK; i++) {
         int64_t position;
@@ -61,7 +61,8 @@ static enum fh_code gather_unseen_keys(struct subscription *s, struct sweep *swe
             value = json_object_iter_value(json_object_iter((json_t *)(uintptr_t)value));
         if (!sweep_key_text(value, key, sizeof key))
             return error_set(error, FH_INVALID,
-                             "`held` of %s answers what is no key: integers, or texts of up to %d "
+                             "`held` of %s answers something that is not a key: keys are integers, "
+                             "or texts of up to %d "
                              "bytes.",
                              s->subscribed[s->resync.type]->type, LEDGER_AFTER_SIZE - 2);
         snprintf(sweep->after, sizeof sweep->after, "%c%s", s->resync.after[0], key);

@@ -164,8 +164,8 @@ static struct subscription *find_subscription(struct event_manager *manager, con
 }
 
 /* Retries one key and adds the result to `all`. */
-static void retry_told(struct event_manager *manager, const char *source, const char *key,
-                       int64_t deadline_ns, json_t *all, int64_t *applied)
+static void retry_and_report(struct event_manager *manager, const char *source, const char *key,
+                             int64_t deadline_ns, json_t *all, int64_t *applied)
 {
     struct subscription *s = find_subscription(manager, source, key);
     struct progress progress = {0};
@@ -206,12 +206,12 @@ enum fh_code parked_retry(struct event_manager *manager, const char *source, con
         return code;
     json_t *told = json_array();
     if (key) {
-        retry_told(manager, source, key, deadline_ns, told, &applied);
+        retry_and_report(manager, source, key, deadline_ns, told, &applied);
     } else {
         json_array_foreach (json_object_get(list, "keys"), i, one) {
             if (!manager->draining && world_monotonic_ns(manager->context->world) < deadline_ns)
-                retry_told(manager, json_string_at(one, "source"), json_string_at(one, "key"),
-                           deadline_ns, told, &applied);
+                retry_and_report(manager, json_string_at(one, "source"), json_string_at(one, "key"),
+                                 deadline_ns, told, &applied);
         }
     }
     json_decref(list);

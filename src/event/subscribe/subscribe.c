@@ -291,7 +291,7 @@ static bool cursor_is_ours(struct subscription *s)
     return !s->fenced;
 }
 
-static void tell_fenced(struct subscription *s)
+static void hold_as_fenced(struct subscription *s)
 {
     char reason[REASON_SIZE];
     snprintf(reason, sizeof reason,
@@ -323,7 +323,7 @@ static void run_applier(void *argument)
             apply_what_came(s);
     }
     if (s->fenced && subscription_is_ours(s))
-        tell_fenced(s);
+        hold_as_fenced(s);
     if (!s->manager->draining)
         subscription_drop(s);
     s->applies = false;
