@@ -28,7 +28,7 @@ struct targets {
     int count;
 };
 
-static bool take_target(void *context, const struct ledger_step *step)
+static bool take_step_target(void *context, const struct ledger_step *step)
 {
     struct targets *targets = context;
     for (int i = 0; i < targets->count; i++) {
@@ -63,7 +63,7 @@ struct abandoning {
     struct arena *arena;
 };
 
-static enum fh_code put(struct store_work *work, void *what, struct fh_error *error)
+static enum fh_code put_abandoned(struct store_work *work, void *what, struct fh_error *error)
 {
     const struct abandoning *abandoning = what;
     struct saga_manager *manager = abandoning->manager;
@@ -94,20 +94,20 @@ static enum fh_code read_targets(struct saga_manager *manager, const struct saga
     enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    code = ledger_steps_get(work, targets->arena, abandon->birth, abandon->number, take_target,
+    code = ledger_steps_get(work, targets->arena, abandon->birth, abandon->number, take_step_target,
                             targets, error);
     store_rollback(work);
     return code;
 }
 
 /* Closings wait for this end as for others: see closing.c. */
-static enum fh_code end(struct saga_manager *manager, const struct saga_abandon *abandon,
-                        const struct targets *targets, struct fh_error *error)
+static enum fh_code end_saga(struct saga_manager *manager, const struct saga_abandon *abandon,
+                             const struct targets *targets, struct fh_error *error)
 {
     struct abandoning abandoning = {manager, abandon, targets->arena};
     for (int i = 0; i < targets->count; i++)
         saga_closing_expect(manager, abandon->birth, targets->names[i]);
-    enum fh_code code = work_write(manager->context, put, &abandoning, -1, error);
+    enum fh_code code = work_write(manager->context, put_abandoned, &abandoning, -1, error);
     CRASH_POINT("abandon.durable");
     for (int i = 0; i < targets->count; i++)
         saga_closing_came(manager, abandon->birth, targets->names[i], code == FH_OK);
@@ -122,7 +122,7 @@ enum fh_code saga_abandon(struct saga_manager *manager, const struct saga_abando
     arena_init(&arena, ARENA_SIZE_MAX);
     enum fh_code code = read_targets(manager, abandon, &targets, error);
     if (code == FH_OK)
-        code = end(manager, abandon, &targets, error);
+        code = end_saga(manager, abandon, &targets, error);
     arena_release(&arena);
     if (code != FH_OK)
         return code;

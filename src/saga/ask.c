@@ -45,7 +45,7 @@ struct saga_ask {
     char trace[SPANS_TRACE_SIZE];
 };
 
-static void answered(struct world_request *request);
+static void ask_answered(struct world_request *request);
 
 static int64_t ask_deadline_ns(const struct saga_ask *ask)
 {
@@ -57,7 +57,7 @@ static int64_t ask_deadline_ns(const struct saga_ask *ask)
 }
 
 /* Outside, nobody needs to know more than which request this is. */
-static void set_headers_outside(struct saga_ask *ask)
+static void set_ask_headers_outside(struct saga_ask *ask)
 {
     struct world_header *headers = ask->request.headers;
     headers[0] = (struct world_header){"Idempotency-Key", ask->key};
@@ -66,7 +66,7 @@ static void set_headers_outside(struct saga_ask *ask)
 }
 
 /* Each sending is a span part of its own: step, element, direction, redirect, and try. */
-static uint64_t number_of(const struct saga_ask *ask)
+static uint64_t span_number(const struct saga_ask *ask)
 {
     const struct saga_run *run = ask->run;
     const struct saga_part *part = &run->parts[run->state.first[ask->step] + ask->element];
@@ -75,7 +75,7 @@ static uint64_t number_of(const struct saga_ask *ask)
     return (number << 32) + (uint32_t)part->tries;
 }
 
-static void set_headers(struct saga_ask *ask)
+static void set_ask_headers(struct saga_ask *ask)
 {
     struct saga_run *run = ask->run;
     struct world *world = run->manager->context->world;
@@ -92,12 +92,12 @@ static void set_headers(struct saga_ask *ask)
     headers[count++] = (struct world_header){"Freehold-Deadline", ask->deadline_text};
     if (ask->to[0])
         headers[count++] = (struct world_header){"Freehold-To", ask->to};
-    if (spans_part(run->trace, number_of(ask), ask->trace))
+    if (spans_part(run->trace, span_number(ask), ask->trace))
         headers[count++] = (struct world_header){"traceparent", ask->trace};
     headers[count] = (struct world_header){NULL, NULL};
 }
 
-static void send(struct saga_ask *ask)
+static void send_step_ask(struct saga_ask *ask)
 {
     struct saga_run *run = ask->run;
     const struct saga_call *call = &run->type->calls[ask->step];
@@ -112,13 +112,13 @@ static void send(struct saga_ask *ask)
         .body = part->body,
         .body_length = part->body ? strlen(part->body) : 0,
         .deadline_ns = ask_deadline_ns(ask),
-        .done = answered,
+        .done = ask_answered,
         .owner = ask,
     };
     if (call->outside)
-        set_headers_outside(ask);
+        set_ask_headers_outside(ask);
     else
-        set_headers(ask);
+        set_ask_headers(ask);
     ask->target->in_flight++;
     struct world *world = run->manager->context->world;
     ask->sent_ns = world_monotonic_ns(world);
@@ -147,7 +147,7 @@ static void send_waiting(struct saga_manager *manager, struct saga_target *targe
         if (ask->orphan || manager->stopping)
             free_ask(ask);
         else
-            send(ask);
+            send_step_ask(ask);
     }
 }
 
@@ -162,7 +162,7 @@ static bool parse_at(const char *at, char incarnation[static ID_SIZE], int64_t *
     return true;
 }
 
-static bool is_refusal(const struct saga_rules *rules, int step, int status)
+static bool is_step_refusal(const struct saga_rules *rules, int step, int status)
 {
     const int *no = rules->steps[step].no;
     for (size_t i = 0; i < sizeof rules->steps[step].no / sizeof *no && no[i]; i++) {
@@ -181,11 +181,11 @@ static enum saga_outcome outcome_of(const struct saga_ask *ask)
         return saga_outcome_of(world_answer_header(request, "freehold-outcome"));
     if (request->status >= 200 && request->status < 300)
         return SAGA_OUTCOME_DONE;
-    return is_refusal(&type->rules, ask->step, request->status) ? SAGA_OUTCOME_REFUSED
-                                                                : SAGA_OUTCOME_NONE;
+    return is_step_refusal(&type->rules, ask->step, request->status) ? SAGA_OUTCOME_REFUSED
+                                                                     : SAGA_OUTCOME_NONE;
 }
 
-static struct saga_heard *hear(const struct saga_ask *ask, enum saga_outcome outcome)
+static struct saga_heard *hear_answer(const struct saga_ask *ask, enum saga_outcome outcome)
 {
     const struct world_request *request = &ask->request;
     struct saga_heard *heard = calloc(1, sizeof *heard);
@@ -224,7 +224,7 @@ static void say_undelivered(const struct saga_ask *ask)
                     ask->request.failure);
 }
 
-static void keep_span(const struct saga_ask *ask)
+static void keep_ask_span(const struct saga_ask *ask)
 {
     const struct saga_run *run = ask->run;
     bool outside = run->type->calls[ask->step].outside != NULL; /* the URL may itself be a secret */
@@ -240,13 +240,13 @@ static void keep_span(const struct saga_ask *ask)
     spans_keep(run->manager->context->spans, &span);
 }
 
-static void answered(struct world_request *request)
+static void ask_answered(struct world_request *request)
 {
     struct saga_ask *ask = request->owner;
     struct saga_run *run = ask->run;
     struct saga_manager *manager = run->manager;
     struct saga_target *target = ask->target;
-    keep_span(ask);
+    keep_ask_span(ask);
     CRASH_POINT("saga.answered");
     char incarnation[ID_SIZE] = "";
     int64_t position = 0;
@@ -268,9 +268,9 @@ static void answered(struct world_request *request)
     } else if (outcome == SAGA_OUTCOME_NONE && told && strcmp(incarnation, ask->to) != 0 &&
                ask->redirects < ASK_REDIRECTS_MAX) {
         ask->redirects++;
-        send(ask);
+        send_step_ask(ask);
     } else {
-        struct saga_heard *heard = hear(ask, outcome);
+        struct saga_heard *heard = hear_answer(ask, outcome);
         memcpy(heard->receiver, incarnation, ID_SIZE);
         heard->receiver_position = position;
         run->references++;
@@ -281,7 +281,7 @@ static void answered(struct world_request *request)
     send_waiting(manager, target);
 }
 
-static struct saga_target *target_of(struct saga_run *run, int step, int element)
+static struct saga_target *target_of_ask(struct saga_run *run, int step, int element)
 {
     const struct saga_call *call = &run->type->calls[step];
     if (!call->outside)
@@ -298,14 +298,14 @@ static struct saga_target *target_of(struct saga_run *run, int step, int element
     return saga_manager_target(run->manager, name);
 }
 
-static void start(struct saga_run *run, int element, bool undo)
+static void start_ask(struct saga_run *run, int element, bool undo)
 {
     struct saga_manager *manager = run->manager;
     int step = run->state.step;
     struct saga_ask *ask = calloc(1, sizeof *ask);
     FH_ASSERT(ask != NULL);
     ask->run = run;
-    ask->target = target_of(run, step, element);
+    ask->target = target_of_ask(run, step, element);
     ask->step = step;
     ask->element = element;
     ask->attempt = saga_element(&run->state, step, element)->attempt;
@@ -319,7 +319,7 @@ static void start(struct saga_run *run, int element, bool undo)
     run->parts[run->state.first[step] + element].ask = ask;
     CRASH_POINT("saga.asks");
     if (ask->target->in_flight < SAGA_TARGET_FLIGHT_MAX) {
-        send(ask);
+        send_step_ask(ask);
         return;
     }
     if (ask->target->waiting_last)
@@ -360,7 +360,7 @@ int64_t saga_ask_due(struct saga_run *run)
         if (part->retry_at_ns > now_ns) {
             next_ns = part->retry_at_ns < next_ns ? part->retry_at_ns : next_ns;
         } else {
-            start(run, i, undo);
+            start_ask(run, i, undo);
             flying++;
         }
     }

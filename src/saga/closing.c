@@ -151,14 +151,14 @@ bool saga_closing_again(struct saga_manager *manager, const struct saga_target *
 
 /* ---- Marking --------------------------------------------------------------------------------- */
 
-static bool lags(const struct saga_closing *closing)
+static bool closing_lags(const struct saga_closing *closing)
 {
     return closing->ending > 0 || closing->generation != closing->told;
 }
 
 /* The result leaves open what either leaves open, and goes up to the smaller number. */
-static void narrow(struct ledger_caller *closed, const struct saga_closing *lagging,
-                   struct arena *arena)
+static void narrow_closed(struct ledger_caller *closed, const struct saga_closing *lagging,
+                          struct arena *arena)
 {
     if (lagging->told_through < closed->closed_through)
         closed->closed_through = lagging->told_through;
@@ -173,9 +173,9 @@ static void narrow(struct ledger_caller *closed, const struct saga_closing *lagg
 
 /* An ended saga stays ended, and no mark depends on what this transaction reads: it can be guarded,
  * and is in nobody's way. */
-static enum fh_code mark_once(struct saga_manager *manager, const char *birth,
-                              const struct ledger_caller *closed, bool exclusive,
-                              struct fh_error *error)
+static enum fh_code mark_closed_once(struct saga_manager *manager, const char *birth,
+                                     const struct ledger_caller *closed, bool exclusive,
+                                     struct fh_error *error)
 {
     struct store_work *work;
     int64_t marked;
@@ -194,7 +194,7 @@ static enum fh_code mark_once(struct saga_manager *manager, const char *birth,
 }
 
 /* Marks what every target has been notified of by now. */
-static void mark(struct saga_manager *manager, const char *birth, struct snapshot *snapshot)
+static void mark_closed(struct saga_manager *manager, const char *birth, struct snapshot *snapshot)
 {
     struct ledger_caller closed = snapshot->closed;
     struct map_entry *entry = NULL;
@@ -202,8 +202,8 @@ static void mark(struct saga_manager *manager, const char *birth, struct snapsho
     void *value;
     while (map_next(&manager->closings, &entry, &name, &value)) {
         const struct saga_closing *closing = value;
-        if (strcmp(closing->birth, birth) == 0 && lags(closing))
-            narrow(&closed, closing, &snapshot->arena);
+        if (strcmp(closing->birth, birth) == 0 && closing_lags(closing))
+            narrow_closed(&closed, closing, &snapshot->arena);
     }
     if (closed.closed_through == 0)
         return;
@@ -212,14 +212,14 @@ static void mark(struct saga_manager *manager, const char *birth, struct snapsho
     enum fh_code code;
     do {
         error = (struct fh_error){0};
-        code = mark_once(manager, birth, &closed, tries.alone, &error);
+        code = mark_closed_once(manager, birth, &closed, tries.alone, &error);
     } while (code == FH_CONFLICT && error.retryable && saga_manager_tells(manager) &&
              work_retry(manager->context, &tries, -1));
     if (code) /* the next notification marks it */
         log_info("closed sagas could not be marked, and will be again: %s", error.message);
 }
 
-static void tell(struct saga_manager *manager, struct saga_closing *closing)
+static void send_closing(struct saga_manager *manager, struct saga_closing *closing)
 {
     struct snapshot snapshot;
     struct fh_error error;
@@ -242,7 +242,7 @@ static void tell(struct saga_manager *manager, struct saga_closing *closing)
         closing->told = generation;
         closing->tries = 0;
         closing->retry_at_ns = world_in_ms(world, SAGA_CLOSING_PAUSE_MS);
-        mark(manager, closing->birth, &snapshot);
+        mark_closed(manager, closing->birth, &snapshot);
     } else {
         int64_t pause_ms = SAGA_CLOSING_PAUSE_MS;
         for (int i = 0; i < closing->tries && pause_ms < CLOSING_BACKOFF_MS_MAX; i++)
@@ -257,7 +257,7 @@ static void tell(struct saga_manager *manager, struct saga_closing *closing)
 /* ---- The closing fiber ----------------------------------------------------------------------- */
 
 /* The one that is due; or NULL, and when the next one is (INT64_MAX: none lags). */
-static struct saga_closing *find_due(struct saga_manager *manager, int64_t *ret_next_ns)
+static struct saga_closing *find_due_closing(struct saga_manager *manager, int64_t *ret_next_ns)
 {
     int64_t now_ns = world_monotonic_ns(manager->context->world);
     struct map_entry *entry = NULL;
@@ -297,11 +297,11 @@ static void run_closings(void *argument)
             look_ns = world_in_ms(world, SAGA_CLOSING_PAUSE_MS);
             look_for_ended(manager);
         }
-        struct saga_closing *closing = find_due(manager, &next_ns);
+        struct saga_closing *closing = find_due_closing(manager, &next_ns);
         if (look_ns < next_ns)
             next_ns = look_ns;
         if (closing)
-            tell(manager, closing);
+            send_closing(manager, closing);
         else if (next_ns != INT64_MAX)
             fiber_wait_until(&manager->closable, world, next_ns);
         else
@@ -347,13 +347,13 @@ static void visit_targets(struct saga_run *run, const struct saga_state *state,
     }
 }
 
-static void begin_one(struct saga_closing *closing, bool ended)
+static void begin_closing(struct saga_closing *closing, bool ended)
 {
     (void)ended;
     closing->ending++;
 }
 
-static void end_one(struct saga_closing *closing, bool ended)
+static void end_closing(struct saga_closing *closing, bool ended)
 {
     closing->ending--;
     if (ended)
@@ -363,14 +363,14 @@ static void end_one(struct saga_closing *closing, bool ended)
 void saga_closing_begin(struct saga_run *run)
 {
     if (!run->manager->context->leases)
-        visit_targets(run, &run->state, begin_one, false);
+        visit_targets(run, &run->state, begin_closing, false);
 }
 
 void saga_closing_end(struct saga_run *run, bool ended)
 {
     if (run->manager->context->leases)
         return; /* the instance that notifies finds it in the store */
-    visit_targets(run, &run->state, end_one, ended);
+    visit_targets(run, &run->state, end_closing, ended);
     if (ended)
         start_closings(run->manager);
 }
@@ -395,7 +395,7 @@ void saga_closing_came(struct saga_manager *manager, const char *birth, const ch
 
 /* ---- After a restart ------------------------------------------------------------------------- */
 
-static bool goes_to(const struct saga_manager *manager, const char *name)
+static bool goes_to_target(const struct saga_manager *manager, const char *name)
 {
     for (int i = 0; i < manager->type_count; i++) {
         for (int step = 0; step < manager->types[i].rules.step_count; step++) {
@@ -417,7 +417,7 @@ static void tell_resync(struct saga_manager *manager, const char *birth, const c
 static bool take_unclosed(void *context, const char *birth, const char *target)
 {
     struct saga_manager *manager = context;
-    if (goes_to(manager, target)) {
+    if (goes_to_target(manager, target)) {
         tell_resync(manager, birth, target);
         return true;
     }

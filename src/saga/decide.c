@@ -83,8 +83,8 @@ static enum saga_verdict turn_back(const struct saga_rules *rules, struct saga_s
 }
 
 /* The current step was refused. */
-static enum saga_verdict refuse(const struct saga_rules *rules, struct saga_state *state,
-                                const struct saga_happening *happening)
+static enum saga_verdict refuse_step(const struct saga_rules *rules, struct saga_state *state,
+                                     const struct saga_happening *happening)
 {
     decide_reason(state, state->step, happening->status, happening->detail);
     if (!past_pivot(rules, state))
@@ -132,8 +132,8 @@ static const char *outcome_meaning(enum saga_outcome outcome)
     return "the receiver can't undo what it did";
 }
 
-static enum saga_verdict answered(const struct saga_rules *rules, struct saga_state *state,
-                                  const struct saga_happening *happening)
+static enum saga_verdict step_answered(const struct saga_rules *rules, struct saga_state *state,
+                                       const struct saga_happening *happening)
 {
     struct saga_element *element = saga_element(state, happening->step, happening->element);
     switch (happening->outcome) {
@@ -146,11 +146,11 @@ static enum saga_verdict answered(const struct saga_rules *rules, struct saga_st
         if (!is_no(rules, happening->step, happening->status))
             return SAGA_AGAIN;
         element->state = SAGA_REFUSED;
-        return refuse(rules, state, happening);
+        return refuse_step(rules, state, happening);
     case SAGA_OUTCOME_UNDONE:
     case SAGA_OUTCOME_NEVER:
         element->state = SAGA_REFUSED; /* undone before it arrived: a *no* */
-        return refuse(rules, state, happening);
+        return refuse_step(rules, state, happening);
     case SAGA_OUTCOME_CLOSED:
     case SAGA_OUTCOME_MISMATCH:
     case SAGA_OUTCOME_FIXED:
@@ -187,8 +187,8 @@ static enum saga_verdict undo_answered(const struct saga_rules *rules, struct sa
 }
 
 /* Takes only the answer to what is being asked now. */
-static enum saga_verdict hear(const struct saga_rules *rules, struct saga_state *state,
-                              const struct saga_happening *happening)
+static enum saga_verdict hear_step_answer(const struct saga_rules *rules, struct saga_state *state,
+                                          const struct saga_happening *happening)
 {
     enum saga_due due = saga_due(rules, state);
     if (due != (happening->undo ? SAGA_DUE_UNDO : SAGA_DUE_ASK) || happening->step != state->step)
@@ -198,11 +198,11 @@ static enum saga_verdict hear(const struct saga_rules *rules, struct saga_state 
         element->attempt != happening->attempt)
         return SAGA_IGNORE;
     return happening->undo ? undo_answered(rules, state, happening)
-                           : answered(rules, state, happening);
+                           : step_answered(rules, state, happening);
 }
 
-static enum saga_verdict handled(const struct saga_rules *rules, struct saga_state *state,
-                                 const struct saga_happening *happening)
+static enum saga_verdict handler_ended(const struct saga_rules *rules, struct saga_state *state,
+                                       const struct saga_happening *happening)
 {
     enum saga_due due = saga_due(rules, state);
     if (due != SAGA_DUE_RUN && due != SAGA_DUE_UNDONE)
@@ -219,7 +219,7 @@ static enum saga_verdict handled(const struct saga_rules *rules, struct saga_sta
         return SAGA_AGAIN;
     if (due == SAGA_DUE_RUN) {
         saga_element(state, state->step, 0)->state = SAGA_REFUSED;
-        return refuse(rules, state, happening);
+        return refuse_step(rules, state, happening);
     }
     return decide_park(state, "All is undone, but the undone handler refused with status %d: %s",
                        happening->status, happening->detail ? happening->detail : "");
@@ -233,7 +233,7 @@ bool saga_minds_time(const struct saga_rules *rules, const struct saga_state *st
            !(rules->steps[state->step].run && past_pivot(rules, state));
 }
 
-static enum saga_verdict deadline(const struct saga_rules *rules, struct saga_state *state)
+static enum saga_verdict deadline_passes(const struct saga_rules *rules, struct saga_state *state)
 {
     if (!saga_minds_time(rules, state))
         return SAGA_IGNORE;
@@ -249,7 +249,7 @@ static enum saga_verdict deadline(const struct saga_rules *rules, struct saga_st
 /* Asks again from the first step on, with the same requests: a receiver that has their answers
  * repeats them. Steps that ran here, and answers from outside, are in the store and are not
  * repeated. */
-static void ask_again(const struct saga_rules *rules, struct saga_state *state)
+static void ask_steps_again(const struct saga_rules *rules, struct saga_state *state)
 {
     for (int step = 0; step < rules->step_count; step++) {
         for (int i = 0; i < saga_elements(state, step) && decide_is_asked(rules, step); i++) {
@@ -291,7 +291,7 @@ static enum saga_verdict retry_parked(const struct saga_rules *rules, struct sag
         element->state = rules->steps[state->step].run ? SAGA_STORED : SAGA_SENT;
     }
     if (state->lived)
-        ask_again(rules, state);
+        ask_steps_again(rules, state);
     else if (!all_done_before(state, state->step)) /* some was lost since */
         decide_begin(rules, state, 0);
     else if (!rules->steps[state->step].run)
@@ -348,7 +348,7 @@ const char *saga_may_turn_back(const struct saga_rules *rules, const struct saga
     return NULL;
 }
 
-static enum saga_verdict take_back(const struct saga_rules *rules, struct saga_state *state)
+static enum saga_verdict take_saga_back(const struct saga_rules *rules, struct saga_state *state)
 {
     char why[SAGA_TEXT_SIZE];
     if (saga_may_turn_back(rules, state, why))
@@ -363,13 +363,13 @@ static enum saga_verdict take_back(const struct saga_rules *rules, struct saga_s
     return SAGA_CHANGED;
 }
 
-/* A parked saga waits for an operator, then asks again (retry) or undoes everything (take_back). */
+/* A parked saga waits for an operator, then asks again or undoes everything. */
 static enum saga_verdict relive_saga(const struct saga_rules *rules, struct saga_state *state)
 {
     if (!state->lived || saga_due(rules, state) == SAGA_DUE_NOTHING)
         return SAGA_IGNORE;
     if (state->status == SAGA_RUNNING) {
-        ask_again(rules, state);
+        ask_steps_again(rules, state);
     } else {
         decide_doubt_all(rules, state, false);
         decide_go_back(rules, state);
@@ -405,13 +405,13 @@ enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state 
         decide_begin(rules, state, 0);
         return SAGA_CHANGED;
     case SAGA_ANSWERED:
-        return hear(rules, state, happening);
+        return hear_step_answer(rules, state, happening);
     case SAGA_HANDLED:
     case SAGA_HANDLER_REFUSED:
     case SAGA_HANDLER_FAILED:
-        return handled(rules, state, happening);
+        return handler_ended(rules, state, happening);
     case SAGA_DEADLINE:
-        return deadline(rules, state);
+        return deadline_passes(rules, state);
     case SAGA_BROKEN:
         if (saga_due(rules, state) == SAGA_DUE_NOTHING)
             return SAGA_IGNORE;
@@ -421,7 +421,7 @@ enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state 
     case SAGA_SKIPPED:
         return skip_step(rules, state);
     case SAGA_TURNED_BACK:
-        return take_back(rules, state);
+        return take_saga_back(rules, state);
     case SAGA_RELIVED:
         return relive_saga(rules, state);
     case SAGA_LOST:

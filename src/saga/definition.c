@@ -52,10 +52,10 @@ static bool is_step_name(const char *name)
 }
 
 #define FAULT(error, definition, step, ...)                                                        \
-    fault(error, (definition)->name, (step)->name, __VA_ARGS__)
+    definition_fault(error, (definition)->name, (step)->name, __VA_ARGS__)
 
-static enum fh_code fault(struct fh_error *error, const char *saga, const char *step,
-                          const char *sentence)
+static enum fh_code definition_fault(struct fh_error *error, const char *saga, const char *step,
+                                     const char *sentence)
 {
     return error_set(error, FH_INVALID, "Saga %s, step %s: %s", saga, step, sentence);
 }
@@ -147,9 +147,10 @@ static enum fh_code check_undos(struct saga_type *type, struct fh_error *error)
         rules->pivot = rules->step_count;
     for (int i = 0; i < rules->pivot; i++)
         if (!rules->steps[i].undo && !rules->steps[i].run)
-            return fault(error, rules->name, rules->steps[i].name,
-                         has_pivot ? "it comes before the pivot, so it needs an undo."
-                                   : "it needs an undo, or some step must be marked as the pivot.");
+            return definition_fault(
+                error, rules->name, rules->steps[i].name,
+                has_pivot ? "it comes before the pivot, so it needs an undo."
+                          : "it needs an undo, or some step must be marked as the pivot.");
     return FH_OK;
 }
 

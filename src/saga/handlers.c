@@ -29,8 +29,8 @@ struct handler_fence {
     bool lost; /* another instance has the saga */
 };
 
-static enum work_verdict check(struct work_fence *fence, struct store_work *work,
-                               struct fh_error *error)
+static enum work_verdict check_saga_epoch(struct work_fence *fence, struct store_work *work,
+                                          struct fh_error *error)
 {
     struct handler_fence *handler = (struct handler_fence *)fence;
     enum fh_code code =
@@ -55,9 +55,9 @@ static void state_after(struct saga_run *run, const struct saga_state *state,
     }
 }
 
-static enum fh_code run_work(struct saga_run *run, const struct saga_state *state,
-                             struct handler_fence *fence, struct saga_happening *happening,
-                             char detail[static SAGA_TEXT_SIZE])
+static enum fh_code run_handler_work(struct saga_run *run, const struct saga_state *state,
+                                     struct handler_fence *fence, struct saga_happening *happening,
+                                     char detail[static SAGA_TEXT_SIZE])
 {
     struct work_context *context = run->manager->context;
     struct fh_saga_view view = {.run = run, .state = state};
@@ -100,8 +100,9 @@ struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *
     bool ends = after.status == SAGA_ENDED || after.status == SAGA_UNDONE;
     if (ends)
         saga_closing_begin(run);
-    struct handler_fence fence = {.fence = {.check = check}, .run = run, .after = &after};
-    enum fh_code code = run_work(run, state, &fence, &happening, detail);
+    struct handler_fence fence = {
+        .fence = {.check = check_saga_epoch}, .run = run, .after = &after};
+    enum fh_code code = run_handler_work(run, state, &fence, &happening, detail);
     CRASH_POINT("saga.handled");
     if (ends)
         saga_closing_end(run, code == FH_OK);
@@ -117,7 +118,7 @@ struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *
 
 /* ---- What handlers see ----------------------------------------------------------------------- */
 
-static const struct fh_saga_view *view_of(fh_work *w, const char *what)
+static const struct fh_saga_view *saga_view_of(fh_work *w, const char *what)
 {
     if (!w->saga)
         fh_fail(w, 500, "%s is for the run and undone handlers of sagas.", what);
@@ -126,7 +127,7 @@ static const struct fh_saga_view *view_of(fh_work *w, const char *what)
 
 json_t *fh_saga_input(fh_work *w)
 {
-    return json_deep_copy(view_of(w, "fh_saga_input")->run->input);
+    return json_deep_copy(saga_view_of(w, "fh_saga_input")->run->input);
 }
 
 static json_t *answer_body(const struct saga_part *part)
@@ -140,7 +141,7 @@ static json_t *answer_body(const struct saga_part *part)
 
 json_t *fh_saga_answer(fh_work *w, const char *step)
 {
-    const struct fh_saga_view *view = view_of(w, "fh_saga_answer");
+    const struct fh_saga_view *view = saga_view_of(w, "fh_saga_answer");
     const struct saga_run *run = view->run;
     const struct saga_rules *rules = &run->type->rules;
     int index = 0;
@@ -161,7 +162,7 @@ json_t *fh_saga_answer(fh_work *w, const char *step)
 
 json_t *fh_saga_reason(fh_work *w)
 {
-    const struct fh_saga_view *view = view_of(w, "fh_saga_reason");
+    const struct fh_saga_view *view = saga_view_of(w, "fh_saga_reason");
     const struct saga_state *state = view->state;
     json_t *reason = json_object();
     if (state->reason_step < 0)

@@ -69,8 +69,8 @@ static const char *life_with(const struct saga_manager *manager, const struct le
     return search.life;
 }
 
-static enum fh_code hand_over(struct saga_manager *manager, const struct ledger_saga *row,
-                              const char *life, struct fh_error *error)
+static enum fh_code hand_saga_over(struct saga_manager *manager, const struct ledger_saga *row,
+                                   const char *life, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(manager->context->store, STORE_WRITE, &work, error);
@@ -93,7 +93,7 @@ bool saga_handover_leave(struct saga_manager *manager, const struct ledger_saga 
     if (!manager->context->leases)
         return false;
     const char *life = life_with(manager, row);
-    if (life && hand_over(manager, row, life, &error) == FH_OK) {
+    if (life && hand_saga_over(manager, row, life, &error) == FH_OK) {
         log_info("saga %s %s.%lld goes on at another instance (%s): this program has not the "
                  "definition that it began with.",
                  row->name, row->birth, (long long)row->number, life);

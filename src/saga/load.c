@@ -28,7 +28,7 @@ struct loading {
     int64_t seen_number;
 };
 
-static bool take_row(void *context, const struct ledger_saga *row)
+static bool take_open_row(void *context, const struct ledger_saga *row)
 {
     struct loading *loading = context;
     char reference[ID_SIZE + 24];
@@ -123,7 +123,7 @@ static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct f
                                .limit = LOAD_SLICE};
     enum fh_code code = store_begin(loading->manager->context->store, STORE_READ, &work, error);
     if (!code) {
-        code = ledger_sagas_open(work, &open, take_row, loading, error);
+        code = ledger_sagas_open(work, &open, take_open_row, loading, error);
         if (!code)
             code = load_rows(loading, work, error, fates, whys);
         store_rollback(work);
@@ -162,7 +162,7 @@ enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *er
 
 /* ---- Space that becomes free ----------------------------------------------------------------- */
 
-static void refill(void *argument)
+static void run_refill(void *argument)
 {
     struct saga_manager *manager = argument;
     struct fh_error error;
@@ -178,7 +178,7 @@ void saga_manager_refill(struct saga_manager *manager)
 {
     bool space = manager->crowded && manager->runs.count < SAGAS_LOADED_MAX / 2;
     if (space && !manager->refilling && !manager->stopping && !manager->away)
-        manager->refilling = fiber_start(manager->context->world->fibers, refill, manager);
+        manager->refilling = fiber_start(manager->context->world->fibers, run_refill, manager);
 }
 
 void saga_manager_remove(struct saga_manager *manager, struct saga_run *run)

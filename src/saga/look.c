@@ -17,7 +17,7 @@
 #define LOOK_MS 10000
 #define LOOK_RUNS_MAX 100 /* with more in memory, missed ones wait until there are fewer */
 
-static void look_once(struct saga_manager *manager)
+static void look_for_missed(struct saga_manager *manager)
 {
     struct store *store = manager->context->store;
     bool few = manager->context->leases && manager->runs.count < LOOK_RUNS_MAX;
@@ -28,14 +28,14 @@ static void look_once(struct saga_manager *manager)
         saga_manager_refill(manager);
 }
 
-static void look(void *argument)
+static void run_look(void *argument)
 {
     struct saga_manager *manager = argument;
     struct world *world = manager->context->world;
     while (!manager->stopping) {
         fiber_wait_until(&manager->lookable, world, world_in_ms(world, LOOK_MS));
         if (!manager->stopping)
-            look_once(manager);
+            look_for_missed(manager);
     }
     manager->looks = false;
     saga_manager_fiber_ended(manager);
@@ -43,5 +43,5 @@ static void look(void *argument)
 
 void saga_look_start(struct saga_manager *manager)
 {
-    manager->looks = fiber_start(manager->context->world->fibers, look, manager);
+    manager->looks = fiber_start(manager->context->world->fibers, run_look, manager);
 }

@@ -49,7 +49,7 @@ static void add_named(struct text *text, const char *name, const char *string)
     add_string(text, string);
 }
 
-static const char *take(struct text *text, struct arena *arena)
+static const char *take_record_text(struct text *text, struct arena *arena)
 {
     FH_ASSERT(!text->overflow);
     const char *copy = arena_copy(arena, text->data, text->length);
@@ -86,7 +86,7 @@ void saga_record_row(const struct saga_run *run, const struct saga_state *state,
                                 .number = run->number,
                                 .name = run->type->rules.name,
                                 .input = NULL,
-                                .state = take(&text, arena),
+                                .state = take_record_text(&text, arena),
                                 .status = saga_status_name(state->status),
                                 .epoch = run->epoch,
                                 .deadline_ms = wall_ms + left_ms,
@@ -106,7 +106,7 @@ static const char *request_text(const struct saga_run *run, int step, const stru
     add_named(&text, "body", part->body);
     add_named(&text, "undo_path", part->undo_path);
     text_add(&text, "}");
-    return take(&text, arena);
+    return take_record_text(&text, arena);
 }
 
 void saga_record_step(const struct saga_run *run, const struct saga_state *state, int step,
@@ -149,7 +149,7 @@ enum fh_code saga_record_put(struct store_work *work, const struct saga_run *run
     return code;
 }
 
-static char *copy_text(const char *text)
+static char *copy_stored_text(const char *text)
 {
     char *copy = text ? strdup(text) : NULL;
     FH_ASSERT(!text || copy);
@@ -174,9 +174,9 @@ enum fh_code saga_record_render(struct saga_run *run, const struct saga_state *s
                                     &rendered, error);
             if (code)
                 break;
-            part->path = copy_text(rendered.path);
-            part->undo_path = copy_text(rendered.undo_path);
-            part->body = copy_text(rendered.body);
+            part->path = copy_stored_text(rendered.path);
+            part->undo_path = copy_stored_text(rendered.undo_path);
+            part->body = copy_stored_text(rendered.body);
         }
     }
     arena_release(&arena);
@@ -197,9 +197,9 @@ static bool load_request(const struct saga_call *call, const char *text, struct 
     json_t *request = NULL;
     if (json_parse(text, strlen(text), &request, ERROR_UNHEEDED) != FH_OK)
         return false;
-    part->path = copy_text(json_string_at(request, "path"));
-    part->undo_path = copy_text(json_string_at(request, "undo_path"));
-    part->body = copy_text(json_string_at(request, "body"));
+    part->path = copy_stored_text(json_string_at(request, "path"));
+    part->undo_path = copy_stored_text(json_string_at(request, "undo_path"));
+    part->body = copy_stored_text(json_string_at(request, "body"));
     json_decref(request);
     return call->run || part->path;
 }
@@ -221,7 +221,7 @@ static bool load_step(void *context, const struct ledger_step *row)
     struct saga_part *part = &run->parts[run->state.first[row->step] + row->element];
     element->state = (int16_t)state;
     element->attempt = (int16_t)row->attempt;
-    part->answer = copy_text(row->answer);
+    part->answer = copy_stored_text(row->answer);
     part->receiver_position = row->receiver_position;
     if (row->receiver)
         snprintf(part->receiver, sizeof part->receiver, "%s", row->receiver);
@@ -257,7 +257,7 @@ static enum fh_code load_state(struct saga_run *run, const struct ledger_saga *r
     const char *life = json_string_at(stored, "life");
     state->lived = lives_restored_since(&run->manager->lives, run->birth);
     run->relives = lives_restored_since(&run->manager->lives, life ? life : run->birth);
-    run->trace = copy_text(json_string_at(stored, "trace"));
+    run->trace = copy_stored_text(json_string_at(stored, "trace"));
     run->deadline_ns = world_in_ms(run->manager->context->world, left_ms);
     return code;
 }

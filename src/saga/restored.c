@@ -49,7 +49,7 @@ static void start_mending(struct saga_manager *manager);
 
 /* ---- Notifying others that this store was restored ------------------------------------------- */
 
-static bool goes_to(const struct saga_manager *manager, const char *service)
+static bool sends_to(const struct saga_manager *manager, const char *service)
 {
     for (int i = 0; i < manager->type_count; i++) {
         for (int step = 0; step < manager->types[i].rules.step_count; step++) {
@@ -129,7 +129,7 @@ static bool close_above(struct saga_manager *manager, const struct saga_target *
     return told;
 }
 
-static bool announce(struct saga_manager *manager, const struct saga_target *target)
+static bool announce_restore(struct saga_manager *manager, const struct saga_target *target)
 {
     struct work_context *context = manager->context;
     char from[ID_SIZE + 128];
@@ -151,12 +151,12 @@ static bool tell_restored(struct saga_manager *manager, struct saga_target *targ
 {
     struct fh_error error;
     bool told = true;
-    for (int i = 0; i < manager->lives.count && told && goes_to(manager, target->name); i++) {
+    for (int i = 0; i < manager->lives.count && told && sends_to(manager, target->name); i++) {
         if (manager->lives.before[i].restored)
             told = close_above(manager, target, &manager->lives.before[i]);
     }
     if (told && comes_from(manager, target->name))
-        told = announce(manager, target);
+        told = announce_restore(manager, target);
     CRASH_POINT("restored.told");
     if (!told)
         return false;
@@ -172,13 +172,13 @@ static bool tell_restored(struct saga_manager *manager, struct saga_target *targ
 
 /* ---- The fiber ------------------------------------------------------------------------------- */
 
-static bool is_due(const struct saga_manager *manager, const struct saga_target *target)
+static bool target_is_due(const struct saga_manager *manager, const struct saga_target *target)
 {
     return target->looks || (target->untold && saga_manager_tells(manager));
 }
 
 /* The first that is due; or NULL, and when the next one is. */
-static struct saga_target *find_due(struct saga_manager *manager, int64_t *ret_next_ns)
+static struct saga_target *find_due_target(struct saga_manager *manager, int64_t *ret_next_ns)
 {
     int64_t now_ns = world_monotonic_ns(manager->context->world);
     struct map_entry *entry = NULL;
@@ -186,7 +186,7 @@ static struct saga_target *find_due(struct saga_manager *manager, int64_t *ret_n
     void *value;
     while (map_next(&manager->targets, &entry, &name, &value)) {
         struct saga_target *target = value;
-        if (!is_due(manager, target))
+        if (!target_is_due(manager, target))
             continue;
         if (target->mending_at_ns <= now_ns)
             return target;
@@ -229,7 +229,7 @@ static void look_at_peers(struct saga_manager *manager)
         saga_restored_judge_all(manager);
 }
 
-static void mend(void *argument)
+static void run_mending(void *argument)
 {
     struct saga_manager *manager = argument;
     struct world *world = manager->context->world;
@@ -240,7 +240,7 @@ static void mend(void *argument)
             look_at_peers(manager);
         }
         int64_t next_ns = look_ns;
-        struct saga_target *target = find_due(manager, &next_ns);
+        struct saga_target *target = find_due_target(manager, &next_ns);
         if (target)
             see_to(manager, target);
         else if (next_ns != INT64_MAX)
@@ -259,7 +259,7 @@ static void start_mending(struct saga_manager *manager)
     if (manager->mending)
         fiber_wake_all(&manager->mendable);
     else
-        manager->mending = fiber_start(manager->context->world->fibers, mend, manager);
+        manager->mending = fiber_start(manager->context->world->fibers, run_mending, manager);
 }
 
 /* ---- Entry points ---------------------------------------------------------------------------- */
@@ -279,7 +279,7 @@ void saga_restored_heard(struct saga_manager *manager, struct saga_target *targe
 enum fh_code saga_restored_announced(struct saga_manager *manager, const char *service,
                                      const char *incarnation, struct fh_error *error)
 {
-    if (!goes_to(manager, service))
+    if (!sends_to(manager, service))
         return FH_OK; /* it has nothing of ours to lose */
     struct saga_target *target = saga_manager_target(manager, service);
     struct arena *arena = json_arena_set(NULL);
@@ -293,7 +293,7 @@ enum fh_code saga_restored_announced(struct saga_manager *manager, const char *s
     return FH_OK;
 }
 
-static void untold(struct saga_manager *manager)
+static void mark_untold(struct saga_manager *manager)
 {
     const char *name;
     json_t *grants;
@@ -318,13 +318,13 @@ enum fh_code saga_restored_recover(struct saga_manager *manager, struct store_wo
     for (int i = 0; i < manager->lives.count && !code; i++)
         manager->restored = manager->restored || manager->lives.before[i].restored;
     if (!code && manager->restored)
-        untold(manager);
+        mark_untold(manager);
     return code ? code : saga_peers_take(manager, work, error);
 }
 
 void saga_restored_start(struct saga_manager *manager)
 {
     int64_t next_ns = INT64_MAX;
-    if (manager->context->leases || find_due(manager, &next_ns))
+    if (manager->context->leases || find_due_target(manager, &next_ns))
         start_mending(manager);
 }

@@ -44,7 +44,7 @@ static int64_t backoff_ns(struct saga_manager *manager, int tries, int max_ms)
 /* ---- Deciding -------------------------------------------------------------------------------- */
 
 /* {"status", "body"} with the body as it came, and in `detail` the detail of its problem. */
-static char *keep_answer(const struct saga_heard *heard, char detail[static SAGA_TEXT_SIZE])
+static char *keep_step_answer(const struct saga_heard *heard, char detail[static SAGA_TEXT_SIZE])
 {
     struct text text;
     json_t *body = NULL;
@@ -65,7 +65,7 @@ static char *keep_answer(const struct saga_heard *heard, char detail[static SAGA
 }
 
 /* `answer` NULL: it answers an undo. */
-static void take_answer(struct saga_run *run, const struct saga_heard *heard, char *answer)
+static void take_part_answer(struct saga_run *run, const struct saga_heard *heard, char *answer)
 {
     const struct saga_happening *happening = &heard->happening;
     struct saga_part *part = &run->parts[run->state.first[happening->step] + happening->element];
@@ -86,14 +86,14 @@ static enum saga_verdict decide_heard(struct saga_run *run, struct saga_state *n
     if (happening->what != SAGA_ANSWERED || happening->outcome == SAGA_OUTCOME_NONE)
         return saga_decide(rules, next, happening);
     char detail[SAGA_TEXT_SIZE];
-    char *answer = keep_answer(heard, detail);
+    char *answer = keep_step_answer(heard, detail);
     happening->detail = detail;
     enum saga_verdict verdict = saga_decide(rules, next, happening);
     happening->detail = NULL;
     /* The answer to an undo is not kept: people look for the step's own answer. Its position is: a
      * restored receiver may have lost it. */
     if (verdict == SAGA_CHANGED)
-        take_answer(run, heard, happening->undo ? NULL : answer);
+        take_part_answer(run, heard, happening->undo ? NULL : answer);
     if (verdict != SAGA_CHANGED || happening->undo)
         free(answer);
     return verdict;
@@ -211,7 +211,7 @@ static bool store_state(struct saga_run *run, const struct saga_state *next)
 }
 
 /* The stored state becomes the run's state. */
-static void adopt(struct saga_run *run, const struct saga_state *next)
+static void adopt_state(struct saga_run *run, const struct saga_state *next)
 {
     struct saga_manager *manager = run->manager;
     bool turned = run->state.back != next->back || run->state.step != next->step;
@@ -262,7 +262,7 @@ static bool try_handler(struct saga_run *run, struct saga_state *next, bool *cha
                     run->reference, detail);
     int tries = run->tries;
     if (*changed && store_state(run, next)) { /* the answers must not be lost with it */
-        adopt(run, next);
+        adopt_state(run, next);
         run->tries = tries;
     }
     *changed = false;
@@ -272,7 +272,7 @@ static bool try_handler(struct saga_run *run, struct saga_state *next, bool *cha
 }
 
 /* Applies what has arrived to the state. True: look again at once. */
-static bool carry_on(struct saga_run *run)
+static bool carry_run_on(struct saga_run *run)
 {
     const struct saga_rules *rules = &run->type->rules;
     struct world *world = run->manager->context->world;
@@ -285,7 +285,7 @@ static bool carry_on(struct saga_run *run)
     enum saga_due due = saga_due(rules, &next);
     if (due == SAGA_DUE_RUN || due == SAGA_DUE_UNDONE) {
         if (try_handler(run, &next, &changed)) {
-            adopt(run, &next);
+            adopt_state(run, &next);
             return true;
         }
     }
@@ -298,7 +298,7 @@ static bool carry_on(struct saga_run *run)
     }
     if (!store_state(run, &next))
         return false;
-    adopt(run, &next);
+    adopt_state(run, &next);
     due = saga_due(rules, &run->state);
     return due == SAGA_DUE_RUN || due == SAGA_DUE_UNDONE || run->heard_first;
 }
@@ -331,7 +331,7 @@ void saga_run_go_on(struct saga_run *run)
 
 void saga_run_process(struct saga_run *run)
 {
-    while (!run->manager->stopping && carry_on(run))
+    while (!run->manager->stopping && carry_run_on(run))
         ;
     if (run->gone || saga_due(&run->type->rules, &run->state) == SAGA_DUE_NOTHING)
         saga_manager_remove(run->manager, run);

@@ -78,7 +78,7 @@ struct under_way {
     const char *names;
 };
 
-static bool settled(const char *state, bool back)
+static bool step_settled(const char *state, bool back)
 {
     static const char *const forth_over[] = {"done", "refused"};
     static const char *const back_over[] = {"undone", "never", "stored"};
@@ -103,7 +103,7 @@ static json_t *text_as_json(const char *text)
     return json_null();
 }
 
-static bool visit_step(void *context, const struct ledger_step *step)
+static bool visit_shown_step(void *context, const struct ledger_step *step)
 {
     struct step_visit *visit = context;
     struct under_way *way = visit->way;
@@ -112,7 +112,7 @@ static bool visit_step(void *context, const struct ledger_step *step)
     way->left += strcmp(step->state, "done") == 0 || strcmp(step->state, "sent") == 0;
     if (step->step == way->step) {
         way->elements++;
-        way->open += !settled(step->state, visit->back);
+        way->open += !step_settled(step->state, visit->back);
         snprintf(way->target, sizeof way->target, "%s", step->target);
     }
     if (!way->steps)
@@ -127,7 +127,7 @@ static bool visit_step(void *context, const struct ledger_step *step)
 }
 
 /* " because step charge came to 402 (declined)"; "" if there is no reason. */
-static void reason_of(const json_t *state, const char *names, char *out, size_t size)
+static void saga_reason_of(const json_t *state, const char *names, char *out, size_t size)
 {
     json_int_t step = -1, status = 0;
     char name[64];
@@ -154,13 +154,13 @@ static void say_abandoned(const json_t *state, const struct under_way *way,
         by ? by : "a person", why ? why : "nobody said why", way->left, way->all);
 }
 
-static void why_of(const struct ledger_saga *row, const json_t *state, const struct under_way *way,
-                   char out[static WHY_SIZE])
+static void saga_why_of(const struct ledger_saga *row, const json_t *state,
+                        const struct under_way *way, char out[static WHY_SIZE])
 {
     char name[64], reason[WHY_SIZE / 2], where[160];
     const char *parked = json_string_at(state, "why");
     step_name(way->names, way->step, name, sizeof name);
-    reason_of(state, way->names, reason, sizeof reason);
+    saga_reason_of(state, way->names, reason, sizeof reason);
     if (way->target[0])
         snprintf(where, sizeof where, "%d of its %d requests to %s not settled", way->open,
                  way->elements, way->target);
@@ -183,8 +183,8 @@ static void why_of(const struct ledger_saga *row, const json_t *state, const str
 }
 
 /* One saga's object. `steps`, which may be NULL, gets its steps. */
-static enum fh_code describe(struct store_work *work, const struct ledger_saga *row, json_t *steps,
-                             json_t **ret, struct fh_error *error)
+static enum fh_code describe_stored_saga(struct store_work *work, const struct ledger_saga *row,
+                                         json_t *steps, json_t **ret, struct fh_error *error)
 {
     struct arena arena;
     struct under_way way = {.steps = steps, .step = -1};
@@ -197,9 +197,9 @@ static enum fh_code describe(struct store_work *work, const struct ledger_saga *
     struct step_visit visit = {&way, json_is_true(json_object_get(state, "back"))};
     arena_init(&arena, ARENA_SIZE_MAX);
     enum fh_code code =
-        ledger_steps_get(work, &arena, row->birth, row->number, visit_step, &visit, error);
+        ledger_steps_get(work, &arena, row->birth, row->number, visit_shown_step, &visit, error);
     arena_release(&arena);
-    why_of(row, state, &way, why);
+    saga_why_of(row, state, &way, why);
     step_name(way.names, way.step, name, sizeof name);
     *ret =
         json_pack("{s:o, s:s, s:s, s:s, s:s, s:I}", "id",
@@ -217,7 +217,7 @@ struct list_visit {
     int count;
 };
 
-static bool keep_row(void *context, const struct ledger_saga *row)
+static bool keep_saga_row(void *context, const struct ledger_saga *row)
 {
     struct list_visit *visit = context;
     if (visit->status && strcmp(visit->status, row->status) != 0)
@@ -246,11 +246,11 @@ enum fh_code saga_list(struct work_context *context, const char *status, json_t 
     arena_init(&arena, ARENA_SIZE_MAX);
     struct list_visit visit = {status, &arena, NULL, 0};
     visit.rows = arena_alloc(&arena, (SAGA_LIST_MAX + 1) * sizeof *visit.rows);
-    code = ledger_sagas_open(work, &(struct ledger_open){0}, keep_row, &visit, error);
+    code = ledger_sagas_open(work, &(struct ledger_open){0}, keep_saga_row, &visit, error);
     json_t *list = json_array();
     for (int i = 0; code == FH_OK && i < visit.count && i < SAGA_LIST_MAX; i++) {
         json_t *one;
-        code = describe(work, &visit.rows[i], NULL, &one, error);
+        code = describe_stored_saga(work, &visit.rows[i], NULL, &one, error);
         json_array_append_new(list, one);
     }
     store_rollback(work);
@@ -275,7 +275,7 @@ enum fh_code saga_show(struct work_context *context, const struct saga_id *id, j
     code = ledger_saga_get(work, &arena, id->birth, id->number, &row, error);
     if (code == FH_OK) {
         json_t *steps = json_array();
-        code = describe(work, &row, steps, ret, error);
+        code = describe_stored_saga(work, &row, steps, ret, error);
         json_object_set_new(*ret, "input", text_as_json(row.input));
         json_object_set_new(*ret, "deadline_ms", json_integer(row.deadline_ms));
         json_object_set_new(*ret, "steps", steps);

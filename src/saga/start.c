@@ -75,7 +75,7 @@ static struct ledger_step *begun_steps(fh_work *w, const struct starting *starti
     return steps;
 }
 
-static enum fh_code finish(fh_work *w, void *argument, struct fh_error *error)
+static enum fh_code write_start(fh_work *w, void *argument, struct fh_error *error)
 {
     struct starting *starting = argument;
     struct saga_run *run = &starting->run;
@@ -108,7 +108,7 @@ static enum fh_code finish(fh_work *w, void *argument, struct fh_error *error)
     return code;
 }
 
-static char *copy_text(const char *text)
+static char *copy_start_text(const char *text)
 {
     char *copy = text ? strdup(text) : NULL;
     FH_ASSERT(!text || copy);
@@ -121,18 +121,18 @@ static struct saga_run *copy_run(const struct starting *starting)
     struct saga_run *run = saga_run_new(from->manager, from->type, from->birth,
                                         starting->event.position, from->input, starting->counts);
     run->epoch = from->epoch;
-    run->trace = copy_text(from->trace);
+    run->trace = copy_start_text(from->trace);
     run->deadline_ns = from->deadline_ns;
     saga_state_copy(&from->type->rules, &from->state, &run->state, run->state.elements);
     for (int i = 0; i < from->state.first[from->type->rules.step_count]; i++) {
-        run->parts[i].path = copy_text(from->parts[i].path);
-        run->parts[i].undo_path = copy_text(from->parts[i].undo_path);
-        run->parts[i].body = copy_text(from->parts[i].body);
+        run->parts[i].path = copy_start_text(from->parts[i].path);
+        run->parts[i].undo_path = copy_start_text(from->parts[i].undo_path);
+        run->parts[i].body = copy_start_text(from->parts[i].body);
     }
     return run;
 }
 
-static void committed(fh_work *w, void *argument)
+static void start_committed(fh_work *w, void *argument)
 {
     (void)w;
     const struct starting *starting = argument;
@@ -188,5 +188,5 @@ void fh_saga_start(fh_work *w, const char *name, json_t *input)
     struct saga_happening started = {.what = SAGA_STARTED};
     saga_decide(&type->rules, &run->state, &started);
     try_requests(w, starting);
-    work_on_end(w, finish, committed, starting);
+    work_on_end(w, write_start, start_committed, starting);
 }

@@ -59,7 +59,7 @@ static enum fh_code store_all(struct store *store, const struct saga_storing *fi
 }
 
 /* Takes the first ones that wait. */
-static struct saga_storing *take(struct saga_manager *manager)
+static struct saga_storing *take_storing(struct saga_manager *manager)
 {
     struct saga_storing *first = manager->storing_first, *last = first;
     for (int i = 1; i < STORE_GROUP_MAX && last->following; i++)
@@ -74,7 +74,7 @@ static struct saga_storing *take(struct saga_manager *manager)
 static void store_taken(struct saga_manager *manager)
 {
     struct fh_error error = {0};
-    struct saga_storing *first = take(manager);
+    struct saga_storing *first = take_storing(manager);
     bool many = first->following;
     enum fh_code code = store_all(manager->context->store, first, STORE_WRITE_GUARDED, &error);
     for (struct saga_storing *each = first, *next; each; each = next) {

@@ -20,8 +20,8 @@
 /* Rows can also come late, when the sequencer numbers sagas that a dead instance has started. */
 #define ADOPT_INTERVAL_MS 5000
 
-static enum fh_code adopt_once(struct saga_manager *manager, int64_t *ret_adopted,
-                               struct fh_error *error)
+static enum fh_code adopt_sagas_once(struct saga_manager *manager, int64_t *ret_adopted,
+                                     struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(manager->context->store, STORE_WRITE, &work, error);
@@ -38,7 +38,7 @@ static enum fh_code adopt_once(struct saga_manager *manager, int64_t *ret_adopte
     return code;
 }
 
-static void adopt(struct saga_manager *manager)
+static void adopt_sagas(struct saga_manager *manager)
 {
     struct fh_error error;
     struct work_tries tries = {0};
@@ -46,7 +46,7 @@ static void adopt(struct saga_manager *manager)
     enum fh_code code;
     do {
         error = (struct fh_error){0};
-        code = adopt_once(manager, &adopted, &error);
+        code = adopt_sagas_once(manager, &adopted, &error);
     } while (code == FH_CONFLICT && error.retryable && !manager->stopping &&
              work_retry(manager->context, &tries, -1));
     if (code)
@@ -59,11 +59,11 @@ static void adopt(struct saga_manager *manager)
     manager->crowded = true; /* the store has something of ours that is not in memory */
 }
 
-static void adopter(void *argument)
+static void run_adopter(void *argument)
 {
     struct saga_manager *manager = argument;
     while (!manager->stopping && manager->lease.state == LEASE_OURS) {
-        adopt(manager);
+        adopt_sagas(manager);
         saga_manager_refill(manager);
         fiber_wait_until(&manager->adoptable, manager->context->world,
                          world_in_ms(manager->context->world, ADOPT_INTERVAL_MS));
@@ -73,21 +73,21 @@ static void adopter(void *argument)
     saga_manager_fiber_ended(manager);
 }
 
-static void begin(struct saga_manager *manager)
+static void begin_duties(struct saga_manager *manager)
 {
     if (manager->stopping || manager->lease.state != LEASE_OURS)
         return;
     if (!manager->adopting)
-        manager->adopting = fiber_start(manager->context->world->fibers, adopter, manager);
+        manager->adopting = fiber_start(manager->context->world->fibers, run_adopter, manager);
     saga_closing_take(manager);
 }
 
-static void taken(struct lease *lease)
+static void lease_taken(struct lease *lease)
 {
-    begin(lease->owner);
+    begin_duties(lease->owner);
 }
 
-static void ends(struct lease *lease)
+static void lease_ends(struct lease *lease)
 {
     struct saga_manager *manager = lease->owner;
     fiber_wake_all(&manager->adoptable);
@@ -95,7 +95,7 @@ static void ends(struct lease *lease)
     saga_lease_left(manager);
 }
 
-static void reload(struct saga_manager *manager)
+static void reload_sagas(struct saga_manager *manager)
 {
     if (manager->refilling || manager->stopping)
         return;
@@ -107,7 +107,7 @@ static void reload(struct saga_manager *manager)
     saga_manager_refill(manager);
 }
 
-static void looked(void *context, bool changed)
+static void instances_looked(void *context, bool changed)
 {
     struct saga_manager *manager = context;
     manager->away = false;
@@ -115,14 +115,14 @@ static void looked(void *context, bool changed)
         fiber_wake_all(&manager->adoptable);
     manager->reload |= saga_handover_news(manager, changed);
     if (manager->reload)
-        reload(manager);
-    begin(manager); /* again, in case no fiber could be started for it */
+        reload_sagas(manager);
+    begin_duties(manager); /* again, in case no fiber could be started for it */
 }
 
 /* What we ran belongs to other instances by now, or soon will: what memory has of it is useless. A
  * unit of work still in progress may complete one transition, as long as no instance has taken its
  * saga over; until then we don't load it either, and least of all under our former session. */
-static void lost(void *context)
+static void session_lost(void *context)
 {
     struct saga_manager *manager = context;
     struct map_entry *entry;
@@ -140,11 +140,13 @@ static void lost(void *context)
 
 void saga_takeover_start(struct saga_manager *manager)
 {
-    manager->watcher = (struct lease_watcher){
-        .looked = looked, .lost = lost, .tell = saga_handover_tell, .context = manager};
+    manager->watcher = (struct lease_watcher){.looked = instances_looked,
+                                              .lost = session_lost,
+                                              .tell = saga_handover_tell,
+                                              .context = manager};
     lease_watch(manager->context->leases, &manager->watcher);
     manager->lease =
-        (struct lease){.name = "sagas", .taken = taken, .ends = ends, .owner = manager};
+        (struct lease){.name = "sagas", .taken = lease_taken, .ends = lease_ends, .owner = manager};
     lease_add(manager->context->leases, &manager->lease);
 }
 

@@ -48,8 +48,8 @@ void saga_manager_await(struct saga_manager *manager, const char *birth, const c
 
 /* Its row exists. If it can't be read as this program declares it, the load of all open sagas parks
  * it (load.c). */
-static enum fh_code found(struct saga_manager *manager, struct store_work *work,
-                          const struct ledger_saga *row, struct fh_error *error)
+static enum fh_code found_numbered(struct saga_manager *manager, struct store_work *work,
+                                   const struct ledger_saga *row, struct fh_error *error)
 {
     int status = saga_status_of(row->status);
     if (row->epoch != SAGA_EPOCH_FIRST || (status != SAGA_RUNNING && status != SAGA_COMPENSATING))
@@ -69,8 +69,8 @@ static enum fh_code found(struct saga_manager *manager, struct store_work *work,
 }
 
 /* FH_NOT_FOUND: not yet. */
-static enum fh_code look_for(struct saga_manager *manager, struct store_work *work,
-                             const struct saga_unnumbered *waiting, struct fh_error *error)
+static enum fh_code look_for_number(struct saga_manager *manager, struct store_work *work,
+                                    const struct saga_unnumbered *waiting, struct fh_error *error)
 {
     struct arena arena;
     struct ledger_saga row;
@@ -78,13 +78,13 @@ static enum fh_code look_for(struct saga_manager *manager, struct store_work *wo
     enum fh_code code =
         ledger_saga_find(work, &arena, waiting->birth, waiting->start_id, &row, error);
     if (code == FH_OK)
-        code = found(manager, work, &row, error);
+        code = found_numbered(manager, work, &row, error);
     arena_release(&arena);
     return code;
 }
 
-static enum fh_code look_at_all(struct saga_manager *manager, struct store_work *work,
-                                struct fh_error *error)
+static enum fh_code look_at_unnumbered(struct saga_manager *manager, struct store_work *work,
+                                       struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     struct saga_unnumbered *left = manager->unnumbered, *next;
@@ -94,7 +94,7 @@ static enum fh_code look_at_all(struct saga_manager *manager, struct store_work 
         enum fh_code fate = FH_NOT_FOUND;
         next = waiting->next;
         if (code == FH_OK && !manager->stopping)
-            fate = look_for(manager, work, waiting, error);
+            fate = look_for_number(manager, work, waiting, error);
         if (fate == FH_OK || deaths != manager->deaths) {
             manager->unnumbered_count -= deaths == manager->deaths;
             free(waiting);
@@ -108,26 +108,26 @@ static enum fh_code look_at_all(struct saga_manager *manager, struct store_work 
     return code;
 }
 
-static enum fh_code look_once(struct saga_manager *manager, struct fh_error *error)
+static enum fh_code look_for_numbers(struct saga_manager *manager, struct fh_error *error)
 {
     struct store_work *work;
     saga_manager_read_begin(manager);
     enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code == FH_OK) {
-        code = look_at_all(manager, work, error);
+        code = look_at_unnumbered(manager, work, error);
         store_rollback(work);
     }
     saga_manager_read_end(manager);
     return code;
 }
 
-static void look(void *argument)
+static void run_number_look(void *argument)
 {
     struct saga_manager *manager = argument;
     struct fh_error error;
     while (manager->look_again && manager->unnumbered && !manager->stopping) {
         manager->look_again = false; /* true again if positions come during the look */
-        if (look_once(manager, &error) == FH_OK)
+        if (look_for_numbers(manager, &error) == FH_OK)
             continue;
         log_warning(
             "Sagas that have started could not be searched for; this will be tried again: %s",
@@ -144,7 +144,7 @@ static void look_soon(struct saga_manager *manager)
 {
     manager->look_again = true;
     if (manager->unnumbered && !manager->looking)
-        manager->looking = fiber_start(manager->context->world->fibers, look, manager);
+        manager->looking = fiber_start(manager->context->world->fibers, run_number_look, manager);
 }
 
 void saga_manager_heard(void *context)

@@ -142,8 +142,8 @@ static enum fh_code load_parked(struct saga_manager *manager, const char *birth,
     return code;
 }
 
-static enum fh_code go_on(struct saga_manager *manager, const char *birth, int64_t number,
-                          enum saga_happened word, struct fh_error *error)
+static enum fh_code parked_goes_on(struct saga_manager *manager, const char *birth, int64_t number,
+                                   enum saga_happened word, struct fh_error *error)
 {
     struct saga_run *run = NULL;
     enum fh_code code = load_parked(manager, birth, number, &run, error);
@@ -172,7 +172,7 @@ enum fh_code saga_operate(struct saga_manager *manager, const char *birth, int64
     if (code)
         return code;
     saga_manager_read_begin(manager);
-    code = go_on(manager, birth, number, word, error);
+    code = parked_goes_on(manager, birth, number, word, error);
     saga_manager_read_end(manager);
     return code;
 }
