@@ -48,7 +48,7 @@ struct adopting {
 
 /* ---- the other tool's table ------------------------------------------------------------------ */
 
-static void forget(struct history *history, int64_t number)
+static void forget_done(struct history *history, int64_t number)
 {
     int kept = 0;
     for (int i = 0; i < history->count; i++) {
@@ -58,7 +58,7 @@ static void forget(struct history *history, int64_t number)
     history->count = kept;
 }
 
-static bool is_done(const struct history *history, int64_t number)
+static bool history_has(const struct history *history, int64_t number)
 {
     for (int i = 0; i < history->count; i++) {
         if (history->done[i] == number)
@@ -67,7 +67,7 @@ static bool is_done(const struct history *history, int64_t number)
     return number <= history->baseline;
 }
 
-static bool full(struct history *history)
+static bool history_full(struct history *history)
 {
     if (history->count < HISTORY_MAX)
         return false;
@@ -97,10 +97,10 @@ static bool see_flyway(void *context, const struct sql_row *row)
                   "(flyway repair), and see what is left of it in the store.",
                   version);
     else if (strncmp(type, "UNDO", 4) == 0 || strcmp(type, "DELETE") == 0)
-        forget(history, number);
+        forget_done(history, number);
     else if (strstr(type, "BASELINE"))
         history->baseline = number;
-    else if (!full(history))
+    else if (!history_full(history))
         history->done[history->count++] = number;
     return history->error.code == FH_OK;
 }
@@ -120,7 +120,7 @@ static bool see_liquibase(void *context, const struct sql_row *row)
                   "Liquibase has the changeset %.60s in its table as skipped: it was not done, and "
                   "can't stand for a migration.",
                   id);
-    else if (!full(history)) {
+    else if (!history_full(history)) {
         history->count++;
         history->done[history->count - 1] = history->count;
     }
@@ -187,7 +187,7 @@ static enum fh_code compare_history(const struct adopting *adopting, struct fh_e
                          adopting->version);
     for (int i = 0; i < adopting->all.count; i++) {
         const struct migration *migration = &adopting->all.rows[i];
-        if (migration->version <= adopting->version && !is_done(history, migration->version))
+        if (migration->version <= adopting->version && !history_has(history, migration->version))
             return error_set(error, FH_INVALID,
                              "The migration %s is not among what %s has done (the table %s): a "
                              "version in between is missing there.",
@@ -227,7 +227,7 @@ static enum fh_code compare_tables(const struct adopting *adopting, json_t *tabl
     return FH_OK;
 }
 
-static bool see_applied(void *context, int64_t version, const char *name, const char *checksum)
+static bool see_adopted(void *context, int64_t version, const char *name, const char *checksum)
 {
     struct adopting *adopting = context;
     struct migration *migration = migrations_find(&adopting->all, version);
@@ -241,11 +241,11 @@ static bool see_applied(void *context, int64_t version, const char *name, const 
     return adopting->error.code == FH_OK;
 }
 
-static enum fh_code check(struct adopting *adopting, struct store_work *work, bool flyway,
-                          struct fh_error *error)
+static enum fh_code check_adoptable(struct adopting *adopting, struct store_work *work, bool flyway,
+                                    struct fh_error *error)
 {
     json_t *tables = json_object();
-    enum fh_code code = ledger_migrations_get(work, see_applied, adopting, error);
+    enum fh_code code = ledger_migrations_get(work, see_adopted, adopting, error);
     if (code == FH_OK && adopting->error.code != FH_OK) {
         *error = adopting->error;
         code = error->code;
@@ -269,8 +269,8 @@ static enum fh_code check(struct adopting *adopting, struct store_work *work, bo
 /* ---- recording them -------------------------------------------------------------------------- */
 
 /* Ends the unit of work. */
-static enum fh_code record(struct adopting *adopting, struct store_work *work, int *ret_adopted,
-                           struct fh_error *error)
+static enum fh_code record_adopted(struct adopting *adopting, struct store_work *work,
+                                   int *ret_adopted, struct fh_error *error)
 {
     int adopted = 0;
     enum fh_code code = FH_OK;
@@ -315,9 +315,9 @@ enum fh_code service_adopt(struct store *store, const char *folder, const char *
     if (code == FH_OK) {
         code = store_begin(store, STORE_MIGRATE, &work, error);
         if (code == FH_OK) {
-            code = check(adopting, work, flyway, error);
+            code = check_adoptable(adopting, work, flyway, error);
             if (code == FH_OK)
-                code = record(adopting, work, ret_adopted, error);
+                code = record_adopted(adopting, work, ret_adopted, error);
             else
                 store_rollback(work);
         }

@@ -35,12 +35,12 @@ struct reader {
 
 /* ---- words and punctuation ------------------------------------------------------------------- */
 
-static bool is_word(char c)
+static bool is_word_character(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || c == '$' || (unsigned char)c >= 0x80;
 }
 
-static const char *past(const struct reader *reader, const char *at, const char *what)
+static const char *skip_past(const struct reader *reader, const char *at, const char *what)
 {
     size_t length = strlen(what);
     const char *found = memmem(at, (size_t)(reader->end - at), what, length);
@@ -55,17 +55,17 @@ static void skip_blank(struct reader *reader)
         if (isspace((unsigned char)*at))
             reader->at++;
         else if (left > 1 && at[0] == '-' && at[1] == '-')
-            reader->at = past(reader, at, "\n");
+            reader->at = skip_past(reader, at, "\n");
         else if (*at == '#' && sql_has(reader->dialect, SQL_HASH_COMMENTS))
-            reader->at = past(reader, at, "\n");
+            reader->at = skip_past(reader, at, "\n");
         else if (left > 1 && at[0] == '/' && at[1] == '*')
-            reader->at = past(reader, at + 2, "*/");
+            reader->at = skip_past(reader, at + 2, "*/");
         else
             return;
     }
 }
 
-static void keep(struct reader *reader, size_t *length, char c)
+static void keep_character(struct reader *reader, size_t *length, char c)
 {
     if (*length < TOKEN_SIZE - 1)
         reader->token[(*length)++] = (char)tolower((unsigned char)c);
@@ -84,7 +84,7 @@ static void take_quoted(struct reader *reader, char close)
             if (reader->at == reader->end || *reader->at != close)
                 break;
         }
-        keep(reader, &length, *reader->at);
+        keep_character(reader, &length, *reader->at);
     }
     reader->token[length] = '\0';
     reader->quoted = true;
@@ -97,20 +97,20 @@ static bool take_dollars(struct reader *reader)
     size_t length = 1;
     if (*reader->at != '$' || !sql_has(reader->dialect, SQL_DOLLAR_QUOTES))
         return false;
-    while (reader->at + length < reader->end && is_word(reader->at[length]) &&
+    while (reader->at + length < reader->end && is_word_character(reader->at[length]) &&
            reader->at[length] != '$')
         length++;
     if (reader->at + length >= reader->end || reader->at[length] != '$' || length + 2 > TOKEN_SIZE)
         return false;
     snprintf(tag, sizeof tag, "%.*s", (int)length + 1, reader->at);
-    reader->at = past(reader, reader->at + length + 1, tag);
+    reader->at = skip_past(reader, reader->at + length + 1, tag);
     reader->token[0] = '\0';
     reader->quoted = true;
     return true;
 }
 
 /* The next token, in lower case; after the last one "", and `over` is set. */
-static void next(struct reader *reader)
+static void next_token(struct reader *reader)
 {
     size_t length = 0;
     reader->quoted = false;
@@ -124,9 +124,9 @@ static void next(struct reader *reader)
         take_quoted(reader, c);
     } else if (c == '[' && sql_has(reader->dialect, SQL_BRACKETS)) {
         take_quoted(reader, ']');
-    } else if (is_word(c)) {
-        while (reader->at < reader->end && is_word(*reader->at))
-            keep(reader, &length, *reader->at++);
+    } else if (is_word_character(c)) {
+        while (reader->at < reader->end && is_word_character(*reader->at))
+            keep_character(reader, &length, *reader->at++);
         reader->token[length] = '\0';
     } else {
         snprintf(reader->token, sizeof reader->token, "%c", c);
@@ -134,45 +134,45 @@ static void next(struct reader *reader)
     }
 }
 
-static bool is(const struct reader *reader, const char *word)
+static bool token_is(const struct reader *reader, const char *word)
 {
     return !reader->over && !reader->quoted && strcmp(reader->token, word) == 0;
 }
 
-static bool is_one_of(const struct reader *reader, const char *const words[])
+static bool token_is_one_of(const struct reader *reader, const char *const words[])
 {
     for (int i = 0; words[i]; i++) {
-        if (is(reader, words[i]))
+        if (token_is(reader, words[i]))
             return true;
     }
     return false;
 }
 
 /* Takes the word if it is the next one. */
-static bool take(struct reader *reader, const char *word)
+static bool take_token(struct reader *reader, const char *word)
 {
-    if (!is(reader, word))
+    if (!token_is(reader, word))
         return false;
-    next(reader);
+    next_token(reader);
     return true;
 }
 
 static void take_if_exists(struct reader *reader)
 {
-    if (take(reader, "if")) {
-        take(reader, "not");
-        take(reader, "exists");
+    if (take_token(reader, "if")) {
+        take_token(reader, "not");
+        take_token(reader, "exists");
     }
 }
 
 /* A name, of which the last part counts: shop.orders is orders. */
-static void take_name(struct reader *reader, char ret[static TOKEN_SIZE])
+static void take_table_name(struct reader *reader, char ret[static TOKEN_SIZE])
 {
     ret[0] = '\0';
     while (!reader->over) {
         snprintf(ret, TOKEN_SIZE, "%s", reader->token);
-        next(reader);
-        if (!take(reader, "."))
+        next_token(reader);
+        if (!take_token(reader, "."))
             return;
     }
 }
@@ -182,19 +182,19 @@ static void take_name(struct reader *reader, char ret[static TOKEN_SIZE])
 static bool skip_item(struct reader *reader)
 {
     bool computed = false;
-    for (int depth = 0; !reader->over; next(reader)) {
-        if (depth == 0 && (is(reader, ",") || is(reader, ")")))
+    for (int depth = 0; !reader->over; next_token(reader)) {
+        if (depth == 0 && (token_is(reader, ",") || token_is(reader, ")")))
             break;
-        depth += is(reader, "(") - is(reader, ")");
-        computed |= depth == 0 && (is(reader, "generated") || is(reader, "as"));
-        computed &= !(depth == 0 && is(reader, "identity"));
+        depth += token_is(reader, "(") - token_is(reader, ")");
+        computed |= depth == 0 && (token_is(reader, "generated") || token_is(reader, "as"));
+        computed &= !(depth == 0 && token_is(reader, "identity"));
     }
     return computed;
 }
 
 /* ---- tables and columns ---------------------------------------------------------------------- */
 
-static json_t *table_of(struct reader *reader, const char *name)
+static json_t *read_table_of(struct reader *reader, const char *name)
 {
     json_t *table = json_object_get(reader->tables, name);
     if (!table) {
@@ -206,7 +206,7 @@ static json_t *table_of(struct reader *reader, const char *name)
     return table;
 }
 
-static void add_column(struct reader *reader, json_t *table, const char *name)
+static void add_table_column(struct reader *reader, json_t *table, const char *name)
 {
     json_object_set_new_nocheck(json_object_get(table, "columns"), name,
                                 json_string_nocheck(reader->file));
@@ -226,83 +226,83 @@ static const char *const no_columns[] = {"primary", "unique",  "key",        "in
                                          "spatial", "period",  NULL};
 
 /* Reads a column, from its name on. */
-static void column(struct reader *reader, json_t *table)
+static void read_column(struct reader *reader, json_t *table)
 {
     char name[TOKEN_SIZE];
-    if (is_one_of(reader, no_columns)) {
+    if (token_is_one_of(reader, no_columns)) {
         skip_item(reader);
         return;
     }
-    take_name(reader, name);
+    take_table_name(reader, name);
     if (!skip_item(reader) && *name)
-        add_column(reader, table, name);
+        add_table_column(reader, table, name);
 }
 
 /* Reads the list after the opening bracket. */
-static void columns(struct reader *reader, json_t *table)
+static void read_table_columns(struct reader *reader, json_t *table)
 {
-    while (!reader->over && !is(reader, ")")) {
-        column(reader, table);
-        take(reader, ",");
+    while (!reader->over && !token_is(reader, ")")) {
+        read_column(reader, table);
+        take_token(reader, ",");
     }
-    take(reader, ")");
+    take_token(reader, ")");
 }
 
-static void create(struct reader *reader)
+static void read_create(struct reader *reader)
 {
     static const char *const kinds[] = {"or", "replace", "unlogged", "virtual", "foreign", NULL};
     char name[TOKEN_SIZE];
     bool made = false;
-    while (is_one_of(reader, kinds)) {
-        made |= is(reader, "virtual");
-        next(reader);
+    while (token_is_one_of(reader, kinds)) {
+        made |= token_is(reader, "virtual");
+        next_token(reader);
     }
-    if (!take(reader, "table"))
+    if (!take_token(reader, "table"))
         return; /* a temporary table ends with its session */
     take_if_exists(reader);
-    take_name(reader, name);
-    json_t *table = table_of(reader, name);
-    if (!made && take(reader, "("))
-        columns(reader, table);
+    take_table_name(reader, name);
+    json_t *table = read_table_of(reader, name);
+    if (!made && take_token(reader, "("))
+        read_table_columns(reader, table);
 }
 
-static void drop(struct reader *reader)
+static void read_drop(struct reader *reader)
 {
     char name[TOKEN_SIZE];
-    if (!take(reader, "table"))
+    if (!take_token(reader, "table"))
         return;
     take_if_exists(reader);
     do {
-        take_name(reader, name);
+        take_table_name(reader, name);
         json_object_del(reader->tables, name);
-    } while (take(reader, ","));
+    } while (take_token(reader, ","));
 }
 
 static void rename_tables(struct reader *reader)
 {
     char from[TOKEN_SIZE], to[TOKEN_SIZE];
-    if (!take(reader, "table") && !take(reader, "tables"))
+    if (!take_token(reader, "table") && !take_token(reader, "tables"))
         return;
     do {
         take_if_exists(reader);
-        take_name(reader, from);
-        if (!take(reader, "to"))
+        take_table_name(reader, from);
+        if (!take_token(reader, "to"))
             return;
-        take_name(reader, to);
+        take_table_name(reader, to);
         rename_key(reader->tables, from, to);
-    } while (take(reader, ","));
+    } while (take_token(reader, ","));
 }
 
 /* ---- ALTER TABLE ----------------------------------------------------------------------------- */
 
 static void alter_add(struct reader *reader, json_t *table)
 {
-    take(reader, "column");
+    take_token(reader, "column");
     take_if_exists(reader);
-    if (take(reader, "("))
-        columns(reader, table);
+    if (take_token(reader, "("))
+        read_table_columns(reader, table);
     else
-        column(reader, table);
+        read_column(reader, table);
 }
 
 static void alter_drop(struct reader *reader, json_t *table)
@@ -310,11 +310,11 @@ static void alter_drop(struct reader *reader, json_t *table)
     static const char *const others[] = {"constraint", "index",     "key", "primary",
                                          "foreign",    "partition", NULL};
     char name[TOKEN_SIZE];
-    if (is_one_of(reader, others))
+    if (token_is_one_of(reader, others))
         return;
-    take(reader, "column");
+    take_token(reader, "column");
     take_if_exists(reader);
-    take_name(reader, name);
+    take_table_name(reader, name);
     json_object_del(json_object_get(table, "columns"), name);
 }
 
@@ -323,57 +323,57 @@ static void alter_rename(struct reader *reader, char name[static TOKEN_SIZE])
 {
     static const char *const others[] = {"constraint", "index", "key", NULL};
     char from[TOKEN_SIZE], to[TOKEN_SIZE];
-    if (is_one_of(reader, others))
+    if (token_is_one_of(reader, others))
         return;
-    if (take(reader, "to")) {
-        take_name(reader, to);
+    if (take_token(reader, "to")) {
+        take_table_name(reader, to);
         rename_key(reader->tables, name, to);
         snprintf(name, TOKEN_SIZE, "%s", to);
         return;
     }
-    take(reader, "column");
+    take_token(reader, "column");
     take_if_exists(reader);
-    take_name(reader, from);
-    if (!take(reader, "to"))
+    take_table_name(reader, from);
+    if (!take_token(reader, "to"))
         return;
-    take_name(reader, to);
-    rename_key(json_object_get(table_of(reader, name), "columns"), from, to);
+    take_table_name(reader, to);
+    rename_key(json_object_get(read_table_of(reader, name), "columns"), from, to);
 }
 
 static void alter_change(struct reader *reader, json_t *table)
 {
     char from[TOKEN_SIZE], to[TOKEN_SIZE];
-    take(reader, "column");
+    take_token(reader, "column");
     take_if_exists(reader);
-    take_name(reader, from);
-    take_name(reader, to);
+    take_table_name(reader, from);
+    take_table_name(reader, to);
     rename_key(json_object_get(table, "columns"), from, to);
 }
 
-static void alter(struct reader *reader)
+static void read_alter(struct reader *reader)
 {
     char name[TOKEN_SIZE];
-    take(reader, "foreign");
-    take(reader, "online");
-    take(reader, "ignore");
-    if (!take(reader, "table"))
+    take_token(reader, "foreign");
+    take_token(reader, "online");
+    take_token(reader, "ignore");
+    if (!take_token(reader, "table"))
         return;
     take_if_exists(reader);
-    take(reader, "only");
-    take_name(reader, name);
+    take_token(reader, "only");
+    take_table_name(reader, name);
     if (!*name)
         return;
     do {
-        if (take(reader, "add"))
-            alter_add(reader, table_of(reader, name));
-        else if (take(reader, "drop"))
-            alter_drop(reader, table_of(reader, name));
-        else if (take(reader, "rename"))
+        if (take_token(reader, "add"))
+            alter_add(reader, read_table_of(reader, name));
+        else if (take_token(reader, "drop"))
+            alter_drop(reader, read_table_of(reader, name));
+        else if (take_token(reader, "rename"))
             alter_rename(reader, name);
-        else if (take(reader, "change"))
-            alter_change(reader, table_of(reader, name));
+        else if (take_token(reader, "change"))
+            alter_change(reader, read_table_of(reader, name));
         skip_item(reader);
-    } while (take(reader, ","));
+    } while (take_token(reader, ","));
 }
 
 void adopt_tables_read(json_t *tables, const struct migration *migration,
@@ -387,14 +387,14 @@ void adopt_tables_read(json_t *tables, const struct migration *migration,
                                 .at = statement.text,
                                 .end = statement.text + statement.length,
                                 .dialect = dialect};
-        next(&reader);
-        if (take(&reader, "create"))
-            create(&reader);
-        else if (take(&reader, "drop"))
-            drop(&reader);
-        else if (take(&reader, "rename"))
+        next_token(&reader);
+        if (take_token(&reader, "create"))
+            read_create(&reader);
+        else if (take_token(&reader, "drop"))
+            read_drop(&reader);
+        else if (take_token(&reader, "rename"))
             rename_tables(&reader);
-        else if (take(&reader, "alter"))
-            alter(&reader);
+        else if (take_token(&reader, "alter"))
+            read_alter(&reader);
     }
 }

@@ -31,7 +31,7 @@ const char *exchange_header(const struct exchange *exchange, const char *name)
     return http_request_header(exchange->incoming->request, name);
 }
 
-static void keep_span(const struct exchange *exchange, int status)
+static void keep_request_span(const struct exchange *exchange, int status)
 {
     const struct http_incoming *incoming = exchange->incoming;
     struct span span = {.kind = exchange->work.read_only ? SPAN_READ : SPAN_REQUEST,
@@ -59,7 +59,7 @@ void exchange_answer(struct exchange *exchange, int status, const char *content_
     int64_t spent = world_monotonic_ns(exchange->runtime->world) - exchange->incoming->received_ns;
     if (exchange->route) {
         metrics_count(exchange->route, status, (double)spent / 1e9);
-        keep_span(exchange, status);
+        keep_request_span(exchange, status);
     }
     http_reply(exchange->incoming->request, &answer);
 }

@@ -24,14 +24,14 @@
 #define EVENT_CONTENT_TYPE "application/cloudevents+json"
 #define REFERENCE_LENGTH_MAX ((size_t)4096)
 
-static void put(json_t *object, const char *name, json_t *value)
+static void put_asyncapi(json_t *object, const char *name, json_t *value)
 {
     int result = json_object_set_new(object, name, value);
     FH_ASSERT(result == 0);
 }
 
 /* {"$ref": "#/channels/..."}: a JSON Pointer, whose '~' and '/' are escaped (RFC 6901). */
-static json_t *reference(const char *channel, const char *message)
+static json_t *channel_reference(const char *channel, const char *message)
 {
     struct text text;
     text_init(&text, REFERENCE_LENGTH_MAX);
@@ -57,7 +57,7 @@ static json_t *position_schema(const char *description)
     return json_pack("{s:[s, s], s:s}", "type", "integer", "string", "description", description);
 }
 
-static json_t *constant(const char *type, json_t *value)
+static json_t *constant_schema(const char *type, json_t *value)
 {
     return json_pack("{s:s, s:o}", "type", type, "const", value);
 }
@@ -70,20 +70,23 @@ static json_t *envelope_schema(const char *service, const char *type, json_t *da
                                            "time",        "subject", "data",   "position"};
     json_t *properties = json_object(), *names = json_array();
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
-        put(properties, plain[i], json_pack("{s:s}", "type", "string"));
+        put_asyncapi(properties, plain[i], json_pack("{s:s}", "type", "string"));
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
         json_array_append_new(names, json_string(required[i]));
-    put(json_object_get(properties, "subject"), "description",
-        json_string("The key: events of one key are applied in their order."));
-    put(properties, "specversion", constant("string", json_string("1.0")));
-    put(properties, "source", constant("string", json_sprintf("/%s", service)));
-    put(properties, "type", constant("string", json_string(type)));
-    put(properties, "time", json_pack("{s:s, s:s}", "type", "string", "format", "date-time"));
-    put(properties, "position", position_schema("Its place in the order of its store."));
-    put(properties, "prev", position_schema("The place of its key's event before; 0: none."));
-    put(properties, "version", json_pack("{s:s}", "type", "integer"));
-    put(properties, "datacontenttype", constant("string", json_string("application/json")));
-    put(properties, "data", data);
+    put_asyncapi(json_object_get(properties, "subject"), "description",
+                 json_string("The key: events of one key are applied in their order."));
+    put_asyncapi(properties, "specversion", constant_schema("string", json_string("1.0")));
+    put_asyncapi(properties, "source", constant_schema("string", json_sprintf("/%s", service)));
+    put_asyncapi(properties, "type", constant_schema("string", json_string(type)));
+    put_asyncapi(properties, "time",
+                 json_pack("{s:s, s:s}", "type", "string", "format", "date-time"));
+    put_asyncapi(properties, "position", position_schema("Its place in the order of its store."));
+    put_asyncapi(properties, "prev",
+                 position_schema("The place of its key's event before; 0: none."));
+    put_asyncapi(properties, "version", json_pack("{s:s}", "type", "integer"));
+    put_asyncapi(properties, "datacontenttype",
+                 constant_schema("string", json_string("application/json")));
+    put_asyncapi(properties, "data", data);
     return json_pack("{s:s, s:o, s:o}", "type", "object", "required", names, "properties",
                      properties);
 }
@@ -102,12 +105,12 @@ static void add_channel(json_t *document, const char *service, const char *type,
         json_pack("{s:o, s:s, s:{s:o}}", "address", json_sprintf("%s?types=%s", FEED_PATH, type),
                   "description", description, "messages", type, message);
     FH_ASSERT(channel != NULL);
-    put(json_object_get(document, "channels"), name, channel);
+    put_asyncapi(json_object_get(document, "channels"), name, channel);
     free(name);
 }
 
-static void add_operation(json_t *document, const char *action, const char *by, const char *service,
-                          const char *type, const char *description)
+static void add_channel_operation(json_t *document, const char *action, const char *by,
+                                  const char *service, const char *type, const char *description)
 {
     struct text channel, id;
     text_init(&channel, REFERENCE_LENGTH_MAX);
@@ -115,12 +118,12 @@ static void add_operation(json_t *document, const char *action, const char *by, 
     text_printf(&channel, "%s.%s", service, type);
     text_printf(&id, "%s.%s.%s", by, action, channel.data);
     json_t *operation = json_pack("{s:s, s:o, s:[o], s:[{s:s}]}", "action", action, "channel",
-                                  reference(channel.data, NULL), "messages",
-                                  reference(channel.data, type), "tags", "name", by);
+                                  channel_reference(channel.data, NULL), "messages",
+                                  channel_reference(channel.data, type), "tags", "name", by);
     FH_ASSERT(operation != NULL);
     if (description)
-        put(operation, "description", json_string(description));
-    put(json_object_get(document, "operations"), id.data, operation);
+        put_asyncapi(operation, "description", json_string(description));
+    put_asyncapi(json_object_get(document, "operations"), id.data, operation);
     text_release(&channel);
     text_release(&id);
 }
@@ -139,7 +142,7 @@ void asyncapi_add_published(json_t *document, const json_t *description)
                                      service, (int)version, key ? key : "its type");
         add_channel(document, service, type, json_string_value(words),
                     schema ? openapi_schema(schema) : json_pack("{s:s}", "type", "object"));
-        add_operation(document, "send", service, service, type, NULL);
+        add_channel_operation(document, "send", service, service, type, NULL);
         json_decref(words);
     }
 }
@@ -152,14 +155,14 @@ static json_t *asked_schema(const char *fields)
         size_t length = strcspn(at, ",");
         json_t *name = json_stringn(at, length);
         if (length)
-            put(properties, json_string_value(name), json_object());
+            put_asyncapi(properties, json_string_value(name), json_object());
         json_decref(name);
         at += length + (at[length] == ',');
     }
     return json_pack("{s:s, s:o}", "type", "object", "properties", properties);
 }
 
-static bool is_known(const json_t *document, const char *service, const char *type)
+static bool message_is_known(const json_t *document, const char *service, const char *type)
 {
     json_t *name = json_sprintf("%s.%s", service, type);
     bool known =
@@ -177,12 +180,12 @@ void asyncapi_add_subscriptions(json_t *document, const json_t *description)
         const char *service = json_string_at(subscribed, "service");
         const char *type = json_string_at(subscribed, "type");
         const char *fields = json_string_at(subscribed, "fields");
-        if (!is_known(document, service, type))
+        if (!message_is_known(document, service, type))
             add_channel(document, service, type, "Published by another service: see its document.",
                         asked_schema(fields));
         json_t *words =
             fields ? json_sprintf("Needs of the data: %s.", fields) : json_string("Needs it all.");
-        add_operation(document, "receive", by, service, type, json_string_value(words));
+        add_channel_operation(document, "receive", by, service, type, json_string_value(words));
         json_decref(words);
     }
 }

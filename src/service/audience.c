@@ -75,7 +75,8 @@ void audience_hear(struct audience *audience,
 }
 
 /* Believes what the request says: for a program that was started without keys. */
-static int believe(const char *from, const struct audience_route *route, const char **ret_why)
+static int believe_caller(const char *from, const struct audience_route *route,
+                          const char **ret_why)
 {
     *ret_why = "This resource is not for everyone.";
     if (!route || route->audience == FH_PUBLIC)
@@ -107,8 +108,8 @@ static bool grant_fits(const char *grant, const struct audience_route *route, bo
            strcmp(grant + method + 1, route->pattern) == 0;
 }
 
-static int judge(struct audience *audience, const struct http_request *request,
-                 const struct audience_route *route, const char **ret_why)
+static int judge_caller(struct audience *audience, const struct http_request *request,
+                        const struct audience_route *route, const char **ret_why)
 {
     const char *token = http_request_header(request, IDENTITY_HEADER), *caller;
     const char *from = http_request_header(request, "Freehold-From");
@@ -147,8 +148,8 @@ int audience_judge(struct audience *audience, const struct http_request *request
                    const struct audience_route *route, const char **ret_why)
 {
     if (!audience)
-        return believe(http_request_header(request, "Freehold-From"), route, ret_why);
-    int status = judge(audience, request, route, ret_why);
+        return believe_caller(http_request_header(request, "Freehold-From"), route, ret_why);
+    int status = judge_caller(audience, request, route, ret_why);
     audience->refused += status != 0;
     return status;
 }

@@ -48,7 +48,7 @@ enum fh_code service_backup_open(const fh_service *service, const char *folder, 
     return engine_embedded()->store->open(&options, world, ret, error);
 }
 
-static void on_turn(struct world_turn *turn)
+static void backup_turn(struct world_turn *turn)
 {
     fiber_ready(turn->owner);
 }
@@ -58,7 +58,7 @@ enum fh_code service_backup_close(struct store *store, const char *folder, const
 {
     static const char *const beside[] = {".db-wal", ".db-shm", ".lock"};
     struct world *world = store->world;
-    struct world_turn turn = {.run = on_turn, .owner = fiber_self()};
+    struct world_turn turn = {.run = backup_turn, .owner = fiber_self()};
     int64_t size = 0;
     char path[4300];
     world_turn(world, &turn); /* the loop must turn once before a used store is closed */
@@ -77,7 +77,8 @@ enum fh_code service_backup_close(struct store *store, const char *folder, const
 
 /* ---- what it holds --------------------------------------------------------------------------- */
 
-static bool see_migration(void *context, int64_t version, const char *name, const char *checksum)
+static bool see_newest_migration(void *context, int64_t version, const char *name,
+                                 const char *checksum)
 {
     (void)name;
     (void)checksum;
@@ -96,7 +97,7 @@ static enum fh_code facts_read(struct store *copy, struct backup_facts *ret, str
     if (code == FH_OK)
         code = ledger_position(work, &ret->position, error);
     if (code == FH_OK)
-        code = ledger_migrations_get(work, see_migration, &ret->migration, error);
+        code = ledger_migrations_get(work, see_newest_migration, &ret->migration, error);
     store_rollback(work);
     return code;
 }
@@ -109,19 +110,19 @@ struct rows {
     int64_t own; /* rows written, of the service's own data */
 };
 
-static void began(void *context)
+static void snapshot_began(void *context)
 {
     struct rows *rows = context;
     store_release(rows->store);
 }
 
-static bool stopped(void *context)
+static bool backup_is_stopped(void *context)
 {
     const struct rows *rows = context;
     return rows->watch->stop;
 }
 
-static void told(void *context, const struct copy_step *step)
+static void copy_progressed(void *context, const struct copy_step *step)
 {
     struct rows *rows = context;
     if (!step->again && strncmp(step->course.of, "fh_", strlen("fh_")) != 0)
@@ -131,17 +132,18 @@ static void told(void *context, const struct copy_step *step)
     rows->watch->total = step->course.total;
 }
 
-static enum fh_code copy_rows(const fh_service *service, const json_t *config, struct store *store,
-                              struct store *copy, struct store_watch *watch, struct fh_error *error)
+static enum fh_code copy_store_rows(const fh_service *service, const json_t *config,
+                                    struct store *store, struct store *copy,
+                                    struct store_watch *watch, struct fh_error *error)
 {
     struct rows rows = {.store = store, .watch = watch};
     struct store_becoming becoming = {0};
     struct copy_result result;
     struct copy_options options = {.from = store,
                                    .to = copy,
-                                   .began = began,
-                                   .stopped = stopped,
-                                   .told = told,
+                                   .began = snapshot_began,
+                                   .stopped = backup_is_stopped,
+                                   .told = copy_progressed,
                                    .context = &rows};
     enum fh_code code =
         service_store_prepare(service, copy, json_string_at(config, "migrations"), error);
@@ -164,7 +166,7 @@ static enum fh_code backup_rows(const fh_service *service, const json_t *config,
     enum fh_code code = service_backup_open(service, folder, name, store->world, &copy, error);
     if (code != FH_OK)
         return code;
-    code = copy_rows(service, config, store, copy, watch, error);
+    code = copy_store_rows(service, config, store, copy, watch, error);
     if (code == FH_OK)
         code = facts_read(copy, ret, error);
     enum fh_code closed = service_backup_close(copy, folder, name, &why);
@@ -194,7 +196,7 @@ static enum fh_code backup_file(const fh_service *service, struct store *store, 
 }
 
 /* A server may end a snapshot that it thinks abandoned; or writers did not end for a while. */
-static bool may_pass(enum fh_code code, const struct fh_error *error)
+static bool copy_failure_may_pass(enum fh_code code, const struct fh_error *error)
 {
     return code == FH_UNAVAILABLE || (code == FH_CONFLICT && error->retryable);
 }
@@ -211,7 +213,7 @@ enum fh_code service_backup(const fh_service *service, const json_t *config, str
         code = store->ops->copy_file
                    ? backup_file(service, store, folder, name, watch, ret, error)
                    : backup_rows(service, config, store, folder, name, watch, ret, error);
-        if (code == FH_OK || watch->stop || !may_pass(code, error))
+        if (code == FH_OK || watch->stop || !copy_failure_may_pass(code, error))
             break;
     }
     CRASH_POINT("backup.copied");
@@ -243,7 +245,7 @@ static int process_of(const struct backup *backup)
     return backup->runtime->world->vfs ? 0 : (int)getpid();
 }
 
-static json_t *status_of(const struct backup *backup)
+static json_t *backup_status(const struct backup *backup)
 {
     bool failed = backup->ended && backup->error.code != FH_OK;
     int64_t total = backup->watch.total;
@@ -292,7 +294,7 @@ static void write_status(void *owner)
 static void tell_status(struct backup *backup)
 {
     struct arena *arena = json_arena_set(NULL);
-    backup->status = status_of(backup);
+    backup->status = backup_status(backup);
     world_blocking(backup->runtime->world, write_status, backup);
     json_decref(backup->status);
     json_arena_set(arena);
@@ -316,7 +318,7 @@ static void tell_until_ended(struct backup *backup)
         log_warning("the backup failed: %s", backup->error.message);
 }
 
-static void tell(void *argument)
+static void run_backup_reports(void *argument)
 {
     struct backup *backup = argument;
     tell_until_ended(backup);
@@ -324,7 +326,7 @@ static void tell(void *argument)
     free(backup);
 }
 
-static void make(void *argument)
+static void make_backup(void *argument)
 {
     struct backup *backup = argument;
     struct runtime *runtime = backup->runtime;
@@ -336,7 +338,7 @@ static void make(void *argument)
     fiber_wake_all(&backup->sleep);
 }
 
-static struct backup *begin(struct runtime *runtime)
+static struct backup *begin_backup(struct runtime *runtime)
 {
     unsigned char random[10];
     struct backup *backup = calloc(1, sizeof *backup);
@@ -357,7 +359,7 @@ void backup_answer(struct runtime *runtime, struct exchange *exchange)
                                          : "The service is starting or ending; ask when it is up.");
         return;
     }
-    struct backup *backup = runtime->backup = begin(runtime);
+    struct backup *backup = runtime->backup = begin_backup(runtime);
     char body[ID_SIZE + 16];
     int length = snprintf(body, sizeof body, "{\"id\":\"%s\"}", backup->id);
     tell_status(backup); /* so that nobody reads the previous status */
@@ -367,11 +369,11 @@ void backup_answer(struct runtime *runtime, struct exchange *exchange)
         free(backup);
         return;
     }
-    if (!fiber_start(runtime->world->fibers, make, backup)) {
+    if (!fiber_start(runtime->world->fibers, make_backup, backup)) {
         error_set(&backup->error, FH_UNAVAILABLE, "The service has too much to do now.");
         backup->ended = true;
     }
-    if (!fiber_start(runtime->world->fibers, tell, backup))
+    if (!fiber_start(runtime->world->fibers, run_backup_reports, backup))
         world_fatal(runtime->world, "no fiber to report a backup on");
     exchange_answer(exchange, 200, NULL, body, (size_t)length, NULL, 0);
 }
@@ -380,8 +382,8 @@ void backup_answer(struct runtime *runtime, struct exchange *exchange)
 
 enum fh_code backup_alone(struct runtime *runtime, json_t *result, struct fh_error *error)
 {
-    struct backup *backup = begin(runtime);
-    if (fiber_start(runtime->world->fibers, make, backup)) {
+    struct backup *backup = begin_backup(runtime);
+    if (fiber_start(runtime->world->fibers, make_backup, backup)) {
         tell_until_ended(backup);
     } else {
         error_set(&backup->error, FH_NO_MEMORY, "No memory for a fiber.");
@@ -389,7 +391,7 @@ enum fh_code backup_alone(struct runtime *runtime, json_t *result, struct fh_err
     }
     enum fh_code code = backup->error.code;
     if (code == FH_OK)
-        json_object_set_new(result, "backup", status_of(backup));
+        json_object_set_new(result, "backup", backup_status(backup));
     else
         *error = backup->error;
     free(backup);

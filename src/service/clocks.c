@@ -39,19 +39,19 @@ struct clocks {
     int told;
 };
 
-static int64_t now_ns(const struct clocks *clocks)
+static int64_t clocks_now_ns(const struct clocks *clocks)
 {
     return world_monotonic_ns(clocks->runtime->world);
 }
 
-static void count(const struct clocks *clocks, int *ret_apart, int *ret_known)
+static void count_clocks(const struct clocks *clocks, int *ret_apart, int *ret_known)
 {
     struct map_entry *entry = NULL;
     void *value;
     *ret_apart = *ret_known = 0;
     while (map_next(&clocks->callers, &entry, NULL, &value)) {
         const struct apart *apart = value;
-        bool fresh = now_ns(clocks) - apart->heard_ns < CLOCKS_KEPT_NS;
+        bool fresh = clocks_now_ns(clocks) - apart->heard_ns < CLOCKS_KEPT_NS;
         *ret_known += fresh;
         *ret_apart += fresh && apart->is;
     }
@@ -65,7 +65,7 @@ static void add_name(struct text *names, const char *name)
 }
 
 /* "The clock of orders is 2 days 3 h ahead of its store's server's, users'." NULL: all agree. */
-static char *why_of(const struct clocks *clocks)
+static char *clocks_why(const struct clocks *clocks)
 {
     const char *self = clocks->runtime->service->name, *name, *first = NULL;
     char span[APART_TEXT_SIZE];
@@ -74,7 +74,7 @@ static char *why_of(const struct clocks *clocks)
     struct text others, why;
     struct map_entry *entry = NULL;
     void *value;
-    count(clocks, &apart_count, &known);
+    count_clocks(clocks, &apart_count, &known);
     if (!clocks->server.is && apart_count == 0)
         return NULL;
     text_init(&others, WHY_SIZE_MAX / 2);
@@ -83,7 +83,7 @@ static char *why_of(const struct clocks *clocks)
         add_name(&others, "its store's server's");
     while (map_next(&clocks->callers, &entry, &name, &value)) {
         const struct apart *apart = value;
-        if (!apart->is || now_ns(clocks) - apart->heard_ns >= CLOCKS_KEPT_NS)
+        if (!apart->is || clocks_now_ns(clocks) - apart->heard_ns >= CLOCKS_KEPT_NS)
             continue;
         if (!clocks->server.is && !first)
             ahead_ms = apart->ahead_ms;
@@ -101,9 +101,9 @@ static char *why_of(const struct clocks *clocks)
     return why.data;
 }
 
-static void say(struct clocks *clocks)
+static void report_clocks(struct clocks *clocks)
 {
-    char *why = why_of(clocks);
+    char *why = clocks_why(clocks);
     int sure = why ? 1 + clocks->server.is : 0;
     if (why && sure > clocks->told)
         log_warning("%s Tokens are refused between them.", why);
@@ -124,8 +124,8 @@ static void on_heard(void *context, const char *caller, int64_t ahead_ms)
         FH_ASSERT(apart != NULL);
         map_put(&clocks->callers, caller, apart);
     }
-    if (apart_note(apart, ahead_ms, false, now_ns(clocks)))
-        say(clocks);
+    if (apart_note(apart, ahead_ms, false, clocks_now_ns(clocks)))
+        report_clocks(clocks);
 }
 
 struct clocks *clocks_new(struct runtime *runtime)
@@ -157,7 +157,7 @@ void clocks_look(struct clocks *clocks)
     struct store *store = clocks->runtime->context.store;
     struct fh_error unheeded;
     int64_t server_ms, ahead_ms = 0;
-    if (now_ns(clocks) < clocks->look_ns)
+    if (clocks_now_ns(clocks) < clocks->look_ns)
         return;
     int64_t before_ms = world_wall_ms(world);
     if (!store->ops->clock || store->ops->clock(store, &server_ms, &unheeded) != FH_OK) {
@@ -170,10 +170,10 @@ void clocks_look(struct clocks *clocks)
         else if (server_ms > after_ms)
             ahead_ms = after_ms - server_ms;
         clocks->server_known = true;
-        apart_note(&clocks->server, ahead_ms, true, now_ns(clocks));
+        apart_note(&clocks->server, ahead_ms, true, clocks_now_ns(clocks));
     }
-    clocks->look_ns = now_ns(clocks) + CLOCKS_LOOK_NS;
-    say(clocks); /* some callers may have been forgotten, too */
+    clocks->look_ns = clocks_now_ns(clocks) + CLOCKS_LOOK_NS;
+    report_clocks(clocks); /* some callers may have been forgotten, too */
 }
 
 json_t *clocks_show(struct clocks *clocks)
@@ -187,13 +187,13 @@ json_t *clocks_show(struct clocks *clocks)
                                               (json_int_t)clocks->server.ahead_ms));
     while (map_next(&clocks->callers, &entry, &name, &value)) {
         const struct apart *apart = value;
-        if (apart->is && now_ns(clocks) - apart->heard_ns < CLOCKS_KEPT_NS)
+        if (apart->is && clocks_now_ns(clocks) - apart->heard_ns < CLOCKS_KEPT_NS)
             json_array_append_new(
                 list, json_pack("{s:s, s:I}", "of", name, "ahead_ms", (json_int_t)apart->ahead_ms));
     }
     json_t *object = json_pack("{s:I, s:o}", "wall_ms",
                                (json_int_t)world_wall_ms(clocks->runtime->world), "apart", list);
-    char *why = why_of(clocks);
+    char *why = clocks_why(clocks);
     if (why)
         json_object_set_new(object, "why", json_string(why));
     free(why);

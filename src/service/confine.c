@@ -65,8 +65,8 @@ static uint64_t accesses_of(int abi)
            (abi >= 3 ? ACCESS_TRUNCATE : 0) | (abi >= 5 ? ACCESS_IOCTL_DEV : 0);
 }
 
-static enum fh_code allow(int ruleset, uint64_t handled, const char *path, uint64_t accesses,
-                          struct fh_error *error)
+static enum fh_code allow_path(int ruleset, uint64_t handled, const char *path, uint64_t accesses,
+                               struct fh_error *error)
 {
     struct stat status;
     struct landlock_path_beneath_attr rule = {.allowed_access = accesses & handled,
@@ -128,17 +128,17 @@ enum fh_code confine(const char *folder, const char *readable, const char *const
     if (ruleset < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Landlock makes no ruleset");
     uint64_t handled = attributes.handled_access_fs;
-    enum fh_code code = allow(ruleset, handled, "/dev/urandom", ACCESS_READ, error);
+    enum fh_code code = allow_path(ruleset, handled, "/dev/urandom", ACCESS_READ, error);
     if (code == FH_OK && folder)
-        code = allow(ruleset, handled, folder, ACCESS_OWN, error);
+        code = allow_path(ruleset, handled, folder, ACCESS_OWN, error);
     if (code == FH_OK && readable)
-        code = allow(ruleset, handled, readable, ACCESS_READ, error);
+        code = allow_path(ruleset, handled, readable, ACCESS_READ, error);
     for (; also && *also && code == FH_OK; also++) {
         if (access(*also, F_OK) == 0)
-            code = allow(ruleset, handled, *also, ACCESS_READ, error);
+            code = allow_path(ruleset, handled, *also, ACCESS_READ, error);
     }
     if (code == FH_OK && SANITIZED) /* the leak check at the end reads it */
-        code = allow(ruleset, handled, "/proc", ACCESS_READ, error);
+        code = allow_path(ruleset, handled, "/proc", ACCESS_READ, error);
     if (code == FH_OK)
         code = close_in(ruleset, error);
     close(ruleset);

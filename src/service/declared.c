@@ -26,7 +26,7 @@ struct reading {
     struct copied_shape *shapes; /* a shape may contain itself */
 };
 
-static void *allocate(size_t count, size_t size)
+static void *allocate_rows(size_t count, size_t size)
 {
     void *memory = calloc(count, size);
     FH_ASSERT(memory != NULL);
@@ -35,7 +35,7 @@ static void *allocate(size_t count, size_t size)
 
 /* Rows of `size` bytes, up to one whose first member, its name, is NULL; copied as rows of
  * `our_size`, with a terminating one. */
-static void *copy_rows(const void *from, size_t size, size_t our_size)
+static void *copy_declared_rows(const void *from, size_t size, size_t our_size)
 {
     size_t count = 0;
     const char *name;
@@ -44,7 +44,7 @@ static void *copy_rows(const void *from, size_t size, size_t our_size)
         if (!name)
             break;
     }
-    char *to = allocate(count + 1, our_size);
+    char *to = allocate_rows(count + 1, our_size);
     for (size_t i = 0; i < count; i++)
         memcpy(to + i * our_size, (const char *)from + i * size, size);
     return to;
@@ -58,8 +58,8 @@ static const fh_field *read_shape(struct reading *reading, const fh_field *from)
         if (each->from == from)
             return each->to;
     }
-    fh_field *to = copy_rows(from, reading->layout->field_size, sizeof *to);
-    struct copied_shape *copied = allocate(1, sizeof *copied);
+    fh_field *to = copy_declared_rows(from, reading->layout->field_size, sizeof *to);
+    struct copied_shape *copied = allocate_rows(1, sizeof *copied);
     *copied = (struct copied_shape){.from = from, .to = to, .next = reading->shapes};
     reading->shapes = copied;
     for (fh_field *field = to; field->name; field++)
@@ -91,7 +91,7 @@ static void read_steps(const struct fh_layout *layout, fh_service *to)
     for (size_t i = 0; i < COUNT(to->sagas); i++) {
         struct fh_saga_definition *saga = &to->sagas[i];
         if (saga->steps && layout->step_size != sizeof *saga->steps)
-            saga->steps = copy_rows(saga->steps, layout->step_size, sizeof *saga->steps);
+            saga->steps = copy_declared_rows(saga->steps, layout->step_size, sizeof *saga->steps);
     }
 }
 
@@ -99,7 +99,7 @@ static void read_steps(const struct fh_layout *layout, fh_service *to)
 static const fh_service *read_older(const fh_service *declared)
 {
     struct reading reading = {.layout = declared->layout};
-    fh_service *to = allocate(1, sizeof *to);
+    fh_service *to = allocate_rows(1, sizeof *to);
     to->abi = declared->abi;
     to->layout = declared->layout;
     for (uint32_t i = 0; i < declared->layout->count; i++) {
@@ -126,7 +126,7 @@ static bool is_newer(const struct fh_layout *layout)
     return false;
 }
 
-static bool is_ours(const struct fh_layout *layout)
+static bool layout_is_ours(const struct fh_layout *layout)
 {
     return layout->service_size == fh_layout.service_size &&
            layout->field_size == fh_layout.field_size && layout->step_size == fh_layout.step_size &&
@@ -148,7 +148,7 @@ static enum fh_code read_one(const fh_service *declared, const fh_service **ret,
         return error_set(error, FH_UNSUPPORTED,
                          "A service of this program was compiled with a newer freehold.h than "
                          "this library's: install that Freehold, or compile it again.");
-    *ret = is_ours(declared->layout) ? declared : read_older(declared);
+    *ret = layout_is_ours(declared->layout) ? declared : read_older(declared);
     return FH_OK;
 }
 
@@ -157,7 +157,7 @@ enum fh_code declared_read(const fh_service *const *begin, const fh_service *con
 {
     size_t count = (size_t)(end - begin);
     enum fh_code code = FH_OK;
-    *ret = (struct declared){.services = allocate(count + 1, sizeof *ret->services)};
+    *ret = (struct declared){.services = allocate_rows(count + 1, sizeof *ret->services)};
     for (; ret->count < count && code == FH_OK; ret->count++)
         code = read_one(begin[ret->count], &ret->services[ret->count], error);
     if (code != FH_OK)

@@ -12,13 +12,13 @@
 static const char *const audiences[] = {
     [FH_PUBLIC] = "public", [FH_SERVICES] = "services", [FH_OPERATORS] = "operators"};
 
-static void set(json_t *object, const char *name, json_t *value)
+static void set_member(json_t *object, const char *name, json_t *value)
 {
     if (value)
         json_object_set_new(object, name, value);
 }
 
-static void set_text(json_t *object, const char *name, const char *text)
+static void set_member_text(json_t *object, const char *name, const char *text)
 {
     if (text)
         json_object_set_new(object, name, json_string(text));
@@ -27,55 +27,55 @@ static void set_text(json_t *object, const char *name, const char *text)
 static json_t *describe_answer(const struct fh_answer *answer)
 {
     json_t *object = json_object();
-    set(object, "status", json_integer(answer->status));
+    set_member(object, "status", json_integer(answer->status));
     if (answer->shape)
-        set(object, "schema", shape_schema(answer->shape));
+        set_member(object, "schema", shape_schema(answer->shape));
     else if (answer->each)
-        set(object, "schema",
-            json_pack("{s:s, s:o}", "type", "array", "items", shape_schema(answer->each)));
+        set_member(object, "schema",
+                   json_pack("{s:s, s:o}", "type", "array", "items", shape_schema(answer->each)));
     return object;
 }
 
 static json_t *describe_route(const struct fh_route *route)
 {
     json_t *object = json_object();
-    set_text(object, "method", route->method);
-    set_text(object, "path", route->path);
-    set_text(object, "audience", audiences[route->audience]);
-    set(object, "undo", json_boolean(route->undo != NULL));
+    set_member_text(object, "method", route->method);
+    set_member_text(object, "path", route->path);
+    set_member_text(object, "audience", audiences[route->audience]);
+    set_member(object, "undo", json_boolean(route->undo != NULL));
     if (route->query)
-        set(object, "query", shape_schema(route->query));
+        set_member(object, "query", shape_schema(route->query));
     if (route->body)
-        set(object, "body", shape_schema(route->body));
+        set_member(object, "body", shape_schema(route->body));
     if (route->answer.status)
-        set(object, "answer", describe_answer(&route->answer));
-    set(object, "deadline_ms",
-        json_integer(route->deadline_ms ? route->deadline_ms : RUNTIME_DEADLINE_MS));
+        set_member(object, "answer", describe_answer(&route->answer));
+    set_member(object, "deadline_ms",
+               json_integer(route->deadline_ms ? route->deadline_ms : RUNTIME_DEADLINE_MS));
     return object;
 }
 
 static json_t *describe_published(const struct fh_published *published)
 {
     json_t *object = json_object();
-    set_text(object, "type", published->type);
-    set(object, "version", json_integer(published->version));
-    set_text(object, "key", published->key);
+    set_member_text(object, "type", published->type);
+    set_member(object, "version", json_integer(published->version));
+    set_member_text(object, "key", published->key);
     if (published->shape)
-        set(object, "schema", shape_schema(published->shape));
+        set_member(object, "schema", shape_schema(published->shape));
     return object;
 }
 
 static json_t *describe_step(const struct fh_step *step)
 {
     json_t *object = json_object();
-    set_text(object, "name", step->name);
-    set_text(object, "each", step->each);
-    set_text(object, "call", step->call);
-    set_text(object, "outside", step->outside);
-    set_text(object, "undo", step->undo);
-    set_text(object, "body", step->body);
-    set(object, "run", json_boolean(step->run != NULL));
-    set(object, "pivot", json_boolean(step->pivot));
+    set_member_text(object, "name", step->name);
+    set_member_text(object, "each", step->each);
+    set_member_text(object, "call", step->call);
+    set_member_text(object, "outside", step->outside);
+    set_member_text(object, "undo", step->undo);
+    set_member_text(object, "body", step->body);
+    set_member(object, "run", json_boolean(step->run != NULL));
+    set_member(object, "pivot", json_boolean(step->pivot));
     return object;
 }
 
@@ -84,14 +84,14 @@ static json_t *describe_saga(const struct fh_saga_definition *saga)
     json_t *object = json_object(), *steps = json_array();
     char digest[SAGA_DIGEST_SIZE];
     saga_definition_digest(saga, digest);
-    set_text(object, "name", saga->name);
-    set(object, "version", json_integer(saga->version ? saga->version : 1));
-    set_text(object, "digest", digest);
-    set(object, "deadline_s", json_integer(saga->deadline_s ? saga->deadline_s : 600));
-    set(object, "undone", json_boolean(saga->undone != NULL));
+    set_member_text(object, "name", saga->name);
+    set_member(object, "version", json_integer(saga->version ? saga->version : 1));
+    set_member_text(object, "digest", digest);
+    set_member(object, "deadline_s", json_integer(saga->deadline_s ? saga->deadline_s : 600));
+    set_member(object, "undone", json_boolean(saga->undone != NULL));
     for (const fh_step *step = saga->steps; step->name; step++)
         json_array_append_new(steps, describe_step(step));
-    set(object, "steps", steps);
+    set_member(object, "steps", steps);
     return object;
 }
 
@@ -103,8 +103,8 @@ static json_t *describe_collection(const struct fh_collection *collection)
             json_array_append_new(indexes, json_string(collection->indexes[i]));
     }
     json_t *object = json_object();
-    set_text(object, "name", collection->name);
-    set(object, "indexes", indexes);
+    set_member_text(object, "name", collection->name);
+    set_member(object, "indexes", indexes);
     return object;
 }
 
@@ -115,7 +115,7 @@ static json_t *describe_collection(const struct fh_collection *collection)
         for (size_t i = 0; i < sizeof(rows) / sizeof((rows)[0]) && (rows)[i].is_there; i++)        \
             json_array_append_new(list, describe(&(rows)[i]));                                     \
         if (json_array_size(list))                                                                 \
-            set(object, name, list);                                                               \
+            set_member(object, name, list);                                                        \
         else                                                                                       \
             json_decref(list);                                                                     \
     } while (0)
@@ -123,28 +123,28 @@ static json_t *describe_collection(const struct fh_collection *collection)
 static json_t *describe_subscription(const struct fh_subscription *subscribed)
 {
     json_t *object = json_object();
-    set_text(object, "service", subscribed->service);
-    set_text(object, "type", subscribed->type);
-    set_text(object, "fields", subscribed->fields);
+    set_member_text(object, "service", subscribed->service);
+    set_member_text(object, "type", subscribed->type);
+    set_member_text(object, "fields", subscribed->fields);
     if (subscribed->upsert)
-        set(object, "snapshot", json_true());
+        set_member(object, "snapshot", json_true());
     return object;
 }
 
 static json_t *describe_asked(const struct fh_asked *asked)
 {
     json_t *object = json_object();
-    set_text(object, "service", asked->service);
-    set_text(object, "path", asked->path);
+    set_member_text(object, "service", asked->service);
+    set_member_text(object, "path", asked->path);
     return object;
 }
 
 static json_t *describe_taken_over(const struct fh_taken_over *taken)
 {
     json_t *object = json_object();
-    set_text(object, "service", taken->service);
-    set_text(object, "path", taken->path);
-    set_text(object, "step", taken->step);
+    set_member_text(object, "service", taken->service);
+    set_member_text(object, "path", taken->path);
+    set_member_text(object, "step", taken->step);
     return object;
 }
 
@@ -152,9 +152,9 @@ json_t *service_describe(const fh_service *service)
 {
     const struct model *model = model_of(service->model);
     json_t *object = json_object();
-    set(object, "freehold", json_integer(1));
-    set_text(object, "name", service->name);
-    set_text(object, "model", model ? model->name : NULL);
+    set_member(object, "freehold", json_integer(1));
+    set_member_text(object, "name", service->name);
+    set_member_text(object, "model", model ? model->name : NULL);
     DESCRIBE_ALL(object, "routes", service->routes, method, describe_route);
     DESCRIBE_ALL(object, "publishes", service->publishes, type, describe_published);
     DESCRIBE_ALL(object, "hears", service->subscribes, service, describe_subscription);
@@ -163,6 +163,6 @@ json_t *service_describe(const fh_service *service)
     DESCRIBE_ALL(object, "collections", service->collections, name, describe_collection);
     DESCRIBE_ALL(object, "sagas", service->sagas, name, describe_saga);
     if (service->settings)
-        set(object, "settings", shape_schema(service->settings));
+        set_member(object, "settings", shape_schema(service->settings));
     return object;
 }

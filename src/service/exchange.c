@@ -34,7 +34,7 @@ static bool method_fits(const struct fh_route *route, const char *method)
 }
 
 /* GET implies HEAD. Several patterns may fit one path. */
-static void allow(char *allowed, size_t size, const char *method)
+static void allow_method(char *allowed, size_t size, const char *method)
 {
     if (strstr(allowed, method))
         return;
@@ -56,7 +56,7 @@ static struct runtime_route *route_find(struct runtime *runtime, const char *met
             continue;
         if (fits)
             return route;
-        allow(ret_allowed, size, route->route->method);
+        allow_method(ret_allowed, size, route->route->method);
     }
     return NULL;
 }
@@ -151,7 +151,7 @@ static int64_t deadline_of(const struct exchange *exchange)
     return exchange->incoming->received_ns + ms * 1000000;
 }
 
-static void prepare(struct exchange *exchange, json_t *path)
+static void prepare_work(struct exchange *exchange, json_t *path)
 {
     struct runtime *runtime = exchange->runtime;
     fh_work *w = &exchange->work;
@@ -243,11 +243,11 @@ static bool wait_for_saga(struct exchange *exchange)
 
 /* ---- One exchange ---------------------------------------------------------------------------- */
 
-static void run_work(struct exchange *exchange, json_t *path)
+static void run_route_work(struct exchange *exchange, json_t *path)
 {
     fh_work *w = &exchange->work;
     json_t *problem = NULL;
-    prepare(exchange, path);
+    prepare_work(exchange, path);
     struct command_request command = command_of(exchange);
     bool is_command = command_is(&command) && !w->read_only;
     int status = take_query(exchange, &problem);
@@ -288,7 +288,7 @@ static void exchange_serve(struct exchange *exchange)
     else if (!exchange->route)
         exchange_problem(exchange, 404, "There is no such resource.");
     else
-        run_work(exchange, path);
+        run_route_work(exchange, path);
 }
 
 static void exchange_run(void *argument)

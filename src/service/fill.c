@@ -56,7 +56,8 @@ void fill_told(void *context, const struct copy_step *step)
 
 /* ---- what a store records about itself ------------------------------------------------------- */
 
-static bool see_migration(void *context, int64_t version, const char *name, const char *checksum)
+static bool see_any_migration(void *context, int64_t version, const char *name,
+                              const char *checksum)
 {
     (void)version;
     (void)name;
@@ -77,7 +78,7 @@ enum fh_code service_store_used(const fh_service *service, struct store *store, 
         return code;
     code = ledger_position(work, &position, error);
     if (code == FH_OK)
-        code = ledger_migrations_get(work, see_migration, ret, error);
+        code = ledger_migrations_get(work, see_any_migration, ret, error);
     store_rollback(work);
     *ret |= position > 0;
     if (code != FH_OK || *ret)

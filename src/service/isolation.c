@@ -35,7 +35,7 @@ static int try_open(const char *path, int flags)
     return OPEN;
 }
 
-static int try_write(const char *path)
+static int try_write_path(const char *path)
 {
     int result = try_open(path, O_WRONLY);
     return result == EISDIR ? try_open(path, O_WRONLY | O_TMPFILE) : result;
@@ -46,7 +46,7 @@ static void try_all(void *argument)
     const struct trying *trying = argument;
     for (size_t i = 0; i < trying->count; i++) {
         struct tried *tried = &trying->tried[i];
-        int read = try_open(tried->path, O_RDONLY), write = try_write(tried->path);
+        int read = try_open(tried->path, O_RDONLY), write = try_write_path(tried->path);
         /* What one thread can reach is open, whatever the others report. */
         tried->read = tried->read == OPEN ? OPEN : read;
         tried->write = tried->write == OPEN ? OPEN : write;

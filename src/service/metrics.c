@@ -75,8 +75,8 @@ static void write_durations(struct text *text, const struct runtime *runtime)
     }
 }
 
-static void write_value(struct text *text, const char *name, const char *kind, const char *help,
-                        uint64_t value)
+static void write_metric(struct text *text, const char *name, const char *kind, const char *help,
+                         uint64_t value)
 {
     text_printf(text, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", name, help, name, kind, name,
                 value);
@@ -85,26 +85,26 @@ static void write_value(struct text *text, const char *name, const char *kind, c
 static void write_works(struct text *text, const struct runtime *runtime)
 {
     const struct work_counters *works = &runtime->context.counters;
-    write_value(text, "freehold_works_committed_total", "counter",
-                "Units of work that are durable.", works->committed);
-    write_value(text, "freehold_works_refused_total", "counter", "Refusals recorded.",
-                works->refused);
-    write_value(text, "freehold_works_failed_total", "counter", "Units of work that failed.",
-                works->failed);
-    write_value(text, "freehold_works_rerun_total", "counter",
-                "Units of work run again after a conflict or a broken commit group.",
-                works->reruns);
+    write_metric(text, "freehold_works_committed_total", "counter",
+                 "Units of work that are durable.", works->committed);
+    write_metric(text, "freehold_works_refused_total", "counter", "Refusals recorded.",
+                 works->refused);
+    write_metric(text, "freehold_works_failed_total", "counter", "Units of work that failed.",
+                 works->failed);
+    write_metric(text, "freehold_works_rerun_total", "counter",
+                 "Units of work run again after a conflict or a broken commit group.",
+                 works->reruns);
     struct store_replicas_view replicas = {0};
     if (runtime->context.store)
         store_replicas_view(runtime->context.store, &replicas);
     if (replicas.count == 0)
         return;
-    write_value(text, "freehold_replica_reads_total", "counter",
-                "Reads that went to a replica of the store.", replicas.reads);
-    write_value(text, "freehold_replicas_fresh", "gauge", "Replicas that may be read now.",
-                (uint64_t)replicas.fresh);
-    write_value(text, "freehold_primary_gone", "gauge",
-                "1: the store's own server does not answer.", replicas.primary_gone);
+    write_metric(text, "freehold_replica_reads_total", "counter",
+                 "Reads that went to a replica of the store.", replicas.reads);
+    write_metric(text, "freehold_replicas_fresh", "gauge", "Replicas that may be read now.",
+                 (uint64_t)replicas.fresh);
+    write_metric(text, "freehold_primary_gone", "gauge",
+                 "1: the store's own server does not answer.", replicas.primary_gone);
 }
 
 /* For a subscription that this instance applies; the others report theirs. */
@@ -131,24 +131,24 @@ static void write_parked(struct text *text, const json_t *own, const char *name,
     }
 }
 
-static void write_events(struct text *text, const struct runtime *runtime)
+static void write_event_metrics(struct text *text, const struct runtime *runtime)
 {
     const struct event_manager *manager = runtime->context.events;
-    write_value(text, "freehold_events_published_total", "counter", "Events committed here.",
-                manager->counters.published);
-    write_value(text, "freehold_events_applied_total", "counter", "Events of others applied.",
-                manager->counters.applied);
-    write_value(text, "freehold_events_parked_total", "counter",
-                "Parked events of other services, those after a failed one included.",
-                manager->counters.parked);
-    write_value(text, "freehold_events_retried_total", "counter",
-                "Parked events applied after all.", manager->counters.retried);
-    write_value(text, "freehold_events_trimmed_total", "counter",
-                "Events removed from the outbox because nobody needs them.",
-                (uint64_t)manager->trimmed.removed);
-    write_value(text, "freehold_subscribers_expired", "gauge",
-                "Subscribers, or partitions of them, that lag behind the events that are kept.",
-                (uint64_t)manager->trimmed.expired);
+    write_metric(text, "freehold_events_published_total", "counter", "Events committed here.",
+                 manager->counters.published);
+    write_metric(text, "freehold_events_applied_total", "counter", "Events of others applied.",
+                 manager->counters.applied);
+    write_metric(text, "freehold_events_parked_total", "counter",
+                 "Parked events of other services, those after a failed one included.",
+                 manager->counters.parked);
+    write_metric(text, "freehold_events_retried_total", "counter",
+                 "Parked events applied after all.", manager->counters.retried);
+    write_metric(text, "freehold_events_trimmed_total", "counter",
+                 "Events removed from the outbox because nobody needs them.",
+                 (uint64_t)manager->trimmed.removed);
+    write_metric(text, "freehold_subscribers_expired", "gauge",
+                 "Subscribers, or partitions of them, that lag behind the events that are kept.",
+                 (uint64_t)manager->trimmed.expired);
     json_t *own = event_manager_own(manager), *subscription;
     size_t i;
     text_add(text, "# HELP freehold_subscription_lag_seconds Age of the oldest event not applied."
@@ -172,12 +172,12 @@ static void write_events(struct text *text, const struct runtime *runtime)
     json_decref(own);
 }
 
-static uint64_t read_calls(const struct call_target *target)
+static uint64_t read_call_count(const struct call_target *target)
 {
     return target->counters.calls;
 }
 
-static uint64_t read_retries(const struct call_target *target)
+static uint64_t read_call_retries(const struct call_target *target)
 {
     return target->counters.retries;
 }
@@ -187,17 +187,17 @@ static uint64_t read_failures(const struct call_target *target)
     return target->counters.failures;
 }
 
-static uint64_t read_breaker(const struct call_target *target)
+static uint64_t read_call_breaker(const struct call_target *target)
 {
     return (uint64_t)target->breaker.state;
 }
 
-static uint64_t read_refused(const struct call_target *target)
+static uint64_t read_call_refused(const struct call_target *target)
 {
     return target->breaker.refused;
 }
 
-static uint64_t read_unaffordable(const struct call_target *target)
+static uint64_t read_call_unaffordable(const struct call_target *target)
 {
     return target->breaker.unaffordable;
 }
@@ -208,14 +208,16 @@ static void write_calls(struct text *text, const struct runtime *runtime)
         const char *name, *kind, *help;
         uint64_t (*read)(const struct call_target *target);
     } all[] = {
-        {"freehold_calls_total", "counter", "Calls to a service.", read_calls},
-        {"freehold_call_retries_total", "counter", "Calls tried again.", read_retries},
+        {"freehold_calls_total", "counter", "Calls to a service.", read_call_count},
+        {"freehold_call_retries_total", "counter", "Calls tried again.", read_call_retries},
         {"freehold_call_failures_total", "counter", "Calls that failed after all.", read_failures},
         {"freehold_call_breaker", "gauge",
-         "0: calls pass; 1: one probe is under way; 2: calls are refused at once.", read_breaker},
-        {"freehold_call_breaker_refused_total", "counter", "Calls refused at once.", read_refused},
+         "0: calls pass; 1: one probe is under way; 2: calls are refused at once.",
+         read_call_breaker},
+        {"freehold_call_breaker_refused_total", "counter", "Calls refused at once.",
+         read_call_refused},
         {"freehold_call_retries_refused_total", "counter", "Retries that were beyond the budget.",
-         read_unaffordable}};
+         read_call_unaffordable}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         struct map_entry *entry = NULL;
         const char *service;
@@ -253,20 +255,20 @@ char *metrics_text(struct runtime *runtime)
     write_requests(&text, runtime);
     write_durations(&text, runtime);
     write_works(&text, runtime);
-    write_events(&text, runtime);
+    write_event_metrics(&text, runtime);
     write_calls(&text, runtime);
     write_sagas(&text, runtime);
     if (runtime->server)
         http_server_load(runtime->server, &requests, &connections);
-    write_value(&text, "freehold_callers_refused_total", "counter",
-                "Requests without a good token, or for a route not granted.",
-                audience_refused(runtime->audience));
-    write_value(&text, "freehold_requests_in_flight", "gauge", "Requests being answered.",
-                requests);
-    write_value(&text, "freehold_requests_undecided", "gauge",
-                "Requests answered 503 whose commit is not decided.", runtime->requests.answered);
-    write_value(&text, "freehold_connections", "gauge", "Connections open.", connections);
-    write_value(&text, "freehold_fibers", "gauge", "Fibers alive.",
-                fibers_alive(runtime->world->fibers));
+    write_metric(&text, "freehold_callers_refused_total", "counter",
+                 "Requests without a good token, or for a route not granted.",
+                 audience_refused(runtime->audience));
+    write_metric(&text, "freehold_requests_in_flight", "gauge", "Requests being answered.",
+                 requests);
+    write_metric(&text, "freehold_requests_undecided", "gauge",
+                 "Requests answered 503 whose commit is not decided.", runtime->requests.answered);
+    write_metric(&text, "freehold_connections", "gauge", "Connections open.", connections);
+    write_metric(&text, "freehold_fibers", "gauge", "Fibers alive.",
+                 fibers_alive(runtime->world->fibers));
     return text_take(&text);
 }

@@ -106,8 +106,8 @@ static enum fh_code bound_locks(struct store_work *work, struct fh_error *error)
     return bound ? sql->script(work, bound, error) : FH_OK;
 }
 
-static enum fh_code run_all(struct store_work *work, const struct migration *migration,
-                            struct fh_error *error)
+static enum fh_code run_statements(struct store_work *work, const struct migration *migration,
+                                   struct fh_error *error)
 {
     const struct sql_dialect *dialect = sql_dialect_of(work->store);
     struct script script = script_begin(migration->sql, dialect);
@@ -135,8 +135,8 @@ static enum fh_code run_all(struct store_work *work, const struct migration *mig
     return code;
 }
 
-static enum fh_code record(struct store_work *work, const struct migration *migration,
-                           struct fh_error *error)
+static enum fh_code record_migration(struct store_work *work, const struct migration *migration,
+                                     struct fh_error *error)
 {
     return ledger_migration_put(work, migration->version, migration->name, migration->checksum,
                                 world_wall_ms(work->store->world), error);
@@ -147,10 +147,10 @@ static enum fh_code apply_whole(struct store_work *work, const struct migration 
                                 struct fh_error *error)
 {
     CRASH_POINT("migration.begun");
-    enum fh_code code = run_all(work, migration, error);
+    enum fh_code code = run_statements(work, migration, error);
     if (code == FH_OK) {
         CRASH_POINT("migration.applied");
-        code = record(work, migration, error);
+        code = record_migration(work, migration, error);
     }
     if (code != FH_OK) {
         store_rollback(work);
@@ -174,7 +174,7 @@ static void on_tell(struct world_timer *timer)
 }
 
 /* All steps of one migration count as one. */
-static void watch(struct migrate *migrate, const struct migration *next)
+static void watch_migration(struct migrate *migrate, const struct migration *next)
 {
     struct world *world = migrate->store->world;
     if (migrate->at != next)
@@ -187,8 +187,8 @@ static void watch(struct migrate *migrate, const struct migration *next)
 }
 
 /* Applies the next migration, or a step of it. *ret_more: look again. */
-static enum fh_code apply_next(struct migrate *migrate, bool *ret_more, bool *ret_applied,
-                               struct fh_error *error)
+static enum fh_code apply_next_migration(struct migrate *migrate, bool *ret_more, bool *ret_applied,
+                                         struct fh_error *error)
 {
     struct store_work *work;
     const struct migration *next;
@@ -203,7 +203,7 @@ static enum fh_code apply_next(struct migrate *migrate, bool *ret_more, bool *re
         return code;
     }
     *ret_more = true;
-    watch(migrate, next);
+    watch_migration(migrate, next);
     if (sql->schema_commits || (next->alone && sql->outside)) {
         code = migrate_step(work, next, ret_applied, error);
     } else {
@@ -222,7 +222,7 @@ static enum fh_code apply_new(struct migrate *migrate, int *ret_applied, struct 
     bool more = true, applied;
     int attempts = 0;
     while (more) {
-        enum fh_code code = apply_next(migrate, &more, &applied, error);
+        enum fh_code code = apply_next_migration(migrate, &more, &applied, error);
         *ret_applied += applied;
         bool again = code == FH_CONFLICT && error->retryable;
         if (code != FH_OK && (!again || ++attempts == MIGRATE_ATTEMPTS_MAX))
@@ -236,8 +236,8 @@ static enum fh_code apply_new(struct migrate *migrate, int *ret_applied, struct 
 }
 
 /* Most starts find nothing new, and need no lock. */
-static enum fh_code look(struct migrate *migrate, const struct migration **ret_next,
-                         struct fh_error *error)
+static enum fh_code look_for_migration(struct migrate *migrate, const struct migration **ret_next,
+                                       struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(migrate->store, STORE_READ, &work, error);
@@ -258,7 +258,7 @@ enum fh_code service_migrate(struct store *store, const char *folder, int *ret_a
                                         &migrate.all, error);
     if (code != FH_OK)
         return code;
-    code = look(&migrate, &next, error);
+    code = look_for_migration(&migrate, &next, error);
     if (code == FH_OK && next)
         code = apply_new(&migrate, ret_applied, error);
     if (code == FH_OK && migrate.unknown > 0)

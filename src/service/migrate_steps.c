@@ -82,7 +82,7 @@ struct progress {
     char name[128];
 };
 
-static enum fh_code make_table(struct store_work *work, struct fh_error *error)
+static enum fh_code make_open_table(struct store_work *work, struct fh_error *error)
 {
     return work->store->engine->sql->script(
         work,
@@ -107,8 +107,8 @@ static bool read_progress(void *context, const struct sql_row *row)
     return true;
 }
 
-static enum fh_code load(struct store_work *work, const struct migration *migration,
-                         struct progress *progress, struct fh_error *error)
+static enum fh_code load_progress(struct store_work *work, const struct migration *migration,
+                                  struct progress *progress, struct fh_error *error)
 {
     *progress = (struct progress){.version = migration->version};
     enum fh_code code =
@@ -129,8 +129,8 @@ static enum fh_code load(struct store_work *work, const struct migration *migrat
                    values, 3, NULL, NULL, NULL, error);
 }
 
-static enum fh_code save(struct store_work *work, const struct progress *progress,
-                         struct fh_error *error)
+static enum fh_code save_progress(struct store_work *work, const struct progress *progress,
+                                  struct fh_error *error)
 {
     struct sql_value values[] = {sql_integer(progress->version), sql_integer(progress->done),
                                  sql_integer(progress->running), sql_text(progress->checksum)};
@@ -178,7 +178,8 @@ static bool changes_rows_only(const struct script_statement *statement,
 
 /* Can it be run again after it was done? One that builds an index concurrently leaves a name behind
  * even if it fails. */
-static bool repeats(const struct script_statement *statement, const struct sql_dialect *dialect)
+static bool statement_repeats(const struct script_statement *statement,
+                              const struct sql_dialect *dialect)
 {
     if (script_has_word(statement, dialect, "CONCURRENTLY"))
         return false;
@@ -220,8 +221,8 @@ static enum fh_code note_once(struct store *store, const struct progress *progre
 
 /* Records the result of the statement marked as running, which no one else knows. If that can't be
  * recorded, the mark stays, and an operator has to look. */
-static enum fh_code note(struct store *store, const struct progress *progress, int64_t running,
-                         struct fh_error *error)
+static enum fh_code note_result(struct store *store, const struct progress *progress,
+                                int64_t running, struct fh_error *error)
 {
     struct world *world = store->world;
     int64_t until_ns = world_in_ms(world, NOTE_MS);
@@ -234,10 +235,10 @@ static enum fh_code note(struct store *store, const struct progress *progress, i
     }
 }
 
-static enum fh_code failed(const struct migration *migration,
-                           const struct script_statement *statement,
-                           const struct sql_dialect *dialect, const struct fh_error *why,
-                           struct fh_error *error)
+static enum fh_code statement_failed(const struct migration *migration,
+                                     const struct script_statement *statement,
+                                     const struct sql_dialect *dialect, const struct fh_error *why,
+                                     struct fh_error *error)
 {
     bool may_pass = why->code == FH_UNAVAILABLE || why->code == FH_NO_MEMORY;
     const char *left =
@@ -259,19 +260,19 @@ static enum fh_code step_commit(struct store_work *work, struct fh_error *error)
 
 /* The statement is done. If it committed by itself and recording it failed, that is repeated
  * separately. */
-static enum fh_code count(struct store_work *work, const struct progress *progress, bool commits,
-                          struct fh_error *error)
+static enum fh_code count_statement(struct store_work *work, const struct progress *progress,
+                                    bool commits, struct fh_error *error)
 {
     struct store *store = work->store;
     enum fh_code code = step_commit(work, error);
-    return code != FH_OK && commits ? note(store, progress, progress->done, error) : code;
+    return code != FH_OK && commits ? note_result(store, progress, progress->done, error) : code;
 }
 
 /* Nothing of the statement is done: the next start may run it again. */
 static void note_failed(struct store *store, const struct progress *progress, int64_t running)
 {
     struct fh_error unheeded = {0};
-    note(store, progress, running, &unheeded);
+    note_result(store, progress, running, &unheeded);
 }
 
 /* Ends the unit of work. */
@@ -287,7 +288,7 @@ static enum fh_code run_statement(struct store_work *work, const struct migratio
     struct fh_error why = {0};
     if (commits) {
         progress->running = statement->number;
-        code = save(work, progress, &why);
+        code = save_progress(work, progress, &why);
     }
     CRASH_POINT("steps.begun"); /* the statement itself commits `running` */
     if (code == FH_OK)
@@ -298,25 +299,25 @@ static enum fh_code run_statement(struct store_work *work, const struct migratio
         progress->done = statement->number;
         progress->running = 0;
         migration_checksum(migration->sql, statement->end, progress->checksum);
-        code = save(work, progress, &why);
+        code = save_progress(work, progress, &why);
         CRASH_POINT("steps.counted");
         if (code == FH_OK)
-            return count(work, progress, commits, error);
+            return count_statement(work, progress, commits, error);
     }
     store_rollback(work);
     if (commits && ran)
-        return note(store, progress, statement->number, error);
+        return note_result(store, progress, statement->number, error);
     if (commits && code != FH_UNAVAILABLE)
         note_failed(store, progress, statement->number);
     if (why.code == FH_CONFLICT && why.retryable) {
         *error = why;
         return code;
     }
-    return failed(migration, statement, sql->dialect, &why, error);
+    return statement_failed(migration, statement, sql->dialect, &why, error);
 }
 
-static enum fh_code finish(struct store_work *work, const struct migration *migration,
-                           struct fh_error *error)
+static enum fh_code finish_migration(struct store_work *work, const struct migration *migration,
+                                     struct fh_error *error)
 {
     struct sql_value version = sql_integer(migration->version);
     enum fh_code code = sql_run(work, "DELETE FROM fh_migration_open WHERE version = ?1", &version,
@@ -337,12 +338,13 @@ enum fh_code migrate_step(struct store_work *work, const struct migration *migra
     const struct sql_dialect *dialect = sql_dialect_of(work->store);
     struct progress progress;
     struct script_statement statement;
-    enum fh_code code = make_table(work, error);
+    enum fh_code code = make_open_table(work, error);
     if (code == FH_OK)
-        code = load(work, migration, &progress, error);
+        code = load_progress(work, migration, &progress, error);
     if (code == FH_OK)
         code = find_statement(&progress, migration, dialect, &statement, error);
-    if (code == FH_OK && progress.running && statement.text && !repeats(&statement, dialect))
+    if (code == FH_OK && progress.running && statement.text &&
+        !statement_repeats(&statement, dialect))
         code = refuse_unknown(migration, &statement, error);
     if (code != FH_OK) {
         store_rollback(work);
@@ -350,7 +352,7 @@ enum fh_code migrate_step(struct store_work *work, const struct migration *migra
     }
     if (statement.text)
         return run_statement(work, migration, &statement, &progress, error);
-    code = finish(work, migration, error);
+    code = finish_migration(work, migration, error);
     *ret_whole = code == FH_OK;
     return code;
 }

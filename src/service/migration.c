@@ -45,7 +45,8 @@ void migration_checksum(const char *sql, size_t length, char ret[65])
     sodium_bin2hex(ret, 65, hash, sizeof hash);
 }
 
-static enum fh_code read_file(const char *path, struct migration *migration, struct fh_error *error)
+static enum fh_code read_migration_file(const char *path, struct migration *migration,
+                                        struct fh_error *error)
 {
     FILE *file = fopen(path, "re");
     if (!file)
@@ -191,7 +192,7 @@ static enum fh_code add_file(struct migrations *all, const char *folder, const c
              variant ? "/" : "", name);
     char path[4352];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    return read_file(path, migration, error);
+    return read_migration_file(path, migration, error);
 }
 
 static enum fh_code add_folder(struct migrations *all, const char *folder, const char *variant,
@@ -210,7 +211,7 @@ static enum fh_code add_folder(struct migrations *all, const char *folder, const
     return code;
 }
 
-static int by_version(const void *one, const void *other)
+static int compare_versions(const void *one, const void *other)
 {
     const struct migration *a = one, *b = other;
     return (a->version > b->version) - (a->version < b->version);
@@ -229,7 +230,7 @@ enum fh_code migrations_read(const char *folder, const char *engine,
     enum fh_code code = add_folder(ret, folder, NULL, error);
     if (code == FH_OK)
         code = add_folder(ret, variant, engine, error);
-    qsort(ret->rows, (size_t)ret->count, sizeof *ret->rows, by_version);
+    qsort(ret->rows, (size_t)ret->count, sizeof *ret->rows, compare_versions);
     for (int i = 0; i < ret->count && code == FH_OK; i++)
         code = read_notes(&ret->rows[i], dialect, error);
     if (code != FH_OK)

@@ -33,7 +33,7 @@
 
 #define META_SIZE 128
 
-static const char *engine_of(const json_t *config)
+static const char *engine_name_of(const json_t *config)
 {
     const char *name = json_string_at(config, "engine");
     return name ? name : engine_embedded()->name;
@@ -42,7 +42,7 @@ static const char *engine_of(const json_t *config)
 enum fh_code service_store_open(const fh_service *service, const json_t *config,
                                 struct world *world, struct store **ret, struct fh_error *error)
 {
-    const char *name = engine_of(config);
+    const char *name = engine_name_of(config);
     const struct engine *engine = engine_named(name);
     struct store_options options = {.service = service->name,
                                     .folder = json_string_at(config, "folder"),
@@ -66,7 +66,7 @@ struct marks {
     char ancestors[LEDGER_ANCESTORS_SIZE];
 };
 
-static enum fh_code marks_read(struct store *store, struct marks *ret, struct fh_error *error)
+static enum fh_code read_move_marks(struct store *store, struct marks *ret, struct fh_error *error)
 {
     struct store_work *work;
     const struct {
@@ -90,7 +90,7 @@ static enum fh_code marks_read(struct store *store, struct marks *ret, struct fh
 enum fh_code service_store_serves(struct store *store, struct fh_error *error)
 {
     struct marks marks;
-    enum fh_code code = marks_read(store, &marks, error);
+    enum fh_code code = read_move_marks(store, &marks, error);
     if (code != FH_OK)
         return code;
     if (marks.moved[0])
@@ -115,8 +115,8 @@ enum fh_code service_store_serves(struct store *store, struct fh_error *error)
 }
 
 /* Writes all of them, in one transaction. */
-static enum fh_code marks_put(struct store *store, const struct store_mark *marks, size_t count,
-                              struct fh_error *error)
+static enum fh_code put_move_marks(struct store *store, const struct store_mark *marks,
+                                   size_t count, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
@@ -165,10 +165,10 @@ static enum fh_code begin_old(struct moving *moving)
                          moving->old.moving);
     CRASH_POINT("move.begun");
     struct store_mark marks[] = {{LEDGER_MOVING, engine}};
-    return marks_put(moving->from, marks, 1, &moving->error);
+    return put_move_marks(moving->from, marks, 1, &moving->error);
 }
 
-static bool is_marked(const struct moving *moving)
+static bool move_is_marked(const struct moving *moving)
 {
     return strcmp(moving->new.unfinished, moving->from->incarnation) == 0;
 }
@@ -178,7 +178,7 @@ static enum fh_code may_fill(struct moving *moving)
 {
     bool used;
     bool left = moving->new.moved[0] != '\0'; /* its service moved elsewhere, and is coming back */
-    if (is_marked(moving))
+    if (move_is_marked(moving))
         return FH_OK;
     enum fh_code code = service_store_used(moving->service, moving->to, &used, &moving->error);
     if (code != FH_OK)
@@ -193,11 +193,11 @@ static enum fh_code may_fill(struct moving *moving)
 
 static enum fh_code begin_new(struct moving *moving)
 {
-    if (is_marked(moving))
+    if (move_is_marked(moving))
         return FH_OK;
     CRASH_POINT("move.announced");
     struct store_mark marks[] = {{LEDGER_UNFINISHED, moving->from->incarnation}};
-    return marks_put(moving->to, marks, 1, &moving->error);
+    return put_move_marks(moving->to, marks, 1, &moving->error);
 }
 
 static enum fh_code fill_new(struct moving *moving)
@@ -227,7 +227,7 @@ static enum fh_code finish_old(struct moving *moving)
 {
     struct store_mark marks[] = {{LEDGER_MOVED, moving->to->engine->name}, {LEDGER_MOVING, ""}};
     CRASH_POINT("move.finished");
-    enum fh_code code = marks_put(moving->from, marks, 2, &moving->error);
+    enum fh_code code = put_move_marks(moving->from, marks, 2, &moving->error);
     CRASH_POINT("move.durable");
     return code;
 }
@@ -241,8 +241,8 @@ static enum fh_code open_both(struct moving *moving)
         code = service_store_open(moving->service, moving->to_config, moving->world, &moving->to,
                                   error);
     if (code == FH_OK)
-        code = marks_read(moving->from, &moving->old, error);
-    return code == FH_OK ? marks_read(moving->to, &moving->new, error) : code;
+        code = read_move_marks(moving->from, &moving->old, error);
+    return code == FH_OK ? read_move_marks(moving->to, &moving->new, error) : code;
 }
 
 static enum fh_code move_all(struct moving *moving)
@@ -268,22 +268,22 @@ static enum fh_code move_all(struct moving *moving)
     return code == FH_OK ? finish_old(moving) : code;
 }
 
-static enum fh_code abandon(struct moving *moving)
+static enum fh_code abandon_new_store(struct moving *moving)
 {
     enum fh_code code = service_store_open(moving->service, moving->from_config, moving->world,
                                            &moving->from, &moving->error);
     if (code == FH_OK)
-        code = marks_read(moving->from, &moving->old, &moving->error);
+        code = read_move_marks(moving->from, &moving->old, &moving->error);
     if (code == FH_OK && moving->old.moved[0])
         code = error_set(&moving->error, FH_INVALID,
                          "The store was moved to %s, and can't be had back: move it from there.",
                          moving->old.moved);
     struct store_mark marks[] = {{LEDGER_MOVING, ""}};
-    return code == FH_OK ? marks_put(moving->from, marks, 1, &moving->error) : code;
+    return code == FH_OK ? put_move_marks(moving->from, marks, 1, &moving->error) : code;
 }
 
 /* Of several instances the first one moves; the others restart until it has. */
-static enum fh_code await_first(struct moving *moving)
+static enum fh_code await_first_mover(struct moving *moving)
 {
     const char *incarnation = json_string_at(moving->from_config, "incarnation");
     struct fh_error *error = &moving->error;
@@ -292,7 +292,7 @@ static enum fh_code await_first(struct moving *moving)
     enum fh_code code =
         service_store_open(moving->service, moving->to_config, moving->world, &moving->to, error);
     if (code == FH_OK)
-        code = marks_read(moving->to, &moving->new, error);
+        code = read_move_marks(moving->to, &moving->new, error);
     if (code != FH_OK ||
         (!moving->new.unfinished[0] && incarnation &&has_ancestor(&moving->new, incarnation)))
         return code;
@@ -301,15 +301,15 @@ static enum fh_code await_first(struct moving *moving)
 
 /* ---- inside a service that starts ------------------------------------------------------------ */
 
-static void on_turn(struct world_turn *turn)
+static void move_turn(struct world_turn *turn)
 {
     fiber_ready(turn->owner);
 }
 
 /* The loop must turn once between a store's last use and its closing. */
-static void close_stores(struct moving *moving)
+static void close_moved_stores(struct moving *moving)
 {
-    struct world_turn turn = {.run = on_turn, .owner = fiber_self()};
+    struct world_turn turn = {.run = move_turn, .owner = fiber_self()};
     world_turn(moving->world, &turn);
     fiber_park();
     if (moving->from)
@@ -333,16 +333,17 @@ enum fh_code service_store_move(const fh_service *service, const json_t *config,
     enum fh_code code;
     const char *instance = json_string_at(config, "instance");
     if (instance && strcmp(instance, "0") != 0)
-        code = await_first(&moving);
+        code = await_first_mover(&moving);
     else
-        code = abandons ? abandon(&moving) : move_all(&moving);
-    close_stores(&moving);
+        code = abandons ? abandon_new_store(&moving) : move_all(&moving);
+    close_moved_stores(&moving);
     if (code == FH_OK && abandons)
         log_info("the move is abandoned: the store serves from here again");
     else if (code == FH_OK)
         log_info("the store was moved from %s to %s: %d tables, %" PRId64
                  " rows, all read again and compared",
-                 engine_of(from), engine_of(config), moving.copied.tables, moving.copied.rows);
+                 engine_name_of(from), engine_name_of(config), moving.copied.tables,
+                 moving.copied.rows);
     else
         *error = moving.error;
     return code;

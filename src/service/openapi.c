@@ -24,13 +24,13 @@
 
 #define NAME_LENGTH_MAX ((size_t)4096) /* of anything made from a path */
 
-static void put(json_t *object, const char *name, json_t *value)
+static void put_openapi(json_t *object, const char *name, json_t *value)
 {
     int result = json_object_set_new(object, name, value);
     FH_ASSERT(result == 0);
 }
 
-static void append(json_t *array, json_t *value)
+static void append_member(json_t *array, json_t *value)
 {
     int result = json_array_append_new(array, value);
     FH_ASSERT(result == 0);
@@ -45,7 +45,7 @@ json_t *openapi_schema(const json_t *schema)
     return copy;
 }
 
-static json_t *content(const char *type, json_t *schema)
+static json_t *media_content(const char *type, json_t *schema)
 {
     return json_pack("{s:{s:o}}", type, "schema", schema);
 }
@@ -71,7 +71,7 @@ static bool next_name(const char **pattern, struct pattern_name *ret)
 }
 
 /* "/api/users/{id:int}" as "/api/users/{id}", or with `bare` as "/api/users/{}". */
-static char *path_of(const char *pattern, bool bare)
+static char *openapi_path_of(const char *pattern, bool bare)
 {
     struct text text;
     struct pattern_name name;
@@ -87,14 +87,14 @@ static char *path_of(const char *pattern, bool bare)
     return text_take(&text);
 }
 
-static json_t *parameter(const char *in, const char *name, size_t length, bool required,
-                         const char *description, json_t *schema)
+static json_t *parameter_of(const char *in, const char *name, size_t length, bool required,
+                            const char *description, json_t *schema)
 {
     json_t *object = json_pack("{s:s, s:s%, s:b, s:o}", "in", in, "name", name, length, "required",
                                required, "schema", schema);
     FH_ASSERT(object != NULL);
     if (description)
-        put(object, "description", json_string(description));
+        put_openapi(object, "description", json_string(description));
     return object;
 }
 
@@ -106,7 +106,7 @@ static json_t *path_parameters(const char *pattern, const char *path)
     while (next_name(&pattern, &typed) && next_name(&path, &name)) {
         json_t *schema = typed.integer ? json_pack("{s:s}", "type", "integer")
                                        : json_pack("{s:s, s:i}", "type", "string", "minLength", 1);
-        append(parameters, parameter("path", name.at, name.length, true, NULL, schema));
+        append_member(parameters, parameter_of("path", name.at, name.length, true, NULL, schema));
     }
     return parameters;
 }
@@ -129,61 +129,65 @@ static void add_query(json_t *parameters, const json_t *query)
     const char *name;
     json_t *property;
     json_object_foreach (json_object_get(query, "properties"), name, property) {
-        json_t *added = parameter("query", name, strlen(name), is_required(query, name), NULL,
-                                  openapi_schema(property));
+        json_t *added = parameter_of("query", name, strlen(name), is_required(query, name), NULL,
+                                     openapi_schema(property));
         const char *type = json_string_at(property, "type");
         if (type && strcmp(type, "array") == 0) { /* "1,2,3" */
-            put(added, "style", json_string("form"));
-            put(added, "explode", json_false());
+            put_openapi(added, "style", json_string("form"));
+            put_openapi(added, "explode", json_false());
         }
-        append(parameters, added);
+        append_member(parameters, added);
     }
 }
 
-static void add_header(json_t *parameters, const char *name, const char *description,
-                       json_t *schema)
+static void add_header_parameter(json_t *parameters, const char *name, const char *description,
+                                 json_t *schema)
 {
-    append(parameters, parameter("header", name, strlen(name), false, description, schema));
+    append_member(parameters,
+                  parameter_of("header", name, strlen(name), false, description, schema));
 }
 
-static void add_headers(json_t *parameters, const json_t *route, const json_t *description,
-                        bool inside)
+static void add_header_parameters(json_t *parameters, const json_t *route,
+                                  const json_t *description, bool inside)
 {
     bool gets = strcmp(json_string_at(route, "method"), "GET") == 0;
     bool undoes = json_is_true(json_object_get(route, "undo"));
     if (gets) {
-        add_header(parameters, "Cache-Control",
-                   "`no-cache`: from the owner's own store, not from a replica.",
-                   json_pack("{s:s}", "type", "string"));
+        add_header_parameter(parameters, "Cache-Control",
+                             "`no-cache`: from the owner's own store, not from a replica.",
+                             json_pack("{s:s}", "type", "string"));
         return;
     }
-    add_header(
+    add_header_parameter(
         parameters, "Idempotency-Key",
         "The request's identity: sent again under the same key, it is done once and answered "
         "again; another request under that key is refused with 422.",
         json_pack("{s:s, s:i, s:i, s:s}", "type", "string", "minLength", 1, "maxLength",
                   COMMAND_KEY_LENGTH_MAX, "pattern", "^[!-~]+$"));
     if (json_array_size(json_object_get(description, "sagas")))
-        add_header(parameters, "Prefer",
-                   "`wait=N`: waits so many seconds (RFC 7240) for the end of what the request "
-                   "begins, and answers with what Location names.",
-                   json_pack("{s:s, s:[s]}", "type", "string", "examples", "wait=5"));
+        add_header_parameter(
+            parameters, "Prefer",
+            "`wait=N`: waits so many seconds (RFC 7240) for the end of what the request "
+            "begins, and answers with what Location names.",
+            json_pack("{s:s, s:[s]}", "type", "string", "examples", "wait=5"));
     if (undoes && inside)
-        add_header(parameters, "Freehold-Undo", "The key of the step that is to be undone.",
-                   json_pack("{s:s}", "type", "string"));
+        add_header_parameter(parameters, "Freehold-Undo",
+                             "The key of the step that is to be undone.",
+                             json_pack("{s:s}", "type", "string"));
 }
 
 /* ---- What a route answers ---- */
 
 static void add_response(json_t *responses, const char *status, const char *description)
 {
-    put(responses, status,
+    put_openapi(
+        responses, status,
         json_pack("{s:s, s:o}", "description", description, "content",
-                  content("application/problem+json",
-                          json_pack("{s:s}", "$ref", "#/components/schemas/problem"))));
+                  media_content("application/problem+json",
+                                json_pack("{s:s}", "$ref", "#/components/schemas/problem"))));
 }
 
-static json_t *header_of(const char *description, const char *type)
+static json_t *answer_header_of(const char *description, const char *type)
 {
     return json_pack("{s:s, s:{s:s}}", "description", description, "schema", "type", type);
 }
@@ -201,19 +205,21 @@ static void add_success(json_t *responses, const json_t *route, bool sagas)
                                  : declared == 201 ? "Made."
                                                    : "Done.");
     if (schema || (declared != 204 && declared))
-        put(response, "content",
-            content("application/json", schema ? openapi_schema(schema) : json_object()));
+        put_openapi(
+            response, "content",
+            media_content("application/json", schema ? openapi_schema(schema) : json_object()));
     if (declared == 201 || declared == 202)
-        put(response, "headers",
-            json_pack("{s:o}", "Location", header_of("Where it is to be found.", "string")));
-    put(responses, status, response);
+        put_openapi(
+            response, "headers",
+            json_pack("{s:o}", "Location", answer_header_of("Where it is to be found.", "string")));
+    put_openapi(responses, status, response);
     if (declared != 202 || !sagas)
         return;
-    put(responses, "200",
-        json_pack("{s:s, s:o, s:{s:o}}", "description",
-                  "With `Prefer: wait`, when it has ended: what Location names.", "content",
-                  content("application/json", json_object()), "headers", "Preference-Applied",
-                  header_of("What was waited.", "string")));
+    put_openapi(responses, "200",
+                json_pack("{s:s, s:o, s:{s:o}}", "description",
+                          "With `Prefer: wait`, when it has ended: what Location names.", "content",
+                          media_content("application/json", json_object()), "headers",
+                          "Preference-Applied", answer_header_of("What was waited.", "string")));
 }
 
 static json_t *responses_of(const json_t *route, const json_t *description, bool inside)
@@ -233,8 +239,8 @@ static json_t *responses_of(const json_t *route, const json_t *description, bool
         add_response(responses, "422", "The body does not have the expected form.");
     }
     add_response(responses, "503", "Not now; `Retry-After` says when.");
-    put(json_object_get(responses, "503"), "headers",
-        json_pack("{s:o}", "Retry-After", header_of("Seconds.", "integer")));
+    put_openapi(json_object_get(responses, "503"), "headers",
+                json_pack("{s:o}", "Retry-After", answer_header_of("Seconds.", "integer")));
     add_response(responses, "default", "Anything else that went wrong.");
     return responses;
 }
@@ -260,7 +266,7 @@ static json_t *operation_id(struct openapi *openapi, const char *tag, const char
         length--;
     id[length] = '\0';
     json_int_t same = json_integer_value(json_object_get(openapi->ids, id)) + 1;
-    put(openapi->ids, id, json_integer(same));
+    put_openapi(openapi->ids, id, json_integer(same));
     json_t *value = same == 1 ? json_string(id) : json_sprintf("%s_%d", id, (int)same);
     free(id);
     return value;
@@ -269,13 +275,13 @@ static json_t *operation_id(struct openapi *openapi, const char *tag, const char
 /* {"path", "item"}: where the operations of a pattern go. */
 static json_t *path_item(struct openapi *openapi, const char *pattern)
 {
-    char *bare = path_of(pattern, true);
+    char *bare = openapi_path_of(pattern, true);
     json_t *known = json_object_get(openapi->items, bare);
     if (!known) {
-        char *path = path_of(pattern, false);
+        char *path = openapi_path_of(pattern, false);
         json_t *item = json_object();
         known = json_pack("{s:s, s:o}", "path", path, "item", item);
-        put(openapi->items, bare, known);
+        put_openapi(openapi->items, bare, known);
         json_object_set(json_object_get(openapi->document, "paths"), path, item);
         free(path);
     }
@@ -289,11 +295,11 @@ static void add_tag(struct openapi *openapi, const char *tag)
     json_t *tags = json_object_get(openapi->document, "tags");
     const json_t *last = json_array_get(tags, json_array_size(tags) - 1);
     if (!last || strcmp(json_string_at(last, "name"), tag) != 0)
-        append(tags, json_pack("{s:s}", "name", tag));
+        append_member(tags, json_pack("{s:s}", "name", tag));
 }
 
-static void add_operation(struct openapi *openapi, const char *method, const char *pattern,
-                          json_t *operation)
+static void add_path_operation(struct openapi *openapi, const char *method, const char *pattern,
+                               json_t *operation)
 {
     add_tag(openapi, json_string_value(json_array_get(json_object_get(operation, "tags"), 0)));
     char name[16] = "";
@@ -302,10 +308,10 @@ static void add_operation(struct openapi *openapi, const char *method, const cha
     json_t *item = json_object_get(path_item(openapi, pattern), "item");
     json_t *first = json_object_get(item, name);
     if (!first) {
-        put(item, name, operation);
+        put_openapi(item, name, operation);
         return;
     }
-    put(first, "description", json_sprintf("Also: %s %s.", method, pattern));
+    put_openapi(first, "description", json_sprintf("Also: %s %s.", method, pattern));
     json_decref(operation);
 }
 
@@ -317,19 +323,20 @@ static void add_route(struct openapi *openapi, const json_t *description, const 
     const json_t *query = json_object_get(route, "query"), *body = json_object_get(route, "body");
     json_t *parameters = path_parameters(pattern, path);
     add_query(parameters, query);
-    add_headers(parameters, route, description, openapi->inside);
+    add_header_parameters(parameters, route, description, openapi->inside);
     json_t *operation =
         json_pack("{s:[s], s:o, s:o, s:o}", "tags", tag, "operationId",
                   operation_id(openapi, tag, method, path), "parameters", parameters, "responses",
                   responses_of(route, description, openapi->inside));
     FH_ASSERT(operation != NULL);
     if (body)
-        put(operation, "requestBody",
-            json_pack("{s:b, s:o}", "required", 1, "content",
-                      content("application/json", openapi_schema(body))));
+        put_openapi(operation, "requestBody",
+                    json_pack("{s:b, s:o}", "required", 1, "content",
+                              media_content("application/json", openapi_schema(body))));
     if (openapi->inside)
-        put(operation, "x-freehold-audience", json_string(json_string_at(route, "audience")));
-    add_operation(openapi, method, pattern, operation);
+        put_openapi(operation, "x-freehold-audience",
+                    json_string(json_string_at(route, "audience")));
+    add_path_operation(openapi, method, pattern, operation);
 }
 
 void openapi_add_service(struct openapi *openapi, const json_t *description)
@@ -353,7 +360,7 @@ void openapi_add_get(struct openapi *openapi, const char *pattern, const char *t
                   operation_id(openapi, tag, "GET", path), "parameters",
                   path_parameters(pattern, path), "responses", responses_of(route, NULL, false));
     FH_ASSERT(operation != NULL);
-    add_operation(openapi, "GET", pattern, operation);
+    add_path_operation(openapi, "GET", pattern, operation);
     json_decref(route);
 }
 
@@ -384,10 +391,10 @@ void openapi_init(struct openapi *openapi, const char *title, bool inside)
     FH_ASSERT(openapi->document != NULL && components != NULL);
     if (!inside)
         return;
-    put(components, "securitySchemes",
-        json_pack("{s:{s:s, s:s, s:s}}", "caller", "type", "apiKey", "in", "header", "name",
-                  IDENTITY_HEADER));
-    put(openapi->document, "security", json_pack("[{s:[]}]", "caller"));
+    put_openapi(components, "securitySchemes",
+                json_pack("{s:{s:s, s:s, s:s}}", "caller", "type", "apiKey", "in", "header", "name",
+                          IDENTITY_HEADER));
+    put_openapi(openapi->document, "security", json_pack("[{s:[]}]", "caller"));
 }
 
 json_t *openapi_take(struct openapi *openapi)

@@ -19,8 +19,8 @@
 #include "work/spans.h"
 
 /* Answers with `value` (stolen), or with the error. */
-static void answer(struct exchange *exchange, enum fh_code code, json_t *value,
-                   const struct fh_error *error)
+static void answer_operator(struct exchange *exchange, enum fh_code code, json_t *value,
+                            const struct fh_error *error)
 {
     if (code == FH_OK) {
         char *text = json_text(value);
@@ -77,7 +77,7 @@ void operators_parked(struct runtime *runtime, struct exchange *exchange)
     else
         code = parked_list(runtime->context.events, source, &value, &error);
     json_decref(query);
-    answer(exchange, code, value, &error);
+    answer_operator(exchange, code, value, &error);
 }
 
 void operators_parked_retry(struct runtime *runtime, struct exchange *exchange)
@@ -94,7 +94,7 @@ void operators_parked_retry(struct runtime *runtime, struct exchange *exchange)
     if (code == FH_OK)
         code = parked_retry(runtime->context.events, source, key, &value, &error);
     json_decref(body);
-    answer(exchange, code, value, &error);
+    answer_operator(exchange, code, value, &error);
 }
 
 void operators_parked_drop(struct runtime *runtime, struct exchange *exchange)
@@ -112,7 +112,7 @@ void operators_parked_drop(struct runtime *runtime, struct exchange *exchange)
     else
         code = parked_drop(runtime->context.events, source, key, json_is_true(all), &value, &error);
     json_decref(body);
-    answer(exchange, code, value, &error);
+    answer_operator(exchange, code, value, &error);
 }
 
 static enum fh_code change_of(json_t *body, struct parked_change *change, struct fh_error *error)
@@ -153,7 +153,7 @@ void operators_parked_edit(struct runtime *runtime, struct exchange *exchange)
         json_decref(problem);
         json_decref(faults);
     } else {
-        answer(exchange, code, value, &error);
+        answer_operator(exchange, code, value, &error);
     }
     json_decref(body);
 }
@@ -162,7 +162,7 @@ void operators_parked_edit(struct runtime *runtime, struct exchange *exchange)
 
 /* An integer parameter; *ret stays as it is if there is none. False: not an integer, or above
  * `most`. */
-static bool take_number(const json_t *query, const char *name, int64_t most, int64_t *ret)
+static bool take_query_number(const json_t *query, const char *name, int64_t most, int64_t *ret)
 {
     const char *given = json_string_at(query, name);
     char *end;
@@ -197,9 +197,9 @@ void operators_events(struct runtime *runtime, struct exchange *exchange)
     if (!query)
         return;
     enum fh_code code = FH_OK;
-    if (!take_number(query, "after", INT64_MAX / 2, &after) ||
-        !take_number(query, "limit", EVENT_LIST_MAX, &limit) || limit < 1 ||
-        !take_number(query, "counts", 1, &counts))
+    if (!take_query_number(query, "after", INT64_MAX / 2, &after) ||
+        !take_query_number(query, "limit", EVENT_LIST_MAX, &limit) || limit < 1 ||
+        !take_query_number(query, "counts", 1, &counts))
         code = error_set(&error, FH_INVALID,
                          "`after` must be a position, `limit` a number from 1 to %d, `counts` 0 or "
                          "1.",
@@ -214,7 +214,7 @@ void operators_events(struct runtime *runtime, struct exchange *exchange)
     if (code == FH_OK && question.type)
         tell_types(runtime, question.type, value);
     json_decref(query);
-    answer(exchange, code, value, &error);
+    answer_operator(exchange, code, value, &error);
 }
 
 /* ---- spans --------------------------------------------------------------------------------- */
@@ -231,7 +231,7 @@ void operators_spans(struct runtime *runtime, struct exchange *exchange)
         code = error_set(&error, FH_INVALID, "Name a `trace` (32 hex digits), or else a `key`.");
     json_t *found = code == FH_OK ? spans_find(runtime->context.spans, trace, key) : NULL;
     json_decref(query);
-    answer(exchange, code, found, &error);
+    answer_operator(exchange, code, found, &error);
 }
 
 /* ---- restores ------------------------------------------------------------------------------ */
@@ -261,13 +261,13 @@ void operators_restored(struct runtime *runtime, struct exchange *exchange)
     int64_t limit = INT32_MAX;
     if (!query)
         return;
-    enum fh_code code = take_number(query, "limit", INT32_MAX, &limit) && limit > 0
+    enum fh_code code = take_query_number(query, "limit", INT32_MAX, &limit) && limit > 0
                             ? saga_restored_show(runtime->context.sagas, &value, &error)
                             : error_set(&error, FH_INVALID, "`limit` must be a number from 1.");
     if (code == FH_OK)
         cut_entries(value, json_string_at(query, "after"), (size_t)limit);
     json_decref(query);
-    answer(exchange, code, value, &error);
+    answer_operator(exchange, code, value, &error);
 }
 
 void operators_seen(struct runtime *runtime, struct exchange *exchange)
@@ -293,7 +293,7 @@ void operators_seen(struct runtime *runtime, struct exchange *exchange)
     if (code == FH_OK)
         code = saga_restored_show(runtime->context.sagas, &value, &error);
     json_decref(body);
-    answer(exchange, code, value, &error);
+    answer_operator(exchange, code, value, &error);
 }
 
 /* ---- sagas --------------------------------------------------------------------------------- */
@@ -307,7 +307,7 @@ void operators_sagas(struct runtime *runtime, struct exchange *exchange)
     enum fh_code code =
         saga_list(&runtime->context, json_string_at(query, "status"), &value, &error);
     json_decref(query);
-    answer(exchange, code, value, &error);
+    answer_operator(exchange, code, value, &error);
 }
 
 void operators_definitions(struct runtime *runtime, struct exchange *exchange)
@@ -315,7 +315,7 @@ void operators_definitions(struct runtime *runtime, struct exchange *exchange)
     struct fh_error error = {0};
     json_t *value = NULL;
     enum fh_code code = saga_needed(&runtime->context, &value, &error);
-    answer(exchange, code, value, &error);
+    answer_operator(exchange, code, value, &error);
 }
 
 void operators_saga(struct runtime *runtime, struct exchange *exchange)
@@ -331,10 +331,11 @@ void operators_saga(struct runtime *runtime, struct exchange *exchange)
     if (code == FH_OK)
         code = saga_show(&runtime->context, &id, &value, &error);
     json_decref(query);
-    answer(exchange, code, value, &error);
+    answer_operator(exchange, code, value, &error);
 }
 
-static void operate(struct runtime *runtime, struct exchange *exchange, enum saga_happened word)
+static void operate_saga(struct runtime *runtime, struct exchange *exchange,
+                         enum saga_happened word)
 {
     struct fh_error error = {0};
     struct saga_id id;
@@ -349,22 +350,22 @@ static void operate(struct runtime *runtime, struct exchange *exchange, enum sag
     if (code == FH_OK)
         code = saga_show(&runtime->context, &id, &value, &error);
     json_decref(body);
-    answer(exchange, code, value, &error);
+    answer_operator(exchange, code, value, &error);
 }
 
 void operators_saga_retry(struct runtime *runtime, struct exchange *exchange)
 {
-    operate(runtime, exchange, SAGA_RETRIED);
+    operate_saga(runtime, exchange, SAGA_RETRIED);
 }
 
 void operators_saga_skip(struct runtime *runtime, struct exchange *exchange)
 {
-    operate(runtime, exchange, SAGA_SKIPPED);
+    operate_saga(runtime, exchange, SAGA_SKIPPED);
 }
 
 void operators_saga_undo(struct runtime *runtime, struct exchange *exchange)
 {
-    operate(runtime, exchange, SAGA_TURNED_BACK);
+    operate_saga(runtime, exchange, SAGA_TURNED_BACK);
 }
 
 void operators_saga_abandon(struct runtime *runtime, struct exchange *exchange)
@@ -392,5 +393,5 @@ void operators_saga_abandon(struct runtime *runtime, struct exchange *exchange)
     if (code == FH_OK)
         code = saga_show(&runtime->context, &id, &value, &error);
     json_decref(body);
-    answer(exchange, code, value, &error);
+    answer_operator(exchange, code, value, &error);
 }

@@ -35,23 +35,23 @@ static const char *caller_of(struct exchange *exchange)
     return http_request_header(exchange_request(exchange)->request, "Freehold-From");
 }
 
-static void live(struct runtime *runtime, struct exchange *exchange)
+static void answer_live(struct runtime *runtime, struct exchange *exchange)
 {
     static const char body[] = "{\"status\":\"ok\"}";
     (void)runtime;
     exchange_answer(exchange, 200, NULL, body, sizeof body - 1, NULL, 0);
 }
 
-static void ready(struct runtime *runtime, struct exchange *exchange)
+static void answer_ready(struct runtime *runtime, struct exchange *exchange)
 {
     if (runtime->phase == RUNTIME_READY)
-        live(runtime, exchange);
+        answer_live(runtime, exchange);
     else
         exchange_problem(exchange, 503,
                          runtime->phase == RUNTIME_DRAINING ? "Draining." : "Starting.");
 }
 
-static void metrics(struct runtime *runtime, struct exchange *exchange)
+static void answer_metrics(struct runtime *runtime, struct exchange *exchange)
 {
     char *text = metrics_text(runtime);
     exchange_answer(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", text, strlen(text),
@@ -81,17 +81,17 @@ static void answer_reader(struct runtime *runtime, struct exchange *exchange,
     json_decref(query);
 }
 
-static void feed(struct runtime *runtime, struct exchange *exchange)
+static void answer_feed(struct runtime *runtime, struct exchange *exchange)
 {
     answer_reader(runtime, exchange, feed_answer);
 }
 
-static void snapshot(struct runtime *runtime, struct exchange *exchange)
+static void answer_snapshot(struct runtime *runtime, struct exchange *exchange)
 {
     answer_reader(runtime, exchange, snapshot_answer);
 }
 
-static void state(struct runtime *runtime, struct exchange *exchange)
+static void answer_state(struct runtime *runtime, struct exchange *exchange)
 {
     struct ledger_counts sagas;
     if (!caller_of(exchange)) {
@@ -131,7 +131,7 @@ static void answer_document(struct exchange *exchange, json_t *document)
 }
 
 /* Both documents are made when asked for, which is seldom, and not kept. */
-static void openapi(struct runtime *runtime, struct exchange *exchange)
+static void answer_openapi(struct runtime *runtime, struct exchange *exchange)
 {
     struct openapi made;
     json_arena_set(NULL);
@@ -142,7 +142,7 @@ static void openapi(struct runtime *runtime, struct exchange *exchange)
     answer_document(exchange, openapi_take(&made));
 }
 
-static void asyncapi(struct runtime *runtime, struct exchange *exchange)
+static void answer_asyncapi(struct runtime *runtime, struct exchange *exchange)
 {
     json_arena_set(NULL);
     json_t *document = asyncapi_new(runtime->service->name);
@@ -153,7 +153,7 @@ static void asyncapi(struct runtime *runtime, struct exchange *exchange)
     answer_document(exchange, document);
 }
 
-static void closed(struct runtime *runtime, struct exchange *exchange)
+static void answer_closed(struct runtime *runtime, struct exchange *exchange)
 {
     const struct http_incoming *incoming = exchange_request(exchange);
     struct fh_error error;
@@ -177,7 +177,7 @@ static void closed(struct runtime *runtime, struct exchange *exchange)
 }
 
 /* A service that our sagas send to says that it was restored. */
-static void restored(struct runtime *runtime, struct exchange *exchange)
+static void answer_restored(struct runtime *runtime, struct exchange *exchange)
 {
     char name[COMMAND_CALLER_SIZE];
     const char *incarnation;
@@ -198,16 +198,16 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
         bool open; /* to all who reach the port: it reveals nothing of the store */
         enum fh_audience audience;
         void (*answer)(struct runtime *runtime, struct exchange *exchange);
-    } routes[] = {{"GET", "/livez", true, FH_OPERATORS, live},
-                  {"GET", "/readyz", true, FH_OPERATORS, ready},
-                  {"GET", "/metrics", true, FH_OPERATORS, metrics},
-                  {"GET", "/openapi.json", false, FH_OPERATORS, openapi},
-                  {"GET", "/asyncapi.json", false, FH_OPERATORS, asyncapi},
-                  {"GET", FEED_PATH, false, FH_SERVICES, feed},
-                  {"GET", SNAPSHOT_PATH, false, FH_SERVICES, snapshot},
-                  {"GET", "/_freehold/state", false, FH_SERVICES, state},
-                  {"POST", "/_freehold/closed", false, FH_SERVICES, closed},
-                  {"POST", SAGA_RESTORED_PATH, false, FH_SERVICES, restored},
+    } routes[] = {{"GET", "/livez", true, FH_OPERATORS, answer_live},
+                  {"GET", "/readyz", true, FH_OPERATORS, answer_ready},
+                  {"GET", "/metrics", true, FH_OPERATORS, answer_metrics},
+                  {"GET", "/openapi.json", false, FH_OPERATORS, answer_openapi},
+                  {"GET", "/asyncapi.json", false, FH_OPERATORS, answer_asyncapi},
+                  {"GET", FEED_PATH, false, FH_SERVICES, answer_feed},
+                  {"GET", SNAPSHOT_PATH, false, FH_SERVICES, answer_snapshot},
+                  {"GET", "/_freehold/state", false, FH_SERVICES, answer_state},
+                  {"POST", "/_freehold/closed", false, FH_SERVICES, answer_closed},
+                  {"POST", SAGA_RESTORED_PATH, false, FH_SERVICES, answer_restored},
                   {"GET", TAKE_OVER_PATH, false, FH_SERVICES, take_over_answer},
                   {"GET", "/_freehold/restored", false, FH_OPERATORS, operators_restored},
                   {"POST", "/_freehold/restored/seen", false, FH_OPERATORS, operators_seen},

@@ -34,8 +34,8 @@ static const struct world_files *files_of(const struct world *world)
     return world ? world->files : &world_files_real;
 }
 
-static enum fh_code file_read(struct world *world, const char *path, struct text *text,
-                              struct fh_error *error)
+static enum fh_code read_process_file(struct world *world, const char *path, struct text *text,
+                                      struct fh_error *error)
 {
     int failed = files_of(world)->read(world, path, text);
     /* A file that the disk can't read now still exists, and may be readable at the next start. */
@@ -51,7 +51,7 @@ enum fh_code process_config_read(struct world *world, const char *path, json_t *
     struct fh_error why = {0};
     *ret = NULL;
     text_init(&text, CONFIG_SIZE_MAX);
-    enum fh_code code = file_read(world, path, &text, error);
+    enum fh_code code = read_process_file(world, path, &text, error);
     if (code == FH_OK) {
         code = json_parse(text.data ? text.data : "", text.length, ret, &why);
         if (code != FH_OK)
@@ -175,7 +175,7 @@ static void on_control(uv_poll_t *handle, int status, int events)
     process_stop(process);
 }
 
-static void on_beat(uv_timer_t *handle)
+static void process_beat(uv_timer_t *handle)
 {
     struct process *process = handle->data;
     control_send(process, process->works ? "working\n" : "beat\n");
@@ -223,7 +223,7 @@ enum fh_code process_start(struct process *process, uv_loop_t *loop, int control
 
 static void start_beating(struct process *process)
 {
-    uv_timer_start(&process->beat, on_beat, PROCESS_BEAT_MS, PROCESS_BEAT_MS);
+    uv_timer_start(&process->beat, process_beat, PROCESS_BEAT_MS, PROCESS_BEAT_MS);
     uv_unref((uv_handle_t *)&process->beat);
 }
 

@@ -52,7 +52,7 @@ static struct program *program_of(struct runtime *runtime)
 /* ---- the runtime's host ---- */
 
 /* Runs it at once: what need not wait is answered before its connection would be suspended. */
-static void on_incoming(void *context, struct http_incoming *incoming)
+static void program_incoming(void *context, struct http_incoming *incoming)
 {
     struct runtime *runtime = context;
     exchange_incoming(runtime, incoming);
@@ -61,10 +61,10 @@ static void on_incoming(void *context, struct http_incoming *incoming)
         fibers_run(runtime->world->fibers);
 }
 
-static enum fh_code host_serve(struct runtime *runtime, struct fh_error *error)
+static enum fh_code program_serve(struct runtime *runtime, struct fh_error *error)
 {
     struct program *program = program_of(runtime);
-    struct http_handler handler = {on_incoming, runtime};
+    struct http_handler handler = {program_incoming, runtime};
     struct http_limits limits = {0};
     enum fh_code code = http_server_new(&program->loop, runtime->world, program->listen_fd, &limits,
                                         &program->tls, handler, &runtime->server, error);
@@ -74,7 +74,7 @@ static enum fh_code host_serve(struct runtime *runtime, struct fh_error *error)
     return code;
 }
 
-static void host_ready(struct runtime *runtime)
+static void program_ready(struct runtime *runtime)
 {
     service_record_store(runtime);
     process_ready(&program_of(runtime)->process);
@@ -96,7 +96,7 @@ static void host_told(struct runtime *runtime, const struct course *course)
     process_tell(&program_of(runtime)->process, course);
 }
 
-static void host_drain(struct runtime *runtime)
+static void program_drain(struct runtime *runtime)
 {
     struct program *program = program_of(runtime);
     program->undrained = program->own ? 2 : 1;
@@ -108,34 +108,34 @@ static void host_drain(struct runtime *runtime)
 static void clients_release(struct program *program);
 static void signing_release(struct program *program);
 
-static void host_silence(struct runtime *runtime)
+static void program_silence(struct runtime *runtime)
 {
     clients_release(program_of(runtime));
     signing_release(program_of(runtime));
 }
 
-static void host_ended(struct runtime *runtime)
+static void program_ended(struct runtime *runtime)
 {
     http_server_free(runtime->server);
     http_server_free(program_of(runtime)->own);
     process_end(&program_of(runtime)->process);
 }
 
-static void host_fail(struct runtime *runtime, int exit_code)
+static void program_fail(struct runtime *runtime, int exit_code)
 {
     (void)runtime;
     _exit(exit_code);
 }
 
 static const struct runtime_host host = {
-    .serve = host_serve,
+    .serve = program_serve,
     .works = host_works,
     .told = host_told,
-    .ready = host_ready,
-    .drain = host_drain,
-    .silence = host_silence,
-    .ended = host_ended,
-    .fail = host_fail,
+    .ready = program_ready,
+    .drain = program_drain,
+    .silence = program_silence,
+    .ended = program_ended,
+    .fail = program_fail,
 };
 
 /* ---- a task instead of serving ---- */
@@ -146,18 +146,18 @@ static void do_task(void *argument)
     host_works(&program->runtime, true);
     program->exit_code = service_task(&program->runtime);
     host_works(&program->runtime, false);
-    host_silence(&program->runtime);
-    host_ended(&program->runtime);
+    program_silence(&program->runtime);
+    program_ended(&program->runtime);
 }
 
 /* ---- the loop ---- */
 
-static void on_stop(void *context)
+static void program_stop(void *context)
 {
     runtime_stop(context);
 }
 
-static void on_beat(void *context)
+static void program_beat(void *context)
 {
     struct runtime *runtime = context;
     fibers_trim(runtime->world->fibers);
@@ -254,9 +254,9 @@ static enum fh_code control_init(struct program *program, struct fh_error *error
     json_int_t control_fd = -1;
     if (!program->listen)
         json_integer_at(program->config, "control_fd", &control_fd);
-    enum fh_code code = process_start(&program->process, &program->loop, (int)control_fd, on_stop,
-                                      &program->runtime, error);
-    program->process.beaten = on_beat;
+    enum fh_code code = process_start(&program->process, &program->loop, (int)control_fd,
+                                      program_stop, &program->runtime, error);
+    program->process.beaten = program_beat;
     program->process.clock = program->world;
     return code;
 }
@@ -347,7 +347,7 @@ static const struct part {
 };
 #define PARTS (sizeof parts / sizeof *parts)
 
-static bool start(struct program *program)
+static bool start_program(struct program *program)
 {
     return program->tasked ? fiber_start(program->world->fibers, do_task, program)
                            : runtime_start(&program->runtime);
@@ -359,7 +359,7 @@ static enum fh_code run_parts(struct program *program, struct fh_error *error)
     size_t made = 0;
     while (made < PARTS && code == FH_OK)
         code = parts[made++].init(program, error);
-    if (code == FH_OK && !start(program))
+    if (code == FH_OK && !start_program(program))
         code = error_set(error, FH_NO_MEMORY, "No memory for a fiber.");
     if (code == FH_OK)
         uv_run(&program->loop, UV_RUN_DEFAULT);
@@ -368,7 +368,7 @@ static enum fh_code run_parts(struct program *program, struct fh_error *error)
     return code;
 }
 
-static int serve(const fh_service *service, const json_t *config, const char *listen)
+static int serve_program(const fh_service *service, const json_t *config, const char *listen)
 {
     struct fh_error error = {0};
     struct program *program = calloc(1, sizeof *program);
@@ -396,7 +396,7 @@ static int serve(const fh_service *service, const json_t *config, const char *li
 
 /* ---- the command line ---- */
 
-static int describe(const fh_service *service)
+static int print_description(const fh_service *service)
 {
     json_t *object = service_describe(service);
     json_dumpf(object, stdout, JSON_INDENT(2));
@@ -405,7 +405,7 @@ static int describe(const fh_service *service)
     return fflush(stdout) == 0 ? 0 : PROCESS_EXIT_FAILED;
 }
 
-static int usage(const char *program, FILE *to)
+static int print_program_usage(const char *program, FILE *to)
 {
     fprintf(to,
             "Usage: %s --describe\n"
@@ -416,24 +416,24 @@ static int usage(const char *program, FILE *to)
     return to == stdout ? 0 : 2;
 }
 
-static int run(const struct declared *declared, int count, char **words)
+static int run_program(const struct declared *declared, int count, char **words)
 {
     const char *config_path = NULL, *listen = NULL;
     struct fh_error error;
     for (int i = 1; i < count; i++) {
         if (strcmp(words[i], "--describe") == 0)
-            return describe(declared->services[0]);
+            return print_description(declared->services[0]);
         if (strcmp(words[i], "--help") == 0)
-            return usage(words[0], stdout);
+            return print_program_usage(words[0], stdout);
         if (strcmp(words[i], "--config") == 0 && i + 1 < count)
             config_path = words[++i];
         else if (strcmp(words[i], "--listen") == 0 && i + 1 < count)
             listen = words[++i];
         else
-            return usage(words[0], stderr);
+            return print_program_usage(words[0], stderr);
     }
     if (!config_path)
-        return usage(words[0], stderr);
+        return print_program_usage(words[0], stderr);
     json_t *config;
     if (process_config_read(NULL, config_path, &config, &error) != FH_OK) {
         log_error("%s", error.message);
@@ -448,7 +448,7 @@ static int run(const struct declared *declared, int count, char **words)
         return PROCESS_EXIT_CONFIGURATION;
     }
     log_init(service->name, LOG_LEVEL_INFO);
-    int exit_code = serve(service, config, listen);
+    int exit_code = serve_program(service, config, listen);
     json_decref(config);
     return exit_code;
 }
@@ -465,7 +465,7 @@ int fh_main(const fh_service *const *begin, const fh_service *const *end, int co
         log_error("%s", error.message);
         return PROCESS_EXIT_CONFIGURATION;
     }
-    int exit_code = run(&declared, count, words);
+    int exit_code = run_program(&declared, count, words);
     free(declared.services);
     return exit_code;
 }

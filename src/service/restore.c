@@ -55,17 +55,18 @@ struct restoring {
     struct fh_error error;
 };
 
-static void path_of(const struct restoring *restoring, const char *name, const char *tail,
-                    char ret[static 4300])
+static void restore_path(const struct restoring *restoring, const char *name, const char *tail,
+                         char ret[static 4300])
 {
     snprintf(ret, 4300, "%s/%s%s", restoring->folder, name, tail);
 }
 
-static bool is_there(const struct restoring *restoring, const char *name, const char *tail)
+static bool restored_file_is_there(const struct restoring *restoring, const char *name,
+                                   const char *tail)
 {
     char path[4300];
     int64_t size;
-    path_of(restoring, name, tail, path);
+    restore_path(restoring, name, tail, path);
     return restoring->world->files->size(restoring->world, path, &size) == 0;
 }
 
@@ -74,7 +75,7 @@ static bool is_there(const struct restoring *restoring, const char *name, const 
 static enum fh_code order_read(struct restoring *restoring)
 {
     char path[4300];
-    path_of(restoring, SERVICE_RESTORE_ORDER, "", path);
+    restore_path(restoring, SERVICE_RESTORE_ORDER, "", path);
     enum fh_code code =
         process_config_read(restoring->world, path, &restoring->order, &restoring->error);
     if (code != FH_OK)
@@ -113,7 +114,7 @@ static enum fh_code result_write(struct restoring *restoring, const char *why)
 static enum fh_code order_end(struct restoring *restoring)
 {
     char path[4300];
-    path_of(restoring, SERVICE_RESTORE_ORDER, "", path);
+    restore_path(restoring, SERVICE_RESTORE_ORDER, "", path);
     CRASH_POINT("restore.told");
     service_backup_remove(restoring->world, restoring->folder, restoring->file);
     int failed = restoring->world->files->remove(restoring->world, path);
@@ -125,10 +126,10 @@ static enum fh_code order_end(struct restoring *restoring)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-static enum fh_code file_open(struct restoring *restoring)
+static enum fh_code open_backup_file(struct restoring *restoring)
 {
     struct fh_error *error = &restoring->error;
-    if (!is_there(restoring, restoring->file, ".db"))
+    if (!restored_file_is_there(restoring, restoring->file, ".db"))
         return error_set(error, FH_INVALID, "The backup's file is gone from the service's folder.");
     enum fh_code code = service_backup_open(restoring->service, restoring->folder, restoring->file,
                                             restoring->world, &restoring->from, error);
@@ -138,7 +139,7 @@ static enum fh_code file_open(struct restoring *restoring)
     return code;
 }
 
-static enum fh_code file_close(struct restoring *restoring)
+static enum fh_code close_backup_file(struct restoring *restoring)
 {
     struct fh_error error;
     if (!restoring->from)
@@ -157,7 +158,8 @@ struct marks {
     char restored[META_SIZE], unfinished[META_SIZE], moved[META_SIZE];
 };
 
-static enum fh_code marks_read(struct restoring *restoring, struct store *store, struct marks *ret)
+static enum fh_code read_restore_marks(struct restoring *restoring, struct store *store,
+                                       struct marks *ret)
 {
     struct store_work *work;
     struct fh_error *error = &restoring->error;
@@ -180,7 +182,7 @@ static enum fh_code marks_read(struct restoring *restoring, struct store *store,
 }
 
 /* Makes `to`, read from the backup, a store of its own. */
-static enum fh_code become(struct restoring *restoring, struct store *to, const char *above)
+static enum fh_code become_store(struct restoring *restoring, struct store *to, const char *above)
 {
     struct marks marks;
     const struct store_mark said[] = {{LEDGER_RESTORED, restoring->id},
@@ -193,7 +195,7 @@ static enum fh_code become(struct restoring *restoring, struct store *to, const 
                                       .restored = true,
                                       .above = above};
     enum fh_code code = service_store_become(restoring->from, to, &becoming, &restoring->error);
-    return code == FH_OK ? marks_read(restoring, to, &marks) : code;
+    return code == FH_OK ? read_restore_marks(restoring, to, &marks) : code;
 }
 
 /* ---- embedded -------------------------------------------------------------------------------- */
@@ -201,12 +203,13 @@ static enum fh_code become(struct restoring *restoring, struct store *to, const 
 static enum fh_code renew_file(struct restoring *restoring)
 {
     struct marks marks;
-    enum fh_code code = file_open(restoring);
+    enum fh_code code = open_backup_file(restoring);
     if (code == FH_OK)
-        code = marks_read(restoring, restoring->from, &marks);
+        code = read_restore_marks(restoring, restoring->from, &marks);
     if (code == FH_OK && strcmp(marks.restored, restoring->id) != 0)
-        code = become(restoring, restoring->from, json_string_at(restoring->order, "replaces"));
-    enum fh_code closed = file_close(restoring);
+        code =
+            become_store(restoring, restoring->from, json_string_at(restoring->order, "replaces"));
+    enum fh_code closed = close_backup_file(restoring);
     return code == FH_OK ? closed : code;
 }
 
@@ -214,8 +217,8 @@ static enum fh_code rename_file(struct restoring *restoring, const char *from, c
                                 const char *tail, bool *ret_done)
 {
     char old[4300], new[4300];
-    path_of(restoring, from, tail, old);
-    path_of(restoring, to, tail, new);
+    restore_path(restoring, from, tail, old);
+    restore_path(restoring, to, tail, new);
     int failed = restoring->world->files->rename(restoring->world, old, new);
     *ret_done = failed == 0;
     if (failed && failed != ENOENT)
@@ -233,12 +236,12 @@ static enum fh_code sync_folder(struct restoring *restoring)
 }
 
 /* The write-ahead log moves with its store; the shared-memory file is removed. */
-static enum fh_code swap(struct restoring *restoring)
+static enum fh_code swap_stores(struct restoring *restoring)
 {
     char beside[4300];
     bool done;
-    restoring->keeps =
-        is_there(restoring, "store", ".db") || is_there(restoring, restoring->kept, ".db");
+    restoring->keeps = restored_file_is_there(restoring, "store", ".db") ||
+                       restored_file_is_there(restoring, restoring->kept, ".db");
     enum fh_code code = result_write(restoring, NULL);
     restoring->touched = true;
     CRASH_POINT("restore.renewed");
@@ -247,7 +250,7 @@ static enum fh_code swap(struct restoring *restoring)
     CRASH_POINT("restore.parted");
     if (code == FH_OK)
         code = rename_file(restoring, "store", restoring->kept, ".db-wal", &done);
-    path_of(restoring, "store", ".db-shm", beside);
+    restore_path(restoring, "store", ".db-shm", beside);
     restoring->world->files->remove(restoring->world, beside);
     if (code == FH_OK)
         code = sync_folder(restoring);
@@ -265,24 +268,25 @@ static enum fh_code restore_embedded(struct restoring *restoring)
     char path[4300];
     int lock;
     struct world *world = restoring->world;
-    if (!is_there(restoring, restoring->file, ".db") && is_there(restoring, "store", ".db"))
+    if (!restored_file_is_there(restoring, restoring->file, ".db") &&
+        restored_file_is_there(restoring, "store", ".db"))
         return FH_OK; /* it is in place */
-    restoring->touched = is_there(restoring, restoring->kept, ".db");
-    path_of(restoring, "store", ".lock", path);
+    restoring->touched = restored_file_is_there(restoring, restoring->kept, ".db");
+    restore_path(restoring, "store", ".lock", path);
     int failed = world->files->lock(world, path, &lock);
     if (failed)
         return error_set_errno(&restoring->error, FH_UNAVAILABLE, failed,
                                "The store is in use by another process (%.120s)", path);
     enum fh_code code = renew_file(restoring);
     if (code == FH_OK)
-        code = swap(restoring);
+        code = swap_stores(restoring);
     world->files->unlock(world, lock);
     return code;
 }
 
 /* ---- on a server ----------------------------------------------------------------------------- */
 
-static enum fh_code mark(struct restoring *restoring, const char *name, const char *value)
+static enum fh_code mark_restored(struct restoring *restoring, const char *name, const char *value)
 {
     struct store_work *work;
     enum fh_code code = store_begin(restoring->to, STORE_WRITE_EXCLUSIVE, &work, &restoring->error);
@@ -310,7 +314,7 @@ static enum fh_code keep_former(struct restoring *restoring)
     return code;
 }
 
-static enum fh_code fill(struct restoring *restoring)
+static enum fh_code fill_store(struct restoring *restoring)
 {
     struct copy_result result;
     struct copy_options options = {.from = restoring->from,
@@ -329,32 +333,32 @@ static enum fh_code restore_into(struct restoring *restoring, const struct marks
     snprintf(order, sizeof order, "restore %s", restoring->id);
     snprintf(above, sizeof above, "%s", restoring->to->incarnation);
     bool begun = strcmp(marks->unfinished, order) == 0;
-    enum fh_code code = file_open(restoring);
+    enum fh_code code = open_backup_file(restoring);
     if (code == FH_OK && !marks->unfinished[0])
         code = keep_former(restoring);
     CRASH_POINT("restore.kept");
     if (code == FH_OK && !begun)
-        code = mark(restoring, LEDGER_UNFINISHED, order);
+        code = mark_restored(restoring, LEDGER_UNFINISHED, order);
     CRASH_POINT("restore.marked");
     if (code != FH_OK)
         return code;
     restoring->touched = true;
-    restoring->keeps |= is_there(restoring, restoring->kept, ".db");
-    code = fill(restoring);
+    restoring->keeps |= restored_file_is_there(restoring, restoring->kept, ".db");
+    code = fill_store(restoring);
     CRASH_POINT("restore.filled");
     if (code == FH_OK)
-        code = become(restoring, restoring->to, above);
+        code = become_store(restoring, restoring->to, above);
     CRASH_POINT("restore.whole");
     return code;
 }
 
 /* After a failure: true if the store can't be reached, so it can't serve either and the next start
  * tries again; false if the backup's file or the folder's disk failed. */
-static bool is_gone(struct restoring *restoring)
+static bool store_is_gone(struct restoring *restoring)
 {
     struct marks marks;
     struct fh_error why = restoring->error;
-    bool gone = marks_read(restoring, restoring->to, &marks) != FH_OK;
+    bool gone = read_restore_marks(restoring, restoring->to, &marks) != FH_OK;
     restoring->error = why;
     return gone;
 }
@@ -366,33 +370,33 @@ static enum fh_code restore_server(struct restoring *restoring)
     enum fh_code code = service_store_open(restoring->service, restoring->config, restoring->world,
                                            &restoring->to, error);
     if (code == FH_OK)
-        code = marks_read(restoring, restoring->to, &marks);
+        code = read_restore_marks(restoring, restoring->to, &marks);
     if (code != FH_OK) {
         restoring->touched = true; /* the store can't be reached: it can't serve either */
         return code;
     }
     restoring->touched = marks.unfinished[0] != '\0';
-    restoring->keeps = is_there(restoring, restoring->kept, ".db");
+    restoring->keeps = restored_file_is_there(restoring, restoring->kept, ".db");
     if (strcmp(marks.restored, restoring->id) != 0)
         code = restore_into(restoring, &marks);
     if (code == FH_OK)
         return result_write(restoring, NULL);
-    restoring->touched |= is_gone(restoring);
+    restoring->touched |= store_is_gone(restoring);
     return code;
 }
 
 /* ---- inside a service that starts ------------------------------------------------------------ */
 
-static void on_turn(struct world_turn *turn)
+static void restore_turn(struct world_turn *turn)
 {
     fiber_ready(turn->owner);
 }
 
-static void close_stores(struct restoring *restoring)
+static void close_restored_stores(struct restoring *restoring)
 {
-    struct world_turn turn = {.run = on_turn, .owner = fiber_self()};
+    struct world_turn turn = {.run = restore_turn, .owner = fiber_self()};
     struct fh_error before = restoring->error;
-    file_close(restoring);
+    close_backup_file(restoring);
     restoring->error = before;
     if (!restoring->to)
         return;
@@ -402,7 +406,7 @@ static void close_stores(struct restoring *restoring)
 }
 
 /* If the store was not touched, it serves; otherwise the order stays, for the next start. */
-static enum fh_code give_up(struct restoring *restoring)
+static enum fh_code give_restore_up(struct restoring *restoring)
 {
     struct fh_error why = restoring->error;
     log_error("the backup can't be restored: %s", why.message);
@@ -414,11 +418,11 @@ static enum fh_code give_up(struct restoring *restoring)
 }
 
 /* Of several instances the first one restores. */
-static enum fh_code await_first(struct restoring *restoring)
+static enum fh_code await_first_restorer(struct restoring *restoring)
 {
     struct world *world = restoring->world;
     int64_t until = world_in_ms(world, AWAITED_MS_MAX);
-    while (is_there(restoring, SERVICE_RESTORE_ORDER, "")) {
+    while (restored_file_is_there(restoring, SERVICE_RESTORE_ORDER, "")) {
         if (world_monotonic_ns(world) >= until)
             return error_set(&restoring->error, FH_UNAVAILABLE,
                              "The first instance is restoring the store.");
@@ -427,20 +431,20 @@ static enum fh_code await_first(struct restoring *restoring)
     return FH_OK;
 }
 
-static enum fh_code restore(struct restoring *restoring)
+static enum fh_code restore_store(struct restoring *restoring)
 {
     const char *instance = json_string_at(restoring->config, "instance");
     if (instance && strcmp(instance, "0") != 0)
-        return await_first(restoring);
+        return await_first_restorer(restoring);
     enum fh_code code = order_read(restoring);
     if (code != FH_OK)
         return code;
     CRASH_POINT("restore.ordered");
     const struct engine *engine = engine_named(json_string_at(restoring->config, "engine"));
     code = engine->server ? restore_server(restoring) : restore_embedded(restoring);
-    close_stores(restoring);
+    close_restored_stores(restoring);
     if (code != FH_OK)
-        return give_up(restoring);
+        return give_restore_up(restoring);
     log_info("the store was restored from a backup: up to position %" PRId64 ", incarnation %s",
              restoring->facts.position, restoring->facts.incarnation);
     return order_end(restoring);
@@ -455,9 +459,9 @@ enum fh_code service_store_restore(const fh_service *service, const json_t *conf
                                   .world = world,
                                   .watch = {world, watch, "restoring", 0, 0},
                                   .folder = json_string_at(config, "folder")};
-    if (!restoring.folder || !is_there(&restoring, SERVICE_RESTORE_ORDER, ""))
+    if (!restoring.folder || !restored_file_is_there(&restoring, SERVICE_RESTORE_ORDER, ""))
         return FH_OK;
-    enum fh_code code = restore(&restoring);
+    enum fh_code code = restore_store(&restoring);
     if (code != FH_OK)
         *error = restoring.error;
     json_decref(restoring.order);

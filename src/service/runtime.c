@@ -188,7 +188,7 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
 }
 
 /* Before anything else: a service with wrong settings touches nothing. */
-static enum fh_code take_settings(struct runtime *runtime, struct fh_error *error)
+static enum fh_code take_service_settings(struct runtime *runtime, struct fh_error *error)
 {
     static const fh_field nothing[] = {{0}};
     const fh_field *shape = runtime->service->settings;
@@ -232,7 +232,7 @@ static enum fh_code take_over_all(struct runtime *runtime, struct fh_error *erro
 }
 
 /* Simulated processes have no files except their stores'. */
-static int open_spans(const struct runtime *runtime)
+static int open_service_spans(const struct runtime *runtime)
 {
     char path[4400];
     const char *folder = json_string_at(runtime->config, "folder");
@@ -251,7 +251,7 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
     context->events = event_manager_new(context);
     context->events->schemas = json_object_get(runtime->config, "heard");
     context->calls = call_manager_new(context);
-    context->spans = spans_new(context->world, open_spans(runtime));
+    context->spans = spans_new(context->world, open_service_spans(runtime));
     context->keys = work_keys_new();
     runtime->clocks = clocks_new(runtime);
     enum fh_code code = command_clock_start(context, error);
@@ -277,11 +277,11 @@ static void start_failed(struct runtime *runtime, const struct fh_error *error)
     runtime->host->fail(runtime, for_ever ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED);
 }
 
-static void start(void *argument)
+static void run_start(void *argument)
 {
     struct runtime *runtime = argument;
     struct fh_error error = {0};
-    enum fh_code code = take_settings(runtime, &error);
+    enum fh_code code = take_service_settings(runtime, &error);
     if (code == FH_OK)
         code = start_store(runtime, &error);
     if (code == FH_OK)
@@ -320,5 +320,5 @@ void runtime_init(struct runtime *runtime, const fh_service *service, const json
 
 bool runtime_start(struct runtime *runtime)
 {
-    return fiber_start(runtime->world->fibers, start, runtime);
+    return fiber_start(runtime->world->fibers, run_start, runtime);
 }

@@ -67,7 +67,7 @@ static bool is_of_step(const char *key, const char *step)
            strncmp(end - length, step, length) == 0;
 }
 
-static bool take_command(void *context, const struct ledger_command *command)
+static bool take_page_command(void *context, const struct ledger_command *command)
 {
     struct page *page = context;
     snprintf(page->caller, sizeof page->caller, "%s", command->caller);
@@ -88,8 +88,8 @@ static bool take_command(void *context, const struct ledger_command *command)
     return page->size < PAGE_SIZE_MAX;
 }
 
-static bool take_caller(void *context, const char *caller, const char *birth,
-                        const struct ledger_caller *closed)
+static bool take_page_caller(void *context, const char *caller, const char *birth,
+                             const struct ledger_caller *closed)
 {
     struct page *page = context;
     json_t *object =
@@ -100,16 +100,16 @@ static bool take_caller(void *context, const char *caller, const char *birth,
 }
 
 /* All in one snapshot of the store. */
-static enum fh_code read_page(struct store *store, struct page *page, const char *caller,
-                              const char *key, struct fh_error *error)
+static enum fh_code read_command_page(struct store *store, struct page *page, const char *caller,
+                                      const char *key, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    code = ledger_commands_read(work, caller, key, PAGE_ROWS, take_command, page, error);
+    code = ledger_commands_read(work, caller, key, PAGE_ROWS, take_page_command, page, error);
     if (code == FH_OK)
-        code = ledger_callers_read(work, take_caller, page, error);
+        code = ledger_callers_read(work, take_page_caller, page, error);
     size_t index;
     json_t *one;
     json_array_foreach (page->callers, index, one) {
@@ -122,7 +122,7 @@ static enum fh_code read_page(struct store *store, struct page *page, const char
     return code;
 }
 
-static void answer_page(struct exchange *exchange, const struct page *page)
+static void answer_command_page(struct exchange *exchange, const struct page *page)
 {
     bool more = page->looked_at == PAGE_ROWS || page->size >= PAGE_SIZE_MAX;
     json_t *object = json_pack("{s:O, s:O}", "commands", page->commands, "callers", page->callers);
@@ -148,13 +148,13 @@ void take_over_answer(struct runtime *runtime, struct exchange *exchange)
         .step = json_string_at(query, "step"), .commands = json_array(), .callers = json_array()};
     if (!page.step || !*page.step)
         exchange_problem(exchange, 400, "The parameter `step` is missing: whose commands?");
-    else if (read_page(runtime->context.store, &page, caller ? caller : "", key ? key : "",
-                       &error) != FH_OK)
+    else if (read_command_page(runtime->context.store, &page, caller ? caller : "", key ? key : "",
+                               &error) != FH_OK)
         exchange_problem(exchange, error.code == FH_UNSUPPORTED ? 501 : 503, error.message);
     else if (page.pending)
         exchange_problem(exchange, 503, "A command of that step is still being carried out.");
     else
-        answer_page(exchange, &page);
+        answer_command_page(exchange, &page);
     json_decref(page.commands);
     json_decref(page.callers);
     json_decref(query);
@@ -172,8 +172,8 @@ struct taking {
 };
 
 /* A GET to the giver, its target filled from `values` (stolen). *ret is new. */
-static enum fh_code ask(struct taking *taking, const char *template, json_t *values, json_t **ret,
-                        struct fh_error *error)
+static enum fh_code ask_giver(struct taking *taking, const char *template, json_t *values,
+                              json_t **ret, struct fh_error *error)
 {
     const struct work_context *context = &taking->runtime->context;
     char from[ID_SIZE + COMMAND_CALLER_SIZE];
@@ -211,7 +211,7 @@ static enum fh_code ask(struct taking *taking, const char *template, json_t *val
     return code;
 }
 
-static enum fh_code take_row(struct taking *taking, json_t *row, struct fh_error *error)
+static enum fh_code take_given_row(struct taking *taking, json_t *row, struct fh_error *error)
 {
     fh_work w;
     work_init(&w, &taking->runtime->context, taking->what->handler);
@@ -237,7 +237,7 @@ static enum fh_code take_list(struct taking *taking, const json_t *list, struct 
                          taking->what->service, taking->what->path);
     json_array_foreach (list, index, row) {
         if (code == FH_OK)
-            code = take_row(taking, row, error);
+            code = take_given_row(taking, row, error);
     }
     return code;
 }
@@ -248,7 +248,7 @@ static enum fh_code ask_list(struct taking *taking, const char *template, json_t
 {
     for (;;) {
         int limit = *ret_limit = portion_size(&taking->portion, PAGE_ROWS);
-        enum fh_code code = ask(
+        enum fh_code code = ask_giver(
             taking, template, json_pack("{s:i, s:O*}", "limit", limit, "after", after), ret, error);
         if (code == FH_OK)
             portion_passed(&taking->portion, limit);
@@ -260,7 +260,7 @@ static enum fh_code ask_list(struct taking *taking, const char *template, json_t
     }
 }
 
-static enum fh_code take_rows(struct taking *taking, struct fh_error *error)
+static enum fh_code take_given_rows(struct taking *taking, struct fh_error *error)
 {
     char first[TEMPLATE_SIZE], next[TEMPLATE_SIZE];
     json_t *list, *after = NULL;
@@ -283,8 +283,8 @@ static enum fh_code take_rows(struct taking *taking, struct fh_error *error)
 }
 
 /* FH_CONFLICT: all of it has been taken already. */
-static enum fh_code begin(const struct taking *taking, struct store_work **ret,
-                          struct fh_error *error)
+static enum fh_code begin_taking(const struct taking *taking, struct store_work **ret,
+                                 struct fh_error *error)
 {
     char done[DONE_SIZE];
     enum fh_code code = store_begin(taking->runtime->context.store, STORE_WRITE, ret, error);
@@ -298,7 +298,7 @@ static enum fh_code begin(const struct taking *taking, struct store_work **ret,
     return code;
 }
 
-static enum fh_code end(struct store_work *work, enum fh_code code, struct fh_error *error)
+static enum fh_code end_taking(struct store_work *work, enum fh_code code, struct fh_error *error)
 {
     if (code == FH_OK)
         return store_commit(work, error);
@@ -329,7 +329,7 @@ static enum fh_code take_one_command(struct taking *taking, const json_t *told,
     command.attempt = attempt;
     command.created_ms = created_ms;
     command.outcome = ledger_outcome_of(outcome);
-    enum fh_code code = begin(taking, &work, error);
+    enum fh_code code = begin_taking(taking, &work, error);
     if (code != FH_OK)
         return code;
     arena_init(&arena, ARENA_SIZE_MAX);
@@ -337,7 +337,7 @@ static enum fh_code take_one_command(struct taking *taking, const json_t *told,
     if (code == FH_NOT_FOUND)
         code = ledger_command_put(work, &command, error);
     arena_release(&arena);
-    code = end(work, code, error);
+    code = end_taking(work, code, error);
     CRASH_POINT("boundary.command");
     taking->commands += code == FH_OK;
     return code;
@@ -358,7 +358,7 @@ static enum fh_code take_one_caller(struct taking *taking, const json_t *told,
         return error_set(error, FH_INVALID, "%s reports a caller that is none.",
                          taking->what->service);
     closed.closed_through = through;
-    enum fh_code code = begin(taking, &work, error);
+    enum fh_code code = begin_taking(taking, &work, error);
     if (code != FH_OK)
         return code;
     arena_init(&arena, ARENA_SIZE_MAX);
@@ -372,12 +372,13 @@ static enum fh_code take_one_caller(struct taking *taking, const json_t *told,
     if (code == FH_OK)
         code = ledger_caller_close(work, caller, birth, &after, error);
     arena_release(&arena);
-    code = end(work, code, error);
+    code = end_taking(work, code, error);
     CRASH_POINT("boundary.caller");
     return code;
 }
 
-static enum fh_code take_page(struct taking *taking, const json_t *page, struct fh_error *error)
+static enum fh_code take_command_page(struct taking *taking, const json_t *page,
+                                      struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     size_t index;
@@ -400,11 +401,11 @@ static enum fh_code take_commands(struct taking *taking, struct fh_error *error)
     json_t *page, *after = NULL;
     enum fh_code code;
     do {
-        code =
-            ask(taking, after ? next : first,
-                json_pack("{s:s, s:o*}", "step", taking->what->step, "after", after), &page, error);
+        code = ask_giver(taking, after ? next : first,
+                         json_pack("{s:s, s:o*}", "step", taking->what->step, "after", after),
+                         &page, error);
         if (code == FH_OK)
-            code = take_page(taking, page, error);
+            code = take_command_page(taking, page, error);
         after = json_incref(json_object_get(page, "next"));
         json_decref(page);
     } while (code == FH_OK && after);
@@ -416,15 +417,15 @@ static enum fh_code put_mark(struct taking *taking, struct fh_error *error)
 {
     struct store_work *work;
     CRASH_POINT("boundary.taken");
-    enum fh_code code = begin(taking, &work, error);
+    enum fh_code code = begin_taking(taking, &work, error);
     if (code != FH_OK)
         return code;
-    code = end(work, ledger_meta_put(work, taking->mark, "done", error), error);
+    code = end_taking(work, ledger_meta_put(work, taking->mark, "done", error), error);
     CRASH_POINT("boundary.marked");
     return code;
 }
 
-static enum fh_code is_marked(const struct taking *taking, bool *ret, struct fh_error *error)
+static enum fh_code taking_is_marked(const struct taking *taking, bool *ret, struct fh_error *error)
 {
     struct store_work *work;
     char done[DONE_SIZE] = "";
@@ -437,14 +438,14 @@ static enum fh_code is_marked(const struct taking *taking, bool *ret, struct fh_
     return code;
 }
 
-static enum fh_code take_all(struct taking *taking, bool *ret_done, struct fh_error *error)
+static enum fh_code take_all_of(struct taking *taking, bool *ret_done, struct fh_error *error)
 {
     taking->rows = taking->commands = 0;
     *ret_done = false;
-    enum fh_code code = is_marked(taking, ret_done, error);
+    enum fh_code code = taking_is_marked(taking, ret_done, error);
     if (code != FH_OK || *ret_done)
         return code;
-    code = take_rows(taking, error);
+    code = take_given_rows(taking, error);
     if (code == FH_OK)
         code = take_commands(taking, error);
     if (code == FH_OK)
@@ -466,7 +467,7 @@ static enum fh_code take_patiently(struct taking *taking, struct fh_error *error
     while (!done) {
         if (runtime->phase == RUNTIME_DRAINING)
             return error_set(error, FH_UNAVAILABLE, "It was asked to end before it began.");
-        if (take_all(taking, &done, error) == FH_OK)
+        if (take_all_of(taking, &done, error) == FH_OK)
             continue;
         if (pause_ms == PAUSE_MS_MAX)
             log_warning("waiting to take over from %s: %s", taking->what->service, error->message);

@@ -25,7 +25,7 @@
 
 /* ---- what a store has ------------------------------------------------------------------------ */
 
-static bool see_applied(void *context, const struct sql_row *row)
+static bool see_applied_row(void *context, const struct sql_row *row)
 {
     json_array_append_new(context, json_pack("{s:I, s:s, s:s, s:I}", "version",
                                              (json_int_t)row->values[0].integer, "name",
@@ -43,7 +43,8 @@ static bool see_open(void *context, const struct sql_row *row)
     return json_array_size(context) < MIGRATIONS_MAX;
 }
 
-static enum fh_code read_open(struct store_work *work, json_t *open, struct fh_error *error)
+static enum fh_code read_open_migration(struct store_work *work, json_t *open,
+                                        struct fh_error *error)
 {
     bool there;
     enum fh_code code = catalog_has_table(work, "fh_migration_open", &there, error);
@@ -63,9 +64,9 @@ enum fh_code service_migrations(struct store *store, json_t **ret, struct fh_err
         code = sql_run(work,
                        "SELECT version, name, checksum, applied_ms FROM fh_migration"
                        " ORDER BY version",
-                       NULL, 0, see_applied, applied, NULL, error);
+                       NULL, 0, see_applied_row, applied, NULL, error);
         if (code == FH_OK)
-            code = read_open(work, open, error);
+            code = read_open_migration(work, open, error);
         store_rollback(work);
     }
     json_t *told = json_pack("{s:s, s:o, s:o}", "engine", store->engine->name, "applied", applied,
@@ -123,7 +124,7 @@ void service_record_store(const struct runtime *runtime)
 /* ---- the task -------------------------------------------------------------------------------- */
 
 /* Is there a store? Opening one that does not exist would create its file. */
-static bool is_there(const struct runtime *runtime)
+static bool store_is_there(const struct runtime *runtime)
 {
     char path[4200];
     const char *folder = json_string_at(runtime->config, "folder");
@@ -133,7 +134,7 @@ static bool is_there(const struct runtime *runtime)
     return access(path, F_OK) == 0;
 }
 
-static enum fh_code change(struct runtime *runtime, json_t *result, struct fh_error *error)
+static enum fh_code change_store(struct runtime *runtime, json_t *result, struct fh_error *error)
 {
     struct store *store = runtime->context.store;
     const json_t *task = json_object_get(runtime->config, "task");
@@ -167,7 +168,7 @@ static enum fh_code check_settled(const struct runtime *runtime, struct fh_error
     const char *folder = json_string_at(runtime->config, "folder");
     const char *name = runtime->service->name;
     snprintf(path, sizeof path, "%s/" PROCESS_STORE_FILE, folder ? folder : ".");
-    if (!is_there(runtime) ||
+    if (!store_is_there(runtime) ||
         process_config_read(runtime->world, path, &record, ERROR_UNHEEDED) != FH_OK)
         return error_set(error, FH_NOT_FOUND, "%s has no store yet: it has never served.", name);
     const char *engine = json_string_at(record, "engine");
@@ -186,7 +187,7 @@ static enum fh_code check_settled(const struct runtime *runtime, struct fh_error
     return elsewhere ? FH_CONFLICT : FH_OK;
 }
 
-static enum fh_code back_up(struct runtime *runtime, json_t *result, struct fh_error *error)
+static enum fh_code back_up_alone(struct runtime *runtime, json_t *result, struct fh_error *error)
 {
     enum fh_code code = check_settled(runtime, error);
     if (code == FH_OK)
@@ -202,7 +203,7 @@ static enum fh_code back_up(struct runtime *runtime, json_t *result, struct fh_e
     return code;
 }
 
-static bool shall(const struct runtime *runtime, const char *what)
+static bool task_is(const struct runtime *runtime, const char *what)
 {
     const char *said = json_string_at(json_object_get(runtime->config, "task"), "do");
     return said && strcmp(said, what) == 0;
@@ -212,14 +213,14 @@ static enum fh_code work_on_store(struct runtime *runtime, json_t *result, struc
 {
     struct fh_error unseen;
     json_t *told = NULL;
-    bool looks = shall(runtime, "look");
-    if (shall(runtime, "backup"))
-        return back_up(runtime, result, error);
+    bool looks = task_is(runtime, "look");
+    if (task_is(runtime, "backup"))
+        return back_up_alone(runtime, result, error);
     if (!has_migrations(runtime->service))
         return error_set(error, FH_UNSUPPORTED,
                          "Only stores of tables have migrations; %s keeps others.",
                          runtime->service->name);
-    if (looks && !is_there(runtime)) {
+    if (looks && !store_is_there(runtime)) {
         json_object_set_new(result, "store", json_false());
         return FH_OK;
     }
@@ -228,7 +229,7 @@ static enum fh_code work_on_store(struct runtime *runtime, json_t *result, struc
     if (code != FH_OK)
         return code;
     if (!looks)
-        code = change(runtime, result, error);
+        code = change_store(runtime, result, error);
     /* Even after a failure: then it matters how far it has come. */
     enum fh_code seen =
         service_migrations(runtime->context.store, &told, code == FH_OK ? error : &unseen);

@@ -14,8 +14,8 @@
 #include "service/exchange.h"
 #include "service/runtime.h"
 
-static bool is_over(const struct runtime *runtime, const struct undecided_request *request,
-                    int64_t now_ns)
+static bool request_is_over(const struct runtime *runtime, const struct undecided_request *request,
+                            int64_t now_ns)
 {
     if (request->answered || (now_ns < request->until_ns && request->until_ns != INT64_MAX))
         return false;
@@ -26,7 +26,7 @@ static bool is_over(const struct runtime *runtime, const struct undecided_reques
 
 static void look_later(struct runtime *runtime);
 
-static void look(struct world_timer *timer)
+static void look_at_requests(struct world_timer *timer)
 {
     struct runtime *runtime = timer->owner;
     struct undecided_requests *requests = &runtime->requests;
@@ -34,7 +34,7 @@ static void look(struct world_timer *timer)
     bool was_told = requests->answered > 0;
     requests->looks = false;
     for (struct undecided_request *each = requests->first; each; each = each->next) {
-        if (!is_over(runtime, each, now_ns))
+        if (!request_is_over(runtime, each, now_ns))
             continue;
         exchange_answer_undecided(each);
         each->answered = true;
@@ -52,7 +52,7 @@ static void look_later(struct runtime *runtime)
 {
     struct undecided_requests *requests = &runtime->requests;
     requests->looks = true;
-    requests->look.fire = look;
+    requests->look.fire = look_at_requests;
     requests->look.owner = runtime;
     world_timer_start(runtime->world, &requests->look,
                       world_in_ms(runtime->world, UNDECIDED_LOOK_MS));

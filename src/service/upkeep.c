@@ -44,7 +44,7 @@ static json_t *expected_of(const json_t *config)
 }
 
 /* Removes expired keys slice by slice, as long as this process is the one to do it. */
-static enum fh_code sweep_keys(struct runtime *runtime, struct fh_error *error)
+static enum fh_code sweep_expired_keys(struct runtime *runtime, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     bool more = true;
@@ -65,7 +65,7 @@ static void keep_up(struct upkeep *upkeep)
         upkeep->expire_ns = now_ns + RUNTIME_EXPIRE_INTERVAL_MS * INT64_C(1000000);
         code = command_expire(context, &removed, &error);
         if (code == FH_OK)
-            code = sweep_keys(runtime, &error);
+            code = sweep_expired_keys(runtime, &error);
     }
     if (code == FH_OK && runtime->phase == RUNTIME_READY)
         code = event_trim(context->events, &upkeep->retention, upkeep->expected, &error);
@@ -77,21 +77,21 @@ static void keep_up(struct upkeep *upkeep)
     upkeep->failing = code != FH_OK;
 }
 
-static void taken(struct lease *lease)
+static void upkeep_taken(struct lease *lease)
 {
     struct runtime *runtime = lease->owner;
     fiber_wake_all(&runtime->expire_sleep);
 }
 
-static void run(void *argument)
+static void run_upkeep(void *argument)
 {
     struct runtime *runtime = argument;
     struct upkeep upkeep = {.runtime = runtime,
                             .retention = retention_of(runtime->config),
                             .expected = expected_of(runtime->config),
                             .expire_ns = world_monotonic_ns(runtime->world)};
-    runtime->expiry =
-        (struct lease){.name = "expiry", .taken = taken, .ends = lease_ended, .owner = runtime};
+    runtime->expiry = (struct lease){
+        .name = "expiry", .taken = upkeep_taken, .ends = lease_ended, .owner = runtime};
     lease_add(runtime->context.leases, &runtime->expiry);
     while (runtime->phase == RUNTIME_READY) {
         clocks_look(runtime->clocks);
@@ -110,5 +110,5 @@ static void run(void *argument)
 
 void upkeep_start(struct runtime *runtime)
 {
-    runtime->expiring = fiber_start(runtime->world->fibers, run, runtime);
+    runtime->expiring = fiber_start(runtime->world->fibers, run_upkeep, runtime);
 }
