@@ -46,8 +46,8 @@ struct MHD_Response *answer_problem(int status, const char *detail, bool close)
 }
 
 /* Returns the first header that can't be sent; NULL: all were added. */
-static const char *add_headers(struct MHD_Response *response, const struct http_answer *answer,
-                               bool close)
+static const char *add_answer_headers(struct MHD_Response *response,
+                                      const struct http_answer *answer, bool close)
 {
     if (answer->body_length) {
         const char *type = answer->content_type ? answer->content_type : "application/json";
@@ -76,7 +76,7 @@ struct MHD_Response *answer_new(const struct http_answer *answer, bool close, in
             : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (!response)
         return NULL;
-    const char *unfit = add_headers(response, answer, close);
+    const char *unfit = add_answer_headers(response, answer, close);
     if (!unfit)
         return response;
     MHD_destroy_response(response);

@@ -45,7 +45,7 @@ static void unlink_transfer(struct http_client *client, struct transfer *transfe
 
 /* `done` may send again. It may also free the client, whose memory stays until its handles are
  * closed. */
-static void finish(struct transfer *transfer)
+static void finish_transfer(struct transfer *transfer)
 {
     struct http_client *client = transfer->client;
     struct world_request *request = transfer->request;
@@ -71,7 +71,7 @@ static void on_deadline(struct world_timer *timer)
 {
     struct transfer *transfer = timer->owner;
     transfer_fail(transfer, "deadline passed");
-    finish(transfer);
+    finish_transfer(transfer);
 }
 
 static struct transfer *transfer_take(struct http_client *client)
@@ -111,7 +111,7 @@ void http_client_send(void *context, struct world_request *request)
     world_turn(client->world, &client->turn);
 }
 
-static void start(struct http_client *client, struct transfer *transfer)
+static void start_transfer(struct http_client *client, struct transfer *transfer)
 {
     const struct world_request *request = transfer->request;
     const struct client_address *address =
@@ -146,7 +146,7 @@ static void collect_finished(struct http_client *client)
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         transfer_ended(transfer, code);
-        finish(transfer);
+        finish_transfer(transfer);
     }
 }
 
@@ -160,7 +160,7 @@ static void run_libcurl(struct http_client *client, int socket, int events)
 }
 
 /* Starts all queued transfers, then reports those that could not be started. */
-static void on_turn(struct world_turn *turn)
+static void client_turn(struct world_turn *turn)
 {
     struct http_client *client = turn->owner;
     if (client->closing)
@@ -171,13 +171,13 @@ static void on_turn(struct world_turn *turn)
         first = at;
     bool started = false;
     for (struct transfer *at = first; at; at = at->next) {
-        start(client, at);
+        start_transfer(client, at);
         started = started || at->added;
     }
     while (client->failed && !client->closing) {
         struct transfer *at = client->failed;
         client->failed = at->next_failed;
-        finish(at);
+        finish_transfer(at);
     }
     if (!client->closing && (started || client->timeout_due))
         run_libcurl(client, CURL_SOCKET_TIMEOUT, 0);
@@ -185,13 +185,13 @@ static void on_turn(struct world_turn *turn)
 
 /* ---- When libcurl wants to be called -------------------------------------------------------- */
 
-static void on_timer(uv_timer_t *timer)
+static void on_libcurl_timer(uv_timer_t *timer)
 {
     run_libcurl(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* libcurl says when it wants to be called next. */
-static int on_timeout(CURLM *multi, long timeout_ms, void *context)
+static int on_libcurl_timeout(CURLM *multi, long timeout_ms, void *context)
 {
     (void)multi;
     struct http_client *client = context;
@@ -203,7 +203,7 @@ static int on_timeout(CURLM *multi, long timeout_ms, void *context)
     else if (timeout_ms == 0)
         world_turn(client->world, &client->turn);
     else
-        uv_timer_start(&client->timer, on_timer, (uint64_t)timeout_ms, 0);
+        uv_timer_start(&client->timer, on_libcurl_timer, (uint64_t)timeout_ms, 0);
     return 0;
 }
 
@@ -270,7 +270,7 @@ void http_client_free(struct http_client *client)
     client->failed = NULL;
     while (client->open_first) {
         transfer_fail(client->open_first, CLOSING);
-        finish(client->open_first);
+        finish_transfer(client->open_first);
     }
     while (client->idle) {
         struct transfer *next = client->idle->next;
@@ -301,7 +301,7 @@ enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_c
     *client = (struct http_client){
         .loop = loop, .world = world, .multi = multi, .ready = run_libcurl, .references = 1};
     map_init(&client->addresses);
-    client->turn = (struct world_turn){.run = on_turn, .owner = client};
+    client->turn = (struct world_turn){.run = client_turn, .owner = client};
     uv_timer_init(loop, &client->timer);
     client->timer.data = client;
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
@@ -309,7 +309,7 @@ enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_c
     curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT_MAX);
     curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, client_on_interest);
     curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);
-    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timeout);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_libcurl_timeout);
     curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
     *ret = client;
     return FH_OK;

@@ -58,7 +58,7 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
     socket->client->ready(socket->client, socket->fd, flags);
 }
 
-static struct client_socket *socket_of(struct http_client *client, int fd)
+static struct client_socket *client_socket_of(struct http_client *client, int fd)
 {
     if (fd >= client->socket_count) {
         int count = fd < 64 ? 128 : fd * 2;
@@ -92,7 +92,7 @@ int client_on_interest(CURL *easy, curl_socket_t fd, int what, void *context, vo
     struct http_client *client = context;
     if (what == CURL_POLL_REMOVE && (fd >= client->socket_count || !client->sockets[fd]))
         return 0;
-    struct client_socket *socket = socket_of(client, fd);
+    struct client_socket *socket = client_socket_of(client, fd);
     int wanted = 0;
     if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
         wanted |= UV_READABLE;
@@ -115,7 +115,8 @@ int client_on_interest(CURL *easy, curl_socket_t fd, int what, void *context, vo
 }
 
 /* `context` is the transfer. */
-static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+static curl_socket_t open_client_socket(void *context, curlsocktype purpose,
+                                        struct curl_sockaddr *address)
 {
     struct transfer *transfer = context;
     (void)purpose;
@@ -128,11 +129,11 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
                     address->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
-    socket_of(transfer->client, fd)->connection = true;
+    client_socket_of(transfer->client, fd)->connection = true;
     return fd;
 }
 
-static int close_socket(void *context, curl_socket_t fd)
+static int close_client_socket(void *context, curl_socket_t fd)
 {
     struct http_client *client = context;
     if (fd < client->socket_count && client->sockets[fd])
@@ -143,8 +144,8 @@ static int close_socket(void *context, curl_socket_t fd)
 void client_opens_sockets_of(struct transfer *transfer)
 {
     CURL *easy = transfer->easy;
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_client_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_client_socket);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->client);
 }

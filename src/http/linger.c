@@ -33,7 +33,7 @@ struct lingering {
     uv_timer_t timer;
 };
 
-static void on_closed(uv_handle_t *handle)
+static void on_lingering_closed(uv_handle_t *handle)
 {
     struct lingering *one = handle->data;
     if (--one->handles > 0)
@@ -42,7 +42,7 @@ static void on_closed(uv_handle_t *handle)
     free(one);
 }
 
-static void end(struct lingering *one)
+static void end_lingering(struct lingering *one)
 {
     if (one->previous)
         one->previous->next = one->next;
@@ -52,11 +52,11 @@ static void end(struct lingering *one)
         one->next->previous = one->previous;
     one->linger->count--;
     one->linger = NULL;
-    uv_close((uv_handle_t *)&one->poll, on_closed);
-    uv_close((uv_handle_t *)&one->timer, on_closed);
+    uv_close((uv_handle_t *)&one->poll, on_lingering_closed);
+    uv_close((uv_handle_t *)&one->timer, on_lingering_closed);
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void on_lingering_readable(uv_poll_t *poll, int status, int events)
 {
     char dropped[READ_SIZE];
     struct lingering *one = poll->data;
@@ -69,15 +69,15 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         one->dropped += got > 0 ? (size_t)got : 0;
     }
     if (got <= 0 || one->dropped >= LINGER_SIZE_MAX)
-        end(one);
+        end_lingering(one);
 }
 
 static void on_time_over(uv_timer_t *timer)
 {
-    end(timer->data);
+    end_lingering(timer->data);
 }
 
-static void take(struct http_linger *linger, uv_loop_t *loop, int socket)
+static void take_lingering(struct http_linger *linger, uv_loop_t *loop, int socket)
 {
     if (linger->count >= LINGER_COUNT_MAX)
         return;
@@ -100,20 +100,20 @@ static void take(struct http_linger *linger, uv_loop_t *loop, int socket)
     linger->first = one;
     linger->count++;
     uv_timer_start(&one->timer, on_time_over, LINGER_MS_MAX, 0);
-    if (uv_poll_start(&one->poll, UV_READABLE, on_readable) != 0)
-        end(one);
+    if (uv_poll_start(&one->poll, UV_READABLE, on_lingering_readable) != 0)
+        end_lingering(one);
 }
 
 enum MHD_Result linger_refuse(struct http_linger *linger, uv_loop_t *loop,
                               struct MHD_Connection *native, const struct http_refusal *refusal)
 {
     answer_last_words(native, refusal->status, refusal->detail);
-    take(linger, loop, connection_socket(native));
+    take_lingering(linger, loop, connection_socket(native));
     return MHD_NO;
 }
 
 void linger_end(struct http_linger *linger)
 {
     while (linger->first)
-        end(linger->first);
+        end_lingering(linger->first);
 }

@@ -44,7 +44,8 @@ static int hex_value(char c)
 }
 
 /* Decodes into `out`, which must be as long as the slice. Returns NULL, or what is wrong. */
-static const char *decode(struct slice raw, bool plus_is_space, char *out, size_t *ret_length)
+static const char *decode_percent(struct slice raw, bool plus_is_space, char *out,
+                                  size_t *ret_length)
 {
     size_t length = 0;
     for (size_t i = 0; i < raw.length; i++) {
@@ -75,7 +76,7 @@ static json_t *decoded_string(struct slice raw, bool plus_is_space, const char *
     FH_ASSERT(out != NULL);
     size_t length = 0;
     json_t *value = NULL;
-    *ret_wrong = decode(raw, plus_is_space, out, &length);
+    *ret_wrong = decode_percent(raw, plus_is_space, out, &length);
     if (!*ret_wrong) {
         value = json_stringn(out, length);
         if (!value)
@@ -99,7 +100,7 @@ static bool next_segment(const char **rest, struct slice *ret)
     return true;
 }
 
-static bool is_name(struct slice segment)
+static bool is_pattern_name(struct slice segment)
 {
     return segment.length > 2 && segment.at[0] == '{' && segment.at[segment.length - 1] == '}';
 }
@@ -118,7 +119,7 @@ static bool literal_fits(struct slice literal, struct slice segment)
             char decoded[3];
             size_t left = segment.length - i, length;
             struct slice escape = {segment.at + i, left < 3 ? left : 3};
-            if (decode(escape, false, decoded, &length))
+            if (decode_percent(escape, false, decoded, &length))
                 return false;
             c = decoded[0];
             i += 2;
@@ -129,7 +130,7 @@ static bool literal_fits(struct slice literal, struct slice segment)
     return at == literal.length;
 }
 
-static bool parse_integer(const char *text, size_t length, json_int_t *ret)
+static bool parse_path_integer(const char *text, size_t length, json_int_t *ret)
 {
     bool negative = length > 0 && text[0] == '-';
     size_t i = negative ? 1 : 0;
@@ -169,7 +170,7 @@ static bool take_value(struct slice name, struct slice segment, json_t *values)
     json_int_t number;
     bool fits = length > 0 && !is_dots(text, length);
     if (fits && integer) {
-        fits = parse_integer(text, length, &number);
+        fits = parse_path_integer(text, length, &number);
         json_decref(value);
         if (!fits)
             return false;
@@ -188,9 +189,9 @@ static bool literals_fit(const char *pattern, const char *path)
     while (next_segment(&pattern, &wanted)) {
         if (!next_segment(&path, &segment))
             return false;
-        if (!is_name(wanted) && !literal_fits(wanted, segment))
+        if (!is_pattern_name(wanted) && !literal_fits(wanted, segment))
             return false;
-        if (is_name(wanted) && segment.length == 0)
+        if (is_pattern_name(wanted) && segment.length == 0)
             return false;
     }
     return path == NULL;
@@ -208,7 +209,7 @@ bool path_match(const char *pattern, const char *path, json_t **ret_values)
     struct slice wanted, segment;
     bool fits = true;
     while (fits && next_segment(&pattern_rest, &wanted) && next_segment(&path_rest, &segment))
-        if (is_name(wanted))
+        if (is_pattern_name(wanted))
             fits = take_value(wanted, segment, values);
     if (fits && ret_values)
         *ret_values = values;
@@ -223,7 +224,7 @@ int path_literals(const char *pattern)
     const char *rest = pattern[0] == '/' ? pattern + 1 : pattern;
     struct slice segment;
     while (next_segment(&rest, &segment))
-        if (!is_name(segment))
+        if (!is_pattern_name(segment))
             count++;
     return count;
 }
@@ -252,7 +253,8 @@ static enum fh_code check_name(const char *pattern, struct slice segment, json_t
     return FH_OK;
 }
 
-static enum fh_code check_literal(const char *pattern, struct slice segment, struct fh_error *error)
+static enum fh_code check_literal_segment(const char *pattern, struct slice segment,
+                                          struct fh_error *error)
 {
     bool fits = !is_dots(segment.at, segment.length);
     for (size_t i = 0; fits && i < segment.length; i++)
@@ -277,10 +279,10 @@ enum fh_code path_check(const char *pattern, struct fh_error *error)
     while (!code && next_segment(&rest, &segment)) {
         if (segment.length == 0 && pattern[1])
             code = error_set(error, FH_INVALID, "The path %s has an empty segment.", pattern);
-        else if (is_name(segment))
+        else if (is_pattern_name(segment))
             code = check_name(pattern, segment, names, error);
         else
-            code = check_literal(pattern, segment, error);
+            code = check_literal_segment(pattern, segment, error);
     }
     json_decref(names);
     return code;

@@ -62,7 +62,7 @@ static const char *append_plain(struct text *text, const json_t *value, bool in_
     return "a value of unknown type";
 }
 
-static const char *append_value(struct text *text, const json_t *value)
+static const char *append_filled(struct text *text, const json_t *value)
 {
     if (!json_is_array(value))
         return append_plain(text, value, false);
@@ -76,7 +76,7 @@ static const char *append_value(struct text *text, const json_t *value)
     return NULL;
 }
 
-static json_t *look_up(const char *name, json_t *const *objects, int count)
+static json_t *look_up_value(const char *name, json_t *const *objects, int count)
 {
     for (int i = 0; i < count; i++) {
         json_t *value = objects[i] ? json_at(objects[i], name) : NULL;
@@ -87,9 +87,9 @@ static json_t *look_up(const char *name, json_t *const *objects, int count)
 }
 
 /* Inserts the value of the name at `open`; *ret_rest is what follows its '}'. */
-static enum fh_code insert(struct text *text, const char *template, const char *open,
-                           json_t *const *objects, int count, const char **ret_rest,
-                           struct fh_error *error)
+static enum fh_code insert_value(struct text *text, const char *template, const char *open,
+                                 json_t *const *objects, int count, const char **ret_rest,
+                                 struct fh_error *error)
 {
     if (*open == '}')
         return error_set(error, FH_INVALID, "The path template %s has a '}' without a '{'.",
@@ -106,12 +106,12 @@ static enum fh_code insert(struct text *text, const char *template, const char *
     name[length] = '\0';
     *ret_rest = open + 1 + length + 1;
 
-    const json_t *value = look_up(name, objects, count);
+    const json_t *value = look_up_value(name, objects, count);
     if (!value)
         return error_set(error, FH_INVALID, "The path %s needs {%s}, and none was given.", template,
                          name);
     size_t before = text->length;
-    const char *unfit = append_value(text, value);
+    const char *unfit = append_filled(text, value);
     if (unfit)
         return error_set(error, FH_INVALID,
                          "The path %s needs {%s}, which is %s: expected a string, an integer, a "
@@ -146,7 +146,7 @@ enum fh_code path_fill(struct arena *arena, const char *template, json_t *const 
         text_append(&text, rest, plain);
         rest += plain;
         if (*rest)
-            code = insert(&text, template, rest, objects, count, &rest, error);
+            code = insert_value(&text, template, rest, objects, count, &rest, error);
     }
     if (!code && text.overflow)
         code =

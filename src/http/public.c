@@ -47,7 +47,7 @@ static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 static const uint8_t translated[12] = {0x00, 0x64, 0xff, 0x9b};
 static const uint8_t six_to_four[2] = {0x20, 0x02};
 
-static bool is_in(const uint8_t *address, const struct network *network)
+static bool is_in_network(const uint8_t *address, const struct network *network)
 {
     int bytes = network->bits / 8, rest = network->bits % 8;
     if (memcmp(address, network->prefix, (size_t)bytes) != 0)
@@ -55,10 +55,10 @@ static bool is_in(const uint8_t *address, const struct network *network)
     return rest == 0 || (address[bytes] ^ network->prefix[bytes]) >> (8 - rest) == 0;
 }
 
-static bool is_open(const uint8_t *address, const struct network *closed, size_t count)
+static bool is_outside_all(const uint8_t *address, const struct network *closed, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (is_in(address, &closed[i]))
+        if (is_in_network(address, &closed[i]))
             return false;
     }
     return true;
@@ -66,7 +66,7 @@ static bool is_open(const uint8_t *address, const struct network *closed, size_t
 
 static bool is_open_v4(const uint8_t *address)
 {
-    return is_open(address, closed_v4, sizeof closed_v4 / sizeof *closed_v4);
+    return is_outside_all(address, closed_v4, sizeof closed_v4 / sizeof *closed_v4);
 }
 
 bool http_is_public(const struct sockaddr *address)
@@ -82,5 +82,5 @@ bool http_is_public(const struct sockaddr *address)
         return is_open_v4(bytes + 12);
     if (memcmp(bytes, six_to_four, sizeof six_to_four) == 0)
         return is_open_v4(bytes + 2);
-    return is_open(bytes, closed_v6, sizeof closed_v6 / sizeof *closed_v6);
+    return is_outside_all(bytes, closed_v6, sizeof closed_v6 / sizeof *closed_v6);
 }

@@ -89,7 +89,7 @@ struct head {
     bool chunked;
 };
 
-static char *copy(struct head *head, const char *text, size_t length)
+static char *copy_head_text(struct head *head, const char *text, size_t length)
 {
     char *at = head->text;
     memcpy(at, text, length);
@@ -104,7 +104,7 @@ static const char *const singles[] = {
     "Freehold-Undo", "Freehold-Attempt", "Freehold-Deadline", "Freehold-Token", PROTOCOL_HEADER};
 
 /* Most names differ in their first letter, and each request takes many comparisons. */
-static bool is_name(const char *name, const char *wanted)
+static bool is_header_name(const char *name, const char *wanted)
 {
     return ((*name ^ *wanted) & ~0x20) == 0 && strcasecmp(name, wanted) == 0;
 }
@@ -112,7 +112,7 @@ static bool is_name(const char *name, const char *wanted)
 static bool note_single(struct head *head, const char *name)
 {
     for (unsigned i = 0; i < sizeof singles / sizeof *singles; i++) {
-        if (!is_name(name, singles[i]))
+        if (!is_header_name(name, singles[i]))
             continue;
         if (head->singles & 1u << i)
             return refuse(head->refusal, 400, "The request has more than one %s.", singles[i]);
@@ -157,17 +157,17 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
         return MHD_NO;
     }
     struct http_header *header = &request->headers[request->header_count++];
-    header->name = copy(head, name, name_length);
-    header->value = copy(head, value, value_length);
+    header->name = copy_head_text(head, name, name_length);
+    header->value = copy_head_text(head, value, value_length);
     note_framing(head, header->name, name_length, header->value);
     return note_single(head, header->name) ? MHD_YES : MHD_NO;
 }
 
 /* Path and query of the raw target: "/path?query", or the same after "http://host". */
-static bool take_target(struct head *head, const char *target)
+static bool take_request_target(struct head *head, const char *target)
 {
     struct http_incoming *incoming = &head->request->incoming;
-    char *path = copy(head, target, strlen(target));
+    char *path = copy_head_text(head, target, strlen(target));
     if (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0) {
         path = strchr(path, ':') + 3;
         path += strcspn(path, "/?");
@@ -220,8 +220,8 @@ static bool fill_head(struct head *head, struct http_connection *connection, con
     struct http_request *request = head->request;
     if (!is_token(method))
         return refuse(head->refusal, 400, "The request's method is not a token.");
-    request->incoming.method = copy(head, method, strlen(method));
-    if (!take_target(head, connection->target))
+    request->incoming.method = copy_head_text(head, method, strlen(method));
+    if (!take_request_target(head, connection->target))
         return false;
     MHD_get_connection_values_n(connection->native, MHD_HEADER_KIND, take_header, head);
     if (head->refusal->status)
@@ -332,7 +332,7 @@ void http_request_let_go(struct http_request *request)
 const char *http_request_header(const struct http_request *request, const char *name)
 {
     for (size_t i = 0; i < request->header_count; i++)
-        if (is_name(request->headers[i].name, name))
+        if (is_header_name(request->headers[i].name, name))
             return request->headers[i].value;
     return NULL;
 }

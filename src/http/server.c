@@ -73,7 +73,7 @@ struct http_server {
 
 /* ---- Running the library --------------------------------------------------------------------- */
 
-static void on_timer(uv_timer_t *timer);
+static void on_server_timer(uv_timer_t *timer);
 
 static void arm_timer(struct http_server *server, bool native_due, uint64_t native_left_ms)
 {
@@ -89,7 +89,7 @@ static void arm_timer(struct http_server *server, bool native_due, uint64_t nati
     else if (!uv_is_active((uv_handle_t *)&server->timer) || due_ms < server->timer_due_ms) {
         server->timer_due_ms = due_ms;
         /* Never 0: libuv would run it in the same turn, before any descriptor, again and again. */
-        uv_timer_start(&server->timer, on_timer, due_ms > now_ms ? due_ms - now_ms : 1, 0);
+        uv_timer_start(&server->timer, on_server_timer, due_ms > now_ms ? due_ms - now_ms : 1, 0);
     }
 }
 
@@ -101,7 +101,7 @@ static bool is_drained(const struct http_server *server)
 }
 
 /* Must be the last call of a callback: `drained` may free the server. */
-static void run(struct http_server *server)
+static void run_server(struct http_server *server)
 {
     MHD_UNSIGNED_LONG_LONG left_ms = 0;
     bool due = true;
@@ -126,14 +126,14 @@ static void run(struct http_server *server)
     }
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void on_server_readable(uv_poll_t *poll, int status, int events)
 {
     (void)status;
     (void)events;
-    run(poll->data);
+    run_server(poll->data);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void on_server_timer(uv_timer_t *timer)
 {
     struct http_server *server = timer->data;
     awaited_cut_off(&server->awaited, uv_now(server->loop));
@@ -141,14 +141,14 @@ static void on_timer(uv_timer_t *timer)
         server->spins = 0;
         awaited_cut_off_stuck(&server->awaited);
     }
-    run(server);
+    run_server(server);
 }
 
-static void on_turn(struct world_turn *turn)
+static void server_turn(struct world_turn *turn)
 {
     struct http_server *server = turn->owner;
     if (!server->freed)
-        run(server);
+        run_server(server);
 }
 
 /* ---- What the library calls ------------------------------------------------------------------ */
@@ -197,8 +197,8 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     return NULL;
 }
 
-static enum MHD_Result refuse(struct http_server *server, struct MHD_Connection *native,
-                              const struct http_refusal *refusal)
+static enum MHD_Result refuse_request(struct http_server *server, struct MHD_Connection *native,
+                                      const struct http_refusal *refusal)
 {
     if (!refusal->status)
         return MHD_NO;
@@ -225,7 +225,7 @@ static enum MHD_Result give_answer(struct http_request *request)
     return queued;
 }
 
-static enum MHD_Result hand_over(struct http_server *server, struct http_request *request)
+static enum MHD_Result hand_request_over(struct http_server *server, struct http_request *request)
 {
     awaited_remove(&server->awaited, connection_of(request->native));
     request->incoming.received_ns = world_monotonic_ns(server->world);
@@ -265,11 +265,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *native, 
             return MHD_NO;
         if (!is_trusted(connection)) {
             refusal = (struct http_refusal){.status = 403, .detail = UNTRUSTED};
-            return refuse(server, native, &refusal);
+            return refuse_request(server, native, &refusal);
         }
         request = request_new(connection, method, version, &server->limits, &refusal);
         *native_context = request;
-        return request ? MHD_YES : refuse(server, native, &refusal);
+        return request ? MHD_YES : refuse_request(server, native, &refusal);
     }
     if (*data_length) {
         connection_of(native)->stuck = false;
@@ -279,7 +279,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *native, 
         *data_length = 0;
         return MHD_YES;
     }
-    return request->phase == REQUEST_READING ? hand_over(server, request) : give_answer(request);
+    return request->phase == REQUEST_READING ? hand_request_over(server, request)
+                                             : give_answer(request);
 }
 
 static void handed_remove(struct http_request *request)
@@ -321,7 +322,7 @@ static void on_completed(void *context, struct MHD_Connection *native, void **na
 
 /* ---- Replies --------------------------------------------------------------------------------- */
 
-static void resume(struct http_request *request)
+static void resume_request(struct http_request *request)
 {
     MHD_resume_connection(request->native);
     world_turn(request->server->world, &request->server->turn);
@@ -348,7 +349,7 @@ void http_reply(struct http_request *request, const struct http_answer *answer)
     server->unanswered--;
     request->response = answer_new(answer, server->draining, &request->status);
     if (request->phase == REQUEST_PARKED)
-        resume(request);
+        resume_request(request);
 }
 
 void http_server_load(const struct http_server *server, unsigned *ret_requests,
@@ -370,7 +371,7 @@ static void abandon_unanswered(struct http_server *server)
         request->status = 503;
         request->response =
             answer_problem(503, "The service is stopping, and did not get to this request.", true);
-        resume(request);
+        resume_request(request);
     }
 }
 
@@ -379,14 +380,14 @@ static void on_grace_over(struct world_timer *timer)
     struct http_server *server = timer->owner;
     abandon_unanswered(server);
     server->grace_over = true;
-    run(server);
+    run_server(server);
 }
 
 static void on_beginning_over(struct world_timer *timer)
 {
     struct http_server *server = timer->owner;
     server->beginning_over = true;
-    run(server);
+    run_server(server);
 }
 
 void http_server_drain(struct http_server *server, int grace_ms, void (*drained)(void *),
@@ -403,7 +404,7 @@ void http_server_drain(struct http_server *server, int grace_ms, void (*drained)
     world_turn(server->world, &server->turn);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_server_closed(uv_handle_t *handle)
 {
     struct http_server *server = handle->data;
     if (--server->open_handles == 0)
@@ -424,8 +425,8 @@ void http_server_free(struct http_server *server)
     MHD_stop_daemon(server->daemon);
     for (struct http_request *request = server->handed_first; request; request = request->next)
         request->server = NULL;
-    uv_close((uv_handle_t *)&server->poll, on_closed);
-    uv_close((uv_handle_t *)&server->timer, on_closed);
+    uv_close((uv_handle_t *)&server->poll, on_server_closed);
+    uv_close((uv_handle_t *)&server->timer, on_server_closed);
 }
 
 /* ---- Start ----------------------------------------------------------------------------------- */
@@ -466,7 +467,7 @@ enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd
     server->limits = limits_of(limits);
     server->handler = handler;
     server->awaited.timeout_ms = (uint64_t)server->limits.idle_timeout_s * 1000;
-    server->turn = (struct world_turn){.run = on_turn, .owner = server};
+    server->turn = (struct world_turn){.run = server_turn, .owner = server};
     server->grace = (struct world_timer){.fire = on_grace_over, .owner = server};
     server->beginning = (struct world_timer){.fire = on_beginning_over, .owner = server};
     server->daemon = daemon_start(server, listen_fd, tls);
@@ -483,7 +484,7 @@ enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd
     uv_timer_init(loop, &server->timer);
     FH_ASSERT(uv_poll_init(loop, &server->poll, epoll_fd) == 0);
     server->open_handles = 2;
-    FH_ASSERT(uv_poll_start(&server->poll, UV_READABLE, on_readable) == 0);
+    FH_ASSERT(uv_poll_start(&server->poll, UV_READABLE, on_server_readable) == 0);
     /* The library watches the listening socket only after its first run. */
     world_turn(world, &server->turn);
     *ret = server;

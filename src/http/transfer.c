@@ -118,7 +118,7 @@ static void set_blob(CURL *easy, CURLoption option, char *text)
     curl_easy_setopt(easy, option, &blob);
 }
 
-static void set_tls(CURL *easy, const struct http_tls *tls)
+static void set_transfer_tls(CURL *easy, const struct http_tls *tls)
 {
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -146,7 +146,7 @@ static void set_once(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     if (transfer->client->tls)
-        set_tls(easy, transfer->client->tls);
+        set_transfer_tls(easy, transfer->client->tls);
     if (transfer->client->outside)
         curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 }
@@ -174,7 +174,7 @@ void transfer_free(struct transfer *transfer)
     free(transfer);
 }
 
-static void reuse(struct text *text)
+static void reuse_text(struct text *text)
 {
     if (text->capacity > BUFFER_KEPT_MAX)
         text_release(text);
@@ -184,9 +184,9 @@ static void reuse(struct text *text)
 
 void transfer_clear(struct transfer *transfer)
 {
-    reuse(&transfer->sent);
-    reuse(&transfer->answer);
-    reuse(&transfer->head);
+    reuse_text(&transfer->sent);
+    reuse_text(&transfer->answer);
+    reuse_text(&transfer->head);
     transfer->request = NULL;
     transfer->sending = false;
     transfer->header_count = 0;
@@ -213,8 +213,8 @@ static bool is_sendable(const char *text, bool spaces_too)
     return true;
 }
 
-static void add_line(struct transfer *transfer, size_t *places, int *count, const char *name,
-                     const char *value)
+static void add_header_line(struct transfer *transfer, size_t *places, int *count, const char *name,
+                            const char *value)
 {
     places[(*count)++] = transfer->sent.length;
     text_add(&transfer->sent, name);
@@ -231,17 +231,17 @@ static void add_line(struct transfer *transfer, size_t *places, int *count, cons
 }
 
 /* The list is built in the transfer's own memory: libcurl only reads it. */
-static bool set_headers(struct transfer *transfer)
+static bool set_transfer_headers(struct transfer *transfer)
 {
     const struct world_request *request = transfer->request;
     size_t places[WORLD_HEADERS_MAX + 5];
     int count = 0;
-    add_line(transfer, places, &count, "Accept", NULL);
-    add_line(transfer, places, &count, "Expect", NULL);
+    add_header_line(transfer, places, &count, "Accept", NULL);
+    add_header_line(transfer, places, &count, "Expect", NULL);
     if (!request->body) /* libcurl labels even an empty body a form */
-        add_line(transfer, places, &count, "Content-Type", NULL);
+        add_header_line(transfer, places, &count, "Content-Type", NULL);
     else if (!has_header(request, "Content-Type"))
-        add_line(transfer, places, &count, "Content-Type", "application/json");
+        add_header_line(transfer, places, &count, "Content-Type", "application/json");
     for (int i = 0; i < WORLD_HEADERS_MAX && request->headers[i].name; i++) {
         const struct world_header *header = &request->headers[i];
         if (!is_sendable(header->name, true) || !is_sendable(header->value, false)) {
@@ -249,16 +249,16 @@ static bool set_headers(struct transfer *transfer)
                           header->name);
             return false;
         }
-        add_line(transfer, places, &count, header->name, header->value);
+        add_header_line(transfer, places, &count, header->name, header->value);
     }
     if (!request->url) /* to a service of this system */
-        add_line(transfer, places, &count, PROTOCOL_HEADER, PROTOCOL_TEXT(PROTOCOL_VERSION));
+        add_header_line(transfer, places, &count, PROTOCOL_HEADER, PROTOCOL_TEXT(PROTOCOL_VERSION));
     const struct http_client *client = transfer->client;
     const char *proof = client->signer.sign && !request->url
                             ? client->signer.sign(client->signer.context, request->service)
                             : NULL;
     if (proof)
-        add_line(transfer, places, &count, client->signer.name, proof);
+        add_header_line(transfer, places, &count, client->signer.name, proof);
     if (transfer->sent.overflow) {
         transfer_fail(transfer, "the request's headers are larger than %zu bytes", SENT_LENGTH_MAX);
         return false;
@@ -327,7 +327,7 @@ bool transfer_prepare(struct transfer *transfer, const struct client_address *ad
     transfer->answer.length_max = answer_size_max ? answer_size_max : ANSWER_LENGTH_MAX;
     const char *url = transfer->request->url;
     if (!(url ? take_url(transfer, url) : set_url(transfer, address->base)) ||
-        !set_headers(transfer))
+        !set_transfer_headers(transfer))
         return false;
     curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO, address ? address->connect_to : NULL);
     set_method(transfer);

@@ -10,7 +10,7 @@
 
 #include "http/request.h"
 
-static size_t size_of(const struct http_virtual *from)
+static size_t virtual_size_of(const struct http_virtual *from)
 {
     size_t size = strlen(from->method) + strlen(from->target) + from->body_length + 4;
     for (size_t i = 0; i < from->header_count; i++)
@@ -21,7 +21,7 @@ static size_t size_of(const struct http_virtual *from)
 void http_virtual_send(const struct http_virtual *from, struct http_handler handler)
 {
     FH_ASSERT(from->header_count <= REQUEST_HEADERS_MAX);
-    struct http_request *request = calloc(1, sizeof *request + size_of(from));
+    struct http_request *request = calloc(1, sizeof *request + virtual_size_of(from));
     FH_ASSERT(request != NULL);
     char *at = (char *)&request->headers[from->header_count];
     request->virtual_replied = from->replied;
