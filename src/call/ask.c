@@ -41,7 +41,7 @@ struct asked {
 
 /* ---- what may be asked --------------------------------------------------------------------- */
 
-static void must_be_declared(fh_work *w, const char *what, const char *service, const char *path)
+static void must_declare_ask(fh_work *w, const char *what, const char *service, const char *path)
 {
     const struct fh_service *self = w->context->service;
     work_must_be_asking(w, what);
@@ -55,8 +55,8 @@ static void must_be_declared(fh_work *w, const char *what, const char *service, 
             service, path);
 }
 
-static const char *fill(fh_work *w, const char *service, const char *path, json_t *const *objects,
-                        int count)
+static const char *fill_asked_path(fh_work *w, const char *service, const char *path,
+                                   json_t *const *objects, int count)
 {
     struct fh_error error;
     const char *filled;
@@ -83,7 +83,7 @@ static bool heard_before(fh_work *w, struct asked *asked, const char *question)
     return true;
 }
 
-static void record(fh_work *w, const struct asked *asked, const char *question)
+static void record_answer(fh_work *w, const struct asked *asked, const char *question)
 {
     json_t *record = json_pack("{s:s, s:i, s:i, s:O?, s:s?}", "asked", question, "status",
                                asked->status, "retry_after_s", asked->retry_after_s, "body",
@@ -103,7 +103,7 @@ static void asked_failed(struct asked *asked, int status, const char *detail)
     asked->body = NULL;
 }
 
-static int retry_after_of(const struct call_answer *answer)
+static int answer_retry_after(const struct call_answer *answer)
 {
     if (answer->retry_after_s < 1)
         return 1;
@@ -132,12 +132,12 @@ static void asked_from_answer(fh_work *w, const struct call_answer *answer, stru
     } else if (answer->status == 404) {
         asked_failed(asked, 404, work_printf(w, "%s has nothing at %s.", service, path));
     } else if (answer->status == 0) {
-        asked->retry_after_s = retry_after_of(answer);
+        asked->retry_after_s = answer_retry_after(answer);
         asked_failed(
             asked, 503,
             work_printf(w, "%s can't be reached for GET %s: %s.", service, path, answer->failure));
     } else if (answer->status == 429 || (answer->status >= 502 && answer->status <= 504)) {
-        asked->retry_after_s = retry_after_of(answer);
+        asked->retry_after_s = answer_retry_after(answer);
         asked_failed(asked, 503,
                      work_printf(w,
                                  "%s is not available now: it answered GET %s with "
@@ -155,10 +155,10 @@ static void release_answer(void *answer)
     call_answer_release(answer);
 }
 
-static void ask(fh_work *w, const char *template, json_t *const *objects, int count,
-                struct asked *asked)
+static void ask_other(fh_work *w, const char *template, json_t *const *objects, int count,
+                      struct asked *asked)
 {
-    asked->path = fill(w, asked->service, template, objects, count);
+    asked->path = fill_asked_path(w, asked->service, template, objects, count);
     const char *question = work_printf(w, "%s %s", asked->service, asked->path);
     if (heard_before(w, asked, question))
         return;
@@ -168,7 +168,7 @@ static void ask(fh_work *w, const char *template, json_t *const *objects, int co
     call_get(w->context->calls, asked->service, asked->path, w->trace, w->deadline_ns, answer);
     asked_from_answer(w, answer, asked);
     call_answer_release(answer);
-    record(w, asked, question);
+    record_answer(w, asked, question);
 }
 
 /* The place in the request that names the missing resource: the last {name} of the path that is a
@@ -199,7 +199,7 @@ static _Noreturn void fail_asked(fh_work *w, const struct asked *asked, const ch
     fh_fail(w, asked->status, "%s", asked->detail);
 }
 
-static int objects_of(fh_work *w, va_list args, json_t *objects[CALL_OBJECTS_MAX])
+static int ask_objects_of(fh_work *w, va_list args, json_t *objects[CALL_OBJECTS_MAX])
 {
     int count = 0;
     json_t *object;
@@ -215,12 +215,12 @@ json_t *fh_get(fh_work *w, const char *service, const char *path, ...)
 {
     json_t *objects[CALL_OBJECTS_MAX];
     struct asked asked = {.service = service};
-    must_be_declared(w, "fh_get", service, path);
+    must_declare_ask(w, "fh_get", service, path);
     va_list args;
     va_start(args, path);
-    int count = objects_of(w, args, objects);
+    int count = ask_objects_of(w, args, objects);
     va_end(args);
-    ask(w, path, objects, count, &asked);
+    ask_other(w, path, objects, count, &asked);
     if (asked.status != 200)
         fail_asked(w, &asked, path);
     return asked.body;
@@ -230,12 +230,12 @@ json_t *fh_try_get(fh_work *w, json_t **problem, const char *service, const char
 {
     json_t *objects[CALL_OBJECTS_MAX];
     struct asked asked = {.service = service};
-    must_be_declared(w, "fh_try_get", service, path);
+    must_declare_ask(w, "fh_try_get", service, path);
     va_list args;
     va_start(args, path);
-    int count = objects_of(w, args, objects);
+    int count = ask_objects_of(w, args, objects);
     va_end(args);
-    ask(w, path, objects, count, &asked);
+    ask_other(w, path, objects, count, &asked);
     if (problem)
         *problem = NULL;
     if (asked.status == 200)
@@ -277,7 +277,7 @@ static void fetch_chunks(void *argument)
 }
 
 /* This fiber takes part; others help if fibers are available. */
-static void fetch_all(struct chunks *all)
+static void fetch_all_chunks(struct chunks *all)
 {
     int helpers = (all->count < CALL_CHUNKS_BESIDE ? all->count : CALL_CHUNKS_BESIDE) - 1;
     all->running = 1;
@@ -290,7 +290,7 @@ static void fetch_all(struct chunks *all)
         fiber_wait(&all->finished);
 }
 
-static const char *id_text(fh_work *w, const json_t *id)
+static const char *asked_id_text(fh_work *w, const json_t *id)
 {
     if (json_is_integer(id))
         return work_printf(w, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
@@ -306,7 +306,7 @@ static json_t *unique_ids(fh_work *w, const json_t *ids)
     if (!json_is_array(ids))
         fh_fail(w, 500, "The ids of fh_get_each must be an array.");
     json_array_foreach (ids, index, id) {
-        const char *text = id_text(w, id);
+        const char *text = asked_id_text(w, id);
         if (!text)
             fh_fail(w, 500, "The ids of fh_get_each must be integers or texts; number %zu is not.",
                     index + 1);
@@ -331,18 +331,19 @@ static void split_ids(fh_work *w, const char *template, const json_t *ids, struc
              at < size && at < (size_t)(i + 1) * CALL_IDS_A_CALL; at++)
             json_array_append(some, json_array_get(ids, at));
         json_t *object = json_pack("{s:o}", "ids", some);
-        all->chunks[i] = (struct chunk){.path = fill(w, all->service, template, &object, 1)};
+        all->chunks[i] =
+            (struct chunk){.path = fill_asked_path(w, all->service, template, &object, 1)};
     }
 }
 
 /* Adds one chunk's objects to the body, by id. */
-static void gather(fh_work *w, struct asked *asked, const json_t *array)
+static void gather_chunk(fh_work *w, struct asked *asked, const json_t *array)
 {
     size_t index;
     json_t *object;
     bool fits = json_is_array(array);
     json_array_foreach (array, index, object) {
-        const char *id = id_text(w, json_object_get(object, "id"));
+        const char *id = asked_id_text(w, json_object_get(object, "id"));
         fits = fits && id && json_object_set(asked->body, id, object) == 0;
     }
     if (!fits)
@@ -363,7 +364,7 @@ static void gather_all(fh_work *w, struct chunks *all, struct asked *asked)
             asked_from_answer(w, &all->chunks[i].answer, &one);
             asked->path = one.path;
             if (one.status == 200)
-                gather(w, asked, one.body);
+                gather_chunk(w, asked, one.body);
             else
                 asked_failed(asked, one.status, one.detail);
             asked->retry_after_s = one.retry_after_s;
@@ -381,7 +382,7 @@ static void release_chunks(void *argument)
 json_t *fh_get_each(fh_work *w, const char *service, const char *path, json_t *ids)
 {
     struct asked asked = {.service = service, .path = path};
-    must_be_declared(w, "fh_get_each", service, path);
+    must_declare_ask(w, "fh_get_each", service, path);
     json_t *unique = unique_ids(w, ids);
     if (json_array_size(unique) == 0)
         return json_object();
@@ -391,10 +392,10 @@ json_t *fh_get_each(fh_work *w, const char *service, const char *path, json_t *i
         *all = (struct chunks){.w = w, .service = service};
         split_ids(w, path, unique, all);
         fh_defer(w, release_chunks, all);
-        fetch_all(all);
+        fetch_all_chunks(all);
         gather_all(w, all, &asked);
         release_chunks(all);
-        record(w, &asked, question);
+        record_answer(w, &asked, question);
     }
     if (asked.status != 200)
         fail_asked(w, &asked, path);

@@ -22,7 +22,7 @@ struct sums {
     int failing_seconds;
 };
 
-static struct sums window(const struct breaker *breaker, int64_t now_ns)
+static struct sums sum_window(const struct breaker *breaker, int64_t now_ns)
 {
     struct sums sums = {0};
     for (int i = 0; i < BREAKER_WINDOW_S; i++) {
@@ -73,7 +73,7 @@ void breaker_answered(struct breaker *breaker, int64_t began_ns, int64_t now_ns)
     second_at(breaker, now_ns)->ended++;
 }
 
-static void open(struct breaker *breaker, int64_t now_ns)
+static void open_breaker(struct breaker *breaker, int64_t now_ns)
 {
     if (breaker->state == BREAKER_CLOSED)
         breaker->opened++;
@@ -89,7 +89,7 @@ static bool is_sick(const struct breaker *breaker, int64_t now_ns)
     if (breaker->consecutive >= BREAKER_CONSECUTIVE &&
         now_ns - breaker->silent_since >= BREAKER_SILENT_MS * NS_A_MS)
         return true;
-    struct sums sums = window(breaker, now_ns);
+    struct sums sums = sum_window(breaker, now_ns);
     return sums.ended >= BREAKER_CALLS_MIN && sums.failed * 2 >= sums.ended &&
            sums.failing_seconds >= BREAKER_SECONDS_MIN;
 }
@@ -104,10 +104,10 @@ bool breaker_silent(struct breaker *breaker, enum breaker_pass pass, int64_t beg
         breaker->silent_since = began_ns;
     breaker->consecutive++;
     if (pass == BREAKER_PROBE && breaker->state == BREAKER_HALF_OPEN)
-        open(breaker, now_ns);
+        open_breaker(breaker, now_ns);
     if (breaker->state != BREAKER_CLOSED || !is_sick(breaker, now_ns))
         return false;
-    open(breaker, now_ns);
+    open_breaker(breaker, now_ns);
     return true;
 }
 
@@ -134,7 +134,7 @@ void breaker_call(struct breaker *breaker, int64_t now_ns)
 
 bool breaker_retry(struct breaker *breaker, int64_t now_ns)
 {
-    struct sums sums = window(breaker, now_ns);
+    struct sums sums = sum_window(breaker, now_ns);
     if (sums.retries >= BREAKER_RETRIES_MIN + sums.calls / BREAKER_CALLS_A_RETRY) {
         breaker->unaffordable++;
         return false;

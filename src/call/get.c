@@ -46,7 +46,7 @@ void call_manager_free(struct call_manager *manager)
 }
 
 /* Bounded by the number of services in the declaration. */
-static struct call_target *target_of(struct call_manager *manager, const char *service)
+static struct call_target *call_target_of(struct call_manager *manager, const char *service)
 {
     struct call_target *target = map_get(&manager->targets, service);
     if (!target) {
@@ -67,7 +67,7 @@ static void answer_failed(struct call_answer *answer, const char *why)
     snprintf(answer->failure, sizeof answer->failure, "%s", why);
 }
 
-static int retry_after_of(const struct world_request *request)
+static int header_retry_after(const struct world_request *request)
 {
     const char *value = world_answer_header(request, "retry-after");
     if (!value || !*value || value[strspn(value, "0123456789")] != '\0' || strlen(value) > 9)
@@ -83,7 +83,7 @@ static void answer_take(struct call_answer *answer, struct world_request *reques
     }
     free(answer->text);
     *answer = (struct call_answer){.status = request->status,
-                                   .retry_after_s = retry_after_of(request),
+                                   .retry_after_s = header_retry_after(request),
                                    .text = malloc(request->answer_length + 1),
                                    .length = request->answer_length};
     FH_ASSERT(answer->text != NULL);
@@ -101,7 +101,7 @@ struct call {
 
 static const char unhealthy[] = "it has not answered lately and is not asked for a moment";
 
-static void refuse(struct call_answer *answer, const char *why)
+static void refuse_call(struct call_answer *answer, const char *why)
 {
     answer_failed(answer, why);
     answer->refused = true;
@@ -129,12 +129,12 @@ static bool may_be_sent(const struct call *call, enum breaker_pass *ret_pass,
     breaker_forget(&target->breaker, *ret_pass, world_monotonic_ns(world));
     if (place == LINE_TAKEN)
         line_leave(&target->line);
-    refuse(answer, unhealthy);
+    refuse_call(answer, unhealthy);
     return false;
 }
 
-static void told(struct call_target *target, struct world *world, enum breaker_pass pass,
-                 bool answered, int64_t began_ns)
+static void report_attempt(struct call_target *target, struct world *world, enum breaker_pass pass,
+                           bool answered, int64_t began_ns)
 {
     int64_t now_ns = world_monotonic_ns(world);
     if (answered)
@@ -145,7 +145,8 @@ static void told(struct call_target *target, struct world *world, enum breaker_p
 
 void call_told(struct call_manager *manager, const char *service, bool answered, int64_t began_ns)
 {
-    told(target_of(manager, service), manager->context->world, BREAKER_PASS, answered, began_ns);
+    report_attempt(call_target_of(manager, service), manager->context->world, BREAKER_PASS,
+                   answered, began_ns);
 }
 
 /* A call that had almost no time says nothing about its target. */
@@ -155,7 +156,7 @@ static bool is_fair(const struct world_request *request, int64_t began_ns, int64
            request->deadline_ns - began_ns >= BREAKER_FAIR_MS * NS_A_MS;
 }
 
-static void attempt(const struct call *call, struct call_answer *answer)
+static void attempt_call(const struct call *call, struct call_answer *answer)
 {
     struct work_context *context = call->manager->context;
     struct world *world = context->world;
@@ -186,7 +187,7 @@ static void attempt(const struct call *call, struct call_answer *answer)
     world_request_wait(world, &request);
     line_leave(&call->target->line);
     if (request.status || is_fair(&request, began_ns, world_monotonic_ns(world)))
-        told(call->target, world, pass, request.status != 0, began_ns);
+        report_attempt(call->target, world, pass, request.status != 0, began_ns);
     else
         breaker_forget(&call->target->breaker, pass, world_monotonic_ns(world));
     answer_take(answer, &request);
@@ -202,13 +203,13 @@ static void attempt(const struct call *call, struct call_answer *answer)
     world_request_release(&request);
 }
 
-static bool may_pass(int status)
+static bool status_may_pass(int status)
 {
     return status == 0 || status == 429 || status == 502 || status == 503 || status == 504;
 }
 
 /* Full jitter: from 0 to 10 ms, then to 100 ms, then to 1 s. */
-static int64_t pause_ns(struct world *world, int attempts)
+static int64_t call_pause_ns(struct world *world, int attempts)
 {
     int64_t most = CALL_RETRY_MS_MIN * NS_A_MS;
     for (int i = 1; i < attempts && most < CALL_RETRY_MS_MAX * NS_A_MS; i++)
@@ -221,7 +222,7 @@ void call_get(struct call_manager *manager, const char *service, const char *pat
 {
     struct world *world = manager->context->world;
     int64_t now_ns = world_monotonic_ns(world);
-    struct call call = {manager, target_of(manager, service), service, path, trace, 0};
+    struct call call = {manager, call_target_of(manager, service), service, path, trace, 0};
     if (deadline_ns < 0)
         deadline_ns = now_ns + CALL_DEADLINE_MS * NS_A_MS;
     call.deadline_ns = deadline_ns - CALL_MARGIN_MS * NS_A_MS;
@@ -232,10 +233,10 @@ void call_get(struct call_manager *manager, const char *service, const char *pat
         answer_failed(ret, "the deadline has passed");
     } else {
         for (int attempts = 1;; attempts++) {
-            attempt(&call, ret);
-            if (!may_pass(ret->status) || ret->refused || attempts == CALL_ATTEMPTS_MAX)
+            attempt_call(&call, ret);
+            if (!status_may_pass(ret->status) || ret->refused || attempts == CALL_ATTEMPTS_MAX)
                 break;
-            int64_t wait_ns = pause_ns(world, attempts);
+            int64_t wait_ns = call_pause_ns(world, attempts);
             if (wait_ns < ret->retry_after_s * 1000 * NS_A_MS)
                 wait_ns = ret->retry_after_s * 1000 * NS_A_MS;
             now_ns = world_monotonic_ns(world);
@@ -246,7 +247,7 @@ void call_get(struct call_manager *manager, const char *service, const char *pat
             fiber_sleep_until(world, now_ns + wait_ns);
         }
     }
-    if (may_pass(ret->status))
+    if (status_may_pass(ret->status))
         call.target->counters.failures++;
 }
 

@@ -47,8 +47,8 @@ void identity_key_text(const struct identity_key *key, char out[static IDENTITY_
     sodium_bin2hex(out, IDENTITY_KEY_TEXT_SIZE, key->bytes, sizeof key->bytes);
 }
 
-static void authenticate(const char *text, size_t length, const struct identity_key *key,
-                         char out[static MAC_TEXT_SIZE])
+static void authenticate_text(const char *text, size_t length, const struct identity_key *key,
+                              char out[static MAC_TEXT_SIZE])
 {
     unsigned char mac[crypto_auth_BYTES];
     crypto_auth(mac, (const unsigned char *)text, length, key->bytes);
@@ -64,7 +64,7 @@ void identity_token(const char *caller, const char *audience, int64_t expires_ms
         snprintf(out, IDENTITY_TOKEN_SIZE, "1.%s.%s.%lld", caller, audience, (long long)expires_ms);
     FH_ASSERT(length > 0 && (size_t)length + 1 + MAC_TEXT_SIZE <= IDENTITY_TOKEN_SIZE);
     out[length] = '.';
-    authenticate(out, (size_t)length, key, out + length + 1);
+    authenticate_text(out, (size_t)length, key, out + length + 1);
 }
 
 static int64_t offset_ms(struct identity_time now)
@@ -254,8 +254,8 @@ static int64_t left_by_either_ms(const struct identity_verifier *verifier, int64
     return left;
 }
 
-static void remember(struct identity_verifier *verifier, const char *token,
-                     const struct caller *caller, int64_t until_ns)
+static void remember_token(struct identity_verifier *verifier, const char *token,
+                           const struct caller *caller, int64_t until_ns)
 {
     if (verifier->cache.count >= IDENTITY_CACHE_MAX) {
         release_values(&verifier->cache); /* they are verified again: rare, and cheap */
@@ -296,7 +296,7 @@ static enum identity_verdict verify_anew(struct identity_verifier *verifier, con
     *ret_caller = map_get(&verifier->callers, caller);
     if (!*ret_caller)
         return IDENTITY_UNKNOWN_CALLER;
-    authenticate(token, (size_t)(at - 1 - token), &(*ret_caller)->key, mac);
+    authenticate_text(token, (size_t)(at - 1 - token), &(*ret_caller)->key, mac);
     if (sodium_memcmp(mac, at, MAC_TEXT_SIZE - 1) != 0)
         return IDENTITY_FORGED;
     *ret_expires_ms = strtoll(expires, NULL, 10);
@@ -327,7 +327,7 @@ enum identity_verdict identity_verify(struct identity_verifier *verifier, const 
     int64_t left = left_by_either_ms(verifier, expires_ms, now);
     if (left <= 0)
         return IDENTITY_EXPIRED;
-    remember(verifier, token, caller, now.monotonic_ns + left * NS_PER_MS);
+    remember_token(verifier, token, caller, now.monotonic_ns + left * NS_PER_MS);
     *ret_caller = caller->name;
     return IDENTITY_PROVED;
 }

@@ -17,7 +17,7 @@ struct identity_time identity_now(struct world *world)
     return (struct identity_time){world_wall_ms(world), world_monotonic_ns(world)};
 }
 
-static const char *sign(void *context, const char *service)
+static const char *sign_request(void *context, const char *service)
 {
     struct signing *signing = context;
     return identity_sign(signing->signer, service, identity_now(signing->world));
@@ -43,7 +43,7 @@ enum fh_code sign_requests(struct http_client *client, struct world *world, cons
                          "The key to call \"%.64s\" with is none: expected 64 hexadecimal digits.",
                          service);
     }
-    http_client_set_signer(client, IDENTITY_HEADER, sign, signing);
+    http_client_set_signer(client, IDENTITY_HEADER, sign_request, signing);
     *ret = signing;
     return FH_OK;
 }
