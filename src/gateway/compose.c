@@ -16,7 +16,7 @@
 
 #include "base/json.h"
 
-static int part_named(const struct compose *compose, const char *name, size_t length)
+static int compose_part_named(const struct compose *compose, const char *name, size_t length)
 {
     for (int i = 0; i < compose->part_count; i++)
         if (strlen(compose->parts[i].name) == length &&
@@ -35,8 +35,8 @@ static bool pattern_has(const char *pattern, const char *name, size_t length)
     return false;
 }
 
-static enum fh_code refuse(struct fh_error *error, const struct compose *compose,
-                           const struct compose_part *part, const char *what)
+static enum fh_code refuse_composition(struct fh_error *error, const struct compose *compose,
+                                       const struct compose_part *part, const char *what)
 {
     return error_set(error, FH_INVALID, "Composition \"%.70s\", part \"%.40s\": %s",
                      compose->pattern, part->name, what);
@@ -47,7 +47,7 @@ static enum fh_code depend_on(const struct compose *compose, struct compose_part
                               const char *path, struct fh_error *error)
 {
     size_t length = compose_path_head(path);
-    int other = part_named(compose, path, length);
+    int other = compose_part_named(compose, path, length);
     if (other >= 0) {
         part->depends |= UINT32_C(1) << other;
         return FH_OK;
@@ -73,19 +73,21 @@ static enum fh_code resolve_names(const struct compose *compose, struct compose_
             continue;
         }
         if (!compose_path_is_valid(name) || strchr(name, '['))
-            return refuse(error, compose, part,
-                          "a name in \"get\" is a part and fields, {order.user_id}; lists go "
-                          "through \"each\".");
+            return refuse_composition(
+                error, compose, part,
+                "a name in \"get\" is a part and fields, {order.user_id}; lists go "
+                "through \"each\".");
         enum fh_code code = depend_on(compose, part, name, error);
         if (code != FH_OK)
             return code;
     }
     if (!valid)
-        return refuse(error, compose, part, "\"get\" has a '{' without its name and '}'.");
+        return refuse_composition(error, compose, part,
+                                  "\"get\" has a '{' without its name and '}'.");
     if (!part->ids)
         return FH_OK;
     if (!has_ids)
-        return refuse(error, compose, part, "with \"each\", \"get\" must have {ids}.");
+        return refuse_composition(error, compose, part, "with \"each\", \"get\" must have {ids}.");
     return depend_on(compose, part, part->ids, error);
 }
 
@@ -97,12 +99,12 @@ static enum fh_code parse_each(struct compose *compose, struct compose_part *par
     const json_t *each = json_object_get(declared, "each");
     const json_t *id = json_object_get(declared, "id");
     if (!each && id)
-        return refuse(error, compose, part, "\"id\" is of use only with \"each\".");
+        return refuse_composition(error, compose, part, "\"id\" is of use only with \"each\".");
     if (!each)
         return FH_OK;
     const char *path = json_string_value(each);
     if (!path || (id && !json_is_string(id)))
-        return refuse(error, compose, part, "\"each\" and \"id\" must be strings.");
+        return refuse_composition(error, compose, part, "\"each\" and \"id\" must be strings.");
     if (id) {
         size_t length = strlen(path);
         bool is_list = length >= 2 && strcmp(path + length - 2, "[]") == 0;
@@ -111,8 +113,8 @@ static enum fh_code parse_each(struct compose *compose, struct compose_part *par
     }
     part->ids = arena_text(&compose->arena, path);
     if (!compose_path_is_valid(part->ids) || strlen(part->ids) > COMPOSE_NAME_LENGTH_MAX)
-        return refuse(error, compose, part,
-                      "\"each\" is a path such as order.items or orders[].user_id.");
+        return refuse_composition(error, compose, part,
+                                  "\"each\" is a path such as order.items or orders[].user_id.");
     return FH_OK;
 }
 
@@ -122,7 +124,7 @@ static enum fh_code parse_get(struct compose *compose, struct compose_part *part
     const char *get = json_string_value(json_object_get(declared, "get"));
     const char *space = get ? strchr(get, ' ') : NULL;
     if (!space || space == get || space[1] != '/' || strchr(space + 1, ' '))
-        return refuse(error, compose, part, "\"get\" must be \"SERVICE /path\".");
+        return refuse_composition(error, compose, part, "\"get\" must be \"SERVICE /path\".");
     part->service = arena_copy(&compose->arena, get, (size_t)(space - get));
     part->target = arena_text(&compose->arena, space + 1);
     return FH_OK;
@@ -133,7 +135,7 @@ static enum fh_code parse_flag(struct compose *compose, const struct compose_par
                                struct fh_error *error)
 {
     if (value && !json_is_boolean(value))
-        return refuse(error, compose, part, what);
+        return refuse_composition(error, compose, part, what);
     *ret = json_is_true(value);
     return FH_OK;
 }
@@ -170,7 +172,8 @@ static enum fh_code parse_members(struct compose *compose, struct compose_part *
     if (code == FH_OK && timeout) {
         json_int_t timeout_ms = json_integer_value(timeout);
         if (timeout_ms < 1 || timeout_ms > 600000)
-            return refuse(error, compose, part, "\"timeout_ms\" must be from 1 to 600000.");
+            return refuse_composition(error, compose, part,
+                                      "\"timeout_ms\" must be from 1 to 600000.");
         part->timeout_ms = (int)timeout_ms;
     }
     return code;
@@ -184,7 +187,7 @@ static enum fh_code parse_name(struct compose *compose, const json_t *declared,
         return error_set(error, FH_INVALID,
                          "Composition \"%.80s\": part %d needs a name of letters, digits, _ and -.",
                          compose->pattern, compose->part_count + 1);
-    if (strcmp(name, "missing") == 0 || part_named(compose, name, strlen(name)) >= 0 ||
+    if (strcmp(name, "missing") == 0 || compose_part_named(compose, name, strlen(name)) >= 0 ||
         pattern_has(compose->pattern, name, strlen(name)))
         return error_set(error, FH_INVALID,
                          "Composition \"%.80s\": the name \"%.40s\" is taken already; parts, names "
@@ -203,8 +206,8 @@ static enum fh_code refuse_weak_grounds(const struct compose *compose, struct fh
             required |= UINT32_C(1) << i;
     for (int i = 0; i < compose->part_count; i++)
         if (compose->parts[i].required && (compose->parts[i].depends & ~required))
-            return refuse(error, compose, &compose->parts[i],
-                          "it is required, so what it refers to must be required too.");
+            return refuse_composition(error, compose, &compose->parts[i],
+                                      "it is required, so what it refers to must be required too.");
     return FH_OK;
 }
 
@@ -215,8 +218,9 @@ static enum fh_code refuse_circles(const struct compose *compose, struct fh_erro
         finished |= next;
     for (int i = 0; i < compose->part_count; i++)
         if (!(finished >> i & 1))
-            return refuse(error, compose, &compose->parts[i],
-                          "it waits for itself: parts must not refer to each other in a circle.");
+            return refuse_composition(
+                error, compose, &compose->parts[i],
+                "it waits for itself: parts must not refer to each other in a circle.");
     return FH_OK;
 }
 

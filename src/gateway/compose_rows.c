@@ -78,7 +78,7 @@ static void gather_id(struct gathering *gathering, const json_t *id)
 }
 
 /* `value` is where the path has led so far. The recursion is bounded by the path's length. */
-static void gather(struct gathering *gathering, const json_t *value, const char *path)
+static void gather_ids(struct gathering *gathering, const json_t *value, const char *path)
 {
     while (gathering->code == FH_OK && value && !json_is_null(value)) {
         if (*path == '.') {
@@ -96,7 +96,7 @@ static void gather(struct gathering *gathering, const json_t *value, const char 
             }
             gathering->found = true;
             json_array_foreach (value, i, element)
-                gather(gathering, element, path + 2);
+                gather_ids(gathering, element, path + 2);
             return;
         } else {
             gathering->found = true;
@@ -112,7 +112,7 @@ enum fh_code compose_ids(const json_t *values, const char *path, json_t **ret,
     struct gathering gathering = {.ids = json_array(), .error = error};
     size_t length = compose_path_head(path);
     map_init(&gathering.seen);
-    gather(&gathering, json_object_getn(values, path, length), path + length);
+    gather_ids(&gathering, json_object_getn(values, path, length), path + length);
     map_release(&gathering.seen);
     *ret = gathering.ids;
     if (gathering.code != FH_OK || !gathering.found) {
@@ -157,7 +157,7 @@ bool compose_refers_to_nothing(const struct compose_part *part, const json_t *va
 
 /* ---- Rows in order -------------------------------------------------------------------------- */
 
-static const char *id_text(const json_t *id, char number[static 32])
+static const char *row_id_text(const json_t *id, char number[static 32])
 {
     if (json_is_integer(id)) {
         snprintf(number, 32, "%lld", (long long)json_integer_value(id));
@@ -182,7 +182,7 @@ enum fh_code compose_merge(const json_t *ids, json_t *const *answers, int count,
             break;
         }
         json_array_foreach (answers[answer], i, row) {
-            const char *text = id_text(json_object_get(row, "id"), number);
+            const char *text = row_id_text(json_object_get(row, "id"), number);
             if (!text) {
                 code = error_set(error, FH_INVALID, "Element %zu of the list has no id.", i);
                 break;
@@ -193,7 +193,7 @@ enum fh_code compose_merge(const json_t *ids, json_t *const *answers, int count,
     if (code == FH_OK) {
         *ret = json_array();
         json_array_foreach (ids, i, id) {
-            row = map_get(&rows, id_text(id, number));
+            row = map_get(&rows, row_id_text(id, number));
             if (row)
                 json_array_append(*ret, row);
         }

@@ -93,7 +93,7 @@ static void spoil_part(struct run *run, int part, const struct fh_error *error)
     finish_part(run, part, NULL);
 }
 
-static bool is_gone(const struct call *call)
+static bool part_is_gone(const struct call *call)
 {
     return call->outcome == UPSTREAM_ANSWERED &&
            (call->request.status == 404 || call->request.status == 410);
@@ -129,11 +129,11 @@ static void conclude_part(struct run *run, int part)
             run->failed = failed;
         finish_part(run, part, NULL);
     } else {
-        finish_part(run, part, !declared->ids && is_gone(failed) ? json_null() : NULL);
+        finish_part(run, part, !declared->ids && part_is_gone(failed) ? json_null() : NULL);
     }
 }
 
-static void understand(struct call *call)
+static void understand_part(struct call *call)
 {
     struct fh_error error;
     if (call->outcome != UPSTREAM_ANSWERED || call->request.status < 200 ||
@@ -157,7 +157,7 @@ static void call_run(void *argument)
     struct run *run = call->run;
     call->outcome =
         upstream_call(run->compose->parts[call->part].upstream, run->world, &call->request, true);
-    understand(call);
+    understand_part(call);
     if (--run->pending[call->part] == 0)
         conclude_part(run, call->part);
     run_unuse(run);
@@ -307,7 +307,7 @@ static void reply_whole(struct gateway_exchange *exchange, struct run *run)
     json_text_free(body);
 }
 
-static void reply(struct gateway_exchange *exchange, struct run *run, bool late)
+static void reply_composed(struct gateway_exchange *exchange, struct run *run, bool late)
 {
     const struct compose_part *required = NULL;
     for (int i = 0; i < run->compose->part_count && !required; i++)
@@ -368,6 +368,6 @@ void compose_run(void *argument)
         if (!run->failed && !run->unusable && !late)
             start_parts(run);
     }
-    reply(exchange, run, late);
+    reply_composed(exchange, run, late);
     run_unuse(run);
 }

@@ -22,7 +22,7 @@
 
 #define COMPOSED_TAG "gateway"
 
-static void put(json_t *object, const char *name, json_t *value)
+static void put_document(json_t *object, const char *name, json_t *value)
 {
     int result = json_object_set_new(object, name, value);
     FH_ASSERT(result == 0);
@@ -59,20 +59,21 @@ static json_t *composed_schema(const json_t *services, const struct compose *com
             json_array_append_new(required, json_string(part->name));
         else
             schema = json_pack("{s:[o, {s:s}]}", "anyOf", schema, "type", "null");
-        put(properties, part->name, schema);
+        put_document(properties, part->name, schema);
     }
-    put(properties, "missing",
-        json_pack("{s:s, s:{s:s}, s:s}", "type", "array", "items", "type", "string", "description",
-                  "The parts that could not be had now; there only when some could not."));
+    put_document(properties, "missing",
+                 json_pack("{s:s, s:{s:s}, s:s}", "type", "array", "items", "type", "string",
+                           "description",
+                           "The parts that could not be had now; there only when some could not."));
     json_t *schema = json_pack("{s:s, s:o}", "type", "object", "properties", properties);
     if (json_array_size(required))
-        put(schema, "required", required);
+        put_document(schema, "required", required);
     else
         json_decref(required);
     return schema;
 }
 
-static void add_compositions(struct openapi *openapi, const json_t *config)
+static void document_compositions(struct openapi *openapi, const json_t *config)
 {
     size_t i;
     json_t *declared;
@@ -98,7 +99,7 @@ static json_t *make_openapi(const json_t *config)
     openapi_init(&openapi, json_string_at(config, "system"), false);
     json_object_foreach (json_object_get(config, "services"), name, description)
         openapi_add_service(&openapi, description);
-    add_compositions(&openapi, config);
+    document_compositions(&openapi, config);
     return openapi_take(&openapi);
 }
 
@@ -131,8 +132,8 @@ void documents_release(struct documents *documents)
 }
 
 /* Makes `*text` when first needed; NULL: there are no documents. */
-static const char *made(struct documents *documents, char **text,
-                        json_t *(*make)(const json_t *config))
+static const char *made_document(struct documents *documents, char **text,
+                                 json_t *(*make)(const json_t *config))
 {
     if (!*text && documents->config) {
         json_t *document = make(documents->config);
@@ -156,7 +157,7 @@ static const struct http_header page_headers[] = {
     {"Referrer-Policy", "no-referrer"},
     {"Cache-Control", "no-cache"}};
 
-static bool answer_page(const char *path, struct http_answer *ret)
+static bool answer_document_page(const char *path, struct http_answer *ret)
 {
     const struct {
         const char *path, *type, *body;
@@ -187,11 +188,11 @@ bool documents_answer(struct documents *documents, const char *path, struct http
     if (!documents->config && !documents->openapi)
         return false;
     if (strcmp(path, "/openapi.json") == 0)
-        text = made(documents, &documents->openapi, make_openapi);
+        text = made_document(documents, &documents->openapi, make_openapi);
     else if (strcmp(path, "/asyncapi.json") == 0)
-        text = made(documents, &documents->asyncapi, make_asyncapi);
+        text = made_document(documents, &documents->asyncapi, make_asyncapi);
     else
-        return answer_page(path, ret);
+        return answer_document_page(path, ret);
     *ret = (struct http_answer){.status = 200,
                                 .body = text,
                                 .body_length = strlen(text),

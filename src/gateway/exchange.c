@@ -54,7 +54,7 @@ static void begin_span(struct gateway_exchange *exchange)
     trace_child(traceparent_of(exchange), random, exchange->trace);
 }
 
-static void keep_span(const struct gateway_exchange *exchange, int status)
+static void keep_gateway_span(const struct gateway_exchange *exchange, int status)
 {
     const struct http_incoming *incoming = &exchange->incoming;
     struct trace parsed;
@@ -87,7 +87,7 @@ void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *
         exchange->metrics, route && route->upstream ? route->upstream->name : "gateway",
         answer->status, world_monotonic_ns(exchange->world) - exchange->incoming.received_ns);
     if (route)
-        keep_span(exchange, answer->status);
+        keep_gateway_span(exchange, answer->status);
     http_reply(exchange->incoming.request, answer);
     free(exchange);
 }

@@ -106,15 +106,15 @@ static void reply_unrouted(struct gateway *gateway, struct gateway_exchange *exc
         gateway_reply(exchange, &answer);
 }
 
-static void start(struct gateway *gateway, struct gateway_exchange *exchange,
-                  const struct route *route)
+static void start_exchange(struct gateway *gateway, struct gateway_exchange *exchange,
+                           const struct route *route)
 {
     gateway_exchange_route(exchange, route);
     if (!fiber_start(gateway->world->fibers, route->compose ? compose_run : proxy_run, exchange))
         gateway_problem(exchange, 503, NULL, "gateway", "The gateway is overloaded.");
 }
 
-static void on_incoming(void *context, struct http_incoming *incoming)
+static void gateway_incoming(void *context, struct http_incoming *incoming)
 {
     struct gateway *gateway = context;
     struct gateway_exchange *exchange =
@@ -133,7 +133,7 @@ static void on_incoming(void *context, struct http_incoming *incoming)
     text_init(&allow, 1000);
     switch (routes_find(&gateway->routes, incoming->method, incoming->path, &route, &allow)) {
     case ROUTES_FOUND:
-        start(gateway, exchange, route);
+        start_exchange(gateway, exchange, route);
         break;
     case ROUTES_OTHER_METHOD:
         gateway_problem(exchange, 405, allow.data, NULL, "This path takes %s.", allow.data);
@@ -153,7 +153,7 @@ static void on_drained(void *context)
     uv_stop(&gateway->loop);
 }
 
-static void on_stop(void *context)
+static void gateway_stop(void *context)
 {
     struct gateway *gateway = context;
     gateway->draining = true;
@@ -180,7 +180,7 @@ static enum fh_code set_addresses(struct gateway *gateway, const json_t *config,
     return FH_OK;
 }
 
-/* Everything up to the first request. On failure `release` frees what was made. */
+/* Everything up to the first request. On failure `release_gateway` frees what was made. */
 static enum fh_code start_serving(struct gateway *gateway, const json_t *config, int *ret_listen_fd,
                                   struct fh_error *error)
 {
@@ -205,19 +205,19 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
         code = process_listen(config, NULL, ret_listen_fd, error);
     if (code == FH_OK) {
         json_integer_at(config, "control_fd", &control_fd);
-        code = process_start(&gateway->process, &gateway->loop, (int)control_fd, on_stop, gateway,
-                             error);
+        code = process_start(&gateway->process, &gateway->loop, (int)control_fd, gateway_stop,
+                             gateway, error);
         gateway->process.clock = gateway->world;
     }
     if (code == FH_OK)
-        code =
-            http_server_new(&gateway->loop, gateway->world, *ret_listen_fd, NULL, &gateway->door,
-                            (struct http_handler){on_incoming, gateway}, &gateway->server, error);
+        code = http_server_new(&gateway->loop, gateway->world, *ret_listen_fd, NULL, &gateway->door,
+                               (struct http_handler){gateway_incoming, gateway}, &gateway->server,
+                               error);
     return code;
 }
 
 /* Calls whose answer is no longer needed are still fibers; they end with the process. */
-static void release(struct gateway *gateway, int listen_fd)
+static void release_gateway(struct gateway *gateway, int listen_fd)
 {
     if (gateway->server)
         http_server_free(gateway->server);
@@ -240,7 +240,7 @@ static void release(struct gateway *gateway, int listen_fd)
 }
 
 /* Next to its configuration; "instance" is set if it runs beside another one during an upgrade. */
-static int open_spans(const char *config_path, const json_t *config)
+static int open_gateway_spans(const char *config_path, const json_t *config)
 {
     char path[4400];
     const char *slash = strrchr(config_path, '/'), *instance = json_string_at(config, "instance");
@@ -269,7 +269,7 @@ int gateway_main(const char *config_path)
         json_decref(config);
         return PROCESS_EXIT_CONFIGURATION;
     }
-    gateway.spans_fd = open_spans(config_path, config);
+    gateway.spans_fd = open_gateway_spans(config_path, config);
     /* It has read all files that it will ever read. */
     struct confinement confinement;
     if (confine_by(config, NULL, NULL, &confinement, &error) != FH_OK) {
@@ -288,7 +288,7 @@ int gateway_main(const char *config_path)
     } else {
         log_error("%s", error.message);
     }
-    release(&gateway, listen_fd);
+    release_gateway(&gateway, listen_fd);
     if (code == FH_OK)
         return 0;
     return code == FH_INVALID ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED;

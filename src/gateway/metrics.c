@@ -125,12 +125,12 @@ static uint64_t read_waiting(const struct upstream *upstream)
     return (uint64_t)upstream->line.waiting;
 }
 
-static uint64_t read_calls(const struct upstream *upstream)
+static uint64_t read_upstream_calls(const struct upstream *upstream)
 {
     return upstream->calls;
 }
 
-static uint64_t read_retries(const struct upstream *upstream)
+static uint64_t read_upstream_retries(const struct upstream *upstream)
 {
     return upstream->retries;
 }
@@ -140,7 +140,7 @@ static uint64_t read_failed(const struct upstream *upstream)
     return upstream->failed + upstream->refused;
 }
 
-static uint64_t read_breaker(const struct upstream *upstream)
+static uint64_t read_upstream_breaker(const struct upstream *upstream)
 {
     return (uint64_t)upstream->breaker.state;
 }
@@ -150,12 +150,12 @@ static uint64_t read_opened(const struct upstream *upstream)
     return upstream->breaker.opened;
 }
 
-static uint64_t read_refused(const struct upstream *upstream)
+static uint64_t read_upstream_refused(const struct upstream *upstream)
 {
     return upstream->breaker.refused;
 }
 
-static uint64_t read_unaffordable(const struct upstream *upstream)
+static uint64_t read_upstream_unaffordable(const struct upstream *upstream)
 {
     return upstream->breaker.unaffordable;
 }
@@ -175,18 +175,18 @@ void gateway_metrics_text(const struct gateway_metrics *metrics, const struct ma
     upstream_text(upstreams, "freehold_gateway_calls_waiting", "gauge",
                   "Calls that wait for a place.", read_waiting, text);
     upstream_text(upstreams, "freehold_gateway_calls_total", "counter", "Calls sent to a service.",
-                  read_calls, text);
+                  read_upstream_calls, text);
     upstream_text(upstreams, "freehold_gateway_retries_total", "counter",
-                  "Calls sent again after a connection failed.", read_retries, text);
+                  "Calls sent again after a connection failed.", read_upstream_retries, text);
     upstream_text(upstreams, "freehold_gateway_call_failures_total", "counter",
                   "Calls that got no answer.", read_failed, text);
     upstream_text(upstreams, "freehold_gateway_breaker", "gauge",
                   "0: calls pass; 1: one probe is under way; 2: calls are refused at once.",
-                  read_breaker, text);
+                  read_upstream_breaker, text);
     upstream_text(upstreams, "freehold_gateway_breaker_opened_total", "counter",
                   "Times that a service was found not to answer.", read_opened, text);
     upstream_text(upstreams, "freehold_gateway_breaker_refused_total", "counter",
-                  "Calls refused at once because of that.", read_refused, text);
+                  "Calls refused at once because of that.", read_upstream_refused, text);
     upstream_text(upstreams, "freehold_gateway_retries_refused_total", "counter",
-                  "Retries that were beyond the budget.", read_unaffordable, text);
+                  "Retries that were beyond the budget.", read_upstream_unaffordable, text);
 }

@@ -19,7 +19,7 @@
 
 static const char *const reserved[] = {"livez", "readyz", "metrics", "_freehold", NULL};
 
-static int hex_value(char c)
+static int hex_digit_value(char c)
 {
     const char *digits = "0123456789abcdef0123456789ABCDEF", *at = c ? strchr(digits, c) : NULL;
     return at ? (int)(at - digits) % 16 : -1;
@@ -34,8 +34,8 @@ bool routes_path_is_reserved(const char *path)
         if (length == sizeof segment - 1)
             return false;
         char c = *at++;
-        if (c == '%' && hex_value(at[0]) >= 0 && hex_value(at[1]) >= 0) {
-            c = (char)(hex_value(at[0]) * 16 + hex_value(at[1]));
+        if (c == '%' && hex_digit_value(at[0]) >= 0 && hex_digit_value(at[1]) >= 0) {
+            c = (char)(hex_digit_value(at[0]) * 16 + hex_digit_value(at[1]));
             at += 2;
         }
         segment[length++] = c;
@@ -197,8 +197,8 @@ static enum fh_code resolve_part(struct routes *routes, const struct compose *co
         compose->pattern, part->name, part->service, part->target);
 }
 
-static enum fh_code add_compositions(struct routes *routes, const json_t *list,
-                                     struct fh_error *error)
+static enum fh_code add_composed_routes(struct routes *routes, const json_t *list,
+                                        struct fh_error *error)
 {
     size_t i;
     json_t *declared;
@@ -232,7 +232,7 @@ enum fh_code routes_init(struct routes *routes, const json_t *config, struct fh_
     arena_init(&routes->arena, ARENA_SIZE_MAX);
     enum fh_code code = add_services(routes, config, error);
     if (code == FH_OK)
-        code = add_compositions(routes, json_object_get(config, "compose"), error);
+        code = add_composed_routes(routes, json_object_get(config, "compose"), error);
     if (code != FH_OK) {
         routes_release(routes);
         return code;

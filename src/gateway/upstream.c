@@ -39,8 +39,8 @@ void upstream_free(struct upstream *upstream)
 #define NS_A_MS INT64_C(1000000)
 
 /* Takes a place in flight if the breaker permits: ANSWERED, or why not. */
-static enum upstream_outcome enter(struct upstream *upstream, struct world *world,
-                                   int64_t deadline_ns, enum breaker_pass *ret_pass)
+static enum upstream_outcome enter_upstream(struct upstream *upstream, struct world *world,
+                                            int64_t deadline_ns, enum breaker_pass *ret_pass)
 {
     enum line_place place = LINE_AWAY;
     if (!breaker_refuses(&upstream->breaker, world_monotonic_ns(world)))
@@ -60,8 +60,8 @@ static enum upstream_outcome enter(struct upstream *upstream, struct world *worl
 }
 
 /* Reports an attempt to the breaker. A call that had almost no time says nothing. */
-static void tell(struct upstream *upstream, struct world *world, enum breaker_pass pass,
-                 const struct world_request *request, int64_t began_ns)
+static void report_upstream(struct upstream *upstream, struct world *world, enum breaker_pass pass,
+                            const struct world_request *request, int64_t began_ns)
 {
     int64_t now_ns = world_monotonic_ns(world);
     if (request->status) {
@@ -75,8 +75,8 @@ static void tell(struct upstream *upstream, struct world *world, enum breaker_pa
 }
 
 /* Sends it and waits for the answer; not for long if it is a probe that may be repeated. */
-static void send(struct upstream *upstream, struct world *world, struct world_request *request,
-                 enum breaker_pass pass, bool repeatable)
+static void send_upstream(struct upstream *upstream, struct world *world,
+                          struct world_request *request, enum breaker_pass pass, bool repeatable)
 {
     int64_t began_ns = world_monotonic_ns(world), deadline_ns = request->deadline_ns;
     int64_t probe_ns = breaker_probe_ns(&upstream->breaker);
@@ -84,13 +84,13 @@ static void send(struct upstream *upstream, struct world *world, struct world_re
         request->deadline_ns = began_ns + probe_ns;
     upstream->calls++;
     world_request_wait(world, request);
-    tell(upstream, world, pass, request, began_ns);
+    report_upstream(upstream, world, pass, request, began_ns);
     request->deadline_ns = deadline_ns;
 }
 
 /* Between half of a doubling delay and all of it, so that requests that failed together are not
  * repeated together. */
-static int64_t backoff_ms(struct world *world, int attempt)
+static int64_t upstream_backoff_ms(struct world *world, int attempt)
 {
     int64_t delay_ms = (int64_t)UPSTREAM_BACKOFF_MS_MIN << attempt;
     if (delay_ms > UPSTREAM_BACKOFF_MS_MAX)
@@ -105,11 +105,11 @@ static bool turned_away(const struct world_request *request)
 }
 
 /* One attempt; the time left becomes the service's deadline. */
-static enum upstream_outcome attempt(struct upstream *upstream, struct world *world,
-                                     struct world_request *request, bool repeatable)
+static enum upstream_outcome attempt_upstream(struct upstream *upstream, struct world *world,
+                                              struct world_request *request, bool repeatable)
 {
     enum breaker_pass pass;
-    enum upstream_outcome outcome = enter(upstream, world, request->deadline_ns, &pass);
+    enum upstream_outcome outcome = enter_upstream(upstream, world, request->deadline_ns, &pass);
     if (outcome != UPSTREAM_ANSWERED)
         return outcome;
     char left[24];
@@ -121,7 +121,7 @@ static enum upstream_outcome attempt(struct upstream *upstream, struct world *wo
     if (left_ms > 0) {
         snprintf(left, sizeof left, "%lld", (long long)left_ms);
         request->headers[header] = (struct world_header){"Freehold-Deadline", left};
-        send(upstream, world, request, pass, repeatable);
+        send_upstream(upstream, world, request, pass, repeatable);
         request->headers[header] = (struct world_header){0};
     } else {
         breaker_forget(&upstream->breaker, pass, world_monotonic_ns(world));
@@ -142,7 +142,7 @@ enum upstream_outcome upstream_call(struct upstream *upstream, struct world *wor
     breaker_call(&upstream->breaker, world_monotonic_ns(world));
     for (int made = 0;; made++) {
         request->unsent = false;
-        enum upstream_outcome outcome = attempt(upstream, world, request, repeatable);
+        enum upstream_outcome outcome = attempt_upstream(upstream, world, request, repeatable);
         if (outcome == UPSTREAM_FULL || outcome == UPSTREAM_AWAY)
             upstream->refused++;
         else if (outcome != UPSTREAM_ANSWERED)
@@ -150,7 +150,7 @@ enum upstream_outcome upstream_call(struct upstream *upstream, struct world *wor
         if (outcome != UPSTREAM_UNREACHABLE || !(repeatable || request->unsent) ||
             made + 1 == UPSTREAM_ATTEMPTS_MAX)
             return outcome;
-        int64_t again_ns = world_in_ms(world, backoff_ms(world, made));
+        int64_t again_ns = world_in_ms(world, upstream_backoff_ms(world, made));
         if (again_ns >= request->deadline_ns ||
             !breaker_retry(&upstream->breaker, world_monotonic_ns(world)))
             return outcome;
