@@ -350,12 +350,21 @@ static void fail_with_errno(struct transfer *transfer, const char *otherwise)
     transfer_fail(transfer, "%s", reason);
 }
 
+/* libcurl takes any three digits; our server, by which the gateway passes a status on, doesn't. */
+static void check_status(struct transfer *transfer)
+{
+    long status = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status < 200 || status > 599)
+        transfer_fail(transfer, "the answer has the status %ld, which does not exist", status);
+}
+
 void transfer_ended(struct transfer *transfer, CURLcode code)
 {
     const char *text = curl_easy_strerror(code);
     if (code == CURLE_OK)
-        return;
-    if (code == CURLE_COULDNT_CONNECT)
+        check_status(transfer);
+    else if (code == CURLE_COULDNT_CONNECT)
         fail_with_errno(transfer, "no connection could be made");
     else if (code == CURLE_COULDNT_RESOLVE_HOST)
         transfer_fail(transfer, "the host's name in the address is unknown");

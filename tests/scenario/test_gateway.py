@@ -366,6 +366,13 @@ def test_a_broken_connection_is_repeated_only_where_that_is_safe(started):
     assert asked == ["POST"]
 
 
+def test_a_status_that_does_not_exist_is_no_answer(started):
+    users, gateway = one_service(started, lambda method, *request: (600 if method == "POST" else 999, {}, {}))
+    assert_away(gateway.ask("POST", "/api/users", body="{}"), "users")
+    assert_away(gateway.get("/api/users/7"), "users")
+    assert gateway.get("/livez").status == 200  # it is still there
+
+
 class Holding:
     """A service that holds all requests until it is told to answer."""
 

@@ -410,6 +410,9 @@ static void broken_answers_are_failures(void **state)
         {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "closed in the middle of the answer"},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "closed in the middle"},
         {"SSH-2.0-x\r\n", "what came is no HTTP answer"},
+        {"HTTP/1.1 600 Beyond\r\nContent-Length: 2\r\n\r\n{}", "has the status 600"},
+        {"HTTP/1.1 999 Beyond\r\nContent-Length: 0\r\n\r\n", "has the status 999"},
+        {"HTTP/1.1 099 Below\r\nContent-Length: 0\r\n\r\n", "what came is no HTTP answer"},
     };
     struct pair pair;
     pair_init(&pair);
