@@ -94,9 +94,10 @@ bool saga_handover_leave(struct saga_manager *manager, const struct ledger_saga 
         return false;
     const char *life = life_with(manager, row);
     if (life && hand_saga_over(manager, row, life, &error) == FH_OK) {
-        log_info("saga %s %s.%lld goes on at another instance (%s): this program has not the "
-                 "definition that it began with.",
-                 row->name, row->birth, (long long)row->number, life);
+        log_info(
+            "saga %s %s.%lld continues on another instance (%s): this program does not have the "
+            "definition that it began with.",
+            row->name, row->birth, (long long)row->number, life);
         manager->handed++;
         return true;
     }

@@ -77,8 +77,7 @@ static void park_row(struct saga_manager *manager, const struct ledger_saga *row
         ++manager->counts.parked;
     } else {
         manager->late_looks = SAGA_LATE_LOOKS;
-        log_warning("That it is parked could not be stored, and will be tried again: %s",
-                    error.message);
+        log_warning("This could not be stored; it will be tried again: %s", error.message);
     }
     json_text_free(text);
     json_decref(state);

@@ -204,8 +204,8 @@ static bool store_state(struct saga_run *run, const struct saga_state *next)
         return false;
     }
     if (run->tries == 0)
-        log_warning("saga %s %s can't be stored, and will be again: %s", run->type->rules.name,
-                    run->reference, error.message);
+        log_warning("saga %s %s could not be stored; this will be tried again: %s",
+                    run->type->rules.name, run->reference, error.message);
     pause_run(run);
     return false;
 }

@@ -55,7 +55,7 @@ static void adopt_sagas(struct saga_manager *manager)
     if (!code && adopted == 0)
         return;
     if (!code)
-        log_info("%" PRId64 " sagas of instances that are no more go on here.", adopted);
+        log_info("%" PRId64 " sagas of instances that have ended were taken over.", adopted);
     manager->crowded = true; /* the store has something of ours that is not in memory */
 }
 

@@ -262,10 +262,9 @@ enum fh_code service_migrate(struct store *store, const char *folder, int *ret_a
     if (code == FH_OK && next)
         code = apply_new(&migrate, ret_applied, error);
     if (code == FH_OK && migrate.unknown > 0)
-        log_warning(
-            "newer versions have applied %d migrations that this one does not know; it runs "
-            "on, as they should not break it",
-            migrate.unknown);
+        log_warning("newer versions have applied %d migrations that this one does not know; it "
+                    "continues, since they should not break it",
+                    migrate.unknown);
     migrations_release(&migrate.all);
     return code;
 }

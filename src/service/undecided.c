@@ -85,7 +85,7 @@ void undecided_leave(struct runtime *runtime, struct undecided_request *request)
         requests->last = request->previous;
     requests->answered -= request->answered;
     if (request->answered && requests->answered == 0)
-        log_info("It is known again of every transaction whether it was committed.");
+        log_info("The outcome of every transaction is known again.");
 }
 
 void undecided_stop(struct runtime *runtime)

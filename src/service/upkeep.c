@@ -72,8 +72,9 @@ static void keep_up(struct upkeep *upkeep)
     if (code == FH_OK && runtime->phase == RUNTIME_READY)
         code = saga_forget(context->sagas, &upkeep->retention, &error);
     if (code != FH_OK && !upkeep->failing)
-        log_warning("What is old could not be removed from the store, and will be later: %s",
-                    error.message);
+        log_warning(
+            "Expired rows could not be removed from the store; this will be tried again: %s",
+            error.message);
     upkeep->failing = code != FH_OK;
 }
 

@@ -100,7 +100,7 @@ def test_a_saga_goes_on_where_its_definition_is(side, point):
     side.start_again(newer)
     side.send_to(older, parcel)
     side.send_to(newer, parcel + 1)
-    before = len(re.findall("goes on at another instance", side.log()))
+    before = len(re.findall("continues on another instance", side.log()))
     order = pathlib.Path(side.system.state) / "courier" / ORDER
     if point:
         draft = order.with_suffix(".draft")
@@ -111,7 +111,7 @@ def test_a_saga_goes_on_where_its_definition_is(side, point):
         wait_for("the older one has died handing it over", lambda: not order.exists())
     else:
         wait_for("the older one has handed it over",
-                 lambda: len(re.findall("goes on at another instance", side.log())) > before)
+                 lambda: len(re.findall("continues on another instance", side.log())) > before)
     side.gate(1)
     wait_for("the first is delivered as it began", lambda: side.state(parcel) == "delivered by 1")
     wait_for("the second is delivered as it began", lambda: side.state(parcel + 1) == "delivered by 2")
