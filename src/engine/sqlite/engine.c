@@ -5,14 +5,13 @@
  * clear message).
  *
  * Connections, all used from one thread: the writer, of which only COMMITs, checkpoints and
- * migrations leave that thread (see group.c and statement.c), and readers, one for each snapshot.
+ * migrations leave that thread (see group.c and run.c), and readers, one for each snapshot.
  * SQLite makes a commit visible to readers only after its fsync. Write-ahead log with
  * synchronous=FULL. Nothing can be attached. Pages carry checksums (see checksum.c). An orderly
  * close checkpoints the whole log and leaves none, because damage in a log's last transaction would
  * go unnoticed.
  */
 
-#define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,94 +29,6 @@ static const struct sql_ops sqlite_sql = {
     .run = sqlite_statement_run,
     .script = sqlite_script,
 };
-
-static enum fh_code lock_take(struct sqlite_store *store, struct fh_error *error)
-{
-    char path[4200];
-    snprintf(path, sizeof path, "%.*s.lock", (int)(strlen(store->path) - strlen(".db")),
-             store->path);
-    struct world *world = store->base.world;
-    int failed = world->files->lock(world, path, &store->lock);
-    if (failed == EWOULDBLOCK)
-        return error_set(error, FH_UNAVAILABLE,
-                         "The store in %s is in use by another process; an embedded store has one.",
-                         store->folder);
-    if (failed)
-        return error_set_errno(error, FH_UNAVAILABLE, failed, "The store's lock %s can't be opened",
-                               path);
-    return FH_OK;
-}
-
-static int configure(sqlite3 *db, bool writing)
-{
-    static const struct {
-        int option, value;
-    } options[] = {{SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1}, {SQLITE_DBCONFIG_DEFENSIVE, 1},
-                   {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},   {SQLITE_DBCONFIG_DQS_DML, 0},
-                   {SQLITE_DBCONFIG_DQS_DDL, 0},          {SQLITE_DBCONFIG_ENABLE_FKEY, 1}};
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-        sqlite3_db_config(db, options[i].option, options[i].value, NULL);
-    sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
-    sqlite3_extended_result_codes(db, 1);
-    if (writing) {
-        int reserved = CHECKSUM_SIZE;
-        sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
-    }
-    int result = sqlite3_exec(db,
-                              "PRAGMA page_size=4096; PRAGMA journal_mode=WAL;"
-                              "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
-                              "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-8000;",
-                              NULL, NULL, NULL);
-    if (result == SQLITE_OK && !writing)
-        result = sqlite3_exec(db, "PRAGMA query_only=1", NULL, NULL, NULL);
-    return result;
-}
-
-enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection *connection,
-                            bool writing, struct fh_error *error)
-{
-    map_init(&connection->statements);
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-    if (writing)
-        flags |= SQLITE_OPEN_CREATE;
-    int result =
-        sqlite3_open_v2(store->path, &connection->db, flags, sqlite_checksum_name(store->checksum));
-    if (result == SQLITE_OK)
-        result = configure(connection->db, writing);
-    if (result == SQLITE_OK)
-        return FH_OK;
-    char why[160];
-    snprintf(why, sizeof why, "%s", connection->db ? sqlite3_errmsg(connection->db) : "no memory");
-    bool damaged = (result & 0xff) == SQLITE_CORRUPT || (result & 0xff) == SQLITE_NOTADB;
-    enum fh_code code = damaged ? sqlite_error(connection->db, result, error) : FH_OK;
-    sqlite3_close_v2(connection->db);
-    connection->db = NULL;
-    if (code != FH_OK)
-        return code;
-    return error_set(error, FH_UNAVAILABLE, "The store %s can't be opened: %s.", store->path, why);
-}
-
-static void connection_close(struct sqlite_connection *connection)
-{
-    sqlite_statements_release(connection);
-    sqlite3_close_v2(connection->db);
-    connection->db = NULL;
-}
-
-void sqlite_destroy(struct sqlite_store *store)
-{
-    FH_ASSERT(!store->active && !store->members && store->state != GROUP_BUSY);
-    for (int i = 0; i < SQLITE_READERS_MAX; i++)
-        connection_close(&store->readers[i]);
-    /* A failure leaves the log for the next start. */
-    if (store->whole)
-        sqlite3_wal_checkpoint_v2(store->writer.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    connection_close(&store->writer);
-    sqlite_checksum_free(store->checksum);
-    if (store->lock >= 0)
-        store->base.world->files->unlock(store->base.world, store->lock);
-    free(store);
-}
 
 /* No unit of work is open, but the last group's checkpoint may be running, or its turn be
  * pending. */
@@ -148,7 +59,7 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
              options->name ? options->name : "store");
     store->checksum = sqlite_checksum_new(world->vfs);
     FH_ASSERT(store->checksum != NULL);
-    enum fh_code code = lock_take(store, error);
+    enum fh_code code = sqlite_lock(store, error);
     if (code == FH_OK)
         code = sqlite_make_durable(world, store->folder, store->path, error);
     if (code == FH_OK)

@@ -71,17 +71,24 @@ struct sqlite_store {
     int wal_frames;
 };
 
-/* statement.c */
-enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
-                                  const struct sql_value *values, int count, sql_visit *visit,
-                                  void *context, int64_t *ret_changes, struct fh_error *error);
-enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_error *error);
+/* statement.c: a prepared statement, or SQLite's code (SQLITE_MISUSE: it is not one statement);
+ * and what must follow its use. */
+int sqlite_statement_get(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret);
+void sqlite_statement_done(struct sqlite_connection *connection, const char *sql,
+                           sqlite3_stmt *statement);
 /* Runs a statement without parameters, discards its rows, and returns SQLite's code. */
 int sqlite_simple(struct sqlite_connection *connection, const char *sql);
 void sqlite_statements_release(struct sqlite_connection *connection);
 enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error);
 
-/* engine.c */
+/* run.c */
+enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
+                                  const struct sql_value *values, int count, sql_visit *visit,
+                                  void *context, int64_t *ret_changes, struct fh_error *error);
+enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_error *error);
+
+/* connection.c: the lock keeps other processes off. */
+enum fh_code sqlite_lock(struct sqlite_store *store, struct fh_error *error);
 enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection *connection,
                             bool writing, struct fh_error *error);
 void sqlite_destroy(struct sqlite_store *store); /* call only when nothing is pending */
