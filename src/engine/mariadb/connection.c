@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One link to a MariaDB server, on fibers: the client library's nonblocking calls say what they
- * wait for, and the fiber parks until its socket is ready or its deadline comes. The socket is
- * always watched: for a waiting fiber, or else to notice a server that leaves (restarted, or
- * closing an idle link) before the link is used again.
- *
- * A link in an unknown state (an answer came late or not at all) is `broken` and not used again:
- * the server rolls back what was open on it.
+ * One link to a MariaDB server, from connecting to closing.
  *
  * Passwords go only to the library: they appear in no message, log line or process list.
  * Authentication methods that would send one in clear text are refused.
@@ -21,124 +15,6 @@
 #define TEXT_OF(what) #what
 #define TEXT(number) TEXT_OF(number)
 #define AUTHENTICATION "mysql_native_password,client_ed25519,caching_sha2_password"
-
-/* ---- waiting ---- */
-
-static void watch(struct mariadb_connection *connection, unsigned events)
-{
-    if (connection->watched == events)
-        return;
-    connection->poll.fd = (int)mariadb.mysql_get_socket(connection->mysql);
-    world_poll_start(connection->store->base.world, &connection->poll, events);
-    connection->watched = events;
-}
-
-static void unwatch(struct mariadb_connection *connection)
-{
-    world_poll_stop(connection->store->base.world, &connection->poll);
-    connection->watched = 0;
-}
-
-static void wait_ends(struct mariadb_connection *connection, unsigned held)
-{
-    struct fiber *fiber = connection->waiting;
-    connection->waiting = NULL;
-    connection->held = held;
-    world_timer_stop(connection->store->base.world, &connection->timer);
-    fiber_ready(fiber);
-}
-
-static void on_ready(struct world_poll *poll, unsigned events)
-{
-    struct mariadb_connection *connection = poll->owner;
-    if (connection->waiting) {
-        wait_ends(connection, events);
-        return;
-    }
-    /* Either its rows are being read, or it is idle and the server leaves. */
-    unwatch(connection);
-    if (!connection->running && connection->mysql)
-        connection->broken = true;
-}
-
-static void on_late(struct world_timer *timer)
-{
-    wait_ends(timer->owner, 0);
-}
-
-void mariadb_connection_break(struct mariadb_connection *connection)
-{
-    connection->broken = true;
-    unwatch(connection);
-}
-
-void mariadb_watch_idle(struct mariadb_connection *connection)
-{
-    if (!connection->broken)
-        watch(connection, WORLD_READABLE);
-}
-
-int mariadb_wait(struct mariadb_connection *connection, int status)
-{
-    unsigned events = status & MYSQL_WAIT_WRITE ? WORLD_WRITABLE : WORLD_READABLE;
-    if (status & MYSQL_WAIT_WRITE && status & MYSQL_WAIT_READ)
-        events |= WORLD_READABLE;
-    watch(connection, events);
-    connection->waiting = fiber_self();
-    world_timer_start(connection->store->base.world, &connection->timer, connection->deadline_ns);
-    fiber_park();
-    if (!connection->connected)
-        unwatch(connection); /* if this address fails, the next one gets another socket */
-    if (!connection->held) {
-        connection->broken = true; /* a later answer would be taken for that of another request */
-        return MYSQL_WAIT_TIMEOUT;
-    }
-    return (connection->held & WORLD_READABLE ? MYSQL_WAIT_READ : 0) |
-           (connection->held & WORLD_WRITABLE ? MYSQL_WAIT_WRITE : 0);
-}
-
-/* ---- text ---- */
-
-static enum fh_code connection_fail(struct mariadb_connection *connection, struct fh_error *error)
-{
-    struct mariadb_failure failure = {.number = mariadb.mysql_errno(connection->mysql)};
-    snprintf(failure.state, sizeof failure.state, "%s", mariadb.mysql_sqlstate(connection->mysql));
-    snprintf(failure.message, sizeof failure.message, "%s", mariadb.mysql_error(connection->mysql));
-    return mariadb_fail(connection, &failure, error);
-}
-
-static bool take_rows(struct mariadb_connection *connection, mariadb_row *row, void *context)
-{
-    MYSQL_RES *result = NULL;
-    MARIADB_WAITING(connection, mysql_store_result, &result, connection->mysql);
-    if (!result)
-        return mariadb.mysql_field_count(connection->mysql) == 0;
-    for (char **texts; (texts = mariadb.mysql_fetch_row(result)) != NULL;) {
-        if (row)
-            row(context, texts);
-    }
-    mariadb.mysql_free_result(result);
-    return true;
-}
-
-enum fh_code mariadb_query(struct mariadb_connection *connection, const char *sql, mariadb_row *row,
-                           void *context, struct fh_error *error)
-{
-    MYSQL *mysql = connection->mysql;
-    int failed = 0;
-    connection->deadline_ns = world_in_ms(connection->store->base.world, connection->statement_ms);
-    MARIADB_WAITING_WITH(connection, mysql_real_query, &failed, mysql, sql,
-                         (unsigned long)strlen(sql));
-    for (;;) {
-        if (failed || !take_rows(connection, row, context))
-            return connection_fail(connection, error);
-        if (!mariadb.mysql_more_results(mysql))
-            return FH_OK;
-        MARIADB_WAITING(connection, mysql_next_result, &failed, mysql);
-    }
-}
-
-/* ---- connecting ---- */
 
 static void set_options(struct mariadb_connection *connection)
 {
@@ -221,8 +97,7 @@ enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_us
     connection->store = store;
     connection->use = use;
     connection->statement_ms = MARIADB_STATEMENT_MS;
-    connection->poll = (struct world_poll){.ready = on_ready, .owner = connection};
-    connection->timer = (struct world_timer){.fire = on_late, .owner = connection};
+    mariadb_wait_init(connection);
     connection->mysql = mariadb.mysql_init(NULL);
     FH_ASSERT(connection->mysql != NULL);
     connection->deadline_ns = world_in_ms(store->base.world, MARIADB_CONNECT_MS);
@@ -234,7 +109,7 @@ enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_us
                          store->socket[0] ? NULL : host, store->user, store->password,
                          store->database, store->port, store->socket[0] ? store->socket : NULL,
                          CLIENT_FOUND_ROWS | CLIENT_MULTI_STATEMENTS);
-    code = connected ? FH_OK : connection_fail(connection, error);
+    code = connected ? FH_OK : mariadb_connection_fail(connection, error);
     connection->connected = code == FH_OK;
     if (code == FH_OK)
         code = mariadb_check(connection, error);
@@ -254,7 +129,7 @@ void mariadb_connection_free(struct mariadb_connection *connection)
     if (!connection)
         return;
     FH_ASSERT(!connection->waiting);
-    unwatch(connection);
+    mariadb_unwatch(connection);
     mariadb.mysql_close(connection->mysql);
     mariadb_statements_release(connection);
     free(connection);

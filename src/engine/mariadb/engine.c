@@ -4,7 +4,9 @@
  *
  *     options.c     where the server is, and whether it keeps what it acknowledges
  *     library.c     the client library, loaded when the engine is chosen
- *     connection.c  one link: the library's nonblocking calls on fibers
+ *     wait.c        one link: the library's nonblocking calls on fibers
+ *     connection.c  ... connected and closed
+ *     query.c       ... asked for what the engine itself wants to know
  *     pool.c        links of one use: for units of work, for reading
  *     text.c        a statement's text in the form the server takes
  *     bind.c, column.c, statement.c   values in, rows out
@@ -158,34 +160,6 @@ static enum fh_code mariadb_open(const struct store_options *options, struct wor
     }
     *ret = &store->base;
     return FH_OK;
-}
-
-/* ---- the sequencer ---- */
-
-/* On a link of its own; connects again if that died since the last time. */
-enum fh_code mariadb_run_alone(struct store *base, const char *sql, const struct sql_value *values,
-                               int count, sql_visit *visit, void *context, struct fh_error *error)
-{
-    struct mariadb_store *store = store_of(base);
-    struct fh_error why = {0};
-    enum fh_code code = FH_OK;
-    for (int i = 0; i < 2; i++) {
-        struct mariadb_failure failure = {0};
-        code = FH_OK;
-        if (!store->sequencer)
-            code = mariadb_connection_new(store, MARIADB_SEQUENCER, &store->sequencer, &why);
-        if (code == FH_OK)
-            code = mariadb_run(store->sequencer, sql, values, count, visit, context, NULL, &failure,
-                               &why);
-        if (!store->sequencer || !store->sequencer->broken)
-            break;
-        mariadb_connection_free(store->sequencer);
-        store->sequencer = NULL;
-    }
-    if (code == FH_OK)
-        return FH_OK;
-    return error_set(error, FH_UNAVAILABLE, "The store's server can't be asked now: %.180s",
-                     why.message);
 }
 
 static enum fh_code mariadb_sequence(struct store *store, struct store_placed *placed, int count,

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Maps the server's errors to ours, by their number. Names of fields are taken from the message,
- * which quotes them. For a duplicate the server names only the key, so it is asked for the key's
- * first column.
+ * which quotes them.
  */
 
-#include <ctype.h>
 #include <errmsg.h>
 #include <mysqld_error.h>
 #include <stdio.h>
-#include <strings.h>
 
 #include "engine/mariadb/internal.h"
 #include "store/tls_openssl.h"
@@ -109,8 +106,8 @@ static void reference_of(unsigned number, const char *message, char *field, size
         quoted_name(at, "`\"", 0, field, size); /* depends on sql_mode */
 }
 
-/* "Duplicate entry 'a' for key 'name'": the last match, since the entry may contain quotes. */
-static void key_of(const char *message, char *key, size_t size)
+/* The last match, since the entry may contain quotes. */
+void mariadb_key_of(const char *message, char *key, size_t size)
 {
     const char *at = NULL;
     for (const char *next = message; (next = strstr(next, " for key '")) != NULL; next++)
@@ -142,7 +139,7 @@ static enum fh_code rule_fail(const struct mariadb_failure *failure, struct fh_e
         rule_of(failure->message, field, sizeof field);
         error_set(error, FH_CONFLICT, "The rule %s of the store forbids it.", field);
     } else if (failure->number == ER_DUP_ENTRY || failure->number == ER_DUP_ENTRY_WITH_KEY_NAME) {
-        key_of(failure->message, field, sizeof field);
+        mariadb_key_of(failure->message, field, sizeof field);
         error_set(error, FH_CONFLICT, "There is one with the same %s already.", field);
     } else {
         reference_of(failure->number, failure->message, field, sizeof field);
@@ -271,76 +268,4 @@ enum fh_code mariadb_fail(struct mariadb_connection *connection,
     if (!store_tls_is_failure(error))
         snprintf(error->native, sizeof error->native, "%s %u", failure->state, failure->number);
     return code;
-}
-
-/* ---- which column a key is for ---- */
-
-/* The table named by INSERT INTO, REPLACE INTO or UPDATE, without quotes and schema. */
-static bool table_of(const char *sql, char *table, size_t size)
-{
-    static const char *const before[] = {"INTO", "UPDATE", NULL};
-    for (; *sql; sql++) {
-        size_t length = 0;
-        for (int i = 0; before[i] && !length; i++) {
-            if (strncasecmp(sql, before[i], strlen(before[i])) == 0)
-                length = strlen(before[i]);
-        }
-        if (!length || !isspace((unsigned char)sql[length]))
-            continue;
-        sql += length + strspn(sql + length, " \t\r\n");
-        for (;;) {
-            bool quotes = *sql == '"' || *sql == '`';
-            size_t end = quotes ? strcspn(sql + 1, "\"`") : strcspn(sql, " \t\r\n(.,;");
-            snprintf(table, size, "%.*s", (int)end, sql + quotes);
-            sql += end + (quotes ? 2 : 0);
-            if (*sql != '.')
-                return table[0] != '\0';
-            sql++;
-        }
-    }
-    return false;
-}
-
-static void take_column(void *context, char **row)
-{
-    char *field = context;
-    if (row[0] && !field[0])
-        snprintf(field, sizeof((struct fh_error *)0)->field, "%s", row[0]);
-}
-
-/* Appends a name as a quoted text: single quotes are doubled, and backslashes are ordinary. */
-static void add_quoted(struct text *sql, const char *name)
-{
-    text_add(sql, "'");
-    for (; *name; name++)
-        text_append(sql, *name == '\'' ? "''" : name, *name == '\'' ? 2 : 1);
-    text_add(sql, "'");
-}
-
-void mariadb_name_field(struct mariadb_connection *connection, const char *sql,
-                        const struct mariadb_failure *failure, struct fh_error *error)
-{
-    char table[128], key[192], field[sizeof error->field] = "";
-    bool duplicate =
-        failure->number == ER_DUP_ENTRY || failure->number == ER_DUP_ENTRY_WITH_KEY_NAME;
-    if (!duplicate || connection->broken || !table_of(sql, table, sizeof table))
-        return;
-    key_of(failure->message, key, sizeof key);
-    struct text question;
-    text_init(&question, 2048);
-    text_add(&question, "SELECT column_name FROM information_schema.statistics"
-                        " WHERE table_schema = DATABASE() AND table_name = ");
-    add_quoted(&question, table);
-    text_add(&question, " AND index_name = ");
-    add_quoted(&question, key);
-    text_add(&question, " ORDER BY seq_in_index");
-    struct fh_error ignored;
-    if (!question.overflow &&
-        mariadb_query(connection, question.data, take_column, field, &ignored) == FH_OK &&
-        field[0]) {
-        error_set(error, FH_CONFLICT, "There is one with the same %s already.", field);
-        snprintf(error->field, sizeof error->field, "%s", field);
-        snprintf(error->native, sizeof error->native, "%s %u", failure->state, failure->number);
-    }
-    text_release(&question);
 }

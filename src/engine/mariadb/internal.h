@@ -154,11 +154,16 @@ enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_us
                                     struct mariadb_connection **ret, struct fh_error *error);
 /* Does not wait; NULL is allowed. */
 void mariadb_connection_free(struct mariadb_connection *connection);
+
+/* ---- wait.c: fibers wait for a link ---- */
+
+void mariadb_wait_init(struct mariadb_connection *connection);
 /* The link is gone, and its socket may be closed already. Stop watching it at once: its descriptor
  * may be reused. */
 void mariadb_connection_break(struct mariadb_connection *connection);
 /* The link is idle: watch it, to notice when the server leaves. */
 void mariadb_watch_idle(struct mariadb_connection *connection);
+void mariadb_unwatch(struct mariadb_connection *connection);
 /* Parks until the library may go on; `status` and the result are MYSQL_WAIT_*. */
 int mariadb_wait(struct mariadb_connection *connection, int status);
 /* Calls NAME_start and NAME_cont until done; _WITH passes further arguments after the object. */
@@ -172,12 +177,6 @@ int mariadb_wait(struct mariadb_connection *connection, int status);
         while (status_)                                                                            \
             status_ = mariadb.name##_cont(ret, object, mariadb_wait(connection, status_));         \
     } while (0)
-
-/* Runs one or more statements without parameters. `row` (may be NULL) gets each row as texts, with
- * NULL pointers for SQL's NULL. */
-typedef void mariadb_row(void *context, char **row);
-enum fh_code mariadb_query(struct mariadb_connection *connection, const char *sql, mariadb_row *row,
-                           void *context, struct fh_error *error);
 
 /* ---- pool.c: connections of one use ---- */
 
@@ -207,6 +206,18 @@ enum fh_code mariadb_fail(struct mariadb_connection *connection,
 bool mariadb_tls_failed(const char *host, const char *said, struct fh_error *error);
 bool mariadb_is_gone(unsigned number); /* the link failed, not the statement */
 bool mariadb_is_lost(unsigned number); /* the transaction is gone: run the unit of work again */
+/* "Duplicate entry 'a' for key 'name'" -> "name" */
+void mariadb_key_of(const char *message, char *key, size_t size);
+
+/* ---- query.c: what the engine itself asks a server ---- */
+
+/* Runs one or more statements without parameters. `row` (may be NULL) gets each row as texts, with
+ * NULL pointers for SQL's NULL. */
+typedef void mariadb_row(void *context, char **row);
+enum fh_code mariadb_query(struct mariadb_connection *connection, const char *sql, mariadb_row *row,
+                           void *context, struct fh_error *error);
+/* The error of a call of the library on this link. */
+enum fh_code mariadb_connection_fail(struct mariadb_connection *connection, struct fh_error *error);
 /* For a duplicate key, asks the server which column it is, and sets that as the error's field.
  * `sql`: the statement that failed. */
 void mariadb_name_field(struct mariadb_connection *connection, const char *sql,
@@ -310,8 +321,8 @@ enum fh_code mariadb_opening_new(struct mariadb_store *store, struct fh_error *e
 /* Now and then, records that this process is alive and removes what others left. Called by one
  * fiber at a time. */
 void mariadb_opening_keep(struct mariadb_store *store);
-/* engine.c: runs one statement in a transaction of its own over the sequencer's link, and retries
- * it once if that breaks. Called by one fiber at a time. */
+/* sequencer.c: runs one statement in a transaction of its own over the sequencer's link, and
+ * retries it once if that breaks. Called by one fiber at a time. */
 enum fh_code mariadb_run_alone(struct store *store, const char *sql, const struct sql_value *values,
                                int count, sql_visit *visit, void *context, struct fh_error *error);
 
