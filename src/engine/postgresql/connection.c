@@ -167,6 +167,15 @@ static enum fh_code session_check(const struct postgresql_store *store,
     return FH_OK;
 }
 
+static enum fh_code listen_for_positions(struct postgresql_connection *connection,
+                                         int64_t deadline_ns, struct fh_error *error)
+{
+    return postgresql_simple(connection,
+                             "SELECT pg_advisory_lock_shared(" POSTGRESQL_LISTENERS ");"
+                             "LISTEN " POSTGRESQL_CHANNEL,
+                             deadline_ns, NULL, NULL, error);
+}
+
 static enum fh_code session_set(struct postgresql_connection *connection, int64_t deadline_ns,
                                 struct fh_error *error)
 {
@@ -202,58 +211,11 @@ static enum fh_code session_set(struct postgresql_connection *connection, int64_
     if (code == FH_OK)
         code = session_check(connection->store, &session, error);
     if (code == FH_OK && connection->listens)
-        code = postgresql_listen(connection, deadline_ns, error);
+        code = listen_for_positions(connection, deadline_ns, error);
     return code;
 }
 
 /* ---- Up and down ----------------------------------------------------------------------------- */
-
-static void on_ready(struct world_poll *poll, unsigned events)
-{
-    struct postgresql_connection *connection = poll->owner;
-    if (events & WORLD_READABLE)
-        postgresql_on_readable(connection);
-    if (events & WORLD_WRITABLE && connection->state == CONNECTION_UP &&
-        connection->watched & WORLD_WRITABLE)
-        postgresql_on_writable(connection);
-}
-
-void postgresql_watch(struct postgresql_connection *connection, bool writing)
-{
-    unsigned events = WORLD_READABLE | (writing ? WORLD_WRITABLE : 0);
-    if (connection->state != CONNECTION_UP || connection->watched == events)
-        return;
-    connection->watched = events;
-    world_poll_start(connection->store->base.world, &connection->poll, events);
-}
-
-static void unwatch(struct postgresql_connection *connection)
-{
-    if (connection->watched)
-        world_poll_stop(connection->store->base.world, &connection->poll);
-    connection->watched = 0;
-}
-
-void postgresql_disconnect(struct postgresql_connection *connection)
-{
-    unwatch(connection);
-    connection->state = CONNECTION_DOWN;
-    if (connection->pg)
-        postgresql_pq.PQfinish(connection->pg);
-    connection->pg = NULL;
-    postgresql_pipeline_lost(connection);
-    if (connection->listens)
-        fiber_wake_all(&connection->store->listening);
-}
-
-static void up(struct postgresql_connection *connection)
-{
-    connection->state = CONNECTION_UP;
-    postgresql_pipeline_init(connection);
-    connection->poll = (struct world_poll){
-        .fd = postgresql_pq.PQsocket(connection->pg), .ready = on_ready, .owner = connection};
-    postgresql_watch(connection, false);
-}
 
 static void backoff(struct postgresql_store *store, const struct fh_error *error)
 {
@@ -293,7 +255,7 @@ enum fh_code postgresql_connect(struct postgresql_connection *connection, struct
         return code;
     }
     store->failures = 0;
-    up(connection);
+    postgresql_pipeline_start(connection);
     return FH_OK;
 }
 
@@ -374,7 +336,7 @@ enum fh_code postgresql_simple(struct postgresql_connection *connection, const c
     postgresql_drain(connection);
     if (connection->state != CONNECTION_UP)
         return postgresql_lost_error(error);
-    unwatch(connection);
+    postgresql_unwatch(connection);
     enum fh_code code = FH_OK;
     if (postgresql_pq.PQexitPipelineMode(connection->pg) != 1)
         code = postgresql_lost_error(error);

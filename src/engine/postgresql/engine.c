@@ -27,65 +27,23 @@ static const struct sql_ops postgresql_sql = {
     .conflicts_by_page = true,
 };
 
-static void destroy(struct postgresql_store *store)
-{
-    for (int i = 0; i < store->options.connections && store->works; i++)
-        postgresql_disconnect(&store->works[i]);
-    for (int i = 0; i < POSTGRESQL_READERS; i++)
-        postgresql_disconnect(&store->readers[i]);
-    postgresql_disconnect(&store->sequence);
-    postgresql_statements_release(&store->statements);
-    free(store->works);
-    free(store);
-}
-
-/* A reader's sync may still be posted for the end of the turn, or the listening fiber be about to
- * end: the last of them then destroys the store. */
-static bool is_in_use(const struct postgresql_store *store)
-{
-    bool used = store->listens || store->gather.turn.posted;
-    for (int i = 0; i < POSTGRESQL_READERS; i++)
-        used = used || store->readers[i].turn.posted;
-    return used;
-}
-
 static void turn_sync(struct world_turn *turn)
 {
     struct postgresql_connection *reader = turn->owner;
     struct postgresql_store *store = reader->store;
-    if (!store->closing)
+    if (store->closing)
+        postgresql_leave(store);
+    else
         postgresql_sync(reader);
-    else if (!is_in_use(store))
-        destroy(store);
 }
 
 static void turn_gather(struct world_turn *turn)
 {
     struct postgresql_store *store = turn->owner;
-    if (!store->closing)
+    if (store->closing)
+        postgresql_leave(store);
+    else
         postgresql_gathered(store);
-    else if (!is_in_use(store))
-        destroy(store);
-}
-
-void postgresql_fiber_ended(struct postgresql_store *store)
-{
-    fiber_wake_all(&store->connecting);
-    if (store->closing && !store->closer && !is_in_use(store))
-        destroy(store);
-}
-
-static void postgresql_close(struct store *base)
-{
-    struct postgresql_store *store = (struct postgresql_store *)base;
-    store->closing = true;
-    fiber_wake_all(&store->listening);
-    store->closer = fiber_self() != NULL;
-    while (store->closer && store->listens)
-        fiber_wait(&store->connecting);
-    store->closer = false;
-    if (!is_in_use(store))
-        destroy(store);
 }
 
 static void connection_init(struct postgresql_connection *connection,
@@ -176,6 +134,19 @@ static enum fh_code postgresql_open(const struct store_options *options, struct 
     }
     *ret = &store->base;
     return FH_OK;
+}
+
+static enum fh_code postgresql_sequence(struct store *store, struct store_placed *placed, int count,
+                                        struct fh_error *error)
+{
+    struct postgresql_store *own = (struct postgresql_store *)store;
+    postgresql_opening_keep(own);
+    own->sequencing++;
+    enum fh_code code = ledger_sequence(store, postgresql_run_alone, placed, count, error);
+    own->sequencing--;
+    own->sequenced++;
+    postgresql_gather_look(own);
+    return code;
 }
 
 static const struct store_ops postgresql_store = {

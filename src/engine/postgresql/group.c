@@ -48,7 +48,6 @@
 #include "store/relational/ledger.h"
 #include "engine/postgresql/internal.h"
 
-#define GROUP_MAX 64
 #define LOCK_WAIT "10ms"
 #define APART_MIN 16 /* units kept out of groups by a statement at fault */
 #define APART_MAX 4096
@@ -61,21 +60,6 @@ static struct postgresql_statement lock_patiently =
  * ones. */
 static struct postgresql_statement look_at_once =
     POSTGRESQL_OWN_STATEMENT(10, "LOOK AT ONCE", "SET CONSTRAINTS ALL IMMEDIATE");
-
-enum gathered_as { GATHERED_WAITS, GATHERED_CHOSEN, GATHERED_LEADS, GATHERED_APART, GATHERED_SENT };
-
-/* A unit's first statement, while it waits on its fiber's stack. */
-struct postgresql_gathered {
-    struct postgresql_work *work;
-    struct postgresql_statement *statement;
-    const struct sql_value *values;
-    int count;
-    unsigned how;
-    enum gathered_as as;
-    struct fiber_queue waiting;
-    struct postgresql_call *call;
-    struct postgresql_gathered *next; /* in the queue, then in the group being formed */
-};
 
 struct postgresql_group {
     struct postgresql_work *carrier; /* owns the transaction */
@@ -125,36 +109,6 @@ static bool may_join(struct postgresql_statement *statement)
     return false;
 }
 
-void postgresql_group_learn(struct postgresql_work *work)
-{
-    if (work->base.mode & STORE_GROUPED && work->statements == 1)
-        work->first->single = true;
-}
-
-/* ---- Gathering ------------------------------------------------------------------------------- */
-
-void postgresql_gather_look(struct postgresql_store *store)
-{
-    if (store->gather.first)
-        world_turn(store->base.world, &store->gather.turn);
-}
-
-static void gather_leave(struct postgresql_gather *gather, struct postgresql_gathered *gathered)
-{
-    struct postgresql_gathered **at = &gather->first;
-    while (*at != gathered)
-        at = &(*at)->next;
-    *at = gathered->next;
-    if (!*at)
-        gather->end = at;
-}
-
-static void go_on(struct postgresql_gathered *gathered, enum gathered_as as)
-{
-    gathered->as = as;
-    fiber_wake_all(&gathered->waiting);
-}
-
 /* The group's events have the positions from `first` on; 0: they have none yet. */
 static void numbered(struct postgresql_store *store, const struct postgresql_group *group,
                      int64_t first)
@@ -164,48 +118,6 @@ static void numbered(struct postgresql_store *store, const struct postgresql_gro
         for (struct ledger_event *event = work->events; event; event = event->next)
             event->position = first++;
     }
-}
-
-/* Makes a group of the waiting statements, as many as fit. One waiting alone becomes a group only
- * if its events thereby get their positions. */
-void postgresql_gathered(struct postgresql_store *store)
-{
-    struct postgresql_gather *gather = &store->gather;
-    struct postgresql_gathered *first = gather->first, **end = &gather->first;
-    if (!first || gather->leading || (gather->groups && !gather->committing) ||
-        !postgresql_numbering_gate(store))
-        return;
-    bool leads = first->next || gather->numbers;
-    if (!leads && gather->groups)
-        return;
-    for (int i = 0; i < GROUP_MAX && *end; i++) {
-        (*end)->as = GATHERED_CHOSEN;
-        end = &(*end)->next;
-    }
-    gather->first = *end;
-    if (!*end)
-        gather->end = &gather->first;
-    *end = NULL;
-    gather->groups += leads;
-    gather->leading = leads;
-    go_on(first, leads ? GATHERED_LEADS : GATHERED_APART);
-}
-
-static void gather_wait(struct postgresql_store *store, struct postgresql_gathered *own)
-{
-    struct world *world = store->base.world;
-    int64_t deadline_ns = world_in_ms(world, store->gather.wait_ms);
-    *store->gather.end = own;
-    store->gather.end = &own->next;
-    postgresql_gather_look(store);
-    while (own->as == GATHERED_WAITS) {
-        if (fiber_wait_until(&own->waiting, world, deadline_ns) || own->as != GATHERED_WAITS)
-            continue;
-        gather_leave(&store->gather, own);
-        own->as = GATHERED_APART;
-    }
-    while (own->as == GATHERED_CHOSEN)
-        fiber_wait(&own->waiting);
 }
 
 /* ---- Beginning ------------------------------------------------------------------------------- */
@@ -232,21 +144,6 @@ static void follow(struct postgresql_store *store, struct postgresql_work *carri
     carrier->connection = before->connection;
     before->connection = NULL;
     postgresql_marks_trim(carrier->connection);
-}
-
-void postgresql_group_committing(struct postgresql_work *carrier)
-{
-    struct postgresql_store *store = store_of(carrier);
-    store->gather.committing = carrier;
-    postgresql_gather_look(store);
-}
-
-void postgresql_group_committed(struct postgresql_work *carrier)
-{
-    struct postgresql_store *store = store_of(carrier);
-    if (store->gather.committing == carrier)
-        store->gather.committing = NULL;
-    store->gather.committed_ns = world_monotonic_ns(store->base.world);
 }
 
 static struct postgresql_group *group_new(struct postgresql_store *store)
@@ -303,8 +200,9 @@ static void lead(struct postgresql_store *store, struct postgresql_gathered *own
     bool good = postgresql_work_begin(carrier, ERROR_UNHEEDED) == FH_OK &&
                 send_own(carrier, &lock_briefly) && send_own(carrier, &look_at_once);
     for (struct postgresql_gathered *gathered = own, *next; gathered; gathered = next) {
-        next = gathered->next; /* it is on the stack of a fiber that go_on resumes */
-        go_on(gathered, good && send(group, gathered) ? GATHERED_SENT : GATHERED_APART);
+        next = gathered->next; /* it is on the stack of a fiber that this resumes */
+        postgresql_gather_go_on(gathered,
+                                good && send(group, gathered) ? GATHERED_SENT : GATHERED_APART);
     }
     if (group->users) {
         group->answered_ns = world_monotonic_ns(store->base.world);
@@ -312,7 +210,7 @@ static void lead(struct postgresql_store *store, struct postgresql_gathered *own
         CRASH_POINT("postgresql.group_sent");
         return;
     }
-    postgresql_rollback(&carrier->base);
+    postgresql_work_rollback(carrier);
     free(group);
     group_over(store);
 }
@@ -370,7 +268,7 @@ enum fh_code postgresql_group_run(struct postgresql_work *work,
                                       .values = values,
                                       .count = count,
                                       .how = visit ? POSTGRESQL_ROWS : 0};
-    gather_wait(store_of(work), &own);
+    postgresql_gather_wait(store_of(work), &own);
     if (own.as == GATHERED_LEADS)
         lead(store_of(work), &own);
     if (own.as == GATHERED_APART)
@@ -399,7 +297,7 @@ enum fh_code postgresql_append(struct store_work *base, struct ledger_event *eve
 static enum fh_code commit(struct postgresql_store *store, struct postgresql_group *group)
 {
     struct postgresql_work *carrier = group->carrier;
-    struct ledger_event *lists[GROUP_MAX];
+    struct ledger_event *lists[POSTGRESQL_GROUP_MAX];
     int64_t first = 0;
     int count = 0;
     bool publishes = false;
@@ -415,10 +313,10 @@ static enum fh_code commit(struct postgresql_store *store, struct postgresql_gro
                       : postgresql_append_all(carrier, lists, count, group->numbers, &group->error);
     CRASH_POINT("postgresql.group_written");
     if (code != FH_OK) {
-        postgresql_rollback(&carrier->base);
+        postgresql_work_rollback(carrier);
         return again(&group->error);
     }
-    code = postgresql_commit(&carrier->base, &group->error);
+    code = postgresql_work_commit(carrier, &group->error);
     if (code == FH_OK && publishes)
         numbered(store, group, first);
     for (struct postgresql_work *work = group->first; work; work = work->next) {
@@ -434,7 +332,7 @@ static enum fh_code commit(struct postgresql_store *store, struct postgresql_gro
 static void group_end(struct postgresql_store *store, struct postgresql_group *group)
 {
     if (group->broken) {
-        postgresql_rollback(&group->carrier->base);
+        postgresql_work_rollback(group->carrier);
         group->code = again(&group->error);
     } else {
         group->code = commit(store, group);
@@ -444,7 +342,7 @@ static void group_end(struct postgresql_store *store, struct postgresql_group *g
     group_over(store);
 }
 
-enum fh_code postgresql_group_commit(struct postgresql_work *work, struct fh_error *error)
+static enum fh_code member_commit(struct postgresql_work *work, struct fh_error *error)
 {
     struct postgresql_group *group = work->group;
     if (--group->open == 0)
@@ -459,7 +357,7 @@ enum fh_code postgresql_group_commit(struct postgresql_work *work, struct fh_err
 }
 
 /* The member's handler failed, or it has broken the group already. */
-void postgresql_group_rollback(struct postgresql_work *work)
+static void member_rollback(struct postgresql_work *work)
 {
     struct postgresql_group *group = work->group;
     if (!group->broken)
@@ -468,4 +366,24 @@ void postgresql_group_rollback(struct postgresql_work *work)
     if (--group->open == 0)
         group_end(store_of(work), group);
     group_free(group);
+}
+
+/* ---- Members or not -------------------------------------------------------------------------- */
+
+enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
+{
+    struct postgresql_work *work = (struct postgresql_work *)base;
+    if (!work->group)
+        return postgresql_work_commit(work, error);
+    enum fh_code code = member_commit(work, error);
+    postgresql_work_end(work);
+    return code;
+}
+
+void postgresql_rollback(struct store_work *base)
+{
+    struct postgresql_work *work = (struct postgresql_work *)base;
+    if (work->group)
+        member_rollback(work);
+    postgresql_work_rollback(work);
 }

@@ -219,17 +219,16 @@ enum fh_code postgresql_connect(struct postgresql_connection *connection, struct
 /* Waits up to `wait_ms` for a server that is starting, and logs once what it waits for. */
 enum fh_code postgresql_connect_first(struct postgresql_connection *connection, int wait_ms,
                                       struct fh_error *error);
-/* Closes the connection; calls in flight are lost. */
-void postgresql_disconnect(struct postgresql_connection *connection);
 /* Runs a text of one or more statements outside the pipeline, once that has drained, and passes
  * each result to `visit` (or NULL). FH_UNAVAILABLE: the connection broke. */
 enum fh_code postgresql_simple(struct postgresql_connection *connection, const char *sql,
                                int64_t deadline_ns, void (*visit)(void *context, PGresult *result),
                                void *context, struct fh_error *error);
-void postgresql_watch(struct postgresql_connection *connection, bool writing);
 
-/* engine.c */
-void postgresql_fiber_ended(struct postgresql_store *store); /* the store may be closing */
+/* closing.c */
+void postgresql_close(struct store *store);
+/* Something that was under way has ended: a closed store without any more of it is destroyed. */
+void postgresql_leave(struct postgresql_store *store);
 
 /* options.c */
 enum fh_code postgresql_options_read(const json_t *server, struct postgresql_options *ret,
@@ -253,9 +252,12 @@ PGresult *postgresql_call_next(struct postgresql_call *call);
 void postgresql_call_end(struct postgresql_call *call); /* waits until it is done, and frees it */
 /* Nobody waits for it any longer: if it fails, `work` fails. */
 void postgresql_call_defer(struct postgresql_call *call, struct postgresql_work *work);
-void postgresql_pipeline_lost(struct postgresql_connection *connection);
-void postgresql_on_readable(struct postgresql_connection *connection);
-void postgresql_on_writable(struct postgresql_connection *connection);
+/* The connection is set up: calls may go over it. */
+void postgresql_pipeline_start(struct postgresql_connection *connection);
+/* Closes the connection; calls in flight are lost. */
+void postgresql_disconnect(struct postgresql_connection *connection);
+void postgresql_watch(struct postgresql_connection *connection, bool writing);
+void postgresql_unwatch(struct postgresql_connection *connection);
 /* Waits until every call is answered. */
 void postgresql_drain(struct postgresql_connection *connection);
 
@@ -313,14 +315,34 @@ enum fh_code postgresql_reader(struct postgresql_store *store, struct postgresql
 /* work.c */
 enum fh_code postgresql_begin(struct store *store, enum store_mode mode, struct store_work **ret,
                               struct fh_error *error);
-enum fh_code postgresql_commit(struct store_work *work, struct fh_error *error);
-void postgresql_rollback(struct store_work *work);
+/* For one that is no member of a group. */
+enum fh_code postgresql_work_commit(struct postgresql_work *work, struct fh_error *error);
+void postgresql_work_rollback(struct postgresql_work *work);
+void postgresql_work_end(struct postgresql_work *work); /* gives back what it holds, and frees it */
 
 enum fh_code postgresql_script(struct store_work *work, const char *sql, struct fh_error *error);
 enum fh_code postgresql_patient(struct store_work *work, struct fh_error *error);
 enum fh_code postgresql_outside(struct store_work *work, const char *sql, struct fh_error *error);
 
-/* run.c */
+/* failure.c */
+static inline enum fh_code postgresql_pass_on(const struct fh_error *from, struct fh_error *error)
+{
+    *error = *from;
+    return from->code;
+}
+/* The error with which a call ended. */
+enum fh_code postgresql_call_error(const struct postgresql_call *call, struct fh_error *error);
+/* If the call failed, its unit of work fails: its transaction on the server is gone. */
+void postgresql_work_ended(struct postgresql_work *work, const struct postgresql_call *call);
+enum fh_code postgresql_work_fail(struct postgresql_work *work, const struct fh_error *why,
+                                  struct fh_error *error);
+/* Its connection broke. */
+enum fh_code postgresql_work_lost(struct postgresql_work *work, struct fh_error *error);
+
+/* answer.c */
+/* Asks for the statement's types, and waits for them. NULL: the connection is down. */
+struct postgresql_call *postgresql_describe(struct postgresql_connection *connection,
+                                            struct postgresql_statement *statement, unsigned how);
 /* postgresql_learn asks the server for the statement's types; postgresql_call_visit takes a sent
  * call to its end. *ret_again: it failed through no fault of its own, before any row was visited,
  * and may be tried again. */
@@ -329,21 +351,25 @@ enum fh_code postgresql_learn(struct postgresql_connection *connection,
                               struct fh_error *error);
 enum fh_code postgresql_call_visit(struct postgresql_call *call, sql_visit *visit, void *context,
                                    bool *ret_again, struct fh_error *error);
+/* Passes rows to `visit` as they come. */
+void postgresql_call_rows(struct postgresql_call *call, sql_visit *visit, void *context);
+
+/* transaction.c */
 bool postgresql_is_late(const struct postgresql_work *work);
 enum fh_code postgresql_work_begin(struct postgresql_work *work, struct fh_error *error);
-/* If the call failed, its unit of work fails: its transaction on the server is gone. */
-void postgresql_work_ended(struct postgresql_work *work, const struct postgresql_call *call);
-enum fh_code postgresql_work_fail(struct postgresql_work *work, const struct fh_error *why,
-                                  struct fh_error *error);
-enum fh_code postgresql_run(struct store_work *work, const char *sql,
-                            const struct sql_value *values, int count, sql_visit *visit,
-                            void *context, int64_t *ret_changes, struct fh_error *error);
-
+enum fh_code postgresql_work_run(struct postgresql_work *work,
+                                 struct postgresql_statement *statement,
+                                 const struct sql_value *values, int count, sql_visit *visit,
+                                 void *context, int64_t *ret_changes, struct fh_error *error);
 /* Only sends it. The caller must sync, take the answer and end the call. */
 enum fh_code postgresql_run_later(struct postgresql_work *work, const char *sql,
                                   const struct sql_value *values, int count,
                                   struct postgresql_call **ret, struct fh_error *error);
-void postgresql_call_rows(struct postgresql_call *call, sql_visit *visit, void *context);
+
+/* run.c */
+enum fh_code postgresql_run(struct store_work *work, const char *sql,
+                            const struct sql_value *values, int count, sql_visit *visit,
+                            void *context, int64_t *ret_changes, struct fh_error *error);
 
 /* append.c */
 /* Sends what several units of work publish in one transaction, in their order, given a list of
@@ -365,11 +391,27 @@ enum fh_code postgresql_group_run(struct postgresql_work *work,
                                   struct fh_error *error);
 enum fh_code postgresql_append(struct store_work *work, struct ledger_event *events,
                                struct fh_error *error);
-/* For members of a group; the unit of work is not freed. */
-enum fh_code postgresql_group_commit(struct postgresql_work *work, struct fh_error *error);
-void postgresql_group_rollback(struct postgresql_work *work);
-/* A unit of work that was allowed to join a group has committed separately. */
-void postgresql_group_learn(struct postgresql_work *work);
+enum fh_code postgresql_commit(struct store_work *work, struct fh_error *error);
+void postgresql_rollback(struct store_work *work);
+
+/* gather.c */
+#define POSTGRESQL_GROUP_MAX 64
+enum gathered_as { GATHERED_WAITS, GATHERED_CHOSEN, GATHERED_LEADS, GATHERED_APART, GATHERED_SENT };
+
+/* A unit's first statement, while it waits on its fiber's stack. */
+struct postgresql_gathered {
+    struct postgresql_work *work;
+    struct postgresql_statement *statement;
+    const struct sql_value *values;
+    int count;
+    unsigned how;
+    enum gathered_as as;
+    struct fiber_queue waiting;
+    struct postgresql_call *call;
+    struct postgresql_gathered *next; /* in the queue, then in the group being formed */
+};
+void postgresql_gather_wait(struct postgresql_store *store, struct postgresql_gathered *own);
+void postgresql_gather_go_on(struct postgresql_gathered *gathered, enum gathered_as as);
 void postgresql_gathered(struct postgresql_store *store); /* runs on the loop */
 void postgresql_gather_look(struct postgresql_store *store);
 /* A group's COMMIT was sent; it was answered. */
@@ -393,20 +435,18 @@ enum fh_code postgresql_opening_new(struct postgresql_store *store, struct fh_er
  * fiber at a time. */
 void postgresql_opening_keep(struct postgresql_store *store);
 
+/* notice.c */
+/* Whether `backend` serves one of this store's connections. */
+bool postgresql_is_own(const struct postgresql_store *store, int backend);
+void postgresql_on_notice(struct postgresql_connection *connection);
+
 /* sequence.c */
-enum fh_code postgresql_listen(struct postgresql_connection *connection, int64_t deadline_ns,
-                               struct fh_error *error);
 bool postgresql_listening_start(struct postgresql_store *store);
 /* Runs one statement in a transaction of its own over the sequencer's connection, and retries it
  * once if that breaks. */
 enum fh_code postgresql_run_alone(struct store *store, const char *sql,
                                   const struct sql_value *values, int count, sql_visit *visit,
                                   void *context, struct fh_error *error);
-/* Whether `backend` serves one of this store's connections. */
-bool postgresql_is_own(const struct postgresql_store *store, int backend);
-void postgresql_on_notice(struct postgresql_connection *connection);
-enum fh_code postgresql_sequence(struct store *store, struct store_placed *placed, int count,
-                                 struct fh_error *error);
 
 extern const struct engine engine_postgresql;
 extern const struct server_kind server_postgresql;

@@ -26,6 +26,8 @@
 #define DISCARD_MAX 100000
 #define NAME_SIZE 32
 
+static void on_readable(struct postgresql_connection *connection);
+
 void postgresql_pipeline_init(struct postgresql_connection *connection)
 {
     connection->first = NULL;
@@ -76,7 +78,7 @@ static void first_finish(struct postgresql_connection *connection)
     call_finish(call);
 }
 
-void postgresql_pipeline_lost(struct postgresql_connection *connection)
+static void pipeline_lost(struct postgresql_connection *connection)
 {
     while (connection->first) {
         struct postgresql_call *call = connection->first;
@@ -86,6 +88,34 @@ void postgresql_pipeline_lost(struct postgresql_connection *connection)
         first_finish(connection);
     }
     connection->unsynced = false;
+}
+
+void postgresql_watch(struct postgresql_connection *connection, bool writing)
+{
+    unsigned events = WORLD_READABLE | (writing ? WORLD_WRITABLE : 0);
+    if (connection->state != CONNECTION_UP || connection->watched == events)
+        return;
+    connection->watched = events;
+    world_poll_start(connection->store->base.world, &connection->poll, events);
+}
+
+void postgresql_unwatch(struct postgresql_connection *connection)
+{
+    if (connection->watched)
+        world_poll_stop(connection->store->base.world, &connection->poll);
+    connection->watched = 0;
+}
+
+void postgresql_disconnect(struct postgresql_connection *connection)
+{
+    postgresql_unwatch(connection);
+    connection->state = CONNECTION_DOWN;
+    if (connection->pg)
+        postgresql_pq.PQfinish(connection->pg);
+    connection->pg = NULL;
+    pipeline_lost(connection);
+    if (connection->listens)
+        fiber_wake_all(&connection->store->listening);
 }
 
 /* ---- Sending --------------------------------------------------------------------------------- */
@@ -182,12 +212,12 @@ static void flush(struct postgresql_connection *connection)
 {
     int left = postgresql_pq.PQflush(connection->pg);
     if (left < 0) {
-        postgresql_on_readable(connection); /* read what the server said before it left */
+        on_readable(connection); /* read what the server said before it left */
         return;
     }
     postgresql_watch(connection, left > 0);
     if (left > 0)
-        postgresql_on_readable(connection); /* libpq may have read while it could not write */
+        on_readable(connection); /* libpq may have read while it could not write */
 }
 
 void postgresql_sync(struct postgresql_connection *connection)
@@ -202,14 +232,9 @@ void postgresql_sync(struct postgresql_connection *connection)
     append(connection, call);
     connection->unsynced = false;
     if (postgresql_pq.PQpipelineSync(connection->pg) != 1)
-        postgresql_on_readable(connection);
+        on_readable(connection);
     if (connection->state == CONNECTION_UP)
         flush(connection);
-}
-
-void postgresql_on_writable(struct postgresql_connection *connection)
-{
-    flush(connection);
 }
 
 /* ---- Receiving ------------------------------------------------------------------------------- */
@@ -379,7 +404,7 @@ static bool dispatch(struct postgresql_connection *connection)
     return true;
 }
 
-void postgresql_on_readable(struct postgresql_connection *connection)
+static void on_readable(struct postgresql_connection *connection)
 {
     bool alive = postgresql_pq.PQconsumeInput(connection->pg) == 1;
     bool good = dispatch(connection);
@@ -387,6 +412,25 @@ void postgresql_on_readable(struct postgresql_connection *connection)
         postgresql_on_notice(connection);
     if (!alive || !good)
         postgresql_disconnect(connection);
+}
+
+static void on_ready(struct world_poll *poll, unsigned events)
+{
+    struct postgresql_connection *connection = poll->owner;
+    if (events & WORLD_READABLE)
+        on_readable(connection);
+    if (events & WORLD_WRITABLE && connection->state == CONNECTION_UP &&
+        connection->watched & WORLD_WRITABLE)
+        flush(connection);
+}
+
+void postgresql_pipeline_start(struct postgresql_connection *connection)
+{
+    connection->state = CONNECTION_UP;
+    postgresql_pipeline_init(connection);
+    connection->poll = (struct world_poll){
+        .fd = postgresql_pq.PQsocket(connection->pg), .ready = on_ready, .owner = connection};
+    postgresql_watch(connection, false);
 }
 
 /* ---- Waiting --------------------------------------------------------------------------------- */

@@ -9,8 +9,6 @@
  * missed.
  */
 
-#include <string.h>
-
 #include "store/relational/ledger_schema.h"
 #include "store/relational/ledger_sql.h"
 #include "engine/postgresql/internal.h"
@@ -18,36 +16,6 @@
 #define TRIES 2
 
 /* ---- Listening ------------------------------------------------------------------------------- */
-
-enum fh_code postgresql_listen(struct postgresql_connection *connection, int64_t deadline_ns,
-                               struct fh_error *error)
-{
-    return postgresql_simple(connection,
-                             "SELECT pg_advisory_lock_shared(" POSTGRESQL_LISTENERS ");"
-                             "LISTEN " POSTGRESQL_CHANNEL,
-                             deadline_ns, NULL, NULL, error);
-}
-
-bool postgresql_is_own(const struct postgresql_store *store, int backend)
-{
-    bool own = store->sequence.backend == backend;
-    for (int i = 0; i < store->options.connections && !own; i++)
-        own = store->works[i].state == CONNECTION_UP && store->works[i].backend == backend;
-    return own;
-}
-
-void postgresql_on_notice(struct postgresql_connection *connection)
-{
-    struct postgresql_store *store = connection->store;
-    bool heard = false;
-    for (PGnotify *notify; (notify = postgresql_pq.PQnotifies(connection->pg));) {
-        heard = heard || (!postgresql_is_own(store, notify->be_pid) &&
-                          strcmp(notify->extra, connection->schema) == 0);
-        postgresql_pq.PQfreemem(notify);
-    }
-    if (heard && !store->closing)
-        store_notify_listeners(&store->base);
-}
 
 static void keep_listening(void *argument)
 {
@@ -62,7 +30,8 @@ static void keep_listening(void *argument)
             fiber_wait_until(&store->listening, world, store->retry_ns);
     }
     store->listens = false;
-    postgresql_fiber_ended(store);
+    fiber_wake_all(&store->connecting);
+    postgresql_leave(store);
 }
 
 bool postgresql_listening_start(struct postgresql_store *store)
@@ -112,18 +81,5 @@ enum fh_code postgresql_run_alone(struct store *base, const char *sql,
     for (int i = 0; again && i < TRIES; i++)
         code = run_once(&store->sequence, statement, values, count, visit, context, &again, error);
     statement->users--;
-    return code;
-}
-
-enum fh_code postgresql_sequence(struct store *store, struct store_placed *placed, int count,
-                                 struct fh_error *error)
-{
-    struct postgresql_store *own = (struct postgresql_store *)store;
-    postgresql_opening_keep(own);
-    own->sequencing++;
-    enum fh_code code = ledger_sequence(store, postgresql_run_alone, placed, count, error);
-    own->sequencing--;
-    own->sequenced++;
-    postgresql_gather_look(own);
     return code;
 }

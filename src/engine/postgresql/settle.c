@@ -35,16 +35,23 @@ enum fh_code postgresql_mark(struct postgresql_work *work, struct mark *mark,
     mark_take(&((struct postgresql_store *)work->base.store)->marks, mark);
     if (!mark->opening) /* the store is being opened: a retry finds whatever was made */
         return FH_OK;
+    struct postgresql_statement *statement;
     bool serializable = store_isolation(work->base.mode) == STORE_SERIALIZABLE;
     struct sql_value values[] = {sql_integer(mark->opening), sql_integer(mark->number)};
-    return postgresql_run(&work->base,
-                          serializable
-                              ? "INSERT INTO fh_mark (opening, number) SELECT ?1, ?2 WHERE"
-                                " (clock_timestamp() < transaction_timestamp() + interval '10 ms'"
-                                " AND current_setting('transaction_isolation') = 'serializable')"
-                                " OR fh_recent()"
-                              : "INSERT INTO fh_mark (opening, number) VALUES (?1, ?2)",
-                          values, 2, NULL, NULL, NULL, error);
+    enum fh_code code = postgresql_statement_get(
+        (struct postgresql_store *)work->base.store,
+        serializable ? "INSERT INTO fh_mark (opening, number) SELECT ?1, ?2 WHERE"
+                       " (clock_timestamp() < transaction_timestamp() + interval '10 ms'"
+                       " AND current_setting('transaction_isolation') = 'serializable')"
+                       " OR fh_recent()"
+                     : "INSERT INTO fh_mark (opening, number) VALUES (?1, ?2)",
+        &statement, error);
+    if (code != FH_OK)
+        return code;
+    statement->users++; /* this fiber may wait */
+    code = postgresql_work_run(work, statement, values, 2, NULL, NULL, NULL, error);
+    statement->users--;
+    return code;
 }
 
 void postgresql_marks_trim(struct postgresql_connection *connection)

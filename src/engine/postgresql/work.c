@@ -3,7 +3,7 @@
  * Units of work: one connection and one transaction each.
  *
  *     begin      a connection is lent; nothing is sent
- *     run        BEGIN goes out with the first statement (run.c)
+ *     run        BEGIN goes out with the first statement (transaction.c)
  *     commit     deferred statements, the unit's mark and COMMIT go out in one message; its answer
  *                means durable, since synchronous_commit is on
  *     rollback   ROLLBACK is sent without waiting for it: the next unit's BEGIN comes after it
@@ -36,7 +36,7 @@
 #define ANSWER_MIGRATED_MS 3600000 /* statements of migrations have no bound */
 #define MIGRATIONS_LOCK "hashtextextended('freehold.migrations.' || current_schema(), 0)"
 
-/* The first slots hold BEGIN for each isolation: run.c. */
+/* The first slots hold BEGIN for each isolation: transaction.c. */
 static struct postgresql_statement commit_statement =
     POSTGRESQL_OWN_STATEMENT(6, "COMMIT", "COMMIT");
 static struct postgresql_statement rollback_statement =
@@ -130,7 +130,7 @@ static void unlock(struct postgresql_work *work)
 
 /* ---- Begin and end --------------------------------------------------------------------------- */
 
-static void work_end(struct postgresql_work *work)
+void postgresql_work_end(struct postgresql_work *work)
 {
     struct postgresql_store *store = store_of(work);
     struct postgresql_connection *connection = work->connection;
@@ -173,7 +173,7 @@ enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct s
     if (mode & STORE_MIGRATES)
         code = lock(work, error);
     if (code != FH_OK) {
-        work_end(work);
+        postgresql_work_end(work);
         return code;
     }
     *ret = &work->base;
@@ -194,17 +194,14 @@ static void send_rollback(struct postgresql_work *work)
     postgresql_sync(connection);
 }
 
-void postgresql_rollback(struct store_work *base)
+void postgresql_work_rollback(struct postgresql_work *work)
 {
-    struct postgresql_work *work = (struct postgresql_work *)base;
-    if (work->group)
-        postgresql_group_rollback(work);
     /* If the connection was handed on, don't roll back here: it could hit another's transaction.
      * Whatever this one left there makes the next BEGIN fail, and its owner then sends ROLLBACK. */
     if (work->connection)
         send_rollback(work);
     postgresql_appended(work);
-    work_end(work);
+    postgresql_work_end(work);
 }
 
 static void on_silence(struct world_timer *timer)
@@ -284,7 +281,6 @@ static enum fh_code commit_sent(struct postgresql_work *work, const struct mark 
 static enum fh_code write_commit(struct postgresql_work *work, struct fh_error *error)
 {
     struct mark mark;
-    work->appending = true;
     enum fh_code code = postgresql_mark(work, &mark, error);
     if (code == FH_OK)
         code = commit_sent(work, &mark, error);
@@ -292,17 +288,17 @@ static enum fh_code write_commit(struct postgresql_work *work, struct fh_error *
     return code;
 }
 
-enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
+static void learn_single(struct postgresql_work *work)
 {
-    struct postgresql_work *work = (struct postgresql_work *)base;
+    if (work->base.mode & STORE_GROUPED && work->statements == 1)
+        work->first->single = true;
+}
+
+enum fh_code postgresql_work_commit(struct postgresql_work *work, struct fh_error *error)
+{
     enum fh_code code = FH_OK;
-    if (work->group) {
-        code = postgresql_group_commit(work, error);
-        work_end(work);
-        return code;
-    }
-    if (!store_writes(base->mode) || !work->begun) {
-        postgresql_rollback(base);
+    if (!store_writes(work->base.mode) || !work->begun) {
+        postgresql_work_rollback(work);
         return FH_OK;
     }
     if (work->failed) {
@@ -314,10 +310,10 @@ enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
     if (code == FH_OK) {
         if (work->connection)
             postgresql_marks_trim(work->connection);
-        postgresql_group_learn(work);
-        work_end(work);
+        learn_single(work);
+        postgresql_work_end(work);
     } else {
-        postgresql_rollback(base);
+        postgresql_work_rollback(work);
     }
     return code;
 }
