@@ -45,14 +45,14 @@ struct checked_file {
     _Alignas(8) unsigned char under[]; /* the file of the VFS below, with SQLite's alignment */
 };
 
-static struct checked_file *file_of(sqlite3_file *base)
+static struct checked_file *checksum_file_of(sqlite3_file *base)
 {
     return (struct checked_file *)base;
 }
 
-static sqlite3_file *under(sqlite3_file *base)
+static sqlite3_file *file_under(sqlite3_file *base)
 {
-    return (sqlite3_file *)file_of(base)->under;
+    return (sqlite3_file *)checksum_file_of(base)->under;
 }
 
 const char *sqlite_checksum_tail(const char *path)
@@ -66,7 +66,7 @@ const char *sqlite_checksum_tail(const char *path)
     return tail;
 }
 
-static int damaged(struct checked_file *file, const char *what, sqlite3_int64 number)
+static int note_damage(struct checked_file *file, const char *what, sqlite3_int64 number)
 {
     snprintf(file->damage, sizeof file->damage, "%s %lld of %.*s", what, (long long)number,
              PATH_SHOWN_MAX, sqlite_checksum_tail(file->path));
@@ -77,7 +77,7 @@ static int damaged(struct checked_file *file, const char *what, sqlite3_int64 nu
 
 static int database_read(struct checked_file *file, void *buffer, int length, sqlite3_int64 at)
 {
-    sqlite3_file *below = under(&file->base);
+    sqlite3_file *below = file_under(&file->base);
     int result = below->pMethods->xRead(below, buffer, length, at);
     if (length < SQLITE_SMALLEST_PAGE)
         return result;
@@ -86,21 +86,21 @@ static int database_read(struct checked_file *file, void *buffer, int length, sq
         int measured = below->pMethods->xFileSize(below, &size);
         if (measured != SQLITE_OK)
             return measured;
-        return size == 0 ? result : damaged(file, "page", number);
+        return size == 0 ? result : note_damage(file, "page", number);
     }
     if (result != SQLITE_OK)
         return result;
     /* Only a damaged header can lead to another page size. */
     if (length != CHECKSUM_PAGE_SIZE || at % CHECKSUM_PAGE_SIZE != 0 ||
         !checksum_holds(buffer, (uint32_t)number))
-        return damaged(file, "page", number);
+        return note_damage(file, "page", number);
     return SQLITE_OK;
 }
 
 static int database_write(struct checked_file *file, const void *buffer, int length,
                           sqlite3_int64 at)
 {
-    sqlite3_file *below = under(&file->base);
+    sqlite3_file *below = file_under(&file->base);
     if (length != CHECKSUM_PAGE_SIZE || at % CHECKSUM_PAGE_SIZE != 0)
         return below->pMethods->xWrite(below, buffer, length, at);
     unsigned char page[CHECKSUM_PAGE_SIZE];
@@ -111,7 +111,7 @@ static int database_write(struct checked_file *file, const void *buffer, int len
 
 static int log_read(struct checked_file *file, void *buffer, int length, sqlite3_int64 at)
 {
-    sqlite3_file *below = under(&file->base);
+    sqlite3_file *below = file_under(&file->base);
     int result = below->pMethods->xRead(below, buffer, length, at);
     sqlite3_int64 frame_at = at - LOG_FRAME_HEAD_SIZE;
     if (result != SQLITE_OK || length != CHECKSUM_PAGE_SIZE || frame_at < LOG_HEAD_SIZE ||
@@ -127,184 +127,187 @@ static int log_read(struct checked_file *file, void *buffer, int length, sqlite3
         return result;
     struct log_sum sum = log_sum_of_frame(log_sum_read(before), head, buffer);
     if (!log_sum_equal(sum, log_sum_read(head + 16)))
-        return damaged(file, "frame", (frame_at - LOG_HEAD_SIZE) / LOG_FRAME_SIZE + 1);
+        return note_damage(file, "frame", (frame_at - LOG_HEAD_SIZE) / LOG_FRAME_SIZE + 1);
     return SQLITE_OK;
 }
 
-static int file_read(sqlite3_file *base, void *buffer, int length, sqlite3_int64 at)
+static int checksum_file_read(sqlite3_file *base, void *buffer, int length, sqlite3_int64 at)
 {
-    struct checked_file *file = file_of(base);
+    struct checked_file *file = checksum_file_of(base);
     return file->is_log ? log_read(file, buffer, length, at)
                         : database_read(file, buffer, length, at);
 }
 
-static int file_write(sqlite3_file *base, const void *buffer, int length, sqlite3_int64 at)
+static int checksum_file_write(sqlite3_file *base, const void *buffer, int length, sqlite3_int64 at)
 {
-    struct checked_file *file = file_of(base);
+    struct checked_file *file = checksum_file_of(base);
     if (!file->is_log)
         return database_write(file, buffer, length, at);
     if (at < file->unsynced_from)
         file->unsynced_from = at;
-    return under(base)->pMethods->xWrite(under(base), buffer, length, at);
+    return file_under(base)->pMethods->xWrite(file_under(base), buffer, length, at);
 }
 
-static int file_sync(sqlite3_file *base, int flags)
+static int checksum_file_sync(sqlite3_file *base, int flags)
 {
-    int result = under(base)->pMethods->xSync(under(base), flags);
+    int result = file_under(base)->pMethods->xSync(file_under(base), flags);
     if (result == SQLITE_OK)
-        file_of(base)->unsynced_from = INT64_MAX;
+        checksum_file_of(base)->unsynced_from = INT64_MAX;
     return result;
 }
 
 /* ---- passing through ---- */
 
-static int file_close(sqlite3_file *base)
+static int checksum_file_close(sqlite3_file *base)
 {
-    return under(base)->pMethods->xClose(under(base));
+    return file_under(base)->pMethods->xClose(file_under(base));
 }
 
-static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
+static int checksum_file_truncate(sqlite3_file *base, sqlite3_int64 size)
 {
-    return under(base)->pMethods->xTruncate(under(base), size);
+    return file_under(base)->pMethods->xTruncate(file_under(base), size);
 }
 
-static int file_size(sqlite3_file *base, sqlite3_int64 *ret)
+static int checksum_file_size(sqlite3_file *base, sqlite3_int64 *ret)
 {
-    return under(base)->pMethods->xFileSize(under(base), ret);
+    return file_under(base)->pMethods->xFileSize(file_under(base), ret);
 }
 
-static int file_lock(sqlite3_file *base, int level)
+static int checksum_file_lock(sqlite3_file *base, int level)
 {
-    return under(base)->pMethods->xLock(under(base), level);
+    return file_under(base)->pMethods->xLock(file_under(base), level);
 }
 
-static int file_unlock(sqlite3_file *base, int level)
+static int checksum_file_unlock(sqlite3_file *base, int level)
 {
-    return under(base)->pMethods->xUnlock(under(base), level);
+    return file_under(base)->pMethods->xUnlock(file_under(base), level);
 }
 
 static int file_is_reserved(sqlite3_file *base, int *ret)
 {
-    return under(base)->pMethods->xCheckReservedLock(under(base), ret);
+    return file_under(base)->pMethods->xCheckReservedLock(file_under(base), ret);
 }
 
-static int file_control(sqlite3_file *base, int what, void *argument)
+static int checksum_file_control(sqlite3_file *base, int what, void *argument)
 {
-    return under(base)->pMethods->xFileControl(under(base), what, argument);
+    return file_under(base)->pMethods->xFileControl(file_under(base), what, argument);
 }
 
-static int file_sector_size(sqlite3_file *base)
+static int checksum_file_sector_size(sqlite3_file *base)
 {
-    return under(base)->pMethods->xSectorSize(under(base));
+    return file_under(base)->pMethods->xSectorSize(file_under(base));
 }
 
-static int file_characteristics(sqlite3_file *base)
+static int checksum_file_characteristics(sqlite3_file *base)
 {
-    return under(base)->pMethods->xDeviceCharacteristics(under(base));
+    return file_under(base)->pMethods->xDeviceCharacteristics(file_under(base));
 }
 
-static int index_map(sqlite3_file *base, int region, int size, int extend, void volatile **ret)
+static int checksum_index_map(sqlite3_file *base, int region, int size, int extend,
+                              void volatile **ret)
 {
-    return under(base)->pMethods->xShmMap(under(base), region, size, extend, ret);
+    return file_under(base)->pMethods->xShmMap(file_under(base), region, size, extend, ret);
 }
 
-static int index_lock(sqlite3_file *base, int offset, int count, int flags)
+static int checksum_index_lock(sqlite3_file *base, int offset, int count, int flags)
 {
-    return under(base)->pMethods->xShmLock(under(base), offset, count, flags);
+    return file_under(base)->pMethods->xShmLock(file_under(base), offset, count, flags);
 }
 
-static void index_barrier(sqlite3_file *base)
+static void checksum_index_barrier(sqlite3_file *base)
 {
-    under(base)->pMethods->xShmBarrier(under(base));
+    file_under(base)->pMethods->xShmBarrier(file_under(base));
 }
 
-static int index_unmap(sqlite3_file *base, int remove)
+static int checksum_index_unmap(sqlite3_file *base, int remove)
 {
-    return under(base)->pMethods->xShmUnmap(under(base), remove);
+    return file_under(base)->pMethods->xShmUnmap(file_under(base), remove);
 }
 
 /* Version 2 has no memory mapping, so every page comes through xRead. */
 static const sqlite3_io_methods file_methods = {
     .iVersion = 2,
-    .xClose = file_close,
-    .xRead = file_read,
-    .xWrite = file_write,
-    .xTruncate = file_truncate,
-    .xSync = file_sync,
-    .xFileSize = file_size,
-    .xLock = file_lock,
-    .xUnlock = file_unlock,
+    .xClose = checksum_file_close,
+    .xRead = checksum_file_read,
+    .xWrite = checksum_file_write,
+    .xTruncate = checksum_file_truncate,
+    .xSync = checksum_file_sync,
+    .xFileSize = checksum_file_size,
+    .xLock = checksum_file_lock,
+    .xUnlock = checksum_file_unlock,
     .xCheckReservedLock = file_is_reserved,
-    .xFileControl = file_control,
-    .xSectorSize = file_sector_size,
-    .xDeviceCharacteristics = file_characteristics,
-    .xShmMap = index_map,
-    .xShmLock = index_lock,
-    .xShmBarrier = index_barrier,
-    .xShmUnmap = index_unmap,
+    .xFileControl = checksum_file_control,
+    .xSectorSize = checksum_file_sector_size,
+    .xDeviceCharacteristics = checksum_file_characteristics,
+    .xShmMap = checksum_index_map,
+    .xShmLock = checksum_index_lock,
+    .xShmBarrier = checksum_index_barrier,
+    .xShmUnmap = checksum_index_unmap,
 };
 
 /* ---- the VFS ---- */
 
-static sqlite3_vfs *below(sqlite3_vfs *base)
+static sqlite3_vfs *vfs_below(sqlite3_vfs *base)
 {
     return ((struct sqlite_checksum *)base)->under;
 }
 
-static int vfs_open(sqlite3_vfs *base, const char *path, sqlite3_file *opened, int flags,
-                    int *ret_flags)
+static int checksum_vfs_open(sqlite3_vfs *base, const char *path, sqlite3_file *opened, int flags,
+                             int *ret_flags)
 {
-    sqlite3_vfs *vfs = below(base);
+    sqlite3_vfs *vfs = vfs_below(base);
     if (!(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
         return vfs->xOpen(vfs, path, opened, flags, ret_flags);
-    struct checked_file *file = file_of(opened);
+    struct checked_file *file = checksum_file_of(opened);
     file->is_log = (flags & SQLITE_OPEN_WAL) != 0;
     file->unsynced_from = INT64_MAX;
     file->path = path;
     file->damage[0] = '\0';
-    int result = vfs->xOpen(vfs, path, under(opened), flags, ret_flags);
-    opened->pMethods = under(opened)->pMethods ? &file_methods : NULL;
+    int result = vfs->xOpen(vfs, path, file_under(opened), flags, ret_flags);
+    opened->pMethods = file_under(opened)->pMethods ? &file_methods : NULL;
     return result;
 }
 
-static int vfs_delete(sqlite3_vfs *base, const char *path, int sync_folder)
+static int checksum_vfs_delete(sqlite3_vfs *base, const char *path, int sync_folder)
 {
-    return below(base)->xDelete(below(base), path, sync_folder);
+    return vfs_below(base)->xDelete(vfs_below(base), path, sync_folder);
 }
 
-static int vfs_access(sqlite3_vfs *base, const char *path, int flags, int *ret)
+static int checksum_vfs_access(sqlite3_vfs *base, const char *path, int flags, int *ret)
 {
-    return below(base)->xAccess(below(base), path, flags, ret);
+    return vfs_below(base)->xAccess(vfs_below(base), path, flags, ret);
 }
 
 static int vfs_full_path(sqlite3_vfs *base, const char *path, int size, char *ret)
 {
-    return below(base)->xFullPathname(below(base), path, size, ret);
+    return vfs_below(base)->xFullPathname(vfs_below(base), path, size, ret);
 }
 
 static int vfs_random(sqlite3_vfs *base, int length, char *ret)
 {
-    return below(base)->xRandomness(below(base), length, ret);
+    return vfs_below(base)->xRandomness(vfs_below(base), length, ret);
 }
 
-static int vfs_sleep(sqlite3_vfs *base, int us)
+static int checksum_vfs_sleep(sqlite3_vfs *base, int us)
 {
-    return below(base)->xSleep(below(base), us);
+    return vfs_below(base)->xSleep(vfs_below(base), us);
 }
 
 static int vfs_time(sqlite3_vfs *base, double *ret)
 {
-    return below(base)->xCurrentTime(below(base), ret);
+    return vfs_below(base)->xCurrentTime(vfs_below(base), ret);
 }
 
 static int vfs_time_ms(sqlite3_vfs *base, sqlite3_int64 *ret)
 {
-    return below(base)->xCurrentTimeInt64(below(base), ret);
+    return vfs_below(base)->xCurrentTimeInt64(vfs_below(base), ret);
 }
 
-static int vfs_last_error(sqlite3_vfs *base, int length, char *ret)
+static int checksum_vfs_last_error(sqlite3_vfs *base, int length, char *ret)
 {
-    return below(base)->xGetLastError ? below(base)->xGetLastError(below(base), length, ret) : 0;
+    return vfs_below(base)->xGetLastError
+               ? vfs_below(base)->xGetLastError(vfs_below(base), length, ret)
+               : 0;
 }
 
 struct sqlite_checksum *sqlite_checksum_new(const char *name)
@@ -323,14 +326,14 @@ struct sqlite_checksum *sqlite_checksum_new(const char *name)
         .szOsFile = (int)sizeof(struct checked_file) + found->szOsFile,
         .mxPathname = found->mxPathname,
         .zName = checksum->name,
-        .xOpen = vfs_open,
-        .xDelete = vfs_delete,
-        .xAccess = vfs_access,
+        .xOpen = checksum_vfs_open,
+        .xDelete = checksum_vfs_delete,
+        .xAccess = checksum_vfs_access,
         .xFullPathname = vfs_full_path,
         .xRandomness = vfs_random,
-        .xSleep = vfs_sleep,
+        .xSleep = checksum_vfs_sleep,
         .xCurrentTime = vfs_time,
-        .xGetLastError = vfs_last_error,
+        .xGetLastError = checksum_vfs_last_error,
         .xCurrentTimeInt64 = counts_ms ? vfs_time_ms : NULL,
     };
     if (sqlite3_vfs_register(&checksum->base, 0) == SQLITE_OK)
@@ -358,8 +361,8 @@ const char *sqlite_checksum_damage(sqlite3 *db)
     for (size_t i = 0; i < sizeof pointers / sizeof pointers[0]; i++) {
         sqlite3_file *file = NULL;
         sqlite3_file_control(db, "main", pointers[i], &file);
-        if (file && file->pMethods == &file_methods && file_of(file)->damage[0])
-            return file_of(file)->damage;
+        if (file && file->pMethods == &file_methods && checksum_file_of(file)->damage[0])
+            return checksum_file_of(file)->damage;
     }
     return NULL;
 }

@@ -40,7 +40,7 @@ static void remove_copy(struct copying *copying)
     }
 }
 
-static enum fh_code failed(struct copying *copying, sqlite3 *db, int result)
+static enum fh_code copy_failed(struct copying *copying, sqlite3 *db, int result)
 {
     struct fh_error why = {0};
     enum fh_code code = sqlite_error(db, result, &why);
@@ -63,7 +63,7 @@ static enum fh_code open_copy(struct copying *copying)
                               "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2000;",
                               NULL, NULL, NULL);
     }
-    return result == SQLITE_OK ? FH_OK : failed(copying, copying->to, result);
+    return result == SQLITE_OK ? FH_OK : copy_failed(copying, copying->to, result);
 }
 
 static void close_copy(struct copying *copying)
@@ -78,10 +78,10 @@ static enum fh_code copy_pages(struct copying *copying)
     int result = sqlite3_exec(copying->from.db, "BEGIN; SELECT count(*) FROM sqlite_schema", NULL,
                               NULL, NULL);
     if (result != SQLITE_OK)
-        return failed(copying, copying->from.db, result);
+        return copy_failed(copying, copying->from.db, result);
     sqlite3_backup *backup = sqlite3_backup_init(copying->to, "main", copying->from.db, "main");
     if (!backup)
-        return failed(copying, copying->to, sqlite3_extended_errcode(copying->to));
+        return copy_failed(copying, copying->to, sqlite3_extended_errcode(copying->to));
     while (result == SQLITE_OK && !watch->stop) {
         result = sqlite3_backup_step(backup, COPY_PAGES);
         watch->total = sqlite3_backup_pagecount(backup);
@@ -90,7 +90,7 @@ static enum fh_code copy_pages(struct copying *copying)
     int finished = sqlite3_backup_finish(backup);
     if (watch->stop && result != SQLITE_DONE)
         return error_set(&copying->error, FH_UNAVAILABLE, "The copy of the store was ended early.");
-    return finished == SQLITE_OK ? FH_OK : failed(copying, copying->to, finished);
+    return finished == SQLITE_OK ? FH_OK : copy_failed(copying, copying->to, finished);
 }
 
 /* An unreadable page makes the check itself fail; what SQLite finds inconsistent arrives as a
@@ -112,7 +112,7 @@ static enum fh_code read_again(struct copying *copying)
         return code;
     copying->error.code = FH_OK;
     int result = sqlite3_exec(copying->to, "PRAGMA quick_check(1)", see_finding, copying, NULL);
-    return result == SQLITE_OK ? copying->error.code : failed(copying, copying->to, result);
+    return result == SQLITE_OK ? copying->error.code : copy_failed(copying, copying->to, result);
 }
 
 /* ---- counting its content ---- */
@@ -126,7 +126,7 @@ static int see_count(void *context, int count, char **values, char **names)
 }
 
 /* Rows, documents or keys, depending on the model; not Freehold's own tables. */
-static enum fh_code count_rows(struct copying *copying)
+static enum fh_code count_copied_rows(struct copying *copying)
 {
     sqlite3_stmt *tables;
     char *sql = sqlite3_mprintf("SELECT format('SELECT count(*) FROM \"%%w\"', name)"
@@ -140,10 +140,10 @@ static enum fh_code count_rows(struct copying *copying)
                               copying, NULL);
     sqlite3_finalize(tables);
     sqlite3_free(sql);
-    return result == SQLITE_DONE ? FH_OK : failed(copying, copying->to, result);
+    return result == SQLITE_DONE ? FH_OK : copy_failed(copying, copying->to, result);
 }
 
-static void run(void *owner)
+static void copy_store(void *owner)
 {
     struct copying *copying = owner;
     struct sqlite_store *store = copying->store;
@@ -159,7 +159,7 @@ static void run(void *owner)
     if (code == FH_OK)
         code = read_again(copying);
     if (code == FH_OK)
-        code = count_rows(copying);
+        code = count_copied_rows(copying);
     close_copy(copying);
     if (code == FH_OK)
         code = sqlite_sync_folder(store->base.world, store->folder, &copying->error);
@@ -172,7 +172,7 @@ enum fh_code sqlite_copy_file(struct store *base, const char *path, struct store
                               struct fh_error *error)
 {
     struct copying copying = {.store = (struct sqlite_store *)base, .path = path, .watch = watch};
-    world_blocking(base->world, run, &copying);
+    world_blocking(base->world, copy_store, &copying);
     if (copying.code != FH_OK && error)
         *error = copying.error;
     return copying.code;

@@ -4,8 +4,8 @@
 #include "engine/sqlite/internal.h"
 #include "store/relational/catalog.h"
 
-static enum fh_code next_number(struct store_work *work, const struct catalog_table *table,
-                                int64_t *ret, struct fh_error *error)
+static enum fh_code sqlite_next_number(struct store_work *work, const struct catalog_table *table,
+                                       int64_t *ret, struct fh_error *error)
 {
     /* sqlite_sequence exists only once some table has AUTOINCREMENT. */
     enum fh_code code = catalog_number(work,
@@ -18,12 +18,13 @@ static enum fh_code next_number(struct store_work *work, const struct catalog_ta
                           error);
 }
 
-static enum fh_code set_next_number(struct store_work *work, const struct catalog_table *table,
-                                    int64_t next, struct fh_error *error)
+static enum fh_code sqlite_set_next_number(struct store_work *work,
+                                           const struct catalog_table *table, int64_t next,
+                                           struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(table->name), sql_integer(next - 1)};
     int64_t now;
-    enum fh_code code = next_number(work, table, &now, error);
+    enum fh_code code = sqlite_next_number(work, table, &now, error);
     if (code != FH_OK || now == 0 || now >= next)
         return code;
     return sql_run(work, "UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1", values, 2, NULL,
@@ -40,7 +41,7 @@ const struct sql_dialect sqlite_dialect = {
     .columns = "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid",
     .key = "SELECT name FROM pragma_table_xinfo(?1) WHERE pk > 0 ORDER BY pk",
     .parents = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?1)",
-    .next_number = next_number,
-    .set_next_number = set_next_number,
+    .next_number = sqlite_next_number,
+    .set_next_number = sqlite_set_next_number,
     .overriding = "",
 };

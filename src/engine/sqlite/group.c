@@ -29,7 +29,7 @@
 
 static void commit_start(struct sqlite_store *store);
 
-static struct sqlite_store *store_of(struct store *store)
+static struct sqlite_store *sqlite_of(struct store *store)
 {
     return (struct sqlite_store *)store;
 }
@@ -206,7 +206,7 @@ void sqlite_group_init(struct sqlite_store *store)
 
 /* ---- begin, commit, rollback ---- */
 
-static bool must_wait(const struct sqlite_store *store, bool exclusive)
+static bool group_must_wait(const struct sqlite_store *store, bool exclusive)
 {
     if (store->state == GROUP_BUSY || store->active || store->exclusive)
         return true;
@@ -218,7 +218,7 @@ static bool must_wait(const struct sqlite_store *store, bool exclusive)
 static enum fh_code write_begin(struct sqlite_store *store, bool exclusive, struct fh_error *error)
 {
     store->exclusive_waiting += exclusive;
-    while (must_wait(store, exclusive))
+    while (group_must_wait(store, exclusive))
         fiber_wait(&store->turnstile);
     store->exclusive_waiting -= exclusive;
     int result = SQLITE_OK;
@@ -271,7 +271,7 @@ static enum fh_code read_begin(struct sqlite_store *store, struct sqlite_work *w
 enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store_work **ret,
                           struct fh_error *error)
 {
-    struct sqlite_store *store = store_of(base);
+    struct sqlite_store *store = sqlite_of(base);
     struct sqlite_work *work = calloc(1, sizeof *work);
     *ret = NULL;
     if (!work)
@@ -323,7 +323,7 @@ static void active_end(struct sqlite_store *store)
 void sqlite_rollback(struct store_work *base)
 {
     struct sqlite_work *work = (struct sqlite_work *)base;
-    struct sqlite_store *store = store_of(base->store);
+    struct sqlite_store *store = sqlite_of(base->store);
     if (!store_writes(base->mode)) {
         read_end(store, work);
         return;
@@ -352,7 +352,7 @@ static bool constraint_is_open(struct sqlite_store *store)
 enum fh_code sqlite_commit(struct store_work *base, struct fh_error *error)
 {
     struct sqlite_work *work = (struct sqlite_work *)base;
-    struct sqlite_store *store = store_of(base->store);
+    struct sqlite_store *store = sqlite_of(base->store);
     if (!store_writes(base->mode)) {
         read_end(store, work);
         return FH_OK;

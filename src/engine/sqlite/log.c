@@ -47,7 +47,7 @@ static struct log_sum stored_sum(const struct log *log)
 }
 
 /* Whether the frame follows from `before` and belongs to this generation of the log. */
-static bool follows(const struct log *log, struct log_sum before, const unsigned char *salt)
+static bool frame_follows(const struct log *log, struct log_sum before, const unsigned char *salt)
 {
     return log_integer(log->frame) != 0 && memcmp(log->frame + 8, salt, 8) == 0 &&
            log_sum_equal(sum_after(log, before), stored_sum(log));
@@ -58,7 +58,7 @@ static sqlite3_int64 first_wrong(struct log *log, struct log_sum *ret_before)
 {
     sqlite3_int64 number = 0;
     *ret_before = log_sum_read(log->head + 24);
-    while (read_frame(log, number) && follows(log, *ret_before, log->head + 16)) {
+    while (read_frame(log, number) && frame_follows(log, *ret_before, log->head + 16)) {
         *ret_before = stored_sum(log);
         number++;
     }
@@ -76,7 +76,8 @@ static bool was_durable(struct log *log, sqlite3_int64 wrong, struct log_sum bef
         struct log_sum stored = stored_sum(log), computed = sum_after(log, before);
         if (!commits || !read_frame(log, number + 1))
             continue;
-        if (follows(log, stored, salt) || (number == wrong && follows(log, computed, salt)))
+        if (frame_follows(log, stored, salt) ||
+            (number == wrong && frame_follows(log, computed, salt)))
             return true;
     }
     return false;
@@ -90,16 +91,17 @@ static bool head_was_durable(struct log *log)
     for (sqlite3_int64 number = 0; read_frame(log, number); number++) {
         unsigned char salt[8];
         memcpy(salt, log->frame + 8, sizeof salt);
-        if (number == 0 && (follows(log, starts[0], salt) || follows(log, starts[1], salt)))
+        if (number == 0 &&
+            (frame_follows(log, starts[0], salt) || frame_follows(log, starts[1], salt)))
             return true;
         struct log_sum stored = stored_sum(log);
-        if (read_frame(log, number + 1) && follows(log, stored, salt))
+        if (read_frame(log, number + 1) && frame_follows(log, stored, salt))
             return true;
     }
     return false;
 }
 
-static enum fh_code judge(struct log *log, const char *path, struct fh_error *error)
+static enum fh_code judge_log(struct log *log, const char *path, struct fh_error *error)
 {
     const char *name = sqlite_checksum_tail(path);
     struct log_sum zero = {0, 0};
@@ -140,7 +142,7 @@ static enum fh_code check_open(struct log *log, const char *path, struct fh_erro
         return error_set(error, FH_UNAVAILABLE, "The log %s can't be read: %s.",
                          sqlite_checksum_tail(path), sqlite3_errstr(result));
     log->frames = (size - LOG_HEAD_SIZE) / LOG_FRAME_SIZE;
-    return judge(log, path, error);
+    return judge_log(log, path, error);
 }
 
 enum fh_code sqlite_log_check(struct world *world, const char *database_path,

@@ -37,7 +37,7 @@ static int bind_all(sqlite3_stmt *statement, const struct sql_value *values, int
     return SQLITE_OK;
 }
 
-static void read_value(sqlite3_stmt *statement, int column, struct sql_value *value)
+static void read_column(sqlite3_stmt *statement, int column, struct sql_value *value)
 {
     *value = (struct sql_value){0};
     switch (sqlite3_column_type(statement, column)) {
@@ -78,7 +78,7 @@ static int step_all(sqlite3_stmt *statement, sql_visit *visit, void *context)
     }
     while (result == SQLITE_ROW) {
         for (int i = 0; i < count; i++)
-            read_value(statement, i, &values[i]);
+            read_column(statement, i, &values[i]);
         struct sql_row row = {count, names, types, values};
         if (visit && !visit(context, &row))
             return SQLITE_DONE;

@@ -12,7 +12,7 @@
 #include "engine/sqlite/internal.h"
 
 /* "UNIQUE constraint failed: users.email" -> "email"; "CHECK constraint failed: name" -> "name" */
-static void field_of(const char *message, char *field, size_t size)
+static void field_of_message(const char *message, char *field, size_t size)
 {
     const char *at = strstr(message, "failed: ");
     if (!at)
@@ -27,10 +27,10 @@ static void field_of(const char *message, char *field, size_t size)
     snprintf(field, size, "%.*s", (int)length, at);
 }
 
-static enum fh_code constraint_error(const char *message, int result, struct fh_error *error)
+static enum fh_code sqlite_constraint_error(const char *message, int result, struct fh_error *error)
 {
     char field[64] = "";
-    field_of(message, field, sizeof field);
+    field_of_message(message, field, sizeof field);
     enum fh_code code = FH_CONFLICT;
     switch (result) {
     case SQLITE_CONSTRAINT_NOTNULL:
@@ -75,7 +75,7 @@ enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error)
     enum fh_code code;
     switch (result & 0xff) {
     case SQLITE_CONSTRAINT:
-        code = constraint_error(message, sqlite3_extended_errcode(db), error);
+        code = sqlite_constraint_error(message, sqlite3_extended_errcode(db), error);
         break;
     case SQLITE_FULL:
         code = error_set(error, FH_UNAVAILABLE, "The store's disk is full.");

@@ -19,7 +19,7 @@ static const uint64_t factors[LANES] = {UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0
                                         UINT64_C(0x94d049bb133111eb),
                                         UINT64_C(0xd6e8feb86659fd93)}; /* odd */
 
-static uint64_t step(uint64_t state, uint64_t word, uint64_t factor)
+static uint64_t sum_step(uint64_t state, uint64_t word, uint64_t factor)
 {
     state = (state ^ word) * factor;
     return state ^ state >> 29;
@@ -29,19 +29,19 @@ uint64_t checksum_of_page(const unsigned char page[static CHECKSUM_PAGE_SIZE], u
 {
     uint64_t lanes[LANES], words[LANES];
     for (int lane = 0; lane < LANES; lane++)
-        lanes[lane] = step(number, (uint64_t)lane, factors[lane]);
+        lanes[lane] = sum_step(number, (uint64_t)lane, factors[lane]);
     size_t at = 0;
     for (; at + LANES <= WORDS; at += LANES) {
         memcpy(words, page + at * 8, sizeof words);
         for (int lane = 0; lane < LANES; lane++)
-            lanes[lane] = step(lanes[lane], words[lane], factors[lane]);
+            lanes[lane] = sum_step(lanes[lane], words[lane], factors[lane]);
     }
     memset(words, 0, sizeof words);
     memcpy(words, page + at * 8, (WORDS - at) * 8);
     uint64_t sum = CHECKSUM_PAGE_SIZE;
     for (int lane = 0; lane < LANES; lane++) {
-        lanes[lane] = step(lanes[lane], words[lane], factors[lane]);
-        sum = step(sum, lanes[lane], factors[0]);
+        lanes[lane] = sum_step(lanes[lane], words[lane], factors[lane]);
+        sum = sum_step(sum, lanes[lane], factors[0]);
     }
     return sum;
 }
