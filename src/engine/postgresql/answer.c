@@ -4,7 +4,7 @@
 #include "engine/postgresql/internal.h"
 
 /* Passes rows to `visit` as they come. */
-static bool visit_all(struct postgresql_call *call, sql_visit *visit, void *context)
+static bool visit_answer(struct postgresql_call *call, sql_visit *visit, void *context)
 {
     bool visited = false;
     for (PGresult *result; (result = postgresql_call_next(call));) {
@@ -18,7 +18,7 @@ static bool visit_all(struct postgresql_call *call, sql_visit *visit, void *cont
 
 void postgresql_call_rows(struct postgresql_call *call, sql_visit *visit, void *context)
 {
-    visit_all(call, visit, context);
+    visit_answer(call, visit, context);
 }
 
 struct postgresql_call *postgresql_describe(struct postgresql_connection *connection,
@@ -50,7 +50,7 @@ enum fh_code postgresql_learn(struct postgresql_connection *connection,
 enum fh_code postgresql_call_visit(struct postgresql_call *call, sql_visit *visit, void *context,
                                    bool *ret_again, struct fh_error *error)
 {
-    bool visited = visit_all(call, visit, context);
+    bool visited = visit_answer(call, visit, context);
     enum fh_code code = postgresql_call_error(call, error);
     *ret_again = code != FH_OK && !visited && (call->aborted || call->lost || call->stale);
     postgresql_call_end(call);

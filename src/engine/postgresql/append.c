@@ -21,7 +21,7 @@
 #define ARRAY_SIZE_MAX (TEXT_LENGTH_MAX * 2)
 
 /* Appends an element to an array; a NULL pointer becomes SQL's NULL. */
-static void add(struct text *array, const char *value)
+static void add_text_element(struct text *array, const char *value)
 {
     text_append(array, array->length ? "," : "{", 1);
     if (!value) {
@@ -41,23 +41,23 @@ static void add(struct text *array, const char *value)
     text_append(array, "\"", 1);
 }
 
-static void add_integer(struct text *array, int64_t value)
+static void add_integer_element(struct text *array, int64_t value)
 {
     text_printf(array, "%c%" PRId64, array->length ? ',' : '{', value);
 }
 
-static void add_event(struct text arrays[ARRAYS], const struct ledger_event *event)
+static void add_event_columns(struct text arrays[ARRAYS], const struct ledger_event *event)
 {
-    add(&arrays[1], event->id);
-    add(&arrays[2], event->type);
-    add_integer(&arrays[3], event->version);
-    add(&arrays[4], event->key);
-    add_integer(&arrays[5], event->time_ms);
-    add(&arrays[6], event->data);
-    add(&arrays[7], event->trace);
+    add_text_element(&arrays[1], event->id);
+    add_text_element(&arrays[2], event->type);
+    add_integer_element(&arrays[3], event->version);
+    add_text_element(&arrays[4], event->key);
+    add_integer_element(&arrays[5], event->time_ms);
+    add_text_element(&arrays[6], event->data);
+    add_text_element(&arrays[7], event->trace);
 }
 
-static int add_events(struct text arrays[ARRAYS], struct ledger_event *const *lists, int count)
+static int add_all_columns(struct text arrays[ARRAYS], struct ledger_event *const *lists, int count)
 {
     bool locked[LEDGER_KEY_LOCKS] = {false};
     int events = 0;
@@ -65,18 +65,18 @@ static int add_events(struct text arrays[ARRAYS], struct ledger_event *const *li
         for (struct ledger_event *event = lists[i]; event; event = event->next, events++) {
             event->position = event->previous = 0;
             locked[ledger_key_lock(event->key)] = true;
-            add_event(arrays, event);
+            add_event_columns(arrays, event);
         }
     }
     for (int i = 0; i < LEDGER_KEY_LOCKS; i++) {
         if (locked[i])
-            add_integer(&arrays[STRIPES], i);
+            add_integer_element(&arrays[STRIPES], i);
     }
     return events;
 }
 
-static enum fh_code send(struct postgresql_work *work, struct text arrays[ARRAYS], bool numbers,
-                         struct fh_error *error)
+static enum fh_code send_append(struct postgresql_work *work, struct text arrays[ARRAYS],
+                                bool numbers, struct fh_error *error)
 {
     struct sql_value values[ARRAYS + 1];
     for (int i = 0; i < ARRAYS; i++) {
@@ -99,14 +99,14 @@ enum fh_code postgresql_append_all(struct postgresql_work *work, struct ledger_e
     for (int i = 0; i < ARRAYS; i++)
         text_init(&arrays[i], ARRAY_SIZE_MAX);
     enum fh_code code = FH_OK;
-    if (add_events(arrays, lists, count))
-        code = send(work, arrays, numbers, error);
+    if (add_all_columns(arrays, lists, count))
+        code = send_append(work, arrays, numbers, error);
     for (int i = 0; i < ARRAYS; i++)
         text_release(&arrays[i]);
     return code;
 }
 
-static bool take_first(void *context, const struct sql_row *row)
+static bool take_first_position(void *context, const struct sql_row *row)
 {
     if (row->values[0].kind == SQL_INTEGER)
         *(int64_t *)context = row->values[0].integer;
@@ -119,7 +119,7 @@ void postgresql_appended(struct postgresql_work *work)
     if (!call)
         return;
     work->appended = NULL;
-    postgresql_call_rows(call, take_first, work->ret_first);
+    postgresql_call_rows(call, take_first_position, work->ret_first);
     postgresql_work_ended(work, call);
     postgresql_call_end(call);
 }

@@ -5,7 +5,7 @@
 
 #include "engine/postgresql/internal.h"
 
-static void destroy(struct postgresql_store *store)
+static void destroy_store(struct postgresql_store *store)
 {
     for (int i = 0; i < store->options.connections && store->works; i++)
         postgresql_disconnect(&store->works[i]);
@@ -30,7 +30,7 @@ static bool is_in_use(const struct postgresql_store *store)
 void postgresql_leave(struct postgresql_store *store)
 {
     if (store->closing && !store->closer && !is_in_use(store))
-        destroy(store);
+        destroy_store(store);
 }
 
 void postgresql_close(struct store *base)

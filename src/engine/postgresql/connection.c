@@ -35,7 +35,7 @@ struct parameters {
     int count;
 };
 
-static void parameter(struct parameters *parameters, const char *name, const char *value)
+static void add_link_parameter(struct parameters *parameters, const char *name, const char *value)
 {
     if (!value[0])
         return;
@@ -44,40 +44,41 @@ static void parameter(struct parameters *parameters, const char *name, const cha
     parameters->values[parameters->count++] = value;
 }
 
-static PGconn *start(const struct postgresql_store *store, const char *address)
+static PGconn *start_link(const struct postgresql_store *store, const char *address)
 {
     const struct postgresql_options *options = &store->options;
     struct parameters parameters = {0};
     char port[12];
     snprintf(port, sizeof port, "%d", options->port);
-    parameter(&parameters, "host", options->host);
-    parameter(&parameters, "hostaddr", address);
-    parameter(&parameters, "port", port);
-    parameter(&parameters, "dbname", options->database);
-    parameter(&parameters, "user", options->user);
-    parameter(&parameters, "password", options->password);
-    parameter(&parameters, "passfile", "/dev/null"); /* only the configured password counts */
-    parameter(&parameters, "application_name", store->application);
-    parameter(&parameters, "client_encoding", "UTF8");
-    parameter(&parameters, "gssencmode", "disable");
+    add_link_parameter(&parameters, "host", options->host);
+    add_link_parameter(&parameters, "hostaddr", address);
+    add_link_parameter(&parameters, "port", port);
+    add_link_parameter(&parameters, "dbname", options->database);
+    add_link_parameter(&parameters, "user", options->user);
+    add_link_parameter(&parameters, "password", options->password);
+    add_link_parameter(&parameters, "passfile",
+                       "/dev/null"); /* only the configured password counts */
+    add_link_parameter(&parameters, "application_name", store->application);
+    add_link_parameter(&parameters, "client_encoding", "UTF8");
+    add_link_parameter(&parameters, "gssencmode", "disable");
     /* A link that was cut silently is noticed within about ten seconds. */
-    parameter(&parameters, "keepalives_idle", "5");
-    parameter(&parameters, "keepalives_interval", "2");
-    parameter(&parameters, "keepalives_count", "3");
-    parameter(&parameters, "tcp_user_timeout", "10000");
-    parameter(&parameters, "sslmode", options->tls.verify ? "verify-full" : "disable");
+    add_link_parameter(&parameters, "keepalives_idle", "5");
+    add_link_parameter(&parameters, "keepalives_interval", "2");
+    add_link_parameter(&parameters, "keepalives_count", "3");
+    add_link_parameter(&parameters, "tcp_user_timeout", "10000");
+    add_link_parameter(&parameters, "sslmode", options->tls.verify ? "verify-full" : "disable");
     if (options->tls.verify) {
-        parameter(&parameters, "sslrootcert", options->tls.ca);
-        parameter(&parameters, "sslcert", options->tls.certificate);
-        parameter(&parameters, "sslkey", options->tls.key);
+        add_link_parameter(&parameters, "sslrootcert", options->tls.ca);
+        add_link_parameter(&parameters, "sslcert", options->tls.certificate);
+        add_link_parameter(&parameters, "sslkey", options->tls.key);
     }
     PGconn *pg = postgresql_pq.PQconnectStartParams(parameters.names, parameters.values, 0);
     FH_ASSERT(pg != NULL);
     return pg;
 }
 
-static enum fh_code establish(struct postgresql_connection *connection, int64_t deadline_ns,
-                              struct fh_error *error)
+static enum fh_code establish_link(struct postgresql_connection *connection, int64_t deadline_ns,
+                                   struct fh_error *error)
 {
     struct postgresql_store *store = connection->store;
     char address[WORLD_ADDRESS_SIZE] = "";
@@ -86,7 +87,7 @@ static enum fh_code establish(struct postgresql_connection *connection, int64_t 
         is_socket ? NULL : world_resolve(store->base.world, store->options.host, address);
     if (why)
         return postgresql_connect_error(store, why, error);
-    connection->pg = start(store, address);
+    connection->pg = start_link(store, address);
     /* So that a refusal includes its SQLSTATE. */
     postgresql_pq.PQsetErrorVerbosity(connection->pg, PQERRORS_VERBOSE);
     PostgresPollingStatusType wants = PGRES_POLLING_WRITING;
@@ -217,7 +218,7 @@ static enum fh_code session_set(struct postgresql_connection *connection, int64_
 
 /* ---- Up and down ----------------------------------------------------------------------------- */
 
-static void backoff(struct postgresql_store *store, const struct fh_error *error)
+static void put_off_connecting(struct postgresql_store *store, const struct fh_error *error)
 {
     int64_t most_ms = RETRY_MS_MIN;
     for (int i = 0; i < store->failures && most_ms < RETRY_MS_MAX; i++)
@@ -240,7 +241,7 @@ enum fh_code postgresql_connect(struct postgresql_connection *connection, struct
     connection->state = CONNECTION_CONNECTING;
     connection->farewell[0] = '\0';
     int64_t deadline_ns = world_in_ms(store->base.world, POSTGRESQL_CONNECT_MS);
-    enum fh_code code = establish(connection, deadline_ns, error);
+    enum fh_code code = establish_link(connection, deadline_ns, error);
     if (code == FH_OK) {
         postgresql_pq.PQsetNoticeReceiver(connection->pg, take_notice, connection);
         postgresql_pq.PQsetErrorVerbosity(connection->pg, PQERRORS_DEFAULT);
@@ -250,7 +251,7 @@ enum fh_code postgresql_connect(struct postgresql_connection *connection, struct
     if (code == FH_OK && postgresql_pq.PQenterPipelineMode(connection->pg) != 1)
         code = postgresql_lost_error(error);
     if (code != FH_OK) {
-        backoff(store, error);
+        put_off_connecting(store, error);
         postgresql_disconnect(connection);
         return code;
     }

@@ -11,8 +11,9 @@
     " AND NOT a.attisdropped"                                                                      \
     " AND pg_get_serial_sequence(quote_ident(?1), CAST(a.attname AS text)) IS NOT NULL LIMIT 1)"
 
-static enum fh_code next_number(struct store_work *work, const struct catalog_table *table,
-                                int64_t *ret, struct fh_error *error)
+static enum fh_code postgresql_next_number(struct store_work *work,
+                                           const struct catalog_table *table, int64_t *ret,
+                                           struct fh_error *error)
 {
     return catalog_number(work,
                           "SELECT pg_sequence_last_value(CAST(q.name AS regclass)) + 1"
@@ -20,20 +21,21 @@ static enum fh_code next_number(struct store_work *work, const struct catalog_ta
                           table, ret, error);
 }
 
-static bool ignore(void *context, const struct sql_row *row)
+static bool ignore_row(void *context, const struct sql_row *row)
 {
     (void)context, (void)row;
     return true;
 }
 
-static enum fh_code set_next_number(struct store_work *work, const struct catalog_table *table,
-                                    int64_t next, struct fh_error *error)
+static enum fh_code postgresql_set_next_number(struct store_work *work,
+                                               const struct catalog_table *table, int64_t next,
+                                               struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(table->name), sql_integer(next)};
     return sql_run(work,
                    "SELECT setval(CAST(q.name AS regclass), CAST(?2 AS bigint), false)"
                    " FROM (SELECT " SEQUENCE_OF " AS name) q WHERE q.name IS NOT NULL",
-                   values, 2, ignore, NULL, NULL, error);
+                   values, 2, ignore_row, NULL, NULL, error);
 }
 
 const struct sql_dialect postgresql_dialect = {
@@ -62,8 +64,8 @@ const struct sql_dialect postgresql_dialect = {
             " pg_stat_get_live_tuples(c.oid), 0)), 0) AS bigint) FROM pg_class c"
             " WHERE c.relkind = 'r'"
             " AND c.relnamespace = CAST(quote_ident(current_schema()) AS regnamespace)",
-    .next_number = next_number,
-    .set_next_number = set_next_number,
+    .next_number = postgresql_next_number,
+    .set_next_number = postgresql_set_next_number,
     .overriding = " OVERRIDING SYSTEM VALUE",
     .bound_locks = "SET LOCAL lock_timeout = '5s'",
     .log_position = "SELECT CAST(pg_current_wal_lsn() AS text)",

@@ -67,7 +67,8 @@ static enum fh_code sessions_check(const struct postgresql_store *store, struct 
 }
 
 /* A replica has its primary's tables, sooner or later. */
-static enum fh_code read_incarnation(struct postgresql_store *store, struct fh_error *error)
+static enum fh_code postgresql_read_incarnation(struct postgresql_store *store,
+                                                struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(&store->base, STORE_READ_COMMITTED, &work, error);
@@ -127,7 +128,7 @@ static enum fh_code postgresql_open(const struct store_options *options, struct 
     store->gather.end = &store->gather.first;
     store->sequence.listens = true;
     map_init(&store->statements.by_text);
-    code = options->replica ? read_incarnation(store, error) : open_own(store, error);
+    code = options->replica ? postgresql_read_incarnation(store, error) : open_own(store, error);
     if (code != FH_OK) {
         postgresql_close(&store->base);
         return code;

@@ -20,7 +20,7 @@
 
 #define IDLE "25P03" /* idle_in_transaction_session_timeout */
 
-static const char *part(const PGresult *result, int field)
+static const char *field_of_result(const PGresult *result, int field)
 {
     const char *text = postgresql_pq.PQresultErrorField(result, field);
     return text ? text : "";
@@ -29,9 +29,9 @@ static const char *part(const PGresult *result, int field)
 /* "Key (email)=(a@x) already exists." -> "email", "Key (a, b)=(...)" -> "a" */
 static void field_of_key(const PGresult *result, char *field, size_t size)
 {
-    const char *detail = part(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *detail = field_of_result(result, PG_DIAG_MESSAGE_DETAIL);
     const char *open = strchr(detail, '('), *close = strstr(detail, ")=(");
-    snprintf(field, size, "%s", part(result, PG_DIAG_CONSTRAINT_NAME));
+    snprintf(field, size, "%s", field_of_result(result, PG_DIAG_CONSTRAINT_NAME));
     if (!open || !close || open > close)
         return;
     open += open[1] == '"' ? 2 : 1;
@@ -40,13 +40,13 @@ static void field_of_key(const PGresult *result, char *field, size_t size)
         snprintf(field, size, "%.*s", (int)length, open);
 }
 
-static enum fh_code constraint_error(const PGresult *result, const char *sqlstate,
-                                     struct fh_error *error)
+static enum fh_code postgresql_constraint_error(const PGresult *result, const char *sqlstate,
+                                                struct fh_error *error)
 {
     char field[64];
     enum fh_code code = FH_CONFLICT;
     if (strcmp(sqlstate, "23502") == 0) {
-        snprintf(field, sizeof field, "%s", part(result, PG_DIAG_COLUMN_NAME));
+        snprintf(field, sizeof field, "%s", field_of_result(result, PG_DIAG_COLUMN_NAME));
         code = error_set(error, FH_INVALID, "A value for %s is needed.", field);
     } else if (strcmp(sqlstate, "23505") == 0) {
         field_of_key(result, field, sizeof field);
@@ -55,7 +55,7 @@ static enum fh_code constraint_error(const PGresult *result, const char *sqlstat
         field_of_key(result, field, sizeof field);
         error_set(error, code, "It refers to a row that is not there, or is referred to.");
     } else {
-        snprintf(field, sizeof field, "%s", part(result, PG_DIAG_CONSTRAINT_NAME));
+        snprintf(field, sizeof field, "%s", field_of_result(result, PG_DIAG_CONSTRAINT_NAME));
         error_set(error, code, "The rule %s of the store forbids it.", field);
     }
     snprintf(error->field, sizeof error->field, "%s", field);
@@ -99,7 +99,7 @@ enum kind {
     KIND_IDLE,
 };
 
-static enum kind kind_of(const PGresult *result, const char *sqlstate)
+static enum kind kind_of_state(const PGresult *result, const char *sqlstate)
 {
     static const struct {
         const char *beginning;
@@ -113,7 +113,7 @@ static enum kind kind_of(const PGresult *result, const char *sqlstate)
                  {"58", KIND_GONE},           {"XX", KIND_GONE},        {"P0001", KIND_RAISED},
                  {LEDGER_FENCED, KIND_FENCED}};
     if (strcmp(sqlstate, "0A000") == 0 &&
-        strcmp(part(result, PG_DIAG_SOURCE_FUNCTION), "RevalidateCachedQuery") == 0)
+        strcmp(field_of_result(result, PG_DIAG_SOURCE_FUNCTION), "RevalidateCachedQuery") == 0)
         return KIND_AGAIN;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strncmp(sqlstate, kinds[i].beginning, strlen(kinds[i].beginning)) == 0)
@@ -125,10 +125,10 @@ static enum kind kind_of(const PGresult *result, const char *sqlstate)
 static enum fh_code error_of_kind(const PGresult *result, const char *sqlstate,
                                   struct fh_error *error)
 {
-    const char *message = part(result, PG_DIAG_MESSAGE_PRIMARY);
-    switch (kind_of(result, sqlstate)) {
+    const char *message = field_of_result(result, PG_DIAG_MESSAGE_PRIMARY);
+    switch (kind_of_state(result, sqlstate)) {
     case KIND_CONSTRAINT:
-        return constraint_error(result, sqlstate, error);
+        return postgresql_constraint_error(result, sqlstate, error);
     case KIND_VALUE:
         return value_error(sqlstate, error);
     case KIND_AGAIN:
@@ -165,9 +165,9 @@ static enum fh_code error_of_kind(const PGresult *result, const char *sqlstate,
 
 enum fh_code postgresql_error(const PGresult *result, struct fh_error *error)
 {
-    const char *sqlstate = part(result, PG_DIAG_SQLSTATE);
+    const char *sqlstate = field_of_result(result, PG_DIAG_SQLSTATE);
     enum fh_code code = error_of_kind(result, sqlstate, error);
-    bool damaged = kind_of(result, sqlstate) == KIND_DAMAGED;
+    bool damaged = kind_of_state(result, sqlstate) == KIND_DAMAGED;
     snprintf(error->native, sizeof error->native, "%s%s", damaged ? STORE_DAMAGED " " : "",
              sqlstate);
     return code;

@@ -74,12 +74,12 @@ struct postgresql_group {
     struct fh_error error;
 };
 
-static struct postgresql_store *store_of(const struct postgresql_work *work)
+static struct postgresql_store *store_of_member(const struct postgresql_work *work)
 {
     return (struct postgresql_store *)work->base.store;
 }
 
-static enum fh_code again(struct fh_error *error)
+static enum fh_code group_again(struct fh_error *error)
 {
     return error_retry(error, FH_CONFLICT,
                        "The transaction that several units of work shared was rolled back.");
@@ -87,13 +87,13 @@ static enum fh_code again(struct fh_error *error)
 
 /* ---- Statements ------------------------------------------------------------------------------ */
 
-static void blame(struct postgresql_statement *statement)
+static void blame_statement(struct postgresql_statement *statement)
 {
     int next = statement->apart_next ? statement->apart_next * 2 : APART_MIN;
     statement->apart = statement->apart_next = next < APART_MAX ? next : APART_MAX;
 }
 
-static void praise(struct postgresql_statement *statement)
+static void praise_statement(struct postgresql_statement *statement)
 {
     if (statement->apart_next > APART_MIN)
         statement->apart_next -= 1 + statement->apart_next / 64;
@@ -110,8 +110,8 @@ static bool may_join(struct postgresql_statement *statement)
 }
 
 /* The group's events have the positions from `first` on; 0: they have none yet. */
-static void numbered(struct postgresql_store *store, const struct postgresql_group *group,
-                     int64_t first)
+static void number_group(struct postgresql_store *store, const struct postgresql_group *group,
+                         int64_t first)
 {
     postgresql_numbering_told(&store->gather, group->numbers, first != 0);
     for (struct postgresql_work *work = group->first; first && work; work = work->next) {
@@ -135,7 +135,7 @@ static void group_over(struct postgresql_store *store)
 }
 
 /* Goes after the COMMIT of the previous group, if that is under way. */
-static void follow(struct postgresql_store *store, struct postgresql_work *carrier)
+static void follow_group(struct postgresql_store *store, struct postgresql_work *carrier)
 {
     struct postgresql_work *before = store->gather.committing;
     store->gather.committing = NULL;
@@ -167,7 +167,7 @@ static bool send_own(struct postgresql_work *carrier, struct postgresql_statemen
     return call != NULL;
 }
 
-static bool send(struct postgresql_group *group, struct postgresql_gathered *gathered)
+static bool send_member(struct postgresql_group *group, struct postgresql_gathered *gathered)
 {
     struct postgresql_parameters parameters;
     struct postgresql_work *work = gathered->work;
@@ -191,18 +191,18 @@ static bool send(struct postgresql_group *group, struct postgresql_gathered *gat
 }
 
 /* Run by the first one waiting, on behalf of all. */
-static void lead(struct postgresql_store *store, struct postgresql_gathered *own)
+static void lead_group(struct postgresql_store *store, struct postgresql_gathered *own)
 {
     struct postgresql_group *group = group_new(store);
     struct postgresql_work *carrier = group->carrier;
-    follow(store, carrier);
+    follow_group(store, carrier);
     store->gather.leading = false;
     bool good = postgresql_work_begin(carrier, ERROR_UNHEEDED) == FH_OK &&
                 send_own(carrier, &lock_briefly) && send_own(carrier, &look_at_once);
     for (struct postgresql_gathered *gathered = own, *next; gathered; gathered = next) {
         next = gathered->next; /* it is on the stack of a fiber that this resumes */
-        postgresql_gather_go_on(gathered,
-                                good && send(group, gathered) ? GATHERED_SENT : GATHERED_APART);
+        postgresql_gather_go_on(gathered, good && send_member(group, gathered) ? GATHERED_SENT
+                                                                               : GATHERED_APART);
     }
     if (group->users) {
         group->answered_ns = world_monotonic_ns(store->base.world);
@@ -220,7 +220,7 @@ static void lead(struct postgresql_store *store, struct postgresql_gathered *own
 static enum fh_code member_break(struct postgresql_work *work, struct fh_error *error)
 {
     work->group->broken = true;
-    return again(error);
+    return group_again(error);
 }
 
 static enum fh_code member_answer(struct postgresql_work *work, struct postgresql_call *call,
@@ -229,14 +229,14 @@ static enum fh_code member_answer(struct postgresql_work *work, struct postgresq
 {
     struct postgresql_group *group = work->group;
     postgresql_call_rows(call, visit, context);
-    struct postgresql_store *store = store_of(work);
+    struct postgresql_store *store = store_of_member(work);
     int64_t now_ns = world_monotonic_ns(store->base.world);
     if (group->answered_ns < store->gather.committed_ns) /* it was sent after that COMMIT */
         group->answered_ns = store->gather.committed_ns;
     bool failed = call->code != FH_OK || call->aborted;
     bool is_slow = now_ns - group->answered_ns > store->gather.slow_ms * INT64_C(1000000);
     if ((call->code != FH_OK && !call->lost) || is_slow)
-        blame(call->statement);
+        blame_statement(call->statement);
     group->answered_ns = now_ns;
     if (call->lost)
         group->carrier->lost = true;
@@ -268,9 +268,9 @@ enum fh_code postgresql_group_run(struct postgresql_work *work,
                                       .values = values,
                                       .count = count,
                                       .how = visit ? POSTGRESQL_ROWS : 0};
-    postgresql_gather_wait(store_of(work), &own);
+    postgresql_gather_wait(store_of_member(work), &own);
     if (own.as == GATHERED_LEADS)
-        lead(store_of(work), &own);
+        lead_group(store_of_member(work), &own);
     if (own.as == GATHERED_APART)
         return FH_OK;
     *ret_done = true;
@@ -284,7 +284,7 @@ enum fh_code postgresql_append(struct store_work *base, struct ledger_event *eve
     if (work->group) {
         FH_ASSERT(!work->events);
         work->events = events;
-        return work->group->broken ? again(error) : FH_OK;
+        return work->group->broken ? group_again(error) : FH_OK;
     }
     work->appending = true;
     enum fh_code code = ledger_append(base, events, error);
@@ -294,7 +294,7 @@ enum fh_code postgresql_append(struct store_work *base, struct ledger_event *eve
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-static enum fh_code commit(struct postgresql_store *store, struct postgresql_group *group)
+static enum fh_code commit_group(struct postgresql_store *store, struct postgresql_group *group)
 {
     struct postgresql_work *carrier = group->carrier;
     struct ledger_event *lists[POSTGRESQL_GROUP_MAX];
@@ -314,18 +314,18 @@ static enum fh_code commit(struct postgresql_store *store, struct postgresql_gro
     CRASH_POINT("postgresql.group_written");
     if (code != FH_OK) {
         postgresql_work_rollback(carrier);
-        return again(&group->error);
+        return group_again(&group->error);
     }
     code = postgresql_work_commit(carrier, &group->error);
     if (code == FH_OK && publishes)
-        numbered(store, group, first);
+        number_group(store, group, first);
     for (struct postgresql_work *work = group->first; work; work = work->next) {
         if (code == FH_OK)
-            praise(work->first);
+            praise_statement(work->first);
         else if (code != FH_UNAVAILABLE)
-            blame(work->first);
+            blame_statement(work->first);
     }
-    return code == FH_OK || code == FH_UNAVAILABLE ? code : again(&group->error);
+    return code == FH_OK || code == FH_UNAVAILABLE ? code : group_again(&group->error);
 }
 
 /* The last of its units of work has ended. */
@@ -333,9 +333,9 @@ static void group_end(struct postgresql_store *store, struct postgresql_group *g
 {
     if (group->broken) {
         postgresql_work_rollback(group->carrier);
-        group->code = again(&group->error);
+        group->code = group_again(&group->error);
     } else {
-        group->code = commit(store, group);
+        group->code = commit_group(store, group);
     }
     group->over = true;
     fiber_wake_all(&group->ended);
@@ -346,7 +346,7 @@ static enum fh_code member_commit(struct postgresql_work *work, struct fh_error 
 {
     struct postgresql_group *group = work->group;
     if (--group->open == 0)
-        group_end(store_of(work), group);
+        group_end(store_of_member(work), group);
     while (!group->over)
         fiber_wait(&group->ended);
     enum fh_code code = group->code;
@@ -361,10 +361,10 @@ static void member_rollback(struct postgresql_work *work)
 {
     struct postgresql_group *group = work->group;
     if (!group->broken)
-        blame(work->first);
+        blame_statement(work->first);
     group->broken = true;
     if (--group->open == 0)
-        group_end(store_of(work), group);
+        group_end(store_of_member(work), group);
     group_free(group);
 }
 

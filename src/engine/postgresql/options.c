@@ -7,8 +7,9 @@
 #include "base/json.h"
 #include "engine/postgresql/internal.h"
 
-static enum fh_code copy(const json_t *server, const char *name, const char *otherwise, char *ret,
-                         size_t size, struct fh_error *error)
+static enum fh_code postgresql_copy_option(const json_t *server, const char *name,
+                                           const char *otherwise, char *ret, size_t size,
+                                           struct fh_error *error)
 {
     const char *text = json_string_at(server, name);
     if (!text)
@@ -25,8 +26,8 @@ static enum fh_code copy(const json_t *server, const char *name, const char *oth
     return FH_OK;
 }
 
-static enum fh_code number(const json_t *server, const char *name, int otherwise, int least,
-                           int most, int *ret, struct fh_error *error)
+static enum fh_code postgresql_number_option(const json_t *server, const char *name, int otherwise,
+                                             int least, int most, int *ret, struct fh_error *error)
 {
     const json_t *value = json_object_get(server, name);
     json_int_t integer = otherwise;
@@ -43,25 +44,30 @@ enum fh_code postgresql_options_read(const json_t *server, struct postgresql_opt
                                      struct fh_error *error)
 {
     *ret = (struct postgresql_options){0};
-    enum fh_code code = copy(server, "host", "127.0.0.1", ret->host, sizeof ret->host, error);
+    enum fh_code code =
+        postgresql_copy_option(server, "host", "127.0.0.1", ret->host, sizeof ret->host, error);
     if (code == FH_OK)
-        code = copy(server, "database", NULL, ret->database, sizeof ret->database, error);
+        code = postgresql_copy_option(server, "database", NULL, ret->database, sizeof ret->database,
+                                      error);
     if (code == FH_OK)
-        code = copy(server, "user", NULL, ret->user, sizeof ret->user, error);
+        code = postgresql_copy_option(server, "user", NULL, ret->user, sizeof ret->user, error);
     if (code == FH_OK)
-        code = copy(server, "password", "", ret->password, sizeof ret->password, error);
+        code = postgresql_copy_option(server, "password", "", ret->password, sizeof ret->password,
+                                      error);
     if (code == FH_OK)
-        code = copy(server, "schema", "", ret->schema, sizeof ret->schema, error);
+        code = postgresql_copy_option(server, "schema", "", ret->schema, sizeof ret->schema, error);
     if (code == FH_OK)
-        code = number(server, "port", 5432, 1, 65535, &ret->port, error);
+        code = postgresql_number_option(server, "port", 5432, 1, 65535, &ret->port, error);
     if (code == FH_OK)
-        code = number(server, "connections", POSTGRESQL_CONNECTIONS, 1, POSTGRESQL_CONNECTIONS_MAX,
-                      &ret->connections, error);
+        code = postgresql_number_option(server, "connections", POSTGRESQL_CONNECTIONS, 1,
+                                        POSTGRESQL_CONNECTIONS_MAX, &ret->connections, error);
     if (code == FH_OK)
-        code = number(server, "idle_ms", POSTGRESQL_IDLE_MS, 100, 3600000, &ret->idle_ms, error);
+        code = postgresql_number_option(server, "idle_ms", POSTGRESQL_IDLE_MS, 100, 3600000,
+                                        &ret->idle_ms, error);
     if (code == FH_OK)
-        code = number(server, "statement_timeout_ms", POSTGRESQL_STATEMENT_MS, 1,
-                      POSTGRESQL_STATEMENT_MS_MAX, &ret->statement_timeout_ms, error);
+        code = postgresql_number_option(server, "statement_timeout_ms", POSTGRESQL_STATEMENT_MS, 1,
+                                        POSTGRESQL_STATEMENT_MS_MAX, &ret->statement_timeout_ms,
+                                        error);
     if (code == FH_OK && strchr(ret->schema, '"'))
         code = error_set(error, FH_UNSUPPORTED, "A schema's name holds no quotation marks.");
     return code == FH_OK ? store_tls_read(server, &ret->tls, error) : code;

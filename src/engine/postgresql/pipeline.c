@@ -26,7 +26,7 @@
 #define DISCARD_MAX 100000
 #define NAME_SIZE 32
 
-static void on_readable(struct postgresql_connection *connection);
+static void pipeline_readable(struct postgresql_connection *connection);
 
 void postgresql_pipeline_init(struct postgresql_connection *connection)
 {
@@ -120,7 +120,7 @@ void postgresql_disconnect(struct postgresql_connection *connection)
 
 /* ---- Sending --------------------------------------------------------------------------------- */
 
-static void append(struct postgresql_connection *connection, struct postgresql_call *call)
+static void append_call(struct postgresql_connection *connection, struct postgresql_call *call)
 {
     call->connection = connection;
     *connection->end = call;
@@ -135,7 +135,7 @@ static bool send_close(PGconn *pg, unsigned serial)
     return postgresql_pq.PQsendQueryParams(pg, text, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
 
-static bool send_prepare(PGconn *pg, struct postgresql_call *call, const char *name)
+static bool send_call_prepare(PGconn *pg, struct postgresql_call *call, const char *name)
 {
     const struct postgresql_statement *statement = call->statement;
     int count = statement->typed ? statement->parameter_count : 0;
@@ -158,11 +158,11 @@ static bool send_prepare_named(struct postgresql_connection *connection,
         if (!send_close(connection->pg, before))
             return false;
     }
-    return send_prepare(connection->pg, call, name);
+    return send_call_prepare(connection->pg, call, name);
 }
 
-static bool send(struct postgresql_connection *connection, struct postgresql_call *call,
-                 const struct postgresql_parameters *parameters)
+static bool send_call(struct postgresql_connection *connection, struct postgresql_call *call,
+                      const struct postgresql_parameters *parameters)
 {
     PGconn *pg = connection->pg;
     char name[NAME_SIZE] = "";
@@ -170,7 +170,7 @@ static bool send(struct postgresql_connection *connection, struct postgresql_cal
         snprintf(name, sizeof name, "%s", call->statement->text);
     else if (!call->unnamed)
         snprintf(name, sizeof name, "s%u", call->statement->serial);
-    if (!(call->unnamed ? send_prepare(pg, call, name)
+    if (!(call->unnamed ? send_call_prepare(pg, call, name)
                         : send_prepare_named(connection, call, name)))
         return false;
     if (!parameters && !call->statement->own) {
@@ -198,26 +198,26 @@ struct postgresql_call *postgresql_call(struct postgresql_connection *connection
     call->unnamed = how & POSTGRESQL_UNNAMED;
     call->sent_ns = world_monotonic_ns(connection->store->base.world);
     statement->users++;
-    if (!send(connection, call, parameters)) {
+    if (!send_call(connection, call, parameters)) {
         call_free(call);
         postgresql_disconnect(connection);
         return NULL;
     }
-    append(connection, call);
+    append_call(connection, call);
     connection->unsynced = true;
     return call;
 }
 
-static void flush(struct postgresql_connection *connection)
+static void flush_calls(struct postgresql_connection *connection)
 {
     int left = postgresql_pq.PQflush(connection->pg);
     if (left < 0) {
-        on_readable(connection); /* read what the server said before it left */
+        pipeline_readable(connection); /* read what the server said before it left */
         return;
     }
     postgresql_watch(connection, left > 0);
     if (left > 0)
-        on_readable(connection); /* libpq may have read while it could not write */
+        pipeline_readable(connection); /* libpq may have read while it could not write */
 }
 
 void postgresql_sync(struct postgresql_connection *connection)
@@ -229,17 +229,17 @@ void postgresql_sync(struct postgresql_connection *connection)
     call->stages = STAGE_SYNC;
     call->deferred = true;
     call->sent_ns = world_monotonic_ns(connection->store->base.world);
-    append(connection, call);
+    append_call(connection, call);
     connection->unsynced = false;
     if (postgresql_pq.PQpipelineSync(connection->pg) != 1)
-        on_readable(connection);
+        pipeline_readable(connection);
     if (connection->state == CONNECTION_UP)
-        flush(connection);
+        flush_calls(connection);
 }
 
 /* ---- Receiving ------------------------------------------------------------------------------- */
 
-static void keep(struct postgresql_call *call, PGresult *result)
+static void keep_rows(struct postgresql_call *call, PGresult *result)
 {
     if (!call->rows || call->discard) {
         call->discarded += call->discard;
@@ -331,8 +331,8 @@ static void group_ended(struct postgresql_connection *connection, struct postgre
 }
 
 /* False: the connection is unusable. */
-static bool take(struct postgresql_connection *connection, struct postgresql_call *call,
-                 PGresult *result)
+static bool take_call_result(struct postgresql_connection *connection, struct postgresql_call *call,
+                             PGresult *result)
 {
     bool good = true;
     if (!result) {
@@ -341,12 +341,12 @@ static bool take(struct postgresql_connection *connection, struct postgresql_cal
     }
     switch (postgresql_pq.PQresultStatus(result)) {
     case PGRES_SINGLE_TUPLE:
-        keep(call, result);
+        keep_rows(call, result);
         return call->discarded < DISCARD_MAX;
     case PGRES_TUPLES_OK:
         take_changes(call, result);
         if (postgresql_pq.PQntuples(result) > 0) {
-            keep(call, result);
+            keep_rows(call, result);
             return true;
         }
         break;
@@ -382,7 +382,7 @@ static bool take(struct postgresql_connection *connection, struct postgresql_cal
     return good;
 }
 
-static bool dispatch(struct postgresql_connection *connection)
+static bool dispatch_results(struct postgresql_connection *connection)
 {
     PGconn *pg = connection->pg;
     while (connection->first) {
@@ -397,31 +397,31 @@ static bool dispatch(struct postgresql_connection *connection)
         PGresult *result = postgresql_pq.PQgetResult(pg);
         if (!result && postgresql_pq.PQstatus(pg) == CONNECTION_BAD)
             return false;
-        if (!take(connection, call, result))
+        if (!take_call_result(connection, call, result))
             return false;
     }
     postgresql_pq.PQisBusy(pg); /* takes in unsolicited messages */
     return true;
 }
 
-static void on_readable(struct postgresql_connection *connection)
+static void pipeline_readable(struct postgresql_connection *connection)
 {
     bool alive = postgresql_pq.PQconsumeInput(connection->pg) == 1;
-    bool good = dispatch(connection);
+    bool good = dispatch_results(connection);
     if (connection->listens)
         postgresql_on_notice(connection);
     if (!alive || !good)
         postgresql_disconnect(connection);
 }
 
-static void on_ready(struct world_poll *poll, unsigned events)
+static void pipeline_ready(struct world_poll *poll, unsigned events)
 {
     struct postgresql_connection *connection = poll->owner;
     if (events & WORLD_READABLE)
-        on_readable(connection);
+        pipeline_readable(connection);
     if (events & WORLD_WRITABLE && connection->state == CONNECTION_UP &&
         connection->watched & WORLD_WRITABLE)
-        flush(connection);
+        flush_calls(connection);
 }
 
 void postgresql_pipeline_start(struct postgresql_connection *connection)
@@ -429,7 +429,7 @@ void postgresql_pipeline_start(struct postgresql_connection *connection)
     connection->state = CONNECTION_UP;
     postgresql_pipeline_init(connection);
     connection->poll = (struct world_poll){
-        .fd = postgresql_pq.PQsocket(connection->pg), .ready = on_ready, .owner = connection};
+        .fd = postgresql_pq.PQsocket(connection->pg), .ready = pipeline_ready, .owner = connection};
     postgresql_watch(connection, false);
 }
 

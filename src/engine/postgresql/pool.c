@@ -46,7 +46,7 @@ static struct postgresql_connection *find_free(struct postgresql_store *store)
     return down && (may_connect(store) || !any_is_up(store)) ? down : NULL;
 }
 
-static void grant(struct postgresql_store *store)
+static void grant_connection(struct postgresql_store *store)
 {
     if (store->works_free.first) {
         store->granted++;
@@ -64,7 +64,7 @@ static enum fh_code take_free(struct postgresql_store *store,
         connection->taken = false;
     /* A waiting fiber may find another one free, or must get this error too. */
     if (code != FH_OK || find_free(store))
-        grant(store);
+        grant_connection(store);
     return code;
 }
 
@@ -95,7 +95,7 @@ enum fh_code postgresql_take(struct postgresql_store *store, struct postgresql_c
 void postgresql_give_back(struct postgresql_connection *connection)
 {
     connection->taken = false;
-    grant(connection->store);
+    grant_connection(connection->store);
 }
 
 /* ---- Shared ones ----------------------------------------------------------------------------- */

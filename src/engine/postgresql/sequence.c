@@ -42,10 +42,10 @@ bool postgresql_listening_start(struct postgresql_store *store)
 
 /* ---- Numbering ------------------------------------------------------------------------------- */
 
-static enum fh_code run_once(struct postgresql_connection *connection,
-                             struct postgresql_statement *statement, const struct sql_value *values,
-                             int count, sql_visit *visit, void *context, bool *ret_again,
-                             struct fh_error *error)
+static enum fh_code sequence_once(struct postgresql_connection *connection,
+                                  struct postgresql_statement *statement,
+                                  const struct sql_value *values, int count, sql_visit *visit,
+                                  void *context, bool *ret_again, struct fh_error *error)
 {
     struct postgresql_parameters parameters;
     struct postgresql_call *call = NULL;
@@ -79,7 +79,8 @@ enum fh_code postgresql_run_alone(struct store *base, const char *sql,
     bool again = true;
     statement->users++;
     for (int i = 0; again && i < TRIES; i++)
-        code = run_once(&store->sequence, statement, values, count, visit, context, &again, error);
+        code = sequence_once(&store->sequence, statement, values, count, visit, context, &again,
+                             error);
     statement->users--;
     return code;
 }

@@ -32,7 +32,7 @@
 
 /* ---- A private one --------------------------------------------------------------------------- */
 
-static const char *programs(struct arena *arena)
+static const char *postgresql_server_programs(struct arena *arena)
 {
     glob_t found;
     const char *best = NULL;
@@ -51,8 +51,8 @@ static const char *programs(struct arena *arena)
     return best;
 }
 
-static enum fh_code make(const struct server_own *own, struct server_command *command,
-                         struct fh_error *error)
+static enum fh_code postgresql_server_make(const struct server_own *own,
+                                           struct server_command *command, struct fh_error *error)
 {
     enum fh_code code = server_secret(own, own->password, error);
     server_argument(command, "%s/initdb", own->programs);
@@ -66,8 +66,8 @@ static enum fh_code make(const struct server_own *own, struct server_command *co
     return code;
 }
 
-static enum fh_code run(const struct server_own *own, struct server_command *command,
-                        struct fh_error *error)
+static enum fh_code postgresql_server_run(const struct server_own *own,
+                                          struct server_command *command, struct fh_error *error)
 {
     (void)error;
     server_argument(command, "%s/postgres", own->programs);
@@ -107,21 +107,22 @@ static void find_state(const char *said, char state[static 6])
 }
 
 /* The server knows the user and denies access. */
-static bool is_refusal(const char *state)
+static bool postgresql_server_is_refusal(const char *state)
 {
     return strncmp(state, "28", 2) == 0 || strcmp(state, "3D000") == 0 ||
            strcmp(state, "42501") == 0;
 }
 
-static enum fh_code refused(PGconn *link, const json_t *as, struct fh_error *error)
+static enum fh_code postgresql_server_refused(PGconn *link, const json_t *as,
+                                              struct fh_error *error)
 {
     char said[sizeof error->message], state[6];
     snprintf(said, sizeof said, "%s", postgresql_pq.PQerrorMessage(link));
     said[strcspn(said, "\n")] = '\0';
     find_state(said, state);
-    enum fh_code code =
-        error_set(error, is_refusal(state) ? FH_CONFLICT : FH_UNAVAILABLE, "PostgreSQL, as %s: %s",
-                  server_text(as, "user"), *said ? said : "nobody answers");
+    enum fh_code code = error_set(
+        error, postgresql_server_is_refusal(state) ? FH_CONFLICT : FH_UNAVAILABLE,
+        "PostgreSQL, as %s: %s", server_text(as, "user"), *said ? said : "nobody answers");
     if (code == FH_UNAVAILABLE && postgresql_tls_failed(server_text(as, "host"), said, error))
         return code;
     snprintf(error->native, sizeof error->native, "%s", state);
@@ -144,8 +145,8 @@ static bool connect_link(PGconn *link)
 }
 
 /* Connects as `as` says, but to `database`. */
-static enum fh_code open_link(const json_t *as, const char *database, PGconn **ret,
-                              struct fh_error *error)
+static enum fh_code postgresql_server_open_link(const json_t *as, const char *database,
+                                                PGconn **ret, struct fh_error *error)
 {
     const json_t *tls = json_object_get(as, "tls");
     bool verify = strcmp(server_text(tls, "mode"), "verify") == 0;
@@ -174,17 +175,18 @@ static enum fh_code open_link(const json_t *as, const char *database, PGconn **r
     FH_ASSERT(*ret != NULL);
     if (connect_link(*ret))
         return FH_OK;
-    code = refused(*ret, as, error);
+    code = postgresql_server_refused(*ret, as, error);
     postgresql_pq.PQfinish(*ret);
     return code;
 }
 
 /* Stores the first column of the first row in `text`, "" if there is none; NULL: not wanted. */
-static enum fh_code ask(PGconn *link, struct fh_error *error, char *text, size_t size,
-                        const char *format, ...) __attribute__((format(printf, 5, 6)));
+static enum fh_code postgresql_server_ask(PGconn *link, struct fh_error *error, char *text,
+                                          size_t size, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
-static enum fh_code ask(PGconn *link, struct fh_error *error, char *text, size_t size,
-                        const char *format, ...)
+static enum fh_code postgresql_server_ask(PGconn *link, struct fh_error *error, char *text,
+                                          size_t size, const char *format, ...)
 {
     char statement[STATEMENT_SIZE_MAX];
     va_list args;
@@ -210,13 +212,14 @@ static enum fh_code ask(PGconn *link, struct fh_error *error, char *text, size_t
     return code;
 }
 
-#define TELL(link, error, ...) ask(link, error, NULL, 0, __VA_ARGS__)
+#define TELL(link, error, ...) postgresql_server_ask(link, error, NULL, 0, __VA_ARGS__)
 
-static enum fh_code enter(const json_t *as, struct fh_error *error)
+static enum fh_code postgresql_server_enter(const json_t *as, struct fh_error *error)
 {
     PGconn *link;
     const char *database = server_text(as, "database");
-    enum fh_code code = open_link(as, *database ? database : "postgres", &link, error);
+    enum fh_code code =
+        postgresql_server_open_link(as, *database ? database : "postgres", &link, error);
     if (code == FH_OK) {
         code = TELL(link, error, "SELECT 1");
         postgresql_pq.PQfinish(link);
@@ -230,12 +233,13 @@ struct provision_names {
     const char *user, *password, *database, *schema;
 };
 
-static enum fh_code make_user(PGconn *link, const struct provision_names *names,
-                              struct fh_error *error)
+static enum fh_code postgresql_server_make_user(PGconn *link, const struct provision_names *names,
+                                                struct fh_error *error)
 {
     char there[8];
-    enum fh_code code = ask(link, error, there, sizeof there,
-                            "SELECT 1 FROM pg_roles WHERE rolname = '%s'", names->user);
+    enum fh_code code =
+        postgresql_server_ask(link, error, there, sizeof there,
+                              "SELECT 1 FROM pg_roles WHERE rolname = '%s'", names->user);
     if (code != FH_OK || *there)
         return code;
     char *verifier =
@@ -254,9 +258,9 @@ static enum fh_code make_database(PGconn *link, const struct provision_names *na
                                   struct fh_error *error)
 {
     char owner[128], super[8];
-    enum fh_code code = ask(link, error, owner, sizeof owner,
-                            "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = '%s'",
-                            names->database);
+    enum fh_code code = postgresql_server_ask(
+        link, error, owner, sizeof owner,
+        "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = '%s'", names->database);
     if (code != FH_OK)
         return code;
     if (*owner && !*names->schema && strcmp(owner, names->user) != 0)
@@ -265,8 +269,9 @@ static enum fh_code make_database(PGconn *link, const struct provision_names *na
                          names->database, owner);
     if (*owner)
         return FH_OK;
-    code = ask(link, error, super, sizeof super,
-               "SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper");
+    code =
+        postgresql_server_ask(link, error, super, sizeof super,
+                              "SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper");
     /* Without being superuser, a role can give things only to roles of which it is a member. */
     if (code == FH_OK && !*super && !*names->schema)
         code = TELL(link, error, "GRANT \"%s\" TO CURRENT_USER", names->user);
@@ -304,9 +309,10 @@ static enum fh_code make_schema(PGconn *link, const struct provision_names *name
         code = TELL(link, error, "CREATE SCHEMA IF NOT EXISTS \"%s\" AUTHORIZATION \"%s\"",
                     names->schema, names->user);
     if (code == FH_OK)
-        code = ask(link, error, owner, sizeof owner,
-                   "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = '%s'",
-                   names->schema);
+        code = postgresql_server_ask(
+            link, error, owner, sizeof owner,
+            "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = '%s'",
+            names->schema);
     if (code == FH_OK && strcmp(owner, names->user) != 0)
         return error_set(error, FH_CONFLICT,
                          "PostgreSQL's database %s has a schema %s already, and it is the user "
@@ -320,26 +326,26 @@ static enum fh_code make_schema(PGconn *link, const struct provision_names *name
     return code;
 }
 
-static enum fh_code provide(const json_t *admin, const json_t *store, bool is_private,
-                            struct fh_error *error)
+static enum fh_code postgresql_server_provide(const json_t *admin, const json_t *store,
+                                              bool is_private, struct fh_error *error)
 {
     struct provision_names names = {server_text(store, "user"), server_text(store, "password"),
                                     server_text(store, "database"), server_text(store, "schema")};
     PGconn *link;
-    enum fh_code code = open_link(admin, "postgres", &link, error);
+    enum fh_code code = postgresql_server_open_link(admin, "postgres", &link, error);
     if (code != FH_OK)
         return code;
     /* Suppresses notices that something already exists. */
     code = TELL(link, error, "SET client_min_messages = error");
     if (code == FH_OK)
-        code = make_user(link, &names, error);
+        code = postgresql_server_make_user(link, &names, error);
     if (code == FH_OK)
         code = make_database(link, &names, error);
     if (code == FH_OK)
         code = close_database(link, &names, is_private, error);
     postgresql_pq.PQfinish(link);
     if (code == FH_OK)
-        code = open_link(admin, names.database, &link, error);
+        code = postgresql_server_open_link(admin, names.database, &link, error);
     if (code != FH_OK)
         return code;
     code = TELL(link, error, "SET client_min_messages = error");
@@ -378,15 +384,15 @@ static enum fh_code try_schema(PGconn *link, const char *schema, struct text *op
     }
     postgresql_pq.PQclear(tables);
     if (code == FH_OK)
-        code = ask(link, error, makes, sizeof makes, "SELECT has_schema_privilege('%s', 'CREATE')",
-                   schema);
+        code = postgresql_server_ask(link, error, makes, sizeof makes,
+                                     "SELECT has_schema_privilege('%s', 'CREATE')", schema);
     if (code == FH_OK && *makes == 't')
         text_printf(open, "%smake tables in %s", open->length ? ", " : "", schema);
     return code;
 }
 
-static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],
-                             struct fh_error *error)
+static enum fh_code postgresql_server_trespass(const json_t *as, const json_t *store,
+                                               char ret[SERVER_OPEN_SIZE], struct fh_error *error)
 {
     const char *database = server_text(store, "database"), *schema = server_text(store, "schema");
     json_t *there = json_copy((json_t *)(uintptr_t)store);
@@ -395,7 +401,7 @@ static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SER
     *ret = '\0';
     json_object_set(there, "user", json_object_get(as, "user"));
     json_object_set(there, "password", json_object_get(as, "password"));
-    enum fh_code code = open_link(there, database, &link, error);
+    enum fh_code code = postgresql_server_open_link(there, database, &link, error);
     json_decref(there);
     if (code != FH_OK)
         return code == FH_CONFLICT ? FH_OK : code; /* refused, as it must be */
@@ -410,24 +416,26 @@ static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SER
     return code;
 }
 
-static int connections(int n)
+static int postgresql_server_connections(int n)
 {
     return n + 4; /* 2 for reads, 1 for the sequencer, 1 with which earlier programs settle */
 }
 
-static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_error *error)
+static enum fh_code postgresql_server_room(const json_t *as, struct server_room *ret,
+                                           struct fh_error *error)
 {
     char most[16] = "", now[16] = "";
     PGconn *link;
-    enum fh_code code = open_link(as, server_text(as, "database"), &link, error);
+    enum fh_code code = postgresql_server_open_link(as, server_text(as, "database"), &link, error);
     if (code != FH_OK)
         return code;
-    code = ask(link, error, most, sizeof most,
-               "SELECT current_setting('max_connections')::int "
-               "- current_setting('superuser_reserved_connections')::int");
+    code = postgresql_server_ask(link, error, most, sizeof most,
+                                 "SELECT current_setting('max_connections')::int "
+                                 "- current_setting('superuser_reserved_connections')::int");
     if (code == FH_OK)
-        code = ask(link, error, now, sizeof now,
-                   "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'");
+        code = postgresql_server_ask(
+            link, error, now, sizeof now,
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'");
     ret->connections_max = (int)strtol(most, NULL, 10);
     ret->connections = (int)strtol(now, NULL, 10) - 1; /* without this one */
     postgresql_pq.PQfinish(link);
@@ -443,12 +451,12 @@ const struct server_kind server_postgresql = {
     .schemas = true,
     .stop_signal = SIGINT,
     .death_signal = SIGQUIT,
-    .connections = connections,
-    .programs = programs,
-    .make = make,
-    .run = run,
-    .enter = enter,
-    .provide = provide,
-    .trespass = trespass,
-    .room = room,
+    .connections = postgresql_server_connections,
+    .programs = postgresql_server_programs,
+    .make = postgresql_server_make,
+    .run = postgresql_server_run,
+    .enter = postgresql_server_enter,
+    .provide = postgresql_server_provide,
+    .trespass = postgresql_server_trespass,
+    .room = postgresql_server_room,
 };

@@ -105,8 +105,8 @@ static void end_backend(struct postgresql_connection *connection, int backend, i
 }
 
 /* One message is one transaction, which is over when it is answered. */
-static enum mark_said ask(struct postgresql_store *store, const struct mark *mark, int backend,
-                          struct fh_error *error)
+static enum mark_said ask_for_mark(struct postgresql_store *store, const struct mark *mark,
+                                   int backend, struct fh_error *error)
 {
     struct postgresql_connection *connection;
     enum mark_said said = MARK_UNKNOWN;
@@ -142,7 +142,7 @@ enum fh_code postgresql_settle(struct postgresql_store *store, const struct mark
     enum mark_said said;
     if (!mark->opening)
         return settling_none(error);
-    while ((said = ask(store, mark, backend, &why)) == MARK_UNKNOWN)
+    while ((said = ask_for_mark(store, mark, backend, &why)) == MARK_UNKNOWN)
         settling_wait(&settling, &why);
     return settling_end(&settling, said, error);
 }

@@ -53,7 +53,7 @@ static const struct type {
     {3614, 3643, KIND_TEXT},
 };
 
-static enum kind kind_of(Oid oid, bool *ret_array)
+static enum kind kind_of_type(Oid oid, bool *ret_array)
 {
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (types[i].type == oid || types[i].array == oid) {
@@ -68,7 +68,7 @@ static enum kind kind_of(Oid oid, bool *ret_array)
 bool postgresql_is_array(Oid type)
 {
     bool array;
-    kind_of(type, &array);
+    kind_of_type(type, &array);
     return array;
 }
 
@@ -123,7 +123,7 @@ static void write_quoted(struct text *json, const char *text, size_t length, boo
     text_add(json, "\"");
 }
 
-static void write_string(struct text *json, const char *text, size_t length)
+static void write_array_string(struct text *json, const char *text, size_t length)
 {
     write_quoted(json, text, length, false);
 }
@@ -147,7 +147,7 @@ static void write_element(struct text *json, char *text, size_t length, enum kin
         return;
     case KIND_TIME:
         write_time(time, text);
-        write_string(json, time, strlen(time));
+        write_array_string(json, time, strlen(time));
         return;
     case KIND_BYTES: {
         size_t bytes = decode_bytes(text, length);
@@ -156,7 +156,7 @@ static void write_element(struct text *json, char *text, size_t length, enum kin
         FH_ASSERT(encoded != NULL);
         sodium_bin2base64(encoded, size, (unsigned char *)text, bytes,
                           sodium_base64_VARIANT_ORIGINAL);
-        write_string(json, encoded, size - 1);
+        write_array_string(json, encoded, size - 1);
         free(encoded);
         return;
     }
@@ -167,7 +167,7 @@ static void write_element(struct text *json, char *text, size_t length, enum kin
     if (number)
         text_append(json, text, length);
     else
-        write_string(json, text, length);
+        write_array_string(json, text, length);
 }
 
 /* Reads one element at `at`, unquoting it in place; returns the position after it. */
@@ -295,8 +295,8 @@ static void read_text(const struct column *column, char *text, struct arena *are
 }
 
 /* Writes into libpq's memory: the result is ours, and each value is read only once. */
-static void read_value(const PGresult *result, int row, int i, const struct column *column,
-                       struct arena *arena, struct sql_value *ret)
+static void read_column_value(const PGresult *result, int row, int i, const struct column *column,
+                              struct arena *arena, struct sql_value *ret)
 {
     if (postgresql_pq.PQgetisnull(result, row, i)) {
         *ret = (struct sql_value){.kind = SQL_NULL};
@@ -334,7 +334,7 @@ bool postgresql_visit_rows(PGresult *result, sql_visit *visit, void *context)
         count = POSTGRESQL_COLUMNS_MAX;
     for (int i = 0; i < count; i++) {
         struct column *column = &columns[i];
-        column->kind = kind_of(postgresql_pq.PQftype(result, i), &column->array);
+        column->kind = kind_of_type(postgresql_pq.PQftype(result, i), &column->array);
         column->own = column->kind == KIND_NUMERIC && postgresql_pq.PQftable(result, i) != 0;
         names[i] = postgresql_pq.PQfname(result, i);
         bool json = column->array || column->kind == KIND_JSON;
@@ -345,7 +345,7 @@ bool postgresql_visit_rows(PGresult *result, sql_visit *visit, void *context)
     bool more = true;
     for (int row = 0; row < rows && more; row++) {
         for (int i = 0; i < count; i++)
-            read_value(result, row, i, &columns[i], &arena, &values[i]);
+            read_column_value(result, row, i, &columns[i], &arena, &values[i]);
         struct sql_row visited = {count, names, declared, values};
         more = visit(context, &visited);
         arena_release(&arena);

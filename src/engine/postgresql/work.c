@@ -42,14 +42,14 @@ static struct postgresql_statement commit_statement =
 static struct postgresql_statement rollback_statement =
     POSTGRESQL_OWN_STATEMENT(7, "ROLLBACK", "ROLLBACK");
 
-static struct postgresql_store *store_of(const struct postgresql_work *work)
+static struct postgresql_store *store_of_unit(const struct postgresql_work *work)
 {
     return (struct postgresql_store *)work->base.store;
 }
 
 /* ---- Exclusive units of work ----------------------------------------------------------------- */
 
-static bool must_wait(const struct postgresql_store *store, enum store_mode mode)
+static bool postgresql_must_wait(const struct postgresql_store *store, enum store_mode mode)
 {
     if (mode & STORE_EXCLUSIVE)
         return store->exclusive || store->writers;
@@ -62,7 +62,7 @@ static enum fh_code turnstile_pass(struct postgresql_store *store, enum store_mo
     bool exclusive = mode & STORE_EXCLUSIVE, passed = true;
     int64_t deadline_ns = world_in_ms(store->base.world, POSTGRESQL_WAIT_MS);
     store->exclusive_waiting += exclusive;
-    while (passed && must_wait(store, mode))
+    while (passed && postgresql_must_wait(store, mode))
         passed = fiber_wait_until(&store->turnstile, store->base.world, deadline_ns);
     store->exclusive_waiting -= exclusive;
     if (passed) {
@@ -85,7 +85,7 @@ static void turnstile_leave(struct postgresql_store *store, enum store_mode mode
         fiber_wake_all(&store->turnstile);
 }
 
-static bool is_write(enum store_mode mode)
+static bool postgresql_takes_turnstile(enum store_mode mode)
 {
     return store_writes(mode) && !(mode & STORE_MIGRATES);
 }
@@ -99,7 +99,7 @@ static void read_locked(void *context, PGresult *result)
         *locked = *postgresql_pq.PQgetvalue(result, 0, 0) == 't';
 }
 
-static enum fh_code lock(struct postgresql_work *work, struct fh_error *error)
+static enum fh_code lock_migrations(struct postgresql_work *work, struct fh_error *error)
 {
     struct world *world = work->base.store->world;
     int64_t deadline_ns = world_in_ms(world, STORE_MIGRATE_WAIT_MS);
@@ -118,11 +118,11 @@ static enum fh_code lock(struct postgresql_work *work, struct fh_error *error)
     }
 }
 
-static void unlock(struct postgresql_work *work)
+static void unlock_migrations(struct postgresql_work *work)
 {
     char sql[160];
     snprintf(sql, sizeof sql, "SET statement_timeout=%d; SELECT pg_advisory_unlock(%s)",
-             store_of(work)->options.statement_timeout_ms, MIGRATIONS_LOCK);
+             store_of_unit(work)->options.statement_timeout_ms, MIGRATIONS_LOCK);
     /* If there is no answer, the connection is closed, which releases the lock. */
     if (postgresql_simple(work->connection, sql, -1, NULL, NULL, ERROR_UNHEEDED) != FH_OK)
         postgresql_disconnect(work->connection);
@@ -132,7 +132,7 @@ static void unlock(struct postgresql_work *work)
 
 void postgresql_work_end(struct postgresql_work *work)
 {
-    struct postgresql_store *store = store_of(work);
+    struct postgresql_store *store = store_of_unit(work);
     struct postgresql_connection *connection = work->connection;
     if (connection) {
         for (struct postgresql_call *call = connection->first; call; call = call->next) {
@@ -142,10 +142,10 @@ void postgresql_work_end(struct postgresql_work *work)
         if (work->lost)
             postgresql_disconnect(connection);
         if (work->base.mode & STORE_MIGRATES)
-            unlock(work);
+            unlock_migrations(work);
         postgresql_give_back(connection);
     }
-    if (is_write(work->base.mode) && !work->carries)
+    if (postgresql_takes_turnstile(work->base.mode) && !work->carries)
         turnstile_leave(store, work->base.mode);
     if (work->first)
         work->first->users--;
@@ -160,10 +160,11 @@ enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct s
     FH_ASSERT(work != NULL);
     *ret = NULL;
     work->base = (struct store_work){.store = base, .mode = mode};
-    enum fh_code code = is_write(mode) ? turnstile_pass(store, mode, error) : FH_OK;
+    enum fh_code code =
+        postgresql_takes_turnstile(mode) ? turnstile_pass(store, mode, error) : FH_OK;
     if (code == FH_OK && mode != STORE_READ_COMMITTED && !(mode & STORE_GROUPED)) {
         code = postgresql_take(store, &work->connection, error);
-        if (code != FH_OK && is_write(mode))
+        if (code != FH_OK && postgresql_takes_turnstile(mode))
             turnstile_leave(store, mode);
     }
     if (code != FH_OK) {
@@ -171,7 +172,7 @@ enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct s
         return code;
     }
     if (mode & STORE_MIGRATES)
-        code = lock(work, error);
+        code = lock_migrations(work, error);
     if (code != FH_OK) {
         postgresql_work_end(work);
         return code;
@@ -217,7 +218,8 @@ static void answer_wait(const struct postgresql_work *work, struct postgresql_ca
     struct world_timer silence = {.fire = on_silence, .owner = call};
     int64_t most_ms = ANSWER_MIGRATED_MS;
     if (!(work->base.mode & STORE_MIGRATES))
-        most_ms = ANSWER_MS + statements * (int64_t)store_of(work)->options.statement_timeout_ms;
+        most_ms =
+            ANSWER_MS + statements * (int64_t)store_of_unit(work)->options.statement_timeout_ms;
     world_timer_start(world, &silence, world_in_ms(world, most_ms));
     while (postgresql_call_next(call))
         ;
@@ -241,7 +243,7 @@ static enum fh_code commit_ended(struct postgresql_work *work, const struct post
 {
     if (!call || call->lost) {
         connection_leave(work);
-        return postgresql_settle(store_of(work), mark, backend, error);
+        return postgresql_settle(store_of_unit(work), mark, backend, error);
     }
     if (call->code == FH_OK && !call->aborted && call->changes >= 0)
         return FH_OK;
@@ -255,8 +257,8 @@ static enum fh_code commit_ended(struct postgresql_work *work, const struct post
     return work->error.code;
 }
 
-static enum fh_code commit_sent(struct postgresql_work *work, const struct mark *mark,
-                                struct fh_error *error)
+static enum fh_code postgresql_commit_sent(struct postgresql_work *work, const struct mark *mark,
+                                           struct fh_error *error)
 {
     struct postgresql_connection *connection = work->connection;
     int backend = connection->backend, statements = work->deferred + 2; /* its mark and COMMIT */
@@ -283,8 +285,8 @@ static enum fh_code write_commit(struct postgresql_work *work, struct fh_error *
     struct mark mark;
     enum fh_code code = postgresql_mark(work, &mark, error);
     if (code == FH_OK)
-        code = commit_sent(work, &mark, error);
-    mark_leave(&store_of(work)->marks, &mark);
+        code = postgresql_commit_sent(work, &mark, error);
+    mark_leave(&store_of_unit(work)->marks, &mark);
     return code;
 }
 
@@ -320,7 +322,7 @@ enum fh_code postgresql_work_commit(struct postgresql_work *work, struct fh_erro
 
 /* ---- Scripts --------------------------------------------------------------------------------- */
 
-static bool is_control(const char *word)
+static bool is_control_word(const char *word)
 {
     static const char *const words[] = {"ABORT",   "BEGIN",    "COMMIT",    "END",
                                         "PREPARE", "ROLLBACK", "SAVEPOINT", "START"};
@@ -338,7 +340,7 @@ static enum fh_code script_check(const char *sql, struct fh_error *error)
     char word[SCRIPT_WORD_SIZE];
     while (script_next(&script, &statement)) {
         script_word(&statement, &postgresql_dialect, 0, word);
-        if (is_control(word))
+        if (is_control_word(word))
             return error_set(error, FH_UNSUPPORTED,
                              "It begins or ends a transaction (%s), and is one already.", word);
     }
@@ -346,7 +348,8 @@ static enum fh_code script_check(const char *sql, struct fh_error *error)
 }
 
 /* If it fails, the unit of work fails. */
-static enum fh_code simple(struct postgresql_work *work, const char *sql, struct fh_error *error)
+static enum fh_code run_outside(struct postgresql_work *work, const char *sql,
+                                struct fh_error *error)
 {
     struct fh_error why;
     postgresql_sync(work->connection);
@@ -366,7 +369,7 @@ enum fh_code postgresql_script(struct store_work *base, const char *sql, struct 
     enum fh_code code = script_check(sql, error);
     if (code == FH_OK)
         code = postgresql_work_begin(work, error);
-    return code == FH_OK ? simple(work, sql, error) : code;
+    return code == FH_OK ? run_outside(work, sql, error) : code;
 }
 
 /* A read holds no locks that anybody would wait for. */
@@ -376,7 +379,7 @@ enum fh_code postgresql_patient(struct store_work *base, struct fh_error *error)
     FH_ASSERT(base->mode == STORE_READ);
     enum fh_code code = postgresql_work_begin(work, error);
     return code == FH_OK
-               ? simple(work, "SET LOCAL idle_in_transaction_session_timeout = '10min'", error)
+               ? run_outside(work, "SET LOCAL idle_in_transaction_session_timeout = '10min'", error)
                : code;
 }
 
@@ -388,9 +391,9 @@ enum fh_code postgresql_outside(struct store_work *base, const char *sql, struct
     if (code == FH_OK && work->failed)
         code = postgresql_work_fail(work, &work->error, error);
     if (code == FH_OK && work->begun)
-        code = simple(work, "COMMIT", error);
+        code = run_outside(work, "COMMIT", error);
     if (code != FH_OK)
         return code;
     work->begun = false; /* the next statement begins a new transaction */
-    return simple(work, sql, error);
+    return run_outside(work, sql, error);
 }
