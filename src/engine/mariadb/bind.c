@@ -20,7 +20,7 @@
 #include "engine/mariadb/internal.h"
 
 /* The binding's pointer is not const, but nothing is written through it. */
-static void *lent(const void *pointer)
+static void *lent_pointer(const void *pointer)
 {
     return (void *)(uintptr_t)pointer;
 }
@@ -28,7 +28,7 @@ static void *lent(const void *pointer)
 static void bind_text(MYSQL_BIND *bind, enum enum_field_types type, const char *text, size_t length)
 {
     bind->buffer_type = type;
-    bind->buffer = lent(text ? text : "");
+    bind->buffer = lent_pointer(text ? text : "");
     bind->length_value = (unsigned long)length;
     bind->length = &bind->length_value;
     bind->buffer_length = (unsigned long)length;

@@ -63,7 +63,7 @@ static bool is_named_type(const MYSQL_FIELD *field)
            found.length > 0;
 }
 
-static enum kind kind_of(const MYSQL_FIELD *field)
+static enum kind kind_of_column(const MYSQL_FIELD *field)
 {
     switch ((int)field->type) {
     case MYSQL_TYPE_TINY:
@@ -163,7 +163,7 @@ enum fh_code mariadb_columns_bind(struct mariadb_statement *statement, struct fh
     }
     for (int i = 0; i < count; i++) {
         struct mariadb_column *column = &statement->columns[i];
-        column->kind = kind_of(&fields[i]);
+        column->kind = kind_of_column(&fields[i]);
         column->type = fields[i].type == MYSQL_TYPE_NEWDATE ? MYSQL_TYPE_DATE : fields[i].type;
         column->decimals = fields[i].decimals;
         column->name = fields[i].name;
@@ -186,7 +186,7 @@ void mariadb_columns_name(const struct mariadb_statement *statement, const char 
 }
 
 /* The shortest text that reads back as the same float: 0.1, not 0.10000000149011612. */
-static double widened(float value)
+static double widened_float(float value)
 {
     char text[32];
     for (int digits = 6; digits <= 9; digits++) {
@@ -235,7 +235,7 @@ static struct sql_value bits_value(const struct mariadb_column *column)
     return (struct sql_value){.kind = SQL_INTEGER, .integer = (int64_t)bits};
 }
 
-static struct sql_value value_of(struct mariadb_column *column)
+static struct sql_value value_of_column(struct mariadb_column *column)
 {
     switch (column->kind) {
     case KIND_UNSIGNED:
@@ -250,7 +250,7 @@ static struct sql_value value_of(struct mariadb_column *column)
     case KIND_REAL:
         return (struct sql_value){.kind = SQL_REAL, .real = column->fixed.real};
     case KIND_FLOAT:
-        return (struct sql_value){.kind = SQL_REAL, .real = widened(column->fixed.real4)};
+        return (struct sql_value){.kind = SQL_REAL, .real = widened_float(column->fixed.real4)};
     case KIND_TIME:
         return time_value(column);
     case KIND_BITS:
@@ -266,7 +266,7 @@ static struct sql_value value_of(struct mariadb_column *column)
 }
 
 /* Fetches a value again, whole, when its buffer was too small. */
-static bool grow(struct mariadb_statement *statement, int i)
+static bool grow_buffer(struct mariadb_statement *statement, int i)
 {
     struct mariadb_column *column = &statement->columns[i];
     if (column->length > MARIADB_PACKET_SIZE_MAX)
@@ -296,11 +296,11 @@ bool mariadb_columns_read(struct mariadb_statement *statement, bool truncated,
         }
         if (truncated && column->buffer && column->kind >= KIND_BITS &&
             column->length > column->size) {
-            if (!grow(statement, i))
+            if (!grow_buffer(statement, i))
                 return false;
             grown = true;
         }
-        values[i] = value_of(column);
+        values[i] = value_of_column(column);
     }
     return !grown || mariadb.mysql_stmt_bind_result(statement->stmt, statement->binds) == 0;
 }

@@ -70,8 +70,8 @@ static enum fh_code set_session(struct mariadb_connection *connection, struct fh
 
 /* The library gets the resolved address; with TLS it gets the name, which the certificate is for,
  * and resolves that itself, by then from a cache. */
-static enum fh_code look_up(struct mariadb_store *store, char ret[static WORLD_ADDRESS_SIZE],
-                            struct fh_error *error)
+static enum fh_code look_up_server(struct mariadb_store *store, char ret[static WORLD_ADDRESS_SIZE],
+                                   struct fh_error *error)
 {
     const char *why = store->socket[0] ? NULL : world_resolve(store->base.world, store->host, ret);
     if (!why)
@@ -88,7 +88,7 @@ enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_us
 {
     char address[WORLD_ADDRESS_SIZE] = "";
     *ret = NULL;
-    enum fh_code code = look_up(store, address, error);
+    enum fh_code code = look_up_server(store, address, error);
     if (code != FH_OK)
         return code;
     struct mariadb_connection *connection = calloc(1, sizeof *connection);

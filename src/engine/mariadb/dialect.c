@@ -9,8 +9,8 @@
 
 #define STATEMENT_LENGTH_MAX 4096
 
-static enum fh_code next_number(struct store_work *work, const struct catalog_table *table,
-                                int64_t *ret, struct fh_error *error)
+static enum fh_code mariadb_next_number(struct store_work *work, const struct catalog_table *table,
+                                        int64_t *ret, struct fh_error *error)
 {
     return catalog_number(work,
                           "SELECT CAST(auto_increment AS SIGNED) FROM information_schema.tables"
@@ -19,12 +19,13 @@ static enum fh_code next_number(struct store_work *work, const struct catalog_ta
 }
 
 /* ALTER TABLE commits the transaction. */
-static enum fh_code set_next_number(struct store_work *work, const struct catalog_table *table,
-                                    int64_t next, struct fh_error *error)
+static enum fh_code mariadb_set_next_number(struct store_work *work,
+                                            const struct catalog_table *table, int64_t next,
+                                            struct fh_error *error)
 {
     int64_t now;
     struct text text;
-    enum fh_code code = next_number(work, table, &now, error);
+    enum fh_code code = mariadb_next_number(work, table, &now, error);
     if (code != FH_OK || now == 0 || now >= next)
         return code;
     text_init(&text, STATEMENT_LENGTH_MAX);
@@ -58,8 +59,8 @@ const struct sql_dialect mariadb_dialect = {
     .rows = "SELECT CAST(coalesce(sum(table_rows), 0) AS SIGNED)"
             " FROM information_schema.tables WHERE table_schema = database()"
             " AND table_type = 'BASE TABLE'",
-    .next_number = next_number,
-    .set_next_number = set_next_number,
+    .next_number = mariadb_next_number,
+    .set_next_number = mariadb_set_next_number,
     .overriding = "",
     .log_position = "SELECT @@global.gtid_binlog_pos",
     .log_reached = "SELECT CASE WHEN MASTER_GTID_WAIT(?1, 0) = 0 THEN 1 ELSE 0 END",

@@ -35,14 +35,14 @@
 
 #define OPEN_PAUSE_MS 100
 
-static struct mariadb_store *store_of(struct store *store)
+static struct mariadb_store *mariadb_of(struct store *store)
 {
     return (struct mariadb_store *)store;
 }
 
 static void mariadb_close(struct store *base)
 {
-    struct mariadb_store *store = store_of(base);
+    struct mariadb_store *store = mariadb_of(base);
     mariadb_pool_release(&store->works);
     mariadb_pool_release(&store->reads);
     mariadb_connection_free(store->sequencer);
@@ -52,7 +52,7 @@ static void mariadb_close(struct store *base)
 
 /* ---- opening ---- */
 
-static void take_first(void *context, char **row)
+static void take_first_name(void *context, char **row)
 {
     char *found = context;
     if (!found[0] && row[0])
@@ -67,7 +67,7 @@ static enum fh_code prepare_database(struct mariadb_connection *connection, stru
     enum fh_code code = mariadb_query(connection,
                                       "SELECT table_name FROM information_schema.tables"
                                       " WHERE table_schema = DATABASE() LIMIT 1",
-                                      take_first, table, error);
+                                      take_first_name, table, error);
     if (code == FH_OK && !table[0])
         code = mariadb_query(connection,
                              "ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin", NULL,
@@ -77,7 +77,7 @@ static enum fh_code prepare_database(struct mariadb_connection *connection, stru
                              "SELECT table_name FROM information_schema.tables WHERE table_schema ="
                              " DATABASE() AND table_type = 'BASE TABLE' AND engine <> 'InnoDB'"
                              " LIMIT 1",
-                             take_first, foreign, error);
+                             take_first_name, foreign, error);
     if (code == FH_OK && foreign[0])
         return error_set(
             error, FH_UNSUPPORTED,
@@ -85,7 +85,7 @@ static enum fh_code prepare_database(struct mariadb_connection *connection, stru
     return code;
 }
 
-static enum fh_code provision(struct mariadb_store *store, struct fh_error *error)
+static enum fh_code provision_ledger(struct mariadb_store *store, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(&store->base, STORE_MIGRATE, &work, error);
@@ -103,7 +103,7 @@ static enum fh_code provision(struct mariadb_store *store, struct fh_error *erro
 }
 
 /* A replica has its primary's tables, sooner or later. */
-static enum fh_code read_incarnation(struct mariadb_store *store, struct fh_error *error)
+static enum fh_code mariadb_read_incarnation(struct mariadb_store *store, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(&store->base, STORE_READ_COMMITTED, &work, error);
@@ -145,8 +145,8 @@ static enum fh_code mariadb_open(const struct store_options *options, struct wor
     if (code == FH_OK)
         code = mariadb_options(store, options->server, &why);
     if (code == FH_OK && options->replica)
-        code = read_incarnation(store, &why);
-    while (code == FH_OK && !options->replica && (code = provision(store, &why)) != FH_OK &&
+        code = mariadb_read_incarnation(store, &why);
+    while (code == FH_OK && !options->replica && (code = provision_ledger(store, &why)) != FH_OK &&
            may_be_starting(&why) && world_monotonic_ns(world) < deadline_ns) {
         fiber_sleep_until(world, world_in_ms(world, OPEN_PAUSE_MS));
         code = FH_OK;
@@ -165,7 +165,7 @@ static enum fh_code mariadb_open(const struct store_options *options, struct wor
 static enum fh_code mariadb_sequence(struct store *store, struct store_placed *placed, int count,
                                      struct fh_error *error)
 {
-    mariadb_opening_keep(store_of(store));
+    mariadb_opening_keep(mariadb_of(store));
     return ledger_sequence(store, mariadb_run_alone, placed, count, error);
 }
 

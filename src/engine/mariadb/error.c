@@ -13,7 +13,7 @@
 
 #define ER_CONSTRAINT_FAILED_MARIADB 4025 /* CHECK; the header's name for it varies by version */
 
-static bool is_in(unsigned number, const unsigned *numbers)
+static bool is_in_numbers(unsigned number, const unsigned *numbers)
 {
     for (; *numbers; numbers++) {
         if (*numbers == number)
@@ -43,7 +43,7 @@ bool mariadb_is_gone(unsigned number)
                                     ER_NET_WRITE_INTERRUPTED,
                                     ER_NEW_ABORTING_CONNECTION,
                                     0};
-    return is_in(number, gone);
+    return is_in_numbers(number, gone);
 }
 
 /* ER_AUTOINC_READ_FAILED: a transaction lost a conflict while it waited for its next AUTO_INCREMENT
@@ -53,7 +53,7 @@ bool mariadb_is_lost(unsigned number)
 {
     static const unsigned lost[] = {ER_LOCK_DEADLOCK,     ER_LOCK_WAIT_TIMEOUT,   ER_CHECKREAD,
                                     ER_TABLE_DEF_CHANGED, ER_AUTOINC_READ_FAILED, 0};
-    return is_in(number, lost);
+    return is_in_numbers(number, lost);
 }
 
 /* Copies the text in the n-th pair of quotes from `from` on: `a`.`b` are two pairs. */
@@ -161,8 +161,8 @@ bool mariadb_tls_failed(const char *host, const char *said, struct fh_error *err
     return store_tls_failed(host, store_tls_said(known, said), error);
 }
 
-static enum fh_code unavailable(const struct mariadb_store *store,
-                                const struct mariadb_failure *failure, struct fh_error *error)
+static enum fh_code unavailable_fail(const struct mariadb_store *store,
+                                     const struct mariadb_failure *failure, struct fh_error *error)
 {
     const char *what = failure->message;
     switch (failure->number) {
@@ -195,8 +195,8 @@ static enum fh_code unavailable(const struct mariadb_store *store,
     }
 }
 
-static enum fh_code classify(const struct mariadb_store *store,
-                             const struct mariadb_failure *failure, struct fh_error *error)
+static enum fh_code classify_failure(const struct mariadb_store *store,
+                                     const struct mariadb_failure *failure, struct fh_error *error)
 {
     static const unsigned values[] = {ER_BAD_NULL_ERROR,
                                       ER_NO_DEFAULT_FOR_FIELD,
@@ -232,12 +232,12 @@ static enum fh_code classify(const struct mariadb_store *store,
                                       ER_QUERY_INTERRUPTED,
                                       ER_STATEMENT_TIMEOUT,
                                       0};
-    if (is_in(failure->number, values))
+    if (is_in_numbers(failure->number, values))
         return value_fail(failure, error);
-    if (is_in(failure->number, rules))
+    if (is_in_numbers(failure->number, rules))
         return rule_fail(failure, error);
-    if (mariadb_is_gone(failure->number) || is_in(failure->number, absent))
-        return unavailable(store, failure, error);
+    if (mariadb_is_gone(failure->number) || is_in_numbers(failure->number, absent))
+        return unavailable_fail(store, failure, error);
     if (mariadb_is_lost(failure->number))
         return error_retry(error, FH_CONFLICT,
                            failure->number == ER_AUTOINC_READ_FAILED
@@ -263,8 +263,8 @@ enum fh_code mariadb_fail(struct mariadb_connection *connection,
         mariadb_connection_break(connection);
     if (!said.message[0])
         snprintf(said.message, sizeof said.message, "error %u, without a word on it", said.number);
-    enum fh_code code = said.number ? classify(connection->store, &said, error)
-                                    : unavailable(connection->store, &said, error);
+    enum fh_code code = said.number ? classify_failure(connection->store, &said, error)
+                                    : unavailable_fail(connection->store, &said, error);
     if (!store_tls_is_failure(error))
         snprintf(error->native, sizeof error->native, "%s %u", failure->state, failure->number);
     return code;

@@ -18,8 +18,8 @@
 
 /* ---- where it is ---- */
 
-static enum fh_code copy(const json_t *server, const char *name, bool needed, char *ret,
-                         size_t size, struct fh_error *error)
+static enum fh_code mariadb_copy_option(const json_t *server, const char *name, bool needed,
+                                        char *ret, size_t size, struct fh_error *error)
 {
     const json_t *value = json_at(server, name);
     const char *text = json_string_value(value);
@@ -37,8 +37,8 @@ static enum fh_code copy(const json_t *server, const char *name, bool needed, ch
     return FH_OK;
 }
 
-static enum fh_code number(const json_t *server, const char *name, int otherwise, int max, int *ret,
-                           struct fh_error *error)
+static enum fh_code mariadb_number_option(const json_t *server, const char *name, int otherwise,
+                                          int max, int *ret, struct fh_error *error)
 {
     json_int_t value = otherwise;
     if (json_object_get(server, name) &&
@@ -71,18 +71,21 @@ enum fh_code mariadb_options(struct mariadb_store *store, const json_t *server,
         return error_set(error, FH_INVALID,
                          "The engine mariadb needs \"store\" in the configuration: where its "
                          "server is.");
-    enum fh_code code = copy(server, "host", true, store->host, sizeof store->host, error);
+    enum fh_code code =
+        mariadb_copy_option(server, "host", true, store->host, sizeof store->host, error);
     if (code == FH_OK)
-        code = copy(server, "user", true, store->user, sizeof store->user, error);
+        code = mariadb_copy_option(server, "user", true, store->user, sizeof store->user, error);
     if (code == FH_OK)
-        code = copy(server, "password", false, store->password, sizeof store->password, error);
+        code = mariadb_copy_option(server, "password", false, store->password,
+                                   sizeof store->password, error);
     if (code == FH_OK)
-        code = copy(server, "database", true, store->database, sizeof store->database, error);
+        code = mariadb_copy_option(server, "database", true, store->database,
+                                   sizeof store->database, error);
     if (code == FH_OK)
-        code = number(server, "port", PORT, 65535, &port, error);
+        code = mariadb_number_option(server, "port", PORT, 65535, &port, error);
     if (code == FH_OK)
-        code = number(server, "connections", MARIADB_CONNECTIONS, MARIADB_CONNECTIONS_MAX,
-                      &connections, error);
+        code = mariadb_number_option(server, "connections", MARIADB_CONNECTIONS,
+                                     MARIADB_CONNECTIONS_MAX, &connections, error);
     if (code == FH_OK)
         code = take_socket(store, error);
     if (code == FH_OK)
@@ -108,7 +111,7 @@ struct found {
     struct setting settings[SETTINGS];
 };
 
-static void take_settings(void *context, char **row)
+static void take_server_settings(void *context, char **row)
 {
     struct found *found = context;
     snprintf(found->version, sizeof found->version, "%s", row[0] ? row[0] : "");
@@ -130,8 +133,8 @@ static enum fh_code check_version(const char *version, struct fh_error *error)
     return FH_OK;
 }
 
-static enum fh_code refuse(const struct setting *setting, const char *wanted,
-                           struct fh_error *error)
+static enum fh_code refuse_setting(const struct setting *setting, const char *wanted,
+                                   struct fh_error *error)
 {
     return error_set(error, FH_UNSUPPORTED,
                      "The store's server could lose what it has acknowledged: %s is %.40s, and has "
@@ -149,18 +152,18 @@ enum fh_code mariadb_check(struct mariadb_connection *connection, struct fh_erro
         connection,
         "SELECT version(), @@global.innodb_flush_log_at_trx_commit, @@global.innodb_flush_method,"
         " @@global.log_bin, @@global.sync_binlog",
-        take_settings, &found, error);
+        take_server_settings, &found, error);
     if (code == FH_OK)
         code = check_version(found.version, error);
     if (code != FH_OK || connection->store->replica) /* it can fetch again whatever it loses */
         return code;
     const struct setting *settings = found.settings;
     if (strcmp(settings[FLUSH].value, "1") != 0 && strcmp(settings[FLUSH].value, "3") != 0)
-        return refuse(&settings[FLUSH], "1", error);
+        return refuse_setting(&settings[FLUSH], "1", error);
     if (strstr(settings[METHOD].value, "nosync") || strstr(settings[METHOD].value, "littlesync"))
-        return refuse(&settings[METHOD], "fsync or O_DIRECT", error);
+        return refuse_setting(&settings[METHOD], "fsync or O_DIRECT", error);
     if (strcmp(settings[BINARY_LOG].value, "1") == 0 &&
         strcmp(settings[BINARY_SYNC].value, "1") != 0)
-        return refuse(&settings[BINARY_SYNC], "1 while log_bin is on", error);
+        return refuse_setting(&settings[BINARY_SYNC], "1 while log_bin is on", error);
     return FH_OK;
 }

@@ -11,7 +11,7 @@
 
 #include "engine/mariadb/internal.h"
 
-static void note_failure(struct mariadb_store *store, const struct fh_error *error)
+static void put_off_links(struct mariadb_store *store, const struct fh_error *error)
 {
     int backoff = store->backoff_ms * 2;
     if (backoff < MARIADB_BACKOFF_MS_MIN)
@@ -37,7 +37,7 @@ static enum fh_code pool_connect(struct mariadb_store *store, struct mariadb_poo
     }
     pool->count--;
     fiber_wake_one(&pool->queue);
-    note_failure(store, &why);
+    put_off_links(store, &why);
     *error = why;
     return code;
 }

@@ -19,7 +19,7 @@ enum fh_code mariadb_connection_fail(struct mariadb_connection *connection, stru
     return mariadb_fail(connection, &failure, error);
 }
 
-static bool take_rows(struct mariadb_connection *connection, mariadb_row *row, void *context)
+static bool take_query_rows(struct mariadb_connection *connection, mariadb_row *row, void *context)
 {
     MYSQL_RES *result = NULL;
     MARIADB_WAITING(connection, mysql_store_result, &result, connection->mysql);
@@ -42,7 +42,7 @@ enum fh_code mariadb_query(struct mariadb_connection *connection, const char *sq
     MARIADB_WAITING_WITH(connection, mysql_real_query, &failed, mysql, sql,
                          (unsigned long)strlen(sql));
     for (;;) {
-        if (failed || !take_rows(connection, row, context))
+        if (failed || !take_query_rows(connection, row, context))
             return mariadb_connection_fail(connection, error);
         if (!mariadb.mysql_more_results(mysql))
             return FH_OK;
@@ -53,7 +53,7 @@ enum fh_code mariadb_query(struct mariadb_connection *connection, const char *sq
 /* ---- which column a key is for ---- */
 
 /* The table named by INSERT INTO, REPLACE INTO or UPDATE, without quotes and schema. */
-static bool table_of(const char *sql, char *table, size_t size)
+static bool table_of_statement(const char *sql, char *table, size_t size)
 {
     static const char *const before[] = {"INTO", "UPDATE", NULL};
     for (; *sql; sql++) {
@@ -100,7 +100,7 @@ void mariadb_name_field(struct mariadb_connection *connection, const char *sql,
     char table[128], key[192], field[sizeof error->field] = "";
     bool duplicate =
         failure->number == ER_DUP_ENTRY || failure->number == ER_DUP_ENTRY_WITH_KEY_NAME;
-    if (!duplicate || connection->broken || !table_of(sql, table, sizeof table))
+    if (!duplicate || connection->broken || !table_of_statement(sql, table, sizeof table))
         return;
     mariadb_key_of(failure->message, key, sizeof key);
     struct text question;

@@ -28,27 +28,27 @@
 
 /* ---- A private one --------------------------------------------------------------------------- */
 
-static const char *programs(struct arena *arena)
+static const char *mariadb_server_programs(struct arena *arena)
 {
     (void)arena;
     return access(RUN_PROGRAM, X_OK) == 0 && access(MAKE_PROGRAM, X_OK) == 0 ? "/usr" : NULL;
 }
 
-static enum fh_code make(const struct server_own *own, struct server_command *command,
-                         struct fh_error *error)
+static enum fh_code mariadb_server_make(const struct server_own *own,
+                                        struct server_command *command, struct fh_error *error)
 {
     (void)error;
     server_argument(command, MAKE_PROGRAM);
     server_argument(command, "--no-defaults");
     server_argument(command, "--datadir=%s", own->data);
-    server_argument(command, "--tmpdir=%s", own->data); /* see run */
+    server_argument(command, "--tmpdir=%s", own->data); /* see mariadb_server_run */
     server_argument(command, "--auth-root-authentication-method=normal");
     server_argument(command, "--skip-test-db");
     return FH_OK;
 }
 
-static enum fh_code run(const struct server_own *own, struct server_command *command,
-                        struct fh_error *error)
+static enum fh_code mariadb_server_run(const struct server_own *own, struct server_command *command,
+                                       struct fh_error *error)
 {
     char first[512];
     snprintf(first, sizeof first,
@@ -81,7 +81,7 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
 /* ---- Asking ---------------------------------------------------------------------------------- */
 
 /* The server knows the user and denies access. */
-static bool is_refusal(unsigned number)
+static bool mariadb_server_is_refusal(unsigned number)
 {
     static const unsigned refusals[] = {1044, 1045, 1049, 1130, 1142, 1227, 1251, 1698};
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
@@ -91,19 +91,19 @@ static bool is_refusal(unsigned number)
     return false;
 }
 
-static enum fh_code failed(MYSQL *link, struct fh_error *error)
+static enum fh_code mariadb_server_failed(MYSQL *link, struct fh_error *error)
 {
     unsigned number = mariadb.mysql_errno(link);
     /* Numbers from 2000 on are the client's own: the server did not answer. */
     bool answered = number > 0 && number < 2000 && number != 1040;
-    enum fh_code code =
-        error_set(error, is_refusal(number) || answered ? FH_CONFLICT : FH_UNAVAILABLE,
-                  "MariaDB: %s", mariadb.mysql_error(link));
+    enum fh_code code = error_set(
+        error, mariadb_server_is_refusal(number) || answered ? FH_CONFLICT : FH_UNAVAILABLE,
+        "MariaDB: %s", mariadb.mysql_error(link));
     snprintf(error->native, sizeof error->native, "%u", number);
     return code;
 }
 
-static void set_tls(MYSQL *link, const json_t *tls)
+static void mariadb_server_set_tls(MYSQL *link, const json_t *tls)
 {
     static const struct {
         const char *key;
@@ -122,8 +122,8 @@ static void set_tls(MYSQL *link, const json_t *tls)
 }
 
 /* `database` may be NULL: none. */
-static enum fh_code open_link(const json_t *as, const char *database, MYSQL **ret,
-                              struct fh_error *error)
+static enum fh_code mariadb_server_open_link(const json_t *as, const char *database, MYSQL **ret,
+                                             struct fh_error *error)
 {
     unsigned seconds = SERVER_CONNECT_S_MAX;
     const char *host = server_text(as, "host");
@@ -136,7 +136,7 @@ static enum fh_code open_link(const json_t *as, const char *database, MYSQL **re
     mariadb.mysql_options(link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
     mariadb.mysql_options(link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mariadb.mysql_options(link, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
-    set_tls(link, json_object_get(as, "tls"));
+    mariadb_server_set_tls(link, json_object_get(as, "tls"));
     if (mariadb.mysql_real_connect(link, *host == '/' ? NULL : host, server_text(as, "user"),
                                    server_text(as, "password"), database,
                                    (unsigned)server_port(as, server_mariadb.port),
@@ -144,7 +144,7 @@ static enum fh_code open_link(const json_t *as, const char *database, MYSQL **re
         *ret = link;
         return FH_OK;
     }
-    code = failed(link, error);
+    code = mariadb_server_failed(link, error);
     if (code == FH_UNAVAILABLE)
         mariadb_tls_failed(host, mariadb.mysql_error(link), error);
     mariadb.mysql_close(link);
@@ -152,11 +152,12 @@ static enum fh_code open_link(const json_t *as, const char *database, MYSQL **re
 }
 
 /* Stores the first column of the first row in `text`, "" if there is none; NULL: not wanted. */
-static enum fh_code ask(MYSQL *link, struct fh_error *error, char *text, size_t size,
-                        const char *format, ...) __attribute__((format(printf, 5, 6)));
+static enum fh_code mariadb_server_ask(MYSQL *link, struct fh_error *error, char *text, size_t size,
+                                       const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
-static enum fh_code ask(MYSQL *link, struct fh_error *error, char *text, size_t size,
-                        const char *format, ...)
+static enum fh_code mariadb_server_ask(MYSQL *link, struct fh_error *error, char *text, size_t size,
+                                       const char *format, ...)
 {
     char statement[STATEMENT_SIZE_MAX];
     va_list args;
@@ -165,10 +166,10 @@ static enum fh_code ask(MYSQL *link, struct fh_error *error, char *text, size_t 
     va_end(args);
     FH_ASSERT(length < (int)sizeof statement);
     if (mariadb.mysql_real_query(link, statement, (unsigned long)length) != 0)
-        return failed(link, error);
+        return mariadb_server_failed(link, error);
     MYSQL_RES *result = mariadb.mysql_store_result(link);
     if (!result && mariadb.mysql_errno(link) != 0) /* a missing answer is not an empty one */
-        return failed(link, error);
+        return mariadb_server_failed(link, error);
     MYSQL_ROW row = result ? mariadb.mysql_fetch_row(result) : NULL;
     if (text)
         snprintf(text, size, "%s", row && row[0] ? row[0] : "");
@@ -177,13 +178,13 @@ static enum fh_code ask(MYSQL *link, struct fh_error *error, char *text, size_t 
     return FH_OK;
 }
 
-#define TELL(link, error, ...) ask(link, error, NULL, 0, __VA_ARGS__)
+#define TELL(link, error, ...) mariadb_server_ask(link, error, NULL, 0, __VA_ARGS__)
 
-static enum fh_code enter(const json_t *as, struct fh_error *error)
+static enum fh_code mariadb_server_enter(const json_t *as, struct fh_error *error)
 {
     MYSQL *link;
     const char *database = server_text(as, "database");
-    enum fh_code code = open_link(as, *database ? database : NULL, &link, error);
+    enum fh_code code = mariadb_server_open_link(as, *database ? database : NULL, &link, error);
     if (code == FH_OK) {
         code = TELL(link, error, "SELECT 1");
         mariadb.mysql_close(link);
@@ -205,16 +206,19 @@ static void write_pattern(char out[NAME_SIZE], const char *name)
     out[at] = '\0';
 }
 
-static enum fh_code make_user(MYSQL *link, const json_t *store, struct fh_error *error)
+static enum fh_code mariadb_server_make_user(MYSQL *link, const json_t *store,
+                                             struct fh_error *error)
 {
     const char *user = server_text(store, "user"), *database = server_text(store, "database");
     char there[8];
-    enum fh_code code = ask(link, error, there, sizeof there,
-                            "SELECT 1 FROM mysql.user WHERE User = '%s' AND Host = '%%'", user);
+    enum fh_code code =
+        mariadb_server_ask(link, error, there, sizeof there,
+                           "SELECT 1 FROM mysql.user WHERE User = '%s' AND Host = '%%'", user);
     if (code != FH_OK || *there)
         return code;
-    code = ask(link, error, there, sizeof there,
-               "SELECT 1 FROM information_schema.schemata WHERE schema_name = '%s'", database);
+    code = mariadb_server_ask(link, error, there, sizeof there,
+                              "SELECT 1 FROM information_schema.schemata WHERE schema_name = '%s'",
+                              database);
     if (code == FH_OK && *there)
         code = server_anothers("MariaDB", database, error);
     if (code == FH_OK)
@@ -223,18 +227,18 @@ static enum fh_code make_user(MYSQL *link, const json_t *store, struct fh_error 
     return code;
 }
 
-static enum fh_code provide(const json_t *admin, const json_t *store, bool is_private,
-                            struct fh_error *error)
+static enum fh_code mariadb_server_provide(const json_t *admin, const json_t *store,
+                                           bool is_private, struct fh_error *error)
 {
     (void)is_private; /* a private server never has public rights */
     const char *database = server_text(store, "database");
     char pattern[NAME_SIZE];
     MYSQL *link;
     write_pattern(pattern, database);
-    enum fh_code code = open_link(admin, NULL, &link, error);
+    enum fh_code code = mariadb_server_open_link(admin, NULL, &link, error);
     if (code != FH_OK)
         return code;
-    code = make_user(link, store, error);
+    code = mariadb_server_make_user(link, store, error);
     if (code == FH_OK)
         code = TELL(link, error,
                     "CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4 COLLATE "
@@ -249,14 +253,14 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
 
 /* ---- Verifying isolation --------------------------------------------------------------------- */
 
-static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],
-                             struct fh_error *error)
+static enum fh_code mariadb_server_trespass(const json_t *as, const json_t *store,
+                                            char ret[SERVER_OPEN_SIZE], struct fh_error *error)
 {
     json_t *there = json_copy((json_t *)(uintptr_t)store);
     json_object_set(there, "user", json_object_get(as, "user"));
     json_object_set(there, "password", json_object_get(as, "password"));
     /* Any right to anything in a database lets a user select it. */
-    enum fh_code code = enter(there, error);
+    enum fh_code code = mariadb_server_enter(there, error);
     json_decref(there);
     *ret = '\0';
     if (code == FH_OK)
@@ -264,23 +268,24 @@ static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SER
     return code == FH_CONFLICT ? FH_OK : code; /* refused, as it must be */
 }
 
-static int connections(int n)
+static int mariadb_server_connections(int n)
 {
     return n + (n + 1) / 2 + 2; /* half as many for reads, 1 for the sequencer, 1 to settle */
 }
 
-static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_error *error)
+static enum fh_code mariadb_server_room(const json_t *as, struct server_room *ret,
+                                        struct fh_error *error)
 {
     char most[16] = "", now[16] = "";
     MYSQL *link;
-    enum fh_code code = open_link(as, server_text(as, "database"), &link, error);
+    enum fh_code code = mariadb_server_open_link(as, server_text(as, "database"), &link, error);
     if (code != FH_OK)
         return code;
-    code = ask(link, error, most, sizeof most, "SELECT @@max_connections");
+    code = mariadb_server_ask(link, error, most, sizeof most, "SELECT @@max_connections");
     if (code == FH_OK)
-        code = ask(link, error, now, sizeof now,
-                   "SELECT variable_value FROM information_schema.global_status "
-                   "WHERE variable_name = 'THREADS_CONNECTED'");
+        code = mariadb_server_ask(link, error, now, sizeof now,
+                                  "SELECT variable_value FROM information_schema.global_status "
+                                  "WHERE variable_name = 'THREADS_CONNECTED'");
     ret->connections_max = (int)strtol(most, NULL, 10);
     ret->connections = (int)strtol(now, NULL, 10) - 1; /* without this one */
     mariadb.mysql_close(link);
@@ -295,12 +300,12 @@ const struct server_kind server_mariadb = {
     .port = 3306,
     .stop_signal = SIGTERM,
     .death_signal = SIGKILL,
-    .connections = connections,
-    .programs = programs,
-    .make = make,
-    .run = run,
-    .enter = enter,
-    .provide = provide,
-    .trespass = trespass,
-    .room = room,
+    .connections = mariadb_server_connections,
+    .programs = mariadb_server_programs,
+    .make = mariadb_server_make,
+    .run = mariadb_server_run,
+    .enter = mariadb_server_enter,
+    .provide = mariadb_server_provide,
+    .trespass = mariadb_server_trespass,
+    .room = mariadb_server_room,
 };

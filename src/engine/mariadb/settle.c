@@ -25,8 +25,8 @@ static void take_said(void *context, char **row)
     *(enum mark_said *)context = mark_said(row[0]);
 }
 
-static enum mark_said ask(struct mariadb_store *store, const struct mark *mark,
-                          struct fh_error *error)
+static enum mark_said ask_server_for_mark(struct mariadb_store *store, const struct mark *mark,
+                                          struct fh_error *error)
 {
     struct mariadb_connection *connection;
     long long opening = mark->opening, number = mark->number;
@@ -59,7 +59,7 @@ enum fh_code mariadb_settle(struct mariadb_store *store, const struct mark *mark
     enum mark_said said;
     if (!mark->opening)
         return settling_none(error);
-    while ((said = ask(store, mark, &why)) == MARK_UNKNOWN)
+    while ((said = ask_server_for_mark(store, mark, &why)) == MARK_UNKNOWN)
         settling_wait(&settling, &why);
     return settling_end(&settling, said, error);
 }

@@ -15,8 +15,8 @@
 /* Records why the statement failed, at once, since freeing it would lose that. For failures while
  * rows are fetched (a deadlock, a link that dies) the library sets the error only on the link.
  * Always returns false. */
-static bool note_failure(const struct mariadb_connection *connection, MYSQL_STMT *stmt,
-                         struct mariadb_failure *failure)
+static bool note_statement_failure(const struct mariadb_connection *connection, MYSQL_STMT *stmt,
+                                   struct mariadb_failure *failure)
 {
     MYSQL *mysql = connection->mysql;
     bool own = mariadb.mysql_stmt_errno(stmt) != 0;
@@ -52,8 +52,8 @@ void mariadb_statements_release(struct mariadb_connection *connection)
     }
 }
 
-static bool prepare(struct mariadb_connection *connection, const struct mariadb_text *text,
-                    struct mariadb_statement **ret, struct mariadb_failure *failure)
+static bool prepare_text(struct mariadb_connection *connection, const struct mariadb_text *text,
+                         struct mariadb_statement **ret, struct mariadb_failure *failure)
 {
     struct mariadb_statement *statement = calloc(1, sizeof *statement);
     int failed = 0;
@@ -68,7 +68,7 @@ static bool prepare(struct mariadb_connection *connection, const struct mariadb_
         *ret = statement;
         return true;
     }
-    note_failure(connection, statement->stmt, failure);
+    note_statement_failure(connection, statement->stmt, failure);
     statement_drop(connection, text->slot);
     return false;
 }
@@ -80,13 +80,13 @@ static bool statement_get(struct mariadb_connection *connection, const struct ma
     if (*ret && (*ret)->serial == text->serial)
         return true;
     statement_drop(connection, text->slot);
-    if (prepare(connection, text, ret, failure))
+    if (prepare_text(connection, text, ret, failure))
         return true;
     if (failure->number != ER_MAX_PREPARED_STMT_COUNT_REACHED)
         return false;
     for (int i = 0; i < MARIADB_TEXTS_MAX; i++) /* the server's limit: leave room for others, too */
         statement_drop(connection, i);
-    return prepare(connection, text, ret, failure);
+    return prepare_text(connection, text, ret, failure);
 }
 
 struct reading {
@@ -96,9 +96,9 @@ struct reading {
 };
 
 /* False: `failure` says why; or the error is ours, in `error`. */
-static bool fetch_all(struct mariadb_connection *connection, struct mariadb_statement *statement,
-                      struct reading *reading, struct mariadb_failure *failure,
-                      struct fh_error *error)
+static bool fetch_rows(struct mariadb_connection *connection, struct mariadb_statement *statement,
+                       struct reading *reading, struct mariadb_failure *failure,
+                       struct fh_error *error)
 {
     const char *names[MARIADB_COLUMNS_MAX], *types[MARIADB_COLUMNS_MAX];
     struct sql_value values[MARIADB_COLUMNS_MAX];
@@ -113,7 +113,7 @@ static bool fetch_all(struct mariadb_connection *connection, struct mariadb_stat
         if (result == MYSQL_NO_DATA)
             return true;
         if (result != 0 && result != MYSQL_DATA_TRUNCATED)
-            return note_failure(connection, statement->stmt, failure);
+            return note_statement_failure(connection, statement->stmt, failure);
         reading->rows++;
         if (!wanted)
             continue;
@@ -126,8 +126,8 @@ static bool fetch_all(struct mariadb_connection *connection, struct mariadb_stat
 }
 
 /* Drops further results of a CALL, the last of which is the statement's own status. */
-static bool finish(struct mariadb_connection *connection, struct mariadb_statement *statement,
-                   struct mariadb_failure *failure)
+static bool finish_results(struct mariadb_connection *connection,
+                           struct mariadb_statement *statement, struct mariadb_failure *failure)
 {
     my_bool ignored;
     int result = 0;
@@ -135,35 +135,36 @@ static bool finish(struct mariadb_connection *connection, struct mariadb_stateme
     while (result == 0 && mariadb.mysql_stmt_more_results(statement->stmt)) {
         MARIADB_WAITING(connection, mysql_stmt_next_result, &result, statement->stmt);
         if (result > 0)
-            return note_failure(connection, statement->stmt, failure);
+            return note_statement_failure(connection, statement->stmt, failure);
         MARIADB_WAITING(connection, mysql_stmt_free_result, &ignored, statement->stmt);
     }
     return true;
 }
 
 /* False: as for fetch_all. */
-static bool execute(struct mariadb_connection *connection, struct mariadb_statement *statement,
-                    struct mariadb_bound *bound, struct reading *reading, int64_t *ret_changes,
-                    struct mariadb_failure *failure, struct fh_error *error)
+static bool execute_statement(struct mariadb_connection *connection,
+                              struct mariadb_statement *statement, struct mariadb_bound *bound,
+                              struct reading *reading, int64_t *ret_changes,
+                              struct mariadb_failure *failure, struct fh_error *error)
 {
     MYSQL_STMT *stmt = statement->stmt;
     int failed = 0;
     if (bound->count && mariadb.mysql_stmt_bind_param(stmt, bound->binds) != 0)
-        return note_failure(connection, stmt, failure);
+        return note_statement_failure(connection, stmt, failure);
     MARIADB_WAITING(connection, mysql_stmt_execute, &failed, stmt);
     if (failed)
-        return note_failure(connection, stmt, failure);
+        return note_statement_failure(connection, stmt, failure);
     if (mariadb.mysql_stmt_field_count(stmt) == 0) {
         if (ret_changes)
             *ret_changes = (int64_t)mariadb.mysql_stmt_affected_rows(stmt);
-        return finish(connection, statement, failure);
+        return finish_results(connection, statement, failure);
     }
-    bool fine = fetch_all(connection, statement, reading, failure, error);
+    bool fine = fetch_rows(connection, statement, reading, failure, error);
     if (!fine && error->code == FH_OK)
         return false; /* nothing is left to finish */
     if (fine && ret_changes)
         *ret_changes = reading->rows;
-    return finish(connection, statement, failure) && fine;
+    return finish_results(connection, statement, failure) && fine;
 }
 
 /* Parses the values that are lists. Each gets a number of places rounded up to a power of two. */
@@ -233,7 +234,8 @@ static enum fh_code run_text(struct mariadb_connection *connection, struct maria
     } else if ((int)mariadb.mysql_stmt_param_count(statement->stmt) != bound.count) {
         code = error_set(error, FH_UNSUPPORTED, "A statement got %d values for %d parameters.",
                          bound.count, (int)mariadb.mysql_stmt_param_count(statement->stmt));
-    } else if (!execute(connection, statement, &bound, reading, ret_changes, failure, &own)) {
+    } else if (!execute_statement(connection, statement, &bound, reading, ret_changes, failure,
+                                  &own)) {
         if (failure->number || own.code == FH_OK) {
             code = mariadb_fail(connection, failure, error);
         } else {
@@ -256,8 +258,8 @@ struct running {
     int64_t *ret_changes;
 };
 
-static enum fh_code run_once(struct running *running, struct mariadb_failure *failure,
-                             struct fh_error *error)
+static enum fh_code run_statement_once(struct running *running, struct mariadb_failure *failure,
+                                       struct fh_error *error)
 {
     *failure = (struct mariadb_failure){0};
     return run_text(running->connection, running->text, running->values, running->lists,
@@ -271,7 +273,7 @@ static enum fh_code run_learning(struct running *running, struct mariadb_failure
                                  struct fh_error *error)
 {
     struct mariadb_text *text = running->text;
-    enum fh_code code = run_once(running, failure, error);
+    enum fh_code code = run_statement_once(running, failure, error);
     if (code == FH_OK || !mariadb_refuses_instant(failure))
         return code;
     for (int i = 0; i < text->position_count; i++) {
@@ -279,7 +281,7 @@ static enum fh_code run_learning(struct running *running, struct mariadb_failure
         if (!mariadb_may_be_instant(text, i, running->values, failure))
             continue;
         text->positions[i].instant = true;
-        code = run_once(running, failure, error);
+        code = run_statement_once(running, failure, error);
         if (code == FH_OK || !mariadb_refuses_instant(failure))
             return code;
         text->positions[i].instant = strcmp(before.message, failure->message) != 0;
@@ -288,7 +290,7 @@ static enum fh_code run_learning(struct running *running, struct mariadb_failure
         if (mariadb_may_be_instant(text, i, running->values, failure))
             text->positions[i].instant = true;
     }
-    return run_once(running, failure, error);
+    return run_statement_once(running, failure, error);
 }
 
 enum fh_code mariadb_run(struct mariadb_connection *connection, const char *sql,

@@ -23,7 +23,7 @@
 
 #define EMPTY_LIST "(SELECT NULL FROM DUAL WHERE FALSE)"
 
-static size_t quoted(const char *at)
+static size_t quoted_span(const char *at)
 {
     const char *end;
     if (*at == '\'' || *at == '"' || *at == '`') {
@@ -50,7 +50,7 @@ static bool begins_with(const char *sql, const char *const *words)
     return false;
 }
 
-static void judge(struct mariadb_text *text, const char *sql)
+static void judge_text(struct mariadb_text *text, const char *sql)
 {
     static const char *const control[] = {"BEGIN",    "COMMIT",    "LOCK", "RELEASE",
                                           "ROLLBACK", "SAVEPOINT", "SET",  "START",
@@ -61,14 +61,14 @@ static void judge(struct mariadb_text *text, const char *sql)
     static const char *const reads[] = {"SELECT", "SHOW", "EXPLAIN", "DESCRIBE", "VALUES", NULL};
     size_t length;
     while ((length = strspn(sql, " \t\r\n(")) > 0 ||
-           (strchr("-/#", *sql) && (length = quoted(sql)) > 0))
+           (strchr("-/#", *sql) && (length = quoted_span(sql)) > 0))
         sql += length;
     text->control = begins_with(sql, control);
     text->schema = begins_with(sql, schema);
     text->reads = begins_with(sql, reads);
 }
 
-static void add_position(struct mariadb_text *text, int parameter, int element)
+static void add_text_position(struct mariadb_text *text, int parameter, int element)
 {
     if (text->position_count % 16 == 0) {
         size_t size = ((size_t)text->position_count + 16) * sizeof *text->positions;
@@ -78,11 +78,11 @@ static void add_position(struct mariadb_text *text, int parameter, int element)
     text->positions[text->position_count++] = (struct mariadb_position){parameter, element, false};
 }
 
-static void add_list(struct mariadb_text *text, struct text *sql, int parameter, int size)
+static void add_list_places(struct mariadb_text *text, struct text *sql, int parameter, int size)
 {
     for (int i = 0; i < size; i++) {
         text_add(sql, i ? ",?" : "(?");
-        add_position(text, parameter, i);
+        add_text_position(text, parameter, i);
     }
     text_add(sql, size ? ")" : EMPTY_LIST);
 }
@@ -98,13 +98,13 @@ static int number_at(const char *at, size_t *ret_length)
     return number > MARIADB_PARAMETERS_MAX ? -1 : number - 1;
 }
 
-static bool compile(struct mariadb_text *text, const char *sql, const int *sizes)
+static bool compile_text(struct mariadb_text *text, const char *sql, const int *sizes)
 {
     struct text out;
     text_init(&out, MARIADB_PACKET_SIZE_MAX);
     bool fine = true;
     while (*sql && fine) {
-        size_t length = quoted(sql);
+        size_t length = quoted_span(sql);
         if (length || *sql != '?') {
             length = length ? length : 1;
             /* The list's own "(" and ")" are written with its elements. */
@@ -123,11 +123,11 @@ static bool compile(struct mariadb_text *text, const char *sql, const int *sizes
         if (strncmp(sql, "...)", 4) == 0) {
             text->list = true;
             if (fine)
-                add_list(text, &out, parameter, sizes ? sizes[parameter] : 1);
+                add_list_places(text, &out, parameter, sizes ? sizes[parameter] : 1);
             sql += 4;
         } else if (fine) {
             text_add(&out, "?");
-            add_position(text, parameter, -1);
+            add_text_position(text, parameter, -1);
         }
     }
     fine = fine && !out.overflow;
@@ -145,7 +145,7 @@ static void text_free(struct mariadb_text *text)
     free(text);
 }
 
-static void forget(struct mariadb_texts *texts, struct mariadb_text *text)
+static void forget_text(struct mariadb_texts *texts, struct mariadb_text *text)
 {
     for (int i = 0; i < MARIADB_RECENT; i++) {
         if (texts->recent[i].text == text)
@@ -167,7 +167,7 @@ static int free_slot(struct mariadb_texts *texts)
         if (text->users)
             continue;
         if (!text->recently) {
-            forget(texts, text);
+            forget_text(texts, text);
             return slot;
         }
         text->recently = false;
@@ -185,8 +185,8 @@ static enum fh_code text_new(struct mariadb_texts *texts, const char *key, const
     FH_ASSERT(text != NULL);
     *text = (struct mariadb_text){.serial = ++texts->serial, .slot = slot, .key = strdup(key)};
     FH_ASSERT(text->key != NULL);
-    judge(text, sql);
-    if (!compile(text, sql, sizes)) {
+    judge_text(text, sql);
+    if (!compile_text(text, sql, sizes)) {
         text_free(text);
         return error_set(error, FH_UNSUPPORTED,
                          "A statement has parameters that are not ?1 to ?%d, or is too long.",

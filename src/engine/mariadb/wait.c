@@ -11,7 +11,7 @@
 
 #include "engine/mariadb/internal.h"
 
-static void watch(struct mariadb_connection *connection, unsigned events)
+static void watch_link(struct mariadb_connection *connection, unsigned events)
 {
     if (connection->watched == events)
         return;
@@ -35,7 +35,7 @@ static void wait_ends(struct mariadb_connection *connection, unsigned held)
     fiber_ready(fiber);
 }
 
-static void on_ready(struct world_poll *poll, unsigned events)
+static void link_ready(struct world_poll *poll, unsigned events)
 {
     struct mariadb_connection *connection = poll->owner;
     if (connection->waiting) {
@@ -48,7 +48,7 @@ static void on_ready(struct world_poll *poll, unsigned events)
         connection->broken = true;
 }
 
-static void on_late(struct world_timer *timer)
+static void link_late(struct world_timer *timer)
 {
     wait_ends(timer->owner, 0);
 }
@@ -62,7 +62,7 @@ void mariadb_connection_break(struct mariadb_connection *connection)
 void mariadb_watch_idle(struct mariadb_connection *connection)
 {
     if (!connection->broken)
-        watch(connection, WORLD_READABLE);
+        watch_link(connection, WORLD_READABLE);
 }
 
 int mariadb_wait(struct mariadb_connection *connection, int status)
@@ -70,7 +70,7 @@ int mariadb_wait(struct mariadb_connection *connection, int status)
     unsigned events = status & MYSQL_WAIT_WRITE ? WORLD_WRITABLE : WORLD_READABLE;
     if (status & MYSQL_WAIT_WRITE && status & MYSQL_WAIT_READ)
         events |= WORLD_READABLE;
-    watch(connection, events);
+    watch_link(connection, events);
     connection->waiting = fiber_self();
     world_timer_start(connection->store->base.world, &connection->timer, connection->deadline_ns);
     fiber_park();
@@ -86,6 +86,6 @@ int mariadb_wait(struct mariadb_connection *connection, int status)
 
 void mariadb_wait_init(struct mariadb_connection *connection)
 {
-    connection->poll = (struct world_poll){.ready = on_ready, .owner = connection};
-    connection->timer = (struct world_timer){.fire = on_late, .owner = connection};
+    connection->poll = (struct world_poll){.ready = link_ready, .owner = connection};
+    connection->timer = (struct world_timer){.fire = link_late, .owner = connection};
 }

@@ -27,7 +27,7 @@
 #include "engine/mariadb/internal.h"
 #include "store/relational/script.h"
 
-static struct mariadb_store *store_of(struct store_work *work)
+static struct mariadb_store *mariadb_of_work(struct store_work *work)
 {
     return (struct mariadb_store *)work->store;
 }
@@ -37,14 +37,14 @@ static struct mariadb_pool *pool_of(struct mariadb_store *store, enum store_mode
     return store_writes(mode) ? &store->works : &store->reads;
 }
 
-static bool is_writing(enum store_mode mode)
+static bool mariadb_takes_turnstile(enum store_mode mode)
 {
     return store_writes(mode) && !(mode & STORE_MIGRATES);
 }
 
 /* ---- exclusive units of work ---- */
 
-static bool must_wait(const struct mariadb_store *store, enum store_mode mode)
+static bool mariadb_must_wait(const struct mariadb_store *store, enum store_mode mode)
 {
     if (mode & STORE_EXCLUSIVE)
         return store->exclusive || (store->beaten && store->working);
@@ -55,7 +55,7 @@ static void turn_take(struct mariadb_store *store, enum store_mode mode)
 {
     bool exclusive = mode & STORE_EXCLUSIVE;
     store->exclusive_waiting += exclusive;
-    while (must_wait(store, mode))
+    while (mariadb_must_wait(store, mode))
         fiber_wait(&store->turnstile);
     store->exclusive_waiting -= exclusive;
     store->exclusive = store->exclusive || exclusive;
@@ -74,7 +74,7 @@ static void turn_give(struct mariadb_store *store, enum store_mode mode, bool be
 
 /* ---- begin ---- */
 
-static void take_text(void *context, char **row)
+static void take_first_text(void *context, char **row)
 {
     snprintf(context, 8, "%s", row[0] ? row[0] : "");
 }
@@ -91,7 +91,7 @@ static enum fh_code migrate_begin(struct mariadb_store *store, struct mariadb_wo
     connection->statement_ms = STORE_MIGRATE_WAIT_MS + MARIADB_STATEMENT_MS;
     snprintf(sql, sizeof sql, "SELECT GET_LOCK(CONCAT('fh.', MD5(DATABASE())), %d)",
              STORE_MIGRATE_WAIT_MS / 1000);
-    code = mariadb_query(connection, sql, take_text, got, error);
+    code = mariadb_query(connection, sql, take_first_text, got, error);
     if (code == FH_OK && strcmp(got, "1") != 0)
         code = error_set(error, FH_UNAVAILABLE,
                          "Another process has been changing the store's schema for %d s.",
@@ -134,7 +134,7 @@ enum fh_code mariadb_begin(struct store *base, enum store_mode mode, struct stor
     if (!work)
         return error_set(error, FH_NO_MEMORY, "No memory for a unit of work.");
     work->base = (struct store_work){.store = base, .mode = mode};
-    if (is_writing(mode))
+    if (mariadb_takes_turnstile(mode))
         turn_take(store, mode);
     if (mode & STORE_MIGRATES)
         code = migrate_begin(store, work, error);
@@ -143,7 +143,7 @@ enum fh_code mariadb_begin(struct store *base, enum store_mode mode, struct stor
     else if (mode != STORE_READ_COMMITTED)
         code = mariadb_acquire(store, &store->works, &work->connection, error);
     if (code != FH_OK) {
-        if (is_writing(mode))
+        if (mariadb_takes_turnstile(mode))
             turn_give(store, mode, false);
         free(work);
         return code;
@@ -156,11 +156,12 @@ enum fh_code mariadb_begin(struct store *base, enum store_mode mode, struct stor
 
 /* If the link died no later than in the unit's first statement, nothing of the unit is lost: takes
  * another connection. */
-static bool renew(struct mariadb_work *work, const struct mariadb_failure *failure)
+static bool renew_connection(struct mariadb_work *work, const struct mariadb_failure *failure)
 {
-    struct mariadb_store *store = store_of(&work->base);
+    struct mariadb_store *store = mariadb_of_work(&work->base);
     enum store_mode mode = work->base.mode;
-    bool first = work->statements == 0 && (is_writing(mode) || mode == STORE_READ_COMMITTED);
+    bool first =
+        work->statements == 0 && (mariadb_takes_turnstile(mode) || mode == STORE_READ_COMMITTED);
     if (!first || !mariadb_is_gone(failure->number))
         return false;
     mariadb_release(pool_of(store, mode), work->connection);
@@ -169,11 +170,12 @@ static bool renew(struct mariadb_work *work, const struct mariadb_failure *failu
 }
 
 /* The text's first word decides whether it may run in a handler's unit of work. */
-static enum fh_code judge(struct mariadb_work *work, const char *sql, bool *ret_reads,
-                          bool *ret_schema, struct fh_error *error)
+static enum fh_code judge_statement(struct mariadb_work *work, const char *sql, bool *ret_reads,
+                                    bool *ret_schema, struct fh_error *error)
 {
     struct mariadb_text *text;
-    enum fh_code code = mariadb_text_get(&store_of(&work->base)->texts, sql, NULL, &text, error);
+    enum fh_code code =
+        mariadb_text_get(&mariadb_of_work(&work->base)->texts, sql, NULL, &text, error);
     if (code != FH_OK)
         return code;
     bool control = text->control;
@@ -185,7 +187,7 @@ static enum fh_code judge(struct mariadb_work *work, const char *sql, bool *ret_
                          "Freehold begins and ends the transaction and owns the session: \"%.40s\" "
                          "can't be run in it.",
                          sql);
-    if (*ret_schema && work->wrote && is_writing(work->base.mode))
+    if (*ret_schema && work->wrote && mariadb_takes_turnstile(work->base.mode))
         return error_set(error, FH_UNSUPPORTED,
                          "MariaDB commits implicitly before a statement that changes the schema: "
                          "\"%.40s\" can't follow other statements of a unit of work.",
@@ -199,7 +201,7 @@ static enum fh_code judge(struct mariadb_work *work, const char *sql, bool *ret_
 static bool stood_still(const struct mariadb_work *work, int64_t asked_before_ns,
                         const struct mariadb_failure *failure)
 {
-    return work->statements > 0 && is_writing(work->base.mode) &&
+    return work->statements > 0 && mariadb_takes_turnstile(work->base.mode) &&
            mariadb_is_gone(failure->number) &&
            work->asked_ns - asked_before_ns >= MARIADB_IDLE_S * (int64_t)1000000000;
 }
@@ -217,14 +219,14 @@ static enum fh_code run_on(struct mariadb_work *work, const char *sql,
 {
     struct mariadb_failure failure = {0};
     bool reads = false, schema = false;
-    enum fh_code code = judge(work, sql, &reads, &schema, error);
+    enum fh_code code = judge_statement(work, sql, &reads, &schema, error);
     if (code != FH_OK)
         return code;
     int64_t asked_before_ns = work->asked_ns;
     work->asked_ns = world_monotonic_ns(work->base.store->world);
     code = mariadb_run(work->connection, sql, values, count, visit, context, ret_changes, &failure,
                        error);
-    if (code != FH_OK && !schema && renew(work, &failure)) {
+    if (code != FH_OK && !schema && renew_connection(work, &failure)) {
         failure.number = 0;
         code = mariadb_run(work->connection, sql, values, count, visit, context, ret_changes,
                            &failure, error);
@@ -249,7 +251,7 @@ enum fh_code mariadb_work_run(struct store_work *base, const char *sql,
                               void *context, int64_t *ret_changes, struct fh_error *error)
 {
     struct mariadb_work *work = (struct mariadb_work *)base;
-    struct mariadb_store *store = store_of(base);
+    struct mariadb_store *store = mariadb_of_work(base);
     struct fh_error why = {0};
     enum fh_code code = FH_OK;
     if (work->lost) {
@@ -307,15 +309,15 @@ enum fh_code mariadb_script(struct store_work *base, const char *sql, struct fh_
 
 /* ---- the end ---- */
 
-static void finish(struct mariadb_work *work, bool beaten)
+static void finish_work(struct mariadb_work *work, bool beaten)
 {
-    struct mariadb_store *store = store_of(&work->base);
+    struct mariadb_store *store = mariadb_of_work(&work->base);
     enum store_mode mode = work->base.mode;
     if (mode & STORE_MIGRATES)
         mariadb_connection_free(work->connection); /* which also releases its lock */
     else if (work->connection)
         mariadb_release(pool_of(store, mode), work->connection);
-    if (is_writing(mode))
+    if (mariadb_takes_turnstile(mode))
         turn_give(store, mode, beaten);
     free(work);
 }
@@ -336,7 +338,7 @@ void mariadb_rollback(struct store_work *base)
     if (base->mode == STORE_READ)
         work->statements = 1; /* so that its snapshot is rolled back */
     roll_back(work);
-    finish(work, beaten);
+    finish_work(work, beaten);
 }
 
 static enum fh_code run_again(struct fh_error *error)
@@ -347,10 +349,10 @@ static enum fh_code run_again(struct fh_error *error)
 
 /* The link died, or the server failed, before it confirmed the commit. The link is given up first:
  * settling needs one. */
-static enum fh_code settle(struct mariadb_work *work, const struct mark *mark,
-                           struct fh_error *error)
+static enum fh_code settle_commit(struct mariadb_work *work, const struct mark *mark,
+                                  struct fh_error *error)
 {
-    struct mariadb_store *store = store_of(&work->base);
+    struct mariadb_store *store = mariadb_of_work(&work->base);
     if (work->base.mode & STORE_MIGRATES)
         mariadb_connection_free(work->connection);
     else
@@ -359,8 +361,8 @@ static enum fh_code settle(struct mariadb_work *work, const struct mark *mark,
     return mariadb_settle(store, mark, error);
 }
 
-static enum fh_code commit_sent(struct mariadb_work *work, const struct mark *mark,
-                                struct fh_error *error)
+static enum fh_code mariadb_commit_sent(struct mariadb_work *work, const struct mark *mark,
+                                        struct fh_error *error)
 {
     struct mariadb_connection *connection = work->connection;
     char sql[320];
@@ -381,15 +383,15 @@ static enum fh_code commit_sent(struct mariadb_work *work, const struct mark *ma
     }
     if (!connection->broken)
         roll_back(work);
-    return connection->broken ? settle(work, mark, error) : code;
+    return connection->broken ? settle_commit(work, mark, error) : code;
 }
 
 static enum fh_code commit_written(struct mariadb_work *work, struct fh_error *error)
 {
-    struct marks *marks = &store_of(&work->base)->marks;
+    struct marks *marks = &mariadb_of_work(&work->base)->marks;
     struct mark mark;
     mark_take(marks, &mark);
-    enum fh_code code = commit_sent(work, &mark, error);
+    enum fh_code code = mariadb_commit_sent(work, &mark, error);
     mark_leave(marks, &mark);
     return code;
 }
@@ -416,6 +418,6 @@ enum fh_code mariadb_commit(struct store_work *base, struct fh_error *error)
     }
     if (code != FH_OK && error)
         *error = why;
-    finish(work, code == FH_CONFLICT && why.retryable);
+    finish_work(work, code == FH_CONFLICT && why.retryable);
     return code;
 }
