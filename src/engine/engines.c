@@ -24,7 +24,7 @@ static const struct engine *engines[ENGINES_MAX];
 static size_t count;
 static pthread_once_t begun = PTHREAD_ONCE_INIT;
 
-static const struct engine *find(const char *name)
+static const struct engine *find_engine(const char *name)
 {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(engines[i]->name, name) == 0)
@@ -53,9 +53,9 @@ static void check_dialect(const struct sql_dialect *dialect)
     FH_ASSERT(!dialect->log_position == !dialect->log_reached);
 }
 
-static void add(const struct engine *engine)
+static void add_engine(const struct engine *engine)
 {
-    FH_ASSERT(count < ENGINES_MAX && engine->name && engine->title && !find(engine->name));
+    FH_ASSERT(count < ENGINES_MAX && engine->name && engine->title && !find_engine(engine->name));
     const struct store_ops *store = engine->store;
     FH_ASSERT(store && store->open && store->close);
     FH_ASSERT(store->begin && store->commit && store->rollback);
@@ -79,25 +79,25 @@ static void add(const struct engine *engine)
     engines[count++] = engine;
 }
 
-static void begin(void)
+static void add_built_in(void)
 {
     for (const struct model *model = NULL; (model = model_next(model));)
         FH_ASSERT(model->name && model->keeps && model->tables && model->is_served &&
                   model->prepare && model->copy && model->is_used);
     for (const struct engine *const *engine = engines_built_in; *engine; engine++)
-        add(*engine);
+        add_engine(*engine);
 }
 
 void engine_register(const struct engine *engine)
 {
-    pthread_once(&begun, begin);
-    add(engine);
+    pthread_once(&begun, add_built_in);
+    add_engine(engine);
 }
 
 const struct engine *engine_named(const char *name)
 {
-    pthread_once(&begun, begin);
-    return name ? find(name) : engine_embedded();
+    pthread_once(&begun, add_built_in);
+    return name ? find_engine(name) : engine_embedded();
 }
 
 const struct server_kind *server_kind(const char *engine)
@@ -118,7 +118,7 @@ const struct engine *engine_embedded(void)
 const struct engine *engine_next(const struct engine *engine)
 {
     size_t at = 0;
-    pthread_once(&begun, begin);
+    pthread_once(&begun, add_built_in);
     while (engine && engines[at] != engine)
         at++;
     at += engine != NULL;
