@@ -260,6 +260,22 @@ static void what_fails_among_the_rows_is_reported_with_the_reason(struct conform
     EXPECT(says(&c->error, "The store's server is not there now: "));
 }
 
+/* Nothing is lost with a link that dies in a unit's first statement, but what was read of it was.
+ */
+static void no_row_is_given_twice_when_a_link_dies_among_them(struct conformance *c)
+{
+    static const enum store_mode modes[] = {STORE_WRITE, STORE_READ_COMMITTED};
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        struct killing killing = {.c = c};
+        struct store_work *work = conformance_begin(c, modes[i]);
+        EXPECT(work);
+        EXPECT(sql_run(work, "SELECT CONNECTION_ID(), repeat('x', 1000) FROM seq_1_to_100000", NULL,
+                       0, kill_the_reader, &killing, NULL, &c->error) == FH_UNAVAILABLE);
+        EXPECT(killing.rows < 100000);
+        conformance_rollback(c, work);
+    }
+}
+
 static void a_failure_without_a_message_is_reported_all_the_same(struct conformance *c)
 {
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -453,9 +469,13 @@ static void what_would_commit_half_a_unit_of_work_is_refused(struct conformance 
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
     EXPECT(conformance_exec(c, work, "INSERT INTO item VALUES (1)", NULL) == FH_OK);
-    static const char *const tries[] = {
-        "CREATE TABLE other (id INT)", " -- x\nTRUNCATE item", "COMMIT",
-        "/* x */ START TRANSACTION",   "SET autocommit = 1",   "LOCK TABLES item WRITE"};
+    static const char *const tries[] = {"CREATE TABLE other (id INT)",
+                                        " -- x\nTRUNCATE item",
+                                        "COMMIT",
+                                        "/* x */ START TRANSACTION",
+                                        "SET autocommit = 1",
+                                        "LOCK TABLES item WRITE",
+                                        "/*! COMMIT */"};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         EXPECT(conformance_exec(c, work, tries[i], NULL) == FH_UNSUPPORTED);
     conformance_rollback(c, work);
@@ -483,6 +503,12 @@ static void a_script_may_hold_routines_and_stops_where_it_fails(struct conforman
                        "CREATE TABLE unmade (n INT);",
                        &c->error) == FH_UNSUPPORTED);
     conformance_rollback(c, work);
+    work = conformance_begin(c, STORE_MIGRATE);
+    EXPECT(work);
+    EXPECT(sql->script(work, "/*!50000 COMMIT */; CREATE TABLE unmade (n INT);", &c->error) ==
+           FH_UNSUPPORTED);
+    EXPECT(sql->script(work, "/*!50000 DO 1 */;", &c->error) == FH_OK);
+    conformance_rollback(c, work);
     conformance_reads(c,
                       "SELECT table_name AS name FROM information_schema.tables WHERE"
                       " table_schema = DATABASE() AND table_name IN ('made', 'unmade')",
@@ -500,6 +526,7 @@ int main(void)
         CASE(more_statements_than_are_kept_prepared_run_all_the_same),
         CASE(broken_rules_name_their_column),
         CASE(what_fails_among_the_rows_is_reported_with_the_reason),
+        CASE(no_row_is_given_twice_when_a_link_dies_among_them),
         CASE(a_failure_without_a_message_is_reported_all_the_same),
         CASE(of_two_units_of_work_that_read_what_the_other_changed_one_is_rerun),
         CASE(of_two_works_that_read_all_and_change_one_each_one_runs_again),

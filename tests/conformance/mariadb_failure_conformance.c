@@ -192,22 +192,21 @@ static void a_link_that_the_server_ended_while_idle_is_replaced_unseen(struct co
 
 /* ---- Inside COMMIT --------------------------------------------------------------------------- */
 
-/* A unit of work over a link that is cut at its COMMIT; the number of its rows afterwards. */
-static void cut_inside_commit(struct conformance *c, enum link_cut how, enum fh_code wanted,
-                              const char *rows)
+/* A unit of work of one statement over a link that is cut at its COMMIT; its rows afterwards. */
+static void cut_inside_commit_of(struct conformance *c, const char *sql, enum link_cut how,
+                                 enum fh_code wanted, const char *rows)
 {
     struct link link;
     struct store *store = NULL;
     json_t *server = mariadb_test_server(&c->harness);
     json_int_t port = json_integer_value(json_object_get(server, "port"));
-    EXPECT(does(c, "CREATE TABLE item (id INT PRIMARY KEY)"));
     EXPECT(link_open(&link, c->harness.world, (int)port, "COMMIT"));
     json_object_set_new(server, "port", json_integer(link.port));
     json_object_set_new(server, "host", json_string("127.0.0.1"));
     EXPECT(open_as(c, server, &store) == FH_OK);
     EXPECT(run_in(c, store, "INSERT INTO item VALUES (1)") == FH_OK);
     link.next = how;
-    enum fh_code code = run_in(c, store, "INSERT INTO item VALUES (2)");
+    enum fh_code code = run_in(c, store, sql);
     bool retryable = c->error.retryable;
     if (how == LINK_HELD)
         link_release(&link);
@@ -217,6 +216,29 @@ static void cut_inside_commit(struct conformance *c, enum link_cut how, enum fh_
     EXPECT(code == wanted && (code == FH_OK || retryable));
     EXPECT(after == FH_OK);
     conformance_reads(c, "SELECT id FROM item ORDER BY id", rows);
+}
+
+static void cut_inside_commit(struct conformance *c, enum link_cut how, enum fh_code wanted,
+                              const char *rows)
+{
+    EXPECT(does(c, "CREATE TABLE item (id INT PRIMARY KEY)"));
+    cut_inside_commit_of(c, "INSERT INTO item VALUES (2)", how, wanted, rows);
+}
+
+/* What a function writes is not to be seen in the SELECT that calls it. */
+static void a_work_that_writes_in_a_function_is_done_once(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_MIGRATE);
+    EXPECT(work);
+    EXPECT(
+        c->store->engine->sql->script(work,
+                                      "CREATE TABLE item (id INT AUTO_INCREMENT PRIMARY KEY);"
+                                      "CREATE FUNCTION add_item () RETURNS INT MODIFIES SQL DATA\n"
+                                      "BEGIN\n INSERT INTO item VALUES (NULL);\n RETURN 1;\nEND;",
+                                      &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    cut_inside_commit_of(c, "SELECT add_item()", LINK_CUT_AFTER, FH_OK,
+                         "[{'id':1},{'id':2},{'id':3}]");
 }
 
 /* Schedule 23 */
@@ -456,6 +478,7 @@ int main(void)
         CASE(a_link_that_the_server_ended_while_idle_is_replaced_unseen),
         CASE(a_work_whose_commit_was_answered_to_nobody_is_done),
         CASE(a_unit_of_work_whose_commit_never_arrived_is_rerun),
+        CASE(a_work_that_writes_in_a_function_is_done_once),
         CASE(a_commit_that_arrives_once_it_was_settled_does_nothing),
         CASE(the_server_ends_a_work_that_a_stopped_process_left_open),
         CASE(a_migration_that_a_stopped_process_left_open_keeps_nobody_from_the_next),

@@ -86,7 +86,6 @@ struct mariadb_text {
     bool list;    /* has "IN (list)": each number of places needs its own text */
     bool control; /* begins or ends a transaction, or changes the session */
     bool schema;  /* commits the preceding statements */
-    bool reads;   /* SELECT and the like: changes nothing */
     int parameter_count, position_count;
     struct mariadb_position *positions;
 };
@@ -109,6 +108,9 @@ struct mariadb_texts {
 enum fh_code mariadb_text_get(struct mariadb_texts *texts, const char *sql, const int *sizes,
                               struct mariadb_text **ret, struct fh_error *error);
 void mariadb_text_put(struct mariadb_text *text); /* removes a user */
+/* Whether the first word that the server sees may be one of these: some comments are run, if the
+ * server is of the version that they name. */
+bool mariadb_may_begin_with(const char *sql, const char *const *words);
 void mariadb_texts_release(struct mariadb_texts *texts);
 
 /* ---- connection.c: one link to the server ---- */
@@ -196,6 +198,7 @@ void mariadb_pool_release(struct mariadb_pool *pool); /* call when none is in us
 
 struct mariadb_failure {
     unsigned number;
+    bool visited; /* rows were given to the visitor before it */
     char state[8];
     char message[512];
 };
@@ -272,7 +275,6 @@ void mariadb_columns_free(struct mariadb_statement *statement);
 struct mariadb_work {
     struct store_work base;
     struct mariadb_connection *connection; /* NULL between two STORE_READ_COMMITTED statements */
-    bool wrote;                            /* a statement may have changed something */
     int statements;                        /* completed, successfully or not */
     int64_t asked_ns;                      /* when the latest one was sent */
     bool lost;                             /* the transaction is gone: nothing more may run */

@@ -262,6 +262,7 @@ static enum fh_code run_statement_once(struct running *running, struct mariadb_f
                                        struct fh_error *error)
 {
     *failure = (struct mariadb_failure){0};
+    running->reading.rows = 0;
     return run_text(running->connection, running->text, running->values, running->lists,
                     &running->reading, running->ret_changes, failure, error);
 }
@@ -274,7 +275,7 @@ static enum fh_code run_learning(struct running *running, struct mariadb_failure
 {
     struct mariadb_text *text = running->text;
     enum fh_code code = run_statement_once(running, failure, error);
-    if (code == FH_OK || !mariadb_refuses_instant(failure))
+    if (code == FH_OK || running->reading.rows || !mariadb_refuses_instant(failure))
         return code;
     for (int i = 0; i < text->position_count; i++) {
         struct mariadb_failure before = *failure;
@@ -313,6 +314,7 @@ enum fh_code mariadb_run(struct mariadb_connection *connection, const char *sql,
     struct running running = {connection, text, values, lists, {visit, context, 0}, ret_changes};
     if (code == FH_OK)
         code = run_learning(&running, failure, error);
+    failure->visited = visit && running.reading.rows > 0;
     connection->running = false;
     mariadb_text_put(text);
     lists_release(lists);

@@ -50,6 +50,30 @@ static bool begins_with(const char *sql, const char *const *words)
     return false;
 }
 
+/* The length of what opens a comment whose text the server may run, as of a version or not:
+ * it begins with ! or M!; 0: none opens here. */
+static size_t run_comment_opening(const char *at)
+{
+    if (at[0] != '/' || at[1] != '*')
+        return 0;
+    size_t length = at[2] == 'M' ? 3 : 2;
+    return at[length] == '!' ? length + 1 + strspn(at + length + 1, "0123456789") : 0;
+}
+
+bool mariadb_may_begin_with(const char *sql, const char *const *words)
+{
+    for (size_t length;;) {
+        if ((length = strspn(sql, " \t\r\n(")) == 0 && *sql && strchr("-/#", *sql))
+            length = quoted_span(sql);
+        if (length == 0)
+            return begins_with(sql, words);
+        size_t opening = run_comment_opening(sql);
+        if (opening && mariadb_may_begin_with(sql + opening, words))
+            return true;
+        sql += length;
+    }
+}
+
 static void judge_text(struct mariadb_text *text, const char *sql)
 {
     static const char *const control[] = {"BEGIN",    "COMMIT",    "LOCK", "RELEASE",
@@ -58,14 +82,8 @@ static void judge_text(struct mariadb_text *text, const char *sql)
     static const char *const schema[] = {"ALTER", "ANALYZE",  "CREATE", "DROP",
                                          "GRANT", "RENAME",   "REVOKE", "TRUNCATE",
                                          "FLUSH", "OPTIMIZE", NULL};
-    static const char *const reads[] = {"SELECT", "SHOW", "EXPLAIN", "DESCRIBE", "VALUES", NULL};
-    size_t length;
-    while ((length = strspn(sql, " \t\r\n(")) > 0 ||
-           (strchr("-/#", *sql) && (length = quoted_span(sql)) > 0))
-        sql += length;
-    text->control = begins_with(sql, control);
-    text->schema = begins_with(sql, schema);
-    text->reads = begins_with(sql, reads);
+    text->control = mariadb_may_begin_with(sql, control);
+    text->schema = mariadb_may_begin_with(sql, schema);
 }
 
 static void add_text_position(struct mariadb_text *text, int parameter, int element)

@@ -154,15 +154,15 @@ enum fh_code mariadb_begin(struct store *base, enum store_mode mode, struct stor
 
 /* ---- statements ---- */
 
-/* If the link died no later than in the unit's first statement, nothing of the unit is lost: takes
- * another connection. */
+/* If the link died no later than in the unit's first statement, and before any of its rows was
+ * given, nothing of the unit is lost: takes another connection. */
 static bool renew_connection(struct mariadb_work *work, const struct mariadb_failure *failure)
 {
     struct mariadb_store *store = mariadb_of_work(&work->base);
     enum store_mode mode = work->base.mode;
     bool first =
         work->statements == 0 && (mariadb_takes_turnstile(mode) || mode == STORE_READ_COMMITTED);
-    if (!first || !mariadb_is_gone(failure->number))
+    if (!first || failure->visited || !mariadb_is_gone(failure->number))
         return false;
     mariadb_release(pool_of(store, mode), work->connection);
     work->connection = NULL;
@@ -170,8 +170,8 @@ static bool renew_connection(struct mariadb_work *work, const struct mariadb_fai
 }
 
 /* The text's first word decides whether it may run in a handler's unit of work. */
-static enum fh_code judge_statement(struct mariadb_work *work, const char *sql, bool *ret_reads,
-                                    bool *ret_schema, struct fh_error *error)
+static enum fh_code judge_statement(struct mariadb_work *work, const char *sql, bool *ret_schema,
+                                    struct fh_error *error)
 {
     struct mariadb_text *text;
     enum fh_code code =
@@ -179,7 +179,6 @@ static enum fh_code judge_statement(struct mariadb_work *work, const char *sql, 
     if (code != FH_OK)
         return code;
     bool control = text->control;
-    *ret_reads = text->reads;
     *ret_schema = text->schema;
     mariadb_text_put(text);
     if (control)
@@ -187,7 +186,7 @@ static enum fh_code judge_statement(struct mariadb_work *work, const char *sql, 
                          "Freehold begins and ends the transaction and owns the session: \"%.40s\" "
                          "can't be run in it.",
                          sql);
-    if (*ret_schema && work->wrote && mariadb_takes_turnstile(work->base.mode))
+    if (*ret_schema && work->statements && mariadb_takes_turnstile(work->base.mode))
         return error_set(error, FH_UNSUPPORTED,
                          "MariaDB commits implicitly before a statement that changes the schema: "
                          "\"%.40s\" can't follow other statements of a unit of work.",
@@ -218,8 +217,8 @@ static enum fh_code run_on(struct mariadb_work *work, const char *sql,
                            void *context, int64_t *ret_changes, struct fh_error *error)
 {
     struct mariadb_failure failure = {0};
-    bool reads = false, schema = false;
-    enum fh_code code = judge_statement(work, sql, &reads, &schema, error);
+    bool schema = false;
+    enum fh_code code = judge_statement(work, sql, &schema, error);
     if (code != FH_OK)
         return code;
     int64_t asked_before_ns = work->asked_ns;
@@ -227,14 +226,13 @@ static enum fh_code run_on(struct mariadb_work *work, const char *sql,
     code = mariadb_run(work->connection, sql, values, count, visit, context, ret_changes, &failure,
                        error);
     if (code != FH_OK && !schema && renew_connection(work, &failure)) {
-        failure.number = 0;
+        failure = (struct mariadb_failure){0};
         code = mariadb_run(work->connection, sql, values, count, visit, context, ret_changes,
                            &failure, error);
     } else if (code != FH_OK && stood_still(work, asked_before_ns, &failure)) {
         code = idle_fail(error);
     }
     work->statements++;
-    work->wrote = work->wrote || !reads;
     if (code == FH_OK)
         return FH_OK;
     if (work->connection)
@@ -281,26 +279,21 @@ enum fh_code mariadb_work_run(struct store_work *base, const char *sql,
 
 enum fh_code mariadb_script(struct store_work *base, const char *sql, struct fh_error *error)
 {
-    static const char *const control[] = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT",
-                                          "START", "XA",     "LOCK",     "UNLOCK"};
+    static const char *const control[] = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "START",
+                                          "XA",    "LOCK",   "UNLOCK",   NULL};
     struct mariadb_work *work = (struct mariadb_work *)base;
     struct script script = script_begin(sql, &mariadb_dialect);
     struct script_statement statement;
     while (script_next(&script, &statement)) {
-        char word[SCRIPT_WORD_SIZE];
-        script_word(&statement, &mariadb_dialect, 0, word);
         bool compound = script_has_word(&statement, &mariadb_dialect, "END");
-        for (size_t i = 0; i < sizeof control / sizeof control[0]; i++) {
-            if (strcmp(word, control[i]) == 0 && !compound)
-                return error_set(error, FH_UNSUPPORTED,
-                                 "It begins or ends a transaction, and is one already.");
-        }
         char *text = strndup(statement.text, statement.length);
         FH_ASSERT(text != NULL);
-        enum fh_code code = mariadb_query(work->connection, text, NULL, NULL, error);
+        enum fh_code code = !compound && mariadb_may_begin_with(text, control)
+                                ? error_set(error, FH_UNSUPPORTED,
+                                            "It begins or ends a transaction, and is one already.")
+                                : mariadb_query(work->connection, text, NULL, NULL, error);
         free(text);
         work->statements++;
-        work->wrote = true;
         if (code != FH_OK)
             return code;
     }
@@ -339,12 +332,6 @@ void mariadb_rollback(struct store_work *base)
         work->statements = 1; /* so that its snapshot is rolled back */
     roll_back(work);
     finish_work(work, beaten);
-}
-
-static enum fh_code run_again(struct fh_error *error)
-{
-    return error_retry(error, FH_CONFLICT,
-                       "The connection to the store ended before the transaction did.");
 }
 
 /* The link died, or the server failed, before it confirmed the commit. The link is given up first:
@@ -409,12 +396,8 @@ enum fh_code mariadb_commit(struct store_work *base, struct fh_error *error)
         why = work->lost_why;
         code = why.code;
         roll_back(work);
-    } else if (work->wrote) {
+    } else if (work->statements) { /* a SELECT may have written, too, in a function */
         code = commit_written(work, &why);
-    } else if (work->statements) {
-        code = mariadb_query(work->connection, "COMMIT", NULL, NULL, &why);
-        if (code != FH_OK)
-            code = run_again(&why);
     }
     if (code != FH_OK && error)
         *error = why;
