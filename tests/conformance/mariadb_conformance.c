@@ -257,7 +257,7 @@ static void what_fails_among_the_rows_is_reported_with_the_reason(struct conform
     EXPECT(sql_run(work, "SELECT CONNECTION_ID(), repeat('x', 1000) FROM seq_1_to_100000", NULL, 0,
                    kill_the_reader, &killing, NULL, &c->error) == FH_UNAVAILABLE);
     EXPECT(killing.rows < 100000);
-    EXPECT(says(&c->error, "The store's server is not there now: "));
+    EXPECT(says(&c->error, "The store's server is not available now: "));
 }
 
 /* Nothing is lost with a link that dies in a unit's first statement, but what was read of it was.
@@ -283,10 +283,10 @@ static void a_failure_without_a_message_is_reported_all_the_same(struct conforma
     struct mariadb_connection *connection = ((struct mariadb_work *)work)->connection;
     struct mariadb_failure numbered = {.number = 1815, .state = "HY000"}, nothing = {0};
     EXPECT(mariadb_fail(connection, &numbered, &c->error) == FH_UNSUPPORTED);
-    EXPECT(strstr(c->error.message, ": error 1815, without a word on it."));
+    EXPECT(strstr(c->error.message, ": error 1815, without a message."));
     EXPECT(!connection->broken);
     EXPECT(mariadb_fail(connection, &nothing, &c->error) == FH_UNAVAILABLE);
-    EXPECT(strstr(c->error.message, ": error 0, without a word on it."));
+    EXPECT(strstr(c->error.message, ": error 0, without a message."));
     EXPECT(connection->broken); /* what is on it is not known */
 }
 

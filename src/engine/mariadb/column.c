@@ -152,7 +152,7 @@ enum fh_code mariadb_columns_bind(struct mariadb_statement *statement, struct fh
     int count = (int)mariadb.mysql_stmt_field_count(statement->stmt);
     const MYSQL_FIELD *fields = mariadb.mariadb_stmt_fetch_fields(statement->stmt);
     if (count > MARIADB_COLUMNS_MAX || !fields)
-        return error_set(error, FH_UNSUPPORTED, "A statement gives more than %d columns.",
+        return error_set(error, FH_UNSUPPORTED, "A statement returns more than %d columns.",
                          MARIADB_COLUMNS_MAX);
     if (statement->column_count != count) {
         mariadb_columns_free(statement);

@@ -178,7 +178,7 @@ static enum fh_code unavailable_fail(const struct mariadb_store *store,
     case ER_TOO_MANY_USER_CONNECTIONS:
     case ER_USER_LIMIT_REACHED:
         return error_set(error, FH_UNAVAILABLE,
-                         "The store's server gives no more connections (max_connections, "
+                         "The store's server accepts no more connections (max_connections, "
                          "max_user_connections).");
     case ER_DISK_FULL:
     case ER_RECORD_FILE_FULL:
@@ -190,7 +190,7 @@ static enum fh_code unavailable_fail(const struct mariadb_store *store,
             return FH_UNAVAILABLE;
         __attribute__((fallthrough));
     default:
-        return error_set(error, FH_UNAVAILABLE, "The store's server is not there now: %.170s.",
+        return error_set(error, FH_UNAVAILABLE, "The store's server is not available now: %.170s.",
                          what);
     }
 }
@@ -262,7 +262,7 @@ enum fh_code mariadb_fail(struct mariadb_connection *connection,
     if (mariadb_is_gone(failure->number) || of_client || !failure->number)
         mariadb_connection_break(connection);
     if (!said.message[0])
-        snprintf(said.message, sizeof said.message, "error %u, without a word on it", said.number);
+        snprintf(said.message, sizeof said.message, "error %u, without a message", said.number);
     enum fh_code code = said.number ? classify_failure(connection->store, &said, error)
                                     : unavailable_fail(connection->store, &said, error);
     if (!store_tls_is_failure(error))

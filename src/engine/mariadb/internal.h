@@ -212,7 +212,7 @@ bool mariadb_is_lost(unsigned number); /* the transaction is gone: run the unit 
 /* "Duplicate entry 'a' for key 'name'" -> "name" */
 void mariadb_key_of(const char *message, char *key, size_t size);
 
-/* ---- query.c: what the engine itself asks a server ---- */
+/* ---- query.c: what the engine itself wants to know of a server ---- */
 
 /* Runs one or more statements without parameters. `row` (may be NULL) gets each row as texts, with
  * NULL pointers for SQL's NULL. */

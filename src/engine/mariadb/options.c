@@ -127,7 +127,7 @@ static enum fh_code check_version(const char *version, struct fh_error *error)
     if (!mariadb_server || sscanf(version, "%d.%d", &major, &minor) != 2 ||
         major * 100 + minor < VERSION_MIN)
         return error_set(error, FH_UNSUPPORTED,
-                         "The engine mariadb needs MariaDB 10.6 or newer (it stands on INSERT ... "
+                         "The engine mariadb needs MariaDB 10.6 or newer (it relies on INSERT ... "
                          "RETURNING and JSON_TABLE); the server is %.60s.",
                          version);
     return FH_OK;

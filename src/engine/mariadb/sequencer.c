@@ -25,6 +25,6 @@ enum fh_code mariadb_run_alone(struct store *base, const char *sql, const struct
     }
     if (code == FH_OK)
         return FH_OK;
-    return error_set(error, FH_UNAVAILABLE, "The store's server can't be asked now: %.180s",
+    return error_set(error, FH_UNAVAILABLE, "The store's server can't be queried now: %.180s",
                      why.message);
 }

@@ -120,9 +120,9 @@ static enum fh_code postgresql_server_refused(PGconn *link, const json_t *as,
     snprintf(said, sizeof said, "%s", postgresql_pq.PQerrorMessage(link));
     said[strcspn(said, "\n")] = '\0';
     find_state(said, state);
-    enum fh_code code = error_set(
-        error, postgresql_server_is_refusal(state) ? FH_CONFLICT : FH_UNAVAILABLE,
-        "PostgreSQL, as %s: %s", server_text(as, "user"), *said ? said : "nobody answers");
+    enum fh_code code =
+        error_set(error, postgresql_server_is_refusal(state) ? FH_CONFLICT : FH_UNAVAILABLE,
+                  "PostgreSQL, as %s: %s", server_text(as, "user"), *said ? said : "no answer");
     if (code == FH_UNAVAILABLE && postgresql_tls_failed(server_text(as, "host"), said, error))
         return code;
     snprintf(error->native, sizeof error->native, "%s", state);

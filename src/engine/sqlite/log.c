@@ -110,7 +110,7 @@ static enum fh_code judge_log(struct log *log, const char *path, struct fh_error
     if (magic == (little ? MAGIC_BIG : MAGIC))
         return error_set(error, FH_UNAVAILABLE,
                          "The log %s was written on a machine of another byte order; start the "
-                         "service there once more.",
+                         "service there again.",
                          name);
     if (magic != (little ? MAGIC : MAGIC_BIG) || log_integer(log->head + 8) != CHECKSUM_PAGE_SIZE ||
         !log_sum_equal(log_sum_add(zero, log->head, 24), log_sum_read(log->head + 24))) {
