@@ -196,6 +196,31 @@ static void closed_sagas_that_ended_long_ago_are_forgotten_with_their_steps(stru
     EXPECT(strcmp(left, "---ss-s") == 0);
 }
 
+static void a_saga_that_ended_lately_keeps_none_from_being_forgotten(struct conformance *c)
+{
+    struct ledger_counts removed;
+    struct ledger_caller closed = {9, "[]"};
+    int64_t marked;
+    char left[8];
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    for (int i = 0; i < 7; i++) /* the first five took long */
+        EXPECT(start(c, work, i + 1, "ended", i < 5 ? 500 : 100) == FH_OK);
+    work = go_on(c, work);
+    EXPECT(work);
+    EXPECT(ledger_sagas_closed(work, "birth", &closed, &marked, &c->error) == FH_OK);
+    work = go_on(c, work);
+    EXPECT(work);
+    EXPECT(ledger_sagas_forget(work, 100, 400, 1, &removed, &c->error) == FH_OK);
+    EXPECT(removed.ended == 1);
+    EXPECT(ledger_sagas_forget(work, 100, 400, 2, &removed, &c->error) == FH_OK);
+    EXPECT(removed.ended == 1); /* the first one is gone for this unit of work, too */
+    work = go_on(c, work);
+    EXPECT(work);
+    tell_left(c, work, 7, left);
+    EXPECT(strcmp(left, "sssss--") == 0);
+}
+
 static bool tell_step(void *context, const struct ledger_step *step)
 {
     struct told *told = context;
@@ -246,6 +271,7 @@ int main(void)
         CASE(what_a_subscriber_has_done_never_goes_back),
         CASE(what_a_service_answered_in_another_incarnation_is_reported),
         CASE(closed_sagas_that_ended_long_ago_are_forgotten_with_their_steps),
+        CASE(a_saga_that_ended_lately_keeps_none_from_being_forgotten),
         CASE(a_step_that_began_with_its_saga_is_replaced),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);

@@ -3,6 +3,7 @@
  * by the unit of work's own records: old members go, new ones are added. */
 
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +11,20 @@
 #include "base/json.h"
 #include "engine/redis/record.h"
 
+#define DUE_PAGE 500 /* records read at once, to find those that were changed early enough */
+
 struct found {
     struct redis_members members; /* first: takes the members of the unit of work's records */
     const struct redis_range *range;
     struct map ids; /* members */
     bool adds;
 };
+
+static const char *member_id(const char *text)
+{
+    const char *end = strchr(text, *REDIS_MEMBER_END);
+    return end ? end + 1 : text;
+}
 
 static bool is_within(const struct redis_range *range, const char *text)
 {
@@ -117,6 +126,86 @@ static enum fh_code find_members(struct redis_work *own, const struct redis_rang
     return code;
 }
 
+/* ---- Members by their records ---------------------------------------------------------------- */
+
+/* One command's words up to NULL, and its answer, not recorded: what is read to be skipped may be
+ * more than a unit of work can hold. */
+static enum fh_code ask_unrecorded(struct redis_work *own, redisReply **ret, struct fh_error *error,
+                                   const char *first, ...) __attribute__((sentinel));
+static enum fh_code ask_unrecorded(struct redis_work *own, redisReply **ret, struct fh_error *error,
+                                   const char *first, ...)
+{
+    struct redis_words command;
+    va_list rest;
+    redis_words_init(&command);
+    va_start(rest, first);
+    for (const char *word = first; word; word = va_arg(rest, const char *))
+        redis_word(&command, word);
+    va_end(rest);
+    enum fh_code code = redis_read_one(own->redis, &command, ret, error);
+    redis_words_release(&command);
+    return code;
+}
+
+/* Those of a page's members whose records were last changed early enough. */
+static enum fh_code take_due(struct redis_work *own, const struct redis_range *range,
+                             const struct redis_table *table, const redisReply *page,
+                             struct found *found, struct fh_error *error)
+{
+    struct redis_words commands;
+    redisReply *records[DUE_PAGE];
+    char *key = redis_name(own->redis, "fh", table->name);
+    redis_words_init(&commands);
+    for (size_t i = 0; i < page->elements; i++)
+        redis_command(&commands, "HGET", key, member_id(page->element[i]->str), NULL);
+    enum fh_code code = redis_read(own->redis, &commands, records, error);
+    bool answered = !code;
+    redis_words_release(&commands);
+    free(key);
+    for (size_t i = 0; answered && i < page->elements; i++) {
+        json_t *record = code ? NULL : redis_record_parse(records[i], error, &code);
+        if (record && record_integer(record, "updated_ms") < range->before_ms)
+            map_put(&found->ids, page->element[i]->str, found);
+        json_decref(record);
+        hiredis.freeReplyObject(records[i]);
+    }
+    return code;
+}
+
+/* As find_members, for a range with `before_ms`. */
+static enum fh_code find_due(struct redis_work *own, const struct redis_range *range,
+                             const struct redis_table *table, int wanted, struct found *found,
+                             struct fh_error *error)
+{
+    char low[REDIS_MEMBER_SIZE + 2], high[REDIS_MEMBER_SIZE + 2], count[16];
+    char *key = redis_name(own->redis, "fh", range->order);
+    bool goes_on = true;
+    enum fh_code code = FH_OK;
+    FH_ASSERT(!*range->prefix && !range->last_first);
+    snprintf(low, sizeof low, "-");
+    snprintf(high, sizeof high, "%s%s", range->below ? "(" : "+", range->below ? range->below : "");
+    snprintf(count, sizeof count, "%d", DUE_PAGE);
+    while (goes_on && !code) {
+        redisReply *page = NULL;
+        code = ask_unrecorded(own, &page, error, "ZRANGEBYLEX", key, low, high, "LIMIT", "0", count,
+                              NULL);
+        if (!code && !redis_is(page, REDIS_REPLY_ARRAY))
+            code = redis_refused(page, "to list sagas", error);
+        if (!code && page->elements > 0)
+            code = take_due(own, range, table, page, found, error);
+        goes_on =
+            !code && page->elements == DUE_PAGE && (!wanted || found->ids.count < (size_t)wanted);
+        if (goes_on)
+            snprintf(low, sizeof low, "(%s", page->element[DUE_PAGE - 1]->str);
+        if (page)
+            hiredis.freeReplyObject(page);
+    }
+    free(key);
+    return code;
+}
+
+/* ---- Records --------------------------------------------------------------------------------- */
+
 static int compare_members(const void *left, const void *right)
 {
     return strcmp(*(const char *const *)left, *(const char *const *)right);
@@ -138,12 +227,6 @@ static const char **sorted_members(const struct found *found)
         list[count - 1 - i] = other;
     }
     return list;
-}
-
-static const char *member_id(const char *text)
-{
-    const char *end = strchr(text, *REDIS_MEMBER_END);
-    return end ? end + 1 : text;
 }
 
 /* The records that the unit of work has not changed, asked for together. */
@@ -208,13 +291,14 @@ enum fh_code redis_range(struct store_work *work, const char *table,
     int changes = changes_of(own, of);
     *ret = NULL;
     map_init(&found.ids);
-    enum fh_code code =
-        find_members(own, range, range->limit ? range->limit + changes : 0, &found, error);
+    int wanted = range->limit ? range->limit + changes : 0;
+    enum fh_code code = range->before_ms ? find_due(own, range, of, wanted, &found, error)
+                                         : find_members(own, range, wanted, &found, error);
     if (!code) {
         apply_changes(own, &found, of);
         const char **list = sorted_members(&found);
         size_t count = found.ids.count;
-        if (range->limit && count > (size_t)range->limit)
+        if (range->limit && !range->before_ms && count > (size_t)range->limit)
             count = (size_t)range->limit;
         code = range_records(own, of, list, count, range->looks, ret, error);
         free((void *)list);
@@ -309,7 +393,8 @@ enum fh_code redis_each(struct store_work *work, const struct record_range *want
                                 .below = wanted->below ? below : NULL,
                                 .limit = says_all ? wanted->limit : 0,
                                 .last_first = wanted->last_first,
-                                .looks = wanted->looks};
+                                .looks = wanted->looks,
+                                .before_ms = wanted->before_ms};
     json_t *all = record_pack("[]"), *some;
     snprintf(below, sizeof below, RECORD_NUMBER, wanted->below);
     enum fh_code code = prefix_of(wanted, prefix, error);

@@ -118,7 +118,7 @@ struct redis_record *redis_changed(const struct redis_work *own, const struct re
     return record;
 }
 
-static json_t *parse_record(const redisReply *reply, struct fh_error *error, enum fh_code *ret_code)
+json_t *redis_record_parse(const redisReply *reply, struct fh_error *error, enum fh_code *ret_code)
 {
     struct arena *arena = json_arena_set(NULL);
     json_t *value = NULL;
@@ -136,7 +136,7 @@ enum fh_code redis_fetch(struct redis_work *own, const struct redis_table *table
     char *key = redis_name(own->redis, "fh", table->name);
     enum fh_code code = redis_see_one(own, looks, &reply, error, "HGET", key, id, NULL);
     free(key);
-    *ret = code ? NULL : parse_record(reply, error, &code);
+    *ret = code ? NULL : redis_record_parse(reply, error, &code);
     return code;
 }
 

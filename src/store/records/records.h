@@ -59,7 +59,7 @@ struct record_range {
     struct record_field fields[3];
     struct record_field also; /* any other field */
     int64_t below; /* sagas: their number is below this; clients' commands: created_ms is; 0: any */
-    /* Sagas: updated_ms is below this; 0: any. Sagas that fail this may count towards the limit. */
+    /* Sagas: updated_ms is below this; 0: any. With RECORDS_CLOSED alone. */
     int64_t before_ms;
     int limit; /* up to RECORDS_CHANGED_MAX; 0: all */
     bool last_first;

@@ -417,29 +417,54 @@ struct forgetting {
     int64_t *numbers;
     int64_t number_max, before_ms;
     int count, limit;
+    const char *birth; /* of the last row seen, with its number */
+    int64_t number;
+    int rows;     /* of this page */
+    bool skipped; /* the page ended before its birth's later sagas */
 };
 
-/* In the order of their numbers: after the first that is above number_max all are. */
+/* In the order of births and numbers: after the first that is above number_max all of its birth
+ * are. */
 static bool take_forgotten(void *context, const struct sql_row *row)
 {
     struct forgetting *f = context;
-    if (row->values[1].integer > f->number_max || f->count == f->limit)
+    if (strcmp(f->birth, row->values[0].text) != 0)
+        f->birth = arena_text(&f->arena, row->values[0].text);
+    f->number = row->values[1].integer;
+    f->rows++;
+    f->skipped = f->number > f->number_max;
+    if (f->skipped) {
+        f->number = INT64_MAX;
         return false;
+    }
     if (row->values[2].integer >= f->before_ms)
         return true;
-    f->births[f->count] = arena_text(&f->arena, row->values[0].text);
-    f->numbers[f->count++] = row->values[1].integer;
-    return true;
+    f->births[f->count] = f->birth;
+    f->numbers[f->count++] = f->number;
+    return f->count < f->limit;
 }
 
+/* Page by page: those that took long may be many, and stand before others. */
 static enum fh_code find_forgotten(struct store_work *work, const char *status,
-                                   struct forgetting *forgetting, struct fh_error *error)
+                                   struct forgetting *f, struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(status), sql_integer(forgetting->limit)};
-    return sql_run(work,
-                   "SELECT birth, number, updated_ms FROM fh_saga WHERE status = ?1 AND closed = 1"
-                   " ORDER BY birth, number LIMIT ?2",
-                   values, 2, take_forgotten, forgetting, NULL, error);
+    enum fh_code code = FH_OK;
+    bool goes_on = f->count < f->limit;
+    f->birth = "";
+    f->number = 0;
+    while (goes_on && code == FH_OK) {
+        struct sql_value values[] = {sql_text(status), sql_integer(f->limit), sql_text(f->birth),
+                                     sql_integer(f->number)};
+        f->rows = 0;
+        f->skipped = false;
+        code = sql_run(work,
+                       "SELECT birth, number, updated_ms FROM fh_saga WHERE status = ?1"
+                       " AND closed = 1 AND (birth, number) > (?3, ?4)"
+                       " ORDER BY birth, number LIMIT ?2",
+                       values, 4, take_forgotten, f, NULL, error);
+        goes_on = f->count < f->limit && (f->skipped || f->rows == f->limit);
+    }
+    return code;
 }
 
 enum fh_code sql_ledger_sagas_forget(struct store_work *work, int64_t number_max, int64_t before_ms,
