@@ -173,9 +173,9 @@ static enum fh_code take_due(struct redis_work *own, const struct redis_range *r
 }
 
 /* As find_members, for a range with `before_ms`. */
-static enum fh_code find_due(struct redis_work *own, const struct redis_range *range,
-                             const struct redis_table *table, int wanted, struct found *found,
-                             struct fh_error *error)
+static enum fh_code find_due_members(struct redis_work *own, const struct redis_range *range,
+                                     const struct redis_table *table, int wanted,
+                                     struct found *found, struct fh_error *error)
 {
     char low[REDIS_MEMBER_SIZE + 2], high[REDIS_MEMBER_SIZE + 2], count[16];
     char *key = redis_name(own->redis, "fh", range->order);
@@ -292,7 +292,7 @@ enum fh_code redis_range(struct store_work *work, const char *table,
     *ret = NULL;
     map_init(&found.ids);
     int wanted = range->limit ? range->limit + changes : 0;
-    enum fh_code code = range->before_ms ? find_due(own, range, of, wanted, &found, error)
+    enum fh_code code = range->before_ms ? find_due_members(own, range, of, wanted, &found, error)
                                          : find_members(own, range, wanted, &found, error);
     if (!code) {
         apply_changes(own, &found, of);
