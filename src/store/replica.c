@@ -85,8 +85,8 @@ static enum fh_code query_server(struct store *store, const char *sql,
 }
 
 /* Reports it once, until the replica is reached again. */
-static void say_unreached(const struct store_replicas *replicas, struct replica *replica,
-                          const char *why)
+static void report_unreached(const struct store_replicas *replicas, struct replica *replica,
+                             const char *why)
 {
     char text[400];
     snprintf(text, sizeof text, "the replica at %s:%lld can't be read: %s",
@@ -110,7 +110,7 @@ static void reach_replica(struct store_replicas *replicas, struct replica *repli
     replica->tried_ns = now_ns;
     struct store *store;
     if (replicas->primary->ops->open(&options, world, &store, &error) != FH_OK) {
-        say_unreached(replicas, replica, error.message);
+        report_unreached(replicas, replica, error.message);
         return;
     }
     if (strcmp(store->incarnation, replicas->primary->incarnation) == 0) {
@@ -118,7 +118,7 @@ static void reach_replica(struct store_replicas *replicas, struct replica *repli
         replica->said = false;
         return;
     }
-    say_unreached(replicas, replica, "It is of another store.");
+    report_unreached(replicas, replica, "It is of another store.");
     store_close_alone(store);
 }
 
@@ -161,7 +161,7 @@ static void check_fiber(void *argument)
     fiber_wake_all(&replicas->lookers);
 }
 
-static void start_looking(struct store_replicas *replicas)
+static void start_check(struct store_replicas *replicas)
 {
     if (replicas->looking || replicas->closing)
         return;
@@ -204,14 +204,14 @@ static bool is_primary_gone(const struct store_replicas *replicas, int64_t now_n
            (replicas->looking && now_ns - replicas->began_ns >= LOOK_WAIT_MS * MS_NS);
 }
 
-static void keep_looking(struct store_replicas *replicas)
+static void keep_checking(struct store_replicas *replicas)
 {
     struct world *world = replicas->primary->world;
     int64_t since_ns = world_monotonic_ns(world) - replicas->looked_ns;
     int64_t wanted_ns = replicas->primary_gone ? GONE_LOOK_MS * MS_NS : replicas->staleness_ns / 3;
     if (since_ns < wanted_ns)
         return;
-    start_looking(replicas);
+    start_check(replicas);
     if (since_ns < replicas->staleness_ns || replicas->primary_gone)
         return;
     int64_t until_ns = world_in_ms(world, LOOK_WAIT_MS);
@@ -225,7 +225,7 @@ enum fh_code store_begin_anywhere(struct store *store, struct store_work **ret,
     struct store_replicas *replicas = store->replicas;
     if (!replicas)
         return store_begin(store, STORE_READ_COMMITTED, ret, error);
-    keep_looking(replicas);
+    keep_checking(replicas);
     int64_t now_ns = world_monotonic_ns(store->world), stale_ns = 0;
     struct replica *replica = choose_replica(replicas, now_ns, replicas->staleness_ns);
     if (!replica && is_primary_gone(replicas, now_ns)) {

@@ -137,7 +137,7 @@ static void trim_all(struct carrying *c)
 
 /* ---- All of it ------------------------------------------------------------------------------- */
 
-static void tell_positions(struct carrying *c)
+static void note_positions(struct carrying *c)
 {
     struct mongodb_carry *carry = c->carry;
     carry->placed = calloc((size_t)c->count + 1, sizeof *carry->placed);
@@ -226,7 +226,7 @@ enum fh_code mongodb_carry(struct mongodb_call *call, struct fh_error *error)
     map_init(&c.places);
     take_steps(&c);
     if (c.carry->counted)
-        tell_positions(&c);
+        note_positions(&c);
     while (map_next(&c.places, &entry, &key, &value))
         free(value);
     map_release(&c.places);

@@ -29,7 +29,7 @@
 #include "store/turn.h"
 
 #define BLOCK (INT64_C(1) << 20)
-/* So a store that is created anew begins above the numbers of its former incarnation. */
+/* So a store that is created again begins above the numbers of its former incarnation. */
 #define ORDER_FIRST_SHIFT 20
 
 struct claiming {

@@ -3,8 +3,8 @@
  * Connections to the server, and what its errors mean.
  *
  * Each client of the library has one connection and is used by one job of the pool at a time; one
- * that could not reach the server is made anew. None has threads of its own or wakes up while it is
- * idle. A fiber that finds none free waits in a queue.
+ * that could not reach the server is made again. None has threads of its own or wakes up while it
+ * is idle. A fiber that finds none free waits in a queue.
  *
  * Writes ask for the majority and its journals, reads for what a majority has: an answer of the
  * server's is final. The library never repeats a write: that is up to callers who know what the

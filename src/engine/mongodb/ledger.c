@@ -153,8 +153,8 @@ static enum fh_code mongodb_outbox_read(struct store_work *work, int64_t after, 
     FH_ASSERT(rows != NULL);
     enum fh_code code = mongodb_position(work, &last, error);
     while (!code && reading.goes_on && reading.next <= last) {
-        int64_t behind = reading.next + reading.left - 1;
-        code = read_outbox_rows(work, reading.next, behind < last ? behind : last, rows, error);
+        int64_t end = reading.next + reading.left - 1;
+        code = read_outbox_rows(work, reading.next, end < last ? end : last, rows, error);
         if (!code && rows->count == 0)
             code = error_set(error, FH_UNAVAILABLE,
                              "The event at %" PRId64 " was trimmed meanwhile.", reading.next);

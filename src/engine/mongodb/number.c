@@ -175,15 +175,15 @@ static void take_uncounted(struct carrying *c, const bson_t *document)
 /* Counts rows that an earlier attempt wrote, and perhaps did not count. */
 void carry_count_rows(struct carrying *c)
 {
-    bson_t filter, behind;
+    bson_t filter, beyond;
     carry_read_counter(c);
     if (c->code || c->carry->fenced)
         return;
     int64_t counted = c->carry->position;
     mongoc.bson_init(&filter);
-    mongoc.bson_append_document_begin(&filter, "_id", -1, &behind);
-    mongoc.bson_append_int64(&behind, "$gt", -1, counted);
-    mongoc.bson_append_document_end(&filter, &behind);
+    mongoc.bson_append_document_begin(&filter, "_id", -1, &beyond);
+    mongoc.bson_append_int64(&beyond, "$gt", -1, counted);
+    mongoc.bson_append_document_end(&filter, &beyond);
     carry_visit(c, MONGODB_OUTBOX, &filter, "_id", take_uncounted);
     mongoc.bson_destroy(&filter);
     if (c->strays)

@@ -113,8 +113,8 @@ static enum fh_code mongodb_ask_server(const json_t *as, const char *database, j
 }
 
 /* The same, if the reply is of no interest. */
-static enum fh_code mongodb_tell_server(const json_t *as, const char *database, json_t *command,
-                                        struct fh_error *error)
+static enum fh_code mongodb_do_command(const json_t *as, const char *database, json_t *command,
+                                       struct fh_error *error)
 {
     bson_t reply = BSON_INITIALIZER;
     enum fh_code code = mongodb_ask_server(as, database, command, &reply, error);
@@ -127,8 +127,8 @@ static enum fh_code mongodb_tell_server(const json_t *as, const char *database, 
 static enum fh_code mongodb_server_enter(const json_t *as, struct fh_error *error)
 {
     const char *database = server_text(as, "database");
-    return mongodb_tell_server(as, *database ? database : "admin",
-                               json_pack("{s:i}", "listCollections", 1), error);
+    return mongodb_do_command(as, *database ? database : "admin",
+                              json_pack("{s:i}", "listCollections", 1), error);
 }
 
 /* ---- Providing ------------------------------------------------------------------------------- */
@@ -169,7 +169,7 @@ static enum fh_code make_mongodb_user(const json_t *admin, const json_t *store,
     json_t *command = json_pack("{s:s, s:s, s:o}", "createUser", user, "pwd",
                                 server_text(store, "password"), "roles", roles);
     if (code == FH_OK)
-        return mongodb_tell_server(admin, database, command, error);
+        return mongodb_do_command(admin, database, command, error);
     json_decref(command);
     return code;
 }
@@ -190,8 +190,8 @@ static enum fh_code mongodb_trespass(const json_t *as, const json_t *store,
     json_object_set(there, "host", json_object_get(store, "host"));
     json_object_set(there, "port", json_object_get(store, "port"));
     json_object_set(there, "tls", json_object_get(store, "tls"));
-    enum fh_code code = mongodb_tell_server(there, server_text(store, "database"),
-                                            json_pack("{s:i}", "listCollections", 1), error);
+    enum fh_code code = mongodb_do_command(there, server_text(store, "database"),
+                                           json_pack("{s:i}", "listCollections", 1), error);
     json_decref(there);
     *ret = '\0';
     if (code == FH_OK)

@@ -143,7 +143,8 @@ static struct answers answers_of(const redisReply *reply)
 }
 
 /* " done 12 never 0": units of work beyond its end must never be done. */
-static enum fh_code outcome_told(struct redis_work *own, const char **told, struct fh_error *error)
+static enum fh_code outcome_reported(struct redis_work *own, const char **told,
+                                     struct fh_error *error)
 {
     bool done = strncmp(*told, " done ", 6) == 0;
     const char *number = *told + strcspn(*told, "0123456789");
@@ -161,7 +162,7 @@ static enum fh_code outcome_next(struct redis_work *own, struct answers *answers
 {
     const redisReply *reply = answers->reply;
     if (answers->told)
-        return outcome_told(own, &answers->told, error);
+        return outcome_reported(own, &answers->told, error);
     if (!redis_is(reply, REDIS_REPLY_ARRAY))
         return work_outcome(own, reply, error);
     size_t at = answers->next++;

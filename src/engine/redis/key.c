@@ -162,7 +162,7 @@ static const char *word_of(enum keyvalue_kind kind)
 }
 
 /* Comparing a whole hash also checks that it is one. */
-static bool is_told(struct redis_work *own, const struct redis_key *key)
+static bool is_compared_whole(struct redis_work *own, const struct redis_key *key)
 {
     if (!key->is_compared || key->known->kind != KEYVALUE_HASH || key->known->count == 0)
         return false;
@@ -180,7 +180,7 @@ int redis_keys_check(struct redis_work *own)
     void *value;
     while (map_next(&own->keys, &entry, &name, &value)) {
         const struct redis_key *key = value;
-        bool told = is_told(own, key);
+        bool told = is_compared_whole(own, key);
         found_anyway += told;
         if (!key->is_looked_at || told)
             continue;

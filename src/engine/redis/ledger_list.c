@@ -126,8 +126,8 @@ static void report_record(struct telling *telling, const json_t *record)
         telling->left = 0;
 }
 
-static enum fh_code tell_one(struct telling *telling, const char *id, const redisReply *reply,
-                             struct fh_error *error)
+static enum fh_code report_listed(struct telling *telling, const char *id, const redisReply *reply,
+                                  struct fh_error *error)
 {
     json_t *record = NULL;
     enum fh_code code = FH_OK;
@@ -144,15 +144,15 @@ static enum fh_code tell_one(struct telling *telling, const char *id, const redi
     return code;
 }
 
-static enum fh_code tell_page(struct telling *telling, const char *const *ids, int count,
-                              struct fh_error *error)
+static enum fh_code report_page(struct telling *telling, const char *const *ids, int count,
+                                struct fh_error *error)
 {
     redisReply *replies[PAGE];
     enum fh_code code = fetch_listed(telling->own, ids, count, replies, error);
     bool answered = !code;
     for (int i = 0; answered && i < count; i++) {
         if (!code && telling->left > 0)
-            code = tell_one(telling, ids[i], replies[i], error);
+            code = report_listed(telling, ids[i], replies[i], error);
         hiredis.freeReplyObject(replies[i]);
     }
     return code;
@@ -174,7 +174,7 @@ enum fh_code redis_commands_read(struct store_work *work, const char *caller, co
     const char **ids = in_order(&listing);
     for (size_t at = 0; at < listing.ids.count && telling.left > 0 && !code; at += PAGE) {
         size_t rest = listing.ids.count - at;
-        code = tell_page(&telling, ids + at, rest < PAGE ? (int)rest : PAGE, error);
+        code = report_page(&telling, ids + at, rest < PAGE ? (int)rest : PAGE, error);
     }
     free((void *)ids);
     map_release(&listing.ids);

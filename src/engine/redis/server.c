@@ -151,8 +151,8 @@ static enum fh_code redis_ask_server(struct redis_link *link, int count, const c
     return code;
 }
 
-static enum fh_code redis_tell_server(struct redis_link *link, int count, const char **words,
-                                      struct fh_error *error)
+static enum fh_code redis_do_command(struct redis_link *link, int count, const char **words,
+                                     struct fh_error *error)
 {
     redisReply *reply;
     enum fh_code code = redis_ask_server(link, count, words, &reply, error);
@@ -182,11 +182,11 @@ static enum fh_code link_to(const json_t *as, const json_t *at, struct redis_lin
     if (code)
         return code;
     if (*password)
-        code = *user ? redis_tell_server(link, WORDS("AUTH", user, password), error)
-                     : redis_tell_server(link, WORDS("AUTH", password), error);
+        code = *user ? redis_do_command(link, WORDS("AUTH", user, password), error)
+                     : redis_do_command(link, WORDS("AUTH", password), error);
     if (!code)
-        code = redis_tell_server(link, WORDS("PING"),
-                                 error); /* refused while the server loads its data */
+        code = redis_do_command(link, WORDS("PING"),
+                                error); /* refused while the server loads its data */
     if (code)
         redis_link_close(link);
     else
@@ -258,14 +258,14 @@ static enum fh_code set_user(struct redis_link *link, const json_t *store, struc
     words[count++] = keys;
     for (size_t i = 0; i < RIGHTS; i++)
         words[count++] = rights[i];
-    return redis_tell_server(link, count, words, error);
+    return redis_do_command(link, count, words, error);
 }
 
 /* Makes the users survive a restart of the server. */
 static enum fh_code keep_users(struct redis_link *link, struct fh_error *error)
 {
-    if (redis_tell_server(link, WORDS("ACL", "SAVE"), ERROR_UNHEEDED) == FH_OK ||
-        redis_tell_server(link, WORDS("CONFIG", "REWRITE"), ERROR_UNHEEDED) == FH_OK)
+    if (redis_do_command(link, WORDS("ACL", "SAVE"), ERROR_UNHEEDED) == FH_OK ||
+        redis_do_command(link, WORDS("CONFIG", "REWRITE"), ERROR_UNHEEDED) == FH_OK)
         return FH_OK;
     return error_set(error, FH_UNSUPPORTED,
                      "Redis would forget its users when it ends: it has neither an aclfile nor a "
@@ -303,7 +303,7 @@ static enum fh_code redis_provide(const json_t *admin, const json_t *store, bool
 /* Whether the server permits it. */
 static bool may_run(struct redis_link *link, int count, const char **words)
 {
-    return redis_tell_server(link, count, words, ERROR_UNHEEDED) == FH_OK;
+    return redis_do_command(link, count, words, ERROR_UNHEEDED) == FH_OK;
 }
 
 static enum fh_code redis_trespass(const json_t *as, const json_t *store,

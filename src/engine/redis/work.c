@@ -27,7 +27,7 @@ static enum fh_code enter_gate(struct redis *redis, bool exclusive, struct fh_er
             redis->exclusive_waiting -= exclusive;
             fiber_wake_all(&redis->gate);
             return error_set(error, FH_UNAVAILABLE,
-                             "Works in the store's way did not end within %d s.",
+                             "Units of work in the store's way did not end within %d s.",
                              REDIS_WAIT_MS / 1000);
         }
     }

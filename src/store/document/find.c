@@ -264,14 +264,14 @@ static enum fh_code find_scan(struct finder *finder)
     char sql[ENGINE_SQL_SIZE];
     struct sql_value after = sql_text(finder->find->after);
     finder->page.in_order = finder->page.order.count == 0;
-    bool behind = finder->page.in_order && finder->find->after;
+    bool continues = finder->page.in_order && finder->find->after;
     snprintf(sql, sizeof sql, "SELECT id, body FROM doc_%s%s ORDER BY id%s",
              finder->collection.name,
-             !behind                         ? ""
+             !continues                      ? ""
              : finder->page.order.descending ? " WHERE id < ?1"
                                              : " WHERE id > ?1",
              finder->page.order.descending ? " DESC" : "");
-    return finder_run(finder, sql, &after, behind);
+    return finder_run(finder, sql, &after, continues);
 }
 
 static enum fh_code find_candidates(struct finder *finder)

@@ -81,7 +81,7 @@ enum fh_code records_command_put(struct store_work *work, const struct ledger_co
     return code;
 }
 
-/* Reads the records so that the commit checks them: one that a client has created anew is not
+/* Reads the records so that the commit checks them: one that a client has created again is not
  * removed. */
 enum fh_code records_commands_expire(struct store_work *work, int64_t before_ms, int limit,
                                      int64_t *ret_removed, struct fh_error *error)
@@ -106,7 +106,7 @@ enum fh_code records_commands_expire(struct store_work *work, int64_t before_ms,
 struct commands {
     bool (*visit)(void *context, const struct ledger_command *command);
     void *context;
-    const char *behind; /* visits only ids after this one */
+    const char *after; /* visits only ids after this one */
     int left;
 };
 
@@ -114,7 +114,7 @@ static bool see_command_record(void *context, json_t *record)
 {
     struct commands *commands = context;
     struct ledger_command command = record_command(record);
-    if (strcmp(record_word(record, "id"), commands->behind) <= 0)
+    if (strcmp(record_word(record, "id"), commands->after) <= 0)
         return true;
     return commands->left-- > 0 && commands->visit(commands->context, &command);
 }
@@ -124,10 +124,10 @@ records_commands_read(struct store_work *work, const char *caller, const char *k
                       bool (*visit)(void *context, const struct ledger_command *command),
                       void *context, struct fh_error *error)
 {
-    char behind[RECORD_ID_SIZE];
+    char after[RECORD_ID_SIZE];
     struct record_range range = {.table = COMMANDS, .list = RECORDS_OF_SERVICE};
-    struct commands commands = {visit, context, behind, limit};
-    enum fh_code code = record_id(behind, error, "%s" RECORD_SEPARATOR "%s", caller, key);
+    struct commands commands = {visit, context, after, limit};
+    enum fh_code code = record_id(after, error, "%s" RECORD_SEPARATOR "%s", caller, key);
     return code ? code : records_each(work, &range, see_command_record, &commands, error);
 }
 

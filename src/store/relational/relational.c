@@ -97,7 +97,7 @@ static bool is_name_character(char c)
 }
 
 /* Whether `sql` so far ends in "IN (" and a ")" follows; *ret_open is then the offset of "(". */
-static bool is_list_parameter(const struct text *sql, const char *behind, size_t *ret_open)
+static bool is_list_parameter(const struct text *sql, const char *rest, size_t *ret_open)
 {
     size_t at = sql->length;
     while (at && isspace((unsigned char)sql->data[at - 1]))
@@ -110,7 +110,7 @@ static bool is_list_parameter(const struct text *sql, const char *behind, size_t
     if (at < 3 || strncasecmp(sql->data + at - 2, "IN", 2) != 0 ||
         is_name_character(sql->data[at - 3]))
         return false;
-    return behind[strspn(behind, " \t\r\n")] == ')';
+    return rest[strspn(rest, " \t\r\n")] == ')';
 }
 
 static int name_number(struct compiled *compiled, const char *name, size_t length, bool list)
