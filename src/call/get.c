@@ -19,6 +19,7 @@
 #include "world/world.h"
 
 #define NS_A_MS INT64_C(1000000)
+#define NS_A_S INT64_C(1000000000)
 
 struct call_manager *call_manager_new(struct work_context *context)
 {
@@ -237,8 +238,8 @@ void call_get(struct call_manager *manager, const char *service, const char *pat
             if (!status_may_pass(ret->status) || ret->refused || attempts == CALL_ATTEMPTS_MAX)
                 break;
             int64_t wait_ns = call_pause_ns(world, attempts);
-            if (wait_ns < ret->retry_after_s * 1000 * NS_A_MS)
-                wait_ns = ret->retry_after_s * 1000 * NS_A_MS;
+            if (wait_ns < ret->retry_after_s * NS_A_S)
+                wait_ns = ret->retry_after_s * NS_A_S;
             now_ns = world_monotonic_ns(world);
             if (wait_ns >= call.deadline_ns - now_ns ||
                 !breaker_retry(&call.target->breaker, now_ns))

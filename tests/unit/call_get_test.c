@@ -372,6 +372,21 @@ static void a_retry_after_that_does_not_fit_ends_the_attempts(void **state)
     json_text_free(run.body);
 }
 
+/* In milliseconds it is more than 32 bits hold: what is left of it would fit. */
+static void a_retry_after_of_weeks_ends_the_attempts(void **state)
+{
+    struct fixture *fixture = *state;
+    neighbour->fail_first = 1000;
+    neighbour->status = 503;
+    neighbour->retry_after = "4294968";
+    struct service_run run = {
+        .service = &fixture->service, .handler = get_user, .deadline_ms = 10000};
+    harness_run(&fixture->harness, service_run_entry, &run);
+    assert_int_equal(run.status, 503);
+    assert_int_equal(neighbour->seen, 1);
+    json_text_free(run.body);
+}
+
 static void a_retry_after_that_fits_is_waited_for(void **state)
 {
     struct fixture *fixture = *state;
@@ -647,6 +662,7 @@ int main(void)
         TEST(the_try_form_returns_the_problem_instead),
         TEST(an_answer_that_is_no_json_is_the_others_fault),
         TEST(a_retry_after_that_does_not_fit_ends_the_attempts),
+        TEST(a_retry_after_of_weeks_ends_the_attempts),
         TEST(a_retry_after_that_fits_is_waited_for),
         TEST(without_time_left_nobody_is_queried),
         TEST(one_call_serves_many_ids_each_once),
