@@ -22,24 +22,24 @@ void log_init(const char *name, enum log_level level)
     log_level_max = level;
 }
 
-static void (*log_to)(void *context, enum log_level level, const char *text);
+static log_receiver *log_to;
 static void *log_to_context;
 
-void log_redirect(void (*to)(void *context, enum log_level level, const char *text), void *context)
+void log_redirect(log_receiver *to, void *context)
 {
     log_to = to;
     log_to_context = context;
 }
 
-__attribute__((format(printf, 2, 0))) static void line_elsewhere(enum log_level level,
-                                                                 const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void
+line_elsewhere(enum log_level level, const char *id, const char *format, va_list args)
 {
     char text[1024];
     vsnprintf(text, sizeof text, format, args);
-    log_to(log_to_context, level, text);
+    log_to(log_to_context, level, id, text);
 }
 
-void log_line(enum log_level level, const char *format, ...)
+void log_line(enum log_level level, const char *id, const char *format, ...)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
     if (level > log_level_max)
@@ -47,7 +47,7 @@ void log_line(enum log_level level, const char *format, ...)
     va_list args;
     if (log_to) {
         va_start(args, format);
-        line_elsewhere(level, format, args);
+        line_elsewhere(level, id, format, args);
         va_end(args);
         return;
     }
@@ -57,8 +57,9 @@ void log_line(enum log_level level, const char *format, ...)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &parts);
     size_t used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &parts);
-    used += (size_t)snprintf(line + used, sizeof line - used,
-                             ".%03ldZ %s %s: ", now.tv_nsec / 1000000, names[level], log_name);
+    used +=
+        (size_t)snprintf(line + used, sizeof line - used,
+                         ".%03ldZ %s %s [%s]: ", now.tv_nsec / 1000000, names[level], log_name, id);
     va_start(args, format);
     int length = vsnprintf(line + used, sizeof line - used - 1, format, args);
     va_end(args);

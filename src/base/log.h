@@ -2,14 +2,24 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
-/* One line per message, on standard error: time, level, service, text. Secrets are never logged. */
+/*
+ * One line per message, on standard error: time, level, service, id, text. Secrets are never
+ * logged.
+ *
+ * The id is what operators and their alerts search for: a noun and what became of it, as in
+ * "subscription-paused". It is written as a literal at the call, stands for one meaning, and stays
+ * as it is once it was released; the text may be worded anew. docs/reference/logs.md lists them
+ * all.
+ */
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 void log_init(const char *name, enum log_level level);
+typedef void log_receiver(void *context, enum log_level level, const char *id, const char *text);
 /* From now on lines go to `to` instead, without time and name; NULL: to standard error again. */
-void log_redirect(void (*to)(void *context, enum log_level level, const char *text), void *context);
-void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void log_redirect(log_receiver *to, void *context);
+void log_line(enum log_level level, const char *id, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)

@@ -86,8 +86,8 @@ static void finish_part(struct run *run, int part, json_t *value)
 static void spoil_part(struct run *run, int part, const struct fh_error *error)
 {
     const struct compose_part *declared = &run->compose->parts[part];
-    log_warning("Composition %s, part %s: %s", run->compose->pattern, declared->name,
-                error->message);
+    log_warning("composition-part-failed", "Composition %s, part %s: %s", run->compose->pattern,
+                declared->name, error->message);
     if (declared->required && !run->unusable)
         run->unusable = declared;
     finish_part(run, part, NULL);
@@ -144,8 +144,8 @@ static void understand_part(struct call *call)
     } else if (json_parse(call->request.answer, call->request.answer_length, &call->answer,
                           &error) != FH_OK) {
         const struct compose_part *part = &call->run->compose->parts[call->part];
-        log_warning("Composition %s, part %s: %s", call->run->compose->pattern, part->name,
-                    error.message);
+        log_warning("composition-part-failed", "Composition %s, part %s: %s",
+                    call->run->compose->pattern, part->name, error.message);
         if (part->required && !call->run->unusable)
             call->run->unusable = part;
     }

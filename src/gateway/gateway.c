@@ -259,12 +259,12 @@ int gateway_main(const char *config_path)
     json_memory_init();
     log_init("gateway", LOG_LEVEL_INFO);
     if (process_config_read(NULL, config_path, &config, &error) != FH_OK) {
-        log_error("%s", error.message);
+        log_error("configuration-rejected", "%s", error.message);
         return PROCESS_EXIT_CONFIGURATION;
     }
     if (http_tls_read(json_object_get(config, "tls"), &gateway.links, &error) != FH_OK ||
         http_tls_read(json_object_get(config, "listen_tls"), &gateway.door, &error) != FH_OK) {
-        log_error("%s", error.message);
+        log_error("tls-rejected", "%s", error.message);
         http_tls_release(&gateway.links);
         json_decref(config);
         return PROCESS_EXIT_CONFIGURATION;
@@ -273,7 +273,7 @@ int gateway_main(const char *config_path)
     /* It has read all files that it will ever read. */
     struct confinement confinement;
     if (confine_by(config, NULL, NULL, &confinement, &error) != FH_OK) {
-        log_error("%s", error.message);
+        log_error("confinement-failed", "%s", error.message);
         json_decref(config);
         return PROCESS_EXIT_FAILED;
     }
@@ -286,7 +286,7 @@ int gateway_main(const char *config_path)
         process_ready(&gateway.process);
         uv_run(&gateway.loop, UV_RUN_DEFAULT);
     } else {
-        log_error("%s", error.message);
+        log_error("start-failed", "%s", error.message);
     }
     release_gateway(&gateway, listen_fd);
     if (code == FH_OK)

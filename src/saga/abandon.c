@@ -128,7 +128,7 @@ enum fh_code saga_abandon(struct saga_manager *manager, const struct saga_abando
         return code;
     manager->counts.parked--;
     manager->counts.abandoned++;
-    log_warning("An operator (%s) gives up the parked saga %s.%lld: %s", abandon->by,
-                abandon->birth, (long long)abandon->number, abandon->why);
+    log_warning("saga-abandoned", "An operator (%s) gives up the parked saga %s.%lld: %s",
+                abandon->by, abandon->birth, (long long)abandon->number, abandon->why);
     return FH_OK;
 }

@@ -215,11 +215,13 @@ static void say_undelivered(const struct saga_ask *ask)
     if (part->tries > 0)
         return;
     if (ask->request.status)
-        log_warning("saga %s %s: %.*s answered with status %d; the request will be repeated",
+        log_warning("saga-request-rejected",
+                    "saga %s %s: %.*s answered with status %d; the request will be repeated",
                     run->type->rules.name, run->reference, (int)strcspn(host, "/?"), host,
                     ask->request.status);
     else
-        log_warning("saga %s %s: %.*s could not be reached; the request will be repeated: %s",
+        log_warning("saga-request-failed",
+                    "saga %s %s: %.*s could not be reached; the request will be repeated: %s",
                     run->type->rules.name, run->reference, (int)strcspn(host, "/?"), host,
                     ask->request.failure);
 }

@@ -216,7 +216,8 @@ static void mark_closed(struct saga_manager *manager, const char *birth, struct 
     } while (code == FH_CONFLICT && error.retryable && saga_manager_tells(manager) &&
              work_retry(manager->context, &tries, -1));
     if (code) /* the next notification marks it */
-        log_info("Closed sagas could not be marked; this will be tried again: %s", error.message);
+        log_info("saga-closing-delayed",
+                 "Closed sagas could not be marked; this will be tried again: %s", error.message);
 }
 
 static void send_closing(struct saga_manager *manager, struct saga_closing *closing)

@@ -95,6 +95,7 @@ bool saga_handover_leave(struct saga_manager *manager, const struct ledger_saga 
     const char *life = life_with(manager, row);
     if (life && hand_saga_over(manager, row, life, &error) == FH_OK) {
         log_info(
+            "saga-handed-over",
             "saga %s %s.%lld continues on another instance (%s): this program does not have the "
             "definition that it began with.",
             row->name, row->birth, (long long)row->number, life);

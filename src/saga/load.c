@@ -54,8 +54,8 @@ static void park_row(struct saga_manager *manager, const struct ledger_saga *row
     struct fh_error error;
     json_t *state = NULL;
     struct store_work *work;
-    log_warning("saga %s %s.%lld is parked: %s", row->name, row->birth, (long long)row->number,
-                why);
+    log_warning("saga-parked", "saga %s %s.%lld is parked: %s", row->name, row->birth,
+                (long long)row->number, why);
     if (json_parse(row->state, strlen(row->state), &state, &error) != FH_OK)
         state = json_object();
     json_object_set_new(state, "why", json_string(why));
@@ -77,7 +77,8 @@ static void park_row(struct saga_manager *manager, const struct ledger_saga *row
         ++manager->counts.parked;
     } else {
         manager->late_looks = SAGA_LATE_LOOKS;
-        log_warning("This could not be stored; it will be tried again: %s", error.message);
+        log_warning("saga-parking-unsaved", "This could not be stored; it will be tried again: %s",
+                    error.message);
     }
     json_text_free(text);
     json_decref(state);
@@ -167,7 +168,8 @@ static void run_refill(void *argument)
     struct fh_error error;
     if (saga_manager_load(manager, &error) != FH_OK) {
         manager->crowded = true;
-        log_warning("Open sagas could not be read; they will be read later: %s", error.message);
+        log_warning("saga-reading-failed",
+                    "Open sagas could not be read; they will be read later: %s", error.message);
     }
     manager->refilling = false;
     saga_manager_fiber_ended(manager);

@@ -166,7 +166,7 @@ static bool tell_restored(struct saga_manager *manager, struct saga_target *targ
     if (saga_peer_store(manager, target, fields, NULL, &error) != FH_OK)
         return false;
     target->untold = false;
-    log_info("%s was notified that this store was restored", target->name);
+    log_info("restore-announced", "%s was notified that this store was restored", target->name);
     return true;
 }
 

@@ -128,6 +128,7 @@ static bool deadline_passed(struct saga_run *run, const struct saga_state *state
     if (late_ns < SAGA_LATE_MS * INT64_C(1000000))
         return true;
     log_info(
+        "saga-deadline-extended",
         "saga %s %s: its deadline passed while this process was not running it; it has %d s more",
         run->type->rules.name, run->reference, SAGA_GRACE_MS / 1000);
     run->deadline_ns = world_in_ms(world, SAGA_GRACE_MS);
@@ -199,12 +200,12 @@ static bool store_state(struct saga_run *run, const struct saga_state *next)
         return true;
     if (code == FH_CONFLICT && !error.retryable) {
         run->gone = true;
-        log_warning("saga %s %s: another instance runs it now", run->type->rules.name,
+        log_warning("saga-lost", "saga %s %s: another instance runs it now", run->type->rules.name,
                     run->reference);
         return false;
     }
     if (run->tries == 0)
-        log_warning("saga %s %s could not be stored; this will be tried again: %s",
+        log_warning("saga-unsaved", "saga %s %s could not be stored; this will be tried again: %s",
                     run->type->rules.name, run->reference, error.message);
     pause_run(run);
     return false;
@@ -237,7 +238,8 @@ static void adopt_state(struct saga_run *run, const struct saga_state *next)
     run->retry_at_ns = 0;
     run->relives = false;
     if (next->status == SAGA_PARKED)
-        log_warning("saga %s %s is parked: %s", run->type->rules.name, run->reference, next->why);
+        log_warning("saga-parked", "saga %s %s is parked: %s", run->type->rules.name,
+                    run->reference, next->why);
 }
 
 /* ---- Carrying on ----------------------------------------------------------------------------- */
@@ -258,8 +260,8 @@ static bool try_handler(struct saga_run *run, struct saga_state *next, bool *cha
         return false;
     }
     if (run->tries % HANDLER_TOLD_EVERY == 0) /* after the pivot nothing else reports it */
-        log_warning("saga %s %s: a handler failed, and runs again: %s", run->type->rules.name,
-                    run->reference, detail);
+        log_warning("saga-handler-failed", "saga %s %s: a handler failed, and runs again: %s",
+                    run->type->rules.name, run->reference, detail);
     int tries = run->tries;
     if (*changed && store_state(run, next)) { /* the answers must not be lost with it */
         adopt_state(run, next);

@@ -50,12 +50,14 @@ static void adopt_sagas(struct saga_manager *manager)
     } while (code == FH_CONFLICT && error.retryable && !manager->stopping &&
              work_retry(manager->context, &tries, -1));
     if (code)
-        log_warning("Dead instances' sagas could not be searched for; this will be tried again: %s",
+        log_warning("saga-adoption-failed",
+                    "Dead instances' sagas could not be searched for; this will be tried again: %s",
                     error.message);
     if (!code && adopted == 0)
         return;
     if (!code)
-        log_info("%" PRId64 " sagas of instances that have ended were taken over.", adopted);
+        log_info("sagas-adopted", "%" PRId64 " sagas of instances that have ended were taken over.",
+                 adopted);
     manager->crowded = true; /* the store has something of ours that is not in memory */
 }
 

@@ -130,6 +130,7 @@ static void run_number_look(void *argument)
         if (look_for_numbers(manager, &error) == FH_OK)
             continue;
         log_warning(
+            "saga-search-failed",
             "Sagas that have started could not be searched for; this will be tried again: %s",
             error.message);
         manager->look_again = true;

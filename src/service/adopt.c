@@ -291,7 +291,8 @@ static enum fh_code record_adopted(struct adopting *adopting, struct store_work 
     CRASH_POINT("adopt.durable");
     if (code == FH_OK) {
         *ret_adopted = adopted;
-        log_info("%d migrations adopted from %s", adopted, adopting->history.tool);
+        log_info("migrations-adopted", "%d migrations adopted from %s", adopted,
+                 adopting->history.tool);
     }
     return code;
 }

@@ -288,7 +288,7 @@ static void write_status(void *owner)
         snprintf(path, sizeof path, "%s/" SERVICE_BACKUP_STATUS, backup->folder);
         world->files->remove(world, path);
     }
-    log_warning("the backup's status: %s", backup->untold.message);
+    log_warning("backup-status-unsaved", "the backup's status: %s", backup->untold.message);
 }
 
 static void tell_status(struct backup *backup)
@@ -312,10 +312,10 @@ static void tell_until_ended(struct backup *backup)
     }
     tell_status(backup);
     if (backup->error.code == FH_OK)
-        log_info("backed up: %" PRId64 " rows, up to position %" PRId64, backup->facts.rows,
-                 backup->facts.position);
+        log_info("backup-finished", "backed up: %" PRId64 " rows, up to position %" PRId64,
+                 backup->facts.rows, backup->facts.position);
     else
-        log_warning("the backup failed: %s", backup->error.message);
+        log_warning("backup-failed", "the backup failed: %s", backup->error.message);
 }
 
 static void run_backup_reports(void *argument)

@@ -106,9 +106,10 @@ static void report_clocks(struct clocks *clocks)
     char *why = clocks_why(clocks);
     int sure = why ? 1 + clocks->server.is : 0;
     if (why && sure > clocks->told)
-        log_warning("%s Tokens are refused between them.", why);
+        log_warning("clock-diverged", "%s Tokens are refused between them.", why);
     else if (!why && clocks->told)
-        log_info("The clock of %s agrees with the others' again.", clocks->runtime->service->name);
+        log_info("clock-corrected", "The clock of %s agrees with the others' again.",
+                 clocks->runtime->service->name);
     clocks->told = sure && clocks->told > sure ? clocks->told : sure;
     free(why);
 }

@@ -178,13 +178,15 @@ enum fh_code confine_by(const json_t *config, const char *folder, const char *re
     if (json_is_false(json_object_get(config, "confine"))) {
         ret->abi = ask_abi();
         log_warning(
+            "confinement-lifted",
             "the configuration lifts the confinement: THIS PROCESS REACHES EVERY FILE OF ITS "
             "USER");
         return FH_OK;
     }
     enum fh_code code = confine_client(config, folder, readable, ret, error);
     if (code == FH_OK && !ret->confined)
-        log_warning("this kernel has no Landlock: the process is not confined");
+        log_warning("confinement-unsupported",
+                    "this kernel has no Landlock: the process is not confined");
     return code;
 }
 

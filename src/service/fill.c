@@ -44,7 +44,8 @@ void fill_told(void *context, const struct copy_step *step)
     const struct course *course = &step->course;
     int64_t now_ns = world_monotonic_ns(filling->world);
     if (filling->logged_ns && now_ns >= filling->logged_ns)
-        log_info("%s the store: %" PRId64 " of %s%" PRId64 " rows; it is at %s", filling->doing,
+        log_info("store-fill-continued",
+                 "%s the store: %" PRId64 " of %s%" PRId64 " rows; it is at %s", filling->doing,
                  course->done, course->guessed ? "about " : "", course->total, course->of);
     if (now_ns >= filling->logged_ns)
         filling->logged_ns = world_in_ms(filling->world, LOGGED_MS);

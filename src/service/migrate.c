@@ -168,7 +168,7 @@ static void on_tell(struct world_timer *timer)
 {
     struct migrate *migrate = timer->owner;
     struct world *world = migrate->store->world;
-    log_info("migration %s has been under way for %lld s", migrate->at->name,
+    log_info("migration-continued", "migration %s has been under way for %lld s", migrate->at->name,
              (long long)((world_monotonic_ns(world) - migrate->at_since_ns) / 1000000000));
     world_timer_start(world, &migrate->tell, world_in_ms(world, MIGRATE_TOLD_MS));
 }
@@ -212,7 +212,7 @@ static enum fh_code apply_next_migration(struct migrate *migrate, bool *ret_more
     }
     world_timer_stop(migrate->store->world, &migrate->tell);
     if (*ret_applied)
-        log_info("migration %s applied", next->name);
+        log_info("migration-applied", "migration %s applied", next->name);
     return code;
 }
 
@@ -262,7 +262,8 @@ enum fh_code service_migrate(struct store *store, const char *folder, int *ret_a
     if (code == FH_OK && next)
         code = apply_new(&migrate, ret_applied, error);
     if (code == FH_OK && migrate.unknown > 0)
-        log_warning("newer versions have applied %d migrations that this one does not know; it "
+        log_warning("unknown-migrations-found",
+                    "newer versions have applied %d migrations that this one does not know; it "
                     "continues, since they should not break it",
                     migrate.unknown);
     migrations_release(&migrate.all);

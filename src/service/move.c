@@ -338,9 +338,10 @@ enum fh_code service_store_move(const fh_service *service, const json_t *config,
         code = abandons ? abandon_new_store(&moving) : move_all(&moving);
     close_moved_stores(&moving);
     if (code == FH_OK && abandons)
-        log_info("the move is abandoned: the store serves from here again");
+        log_info("move-abandoned", "the move is abandoned: the store serves from here again");
     else if (code == FH_OK)
-        log_info("the store was moved from %s to %s: %d tables, %" PRId64
+        log_info("store-moved",
+                 "the store was moved from %s to %s: %d tables, %" PRId64
                  " rows, all read again and compared",
                  engine_name_of(from), engine_name_of(config), moving.copied.tables,
                  moving.copied.rows);

@@ -206,7 +206,8 @@ static void loop_close_handle(uv_handle_t *handle, void *unused)
 {
     (void)unused;
     if (!uv_is_closing(handle))
-        log_warning("a handle was left open (%s)", uv_handle_type_name(uv_handle_get_type(handle)));
+        log_warning("handle-leaked", "a handle was left open (%s)",
+                    uv_handle_type_name(uv_handle_get_type(handle)));
 }
 
 /* Handles that the other parts have closed need one more turn of the loop. */
@@ -310,6 +311,7 @@ static enum fh_code audience_init(struct program *program, struct fh_error *erro
 {
     if (!json_object_get(program->config, "keys"))
         log_warning(
+            "callers-unverified",
             "the configuration has no \"keys\": EVERYBODY WHO REACHES THIS PORT IS BELIEVED, "
             "whoever they say they are");
     return audience_new(program->service->name, program->config, program->world,
@@ -389,7 +391,7 @@ static int serve_program(const fh_service *service, const json_t *config, const 
     free(program);
     if (code == FH_OK)
         return exit_code;
-    log_error("can't start: %s", error.message);
+    log_error("start-failed", "can't start: %s", error.message);
     return code == FH_INVALID || code == FH_UNSUPPORTED ? PROCESS_EXIT_CONFIGURATION
                                                         : PROCESS_EXIT_FAILED;
 }
@@ -436,13 +438,14 @@ static int run_program(const struct declared *declared, int count, char **words)
         return print_program_usage(words[0], stderr);
     json_t *config;
     if (process_config_read(NULL, config_path, &config, &error) != FH_OK) {
-        log_error("%s", error.message);
+        log_error("configuration-rejected", "%s", error.message);
         return PROCESS_EXIT_CONFIGURATION;
     }
     const char *name = json_string_at(config, "service");
     const fh_service *service = name ? declared_find(declared, name) : NULL;
     if (!service) {
-        log_error("The configuration %s is for the service \"%s\"; this program is %s.",
+        log_error("configuration-mismatched",
+                  "The configuration %s is for the service \"%s\"; this program is %s.",
                   config_path, name ? name : "", declared->services[0]->name);
         json_decref(config);
         return PROCESS_EXIT_CONFIGURATION;
@@ -462,7 +465,7 @@ int fh_main(const fh_service *const *begin, const fh_service *const *end, int co
     if (sodium_init() < 0)
         return PROCESS_EXIT_FAILED;
     if (declared_read(begin, end, &declared, &error) != FH_OK) {
-        log_error("%s", error.message);
+        log_error("declaration-rejected", "%s", error.message);
         return PROCESS_EXIT_CONFIGURATION;
     }
     int exit_code = run_program(&declared, count, words);

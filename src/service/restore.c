@@ -409,7 +409,7 @@ static void close_restored_stores(struct restoring *restoring)
 static enum fh_code give_restore_up(struct restoring *restoring)
 {
     struct fh_error why = restoring->error;
-    log_error("the backup can't be restored: %s", why.message);
+    log_error("restore-failed", "the backup can't be restored: %s", why.message);
     enum fh_code code = result_write(restoring, why.message);
     if (code == FH_OK && !restoring->touched)
         return order_end(restoring);
@@ -445,7 +445,8 @@ static enum fh_code restore_store(struct restoring *restoring)
     close_restored_stores(restoring);
     if (code != FH_OK)
         return give_restore_up(restoring);
-    log_info("the store was restored from a backup: up to position %" PRId64 ", incarnation %s",
+    log_info("store-restored",
+             "the store was restored from a backup: up to position %" PRId64 ", incarnation %s",
              restoring->facts.position, restoring->facts.incarnation);
     return order_end(restoring);
 }

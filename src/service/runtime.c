@@ -65,7 +65,7 @@ static void drain_finish(void *argument)
     store_close(runtime->context.store);
     world_timer_stop(runtime->world, &runtime->drain_end);
     undecided_stop(runtime);
-    log_info("drained");
+    log_info("service-drained", "drained");
     runtime->host->ended(runtime);
 }
 
@@ -88,7 +88,8 @@ static void sagas_stop(void *argument)
 static void on_drain_end(struct world_timer *timer)
 {
     struct runtime *runtime = timer->owner;
-    log_warning("ending with %u requests that still wait for others", runtime->exchanges);
+    log_warning("draining-cut-short", "ending with %u requests that still wait for others",
+                runtime->exchanges);
     runtime->host->fail(runtime, PROCESS_EXIT_FAILED);
 }
 
@@ -98,7 +99,7 @@ void runtime_stop(struct runtime *runtime)
     runtime->phase = RUNTIME_DRAINING;
     if (!was_ready)
         return; /* the starting fiber sees it */
-    log_info("draining");
+    log_info("draining-begun", "draining");
     runtime->drain_end = (struct world_timer){.fire = on_drain_end, .owner = runtime};
     world_timer_start(runtime->world, &runtime->drain_end,
                       world_in_ms(runtime->world, RUNTIME_DRAIN_MS_MAX));
@@ -128,7 +129,7 @@ static void routes_sort(struct runtime *runtime)
 
 static void say_of_replicas(const char *sentence)
 {
-    log_warning("%s", sentence);
+    log_warning("replica-unused", "%s", sentence);
 }
 
 static enum fh_code open_replicas(struct runtime *runtime, struct fh_error *error)
@@ -153,7 +154,8 @@ static void open_notifier(struct runtime *runtime)
         return;
     snprintf(path, sizeof path, "%s/" NOTIFIER_FILE, folder);
     if (store_notifier_open(store, path, &error) != FH_OK)
-        log_warning("Other instances' events are noticed up to a second late: %s", error.message);
+        log_warning("notifications-delayed",
+                    "Other instances' events are noticed up to a second late: %s", error.message);
 }
 
 static void tell_move(void *context, const struct course *course)
@@ -271,7 +273,7 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
 
 static void start_failed(struct runtime *runtime, const struct fh_error *error)
 {
-    log_error("can't start: %s", error->message);
+    log_error("start-failed", "can't start: %s", error->message);
     /* Nothing was answered yet and all commits are durable: ending at once is like a crash. */
     bool for_ever = error->code == FH_INVALID || error->code == FH_UNSUPPORTED;
     runtime->host->fail(runtime, for_ever ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED);
@@ -296,9 +298,10 @@ static void run_start(void *argument)
     runtime->phase = RUNTIME_READY;
     upkeep_start(runtime);
     runtime->host->ready(runtime);
-    log_info("ready: %s, incarnation %s", runtime->engine, runtime->context.store->incarnation);
+    log_info("service-ready", "ready: %s, incarnation %s", runtime->engine,
+             runtime->context.store->incarnation);
     if (runtime->context.store->lacks)
-        log_warning("%s", runtime->context.store->lacks);
+        log_warning("store-limited", "%s", runtime->context.store->lacks);
     if (stopped)
         runtime_stop(runtime);
 }

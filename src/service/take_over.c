@@ -452,8 +452,8 @@ static enum fh_code take_all_of(struct taking *taking, bool *ret_done, struct fh
         code = put_mark(taking, error);
     if (code == FH_OK) {
         *ret_done = true;
-        log_info("taken over from %s: %lld rows, %lld commands", taking->what->service,
-                 (long long)taking->rows, (long long)taking->commands);
+        log_info("data-taken-over", "taken over from %s: %lld rows, %lld commands",
+                 taking->what->service, (long long)taking->rows, (long long)taking->commands);
     }
     return code;
 }
@@ -470,7 +470,8 @@ static enum fh_code take_patiently(struct taking *taking, struct fh_error *error
         if (take_all_of(taking, &done, error) == FH_OK)
             continue;
         if (pause_ms == PAUSE_MS_MAX)
-            log_warning("waiting to take over from %s: %s", taking->what->service, error->message);
+            log_warning("takeover-awaited", "waiting to take over from %s: %s",
+                        taking->what->service, error->message);
         fiber_sleep_until(runtime->world, world_in_ms(runtime->world, pause_ms));
         pause_ms = pause_ms * 2 < PAUSE_MS_MAX ? pause_ms * 2 : PAUSE_MS_MAX;
     }

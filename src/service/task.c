@@ -117,7 +117,7 @@ void service_record_store(const struct runtime *runtime)
                   (json_int_t)service_migrated(runtime->context.store), "store", store);
     FH_ASSERT(record != NULL);
     if (process_write(runtime->world, folder, PROCESS_STORE_FILE, record, &error) != FH_OK)
-        log_warning("%s", error.message);
+        log_warning("store-record-unsaved", "%s", error.message);
     json_decref(record);
 }
 
@@ -247,13 +247,13 @@ int service_task(struct runtime *runtime)
     json_t *result = json_object();
     enum fh_code code = work_on_store(runtime, result, &error);
     if (code != FH_OK) {
-        log_error("%s", error.message);
+        log_error("task-failed", "%s", error.message);
         json_t *why = json_string(error.message); /* NULL: a name in it is not UTF-8 */
         json_object_set_new(result, "error", why ? why : json_string("It failed; see its log."));
     }
     if (process_write(runtime->world, json_string_at(runtime->config, "folder"),
                       SERVICE_TASK_RESULT, result, &unwritten) != FH_OK) {
-        log_error("%s", unwritten.message);
+        log_error("task-result-unsaved", "%s", unwritten.message);
         code = unwritten.code;
     }
     json_decref(result);

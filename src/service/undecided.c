@@ -41,7 +41,8 @@ static void look_at_requests(struct world_timer *timer)
         requests->answered++;
     }
     if (requests->answered > 0 && !was_told)
-        log_warning("The store's server does not say whether some transactions were committed: "
+        log_warning("requests-undecided",
+                    "The store's server does not say whether some transactions were committed: "
                     "their clients are answered 503 and asked to try again. What follows from "
                     "these transactions waits until it does.");
     if (requests->first)
@@ -85,7 +86,7 @@ void undecided_leave(struct runtime *runtime, struct undecided_request *request)
         requests->last = request->previous;
     requests->answered -= request->answered;
     if (request->answered && requests->answered == 0)
-        log_info("The outcome of every transaction is known again.");
+        log_info("requests-decided", "The outcome of every transaction is known again.");
 }
 
 void undecided_stop(struct runtime *runtime)

@@ -73,6 +73,7 @@ static void keep_up(struct upkeep *upkeep)
         code = saga_forget(context->sagas, &upkeep->retention, &error);
     if (code != FH_OK && !upkeep->failing)
         log_warning(
+            "upkeep-failed",
             "Expired rows could not be removed from the store; this will be tried again: %s",
             error.message);
     upkeep->failing = code != FH_OK;

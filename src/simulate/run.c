@@ -22,11 +22,11 @@
 #define CLIENTS_DEFAULT 4
 #define CLIENTS_MAX 64
 
-static void on_log(void *context, enum log_level level, const char *text)
+static void on_log(void *context, enum log_level level, const char *id, const char *text)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
     struct run *run = context;
-    simulate_say(&run->simulate, run->simulate.running, "%s: %s", names[level], text);
+    simulate_say(&run->simulate, run->simulate.running, "%s: %s [%s]", names[level], text, id);
 }
 
 /* ---- phases ---- */

@@ -47,9 +47,10 @@ void work_set_problem(fh_work *w, const struct fh_error *error)
                            error->message);
     int status = status_of_code(error->code);
     if (status == 500 && !w->snapshot) /* with a snapshot given, the caller reports it better */
-        log_error("a handler's fault: %s", error->message);
+        log_error("handler-failed", "a handler's fault: %s", error->message);
     else if (store_is_damaged(error))
-        log_error("%s", error->message); /* an operator has to act, whatever the request was */
+        log_error("store-damaged", "%s",
+                  error->message); /* an operator has to act, whatever the request was */
     set_reply(w, status,
               problem_new(status, status == 500 ? HANDLER_FAULT : error->message, errors));
     if (status == 503 && !w->retry_after_s)

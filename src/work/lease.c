@@ -124,7 +124,8 @@ void lease_add(struct lease_manager *manager, struct lease *lease)
 
 static void lose_all(struct lease_manager *manager)
 {
-    log_warning("This instance was taken for dead, and others have taken over its leases: it "
+    log_warning("leases-lost",
+                "This instance was taken for dead, and others have taken over its leases: it "
                 "starts again as a new one.");
     manager->joined = false;
     for (struct lease *lease = manager->leases; lease; lease = lease->next) {
@@ -182,14 +183,16 @@ static void join_again(struct lease_manager *manager)
     struct lease_member *other = lease_member_named(manager, manager->name);
     if (other && !lease_member_dead(manager, other)) {
         if (!manager->shut_out)
-            log_warning("Another process is instance %s of this service: this one applies no "
+            log_warning("instance-name-taken",
+                        "Another process is instance %s of this service: this one applies no "
                         "events and runs no sagas while that one lives.",
                         manager->instance);
         manager->shut_out = true;
         return;
     }
     if (join_instances(manager, &error) != FH_OK)
-        log_warning("This instance can't join the others, and will try again: %s", error.message);
+        log_warning("instance-joining-failed",
+                    "This instance can't join the others, and will try again: %s", error.message);
 }
 
 static int64_t tick_ms(const struct lease_manager *manager)
@@ -268,12 +271,13 @@ static void bury_dead(struct lease_manager *manager)
                                       .beat = member->beat};
         if (write_lease_statement(&statement, &error) != FH_OK)
             continue; /* it has beaten, another instance was quicker, or the store is away */
-        log_warning("%s (%s) does not respond: its leases are taken over.", member->name,
-                    member->owner);
+        log_warning("instance-expired", "%s (%s) does not respond: its leases are taken over.",
+                    member->name, member->owner);
         lease_member_forget(manager, i);
         /* Events that it committed but that have no positions yet. */
         if (store_sequence(manager->context->store, NULL, 0, &error) != FH_OK)
-            log_info("Its last events get their positions with the next ones: %s", error.message);
+            log_info("event-positions-delayed",
+                     "Its last events get their positions with the next ones: %s", error.message);
     }
 }
 
@@ -294,7 +298,7 @@ static void take_lease(struct lease_manager *manager, const struct lease_entry *
         lease->state = LEASE_OURS;
         lease->taken(lease);
     } else if (code != FH_OK && code != FH_CONFLICT) {
-        log_info("%s can't be taken now: %s", lease->name, error.message);
+        log_info("lease-taking-failed", "%s can't be taken now: %s", lease->name, error.message);
     }
 }
 
@@ -448,7 +452,8 @@ void lease_manager_stop(struct lease_manager *manager)
                                   .owner = manager->life,
                                   .beat = -1};
     if (manager->joined && write_lease_statement(&statement, &error) != FH_OK)
-        log_info("The others find out by themselves that this instance has left: %s",
+        log_info("instance-leaving-unannounced",
+                 "The others find out by themselves that this instance has left: %s",
                  error.message);
     manager->joined = false;
 }

@@ -59,7 +59,8 @@ void work_sequence(fh_work *const *works, int count)
     if (store_sequence(context->store, placed, events, &error) == FH_OK)
         each_event(works, count, placed, true);
     else
-        log_warning("Events that are durable get their positions later: %s", error.message);
+        log_warning("event-positions-delayed",
+                    "Events that are durable get their positions later: %s", error.message);
     for (int i = 0; i < events; i++) {
         if (placed[i].position > context->position)
             context->position = placed[i].position;

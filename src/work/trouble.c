@@ -11,12 +11,8 @@
 #define TELL_EVERY_NS (INT64_C(60) * 1000000000)
 #define LASTED_NS (INT64_C(1) * 1000000000) /* the end of a shorter one is not worth a line */
 
-static const struct {
-    const char *name, *failing, *again;
-} kinds[TROUBLE_KINDS] = {
-    [TROUBLE_READS] = {"reads", "The store answers no reads", "The store answers reads again"},
-    [TROUBLE_WRITES] = {"writes", "The store takes no transactions",
-                        "The store takes transactions again"}};
+static const char *const kinds[TROUBLE_KINDS] = {[TROUBLE_READS] = "reads",
+                                                 [TROUBLE_WRITES] = "writes"};
 
 static void trouble_failed(struct trouble *trouble, enum trouble_kind kind, int64_t now_ns,
                            const struct fh_error *error)
@@ -29,15 +25,25 @@ static void trouble_failed(struct trouble *trouble, enum trouble_kind kind, int6
         return;
     trouble->told_ns = now_ns;
     trouble->told = true;
-    log_warning("%s: %s", kinds[kind].failing, error->message);
+    if (kind == TROUBLE_READS)
+        log_warning("store-reads-failed", "The store answers no reads: %s", error->message);
+    else
+        log_warning("store-writes-failed", "The store takes no transactions: %s", error->message);
 }
 
 static void trouble_passed(struct trouble *trouble, enum trouble_kind kind, int64_t now_ns)
 {
     int64_t lasted_ns = now_ns - trouble->since_ns;
-    if (trouble->told && lasted_ns >= LASTED_NS)
-        log_info("%s, after %lld s in which %llu came to nothing.", kinds[kind].again,
-                 (long long)(lasted_ns / 1000000000), (unsigned long long)trouble->failures);
+    long long lasted_s = lasted_ns / 1000000000;
+    unsigned long long failures = trouble->failures;
+    if (trouble->told && lasted_ns >= LASTED_NS && kind == TROUBLE_READS)
+        log_info("store-reads-resumed",
+                 "The store answers reads again, after %lld s in which %llu came to nothing.",
+                 lasted_s, failures);
+    else if (trouble->told && lasted_ns >= LASTED_NS)
+        log_info("store-writes-resumed",
+                 "The store takes transactions again, after %lld s in which %llu came to nothing.",
+                 lasted_s, failures);
     trouble->failures = 0;
     trouble->told = false;
 }
@@ -74,7 +80,7 @@ json_t *trouble_show(const struct trouble troubles[static TROUBLE_KINDS], struct
                                 "failures", (json_int_t)trouble->failures, "since_ms",
                                 (json_int_t)((now_ns - trouble->since_ns) / 1000000), "last_ms",
                                 (json_int_t)((now_ns - trouble->last_ns) / 1000000));
-        json_object_set_new(shown, kinds[kind].name, one);
+        json_object_set_new(shown, kinds[kind], one);
     }
     return shown;
 }

@@ -351,7 +351,7 @@ static void real_request(struct world *world, struct world_request *request)
 static void real_fatal(struct world *world, const char *why)
 {
     (void)world;
-    log_error("ending at once: %s", why);
+    log_error("process-aborted", "ending at once: %s", why);
     _exit(1);
 }
 

@@ -46,10 +46,11 @@ static bool answered, changes, starts_sagas;
 
 /* ---- the shop ------------------------------------------------------------------------------ */
 
-static void say_nothing(void *context, enum log_level level, const char *text)
+static void say_nothing(void *context, enum log_level level, const char *id, const char *text)
 {
     (void)context;
     (void)level;
+    (void)id;
     (void)text;
 }
 

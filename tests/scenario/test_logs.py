@@ -15,13 +15,13 @@ def state(tmp_path):
     folder = tmp_path / ".freehold" / "mini"
     for part in ("users", "orders", "gateway", ".servers/users-mariadb"):
         (folder / part).mkdir(parents=True)
-    (folder / "up.log").write_text("2026-11-20T10:00:00.500Z info up: mini is up, pid 7\n")
+    (folder / "up.log").write_text("2026-11-20T10:00:00.500Z info up [system-started]: mini is up, pid 7\n")
     (folder / "users" / "log.1").write_text("2026-11-20T10:00:00.100Z info users: ready\n")
-    (folder / "users" / "log").write_text("2026-11-20T10:00:02.000Z warning users: slow: very\n"
+    (folder / "users" / "log").write_text("2026-11-20T10:00:02.000Z warning users [store-slowed]: slow: very\n"
                                           "  the second line of it\n"
                                           "2026-11-20T10:00:04.000Z error users: \033[31mred\n")
     (folder / "orders" / "log").write_text("2026-11-20T10:00:01.000Z info orders: ready\n")
-    (folder / "orders" / "log-1").write_text("2026-11-20T10:00:03.000Z debug orders: beat\n")
+    (folder / "orders" / "log-1").write_text("2026-11-20T10:00:03.000Z debug orders [beat-sent]: beat\n")
     (folder / "gateway" / "log").write_text("")
     (folder / ".servers" / "users-mariadb" / "log").write_bytes(b"2026-11-20 10:00:00 0 [Note] caf\xe9 opens\n")
     return folder
@@ -45,6 +45,8 @@ def test_lines_of_all_processes_come_in_the_order_of_their_times(state):
         ("users-mariadb", "0 [Note] caf? opens"), ("users", "ready"), ("up", "mini is up, pid 7"), ("orders", "ready"),
         ("users", "slow: very"), ("users", "the second line of it"), ("orders/1", "beat"), ("users", " [31mred")]
     assert told[5]["time"] == told[4]["time"] and told[5]["level"] == "warning"
+    assert [line.get("id") for line in told] == [
+        None, None, "system-started", None, "store-slowed", "store-slowed", "beat-sent", None]
     assert told[0] == {"time": "2026-11-20T10:00:00.000Z", "service": "users-mariadb", "level": "info",
                        "text": "0 [Note] caf? opens"}
 
@@ -63,8 +65,11 @@ def test_lines_for_people_are_in_columns(state):
     (["--text", "READY"], ["ready", "ready"]),
     (["--since", "2026-11-20T10:00:03"], ["beat", " [31mred"]),
     (["--since", "90s"], []),
+    (["--id", "store-slowed"], ["slow: very", "the second line of it"]),
+    (["orders", "--id", "store-slowed"], []),
+    (["--id", "store"], []),
 ])
-def test_lines_are_chosen_by_service_level_text_and_time(state, arguments, texts):
+def test_lines_are_chosen_by_service_level_id_text_and_time(state, arguments, texts):
     assert [line["text"] for line in lines(state, *arguments)] == texts
 
 

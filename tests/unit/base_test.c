@@ -172,7 +172,7 @@ static void logged(char *line, size_t size, enum log_level level, const char *me
     assert_int_equal(pipe(ends), 0);
     int kept = dup(STDERR_FILENO);
     assert_true(kept >= 0 && dup2(ends[1], STDERR_FILENO) >= 0);
-    log_line(level, "%s", message);
+    log_line(level, "store-slowed", "%s", message);
     dup2(kept, STDERR_FILENO);
     close(kept);
     close(ends[1]);
@@ -188,7 +188,7 @@ static void log_writes_one_line_whatever_the_message_holds(void **state)
     char line[2048], longer[4000];
     log_init("orders", LOG_LEVEL_INFO);
     logged(line, sizeof line, LOG_LEVEL_WARNING, "first\nsecond\r\x1b[31mred");
-    assert_non_null(strstr(line, " warning orders: first second  [31mred\n"));
+    assert_non_null(strstr(line, " warning orders [store-slowed]: first second  [31mred\n"));
     assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';

@@ -20,6 +20,7 @@
 struct filter {
     char **names; /* ended by NULL; empty: all */
     enum log_level level;
+    const char *id;
     const char *text;
     char since[LOGS_TIME_SIZE];
     bool json;
@@ -61,6 +62,7 @@ static int read_filter(const struct cli_command *command, char **words, const ch
     const char *since = cli_value(command, values, "--since");
     *filter = (struct filter){.names = words,
                               .level = LOG_LEVEL_DEBUG,
+                              .id = cli_value(command, values, "--id"),
                               .text = cli_value(command, values, "--text"),
                               .json = cli_value(command, values, "--json") != NULL};
     int known = level ? logs_level_of(level) : LOG_LEVEL_DEBUG;
@@ -96,6 +98,7 @@ static bool is_line_wanted(const struct filter *filter, const struct logs_source
         name++;
     return (*name || name == filter->names) && line->level <= filter->level &&
            strcmp(line->time, filter->since) >= 0 &&
+           (!filter->id || strcmp(line->id, filter->id) == 0) &&
            (!filter->text || strcasestr(line->text, filter->text) ||
             strcasestr(source->name, filter->text));
 }
@@ -125,9 +128,10 @@ static void print_log_line(const struct filter *filter, const struct logs_source
     static const enum cli_colour colours[] = {CLI_RED, CLI_YELLOW, CLI_PLAIN, CLI_DIM};
     const char *plain = cli_colour(stdout, CLI_PLAIN);
     if (filter->json) {
-        json_t *told =
-            json_pack("{s:s, s:s, s:s, s:o}", "time", line->time, "service", source->name, "level",
-                      logs_level_name(line->level), "text", json_of_text(line->text));
+        json_t *told = json_pack("{s:s, s:s, s:s, s:o*, s:o}", "time", line->time, "service",
+                                 source->name, "level", logs_level_name(line->level), "id",
+                                 line->id[0] ? json_of_text(line->id) : NULL, "text",
+                                 json_of_text(line->text));
         cli_print_json(told);
         json_decref(told);
         return;
@@ -193,10 +197,13 @@ const struct cli_command cli_logs = {
     .text =
         "Of every service, the gateway, private servers and up itself, running or stopped; or of\n"
         "those that are named. Times are UTC, as they were logged. With --json each line is an\n"
-        "object of its own.\n\n"
+        "object of its own, with the id that its message keeps for good; all ids stand in\n"
+        "docs/reference/logs.md.\n\n"
         "  freehold logs orders payments --level warning --since 1h\n"
+        "  freehold logs --id subscription-paused --since 1d\n"
         "  freehold logs --text 01a1f983 -f\n",
     .options = {{"--level", "LEVEL", "only error; or also warning, info, debug"},
+                {"--id", "ID", "only the message with this id, such as event-parked"},
                 {"--text", "TEXT", "only lines with this text, in any case"},
                 {"--since", "TIME", "15m (s, m, h, d) ago, or from a time: 2026-11-20T15:12"},
                 {"--follow", NULL, "go on with what is logged from now on; also -f", 'f'},

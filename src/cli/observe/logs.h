@@ -17,11 +17,13 @@
 #define LOGS_SOURCES_MAX 512 /* files read side by side */
 #define LOGS_TIME_SIZE 25    /* "2026-11-20T15:12:13.464Z" */
 #define LOGS_NAME_SIZE 64
+#define LOGS_ID_SIZE 64
 
 struct logs_line {
     char time[LOGS_TIME_SIZE]; /* "": none so far in this file */
     enum log_level level;
-    const char *text; /* without time, level and name */
+    char id[LOGS_ID_SIZE]; /* base/log.h; "": another program's line, or an older version's */
+    const char *text;      /* without time, level, name and id */
 };
 
 struct logs_source {

@@ -191,20 +191,33 @@ static size_t take_time(const char *text, char out[static LOGS_TIME_SIZE])
     return length + (text[length] == 'Z');
 }
 
-/* "TIME level name: text". A line without one of our levels gets `info`, and keeps all its text. */
+/* Of "level name [id]"; "" where the version that wrote it knew no ids. */
+static void read_id(const char *head, size_t length, char out[static LOGS_ID_SIZE])
+{
+    const char *bracket = memchr(head, '[', length);
+    size_t before = bracket ? (size_t)(bracket + 1 - head) : length;
+    bool there = before < length && head[length - 1] == ']';
+    snprintf(out, LOGS_ID_SIZE, "%.*s", there ? (int)(length - 1 - before) : 0, head + before);
+}
+
+/* "TIME level name [id]: text". A line without one of our levels gets `info`, and keeps all its
+ * text. */
 static void understand_line(struct logs_source *source)
 {
     struct logs_line *line = &source->line;
     size_t length = take_time(source->buffer, line->time);
-    line->text = source->buffer + length + strspn(source->buffer + length, " ");
+    const char *head = source->buffer + length + strspn(source->buffer + length, " ");
+    line->text = head;
     if (!length)
         return; /* it belongs to the line before */
     line->level = LOG_LEVEL_INFO;
+    line->id[0] = '\0';
     for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++) {
         size_t named = strlen(level_names[i]);
-        const char *colon = strstr(line->text, ": ");
-        if (strncmp(line->text, level_names[i], named) == 0 && line->text[named] == ' ' && colon) {
+        const char *colon = strstr(head, ": ");
+        if (strncmp(head, level_names[i], named) == 0 && head[named] == ' ' && colon) {
             line->level = (enum log_level)i;
+            read_id(head, (size_t)(colon - head), line->id);
             line->text = colon + 2;
             return;
         }

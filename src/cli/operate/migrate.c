@@ -51,8 +51,9 @@ static void say_of_migration(void *context, enum supervise_level level, const ch
             cli_colour(stderr, CLI_PLAIN));
 }
 
-static void say_step_of_migration(void *context, const char *text)
+static void say_step_of_migration(void *context, const char *id, const char *text)
 {
+    (void)id;
     say_of_migration(context, SUPERVISE_STEP, text);
 }
 

@@ -39,7 +39,7 @@ struct up {
 
 /* ---- Printing ------------------------------------------------------------------------------- */
 
-static void say_of_up(void *context, enum supervise_level level, const char *text)
+static void say_of_up(void *context, enum supervise_level level, const char *id, const char *text)
 {
     static const enum cli_colour colours[] = {CLI_DIM, CLI_GREEN, CLI_YELLOW};
     struct up *up = context;
@@ -47,16 +47,16 @@ static void say_of_up(void *context, enum supervise_level level, const char *tex
     if (up->json && !up->logging)
         return;
     if (up->logging)
-        log_line(level == SUPERVISE_TROUBLE ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "%s", text);
+        log_line(level == SUPERVISE_TROUBLE ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, id, "%s", text);
     else
         printf("  %s%s%s\n", cli_colour(stdout, colours[level]), text,
                cli_colour(stdout, CLI_PLAIN));
     fflush(stdout);
 }
 
-static void say_step_of_up(void *context, const char *text)
+static void say_step_of_up(void *context, const char *id, const char *text)
 {
-    say_of_up(context, SUPERVISE_STEP, text);
+    say_of_up(context, SUPERVISE_STEP, id, text);
 }
 
 static void tell_work(void *context, const char *service, const struct course *course)
@@ -156,9 +156,9 @@ static void up_ready(void *context)
     if (up->ready_fd < 0)
         return;
     turn_to_log(up);
-    log_info("%s is up, pid %d", up->file->name, (int)getpid());
+    log_info("system-started", "%s is up, pid %d", up->file->name, (int)getpid());
     if (write(up->ready_fd, "R", 1) < 0)
-        log_warning("the process that started it is gone"); /* it stays up anyway */
+        log_warning("starter-lost", "the process that started it is gone"); /* it stays up anyway */
     close(up->ready_fd);
 }
 
@@ -198,7 +198,7 @@ static int supervise_system(struct up *up)
     int code = supervise_run(&options);
     if (code)
         return cli_fail(CLI_FAILED, "%s could not be started", up->file->name);
-    say_of_up(up, SUPERVISE_DONE, "stopped");
+    say_of_up(up, SUPERVISE_DONE, "system-stopped", "stopped");
     return CLI_DONE;
 }
 

@@ -270,7 +270,7 @@ enum fh_code postgresql_connect_first(struct postgresql_connection *connection, 
         if (code == FH_OK || postgresql_is_hopeless(error) || store->retry_ns > deadline_ns)
             return code;
         if (!told)
-            log_warning("waiting for the store: %s", error->message);
+            log_warning("store-awaited", "waiting for the store: %s", error->message);
         fiber_sleep_until(store->base.world, store->retry_ns);
     }
 }

@@ -250,7 +250,7 @@ void feed_answer(struct event_manager *manager, const json_t *strings, struct fe
     text_init(&request.body, TEXT_LENGTH_MAX);
     enum fh_code code = feed_poll(manager, &request, &error);
     if (code != FH_OK) {
-        log_warning("The feed could not be read: %s", error.message);
+        log_warning("feed-failed", "The feed could not be read: %s", error.message);
         int status = feed_status(&error);
         feed_problem(ret, status, problem_new(status, error.message, NULL));
     } else {

@@ -442,7 +442,7 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
     if (code == FH_OK) {
         answer_snapshot_page(manager, &page, ret);
     } else {
-        log_warning("A page of a snapshot could not be read: %s", error.message);
+        log_warning("snapshot-failed", "A page of a snapshot could not be read: %s", error.message);
         int failed = feed_status(&error);
         feed_problem(ret, failed, problem_new(failed, error.message, NULL));
     }

@@ -113,7 +113,7 @@ static _Noreturn void refuse_key(fh_work *w, const struct fh_published *publishe
                   "\"%s\" has %zu bytes, and as the key of an event at most %d.", published->key,
                   length, OUTBOX_KEY_LENGTH_MAX);
     snprintf(error.field, sizeof error.field, "%s", published->key);
-    log_warning("%s is not published: %s", published->type, error.message);
+    log_warning("event-rejected", "%s is not published: %s", published->type, error.message);
     work_fail(w, &error);
 }
 

@@ -99,7 +99,8 @@ static void run_subscriber_recorder(void *argument)
         manager->recorded_ns = world_monotonic_ns(world);
         enum fh_code code = record_all(manager, &error);
         if (code != FH_OK && !failed)
-            log_warning("What subscribers have committed could not be stored: %s", error.message);
+            log_warning("subscriber-progress-unsaved",
+                        "What subscribers have committed could not be stored: %s", error.message);
         failed = code != FH_OK;
     }
     manager->recording = false;

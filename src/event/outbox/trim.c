@@ -132,7 +132,8 @@ static void report_trim_look(struct event_manager *manager, const struct look *l
 {
     struct event_trimmed *trimmed = &manager->trimmed;
     if (look->expired > trimmed->expired)
-        log_warning("%lld subscribers (or partitions of them) lag behind the events that are kept "
+        log_warning("subscribers-expired",
+                    "%lld subscribers (or partitions of them) lag behind the events that are kept "
                     "here, and have expired: they must resync from a snapshot.",
                     (long long)look->expired);
     json_decref(trimmed->subscribers);

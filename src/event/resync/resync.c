@@ -65,7 +65,8 @@ static void begin_resync(struct subscription *s)
     CRASH_POINT("round.begun");
     s->resyncs = false;
     parked_recount(s);
-    log_info("%s begins anew with the state of %s, at %" PRId64 " of its incarnation %s.",
+    log_info("resync-begun",
+             "%s begins anew with the state of %s, at %" PRId64 " of its incarnation %s.",
              s->manager->context->service->name, s->source, s->cursor.position,
              s->cursor.incarnation);
 }
@@ -170,7 +171,8 @@ void resync_step(struct subscription *s)
     subscription_release_hold(s, &s->reading);
     /* The first answer says how many events there are to catch up with. */
     s->reading.state = SUBSCRIPTION_STARTING;
-    log_info("%s has taken over the state of %s, and follows its events from %" PRId64 ".",
+    log_info("resync-finished",
+             "%s has taken over the state of %s, and follows its events from %" PRId64 ".",
              s->manager->context->service->name, s->source, s->cursor.position);
     fiber_wake_all(&s->for_space);
 }

@@ -217,7 +217,8 @@ static enum fh_code drop_first_parked(struct event_manager *manager, struct aren
         store_rollback(work);
         return code;
     }
-    log_warning("An operator drops the parked event %s %s of %s at %lld, key %s: %s", ret->type,
+    log_warning("parked-event-dropped",
+                "An operator drops the parked event %s %s of %s at %lld, key %s: %s", ret->type,
                 ret->event_id, source, (long long)ret->position, key,
                 *ret->error ? ret->error : "it waited for another one");
     code = store_commit(work, error);

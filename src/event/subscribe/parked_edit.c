@@ -148,7 +148,8 @@ static enum fh_code edit_parked_event(struct event_manager *manager, struct aren
         return code;
     char *text = change_event(change, event, world_wall_ms(manager->context->world));
     parked.event = text;
-    log_warning("An operator (%s) changes the data of the parked event %s %s of %s at %lld, key %s",
+    log_warning("parked-event-edited",
+                "An operator (%s) changes the data of the parked event %s %s of %s at %lld, key %s",
                 change->by, parked.type, parked.event_id, parked.source, (long long)parked.position,
                 change->key);
     code = store_parked_event(manager, &parked, error);

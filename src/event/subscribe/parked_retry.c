@@ -145,7 +145,8 @@ static void retry_key(struct subscription *s, const char *key, int64_t deadline_
         ;
     subscription_leave(s);
     if (progress->applied > 0)
-        log_info("%lld parked events of %s, key %s, were applied; %lld are left.",
+        log_info("parked-events-applied",
+                 "%lld parked events of %s, key %s, were applied; %lld are left.",
                  (long long)progress->applied, s->source, key, (long long)progress->left);
     parked_recount(s);
 }

@@ -77,7 +77,8 @@ static bool was_applied(struct subscription *s, const struct ledger_cursor *next
     if (s->fenced)
         return false;
     if (!applied) {
-        log_warning("The cursor of %s was moved to %lld by someone else; reading on from there.",
+        log_warning("cursor-moved",
+                    "The cursor of %s was moved to %lld by someone else; reading on from there.",
                     s->source, (long long)now.position);
         subscription_drop(s);
         *ret_elsewhere = true;
@@ -178,10 +179,10 @@ static void events_applied(struct subscription *s, const struct apply *apply,
                            struct attempts *attempts)
 {
     if (attempts->parks)
-        log_warning("%s %s of %s at %lld is parked with its key %s after %d attempts: %s",
-                    apply->events->type, apply->events->id, s->source,
-                    (long long)apply->events->position, apply->events->key, attempts->failures,
-                    attempts->why);
+        log_warning(
+            "event-parked", "%s %s of %s at %lld is parked with its key %s after %d attempts: %s",
+            apply->events->type, apply->events->id, s->source, (long long)apply->events->position,
+            apply->events->key, attempts->failures, attempts->why);
     s->applied += apply->count;
     *attempts = fresh;
     subscription_release_hold(s, &s->applying_hold);
@@ -313,7 +314,8 @@ static void run_applier(void *argument)
         subscription_drop(s);
         parked_recount(s);
         if (s->parked.keys > 0 && !event_manager_fiber(s->manager, parked_retry_at_start, s))
-            log_warning("What is parked of %s can't be retried now: too many fibers.", s->source);
+            log_warning("parked-retry-delayed",
+                        "What is parked of %s can't be retried now: too many fibers.", s->source);
         subscription_begin_reading(s);
     }
     while (subscription_goes_on(s)) {
@@ -377,6 +379,7 @@ void subscribe_looked(struct event_manager *manager)
             begin_applying(s);
         } else if (!s->applies && !manager->draining) {
             log_warning(
+                "partition-lease-returned",
                 "This instance has the lease of partition %s of %s, but the partition's cursor has "
                 "epoch %lld and not the lease's %lld: the lease is given back, to be taken again.",
                 s->partition, s->source, (long long)s->cursor.epoch, (long long)s->lease.epoch);

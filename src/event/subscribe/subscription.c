@@ -52,9 +52,10 @@ void subscription_hold(const struct subscription *s, struct hold *hold,
     hold->state = state;
     snprintf(hold->reason, sizeof hold->reason, "%s", reason);
     if (begins && state == SUBSCRIPTION_REFUSED)
-        log_error("The subscription to %s has stopped: %s", s->source, reason);
+        log_error("subscription-stopped", "The subscription to %s has stopped: %s", s->source,
+                  reason);
     else if (begins)
-        log_warning("Events of %s have to wait: %s", s->source, reason);
+        log_warning("subscription-paused", "Events of %s have to wait: %s", s->source, reason);
 }
 
 static bool is_held(const struct hold *hold)
@@ -65,7 +66,7 @@ static bool is_held(const struct hold *hold)
 void subscription_release_hold(const struct subscription *s, struct hold *hold)
 {
     if (is_held(hold))
-        log_info("Events of %s go on.", s->source);
+        log_info("subscription-resumed", "Events of %s go on.", s->source);
     hold->state = SUBSCRIPTION_FOLLOWING;
     hold->reason[0] = '\0';
 }

@@ -112,7 +112,8 @@ void settling_wait(struct settling *settling, const struct fh_error *why)
     struct world *world = settling->world;
     if (!settling->told && world_monotonic_ns(world) - settling->begun_ns > TOLD_NS) {
         settling->told = true;
-        log_warning("It is not known yet whether a transaction was committed; the store's server "
+        log_warning("transaction-undecided",
+                    "It is not known yet whether a transaction was committed; the store's server "
                     "is asked until it says so: %s",
                     why->message);
     }
@@ -136,7 +137,7 @@ enum fh_code settling_end(const struct settling *settling, enum mark_said said,
     }
     if (settling->told)
         log_info(
-            "It took %lld s to find out: the transaction was %s.",
+            "transaction-decided", "It took %lld s to find out: the transaction was %s.",
             (long long)((world_monotonic_ns(settling->world) - settling->begun_ns) / SECOND_NS),
             said == MARK_STANDS ? "committed" : "not committed, and never will be");
     if (said == MARK_STANDS)

@@ -63,7 +63,7 @@ static void say_of(const struct provision_options *options, const struct system_
     else
         snprintf(text, sizeof text, "%-12s has its data in %s already: nothing is moved",
                  service->name, service->engine);
-    options->say(options->context, text);
+    options->say(options->context, "move-planned", text);
 }
 
 enum fh_code moving_configure(const struct provision *provision,

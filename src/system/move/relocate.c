@@ -41,7 +41,8 @@
 static void say_move_trouble(struct supervisor *supervisor, const struct fh_error *error)
 {
     const char *name = relocation_service(supervisor)->name;
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, name, "%s: %s", name, error->message);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "move-record-failed", name, "%s: %s", name,
+                   error->message);
 }
 
 /* Copies the entry before adding the state. */
@@ -73,6 +74,7 @@ static void close_folder(const struct supervisor *supervisor)
     if (!file->users && !servers_pass(file) &&
         fchmod(supervisor->options->provision->state.folder_fd, 0700) != 0)
         supervisor->options->say(supervisor->options->context, SUPERVISE_TROUBLE,
+                                 "state-folder-exposed",
                                  "the state folder can't be made private again");
 }
 
@@ -163,7 +165,7 @@ void relocate_leave(struct supervisor *supervisor)
     const char *name = relocation_service(supervisor)->name;
     relocation->phase = RELOCATION_MOVING;
     relocation->paused_ns = world_monotonic_ns(supervisor->world);
-    supervisor_say(supervisor, SUPERVISE_STEP, name,
+    supervisor_say(supervisor, SUPERVISE_STEP, "move-begun", name,
                    "moving %s from %s to %s: its requests wait from now on", name, relocation->from,
                    relocation->to);
     part_service(supervisor, hand_store_over);
@@ -210,7 +212,7 @@ static void finish_arrival(struct supervisor *supervisor)
     CRASH_POINT("relocate.done");
     if (code != FH_OK)
         say_move_trouble(supervisor, &error); /* the next `up` finds the service where it is */
-    supervisor_say(supervisor, SUPERVISE_DONE, service->name,
+    supervisor_say(supervisor, SUPERVISE_DONE, "move-finished", service->name,
                    "%s is on %s now; its requests waited %lld ms", service->name, service->engine,
                    (long long)paused_ms(supervisor));
     control_answer(supervisor->control, service->name, moved_answer(supervisor));
@@ -234,7 +236,7 @@ static void finish_return(struct supervisor *supervisor)
     CRASH_POINT("relocate.ended");
     if (code != FH_OK)
         say_move_trouble(supervisor, &error);
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, name,
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "move-undone", name,
                    "%s was not moved, and goes on with %s; its requests waited %lld ms", name,
                    relocation->from, (long long)paused_ms(supervisor));
     control_answer(supervisor->control, name,
@@ -280,8 +282,8 @@ void relocate_go_back(struct supervisor *supervisor, const char *why)
     struct relocation *relocation = &supervisor->relocation;
     const char *name = relocation_service(supervisor)->name;
     snprintf(relocation->why, sizeof relocation->why, "%s", why);
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, name, "%s is not moved: %s Going back to %s.",
-                   name, why, relocation->from);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "move-failed", name,
+                   "%s is not moved: %s Going back to %s.", name, why, relocation->from);
     relocation->phase = RELOCATION_BACK;
     part_service(supervisor, hand_store_back);
 }
@@ -290,7 +292,7 @@ static void go_forward(struct supervisor *supervisor)
 {
     struct relocation *relocation = &supervisor->relocation;
     const char *name = relocation_service(supervisor)->name;
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, name,
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "move-recovered", name,
                    "the move of %s was over, and %s has its data: it is started there", name,
                    relocation->to);
     relocation_swap(supervisor);
@@ -326,7 +328,8 @@ static void move_failed(struct supervisor *supervisor)
                instances->children[0]->state == CHILD_GIVEN_UP) {
         go_forward(supervisor);
     } else { /* whichever store has the data, keep trying until it can be opened */
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, name, "%s does not get ready: %s", name, why);
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "moved-start-failed", name,
+                       "%s does not get ready: %s", name, why);
         control_done(supervisor->control, name, why);
     }
 }

@@ -192,13 +192,15 @@ void relocate_came_up(struct supervisor *supervisor)
         changed = true;
         if (moved_record(&provision->state, provision->moved, name,
                          over ? NULL : json_incref(entry), MOVED_DONE, &error) != FH_OK)
-            supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s: %s", name, error.message);
+            supervisor_say(supervisor, SUPERVISE_TROUBLE, "move-record-failed", NULL, "%s: %s",
+                           name, error.message);
         else if (service && state != MOVED_DONE)
-            supervisor_say(supervisor, SUPERVISE_DONE, NULL, "the move of %s is over: it is on %s",
-                           name, service->engine);
+            supervisor_say(supervisor, SUPERVISE_DONE, "move-finished", NULL,
+                           "the move of %s is over: it is on %s", name, service->engine);
     }
     if (changed && provision_configure(provision, &error) != FH_OK)
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s", error.message);
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "configuration-unsaved", NULL, "%s",
+                       error.message);
     json_decref(all);
     for (size_t i = 0; i + 1 < supervisor->count; i++) {
         struct instances *instances = &supervisor->all[i];

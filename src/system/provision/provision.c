@@ -64,7 +64,7 @@ static enum fh_code await_survivors(const struct provision *provision,
     char text[128];
     snprintf(text, sizeof text, "waiting for %zu process%s of an earlier up to end", count,
              count == 1 ? "" : "es");
-    options->say(options->context, text);
+    options->say(options->context, "survivors-awaited", text);
     for (int waited_ms = 0; waited_ms < 2 * PROVISION_SURVIVORS_MS_MAX; waited_ms += POLL_MS) {
         if (count_survivors(provision, waited_ms >= PROVISION_SURVIVORS_MS_MAX) == 0)
             return FH_OK;

@@ -47,7 +47,8 @@ struct provision_options {
      * moves are given up; ended by NULL. NULL: none. */
     const char *const *moving;
     bool abandon;
-    void (*say)(void *context, const char *text); /* reports reasons for delays */
+    /* Reports reasons for delays; `id` as in the log (base/log.h). */
+    void (*say)(void *context, const char *id, const char *text);
     void *context;
 };
 

@@ -286,7 +286,7 @@ static enum fh_code provide_store(const struct configuring *by, const struct sys
         snprintf(text, sizeof text,
                  "the server %s does not answer; going on, since %s has its store there (%s)",
                  server->name, service->name, why.message);
-        by->options->say(by->options->context, text);
+        by->options->say(by->options->context, "server-unanswered", text);
         return FH_OK;
     }
     if (code == FH_OK)
@@ -330,7 +330,7 @@ static void say_where(const struct configuring *by, const struct system_service 
     snprintf(text, sizeof text, "%-12s %s, %s at %s:%d, database %s%s%s", service->name,
              service->engine, where, server_text(store, "host"), server_port(store, 0),
              server_text(store, "database"), *schema ? ", schema " : "", schema);
-    by->options->say(by->options->context, text);
+    by->options->say(by->options->context, "store-located", text);
 }
 
 static enum fh_code configure_servers(struct configuring *by, struct fh_error *error)

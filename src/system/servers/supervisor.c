@@ -105,7 +105,7 @@ static enum fh_code begin_making(struct server_supervisor *supervisor, struct fh
     nftw(DATA_NEW, remove_server_file, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
     nftw(DATA, remove_server_file, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
     own.data = arena_printf(&supervisor->arena, "%s/" DATA_NEW, own.folder);
-    log_info("making a new %s server", supervisor->kind->engine);
+    log_info("server-creation-begun", "making a new %s server", supervisor->kind->engine);
     supervisor->phase = MAKING;
     enum fh_code code = supervisor->kind->make(&own, &command, error);
     return code == FH_OK ? spawn_server(supervisor, &command, SIGKILL, error) : code;
@@ -211,14 +211,14 @@ static int reap_server(struct server_supervisor *supervisor, struct fh_error *er
     if (supervisor->phase == MAKING && well) {
         if (finish_making(supervisor, error) == FH_OK)
             return -1;
-        log_error("%s", error->message);
+        log_error("server-creation-failed", "%s", error->message);
         return PROCESS_EXIT_FAILED;
     }
     if (WIFSIGNALED(status))
-        log_error("the %s server was killed by signal %d", supervisor->kind->engine,
-                  WTERMSIG(status));
+        log_error("server-killed", "the %s server was killed by signal %d",
+                  supervisor->kind->engine, WTERMSIG(status));
     else
-        log_error("the %s server %s with exit code %d", supervisor->kind->engine,
+        log_error("server-ended", "the %s server %s with exit code %d", supervisor->kind->engine,
                   supervisor->phase == MAKING ? "could not be made: it ended" : "has ended",
                   WEXITSTATUS(status));
     return PROCESS_EXIT_FAILED;
@@ -251,7 +251,7 @@ static int supervise_turn(struct server_supervisor *supervisor)
         if (code >= 0)
             return code;
         if (supervisor->phase == STARTING && try_ready(supervisor, &error) != FH_OK) {
-            log_error("%s", error.message);
+            log_error("server-start-failed", "%s", error.message);
             supervisor->exit_code =
                 error.code == FH_UNAVAILABLE ? PROCESS_EXIT_FAILED : PROCESS_EXIT_CONFIGURATION;
             stop_server_process(supervisor);
@@ -317,7 +317,7 @@ int server_supervisor_main(const char *config_path)
     if (code == FH_OK)
         exit_code = supervise_turn(&supervisor);
     else
-        log_error("%s", error.message);
+        log_error("server-start-failed", "%s", error.message);
     if (code == FH_INVALID)
         exit_code = PROCESS_EXIT_CONFIGURATION;
     json_decref(supervisor.admin);

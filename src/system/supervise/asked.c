@@ -93,8 +93,8 @@ static void order_restore(struct instances *instances)
     struct fh_error error;
     struct supervisor *supervisor = instances->model.owner;
     if (restore_order(instances->part->folder_fd, &error) != FH_OK)
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, instances->part->name, "%s: %s",
-                       instances->part->name, error.message);
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "restore-unordered", instances->part->name,
+                       "%s: %s", instances->part->name, error.message);
 }
 
 static enum fh_code begin_restore(struct supervisor *supervisor, struct instances *instances,
@@ -155,7 +155,7 @@ static enum fh_code change_asked(void *context, const char *command, const char 
 /* What is still undone of the restore stays in the service's folder. */
 void asked_not_restored(struct supervisor *supervisor, struct instances *instances)
 {
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, instances->part->name,
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "restored-start-failed", instances->part->name,
                    "%s does not get ready after its restore; see its log", instances->part->name);
     control_done(supervisor->control, instances->part->name,
                  "it does not get ready; see its log in the state folder");

@@ -171,7 +171,8 @@ bool renewal_take_back(struct renewal *renewal, struct provision *provision)
         renewal->older = (struct program_held){0};
         /* If that can't be written, it stays as the new program needs it, which is more. */
         if (differs && provision_renew(provision, changed, &error) != FH_OK)
-            provision->options.say(provision->options.context, error.message);
+            provision->options.say(provision->options.context, "upgrade-reverting-failed",
+                                   error.message);
     }
     renewal_end(renewal);
     return whole;

@@ -153,7 +153,7 @@ static void stop_system(struct supervisor *supervisor)
         return;
     supervisor->phase = CLOSING;
     if (supervisor->relocation.phase > RELOCATION_SERVER)
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL,
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "move-unfinished", NULL,
                        "the move of %s is not over: the next up goes on with it",
                        supervisor->all[supervisor->relocation.service].part->name);
     instances_stop(supervisor_gateway(supervisor));
@@ -168,7 +168,7 @@ static void stop_asked(void *context)
 /* On a second signal: no more grace. */
 static void kill_all(struct supervisor *supervisor)
 {
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "killing what is left");
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "processes-killed", NULL, "killing what is left");
     stop_system(supervisor);
     for (size_t i = supervisor->count; i-- > 0;)
         instances_stop(&supervisor->all[i]);
@@ -194,7 +194,8 @@ static void show_part_log(struct supervisor *supervisor, const struct child *chi
     for (char *line = lines.data; line && *line;) {
         char *end = strchrnul(line, '\n'), *next = *end ? end + 1 : end;
         *end = '\0';
-        supervisor_say(supervisor, SUPERVISE_STEP, child->part->name, "  | %s", line);
+        supervisor_say(supervisor, SUPERVISE_STEP, "process-log-quoted", child->part->name,
+                       "  | %s", line);
         line = next;
     }
     text_release(&lines);
@@ -204,11 +205,11 @@ static void tell_part_ready(struct supervisor *supervisor, const struct child *c
                             const char *name)
 {
     if (child->restarts)
-        supervisor_say(supervisor, SUPERVISE_DONE, child->part->name, "%s is ready again, pid %d%s",
-                       name, child->pid,
+        supervisor_say(supervisor, SUPERVISE_DONE, "process-recovered", child->part->name,
+                       "%s is ready again, pid %d%s", name, child->pid,
                        child->from_held ? ", with the program from before it was replaced" : "");
     else
-        supervisor_say(supervisor, SUPERVISE_DONE, child->part->name,
+        supervisor_say(supervisor, SUPERVISE_DONE, "process-started", child->part->name,
                        "%-12s ready in %lld ms, pid %d, %s", name, (long long)child->start_took_ms,
                        child->pid, child->part->address);
 }
@@ -218,13 +219,13 @@ static void tell_part_waiting(struct supervisor *supervisor, struct child *child
     bool starting = child->ready_ns == 0;
     if (starting && supervisor->phase < UP && supervisor->options->give_up &&
         child->failures >= SUPERVISE_START_FAILURES_MAX) {
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s %s; it failed to start %d times",
-                       name, child->why, child->failures);
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "process-given-up", NULL,
+                       "%s %s; it failed to start %d times", name, child->why, child->failures);
         show_part_log(supervisor, child);
         fail_system(supervisor);
         return;
     }
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name,
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "process-ended", child->part->name,
                    "%s %s%s; starting it again in %lld ms", name, child->why,
                    starting && !child->overwritten ? " before it was ready" : "",
                    (long long)child->wait_ms);
@@ -235,7 +236,7 @@ static void tell_part_waiting(struct supervisor *supervisor, struct child *child
 static void tell_part_given_up(struct supervisor *supervisor, const struct child *child,
                                const char *name)
 {
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name,
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "process-misconfigured", child->part->name,
                    "%s ended with exit code 78, wrong configuration: it will NOT be started again",
                    name);
     show_part_log(supervisor, child);
@@ -260,13 +261,14 @@ static void child_changed(struct child *child)
         tell_part_given_up(supervisor, child, name);
         break;
     case CHILD_STOPPING:
-        supervisor_say(supervisor, SUPERVISE_STEP, child->part->name, "stopping %s", name);
+        supervisor_say(supervisor, SUPERVISE_STEP, "process-stop-requested", child->part->name,
+                       "stopping %s", name);
         break;
     case CHILD_ENDED:
         /* SIGTERM ends a process that does not handle it yet. */
         if (child->exit_code != 0 || (child->exit_signal && child->exit_signal != SIGTERM))
-            supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name, "%s %s while stopping",
-                           name, child->why);
+            supervisor_say(supervisor, SUPERVISE_TROUBLE, "process-stop-failed", child->part->name,
+                           "%s %s while stopping", name, child->why);
         break;
     case CHILD_IDLE:
     case CHILD_STARTING:
@@ -293,11 +295,11 @@ static void child_clock_set(struct child *child)
     apart_text(span, child->clock.ahead_ms);
     if (child->clock.is)
         supervisor_say(
-            supervisor, SUPERVISE_TROUBLE, child->part->name,
+            supervisor, SUPERVISE_TROUBLE, "clock-diverged", child->part->name,
             "the clock of %s is %s this system's: others refuse its tokens, and it theirs", name,
             span);
     else
-        supervisor_say(supervisor, SUPERVISE_DONE, child->part->name,
+        supervisor_say(supervisor, SUPERVISE_DONE, "clock-corrected", child->part->name,
                        "the clock of %s agrees with this system's again", name);
 }
 
@@ -392,7 +394,7 @@ int supervise_run(const struct supervise_options *options)
         advance_system(supervisor);
     } else {
         supervisor->failed = true;
-        options->say(options->context, SUPERVISE_TROUBLE, error.message);
+        options->say(options->context, SUPERVISE_TROUBLE, "system-start-failed", error.message);
         if (supervisor->control)
             control_end(supervisor->control);
     }

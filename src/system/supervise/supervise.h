@@ -20,7 +20,8 @@ struct supervise_options {
     struct provision *provision;
     char **environment; /* of the processes */
     bool give_up;       /* a service that can't be started stops everything */
-    void (*say)(void *context, enum supervise_level level, const char *text);
+    /* `id`: as in the log (base/log.h). */
+    void (*say)(void *context, enum supervise_level level, const char *id, const char *text);
     /* A starting service has something to do first, and has done `course->done` rows of it. */
     void (*works)(void *context, const char *service, const struct course *course);
     void (*ready)(void *context); /* once: all services and the gateway are ready */

@@ -9,15 +9,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void supervisor_say(struct supervisor *supervisor, enum supervise_level level, const char *service,
-                    const char *format, ...)
+void supervisor_say(struct supervisor *supervisor, enum supervise_level level, const char *id,
+                    const char *service, const char *format, ...)
 {
     va_list args;
     char line[512];
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    supervisor->options->say(supervisor->options->context, level, line);
+    supervisor->options->say(supervisor->options->context, level, id, line);
     if (supervisor->control && supervisor->phase >= CLOSING)
         control_progress(supervisor->control, NULL, line);
     else if (supervisor->control && service)

@@ -44,8 +44,9 @@ static inline struct instances *supervisor_gateway(struct supervisor *supervisor
 
 /* To the operator at the terminal of `up`, and to the clients whose request this is about: the
  * whole system's (while it stops), or that of `service` (NULL: none). */
-void supervisor_say(struct supervisor *supervisor, enum supervise_level level, const char *service,
-                    const char *format, ...) __attribute__((format(printf, 4, 5)));
+void supervisor_say(struct supervisor *supervisor, enum supervise_level level, const char *id,
+                    const char *service, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 /* After each change of one service's processes while the system is up. */
 void supervisor_tend(struct supervisor *supervisor, struct instances *instances);
 /* The processes of a part, before instances_init. */

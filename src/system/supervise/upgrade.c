@@ -54,7 +54,7 @@ void upgrade_settled(struct supervisor *supervisor, struct instances *instances)
 void upgrade_failed(struct supervisor *supervisor, struct instances *instances)
 {
     bool back = renewal_take_back(&supervisor->renewal, supervisor->options->provision);
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, upgrade_name(supervisor),
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "upgrade-failed", upgrade_name(supervisor),
                    "%s could not be upgraded: what was started does not get ready; see its log%s",
                    instances->part->name, back ? ". It goes on with its older program" : "");
     control_done(supervisor->control, upgrade_name(supervisor),
@@ -83,7 +83,8 @@ enum fh_code upgrade_begin(struct supervisor *supervisor, size_t service, bool f
         return code;
     for (size_t i = 0; i < renewal->count; i++) {
         if (renewal->parts[i] != service)
-            supervisor_say(supervisor, SUPERVISE_STEP, upgrade_name(supervisor),
+            supervisor_say(supervisor, SUPERVISE_STEP, "dependent-restarted",
+                           upgrade_name(supervisor),
                            "%s is started again too: it learns what %s needs or offers now",
                            supervisor->all[renewal->parts[i]].part->name, upgrade_name(supervisor));
     }

@@ -69,7 +69,7 @@ static void program_refused(struct supervisor *supervisor, size_t part,
 {
     struct watched *watched = &supervisor->watch.parts[part];
     if (strcmp(watched->why, error->message) != 0)
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s %s: %s",
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "program-rejected", NULL, "%s %s: %s",
                        name_of_part(supervisor, part),
                        instances_overwritten(&supervisor->all[part])
                            ? "stays down, as its program was overwritten by one that is refused"
@@ -90,7 +90,7 @@ static void take_program(struct supervisor *supervisor, size_t part)
         return;
     }
     supervisor->watch.parts[part].why[0] = '\0';
-    supervisor_say(supervisor, SUPERVISE_STEP, NULL,
+    supervisor_say(supervisor, SUPERVISE_STEP, "program-replaced", NULL,
                    "the program of %s was replaced: upgrading it%s", name_of_part(supervisor, part),
                    part == supervisor->count - 1 ? "; up itself goes on with the older one" : "");
 }
