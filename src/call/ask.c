@@ -189,14 +189,14 @@ static const char *named_in_body(fh_work *w, const char *template)
 static _Noreturn void fail_asked(fh_work *w, const struct asked *asked, const char *template)
 {
     if (asked->status == 404)
-        fh_fail_at(w, 422, named_in_body(w, template), "%s", asked->detail);
+        work_fail_as(w, PROBLEM_REFERENCE_MISSING, named_in_body(w, template), asked->detail);
     if (asked->status == 503) {
         struct fh_error error;
         error_retry(&error, FH_UNAVAILABLE, "%s", asked->detail);
         w->retry_after_s = asked->retry_after_s;
         work_fail(w, &error);
     }
-    fh_fail(w, asked->status, "%s", asked->detail);
+    work_fail_as(w, PROBLEM_CALL_FAILED, NULL, asked->detail);
 }
 
 static int ask_objects_of(fh_work *w, va_list args, json_t *objects[CALL_OBJECTS_MAX])
@@ -241,7 +241,10 @@ json_t *fh_try_get(fh_work *w, json_t **problem, const char *service, const char
     if (asked.status == 200)
         return asked.body;
     if (problem) {
-        *problem = problem_new(asked.status, asked.detail, NULL);
+        enum problem_type type = asked.status == 404   ? PROBLEM_CALL_NOT_FOUND
+                                 : asked.status == 503 ? PROBLEM_DEPENDENCY_UNAVAILABLE
+                                                       : PROBLEM_CALL_FAILED;
+        *problem = problem_new(type, asked.detail, NULL);
         json_object_set_new(*problem, "service", json_string(service));
     }
     return NULL;

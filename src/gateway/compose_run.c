@@ -314,20 +314,22 @@ static void reply_composed(struct gateway_exchange *exchange, struct run *run, b
         if (run->compose->parts[i].required && !(run->finished >> i & 1))
             required = &run->compose->parts[i];
     if (run->unusable)
-        gateway_problem(exchange, 502, NULL, NULL,
+        gateway_problem(exchange, PROBLEM_ANSWER_UNUSABLE, NULL, NULL,
                         "The service %s gave an answer for \"%s\" that cannot be used.",
                         run->unusable->service, run->unusable->name);
     else if (run->failed && run->failed->outcome == UPSTREAM_ANSWERED &&
              run->failed->request.status < 400)
-        gateway_problem(exchange, 502, NULL, NULL, "The service %s answered with status %d.",
-                        run->failed->request.service, run->failed->request.status);
+        gateway_problem(exchange, PROBLEM_ANSWER_UNUSABLE, NULL, NULL,
+                        "The service %s answered with status %d.", run->failed->request.service,
+                        run->failed->request.status);
     else if (run->failed && run->failed->outcome == UPSTREAM_ANSWERED)
         gateway_pass_on(exchange, &run->failed->request);
     else if (run->failed || (late && required))
-        gateway_problem(
-            exchange, 503, NULL, run->failed ? run->failed->request.service : required->service,
-            "The service %s %s.", run->failed ? run->failed->request.service : required->service,
-            upstream_outcome_text(run->failed ? run->failed->outcome : UPSTREAM_LATE));
+        gateway_problem(exchange, PROBLEM_SERVICE_UNAVAILABLE, NULL,
+                        run->failed ? run->failed->request.service : required->service,
+                        "The service %s %s.",
+                        run->failed ? run->failed->request.service : required->service,
+                        upstream_outcome_text(run->failed ? run->failed->outcome : UPSTREAM_LATE));
     else
         reply_whole(exchange, run);
 }

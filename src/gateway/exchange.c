@@ -92,7 +92,7 @@ void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *
     free(exchange);
 }
 
-void gateway_problem(struct gateway_exchange *exchange, int status, const char *allow,
+void gateway_problem(struct gateway_exchange *exchange, enum problem_type type, const char *allow,
                      const char *service, const char *format, ...)
 {
     char detail[512], seconds[16];
@@ -100,7 +100,7 @@ void gateway_problem(struct gateway_exchange *exchange, int status, const char *
     va_start(args, format);
     vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
-    json_t *problem = problem_new(status, detail, NULL);
+    json_t *problem = problem_new(type, detail, NULL);
     if (service)
         json_object_set_new(problem, "service", json_string(service));
     char *body = json_text(problem);
@@ -113,7 +113,7 @@ void gateway_problem(struct gateway_exchange *exchange, int status, const char *
         snprintf(seconds, sizeof seconds, "%d", EXCHANGE_RETRY_AFTER_S);
         headers[count++] = (struct http_header){"Retry-After", seconds};
     }
-    gateway_reply(exchange, &(struct http_answer){.status = status,
+    gateway_reply(exchange, &(struct http_answer){.status = problem_status(type),
                                                   .content_type = PROBLEM_CONTENT_TYPE,
                                                   .body = body,
                                                   .body_length = strlen(body),
@@ -128,8 +128,8 @@ void gateway_pass_on(struct gateway_exchange *exchange, const struct world_reque
     size_t count = 0;
     if (world_answer_header(answered, "freehold-refused")) {
         /* The service refused this gateway: its client can't do anything about that. */
-        gateway_problem(exchange, 502, NULL, NULL, "The service %s does not take this gateway.",
-                        answered->service);
+        gateway_problem(exchange, PROBLEM_GATEWAY_NOT_GRANTED, NULL, NULL,
+                        "The service %s does not take this gateway.", answered->service);
         return;
     }
     for (size_t i = 0; i < PASSED_ON; i++) {

@@ -10,6 +10,7 @@
 #include "gateway/metrics.h"
 #include "gateway/routes.h"
 #include "http/server.h"
+#include "shape/problem.h"
 #include "work/spans.h"
 #include "world/world.h"
 
@@ -35,7 +36,7 @@ void gateway_exchange_route(struct gateway_exchange *exchange, const struct rout
 void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *answer);
 /* allow: the header Allow, or NULL. service: the one that did not answer, or NULL; adds
  * Retry-After. */
-void gateway_problem(struct gateway_exchange *exchange, int status, const char *allow,
+void gateway_problem(struct gateway_exchange *exchange, enum problem_type type, const char *allow,
                      const char *service, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 /* A service's answer, limited to what the public may see. */

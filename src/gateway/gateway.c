@@ -61,7 +61,7 @@ static void reply_text(struct gateway_exchange *exchange, int status, const char
 
 static void reply_not_found(struct gateway_exchange *exchange)
 {
-    gateway_problem(exchange, 404, NULL, NULL, "There is nothing at this path.");
+    gateway_problem(exchange, PROBLEM_ROUTE_UNKNOWN, NULL, NULL, "There is nothing at this path.");
 }
 
 static void reply_metrics(struct gateway *gateway, struct gateway_exchange *exchange)
@@ -84,7 +84,7 @@ static void reply_own(struct gateway *gateway, struct gateway_exchange *exchange
     if (!live && !ready && strcmp(path, "/metrics") != 0)
         reply_not_found(exchange);
     else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        gateway_problem(exchange, 405, "GET", NULL, "This path takes GET.");
+        gateway_problem(exchange, PROBLEM_METHOD_NOT_ALLOWED, "GET", NULL, "This path takes GET.");
     else if (ready && gateway->draining)
         reply_text(exchange, 503, NULL, down, sizeof down - 1);
     else if (live || ready)
@@ -101,7 +101,7 @@ static void reply_unrouted(struct gateway *gateway, struct gateway_exchange *exc
     if (!documents_answer(&gateway->documents, exchange->incoming.path, &answer))
         reply_not_found(exchange);
     else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        gateway_problem(exchange, 405, "GET", NULL, "This path takes GET.");
+        gateway_problem(exchange, PROBLEM_METHOD_NOT_ALLOWED, "GET", NULL, "This path takes GET.");
     else
         gateway_reply(exchange, &answer);
 }
@@ -111,7 +111,8 @@ static void start_exchange(struct gateway *gateway, struct gateway_exchange *exc
 {
     gateway_exchange_route(exchange, route);
     if (!fiber_start(gateway->world->fibers, route->compose ? compose_run : proxy_run, exchange))
-        gateway_problem(exchange, 503, NULL, "gateway", "The gateway is overloaded.");
+        gateway_problem(exchange, PROBLEM_OVERLOADED, NULL, "gateway",
+                        "The gateway is overloaded.");
 }
 
 static void gateway_incoming(void *context, struct http_incoming *incoming)
@@ -126,7 +127,7 @@ static void gateway_incoming(void *context, struct http_incoming *incoming)
         return;
     }
     if (!routes_path_is_sound(incoming->path) || !routes_query_is_sound(incoming->query)) {
-        gateway_problem(exchange, 400, NULL, NULL,
+        gateway_problem(exchange, PROBLEM_REQUEST_MALFORMED, NULL, NULL,
                         "The path or query has bytes that must be percent-encoded.");
         return;
     }
@@ -136,7 +137,8 @@ static void gateway_incoming(void *context, struct http_incoming *incoming)
         start_exchange(gateway, exchange, route);
         break;
     case ROUTES_OTHER_METHOD:
-        gateway_problem(exchange, 405, allow.data, NULL, "This path takes %s.", allow.data);
+        gateway_problem(exchange, PROBLEM_METHOD_NOT_ALLOWED, allow.data, NULL,
+                        "This path takes %s.", allow.data);
         break;
     case ROUTES_UNKNOWN:
         reply_unrouted(gateway, exchange);

@@ -60,15 +60,16 @@ void proxy_run(void *argument)
     bool repeatable = strcmp(request.method, "GET") == 0 ||
                       http_request_header(incoming->request, "Idempotency-Key") != NULL;
     if (target.overflow) {
-        gateway_problem(exchange, 414, NULL, NULL, "The path and query are too long.");
+        gateway_problem(exchange, PROBLEM_TARGET_TOO_LONG, NULL, NULL,
+                        "The path and query are too long.");
     } else {
         enum upstream_outcome outcome =
             upstream_call(upstream, exchange->world, &request, repeatable);
         if (outcome == UPSTREAM_ANSWERED)
             gateway_pass_on(exchange, &request);
         else
-            gateway_problem(exchange, 503, NULL, upstream->name, "The service %s %s.",
-                            upstream->name, upstream_outcome_text(outcome));
+            gateway_problem(exchange, PROBLEM_SERVICE_UNAVAILABLE, NULL, upstream->name,
+                            "The service %s %s.", upstream->name, upstream_outcome_text(outcome));
     }
     world_request_release(&request);
     text_release(&target);

@@ -18,19 +18,20 @@
 #define LAST_WORDS_LENGTH_MAX ((size_t)2048)
 #define UNREAD_SIZE_MAX ((size_t)256 << 10)
 
-static char *problem_text(int status, const char *detail)
+static char *problem_text(enum problem_type type, const char *detail)
 {
     struct arena *before = json_arena_set(NULL);
-    json_t *problem = problem_new(status, detail, NULL);
+    json_t *problem = problem_new(type, detail, NULL);
     char *text = json_text(problem);
     json_decref(problem);
     json_arena_set(before);
     return text;
 }
 
-struct MHD_Response *answer_problem(int status, const char *detail, bool close)
+struct MHD_Response *answer_problem(enum problem_type type, const char *detail, bool close)
 {
-    char *text = problem_text(status, detail);
+    int status = problem_status(type);
+    char *text = problem_text(type, detail);
     const struct http_answer answer = {
         .status = status,
         .content_type = PROBLEM_CONTENT_TYPE,
@@ -85,13 +86,13 @@ struct MHD_Response *answer_new(const struct http_answer *answer, bool close, in
              "The answer's header \"%.64s\" is empty or has characters that no header can have.",
              unfit);
     *ret_status = 500;
-    return answer_problem(500, detail, close);
+    return answer_problem(PROBLEM_RESPONSE_INVALID, detail, close);
 }
 
-void answer_last_words(struct MHD_Connection *native, int status, const char *detail)
+void answer_last_words(struct MHD_Connection *native, enum problem_type type, const char *detail)
 {
-    int socket = connection_socket(native);
-    char *problem = problem_text(status, detail);
+    int socket = connection_socket(native), status = problem_status(type);
+    char *problem = problem_text(type, detail);
     struct text text;
     text_init(&text, LAST_WORDS_LENGTH_MAX);
     text_printf(&text,

@@ -61,12 +61,12 @@ bool awaited_begins(const struct http_awaited *awaited)
     return false;
 }
 
-static void cut_off(struct http_awaited *awaited, struct http_connection *connection, int status,
-                    const char *detail)
+static void cut_off(struct http_awaited *awaited, struct http_connection *connection,
+                    enum problem_type type, const char *detail)
 {
     int socket = connection_socket(connection->native);
     if (connection->started)
-        answer_last_words(connection->native, status, detail);
+        answer_last_words(connection->native, type, detail);
     shutdown(socket, SHUT_RDWR);
     awaited_remove(awaited, connection);
 }
@@ -74,7 +74,8 @@ static void cut_off(struct http_awaited *awaited, struct http_connection *connec
 void awaited_cut_off(struct http_awaited *awaited, uint64_t now_ms)
 {
     while (awaited_due_ms(awaited) <= now_ms)
-        cut_off(awaited, awaited->first, 408, "The request did not come whole in time.");
+        cut_off(awaited, awaited->first, PROBLEM_REQUEST_TIMED_OUT,
+                "The request did not come whole in time.");
 }
 
 /* If a chunk's size line fills its whole memory (an endless extension), the library retries forever
@@ -87,7 +88,8 @@ void awaited_cut_off_stuck(struct http_awaited *awaited)
         next = connection->next;
         ioctl(connection_socket(connection->native), FIONREAD, &unread);
         if (connection->started && connection->stuck && unread > 0)
-            cut_off(awaited, connection, 400, "A line of the chunked body is too long.");
+            cut_off(awaited, connection, PROBLEM_REQUEST_MALFORMED,
+                    "A line of the chunked body is too long.");
         else
             connection->stuck = unread > 0;
     }
@@ -96,5 +98,5 @@ void awaited_cut_off_stuck(struct http_awaited *awaited)
 void awaited_give_way(struct http_awaited *awaited, const struct http_connection *newest)
 {
     if (awaited->first && awaited->first != newest)
-        cut_off(awaited, awaited->first, 503, "There are too many connections.");
+        cut_off(awaited, awaited->first, PROBLEM_OVERLOADED, "There are too many connections.");
 }

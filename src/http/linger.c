@@ -107,7 +107,7 @@ static void take_lingering(struct http_linger *linger, uv_loop_t *loop, int sock
 enum MHD_Result linger_refuse(struct http_linger *linger, uv_loop_t *loop,
                               struct MHD_Connection *native, const struct http_refusal *refusal)
 {
-    answer_last_words(native, refusal->status, refusal->detail);
+    answer_last_words(native, refusal->type, refusal->detail);
     take_lingering(linger, loop, connection_socket(native));
     return MHD_NO;
 }

@@ -50,10 +50,11 @@ static bool has_control_characters(const char *text, size_t length, bool spaces_
     return false;
 }
 
-__attribute__((format(printf, 3, 4))) static bool refuse(struct http_refusal *refusal, int status,
-                                                         const char *format, ...)
+__attribute__((format(printf, 3, 4))) static bool
+refuse(struct http_refusal *refusal, enum problem_type type, const char *format, ...)
 {
-    refusal->status = status;
+    refusal->type = type;
+    refusal->status = problem_status(type);
     va_list args;
     va_start(args, format);
     vsnprintf(refusal->detail, sizeof refusal->detail, format, args);
@@ -115,7 +116,8 @@ static bool note_single(struct head *head, const char *name)
         if (!is_header_name(name, singles[i]))
             continue;
         if (head->singles & 1u << i)
-            return refuse(head->refusal, 400, "The request has more than one %s.", singles[i]);
+            return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                          "The request has more than one %s.", singles[i]);
         head->singles |= 1u << i;
     }
     return true;
@@ -141,7 +143,7 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
     struct head *head = context;
     struct http_request *request = head->request;
     if (!is_token(name)) {
-        refuse(head->refusal, 400, "The name of header %zu is not a token.",
+        refuse(head->refusal, PROBLEM_REQUEST_MALFORMED, "The name of header %zu is not a token.",
                request->header_count + 1);
         return MHD_NO;
     }
@@ -153,7 +155,8 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
     while (value_length && (value[value_length - 1] == ' ' || value[value_length - 1] == '\t'))
         value_length--;
     if (has_control_characters(value, value_length, false)) {
-        refuse(head->refusal, 400, "The header %.64s has control characters in its value.", name);
+        refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
+               "The header %.64s has control characters in its value.", name);
         return MHD_NO;
     }
     struct http_header *header = &request->headers[request->header_count++];
@@ -172,12 +175,15 @@ static bool take_request_target(struct head *head, const char *target)
         path = strchr(path, ':') + 3;
         path += strcspn(path, "/?");
         if (*path != '/')
-            return refuse(head->refusal, 400, "The request's target has no path.");
+            return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                          "The request's target has no path.");
     }
     if (*path != '/')
-        return refuse(head->refusal, 400, "The request's target does not begin with '/'.");
+        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                      "The request's target does not begin with '/'.");
     if (has_control_characters(path, strlen(path), true))
-        return refuse(head->refusal, 400, "The request's target has spaces or control characters.");
+        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                      "The request's target has spaces or control characters.");
     char *query = strchr(path, '?');
     if (query)
         *query++ = '\0';
@@ -190,18 +196,23 @@ static bool check_framing(const struct head *head, const char *version)
 {
     bool old = strcmp(version, "HTTP/1.0") == 0;
     if (head->lengths > 1)
-        return refuse(head->refusal, 400, "The request has more than one Content-Length.");
+        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                      "The request has more than one Content-Length.");
     if (head->lengths && head->encodings)
-        return refuse(head->refusal, 400,
+        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
                       "The request has both a Content-Length and a Transfer-Encoding.");
     if (head->encodings > 1)
-        return refuse(head->refusal, 400, "The request has more than one Transfer-Encoding.");
+        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                      "The request has more than one Transfer-Encoding.");
     if (head->encodings && old)
-        return refuse(head->refusal, 400, "HTTP/1.0 has no Transfer-Encoding.");
+        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                      "HTTP/1.0 has no Transfer-Encoding.");
     if (head->encodings && !head->chunked)
-        return refuse(head->refusal, 501, "The only Transfer-Encoding known here is chunked.");
+        return refuse(head->refusal, PROBLEM_ENCODING_UNSUPPORTED,
+                      "The only Transfer-Encoding known here is chunked.");
     if (head->hosts > 1 || (head->hosts == 0 && !old))
-        return refuse(head->refusal, 400, "The request has %s Host header: expected exactly one.",
+        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                      "The request has %s Host header: expected exactly one.",
                       head->hosts ? "more than one" : "no");
     return true;
 }
@@ -210,7 +221,8 @@ static bool check_body(const struct head *head, const struct http_limits *limits
 {
     if (head->length <= limits->body_size_max)
         return true;
-    return refuse(head->refusal, 413, "The body has %llu bytes, and at most %zu are taken.",
+    return refuse(head->refusal, PROBLEM_BODY_TOO_LARGE,
+                  "The body has %llu bytes, and at most %zu are taken.",
                   (unsigned long long)head->length, limits->body_size_max);
 }
 
@@ -219,7 +231,8 @@ static bool fill_head(struct head *head, struct http_connection *connection, con
 {
     struct http_request *request = head->request;
     if (!is_token(method))
-        return refuse(head->refusal, 400, "The request's method is not a token.");
+        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                      "The request's method is not a token.");
     request->incoming.method = copy_head_text(head, method, strlen(method));
     if (!take_request_target(head, connection->target))
         return false;
@@ -241,7 +254,7 @@ struct http_request *request_new(struct http_connection *connection, const char 
             ->header_size;
     int header_count = MHD_get_connection_values_n(connection->native, MHD_HEADER_KIND, NULL, NULL);
     if (head_size > limits->header_size_max || header_count > REQUEST_HEADERS_MAX) {
-        refuse(refusal, 431,
+        refuse(refusal, PROBLEM_HEAD_TOO_LARGE,
                "The request's head has %zu bytes and %d headers, and at most %zu and %d are taken.",
                head_size, header_count, limits->header_size_max, REQUEST_HEADERS_MAX);
         return NULL;
@@ -281,7 +294,8 @@ bool request_take_body(struct http_request *request, const char *data, size_t le
     *refusal = (struct http_refusal){0};
     struct http_incoming *incoming = &request->incoming;
     if (length > limits->body_size_max - incoming->body_length)
-        return refuse(refusal, 413, "The body has more than the %zu bytes that are taken.",
+        return refuse(refusal, PROBLEM_BODY_TOO_LARGE,
+                      "The body has more than the %zu bytes that are taken.",
                       limits->body_size_max);
     size_t needed = incoming->body_length + length;
     if (!request->body || needed > request->body_capacity) {
@@ -290,7 +304,7 @@ bool request_take_body(struct http_request *request, const char *data, size_t le
             capacity = needed < 2048 ? 4096 : needed * 2;
         char *memory = realloc(request->body, capacity + 1);
         if (!memory)
-            return refuse(refusal, 503, "There is no memory for the body now.");
+            return refuse(refusal, PROBLEM_OVERLOADED, "There is no memory for the body now.");
         request->body = memory;
         request->body_capacity = capacity;
     }

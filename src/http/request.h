@@ -15,6 +15,7 @@
 #include <microhttpd.h>
 
 #include "http/server.h"
+#include "shape/problem.h"
 
 #define REQUEST_HEADERS_MAX 128
 
@@ -69,6 +70,7 @@ struct http_request {
 
 /* Why a request can't be accepted. */
 struct http_refusal {
+    enum problem_type type;
     int status;
     char detail[160];
 };
@@ -118,10 +120,10 @@ void linger_end(struct http_linger *linger); /* its handles are closed in the lo
 
 /* An answer in the library's form; *ret_status is its status (500 if a header is invalid). */
 struct MHD_Response *answer_new(const struct http_answer *answer, bool close, int *ret_status);
-struct MHD_Response *answer_problem(int status, const char *detail, bool close);
+struct MHD_Response *answer_problem(enum problem_type type, const char *detail, bool close);
 /* For when the library no longer accepts an answer: writes one directly to the socket, as far as it
  * can without waiting. The connection must be closed next. */
-void answer_last_words(struct MHD_Connection *native, int status, const char *detail);
+void answer_last_words(struct MHD_Connection *native, enum problem_type type, const char *detail);
 
 /* tls.c: the server's options, terminated, and its flag (0: plain HTTP). */
 #define TLS_OPTIONS 5

@@ -204,7 +204,7 @@ static enum MHD_Result refuse_request(struct http_server *server, struct MHD_Con
         return MHD_NO;
     if (request_has_body(native))
         return linger_refuse(&server->linger, server->loop, native, refusal);
-    struct MHD_Response *response = answer_problem(refusal->status, refusal->detail, true);
+    struct MHD_Response *response = answer_problem(refusal->type, refusal->detail, true);
     if (!response)
         return MHD_NO;
     enum MHD_Result queued = MHD_queue_response(native, (unsigned)refusal->status, response);
@@ -264,7 +264,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *native, 
         if (!connection || !connection->target)
             return MHD_NO;
         if (!is_trusted(connection)) {
-            refusal = (struct http_refusal){.status = 403, .detail = UNTRUSTED};
+            refusal = (struct http_refusal){
+                .type = PROBLEM_CLIENT_UNTRUSTED, .status = 403, .detail = UNTRUSTED};
             return refuse_request(server, native, &refusal);
         }
         request = request_new(connection, method, version, &server->limits, &refusal);
@@ -370,7 +371,8 @@ static void abandon_unanswered(struct http_server *server)
         server->unanswered--;
         request->status = 503;
         request->response =
-            answer_problem(503, "The service is stopping, and did not get to this request.", true);
+            answer_problem(PROBLEM_SERVICE_STOPPING,
+                           "The service is stopping, and did not get to this request.", true);
         resume_request(request);
     }
 }

@@ -80,17 +80,17 @@ void exchange_answer_json(struct exchange *exchange, int status, const json_t *b
     json_text_free(text);
 }
 
-static void answer_problem(struct exchange *exchange, int status, const char *detail,
+static void answer_problem(struct exchange *exchange, enum problem_type type, const char *detail,
                            json_t *errors, const struct http_header *headers, size_t header_count)
 {
-    json_t *problem = problem_new(status, detail, errors);
-    exchange_answer_json(exchange, status, problem, headers, header_count);
+    json_t *problem = problem_new(type, detail, errors);
+    exchange_answer_json(exchange, problem_status(type), problem, headers, header_count);
     json_decref(problem);
 }
 
-void exchange_problem(struct exchange *exchange, int status, const char *detail)
+void exchange_problem(struct exchange *exchange, enum problem_type type, const char *detail)
 {
-    answer_problem(exchange, status, detail, NULL, NULL, 0);
+    answer_problem(exchange, type, detail, NULL, NULL, 0);
 }
 
 void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more)
@@ -120,7 +120,7 @@ void exchange_answer_undecided(struct undecided_request *request)
         exchange_header(exchange, "Idempotency-Key") || exchange_header(exchange, "Freehold-Undo");
     struct arena *before = json_arena_set(NULL);
     http_request_keep(exchange->incoming->request); /* its fiber is still running */
-    answer_problem(exchange, 503,
+    answer_problem(exchange, PROBLEM_OUTCOME_UNDECIDED,
                    keyed ? UNDECIDED "Repeat it with the same Idempotency-Key."
                          : UNDECIDED
                        "It had no Idempotency-Key: check whether it was carried out before "
@@ -136,14 +136,16 @@ bool exchange_refused(struct exchange *exchange, const struct audience_route *ro
     const char *why;
     int status =
         audience_judge(exchange->runtime->audience, exchange->incoming->request, route, &why);
+    bool unproven = status == 401;
     if (status)
-        answer_problem(exchange, status, why, NULL, headers, status == 401 ? 2 : 1);
+        answer_problem(exchange, unproven ? PROBLEM_CALLER_UNPROVEN : PROBLEM_CALLER_NOT_GRANTED,
+                       why, NULL, headers, unproven ? 2 : 1);
     return status != 0;
 }
 
 void exchange_wrong_method(struct exchange *exchange, const char *allowed)
 {
     struct http_header header_allow = {"Allow", allowed};
-    answer_problem(exchange, 405, "This resource does not know that method.", NULL, &header_allow,
-                   1);
+    answer_problem(exchange, PROBLEM_METHOD_NOT_ALLOWED, "This resource does not know that method.",
+                   NULL, &header_allow, 1);
 }

@@ -354,7 +354,7 @@ static struct backup *begin_backup(struct runtime *runtime)
 void backup_answer(struct runtime *runtime, struct exchange *exchange)
 {
     if (runtime->backup || runtime->phase != RUNTIME_READY) {
-        exchange_problem(exchange, 409,
+        exchange_problem(exchange, PROBLEM_OPERATION_CONFLICTED,
                          runtime->backup ? "A backup of this store is being made already."
                                          : "The service is starting or ending; ask when it is up.");
         return;
@@ -364,7 +364,7 @@ void backup_answer(struct runtime *runtime, struct exchange *exchange)
     int length = snprintf(body, sizeof body, "{\"id\":\"%s\"}", backup->id);
     tell_status(backup); /* so that nobody reads the previous status */
     if (backup->untold.code != FH_OK) {
-        exchange_problem(exchange, 503, backup->untold.message);
+        exchange_problem(exchange, PROBLEM_DEPENDENCY_UNAVAILABLE, backup->untold.message);
         runtime->backup = NULL;
         free(backup);
         return;

@@ -81,14 +81,15 @@ static int take_query(struct exchange *exchange, json_t **ret_problem)
     json_t *strings;
     const fh_field *shape = exchange->route->route->query;
     if (path_query(exchange->incoming->query, &strings, &error) != FH_OK) {
-        *ret_problem = problem_new(400, error.message, NULL);
+        *ret_problem = problem_new(PROBLEM_REQUEST_MALFORMED, error.message, NULL);
         return 400;
     }
     static const fh_field nothing[] = {{0}};
     json_t *faults = shape_query(shape ? shape : nothing, strings, &exchange->work.query);
     if (!faults)
         return 0;
-    *ret_problem = problem_new(400, "The query does not have the expected form.", faults);
+    *ret_problem = problem_new(PROBLEM_PARAMETERS_INVALID,
+                               "The query does not have the expected form.", faults);
     return 400;
 }
 
@@ -97,29 +98,30 @@ static int take_body(struct exchange *exchange, json_t **ret_problem)
     const struct http_incoming *incoming = exchange->incoming;
     const fh_field *shape = exchange->route->route->body;
     struct fh_error error;
-    int status = 0;
+    enum problem_type type;
     json_t *faults = NULL;
     if (!shape && incoming->body_length == 0)
         return 0;
     if (!shape) {
         error_set(&error, FH_INVALID, "This request takes no body.");
-        status = 400;
+        type = PROBLEM_BODY_UNEXPECTED;
     } else if (incoming->body_length == 0) {
         error_set(&error, FH_INVALID, "A body is needed: a JSON object.");
-        status = 400;
+        type = PROBLEM_BODY_MISSING;
     } else if (!media_type_fits(exchange_header(exchange, "Content-Type"))) {
         error_set(&error, FH_INVALID, "The body must be sent as Content-Type: application/json.");
-        status = 415;
+        type = PROBLEM_MEDIA_TYPE_UNSUPPORTED;
     } else if (json_parse(incoming->body, incoming->body_length, &exchange->work.body, &error) !=
                FH_OK) {
-        status = 400;
+        type = PROBLEM_REQUEST_MALFORMED;
     } else if ((faults = shape_check(shape, exchange->work.body))) {
         error_set(&error, FH_INVALID, "The body does not have the expected form.");
-        status = 422;
+        type = PROBLEM_BODY_INVALID;
+    } else {
+        return 0;
     }
-    if (status)
-        *ret_problem = problem_new(status, error.message, faults);
-    return status;
+    *ret_problem = problem_new(type, error.message, faults);
+    return problem_status(type);
 }
 
 static void fail_unfit(fh_work *w)
@@ -133,7 +135,8 @@ static void fail_unfit(fh_work *w)
 /* For a route that can only undo. */
 static void fail_undoes(fh_work *w)
 {
-    fh_fail(w, 400, "This route only undoes a step: Freehold-Undo is missing.");
+    work_fail_as(w, PROBLEM_REQUEST_MALFORMED, NULL,
+                 "This route only undoes a step: Freehold-Undo is missing.");
 }
 
 static int64_t deadline_of(const struct exchange *exchange)
@@ -286,7 +289,7 @@ static void exchange_serve(struct exchange *exchange)
     else if (!exchange->route && allowed[0])
         exchange_wrong_method(exchange, allowed);
     else if (!exchange->route)
-        exchange_problem(exchange, 404, "There is no such resource.");
+        exchange_problem(exchange, PROBLEM_ROUTE_UNKNOWN, "There is no such resource.");
     else
         run_route_work(exchange, path);
 }
@@ -313,9 +316,14 @@ static void exchange_run(void *argument)
 
 /* Nothing was done for it. `elsewhere`: another process listens where this one did, so the request
  * may be sent again at once, whatever it is. */
-static void turn_away(struct http_incoming *incoming, const char *body, bool elsewhere)
+static void turn_away(struct http_incoming *incoming, enum problem_type type, const char *why,
+                      bool elsewhere)
 {
+    char body[640];
     struct http_header headers[] = {{"Retry-After", "1"}, {"Freehold-Turned-Away", "1"}};
+    snprintf(body, sizeof body,
+             "{\"type\":\"%s\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"%s\"}",
+             problem_uri(type), why);
     struct http_answer answer = {.status = 503,
                                  .content_type = PROBLEM_CONTENT_TYPE,
                                  .body = body,
@@ -325,19 +333,15 @@ static void turn_away(struct http_incoming *incoming, const char *body, bool els
     http_reply(incoming->request, &answer);
 }
 
-#define TURNED_AWAY(why)                                                                           \
-    "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"" why \
-    "\"}"
-
 void exchange_incoming(void *context, struct http_incoming *incoming)
 {
     struct runtime *runtime = context;
     if (runtime->requests_drained) { /* on a connection that stayed open: the store may be closed */
-        turn_away(incoming, TURNED_AWAY("The service is stopping."), true);
+        turn_away(incoming, PROBLEM_SERVICE_STOPPING, "The service is stopping.", true);
         return;
     }
     if (!protocol_is_understood(http_request_header(incoming->request, PROTOCOL_HEADER))) {
-        turn_away(incoming, TURNED_AWAY(PROTOCOL_NOT_UNDERSTOOD), false);
+        turn_away(incoming, PROBLEM_PROTOCOL_UNKNOWN, PROTOCOL_NOT_UNDERSTOOD, false);
         return;
     }
     bool may_change = strcmp(incoming->method, "GET") != 0;
@@ -351,5 +355,5 @@ void exchange_incoming(void *context, struct http_incoming *incoming)
         }
     }
     free(exchange);
-    turn_away(incoming, TURNED_AWAY("Too many requests are under way."), false);
+    turn_away(incoming, PROBLEM_OVERLOADED, "Too many requests are under way.", false);
 }

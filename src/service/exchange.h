@@ -27,7 +27,7 @@ void exchange_answer(struct exchange *exchange, int status, const char *content_
                      size_t header_count);
 void exchange_answer_json(struct exchange *exchange, int status, const json_t *body,
                           const struct http_header *headers, size_t header_count);
-void exchange_problem(struct exchange *exchange, int status, const char *detail);
+void exchange_problem(struct exchange *exchange, enum problem_type type, const char *detail);
 /* The result of a unit of work. */
 void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more);
 /* Answers a client that waits for an undecided commit: undecided.c. */

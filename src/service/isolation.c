@@ -107,9 +107,9 @@ void verify_answer(struct runtime *runtime, struct exchange *exchange)
     struct arena *before = json_arena_set(NULL);
     if (json_parse(incoming->body ? incoming->body : "", incoming->body_length, &body, &error) !=
         FH_OK) {
-        exchange_problem(exchange, 400, error.message);
+        exchange_problem(exchange, PROBLEM_REQUEST_MALFORMED, error.message);
     } else if (!take_paths(body, &trying)) {
-        exchange_problem(exchange, 400,
+        exchange_problem(exchange, PROBLEM_OPERATION_INVALID,
                          "Expected {\"paths\": [...]}: absolute paths, 4,096 at the most.");
     } else {
         try_all(&trying);

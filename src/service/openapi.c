@@ -373,10 +373,14 @@ static json_t *problem_schema(void)
         "{s:s, s:{s:{s:s, s:s}, s:{s:s, s:s}, s:{s:s}}}", "type", "object", "properties", "pointer",
         "type", "string", "description", "A JSON Pointer into the body.", "parameter", "type",
         "string", "description", "A parameter of the query.", "detail", "type", "string");
-    return json_pack("{s:s, s:[s, s, s], s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s, s:o}}}",
-                     "type", "object", "required", "type", "title", "status", "properties", "type",
-                     "type", "string", "title", "type", "string", "status", "type", "integer",
-                     "detail", "type", "string", "errors", "type", "array", "items", fault);
+    json_t *kind =
+        json_pack("{s:s, s:s, s:s}", "type", "string", "format", "uri-reference", "description",
+                  "What kind of problem: urn:freehold:problem:NAME; about:blank where "
+                  "the service's own handler refuses the request.");
+    return json_pack("{s:s, s:[s, s, s], s:{s:o, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s, s:o}}}", "type",
+                     "object", "required", "type", "title", "status", "properties", "type", kind,
+                     "title", "type", "string", "status", "type", "integer", "detail", "type",
+                     "string", "errors", "type", "array", "items", fault);
 }
 
 void openapi_init(struct openapi *openapi, const char *title, bool inside)

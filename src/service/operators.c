@@ -29,11 +29,11 @@ static void answer_operator(struct exchange *exchange, enum fh_code code, json_t
         json_decref(value);
         return;
     }
-    int status = code == FH_INVALID     ? 400
-                 : code == FH_NOT_FOUND ? 404
-                 : code == FH_CONFLICT  ? 409
-                                        : 503;
-    exchange_problem(exchange, status, error->message);
+    enum problem_type type = code == FH_INVALID     ? PROBLEM_OPERATION_INVALID
+                             : code == FH_NOT_FOUND ? PROBLEM_OPERATION_TARGET_MISSING
+                             : code == FH_CONFLICT  ? PROBLEM_OPERATION_CONFLICTED
+                                                    : PROBLEM_DEPENDENCY_UNAVAILABLE;
+    exchange_problem(exchange, type, error->message);
 }
 
 /* The parameters of a GET. NULL: it has been answered. */
@@ -43,7 +43,7 @@ static json_t *query_of(struct exchange *exchange)
     json_t *query;
     if (path_query(exchange_request(exchange)->query, &query, &error) == FH_OK)
         return query;
-    exchange_problem(exchange, 400, error.message);
+    exchange_problem(exchange, PROBLEM_REQUEST_MALFORMED, error.message);
     return NULL;
 }
 
@@ -58,7 +58,7 @@ static json_t *body_of(struct exchange *exchange)
         json_is_object(body))
         return body;
     json_decref(body);
-    exchange_problem(exchange, 400, error.message);
+    exchange_problem(exchange, PROBLEM_REQUEST_MALFORMED, error.message);
     return NULL;
 }
 
@@ -146,7 +146,7 @@ void operators_parked_edit(struct runtime *runtime, struct exchange *exchange)
     if (code == FH_OK)
         code = parked_edit(runtime->context.events, &change, &value, &faults, &error);
     if (faults) {
-        json_t *problem = problem_new(400, error.message, faults);
+        json_t *problem = problem_new(PROBLEM_OPERATION_INVALID, error.message, faults);
         char *text = json_text(problem);
         exchange_answer(exchange, 400, PROBLEM_CONTENT_TYPE, text, strlen(text), NULL, 0);
         json_text_free(text);

@@ -47,7 +47,7 @@ static void answer_ready(struct runtime *runtime, struct exchange *exchange)
     if (runtime->phase == RUNTIME_READY)
         answer_live(runtime, exchange);
     else
-        exchange_problem(exchange, 503,
+        exchange_problem(exchange, PROBLEM_SERVICE_NOT_READY,
                          runtime->phase == RUNTIME_DRAINING ? "Draining." : "Starting.");
 }
 
@@ -67,11 +67,12 @@ static void answer_reader(struct runtime *runtime, struct exchange *exchange,
     struct feed_answer told;
     json_t *query;
     if (!caller_of(exchange)) {
-        exchange_problem(exchange, 403, "Events are for services: Freehold-From is missing.");
+        exchange_problem(exchange, PROBLEM_CALLER_MISSING,
+                         "Events are for services: Freehold-From is missing.");
         return;
     }
     if (path_query(exchange_request(exchange)->query, &query, &error) != FH_OK) {
-        exchange_problem(exchange, 400, error.message);
+        exchange_problem(exchange, PROBLEM_REQUEST_MALFORMED, error.message);
         return;
     }
     answer(runtime->context.events, query, &told);
@@ -95,7 +96,8 @@ static void answer_state(struct runtime *runtime, struct exchange *exchange)
 {
     struct ledger_counts sagas;
     if (!caller_of(exchange)) {
-        exchange_problem(exchange, 403, "For services and operators: Freehold-From is missing.");
+        exchange_problem(exchange, PROBLEM_CALLER_MISSING,
+                         "For services and operators: Freehold-From is missing.");
         return;
     }
     /* In this order: events published by sagas counted as over have their positions by then. */
@@ -159,7 +161,8 @@ static void answer_closed(struct runtime *runtime, struct exchange *exchange)
     struct fh_error error;
     fh_work w;
     if (!caller_of(exchange)) {
-        exchange_problem(exchange, 403, "For services: Freehold-From is missing.");
+        exchange_problem(exchange, PROBLEM_CALLER_MISSING,
+                         "For services: Freehold-From is missing.");
         return;
     }
     work_init(&w, &runtime->context, NULL);
@@ -168,7 +171,7 @@ static void answer_closed(struct runtime *runtime, struct exchange *exchange)
         json_parse(incoming->body ? incoming->body : "", incoming->body_length, &w.body, &error);
     json_arena_set(before);
     if (code != FH_OK) {
-        exchange_problem(exchange, 400, error.message);
+        exchange_problem(exchange, PROBLEM_REQUEST_MALFORMED, error.message);
     } else {
         command_closed_run(&w, caller_of(exchange));
         exchange_answer_work(exchange, &w, NULL);
@@ -184,9 +187,10 @@ static void answer_restored(struct runtime *runtime, struct exchange *exchange)
     struct fh_error error = {0};
     if (!caller_of(exchange) ||
         !command_from_parse(caller_of(exchange), name, sizeof name, &incarnation))
-        exchange_problem(exchange, 403, "For services: Freehold-From must be CALLER/INCARNATION.");
+        exchange_problem(exchange, PROBLEM_CALLER_MISSING,
+                         "For services: Freehold-From must be CALLER/INCARNATION.");
     else if (saga_restored_announced(runtime->context.sagas, name, incarnation, &error) != FH_OK)
-        exchange_problem(exchange, 503, error.message);
+        exchange_problem(exchange, PROBLEM_DEPENDENCY_UNAVAILABLE, error.message);
     else
         exchange_answer(exchange, 200, NULL, "{}", 2, NULL, 0);
 }

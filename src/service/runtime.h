@@ -11,6 +11,7 @@
 #include "service/confine.h"
 #include "service/process.h"
 #include "service/undecided.h"
+#include "shape/problem.h"
 #include "work/lease.h"
 #include "work/work.h"
 

@@ -140,19 +140,24 @@ void take_over_answer(struct runtime *runtime, struct exchange *exchange)
     struct fh_error error = {0};
     json_t *query;
     if (path_query(exchange_request(exchange)->query, &query, &error) != FH_OK) {
-        exchange_problem(exchange, 400, error.message);
+        exchange_problem(exchange, PROBLEM_REQUEST_MALFORMED, error.message);
         return;
     }
     const char *caller = json_string_at(query, "caller"), *key = json_string_at(query, "key");
     struct page page = {
         .step = json_string_at(query, "step"), .commands = json_array(), .callers = json_array()};
     if (!page.step || !*page.step)
-        exchange_problem(exchange, 400, "The parameter `step` is missing: whose commands?");
+        exchange_problem(exchange, PROBLEM_PARAMETERS_INVALID,
+                         "The parameter `step` is missing: whose commands?");
     else if (read_command_page(runtime->context.store, &page, caller ? caller : "", key ? key : "",
                                &error) != FH_OK)
-        exchange_problem(exchange, error.code == FH_UNSUPPORTED ? 501 : 503, error.message);
+        exchange_problem(exchange,
+                         error.code == FH_UNSUPPORTED ? PROBLEM_OPERATION_UNSUPPORTED
+                                                      : PROBLEM_DEPENDENCY_UNAVAILABLE,
+                         error.message);
     else if (page.pending)
-        exchange_problem(exchange, 503, "A command of that step is still being carried out.");
+        exchange_problem(exchange, PROBLEM_COMMAND_PENDING,
+                         "A command of that step is still being carried out.");
     else
         answer_command_page(exchange, &page);
     json_decref(page.commands);

@@ -90,9 +90,10 @@ void migrations_answer(struct runtime *runtime, struct exchange *exchange)
     struct fh_error error;
     json_t *told;
     if (!has_migrations(runtime->service)) {
-        exchange_problem(exchange, 404, "Only stores of tables have migrations.");
+        exchange_problem(exchange, PROBLEM_OPERATION_TARGET_MISSING,
+                         "Only stores of tables have migrations.");
     } else if (service_migrations(runtime->context.store, &told, &error) != FH_OK) {
-        exchange_problem(exchange, 503, error.message);
+        exchange_problem(exchange, PROBLEM_DEPENDENCY_UNAVAILABLE, error.message);
     } else {
         char *text = json_text(told);
         exchange_answer(exchange, 200, NULL, text, strlen(text), NULL, 0);

@@ -14,6 +14,143 @@
 #include "base/text.h"
 
 #define DETAIL_LENGTH_MAX ((size_t)4096)
+#define URN "urn:freehold:problem:"
+
+/* A type that is released stays. tools/reference reads these rows. */
+static const struct {
+    const char *uri;
+    int status;
+    const char *meaning; /* for docs/reference/problems.md */
+} types[PROBLEM_TYPES] = {
+    [PROBLEM_OF_SERVICE] =
+        {"about:blank", 0,
+         "The service's own handler refuses the request: its status and `detail` say why."},
+    [PROBLEM_REQUEST_MALFORMED] =
+        {URN "request-malformed", 400,
+         "The request's line, headers, path, query or JSON is not written as its standard asks."},
+    [PROBLEM_REQUEST_TIMED_OUT] = {URN "request-timed-out", 408,
+                                   "The request did not come whole in time."},
+    [PROBLEM_HEAD_TOO_LARGE] = {URN "head-too-large", 431,
+                                "The request has more headers, or longer ones, than are taken."},
+    [PROBLEM_TARGET_TOO_LONG] = {URN "target-too-long", 414,
+                                 "The path and query are longer than the gateway passes on."},
+    [PROBLEM_BODY_TOO_LARGE] = {URN "body-too-large", 413, "The body is larger than is taken."},
+    [PROBLEM_ENCODING_UNSUPPORTED] = {URN "encoding-unsupported", 501,
+                                      "The body's Transfer-Encoding is not chunked."},
+    [PROBLEM_PROTOCOL_UNKNOWN] = {URN "protocol-unknown", 503,
+                                  "Another version's process asks in a protocol that this one does "
+                                  "not understand: upgrade the older of the two."},
+    [PROBLEM_CLIENT_UNTRUSTED] =
+        {URN "client-untrusted", 403,
+         "The TLS connection has no certificate of the system's own authority."},
+    [PROBLEM_CALLER_MISSING] =
+        {URN "caller-missing", 403,
+         "The request does not say which service or operator sends it, as this path needs."},
+    [PROBLEM_CALLER_UNPROVEN] =
+        {URN "caller-unproven", 401,
+         "The request has no token that proves who sends it, or one that is wrong or has expired."},
+    [PROBLEM_CALLER_NOT_GRANTED] =
+        {URN "caller-not-granted", 403,
+         "The caller is known, and may not use this route, or names somebody else as its sender."},
+    [PROBLEM_ROUTE_UNKNOWN] = {URN "route-unknown", 404, "There is no route at this path."},
+    [PROBLEM_METHOD_NOT_ALLOWED] = {URN "method-not-allowed", 405,
+                                    "The path has routes, and none for this method: the header "
+                                    "Allow names those that it has."},
+    [PROBLEM_PARAMETERS_INVALID] =
+        {URN "parameters-invalid", 400,
+         "The parameters of the query do not fit: `errors` or `detail` names them."},
+    [PROBLEM_BODY_MISSING] = {URN "body-missing", 400,
+                              "The route needs a body, and none was sent."},
+    [PROBLEM_BODY_UNEXPECTED] = {URN "body-unexpected", 400,
+                                 "The route takes no body, and one was sent."},
+    [PROBLEM_BODY_INVALID] =
+        {URN "body-invalid", 422,
+         "The body does not have the declared form: `errors` names each place."},
+    [PROBLEM_MEDIA_TYPE_UNSUPPORTED] = {URN "media-type-unsupported", 415,
+                                        "The body was not sent as JSON."},
+    [PROBLEM_SERVICE_NOT_READY] = {URN "service-not-ready", 503,
+                                   "The process is starting or draining (`/readyz`)."},
+    [PROBLEM_SERVICE_STOPPING] =
+        {URN "service-stopping", 503,
+         "The process stops, and has not begun the request: send it again."},
+    [PROBLEM_OVERLOADED] =
+        {URN "overloaded", 503,
+         "Too many requests are under way, or there is no memory for this one: nothing was done."},
+    [PROBLEM_HANDLER_FAILED] =
+        {URN "handler-failed", 500,
+         "The service's handler has a fault, which the service's log describes: nothing was done."},
+    [PROBLEM_RESPONSE_INVALID] = {URN "response-invalid", 500,
+                                  "The handler's answer has a header that can't be sent."},
+    [PROBLEM_DATA_REJECTED] =
+        {URN "data-rejected", 422,
+         "The store does not take what the request would write: `detail` says why."},
+    [PROBLEM_DATA_MISSING] = {URN "data-missing", 404,
+                              "What the request is about is not in the store."},
+    [PROBLEM_DATA_CONFLICTED] = {URN "data-conflicted", 409,
+                                 "What is in the store rules out what the request wants."},
+    [PROBLEM_DEPENDENCY_UNAVAILABLE] = {URN "dependency-unavailable", 503,
+                                        "The service's store, or a service that it asks, does not "
+                                        "serve now: nothing was done, repeat the request."},
+    [PROBLEM_OUTCOME_UNDECIDED] = {URN "outcome-undecided", 503,
+                                   "It is not known yet whether the request was carried out: "
+                                   "repeat it with its Idempotency-Key."},
+    [PROBLEM_REFERENCE_MISSING] =
+        {URN "reference-missing", 422,
+         "The request names something that another service does not have: `errors` says where."},
+    [PROBLEM_CALL_NOT_FOUND] =
+        {URN "call-not-found", 404,
+         "Another service does not have what a handler asked it for (`fh_try_get`)."},
+    [PROBLEM_CALL_FAILED] = {URN "call-failed", 502,
+                             "Another service gave an answer that the handler can't use."},
+    [PROBLEM_KEY_REUSED] = {URN "key-reused", 422,
+                            "The Idempotency-Key was used before, with another request."},
+    [PROBLEM_COMMAND_PENDING] =
+        {URN "command-pending", 503,
+         "The request under this Idempotency-Key is still being carried out: repeat it later."},
+    [PROBLEM_COMMAND_UNDONE] = {URN "command-undone", 409,
+                                "The request was undone: nothing is done under its key any more."},
+    [PROBLEM_UNDO_UNSUPPORTED] = {URN "undo-unsupported", 409,
+                                  "The route has no undo, and the request was carried out."},
+    [PROBLEM_SAGA_CLOSED] = {URN "saga-closed", 410, "The saga that this step is of is closed."},
+    [PROBLEM_SENDER_OUTDATED] =
+        {URN "sender-outdated", 403,
+         "The sender was restored or moved since: a newer incarnation of it is known."},
+    [PROBLEM_RECIPIENT_REPLACED] =
+        {URN "recipient-replaced", 421,
+         "The request is for an incarnation of this service from before it was restored or moved."},
+    [PROBLEM_CURSOR_DIVERGED] =
+        {URN "cursor-diverged", 409,
+         "The subscriber's cursor is of another history of this store: it must resync."},
+    [PROBLEM_CURSOR_TRIMMED] =
+        {URN "cursor-trimmed", 410,
+         "The events after the subscriber's cursor are no longer kept: it must resync."},
+    [PROBLEM_SNAPSHOT_OUTDATED] =
+        {URN "snapshot-outdated", 409,
+         "The snapshot was begun in another history of this store: it must be begun again."},
+    [PROBLEM_EVENT_TYPE_UNKNOWN] = {URN "event-type-unknown", 404,
+                                    "The service gives no state of that type."},
+    [PROBLEM_EVENTS_UNREADABLE] = {URN "events-unreadable", 500,
+                                   "The events or the state can't be read, and another try will "
+                                   "not help: the service's log says why."},
+    [PROBLEM_SERVICE_UNAVAILABLE] =
+        {URN "service-unavailable", 503,
+         "The service behind the gateway does not answer: `service` names it."},
+    [PROBLEM_ANSWER_UNUSABLE] =
+        {URN "answer-unusable", 502,
+         "A service behind the gateway gave an answer that a composition can't use."},
+    [PROBLEM_GATEWAY_NOT_GRANTED] = {URN "gateway-not-granted", 502,
+                                     "The service behind the gateway does not take this gateway."},
+    [PROBLEM_OPERATION_INVALID] = {URN "operation-invalid", 400,
+                                   "What the operator asks for is not written as it must be: "
+                                   "`errors` or `detail` says what."},
+    [PROBLEM_OPERATION_TARGET_MISSING] = {URN "operation-target-missing", 404,
+                                          "What the operator wants to act on is not there."},
+    [PROBLEM_OPERATION_CONFLICTED] =
+        {URN "operation-conflicted", 409,
+         "The state of the service rules out what the operator asks for."},
+    [PROBLEM_OPERATION_UNSUPPORTED] = {URN "operation-unsupported", 501,
+                                       "This service's engine can't do what was asked for."},
+};
 
 static const struct {
     int status;
@@ -102,10 +239,22 @@ static json_t *clean_string(const char *text)
     return string;
 }
 
-json_t *problem_new(int status, const char *detail, json_t *errors)
+const char *problem_uri(enum problem_type type)
+{
+    FH_ASSERT((unsigned)type < PROBLEM_TYPES);
+    return types[type].uri;
+}
+
+int problem_status(enum problem_type type)
+{
+    FH_ASSERT((unsigned)type < PROBLEM_TYPES);
+    return types[type].status;
+}
+
+static json_t *problem_of(enum problem_type type, int status, const char *detail, json_t *errors)
 {
     json_t *problem = json_object();
-    int failed = json_object_set_new(problem, "type", json_string("about:blank"));
+    int failed = json_object_set_new(problem, "type", json_string(problem_uri(type)));
     failed |= json_object_set_new(problem, "title", json_string(problem_title(status)));
     failed |= json_object_set_new(problem, "status", json_integer(status));
     if (detail)
@@ -114,4 +263,15 @@ json_t *problem_new(int status, const char *detail, json_t *errors)
         failed |= json_object_set(problem, "errors", errors);
     FH_ASSERT(!failed);
     return problem;
+}
+
+json_t *problem_new(enum problem_type type, const char *detail, json_t *errors)
+{
+    FH_ASSERT(type != PROBLEM_OF_SERVICE);
+    return problem_of(type, problem_status(type), detail, errors);
+}
+
+json_t *problem_of_service(int status, const char *detail, json_t *errors)
+{
+    return problem_of(PROBLEM_OF_SERVICE, status, detail, errors);
 }

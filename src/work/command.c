@@ -82,9 +82,10 @@ static void reply_to_command(fh_work *w, int status, json_t *body)
     w->reply_body = body;
 }
 
-static void reply_problem(fh_work *w, int status, const char *detail)
+static void reply_problem(fh_work *w, enum problem_type type, const char *detail)
 {
-    reply_to_command(w, status, problem_new(status, detail, NULL));
+    int status = problem_status(type);
+    reply_to_command(w, status, problem_new(type, detail, NULL));
     w->retry_after_s = status == 503 ? COMMAND_RETRY_AFTER_S : 0;
 }
 
@@ -236,26 +237,29 @@ static enum fh_code answer_by_verdict(fh_work *w, struct command *command, struc
         break;
     case VERDICT_OLDER:
         reply_problem(
-            w, 403, "The sender was restored or moved since: a newer incarnation of it is known.");
+            w, PROBLEM_SENDER_OUTDATED,
+            "The sender was restored or moved since: a newer incarnation of it is known.");
         break;
     case VERDICT_REPEAT:
         command->outcome = repeated_outcome(command);
         return reply_recorded(w, command->record.answer, error);
     case VERDICT_PENDING:
         command->outcome = "pending";
-        reply_problem(w, 503, "The request under this key is still being carried out.");
+        reply_problem(w, PROBLEM_COMMAND_PENDING,
+                      "The request under this key is still being carried out.");
         break;
     case VERDICT_MISMATCH:
         command->outcome = "mismatch";
-        reply_problem(w, 422, "This key was used before, with another request.");
+        reply_problem(w, PROBLEM_KEY_REUSED, "This key was used before, with another request.");
         break;
     case VERDICT_CLOSED:
         command->outcome = "closed";
-        reply_problem(w, 410, "The saga of this key is closed.");
+        reply_problem(w, PROBLEM_SAGA_CLOSED, "The saga of this key is closed.");
         break;
     case VERDICT_TAKEN_BACK:
         command->outcome = repeated_outcome(command);
-        reply_problem(w, 409, "This request was undone; nothing is done under its key any more.");
+        reply_problem(w, PROBLEM_COMMAND_UNDONE,
+                      "This request was undone; nothing is done under its key any more.");
         break;
     case VERDICT_SETTLE:
         command->outcome = "never";
@@ -269,7 +273,8 @@ static enum fh_code answer_by_verdict(fh_work *w, struct command *command, struc
         break;
     case VERDICT_FIXED:
         command->outcome = "fixed";
-        reply_problem(w, 409, "What this request did can't be undone here: the route has no undo.");
+        reply_problem(w, PROBLEM_UNDO_UNSUPPORTED,
+                      "What this request did can't be undone here: the route has no undo.");
         break;
     }
     return FH_OK;
@@ -455,10 +460,11 @@ static enum fh_code run_held(fh_work *w, struct command *command)
     return code;
 }
 
-static enum fh_code fail_command(fh_work *w, enum fh_code code, int status, const char *detail)
+static enum fh_code fail_command(fh_work *w, enum fh_code code, enum problem_type type,
+                                 const char *detail)
 {
     struct arena *before = json_arena_set(&w->kept);
-    reply_problem(w, status, detail);
+    reply_problem(w, type, detail);
     json_arena_set(before);
     w->failure.code = code;
     snprintf(w->failure.message, sizeof w->failure.message, "%s", detail);
@@ -473,15 +479,16 @@ enum fh_code command_run(fh_work *w, const struct command_request *request)
         .fence = {check_command_fence, record_command_outcome}, .w = w, .request = request};
     enum fh_code code = parse_command(w, command, &error);
     if (code)
-        return fail_command(w, code, 400, error.message);
+        return fail_command(w, code, PROBLEM_REQUEST_MALFORMED, error.message);
     if (command->service && (!request->to || strcmp(request->to, w->context->store->incarnation))) {
-        code = fail_command(w, FH_CONFLICT, 421,
+        code = fail_command(w, FH_CONFLICT, PROBLEM_RECIPIENT_REPLACED,
                             "The request is meant for another incarnation of this service.");
     } else {
         w->command_key = arena_printf(&w->kept, "%s %s", command->caller, command->key);
         struct key_under_way *held = work_key_hold(w, w->command_key);
         if (!held)
-            return fail_command(w, FH_UNAVAILABLE, 503, "An equal request is still under way.");
+            return fail_command(w, FH_UNAVAILABLE, PROBLEM_COMMAND_PENDING,
+                                "An equal request is still under way.");
         code = run_held(w, command);
         work_key_release(w->context->keys, w->command_key, held);
     }

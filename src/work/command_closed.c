@@ -78,7 +78,8 @@ static enum work_verdict check_closing_fence(struct work_fence *fence, struct st
     int order = strcmp(closing->incarnation, newest);
     if (order < 0) {
         w->reply_status = 403;
-        w->reply_body = problem_new(403, "A newer incarnation of the sender is known.", NULL);
+        w->reply_body = problem_new(PROBLEM_SENDER_OUTDATED,
+                                    "A newer incarnation of the sender is known.", NULL);
         return WORK_IS_ANSWERED;
     }
     if (order > 0)
@@ -159,7 +160,7 @@ enum fh_code command_closed_run(fh_work *w, const char *from)
     if (code) {
         w->replied = true;
         w->reply_status = 400;
-        w->reply_body = problem_new(400, error.message, NULL);
+        w->reply_body = problem_new(PROBLEM_REQUEST_MALFORMED, error.message, NULL);
         w->failure = error;
     }
     json_arena_set(before);

@@ -11,24 +11,24 @@
 
 #define HANDLER_FAULT "The service has a fault here; its log says which."
 
-static int status_of_code(enum fh_code code)
+static enum problem_type problem_of_code(enum fh_code code)
 {
     switch (code) {
     case FH_INVALID:
-        return 422;
+        return PROBLEM_DATA_REJECTED;
     case FH_NOT_FOUND:
-        return 404;
+        return PROBLEM_DATA_MISSING;
     case FH_CONFLICT:
-        return 409;
+        return PROBLEM_DATA_CONFLICTED;
     case FH_UNAVAILABLE:
     case FH_NO_MEMORY:
-        return 503;
+        return PROBLEM_DEPENDENCY_UNAVAILABLE;
     case FH_OUTCOME_UNKNOWN: /* engines resolve it themselves */
     case FH_UNSUPPORTED:
     case FH_OK:
         break;
     }
-    return 500;
+    return PROBLEM_HANDLER_FAILED;
 }
 
 static void set_reply(fh_work *w, int status, json_t *body)
@@ -45,14 +45,14 @@ void work_set_problem(fh_work *w, const struct fh_error *error)
     if (error->field[0])
         errors = json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%s", error->field), "detail",
                            error->message);
-    int status = status_of_code(error->code);
+    enum problem_type type = problem_of_code(error->code);
+    int status = problem_status(type);
     if (status == 500 && !w->snapshot) /* with a snapshot given, the caller reports it better */
         log_error("handler-failed", "a handler's fault: %s", error->message);
     else if (store_is_damaged(error))
         log_error("store-damaged", "%s",
                   error->message); /* an operator has to act, whatever the request was */
-    set_reply(w, status,
-              problem_new(status, status == 500 ? HANDLER_FAULT : error->message, errors));
+    set_reply(w, status, problem_new(type, status == 500 ? HANDLER_FAULT : error->message, errors));
     if (status == 503 && !w->retry_after_s)
         w->retry_after_s = 1;
     json_arena_set(before);

@@ -71,7 +71,7 @@ json_t *fh_row(fh_work *w, const char *sql, ...)
     json_t *rows = run_sql(w, sql, args, 1, NULL);
     va_end(args);
     if (json_array_size(rows) == 0)
-        fh_fail(w, 404, "There is no such resource.");
+        work_fail_as(w, PROBLEM_DATA_MISSING, NULL, "There is no such resource.");
     return json_array_get(rows, 0);
 }
 

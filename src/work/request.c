@@ -202,14 +202,25 @@ const char *fh_pointer(fh_work *w, const char *name)
     return text;
 }
 
-static _Noreturn void fail_text(fh_work *w, int status, const char *pointer, const char *detail)
+static json_t *errors_at(const char *pointer, const char *detail)
+{
+    return pointer ? json_pack("[{s:s, s:s}]", "pointer", pointer, "detail", detail) : NULL;
+}
+
+void work_fail_as(fh_work *w, enum problem_type type, const char *pointer, const char *detail)
 {
     struct arena *before = json_arena_set(&w->kept);
-    if (status < 400 || status > 599)
-        status = 500;
-    json_t *errors =
-        pointer ? json_pack("[{s:s, s:s}]", "pointer", pointer, "detail", detail) : NULL;
-    json_t *problem = problem_new(status, detail, errors);
+    json_t *problem = problem_new(type, detail, errors_at(pointer, detail));
+    json_arena_set(before);
+    work_fail_problem(w, problem_status(type), problem);
+}
+
+static _Noreturn void fail_text(fh_work *w, int status, const char *pointer, const char *detail)
+{
+    if (status < 400 || status > 599 || status == 500)
+        work_fail_as(w, PROBLEM_HANDLER_FAILED, pointer, detail);
+    struct arena *before = json_arena_set(&w->kept);
+    json_t *problem = problem_of_service(status, detail, errors_at(pointer, detail));
     json_arena_set(before);
     work_fail_problem(w, status, problem);
 }

@@ -11,8 +11,8 @@
 #define TELL_EVERY_NS (INT64_C(60) * 1000000000)
 #define LASTED_NS (INT64_C(1) * 1000000000) /* the end of a shorter one is not worth a line */
 
-static const char *const kinds[TROUBLE_KINDS] = {[TROUBLE_READS] = "reads",
-                                                 [TROUBLE_WRITES] = "writes"};
+static const char *const kinds[TROUBLE_KINDS] = {
+    [TROUBLE_READS] = "reads", [TROUBLE_WRITES] = "writes"};
 
 static void trouble_failed(struct trouble *trouble, enum trouble_kind kind, int64_t now_ns,
                            const struct fh_error *error)

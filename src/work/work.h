@@ -29,6 +29,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "freehold.h"
+#include "shape/problem.h"
 #include "store/store.h"
 #include "work/trouble.h"
 #include "world/world.h"
@@ -175,6 +176,9 @@ _Noreturn void work_fail(fh_work *w, const struct fh_error *error); /* maps code
 /* Returns to where the handler was called, over all its frames: unwind.c. `how`: for setjmp. */
 _Noreturn void work_end_handler(fh_work *w, int how);
 _Noreturn void work_fail_problem(fh_work *w, int status, json_t *problem);
+/* The same for what this library refuses. pointer: to what the request names; NULL: to nothing. */
+_Noreturn void work_fail_as(fh_work *w, enum problem_type type, const char *pointer,
+                            const char *detail);
 #define WORK_MEMORY_FAULT "The unit of work needs more memory than it may have."
 void *work_alloc(fh_work *w, size_t size);
 char *work_printf(fh_work *w, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FH_ASSERT(json_string_at(fault, "detail"));
         FH_ASSERT(json_string_at(fault, "pointer"));
     }
-    json_t *problem = problem_new(422, "It does not fit.", faults);
+    json_t *problem = problem_new(PROBLEM_BODY_INVALID, "It does not fit.", faults);
     char *printed = json_text(problem);
     json_text_free(printed);
     json_decref(problem);

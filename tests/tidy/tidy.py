@@ -8,6 +8,8 @@ that is no longer needed fails until it is removed. Nothing is added without a r
 """
 
 import collections
+import importlib.machinery
+import importlib.util
 import json
 import os
 import pathlib
@@ -565,6 +567,35 @@ def markdown_lines_have_at_most_120_columns(tree):
                                                   "make a list of the table")
 
 
+def reference_of(tree):
+    """tools/reference as a module."""
+    loader = importlib.machinery.SourceFileLoader("reference", os.path.join(tree.source, "tools/reference"))
+    sys.dont_write_bytecode = True
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("reference", loader))
+    loader.exec_module(module)
+    return module
+
+
+def every_log_line_has_its_id(tree):
+    for line in reference_of(tree).log_lines(tree.texts):
+        if not line.id:
+            yield Violation(line.path, line.number, "logs without an id: give it one, as a literal (src/base/log.h)")
+
+
+def generated_pages_are_of_these_sources(tree):
+    reference = reference_of(tree)
+    for path, page in ((reference.LOGS, reference.logs_page(tree.texts)),
+                       (reference.PROBLEMS, reference.problems_page(tree.texts))):
+        if tree.texts.get(path) != page:
+            yield Violation(path, 1, "is not what the sources say now: run tools/reference")
+
+
+def released_names_stay(tree):
+    reference = reference_of(tree)
+    for name in sorted(reference.released(tree.texts) - reference.names(tree.texts)):
+        yield Violation(reference.RELEASED, 1, f"{name} was released, and is gone: others depend on it, so put it back")
+
+
 def layout_is_clang_formats(tree):
     paths = tree.c_files()
     checked = subprocess.run(["clang-format", "--dry-run", *paths], cwd=tree.source,
@@ -587,7 +618,8 @@ CHECKS = (
     library_exports_what_its_headers_declare, services_keep_no_state_of_their_own,
     schedules_and_promises_name_tests_that_exist,
     every_schedule_has_its_tests_and_every_mark_its_row, links_between_documents_lead_somewhere,
-    markdown_lines_have_at_most_120_columns, layout_is_clang_formats,
+    markdown_lines_have_at_most_120_columns, every_log_line_has_its_id, generated_pages_are_of_these_sources,
+    released_names_stay, layout_is_clang_formats,
 )
 NEEDS = {layout_is_clang_formats: "clang-format"}
 

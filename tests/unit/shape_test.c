@@ -509,19 +509,40 @@ static void a_problem_carries_status_title_detail_and_faults(void **state)
 {
     (void)state;
     json_t *faults = parsed("[{\"pointer\": \"/a\", \"detail\": \"missing\"}]");
-    json_t *problem = problem_new(422, "The body does not fit.", faults);
-    json_t *wanted = parsed("{\"type\": \"about:blank\", \"title\": \"Unprocessable Content\","
-                            " \"status\": 422, \"detail\": \"The body does not fit.\","
-                            " \"errors\": [{\"pointer\": \"/a\", \"detail\": \"missing\"}]}");
+    json_t *problem = problem_new(PROBLEM_BODY_INVALID, "The body does not fit.", faults);
+    json_t *wanted =
+        parsed("{\"type\": \"urn:freehold:problem:body-invalid\", \"title\": \"Unprocessable "
+               "Content\", \"status\": 422, \"detail\": \"The body does not fit.\", \"errors\": "
+               "[{\"pointer\": \"/a\", \"detail\": \"missing\"}]}");
     assert_true(json_equal(problem, wanted));
     json_decref(problem);
     assert_int_equal(json_array_size(faults), 1); /* not stolen */
     json_decref(faults);
     json_decref(wanted);
-    problem = problem_new(599, NULL, NULL);
+    problem = problem_of_service(599, NULL, NULL);
     assert_int_equal(json_object_size(problem), 3);
     assert_string_equal(json_string_at(problem, "title"), "Error");
+    assert_string_equal(json_string_at(problem, "type"), "about:blank");
     json_decref(problem);
+}
+
+static void every_type_of_problem_has_a_name_of_its_own_and_a_status(void **state)
+{
+    (void)state;
+    for (int type = PROBLEM_OF_SERVICE + 1; type < PROBLEM_TYPES; type++) {
+        const char *uri = problem_uri((enum problem_type)type);
+        int status = problem_status((enum problem_type)type);
+        assert_non_null(uri);
+        assert_int_equal(strncmp(uri, "urn:freehold:problem:", 21), 0);
+        assert_in_range(strspn(uri + 21, "abcdefghijklmnopqrstuvwxyz-"), 4, 40);
+        assert_int_equal(uri[21 + strspn(uri + 21, "abcdefghijklmnopqrstuvwxyz-")], '\0');
+        assert_in_range(status, 400, 599);
+        assert_string_not_equal(problem_title(status), "Error");
+        for (int other = PROBLEM_OF_SERVICE; other < type; other++)
+            assert_string_not_equal(uri, problem_uri((enum problem_type)other));
+    }
+    assert_string_equal(problem_uri(PROBLEM_OF_SERVICE), "about:blank");
+    assert_int_equal(problem_status(PROBLEM_OF_SERVICE), 0);
 }
 
 static void a_detail_that_is_no_utf8_becomes_some(void **state)
@@ -539,7 +560,7 @@ static void a_detail_that_is_no_utf8_becomes_some(void **state)
         {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        json_t *problem = problem_new(400, pairs[i][0], NULL);
+        json_t *problem = problem_new(PROBLEM_REQUEST_MALFORMED, pairs[i][0], NULL);
         assert_string_equal(json_string_at(problem, "detail"), pairs[i][1]);
         json_decref(problem);
     }
@@ -571,6 +592,7 @@ int main(void)
         cmocka_unit_test(a_shape_comes_back_from_its_schema),
         cmocka_unit_test(a_schema_of_another_making_is_never_read_too_strictly),
         cmocka_unit_test(a_problem_carries_status_title_detail_and_faults),
+        cmocka_unit_test(every_type_of_problem_has_a_name_of_its_own_and_a_status),
         cmocka_unit_test(a_detail_that_is_no_utf8_becomes_some),
     };
     return cmocka_run_group_tests_name("shape", tests, start, NULL);

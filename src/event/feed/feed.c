@@ -64,8 +64,9 @@ void feed_header(struct feed_answer *answer, const char *name, const char *value
 }
 
 /* Takes the problem. */
-void feed_problem(struct feed_answer *answer, int status, json_t *problem)
+void feed_problem(struct feed_answer *answer, json_t *problem)
 {
+    int status = (int)json_integer_value(json_object_get(problem, "status"));
     answer->status = status;
     answer->content_type = PROBLEM_CONTENT_TYPE;
     answer->body = json_text(problem);
@@ -75,9 +76,10 @@ void feed_problem(struct feed_answer *answer, int status, json_t *problem)
         feed_header(answer, "Retry-After", "1");
 }
 
-int feed_status(const struct fh_error *error)
+enum problem_type feed_failure(const struct fh_error *error)
 {
-    return error->code == FH_UNAVAILABLE || error->retryable ? 503 : 500;
+    return error->code == FH_UNAVAILABLE || error->retryable ? PROBLEM_DEPENDENCY_UNAVAILABLE
+                                                             : PROBLEM_EVENTS_UNREADABLE;
 }
 
 void feed_answer_release(struct feed_answer *answer)
@@ -90,12 +92,11 @@ void feed_answer_release(struct feed_answer *answer)
 }
 
 /* Why the reader's place is refused; NULL: it is not refused. */
-static const char *refusal_of_place(enum place place, int *ret_status)
+static const char *refusal_of_place(enum place place, enum problem_type *ret_type)
 {
-    *ret_status = place == PLACE_TRIMMED ? 410 : 409;
+    *ret_type = place == PLACE_TRIMMED ? PROBLEM_CURSOR_TRIMMED : PROBLEM_CURSOR_DIVERGED;
     switch (place) {
     case PLACE_HERE:
-        *ret_status = 200;
         return NULL;
     case PLACE_ELSEWHERE:
         return "The cursor is of another incarnation of this store, which was restored or moved "
@@ -114,18 +115,18 @@ static void answer_of_reading(struct event_manager *manager, struct feed_request
                               struct feed_answer *answer)
 {
     const struct outbox_reading *reading = &request->reading;
-    int status;
-    const char *why = refusal_of_place(reading->place, &status);
+    enum problem_type type;
+    const char *why = refusal_of_place(reading->place, &type);
     snprintf(answer->incarnation, sizeof answer->incarnation, "%s",
              manager->context->store->incarnation);
     snprintf(answer->last, sizeof answer->last, "%lld", (long long)reading->last);
     feed_header(answer, "Freehold-Incarnation", answer->incarnation);
     feed_header(answer, "Freehold-Last", answer->last);
     if (why) {
-        json_t *problem = problem_new(status, why, NULL);
+        json_t *problem = problem_new(type, why, NULL);
         json_object_set_new(problem, "incarnation", json_string(answer->incarnation));
         json_object_set_new(problem, "last", json_integer(reading->last));
-        feed_problem(answer, status, problem);
+        feed_problem(answer, problem);
         return;
     }
     if (reading->continued) {
@@ -191,14 +192,15 @@ static bool query_parse(struct feed_request *request, const json_t *strings,
 {
     json_t *faults = shape_query(feed_shape, strings, &request->typed);
     if (faults) {
-        feed_problem(answer, 400, problem_new(400, "The feed's parameters are wrong.", faults));
+        feed_problem(answer, problem_new(PROBLEM_PARAMETERS_INVALID,
+                                         "The feed's parameters are wrong.", faults));
         json_decref(faults);
         return false;
     }
     const char *wrong = query_read(request);
     if (!wrong)
         return true;
-    feed_problem(answer, 400, problem_new(400, wrong, NULL));
+    feed_problem(answer, problem_new(PROBLEM_PARAMETERS_INVALID, wrong, NULL));
     json_decref(request->typed);
     return false;
 }
@@ -251,8 +253,7 @@ void feed_answer(struct event_manager *manager, const json_t *strings, struct fe
     enum fh_code code = feed_poll(manager, &request, &error);
     if (code != FH_OK) {
         log_warning("feed-failed", "The feed could not be read: %s", error.message);
-        int status = feed_status(&error);
-        feed_problem(ret, status, problem_new(status, error.message, NULL));
+        feed_problem(ret, problem_new(feed_failure(&error), error.message, NULL));
     } else {
         answer_of_reading(manager, &request, ret);
     }

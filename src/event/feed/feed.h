@@ -31,6 +31,7 @@
 
 #include "event/manager.h"
 #include "http/server.h"
+#include "shape/problem.h"
 
 #define FEED_PATH "/_freehold/feed"
 #define FEED_CONTENT_TYPE "application/cloudevents-batch+json"
@@ -60,9 +61,9 @@ void feed_answer_release(struct feed_answer *answer);
 /* Within the layer: adds a header, whose texts must live as long as the answer; answers with a
  * problem, taking ownership of it. */
 void feed_header(struct feed_answer *answer, const char *name, const char *value);
-void feed_problem(struct feed_answer *answer, int status, json_t *problem);
-/* 503 if another try may succeed, also after the store's server aborted a reading transaction: the
- * client asks again. Else 500. */
-int feed_status(const struct fh_error *error);
+void feed_problem(struct feed_answer *answer, json_t *problem);
+/* With status 503 if another try may succeed, also after the store's server aborted a reading
+ * transaction: the client asks again. Else 500. */
+enum problem_type feed_failure(const struct fh_error *error);
 
 #endif

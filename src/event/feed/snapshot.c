@@ -383,7 +383,7 @@ static void answer_snapshot_page(struct event_manager *manager, struct page *pag
                                  struct feed_answer *ret)
 {
     if (page->status != 200) {
-        feed_problem(ret, page->status, problem_new(page->status, page->why, NULL));
+        feed_problem(ret, problem_new(PROBLEM_SNAPSHOT_OUTDATED, page->why, NULL));
         return;
     }
     snprintf(ret->incarnation, sizeof ret->incarnation, "%s", manager->context->store->incarnation);
@@ -396,17 +396,17 @@ static void answer_snapshot_page(struct event_manager *manager, struct page *pag
     ret->body = text_take(&page->body);
 }
 
-/* NULL, or a description of the error; *ret_status is its status. */
+/* NULL, or a description of the error, with its type. */
 static const char *page_prepare(struct page *page, const struct work_context *context,
-                                int *ret_status)
+                                enum problem_type *ret_type)
 {
     const char *partition = json_string_value(json_object_get(page->typed, "share"));
-    *ret_status = 404;
+    *ret_type = PROBLEM_EVENT_TYPE_UNKNOWN;
     page->published =
         find_published(context->service, json_string_value(json_object_get(page->typed, "type")));
     if (!page->published)
         return "This service gives no state of that type.";
-    *ret_status = 400;
+    *ret_type = PROBLEM_PARAMETERS_INVALID;
     if (!query_share(partition ? partition : "0/1", &page->partition_index, &page->partition_count))
         return "`share` must be I/N, with I from 0 to N - 1 and N from 1 to 256.";
     if (!fields_parse(json_object_get(page->typed, "fields"), &page->fields))
@@ -421,10 +421,10 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
 {
     struct page page = {.typed = typed};
     struct fh_error error;
-    int status;
-    const char *wrong = page_prepare(&page, manager->context, &status);
+    enum problem_type type;
+    const char *wrong = page_prepare(&page, manager->context, &type);
     if (wrong) {
-        feed_problem(ret, status, problem_new(status, wrong, NULL));
+        feed_problem(ret, problem_new(type, wrong, NULL));
         return;
     }
     work_init(&page.w, manager->context, list_rows);
@@ -443,8 +443,7 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
         answer_snapshot_page(manager, &page, ret);
     } else {
         log_warning("snapshot-failed", "A page of a snapshot could not be read: %s", error.message);
-        int failed = feed_status(&error);
-        feed_problem(ret, failed, problem_new(failed, error.message, NULL));
+        feed_problem(ret, problem_new(feed_failure(&error), error.message, NULL));
     }
     text_release(&page.body);
     forget_places(&page);
@@ -458,7 +457,8 @@ void snapshot_answer(struct event_manager *manager, const json_t *strings, struc
     *ret = (struct feed_answer){0};
     json_t *faults = shape_query(snapshot_shape, strings, &typed);
     if (faults) {
-        feed_problem(ret, 400, problem_new(400, "The snapshot's parameters are wrong.", faults));
+        feed_problem(ret, problem_new(PROBLEM_PARAMETERS_INVALID,
+                                      "The snapshot's parameters are wrong.", faults));
         json_decref(faults);
         return;
     }

@@ -77,8 +77,7 @@ static bool was_applied(struct subscription *s, const struct ledger_cursor *next
     if (s->fenced)
         return false;
     if (!applied) {
-        log_warning("cursor-moved",
-                    "The cursor of %s was moved to %lld by someone else; reading on from there.",
+        log_warning("cursor-moved", "The cursor of %s was moved to %lld; reading on from there.",
                     s->source, (long long)now.position);
         subscription_drop(s);
         *ret_elsewhere = true;
@@ -380,8 +379,7 @@ void subscribe_looked(struct event_manager *manager)
         } else if (!s->applies && !manager->draining) {
             log_warning(
                 "partition-lease-returned",
-                "This instance has the lease of partition %s of %s, but the partition's cursor has "
-                "epoch %lld and not the lease's %lld: the lease is given back, to be taken again.",
+                "Partition %s of %s has epoch %lld, its lease here %lld: that is given back.",
                 s->partition, s->source, (long long)s->cursor.epoch, (long long)s->lease.epoch);
             lease_give_up(&s->lease);
         }
