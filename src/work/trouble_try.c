@@ -57,6 +57,6 @@ void trouble_try(struct work_context *context)
             world_monotonic_ns(context->world) - trouble->last_ns < TROUBLE_TRY_NS)
             continue;
         if (tries[kind](context, &unheeded) == FH_OK)
-            trouble_note(context->troubles, kind, context->world, FH_OK, NULL);
+            trouble_note(context->troubles, (enum trouble_kind)kind, context->world, FH_OK, NULL);
     }
 }

@@ -95,7 +95,7 @@ static enum fh_code use_rows(const struct copied_ledger *ledger, const struct re
                              copied_slice *use, void *context, struct fh_error *error)
 {
     int width = copied_column_count(ledger);
-    struct sql_value *rows = calloc((size_t)(reading->count * width), sizeof *rows);
+    struct sql_value *rows = calloc((size_t)reading->count * (size_t)width, sizeof *rows);
     FH_ASSERT(rows != NULL);
     for (int i = 0; i < reading->count * width; i++)
         rows[i] = copied_value_of(reading->documents[i / width], &ledger->columns[i % width]);

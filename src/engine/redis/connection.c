@@ -72,7 +72,7 @@ void redis_word_of(struct redis_words *words, const char *data, size_t length)
     at = mempcpy(at + 1, number, figures);
     at = mempcpy(at, "\r\n", 2);
     at = length ? mempcpy(at, data, length) : at;
-    memcpy(at, "\r\n", 2);
+    memcpy(at, "\r\n", 2); // NOLINT: a text with a length, not one that a NUL ends
 }
 
 void redis_word(struct redis_words *words, const char *word)

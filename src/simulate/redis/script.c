@@ -210,7 +210,7 @@ static void digest_of(const char *text, char ret[SERVED_DIGEST_SIZE])
     for (const char *at = text; *at; at++)
         hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
     snprintf(ret, SERVED_DIGEST_SIZE, "%016llx%016llx%08x", (unsigned long long)hash,
-             (unsigned long long)(hash * 31), (unsigned)(hash >> 7));
+             (unsigned long long)hash * 31, (unsigned)(hash >> 7));
 }
 
 void served_script_load(struct served *served, const char *text, char ret[SERVED_DIGEST_SIZE])
