@@ -84,9 +84,8 @@ static void reply_to_command(fh_work *w, int status, json_t *body)
 
 static void reply_problem(fh_work *w, enum problem_type type, const char *detail)
 {
-    int status = problem_status(type);
-    reply_to_command(w, status, problem_new(type, detail, NULL));
-    w->retry_after_s = status == 503 ? COMMAND_RETRY_AFTER_S : 0;
+    reply_to_command(w, problem_status(type), problem_new(type, detail, NULL));
+    w->retry_after_s = w->reply_status == 503 ? COMMAND_RETRY_AFTER_S : 0;
 }
 
 /* Answers with a recorded {"status", "headers", "body"}. */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A subscription from start to end: reading its cursor, applying what its reader delivers (one
- * transaction at a time, see apply.c), and handling failures.
- *
- * `done` names only what a returned commit has made durable: the publisher may trim it. Attempts on
- * a failing event are counted in memory: a restart counts from zero.
+ * transaction at a time, see apply.c), and handling failures. `done` names only what a returned
+ * commit has made durable: the publisher may trim it. Attempts on a failing event are counted in
+ * memory: a restart counts from zero.
  */
 
 #include "event/subscribe/subscribe.h"
