@@ -33,7 +33,7 @@ static _Noreturn void fail(const char *why)
     exit(1);
 }
 
-/* ---- Filling --------------------------------------------------------------------------------- */
+/* ---- Filling ---- */
 
 struct filling {
     struct world *world;
@@ -132,7 +132,7 @@ static void fill_store(const char *folder, int count)
     uv_loop_close(&loop);
 }
 
-/* ---- The baseline ---------------------------------------------------------------------------- */
+/* ---- The baseline ---- */
 
 static sqlite3 *open_file(const char *path, int flags)
 {

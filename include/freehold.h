@@ -42,7 +42,7 @@ extern "C" {
 typedef struct fh_work fh_work;
 typedef void fh_handler(fh_work *w);
 
-/* ---- Shapes: what a body, a query or an event's data must look like ---------------------- */
+/* ---- Shapes: what a body, a query or an event's data must look like ---- */
 
 enum fh_type {
     FH_STRING = 1, /* min, max: length in bytes (0: no limit) */
@@ -65,7 +65,7 @@ struct fh_field {
     bool optional, nullable;
 };
 
-/* ---- The declaration --------------------------------------------------------------------- */
+/* ---- The declaration ---- */
 
 enum fh_model { FH_RELATIONAL = 1, FH_DOCUMENT, FH_KEY_VALUE };
 
@@ -259,7 +259,7 @@ static const struct fh_layout fh_layout __attribute__((unused)) = {
     static const fh_service *const fh_registered_##service_name                                    \
         __attribute__((used, retain, section("fh_services"))) = &fh_service_##service_name
 
-/* ---- The request --------------------------------------------------------------------------- */
+/* ---- The request ---- */
 
 FH_API json_t *fh_body(fh_work *w); /* fits the route's shape */
 FH_API json_t *fh_path(fh_work *w); /* {"id": "7"}, or 7 for "{id:int}" */
@@ -283,7 +283,7 @@ FH_API const char *fh_pointer(fh_work *w, const char *name);
  * again. */
 FH_API void fh_delay_ms(fh_work *w, int ms);
 
-/* ---- The answer ---------------------------------------------------------------------------- */
+/* ---- The answer ---- */
 
 /* At most once per handler; a handler that does not reply answers 204. `body` may be NULL. */
 FH_API void fh_reply(fh_work *w, int status, json_t *body);
@@ -299,7 +299,7 @@ FH_API FH_NORETURN void fh_fail_at(fh_work *w, int status, const char *pointer, 
  * first. */
 FH_API void fh_defer(fh_work *w, void (*release)(void *), void *argument);
 
-/* ---- The relational model ------------------------------------------------------------------ */
+/* ---- The relational model ---- */
 
 /* SQL with :names. A JSON array stands for a list: "WHERE id IN (:ids)". The first use of the store
  * opens the transaction; a GET handler reads a snapshot and can't write. A violated constraint ends
@@ -324,7 +324,7 @@ FH_API json_t *fh_peek(fh_work *w, const char *sql, ...) FH_OBJECTS;
 #define fh_exec_count(...) fh_exec_count(__VA_ARGS__, (json_t *)NULL)
 #define fh_peek(...) fh_peek(__VA_ARGS__, (json_t *)NULL)
 
-/* ---- The document model -------------------------------------------------------------------- */
+/* ---- The document model ---- */
 
 /*
  * Documents are JSON objects with a string `id`. Filters and updates use MongoDB's operators
@@ -348,7 +348,7 @@ FH_API json_t *fh_try_doc_update(fh_work *w, const char *collection, const char 
 FH_API bool fh_doc_delete(fh_work *w, const char *collection, const char *id);
 FH_API json_t *fh_peek_doc(fh_work *w, const char *collection, const char *id); /* none: NULL */
 
-/* ---- The key-value model ------------------------------------------------------------------ */
+/* ---- The key-value model ---- */
 
 /*
  * A key holds a value, a hash or a sorted set (docs/guide/keyvalue.md). Keys, fields and members
@@ -407,14 +407,14 @@ FH_API bool fh_kv_expires_at(fh_work *w, const char *key, int64_t *ret_ms);
 FH_API json_t *fh_peek_kv(fh_work *w, const char *key); /* none: NULL */
 FH_API json_t *fh_peek_kv_fields(fh_work *w, const char *key);
 
-/* ---- Events ---------------------------------------------------------------------------------- */
+/* ---- Events ---- */
 
 /* Published with the unit of work, after all its changes; `data` must fit the declared shape. */
 FH_API void fh_publish(fh_work *w, const char *type, json_t *data);
 FH_API json_t *fh_event(fh_work *w);      /* the event being applied: a CloudEvents 1.0 envelope */
 FH_API json_t *fh_event_data(fh_work *w); /* its data */
 
-/* ---- Calls ----------------------------------------------------------------------------------- */
+/* ---- Calls ---- */
 
 /* GETs another service's resource, before the store is first used. The path is one of the declared
  * `asks`; its names are filled in from the objects. A 404 from there ends the handler with 422, an
@@ -431,7 +431,7 @@ FH_API json_t *fh_get_each(fh_work *w, const char *service, const char *path, js
 #define fh_get(...) fh_get(__VA_ARGS__, (json_t *)NULL)
 #define fh_try_get(...) fh_try_get(__VA_ARGS__, (json_t *)NULL)
 
-/* ---- Sagas ----------------------------------------------------------------------------------- */
+/* ---- Sagas ---- */
 
 FH_API void fh_saga_start(fh_work *w, const char *name, json_t *input);
 /* Whether a step's `outside` accepts it: an http or https URL, percent-encoded, of at most 2,048
@@ -447,7 +447,7 @@ FH_API json_t *fh_saga_reason(fh_work *w);
 FH_API json_t *fh_undone_request(fh_work *w);
 FH_API json_t *fh_undone_answer(fh_work *w);
 
-/* ---- main ------------------------------------------------------------------------------------ */
+/* ---- main ---- */
 
 /* A service's program is linked with a `main` that calls this with the declarations found in the
  * program. Returns the program's exit code. */

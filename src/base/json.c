@@ -162,8 +162,7 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
     return FH_OK;
 }
 
-/* ---- Texts -------------------------------------------------------------------------------------
- */
+/* ---- Texts ---- */
 
 #define DEPTH_MAX 512
 

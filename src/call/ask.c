@@ -39,7 +39,7 @@ struct asked {
     json_t *body;
 };
 
-/* ---- what may be asked --------------------------------------------------------------------- */
+/* ---- what may be asked ---- */
 
 static void must_declare_ask(fh_work *w, const char *what, const char *service, const char *path)
 {
@@ -65,7 +65,7 @@ static const char *fill_asked_path(fh_work *w, const char *service, const char *
     return filled;
 }
 
-/* ---- recorded answers ---------------------------------------------------------------------- */
+/* ---- recorded answers ---- */
 
 static bool heard_before(fh_work *w, struct asked *asked, const char *question)
 {
@@ -94,7 +94,7 @@ static void record_answer(fh_work *w, const struct asked *asked, const char *que
     work_asked_record(w, record);
 }
 
-/* ---- from an answer to a result ------------------------------------------------------------ */
+/* ---- from an answer to a result ---- */
 
 static void asked_failed(struct asked *asked, int status, const char *detail)
 {
@@ -250,7 +250,7 @@ json_t *fh_try_get(fh_work *w, json_t **problem, const char *service, const char
     return NULL;
 }
 
-/* ---- one call for many --------------------------------------------------------------------- */
+/* ---- one call for many ---- */
 
 struct chunk {
     const char *path;

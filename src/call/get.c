@@ -58,7 +58,7 @@ static struct call_target *call_target_of(struct call_manager *manager, const ch
     return target;
 }
 
-/* ---- one attempt --------------------------------------------------------------------------- */
+/* ---- one attempt ---- */
 
 static void answer_failed(struct call_answer *answer, const char *why)
 {

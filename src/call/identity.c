@@ -77,7 +77,7 @@ static bool was_set(int64_t before_ms, int64_t after_ms)
     return after_ms - before_ms > IDENTITY_STEP_MS || before_ms - after_ms > IDENTITY_STEP_MS;
 }
 
-/* ---- The caller's side ----------------------------------------------------------------------- */
+/* ---- The caller's side ---- */
 
 struct receiver {
     struct identity_key key;
@@ -149,7 +149,7 @@ const char *identity_sign(struct identity_signer *signer, const char *audience,
     return receiver->token;
 }
 
-/* ---- The receiver's side --------------------------------------------------------------------- */
+/* ---- The receiver's side ---- */
 
 struct caller {
     char name[IDENTITY_NAME_LENGTH_MAX + 1];

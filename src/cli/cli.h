@@ -49,7 +49,7 @@ extern const struct cli_command cli_up, cli_move, cli_status, cli_stop, cli_call
 /* The value given for an option; "" for a flag that was given; NULL if it was not given. */
 const char *cli_value(const struct cli_command *command, const char **values, const char *option);
 
-/* ---- Printing ------------------------------------------------------------------------------- */
+/* ---- Printing ---- */
 
 enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_RED, CLI_GREEN, CLI_YELLOW, CLI_DIM };
 
@@ -71,7 +71,7 @@ int64_t cli_now_ms(void);
 /* "17s", "3h"; "-" if it is not an integer. */
 void cli_format_span(char *out, size_t size, const json_t *seconds);
 
-/* ---- Finding the running system ------------------------------------------------------------- */
+/* ---- Finding the running system ---- */
 
 /* Opens the state folder given as `folder` (--state), or that of the only system running in
  * ./.freehold. CLI_DONE, or the exit code after saying why not. */
@@ -96,7 +96,7 @@ int cli_control_request(const struct state *state, json_t *request, int timeout_
  * the meantime, that is reported. */
 int cli_control_status(const struct state *state, json_t **ret);
 
-/* ---- Asking services ------------------------------------------------------------------------ */
+/* ---- Asking services ---- */
 
 #define CLI_HEADERS_MAX 4
 

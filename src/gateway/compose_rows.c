@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "base/map.h"
 
-/* ---- The path language ---------------------------------------------------------------------- */
+/* ---- The path language ---- */
 
 size_t compose_path_head(const char *path)
 {
@@ -155,7 +155,7 @@ bool compose_refers_to_nothing(const struct compose_part *part, const json_t *va
     return false;
 }
 
-/* ---- Rows in order -------------------------------------------------------------------------- */
+/* ---- Rows in order ---- */
 
 static const char *row_id_text(const json_t *id, char number[static 32])
 {

@@ -49,7 +49,7 @@ struct gateway {
     bool draining;
 };
 
-/* ---- Requests ------------------------------------------------------------------------------- */
+/* ---- Requests ---- */
 
 static void reply_text(struct gateway_exchange *exchange, int status, const char *type,
                        const char *body, size_t length)
@@ -147,7 +147,7 @@ static void gateway_incoming(void *context, struct http_incoming *incoming)
     text_release(&allow);
 }
 
-/* ---- The process ---------------------------------------------------------------------------- */
+/* ---- The process ---- */
 
 static void on_drained(void *context)
 {

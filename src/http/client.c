@@ -29,7 +29,7 @@
 #define ADDRESS_LENGTH_MAX 255
 #define CLOSING "the client is closing"
 
-/* ---- Starting and ending --------------------------------------------------------------------- */
+/* ---- Starting and ending ---- */
 
 static void unlink_transfer(struct http_client *client, struct transfer *transfer)
 {
@@ -183,7 +183,7 @@ static void client_turn(struct world_turn *turn)
         run_libcurl(client, CURL_SOCKET_TIMEOUT, 0);
 }
 
-/* ---- When libcurl wants to be called -------------------------------------------------------- */
+/* ---- When libcurl wants to be called ---- */
 
 static void on_libcurl_timer(uv_timer_t *timer)
 {
@@ -207,7 +207,7 @@ static int on_libcurl_timeout(CURLM *multi, long timeout_ms, void *context)
     return 0;
 }
 
-/* ---- Creating and freeing ------------------------------------------------------------------- */
+/* ---- Creating and freeing ---- */
 
 static void address_free(struct client_address *address)
 {

@@ -87,7 +87,7 @@ static json_t *decoded_string(struct slice raw, bool plus_is_space, const char *
     return value;
 }
 
-/* ---- Matching -------------------------------------------------------------------------------- */
+/* ---- Matching ---- */
 
 /* Takes the next segment from *rest, which follows a '/'. False at the end. */
 static bool next_segment(const char **rest, struct slice *ret)
@@ -229,7 +229,7 @@ int path_literals(const char *pattern)
     return count;
 }
 
-/* ---- Checking a pattern ---------------------------------------------------------------------- */
+/* ---- Checking a pattern ---- */
 
 static enum fh_code check_name(const char *pattern, struct slice segment, json_t *names,
                                struct fh_error *error)
@@ -288,7 +288,7 @@ enum fh_code path_check(const char *pattern, struct fh_error *error)
     return code;
 }
 
-/* ---- Queries --------------------------------------------------------------------------------- */
+/* ---- Queries ---- */
 
 /* Adds one "name=value" to `parameters`. */
 static enum fh_code take_parameter(struct slice part, json_t *parameters, struct fh_error *error)

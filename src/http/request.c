@@ -77,7 +77,7 @@ bool connection_keep_target(struct http_connection *connection, const char *targ
     return true;
 }
 
-/* ---- The head -------------------------------------------------------------------------------- */
+/* ---- The head ---- */
 
 /* State while the headers are copied. */
 struct head {
@@ -279,7 +279,7 @@ struct http_request *request_new(struct http_connection *connection, const char 
     return NULL;
 }
 
-/* ---- The body -------------------------------------------------------------------------------- */
+/* ---- The body ---- */
 
 bool request_has_body(struct MHD_Connection *native)
 {
@@ -341,7 +341,7 @@ void http_request_let_go(struct http_request *request)
         request_free(request);
 }
 
-/* ---- What handlers see ----------------------------------------------------------------------- */
+/* ---- What handlers see ---- */
 
 const char *http_request_header(const struct http_request *request, const char *name)
 {

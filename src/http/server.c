@@ -71,7 +71,7 @@ struct http_server {
     void *drained_context;
 };
 
-/* ---- Running the library --------------------------------------------------------------------- */
+/* ---- Running the library ---- */
 
 static void on_server_timer(uv_timer_t *timer);
 
@@ -151,7 +151,7 @@ static void server_turn(struct world_turn *turn)
         run_server(server);
 }
 
-/* ---- What the library calls ------------------------------------------------------------------ */
+/* ---- What the library calls ---- */
 
 static struct http_connection *connection_of(struct MHD_Connection *native)
 {
@@ -321,7 +321,7 @@ static void on_completed(void *context, struct MHD_Connection *native, void **na
     }
 }
 
-/* ---- Replies --------------------------------------------------------------------------------- */
+/* ---- Replies ---- */
 
 static void resume_request(struct http_request *request)
 {
@@ -360,7 +360,7 @@ void http_server_load(const struct http_server *server, unsigned *ret_requests,
     *ret_connections = server->connections;
 }
 
-/* ---- Drain ----------------------------------------------------------------------------------- */
+/* ---- Drain ---- */
 
 static void abandon_unanswered(struct http_server *server)
 {
@@ -431,7 +431,7 @@ void http_server_free(struct http_server *server)
     uv_close((uv_handle_t *)&server->timer, on_server_closed);
 }
 
-/* ---- Start ----------------------------------------------------------------------------------- */
+/* ---- Start ---- */
 
 static struct MHD_Daemon *daemon_start(struct http_server *server, int listen_fd,
                                        const struct http_tls *tls)

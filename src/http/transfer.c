@@ -35,7 +35,7 @@ void transfer_fail(struct transfer *transfer, const char *format, ...)
     va_end(args);
 }
 
-/* ---- Receiving ------------------------------------------------------------------------------ */
+/* ---- Receiving ---- */
 
 static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
@@ -110,7 +110,7 @@ static int on_sending(void *context, char *ip, char *own_ip, int port, int own_p
     return CURL_PREREQFUNC_OK;
 }
 
-/* ---- A handle -------------------------------------------------------------------------------- */
+/* ---- A handle ---- */
 
 static void set_blob(CURL *easy, CURLoption option, char *text)
 {
@@ -193,7 +193,7 @@ void transfer_clear(struct transfer *transfer)
     transfer->failure[0] = '\0';
 }
 
-/* ---- Sending -------------------------------------------------------------------------------- */
+/* ---- Sending ---- */
 
 static bool has_header(const struct world_request *request, const char *name)
 {
@@ -334,7 +334,7 @@ bool transfer_prepare(struct transfer *transfer, const struct client_address *ad
     return true;
 }
 
-/* ---- The end --------------------------------------------------------------------------------- */
+/* ---- The end ---- */
 
 static void fail_with_errno(struct transfer *transfer, const char *otherwise)
 {

@@ -61,7 +61,7 @@ void saga_closing_free(struct saga_manager *manager)
     map_release(&manager->closings);
 }
 
-/* ---- Notifying ------------------------------------------------------------------------------- */
+/* ---- Notifying ---- */
 
 struct snapshot {
     struct arena arena;
@@ -149,7 +149,7 @@ bool saga_closing_again(struct saga_manager *manager, const struct saga_target *
     return told;
 }
 
-/* ---- Marking --------------------------------------------------------------------------------- */
+/* ---- Marking ---- */
 
 static bool closing_lags(const struct saga_closing *closing)
 {
@@ -255,7 +255,7 @@ static void send_closing(struct saga_manager *manager, struct saga_closing *clos
     arena_release(&snapshot.arena);
 }
 
-/* ---- The closing fiber ----------------------------------------------------------------------- */
+/* ---- The closing fiber ---- */
 
 /* The one that is due; or NULL, and when the next one is (INT64_MAX: none lags). */
 static struct saga_closing *find_due_closing(struct saga_manager *manager, int64_t *ret_next_ns)
@@ -394,7 +394,7 @@ void saga_closing_came(struct saga_manager *manager, const char *birth, const ch
         start_closings(manager);
 }
 
-/* ---- After a restart ------------------------------------------------------------------------- */
+/* ---- After a restart ---- */
 
 static bool goes_to_target(const struct saga_manager *manager, const char *name)
 {

@@ -244,7 +244,7 @@ static enum saga_verdict deadline_passes(const struct saga_rules *rules, struct 
                        decide_step_name(rules, state->step));
 }
 
-/* ---- Once more, by an operator or after a restore -------------------------------------------- */
+/* ---- Once more, by an operator or after a restore ---- */
 
 /* Asks again from the first step on, with the same requests: a receiver that has their answers
  * repeats them. Steps that ran here, and answers from outside, are in the store and are not
@@ -395,7 +395,7 @@ static enum saga_verdict lose_answer(const struct saga_rules *rules, struct saga
     return SAGA_CHANGED;
 }
 
-/* ---- Any happening --------------------------------------------------------------------------- */
+/* ---- Any happening ---- */
 
 enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state *state,
                               const struct saga_happening *happening)

@@ -54,7 +54,7 @@ bool saga_element_due(const struct saga_rules *rules, const struct saga_state *s
                                               : asked->state == SAGA_SENT;
 }
 
-/* ---- A stop ---------------------------------------------------------------------------------- */
+/* ---- A stop ---- */
 
 /* Removes a character that was cut in half at the end. */
 static void mend_end(char text[static SAGA_TEXT_SIZE])
@@ -95,7 +95,7 @@ const char *decide_step_name(const struct saga_rules *rules, int step)
     return step >= 0 ? rules->steps[step].name : "undone";
 }
 
-/* ---- Forward --------------------------------------------------------------------------------- */
+/* ---- Forward ---- */
 
 bool decide_all_done(const struct saga_state *state, int step)
 {
@@ -139,7 +139,7 @@ void decide_begin(const struct saga_rules *rules, struct saga_state *state, int 
         decide_send_more(state);
 }
 
-/* ---- Back ------------------------------------------------------------------------------------ */
+/* ---- Back ---- */
 
 bool decide_is_asked(const struct saga_rules *rules, int step)
 {

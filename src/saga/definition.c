@@ -154,7 +154,7 @@ static enum fh_code check_undos(struct saga_type *type, struct fh_error *error)
     return FH_OK;
 }
 
-/* ---- Digest ---------------------------------------------------------------------------------- */
+/* ---- Digest ---- */
 
 static void digest_bytes(uint64_t *digest, const void *bytes, size_t length)
 {
@@ -410,7 +410,7 @@ enum fh_code saga_type_render(const struct saga_type *type, int step, int elemen
     return code;
 }
 
-/* ---- A saga's own definition ----------------------------------------------------------------- */
+/* ---- A saga's own definition ---- */
 
 struct saga_type *saga_manager_type(struct saga_manager *manager, const char *name)
 {

@@ -116,7 +116,7 @@ struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *
     return happening;
 }
 
-/* ---- What handlers see ----------------------------------------------------------------------- */
+/* ---- What handlers see ---- */
 
 static const struct fh_saga_view *saga_view_of(fh_work *w, const char *what)
 {

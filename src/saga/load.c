@@ -160,7 +160,7 @@ enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *er
     return code;
 }
 
-/* ---- Space that becomes free ----------------------------------------------------------------- */
+/* ---- Space that becomes free ---- */
 
 static void run_refill(void *argument)
 {

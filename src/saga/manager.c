@@ -30,7 +30,7 @@ void saga_counts_read(struct saga_manager *manager, struct ledger_counts *ret)
     *ret = manager->counts;
 }
 
-/* ---- Start and stop -------------------------------------------------------------------------- */
+/* ---- Start and stop ---- */
 
 enum fh_code saga_manager_new(struct work_context *context, struct saga_manager **ret,
                               struct fh_error *error)

@@ -20,7 +20,7 @@
 #define STATE_SIZE_MAX 16384
 #define REQUEST_SIZE_MAX ((size_t)8 << 20)
 
-/* ---- Writing --------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 static void add_string(struct text *text, const char *string)
 {
@@ -183,7 +183,7 @@ enum fh_code saga_record_render(struct saga_run *run, const struct saga_state *s
     return code;
 }
 
-/* ---- Reading --------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 struct load {
     struct saga_run *run;

@@ -47,7 +47,7 @@
 
 static void start_mending(struct saga_manager *manager);
 
-/* ---- Notifying others that this store was restored ------------------------------------------- */
+/* ---- Notifying others that this store was restored ---- */
 
 static bool sends_to(const struct saga_manager *manager, const char *service)
 {
@@ -170,7 +170,7 @@ static bool tell_restored(struct saga_manager *manager, struct saga_target *targ
     return true;
 }
 
-/* ---- The fiber ------------------------------------------------------------------------------- */
+/* ---- The fiber ---- */
 
 static bool target_is_due(const struct saga_manager *manager, const struct saga_target *target)
 {
@@ -262,7 +262,7 @@ static void start_mending(struct saga_manager *manager)
         manager->mending = fiber_start(manager->context->world->fibers, run_mending, manager);
 }
 
-/* ---- Entry points ---------------------------------------------------------------------------- */
+/* ---- Entry points ---- */
 
 void saga_restored_heard(struct saga_manager *manager, struct saga_target *target)
 {

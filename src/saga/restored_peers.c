@@ -19,7 +19,7 @@
 #define PEERS "peers"        /* in fh_meta */
 #define PEERS_SIZE_MAX 60000 /* a MariaDB TEXT holds little more */
 
-/* ---- Storage --------------------------------------------------------------------------------- */
+/* ---- Storage ---- */
 
 /* {} if there is none yet. On the heap: the caller has set the JSON arena to NULL. */
 static enum fh_code peers_read(struct store_work *work, json_t **ret, struct fh_error *error)
@@ -135,7 +135,7 @@ enum fh_code saga_peers_take(struct saga_manager *manager, struct store_work *wo
     return code;
 }
 
-/* ---- The report ------------------------------------------------------------------------------ */
+/* ---- The report ---- */
 
 static json_t *lives_restored(const struct lives *lives)
 {

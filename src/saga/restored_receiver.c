@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "saga/manager.h"
 
-/* ---- A receiver that was restored ------------------------------------------------------------ */
+/* ---- A receiver that was restored ---- */
 
 struct over {
     struct saga_manager *manager;
@@ -138,7 +138,7 @@ bool saga_restored_look(struct saga_manager *manager, struct saga_target *target
     return known;
 }
 
-/* ---- Judging --------------------------------------------------------------------------------- */
+/* ---- Judging ---- */
 
 bool saga_restored_judge(struct saga_run *run, struct saga_state *next)
 {

@@ -41,7 +41,7 @@ static int64_t backoff_ns(struct saga_manager *manager, int tries, int max_ms)
     return (int64_t)world_random_below(world, (uint64_t)bound_ms * 1000000) + 1000000;
 }
 
-/* ---- Deciding -------------------------------------------------------------------------------- */
+/* ---- Deciding ---- */
 
 /* {"status", "body"} with the body as it came, and in `detail` the detail of its problem. */
 static char *keep_step_answer(const struct saga_heard *heard, char detail[static SAGA_TEXT_SIZE])
@@ -166,7 +166,7 @@ static bool decide_all(struct saga_run *run, struct saga_state *next)
     return changed;
 }
 
-/* ---- Storing --------------------------------------------------------------------------------- */
+/* ---- Storing ---- */
 
 static void pause_run(struct saga_run *run)
 {
@@ -242,7 +242,7 @@ static void adopt_state(struct saga_run *run, const struct saga_state *next)
                     run->reference, next->why);
 }
 
-/* ---- Carrying on ----------------------------------------------------------------------------- */
+/* ---- Carrying on ---- */
 
 /* Tries the handler that is due in `next`. True: it ran, and `next` is the state after it,
  * stored. */

@@ -51,7 +51,7 @@ void saga_manager_fiber_ended(struct saga_manager *manager)
         fiber_wake_all(&manager->stopped);
 }
 
-/* ---- Runs ------------------------------------------------------------------------------------ */
+/* ---- Runs ---- */
 
 struct saga_run *saga_run_new(struct saga_manager *manager, const struct saga_type *type,
                               const char *birth, int64_t number, const json_t *input,
@@ -133,7 +133,7 @@ bool saga_manager_add(struct saga_manager *manager, struct saga_run *run)
     return true;
 }
 
-/* ---- The queue ------------------------------------------------------------------------------- */
+/* ---- The queue ---- */
 
 static struct saga_run *take_queued(struct saga_manager *manager)
 {

@@ -46,7 +46,7 @@ struct adopting {
     struct fh_error error;
 };
 
-/* ---- the other tool's table ------------------------------------------------------------------ */
+/* ---- the other tool's table ---- */
 
 static void forget_done(struct history *history, int64_t number)
 {
@@ -168,7 +168,7 @@ static enum fh_code read_history(struct adopting *adopting, struct store_work *w
     return code;
 }
 
-/* ---- whether both agree ---------------------------------------------------------------------- */
+/* ---- whether both agree ---- */
 
 static enum fh_code compare_history(const struct adopting *adopting, struct fh_error *error)
 {
@@ -266,7 +266,7 @@ static enum fh_code check_adoptable(struct adopting *adopting, struct store_work
     return code;
 }
 
-/* ---- recording them -------------------------------------------------------------------------- */
+/* ---- recording them ---- */
 
 /* Ends the unit of work. */
 static enum fh_code record_adopted(struct adopting *adopting, struct store_work *work,

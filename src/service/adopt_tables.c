@@ -33,7 +33,7 @@ struct reader {
     bool over;
 };
 
-/* ---- words and punctuation ------------------------------------------------------------------- */
+/* ---- words and punctuation ---- */
 
 static bool is_word_character(char c)
 {
@@ -192,7 +192,7 @@ static bool skip_item(struct reader *reader)
     return computed;
 }
 
-/* ---- tables and columns ---------------------------------------------------------------------- */
+/* ---- tables and columns ---- */
 
 static json_t *read_table_of(struct reader *reader, const char *name)
 {
@@ -293,7 +293,7 @@ static void rename_tables(struct reader *reader)
     } while (take_token(reader, ","));
 }
 
-/* ---- ALTER TABLE ----------------------------------------------------------------------------- */
+/* ---- ALTER TABLE ---- */
 
 static void alter_add(struct reader *reader, json_t *table)
 {

@@ -28,7 +28,7 @@
 #define TOLD_MS 500 /* between two progress reports */
 #define ATTEMPTS_MAX 3
 
-/* ---- the file -------------------------------------------------------------------------------- */
+/* ---- the file ---- */
 
 void service_backup_remove(struct world *world, const char *folder, const char *name)
 {
@@ -75,7 +75,7 @@ enum fh_code service_backup_close(struct store *store, const char *folder, const
     return FH_OK;
 }
 
-/* ---- what it holds --------------------------------------------------------------------------- */
+/* ---- what it holds ---- */
 
 static bool see_newest_migration(void *context, int64_t version, const char *name,
                                  const char *checksum)
@@ -102,7 +102,7 @@ static enum fh_code facts_read(struct store *copy, struct backup_facts *ret, str
     return code;
 }
 
-/* ---- row by row ------------------------------------------------------------------------------ */
+/* ---- row by row ---- */
 
 struct rows {
     struct store *store; /* the one that is held */
@@ -176,7 +176,7 @@ static enum fh_code backup_rows(const fh_service *service, const json_t *config,
     return closed;
 }
 
-/* ---- page by page ---------------------------------------------------------------------------- */
+/* ---- page by page ---- */
 
 static enum fh_code backup_file(const fh_service *service, struct store *store, const char *folder,
                                 const char *name, struct store_watch *watch,
@@ -223,7 +223,7 @@ enum fh_code service_backup(const fh_service *service, const json_t *config, str
     return code;
 }
 
-/* ---- while the service serves ---------------------------------------------------------------- */
+/* ---- while the service serves ---- */
 
 struct backup {
     struct runtime *runtime;
@@ -378,7 +378,7 @@ void backup_answer(struct runtime *runtime, struct exchange *exchange)
     exchange_answer(exchange, 200, NULL, body, (size_t)length, NULL, 0);
 }
 
-/* ---- while it does not serve ----------------------------------------------------------------- */
+/* ---- while it does not serve ---- */
 
 enum fh_code backup_alone(struct runtime *runtime, json_t *result, struct fh_error *error)
 {

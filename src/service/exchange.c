@@ -25,7 +25,7 @@
 #include "shape/shape.h"
 #include "work/command.h"
 
-/* ---- Routing --------------------------------------------------------------------------------- */
+/* ---- Routing ---- */
 
 static bool method_fits(const struct fh_route *route, const char *method)
 {
@@ -61,7 +61,7 @@ static struct runtime_route *route_find(struct runtime *runtime, const char *met
     return NULL;
 }
 
-/* ---- From bytes to a unit of work ------------------------------------------------------------ */
+/* ---- From bytes to a unit of work ---- */
 
 static bool media_type_fits(const char *content_type)
 {
@@ -190,7 +190,7 @@ static struct command_request command_of(const struct exchange *exchange)
                                     .undone = exchange_header(exchange, "Freehold-Undo")};
 }
 
-/* ---- Prefer: wait ---------------------------------------------------------------------------- */
+/* ---- Prefer: wait ---- */
 
 static const char *reply_header(const fh_work *w, const char *name)
 {
@@ -244,7 +244,7 @@ static bool wait_for_saga(struct exchange *exchange)
            answer_location(exchange, location, seconds);
 }
 
-/* ---- One exchange ---------------------------------------------------------------------------- */
+/* ---- One exchange ---- */
 
 static void run_route_work(struct exchange *exchange, json_t *path)
 {

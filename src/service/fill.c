@@ -25,7 +25,7 @@ enum fh_code service_store_prepare(const fh_service *service, struct store *stor
     return model_prepare(store, &data, error);
 }
 
-/* ---- copying --------------------------------------------------------------------------------- */
+/* ---- copying ---- */
 
 enum fh_code service_store_copy(const fh_service *service, const struct copy_options *options,
                                 struct copy_result *ret, struct fh_error *error)
@@ -55,7 +55,7 @@ void fill_told(void *context, const struct copy_step *step)
     filling->watch->told(filling->watch->context, course);
 }
 
-/* ---- what a store records about itself ------------------------------------------------------- */
+/* ---- what a store records about itself ---- */
 
 static bool see_any_migration(void *context, int64_t version, const char *name,
                               const char *checksum)

@@ -36,7 +36,7 @@
 #define NOTE_MS 30000 /* a server that is away may be back by then */
 #define NOTE_PAUSE_MS 500
 
-/* ---- One statement --------------------------------------------------------------------------- */
+/* ---- One statement ---- */
 
 static bool ends_transaction(const struct script_statement *statement,
                              const struct sql_dialect *dialect)
@@ -73,7 +73,7 @@ enum fh_code migrate_statement(struct store_work *work, const struct script_stat
     return code;
 }
 
-/* ---- Progress -------------------------------------------------------------------------------- */
+/* ---- Progress ---- */
 
 struct progress {
     int64_t version, done, running;

@@ -59,7 +59,7 @@ enum fh_code service_store_open(const fh_service *service, const json_t *config,
     return engine->store->open(&options, world, ret, error);
 }
 
-/* ---- a store's marks of a move --------------------------------------------------------------- */
+/* ---- a store's marks of a move ---- */
 
 struct marks {
     char moving[META_SIZE], moved[META_SIZE], unfinished[META_SIZE];
@@ -130,7 +130,7 @@ static enum fh_code put_move_marks(struct store *store, const struct store_mark 
     return code;
 }
 
-/* ---- the steps ------------------------------------------------------------------------------- */
+/* ---- the steps ---- */
 
 struct moving {
     const fh_service *service;
@@ -299,7 +299,7 @@ static enum fh_code await_first_mover(struct moving *moving)
     return error_set(error, FH_UNAVAILABLE, "The first instance is moving the store.");
 }
 
-/* ---- inside a service that starts ------------------------------------------------------------ */
+/* ---- inside a service that starts ---- */
 
 static void move_turn(struct world_turn *turn)
 {

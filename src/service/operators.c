@@ -158,7 +158,7 @@ void operators_parked_edit(struct runtime *runtime, struct exchange *exchange)
     json_decref(body);
 }
 
-/* ---- events -------------------------------------------------------------------------------- */
+/* ---- events ---- */
 
 /* An integer parameter; *ret stays as it is if there is none. False: not an integer, or above
  * `most`. */
@@ -217,7 +217,7 @@ void operators_events(struct runtime *runtime, struct exchange *exchange)
     answer_operator(exchange, code, value, &error);
 }
 
-/* ---- spans --------------------------------------------------------------------------------- */
+/* ---- spans ---- */
 
 void operators_spans(struct runtime *runtime, struct exchange *exchange)
 {
@@ -234,7 +234,7 @@ void operators_spans(struct runtime *runtime, struct exchange *exchange)
     answer_operator(exchange, code, found, &error);
 }
 
-/* ---- restores ------------------------------------------------------------------------------ */
+/* ---- restores ---- */
 
 /* Leaves in a report the `limit` entries after the one with the id `after` (NULL: the first ones),
  * and says whether there are more. */
@@ -296,7 +296,7 @@ void operators_seen(struct runtime *runtime, struct exchange *exchange)
     answer_operator(exchange, code, value, &error);
 }
 
-/* ---- sagas --------------------------------------------------------------------------------- */
+/* ---- sagas ---- */
 
 void operators_sagas(struct runtime *runtime, struct exchange *exchange)
 {

@@ -70,7 +70,7 @@ static bool restored_file_is_there(const struct restoring *restoring, const char
     return restoring->world->files->size(restoring->world, path, &size) == 0;
 }
 
-/* ---- the order and its result ---------------------------------------------------------------- */
+/* ---- the order and its result ---- */
 
 static enum fh_code order_read(struct restoring *restoring)
 {
@@ -124,7 +124,7 @@ static enum fh_code order_end(struct restoring *restoring)
                   : FH_OK;
 }
 
-/* ---- the file -------------------------------------------------------------------------------- */
+/* ---- the file ---- */
 
 static enum fh_code open_backup_file(struct restoring *restoring)
 {
@@ -152,7 +152,7 @@ static enum fh_code close_backup_file(struct restoring *restoring)
     return code;
 }
 
-/* ---- a store's marks ------------------------------------------------------------------------- */
+/* ---- a store's marks ---- */
 
 struct marks {
     char restored[META_SIZE], unfinished[META_SIZE], moved[META_SIZE];
@@ -198,7 +198,7 @@ static enum fh_code become_store(struct restoring *restoring, struct store *to, 
     return code == FH_OK ? read_restore_marks(restoring, to, &marks) : code;
 }
 
-/* ---- embedded -------------------------------------------------------------------------------- */
+/* ---- embedded ---- */
 
 static enum fh_code renew_file(struct restoring *restoring)
 {
@@ -284,7 +284,7 @@ static enum fh_code restore_embedded(struct restoring *restoring)
     return code;
 }
 
-/* ---- on a server ----------------------------------------------------------------------------- */
+/* ---- on a server ---- */
 
 static enum fh_code mark_restored(struct restoring *restoring, const char *name, const char *value)
 {
@@ -385,7 +385,7 @@ static enum fh_code restore_server(struct restoring *restoring)
     return code;
 }
 
-/* ---- inside a service that starts ------------------------------------------------------------ */
+/* ---- inside a service that starts ---- */
 
 static void restore_turn(struct world_turn *turn)
 {

@@ -47,7 +47,7 @@
 #define MARK_SIZE 65 /* a name in the store's meta: the service, and the step */
 #define AS_MARK "taken_over %s %.20s"
 
-/* ---- The giver ------------------------------------------------------------------------------- */
+/* ---- The giver ---- */
 
 struct page {
     const char *step;
@@ -165,7 +165,7 @@ void take_over_answer(struct runtime *runtime, struct exchange *exchange)
     json_decref(query);
 }
 
-/* ---- The taker ------------------------------------------------------------------------------- */
+/* ---- The taker ---- */
 
 struct taking {
     struct runtime *runtime;

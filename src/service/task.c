@@ -23,7 +23,7 @@
 #include "store/model.h"
 #include "store/relational/catalog.h"
 
-/* ---- what a store has ------------------------------------------------------------------------ */
+/* ---- what a store has ---- */
 
 static bool see_applied_row(void *context, const struct sql_row *row)
 {
@@ -102,7 +102,7 @@ void migrations_answer(struct runtime *runtime, struct exchange *exchange)
     }
 }
 
-/* ---- records in the folder ------------------------------------------------------------------- */
+/* ---- records in the folder ---- */
 
 void service_record_store(const struct runtime *runtime)
 {
@@ -122,7 +122,7 @@ void service_record_store(const struct runtime *runtime)
     json_decref(record);
 }
 
-/* ---- the task -------------------------------------------------------------------------------- */
+/* ---- the task ---- */
 
 /* Is there a store? Opening one that does not exist would create its file. */
 static bool store_is_there(const struct runtime *runtime)

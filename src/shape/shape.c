@@ -33,7 +33,7 @@ static void must_hold(int result)
     FH_ASSERT(result == 0);
 }
 
-/* ---- What is expected, what was found ------------------------------------------------------ */
+/* ---- What is expected, what was found ---- */
 
 static const char *type_expected(const fh_field *field)
 {
@@ -157,7 +157,7 @@ static void check_one_of(struct shape_faults *faults, const struct shape_place *
     shape_fault(faults, place, &detail);
 }
 
-/* ---- The walk ------------------------------------------------------------------------------ */
+/* ---- The walk ---- */
 
 static void check_object(struct shape_faults *faults, const struct shape_place *place,
                          const fh_field *shape, const json_t *object);
@@ -312,7 +312,7 @@ json_t *shape_check(const fh_field *shape, const json_t *value)
     return faults.found;
 }
 
-/* ---- Query parameters ---------------------------------------------------------------------- */
+/* ---- Query parameters ---- */
 
 static bool parse_query_integer(const char *text, size_t length, json_int_t *ret)
 {

@@ -17,7 +17,7 @@
 #include "base/arena.h"
 #include "store/store.h"
 
-/* ---- meta ---------------------------------------------------------------------------------- */
+/* ---- meta ---- */
 
 /* Creates the tables that are missing and reads the incarnation (a new one in a new store). In an
  * open unit of work that writes. */
@@ -60,7 +60,7 @@ enum fh_code ledger_ancestor_cut(struct store_work *work, const char *incarnatio
 static inline enum fh_code ledger_position(struct store_work *work, int64_t *ret,
                                            struct fh_error *error);
 
-/* ---- outbox -------------------------------------------------------------------------------- */
+/* ---- outbox ---- */
 
 struct ledger_event {
     int64_t position; /* dense, from 1; never assigned twice */
@@ -110,7 +110,7 @@ ledger_subscribers_get(struct store_work *work,
                        bool (*visit)(void *context, const struct ledger_subscriber *subscriber),
                        void *context, struct fh_error *error);
 
-/* ---- cursors ------------------------------------------------------------------------------- */
+/* ---- cursors ---- */
 
 struct ledger_cursor {
     char incarnation[ID_SIZE]; /* the source's; "" before the first contact */
@@ -142,7 +142,7 @@ static inline enum fh_code ledger_cursor_take(struct store_work *work, const cha
                                               const char *partition, int64_t epoch,
                                               struct fh_error *error);
 
-/* ---- leases: engines with many instances ----------------------------------------------------- */
+/* ---- leases: engines with many instances ---- */
 
 /* What one instance has at a time. Each instance also has a lease on itself, named LEDGER_INSTANCE
  * and its number, which it renews to show that it is alive. See work/lease.h. */
@@ -177,7 +177,7 @@ static inline enum fh_code ledger_lease_drop(struct store_work *work, const char
                                              const char *owner, int64_t beat,
                                              struct fh_error *error);
 
-/* ---- parked events ------------------------------------------------------------------------- */
+/* ---- parked events ---- */
 
 /* An event whose handler kept failing, or that waits for an earlier one of its key that did. */
 struct ledger_parked {
@@ -239,7 +239,7 @@ ledger_parked_events(struct store_work *work, const char *source, const char *ke
                      bool (*visit)(void *context, const struct ledger_parked *parked),
                      void *context, struct fh_error *error);
 
-/* ---- commands ------------------------------------------------------------------------------ */
+/* ---- commands ---- */
 
 enum ledger_outcome { LEDGER_DONE, LEDGER_REFUSED, LEDGER_UNDONE, LEDGER_NEVER, LEDGER_PENDING };
 
@@ -313,7 +313,7 @@ static inline enum fh_code ledger_caller_set_newest(struct store_work *work, con
                                                     const char *incarnation,
                                                     struct fh_error *error);
 
-/* ---- sagas --------------------------------------------------------------------------------- */
+/* ---- sagas ---- */
 
 struct ledger_saga {
     const char *birth;    /* incarnation in which it started */
@@ -427,7 +427,7 @@ static inline enum fh_code ledger_sagas_forget(struct store_work *work, int64_t 
                                                struct ledger_counts *ret_removed,
                                                struct fh_error *error);
 
-/* ---- migrations ---------------------------------------------------------------------------- */
+/* ---- migrations ---- */
 
 /* Applied versions in order. */
 static inline enum fh_code ledger_migrations_get(struct store_work *work,
@@ -439,7 +439,7 @@ static inline enum fh_code ledger_migration_put(struct store_work *work, int64_t
                                                 const char *name, const char *checksum,
                                                 int64_t now_ms, struct fh_error *error);
 
-/* ---- implementations ----------------------------------------------------------------------- */
+/* ---- implementations ---- */
 
 /* The slots of an engine's table: one for each function above, without its prefix. */
 /* clang-format off */

@@ -18,7 +18,7 @@
 #define COLLECTIONS_MAX                                                                            \
     ((int)(sizeof((fh_service *)NULL)->collections / sizeof *((fh_service *)NULL)->collections))
 
-/* ---- Tables ---------------------------------------------------------------------------------- */
+/* ---- Tables ---- */
 
 static bool relational_is_served(const struct engine *engine)
 {
@@ -60,7 +60,7 @@ static const struct model relational = {
     .is_used = relational_is_used,
 };
 
-/* ---- Documents ------------------------------------------------------------------------------- */
+/* ---- Documents ---- */
 
 static bool document_is_served(const struct engine *engine)
 {
@@ -97,7 +97,7 @@ static const struct model document = {
     .is_used = document_is_used,
 };
 
-/* ---- Keys and values ------------------------------------------------------------------------- */
+/* ---- Keys and values ---- */
 
 static bool keyvalue_is_served(const struct engine *engine)
 {
@@ -138,7 +138,7 @@ static const struct model keyvalue = {
     .is_used = keyvalue_is_used,
 };
 
-/* ---- All of them ----------------------------------------------------------------------------- */
+/* ---- All of them ---- */
 
 const struct model *model_of(enum fh_model id)
 {

@@ -56,7 +56,7 @@ struct store_replicas {
     struct fiber_queue lookers; /* readers that wait for the check, and replicas_close */
 };
 
-/* ---- checking -------------------------------------------------------------------------------- */
+/* ---- checking ---- */
 
 static bool take_log_position(void *context, const struct sql_row *row)
 {
@@ -168,7 +168,7 @@ static void start_check(struct store_replicas *replicas)
     replicas->looking = fiber_start(replicas->primary->world->fibers, check_fiber, replicas);
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 /* The next replica in turn that is no older than `age_ns`; NULL: none. */
 static struct replica *choose_replica(struct store_replicas *replicas, int64_t now_ns,
@@ -257,7 +257,7 @@ void store_replicas_view(const struct store *store, struct store_replicas_view *
                       now_ns - replicas->all[i].fresh_ns <= replicas->staleness_ns;
 }
 
-/* ---- opening --------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 /* The primary's configuration with a replica's address. */
 static json_t *server_at(const json_t *primary, const json_t *place)

@@ -78,7 +78,7 @@ static bool all_placed(const struct store_placed *placed, int count)
     return true;
 }
 
-/* ---- Reported before it was asked for -------------------------------------------------------- */
+/* ---- Reported before it was asked for ---- */
 
 void store_sequence_told(struct store *store, const char *event_id, int64_t position)
 {
@@ -119,7 +119,7 @@ static void look_up_told(struct store_sequencer *sequencer, struct store_placed 
     }
 }
 
-/* ---- Asking ---------------------------------------------------------------------------------- */
+/* ---- Asking ---- */
 
 /* Slice after slice, until all have their positions. */
 static enum fh_code call_sequencer(struct store *store, struct store_placed *placed, int count,

@@ -20,7 +20,7 @@ void store_init(struct store *store, const struct engine *engine,
              options->instance ? options->instance : "0");
 }
 
-/* ---- modes ----------------------------------------------------------------------------------- */
+/* ---- modes ---- */
 
 /* All modes. One with an ability is known only to engines that have it; on others it is
  * STORE_WRITE. */
@@ -47,7 +47,7 @@ enum store_mode store_mode_of(const struct engine *engine, enum store_mode mode)
     return known ? mode : STORE_WRITE;
 }
 
-/* ---- provisioning ---------------------------------------------------------------------------- */
+/* ---- provisioning ---- */
 
 static enum fh_code provision_once(struct store *store, enum store_mode mode,
                                    struct fh_error *error)
@@ -75,7 +75,7 @@ enum fh_code store_provision(struct store *store, enum store_mode mode, struct f
     return code;
 }
 
-/* ---- committing ------------------------------------------------------------------------------ */
+/* ---- committing ---- */
 
 enum fh_code store_commit(struct store_work *work, struct fh_error *error)
 {
@@ -105,7 +105,7 @@ int64_t store_committing_since(const struct store *store, const struct fiber *fi
     return each ? each->began_ns : 0;
 }
 
-/* ---- holding writes off ---------------------------------------------------------------------- */
+/* ---- holding writes off ---- */
 
 enum fh_code store_hold(struct store *store, struct fh_error *error)
 {
@@ -158,7 +158,7 @@ void store_hold_ended(struct store *store)
         fiber_wake_all(&store->hold.quiet);
 }
 
-/* ---- closing --------------------------------------------------------------------------------- */
+/* ---- closing ---- */
 
 void store_close_alone(struct store *store)
 {

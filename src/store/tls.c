@@ -14,7 +14,7 @@ bool store_is_here(const char *host)
            strncmp(host, "127.", 4) == 0;
 }
 
-/* ---- settings -------------------------------------------------------------------------------- */
+/* ---- settings ---- */
 
 json_t *store_tls_json(const json_t *said, const char *host)
 {
@@ -65,7 +65,7 @@ enum fh_code store_tls_read(const json_t *server, struct store_tls *ret, struct 
     return code;
 }
 
-/* ---- what went wrong ------------------------------------------------------------------------- */
+/* ---- what went wrong ---- */
 
 enum store_tls_fault store_tls_said(const struct store_tls_words *known, const char *said)
 {

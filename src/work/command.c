@@ -67,7 +67,7 @@ struct command {
     const char *outcome; /* for Freehold-Outcome; NULL: none */
 };
 
-/* ---- Answers --------------------------------------------------------------------------------- */
+/* ---- Answers ---- */
 
 static void add_reply_header(fh_work *w, const char *name, const char *value)
 {
@@ -132,7 +132,7 @@ const char *command_at(fh_work *w, int64_t position)
     return arena_printf(&w->kept, "%s, %lld", w->context->store->incarnation, (long long)position);
 }
 
-/* ---- Judging --------------------------------------------------------------------------------- */
+/* ---- Judging ---- */
 
 static enum verdict judge_step(const struct command *command, bool found,
                                const struct ledger_caller *closed)
@@ -279,7 +279,7 @@ static enum fh_code answer_by_verdict(fh_work *w, struct command *command, struc
     return FH_OK;
 }
 
-/* ---- The fence ------------------------------------------------------------------------------- */
+/* ---- The fence ---- */
 
 static enum fh_code put_record(fh_work *w, struct command *command, enum ledger_outcome outcome,
                                struct fh_error *error)
@@ -372,7 +372,7 @@ static void let_command_fence_decide(fh_work *w)
     work_store_write(w);
 }
 
-/* ---- Running --------------------------------------------------------------------------------- */
+/* ---- Running ---- */
 
 static enum fh_code parse_sender(fh_work *w, struct command *command, struct fh_error *error)
 {

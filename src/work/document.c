@@ -48,7 +48,7 @@ static _Noreturn void fail_memory(fh_work *w)
     work_fail(w, &error);
 }
 
-/* ---- Reading --------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 static json_t *get_document(fh_work *w, struct store_work *work, const char *collection,
                             const char *id, struct fh_error *error)
@@ -104,7 +104,7 @@ json_t *fh_peek_doc(fh_work *w, const char *collection, const char *id)
     return document;
 }
 
-/* ---- Changing -------------------------------------------------------------------------------- */
+/* ---- Changing ---- */
 
 static _Noreturn void fail_second(fh_work *w, const char *name)
 {

@@ -100,7 +100,7 @@ static int64_t sum_of(fh_work *w, const char *name, const json_t *value, int64_t
     return sum;
 }
 
-/* ---- Values ---------------------------------------------------------------------------------- */
+/* ---- Values ---- */
 
 json_t *fh_try_kv(fh_work *w, const char *key)
 {
@@ -162,7 +162,7 @@ void fh_kv_count(fh_work *w, const char *key, int64_t delta)
     must_have_done(w, keyvalue_of(w)->add(&view, key, delta, &error), &error);
 }
 
-/* ---- Hashes ---------------------------------------------------------------------------------- */
+/* ---- Hashes ---- */
 
 static json_t *get_hash_fields(fh_work *w, const struct keyvalue_view *view, const char *key,
                                struct fh_error *error)
@@ -233,7 +233,7 @@ int64_t fh_kv_field_add(fh_work *w, const char *key, const char *name, int64_t d
     return sum;
 }
 
-/* ---- Expiry ---------------------------------------------------------------------------------- */
+/* ---- Expiry ---- */
 
 bool fh_kv_expire_at(fh_work *w, const char *key, int64_t at_ms)
 {
@@ -254,7 +254,7 @@ bool fh_kv_expires_at(fh_work *w, const char *key, int64_t *ret_ms)
     return kind != KEYVALUE_NONE;
 }
 
-/* ---- Peeking --------------------------------------------------------------------------------- */
+/* ---- Peeking ---- */
 
 static struct keyvalue_view keyvalue_peeking(fh_work *w, const char *key)
 {

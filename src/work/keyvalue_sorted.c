@@ -109,7 +109,7 @@ json_t *fh_kv_highest(fh_work *w, const char *key, int64_t min, int64_t max, int
     return get_sorted_members(w, key, &(struct keyvalue_range){min, max, true, skip, limit});
 }
 
-/* ---- Places ---------------------------------------------------------------------------------- */
+/* ---- Places ---- */
 
 static struct geo_place must_be_place(fh_work *w, double longitude, double latitude)
 {

@@ -30,7 +30,7 @@
 #include "work/lease_manager.h"
 #include "world/world.h"
 
-/* ---- statements ---------------------------------------------------------------------------- */
+/* ---- statements ---- */
 
 struct statement {
     enum fh_code (*run)(const struct statement *statement, struct store_work *work,
@@ -79,7 +79,7 @@ static enum fh_code run_drop(const struct statement *statement, struct store_wor
     return ledger_lease_drop(work, statement->name, statement->owner, statement->beat, error);
 }
 
-/* ---- our leases ---------------------------------------------------------------------------- */
+/* ---- our leases ---- */
 
 static void end_lease(struct lease *lease, bool lost)
 {
@@ -143,7 +143,7 @@ static void lose_all(struct lease_manager *manager)
     }
 }
 
-/* ---- joining and renewing ------------------------------------------------------------------ */
+/* ---- joining and renewing ---- */
 
 static void new_life(struct lease_manager *manager)
 {
@@ -255,7 +255,7 @@ static bool renew_instance(struct lease_manager *manager)
     return code == FH_OK || code == FH_CONFLICT;
 }
 
-/* ---- the others ---------------------------------------------------------------------------- */
+/* ---- the others ---- */
 
 static void bury_dead(struct lease_manager *manager)
 {
@@ -403,7 +403,7 @@ static void run_lease_manager(void *argument)
     fiber_wake_all(&manager->ended);
 }
 
-/* ---- beginning and end --------------------------------------------------------------------- */
+/* ---- beginning and end ---- */
 
 struct lease_manager *lease_manager_new(struct work_context *context, const char *instance)
 {
@@ -470,7 +470,7 @@ void lease_manager_free(struct lease_manager *manager)
     free(manager);
 }
 
-/* ---- queries ------------------------------------------------------------------------------- */
+/* ---- queries ---- */
 
 int lease_members(const struct lease_manager *manager)
 {

@@ -24,7 +24,7 @@ int lease_group_length(const char *name)
     return blank ? (int)(blank - name) : (int)strlen(name);
 }
 
-/* ---- members ------------------------------------------------------------------------------- */
+/* ---- members ---- */
 
 struct lease_member *lease_member_named(struct lease_manager *manager, const char *name)
 {
@@ -117,7 +117,7 @@ static bool see_member(struct lease_manager *manager, const struct ledger_lease 
     return true;
 }
 
-/* ---- looking ------------------------------------------------------------------------------- */
+/* ---- looking ---- */
 
 struct look {
     struct lease_manager *manager;
@@ -196,7 +196,7 @@ enum fh_code lease_look(struct lease_manager *manager, struct fh_error *error)
     return FH_OK;
 }
 
-/* ---- deciding ------------------------------------------------------------------------------ */
+/* ---- deciding ---- */
 
 struct planning {
     const struct lease_manager *manager;

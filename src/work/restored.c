@@ -9,8 +9,7 @@
 
 #include "base/json.h"
 
-/* ---- Lives ------------------------------------------------------------------------------------
- */
+/* ---- Lives ---- */
 
 void lives_of(const char *present, const json_t *ancestors, struct lives *ret)
 {

@@ -22,8 +22,7 @@
 #include "base/id.h"
 #include "store/ledger.h"
 
-/* ---- Lives ------------------------------------------------------------------------------------
- */
+/* ---- Lives ---- */
 
 #define LIVES_MAX 128 /* more than fh_meta has room for */
 
@@ -54,8 +53,7 @@ enum lives_lost { LIVES_KEPT, LIVES_MAYBE_LOST, LIVES_LOST };
  * an incarnation newer than the present one these lives say nothing: kept. */
 enum lives_lost lives_lost(const struct lives *lives, const char *incarnation, int64_t position);
 
-/* ---- The report -------------------------------------------------------------------------------
- */
+/* ---- The report ---- */
 
 #define RESTORED_PAGE_MAX 100   /* entries on one page */
 #define RESTORED_PAGES_MAX 100  /* entries beyond these are only counted */
@@ -95,8 +93,7 @@ struct restored_seen {
 enum fh_code restored_seen(struct store_work *work, const struct restored_seen *seen,
                            struct fh_error *error);
 
-/* ---- A restored caller ------------------------------------------------------------------------
- */
+/* ---- A restored caller ---- */
 
 /* What a restored caller sends along with its closing. */
 struct restored_caller {

@@ -54,8 +54,7 @@ void restored_news_release(struct restored_news *news)
     *news = (struct restored_news){0};
 }
 
-/* ---- Pages: on the heap, like everything below; the caller has set the arena --------------------
- */
+/* ---- Pages: on the heap, like everything below; the caller has set the arena ---- */
 
 static enum fh_code read_extent(struct store_work *work, struct extent *ret, struct fh_error *error)
 {
@@ -109,8 +108,7 @@ static enum fh_code write_page(struct store_work *work, int page, const json_t *
     return code;
 }
 
-/* ---- Growing ----------------------------------------------------------------------------------
- */
+/* ---- Growing ---- */
 
 struct growing {
     struct store_work *work;
@@ -202,8 +200,7 @@ enum fh_code restored_put(struct store_work *work, const struct restored_news *n
     return code;
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------
- */
+/* ---- Reading ---- */
 
 static uint64_t hash_text(uint64_t so_far, const char *text)
 {
@@ -260,8 +257,7 @@ enum fh_code restored_count(struct store_work *work, int64_t *ret, struct fh_err
     return code;
 }
 
-/* ---- Entries that were seen --------------------------------------------------------------------
- */
+/* ---- Entries that were seen ---- */
 
 static bool is_seen(const json_t *entry, int64_t *first, const json_t *ids)
 {

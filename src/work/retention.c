@@ -56,7 +56,7 @@ struct retention retention_of(const json_t *config)
     return retention;
 }
 
-/* ---- marks --------------------------------------------------------------------------------- */
+/* ---- marks ---- */
 
 static void marks_parse(const char *text, struct marks *ret)
 {

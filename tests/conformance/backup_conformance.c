@@ -101,7 +101,7 @@ static bool back_up(struct conformance *c, struct kept *kept)
                                &kept->copy, &c->error) == FH_OK;
 }
 
-/* ---- what a store holds ---------------------------------------------------------------------- */
+/* ---- what a store holds ---- */
 
 struct held {
     int events, commands;
@@ -161,7 +161,7 @@ static int boxes(struct conformance *c, struct store *store)
     return count;
 }
 
-/* ---- the cases ------------------------------------------------------------------------------- */
+/* ---- the cases ---- */
 
 struct beside {
     struct conformance *c;

@@ -117,8 +117,7 @@ static void what_is_closed_of_each_caller_is_reported(struct conformance *c)
     EXPECT(same);
 }
 
-/* ---- Many, and those of the unit of work itself ------------------------------------------------
- */
+/* ---- Many, and those of the unit of work itself ---- */
 
 #define MANY 1200
 #define MANY_SLOW 60
@@ -208,8 +207,7 @@ static void a_work_is_told_what_it_has_changed_itself(struct conformance *c)
     EXPECT(same);
 }
 
-/* ---- A caller that was restored ----------------------------------------------------------------
- */
+/* ---- A caller that was restored ---- */
 
 /* Of the incarnations "old", whose backup was restored, and "new"; nobody knows "lost" any more. */
 static enum fh_code hear(struct conformance *c, struct store_work *work)

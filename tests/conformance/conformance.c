@@ -34,7 +34,7 @@ const struct conformance_engine *conformance_engine(const struct engine *engine)
     return one;
 }
 
-/* ---- Closing --------------------------------------------------------------------------------- */
+/* ---- Closing ---- */
 
 struct turned {
     struct world_turn turn;
@@ -57,7 +57,7 @@ static void close_store(struct conformance *c)
     c->store = NULL;
 }
 
-/* ---- Running --------------------------------------------------------------------------------- */
+/* ---- Running ---- */
 
 struct run {
     const struct conformance_engine *engine;
@@ -217,7 +217,7 @@ int conformance_main_of(const char *engine, enum fh_model model, const struct co
     return run_cases(engine, model, false, rows, count);
 }
 
-/* ---- Units of work --------------------------------------------------------------------------- */
+/* ---- Units of work ---- */
 
 struct store_work *conformance_begin(struct conformance *c, enum store_mode mode)
 {
@@ -293,7 +293,7 @@ void conformance_join(struct conformance *c)
         fiber_wait(&c->ended);
 }
 
-/* ---- JSON and SQL ---------------------------------------------------------------------------- */
+/* ---- JSON and SQL ---- */
 
 json_t *conformance_json(const char *text)
 {

@@ -134,8 +134,7 @@ static inline bool fill_ledger(struct conformance *c, struct store *store, char 
            committed(c, work, leave_marks(work, &c->error));
 }
 
-/* ---- What is there afterwards ------------------------------------------------------------------
- */
+/* ---- What is there afterwards ---- */
 
 struct seen {
     int events, steps, parked;

@@ -134,7 +134,7 @@ static bool finds(struct conformance *c, const char *filter, const char *sort, c
     return same;
 }
 
-/* ---- One document ---------------------------------------------------------------------------- */
+/* ---- One document ---- */
 
 static void documents_come_back_as_they_were_stored(struct conformance *c)
 {
@@ -264,7 +264,7 @@ static void an_update_that_does_not_fit_changes_nothing(struct conformance *c)
     EXPECT(finds(c, "{'v':2}", NULL, NULL, 10, "a"));
 }
 
-/* ---- Units of work --------------------------------------------------------------------------- */
+/* ---- Units of work ---- */
 
 static void a_rolled_back_work_leaves_no_document_and_no_key(struct conformance *c)
 {
@@ -366,7 +366,7 @@ static void stock_is_sold_once(struct conformance *c)
     EXPECT(holds(c, "a", "{'id':'a','v':0}"));
 }
 
-/* ---- Collections ----------------------------------------------------------------------------- */
+/* ---- Collections ---- */
 
 static void collections_are_what_is_declared(struct conformance *c)
 {
@@ -469,7 +469,7 @@ static void finds_are_checked(struct conformance *c)
     EXPECT(finds(c, NULL, NULL, "gone", 10, "")); /* by id alone it need not be there */
 }
 
-/* ---- Finding, held against a reference ------------------------------------------------------- */
+/* ---- Finding, held against a reference ---- */
 
 /* What `v`, `o.v` and the unindexed `u` take: each kind, arrays, nothing. */
 static const char *const values[] = {

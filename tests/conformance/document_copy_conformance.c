@@ -31,7 +31,7 @@ static struct store *open_embedded(struct conformance *c, const char *name)
     return store;
 }
 
-/* ---- what is copied -------------------------------------------------------------------------- */
+/* ---- what is copied ---- */
 
 static bool insert(struct conformance *c, struct store *store, const char *collection,
                    json_t *document)
@@ -65,7 +65,7 @@ static bool fill(struct conformance *c, struct store *store, char ids[3][ID_SIZE
            fill_ledger(c, store, ids);
 }
 
-/* ---- what is there afterwards ---------------------------------------------------------------- */
+/* ---- what is there afterwards ---- */
 
 static void expect_documents(struct conformance *c, struct store *store)
 {
@@ -80,7 +80,7 @@ static void expect_documents(struct conformance *c, struct store *store)
     EXPECT(same);
 }
 
-/* ---- cases ----------------------------------------------------------------------------------- */
+/* ---- cases ---- */
 
 static void a_store_is_copied_into_the_engines_and_into_an_embedded_one(struct conformance *c)
 {

@@ -13,7 +13,7 @@
 
 #define HOUR_MS 3600000
 
-/* ---- Values ---------------------------------------------------------------------------------- */
+/* ---- Values ---- */
 
 static void values_come_back_as_they_were_put(struct conformance *c)
 {
@@ -169,7 +169,7 @@ static void what_can_not_count_is_a_conflict(struct conformance *c)
     EXPECT(holds(c, "high", "9007199254740991"));
 }
 
-/* ---- Hashes and sorted sets ------------------------------------------------------------------ */
+/* ---- Hashes and sorted sets ---- */
 
 static void fields_are_ordered_by_their_bytes(struct conformance *c)
 {
@@ -260,7 +260,7 @@ static void members_are_ordered_by_score_and_then_by_their_bytes(struct conforma
     ranges(c, &view);
 }
 
-/* ---- Kinds ----------------------------------------------------------------------------------- */
+/* ---- Kinds ---- */
 
 static bool is_kind_error(struct conformance *c, enum fh_code code, const char *words)
 {
@@ -339,7 +339,7 @@ static void put_and_remove_take_any_kind(struct conformance *c)
     EXPECT(holds(c, "h", "{'g':3}"));
 }
 
-/* ---- Expiry ---------------------------------------------------------------------------------- */
+/* ---- Expiry ---- */
 
 static bool expires(struct conformance *c, const char *key, int64_t later_ms)
 {

@@ -16,8 +16,7 @@
 #define VALUES 1100 /* more than a slice of keys */
 #define HOUR_MS INT64_C(3600000)
 
-/* ---- What is copied ----------------------------------------------------------------------------
- */
+/* ---- What is copied ---- */
 
 static enum fh_code put_many(const struct keyvalue_ops *keys, const struct keyvalue_view *view,
                              struct fh_error *error)
@@ -67,8 +66,7 @@ static bool fill(struct conformance *c, struct store *store, int64_t now_ms, cha
            fill_ledger(c, store, ids);
 }
 
-/* ---- What is there afterwards ------------------------------------------------------------------
- */
+/* ---- What is there afterwards ---- */
 
 static bool has(struct conformance *c, struct store *store, const char *key, const char *text)
 {
@@ -114,8 +112,7 @@ static void expect_keys(struct conformance *c, struct store *store, int64_t now_
     EXPECT(code == FH_OK && kind == KEYVALUE_HASH && ends_ms == now_ms + HOUR_MS);
 }
 
-/* ---- Cases -------------------------------------------------------------------------------------
- */
+/* ---- Cases ---- */
 
 static void a_store_is_copied_into_the_engines_and_into_an_embedded_one(struct conformance *c)
 {

@@ -15,7 +15,7 @@
 #define REFERENCE_KEYS 4
 #define REFERENCE_NAMES 5
 
-/* ---- Units of work --------------------------------------------------------------------------- */
+/* ---- Units of work ---- */
 
 static void a_rolled_back_work_leaves_nothing(struct conformance *c)
 {
@@ -165,7 +165,7 @@ static void works_that_read_what_the_other_writes_are_serializable(struct confor
     }
 }
 
-/* ---- Against the reference ------------------------------------------------------------------- */
+/* ---- Against the reference ---- */
 
 static unsigned draw(unsigned *seed, unsigned below)
 {

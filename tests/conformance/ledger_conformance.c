@@ -11,7 +11,7 @@
 
 #define EVENTS_MAX 64
 
-/* ---- Outbox ---------------------------------------------------------------------------------- */
+/* ---- Outbox ---- */
 
 static struct ledger_event event_of(const char *id, const char *key)
 {
@@ -251,7 +251,7 @@ static void a_new_outbox_has_trimmed_nothing(struct conformance *c)
     EXPECT(ledger_position(work, &position, &c->error) == FH_OK && position == 0);
 }
 
-/* ---- Cursors --------------------------------------------------------------------------------- */
+/* ---- Cursors ---- */
 
 static struct ledger_cursor cursor_at(int64_t position, int64_t epoch)
 {
@@ -312,7 +312,7 @@ static void a_cursor_that_was_created_and_never_moved_moves(struct conformance *
     EXPECT(move(c, &none, &first) == FH_CONFLICT && !c->error.retryable);
 }
 
-/* ---- Commands -------------------------------------------------------------------------------- */
+/* ---- Commands ---- */
 
 static struct ledger_command command_of(const char *caller, const char *key, const char *birth,
                                         int64_t number, enum ledger_outcome outcome)
@@ -466,7 +466,7 @@ static void the_newest_incarnation_of_a_caller_is_kept(struct conformance *c)
     EXPECT(strcmp(incarnation, "second") == 0);
 }
 
-/* ---- Sagas ----------------------------------------------------------------------------------- */
+/* ---- Sagas ---- */
 
 static struct ledger_saga saga_of(int64_t number, const char *status)
 {
@@ -740,7 +740,7 @@ static void steps_are_replaced_and_read_in_order(struct conformance *c)
     EXPECT(strcmp(steps.text, "0.0 stored -;0.1 done {};1.0 stored -;") == 0);
 }
 
-/* ---- Migrations ------------------------------------------------------------------------------ */
+/* ---- Migrations ---- */
 
 static bool read_migration(void *context, int64_t version, const char *name, const char *checksum)
 {

@@ -26,7 +26,7 @@ static bool fails(struct conformance *c, const char *sql, const char *names, enu
     return as_wanted;
 }
 
-/* ---- Types ----------------------------------------------------------------------------------- */
+/* ---- Types ---- */
 
 static void each_type_comes_as_json_has_it(struct conformance *c)
 {
@@ -89,7 +89,7 @@ static void texts_compare_byte_by_byte_and_hold_all_of_unicode(struct conformanc
                       "[{'w':'a '}]");
 }
 
-/* ---- Lists ----------------------------------------------------------------------------------- */
+/* ---- Lists ---- */
 
 static void lists_find_by_index_whatever_their_elements_are_written_as(struct conformance *c)
 {
@@ -127,7 +127,7 @@ static void lists_find_by_index_whatever_their_elements_are_written_as(struct co
     EXPECT(ranged);
 }
 
-/* ---- Rows ------------------------------------------------------------------------------------ */
+/* ---- Rows ---- */
 
 struct counting {
     int64_t rows, stop_at, sum;
@@ -169,7 +169,7 @@ static void more_statements_than_are_kept_prepared_run_all_the_same(struct confo
     EXPECT(counting.sum == last * (last + 1));
 }
 
-/* ---- Errors ---------------------------------------------------------------------------------- */
+/* ---- Errors ---- */
 
 static void broken_rules_name_their_column(struct conformance *c)
 {
@@ -212,7 +212,7 @@ static void broken_rules_name_their_column(struct conformance *c)
     EXPECT(strstr(c->error.native, "42S02"));
 }
 
-/* ---- Units of work that conflict ------------------------------------------------------------- */
+/* ---- Units of work that conflict ---- */
 
 struct killing {
     struct conformance *c;
@@ -461,7 +461,7 @@ static void a_transaction_that_was_idle_is_rerun(struct conformance *c)
     EXPECT(does(c, "INSERT INTO item VALUES (1)"));
 }
 
-/* ---- Statements that commit ------------------------------------------------------------------ */
+/* ---- Statements that commit ---- */
 
 static void what_would_commit_half_a_unit_of_work_is_refused(struct conformance *c)
 {

@@ -44,7 +44,7 @@ static enum fh_code open_as(struct conformance *c, json_t *server, struct store 
     return code;
 }
 
-/* ---- One unit of work through another store -------------------------------------------------- */
+/* ---- One unit of work through another store ---- */
 
 static enum fh_code run_in(struct conformance *c, struct store *store, const char *sql)
 {
@@ -59,7 +59,7 @@ static enum fh_code run_in(struct conformance *c, struct store *store, const cha
     return code;
 }
 
-/* ---- Killed ---------------------------------------------------------------------------------- */
+/* ---- Killed ---- */
 
 static bool kill_server(struct conformance *c)
 {
@@ -190,7 +190,7 @@ static void a_link_that_the_server_ended_while_idle_is_replaced_unseen(struct co
     conformance_reads(c, "SELECT id FROM item ORDER BY id", "[{'id':1},{'id':2}]");
 }
 
-/* ---- Inside COMMIT --------------------------------------------------------------------------- */
+/* ---- Inside COMMIT ---- */
 
 /* A unit of work of one statement over a link that is cut at its COMMIT; its rows afterwards. */
 static void cut_inside_commit_of(struct conformance *c, const char *sql, enum link_cut how,
@@ -258,7 +258,7 @@ static void a_commit_that_arrives_once_it_was_settled_does_nothing(struct confor
     cut_inside_commit(c, LINK_HELD, FH_CONFLICT, "[{'id':1},{'id':3}]");
 }
 
-/* ---- Left open ------------------------------------------------------------------------------- */
+/* ---- Left open ---- */
 
 /* Schedule 37 */
 static void the_server_ends_a_work_that_a_stopped_process_left_open(struct conformance *c)
@@ -302,7 +302,7 @@ a_migration_that_a_stopped_process_left_open_keeps_nobody_from_the_next(struct c
     EXPECT(is_free);
 }
 
-/* ---- Limits and settings --------------------------------------------------------------------- */
+/* ---- Limits and settings ---- */
 
 /* A user of the case's own database, named after it. */
 static bool make_user(struct conformance *c, const char *options, char name[64])
@@ -420,7 +420,7 @@ static void a_server_that_could_lose_what_it_acknowledged_is_refused(struct conf
     EXPECT(strstr(c->error.message, "loose"));
 }
 
-/* ---- Concurrently ---------------------------------------------------------------------------- */
+/* ---- Concurrently ---- */
 
 struct opening {
     struct conformance *c;

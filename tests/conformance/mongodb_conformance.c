@@ -118,7 +118,7 @@ static bool outbox_is(struct conformance *c, const char *expected)
     return false;
 }
 
-/* ---- Side by side ---------------------------------------------------------------------------- */
+/* ---- Side by side ---- */
 
 /* Schedule 15. */
 static void two_works_that_each_read_what_the_other_changes_are_not_both_done(struct conformance *c)
@@ -272,7 +272,7 @@ static void an_events_mark_stands_or_falls_with_what_its_handler_changed(struct 
     EXPECT(committed(c, "a") == 1 && committed(c, "b") == -1);
 }
 
-/* ---- What a dead process has left ------------------------------------------------------------ */
+/* ---- What a dead process has left ---- */
 
 #define EVENT(id)                                                                                  \
     "{'id':'" id "','type':'Changed','version':{'$numberLong':'1'},'key':'k',"                     \
@@ -474,7 +474,7 @@ static void what_a_dead_process_changed_too_late_is_taken_back_when_opening(stru
     EXPECT(was_never(c));
 }
 
-/* ---- A link that dies ------------------------------------------------------------------------ */
+/* ---- A link that dies ---- */
 
 static void close_store(struct conformance *c)
 {

@@ -22,7 +22,7 @@
 
 static const struct fh_collection things = {.name = "things", .indexes = {"kind"}};
 
-/* ---- Stores ---------------------------------------------------------------------------------- */
+/* ---- Stores ---- */
 
 static bool prepare(struct conformance *c, struct store *store)
 {
@@ -69,7 +69,7 @@ static bool reopen(struct conformance *c)
     return c->engine->open(&c->harness, c->model, &c->store, &c->error) == FH_OK;
 }
 
-/* ---- What is there --------------------------------------------------------------------------- */
+/* ---- What is there ---- */
 
 struct shown {
     struct text text;
@@ -162,7 +162,7 @@ static bool shows(struct conformance *c, const char *expected, const char *when)
     return same;
 }
 
-/* ---- A copier that is killed ----------------------------------------------------------------- */
+/* ---- A copier that is killed ---- */
 
 struct copier {
     struct conformance *c;

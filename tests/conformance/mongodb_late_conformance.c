@@ -158,7 +158,7 @@ static enum fh_code run(struct conformance *c, late_work *does, int n)
     return code;
 }
 
-/* ---- What is there --------------------------------------------------------------------------- */
+/* ---- What is there ---- */
 
 /* All that is in the database but versions, order numbers and what marks a document as carrier or
  * gone. On the heap. */
@@ -237,7 +237,7 @@ static bool is_same(struct conformance *c, const char *before, const char *now, 
     return false;
 }
 
-/* ---- Late ------------------------------------------------------------------------------------ */
+/* ---- Late ---- */
 
 static bool go_over(struct conformance *c, struct link *link, const char *marker, const char *also)
 {

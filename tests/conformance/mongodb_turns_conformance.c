@@ -19,7 +19,7 @@ static const struct fh_collection things = {"thing", {"v"}};
 
 static struct store *stores[PROCESSES];
 
-/* ---- Small things ---------------------------------------------------------------------------- */
+/* ---- Small things ---- */
 
 static void close_stores(struct conformance *c)
 {
@@ -164,7 +164,7 @@ static bool wait_for(struct conformance *c, const int *count, int wanted)
     return *count >= wanted;
 }
 
-/* ---- Cases ----------------------------------------------------------------------------------- */
+/* ---- Cases ---- */
 
 static void write_side_by_side(struct conformance *c)
 {

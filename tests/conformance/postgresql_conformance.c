@@ -32,7 +32,7 @@ static bool selects(struct conformance *c, const char *sql, const char *names, c
     return true;
 }
 
-/* ---- Types ----------------------------------------------------------------------------------- */
+/* ---- Types ---- */
 
 struct typed {
     const char *type, *written, *read; /* JSON */
@@ -137,7 +137,7 @@ static void a_value_that_does_not_fit_is_invalid_and_not_shown(struct conformanc
     EXPECT(conformance_does(c, "INSERT INTO fitting (i) VALUES (:v)", "{'v':7}") == FH_OK);
 }
 
-/* ---- SQL ------------------------------------------------------------------------------------- */
+/* ---- SQL ---- */
 
 static void flags_are_compared_with_booleans(struct conformance *c)
 {
@@ -223,7 +223,7 @@ static void what_would_end_the_transaction_or_change_the_session_is_refused(stru
                    NULL, "[{'n':0}]"));
 }
 
-/* ---- Constraints ----------------------------------------------------------------------------- */
+/* ---- Constraints ---- */
 
 static void constraints_name_their_field_and_no_value(struct conformance *c)
 {
@@ -258,7 +258,7 @@ static void constraints_name_their_field_and_no_value(struct conformance *c)
     EXPECT(strstr(c->error.message, "referred to"));
 }
 
-/* ---- Isolation ------------------------------------------------------------------------------- */
+/* ---- Isolation ---- */
 
 /* Each reads both rows and, while the sum allows it, takes from one: the other's is not seen. */
 static enum fh_code take_from(struct conformance *c, struct store_work *work, int id)
@@ -401,7 +401,7 @@ static void of_two_units_of_work_that_wait_for_each_other_one_is_rerun(struct co
     EXPECT(selects(c, "SELECT sum(n) AS n FROM lockable", NULL, "[{'n':2}]"));
 }
 
-/* ---- Large results --------------------------------------------------------------------------- */
+/* ---- Large results ---- */
 
 struct measured {
     int rows, rows_max;
@@ -489,7 +489,7 @@ static void a_visitor_may_run_statements_of_its_own(struct conformance *c)
     }
 }
 
-/* ---- Shared connections ---------------------------------------------------------------------- */
+/* ---- Shared connections ---- */
 
 struct reading {
     struct conformance *c;

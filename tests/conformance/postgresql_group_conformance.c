@@ -172,7 +172,7 @@ static void a_statement_at_fault_stays_ungrouped_for_a_while(struct conformance 
     EXPECT(i > 1 && i < 100);
 }
 
-/* ---- Others ---------------------------------------------------------------------------------- */
+/* ---- Others ---- */
 
 static bool in_time(struct conformance *c, int64_t deadline_ns)
 {
@@ -271,7 +271,7 @@ static void a_unit_of_work_sees_what_was_answered_before_it_began(struct conform
     }
 }
 
-/* ---- The link -------------------------------------------------------------------------------- */
+/* ---- The link ---- */
 
 /* A store over a link, whose groups number their events. */
 static struct store *open_over(struct conformance *c, struct link *link)

@@ -44,7 +44,7 @@ static enum fh_code open_other(struct conformance *c, json_t *change, struct sto
     return code;
 }
 
-/* ---- The server ------------------------------------------------------------------------------ */
+/* ---- The server ---- */
 
 static void kill_server(struct conformance *c)
 {
@@ -149,7 +149,7 @@ static void a_server_that_is_killed_and_comes_back_has_lost_nothing(struct confo
     }
 }
 
-/* ---- The link, inside COMMIT ----------------------------------------------------------------- */
+/* ---- The link, inside COMMIT ---- */
 
 struct linked {
     struct link link;
@@ -231,7 +231,7 @@ static void a_commit_that_was_cut_in_two_is_not_waited_for(struct conformance *c
     lose_inside_commit(c, &linked, LINK_CUT_IN, FH_CONFLICT, "[{'n':1}]");
 }
 
-/* ---- The link, while a connection is made ---------------------------------------------------- */
+/* ---- The link, while a connection is made ---- */
 
 struct wanting {
     struct store *store;
@@ -276,7 +276,7 @@ a_connection_that_can_not_be_made_is_not_waited_for_when_another_is_free(struct 
     EXPECT(wanting.code == FH_OK);
 }
 
-/* ---- An instance ----------------------------------------------------------------------------- */
+/* ---- An instance ---- */
 
 static enum fh_code touch(struct store_work *work, struct fh_error *error)
 {
@@ -433,7 +433,7 @@ static void a_store_of_the_former_format_gets_todays_tables(struct conformance *
                              "[{'n':1}]"));
 }
 
-/* ---- What the server lets a user do ---------------------------------------------------------- */
+/* ---- What the server lets a user do ---- */
 
 /* A store of a user who may do no more than use the case's database and a schema of its own. */
 static bool open_as(struct conformance *c, const char *rights, json_t *change, struct store **ret)

@@ -133,7 +133,7 @@ static void one_that_has_taken_seq_and_not_committed_is_not_passed(struct confor
     EXPECT(numbered(members) == COUNT && in_order(c));
 }
 
-/* ---- Others ---------------------------------------------------------------------------------- */
+/* ---- Others ---- */
 
 static struct store *open_other(struct conformance *c)
 {

@@ -82,8 +82,7 @@ static bool told(struct conformance *c, redisReply *reply)
 
 #define TELL(c, ...) told(c, redis_tell(c, __VA_ARGS__, (char *)NULL))
 
-/* ---- A script fails in the middle
- * ---------------------------------------------------------------- */
+/* ---- A script fails in the middle ---- */
 
 /* Schedule 28. */
 static void a_script_that_meets_a_key_of_another_kind_has_written_nothing(struct conformance *c)
@@ -163,8 +162,7 @@ static void a_server_that_has_forgotten_the_script_is_given_it_again(struct conf
     EXPECT(write_all(c, &view, "e1") == FH_OK && outbox_is(c, "1 e1<0"));
 }
 
-/* ---- The link dies in the commit
- * ----------------------------------------------------------------- */
+/* ---- The link dies in the commit ---- */
 
 /* The case's store is opened over the link; the one that was open is set aside. */
 static struct store *over_link(struct conformance *c, struct link *link)
@@ -238,8 +236,7 @@ static void a_work_that_comes_when_all_is_settled_does_nothing(struct conformanc
     EXPECT(outbox_is(c, "1 again<0"));
 }
 
-/* ---- The list of keys
- * ---------------------------------------------------------------------------- */
+/* ---- The list of keys ---- */
 
 static int64_t listed(struct conformance *c, const char *least, const char *most)
 {
@@ -306,8 +303,7 @@ static void a_swept_list_lacks_what_the_server_has_removed(struct conformance *c
     EXPECT(conformance_commit(c, view.work) == FH_OK);
 }
 
-/* ---- Several processes
- * --------------------------------------------------------------------------- */
+/* ---- Several processes ---- */
 
 static void two_processes_events_have_one_dense_order(struct conformance *c)
 {
@@ -380,8 +376,7 @@ static void a_lease_has_one_owner_however_many_take_it_at_once(struct conformanc
     EXPECT(conformance_commit(c, first) == FH_OK);
 }
 
-/* ---- What is refused
- * ----------------------------------------------------------------------------- */
+/* ---- What is refused ---- */
 
 static bool is_refused(struct conformance *c, bool every_second, const char *words)
 {
@@ -432,8 +427,7 @@ static void a_wrong_password_is_refused_and_not_shown(struct conformance *c)
     EXPECT(strstr(c->error.message, "password") && !strstr(c->error.message, "not-the-password"));
 }
 
-/* ---- The server is killed
- * ------------------------------------------------------------------------ */
+/* ---- The server is killed ---- */
 
 static bool kill_server(struct conformance *c)
 {

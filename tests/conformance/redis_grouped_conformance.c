@@ -61,9 +61,7 @@ static void small_units_of_work_share_a_connection_and_large_ones_take_others(st
     EXPECT(all_put(c, REDIS_PIECE_SIZE) && connections_up(c) > 1);
 }
 
-/* ---- A connection that goes
- * ----------------------------------------------------------------------
- */
+/* ---- A connection that goes ---- */
 
 static void read_one(void *argument)
 {
@@ -137,8 +135,7 @@ static void links_that_are_dead_when_a_call_is_sent_do_no_harm(struct conformanc
     }
 }
 
-/* ---- What was read, returned in another order -------------------------------------------------
- */
+/* ---- What was read, returned in another order ---- */
 
 /* A hash with a long text is kept as a table, which the server lists in one order when it is
  * scanned and in another when it is read as a whole. */
@@ -180,8 +177,7 @@ static void a_hash_is_unchanged_in_whichever_order_it_is_read(struct conformance
     EXPECT(commit_behind_fields(c, "f7") == FH_CONFLICT && c->error.retryable);
 }
 
-/* ---- Units of work in one call ------------------------------------------------------------------
- */
+/* ---- Units of work in one call ---- */
 
 struct committing {
     struct keyvalue_view view;
@@ -354,8 +350,7 @@ events_of_units_of_work_next_to_a_refused_one_have_a_position_each(struct confor
     EXPECT(holds(c, "other", NULL) && holds(c, "s", "7"));
 }
 
-/* ---- The link dies in their call ----------------------------------------------------------------
- */
+/* ---- The link dies in their call ---- */
 
 /* Three units of work, of which the last conflicts with the one before, over a link that does `cut`
  * to their call. What is held arrives when everything is settled. */

@@ -97,8 +97,7 @@ static void a_unit_of_work_that_changes_nothing_conflicts_too(struct conformance
     EXPECT(conformance_commit(c, view.work) == FH_CONFLICT && c->error.retryable);
 }
 
-/* ---- Concurrent units of work ------------------------------------------------------------------
- */
+/* ---- Concurrent units of work ---- */
 
 struct counting {
     struct conformance *c;
@@ -155,8 +154,7 @@ static void one_that_has_seen_a_failed_unit_of_work_fails(struct conformance *c)
     EXPECT(counting.done == 1 && holds(c, "h", "{\"n\": 8}"));
 }
 
-/* ---- Whatever units of work do -----------------------------------------------------------------
- */
+/* ---- Whatever units of work do ---- */
 
 static unsigned draw(unsigned *seed, unsigned below)
 {
@@ -250,8 +248,7 @@ static void what_is_cached_is_what_is_there_whatever_is_done(struct conformance 
     EXPECT(refused < RANDOM_WORKS / 2 && took > RANDOM_WORKS / 10);
 }
 
-/* ---- Hashes that were read whole ----------------------------------------------------------------
- */
+/* ---- Hashes that were read whole ---- */
 
 /* That it is a hash is known by its comparison alone; nothing else asks for that. */
 static struct keyvalue_view begin_with_fields(struct conformance *c, const char *text)
@@ -308,8 +305,7 @@ static void a_hash_that_was_read_stays_listed_as_it_is_left(struct conformance *
     EXPECT(conformance_commit(c, view.work) == FH_OK && score_of(c, "h") < 0);
 }
 
-/* ---- The memory itself -------------------------------------------------------------------------
- */
+/* ---- The memory itself ---- */
 
 static void fill(struct redis_memory *memory, int first, int last)
 {

@@ -16,8 +16,7 @@
 
 #define AWAY_MS 11000 /* longer than an answer is waited for on one connection */
 
-/* ---- Over a link -------------------------------------------------------------------------------
- */
+/* ---- Over a link ---- */
 
 /* A store of its own over a link, on the case's keys. */
 struct far {
@@ -96,8 +95,7 @@ static bool forget_life(struct far *far)
     return removed;
 }
 
-/* ---- The server is away in the commit
- * ---------------------------------------------------------------- */
+/* ---- The server is away in the commit ---- */
 
 static void a_commit_is_decided_however_long_its_server_was_away(struct conformance *c)
 {
@@ -121,7 +119,7 @@ static void a_commit_is_decided_however_long_its_server_was_away(struct conforma
     EXPECT(holds(c, "done", "2") && holds(c, "never", "2"));
 }
 
-/* ---- What is known of a process has gone ----------------------------------------------------- */
+/* ---- What is known of a process has gone ---- */
 
 /* Schedule 23. */
 static void a_call_that_comes_when_its_process_is_forgotten_does_nothing(struct conformance *c)
@@ -199,8 +197,7 @@ static void what_is_known_of_a_process_is_kept_as_long_as_it_writes(struct confo
     EXPECT(code == FH_OK && kept);
 }
 
-/* ---- Copies ------------------------------------------------------------------------------------
- */
+/* ---- Copies ---- */
 
 struct copier {
     struct far far;

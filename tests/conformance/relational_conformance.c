@@ -19,7 +19,7 @@ static void make_items(struct conformance *c)
 
 static const char *const all_items = "SELECT id, name FROM item ORDER BY id";
 
-/* ---- Atomicity and isolation ----------------------------------------------------------------- */
+/* ---- Atomicity and isolation ---- */
 
 static void
 a_committed_unit_of_work_is_there_whole_and_a_rolled_back_one_not_at_all(struct conformance *c)
@@ -184,7 +184,7 @@ static void units_of_work_that_read_compute_and_write_are_serializable(struct co
     conformance_reads(c, "SELECT value FROM counter", text);
 }
 
-/* ---- Units of work of one group -------------------------------------------------------------- */
+/* ---- Units of work of one group ---- */
 
 struct member {
     struct conformance *c;
@@ -329,7 +329,7 @@ a_unit_of_work_that_goes_on_after_losing_its_transaction_writes_nothing(struct c
     EXPECT(conformance_does(c, "INSERT INTO item VALUES (4, 'd')", NULL) == FH_OK);
 }
 
-/* ---- Values ---------------------------------------------------------------------------------- */
+/* ---- Values ---- */
 
 static void values_of_all_types_come_back_as_they_were(struct conformance *c)
 {
@@ -425,7 +425,7 @@ static void ten_thousand_rows_come_back_and_one_more_is_refused(struct conforman
     EXPECT(refused);
 }
 
-/* ---- :names ---------------------------------------------------------------------------------- */
+/* ---- :names ---- */
 
 static bool selects(struct conformance *c, const char *sql, const char *names, const char *text)
 {
@@ -509,7 +509,7 @@ static void wrong_sql_is_reported_and_the_unit_of_work_can_end(struct conformanc
     EXPECT(conformance_does(c, "INSERT INTO item VALUES (1, 'a')", NULL) == FH_OK);
 }
 
-/* ---- Constraints ----------------------------------------------------------------------------- */
+/* ---- Constraints ---- */
 
 static void broken_constraints_name_their_field(struct conformance *c)
 {
@@ -569,7 +569,7 @@ static void changes_are_counted(struct conformance *c)
     json_decref(rows);
 }
 
-/* ---- Durability ------------------------------------------------------------------------------ */
+/* ---- Durability ---- */
 
 static void a_store_opened_again_keeps_everything_and_its_incarnation(struct conformance *c)
 {

@@ -31,7 +31,7 @@
 #define SEEN_MAX 20000
 #define PATIENCE_MS 60000
 
-/* ---- Items, in each model -------------------------------------------------------------------- */
+/* ---- Items, in each model ---- */
 
 static const fh_field numbered_shape[] = {{"id", FH_INT}, {"changes", FH_INT}, {0}};
 static const fh_field named_shape[] = {{"id", FH_STRING}, {"changes", FH_INT}, {0}};
@@ -132,7 +132,7 @@ static void every_item(fh_work *w)
     fh_reply(w, 200, list);
 }
 
-/* ---- As publisher ---------------------------------------------------------------------------- */
+/* ---- As publisher ---- */
 
 static int drawn; /* no two changes are alike */
 
@@ -409,7 +409,7 @@ static void a_page_is_what_there_was_at_one_moment(struct conformance *c)
     free(reading.seen);
 }
 
-/* ---- As subscriber --------------------------------------------------------------------------- */
+/* ---- As subscriber ---- */
 
 static int id_of(fh_work *w, const char *name)
 {

@@ -24,14 +24,14 @@
 #define EVENTS 11 /* of one round */
 #define GATES_MAX 32
 
-/* ---- The server's own statements ------------------------------------------------------------- */
+/* ---- The server's own statements ---- */
 
 static const struct sequencer_words *words_of(const struct conformance *c)
 {
     return c->engine->sequencer;
 }
 
-/* ---- Small things ---------------------------------------------------------------------------- */
+/* ---- Small things ---- */
 
 static bool take_text(void *context, const struct sql_row *row)
 {
@@ -99,8 +99,7 @@ static enum fh_code commit_event(struct conformance *c, struct store *store, con
     return code;
 }
 
-/* ---- A stopped sequencer ----------------------------------------------------------------------
- */
+/* ---- A stopped sequencer ---- */
 
 /* The sequencer's text with a gate before its n-th statement; NULL: it has fewer. */
 static char *gated_source(const struct sequencer_words *words, const char *source, int n)
@@ -277,7 +276,7 @@ static void a_sequencer_that_outlives_its_connection_makes_the_same_order(struct
     with_stopped_sequencer(c, true);
 }
 
-/* ---- The sequencer away, and others that publish -------------------------------------------- */
+/* ---- The sequencer away, and others that publish ---- */
 
 struct heard {
     struct store_listener listener;
@@ -403,8 +402,7 @@ static void a_notifier_reports_positions_that_another_process_has_assigned(struc
     EXPECT(ledger_position(work, &last, &c->error) == FH_OK && last == 1);
 }
 
-/* ---- Units of work that conflict ---------------------------------------------------------------
- */
+/* ---- Units of work that conflict ---- */
 
 #define INCREMENTS 5
 #define WRITERS 6

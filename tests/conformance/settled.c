@@ -112,7 +112,7 @@ static bool is_there(struct conformance *c, int n, int times)
     return conformance_reads(c, sql, rows);
 }
 
-/* ---- Every message of settling --------------------------------------------------------------- */
+/* ---- Every message of settling ---- */
 
 /* What was reported is true; in the end, too, when everything held has arrived. */
 static void lose_all(struct conformance *c, enum link_cut commit, bool stands)
@@ -161,7 +161,7 @@ a_commit_that_was_cut_in_two_is_not_done_whatever_becomes_of_its_settling(struct
     lose_all(c, LINK_CUT_IN, false);
 }
 
-/* ---- As long as it takes --------------------------------------------------------------------- */
+/* ---- As long as it takes ---- */
 
 static void without_any_link_a_commit_waits_until_there_is_one(struct conformance *c)
 {
@@ -239,7 +239,7 @@ static void units_of_work_go_on_while_another_is_settled(struct conformance *c)
     EXPECT(is_there(c, 100, 1) && is_there(c, 101, 1));
 }
 
-/* ---- Removing marks -------------------------------------------------------------------------- */
+/* ---- Removing marks ---- */
 
 static int64_t wall_ms_ahead(struct world *world)
 {

@@ -44,7 +44,7 @@ extern const fh_service *const __stop_fh_services[];
 static struct run shop;
 static bool answered, changes, starts_sagas;
 
-/* ---- the shop ------------------------------------------------------------------------------ */
+/* ---- the shop ---- */
 
 static void say_nothing(void *context, enum log_level level, const char *id, const char *text)
 {
@@ -88,7 +88,7 @@ static struct run_node *node_named(const char *name)
     return NULL;
 }
 
-/* ---- emptying the stores ------------------------------------------------------------------- */
+/* ---- emptying the stores ---- */
 
 static const struct {
     const char *service, *script;
@@ -163,7 +163,7 @@ static void settle(void)
     while (starts_sagas && --left > 0 && sagas_are_open());
 }
 
-/* ---- answers ------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 static bool is_json(const struct http_answer *answer)
 {
@@ -195,7 +195,7 @@ static void on_replied(void *context, const struct http_answer *answer)
     starts_sagas |= answer->status == 202;
 }
 
-/* ---- requests ------------------------------------------------------------------------------ */
+/* ---- requests ---- */
 
 static bool is_token(const char *text)
 {

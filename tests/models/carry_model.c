@@ -55,7 +55,7 @@ struct carry {
     uint8_t published[WORKS], applied[WORKS]; /* applied: its entry was taken for one */
 };
 
-/* ---- The server ------------------------------------------------------------------------------ */
+/* ---- The server ---- */
 
 static void park(struct carry *s, int w, bool told)
 {
@@ -115,7 +115,7 @@ static void late_messages(struct explore *explore, const struct carry *now)
     }
 }
 
-/* ---- The process ----------------------------------------------------------------------------- */
+/* ---- The process ---- */
 
 static int row_of(const struct carry *s, int w)
 {

@@ -119,7 +119,7 @@ void explore_step(struct explore *explore, const void *after, const char *format
     explore->steps[explore->step_count++] = (struct step){.from = explore->current, .to = to};
 }
 
-/* ---- Schedules ------------------------------------------------------------------------------- */
+/* ---- Schedules ---- */
 
 static void schedule_print(struct explore *explore, uint32_t end, const char *bad)
 {
@@ -143,7 +143,7 @@ static void schedule_print(struct explore *explore, uint32_t end, const char *ba
     free(path);
 }
 
-/* ---- Progress -------------------------------------------------------------------------------- */
+/* ---- Progress ---- */
 
 /* The first state from which no goal can be come to, or NONE. */
 static uint32_t stuck(const struct explore *explore)
@@ -185,7 +185,7 @@ static uint32_t stuck(const struct explore *explore)
     return found;
 }
 
-/* ---- Exploring ------------------------------------------------------------------------------- */
+/* ---- Exploring ---- */
 
 /* The number of the state in which something is broken, or NONE. */
 static uint32_t walk(struct explore *explore, const char **ret_bad)

@@ -49,7 +49,7 @@ struct left {
     uint8_t published[REQUESTS];
 };
 
-/* ---- The server ------------------------------------------------------------------------------ */
+/* ---- The server ---- */
 
 static void write_one(struct left *s, int w)
 {
@@ -89,7 +89,7 @@ static void late_messages(struct explore *explore, const struct left *now)
     }
 }
 
-/* ---- Carrying on ----------------------------------------------------------------------------- */
+/* ---- Carrying on ---- */
 
 static bool has_job(const struct left *s)
 {
@@ -165,7 +165,7 @@ static void carries(struct explore *explore, const struct left *now)
     }
 }
 
-/* ---- The process ----------------------------------------------------------------------------- */
+/* ---- The process ---- */
 
 static bool is_late(const struct left *s, int d)
 {

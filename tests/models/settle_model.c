@@ -66,7 +66,7 @@ static void sync_all(struct settle *state)
     }
 }
 
-/* ---- The process ----------------------------------------------------------------------------- */
+/* ---- The process ---- */
 
 static int decided_below(const struct settle *now)
 {
@@ -142,7 +142,7 @@ static void trim_steps(struct explore *explore, const struct settle *now)
     }
 }
 
-/* ---- The server ------------------------------------------------------------------------------ */
+/* ---- The server ---- */
 
 static void commit_steps(struct explore *explore, const struct settle *now, int i)
 {
@@ -247,7 +247,7 @@ static void removal_steps(struct explore *explore, const struct settle *now)
     }
 }
 
-/* ---- Faults ---------------------------------------------------------------------------------- */
+/* ---- Faults ---- */
 
 static void fault_steps(struct explore *explore, const struct settle *now)
 {

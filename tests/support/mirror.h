@@ -110,7 +110,7 @@ struct fixture {
     bool hooked;                           /* while it runs */
 };
 
-/* ---- what changes --------------------------------------------------------------------------- */
+/* ---- what changes ---- */
 
 static int change_from, change_count;
 static const char *change_name;
@@ -165,7 +165,7 @@ static inline void now(struct fixture *fixture, fh_handler *handler)
     work_release(&w);
 }
 
-/* ---- the world between them ------------------------------------------------------------------ */
+/* ---- the world between them ---- */
 
 struct delivery {
     struct fixture *fixture;
@@ -215,7 +215,7 @@ static inline void request(struct fake_world *fake, struct world_request *reques
     FH_ASSERT(fiber_start(fixture->harness.world->fibers, serve, delivery));
 }
 
-/* ---- opening and closing --------------------------------------------------------------------- */
+/* ---- opening and closing ---- */
 
 static inline void make_items(fh_work *w)
 {
@@ -323,7 +323,7 @@ static inline int teardown(void **state)
     return 0;
 }
 
-/* ---- what is seen ---------------------------------------------------------------------------- */
+/* ---- what is seen ---- */
 
 static inline void trim_entry(void *argument)
 {

@@ -20,7 +20,7 @@
 
 #define KEPT_MAX 200
 
-/* ---- The network ----------------------------------------------------------------------------- */
+/* ---- The network ---- */
 
 struct network {
     struct harness *harness;
@@ -228,7 +228,7 @@ static inline void carry(void *argument, struct world_request *request)
     fiber_start(network->harness->world->fibers, deliver, message);
 }
 
-/* ---- The initiator --------------------------------------------------------------------------- */
+/* ---- The initiator ---- */
 
 static bool confirms_held; /* they stop before they use the store */
 static int confirms_waiting;
@@ -417,7 +417,7 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-/* ---- Placing and looking --------------------------------------------------------------------- */
+/* ---- Placing and looking ---- */
 
 static inline void place(fh_work *w)
 {

@@ -23,7 +23,7 @@ static int set_up(void **state)
     return fixture_set_up(state, &service, script);
 }
 
-/* ---- A request and what came back ------------------------------------------------------------ */
+/* ---- A request and what came back ---- */
 
 struct sent {
     struct fixture *fixture;
@@ -176,7 +176,7 @@ static void expect_no_records(void *state)
     assert_string_equal(looked.text, "");
 }
 
-/* ---- Steps ----------------------------------------------------------------------------------- */
+/* ---- Steps ---- */
 
 static void a_repeated_step_takes_effect_once(void **state)
 {
@@ -272,7 +272,7 @@ static void a_higher_attempt_that_meets_the_first_one_under_way_is_done_once(voi
     expect_effects(*state, "charge, charge"); /* of two keys */
 }
 
-/* ---- Undo ------------------------------------------------------------------------------------ */
+/* ---- Undo ---- */
 
 static void an_undo_runs_once_with_request_and_answer_at_hand(void **state)
 {
@@ -356,7 +356,7 @@ static void an_undo_whose_look_fails_does_not_run_without_its_request(void **sta
     expect_effects(*state, "charge, take back 7 of 5");
 }
 
-/* ---- Senders --------------------------------------------------------------------------------- */
+/* ---- Senders ---- */
 
 static void a_former_life_of_the_sender_changes_nothing(void **state)
 {
@@ -428,7 +428,7 @@ static void malformed_headers_are_refused(void **state)
     expect_effects(*state, "");
 }
 
-/* ---- Outside clients ------------------------------------------------------------------------- */
+/* ---- Outside clients ---- */
 
 static struct sent client(void *state, const char *key)
 {
@@ -505,7 +505,7 @@ static void a_clients_record_expires_and_a_services_does_not(void **state)
     expect_effects(*state, "charge, charge, charge");
 }
 
-/* ---- Closing --------------------------------------------------------------------------------- */
+/* ---- Closing ---- */
 
 static void close_saga(void *state, const char *body)
 {

@@ -130,7 +130,7 @@ static void what_the_document_does_not_allow_is_a_conflict_even_when_tried(void 
     assert_non_null(strstr(run.reply, "/author"));
 }
 
-/* ---- One document per unit of work ----------------------------------------------------------- */
+/* ---- One document per unit of work ---- */
 
 static void change_two(fh_work *w)
 {
@@ -190,7 +190,7 @@ static void looking_and_failing_to_change_are_no_changes(void **state)
     assert_int_equal(run_one(state, delete_and_insert, NULL, false).status, 200);
 }
 
-/* ---- Ids ------------------------------------------------------------------------------------- */
+/* ---- Ids ---- */
 
 static void insert_shelf(fh_work *w)
 {
@@ -241,7 +241,7 @@ static void two_documents_of_one_key_are_two_documents(void **state)
     assert_non_null(strstr(run.failure, "a new one in shelf"));
 }
 
-/* ---- Whose fault ----------------------------------------------------------------------------- */
+/* ---- Whose fault ---- */
 
 static void wrong_operator(fh_work *w)
 {
@@ -306,7 +306,7 @@ static void a_get_changes_nothing(void **state)
     assert_int_equal(run_one(state, get_book, NULL, true).status, 404);
 }
 
-/* ---- Looking --------------------------------------------------------------------------------- */
+/* ---- Looking ---- */
 
 static void list_books(fh_work *w)
 {

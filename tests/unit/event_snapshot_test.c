@@ -5,7 +5,7 @@
 
 #include "event/resync/resync.h"
 
-/* ---- resyncs --------------------------------------------------------------------------------- */
+/* ---- resyncs ---- */
 
 static void a_new_subscriber_of_a_trimmed_publisher_gets_its_state(void **state)
 {
@@ -167,7 +167,7 @@ static void held_keys_that_come_again_hold_up_the_resync_and_are_reported(void *
     close_search(fixture);
 }
 
-/* ---- restores -------------------------------------------------------------------------------- */
+/* ---- restores ---- */
 
 static void copy_store(struct fixture *fixture, const char *from, const char *to)
 {
@@ -472,7 +472,7 @@ static void a_refusal_meanwhile_is_not_forgotten(void **state)
     close_search(fixture);
 }
 
-/* ---- the publisher's side -------------------------------------------------------------------- */
+/* ---- the publisher's side ---- */
 
 struct asking {
     struct fixture *fixture;
@@ -666,7 +666,7 @@ static void a_row_whose_change_has_no_position_yet_is_not_sent(void **state)
     store->engine = honest;
 }
 
-/* ---- wrong declarations ---------------------------------------------------------------------- */
+/* ---- wrong declarations ---- */
 
 static const fh_service sweeps_blindly = {.name = "sweeps_blindly",
                                           .model = FH_RELATIONAL,

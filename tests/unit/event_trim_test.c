@@ -67,7 +67,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- what is done --------------------------------------------------------------------------- */
+/* ---- what is done ---- */
 
 static int next_id;
 
@@ -151,7 +151,7 @@ static void feed_entry(void *argument)
     json_decref(query);
 }
 
-/* ---- tests ---------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 static void what_all_subscribers_have_committed_is_trimmed_and_no_more(void **state)
 {

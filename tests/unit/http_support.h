@@ -36,7 +36,7 @@ static inline int listen_anywhere(int *ret_port)
     return fd;
 }
 
-/* ---- A server -------------------------------------------------------------------------------- */
+/* ---- A server ---- */
 
 struct site {
     struct harness harness;
@@ -187,7 +187,7 @@ static inline void until_held(struct site *site, unsigned count)
     harness_until(&site->harness, has_held, &wait);
 }
 
-/* ---- A client that sends what it is told ----------------------------------------------------- */
+/* ---- A client that sends what it is told ---- */
 
 struct raw {
     struct harness *harness;

@@ -67,7 +67,7 @@ static void replies(void **state, fh_handler *handler, bool read_only, const cha
     assert_int_equal(run.status, 200);
 }
 
-/* ---- Values, counters, hashes ---------------------------------------------------------------- */
+/* ---- Values, counters, hashes ---- */
 
 static void set_value(fh_work *w)
 {
@@ -157,7 +157,7 @@ static void what_the_store_does_not_allow_is_a_conflict_and_nothing_is_done(void
     replies(state, read_hash, true, "{}");
 }
 
-/* ---- Sorted sets and places ------------------------------------------------------------------ */
+/* ---- Sorted sets and places ---- */
 
 static void make_ranking(fh_work *w)
 {
@@ -260,7 +260,7 @@ static void more_places_than_can_be_looked_at_are_refused(void **state)
     assert_non_null(strstr(run.reply, "/radius_m"));
 }
 
-/* ---- Whose fault ----------------------------------------------------------------------------- */
+/* ---- Whose fault ---- */
 
 static void long_key(fh_work *w)
 {
@@ -361,7 +361,7 @@ static void calls_of_other_models_are_the_services_fault(void **state)
     assert_int_equal(run_one(state, set_value, true).status, 500); /* in a GET */
 }
 
-/* ---- Expiry ---------------------------------------------------------------------------------- */
+/* ---- Expiry ---- */
 
 static void set_for_an_hour(fh_work *w)
 {
@@ -387,7 +387,7 @@ static void a_key_expires_at_the_time_it_is_given(void **state)
     replies(state, read_hash, true, "{}");
 }
 
-/* ---- Peeking and sweeping -------------------------------------------------------------------- */
+/* ---- Peeking and sweeping ---- */
 
 static void peek(fh_work *w)
 {

@@ -62,7 +62,7 @@ static const struct saga_rules local_rules = {
 };
 static const int local_counts[] = {1, 0, 2};
 
-/* ---- By example ------------------------------------------------------------------------------ */
+/* ---- By example ---- */
 
 struct example {
     const struct saga_rules *rules;
@@ -452,7 +452,7 @@ static void a_pivot_without_undo_parks_in_doubt(void **unused)
     assert_int_equal(send.state.status, SAGA_PARKED); /* the other element is doubtful */
 }
 
-/* ---- Everything ------------------------------------------------------------------------------ */
+/* ---- Everything ---- */
 
 #define WALK_ELEMENTS 6
 #define WALK_ATTEMPTS 2

@@ -11,8 +11,7 @@
 #include "saga/manager.h"
 #include "work/restored.h"
 
-/* ---- Backups -----------------------------------------------------------------------------------
- */
+/* ---- Backups ---- */
 
 struct keeping {
     struct fixture *fixture;
@@ -142,8 +141,7 @@ static void restore(struct fixture *fixture, int store)
     assert_int_equal(fixture->code, FH_OK);
 }
 
-/* ---- Reports -----------------------------------------------------------------------------------
- */
+/* ---- Reports ---- */
 
 struct reported {
     struct fixture *fixture;
@@ -231,8 +229,7 @@ static void come_to_rest(struct fixture *fixture)
     harness_until(&fixture->harness, is_quiet, fixture);
 }
 
-/* ---- The initiator -----------------------------------------------------------------------------
- */
+/* ---- The initiator ---- */
 
 /* Schedule 3. */
 static void a_restored_initiator_runs_an_old_saga_again_and_nothing_twice(void **state)
@@ -333,8 +330,7 @@ static void what_a_restored_initiator_has_forgotten_is_reported_by_its_receiver(
     expect_text(fixture, "SELECT status FROM placed WHERE id = 5", "CONFIRMED");
 }
 
-/* ---- A receiver --------------------------------------------------------------------------------
- */
+/* ---- A receiver ---- */
 
 /* Schedule 33. */
 static void a_restored_receiver_is_asked_again_by_open_sagas(void **state)

@@ -13,7 +13,7 @@
 
 #define ORDERS 60
 
-/* ---- The tests ------------------------------------------------------------------------------- */
+/* ---- The tests ---- */
 
 static void a_saga_confirms_and_is_closed(void **state)
 {

@@ -87,7 +87,7 @@ static void query_fails(const fh_field *shape, const char *strings, const char *
     json_decref(value);
 }
 
-/* ---- bodies -------------------------------------------------------------------------------- */
+/* ---- bodies ---- */
 
 static const char *const statuses[] = {"PENDING", "CONFIRMED", "größer", NULL};
 
@@ -309,7 +309,7 @@ static void faults_end_at_their_bound(void **state)
     json_decref(value);
 }
 
-/* ---- queries ------------------------------------------------------------------------------- */
+/* ---- queries ---- */
 
 static const fh_field query_shape[] = {
     {"limit", FH_INT, .min = 1, .max = 100, .optional = true},
@@ -375,7 +375,7 @@ static void numbers_in_queries_are_digits_and_no_more(void **state)
     }
 }
 
-/* ---- schemas ------------------------------------------------------------------------------- */
+/* ---- schemas ---- */
 
 static void schema_is(const fh_field *shape, const char *expected)
 {
@@ -503,7 +503,7 @@ static void schema_of_a_shape_inside_itself_ends(void **state)
                     "  \"children\": {\"type\": \"array\", \"items\": {\"type\": \"object\"}}}}");
 }
 
-/* ---- problems ------------------------------------------------------------------------------ */
+/* ---- problems ---- */
 
 static void a_problem_carries_status_title_detail_and_faults(void **state)
 {

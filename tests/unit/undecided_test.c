@@ -19,7 +19,7 @@
 #define CALLER "shops/01900000-0000-7000-8000-000000000002"
 #define STEP "shops/01900000-0000-7000-8000-000000000002.7/take/0"
 
-/* ---- The service ----------------------------------------------------------------------------- */
+/* ---- The service ---- */
 
 static bool refuses;               /* the saga's own step */
 static struct saga_manager *loses; /* its run, while that step is under way */
@@ -91,7 +91,7 @@ static const fh_service books = {
     .sagas = {{"note", note_steps, .undone = undone}},
 };
 
-/* ---- Its process ----------------------------------------------------------------------------- */
+/* ---- Its process ---- */
 
 struct fixture {
     struct runtime runtime; /* first */
@@ -222,7 +222,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- A request and its answer ---------------------------------------------------------------- */
+/* ---- A request and its answer ---- */
 
 struct sent {
     struct fixture *fixture;
@@ -312,7 +312,7 @@ static void undecided_until_its_time(struct sent *sent, enum undecided_fate fate
     assert_int_equal(sent->fixture->runtime.requests.answered, 1);
 }
 
-/* ---- Requests -------------------------------------------------------------------------------- */
+/* ---- Requests ---- */
 
 static void a_client_hears_by_its_time_that_nobody_knows_and_later_what_was_done(void **state)
 {
@@ -386,7 +386,7 @@ static void more_than_so_many_undecided_ones_are_turned_away(void **state)
     assert_int_equal(effects(fixture, "added"), 0);
 }
 
-/* ---- What belongs to a unit of work ---------------------------------------------------------- */
+/* ---- What belongs to a unit of work ---- */
 
 static void events_of_a_work_that_is_decided_late_are_told(void **state)
 {
@@ -485,7 +485,7 @@ static void what_undoes_a_saga_and_never_came_is_run_again(void **state)
     assert_int_equal(effects(*state, "undone"), 1);
 }
 
-/* ---- Sagas that nobody has ------------------------------------------------------------------- */
+/* ---- Sagas that nobody has ---- */
 
 /* Committed, and not taken into memory: as one that waits in the store for a place. */
 static struct saga_manager *start_unseen(struct fixture *fixture)
@@ -536,7 +536,7 @@ static void a_saga_that_was_passed_over_without_a_number_is_found(void **state)
     assert_int_equal(effects(*state, "noted"), 1);
 }
 
-/* ---- Sagas that were read before their start was reported ------------------------------------ */
+/* ---- Sagas that were read before their start was reported ---- */
 
 static bool room_is_still(void *argument)
 {
@@ -644,7 +644,7 @@ static void a_saga_that_is_lost_while_its_step_fails_is_left_alone(void **state)
                      1);
 }
 
-/* ---- Between services ------------------------------------------------------------------------ */
+/* ---- Between services ---- */
 
 static struct sent undo_of_a_step(struct fixture *fixture)
 {

@@ -173,8 +173,7 @@ static void product_deleted(fh_work *w)
     mark_gone(w, json_string_value(json_object_get(fh_event_data(w), "id")));
 }
 
-/* ---- Beginning anew with what there is (docs/guide/events.md)
- * ------------------------------------ */
+/* ---- Beginning anew with what there is (docs/guide/events.md) ---- */
 
 /* A product that there is now. One that is known keeps its stock, which nobody else has; shown as
  * another one, it is told again. */

@@ -260,8 +260,7 @@ static void product_renamed(fh_work *w)
             fh_event_data(w));
 }
 
-/* ---- Beginning anew with what there is (docs/guide/events.md)
- * ------------------------------------ */
+/* ---- Beginning anew with what there is (docs/guide/events.md) ---- */
 
 /* The name of a product that is gone stays, as it does when that is told. */
 static void user_gone(fh_work *w)

@@ -67,7 +67,7 @@ static void count_order(fh_work *w)
     fh_exec(w, "UPDATE users SET order_count = order_count + 1 WHERE id = :id", fh_path(w));
 }
 
-/* ---- What was bought ----------------------------------------------------------------------- */
+/* ---- What was bought ---- */
 
 /* The newest first; the next page begins behind the order that `after` names. */
 static void get_history(fh_work *w)

@@ -20,7 +20,7 @@
 #define LOOK_MS 100
 #define NOT_KNOWN (-1)
 
-/* ---- One service ---------------------------------------------------------------------------- */
+/* ---- One service ---- */
 
 struct asked {
     struct taking taking;
@@ -120,7 +120,7 @@ static int take_one(struct cli_operator *asking, const char *service, int folder
     return code;
 }
 
-/* ---- All services --------------------------------------------------------------------------- */
+/* ---- All services ---- */
 
 static int take_running(struct cli_operator *asking, char **words, int folder_fd, bool quiet,
                         json_t *entries)

@@ -48,7 +48,7 @@ static int open_service(const struct restore *restore, const char *service, int 
                                    service, restore->state.folder, strerror(errno));
 }
 
-/* ---- Checks before the restore -------------------------------------------------------------- */
+/* ---- Checks before the restore ---- */
 
 static const json_t *running_service(const struct restore *restore, const char *service)
 {
@@ -124,7 +124,7 @@ static int check_all(const struct restore *restore, char **words)
                : code;
 }
 
-/* ---- Confirmation --------------------------------------------------------------------------- */
+/* ---- Confirmation ---- */
 
 static int confirm_restore(const struct restore *restore, char **words, bool yes)
 {
@@ -152,7 +152,7 @@ static int confirm_restore(const struct restore *restore, char **words, bool yes
     return cli_fail(CLI_FAILED, "nothing was restored");
 }
 
-/* ---- One service ---------------------------------------------------------------------------- */
+/* ---- One service ---- */
 
 /* Has the running `up` do it, which stops the service's processes first. */
 static int order_running(const struct restore *restore, const char *service)
@@ -270,7 +270,7 @@ static void tell_rest(struct restore *restore)
         printf("`freehold restore-report` shows that again, and what is found out later.\n");
 }
 
-/* ---- The whole restore ---------------------------------------------------------------------- */
+/* ---- The whole restore ---- */
 
 static int begin_restoring(struct restore *restore, const char *state_folder)
 {

@@ -59,7 +59,7 @@ static void look_at_copies(void *context)
     }
 }
 
-/* ---- Whose stores --------------------------------------------------------------------------- */
+/* ---- Whose stores ---- */
 
 static int choose_one(struct stopped *stopped, const char *name)
 {
@@ -93,7 +93,7 @@ static int choose_stopped(struct stopped *stopped)
     return code;
 }
 
-/* ---- Making and taking ---------------------------------------------------------------------- */
+/* ---- Making and taking ---- */
 
 static int make_files(struct stopped *stopped)
 {
@@ -142,7 +142,7 @@ static int take_files(struct stopped *stopped, json_t *entries)
     return code;
 }
 
-/* ---- The whole backup ----------------------------------------------------------------------- */
+/* ---- The whole backup ---- */
 
 static int open_system(struct stopped *stopped)
 {

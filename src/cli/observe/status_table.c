@@ -32,7 +32,7 @@ static long long number_at_path(const json_t *value, const char *path)
     return (long long)json_integer_value(json_at(value, path));
 }
 
-/* ---- Cells ---------------------------------------------------------------------------------- */
+/* ---- Cells ---- */
 
 /* "9999", "12k", "3M": four columns. */
 static void format_count(char out[static 8], long long count)
@@ -89,7 +89,7 @@ static void format_sagas(char *out, size_t size, const json_t *state)
     snprintf(out, size, "%s open", count);
 }
 
-/* ---- Rows ----------------------------------------------------------------------------------- */
+/* ---- Rows ---- */
 
 static void print_name(const char *name)
 {
@@ -162,7 +162,7 @@ static void print_row(const struct table *table, const json_t *process, bool ser
     print_instances(table, process);
 }
 
-/* ---- What needs an operator ----------------------------------------------------------------- */
+/* ---- What needs an operator ---- */
 
 /* Prints a sentence, wrapped to the terminal's width; lines after the first are indented. */
 static void note_below(const struct table *table, const char *format, ...)
@@ -353,7 +353,7 @@ static void note_moved(const struct table *table, const json_t *service)
                    json_string_at(file, "path"), number_at_path(file, "line"));
 }
 
-/* ---- The whole table ------------------------------------------------------------------------ */
+/* ---- The whole table ---- */
 
 static void print_head(const struct table *table, const json_t *status)
 {

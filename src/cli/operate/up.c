@@ -37,7 +37,7 @@ struct up {
     char what[PROGRESS_LINE_SIZE / 2];
 };
 
-/* ---- Printing ------------------------------------------------------------------------------- */
+/* ---- Printing ---- */
 
 static void say_of_up(void *context, enum supervise_level level, const char *id, const char *text)
 {
@@ -74,7 +74,7 @@ static void tell_work(void *context, const char *service, const struct course *c
     progress_follow(&up->progress, course);
 }
 
-/* ---- Detaching ------------------------------------------------------------------------------ */
+/* ---- Detaching ---- */
 
 static volatile sig_atomic_t detached_pid;
 
@@ -162,7 +162,7 @@ static void up_ready(void *context)
     close(up->ready_fd);
 }
 
-/* ---- Starting ------------------------------------------------------------------------------- */
+/* ---- Starting ---- */
 
 static int refuse_start(const struct up *up, const char *folder, const char *listen,
                         enum fh_code code, pid_t holder, const struct fh_error *error)

@@ -26,7 +26,7 @@
 #define MAKE_PROGRAM "/usr/bin/mariadb-install-db"
 #define NAME_SIZE 160
 
-/* ---- A private one --------------------------------------------------------------------------- */
+/* ---- A private one ---- */
 
 static const char *mariadb_server_programs(struct arena *arena)
 {
@@ -78,7 +78,7 @@ static enum fh_code mariadb_server_run(const struct server_own *own, struct serv
     return server_secret(own, first, error);
 }
 
-/* ---- Asking ---------------------------------------------------------------------------------- */
+/* ---- Asking ---- */
 
 /* The server knows the user and denies access. */
 static bool mariadb_server_is_refusal(unsigned number)
@@ -192,7 +192,7 @@ static enum fh_code mariadb_server_enter(const json_t *as, struct fh_error *erro
     return code;
 }
 
-/* ---- Providing ------------------------------------------------------------------------------- */
+/* ---- Providing ---- */
 
 /* The database in a GRANT is a pattern, in which '_' stands for any character. */
 static void write_pattern(char out[NAME_SIZE], const char *name)
@@ -251,7 +251,7 @@ static enum fh_code mariadb_server_provide(const json_t *admin, const json_t *st
     return code;
 }
 
-/* ---- Verifying isolation --------------------------------------------------------------------- */
+/* ---- Verifying isolation ---- */
 
 static enum fh_code mariadb_server_trespass(const json_t *as, const json_t *store,
                                             char ret[SERVER_OPEN_SIZE], struct fh_error *error)

@@ -67,7 +67,7 @@ bool mongodb_back_append(bson_t *entry, const struct mongodb_change *change,
     return fits;
 }
 
-/* ---- Undoing --------------------------------------------------------------------------------- */
+/* ---- Undoing ---- */
 
 static void append_own_back(bson_t *to, const char *version, int64_t order, bool removed)
 {

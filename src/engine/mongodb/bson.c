@@ -28,7 +28,7 @@
 #define WRAP "%a"
 #define PATH_SIZE (3 * DOCUMENT_PATH_LENGTH_MAX + 8)
 
-/* ---- Reading single fields ------------------------------------------------------------------- */
+/* ---- Reading single fields ---- */
 
 int64_t mongodb_integer_at(const bson_t *document, const char *name)
 {
@@ -68,7 +68,7 @@ bool mongodb_document_at(const bson_t *document, const char *name, bson_t *ret)
     return mongoc.bson_init_static(ret, data, length);
 }
 
-/* ---- Names ----------------------------------------------------------------------------------- */
+/* ---- Names ---- */
 
 static bool is_own_field(const char *name)
 {
@@ -144,7 +144,7 @@ void mongodb_path(char *out, size_t size, const char *path)
     text_release(&text);
 }
 
-/* ---- To BSON --------------------------------------------------------------------------------- */
+/* ---- To BSON ---- */
 
 static bool append_json(bson_t *to, const char *name, const json_t *value,
                         enum mongodb_nesting nesting, bool in_array);
@@ -232,7 +232,7 @@ bool mongodb_append_value(bson_t *to, const char *name, const json_t *value,
     return append_json(to, name, value, nesting, false);
 }
 
-/* ---- From BSON ------------------------------------------------------------------------------- */
+/* ---- From BSON ---- */
 
 static json_t *value_of_bson(const bson_iter_t *at, bool in_array);
 
@@ -327,7 +327,7 @@ json_t *mongodb_object_at(const bson_iter_t *at)
     return mongoc.bson_iter_recurse(at, &child) ? object_of_bson(&child, true, NULL) : NULL;
 }
 
-/* ---- Filters --------------------------------------------------------------------------------- */
+/* ---- Filters ---- */
 
 static bool is_plain(const json_t *value)
 {

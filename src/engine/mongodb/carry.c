@@ -46,7 +46,7 @@
 #include "base/crash.h"
 #include "engine/mongodb/carry.h"
 
-/* ---- 6: taking entries out ------------------------------------------------------------------- */
+/* ---- 6: taking entries out ---- */
 
 /* Removes the carrier too, if it exists for nothing else. But if a late copy of the request that
  * created it may arrive, that copy has to find it: then it stays, marked. */
@@ -135,7 +135,7 @@ static void trim_all(struct carrying *c)
     CRASH_POINT("mongodb.trimmed");
 }
 
-/* ---- All of it ------------------------------------------------------------------------------- */
+/* ---- All of it ---- */
 
 static void note_positions(struct carrying *c)
 {

@@ -70,7 +70,7 @@ static enum fh_code read_counter(struct claiming *claiming, mongoc_collection_t 
     return code;
 }
 
-/* ---- Changing the counter -------------------------------------------------------------------- */
+/* ---- Changing the counter ---- */
 
 /* {findAndModify, query: {_id, epoch?}, update: {$set?, $inc: {order}}, new: true}: one round trip
  * that returns the result, with the connection's write concern. `epoch` negative: any. */
@@ -150,7 +150,7 @@ static enum fh_code make_counter(struct claiming *claiming, mongoc_collection_t 
     return claiming->claimed ? FH_OK : mongodb_failed(&why, error);
 }
 
-/* ---- Claiming -------------------------------------------------------------------------------- */
+/* ---- Claiming ---- */
 
 static enum fh_code claim_run(struct mongodb_call *call, struct fh_error *error)
 {
@@ -202,7 +202,7 @@ enum fh_code mongodb_claim(struct mongodb *mongodb, int64_t known, struct fh_err
     return FH_OK;
 }
 
-/* ---- After a recovery ------------------------------------------------------------------------ */
+/* ---- After a recovery ---- */
 
 /* Removes former carriers that were kept for their late copies to find: those copies are now
  * recognised by their epoch. */
@@ -249,7 +249,7 @@ enum fh_code mongodb_claim_recovered(struct mongodb *mongodb, struct fh_error *e
     return code;
 }
 
-/* ---- Before and since the last copying ------------------------------------------------------- */
+/* ---- Before and since the last copying ---- */
 
 int64_t mongodb_since(const struct mongodb *mongodb, const char *collection)
 {
@@ -262,7 +262,7 @@ int64_t mongodb_since(const struct mongodb *mongodb, const char *collection)
     return mongodb->since;
 }
 
-/* ---- Numbers --------------------------------------------------------------------------------- */
+/* ---- Numbers ---- */
 
 static enum fh_code reserve_run(struct mongodb_call *call, struct fh_error *error)
 {

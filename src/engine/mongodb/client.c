@@ -28,7 +28,7 @@ struct mongodb_client {
     struct mongodb_client *next;
 };
 
-/* ---- Address and user ------------------------------------------------------------------------ */
+/* ---- Address and user ---- */
 
 static void add_encoded_option(struct text *out, const char *value)
 {
@@ -117,7 +117,7 @@ enum fh_code mongodb_uri_new(const json_t *server, mongoc_uri_t **ret, struct fh
     return FH_OK;
 }
 
-/* ---- What errors mean ------------------------------------------------------------------------ */
+/* ---- What errors mean ---- */
 
 /* The server is shutting down, or is not the primary. */
 static bool is_away(uint32_t code)
@@ -161,7 +161,7 @@ enum fh_code mongodb_failed(const bson_error_t *why, struct fh_error *error)
     return code;
 }
 
-/* ---- Calls ----------------------------------------------------------------------------------- */
+/* ---- Calls ---- */
 
 struct job {
     struct mongodb_call *call;
@@ -297,7 +297,7 @@ void mongodb_back_off(struct mongodb *mongodb, int tries)
     fiber_sleep_until(world, world_in_ms(world, pause_ms));
 }
 
-/* ---- Connecting and disconnecting ------------------------------------------------------------ */
+/* ---- Connecting and disconnecting ---- */
 
 struct greeting {
     struct mongodb_call call; /* first */

@@ -32,7 +32,7 @@
 
 #define INTERNAL "freehold."
 
-/* ---- The entry ------------------------------------------------------------------------------- */
+/* ---- The entry ---- */
 
 static bool append_carried_change(bson_t *list, int index, const struct mongodb_change *change)
 {
@@ -135,7 +135,7 @@ static bson_t *entry_bson(const struct mongodb_work *own, const struct mongodb_e
     return NULL;
 }
 
-/* ---- The document that carries it ------------------------------------------------------------ */
+/* ---- The document that carries it ---- */
 
 /* {_id, _fh: {version, at, removed?, late?, work?}, fields} */
 static bson_t *carrier_bson(const struct mongodb_entry *entry, const json_t *fields)
@@ -267,7 +267,7 @@ static enum fh_code plan_write(struct mongodb_entry *entry, const struct mongodb
     return user ? plan_document(entry, user, error) : plan_alone(entry, error);
 }
 
-/* ---- Validation and numbering ---------------------------------------------------------------- */
+/* ---- Validation and numbering ---- */
 
 static int compare_lock_names(const void *left, const void *right)
 {

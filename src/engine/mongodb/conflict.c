@@ -31,7 +31,7 @@
 #include "store/document/filter.h"
 #include "engine/mongodb/internal.h"
 
-/* ---- The gate -------------------------------------------------------------------------------- */
+/* ---- The gate ---- */
 
 static bool is_closed(struct mongodb *mongodb, bool exclusive)
 {
@@ -70,7 +70,7 @@ void mongodb_leave(struct mongodb *mongodb, bool exclusive)
     fiber_wake_all(&mongodb->turner);
 }
 
-/* ---- Locks ----------------------------------------------------------------------------------- */
+/* ---- Locks ---- */
 
 struct mongodb_lock {
     char *name;
@@ -119,7 +119,7 @@ void mongodb_lock_give(struct mongodb *mongodb, struct mongodb_lock *lock)
     lock_leave(mongodb, lock);
 }
 
-/* ---- Validation ------------------------------------------------------------------------------ */
+/* ---- Validation ---- */
 
 static bool is_read(const struct mongodb_read *read, const struct mongodb_change *change)
 {
@@ -163,7 +163,7 @@ bool mongodb_is_valid(const struct mongodb_work *work)
     return true;
 }
 
-/* ---- Entries --------------------------------------------------------------------------------- */
+/* ---- Entries ---- */
 
 void mongodb_changes_free(struct mongodb_change *change)
 {

@@ -18,7 +18,7 @@
 #include "engine/mongodb/internal.h"
 #include "store/ledger.h"
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 struct reading {
     struct mongodb_visit visit; /* first */
@@ -141,7 +141,7 @@ static enum fh_code documents_read(struct store *store, const struct copied_ledg
     return code;
 }
 
-/* ---- counting -------------------------------------------------------------------------------- */
+/* ---- counting ---- */
 
 struct counting {
     struct mongodb_call call; /* first */
@@ -175,7 +175,7 @@ static enum fh_code documents_count(struct store *store, const struct copied_led
     return count_documents(store, ledger->collection, ret, error);
 }
 
-/* ---- writing --------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static enum fh_code draw_copy_order(struct store *store, int64_t *ret, struct fh_error *error)
 {
@@ -356,7 +356,7 @@ static enum fh_code insert_documents(struct store *store, const char *collection
     return code;
 }
 
-/* ---- emptying -------------------------------------------------------------------------------- */
+/* ---- emptying ---- */
 
 static enum fh_code end_documents(struct store *store, struct fh_error *error)
 {

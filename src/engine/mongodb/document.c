@@ -23,7 +23,7 @@
 #define PATH_SIZE (3 * ENGINE_FIELD_SIZE)
 #define INDEX_NAME_SIZE (PATH_SIZE + sizeof INDEX_PREFIX)
 
-/* ---- Declared collections -------------------------------------------------------------------- */
+/* ---- Declared collections ---- */
 
 static struct engine_collection *collection_of(struct mongodb *mongodb, const char *name)
 {
@@ -67,7 +67,7 @@ static enum fh_code check_declaration(const struct fh_collection *declared, stru
     return code;
 }
 
-/* ---- Creating collections and indexes -------------------------------------------------------- */
+/* ---- Creating collections and indexes ---- */
 
 struct indexing {
     struct mongodb_call call; /* first */
@@ -239,7 +239,7 @@ enum fh_code mongodb_collections_read(struct store_work *work, struct fh_error *
     return code;
 }
 
-/* ---- Documents ------------------------------------------------------------------------------- */
+/* ---- Documents ---- */
 
 static enum fh_code no_document(const char *collection, const char *id, struct fh_error *error)
 {

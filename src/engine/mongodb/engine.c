@@ -13,7 +13,7 @@
 
 #include "store/turn.h"
 
-/* ---- Indexes of the ledger ------------------------------------------------------------------- */
+/* ---- Indexes of the ledger ---- */
 
 static const struct {
     const char *collection, *name;
@@ -59,7 +59,7 @@ static enum fh_code indexes_run(struct mongodb_call *call, struct fh_error *erro
     return FH_OK;
 }
 
-/* ---- Opening and closing --------------------------------------------------------------------- */
+/* ---- Opening and closing ---- */
 
 static enum fh_code mongodb_prepare_store(struct mongodb *mongodb, struct fh_error *error)
 {

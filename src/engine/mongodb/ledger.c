@@ -38,7 +38,7 @@ static enum fh_code mongodb_position(struct store_work *work, int64_t *ret, stru
     return code;
 }
 
-/* ---- Outbox ---------------------------------------------------------------------------------- */
+/* ---- Outbox ---- */
 
 static json_t *event_json(const struct ledger_event *event)
 {
@@ -188,7 +188,7 @@ static enum fh_code mongodb_outbox_id_at(struct store_work *work, int64_t at, ch
     return code;
 }
 
-/* ---- Sagas ----------------------------------------------------------------------------------- */
+/* ---- Sagas ---- */
 
 /* A saga that starts is part of its event: it becomes documents when the event gets its position,
  * which is the saga's number (number.c). */

@@ -18,7 +18,7 @@
 #include "base/crash.h"
 #include "engine/mongodb/carry.h"
 
-/* ---- Strays ---------------------------------------------------------------------------------- */
+/* ---- Strays ---- */
 
 /* Harmless even if it arrives late: what it finds never counts as present. */
 static void remove_strays(struct carrying *c, const char *collection)
@@ -45,7 +45,7 @@ static bool is_stray(struct carrying *c, const bson_t *document)
     return stray;
 }
 
-/* ---- Positions ------------------------------------------------------------------------------- */
+/* ---- Positions ---- */
 
 static struct carry_place *carry_place_of(struct carrying *c, const char *key)
 {
@@ -197,7 +197,7 @@ void carry_count_rows(struct carrying *c)
         carry_write_counter(c);
 }
 
-/* ---- 1: events ------------------------------------------------------------------------------- */
+/* ---- 1: events ---- */
 
 void carry_gather_events(struct carrying *c)
 {
@@ -314,7 +314,7 @@ void carry_number_events(struct carrying *c)
     CRASH_POINT("mongodb.numbered");
 }
 
-/* ---- 2: sagas -------------------------------------------------------------------------------- */
+/* ---- 2: sagas ---- */
 
 /* {"$setOnInsert": {the fields of the unit of work, number}} under an _id that begins with birth
  * and number. */

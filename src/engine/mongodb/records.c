@@ -35,7 +35,7 @@ static enum fh_code mongodb_record_put(struct store_work *work, const char *tabl
     return mongodb_put(work, collection, id, record, error);
 }
 
-/* ---- Filters --------------------------------------------------------------------------------- */
+/* ---- Filters ---- */
 
 static const struct {
     const char *statuses[5];
@@ -105,7 +105,7 @@ static json_t *filter_of(const struct record_range *range)
     return filter;
 }
 
-/* ---- Finding --------------------------------------------------------------------------------- */
+/* ---- Finding ---- */
 
 /* Reads fewer if they are large: a find returns a few megabytes at most. */
 static enum fh_code read_record_slice(struct store_work *work, const char *collection,
@@ -168,7 +168,7 @@ static enum fh_code mongodb_record_each(struct store_work *work, const struct re
     return code;
 }
 
-/* ---- Removing -------------------------------------------------------------------------------- */
+/* ---- Removing ---- */
 
 static enum fh_code mongodb_record_clear(struct store_work *work, const char *table,
                                          const char *within, struct fh_error *error)

@@ -30,7 +30,7 @@ static int mongodb_connections(int n)
     return n; /* shared by units of work, reads and everything else */
 }
 
-/* ---- A private server ------------------------------------------------------------------------ */
+/* ---- A private server ---- */
 
 /* No Debian package contains it, so it may be anywhere on the PATH. */
 static const char *mongodb_programs(struct arena *arena)
@@ -68,7 +68,7 @@ static enum fh_code mongodb_run(const struct server_own *own, struct server_comm
     return FH_OK;
 }
 
-/* ---- Commands -------------------------------------------------------------------------------- */
+/* ---- Commands ---- */
 
 /* Tells a refusal from an unreachable server by the error: a refused user gets an answer at
  * once. */
@@ -131,7 +131,7 @@ static enum fh_code mongodb_server_enter(const json_t *as, struct fh_error *erro
                               json_pack("{s:i}", "listCollections", 1), error);
 }
 
-/* ---- Providing ------------------------------------------------------------------------------- */
+/* ---- Providing ---- */
 
 static enum fh_code find_in_reply(const json_t *admin, const char *database, json_t *command,
                                   const char *found, bool *ret, struct fh_error *error)
@@ -181,7 +181,7 @@ static enum fh_code mongodb_provide(const json_t *admin, const json_t *store, bo
     return make_mongodb_user(admin, store, error);
 }
 
-/* ---- Verifying isolation --------------------------------------------------------------------- */
+/* ---- Verifying isolation ---- */
 
 static enum fh_code mongodb_trespass(const json_t *as, const json_t *store,
                                      char ret[SERVER_OPEN_SIZE], struct fh_error *error)

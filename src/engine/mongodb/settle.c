@@ -28,7 +28,7 @@
 #include "base/id.h"
 #include "engine/mongodb/internal.h"
 
-/* ---- The fiber ------------------------------------------------------------------------------- */
+/* ---- The fiber ---- */
 
 static int count_first(const struct mongodb *mongodb)
 {
@@ -160,7 +160,7 @@ void mongodb_settle(struct mongodb_entry *entry)
     fiber_wake_all(&mongodb->for_entries);
 }
 
-/* ---- Entries left by others ------------------------------------------------------------------ */
+/* ---- Entries left by others ---- */
 
 static char *copy_carried_text(const char *text)
 {
@@ -342,7 +342,7 @@ enum fh_code mongodb_recover(struct mongodb *mongodb, struct fh_error *error)
     return code ? code : mongodb_claim_recovered(mongodb, error);
 }
 
-/* ---- Looking up positions -------------------------------------------------------------------- */
+/* ---- Looking up positions ---- */
 
 static const struct mongodb_placed *placed_at(const struct mongodb *mongodb, uint64_t place)
 {

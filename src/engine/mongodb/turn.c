@@ -58,7 +58,7 @@ static void wait_stirred(struct mongodb *mongodb)
         sleep_ms(mongodb, TURN_RETRY_MS);
 }
 
-/* ---- Beginning ------------------------------------------------------------------------------- */
+/* ---- Beginning ---- */
 
 static void wait_grace(struct mongodb *mongodb)
 {
@@ -145,7 +145,7 @@ static void get_turn(struct mongodb *mongodb)
     mongodb_back_off(mongodb, TRIES_LATER);
 }
 
-/* ---- Ending ---------------------------------------------------------------------------------- */
+/* ---- Ending ---- */
 
 /* The kernel wakes those that want it, sooner or later. */
 static void let_others(struct mongodb *mongodb)
@@ -191,7 +191,7 @@ static void take_turns(void *argument)
     fiber_wake_all(&mongodb->carried);
 }
 
-/* ---- Opening and closing --------------------------------------------------------------------- */
+/* ---- Opening and closing ---- */
 
 enum fh_code mongodb_turn_open(struct mongodb *mongodb, const struct store_options *options,
                                struct fh_error *error)

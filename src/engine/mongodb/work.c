@@ -18,7 +18,7 @@
 #include "base/json.h"
 #include "engine/mongodb/internal.h"
 
-/* ---- Beginning and rolling back -------------------------------------------------------------- */
+/* ---- Beginning and rolling back ---- */
 
 enum fh_code mongodb_begin(struct store *store, enum store_mode mode, struct store_work **ret,
                            struct fh_error *error)
@@ -55,7 +55,7 @@ void mongodb_rollback(struct store_work *work)
     mongodb_leave(mongodb, exclusive);
 }
 
-/* ---- Reads and changes ----------------------------------------------------------------------- */
+/* ---- Reads and changes ---- */
 
 static char *copy_change_text(const char *text)
 {
@@ -104,7 +104,7 @@ static struct mongodb_change *remember_document(struct mongodb_work *own, const 
     return change;
 }
 
-/* ---- One document ---------------------------------------------------------------------------- */
+/* ---- One document ---- */
 
 struct fetching {
     struct mongodb_visit visit; /* first */
@@ -271,7 +271,7 @@ enum fh_code mongodb_put(struct store_work *work, const char *collection, const 
     return FH_OK;
 }
 
-/* ---- The changed document -------------------------------------------------------------------- */
+/* ---- The changed document ---- */
 
 /* A document that was locked and then left unchanged need not be the one document. */
 static enum fh_code drop_unchanged_lock(struct mongodb_work *own, struct fh_error *error)
@@ -366,7 +366,7 @@ enum fh_code mongodb_change_get(struct store_work *work, const char *collection,
     return FH_OK;
 }
 
-/* ---- Everything else ------------------------------------------------------------------------- */
+/* ---- Everything else ---- */
 
 static enum fh_code append_to_list(struct store_work *work, json_t **list, json_t *item,
                                    struct fh_error *error)

@@ -124,7 +124,7 @@ void postgresql_appended(struct postgresql_work *work)
     postgresql_call_end(call);
 }
 
-/* ---- Whether a group numbers its events ------------------------------------------------------ */
+/* ---- Whether a group numbers its events ---- */
 
 static void numbering_failed(struct postgresql_gather *gather)
 {

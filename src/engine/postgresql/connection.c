@@ -28,7 +28,7 @@
 #define VERSION_MIN 120000
 #define PARAMETERS 24
 
-/* ---- Connecting ------------------------------------------------------------------------------ */
+/* ---- Connecting ---- */
 
 struct parameters {
     const char *names[PARAMETERS], *values[PARAMETERS];
@@ -105,7 +105,7 @@ static enum fh_code establish_link(struct postgresql_connection *connection, int
     return postgresql_connect_error(store, postgresql_pq.PQerrorMessage(connection->pg), error);
 }
 
-/* ---- The session ----------------------------------------------------------------------------- */
+/* ---- The session ---- */
 
 /* Ignores notices, except the server's last words to an idle connection. */
 static void take_notice(void *context, const PGresult *result)
@@ -216,7 +216,7 @@ static enum fh_code session_set(struct postgresql_connection *connection, int64_
     return code;
 }
 
-/* ---- Up and down ----------------------------------------------------------------------------- */
+/* ---- Up and down ---- */
 
 static void put_off_connecting(struct postgresql_store *store, const struct fh_error *error)
 {
@@ -275,7 +275,7 @@ enum fh_code postgresql_connect_first(struct postgresql_connection *connection, 
     }
 }
 
-/* ---- Outside the pipeline -------------------------------------------------------------------- */
+/* ---- Outside the pipeline ---- */
 
 /* Gets the next result. False: the connection is gone, or the deadline has passed. */
 static bool next_result(struct postgresql_connection *connection, int64_t deadline_ns,

@@ -189,7 +189,7 @@ enum fh_code postgresql_idle_error(struct fh_error *error)
     return FH_CONFLICT;
 }
 
-/* ---- Connecting ------------------------------------------------------------------------------ */
+/* ---- Connecting ---- */
 
 /* libpq reports a refusal as text only; made verbose, it includes the SQLSTATE:
  * "... FATAL:  28P01: password authentication failed for user ...\nLOCATION: ..." */

@@ -85,7 +85,7 @@ static enum fh_code group_again(struct fh_error *error)
                        "The transaction that several units of work shared was rolled back.");
 }
 
-/* ---- Statements ------------------------------------------------------------------------------ */
+/* ---- Statements ---- */
 
 static void blame_statement(struct postgresql_statement *statement)
 {
@@ -120,7 +120,7 @@ static void number_group(struct postgresql_store *store, const struct postgresql
     }
 }
 
-/* ---- Beginning ------------------------------------------------------------------------------- */
+/* ---- Beginning ---- */
 
 static void group_free(struct postgresql_group *group)
 {
@@ -215,7 +215,7 @@ static void lead_group(struct postgresql_store *store, struct postgresql_gathere
     group_over(store);
 }
 
-/* ---- A member -------------------------------------------------------------------------------- */
+/* ---- A member ---- */
 
 static enum fh_code member_break(struct postgresql_work *work, struct fh_error *error)
 {
@@ -292,7 +292,7 @@ enum fh_code postgresql_append(struct store_work *base, struct ledger_event *eve
     return code;
 }
 
-/* ---- The end --------------------------------------------------------------------------------- */
+/* ---- The end ---- */
 
 static enum fh_code commit_group(struct postgresql_store *store, struct postgresql_group *group)
 {
@@ -368,7 +368,7 @@ static void member_rollback(struct postgresql_work *work)
     group_free(group);
 }
 
-/* ---- Members or not -------------------------------------------------------------------------- */
+/* ---- Members or not ---- */
 
 enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
 {

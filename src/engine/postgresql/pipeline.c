@@ -118,7 +118,7 @@ void postgresql_disconnect(struct postgresql_connection *connection)
         fiber_wake_all(&connection->store->listening);
 }
 
-/* ---- Sending --------------------------------------------------------------------------------- */
+/* ---- Sending ---- */
 
 static void append_call(struct postgresql_connection *connection, struct postgresql_call *call)
 {
@@ -237,7 +237,7 @@ void postgresql_sync(struct postgresql_connection *connection)
         flush_calls(connection);
 }
 
-/* ---- Receiving ------------------------------------------------------------------------------- */
+/* ---- Receiving ---- */
 
 static void keep_rows(struct postgresql_call *call, PGresult *result)
 {
@@ -433,7 +433,7 @@ void postgresql_pipeline_start(struct postgresql_connection *connection)
     postgresql_watch(connection, false);
 }
 
-/* ---- Waiting --------------------------------------------------------------------------------- */
+/* ---- Waiting ---- */
 
 PGresult *postgresql_call_next(struct postgresql_call *call)
 {

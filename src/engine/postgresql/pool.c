@@ -98,7 +98,7 @@ void postgresql_give_back(struct postgresql_connection *connection)
     grant_connection(connection->store);
 }
 
-/* ---- Shared ones ----------------------------------------------------------------------------- */
+/* ---- Shared ones ---- */
 
 enum fh_code postgresql_connect_shared(struct postgresql_connection *connection,
                                        struct fh_error *error)

@@ -13,7 +13,7 @@
 #define READ_TRIES 3
 #define SLOW_NS (20 * (int64_t)1000000) /* a statement this slow holds up those after it */
 
-/* ---- On a reader ----------------------------------------------------------------------------- */
+/* ---- On a reader ---- */
 
 /* Every reader is stuck on a slow statement: a connection of `works` is better then. */
 static bool is_held_up(const struct postgresql_store *store,
@@ -91,7 +91,7 @@ static enum fh_code read_run(struct postgresql_store *store, const char *sql,
     return code;
 }
 
-/* ---- Both ------------------------------------------------------------------------------------ */
+/* ---- Both ---- */
 
 enum fh_code postgresql_run(struct store_work *base, const char *sql,
                             const struct sql_value *values, int count, sql_visit *visit,

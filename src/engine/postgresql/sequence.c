@@ -15,7 +15,7 @@
 
 #define TRIES 2
 
-/* ---- Listening ------------------------------------------------------------------------------- */
+/* ---- Listening ---- */
 
 static void keep_listening(void *argument)
 {
@@ -40,7 +40,7 @@ bool postgresql_listening_start(struct postgresql_store *store)
     return store->listens;
 }
 
-/* ---- Numbering ------------------------------------------------------------------------------- */
+/* ---- Numbering ---- */
 
 static enum fh_code sequence_once(struct postgresql_connection *connection,
                                   struct postgresql_statement *statement,

@@ -30,7 +30,7 @@
 #define TABLES_MAX 1000 /* checked in one store */
 #define PROGRAMS "/usr/lib/postgresql/*/bin/postgres"
 
-/* ---- A private one --------------------------------------------------------------------------- */
+/* ---- A private one ---- */
 
 static const char *postgresql_server_programs(struct arena *arena)
 {
@@ -88,7 +88,7 @@ static enum fh_code postgresql_server_run(const struct server_own *own,
     return FH_OK;
 }
 
-/* ---- Asking ---------------------------------------------------------------------------------- */
+/* ---- Asking ---- */
 
 static const char *or_null(const char *text)
 {
@@ -227,7 +227,7 @@ static enum fh_code postgresql_server_enter(const json_t *as, struct fh_error *e
     return code;
 }
 
-/* ---- Providing ------------------------------------------------------------------------------- */
+/* ---- Providing ---- */
 
 struct provision_names {
     const char *user, *password, *database, *schema;
@@ -355,7 +355,7 @@ static enum fh_code postgresql_server_provide(const json_t *admin, const json_t 
     return code;
 }
 
-/* ---- Verifying isolation --------------------------------------------------------------------- */
+/* ---- Verifying isolation ---- */
 
 /* Lists what this user can do in somebody else's schema: it tries to read each table, and asks
  * whether it may write. The tables' names are in the catalog, which everybody can read. */

@@ -79,7 +79,7 @@ void postgresql_marks_trim(struct postgresql_connection *connection)
     postgresql_parameters_release(&parameters);
 }
 
-/* ---- Settling -------------------------------------------------------------------------------- */
+/* ---- Settling ---- */
 
 static void read_said(void *context, PGresult *result)
 {

@@ -29,7 +29,7 @@
 
 enum { BYTEA = 17, TEXT = 25, JSON = 114, VARCHAR = 1043, JSONB = 3802 };
 
-/* ---- Texts ----------------------------------------------------------------------------------- */
+/* ---- Texts ---- */
 
 static bool is_name_character(char c)
 {
@@ -243,7 +243,7 @@ enum fh_code postgresql_statement_get(struct postgresql_store *store, const char
     return FH_OK;
 }
 
-/* ---- Parameters ------------------------------------------------------------------------------ */
+/* ---- Parameters ---- */
 
 bool postgresql_needs_types(const struct postgresql_statement *statement,
                             const struct sql_value *values, int count)

@@ -72,7 +72,7 @@ bool postgresql_is_array(Oid type)
     return array;
 }
 
-/* ---- Single values --------------------------------------------------------------------------- */
+/* ---- Single values ---- */
 
 /* "2026-01-31 12:00:00.5+00" -> "2026-01-31T12:00:00.500Z". Infinity stays as it is. */
 static void write_time(char out[static 48], const char *time)
@@ -105,7 +105,7 @@ static bool is_whole(const char *number)
     return digits && digits <= 18 && !number[sign + digits];
 }
 
-/* ---- Arrays ---------------------------------------------------------------------------------- */
+/* ---- Arrays ---- */
 
 /* JSON escapes control characters; an array literal keeps them. */
 static void write_quoted(struct text *json, const char *text, size_t length, bool literal)
@@ -269,7 +269,7 @@ enum fh_code postgresql_array_literal(const char *json, size_t length, struct ar
     return *ret ? FH_OK : error_set(error, FH_INVALID, "A list is too large for the store.");
 }
 
-/* ---- Rows ------------------------------------------------------------------------------------ */
+/* ---- Rows ---- */
 
 struct column {
     enum kind kind;

@@ -47,7 +47,7 @@ static struct postgresql_store *store_of_unit(const struct postgresql_work *work
     return (struct postgresql_store *)work->base.store;
 }
 
-/* ---- Exclusive units of work ----------------------------------------------------------------- */
+/* ---- Exclusive units of work ---- */
 
 static bool postgresql_must_wait(const struct postgresql_store *store, enum store_mode mode)
 {
@@ -90,7 +90,7 @@ static bool postgresql_takes_turnstile(enum store_mode mode)
     return store_writes(mode) && !(mode & STORE_MIGRATES);
 }
 
-/* ---- The migration lock ---------------------------------------------------------------------- */
+/* ---- The migration lock ---- */
 
 static void read_locked(void *context, PGresult *result)
 {
@@ -128,7 +128,7 @@ static void unlock_migrations(struct postgresql_work *work)
         postgresql_disconnect(work->connection);
 }
 
-/* ---- Begin and end --------------------------------------------------------------------------- */
+/* ---- Begin and end ---- */
 
 void postgresql_work_end(struct postgresql_work *work)
 {
@@ -320,7 +320,7 @@ enum fh_code postgresql_work_commit(struct postgresql_work *work, struct fh_erro
     return code;
 }
 
-/* ---- Scripts --------------------------------------------------------------------------------- */
+/* ---- Scripts ---- */
 
 static bool is_control_word(const char *word)
 {

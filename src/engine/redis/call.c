@@ -36,7 +36,7 @@
 #define SETTLE_MS_MIN 20 /* between two attempts to settle, while the server can be reached */
 #define SETTLE_MS_MAX 1000
 
-/* ---- Slots ----------------------------------------------------------------------------------- */
+/* ---- Slots ---- */
 
 static struct redis_slot *slot_take(struct redis *redis)
 {
@@ -82,7 +82,7 @@ void redis_call_stands(struct redis *redis)
     redis->stands = redis->answered;
 }
 
-/* ---- Calling the script ---------------------------------------------------------------------- */
+/* ---- Calling the script ---- */
 
 static void add_call_head(struct redis_words *call, const struct redis *redis, const char *mode,
                           const struct redis_slot *slot)

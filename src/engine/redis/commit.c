@@ -43,7 +43,7 @@ struct redis_group {
     bool turned, called;
 };
 
-/* ---- The answer ------------------------------------------------------------------------------ */
+/* ---- The answer ---- */
 
 static const char *word_at(const redisReply *reply, size_t index)
 {
@@ -170,7 +170,7 @@ static enum fh_code outcome_next(struct redis_work *own, struct answers *answers
                                 : fail_with_conflict(error);
 }
 
-/* ---- Committing ------------------------------------------------------------------------------ */
+/* ---- Committing ---- */
 
 static void add_text(struct text *text, const struct text *other)
 {
@@ -323,7 +323,7 @@ enum fh_code redis_commit(struct store_work *work, struct fh_error *error)
     return code;
 }
 
-/* ---- Looking up positions -------------------------------------------------------------------- */
+/* ---- Looking up positions ---- */
 
 static int64_t placed_position(const struct redis *redis, const char *event_id)
 {

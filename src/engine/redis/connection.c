@@ -38,7 +38,7 @@ struct redis_call {
     struct redis_call *next;
 };
 
-/* ---- Words ----------------------------------------------------------------------------------- */
+/* ---- Words ---- */
 
 void redis_words_init(struct redis_words *words)
 {
@@ -120,7 +120,7 @@ void redis_command(struct redis_words *commands, const char *first, ...)
     redis_words_release(&words);
 }
 
-/* ---- Answers --------------------------------------------------------------------------------- */
+/* ---- Answers ---- */
 
 static void end_call(struct redis_call *call, bool lost)
 {
@@ -195,7 +195,7 @@ static void connection_readable(struct redis_connection *connection)
     }
 }
 
-/* ---- Requests -------------------------------------------------------------------------------- */
+/* ---- Requests ---- */
 
 static void watch_connection(struct redis_connection *connection, unsigned events)
 {
@@ -284,7 +284,7 @@ enum fh_code redis_ask_at(struct redis_connection *connection, const struct redi
     return FH_OUTCOME_UNKNOWN;
 }
 
-/* ---- Making and closing ---------------------------------------------------------------------- */
+/* ---- Making and closing ---- */
 
 static const char *address_of(const struct redis *redis, struct sockaddr_storage *ret,
                               socklen_t *ret_length)

@@ -21,7 +21,7 @@
 #define NUMBER_SIZE 24
 #define COUNT "100" /* events read at once */
 
-/* ---- Ids ------------------------------------------------------------------------------------- */
+/* ---- Ids ---- */
 
 /* The order of parts that the files of the ledger use. */
 static const char *const *parts_of(const struct copied_ledger *ledger)
@@ -47,7 +47,7 @@ static int64_t number_in(const struct copied_ledger *ledger, const char *name, c
     return id ? strtoll(id, NULL, 10) : 0;
 }
 
-/* ---- Rows ------------------------------------------------------------------------------------ */
+/* ---- Rows ---- */
 
 struct rows {
     const struct copied_ledger *ledger;
@@ -130,7 +130,7 @@ static enum fh_code take_places(void *context, const redisReply *pairs, struct f
     return code == FH_OK ? rows_use(rows, error) : code;
 }
 
-/* ---- The stream ------------------------------------------------------------------------------ */
+/* ---- The stream ---- */
 
 static const char *field_named(const redisReply *entry, const char *name)
 {
@@ -202,7 +202,7 @@ static enum fh_code records_read(struct store *store, const struct copied_ledger
     return code;
 }
 
-/* ---- Writing --------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 struct member_command {
     struct redis_members members; /* first */
@@ -322,7 +322,7 @@ static enum fh_code records_write(struct store *store, const struct copied_ledge
     return redis_copy_commit(work, code, error);
 }
 
-/* ---- Emptying -------------------------------------------------------------------------------- */
+/* ---- Emptying ---- */
 
 struct removing {
     struct store *store;
@@ -376,7 +376,7 @@ static enum fh_code records_empty(struct store *store, struct fh_error *error)
     return code;
 }
 
-/* ---- Numbers --------------------------------------------------------------------------------- */
+/* ---- Numbers ---- */
 
 static enum fh_code records_number(struct store *store, int64_t position, int64_t trimmed,
                                    const char *trimmed_id, struct fh_error *error)

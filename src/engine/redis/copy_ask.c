@@ -23,7 +23,7 @@
 #define CURSOR_SIZE 24
 #define COUNT "100" /* examined by one scan; small hashes are returned whole */
 
-/* ---- The current run ------------------------------------------------------------------------- */
+/* ---- The current run ---- */
 
 static char *run_key(const struct redis *redis)
 {
@@ -82,7 +82,7 @@ enum fh_code redis_copy_begin(struct store *store, struct fh_error *error)
     return code;
 }
 
-/* ---- Reading --------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 enum fh_code redis_copy_scan(struct store *store, const char *key, redis_copy_pairs *visit,
                              void *context, struct fh_error *error)

@@ -15,7 +15,7 @@
 #define TEXT_OF_IT(number) #number
 #define SCORE_SIZE 40
 
-/* ---- Members of a sorted set in order -------------------------------------------------------- */
+/* ---- Members of a sorted set in order ---- */
 
 /* How far it was read: past `passed` members of this score. */
 struct place {
@@ -60,7 +60,7 @@ static enum fh_code next_members(struct store *store, const char *key, const cha
     return code;
 }
 
-/* ---- Names ----------------------------------------------------------------------------------- */
+/* ---- Names ---- */
 
 static enum fh_code check_listed(struct store *store, struct fh_error *error)
 {
@@ -103,7 +103,7 @@ static enum fh_code redis_names(struct store *store, int64_t now_ms, copied_name
     return code;
 }
 
-/* ---- One key --------------------------------------------------------------------------------- */
+/* ---- One key ---- */
 
 struct reading {
     struct copied_key key;
@@ -226,7 +226,7 @@ static enum fh_code redis_key_read(struct store *store, const char *name, int64_
     return code;
 }
 
-/* ---- Emptying -------------------------------------------------------------------------------- */
+/* ---- Emptying ---- */
 
 static enum fh_code redis_empty(struct store *store, struct fh_error *error)
 {

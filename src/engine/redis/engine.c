@@ -15,7 +15,7 @@
 
 #include "base/json.h"
 
-/* ---- Options --------------------------------------------------------------------------------- */
+/* ---- Options ---- */
 
 static enum fh_code copy_option(const json_t *server, const char *name, const char *otherwise,
                                 char *ret, size_t size, struct fh_error *error)
@@ -85,7 +85,7 @@ static enum fh_code options_read(const json_t *server, struct redis_options *ret
     return code ? code : read_rest(server, ret, error);
 }
 
-/* ---- Opening and closing --------------------------------------------------------------------- */
+/* ---- Opening and closing ---- */
 
 static void redis_close(struct store *store)
 {

@@ -53,7 +53,7 @@ enum fh_code redis_field_get(const struct keyvalue_view *view, const char *name,
 #define SMALL_HASH "HSCAN", key->server, "0", "COUNT", "64", NULL
 #define SMALL_HASH_WORDS "HSCAN", "0", "COUNT", "64", NULL
 
-/* ---- All fields ------------------------------------------------------------------------------ */
+/* ---- All fields ---- */
 
 struct field {
     const char *name, *text;
@@ -206,7 +206,7 @@ enum fh_code redis_fields(const struct keyvalue_view *view, const char *name, js
     return code;
 }
 
-/* ---- Writing --------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 enum fh_code redis_field_put(const struct keyvalue_view *view, const char *name, const char *field,
                              const char *text, struct fh_error *error)

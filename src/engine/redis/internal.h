@@ -49,7 +49,7 @@
 #define REDIS_DIGEST_SIZE 41
 #define REDIS_WORDS_MAX 8
 
-/* ---- Talking to the server ------------------------------------------------------------------- */
+/* ---- Talking to the server ---- */
 
 /* Words in the protocol's form, one after the other; `count` words, or commands. */
 struct redis_words {
@@ -192,7 +192,7 @@ static inline bool redis_is(const redisReply *reply, int type)
  * FH_UNSUPPORTED if it needs an operator. `what` was tried. */
 enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_error *error);
 
-/* ---- Units of work: work.c, reads.c, steps.c ------------------------------------------------- */
+/* ---- Units of work: work.c, reads.c, steps.c ---- */
 
 /* A question to the server whose answer the unit of work will depend on, unless it only `looks`. */
 struct redis_question {
@@ -271,7 +271,7 @@ void redis_needs_check(struct redis_work *own);
 /* name.c: "PREFIX:fh:NAME", "PREFIX:kv:NAME": malloc'ed. */
 char *redis_name(const struct redis *redis, const char *room, const char *name);
 
-/* ---- Records: record.c ----------------------------------------------------------------------- */
+/* ---- Records: record.c ---- */
 
 /* The ledger's records are JSON objects, each a field of its table's hash; sorted sets list them in
  * order. All reads see the unit of work's own changes. */
@@ -311,7 +311,7 @@ enum fh_code redis_count(struct store_work *work, const char *order, int64_t *re
 void redis_records_write(struct redis_work *own);
 void redis_records_free(struct redis_work *own);
 
-/* ---- The model's keys: key.c, keyvalue.c ----------------------------------------------------- */
+/* ---- The model's keys: key.c, keyvalue.c ---- */
 
 void redis_keys_free(struct redis_work *own);
 /* At the commit: checks that the keys are of the kinds that the unit of work has seen. Returns the
@@ -324,7 +324,7 @@ void redis_keys_remember(struct redis_work *own);
 void redis_keys_forget(struct redis_work *own);
 extern const struct keyvalue_ops redis_keyvalue;
 
-/* ---- The ledger: ledger.c, ledger_list.c ----------------------------------------------------- */
+/* ---- The ledger: ledger.c, ledger_list.c ---- */
 
 extern const struct ledger_ops redis_ledger;
 extern const struct copied_ops redis_copied_ledger;
@@ -332,14 +332,14 @@ extern const struct copied_keys_ops redis_copied_keys;
 __typeof__(ledger_commands_read) redis_commands_read;
 __typeof__(ledger_callers_read) redis_callers_read;
 
-/* ---- The list of keys: list.c ---------------------------------------------------------------- */
+/* ---- The list of keys: list.c ---- */
 
 /* An entry of the store's meta, set since it was provisioned: the list is complete. */
 #define REDIS_LISTED "keys_listed"
 enum fh_code redis_sweep(const struct keyvalue_view *view, int64_t *ret_removed,
                          struct fh_error *error);
 
-/* ---- The commit: commit.c, script.c ---------------------------------------------------------- */
+/* ---- The commit: commit.c, script.c ---- */
 
 const char *redis_script(void);
 /* call.c: calls the script for `count` units of work, whose words are `works`. If the answer to a

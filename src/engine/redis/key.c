@@ -23,7 +23,7 @@ static char *copy_key_text(const char *text)
     return copy;
 }
 
-/* ---- A key's changes ------------------------------------------------------------------------- */
+/* ---- A key's changes ---- */
 
 static struct redis_key *redis_key_new(const struct redis *redis, const char *name)
 {
@@ -146,7 +146,7 @@ void redis_item_put(struct redis_key *key, const char *name, const char *text, i
     *item = (struct redis_item){there, text ? copy_key_text(text) : NULL, score};
 }
 
-/* ---- Kinds ----------------------------------------------------------------------------------- */
+/* ---- Kinds ---- */
 
 static const struct {
     const char *word;
@@ -191,7 +191,7 @@ int redis_keys_check(struct redis_work *own)
     return found_anyway;
 }
 
-/* ---- The server's state ---------------------------------------------------------------------- */
+/* ---- The server's state ---- */
 
 static struct redis_known *recall_key(struct redis_work *own, struct redis_key *key)
 {

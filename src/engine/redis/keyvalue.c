@@ -6,7 +6,7 @@
 
 #include "engine/redis/keyvalue.h"
 
-/* ---- Keys of any kind ------------------------------------------------------------------------ */
+/* ---- Keys of any kind ---- */
 
 static enum fh_code seen_kind_of(const struct keyvalue_view *view, struct redis_key *key,
                                  enum keyvalue_kind *ret, struct fh_error *error)

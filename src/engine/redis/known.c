@@ -15,7 +15,7 @@
 #define MISTAKEN_SHARE 8    /* at most one in this many may be wrong before all ask again */
 #define MISTAKEN_MIN 16
 
-/* ---- States of keys -------------------------------------------------------------------------- */
+/* ---- States of keys ---- */
 
 struct redis_known *redis_known_new(enum keyvalue_kind kind, int64_t time_ms,
                                     const char *const *words, size_t count)
@@ -52,7 +52,7 @@ void redis_known_unref(struct redis_known *known)
         free(known);
 }
 
-/* ---- The cache ------------------------------------------------------------------------------- */
+/* ---- The cache ---- */
 
 void redis_memory_init(struct redis_memory *memory)
 {

@@ -48,7 +48,7 @@ static enum fh_code redis_position(struct store_work *work, int64_t *ret, struct
     return code;
 }
 
-/* ---- Publishing ------------------------------------------------------------------------------ */
+/* ---- Publishing ---- */
 
 /* Appends an event to those that the unit of work publishes. `rows` are commands whose words may
  * contain the event's position (row_word), done in the same script. */
@@ -89,7 +89,7 @@ static enum fh_code redis_outbox_append(struct store_work *work, struct ledger_e
     return FH_OK;
 }
 
-/* ---- Sagas that start ------------------------------------------------------------------------ */
+/* ---- Sagas that start ---- */
 
 /* A saga's number is its event's position, which the script of the commit gives: so its records are
  * rows of that event, and the script inserts the number. It is only in their ids. */
@@ -176,7 +176,7 @@ static enum fh_code redis_saga_start(struct store_work *work, struct ledger_even
     return FH_OK;
 }
 
-/* ---- The stream ------------------------------------------------------------------------------ */
+/* ---- The stream ---- */
 
 static const char *entry_field(const redisReply *entry, const char *name)
 {
@@ -295,7 +295,7 @@ static enum fh_code redis_outbox_clear(struct store_work *work, int64_t through,
     return FH_OK;
 }
 
-/* ---- Closings, places, parked events --------------------------------------------------------- */
+/* ---- Closings, places, parked events ---- */
 
 /* As many as one unit of work removes; the next closing finds the rest. Nothing depends on which
  * ones are found. */

@@ -20,7 +20,7 @@
 #define CALLERS "caller"
 #define PAGE 500 /* records read at once */
 
-/* ---- Listing commands ------------------------------------------------------------------------ */
+/* ---- Listing commands ---- */
 
 struct listing {
     const char *after; /* lists the ids after this one */
@@ -94,7 +94,7 @@ static enum fh_code list_all(struct redis_work *own, struct listing *listing,
     return code;
 }
 
-/* ---- Reading them ---------------------------------------------------------------------------- */
+/* ---- Reading them ---- */
 
 /* Bypasses the recorded reads, whose size is limited. */
 static enum fh_code fetch_listed(struct redis_work *own, const char *const *ids, int count,
@@ -181,7 +181,7 @@ enum fh_code redis_commands_read(struct store_work *work, const char *caller, co
     return code;
 }
 
-/* ---- Callers --------------------------------------------------------------------------------- */
+/* ---- Callers ---- */
 
 /* Skips the server's records that the unit of work has changed. */
 static enum fh_code gather_callers(struct redis_work *own, json_t *callers, struct fh_error *error)

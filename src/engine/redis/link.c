@@ -25,7 +25,7 @@ struct redis_link {
     redisReader *reader;
 };
 
-/* ---- Connecting ------------------------------------------------------------------------------ */
+/* ---- Connecting ---- */
 
 static enum fh_code link_failed(const char *why, struct fh_error *error)
 {
@@ -139,7 +139,7 @@ void redis_link_close(struct redis_link *link)
     free(link);
 }
 
-/* ---- Asking ---------------------------------------------------------------------------------- */
+/* ---- Asking ---- */
 
 static enum fh_code hung_up(struct redis_link *link, struct fh_error *error)
 {

@@ -126,7 +126,7 @@ static enum fh_code find_members(struct redis_work *own, const struct redis_rang
     return code;
 }
 
-/* ---- Members by their records ---------------------------------------------------------------- */
+/* ---- Members by their records ---- */
 
 /* One command's words up to NULL, and its answer, not recorded: what is read to be skipped may be
  * more than a unit of work can hold. */
@@ -204,7 +204,7 @@ static enum fh_code find_due_members(struct redis_work *own, const struct redis_
     return code;
 }
 
-/* ---- Records --------------------------------------------------------------------------------- */
+/* ---- Records ---- */
 
 static int compare_members(const void *left, const void *right)
 {
@@ -307,7 +307,7 @@ enum fh_code redis_range(struct store_work *work, const char *table,
     return code;
 }
 
-/* ---- The ledger's ranges --------------------------------------------------------------------- */
+/* ---- The ledger's ranges ---- */
 
 static const char *const orders_of[][5] = {
     [RECORDS_OPEN] = {"saga:running", "saga:compensating", "saga:parked"},
@@ -412,7 +412,7 @@ enum fh_code redis_each(struct store_work *work, const struct record_range *want
     return code;
 }
 
-/* ---- Counting -------------------------------------------------------------------------------- */
+/* ---- Counting ---- */
 
 struct counting {
     struct redis_members members; /* first */

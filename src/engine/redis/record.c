@@ -16,7 +16,7 @@
 #include "base/json.h"
 #include "engine/redis/record.h"
 
-/* ---- Orders of each table -------------------------------------------------------------------- */
+/* ---- Orders of each table ---- */
 
 static void take_member(struct redis_members *members, const char *order, const char *id,
                         const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -99,7 +99,7 @@ const struct redis_table *redis_table_of(const char *name)
     error_assertion_failed("the ledger has such a table", __FILE__, __LINE__);
 }
 
-/* ---- One record ------------------------------------------------------------------------------ */
+/* ---- One record ---- */
 
 static char *record_name(const struct redis_table *table, const char *id)
 {
@@ -200,7 +200,7 @@ enum fh_code redis_clear(struct store_work *work, const char *table, const char 
     return FH_OK;
 }
 
-/* ---- The commit ------------------------------------------------------------------------------ */
+/* ---- The commit ---- */
 
 /* Members of a record's old or new content; those in both are left alone. */
 struct differing {

@@ -52,7 +52,7 @@ static int redis_connections(int n)
     return n; /* shared by units of work and reads */
 }
 
-/* ---- A private server ------------------------------------------------------------------------ */
+/* ---- A private server ---- */
 
 static const char *redis_programs(struct arena *arena)
 {
@@ -114,7 +114,7 @@ static enum fh_code redis_run(const struct server_own *own, struct server_comman
     return server_secret(own, redis_users(own), error);
 }
 
-/* ---- Commands -------------------------------------------------------------------------------- */
+/* ---- Commands ---- */
 
 static const char *string_of_reply(const redisReply *reply)
 {
@@ -203,7 +203,7 @@ static enum fh_code redis_enter(const json_t *as, struct fh_error *error)
     return code;
 }
 
-/* ---- Providing ------------------------------------------------------------------------------- */
+/* ---- Providing ---- */
 
 static enum fh_code check_redis_setting(struct redis_link *link, const char *name,
                                         const char *wanted, const char *also,
@@ -298,7 +298,7 @@ static enum fh_code redis_provide(const json_t *admin, const json_t *store, bool
     return code;
 }
 
-/* ---- Verifying isolation --------------------------------------------------------------------- */
+/* ---- Verifying isolation ---- */
 
 /* Whether the server permits it. */
 static bool may_run(struct redis_link *link, int count, const char **words)

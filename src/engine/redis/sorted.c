@@ -47,7 +47,7 @@ enum fh_code redis_score(const struct keyvalue_view *view, const char *name, con
     return code;
 }
 
-/* ---- Ranges ---------------------------------------------------------------------------------- */
+/* ---- Ranges ---- */
 
 struct member {
     const char *name;
@@ -146,7 +146,7 @@ enum fh_code redis_members(const struct keyvalue_view *view, const char *name,
     return FH_OK;
 }
 
-/* ---- Writing --------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 enum fh_code redis_member_put(const struct keyvalue_view *view, const char *name,
                               const char *member, int64_t score, struct fh_error *error)

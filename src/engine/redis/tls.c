@@ -29,7 +29,7 @@ struct redis_tls {
     enum store_tls_fault fault;
 };
 
-/* ---- Trust ----------------------------------------------------------------------------------- */
+/* ---- Trust ---- */
 
 static enum fh_code read_files(struct redis_trust *trust, const struct store_tls *tls,
                                struct fh_error *error)
@@ -77,7 +77,7 @@ void redis_trust_free(struct redis_trust *trust)
     free(trust);
 }
 
-/* ---- A connection ---------------------------------------------------------------------------- */
+/* ---- A connection ---- */
 
 static bool is_address(const char *host)
 {
@@ -110,7 +110,7 @@ void redis_tls_free(struct redis_tls *tls)
     free(tls);
 }
 
-/* ---- Failures -------------------------------------------------------------------------------- */
+/* ---- Failures ---- */
 
 /* The first reason counts. */
 static void note_fault(struct redis_tls *tls, enum store_tls_fault fault)

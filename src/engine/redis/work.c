@@ -15,7 +15,7 @@
 
 #include "engine/redis/internal.h"
 
-/* ---- The gate -------------------------------------------------------------------------------- */
+/* ---- The gate ---- */
 
 static enum fh_code enter_gate(struct redis *redis, bool exclusive, struct fh_error *error)
 {

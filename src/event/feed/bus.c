@@ -25,7 +25,7 @@ struct bus_reader {
     struct text wanted; /* "&types=...&fields=...", the same in every question */
 };
 
-/* ---- the answer ---------------------------------------------------------------------------- */
+/* ---- the answer ---- */
 
 /* Parses digits that end at `end`, '\0' or another character. */
 static bool take_feed_position(const char *text, char end, int64_t *ret, const char **ret_end)
@@ -96,7 +96,7 @@ enum fh_code feed_batch_parse(const struct world_request *answer, const struct l
     return code;
 }
 
-/* ---- the question -------------------------------------------------------------------------- */
+/* ---- the question ---- */
 
 static struct bus_reader *feed_open(const struct bus *bus, const struct bus_subscriber *subscriber)
 {

@@ -55,7 +55,7 @@ struct feed_request {
     struct text body;
 };
 
-/* ---- the answer ---------------------------------------------------------------------------- */
+/* ---- the answer ---- */
 
 void feed_header(struct feed_answer *answer, const char *name, const char *value)
 {
@@ -144,7 +144,7 @@ static void answer_of_reading(struct event_manager *manager, struct feed_request
     manager->counters.sent += (uint64_t)reading->count;
 }
 
-/* ---- the query ----------------------------------------------------------------------------- */
+/* ---- the query ---- */
 
 static int64_t feed_integer_or(const json_t *typed, const char *name, int64_t otherwise)
 {
@@ -205,7 +205,7 @@ static bool query_parse(struct feed_request *request, const json_t *strings,
     return false;
 }
 
-/* ---- the body ------------------------------------------------------------------------------ */
+/* ---- the body ---- */
 
 static bool take_event(void *context, const struct ledger_event *event)
 {
@@ -220,7 +220,7 @@ static bool take_event(void *context, const struct ledger_event *event)
     return true;
 }
 
-/* ---- the long poll ------------------------------------------------------------------------- */
+/* ---- the long poll ---- */
 
 static enum fh_code feed_poll(struct event_manager *manager, struct feed_request *request,
                               struct fh_error *error)

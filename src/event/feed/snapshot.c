@@ -78,7 +78,7 @@ struct page {
     const char *why; /* when the status is not 200 */
 };
 
-/* ---- declarations -------------------------------------------------------------------------- */
+/* ---- declarations ---- */
 
 static const fh_field *key_field(const struct fh_published *published)
 {
@@ -114,7 +114,7 @@ static const struct fh_published *find_published(const fh_service *service, cons
     return NULL;
 }
 
-/* ---- one snapshot -------------------------------------------------------------------------- */
+/* ---- one snapshot ---- */
 
 static json_int_t snapshot_integer_or(const json_t *typed, const char *name, json_int_t otherwise)
 {
@@ -283,7 +283,7 @@ static enum fh_code read_page_once(struct page *page, struct store *store, enum 
     return code;
 }
 
-/* ---- the answer ---------------------------------------------------------------------------- */
+/* ---- the answer ---- */
 
 static void write_rows(struct page *page)
 {

@@ -26,7 +26,7 @@ void outbox_begin(struct outbox_reading *reading)
     reading->held = false;
 }
 
-/* ---- one snapshot -------------------------------------------------------------------------- */
+/* ---- one snapshot ---- */
 
 static bool passes_filter(const struct outbox_filter *filter, const struct ledger_event *event)
 {
@@ -125,7 +125,7 @@ enum fh_code outbox_read(struct outbox_reading *reading, struct fh_error *error)
     return code;
 }
 
-/* ---- nothing yet --------------------------------------------------------------------------- */
+/* ---- nothing yet ---- */
 
 /* Waits for a commit later than the reading. */
 bool outbox_wait(struct outbox_reading *reading)

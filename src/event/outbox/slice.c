@@ -109,7 +109,7 @@ static const struct chunk *find_chunk(const struct event_slices *slices, int64_t
     return NULL;
 }
 
-/* ---- Reading on ------------------------------------------------------------------------------ */
+/* ---- Reading on ---- */
 
 static bool is_internal(const char *type)
 {
@@ -198,7 +198,7 @@ static enum fh_code read_next_chunk(struct event_slices *slices, struct store_wo
     return code;
 }
 
-/* ---- Visiting kept rows ---------------------------------------------------------------------- */
+/* ---- Visiting kept rows ---- */
 
 static int first_row_after(const struct chunk *chunk, int64_t after)
 {
@@ -266,7 +266,7 @@ enum fh_code slice_read(struct event_manager *manager, struct store_work *work, 
     return FH_OK;
 }
 
-/* ---- The end --------------------------------------------------------------------------------- */
+/* ---- The end ---- */
 
 void slice_rest(struct event_manager *manager)
 {

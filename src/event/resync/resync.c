@@ -37,7 +37,7 @@
 
 #define FORGET_SLICE 500
 
-/* ---- the steps ----------------------------------------------------------------------------- */
+/* ---- the steps ---- */
 
 static void begin_resync(struct subscription *s)
 {
@@ -154,7 +154,7 @@ static void take_resync_pages(struct subscription *s)
         asked = next;
 }
 
-/* ---- the resync ----------------------------------------------------------------------------- */
+/* ---- the resync ---- */
 
 void resync_step(struct subscription *s)
 {

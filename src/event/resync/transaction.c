@@ -13,7 +13,7 @@
 #define RESYNC_FAULT_MS_MIN 100
 #define RESYNC_FAULT_MS_MAX (30 * 1000)
 
-/* ---- where it stands ----------------------------------------------------------------------- */
+/* ---- where it stands ---- */
 
 static enum fh_code read_resync_places(struct subscription *s, struct ledger_cursor *cursor,
                                        struct ledger_resync *resync, struct fh_error *error)
@@ -80,7 +80,7 @@ int resync_at_once(const struct subscription *s)
                : portion_size(&s->together, SUBSCRIBE_WORK_MAX);
 }
 
-/* ---- transactions -------------------------------------------------------------------------- */
+/* ---- transactions ---- */
 
 static enum work_verdict check_resync_fence(struct work_fence *fence, struct store_work *work,
                                             struct fh_error *error)

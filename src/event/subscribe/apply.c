@@ -36,7 +36,7 @@ fh_handler *apply_handler(const struct subscription *s, const char *type)
     return NULL;
 }
 
-/* ---- handlers after a fence ---------------------------------------------------------------- */
+/* ---- handlers after a fence ---- */
 
 /* A failed handler is to blame, unless it asked a service that is down (its own faults are 500), or
  * could not even start. */
@@ -117,7 +117,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
     return code;
 }
 
-/* ---- the cursor's fence -------------------------------------------------------------------- */
+/* ---- the cursor's fence ---- */
 
 struct cursor_fence {
     struct work_fence fence; /* first: it is cast from */
@@ -233,7 +233,7 @@ static enum work_verdict cursor_fence_check(struct work_fence *fence, struct sto
     return work_verdict_of(code, error);
 }
 
-/* ---- one transaction ----------------------------------------------------------------------- */
+/* ---- one transaction ---- */
 
 /* Which keys are parked, as committed, and which events a snapshot already reflects. Parked keys
  * are not looked up while none are known: if that is wrong, the fence finds out. */

@@ -60,7 +60,7 @@ static void recount_source(struct event_manager *manager, const char *source)
     }
 }
 
-/* ---- looking ------------------------------------------------------------------------------- */
+/* ---- looking ---- */
 
 static json_t *parked_json(const struct ledger_parked *parked, int64_t now_ms)
 {
@@ -196,7 +196,7 @@ enum fh_code parked_head(struct event_manager *manager, struct arena *arena, con
     return code;
 }
 
-/* ---- dropping ------------------------------------------------------------------------------ */
+/* ---- dropping ---- */
 
 /* One transaction finds and takes the first event of the key. So it sees events that a retry has
  * taken but not yet committed, and a failed retry in between does not save the event. */

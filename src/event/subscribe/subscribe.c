@@ -21,7 +21,7 @@
 #include "work/work.h"
 #include "world/world.h"
 
-/* ---- the cursor ---------------------------------------------------------------------------- */
+/* ---- the cursor ---- */
 
 static bool cursor_equal(const struct ledger_cursor *a, const struct ledger_cursor *b)
 {
@@ -56,7 +56,7 @@ static bool read_cursor_patiently(struct subscription *s, struct ledger_cursor *
     return false;
 }
 
-/* ---- applying ------------------------------------------------------------------------------ */
+/* ---- applying ---- */
 
 /* After APPLY_MOVED: reads the cursor. True: it is at `next`, as intended. False: it is where it
  * was, so the same is tried again; or it is elsewhere (*ret_elsewhere); or the subscription
@@ -279,7 +279,7 @@ static void apply_what_came(struct subscription *s)
     }
 }
 
-/* ---- a partition's life --------------------------------------------------------------------- */
+/* ---- a partition's life ---- */
 
 /* Reads the cursor, left by its former owner; it must have our lease's epoch by now. */
 static bool cursor_is_ours(struct subscription *s)
@@ -385,7 +385,7 @@ void subscribe_looked(struct event_manager *manager)
     }
 }
 
-/* ---- start, drain, end --------------------------------------------------------------------- */
+/* ---- start, drain, end ---- */
 
 static struct subscription *subscription_of(struct event_manager *manager, const char *source)
 {

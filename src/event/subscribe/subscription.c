@@ -11,7 +11,7 @@
 
 #define STARTING_MS 5000
 
-/* ---- pauses and states --------------------------------------------------------------------- */
+/* ---- pauses and states ---- */
 
 struct world *subscription_world(const struct subscription *s)
 {
@@ -82,7 +82,7 @@ void subscription_leave(struct subscription *s)
     fiber_wake_all(&s->manager->idle);
 }
 
-/* ---- the queue between reader and applier -------------------------------------------------- */
+/* ---- the queue between reader and applier ---- */
 
 void subscription_put(struct subscription *s, struct batch *batch)
 {
@@ -114,7 +114,7 @@ void subscription_drop(struct subscription *s)
     s->generation++;
 }
 
-/* ---- reported state ------------------------------------------------------------------------ */
+/* ---- reported state ---- */
 
 const struct subscription *subscription_next(const struct event_manager *manager,
                                              const struct subscription *subscription)

@@ -84,8 +84,7 @@ struct served_value *served_make(struct served *served, const char *key, enum se
     return value;
 }
 
-/* ---- The log -----------------------------------------------------------------------------------
- */
+/* ---- The log ---- */
 
 void served_log(struct served *served, int count, const char *const *words)
 {

@@ -10,8 +10,7 @@
 
 #define NUMBER_SIZE 32
 
-/* ---- Keys --------------------------------------------------------------------------------------
- */
+/* ---- Keys ---- */
 
 static struct served_reply *type_of_key(struct served *served, int count, const char *const *words)
 {
@@ -79,8 +78,7 @@ static struct served_reply *persist_key(struct served *served, int count, const 
     return served_integer(ends);
 }
 
-/* ---- Strings -----------------------------------------------------------------------------------
- */
+/* ---- Strings ---- */
 
 static struct served_reply *get_string(struct served *served, int count, const char *const *words)
 {

@@ -33,8 +33,7 @@ static struct served_link *find_link(int fd)
     return link;
 }
 
-/* ---- At the client -----------------------------------------------------------------------------
- */
+/* ---- At the client ---- */
 
 static void hold_link(struct served_link *link)
 {
@@ -51,8 +50,7 @@ static void on_redis_gone(struct simulate_event *event)
     hold_link(link);
 }
 
-/* ---- Messages ----------------------------------------------------------------------------------
- */
+/* ---- Messages ---- */
 
 static void deliver_to_redis(struct message *message)
 {
@@ -122,8 +120,7 @@ static void send_redis_gone(struct served_link *link, int64_t in_ns)
     send_redis_message(redis_message_new(link, true, NULL, 0), in_ns);
 }
 
-/* ---- The ends of a link ------------------------------------------------------------------------
- */
+/* ---- The ends of a link ---- */
 
 void served_link_cut(struct served_link *link, bool silently)
 {
@@ -183,8 +180,7 @@ void served_link_answer(struct served_link *link)
     text_clear(&link->output);
 }
 
-/* ---- What the engine calls ---------------------------------------------------------------------
- */
+/* ---- What the engine calls ---- */
 
 static ssize_t link_send(int fd, const void *data, size_t length)
 {

@@ -19,8 +19,7 @@
 #define WORDS_MAX 8000 /* of one command in a script: what unpack gives */
 #define PREAMBLE "#!lua\n"
 
-/* ---- Answers in Lua ----------------------------------------------------------------------------
- */
+/* ---- Answers in Lua ---- */
 
 static void set_table_text(lua_State *lua, const char *name, const char *text)
 {
@@ -109,8 +108,7 @@ static struct served_reply *value_from_lua(lua_State *lua)
     }
 }
 
-/* ---- redis.* -----------------------------------------------------------------------------------
- */
+/* ---- redis. ---- */
 
 static struct served *served_here(lua_State *lua)
 {
@@ -200,8 +198,7 @@ static lua_State *lua_of(struct served *served)
     return lua;
 }
 
-/* ---- Scripts -----------------------------------------------------------------------------------
- */
+/* ---- Scripts ---- */
 
 /* Only as long as the real one: nobody but the server knows what it is of. */
 static void digest_of(const char *text, char ret[SERVED_DIGEST_SIZE])

@@ -19,8 +19,7 @@
 #define WORDS_MAX 600000
 #define CLOCK_STEP_MS_MAX 3000
 
-/* ---- One command -------------------------------------------------------------------------------
- */
+/* ---- One command ---- */
 
 static struct served_reply *answer_info(const struct served *served)
 {
@@ -67,8 +66,7 @@ struct served_reply *served_serve(struct served *served, int count, const char *
     return served_do(served, count, words);
 }
 
-/* ---- The loop ----------------------------------------------------------------------------------
- */
+/* ---- The loop ---- */
 
 /* A line "*12" or "$12" at `at`: its number, and *ret_next after it. -1: it is not whole. */
 static long line_at(const struct text *input, size_t at, size_t end, char sign, size_t *ret_next)
@@ -169,8 +167,7 @@ static void on_redis_turn(struct simulate_event *event)
     simulate_plan(served->simulate, &served->answer, served->simulate->now_ns + ns);
 }
 
-/* ---- What goes wrong ---------------------------------------------------------------------------
- */
+/* ---- What goes wrong ---- */
 
 static void on_redis_up(struct simulate_event *event)
 {
@@ -294,8 +291,7 @@ static int64_t redis_fates_end(struct simulate_server *base)
     return wire_fates_end(&served_of(base)->wire);
 }
 
-/* ---- From outside ------------------------------------------------------------------------------
- */
+/* ---- From outside ---- */
 
 static void redis_client_died(struct simulate_server *base, const struct simulate_node *node,
                               bool power)

@@ -117,8 +117,7 @@ static struct served_reply *set_size(struct served *served, int count, const cha
     return served_integer(value ? value->count : 0);
 }
 
-/* ---- Ranges ------------------------------------------------------------------------------------
- */
+/* ---- Ranges ---- */
 
 struct range {
     const char *low, *high;

@@ -35,7 +35,7 @@ static bool is_document_known(const struct store *store)
     return copy_knows(store) && document_ops_of(store);
 }
 
-/* ---- documents ------------------------------------------------------------------------------- */
+/* ---- documents ---- */
 
 static enum fh_code find_some(struct store *store, const char *collection,
                               struct document_find *find, json_t **ret, struct fh_error *error)
@@ -147,7 +147,7 @@ enum fh_code document_any(struct store *store, const struct fh_collection *colle
     return code;
 }
 
-/* ---- emptying -------------------------------------------------------------------------------- */
+/* ---- emptying ---- */
 
 struct emptying {
     struct store *store;
@@ -183,7 +183,7 @@ static enum fh_code clear_in_works(struct store *store, const char *collection,
     return each_document(store, collection, remove_documents, &emptying, error);
 }
 
-/* ---- counting -------------------------------------------------------------------------------- */
+/* ---- counting ---- */
 
 static bool take_document_count(void *context, const struct sql_row *row)
 {
@@ -208,7 +208,7 @@ static enum fh_code count_collection(struct store *store, const char *collection
 const struct copied_documents_ops copied_documents_sql = {
     .count = count_collection, .clear = clear_in_works, .insert = insert_in_works};
 
-/* ---- everything ------------------------------------------------------------------------------ */
+/* ---- everything ---- */
 
 /* Only for the progress: an error here comes up again when the documents are read. */
 static void count_all_collections(const struct copy_options *options,

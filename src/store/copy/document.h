@@ -21,8 +21,7 @@ enum fh_code document_copy(const struct copy_options *options,
 enum fh_code document_any(struct store *store, const struct fh_collection *collections, int count,
                           bool *ret, struct fh_error *error);
 
-/* ---- For engines ------------------------------------------------------------------------------
- */
+/* ---- For engines ---- */
 
 struct copied_documents_ops {
     /* About how many documents a collection has. */

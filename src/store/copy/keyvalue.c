@@ -39,8 +39,7 @@ static int64_t now_ms(const struct store *store)
     return world_wall_ms(store->world);
 }
 
-/* ---- Writing -----------------------------------------------------------------------------------
- */
+/* ---- Writing ---- */
 
 static enum fh_code commit_keys(struct copying *copying, struct fh_error *error)
 {
@@ -126,8 +125,7 @@ static enum fh_code copy_names(void *context, const char *const *names, int coun
     return code;
 }
 
-/* ---- Comparing ---------------------------------------------------------------------------------
- */
+/* ---- Comparing ---- */
 
 struct seen {
     enum keyvalue_kind kind;
@@ -188,8 +186,7 @@ static enum fh_code compare_copied_keys(void *context, const char *const *names,
     return code;
 }
 
-/* ---- Everything
- * ------------------------------------------------------------------------------- */
+/* ---- Everything ---- */
 
 /* Only for the progress: an error here comes up again when the keys are read. */
 static void count_keys(const struct copy_options *options)

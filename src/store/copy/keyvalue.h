@@ -19,8 +19,7 @@ enum fh_code keyvalue_copy(const struct copy_options *options, struct copy_resul
 /* Whether the store has any key. */
 enum fh_code keyvalue_any(struct store *store, bool *ret, struct fh_error *error);
 
-/* ---- For engines ------------------------------------------------------------------------------
- */
+/* ---- For engines ---- */
 
 #define COPIED_NAMES_MAX 1000 /* in one slice */
 #define COPIED_KEY_PARTS_MAX 500

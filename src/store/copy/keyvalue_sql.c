@@ -62,8 +62,7 @@ static enum fh_code read_key_slice(struct store *store, const char *sql,
     return code;
 }
 
-/* ---- Names -------------------------------------------------------------------------------------
- */
+/* ---- Names ---- */
 
 static enum fh_code sql_names(struct store *store, int64_t now_ms, copied_names *visit,
                               void *context, struct fh_error *error)
@@ -92,8 +91,7 @@ static enum fh_code sql_names(struct store *store, int64_t now_ms, copied_names 
     return code;
 }
 
-/* ---- One key -----------------------------------------------------------------------------------
- */
+/* ---- One key ---- */
 
 struct head {
     struct copied_key key;
@@ -160,8 +158,7 @@ static enum fh_code sql_keys_read(struct store *store, const char *name, int64_t
     return code;
 }
 
-/* ---- Emptying ----------------------------------------------------------------------------------
- */
+/* ---- Emptying ---- */
 
 static enum fh_code sql_keys_empty(struct store *store, struct fh_error *error)
 {
@@ -179,8 +176,7 @@ static enum fh_code sql_keys_empty(struct store *store, struct fh_error *error)
     return code;
 }
 
-/* ---- How many ----------------------------------------------------------------------------------
- */
+/* ---- How many ---- */
 
 static bool take_key_count(void *context, const struct sql_row *row)
 {

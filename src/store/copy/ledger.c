@@ -172,8 +172,7 @@ enum fh_code copied_id(const struct copied_ledger *ledger,
     return code;
 }
 
-/* ---- Copying ----------------------------------------------------------------------------------
- */
+/* ---- Copying ---- */
 
 struct copying {
     const struct copy_options *options;
@@ -224,7 +223,7 @@ static enum fh_code copy_ledger_numbers(const struct copy_options *options, stru
                          : code;
 }
 
-/* ---- everything ------------------------------------------------------------------------------ */
+/* ---- everything ---- */
 
 enum fh_code copy_differs(const struct copy_options *options, const char *name, int64_t there,
                           int64_t here, struct fh_error *error)

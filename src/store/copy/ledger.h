@@ -25,8 +25,7 @@ void copy_ledger_count(const struct copy_options *options);
 enum fh_code copy_differs(const struct copy_options *options, const char *name, int64_t there,
                           int64_t here, struct fh_error *error);
 
-/* ---- For engines ------------------------------------------------------------------------------
- */
+/* ---- For engines ---- */
 
 #define COPIED_COLUMNS_MAX 12
 #define COPIED_PARTS_MAX 4

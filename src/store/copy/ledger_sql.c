@@ -127,7 +127,7 @@ static enum fh_code sql_ledger_read(struct store *store, const struct copied_led
     return code;
 }
 
-/* ---- writing --------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static void ledger_insert(struct text *sql, const struct copied_ledger *ledger)
 {
@@ -170,7 +170,7 @@ static enum fh_code sql_write(struct store *store, const struct copied_ledger *l
     return code;
 }
 
-/* ---- emptying -------------------------------------------------------------------------------- */
+/* ---- emptying ---- */
 
 static enum fh_code sql_ledger_empty(struct store *store, struct fh_error *error)
 {

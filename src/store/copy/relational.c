@@ -59,7 +59,7 @@ struct copying {
     struct store_work *reading; /* in the source */
 };
 
-/* ---- which tables, which columns ------------------------------------------------------------- */
+/* ---- which tables, which columns ---- */
 
 static bool is_own_table(const char *name)
 {
@@ -132,7 +132,7 @@ static enum fh_code match_tables(struct copying *copying, struct fh_error *error
     return code;
 }
 
-/* ---- rows ------------------------------------------------------------------------------------ */
+/* ---- rows ---- */
 
 /* Rows, each with the table's columns followed by those of its key. */
 struct slice {
@@ -232,7 +232,7 @@ static enum fh_code table_read(struct store_work *work, const struct catalog_tab
     return code;
 }
 
-/* ---- writing --------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static bool has_seq(const struct copied_table *copied)
 {
@@ -328,7 +328,7 @@ static enum fh_code empty_target(struct copying *copying, struct fh_error *error
     return code;
 }
 
-/* ---- numbers --------------------------------------------------------------------------------- */
+/* ---- numbers ---- */
 
 /* Begins to read one moment of the source, which the first statement fixes. */
 static enum fh_code see_moment(struct copying *copying, int64_t *ret_left, struct fh_error *error)
@@ -406,7 +406,7 @@ static enum fh_code copy_next_numbers(struct copying *copying, struct fh_error *
     return code;
 }
 
-/* ---- everything ------------------------------------------------------------------------------ */
+/* ---- everything ---- */
 
 /* Uses a server's own statistics; where there are none, counting is fast. */
 static enum fh_code count_table_rows(struct copying *copying, struct fh_error *error)

@@ -25,7 +25,7 @@
 /* How many nulls $set may put between an array's end and the index that it names. */
 #define PADDING_MAX 1000
 
-/* ---- Places ---------------------------------------------------------------------------------- */
+/* ---- Places ---- */
 
 struct place {
     json_t *parent; /* an object or an array; NULL: the path leads nowhere */
@@ -146,7 +146,7 @@ static void clear_place(const struct place *place)
         json_array_set_new(place->parent, place->index, json_null());
 }
 
-/* ---- Changes --------------------------------------------------------------------------------- */
+/* ---- Changes ---- */
 
 static enum fh_code unfit_value(const struct change *change, const json_t *value,
                                 const char *wanted, struct fh_error *error)

@@ -27,7 +27,7 @@
 #include "base/json.h"
 #include "store/document/filter.h"
 
-/* ---- One document ---------------------------------------------------------------------------- */
+/* ---- One document ---- */
 
 static enum fh_code body_text(const json_t *document, char **ret, struct fh_error *error)
 {

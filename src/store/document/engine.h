@@ -50,7 +50,7 @@ enum fh_code engine_prepare(struct store_work *work, const struct fh_collection 
 enum fh_code engine_find(struct store_work *work, const char *name,
                          const struct document_find *find, json_t **ret, struct fh_error *error);
 
-/* ---- What a filter implies ------------------------------------------------------------------- */
+/* ---- What a filter implies ---- */
 
 #define PLAN_POINTS_MAX 16
 

@@ -92,7 +92,7 @@ bool document_is_logical(const json_t *value)
     return is_logical(first_name(value));
 }
 
-/* ---- Form ------------------------------------------------------------------------------------ */
+/* ---- Form ---- */
 
 static enum fh_code check_filter(const json_t *filter, int depth, struct fh_error *error);
 static enum fh_code check_operators(const json_t *condition, const char *path, int depth,
@@ -276,7 +276,7 @@ enum fh_code document_filter_check(const json_t *filter, struct fh_error *error)
     return filter ? check_filter(filter, 0, error) : FH_OK;
 }
 
-/* ---- Meaning --------------------------------------------------------------------------------- */
+/* ---- Meaning ---- */
 
 /* What a condition is tested on: everything that `path` reaches in `value`, or `value` itself. */
 struct subject {

@@ -38,7 +38,7 @@ struct finder {
     struct fh_error *error;
 };
 
-/* ---- Continuing after a document ------------------------------------------------------------- */
+/* ---- Continuing after a document ---- */
 
 /* The key at which a walk takes `document`. */
 static enum fh_code walk_key(const struct finder *finder, const json_t *document, struct text *key,
@@ -72,7 +72,7 @@ static enum fh_code read_after_sql(struct finder *finder, struct fh_error *error
     return code;
 }
 
-/* ---- Candidates ------------------------------------------------------------------------------ */
+/* ---- Candidates ---- */
 
 /* A walk meets a document at each of its keys and takes it only at the one it sorts by. */
 static bool stands_here(struct finder *finder, const json_t *document, const struct sql_value *key)
@@ -121,7 +121,7 @@ static struct sql_value sql_blob(const char *bytes, size_t length)
     return (struct sql_value){.kind = SQL_BLOB, .text = bytes, .length = length};
 }
 
-/* ---- The ways -------------------------------------------------------------------------------- */
+/* ---- The ways ---- */
 
 static enum fh_code find_ids(struct finder *finder)
 {
@@ -292,7 +292,7 @@ static enum fh_code find_candidates(struct finder *finder)
     return find_scan(finder);
 }
 
-/* ---- Everything ------------------------------------------------------------------------------ */
+/* ---- Everything ---- */
 
 enum fh_code engine_find(struct store_work *work, const char *name,
                          const struct document_find *find, json_t **ret, struct fh_error *error)

@@ -128,7 +128,7 @@ int document_key_compare(const char *left, size_t left_length, const char *right
     return order ? order : left_length < right_length ? -1 : left_length > right_length;
 }
 
-/* ---- A document's keys ----------------------------------------------------------------------- */
+/* ---- A document's keys ---- */
 
 /* Where the key appended last belongs; -1: it is there already. */
 static int find_room(const struct document_keys *keys, struct document_key key)

@@ -32,7 +32,7 @@ static const struct {
     {"$rename", UPDATE_RENAME},
 };
 
-/* ---- Form ------------------------------------------------------------------------------------ */
+/* ---- Form ---- */
 
 static enum fh_code check_stored(const char *path, const json_t *value, struct fh_error *error)
 {

@@ -62,7 +62,7 @@ const char *document_kind_name(const json_t *value)
     return "a boolean";
 }
 
-/* ---- Order ----------------------------------------------------------------------------------- */
+/* ---- Order ---- */
 
 static int compare_sizes(size_t left, size_t right)
 {
@@ -158,7 +158,7 @@ int document_compare(const json_t *left, const json_t *right)
     return json_is_true(left) - json_is_true(right);
 }
 
-/* ---- Paths ----------------------------------------------------------------------------------- */
+/* ---- Paths ---- */
 
 int document_index(const char *part, size_t length)
 {
@@ -244,7 +244,7 @@ bool document_each(const json_t *document, const char *path, enum document_leaf 
     return walk_from(&walk, document, path);
 }
 
-/* ---- What may be stored ---------------------------------------------------------------------- */
+/* ---- What may be stored ---- */
 
 static enum fh_code refuse_document(struct fh_error *error, const char *field, const char *message)
 {

@@ -42,7 +42,7 @@ static enum fh_code engine_prepare(struct store_work *work, struct fh_error *err
     return code;
 }
 
-/* ---- Keys ------------------------------------------------------------------------------------ */
+/* ---- Keys ---- */
 
 static enum fh_code engine_look(const struct keyvalue_view *view, const char *key,
                                 enum keyvalue_kind *ret_kind, int64_t *ret_expires_ms,
@@ -94,7 +94,7 @@ static enum fh_code sql_key_remove(const struct keyvalue_view *view, const char 
     return *ret_existed ? keyvalue_head_bury(view, &head, error) : code;
 }
 
-/* ---- Values ---------------------------------------------------------------------------------- */
+/* ---- Values ---- */
 
 static enum fh_code engine_get(const struct keyvalue_view *view, const char *key, json_t **ret,
                                struct fh_error *error)

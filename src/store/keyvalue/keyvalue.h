@@ -126,8 +126,7 @@ extern const struct keyvalue_ops keyvalue_sql; /* on SQLite's sql_run */
 /* The engine's key-value model, or NULL. */
 const struct keyvalue_ops *keyvalue_engine(const struct store *store);
 
-/* ---- Pure, shared by engines and the layer above ------------------------------------------------
- */
+/* ---- Pure, shared by engines and the layer above ---- */
 
 /* `what` is "key", "field" or "member", and becomes error->field: 1 to KEYVALUE_NAME_LENGTH_MAX
  * bytes of UTF-8. FH_INVALID. */

@@ -8,7 +8,7 @@
 
 #define FORMAT "1"
 
-/* ---- Meta ------------------------------------------------------------------------------------ */
+/* ---- Meta ---- */
 
 enum fh_code records_meta_get(struct store_work *work, const char *name, char *ret, size_t size,
                               struct fh_error *error)
@@ -48,7 +48,7 @@ enum fh_code records_prepare(struct store_work *work, char ret_incarnation[ID_SI
     return code ? code : records_meta_put(work, LEDGER_INCARNATION, ret_incarnation, error);
 }
 
-/* ---- Outbox ---------------------------------------------------------------------------------- */
+/* ---- Outbox ---- */
 
 enum fh_code records_event(struct records_reading *reading, const struct ledger_event *event,
                            struct fh_error *error)
@@ -104,7 +104,7 @@ enum fh_code records_outbox_trim(struct store_work *work, int64_t position, int 
     return code;
 }
 
-/* ---- Subscribers ----------------------------------------------------------------------------- */
+/* ---- Subscribers ---- */
 
 enum fh_code records_subscriber_put(struct store_work *work, const char *name,
                                     const char *partition, const char *incarnation, int64_t done,
@@ -154,7 +154,7 @@ enum fh_code records_subscribers_get(struct store_work *work,
                         &to, error);
 }
 
-/* ---- Migrations ------------------------------------------------------------------------------ */
+/* ---- Migrations ---- */
 
 struct migrations {
     bool (*visit)(void *context, int64_t version, const char *name, const char *checksum);

@@ -91,7 +91,7 @@ enum fh_code records_sagas_closed(struct store_work *work, const char *birth,
     return code;
 }
 
-/* ---- Whom to tell ---------------------------------------------------------------------------- */
+/* ---- Whom to tell ---- */
 
 /* Goes through the steps of sagas, one saga after another. */
 struct looking {
@@ -165,7 +165,7 @@ enum fh_code records_sagas_unclosed(struct store_work *work,
     return code;
 }
 
-/* ---- What restored receivers may have lost --------------------------------------------------- */
+/* ---- What restored receivers may have lost ---- */
 
 struct answered {
     struct looking looking; /* must be first */
@@ -215,7 +215,7 @@ enum fh_code records_steps_answered(struct store_work *work, const char *target,
     return look_at_steps(&to.looking, RECORDS_AT_REST);
 }
 
-/* ---- Forgetting ------------------------------------------------------------------------------ */
+/* ---- Forgetting ---- */
 
 static enum fh_code forget_saga(struct store_work *work, const char *saga, struct fh_error *error)
 {

@@ -131,7 +131,7 @@ records_commands_read(struct store_work *work, const char *caller, const char *k
     return code ? code : records_each(work, &range, see_command_record, &commands, error);
 }
 
-/* ---- Callers --------------------------------------------------------------------------------- */
+/* ---- Callers ---- */
 
 struct ledger_caller record_caller(const json_t *record)
 {

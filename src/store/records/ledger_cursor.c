@@ -104,7 +104,7 @@ enum fh_code records_cursor_take(struct store_work *work, const char *source, co
     return cursor_write(work, id, source, partition, &cursor, error);
 }
 
-/* ---- Leases ---------------------------------------------------------------------------------- */
+/* ---- Leases ---- */
 
 struct leases {
     bool (*visit)(void *context, const struct ledger_lease *lease);

@@ -87,7 +87,7 @@ enum fh_code records_parked_count(struct store_work *work, const char *source,
     return records_each(work, &all, add_counts, ret, error);
 }
 
-/* ---- Parking and taking ---------------------------------------------------------------------- */
+/* ---- Parking and taking ---- */
 
 static int64_t told_ms(const json_t *event)
 {
@@ -247,7 +247,7 @@ enum fh_code records_parked_failed(struct store_work *work, const struct ledger_
     return code;
 }
 
-/* ---- Reading --------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 static struct ledger_parked parked_of_record(const json_t *event, bool whole, int64_t waiting)
 {

@@ -20,7 +20,7 @@ static enum fh_code saga_id(char id[static RECORD_ID_SIZE], const char *birth, i
     return record_id(id, error, "%s" RECORD_SEPARATOR RECORD_NUMBER, birth, number);
 }
 
-/* ---- Starting -------------------------------------------------------------------------------- */
+/* ---- Starting ---- */
 
 json_t *records_step(const struct ledger_step *step)
 {
@@ -47,7 +47,7 @@ json_t *records_saga(const struct store *store, const struct ledger_saga *saga,
                        "closed", 0, "start_id", start_id, "owner", store->instance);
 }
 
-/* ---- One saga -------------------------------------------------------------------------------- */
+/* ---- One saga ---- */
 
 const char *const record_statuses[RECORD_STATUSES] = {"running", "compensating", "ended",
                                                       "undone",  "parked",       "abandoned"};
@@ -209,7 +209,7 @@ enum fh_code records_steps_get(struct store_work *work, struct arena *arena, con
     return code ? code : records_each(work, &all, see_step_record, &to, error);
 }
 
-/* ---- Many ------------------------------------------------------------------------------------ */
+/* ---- Many ---- */
 
 struct sagas {
     bool (*visit)(void *context, const struct ledger_saga *saga);

@@ -27,7 +27,7 @@ static enum fh_code records_key_places(struct store_work *work, const char *keys
     return code;
 }
 
-/* ---- The subscriber's side ------------------------------------------------------------------- */
+/* ---- The subscriber's side ---- */
 
 static enum fh_code partition_id(char id[static RECORD_ID_SIZE], const char *source,
                                  const char *partition, struct fh_error *error)

@@ -127,7 +127,7 @@ LEDGER_SLOT(callers_read)
 #define RECORDS_SLOT(name) .name = records_##name,
 extern const struct ledger_snapshot_ops records_snapshots;
 
-/* ---- For engines, and shared by these files -------------------------------------------------- */
+/* ---- For engines, and shared by these files ---- */
 
 /* json_pack on the heap, whatever arena is set. Never NULL. */
 json_t *record_pack(const char *format, ...);

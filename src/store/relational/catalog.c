@@ -12,7 +12,7 @@
 
 #define NAMES_MIN 32 /* room for so many at first */
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 struct names {
     struct arena *arena;
@@ -164,7 +164,7 @@ bool catalog_has_column(const struct catalog_table *table, const char *column)
     return false;
 }
 
-/* ---- order ----------------------------------------------------------------------------------- */
+/* ---- order ---- */
 
 static bool parents_are_among(const struct catalog *catalog, const struct catalog_table *table,
                               int placed)
@@ -198,7 +198,7 @@ enum fh_code catalog_order(struct catalog *catalog, struct fh_error *error)
     return FH_OK;
 }
 
-/* ---- counters -------------------------------------------------------------------------------- */
+/* ---- counters ---- */
 
 void catalog_quote(struct text *out, const struct sql_dialect *dialect, const char *name)
 {

@@ -8,7 +8,7 @@
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"
 
-/* ---- the publisher's side -------------------------------------------------------------------- */
+/* ---- the publisher's side ---- */
 
 struct place_visit {
     bool (*visit)(void *context, const char *key, int64_t position);
@@ -41,7 +41,7 @@ static enum fh_code sql_key_places(struct store_work *work, const char *keys,
                    &to, NULL, error);
 }
 
-/* ---- the subscriber's side ------------------------------------------------------------------- */
+/* ---- the subscriber's side ---- */
 
 static bool take_resync(void *context, const struct sql_row *row)
 {

@@ -96,7 +96,7 @@ bool marks_are_due(const struct marks *marks, struct world *world)
     return marks->opening && world_monotonic_ns(world) - marks->seen_ns >= MARK_SEEN_NS;
 }
 
-/* ---- Settling -------------------------------------------------------------------------------- */
+/* ---- Settling ---- */
 
 enum mark_said mark_said(const char *text)
 {

@@ -25,7 +25,7 @@
 
 #define READ_SIZE ((size_t)1 << 20)
 
-/* ---- The folder ----------------------------------------------------------------------------- */
+/* ---- The folder ---- */
 
 static bool is_empty_folder(int folder_fd)
 {
@@ -68,7 +68,7 @@ enum fh_code backup_folder_make(const char *folder, int *ret_fd, struct fh_error
                      folder);
 }
 
-/* ---- The manifest --------------------------------------------------------------------------- */
+/* ---- The manifest ---- */
 
 static bool is_count(const json_t *said, const char *name)
 {
@@ -161,7 +161,7 @@ enum fh_code backup_finish(const char *folder, int folder_fd, const json_t *mani
     return code;
 }
 
-/* ---- Files ---------------------------------------------------------------------------------- */
+/* ---- Files ---- */
 
 static enum fh_code open_backup_file(int folder_fd, const char *name, int *ret_fd,
                                      int64_t *ret_size, struct fh_error *error)

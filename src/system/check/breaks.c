@@ -58,7 +58,7 @@ static void object_name(const json_t *object, char ret[BREAKS_NAME_SIZE])
         snprintf(ret, BREAKS_NAME_SIZE, "%.190s", breaks_text_of(object));
 }
 
-/* ---- Statements ----------------------------------------------------------------------------- */
+/* ---- Statements ---- */
 
 static void note_new_table(struct reading *reading, const json_t *relation)
 {
@@ -216,7 +216,7 @@ static void judge_statement(struct reading *reading, const json_t *tree)
     }
 }
 
-/* ---- Reading -------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 static bool changes_rows(const struct script_statement *statement,
                          const struct sql_dialect *dialect)

@@ -56,7 +56,7 @@ void breaks_report(struct reading *reading, enum change change, const char *befo
     reading->visit(reading->context, &breaking);
 }
 
-/* ---- Names, and what the new migrations have created ---------------------------------------- */
+/* ---- Names, and what the new migrations have created ---- */
 
 const char *breaks_text_at(const json_t *object, const char *key)
 {

@@ -20,7 +20,7 @@ static const char *declared_text(const json_t *object, const char *key)
     return text && *text ? text : NULL;
 }
 
-/* ---- Targets and routes --------------------------------------------------------------------- */
+/* ---- Targets and routes ---- */
 
 static bool take_word(const char **text, char *word, size_t size)
 {
@@ -59,7 +59,7 @@ const json_t *callers_route(const json_t *description, const char *method, const
     return best;
 }
 
-/* ---- The matrix ----------------------------------------------------------------------------- */
+/* ---- The matrix ---- */
 
 static void grant_caller(json_t *matrix, const char *receiver, const char *caller, const char *what)
 {
@@ -165,7 +165,7 @@ static json_t *declared_needs(struct system_file *file)
     return matrix;
 }
 
-/* ---- What the file takes away --------------------------------------------------------------- */
+/* ---- What the file takes away ---- */
 
 bool callers_take(const struct system_service *service, const char *caller)
 {

@@ -60,7 +60,7 @@ static const json_t *find_service(const struct expectation *by, const char *name
     return NULL;
 }
 
-/* ---- Routes --------------------------------------------------------------------------------- */
+/* ---- Routes ---- */
 
 /* A schema that does not rule out additional properties accepts any. */
 static bool accepts_unknown(const json_t *schema)
@@ -124,7 +124,7 @@ static const json_t *find_route(const struct expectation *by, const struct calle
     return best;
 }
 
-/* ---- Asks and subscriptions ----------------------------------------------------------------- */
+/* ---- Asks and subscriptions ---- */
 
 static void check_asks(struct expectation *by, const struct system_service *service)
 {
@@ -254,7 +254,7 @@ static void check_subscriptions(struct expectation *by, const struct system_serv
     }
 }
 
-/* ---- Sagas ---------------------------------------------------------------------------------- */
+/* ---- Sagas ---- */
 
 static void check_undo(const struct expectation *by, const char *undo,
                        const struct callers_target *call)
@@ -341,7 +341,7 @@ static void check_saga(struct expectation *by, const struct system_service *serv
     }
 }
 
-/* ---- The gateway ---------------------------------------------------------------------------- */
+/* ---- The gateway ---- */
 
 static void check_composition(struct expectation *by, const struct system_composition *composition)
 {
@@ -402,7 +402,7 @@ static void check_gateway(struct expectation *by)
     json_decref(config);
 }
 
-/* ---- The store and the settings ------------------------------------------------------------- */
+/* ---- The store and the settings ---- */
 
 static void check_model(const struct expectation *by, const struct system_service *service)
 {

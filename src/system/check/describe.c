@@ -136,7 +136,7 @@ static void ask_program(struct asked *asked, uv_loop_t *loop, struct world *worl
     world_timer_start(world, &asked->patience, world_in_ms(world, asked->time_ms_max));
 }
 
-/* ---- The form of a description -------------------------------------------------------------- */
+/* ---- The form of a description ---- */
 
 static const char *const model_names[] = {"relational", "document", "key-value", NULL};
 static const char *const audience_names[] = {"public", "services", "operators", NULL};

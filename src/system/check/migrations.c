@@ -112,7 +112,7 @@ void migrations_check_new(struct system_file *file, const struct system_service 
     migrations_release(&all);
 }
 
-/* ---- By what was recorded ------------------------------------------------------------------- */
+/* ---- By what was recorded ---- */
 
 static bool any_of(const struct system_file *file)
 {

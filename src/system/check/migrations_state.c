@@ -63,7 +63,7 @@ static void say_todo(json_t *item, const char *todo)
     json_object_set_new(item, "todo", json_string(todo));
 }
 
-/* ---- Migrations with a file ----------------------------------------------------------------- */
+/* ---- Migrations with a file ---- */
 
 /* How many statements it has, and the line of the one after the first `done`; 0: there is none. */
 static int count_statements(const struct laying *laying, const struct migration *migration,
@@ -136,7 +136,7 @@ static void lay_file(struct laying *laying, const struct migration *migration, c
         json_object_set_new(item, "sql", json_string(migration->sql));
 }
 
-/* ---- Migrations without one ----------------------------------------------------------------- */
+/* ---- Migrations without one ---- */
 
 static void lay_fileless(struct laying *laying, const json_t *row, bool applied)
 {

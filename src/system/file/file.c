@@ -61,7 +61,7 @@ static void read_upgrade(struct yaml_reader *reader, yaml_node_t *node, const ch
     ((struct system_file *)into)->upgrades_by_hand = yaml_word(reader, node, what, kinds) == 1;
 }
 
-/* ---- Services -------------------------------------------------------------------------------- */
+/* ---- Services ---- */
 
 static void read_program(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                          void *into)
@@ -237,7 +237,7 @@ static void read_services(struct yaml_reader *reader, yaml_node_t *node, const c
                        "services is empty; expected at least one, such as users: {program: users}");
 }
 
-/* ---- Profiles -------------------------------------------------------------------------------- */
+/* ---- Profiles ---- */
 
 struct profile_reading {
     struct system_file *file;
@@ -289,7 +289,7 @@ static void read_profiles(struct yaml_reader *reader, yaml_node_t *node, const c
     yaml_read_names(reader, node, what, PROFILES_MAX, read_profile, &reading);
 }
 
-/* ---- Checks across values ------------------------------------------------------------------ */
+/* ---- Checks across values ---- */
 
 static void settle_migrations(struct system_file *file, struct system_service *service,
                               struct findings *findings)

@@ -22,7 +22,7 @@
 #define STATEMENT_TIMEOUT_MS_MAX 86400000
 #define DATABASE_LENGTH_MAX 63 /* the smallest limit of all engines: PostgreSQL's */
 
-/* ---- Addresses: the same keys for a server and for an existing store ------------------------ */
+/* ---- Addresses: the same keys for a server and for an existing store ---- */
 
 static void read_host(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
@@ -94,7 +94,7 @@ static void read_tls(struct yaml_reader *reader, yaml_node_t *node, const char *
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), address->tls);
 }
 
-/* ---- Stores --------------------------------------------------------------------------------- */
+/* ---- Stores ---- */
 
 void file_read_engine(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
@@ -190,7 +190,7 @@ void file_store_release(struct system_store *store)
     *store = (struct system_store){0};
 }
 
-/* ---- Servers -------------------------------------------------------------------------------- */
+/* ---- Servers ---- */
 
 static void read_server_engine(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                                void *into)
@@ -293,7 +293,7 @@ void file_read_servers(struct yaml_reader *reader, yaml_node_t *node, const char
     yaml_read_names(reader, node, what, SYSTEM_SERVERS_DECLARED_MAX, read_server, into);
 }
 
-/* ---- Checks across values ------------------------------------------------------------------ */
+/* ---- Checks across values ---- */
 
 static const char *built_in(struct arena *arena)
 {

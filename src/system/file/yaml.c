@@ -52,7 +52,7 @@ static const char *kind_of_node(const yaml_node_t *node)
     return "nothing";
 }
 
-/* ---- Mappings and lists ---------------------------------------------------------------------- */
+/* ---- Mappings and lists ---- */
 
 bool yaml_is_name(const char *text)
 {
@@ -215,7 +215,7 @@ void yaml_read_list(struct yaml_reader *reader, yaml_node_t *node, const char *w
              into);
 }
 
-/* ---- Scalars -------------------------------------------------------------------------------- */
+/* ---- Scalars ---- */
 
 static bool note_variable(struct yaml_reader *reader, const char *name)
 {
@@ -380,7 +380,7 @@ bool yaml_nothing(struct yaml_reader *reader, const yaml_node_t *node)
     return false;
 }
 
-/* ---- Free values ---------------------------------------------------------------------------- */
+/* ---- Free values ---- */
 
 struct json_walk {
     struct yaml_reader *reader;

@@ -105,7 +105,7 @@ enum fh_code moving_configure(const struct provision *provision,
     return code;
 }
 
-/* ---- Servers that the file no longer names -------------------------------------------------- */
+/* ---- Servers that the file no longer names ---- */
 
 static bool has_server(const struct provision *provision, const char *name)
 {

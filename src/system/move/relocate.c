@@ -88,7 +88,7 @@ static void stop_server(struct supervisor *supervisor, struct instances *server)
     supervisor_tend(supervisor, server);
 }
 
-/* ---- Going there ---------------------------------------------------------------------------- */
+/* ---- Going there ---- */
 
 /* While none of its processes runs. If it fails, they start with their earlier configuration. */
 static enum fh_code rehouse_service(struct supervisor *supervisor, struct fh_error *error)
@@ -171,7 +171,7 @@ void relocate_leave(struct supervisor *supervisor)
     part_service(supervisor, hand_store_over);
 }
 
-/* ---- Outcomes ------------------------------------------------------------------------------- */
+/* ---- Outcomes ---- */
 
 static int64_t paused_ms(const struct supervisor *supervisor)
 {
@@ -250,7 +250,7 @@ static void finish_return(struct supervisor *supervisor)
     stop_server(supervisor, server);
 }
 
-/* ---- Going back ----------------------------------------------------------------------------- */
+/* ---- Going back ---- */
 
 static void hand_store_back(struct instances *instances)
 {

@@ -174,7 +174,7 @@ enum fh_code relocate_asked(struct supervisor *supervisor, size_t service, const
     return code;
 }
 
-/* ---- After `up` has died -------------------------------------------------------------------- */
+/* ---- After `up` has died ---- */
 
 void relocate_came_up(struct supervisor *supervisor)
 {

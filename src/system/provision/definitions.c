@@ -49,7 +49,7 @@ static bool takes_away(const json_t *before, const json_t *after)
     return false;
 }
 
-/* ---- Asking --------------------------------------------------------------------------------- */
+/* ---- Asking ---- */
 
 struct question {
     struct world_request request;
@@ -153,7 +153,7 @@ static enum fh_code ask_for_definitions(const struct state *state, const char *s
     return code;
 }
 
-/* ---- Judging -------------------------------------------------------------------------------- */
+/* ---- Judging ---- */
 
 /* "2 of place_order version 1, 1 of close version 3" */
 static size_t list_missing(const json_t *needed, const json_t *after, struct text *out)

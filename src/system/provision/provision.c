@@ -32,7 +32,7 @@
 
 #define POLL_MS 10
 
-/* ---- Processes left by an earlier up -------------------------------------------------------- */
+/* ---- Processes left by an earlier up ---- */
 
 static size_t count_survivor(const struct provision_part *part, int instance, bool kill_it)
 {
@@ -75,7 +75,7 @@ static enum fh_code await_survivors(const struct provision *provision,
                      provision->state.folder);
 }
 
-/* ---- Folders and sockets -------------------------------------------------------------------- */
+/* ---- Folders and sockets ---- */
 
 static enum fh_code refuse_other_system(const struct provision *provision,
                                         const struct system_file *file, struct fh_error *error)
@@ -127,7 +127,7 @@ static enum fh_code open_sockets(struct provision *provision,
     return FH_OK;
 }
 
-/* ---- Configurations ------------------------------------------------------------------------- */
+/* ---- Configurations ---- */
 
 static json_t *peers_json(const struct provision *provision)
 {

@@ -138,7 +138,7 @@ void state_unlock(struct state *state)
     state->lock_fd = -1;
 }
 
-/* ---- JSON files ------------------------------------------------------------------------------ */
+/* ---- JSON files ---- */
 
 static bool write_state_bytes(int fd, const char *data, size_t length)
 {
@@ -234,7 +234,7 @@ enum fh_code state_read_json(int folder_fd, const char *name, json_t **ret, stru
     return code;
 }
 
-/* ---- The control socket ---------------------------------------------------------------------- */
+/* ---- The control socket ---- */
 
 static void control_address(const struct state *state, struct sockaddr_un *address)
 {

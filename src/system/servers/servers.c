@@ -61,7 +61,7 @@ static struct provision_part *server_part_named(struct provision *provision, con
     return NULL;
 }
 
-/* ---- Folders -------------------------------------------------------------------------------- */
+/* ---- Folders ---- */
 
 enum fh_code servers_find_user(const struct server_kind *kind, struct provision_part *part,
                                struct fh_error *error)
@@ -138,7 +138,7 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
     return code;
 }
 
-/* ---- Stores --------------------------------------------------------------------------------- */
+/* ---- Stores ---- */
 
 static json_t *address_json(const struct system_address *address, int usual_port)
 {
@@ -237,7 +237,7 @@ static json_t *stores_of(const struct configuring *by, const struct system_serve
     return stores;
 }
 
-/* ---- Private servers ------------------------------------------------------------------------ */
+/* ---- Private servers ---- */
 
 static enum fh_code write_supervisor(const struct configuring *by,
                                      const struct system_server *server,
@@ -268,7 +268,7 @@ static enum fh_code write_supervisor(const struct configuring *by,
     return code;
 }
 
-/* ---- Existing servers ----------------------------------------------------------------------- */
+/* ---- Existing servers ---- */
 
 static enum fh_code provide_store(const struct configuring *by, const struct system_server *server,
                                   const struct system_service *service, struct fh_error *error)
@@ -310,7 +310,7 @@ static enum fh_code provide_existing(const struct configuring *by, struct fh_err
     return code == FH_OK ? kept_write(&by->provision->state, by->kept, error) : code;
 }
 
-/* ---- The whole system ----------------------------------------------------------------------- */
+/* ---- The whole system ---- */
 
 static void say_where(const struct configuring *by, const struct system_service *service)
 {
@@ -390,7 +390,7 @@ enum fh_code servers_configure(struct provision *provision, const struct provisi
     return code;
 }
 
-/* ---- One service, while the others run ------------------------------------------------------ */
+/* ---- One service, while the others run ---- */
 
 /* If the server is not running, its supervisor provisions the store at its start; otherwise it is
  * done here. */

@@ -67,7 +67,7 @@ static void tell_up(const struct server_supervisor *supervisor, const char *line
         return;
 }
 
-/* ---- The server's process ------------------------------------------------------------------- */
+/* ---- The server's process ---- */
 
 static enum fh_code spawn_server(struct server_supervisor *supervisor,
                                  const struct server_command *command, int signal,
@@ -148,7 +148,7 @@ static void stop_server_process(struct server_supervisor *supervisor)
     supervisor->phase = STOPPING;
 }
 
-/* ---- Getting ready -------------------------------------------------------------------------- */
+/* ---- Getting ready ---- */
 
 static enum fh_code provide_all(struct server_supervisor *supervisor, struct fh_error *error)
 {
@@ -196,7 +196,7 @@ static enum fh_code try_ready(struct server_supervisor *supervisor, struct fh_er
     return code;
 }
 
-/* ---- The loop ------------------------------------------------------------------------------- */
+/* ---- The loop ---- */
 
 /* Handles the end of a child. Returns -1 to go on, or the exit code. */
 static int reap_server(struct server_supervisor *supervisor, struct fh_error *error)

@@ -98,7 +98,7 @@ static void send_signal(struct child *child, int signal)
         uv_process_kill(&child->process, signal);
 }
 
-/* ---- Endings -------------------------------------------------------------------------------- */
+/* ---- Endings ---- */
 
 static void begin_start(struct child *child);
 
@@ -181,7 +181,7 @@ static void process_exited(uv_process_t *process, int64_t code, int signal)
         uv_close((uv_handle_t *)&child->control, handle_closed);
 }
 
-/* ---- Watching ------------------------------------------------------------------------------- */
+/* ---- Watching ---- */
 
 /* Its main thread, which sends the heartbeats, is runnable (R) or waits for a disk (D);
  * proc_pid_stat(5). A stopped one (T), or one that waits for anything else (S), has no such
@@ -296,7 +296,7 @@ static void take_control(uv_stream_t *stream, ssize_t length, const uv_buf_t *bu
     }
 }
 
-/* ---- Starting and stopping ------------------------------------------------------------------ */
+/* ---- Starting and stopping ---- */
 
 /* Chooses the file to start; false: the program that was checked is gone. */
 static bool choose_program(struct child *child)

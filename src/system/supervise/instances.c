@@ -76,7 +76,7 @@ void instances_start(struct instances *instances)
     }
 }
 
-/* ---- tending -------------------------------------------------------------------------------- */
+/* ---- tending ---- */
 
 static void tend_one(struct instances *instances, int number)
 {
@@ -185,7 +185,7 @@ enum instances_news instances_tend(struct instances *instances)
     return news;
 }
 
-/* ---- Requests ------------------------------------------------------------------------------- */
+/* ---- Requests ---- */
 
 static enum fh_code refuse_upgrading(const struct instances *instances, struct fh_error *error)
 {
@@ -293,7 +293,7 @@ void instances_kill(struct instances *instances)
     }
 }
 
-/* ---- Reports -------------------------------------------------------------------------------- */
+/* ---- Reports ---- */
 
 bool instances_ready(const struct instances *instances)
 {

@@ -75,7 +75,7 @@ static bool servers_all(const struct supervisor *supervisor,
     return all_of(supervisor->servers, supervisor->server_count, are);
 }
 
-/* ---- Phases --------------------------------------------------------------------------------- */
+/* ---- Phases ---- */
 
 static void finish_system(struct supervisor *supervisor)
 {
@@ -184,7 +184,7 @@ static void fail_system(struct supervisor *supervisor)
     stop_system(supervisor);
 }
 
-/* ---- Changes of the children ---------------------------------------------------------------- */
+/* ---- Changes of the children ---- */
 
 static void show_part_log(struct supervisor *supervisor, const struct child *child)
 {
@@ -303,7 +303,7 @@ static void child_clock_set(struct child *child)
                        "the clock of %s agrees with this system's again", name);
 }
 
-/* ---- Running -------------------------------------------------------------------------------- */
+/* ---- Running ---- */
 
 static void system_signalled(uv_signal_t *handle, int number)
 {

@@ -55,7 +55,7 @@ static void say_of_tasks(const struct tasks *tasks, enum supervise_level level, 
     tasks->options->say(tasks->options->context, level, text);
 }
 
-/* ---- Phases --------------------------------------------------------------------------------- */
+/* ---- Phases ---- */
 
 static void finish_tasks(struct tasks *tasks)
 {
@@ -133,7 +133,7 @@ static void tasks_signalled(uv_signal_t *handle, int number)
     give_tasks_up(tasks);
 }
 
-/* ---- Children ------------------------------------------------------------------------------- */
+/* ---- Children ---- */
 
 static void task_changed(struct child *child)
 {
@@ -263,7 +263,7 @@ static enum fh_code prepare_tasks(struct tasks *tasks, struct fh_error *error)
     return FH_OK;
 }
 
-/* ---- Results -------------------------------------------------------------------------------- */
+/* ---- Results ---- */
 
 static json_t *result_of(struct tasks *tasks, const struct task *task)
 {

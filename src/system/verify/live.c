@@ -60,7 +60,7 @@ static void check_modes(const struct state *state, struct place place, const cha
         check_mode(state, place, name, 0600, findings);
 }
 
-/* ---- Keys and grants ------------------------------------------------------------------------ */
+/* ---- Keys and grants ---- */
 
 /* Whether any text in `value` equals `key`. */
 static bool value_holds_key(const json_t *value, const char *key)

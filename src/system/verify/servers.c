@@ -76,7 +76,7 @@ static void try_store(const struct verifying *by, const struct system_service *o
     }
 }
 
-/* ---- Connections ---------------------------------------------------------------------------- */
+/* ---- Connections ---- */
 
 static bool same_server(const json_t *a, const json_t *b)
 {

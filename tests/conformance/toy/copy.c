@@ -26,7 +26,7 @@ static enum fh_code finish(struct store_work *work, enum fh_code code, struct fh
     return code;
 }
 
-/* ---- Reading --------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 struct slicing {
     const struct copied_ledger *ledger;
@@ -125,7 +125,7 @@ static enum fh_code count_ledger(struct store *store, const struct copied_ledger
     return finish(work, FH_OK, error);
 }
 
-/* ---- Writing --------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 static enum fh_code write_row(struct store_work *work, const struct copied_ledger *ledger,
                               const struct sql_value *row, struct fh_error *error)
@@ -199,7 +199,7 @@ const struct copied_ops toy_copied_ledger = {
     .number = number,
 };
 
-/* ---- Documents ------------------------------------------------------------------------------- */
+/* ---- Documents ---- */
 
 static enum fh_code count_documents(struct store *store, const char *collection, int64_t *ret,
                                     struct fh_error *error)

@@ -13,7 +13,7 @@
 #include "store/document/page.h"
 #include "store/document/value.h"
 
-/* ---- Collections ----------------------------------------------------------------------------- */
+/* ---- Collections ---- */
 
 enum fh_code toy_documents_table(const struct store_work *work, const char *collection,
                                  char ret[static TOY_TABLE_SIZE], struct fh_error *error)
@@ -52,7 +52,7 @@ static enum fh_code prepare(struct store_work *work, const struct fh_collection 
     return code;
 }
 
-/* ---- One document ---------------------------------------------------------------------------- */
+/* ---- One document ---- */
 
 /* A copy that is the caller's own, in the arena that is set. */
 static enum fh_code give(const json_t *document, json_t **ret, struct fh_error *error)
@@ -149,7 +149,7 @@ static enum fh_code remove_document(struct store_work *work, const char *collect
     return code == FH_OK ? toy_put(work, table, id, NULL, error) : code;
 }
 
-/* ---- Finding --------------------------------------------------------------------------------- */
+/* ---- Finding ---- */
 
 static enum fh_code go_behind(struct store_work *work, struct page *page, const char *collection,
                               const char *table, struct fh_error *error)

@@ -23,7 +23,7 @@ static struct toy_work *work_of(struct store_work *work)
     return (struct toy_work *)work;
 }
 
-/* ---- Opening --------------------------------------------------------------------------------- */
+/* ---- Opening ---- */
 
 static struct toy_shelf *shelf_new(void)
 {
@@ -72,7 +72,7 @@ static void close(struct store *store)
     free(toy_of(store));
 }
 
-/* ---- Units of work --------------------------------------------------------------------------- */
+/* ---- Units of work ---- */
 
 /* A writer has the shelf to itself; the next one has it as soon as it is woken. */
 static void take_turn(struct toy_shelf *shelf)

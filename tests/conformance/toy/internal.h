@@ -47,7 +47,7 @@ struct toy_work {
     json_t *clearings;      /* [table, within] each, for the commit; NULL: none */
 };
 
-/* ---- state.c --------------------------------------------------------------------------------- */
+/* ---- state.c ---- */
 
 /* Of the unit of work's state, borrowed until it changes the table; NULL: there is none. */
 json_t *toy_table(const struct store_work *work, const char *table);
@@ -63,7 +63,7 @@ enum fh_code toy_remove(struct store_work *work, const char *table,
 /* Whether the id begins with `within` and a separator. */
 bool toy_is_within(const char *id, const char *within);
 
-/* ---- document.c ------------------------------------------------------------------------------ */
+/* ---- document.c ---- */
 
 #define TOY_TABLE_SIZE (sizeof TOY_DOCUMENTS + ENGINE_NAME_LENGTH_MAX)
 /* The table of a collection. FH_INVALID: there is no such collection. */

@@ -19,7 +19,7 @@ static enum fh_code position(struct store_work *work, int64_t *ret, struct fh_er
     return FH_OK;
 }
 
-/* ---- Outbox ---------------------------------------------------------------------------------- */
+/* ---- Outbox ---- */
 
 static const json_t *event_at(const struct store_work *work, int64_t at)
 {
@@ -96,7 +96,7 @@ static enum fh_code outbox_id_at(struct store_work *work, int64_t at, char ret_i
     return FH_OK;
 }
 
-/* ---- Sagas ----------------------------------------------------------------------------------- */
+/* ---- Sagas ---- */
 
 static enum fh_code put_step(struct store_work *work, const char *saga,
                              const struct ledger_step *step, struct fh_error *error)

@@ -26,7 +26,7 @@ static enum fh_code put(struct store_work *work, const char *table, const char *
     return toy_put(work, table, id, record, error);
 }
 
-/* ---- Ranges ---------------------------------------------------------------------------------- */
+/* ---- Ranges ---- */
 
 static bool is_listed(enum record_list list, const json_t *record)
 {
@@ -70,7 +70,7 @@ static bool is_in(const struct record_range *range, const char *id, const json_t
            (!range->before_ms || record_integer(record, "updated_ms") < range->before_ms);
 }
 
-/* ---- Order ----------------------------------------------------------------------------------- */
+/* ---- Order ---- */
 
 struct found {
     json_t *record;
@@ -125,7 +125,7 @@ static enum fh_code each(struct store_work *work, const struct record_range *ran
     return FH_OK;
 }
 
-/* ---- Clearing -------------------------------------------------------------------------------- */
+/* ---- Clearing ---- */
 
 static enum fh_code clear(struct store_work *work, const char *table, const char *within,
                           struct fh_error *error)
