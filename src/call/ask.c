@@ -155,10 +155,10 @@ static void release_answer(void *answer)
     call_answer_release(answer);
 }
 
-static void ask_other(fh_work *w, const char *template, json_t *const *objects, int count,
+static void ask_other(fh_work *w, const char *pattern, json_t *const *objects, int count,
                       struct asked *asked)
 {
-    asked->path = fill_asked_path(w, asked->service, template, objects, count);
+    asked->path = fill_asked_path(w, asked->service, pattern, objects, count);
     const char *question = work_printf(w, "%s %s", asked->service, asked->path);
     if (heard_before(w, asked, question))
         return;
@@ -173,10 +173,10 @@ static void ask_other(fh_work *w, const char *template, json_t *const *objects, 
 
 /* The place in the request that names the missing resource: the last {name} of the path that is a
  * field of the body, as a JSON Pointer, or NULL. */
-static const char *named_in_body(fh_work *w, const char *template)
+static const char *named_in_body(fh_work *w, const char *pattern)
 {
     const char *pointer = NULL;
-    for (const char *at = strchr(template, '{'); at; at = strchr(at, '{')) {
+    for (const char *at = strchr(pattern, '{'); at; at = strchr(at, '{')) {
         size_t length = strcspn(++at, "}");
         const char *name = work_printf(w, "%.*s", (int)length, at);
         if (json_object_get(w->body, name) && !strpbrk(name, "~/"))
@@ -186,10 +186,10 @@ static const char *named_in_body(fh_work *w, const char *template)
 }
 
 /* Ends the handler with the problem. */
-static _Noreturn void fail_asked(fh_work *w, const struct asked *asked, const char *template)
+static _Noreturn void fail_asked(fh_work *w, const struct asked *asked, const char *pattern)
 {
     if (asked->status == 404)
-        work_fail_as(w, PROBLEM_REFERENCE_MISSING, named_in_body(w, template), asked->detail);
+        work_fail_as(w, PROBLEM_REFERENCE_MISSING, named_in_body(w, pattern), asked->detail);
     if (asked->status == 503) {
         struct fh_error error;
         error_retry(&error, FH_UNAVAILABLE, "%s", asked->detail);
@@ -323,7 +323,7 @@ static json_t *unique_ids(fh_work *w, const json_t *ids)
     return unique;
 }
 
-static void split_ids(fh_work *w, const char *template, const json_t *ids, struct chunks *all)
+static void split_ids(fh_work *w, const char *pattern, const json_t *ids, struct chunks *all)
 {
     size_t size = json_array_size(ids);
     all->count = (int)((size + CALL_IDS_A_CALL - 1) / CALL_IDS_A_CALL);
@@ -335,7 +335,7 @@ static void split_ids(fh_work *w, const char *template, const json_t *ids, struc
             json_array_append(some, json_array_get(ids, at));
         json_t *object = json_pack("{s:o}", "ids", some);
         all->chunks[i] =
-            (struct chunk){.path = fill_asked_path(w, all->service, template, &object, 1)};
+            (struct chunk){.path = fill_asked_path(w, all->service, pattern, &object, 1)};
     }
 }
 

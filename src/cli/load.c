@@ -43,13 +43,13 @@ char **load_environment(struct system_file *file)
         count++;
     char **environment = arena_alloc(&file->arena, (count + 1) * sizeof(char *));
     for (size_t i = 0; i < count; i++) {
-        bool private = false;
-        for (size_t j = 0; j < file->variable_count && !private; j++) {
+        bool is_secret = false;
+        for (size_t j = 0; j < file->variable_count && !is_secret; j++) {
             size_t length = strlen(file->variables[j]);
-            private =
+            is_secret =
                 strncmp(environ[i], file->variables[j], length) == 0 && environ[i][length] == '=';
         }
-        if (!private)
+        if (!is_secret)
             environment[kept++] = environ[i];
     }
     return environment;

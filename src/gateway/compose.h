@@ -62,7 +62,7 @@ bool compose_path_is_valid(const char *path);
 size_t compose_path_head(const char *path); /* the length of NAME */
 /* Returns the position after the next {name}, or NULL if there is none. *ret_valid is false if it
  * has no '}', or is empty or too long. */
-const char *compose_template_name(const char *template,
+const char *compose_template_name(const char *pattern,
                                   char name[static COMPOSE_NAME_LENGTH_MAX + 1], bool *ret_valid);
 
 /* Whether a value that the template needs is null or absent, so there is nothing to ask for. */

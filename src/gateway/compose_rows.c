@@ -122,11 +122,11 @@ enum fh_code compose_ids(const json_t *values, const char *path, json_t **ret,
     return gathering.code;
 }
 
-const char *compose_template_name(const char *template,
+const char *compose_template_name(const char *pattern,
                                   char name[static COMPOSE_NAME_LENGTH_MAX + 1], bool *ret_valid)
 {
     *ret_valid = true;
-    const char *open = strchr(template, '{');
+    const char *open = strchr(pattern, '{');
     if (!open)
         return NULL;
     const char *close = strchr(open, '}');

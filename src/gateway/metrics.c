@@ -49,9 +49,9 @@ void gateway_metrics_request(struct gateway_metrics *metrics, const char *servic
         FH_ASSERT(counted != NULL);
         map_put(&metrics->services, service, counted);
     }
-    int class = status / 100 - 1;
-    if (class >= 0 && class < CLASSES)
-        counted->requests[class]++;
+    int group = status / 100 - 1;
+    if (group >= 0 && group < CLASSES)
+        counted->requests[group]++;
     size_t bucket = 0;
     while (bucket < BUCKETS && duration_ns > buckets[bucket].below_ns)
         bucket++;
@@ -69,11 +69,11 @@ static void requests_text(const struct gateway_metrics *metrics, struct text *te
              "# TYPE freehold_gateway_requests_total counter\n");
     while (map_next(&metrics->services, &entry, &name, &value)) {
         const struct service_metrics *service = value;
-        for (int class = 0; class < CLASSES; class ++)
-            if (service->requests[class])
+        for (int group = 0; group < CLASSES; group++)
+            if (service->requests[group])
                 text_printf(
                     text, "freehold_gateway_requests_total{service=\"%s\",status=\"%dxx\"} %llu\n",
-                    name, class + 1, (unsigned long long)service->requests[class]);
+                    name, group + 1, (unsigned long long)service->requests[group]);
     }
 }
 

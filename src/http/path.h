@@ -34,7 +34,7 @@ enum fh_code path_query(const char *query, json_t **ret, struct fh_error *error)
  * commas). FH_INVALID tells which value is missing, or would not come back unchanged from
  * path_match and path_query (NUL; commas in a list; an empty segment, "." or ".."). *ret is
  * allocated in the arena. */
-enum fh_code path_fill(struct arena *arena, const char *template, json_t *const *objects, int count,
+enum fh_code path_fill(struct arena *arena, const char *pattern, json_t *const *objects, int count,
                        const char **ret, struct fh_error *error);
 
 #endif

@@ -87,13 +87,13 @@ static json_t *look_up_value(const char *name, json_t *const *objects, int count
 }
 
 /* Inserts the value of the name at `open`; *ret_rest is what follows its '}'. */
-static enum fh_code insert_value(struct text *text, const char *template, const char *open,
+static enum fh_code insert_value(struct text *text, const char *pattern, const char *open,
                                  json_t *const *objects, int count, const char **ret_rest,
                                  struct fh_error *error)
 {
     if (*open == '}')
         return error_set(error, FH_INVALID, "The path template %s has a '}' without a '{'.",
-                         template);
+                         pattern);
     char name[PATH_NAME_LENGTH_MAX + 1];
     size_t length = strcspn(open + 1, "{}");
     if (open[1 + length] != '}' || length == 0 || length >= sizeof name)
@@ -101,14 +101,14 @@ static enum fh_code insert_value(struct text *text, const char *template, const 
             error, FH_INVALID,
             "The path template %s has a '{' that no name of at most %zu characters and "
             "'}' follow.",
-            template, sizeof name - 1);
+            pattern, sizeof name - 1);
     memcpy(name, open + 1, length);
     name[length] = '\0';
     *ret_rest = open + 1 + length + 1;
 
     const json_t *value = look_up_value(name, objects, count);
     if (!value)
-        return error_set(error, FH_INVALID, "The path %s needs {%s}, and none was given.", template,
+        return error_set(error, FH_INVALID, "The path %s needs {%s}, and none was given.", pattern,
                          name);
     size_t before = text->length;
     const char *unfit = append_filled(text, value);
@@ -116,8 +116,8 @@ static enum fh_code insert_value(struct text *text, const char *template, const 
         return error_set(error, FH_INVALID,
                          "The path %s needs {%s}, which is %s: expected a string, an integer, a "
                          "boolean or a list of such.",
-                         template, name, unfit);
-    if (memchr(template, '?', (size_t)(open - template)) || text->overflow)
+                         pattern, name, unfit);
+    if (memchr(pattern, '?', (size_t)(open - pattern)) || text->overflow)
         return FH_OK;
     /* A value that fills a whole segment must not leave it empty or mean a step up. */
     bool whole = text->data[before - 1] == '/' && strchr("/?", **ret_rest);
@@ -126,32 +126,32 @@ static enum fh_code insert_value(struct text *text, const char *template, const 
             error, FH_INVALID,
             "The path %s needs {%s}, which is empty, \".\" or \"..\": that is no segment "
             "of a path.",
-            template, name);
+            pattern, name);
     return FH_OK;
 }
 
-enum fh_code path_fill(struct arena *arena, const char *template, json_t *const *objects, int count,
+enum fh_code path_fill(struct arena *arena, const char *pattern, json_t *const *objects, int count,
                        const char **ret, struct fh_error *error)
 {
     *ret = NULL;
-    if (template[0] != '/')
+    if (pattern[0] != '/')
         return error_set(error, FH_INVALID, "The path template \"%s\" does not begin with '/'.",
-                         template);
+                         pattern);
     struct text text;
     text_init(&text, FILLED_LENGTH_MAX);
     enum fh_code code = FH_OK;
-    const char *rest = template;
+    const char *rest = pattern;
     while (!code && *rest) {
         size_t plain = strcspn(rest, "{}");
         text_append(&text, rest, plain);
         rest += plain;
         if (*rest)
-            code = insert_value(&text, template, rest, objects, count, &rest, error);
+            code = insert_value(&text, pattern, rest, objects, count, &rest, error);
     }
     if (!code && text.overflow)
         code =
             error_set(error, FH_INVALID, "The path %s is longer than %zu bytes when it is filled.",
-                      template, FILLED_LENGTH_MAX);
+                      pattern, FILLED_LENGTH_MAX);
     if (!code)
         *ret = arena_copy(arena, text.data, text.length);
     text_release(&text);

@@ -138,8 +138,10 @@ enum fh_code saga_record_put(struct store_work *work, const struct saga_run *run
     enum fh_code code = ledger_saga_update(work, &row, error);
     for (int step = 0; step < run->type->rules.step_count; step++) {
         for (int at = state->first[step]; at < state->first[step + 1] && !code; at++) {
-            const struct saga_element *old = &run->state.elements[at], *new = &state->elements[at];
-            if (old->state == new->state && old->attempt == new->attempt && !run->parts[at].dirty)
+            const struct saga_element *old = &run->state.elements[at],
+                                      *fresh = &state->elements[at];
+            if (old->state == fresh->state && old->attempt == fresh->attempt &&
+                !run->parts[at].dirty)
                 continue;
             struct ledger_step put;
             saga_record_step(run, state, step, at - state->first[step], arena, &put);

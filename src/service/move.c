@@ -137,7 +137,7 @@ struct moving {
     const json_t *from_config, *to_config; /* to: NULL when abandoning */
     struct world *world;
     struct store *from, *to;
-    struct marks old, new;
+    struct marks old, fresh;
     struct copy_result copied;
     struct fh_error error;
     struct fill_watch watch;
@@ -170,20 +170,21 @@ static enum fh_code begin_old(struct moving *moving)
 
 static bool move_is_marked(const struct moving *moving)
 {
-    return strcmp(moving->new.unfinished, moving->from->incarnation) == 0;
+    return strcmp(moving->fresh.unfinished, moving->from->incarnation) == 0;
 }
 
 /* Before the old store is marked: with that mark a complete new store counts as this move's. */
 static enum fh_code may_fill(struct moving *moving)
 {
     bool used;
-    bool left = moving->new.moved[0] != '\0'; /* its service moved elsewhere, and is coming back */
+    bool left =
+        moving->fresh.moved[0] != '\0'; /* its service moved elsewhere, and is coming back */
     if (move_is_marked(moving))
         return FH_OK;
     enum fh_code code = service_store_used(moving->service, moving->to, &used, &moving->error);
     if (code != FH_OK)
         return code;
-    if ((used && !left) || moving->new.unfinished[0])
+    if ((used && !left) || moving->fresh.unfinished[0])
         return error_set(&moving->error, FH_INVALID,
                          "The %s store there is in use, and what is in it would be lost: a new, "
                          "empty one is needed.",
@@ -242,7 +243,7 @@ static enum fh_code open_both(struct moving *moving)
                                   error);
     if (code == FH_OK)
         code = read_move_marks(moving->from, &moving->old, error);
-    return code == FH_OK ? read_move_marks(moving->to, &moving->new, error) : code;
+    return code == FH_OK ? read_move_marks(moving->to, &moving->fresh, error) : code;
 }
 
 static enum fh_code move_all(struct moving *moving)
@@ -252,8 +253,8 @@ static enum fh_code move_all(struct moving *moving)
         return code;
     /* Without the mark, a complete store is of an abandoned move: the old one has served since. */
     bool begun = moving->old.moving[0] || moving->old.moved[0];
-    bool whole = begun && !moving->new.unfinished[0] &&
-                 has_ancestor(&moving->new, moving->from->incarnation);
+    bool whole = begun && !moving->fresh.unfinished[0] &&
+                 has_ancestor(&moving->fresh, moving->from->incarnation);
     if (whole && moving->old.moved[0])
         return FH_OK;
     code = whole ? FH_OK : may_fill(moving);
@@ -292,9 +293,9 @@ static enum fh_code await_first_mover(struct moving *moving)
     enum fh_code code =
         service_store_open(moving->service, moving->to_config, moving->world, &moving->to, error);
     if (code == FH_OK)
-        code = read_move_marks(moving->to, &moving->new, error);
+        code = read_move_marks(moving->to, &moving->fresh, error);
     if (code != FH_OK ||
-        (!moving->new.unfinished[0] && incarnation &&has_ancestor(&moving->new, incarnation)))
+        (!moving->fresh.unfinished[0] && incarnation && has_ancestor(&moving->fresh, incarnation)))
         return code;
     return error_set(error, FH_UNAVAILABLE, "The first instance is moving the store.");
 }

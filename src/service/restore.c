@@ -216,14 +216,14 @@ static enum fh_code renew_file(struct restoring *restoring)
 static enum fh_code rename_file(struct restoring *restoring, const char *from, const char *to,
                                 const char *tail, bool *ret_done)
 {
-    char old[4300], new[4300];
+    char old[4300], fresh[4300];
     restore_path(restoring, from, tail, old);
-    restore_path(restoring, to, tail, new);
-    int failed = restoring->world->files->rename(restoring->world, old, new);
+    restore_path(restoring, to, tail, fresh);
+    int failed = restoring->world->files->rename(restoring->world, old, fresh);
     *ret_done = failed == 0;
     if (failed && failed != ENOENT)
         return error_set_errno(&restoring->error, FH_UNAVAILABLE, failed,
-                               "%.80s can't be renamed to %.80s", old, new);
+                               "%.80s can't be renamed to %.80s", old, fresh);
     return FH_OK;
 }
 

@@ -177,7 +177,7 @@ struct taking {
 };
 
 /* A GET to the giver, its target filled from `values` (stolen). *ret is new. */
-static enum fh_code ask_giver(struct taking *taking, const char *template, json_t *values,
+static enum fh_code ask_giver(struct taking *taking, const char *pattern, json_t *values,
                               json_t **ret, struct fh_error *error)
 {
     const struct work_context *context = &taking->runtime->context;
@@ -187,7 +187,7 @@ static enum fh_code ask_giver(struct taking *taking, const char *template, json_
     *ret = NULL;
     FH_ASSERT(values != NULL);
     arena_init(&arena, ARENA_SIZE_MAX);
-    enum fh_code code = path_fill(&arena, template, &values, 1, &target, error);
+    enum fh_code code = path_fill(&arena, pattern, &values, 1, &target, error);
     json_decref(values);
     if (code != FH_OK) {
         arena_release(&arena);
@@ -248,13 +248,13 @@ static enum fh_code take_list(struct taking *taking, const json_t *list, struct 
 }
 
 /* The rows after `after` (NULL: the first): as many as come through. */
-static enum fh_code ask_list(struct taking *taking, const char *template, json_t *after,
+static enum fh_code ask_list(struct taking *taking, const char *pattern, json_t *after,
                              int *ret_limit, json_t **ret, struct fh_error *error)
 {
     for (;;) {
         int limit = *ret_limit = portion_size(&taking->portion, PAGE_ROWS);
         enum fh_code code = ask_giver(
-            taking, template, json_pack("{s:i, s:O*}", "limit", limit, "after", after), ret, error);
+            taking, pattern, json_pack("{s:i, s:O*}", "limit", limit, "after", after), ret, error);
         if (code == FH_OK)
             portion_passed(&taking->portion, limit);
         else if (taking->too_much && limit > 1)

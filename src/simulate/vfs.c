@@ -266,10 +266,10 @@ static void disk_index_barrier(sqlite3_file *base)
     (void)base; /* one thread */
 }
 
-static int disk_index_unmap(sqlite3_file *base, int delete)
+static int disk_index_unmap(sqlite3_file *base, int remove_it)
 {
     struct disk_file *file = disk_file_of(base);
-    (void)delete; /* it is memory, and ends with its last user */
+    (void)remove_it; /* it is memory, and ends with its last user */
     if (!file->has_index)
         return SQLITE_OK;
     disk_index_lock(base, 0, DISK_SHM_LOCKS, SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED);

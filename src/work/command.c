@@ -379,15 +379,15 @@ static enum fh_code parse_sender(fh_work *w, struct command *command, struct fh_
     const struct command_request *request = command->request;
     char name[COMMAND_CALLER_SIZE];
     command->incarnation = "";
-    bool operator= request->from && strcmp(request->from, "operator") == 0;
-    if (request->from && !operator) {
+    bool person = request->from && strcmp(request->from, "operator") == 0;
+    if (request->from && !person) {
         if (!command_from_parse(request->from, name, sizeof name, &command->incarnation))
             return error_set(error, FH_INVALID, "Freehold-From must be CALLER/INCARNATION.");
         command->service = true;
         command->caller = arena_text(&w->kept, name);
         return FH_OK;
     }
-    command->caller = arena_printf(&w->kept, "%s %s %s", operator? "operator" : "client",
+    command->caller = arena_printf(&w->kept, "%s %s %s", person ? "operator" : "client",
                                    request->method, request->pattern);
     return FH_OK;
 }

@@ -245,7 +245,7 @@ static void queries_are_bounded_in_names(void **state)
     assert_query(query, "more than 64 parameters");
 }
 
-static void assert_fill(const char *template, const char *first, const char *second,
+static void assert_fill(const char *pattern, const char *first, const char *second,
                         const char *expected)
 {
     struct arena arena;
@@ -257,13 +257,13 @@ static void assert_fill(const char *template, const char *first, const char *sec
     if (second)
         assert_int_equal(json_parse(second, strlen(second), &objects[1], &error), FH_OK);
     const char *filled;
-    if (path_fill(&arena, template, objects, 2, &filled, &error) == FH_OK) {
+    if (path_fill(&arena, pattern, objects, 2, &filled, &error) == FH_OK) {
         assert_string_equal(filled, expected);
     } else {
         assert_null(filled);
         assert_int_equal(error.code, FH_INVALID);
         if (!strstr(error.message, expected))
-            fail_msg("%s: %s", template, error.message);
+            fail_msg("%s: %s", pattern, error.message);
     }
     json_decref(objects[0]);
     json_decref(objects[1]);

@@ -46,17 +46,17 @@ struct making {
 
 /* ---- Texts ---- */
 
-static char *filled_template(const struct making *making, const char *template)
+static char *filled_template(const struct making *making, const char *pattern)
 {
     struct text text;
     text_init(&text, FILE_SIZE_MAX);
-    while (*template) {
+    while (*pattern) {
         const struct name *name = making->names;
         while (name->placeholder &&
-               strncmp(template, name->placeholder, strlen(name->placeholder)) != 0)
+               strncmp(pattern, name->placeholder, strlen(name->placeholder)) != 0)
             name++;
-        text_add(&text, name->placeholder ? name->value : (char[2]){*template});
-        template += name->placeholder ? strlen(name->placeholder) : 1;
+        text_add(&text, name->placeholder ? name->value : (char[2]){*pattern});
+        pattern += name->placeholder ? strlen(name->placeholder) : 1;
     }
     char *copy = strdup(text.data ? text.data : "");
     FH_ASSERT(copy != NULL && !text.overflow);
@@ -64,10 +64,10 @@ static char *filled_template(const struct making *making, const char *template)
     return copy;
 }
 
-static void add_new_file(struct making *making, const char *template, const char *path)
+static void add_new_file(struct making *making, const char *pattern, const char *path)
 {
-    const struct template *at = templates;
-    while (at->name && strcmp(at->name, template) != 0)
+    const struct template_file *at = templates;
+    while (at->name && strcmp(at->name, pattern) != 0)
         at++;
     FH_ASSERT(at->name && making->count < FILES_MAX);
     making->files[making->count++] = (struct file){path, filled_template(making, at->text), false};
@@ -349,7 +349,7 @@ static int check_service_name(const char *name)
 static void add_migrations(struct making *making, const char *name)
 {
     const char *embedded = engine_embedded()->name;
-    for (const struct template *at = templates; at->name; at++) {
+    for (const struct template_file *at = templates; at->name; at++) {
         const char *slash = strchr(at->name, '/');
         if (!slash)
             continue;

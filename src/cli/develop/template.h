@@ -5,11 +5,10 @@
 /* The files that `freehold new` writes, from src/cli/templates and, as "ENGINE/service.sql", from
  * the folders of engines; placeholders in them are written @NAME@. */
 
-struct template
-{
+struct template_file {
     const char *name, *text;
 };
 
-extern const struct template templates[]; /* ended by {0} */
+extern const struct template_file templates[]; /* ended by {0} */
 
 #endif

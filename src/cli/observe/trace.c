@@ -106,7 +106,7 @@ static void take_gateway(const struct state *state, const char *file, const char
 }
 
 /* All spans that processes kept of it, oldest first. */
-static int ask_for_spans(struct cli_operator *operator, const char * path, const char *trace,
+static int ask_for_spans(struct cli_operator *cli, const char *path, const char *trace,
                          json_t **ret)
 {
     struct asking *asking = calloc(1, sizeof *asking);
@@ -114,7 +114,7 @@ static int ask_for_spans(struct cli_operator *operator, const char * path, const
     size_t i, j;
     FH_ASSERT(asking != NULL);
     *ret = json_array();
-    int code = cli_control_status(&operator->state, &status);
+    int code = cli_control_status(&cli->state, &status);
     json_array_foreach (json_at(status, "services"), i, service) {
         const json_t *instances = json_at(service, "instances");
         if (json_array_size(instances) <= 1) /* then it has no address of its own */
@@ -124,9 +124,9 @@ static int ask_for_spans(struct cli_operator *operator, const char * path, const
         if (!instances)
             ask_process_spans(asking, text_of_span(service, "name"), service, path);
     }
-    cli_ask_all(&operator->state, asking->asks, asking->count, TRACE_MS_MAX);
-    take_gateway(&operator->state, SPANS_FILE, trace, *ret);
-    take_gateway(&operator->state, SPANS_FILE "-1", trace,
+    cli_ask_all(&cli->state, asking->asks, asking->count, TRACE_MS_MAX);
+    take_gateway(&cli->state, SPANS_FILE, trace, *ret);
+    take_gateway(&cli->state, SPANS_FILE "-1", trace,
                  *ret); /* a second process runs beside it during an upgrade */
     for (i = 0; i < asking->count; i++) {
         take_spans(&asking->asks[i], *ret);
@@ -138,16 +138,16 @@ static int ask_for_spans(struct cli_operator *operator, const char * path, const
     return code;
 }
 
-static int ask_for_trace(struct cli_operator *operator, const char * path, const char *name,
+static int ask_for_trace(struct cli_operator *cli, const char *path, const char *name,
                          const char *value, json_t **ret)
 {
     struct fh_error error;
     const char *filled;
     json_t *values = json_pack("{s:s}", name, value);
-    enum fh_code code = path_fill(&operator->arena, path, &values, 1, &filled, &error);
+    enum fh_code code = path_fill(&cli->arena, path, &values, 1, &filled, &error);
     json_decref(values);
     return code == FH_OK
-               ? ask_for_spans(operator, filled, strcmp(name, "trace") == 0 ? value : NULL, ret)
+               ? ask_for_spans(cli, filled, strcmp(name, "trace") == 0 ? value : NULL, ret)
                : cli_fail(CLI_USAGE, "%s", error.message);
 }
 
@@ -260,7 +260,7 @@ static bool is_trace(const char *id)
 }
 
 /* The traces that something with this key was part of; for a traceparent, its own trace. */
-static int find_traces(struct cli_operator *operator, const char * id, json_t **ret)
+static int find_traces(struct cli_operator *cli, const char *id, json_t **ret)
 {
     json_t *spans, *span, *known;
     size_t i, j;
@@ -273,7 +273,7 @@ static int find_traces(struct cli_operator *operator, const char * id, json_t **
         json_array_append_new(*ret, json_string(id));
         return CLI_DONE;
     }
-    int code = ask_for_trace(operator, "/_freehold/spans?key={key}", "key", id, &spans);
+    int code = ask_for_trace(cli, "/_freehold/spans?key={key}", "key", id, &spans);
     json_array_foreach (spans, i, span) {
         bool told = false;
         json_array_foreach (*ret, j, known)
@@ -285,13 +285,13 @@ static int find_traces(struct cli_operator *operator, const char * id, json_t **
     return code;
 }
 
-static int show_traces(struct cli_operator *operator, const json_t * traces, bool as_json)
+static int show_traces(struct cli_operator *cli, const json_t *traces, bool as_json)
 {
     json_t *all = json_array(), *trace, *spans;
     size_t i, shown = 0;
     int code = CLI_DONE;
     json_array_foreach (traces, i, trace) {
-        code = ask_for_trace(operator, "/_freehold/spans?trace={trace}", "trace",
+        code = ask_for_trace(cli, "/_freehold/spans?trace={trace}", "trace",
                              json_string_value(trace), &spans);
         if (code != CLI_DONE)
             break;
@@ -317,22 +317,22 @@ static int show_traces(struct cli_operator *operator, const json_t * traces, boo
 
 static int run_trace(const struct cli_command *command, char **words, const char **values)
 {
-    struct cli_operator operator;
+    struct cli_operator cli;
     json_t *traces = NULL;
     bool as_json = cli_value(command, values, "--json") != NULL;
-    int code = cli_operator_begin(&operator, cli_value(command, values, "--state"));
+    int code = cli_operator_begin(&cli, cli_value(command, values, "--state"));
     if (code != CLI_DONE)
         return code;
-    code = find_traces(&operator, words[0], &traces);
+    code = find_traces(&cli, words[0], &traces);
     if (code == CLI_DONE)
-        code = show_traces(&operator, traces, as_json);
+        code = show_traces(&cli, traces, as_json);
     if (code == CLI_FAILED)
         cli_fail(code,
                  "no process remembers anything of '%s'; each keeps only the last things it did. "
                  "What is durable: freehold events show SERVICE --key %s, freehold saga list",
                  words[0], words[0]);
     json_decref(traces);
-    cli_operator_end(&operator);
+    cli_operator_end(&cli);
     return code;
 }
 

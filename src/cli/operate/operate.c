@@ -76,11 +76,11 @@ static int take_service_answer(const struct cli_ask *ask, json_t **ret)
     return code;
 }
 
-static int fill_path(struct cli_operator *asking, const char *template, json_t *values,
+static int fill_path(struct cli_operator *asking, const char *pattern, json_t *values,
                      const char **ret)
 {
     struct fh_error error;
-    enum fh_code code = path_fill(&asking->arena, template, &values, 1, ret, &error);
+    enum fh_code code = path_fill(&asking->arena, pattern, &values, 1, ret, &error);
     json_decref(values);
     return code == FH_OK ? CLI_DONE : cli_fail(CLI_USAGE, "%s", error.message);
 }

@@ -60,8 +60,8 @@ bool mongodb_back_append(bson_t *entry, const struct mongodb_change *change,
     if (!change->old || json_is_null(change->old))
         mongoc.bson_append_bool(&back, "made", -1, true);
     else
-        fits = fits && append_apart(&back, "before", change->old, change->new, false, nesting) &&
-               append_apart(&back, "came", change->new, change->old, true, nesting);
+        fits = fits && append_apart(&back, "before", change->old, change->fresh, false, nesting) &&
+               append_apart(&back, "came", change->fresh, change->old, true, nesting);
     mongoc.bson_append_document_end(entry, &back);
     json_arena_set(arena);
     return fits;

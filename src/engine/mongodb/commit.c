@@ -43,9 +43,9 @@ static bool append_carried_change(bson_t *list, int index, const struct mongodb_
     mongoc.bson_append_utf8(&item, "collection", -1, change->collection, -1);
     mongoc.bson_append_utf8(&item, "id", -1, change->id, -1);
     bool fits = true;
-    if (change->new) {
+    if (change->fresh) {
         mongoc.bson_append_document_begin(&item, "document", -1, &document);
-        fits = mongodb_append_fields(&document, change->new, "id", MONGODB_NESTED);
+        fits = mongodb_append_fields(&document, change->fresh, "id", MONGODB_NESTED);
         mongoc.bson_append_document_end(&item, &document);
         if (change->known && !change->old && !change->late)
             mongoc.bson_append_bool(&item, "new", -1, true);
@@ -77,7 +77,7 @@ static bool append_made(bson_t *list, int index, const struct mongodb_change *ch
     mongoc.bson_append_document_begin(&item, "document", -1, &document);
     append_own_entry(&document, entry, &own);
     mongoc.bson_append_document_end(&document, &own);
-    bool fits = mongodb_append_fields(&document, change->new, NULL, entry->mongodb->nesting);
+    bool fits = mongodb_append_fields(&document, change->fresh, NULL, entry->mongodb->nesting);
     mongoc.bson_append_document_end(&item, &document);
     return mongoc.bson_append_document_end(list, &item) && fits;
 }
@@ -160,7 +160,7 @@ static bson_t *carrier_bson(const struct mongodb_entry *entry, const json_t *fie
 static bson_t *record_bson(const struct mongodb_change *change)
 {
     bson_t *document = mongoc.bson_new();
-    if (mongodb_append_fields(document, change->new, "id", MONGODB_NESTED) &&
+    if (mongodb_append_fields(document, change->fresh, "id", MONGODB_NESTED) &&
         document->len < MONGODB_DOCUMENT_SIZE_MAX)
         return document;
     mongoc.bson_destroy(document);
@@ -194,7 +194,7 @@ static enum fh_code entry_too_large(struct fh_error *error)
 static enum fh_code plan_document(struct mongodb_entry *entry, const struct mongodb_change *change,
                                   struct fh_error *error)
 {
-    bool removed = change->new == NULL, leaves = entry->carried || change->late;
+    bool removed = change->fresh == NULL, leaves = entry->carried || change->late;
     entry->removed = removed;
     entry->late = change->late;
     entry->collection = change->collection;
@@ -204,7 +204,7 @@ static enum fh_code plan_document(struct mongodb_entry *entry, const struct mong
                   : *change->version ? MONGODB_REPLACE
                                      : MONGODB_INSERT;
     if (entry->kind != MONGODB_DELETE)
-        entry->document = carrier_bson(entry, change->new);
+        entry->document = carrier_bson(entry, change->fresh);
     return entry->document || entry->kind == MONGODB_DELETE ? FH_OK : entry_too_large(error);
 }
 
@@ -213,10 +213,10 @@ static enum fh_code plan_record(struct mongodb_entry *entry, const struct mongod
 {
     entry->collection = change->collection;
     entry->document_id = change->id;
-    entry->kind = change->new ? MONGODB_PUT : change->late ? MONGODB_BURY : MONGODB_DROP;
-    if (change->new)
+    entry->kind = change->fresh ? MONGODB_PUT : change->late ? MONGODB_BURY : MONGODB_DROP;
+    if (change->fresh)
         entry->document = record_bson(change);
-    return entry->document || !change->new ? FH_OK : entry_too_large(error);
+    return entry->document || !change->fresh ? FH_OK : entry_too_large(error);
 }
 
 static enum fh_code plan_alone(struct mongodb_entry *entry, struct fh_error *error)
@@ -232,7 +232,7 @@ static enum fh_code plan_alone(struct mongodb_entry *entry, struct fh_error *err
  * write. Otherwise its carrier would have to be searched for again. */
 static bool is_made(const struct mongodb_change *user)
 {
-    return user && user->new && !*user->version && !user->late;
+    return user && user->fresh && !*user->version && !user->late;
 }
 
 /* Which document to write, and with what content. */
@@ -248,7 +248,7 @@ static enum fh_code plan_write(struct mongodb_entry *entry, const struct mongodb
             records++;
     }
     bool more = own->events || own->ranges;
-    if (!user && records == 1 && !more && (first->new || first->known))
+    if (!user && records == 1 && !more && (first->fresh || first->known))
         return plan_record(entry, first, error);
     entry->makes = (records || more) && is_made(user);
     if (records || more)

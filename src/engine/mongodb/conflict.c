@@ -128,7 +128,7 @@ static bool is_read(const struct mongodb_read *read, const struct mongodb_change
     if (read->id)
         return strcmp(read->id, change->id) == 0;
     return !change->known || (change->old && document_matches_checked(change->old, read->filter)) ||
-           (change->new &&document_matches_checked(change->new, read->filter));
+           (change->fresh && document_matches_checked(change->fresh, read->filter));
 }
 
 static bool is_changed_too(const struct mongodb_work *work, const struct mongodb_change *change)
@@ -170,7 +170,7 @@ void mongodb_changes_free(struct mongodb_change *change)
     while (change) {
         struct mongodb_change *next = change->next;
         json_decref(change->old);
-        json_decref(change->new);
+        json_decref(change->fresh);
         free(change->collection);
         free(change->id);
         free(change);

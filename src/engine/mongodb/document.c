@@ -292,8 +292,8 @@ static enum fh_code check_document(const json_t *document, struct fh_error *erro
 
 static void change_to(struct mongodb_change *change, json_t *document)
 {
-    json_decref(change->new);
-    change->new = document;
+    json_decref(change->fresh);
+    change->fresh = document;
 }
 
 /* `drawn`: its id was generated for it, so it does not exist yet. */
@@ -309,7 +309,7 @@ static enum fh_code insert_document(struct store_work *work, const char *collect
     if (!code)
         code = (drawn ? mongodb_change_made : mongodb_change_get)(work, collection, id, &change,
                                                                   error);
-    if (!code && change->new) {
+    if (!code && change->fresh) {
         code = error_set(error, FH_CONFLICT, "There is a '%.100s' in %s already.", id, collection);
         snprintf(error->field, sizeof error->field, "id");
     } else if (!code) {
@@ -343,14 +343,14 @@ static enum fh_code update_document_on_heap(struct store_work *work, const char 
         code = check_declared(work, collection, error);
     if (!code)
         code = mongodb_change_get(work, collection, id, ret, error);
-    if (!code && !(*ret)->new)
+    if (!code && !(*ret)->fresh)
         code = no_document(collection, id, error);
-    if (!code && !document_matches_checked((*ret)->new, filter))
+    if (!code && !document_matches_checked((*ret)->fresh, filter))
         code = error_set(error, FH_CONFLICT, "'%.100s' in %s is not in the state that this needs.",
                          id, collection);
     if (code)
         return code;
-    json_t *document = json_deep_copy((*ret)->new);
+    json_t *document = json_deep_copy((*ret)->fresh);
     FH_ASSERT(document != NULL);
     code = document_apply(document, how, error);
     if (!code)
@@ -371,7 +371,7 @@ static enum fh_code mongodb_document_update(struct store_work *work, const char 
     struct arena *arena = json_arena_set(NULL);
     enum fh_code code = update_document_on_heap(work, collection, id, filter, how, &change, error);
     json_arena_set(arena);
-    return code ? code : hand_out(change->new, ret, error);
+    return code ? code : hand_out(change->fresh, ret, error);
 }
 
 static enum fh_code mongodb_document_remove(struct store_work *work, const char *collection,
@@ -385,7 +385,7 @@ static enum fh_code mongodb_document_remove(struct store_work *work, const char 
         code = mongodb_change_get(work, collection, id, &change, error);
     if (code)
         return code == FH_NOT_FOUND ? FH_OK : code;
-    *ret_existed = change->new != NULL;
+    *ret_existed = change->fresh != NULL;
     change_to(change, NULL);
     return FH_OK;
 }

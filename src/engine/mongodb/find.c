@@ -108,9 +108,9 @@ static enum fh_code take_own_changes(struct finding *finding, struct fh_error *e
         if (strcmp(change->collection, finding->name) != 0)
             continue;
         finding->page.in_order = false;
-        if (json_is_object(change->new) &&
-            document_matches_checked(change->new, finding->find->filter))
-            code = page_take(&finding->page, change->new, 0, error);
+        if (json_is_object(change->fresh) &&
+            document_matches_checked(change->fresh, finding->find->filter))
+            code = page_take(&finding->page, change->fresh, 0, error);
     }
     return code;
 }

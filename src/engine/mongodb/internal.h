@@ -224,7 +224,7 @@ struct mongodb_lock;
 /* A document that a unit of work changes. Both versions are on the heap; NULL: there is none. */
 struct mongodb_change {
     char *collection, *id;
-    json_t *old, *new;
+    json_t *old, *fresh;
     bool known; /* `old` was read */
     bool user;  /* a document of the service, which carries the rest */
     bool late;  /* late copies of the request that created it may still arrive: see record.c */
@@ -364,7 +364,7 @@ static inline bool mongodb_is_ledger(const char *collection)
 }
 static inline bool mongodb_is_untouched(const struct mongodb_change *change)
 {
-    return change->known && change->old == change->new;
+    return change->known && change->old == change->fresh;
 }
 
 /* Visits the server's documents, on a thread of the pool. */

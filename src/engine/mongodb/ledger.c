@@ -256,7 +256,7 @@ static void count_own(const struct mongodb_work *own, struct ledger_counts *coun
         if (strcmp(change->collection, MONGODB_SAGAS) != 0)
             continue;
         int64_t *old = record_count(counts, record_text(change->old, "status"));
-        int64_t *now = record_count(counts, record_text(change->new, "status"));
+        int64_t *now = record_count(counts, record_text(change->fresh, "status"));
         if (old)
             --*old;
         if (now)

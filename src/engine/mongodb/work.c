@@ -96,7 +96,7 @@ static struct mongodb_change *remember_document(struct mongodb_work *own, const 
     *change = (struct mongodb_change){.collection = copy_change_text(collection),
                                       .id = copy_change_text(id),
                                       .old = document,
-                                      .new = json_incref(document),
+                                      .fresh = json_incref(document),
                                       .known = known};
     while (*end)
         end = &(*end)->next;
@@ -216,7 +216,7 @@ enum fh_code mongodb_get(struct store_work *work, const char *collection, const 
     struct mongodb_work *own = mongodb_work_of(work);
     struct mongodb_change *change = mongodb_change_of(own, collection, id);
     if (change) {
-        *ret = json_incref(change->new);
+        *ret = json_incref(change->fresh);
         return FH_OK;
     }
     struct fetching fetching;
@@ -264,8 +264,8 @@ enum fh_code mongodb_put(struct store_work *work, const char *collection, const 
     if (document)
         json_object_set_new(document, "id", json_string(id));
     json_arena_set(arena);
-    json_decref(change->new);
-    change->new = document;
+    json_decref(change->fresh);
+    change->fresh = document;
     if (!document && !change->known) /* whatever it is, it is to be removed */
         change->old = json_null();
     return FH_OK;
@@ -289,7 +289,7 @@ static enum fh_code drop_unchanged_lock(struct mongodb_work *own, struct fh_erro
             change->id, change->collection);
     *at = change->next;
     json_decref(change->old);
-    json_decref(change->new);
+    json_decref(change->fresh);
     free(change->collection);
     free(change->id);
     free(change);

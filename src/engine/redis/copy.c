@@ -226,7 +226,7 @@ static void member_commands(struct redis_work *own, const char *table, const cha
                             json_t *content, bool removes)
 {
     struct redis_record record = {
-        .table = redis_table_of(table), .id = (char *)(uintptr_t)id, .new = content};
+        .table = redis_table_of(table), .id = (char *)(uintptr_t)id, .fresh = content};
     struct member_command command = {{add_member}, own, removes};
     redis_each_member(&record, content, &command.members);
 }

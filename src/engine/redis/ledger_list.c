@@ -88,8 +88,8 @@ static enum fh_code list_all(struct redis_work *own, struct listing *listing,
         if (change->table != table)
             continue;
         map_remove(&listing->ids, change->id);
-        if (change->new)
-            list_one(listing, change->id, change->new);
+        if (change->fresh)
+            list_one(listing, change->id, change->fresh);
     }
     return code;
 }
@@ -134,7 +134,7 @@ static enum fh_code report_listed(struct telling *telling, const char *id, const
     const struct redis_record *change = redis_changed(telling->own, redis_table_of(COMMANDS), id);
     struct arena *arena = json_arena_set(NULL);
     if (change)
-        record = json_incref(change->new);
+        record = json_incref(change->fresh);
     else if (redis_is(reply, REDIS_REPLY_STRING)) /* else it was removed since it was listed */
         code = json_parse(reply->str, reply->len, &record, error);
     json_arena_set(arena);
@@ -205,8 +205,8 @@ static enum fh_code gather_callers(struct redis_work *own, json_t *callers, stru
     }
     while (!code && map_next(&own->records, &entry, &name, &value)) {
         const struct redis_record *change = value;
-        if (change->table == table && change->new)
-            json_array_append(callers, change->new);
+        if (change->table == table && change->fresh)
+            json_array_append(callers, change->fresh);
     }
     return code;
 }

@@ -59,8 +59,8 @@ static void apply_changes(const struct redis_work *own, struct found *found,
         found->adds = false;
         redis_each_member(record, record->old, &found->members);
         found->adds = true;
-        if (record->new)
-            redis_each_member(record, record->new, &found->members);
+        if (record->fresh)
+            redis_each_member(record, record->fresh, &found->members);
     }
 }
 
@@ -264,7 +264,7 @@ static enum fh_code range_records(struct redis_work *own, const struct redis_tab
         json_t *record = NULL;
         const struct redis_record *change = redis_changed(own, table, member_id(list[i]));
         if (change)
-            record = json_incref(change->new);
+            record = json_incref(change->fresh);
         else
             code = redis_fetch(own, table, member_id(list[i]), looks, &record, error);
         if (!record) /* removed since the order was read */
@@ -448,8 +448,8 @@ enum fh_code redis_count(struct store_work *work, const char *order, int64_t *re
         if (record->old)
             redis_each_member(record, record->old, &counting.members);
         counting.step = 1;
-        if (record->new)
-            redis_each_member(record, record->new, &counting.members);
+        if (record->fresh)
+            redis_each_member(record, record->fresh, &counting.members);
     }
     *ret = counting.count;
     return FH_OK;

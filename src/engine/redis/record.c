@@ -145,7 +145,7 @@ enum fh_code redis_get(struct store_work *work, const char *table, const char *i
 {
     struct redis_work *own = redis_work_of(work);
     const struct redis_record *record = redis_changed(own, redis_table_of(table), id);
-    *ret = record ? json_incref(record->new) : NULL;
+    *ret = record ? json_incref(record->fresh) : NULL;
     return record ? FH_OK : redis_fetch(own, redis_table_of(table), id, false, ret, error);
 }
 
@@ -172,8 +172,8 @@ enum fh_code redis_put(struct store_work *work, const char *table, const char *i
         map_put(&own->records, name, change);
         free(name);
     }
-    json_decref(change->new);
-    change->new = record;
+    json_decref(change->fresh);
+    change->fresh = record;
     return FH_OK;
 }
 
@@ -245,8 +245,8 @@ static void write_record(struct redis_work *own, const struct redis_record *reco
 {
     struct differing differing = {.members = {write_member}, .own = own, .record = record};
     char *key = redis_name(own->redis, "fh", record->table->name);
-    if (record->new) {
-        char *text = json_text(record->new);
+    if (record->fresh) {
+        char *text = json_text(record->fresh);
         redis_do(own, "hash", "HSET", key, record->id, text, NULL);
         json_text_free(text);
     } else {
@@ -254,12 +254,12 @@ static void write_record(struct redis_work *own, const struct redis_record *reco
     }
     free(key);
     differing.command = "ZREM";
-    differing.other = record->new;
+    differing.other = record->fresh;
     redis_each_member(record, record->old, &differing.members);
     differing.command = "ZADD";
     differing.other = record->old;
-    if (record->new)
-        redis_each_member(record, record->new, &differing.members);
+    if (record->fresh)
+        redis_each_member(record, record->fresh, &differing.members);
 }
 
 void redis_records_write(struct redis_work *own)
@@ -281,7 +281,7 @@ void redis_records_free(struct redis_work *own)
     while (map_next(&own->records, &entry, &name, &value)) {
         struct redis_record *record = value;
         json_decref(record->old);
-        json_decref(record->new);
+        json_decref(record->fresh);
         free(record->id);
         free(record);
     }

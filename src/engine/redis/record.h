@@ -14,7 +14,7 @@ struct redis_table;
 struct redis_record {
     const struct redis_table *table;
     char *id;
-    json_t *old, *new; /* heap; NULL: none. Old: read only where the orders depend on it */
+    json_t *old, *fresh; /* heap; NULL: none. Old: read only where the orders depend on it */
 };
 
 /* Visits a record's members: `take` gets each with its order. */

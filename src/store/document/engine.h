@@ -38,12 +38,12 @@ enum fh_code engine_get(struct store_work *work, const char *name, const char *i
 /* Replaces the keys of the old document by those of the new one. Either may be NULL: the document
  * is inserted, removed. */
 enum fh_code engine_field_change(struct store_work *work, const char *collection, const char *field,
-                                 const char *id, const json_t *old, const json_t *new,
+                                 const char *id, const json_t *old, const json_t *fresh,
                                  struct fh_error *error);
 /* The same in all indexes of the collection. */
 enum fh_code engine_indexes_change(struct store_work *work,
                                    const struct engine_collection *collection, const char *id,
-                                   const json_t *old, const json_t *new, struct fh_error *error);
+                                   const json_t *old, const json_t *fresh, struct fh_error *error);
 
 enum fh_code engine_prepare(struct store_work *work, const struct fh_collection *collections,
                             int count, struct fh_error *error);

@@ -41,39 +41,40 @@ static const char many_key[] = {(char)DOCUMENT_KEY_MANY};
 /* Replaces the old keys by the new ones. Both are ascending, so one pass over the two is enough. */
 static enum fh_code keys_change(struct store_work *work, const char *collection, const char *field,
                                 const char *id, const struct document_keys *old,
-                                const struct document_keys *new, struct fh_error *error)
+                                const struct document_keys *fresh, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
-    for (int i = 0, j = 0; !code && (i < old->count || j < new->count);) {
-        int order = i == old->count ? 1
-                    : j == new->count
-                        ? -1
-                        : document_key_compare(document_key_bytes(old, i), old->items[i].length,
-                                               document_key_bytes(new, j), new->items[j].length);
+    for (int i = 0, j = 0; !code && (i < old->count || j < fresh->count);) {
+        int order =
+            i == old->count ? 1
+            : j == fresh->count
+                ? -1
+                : document_key_compare(document_key_bytes(old, i), old->items[i].length,
+                                       document_key_bytes(fresh, j), fresh->items[j].length);
         if (order < 0)
             code = key_delete(work, collection, field, document_key_bytes(old, i),
                               old->items[i].length, id, error);
         else if (order > 0)
-            code = key_insert(work, collection, field, document_key_bytes(new, j),
-                              new->items[j].length, id, error);
+            code = key_insert(work, collection, field, document_key_bytes(fresh, j),
+                              fresh->items[j].length, id, error);
         i += order <= 0;
         j += order >= 0;
     }
-    if (!code && old->count > 1 && new->count <= 1)
+    if (!code && old->count > 1 && fresh->count <= 1)
         code = key_delete(work, collection, field, many_key, 1, id, error);
-    if (!code && new->count > 1 && old->count <= 1)
+    if (!code && fresh->count > 1 && old->count <= 1)
         code = key_insert(work, collection, field, many_key, 1, id, error);
     return code;
 }
 
 enum fh_code engine_field_change(struct store_work *work, const char *collection, const char *field,
-                                 const char *id, const json_t *old, const json_t *new,
+                                 const char *id, const json_t *old, const json_t *fresh,
                                  struct fh_error *error)
 {
     struct document_keys old_keys = {0}, new_keys = {0};
     enum fh_code code = old ? document_keys_init(&old_keys, old, field, error) : FH_OK;
-    if (!code && new)
-        code = document_keys_init(&new_keys, new, field, error);
+    if (!code && fresh)
+        code = document_keys_init(&new_keys, fresh, field, error);
     if (!code)
         code = keys_change(work, collection, field, id, &old_keys, &new_keys, error);
     document_keys_release(&old_keys);
@@ -83,11 +84,11 @@ enum fh_code engine_field_change(struct store_work *work, const char *collection
 
 enum fh_code engine_indexes_change(struct store_work *work,
                                    const struct engine_collection *collection, const char *id,
-                                   const json_t *old, const json_t *new, struct fh_error *error)
+                                   const json_t *old, const json_t *fresh, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     for (int i = 0; i < collection->field_count && !code; i++)
-        code =
-            engine_field_change(work, collection->name, collection->fields[i], id, old, new, error);
+        code = engine_field_change(work, collection->name, collection->fields[i], id, old, fresh,
+                                   error);
     return code;
 }
