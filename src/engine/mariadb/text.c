@@ -116,7 +116,7 @@ static int number_at(const char *at, size_t *ret_length)
     return number > MARIADB_PARAMETERS_MAX ? -1 : number - 1;
 }
 
-static bool compile_text(struct mariadb_text *text, const char *sql, const int *sizes)
+static bool compile_places(struct mariadb_text *text, const char *sql, const int *sizes)
 {
     struct text out;
     text_init(&out, MARIADB_PACKET_SIZE_MAX);
@@ -204,7 +204,7 @@ static enum fh_code text_new(struct mariadb_texts *texts, const char *key, const
     *text = (struct mariadb_text){.serial = ++texts->serial, .slot = slot, .key = strdup(key)};
     FH_ASSERT(text->key != NULL);
     judge_text(text, sql);
-    if (!compile_text(text, sql, sizes)) {
+    if (!compile_places(text, sql, sizes)) {
         text_free(text);
         return error_set(error, FH_UNSUPPORTED,
                          "A statement has parameters that are not ?1 to ?%d, or is too long.",

@@ -170,8 +170,8 @@ static bool renew_connection(struct mariadb_work *work, const struct mariadb_fai
 }
 
 /* The text's first word decides whether it may run in a handler's unit of work. */
-static enum fh_code judge_statement(struct mariadb_work *work, const char *sql, bool *ret_schema,
-                                    struct fh_error *error)
+static enum fh_code judge_work_statement(struct mariadb_work *work, const char *sql,
+                                         bool *ret_schema, struct fh_error *error)
 {
     struct mariadb_text *text;
     enum fh_code code =
@@ -218,7 +218,7 @@ static enum fh_code run_on(struct mariadb_work *work, const char *sql,
 {
     struct mariadb_failure failure = {0};
     bool schema = false;
-    enum fh_code code = judge_statement(work, sql, &schema, error);
+    enum fh_code code = judge_work_statement(work, sql, &schema, error);
     if (code != FH_OK)
         return code;
     int64_t asked_before_ns = work->asked_ns;

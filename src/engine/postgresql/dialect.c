@@ -21,7 +21,7 @@ static enum fh_code postgresql_next_number(struct store_work *work,
                           table, ret, error);
 }
 
-static bool ignore_row(void *context, const struct sql_row *row)
+static bool ignore_new_number(void *context, const struct sql_row *row)
 {
     (void)context, (void)row;
     return true;
@@ -35,7 +35,7 @@ static enum fh_code postgresql_set_next_number(struct store_work *work,
     return sql_run(work,
                    "SELECT setval(CAST(q.name AS regclass), CAST(?2 AS bigint), false)"
                    " FROM (SELECT " SEQUENCE_OF " AS name) q WHERE q.name IS NOT NULL",
-                   values, 2, ignore_row, NULL, NULL, error);
+                   values, 2, ignore_new_number, NULL, NULL, error);
 }
 
 const struct sql_dialect postgresql_dialect = {

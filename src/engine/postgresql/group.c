@@ -191,7 +191,7 @@ static bool send_member(struct postgresql_group *group, struct postgresql_gather
 }
 
 /* Run by the first one waiting, on behalf of all. */
-static void lead_group(struct postgresql_store *store, struct postgresql_gathered *own)
+static void send_group(struct postgresql_store *store, struct postgresql_gathered *own)
 {
     struct postgresql_group *group = group_new(store);
     struct postgresql_work *carrier = group->carrier;
@@ -270,7 +270,7 @@ enum fh_code postgresql_group_run(struct postgresql_work *work,
                                       .how = visit ? POSTGRESQL_ROWS : 0};
     postgresql_gather_wait(store_of_member(work), &own);
     if (own.as == GATHERED_LEADS)
-        lead_group(store_of_member(work), &own);
+        send_group(store_of_member(work), &own);
     if (own.as == GATHERED_APART)
         return FH_OK;
     *ret_done = true;

@@ -31,12 +31,12 @@ enum { BYTEA = 17, TEXT = 25, JSON = 114, VARCHAR = 1043, JSONB = 3802 };
 
 /* ---- Texts ---- */
 
-static bool is_name_character(char c)
+static bool continues_name(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
 }
 
-static size_t quoted_text_length(const char *at, bool backslashes)
+static size_t quoted_part_length(const char *at, bool backslashes)
 {
     size_t i = 1;
     while (at[i]) {
@@ -60,11 +60,11 @@ static size_t comment_length(const char *at)
 }
 
 /* $tag$ ... $tag$ */
-static size_t dollar_quote_length(const char *at)
+static size_t dollar_quoted_length(const char *at)
 {
     size_t tag = 1;
     if (!isdigit((unsigned char)at[1])) {
-        while (is_name_character(at[tag]))
+        while (continues_name(at[tag]))
             tag++;
     }
     if (at[tag++] != '$')
@@ -80,12 +80,12 @@ static size_t dollar_quote_length(const char *at)
 static size_t left_alone(const char *at, char before)
 {
     if (*at == '\'' || *at == '"')
-        return quoted_text_length(at, *at == '\'' && (before == 'e' || before == 'E'));
+        return quoted_part_length(at, *at == '\'' && (before == 'e' || before == 'E'));
     if (at[0] == '-' && at[1] == '-')
         return strcspn(at, "\n");
     if (at[0] == '/' && at[1] == '*')
         return comment_length(at);
-    return *at == '$' && !is_name_character(before) ? dollar_quote_length(at) : 0;
+    return *at == '$' && !continues_name(before) ? dollar_quoted_length(at) : 0;
 }
 
 static size_t without_spaces(const char *data, size_t length)
@@ -100,7 +100,7 @@ static bool ends_in(const char *data, size_t *length, const char *word)
 {
     size_t end = without_spaces(data, *length), size = strlen(word);
     if (end <= size || strncasecmp(data + end - size, word, size) != 0 ||
-        (is_name_character(*word) && is_name_character(data[end - size - 1])))
+        (continues_name(*word) && continues_name(data[end - size - 1])))
         return false;
     *length = end - size;
     return true;
@@ -196,7 +196,7 @@ static bool slot_free(struct postgresql_statements *statements, int *ret)
 }
 
 /* Whether the statement would end the transaction or change the session, which others use later. */
-static bool is_control_statement(const char *sql)
+static bool controls_transaction(const char *sql)
 {
     static const char *const words[] = {
         "ABORT", "BEGIN",   "COMMIT", "COPY",    "DEALLOCATE", "DISCARD",   "END",   "LISTEN",
@@ -206,7 +206,7 @@ static bool is_control_statement(const char *sql)
         sql += length;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         size_t length = strlen(words[i]);
-        if (strncasecmp(sql, words[i], length) == 0 && !is_name_character(sql[length]))
+        if (strncasecmp(sql, words[i], length) == 0 && !continues_name(sql[length]))
             return true;
     }
     return false;
@@ -225,7 +225,7 @@ enum fh_code postgresql_statement_get(struct postgresql_store *store, const char
     *ret = map_get(&statements->by_text, text);
     if (!*ret) {
         int slot;
-        if (is_control_statement(text))
+        if (controls_transaction(text))
             return error_set(error, FH_UNSUPPORTED,
                              "Freehold begins and ends the transaction and owns the session: "
                              "\"%.40s\" can't be run in it.",
