@@ -17,7 +17,7 @@ struct asking {
     struct cli_ask *ask;
 };
 
-static void ask_answered(struct world_request *request)
+static void command_answered(struct world_request *request)
 {
     struct asking *asking = request->owner;
     struct cli_ask *ask = asking->ask;
@@ -38,7 +38,7 @@ static void send_ask(struct world *world, struct asking *asking, int64_t deadlin
                                              .body = ask->body,
                                              .body_length = ask->body ? strlen(ask->body) : 0,
                                              .deadline_ns = deadline_ns,
-                                             .done = ask_answered,
+                                             .done = command_answered,
                                              .owner = asking};
     for (int i = 0; i < CLI_HEADERS_MAX && ask->headers[i][0]; i++)
         asking->request.headers[i] = (struct world_header){ask->headers[i][0], ask->headers[i][1]};

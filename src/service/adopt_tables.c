@@ -35,7 +35,7 @@ struct reader {
 
 /* ---- words and punctuation ---- */
 
-static bool is_word_character(char c)
+static bool is_table_name_character(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || c == '$' || (unsigned char)c >= 0x80;
 }
@@ -97,7 +97,7 @@ static bool take_dollars(struct reader *reader)
     size_t length = 1;
     if (*reader->at != '$' || !sql_has(reader->dialect, SQL_DOLLAR_QUOTES))
         return false;
-    while (reader->at + length < reader->end && is_word_character(reader->at[length]) &&
+    while (reader->at + length < reader->end && is_table_name_character(reader->at[length]) &&
            reader->at[length] != '$')
         length++;
     if (reader->at + length >= reader->end || reader->at[length] != '$' || length + 2 > TOKEN_SIZE)
@@ -124,8 +124,8 @@ static void next_token(struct reader *reader)
         take_quoted(reader, c);
     } else if (c == '[' && sql_has(reader->dialect, SQL_BRACKETS)) {
         take_quoted(reader, ']');
-    } else if (is_word_character(c)) {
-        while (reader->at < reader->end && is_word_character(*reader->at))
+    } else if (is_table_name_character(c)) {
+        while (reader->at < reader->end && is_table_name_character(*reader->at))
             keep_character(reader, &length, *reader->at++);
         reader->token[length] = '\0';
     } else {
@@ -226,7 +226,7 @@ static const char *const no_columns[] = {"primary", "unique",  "key",        "in
                                          "spatial", "period",  NULL};
 
 /* Reads a column, from its name on. */
-static void read_column(struct reader *reader, json_t *table)
+static void read_table_column(struct reader *reader, json_t *table)
 {
     char name[TOKEN_SIZE];
     if (token_is_one_of(reader, no_columns)) {
@@ -242,7 +242,7 @@ static void read_column(struct reader *reader, json_t *table)
 static void read_table_columns(struct reader *reader, json_t *table)
 {
     while (!reader->over && !token_is(reader, ")")) {
-        read_column(reader, table);
+        read_table_column(reader, table);
         take_token(reader, ",");
     }
     take_token(reader, ")");
@@ -302,7 +302,7 @@ static void alter_add(struct reader *reader, json_t *table)
     if (take_token(reader, "("))
         read_table_columns(reader, table);
     else
-        read_column(reader, table);
+        read_table_column(reader, table);
 }
 
 static void alter_drop(struct reader *reader, json_t *table)

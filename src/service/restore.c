@@ -126,7 +126,7 @@ static enum fh_code order_end(struct restoring *restoring)
 
 /* ---- the file ---- */
 
-static enum fh_code open_backup_file(struct restoring *restoring)
+static enum fh_code open_restored_file(struct restoring *restoring)
 {
     struct fh_error *error = &restoring->error;
     if (!restored_file_is_there(restoring, restoring->file, ".db"))
@@ -203,7 +203,7 @@ static enum fh_code become_store(struct restoring *restoring, struct store *to, 
 static enum fh_code renew_file(struct restoring *restoring)
 {
     struct marks marks;
-    enum fh_code code = open_backup_file(restoring);
+    enum fh_code code = open_restored_file(restoring);
     if (code == FH_OK)
         code = read_restore_marks(restoring, restoring->from, &marks);
     if (code == FH_OK && strcmp(marks.restored, restoring->id) != 0)
@@ -333,7 +333,7 @@ static enum fh_code restore_into(struct restoring *restoring, const struct marks
     snprintf(order, sizeof order, "restore %s", restoring->id);
     snprintf(above, sizeof above, "%s", restoring->to->incarnation);
     bool begun = strcmp(marks->unfinished, order) == 0;
-    enum fh_code code = open_backup_file(restoring);
+    enum fh_code code = open_restored_file(restoring);
     if (code == FH_OK && !marks->unfinished[0])
         code = keep_former(restoring);
     CRASH_POINT("restore.kept");

@@ -44,7 +44,7 @@ static json_t *expected_of(const json_t *config)
 }
 
 /* Removes expired keys slice by slice, as long as this process is the one to do it. */
-static enum fh_code sweep_expired_keys(struct runtime *runtime, struct fh_error *error)
+static enum fh_code sweep_command_keys(struct runtime *runtime, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     bool more = true;
@@ -65,7 +65,7 @@ static void keep_up(struct upkeep *upkeep)
         upkeep->expire_ns = now_ns + RUNTIME_EXPIRE_INTERVAL_MS * INT64_C(1000000);
         code = command_expire(context, &removed, &error);
         if (code == FH_OK)
-            code = sweep_expired_keys(runtime, &error);
+            code = sweep_command_keys(runtime, &error);
     }
     if (code == FH_OK && runtime->phase == RUNTIME_READY)
         code = event_trim(context->events, &upkeep->retention, upkeep->expected, &error);

@@ -187,7 +187,7 @@ static bool services_fit(const struct system_file *file, const struct declared *
     return true;
 }
 
-static int run_program(struct program *program, const struct declared *declared)
+static int simulate_program(struct program *program, const struct declared *declared)
 {
     struct system_file *file = program_file(program->options.file);
     bool fits = file && (program->options.linked || services_fit(file, declared));
@@ -219,7 +219,7 @@ int main(int count, char **words)
         return print_simulate_usage(words[0], read == PROGRAM_HELP ? stdout : stderr);
     if (!program_services(__start_fh_services, __stop_fh_services, &declared))
         return 2;
-    int code = run_program(&program, &declared);
+    int code = simulate_program(&program, &declared);
     free(declared.services);
     return code;
 }

@@ -226,7 +226,7 @@ static bool subscribes_to(const fh_service *service, const char *source)
 }
 
 /* Do its sagas send there? */
-static bool sends_to(const fh_service *service, const char *receiver)
+static bool node_sends_to(const fh_service *service, const char *receiver)
 {
     size_t length = strlen(receiver);
     for (size_t i = 0; i < sizeof service->sagas / sizeof *service->sagas; i++) {
@@ -249,7 +249,7 @@ static json_t *callers_of(const struct run *run, const char *service)
         json_t *grants = json_array();
         if (subscribes_to(other, service))
             json_array_append_new(grants, json_string(UPKEEP_FEED_GRANT));
-        if (sends_to(other, service))
+        if (node_sends_to(other, service))
             json_array_append_new(grants, json_string(SAGA_CALLER_GRANT));
         if (json_array_size(grants) > 0)
             json_object_set(callers, other->name, grants);

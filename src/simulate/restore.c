@@ -141,7 +141,7 @@ static bool take_backup(struct run_node *node)
 
 /* ---- the restore ---- */
 
-static void order_restore(struct run_node *node)
+static void order_simulated_restore(struct run_node *node)
 {
     struct run_restore *restore = &node->run->restore;
     char path[96];
@@ -186,7 +186,7 @@ static void restore_operator(void *argument)
     sleep_up_to(node, BACK_MS_MAX);
     while (run->faulty && run->restore.data && !run->restore.done) {
         if (!simulate_disk_has(node->node->disk, path) && !is_carried_out(node))
-            order_restore(node);
+            order_simulated_restore(node);
         sleep_up_to(node, PAUSE_MS_MAX);
     }
 }

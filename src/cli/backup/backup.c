@@ -194,7 +194,7 @@ static int back_up_system(struct backup *backup, const char *folder)
 }
 
 /* Finds out whether the system is running or stopped. */
-static int begin_backup(struct backup *backup)
+static int order_backup(struct backup *backup)
 {
     struct fh_error error;
     struct cli_operator *asking = &backup->asking;
@@ -225,7 +225,7 @@ static int run_backup(const struct cli_command *command, char **words, const cha
             "say where to write it with --to FOLDER, or which one to check with --check FOLDER");
     if (check)
         return kept_check(check, words, backup.as_json);
-    int code = begin_backup(&backup);
+    int code = order_backup(&backup);
     if (code != CLI_DONE)
         return code;
     code = back_up_system(&backup, to);

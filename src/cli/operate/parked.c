@@ -106,7 +106,7 @@ static int show_parked(struct cli_operator *asking, char **words, bool as_json)
 
 /* ---- Retry ---- */
 
-static int retry_parked(struct cli_operator *asking, char **words, bool as_json)
+static int order_parked_retry(struct cli_operator *asking, char **words, bool as_json)
 {
     return parked_retried(asking, words, "/_freehold/parked/retry",
                           words[2] ? key_names(words) : json_object(), as_json);
@@ -207,7 +207,7 @@ static int run_parked(const struct cli_command *command, char **words, const cha
     else if (strcmp(words[0], "edit") == 0)
         code = parked_edit_run(&asking, words, data, as_json);
     else if (strcmp(words[0], "retry") == 0)
-        code = retry_parked(&asking, words, as_json);
+        code = order_parked_retry(&asking, words, as_json);
     else
         code = drop_parked(&asking, words, all, yes, as_json);
     cli_operator_end(&asking);

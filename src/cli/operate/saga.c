@@ -69,7 +69,8 @@ static int show_saga(struct cli_operator *asking, char **words, bool as_json)
 }
 
 /* Each word names a route. */
-static int operate_saga(struct cli_operator *asking, char **words, const char *why, bool as_json)
+static int order_saga_change(struct cli_operator *asking, char **words, const char *why,
+                             bool as_json)
 {
     json_t *body, *id = json_pack("{s:s, s:s*}", "id", words[2], "why", why);
     if (why)
@@ -143,8 +144,8 @@ static int run_saga(const struct cli_command *command, char **words, const char 
     if (lists)
         code = list_sagas(&asking, words[1], status, as_json);
     else
-        code =
-            shows ? show_saga(&asking, words, as_json) : operate_saga(&asking, words, why, as_json);
+        code = shows ? show_saga(&asking, words, as_json)
+                     : order_saga_change(&asking, words, why, as_json);
     cli_operator_end(&asking);
     return code;
 }

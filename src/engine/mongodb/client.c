@@ -131,7 +131,7 @@ static bool is_away(uint32_t code)
     return false;
 }
 
-static enum fh_code refuse_call(const bson_error_t *why, struct fh_error *error)
+static enum fh_code refuse_client_call(const bson_error_t *why, struct fh_error *error)
 {
     enum { DUPLICATE = 11000, WRITE_CONFLICT = 112, UNAUTHORIZED = 13, AUTHENTICATION = 18 };
     enum fh_code code;
@@ -154,7 +154,7 @@ enum fh_code mongodb_failed(const bson_error_t *why, struct fh_error *error)
     bool answered = why->domain == MONGOC_ERROR_SERVER || why->domain == MONGOC_ERROR_BSON ||
                     why->domain == MONGOC_ERROR_COMMAND;
     enum fh_code code = answered && !is_away(why->code)
-                            ? refuse_call(why, error)
+                            ? refuse_client_call(why, error)
                             : error_set(error, FH_UNAVAILABLE,
                                         "The database can't be reached: %.180s", why->message);
     snprintf(error->native, sizeof error->native, "%u.%u", why->domain, why->code);

@@ -92,7 +92,7 @@ static bool take_outbox_row(struct mongodb_visit *visit, const bson_t *row)
 }
 
 /* The rows with positions from `first` to `last`, up to SLICE of them. */
-static enum fh_code read_outbox_rows(struct store_work *work, int64_t first, int64_t last,
+static enum fh_code find_outbox_rows(struct store_work *work, int64_t first, int64_t last,
                                      struct rows *rows, struct fh_error *error)
 {
     bson_t filter, options, part;
@@ -154,7 +154,7 @@ static enum fh_code mongodb_outbox_read(struct store_work *work, int64_t after, 
     enum fh_code code = mongodb_position(work, &last, error);
     while (!code && reading.goes_on && reading.next <= last) {
         int64_t end = reading.next + reading.left - 1;
-        code = read_outbox_rows(work, reading.next, end < last ? end : last, rows, error);
+        code = find_outbox_rows(work, reading.next, end < last ? end : last, rows, error);
         if (!code && rows->count == 0)
             code = error_set(error, FH_UNAVAILABLE,
                              "The event at %" PRId64 " was trimmed meanwhile.", reading.next);
@@ -177,7 +177,7 @@ static enum fh_code mongodb_outbox_id_at(struct store_work *work, int64_t at, ch
     int64_t last;
     enum fh_code code = mongodb_position(work, &last, error);
     if (!code && at <= last) {
-        code = read_outbox_rows(work, at, at, rows, error);
+        code = find_outbox_rows(work, at, at, rows, error);
         for (int i = 0; i < rows->count; i++) {
             const char *id = mongodb_text_at(rows->rows[i], "event_id");
             snprintf(ret_id, ID_SIZE, "%s", id ? id : "");

@@ -24,7 +24,7 @@ struct places {
     int64_t since;
 };
 
-static bool take_key_place(struct mongodb_visit *visit, const bson_t *document)
+static bool keep_key_place(struct mongodb_visit *visit, const bson_t *document)
 {
     struct places *places = (struct places *)visit;
     const char *key = mongodb_text_at(document, "_id");
@@ -55,7 +55,7 @@ static enum fh_code read_key_places(struct store_work *work, const json_t *keys,
     mongoc.bson_append_array_end(&in, &list);
     mongoc.bson_append_document_end(&filter, &in);
     places->visit = (struct mongodb_visit){
-        .collection = MONGODB_PLACES, .filter = &filter, .visit = take_key_place};
+        .collection = MONGODB_PLACES, .filter = &filter, .visit = keep_key_place};
     places->size = json_array_size(keys);
     places->since = mongodb_since(mongodb_of(work->store), MONGODB_PLACES);
     places->list = calloc(places->size + 1, sizeof *places->list);

@@ -35,8 +35,9 @@ enum fh_code sql_ledger_leases_get(struct store_work *work,
 }
 
 /* A statement that must change something. */
-static enum fh_code change_lease(struct store_work *work, const char *sql,
-                                 const struct sql_value *values, int count, struct fh_error *error)
+static enum fh_code write_lease_row(struct store_work *work, const char *sql,
+                                    const struct sql_value *values, int count,
+                                    struct fh_error *error)
 {
     int64_t changed = 0;
     enum fh_code code = ledger_do(work, sql, values, count, &changed, error);
@@ -51,11 +52,11 @@ enum fh_code sql_ledger_lease_take(struct store_work *work, const char *name, in
 {
     struct sql_value values[] = {sql_text(name), sql_text(owner), sql_integer(epoch)};
     if (epoch == 0)
-        return change_lease(work, ledger_sql(work, LEDGER_LEASE_BEGIN), values, 2, error);
-    return change_lease(work,
-                        "UPDATE fh_lease SET owner = ?2, epoch = epoch + 1, beat = 0, note = ''"
-                        " WHERE name = ?1 AND epoch = ?3",
-                        values, LEDGER_COUNT(values), error);
+        return write_lease_row(work, ledger_sql(work, LEDGER_LEASE_BEGIN), values, 2, error);
+    return write_lease_row(work,
+                           "UPDATE fh_lease SET owner = ?2, epoch = epoch + 1, beat = 0, note = ''"
+                           " WHERE name = ?1 AND epoch = ?3",
+                           values, LEDGER_COUNT(values), error);
 }
 
 enum fh_code sql_ledger_lease_renew(struct store_work *work, const char *name, const char *owner,
@@ -63,10 +64,10 @@ enum fh_code sql_ledger_lease_renew(struct store_work *work, const char *name, c
 {
     struct sql_value values[] = {sql_text(name), sql_text(owner), sql_text(note)};
     if (!note)
-        return change_lease(work,
-                            "UPDATE fh_lease SET beat = beat + 1 WHERE name = ?1 AND owner = ?2",
-                            values, 2, error);
-    return change_lease(
+        return write_lease_row(work,
+                               "UPDATE fh_lease SET beat = beat + 1 WHERE name = ?1 AND owner = ?2",
+                               values, 2, error);
+    return write_lease_row(
         work, "UPDATE fh_lease SET beat = beat + 1, note = ?3 WHERE name = ?1 AND owner = ?2",
         values, LEDGER_COUNT(values), error);
 }
@@ -76,10 +77,11 @@ enum fh_code sql_ledger_lease_drop(struct store_work *work, const char *name, co
 {
     struct sql_value values[] = {sql_text(name), sql_text(owner), sql_integer(beat)};
     if (beat < 0)
-        return change_lease(work, "DELETE FROM fh_lease WHERE name = ?1 AND owner = ?2", values, 2,
-                            error);
-    return change_lease(work, "DELETE FROM fh_lease WHERE name = ?1 AND owner = ?2 AND beat = ?3",
-                        values, LEDGER_COUNT(values), error);
+        return write_lease_row(work, "DELETE FROM fh_lease WHERE name = ?1 AND owner = ?2", values,
+                               2, error);
+    return write_lease_row(work,
+                           "DELETE FROM fh_lease WHERE name = ?1 AND owner = ?2 AND beat = ?3",
+                           values, LEDGER_COUNT(values), error);
 }
 
 /* ---- cursors ---- */

@@ -159,7 +159,7 @@ static void lay_fileless(struct laying *laying, const json_t *row, bool applied)
                          : "It was begun, and its file is gone: put it back");
 }
 
-static int compare_versions(const void *one, const void *other)
+static int compare_known_versions(const void *one, const void *other)
 {
     json_int_t a = 0, b = 0;
     json_integer_at(*(json_t *const *)one, "version", &a);
@@ -174,7 +174,7 @@ static json_t *sorted_by_version(json_t *list)
     FH_ASSERT(items != NULL);
     json_array_foreach (list, i, item)
         items[i] = item;
-    qsort(items, count, sizeof *items, compare_versions);
+    qsort(items, count, sizeof *items, compare_known_versions);
     for (i = 0; i < count; i++)
         json_array_append(ret, items[i]);
     free(items);
