@@ -48,8 +48,11 @@ FILE_LINES_MAX = 800  # no allowance of a source file goes beyond; a suite of te
 FILE_ALLOWANCES = {}
 TEST_FILE_ALLOWANCES = {}
 
-# Pairs of files that call each other. There shall be none; until then there may be no more of them.
-CIRCLES = 98
+# What C++ keeps for itself: such a name misleads clang-format, and could not go into a header.
+RESERVED_IN_CXX = ("and", "bitand", "bitor", "catch", "class", "compl", "concept", "const_cast", "constexpr", "decltype",
+                   "delete", "dynamic_cast", "explicit", "export", "friend", "mutable", "namespace", "new", "noexcept",
+                   "not", "operator", "or", "private", "protected", "public", "reinterpret_cast", "requires", "static_cast",
+                   "template", "this", "throw", "try", "typeid", "typename", "using", "virtual", "xor")
 
 FUNCTION_LINES = 60
 FUNCTION_ALLOWANCES = {}
@@ -301,15 +304,72 @@ def symbols_of(tree):
     return found
 
 
-def circles_between_files_get_fewer(tree):
+def rings_of(calls):
+    """The groups of files that call each other, over however many others: Tarjan's strongly connected components."""
+    number, lowest, waiting, rings = {}, {}, [], []
+
+    def visit(file):
+        number[file] = lowest[file] = len(number)
+        waiting.append(file)
+        for called in sorted(calls.get(file, ())):
+            if called not in number:
+                visit(called)
+                lowest[file] = min(lowest[file], lowest[called])
+            elif called in waiting:
+                lowest[file] = min(lowest[file], number[called])
+        if lowest[file] == number[file]:
+            at = waiting.index(file)
+            ring, waiting[at:] = sorted(waiting[at:]), []
+            if len(ring) > 1:
+                rings.append(ring)
+
+    for file in sorted(calls):
+        if file not in number:
+            visit(file)
+    return rings
+
+
+def files_call_each_other_one_way(tree):
     symbols = symbols_of(tree)
     home = {name: file for file, (defined, _) in symbols.items() for name in defined}
     calls = {file: {home[name] for name in needed if name in home} - {file} for file, (_, needed) in symbols.items()}
-    circles = sorted((one, other) for one in calls for other in calls[one] if one < other and one in calls[other])
-    if len(circles) > CIRCLES:
-        for one, other in circles:
-            yield Violation("tests/tidy/tidy.py", 1, f"{one} and {other} call each other; {len(circles)} pairs do, "
-                                                     f"and there were {CIRCLES}: pass a function down instead")
+    for ring in rings_of(calls):
+        inside = [f"{one} calls {home[name]}: {name}" for one in ring for name in sorted(symbols[one][1])
+                  if home.get(name) in ring and home[name] != one]
+        yield Violation("tests/tidy/tidy.py", 1, f"{len(ring)} files call each other in a ring ({'; '.join(inside[:12])}): "
+                                                 "move what both need into a lower file, or pass a function down")
+
+
+def no_name_is_reserved_in_cxx(tree):
+    reserved = re.compile(r"\b(" + "|".join(RESERVED_IN_CXX) + r")\b")
+    for path in tree.c_files("src/", "examples/", "bench/"):
+        code = re.sub(r"(?m)^[ \t]*#.*$", "", tree.code[path])
+        for line, match in lines_matching(code, reserved):
+            yield Violation(path, line, f"`{match.group(1)}` is reserved in C++, and clang-format reads it so: another name")
+
+
+def static_functions_of(code):
+    """(name, line) of each static function that is defined there, and not in a header."""
+    for name, line, _ in functions_of(code):
+        text = code.splitlines()[line - 1]
+        if text.startswith("static ") and not text.startswith("static inline"):
+            yield name, line
+
+
+def static_functions_carry_their_noun(tree):
+    """In a backtrace `run` says nothing, and the same name in two files says it twice."""
+    homes = collections.defaultdict(list)
+    for path in tree.c_files("src/"):
+        if path.endswith(".c"):
+            for name, line in static_functions_of(tree.code[path]):
+                homes[name].append((path, line))
+    for name, places in sorted(homes.items()):
+        for path, line in places:
+            if "_" not in name:
+                yield Violation(path, line, f"a backtrace shows `{name}` alone: give it its noun")
+            elif len(places) > 1:
+                others = ", ".join(other for other, _ in places if other != path)
+                yield Violation(path, line, f"`{name}` is a static function of {others}, too: a backtrace can't tell them apart")
 
 
 def banned_calls_are_not_made(tree):
@@ -612,7 +672,8 @@ CHECKS = (
     layers_include_only_layers_before_them, seams_are_kept, engines_are_named_in_their_folders_alone,
     every_source_file_names_its_licence,
     every_c_file_begins_with_what_it_owns, files_are_no_longer_than_one_idea,
-    functions_fit_on_a_screen, circles_between_files_get_fewer, banned_calls_are_not_made, only_layers_that_decide_log,
+    functions_fit_on_a_screen, files_call_each_other_one_way, no_name_is_reserved_in_cxx,
+    static_functions_carry_their_noun, banned_calls_are_not_made, only_layers_that_decide_log,
     nothing_knows_one_machine, nothing_is_left_for_later, every_c_file_is_built,
     what_only_tests_want_is_built_for_them, every_patch_of_deliberate_bugs_is_built,
     library_exports_what_its_headers_declare, services_keep_no_state_of_their_own,
@@ -641,4 +702,5 @@ def main():
     return 1 if failed else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

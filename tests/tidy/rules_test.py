@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules themselves, tried on what each must find and on what it must let through."""
+
+import os
+import sys
+import traceback
+import types
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+import tidy  # noqa: E402
+
+
+def tree_of(**files):
+    code = {path.replace("__", "/") + ".c": tidy.without_comments(text) for path, text in files.items()}
+    return types.SimpleNamespace(
+        code=code, c_files=lambda *starts: [path for path in code if path.startswith(starts or "")])
+
+
+def test_a_ring_of_two_is_found():
+    assert tidy.rings_of({"a": {"b"}, "b": {"a"}, "c": {"a"}}) == [["a", "b"]]
+
+
+def test_a_ring_over_three_files_is_found_without_any_pair():
+    assert tidy.rings_of({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == [["a", "b", "c"]]
+
+
+def test_two_rings_are_told_apart():
+    assert tidy.rings_of({"a": {"b"}, "b": {"a", "c"}, "c": {"d"}, "d": {"c"}}) == [["c", "d"], ["a", "b"]]
+
+
+def test_a_diamond_is_no_ring():
+    assert tidy.rings_of({"a": {"b", "c"}, "b": {"d"}, "c": {"d"}, "d": set()}) == []
+
+
+def test_a_name_that_cxx_reserves_is_found_but_not_in_comments_and_strings():
+    tree = tree_of(src__base__one='/* a new operator */\nint count(int new)\n{\n    return puts("delete");\n}\n')
+    assert [(one.path, one.line) for one in tidy.no_name_is_reserved_in_cxx(tree)] == [("src/base/one.c", 2)]
+
+
+def test_a_static_function_of_one_word_is_found():
+    tree = tree_of(src__base__one="static int run(void)\n{\n    return 1;\n}\n")
+    assert ["`run`" in one.text for one in tidy.static_functions_carry_their_noun(tree)] == [True]
+
+
+def test_one_name_in_two_files_is_found_in_both():
+    body = "static int run_task(void)\n{\n    return 1;\n}\n"
+    tree = tree_of(src__base__one=body, src__work__two=body)
+    assert len(list(tidy.static_functions_carry_their_noun(tree))) == 2
+
+
+def test_a_noun_of_its_own_passes():
+    tree = tree_of(src__base__one="static int run_task(void)\n{\n    return 1;\n}\n\nint run(void)\n{\n    return 1;\n}\n")
+    assert list(tidy.static_functions_carry_their_noun(tree)) == []
+
+
+def main():
+    cases = [(name, case) for name, case in sorted(globals().items()) if name.startswith("test_")]
+    print(f"1..{len(cases)}")
+    failed = 0
+    for number, (name, case) in enumerate(cases, 1):
+        try:
+            case()
+            print(f"ok {number} - {name.removeprefix('test_')}")
+        except AssertionError:
+            failed += 1
+            print(f"not ok {number} - {name.removeprefix('test_')}")
+            print("# " + traceback.format_exc().replace("\n", "\n# "))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
