@@ -241,6 +241,7 @@ def test_what_is_not_public_cannot_be_distinguished_from_what_does_not_exist(sta
     unknown = gateway.ask("POST", "/api/nothing", body="{}")
     assert unknown.status == 404
     assert unknown.headers["Content-Type"] == "application/problem+json"
+    assert unknown.json["type"] == "urn:freehold:problem:route-unknown"
     for method, target in (("POST", "/api/users/7/orders/increment"), ("GET", "/_freehold/feed"),
                            ("GET", "/%5ffreehold/feed"), ("POST", "/_freehold/closed"),
                            ("GET", "/api/users/secret"), ("GET", "/api/users/7/orders/increment"),
@@ -316,6 +317,7 @@ def assert_away(answer, service):
     assert int(answer.headers["Retry-After"]) >= 1
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json["service"] == service
+    assert answer.json["type"] == "urn:freehold:problem:service-unavailable"
     assert service in answer.json["detail"]
 
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -27,6 +28,8 @@ ROUTES = [hostile.Route(name, route, PATH_VALUES)
 EARLY = {400, 404, 405, 413, 431, 501, 505}
 # What the HTTP library refuses by itself, it refuses with a page of HTML that has no Content-Type.
 IN_HTML = {400, 413, 414, 431, 505}
+# Each problem document has one of these.
+TYPES = re.findall(r"^problem (.*)", (ROOT / "tests" / "tidy" / "released.txt").read_text(), re.MULTILINE)
 PRIVATE_MIB_GROWTH_MAX = 64
 SHOWN_MAX = 12
 JSON_TEST_SUITE = ROOT.parent / "shared" / "data" / "conformance" / "JSONTestSuite" / "test_parsing"
@@ -167,6 +170,8 @@ def fault(reply, statuses, pointer):
     problem = reply.problem()
     if problem["status"] != reply.status or not problem.get("title") or not problem.get("detail"):
         return f"{problem} does not say what is wrong"
+    if problem.get("type") not in TYPES:
+        return f"{problem} has no known type"
     if reply.status == 405 and not reply.headers.get("allow"):
         return "405 without Allow"
     if pointer and reply.status in (400, 422):

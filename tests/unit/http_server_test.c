@@ -30,6 +30,7 @@ static void assert_problem(const struct raw *raw, int status)
         fail_msg("expected %d, got:\n%s", status, raw->data);
     assert_contains(raw, "Content-Type: application/problem+json\r\n");
     assert_contains(raw, member);
+    assert_contains(raw, "\"type\":\"urn:freehold:problem:");
 }
 
 /* Everything that one exchange needs, and the server's answer is checked by `check`. */
