@@ -8,14 +8,14 @@
 /* "/a/{id:int}" as a template: "/a/{id}". */
 static char *template_of(const char *pattern)
 {
-    char *pattern = malloc(strlen(pattern) + 1), *to = pattern;
+    char *to_fill = malloc(strlen(pattern) + 1), *to = to_fill;
     for (const char *from = pattern; *from; from++) {
         if (strncmp(from, ":int}", 5) == 0)
             from += 4;
         *to++ = *from;
     }
     *to = '\0';
-    return pattern;
+    return to_fill;
 }
 
 static void check_round_trip(const char *pattern, json_t *values)
@@ -24,14 +24,14 @@ static void check_round_trip(const char *pattern, json_t *values)
     struct fh_error error;
     const char *filled;
     json_t *again = NULL;
-    char *pattern = template_of(pattern);
+    char *to_fill = template_of(pattern);
     arena_init(&arena, ARENA_SIZE_MAX);
-    FH_ASSERT(path_fill(&arena, pattern, &values, 1, &filled, &error) == FH_OK);
+    FH_ASSERT(path_fill(&arena, to_fill, &values, 1, &filled, &error) == FH_OK);
     FH_ASSERT(path_match(pattern, filled, &again));
     FH_ASSERT(json_equal(values, again));
     json_decref(again);
     arena_release(&arena);
-    free(pattern);
+    free(to_fill);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
