@@ -85,14 +85,17 @@ static void take_note(struct lease_member *member, const char *text)
 }
 
 /* Keeps what former looks learnt about the member. `seen`: how many members are already in the
- * order of this look. False: it is new, and as many are known as can be; a later look has room once
- * others have gone. */
+ * order of this look. False: it is new, and as many as can be known come before it. All instances
+ * pass over the same ones, the last in the order of the rows: two that counted on different others
+ * would take each other's leases. */
 static bool see_member(struct lease_manager *manager, const struct ledger_lease *row, int seen)
 {
     int64_t now_ns = world_monotonic_ns(manager->context->world);
     struct lease_member *known = lease_member_named(manager, row->name), moved = {0};
-    if (!known && manager->member_count == LEASE_MEMBERS_MAX)
+    if (seen == LEASE_MEMBERS_MAX)
         return false;
+    if (!known && manager->member_count == LEASE_MEMBERS_MAX)
+        lease_member_forget(manager, LEASE_MEMBERS_MAX - 1);
     if (known) {
         moved = *known;
         memmove(&manager->members[seen + 1], &manager->members[seen],

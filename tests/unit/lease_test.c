@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "engine/engines.h"
 #include "store/ledger.h"
-#include "work/lease.h"
+#include "work/lease_manager.h"
 #include "work/work.h"
 
 #define INSTANCES_MAX 4
@@ -397,7 +397,9 @@ static bool knows_as_many_as_may_be(void *argument)
 static void one_instance_too_many_is_passed_over(void **state)
 {
     struct fixture *fixture = *state;
+    char last[LEASE_NAME_SIZE];
     fixture->crowd = LEASE_MEMBERS_MAX - 1;
+    snprintf(last, sizeof last, LEDGER_INSTANCE "p%d", 100 + fixture->crowd - 1);
     struct process *process = begin(fixture, 0, "0", true);
     harness_run(&fixture->harness, crowd_entry, fixture);
     assert_int_equal(fixture->code, FH_OK);
@@ -409,6 +411,9 @@ static void one_instance_too_many_is_passed_over(void **state)
     while (process->looks < looks + 2)
         uv_run(&fixture->harness.loop, UV_RUN_ONCE);
     assert_int_equal(lease_members(process->manager), LEASE_MEMBERS_MAX);
+    /* One that begins now reads the rows in this order: it must not know others than this one. */
+    assert_non_null(lease_member_named(process->manager, LEDGER_INSTANCE "a"));
+    assert_null(lease_member_named(process->manager, last));
     expect(fixture, 8, -1, -1); /* they have never beaten: all are dead in the end */
     assert_int_equal(process->lost, 0);
 }
