@@ -301,6 +301,19 @@ static void what_could_not_be_stored_of_a_subscriber_is_stored_later(void **stat
     assert_int_equal(expired(fixture), 0);
 }
 
+/* The same, where no fiber was left for storing it when it reported something new. */
+static void what_found_no_fiber_of_a_subscriber_is_stored_later(void **state)
+{
+    struct fixture *fixture = *state;
+    publish(fixture, 1);
+    manager_of(fixture)->recording = true; /* so no fiber is started */
+    subscribers_told(manager_of(fixture), "orders", "0/1", 10, 10);
+    manager_of(fixture)->recording = false;
+    subscribers_told(manager_of(fixture), "orders", "0/1", 10, 10);
+    harness_until(&fixture->harness, is_recorded, fixture);
+    assert_int_equal(service_count(&fixture->service, "SELECT max(done) FROM fh_subscriber"), 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +328,7 @@ int main(void)
         CASE(what_all_have_passed_is_kept_for_a_while),
         CASE(marks_of_ages_stay_few),
         CASE(what_could_not_be_stored_of_a_subscriber_is_stored_later),
+        CASE(what_found_no_fiber_of_a_subscriber_is_stored_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

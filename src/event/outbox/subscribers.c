@@ -125,12 +125,10 @@ void subscribers_told(struct event_manager *manager, const char *name, const cha
         subscriber->done = -1;
         map_put(&manager->subscribers, key, subscriber);
     }
-    if (subscriber->done == done && subscriber->seen == seen)
-        return;
+    subscriber->dirty |= subscriber->done != done || subscriber->seen != seen;
     subscriber->done = done;
     subscriber->seen = seen;
-    subscriber->dirty = true;
-    if (!manager->recording)
+    if (subscriber->dirty && !manager->recording) /* it was dirty before: no fiber was free */
         manager->recording = event_manager_fiber(manager, run_subscriber_recorder, manager);
 }
 
