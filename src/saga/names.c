@@ -12,7 +12,7 @@ static const char *const element_names[] = {"unstored", "stored", "sent", "done"
 static const char *const outcome_names[] = {"",        "done",   "refused",  "undone", "never",
                                             "pending", "closed", "mismatch", "fixed"};
 
-static int find_handler_name(const char *const *names, int count, const char *name)
+static int index_of_name(const char *const *names, int count, const char *name)
 {
     for (int i = 0; i < count; i++)
         if (strcmp(names[i], name) == 0)
@@ -24,7 +24,7 @@ static int find_handler_name(const char *const *names, int count, const char *na
 
 enum saga_outcome saga_outcome_of(const char *text)
 {
-    int found = text ? find_handler_name(outcome_names, COUNT(outcome_names), text) : -1;
+    int found = text ? index_of_name(outcome_names, COUNT(outcome_names), text) : -1;
     return found < 0 ? SAGA_OUTCOME_NONE : (enum saga_outcome)found;
 }
 
@@ -35,7 +35,7 @@ const char *saga_status_name(enum saga_status status)
 
 int saga_status_of(const char *name)
 {
-    return find_handler_name(status_names, COUNT(status_names), name);
+    return index_of_name(status_names, COUNT(status_names), name);
 }
 
 const char *saga_element_state_name(enum saga_element_state state)
@@ -45,5 +45,5 @@ const char *saga_element_state_name(enum saga_element_state state)
 
 int saga_element_state_of(const char *name)
 {
-    return find_handler_name(element_names, COUNT(element_names), name);
+    return index_of_name(element_names, COUNT(element_names), name);
 }
