@@ -73,7 +73,7 @@ static enum fh_code put_abandoned(struct store_work *work, void *what, struct fh
     enum fh_code code = ledger_saga_get(work, arena, abandon->birth, abandon->number, &row, error);
     if (code == FH_OK && saga_status_of(row.status) != SAGA_PARKED)
         return error_set(error, FH_CONFLICT, "The saga is not parked; it is %s.", row.status);
-    const char *owner = saga_takeover_owner(manager);
+    const char *owner = saga_manager_session(manager);
     if (code == FH_OK)
         code = ledger_saga_take(work, abandon->birth, abandon->number, owner ? owner : "", error);
     if (code != FH_OK)

@@ -7,7 +7,7 @@
 
 #include "saga/manager.h"
 
-const char *saga_takeover_owner(const struct saga_manager *manager)
+const char *saga_manager_session(const struct saga_manager *manager)
 {
     return manager->context->leases ? manager->context->store->instance : NULL;
 }

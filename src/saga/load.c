@@ -117,7 +117,7 @@ static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct f
     struct fh_error *whys = calloc(LOAD_SLICE, sizeof *whys);
     FH_ASSERT(whys != NULL);
     loading->count = loading->seen = 0;
-    struct ledger_open open = {.owner = saga_takeover_owner(loading->manager),
+    struct ledger_open open = {.owner = saga_manager_session(loading->manager),
                                .birth = loading->birth,
                                .number = loading->number,
                                .limit = LOAD_SLICE};

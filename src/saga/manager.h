@@ -263,7 +263,7 @@ struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *
 
 /* lease.c */
 /* The session whose sagas are ours; NULL if there is only one process. */
-const char *saga_takeover_owner(const struct saga_manager *manager);
+const char *saga_manager_session(const struct saga_manager *manager);
 /* Does this process notify receivers, on behalf of all instances? */
 bool saga_manager_tells(const struct saga_manager *manager);
 /* One of the fibers that work under the lease has ended. */

@@ -90,7 +90,7 @@ static enum fh_code take_once(struct saga_manager *manager, const char *birth, i
     if (!code)
         code = refuse_unparked(&row, error);
     if (!code)
-        code = ledger_saga_take(work, birth, number, saga_takeover_owner(manager), error);
+        code = ledger_saga_take(work, birth, number, saga_manager_session(manager), error);
     arena_release(&arena);
     if (!code)
         return store_commit(work, error);
