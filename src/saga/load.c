@@ -77,8 +77,9 @@ static void park_row(struct saga_manager *manager, const struct ledger_saga *row
         ++manager->counts.parked;
     } else {
         manager->late_looks = SAGA_LATE_LOOKS;
-        log_warning("saga-parking-unsaved", "This could not be stored; it will be tried again: %s",
-                    error.message);
+        log_warning("saga-parking-unsaved",
+                    "saga %s %s.%lld could not be stored as parked; this will be tried again: %s",
+                    row->name, row->birth, (long long)row->number, error.message);
     }
     json_text_free(text);
     json_decref(state);

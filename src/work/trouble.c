@@ -38,11 +38,11 @@ static void trouble_passed(struct trouble *trouble, enum trouble_kind kind, int6
     unsigned long long failures = trouble->failures;
     if (trouble->told && lasted_ns >= LASTED_NS && kind == TROUBLE_READS)
         log_info("store-reads-resumed",
-                 "The store answers reads again, after %lld s in which %llu came to nothing.",
+                 "The store answers reads again, after %lld s in which %llu attempts failed.",
                  lasted_s, failures);
     else if (trouble->told && lasted_ns >= LASTED_NS)
         log_info("store-writes-resumed",
-                 "The store takes transactions again, after %lld s in which %llu came to nothing.",
+                 "The store takes transactions again, after %lld s in which %llu attempts failed.",
                  lasted_s, failures);
     trouble->failures = 0;
     trouble->told = false;

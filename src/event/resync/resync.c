@@ -66,7 +66,7 @@ static void begin_resync(struct subscription *s)
     s->resyncs = false;
     parked_recount(s);
     log_info("resync-begun",
-             "%s begins anew with the state of %s, at %" PRId64 " of its incarnation %s.",
+             "%s resyncs from the state of %s, at position %" PRId64 " of its incarnation %s.",
              s->manager->context->service->name, s->source, s->cursor.position,
              s->cursor.incarnation);
 }
@@ -172,7 +172,7 @@ void resync_step(struct subscription *s)
     /* The first answer says how many events there are to catch up with. */
     s->reading.state = SUBSCRIPTION_STARTING;
     log_info("resync-finished",
-             "%s has taken over the state of %s, and follows its events from %" PRId64 ".",
+             "%s has taken over the state of %s, and follows its events from position %" PRId64 ".",
              s->manager->context->service->name, s->source, s->cursor.position);
     fiber_wake_all(&s->for_space);
 }

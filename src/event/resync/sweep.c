@@ -62,8 +62,7 @@ static enum fh_code gather_unseen_keys(struct subscription *s, struct sweep *swe
         if (!sweep_key_text(value, key, sizeof key))
             return error_set(error, FH_INVALID,
                              "`held` of %s answers something that is not a key: keys are integers, "
-                             "or texts of up to %d "
-                             "bytes.",
+                             "or texts of up to %d bytes.",
                              s->subscribed[s->resync.type]->type, LEDGER_AFTER_SIZE - 2);
         snprintf(sweep->after, sizeof sweep->after, "%c%s", s->resync.after[0], key);
         if (s->partition_count > 1 &&

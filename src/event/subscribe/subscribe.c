@@ -313,7 +313,7 @@ static void run_applier(void *argument)
         parked_recount(s);
         if (s->parked.keys > 0 && !event_manager_fiber(s->manager, parked_retry_at_start, s))
             log_warning("parked-retry-delayed",
-                        "What is parked of %s can't be retried now: too many fibers.", s->source);
+                        "Parked events of %s can't be retried now: no fiber is free.", s->source);
         subscription_begin_reading(s);
     }
     while (subscription_goes_on(s)) {
@@ -364,10 +364,9 @@ static enum fh_code partition_take(struct lease *lease, struct store_work *work,
     return ledger_cursor_take(work, s->source, s->partition, epoch, error);
 }
 
-/* A partition of ours that found no fiber gets another chance. One that is ours but fenced would
- * stand still for ever, however the cursor got its epoch: it is given back, and the next owner,
- * usually we again, gives the cursor a new epoch. If it belonged to another all along, giving it
- * back does nothing. */
+/* A partition of ours that found no fiber gets another chance. A fenced one would stand still for
+ * ever, however the cursor got its epoch: it is given back, and the next owner, usually we again,
+ * gives the cursor a new one. If it was another's all along, giving it back does nothing. */
 void subscribe_looked(struct event_manager *manager)
 {
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
@@ -376,10 +375,11 @@ void subscribe_looked(struct event_manager *manager)
         if (!s->fenced) {
             begin_applying(s);
         } else if (!s->applies && !manager->draining) {
-            log_warning(
-                "partition-lease-returned",
-                "Partition %s of %s has epoch %lld, its lease here %lld: that is given back.",
-                s->partition, s->source, (long long)s->cursor.epoch, (long long)s->lease.epoch);
+            log_warning("partition-lease-returned",
+                        "The cursor of partition %s of %s has epoch %lld, and this instance's "
+                        "lease of it %lld: the lease is given back, to be taken again.",
+                        s->partition, s->source, (long long)s->cursor.epoch,
+                        (long long)s->lease.epoch);
             lease_give_up(&s->lease);
         }
     }
