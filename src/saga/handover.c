@@ -9,7 +9,6 @@
  * about to restart; after STRANGERS_MS_MAX the saga is parked.
  */
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

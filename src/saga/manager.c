@@ -6,12 +6,7 @@
 
 #include "saga/manager.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include "base/json.h"
-#include "base/log.h"
 
 void saga_counts(const struct saga_manager *manager, struct ledger_counts *ret)
 {

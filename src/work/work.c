@@ -17,13 +17,10 @@
 
 #include "work/work.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "work/batch.h"
 #include "work/gate.h"
 
