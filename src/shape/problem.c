@@ -76,9 +76,10 @@ static const struct {
     [PROBLEM_OVERLOADED] =
         {URN "overloaded", 503,
          "Too many requests are under way, or there is no memory for this one: nothing was done."},
-    [PROBLEM_HANDLER_FAILED] =
-        {URN "handler-failed", 500,
-         "The service's handler has a fault, which the service's log describes: nothing was done."},
+    [PROBLEM_HANDLER_FAILED] = {URN "handler-failed", 500,
+                                "The service's handler has a fault, which `detail` or the "
+                                "service's log describes: nothing "
+                                "was done."},
     [PROBLEM_RESPONSE_INVALID] = {URN "response-invalid", 500,
                                   "The handler's answer has a header that can't be sent."},
     [PROBLEM_DATA_REJECTED] =
