@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The manager's start and stop. After a crash everything that is open in the store is loaded again,
- * and elements that may have been sent are asked again.
+ * The manager's start and stop, and its counts. After a crash everything that is open in the store
+ * is loaded again, and elements that may have been sent are asked again.
  */
 
 #include "saga/manager.h"

@@ -10,7 +10,7 @@
  *     runs.c        sagas in memory, and their queue     load.c     which of them are
  *     run.c         happenings in, transitions stored    ask.c      requests out, answers in
  *     handlers.c    run and undone handlers              closing.c  notifying receivers of ends
- *     manager.c     start and stop                       wait.c     waiting, retrying
+ *     manager.c     start, stop and counts               wait.c     waiting, retrying
  *     lease.c       which instance has the duties        takeover.c what dead instances left
  *     handover.c    sagas whose definitions other instances have
  *     store.c       transitions of many sagas, in one transaction

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Running a unit of work: the order of work.h, failures, refusals, reruns.
+ * Running a unit of work: the order of work.h, refusals, reruns.
  *
  *     ASKING --first use of the store--> OPEN --handler returned--> finish, record, commit
  *        |                                 |
