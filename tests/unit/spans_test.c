@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "work/spans.h"
@@ -197,6 +199,17 @@ static void a_damaged_file_harms_nobody(void **state)
     spans_free(spans);
 }
 
+/* The process owns its folder; whoever reads the file is somebody else. */
+static void nobody_waits_for_a_fifo_in_the_files_place(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(file_path(), 0600), 0);
+    alarm(20); /* ends the test if it waits */
+    assert_null(spans_read(file_path()));
+    assert_int_equal(spans_open(file_path()), -1);
+    alarm(0);
+}
+
 static void a_part_has_the_trace_and_a_span_of_its_own(void **state)
 {
     (void)state;
@@ -225,6 +238,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_outlives_the_process_and_is_read_beside_it, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_file_harms_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_waits_for_a_fifo_in_the_files_place, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_part_has_the_trace_and_a_span_of_its_own, set_up,
                                         tear_down),
     };
