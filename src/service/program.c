@@ -337,7 +337,7 @@ static void signing_release(struct program *program)
 }
 
 /* Each part uses those before it, and is released before them, even if its own init failed half-way
- * or it has ended already (host_silence, host_ended). */
+ * or it has ended already (program_silence, program_ended). */
 static const struct part {
     enum fh_code (*init)(struct program *program, struct fh_error *error);
     void (*release)(struct program *program);

@@ -7,7 +7,7 @@
  *   late         a service is born while the others are at work, and finds the beginning trimmed
  *   copied back  an operator puts a service's files back as they were some time before: whatever it
  *                has published since is known no more, and its positions are given out again; and
- * so on, from a new copy, as long as there are faults
+ *                so on, from a new copy, as long as there are faults
  */
 
 #include <string.h>

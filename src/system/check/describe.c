@@ -3,7 +3,8 @@
  * A loop of its own, one child per program, with standard output and error through pipes. A program
  * is done when it has exited and both pipes have ended; one that says too much or takes too long is
  * killed. If only its errors are held open, by something that it has started, what it has said
- * counts when the time is over. Nothing outlives describe_programs.
+ * counts when the time is over. What a program has started may go on; no handle outlives
+ * describe_programs.
  */
 
 #define _GNU_SOURCE
