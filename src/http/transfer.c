@@ -350,13 +350,14 @@ static void fail_with_errno(struct transfer *transfer, const char *otherwise)
     transfer_fail(transfer, "%s", reason);
 }
 
-/* libcurl takes any three digits; our server, by which the gateway passes a status on, doesn't. */
+/* libcurl takes any three digits, and a 101 that nobody asked for; our server, by which the gateway
+ * passes a status on, doesn't. */
 static void check_status(struct transfer *transfer)
 {
     long status = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status < 200 || status > 599)
-        transfer_fail(transfer, "the answer has the status %ld, which does not exist", status);
+        transfer_fail(transfer, "the answer has the status %ld: expected 200 to 599", status);
 }
 
 void transfer_ended(struct transfer *transfer, CURLcode code)

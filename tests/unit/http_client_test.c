@@ -412,6 +412,7 @@ static void broken_answers_are_failures(void **state)
         {"SSH-2.0-x\r\n", "what came is no HTTP answer"},
         {"HTTP/1.1 600 Beyond\r\nContent-Length: 2\r\n\r\n{}", "has the status 600"},
         {"HTTP/1.1 999 Beyond\r\nContent-Length: 0\r\n\r\n", "has the status 999"},
+        {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nmore", "has the status 101"},
         {"HTTP/1.1 099 Below\r\nContent-Length: 0\r\n\r\n", "what came is no HTTP answer"},
     };
     struct pair pair;
