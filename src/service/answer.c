@@ -129,6 +129,14 @@ void exchange_answer_undecided(struct undecided_request *request)
     json_arena_set(before);
 }
 
+static enum problem_type refusal_of(const struct exchange *exchange, int status)
+{
+    if (status == 401)
+        return PROBLEM_CALLER_UNPROVEN;
+    bool named = exchange->runtime->audience || exchange_header(exchange, "Freehold-From");
+    return named ? PROBLEM_CALLER_NOT_GRANTED : PROBLEM_CALLER_MISSING;
+}
+
 bool exchange_refused(struct exchange *exchange, const struct audience_route *route)
 {
     static const struct http_header headers[] = {{AUDIENCE_REFUSED_HEADER, "caller"},
@@ -136,10 +144,9 @@ bool exchange_refused(struct exchange *exchange, const struct audience_route *ro
     const char *why;
     int status =
         audience_judge(exchange->runtime->audience, exchange->incoming->request, route, &why);
-    bool unproven = status == 401;
     if (status)
-        answer_problem(exchange, unproven ? PROBLEM_CALLER_UNPROVEN : PROBLEM_CALLER_NOT_GRANTED,
-                       why, NULL, headers, unproven ? 2 : 1);
+        answer_problem(exchange, refusal_of(exchange, status), why, NULL, headers,
+                       status == 401 ? 2 : 1);
     return status != 0;
 }
 

@@ -213,6 +213,13 @@ def test_a_refusal_is_a_problem_that_says_where(users, method, path, body, heade
         assert sorted(error.get("pointer", error.get("parameter")) for error in answer.body["errors"]) == pointers
 
 
+def test_a_caller_that_is_not_named_is_missing_and_a_named_one_not_granted(users):
+    path = "/api/users/1/orders/increment"
+    assert users.ask("POST", path).body["type"] == "urn:freehold:problem:caller-missing"
+    answer = users.ask("GET", "/_freehold/sagas", headers={"Freehold-From": "orders"})
+    assert answer.status == 403 and answer.body["type"] == "urn:freehold:problem:caller-not-granted"
+
+
 def test_405_names_the_methods_there_are(users):
     assert users.ask("PUT", "/api/users").headers["allow"] == "POST, GET, HEAD"
     assert users.ask("DELETE", "/metrics").headers["allow"] == "GET, HEAD"
