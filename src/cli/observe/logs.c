@@ -197,8 +197,8 @@ const struct cli_command cli_logs = {
     .text =
         "Of every service, the gateway, private servers and up itself, running or stopped; or of\n"
         "those that are named. Times are UTC, as they were logged. With --json each line is an\n"
-        "object of its own, with the id that its message keeps for good; all ids stand in\n"
-        "docs/reference/logs.md.\n\n"
+        "object of its own, with its message's id, which never changes; docs/reference/logs.md\n"
+        "lists all ids.\n\n"
         "  freehold logs orders payments --level warning --since 1h\n"
         "  freehold logs --id subscription-paused --since 1d\n"
         "  freehold logs --text 01a1f983 -f\n",
@@ -206,7 +206,7 @@ const struct cli_command cli_logs = {
                 {"--id", "ID", "only the message with this id, such as event-parked"},
                 {"--text", "TEXT", "only lines with this text, in any case"},
                 {"--since", "TIME", "15m (s, m, h, d) ago, or from a time: 2026-11-20T15:12"},
-                {"--follow", NULL, "go on with what is logged from now on; also -f", 'f'},
+                {"--follow", NULL, "continue with what is logged from now on; also -f", 'f'},
                 {"--json", NULL, "print each line as a JSON object"},
                 {"--state", "DIR", "its state folder; default: the one below ./.freehold"}},
     .run = run_logs,
