@@ -189,7 +189,7 @@ static bool services_fit(const struct system_file *file, const struct declared *
 
 static int simulate_program(struct program *program, const struct declared *declared)
 {
-    struct system_file *file = program_file(program->options.file);
+    struct system_file *file = program_read_file(program->options.file);
     bool fits = file && (program->options.linked || services_fit(file, declared));
     program->many = (struct many){.system = {.file = file,
                                              .services = declared->services,

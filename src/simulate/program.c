@@ -76,7 +76,7 @@ int program_jobs(uint64_t jobs)
 
 /* ---- what is run ---- */
 
-struct system_file *program_file(const char *path)
+struct system_file *program_read_file(const char *path)
 {
     struct findings findings = {0};
     struct system_file *file = system_file_read(path, NULL, &findings);

@@ -30,7 +30,7 @@ int program_jobs(uint64_t jobs); /* 0: not said */
 /* Before all else. False: it can't go on. */
 bool program_begin(void);
 /* The system file; NULL: it was printed what is wrong with it. */
-struct system_file *program_file(const char *path);
+struct system_file *program_read_file(const char *path);
 /* The services that are linked. False: it was printed why they can't be read. */
 bool program_services(const fh_service *const *begin, const fh_service *const *end,
                       struct declared *ret);

@@ -234,7 +234,7 @@ int main(int count, char **words)
     enum program_words read = read_test_words(count, words, &options);
     if (read != PROGRAM_FITS)
         return print_test_usage(words[0], read == PROGRAM_HELP ? stdout : stderr);
-    struct system_file *file = program_file(options.file);
+    struct system_file *file = program_read_file(options.file);
     if (!file)
         return 2;
     struct program *program = calloc(1, sizeof *program);
