@@ -36,6 +36,7 @@ struct asked {
     int64_t exit_code;
     int exit_signal;
     bool late, too_much;
+    bool left; /* late, although it had exited: something that it has started holds its output */
     char buffer[4096];
 };
 
@@ -63,6 +64,7 @@ static void lose_patience(struct world_timer *timer)
 {
     struct asked *asked = timer->owner;
     asked->late = !has_answered(asked, false);
+    asked->left = asked->late && uv_is_closing((uv_handle_t *)&asked->process);
     kill_it(asked);
     /* Its own children may hold the pipes open: don't wait for what they might still say. */
     close_pipe(&asked->output);
@@ -250,6 +252,11 @@ static void judge_answer(struct asked *asked, struct findings *findings)
     else if (!is_there_still(service))
         findings_error(findings, place, "%s was replaced while it was asked for its description",
                        program);
+    else if (asked->left)
+        findings_error(findings, place,
+                       "%s --describe has ended, but something that it started held its standard "
+                       "output open for longer than %d s",
+                       program, asked->time_ms_max / 1000);
     else if (asked->late)
         findings_error(findings, place, "%s --describe took longer than %d s and was killed",
                        program, asked->time_ms_max / 1000);
