@@ -172,7 +172,7 @@ static enum program_words read_simulate_words(int count, char **words, struct op
         {"--json", .flag = &options->json},     {0}};
     enum program_words read = program_read(count, words, known, &options->file);
     program_seeds(&options->seed, &options->runs, RUNS_DEFAULT);
-    return read;
+    return options->runs ? read : PROGRAM_WRONG;
 }
 
 /* Every service of the file must be linked into the program, if not said otherwise. */

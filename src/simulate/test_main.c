@@ -206,7 +206,7 @@ static enum program_words read_test_words(int count, char **words, struct option
         {"--json", .flag = &options->json},   {0}};
     enum program_words read = program_read(count, words, known, &options->file);
     program_seeds(&options->seed, &options->seeds, SEEDS_DEFAULT);
-    return read;
+    return options->seeds ? read : PROGRAM_WRONG;
 }
 
 /* The tests of `file`, which says what the system is. */

@@ -74,6 +74,7 @@ def runs_meet_crashes_and_carry_out_orders():
 
 def a_wrong_word_is_refused():
     return (simulate("--sede", "1").returncode == 2 and simulate("--seed").returncode == 2
+            and simulate("--runs", "0").returncode == 2
             and subprocess.run([PROGRAM, "nowhere.yaml"], capture_output=True,
                                check=False).returncode == 2)
 

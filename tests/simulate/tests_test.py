@@ -78,7 +78,8 @@ def tests_are_listed_and_chosen_by_name():
     chosen = run(PROGRAM, "--list", "--only", "users.").stdout.split()
     return (chosen and chosen == [name for name in listed if "users." in name] and len(listed) > len(chosen)
             and run(PROGRAM, "--only", "nothing_of_that_name").returncode == 2
-            and run(PROGRAM, "--sead", "1").returncode == 2)
+            and run(PROGRAM, "--sead", "1").returncode == 2
+            and run(PROGRAM, "--seeds", "0").returncode == 2)
 
 
 CASES = (the_shops_tests_pass, each_wrong_test_fails_and_says_why, a_service_with_a_bug_is_found_by_its_tests,
