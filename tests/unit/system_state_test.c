@@ -145,6 +145,23 @@ static void keys_are_durable_before_anyone_gets_them(void **unused)
     state_close(&state);
 }
 
+/* As an earlier version may have left it when the power failed. */
+static void damaged_keys_are_reported_with_what_to_do(void **unused)
+{
+    (void)unused;
+    struct state state;
+    struct fh_error error;
+    json_t *keys;
+    assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_OK);
+    int fd = openat(state.folder_fd, KEYS_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(keys_read(&state, &keys, &error), FH_INVALID);
+    assert_non_null(strstr(error.message, KEYS_FILE " is damaged"));
+    assert_non_null(strstr(error.message, "Remove it"));
+    state_close(&state);
+}
+
 /* A service owns its folder, and may make a FIFO there where Landlock is missing. */
 static void nobody_waits_for_a_fifo_in_a_services_folder(void **unused)
 {
@@ -260,6 +277,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_is_on_the_disk_before_it_gets_its_name, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(keys_are_durable_before_anyone_gets_them, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(damaged_keys_are_reported_with_what_to_do, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(nobody_waits_for_a_fifo_in_a_services_folder, set_up,
                                         tear_down),

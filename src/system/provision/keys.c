@@ -21,9 +21,9 @@ enum fh_code keys_read(const struct state *state, json_t **ret, struct fh_error 
     json_t *all;
     *ret = NULL;
     enum fh_code code = state_read_json(state->folder_fd, KEYS_FILE, &all, error);
-    if (code != FH_OK)
+    if (code != FH_OK && code != FH_INVALID)
         return code;
-    json_t *keys = json_object_get(all, "keys");
+    json_t *keys = code == FH_OK ? json_object_get(all, "keys") : NULL;
     if (json_is_object(keys))
         *ret = json_incref(keys);
     else

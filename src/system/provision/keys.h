@@ -21,11 +21,10 @@
     "_up" /* can't be a service's name: the key between the operator and `up`, for control.sock */
 
 /* {"CALLER": {"RECEIVER": ...}} for all services of the file: existing keys, and new ones for
- * missing pairs. The file has them when this returns, though it has not been synced. New
- * reference. */
+ * missing pairs. They are durable when this returns. New reference. */
 enum fh_code keys_make(const struct state *state, const struct system_file *file, json_t **ret,
                        struct fh_error *error);
-/* FH_NOT_FOUND: no `up` has made any yet. New reference. */
+/* FH_NOT_FOUND: no `up` has made any yet. FH_INVALID: the file is damaged. New reference. */
 enum fh_code keys_read(const struct state *state, json_t **ret, struct fh_error *error);
 
 /* The key with which the operator commands `up`; NULL: there is none. Borrowed from `keys`. */
