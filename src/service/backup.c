@@ -288,7 +288,8 @@ static void write_status(void *owner)
         snprintf(path, sizeof path, "%s/" SERVICE_BACKUP_STATUS, backup->folder);
         world->files->remove(world, path);
     }
-    log_warning("backup-status-unsaved", "the backup's status: %s", backup->untold.message);
+    log_warning("backup-status-unsaved", "the backup's status could not be stored: %s",
+                backup->untold.message);
 }
 
 static void tell_status(struct backup *backup)

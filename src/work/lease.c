@@ -277,7 +277,9 @@ static void bury_dead(struct lease_manager *manager)
         /* Events that it committed but that have no positions yet. */
         if (store_sequence(manager->context->store, NULL, 0, &error) != FH_OK)
             log_info("event-positions-delayed",
-                     "Its last events get their positions with the next ones: %s", error.message);
+                     "The last events of an instance that does not respond get their positions "
+                     "with the next ones: %s",
+                     error.message);
     }
 }
 

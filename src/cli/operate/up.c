@@ -158,7 +158,8 @@ static void up_ready(void *context)
     turn_to_log(up);
     log_info("system-started", "%s is up, pid %d", up->file->name, (int)getpid());
     if (write(up->ready_fd, "R", 1) < 0)
-        log_warning("starter-lost", "the process that started it is gone"); /* it stays up anyway */
+        log_warning("starter-lost",
+                    "the command that started this system has ended"); /* it stays up */
     close(up->ready_fd);
 }
 

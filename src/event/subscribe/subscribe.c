@@ -76,7 +76,8 @@ static bool was_applied(struct subscription *s, const struct ledger_cursor *next
     if (s->fenced)
         return false;
     if (!applied) {
-        log_warning("cursor-moved", "The cursor of %s was moved to %lld; reading on from there.",
+        log_warning("cursor-moved",
+                    "The cursor of %s was moved to %lld by someone else; reading on from there.",
                     s->source, (long long)now.position);
         subscription_drop(s);
         *ret_elsewhere = true;
@@ -473,10 +474,9 @@ enum fh_code subscribe_start(struct event_manager *manager, struct fh_error *err
 
 bool subscribe_idle(const struct event_manager *manager)
 {
-    for (const struct subscription *s = manager->subscriptions; s; s = s->next) {
+    for (const struct subscription *s = manager->subscriptions; s; s = s->next)
         if (s->busy)
             return false;
-    }
     return true;
 }
 
