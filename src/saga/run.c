@@ -200,8 +200,8 @@ static bool store_state(struct saga_run *run, const struct saga_state *next)
         return true;
     if (code == FH_CONFLICT && !error.retryable) {
         run->gone = true;
-        log_warning("saga-lost", "saga %s %s: another instance runs it now", run->type->rules.name,
-                    run->reference);
+        log_warning("saga-ownership-lost", "saga %s %s: another instance runs it now",
+                    run->type->rules.name, run->reference);
         return false;
     }
     if (run->tries == 0)

@@ -127,9 +127,24 @@ static void routes_sort(struct runtime *runtime)
     }
 }
 
-static void say_of_replicas(const char *sentence)
+static void report_replicas(enum store_replicas_news news, const char *what)
 {
-    log_warning("replica-unused", "%s", sentence);
+    switch (news) {
+    case REPLICA_UNREADABLE:
+        log_warning("replica-unreadable", "a replica can't be read: %s", what);
+        break;
+    case REPLICAS_UNUSABLE:
+        log_warning("replicas-unusable",
+                    "the primary does not report its log's position (MariaDB: log_bin is off): "
+                    "its replicas are not read");
+        break;
+    case PRIMARY_LOST:
+        log_warning("primary-lost", "the primary does not answer: reads go on at replicas, marked");
+        break;
+    case PRIMARY_BACK:
+        log_info("primary-recovered", "the primary answers again");
+        break;
+    }
 }
 
 static enum fh_code open_replicas(struct runtime *runtime, struct fh_error *error)
@@ -138,7 +153,7 @@ static enum fh_code open_replicas(struct runtime *runtime, struct fh_error *erro
                                     .model = runtime->service->model,
                                     .server = json_object_get(runtime->config, "store"),
                                     .instance = json_string_at(runtime->config, "instance")};
-    return store_replicas_open(runtime->context.store, &options, say_of_replicas, error);
+    return store_replicas_open(runtime->context.store, &options, report_replicas, error);
 }
 
 /* Without it others' events are noticed only when polled. Simulated stores have one process. */

@@ -52,7 +52,7 @@ struct store_replicas {
     bool looking, primary_gone, closing;
     bool said_mute; /* that the primary reports no position was reported */
     uint64_t reads;
-    void (*told)(const char *sentence);
+    store_replicas_told *told;
     struct fiber_queue lookers; /* readers that wait for the check, and replicas_close */
 };
 
@@ -89,11 +89,10 @@ static void report_unreached(const struct store_replicas *replicas, struct repli
                              const char *why)
 {
     char text[400];
-    snprintf(text, sizeof text, "the replica at %s:%lld can't be read: %s",
-             json_string_at(replica->server, "host"),
+    snprintf(text, sizeof text, "%s:%lld: %s", json_string_at(replica->server, "host"),
              (long long)json_integer_value(json_object_get(replica->server, "port")), why);
     if (!replica->said)
-        replicas->told(text);
+        replicas->told(REPLICA_UNREADABLE, text);
     replica->said = true;
 }
 
@@ -132,12 +131,10 @@ static void check_replicas(struct store_replicas *replicas)
     bool gone = query_server(primary, dialect->log_position, NULL, take_log_position, position,
                              &error) != FH_OK;
     if (gone != replicas->primary_gone)
-        replicas->told(gone ? "the primary does not answer: reads go on at replicas, marked"
-                            : "the primary answers again");
+        replicas->told(gone ? PRIMARY_LOST : PRIMARY_BACK, NULL);
     replicas->primary_gone = gone;
     if (!gone && !position[0] && !replicas->said_mute)
-        replicas->told("the primary does not report its log's position (MariaDB: log_bin is off): "
-                       "its replicas are not read");
+        replicas->told(REPLICAS_UNUSABLE, NULL);
     replicas->said_mute = !gone && !position[0];
     for (int i = 0; i < replicas->count && !gone && !replicas->closing; i++) {
         struct replica *replica = &replicas->all[i];
@@ -270,7 +267,7 @@ static json_t *server_at(const json_t *primary, const json_t *place)
 }
 
 enum fh_code store_replicas_open(struct store *store, const struct store_options *options,
-                                 void (*told)(const char *sentence), struct fh_error *error)
+                                 store_replicas_told *told, struct fh_error *error)
 {
     const json_t *places = json_object_get(options->server, "replicas");
     size_t count = json_array_size(places);

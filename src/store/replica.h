@@ -16,13 +16,21 @@
 
 struct store_replicas;
 
+/* What is reported once, when it begins. */
+enum store_replicas_news {
+    REPLICA_UNREADABLE, /* `what` says which one, and why */
+    REPLICAS_UNUSABLE,  /* the primary does not say how far its log has got */
+    PRIMARY_LOST,       /* reads go on at replicas */
+    PRIMARY_BACK
+};
+typedef void store_replicas_told(enum store_replicas_news news, const char *what);
+
 /* Reads "replicas" ([{"host", "port"}]) and "staleness_ms" from the store's configuration, which is
  * borrowed while the store is open. Without replicas store->replicas stays NULL. A replica that
- * does not answer now is tried again when it is needed; `told` gets a sentence when a replica can't
- * be read, or the primary goes or comes back. On a fiber. FH_INVALID, FH_UNSUPPORTED: what is wrong
- * in the configuration. */
+ * does not answer now is tried again when it is needed. On a fiber. FH_INVALID, FH_UNSUPPORTED:
+ * what is wrong in the configuration. */
 enum fh_code store_replicas_open(struct store *store, const struct store_options *options,
-                                 void (*told)(const char *sentence), struct fh_error *error);
+                                 store_replicas_told *told, struct fh_error *error);
 /* Their state, for the metrics. */
 struct store_replicas_view {
     int count, fresh; /* fresh: may be read now */

@@ -51,19 +51,21 @@ static enum fh_code may_enter(const struct provision *provision,
 }
 
 /* To the operator who asked for the move of this service. */
-static void say_of(const struct provision_options *options, const struct system_service *service,
-                   const char *from)
+static void say_move_plan(const struct provision_options *options,
+                          const struct system_service *service, const char *from)
 {
     char text[256];
     if (!is_named_to_move(options->moving, service->name))
         return;
-    if (from)
+    if (from) {
         snprintf(text, sizeof text, "%-12s moves from %s to %s before it serves", service->name,
                  from, service->engine);
-    else
+        options->say(options->context, "move-planned", text);
+    } else {
         snprintf(text, sizeof text, "%-12s has its data in %s already: nothing is moved",
                  service->name, service->engine);
-    options->say(options->context, "move-planned", text);
+        options->say(options->context, "move-unneeded", text);
+    }
 }
 
 enum fh_code moving_configure(const struct provision *provision,
@@ -93,13 +95,13 @@ enum fh_code moving_configure(const struct provision *provision,
                may_enter(provision, service, error) != FH_OK) {
         code = error->code;
     } else if (elsewhere) {
-        say_of(options, service, engine);
+        say_move_plan(options, service, engine);
         json_t *from = json_pack("{s:s, s:s, s:O*, s:O*}", "engine", engine, "folder", part->folder,
                                  "store", json_object_get(record, "store"), "incarnation",
                                  json_object_get(record, "incarnation"));
         json_object_set_new(config, "from", from);
     } else if (!abandons) {
-        say_of(options, service, NULL);
+        say_move_plan(options, service, NULL);
     }
     json_decref(record);
     return code;

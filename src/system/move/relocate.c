@@ -41,8 +41,8 @@
 static void say_move_trouble(struct supervisor *supervisor, const struct fh_error *error)
 {
     const char *name = relocation_service(supervisor)->name;
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, "move-record-failed", name, "%s: %s", name,
-                   error->message);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "move-step-failed", name,
+                   "a step of the move of %s failed: %s", name, error->message);
 }
 
 /* Copies the entry before adding the state. */

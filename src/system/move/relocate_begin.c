@@ -192,8 +192,8 @@ void relocate_came_up(struct supervisor *supervisor)
         changed = true;
         if (moved_record(&provision->state, provision->moved, name,
                          over ? NULL : json_incref(entry), MOVED_DONE, &error) != FH_OK)
-            supervisor_say(supervisor, SUPERVISE_TROUBLE, "move-record-failed", NULL, "%s: %s",
-                           name, error.message);
+            supervisor_say(supervisor, SUPERVISE_TROUBLE, "move-record-failed", NULL,
+                           "the move of %s could not be recorded: %s", name, error.message);
         else if (service && state != MOVED_DONE)
             supervisor_say(supervisor, SUPERVISE_DONE, "move-finished", NULL,
                            "the move of %s is over: it is on %s", name, service->engine);

@@ -217,10 +217,13 @@ static int reap_server(struct server_supervisor *supervisor, struct fh_error *er
     if (WIFSIGNALED(status))
         log_error("server-killed", "the %s server was killed by signal %d",
                   supervisor->kind->engine, WTERMSIG(status));
+    else if (supervisor->phase == MAKING)
+        log_error("server-creation-failed",
+                  "the %s server could not be made: it ended with exit code %d",
+                  supervisor->kind->engine, WEXITSTATUS(status));
     else
-        log_error("server-ended", "the %s server %s with exit code %d", supervisor->kind->engine,
-                  supervisor->phase == MAKING ? "could not be made: it ended" : "has ended",
-                  WEXITSTATUS(status));
+        log_error("server-ended", "the %s server has ended with exit code %d",
+                  supervisor->kind->engine, WEXITSTATUS(status));
     return PROCESS_EXIT_FAILED;
 }
 

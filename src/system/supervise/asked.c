@@ -93,7 +93,7 @@ static void order_restore(struct instances *instances)
     struct fh_error error;
     struct supervisor *supervisor = instances->model.owner;
     if (restore_order(instances->part->folder_fd, &error) != FH_OK)
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, "restore-unordered", instances->part->name,
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "restore-order-failed", instances->part->name,
                        "%s: %s", instances->part->name, error.message);
 }
 
