@@ -21,8 +21,9 @@ static enum problem_type problem_of_code(enum fh_code code)
     case FH_CONFLICT:
         return PROBLEM_DATA_CONFLICTED;
     case FH_UNAVAILABLE:
-    case FH_NO_MEMORY:
         return PROBLEM_DEPENDENCY_UNAVAILABLE;
+    case FH_NO_MEMORY:
+        return PROBLEM_OVERLOADED;
     case FH_OUTCOME_UNKNOWN: /* engines resolve it themselves */
     case FH_UNSUPPORTED:
     case FH_OK:

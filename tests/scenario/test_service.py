@@ -179,36 +179,37 @@ def test_head_answers_as_get_does_without_a_body(users, path):
 
 
 REFUSED = [
-    ("POST", "/api/users", "{", {}, 400, None),
-    ("POST", "/api/users", '{"name":"a","name":"b","email":"a@b"}', {}, 400, None),
-    ("POST", "/api/users", "[" * 100 + "]" * 100, {}, 400, None),
-    ("POST", "/api/users", None, {}, 400, None),
-    ("POST", "/api/users", "[]", {}, 422, [""]),
-    ("POST", "/api/users", {"name": "", "email": 5, "more": 1}, {}, 422, ["/email", "/more", "/name"]),
-    ("POST", "/api/users", {}, {}, 422, ["/email", "/name"]),
-    ("POST", "/api/users", {"name": "a", "email": "a@b"}, {"Content-Type": "text/plain"}, 415, None),
-    ("POST", "/api/users", {"name": "a", "email": "a@b"}, {"Idempotency-Key": "x" * 300}, 400, None),
-    ("POST", "/api/users?x=1", {"name": "a", "email": "a@b"}, {}, 400, ["x"]),
-    ("GET", "/api/users?ids=1&wrong=2", None, {}, 400, ["wrong"]),
-    ("GET", "/api/users", None, {}, 400, ["ids"]),
-    ("GET", "/api/users/1", {"a": 1}, {}, 400, None),
-    ("GET", "/api/users/999999", None, {}, 404, None),
-    ("GET", "/api/users/one", None, {}, 404, None),
-    ("GET", "/nothing", None, {}, 404, None),
-    ("GET", "/api/users/1%00", None, {}, 404, None),
-    ("PUT", "/api/users", None, {}, 405, None),
-    ("POST", "/livez", None, {}, 405, None),
-    ("POST", "/api/users/1/orders/increment", None, {}, 403, None),
-    ("GET", "/_freehold/state", None, {}, 403, None),
+    ("POST", "/api/users", "{", {}, 400, "request-malformed", None),
+    ("POST", "/api/users", '{"name":"a","name":"b","email":"a@b"}', {}, 400, "request-malformed", None),
+    ("POST", "/api/users", "[" * 100 + "]" * 100, {}, 400, "request-malformed", None),
+    ("POST", "/api/users", None, {}, 400, "body-missing", None),
+    ("POST", "/api/users", "[]", {}, 422, "body-invalid", [""]),
+    ("POST", "/api/users", {"name": "", "email": 5, "more": 1}, {}, 422, "body-invalid", ["/email", "/more", "/name"]),
+    ("POST", "/api/users", {}, {}, 422, "body-invalid", ["/email", "/name"]),
+    ("POST", "/api/users", {"name": "a", "email": "a@b"}, {"Content-Type": "text/plain"}, 415, "media-type-unsupported", None),
+    ("POST", "/api/users", {"name": "a", "email": "a@b"}, {"Idempotency-Key": "x" * 300}, 400, "request-malformed", None),
+    ("POST", "/api/users?x=1", {"name": "a", "email": "a@b"}, {}, 400, "parameters-invalid", ["x"]),
+    ("GET", "/api/users?ids=1&wrong=2", None, {}, 400, "parameters-invalid", ["wrong"]),
+    ("GET", "/api/users", None, {}, 400, "parameters-invalid", ["ids"]),
+    ("GET", "/api/users/1", {"a": 1}, {}, 400, "body-unexpected", None),
+    ("GET", "/api/users/999999", None, {}, 404, "data-missing", None),
+    ("GET", "/api/users/one", None, {}, 404, "route-unknown", None),
+    ("GET", "/nothing", None, {}, 404, "route-unknown", None),
+    ("GET", "/api/users/1%00", None, {}, 404, "route-unknown", None),
+    ("PUT", "/api/users", None, {}, 405, "method-not-allowed", None),
+    ("POST", "/livez", None, {}, 405, "method-not-allowed", None),
+    ("POST", "/api/users/1/orders/increment", None, {}, 403, "caller-missing", None),
+    ("GET", "/_freehold/state", None, {}, 403, "caller-missing", None),
 ]
 
 
-@pytest.mark.parametrize("method, path, body, headers, status, pointers", REFUSED)
-def test_a_refusal_is_a_problem_that_says_where(users, method, path, body, headers, status, pointers):
+@pytest.mark.parametrize("method, path, body, headers, status, kind, pointers", REFUSED)
+def test_a_refusal_is_a_problem_that_says_what_and_where(users, method, path, body, headers, status, kind, pointers):
     answer = users.ask(method, path, body, headers)
     assert answer.status == status, answer
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.body["status"] == status and answer.body["title"] and answer.body["detail"]
+    assert answer.body["type"] == f"urn:freehold:problem:{kind}"
     if pointers is not None:
         assert sorted(error.get("pointer", error.get("parameter")) for error in answer.body["errors"]) == pointers
 

@@ -506,6 +506,7 @@ static void an_answer_that_memory_has_cut_is_not_sent(void **state)
     struct run run = {.handler = makes_too_much, .number = 1};
     one(fixture, &run);
     assert_int_equal(run.status, 503);
+    assert_non_null(strstr(run.reply, "urn:freehold:problem:overloaded"));
     assert_int_equal(shelves(fixture), 0);
 }
 
