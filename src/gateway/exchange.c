@@ -129,7 +129,7 @@ void gateway_pass_on(struct gateway_exchange *exchange, const struct world_reque
     if (world_answer_header(answered, "freehold-refused")) {
         /* The service refused this gateway: its client can't do anything about that. */
         gateway_problem(exchange, PROBLEM_GATEWAY_NOT_GRANTED, NULL, NULL,
-                        "The service %s does not take this gateway.", answered->service);
+                        "The service %s refuses this gateway's requests.", answered->service);
         return;
     }
     for (size_t i = 0; i < PASSED_ON; i++) {

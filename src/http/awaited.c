@@ -75,7 +75,7 @@ void awaited_cut_off(struct http_awaited *awaited, uint64_t now_ms)
 {
     while (awaited_due_ms(awaited) <= now_ms)
         cut_off(awaited, awaited->first, PROBLEM_REQUEST_TIMED_OUT,
-                "The request did not come whole in time.");
+                "The request did not arrive completely in time.");
 }
 
 /* If a chunk's size line fills its whole memory (an endless extension), the library retries forever

@@ -222,7 +222,7 @@ static bool check_body(const struct head *head, const struct http_limits *limits
     if (head->length <= limits->body_size_max)
         return true;
     return refuse(head->refusal, PROBLEM_BODY_TOO_LARGE,
-                  "The body has %llu bytes, and at most %zu are taken.",
+                  "The body has %llu bytes, and at most %zu are accepted.",
                   (unsigned long long)head->length, limits->body_size_max);
 }
 
@@ -254,9 +254,10 @@ struct http_request *request_new(struct http_connection *connection, const char 
             ->header_size;
     int header_count = MHD_get_connection_values_n(connection->native, MHD_HEADER_KIND, NULL, NULL);
     if (head_size > limits->header_size_max || header_count > REQUEST_HEADERS_MAX) {
-        refuse(refusal, PROBLEM_HEAD_TOO_LARGE,
-               "The request's head has %zu bytes and %d headers, and at most %zu and %d are taken.",
-               head_size, header_count, limits->header_size_max, REQUEST_HEADERS_MAX);
+        refuse(
+            refusal, PROBLEM_HEAD_TOO_LARGE,
+            "The request's head has %zu bytes and %d headers, and at most %zu and %d are accepted.",
+            head_size, header_count, limits->header_size_max, REQUEST_HEADERS_MAX);
         return NULL;
     }
     /* In the head, every text is followed by at least one byte, which its NUL replaces; a header
@@ -295,7 +296,7 @@ bool request_take_body(struct http_request *request, const char *data, size_t le
     struct http_incoming *incoming = &request->incoming;
     if (length > limits->body_size_max - incoming->body_length)
         return refuse(refusal, PROBLEM_BODY_TOO_LARGE,
-                      "The body has more than the %zu bytes that are taken.",
+                      "The body has more than the %zu bytes that are accepted.",
                       limits->body_size_max);
     size_t needed = incoming->body_length + length;
     if (!request->body || needed > request->body_capacity) {

@@ -25,16 +25,16 @@ static const struct {
     [PROBLEM_OF_SERVICE] =
         {"about:blank", 0,
          "The service's own handler refuses the request: its status and `detail` say why."},
-    [PROBLEM_REQUEST_MALFORMED] =
-        {URN "request-malformed", 400,
-         "The request's line, headers, path, query or JSON is not written as its standard asks."},
+    [PROBLEM_REQUEST_MALFORMED] = {URN "request-malformed", 400,
+                                   "The request's line, headers, path, query or JSON is malformed, "
+                                   "or a header that it needs is missing."},
     [PROBLEM_REQUEST_TIMED_OUT] = {URN "request-timed-out", 408,
-                                   "The request did not come whole in time."},
+                                   "The request did not arrive completely in time."},
     [PROBLEM_HEAD_TOO_LARGE] = {URN "head-too-large", 431,
-                                "The request has more headers, or longer ones, than are taken."},
+                                "The request has more headers, or longer ones, than are accepted."},
     [PROBLEM_TARGET_TOO_LONG] = {URN "target-too-long", 414,
                                  "The path and query are longer than the gateway passes on."},
-    [PROBLEM_BODY_TOO_LARGE] = {URN "body-too-large", 413, "The body is larger than is taken."},
+    [PROBLEM_BODY_TOO_LARGE] = {URN "body-too-large", 413, "The body is larger than is accepted."},
     [PROBLEM_ENCODING_UNSUPPORTED] = {URN "encoding-unsupported", 501,
                                       "The body's Transfer-Encoding is not chunked."},
     [PROBLEM_PROTOCOL_UNKNOWN] = {URN "protocol-unknown", 503,
@@ -58,7 +58,7 @@ static const struct {
                                     "Allow names those that it has."},
     [PROBLEM_PARAMETERS_INVALID] =
         {URN "parameters-invalid", 400,
-         "The parameters of the query do not fit: `errors` or `detail` names them."},
+         "The parameters of the query are wrong: `errors` or `detail` names them."},
     [PROBLEM_BODY_MISSING] = {URN "body-missing", 400,
                               "The route needs a body, and none was sent."},
     [PROBLEM_BODY_UNEXPECTED] = {URN "body-unexpected", 400,
@@ -72,32 +72,31 @@ static const struct {
                                    "The process is starting or draining (`/readyz`)."},
     [PROBLEM_SERVICE_STOPPING] =
         {URN "service-stopping", 503,
-         "The process stops, and has not begun the request: send it again."},
-    [PROBLEM_OVERLOADED] =
-        {URN "overloaded", 503,
-         "Too many requests are under way, or there is no memory for this one: nothing was done."},
+         "The process is stopping, and has not begun the request: send it again."},
+    [PROBLEM_OVERLOADED] = {URN "overloaded", 503,
+                            "Too many requests or connections are open, or there is no memory for "
+                            "this request: nothing was done."},
     [PROBLEM_HANDLER_FAILED] = {URN "handler-failed", 500,
                                 "The service's handler has a fault, which `detail` or the "
-                                "service's log describes: nothing "
-                                "was done."},
+                                "service's log describes: nothing was done."},
     [PROBLEM_RESPONSE_INVALID] = {URN "response-invalid", 500,
                                   "The handler's answer has a header that can't be sent."},
     [PROBLEM_DATA_REJECTED] =
         {URN "data-rejected", 422,
-         "The store does not take what the request would write: `detail` says why."},
+         "The store rejects what the request would write: `detail` says why."},
     [PROBLEM_DATA_MISSING] = {URN "data-missing", 404,
                               "What the request is about is not in the store."},
     [PROBLEM_DATA_CONFLICTED] = {URN "data-conflicted", 409,
-                                 "What is in the store rules out what the request wants."},
+                                 "What is in the store conflicts with what the request asks for."},
     [PROBLEM_DEPENDENCY_UNAVAILABLE] = {URN "dependency-unavailable", 503,
-                                        "The service's store, or a service that it asks, does not "
-                                        "serve now: nothing was done, repeat the request."},
+                                        "What the service needs, its store or another service, is "
+                                        "not available now: nothing was done, repeat the request."},
     [PROBLEM_OUTCOME_UNDECIDED] = {URN "outcome-undecided", 503,
                                    "It is not known yet whether the request was carried out: "
-                                   "repeat it with its Idempotency-Key."},
-    [PROBLEM_REFERENCE_MISSING] =
-        {URN "reference-missing", 422,
-         "The request names something that another service does not have: `errors` says where."},
+                                   "repeat it with its Idempotency-Key; without one, check first."},
+    [PROBLEM_REFERENCE_MISSING] = {URN "reference-missing", 422,
+                                   "The request names something that another service does not "
+                                   "have: `errors` says where, if in the body."},
     [PROBLEM_CALL_NOT_FOUND] =
         {URN "call-not-found", 404,
          "Another service does not have what a handler asked it for (`fh_try_get`)."},
@@ -107,12 +106,14 @@ static const struct {
                             "The Idempotency-Key was used before, with another request."},
     [PROBLEM_COMMAND_PENDING] =
         {URN "command-pending", 503,
-         "The request under this Idempotency-Key is still being carried out: repeat it later."},
+         "A request under this Idempotency-Key, or a command that the answer depends on, is still "
+         "being carried out: repeat the request later."},
     [PROBLEM_COMMAND_UNDONE] = {URN "command-undone", 409,
                                 "The request was undone: nothing is done under its key any more."},
     [PROBLEM_UNDO_UNSUPPORTED] = {URN "undo-unsupported", 409,
                                   "The route has no undo, and the request was carried out."},
-    [PROBLEM_SAGA_CLOSED] = {URN "saga-closed", 410, "The saga that this step is of is closed."},
+    [PROBLEM_SAGA_CLOSED] = {URN "saga-closed", 410,
+                             "The saga that this step belongs to is closed."},
     [PROBLEM_SENDER_OUTDATED] =
         {URN "sender-outdated", 403,
          "The sender was restored or moved since: a newer incarnation of it is known."},
@@ -129,7 +130,7 @@ static const struct {
         {URN "snapshot-outdated", 409,
          "The snapshot was begun in another history of this store: it must be begun again."},
     [PROBLEM_EVENT_TYPE_UNKNOWN] = {URN "event-type-unknown", 404,
-                                    "The service gives no state of that type."},
+                                    "The service offers no snapshot for this type of event."},
     [PROBLEM_EVENTS_UNREADABLE] = {URN "events-unreadable", 500,
                                    "The events or the state can't be read, and another try will "
                                    "not help: the service's log says why."},
@@ -139,16 +140,17 @@ static const struct {
     [PROBLEM_ANSWER_UNUSABLE] =
         {URN "answer-unusable", 502,
          "A service behind the gateway gave an answer that a composition can't use."},
-    [PROBLEM_GATEWAY_NOT_GRANTED] = {URN "gateway-not-granted", 502,
-                                     "The service behind the gateway does not take this gateway."},
-    [PROBLEM_OPERATION_INVALID] = {URN "operation-invalid", 400,
-                                   "What the operator asks for is not written as it must be: "
-                                   "`errors` or `detail` says what."},
+    [PROBLEM_GATEWAY_NOT_GRANTED] =
+        {URN "gateway-not-granted", 502,
+         "The service behind the gateway refuses this gateway's requests."},
+    [PROBLEM_OPERATION_INVALID] =
+        {URN "operation-invalid", 400,
+         "What the operator asks for is not valid: `errors` or `detail` says why."},
     [PROBLEM_OPERATION_TARGET_MISSING] = {URN "operation-target-missing", 404,
-                                          "What the operator wants to act on is not there."},
+                                          "What the operator wants to act on does not exist."},
     [PROBLEM_OPERATION_CONFLICTED] =
         {URN "operation-conflicted", 409,
-         "The state of the service rules out what the operator asks for."},
+         "The state of the service does not allow what the operator asks for."},
     [PROBLEM_OPERATION_UNSUPPORTED] = {URN "operation-unsupported", 501,
                                        "This service's engine can't do what was asked for."},
 };
