@@ -51,7 +51,7 @@ static bool has_control_characters(const char *text, size_t length, bool spaces_
 }
 
 __attribute__((format(printf, 3, 4))) static bool
-refuse(struct http_refusal *refusal, enum problem_type type, const char *format, ...)
+set_refusal(struct http_refusal *refusal, enum problem_type type, const char *format, ...)
 {
     refusal->type = type;
     refusal->status = problem_status(type);
@@ -116,8 +116,8 @@ static bool note_single(struct head *head, const char *name)
         if (!is_header_name(name, singles[i]))
             continue;
         if (head->singles & 1u << i)
-            return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
-                          "The request has more than one %s.", singles[i]);
+            return set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                               "The request has more than one %s.", singles[i]);
         head->singles |= 1u << i;
     }
     return true;
@@ -143,8 +143,8 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
     struct head *head = context;
     struct http_request *request = head->request;
     if (!is_token(name)) {
-        refuse(head->refusal, PROBLEM_REQUEST_MALFORMED, "The name of header %zu is not a token.",
-               request->header_count + 1);
+        set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                    "The name of header %zu is not a token.", request->header_count + 1);
         return MHD_NO;
     }
     if (!value) {
@@ -155,8 +155,8 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
     while (value_length && (value[value_length - 1] == ' ' || value[value_length - 1] == '\t'))
         value_length--;
     if (has_control_characters(value, value_length, false)) {
-        refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
-               "The header %.64s has control characters in its value.", name);
+        set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                    "The header %.64s has control characters in its value.", name);
         return MHD_NO;
     }
     struct http_header *header = &request->headers[request->header_count++];
@@ -175,15 +175,15 @@ static bool take_request_target(struct head *head, const char *target)
         path = strchr(path, ':') + 3;
         path += strcspn(path, "/?");
         if (*path != '/')
-            return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
-                          "The request's target has no path.");
+            return set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                               "The request's target has no path.");
     }
     if (*path != '/')
-        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
-                      "The request's target does not begin with '/'.");
+        return set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                           "The request's target does not begin with '/'.");
     if (has_control_characters(path, strlen(path), true))
-        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
-                      "The request's target has spaces or control characters.");
+        return set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                           "The request's target has spaces or control characters.");
     char *query = strchr(path, '?');
     if (query)
         *query++ = '\0';
@@ -196,24 +196,24 @@ static bool check_framing(const struct head *head, const char *version)
 {
     bool old = strcmp(version, "HTTP/1.0") == 0;
     if (head->lengths > 1)
-        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
-                      "The request has more than one Content-Length.");
+        return set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                           "The request has more than one Content-Length.");
     if (head->lengths && head->encodings)
-        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
-                      "The request has both a Content-Length and a Transfer-Encoding.");
+        return set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                           "The request has both a Content-Length and a Transfer-Encoding.");
     if (head->encodings > 1)
-        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
-                      "The request has more than one Transfer-Encoding.");
+        return set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                           "The request has more than one Transfer-Encoding.");
     if (head->encodings && old)
-        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
-                      "HTTP/1.0 has no Transfer-Encoding.");
+        return set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                           "HTTP/1.0 has no Transfer-Encoding.");
     if (head->encodings && !head->chunked)
-        return refuse(head->refusal, PROBLEM_ENCODING_UNSUPPORTED,
-                      "The only Transfer-Encoding known here is chunked.");
+        return set_refusal(head->refusal, PROBLEM_ENCODING_UNSUPPORTED,
+                           "The only Transfer-Encoding known here is chunked.");
     if (head->hosts > 1 || (head->hosts == 0 && !old))
-        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
-                      "The request has %s Host header: expected exactly one.",
-                      head->hosts ? "more than one" : "no");
+        return set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                           "The request has %s Host header: expected exactly one.",
+                           head->hosts ? "more than one" : "no");
     return true;
 }
 
@@ -221,9 +221,9 @@ static bool check_body(const struct head *head, const struct http_limits *limits
 {
     if (head->length <= limits->body_size_max)
         return true;
-    return refuse(head->refusal, PROBLEM_BODY_TOO_LARGE,
-                  "The body has %llu bytes, and at most %zu are accepted.",
-                  (unsigned long long)head->length, limits->body_size_max);
+    return set_refusal(head->refusal, PROBLEM_BODY_TOO_LARGE,
+                       "The body has %llu bytes, and at most %zu are accepted.",
+                       (unsigned long long)head->length, limits->body_size_max);
 }
 
 static bool fill_head(struct head *head, struct http_connection *connection, const char *method,
@@ -231,8 +231,8 @@ static bool fill_head(struct head *head, struct http_connection *connection, con
 {
     struct http_request *request = head->request;
     if (!is_token(method))
-        return refuse(head->refusal, PROBLEM_REQUEST_MALFORMED,
-                      "The request's method is not a token.");
+        return set_refusal(head->refusal, PROBLEM_REQUEST_MALFORMED,
+                           "The request's method is not a token.");
     request->incoming.method = copy_head_text(head, method, strlen(method));
     if (!take_request_target(head, connection->target))
         return false;
@@ -254,7 +254,7 @@ struct http_request *request_new(struct http_connection *connection, const char 
             ->header_size;
     int header_count = MHD_get_connection_values_n(connection->native, MHD_HEADER_KIND, NULL, NULL);
     if (head_size > limits->header_size_max || header_count > REQUEST_HEADERS_MAX) {
-        refuse(
+        set_refusal(
             refusal, PROBLEM_HEAD_TOO_LARGE,
             "The request's head has %zu bytes and %d headers, and at most %zu and %d are accepted.",
             head_size, header_count, limits->header_size_max, REQUEST_HEADERS_MAX);
@@ -295,9 +295,9 @@ bool request_take_body(struct http_request *request, const char *data, size_t le
     *refusal = (struct http_refusal){0};
     struct http_incoming *incoming = &request->incoming;
     if (length > limits->body_size_max - incoming->body_length)
-        return refuse(refusal, PROBLEM_BODY_TOO_LARGE,
-                      "The body has more than the %zu bytes that are accepted.",
-                      limits->body_size_max);
+        return set_refusal(refusal, PROBLEM_BODY_TOO_LARGE,
+                           "The body has more than the %zu bytes that are accepted.",
+                           limits->body_size_max);
     size_t needed = incoming->body_length + length;
     if (!request->body || needed > request->body_capacity) {
         size_t capacity = request->body_capacity;
@@ -305,7 +305,7 @@ bool request_take_body(struct http_request *request, const char *data, size_t le
             capacity = needed < 2048 ? 4096 : needed * 2;
         char *memory = realloc(request->body, capacity + 1);
         if (!memory)
-            return refuse(refusal, PROBLEM_OVERLOADED, "There is no memory for the body now.");
+            return set_refusal(refusal, PROBLEM_OVERLOADED, "There is no memory for the body now.");
         request->body = memory;
         request->body_capacity = capacity;
     }

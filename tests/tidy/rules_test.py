@@ -43,6 +43,12 @@ def test_a_static_function_of_one_word_is_found():
     assert ["`run`" in one.text for one in tidy.static_functions_carry_their_noun(tree)] == [True]
 
 
+def test_a_static_function_behind_an_attribute_is_found():
+    tree = tree_of(src__base__one="__attribute__((format(printf, 1, 2))) static bool\nrefuse(const char *format, ...)\n"
+                                  "{\n    return false;\n}\n")
+    assert ["`refuse`" in one.text for one in tidy.static_functions_carry_their_noun(tree)] == [True]
+
+
 def test_one_name_in_two_files_is_found_in_both():
     body = "static int run_task(void)\n{\n    return 1;\n}\n"
     tree = tree_of(src__base__one=body, src__work__two=body)
@@ -52,6 +58,20 @@ def test_one_name_in_two_files_is_found_in_both():
 def test_a_noun_of_its_own_passes():
     tree = tree_of(src__base__one="static int run_task(void)\n{\n    return 1;\n}\n\nint run(void)\n{\n    return 1;\n}\n")
     assert list(tidy.static_functions_carry_their_noun(tree)) == []
+
+
+def log_lines_of(text):
+    tree = types.SimpleNamespace(source=os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+    return list(tidy.reference_of(tree).log_lines({"src/work/one.c": text}))
+
+
+def test_a_line_of_the_log_without_an_id_is_found():
+    assert [line.id for line in log_lines_of('log_info("The store is full.");\nlog_error(id, "%s", text);\n')] == [None]
+
+
+def test_a_line_of_the_log_is_listed_with_what_it_says():
+    line, = log_lines_of('log_warning("store-full", "The store %s is "\n            "full: %d%%", name, (int)part(1, 2));\n')
+    assert (line.id, line.level, line.message, line.layer) == ("store-full", "warning", "The store … is full: …%", "work")
 
 
 def main():

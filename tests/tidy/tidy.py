@@ -264,6 +264,9 @@ def files_are_no_longer_than_one_idea(tree):
     yield from ratchet(tests, FILE_LINES_MAX, TEST_FILE_ALLOWANCES, "the suite")
 
 
+ATTRIBUTE = re.compile(r"\b__attribute__\s*\(\((?:[^()]|\([^()]*\))*\)\)\s*")
+
+
 def functions_of(code):
     """(name, line, lines of code) of each function; blank lines and comments do not count."""
     lines = code.splitlines()
@@ -275,8 +278,7 @@ def functions_of(code):
             first = begin
             while first > 0 and lines[first - 1].strip() and lines[first - 1][0] not in "}#":
                 first -= 1
-            names = re.findall(r"\b(\w+)\s*\(", " ".join(lines[first:begin]))
-            names = [name for name in names if name != "__attribute__"] or ["?"]
+            names = re.findall(r"\b(\w+)\s*\(", ATTRIBUTE.sub("", " ".join(lines[first:begin]))) or ["?"]
             body = [one for one in lines[begin + 1:number] if one.strip()]
             yield names[0], first + 1, len(body)
             begin = None
@@ -350,8 +352,9 @@ def no_name_is_reserved_in_cxx(tree):
 
 def static_functions_of(code):
     """(name, line) of each static function that is defined there, and not in a header."""
+    lines = code.splitlines()
     for name, line, _ in functions_of(code):
-        text = code.splitlines()[line - 1]
+        text = ATTRIBUTE.sub("", " ".join(lines[line - 1:line + 1])).lstrip()
         if text.startswith("static ") and not text.startswith("static inline"):
             yield name, line
 
