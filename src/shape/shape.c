@@ -12,8 +12,8 @@
  * checked in the same way. If only one of min and max is set, the other one, 0, is a bound too,
  * unless that puts max below min, which means no upper bound: {.min = 1} is "1 or more".
  *
- * To add a type: add its name to type_expected, what fits it to type_fits and check_value, its form
- * to schema.c, and, if a query may have it, how its text is read to query_value.
+ * To add a type: add its name to type_expected, what fits it to type_fits and check_shape_value,
+ * its form to schema.c, and, if a query may have it, how its text is read to query_value.
  */
 
 #include "shape/shape.h"

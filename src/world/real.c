@@ -229,7 +229,7 @@ static void real_job(struct world *world, struct world_job *job)
 
 static void on_due(uv_idle_t *handle)
 {
-    (void)handle; /* run_all does the work */
+    (void)handle; /* run_turns does the work */
 }
 
 static void on_wake(void *context)

@@ -141,7 +141,7 @@ static bool finish_results(struct mariadb_connection *connection,
     return true;
 }
 
-/* False: as for fetch_all. */
+/* False: as for fetch_rows. */
 static bool execute_statement(struct mariadb_connection *connection,
                               struct mariadb_statement *statement, struct mariadb_bound *bound,
                               struct reading *reading, int64_t *ret_changes,

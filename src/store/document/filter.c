@@ -14,8 +14,8 @@
  * The whole form of a filter is checked before anything is compared, so that whether a wrong filter
  * is refused does not depend on the data. Later code need not check it again.
  *
- * To add an operator: a row in `operators`, its argument's form in check_argument, its meaning in
- * holds.
+ * To add an operator: a row in `operators`, its argument's form in check_filter_argument, its
+ * meaning in filter_holds.
  */
 
 #include "store/document/filter.h"

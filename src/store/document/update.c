@@ -6,8 +6,8 @@
  * finds every conflict (a path that equals another or is its prefix), which is refused. The whole
  * form is checked first, so that whether a wrong update is refused does not depend on the data.
  *
- * To add an operator: a row in `operators`, its argument's form in check_argument, its meaning in
- * change.c.
+ * To add an operator: a row in `operators`, its argument's form in check_change_argument, its
+ * meaning in change.c.
  */
 
 #define _GNU_SOURCE

@@ -184,7 +184,7 @@ static enum fh_code try_ready(struct server_supervisor *supervisor, struct fh_er
 {
     enum fh_code code = supervisor->kind->enter(supervisor->admin, error);
     if (code == FH_UNAVAILABLE)
-        return FH_OK; /* it does not answer yet; or it has ended, which reap() will notice */
+        return FH_OK; /* it does not answer yet; or it has ended, which reap_server() will notice */
     if (code == FH_OK)
         code = provide_all(supervisor, error);
     if (code == FH_OK)

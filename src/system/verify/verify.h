@@ -12,7 +12,7 @@
 
 #define VERIFY_FILES_MAX 64 /* per folder */
 
-/* {"paths": [...]} for POST /_freehold/prove (service/verify.h): the state folder, the keys, and
+/* {"paths": [...]} for POST /_freehold/prove (service/isolation.h): the state folder, the keys, and
  * every other part's folder with all its files. New reference. */
 json_t *verify_paths(const struct system_file *file, const struct state *state,
                      const struct system_service *service);
