@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/id.h"
+#include "base/text.h"
 #include "engine/engines.h"
 #include "store/ledger.h"
 #include "counted.h"
@@ -284,6 +285,51 @@ static void a_table_without_a_primary_key_is_named(struct conformance *c)
     store_close(from);
 }
 
+/* A table of `columns` columns, and a row with its last one. */
+static bool make_wide(struct conformance *c, struct store *store, int columns, bool filled)
+{
+    struct text sql;
+    char row[96];
+    text_init(&sql, (size_t)1 << 16);
+    text_add(&sql, "CREATE TABLE wide (id BIGINT PRIMARY KEY");
+    for (int i = 2; i <= columns; i++)
+        text_printf(&sql, ", c%d INTEGER", i);
+    text_add(&sql, ");");
+    bool made = script(store, sql.data, &c->error) == FH_OK;
+    text_release(&sql);
+    snprintf(row, sizeof row, "INSERT INTO wide (id, c%d) VALUES (1, 42)", columns);
+    return made && (!filled || runs(c, store, row, NULL));
+}
+
+#define WIDE 255 /* with its key as many as a copy takes */
+
+static void a_wide_table_is_copied_with_all_its_columns(struct conformance *c)
+{
+    struct copy_result result;
+    struct store *from = open_embedded(c, "from"), *to = open_embedded(c, "to");
+    EXPECT(from && to && make_tables(c, c->store) && make_wide(c, from, WIDE, true) &&
+           make_wide(c, c->store, WIDE, false) && make_wide(c, to, WIDE, false));
+    struct copy_options there = {.from = from, .to = c->store};
+    struct copy_options back = {.from = c->store, .to = to};
+    EXPECT(relational_copy(&there, &result, &c->error) == FH_OK);
+    conformance_reads(c, "SELECT id, c254, c255 FROM wide", "[{'id':1,'c254':null,'c255':42}]");
+    EXPECT(relational_copy(&back, &result, &c->error) == FH_OK);
+    store_close(from);
+    store_close(to);
+}
+
+static void a_table_that_is_too_wide_is_named(struct conformance *c)
+{
+    struct copy_result result;
+    struct store *to = open_embedded(c, "to");
+    EXPECT(to && make_tables(c, c->store) && make_wide(c, c->store, WIDE + 1, true) &&
+           make_wide(c, to, WIDE + 1, false));
+    struct copy_options options = {.from = c->store, .to = to};
+    EXPECT(relational_copy(&options, &result, &c->error) == FH_UNSUPPORTED);
+    EXPECT(strstr(c->error.message, "wide has 257 columns") != NULL);
+    store_close(to);
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
@@ -293,6 +339,8 @@ int main(void)
         CASE(what_is_read_late_keeps_no_unit_of_work_of_the_target_waiting),
         CASE(a_table_that_is_missing_there_is_named),
         CASE(a_table_without_a_primary_key_is_named),
+        CASE(a_wide_table_is_copied_with_all_its_columns),
+        CASE(a_table_that_is_too_wide_is_named),
     };
     return conformance_main(FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
 }

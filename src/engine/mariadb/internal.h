@@ -33,8 +33,8 @@ extern const char *const mariadb_ledger_statements[LEDGER_STATEMENTS];
 #define MARIADB_CONNECTIONS_MAX 256
 #define MARIADB_TEXTS_MAX 256 /* statements a store knows, and prepares on a connection */
 #define MARIADB_RECENT 256
-#define MARIADB_PARAMETERS_MAX 256 /* numbered parameters of a statement */
-#define MARIADB_COLUMNS_MAX 256
+#define MARIADB_PARAMETERS_MAX SQL_VALUES_MAX /* numbered parameters of a statement */
+#define MARIADB_COLUMNS_MAX SQL_VALUES_MAX
 #define MARIADB_LIST_MAX 32768 /* elements of a list in one statement */
 #define MARIADB_PACKET_SIZE_MAX ((size_t)64 << 20)
 

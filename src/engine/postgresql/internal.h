@@ -27,8 +27,8 @@ extern const struct sql_dialect postgresql_dialect;
 #define POSTGRESQL_OWN 11 /* of which are the engine's own, to begin and end transactions */
 #define POSTGRESQL_SLOTS (POSTGRESQL_STATEMENTS_MAX - POSTGRESQL_OWN)
 #define POSTGRESQL_OWN_SERIAL 1000000000u
-#define POSTGRESQL_PARAMETERS_MAX 64
-#define POSTGRESQL_COLUMNS_MAX 256
+#define POSTGRESQL_PARAMETERS_MAX SQL_VALUES_MAX
+#define POSTGRESQL_COLUMNS_MAX SQL_VALUES_MAX
 #define POSTGRESQL_CONNECTIONS 8 /* default number, for units of work */
 #define POSTGRESQL_CONNECTIONS_MAX 64
 #define POSTGRESQL_READERS 2

@@ -130,7 +130,7 @@ static struct postgresql_statement *statement_new(const char *text)
         size_t length = left_alone(at, at > text ? at[-1] : ' ');
         int number = 0, taken = 0;
         if (length || *at != '?' || !isdigit((unsigned char)at[1]) ||
-            sscanf(at, "?%2d%n", &number, &taken) != 1 || number < 1 ||
+            sscanf(at, "?%3d%n", &number, &taken) != 1 || number < 1 ||
             number > POSTGRESQL_PARAMETERS_MAX) {
             length = length ? length : 1;
             text_append(&sql, at, length);

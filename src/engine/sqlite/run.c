@@ -3,8 +3,6 @@
 
 #include "engine/sqlite/internal.h"
 
-#define COLUMNS_MAX 256
-
 static int bind_all(sqlite3_stmt *statement, const struct sql_value *values, int count)
 {
     if (sqlite3_bind_parameter_count(statement) != count)
@@ -66,10 +64,10 @@ static void read_column(sqlite3_stmt *statement, int column, struct sql_value *v
 
 static int step_all(sqlite3_stmt *statement, sql_visit *visit, void *context)
 {
-    const char *names[COLUMNS_MAX], *types[COLUMNS_MAX];
-    struct sql_value values[COLUMNS_MAX];
+    const char *names[SQL_VALUES_MAX], *types[SQL_VALUES_MAX];
+    struct sql_value values[SQL_VALUES_MAX];
     int count = visit ? sqlite3_column_count(statement) : 0;
-    if (count > COLUMNS_MAX)
+    if (count > SQL_VALUES_MAX)
         return SQLITE_RANGE;
     int result = sqlite3_step(statement);
     for (int i = 0; i < count && result == SQLITE_ROW; i++) {

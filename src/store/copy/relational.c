@@ -104,7 +104,7 @@ static enum fh_code match_columns(struct copying *copying, struct copied_table *
                          "%.64s has no primary key: give it one by a migration, so that its rows "
                          "can be copied and compared.",
                          table->from->name);
-    return FH_OK;
+    return catalog_width_check(table->from, table->to, table->column_count, error);
 }
 
 static enum fh_code match_tables(struct copying *copying, struct fh_error *error)

@@ -123,6 +123,18 @@ static bool find_name(void *context, const struct sql_row *row)
     return !look->found;
 }
 
+enum fh_code catalog_width_check(const struct catalog_table *from, const struct catalog_table *to,
+                                 int columns, struct fh_error *error)
+{
+    int width = columns + (from->key_count > to->key_count ? from->key_count : to->key_count);
+    if (width <= SQL_VALUES_MAX)
+        return FH_OK;
+    return error_set(error, FH_UNSUPPORTED,
+                     "%.64s has %d columns, those of its primary key counted twice; a table that "
+                     "has more than %d can't be copied.",
+                     from->name, width, SQL_VALUES_MAX);
+}
+
 enum fh_code catalog_has_table(struct store_work *work, const char *name, bool *ret,
                                struct fh_error *error)
 {

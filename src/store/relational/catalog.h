@@ -32,6 +32,9 @@ struct catalog {
 /* Everything is on `arena`. FH_UNSUPPORTED names what there is too much of. */
 enum fh_code catalog_read(struct store_work *work, struct arena *arena, struct catalog *ret,
                           struct fh_error *error);
+/* FH_UNSUPPORTED: a row with so many columns, followed by those of either key, is too wide. */
+enum fh_code catalog_width_check(const struct catalog_table *from, const struct catalog_table *to,
+                                 int columns, struct fh_error *error);
 enum fh_code catalog_has_table(struct store_work *work, const char *name, bool *ret,
                                struct fh_error *error);
 const struct catalog_table *catalog_find(const struct catalog *catalog, const char *name);

@@ -16,6 +16,9 @@
 #include "store/relational/dialect.h"
 #include "store/store.h"
 
+/* Of a row, and values for one statement: engines take no more. */
+#define SQL_VALUES_MAX 256
+
 enum sql_kind { SQL_NULL, SQL_INTEGER, SQL_REAL, SQL_TEXT, SQL_BLOB };
 
 struct ledger_event;
