@@ -276,6 +276,41 @@ static void no_row_is_given_twice_when_a_link_dies_among_them(struct conformance
     }
 }
 
+static bool count_id(void *context, const struct sql_row *row)
+{
+    (void)row;
+    ++*(int *)context;
+    return true;
+}
+
+/* The first row is inserted, and its id given, before the second one's time is refused. */
+static void no_row_is_given_twice_when_a_later_ones_time_is_refused(struct conformance *c)
+{
+    static const char *const texts[] = {
+        "INSERT INTO timed (a) VALUES (?1), (?2) RETURNING id",
+        "INSERT INTO timed (a) VALUES (NULL), (?1), (?2) RETURNING id"};
+    static const char time[] = "2026-11-20T11:25:39Z", later[] = "2026-11-20T11:25:40Z";
+    struct sql_value values[] = {sql_text(time), sql_text(later)};
+    EXPECT(does(c, "CREATE TABLE timed (id INT AUTO_INCREMENT PRIMARY KEY, a DATETIME(3))"));
+    for (int i = 0; i < 2; i++) {
+        int given, reruns = 0;
+        enum fh_code code;
+        do {
+            struct store_work *work = conformance_begin(c, STORE_WRITE);
+            EXPECT(work);
+            given = 0;
+            code = sql_run(work, texts[i], values, 2, count_id, &given, NULL, &c->error);
+            if (code == FH_OK)
+                code = conformance_commit(c, work);
+            else
+                conformance_rollback(c, work);
+        } while (code == FH_CONFLICT && c->error.retryable && ++reruns < 3);
+        EXPECT(code == FH_OK);
+        EXPECT(given == 2 + i);
+    }
+    conformance_reads(c, "SELECT count(*) AS n FROM timed", "[{'n':5}]");
+}
+
 static void a_failure_without_a_message_is_reported_all_the_same(struct conformance *c)
 {
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -527,6 +562,7 @@ int main(void)
         CASE(broken_rules_name_their_column),
         CASE(what_fails_among_the_rows_is_reported_with_the_reason),
         CASE(no_row_is_given_twice_when_a_link_dies_among_them),
+        CASE(no_row_is_given_twice_when_a_later_ones_time_is_refused),
         CASE(a_failure_without_a_message_is_reported_all_the_same),
         CASE(of_two_units_of_work_that_read_what_the_other_changed_one_is_rerun),
         CASE(of_two_works_that_read_all_and_change_one_each_one_runs_again),

@@ -199,6 +199,7 @@ void mariadb_pool_release(struct mariadb_pool *pool); /* call when none is in us
 struct mariadb_failure {
     unsigned number;
     bool visited; /* rows were given to the visitor before it */
+    bool again;   /* no error of the server: the unit of work must run again */
     char state[8];
     char message[512];
 };

@@ -93,6 +93,7 @@ struct reading {
     sql_visit *visit;
     void *context;
     int64_t rows;
+    bool given; /* some rows, to `visit` */
 };
 
 /* False: `failure` says why; or the error is ours, in `error`. */
@@ -121,6 +122,7 @@ static bool fetch_rows(struct mariadb_connection *connection, struct mariadb_sta
             error_set(error, FH_NO_MEMORY, "A value is too large to be read.");
             return false;
         }
+        reading->given = true;
         wanted = reading->visit(reading->context, &row);
     }
 }
@@ -263,6 +265,8 @@ static enum fh_code run_statement_once(struct running *running, struct mariadb_f
 {
     *failure = (struct mariadb_failure){0};
     running->reading.rows = 0;
+    if (running->reading.given) /* no row is given twice */
+        running->reading.visit = NULL;
     return run_text(running->connection, running->text, running->values, running->lists,
                     &running->reading, running->ret_changes, failure, error);
 }
@@ -275,7 +279,7 @@ static enum fh_code run_learning(struct running *running, struct mariadb_failure
 {
     struct mariadb_text *text = running->text;
     enum fh_code code = run_statement_once(running, failure, error);
-    if (code == FH_OK || running->reading.rows || !mariadb_refuses_instant(failure))
+    if (code == FH_OK || !mariadb_refuses_instant(failure))
         return code;
     for (int i = 0; i < text->position_count; i++) {
         struct mariadb_failure before = *failure;
@@ -311,10 +315,17 @@ enum fh_code mariadb_run(struct mariadb_connection *connection, const char *sql,
                          count);
     else if (text->list)
         code = take_variant(connection, sql, values, &text, &lists, error);
-    struct running running = {connection, text, values, lists, {visit, context, 0}, ret_changes};
+    struct running running = {connection, text, values, lists, {visit, context, 0, false},
+                              ret_changes};
     if (code == FH_OK)
         code = run_learning(&running, failure, error);
-    failure->visited = visit && running.reading.rows > 0;
+    failure->visited = running.reading.given;
+    if (code == FH_OK && visit && !running.reading.visit) {
+        failure->again = true;
+        code = error_retry(error, FH_CONFLICT,
+                           "A statement's time was refused among its rows: it runs again with the "
+                           "time as the store takes it.");
+    }
     connection->running = false;
     mariadb_text_put(text);
     lists_release(lists);

@@ -237,7 +237,8 @@ static enum fh_code run_on(struct mariadb_work *work, const char *sql,
         return FH_OK;
     if (work->connection)
         mariadb_name_field(work->connection, sql, &failure, error);
-    if (!work->connection || work->connection->broken || mariadb_is_lost(failure.number)) {
+    if (!work->connection || work->connection->broken || failure.again ||
+        mariadb_is_lost(failure.number)) {
         work->lost = true;
         work->lost_why = *error;
     }
