@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The list of models, one row each. A model without a row does not compile (model_of), and a row
- * that lacks a part ends the process when the first engine is registered (engine.c).
+ * that lacks a part ends the process when the first engine is registered (engine/engines.c).
  */
 
 #include "store/model.h"

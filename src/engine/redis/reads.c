@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a unit of work has read from the server: each question once, with its answer, which becomes
- * a check of the script (work.c).
+ * a check of the script (script.c).
  */
 
 #include <stdarg.h>

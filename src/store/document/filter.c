@@ -342,7 +342,7 @@ static bool test_value(void *context, const json_t *value)
     case FILTER_NIN:
     case FILTER_NOT:
     case FILTER_ALL:
-        break; /* composed of the others by holds */
+        break; /* composed of the others by filter_holds */
     }
     FH_ASSERT(false);
     return false;
