@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What every engine's ledger must do when old records are found and removed. */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "conformance.h"
@@ -50,8 +51,8 @@ static void what_a_subscriber_has_done_never_goes_back(struct conformance *c)
 }
 
 /* The i-th of them, from 1: its number, once it has one. */
-static enum fh_code start(struct conformance *c, struct store_work *work, int i, const char *status,
-                          int64_t updated_ms)
+static enum fh_code start_with(struct conformance *c, struct store_work *work, int i,
+                               const char *status, int64_t updated_ms, const char *state)
 {
     char id[16];
     snprintf(id, sizeof id, "s%d", i);
@@ -64,12 +65,18 @@ static enum fh_code start(struct conformance *c, struct store_work *work, int i,
     struct ledger_saga saga = {.birth = "birth",
                                .name = "build",
                                .input = "{}",
-                               .state = "{}",
+                               .state = state,
                                .status = status,
                                .updated_ms = updated_ms};
     struct ledger_step step = {
         .birth = "birth", .attempt = 1, .target = "tower", .request = "{}", .state = "done"};
     return ledger_saga_start(work, &event, &saga, &step, 1, &c->error);
+}
+
+static enum fh_code start(struct conformance *c, struct store_work *work, int i, const char *status,
+                          int64_t updated_ms)
+{
+    return start_with(c, work, i, status, updated_ms, "{}");
 }
 
 static bool count_step(void *context, const struct ledger_step *step)
@@ -221,6 +228,36 @@ static void a_saga_that_ended_lately_keeps_none_from_being_forgotten(struct conf
     EXPECT(strcmp(left, "sssss--") == 0);
 }
 
+#define LARGE ((size_t)1 << 20)
+#define LARGE_ONES 18 /* more than a unit of work on Redis may read */
+
+static void of_large_sagas_no_more_are_read_than_are_forgotten(struct conformance *c)
+{
+    struct ledger_counts removed;
+    struct ledger_caller closed = {LARGE_ONES + 1, "[]"};
+    int64_t marked;
+    char *state = calloc(1, LARGE + 1);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work && state);
+    memset(state, 'x', LARGE);
+    memcpy(state, "{\"x\":\"", 6);
+    memcpy(state + LARGE - 2, "\"}", 2);
+    for (int i = 0; i < LARGE_ONES && work; i++) {
+        EXPECT(start_with(c, work, i + 1, "ended", 100, state) == FH_OK);
+        work = go_on(c, work);
+        EXPECT(work);
+        EXPECT(ledger_sagas_closed(work, "birth", &closed, &marked, &c->error) == FH_OK);
+        work = go_on(c, work);
+    }
+    free(state);
+    for (int i = 0; i < 3; i++) {
+        EXPECT(work);
+        EXPECT(ledger_sagas_forget(work, 100, 400, LARGE_ONES / 3, &removed, &c->error) == FH_OK);
+        EXPECT(removed.ended == LARGE_ONES / 3);
+        work = go_on(c, work);
+    }
+}
+
 static bool tell_step(void *context, const struct ledger_step *step)
 {
     struct told *told = context;
@@ -272,6 +309,7 @@ int main(void)
         CASE(what_a_service_answered_in_another_incarnation_is_reported),
         CASE(closed_sagas_that_ended_long_ago_are_forgotten_with_their_steps),
         CASE(a_saga_that_ended_lately_keeps_none_from_being_forgotten),
+        CASE(of_large_sagas_no_more_are_read_than_are_forgotten),
         CASE(a_step_that_began_with_its_saga_is_replaced),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);

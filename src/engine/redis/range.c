@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "engine/redis/record.h"
 
-#define DUE_PAGE 500 /* records read at once, to find those that were changed early enough */
+#define DUE_PAGE 100 /* records read at once, to find those that were changed early enough */
 
 struct found {
     struct redis_members members; /* first: takes the members of the unit of work's records */
@@ -147,9 +147,15 @@ static enum fh_code ask_unrecorded(struct redis_work *own, redisReply **ret, str
     return code;
 }
 
-/* Those of a page's members whose records were last changed early enough. */
+static bool has_enough(const struct found *found, int wanted)
+{
+    return wanted && found->ids.count >= (size_t)wanted;
+}
+
+/* Those of a page's members whose records were last changed early enough: no more than are wanted,
+ * since these are read again, and recorded. */
 static enum fh_code take_due(struct redis_work *own, const struct redis_range *range,
-                             const struct redis_table *table, const redisReply *page,
+                             const struct redis_table *table, const redisReply *page, int wanted,
                              struct found *found, struct fh_error *error)
 {
     struct redis_words commands;
@@ -164,7 +170,8 @@ static enum fh_code take_due(struct redis_work *own, const struct redis_range *r
     free(key);
     for (size_t i = 0; answered && i < page->elements; i++) {
         json_t *record = code ? NULL : redis_record_parse(records[i], error, &code);
-        if (record && record_integer(record, "updated_ms") < range->before_ms)
+        if (record && record_integer(record, "updated_ms") < range->before_ms &&
+            !has_enough(found, wanted))
             map_put(&found->ids, page->element[i]->str, found);
         json_decref(record);
         hiredis.freeReplyObject(records[i]);
@@ -192,9 +199,8 @@ static enum fh_code find_due_members(struct redis_work *own, const struct redis_
         if (!code && !redis_is(page, REDIS_REPLY_ARRAY))
             code = redis_refused(page, "to list sagas", error);
         if (!code && page->elements > 0)
-            code = take_due(own, range, table, page, found, error);
-        goes_on =
-            !code && page->elements == DUE_PAGE && (!wanted || found->ids.count < (size_t)wanted);
+            code = take_due(own, range, table, page, wanted, found, error);
+        goes_on = !code && page->elements == DUE_PAGE && !has_enough(found, wanted);
         if (goes_on)
             snprintf(low, sizeof low, "(%s", page->element[DUE_PAGE - 1]->str);
         if (page)
