@@ -56,11 +56,6 @@ static int place_of_life(const struct lives *lives, const char *incarnation)
     return -1;
 }
 
-bool lives_have(const struct lives *lives, const char *incarnation)
-{
-    return strcmp(lives->present, incarnation) == 0 || place_of_life(lives, incarnation) >= 0;
-}
-
 bool lives_restored_since(const struct lives *lives, const char *incarnation)
 {
     int place = place_of_life(lives, incarnation);

@@ -42,7 +42,6 @@ void lives_of(const char *present, const json_t *ancestors, struct lives *ret);
 /* The store's own lives. */
 enum fh_code lives_read(struct store_work *work, const char *present, struct lives *ret,
                         struct fh_error *error);
-bool lives_have(const struct lives *lives, const char *incarnation);
 /* Was a backup restored in that incarnation or a later one? False for an unknown one. */
 bool lives_restored_since(const struct lives *lives, const char *incarnation);
 

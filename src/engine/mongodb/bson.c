@@ -321,12 +321,6 @@ json_t *mongodb_object(const bson_t *document, const char *id)
     return mongoc.bson_iter_init(&at, document) ? object_of_bson(&at, true, id) : NULL;
 }
 
-json_t *mongodb_object_at(const bson_iter_t *at)
-{
-    bson_iter_t child;
-    return mongoc.bson_iter_recurse(at, &child) ? object_of_bson(&child, true, NULL) : NULL;
-}
-
 /* ---- Filters ---- */
 
 static bool is_plain(const json_t *value)

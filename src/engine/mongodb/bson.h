@@ -26,7 +26,6 @@ bool mongodb_append_value(bson_t *to, const char *name, const json_t *value,
  * "id". A new reference, on the heap unless the caller has set an arena. NULL: it holds something
  * that JSON does not have. */
 json_t *mongodb_object(const bson_t *document, const char *id);
-json_t *mongodb_object_at(const bson_iter_t *at); /* the same, of a field that is a document */
 
 /*
  * Appends conditions that every document matching `filter` (already checked; NULL: all) meets: only
