@@ -86,7 +86,7 @@ def expect_the_same(system):
     assert engine == system.store()
     assert [entry["state"] for entry in system.moves().values()] == (["moved"] if engine == ENGINE else [])
     done = system.command("check", system.file, "--live", "--state", system.state, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stderr + done.stdout
     system.stop()
     system.up()
     assert system.services()["users"]["engine"] == system.store() == engine

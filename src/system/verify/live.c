@@ -33,16 +33,23 @@ static const json_t *item_named(const json_t *list, const char *name)
     return NULL;
 }
 
-static void check_mode(const struct state *state, struct place place, const char *name,
-                       mode_t expected, struct findings *findings)
+/* `also` is the mode it has while something ends; 0: none. */
+static void check_either_mode(const struct state *state, struct place place, const char *name,
+                              mode_t expected, mode_t also, struct findings *findings)
 {
     struct stat status;
     if (fstatat(state->folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         findings_error(findings, place, "%s/%s is not there", state->folder, name);
-    else if ((status.st_mode & 0777) != expected)
+    else if ((status.st_mode & 0777) != expected && (status.st_mode & 0777) != also)
         findings_error(findings, place,
                        "%s/%s has the mode %04o; expected %04o, or others reach it", state->folder,
                        name, (unsigned)status.st_mode & 0777, (unsigned)expected);
+}
+
+static void check_mode(const struct state *state, struct place place, const char *name,
+                       mode_t expected, struct findings *findings)
+{
+    check_either_mode(state, place, name, expected, 0, findings);
 }
 
 /* A part's folder and the files that must be there; and the store, if it is in the folder. */
@@ -235,10 +242,10 @@ void live_check(struct system_file *file, const struct state *state, const json_
                        json_string_at(status, "gateway.phase"));
     static const char *const gateway_files[] = {"gateway.json", NULL};
     check_modes(state, whole, "gateway", gateway_files, findings);
-    bool ending =
-        geteuid() == 0 && json_array_size(json_at(status, "servers")); /* it is still stopping */
-    check_mode(state, whole, ".", file->users || servers_pass(file) || ending ? 0711 : 0700,
-               findings);
+    /* Servers that were still stopping when `status` was made pass through it until they end. */
+    bool ending = geteuid() == 0 && json_array_size(json_at(status, "servers"));
+    bool passed = file->users || servers_pass(file);
+    check_either_mode(state, whole, ".", passed ? 0711 : 0700, ending ? 0711 : 0, findings);
     check_servers(file, state, status, findings);
     check_mode(state, whole, KEYS_FILE, 0600, findings);
     check_configs(file, state, findings);
