@@ -25,7 +25,7 @@ deps: ## install the Debian packages that are missing (as root, or with sudo)
 demo: deps all ## the shop: real orders, crashes on the way, and whether the books balance (ONCE=1: then stop)
 	@examples/shop/demo
 
-test: deps all ## every test but link points: unit, conformance, tidy, simulate, scenario, crash, audit, histories, fuzz
+test: deps all ## every test but link points: unit, conformance, tidy, simulate, scenario, attack, crash, audit, histories, fuzz
 	@tools/test --build $(BUILD) $(TEST_FLAGS)
 
 audit: deps all ## 1,000,000 writes, 200 kill -9; with ENGINE=postgresql MINUTES=60: link points and histories on it instead

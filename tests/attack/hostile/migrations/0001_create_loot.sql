@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: Apache-2.0
+CREATE TABLE loot (id INTEGER PRIMARY KEY, value TEXT NOT NULL);
