@@ -283,6 +283,19 @@ FH_API const char *fh_pointer(fh_work *w, const char *name);
  * again. */
 FH_API void fh_delay_ms(fh_work *w, int ms);
 
+/* ---- Who is asking: docs/guide/identity.md ---- */
+
+/* The person outside (or the program) on whose behalf this is done, as the gateway authenticated
+ * them. It comes along with requests between services and with a saga's steps, however late. */
+struct fh_user {
+    const char *subject; /* never empty; unique for its issuer */
+    const char *issuer;  /* who vouches for the subject; NULL: this system's own file of keys */
+    const char *via;     /* "jwt", "introspection", "key" or "certificate" */
+    int64_t stated_s;    /* when the gateway saw their credentials: seconds since 1970 */
+};
+/* NULL: nobody is logged in, or it was no person who began this. */
+FH_API const struct fh_user *fh_user(fh_work *w);
+
 /* ---- The answer ---- */
 
 /* At most once per handler; a handler that does not reply answers 204. `body` may be NULL. */

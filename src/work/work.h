@@ -32,6 +32,7 @@
 #include "shape/problem.h"
 #include "store/store.h"
 #include "work/trouble.h"
+#include "work/user.h"
 #include "world/world.h"
 
 /* Shared by all units of work of one service. Filled by layer `service`. */
@@ -109,8 +110,9 @@ struct fh_work {
     bool by_store;                /* the store caused the failure */
     bool by_fence;                /* the fence refused it, so the store is not to blame */
     int64_t deadline_ns;
-    struct work_fence *fence; /* or NULL */
-    const char *trace;        /* traceparent to pass on, or NULL */
+    struct work_fence *fence;     /* or NULL */
+    const char *trace;            /* traceparent to pass on, or NULL */
+    const struct work_user *user; /* on whose behalf; NULL: nobody's. Outlives the unit of work. */
 
     /* The request, on `kept`. Any may be NULL. */
     json_t *path, *query, *body;

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "call/identity.h"
+#include "call/user.h"
 
 enum fh_code keys_read(const struct state *state, json_t **ret, struct fh_error *error)
 {
@@ -43,6 +44,15 @@ static json_t *caller_key_new(void)
     identity_key_text(&key, text);
     json_t *value = json_string(text);
     sodium_memzero(&key, sizeof key);
+    sodium_memzero(text, sizeof text);
+    return value;
+}
+
+static json_t *user_key_new(void)
+{
+    char text[USER_KEY_TEXT_SIZE];
+    user_key_make(text);
+    json_t *value = json_string(text);
     sodium_memzero(text, sizeof text);
     return value;
 }
@@ -84,6 +94,12 @@ enum fh_code keys_make(const struct state *state, const struct system_file *file
         known = caller_key_new();
     }
     json_object_set_new(json_object_get(keys, KEYS_OPERATOR), KEYS_UP, known);
+    known = json_incref(json_object_get(json_object_get(before, KEYS_GATEWAY), KEYS_USER));
+    if (!keys_of_users(before)) {
+        json_decref(known);
+        known = user_key_new();
+    }
+    json_object_set_new(json_object_get(keys, KEYS_GATEWAY), KEYS_USER, known);
     json_decref(before);
     json_t *all = json_object();
     json_object_set_new(all, "freehold", json_integer(1));
@@ -103,6 +119,14 @@ const char *keys_of_up(const json_t *keys)
     const char *key =
         json_string_value(json_object_get(json_object_get(keys, KEYS_OPERATOR), KEYS_UP));
     return identity_key_parse(key, &unused) ? key : NULL;
+}
+
+const char *keys_of_users(const json_t *keys)
+{
+    char unused[USER_KEY_TEXT_SIZE];
+    const char *key =
+        json_string_value(json_object_get(json_object_get(keys, KEYS_GATEWAY), KEYS_USER));
+    return user_key_public(key, unused) ? key : NULL;
 }
 
 json_t *keys_to_call(const json_t *keys, const json_t *matrix, const char *caller)

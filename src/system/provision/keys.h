@@ -20,6 +20,10 @@
 #define KEYS_UP                                                                                    \
     "_up" /* can't be a service's name: the key between the operator and `up`, for control.sock */
 
+#define KEYS_USER                                                                                  \
+    "_user" /* among the gateway's: the private half by which it states who a user is: call/user.h \
+             */
+
 /* {"CALLER": {"RECEIVER": ...}} for all services of the file: existing keys, and new ones for
  * missing pairs. They are durable when this returns. New reference. */
 enum fh_code keys_make(const struct state *state, const struct system_file *file, json_t **ret,
@@ -29,6 +33,9 @@ enum fh_code keys_read(const struct state *state, json_t **ret, struct fh_error 
 
 /* The key with which the operator commands `up`; NULL: there is none. Borrowed from `keys`. */
 const char *keys_of_up(const json_t *keys);
+
+/* The private half of the key pair for statements of users; NULL: there is none. Borrowed. */
+const char *keys_of_users(const json_t *keys);
 
 /* The part of these keys that one process gets, by who may call whom (callers.h): {"RECEIVER":
  * key}, and {"CALLER": key}. New references. */

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "call/user.h"
 #include "engine/engines.h"
 #include "store/store.h"
 #include "system/check/callers.h"
@@ -198,6 +199,7 @@ static enum fh_code write_service_config(const struct provision *provision,
                                          const struct system_service *service,
                                          const struct grants *grants, struct fh_error *error)
 {
+    char users[USER_KEY_TEXT_SIZE];
     json_t *config = config_json(provision, options->file);
     json_object_set_new(config, "service", json_string(service->name));
     json_object_set_new(config, "engine", json_string(service->engine));
@@ -220,6 +222,8 @@ static enum fh_code write_service_config(const struct provision *provision,
         config, "keys",
         json_pack("{s:o, s:o}", "calls", keys_to_call(grants->keys, grants->matrix, service->name),
                   "takes", keys_to_take(grants->keys, grants->matrix, service->name)));
+    if (user_key_public(keys_of_users(grants->keys), users))
+        json_object_set_new(json_object_get(config, "keys"), "user", json_string(users));
     json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
     json_object_set_new(config, "open", json_boolean(service->open));
     json_object_set_new(config, "confine", json_boolean(!service->unconfined));
@@ -247,9 +251,10 @@ static enum fh_code write_gateway_config(const struct provision *provision,
     json_object_set_new(config, "compose", compose);
     if (file->documents_hidden)
         json_object_set_new(config, "documents", json_false());
-    json_object_set_new(
-        config, "keys",
-        json_pack("{s:o}", "calls", keys_to_call(grants->keys, grants->matrix, KEYS_GATEWAY)));
+    json_object_set_new(config, "keys",
+                        json_pack("{s:o, s:s?}", "calls",
+                                  keys_to_call(grants->keys, grants->matrix, KEYS_GATEWAY),
+                                  "user_secret", keys_of_users(grants->keys)));
     links_configure(part, file, config);
     if (file->door_certificate)
         json_object_set_new(
