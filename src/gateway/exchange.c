@@ -27,14 +27,16 @@ static const struct {
                  {"www-authenticate", "WWW-Authenticate"},
                  {"allow", "Allow"}};
 #define PASSED_ON (sizeof passed_on / sizeof *passed_on)
+#define ANSWER_HEADERS_MAX (PASSED_ON + DOOR_HEADERS_MAX)
 
-struct gateway_exchange *gateway_exchange_new(struct world *world, struct gateway_metrics *metrics,
-                                              struct spans *spans,
+struct gateway_exchange *gateway_exchange_new(struct world *world, const struct door *door,
+                                              struct gateway_metrics *metrics, struct spans *spans,
                                               const struct http_incoming *incoming)
 {
     struct gateway_exchange *exchange = calloc(1, sizeof *exchange);
     FH_ASSERT(exchange != NULL);
     exchange->world = world;
+    exchange->door = door;
     exchange->metrics = metrics;
     exchange->spans = spans;
     exchange->incoming = *incoming;
@@ -80,6 +82,22 @@ void gateway_exchange_route(struct gateway_exchange *exchange, const struct rout
     begin_span(exchange);
 }
 
+static void reply_through_door(const struct gateway_exchange *exchange,
+                               const struct http_answer *answer)
+{
+    struct http_request *request = exchange->incoming.request;
+    struct http_header headers[ANSWER_HEADERS_MAX];
+    struct http_answer whole = *answer;
+    FH_ASSERT(answer->header_count + DOOR_HEADERS_MAX <= ANSWER_HEADERS_MAX);
+    for (size_t i = 0; i < answer->header_count; i++)
+        headers[i] = answer->headers[i];
+    whole.headers = headers;
+    whole.header_count +=
+        door_answer_headers(exchange->door, http_request_header(request, "Origin"), answer->headers,
+                            answer->header_count, headers + answer->header_count);
+    http_reply(request, &whole);
+}
+
 void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *answer)
 {
     const struct route *route = exchange->route;
@@ -88,7 +106,7 @@ void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *
         answer->status, world_monotonic_ns(exchange->world) - exchange->incoming.received_ns);
     if (route)
         keep_gateway_span(exchange, answer->status);
-    http_reply(exchange->incoming.request, answer);
+    reply_through_door(exchange, answer);
     free(exchange);
 }
 

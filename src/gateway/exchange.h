@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "call/trace.h"
+#include "gateway/door.h"
 #include "gateway/metrics.h"
 #include "gateway/routes.h"
 #include "http/server.h"
@@ -18,6 +19,7 @@
 
 struct gateway_exchange {
     struct world *world;
+    const struct door *door;
     struct gateway_metrics *metrics;
     struct spans *spans;
     const struct route *route; /* NULL: no route */
@@ -26,8 +28,8 @@ struct gateway_exchange {
     char trace[TRACE_SIZE]; /* the traceparent to pass on: of the client's trace, or a new one */
 };
 
-struct gateway_exchange *gateway_exchange_new(struct world *world, struct gateway_metrics *metrics,
-                                              struct spans *spans,
+struct gateway_exchange *gateway_exchange_new(struct world *world, const struct door *door,
+                                              struct gateway_metrics *metrics, struct spans *spans,
                                               const struct http_incoming *incoming);
 /* Sets route, deadline and trace. */
 void gateway_exchange_route(struct gateway_exchange *exchange, const struct route *route);

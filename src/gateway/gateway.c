@@ -23,6 +23,7 @@
 #include "call/sign.h"
 #include "gateway/compose_run.h"
 #include "gateway/documents.h"
+#include "gateway/door.h"
 #include "gateway/exchange.h"
 #include "gateway/proxy.h"
 #include "gateway/routes.h"
@@ -35,14 +36,15 @@
 struct gateway {
     uv_loop_t loop;
     struct world *world;
-    struct http_tls links; /* to the services */
-    struct http_tls door;  /* for clients; without it, plain HTTP */
+    struct http_tls links;      /* to the services */
+    struct http_tls listen_tls; /* for clients; without it, plain HTTP */
     struct http_client *client;
     struct signing *signing;
     struct http_server *server;
     struct process process;
     struct routes routes;
     struct documents documents;
+    struct door door;
     struct gateway_metrics metrics;
     struct spans *spans;
     int spans_fd;
@@ -115,13 +117,65 @@ static void start_exchange(struct gateway *gateway, struct gateway_exchange *exc
                         "The gateway is overloaded.");
 }
 
+static const char *header_of(const struct gateway_exchange *exchange, const char *name)
+{
+    return http_request_header(exchange->incoming.request, name);
+}
+
+static void reply_preflight(struct gateway_exchange *exchange)
+{
+    const char *method = header_of(exchange, "Access-Control-Request-Method");
+    const struct http_header headers[] = {
+        {"Access-Control-Allow-Methods", method},
+        {"Access-Control-Allow-Headers", proxy_header_names()},
+        {"Access-Control-Max-Age", exchange->door->max_age},
+    };
+    gateway_reply(exchange,
+                  &(struct http_answer){.status = 204, .headers = headers, .header_count = 3});
+}
+
+/* False: it has been answered. */
+static bool pass_door(struct gateway *gateway, struct gateway_exchange *exchange)
+{
+    const char *path = exchange->incoming.path;
+    const struct door_request request = {
+        .method = exchange->incoming.method,
+        .host = header_of(exchange, "Host"),
+        .origin = header_of(exchange, "Origin"),
+        .fetch_site = header_of(exchange, "Sec-Fetch-Site"),
+        .preflight_method = header_of(exchange, "Access-Control-Request-Method"),
+    };
+    switch (door_judge(&gateway->door, &request)) {
+    case DOOR_PASS:
+        return true;
+    case DOOR_HOST_UNKNOWN: /* probes go by an address, and learn nothing */
+        if (strcmp(path, "/livez") == 0 || strcmp(path, "/readyz") == 0)
+            return true;
+        gateway_problem(exchange, PROBLEM_HOST_UNKNOWN, NULL, NULL,
+                        "This system is not reached by the name in the header Host. If it should "
+                        "be, add the name to gateway.hosts in the system file.");
+        return false;
+    case DOOR_CROSS_SITE:
+        gateway_problem(exchange, PROBLEM_CROSS_SITE, NULL, NULL,
+                        "A page of another site may not send this. If it should, add its origin "
+                        "to gateway.cors in the system file.");
+        return false;
+    case DOOR_PREFLIGHT:
+        reply_preflight(exchange);
+        return false;
+    }
+    return false;
+}
+
 static void gateway_incoming(void *context, struct http_incoming *incoming)
 {
     struct gateway *gateway = context;
-    struct gateway_exchange *exchange =
-        gateway_exchange_new(gateway->world, &gateway->metrics, gateway->spans, incoming);
+    struct gateway_exchange *exchange = gateway_exchange_new(
+        gateway->world, &gateway->door, &gateway->metrics, gateway->spans, incoming);
     const struct route *route;
     struct text allow;
+    if (!pass_door(gateway, exchange))
+        return;
     if (routes_path_is_reserved(incoming->path)) {
         reply_own(gateway, exchange);
         return;
@@ -188,6 +242,8 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
 {
     json_int_t control_fd = -1;
     enum fh_code code = routes_init(&gateway->routes, config, error);
+    if (code == FH_OK)
+        code = door_init(&gateway->door, config, gateway->listen_tls.certificate != NULL, error);
     if (code != FH_OK)
         return code;
     gateway->world = world_real_new(&gateway->loop, error);
@@ -212,9 +268,9 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
         gateway->process.clock = gateway->world;
     }
     if (code == FH_OK)
-        code = http_server_new(&gateway->loop, gateway->world, *ret_listen_fd, NULL, &gateway->door,
-                               (struct http_handler){gateway_incoming, gateway}, &gateway->server,
-                               error);
+        code = http_server_new(
+            &gateway->loop, gateway->world, *ret_listen_fd, NULL, &gateway->listen_tls,
+            (struct http_handler){gateway_incoming, gateway}, &gateway->server, error);
     return code;
 }
 
@@ -233,9 +289,10 @@ static void release_gateway(struct gateway *gateway, int listen_fd)
     uv_run(&gateway->loop, UV_RUN_DEFAULT);
     uv_loop_close(&gateway->loop);
     http_tls_release(&gateway->links);
-    http_tls_release(&gateway->door);
+    http_tls_release(&gateway->listen_tls);
     routes_release(&gateway->routes);
     documents_release(&gateway->documents);
+    door_release(&gateway->door);
     gateway_metrics_release(&gateway->metrics);
     if (listen_fd >= 0)
         close(listen_fd);
@@ -265,7 +322,8 @@ int gateway_main(const char *config_path)
         return PROCESS_EXIT_CONFIGURATION;
     }
     if (http_tls_read(json_object_get(config, "tls"), &gateway.links, &error) != FH_OK ||
-        http_tls_read(json_object_get(config, "listen_tls"), &gateway.door, &error) != FH_OK) {
+        http_tls_read(json_object_get(config, "listen_tls"), &gateway.listen_tls, &error) !=
+            FH_OK) {
         log_error("tls-rejected", "%s", error.message);
         http_tls_release(&gateway.links);
         json_decref(config);

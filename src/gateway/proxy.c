@@ -21,6 +21,18 @@ _Static_assert(PASSED + 2 <= WORLD_HEADERS_MAX, "traceparent and the deadline ha
 
 #define TARGET_LENGTH_MAX ((size_t)64 << 10)
 
+const char *proxy_header_names(void)
+{
+    static struct text names;
+    if (names.length)
+        return names.data;
+    text_init(&names, 1000);
+    text_add(&names, "traceparent");
+    for (size_t i = 0; i < PASSED; i++)
+        text_printf(&names, ", %s", passed[i]);
+    return names.data;
+}
+
 static const char *method_for_service(const char *method)
 {
     return strcmp(method, "HEAD") == 0 ? "GET" : method; /* the server omits the body */

@@ -4,5 +4,7 @@
 
 /* Passes a routed struct gateway_exchange to its service and answers it: entry of a fiber. */
 void proxy_run(void *exchange);
+/* The names of the request headers that reach a service: "Content-Type, Accept, ...". Static. */
+const char *proxy_header_names(void);
 
 #endif

@@ -134,6 +134,12 @@ static const struct {
     [PROBLEM_EVENTS_UNREADABLE] = {URN "events-unreadable", 500,
                                    "The events or the state can't be read, and another try will "
                                    "not help: the service's log says why."},
+    [PROBLEM_HOST_UNKNOWN] = {URN "host-unknown", 421,
+                              "The system is not reached by the name in the header Host: "
+                              "`gateway.hosts` lists those that it has."},
+    [PROBLEM_CROSS_SITE] = {URN "cross-site", 403,
+                            "A browser sent a change for a page of another site, which "
+                            "`gateway.cors` does not list: nothing was done."},
     [PROBLEM_SERVICE_UNAVAILABLE] =
         {URN "service-unavailable", 503,
          "The service behind the gateway does not answer: `service` names it."},

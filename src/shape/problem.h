@@ -68,6 +68,8 @@ enum problem_type {
     PROBLEM_EVENT_TYPE_UNKNOWN,
     PROBLEM_EVENTS_UNREADABLE,
     /* The gateway, of the services that it passes requests on to. */
+    PROBLEM_HOST_UNKNOWN,
+    PROBLEM_CROSS_SITE,
     PROBLEM_SERVICE_UNAVAILABLE,
     PROBLEM_ANSWER_UNUSABLE,
     PROBLEM_GATEWAY_NOT_GRANTED,

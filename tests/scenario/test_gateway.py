@@ -79,7 +79,7 @@ class Service:
 
 
 class Gateway:
-    def __init__(self, folder, services, compose=(), routes=None):
+    def __init__(self, folder, services, compose=(), door=None):
         """services: name -> (port, routes); routes are (method, path[, audience[, deadline_ms]])."""
         resource.setrlimit(resource.RLIMIT_NOFILE,
                            (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
@@ -93,7 +93,7 @@ class Gateway:
             "services": {name: {"freehold": 1, "name": name, "model": "relational",
                                 "routes": [describe(*route) for route in routes]}
                          for name, (_, routes) in services.items()},
-            "compose": list(compose)}
+            "compose": list(compose), "door": door or {}}
         path = folder / "gateway.json"
         path.write_text(json.dumps(config))
         self.log = open(folder / "log", "w+")
@@ -117,7 +117,7 @@ class Gateway:
     def ask(self, method, target, body=None, headers=None, timeout=PATIENCE_S):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            connection.putrequest(method, target, skip_accept_encoding=True)
+            connection.putrequest(method, target, skip_accept_encoding=True, skip_host="Host" in (headers or {}))
             for name, value in (headers or {}).items():
                 connection.putheader(name, value)
             if body is not None:
@@ -175,9 +175,9 @@ USER_ROUTES = [("GET", "/api/users/{id}"), ("GET", "/api/users"), ("POST", "/api
                ("POST", "/api/users/{id}/orders/increment", "services")]
 
 
-def one_service(started, answer=echo, routes=USER_ROUTES):
+def one_service(started, answer=echo, routes=USER_ROUTES, door=None):
     users = started(Service(answer))
-    return users, started(Gateway(started.folder, {"users": (users.port, routes)}))
+    return users, started(Gateway(started.folder, {"users": (users.port, routes)}, door=door))
 
 
 # ---- Routes ----------------------------------------------------------------------------------
@@ -269,6 +269,61 @@ def test_a_path_that_a_service_could_read_otherwise_is_refused(started):
             connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             assert connection.recv(4096).split()[1] in (b"400", b"404"), target
     assert users.asked == []
+
+
+DOOR = {"hosts": ["shop.example.org"], "origins": ["https://app.example.org"], "credentials": True}
+
+
+def test_a_host_by_which_it_is_not_known_is_421_and_probes_pass(started):
+    service, gateway = one_service(started, door=DOOR)
+    for host in ("evil.example.net", "127.0.0.1", "shop.example.org.evil.example.net"):
+        refused = gateway.get("/api/users/1", headers={"Host": host})
+        assert (refused.status, refused.json["type"]) == (421, "urn:freehold:problem:host-unknown")
+        assert gateway.get("/metrics", headers={"Host": host}).status == 421
+        assert gateway.get("/livez", headers={"Host": host}).status == 200
+    assert not service.asked
+    assert gateway.get("/api/users/1", headers={"Host": "Shop.example.org:8443"}).status == 200
+
+
+def test_a_page_of_another_site_changes_nothing(started):
+    service, gateway = one_service(started, door=DOOR)
+    here = {"Host": "shop.example.org"}
+    for said in ({"Origin": "https://evil.example.net"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"},
+                 {"Origin": "https://shop.example.org", "Sec-Fetch-Site": "cross-site"}):
+        refused = gateway.ask("PATCH", "/api/users/1", "{}", {**here, **said})
+        assert (refused.status, refused.json["type"]) == (403, "urn:freehold:problem:cross-site")
+        assert "access-control-allow-origin" not in refused.headers
+    assert not service.asked
+    for said in ({}, {"Origin": "https://shop.example.org"}, {"Origin": "https://app.example.org"},
+                 {"Sec-Fetch-Site": "same-origin"}):
+        assert gateway.ask("PATCH", "/api/users/1", "{}", {**here, **said}).status == 200, said
+
+
+def test_a_listed_origin_may_ask_and_read(started):
+    service, gateway = one_service(started, door=DOOR)
+    asks = {"Host": "shop.example.org", "Origin": "https://app.example.org", "Access-Control-Request-Method": "PATCH"}
+    answer = gateway.ask("OPTIONS", "/api/users/1", headers=asks)
+    assert (answer.status, answer.data) == (204, b"")
+    assert answer.headers["access-control-allow-origin"] == "https://app.example.org"
+    assert answer.headers["access-control-allow-methods"] == "PATCH"
+    assert "Idempotency-Key" in answer.headers["access-control-allow-headers"]
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    other = gateway.ask("OPTIONS", "/api/users/1", headers={**asks, "Origin": "https://evil.example.net"})
+    assert other.status == 405 and "access-control-allow-origin" not in other.headers
+    assert not service.asked
+    read = gateway.get("/api/users/1", headers={"Host": "shop.example.org", "Origin": "https://app.example.org"})
+    assert read.headers["access-control-allow-origin"] == "https://app.example.org"
+    assert read.headers["vary"] == "Origin"
+
+
+def test_every_answer_tells_a_browser_to_do_no_more_than_it_must(started):
+    _, gateway = one_service(started)
+    for target in ("/api/users/1", "/nothing", "/metrics", "/openapi.json", "/docs", "/livez"):
+        headers = gateway.get(target).headers
+        assert headers.get_all("x-content-type-options") == ["nosniff"], target
+        assert len(headers.get_all("content-security-policy")) == 1, target
+        assert headers["cross-origin-resource-policy"] == "same-origin", target
+        assert "strict-transport-security" not in headers, target
 
 
 def test_head_is_answered_like_get_without_a_body(started):

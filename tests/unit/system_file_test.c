@@ -158,6 +158,55 @@ static void faults_are_reported_with_their_place(void **state)
 }
 
 /* That its programs may be missing here is another finding. */
+static void the_names_of_the_door_are_read_with_their_places(void **state)
+{
+    (void)state;
+    assert_refused("system: mini\ngateway: {hosts: ['shop.example.org:80']}\nservices: {a: {}}\n",
+                   2, 19, "is no host. Expected a name or an address without a port");
+    assert_refused("system: mini\ngateway: {hosts: [ok.example.org, '*x']}\nservices: {a: {}}\n", 2,
+                   35, "gateway.hosts[1] '*x' is no host");
+    assert_refused(
+        "system: mini\ngateway: {cors: {origins: [app.example.org]}}\nservices: {a: {}}\n", 2, 28,
+        "is no origin. Expected https://HOST");
+    assert_refused("system: mini\ngateway: {cors: {origins: ['https://a/b']}}\nservices: {a: {}}\n",
+                   2, 28, "is no origin");
+    assert_refused("system: mini\ngateway: {cors: {origins: ['*'], credentials: true}}\n"
+                   "services: {a: {}}\n",
+                   2, 17, "would let any page act as whoever opens it");
+    assert_refused("system: mini\ngateway: {hsts_s: -1}\nservices: {a: {}}\n", 2, 19, "hsts_s");
+}
+
+static void assert_door(const char *gateway, const char *listen, const char *expected)
+{
+    struct fixture fixture;
+    char text[256];
+    snprintf(text, sizeof text, "system: mini\n%sservices: {a: {}}\n", gateway);
+    read_text(&fixture, text, NULL);
+    assert_non_null(fixture.file);
+    json_t *door = system_file_door(&fixture.file->door, listen);
+    json_t *seen = json_pack("{s:O?, s:O}", "hosts", json_object_get(door, "hosts"), "addresses",
+                             json_object_get(door, "addresses"));
+    char *said = json_text(seen);
+    assert_string_equal(said, expected);
+    json_text_free(said);
+    json_decref(seen);
+    json_decref(door);
+    release(&fixture);
+}
+
+static void without_hosts_it_is_reached_by_what_it_listens_on(void **state)
+{
+    (void)state;
+    assert_door("", "127.0.0.1:80", "{\"hosts\":null,\"addresses\":\"loopback\"}");
+    assert_door("", "localhost:80", "{\"hosts\":null,\"addresses\":\"loopback\"}");
+    assert_door("", "[::1]:80", "{\"hosts\":null,\"addresses\":\"loopback\"}");
+    assert_door("", "0.0.0.0:80", "{\"hosts\":null,\"addresses\":\"any\"}");
+    assert_door("", "[::]:80", "{\"hosts\":null,\"addresses\":\"any\"}");
+    assert_door("", "192.0.2.7:80", "{\"hosts\":[\"192.0.2.7\"],\"addresses\":\"none\"}");
+    assert_door("gateway: {hosts: [Shop.Example.org]}\n", "0.0.0.0:80",
+                "{\"hosts\":[\"shop.example.org\"],\"addresses\":\"none\"}");
+}
+
 static void what_a_private_server_can_not_promise_is_warned_about(void **state)
 {
     (void)state;
@@ -230,6 +279,8 @@ int main(void)
         cmocka_unit_test(a_profile_replaces_what_it_names_and_leaves_the_rest),
         cmocka_unit_test(a_profile_that_is_not_in_use_needs_no_environment_and_no_engine),
         cmocka_unit_test(faults_are_reported_with_their_place),
+        cmocka_unit_test(the_names_of_the_door_are_read_with_their_places),
+        cmocka_unit_test(without_hosts_it_is_reached_by_what_it_listens_on),
         cmocka_unit_test(what_a_private_server_can_not_promise_is_warned_about),
         cmocka_unit_test(values_of_the_environment_are_never_part_of_a_message),
         cmocka_unit_test(values_that_contain_themselves_or_swell_are_refused),

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "system/file/door.h"
 #include "system/file/findings.h"
 #include "system/file/program_file.h"
 
@@ -133,6 +134,7 @@ struct system_file {
     struct system_server servers[SYSTEM_SERVERS_MAX];
     size_t server_count;
     bool documents_hidden; /* the gateway does not serve its API documents */
+    struct system_door door;
     struct system_composition compositions[SYSTEM_COMPOSE_MAX];
     size_t composition_count;
     /* The environment variables that the file takes values from. They are meant for the services

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "system/file/address.h"
+#include "system/file/door.h"
 #include "system/file/file.h"
 
 #define WAIT_MS_MAX 600000
@@ -175,9 +176,15 @@ static void read_documents(struct yaml_reader *reader, yaml_node_t *node, const 
 
 void file_read_gateway(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
-    static const struct yaml_key keys[] = {{"listen", read_listen, false},
-                                           {"tls", read_door, false},
-                                           {"compose", read_compose, false},
-                                           {"documents", read_documents, false}};
+    static const struct yaml_key keys[] = {
+        {"listen", read_listen, false},
+        {"tls", read_door, false},
+        {"compose", read_compose, false},
+        {"documents", read_documents, false},
+        {"hosts", file_read_hosts, false,
+         "the names that clients know it by; default: what it "
+         "listens on"},
+        {"cors", file_read_cors, false, "which other sites' pages may use it"},
+        {"hsts_s", file_read_hsts, false, "how long browsers insist on TLS; default a year"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);
 }

@@ -100,6 +100,8 @@ void links_check(const struct system_file *file, struct findings *findings)
         findings_warning(findings, file->listen_place,
                          "the gateway listens beyond this machine without TLS: say gateway.tls, or "
                          "let something in front of it speak TLS");
+    if (file->listen)
+        system_file_check_door(&file->door, file->listen, file->listen_place, findings);
     for (size_t i = 0; i < file->server_count; i++) {
         snprintf(what, sizeof what, "the server %s", file->servers[i].name);
         check_server_link(&file->servers[i].address, file->servers[i].place, what, findings);

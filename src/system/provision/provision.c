@@ -251,6 +251,7 @@ static enum fh_code write_gateway_config(const struct provision *provision,
     json_object_set_new(config, "compose", compose);
     if (file->documents_hidden)
         json_object_set_new(config, "documents", json_false());
+    json_object_set_new(config, "door", system_file_door(&file->door, provision->options.listen));
     json_object_set_new(config, "keys",
                         json_pack("{s:o, s:s?}", "calls",
                                   keys_to_call(grants->keys, grants->matrix, KEYS_GATEWAY),
