@@ -8,6 +8,8 @@
 #define _GNU_SOURCE
 #include "base/progress.h"
 
+#include "base/terminal.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,10 +113,11 @@ static int width_of(FILE *stream)
 {
     struct winsize size;
     const char *terminal = getenv("TERM");
-    if (!isatty(fileno(stream)) || !terminal || strcmp(terminal, "dumb") == 0)
+    if (!terminal_shows(stream) || !terminal || strcmp(terminal, "dumb") == 0)
         return 0;
-    return ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col
-                                                                        : WIDTH_DEFAULT;
+    return ioctl(terminal_descriptor(stream), TIOCGWINSZ, &size) == 0 && size.ws_col
+               ? size.ws_col
+               : WIDTH_DEFAULT;
 }
 
 void progress_begin(struct progress *progress, const char *what, const char *unit, int64_t total,
@@ -140,8 +143,11 @@ void progress_reach(struct progress *progress, int64_t done)
     /* One column is left free: some terminals scroll when a line ends in the last one. */
     progress_line(progress, (double)(now - progress->began_ns) / 1e9,
                   progress->width ? progress->width - 1 : 0, line);
-    fprintf(progress->stream, progress->width ? "\r%s\033[K" : "%s\n", line);
-    fflush(progress->stream);
+    if (progress->width)
+        terminal_control(progress->stream, "\r");
+    fprintf(progress->stream, progress->width ? "%s" : "%s\n", line);
+    if (progress->width)
+        terminal_control(progress->stream, "\033[K");
     progress->drawn = progress->width != 0;
 }
 
@@ -158,8 +164,7 @@ void progress_hide(struct progress *progress)
 {
     if (!progress->drawn)
         return;
-    fputs("\r\033[K", progress->stream);
-    fflush(progress->stream);
+    terminal_control(progress->stream, "\r\033[K");
     progress->drawn = false;
     progress->drawn_ns = 0;
 }

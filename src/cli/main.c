@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/terminal.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/words.h"
@@ -106,6 +107,7 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
 int main(int argc, char **argv)
 {
     json_memory_init();
+    terminal_guard();
     commands_init(all);
     if (argc < 2 || asks_for_help(argv[1])) {
         run_command(&cli_help, 0, NULL);

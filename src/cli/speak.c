@@ -10,22 +10,21 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/terminal.h"
 #include "cli/cli.h"
 
 const char *cli_colour(FILE *stream, enum cli_colour colour)
 {
-    static const char *const sequences[] = {"\033[0m",  "\033[1m",  "\033[31m",
-                                            "\033[32m", "\033[33m", "\033[2m"};
     const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
-    if ((none && *none) || (terminal && strcmp(terminal, "dumb") == 0) || !isatty(fileno(stream)))
+    if ((none && *none) || (terminal && strcmp(terminal, "dumb") == 0) || !terminal_shows(stream))
         return "";
-    return sequences[colour];
+    return terminal_colours[colour];
 }
 
 int cli_width(FILE *stream)
 {
     struct winsize size;
-    if (!isatty(fileno(stream)) || ioctl(fileno(stream), TIOCGWINSZ, &size) != 0)
+    if (!terminal_shows(stream) || ioctl(terminal_descriptor(stream), TIOCGWINSZ, &size) != 0)
         return 0;
     return size.ws_col ? size.ws_col : 80;
 }

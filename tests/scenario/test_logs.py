@@ -73,6 +73,14 @@ def test_lines_are_chosen_by_service_level_id_text_and_time(state, arguments, te
     assert [line["text"] for line in lines(state, *arguments)] == texts
 
 
+def test_a_service_cannot_steer_the_terminal_by_its_log(state):
+    (state / "orders" / "log").write_bytes(b"2026-11-20T10:00:05.000Z info orders: \033]0;mine\007\033[2J\033[H\x9b31m\r"
+                                           b"all is well \xe2\x80\xaeton\n")
+    for arguments in ([], ["--json"]):
+        said = logs(state, "orders", *arguments)
+        assert "all is well" in said and not set(said) & {"\033", "\007", "\r", "\x9b", "\u202e"}, said
+
+
 @pytest.mark.parametrize("arguments, expected", [
     (["user"], "nothing named 'user' has a log here; did you mean 'users'?"),
     (["--level", "loud"], "--level 'loud' is none; expected error, warning, info or debug"),

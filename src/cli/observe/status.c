@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/terminal.h"
 #include "cli/cli.h"
 #include "cli/observe/status.h"
 #include "system/file/file.h"
@@ -141,7 +142,7 @@ static int show_live(const struct state *state)
     int code = CLI_DONE;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    fputs(enter, stdout);
+    terminal_control(stdout, enter);
     while (!interrupted && code == CLI_DONE) {
         json_t *next;
         code = look_at_system(state, true, &next);
@@ -149,7 +150,7 @@ static int show_live(const struct state *state)
             break;
         json_decref(status);
         status = next;
-        fputs("\033[H\033[J", stdout);
+        terminal_control(stdout, "\033[H\033[J");
         status_print(status, cli_width(stdout));
         printf("\n%sCtrl-C ends this.%s\n", cli_colour(stdout, CLI_DIM),
                cli_colour(stdout, CLI_PLAIN));
@@ -157,7 +158,7 @@ static int show_live(const struct state *state)
         if (!interrupted)
             poll(NULL, 0, LOOK_MS);
     }
-    fputs(leave, stdout);
+    terminal_control(stdout, leave);
     if (status) {
         status_print(status, cli_width(stdout));
         code = code != CLI_DONE ? code : all_ready(status) ? CLI_DONE : CLI_FAILED;
