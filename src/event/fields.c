@@ -33,7 +33,7 @@ bool fields_parse(const json_t *list, struct fields *ret)
     return true;
 }
 
-static bool entry_is_for(const struct fields_entry *entry, const char *type)
+bool fields_entry_is_for(const struct fields_entry *entry, const char *type)
 {
     return !entry->type || (strncmp(entry->type, type, entry->type_length) == 0 &&
                             type[entry->type_length] == '\0');
@@ -42,7 +42,7 @@ static bool entry_is_for(const struct fields_entry *entry, const char *type)
 bool fields_selects(const struct fields *fields, const char *type)
 {
     for (int i = 0; i < fields->count; i++) {
-        if (entry_is_for(&fields->entries[i], type))
+        if (fields_entry_is_for(&fields->entries[i], type))
             return true;
     }
     return false;
@@ -53,7 +53,7 @@ static bool is_field_wanted(const struct fields *fields, const char *type, const
 {
     for (int i = 0; i < fields->count; i++) {
         const struct fields_entry *entry = &fields->entries[i];
-        if (entry_is_for(entry, type) && strlen(entry->name) == length &&
+        if (fields_entry_is_for(entry, type) && strlen(entry->name) == length &&
             memcmp(entry->name, name, length) == 0)
             return true;
     }

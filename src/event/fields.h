@@ -29,6 +29,8 @@ struct fields {
 /* From an array of strings, which is borrowed. False: an entry is empty or malformed, or there are
  * too many. */
 bool fields_parse(const json_t *list, struct fields *ret);
+/* Whether an entry applies to this type. */
+bool fields_entry_is_for(const struct fields_entry *entry, const char *type);
 /* True when only part of this type's data is sent. */
 bool fields_selects(const struct fields *fields, const char *type);
 /* Appends the selected members of `data`, unchanged and in their order. `data` is a JSON object as

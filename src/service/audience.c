@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "call/sign.h"
 
 struct audience {
@@ -20,6 +21,7 @@ struct audience {
     struct world *world;
     const json_t *callers; /* {"CALLER": ["METHOD PATTERN", ...]}; borrowed */
     bool open;
+    bool events_granted; /* grants say which events, and do so for every caller */
     uint64_t refused;
 };
 
@@ -38,6 +40,12 @@ enum fh_code audience_new(const char *service, const json_t *config, struct worl
     audience->world = world;
     audience->callers = json_object_get(config, "callers");
     audience->open = json_is_true(json_object_get(config, "open"));
+    audience->events_granted = json_is_true(json_object_get(config, "events_granted"));
+    if (!audience->events_granted)
+        log_warning("events-ungranted",
+                    "the configuration was written by an older freehold, which does not say which "
+                    "events each subscriber was granted: whoever may read the feed gets what it "
+                    "asks for; start the system again with this version");
     json_object_foreach (json_at(config, "keys.takes"), caller, text) {
         if (strlen(caller) <= IDENTITY_NAME_LENGTH_MAX &&
             identity_key_parse(json_string_value(text), &key)) {
@@ -64,6 +72,12 @@ void audience_free(struct audience *audience)
 uint64_t audience_refused(const struct audience *audience)
 {
     return audience ? audience->refused : 0;
+}
+
+void audience_count_refusal(struct audience *audience)
+{
+    if (audience)
+        audience->refused++;
 }
 
 void audience_hear(struct audience *audience,
@@ -152,4 +166,24 @@ int audience_judge(struct audience *audience, const struct http_request *request
     int status = judge_caller(audience, request, route, ret_why);
     audience->refused += status != 0;
     return status;
+}
+
+struct event_grant audience_events(struct audience *audience, const struct http_request *request)
+{
+    static const struct event_grant everything = {0};
+    const char *token = http_request_header(request, IDENTITY_HEADER), *caller;
+    size_t i;
+    json_t *grant;
+    if (!audience || !audience->events_granted)
+        return everything;
+    if (!token || identity_verify(audience->verifier, token, identity_now(audience->world),
+                                  &caller) != IDENTITY_PROVED)
+        return (struct event_grant){.caller = "an unknown caller"};
+    const json_t *grants = json_object_get(audience->callers, caller);
+    json_array_foreach (grants, i, grant) {
+        const char *text = json_string_value(grant);
+        if (text && strcmp(text, "*") == 0)
+            return everything;
+    }
+    return (struct event_grant){caller, grants};
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "event/feed/grant.h"
 #include "freehold.h"
 #include "http/server.h"
 #include "world/world.h"
@@ -20,12 +21,15 @@
 
 struct audience;
 
-/* From a configuration's "keys", "callers" and "open" (docs/internals/processes.md); `config` must
- * outlive it. *ret NULL with FH_OK: it has no "keys", so every caller is believed. */
+/* From a configuration's "keys", "callers", "events_granted" and "open"
+ * (docs/internals/processes.md); `config` must outlive it. *ret NULL with FH_OK: it has no "keys",
+ * so every caller is believed. */
 enum fh_code audience_new(const char *service, const json_t *config, struct world *world,
                           struct audience **ret, struct fh_error *error);
 void audience_free(struct audience *audience); /* NULL is fine */
 uint64_t audience_refused(const struct audience *audience);
+/* Counts what was refused after audience_judge had let it through. NULL is fine. */
+void audience_count_refusal(struct audience *audience);
 
 /* Like identity_verifier_hear. NULL is fine. */
 void audience_hear(struct audience *audience,
@@ -43,5 +47,9 @@ struct audience_route {
  * `audience` NULL a request is believed. */
 int audience_judge(struct audience *audience, const struct http_request *request,
                    const struct audience_route *route, const char **ret_why);
+
+/* Which events the sender of a request that was let through may have. Valid until the calling fiber
+ * waits. With `audience` NULL: all. */
+struct event_grant audience_events(struct audience *audience, const struct http_request *request);
 
 #endif

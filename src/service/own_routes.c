@@ -61,10 +61,12 @@ static void answer_metrics(struct runtime *runtime, struct exchange *exchange)
 
 static void answer_reader(struct runtime *runtime, struct exchange *exchange,
                           void (*answer)(struct event_manager *manager, const json_t *query,
-                                         struct feed_answer *ret))
+                                         const struct event_grant *grant, struct feed_answer *ret))
 {
     struct fh_error error;
     struct feed_answer told;
+    struct event_grant grant =
+        audience_events(runtime->audience, exchange_request(exchange)->request);
     json_t *query;
     if (!caller_of(exchange)) {
         exchange_problem(exchange, PROBLEM_CALLER_MISSING,
@@ -75,7 +77,9 @@ static void answer_reader(struct runtime *runtime, struct exchange *exchange,
         exchange_problem(exchange, PROBLEM_REQUEST_MALFORMED, error.message);
         return;
     }
-    answer(runtime->context.events, query, &told);
+    answer(runtime->context.events, query, &grant, &told);
+    if (told.status == 403)
+        audience_count_refusal(runtime->audience);
     exchange_answer(exchange, told.status, told.content_type, told.body, told.body_length,
                     told.headers, told.header_count);
     feed_answer_release(&told);

@@ -290,7 +290,7 @@ static int read_page(struct reading *reading, int after)
     if (after)
         json_object_set_new(query, "after", json_string(key));
     struct seen place = {.before = position_now(reading)};
-    snapshot_answer(reading->context.events, query, &answer);
+    snapshot_answer(reading->context.events, query, NULL, &answer);
     json_decref(query);
     int next = -1;
     if (answer.status == 200 && json_parse(answer.body, answer.body_length, &body, &error) == 0) {
@@ -490,7 +490,7 @@ static void serve(void *argument)
     FH_ASSERT(path_query(strchr(path, '?') + 1, &query, ERROR_UNHEEDED) == FH_OK);
     bool page = strncmp(path, SNAPSHOT_PATH, sizeof SNAPSHOT_PATH - 1) == 0;
     hearing->pages += page;
-    (page ? snapshot_answer : feed_answer)(hearing->publisher.events, query, &answer);
+    (page ? snapshot_answer : feed_answer)(hearing->publisher.events, query, NULL, &answer);
     json_decref(query);
     for (size_t i = 0; i < answer.header_count; i++) {
         snprintf(names[i], sizeof names[i], "%s", answer.headers[i].name);

@@ -327,7 +327,7 @@ static void run_poll(void *argument)
 {
     struct poll *poll = argument;
     json_t *query = json_pack("{s:s}", "wait", "20");
-    feed_answer(poll->manager, query, &poll->answer);
+    feed_answer(poll->manager, query, NULL, &poll->answer);
     poll->count++;
     json_decref(query);
 }

@@ -144,6 +144,41 @@ def test_to_do_is_not_to_undo(shop):
                           "/api/products/lamp/release?quantity=1", headers), 403, "another caller")
 
 
+FEED, SNAPSHOT = "/_freehold/feed", "/_freehold/snapshot"
+
+
+@pytest.mark.parametrize("caller, service, path, words", [
+    # orders declares `.fields`: id and name of UserUpdated, id of UserDeleted; and more of nothing.
+    ("orders", "users", f"{FEED}?types=UserUpdated", "was granted only id,name"),
+    ("orders", "users", f"{FEED}?types=UserUpdated&fields=id,email", "the field email of UserUpdated"),
+    ("orders", "users", f"{FEED}?types=UserUpdated&fields=UserDeleted%3Aid", "was granted only id,name"),
+    ("orders", "users", FEED, "was granted only"),
+    ("orders", "products", f"{FEED}?types=ProductDeleted&fields=id", "the events of ProductDeleted"),
+    ("orders", "products", f"{FEED}?types=ProductUpdated,ProductCreated&fields=id", "events of ProductCreated"),
+    ("orders", "users", f"{FEED}?name=payments&types=UserDeleted&fields=id", "can't read as another"),
+    ("orders", "users", f"{SNAPSHOT}?type=UserUpdated", "was granted only id,name"),
+    ("orders", "users", f"{SNAPSHOT}?type=UserUpdated&fields=id,email", "the field email of UserUpdated"),
+    ("orders", "users", f"{SNAPSHOT}?type=UserUpdated&limit=0&name=payments&fields=id", "can't read as another")])
+def test_a_subscriber_gets_no_more_than_its_program_declares(shop, caller, service, path, words):
+    assert_refused(ask_as(shop, caller, service, "GET", path, {"Freehold-From": f"{caller}/1"}), 403, words)
+
+
+def test_a_subscriber_gets_what_its_program_declares(shop):
+    user = shop.http("POST", "/api/users", {"name": "Mallory", "email": "mallory@example.org"}).body["id"]
+    shop.http("PATCH", f"/api/users/{user}", {"name": "Mallory M."})
+    sender = {"Freehold-From": "orders/1"}
+    for path in (f"{FEED}?types=UserUpdated&fields=UserUpdated%3Aid,UserUpdated%3Aname",
+                 f"{FEED}?fields=UserUpdated%3Aname,UserDeleted%3Aid"):
+        answer = ask_as(shop, "orders", "users", "GET", path, sender)
+        assert answer.status == 200 and answer.body, answer
+        assert "mallory@" not in json.dumps(answer.body)
+    page = ask_as(shop, "orders", "users", "GET", f"{SNAPSHOT}?type=UserUpdated&fields=id,name", sender)
+    assert page.status == 200 and user in [row["data"]["id"] for row in page.body["rows"]], page
+    assert "mallory@" not in json.dumps(page.body)
+    whole = ask_as(shop, "operator", "users", "GET", f"{FEED}?types=UserUpdated", {"Freehold-From": "operator"})
+    assert whole.status == 200 and "mallory@example.org" in json.dumps(whole.body)
+
+
 def test_nobody_speaks_in_anothers_name(shop):
     for name in ("payments/1", "operator", "order", "orders2/1", ""):
         assert_refused(ask_as(shop, "orders", "users", "GET", "/_freehold/feed",
@@ -165,9 +200,9 @@ def test_the_declared_is_granted(shop):
     assert ask_as(shop, "orders", "products", "HEAD", "/api/products?ids=lamp").status == 200
     assert ask_as(shop, "operator", "payments", "GET", "/api/payments").status == 200
     assert ask_as(shop, "gateway", "products", "GET", "/api/products/lamp").status == 200
-    feed = ask_as(shop, "orders", "products", "GET", "/_freehold/feed?after=0&limit=1",
+    feed = ask_as(shop, "orders", "products", "GET", "/_freehold/feed?fields=id,name&limit=1",
                   {"Freehold-From": f"orders/{life(shop, 'orders')}", "Accept": "*/*"})
-    assert feed.status != 401 and "freehold-refused" not in feed.headers
+    assert feed.status == 200 and "freehold-refused" not in feed.headers
 
 
 def test_an_outside_clients_own_headers_do_not_matter(shop):
@@ -271,14 +306,17 @@ def test_check_shows_who_may_call_whom():
     assert matrix["users"] == {
         "gateway": ["public"], "operator": ["*"],
         "orders": ["GET /api/users/{id:int}", "POST /api/users/{id:int}/orders/increment",
-                   "POST /_freehold/closed", "GET /_freehold/feed", "GET /_freehold/snapshot"]}
+                   "POST /_freehold/closed", "GET /_freehold/feed", "events UserUpdated:id,name",
+                   "GET /_freehold/snapshot", "state UserUpdated:id,name", "events UserDeleted:id"]}
     assert matrix["payments"]["orders"] == ["POST /api/payments", "POST /_freehold/closed",
                                             "undo POST /api/payments/refund"]
     receivers = {"carts", "inventory", "payments", "shipping", "users"}  # of its sagas: they announce
     assert set(matrix["orders"]) == {"gateway", "operator", "notifications"} | receivers
     assert matrix["orders"]["payments"] == ["POST /_freehold/restored/announce"]
     assert matrix["products"]["inventory"] == ["GET /api/products/{id}", "GET /api/products", "GET /_freehold/commands",
-                                               "GET /_freehold/feed", "GET /_freehold/snapshot"]
+                                               "GET /_freehold/feed", "events ProductCreated:id,stock",
+                                               "GET /_freehold/snapshot", "state ProductCreated:id,stock",
+                                               "events ProductDeleted:id"]
     text = system.command("check", str(SHOP)).stdout
     assert "undo POST /api/products/{id}/release" in text and "Who may call whom" in text
 

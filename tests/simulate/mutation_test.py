@@ -93,6 +93,12 @@ WITHIN = {
     "unsent_is_not_undone": ("deals", 400),
     "works_not_serializable": ("port", 100),
 }
+# A program of tests/unit that must find it: in simulated systems nobody proves who asks.
+UNIT = {
+    "another_grant_taken": "event_grant",
+    "another_place_taken": "event_grant",
+    "state_fields_unfiltered": "event_snapshot",
+}
 FILES = {"shop": ROOT / "examples/shop/freehold.yaml",
          "tower": ROOT / "tests/simulate/tower/freehold.yaml",
          "deals": ROOT / "tests/simulate/deals/freehold.yaml",
@@ -128,6 +134,20 @@ def found(mutation):
     return False, f"not found by the {system} in {within} seeds"
 
 
+def unit_test_passes(program, mutation):
+    return subprocess.run([BUILD / f"tests/simulate/mutated_{program}_test"], capture_output=True, check=False,
+                          env={**os.environ, "FREEHOLD_MUTATION": mutation}).returncode == 0
+
+
+def found_by_unit_test(mutation):
+    return not unit_test_passes(UNIT[mutation], mutation), f"{UNIT[mutation]}_test"
+
+
+def unit_tests_find_nothing_without_a_mutation():
+    wrong = [program for program in sorted(set(UNIT.values())) if not unit_test_passes(program, "")]
+    return not wrong, f"failed: {wrong}"
+
+
 def nothing_is_found_without_a_mutation():
     runs = {system: 10 if system in ("port", "keys") else 30 for system in BUILT}
     told = {system: simulate(system, "", runs[system]) for system in BUILT}
@@ -135,7 +155,7 @@ def nothing_is_found_without_a_mutation():
 
 
 def every_mutation_of_the_patches_is_named_here():
-    patches, here = names_in_the_patches(), set(WITHIN)
+    patches, here = names_in_the_patches(), {*WITHIN, *UNIT}
     return patches == here, f"new: {sorted(patches - here)}, gone: {sorted(here - patches)}"
 
 
@@ -168,10 +188,12 @@ def main():
     subprocess.run(["/usr/bin/ninja", "-C", BUILD, "--quiet", "mutated-programs"], check=True,
                    stdout=sys.stderr)
     cases = [(one.__name__, one) for one in (nothing_is_found_without_a_mutation,
+                                             unit_tests_find_nothing_without_a_mutation,
                                              every_mutation_of_the_patches_is_named_here,
                                              a_failure_is_printed_with_its_trace_and_replays,
                                              users_own_tests_find_what_breaks_their_promises)]
     cases += [(f"{name} is found", lambda name=name: found(name)) for name in sorted(WITHIN)]
+    cases += [(f"{name} is found", lambda name=name: found_by_unit_test(name)) for name in sorted(UNIT)]
     cases = [case for case in cases if ONLY in case[0]]
     print(f"1..{len(cases)}", flush=True)
     failed = 0

@@ -161,7 +161,7 @@ static inline void serve_feed(void *argument)
     json_t *query;
     free(argument);
     FH_ASSERT(path_query(strchr(delivery.request->path, '?') + 1, &query, ERROR_UNHEEDED) == FH_OK);
-    feed_answer(delivery.fixture->users.context.events, query, &answer);
+    feed_answer(delivery.fixture->users.context.events, query, NULL, &answer);
     json_decref(query);
     deliver(delivery.fixture, delivery.request, &answer);
     feed_answer_release(&answer);

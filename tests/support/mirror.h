@@ -189,7 +189,7 @@ static inline void serve(void *argument)
         fixture->hook(fixture);
         fixture->hooked = false;
     }
-    (page ? snapshot_answer : feed_answer)(fixture->products.context.events, query, &answer);
+    (page ? snapshot_answer : feed_answer)(fixture->products.context.events, query, NULL, &answer);
     json_decref(query);
     for (size_t i = 0; i < answer.header_count; i++) {
         size_t j = 0;

@@ -148,7 +148,7 @@ static void ask_entry(void *argument)
     struct fh_error error;
     if (path_query(asking->query, &strings, &error) != FH_OK)
         return;
-    feed_answer(asking->fixture->service.context.events, strings, &answer);
+    feed_answer(asking->fixture->service.context.events, strings, NULL, &answer);
     json_decref(strings);
     asking->status = answer.status;
     json_parse(answer.body, answer.body_length, &asking->body, &error);

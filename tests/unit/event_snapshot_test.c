@@ -477,6 +477,7 @@ static void a_refusal_meanwhile_is_not_forgotten(void **state)
 struct asking {
     struct fixture *fixture;
     const char *query;
+    const struct event_grant *grant; /* NULL: everything */
     int status;
     json_t *body;
 };
@@ -487,7 +488,7 @@ static void ask_entry(void *argument)
     struct feed_answer answer;
     json_t *query;
     FH_ASSERT(path_query(asking->query, &query, ERROR_UNHEEDED) == FH_OK);
-    snapshot_answer(asking->fixture->products.context.events, query, &answer);
+    snapshot_answer(asking->fixture->products.context.events, query, asking->grant, &answer);
     asking->status = answer.status;
     json_parse(answer.body, answer.body_length, &asking->body, ERROR_UNHEEDED);
     json_decref(query);
@@ -496,9 +497,41 @@ static void ask_entry(void *argument)
 
 static struct asking ask(struct fixture *fixture, const char *query)
 {
-    struct asking asking = {fixture, query, 0, NULL};
+    struct asking asking = {.fixture = fixture, .query = query};
     harness_run(&fixture->harness, ask_entry, &asking);
     return asking;
+}
+
+static void a_subscriber_gets_the_state_that_it_was_granted(void **state)
+{
+    struct fixture *fixture = *state;
+    change(fixture, 1, 2, "first");
+    json_t *grants = json_pack("[s,s]", "events ItemChanged", "state ItemChanged:id"),
+           *others = json_pack("[s,s]", "events ItemChanged", "state ItemRemoved");
+    const struct event_grant limited = {"search", grants}, of_events = {"search", others};
+    const struct {
+        const struct event_grant *grant;
+        const char *query, *words; /* of the refusal; NULL: it is answered */
+    } all[] = {
+        {&limited, "type=ItemChanged&fields=id", NULL},
+        {&limited, "type=ItemChanged&fields=ItemChanged%3Aid&name=search", NULL},
+        {&limited, "type=ItemChanged", "was granted only id"},
+        {&limited, "type=ItemChanged&fields=ItemRemoved%3Aid", "was granted only id"},
+        {&limited, "type=ItemChanged&fields=id,name", "was not granted the field name"},
+        {&limited, "type=ItemChanged&fields=id&limit=0&name=other", "can't read as another"},
+        {&of_events, "type=ItemChanged&fields=id", "was not granted the state of ItemChanged"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct asking asking = {.fixture = fixture, .query = all[i].query, .grant = all[i].grant};
+        harness_run(&fixture->harness, ask_entry, &asking);
+        const char *detail = json_string_at(asking.body, "detail");
+        if (asking.status != (all[i].words ? 403 : 200) ||
+            (all[i].words && !strstr(detail, all[i].words)))
+            fail_msg("%s: %d %s", all[i].query, asking.status, detail ? detail : "");
+        json_decref(asking.body);
+    }
+    json_decref(grants);
+    json_decref(others);
 }
 
 static void wrong_questions_are_refused(void **state)
@@ -718,6 +751,7 @@ int main(void)
         CASE(a_former_session_deletes_nothing_of_a_later_resync),
         CASE(what_can_not_be_forgotten_for_a_while_holds_no_subscription),
         CASE(a_refusal_meanwhile_is_not_forgotten),
+        CASE(a_subscriber_gets_the_state_that_it_was_granted),
         CASE(wrong_questions_are_refused),
         CASE(a_page_has_its_partitions_keys_with_their_last_positions),
         CASE(rows_of_which_a_page_is_too_large_come_in_smaller_ones),

@@ -145,7 +145,7 @@ static void feed_entry(void *argument)
     struct fixture *fixture = argument;
     struct feed_answer answer;
     json_t *query = json_object();
-    feed_answer(manager_of(fixture), query, &answer);
+    feed_answer(manager_of(fixture), query, NULL, &answer);
     fixture->code = (enum fh_code)answer.status;
     feed_answer_release(&answer);
     json_decref(query);

@@ -182,7 +182,16 @@ static void what_is_declared_is_granted_and_nothing_else(void **state)
     assert_callers(users_callers(ASKS("/users/{user_id}"), NULL, 0),
                    "{'gateway': ['public'], 'operator': ['*'], 'orders': ['GET /users/{id:int}']}");
     assert_callers(users_callers(SUBSCRIBES("UserUpdated", "null"), NULL, 0),
-                   "{'gateway': ['public'], 'operator': ['*'], 'orders': ['GET /_freehold/feed']}");
+                   "{'gateway': ['public'], 'operator': ['*'], 'orders': ['GET /_freehold/feed',"
+                   " 'events UserUpdated']}");
+    assert_callers(users_callers(SUBSCRIBES("UserUpdated", "'id, name'"), NULL, 0),
+                   "{'gateway': ['public'], 'operator': ['*'], 'orders': ['GET /_freehold/feed',"
+                   " 'events UserUpdated:id,name']}");
+    assert_callers(users_callers("{'model': 'document', 'hears': [{'service': 'users', 'type': "
+                                 "'UserUpdated', 'fields': 'id', 'snapshot': true}]}",
+                                 NULL, 0),
+                   "{'gateway': ['public'], 'operator': ['*'], 'orders': ['GET /_freehold/feed',"
+                   " 'events UserUpdated:id', 'GET /_freehold/snapshot', 'state UserUpdated:id']}");
     assert_callers(
         users_callers(SAGA("{'name': 'a', " COUNT ", " UNCOUNT "}, {'name': 'b', " COUNT "}"), NULL,
                       0),

@@ -141,6 +141,18 @@ static void feed_path_of(const struct bus_reader *reader, const struct bus_quest
     FH_ASSERT(!out->overflow && !reader->wanted.overflow); /* at most 32 short names */
 }
 
+/* "users answers the feed with 403: " and the detail of its problem. */
+static void tell_feed_refusal(const struct bus_subscriber *subscriber,
+                              const struct world_request *request, char why[BUS_WHY_SIZE])
+{
+    json_t *problem = NULL;
+    json_parse(request->answer, request->answer_length, &problem, ERROR_UNHEEDED);
+    const char *detail = json_string_at(problem, "detail");
+    snprintf(why, BUS_WHY_SIZE, "%s answers the feed with %d%s%s", subscriber->source,
+             request->status, detail ? ": " : ".", detail ? detail : "");
+    json_decref(problem);
+}
+
 static enum bus_verdict feed_verdict_of(const struct bus_subscriber *subscriber,
                                         const struct world_request *request,
                                         const struct bus_question *question, struct batch **ret,
@@ -167,9 +179,8 @@ static enum bus_verdict feed_verdict_of(const struct bus_subscriber *subscriber,
         snprintf(why, BUS_WHY_SIZE, "%s can't be reached: %s.", subscriber->source,
                  request->failure ? request->failure : "no answer");
         return BUS_UNREACHABLE;
-    default:
-        snprintf(why, BUS_WHY_SIZE, "%s answers the feed with %d.", subscriber->source,
-                 request->status);
+    default: /* 403 too: while it is upgraded, its new needs may be granted later than it asks */
+        tell_feed_refusal(subscriber, request, why);
         return BUS_UNREACHABLE;
     }
 }

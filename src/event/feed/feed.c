@@ -47,6 +47,7 @@ static const fh_field feed_shape[] = {
 struct feed_request {
     struct outbox_reading reading;
     json_t *typed; /* the query; the texts point into it */
+    json_t *types; /* to send, of those that were granted */
     const char *name, *partition;
     int64_t done;
     int64_t wait_ms;
@@ -74,6 +75,12 @@ void feed_problem(struct feed_answer *answer, json_t *problem)
     json_decref(problem);
     if (status == 503)
         feed_header(answer, "Retry-After", "1");
+}
+
+void feed_refuse(struct feed_answer *answer, const struct text *why)
+{
+    feed_problem(answer, problem_new(PROBLEM_CALLER_NOT_GRANTED, why->data, NULL));
+    feed_header(answer, "Freehold-Refused", "caller");
 }
 
 enum problem_type feed_failure(const struct fh_error *error)
@@ -169,7 +176,6 @@ static const char *query_read(struct feed_request *request)
     reading->id = feed_string_or(typed, "id", "");
     reading->seen = feed_integer_or(typed, "seen", 0);
     reading->seen_id = feed_string_or(typed, "seen_id", "");
-    filter->types = json_object_get(typed, "types");
     reading->limit = (int)feed_integer_or(typed, "limit", FEED_LIMIT_DEFAULT);
     request->done = feed_integer_or(typed, "done", 0);
     request->name = feed_string_or(typed, "name", NULL);
@@ -186,9 +192,25 @@ static const char *query_read(struct feed_request *request)
     return NULL;
 }
 
+/* Sets which types are sent. False: the answer says what was not granted. */
+static bool query_judge(struct feed_request *request, const struct event_grant *grant,
+                        struct feed_answer *answer)
+{
+    struct text why;
+    text_init(&why, FEED_WHY_LENGTH_MAX);
+    bool may = grant_judge_name(grant, request->name, &why) &&
+               grant_judge(grant, GRANT_EVENTS, json_object_get(request->typed, "types"),
+                           &request->fields, &request->types, &why);
+    if (!may)
+        feed_refuse(answer, &why);
+    request->reading.filter.types = request->types;
+    text_release(&why);
+    return may;
+}
+
 /* False: the answer describes the error. */
 static bool query_parse(struct feed_request *request, const json_t *strings,
-                        struct feed_answer *answer)
+                        const struct event_grant *grant, struct feed_answer *answer)
 {
     json_t *faults = shape_query(feed_shape, strings, &request->typed);
     if (faults) {
@@ -198,9 +220,10 @@ static bool query_parse(struct feed_request *request, const json_t *strings,
         return false;
     }
     const char *wrong = query_read(request);
-    if (!wrong)
+    if (wrong)
+        feed_problem(answer, problem_new(PROBLEM_PARAMETERS_INVALID, wrong, NULL));
+    else if (query_judge(request, grant, answer))
         return true;
-    feed_problem(answer, problem_new(PROBLEM_PARAMETERS_INVALID, wrong, NULL));
     json_decref(request->typed);
     return false;
 }
@@ -239,7 +262,8 @@ static enum fh_code feed_poll(struct event_manager *manager, struct feed_request
     return FH_OK;
 }
 
-void feed_answer(struct event_manager *manager, const json_t *strings, struct feed_answer *ret)
+void feed_answer(struct event_manager *manager, const json_t *strings,
+                 const struct event_grant *grant, struct feed_answer *ret)
 {
     struct feed_request request = {
         .reading = {.manager = manager, .take = take_event, .context = &request},
@@ -247,7 +271,7 @@ void feed_answer(struct event_manager *manager, const json_t *strings, struct fe
     struct fh_error error;
     *ret = (struct feed_answer){0};
     manager->counters.feeds++;
-    if (!query_parse(&request, strings, ret))
+    if (!query_parse(&request, strings, grant, ret))
         return;
     text_init(&request.body, TEXT_LENGTH_MAX);
     enum fh_code code = feed_poll(manager, &request, &error);
@@ -258,5 +282,6 @@ void feed_answer(struct event_manager *manager, const json_t *strings, struct fe
         answer_of_reading(manager, &request, ret);
     }
     text_release(&request.body);
+    json_decref(request.types);
     json_decref(request.typed);
 }

@@ -11,13 +11,14 @@
  *   name, share  the reader's name and partition, recorded with `done`: "orders" and "0/1"
  *   seen, seen_id  while a snapshot's rows lie ahead of the cursor: the highest position that they
  *                came from, judged as `after` is
- *   types        a list, absent: all; fields: see fields.h, absent: all
+ *   types        a list, absent: all that were granted; fields: see fields.h, absent: all
  *   limit        events at most, 1 to FEED_LIMIT_MAX; wait: seconds to wait for something new
  *
  *   200  application/cloudevents-batch+json (envelope.h), `Freehold-Next: position,id` (scanned to,
  *        also past other types), `Freehold-Last: position`
  *   409  another incarnation, a cursor ahead, or another id at that position: resync
  *   410  what follows `after` was trimmed: resync
+ *   403  it was not granted what it asks for, or `name` is another's (grant.h)
  *   400  a parameter is wrong; 503 the store can't be read now
  *
  * Every answer for which the store was read carries `Freehold-Incarnation`. If the cursor is of an
@@ -29,6 +30,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
+#include "event/feed/grant.h"
 #include "event/manager.h"
 #include "http/server.h"
 #include "shape/problem.h"
@@ -42,6 +44,7 @@
 #define FEED_BODY_SIZE_MAX ((size_t)1 << 20)
 
 #define FEED_HEADERS_MAX 5
+#define FEED_WHY_LENGTH_MAX ((size_t)4 << 10) /* of a refusal */
 
 struct feed_answer {
     int status;
@@ -54,14 +57,18 @@ struct feed_answer {
     char incarnation[64], continues[64], next[64], last[24];
 };
 
-/* `query` is path_query's object. Runs on a fiber, and parks it while waiting. */
-void feed_answer(struct event_manager *manager, const json_t *query, struct feed_answer *ret);
+/* `query` is path_query's object; `grant` NULL: the caller may have everything. Runs on a fiber,
+ * and parks it while waiting. */
+void feed_answer(struct event_manager *manager, const json_t *query,
+                 const struct event_grant *grant, struct feed_answer *ret);
 void feed_answer_release(struct feed_answer *answer);
 
 /* Within the layer: adds a header, whose texts must live as long as the answer; answers with a
  * problem, taking ownership of it. */
 void feed_header(struct feed_answer *answer, const char *name, const char *value);
 void feed_problem(struct feed_answer *answer, json_t *problem);
+/* Answers 403 with why the caller may not have this. */
+void feed_refuse(struct feed_answer *answer, const struct text *why);
 /* With status 503 if another try may succeed, also after the store's server aborted a reading
  * transaction: the client asks again. Else 500. */
 enum problem_type feed_failure(const struct fh_error *error);

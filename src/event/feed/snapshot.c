@@ -416,8 +416,26 @@ static const char *page_prepare(struct page *page, const struct work_context *co
     return NULL;
 }
 
+/* False: the answer says what was not granted. */
+static bool page_judge(const struct page *page, const struct event_grant *grant,
+                       struct feed_answer *ret)
+{
+    struct text why;
+    json_t *types = json_pack("[O]", json_object_get(page->typed, "type")), *granted = NULL;
+    text_init(&why, FEED_WHY_LENGTH_MAX);
+    bool may =
+        grant_judge_name(grant, json_string_value(json_object_get(page->typed, "name")), &why) &&
+        grant_judge(grant, GRANT_STATE, types, &page->fields, &granted, &why);
+    if (!may)
+        feed_refuse(ret, &why);
+    json_decref(granted);
+    json_decref(types);
+    text_release(&why);
+    return may;
+}
+
 static void answer_query(struct event_manager *manager, const json_t *typed,
-                         struct feed_answer *ret)
+                         const struct event_grant *grant, struct feed_answer *ret)
 {
     struct page page = {.typed = typed};
     struct fh_error error;
@@ -427,6 +445,8 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
         feed_problem(ret, problem_new(type, wrong, NULL));
         return;
     }
+    if (!page_judge(&page, grant, ret))
+        return;
     work_init(&page.w, manager->context, list_rows);
     page.w.read_only = true;
     page.w.deadline_ns = world_in_ms(manager->context->world, HANDLER_MS_MAX);
@@ -451,7 +471,8 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
     work_release(&page.w);
 }
 
-void snapshot_answer(struct event_manager *manager, const json_t *strings, struct feed_answer *ret)
+void snapshot_answer(struct event_manager *manager, const json_t *strings,
+                     const struct event_grant *grant, struct feed_answer *ret)
 {
     json_t *typed;
     *ret = (struct feed_answer){0};
@@ -462,6 +483,6 @@ void snapshot_answer(struct event_manager *manager, const json_t *strings, struc
         json_decref(faults);
         return;
     }
-    answer_query(manager, typed, ret);
+    answer_query(manager, typed, grant, ret);
     json_decref(typed);
 }

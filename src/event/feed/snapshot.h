@@ -18,6 +18,7 @@
  *         "rows": [{"type", "subject", "position", "data"}]}: `position` is that of the last event
  *         of the row's key, which the data reflects; 0 when there was none. `Freehold-Position:
  *         position,id`: where the store stood, at least, when the rows were read
+ *   403  it was not granted that state, or those fields, or `name` is another's
  *   400, 404  a parameter is wrong; the type has no state
  *   409  another incarnation, or `seen` is not a place of this store: begin again
  *   503  the store can't be read now; or each time it was read, the page's keys changed, or their
@@ -36,8 +37,9 @@
 #define SNAPSHOT_TRIES_BESIDE 8 /* from this attempt on it excludes other writers */
 #define SNAPSHOT_PAUSE_MS 5
 
-/* On a fiber. Released by feed_answer_release. */
-void snapshot_answer(struct event_manager *manager, const json_t *query, struct feed_answer *ret);
+/* On a fiber. Released by feed_answer_release. `grant` as in feed_answer. */
+void snapshot_answer(struct event_manager *manager, const json_t *query,
+                     const struct event_grant *grant, struct feed_answer *ret);
 
 /* Finds errors in the declarations. Pure. */
 enum fh_code snapshot_check(const fh_service *service, struct fh_error *error);

@@ -43,7 +43,7 @@ static void asking_refused(struct resync_asking *asking, const struct world_requ
 {
     const struct subscription *s = asking->subscription;
     json_t *problem = NULL;
-    if (request->status == 500)
+    if (request->status == 500 || request->status == 403)
         json_parse(request->answer, request->answer_length, &problem, ERROR_UNHEEDED);
     const char *detail = json_string_at(problem, "detail");
     asking->fault = request->status == 500;

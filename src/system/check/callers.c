@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "event/feed/grant.h"
 #include "gateway/compose.h"
 #include "http/path.h"
 #include "system/provision/keys.h"
@@ -116,6 +118,44 @@ static void grant_step(struct system_file *file, json_t *matrix, const char *cal
         grant_route(file, matrix, caller, &target, "undo ");
 }
 
+/* "id, name" → ":id,name"; without fields, or with none in the list: nothing, for all of the data.
+ */
+static void add_granted_fields(struct text *what, const char *fields)
+{
+    const char *separator = ":";
+    while (fields && *fields) {
+        size_t length = strcspn(fields, ", ");
+        if (length) {
+            text_add(what, separator);
+            text_append(what, fields, length);
+            separator = ",";
+        }
+        fields += length + (fields[length] != '\0');
+    }
+}
+
+static void grant_events(json_t *matrix, const char *publisher, const char *subscriber,
+                         const char *kind, const json_t *subscribed)
+{
+    struct text what;
+    text_init(&what, TEXT_LENGTH_MAX);
+    text_printf(&what, "%s %s", kind, declared_text(subscribed, "type"));
+    add_granted_fields(&what, declared_text(subscribed, "fields"));
+    grant_caller(matrix, publisher, subscriber, what.data);
+    text_release(&what);
+}
+
+static void grant_subscription(json_t *matrix, const char *subscriber, const json_t *subscribed)
+{
+    const char *publisher = declared_text(subscribed, "service");
+    grant_caller(matrix, publisher, subscriber, "GET /_freehold/feed");
+    grant_events(matrix, publisher, subscriber, GRANT_EVENTS, subscribed);
+    if (!json_is_true(json_object_get(subscribed, "snapshot")))
+        return;
+    grant_caller(matrix, publisher, subscriber, "GET /_freehold/snapshot");
+    grant_events(matrix, publisher, subscriber, GRANT_STATE, subscribed);
+}
+
 static void grant_needs(struct system_file *file, json_t *matrix,
                         const struct system_service *service)
 {
@@ -132,13 +172,8 @@ static void grant_needs(struct system_file *file, json_t *matrix,
         json_array_foreach (json_object_get(saga, "steps"), j, step)
             grant_step(file, matrix, service->name, step);
     }
-    json_array_foreach (json_object_get(service->description, "hears"), i, subscribed) {
-        grant_caller(matrix, declared_text(subscribed, "service"), service->name,
-                     "GET /_freehold/feed");
-        if (json_is_true(json_object_get(subscribed, "snapshot")))
-            grant_caller(matrix, declared_text(subscribed, "service"), service->name,
-                         "GET /_freehold/snapshot");
-    }
+    json_array_foreach (json_object_get(service->description, "hears"), i, subscribed)
+        grant_subscription(matrix, service->name, subscribed);
 }
 
 static void grant_public(json_t *matrix, const struct system_service *service)

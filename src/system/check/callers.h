@@ -13,7 +13,8 @@
 #include "system/file/file.h"
 
 /* {"RECEIVER": {"CALLER": ["GET /api/users/{id:int}", "undo POST /api/payments/refund", "GET
- * /_freehold/feed", "POST /_freehold/closed"], "SENT-TO-BY-ITS-SAGAS": ["POST
+ * /_freehold/feed", "events UserUpdated:id,name", "state UserUpdated:id,name", "POST
+ * /_freehold/closed"], "SENT-TO-BY-ITS-SAGAS": ["POST
  * /_freehold/restored/announce"], "gateway": ["public"], "operator": ["*"]}}: the receiver's own
  * routes by method and pattern. All services must have been described. New reference. */
 json_t *callers_matrix(struct system_file *file);

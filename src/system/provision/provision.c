@@ -225,6 +225,7 @@ static enum fh_code write_service_config(const struct provision *provision,
     if (user_key_public(keys_of_users(grants->keys), users))
         json_object_set_new(json_object_get(config, "keys"), "user", json_string(users));
     json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
+    json_object_set_new(config, "events_granted", json_true());
     json_object_set_new(config, "open", json_boolean(service->open));
     json_object_set_new(config, "confine", json_boolean(!service->unconfined));
     if (code == FH_OK)

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is asked for is compared with the grants, field by field; nothing is cut down silently,
+ * since a subscriber that lacks a field it counts on would apply the event wrongly and go on. A
+ * refused one asks again later, and has lost nothing. */
+
+#include "event/feed/grant.h"
+
+#include <stdint.h>
+#include <string.h>
+
+/* The next grant of this kind from *at on: its "TYPE" or "TYPE:field,field". NULL: no more. */
+static const char *next_granted(const struct event_grant *grant, const char *kind, size_t *at)
+{
+    size_t length = strlen(kind);
+    while (*at < json_array_size(grant->grants)) {
+        const char *text = json_string_value(json_array_get(grant->grants, (*at)++));
+        if (text && strncmp(text, kind, length) == 0 && text[length] == ' ')
+            return text + length + 1;
+    }
+    return NULL;
+}
+
+/* What follows the type in a grant for it: "" or ":field,field". NULL: it is for another one. */
+static const char *granted_fields(const char *granted, const char *type)
+{
+    size_t length = strlen(type);
+    if (strncmp(granted, type, length) != 0 || (granted[length] && granted[length] != ':'))
+        return NULL;
+    return granted + length;
+}
+
+static bool list_names_field(const char *list, const char *field)
+{
+    size_t length = strlen(field);
+    while (*list) {
+        size_t item = strcspn(list, ",");
+        if (item == length && strncmp(list, field, length) == 0)
+            return true;
+        list += item + (list[item] != '\0');
+    }
+    return false;
+}
+
+/* `field` NULL: all of the type's data. */
+static bool field_is_granted(const struct event_grant *grant, const char *kind, const char *type,
+                             const char *field)
+{
+    size_t at = 0;
+    const char *granted;
+    while ((granted = next_granted(grant, kind, &at))) {
+        const char *fields = granted_fields(granted, type);
+        if (fields && (!*fields || (field && list_names_field(fields + 1, field))))
+            return true;
+    }
+    return false;
+}
+
+static void tell_granted_fields(const struct event_grant *grant, const char *kind, const char *type,
+                                struct text *why)
+{
+    size_t at = 0;
+    const char *granted, *separator = "";
+    while ((granted = next_granted(grant, kind, &at))) {
+        const char *fields = granted_fields(granted, type);
+        if (fields && *fields) {
+            text_printf(why, "%s%s", separator, fields + 1);
+            separator = ",";
+        }
+    }
+}
+
+static bool judge_type(const struct event_grant *grant, const char *kind, const char *type,
+                       const struct fields *fields, struct text *why)
+{
+    size_t at = 0;
+    const char *granted;
+    bool known = false, all = !fields_selects(fields, type);
+    while (!known && (granted = next_granted(grant, kind, &at)))
+        known = granted_fields(granted, type) != NULL;
+    if (!known) {
+        text_printf(why,
+                    "%s was not granted the %s of %s: its program does not declare that it "
+                    "subscribes to %s.",
+                    grant->caller, kind, type, strcmp(kind, GRANT_STATE) == 0 ? "it" : "them");
+        return false;
+    }
+    if (all && !field_is_granted(grant, kind, type, NULL)) {
+        text_printf(why, "%s asks for all fields of %s, and was granted only ", grant->caller,
+                    type);
+        tell_granted_fields(grant, kind, type, why);
+        text_add(why, ": name them in `fields`.");
+        return false;
+    }
+    for (int i = 0; i < fields->count; i++) {
+        const struct fields_entry *entry = &fields->entries[i];
+        if (fields_entry_is_for(entry, type) && !field_is_granted(grant, kind, type, entry->name)) {
+            text_printf(why,
+                        "%s was not granted the field %s of %s: its program does not declare that "
+                        "it needs that.",
+                        grant->caller, entry->name, type);
+            return false;
+        }
+    }
+    return true;
+}
+
+static json_t *all_granted_types(const struct event_grant *grant, const char *kind)
+{
+    json_t *types = json_array();
+    size_t at = 0;
+    const char *granted;
+    while ((granted = next_granted(grant, kind, &at)))
+        json_array_append_new(types, json_stringn(granted, strcspn(granted, ":")));
+    return types;
+}
+
+bool grant_judge_name(const struct event_grant *grant, const char *name, struct text *why)
+{
+    if (!grant || !grant->caller || !name || strcmp(name, grant->caller) == 0)
+        return true;
+    text_printf(why, "`name` says whose place is recorded: %s can't read as another one.",
+                grant->caller);
+    return false;
+}
+
+bool grant_judge(const struct event_grant *grant, const char *kind, const json_t *types,
+                 const struct fields *fields, json_t **ret_types, struct text *why)
+{
+    size_t i;
+    json_t *type;
+    *ret_types = json_incref((json_t *)(uintptr_t)types);
+    if (!grant || !grant->caller)
+        return true;
+    if (json_array_size(types) == 0) {
+        json_decref(*ret_types);
+        *ret_types = all_granted_types(grant, kind);
+    }
+    json_array_foreach (*ret_types, i, type) {
+        if (!judge_type(grant, kind, json_string_value(type), fields, why)) {
+            json_decref(*ret_types);
+            *ret_types = NULL;
+            return false;
+        }
+    }
+    return true;
+}
