@@ -15,6 +15,8 @@ from test_identity import PROGRAMS, shop_with
 from test_instances import Load
 
 NEEDS = ("asks", "hears", "sagas")
+# The program asks for the name too.
+FEWER_FIELDS = [{"service": "products", "type": "ProductUpdated", "fields": "id", "snapshot": True}]
 
 
 class Replaced:
@@ -23,7 +25,8 @@ class Replaced:
     def __init__(self, folder):
         self.program, self.real = folder / "orders", PROGRAMS / "orders"
         self.truth = json.loads(subprocess.run([self.real, "--describe"], check=True, capture_output=True).stdout)
-        self.says(**{key: None for key in NEEDS}, routes=[one for one in self.truth["routes"] if one["method"] != "GET"])
+        self.says(**{key: None for key in NEEDS} | {"hears": FEWER_FIELDS},
+                  routes=[one for one in self.truth["routes"] if one["method"] != "GET"])
         self.system = shop_with(folder, orders={"program": str(self.program)})
         with open(self.system.file, "a", encoding="utf-8") as file:
             file.write("upgrade: by hand\n")  # tests/scenario/test_upgrades.py tests it by itself
@@ -53,6 +56,9 @@ class Replaced:
         status = self.system.status()
         return {one["name"]: one["pid"] for one in (*status["services"], {**status["gateway"], "name": "gateway"})}
 
+    def subscription(self, source):
+        return next(one for one in self.system.state_of("orders")["subscriptions"] if one["source"] == source)
+
     def upgrade(self, check=True):
         return self.system.command("upgrade", "orders", "--state", self.system.state, check=check)
 
@@ -76,6 +82,11 @@ def test_before_it_the_program_gets_nothing_that_it_did_not_declare(replaced):
     users = replaced.config("users")
     assert "orders" not in users["callers"] and "orders" not in users["keys"]["takes"]
     assert replaced.order("before").status >= 500
+    assert replaced.config("products")["callers"]["orders"] == [
+        "GET /_freehold/feed", "events ProductUpdated:id", "GET /_freehold/snapshot", "state ProductUpdated:id"]
+    assert system.http("PATCH", "/api/products/p1", {"name": "Lamp 2"}).status == 200
+    wait_for("it is told what it was not granted",
+             lambda: "the field name of ProductUpdated" in str(replaced.subscription("products")))
     assert system.http("GET", "/api/orders?user_id=1").status in (404, 405)  # the gateway does not know it
 
 
@@ -96,6 +107,7 @@ def test_an_upgrade_grants_what_the_new_program_needs_and_no_request_fails(repla
     assert "GET /api/users/{id:int}" in users["callers"]["orders"]
     assert users["keys"]["takes"]["orders"] == replaced.config("orders")["keys"]["calls"]["users"]
     assert all(one["restarts"] == 0 for one in system.services().values())
+    wait_for("it reads what it was refused before", lambda: replaced.subscription("products")["position"] > 0)
     order = replaced.order("after")
     assert order.status in (200, 201, 202), order
     wait_for("it is confirmed",

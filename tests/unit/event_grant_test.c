@@ -156,6 +156,22 @@ static void who_may_have_everything_gets_what_it_asks_for(void **state)
     json_decref(types);
 }
 
+static void a_grant_covers_narrower_ones(void **state)
+{
+    (void)state;
+    json_t *grants = list_of("[\"GET /a\", 7, \"events A:id\", \"events A:name\", \"state B\"]");
+    static const char *const covered[] = {"GET /a", "events A:id", "events A:name,id", "state B",
+                                          "state B:id"};
+    static const char *const not_covered[] = {"GET /b",      "events A", "events A:id,email",
+                                              "events B",    "state A",  "events C:i",
+                                              "undo GET /a", ""};
+    for (size_t i = 0; i < sizeof covered / sizeof *covered; i++)
+        assert_true(grant_covers(grants, covered[i]));
+    for (size_t i = 0; i < sizeof not_covered / sizeof *not_covered; i++)
+        assert_false(grant_covers(grants, not_covered[i]));
+    json_decref(grants);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +179,7 @@ int main(void)
         cmocka_unit_test(state_and_events_are_granted_apart),
         cmocka_unit_test(without_types_it_gets_those_that_it_was_granted),
         cmocka_unit_test(two_programs_grants_hold_together),
+        cmocka_unit_test(a_grant_covers_narrower_ones),
         cmocka_unit_test(nobody_reads_in_anothers_name),
         cmocka_unit_test(who_may_have_everything_gets_what_it_asks_for),
     };

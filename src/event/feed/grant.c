@@ -6,6 +6,7 @@
 #include "event/feed/grant.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The next grant of this kind from *at on: its "TYPE" or "TYPE:field,field". NULL: no more. */
@@ -143,4 +144,39 @@ bool grant_judge(const struct event_grant *grant, const char *kind, const json_t
         }
     }
     return true;
+}
+
+/* `what` is of this kind, and covered. */
+static bool kind_is_covered(const struct event_grant *grant, const char *kind, const char *what)
+{
+    char type[256], field[256];
+    size_t length = strlen(kind);
+    if (strncmp(what, kind, length) != 0 || what[length] != ' ')
+        return false;
+    const char *at = what + length + 1, *end = at + strcspn(at, ":");
+    if ((size_t)snprintf(type, sizeof type, "%.*s", (int)(end - at), at) >= sizeof type)
+        return false;
+    if (!*end)
+        return field_is_granted(grant, kind, type, NULL);
+    for (at = end + 1; *at; at = end + (*end != '\0')) {
+        end = at + strcspn(at, ",");
+        if ((size_t)snprintf(field, sizeof field, "%.*s", (int)(end - at), at) >= sizeof field ||
+            !field_is_granted(grant, kind, type, field))
+            return false;
+    }
+    return true;
+}
+
+bool grant_covers(const json_t *grants, const char *what)
+{
+    const struct event_grant grant = {.grants = grants};
+    size_t i;
+    json_t *one;
+    json_array_foreach (grants, i, one) {
+        const char *text = json_string_value(one);
+        if (text && strcmp(text, what) == 0)
+            return true;
+    }
+    return kind_is_covered(&grant, GRANT_EVENTS, what) ||
+           kind_is_covered(&grant, GRANT_STATE, what);
 }

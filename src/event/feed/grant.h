@@ -40,4 +40,8 @@ bool grant_judge_name(const struct event_grant *grant, const char *name, struct 
 bool grant_judge(const struct event_grant *grant, const char *kind, const json_t *types,
                  const struct fields *fields, json_t **ret_types, struct text *why);
 
+/* Whether one of these grants, an array of texts, is that one, or those for its type include all of
+ * its fields. */
+bool grant_covers(const json_t *grants, const char *what);
+
 #endif

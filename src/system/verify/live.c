@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "event/feed/grant.h"
 #include "system/check/callers.h"
 #include "system/supervise/child.h"
 #include "system/provision/instance.h"
@@ -97,17 +98,6 @@ static void check_caller_keys(struct place place, const char *part, const json_t
     }
 }
 
-static bool list_contains(const json_t *list, const json_t *value)
-{
-    size_t i;
-    json_t *item;
-    json_array_foreach (list, i, item) {
-        if (json_equal(item, value))
-            return true;
-    }
-    return false;
-}
-
 static void check_grants(const struct system_service *service, const json_t *config,
                          const json_t *matrix, struct findings *findings)
 {
@@ -117,11 +107,12 @@ static void check_grants(const struct system_service *service, const json_t *con
     const json_t *granted = json_object_get(matrix, service->name);
     json_object_foreach (json_object_get(config, "callers"), caller, grants) {
         json_array_foreach (grants, i, grant) {
-            if (!list_contains(json_object_get(granted, caller), grant))
+            const char *what = json_string_value(grant);
+            if (!what || !grant_covers(json_object_get(granted, caller), what))
                 findings_error(findings, service->place,
                                "%s lets %s have '%s', which is not granted to it; stop the system "
                                "and start it again",
-                               service->name, caller, json_string_value(grant));
+                               service->name, caller, what ? what : "what is no text");
         }
     }
     if (json_is_true(json_object_get(config, "open")))
