@@ -3,6 +3,7 @@
 
 import http.client
 import json
+import os
 import pathlib
 import shutil
 import socket
@@ -11,7 +12,8 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT, System, wait_for, with_programs
+from conftest import ROOT, System, open_folder, wait_for, with_programs
+from test_identity import PROGRAMS, shop_with
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +150,49 @@ def test_a_gateway_beyond_the_machine_without_tls_is_warned_of(shop, tmp_path):
     done = shop.command("check", str(file), check=False)
     assert done.returncode == 1
     assert "gateway.tls.key: there is no file" in done.stderr
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o666])
+def test_a_private_key_that_others_can_use_is_refused(shop, tmp_path, mode):
+    folder = pathlib.Path(shop.file).parent
+    keys = {"gateway.tls.key": folder / "open.key", "servers.more.tls.key": tmp_path / "client.key"}
+    for key in keys.values():
+        shutil.copy(folder / "door.key", key)
+        key.chmod(mode)
+    file = folder / "open-key.yaml"
+    server = {"engine": "postgresql", "host": "127.0.0.1", "user": "maker",
+              "tls": {"certificate": str(shop.door), "key": str(tmp_path / "client.key")}}
+    file.write_text(pathlib.Path(shop.file).read_text().replace("door.key", "open.key")
+                    .replace("\nservers:\n", f"\nservers:\n  more: {json.dumps(server)}\n"))
+    for words in (["check", str(file)], ["up", str(file), "--state", str(tmp_path / "none")]):
+        done = shop.command(*words, check=False)
+        assert done.returncode != 0
+        for what, key in keys.items():
+            assert (f"{what}: others can use the private key {key}, whose mode is {mode:04o}: chmod 600 it"
+                    in done.stderr), done.stdout + done.stderr
+    for key in keys.values():
+        key.chmod(0o600)
+    assert "private key" not in shop.command("check", str(file), check=False).stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: USERS OF THEIR OWN WERE NOT TRIED")
+def test_a_closed_key_reaches_a_gateway_that_is_a_user_of_its_own(shop):
+    if not all(parent.stat().st_mode & 0o001 for parent in PROGRAMS.parents):
+        pytest.skip("OTHER USERS CANNOT REACH THE PROGRAMS: A FOLDER ON THE WAY IS CLOSED TO THEM")
+    folder = open_folder()
+    system = shop_with(folder)
+    try:
+        for name in ("door.pem", "door.key"):
+            shutil.copy(shop.door.parent / name, folder)
+        (folder / "door.key").chmod(0o600)
+        file, text = pathlib.Path(system.file), pathlib.Path(system.file).read_text()
+        file.write_text(f"isolation: users\n{text}gateway:\n  tls: {{ certificate: door.pem, key: door.key }}\n")
+        system.up()
+        system.door = shop.door
+        assert ask(system, "GET", "/api/products?limit=1")[0] == 200
+        copy = pathlib.Path(system.state) / "gateway" / "door-key.pem"
+        assert copy.stat().st_mode & 0o777 == 0o600
+        assert copy.stat().st_uid == os.stat(f"/proc/{system.status()['gateway']['pid']}").st_uid != 0
+    finally:
+        system.stop(check=False)
+        shutil.rmtree(folder)

@@ -10,6 +10,7 @@
 #include "system/file/address.h"
 #include "system/file/door.h"
 #include "system/file/file.h"
+#include "system/file/private_key.h"
 
 #define WAIT_MS_MAX 600000
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -157,6 +158,8 @@ static void read_door_key(struct yaml_reader *reader, yaml_node_t *node, const c
 {
     struct system_file *file = into;
     file->door_key = read_path(reader, node, what, file);
+    if (file->door_key)
+        private_key_check(reader, node, what, file->door_key);
 }
 
 static void read_door(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)

@@ -15,6 +15,7 @@
 #include "engine/engines.h"
 #include "store/store.h"
 #include "system/file/nearest.h"
+#include "system/file/private_key.h"
 #include "store/server.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -80,6 +81,9 @@ static void read_tls_key(struct yaml_reader *reader, yaml_node_t *node, const ch
                          void *into)
 {
     set_tls_path(reader, node, what, into, "key");
+    const char *path = json_string_value(json_object_get(into, "key"));
+    if (path)
+        private_key_check(reader, node, what, path);
 }
 
 static void read_tls(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)

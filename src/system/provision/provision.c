@@ -27,6 +27,7 @@
 #include "system/provision/instance.h"
 #include "system/provision/keys.h"
 #include "system/provision/links.h"
+#include "system/provision/private_key.h"
 #include "system/move/moving.h"
 #include "system/servers/servers.h"
 #include "system/provision/users.h"
@@ -193,6 +194,11 @@ static bool goes_outside(const struct system_service *service)
     return false;
 }
 
+static size_t part_number(const struct provision *provision, const struct provision_part *part)
+{
+    return (size_t)(part - provision->parts);
+}
+
 static enum fh_code write_service_config(const struct provision *provision,
                                          const struct provision_options *options,
                                          struct provision_part *part,
@@ -215,9 +221,14 @@ static enum fh_code write_service_config(const struct provision *provision,
     if (goes_outside(service))
         json_object_set_new(config, "outside",
                             json_string(service->anywhere ? "anywhere" : "public"));
-    json_object_set(config, "store", json_object_get(provision->stores, service->name));
+    json_object_set_new(config, "store",
+                        json_deep_copy(json_object_get(provision->stores, service->name)));
     links_configure(part, options->file, config);
     enum fh_code code = moving_configure(provision, options, part, service, config, error);
+    if (code == FH_OK)
+        code = private_key_give(part, users_of(options->file, part_number(provision, part)),
+                                json_object_get(json_object_get(config, "store"), "tls"),
+                                "store-key.pem", error);
     json_object_set_new(
         config, "keys",
         json_pack("{s:o, s:o}", "calls", keys_to_call(grants->keys, grants->matrix, service->name),
@@ -239,6 +250,7 @@ static enum fh_code write_gateway_config(const struct provision *provision,
                                          const struct system_file *file,
                                          const struct grants *grants, struct fh_error *error)
 {
+    enum fh_code code = FH_OK;
     json_t *config = config_json(provision, file);
     json_t *services = json_object(), *compose = json_array();
     for (size_t i = 0; i < file->service_count; i++) {
@@ -258,11 +270,15 @@ static enum fh_code write_gateway_config(const struct provision *provision,
                                   keys_to_call(grants->keys, grants->matrix, KEYS_GATEWAY),
                                   "user_secret", keys_of_users(grants->keys)));
     links_configure(part, file, config);
-    if (file->door_certificate)
-        json_object_set_new(
-            config, "listen_tls",
-            json_pack("{s:s, s:s}", "certificate", file->door_certificate, "key", file->door_key));
-    enum fh_code code = state_write_json(part->folder_fd, "gateway.json", config, error);
+    if (file->door_certificate) {
+        json_t *door =
+            json_pack("{s:s, s:s}", "certificate", file->door_certificate, "key", file->door_key);
+        json_object_set_new(config, "listen_tls", door);
+        code = private_key_give(part, users_of(file, file->service_count), door, "door-key.pem",
+                                error);
+    }
+    if (code == FH_OK)
+        code = state_write_json(part->folder_fd, "gateway.json", config, error);
     json_decref(config);
     return code;
 }

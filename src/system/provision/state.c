@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/text.h"
 
 static enum fh_code make_state_folders(const char *folder, struct fh_error *error)
 {
@@ -155,8 +156,8 @@ static bool write_state_bytes(int fd, const char *data, size_t length)
 }
 
 /* What has a name is complete, after a power failure too; `durable`: so is the name. */
-static enum fh_code write_json_file(int folder_fd, const char *name, const json_t *value,
-                                    bool durable, struct fh_error *error)
+static enum fh_code write_state_file(int folder_fd, const char *name, const char *text,
+                                     size_t length, bool durable, struct fh_error *error)
 {
     char unfinished[300];
     snprintf(unfinished, sizeof unfinished, "%s.new", name);
@@ -164,11 +165,8 @@ static enum fh_code write_json_file(int folder_fd, const char *name, const json_
     int fd = openat(folder_fd, unfinished, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot write %s", name);
-    char *text = json_text(value);
-    bool written = write_state_bytes(fd, text, strlen(text)) && write_state_bytes(fd, "\n", 1) &&
-                   fsync(fd) == 0;
+    bool written = write_state_bytes(fd, text, length) && fsync(fd) == 0;
     int number = errno;
-    json_text_free(text);
     close(fd);
     if (written && renameat(folder_fd, unfinished, folder_fd, name) == 0) {
         if (!durable || fsync(folder_fd) == 0)
@@ -179,6 +177,28 @@ static enum fh_code write_json_file(int folder_fd, const char *name, const json_
         number = errno;
     unlinkat(folder_fd, unfinished, 0);
     return error_set_errno(error, FH_UNAVAILABLE, number, "Cannot write %s", name);
+}
+
+static enum fh_code write_json_file(int folder_fd, const char *name, const json_t *value,
+                                    bool durable, struct fh_error *error)
+{
+    struct text line;
+    char *text = json_text(value);
+    text_init(&line, TEXT_LENGTH_MAX);
+    text_add(&line, text);
+    text_add(&line, "\n");
+    json_text_free(text);
+    enum fh_code code =
+        line.overflow ? error_set(error, FH_NO_MEMORY, "There is no memory to write %s.", name)
+                      : write_state_file(folder_fd, name, line.data, line.length, durable, error);
+    text_release(&line);
+    return code;
+}
+
+enum fh_code state_write_text(int folder_fd, const char *name, const char *text, size_t length,
+                              struct fh_error *error)
+{
+    return write_state_file(folder_fd, name, text, length, false, error);
 }
 
 enum fh_code state_write_json(int folder_fd, const char *name, const json_t *value,

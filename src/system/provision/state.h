@@ -37,7 +37,10 @@ void state_unlock(struct state *state);
  * relative to the folder of `folder_fd`. */
 enum fh_code state_write_json(int folder_fd, const char *name, const json_t *value,
                               struct fh_error *error);
-/* The same, and durable when it returns. */
+/* The same for a file of another form. */
+enum fh_code state_write_text(int folder_fd, const char *name, const char *text, size_t length,
+                              struct fh_error *error);
+/* Like state_write_json, and durable when it returns. */
 enum fh_code state_write_durable(int folder_fd, const char *name, const json_t *value,
                                  struct fh_error *error);
 /* FH_NOT_FOUND: there is none. */
