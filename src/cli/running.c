@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -16,6 +17,8 @@
 /* Longest time between two lines of an answer: when stopping, a service's grace. */
 #define ANSWER_MS_MAX 30000 /* for a busy machine; a stopped process (SIGSTOP) never answers */
 #define STOP_ANSWER_MS_MAX 30000
+#define CONTROL_TRIES 3
+#define CLI_UNANSWERED (-1) /* here alone */
 
 const char *cli_default_state(struct arena *arena, const char *file_folder, const char *system)
 {
@@ -177,28 +180,45 @@ static bool converse_with_up(int fd, const json_t *request, int timeout_ms,
     return answered;
 }
 
+/* Where others crowd the socket, `up` may close a connection before it has read the request: then
+ * *closed is set. */
+static int request_once(const struct state *state, json_t *request, int timeout_ms,
+                        void (*take)(void *context, const json_t *line), void *context,
+                        bool *closed)
+{
+    int fd, code = CLI_DONE;
+    char byte;
+    struct fh_error error;
+    json_t *keys;
+    *closed = false;
+    if (state_control_connect(state, &fd, ERROR_UNHEEDED) != FH_OK)
+        return CLI_NOT_RUNNING;
+    if (keys_read(state, &keys, &error) == FH_OK) {
+        const char *key = keys_of_up(keys);
+        json_object_set_new(request, "key", json_string(key ? key : ""));
+        json_decref(keys);
+        if (!converse_with_up(fd, request, timeout_ms, take, context)) {
+            *closed = recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+            code = CLI_UNANSWERED;
+        }
+    } else {
+        code = cli_fail(CLI_FAILED, "%s", error.message);
+    }
+    close(fd);
+    return code;
+}
+
 int cli_control_request(const struct state *state, json_t *request, int timeout_ms,
                         void (*take)(void *context, const json_t *line), void *context)
 {
-    int fd;
-    struct fh_error error;
-    json_t *keys;
-    int code = CLI_NOT_RUNNING;
-    if (state_control_connect(state, &fd, ERROR_UNHEEDED) == FH_OK) {
-        if (keys_read(state, &keys, &error) == FH_OK) {
-            const char *key = keys_of_up(keys);
-            json_object_set_new(request, "key", json_string(key ? key : ""));
-            json_decref(keys);
-            code = converse_with_up(fd, request, timeout_ms, take, context)
-                       ? CLI_DONE
-                       : cli_fail(CLI_FAILED, "up is there, but does not answer; is it stopped?");
-        } else {
-            code = cli_fail(CLI_FAILED, "%s", error.message);
-        }
-        close(fd);
-    }
+    bool closed = true;
+    int code = CLI_UNANSWERED;
+    for (int tries = 0; tries < CONTROL_TRIES && closed; tries++)
+        code = request_once(state, request, timeout_ms, take, context, &closed);
     json_decref(request);
-    return code;
+    return code == CLI_UNANSWERED
+               ? cli_fail(CLI_FAILED, "up is there, but does not answer; is it stopped?")
+               : code;
 }
 
 int cli_control(const struct state *state, const char *command,

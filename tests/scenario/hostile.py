@@ -66,7 +66,7 @@ def raw(method, target, headers=(), body=b"", version="HTTP/1.1"):
     lines = [f"{method} {target} {version}"]
     names = {name.lower() for name, _ in headers}
     if "host" not in names:
-        lines.append("Host: shop")
+        lines.append("Host: localhost")
     lines += [f"{name}: {value}" for name, value in headers]
     if body and not names & {"content-length", "transfer-encoding"}:
         lines.append(f"Content-Length: {len(body)}")

@@ -3,6 +3,7 @@
 tokens here are made by conftest itself."""
 
 import http.client
+import contextlib
 import json
 import os
 import pathlib
@@ -245,6 +246,26 @@ def test_up_obeys_nobody_without_the_operators_key(shop):
             control.sendall(json.dumps({"command": "stop", "key": key}).encode() + b"\n")
             assert json.loads(control.makefile().readline()) == {"error": "only the operator commands up"}
     assert shop.http("GET", "/api/products/lamp").status == 200
+
+
+def test_clients_that_say_nothing_keep_no_operator_out(shop):
+    folder = os.open(shop.state, os.O_RDONLY)
+    idle = []
+    try:
+        for said in (b"", b"{", b'{"command": "status"'):
+            for _ in range(40):
+                idle.append(socket.socket(socket.AF_UNIX))
+                idle[-1].connect(f"/proc/self/fd/{folder}/control.sock")
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    idle[-1].sendall(said)
+            assert shop.status()["phase"] == "up"
+        for one in idle[::2]:  # departed clients
+            one.close()
+        assert shop.status()["phase"] == "up"
+    finally:
+        os.close(folder)
+        for one in idle:
+            one.close()
 
 
 def test_no_key_is_in_a_log_or_on_a_command_line(shop):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A few clients on a private socket. Each write owns its text. Nothing ever waits for a client:
- * what it does not read is buffered, and past UNSENT_SIZE_MAX it is cut off. */
+ * what it does not read is buffered, and past UNSENT_SIZE_MAX it is cut off. Nor do clients that
+ * say nothing keep others out: those that have not sent the key yet make way, the oldest first. */
 
 #include "system/supervise/control.h"
 
@@ -22,6 +23,7 @@ struct client {
     bool stops;                         /* asked to stop */
     char service[CONTROL_SERVICE_SIZE]; /* it asked for a change of this one; "" none */
     bool answered;
+    bool trusted; /* it has sent the key */
     char line[CONTROL_LINE_SIZE_MAX];
     size_t line_length;
 };
@@ -32,7 +34,7 @@ struct control {
     struct control_handler handler;
     char key[IDENTITY_KEY_TEXT_SIZE];
     struct client *clients;
-    int client_count;
+    int client_count; /* those that are not closing */
     int open_handles;
     bool ending;
 };
@@ -65,15 +67,16 @@ static void client_closed(uv_handle_t *handle)
         link = &(*link)->next;
     *link = client->next;
     free(client);
-    control->client_count--;
     control->open_handles--;
     maybe_free(control);
 }
 
 static void client_close(struct client *client)
 {
-    if (!uv_is_closing((uv_handle_t *)&client->pipe))
-        uv_close((uv_handle_t *)&client->pipe, client_closed);
+    if (uv_is_closing((uv_handle_t *)&client->pipe))
+        return;
+    client->control->client_count--;
+    uv_close((uv_handle_t *)&client->pipe, client_closed);
 }
 
 static void message_sent(uv_write_t *write, int status)
@@ -137,7 +140,11 @@ static void answer_request(struct client *client)
     if (!key || strlen(key) != strlen(control->key) ||
         sodium_memcmp(key, control->key, strlen(key)) != 0) {
         send_error(client, "only the operator commands up");
-    } else if (command && strcmp(command, "status") == 0) {
+        json_decref(request);
+        return;
+    }
+    client->trusted = true;
+    if (command && strcmp(command, "status") == 0) {
         send_json(client, control->handler.status(control->handler.context), true);
     } else if (command && strcmp(command, "stop") == 0) {
         client->stops = true;
@@ -180,6 +187,17 @@ static void take_request(uv_stream_t *stream, ssize_t length, const uv_buf_t *bu
     }
 }
 
+/* The list begins with the newest. Without one that may go, it is the newest. */
+static void make_way(struct control *control)
+{
+    struct client *goes = control->clients;
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (!client->trusted && !uv_is_closing((uv_handle_t *)&client->pipe))
+            goes = client;
+    }
+    client_close(goes);
+}
+
 static void client_connected(uv_stream_t *listener, int status)
 {
     struct control *control = listener->data;
@@ -192,11 +210,13 @@ static void client_connected(uv_stream_t *listener, int status)
     control->clients = client;
     control->client_count++;
     control->open_handles++;
-    if (status < 0 || uv_accept(listener, (uv_stream_t *)&client->pipe) != 0 ||
-        control->client_count > CONTROL_CLIENTS_MAX)
+    if (status < 0 || uv_accept(listener, (uv_stream_t *)&client->pipe) != 0) {
         client_close(client);
-    else
-        uv_read_start((uv_stream_t *)&client->pipe, give_client_buffer, take_request);
+        return;
+    }
+    uv_read_start((uv_stream_t *)&client->pipe, give_client_buffer, take_request);
+    if (control->client_count > CONTROL_CLIENTS_MAX)
+        make_way(control);
 }
 
 enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
