@@ -11,23 +11,38 @@
 #define _GNU_SOURCE
 #include "service/confine.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/log.h"
+#include "engine/engines.h"
+#include "service/sanitized.h"
+#include "store/server.h"
 
 #define ACCESS_TRUNCATE (1ULL << 14)      /* from version 3 on */
 #define ACCESS_IOCTL_DEV (1ULL << 15)     /* 5 */
 #define SCOPE_ABSTRACT_SOCKET (1ULL << 0) /* 6 */
 #define SCOPE_SIGNAL (1ULL << 1)
+#define ACCESS_BIND_TCP (1ULL << 0) /* 4 */
+#define ACCESS_CONNECT_TCP (1ULL << 1)
+#define RULE_NET_PORT 2
+
+#define PORT_HTTP 80
+#define PORT_HTTPS 443
+#define PORT_DNS 53 /* answers that are too long for UDP */
 
 #define ACCESS_FIRST ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1) /* all of version 1 */
 #define ACCESS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
@@ -35,21 +50,14 @@
     (ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE | LANDLOCK_ACCESS_FS_MAKE_REG | \
      LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR)
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 /* The kernel's struct as of version 6; older kernels accept it if the fields they don't know are
  * 0. */
 struct ruleset {
     uint64_t handled_access_fs, handled_access_net, scoped;
+};
+
+struct port_rule {
+    uint64_t allowed_access, port;
 };
 
 static int ask_abi(void)
@@ -86,6 +94,17 @@ static enum fh_code allow_path(int ruleset, uint64_t handled, const char *path, 
                : error_set_errno(error, FH_INVALID, number, "%s can't be kept in reach", path);
 }
 
+static enum fh_code allow_ports(int ruleset, const struct reach *reach, struct fh_error *error)
+{
+    for (size_t i = 0; i < reach->port_count; i++) {
+        struct port_rule rule = {ACCESS_CONNECT_TCP, reach->ports[i]};
+        if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &rule, 0U) != 0)
+            return error_set_errno(error, FH_UNAVAILABLE, errno, "The port %d can't be allowed",
+                                   (int)reach->ports[i]);
+    }
+    return FH_OK;
+}
+
 /* 0: not known. */
 static int count_threads(void)
 {
@@ -100,14 +119,60 @@ static int count_threads(void)
 
 static enum fh_code close_in(int ruleset, struct fh_error *error)
 {
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-        syscall(SYS_landlock_restrict_self, ruleset, 0U) == 0)
+    if (syscall(SYS_landlock_restrict_self, ruleset, 0U) == 0)
         return FH_OK;
     return error_set_errno(error, FH_UNAVAILABLE, errno, "The process can't be confined");
 }
 
-enum fh_code confine(const char *folder, const char *readable, const char *const *also,
-                     struct confinement *ret, struct fh_error *error)
+static enum fh_code allow_files(int ruleset, uint64_t handled, const struct reach *reach,
+                                struct fh_error *error)
+{
+    enum fh_code code = allow_path(ruleset, handled, "/dev/urandom", ACCESS_READ, error);
+    if (code == FH_OK && reach->folder)
+        code = allow_path(ruleset, handled, reach->folder, ACCESS_OWN, error);
+    if (code == FH_OK && reach->readable)
+        code = allow_path(ruleset, handled, reach->readable, ACCESS_READ, error);
+    for (const char *const *also = reach->also; also && *also && code == FH_OK; also++) {
+        if (access(*also, F_OK) == 0)
+            code = allow_path(ruleset, handled, *also, ACCESS_READ, error);
+    }
+    if (code == FH_OK && SANITIZED) /* the leak check at the end reads it */
+        code = allow_path(ruleset, handled, "/proc", ACCESS_READ, error);
+    return code;
+}
+
+static enum fh_code confine_by_landlock(const struct reach *reach, struct confinement *ret,
+                                        struct fh_error *error)
+{
+    struct ruleset attributes = {
+        .handled_access_fs = accesses_of(ret->abi),
+        .handled_access_net = ret->abi >= 4 ? ACCESS_BIND_TCP | ACCESS_CONNECT_TCP : 0,
+        .scoped = ret->abi >= 6 ? SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL : 0,
+    };
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0U);
+    if (ruleset < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Landlock makes no ruleset");
+    enum fh_code code = allow_files(ruleset, attributes.handled_access_fs, reach, error);
+    if (code == FH_OK && attributes.handled_access_net)
+        code = allow_ports(ruleset, reach, error);
+    if (code == FH_OK)
+        code = close_in(ruleset, error);
+    close(ruleset);
+    ret->confined = code == FH_OK;
+    return code;
+}
+
+/* Its memory holds keys: no core may have them, and no process of the same user may look. */
+static enum fh_code close_memory(struct fh_error *error)
+{
+    struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &none) == 0 &&
+        (SANITIZED || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0))
+        return FH_OK;
+    return error_set_errno(error, FH_UNAVAILABLE, errno, "The process's memory can't be closed");
+}
+
+enum fh_code confine(const struct reach *reach, struct confinement *ret, struct fh_error *error)
 {
     *ret = (struct confinement){.abi = ask_abi()};
     int threads = count_threads();
@@ -116,33 +181,13 @@ enum fh_code confine(const char *folder, const char *readable, const char *const
                          "The process has %d threads before it is confined, and Landlock would "
                          "confine only this one.",
                          threads);
-    if (ret->abi == 0) {
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        return FH_OK;
-    }
-    struct ruleset attributes = {
-        .handled_access_fs = accesses_of(ret->abi),
-        .scoped = ret->abi >= 6 ? SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL : 0,
-    };
-    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0U);
-    if (ruleset < 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Landlock makes no ruleset");
-    uint64_t handled = attributes.handled_access_fs;
-    enum fh_code code = allow_path(ruleset, handled, "/dev/urandom", ACCESS_READ, error);
-    if (code == FH_OK && folder)
-        code = allow_path(ruleset, handled, folder, ACCESS_OWN, error);
-    if (code == FH_OK && readable)
-        code = allow_path(ruleset, handled, readable, ACCESS_READ, error);
-    for (; also && *also && code == FH_OK; also++) {
-        if (access(*also, F_OK) == 0)
-            code = allow_path(ruleset, handled, *also, ACCESS_READ, error);
-    }
-    if (code == FH_OK && SANITIZED) /* the leak check at the end reads it */
-        code = allow_path(ruleset, handled, "/proc", ACCESS_READ, error);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Privileges can't be given up");
+    enum fh_code code = ret->abi > 0 ? confine_by_landlock(reach, ret, error) : FH_OK;
     if (code == FH_OK)
-        code = close_in(ruleset, error);
-    close(ruleset);
-    ret->confined = code == FH_OK;
+        code = close_memory(error);
+    if (code == FH_OK)
+        code = calls_filter(&reach->calls, &ret->calls, error);
     return code;
 }
 
@@ -152,6 +197,90 @@ enum fh_code confine(const char *folder, const char *readable, const char *const
     "/usr/lib", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/resolv.conf", "/etc/hosts",        \
         "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf"
 
+/* What the configuration says a process needs. */
+struct needs {
+    uint16_t ports[REACH_PORTS_MAX];
+    size_t port_count;
+    struct calls_needed calls;
+};
+
+static void need_port(struct needs *needs, json_int_t port)
+{
+    for (size_t i = 0; i < needs->port_count; i++) {
+        if (needs->ports[i] == port)
+            return;
+    }
+    FH_ASSERT(needs->port_count < REACH_PORTS_MAX);
+    if (port > 0 && port <= UINT16_MAX)
+        needs->ports[needs->port_count++] = (uint16_t)port;
+}
+
+static void need_peers(struct needs *needs, const json_t *config)
+{
+    const json_t *calls = json_at(config, "keys.calls");
+    const char *name;
+    json_t *address;
+    json_object_foreach (json_object_get(config, "peers"), name, address) {
+        const char *colon =
+            json_is_string(address) ? strrchr(json_string_value(address), ':') : NULL;
+        /* Without keys everybody is called, and believed. */
+        if (colon && (!json_object_get(config, "keys") || json_object_get(calls, name)))
+            need_port(needs, strtol(colon + 1, NULL, 10));
+    }
+}
+
+/* A store's server, or one of its replicas. */
+static void need_server(struct needs *needs, const json_t *server, int usual_port)
+{
+    const char *host = json_string_at(server, "host");
+    unsigned char binary[sizeof(struct in6_addr)];
+    json_int_t port = usual_port;
+    if (host && *host == '/') {
+        needs->calls.unix_sockets = true;
+        return;
+    }
+    if (host && inet_pton(AF_INET, host, binary) != 1 && inet_pton(AF_INET6, host, binary) != 1)
+        needs->calls.names = true;
+    json_integer_at(server, "port", &port);
+    need_port(needs, port);
+}
+
+static void need_store(struct needs *needs, const char *engine, const json_t *store)
+{
+    size_t i;
+    const json_t *replica;
+    const struct server_kind *kind = engine ? server_kind(engine) : NULL;
+    if (!kind) /* embedded */
+        return;
+    needs->calls.watches = true;
+    need_server(needs, store, kind->port);
+    json_array_foreach (json_object_get(store, "replicas"), i, replica)
+        need_server(needs, replica, kind->port);
+}
+
+static void need_outside(struct needs *needs, const json_t *config)
+{
+    size_t i;
+    const json_t *port;
+    if (json_object_get(config, "outside")) {
+        needs->calls.names = true;
+        need_port(needs, PORT_HTTP);
+        need_port(needs, PORT_HTTPS);
+    }
+    json_array_foreach (json_object_get(config, "outside_ports"), i, port)
+        need_port(needs, json_integer_value(port));
+}
+
+static void need_all(struct needs *needs, const json_t *config)
+{
+    need_peers(needs, config);
+    need_store(needs, json_string_at(config, "engine"), json_object_get(config, "store"));
+    need_store(needs, json_string_at(config, "from.engine"), json_at(config, "from.store"));
+    need_outside(needs, config);
+    if (needs->calls.names)
+        need_port(needs, PORT_DNS);
+}
+
 static enum fh_code confine_client(const json_t *config, const char *folder, const char *readable,
                                    struct confinement *ret, struct fh_error *error)
 {
@@ -159,6 +288,7 @@ static enum fh_code confine_client(const json_t *config, const char *folder, con
     bool connects = store || json_object_get(config, "outside");
     static const char *const keys[] = {"ca", "certificate", "key"};
     const char *also[] = {PUBLIC_FILES, NULL, NULL, NULL, NULL};
+    struct needs needs = {0};
     size_t count = 0;
     while (also[count])
         count++;
@@ -168,7 +298,10 @@ static enum fh_code confine_client(const json_t *config, const char *folder, con
         if (path)
             also[count++] = path;
     }
-    return confine(folder, readable, connects ? also : NULL, ret, error);
+    need_all(&needs, config);
+    struct reach reach = {folder,      readable,         connects ? also : NULL,
+                          needs.ports, needs.port_count, needs.calls};
+    return confine(&reach, ret, error);
 }
 
 enum fh_code confine_by(const json_t *config, const char *folder, const char *readable,
@@ -187,6 +320,9 @@ enum fh_code confine_by(const json_t *config, const char *folder, const char *re
     if (code == FH_OK && !ret->confined)
         log_warning("confinement-unsupported",
                     "this kernel has no Landlock: the process is not confined");
+    if (code == FH_OK && ret->calls == CALLS_UNFILTERED)
+        log_warning("calls-unfiltered",
+                    "this kernel has no seccomp: the process may make every system call");
     return code;
 }
 
@@ -195,11 +331,17 @@ const char *const *confine_gaps(int abi)
     static const char *const gaps[] = {
         "without Landlock nothing is refused but by the files' modes", /* below 1 */
         "files of others could still be truncated",                    /* below 3 */
+        "any port could be connected to, on this machine and others",  /* below 4 */
         "devices that are open could still be controlled",             /* below 5 */
-        "processes of the same user could still be signalled",         /* below 6 */
-        "what files there are, and their size and mode, can be seen, and the modes of files of the "
-        "same user changed",
-        "sockets can be connected to, on the network and in the file system, as far as modes let",
+        "by signals that files send, processes of the same user could still be reached", /* below 6
+                                                                                          */
+        "what files there are, and their size and mode, can be seen",
+        "ports that a service connects to are open to it on every machine: Landlock knows no "
+        "addresses",
         NULL};
-    return gaps + (abi < 1 ? 0 : abi < 3 ? 1 : abi < 5 ? 2 : abi < 6 ? 3 : 4);
+    static const int needed[] = {1, 3, 4, 5, 6};
+    size_t gap = 0;
+    while (gap < sizeof needed / sizeof *needed && abi >= needed[gap])
+        gap++;
+    return gaps + gap;
 }

@@ -76,6 +76,10 @@ static json_t *answer_json(const struct runtime *runtime, const struct trying *t
     json_object_set_new(answer, "landlock",
                         json_pack("{s:i, s:b}", "abi", runtime->confinement.abi, "confined",
                                   runtime->confinement.confined));
+    static const char *const calls[] = {[CALLS_UNFILTERED] = "unfiltered",
+                                        [CALLS_UNNAMED] = "unnamed",
+                                        [CALLS_FILTERED] = "filtered"};
+    json_object_set_new(answer, "calls", json_string(calls[runtime->confinement.calls]));
     json_object_set_new(answer, "tried", list);
     return answer;
 }

@@ -8,6 +8,7 @@
  *
  *   {"paths": ["/..."]}
  *   {"service", "pid", "uid", "landlock": {"abi", "confined"},
+ *    "calls": "filtered" | "unnamed" | "unfiltered" (system_calls.h),
  *    "tried": [{"path", "read": "EACCES" | "open", "write": ...}]}
  *
  * A folder is "written" by creating an unnamed file in it. Nothing is read, written or left over.

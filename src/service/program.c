@@ -234,10 +234,10 @@ static void world_release(struct program *program)
 static enum fh_code sockets_init(struct program *program, struct fh_error *error)
 {
     const json_t *config = program->config;
-    if (program->tasked)
+    if (program->tasked || program->listen)
         return FH_OK;
-    enum fh_code code = process_listen(config, program->listen, &program->listen_fd, error);
-    if (code == FH_OK && !program->listen)
+    enum fh_code code = process_listen(config, NULL, &program->listen_fd, error);
+    if (code == FH_OK)
         code = process_listen_own(config, &program->own_fd, error);
     return code;
 }
@@ -248,6 +248,7 @@ static void sockets_release(struct program *program)
         close(program->listen_fd);
     if (program->own_fd >= 0)
         close(program->own_fd);
+    program->listen_fd = program->own_fd = -1;
 }
 
 static enum fh_code control_init(struct program *program, struct fh_error *error)
@@ -382,11 +383,14 @@ static int serve_program(const fh_service *service, const json_t *config, const 
     program->listen_fd = program->own_fd = -1;
     /* First of all: no thread may be started before. */
     enum fh_code code = load_engine(config, &error);
+    if (code == FH_OK && listen && !program->tasked) /* a confined process can't */
+        code = process_listen(config, listen, &program->listen_fd, &error);
     if (code == FH_OK)
         code = confine_by(config, json_string_at(config, "folder"),
                           json_string_at(config, "migrations"), &program->confinement, &error);
     if (code == FH_OK)
         code = run_parts(program, &error);
+    sockets_release(program);
     int exit_code = program->exit_code;
     free(program);
     if (code == FH_OK)

@@ -28,7 +28,7 @@ SECRET = "the neighbour's own"
 class Attacked(scenario.System):
     """A system whose programs lie where every user gets to them, run by root or by another user."""
 
-    def __init__(self, user=None, lines=""):
+    def __init__(self, user=None, lines="", confine=True):
         self.folder = scenario.open_folder()
         self.prefix = ["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups"] if user else []
         programs = self.folder / "programs"
@@ -38,6 +38,7 @@ class Attacked(scenario.System):
         for name in ("hostile", "neighbour"):
             shutil.copytree(HERE / name / "migrations", programs / f"{name}-migrations")
         text = (HERE / "freehold.yaml").read_text().replace("${ATTACK_PROGRAMS}", str(programs))
+        text = text if confine else text.replace("hostile: {", "hostile: { confine: false,")
         (self.folder / "freehold.yaml").write_text(lines + text)
         home = self.folder / "home"
         home.mkdir(mode=0o711)
@@ -70,7 +71,8 @@ class Attacked(scenario.System):
         return int(address.rpartition(":")[2])
 
     def remove(self):
-        self.stop(check=False)
+        self.command("stop", "--state", self.state, check=False)
+        scenario.assert_unreported(self.state)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -50,6 +50,13 @@ def assert_unreported(folder):
         assert not found, f"{log}:\n{text[max(0, found.start() - 1000):found.start() + 6000]}"
 
 
+def assert_unrefused(folder):
+    """No process was refused a system call: it would need one that src/service/system_calls.c lacks."""
+    for log in pathlib.Path(folder).glob("*/log"):
+        refused = re.search(r".* \[call-refused\]: .*", log.read_text(errors="replace"))
+        assert not refused, f"{log}: {refused.group(0)}"
+
+
 TOKEN_LIFE_MS = 300_000
 
 
@@ -93,6 +100,7 @@ class System:
     def stop(self, check=True):
         self.command("stop", "--state", self.state, check=check)
         assert_unreported(self.state)
+        assert_unrefused(self.state)
 
     def status(self):
         """The exit code is ignored: it says whether all are ready."""

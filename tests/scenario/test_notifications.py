@@ -63,13 +63,14 @@ def receiver():
 
 
 @pytest.fixture(scope="module")
-def shop(start, tmp_path_factory):
+def shop(start, tmp_path_factory, receiver):
     folder = tmp_path_factory.mktemp("webhooks") / "shop"
     shutil.copytree(SHOP, folder)
     programs = pathlib.Path(FREEHOLD).parent / "examples" / "shop"
     text = re.sub(r"program: (\w+)", rf"program: {programs}/\1", (folder / "freehold.yaml").read_text())
-    text = text.replace("/notifications }", "/notifications, outside: anywhere }")
-    assert "outside: anywhere }" in text
+    text = text.replace("/notifications }", "/notifications, outside: anywhere, "
+                        f"outside_ports: [{receiver.server.server_port}] }}")
+    assert "outside: anywhere, " in text
     (folder / "freehold.yaml").write_text(text)
     return start(folder / "freehold.yaml")
 

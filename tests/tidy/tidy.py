@@ -648,7 +648,8 @@ def every_log_line_has_its_id(tree):
 def generated_pages_are_of_these_sources(tree):
     reference = reference_of(tree)
     for path, page in ((reference.LOGS, reference.logs_page(tree.texts)),
-                       (reference.PROBLEMS, reference.problems_page(tree.texts))):
+                       (reference.PROBLEMS, reference.problems_page(tree.texts)),
+                       (reference.CALLS, reference.calls_page(tree.texts))):
         if tree.texts.get(path) != page:
             yield Violation(path, 1, "is not what the sources say now: run tools/reference")
 

@@ -93,8 +93,9 @@ static void skip_without_landlock(void)
     struct fh_error error;
     pid_t child = fork();
     if (child == 0)
-        _exit(confine(NULL, NULL, NULL, &confinement, &error) == FH_OK && confinement.confined ? 0
-                                                                                               : 1);
+        _exit(confine(&(struct reach){0}, &confinement, &error) == FH_OK && confinement.confined
+                  ? 0
+                  : 1);
     int status;
     waitpid(child, &status, 0);
     if (WEXITSTATUS(status)) {
@@ -107,7 +108,7 @@ static int look_around(void)
 {
     struct confinement confinement;
     struct fh_error error;
-    EXPECT(confine(at("own"), at("migrations"), NULL, &confinement, &error) == FH_OK);
+    EXPECT(confine(&(struct reach){at("own"), at("migrations")}, &confinement, &error) == FH_OK);
     EXPECT(confinement.confined && confinement.abi > 0);
     EXPECT(opening(at("own/store"), O_RDWR) == 0);
     EXPECT(opening(at("own/new"), O_WRONLY | O_CREAT | O_TRUNC) == 0);
@@ -153,7 +154,7 @@ static int look_from_a_thread(void)
     struct fh_error error;
     pthread_t thread;
     int number = 0;
-    EXPECT(confine(at("own"), NULL, NULL, &confinement, &error) == FH_OK);
+    EXPECT(confine(&(struct reach){at("own")}, &confinement, &error) == FH_OK);
     EXPECT(pthread_create(&thread, NULL, open_other, &number) == 0);
     pthread_join(thread, NULL);
     EXPECT(number == EACCES);
@@ -184,7 +185,7 @@ static int confine_beside_a_thread(void)
     pthread_t thread;
     pthread_mutex_lock(&gate);
     EXPECT(pthread_create(&thread, NULL, live, NULL) == 0);
-    EXPECT(confine(at("own"), NULL, NULL, &confinement, &error) == FH_CONFLICT);
+    EXPECT(confine(&(struct reach){at("own")}, &confinement, &error) == FH_CONFLICT);
     EXPECT(strstr(error.message, "2 threads") && !confinement.confined);
     EXPECT(opening(at("other/store"), O_RDONLY) == 0);
     pthread_mutex_unlock(&gate);
@@ -203,7 +204,7 @@ static int confine_to_nothing(void)
 {
     struct confinement confinement;
     struct fh_error error;
-    EXPECT(confine(at("nowhere"), NULL, NULL, &confinement, &error) == FH_INVALID);
+    EXPECT(confine(&(struct reach){at("nowhere")}, &confinement, &error) == FH_INVALID);
     EXPECT(strstr(error.message, "nowhere") && !confinement.confined);
     EXPECT(opening(at("other/store"), O_RDONLY) == 0);
     return 0;

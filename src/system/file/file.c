@@ -11,6 +11,7 @@
 #include "system/file/file.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +129,22 @@ static void read_outside(struct yaml_reader *reader, yaml_node_t *node, const ch
     ((struct system_service *)into)->anywhere = yaml_word(reader, node, what, kinds) == 1;
 }
 
+static void read_outside_port(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                              void *into)
+{
+    struct system_service *service = into;
+    int port;
+    if (yaml_integer(reader, node, what, 1, UINT16_MAX, &port))
+        service->outside_ports[service->outside_port_count++] = port;
+}
+
+static void read_outside_ports(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                               void *into)
+{
+    ((struct system_service *)into)->outside_port_count = 0; /* a profile's list replaces it */
+    yaml_read_list(reader, node, what, SYSTEM_OUTSIDE_PORTS_MAX, read_outside_port, into);
+}
+
 static void read_confine(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                          void *into)
 {
@@ -197,6 +214,7 @@ static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, con
         {"confine", read_confine, false, "false: it reaches every file of its user"},
         {"instances", read_instances, false, "processes; more than one needs a server engine"},
         {"outside", read_outside, false, "which addresses its webhooks may go to"},
+        {"outside_ports", read_outside_ports, false, "to which ports, besides 80 and 443"},
         {"retention", read_retention, false, "how long events and sagas are kept"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), service);
 }

@@ -22,6 +22,7 @@
 #define SYSTEM_COMPOSE_MAX 32
 #define SYSTEM_PARTS_MAX 32
 #define SYSTEM_INSTANCES_MAX 64
+#define SYSTEM_OUTSIDE_PORTS_MAX 16
 #define SYSTEM_CALLERS_MAX 66 /* every service, and the gateway, with room to spare */
 #define SYSTEM_SERVERS_DECLARED_MAX 16
 #define SYSTEM_SERVERS_MAX (SYSTEM_SERVERS_DECLARED_MAX + SYSTEM_SERVICES_MAX)
@@ -89,8 +90,11 @@ struct system_service {
     struct system_caller callers[SYSTEM_CALLERS_MAX];
     size_t caller_count;
     bool callers_restricted;
-    bool unconfined;  /* may reach every file of its user: for debuggers and the like */
-    bool anywhere;    /* outside steps may also reach this machine and its network */
+    bool unconfined; /* may reach every file of its user: for debuggers and the like */
+    bool anywhere;   /* outside steps may also reach this machine and its network */
+    /* Ports that outside steps may use besides 80 and 443. */
+    int outside_ports[SYSTEM_OUTSIDE_PORTS_MAX];
+    size_t outside_port_count;
     bool open;        /* its public routes accept requests without a token: for development */
     json_t *settings; /* an object; may hold secrets, so it is never shown */
     struct place settings_place;

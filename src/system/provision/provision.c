@@ -199,6 +199,17 @@ static size_t part_number(const struct provision *provision, const struct provis
     return (size_t)(part - provision->parts);
 }
 
+static void configure_outside(const struct system_service *service, json_t *config)
+{
+    json_t *ports = json_array();
+    for (size_t i = 0; i < service->outside_port_count; i++)
+        json_array_append_new(ports, json_integer(service->outside_ports[i]));
+    if (goes_outside(service))
+        json_object_set_new(config, "outside",
+                            json_string(service->anywhere ? "anywhere" : "public"));
+    json_object_set_new(config, "outside_ports", ports);
+}
+
 static enum fh_code write_service_config(const struct provision *provision,
                                          const struct provision_options *options,
                                          struct provision_part *part,
@@ -218,9 +229,7 @@ static enum fh_code write_service_config(const struct provision *provision,
     json_object_set(config, "settings", service->settings);
     json_object_set(config, "retention", service->retention);
     json_object_set_new(config, "heard", subscribed_json(options->file, service));
-    if (goes_outside(service))
-        json_object_set_new(config, "outside",
-                            json_string(service->anywhere ? "anywhere" : "public"));
+    configure_outside(service, config);
     json_object_set_new(config, "store",
                         json_deep_copy(json_object_get(provision->stores, service->name)));
     links_configure(part, options->file, config);

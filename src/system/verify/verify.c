@@ -139,6 +139,10 @@ void verify_judge(const struct system_service *service, const json_t *answer,
                          "%s reaches %zu files and folders that are not its own: its kernel has no "
                          "Landlock",
                          service->name, open_count);
+    const char *calls = json_string_at(answer, "calls"); /* an older program says nothing of them */
+    if (confined && calls && strcmp(calls, "unfiltered") == 0)
+        findings_warning(findings, service->place,
+                         "%s may make every system call: its kernel has no seccomp", service->name);
     if (json_array_size(json_at(answer, "tried")) == 0)
         findings_error(findings, service->place, "%s tried nothing", service->name);
     add_gaps(confined ? (int)abi : 0, not_verified);
