@@ -271,12 +271,31 @@ static void need_outside(struct needs *needs, const json_t *config)
         need_port(needs, json_integer_value(port));
 }
 
+/* Those of every URL in it: identities' providers. */
+static void need_urls(struct needs *needs, const json_t *value)
+{
+    const char *name, *text = json_string_value(value);
+    const json_t *inner;
+    size_t i;
+    if (text && strncmp(text, "http", 4) == 0 && strstr(text, "://")) {
+        const char *host = strstr(text, "://") + 3, *end = host + strcspn(host, "/?#");
+        const char *colon = memrchr(host, ':', (size_t)(end - host));
+        if (colon)
+            need_port(needs, strtol(colon + 1, NULL, 10));
+    }
+    json_array_foreach (value, i, inner)
+        need_urls(needs, inner);
+    json_object_foreach ((json_t *)(uintptr_t)value, name, inner)
+        need_urls(needs, inner);
+}
+
 static void need_all(struct needs *needs, const json_t *config)
 {
     need_peers(needs, config);
     need_store(needs, json_string_at(config, "engine"), json_object_get(config, "store"));
     need_store(needs, json_string_at(config, "from.engine"), json_at(config, "from.store"));
     need_outside(needs, config);
+    need_urls(needs, json_object_get(config, "auth"));
     if (needs->calls.names)
         need_port(needs, PORT_DNS);
 }
