@@ -21,6 +21,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "call/user.h"
 #include "gateway/exchange.h"
 #include "http/path.h"
 
@@ -40,7 +41,7 @@ struct run {
     unsigned call_count[COMPOSE_PARTS_MAX];
     json_t *ids[COMPOSE_PARTS_MAX];
     struct fiber_queue changed; /* wakes the request's fiber */
-    const char *query, *trace, *authorization, *cache_control;
+    const char *query, *trace, *authorization, *user, *cache_control;
     int64_t deadline_ns;
     struct call *failed;                 /* of a required part: its answer becomes the answer */
     const struct compose_part *unusable; /* a required part whose answer makes no sense */
@@ -177,6 +178,8 @@ static void prepare_call(struct call *call, const char *target)
     *header++ = (struct world_header){"Accept", "application/json"};
     if (run->authorization)
         *header++ = (struct world_header){"Authorization", run->authorization};
+    if (run->user)
+        *header++ = (struct world_header){USER_HEADER, run->user};
     if (run->cache_control)
         *header++ = (struct world_header){"Cache-Control", run->cache_control};
 }
@@ -334,10 +337,8 @@ static void reply_composed(struct gateway_exchange *exchange, struct run *run, b
         reply_whole(exchange, run);
 }
 
-static const char *kept_header(struct run *run, const struct gateway_exchange *exchange,
-                               const char *name)
+static const char *keep_value(struct run *run, const char *value)
 {
-    const char *value = http_request_header(exchange->incoming.request, name);
     return value ? arena_text(&run->arena, value) : NULL;
 }
 
@@ -352,8 +353,10 @@ static struct run *run_new(const struct gateway_exchange *exchange)
     arena_init(&run->arena, ARENA_SIZE_MAX);
     run->query = arena_text(&run->arena, exchange->incoming.query);
     run->trace = arena_text(&run->arena, exchange->trace);
-    run->authorization = kept_header(run, exchange, "Authorization");
-    run->cache_control = kept_header(run, exchange, "Cache-Control");
+    run->authorization = keep_value(run, gateway_authorization(exchange));
+    run->user = keep_value(run, exchange->user ? exchange->user->statement : NULL);
+    run->cache_control =
+        keep_value(run, http_request_header(exchange->incoming.request, "Cache-Control"));
     FH_ASSERT(path_match(run->compose->pattern, exchange->incoming.path, &run->values));
     return run;
 }

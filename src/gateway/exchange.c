@@ -98,6 +98,13 @@ static void reply_through_door(const struct gateway_exchange *exchange,
     http_reply(request, &whole);
 }
 
+const char *gateway_authorization(const struct gateway_exchange *exchange)
+{
+    if (exchange->authenticator && !authenticator_forwards(exchange->authenticator))
+        return NULL;
+    return http_request_header(exchange->incoming.request, "Authorization");
+}
+
 void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *answer)
 {
     const struct route *route = exchange->route;
@@ -107,7 +114,26 @@ void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *
     if (route)
         keep_gateway_span(exchange, answer->status);
     reply_through_door(exchange, answer);
+    known_user_unref(exchange->user);
     free(exchange);
+}
+
+static void reply_gateway_problem(struct gateway_exchange *exchange, enum problem_type type,
+                                  const char *detail, const char *service,
+                                  const struct http_header *headers, size_t count)
+{
+    json_t *problem = problem_new(type, detail, NULL);
+    if (service)
+        json_object_set_new(problem, "service", json_string(service));
+    char *body = json_text(problem);
+    json_decref(problem);
+    gateway_reply(exchange, &(struct http_answer){.status = problem_status(type),
+                                                  .content_type = PROBLEM_CONTENT_TYPE,
+                                                  .body = body,
+                                                  .body_length = strlen(body),
+                                                  .headers = headers,
+                                                  .header_count = count});
+    json_text_free(body);
 }
 
 void gateway_problem(struct gateway_exchange *exchange, enum problem_type type, const char *allow,
@@ -118,11 +144,6 @@ void gateway_problem(struct gateway_exchange *exchange, enum problem_type type, 
     va_start(args, format);
     vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
-    json_t *problem = problem_new(type, detail, NULL);
-    if (service)
-        json_object_set_new(problem, "service", json_string(service));
-    char *body = json_text(problem);
-    json_decref(problem);
     struct http_header headers[2];
     size_t count = 0;
     if (allow)
@@ -131,13 +152,14 @@ void gateway_problem(struct gateway_exchange *exchange, enum problem_type type, 
         snprintf(seconds, sizeof seconds, "%d", EXCHANGE_RETRY_AFTER_S);
         headers[count++] = (struct http_header){"Retry-After", seconds};
     }
-    gateway_reply(exchange, &(struct http_answer){.status = problem_status(type),
-                                                  .content_type = PROBLEM_CONTENT_TYPE,
-                                                  .body = body,
-                                                  .body_length = strlen(body),
-                                                  .headers = headers,
-                                                  .header_count = count});
-    json_text_free(body);
+    reply_gateway_problem(exchange, type, detail, service, headers, count);
+}
+
+void gateway_challenge(struct gateway_exchange *exchange, enum problem_type type,
+                       const char *challenge, const char *detail)
+{
+    struct http_header header = {"WWW-Authenticate", challenge};
+    reply_gateway_problem(exchange, type, detail, NULL, &header, 1);
 }
 
 void gateway_pass_on(struct gateway_exchange *exchange, const struct world_request *answered)

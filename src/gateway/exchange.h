@@ -8,6 +8,7 @@
 
 #include "call/trace.h"
 #include "gateway/door.h"
+#include "gateway/identity/authenticate.h"
 #include "gateway/metrics.h"
 #include "gateway/routes.h"
 #include "http/server.h"
@@ -22,7 +23,9 @@ struct gateway_exchange {
     const struct door *door;
     struct gateway_metrics *metrics;
     struct spans *spans;
-    const struct route *route; /* NULL: no route */
+    struct authenticator *authenticator; /* NULL: the gateway asks nobody who they are */
+    struct known_user *user;             /* NULL: nobody, or not known; one reference */
+    const struct route *route;           /* NULL: no route */
     struct http_incoming incoming;
     int64_t deadline_ns;
     char trace[TRACE_SIZE]; /* the traceparent to pass on: of the client's trace, or a new one */
@@ -34,6 +37,10 @@ struct gateway_exchange *gateway_exchange_new(struct world *world, const struct 
 /* Sets route, deadline and trace. */
 void gateway_exchange_route(struct gateway_exchange *exchange, const struct route *route);
 
+/* The client's header Authorization, if services get it: the gateway keeps the credentials that it
+ * judges to itself, unless told otherwise. NULL: none. */
+const char *gateway_authorization(const struct gateway_exchange *exchange);
+
 /* Each of these answers, counts, and frees the exchange. */
 void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *answer);
 /* allow: the header Allow, or NULL. service: the one that did not answer, or NULL; adds
@@ -41,6 +48,9 @@ void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *
 void gateway_problem(struct gateway_exchange *exchange, enum problem_type type, const char *allow,
                      const char *service, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* gateway_problem with the header WWW-Authenticate: `challenge` (RFC 9110, 11.6.1). */
+void gateway_challenge(struct gateway_exchange *exchange, enum problem_type type,
+                       const char *challenge, const char *detail);
 /* A service's answer, limited to what the public may see. */
 void gateway_pass_on(struct gateway_exchange *exchange, const struct world_request *answered);
 

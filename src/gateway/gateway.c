@@ -21,6 +21,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "call/sign.h"
+#include "gateway/admit.h"
 #include "gateway/compose_run.h"
 #include "gateway/documents.h"
 #include "gateway/door.h"
@@ -39,7 +40,9 @@ struct gateway {
     struct http_tls links;      /* to the services */
     struct http_tls listen_tls; /* for clients; without it, plain HTTP */
     struct http_client *client;
+    struct http_client *outside; /* to providers of identities; NULL: there are none */
     struct signing *signing;
+    struct authenticator *authenticator; /* NULL: without "auth" */
     struct http_server *server;
     struct process process;
     struct routes routes;
@@ -108,11 +111,23 @@ static void reply_unrouted(struct gateway *gateway, struct gateway_exchange *exc
         gateway_reply(exchange, &answer);
 }
 
+static void run_exchange(void *argument)
+{
+    struct gateway_exchange *exchange = argument;
+    if (!gateway_admit(exchange))
+        return;
+    if (exchange->route->compose)
+        compose_run(exchange);
+    else
+        proxy_run(exchange);
+}
+
 static void start_exchange(struct gateway *gateway, struct gateway_exchange *exchange,
                            const struct route *route)
 {
     gateway_exchange_route(exchange, route);
-    if (!fiber_start(gateway->world->fibers, route->compose ? compose_run : proxy_run, exchange))
+    exchange->authenticator = gateway->authenticator;
+    if (!fiber_start(gateway->world->fibers, run_exchange, exchange))
         gateway_problem(exchange, PROBLEM_OVERLOADED, NULL, "gateway",
                         "The gateway is overloaded.");
 }
@@ -236,6 +251,29 @@ static enum fh_code set_addresses(struct gateway *gateway, const json_t *config,
     return FH_OK;
 }
 
+static void send_gateway_request(void *context, struct world_request *request)
+{
+    struct gateway *gateway = context;
+    http_client_send(request->url && gateway->outside ? gateway->outside : gateway->client,
+                     request);
+}
+
+static enum fh_code make_clients(struct gateway *gateway, const json_t *config,
+                                 struct fh_error *error)
+{
+    enum fh_code code = http_client_new(&gateway->loop, gateway->world, &gateway->client, error);
+    if (code != FH_OK)
+        return code;
+    world_real_set_sender(gateway->world, send_gateway_request, gateway);
+    http_client_use_tls(gateway->client, &gateway->links);
+    if (json_object_get(config, "outside")) {
+        code = http_client_new(&gateway->loop, gateway->world, &gateway->outside, error);
+        if (code == FH_OK)
+            http_client_go_outside(gateway->outside, HTTP_OUTSIDE_ANYWHERE);
+    }
+    return code == FH_OK ? set_addresses(gateway, config, error) : code;
+}
+
 /* Everything up to the first request. On failure `release_gateway` frees what was made. */
 static enum fh_code start_serving(struct gateway *gateway, const json_t *config, int *ret_listen_fd,
                                   struct fh_error *error)
@@ -250,12 +288,9 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
     if (!gateway->world)
         return FH_NO_MEMORY;
     gateway->spans = spans_new(gateway->world, gateway->spans_fd);
-    code = http_client_new(&gateway->loop, gateway->world, &gateway->client, error);
-    if (code == FH_OK) {
-        world_real_set_sender(gateway->world, http_client_send, gateway->client);
-        http_client_use_tls(gateway->client, &gateway->links);
-        code = set_addresses(gateway, config, error);
-    }
+    code = make_clients(gateway, config, error);
+    if (code == FH_OK)
+        code = authenticator_new(gateway->world, config, &gateway->authenticator, error);
     if (code == FH_OK)
         code = sign_requests(gateway->client, gateway->world, "gateway",
                              json_at(config, "keys.calls"), &gateway->signing, error);
@@ -282,7 +317,9 @@ static void release_gateway(struct gateway *gateway, int listen_fd)
     if (gateway->world && fibers_alive(gateway->world->fibers))
         return;
     spans_free(gateway->spans);
+    authenticator_free(gateway->authenticator);
     http_client_free(gateway->client);
+    http_client_free(gateway->outside);
     sign_free(gateway->signing);
     process_end(&gateway->process);
     world_real_free(gateway->world);

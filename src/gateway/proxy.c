@@ -10,14 +10,16 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "call/user.h"
 #include "gateway/exchange.h"
 
 static const char *const passed[] = {
     "Content-Type", "Accept",        "Idempotency-Key",   "Prefer",
     "If-Match",     "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
-    "If-Range",     "Cache-Control", "Authorization"};
+    "If-Range",     "Cache-Control"};
 #define PASSED (sizeof passed / sizeof *passed)
-_Static_assert(PASSED + 2 <= WORLD_HEADERS_MAX, "traceparent and the deadline have places too");
+_Static_assert(PASSED + 4 <= WORLD_HEADERS_MAX,
+               "traceparent, the user, Authorization and the deadline have places too");
 
 #define TARGET_LENGTH_MAX ((size_t)64 << 10)
 
@@ -47,6 +49,11 @@ static void give_headers(const struct gateway_exchange *exchange, struct world_r
         if (value)
             request->headers[count++] = (struct world_header){passed[i], value};
     }
+    const char *authorization = gateway_authorization(exchange);
+    if (authorization)
+        request->headers[count++] = (struct world_header){"Authorization", authorization};
+    if (exchange->user)
+        request->headers[count++] = (struct world_header){USER_HEADER, exchange->user->statement};
     /* A body without a type must not get one on the way. */
     if (request->body && !http_request_header(exchange->incoming.request, "Content-Type"))
         request->headers[count++] = (struct world_header){"Content-Type", ""};

@@ -134,6 +134,14 @@ static const struct {
     [PROBLEM_EVENTS_UNREADABLE] = {URN "events-unreadable", 500,
                                    "The events or the state can't be read, and another try will "
                                    "not help: the service's log says why."},
+    [PROBLEM_CREDENTIALS_REFUSED] =
+        {URN "credentials-refused", 401,
+         "The token or key in the header Authorization is not valid here, or no longer: get a new "
+         "one. The gateway's log says why."},
+    [PROBLEM_CREDENTIALS_UNDECIDED] = {URN "credentials-undecided", 503,
+                                       "Whether the token is valid can't be told now, since its "
+                                       "provider does not answer: nothing "
+                                       "was done, repeat the request."},
     [PROBLEM_HOST_UNKNOWN] = {URN "host-unknown", 421,
                               "The system is not reached by the name in the header Host: "
                               "`gateway.hosts` lists those that it has."},

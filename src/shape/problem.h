@@ -67,7 +67,9 @@ enum problem_type {
     PROBLEM_SNAPSHOT_OUTDATED,
     PROBLEM_EVENT_TYPE_UNKNOWN,
     PROBLEM_EVENTS_UNREADABLE,
-    /* The gateway, of the services that it passes requests on to. */
+    /* The gateway, of clients' credentials, and of the services that it passes requests on to. */
+    PROBLEM_CREDENTIALS_REFUSED,
+    PROBLEM_CREDENTIALS_UNDECIDED,
     PROBLEM_HOST_UNKNOWN,
     PROBLEM_CROSS_SITE,
     PROBLEM_SERVICE_UNAVAILABLE,

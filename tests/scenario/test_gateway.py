@@ -79,8 +79,9 @@ class Service:
 
 
 class Gateway:
-    def __init__(self, folder, services, compose=(), door=None):
-        """services: name -> (port, routes); routes are (method, path[, audience[, deadline_ms]])."""
+    def __init__(self, folder, services, compose=(), more=None, door=None):
+        """services: name -> (port, routes); routes are (method, path[, audience[, deadline_ms[, auth]]]). more: of the
+        configuration."""
         resource.setrlimit(resource.RLIMIT_NOFILE,
                            (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
@@ -93,7 +94,7 @@ class Gateway:
             "services": {name: {"freehold": 1, "name": name, "model": "relational",
                                 "routes": [describe(*route) for route in routes]}
                          for name, (_, routes) in services.items()},
-            "compose": list(compose), "door": door or {}}
+            "compose": list(compose), "door": door or {}, **(more or {})}
         path = folder / "gateway.json"
         path.write_text(json.dumps(config))
         self.log = open(folder / "log", "w+")
@@ -149,8 +150,9 @@ class Answer:
         return json.loads(self.data)
 
 
-def describe(method, path, audience="public", deadline_ms=10000):
-    return {"method": method, "path": path, "audience": audience, "deadline_ms": deadline_ms}
+def describe(method, path, audience="public", deadline_ms=10000, auth=None):
+    return {"method": method, "path": path, "audience": audience, "deadline_ms": deadline_ms,
+            **({"auth": auth} if auth else {})}
 
 
 @pytest.fixture

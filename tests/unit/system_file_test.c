@@ -42,6 +42,8 @@ static void assert_refused(const char *text, int line, int column, const char *m
     struct fixture fixture;
     read_text(&fixture, text, NULL);
     assert_null(fixture.file);
+    for (size_t i = 1; i < fixture.findings.errors; i++)
+        print_message("one more: %s\n", fixture.findings.items[i].message);
     assert_int_equal(fixture.findings.errors, 1);
     assert_int_equal(fixture.findings.items[0].place.line, line);
     assert_int_equal(fixture.findings.items[0].place.column, column);
@@ -86,6 +88,79 @@ static void settings_keep_their_types_and_take_texts_from_the_environment(void *
     assert_int_equal(fixture.file->variable_count, 1);
     assert_string_equal(fixture.file->variables[0], "FILE_TEST_TOKEN");
     release(&fixture);
+}
+
+#define AUTH "system: mini\nservices: { users: }\ngateway:\n  auth:\n"
+#define KEYS_FILE "/tmp/system-file-keys.json"
+
+static void put_keys_file(const char *text)
+{
+    FILE *file = fopen(KEYS_FILE, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void issuers_of_tokens_become_the_gateways_configuration(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    put_keys_file("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"a\","
+                  "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}");
+    read_text(&fixture,
+              AUTH "    jwt:\n"
+                   "      - issuer: https://id.example.org\n        audience: shop\n"
+                   "        algorithms: [ES256, EdDSA]\n        leeway_s: 5\n"
+                   "        roles: realm_access.roles\n        claims: [email, name]\n"
+                   "      - { issuer: mine, audience: shop, keys: " KEYS_FILE " }\n"
+                   "      - { issuer: other, audience: shop, keys: 'https://o.example/keys' }\n"
+                   "    forward: true\n",
+              NULL);
+    assert_non_null(fixture.file);
+    char *text = json_text(fixture.file->auth);
+    assert_string_equal(
+        text, "{\"jwt\":[{\"issuer\":\"https://id.example.org\",\"audience\":\"shop\","
+              "\"algorithms\":[\"ES256\",\"EdDSA\"],\"leeway_s\":5,"
+              "\"roles\":\"realm_access.roles\",\"claims\":[\"email\",\"name\"]},"
+              "{\"issuer\":\"mine\",\"audience\":\"shop\",\"keys\":{\"keys\":[{\"kty\":\"OKP\","
+              "\"crv\":\"Ed25519\",\"kid\":\"a\","
+              "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}},"
+              "{\"issuer\":\"other\",\"audience\":\"shop\","
+              "\"keys_url\":\"https://o.example/keys\"}],\"forward\":true}");
+    json_text_free(text);
+    release(&fixture);
+    unlink(KEYS_FILE);
+}
+
+static void issuers_of_tokens_that_can_not_be_trusted_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *issuer;
+        int column;
+        const char *message;
+    } wrong[] = {
+        {"{ issuer: http://id.example.org, audience: a }", 9, "must begin with https://"},
+        {"{ issuer: 'https://u:p@id.example.org', audience: a }", 9, "must begin with https://"},
+        {"{ issuer: mine, audience: a }", 9, "are found by its URL"},
+        {"{ issuer: https://id.example.org }", 9, "'audience'"},
+        {"{ issuer: https://i.example, audience: a, algorithms: [none] }", 64, "algorithms"},
+        {"{ issuer: https://i.example, audience: a, algorithms: [HS256] }", 64, "algorithms"},
+        {"{ issuer: https://i.example, audience: a, leeway_s: 601 }", 61, "leeway_s"},
+        {"{ issuer: mine, audience: a, keys: ftp://i.example/keys }", 44, "https://"},
+        {"{ issuer: mine, audience: a, keys: not-there.json }", 44, "can't be read"},
+        {"{ issuer: mine, audience: a, keys: " KEYS_FILE " }", 44, "no key that verifies"},
+        {"{ issuer: https://i.example, audience: a, secret: s }", 51, "secret"}};
+    put_keys_file("{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char text[512];
+        snprintf(text, sizeof text, AUTH "    jwt:\n      - %s\n", wrong[i].issuer);
+        assert_refused(text, 6, wrong[i].column, wrong[i].message);
+    }
+    unlink(KEYS_FILE);
+    assert_refused(AUTH "    jwt:\n      - { issuer: https://i.example, audience: a }\n"
+                        "      - { issuer: https://i.example, audience: b }\n",
+                   7, 9, "a second issuer");
 }
 
 static const char with_profiles[] =
@@ -284,6 +359,8 @@ int main(void)
         cmocka_unit_test(what_a_private_server_can_not_promise_is_warned_about),
         cmocka_unit_test(values_of_the_environment_are_never_part_of_a_message),
         cmocka_unit_test(values_that_contain_themselves_or_swell_are_refused),
+        cmocka_unit_test(issuers_of_tokens_become_the_gateways_configuration),
+        cmocka_unit_test(issuers_of_tokens_that_can_not_be_trusted_are_refused),
         cmocka_unit_test(all_faults_are_counted_and_the_first_twenty_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -436,6 +436,7 @@ void system_file_free(struct system_file *file)
         json_decref(file->servers[i].settings);
         json_decref(file->servers[i].address.tls);
     }
+    json_decref(file->auth);
     system_file_free(file->lent);
     arena_release(&file->arena);
     free(file);

@@ -137,6 +137,7 @@ struct system_file {
     /* The servers the file declares, and the private ones of services that name none. */
     struct system_server servers[SYSTEM_SERVERS_MAX];
     size_t server_count;
+    json_t *auth; /* the gateway's "auth", as in its configuration; NULL: it authenticates nobody */
     bool documents_hidden; /* the gateway does not serve its API documents */
     struct system_door door;
     struct system_composition compositions[SYSTEM_COMPOSE_MAX];

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "system/file/address.h"
+#include "system/file/auth.h"
 #include "system/file/door.h"
 #include "system/file/file.h"
 #include "system/file/private_key.h"
@@ -184,6 +185,7 @@ void file_read_gateway(struct yaml_reader *reader, yaml_node_t *node, const char
         {"tls", read_door, false},
         {"compose", read_compose, false},
         {"documents", read_documents, false},
+        {"auth", file_read_auth, false, "who its clients are"},
         {"hosts", file_read_hosts, false,
          "the names that clients know it by; default: what it "
          "listens on"},

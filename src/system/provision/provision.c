@@ -279,6 +279,10 @@ static enum fh_code write_gateway_config(const struct provision *provision,
                                   keys_to_call(grants->keys, grants->matrix, KEYS_GATEWAY),
                                   "user_secret", keys_of_users(grants->keys)));
     links_configure(part, file, config);
+    if (file->auth) {
+        json_object_set(config, "auth", file->auth);
+        json_object_set_new(config, "outside", json_string("anywhere"));
+    }
     if (file->door_certificate) {
         json_t *door =
             json_pack("{s:s, s:s}", "certificate", file->door_certificate, "key", file->door_key);

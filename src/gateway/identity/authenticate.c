@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Credentials that are shown are judged on every route, those of routes for anyone too: a client
+ * learns at once that its token has ended, instead of being served as if it were nobody.
+ *
+ * Why credentials are refused goes into the log, at most one line in LOG_PAUSE_MS, and never to the
+ * client, who gets what RFC 6750 says: "invalid_token". The log never has a token, nor a part of
+ * one.
+ */
+
+#include "gateway/identity/authenticate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "call/user.h"
+#include "gateway/identity/issuer.h"
+#include "gateway/identity/jws.h"
+
+#define LOG_PAUSE_MS 1000
+
+_Static_assert(CLAIMS_SUBJECT_LENGTH_MAX == USER_SUBJECT_LENGTH_MAX &&
+                   CLAIMS_WORDS_MAX == USER_GRANTS_MAX &&
+                   CLAIMS_WORD_LENGTH_MAX == USER_GRANT_LENGTH_MAX,
+               "what is taken from a token can be stated");
+
+struct authenticator {
+    struct world *world;
+    json_t *config;
+    struct user_signer *signer;
+    struct issuer *issuers[AUTHENTICATE_ISSUERS_MAX];
+    size_t issuer_count;
+    struct known_users known;
+    bool forwards;
+    int64_t logged_ns; /* when a refusal was last logged */
+    unsigned unlogged; /* refusals since then */
+};
+
+/* What was found out about credentials that are not known yet. */
+struct judgement {
+    json_t *identity;       /* AUTHENTICATED_USER: new */
+    int64_t until_s;        /* of the wall clock; INT64_MAX: they do not end */
+    const uint64_t *source; /* as in struct known_user */
+    struct fh_error error;  /* AUTHENTICATED_REFUSED: why, for the log */
+};
+
+/* ---- The header ---- */
+
+static void count_authorization(void *context, const char *name, const char *value)
+{
+    int *count = context;
+    (void)value;
+    if (strcasecmp(name, "Authorization") == 0)
+        ++*count;
+}
+
+static bool is_credentials_text(const char *text)
+{
+    size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                 "-._~+/");
+    return length > 0 && text[length + strspn(text + length, "=")] == '\0' &&
+           strlen(text) <= JWS_LENGTH_MAX;
+}
+
+/* What follows "Bearer"; NULL: the header has another form, or is there twice. */
+static const char *bearer_of(const struct http_request *request, const char *header)
+{
+    int count = 0;
+    http_request_headers(request, count_authorization, &count);
+    if (count != 1 || strncasecmp(header, "Bearer ", 7) != 0)
+        return NULL;
+    const char *credentials = header + 7 + strspn(header + 7, " ");
+    return is_credentials_text(credentials) ? credentials : NULL;
+}
+
+/* ---- Judging ---- */
+
+static struct issuer *issuer_of(struct authenticator *authenticator, const struct jws *jws)
+{
+    const char *name = json_string_value(json_object_get(jws->claims, "iss"));
+    for (size_t i = 0; name && i < authenticator->issuer_count; i++) {
+        if (strcmp(issuer_name(authenticator->issuers[i]), name) == 0)
+            return authenticator->issuers[i];
+    }
+    return NULL;
+}
+
+static enum authenticated judge_jwt(struct authenticator *authenticator, const char *token,
+                                    struct judgement *judgement)
+{
+    struct jws jws;
+    if (jws_read(token, &jws, &judgement->error) != FH_OK)
+        return AUTHENTICATED_REFUSED;
+    struct issuer *issuer = issuer_of(authenticator, &jws);
+    enum authenticated result = AUTHENTICATED_REFUSED;
+    if (issuer) {
+        enum issuer_verdict verdict = issuer_judge(issuer, &jws, &judgement->identity,
+                                                   &judgement->until_s, &judgement->error);
+        result = verdict == ISSUER_PROVED ? AUTHENTICATED_USER
+                 : verdict == ISSUER_AWAY ? AUTHENTICATED_AWAY
+                                          : AUTHENTICATED_REFUSED;
+        judgement->source = issuer_generation(issuer);
+    } else {
+        error_set(&judgement->error, FH_INVALID, "It is of an issuer that is not configured here.");
+    }
+    jws_release(&jws);
+    return result;
+}
+
+static enum authenticated judge_credentials(struct authenticator *authenticator,
+                                            const char *credentials, struct judgement *judgement)
+{
+    if (authenticator->issuer_count && jws_has_form(credentials))
+        return judge_jwt(authenticator, credentials, judgement);
+    error_set(&judgement->error, FH_INVALID, "They are of no kind that is taken here.");
+    return AUTHENTICATED_REFUSED;
+}
+
+static void log_refusal(struct authenticator *authenticator, const char *why)
+{
+    int64_t now_ns = world_monotonic_ns(authenticator->world);
+    if (authenticator->logged_ns && now_ns - authenticator->logged_ns < LOG_PAUSE_MS * 1000000LL) {
+        authenticator->unlogged++;
+        return;
+    }
+    log_warning("credentials-refused",
+                "A client's credentials are refused. %s (%u more since the last such line.)", why,
+                authenticator->unlogged);
+    authenticator->logged_ns = now_ns;
+    authenticator->unlogged = 0;
+}
+
+static int64_t until_ms_of(const struct judgement *judgement)
+{
+    return judgement->until_s > INT64_MAX / 1000 ? INT64_MAX : judgement->until_s * 1000;
+}
+
+/* States who it is, and remembers that. */
+static enum authenticated take_judgement(struct authenticator *authenticator, const char *name,
+                                         struct judgement *judgement, struct known_user **ret_user)
+{
+    char statement[USER_STATEMENT_SIZE];
+    if (user_sign(authenticator->signer, judgement->identity, statement, &judgement->error) !=
+        FH_OK) {
+        json_decref(judgement->identity);
+        log_refusal(authenticator, judgement->error.message);
+        return AUTHENTICATED_REFUSED;
+    }
+    *ret_user =
+        known_user_new(judgement->identity, statement, until_ms_of(judgement), judgement->source);
+    known_put(&authenticator->known, name, *ret_user);
+    return AUTHENTICATED_USER;
+}
+
+enum authenticated authenticate(struct authenticator *authenticator,
+                                const struct http_request *request, struct known_user **ret_user)
+{
+    const char *header = http_request_header(request, "Authorization");
+    char name[KNOWN_NAME_SIZE];
+    *ret_user = NULL;
+    if (!header)
+        return AUTHENTICATED_NOBODY;
+    const char *credentials = bearer_of(request, header);
+    if (!credentials) {
+        log_refusal(authenticator, "The header Authorization is not one of the form Bearer TOKEN.");
+        return AUTHENTICATED_REFUSED;
+    }
+    known_name(&authenticator->known, credentials, name);
+    *ret_user = known_find(&authenticator->known, name, world_wall_ms(authenticator->world));
+    if (*ret_user)
+        return AUTHENTICATED_USER;
+    struct judgement judgement = {.until_s = INT64_MAX};
+    enum authenticated result = judge_credentials(authenticator, credentials, &judgement);
+    if (result == AUTHENTICATED_REFUSED)
+        log_refusal(authenticator, judgement.error.message);
+    return result == AUTHENTICATED_USER ? take_judgement(authenticator, name, &judgement, ret_user)
+                                        : result;
+}
+
+bool authenticator_forwards(const struct authenticator *authenticator)
+{
+    return authenticator->forwards;
+}
+
+/* ---- The configuration ---- */
+
+static enum fh_code add_issuers(struct authenticator *authenticator, const json_t *list,
+                                struct fh_error *error)
+{
+    size_t i;
+    json_t *config;
+    json_array_foreach (list, i, config) {
+        if (i == AUTHENTICATE_ISSUERS_MAX)
+            return error_set(error, FH_INVALID, "\"jwt\" has more than %d issuers.",
+                             AUTHENTICATE_ISSUERS_MAX);
+        enum fh_code code =
+            issuer_new(authenticator->world, config, &authenticator->issuers[i], error);
+        if (code != FH_OK)
+            return code;
+        authenticator->issuer_count++;
+    }
+    return FH_OK;
+}
+
+enum fh_code authenticator_new(struct world *world, const json_t *config,
+                               struct authenticator **ret, struct fh_error *error)
+{
+    json_t *auth = json_object_get(config, "auth");
+    unsigned char key[32];
+    *ret = NULL;
+    if (!json_is_object(auth))
+        return FH_OK;
+    struct authenticator *authenticator = calloc(1, sizeof *authenticator);
+    FH_ASSERT(authenticator != NULL);
+    authenticator->world = world;
+    authenticator->config = json_incref(auth);
+    authenticator->forwards = json_is_true(json_object_get(auth, "forward"));
+    world_random(world, key, sizeof key);
+    known_init(&authenticator->known, key);
+    enum fh_code code =
+        user_signer_new(json_string_at(config, "system"),
+                        json_string_at(config, "keys.user_secret"), &authenticator->signer, error);
+    if (code == FH_OK)
+        code = add_issuers(authenticator, json_object_get(auth, "jwt"), error);
+    if (code == FH_OK)
+        *ret = authenticator;
+    else
+        authenticator_free(authenticator);
+    return code;
+}
+
+void authenticator_free(struct authenticator *authenticator)
+{
+    if (!authenticator)
+        return;
+    for (size_t i = 0; i < authenticator->issuer_count; i++)
+        issuer_free(authenticator->issuers[i]);
+    known_release(&authenticator->known);
+    user_signer_free(authenticator->signer);
+    json_decref(authenticator->config);
+    free(authenticator);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_IDENTITY_AUTHENTICATE_H
+#define GATEWAY_IDENTITY_AUTHENTICATE_H
+
+/*
+ * Who sends a request, as the system file's `gateway.auth` says: docs/guide/identity.md. A client
+ * shows credentials in the header Authorization, "Bearer CREDENTIALS": a token that an issuer has
+ * signed, an API key of this system (it begins with KEY_FILE_PREFIX), or a token that is
+ * introspected.
+ */
+
+#include <jansson.h>
+
+#include "base/error.h"
+#include "gateway/identity/known.h"
+#include "http/server.h"
+#include "world/world.h"
+
+#define AUTHENTICATE_ISSUERS_MAX 16
+
+struct authenticator;
+
+enum authenticated {
+    AUTHENTICATED_NOBODY,  /* no credentials were shown */
+    AUTHENTICATED_USER,    /* *ret_user, a reference */
+    AUTHENTICATED_REFUSED, /* credentials that are no good */
+    AUTHENTICATED_AWAY,    /* who could judge them does not answer now */
+};
+
+/* From the gateway's whole configuration: "system", "auth" and "keys.user_secret". *ret is NULL if
+ * it has no "auth". Requests with a URL go out by the world. */
+enum fh_code authenticator_new(struct world *world, const json_t *config,
+                               struct authenticator **ret, struct fh_error *error);
+void authenticator_free(struct authenticator *authenticator); /* no fiber may use it */
+
+/* In a fiber: may wait for a provider. */
+enum authenticated authenticate(struct authenticator *authenticator,
+                                const struct http_request *request, struct known_user **ret_user);
+/* Whether services get the header Authorization as it came. */
+bool authenticator_forwards(const struct authenticator *authenticator);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_IDENTITY_KNOWN_H
+#define GATEWAY_IDENTITY_KNOWN_H
+
+/*
+ * Who was authenticated by which credentials, remembered until they end: so a request costs one
+ * look-up instead of a verified and a made signature. Credentials are remembered by a keyed hash
+ * alone, and only those that were found good: nobody without some can fill this memory.
+ */
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/map.h"
+
+#define KNOWN_MAX 8192
+#define KNOWN_NAME_SIZE 44 /* 32 bytes in base64 without padding, and the NUL */
+
+struct known_user {
+    json_t *identity;       /* as in call/user.h */
+    char *statement;        /* the identity signed: the value of Freehold-User */
+    int64_t until_ms;       /* of the wall clock */
+    const uint64_t *source; /* of the keys by which it was verified; NULL: none that change */
+    uint64_t generation;    /* of `source`, then */
+    int references;
+};
+
+/* Takes over `identity`. One reference is the caller's. */
+struct known_user *known_user_new(json_t *identity, const char *statement, int64_t until_ms,
+                                  const uint64_t *source);
+void known_user_unref(struct known_user *user); /* NULL is fine */
+
+struct known_users {
+    struct map users;
+    unsigned char key[32];
+};
+
+void known_init(struct known_users *known, const unsigned char key[static 32]);
+void known_release(struct known_users *known);
+/* Under which name these credentials are remembered. */
+void known_name(const struct known_users *known, const char *credentials,
+                char ret[static KNOWN_NAME_SIZE]);
+/* A reference; NULL: none are remembered, or they have ended. */
+struct known_user *known_find(struct known_users *known, const char *name, int64_t now_ms);
+/* Takes a reference of its own. The oldest one is forgotten when there are too many. */
+void known_put(struct known_users *known, const char *name, struct known_user *user);
+
+#endif

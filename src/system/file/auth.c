@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The system file's gateway.auth: by what the gateway finds out who a client is. It becomes the
+ * gateway's own configuration (docs/internals/processes.md), so most of it is read into JSON as it
+ * stands; what names a file is read here, so that its faults are found by `check`.
+ */
+
+#define _GNU_SOURCE
+#include "system/file/auth.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "gateway/identity/authenticate.h"
+#include "gateway/identity/issuer.h"
+#include "system/file/file.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* What the readers below fill in. */
+struct auth_reading {
+    struct system_file *file;
+    json_t *into;
+};
+
+static void set_text(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into,
+                     const char *name)
+{
+    const char *text = yaml_text(reader, node, what);
+    if (text)
+        json_object_set_new(((struct auth_reading *)into)->into, name, json_string(text));
+}
+
+static void set_integer(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into,
+                        const char *name, int maximum)
+{
+    int value = 0;
+    if (yaml_integer(reader, node, what, 0, maximum, &value))
+        json_object_set_new(((struct auth_reading *)into)->into, name, json_integer(value));
+}
+
+/* ---- Files ---- */
+
+/* Relative paths start at the system file. NULL with a finding. */
+static char *read_named_file(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             const struct system_file *file, const char *path, size_t size_max,
+                             size_t *ret_length)
+{
+    char buffer[4096];
+    size_t got;
+    struct text text;
+    if (path[0] != '/')
+        path = arena_printf(reader->arena, "%s/%s", file->folder, path);
+    FILE *stream = fopen(path, "re");
+    if (!stream) {
+        findings_error(reader->findings, yaml_place(reader, node), "%s: %s can't be read: %s", what,
+                       path, strerror(errno));
+        return NULL;
+    }
+    text_init(&text, size_max);
+    while ((got = fread(buffer, 1, sizeof buffer, stream)) > 0)
+        text_append(&text, buffer, got);
+    bool whole = !ferror(stream) && !text.overflow;
+    fclose(stream);
+    if (!whole)
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s: %s is no file of at most %zu bytes", what, path, size_max);
+    *ret_length = text.length;
+    char *taken = text_take(&text);
+    if (whole)
+        return taken;
+    free(taken);
+    return NULL;
+}
+
+/* ---- jwt ---- */
+
+static void check_url(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                      const char *url)
+{
+    if (url && !issuer_url_is_safe(url))
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s must be a URL that begins with https:// (or http:// with a loopback "
+                       "address), and names no user",
+                       what);
+}
+
+static void read_issuer(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    set_text(reader, node, what, into, "issuer");
+}
+
+static void read_audience(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    set_text(reader, node, what, into, "audience");
+}
+
+static void read_scopes_place(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                              void *into)
+{
+    set_text(reader, node, what, into, "scopes");
+}
+
+static void read_roles_place(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             void *into)
+{
+    set_text(reader, node, what, into, "roles");
+}
+
+static void read_leeway(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    set_integer(reader, node, what, into, "leeway_s", CLAIMS_LEEWAY_S_MAX);
+}
+
+static void read_keys_file(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           struct auth_reading *reading, const char *path)
+{
+    struct jwks *jwks;
+    struct fh_error error;
+    json_t *set = NULL;
+    size_t length;
+    char *text = read_named_file(reader, node, what, reading->file, path, JWKS_LENGTH_MAX, &length);
+    if (!text)
+        return;
+    if (jwks_parse(text, length, &jwks, &error) != FH_OK) {
+        findings_error(reader->findings, yaml_place(reader, node), "%s: %s: %s", what, path,
+                       error.message);
+    } else {
+        if (jwks_fault(jwks))
+            findings_warning(reader->findings, yaml_place(reader, node),
+                             "%s: %s has a key that is left out: %s", what, path, jwks_fault(jwks));
+        jwks_free(jwks);
+        json_parse(text, length, &set, ERROR_UNHEEDED);
+        json_object_set_new(reading->into, "keys", set);
+    }
+    free(text);
+}
+
+static void read_issuer_keys(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             void *into)
+{
+    struct auth_reading *reading = into;
+    const char *place = yaml_text(reader, node, what);
+    if (!place)
+        return;
+    json_object_set_new(reading->into, "keys", json_null()); /* given, whatever is wrong with it */
+    if (!strstr(place, "://")) {
+        read_keys_file(reader, node, what, reading, place);
+        return;
+    }
+    check_url(reader, node, what, place);
+    json_object_del(reading->into, "keys");
+    json_object_set_new(reading->into, "keys_url", json_string(place));
+}
+
+static void read_algorithm(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    const char *words[16] = {NULL};
+    size_t count = 0;
+    for (const struct jws_algorithm *at = jws_algorithm_next(NULL); at; at = jws_algorithm_next(at))
+        words[count++] = at->name;
+    int chosen = yaml_word(reader, node, what, words);
+    if (chosen >= 0)
+        json_array_append_new(into, json_string(words[chosen]));
+}
+
+static void read_algorithms_taken(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                  void *into)
+{
+    json_t *list = json_array();
+    yaml_read_list(reader, node, what, 16, read_algorithm, list);
+    json_object_set_new(((struct auth_reading *)into)->into, "algorithms", list);
+}
+
+static void read_claim(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    const char *name = yaml_text(reader, node, what);
+    if (name)
+        json_array_append_new(into, json_string(name));
+}
+
+static void read_claims_passed(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                               void *into)
+{
+    json_t *list = json_array();
+    yaml_read_list(reader, node, what, CLAIMS_PASSED_MAX, read_claim, list);
+    json_object_set_new(((struct auth_reading *)into)->into, "claims", list);
+}
+
+/* Keys that are found by discovery need an issuer that is a URL; and no two may be the same. */
+static void check_issuer(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         const json_t *issuers, const json_t *issuer)
+{
+    size_t i;
+    json_t *other;
+    const char *name = json_string_at(issuer, "issuer");
+    if (!name)
+        return;
+    if (!json_object_get(issuer, "keys") && !json_object_get(issuer, "keys_url") &&
+        !issuer_url_is_safe(name))
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s: without 'keys' the issuer's keys are found by its URL: 'issuer' must "
+                       "begin with https:// (or http:// with a loopback address)",
+                       what);
+    json_array_foreach (issuers, i, other) {
+        if (other != issuer && strcmp(json_string_at(other, "issuer"), name) == 0)
+            findings_error(reader->findings, yaml_place(reader, node),
+                           "%s: a second issuer '%.200s'", what, name);
+    }
+}
+
+static void read_jwt_issuer(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                            void *into)
+{
+    static const struct yaml_key keys[] = {
+        {"issuer", read_issuer, true, "the `iss` of its tokens; its keys are found from there"},
+        {"audience", read_audience, true, "the `aud` of tokens that are meant for this system"},
+        {"keys", read_issuer_keys, false, "a JWK set: a file, or a URL; default: by discovery"},
+        {"algorithms", read_algorithms_taken, false, "default: all that are known"},
+        {"leeway_s", read_leeway, false, "between its clock and this machine's; default: 60"},
+        {"scopes", read_scopes_place, false, "the claim that has them; default: scope"},
+        {"roles", read_roles_place, false, "such as realm_access.roles; default: roles"},
+        {"claims", read_claims_passed, false, "which are passed on to services; default: none"}};
+    struct auth_reading *reading = into;
+    struct auth_reading issuer = {.file = reading->file, .into = json_object()};
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), &issuer);
+    if (node)
+        check_issuer(reader, node, what, reading->into, issuer.into);
+    if (json_string_at(issuer.into, "issuer"))
+        json_array_append(reading->into, issuer.into);
+    json_decref(issuer.into);
+}
+
+static void read_jwt(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    struct auth_reading *reading = into;
+    struct auth_reading list = {.file = reading->file, .into = json_array()};
+    yaml_read_list(reader, node, what, AUTHENTICATE_ISSUERS_MAX, read_jwt_issuer, &list);
+    json_object_set_new(reading->into, "jwt", list.into);
+}
+
+static void read_forward(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    bool forward = false;
+    yaml_bool(reader, node, what, &forward);
+    json_object_set_new(((struct auth_reading *)into)->into, "forward", json_boolean(forward));
+}
+
+void file_read_auth(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    static const struct yaml_key keys[] = {
+        {"jwt", read_jwt, true, "issuers of signed tokens"},
+        {"forward", read_forward, false, "services get the header Authorization; default: false"}};
+    struct system_file *file = into;
+    struct auth_reading reading = {.file = file, .into = json_object()};
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), &reading);
+    json_decref(file->auth);
+    file->auth = reading.into;
+}
