@@ -93,7 +93,17 @@ struct fh_route {
     fh_handler *undo;
     int deadline_ms; /* 0: 10,000 */
     struct fh_answer answer;
+    /* Who of the people outside may use a public route: FH_ANYONE, FH_USER (somebody who is logged
+     * in), or scopes and roles, of which a user needs all that are written:
+     * FH_SCOPE("stock:write") FH_ROLE("staff"). `freehold check` refuses a public route that does
+     * not say. It concerns requests that come from outside, by the gateway: services and operators
+     * need a grant for the route instead. */
+    const char *auth;
 };
+#define FH_ANYONE "anyone"
+#define FH_USER " user "
+#define FH_SCOPE(name) " scope:" name " "
+#define FH_ROLE(name) " role:" name " "
 
 struct fh_published {
     const char *type; /* past tense: "OrderCreated" */
@@ -295,6 +305,21 @@ struct fh_user {
 };
 /* NULL: nobody is logged in, or it was no person who began this. */
 FH_API const struct fh_user *fh_user(fh_work *w);
+/* False also where there is no user. */
+FH_API bool fh_user_has_scope(fh_work *w, const char *scope);
+FH_API bool fh_user_has_role(fh_work *w, const char *role);
+/* One of the claims that the system file passes on ("email"); NULL: there is none. */
+FH_API json_t *fh_user_claim(fh_work *w, const char *name);
+/* Which process asks: the name of a service, "gateway" or "operator". In a handler of an event, its
+ * publisher; in a handler of a saga, this service itself. */
+FH_API const char *fh_caller(fh_work *w);
+/* A header of the request, by its name in any case; NULL: it was not sent, or this is no request.
+ * Those that begin with "Freehold-" are the system's own and not shown. */
+FH_API const char *fh_header(fh_work *w, const char *name);
+/* Ends the handler unless row[field] (a text or an integer) is the user's subject: with 401 if
+ * there is no user, else with the 404 of fh_row, so that nobody learns what others have. So does a
+ * `row` that is NULL. */
+FH_API void fh_must_own(fh_work *w, const json_t *row, const char *field);
 
 /* ---- The answer ---- */
 

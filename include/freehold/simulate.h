@@ -72,6 +72,10 @@ struct fh_ask {
     const char *key;  /* its Idempotency-Key, or NULL */
     bool as_operator; /* may use routes that are not public */
     int timeout_ms;   /* 0: 5,000 */
+    /* On whose behalf; NULL: nobody is logged in. Their scopes and roles are written as in `.auth`:
+     * FH_SCOPE("stock:write") FH_ROLE("staff"); NULL: none. */
+    const char *user, *grants;
+    json_t *claims; /* borrowed; NULL: none */
 };
 
 /* One request, one attempt. Returns the status; 0: no answer. *ret_answer (may be NULL) is a new

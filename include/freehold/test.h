@@ -59,6 +59,10 @@ struct fh_test_case {
  * `status` is below 500), so the test may crash the service meanwhile. */
 FH_API json_t *fh_test_request(fh_test *t, int status, const char *service, const char *request,
                                json_t *body);
+/* From now on requests are made on behalf of this user, as if the gateway had authenticated them;
+ * `subject` NULL: of nobody, as at the beginning. Their scopes and roles are written as in `.auth`:
+ * FH_SCOPE("stock:write") FH_ROLE("staff"); NULL: none. `claims` may be NULL. */
+FH_API void fh_test_login(fh_test *t, const char *subject, const char *grants, json_t *claims);
 /* As if a handler of that service had published the event and committed. `data` must fit the
  * declared shape. */
 FH_API void fh_test_publish(fh_test *t, const char *service, const char *type, json_t *data);

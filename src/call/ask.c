@@ -65,6 +65,11 @@ static const char *fill_asked_path(fh_work *w, const char *service, const char *
     return filled;
 }
 
+static struct call_for asks_for(const fh_work *w)
+{
+    return (struct call_for){.trace = w->trace, .user = w->user ? w->user->statement : NULL};
+}
+
 /* ---- recorded answers ---- */
 
 static bool heard_before(fh_work *w, struct asked *asked, const char *question)
@@ -165,7 +170,7 @@ static void ask_other(fh_work *w, const char *pattern, json_t *const *objects, i
     struct call_answer *answer = work_alloc(w, sizeof *answer);
     *answer = (struct call_answer){0};
     fh_defer(w, release_answer, answer); /* even if the handler ends before its release below */
-    call_get(w->context->calls, asked->service, asked->path, w->trace, w->deadline_ns, answer);
+    call_get(w->context->calls, asked->service, asked->path, asks_for(w), w->deadline_ns, answer);
     asked_from_answer(w, answer, asked);
     call_answer_release(answer);
     record_answer(w, asked, question);
@@ -272,7 +277,7 @@ static void fetch_chunks(void *argument)
     fh_work *w = all->w;
     while (all->next < all->count) {
         struct chunk *chunk = &all->chunks[all->next++];
-        call_get(w->context->calls, all->service, chunk->path, w->trace, w->deadline_ns,
+        call_get(w->context->calls, all->service, chunk->path, asks_for(w), w->deadline_ns,
                  &chunk->answer);
     }
     all->running--;

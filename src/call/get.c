@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "call/trace.h"
+#include "call/user.h"
 #include "work/spans.h"
 #include "work/work.h"
 #include "world/world.h"
@@ -96,7 +97,8 @@ static void answer_take(struct call_answer *answer, struct world_request *reques
 struct call {
     struct call_manager *manager;
     struct call_target *target;
-    const char *service, *path, *trace;
+    const char *service, *path;
+    struct call_for by;
     int64_t deadline_ns; /* less the margin */
 };
 
@@ -171,7 +173,7 @@ static void attempt_call(const struct call *call, struct call_answer *answer)
     if (pass == BREAKER_PROBE && deadline_ns - began_ns > breaker_probe_ns(&call->target->breaker))
         deadline_ns = began_ns + breaker_probe_ns(&call->target->breaker);
     world_random(world, random, sizeof random);
-    trace_child(call->trace, random, trace);
+    trace_child(call->by.trace, random, trace);
     snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
     snprintf(deadline, sizeof deadline, "%lld", (long long)(left_ms > 1 ? left_ms : 1));
     struct world_request request = {
@@ -181,7 +183,8 @@ static void attempt_call(const struct call *call, struct call_answer *answer)
         .headers = {{"Accept", "application/json"},
                     {"Freehold-From", from},
                     {"Freehold-Deadline", deadline},
-                    {"traceparent", trace}},
+                    {"traceparent", trace},
+                    {call->by.user ? USER_HEADER : NULL, call->by.user}},
         .deadline_ns = deadline_ns,
         .answer_size_max = CALL_ANSWER_SIZE_MAX,
     };
@@ -193,7 +196,7 @@ static void attempt_call(const struct call *call, struct call_answer *answer)
         breaker_forget(&call->target->breaker, pass, world_monotonic_ns(world));
     answer_take(answer, &request);
     struct span span = {.kind = SPAN_ASK,
-                        .parent = call->trace,
+                        .parent = call->by.trace,
                         .own = trace,
                         .what = "GET",
                         .where = call->path,
@@ -219,11 +222,11 @@ static int64_t call_pause_ns(struct world *world, int attempts)
 }
 
 void call_get(struct call_manager *manager, const char *service, const char *path,
-              const char *trace, int64_t deadline_ns, struct call_answer *ret)
+              struct call_for by, int64_t deadline_ns, struct call_answer *ret)
 {
     struct world *world = manager->context->world;
     int64_t now_ns = world_monotonic_ns(world);
-    struct call call = {manager, call_target_of(manager, service), service, path, trace, 0};
+    struct call call = {manager, call_target_of(manager, service), service, path, by, 0};
     if (deadline_ns < 0)
         deadline_ns = now_ns + CALL_DEADLINE_MS * NS_A_MS;
     call.deadline_ns = deadline_ns - CALL_MARGIN_MS * NS_A_MS;

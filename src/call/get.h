@@ -70,11 +70,17 @@ struct call_answer {
     size_t length;
 };
 
-/* GETs `path` (encoded, with its query) of `service`. `trace` is the parent's traceparent or NULL.
+/* On whose behalf a call is made; both may be NULL. */
+struct call_for {
+    const char *trace; /* the parent's traceparent */
+    const char *user;  /* the statement: user.h */
+};
+
+/* GETs `path` (encoded, with its query) of `service`.
  * A negative deadline means CALL_DEADLINE_MS from now. Runs on a fiber, which it parks. Returns the
  * final answer, whatever its status. */
 void call_get(struct call_manager *manager, const char *service, const char *path,
-              const char *trace, int64_t deadline_ns, struct call_answer *ret);
+              struct call_for by, int64_t deadline_ns, struct call_answer *ret);
 void call_answer_release(struct call_answer *answer);
 
 /* For layers that send their own requests: shares their results with the breaker. They have their

@@ -377,6 +377,10 @@ static struct work_user *verify_statement(struct user_verifier *verifier, const 
 struct work_user *user_verify(struct user_verifier *verifier, const char *statement,
                               const char **ret_why)
 {
+    if (!verifier) {
+        *ret_why = "This process has no key to verify a " USER_HEADER " with.";
+        return NULL;
+    }
     if (strnlen(statement, USER_STATEMENT_SIZE) >= USER_STATEMENT_SIZE) {
         *ret_why = "The " USER_HEADER " is too long.";
         return NULL;

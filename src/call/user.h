@@ -65,6 +65,7 @@ enum fh_code user_verifier_new(const char *system, const char *key, struct user_
 void user_verifier_free(struct user_verifier *verifier); /* NULL is fine */
 /* A reference, for user_unref; NULL: *ret_why says why, in a whole sentence. A statement that was
  * verified costs a look-up from then on. */
+/* `verifier` NULL verifies nothing. */
 struct work_user *user_verify(struct user_verifier *verifier, const char *statement,
                               const char **ret_why);
 struct work_user *user_ref(struct work_user *user);

@@ -17,6 +17,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "call/get.h"
+#include "call/user.h"
 #include "saga/manager.h"
 #include "work/command.h"
 #include "work/spans.h"
@@ -90,6 +91,8 @@ static void set_ask_headers(struct saga_ask *ask)
     headers[count++] = (struct world_header){"Freehold-Attempt", ask->attempt_text};
     headers[count++] = (struct world_header){"Freehold-From", ask->from};
     headers[count++] = (struct world_header){"Freehold-Deadline", ask->deadline_text};
+    if (run->user)
+        headers[count++] = (struct world_header){USER_HEADER, run->user->statement};
     if (ask->to[0])
         headers[count++] = (struct world_header){"Freehold-To", ask->to};
     if (spans_part(run->trace, span_number(ask), ask->trace))

@@ -70,6 +70,7 @@ static enum fh_code run_handler_work(struct saga_run *run, const struct saga_sta
     w.fence = &fence->fence;
     w.saga = &view;
     w.trace = run->trace;
+    w.user = run->user;
     w.command_key = arena_printf(&w.kept, "%s %s %s", context->service->name, run->reference,
                                  undone ? "undone" : run->type->rules.steps[state->step].name);
     int64_t began_ns = world_monotonic_ns(context->world);

@@ -64,8 +64,9 @@ struct saga_run {
     int64_t number;
     char reference[ID_SIZE + 24]; /* "BIRTH.NUMBER" */
     int64_t epoch;
-    json_t *input; /* heap */
-    char *trace;   /* or NULL */
+    json_t *input;          /* heap */
+    char *trace;            /* or NULL */
+    struct work_user *user; /* on whose behalf it began, or NULL; one reference */
     int64_t deadline_ns;
     struct saga_state state;      /* as stored */
     struct saga_element *scratch; /* two sets, for states that are not stored yet */

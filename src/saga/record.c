@@ -6,7 +6,8 @@
  * The row's `state` is a JSON object: step, back, left_ms (what is left of the deadline: the runner
  * counts monotonic time, so that a jump of the wall clock expires nothing), version and digest of
  * the definition that it began with and must end on, steps (their names), and, if there are any,
- * trace, reason, why, and life (the incarnation that stored it, if the saga was born in another).
+ * trace, user (the statement of on whose behalf it began: it must outlive the credentials), reason,
+ * why, and life (the incarnation that stored it, if the saga was born in another).
  */
 
 #include <stdio.h>
@@ -15,9 +16,10 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "call/user.h"
 #include "saga/manager.h"
 
-#define STATE_SIZE_MAX 16384
+#define STATE_SIZE_MAX (16384 + USER_STATEMENT_SIZE)
 #define REQUEST_SIZE_MAX ((size_t)8 << 20)
 
 /* ---- Writing ---- */
@@ -72,6 +74,7 @@ void saga_record_row(const struct saga_run *run, const struct saga_state *state,
                 run->type->digest);
     add_named(&text, "steps", run->type->steps);
     add_named(&text, "trace", run->trace);
+    add_named(&text, "user", run->user ? run->user->statement : NULL);
     const char *life = run->manager->context->store->incarnation;
     add_named(&text, "life", strcmp(life, run->birth) != 0 ? life : NULL);
     if (state->reason_step >= 0) {
@@ -233,6 +236,14 @@ static bool load_step(void *context, const struct ledger_step *row)
     return load->code == FH_OK;
 }
 
+/* NULL also for one that was signed with a former key: receivers would refuse it for ever, so the
+ * saga goes on as nobody's. */
+static struct work_user *load_user(struct user_verifier *users, const char *statement)
+{
+    const char *why;
+    return statement ? user_verify(users, statement, &why) : NULL;
+}
+
 static enum fh_code load_state(struct saga_run *run, const struct ledger_saga *row,
                                const json_t *stored, struct fh_error *error)
 {
@@ -260,6 +271,7 @@ static enum fh_code load_state(struct saga_run *run, const struct ledger_saga *r
     state->lived = lives_restored_since(&run->manager->lives, run->birth);
     run->relives = lives_restored_since(&run->manager->lives, life ? life : run->birth);
     run->trace = copy_stored_text(json_string_at(stored, "trace"));
+    run->user = load_user(run->manager->context->users, json_string_at(stored, "user"));
     run->deadline_ns = world_in_ms(run->manager->context->world, left_ms);
     return code;
 }

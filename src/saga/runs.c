@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "call/user.h"
 #include "saga/manager.h"
 
 struct saga_target *saga_manager_target(struct saga_manager *manager, const char *name)
@@ -101,6 +102,7 @@ void saga_run_release(struct saga_run *run)
     json_decref(run->input);
     json_arena_set(before);
     free(run->trace);
+    user_unref(run->user);
     free(run->parts);
     free(run->state.elements);
     free(run);

@@ -19,6 +19,7 @@
 
 #include "base/crash.h"
 #include "base/json.h"
+#include "call/user.h"
 #include "saga/manager.h"
 
 #define STARTED_TYPE "freehold.saga.started"
@@ -122,6 +123,7 @@ static struct saga_run *copy_run(const struct starting *starting)
                                         starting->event.position, from->input, starting->counts);
     run->epoch = from->epoch;
     run->trace = copy_start_text(from->trace);
+    run->user = from->user ? user_ref(from->user) : NULL;
     run->deadline_ns = from->deadline_ns;
     saga_state_copy(&from->type->rules, &from->state, &run->state, run->state.elements);
     for (int i = 0; i < from->state.first[from->type->rules.step_count]; i++) {
@@ -175,6 +177,7 @@ void fh_saga_start(fh_work *w, const char *name, json_t *input)
     run->input = json_deep_copy(input); /* the handler may change it afterwards */
     run->epoch = SAGA_EPOCH_FIRST;
     run->trace = w->trace ? work_printf(w, "%s", w->trace) : NULL;
+    run->user = w->user; /* which outlives the unit of work */
     run->deadline_ns = world_in_ms(w->context->world, type->deadline_ms);
     memcpy(run->birth, w->context->store->incarnation, ID_SIZE);
     if (saga_type_counts(type, run->input, starting->counts, &error) != FH_OK)

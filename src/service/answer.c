@@ -142,8 +142,8 @@ bool exchange_refused(struct exchange *exchange, const struct audience_route *ro
     static const struct http_header headers[] = {{AUDIENCE_REFUSED_HEADER, "caller"},
                                                  {"WWW-Authenticate", IDENTITY_HEADER}};
     const char *why;
-    int status =
-        audience_judge(exchange->runtime->audience, exchange->incoming->request, route, &why);
+    int status = audience_judge(exchange->runtime->audience, exchange->incoming->request, route,
+                                exchange->caller, &why);
     if (status)
         answer_problem(exchange, refusal_of(exchange, status), why, NULL, headers,
                        status == 401 ? 2 : 1);

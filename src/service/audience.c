@@ -9,6 +9,7 @@
 
 #include "service/audience.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,7 +124,8 @@ static bool grant_fits(const char *grant, const struct audience_route *route, bo
 }
 
 static int judge_caller(struct audience *audience, const struct http_request *request,
-                        const struct audience_route *route, const char **ret_why)
+                        const struct audience_route *route, const char **ret_caller,
+                        const char **ret_why)
 {
     const char *token = http_request_header(request, IDENTITY_HEADER), *caller;
     const char *from = http_request_header(request, "Freehold-From");
@@ -144,6 +146,7 @@ static int judge_caller(struct audience *audience, const struct http_request *re
         *ret_why = "Freehold-From names another caller than the " IDENTITY_HEADER " proves.";
         return 403;
     }
+    *ret_caller = caller;
     if (!route)
         return 0;
     size_t i;
@@ -158,12 +161,23 @@ static int judge_caller(struct audience *audience, const struct http_request *re
     return 403;
 }
 
-int audience_judge(struct audience *audience, const struct http_request *request,
-                   const struct audience_route *route, const char **ret_why)
+static void name_caller(char ret[static IDENTITY_NAME_LENGTH_MAX + 1], const char *name)
 {
-    if (!audience)
-        return believe_caller(http_request_header(request, "Freehold-From"), route, ret_why);
-    int status = judge_caller(audience, request, route, ret_why);
+    snprintf(ret, IDENTITY_NAME_LENGTH_MAX + 1, "%.*s", (int)strcspn(name, "/"), name);
+}
+
+int audience_judge(struct audience *audience, const struct http_request *request,
+                   const struct audience_route *route,
+                   char ret_caller[static IDENTITY_NAME_LENGTH_MAX + 1], const char **ret_why)
+{
+    const char *caller = AUDIENCE_GATEWAY; /* also for whom an open service believes */
+    if (!audience) {
+        const char *from = http_request_header(request, "Freehold-From");
+        name_caller(ret_caller, from ? from : caller);
+        return believe_caller(from, route, ret_why);
+    }
+    int status = judge_caller(audience, request, route, &caller, ret_why);
+    name_caller(ret_caller, caller);
     audience->refused += status != 0;
     return status;
 }

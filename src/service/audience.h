@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "event/feed/grant.h"
+#include "call/identity.h"
 #include "freehold.h"
 #include "http/server.h"
 #include "world/world.h"
@@ -42,11 +43,16 @@ struct audience_route {
     enum fh_audience audience;
 };
 
+#define AUDIENCE_GATEWAY "gateway"
+#define AUDIENCE_OPERATOR "operator"
+
 /* May this request use the route? `route` NULL: there is none, only the caller is checked. 0: it
- * may. 401: the caller did not prove its identity; 403: it may not; both with a sentence. With
- * `audience` NULL a request is believed. */
+ * may, and ret_caller is who asks: a service's name, or one of those above. 401: the caller did not
+ * prove its identity; 403: it may not; both with a sentence. With `audience` NULL a request is
+ * believed; one that names no caller is the gateway's. */
 int audience_judge(struct audience *audience, const struct http_request *request,
-                   const struct audience_route *route, const char **ret_why);
+                   const struct audience_route *route,
+                   char ret_caller[static IDENTITY_NAME_LENGTH_MAX + 1], const char **ret_why);
 
 /* Which events the sender of a request that was let through may have. Valid until the calling fiber
  * waits. With `audience` NULL: all. */

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "call/auth.h"
 #include "saga/run.h"
 #include "service/runtime.h"
 #include "shape/shape.h"
@@ -42,6 +43,8 @@ static json_t *describe_route(const struct fh_route *route)
     set_member_text(object, "method", route->method);
     set_member_text(object, "path", route->path);
     set_member_text(object, "audience", audiences[route->audience]);
+    if (route->auth)
+        set_member(object, "auth", auth_text(route->auth));
     set_member(object, "undo", json_boolean(route->undo != NULL));
     if (route->query)
         set_member(object, "query", shape_schema(route->query));

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "call/user.h"
 #include "http/path.h"
 #include "http/prefer.h"
 #include "http/protocol.h"
@@ -154,6 +155,13 @@ static int64_t deadline_of(const struct exchange *exchange)
     return exchange->incoming->received_ns + ms * 1000000;
 }
 
+static void set_asker(const struct exchange *exchange, fh_work *w)
+{
+    w->caller = exchange->caller;
+    w->user = exchange->user;
+    w->request = exchange->incoming->request;
+}
+
 static void prepare_work(struct exchange *exchange, json_t *path)
 {
     struct runtime *runtime = exchange->runtime;
@@ -168,6 +176,7 @@ static void prepare_work(struct exchange *exchange, json_t *path)
     w->fresh = cache && strcasestr(cache, "no-cache");
     w->path = path;
     w->deadline_ns = exchange->waits.until_ns = deadline_of(exchange);
+    set_asker(exchange, w);
     world_random(runtime->world, random, sizeof random);
     trace_child(exchange_header(exchange, "traceparent"), random, exchange->trace);
     w->trace = exchange->trace;
@@ -213,7 +222,8 @@ static bool answer_location(struct exchange *exchange, const char *location, int
         route_find(runtime, "GET", location, &second.path, allowed, sizeof allowed);
     json_arena_set(before);
     bool found = false;
-    if (route) {
+    if (route && exchange_may_use(exchange, route->route)) {
+        set_asker(exchange, &second);
         second.handler = route->route->handler;
         second.route = route->route;
         second.read_only = true;
@@ -290,7 +300,7 @@ static void exchange_serve(struct exchange *exchange)
         exchange_wrong_method(exchange, allowed);
     else if (!exchange->route)
         exchange_problem(exchange, PROBLEM_ROUTE_UNKNOWN, "There is no such resource.");
-    else
+    else if (!exchange_user_refused(exchange, exchange->route->route))
         run_route_work(exchange, path);
 }
 
@@ -307,6 +317,7 @@ static void exchange_run(void *argument)
         exchange_serve(exchange);
     json_arena_set(NULL);
     work_release(&exchange->work);
+    user_unref(exchange->user);
     undecided_leave(runtime, &exchange->waits);
     if (exchange->waits.answered)
         http_request_let_go(request);

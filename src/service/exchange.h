@@ -4,6 +4,7 @@
 
 /* One request and its answer: what the files that answer requests share. */
 
+#include "call/identity.h"
 #include "call/trace.h"
 #include "service/runtime.h"
 
@@ -13,7 +14,9 @@ struct exchange {
     struct undecided_request waits; /* its client, which waits for a commit */
     struct runtime_route *route;
     fh_work work;
-    json_t *unfit; /* a problem with which the handler must fail */
+    char caller[IDENTITY_NAME_LENGTH_MAX + 1]; /* from exchange_refused on */
+    struct work_user *user;                    /* or NULL; one reference */
+    json_t *unfit;                             /* a problem with which the handler must fail */
     char trace[TRACE_SIZE];
 };
 
@@ -37,5 +40,11 @@ void exchange_wrong_method(struct exchange *exchange, const char *allowed);
 /* Answers a caller that may not use this route; `route` NULL: any. False: it may use it. */
 struct audience_route;
 bool exchange_refused(struct exchange *exchange, const struct audience_route *route);
+
+/* Answers a request whose user is not proved, or may not use this route. False: goes on, with
+ * exchange->user. */
+bool exchange_user_refused(struct exchange *exchange, const struct fh_route *route);
+/* Does `.auth` concern this request? And may its user use the route? */
+bool exchange_may_use(const struct exchange *exchange, const struct fh_route *route);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "call/get.h"
+#include "call/user.h"
 #include "engine/engines.h"
 #include "event/manager.h"
 #include "http/path.h"
@@ -58,6 +59,7 @@ static void drain_finish(void *argument)
     event_manager_free(runtime->context.events);
     saga_manager_free(runtime->context.sagas);
     call_manager_free(runtime->context.calls);
+    user_verifier_free(runtime->context.users);
     clocks_free(runtime->clocks);
     work_keys_free(runtime->context.keys);
     spans_free(runtime->context.spans);
@@ -262,6 +264,16 @@ static int open_service_spans(const struct runtime *runtime)
     return spans_open(path);
 }
 
+/* A program that `up` started believes only what is signed; others have no keys at all. */
+static enum fh_code make_user_verifier(struct runtime *runtime, struct fh_error *error)
+{
+    const char *key = json_string_at(runtime->config, "keys.user");
+    if (json_object_get(runtime->config, "keys") && !key)
+        return FH_OK;
+    return user_verifier_new(json_string_at(runtime->config, "system"), key,
+                             &runtime->context.users, error);
+}
+
 static enum fh_code start_managers(struct runtime *runtime, struct fh_error *error)
 {
     struct work_context *context = &runtime->context;
@@ -272,6 +284,8 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
     context->keys = work_keys_new();
     runtime->clocks = clocks_new(runtime);
     enum fh_code code = command_clock_start(context, error);
+    if (code == FH_OK)
+        code = make_user_verifier(runtime, error);
     if (code == FH_OK)
         code = saga_manager_new(context, &context->sagas, error);
     context->leases = lease_manager_new(context, json_string_at(runtime->config, "instance"));

@@ -52,6 +52,14 @@ static const struct {
     [PROBLEM_CALLER_NOT_GRANTED] =
         {URN "caller-not-granted", 403,
          "The caller is known, and may not use this route, or names somebody else as its sender."},
+    [PROBLEM_USER_UNPROVEN] =
+        {URN "user-unproven", 401,
+         "The statement of who the user is was not signed by this system's gateway."},
+    [PROBLEM_USER_MISSING] = {URN "user-missing", 401,
+                              "The route is for users that are logged in, and nobody is."},
+    [PROBLEM_USER_NOT_GRANTED] =
+        {URN "user-not-granted", 403,
+         "The user lacks a scope or a role that the route needs: `detail` names them."},
     [PROBLEM_ROUTE_UNKNOWN] = {URN "route-unknown", 404, "There is no route at this path."},
     [PROBLEM_METHOD_NOT_ALLOWED] = {URN "method-not-allowed", 405,
                                     "The path has routes, and none for this method: the header "

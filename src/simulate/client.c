@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "call/auth.h"
+#include "call/user.h"
 #include "simulate/server.h"
 #include "simulate/run_parts.h"
 
@@ -21,8 +23,31 @@ static struct simulate *client_simulate(fh_client *client)
     return &client->run->simulate;
 }
 
+/* What the gateway does of which no run has one. */
+static bool state_user(fh_client *client, const struct fh_ask *ask,
+                       char ret[static USER_STATEMENT_SIZE])
+{
+    struct user_signer *signer;
+    struct fh_error error;
+    json_t *identity = json_pack("{s:s, s:s, s:o, s:o, s:O?, s:I}", "sub", ask->user, "via", "jwt",
+                                 "scopes", auth_demanded(ask->grants, "scopes"), "roles",
+                                 auth_demanded(ask->grants, "roles"), "claims", ask->claims, "iat",
+                                 (json_int_t)(world_wall_ms(&client->run->outside->world) / 1000));
+    if (!ask->claims)
+        json_object_del(identity, "claims");
+    enum fh_code code = user_signer_new(RUN_SYSTEM, RUN_USER_KEY, &signer, &error);
+    if (code == FH_OK)
+        code = user_sign(signer, identity, ret, &error);
+    if (code != FH_OK)
+        run_fail(client->run, "the user %s can't log in: %s", ask->user, error.message);
+    user_signer_free(signer);
+    json_decref(identity);
+    return code == FH_OK;
+}
+
 int fh_client_ask(fh_client *client, const struct fh_ask *ask, json_t **ret_answer)
 {
+    char statement[USER_STATEMENT_SIZE];
     struct world *world = &client->run->outside->world;
     char *body = ask->body ? json_text(ask->body) : NULL;
     struct world_request request = {
@@ -35,6 +60,8 @@ int fh_client_ask(fh_client *client, const struct fh_ask *ask, json_t **ret_answ
     int count = 0;
     if (ask->key)
         request.headers[count++] = (struct world_header){"Idempotency-Key", ask->key};
+    if (ask->user && state_user(client, ask, statement))
+        request.headers[count++] = (struct world_header){USER_HEADER, statement};
     if (ask->as_operator)
         request.headers[count++] = (struct world_header){"Freehold-From", "operator"};
     world_request_wait(world, &request);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "call/user.h"
 #include "engine/engines.h"
 #include "http/virtual.h"
 #include "saga/restored.h"
@@ -277,9 +278,12 @@ static json_t *draw_small_outbox(struct run *run)
 
 static json_t *config_of(struct run *run, const struct run_node *node)
 {
-    json_t *config = json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "service",
-                               node->service->name, "folder", node->folder, "engine",
-                               node->server ? node->server->engine : engine_embedded()->name);
+    char users[USER_KEY_TEXT_SIZE];
+    FH_ASSERT(user_key_public(RUN_USER_KEY, users));
+    json_t *config = json_pack(
+        "{s:i, s:s, s:s, s:s, s:s, s:{s:s}}", "freehold", 1, "system", RUN_SYSTEM, "service",
+        node->service->name, "folder", node->folder, "engine",
+        node->server ? node->server->engine : engine_embedded()->name, "keys", "user", users);
     if (node->server) {
         json_object_set_new(config, "store", node->server->ops->config(node->service->name));
         json_object_set_new(config, "instance", json_sprintf("%d", node->instance));

@@ -47,6 +47,10 @@ struct run_node {
     bool (*replaced)(struct run_node *node, const char *incarnation);
 };
 
+/* The name of the system that a run is, and the private half of its key for statements of users. */
+#define RUN_SYSTEM "simulated"
+#define RUN_USER_KEY "3f0d6a1be8c2475995ab10e47c6d8f2231b45a9e0c7f1d6883e2b95c4a07d61e"
+
 struct fh_client {
     struct run *run;
     int number;

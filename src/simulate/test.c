@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "call/auth.h"
 #include "gateway/compose.h"
 #include "http/path.h"
 #include "work/command.h"
@@ -101,7 +102,10 @@ json_t *fh_test_request(fh_test *t, int status, const char *service, const char 
                          .path = path,
                          .body = test_keep(t, body),
                          .key = strcmp(method, "GET") != 0 ? key : NULL,
-                         .as_operator = !route || route->audience != FH_PUBLIC};
+                         .as_operator = !route || route->audience != FH_PUBLIC,
+                         .user = t->user,
+                         .grants = t->grants,
+                         .claims = t->claims};
     int answered = status < 500 ? fh_client_insist(&t->client, &ask, &answer)
                                 : fh_client_ask(&t->client, &ask, &answer);
     test_keep(t, answer);
@@ -109,6 +113,21 @@ json_t *fh_test_request(fh_test *t, int status, const char *service, const char 
         test_fail(t, "%s %s: expected %d, was answered %d%s%s", service, request, status, answered,
                   *problem_detail(answer) ? ": " : "", problem_detail(answer));
     return answer;
+}
+
+static const char *keep_test_text(fh_test *t, const char *text)
+{
+    return text ? json_string_value(test_keep(t, json_string(text))) : NULL;
+}
+
+void fh_test_login(fh_test *t, const char *subject, const char *grants, json_t *claims)
+{
+    struct fh_error error;
+    if (auth_check(grants, &error) != FH_OK)
+        test_fail(t, "\"%s\" is not what a user may do: %s", grants, error.message);
+    t->user = keep_test_text(t, subject);
+    t->grants = keep_test_text(t, grants);
+    t->claims = test_keep(t, claims);
 }
 
 void fh_test_skip_time(fh_test *t, int seconds)

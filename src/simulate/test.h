@@ -28,6 +28,8 @@ struct fh_test {
     struct run *run;
     const struct fh_test_case *declared;
     fh_client client;
+    const char *user, *grants; /* of the requests from now on, or NULL */
+    json_t *claims;
     json_t *kept; /* what was handed to the test */
     int requests; /* so far: their keys */
     struct test_stub stubs[TEST_STUBS_MAX];

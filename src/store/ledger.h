@@ -244,7 +244,9 @@ ledger_parked_events(struct store_work *work, const char *source, const char *ke
 enum ledger_outcome { LEDGER_DONE, LEDGER_REFUSED, LEDGER_UNDONE, LEDGER_NEVER, LEDGER_PENDING };
 
 struct ledger_command {
-    const char *caller; /* a service's name, or "client METHOD /pattern" */
+    /* A service's name, or "client METHOD /pattern", which for a user is followed by a digest of
+     * who that is: keys are each user's own. */
+    const char *caller;
     const char *key;
     const char *birth; /* the incarnation in the key, "" for outside clients */
     int64_t number;    /* the saga's number in the key, 0 for outside clients */

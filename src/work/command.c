@@ -223,11 +223,6 @@ static enum fh_code judge_command(fh_work *w, struct command *command, struct st
     return FH_OK;
 }
 
-static const char *repeated_outcome(const struct command *command)
-{
-    return ledger_outcome_name(command->record.outcome);
-}
-
 /* Sets the answer that the verdict calls for in place of the handler's. */
 static enum fh_code answer_by_verdict(fh_work *w, struct command *command, struct fh_error *error)
 {
@@ -240,7 +235,7 @@ static enum fh_code answer_by_verdict(fh_work *w, struct command *command, struc
             "The sender was restored or moved since: a newer incarnation of it is known.");
         break;
     case VERDICT_REPEAT:
-        command->outcome = repeated_outcome(command);
+        command->outcome = ledger_outcome_name(command->record.outcome);
         return reply_recorded(w, command->record.answer, error);
     case VERDICT_PENDING:
         command->outcome = "pending";
@@ -256,7 +251,7 @@ static enum fh_code answer_by_verdict(fh_work *w, struct command *command, struc
         reply_problem(w, PROBLEM_SAGA_CLOSED, "The saga of this key is closed.");
         break;
     case VERDICT_TAKEN_BACK:
-        command->outcome = repeated_outcome(command);
+        command->outcome = ledger_outcome_name(command->record.outcome);
         reply_problem(w, PROBLEM_COMMAND_UNDONE,
                       "This request was undone; nothing is done under its key any more.");
         break;
@@ -265,7 +260,7 @@ static enum fh_code answer_by_verdict(fh_work *w, struct command *command, struc
         reply_to_command(w, 200, NULL);
         break;
     case VERDICT_SETTLED:
-        command->outcome = repeated_outcome(command);
+        command->outcome = ledger_outcome_name(command->record.outcome);
         if (command->record.undo_answer)
             return reply_recorded(w, command->record.undo_answer, error);
         reply_to_command(w, 200, NULL);
@@ -387,8 +382,11 @@ static enum fh_code parse_sender(fh_work *w, struct command *command, struct fh_
         command->caller = arena_text(&w->kept, name);
         return FH_OK;
     }
-    command->caller = arena_printf(&w->kept, "%s %s %s", person ? "operator" : "client",
-                                   request->method, request->pattern);
+    if (!request->from && command_is_services(w->caller))
+        return error_set(error, FH_INVALID, "A service's command needs Freehold-From.");
+    command->caller =
+        command_outside_caller(&w->kept, person ? "operator" : "client", request->method,
+                               request->pattern, person ? NULL : fh_user(w));
     return FH_OK;
 }
 

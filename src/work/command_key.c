@@ -127,6 +127,22 @@ void command_digest(char out[static COMMAND_DIGEST_SIZE], const char *method, co
     sodium_bin2hex(out, COMMAND_DIGEST_SIZE, hash, sizeof hash);
 }
 
+bool command_is_services(const char *caller)
+{
+    return caller && strcmp(caller, "gateway") != 0 && strcmp(caller, "operator") != 0;
+}
+
+/* A digest, since a subject may be long, and hold any characters. */
+const char *command_outside_caller(struct arena *arena, const char *kind, const char *method,
+                                   const char *pattern, const struct fh_user *user)
+{
+    char digest[COMMAND_DIGEST_SIZE];
+    if (!user)
+        return arena_printf(arena, "%s %s %s", kind, method, pattern);
+    command_digest(digest, user->issuer ? user->issuer : "", user->subject, NULL, NULL, 0);
+    return arena_printf(arena, "%s %s %s %.32s", kind, method, pattern, digest);
+}
+
 /* A sorted set of numbers. */
 struct numbers {
     int64_t *values;

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/id.h"
+#include "freehold.h"
 #include "store/ledger.h"
 
 #define COMMAND_CALLER_SIZE 128 /* a service's name, with its NUL */
@@ -31,9 +32,19 @@ enum fh_code command_key_parse(const char *key, struct command_key *ret, struct 
 /* The value of Freehold-Attempt; 1 when it is absent. FH_INVALID when it is malformed. */
 enum fh_code command_attempt_parse(const char *text, int64_t *ret, struct fh_error *error);
 
-/* Covers method, path, query and body, but never headers. */
+/* Covers method, path, query and body, but never headers. Also used for pairs of texts that must
+ * not be taken for another pair. */
 void command_digest(char out[static COMMAND_DIGEST_SIZE], const char *method, const char *path,
                     const char *query, const char *body, size_t body_length);
+
+/* Is a request of this caller (fh_caller's; NULL: not known) a service's? One that names itself in
+ * its token only could otherwise use the keys of those outside. */
+bool command_is_services(const char *caller);
+/* Whose keys those are that are no service's: "client POST /api/orders". With a user, followed by a
+ * digest of who that is: keys are each user's own, nobody else is given the answer or learns that
+ * there is one. Without, as it always was: records from before stay good. */
+const char *command_outside_caller(struct arena *arena, const char *kind, const char *method,
+                                   const char *pattern, const struct fh_user *user);
 
 /* True when `number` is closed: nothing is ever done for that saga again. */
 bool command_is_closed(const struct ledger_caller *closed, int64_t number);

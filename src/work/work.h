@@ -47,6 +47,7 @@ struct work_context {
     struct lease_manager *leases; /* NULL where the store has one process */
     struct event_manager *events; /* layers above: opaque here */
     struct call_manager *calls;
+    struct user_verifier *users; /* NULL: no statement of a user is believed */
     struct saga_manager *sagas;
     struct spans *spans; /* what was done recently; NULL: not kept */
     bool waits;          /* a handler of this process has used fh_delay_ms: see command.c */
@@ -99,6 +100,8 @@ struct work_reply_header {
 
 enum work_phase { WORK_ASKING, WORK_OPEN, WORK_ENDED };
 
+struct http_request;
+
 struct fh_work {
     struct work_context *context;
     struct arena arena; /* one run of the handler */
@@ -110,9 +113,12 @@ struct fh_work {
     bool by_store;                /* the store caused the failure */
     bool by_fence;                /* the fence refused it, so the store is not to blame */
     int64_t deadline_ns;
-    struct work_fence *fence;     /* or NULL */
-    const char *trace;            /* traceparent to pass on, or NULL */
-    const struct work_user *user; /* on whose behalf; NULL: nobody's. Outlives the unit of work. */
+    struct work_fence *fence; /* or NULL */
+    const char *trace;        /* traceparent to pass on, or NULL */
+    struct work_user *user;   /* on whose behalf; NULL: nobody's. Outlives the unit of work. */
+
+    const char *caller;                 /* fh_caller's; NULL: this service */
+    const struct http_request *request; /* its headers; NULL: it is no request */
 
     /* The request, on `kept`. Any may be NULL. */
     json_t *path, *query, *body;

@@ -30,6 +30,8 @@ struct sent {
     struct command_request request;
     fh_handler *handler;
     const char *closed; /* a closing's body instead */
+    struct work_user *user;
+    const char *caller;
     int status;
     char outcome[16], reply[256], at[80];
 };
@@ -56,6 +58,8 @@ static void run_sent(void *argument)
     if (body)
         json_parse(body, strlen(body), &w.body, ERROR_UNHEEDED);
     json_arena_set(NULL);
+    w.user = sent->user;
+    w.caller = sent->caller;
     if (sent->closed)
         command_closed_run(&w, sent->request.from);
     else
@@ -487,6 +491,35 @@ static void age_commands(void *argument)
     expiry->code = store_commit(work, ERROR_UNHEEDED);
 }
 
+/* ada, grace, and another ada of whom somebody else says so. */
+static void a_users_key_is_theirs_alone(void **state)
+{
+    struct work_user ada = {.shown = {.subject = "ada", .via = "key"}},
+                     grace = {.shown = {.subject = "grace", .via = "key"}},
+                     other = {.shown = {.subject = "ada", .issuer = "https://id", .via = "jwt"}};
+    struct work_user *users[] = {&ada, &grace, &other, NULL};
+    for (size_t i = 0; i < sizeof users / sizeof users[0]; i++) {
+        struct sent sent = client(*state, "a");
+        sent.user = users[i];
+        sent.request.body = i % 2 ? "{\"amount\":6}" : "{\"amount\":5}"; /* no mismatch either */
+        expect(&sent, 201, "");
+        expect(&sent, 201, "");
+    }
+    struct sent again = client(*state, "a");
+    again.user = &grace;
+    expect(&again, 422, ""); /* her own key, with another body */
+    expect_effects(*state, "charge, charge, charge, charge");
+}
+
+static void a_service_without_its_name_gets_nobodys_keys(void **state)
+{
+    struct sent sent = client(*state, "a");
+    sent.caller = "orders";
+    expect(&sent, 400, "");
+    sent.caller = "gateway";
+    expect(&sent, 201, "");
+}
+
 static void a_clients_record_expires_and_a_services_does_not(void **state)
 {
     struct expiry expiry = {.fixture = *state};
@@ -691,6 +724,8 @@ int main(void)
         STORED(a_request_for_another_life_of_the_receiver_is_told_which_one_it_is),
         STORED(malformed_headers_are_refused),
         STORED(a_clients_key_is_its_own_route_by_route),
+        STORED(a_users_key_is_theirs_alone),
+        STORED(a_service_without_its_name_gets_nobodys_keys),
         STORED(a_clients_record_expires_and_a_services_does_not),
         STORED(what_is_still_open_is_found_among_many),
         STORED(a_closed_sagas_late_messages_are_closed_for_ever),
