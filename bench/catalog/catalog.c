@@ -34,7 +34,7 @@ static const fh_field product_shape[] = {{"id", FH_STRING},          {"name", FH
 static const fh_field wanted_shape[] = {{"name", FH_STRING}, {"price", FH_INT}, {0}};
 
 FH_SERVICE(catalog, .model = FH_DOCUMENT, .collections = {{"products"}},
-           .routes = {{"GET", "/products/{id}", get_product},
-                      {"POST", "/products", add_product, .body = wanted_shape}},
+           .routes = {{"GET", "/products/{id}", get_product, .auth = FH_ANYONE},
+                      {"POST", "/products", add_product, .body = wanted_shape, .auth = FH_ANYONE}},
            .publishes = {
                {"ProductChanged", 1, product_shape, .key = "id", .state = every_product}});

@@ -98,10 +98,15 @@ void get_alive(fh_work *w)
 
 } // namespace
 
-FH_SERVICE(notes, .model = FH_RELATIONAL,
-           .routes = {
-               {.method = "POST", .path = "/api/notes", .handler = post_note, .body = note_shape},
-               {.method = "PUT", .path = "/api/notes", .handler = put_note},
-               {.method = "PATCH", .path = "/api/notes", .handler = patch_note},
-{.method = "GET", .path = "/api/notes/{id:int}", .handler = get_note},
-               {.method = "GET", .path = "/api/alive", .handler = get_alive}});
+FH_SERVICE(
+    notes, .model = FH_RELATIONAL,
+    .routes = {
+        {.method = "POST",
+         .path = "/api/notes",
+         .handler = post_note,
+         .body = note_shape,
+         .auth = FH_ANYONE},
+        {.method = "PUT", .path = "/api/notes", .handler = put_note, .auth = FH_ANYONE},
+        {.method = "PATCH", .path = "/api/notes", .handler = patch_note, .auth = FH_ANYONE},
+        {.method = "GET", .path = "/api/notes/{id:int}", .handler = get_note, .auth = FH_ANYONE},
+        {.method = "GET", .path = "/api/alive", .handler = get_alive, .auth = FH_ANYONE}});

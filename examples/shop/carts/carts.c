@@ -116,10 +116,10 @@ static const fh_field settings[] = {
 
 FH_SERVICE(carts, .model = FH_KEY_VALUE, .settings = settings,
            .routes = {{"GET", "/api/carts/{user_id:int}", get_cart, .query = behind_shape,
-                       .answer = {200, cart_shape}},
+                       .answer = {200, cart_shape}, .auth = FH_ANYONE},
                       {"PUT", "/api/carts/{user_id:int}/items/{product_id}", put_item,
-                       .body = quantity_shape, .answer = {200, cart_shape}},
+                       .body = quantity_shape, .answer = {200, cart_shape}, .auth = FH_ANYONE},
                       {"DELETE", "/api/carts/{user_id:int}/items/{product_id}", delete_item,
-                       .answer = {204}},
+                       .answer = {204}, .auth = FH_ANYONE},
                       {"POST", "/api/carts/{user_id:int}/remove", remove_ordered,
                        .body = items_shape, .audience = FH_SERVICES, .answer = {204}}});

@@ -120,7 +120,7 @@ static const fh_field found_shape[] = {
 
 FH_SERVICE(search, .model = FH_RELATIONAL,
            .routes = {{"GET", "/api/search", search, .query = search_shape,
-                       .answer = {200, .each = found_shape}}},
+                       .answer = {200, .each = found_shape}, .auth = FH_ANYONE}},
            .subscribes = {{"products", "ProductUpdated", product_heard, .fields = SHOWN,
                            .upsert = product_heard, .gone = product_gone, .held = products_held},
                           {"products", "ProductCreated", product_heard, .fields = SHOWN,

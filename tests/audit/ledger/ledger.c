@@ -31,6 +31,6 @@ static const fh_field page_shape[] = {
     {"after", FH_INT}, {"limit", FH_INT, .min = 1, .max = 10000}, {0}};
 
 FH_SERVICE(ledger, .model = FH_RELATIONAL,
-           .routes = {{"POST", "/entries", write_entry, .body = wanted_shape},
-                      {"GET", "/entries", get_entries, .query = page_shape}},
+           .routes = {{"POST", "/entries", write_entry, .body = wanted_shape, .auth = FH_ANYONE},
+                      {"GET", "/entries", get_entries, .query = page_shape, .auth = FH_ANYONE}},
            .publishes = {{"EntryWritten", 1, entry_shape, .key = "series"}});

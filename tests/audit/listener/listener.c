@@ -20,5 +20,5 @@ static const fh_field page_shape[] = {
     {"after", FH_INT}, {"limit", FH_INT, .min = 1, .max = 10000}, {0}};
 
 FH_SERVICE(listener, .model = FH_RELATIONAL,
-           .routes = {{"GET", "/heard", get_heard, .query = page_shape}},
+           .routes = {{"GET", "/heard", get_heard, .query = page_shape, .auth = FH_ANYONE}},
            .subscribes = {{"ledger", "EntryWritten", entry_written, "series,number,value"}});

@@ -67,10 +67,11 @@ static const fh_field ids_shape[] = {{"ids", FH_LIST, .min = 1, .max = 100, .opt
 static const fh_field quantity_shape[] = {{"quantity", FH_INT, .min = 1, .max = 1000000000}, {0}};
 
 FH_SERVICE(products, .model = FH_DOCUMENT, .collections = {{"products", {"category"}}},
-           .routes = {{"POST", "/api/products", create_product, .body = product_shape},
-                      {"GET", "/api/products", get_products, .query = ids_shape},
-                      {"GET", "/api/products/{id}", get_product},
-                      {"GET", "/api/products/{id}/stock", get_stock},
+           .routes = {{"POST", "/api/products", create_product, .body = product_shape,
+                       .auth = FH_ANYONE},
+                      {"GET", "/api/products", get_products, .query = ids_shape, .auth = FH_ANYONE},
+                      {"GET", "/api/products/{id}", get_product, .auth = FH_ANYONE},
+                      {"GET", "/api/products/{id}/stock", get_stock, .auth = FH_ANYONE},
                       {"POST", "/api/products/{id}/reserve", reserve, .query = quantity_shape,
                        .audience = FH_SERVICES},
                       {"POST", "/api/products/{id}/release", release, .query = quantity_shape,

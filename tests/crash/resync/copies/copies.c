@@ -37,6 +37,7 @@ static void get_copies(fh_work *w)
     fh_reply(w, 200, fh_rows(w, "SELECT * FROM copies ORDER BY id", NULL));
 }
 
-FH_SERVICE(copies, .model = FH_RELATIONAL, .routes = {{"GET", "/rows", get_copies}},
+FH_SERVICE(copies, .model = FH_RELATIONAL,
+           .routes = {{"GET", "/rows", get_copies, .auth = FH_ANYONE}},
            .subscribes = {{"items", "ItemChanged", item_changed, .upsert = item_is,
                            .gone = item_gone, .held = items_held}});

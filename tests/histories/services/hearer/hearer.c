@@ -39,8 +39,9 @@ static void get_clock(fh_work *w)
 }
 
 FH_SERVICE(hearer, LISTS_MODEL,
-           .routes = {{"GET", "/hearer/lists/{list:int}", lists_get},
-                      {"GET", "/hearer/lists", lists_get_page, .query = lists_page_shape},
-                      {"GET", "/hearer/clock", get_clock}},
+           .routes = {{"GET", "/hearer/lists/{list:int}", lists_get, .auth = FH_ANYONE},
+                      {"GET", "/hearer/lists", lists_get_page, .query = lists_page_shape,
+                       .auth = FH_ANYONE},
+                      {"GET", "/hearer/clock", get_clock, .auth = FH_ANYONE}},
            .subscribes = {{"recorder", "Appended", appended, "list,number,value,values",
                            .upsert = list_is, .gone = list_gone, .held = lists_held}});

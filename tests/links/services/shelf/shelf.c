@@ -70,7 +70,7 @@ FH_SERVICE(shelf, .model = TALLY_MODEL,
                       {"POST", "/api/released/{name}", .audience = FH_SERVICES, .undo = release},
                       {"POST", "/api/sent/{name}", send_off, .query = sent_query,
                        .audience = FH_SERVICES},
-                      {"GET", "/api/tally", get_tally, .query = tally_query}},
+                      {"GET", "/api/tally", get_tally, .query = tally_query, .auth = FH_ANYONE}},
            .subscribes = {{"desk", "Made", made, "name", .upsert = is_there, .gone = is_gone,
                            .held = get_names}},
            .collections = {{"tally"}});

@@ -50,6 +50,6 @@ static const fh_field deal_shape[] = {{"refused", FH_BOOL}, {0}};
 static const fh_field made_shape[] = {{"token", FH_STRING}, {"refused", FH_BOOL}, {0}};
 
 FH_SERVICE(desk, .model = FH_RELATIONAL,
-           .routes = {{"POST", "/deals", start_deal, .body = deal_shape}},
+           .routes = {{"POST", "/deals", start_deal, .body = deal_shape, .auth = FH_ANYONE}},
            .publishes = {{"DealMade", 1, made_shape, .key = "token"}},
            .sagas = {{"deal", deal_steps, .deadline_s = 60, .undone = give_up}});
