@@ -6,9 +6,17 @@
 
 #include "gateway/admit.h"
 
+#include <stdio.h>
+
+#include "base/text.h"
+#include "call/auth.h"
+
+#define CHALLENGE_LENGTH_MAX ((size_t)4096)
+#define CHALLENGE "Bearer"
 #define CHALLENGE_REFUSED "Bearer error=\"invalid_token\""
 
-bool gateway_admit(struct gateway_exchange *exchange)
+/* False: the request was answered. */
+static bool authenticate_exchange(struct gateway_exchange *exchange)
 {
     if (!exchange->authenticator)
         return true;
@@ -23,6 +31,46 @@ bool gateway_admit(struct gateway_exchange *exchange)
     case AUTHENTICATED_AWAY:
         gateway_problem(exchange, PROBLEM_CREDENTIALS_UNDECIDED, NULL, "gateway",
                         "The provider that could judge these credentials does not answer now.");
+        return false;
+    }
+    return false;
+}
+
+/* RFC 6750, 3.1: the scopes that are needed are named; roles have no place there. */
+static void refuse_grants(struct gateway_exchange *exchange)
+{
+    struct text challenge;
+    size_t i;
+    json_t *scopes = auth_demanded(exchange->route->auth, "scopes"), *scope;
+    json_t *demanded = auth_text(exchange->route->auth);
+    char detail[512];
+    text_init(&challenge, CHALLENGE_LENGTH_MAX);
+    text_add(&challenge, "Bearer error=\"insufficient_scope\"");
+    json_array_foreach (scopes, i, scope)
+        text_printf(&challenge, "%s%s", i ? " " : ", scope=\"", json_string_value(scope));
+    if (i)
+        text_add(&challenge, "\"");
+    snprintf(detail, sizeof detail, "The user lacks what this needs: %s.",
+             json_string_value(demanded));
+    gateway_challenge(exchange, PROBLEM_USER_NOT_GRANTED, challenge.data, detail);
+    text_release(&challenge);
+    json_decref(scopes);
+    json_decref(demanded);
+}
+
+bool gateway_admit(struct gateway_exchange *exchange)
+{
+    if (!authenticate_exchange(exchange))
+        return false;
+    switch (auth_judge(exchange->route->auth, exchange->user ? exchange->user->identity : NULL)) {
+    case AUTH_GRANTED:
+        return true;
+    case AUTH_USER_MISSING:
+        gateway_challenge(exchange, PROBLEM_USER_MISSING, CHALLENGE,
+                          "This needs somebody who is logged in.");
+        return false;
+    case AUTH_NOT_GRANTED:
+        refuse_grants(exchange);
         return false;
     }
     return false;

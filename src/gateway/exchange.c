@@ -166,7 +166,8 @@ void gateway_pass_on(struct gateway_exchange *exchange, const struct world_reque
 {
     struct http_header headers[PASSED_ON];
     size_t count = 0;
-    if (world_answer_header(answered, "freehold-refused")) {
+    const char *refused = world_answer_header(answered, "freehold-refused");
+    if (refused && strcmp(refused, "user") != 0) {
         /* The service refused this gateway: its client can't do anything about that. */
         gateway_problem(exchange, PROBLEM_GATEWAY_NOT_GRANTED, NULL, NULL,
                         "The service %s refuses this gateway's requests.", answered->service);

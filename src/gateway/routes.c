@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "call/auth.h"
 #include "http/path.h"
 
 static const char *const reserved[] = {"livez", "readyz", "metrics", "_freehold", NULL};
@@ -137,10 +138,14 @@ static enum fh_code add_service(struct routes *routes, struct upstream *upstream
                 error, FH_INVALID,
                 "The description of service \"%.60s\": route %zu has no method or path.",
                 upstream->name, i + 1);
+        const char *auth = json_string_value(json_object_get(declared, "auth"));
+        if (auth_check(auth, error) != FH_OK)
+            return FH_INVALID;
         json_int_t deadline_ms = json_integer_value(json_object_get(declared, "deadline_ms"));
         struct route route = {.method = arena_text(&routes->arena, method),
                               .pattern = arena_text(&routes->arena, path),
                               .upstream = upstream,
+                              .auth = auth ? arena_text(&routes->arena, auth) : NULL,
                               .hidden = !audience || strcmp(audience, "public") != 0,
                               .deadline_ms = deadline_ms > 0 && deadline_ms < INT32_MAX
                                                  ? (int)deadline_ms
@@ -176,10 +181,22 @@ static enum fh_code add_services(struct routes *routes, const json_t *config,
     return FH_OK;
 }
 
+/* A composition demands all that its required parts do: without one of them there is no answer. */
+static void demand_too(struct routes *routes, struct route *composed,
+                       const struct compose_part *part, const struct route *used)
+{
+    if (!part->required || auth_is_open(used->auth))
+        return;
+    composed->auth = composed->auth
+                         ? arena_printf(&routes->arena, "%s %s", composed->auth, used->auth)
+                         : used->auth;
+}
+
 /* A part must use a public route of an existing service. */
-static enum fh_code resolve_part(struct routes *routes, const struct compose *compose,
+static enum fh_code resolve_part(struct routes *routes, struct route *composed,
                                  struct compose_part *part, struct fh_error *error)
 {
+    const struct compose *compose = composed->compose;
     part->upstream = map_get(&routes->upstreams, part->service);
     if (!part->upstream)
         return error_set(error, FH_INVALID,
@@ -188,8 +205,11 @@ static enum fh_code resolve_part(struct routes *routes, const struct compose *co
     for (size_t i = 0; i < routes->count; i++) {
         const struct route *route = &routes->list[i];
         if (route->upstream == part->upstream && !route->hidden &&
-            strcmp(route->method, "GET") == 0 && compose_target_fits(part->target, route->pattern))
+            strcmp(route->method, "GET") == 0 &&
+            compose_target_fits(part->target, route->pattern)) {
+            demand_too(routes, composed, part, route);
             return FH_OK;
+        }
     }
     return error_set(
         error, FH_INVALID,
@@ -214,7 +234,7 @@ static enum fh_code add_composed_routes(struct routes *routes, const json_t *lis
                               .compose = compose,
                               .deadline_ms = compose->deadline_ms};
         for (int part = 0; part < compose->part_count && code == FH_OK; part++)
-            code = resolve_part(routes, compose, &compose->parts[part], error);
+            code = resolve_part(routes, &route, &compose->parts[part], error);
         if (code == FH_OK)
             code = routes_add(routes, &route, error);
         if (code != FH_OK) {

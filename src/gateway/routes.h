@@ -27,6 +27,7 @@ struct route {
     const char *pattern;
     struct upstream *upstream; /* NULL: composed */
     struct compose *compose;
+    const char *auth; /* what it demands of the client, as in call/auth.h; NULL: nothing */
     int literals;
     int deadline_ms;
     bool hidden; /* not public */

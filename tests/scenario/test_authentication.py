@@ -237,3 +237,45 @@ def test_parts_of_a_composition_are_told_who_asks(started):
     for part in whole.json.values():
         assert "freehold-user" in part["headers"] and "authorization" not in part["headers"]
     assert gateway.get("/api/both", headers=bearer("x.y.z")).status == 401
+
+
+# ---- What routes demand ------------------------------------------------------------------------
+
+DEMANDING = [("GET", "/api/open", "public", 10000, "anyone"), ("GET", "/api/mine", "public", 10000, "user"),
+             ("GET", "/api/stock", "public", 10000, "scope:stock:read role:staff")]
+
+
+def test_what_a_route_demands_is_enforced_at_the_door(started):
+    provider = started(Provider("EdDSA"))
+    gateway = gateway_for(started, provider, routes=DEMANDING)
+    plain = bearer(ready(gateway, provider))
+    asked = len(gateway.users.asked)
+    for path in ("/api/mine", "/api/stock"):
+        answer = gateway.get(path)
+        assert answer.status == 401 and answer.headers["WWW-Authenticate"] == "Bearer", answer.data
+        assert problem_of(answer) == "user-missing"
+    lacking = [plain, bearer(provider.token(scope="stock:read")),
+               bearer(provider.token(realm_access={"roles": ["staff"]})),
+               bearer(provider.token(scope="stock:reads", realm_access={"roles": ["staff"]})),
+               bearer(provider.token(scope="staff", realm_access={"roles": ["stock:read"]}))]
+    for headers in lacking:
+        answer = gateway.get("/api/stock", headers=headers)
+        assert answer.status == 403 and problem_of(answer) == "user-not-granted", answer.data
+        assert answer.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="stock:read"'
+    assert len(gateway.users.asked) == asked
+    assert gateway.get("/api/mine", headers=plain).status == 200
+    granted = bearer(provider.token(scope="stock:read", realm_access={"roles": ["staff"]}))
+    assert gateway.get("/api/stock", headers=granted).status == 200
+
+
+def test_a_composition_demands_what_its_required_parts_do(started):
+    provider = started(Provider("EdDSA"))
+    gateway = gateway_for(started, provider, routes=DEMANDING, compose=[
+        {"path": "/api/needed", "parts": [{"name": "open", "get": "users /api/open", "required": True},
+                                          {"name": "mine", "get": "users /api/mine", "required": True}]},
+        {"path": "/api/optional", "parts": [{"name": "open", "get": "users /api/open", "required": True},
+                                            {"name": "stock", "get": "users /api/stock"}]}])
+    headers = bearer(ready(gateway, provider))
+    assert gateway.get("/api/needed").status == 401
+    assert gateway.get("/api/needed", headers=headers).status == 200
+    assert gateway.get("/api/optional").status == 200
