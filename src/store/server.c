@@ -106,10 +106,20 @@ enum fh_code server_try(const struct server_kind *kind, const json_t *store, str
     enum fh_code code = kind->enter(store, &why);
     if (code == FH_OK)
         return FH_OK;
-    return error_set(error, code, "The server at %.60s:%d %s: %s", server_text(store, "host"),
-                     server_port(store, kind->port),
+    char place[SERVER_PLACE_SIZE];
+    return error_set(error, code, "The server at %s %s: %s", server_place(store, kind->port, place),
                      code == FH_UNAVAILABLE ? "can't be reached" : "does not let it in",
                      why.message);
+}
+
+const char *server_place(const json_t *store, int usual_port, char ret[static SERVER_PLACE_SIZE])
+{
+    const char *host = server_text(store, "host");
+    if (*host == '/')
+        snprintf(ret, SERVER_PLACE_SIZE, "%s", host);
+    else
+        snprintf(ret, SERVER_PLACE_SIZE, "%.60s:%d", host, server_port(store, usual_port));
+    return ret;
 }
 
 const char *server_text(const json_t *store, const char *key)

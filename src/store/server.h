@@ -9,6 +9,10 @@
  *
  * Where a store is, and as which user to connect, is a "store" as in services' configuration
  * (docs/internals/processes.md): {"host", "port", "user", "password", "database", "schema", "tls"}.
+ *
+ * A private server listens on no port: whoever bound that after the server had ended would be told
+ * the services' passwords. Its "host" is the folder with its socket, in which only the server can
+ * make one; see store/socket.h.
  */
 
 #include <jansson.h>
@@ -27,7 +31,7 @@ struct server_own {
     const char *programs; /* the folder with its programs */
     const char *folder;   /* absolute */
     const char *data;     /* absolute: where its data are, or will be created */
-    int port;             /* on the loopback address */
+    const char *sockets;  /* the folder for its socket, relative to `data` */
     const char *password; /* SERVER_SUPERUSER's */
     const json_t *settings;
     const json_t *stores; /* that it will have to provide */
@@ -64,7 +68,9 @@ struct server_kind {
     const char *install;  /* what an operator does if it is missing */
     const char *user;     /* the package's own: as root, the server runs as it; NULL: as a nameless
                            * one of its own */
-    int port;             /* the usual port of servers that are not private */
+    int port;             /* the usual one of servers that are not private; private ones have it in
+                           * the name of their socket at most */
+    const char *socket;   /* the name of a private one's socket, with that port */
     bool schemas;         /* one database can keep several services separate */
     bool userless;        /* on an existing server, a store may have no user */
     const char *lacks;    /* what a private one can't promise, as `check` puts it; NULL: nothing */
@@ -119,6 +125,10 @@ enum fh_code server_entered(const json_t *store, enum fh_code code, struct fh_er
 /* Enters as the store's user; an error names the server that does not answer, or refuses. */
 enum fh_code server_try(const struct server_kind *kind, const json_t *store,
                         struct fh_error *error);
+
+/* Where the store's server is, for people: "db.example:5432", or its socket's folder. */
+#define SERVER_PLACE_SIZE 192
+const char *server_place(const json_t *store, int usual_port, char ret[static SERVER_PLACE_SIZE]);
 
 /* A text from a store, "" if it is missing. */
 const char *server_text(const json_t *store, const char *key);

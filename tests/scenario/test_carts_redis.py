@@ -63,7 +63,9 @@ class Link:
     """As the service's own user, by the server's commands."""
 
     def __init__(self, store):
-        self.socket = socket.create_connection((store["host"], store["port"]), timeout=120)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(120)
+        self.socket.connect(store["host"] + "/redis.sock")
         self.answers = self.socket.makefile("rb")
         assert self.ask("AUTH", store["user"], store["password"]) == "+OK"
 

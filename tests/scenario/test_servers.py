@@ -34,8 +34,9 @@ def sql(store, statement, engine="postgresql"):
                    "-U", store["user"], "-d", store.get("database", "postgres"), "-c", statement]
         environment = {**os.environ, "PGPASSWORD": store["password"], "PGCONNECT_TIMEOUT": "120"}
     else:
-        command = ["mariadb", "--no-defaults", "--batch", "--skip-column-names", f"--host={store['host']}",
-                   "--protocol=tcp", f"--port={store['port']}", f"--user={store['user']}",
+        where = [f"--socket={store['host']}/mysqld.sock"] if store["host"].startswith("/") else \
+            [f"--host={store['host']}", "--protocol=tcp", f"--port={store['port']}"]
+        command = ["mariadb", "--no-defaults", "--batch", "--skip-column-names", *where, f"--user={store['user']}",
                    f"--execute={statement}", *([store["database"]] if "database" in store else [])]
         environment = {**os.environ, "MYSQL_PWD": store["password"]}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
@@ -48,9 +49,14 @@ def store_of(system, service):
     return json.loads((pathlib.Path(system.state) / service / "service.json").read_text())["store"]
 
 
+def sockets_of(system, server):
+    """The folder with its socket."""
+    return pathlib.Path(system.state).resolve() / ".sockets" / server
+
+
 def superuser_of(system, server):
     kept = json.loads((pathlib.Path(system.state) / "servers.json").read_text())
-    return {"host": "127.0.0.1", "port": kept["ports"][server], "user": "freehold",
+    return {"host": str(sockets_of(system, server)), "port": 5432, "user": "freehold",
             "password": kept["passwords"][server]}
 
 
@@ -112,14 +118,14 @@ def schemas(start):
 
 def test_up_reports_for_each_store_where_it_is(mixed, schemas):
     for service, kind in KINDS.items():
-        port = store_of(mixed, service)["port"]
-        assert re.search(rf"{service} +{kind}, a private server at 127.0.0.1:{port}, database shop_{service}\n",
+        at = sockets_of(mixed, f"{service}-{kind}")
+        assert store_of(mixed, service)["host"] == str(at)
+        assert re.search(rf"{service} +{kind}, a private server at {at}, database shop_{service}\n",
                          mixed.said), mixed.said
-    port = store_of(schemas, "orders")["port"]
-    assert re.search(rf"orders +postgresql, the private server shared at 127.0.0.1:{port}, database shop, schema orders\n",
+    at = sockets_of(schemas, "shared-postgresql")
+    assert re.search(rf"orders +postgresql, the private server shared at {at}, database shop, schema orders\n",
                      schemas.said), schemas.said
-    assert store_of(schemas, "users")["port"] == port
-    assert store_of(mixed, "users")["port"] != store_of(mixed, "orders")["port"]
+    assert store_of(schemas, "users")["host"] == store_of(schemas, "orders")["host"] == str(at)
 
 
 def test_instances_on_a_server_that_notifies_nobody_use_a_notifier(mixed):
@@ -136,8 +142,8 @@ def test_instances_on_a_server_that_notifies_nobody_use_a_notifier(mixed):
     mixed.command("scale", "users", "1", "--state", mixed.state)
 
 
-def test_a_private_server_listens_only_on_the_loopback_and_is_not_root(mixed, documents):
-    for name, keeper in {**keepers(mixed), **keepers(documents)}.items():
+def test_a_private_server_listens_on_no_port_and_is_not_root(mixed, documents):
+    for system, name, keeper in [(system, *one) for system in (mixed, documents) for one in keepers(system).items()]:
         pid = server_pid(keeper["pid"])
         sockets = {os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
         listening = []
@@ -146,8 +152,13 @@ def test_a_private_server_listens_only_on_the_loopback_and_is_not_root(mixed, do
                 local, state, inode = (line.split()[i] for i in (1, 3, 9))
                 if state == "0A" and f"socket:[{inode}]" in sockets:
                     listening.append(local)
-        port = int(keeper["address"].rsplit(":", 1)[1])
-        assert listening == [f"0100007F:{port:04X}"], name
+        assert listening == [], name
+        assert keeper["address"] == f".sockets/{name}"
+        at = sockets_of(system, name)
+        folder = at.stat()
+        assert stat.S_IMODE(folder.st_mode) == (0o711 if os.geteuid() == 0 else 0o700)
+        assert [stat.S_ISSOCK(one.stat().st_mode) for one in at.iterdir() if ".lock" not in one.name] == [True]
+        assert folder.st_uid == os.stat(f"/proc/{pid}").st_uid
         if os.geteuid() == 0:
             assert os.stat(f"/proc/{pid}").st_uid != 0
             assert os.stat(f"/proc/{keeper['pid']}").st_uid == os.stat(f"/proc/{pid}").st_uid
@@ -221,9 +232,8 @@ def test_a_grant_that_was_lifted_fails_with_the_name_of_what_is_open(mixed):
     assert check(mixed) == ([], [])
     sql(admin, "GRANT CONNECT ON DATABASE shop_orders TO shop_users")
     found, _ = check(mixed)
-    port = store_of(mixed, "orders")["port"]
-    assert found == [f"users can enter the database shop_orders on the server of orders at 127.0.0.1:{port}, which is not "
-                     "its own"]
+    at = sockets_of(mixed, "orders-postgresql")
+    assert found == [f"users can enter the database shop_orders on the server of orders at {at}, which is not its own"]
     sql(admin, "REVOKE CONNECT ON DATABASE shop_orders FROM shop_users")
     sql(admin, "DROP ROLE shop_users")
 
@@ -301,7 +311,7 @@ def test_connections_are_counted_against_the_servers_limit(start, tmp_path):
         system.up()
         found, warned = check(system)
         assert found == [] and len(warned) == 1
-        assert re.search(r"the server of users at 127.0.0.1:\d+ takes 14 connections and has \d+ now, and the services on "
+        assert re.search(r"the server of users at \S+ takes 14 connections and has \d+ now, and the services on "
                          r"it may open 12: give it more", warned[0]), warned
     finally:
         system.stop(check=False)
@@ -343,7 +353,9 @@ def redis_answer(store, *words):
     """The first line of the server's reply to one command; "" while it does not answer."""
     command = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words)
     try:
-        with socket.create_connection((store["host"], store["port"]), timeout=120) as link:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(120)
+            link.connect(store["host"] + "/redis.sock")
             link.sendall(command)
             return link.makefile("rb").readline().decode().strip()
     except OSError:
@@ -405,14 +417,14 @@ def test_stopping_ends_the_servers_in_order_and_after_the_services(start):
 def test_document_stores_have_private_servers_that_let_nobody_else_in(documents):
     for service in ("products", "payments"):
         store = store_of(documents, service)
-        assert re.search(rf"{service} +mongodb, a private server at 127.0.0.1:{store['port']}, database shop_{service}\n",
+        assert re.search(rf"{service} +mongodb, a private server at {store['host']}, database shop_{service}\n",
                          documents.said), documents.said
     assert check(documents) == ([], [])
     # With another's password: the same as anybody else.
     file = pathlib.Path(documents.state) / "payments" / "service.json"
     config = json.loads(file.read_text())
     before, config["store"]["password"] = dict(config["store"]), store_of(documents, "products")["password"]
-    config["store"].update(user="shop_products", database="shop_products", port=store_of(documents, "products")["port"])
+    config["store"].update(user="shop_products", database="shop_products", host=store_of(documents, "products")["host"])
     file.write_text(json.dumps(config))
     try:
         found, _ = check(documents)

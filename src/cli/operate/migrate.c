@@ -215,10 +215,11 @@ static json_t *where_of(const struct migrate *migrate, const struct system_servi
     if (state_read_json(state.folder_fd, name, &config, ERROR_UNHEEDED) == FH_OK) {
         const json_t *store = json_object_get(config, "store");
         const char *schema = server_text(store, "schema");
-        where = store ? json_sprintf("database %s%s%s at %s:%d", server_text(store, "database"),
-                                     *schema ? ", schema " : "", schema, server_text(store, "host"),
-                                     server_port(store, 0))
-                      : json_sprintf("%s/%s/store.db", state.folder, service->name);
+        char place[SERVER_PLACE_SIZE];
+        where =
+            store ? json_sprintf("database %s%s%s at %s", server_text(store, "database"),
+                                 *schema ? ", schema " : "", schema, server_place(store, 0, place))
+                  : json_sprintf("%s/%s/store.db", state.folder, service->name);
     }
     json_decref(config);
     state_close(&state);

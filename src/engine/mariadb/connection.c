@@ -14,7 +14,14 @@
 
 #define TEXT_OF(what) #what
 #define TEXT(number) TEXT_OF(number)
-#define AUTHENTICATION "mysql_native_password,client_ed25519,caching_sha2_password"
+/* caching_sha2_password tells the password to whoever holds the key that the server itself
+ * sends. */
+#define AUTHENTICATION "mysql_native_password,client_ed25519"
+
+void mariadb_restrict_authentication(MYSQL *mysql)
+{
+    mariadb.mysql_optionsv(mysql, MARIADB_OPT_RESTRICTED_AUTH, AUTHENTICATION);
+}
 
 static void set_options(struct mariadb_connection *connection)
 {
@@ -30,7 +37,7 @@ static void set_options(struct mariadb_connection *connection)
     mariadb.mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &none);
     mariadb.mysql_options(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
     mariadb.mysql_options(mysql, MYSQL_OPT_RECONNECT, &no);
-    mariadb.mysql_optionsv(mysql, MARIADB_OPT_RESTRICTED_AUTH, AUTHENTICATION);
+    mariadb_restrict_authentication(mysql);
     if (!store->tls.verify)
         return;
     mariadb.mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes);
@@ -83,6 +90,36 @@ static enum fh_code look_up_server(struct mariadb_store *store, char ret[static 
     return FH_UNAVAILABLE;
 }
 
+/* Connects, or says why not. */
+static enum fh_code connect_to_server(struct mariadb_connection *connection, const char *host,
+                                      const char *path, struct fh_error *error)
+{
+    struct mariadb_store *store = connection->store;
+    MYSQL *connected = NULL;
+    MARIADB_WAITING_WITH(connection, mysql_real_connect, &connected, connection->mysql, host,
+                         store->user, store->password, store->database, store->port, path,
+                         CLIENT_FOUND_ROWS | CLIENT_MULTI_STATEMENTS);
+    return connected ? FH_OK : mariadb_connection_fail(connection, error);
+}
+
+/* The listener is checked before it is asked anything; the methods of authentication have told it
+ * nothing that it could use. */
+static enum fh_code connect_locally(struct mariadb_connection *connection, struct fh_error *error)
+{
+    const char *socket_path = connection->store->socket;
+    char path[STORE_SOCKET_SIZE];
+    struct store_socket socket;
+    enum fh_code code = store_socket_open_path(socket_path, &socket, path, error);
+    if (code != FH_OK)
+        return code;
+    code = connect_to_server(connection, NULL, path, error);
+    store_socket_close(&socket);
+    if (code != FH_OK)
+        return code;
+    return store_socket_check_path((int)mariadb.mysql_get_socket(connection->mysql), socket_path,
+                                   error);
+}
+
 enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_use use,
                                     struct mariadb_connection **ret, struct fh_error *error)
 {
@@ -103,13 +140,9 @@ enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_us
     connection->deadline_ns = world_in_ms(store->base.world, MARIADB_CONNECT_MS);
     connection->running = true;
     set_options(connection);
-    MYSQL *connected = NULL;
     const char *host = store->tls.verify ? store->host : address;
-    MARIADB_WAITING_WITH(connection, mysql_real_connect, &connected, connection->mysql,
-                         store->socket[0] ? NULL : host, store->user, store->password,
-                         store->database, store->port, store->socket[0] ? store->socket : NULL,
-                         CLIENT_FOUND_ROWS | CLIENT_MULTI_STATEMENTS);
-    code = connected ? FH_OK : mariadb_connection_fail(connection, error);
+    code = store->socket[0] ? connect_locally(connection, error)
+                            : connect_to_server(connection, host, NULL, error);
     connection->connected = code == FH_OK;
     if (code == FH_OK)
         code = mariadb_check(connection, error);

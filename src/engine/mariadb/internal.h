@@ -11,6 +11,7 @@
 #include "store/relational/ledger_schema.h"
 #include "store/relational/ledger_sql.h"
 #include "store/relational/mark.h"
+#include "store/socket.h"
 #include "store/tls.h"
 
 extern const struct sql_dialect mariadb_dialect;
@@ -29,7 +30,8 @@ extern const char *const mariadb_ledger_statements[LEDGER_STATEMENTS];
 #define MARIADB_OPEN_MS 30000       /* for a server that is starting */
 #define MARIADB_BACKOFF_MS_MIN 20
 #define MARIADB_BACKOFF_MS_MAX 1000
-#define MARIADB_CONNECTIONS 8 /* default number, for units of work */
+#define MARIADB_SOCKET "mysqld.sock" /* in the folder given as the host */
+#define MARIADB_CONNECTIONS 8        /* default number, for units of work */
 #define MARIADB_CONNECTIONS_MAX 256
 #define MARIADB_TEXTS_MAX 256 /* statements a store knows, and prepares on a connection */
 #define MARIADB_RECENT 256
@@ -207,6 +209,8 @@ struct mariadb_failure {
 enum fh_code mariadb_fail(struct mariadb_connection *connection,
                           const struct mariadb_failure *failure, struct fh_error *error);
 /* Whether TLS failed, going by the library's message `said`: store_tls_failed. */
+/* Allows only methods that prove the password and don't tell it. */
+void mariadb_restrict_authentication(MYSQL *mysql);
 bool mariadb_tls_failed(const char *host, const char *said, struct fh_error *error);
 bool mariadb_is_gone(unsigned number); /* the link failed, not the statement */
 bool mariadb_is_lost(unsigned number); /* the transaction is gone: run the unit of work again */
@@ -291,7 +295,8 @@ struct mariadb_store {
     struct marks marks;
 
     /* The server's address: options.c. */
-    char host[256], socket[128], user[128], password[256], database[80];
+    char host[STORE_HOST_SIZE], user[128], password[256], database[80];
+    char socket[STORE_HOST_SIZE + sizeof MARIADB_SOCKET]; /* "": by TCP */
     unsigned port;
     struct store_tls tls;
 

@@ -7,14 +7,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/json.h"
 #include "engine/mariadb/internal.h"
 
 #define PORT 3306
-#define SOCKET "mysqld.sock" /* in the folder given as the host */
-#define VERSION_MIN 1006     /* 10.6 */
+#define VERSION_MIN 1006 /* 10.6 */
 
 /* ---- where it is ---- */
 
@@ -52,15 +50,10 @@ static enum fh_code mariadb_number_option(const json_t *server, const char *name
 
 static enum fh_code take_socket(struct mariadb_store *store, struct fh_error *error)
 {
-    struct stat status;
     if (store->host[0] != '/')
         return FH_OK;
-    bool folder = stat(store->host, &status) == 0 && S_ISDIR(status.st_mode);
-    int length =
-        snprintf(store->socket, sizeof store->socket, folder ? "%s/" SOCKET : "%s", store->host);
-    if (length >= (int)sizeof store->socket)
-        return error_set(error, FH_INVALID, "The path of the server's socket is too long.");
-    return FH_OK;
+    return store_socket_path(store->host, MARIADB_SOCKET, store->socket, sizeof store->socket,
+                             error);
 }
 
 enum fh_code mariadb_options(struct mariadb_store *store, const json_t *server,

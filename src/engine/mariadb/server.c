@@ -69,9 +69,8 @@ static enum fh_code mariadb_server_run(const struct server_own *own, struct serv
      * every other server on the machine, even while statements use them. */
     server_argument(command, "--tmpdir=%s", own->data);
     server_argument(command, "--init-file=%s/" SERVER_SECRET, own->folder);
-    server_argument(command, "--bind-address=127.0.0.1");
-    server_argument(command, "--port=%d", own->port);
-    server_argument(command, "--socket=socket"); /* in its data folder, closed to others */
+    server_argument(command, "--skip-networking");
+    server_argument(command, "--socket=%s/" MARIADB_SOCKET, own->sockets);
     server_argument(command, "--pid-file=pid");
     server_argument(command, "--skip-name-resolve");
     server_argument(command, "--innodb-flush-log-at-trx-commit=1");
@@ -121,6 +120,37 @@ static void mariadb_server_set_tls(MYSQL *link, const json_t *tls)
     }
 }
 
+static enum fh_code connect_server(MYSQL *link, const json_t *as, const char *host,
+                                   const char *path, const char *database, struct fh_error *error)
+{
+    if (mariadb.mysql_real_connect(link, host, server_text(as, "user"), server_text(as, "password"),
+                                   database, (unsigned)server_port(as, server_mariadb.port), path,
+                                   0))
+        return FH_OK;
+    enum fh_code code = mariadb_server_failed(link, error);
+    if (code == FH_UNAVAILABLE)
+        mariadb_tls_failed(server_text(as, "host"), mariadb.mysql_error(link), error);
+    return code;
+}
+
+static enum fh_code connect_server_locally(MYSQL *link, const json_t *as, const char *database,
+                                           struct fh_error *error)
+{
+    char socket_path[STORE_HOST_SIZE + sizeof MARIADB_SOCKET], path[STORE_SOCKET_SIZE];
+    struct store_socket socket;
+    enum fh_code code = store_socket_path(server_text(as, "host"), MARIADB_SOCKET, socket_path,
+                                          sizeof socket_path, error);
+    if (code == FH_OK)
+        code = store_socket_open_path(socket_path, &socket, path, error);
+    if (code != FH_OK)
+        return code;
+    code = connect_server(link, as, NULL, path, database, error);
+    store_socket_close(&socket);
+    return code == FH_OK
+               ? store_socket_check_path((int)mariadb.mysql_get_socket(link), socket_path, error)
+               : code;
+}
+
 /* `database` may be NULL: none. */
 static enum fh_code mariadb_server_open_link(const json_t *as, const char *database, MYSQL **ret,
                                              struct fh_error *error)
@@ -136,18 +166,14 @@ static enum fh_code mariadb_server_open_link(const json_t *as, const char *datab
     mariadb.mysql_options(link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
     mariadb.mysql_options(link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mariadb.mysql_options(link, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
+    mariadb_restrict_authentication(link);
     mariadb_server_set_tls(link, json_object_get(as, "tls"));
-    if (mariadb.mysql_real_connect(link, *host == '/' ? NULL : host, server_text(as, "user"),
-                                   server_text(as, "password"), database,
-                                   (unsigned)server_port(as, server_mariadb.port),
-                                   *host == '/' ? host : NULL, 0)) {
+    code = *host == '/' ? connect_server_locally(link, as, database, error)
+                        : connect_server(link, as, host, NULL, database, error);
+    if (code == FH_OK)
         *ret = link;
-        return FH_OK;
-    }
-    code = mariadb_server_failed(link, error);
-    if (code == FH_UNAVAILABLE)
-        mariadb_tls_failed(host, mariadb.mysql_error(link), error);
-    mariadb.mysql_close(link);
+    else
+        mariadb.mysql_close(link);
     return code;
 }
 
@@ -298,6 +324,7 @@ const struct server_kind server_mariadb = {
     .install = "apt-get install mariadb-server",
     .user = "mysql",
     .port = 3306,
+    .socket = MARIADB_SOCKET,
     .stop_signal = SIGTERM,
     .death_signal = SIGKILL,
     .connections = mariadb_server_connections,

@@ -16,106 +16,13 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/text.h"
 #include "engine/mongodb/internal.h"
 #include "store/tls_openssl.h"
-
-#define URI_SIZE_MAX ((size_t)4096)
-#define PORT_DEFAULT 27017
 
 struct mongodb_client {
     mongoc_client_t *native;
     struct mongodb_client *next;
 };
-
-/* ---- Address and user ---- */
-
-static void add_encoded_option(struct text *out, const char *value)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:[]";
-    for (; *value; value++) {
-        if (strchr(plain, *value))
-            text_append(out, value, 1);
-        else
-            text_printf(out, "%%%02X", (unsigned char)*value);
-    }
-}
-
-static void add_option(struct text *out, const json_t *server, const char *path, const char *name)
-{
-    const char *value = json_string_at(server, path);
-    if (!value)
-        return;
-    text_printf(out, "&%s=", name);
-    add_encoded_option(out, value);
-}
-
-static enum fh_code add_tls(struct text *out, const json_t *server, struct fh_error *error)
-{
-    struct store_tls tls;
-    enum fh_code code = store_tls_read(server, &tls, error);
-    if (code != FH_OK || !tls.verify)
-        return code;
-    if (strcmp(tls.certificate, tls.key) != 0)
-        return error_set(
-            error, FH_INVALID,
-            "MongoDB takes certificate and key in one file: name it as tls.certificate "
-            "and as tls.key.");
-    text_add(out, "&tls=true&tlsCAFile=");
-    add_encoded_option(out, tls.ca);
-    if (tls.certificate[0]) {
-        text_add(out, "&tlsCertificateKeyFile=");
-        add_encoded_option(out, tls.certificate);
-    }
-    return FH_OK;
-}
-
-static enum fh_code uri_text(const json_t *server, struct text *out, struct fh_error *error)
-{
-    const char *host = json_string_at(server, "host");
-    json_int_t port = PORT_DEFAULT;
-    json_integer_at(server, "port", &port);
-    if (!host)
-        return error_set(error, FH_INVALID, "The store's configuration names no host.");
-    text_add(out, "mongodb://");
-    add_encoded_option(out, host);
-    if (*host == '/')
-        text_printf(out, "%%2Fmongodb-%lld.sock", (long long)port);
-    else
-        text_printf(out, ":%lld", (long long)port);
-    text_add(out, "/?w=majority&journal=true&readConcernLevel=majority&retryWrites=false"
-                  "&retryReads=true&connectTimeoutMS=" MONGODB_CONNECT_MS
-                  "&socketTimeoutMS=" MONGODB_SOCKET_MS "&appname=freehold");
-    add_option(out, server, "replica_set", "replicaSet");
-    enum fh_code code = add_tls(out, server, error);
-    if (!code && out->overflow)
-        code = error_set(error, FH_INVALID, "The store's configuration is too long for an URI.");
-    return code;
-}
-
-enum fh_code mongodb_uri_new(const json_t *server, mongoc_uri_t **ret, struct fh_error *error)
-{
-    struct text text;
-    bson_error_t why;
-    *ret = NULL;
-    text_init(&text, URI_SIZE_MAX);
-    enum fh_code code = uri_text(server, &text, error);
-    if (!code && !(*ret = mongoc.mongoc_uri_new_with_error(text.data, &why)))
-        code = error_set(error, FH_INVALID, "The store can't be reached so: %.200s", why.message);
-    text_release(&text);
-    const char *user = json_string_at(server, "user");
-    const char *password = json_string_at(server, "password");
-    if (code || !user || !*user)
-        return code;
-    mongoc.mongoc_uri_set_username(*ret, user);
-    if (password)
-        mongoc.mongoc_uri_set_password(*ret, password);
-    const char *source = json_string_at(server, "auth_database");
-    const char *database = json_string_at(server, "database");
-    mongoc.mongoc_uri_set_auth_source(*ret, source ? source : database ? database : "admin");
-    return FH_OK;
-}
 
 /* ---- What errors mean ---- */
 
@@ -165,7 +72,7 @@ enum fh_code mongodb_failed(const bson_error_t *why, struct fh_error *error)
 
 struct job {
     struct mongodb_call *call;
-    const mongoc_uri_t *uri;
+    struct mongodb_reach *reach;
     struct mongodb_client *client;
     enum fh_code code;
     struct fh_error error;
@@ -175,7 +82,7 @@ static void mongodb_job_run(void *argument)
 {
     struct job *job = argument;
     if (!job->client->native) {
-        job->client->native = mongoc.mongoc_client_new_from_uri(job->uri);
+        job->client->native = mongodb_client_new(job->reach);
         if (job->client->native)
             mongoc.mongoc_client_set_error_api(job->client->native, MONGOC_ERROR_API_VERSION_2);
     }
@@ -227,7 +134,7 @@ enum fh_code mongodb_call(struct mongodb *mongodb, struct mongodb_call *call,
                           struct fh_error *error)
 {
     struct job job = {
-        .call = call, .uri = mongodb->uri, .client = client_take(mongodb), .code = FH_OK};
+        .call = call, .reach = &mongodb->reach, .client = client_take(mongodb), .code = FH_OK};
     if (!job.client)
         return error_set(error, FH_UNAVAILABLE, "The store's connections are all busy.");
     call->database = mongodb->database;
@@ -332,7 +239,7 @@ enum fh_code mongodb_connect(struct mongodb *mongodb, const struct store_options
                          MONGODB_CONNECTIONS_MAX);
     snprintf(mongodb->database, sizeof mongodb->database, "%s", database);
     mongodb->client_max = (int)connections;
-    enum fh_code code = mongodb_uri_new(options->server, &mongodb->uri, error);
+    enum fh_code code = mongodb_reach_init(&mongodb->reach, options->server, error);
     if (!code && store_tls_read(options->server, &tls, ERROR_UNHEEDED) == FH_OK && tls.verify)
         mongodb->tls_host = json_string_at(options->server, "host");
     int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_OPEN_MS);
@@ -369,6 +276,5 @@ void mongodb_disconnect(struct mongodb *mongodb)
         mongodb->idle = client->next;
         free(client);
     }
-    if (mongodb->uri)
-        mongoc.mongoc_uri_destroy(mongodb->uri);
+    mongodb_reach_release(&mongodb->reach);
 }

@@ -18,6 +18,7 @@
  *     left.c      checking an entry     copy_begin.c  why only one copier wins
  *     back.c      undoing a late write  carry_*.c     parts and steps of carry.c
  *     places.c    last positions        number.c      steps of it that give out positions
+ *     reach.c     addresses, sockets
  *
  * Wherever possible, no file searches a collection that grows: FerretDB 1 on SQLite scans all of
  * it, even for one _id.
@@ -28,6 +29,7 @@
 #include "store/document/engine.h"
 #include "engine/mongodb/bson.h"
 #include "store/records/records.h"
+#include "store/socket.h"
 #include "store/store.h"
 
 #define MONGODB_CONNECTIONS 8 /* where the configuration does not say */
@@ -69,9 +71,15 @@ struct mongodb_placed {
     int64_t position;
 };
 
+/* Where a store is, and which user it is reached as, for the client library: reach.c. */
+struct mongodb_reach {
+    mongoc_uri_t *uri;
+    char socket[STORE_HOST_SIZE + 32]; /* its path; "": by TCP */
+};
+
 struct mongodb {
     struct store store; /* first */
-    mongoc_uri_t *uri;
+    struct mongodb_reach reach;
     const char *tls_host; /* borrowed; NULL: no TLS */
     char database[64];
     enum mongodb_nesting nesting;
@@ -137,9 +145,12 @@ struct mongodb_call {
     enum mongodb_nesting nesting;
 };
 
-/* Where a store is and which user it is reached as, for the client library. Users belong to the
- * database itself. FH_INVALID. */
-enum fh_code mongodb_uri_new(const json_t *server, mongoc_uri_t **ret, struct fh_error *error);
+/* Users belong to the database itself. FH_INVALID. */
+enum fh_code mongodb_reach_init(struct mongodb_reach *ret, const json_t *server,
+                                struct fh_error *error);
+void mongodb_reach_release(struct mongodb_reach *reach);
+/* NULL: none could be made. `reach` stays where it is as long as the client exists. */
+mongoc_client_t *mongodb_client_new(struct mongodb_reach *reach);
 enum fh_code mongodb_connect(struct mongodb *mongodb, const struct store_options *options,
                              struct fh_error *error);
 void mongodb_disconnect(struct mongodb *mongodb);

@@ -22,7 +22,10 @@
 #include "store/server.h"
 #include "store/tls.h"
 
+#define TEXT_OF(what) #what
+#define TEXT(number) TEXT_OF(number)
 #define PORT 27017
+#define MONGODB_SOCKET "mongodb-" TEXT(PORT) ".sock"
 #define PROGRAM "ferretdb"
 
 static int mongodb_connections(int n)
@@ -57,7 +60,9 @@ static enum fh_code mongodb_run(const struct server_own *own, struct server_comm
     server_argument(command, "--handler=sqlite");
     server_argument(command, "--sqlite-url=file:%s/", own->data);
     server_argument(command, "--state-dir=%s", own->data);
-    server_argument(command, "--listen-addr=127.0.0.1:%d", own->port);
+    server_argument(command, "--listen-addr=");
+    server_argument(command, "--listen-tls=");
+    server_argument(command, "--listen-unix=data/%s/" MONGODB_SOCKET, own->sockets);
     server_argument(command, "--debug-addr=-");
     server_argument(command, "--telemetry=disable");
     server_argument(command, "--test-enable-new-auth");
@@ -86,18 +91,22 @@ static enum fh_code server_call_failed(const bson_error_t *why, struct fh_error 
 static enum fh_code mongodb_ask_server(const json_t *as, const char *database, json_t *command,
                                        bson_t *reply, struct fh_error *error)
 {
-    mongoc_uri_t *uri = NULL;
+    struct mongodb_reach reach;
     bson_error_t why;
     enum fh_code code = mongodb_load(error);
-    if (code == FH_OK)
-        code = mongodb_uri_new(as, &uri, error);
     if (code != FH_OK) {
+        json_decref(command);
+        return code;
+    }
+    code = mongodb_reach_init(&reach, as, error);
+    if (code != FH_OK) {
+        mongodb_reach_release(&reach);
         json_decref(command);
         return code;
     }
     char *text = json_text(command);
     bson_t *asked = mongoc.bson_new_from_json((const uint8_t *)text, -1, &why);
-    mongoc_client_t *client = mongoc.mongoc_client_new_from_uri(uri);
+    mongoc_client_t *client = mongodb_client_new(&reach);
     FH_ASSERT(asked != NULL && client != NULL);
     json_text_free(text);
     json_decref(command);
@@ -108,7 +117,7 @@ static enum fh_code mongodb_ask_server(const json_t *as, const char *database, j
         mongodb_tls_failed(server_text(as, "host"), why.message, error);
     mongoc.bson_destroy(asked);
     mongoc.mongoc_client_destroy(client);
-    mongoc.mongoc_uri_destroy(uri);
+    mongodb_reach_release(&reach);
     return code;
 }
 
@@ -228,6 +237,7 @@ const struct server_kind server_mongodb = {
     .settings = "",
     .install = "put FerretDB 1.x's " PROGRAM " on the PATH",
     .port = PORT,
+    .socket = MONGODB_SOCKET,
     .userless = true,
     .lacks = "its private server " MONGODB_FERRETDB_LACKS,
     .stop_signal = SIGTERM,

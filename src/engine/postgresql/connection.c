@@ -44,13 +44,15 @@ static void add_link_parameter(struct parameters *parameters, const char *name, 
     parameters->values[parameters->count++] = value;
 }
 
-static PGconn *start_link(const struct postgresql_store *store, const char *address)
+/* `host` is the name, or the folder with the server's socket. */
+static PGconn *start_link(const struct postgresql_store *store, const char *host,
+                          const char *address)
 {
     const struct postgresql_options *options = &store->options;
     struct parameters parameters = {0};
     char port[12];
     snprintf(port, sizeof port, "%d", options->port);
-    add_link_parameter(&parameters, "host", options->host);
+    add_link_parameter(&parameters, "host", host);
     add_link_parameter(&parameters, "hostaddr", address);
     add_link_parameter(&parameters, "port", port);
     add_link_parameter(&parameters, "dbname", options->database);
@@ -66,6 +68,9 @@ static PGconn *start_link(const struct postgresql_store *store, const char *addr
     add_link_parameter(&parameters, "keepalives_interval", "2");
     add_link_parameter(&parameters, "keepalives_count", "3");
     add_link_parameter(&parameters, "tcp_user_timeout", "10000");
+    /* Over TLS a password is proved by SCRAM, bound to the server's certificate, or not at all. */
+    if (options->tls.verify && options->password[0])
+        add_link_parameter(&parameters, "channel_binding", "require");
     add_link_parameter(&parameters, "sslmode", options->tls.verify ? "verify-full" : "disable");
     if (options->tls.verify) {
         add_link_parameter(&parameters, "sslrootcert", options->tls.ca);
@@ -77,17 +82,50 @@ static PGconn *start_link(const struct postgresql_store *store, const char *addr
     return pg;
 }
 
+void postgresql_socket_name(int port, char ret[static POSTGRESQL_SOCKET_SIZE])
+{
+    snprintf(ret, POSTGRESQL_SOCKET_SIZE, ".s.PGSQL.%d", port);
+}
+
+/* Nothing has been sent by then. */
+static enum fh_code start_local_link(struct postgresql_connection *connection,
+                                     struct fh_error *error)
+{
+    const struct postgresql_store *store = connection->store;
+    struct store_socket socket;
+    char name[POSTGRESQL_SOCKET_SIZE];
+    postgresql_socket_name(store->options.port, name);
+    enum fh_code code = store_socket_open(store->options.host, sizeof name, &socket, error);
+    if (code != FH_OK)
+        return code;
+    connection->pg = start_link(store, socket.folder, "");
+    store_socket_close(&socket);
+    if (postgresql_pq.PQstatus(connection->pg) == CONNECTION_BAD)
+        return FH_OK; /* establish_link says why */
+    return store_socket_check(postgresql_pq.PQsocket(connection->pg), store->options.host, name,
+                              error);
+}
+
+static enum fh_code start_remote_link(struct postgresql_connection *connection,
+                                      struct fh_error *error)
+{
+    const struct postgresql_store *store = connection->store;
+    char address[WORLD_ADDRESS_SIZE] = "";
+    const char *why = world_resolve(store->base.world, store->options.host, address);
+    if (why)
+        return postgresql_connect_error(store, why, error);
+    connection->pg = start_link(store, store->options.host, address);
+    return FH_OK;
+}
+
 static enum fh_code establish_link(struct postgresql_connection *connection, int64_t deadline_ns,
                                    struct fh_error *error)
 {
     struct postgresql_store *store = connection->store;
-    char address[WORLD_ADDRESS_SIZE] = "";
-    bool is_socket = store->options.host[0] == '/';
-    const char *why =
-        is_socket ? NULL : world_resolve(store->base.world, store->options.host, address);
-    if (why)
-        return postgresql_connect_error(store, why, error);
-    connection->pg = start_link(store, address);
+    enum fh_code code = store->options.host[0] == '/' ? start_local_link(connection, error)
+                                                      : start_remote_link(connection, error);
+    if (code != FH_OK)
+        return code;
     /* So that a refusal includes its SQLSTATE. */
     postgresql_pq.PQsetErrorVerbosity(connection->pg, PQERRORS_VERBOSE);
     PostgresPollingStatusType wants = PGRES_POLLING_WRITING;

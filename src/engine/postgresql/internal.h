@@ -19,6 +19,7 @@
 #include "engine/postgresql/ledger.h"
 #include "engine/postgresql/library.h"
 #include "store/relational/sql.h"
+#include "store/socket.h"
 #include "store/tls.h"
 
 extern const struct sql_dialect postgresql_dialect;
@@ -157,7 +158,7 @@ struct postgresql_work {
 };
 
 struct postgresql_options {
-    char host[256], database[64], user[64], password[256], schema[64];
+    char host[STORE_HOST_SIZE], database[64], user[64], password[256], schema[64];
     int port, connections, idle_ms, statement_timeout_ms;
     struct store_tls tls;
 };
@@ -292,6 +293,9 @@ enum fh_code postgresql_array_literal(const char *json, size_t length, struct ar
 /* error.c */
 enum fh_code postgresql_error(const PGresult *result, struct fh_error *error);
 /* Whether TLS failed, going by libpq's message `said`: store_tls_failed. */
+/* The name of the server's socket, in the folder that is its host. */
+#define POSTGRESQL_SOCKET_SIZE 24
+void postgresql_socket_name(int port, char ret[static POSTGRESQL_SOCKET_SIZE]);
 bool postgresql_tls_failed(const char *host, const char *said, struct fh_error *error);
 /* For a failed attempt to connect. */
 enum fh_code postgresql_connect_error(const struct postgresql_store *store, const char *message,

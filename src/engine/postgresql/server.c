@@ -13,7 +13,6 @@
 
 #define _GNU_SOURCE
 #include <glob.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -22,12 +21,13 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "store/tls.h"
-#include "engine/postgresql/internal.h"
+#include "engine/postgresql/server_link.h"
 #include "store/server.h"
 
 #define STATEMENT_SIZE_MAX ((size_t)4096)
 #define TABLES_MAX 1000 /* checked in one store */
+#define TEXT_OF(what) #what
+#define TEXT(number) TEXT_OF(number)
 #define PROGRAMS "/usr/lib/postgresql/*/bin/postgres"
 
 /* ---- A private one ---- */
@@ -80,105 +80,17 @@ static enum fh_code postgresql_server_run(const struct server_own *own,
     server_argument_settings(command, own, "-c", "");
     /* Set last, so that no configured setting can override who may reach the server. */
     server_argument(command, "-c");
-    server_argument(command, "listen_addresses=127.0.0.1");
+    server_argument(command, "listen_addresses=");
     server_argument(command, "-c");
-    server_argument(command, "port=%d", own->port);
+    server_argument(command, "port=" TEXT(POSTGRESQL_PORT));
     server_argument(command, "-c");
-    server_argument(command, "unix_socket_directories=");
+    server_argument(command, "unix_socket_directories=%s", own->sockets);
+    server_argument(command, "-c");
+    server_argument(command, "unix_socket_permissions=0777"); /* its folder says who reaches it */
     return FH_OK;
 }
 
 /* ---- Asking ---- */
-
-static const char *or_null(const char *text)
-{
-    return *text ? text : NULL;
-}
-
-/* The SQLSTATE in 'connection to server at ... failed: FATAL:  28P01: password ...'. */
-static void find_state(const char *said, char state[static 6])
-{
-    const char *at = said;
-    *state = '\0';
-    while ((at = strstr(at, ":  ")) && strspn(at += 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5)
-        ;
-    if (at)
-        snprintf(state, 6, "%s", at);
-}
-
-/* The server knows the user and denies access. */
-static bool postgresql_server_is_refusal(const char *state)
-{
-    return strncmp(state, "28", 2) == 0 || strcmp(state, "3D000") == 0 ||
-           strcmp(state, "42501") == 0;
-}
-
-static enum fh_code postgresql_server_refused(PGconn *link, const json_t *as,
-                                              struct fh_error *error)
-{
-    char said[sizeof error->message], state[6];
-    snprintf(said, sizeof said, "%s", postgresql_pq.PQerrorMessage(link));
-    said[strcspn(said, "\n")] = '\0';
-    find_state(said, state);
-    enum fh_code code =
-        error_set(error, postgresql_server_is_refusal(state) ? FH_CONFLICT : FH_UNAVAILABLE,
-                  "PostgreSQL, as %s: %s", server_text(as, "user"), *said ? said : "no answer");
-    if (code == FH_UNAVAILABLE && postgresql_tls_failed(server_text(as, "host"), said, error))
-        return code;
-    snprintf(error->native, sizeof error->native, "%s", state);
-    return code;
-}
-
-/* PQconnectdb gives no SQLSTATE. */
-static bool connect_link(PGconn *link)
-{
-    postgresql_pq.PQsetErrorVerbosity(link, PQERRORS_VERBOSE);
-    for (PostgresPollingStatusType status = PGRES_POLLING_WRITING;;) {
-        if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED)
-            return status == PGRES_POLLING_OK;
-        struct pollfd wanted = {.fd = postgresql_pq.PQsocket(link),
-                                .events = status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN};
-        if (wanted.fd < 0 || poll(&wanted, 1, SERVER_CONNECT_S_MAX * 1000) <= 0)
-            return false;
-        status = postgresql_pq.PQconnectPoll(link);
-    }
-}
-
-/* Connects as `as` says, but to `database`. */
-static enum fh_code postgresql_server_open_link(const json_t *as, const char *database,
-                                                PGconn **ret, struct fh_error *error)
-{
-    const json_t *tls = json_object_get(as, "tls");
-    bool verify = strcmp(server_text(tls, "mode"), "verify") == 0;
-    char port[16];
-    const char *keys[] = {
-        "host",        "port",   "user",     "password",   "dbname",          "sslmode", "sslcert",
-        "sslrootcert", "sslkey", "passfile", "gssencmode", "client_encoding", NULL};
-    const char *values[] = {server_text(as, "host"),
-                            port,
-                            server_text(as, "user"),
-                            server_text(as, "password"),
-                            database,
-                            verify ? "verify-full" : "disable",
-                            or_null(server_text(tls, "certificate")),
-                            or_null(server_text(tls, "ca")),
-                            or_null(server_text(tls, "key")),
-                            "/dev/null",
-                            "disable",
-                            "UTF8",
-                            NULL};
-    enum fh_code code = postgresql_load(error);
-    if (code != FH_OK)
-        return code;
-    snprintf(port, sizeof port, "%d", server_port(as, server_postgresql.port));
-    *ret = postgresql_pq.PQconnectStartParams(keys, values, 0);
-    FH_ASSERT(*ret != NULL);
-    if (connect_link(*ret))
-        return FH_OK;
-    code = postgresql_server_refused(*ret, as, error);
-    postgresql_pq.PQfinish(*ret);
-    return code;
-}
 
 /* Stores the first column of the first row in `text`, "" if there is none; NULL: not wanted. */
 static enum fh_code postgresql_server_ask(PGconn *link, struct fh_error *error, char *text,
@@ -447,7 +359,8 @@ const struct server_kind server_postgresql = {
     .settings = "statement_timeout_ms",
     .install = "apt-get install postgresql",
     .user = "postgres",
-    .port = 5432,
+    .port = POSTGRESQL_PORT,
+    .socket = ".s.PGSQL." TEXT(POSTGRESQL_PORT),
     .schemas = true,
     .stop_signal = SIGINT,
     .death_signal = SIGQUIT,

@@ -292,15 +292,6 @@ static const char *address_of(const struct redis *redis, struct sockaddr_storage
     const struct redis_options *options = &redis->options;
     char number[WORLD_ADDRESS_SIZE];
     memset(ret, 0, sizeof *ret);
-    if (options->host[0] == '/') {
-        struct sockaddr_un *local = (struct sockaddr_un *)ret;
-        if (strlen(options->host) >= sizeof local->sun_path)
-            return "the path of its socket is too long";
-        local->sun_family = AF_UNIX;
-        memcpy(local->sun_path, options->host, strlen(options->host) + 1);
-        *ret_length = sizeof *local;
-        return NULL;
-    }
     const char *why = world_resolve(redis->store.world, options->host, number);
     if (why)
         return why;
@@ -353,8 +344,42 @@ static enum fh_code shake_connection(struct redis_connection *connection, struct
     return code;
 }
 
-enum fh_code redis_connection_make(struct redis_connection *connection, int64_t deadline_ns,
-                                   struct fh_error *error)
+/* AUTH tells the password to whoever listens: this comes before anything is sent. */
+static enum fh_code check_redis_listener(struct redis_connection *connection, const char *path,
+                                         int number, struct fh_error *error)
+{
+    if (number) {
+        redis_sockets.close(connection->fd);
+        return connection_failed(connection->redis, strerrordesc_np(number), error);
+    }
+    enum fh_code code = store_socket_check_path(connection->fd, path, error);
+    if (code)
+        redis_sockets.close(connection->fd);
+    return code;
+}
+
+static enum fh_code open_local(struct redis_connection *connection, struct fh_error *error)
+{
+    struct redis *redis = connection->redis;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct store_socket socket;
+    char path[STORE_HOST_SIZE + sizeof REDIS_SOCKET];
+    int number;
+    enum fh_code code =
+        store_socket_path(redis->options.host, REDIS_SOCKET, path, sizeof path, error);
+    if (!code)
+        code = store_socket_open_path(path, &socket, address.sun_path, error);
+    if (code)
+        return code;
+    connection->fd = redis_sockets.open((struct sockaddr *)&address, sizeof address, &number);
+    store_socket_close(&socket);
+    if (connection->fd < 0)
+        return connection_failed(redis, strerrordesc_np(number), error);
+    return check_redis_listener(connection, path, number, error);
+}
+
+static enum fh_code open_remote(struct redis_connection *connection, int64_t deadline_ns,
+                                struct fh_error *error)
 {
     struct redis *redis = connection->redis;
     struct sockaddr_storage address;
@@ -374,7 +399,15 @@ enum fh_code redis_connection_make(struct redis_connection *connection, int64_t 
         return connection_failed(
             redis, number == EINPROGRESS ? "it does not answer" : strerrordesc_np(number), error);
     }
-    enum fh_code code = shake_connection(connection, error);
+    return shake_connection(connection, error);
+}
+
+enum fh_code redis_connection_make(struct redis_connection *connection, int64_t deadline_ns,
+                                   struct fh_error *error)
+{
+    enum fh_code code = connection->redis->options.host[0] == '/'
+                            ? open_local(connection, error)
+                            : open_remote(connection, deadline_ns, error);
     if (code)
         return code;
     connection->tls_error = (struct fh_error){0};

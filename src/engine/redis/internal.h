@@ -31,6 +31,7 @@
 #include "engine/redis/library.h"
 #include "engine/redis/tls.h"
 #include "store/records/records.h"
+#include "store/socket.h"
 #include "store/store.h"
 
 #define REDIS_CONNECTIONS 4 /* where the configuration does not say */
@@ -46,6 +47,7 @@
 #define REDIS_PLACED_MAX 16384               /* positions remembered for redis_sequence */
 #define REDIS_PREFIX_SIZE 80
 #define REDIS_TEXT_SIZE 256
+#define REDIS_SOCKET "redis.sock" /* in the folder given as the host */
 #define REDIS_DIGEST_SIZE 41
 #define REDIS_WORDS_MAX 8
 
@@ -71,7 +73,8 @@ void redis_command_begin(struct redis_words *commands, int count);
 void redis_command(struct redis_words *commands, const char *first, ...) __attribute__((sentinel));
 
 struct redis_options {
-    char host[REDIS_TEXT_SIZE]; /* an address, or the absolute path of the server's socket */
+    /* An address, or the absolute path of the server's socket or of the folder with it. */
+    char host[STORE_HOST_SIZE];
     int port;
     char prefix[REDIS_PREFIX_SIZE]; /* the configuration's "database" */
     char user[REDIS_TEXT_SIZE], password[REDIS_TEXT_SIZE];

@@ -61,13 +61,19 @@ static enum fh_code connect_to(struct redis_link *link, const struct sockaddr *a
                        error);
 }
 
-static enum fh_code connect_local(struct redis_link *link, const char *path, struct fh_error *error)
+static enum fh_code connect_local(struct redis_link *link, const char *host, struct fh_error *error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return link_failed("the path of its socket is too long", error);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    return connect_to(link, (const struct sockaddr *)&address, sizeof address, error);
+    struct store_socket socket;
+    char path[STORE_HOST_SIZE + sizeof REDIS_SOCKET];
+    enum fh_code code = store_socket_path(host, REDIS_SOCKET, path, sizeof path, error);
+    if (code == FH_OK)
+        code = store_socket_open_path(path, &socket, address.sun_path, error);
+    if (code != FH_OK)
+        return code;
+    code = connect_to(link, (const struct sockaddr *)&address, sizeof address, error);
+    store_socket_close(&socket);
+    return code == FH_OK ? store_socket_check_path(link->fd, path, error) : code;
 }
 
 static enum fh_code connect_remote(struct redis_link *link, const char *host, int port,

@@ -100,10 +100,11 @@ static enum fh_code redis_run(const struct server_own *own, struct server_comman
     }
     /* Ours come last and so prevail: who may reach the server, and whether what it acknowledges is
      * safe, must not depend on settings. */
-    snprintf(number, sizeof number, "%d", own->port);
-    add_setting(command, "bind", "127.0.0.1");
-    add_setting(command, "port", number);
-    add_setting(command, "dir", own->data);
+    add_setting(command, "dir", own->data); /* first: the socket's path is relative to it */
+    add_setting(command, "port", "0");
+    add_setting(command, "tls-port", "0");
+    add_setting(command, "unixsocket", arena_printf(own->arena, "%s/" REDIS_SOCKET, own->sockets));
+    add_setting(command, "unixsocketperm", "777"); /* its folder says who reaches it */
     add_setting(command, "daemonize", "no");
     add_setting(command, "logfile", "");
     add_setting(command, "save", "");
@@ -357,6 +358,7 @@ const struct server_kind server_redis = {
     .install = "apt-get install " PROGRAM,
     .user = "redis",
     .port = PORT,
+    .socket = REDIS_SOCKET,
     .userless = true,
     .stop_signal = SIGTERM,
     .death_signal = SIGKILL,

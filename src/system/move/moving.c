@@ -15,6 +15,7 @@
 #include "service/process.h"
 #include "store/server.h"
 #include "system/servers/servers.h"
+#include "system/servers/sockets.h"
 #include "system/provision/users.h"
 
 static bool is_named_to_move(const char *const *names, const char *name)
@@ -96,6 +97,7 @@ enum fh_code moving_configure(const struct provision *provision,
         code = error->code;
     } else if (elsewhere) {
         say_move_plan(options, service, engine);
+        sockets_readdress(&provision->state, json_object_get(record, "store"));
         json_t *from = json_pack("{s:s, s:s, s:O*, s:O*}", "engine", engine, "folder", part->folder,
                                  "store", json_object_get(record, "store"), "incarnation",
                                  json_object_get(record, "incarnation"));
@@ -131,7 +133,6 @@ static enum fh_code keep_server(struct provision *provision, const char *command
     part->name = arena_text(arena, folder_name);
     part->folder =
         arena_printf(arena, "%s/" SERVERS_FOLDER "/%s", provision->state.folder, folder_name);
-    snprintf(part->address, sizeof part->address, "127.0.0.1:%d", server_port(config, 0));
     part->program = &provision->command;
     part->arguments[0] = command;
     part->arguments[1] = "keep";
@@ -139,12 +140,14 @@ static enum fh_code keep_server(struct provision *provision, const char *command
     part->arguments[3] = arena_printf(arena, "%s/server.json", part->folder);
     provision->server_count++;
     enum fh_code code = servers_find_user(server_kind(server_text(config, "engine")), part, error);
+    if (code == FH_OK)
+        code = sockets_make(&provision->state, arena, part, error);
     if (code == FH_OK && part->user)
         code = users_let_pass(&provision->state, "A private database server of before", error);
     return code;
 }
 
-/* Finds the server in the state folder that listens where the store is. */
+/* Finds the private server that the store is on; it is in the state folder. */
 enum fh_code moving_keep_server(struct provision *provision, const char *command,
                                 const json_t *store, struct fh_error *error)
 {
@@ -160,7 +163,7 @@ enum fh_code moving_keep_server(struct provision *provision, const char *command
             openat(servers_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         bool kept = folder_fd >= 0 &&
                     state_read_json(folder_fd, "server.json", &config, ERROR_UNHEEDED) == FH_OK &&
-                    server_port(config, -1) == server_port(store, 0);
+                    strcmp(entry->d_name, server_text(store, "server")) == 0;
         if (kept)
             code = keep_server(provision, command, entry->d_name, folder_fd, config, error);
         else if (folder_fd >= 0)
@@ -184,8 +187,9 @@ enum fh_code moving_keep_servers(struct provision *provision,
             state_read_json(provision->parts[i].folder_fd, PROCESS_STORE_FILE, &record,
                             ERROR_UNHEEDED) != FH_OK)
             continue;
-        const json_t *store = json_object_get(record, "store");
-        if (server_port(store, 0) > 0)
+        json_t *store = json_object_get(record, "store");
+        sockets_readdress(&provision->state, store);
+        if (*server_text(store, "server"))
             code = moving_keep_server(provision, options->command, store, error);
         json_decref(record);
     }

@@ -28,10 +28,11 @@ struct provision_part {
     const char *folder; /* STATE/NAME */
     int folder_fd;
     int listen_fd;
-    char address[ADDRESS_TEXT_SIZE];
-    uid_t user;               /* 0: the user who runs `up` */
-    gid_t group;              /* 0: the same number as the user */
-    const char *arguments[5]; /* the program and its arguments, ended by NULL */
+    char address[ADDRESS_TEXT_SIZE]; /* of a private server: its folder in SERVERS_SOCKETS */
+    const char *sockets;             /* a private server's: the folder with its socket */
+    uid_t user;                      /* 0: the user who runs `up` */
+    gid_t group;                     /* 0: the same number as the user */
+    const char *arguments[5];        /* the program and its arguments, ended by NULL */
     const struct program_held
         *program; /* the file that was checked; NULL: whatever file has the name at the start */
     int config_argument; /* index of the one that names its configuration, FOLDER/STEM.json */

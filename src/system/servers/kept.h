@@ -3,7 +3,8 @@
 #define SYSTEM_SERVERS_KEPT_H
 
 /* What servers need that is chosen once and then kept: STATE/servers.json, {"freehold": 1,
- * "passwords": {...}, "ports": {...}, "provided": {...}}. */
+ * "passwords": {...}, "provided": {...}}. "ports" are those that servers of former versions had, by
+ * which older records name them. */
 
 #include <jansson.h>
 
@@ -15,7 +16,5 @@ enum fh_code kept_read(const struct state *state, json_t **ret, struct fh_error 
 enum fh_code kept_write(const struct state *state, const json_t *kept, struct fh_error *error);
 /* The password of that name, generated if there is none. Borrowed from `kept`. */
 json_t *kept_secret(json_t *kept, const char *key);
-/* The port of that name; a new one if it has been taken. */
-enum fh_code kept_port(json_t *kept, const char *key, int *ret, struct fh_error *error);
 
 #endif

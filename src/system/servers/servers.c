@@ -24,6 +24,7 @@
 #include "system/provision/instance.h"
 #include "store/server.h"
 #include "system/servers/kept.h"
+#include "system/servers/sockets.h"
 #include "system/provision/users.h"
 
 static bool is_private(const struct system_server *server)
@@ -83,19 +84,6 @@ enum fh_code servers_find_user(const struct server_kind *kind, struct provision_
     return FH_OK;
 }
 
-static enum fh_code make_folder(int parent_fd, const char *name, mode_t mode,
-                                const struct provision_part *part, int *ret_fd,
-                                struct fh_error *error)
-{
-    if (mkdirat(parent_fd, name, 0700) != 0 && errno != EEXIST)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot make the folder %s", name);
-    *ret_fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (*ret_fd < 0 || fchmod(*ret_fd, mode) != 0 ||
-        (part->user && fchown(*ret_fd, part->user, part->group) != 0))
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open the folder %s", name);
-    return FH_OK;
-}
-
 static enum fh_code make_server_part(struct provision *provision, int servers_fd,
                                      const struct system_server *server, struct fh_error *error)
 {
@@ -106,7 +94,9 @@ static enum fh_code make_server_part(struct provision *provision, int servers_fd
                                 provision->state.folder, part->name);
     enum fh_code code = servers_find_user(server_kind(server->engine), part, error);
     if (code == FH_OK)
-        code = make_folder(servers_fd, part->name, 0700, part, &part->folder_fd, error);
+        code = sockets_make_folder(servers_fd, part->name, 0700, part, &part->folder_fd, error);
+    if (code == FH_OK)
+        code = sockets_make(&provision->state, &provision->arena, part, error);
     return code;
 }
 
@@ -121,6 +111,8 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
                                               error)
                              : FH_OK;
     int servers_fd = -1;
+    if (code == FH_OK)
+        code = sockets_make(&provision->state, &provision->arena, NULL, error);
     for (size_t i = 0; i < file->server_count && code == FH_OK; i++) {
         if (!is_private(&file->servers[i]) ||
             server_part_named(provision, server_key(&provision->arena, &file->servers[i])))
@@ -128,8 +120,8 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
         if (provision->server_count == SYSTEM_SERVERS_MAX)
             code = error_set(error, FH_UNSUPPORTED, "More than %d servers.", SYSTEM_SERVERS_MAX);
         if (code == FH_OK && servers_fd < 0)
-            code = make_folder(provision->state.folder_fd, SERVERS_FOLDER, pass ? 0711 : 0700,
-                               &whole, &servers_fd, error);
+            code = sockets_make_folder(provision->state.folder_fd, SERVERS_FOLDER,
+                                       pass ? 0711 : 0700, &whole, &servers_fd, error);
         if (code == FH_OK)
             code = make_server_part(provision, servers_fd, &file->servers[i], error);
     }
@@ -157,17 +149,19 @@ struct configuring {
 };
 
 static json_t *store_on(struct configuring *by, const struct system_service *service,
-                        const struct system_server *server, int port)
+                        const struct system_server *server)
 {
     struct arena *arena = &by->provision->arena;
     const char *user = arena_printf(arena, "%s_%s", by->file->name, service->name);
     json_t *password = kept_secret(by->kept, store_key(arena, service, server));
     struct system_address address = server->address;
-    address.host = address.host ? address.host : "127.0.0.1";
-    address.port = port ? port : address.port;
+    const struct server_kind *kind = server_kind(server->engine);
+    address.host = address.host ? address.host : "/"; /* until it is set below */
     address.user = user;
     address.password = json_string_value(password);
-    json_t *store = address_json(&address, server_kind(server->engine)->port);
+    json_t *store = address_json(&address, kind->port);
+    if (is_private(server))
+        sockets_set_address(&by->provision->state, store, server_key(arena, server), kind);
     json_object_set_new(store, "database", json_string(server->schemas ? by->file->name : user));
     if (server->schemas)
         json_object_set_new(store, "schema", json_string(service->name));
@@ -202,12 +196,12 @@ static void add_store(struct configuring *by, const struct system_service *servi
 }
 
 /* The stores of the services on one server. */
-static void add_stores(struct configuring *by, const struct system_server *server, int port)
+static void add_stores(struct configuring *by, const struct system_server *server)
 {
     for (size_t i = 0; i < by->file->service_count; i++) {
         const struct system_service *service = &by->file->services[i];
         if (service->store.server && strcmp(service->store.server, server->name) == 0)
-            add_store(by, service, server->address.tls, store_on(by, service, server, port));
+            add_store(by, service, server->address.tls, store_on(by, service, server));
     }
 }
 
@@ -243,12 +237,10 @@ static enum fh_code write_supervisor(const struct configuring *by,
                                      const struct system_server *server,
                                      struct provision_part *part, struct fh_error *error)
 {
-    json_t *config = json_pack(
-        "{s:i, s:s, s:s, s:s, s:i, s:O, s:i, s:o}", "freehold", 1, "server", part->name, "engine",
-        server->engine, "folder", part->folder, "port",
-        (int)json_integer_value(json_object_get(json_object_get(by->kept, "ports"), part->name)),
-        "password", kept_secret(by->kept, part->name), "control_fd", 4, "stores",
-        stores_of(by, server));
+    json_t *config = json_pack("{s:i, s:s, s:s, s:s, s:O, s:i, s:o}", "freehold", 1, "server",
+                               part->name, "engine", server->engine, "folder", part->folder,
+                               "password", kept_secret(by->kept, part->name), "control_fd", 4,
+                               "stores", stores_of(by, server));
     if (server->settings)
         json_object_set(config, "settings", server->settings);
     enum fh_code code = state_write_json(part->folder_fd, "server.json", config, error);
@@ -257,9 +249,6 @@ static enum fh_code write_supervisor(const struct configuring *by,
         fchownat(part->folder_fd, "server.json", part->user, part->group, AT_SYMLINK_NOFOLLOW) != 0)
         code = error_set_errno(error, FH_UNAVAILABLE, errno, "%s/server.json can't be given away",
                                part->folder);
-    snprintf(
-        part->address, sizeof part->address, "127.0.0.1:%d",
-        (int)json_integer_value(json_object_get(json_object_get(by->kept, "ports"), part->name)));
     part->program = &by->provision->command;
     part->arguments[0] = by->options->command;
     part->arguments[1] = "keep";
@@ -314,7 +303,7 @@ static enum fh_code provide_existing(const struct configuring *by, struct fh_err
 
 static void say_where(const struct configuring *by, const struct system_service *service)
 {
-    char text[512];
+    char text[512], place[SERVER_PLACE_SIZE];
     struct arena *arena = &by->provision->arena;
     const json_t *store = json_object_get(by->provision->stores, service->name);
     const struct system_server *server =
@@ -327,9 +316,9 @@ static void say_where(const struct configuring *by, const struct system_service 
     else if (server)
         where = arena_printf(arena, "the private server %s", server->name);
     const char *schema = server_text(store, "schema");
-    snprintf(text, sizeof text, "%-12s %s, %s at %s:%d, database %s%s%s", service->name,
-             service->engine, where, server_text(store, "host"), server_port(store, 0),
-             server_text(store, "database"), *schema ? ", schema " : "", schema);
+    snprintf(text, sizeof text, "%-12s %s, %s at %s, database %s%s%s", service->name,
+             service->engine, where, server_place(store, 0, place), server_text(store, "database"),
+             *schema ? ", schema " : "", schema);
     by->options->say(by->options->context, "store-located", text);
 }
 
@@ -339,14 +328,11 @@ static enum fh_code configure_servers(struct configuring *by, struct fh_error *e
     for (size_t i = 0; i < by->file->server_count && code == FH_OK; i++) {
         const struct system_server *server = &by->file->servers[i];
         const char *key = server_key(&by->provision->arena, server);
-        int port = 0;
         if (!server->used)
             continue;
-        if (is_private(server)) {
+        if (is_private(server))
             kept_secret(by->kept, key);
-            code = kept_port(by->kept, key, &port, error);
-        }
-        add_stores(by, server, port);
+        add_stores(by, server);
     }
     add_given(by);
     if (code == FH_OK)
@@ -403,23 +389,18 @@ static enum fh_code add_to_private(struct configuring *by, const struct system_s
     struct provision_part *part =
         server_part_named(by->provision, server_key(&by->provision->arena, server));
     bool runs = instance_survivor(part->folder_fd, 0) != 0;
-    int port =
-        (int)json_integer_value(json_object_get(json_object_get(by->kept, "ports"), part->name));
-    if (!runs)
-        code = kept_port(by->kept, part->name, &port, error);
-    if (code != FH_OK)
-        return code;
     json_t *password = kept_secret(by->kept, part->name);
-    add_store(by, service, server->address.tls, store_on(by, service, server, port));
+    add_store(by, service, server->address.tls, store_on(by, service, server));
     code = kept_write(&by->provision->state, by->kept, error);
     if (code == FH_OK)
         code = write_supervisor(by, server, part, error);
     if (code != FH_OK || !runs)
         return code;
-    json_t *admin = json_pack("{s:s, s:i, s:s, s:O}", "host", "127.0.0.1", "port", port, "user",
-                              SERVER_SUPERUSER, "password", password);
-    code = server_provide(server_kind(server->engine), admin,
-                          json_object_get(by->provision->stores, service->name), true, error);
+    const struct server_kind *kind = server_kind(server->engine);
+    json_t *admin = json_pack("{s:s, s:i, s:s, s:O}", "host", part->sockets, "port", kind->port,
+                              "user", SERVER_SUPERUSER, "password", password);
+    code = server_provide(kind, admin, json_object_get(by->provision->stores, service->name), true,
+                          error);
     json_decref(admin);
     return code;
 }
@@ -427,7 +408,7 @@ static enum fh_code add_to_private(struct configuring *by, const struct system_s
 static enum fh_code add_to_existing(struct configuring *by, const struct system_service *service,
                                     const struct system_server *server, struct fh_error *error)
 {
-    add_store(by, service, server->address.tls, store_on(by, service, server, 0));
+    add_store(by, service, server->address.tls, store_on(by, service, server));
     enum fh_code code = kept_write(&by->provision->state, by->kept, error);
     if (code == FH_OK)
         code = provide_store(by, server, service, error);

@@ -3,9 +3,9 @@
 #define SYSTEM_SERVERS_SERVERS_H
 
 /*
- * Provisions the servers that a system's stores are on: private ones get a folder, a port and a
- * superuser, and a supervisor that `up` runs; on existing ones each service's database and user are
- * created right away. Generated ports and passwords are kept in STATE/servers.json.
+ * Provisions the servers that a system's stores are on: private ones get a folder, another one for
+ * their socket, a superuser, and a supervisor that `up` runs; on existing ones each service's
+ * database and user are created right away. Passwords are kept in STATE/servers.json.
  */
 
 #include "system/provision/provision.h"
@@ -17,7 +17,7 @@
 /* Makes the folders of private servers: provision->servers, each with its user. */
 enum fh_code servers_make_parts(struct provision *provision, const struct system_file *file,
                                 struct fh_error *error);
-/* Sets ports, passwords, the supervisors' configurations, and provision->stores. Provisions stores
+/* Sets passwords, the supervisors' configurations, and provision->stores. Provisions stores
  * on existing servers; one that does not answer is no error if the store was provisioned before. */
 enum fh_code servers_configure(struct provision *provision, const struct provision_options *options,
                                struct fh_error *error);

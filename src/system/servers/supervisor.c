@@ -10,7 +10,8 @@
  * yet. If the supervisor itself is killed, the kernel ends the server at once (PR_SET_PDEATHSIG),
  * and the server recovers what it had committed at its next start: otherwise a server without a
  * supervisor would be left that nobody stops. A supervisor that starts too early, while the former
- * server is still ending, fails on the server's lock and is started again.
+ * server is still ending, fails on the lock that the server inherited, and is started again: not
+ * every kind of server would notice that another one still writes its data.
  *
  * While MAKING and STARTING it reports that it is working, and `up` waits: recovering a large store
  * may take as long as it needs. All calls to the server block, each for a few seconds at most.
@@ -27,9 +28,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,10 +41,12 @@
 #include "engine/engines.h"
 #include "service/process.h"
 #include "store/server.h"
+#include "system/servers/sockets.h"
 
 #define DATA "data"
 #define DATA_NEW "data.new"
 #define UNFINISHED "unfinished"
+#define LOCK "server.lock"
 #define TRY_MS 100 /* between attempts to reach a starting server */
 #define FOLDERS_OPEN_MAX 16
 
@@ -56,7 +61,8 @@ struct server_supervisor {
     enum phase phase;
     int exit_code; /* after STOPPING */
     pid_t pid;     /* of the current child: the program that makes the server, then the server */
-    int signal_fd, control_fd;
+    int signal_fd, control_fd, lock_fd;
+    const char *socket; /* its path */
     sigset_t signals, before;
 };
 
@@ -84,6 +90,7 @@ static enum fh_code spawn_server(struct server_supervisor *supervisor,
     prctl(PR_SET_PDEATHSIG, signal);
     if (command->secret)
         setenv(command->secret_name, command->secret, 1);
+    fcntl(supervisor->lock_fd, F_SETFD, 0); /* held until the server has ended */
     if (getppid() == parent)
         execv(command->arguments[0], (char *const *)(uintptr_t)command->arguments);
     _exit(127);
@@ -115,6 +122,7 @@ static enum fh_code begin_running(struct server_supervisor *supervisor, struct f
 {
     struct server_command command = {.arena = &supervisor->arena};
     supervisor->phase = STARTING;
+    unlink(supervisor->socket); /* a server that was killed leaves it, and nobody listens there */
     enum fh_code code = supervisor->kind->run(&supervisor->own, &command, error);
     return code == FH_OK ? spawn_server(supervisor, &command, supervisor->kind->death_signal, error)
                          : code;
@@ -185,6 +193,8 @@ static enum fh_code try_ready(struct server_supervisor *supervisor, struct fh_er
     enum fh_code code = supervisor->kind->enter(supervisor->admin, error);
     if (code == FH_UNAVAILABLE)
         return FH_OK; /* it does not answer yet; or it has ended, which reap_server() will notice */
+    if (code == FH_OK && chmod(supervisor->socket, 0777) != 0) /* its folder says who reaches it */
+        code = error_set_errno(error, FH_UNAVAILABLE, errno, "The server's socket can't be opened");
     if (code == FH_OK)
         code = provide_all(supervisor, error);
     if (code == FH_OK)
@@ -263,6 +273,16 @@ static int supervise_turn(struct server_supervisor *supervisor)
     }
 }
 
+static enum fh_code lock_data(struct server_supervisor *supervisor, struct fh_error *error)
+{
+    supervisor->lock_fd = open(LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (supervisor->lock_fd < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The server's lock can't be opened");
+    if (flock(supervisor->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return error_set(error, FH_UNAVAILABLE, "The former server has not ended yet.");
+    return FH_OK;
+}
+
 static enum fh_code prepare_supervised(struct server_supervisor *supervisor, struct fh_error *error)
 {
     const char *engine = server_text(supervisor->config, "engine");
@@ -270,18 +290,22 @@ static enum fh_code prepare_supervised(struct server_supervisor *supervisor, str
     supervisor->kind = server_kind(engine);
     if (!supervisor->kind)
         return error_set(error, FH_INVALID, "The engine %s is not built in.", engine);
-    supervisor->own =
-        (struct server_own){.arena = &supervisor->arena,
-                            .programs = supervisor->kind->programs(&supervisor->arena),
-                            .folder = folder,
-                            .data = arena_printf(&supervisor->arena, "%s/" DATA, folder),
-                            .port = server_port(supervisor->config, 0),
-                            .password = server_text(supervisor->config, "password"),
-                            .settings = json_object_get(supervisor->config, "settings"),
-                            .stores = json_object_get(supervisor->config, "stores")};
-    supervisor->admin =
-        json_pack("{s:s, s:i, s:s, s:s}", "host", "127.0.0.1", "port", supervisor->own.port, "user",
-                  SERVER_SUPERUSER, "password", supervisor->own.password);
+    supervisor->own = (struct server_own){
+        .arena = &supervisor->arena,
+        .programs = supervisor->kind->programs(&supervisor->arena),
+        .folder = folder,
+        .data = arena_printf(&supervisor->arena, "%s/" DATA, folder),
+        .sockets = arena_printf(&supervisor->arena, "../../../" SERVERS_SOCKETS "/%s",
+                                server_text(supervisor->config, "server")),
+        .password = server_text(supervisor->config, "password"),
+        .settings = json_object_get(supervisor->config, "settings"),
+        .stores = json_object_get(supervisor->config, "stores")};
+    supervisor->admin = json_pack(
+        "{s:o, s:i, s:s, s:s}", "host",
+        json_sprintf("%s/%s", supervisor->own.data, supervisor->own.sockets), "port",
+        supervisor->kind->port, "user", SERVER_SUPERUSER, "password", supervisor->own.password);
+    supervisor->socket = arena_printf(&supervisor->arena, "%s/%s/%s", supervisor->own.data,
+                                      supervisor->own.sockets, supervisor->kind->socket);
     if (!supervisor->own.programs)
         return error_set(error, FH_INVALID, "%s is not installed: %s.", engine,
                          supervisor->kind->install);
@@ -295,13 +319,13 @@ static enum fh_code prepare_supervised(struct server_supervisor *supervisor, str
     supervisor->signal_fd = signalfd(-1, &supervisor->signals, SFD_CLOEXEC | SFD_NONBLOCK);
     return supervisor->signal_fd < 0
                ? error_set_errno(error, FH_UNAVAILABLE, errno, "Signals can't be awaited")
-               : FH_OK;
+               : lock_data(supervisor, error);
 }
 
 int server_supervisor_main(const char *config_path)
 {
     struct fh_error error = {0};
-    struct server_supervisor supervisor = {.control_fd = -1, .signal_fd = -1};
+    struct server_supervisor supervisor = {.control_fd = -1, .signal_fd = -1, .lock_fd = -1};
     log_init("server", LOG_LEVEL_INFO);
     arena_init(&supervisor.arena, ARENA_SIZE_MAX);
     sigemptyset(&supervisor.signals);

@@ -23,6 +23,7 @@
 #include "service/task.h"
 #include "system/supervise/child.h"
 #include "store/server.h"
+#include "system/servers/sockets.h"
 #include "system/provision/users.h"
 #include "world/real.h"
 
@@ -193,6 +194,7 @@ static enum fh_code configure_task(struct tasks *tasks, struct task *task, struc
         return code;
     json_object_del(config, "listen_fd");
     json_object_del(config, "own_listen_fd");
+    sockets_readdress(&tasks->options->provision->state, json_object_get(config, "store"));
     json_object_set(config, "task", tasks->options->task);
     unlinkat(task->part.folder_fd, SERVICE_TASK_RESULT, 0);
     code = state_write_json(task->part.folder_fd, TASK_CONFIG, config, error);
@@ -221,14 +223,13 @@ static enum fh_code prepare_task(struct tasks *tasks, const struct provision_par
 static enum fh_code prepare_server(struct tasks *tasks, const json_t *store, struct fh_error *error)
 {
     struct provision *provision = tasks->options->provision;
-    char address[ADDRESS_TEXT_SIZE];
-    snprintf(address, sizeof address, "%s:%d", server_text(store, "host"), server_port(store, 0));
+    const char *name = server_text(store, "server");
     for (size_t i = 0; i < tasks->server_count; i++) {
-        if (strcmp(tasks->servers[i].part->address, address) == 0)
+        if (strcmp(tasks->servers[i].part->name, name) == 0)
             return FH_OK;
     }
     for (size_t i = 0; i < provision->server_count; i++) {
-        if (strcmp(provision->servers[i].address, address) == 0)
+        if (strcmp(provision->servers[i].name, name) == 0)
             return prepare_child(tasks, &tasks->servers[tasks->server_count++],
                                  &provision->servers[i], server_changed, error);
     }

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "system/move/moving.h"
 #include "store/server.h"
+#include "system/servers/sockets.h"
 #include "system/supervise/tasks.h"
 #include "system/provision/users.h"
 
@@ -40,9 +41,10 @@ static enum fh_code open_part(struct provision *provision, size_t n, struct fh_e
     part->config_argument = 2;
     part->stem = "service";
     json_t *store = json_object_get(config, "store");
+    sockets_readdress(&provision->state, store);
     if (store)
         json_object_set(provision->stores, service->name, store);
-    if (server_port(store, 0) > 0)
+    if (*server_text(store, "server"))
         code = moving_keep_server(provision, provision->options.command, store, error);
     json_decref(config);
     return code;

@@ -21,6 +21,7 @@
 #include "system/provision/instance.h"
 #include "system/provision/keys.h"
 #include "system/servers/servers.h"
+#include "system/servers/sockets.h"
 
 static const json_t *item_named(const json_t *list, const char *name)
 {
@@ -209,7 +210,10 @@ static void check_servers(const struct system_file *file, const struct state *st
                            json_string_at(process, "phase"));
         snprintf(part, sizeof part, SERVERS_FOLDER "/%s", name);
         check_modes(state, whole, part, files, findings);
+        snprintf(part, sizeof part, SERVERS_SOCKETS "/%s", name);
+        check_mode(state, whole, part, geteuid() == 0 ? 0711 : 0700, findings);
     }
+    check_mode(state, whole, SERVERS_SOCKETS, geteuid() == 0 ? 0711 : 0700, findings);
     if (i)
         check_mode(state, whole, SERVERS_FILE, 0600, findings);
 }

@@ -50,7 +50,7 @@ static void try_store(const struct verifying *by, const struct system_service *o
 {
     const struct server_kind *kind = server_kind(server_text(store, "engine"));
     struct fh_error error = {0};
-    char open[SERVER_OPEN_SIZE];
+    char open[SERVER_OPEN_SIZE], place[SERVER_PLACE_SIZE];
     if (kind->enter(store, &error) != FH_OK) {
         findings_error(
             by->findings, owner->place,
@@ -70,9 +70,8 @@ static void try_store(const struct verifying *by, const struct system_service *o
                            owner->name, error.message);
         else if (*open)
             findings_error(by->findings, other->place,
-                           "%s can %s on the server of %s at %s:%d, which is not its own",
-                           other->name, open, owner->name, server_text(store, "host"),
-                           server_port(store, kind->port));
+                           "%s can %s on the server of %s at %s, which is not its own", other->name,
+                           open, owner->name, server_place(store, kind->port, place));
     }
 }
 
@@ -122,6 +121,7 @@ static void check_room(const struct verifying *by, const struct system_service *
     const struct server_kind *kind = server_kind(server_text(store, "engine"));
     const struct system_service *first;
     struct server_room room;
+    char place[SERVER_PLACE_SIZE];
     struct fh_error error = {0};
     int needed = count_needed(by, store, &first);
     if (first != service)
@@ -135,10 +135,10 @@ static void check_room(const struct verifying *by, const struct system_service *
                          error.message);
     else if (needed * 100 > room.connections_max * ROOM_SHARE_MAX)
         findings_warning(by->findings, service->place,
-                         "the server of %s at %s:%d takes %d connections and has %d now, and the "
+                         "the server of %s at %s takes %d connections and has %d now, and the "
                          "services on it may open %d: give it more, or them fewer "
                          "(store.connections, instances)",
-                         service->name, server_text(store, "host"), server_port(store, kind->port),
+                         service->name, server_place(store, kind->port, place),
                          room.connections_max, room.connections, needed);
 }
 

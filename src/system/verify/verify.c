@@ -22,6 +22,7 @@
 #include "service/confine.h"
 #include "system/provision/keys.h"
 #include "system/servers/servers.h"
+#include "system/servers/sockets.h"
 
 static void add_path(json_t *paths, const char *folder, const char *name)
 {
@@ -58,9 +59,12 @@ static void add_servers(json_t *paths, const struct state *state)
         return;
     add_path(paths, state->folder, SERVERS_FILE);
     add_path(paths, state->folder, SERVERS_FOLDER);
+    add_path(paths, state->folder, SERVERS_SOCKETS);
     for (int i = 0; i < SYSTEM_SERVERS_MAX && (entry = readdir(directory));) {
         if (entry->d_name[0] == '.')
             continue;
+        snprintf(part, sizeof part, SERVERS_SOCKETS "/%s", entry->d_name);
+        add_path(paths, state->folder, part); /* not the sockets: no file's rights say who enters */
         snprintf(part, sizeof part, SERVERS_FOLDER "/%s", entry->d_name);
         add_part_paths(paths, state, part);
         i++;
