@@ -91,7 +91,7 @@ def measure(build, folder, seconds):
             peer.close()
         store = {name: told[name] for name in ("host", "port", "user", "password")}
         carts = Carts(build / "examples" / "shop" / "carts", "carts", place / "carts",
-                      {"engine": "redis", "store": {**store, "database": "bench_carts", "connections": 8}})
+                      {"engine": "redis", "store": {**store, "database": "bench_carts", "connections": 8, "tls": {"mode": "off"}}})
         stack.callback(carts.close)
         carts.start()
         carts.ask(*ITEM)

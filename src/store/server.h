@@ -72,6 +72,7 @@ struct server_kind {
                            * the name of their socket at most */
     const char *socket;   /* the name of a private one's socket, with that port */
     bool schemas;         /* one database can keep several services separate */
+    bool tells_password;  /* its clients tell it their password, and can't just prove it */
     bool userless;        /* on an existing server, a store may have no user */
     const char *lacks;    /* what a private one can't promise, as `check` puts it; NULL: nothing */
     int stop_signal;      /* ends it cleanly, even with clients connected */

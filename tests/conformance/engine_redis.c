@@ -13,6 +13,7 @@ json_t *redis_server(const struct harness *harness)
     json_t *server = conformance_json(text ? text : "{}");
     const char *name = strrchr(harness->folder, '-') + 1;
     json_object_set_new(server, "database", json_sprintf("freehold_test_%s", name));
+    json_object_set_new(server, "tls", json_pack("{s:s}", "mode", "off"));
     return server;
 }
 

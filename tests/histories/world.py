@@ -128,7 +128,8 @@ class World:
             services["recorder"]["retention"] = self.retention
         if self.kind and self.name != "mongodb":
             servers["servers"] = {"main": {"engine": self.name, "host": "127.0.0.1", "port": self.link.port,
-                                           "user": self.server["user"], "password": self.server["password"]}}
+                                           "user": self.server["user"], "password": self.server["password"],
+                                           **({"tls": {"mode": "off"}} if self.name == "redis" else {})}}
         path = self.folder / "freehold.yaml"
         path.write_text(json.dumps({"system": self.system, "gateway": {"listen": "127.0.0.1:0"}, "services": services,
                                     **servers}, indent=1))

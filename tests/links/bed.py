@@ -56,6 +56,7 @@ def new_store(engine, name):
     store |= {key: at[key] for key in ("user", "password") if key in at}
     if engine == "redis":
         store["appendfsync"] = "always"
+        store["tls"] = {"mode": "off"}
     return {"engine": engine, "store": store}
 
 

@@ -81,7 +81,12 @@ class Postgres(Own):
     def make(self):
         self.run(self.program() / "initdb", "-D", self.data, "-U", "admin", "-A", "trust", "--no-sync", "-E", "UTF8",
                  "--locale=C")
+        self.admit("host all all all scram-sha-256")
         return self
+
+    def admit(self, line):
+        """Its administrator and replicas without a password, all others as the line says."""
+        (self.data / "pg_hba.conf").write_text(f"local all all trust\nhost replication all 127.0.0.1/32 trust\n{line}\n")
 
     def start(self):
         self.begin(self.program() / "postgres", "-D", self.data, "-p", self.port, "-c", "listen_addresses=127.0.0.1",
@@ -129,8 +134,7 @@ class Postgres(Own):
 
     def use_tls(self, certificate, key, ca, clients):
         if clients:
-            (self.data / "pg_hba.conf").write_text("local all all trust\n"
-                                                   "hostssl all all all scram-sha-256 clientcert=verify-ca\n")
+            self.admit("hostssl all all all scram-sha-256 clientcert=verify-ca")
         self.settings = ["-c", "ssl=on", "-c", f"ssl_cert_file={certificate}", "-c", f"ssl_key_file={key}", "-c",
                          f"ssl_ca_file={ca}"]
 

@@ -33,7 +33,7 @@ def on_redis(text):
                             flags=re.MULTILINE)
     assert changed == 1
     given = (f"  given: {{ engine: redis, host: {at['host']}, port: {at['port']}, user: {at['user']}, "
-             f"password: \"{at['password']}\" }}\n")
+             f"password: \"{at['password']}\", tls: {{ mode: \"off\" }} }}\n")
     return text.replace("servers:\n", f"servers:\n{given}", 1) if "\nservers:\n" in text else f"{text}servers:\n{given}"
 
 
@@ -63,9 +63,7 @@ class Link:
     """As the service's own user, by the server's commands."""
 
     def __init__(self, store):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(120)
-        self.socket.connect(store["host"] + "/redis.sock")
+        self.socket = socket.create_connection((store["host"], store["port"]), timeout=120)
         self.answers = self.socket.makefile("rb")
         assert self.ask("AUTH", store["user"], store["password"]) == "+OK"
 

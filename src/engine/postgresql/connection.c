@@ -21,7 +21,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "engine/postgresql/internal.h"
+#include "engine/postgresql/gate.h"
 
 #define RETRY_MS_MIN 20
 #define RETRY_MS_MAX 1000
@@ -118,6 +118,29 @@ static enum fh_code start_remote_link(struct postgresql_connection *connection,
     return FH_OK;
 }
 
+static enum fh_code await_link(struct postgresql_connection *connection,
+                               struct postgresql_gate *gate, int64_t deadline_ns,
+                               struct fh_error *error)
+{
+    const struct postgresql_store *store = connection->store;
+    PGconn *pg = connection->pg;
+    PostgresPollingStatusType wants = PGRES_POLLING_WRITING;
+    while (postgresql_pq.PQstatus(pg) != CONNECTION_BAD) {
+        if (wants == PGRES_POLLING_OK)
+            return FH_OK;
+        if (wants == PGRES_POLLING_FAILED)
+            break;
+        unsigned events = wants == PGRES_POLLING_READING ? WORLD_READABLE : WORLD_WRITABLE;
+        if (!world_wait_for(store->base.world, postgresql_gate_socket(gate, pg), events,
+                            deadline_ns))
+            return postgresql_connect_error(store, "it does not answer", error);
+        wants = postgresql_gate_poll(gate, pg);
+    }
+    if (gate->refused)
+        return error_retry(error, FH_UNAVAILABLE, "%s", gate->refused);
+    return postgresql_connect_error(store, postgresql_pq.PQerrorMessage(pg), error);
+}
+
 static enum fh_code establish_link(struct postgresql_connection *connection, int64_t deadline_ns,
                                    struct fh_error *error)
 {
@@ -128,19 +151,12 @@ static enum fh_code establish_link(struct postgresql_connection *connection, int
         return code;
     /* So that a refusal includes its SQLSTATE. */
     postgresql_pq.PQsetErrorVerbosity(connection->pg, PQERRORS_VERBOSE);
-    PostgresPollingStatusType wants = PGRES_POLLING_WRITING;
-    while (postgresql_pq.PQstatus(connection->pg) != CONNECTION_BAD) {
-        if (wants == PGRES_POLLING_OK)
-            return FH_OK;
-        if (wants == PGRES_POLLING_FAILED)
-            break;
-        unsigned events = wants == PGRES_POLLING_READING ? WORLD_READABLE : WORLD_WRITABLE;
-        if (!world_wait_for(store->base.world, postgresql_pq.PQsocket(connection->pg), events,
-                            deadline_ns))
-            return postgresql_connect_error(store, "it does not answer", error);
-        wants = postgresql_pq.PQconnectPoll(connection->pg);
-    }
-    return postgresql_connect_error(store, postgresql_pq.PQerrorMessage(connection->pg), error);
+    struct postgresql_gate gate;
+    postgresql_gate_init(&gate, store->options.host[0] != '/' && !store->options.tls.verify &&
+                                    store->options.password[0]);
+    code = await_link(connection, &gate, deadline_ns, error);
+    postgresql_gate_release(&gate);
+    return code;
 }
 
 /* ---- The session ---- */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/tls.h"
+#include "engine/postgresql/gate.h"
 
 static const char *or_null(const char *text)
 {
@@ -50,18 +50,33 @@ static enum fh_code postgresql_server_refused(PGconn *link, const json_t *as,
 }
 
 /* PQconnectdb gives no SQLSTATE. */
-static bool connect_link(PGconn *link)
+static bool await_server_link(PGconn *link, struct postgresql_gate *gate)
 {
     postgresql_pq.PQsetErrorVerbosity(link, PQERRORS_VERBOSE);
     for (PostgresPollingStatusType status = PGRES_POLLING_WRITING;;) {
         if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED)
             return status == PGRES_POLLING_OK;
-        struct pollfd wanted = {.fd = postgresql_pq.PQsocket(link),
+        struct pollfd wanted = {.fd = postgresql_gate_socket(gate, link),
                                 .events = status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN};
         if (wanted.fd < 0 || poll(&wanted, 1, SERVER_CONNECT_S_MAX * 1000) <= 0)
             return false;
-        status = postgresql_pq.PQconnectPoll(link);
+        status = postgresql_gate_poll(gate, link);
     }
+}
+
+static enum fh_code connect_server_link(PGconn *link, const json_t *as, struct fh_error *error)
+{
+    struct postgresql_gate gate;
+    bool tls = strcmp(server_text(json_object_get(as, "tls"), "mode"), "verify") == 0;
+    postgresql_gate_init(&gate,
+                         *server_text(as, "host") != '/' && !tls && *server_text(as, "password"));
+    bool connected =
+        postgresql_pq.PQstatus(link) != CONNECTION_BAD && await_server_link(link, &gate);
+    postgresql_gate_release(&gate);
+    if (connected)
+        return FH_OK;
+    return gate.refused ? error_set(error, FH_UNAVAILABLE, "%s", gate.refused)
+                        : postgresql_server_refused(link, as, error);
 }
 
 /* `host`: as in `as`, or a shorter path of the same folder. */
@@ -136,9 +151,8 @@ enum fh_code postgresql_server_open_link(const json_t *as, const char *database,
         *ret = start_server_link(as, host, database);
     if (code != FH_OK)
         return code;
-    if (postgresql_pq.PQstatus(*ret) != CONNECTION_BAD && connect_link(*ret))
-        return FH_OK;
-    code = postgresql_server_refused(*ret, as, error);
-    postgresql_pq.PQfinish(*ret);
+    code = connect_server_link(*ret, as, error);
+    if (code != FH_OK)
+        postgresql_pq.PQfinish(*ret);
     return code;
 }

@@ -55,6 +55,13 @@ static enum fh_code read_rest(const json_t *server, struct redis_options *ret,
     enum fh_code code = store_tls_read(server, &ret->tls, error);
     if (code)
         return code;
+    if (ret->password[0] && ret->host[0] != '/' && !ret->tls.verify &&
+        !json_string_at(server, "tls.mode"))
+        return error_set(error, FH_INVALID,
+                         "Whoever takes the port of the store's Redis server when that has ended "
+                         "would be told the password. The configuration's \"store\" needs the "
+                         "server's socket as \"host\", or \"tls\" with the \"mode\" \"verify\"; "
+                         "or accept that with \"off\".");
     if (syncs && strcmp(syncs, "always") != 0 && strcmp(syncs, "everysec") != 0)
         return error_set(error, FH_UNSUPPORTED,
                          "\"appendfsync\" in the configuration's \"store\" is always or everysec.");

@@ -359,6 +359,7 @@ const struct server_kind server_redis = {
     .user = "redis",
     .port = PORT,
     .socket = REDIS_SOCKET,
+    .tells_password = true,
     .userless = true,
     .stop_signal = SIGTERM,
     .death_signal = SIGKILL,

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/engines.h"
+#include "store/server.h"
 #include "store/tls.h"
 #include "system/provision/certificates.h"
 
@@ -83,9 +85,18 @@ static bool is_loopback(const char *listen)
 }
 
 static void check_server_link(const struct system_address *address, struct place place,
-                              const char *what, struct findings *findings)
+                              const char *engine, const char *what, struct findings *findings)
 {
+    const struct server_kind *kind = engine ? server_kind(engine) : NULL;
     const char *mode = json_string_value(json_object_get(address->tls, "mode"));
+    if (kind && kind->tells_password && address->host && address->password && !address->tls &&
+        address->host[0] != '/' && store_is_here(address->host))
+        findings_error(findings, place,
+                       "%s is on %s at a port of this machine, which a service tells its password: "
+                       "any process that takes the port when the server has ended is told it. Name "
+                       "the server's socket as the host, or give it TLS; or accept that: tls: { "
+                       "mode: off }",
+                       what, kind->engine);
     if (address->host && !store_is_here(address->host) && mode && strcmp(mode, "off") == 0)
         findings_warning(findings, place,
                          "%s is at %s, beyond this machine, without TLS: anybody on the way can "
@@ -104,11 +115,12 @@ void links_check(const struct system_file *file, struct findings *findings)
         system_file_check_door(&file->door, file->listen, file->listen_place, findings);
     for (size_t i = 0; i < file->server_count; i++) {
         snprintf(what, sizeof what, "the server %s", file->servers[i].name);
-        check_server_link(&file->servers[i].address, file->servers[i].place, what, findings);
+        check_server_link(&file->servers[i].address, file->servers[i].place,
+                          file->servers[i].engine, what, findings);
     }
     for (size_t i = 0; i < file->service_count; i++) {
         snprintf(what, sizeof what, "the store of %s", file->services[i].name);
-        check_server_link(&file->services[i].store.address, file->services[i].store.place, what,
-                          findings);
+        check_server_link(&file->services[i].store.address, file->services[i].store.place,
+                          file->services[i].engine, what, findings);
     }
 }
