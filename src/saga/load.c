@@ -73,7 +73,9 @@ static void park_row(struct saga_manager *manager, const struct ledger_saga *row
             code = store_commit(work, &error);
     }
     if (!code) {
-        --*saga_manager_count(manager, (enum saga_status)saga_status_of(row->status));
+        int status = saga_status_of(row->status);
+        if (status >= 0)
+            --*saga_manager_count(manager, (enum saga_status)status);
         ++manager->counts.parked;
     } else {
         manager->late_looks = SAGA_LATE_LOOKS;

@@ -255,7 +255,8 @@ static enum fh_code load_state(struct saga_run *run, const struct ledger_saga *r
     json_integer_at(stored, "reason.step", &reason_step);
     json_integer_at(stored, "reason.status", &reason_status);
     int status = saga_status_of(row->status);
-    if (status < 0 || step < -1 || step > run->type->rules.step_count)
+    if (status < 0 || step < -1 || step > run->type->rules.step_count || reason_step < -1 ||
+        reason_step >= run->type->rules.step_count)
         code = error_set(error, FH_INVALID, "The stored state of saga %s can't be read.",
                          run->type->rules.name);
     state->status = (enum saga_status)status;

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "store/document/filter.h"
 #include "store/document/value.h"
@@ -234,42 +235,47 @@ bool mongodb_append_value(bson_t *to, const char *name, const json_t *value,
 
 /* ---- From BSON ---- */
 
-static json_t *value_of_bson(const bson_iter_t *at, bool in_array);
+/* `depth`: how many objects and arrays the value is in. No document that we write is nested deeper
+ * than JSON_DEPTH_MAX, and a fiber's stack is not made for what somebody else may have written. */
+static json_t *value_of_bson(const bson_iter_t *at, bool in_array, int depth);
 
-static bool take_fields(json_t *object, bson_iter_t *at, bool root)
+static bool take_fields(json_t *object, bson_iter_t *at, bool root, int depth)
 {
     while (mongoc.bson_iter_next(at)) {
         const char *name = mongoc.bson_iter_key(at);
         if (root && is_own_field(name))
             continue;
         struct text made = {0};
-        json_t *value = value_of_bson(at, false);
+        json_t *value = value_of_bson(at, false, depth);
         bool set = value && json_object_set_new(object, decode_name(name, &made), value) == 0;
         text_release(&made);
         if (!set)
             return false;
     }
-    return true;
+    return at->err_off == 0; /* else it ended where its bytes make no sense */
 }
 
-static json_t *array_of_bson(bson_iter_t *at)
+static json_t *array_of_bson(bson_iter_t *at, int depth)
 {
     json_t *array = json_array();
     while (array && mongoc.bson_iter_next(at)) {
-        json_t *value = value_of_bson(at, true);
+        json_t *value = value_of_bson(at, true, depth);
         if (!value || json_array_append_new(array, value) != 0) {
             json_decref(array);
             return NULL;
         }
     }
-    return array;
+    if (at->err_off == 0)
+        return array;
+    json_decref(array);
+    return NULL;
 }
 
-static json_t *object_of_bson(bson_iter_t *at, bool root, const char *id)
+static json_t *object_of_bson(bson_iter_t *at, bool root, const char *id, int depth)
 {
     json_t *object = json_object();
     bool fits = object && (!id || json_object_set_new(object, "id", json_string(id)) == 0) &&
-                take_fields(object, at, root);
+                take_fields(object, at, root, depth);
     if (fits)
         return object;
     json_decref(object);
@@ -285,7 +291,7 @@ static bool is_wrapped(const bson_iter_t *at, bson_iter_t *ret_array)
            mongoc.bson_iter_recurse(&child, ret_array);
 }
 
-static json_t *value_of_bson(const bson_iter_t *at, bool in_array)
+static json_t *value_of_bson(const bson_iter_t *at, bool in_array, int depth)
 {
     bson_iter_t child;
     uint32_t length;
@@ -305,11 +311,16 @@ static json_t *value_of_bson(const bson_iter_t *at, bool in_array)
     case BSON_TYPE_NULL:
         return json_null();
     case BSON_TYPE_ARRAY:
-        return mongoc.bson_iter_recurse(at, &child) ? array_of_bson(&child) : NULL;
+        return depth < JSON_DEPTH_MAX && mongoc.bson_iter_recurse(at, &child)
+                   ? array_of_bson(&child, depth + 1)
+                   : NULL;
     case BSON_TYPE_DOCUMENT:
+        if (depth >= JSON_DEPTH_MAX)
+            return NULL;
         if (in_array && is_wrapped(at, &child))
-            return array_of_bson(&child);
-        return mongoc.bson_iter_recurse(at, &child) ? object_of_bson(&child, false, NULL) : NULL;
+            return array_of_bson(&child, depth + 1);
+        return mongoc.bson_iter_recurse(at, &child) ? object_of_bson(&child, false, NULL, depth + 1)
+                                                    : NULL;
     default:
         return NULL;
     }
@@ -318,7 +329,7 @@ static json_t *value_of_bson(const bson_iter_t *at, bool in_array)
 json_t *mongodb_object(const bson_t *document, const char *id)
 {
     bson_iter_t at;
-    return mongoc.bson_iter_init(&at, document) ? object_of_bson(&at, true, id) : NULL;
+    return mongoc.bson_iter_init(&at, document) ? object_of_bson(&at, true, id, 1) : NULL;
 }
 
 /* ---- Filters ---- */

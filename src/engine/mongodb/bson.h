@@ -24,7 +24,7 @@ bool mongodb_append_value(bson_t *to, const char *name, const json_t *value,
                           enum mongodb_nesting nesting);
 /* The fields of a stored document, without _id and _fh. `id` (or NULL) becomes its first field
  * "id". A new reference, on the heap unless the caller has set an arena. NULL: it holds something
- * that JSON does not have. */
+ * that JSON does not have, is nested deeper than JSON_DEPTH_MAX, or is broken. */
 json_t *mongodb_object(const bson_t *document, const char *id);
 
 /*

@@ -135,10 +135,6 @@ static enum fh_code visit_row(struct records_reading *reading, const bson_t *row
                                  .key = mongodb_text_at(row, "key"),
                                  .data = mongodb_text_at(row, "data"),
                                  .trace = mongodb_text_at(row, "trace")};
-    if (!event.id || !event.type || !event.key || !event.data)
-        return error_set(error, FH_INVALID,
-                         "The event at %" PRId64 " is not one: " MONGODB_OUTBOX " is damaged.",
-                         event.position);
     return records_event(reading, &event, error);
 }
 

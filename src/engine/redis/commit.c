@@ -48,8 +48,8 @@ struct redis_group {
 static const char *word_at(const redisReply *reply, size_t index)
 {
     bool there = redis_is(reply, REDIS_REPLY_ARRAY) && index < reply->elements &&
-                 redis_is(reply->element[index], REDIS_REPLY_STRING);
-    return there ? reply->element[index]->str : "";
+                 redis_is(redis_at(reply, index), REDIS_REPLY_STRING);
+    return there ? redis_at(reply, index)->str : "";
 }
 
 static enum keyvalue_kind server_kind_of(const char *word)
@@ -166,7 +166,7 @@ static enum fh_code outcome_next(struct redis_work *own, struct answers *answers
     if (!redis_is(reply, REDIS_REPLY_ARRAY))
         return work_outcome(own, reply, error);
     size_t at = answers->next++;
-    return at < reply->elements ? work_outcome(own, reply->element[at], error)
+    return at < reply->elements ? work_outcome(own, redis_at(reply, at), error)
                                 : fail_with_conflict(error);
 }
 

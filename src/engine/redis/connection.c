@@ -143,7 +143,8 @@ static void connection_timed_out(struct world_timer *timer)
     redis_connection_close(timer->owner);
 }
 
-/* False: the server sent an answer that was not asked for, or broke the protocol. */
+/* False: the server sent an answer that was not asked for, or that is nested as none is, or broke
+ * the protocol. */
 static bool take_replies(struct redis_connection *connection)
 {
     void *reply;
@@ -154,7 +155,7 @@ static bool take_replies(struct redis_connection *connection)
         if (!reply)
             break;
         struct redis_call *call = connection->first;
-        if (!call) {
+        if (!redis_reply_settle(reply, 0) || !call) {
             hiredis.freeReplyObject(reply);
             return false;
         }

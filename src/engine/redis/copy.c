@@ -99,12 +99,12 @@ static enum fh_code take_records(void *context, const redisReply *pairs, struct 
     struct arena *arena = json_arena_set(NULL);
     for (size_t i = 0; i + 1 < pairs->elements && code == FH_OK; i += 2) {
         json_t *record = NULL;
-        const redisReply *text = pairs->element[i + 1];
+        const redisReply *text = redis_at(pairs, i + 1);
         code = json_parse(text->str, text->len, &record, error);
         struct sql_value *values = &rows->values[rows->count * rows->width];
         for (int j = 0; j < rows->width && code == FH_OK; j++)
             values[j] = column_value_of(rows->ledger, &rows->ledger->columns[j],
-                                        pairs->element[i]->str, record);
+                                        redis_at(pairs, i)->str, record);
         rows->records[rows->count] = record;
         rows->count += code == FH_OK;
         if (rows->count == COPIED_ROWS_MAX)
@@ -122,8 +122,8 @@ static enum fh_code take_places(void *context, const redisReply *pairs, struct f
     enum fh_code code = FH_OK;
     for (size_t i = 0; i + 1 < pairs->elements && code == FH_OK; i += 2) {
         struct sql_value *values = &rows->values[2 * rows->count++];
-        values[0] = sql_text(pairs->element[i]->str);
-        values[1] = sql_integer(strtoll(pairs->element[i + 1]->str, NULL, 10));
+        values[0] = sql_text(redis_at(pairs, i)->str);
+        values[1] = sql_integer(strtoll(redis_at(pairs, i + 1)->str, NULL, 10));
         if (rows->count == COPIED_ROWS_MAX)
             code = rows_use(rows, error);
     }
@@ -134,10 +134,10 @@ static enum fh_code take_places(void *context, const redisReply *pairs, struct f
 
 static const char *field_named(const redisReply *entry, const char *name)
 {
-    const redisReply *fields = entry->element[1];
+    const redisReply *fields = redis_at(entry, 1);
     for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-        if (strcmp(fields->element[i]->str, name) == 0)
-            return fields->element[i + 1]->str;
+        if (strcmp(redis_at(fields, i)->str, name) == 0)
+            return redis_at(fields, i + 1)->str;
     }
     return NULL;
 }
@@ -160,12 +160,11 @@ static enum fh_code read_stream(struct store *store, struct rows *rows, struct f
         redis_words_release(&words);
         if (code != FH_OK)
             break;
-        if (!redis_is(reply, REDIS_REPLY_ARRAY))
-            code = redis_refused(reply, "the outbox", error);
+        code = redis_reply_bounded(reply, COPIED_ROWS_MAX, error);
         more = code == FH_OK && reply->elements > 0;
         for (size_t i = 0; more && i < reply->elements; i++) {
-            const redisReply *entry = reply->element[i];
-            int64_t position = strtoll(entry->element[0]->str, NULL, 10);
+            const redisReply *entry = redis_at(reply, i);
+            int64_t position = strtoll(redis_at(entry, 0)->str, NULL, 10);
             for (int j = 0; j < rows->width; j++) {
                 const struct copied_column *column = &rows->ledger->columns[j];
                 const char *text = field_named(entry, record_field_of(column));
@@ -339,8 +338,8 @@ static enum fh_code remove_records(void *context, const redisReply *pairs, struc
     struct arena *arena = json_arena_set(NULL);
     for (size_t i = 0; i + 1 < pairs->elements && code == FH_OK; i += 2) {
         json_t *record = NULL;
-        const char *id = pairs->element[i]->str;
-        code = json_parse(pairs->element[i + 1]->str, pairs->element[i + 1]->len, &record, error);
+        const char *id = redis_at(pairs, i)->str;
+        code = json_parse(redis_at(pairs, i + 1)->str, redis_at(pairs, i + 1)->len, &record, error);
         if (code == FH_OK) {
             member_commands(redis_work_of(work), removing->table, id, record, true);
             redis_do(redis_work_of(work), "hash", "HDEL", removing->key, id, NULL);

@@ -99,8 +99,8 @@ enum fh_code redis_copy_scan(struct store *store, const char *key, redis_copy_pa
         if (code != FH_OK)
             return code;
         if (redis_is(reply, REDIS_REPLY_ARRAY) && reply->elements == 2) {
-            snprintf(cursor, sizeof cursor, "%s", reply->element[0]->str);
-            code = visit(context, reply->element[1], error);
+            snprintf(cursor, sizeof cursor, "%s", redis_at(reply, 0)->str);
+            code = visit(context, redis_at(reply, 1), error);
         } else {
             code = redis_refused(reply, "to list what it keeps", error);
         }

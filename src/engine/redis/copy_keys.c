@@ -25,7 +25,7 @@ struct place {
 
 static const char *score_at(const redisReply *reply, size_t index)
 {
-    return reply->element[2 * index + 1]->str;
+    return redis_at(reply, 2 * index + 1)->str;
 }
 
 static void pass_names(struct place *place, const redisReply *reply)
@@ -51,10 +51,12 @@ static enum fh_code next_members(struct store *store, const char *key, const cha
                   count, NULL);
     enum fh_code code = redis_read(redis_of(store), &words, ret, error);
     redis_words_release(&words);
-    if (code == FH_OK && !redis_is(*ret, REDIS_REPLY_ARRAY)) {
-        code = redis_refused(*ret, "to list what it keeps", error);
+    if (code != FH_OK)
+        return code;
+    code = redis_reply_bounded(*ret, 2 * (size_t)strtoull(count, NULL, 10), error);
+    if (code != FH_OK) {
         hiredis.freeReplyObject(*ret);
-    } else if (code == FH_OK && (*ret)->elements > 0) {
+    } else if ((*ret)->elements > 1) {
         pass_names(place, *ret);
     }
     return code;
@@ -93,7 +95,7 @@ static enum fh_code redis_names(struct store *store, int64_t now_ms, copied_name
             break;
         size_t count = reply->elements / 2;
         for (size_t i = 0; i < count; i++)
-            names[i] = reply->element[2 * i]->str;
+            names[i] = redis_at(reply, 2 * i)->str;
         more = count > 0;
         if (more)
             code = visit(context, names, (int)count, error);
@@ -118,8 +120,8 @@ static enum fh_code use_fields(void *context, const redisReply *pairs, struct fh
     enum fh_code code = FH_OK;
     int count = 0;
     for (size_t i = 0; i + 1 < pairs->elements && code == FH_OK; i += 2) {
-        parts[count++] = (struct copied_part){.name = pairs->element[i]->str,
-                                              .text = pairs->element[i + 1]->str};
+        parts[count++] = (struct copied_part){.name = redis_at(pairs, i)->str,
+                                              .text = redis_at(pairs, i + 1)->str};
         if (count == COPIED_KEY_PARTS_MAX || i + 3 >= pairs->elements) {
             code = reading->visit(reading->context, &reading->key, parts, count, error);
             count = 0;
@@ -142,7 +144,7 @@ static enum fh_code read_members(struct store *store, const char *key, struct re
         int count = (int)(reply->elements / 2);
         for (int i = 0; i < count; i++)
             parts[i] =
-                (struct copied_part){.name = reply->element[2 * i]->str,
+                (struct copied_part){.name = redis_at(reply, 2 * (size_t)i)->str,
                                      .score = (int64_t)strtod(score_at(reply, (size_t)i), NULL)};
         more = count > 0;
         if (more)
@@ -242,9 +244,9 @@ static enum fh_code redis_empty(struct store *store, struct fh_error *error)
         more = reply->elements > 0;
         code = store_begin(store, STORE_WRITE, &work, error);
         for (size_t i = 0; i < reply->elements && code == FH_OK; i += 2) {
-            char *key = redis_name(redis_of(store), "kv", reply->element[i]->str);
+            char *key = redis_name(redis_of(store), "kv", redis_at(reply, i)->str);
             redis_do(redis_work_of(work), "any", "DEL", key, NULL);
-            redis_do(redis_work_of(work), "zset", "ZREM", list, reply->element[i]->str, NULL);
+            redis_do(redis_work_of(work), "zset", "ZREM", list, redis_at(reply, i)->str, NULL);
             free(key);
         }
         hiredis.freeReplyObject(reply);

@@ -97,10 +97,10 @@ static enum fh_code keep_fields(struct redis_key *key, const redisReply *reply,
 {
     const char **words = calloc(reply->elements + 1, sizeof *words);
     FH_ASSERT(words != NULL);
-    bool strings = true;
+    bool strings = reply->elements % 2 == 0; /* each field with its value */
     for (size_t i = 0; i < reply->elements; i++) {
-        words[i] = reply->element[i]->str;
-        strings = strings && strlen(words[i]) == reply->element[i]->len;
+        words[i] = redis_at(reply, i)->str;
+        strings = strings && strlen(words[i]) == redis_at(reply, i)->len;
     }
     if (strings)
         redis_key_whole(key, words, reply->elements);
@@ -119,8 +119,8 @@ static enum fh_code ask_fields(struct redis_work *own, struct redis_key *key,
     enum fh_code code = redis_see_one(own, true, &reply, error, SMALL_HASH);
     if (code)
         return code;
-    if (strcmp(reply->element[0]->str, "0") == 0)
-        return keep_fields(key, reply->element[1], error);
+    if (strcmp(redis_at(reply, 0)->str, "0") == 0)
+        return keep_fields(key, redis_at(reply, 1), error);
     code = redis_see_one(own, true, &count, error, "HLEN", key->server, NULL);
     if (!code && count->integer > KEYVALUE_FIELDS_MAX)
         code = too_many(key->name, error);

@@ -187,10 +187,24 @@ void redis_info_of(const char *info, const char *name, char *ret, size_t size);
 /* pool.c */
 enum fh_code redis_connect_first(struct redis *redis, struct fh_error *error);
 
+/* reply.c: answers from the server, which nobody has checked */
+#define REDIS_REPLY_DEPTH_MAX 8
 static inline bool redis_is(const redisReply *reply, int type)
 {
     return reply && reply->type == type;
 }
+/* The only way to an element. Never NULL, and neither is its `str`: what is not there is nil. */
+extern const redisReply redis_no_reply;
+static inline const redisReply *redis_at(const redisReply *reply, size_t index)
+{
+    return redis_is(reply, REDIS_REPLY_ARRAY) && index < reply->elements ? reply->element[index]
+                                                                         : &redis_no_reply;
+}
+/* Gives a text to whatever has none. False: it is nested too deeply. */
+bool redis_reply_settle(redisReply *reply, int depth);
+/* FH_OK: an array of no more elements than that, as was asked for. */
+enum fh_code redis_reply_bounded(const redisReply *reply, size_t elements_max,
+                                 struct fh_error *error);
 /* refusal.c: turns a refusal by the server into an error: FH_UNAVAILABLE if it may pass,
  * FH_UNSUPPORTED if it needs an operator. `what` was tried. */
 enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_error *error);

@@ -180,10 +180,10 @@ static enum fh_code redis_saga_start(struct store_work *work, struct ledger_even
 
 static const char *entry_field(const redisReply *entry, const char *name)
 {
-    const redisReply *fields = entry->element[1];
+    const redisReply *fields = redis_at(entry, 1);
     for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-        if (strcmp(fields->element[i]->str, name) == 0)
-            return fields->element[i + 1]->str;
+        if (strcmp(redis_at(fields, i)->str, name) == 0)
+            return redis_at(fields, i + 1)->str;
     }
     return NULL;
 }
@@ -196,7 +196,7 @@ static int64_t entry_number(const redisReply *entry, const char *name)
 
 static int64_t entry_position(const redisReply *entry)
 {
-    return strtoll(entry->element[0]->str, NULL, 10);
+    return strtoll(redis_at(entry, 0)->str, NULL, 10);
 }
 
 static const char *entry_text(const redisReply *entry, const char *name)
@@ -260,7 +260,7 @@ static enum fh_code redis_outbox_read(struct store_work *work, int64_t after, in
             return code;
         bool last = entries->elements < (size_t)count;
         for (size_t i = 0; i < entries->elements && reading.goes_on && !code; i++)
-            code = visit_entry(&reading, entries->element[i], error);
+            code = visit_entry(&reading, redis_at(entries, i), error);
         reading.goes_on = reading.goes_on && !last;
         hiredis.freeReplyObject(entries);
     }
@@ -278,7 +278,7 @@ static enum fh_code redis_outbox_id_at(struct store_work *work, int64_t position
     if (code)
         return code;
     if (entries->elements > 0)
-        snprintf(ret_id, ID_SIZE, "%s", entry_text(entries->element[0], "id"));
+        snprintf(ret_id, ID_SIZE, "%s", entry_text(redis_at(entries, 0), "id"));
     hiredis.freeReplyObject(entries);
     return FH_OK;
 }

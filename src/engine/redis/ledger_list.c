@@ -40,11 +40,10 @@ static enum fh_code list_some(void *context, const redisReply *pairs, struct fh_
     enum fh_code code = FH_OK;
     struct arena *arena = json_arena_set(NULL);
     for (size_t i = 0; i + 1 < pairs->elements && !code; i += 2) {
-        json_t *record = NULL;
-        const redisReply *text = pairs->element[i + 1];
-        code = json_parse(text->str, text->len, &record, error);
-        if (!code)
-            list_one(listing, pairs->element[i]->str, record);
+        json_t *record =
+            redis_record_parse(redis_table_of("command"), redis_at(pairs, i + 1), error, &code);
+        if (record)
+            list_one(listing, redis_at(pairs, i)->str, record);
         json_decref(record);
     }
     json_arena_set(arena);
@@ -195,12 +194,10 @@ static enum fh_code gather_callers(struct redis_work *own, json_t *callers, stru
     enum fh_code code = redis_see_one(own, false, &reply, error, "HGETALL", key, NULL);
     free(key);
     for (size_t i = 0; !code && i + 1 < reply->elements; i += 2) {
-        json_t *record = NULL;
-        const redisReply *text = reply->element[i + 1];
-        if (redis_changed(own, table, reply->element[i]->str))
+        if (redis_changed(own, table, redis_at(reply, i)->str))
             continue;
-        code = json_parse(text->str, text->len, &record, error);
-        if (!code)
+        json_t *record = redis_record_parse(table, redis_at(reply, i + 1), error, &code);
+        if (record)
             json_array_append_new(callers, record);
     }
     while (!code && map_next(&own->records, &entry, &name, &value)) {

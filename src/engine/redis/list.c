@@ -29,7 +29,7 @@ enum fh_code redis_sweep(const struct keyvalue_view *view, int64_t *ret_removed,
     own->now_ms = view->now_ms;
     for (size_t i = 0; i < found->elements; i++) {
         redis_step(&own->operations, 'L', 1);
-        redis_word(&own->operations.words, found->element[i]->str);
+        redis_word(&own->operations.words, redis_at(found, i)->str);
     }
     *ret_removed = (int64_t)found->elements;
     return FH_OK;

@@ -94,9 +94,9 @@ static enum fh_code read_member_slice(struct redis_work *own, const struct redis
     if (code)
         return code;
     for (size_t i = 0; i < reply->elements; i++)
-        map_put(&found->ids, reply->element[i]->str, found);
+        map_put(&found->ids, redis_at(reply, i)->str, found);
     if (reply->elements == (size_t)limit) {
-        *ret_last = strdup(reply->element[limit - 1]->str);
+        *ret_last = strdup(redis_at(reply, (size_t)limit - 1)->str);
         FH_ASSERT(*ret_last != NULL);
     }
     return FH_OK;
@@ -163,16 +163,16 @@ static enum fh_code take_due(struct redis_work *own, const struct redis_range *r
     char *key = redis_name(own->redis, "fh", table->name);
     redis_words_init(&commands);
     for (size_t i = 0; i < page->elements; i++)
-        redis_command(&commands, "HGET", key, member_id(page->element[i]->str), NULL);
+        redis_command(&commands, "HGET", key, member_id(redis_at(page, i)->str), NULL);
     enum fh_code code = redis_read(own->redis, &commands, records, error);
     bool answered = !code;
     redis_words_release(&commands);
     free(key);
     for (size_t i = 0; answered && i < page->elements; i++) {
-        json_t *record = code ? NULL : redis_record_parse(records[i], error, &code);
+        json_t *record = code ? NULL : redis_record_parse(table, records[i], error, &code);
         if (record && record_integer(record, "updated_ms") < range->before_ms &&
             !has_enough(found, wanted))
-            map_put(&found->ids, page->element[i]->str, found);
+            map_put(&found->ids, redis_at(page, i)->str, found);
         json_decref(record);
         hiredis.freeReplyObject(records[i]);
     }
@@ -196,13 +196,13 @@ static enum fh_code find_due_members(struct redis_work *own, const struct redis_
         redisReply *page = NULL;
         code = ask_unrecorded(own, &page, error, "ZRANGEBYLEX", key, low, high, "LIMIT", "0", count,
                               NULL);
-        if (!code && !redis_is(page, REDIS_REPLY_ARRAY))
-            code = redis_refused(page, "to list sagas", error);
+        if (!code)
+            code = redis_reply_bounded(page, DUE_PAGE, error);
         if (!code && page->elements > 0)
             code = take_due(own, range, table, page, wanted, found, error);
         goes_on = !code && page->elements == DUE_PAGE && !has_enough(found, wanted);
         if (goes_on)
-            snprintf(low, sizeof low, "(%s", page->element[DUE_PAGE - 1]->str);
+            snprintf(low, sizeof low, "(%s", redis_at(page, DUE_PAGE - 1)->str);
         if (page)
             hiredis.freeReplyObject(page);
     }
@@ -345,7 +345,7 @@ static enum fh_code prefix_of(const struct record_range *wanted, char prefix[sta
 
 static bool has_field(const json_t *record, const struct record_field *field)
 {
-    const char *value = field->name ? record_text(record, field->name) : NULL;
+    const char *value = field->name ? record_optional(record, field->name) : NULL;
     return !field->value || (value && strcmp(value, field->value) == 0);
 }
 

@@ -30,7 +30,7 @@ static void describe_reply(struct text *text, const redisReply *reply)
     case REDIS_REPLY_ARRAY:
         text_printf(text, "*%zu:", reply->elements);
         for (size_t i = 0; i < reply->elements; i++)
-            describe_reply(text, reply->element[i]);
+            describe_reply(text, redis_at(reply, i));
         break;
     default:
         text_add(text, "_");
@@ -63,7 +63,7 @@ static size_t reply_size(const redisReply *reply)
 {
     size_t size = sizeof *reply + reply->len * redis_is(reply, REDIS_REPLY_STRING);
     for (size_t i = 0; redis_is(reply, REDIS_REPLY_ARRAY) && i < reply->elements; i++)
-        size += reply_size(reply->element[i]);
+        size += reply_size(redis_at(reply, i));
     return size;
 }
 

@@ -41,7 +41,7 @@ static void command_members(const char *id, const json_t *record, struct redis_m
     if (!*birth)
         take_member(members, "command:created", id, "%019lld",
                     (long long)record_integer(record, "created_ms"));
-    else if (strcmp(record_word(record, "outcome"), "pending") != 0)
+    else if (strcmp(record_text(record, "outcome"), "pending") != 0)
         take_member(
             members, "command:closable", id, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%019lld",
             record_text(record, "caller"), birth, (long long)record_integer(record, "number"));
@@ -60,7 +60,7 @@ static void saga_members(const char *id, const json_t *record, struct redis_memb
         take_member(members, "saga:closed", id, "%s", strrchr(id, *RECORD_SEPARATOR) + 1);
     if (start && *start)
         take_member(members, "saga:start", id, "%s" RECORD_SEPARATOR "%s",
-                    record_word(record, "birth"), start);
+                    record_text(record, "birth"), start);
 }
 
 /* In tables whose members depend only on the id, nothing needs to be read before a write. */
@@ -118,7 +118,8 @@ struct redis_record *redis_changed(const struct redis_work *own, const struct re
     return record;
 }
 
-json_t *redis_record_parse(const redisReply *reply, struct fh_error *error, enum fh_code *ret_code)
+json_t *redis_record_parse(const struct redis_table *table, const redisReply *reply,
+                           struct fh_error *error, enum fh_code *ret_code)
 {
     struct arena *arena = json_arena_set(NULL);
     json_t *value = NULL;
@@ -126,7 +127,12 @@ json_t *redis_record_parse(const redisReply *reply, struct fh_error *error, enum
         json_parse(reply->str, reply->len, &value, error) != FH_OK)
         *ret_code = error_set(error, FH_UNAVAILABLE, "A record of the store's ledger is no JSON.");
     json_arena_set(arena);
-    return value;
+    enum fh_code sound = value ? record_check(table->name, value, error) : FH_OK;
+    if (sound == FH_OK)
+        return value;
+    *ret_code = sound;
+    json_decref(value);
+    return NULL;
 }
 
 enum fh_code redis_fetch(struct redis_work *own, const struct redis_table *table, const char *id,
@@ -136,7 +142,7 @@ enum fh_code redis_fetch(struct redis_work *own, const struct redis_table *table
     char *key = redis_name(own->redis, "fh", table->name);
     enum fh_code code = redis_see_one(own, looks, &reply, error, "HGET", key, id, NULL);
     free(key);
-    *ret = code ? NULL : redis_record_parse(reply, error, &code);
+    *ret = code ? NULL : redis_record_parse(table, reply, error, &code);
     return code;
 }
 

@@ -36,7 +36,8 @@ void redis_each_member(const struct redis_record *record, const json_t *content,
 struct redis_record *redis_changed(const struct redis_work *own, const struct redis_table *table,
                                    const char *id);
 /* An answer to HGET: new reference; NULL: there is no such record, or *ret_code says why. */
-json_t *redis_record_parse(const redisReply *reply, struct fh_error *error, enum fh_code *ret_code);
+json_t *redis_record_parse(const struct redis_table *table, const redisReply *reply,
+                           struct fh_error *error, enum fh_code *ret_code);
 /* The server's record, regardless of the unit of work's changes. */
 enum fh_code redis_fetch(struct redis_work *own, const struct redis_table *table, const char *id,
                          bool looks, json_t **ret, struct fh_error *error);

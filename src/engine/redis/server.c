@@ -214,7 +214,7 @@ static enum fh_code check_redis_setting(struct redis_link *link, const char *nam
     enum fh_code code = redis_ask_server(link, WORDS("CONFIG", "GET", name), &reply, error);
     if (code)
         return code;
-    const char *is = reply->elements == 2 ? string_of_reply(reply->element[1]) : "";
+    const char *is = reply->elements == 2 ? string_of_reply(redis_at(reply, 1)) : "";
     if (strcmp(is, wanted) != 0 && (!also || strcmp(is, also) != 0))
         code = error_set(error, FH_UNSUPPORTED,
                          "Redis has %s %s, which loses what it was given: set it to %s.", name, is,

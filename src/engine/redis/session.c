@@ -88,8 +88,8 @@ static enum fh_code check_info(const char *info, struct fh_error *error)
 static const char *setting_of(const redisReply *config, const char *name)
 {
     for (size_t i = 0; i + 1 < config->elements; i += 2) {
-        if (strcmp(config->element[i]->str, name) == 0)
-            return config->element[i + 1]->str;
+        if (strcmp(redis_at(config, i)->str, name) == 0)
+            return redis_at(config, i + 1)->str;
     }
     return "";
 }

@@ -98,9 +98,10 @@ static void gather_members(struct page *page, const struct redis_key *key,
     page->list = calloc(pairs + key->items.count + 1, sizeof *page->list);
     FH_ASSERT(page->list != NULL);
     for (size_t i = 0; i < pairs; i++) {
-        if (!redis_item(key, reply->element[2 * i]->str))
-            page->list[page->count++] = (struct member){
-                reply->element[2 * i]->str, (int64_t)strtod(reply->element[2 * i + 1]->str, NULL)};
+        if (!redis_item(key, redis_at(reply, 2 * i)->str))
+            page->list[page->count++] =
+                (struct member){redis_at(reply, 2 * i)->str,
+                                (int64_t)strtod(redis_at(reply, 2 * i + 1)->str, NULL)};
     }
     while (map_next(&key->items, &entry, &name, &value)) {
         const struct redis_item *item = value;

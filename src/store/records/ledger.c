@@ -56,6 +56,13 @@ enum fh_code records_event(struct records_reading *reading, const struct ledger_
     if (event->position != reading->next)
         return error_set(error, FH_UNAVAILABLE, "The event at %" PRId64 " was trimmed meanwhile.",
                          reading->next);
+    const char *const texts[] = {event->id, event->type, event->key, event->data};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!texts[i] || (!*texts[i] && i != 2))
+            return error_set(error, FH_INVALID,
+                             "The event at %" PRId64 " is not one: the store is damaged.",
+                             event->position);
+    }
     reading->next++;
     reading->goes_on = reading->visit(reading->context, event) && --reading->left > 0;
     return FH_OK;
@@ -70,7 +77,7 @@ enum fh_code records_outbox_trimmed(struct store_work *work, int64_t *ret_positi
     enum fh_code code = records_get(work, "meta", "trimmed", &trimmed, error);
     if (!code && trimmed) {
         *ret_position = record_integer(trimmed, "position");
-        snprintf(ret_id, ID_SIZE, "%s", record_word(trimmed, "event_id"));
+        snprintf(ret_id, ID_SIZE, "%s", record_text(trimmed, "event_id"));
         json_decref(trimmed);
     }
     return code;
@@ -117,7 +124,7 @@ enum fh_code records_subscriber_put(struct store_work *work, const char *name,
         code = records_get(work, "subscriber", id, &known, error);
     if (code)
         return code;
-    if (known && strcmp(record_word(known, "incarnation"), incarnation) == 0 &&
+    if (known && strcmp(record_text(known, "incarnation"), incarnation) == 0 &&
         record_integer(known, "done") > done)
         done = record_integer(known, "done");
     json_decref(known);

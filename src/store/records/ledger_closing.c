@@ -177,9 +177,9 @@ struct answered {
 static bool see_answered_record(struct looking *looking, const json_t *record)
 {
     const struct answered *to = (struct answered *)looking;
-    const char *receiver = record_text(record, "receiver");
+    const char *receiver = record_optional(record, "receiver");
     if (!receiver || strcmp(receiver, to->present) == 0 ||
-        strcmp(record_word(record, "target"), to->target) != 0)
+        strcmp(record_text(record, "target"), to->target) != 0)
         return true;
     struct ledger_saga saga = {.birth = record_text(looking->saga, "birth"),
                                .number = record_number(looking->saga),
@@ -241,9 +241,9 @@ enum fh_code records_sagas_forget(struct store_work *work, int64_t number_max, i
     json_array_foreach (list, index, saga) {
         if (!code)
             code = forget_saga(work, record_text(saga, "id"), error);
-        if (strcmp(record_word(saga, "status"), "ended") == 0)
+        if (strcmp(record_text(saga, "status"), "ended") == 0)
             ret_removed->ended++;
-        else if (strcmp(record_word(saga, "status"), "undone") == 0)
+        else if (strcmp(record_text(saga, "status"), "undone") == 0)
             ret_removed->undone++;
         else
             ret_removed->abandoned++;

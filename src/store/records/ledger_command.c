@@ -20,10 +20,10 @@ struct ledger_command record_command(const json_t *record)
                                    .attempt = record_integer(record, "attempt"),
                                    .created_ms = record_integer(record, "created_ms"),
                                    .outcome = ledger_outcome_of(record_text(record, "outcome")),
-                                   .digest = record_text(record, "digest"),
-                                   .request = record_text(record, "request"),
-                                   .answer = record_text(record, "answer"),
-                                   .undo_answer = record_text(record, "undo_answer")};
+                                   .digest = record_optional(record, "digest"),
+                                   .request = record_optional(record, "request"),
+                                   .answer = record_optional(record, "answer"),
+                                   .undo_answer = record_optional(record, "undo_answer")};
 }
 
 enum fh_code records_command_get(struct store_work *work, struct arena *arena, const char *caller,
@@ -114,7 +114,7 @@ static bool see_command_record(void *context, json_t *record)
 {
     struct commands *commands = context;
     struct ledger_command command = record_command(record);
-    if (strcmp(record_word(record, "id"), commands->after) <= 0)
+    if (strcmp(record_text(record, "id"), commands->after) <= 0)
         return true;
     return commands->left-- > 0 && commands->visit(commands->context, &command);
 }
@@ -213,7 +213,7 @@ enum fh_code records_caller_newest(struct store_work *work, const char *caller,
     ret_incarnation[0] = '\0';
     enum fh_code code = records_get(work, NEWEST, caller, &record, error);
     if (!code && record) {
-        snprintf(ret_incarnation, ID_SIZE, "%s", record_word(record, "incarnation"));
+        snprintf(ret_incarnation, ID_SIZE, "%s", record_text(record, "incarnation"));
         json_decref(record);
     }
     return code;

@@ -23,8 +23,8 @@ static enum fh_code read_cursor_record(struct store_work *work, const char *id,
     enum fh_code code = records_get(work, "cursor", id, &record, error);
     if (code || !record)
         return code;
-    snprintf(ret->incarnation, ID_SIZE, "%s", record_word(record, "incarnation"));
-    snprintf(ret->event_id, ID_SIZE, "%s", record_word(record, "event_id"));
+    snprintf(ret->incarnation, ID_SIZE, "%s", record_text(record, "incarnation"));
+    snprintf(ret->event_id, ID_SIZE, "%s", record_text(record, "event_id"));
     ret->position = record_integer(record, "position");
     ret->epoch = record_integer(record, "epoch");
     json_decref(record);
@@ -164,7 +164,7 @@ enum fh_code records_lease_renew(struct store_work *work, const char *name, cons
     enum fh_code code = records_get(work, "lease", name, &record, error);
     if (code)
         return code;
-    if (!record || strcmp(record_word(record, "owner"), owner) != 0) {
+    if (!record || strcmp(record_text(record, "owner"), owner) != 0) {
         json_decref(record);
         return lease_lost(name, error);
     }
@@ -183,7 +183,7 @@ enum fh_code records_lease_drop(struct store_work *work, const char *name, const
     enum fh_code code = records_get(work, "lease", name, &record, error);
     if (code)
         return code;
-    bool is_so = record && strcmp(record_word(record, "owner"), owner) == 0 &&
+    bool is_so = record && strcmp(record_text(record, "owner"), owner) == 0 &&
                  (beat < 0 || record_integer(record, "beat") == beat);
     json_decref(record);
     return is_so ? records_put(work, "lease", name, NULL, error) : lease_lost(name, error);

@@ -268,9 +268,9 @@ static struct ledger_parked parked_of_record(const json_t *event, bool whole, in
 static int compare_keys(const void *left, const void *right)
 {
     const json_t *const *a = left, *const *b = right;
-    int order = strcmp(record_word(*a, "source"), record_word(*b, "source"));
+    int order = strcmp(record_text(*a, "source"), record_text(*b, "source"));
     if (order == 0)
-        order = strcmp(record_word(*a, "share"), record_word(*b, "share"));
+        order = strcmp(record_text(*a, "share"), record_text(*b, "share"));
     int64_t first = record_integer(*a, "first"), other = record_integer(*b, "first");
     return order ? order : (first > other) - (first < other);
 }

@@ -51,8 +51,8 @@ static enum fh_code records_resync_get(struct store_work *work, const char *sour
     ret->phase = (enum ledger_phase)record_integer(record, "phase");
     ret->type = record_integer(record, "type");
     ret->seen_position = record_integer(record, "seen_position");
-    snprintf(ret->after, sizeof ret->after, "%s", record_word(record, "behind"));
-    snprintf(ret->seen_id, sizeof ret->seen_id, "%s", record_word(record, "seen_id"));
+    snprintf(ret->after, sizeof ret->after, "%s", record_text(record, "behind"));
+    snprintf(ret->seen_id, sizeof ret->seen_id, "%s", record_text(record, "seen_id"));
     json_decref(record);
     return FH_OK;
 }

@@ -21,7 +21,7 @@ json_t *record_pack(const char *format, ...)
     return packed;
 }
 
-const char *record_text(const json_t *record, const char *name)
+const char *record_optional(const json_t *record, const char *name)
 {
     return json_string_value(json_object_get(record, name));
 }
@@ -33,7 +33,7 @@ int64_t record_integer(const json_t *record, const char *name)
 
 const char *record_copy(struct arena *arena, const json_t *record, const char *name)
 {
-    const char *text = record_text(record, name);
+    const char *text = record_optional(record, name);
     return text ? arena_text(arena, text) : NULL;
 }
 
@@ -96,4 +96,80 @@ enum fh_code records_gather(struct store_work *work, const struct record_range *
         *ret = NULL;
     }
     return code;
+}
+
+/* ---- What was read ---- */
+
+#define TEXTS_MAX 8
+
+/* The texts that all records of a table have. */
+static const struct {
+    const char *table, *texts[TEXTS_MAX];
+} needed[] = {
+    {"applied", {"source", "share", "key"}},
+    {"caller", {"caller", "birth", "still_open"}},
+    {"caller_newest", {"incarnation"}},
+    {"command", {"caller", "key", "birth", "outcome"}},
+    {"cursor", {"source", "share", "incarnation", "event_id"}},
+    {"lease", {"owner"}},
+    {"migration", {"name", "checksum"}},
+    {"parked", {"source", "share", "key", "event_id", "type", "error", "event"}},
+    {"parked_key", {"source", "share", "key"}},
+    {"round", {"source", "share", "behind", "seen_id"}},
+    {"saga", {"birth", "name", "input", "state", "status"}},
+    {"saga_step", {"birth", "target", "request", "state"}},
+    {"subscriber", {"name", "share", "incarnation"}},
+};
+
+static enum fh_code record_damaged(const char *table, const char *why, const char *field,
+                                   struct fh_error *error)
+{
+    error_set(
+        error, FH_UNAVAILABLE,
+        "The store is damaged: a record of the ledger's table %s %s%s. Restore the store from "
+        "a backup.",
+        table, why, field);
+    snprintf(error->native, sizeof error->native, STORE_DAMAGED);
+    return FH_UNAVAILABLE;
+}
+
+enum fh_code record_check(const char *table, const json_t *record, struct fh_error *error)
+{
+    size_t count = sizeof needed / sizeof needed[0], i = 0;
+    if (!json_is_object(record))
+        return record_damaged(table, "is no object", "", error);
+    while (i < count && strcmp(needed[i].table, table) != 0)
+        i++;
+    for (int j = 0; i < count && j < TEXTS_MAX && needed[i].texts[j]; j++) {
+        if (!record_optional(record, needed[i].texts[j]))
+            return record_damaged(table, "lacks the text ", needed[i].texts[j], error);
+    }
+    return FH_OK;
+}
+
+struct checked {
+    const char *table;
+    bool (*visit)(void *context, json_t *record);
+    void *context;
+    enum fh_code code;
+    struct fh_error *error;
+};
+
+static bool visit_checked(void *context, json_t *record)
+{
+    struct checked *checked = context;
+    checked->code = record_check(checked->table, record, checked->error);
+    return !checked->code && checked->visit(checked->context, record);
+}
+
+enum fh_code records_each(struct store_work *work, const struct record_range *range,
+                          bool (*visit)(void *context, json_t *record), void *context,
+                          struct fh_error *error)
+{
+    struct fh_error why;
+    struct checked checked = {range->table, visit, context, FH_OK, &why};
+    enum fh_code code = records_of(work)->each(work, range, visit_checked, &checked, error);
+    if (!code && checked.code)
+        *error = why;
+    return code ? code : checked.code;
 }

@@ -131,16 +131,21 @@ extern const struct ledger_snapshot_ops records_snapshots;
 
 /* json_pack on the heap, whatever arena is set. Never NULL. */
 json_t *record_pack(const char *format, ...);
-/* NULL and 0 if it has none. */
-const char *record_text(const json_t *record, const char *name);
-/* For a field that must exist: "" if the record is damaged. */
-static inline const char *record_word(const json_t *record, const char *name)
+/* A text that may be missing: NULL if it is. */
+const char *record_optional(const json_t *record, const char *name);
+/* Never NULL: "" if there is none. */
+static inline const char *record_text(const json_t *record, const char *name)
 {
-    const char *text = record_text(record, name);
+    const char *text = record_optional(record, name);
     return text ? text : "";
 }
+/* 0 if it has none. */
 int64_t record_integer(const json_t *record, const char *name);
+/* On the arena; NULL if it has none. */
 const char *record_copy(struct arena *arena, const json_t *record, const char *name);
+/* Whether a record that was read has the fields that each of its table has. FH_UNAVAILABLE, and
+ * store_is_damaged: it was not written by us. */
+enum fh_code record_check(const char *table, const json_t *record, struct fh_error *error);
 /* Joins the parts of an id. FH_INVALID: it is too long. */
 enum fh_code record_id(char id[static RECORD_ID_SIZE], struct fh_error *error, const char *format,
                        ...) __attribute__((format(printf, 3, 4)));
@@ -175,19 +180,21 @@ static inline const struct record_ops *records_of(const struct store_work *work)
 static inline enum fh_code records_get(struct store_work *work, const char *table, const char *id,
                                        json_t **ret, struct fh_error *error)
 {
-    return records_of(work)->get(work, table, id, ret, error);
+    enum fh_code code = records_of(work)->get(work, table, id, ret, error);
+    if (!code && *ret && (code = record_check(table, *ret, error)) != FH_OK) {
+        json_decref(*ret);
+        *ret = NULL;
+    }
+    return code;
 }
 static inline enum fh_code records_put(struct store_work *work, const char *table, const char *id,
                                        json_t *record, struct fh_error *error)
 {
     return records_of(work)->put(work, table, id, record, error);
 }
-static inline enum fh_code records_each(struct store_work *work, const struct record_range *range,
-                                        bool (*visit)(void *context, json_t *record), void *context,
-                                        struct fh_error *error)
-{
-    return records_of(work)->each(work, range, visit, context, error);
-}
+enum fh_code records_each(struct store_work *work, const struct record_range *range,
+                          bool (*visit)(void *context, json_t *record), void *context,
+                          struct fh_error *error);
 
 struct ledger_command record_command(const json_t *record); /* borrows its texts */
 struct ledger_caller record_caller(const json_t *record);   /* so does this */

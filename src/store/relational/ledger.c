@@ -266,13 +266,13 @@ static bool visit_event(void *context, const struct sql_row *row)
     const struct event_visit *to = context;
     const struct sql_value *v = row->values;
     struct ledger_event event = {.position = v[0].integer,
-                                 .id = v[1].text,
-                                 .type = v[2].text,
+                                 .id = ledger_word(&v[1]),
+                                 .type = ledger_word(&v[2]),
                                  .version = (int)v[3].integer,
-                                 .key = v[4].text,
+                                 .key = ledger_word(&v[4]),
                                  .previous = v[5].integer,
                                  .time_ms = v[6].integer,
-                                 .data = v[7].text,
+                                 .data = ledger_word(&v[7]),
                                  .trace = v[8].text};
     return to->visit(to->context, &event);
 }
@@ -359,9 +359,9 @@ static bool visit_subscriber_row(void *context, const struct sql_row *row)
 {
     const struct subscriber_visit *to = context;
     const struct sql_value *v = row->values;
-    struct ledger_subscriber subscriber = {.name = v[0].text,
-                                           .partition = v[1].text,
-                                           .incarnation = v[2].text,
+    struct ledger_subscriber subscriber = {.name = ledger_word(&v[0]),
+                                           .partition = ledger_word(&v[1]),
+                                           .incarnation = ledger_word(&v[2]),
                                            .done = v[3].integer,
                                            .seen = v[4].integer};
     return to->visit(to->context, &subscriber);
@@ -384,9 +384,9 @@ enum fh_code sql_ledger_subscribers_get(struct store_work *work,
 static bool take_cursor(void *context, const struct sql_row *row)
 {
     struct ledger_cursor *cursor = context;
-    snprintf(cursor->incarnation, sizeof cursor->incarnation, "%s", row->values[0].text);
+    snprintf(cursor->incarnation, sizeof cursor->incarnation, "%s", ledger_word(&row->values[0]));
     cursor->position = row->values[1].integer;
-    snprintf(cursor->event_id, sizeof cursor->event_id, "%s", row->values[2].text);
+    snprintf(cursor->event_id, sizeof cursor->event_id, "%s", ledger_word(&row->values[2]));
     cursor->epoch = row->values[3].integer;
     return true;
 }
@@ -445,7 +445,8 @@ struct migration_visit {
 static bool visit_migration_row(void *context, const struct sql_row *row)
 {
     const struct migration_visit *to = context;
-    return to->visit(to->context, row->values[0].integer, row->values[1].text, row->values[2].text);
+    return to->visit(to->context, row->values[0].integer, ledger_word(&row->values[1]),
+                     ledger_word(&row->values[2]));
 }
 
 enum fh_code sql_ledger_migrations_get(struct store_work *work,

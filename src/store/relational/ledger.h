@@ -48,6 +48,12 @@ enum fh_code ledger_append(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error);
 /* Which of the LEDGER_KEY_LOCKS belongs to the key. */
 unsigned ledger_key_lock(const char *key);
+/* The text of a column that is never NULL, unless the store is damaged, or its server another one
+ * than it was: then "". */
+static inline const char *ledger_word(const struct sql_value *value)
+{
+    return value->kind == SQL_TEXT && value->text ? value->text : "";
+}
 /* A column's text, on the arena; NULL for SQL's NULL. */
 const char *ledger_copy(struct arena *arena, const struct sql_value *value);
 

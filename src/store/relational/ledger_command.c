@@ -32,14 +32,14 @@ static bool take_command_row(void *context, const struct sql_row *row)
     struct command_found *found = context;
     const struct sql_value *v = row->values;
     struct arena *arena = found->arena;
-    if (!v[4].text[0])
+    if (!ledger_word(&v[4])[0])
         return true; /* only claimed, still empty */
     found->found = true;
     *found->command = (struct ledger_command){.birth = ledger_copy(arena, &v[0]),
                                               .number = v[1].integer,
                                               .attempt = v[2].integer,
                                               .created_ms = v[3].integer,
-                                              .outcome = ledger_outcome_of(v[4].text),
+                                              .outcome = ledger_outcome_of(ledger_word(&v[4])),
                                               .digest = ledger_copy(arena, &v[5]),
                                               .request = ledger_copy(arena, &v[6]),
                                               .answer = ledger_copy(arena, &v[7]),
@@ -103,13 +103,13 @@ static bool visit_command(void *context, const struct sql_row *row)
     struct commands_visit *to = context;
     const struct sql_value *v = row->values;
     struct ledger_command command = {
-        .caller = v[0].text,
-        .key = v[1].text,
-        .birth = v[2].text,
+        .caller = ledger_word(&v[0]),
+        .key = ledger_word(&v[1]),
+        .birth = ledger_word(&v[2]),
         .number = v[3].integer,
         .attempt = v[4].integer,
         .created_ms = v[5].integer,
-        .outcome = ledger_outcome_of(v[6].text),
+        .outcome = ledger_outcome_of(ledger_word(&v[6])),
         .digest = v[7].kind == SQL_NULL ? NULL : v[7].text,
         .request = v[8].kind == SQL_NULL ? NULL : v[8].text,
         .answer = v[9].kind == SQL_NULL ? NULL : v[9].text,
@@ -203,8 +203,9 @@ static bool visit_caller(void *context, const struct sql_row *row)
 {
     struct callers_visit *to = context;
     const struct sql_value *v = row->values;
-    struct ledger_caller closed = {.closed_through = v[2].integer, .still_open = v[3].text};
-    return to->visit(to->context, v[0].text, v[1].text, &closed);
+    struct ledger_caller closed = {.closed_through = v[2].integer,
+                                   .still_open = ledger_word(&v[3])};
+    return to->visit(to->context, ledger_word(&v[0]), ledger_word(&v[1]), &closed);
 }
 
 enum fh_code sql_ledger_callers_read(struct store_work *work,
@@ -247,7 +248,7 @@ static bool take_look(void *context, const struct sql_row *row)
 {
     struct look *look = context;
     if (row->values[0].kind != SQL_NULL)
-        snprintf(look->incarnation, ID_SIZE, "%s", row->values[0].text);
+        snprintf(look->incarnation, ID_SIZE, "%s", ledger_word(&row->values[0]));
     if (row->values[1].kind != SQL_NULL) {
         look->caller->closed_through = row->values[1].integer;
         look->caller->still_open = ledger_copy(look->arena, &row->values[2]);

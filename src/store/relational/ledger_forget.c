@@ -23,8 +23,8 @@ struct forgetting {
 static bool take_forgotten(void *context, const struct sql_row *row)
 {
     struct forgetting *f = context;
-    if (strcmp(f->birth, row->values[0].text) != 0)
-        f->birth = arena_text(&f->arena, row->values[0].text);
+    if (strcmp(f->birth, ledger_word(&row->values[0])) != 0)
+        f->birth = arena_text(&f->arena, ledger_word(&row->values[0]));
     f->number = row->values[1].integer;
     f->rows++;
     f->skipped = f->number > f->number_max;

@@ -17,11 +17,11 @@ static bool visit_lease_row(void *context, const struct sql_row *row)
 {
     const struct lease_visit *to = context;
     const struct sql_value *v = row->values;
-    struct ledger_lease lease = {.name = v[0].text,
-                                 .owner = v[1].text,
+    struct ledger_lease lease = {.name = ledger_word(&v[0]),
+                                 .owner = ledger_word(&v[1]),
                                  .epoch = v[2].integer,
                                  .beat = v[3].integer,
-                                 .note = v[4].text};
+                                 .note = ledger_word(&v[4])};
     return to->visit(to->context, &lease);
 }
 
@@ -94,7 +94,7 @@ struct partition_visit {
 static bool visit_partition_row(void *context, const struct sql_row *row)
 {
     const struct partition_visit *to = context;
-    return to->visit(to->context, row->values[0].text);
+    return to->visit(to->context, ledger_word(&row->values[0]));
 }
 
 enum fh_code sql_ledger_cursor_partitions(struct store_work *work, const char *source,

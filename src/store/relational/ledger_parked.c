@@ -155,17 +155,17 @@ struct parked_visit {
 
 static struct ledger_parked parked_of_row(const struct sql_value *v)
 {
-    return (struct ledger_parked){.source = v[0].text,
-                                  .partition = v[1].text,
-                                  .key = v[2].text,
+    return (struct ledger_parked){.source = ledger_word(&v[0]),
+                                  .partition = ledger_word(&v[1]),
+                                  .key = ledger_word(&v[2]),
                                   .position = v[3].integer,
-                                  .event_id = v[4].text,
-                                  .type = v[5].text,
+                                  .event_id = ledger_word(&v[4]),
+                                  .type = ledger_word(&v[5]),
                                   .time_ms = v[6].integer,
                                   .attempts = v[7].integer,
-                                  .error = v[8].text,
+                                  .error = ledger_word(&v[8]),
                                   .parked_ms = v[9].integer,
-                                  .event = v[10].text};
+                                  .event = ledger_word(&v[10])};
 }
 
 static bool visit_key(void *context, const struct sql_row *row)
@@ -213,7 +213,8 @@ struct places {
 static bool take_parked_place(void *context, const struct sql_row *row)
 {
     struct places *places = context;
-    snprintf(places->places[places->count].partition, PARTITION_SIZE, "%s", row->values[0].text);
+    snprintf(places->places[places->count].partition, PARTITION_SIZE, "%s",
+             ledger_word(&row->values[0]));
     places->places[places->count].waiting = row->values[1].integer;
     return ++places->count < PARTITIONS_MAX;
 }

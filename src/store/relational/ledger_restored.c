@@ -13,21 +13,21 @@ static bool visit_answered_row(void *context, const struct sql_row *row)
 {
     const struct answered_visit *to = context;
     const struct sql_value *v = row->values;
-    struct ledger_saga saga = {.birth = v[0].text,
+    struct ledger_saga saga = {.birth = ledger_word(&v[0]),
                                .number = v[1].integer,
                                .start_id = "",
-                               .name = v[2].text,
+                               .name = ledger_word(&v[2]),
                                .input = "",
                                .state = "",
-                               .status = v[3].text};
-    struct ledger_step step = {.birth = v[0].text,
+                               .status = ledger_word(&v[3])};
+    struct ledger_step step = {.birth = ledger_word(&v[0]),
                                .number = v[1].integer,
                                .step = (int)v[4].integer,
                                .element = (int)v[5].integer,
                                .attempt = v[6].integer,
-                               .target = v[7].text,
+                               .target = ledger_word(&v[7]),
                                .request = "",
-                               .state = v[8].text,
+                               .state = ledger_word(&v[8]),
                                .receiver = v[9].text,
                                .receiver_position = v[10].integer};
     return to->visit(to->context, &saga, &step);

@@ -155,16 +155,16 @@ enum fh_code sql_ledger_saga_update(struct store_work *work, const struct ledger
 static struct ledger_saga saga_of_row(const struct sql_row *row)
 {
     const struct sql_value *v = row->values;
-    return (struct ledger_saga){.birth = v[0].text,
+    return (struct ledger_saga){.birth = ledger_word(&v[0]),
                                 .number = v[1].integer,
-                                .name = v[2].text,
-                                .input = v[3].text,
-                                .state = v[4].text,
-                                .status = v[5].text,
+                                .name = ledger_word(&v[2]),
+                                .input = ledger_word(&v[3]),
+                                .state = ledger_word(&v[4]),
+                                .status = ledger_word(&v[5]),
                                 .epoch = v[6].integer,
                                 .deadline_ms = v[7].integer,
                                 .updated_ms = v[8].integer,
-                                .start_id = v[9].text};
+                                .start_id = ledger_word(&v[9])};
 }
 
 struct saga_found {
@@ -393,7 +393,7 @@ struct unclosed_visit {
 static bool visit_unclosed(void *context, const struct sql_row *row)
 {
     const struct unclosed_visit *to = context;
-    return to->visit(to->context, row->values[0].text, row->values[1].text);
+    return to->visit(to->context, ledger_word(&row->values[0]), ledger_word(&row->values[1]));
 }
 
 enum fh_code sql_ledger_sagas_unclosed(struct store_work *work,
@@ -421,7 +421,7 @@ static bool take_status_count(void *context, const struct sql_row *row)
                  {"ended", &counts->ended},     {"undone", &counts->undone},
                  {"parked", &counts->parked},   {"abandoned", &counts->abandoned}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcmp(known[i].status, row->values[0].text) == 0)
+        if (strcmp(known[i].status, ledger_word(&row->values[0])) == 0)
             *known[i].count = row->values[1].integer;
     }
     return true;

@@ -32,11 +32,11 @@ struct answer {
 static bool take_sequenced_position(void *context, const struct sql_row *row)
 {
     struct answer *answer = context;
-    struct store_placed *placed = map_get(&answer->by_id, row->values[0].text);
+    struct store_placed *placed = map_get(&answer->by_id, ledger_word(&row->values[0]));
     if (placed)
         placed->position = row->values[1].integer;
     else
-        store_sequence_told(answer->store, row->values[0].text, row->values[1].integer);
+        store_sequence_told(answer->store, ledger_word(&row->values[0]), row->values[1].integer);
     return true;
 }
 

@@ -18,13 +18,13 @@ struct place_visit {
 static bool visit_place(void *context, const struct sql_row *row)
 {
     const struct place_visit *to = context;
-    return to->visit(to->context, row->values[0].text, row->values[1].integer);
+    return to->visit(to->context, ledger_word(&row->values[0]), row->values[1].integer);
 }
 
 static bool visit_unsequenced(void *context, const struct sql_row *row)
 {
     const struct place_visit *to = context;
-    return to->visit(to->context, row->values[0].text, LEDGER_UNSEQUENCED);
+    return to->visit(to->context, ledger_word(&row->values[0]), LEDGER_UNSEQUENCED);
 }
 
 static enum fh_code sql_key_places(struct store_work *work, const char *keys,
@@ -50,9 +50,9 @@ static bool take_resync(void *context, const struct sql_row *row)
     resync->resync = v[0].integer;
     resync->phase = (enum ledger_phase)v[1].integer;
     resync->type = v[2].integer;
-    snprintf(resync->after, sizeof resync->after, "%s", v[3].text);
+    snprintf(resync->after, sizeof resync->after, "%s", ledger_word(&v[3]));
     resync->seen_position = v[4].integer;
-    snprintf(resync->seen_id, sizeof resync->seen_id, "%s", v[5].text);
+    snprintf(resync->seen_id, sizeof resync->seen_id, "%s", ledger_word(&v[5]));
     return true;
 }
 

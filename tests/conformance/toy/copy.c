@@ -60,7 +60,7 @@ static struct sql_value value_of(struct slicing *slicing, const json_t *record,
         return sql_integer(json_integer_value(field));
     if (json_is_string(field))
         return sql_text(json_string_value(field));
-    const char *part = part_of(slicing, record_word(record, "id"), column->name);
+    const char *part = part_of(slicing, record_text(record, "id"), column->name);
     return part && column->integer ? sql_integer(strtoll(part, NULL, 10)) : sql_text(part);
 }
 

@@ -77,11 +77,11 @@ static enum fh_code outbox_read(struct store_work *work, int64_t after, int limi
         event.previous = record_integer(record, "prev");
         event.time_ms = record_integer(record, "time_ms");
         event.version = (int)record_integer(record, "version");
-        event.id = record_word(record, "event_id");
-        event.type = record_word(record, "type");
-        event.key = record_word(record, "key");
-        event.data = record_word(record, "data");
-        event.trace = record_text(record, "trace");
+        event.id = record_text(record, "event_id");
+        event.type = record_text(record, "type");
+        event.key = record_text(record, "key");
+        event.data = record_text(record, "data");
+        event.trace = record_optional(record, "trace");
         code = records_event(&reading, &event, error);
     }
     return code;
@@ -92,7 +92,7 @@ static enum fh_code outbox_id_at(struct store_work *work, int64_t at, char ret_i
 {
     const json_t *record = event_at(work, at);
     (void)error;
-    snprintf(ret_id, ID_SIZE, "%s", record ? record_word(record, "event_id") : "");
+    snprintf(ret_id, ID_SIZE, "%s", record ? record_text(record, "event_id") : "");
     return FH_OK;
 }
 
@@ -129,7 +129,7 @@ static enum fh_code saga_start(struct store_work *work, struct ledger_event *eve
 
 static bool count_saga(void *context, json_t *record)
 {
-    int64_t *count = record_count(context, record_word(record, "status"));
+    int64_t *count = record_count(context, record_text(record, "status"));
     if (count)
         ++*count;
     return true;

@@ -30,7 +30,7 @@ static enum fh_code put(struct store_work *work, const char *table, const char *
 
 static bool is_listed(enum record_list list, const json_t *record)
 {
-    const char *status = record_word(record, "status");
+    const char *status = record_text(record, "status");
     switch (list) {
     case RECORDS_OPEN:
         return !record_saga_is_over(status);
@@ -43,9 +43,9 @@ static bool is_listed(enum record_list list, const json_t *record)
     case RECORDS_CLOSED:
         return record_saga_is_over(status) && record_integer(record, "closed") == 1;
     case RECORDS_OF_CLIENT:
-        return record_word(record, "birth")[0] == '\0';
+        return record_text(record, "birth")[0] == '\0';
     case RECORDS_OF_SERVICE:
-        return record_word(record, "birth")[0] != '\0';
+        return record_text(record, "birth")[0] != '\0';
     case RECORDS_ALL:
     case RECORDS_STARTED:
     default:
@@ -56,7 +56,7 @@ static bool is_listed(enum record_list list, const json_t *record)
 /* NULL: any value. */
 static bool has_field(const json_t *record, const struct record_field *field)
 {
-    return !field->value || strcmp(record_word(record, field->name), field->value) == 0;
+    return !field->value || strcmp(record_text(record, field->name), field->value) == 0;
 }
 
 static bool is_in(const struct record_range *range, const char *id, const json_t *record)
@@ -82,7 +82,7 @@ static int compare(const void *left, const void *right)
     const struct found *a = left, *b = right;
     if (a->age != b->age)
         return a->age < b->age ? -1 : 1;
-    return strcmp(record_word(a->record, "id"), record_word(b->record, "id"));
+    return strcmp(record_text(a->record, "id"), record_text(b->record, "id"));
 }
 
 static int64_t age_of(enum record_list list, const json_t *record)
