@@ -38,8 +38,8 @@ static bool take_candidate(struct finding *finding, const char *id, const bson_t
     json_t *document = mongodb_object(stored, finding->ledger ? id : NULL);
     if (!document)
         finding->code =
-            error_set(finding->error, FH_INVALID, "'%.100s' in %s holds what no document of ours does.",
-                      id, finding->name);
+            error_set(finding->error, FH_INVALID,
+                      "'%.100s' in %s holds what no document of ours does.", id, finding->name);
     else if (document_matches_checked(document, finding->find->filter))
         finding->code = page_take(&finding->page, document, stored->len, finding->error);
     json_decref(document);

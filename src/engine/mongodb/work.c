@@ -174,8 +174,8 @@ static enum fh_code fetch_document(struct mongodb *mongodb, const char *collecti
     if (code || !fetching->broken)
         return code;
     if (fetching->damage.code == FH_OK)
-        return error_set(error, FH_INVALID, "'%.100s' in %s holds what no document of ours does.", id,
-                         collection);
+        return error_set(error, FH_INVALID, "'%.100s' in %s holds what no document of ours does.",
+                         id, collection);
     *error = fetching->damage;
     return FH_INVALID;
 }
