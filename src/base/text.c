@@ -115,3 +115,28 @@ char *text_take(struct text *text)
     text->length = text->capacity = 0;
     return data;
 }
+
+/* How many bytes follow a first one in UTF-8. */
+static size_t bytes_after(unsigned char first)
+{
+    return first < 0xc2 || first > 0xf4 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+}
+
+void text_make_plain(char *text, size_t length)
+{
+    size_t expected = 0; /* of the bytes that follow */
+    for (size_t i = 0; i < length; i++) {
+        unsigned char one = (unsigned char)text[i];
+        bool follows = (one & 0xc0) == 0x80;
+        if ((one < ' ' && one != '\n') || one == 127 || (one < 0xa0 && follows && expected == 0)) {
+            text[i] = ' ';
+            expected = 0;
+        } else if (one == 0xc2 && i + 1 < length && (text[i + 1] & 0xe0) == 0x80) {
+            text[i] = text[i + 1] = ' ';
+            i++;
+            expected = 0;
+        } else {
+            expected = follows && expected > 0 ? expected - 1 : bytes_after(one);
+        }
+    }
+}

@@ -32,6 +32,10 @@ void text_printf(struct text *text, const char *format, ...) __attribute__((form
 #define TEXT_INTEGER_SIZE 24
 char *text_of_integer(int64_t number, char digits[static TEXT_INTEGER_SIZE]);
 void text_integer(struct text *text, int64_t number);
+/* Makes a space of each control character but line breaks: those of ASCII, those above it (U+0080
+ * to U+009F in UTF-8), and such a byte that no UTF-8 explains, which some terminals take for one.
+ * For whatever others wrote, before it goes to a terminal. */
+void text_make_plain(char *text, size_t length);
 /* Hands the malloc'ed string over to the caller; never NULL. */
 char *text_take(struct text *text);
 

@@ -27,7 +27,8 @@ def test_its_own_files_are_within_reach(attacked):
 @pytest.mark.parametrize("attack", ["open_again", "open_by_handle", "link_here", "link_to_there"])
 def test_ways_around_paths_are_refused(attacked, attack):
     for path in ("keys.json", "neighbour/store.db"):
-        refused, _ = attacked.attack(attack, path=attacked.path(path), own=attacked.path("hostile", "taken"))
+        refused, _ = attacked.attack(attack, path=attacked.path(path), own=attacked.path("hostile", "taken"),
+                                     folder=attacked.path("hostile"))
         assert refused in ("EACCES", "EPERM"), refused
 
 

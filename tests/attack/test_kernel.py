@@ -5,7 +5,7 @@ import platform
 
 import pytest
 
-from conftest import Attacked, scenario
+from conftest import scenario
 
 X86_64 = {"bpf": 321, "perf_event_open": 298, "userfaultfd": 323, "keyctl": 250, "add_key": 248, "request_key": 249,
           "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "ptrace": 101, "process_vm_readv": 310,
@@ -59,15 +59,3 @@ def test_a_call_of_another_architecture_ends_the_process(attacked):
                      "--data", "{}", check=False)
     scenario.wait_for("it was started anew", lambda: attacked.pid("hostile") not in (None, before) and
                       attacked.services()["hostile"]["ready"])
-
-
-def test_a_lifted_confinement_lifts_this_too():
-    """`confine: false` is for debuggers: what they do is no attack."""
-    system = Attacked(confine=False)
-    try:
-        system.up()
-        assert system.attack("make_socket", family=17, type=3, protocol=0)[0] in (None, "EPERM")
-        assert system.attack("fork_child")[0] is None
-        assert system.attack("tell_dumpable")[1]["dumpable"] == 1
-    finally:
-        system.remove()

@@ -42,6 +42,29 @@ static void text_grows_by_pieces(void **state)
     assert_null(text.data);
 }
 
+/* What stays, stays as it is; what does not becomes spaces. */
+static void plain_text_has_no_control_characters(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"a\nb", "a\nb"},
+        {"a\x1b[2J\x07\x7f\r", "a [2J   "},
+        {"\xc2\x9b"
+         "31m",
+         "  31m"},                                        /* U+009B, as a terminal reads UTF-8 */
+        {"a\x9b[", "a ["},                                /* the bare byte, as others read it */
+        {"\xe2\x82\xac\xc3\x9b", "\xe2\x82\xac\xc3\x9b"}, /* such bytes within letters */
+        {"\xf0\x9f\x98\x80\x9b", "\xf0\x9f\x98\x80 "},
+        {"\xe2\x82\x1b\x9b", "\xe2\x82  "}, /* a letter that is cut off */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "%s", cases[i][0]);
+        text_make_plain(text, strlen(text));
+        assert_string_equal(text, cases[i][1]);
+    }
+}
+
 static void text_stays_as_it_was_once_an_append_would_pass_its_bound(void **state)
 {
     (void)state;
@@ -209,6 +232,7 @@ int main(void)
         cmocka_unit_test(error_names_the_errno_it_came_from),
         cmocka_unit_test(error_cuts_a_message_that_is_too_long),
         cmocka_unit_test(every_code_has_a_name_of_its_own),
+        cmocka_unit_test(plain_text_has_no_control_characters),
         cmocka_unit_test(id_is_the_example_of_rfc_9562),
         cmocka_unit_test(ids_sort_by_time_and_always_carry_version_and_variant),
         cmocka_unit_test(log_writes_one_line_whatever_the_message_holds),

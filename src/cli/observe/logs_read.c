@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cli/observe/logs.h"
 #include "system/provision/state.h"
 
@@ -132,16 +133,6 @@ void logs_release(struct logs *logs)
 
 /* ---- Lines ---- */
 
-/* Control characters from a log must not reach the terminal, where they could move the cursor or
- * change colours. */
-static void make_plain(char *text, ssize_t length)
-{
-    for (ssize_t i = 0; i < length; i++) {
-        if ((unsigned char)text[i] < ' ' || text[i] == 127)
-            text[i] = ' ';
-    }
-}
-
 /* An incomplete line is left for later. */
 static ssize_t read_whole_line(struct logs_source *source)
 {
@@ -157,7 +148,7 @@ static ssize_t read_whole_line(struct logs_source *source)
     ssize_t length = getline(&source->buffer, &source->size, file);
     if (length > 0 && source->buffer[length - 1] == '\n') {
         source->buffer[--length] = '\0';
-        make_plain(source->buffer, length);
+        text_make_plain(source->buffer, (size_t)length); /* it goes to a terminal */
         return length;
     }
     if (source->old) {

@@ -51,6 +51,8 @@ void child_last_lines(const struct child *child, int count, struct text *out)
         if (tail[start - 1] == '\n' && ++lines == count)
             break;
     }
-    if (length > 0)
+    if (length > 0) {
+        text_make_plain(tail + start, (size_t)(length - start)); /* it goes to a terminal */
         text_append(out, tail + start, (size_t)(length - start));
+    }
 }

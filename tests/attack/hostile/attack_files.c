@@ -100,7 +100,7 @@ ATTACK(open_by_handle)
     if (name_to_handle_at(AT_FDCWD, text_argument(arguments, "path"), &of.handle, &mount_id, 0) !=
         0)
         return errno;
-    int folder = open(text_argument(arguments, "own"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int folder = open(text_argument(arguments, "folder"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int fd = open_by_handle_at(folder, &of.handle, O_RDONLY | O_CLOEXEC);
     int refused = outcome_of(fd);
     close(folder);
