@@ -4,6 +4,7 @@
 
 #include "../support/harness.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -11,6 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -217,6 +221,106 @@ static void a_folder_that_is_not_there_is_an_error(void **state)
     assert_in_child(confine_to_nothing);
 }
 
+/* The errno of connecting to the port, which nobody listens on; 0: somebody does. */
+static int connecting(uint16_t port)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int number = connect(fd, (struct sockaddr *)&to, sizeof to) == 0 ? 0 : errno;
+    close(fd);
+    return number;
+}
+
+/* Two ports that are free; nobody listens on them any more. */
+static void find_ports(uint16_t ret[2])
+{
+    for (int i = 0; i < 2; i++) {
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = 0};
+        socklen_t size = sizeof at;
+        at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        FH_ASSERT(bind(fd, (struct sockaddr *)&at, sizeof at) == 0);
+        FH_ASSERT(getsockname(fd, (struct sockaddr *)&at, &size) == 0);
+        ret[i] = ntohs(at.sin_port);
+        close(fd);
+    }
+}
+
+/* What the configuration of a service says of its peers and its store. */
+static int connect_by_configuration(void)
+{
+    struct confinement confinement;
+    struct fh_error error;
+    uint16_t ports[2];
+    find_ports(ports);
+    json_t *config = json_pack(
+        "{s:{s:o, s:s}, s:{s:{s:s}}, s:s, s:{s:s, s:i}, s:[i]}", "peers", "ally",
+        json_sprintf("127.0.0.1:%d", ports[0]), "stranger", "127.0.0.1:3", "keys", "calls", "ally",
+        "key", "engine", "postgresql", "store", "host", "127.0.0.1", "port", 4, "outside_ports", 5);
+    EXPECT(config && confine_by(config, at("own"), NULL, &confinement, &error) == FH_OK);
+    EXPECT(connecting(ports[0]) == ECONNREFUSED); /* a peer it has a key for */
+    EXPECT(connecting(4) == ECONNREFUSED);        /* its store */
+    EXPECT(connecting(5) == ECONNREFUSED);
+    if (confinement.abi >= 4) {
+        EXPECT(connecting(ports[1]) == EACCES);
+        EXPECT(connecting(3) == EACCES); /* a peer it has no business with */
+        EXPECT(connecting(80) == EACCES && connecting(443) == EACCES);
+    }
+    json_decref(config);
+    return 0;
+}
+
+static void only_the_ports_of_the_configuration_are_within_reach(void **state)
+{
+    (void)state;
+    skip_without_landlock();
+    assert_in_child(connect_by_configuration);
+}
+
+static int call_what_is_refused(void)
+{
+    struct confinement confinement;
+    struct fh_error error;
+    struct rlimit core;
+    EXPECT(confine(&(struct reach){at("own")}, &confinement, &error) == FH_OK);
+    EXPECT(confinement.calls == CALLS_FILTERED);
+    EXPECT(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) < 0 && errno == EPERM);
+    EXPECT(socket(AF_INET, SOCK_DGRAM, 0) < 0 && errno == EPERM); /* it resolves no names */
+    EXPECT(socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EPERM);
+    EXPECT(chmod(at("own/store"), 0666) != 0 && errno == EPERM);
+    EXPECT(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0);
+    EXPECT(raise(0) == 0 && kill(getpid(), 0) == 0);
+    EXPECT(opening(at("own/store"), O_RDWR) == 0);
+    return 0;
+}
+
+static void calls_that_no_service_needs_are_refused(void **state)
+{
+    (void)state;
+    assert_in_child(call_what_is_refused);
+}
+
+static int call_what_a_store_needs(void)
+{
+    struct confinement confinement;
+    struct fh_error error;
+    struct reach reach = {at("own")};
+    reach.calls = (struct calls_needed){.names = true, .unix_sockets = true, .watches = true};
+    EXPECT(confine(&reach, &confinement, &error) == FH_OK);
+    EXPECT(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP) >= 0);
+    EXPECT(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0) >= 0);
+    EXPECT(socket(AF_UNIX, SOCK_DGRAM, 0) < 0 && errno == EPERM);
+    EXPECT(inotify_init1(IN_CLOEXEC) >= 0);
+    return 0;
+}
+
+static void what_a_store_on_a_server_needs_is_allowed(void **state)
+{
+    (void)state;
+    assert_in_child(call_what_a_store_needs);
+}
+
 static void older_kernels_leave_more_open_and_that_is_reported(void **state)
 {
     (void)state;
@@ -239,6 +343,9 @@ int main(void)
         cmocka_unit_test(a_thread_that_is_made_afterwards_is_confined_too),
         cmocka_unit_test(a_thread_that_lived_before_the_confinement_is_noticed),
         cmocka_unit_test(a_folder_that_is_not_there_is_an_error),
+        cmocka_unit_test(only_the_ports_of_the_configuration_are_within_reach),
+        cmocka_unit_test(calls_that_no_service_needs_are_refused),
+        cmocka_unit_test(what_a_store_on_a_server_needs_is_allowed),
         cmocka_unit_test(older_kernels_leave_more_open_and_that_is_reported),
     };
     return cmocka_run_group_tests(tests, make_base, remove_base);
