@@ -11,9 +11,11 @@
  * failed early).
  */
 
+#define _GNU_SOURCE
 #include "gateway/gateway.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
@@ -346,6 +348,15 @@ static int open_gateway_spans(const char *config_path, const json_t *config)
     return spans_open(path);
 }
 
+/* The folder of the file of API keys stays readable, since the file may be replaced. NULL: there is
+ * none. The caller frees it. */
+static char *keys_folder_of(const json_t *config)
+{
+    const char *path = json_string_at(config, "auth.keys");
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    return slash ? strndup(path, slash > path ? (size_t)(slash - path) : 1) : NULL;
+}
+
 int gateway_main(const char *config_path)
 {
     struct gateway gateway = {0};
@@ -367,9 +378,12 @@ int gateway_main(const char *config_path)
         return PROCESS_EXIT_CONFIGURATION;
     }
     gateway.spans_fd = open_gateway_spans(config_path, config);
-    /* It has read all files that it will ever read. */
+    /* It has read all files that it will ever read, but for the file of keys, which may change. */
     struct confinement confinement;
-    if (confine_by(config, NULL, NULL, &confinement, &error) != FH_OK) {
+    char *keys = keys_folder_of(config);
+    enum fh_code confined = confine_by(config, NULL, keys, &confinement, &error);
+    free(keys);
+    if (confined != FH_OK) {
         log_error("confinement-failed", "%s", error.message);
         json_decref(config);
         return PROCESS_EXIT_FAILED;

@@ -3,6 +3,7 @@
 
 import base64
 import concurrent.futures
+import hashlib
 import json
 import time
 
@@ -279,3 +280,65 @@ def test_a_composition_demands_what_its_required_parts_do(started):
     assert gateway.get("/api/needed").status == 401
     assert gateway.get("/api/needed", headers=headers).status == 200
     assert gateway.get("/api/optional").status == 200
+
+
+# ---- API keys ----------------------------------------------------------------------------------
+
+def key_and_hash(letter):
+    key = "fhk_" + letter * 43
+    return key, hashlib.blake2b(key.encode(), digest_size=32).hexdigest()
+
+
+def keys_gateway(started, entries):
+    file = started.folder / "keys" / "clients.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"keys": entries}))
+    users = started(Service(echo))
+    more = {"keys": {"calls": {}, "user_secret": SECRET}, "auth": {"keys": str(file)}}
+    gateway = started(Gateway(started.folder, {"users": (users.port, DEMANDING)}, (), more))
+    gateway.file, gateway.users = file, users
+    return gateway
+
+
+def replace_keys(gateway, text):
+    """As editors do: a new file takes the old one's name."""
+    new = gateway.file.with_suffix(".new")
+    new.write_text(text if isinstance(text, str) else json.dumps({"keys": text}))
+    new.rename(gateway.file)
+
+
+def test_api_keys_are_taken_and_follow_their_file(started):
+    (first, first_hash), (second, second_hash), (old, old_hash) = map(key_and_hash, "abc")
+    entry = {"hash": first_hash, "subject": "reporting", "scopes": ["stock:read"], "roles": ["staff"]}
+    gateway = keys_gateway(started, [entry, {"hash": old_hash, "subject": "x", "expires": "2020-01-01T00:00:00Z"}])
+    answer = gateway.get("/api/stock", headers=bearer(first))
+    user = user_of(answer)
+    assert user.pop("iat") and user == {"sub": "reporting", "via": "key", "scopes": ["stock:read"], "roles": ["staff"]}
+    for key in (second, old, first[:-1], first + "a", first.upper(), "fhk_", first_hash):
+        assert gateway.get("/api/open", headers=bearer(key)).status == 401, key
+    # A second one is added, then the first withdrawn: both without a restart.
+    replace_keys(gateway, [entry, {"hash": second_hash, "subject": "other"}])
+    wait_for("the second key is taken", lambda: gateway.get("/api/mine", headers=bearer(second)).status == 200)
+    assert gateway.get("/api/mine", headers=bearer(first)).status == 200
+    replace_keys(gateway, [{"hash": second_hash, "subject": "other"}])
+    wait_for("the first key counts no more", lambda: gateway.get("/api/mine", headers=bearer(first)).status == 401)
+    assert gateway.get("/api/stock", headers=bearer(second)).status == 403
+
+
+@pytest.mark.parametrize("broken", ['{"keys": [{"hash": "x", "subject": "y"}]}', "{", "", "[]",
+                                    '{"keys": [], "keys": []}', None])
+def test_a_broken_file_of_keys_changes_nothing(started, broken):
+    key, digest = key_and_hash("a")
+    gateway = keys_gateway(started, [{"hash": digest, "subject": "reporting"}])
+    if broken is None:
+        gateway.file.unlink()
+    else:
+        replace_keys(gateway, broken)
+
+    def told():
+        gateway.log.seek(0)
+        return "key-file-faulty" in gateway.log.read()
+    wait_for("the log says so", told)
+    assert gateway.get("/api/mine", headers=bearer(key)).status == 200
+    replace_keys(gateway, [])
+    wait_for("no key is left", lambda: gateway.get("/api/mine", headers=bearer(key)).status == 401)

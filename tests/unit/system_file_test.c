@@ -158,6 +158,12 @@ static void issuers_of_tokens_that_can_not_be_trusted_are_refused(void **state)
         assert_refused(text, 6, wrong[i].column, wrong[i].message);
     }
     unlink(KEYS_FILE);
+    assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "can't be read");
+    assert_refused("system: mini\nservices: { users: }\ngateway: { auth: { forward: true } }\n", 3,
+                   18, "'jwt' or 'keys'");
+    put_keys_file("{\"keys\":[{\"hash\":\"00\",\"subject\":\"a\"}]}");
+    assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "/keys/0 has no \"hash\"");
+    unlink(KEYS_FILE);
     assert_refused(AUTH "    jwt:\n      - { issuer: https://i.example, audience: a }\n"
                         "      - { issuer: https://i.example, audience: b }\n",
                    7, 9, "a second issuer");

@@ -19,6 +19,7 @@
 #include "call/user.h"
 #include "gateway/identity/issuer.h"
 #include "gateway/identity/jws.h"
+#include "gateway/identity/key_file.h"
 
 #define LOG_PAUSE_MS 1000
 
@@ -33,6 +34,7 @@ struct authenticator {
     struct user_signer *signer;
     struct issuer *issuers[AUTHENTICATE_ISSUERS_MAX];
     size_t issuer_count;
+    struct key_file *keys; /* NULL: API keys are not taken */
     struct known_users known;
     bool forwards;
     int64_t logged_ns; /* when a refusal was last logged */
@@ -110,9 +112,33 @@ static enum authenticated judge_jwt(struct authenticator *authenticator, const c
     return result;
 }
 
+static enum authenticated judge_key(struct authenticator *authenticator, const char *key,
+                                    struct judgement *judgement)
+{
+    int64_t now_s = world_wall_ms(authenticator->world) / 1000;
+    json_t *identity = key_set_find(key_file_keys(authenticator->keys), key), *expires;
+    if (!identity) {
+        error_set(&judgement->error, FH_INVALID, "The file of keys has no such key.");
+        return AUTHENTICATED_REFUSED;
+    }
+    expires = json_object_get(identity, "exp");
+    if (expires && json_integer_value(expires) <= now_s) {
+        error_set(&judgement->error, FH_INVALID, "The key has expired.");
+        json_decref(identity);
+        return AUTHENTICATED_REFUSED;
+    }
+    json_object_set_new(identity, "iat", json_integer(now_s));
+    judgement->identity = identity;
+    judgement->until_s = expires ? json_integer_value(expires) : INT64_MAX;
+    judgement->source = key_file_generation(authenticator->keys);
+    return AUTHENTICATED_USER;
+}
+
 static enum authenticated judge_credentials(struct authenticator *authenticator,
                                             const char *credentials, struct judgement *judgement)
 {
+    if (authenticator->keys && strncmp(credentials, KEY_FILE_PREFIX, strlen(KEY_FILE_PREFIX)) == 0)
+        return judge_key(authenticator, credentials, judgement);
     if (authenticator->issuer_count && jws_has_form(credentials))
         return judge_jwt(authenticator, credentials, judgement);
     error_set(&judgement->error, FH_INVALID, "They are of no kind that is taken here.");
@@ -225,6 +251,9 @@ enum fh_code authenticator_new(struct world *world, const json_t *config,
                         json_string_at(config, "keys.user_secret"), &authenticator->signer, error);
     if (code == FH_OK)
         code = add_issuers(authenticator, json_object_get(auth, "jwt"), error);
+    const char *keys = json_string_at(auth, "keys");
+    if (code == FH_OK && keys)
+        code = key_file_new(world, keys, &authenticator->keys, error);
     if (code == FH_OK)
         *ret = authenticator;
     else
@@ -238,6 +267,7 @@ void authenticator_free(struct authenticator *authenticator)
         return;
     for (size_t i = 0; i < authenticator->issuer_count; i++)
         issuer_free(authenticator->issuers[i]);
+    key_file_free(authenticator->keys);
     known_release(&authenticator->known);
     user_signer_free(authenticator->signer);
     json_decref(authenticator->config);

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "gateway/identity/authenticate.h"
 #include "gateway/identity/issuer.h"
+#include "gateway/identity/key_file.h"
 #include "system/file/file.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -244,6 +245,31 @@ static void read_jwt(struct yaml_reader *reader, yaml_node_t *node, const char *
     json_object_set_new(reading->into, "jwt", list.into);
 }
 
+/* The gateway reads it itself, again and again, so only its path is passed on. */
+static void read_keys_of_clients(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                 void *into)
+{
+    struct auth_reading *reading = into;
+    struct key_set *keys;
+    struct fh_error error;
+    size_t length;
+    const char *path = yaml_text(reader, node, what);
+    if (path && path[0] != '/')
+        path = arena_printf(reader->arena, "%s/%s", reading->file->folder, path);
+    char *text =
+        path ? read_named_file(reader, node, what, reading->file, path, KEY_FILE_SIZE_MAX, &length)
+             : NULL;
+    if (!text)
+        return;
+    if (key_set_parse(text, length, &keys, &error) == FH_OK)
+        key_set_free(keys);
+    else
+        findings_error(reader->findings, yaml_place(reader, node), "%s: %s: %s", what, path,
+                       error.message);
+    free(text);
+    json_object_set_new(reading->into, "keys", json_string(path));
+}
+
 static void read_forward(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                          void *into)
 {
@@ -255,11 +281,15 @@ static void read_forward(struct yaml_reader *reader, yaml_node_t *node, const ch
 void file_read_auth(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
-        {"jwt", read_jwt, true, "issuers of signed tokens"},
+        {"jwt", read_jwt, false, "issuers of signed tokens"},
+        {"keys", read_keys_of_clients, false, "a file of hashes of API keys"},
         {"forward", read_forward, false, "services get the header Authorization; default: false"}};
     struct system_file *file = into;
     struct auth_reading reading = {.file = file, .into = json_object()};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), &reading);
+    if (node && !json_object_get(reading.into, "jwt") && !json_object_get(reading.into, "keys"))
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s needs 'jwt' or 'keys': without any nobody could log in", what);
     json_decref(file->auth);
     file->auth = reading.into;
 }
