@@ -256,6 +256,8 @@ static void read_keys_of_clients(struct yaml_reader *reader, yaml_node_t *node, 
     const char *path = yaml_text(reader, node, what);
     if (path && path[0] != '/')
         path = arena_printf(reader->arena, "%s/%s", reading->file->folder, path);
+    if (path)
+        json_object_set_new(reading->into, "keys", json_string(path));
     char *text =
         path ? read_named_file(reader, node, what, reading->file, path, KEY_FILE_SIZE_MAX, &length)
              : NULL;
@@ -267,7 +269,6 @@ static void read_keys_of_clients(struct yaml_reader *reader, yaml_node_t *node, 
         findings_error(reader->findings, yaml_place(reader, node), "%s: %s: %s", what, path,
                        error.message);
     free(text);
-    json_object_set_new(reading->into, "keys", json_string(path));
 }
 
 static void read_forward(struct yaml_reader *reader, yaml_node_t *node, const char *what,
