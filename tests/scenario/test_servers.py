@@ -411,6 +411,54 @@ def test_stopping_ends_the_servers_in_order_and_after_the_services(start):
     system.up()
 
 
+def as_of_before(system, service, key, port):
+    """The stopped system as a former version left it, whose servers listened on ports."""
+    state = pathlib.Path(system.state)
+
+    def changed(name, change):
+        file = state / name
+        content = json.loads(file.read_text())
+        change(content)
+        file.write_text(json.dumps(content))
+
+    def to_port(store):
+        store.update(host="127.0.0.1", port=port)
+        store.pop("server", None)
+
+    changed("servers.json", lambda kept: kept.update(ports={key: port}))
+    changed(f".servers/{key}/server.json", lambda config: (config.update(port=port), *map(to_port, config["stores"])))
+    changed(f"{service}/service.json", lambda config: to_port(config["store"]))
+    changed(f"{service}/store.json", lambda record: to_port(record["store"]))
+    shutil.rmtree(state / ".sockets")
+
+
+def test_a_server_of_a_former_version_is_found_and_gives_up_its_port(tmp_path, request):
+    if not shutil.which("redis-server"):
+        pytest.skip("NOT RUN WITH REDIS: apt-get install redis-server")
+    folder = open_folder()
+    request.addfinalizer(lambda: shutil.rmtree(folder))
+    system = shop_with(folder, carts={"engine": "redis"}).up()
+    request.addfinalizer(lambda: system.stop(check=False))
+    made = system.http("PUT", "/api/carts/7/items/lamp", {"quantity": 2}, headers={"Idempotency-Key": "before"})
+    assert made.status < 300, made
+    system.stop()
+    as_of_before(system, "carts", "carts-redis", 15999)
+    system.command("backup", "carts", "--to", str(tmp_path / "b"), "--state", system.state)
+    as_of_before(system, "carts", "carts-redis", 15999)
+    system.up()
+    assert store_of(system, "carts")["host"] == str(sockets_of(system, "carts-redis"))
+    assert "lamp" in system.http("GET", "/api/carts/7").text
+    assert check(system) == ([], [])
+    # And where the file no longer names it, what is moved away from it.
+    system.stop()
+    as_of_before(system, "carts", "carts-redis", 15999)
+    file = pathlib.Path(system.file)
+    file.write_text(file.read_text().replace('"engine": "redis"', '"engine": "sqlite"'))
+    system.command("move", system.file, "carts", "--detach", "--state", system.state, "--listen",
+                   f"127.0.0.1:{system.port}")
+    assert "lamp" in system.http("GET", "/api/carts/7").text
+
+
 # ---- Documents ----------------------------------------------------------------------------------------------------
 
 

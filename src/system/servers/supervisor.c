@@ -273,6 +273,18 @@ static int supervise_turn(struct server_supervisor *supervisor)
     }
 }
 
+/* Whatever the configuration says: a former version's server had a port, and the state folder may
+ * have been elsewhere. */
+static void readdress_stores(const struct server_supervisor *supervisor)
+{
+    size_t i;
+    json_t *store;
+    json_array_foreach (json_object_get(supervisor->config, "stores"), i, store) {
+        json_object_set(store, "host", json_object_get(supervisor->admin, "host"));
+        json_object_set(store, "port", json_object_get(supervisor->admin, "port"));
+    }
+}
+
 static enum fh_code lock_data(struct server_supervisor *supervisor, struct fh_error *error)
 {
     supervisor->lock_fd = open(LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -304,6 +316,7 @@ static enum fh_code prepare_supervised(struct server_supervisor *supervisor, str
         "{s:o, s:i, s:s, s:s}", "host",
         json_sprintf("%s/%s", supervisor->own.data, supervisor->own.sockets), "port",
         supervisor->kind->port, "user", SERVER_SUPERUSER, "password", supervisor->own.password);
+    readdress_stores(supervisor);
     supervisor->socket = arena_printf(&supervisor->arena, "%s/%s/%s", supervisor->own.data,
                                       supervisor->own.sockets, supervisor->kind->socket);
     if (!supervisor->own.programs)
