@@ -23,15 +23,13 @@ static void read_reply(const redisReply *reply, int depth)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    void *reply;
+    redisReply *reply;
     fuzz_start();
     FH_ASSERT(redis_load(ERROR_UNHEEDED) == FH_OK);
-    redisReader *reader = hiredis.redisReaderCreate();
-    FH_ASSERT(reader != NULL);
+    redisReader *reader = redis_reader_new();
     if (hiredis.redisReaderFeed(reader, (const char *)data, size) == REDIS_OK) {
-        while (hiredis.redisReaderGetReply(reader, &reply) == REDIS_OK && reply) {
-            if (redis_reply_settle(reply, 0))
-                read_reply(reply, 0);
+        while (redis_reader_next(reader, &reply) && reply) {
+            read_reply(reply, 0);
             hiredis.freeReplyObject(reply);
         }
     }

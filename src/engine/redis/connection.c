@@ -143,19 +143,18 @@ static void connection_timed_out(struct world_timer *timer)
     redis_connection_close(timer->owner);
 }
 
-/* False: the server sent an answer that was not asked for, or that is nested as none is, or broke
- * the protocol. */
+/* False: the server sent an answer that was not asked for, or broke the protocol. */
 static bool take_replies(struct redis_connection *connection)
 {
-    void *reply;
+    redisReply *reply;
     bool ended = false;
     for (;;) {
-        if (hiredis.redisReaderGetReply(connection->reader, &reply) != REDIS_OK)
+        if (!redis_reader_next(connection->reader, &reply))
             return false;
         if (!reply)
             break;
         struct redis_call *call = connection->first;
-        if (!redis_reply_settle(reply, 0) || !call) {
+        if (!call) {
             hiredis.freeReplyObject(reply);
             return false;
         }
@@ -412,8 +411,7 @@ enum fh_code redis_connection_make(struct redis_connection *connection, int64_t 
     if (code)
         return code;
     connection->tls_error = (struct fh_error){0};
-    connection->reader = hiredis.redisReaderCreate();
-    FH_ASSERT(connection->reader != NULL);
+    connection->reader = redis_reader_new();
     text_clear(&connection->sending);
     connection->sent = 0;
     connection->state = REDIS_CONNECTING;

@@ -189,6 +189,7 @@ enum fh_code redis_connect_first(struct redis *redis, struct fh_error *error);
 
 /* reply.c: answers from the server, which nobody has checked */
 #define REDIS_REPLY_DEPTH_MAX 8
+#define REDIS_REPLY_ELEMENTS_MAX (1 << 20)
 static inline bool redis_is(const redisReply *reply, int type)
 {
     return reply && reply->type == type;
@@ -200,8 +201,12 @@ static inline const redisReply *redis_at(const redisReply *reply, size_t index)
     return redis_is(reply, REDIS_REPLY_ARRAY) && index < reply->elements ? reply->element[index]
                                                                          : &redis_no_reply;
 }
-/* Gives a text to whatever has none. False: it is nested too deeply. */
-bool redis_reply_settle(redisReply *reply, int depth);
+/* A reader that takes no array longer than REDIS_REPLY_ELEMENTS_MAX, whose memory would be
+ * allocated before any of it is there. */
+redisReader *redis_reader_new(void);
+/* The next answer, the caller's; NULL: it is not there yet. Each part has a text. False: the server
+ * broke the protocol, or the answer is nested too deeply. */
+bool redis_reader_next(redisReader *reader, redisReply **ret);
 /* FH_OK: an array of no more elements than that, as was asked for. */
 enum fh_code redis_reply_bounded(const redisReply *reply, size_t elements_max,
                                  struct fh_error *error);

@@ -122,7 +122,7 @@ enum fh_code redis_link_open(const char *host, int port, const struct store_tls 
     FH_ASSERT(link != NULL);
     link->fd = -1;
     link->most_s = most_s;
-    link->reader = hiredis.redisReaderCreate();
+    link->reader = redis_reader_new();
     FH_ASSERT(link->reader != NULL);
     code =
         host[0] == '/' ? connect_local(link, host, error) : connect_remote(link, host, port, error);
@@ -170,8 +170,8 @@ static bool send_all(struct redis_link *link, const char *data, size_t length)
 static redisReply *receive_reply(struct redis_link *link)
 {
     char buffer[READ_SIZE];
-    void *reply = NULL;
-    while (hiredis.redisReaderGetReply(link->reader, &reply) == REDIS_OK && !reply) {
+    redisReply *reply;
+    while (redis_reader_next(link->reader, &reply) && !reply) {
         ssize_t got = link->tls ? redis_tls_read(link->tls, buffer, sizeof buffer)
                                 : read(link->fd, buffer, sizeof buffer);
         if (got < 0 && (errno == EINTR || (errno == EAGAIN && wait_for(link, false))))

@@ -11,8 +11,27 @@ static char nothing[] = "";
 
 const redisReply redis_no_reply = {.type = REDIS_REPLY_NIL, .str = nothing};
 
+static void *(*array_of_hiredis)(const redisReadTask *task, int elements);
+
+static void *create_bounded_array(const redisReadTask *task, int elements)
+{
+    return elements <= REDIS_REPLY_ELEMENTS_MAX ? array_of_hiredis(task, elements) : NULL;
+}
+
+redisReader *redis_reader_new(void)
+{
+    static redisReplyObjectFunctions bounded;
+    redisReader *reader = hiredis.redisReaderCreate();
+    FH_ASSERT(reader != NULL);
+    bounded = *reader->fn;
+    array_of_hiredis = bounded.createArray;
+    bounded.createArray = create_bounded_array;
+    reader->fn = &bounded;
+    return reader;
+}
+
 /* hiredis leaves `str` NULL where there is no text, and frees it only where there is one. */
-bool redis_reply_settle(redisReply *reply, int depth)
+static bool settle_reply(redisReply *reply, int depth)
 {
     if (!reply->str)
         reply->str = nothing;
@@ -21,9 +40,23 @@ bool redis_reply_settle(redisReply *reply, int depth)
     if (depth >= REDIS_REPLY_DEPTH_MAX)
         return false;
     for (size_t i = 0; i < reply->elements; i++) {
-        if (!redis_reply_settle(reply->element[i], depth + 1))
+        if (!settle_reply(reply->element[i], depth + 1))
             return false;
     }
+    return true;
+}
+
+bool redis_reader_next(redisReader *reader, redisReply **ret)
+{
+    void *reply;
+    *ret = NULL;
+    if (hiredis.redisReaderGetReply(reader, &reply) != REDIS_OK)
+        return false;
+    if (reply && !settle_reply(reply, 0)) {
+        hiredis.freeReplyObject(reply);
+        return false;
+    }
+    *ret = reply;
     return true;
 }
 
