@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway before a real provider of OpenID Connect, npm's oidc-provider: its tokens, its keys when they are rotated,
+and it being away. It is installed once, in the versions of tests/support/oidc-provider, into a folder of the cache."""
+
+import base64
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from conftest import ROOT, free_port, wait_for
+from provider import Key, number
+from test_authentication import DEMANDING, SECRET, bearer, user_of
+from test_gateway import Gateway, Service, echo, started  # noqa: F401
+
+SOURCE = ROOT / "tests" / "support" / "oidc-provider"
+INSTALL_S_MAX = 300
+
+
+def install():
+    """Where it is; skips the test, loudly, where it can't be."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        pytest.skip("NOT RUN BEFORE A REAL PROVIDER: node and npm are not installed")
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(SOURCE.iterdir()))).hexdigest()[:16]
+    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "freehold"
+    caches.mkdir(parents=True, exist_ok=True)
+    folder = caches / f"oidc-provider-{digest}"
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():
+            return folder
+        fresh = pathlib.Path(f"{folder}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(SOURCE, fresh)
+        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=fresh, check=False,
+                              capture_output=True, text=True, timeout=INSTALL_S_MAX)
+        if done.returncode:
+            pytest.skip(f"NOT RUN BEFORE A REAL PROVIDER: npm can't install it: {done.stderr[-300:]}")
+        fresh.rename(folder)
+    return folder
+
+
+def private_jwk(key):
+    numbers = key.private.private_numbers()
+    if key.algorithm == "ES256":
+        return {**key.jwk(), "d": number(numbers.private_value, 32)}
+    return {**key.jwk(), **{name: number(getattr(numbers, attribute)) for name, attribute in
+                            (("d", "d"), ("p", "p"), ("q", "q"), ("dp", "dmp1"), ("dq", "dmq1"), ("qi", "iqmp"))}}
+
+
+class OidcProvider:
+    def __init__(self, folder, place):
+        self.folder, self.place, self.port, self.process = folder, place, free_port(), None
+        self.issuer = f"http://127.0.0.1:{self.port}"
+
+    def run(self, *keys):
+        """With these keys, of which the first one signs."""
+        self.close()
+        file = self.place / "provider-keys.json"
+        file.write_text(json.dumps({"keys": [private_jwk(key) for key in keys]}))
+        self.process = subprocess.Popen(["node", "server.mjs", str(self.port), str(file)], cwd=self.folder,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for line in self.process.stdout:
+            if line.strip() == "ready":
+                return
+        raise AssertionError("the provider has ended")
+
+    def token(self):
+        login = base64.b64encode(b"reporting:a%20secret%20of%20tests").decode()
+        form = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": "stock:read"}).encode()
+        request = urllib.request.Request(f"{self.issuer}/token", form, {"Authorization": f"Basic {login}"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["access_token"]
+
+    def close(self):
+        if self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process.stdout.close()
+            self.process = None
+
+
+def test_a_real_providers_tokens_are_taken_whatever_becomes_of_it(started):
+    provider = started(OidcProvider(install(), started.folder))
+    first, second = Key("first", "ES256"), Key("second", "RS256")
+    provider.run(first)
+    users = started(Service(echo))
+    gateway = started(Gateway(
+        started.folder, {"users": (users.port, [*DEMANDING, ("GET", "/api/read", "public", 10000, "scope:stock:read")])},
+        (), {"outside": "anywhere", "keys": {"calls": {}, "user_secret": SECRET},
+             "auth": {"jwt": [{"issuer": provider.issuer, "audience": "shop"}]}}))
+    token = provider.token()
+    wait_for("its token is taken", lambda: gateway.get("/api/read", headers=bearer(token)).status == 200)
+    user = user_of(gateway.get("/api/read", headers=bearer(token)))
+    assert (user["sub"], user["iss"], user["scopes"]) == ("reporting", provider.issuer, ["stock:read"])
+    assert gateway.get("/api/stock", headers=bearer(token)).status == 403  # it has no role
+    # Its keys are rotated: what either signs is taken.
+    provider.run(second, first)
+    rotated = provider.token()
+    assert rotated.split(".")[0] != token.split(".")[0]
+    assert gateway.get("/api/read", headers=bearer(rotated)).status == 200
+    assert gateway.get("/api/read", headers=bearer(token)).status == 200
+    # It is away: a token that was never seen here is taken all the same, forged ones are not.
+    unseen = provider.token()
+    provider.close()
+    assert gateway.get("/api/read", headers=bearer(unseen)).status == 200
+    head, claims, signature = unseen.split(".")
+    flipped = ("A" if signature[0] != "A" else "B") + signature[1:]
+    assert gateway.get("/api/read", headers=bearer(f"{head}.{claims}.{flipped}")).status == 401
+    # The old key is withdrawn meanwhile, and the provider comes back: it counts no more.
+    provider.run(Key("third", "ES256"), second)
+    newest = provider.token()
+    wait_for("the third key's token is taken", lambda: gateway.get("/api/read", headers=bearer(newest)).status == 200)
+    assert gateway.get("/api/read", headers=bearer(token)).status == 401
+    assert gateway.get("/api/read", headers=bearer(rotated)).status == 200
