@@ -114,6 +114,9 @@ struct fh_published {
      * "Snapshots"): an array of data in the event's shape, in key order, starting after the key
      * `after`, at most `limit` of them (both are in fh_query). NULL: no state is offered. */
     fh_handler *state;
+    /* Names who did it: the envelope has the subject of the user on whose behalf the handler ran,
+     * as `actor` (fh_event). Absent if there was none, in a snapshot, and in events from before. */
+    bool actor;
 };
 
 struct fh_subscription {
@@ -487,8 +490,7 @@ FH_API json_t *fh_undone_answer(fh_work *w);
 
 /* ---- main ---- */
 
-/* A service's program is linked with a `main` that calls this with the declarations found in the
- * program. Returns the program's exit code. */
+/* For the `main` that programs are linked with: runs these declarations; returns the exit code. */
 FH_API int fh_main(const fh_service *const *begin, const fh_service *const *end, int count,
                    char **words);
 

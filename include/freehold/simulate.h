@@ -75,7 +75,8 @@ struct fh_ask {
     /* On whose behalf; NULL: nobody is logged in. Their scopes and roles are written as in `.auth`:
      * FH_SCOPE("stock:write") FH_ROLE("staff"); NULL: none. */
     const char *user, *grants;
-    json_t *claims; /* borrowed; NULL: none */
+    json_t *claims;        /* borrowed; NULL: none */
+    const char *statement; /* a Freehold-User, sent as it stands: to see it refused; or NULL */
 };
 
 /* One request, one attempt. Returns the status; 0: no answer. *ret_answer (may be NULL) is a new

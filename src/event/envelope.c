@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define DAY_MS ((int64_t)86400000)
+#define TRACEPARENT_SIZE_MAX 64              /* with its NUL; ours have 55 characters */
 #define TIME_MS_MAX INT64_C(253402300799999) /* the end of the year 9999 */
 
 /* Converts days since 1970 to a Gregorian date and back. Years are counted from March, so that the
@@ -130,6 +131,23 @@ void envelope_string(struct text *out, const char *string)
 
 #define ADD(out, literal) text_append((out), (literal), sizeof(literal) - 1)
 
+/* "TRACEPARENT", "TRACEPARENT ACTOR" or "- ACTOR". */
+static void add_trace_and_actor(struct text *out, const char *trace)
+{
+    size_t length = strcspn(trace, " ");
+    char parent[TRACEPARENT_SIZE_MAX];
+    snprintf(parent, sizeof parent, "%.*s",
+             (int)(length < sizeof parent ? length : sizeof parent - 1), trace);
+    if (parent[0] && strcmp(parent, "-") != 0) {
+        ADD(out, ",\"traceparent\":");
+        envelope_string(out, parent);
+    }
+    if (trace[length]) {
+        ADD(out, ",\"actor\":");
+        envelope_string(out, trace + length + 1);
+    }
+}
+
 void envelope_write(struct text *out, const char *service, const struct ledger_event *event,
                     const struct fields *fields)
 {
@@ -151,10 +169,8 @@ void envelope_write(struct text *out, const char *service, const struct ledger_e
     add_envelope_position(out, event->previous);
     ADD(out, ",\"version\":");
     add_envelope_integer(out, event->version);
-    if (event->trace) {
-        ADD(out, ",\"traceparent\":");
-        envelope_string(out, event->trace);
-    }
+    if (event->trace)
+        add_trace_and_actor(out, event->trace);
     ADD(out, ",\"datacontenttype\":\"application/json\",\"data\":");
     if (fields && fields_selects(fields, event->type))
         fields_write(fields, event->type, event->data, out);

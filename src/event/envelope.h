@@ -5,7 +5,7 @@
 /*
  * The envelope in which events travel: CloudEvents 1.0 in its JSON format
  * (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md), with the
- * extension attributes position, prev, version and traceparent. Pure.
+ * extension attributes position, prev, version, traceparent and actor. Pure.
  */
 
 #include <stdbool.h>
@@ -17,8 +17,9 @@
 #include "store/ledger.h"
 
 #define ENVELOPE_TIME_SIZE 25 /* "2026-03-01T12:00:00.123Z" and the NUL */
-/* The most that an envelope adds to data, key and names. */
-#define ENVELOPE_FRAME_SIZE ((size_t)512)
+/* The most that an envelope adds to data, key and names; an actor's 255 bytes may all be escaped.
+ */
+#define ENVELOPE_FRAME_SIZE ((size_t)1088)
 
 /* Years 1970 to 9999; other times become the nearest of these. */
 void envelope_time(char out[static ENVELOPE_TIME_SIZE], int64_t wall_ms);

@@ -63,6 +63,8 @@ static json_t *describe_published(const struct fh_published *published)
     set_member_text(object, "type", published->type);
     set_member(object, "version", json_integer(published->version));
     set_member_text(object, "key", published->key);
+    if (published->actor)
+        set_member(object, "actor", json_true());
     if (published->shape)
         set_member(object, "schema", shape_schema(published->shape));
     return object;

@@ -19,9 +19,11 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "call/auth.h"
 #include "call/identity.h"
 #include "work/command.h"
 
+#define OPENAPI_USER "user"            /* the security scheme of people */
 #define NAME_LENGTH_MAX ((size_t)4096) /* of anything made from a path */
 
 static void put_openapi(json_t *object, const char *name, json_t *value)
@@ -315,6 +317,22 @@ static void add_path_operation(struct openapi *openapi, const char *method, cons
     json_decref(operation);
 }
 
+/* OpenAPI lets schemes other than OAuth's list "role names" beside them: here, scopes and roles. */
+static void demand_user(struct openapi *openapi, json_t *operation, const char *auth)
+{
+    json_t *components = json_object_get(openapi->document, "components");
+    json_t *demanded = auth_demanded(auth, "scopes"), *roles = auth_demanded(auth, "roles");
+    json_array_extend(demanded, roles);
+    json_decref(roles);
+    if (!json_object_get(components, "securitySchemes"))
+        put_openapi(components, "securitySchemes",
+                    json_pack("{s:{s:s, s:s}}", OPENAPI_USER, "type", "http", "scheme", "bearer"));
+    put_openapi(operation, "security", json_pack("[{s:o}]", OPENAPI_USER, demanded));
+    json_t *responses = json_object_get(operation, "responses");
+    add_response(responses, "401", "Nobody is logged in, or the credentials are not good.");
+    add_response(responses, "403", "The user lacks a scope or a role that this needs.");
+}
+
 static void add_route(struct openapi *openapi, const json_t *description, const json_t *route)
 {
     const char *method = json_string_at(route, "method"), *pattern = json_string_at(route, "path");
@@ -336,6 +354,8 @@ static void add_route(struct openapi *openapi, const json_t *description, const 
     if (openapi->inside)
         put_openapi(operation, "x-freehold-audience",
                     json_string(json_string_at(route, "audience")));
+    else if (!auth_is_open(json_string_at(route, "auth")))
+        demand_user(openapi, operation, json_string_at(route, "auth"));
     add_path_operation(openapi, method, pattern, operation);
 }
 

@@ -60,7 +60,9 @@ int fh_client_ask(fh_client *client, const struct fh_ask *ask, json_t **ret_answ
     int count = 0;
     if (ask->key)
         request.headers[count++] = (struct world_header){"Idempotency-Key", ask->key};
-    if (ask->user && state_user(client, ask, statement))
+    if (ask->statement)
+        request.headers[count++] = (struct world_header){USER_HEADER, ask->statement};
+    else if (ask->user && state_user(client, ask, statement))
         request.headers[count++] = (struct world_header){USER_HEADER, statement};
     if (ask->as_operator)
         request.headers[count++] = (struct world_header){"Freehold-From", "operator"};

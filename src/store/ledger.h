@@ -70,8 +70,10 @@ struct ledger_event {
     const char *id;   /* random */
     const char *type; /* types that begin with "freehold." are internal: the feed skips them */
     const char *key;
-    const char *data;          /* JSON text */
-    const char *trace;         /* traceparent, or NULL */
+    const char *data; /* JSON text */
+    /* What its envelope has besides: traceparent, and after a blank the actor; "- ACTOR" without a
+     * trace, "TRACEPARENT" without an actor; or NULL. */
+    const char *trace;
     struct ledger_event *next; /* the next one to append; NULL: none */
 };
 

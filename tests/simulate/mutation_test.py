@@ -46,6 +46,7 @@ WITHIN = {
     "forgotten_reads_trusted": ("port", 150),
     "incarnation_forgotten": ("shop", 20),
     "key_changes_with_attempts": ("shop", 20),
+    "key_not_scoped": ("guests", 20),
     "last_of_key_forgotten": ("shop", 20),
     "log_left_unsynced": ("shop", 1000),
     "lost_call_again": ("keys", 40),
@@ -62,6 +63,7 @@ WITHIN = {
     "open_sagas_forgotten": ("shop", 20),
     "other_past_untold": ("shop", 100),
     "outage_parks": ("tower", 300),
+    "ownership_ignored": ("guests", 20),
     "parked_is_lost": ("tower", 20),
     "parked_key_ignored": ("tower", 1000),
     "positions_skip": ("shop", 20),
@@ -77,11 +79,13 @@ WITHIN = {
     "retry_takes_nothing": ("tower", 50),
     "saga_started_apart": ("shop", 50),
     "saga_unfenced": ("port", 150),
+    "scope_not_checked": ("guests", 20),
     "script_hash_unchecked": ("keys", 80),
     "script_list_forgotten": ("keys", 20),
     "script_runs_again": ("keys", 80),
     "script_settles_done_as_never": ("keys", 40),
     "settled_by_presence": ("port", 60),
+    "signature_not_verified": ("guests", 20),
     "slot_trimmed_early": ("keys", 40),
     "sweep_forgotten": ("shop", 200),
     "tombstone_forgotten": ("shop", 2000),
@@ -91,6 +95,8 @@ WITHIN = {
     "undone_runs_again": ("tower", 300),
     "undone_twice": ("shop", 50),
     "unsent_is_not_undone": ("deals", 400),
+    "user_left_behind": ("guests", 20),
+    "user_not_kept": ("guests", 100),
     "works_not_serializable": ("port", 100),
 }
 # A program of tests/unit that must find it: in simulated systems nobody proves who asks.
@@ -101,6 +107,7 @@ UNIT = {
 }
 FILES = {"shop": ROOT / "examples/shop/freehold.yaml",
          "tower": ROOT / "tests/simulate/tower/freehold.yaml",
+         "guests": ROOT / "tests/simulate/guests/freehold.yaml",
          "deals": ROOT / "tests/simulate/deals/freehold.yaml",
          "port": ROOT / "tests/simulate/port/freehold.yaml",
          "keys": ROOT / "tests/simulate/port/keys/freehold.yaml"}

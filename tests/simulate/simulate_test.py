@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Simulations as TAP cases: called with the shop's program and system file, the tower's, and the deals'.
+"""Simulations as TAP cases: called with the program and the system file of the shop, the tower, the deals and the
+guests.
 
 FREEHOLD_RUNS is how many seeds are run; FREEHOLD_SEED the first of them, so that a failure that was
 printed can be looked at again.
@@ -13,7 +14,7 @@ import sys
 
 import tap
 
-PROGRAM, FILE, TOWER, TOWER_FILE, DEALS, DEALS_FILE = sys.argv[1:7]
+PROGRAM, FILE, TOWER, TOWER_FILE, DEALS, DEALS_FILE, GUESTS, GUESTS_FILE = sys.argv[1:9]
 SEED = int(os.environ.get("FREEHOLD_SEED", "1"))
 RUNS = int(os.environ.get("FREEHOLD_RUNS", "2000"))
 REPLAYED = 60
@@ -36,6 +37,14 @@ def every_promise_holds_whatever_fails():
 def every_promise_holds_in_the_tower_too():
     """Where order and number of undos and events show."""
     ran = subprocess.run([TOWER, TOWER_FILE, "--seed", str(SEED), "--runs", str(RUNS // 10)],
+                         capture_output=True, text=True, check=False)
+    notes.append(ran.stdout.strip())
+    return ran.returncode == 0
+
+
+def everything_is_done_for_whoever_began_it():
+    """Keys, late steps of sagas, rights and forged statements."""
+    ran = subprocess.run([GUESTS, GUESTS_FILE, "--seed", str(SEED), "--runs", str(RUNS // 20)],
                          capture_output=True, text=True, check=False)
     notes.append(ran.stdout.strip())
     return ran.returncode == 0
@@ -80,6 +89,7 @@ def a_wrong_word_is_refused():
 
 
 CASES = (every_promise_holds_whatever_fails, every_promise_holds_in_the_tower_too,
+         everything_is_done_for_whoever_began_it,
          nothing_is_wrong_after_a_restore_that_is_not_reported,
          a_seed_is_one_run_bit_for_bit,
          whole_traces_are_equal_line_by_line, runs_meet_crashes_and_carry_out_orders,

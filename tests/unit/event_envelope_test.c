@@ -119,6 +119,31 @@ static void an_event_without_a_trace_has_no_traceparent(void **state)
     json_decref(envelope);
 }
 
+static void an_event_names_its_actor_with_and_without_a_trace(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *stored, *trace, *actor;
+    } rows[] = {{"00-ab-cd-01 ada", "00-ab-cd-01", "ada"},
+                {"- ada", NULL, "ada"},
+                {"00-ab-cd-01 \"O'Neil\" \\ de la Cruz", "00-ab-cd-01", "\"O'Neil\" \\ de la Cruz"},
+                {"00-ab-cd-01", "00-ab-cd-01", NULL}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ledger_event event = sample;
+        event.trace = rows[i].stored;
+        json_t *envelope = written(&event, NULL);
+        const char *trace = json_string_at(envelope, "traceparent"),
+                   *actor = json_string_at(envelope, "actor");
+        assert_int_equal(trace == NULL, rows[i].trace == NULL);
+        assert_int_equal(actor == NULL, rows[i].actor == NULL);
+        if (trace)
+            assert_string_equal(trace, rows[i].trace);
+        if (actor)
+            assert_string_equal(actor, rows[i].actor);
+        json_decref(envelope);
+    }
+}
+
 static void any_key_survives_the_text(void **state)
 {
     (void)state;
@@ -340,6 +365,7 @@ int main(void)
         cmocka_unit_test(what_is_no_time_is_refused),
         cmocka_unit_test(an_envelope_has_the_attributes_of_cloudevents),
         cmocka_unit_test(an_event_without_a_trace_has_no_traceparent),
+        cmocka_unit_test(an_event_names_its_actor_with_and_without_a_trace),
         cmocka_unit_test(any_key_survives_the_text),
         cmocka_unit_test(positions_beyond_cloudevents_integers_travel_as_texts),
         cmocka_unit_test(only_named_fields_are_sent),

@@ -134,6 +134,14 @@ const char *outbox_key(fh_work *w, const struct fh_published *published, const j
     return text;
 }
 
+/* See ledger.h. */
+static const char *trace_and_actor(fh_work *w, const struct fh_published *published)
+{
+    if (!published->actor || !w->user)
+        return w->trace;
+    return work_printf(w, "%s %s", w->trace ? w->trace : "-", w->user->shown.subject);
+}
+
 void fh_publish(fh_work *w, const char *type, json_t *data)
 {
     const struct fh_published *published = published_declared(w, type);
@@ -156,7 +164,7 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
         .type = published->type,
         .key = memcpy(next + 1, key, key_length),
         .data = text, /* on the run's arena, like all JSON in a handler */
-        .trace = w->trace,
+        .trace = trace_and_actor(w, published),
     };
     if (publishing->last)
         publishing->last->next = next;

@@ -147,6 +147,7 @@ static const char *const audience_names[] = {"public", "services", "operators", 
 static const fh_field route_shape[] = {{"method", FH_STRING, .min = 1, .max = 16},
                                        {"path", FH_STRING, .min = 1, .max = 1024},
                                        {"audience", FH_STRING, .one_of = audience_names},
+                                       {"auth", FH_STRING, .optional = true},
                                        {"undo", FH_BOOL, .optional = true},
                                        {"*"},
                                        {0}};
