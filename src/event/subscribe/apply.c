@@ -85,6 +85,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
         fh_work *w = &works[i];
         work_init(w, context, handler);
         w->event = events[i].envelope;
+        w->caller = s->source;
         w->trace = events[i].trace;
         w->deadline_ns = world_in_ms(context->world, SUBSCRIBE_HANDLER_MS_MAX);
         heard[heard_count++] = w;

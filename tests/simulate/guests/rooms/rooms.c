@@ -42,6 +42,8 @@ static void unbook(fh_work *w)
 static void stay_begun(fh_work *w)
 {
     json_t *event = fh_event(w), *actor = json_object_get(event, "actor");
+    if (strcmp(fh_caller(w), "desk") != 0 || fh_user(w) || fh_header(w, "Accept"))
+        fh_fail(w, 500, "An event comes from its publisher, and is no user's request.");
     fh_exec(w, "INSERT INTO heard VALUES (:id, :actor)", fh_event_data(w),
             json_pack("{s:O}", "actor", actor ? actor : json_string("nobody")));
 }
