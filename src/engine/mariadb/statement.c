@@ -108,6 +108,7 @@ static bool fetch_rows(struct mariadb_connection *connection, struct mariadb_sta
     mariadb_columns_name(statement, names, types);
     struct sql_row row = {statement->column_count, names, types, values};
     bool wanted = reading->visit != NULL;
+    sql_values_fill(values, statement->column_count);
     for (;;) {
         int result = 0;
         MARIADB_WAITING(connection, mysql_stmt_fetch, &result, statement->stmt);

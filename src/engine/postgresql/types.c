@@ -136,9 +136,11 @@ static void write_element(struct text *json, char *text, size_t length, enum kin
     case KIND_BOOLEAN:
         text_add(json, *text == 't' ? "true" : "false");
         return;
-    case KIND_INTEGER:
-        number = llabs(strtoll(text, NULL, 10)) <= SAFE_INTEGER;
+    case KIND_INTEGER: {
+        long long integer = strtoll(text, NULL, 10);
+        number = integer >= -SAFE_INTEGER && integer <= SAFE_INTEGER;
         break;
+    }
     case KIND_REAL:
         number = isfinite(strtod(text, NULL));
         break;
@@ -342,6 +344,7 @@ bool postgresql_visit_rows(PGresult *result, sql_visit *visit, void *context)
     }
     struct arena arena;
     arena_init(&arena, TEXT_LENGTH_MAX * 4);
+    sql_values_fill(values, count);
     bool more = true;
     for (int row = 0; row < rows && more; row++) {
         for (int i = 0; i < count; i++)

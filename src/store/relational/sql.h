@@ -18,6 +18,7 @@
 
 /* Of a row, and values for one statement: engines take no more. */
 #define SQL_VALUES_MAX 256
+#define SQL_VALUES_MIN 32 /* more than any statement of the ledger returns */
 
 enum sql_kind { SQL_NULL, SQL_INTEGER, SQL_REAL, SQL_TEXT, SQL_BLOB };
 
@@ -35,6 +36,8 @@ struct sql_row {
     int count;
     const char *const *names;
     const char *const *types; /* as declared ("BOOLEAN"), or NULL for an expression */
+    /* SQL_VALUES_MIN at least: a server that was taken over may leave out columns that were asked
+     * for, which are NULL then. */
     const struct sql_value *values;
 };
 
@@ -92,6 +95,13 @@ static inline enum fh_code sql_run(struct store_work *work, const char *sql,
 {
     return work->store->engine->sql->run(work, sql, values, count, visit, context, ret_changes,
                                          error);
+}
+
+/* For engines whose server says how many columns there are. */
+static inline void sql_values_fill(struct sql_value values[static SQL_VALUES_MAX], int count)
+{
+    for (int i = count; i < SQL_VALUES_MIN; i++)
+        values[i] = (struct sql_value){.kind = SQL_NULL};
 }
 
 static inline struct sql_value sql_integer(int64_t integer)
