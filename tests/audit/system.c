@@ -89,14 +89,16 @@ void system_stop(const char *freehold, const char *state)
 static pid_t pid_of(const char *state, const char *name)
 {
     char path[4200], text[8192] = "";
-    snprintf(path, sizeof path, "%s/%s/pid", state, name);
+    bool gateway = strcmp(name, "gateway") == 0;
+    snprintf(path, sizeof path, "%s/.run/%s.%s.0", state, gateway ? "gateway" : "service", name);
     FILE *file = fopen(path, "re");
     if (!file)
         return 0;
-    int found = 0;
-    if (fscanf(file, "%d", &found) != 1)
-        found = 0;
+    size_t read = fread(text, 1, sizeof text - 1, file);
+    text[read] = '\0';
     fclose(file);
+    const char *member = strstr(text, "\"pid\":");
+    int found = member ? atoi(member + strlen("\"pid\":")) : 0;
     if (found <= 1)
         return 0;
     snprintf(path, sizeof path, "/proc/%d/cmdline", found);
@@ -106,7 +108,7 @@ static pid_t pid_of(const char *state, const char *name)
     size_t length = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     /* its --config FILE */
-    snprintf(path, sizeof path, "/%s/%s.json", name, strcmp(name, "gateway") ? "service" : name);
+    snprintf(path, sizeof path, "/%s/%s.json", name, gateway ? name : "service");
     return memmem(text, length, path, strlen(path)) ? (pid_t)found : 0;
 }
 

@@ -5,7 +5,6 @@ undo (docs/guide/boundaries.md), and killed at every step of it.
 The shop as it was before runs first, is killed with orders half done, and comes up again as the shop of today."""
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import re
@@ -19,7 +18,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "scenario"))
-from conftest import FREEHOLD, System, open_folder, wait_for, with_programs  # noqa: E402
+from conftest import FREEHOLD, System, living, open_folder, wait_for, with_programs  # noqa: E402
 from test_shop_undo import Step  # noqa: E402
 
 POINTS = re.findall(r'CRASH_POINT\("([^"]*)"\)', (ROOT / "src" / "service" / "take_over.c").read_text(encoding="utf-8"))
@@ -93,23 +92,12 @@ def before(tmp_path_factory):
         wait_for("both have reserved", lambda: (left(shop, "p001"), left(shop, "p002")) == (STOCK - 2, STOCK - 3))
         for pid in (up, *pids.values()):
             os.kill(pid, signal.SIGKILL)
-        wait_for("all processes have ended", lambda: not alive(shop))
+        wait_for("no process writes to what is copied", lambda: not living(shop.state))
     except BaseException:
         print(shop.logs())
         raise
     yield folder / "state", after, user, orders
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def alive(system):
-    """Which processes still hold their files: a copy of those would be torn."""
-    found = []
-    for path in pathlib.Path(system.state).glob("*/pid"):
-        with path.open() as file, contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            continue
-        found.append(path)
-    return found
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
-from conftest import FREEHOLD, System, open_folder, wait_for  # noqa: E402
+from conftest import FREEHOLD, System, living, open_folder, wait_for  # noqa: E402
 from held import Held  # noqa: E402
 from test_move import ENGINE, POINTS, USERS, expect_users, moved, set_engine  # noqa: E402,F401
 
@@ -126,11 +126,17 @@ def test_up_is_killed_on_the_way_back(shop, point):
 
 
 def any_lives(system):
-    """Of the last `up`, which are those that hold the locks on their pids."""
-    for path in (*pathlib.Path(system.state).glob("*/pid"), *pathlib.Path(system.state).glob(".servers/*/pid")):
-        if subprocess.run(["flock", "--nonblock", path, "true"], check=False).returncode:
-            return True
-    return False
+    """Of the last `up`'s, and of what they have started: private servers."""
+    folders = pathlib.Path(system.state).resolve()
+    return bool(living(system.state)) or any(
+        folders in cwd.parents for cwd in map(folder_of, pathlib.Path("/proc").glob("[0-9]*")) if cwd)
+
+
+def folder_of(process):
+    try:
+        return (process / "cwd").readlink()
+    except OSError:
+        return None
 
 
 @pytest.mark.parametrize("point", POINTS)

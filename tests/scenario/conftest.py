@@ -78,6 +78,26 @@ class Answer:
         return f"{self.status} {self.text[:500]}"
 
 
+def started_at(pid):
+    """In ticks since the boot; None: it has ended."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def records(state):
+    """{name: what `up` recorded of a process of its own}."""
+    return {path.name: json.loads(path.read_text()) for path in pathlib.Path(state, ".run").iterdir()
+            if path.suffix != ".new"}
+
+
+def living(state):
+    """The pids of the recorded processes that live: their files are in use."""
+    return [one["pid"] for one in records(state).values() if started_at(one["pid"]) == one["start"]]
+
+
 class System:
     """One running system, in a state folder and on a port of its own. `said` is what `up` printed."""
 

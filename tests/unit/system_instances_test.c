@@ -31,6 +31,8 @@ static const char bad_program[] = "#!/bin/sh\nexit 78\n";
 struct fixture {
     struct harness harness;
     struct provision_part part;
+    struct state state;
+    struct lives lives;
     struct instances instances;
     char program[128], config[128];
     int least_ready; /* as seen after each change since it was set */
@@ -76,6 +78,7 @@ static void begin(struct fixture *fixture, bool many, int wanted)
                                             .many = many,
                                             .model = {.world = fixture->harness.world,
                                                       .loop = &fixture->harness.loop,
+                                                      .lives = &fixture->lives,
                                                       .changed = changed,
                                                       .owner = fixture},
                                             .wanted = wanted};
@@ -99,6 +102,8 @@ static int set_up(void **state)
                                 .arguments = {fixture.program, "--config", fixture.config, NULL},
                                 .config_argument = 2,
                                 .stem = "service"};
+    assert_int_equal(state_open(&fixture.state, folder, ERROR_UNHEEDED), FH_OK);
+    assert_int_equal(lives_open(&fixture.lives, &fixture.state, CGROUP_ANY, ERROR_UNHEEDED), FH_OK);
     FILE *config = fopen(fixture.config, "w");
     assert_non_null(config);
     fputs("{\"freehold\": 1, \"service\": \"orders\"}", config);
@@ -131,6 +136,8 @@ static int tear_down(void **state)
     instances_stop(&fixture->instances);
     harness_until(&fixture->harness, has_ended, fixture);
     instances_release(&fixture->instances);
+    lives_close(&fixture->lives);
+    state_close(&fixture->state);
     close(fixture->part.folder_fd);
     close(fixture->part.listen_fd);
     harness_release(&fixture->harness);
@@ -150,8 +157,8 @@ static void each_instance_has_files_of_its_own(void **state)
     assert_string_equal(json_string_at(config, "instance"), "1");
     assert_string_equal(json_string_at(config, "service"), "orders");
     json_decref(config);
-    assert_int_equal(instance_survivor(fixture->part.folder_fd, 1),
-                     fixture->instances.children[1]->pid);
+    struct life life = provision_life(&fixture->part, 1);
+    assert_true(life_leads(&fixture->lives, &life));
     json_t *told = instances_json(&fixture->instances);
     assert_int_equal(json_array_size(json_object_get(told, "instances")), 2);
     assert_true(json_is_true(json_object_get(told, "ready")));

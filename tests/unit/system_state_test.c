@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -20,6 +21,7 @@
 #include "system/provision/instance.h"
 #include "system/provision/keys.h"
 #include "system/provision/state.h"
+#include "system/supervise/being.h"
 #include "system/supervise/child.h"
 
 static struct harness harness;
@@ -203,29 +205,58 @@ static void the_control_socket_is_reached_below_a_path_of_any_length(void **unus
     state_close(&state);
 }
 
-/* As `up` does, and then dies: the process alone keeps the lock. */
-static void a_process_is_known_to_live_by_the_lock_that_it_inherited(void **unused)
+static void say_pid(int fd, pid_t pid)
+{
+    char text[32];
+    int length = snprintf(text, sizeof text, "%d\n", (int)pid);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(pwrite(fd, text, (size_t)length, 0), length);
+}
+
+/* A process that has inherited the lock, and is in that folder. */
+static pid_t start_holder(const char *where)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        while (chdir(where) == 0)
+            pause();
+        _exit(1);
+    }
+    return pid;
+}
+
+static void wait_for_folder(pid_t pid, const char *where)
+{
+    struct being being = {.pid = pid};
+    while (!being_is_in(&being, where))
+        usleep(1000);
+}
+
+/* As versions did that kept no records: the process alone keeps the lock. */
+static void an_earlier_versions_process_is_known_by_the_lock_that_it_inherited(void **unused)
 {
     (void)unused;
     struct state state;
-    int lock_fd;
     assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_OK);
     assert_int_equal(instance_survivor(state.folder_fd, 0), 0);
-    assert_int_equal(instance_lock(state.folder_fd, 0, &lock_fd, ERROR_UNHEEDED), FH_OK);
-    pid_t pid = fork();
-    if (pid == 0) {
-        for (;;)
-            pause();
-    }
+    int lock_fd = openat(state.folder_fd, "pid", O_RDWR | O_CREAT, 0600);
+    assert_true(lock_fd >= 0 && flock(lock_fd, LOCK_EX | LOCK_NB) == 0);
+    pid_t pid = start_holder(state.folder), another = start_holder("/");
+    wait_for_folder(pid, state.folder);
+    wait_for_folder(another, "/");
     assert_int_equal(instance_survivor(state.folder_fd, 0), pid); /* found by its lock */
-    instance_record(lock_fd, getppid()); /* as a hostile one would: it does not have the lock */
+    say_pid(lock_fd, getppid()); /* as a hostile one would: it does not have the lock */
     assert_int_equal(instance_survivor(state.folder_fd, 0), pid);
-    instance_record(lock_fd, pid);
+    say_pid(lock_fd, another); /* it has the lock, but was not started here */
+    assert_int_equal(instance_survivor(state.folder_fd, 0), pid);
+    say_pid(lock_fd, pid);
     close(lock_fd);
     assert_int_equal(instance_survivor(state.folder_fd, 0), pid);
-    assert_int_equal(instance_lock(state.folder_fd, 0, &lock_fd, ERROR_UNHEEDED), FH_CONFLICT);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
+    assert_int_equal(instance_survivor(state.folder_fd, 0), -1); /* nobody to be killed */
+    kill(another, SIGKILL);
+    waitpid(another, NULL, 0);
     assert_int_equal(instance_survivor(state.folder_fd, 0), 0);
     state_close(&state);
 }
@@ -284,8 +315,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_control_socket_is_reached_below_a_path_of_any_length,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_process_is_known_to_live_by_the_lock_that_it_inherited,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            an_earlier_versions_process_is_known_by_the_lock_that_it_inherited, set_up, tear_down),
         cmocka_unit_test(addresses_are_parsed_and_listened_at),
         cmocka_unit_test(the_nearest_word_is_offered_only_when_it_is_near),
     };

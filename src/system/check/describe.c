@@ -10,9 +10,11 @@
 #define _GNU_SOURCE
 #include "system/check/describe.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/error.h"
@@ -20,20 +22,23 @@
 #include "base/text.h"
 #include "freehold.h"
 #include "shape/shape.h"
+#include "system/supervise/spawn.h"
 #include "world/real.h"
 
 #define ERROR_OUTPUT_SIZE_MAX ((size_t)4 << 10)
 
 struct asked {
     struct system_service *service;
-    uv_process_t process;
+    struct spawned process;
+    bool exited;
     uv_pipe_t output, errors;
     struct text said, complained;
     struct world_timer patience;
     struct world *world;
     int time_ms_max;
-    int spawn_status;
-    int64_t exit_code;
+    enum fh_code spawned;
+    struct fh_error why; /* it was not */
+    int exit_code;
     int exit_signal;
     bool late, too_much;
     bool left; /* late, although it had exited: something that it has started holds its output */
@@ -42,16 +47,8 @@ struct asked {
 
 static bool has_answered(const struct asked *asked, bool and_errors)
 {
-    return uv_is_closing((const uv_handle_t *)&asked->process) &&
-           uv_is_closing((const uv_handle_t *)&asked->output) &&
+    return asked->exited && uv_is_closing((const uv_handle_t *)&asked->output) &&
            (!and_errors || uv_is_closing((const uv_handle_t *)&asked->errors));
-}
-
-/* Never once it has been reaped: its pid may be another's by then. */
-static void kill_it(struct asked *asked)
-{
-    if (!uv_is_closing((uv_handle_t *)&asked->process))
-        uv_process_kill(&asked->process, SIGKILL);
 }
 
 static void close_pipe(uv_pipe_t *pipe)
@@ -64,8 +61,8 @@ static void lose_patience(struct world_timer *timer)
 {
     struct asked *asked = timer->owner;
     asked->late = !has_answered(asked, false);
-    asked->left = asked->late && uv_is_closing((uv_handle_t *)&asked->process);
-    kill_it(asked);
+    asked->left = asked->late && asked->exited;
+    spawn_signal(&asked->process, SIGKILL);
     /* Its own children may hold the pipes open: don't wait for what they might still say. */
     close_pipe(&asked->output);
     close_pipe(&asked->errors);
@@ -93,19 +90,35 @@ static void take_output(uv_stream_t *stream, ssize_t length, const uv_buf_t *buf
         if (!asked->said.overflow)
             return;
         asked->too_much = true;
-        kill_it(asked);
+        spawn_signal(&asked->process, SIGKILL);
     }
     close_pipe((uv_pipe_t *)stream);
     maybe_calm(asked);
 }
 
-static void take_exit(uv_process_t *process, int64_t code, int signal)
+static void take_exit(struct spawned *process, int code, int signal)
 {
-    struct asked *asked = process->data;
+    struct asked *asked = process->owner;
     asked->exit_code = code;
     asked->exit_signal = signal;
-    uv_close((uv_handle_t *)process, NULL);
+    asked->exited = true;
     maybe_calm(asked);
+}
+
+static void take_no_more(struct spawned *process)
+{
+    (void)process; /* its memory goes after the loop */
+}
+
+/* Opens a pipe from the program to us; returns the program's end. -1: no descriptors are left. */
+static int open_from_program(uv_loop_t *loop, uv_pipe_t *pipe)
+{
+    int ends[2];
+    uv_pipe_init(loop, pipe, 0);
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    FH_ASSERT(uv_pipe_open(pipe, ends[0]) == 0);
+    return ends[1];
 }
 
 static void ask_program(struct asked *asked, uv_loop_t *loop, struct world *world)
@@ -116,20 +129,21 @@ static void ask_program(struct asked *asked, uv_loop_t *loop, struct world *worl
     char *arguments[] = {program, describe, NULL};
     text_init(&asked->said, DESCRIBE_SIZE_MAX);
     text_init(&asked->complained, ERROR_OUTPUT_SIZE_MAX);
-    uv_pipe_init(loop, &asked->output, 0);
-    uv_pipe_init(loop, &asked->errors, 0);
-    asked->output.data = asked->errors.data = asked->process.data = asked;
-    uv_stdio_container_t stdio[3] = {
-        {.flags = UV_IGNORE},
-        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&asked->output},
-        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&asked->errors}};
-    uv_process_options_t options = {
-        .exit_cb = take_exit, .file = program, .args = arguments, .stdio = stdio, .stdio_count = 3};
-    asked->spawn_status = uv_spawn(loop, &asked->process, &options);
-    if (asked->spawn_status != 0) {
-        uv_close((uv_handle_t *)&asked->process, NULL);
-        uv_close((uv_handle_t *)&asked->output, NULL);
-        uv_close((uv_handle_t *)&asked->errors, NULL);
+    asked->output.data = asked->errors.data = asked;
+    struct spawn_options options = {.program = program,
+                                    .arguments = arguments,
+                                    .descriptors = {-1, open_from_program(loop, &asked->output),
+                                                    open_from_program(loop, &asked->errors), -1, -1,
+                                                    -1, -1, -1}};
+    asked->process = (struct spawned){.ended = take_exit, .closed = take_no_more, .owner = asked};
+    asked->spawned = spawn_start(&asked->process, loop, &options, &asked->why);
+    for (int i = 1; i <= 2; i++) {
+        if (options.descriptors[i] >= 0)
+            close(options.descriptors[i]);
+    }
+    if (asked->spawned != FH_OK) {
+        close_pipe(&asked->output);
+        close_pipe(&asked->errors);
         return;
     }
     uv_read_start((uv_stream_t *)&asked->output, give_answer_buffer, take_output);
@@ -247,9 +261,8 @@ static void judge_answer(struct asked *asked, struct findings *findings)
     struct place place = service->program_place;
     struct fh_error error;
     json_t *said;
-    if (asked->spawn_status != 0)
-        findings_error(findings, place, "%s could not be started: %s", program,
-                       uv_strerror(asked->spawn_status));
+    if (asked->spawned != FH_OK)
+        findings_error(findings, place, "%s could not be started: %s", program, asked->why.message);
     else if (!is_there_still(service))
         findings_error(findings, place, "%s was replaced while it was asked for its description",
                        program);
@@ -269,7 +282,7 @@ static void judge_answer(struct asked *asked, struct findings *findings)
                        strsignal(asked->exit_signal), *why ? ": " : "", why);
     else if (asked->exit_code != 0)
         findings_error(findings, place, "%s --describe failed with exit code %d%s%s%s", program,
-                       (int)asked->exit_code, *why ? ": " : "", why, what_to_do(why));
+                       asked->exit_code, *why ? ": " : "", why, what_to_do(why));
     else if (json_parse(asked->said.data ? asked->said.data : "", asked->said.length, &said,
                         &error) != FH_OK)
         findings_error(

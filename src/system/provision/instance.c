@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `up` writes the pid after the start: if killed in between, it leaves an empty file with a lock.
- * The process ends on its own because its control descriptor is closed, but may take its time over
- * what it waits for. And since it inherits the file open for writing, it could name another process
- * there, which root would then kill. So a pid is only believed if that process holds the lock. */
+/* An `up` of the versions that locked wrote the pid after the start: if killed in between, it left
+ * an empty file with a lock. And since the process inherited the file open for writing, it could
+ * name another process there, which root would then kill. So a pid is only believed if that process
+ * holds the lock, and runs in the folder: a descriptor can be sent to another process. */
 
 #define _GNU_SOURCE
 #include "system/provision/instance.h"
@@ -28,32 +28,6 @@ void instance_file(char ret[INSTANCE_FILE_SIZE], const char *stem, int instance,
         snprintf(ret, INSTANCE_FILE_SIZE, "%s%s", stem, end);
 }
 
-enum fh_code instance_lock(int folder_fd, int instance, int *ret_fd, struct fh_error *error)
-{
-    char name[INSTANCE_FILE_SIZE];
-    instance_file(name, "pid", instance, "");
-    int fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open the file '%s'", name);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0 || ftruncate(fd, 0) != 0) {
-        int number = errno;
-        close(fd);
-        if (number == EWOULDBLOCK)
-            return error_set(error, FH_CONFLICT, "An earlier process still lives.");
-        return error_set_errno(error, FH_UNAVAILABLE, number, "Cannot lock the file '%s'", name);
-    }
-    *ret_fd = fd;
-    return FH_OK;
-}
-
-void instance_record(int fd, pid_t pid)
-{
-    char text[32];
-    int length = snprintf(text, sizeof text, "%d\n", (int)pid);
-    if (pwrite(fd, text, (size_t)length, 0) != length)
-        return; /* as if killed before it: see above */
-}
-
 /* Whether it holds the lock through this descriptor: proc_pid_fdinfo(5). */
 static bool is_locked_by(const char *pid, const char *descriptor)
 {
@@ -68,11 +42,22 @@ static bool is_locked_by(const char *pid, const char *descriptor)
     return locked;
 }
 
-static bool process_holds(const char *pid, const struct stat *wanted)
+static bool runs_in(const char *pid, int folder_fd)
+{
+    char path[80];
+    struct stat where, folder;
+    snprintf(path, sizeof path, "/proc/%.20s/cwd", pid);
+    return stat(path, &where) == 0 && fstat(folder_fd, &folder) == 0 &&
+           where.st_dev == folder.st_dev && where.st_ino == folder.st_ino;
+}
+
+static bool process_holds(const char *pid, int folder_fd, const struct stat *wanted)
 {
     char path[80];
     struct stat found;
     bool held = false;
+    if (!runs_in(pid, folder_fd))
+        return false;
     snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
     DIR *descriptors = opendir(path);
     const struct dirent *entry;
@@ -87,21 +72,21 @@ static bool process_holds(const char *pid, const struct stat *wanted)
 }
 
 /* -1: not found. Tries `said` first. */
-static pid_t holder_of(int fd, pid_t said)
+static pid_t holder_of(int folder_fd, int fd, pid_t said)
 {
     struct stat wanted;
     char text[16];
     if (fstat(fd, &wanted) != 0)
         return -1;
     snprintf(text, sizeof text, "%d", (int)said);
-    if (said > 0 && process_holds(text, &wanted))
+    if (said > 0 && process_holds(text, folder_fd, &wanted))
         return said;
     pid_t pid = -1;
     DIR *processes = opendir("/proc");
     const struct dirent *entry;
     while (processes && pid < 0 && (entry = readdir(processes))) {
         pid_t one = (pid_t)strtol(entry->d_name, NULL, 10); /* 0: not a process */
-        if (one > 0 && one != getpid() && process_holds(entry->d_name, &wanted))
+        if (one > 0 && one != getpid() && process_holds(entry->d_name, folder_fd, &wanted))
             pid = one;
     }
     if (processes)
@@ -119,7 +104,7 @@ pid_t instance_survivor(int folder_fd, int instance)
         return 0;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         ssize_t length = pread(fd, text, sizeof text - 1, 0);
-        pid = holder_of(fd, length > 1 ? (pid_t)strtol(text, NULL, 10) : 0);
+        pid = holder_of(folder_fd, fd, length > 1 ? (pid_t)strtol(text, NULL, 10) : 0);
     }
     close(fd);
     return pid > 0 || pid == -1 ? pid : 0;

@@ -11,8 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,58 +22,12 @@
 #include "engine/engines.h"
 #include "store/store.h"
 #include "system/check/callers.h"
-#include "system/provision/instance.h"
 #include "system/provision/keys.h"
 #include "system/provision/links.h"
 #include "system/provision/private_key.h"
 #include "system/move/moving.h"
 #include "system/servers/servers.h"
 #include "system/provision/users.h"
-
-#define POLL_MS 10
-
-/* ---- Processes left by an earlier up ---- */
-
-static size_t count_survivor(const struct provision_part *part, int instance, bool kill_it)
-{
-    pid_t pid = instance_survivor(part->folder_fd, instance);
-    if (pid > 0 && kill_it)
-        kill(pid, SIGKILL);
-    return pid != 0;
-}
-
-static size_t count_survivors(const struct provision *provision, bool kill_them)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < provision->part_count; i++) {
-        /* One more than the maximum: an upgrade's. */
-        for (int instance = 0; instance <= SYSTEM_INSTANCES_MAX; instance++)
-            count += count_survivor(&provision->parts[i], instance, kill_them);
-    }
-    for (size_t i = 0; i < provision->server_count; i++)
-        count += count_survivor(&provision->servers[i], 0, kill_them);
-    return count;
-}
-
-static enum fh_code await_survivors(const struct provision *provision,
-                                    const struct provision_options *options, struct fh_error *error)
-{
-    size_t count = count_survivors(provision, false);
-    if (count == 0)
-        return FH_OK;
-    char text[128];
-    snprintf(text, sizeof text, "waiting for %zu process%s of an earlier up to end", count,
-             count == 1 ? "" : "es");
-    options->say(options->context, "survivors-awaited", text);
-    for (int waited_ms = 0; waited_ms < 2 * PROVISION_SURVIVORS_MS_MAX; waited_ms += POLL_MS) {
-        if (count_survivors(provision, waited_ms >= PROVISION_SURVIVORS_MS_MAX) == 0)
-            return FH_OK;
-        poll(NULL, 0, POLL_MS);
-    }
-    return error_set(error, FH_UNAVAILABLE,
-                     "A process of an earlier up does not end; its pid is in %s/*/pid.",
-                     provision->state.folder);
-}
 
 /* ---- Folders and sockets ---- */
 
@@ -375,6 +327,7 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
     FH_ASSERT(provision != NULL);
     arena_init(&provision->arena, ARENA_SIZE_MAX);
     provision->options = *options;
+    provision->lives.folder_fd = -1;
     provision->command = program_hold(options->command);
     *ret = NULL;
     *ret_holder = 0;
@@ -396,7 +349,7 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
     if (code == FH_OK)
         code = moving_keep_servers(provision, options, error);
     if (code == FH_OK)
-        code = await_survivors(provision, options, error);
+        code = provision_await(provision, error);
     if (code == FH_OK)
         code = servers_configure(provision, options, error);
     if (code == FH_OK)
@@ -465,6 +418,7 @@ void provision_free(struct provision *provision)
         if (provision->servers[i].folder_fd >= 0)
             close(provision->servers[i].folder_fd);
     }
+    lives_close(&provision->lives);
     program_release(&provision->command);
     json_decref(provision->stores);
     json_decref(provision->granted);

@@ -16,11 +16,9 @@
 #include "system/file/file.h"
 #include "system/move/moved.h"
 #include "system/provision/state.h"
+#include "system/supervise/life.h"
 
 #define PROVISION_PARTS_MAX (SYSTEM_SERVICES_MAX + 1)
-/* Processes left by an earlier `up` may drain this long before they are killed. Killing is safe:
- * see the design's second law. */
-#define PROVISION_SURVIVORS_MS_MAX 2000
 #define PROVISION_PATH_SIZE 4400
 /* What processes belong to: a service, the gateway (the last one), or a private server. */
 struct provision_part {
@@ -32,6 +30,7 @@ struct provision_part {
     const char *sockets;             /* a private server's: the folder with its socket */
     uid_t user;                      /* 0: the user who runs `up` */
     gid_t group;                     /* 0: the same number as the user */
+    const struct spawn_room *room;   /* where it lives (supervise/spawn.h); NULL: where we do */
     const char *arguments[5];        /* the program and its arguments, ended by NULL */
     const struct program_held
         *program; /* the file that was checked; NULL: whatever file has the name at the start */
@@ -56,6 +55,7 @@ struct provision_options {
 struct provision {
     struct provision_options options;
     struct state state; /* locked */
+    struct lives lives;
     struct provision_part parts[PROVISION_PARTS_MAX];
     size_t part_count;
     struct program_held command;                       /* options.command, as last taken */
@@ -83,6 +83,11 @@ enum fh_code provision_configure(struct provision *provision, struct fh_error *e
  * callers have changed, by their numbers: they learn of it when they are restarted. */
 enum fh_code provision_renew(struct provision *provision, bool ret_changed[PROVISION_PARTS_MAX],
                              struct fh_error *error);
+/* Waits for processes that an earlier `up` has left, ends those that linger, and opens
+ * provision->lives. The lock is held, and the parts are made. */
+enum fh_code provision_await(struct provision *provision, struct fh_error *error);
+/* One process of a part. */
+struct life provision_life(const struct provision_part *part, int instance);
 void provision_free(struct provision *provision);
 
 #endif

@@ -21,7 +21,6 @@
 #include "base/json.h"
 #include "engine/engines.h"
 #include "store/tls.h"
-#include "system/provision/instance.h"
 #include "store/server.h"
 #include "system/servers/kept.h"
 #include "system/servers/sockets.h"
@@ -88,7 +87,7 @@ static enum fh_code make_server_part(struct provision *provision, int servers_fd
                                      const struct system_server *server, struct fh_error *error)
 {
     struct provision_part *part = &provision->servers[provision->server_count++];
-    *part = (struct provision_part){.folder_fd = -1, .listen_fd = -1};
+    *part = (struct provision_part){.folder_fd = -1, .listen_fd = -1, .stem = "server"};
     part->name = server_key(&provision->arena, server);
     part->folder = arena_printf(&provision->arena, "%s/" SERVERS_FOLDER "/%s",
                                 provision->state.folder, part->name);
@@ -388,7 +387,8 @@ static enum fh_code add_to_private(struct configuring *by, const struct system_s
         return code;
     struct provision_part *part =
         server_part_named(by->provision, server_key(&by->provision->arena, server));
-    bool runs = instance_survivor(part->folder_fd, 0) != 0;
+    struct life life = provision_life(part, 0);
+    bool runs = life_leads(&by->provision->lives, &life);
     json_t *password = kept_secret(by->kept, part->name);
     add_store(by, service, server->address.tls, store_on(by, service, server));
     code = kept_write(&by->provision->state, by->kept, error);

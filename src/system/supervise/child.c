@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process gets descriptors 3 (its listening socket), 4 (the control pair) and 5 (the lock that
- * shows it is alive). It writes its log itself, so that nothing is lost when `up` dies. The log is
- * bounded by copying it to log.1 and truncating it, which is safe with an O_APPEND writer.
+ * A process gets descriptors 3 (its listening socket) and 4 (the control pair). It writes its log
+ * itself, so that nothing is lost when `up` dies. The log is bounded by copying it to log.1 and
+ * truncating it, which is safe with an O_APPEND writer.
  *
  * Silence is measured on the monotonic clock, and never acted on at first sight, since `up` itself
  * may have been held up: heartbeats waiting to be read are read first. A process that would run if
  * the machine let it is slow, not silent: on a busy machine, killing it would only make more work.
  * It gets longer, but not for ever, since an endless loop looks the same.
  *
- * A process has ended when both its handles are closed; only then may the next one start.
+ * A process has ended when both its handles are closed and nothing is left of what it has started
+ * (life.h); only then may the next one start.
  *
  * A process is started from the program that was checked (part->program), never from whatever has
  * its name by now: that is for an upgrade to take. If the file was replaced, the program is run
@@ -35,6 +36,8 @@
 #define NS_PER_MS 1000000
 #define LATE_MS 1000        /* a timer that fires later than this: the loop itself was held up */
 #define DOUBT_MS 100        /* time to read what has arrived */
+#define REST_MS 10          /* between two looks at what is left of a process that has ended */
+#define REST_LOOKS 500      /* after these, its log says what is waited for */
 #define EXIT_NOT_LOADED 127 /* the loader's: the process's user may see fewer files than `up` */
 #define HELD_FD 7
 #define HELD_PATH "/proc/self/fd/7"
@@ -91,11 +94,10 @@ void child_release(struct child *child)
     child->log_fd = child->own_fd = -1;
 }
 
-/* Never once it has been reaped: its pid may be another's by then. */
 static void send_signal(struct child *child, int signal)
 {
-    if (child->pid && !uv_is_closing((uv_handle_t *)&child->process))
-        uv_process_kill(&child->process, signal);
+    if (child->pid)
+        spawn_signal(&child->process, signal);
 }
 
 /* ---- Endings ---- */
@@ -164,21 +166,46 @@ static void has_ended(struct child *child)
     set_state(child, CHILD_WAITING);
 }
 
-static void handle_closed(uv_handle_t *handle)
+static void part_closed(struct child *child)
 {
-    struct child *child = handle->data;
     if (--child->open_handles == 0)
         has_ended(child);
 }
 
-static void process_exited(uv_process_t *process, int64_t code, int signal)
+static void handle_closed(uv_handle_t *handle)
 {
-    struct child *child = process->data;
+    part_closed(handle->data);
+}
+
+static void process_closed(struct spawned *process)
+{
+    part_closed(process->owner);
+}
+
+static void end_rest(struct world_timer *timer)
+{
+    struct child *child = timer->owner;
+    struct life life = provision_life(child->part, child->instance);
+    if (life_end(child->lives, &life) == 0) {
+        part_closed(child);
+        return;
+    }
+    if (++child->rest_looks == REST_LOOKS)
+        child_complain(child, "what the process has started does not end though it was killed; "
+                              "the next one waits for that");
+    world_timer_start(child->world, timer, world_in_ms(child->world, REST_MS));
+}
+
+static void process_exited(struct spawned *process, int code, int signal)
+{
+    struct child *child = process->owner;
     child->exit_code = code;
     child->exit_signal = signal;
-    uv_close((uv_handle_t *)process, handle_closed);
     if (!uv_is_closing((uv_handle_t *)&child->control))
         uv_close((uv_handle_t *)&child->control, handle_closed);
+    child->rest = (struct world_timer){.fire = end_rest, .owner = child};
+    child->rest_looks = 0;
+    end_rest(&child->rest);
 }
 
 /* ---- Watching ---- */
@@ -262,6 +289,7 @@ static void take_line(struct child *child)
     if (child->state == CHILD_READY || ready || works)
         child->heard_ns = world_monotonic_ns(child->world);
     child_log_bound(child);
+    spawn_reap_orphans();
     if (works)
         take_work(child);
     if (!ready || child->state != CHILD_STARTING)
@@ -312,59 +340,60 @@ static bool choose_program(struct child *child)
     return child->from_held;
 }
 
-static int spawn_child(struct child *child, int lock_fd)
+static enum fh_code admit_child(void *context, pid_t pid, struct fh_error *error)
+{
+    const struct child *child = context;
+    struct life life = provision_life(child->part, child->instance);
+    return life_begin(child->lives, &life, pid, error);
+}
+
+static enum fh_code spawn_child(struct child *child, int control_fd, struct fh_error *error)
 {
     char *arguments[5], held[] = HELD_PATH;
-    memcpy(arguments, child->part->arguments, sizeof arguments);
+    const struct provision_part *part = child->part;
+    memcpy(arguments, part->arguments, sizeof arguments);
     if (child->instance)
-        arguments[child->part->config_argument] = child->config;
-    uv_stdio_container_t stdio[HELD_FD + 1] = {
-        {.flags = UV_IGNORE},
-        {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
-        {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
-        {.flags = UV_INHERIT_FD, .data.fd = child->part->listen_fd},
-        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
-         .data.stream = (uv_stream_t *)&child->control},
-        {.flags = UV_INHERIT_FD, .data.fd = lock_fd},
-        {.flags = UV_INHERIT_FD, .data.fd = child->own_fd}};
-    if (child->part->listen_fd < 0)
-        stdio[3] = (uv_stdio_container_t){.flags = UV_IGNORE};
-    if (child->own_fd < 0)
-        stdio[6] = (uv_stdio_container_t){.flags = UV_IGNORE};
-    if (child->from_held)
-        stdio[HELD_FD] =
-            (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = child->part->program->fd};
-    /* A session of its own: Ctrl-C at the terminal is for `up`, which stops everything in order. */
-    uv_process_options_t options = {.exit_cb = process_exited,
-                                    .file = child->from_held ? held : arguments[0],
-                                    .args = arguments,
-                                    .env = child->environment,
-                                    .cwd = child->part->folder,
-                                    .flags = UV_PROCESS_DETACHED,
-                                    .stdio = stdio,
-                                    .stdio_count = child->from_held ? HELD_FD + 1 : HELD_FD};
-    if (child->part->user) {
-        options.flags |= UV_PROCESS_SETUID | UV_PROCESS_SETGID;
-        options.uid = child->part->user;
-        options.gid = child->part->group ? child->part->group : child->part->user;
-    }
-    uv_pipe_init(child->loop, &child->control, 0);
-    child->control.data = child->process.data = child;
-    child->open_handles = 2;
-    return uv_spawn(child->loop, &child->process, &options);
+        arguments[part->config_argument] = child->config;
+    struct spawn_options options = {.program = child->from_held ? held : arguments[0],
+                                    .arguments = arguments,
+                                    .environment = child->environment,
+                                    .folder = part->folder,
+                                    .descriptors = {-1, child->log_fd, child->log_fd,
+                                                    part->listen_fd, control_fd, -1, child->own_fd,
+                                                    child->from_held ? part->program->fd : -1},
+                                    .user = part->user,
+                                    .group = part->group,
+                                    .room = part->room,
+                                    .admit = admit_child,
+                                    .context = child};
+    child->process.ended = process_exited;
+    child->process.closed = process_closed;
+    child->process.owner = child;
+    return spawn_start(&child->process, child->loop, &options, error);
 }
 
-static void complain_in_log(struct child *child, const char *text)
+/* Starts it, with a pair of sockets between us. */
+static enum fh_code spawn_controlled(struct child *child, struct fh_error *error)
 {
-    char line[512];
-    int length = snprintf(line, sizeof line, "freehold up: %s\n", text);
-    if (length > (int)sizeof line - 1)
-        length = (int)sizeof line - 1;
-    if (write(child->log_fd, line, (size_t)length) < 0)
-        return; /* a full disk; later messages say so too */
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "No pair of sockets can be made");
+    enum fh_code code = spawn_child(child, pair[1], error);
+    close(pair[1]);
+    if (code != FH_OK) {
+        close(pair[0]);
+        return code;
+    }
+    child->open_handles = 3;
+    child->pid = child->process.pid;
+    uv_pipe_init(child->loop, &child->control, 0);
+    child->control.data = child;
+    FH_ASSERT(uv_pipe_open(&child->control, pair[0]) == 0);
+    uv_read_start((uv_stream_t *)&child->control, give_child_buffer, take_control);
+    return FH_OK;
 }
 
-/* It was executed before uv_spawn returned, so the file its name stands for now is the one that
+/* It was executed before spawn_start returned, so the file its name stands for now is the one that
  * runs, or a newer one. */
 static void end_if_unchecked(struct child *child)
 {
@@ -372,36 +401,46 @@ static void end_if_unchecked(struct child *child)
     if (!child->part->program || !child->part->program->file.inode || child->from_held ||
         program_file_same(&now, &child->runs))
         return;
-    complain_in_log(child,
-                    "the program was replaced while it was being started; it is started again");
+    child_complain(child,
+                   "the program was replaced while it was being started; it is started again");
     send_signal(child, SIGKILL);
 }
 
 /* No process was created: treat it as one that ended at once. */
 static void fail_to_start(struct child *child, const char *why)
 {
-    char text[480], user[32] = "";
-    if (child->part->user)
-        snprintf(user, sizeof user, " as user %u", (unsigned)child->part->user);
-    snprintf(text, sizeof text, "%.300s can't be run%s: %s", child->part->arguments[0], user, why);
-    complain_in_log(child, text);
-    child->exit_code = 1;
-    uv_close((uv_handle_t *)&child->process, handle_closed);
-    uv_close((uv_handle_t *)&child->control, handle_closed);
-}
-
-/* Nothing was even started. */
-static void end_before_start(struct child *child, const char *why)
-{
-    complain_in_log(child, why);
+    child_complain(child, why);
     child->exit_code = 1;
     has_ended(child);
+}
+
+static void fail_to_run(struct child *child, const char *why)
+{
+    char text[480], user[32] = "";
+    struct life life = provision_life(child->part, child->instance);
+    if (child->part->user)
+        snprintf(user, sizeof user, " as user %u", (unsigned)child->part->user);
+    snprintf(text, sizeof text, "%.300s can't be run%s: %.120s", child->part->arguments[0], user,
+             why);
+    life_end(child->lives, &life); /* its record: there is nothing to be killed */
+    fail_to_start(child, text);
+}
+
+/* What must be so before a process may start. */
+static enum fh_code prepare_start(struct child *child, struct fh_error *error)
+{
+    struct life life = provision_life(child->part, child->instance);
+    if (life_end(child->lives, &life) != 0)
+        return error_set(error, FH_CONFLICT, "An earlier process still lives.");
+    /* The configuration of a further instance is derived from the first one's current one. */
+    return child->instance ? instance_configure(child->part->folder_fd, child->part->stem,
+                                                child->instance, child->part->user, error)
+                           : FH_OK;
 }
 
 static void begin_start(struct child *child)
 {
     struct fh_error error;
-    int lock_fd;
     child->started_ns = child->heard_ns = world_monotonic_ns(child->world);
     child->ready_ns = 0;
     child->killed_for_silence = false;
@@ -411,33 +450,20 @@ static void begin_start(struct child *child)
     child->clock = (struct apart){0};
     child->state = CHILD_STARTING;
     if (!choose_program(child)) {
-        end_before_start(child, "the program was overwritten, and is not started unchecked");
+        fail_to_start(child, "the program was overwritten, and is not started unchecked");
         return;
     }
-    /* The configuration of a further instance is derived from the first one's current one. */
-    enum fh_code code = child->instance
-                            ? instance_configure(child->part->folder_fd, child->part->stem,
-                                                 child->instance, child->part->user, &error)
-                            : FH_OK;
-    if (code == FH_OK)
-        code = instance_lock(child->part->folder_fd, child->instance, &lock_fd, &error);
-    if (code != FH_OK) {
-        end_before_start(child, error.message);
+    if (prepare_start(child, &error) != FH_OK) {
+        fail_to_start(child, error.message);
         return;
     }
-    int status = spawn_child(child, lock_fd);
-    if (status == 0) {
-        child->pid = uv_process_get_pid(&child->process);
-        instance_record(lock_fd, child->pid);
-        uv_read_start((uv_stream_t *)&child->control, give_child_buffer, take_control);
-        after_ms(child, CHILD_START_MS_MAX, look_at_child);
-        end_if_unchecked(child);
+    if (spawn_controlled(child, &error) != FH_OK) {
+        fail_to_run(child, error.message);
+        return;
     }
-    close(lock_fd);
-    if (status == 0)
-        child->changed(child);
-    else
-        fail_to_start(child, uv_strerror(status));
+    after_ms(child, CHILD_START_MS_MAX, look_at_child);
+    end_if_unchecked(child);
+    child->changed(child);
 }
 
 void child_start(struct child *child)

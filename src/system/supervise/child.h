@@ -22,6 +22,8 @@
 #include "base/progress.h"
 #include "base/text.h"
 #include "system/provision/provision.h"
+#include "system/supervise/life.h"
+#include "system/supervise/spawn.h"
 #include "world/world.h"
 
 #define CHILD_START_MS_MAX 60000
@@ -55,6 +57,7 @@ struct child {
     struct world *world;
     uv_loop_t *loop;
     char **environment;
+    const struct lives *lives;
     /* Called on the loop after each change of state. */
     void (*changed)(struct child *child);
     /* While it starts, it reports its progress: `done` of `what`. May be NULL. */
@@ -64,9 +67,9 @@ struct child {
     void *owner;
 
     enum child_state state;
-    uv_process_t process;
+    struct spawned process;
     uv_pipe_t control;
-    int open_handles; /* of the two above */
+    int open_handles; /* of the two above, and one for what it has started */
     int pid;          /* 0: not running */
     int restarts;
     int failures; /* times it ended in a row without a steady time in between */
@@ -74,6 +77,8 @@ struct child {
     int64_t doubted_ns; /* the `heard_ns` after which silence was noticed once */
     int64_t start_took_ms, wait_ms;
     struct world_timer timer; /* for silence, backoff or grace, depending on the state */
+    struct world_timer rest;  /* until all that it has started has ended */
+    int rest_looks;
     bool killed_for_silence;
     int silent_s; /* how long it had been silent */
     int64_t exit_code;
@@ -104,6 +109,7 @@ void child_kill(struct child *child);    /* SIGKILL at once; only while STOPPING
  * `count`. */
 void child_last_lines(const struct child *child, int count, struct text *out);
 int64_t child_log_size(const struct child *child);
+void child_complain(const struct child *child, const char *text); /* a line in its log */
 void child_log_bound(struct child *child); /* cuts it if it has become too long */
 
 #endif

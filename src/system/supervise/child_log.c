@@ -56,3 +56,13 @@ void child_last_lines(const struct child *child, int count, struct text *out)
         text_append(out, tail + start, (size_t)(length - start));
     }
 }
+
+void child_complain(const struct child *child, const char *text)
+{
+    char line[512];
+    int length = snprintf(line, sizeof line, "freehold up: %s\n", text);
+    if (length > (int)sizeof line - 1)
+        length = (int)sizeof line - 1;
+    if (write(child->log_fd, line, (size_t)length) < 0)
+        return; /* a full disk; later messages say so too */
+}

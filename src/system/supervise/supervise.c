@@ -382,6 +382,7 @@ int supervise_run(const struct supervise_options *options)
     supervisor->model = (struct child){.world = supervisor->world,
                                        .loop = &supervisor->loop,
                                        .environment = options->environment,
+                                       .lives = &options->provision->lives,
                                        .changed = child_changed,
                                        .works = child_works,
                                        .clock_set = child_clock_set,

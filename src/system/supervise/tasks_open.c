@@ -60,12 +60,14 @@ enum fh_code tasks_open(const struct provision_options *options, struct provisio
     provision->stores = json_object();
     *ret = NULL;
     *ret_holder = 0;
-    provision->state.folder_fd = provision->state.lock_fd = -1;
+    provision->state.folder_fd = provision->state.lock_fd = provision->lives.folder_fd = -1;
     enum fh_code code = state_open(&provision->state, options->state_folder, error);
     if (code == FH_OK)
         code = state_lock(&provision->state, ret_holder, error);
     for (size_t i = 0; i < options->file->service_count && code == FH_OK; i++)
         code = open_part(provision, i, error);
+    if (code == FH_OK)
+        code = provision_await(provision, error);
     if (code == FH_OK)
         *ret = provision;
     else

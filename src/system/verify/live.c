@@ -22,6 +22,8 @@
 #include "system/provision/keys.h"
 #include "system/servers/servers.h"
 #include "system/servers/sockets.h"
+#include "system/supervise/life.h"
+#include "system/verify/processes.h"
 
 static const json_t *item_named(const json_t *list, const char *name)
 {
@@ -189,6 +191,7 @@ static void check_live_service(const struct system_service *service, const struc
     static const char *const files[] = {"service.json", NULL};
     check_modes(state, service->place, service->name, files, findings);
     check_instances(service, state, process, findings);
+    processes_check(process, service->place, service->name, findings);
 }
 
 static void check_servers(const struct system_file *file, const struct state *state,
@@ -212,6 +215,7 @@ static void check_servers(const struct system_file *file, const struct state *st
         check_modes(state, whole, part, files, findings);
         snprintf(part, sizeof part, SERVERS_SOCKETS "/%s", name);
         check_mode(state, whole, part, geteuid() == 0 ? 0711 : 0700, findings);
+        processes_check(process, whole, name, findings);
     }
     check_mode(state, whole, SERVERS_SOCKETS, geteuid() == 0 ? 0711 : 0700, findings);
     if (i)
@@ -237,6 +241,8 @@ void live_check(struct system_file *file, const struct state *state, const json_
                        json_string_at(status, "gateway.phase"));
     static const char *const gateway_files[] = {"gateway.json", NULL};
     check_modes(state, whole, "gateway", gateway_files, findings);
+    check_mode(state, whole, LIVES_FOLDER, 0700, findings);
+    processes_check(json_at(status, "gateway"), whole, "the gateway", findings);
     /* Servers that were still stopping when `status` was made pass through it until they end. */
     bool ending = geteuid() == 0 && json_array_size(json_at(status, "servers"));
     bool passed = file->users || servers_pass(file);

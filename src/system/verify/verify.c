@@ -23,6 +23,7 @@
 #include "system/provision/keys.h"
 #include "system/servers/servers.h"
 #include "system/servers/sockets.h"
+#include "system/supervise/life.h"
 
 static void add_path(json_t *paths, const char *folder, const char *name)
 {
@@ -85,6 +86,7 @@ json_t *verify_paths(const struct system_file *file, const struct state *state,
             add_part_paths(paths, state, file->services[i].name);
     }
     add_part_paths(paths, state, KEYS_GATEWAY);
+    add_part_paths(paths, state, LIVES_FOLDER);
     add_servers(paths, state);
     json_object_set_new(question, "paths", paths);
     return question;

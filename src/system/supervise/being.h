@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_SUPERVISE_BEING_H
+#define SYSTEM_SUPERVISE_BEING_H
+
+/* Processes as /proc shows them. A pid and a start tell two apart as long as the machine runs. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct being {
+    pid_t pid, parent, session;
+    uid_t user;               /* real */
+    unsigned long long start; /* in clock ticks since the boot */
+};
+
+/* False: there is none with this pid, or it has ended and was not reaped. */
+bool being_look(pid_t pid, struct being *ret);
+bool being_is(const struct being *one, const struct being *other);
+/* Opens a pidfd, looks again, and sends the signal through it if it is still the same; 0: none.
+ * Returns whether it was the same. */
+bool being_signal(const struct being *being, int number);
+/* All processes; malloc'ed. */
+struct being *being_all(size_t *ret_count);
+/* Whether it is in this folder now, an absolute path without links. */
+bool being_is_in(const struct being *being, const char *folder);
+
+#endif
