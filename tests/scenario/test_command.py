@@ -21,7 +21,7 @@ import pytest
 from conftest import FREEHOLD, ROOT, free_port, wait_for
 
 FAKE = ROOT / "tests" / "support" / "fake_service.py"
-USERS = {"routes": [{"method": "GET", "path": "/api/users/{id:int}", "audience": "public"},
+USERS = {"routes": [{"method": "GET", "path": "/api/users/{id:int}", "audience": "public", "auth": "anyone"},
                     {"method": "POST", "path": "/api/users/{id}/count", "audience": "services"},
                     {"method": "POST", "path": "/api/users/{id}/uncount", "audience": "services",
                      "undo": True},
@@ -438,7 +438,7 @@ def test_check_live_compares_what_runs_with_what_lies_there(mini):
     said = mini.run("check", mini.file, "--live")
     assert "runs as described" in said and "Not verified: sockets can be connected to" in said
     os.chmod(mini.state / "users", 0o755)
-    mini.describe("orders", {"routes": [{"method": "GET", "path": "/new", "audience": "public"}]})
+    mini.describe("orders", {"routes": [{"method": "GET", "path": "/new", "audience": "public", "auth": "anyone"}]})
     said = mini.run("check", mini.file, "--live", code=1)
     assert "users has the mode 0755" in said and "orders runs another version" in said
 
@@ -463,3 +463,18 @@ def test_misspelled_words_are_answered_with_similar_ones(mini):
     for command in ("up", "status", "stop", "call", "check"):
         assert mini.run(command, "--help") == mini.run("help", command)
     assert "\033[" not in mini.run("help")
+
+
+def test_a_public_route_says_who_may_use_it(mini):
+    """One that was forgotten would be open to everybody."""
+    route = {"method": "POST", "path": "/api/stock", "audience": "public"}
+    mini.describe("orders", {"routes": [route]})
+    said = mini.run("check", mini.file, code=1)
+    assert "orders: POST /api/stock is public and does not say who may use it: give it .auth = FH_ANYONE" in said
+    assert "does not say who may use it" in mini.run("up", mini.file, code=1)
+    mini.describe("orders", {"routes": [{**route, "auth": "staff"}]})
+    assert 'the .auth of POST /api/stock is wrong: "staff" is none of FH_ANYONE' in mini.run("check", mini.file, code=1)
+    mini.describe("orders", {"routes": [{**route, "auth": "role:staff scope:stock:write"}]})
+    mini.run("check", mini.file)
+    mini.describe("orders", {"routes": [{**route, "audience": "services", "auth": "user"}]})
+    assert "the .auth of POST /api/stock has no effect" in mini.run("check", mini.file)

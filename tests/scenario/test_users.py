@@ -51,7 +51,8 @@ def make_user(shop, key, statement=None):
 def test_only_the_gateway_can_say_who_it_is(shop):
     good = stated(shop, ADA)
     changed = text64(json.dumps(GRACE, separators=(",", ":")).encode())
-    wrong = [stated(shop, ADA, seed="00" * 32), stated(shop, ADA, system="another"), good[:-2] + ("AA" if good[-2:] != "AA" else "BA"),
+    wrong = [stated(shop, ADA, seed="00" * 32), stated(shop, ADA, system="another"),
+             good[:-2] + ("AA" if good[-2:] != "AA" else "BA"),
              good.rpartition(".")[0], f"1.{changed}.{good.rpartition('.')[2]}", "ada", "",
              stated(shop, {**ADA, "admin": True}), stated(shop, {**ADA, "claims": {"x": "x" * 4000}})]
     for caller in ("gateway", "orders"):  # a service that was taken over can state nothing either

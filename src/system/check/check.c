@@ -23,6 +23,7 @@
 #include "shape/shape.h"
 #include "store/model.h"
 #include "store/store.h"
+#include "system/check/auth.h"
 #include "system/check/callers.h"
 #include "system/provision/keys.h"
 #include "system/provision/links.h"
@@ -468,6 +469,7 @@ void check_system(struct system_file *file, struct findings *findings)
             check_saga(&by, service, saga);
     }
     callers_check(file, findings);
+    auth_check_routes(file, findings);
     for (i = 0; i < file->composition_count; i++)
         check_composition(&by, &file->compositions[i]);
     if (findings->errors == errors)
