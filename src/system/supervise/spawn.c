@@ -282,8 +282,8 @@ void spawn_signal(struct spawned *spawned, int number)
 /* ---- Start ---- */
 
 /* Lets the child go on, and waits until the program runs. */
-static enum fh_code open_gate(struct creation *creation, const struct spawn_options *options,
-                              struct fh_error *error)
+static enum fh_code let_child_run(struct creation *creation, const struct spawn_options *options,
+                                  struct fh_error *error)
 {
     struct spawn_failure failure;
     ssize_t got;
@@ -328,7 +328,7 @@ enum fh_code spawn_start(struct spawned *spawned, uv_loop_t *loop,
     if (options->admit)
         code = options->admit(options->context, spawned->pid, error);
     if (code == FH_OK)
-        code = open_gate(&creation, options, error);
+        code = let_child_run(&creation, options, error);
     close_creation(&creation); /* the gate too: one that was not admitted ends */
     if (code == FH_OK) {
         watch_child(spawned, loop);
