@@ -108,25 +108,28 @@ static void issuers_of_tokens_become_the_gateways_configuration(void **state)
     put_keys_file("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"a\","
                   "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}");
     read_text(&fixture,
-              AUTH "    jwt:\n"
-                   "      - issuer: https://id.example.org\n        audience: shop\n"
-                   "        algorithms: [ES256, EdDSA]\n        leeway_s: 5\n"
-                   "        roles: realm_access.roles\n        claims: [email, name]\n"
-                   "      - { issuer: mine, audience: shop, keys: " KEYS_FILE " }\n"
-                   "      - { issuer: other, audience: shop, keys: 'https://o.example/keys' }\n"
-                   "    forward: true\n",
+              AUTH
+              "    jwt:\n"
+              "      - issuer: https://id.example.org\n        audience: shop\n"
+              "        subjects: id/\n        algorithms: [ES256, EdDSA]\n        leeway_s: 5\n"
+              "        roles: realm_access.roles\n        claims: [email, name]\n"
+              "      - { issuer: mine, audience: shop, keys: " KEYS_FILE ", subjects: mine/ }\n"
+              "      - { issuer: other, audience: shop, keys: 'https://o.example/keys',"
+              " subjects: other/ }\n"
+              "    forward: true\n",
               NULL);
     assert_non_null(fixture.file);
     char *text = json_text(fixture.file->auth);
-    assert_string_equal(
-        text, "{\"jwt\":[{\"issuer\":\"https://id.example.org\",\"audience\":\"shop\","
-              "\"algorithms\":[\"ES256\",\"EdDSA\"],\"leeway_s\":5,"
-              "\"roles\":\"realm_access.roles\",\"claims\":[\"email\",\"name\"]},"
-              "{\"issuer\":\"mine\",\"audience\":\"shop\",\"keys\":{\"keys\":[{\"kty\":\"OKP\","
-              "\"crv\":\"Ed25519\",\"kid\":\"a\","
-              "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}},"
-              "{\"issuer\":\"other\",\"audience\":\"shop\","
-              "\"keys_url\":\"https://o.example/keys\"}],\"forward\":true}");
+    assert_string_equal(text,
+                        "{\"jwt\":[{\"issuer\":\"https://id.example.org\",\"audience\":\"shop\","
+                        "\"subjects\":\"id/\",\"algorithms\":[\"ES256\",\"EdDSA\"],\"leeway_s\":5,"
+                        "\"roles\":\"realm_access.roles\",\"claims\":[\"email\",\"name\"]},"
+                        "{\"issuer\":\"mine\",\"audience\":\"shop\",\"subjects\":\"mine/"
+                        "\",\"keys\":{\"keys\":[{\"kty\":\"OKP\","
+                        "\"crv\":\"Ed25519\",\"kid\":\"a\","
+                        "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}},"
+                        "{\"issuer\":\"other\",\"audience\":\"shop\",\"subjects\":\"other/\","
+                        "\"keys_url\":\"https://o.example/keys\"}],\"forward\":true}");
     json_text_free(text);
     release(&fixture);
     unlink(KEYS_FILE);
@@ -167,6 +170,22 @@ static void issuers_of_tokens_that_can_not_be_trusted_are_refused(void **state)
     assert_refused(AUTH "    jwt:\n      - { issuer: https://i.example, audience: a }\n"
                         "      - { issuer: https://i.example, audience: b }\n",
                    7, 9, "a second issuer");
+    static const char *const subjects[][2] = {{"a/", "a/"}, {"a/", "a/b"}, {"ab", "a"},
+                                              {NULL, "a/"}, {"a/", NULL},  {NULL, NULL}};
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+        char text[512], two[2][40] = {"", ""};
+        for (int j = 0; j < 2; j++) {
+            if (subjects[i][j])
+                snprintf(two[j], sizeof two[j], ", subjects: %s", subjects[i][j]);
+        }
+        snprintf(text, sizeof text,
+                 AUTH "    jwt:\n      - { issuer: https://i.example, audience: a%s }\n"
+                      "      - { issuer: https://j.example, audience: a%s }\n",
+                 two[0], two[1]);
+        assert_refused(text, 6, 7, "could be taken for users of");
+    }
+    assert_refused(AUTH "    jwt: [{ issuer: https://i.example, audience: a, subjects: 'a b' }]\n",
+                   5, 63, "must be a prefix");
 }
 
 static const char with_profiles[] =

@@ -38,11 +38,13 @@ enum fh_code claims_rules_read(const json_t *config, struct claims_rules *ret,
 {
     json_int_t leeway_s = CLAIMS_LEEWAY_S;
     const char *scopes = json_string_at(config, "scopes"), *roles = json_string_at(config, "roles");
+    const char *subjects = json_string_at(config, "subjects");
     json_integer_at(config, "leeway_s", &leeway_s);
     if (leeway_s < 0 || leeway_s > CLAIMS_LEEWAY_S_MAX)
         return error_set(error, FH_INVALID, "\"leeway_s\" must be 0 to %d.", CLAIMS_LEEWAY_S_MAX);
     *ret = (struct claims_rules){.issuer = json_string_at(config, "issuer"),
                                  .audience = json_string_at(config, "audience"),
+                                 .subjects = subjects ? subjects : "",
                                  .scopes = scopes ? scopes : "scope",
                                  .roles = roles ? roles : "roles",
                                  .leeway_s = (int)leeway_s};
@@ -237,8 +239,10 @@ enum fh_code claims_take(const struct claims_rules *rules, const json_t *claims,
                          CLAIMS_SUBJECT_LENGTH_MAX);
     if (code != FH_OK)
         return code;
-    json_t *identity = json_pack("{s:s, s:s, s:I}", "sub", json_string_value(subject), "via", via,
-                                 "iat", (json_int_t)now_s);
+    json_t *identity = json_pack(
+        "{s:o, s:s, s:I}", "sub",
+        json_sprintf("%s%s", rules->subjects ? rules->subjects : "", json_string_value(subject)),
+        "via", via, "iat", (json_int_t)now_s);
     FH_ASSERT(identity != NULL);
     if (issuer)
         json_object_set_new(identity, "iss", json_string(issuer));

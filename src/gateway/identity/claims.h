@@ -17,7 +17,8 @@
 #define CLAIMS_LEEWAY_S 60
 #define CLAIMS_LEEWAY_S_MAX 600
 #define CLAIMS_PASSED_MAX 16
-#define CLAIMS_SUBJECT_LENGTH_MAX 255
+#define CLAIMS_SUBJECT_LENGTH_MAX 255 /* without its prefix */
+#define CLAIMS_PREFIX_LENGTH_MAX 64
 #define CLAIMS_WORDS_MAX 64 /* scopes, and roles */
 #define CLAIMS_WORD_LENGTH_MAX 128
 #define CLAIMS_AGE_S_MAX 315360000 /* a time further away than ten years is none */
@@ -26,6 +27,7 @@
 struct claims_rules {
     const char *issuer;                    /* NULL: any, for introspection */
     const char *audience;                  /* NULL: any, for introspection */
+    const char *subjects;                  /* what stands before each subject; "": nothing */
     const char *scopes, *roles;            /* paths: "realm_access.roles" */
     const char *passed[CLAIMS_PASSED_MAX]; /* names of claims that are passed on */
     size_t passed_count;
@@ -33,8 +35,8 @@ struct claims_rules {
     bool expiry_optional; /* for introspection: the provider says itself what is active */
 };
 
-/* The rules of {"issuer", "audience", "scopes", "roles", "claims": [..], "leeway_s"}; what is
- * absent gets its default. */
+/* The rules of {"issuer", "audience", "subjects", "scopes", "roles", "claims": [..], "leeway_s"};
+ * what is absent gets its default. */
 enum fh_code claims_rules_read(const json_t *config, struct claims_rules *ret,
                                struct fh_error *error);
 

@@ -100,6 +100,23 @@ static void read_audience(struct yaml_reader *reader, yaml_node_t *node, const c
     set_text(reader, node, what, into, "audience");
 }
 
+/* Whoever compares a subject with a row's compares the whole of it. */
+static void read_subjects(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/|";
+    const char *prefix = yaml_text(reader, node, what);
+    if (prefix && strlen(prefix) <= CLAIMS_PREFIX_LENGTH_MAX &&
+        strspn(prefix, allowed) == strlen(prefix))
+        json_object_set_new(((struct auth_reading *)into)->into, "subjects", json_string(prefix));
+    else if (prefix)
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s must be a prefix of at most %d letters, digits and -_.:/|, such as "
+                       "staff/",
+                       what, CLAIMS_PREFIX_LENGTH_MAX);
+}
+
 static void read_scopes_place(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                               void *into)
 {
@@ -221,6 +238,7 @@ static void read_jwt_issuer(struct yaml_reader *reader, yaml_node_t *node, const
     static const struct yaml_key keys[] = {
         {"issuer", read_issuer, true, "the `iss` of its tokens; its keys are found from there"},
         {"audience", read_audience, true, "the `aud` of tokens that are meant for this system"},
+        {"subjects", read_subjects, false, "a prefix for its users; needed if there are several"},
         {"keys", read_issuer_keys, false, "a JWK set: a file, or a URL; default: by discovery"},
         {"algorithms", read_algorithms_taken, false, "default: all that are known"},
         {"leeway_s", read_leeway, false, "between its clock and this machine's; default: 60"},
@@ -237,11 +255,36 @@ static void read_jwt_issuer(struct yaml_reader *reader, yaml_node_t *node, const
     json_decref(issuer.into);
 }
 
+/* The user 7 of one issuer is not the user 7 of another. So none may make a subject that another
+ * makes, whatever its users are called. */
+static void check_subjects(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           const json_t *issuers)
+{
+    size_t i, j;
+    json_t *one, *other;
+    json_array_foreach (issuers, i, one) {
+        const char *prefix = json_string_at(one, "subjects");
+        json_array_foreach (issuers, j, other) { /* two of one name are reported by themselves */
+            const char *longer = json_string_at(other, "subjects");
+            bool same = strcmp(json_string_at(one, "issuer"), json_string_at(other, "issuer")) == 0;
+            if (same || (prefix && longer && strncmp(prefix, longer, strlen(prefix)) != 0))
+                continue;
+            findings_error(reader->findings, yaml_place(reader, node),
+                           "%s: users of '%.100s' could be taken for users of '%.100s'. Give each "
+                           "issuer a prefix of its own in 'subjects', such as staff/",
+                           what, json_string_at(one, "issuer"), json_string_at(other, "issuer"));
+            return;
+        }
+    }
+}
+
 static void read_jwt(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     struct auth_reading *reading = into;
     struct auth_reading list = {.file = reading->file, .into = json_array()};
     yaml_read_list(reader, node, what, AUTHENTICATE_ISSUERS_MAX, read_jwt_issuer, &list);
+    if (node)
+        check_subjects(reader, node, what, list.into);
     json_object_set_new(reading->into, "jwt", list.into);
 }
 
