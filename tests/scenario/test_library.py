@@ -170,7 +170,7 @@ def test_a_library_that_vanishes_is_reported_when_the_service_restarts(by_hand, 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: USERS OF THEIR OWN WERE NOT TRIED")
 @pytest.mark.parametrize("closed, expected", [("lib", f"notes ended as user 64000 with exit code 127|{MISSING}"),
-                                              ("notes", "notes can't be run as user 64000: permission denied")])
+                                              ("notes", "notes can't be run as user 64000: Permission denied")])
 def test_what_only_root_may_read_is_reported_with_the_user_who_may_not(by_hand, source, library, installed, request,  # noqa: F811
                                                                    closed, expected):
     folder = folder_for(request)

@@ -156,6 +156,24 @@ def test_a_pid_that_was_used_again_is_left_alone(hostile):
     assert all(one["pid"] != pid for one in records(hostile.state).values())
 
 
+def test_the_locks_of_an_earlier_version_are_respected_once(hostile):
+    hostile.up()
+    hostile.run("stop", "--state", hostile.state)
+    users = hostile.state / "users"
+    for kept, killed in ((False, True), (True, False)):
+        if not kept:
+            shutil.rmtree(hostile.state / ".run")
+        with subprocess.Popen(["flock", "pid", "sh", "-c", "touch locked; exec sleep 1000"], cwd=users,
+                              start_new_session=True) as earlier:
+            wait_for("the lock is held", (users / "locked").exists)
+            (users / "locked").unlink()
+            hostile.up()
+            hostile.run("stop", "--state", hostile.state)
+            assert (earlier.poll() is not None) == killed
+            assert (users / "pid").exists() != killed
+            os.killpg(earlier.pid, signal.SIGKILL) if not killed else None
+
+
 def test_a_copy_of_the_state_folder_ends_nothing_of_the_original(hostile, tmp_path):
     hostile.up()
     copy = tmp_path / "copy"
