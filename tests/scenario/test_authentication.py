@@ -20,7 +20,7 @@ ROUTES = [("GET", "/api/open"), ("POST", "/api/open")]
 def gateway_for(started, provider, auth=None, routes=ROUTES, compose=(), **issuer):
     users = started(Service(echo))
     jwt = {"issuer": provider.issuer, "audience": "shop", "roles": "realm_access.roles", "claims": ["email"], **issuer}
-    more = {"outside": "anywhere", "keys": {"calls": {}, "user_secret": SECRET},
+    more = {"outside": "anywhere", "keys": {"calls": {"users": "22" * 32}, "user_secret": SECRET},
             "auth": {"jwt": [jwt], **(auth or {})}}
     gateway = started(Gateway(started.folder, {"users": (users.port, routes)}, compose, more))
     gateway.users = users
@@ -294,7 +294,7 @@ def keys_gateway(started, entries):
     file.parent.mkdir()
     file.write_text(json.dumps({"keys": entries}))
     users = started(Service(echo))
-    more = {"keys": {"calls": {}, "user_secret": SECRET}, "auth": {"keys": str(file)}}
+    more = {"keys": {"calls": {"users": "22" * 32}, "user_secret": SECRET}, "auth": {"keys": str(file)}}
     gateway = started(Gateway(started.folder, {"users": (users.port, DEMANDING)}, (), more))
     gateway.file, gateway.users = file, users
     return gateway

@@ -95,7 +95,7 @@ def test_a_real_providers_tokens_are_taken_whatever_becomes_of_it(started):
     users = started(Service(echo))
     gateway = started(Gateway(
         started.folder, {"users": (users.port, [*DEMANDING, ("GET", "/api/read", "public", 10000, "scope:stock:read")])},
-        (), {"outside": "anywhere", "keys": {"calls": {}, "user_secret": SECRET},
+        (), {"outside": "anywhere", "keys": {"calls": {"users": "22" * 32}, "user_secret": SECRET},
              "auth": {"jwt": [{"issuer": provider.issuer, "audience": "shop"}]}}))
     token = provider.token()
     wait_for("its token is taken", lambda: gateway.get("/api/read", headers=bearer(token)).status == 200)
