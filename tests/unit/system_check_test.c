@@ -12,8 +12,8 @@
 
 static const char users[] =
     "{'model': 'document', 'routes': ["
-    " {'method': 'GET', 'path': '/users/{id:int}', 'audience': 'public'},"
-    " {'method': 'GET', 'path': '/users', 'audience': 'public',"
+    " {'method': 'GET', 'path': '/users/{id:int}', 'audience': 'public', 'auth': 'anyone'},"
+    " {'method': 'GET', 'path': '/users', 'audience': 'public', 'auth': 'anyone',"
     "  'query': {'properties': {'ids': {}}, 'additionalProperties': false}},"
     " {'method': 'GET', 'path': '/users/all', 'audience': 'operators'},"
     " {'method': 'POST', 'path': '/users/{id}/count', 'audience': 'services'},"
@@ -209,7 +209,7 @@ static void what_the_gateway_would_refuse_is_refused_here(void **state)
 {
     (void)state;
     assert_finding("{'model': 'document', 'routes': [{'method': 'GET', 'path': '/users/{name:int}',"
-                   " 'audience': 'public'}]}",
+                   " 'audience': 'public', 'auth': 'anyone'}]}",
                    false, "the gateway: GET /users/{name:int} is offered twice");
     assert_finding("{'model': 'document', 'routes': [{'method': 'GET', 'path': '/users/{name:int}',"
                    " 'audience': 'services'}]}",

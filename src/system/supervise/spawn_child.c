@@ -48,12 +48,14 @@ static const unsigned long securebits =
     SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
     SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
+/* The kernel's own call: glibc's refuses the two signals that it keeps to itself, and programs that
+ * start us (make) may have them ignored. Of SIGKILL and SIGSTOP it is refused. */
 static const char *reset_signals(void)
 {
     sigset_t none;
-    struct sigaction plain = {.sa_handler = SIG_DFL};
+    static const uint64_t plain[8]; /* the kernel's struct: SIG_DFL, no flags, nothing blocked */
     for (int number = 1; number < NSIG; number++)
-        sigaction(number, &plain, NULL); /* it can't be done for some, which have no handlers */
+        syscall(SYS_rt_sigaction, number, plain, NULL, sizeof(uint64_t));
     sigemptyset(&none);
     return sigprocmask(SIG_SETMASK, &none, NULL) == 0 ? NULL : "sigprocmask";
 }
