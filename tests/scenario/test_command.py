@@ -436,7 +436,7 @@ def test_a_service_that_does_not_drain_can_be_killed_by_a_second_signal(mini):
 def test_check_live_compares_what_runs_with_what_lies_there(mini):
     mini.up()
     said = mini.run("check", mini.file, "--live")
-    assert "runs as described" in said and "Not verified: sockets can be connected to" in said
+    assert "runs as described" in said and "Not verified: ports that a service connects to" in said
     os.chmod(mini.state / "users", 0o755)
     mini.describe("orders", {"routes": [{"method": "GET", "path": "/new", "audience": "public", "auth": "anyone"}]})
     said = mini.run("check", mini.file, "--live", code=1)
