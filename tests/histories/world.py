@@ -109,11 +109,24 @@ class World:
         self.system = f"h{os.urandom(4).hex()}"
         self.clocks, self.retention, self.said = clocks and FAKETIME, retention, ""
 
+    def program(self, service):
+        """With `clocks`: one that reads its service's file `clock` once, when it starts, and keeps to it. No variable
+        of `up` gets to a service, so each sets its own."""
+        plain = self.programs / f"{service}-{self.model}"
+        if not self.clocks:
+            return plain
+        program = self.folder / f"{service}-shifted"
+        program.write_text("#!/bin/sh\n"
+                           f"LD_PRELOAD={FAKETIME} FAKETIME_TIMESTAMP_FILE=clock FAKETIME_CACHE_DURATION=1000000 "
+                           f"FAKETIME_DONT_FAKE_MONOTONIC=1 exec {plain} \"$@\"\n")
+        program.chmod(0o755)
+        return program
+
     def file(self):
         """The system file, in JSON, which is YAML."""
         services, servers = {}, {}
         for name in SERVICES:
-            services[name] = {"program": str(self.programs / f"{name}-{self.model}"), "engine": self.name}
+            services[name] = {"program": str(self.program(name)), "engine": self.name}
             if self.model == "relational":
                 services[name]["migrations"] = str(HERE / "services" / name / "migrations")
             if self.name == "mongodb":
@@ -141,15 +154,8 @@ class World:
                               timeout=seconds, check=False)
 
     def up(self):
-        environment = dict(os.environ)
-        if self.clocks:
-            # Each process reads its service's file `clock` once, when it starts, and keeps to it.
-            environment.update({"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": "clock",
-                                "FAKETIME_CACHE_DURATION": "1000000", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                                "FAKETIME_SKIP_CMDS": "freehold"})
         done = subprocess.run([self.freehold, "up", self.file(), "--detach", "--state", self.state, "--listen",
-                               f"127.0.0.1:{self.port}"], capture_output=True, text=True, timeout=240, check=False,
-                              env=environment)
+                               f"127.0.0.1:{self.port}"], capture_output=True, text=True, timeout=240, check=False)
         self.said = done.stdout + done.stderr
         assert done.returncode == 0, f"up: {self.said}"
 
