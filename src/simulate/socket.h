@@ -21,6 +21,8 @@ struct simulate_socket {
     struct simulate_socket *next;
 };
 
+/* From now on the stores of this process take models for their servers. */
+void simulate_socket_trust_models(void);
 void simulate_socket_open(struct simulate_socket *socket, struct simulate_node *node);
 void simulate_socket_close(struct simulate_socket *socket); /* watched by nobody any more */
 void simulate_socket_hold(struct simulate_socket *socket, unsigned held);

@@ -90,8 +90,8 @@ static bool is_servers_user(uid_t peer, const char *folder, const char *name, ui
     return peer == 0 || peer == of_folder.st_uid || own;
 }
 
-enum fh_code store_socket_check(int fd, const char *folder, const char *name,
-                                struct fh_error *error)
+static enum fh_code judge_by_kernel(int fd, const char *folder, const char *name,
+                                    struct fh_error *error)
 {
     struct ucred peer;
     uid_t owner;
@@ -108,6 +108,14 @@ enum fh_code store_socket_check(int fd, const char *folder, const char *name,
                      "The socket of the store's server is not the server's: the user %ld listens "
                      "there, and the folder belongs to the user %ld. It was told nothing.",
                      (long)peer.uid, (long)owner);
+}
+
+store_socket_judge *store_socket_judged = judge_by_kernel;
+
+enum fh_code store_socket_check(int fd, const char *folder, const char *name,
+                                struct fh_error *error)
+{
+    return store_socket_judged(fd, folder, name, error);
 }
 
 enum fh_code store_socket_check_path(int fd, const char *path, struct fh_error *error)

@@ -39,6 +39,10 @@ void store_socket_close(struct store_socket *socket);
  * socket `name` in `folder`. FH_UNAVAILABLE: it is somebody else, and must be sent nothing. */
 enum fh_code store_socket_check(int fd, const char *folder, const char *name,
                                 struct fh_error *error);
+/* What the kernel says of it, unless replaced: a simulation's sockets are none of the kernel's. */
+typedef enum fh_code store_socket_judge(int fd, const char *folder, const char *name,
+                                        struct fh_error *error);
+extern store_socket_judge *store_socket_judged;
 /* The same for a path to the socket itself. */
 enum fh_code store_socket_check_path(int fd, const char *path, struct fh_error *error);
 

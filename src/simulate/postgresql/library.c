@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "simulate/socket.h"
 
 #define DIAG_SEVERITY 'V'
 
@@ -418,6 +419,7 @@ static void free_memory(void *memory)
 
 void model_library(void)
 {
+    simulate_socket_trust_models();
     postgresql_pq = (struct postgresql_library){
         .PQbackendPID = backend_pid,
         .PQclear = model_result_free,

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "simulate/redis/model.h"
+#include "simulate/socket.h"
 #include "engine/redis/socket.h"
 
 #define STREAM_MAX ((size_t)64 << 20)
@@ -280,6 +281,7 @@ static void link_close(int fd)
 
 void served_sockets(void)
 {
+    simulate_socket_trust_models();
     redis_sockets = (struct redis_sockets){.open = link_open,
                                            .error = link_error,
                                            .receive = link_receive,

@@ -317,7 +317,8 @@ static int redis_disorder(struct simulate_server *base, const char *database)
 
 static json_t *redis_model_config(const char *database)
 {
-    return json_pack("{s:s, s:s, s:i}", "host", "/model", "database", database, "connections", 3);
+    return json_pack("{s:s, s:s, s:i}", "host", "127.0.0.1", "database", database, "connections",
+                     3);
 }
 
 static const struct simulate_server_ops server_ops = {
