@@ -1,37 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers in the form that libmicrohttpd sends. The body is copied once, into memory that the
- * library frees after sending, since the caller's arena ends with the call. Refusals are problem
- * documents (RFC 9457), like every other failure that leaves a service.
+ * The heads of answers, and refusals, which are problem documents (RFC 9457) like every other
+ * failure that leaves a service. A header that would end the head early, or say something else
+ * about where the body ends, is not sent: the answer becomes a 500 that names it.
  */
 
 #define _GNU_SOURCE
+#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <strings.h>
 
 #include "base/json.h"
-#include "base/text.h"
-#include "http/request.h"
-#include "shape/problem.h"
+#include "http/connection.h"
 
-#define LAST_WORDS_LENGTH_MAX ((size_t)2048)
-#define UNREAD_SIZE_MAX ((size_t)256 << 10)
-
-static char *problem_text(enum problem_type type, const char *detail)
+void answer_problem(enum problem_type type, const char *detail,
+                    void (*send)(void *context, const struct http_answer *answer), void *context)
 {
+    int status = problem_status(type);
     struct arena *before = json_arena_set(NULL);
     json_t *problem = problem_new(type, detail, NULL);
     char *text = json_text(problem);
     json_decref(problem);
     json_arena_set(before);
-    return text;
-}
-
-struct MHD_Response *answer_problem(enum problem_type type, const char *detail, bool close)
-{
-    int status = problem_status(type);
-    char *text = problem_text(type, detail);
     const struct http_answer answer = {
         .status = status,
         .content_type = PROBLEM_CONTENT_TYPE,
@@ -40,74 +30,101 @@ struct MHD_Response *answer_problem(enum problem_type type, const char *detail, 
         .headers = &(struct http_header){"Retry-After", "1"},
         .header_count = status == 503 ? 1 : 0,
     };
-    int same;
-    struct MHD_Response *response = answer_new(&answer, close, &same);
+    send(context, &answer);
     json_text_free(text);
-    return response;
 }
 
-/* Returns the first header that can't be sent; NULL: all were added. */
-static const char *add_answer_headers(struct MHD_Response *response,
-                                      const struct http_answer *answer, bool close)
+static bool is_sendable(const char *name, const char *value)
 {
-    if (answer->body_length) {
-        const char *type = answer->content_type ? answer->content_type : "application/json";
-        if (!MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type))
-            return MHD_HTTP_HEADER_CONTENT_TYPE;
+    static const char *const own[] = {"Content-Length", "Transfer-Encoding", "Date"};
+    size_t length = strlen(value);
+    if (!text_is_token(name) || !length || byte_span(value, length, BYTE_VALUE) < length)
+        return false;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (strcasecmp(name, own[i]) == 0)
+            return false;
     }
-    for (size_t i = 0; i < answer->header_count; i++) {
+    return true;
+}
+
+static void add_header(struct text *text, const char *name, const char *value)
+{
+    text_add(text, name);
+    text_append(text, ": ", 2);
+    text_add(text, value);
+    text_append(text, "\r\n", 2);
+}
+
+static const char *reason_of(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } successes[] = {{200, "OK"},
+                     {201, "Created"},
+                     {202, "Accepted"},
+                     {204, "No Content"},
+                     {206, "Partial Content"},
+                     {301, "Moved Permanently"},
+                     {302, "Found"},
+                     {303, "See Other"},
+                     {304, "Not Modified"},
+                     {307, "Temporary Redirect"},
+                     {308, "Permanent Redirect"}};
+    if (status >= 400)
+        return problem_title(status);
+    for (size_t i = 0; i < sizeof successes / sizeof *successes; i++) {
+        if (successes[i].status == status)
+            return successes[i].reason;
+    }
+    return status < 300 ? "Success" : "Redirection";
+}
+
+static void add_status(struct text *text, int status)
+{
+    char digits[TEXT_INTEGER_SIZE];
+    text_append(text, "HTTP/1.1 ", 9);
+    text_add(text, text_of_integer(status, digits));
+    text_append(text, " ", 1);
+    text_add(text, reason_of(status));
+    text_append(text, "\r\n", 2);
+}
+
+static void add_length(struct text *text, size_t length)
+{
+    char digits[TEXT_INTEGER_SIZE];
+    add_header(text, "Content-Length", text_of_integer((int64_t)length, digits));
+}
+
+bool answer_head(struct text *text, const struct http_answer *answer, const char *date, bool old,
+                 bool *close, char ret_unfit[static 65])
+{
+    const char *type = answer->content_type ? answer->content_type : "application/json";
+    const char *unfit = NULL;
+    text_clear(text);
+    add_status(text, answer->status);
+    add_header(text, "Date", date);
+    if (answer->body_length && !is_sendable("Content-Type", type))
+        unfit = "Content-Type";
+    if (answer->body_length)
+        add_header(text, "Content-Type", type);
+    for (size_t i = 0; i < answer->header_count && !unfit; i++) {
         const struct http_header *header = &answer->headers[i];
-        if (!MHD_add_response_header(response, header->name, header->value))
-            return header->name;
+        if (!is_sendable(header->name, header->value))
+            unfit = header->name;
+        else if (strcasecmp(header->name, "Connection") == 0)
+            *close |= list_has(header->value, strlen(header->value), "close");
+        else
+            add_header(text, header->name, header->value);
     }
-    if (close && !MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close"))
-        return MHD_HTTP_HEADER_CONNECTION;
-    return NULL;
-}
-
-struct MHD_Response *answer_new(const struct http_answer *answer, bool close, int *ret_status)
-{
-    FH_ASSERT(answer->status >= 200 && answer->status <= 599);
-    *ret_status = answer->status;
-    /* The library copies the body and does not change it. */
-    void *body = (void *)(uintptr_t)answer->body;
-    struct MHD_Response *response =
-        answer->body_length
-            ? MHD_create_response_from_buffer(answer->body_length, body, MHD_RESPMEM_MUST_COPY)
-            : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    if (!response)
-        return NULL;
-    const char *unfit = add_answer_headers(response, answer, close);
-    if (!unfit)
-        return response;
-    MHD_destroy_response(response);
-    char detail[160];
-    snprintf(detail, sizeof detail,
-             "The answer's header \"%.64s\" is empty or has characters that no header can have.",
-             unfit);
-    *ret_status = 500;
-    return answer_problem(PROBLEM_RESPONSE_INVALID, detail, close);
-}
-
-void answer_last_words(struct MHD_Connection *native, enum problem_type type, const char *detail)
-{
-    int socket = connection_socket(native), status = problem_status(type);
-    char *problem = problem_text(type, detail);
-    struct text text;
-    text_init(&text, LAST_WORDS_LENGTH_MAX);
-    text_printf(&text,
-                "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: " PROBLEM_CONTENT_TYPE
-                "\r\nContent-Length: %zu\r\n\r\n%s",
-                status, problem_title(status), strlen(problem), problem);
-    json_text_free(problem);
-    if (!text.overflow && !tls_send(native, text.data, text.length))
-        (void)!send(socket, text.data, text.length, MSG_NOSIGNAL | MSG_DONTWAIT);
-    text_release(&text);
-    shutdown(socket, SHUT_WR);
-    /* Closing a socket with unread input resets the connection, and the reset may overtake the
-     * answer: so read the input that is already there. */
-    char unread[4096];
-    for (size_t taken = 0; taken < UNREAD_SIZE_MAX; taken += sizeof unread)
-        if (recv(socket, unread, sizeof unread, MSG_DONTWAIT) <= 0)
-            break;
+    if (*close)
+        add_header(text, "Connection", "close");
+    else if (old)
+        add_header(text, "Connection", "keep-alive");
+    if (answer->status != 204 && answer->status != 304)
+        add_length(text, answer->body_length);
+    text_append(text, "\r\n", 2);
+    if (unfit)
+        snprintf(ret_unfit, 65, "%s", unfit);
+    return !unfit;
 }

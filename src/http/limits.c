@@ -8,7 +8,7 @@
 
 #include <sys/resource.h>
 
-#include "http/request.h"
+#include "http/connection.h"
 
 #define BODY_SIZE_MAX ((size_t)1 << 20)
 #define HEADER_SIZE_MAX ((size_t)16 << 10)

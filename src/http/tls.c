@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The server's TLS is GnuTLS, used through libmicrohttpd, which asks clients for a certificate but
- * accepts those that show none. So whether a client's certificate is from the system's authority is
- * checked here, once per connection, when its first request's head has arrived.
- *
- * The files are read once, when a process starts: later they may be out of its reach.
+/* Certificates and keys are read once, when a process starts: later they may be out of its reach.
  */
 
 #define _GNU_SOURCE
 #include "http/tls.h"
 
 #include <errno.h>
-#include <gnutls/gnutls.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +13,6 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "http/request.h"
 
 #define PEM_SIZE_MAX ((size_t)64 << 10)
 
@@ -71,43 +64,4 @@ void http_tls_release(struct http_tls *tls)
     free(tls->certificate);
     free(tls->key);
     *tls = (struct http_tls){0};
-}
-
-unsigned tls_options(const struct http_tls *tls, struct MHD_OptionItem ret[static TLS_OPTIONS])
-{
-    static char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
-    int count = 0;
-    if (tls && tls->certificate) {
-        ret[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, priorities};
-        ret[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, tls->certificate};
-        ret[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, tls->key};
-    }
-    if (count && tls->trusted)
-        ret[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, tls->trusted};
-    ret[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-    return count ? MHD_USE_TLS : 0;
-}
-
-static gnutls_session_t session_of(struct MHD_Connection *native)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(native, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    return info ? (gnutls_session_t)info->tls_session : NULL;
-}
-
-bool tls_peer_is_trusted(struct MHD_Connection *native)
-{
-    gnutls_session_t session = session_of(native);
-    unsigned status = 1;
-    return session && gnutls_certificate_verify_peers2(session, &status) == GNUTLS_E_SUCCESS &&
-           status == 0;
-}
-
-bool tls_send(struct MHD_Connection *native, const char *data, size_t length)
-{
-    gnutls_session_t session = session_of(native);
-    if (!session)
-        return false;
-    (void)!gnutls_record_send(session, data, length);
-    return true;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request from memory: the server's own struct, without server and library, in one block with its
- * headers and texts. */
+/* A request from memory: the server's own struct, without server and connection, in one block with
+ * its headers and texts. */
 
 #define _GNU_SOURCE
 #include "http/virtual.h"
@@ -20,7 +20,7 @@ static size_t virtual_size_of(const struct http_virtual *from)
 
 void http_virtual_send(const struct http_virtual *from, struct http_handler handler)
 {
-    FH_ASSERT(from->header_count <= REQUEST_HEADERS_MAX);
+    FH_ASSERT(from->header_count <= HEAD_FIELDS_MAX);
     struct http_request *request = calloc(1, sizeof *request + virtual_size_of(from));
     FH_ASSERT(request != NULL);
     char *at = (char *)&request->headers[from->header_count];

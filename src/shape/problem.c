@@ -33,10 +33,12 @@ static const struct {
     [PROBLEM_HEAD_TOO_LARGE] = {URN "head-too-large", 431,
                                 "The request has more headers, or longer ones, than are accepted."},
     [PROBLEM_TARGET_TOO_LONG] = {URN "target-too-long", 414,
-                                 "The path and query are longer than the gateway passes on."},
+                                 "The path and query are longer than are accepted."},
     [PROBLEM_BODY_TOO_LARGE] = {URN "body-too-large", 413, "The body is larger than is accepted."},
     [PROBLEM_ENCODING_UNSUPPORTED] = {URN "encoding-unsupported", 501,
                                       "The body's Transfer-Encoding is not chunked."},
+    [PROBLEM_VERSION_UNSUPPORTED] = {URN "version-unsupported", 505,
+                                     "The request is in a version of HTTP other than 1.1 and 1.0."},
     [PROBLEM_PROTOCOL_UNKNOWN] = {URN "protocol-unknown", 503,
                                   "Another version's process asks in a protocol that this one does "
                                   "not understand: upgrade the older of the two."},

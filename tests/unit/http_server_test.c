@@ -63,7 +63,7 @@ static void path_and_query_come_raw(void **state)
     exchange(&site, HEAD_OF("/a%2Fb%00c/%41?q=%20+&&r"), "GET|/a%2Fb%00c/%41|q=%20+&&r|0||");
     exchange(&site, HEAD_OF("/a?b?c"), "GET|/a|b?c|0||");
     exchange(&site, HEAD_OF("/a//b/"), "GET|/a//b/||0||");
-    exchange(&site, HEAD_OF("http://other/a%2Fb?x"), "GET|/a%2Fb|x|0||");
+    exchange(&site, HEAD_OF("http://x/a%2Fb?x"), "GET|/a%2Fb|x|0||");
     site_release(&site);
 }
 
@@ -252,10 +252,9 @@ static void a_head_at_the_limit_is_taken_and_one_beyond_is_refused(void **state)
     assert_problem(raw, 431);
     raw_close(raw);
     free(head);
-    /* The library's own page, but a refusal. */
     head = head_of_size(200 << 10);
     raw = raw_ask(&site, head, NULL);
-    assert_contains(raw, "HTTP/1.1 431 ");
+    assert_problem(raw, 431);
     raw_close(raw);
     free(head);
     site_release(&site);
@@ -309,7 +308,8 @@ static void malformed_requests_are_refused_with_problems(void **state)
         {"GET / HTTP/1.1\r\nHost: x\r\na@b: c\r\n\r\n", "not a token", 400},
         {"GET / HTTP/1.1\r\nHost: x\r\nA: b\001c\r\n\r\n", "control characters in its value", 400},
         {"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n", "spaces or control characters", 400},
-        {"GET /a\001 HTTP/1.1\r\nHost: x\r\n\r\n", "spaces or control characters", 400},
+        {"GET /a\001 HTTP/1.1\r\nHost: x\r\n\r\n", "0x01 at byte 7", 400},
+        {"GET /a\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n", "bytes beyond ASCII", 400},
         {"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "does not begin with '/'", 400},
         {"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", "has no path", 400},
     };
@@ -326,27 +326,28 @@ static void malformed_requests_are_refused_with_problems(void **state)
     site_release(&site);
 }
 
-static void what_the_library_refuses_is_refused(void **state)
+static void what_is_no_request_is_refused_with_a_problem(void **state)
 {
     (void)state;
     static const struct {
-        const char *request, *begins;
+        const char *request;
+        int status;
     } cases[] = {
-        {"GET / HTTP/2.0\r\nHost: x\r\n\r\n", "HTTP/1.1 505 "},
-        {"GET /\r\n\r\n", "HTTP/1.1 400 "},
-        {"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", "HTTP/1.1 400 "},
-        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\na", "HTTP/1.1 400 "},
-        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\na", "HTTP/1.1 400 "},
-        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\na",
-         "HTTP/1.1 413 "},
-        {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400 "},
+        {"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505},
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+        {"GET /\r\n\r\n", 400},
+        {"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\na", 400},
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\na", 400},
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\na", 413},
+        {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
+        {"\026\003\001\002", 400}, /* TLS */
     };
     struct site site;
     site_init(&site, NULL);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct raw *raw = raw_ask(&site, cases[i].request, NULL);
-        if (strncmp(raw->data, cases[i].begins, strlen(cases[i].begins)) != 0)
-            fail_msg("%s answered:\n%s", cases[i].request, raw->data);
+        assert_problem(raw, cases[i].status);
         raw_close(raw);
     }
     assert_int_equal(site.taken, 0);
@@ -762,7 +763,7 @@ int main(void)
         cmocka_unit_test(a_head_at_the_limit_is_taken_and_one_beyond_is_refused),
         cmocka_unit_test(too_many_headers_are_refused),
         cmocka_unit_test(malformed_requests_are_refused_with_problems),
-        cmocka_unit_test(what_the_library_refuses_is_refused),
+        cmocka_unit_test(what_is_no_request_is_refused_with_a_problem),
         cmocka_unit_test(http_1_0_and_close_end_the_connection),
         cmocka_unit_test(head_and_204_have_no_body),
         cmocka_unit_test(headers_are_found_in_any_case_and_listed_in_order),

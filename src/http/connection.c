@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One connection: what it receives becomes requests, one at a time and in order.
+ *
+ * Input is received into the server's one buffer and read from there. Only what can't be read yet
+ * is kept: the beginning of a head, or requests that came while one is with the handler. While one
+ * is, the socket is not read, so whoever sends on without end fills the kernel's buffers and no
+ * memory here; it is not even taken out of the poll unless it is readable, which it rarely is.
+ */
+
+#define _GNU_SOURCE
+#include "http/connection.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READS_A_TURN 4
+#define REQUESTS_A_TURN 16
+#define UNREAD_READS 4
+#define UNTRUSTED "This takes requests from the system's own processes only, by their certificates."
+
+/* ---- Its memory ---- */
+
+static void on_connection_closed(uv_handle_t *handle)
+{
+    struct http_connection *connection = handle->data;
+    struct http_server *server = connection->server;
+    free(connection);
+    server->open_handles--;
+    server_release(server);
+}
+
+static void forget_resumed(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    struct http_connection **at = &server->resumed_first;
+    while (*at && *at != connection)
+        at = &(*at)->resumed_next;
+    if (*at)
+        *at = connection->resumed_next;
+    if (server->resumed_last == &connection->resumed_next)
+        server->resumed_last = at;
+    connection->resumed = false;
+}
+
+void connection_close(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    if (connection->state == CONNECTION_CLOSED)
+        return;
+    list_remove(connection);
+    if (connection->resumed)
+        forget_resumed(connection);
+    if (connection->state == CONNECTION_READING)
+        request_free(connection->request);
+    else if (connection->request)
+        connection->request->connection = NULL;
+    connection->request = NULL;
+    connection->state = CONNECTION_CLOSED;
+    if (connection->handed)
+        server->unsent--;
+    free(connection->input);
+    free(connection->output);
+    connection->input = connection->output = NULL;
+    connection->input_at = connection->input_length = 0;
+    if (connection->tls)
+        gnutls_deinit(connection->tls);
+    connection->tls = NULL;
+    uv_close((uv_handle_t *)&connection->poll, on_connection_closed);
+    close(connection->fd); /* after the loop has stopped watching it */
+    server->connections--;
+    server_accept_on(server);
+    if (server->drained)
+        world_turn(server->world, &server->turn);
+}
+
+void connection_cut_off(struct http_connection *connection, enum problem_type type,
+                        const char *detail)
+{
+    if (connection->state == CONNECTION_READING && connection->started)
+        connection_refuse(connection, type, detail);
+    for (int i = 0; i < UNREAD_READS && connection->state == CONNECTION_LINGERING; i++)
+        connection_drop_input(connection);
+    connection_close(connection);
+}
+
+/* ---- Reading requests ---- */
+
+static void hand_request_over(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    struct http_request *request = connection->request;
+    list_remove(connection);
+    connection->state = CONNECTION_BUSY;
+    connection->handed = true;
+    request->server = server;
+    request->connection = connection;
+    request->incoming.received_ns = world_monotonic_ns(server->world);
+    request->next = server->handed_first;
+    if (request->next)
+        request->next->previous = request;
+    server->handed_first = request;
+    server->unanswered++;
+    server->unsent++;
+    server->handler.incoming(server->handler.context, &request->incoming);
+}
+
+static bool is_trusted(struct http_connection *connection)
+{
+    return !tls_server_is_mutual(connection->server->tls) || connection->trusted;
+}
+
+/* A whole head is at `data`, of `length` bytes of input. */
+static void begin_request(struct http_connection *connection, const char *data, size_t length)
+{
+    struct http_server *server = connection->server;
+    const struct http_head *head = &server->head;
+    char detail[160];
+    connection->persistent = head->persistent;
+    connection->old = head->old;
+    connection->bodiless =
+        head->method.length == 4 && memcmp(data + head->method.at, "HEAD", 4) == 0;
+    connection->is_chunked = head->chunked;
+    connection->chunked = (struct chunked){0};
+    connection->body_left = head->body_length;
+    if (!is_trusted(connection)) {
+        connection_refuse(connection, PROBLEM_CLIENT_UNTRUSTED, UNTRUSTED);
+        return;
+    }
+    if (head->body_length > server->limits.body_size_max) {
+        snprintf(detail, sizeof detail, "The body has %llu bytes, and at most %zu are accepted.",
+                 (unsigned long long)head->body_length, server->limits.body_size_max);
+        connection_refuse(connection, PROBLEM_BODY_TOO_LARGE, detail);
+        return;
+    }
+    connection->request = request_new(head, data);
+    if (!connection->request)
+        connection_refuse(connection, PROBLEM_OVERLOADED,
+                          "There is no memory for the request now.");
+    else if (!head->chunked && !head->body_length)
+        hand_request_over(connection);
+    else if (head->awaits_continue && head->length == length)
+        connection_say_continue(connection);
+}
+
+static void note_started(struct http_connection *connection)
+{
+    if (connection->started)
+        return;
+    connection->started = true;
+    list_append(&connection->server->awaited, connection, uv_now(connection->server->loop));
+}
+
+/* Returns how much of the input was read. */
+static size_t read_head(struct http_connection *connection, const char *data, size_t length)
+{
+    struct http_server *server = connection->server;
+    struct http_refusal refusal;
+    switch (head_read(&server->head, data, length, &connection->progress,
+                      server->limits.header_size_max, &refusal)) {
+    case READ_MORE:
+        if (connection->progress.lines)
+            note_started(connection);
+        return 0;
+    case READ_REFUSED:
+        connection->old = false;
+        connection->bodiless = false;
+        connection_refuse(connection, refusal.type, refusal.detail);
+        return length;
+    case READ_DONE:
+        break;
+    }
+    connection->progress = (struct head_progress){0};
+    size_t used = server->head.length;
+    begin_request(connection, data, length);
+    if (connection->state == CONNECTION_READING && connection->request)
+        note_started(connection);
+    return used;
+}
+
+static void take_body(struct http_connection *connection, const char *data, size_t length)
+{
+    struct http_refusal refusal;
+    if (!length || request_take_body(connection->request, data, length,
+                                     connection->server->limits.body_size_max, &refusal))
+        return;
+    connection_refuse(connection, refusal.type, refusal.detail);
+}
+
+static size_t read_chunked(struct http_connection *connection, const char *data, size_t length)
+{
+    struct http_refusal refusal;
+    const char *body = NULL;
+    size_t used = length, body_length = 0;
+    enum read_result result =
+        chunked_read(&connection->chunked, data, length, connection->server->limits.header_size_max,
+                     &used, &body, &body_length, &refusal);
+    if (result == READ_REFUSED) {
+        connection_refuse(connection, refusal.type, refusal.detail);
+        return length;
+    }
+    take_body(connection, body, body_length);
+    if (result == READ_DONE)
+        hand_request_over(connection);
+    return used;
+}
+
+static size_t read_body(struct http_connection *connection, const char *data, size_t length)
+{
+    if (connection->is_chunked)
+        return read_chunked(connection, data, length);
+    size_t part = length < connection->body_left ? length : (size_t)connection->body_left;
+    connection->body_left -= part;
+    take_body(connection, data, part);
+    if (connection->state == CONNECTION_READING && connection->body_left == 0)
+        hand_request_over(connection);
+    return part;
+}
+
+/* Returns how much was read: all, or up to where more is needed, a request is being answered, or
+ * others must have their turn. */
+static size_t read_requests(struct http_connection *connection, const char *data, size_t length)
+{
+    size_t used = 0;
+    int requests = 0;
+    connection->running = true;
+    while (connection->state == CONNECTION_READING && used < length && requests < REQUESTS_A_TURN) {
+        size_t part = connection->request ? read_body(connection, data + used, length - used)
+                                          : read_head(connection, data + used, length - used);
+        if (!part)
+            break;
+        used += part;
+        requests += connection->request == NULL;
+    }
+    connection->running = false;
+    if (connection->state == CONNECTION_READING && requests == REQUESTS_A_TURN)
+        connection_resume_later(connection);
+    return used;
+}
+
+/* ---- Input ---- */
+
+static bool keep_input(struct http_connection *connection, const char *data, size_t length)
+{
+    if (connection->input_at) {
+        connection->input_length -= connection->input_at;
+        memmove(connection->input, connection->input + connection->input_at,
+                connection->input_length);
+        connection->input_at = 0;
+    }
+    size_t needed = connection->input_length + length;
+    if (needed > connection->input_capacity) {
+        size_t capacity = needed < 512 ? 512 : needed + needed / 2;
+        char *input = realloc(connection->input, capacity);
+        if (!input)
+            return false;
+        connection->input = input;
+        connection->input_capacity = capacity;
+    }
+    memcpy(connection->input + connection->input_length, data, length);
+    connection->input_length = needed;
+    return true;
+}
+
+static void free_input(struct http_connection *connection)
+{
+    free(connection->input);
+    connection->input = NULL;
+    connection->input_at = connection->input_length = connection->input_capacity = 0;
+}
+
+static void read_kept(struct http_connection *connection)
+{
+    size_t used = read_requests(connection, connection->input + connection->input_at,
+                                connection->input_length - connection->input_at);
+    if (connection->state == CONNECTION_CLOSED || connection->state == CONNECTION_LINGERING)
+        return;
+    connection->input_at += used;
+    if (connection->input_at >= connection->input_length)
+        free_input(connection);
+}
+
+static void take_input(struct http_connection *connection, const char *data, size_t length)
+{
+    if (connection->input_length) {
+        if (keep_input(connection, data, length))
+            read_kept(connection);
+        else
+            connection_close(connection);
+        return;
+    }
+    size_t used = read_requests(connection, data, length);
+    bool is_open =
+        connection->state != CONNECTION_CLOSED && connection->state != CONNECTION_LINGERING;
+    if (is_open && used < length && !keep_input(connection, data + used, length - used))
+        connection_close(connection);
+}
+
+static ssize_t receive(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    if (connection->tls)
+        return tls_session_receive(connection->tls, server->buffer, sizeof server->buffer);
+    return recv(connection->fd, server->buffer, sizeof server->buffer, MSG_DONTWAIT);
+}
+
+static void receive_input(struct http_connection *connection)
+{
+    for (int i = 0; i < READS_A_TURN && connection->state == CONNECTION_READING; i++) {
+        ssize_t got = receive(connection);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (got <= 0) {
+            connection_close(connection);
+            return;
+        }
+        take_input(connection, connection->server->buffer, (size_t)got);
+        if (!connection->tls && (size_t)got < sizeof connection->server->buffer)
+            return;
+    }
+    if (connection->state == CONNECTION_READING && connection->tls &&
+        tls_session_has_input(connection->tls))
+        connection_resume_later(connection);
+}
+
+void connection_resume_later(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    if (connection->running || connection->resumed)
+        return;
+    connection->resumed = true;
+    connection->resumed_next = NULL;
+    *server->resumed_last = connection;
+    server->resumed_last = &connection->resumed_next;
+    world_turn(server->world, &server->turn);
+}
+
+void connection_resume(struct http_connection *connection)
+{
+    forget_resumed(connection);
+    if (connection->state != CONNECTION_READING)
+        return;
+    if (connection->input_length)
+        read_kept(connection);
+    if (connection->state == CONNECTION_READING && connection->tls &&
+        tls_session_has_input(connection->tls))
+        receive_input(connection);
+}
+
+/* ---- The loop's calls ---- */
+
+static void shake_hands(struct http_connection *connection)
+{
+    switch (tls_session_handshake(connection->tls)) {
+    case TLS_WAITS_READABLE:
+        connection_watch(connection, UV_READABLE);
+        return;
+    case TLS_WAITS_WRITABLE:
+        connection_watch(connection, UV_WRITABLE);
+        return;
+    case TLS_FAILED:
+        connection_close(connection);
+        return;
+    case TLS_DONE:
+        break;
+    }
+    connection->handshaking = false;
+    if (tls_server_is_mutual(connection->server->tls))
+        connection->trusted = tls_session_is_trusted(connection->tls);
+    connection_watch(connection, UV_READABLE);
+    receive_input(connection); /* what came with the handshake's end */
+}
+
+static void on_connection_ready(uv_poll_t *poll, int status, int events)
+{
+    struct http_connection *connection = poll->data;
+    struct http_server *server = connection->server;
+    (void)status; /* an error shows when the socket is used */
+    (void)events;
+    switch (connection->state) {
+    case CONNECTION_READING:
+        if (connection->handshaking)
+            shake_hands(connection);
+        else
+            receive_input(connection);
+        break;
+    case CONNECTION_BUSY:
+        connection_watch(connection, 0);
+        break;
+    case CONNECTION_SENDING:
+        connection_send_rest(connection);
+        break;
+    case CONNECTION_LINGERING:
+        connection_drop_input(connection);
+        break;
+    case CONNECTION_CLOSED:
+        break;
+    }
+    server_settle(server);
+}
+
+void connection_watch(struct http_connection *connection, int events)
+{
+    if (connection->events == events)
+        return;
+    connection->events = events;
+    if (events)
+        uv_poll_start(&connection->poll, events, on_connection_ready);
+    else
+        uv_poll_stop(&connection->poll);
+}
+
+bool connection_open(struct http_server *server, int fd)
+{
+    static const int on = 1;
+    struct http_connection *connection = calloc(1, sizeof *connection);
+    gnutls_session_t tls = connection && server->tls ? tls_session_new(server->tls, fd) : NULL;
+    if (!connection || (server->tls && !tls) ||
+        uv_poll_init(server->loop, &connection->poll, fd) != 0) {
+        if (tls)
+            gnutls_deinit(tls);
+        free(connection);
+        close(fd);
+        return false;
+    }
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* a Unix socket has none */
+    connection->server = server;
+    connection->poll.data = connection;
+    connection->fd = fd;
+    connection->tls = tls;
+    connection->handshaking = tls != NULL;
+    server->open_handles++;
+    server->connections++;
+    list_append(&server->awaited, connection, uv_now(server->loop));
+    connection_watch(connection, UV_READABLE);
+    return true;
+}
+
+void connection_answer(struct http_connection *connection, const struct http_answer *answer,
+                       bool final)
+{
+    connection->request = NULL;
+    connection_send(connection, answer, final);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HTTP_CONNECTION_H
+#define HTTP_CONNECTION_H
+
+/*
+ * What the server's files share: a server, its connections, and the lists that they are in.
+ *
+ * A connection is in one of these states, and the list belongs to the state, so that whoever walks
+ * a list knows what it holds:
+ *
+ *     READING    awaited    a request is awaited or arriving; the socket is read
+ *     BUSY       none       the handler has the request; nothing is read, however much is sent
+ *     SENDING    sending    the answer's rest waits until the client takes it
+ *     LINGERING  lingering  the last answer is sent; input is dropped until the client closes
+ *     CLOSED     none       its memory is freed at the end of the loop's turn
+ */
+
+#include <uv.h>
+
+#include "base/text.h"
+#include "http/request.h"
+#include "http/tls_session.h"
+
+enum connection_state {
+    CONNECTION_READING,
+    CONNECTION_BUSY,
+    CONNECTION_SENDING,
+    CONNECTION_LINGERING,
+    CONNECTION_CLOSED
+};
+
+/* Connections by when they entered, longest first. The timeout is the same for all in a list. */
+struct connection_list {
+    struct http_connection *first, *last;
+    uint64_t timeout_ms;
+    unsigned count;
+};
+
+struct http_connection {
+    uv_poll_t poll;
+    struct http_server *server;
+    gnutls_session_t tls; /* NULL: plain */
+    int fd;
+    int events; /* that are polled for */
+    enum connection_state state;
+    bool handshaking; /* TLS is not yet set up */
+    bool trusted;     /* its certificate is of the system's authority */
+    bool used;        /* a request on it has been answered */
+    bool started;     /* a request line has arrived */
+    bool persistent;  /* as the client wants it after this request */
+    bool old;         /* of this request: HTTP/1.0 */
+    bool bodiless;    /* the answer has no body: HEAD */
+    bool handed;      /* the server counts its answer as unsent */
+    bool running;     /* its input is being read, further up on the stack */
+    bool resumed;     /* in the server's list of those with input that is already here */
+    struct connection_list *list;
+    struct http_connection *previous, *next, *resumed_next;
+    uint64_t since_ms;
+    struct http_request *request; /* READING: whose body arrives; BUSY: the handler's */
+    char *input;                  /* what was received and is not yet read */
+    size_t input_at, input_length, input_capacity;
+    char *output; /* what was answered and is not yet sent */
+    size_t output_at, output_length;
+    struct head_progress progress;
+    struct chunked chunked;
+    bool is_chunked;
+    uint64_t body_left;
+    size_t dropped; /* while lingering */
+};
+
+#define SERVER_BUFFER_SIZE ((size_t)64 << 10)
+
+struct http_server {
+    uv_loop_t *loop;
+    struct world *world;
+    struct http_limits limits;
+    struct http_handler handler;
+    struct tls_server *tls; /* NULL: plain HTTP */
+    int listen_fd;
+    uv_poll_t listening;
+    bool accepting;
+    bool backing_off, backed_off; /* no descriptor was left: now; at the last attempt */
+    struct world_timer accept_again;
+    uv_timer_t timer; /* for the first that is due in any list */
+    uint64_t timer_due_ms;
+    int open_handles;
+    struct world_turn turn;
+    struct connection_list awaited, sending, lingering;
+    struct http_connection *resumed_first, **resumed_last;
+    struct http_request *handed_first;
+    unsigned connections, unanswered, unsent;
+    bool draining, freed;
+    struct world_timer grace, beginning;
+    bool grace_over, beginning_over;
+    void (*drained)(void *);
+    void *drained_context;
+    int64_t date_s;
+    char date[32];         /* as in the header */
+    struct text text;      /* of the answer's head that is being sent */
+    struct http_head head; /* that is being read */
+    char buffer[SERVER_BUFFER_SIZE];
+};
+
+/* ---- lists.c ---- */
+
+/* Moves the connection to the end of a list. */
+void list_append(struct connection_list *list, struct http_connection *connection, uint64_t now_ms);
+void list_remove(struct http_connection *connection);     /* from whichever it is in */
+uint64_t list_due_ms(const struct connection_list *list); /* UINT64_MAX: none */
+/* Whether any connection is new and has not sent a request yet, or has begun to send one. A silent
+ * one that was answered before doesn't count. */
+bool awaited_begins(const struct connection_list *awaited);
+
+/* ---- connection.c ---- */
+
+/* Owns the descriptor from now on. False: no memory, and the descriptor is closed. */
+bool connection_open(struct http_server *server, int fd);
+/* Goes on with the input that is already here: now, or in the server's next turn. */
+void connection_resume(struct http_connection *connection);
+void connection_resume_later(struct http_connection *connection);
+/* Answers the request that it is busy with; `final`: and nothing after it. */
+void connection_answer(struct http_connection *connection, const struct http_answer *answer,
+                       bool final);
+void connection_refuse(struct http_connection *connection, enum problem_type type,
+                       const char *detail);
+/* At once; if a request has begun it is refused, as far as the socket takes that. */
+void connection_cut_off(struct http_connection *connection, enum problem_type type,
+                        const char *detail);
+void connection_close(struct http_connection *connection);
+void connection_watch(struct http_connection *connection, int events); /* 0: none */
+
+/* ---- write.c ---- */
+
+/* Sends an answer: the state is then READING, SENDING, LINGERING or CLOSED. */
+void connection_send(struct http_connection *connection, const struct http_answer *answer,
+                     bool final);
+void connection_send_rest(struct http_connection *connection);
+/* Tells the client to go on with its body. */
+void connection_say_continue(struct http_connection *connection);
+/* READING again, or LINGERING. */
+void connection_sent(struct http_connection *connection);
+/* linger.c: the answer is out, and nothing else will be sent. */
+void connection_linger(struct http_connection *connection);
+void connection_drop_input(struct http_connection *connection);
+
+/* ---- answer.c ---- */
+
+/* The head of an answer, as it is sent. *ret_close: the connection ends with it. False: the answer
+ * has a header that can't be sent, and `ret_unfit` (of 65 bytes) is its name. */
+bool answer_head(struct text *text, const struct http_answer *answer, const char *date, bool old,
+                 bool *close, char ret_unfit[static 65]);
+/* Calls `send` with a problem in an answer's form. */
+void answer_problem(enum problem_type type, const char *detail,
+                    void (*send)(void *context, const struct http_answer *answer), void *context);
+
+/* ---- server.c ---- */
+
+const char *server_date(struct http_server *server);
+/* A connection is gone: another may come. */
+void server_accept_on(struct http_server *server);
+/* Arms the timer, and looks whether a drain is over. It must be the last call of whatever the loop
+ * calls: `drained` may free the server. */
+void server_settle(struct http_server *server);
+void server_release(struct http_server *server); /* frees it with its last handle */
+/* `given` (may be NULL) with defaults filled in; fewer connections if the process can't have enough
+ * descriptors. */
+struct http_limits limits_of(const struct http_limits *given);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections by how long they have been in their state, so that none is in it forever: a request
+ * that is awaited (since the connection was opened, since its last answer, or since its request
+ * line arrived), an answer that its client does not take, a client that does not close. The timeout
+ * is the same for all in a list, so the first is always the next that is due.
+ */
+
+#include "http/connection.h"
+
+void list_remove(struct http_connection *connection)
+{
+    struct connection_list *list = connection->list;
+    if (!list)
+        return;
+    if (connection->previous)
+        connection->previous->next = connection->next;
+    else
+        list->first = connection->next;
+    if (connection->next)
+        connection->next->previous = connection->previous;
+    else
+        list->last = connection->previous;
+    list->count--;
+    connection->list = NULL;
+}
+
+void list_append(struct connection_list *list, struct http_connection *connection, uint64_t now_ms)
+{
+    list_remove(connection);
+    connection->previous = list->last;
+    connection->next = NULL;
+    if (connection->previous)
+        connection->previous->next = connection;
+    else
+        list->first = connection;
+    list->last = connection;
+    list->count++;
+    connection->list = list;
+    connection->since_ms = now_ms;
+}
+
+uint64_t list_due_ms(const struct connection_list *list)
+{
+    return list->first ? list->first->since_ms + list->timeout_ms : UINT64_MAX;
+}
+
+bool awaited_begins(const struct connection_list *awaited)
+{
+    for (const struct http_connection *at = awaited->first; at; at = at->next) {
+        if (!at->used || at->started)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sending answers. Head and body go out in one call, from the caller's own memory: what the socket
+ * takes at once is never copied, and that is nearly always all. Only the rest is kept, and sent as
+ * the client takes it. On TLS the whole answer is kept, since what was given to GnuTLS once must be
+ * given again.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "http/connection.h"
+
+#define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
+
+void connection_sent(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    free(connection->output);
+    connection->output = NULL;
+    connection->output_at = connection->output_length = 0;
+    if (connection->handed)
+        server->unsent--;
+    connection->handed = false;
+    if (!connection->persistent) {
+        connection_linger(connection);
+    } else {
+        connection->state = CONNECTION_READING;
+        connection->used = true;
+        connection->started = false;
+        list_append(&server->awaited, connection, uv_now(server->loop));
+        connection_watch(connection, UV_READABLE);
+        bool is_input_here = connection->input_length > connection->input_at ||
+                             (connection->tls && tls_session_has_input(connection->tls));
+        if (is_input_here)
+            connection_resume_later(connection);
+    }
+    if (server->drained)
+        world_turn(server->world, &server->turn);
+}
+
+/* The rest of what was to be sent, from the `sent`th byte on, is kept. */
+static bool keep_output(struct http_connection *connection, const struct iovec *parts, int count,
+                        size_t sent)
+{
+    size_t length = 0;
+    for (int i = 0; i < count; i++)
+        length += parts[i].iov_len;
+    char *output = malloc(length - sent);
+    if (!output)
+        return false;
+    connection->output = output;
+    connection->output_at = 0;
+    connection->output_length = length - sent;
+    for (int i = 0; i < count; i++) {
+        size_t skipped = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+        sent -= skipped;
+        memcpy(output, (const char *)parts[i].iov_base + skipped, parts[i].iov_len - skipped);
+        output += parts[i].iov_len - skipped;
+    }
+    return true;
+}
+
+static ssize_t send_parts(struct http_connection *connection, struct iovec *parts, int count)
+{
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+    ssize_t sent;
+    if (connection->tls)
+        return 0;
+    do {
+        sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 && errno == EAGAIN ? 0 : sent;
+}
+
+static ssize_t send_output(struct http_connection *connection)
+{
+    const char *data = connection->output + connection->output_at;
+    size_t length = connection->output_length - connection->output_at;
+    ssize_t sent;
+    if (connection->tls)
+        return tls_session_send(connection->tls, data, length);
+    do {
+        sent = send(connection->fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+void connection_send_rest(struct http_connection *connection)
+{
+    bool moved = false;
+    while (connection->output_at < connection->output_length) {
+        ssize_t sent = send_output(connection);
+        if (sent < 0 && errno == EAGAIN)
+            break;
+        if (sent < 0) {
+            connection_close(connection);
+            return;
+        }
+        connection->output_at += (size_t)sent;
+        moved = true;
+    }
+    if (connection->output_at == connection->output_length) {
+        connection_sent(connection);
+        return;
+    }
+    bool was_sending = connection->state == CONNECTION_SENDING;
+    connection->state = CONNECTION_SENDING;
+    if (moved || !was_sending)
+        list_append(&connection->server->sending, connection, uv_now(connection->server->loop));
+    connection_watch(connection, UV_WRITABLE);
+}
+
+static void send_head_and_body(struct http_connection *connection, const struct http_answer *answer)
+{
+    struct text *text = &connection->server->text;
+    struct iovec parts[2] = {{.iov_base = text->data, .iov_len = text->length}};
+    int count = 1;
+    bool has_body = answer->body_length && !connection->bodiless && answer->status != 204 &&
+                    answer->status != 304;
+    if (has_body) {
+        parts[count].iov_base = (void *)(uintptr_t)answer->body; /* only read */
+        parts[count++].iov_len = answer->body_length;
+    }
+    size_t length = text->length + (has_body ? answer->body_length : 0);
+    ssize_t sent = text->overflow ? -1 : send_parts(connection, parts, count);
+    if (sent == (ssize_t)length)
+        connection_sent(connection);
+    else if (sent < 0 || !keep_output(connection, parts, count, (size_t)sent))
+        connection_close(connection);
+    else
+        connection_send_rest(connection);
+}
+
+static void send_final(void *context, const struct http_answer *answer)
+{
+    connection_send(context, answer, true);
+}
+
+void connection_send(struct http_connection *connection, const struct http_answer *answer,
+                     bool final)
+{
+    struct http_server *server = connection->server;
+    char unfit[65], detail[160];
+    FH_ASSERT(answer->status >= 200 && answer->status <= 599);
+    bool close = final || !connection->persistent;
+    bool fits =
+        answer_head(&server->text, answer, server_date(server), connection->old, &close, unfit);
+    connection->persistent = !close;
+    if (fits) {
+        send_head_and_body(connection, answer);
+        return;
+    }
+    snprintf(detail, sizeof detail,
+             "The answer's header \"%s\" is empty or has characters that no header can have.",
+             unfit);
+    answer_problem(PROBLEM_RESPONSE_INVALID, detail, send_final, connection);
+}
+
+void connection_refuse(struct http_connection *connection, enum problem_type type,
+                       const char *detail)
+{
+    if (connection->request)
+        request_free(connection->request);
+    connection->request = NULL;
+    connection->input_at = connection->input_length = 0;
+    answer_problem(type, detail, send_final, connection);
+}
+
+void connection_say_continue(struct http_connection *connection)
+{
+    static const char text[] = CONTINUE;
+    const ssize_t length = sizeof text - 1;
+    ssize_t sent = connection->tls
+                       ? tls_session_send(connection->tls, text, (size_t)length)
+                       : send(connection->fd, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent != length) /* nothing else is on its way: only a broken socket does not take it */
+        connection_close(connection);
+}
