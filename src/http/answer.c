@@ -34,7 +34,7 @@ void answer_problem(enum problem_type type, const char *detail,
     json_text_free(text);
 }
 
-static bool is_sendable(const char *name, const char *value)
+static bool is_answer_header(const char *name, const char *value)
 {
     static const char *const own[] = {"Content-Length", "Transfer-Encoding", "Date"};
     size_t length = strlen(value);
@@ -104,13 +104,13 @@ bool answer_head(struct text *text, const struct http_answer *answer, const char
     text_clear(text);
     add_status(text, answer->status);
     add_header(text, "Date", date);
-    if (answer->body_length && !is_sendable("Content-Type", type))
+    if (answer->body_length && !is_answer_header("Content-Type", type))
         unfit = "Content-Type";
     if (answer->body_length)
         add_header(text, "Content-Type", type);
     for (size_t i = 0; i < answer->header_count && !unfit; i++) {
         const struct http_header *header = &answer->headers[i];
-        if (!is_sendable(header->name, header->value))
+        if (!is_answer_header(header->name, header->value))
             unfit = header->name;
         else if (strcasecmp(header->name, "Connection") == 0)
             *close |= list_has(header->value, strlen(header->value), "close");

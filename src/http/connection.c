@@ -24,61 +24,6 @@
 #define UNREAD_READS 4
 #define UNTRUSTED "This takes requests from the system's own processes only, by their certificates."
 
-/* ---- Its memory ---- */
-
-static void on_connection_closed(uv_handle_t *handle)
-{
-    struct http_connection *connection = handle->data;
-    struct http_server *server = connection->server;
-    free(connection);
-    server->open_handles--;
-    server_release(server);
-}
-
-static void forget_resumed(struct http_connection *connection)
-{
-    struct http_server *server = connection->server;
-    struct http_connection **at = &server->resumed_first;
-    while (*at && *at != connection)
-        at = &(*at)->resumed_next;
-    if (*at)
-        *at = connection->resumed_next;
-    if (server->resumed_last == &connection->resumed_next)
-        server->resumed_last = at;
-    connection->resumed = false;
-}
-
-void connection_close(struct http_connection *connection)
-{
-    struct http_server *server = connection->server;
-    if (connection->state == CONNECTION_CLOSED)
-        return;
-    list_remove(connection);
-    if (connection->resumed)
-        forget_resumed(connection);
-    if (connection->state == CONNECTION_READING)
-        request_free(connection->request);
-    else if (connection->request)
-        connection->request->connection = NULL;
-    connection->request = NULL;
-    connection->state = CONNECTION_CLOSED;
-    if (connection->handed)
-        server->unsent--;
-    free(connection->input);
-    free(connection->output);
-    connection->input = connection->output = NULL;
-    connection->input_at = connection->input_length = 0;
-    if (connection->tls)
-        gnutls_deinit(connection->tls);
-    connection->tls = NULL;
-    uv_close((uv_handle_t *)&connection->poll, on_connection_closed);
-    close(connection->fd); /* after the loop has stopped watching it */
-    server->connections--;
-    server_accept_on(server);
-    if (server->drained)
-        world_turn(server->world, &server->turn);
-}
-
 void connection_cut_off(struct http_connection *connection, enum problem_type type,
                         const char *detail)
 {
@@ -153,11 +98,11 @@ static void note_started(struct http_connection *connection)
     if (connection->started)
         return;
     connection->started = true;
-    list_append(&connection->server->awaited, connection, uv_now(connection->server->loop));
+    list_append(&connection->server->awaited, connection);
 }
 
 /* Returns how much of the input was read. */
-static size_t read_head(struct http_connection *connection, const char *data, size_t length)
+static size_t read_request_head(struct http_connection *connection, const char *data, size_t length)
 {
     struct http_server *server = connection->server;
     struct http_refusal refusal;
@@ -183,7 +128,7 @@ static size_t read_head(struct http_connection *connection, const char *data, si
     return used;
 }
 
-static void take_body(struct http_connection *connection, const char *data, size_t length)
+static void take_request_body(struct http_connection *connection, const char *data, size_t length)
 {
     struct http_refusal refusal;
     if (!length || request_take_body(connection->request, data, length,
@@ -204,19 +149,19 @@ static size_t read_chunked(struct http_connection *connection, const char *data,
         connection_refuse(connection, refusal.type, refusal.detail);
         return length;
     }
-    take_body(connection, body, body_length);
+    take_request_body(connection, body, body_length);
     if (result == READ_DONE)
         hand_request_over(connection);
     return used;
 }
 
-static size_t read_body(struct http_connection *connection, const char *data, size_t length)
+static size_t read_request_body(struct http_connection *connection, const char *data, size_t length)
 {
     if (connection->is_chunked)
         return read_chunked(connection, data, length);
     size_t part = length < connection->body_left ? length : (size_t)connection->body_left;
     connection->body_left -= part;
-    take_body(connection, data, part);
+    take_request_body(connection, data, part);
     if (connection->state == CONNECTION_READING && connection->body_left == 0)
         hand_request_over(connection);
     return part;
@@ -230,8 +175,9 @@ static size_t read_requests(struct http_connection *connection, const char *data
     int requests = 0;
     connection->running = true;
     while (connection->state == CONNECTION_READING && used < length && requests < REQUESTS_A_TURN) {
-        size_t part = connection->request ? read_body(connection, data + used, length - used)
-                                          : read_head(connection, data + used, length - used);
+        size_t part = connection->request
+                          ? read_request_body(connection, data + used, length - used)
+                          : read_request_head(connection, data + used, length - used);
         if (!part)
             break;
         used += part;
@@ -301,7 +247,7 @@ static void take_input(struct http_connection *connection, const char *data, siz
         connection_close(connection);
 }
 
-static ssize_t receive(struct http_connection *connection)
+static ssize_t receive_bytes(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     if (connection->tls)
@@ -312,7 +258,7 @@ static ssize_t receive(struct http_connection *connection)
 static void receive_input(struct http_connection *connection)
 {
     for (int i = 0; i < READS_A_TURN && connection->state == CONNECTION_READING; i++) {
-        ssize_t got = receive(connection);
+        ssize_t got = receive_bytes(connection);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (got <= 0) {
@@ -328,21 +274,9 @@ static void receive_input(struct http_connection *connection)
         connection_resume_later(connection);
 }
 
-void connection_resume_later(struct http_connection *connection)
-{
-    struct http_server *server = connection->server;
-    if (connection->running || connection->resumed)
-        return;
-    connection->resumed = true;
-    connection->resumed_next = NULL;
-    *server->resumed_last = connection;
-    server->resumed_last = &connection->resumed_next;
-    world_turn(server->world, &server->turn);
-}
-
 void connection_resume(struct http_connection *connection)
 {
-    forget_resumed(connection);
+    connection_forget_resumed(connection);
     if (connection->state != CONNECTION_READING)
         return;
     if (connection->input_length)
@@ -401,18 +335,7 @@ static void on_connection_ready(uv_poll_t *poll, int status, int events)
     case CONNECTION_CLOSED:
         break;
     }
-    server_settle(server);
-}
-
-void connection_watch(struct http_connection *connection, int events)
-{
-    if (connection->events == events)
-        return;
-    connection->events = events;
-    if (events)
-        uv_poll_start(&connection->poll, events, on_connection_ready);
-    else
-        uv_poll_stop(&connection->poll);
+    server->settle(server);
 }
 
 bool connection_open(struct http_server *server, int fd)
@@ -429,6 +352,7 @@ bool connection_open(struct http_server *server, int fd)
         return false;
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* a Unix socket has none */
+    server->ready = on_connection_ready;
     connection->server = server;
     connection->poll.data = connection;
     connection->fd = fd;
@@ -436,7 +360,7 @@ bool connection_open(struct http_server *server, int fd)
     connection->handshaking = tls != NULL;
     server->open_handles++;
     server->connections++;
-    list_append(&server->awaited, connection, uv_now(server->loop));
+    list_append(&server->awaited, connection);
     connection_watch(connection, UV_READABLE);
     return true;
 }

@@ -75,6 +75,11 @@ struct http_server {
     struct world *world;
     struct http_limits limits;
     struct http_handler handler;
+    uv_poll_cb ready;                            /* of its connections */
+    void (*on_room)(struct http_server *server); /* one of them has gone: another may come */
+    /* Arms the timer, and looks whether a drain is over. It must be the last call of whatever the
+     * loop calls: `drained` may free the server. */
+    void (*settle)(struct http_server *server);
     struct tls_server *tls; /* NULL: plain HTTP */
     int listen_fd;
     uv_poll_t listening;
@@ -103,43 +108,28 @@ struct http_server {
 
 /* ---- lists.c ---- */
 
+uint64_t server_now_ms(const struct http_server *server); /* the loop's time */
 /* Moves the connection to the end of a list. */
-void list_append(struct connection_list *list, struct http_connection *connection, uint64_t now_ms);
+void list_append(struct connection_list *list, struct http_connection *connection);
 void list_remove(struct http_connection *connection);     /* from whichever it is in */
 uint64_t list_due_ms(const struct connection_list *list); /* UINT64_MAX: none */
 /* Whether any connection is new and has not sent a request yet, or has begun to send one. A silent
  * one that was answered before doesn't count. */
 bool awaited_begins(const struct connection_list *awaited);
 
-/* ---- connection.c ---- */
+/* ---- wire.c ---- */
 
-/* Owns the descriptor from now on. False: no memory, and the descriptor is closed. */
-bool connection_open(struct http_server *server, int fd);
-/* Goes on with the input that is already here: now, or in the server's next turn. */
-void connection_resume(struct http_connection *connection);
-void connection_resume_later(struct http_connection *connection);
-/* Answers the request that it is busy with; `final`: and nothing after it. */
-void connection_answer(struct http_connection *connection, const struct http_answer *answer,
-                       bool final);
-void connection_refuse(struct http_connection *connection, enum problem_type type,
-                       const char *detail);
-/* At once; if a request has begun it is refused, as far as the socket takes that. */
-void connection_cut_off(struct http_connection *connection, enum problem_type type,
-                        const char *detail);
-void connection_close(struct http_connection *connection);
 void connection_watch(struct http_connection *connection, int events); /* 0: none */
+void connection_close(struct http_connection *connection);
+/* In the server's next turn: connection_resume. */
+void connection_resume_later(struct http_connection *connection);
+void connection_forget_resumed(struct http_connection *connection);
+void server_release(
+    struct http_server *server); /* once it is freed, with its last handle and turn */
 
-/* ---- write.c ---- */
+/* ---- linger.c ---- */
 
-/* Sends an answer: the state is then READING, SENDING, LINGERING or CLOSED. */
-void connection_send(struct http_connection *connection, const struct http_answer *answer,
-                     bool final);
-void connection_send_rest(struct http_connection *connection);
-/* Tells the client to go on with its body. */
-void connection_say_continue(struct http_connection *connection);
-/* READING again, or LINGERING. */
-void connection_sent(struct http_connection *connection);
-/* linger.c: the answer is out, and nothing else will be sent. */
+/* The answer is out, and nothing else will be sent. */
 void connection_linger(struct http_connection *connection);
 void connection_drop_input(struct http_connection *connection);
 
@@ -153,15 +143,32 @@ bool answer_head(struct text *text, const struct http_answer *answer, const char
 void answer_problem(enum problem_type type, const char *detail,
                     void (*send)(void *context, const struct http_answer *answer), void *context);
 
-/* ---- server.c ---- */
+/* ---- write.c ---- */
 
-const char *server_date(struct http_server *server);
-/* A connection is gone: another may come. */
-void server_accept_on(struct http_server *server);
-/* Arms the timer, and looks whether a drain is over. It must be the last call of whatever the loop
- * calls: `drained` may free the server. */
-void server_settle(struct http_server *server);
-void server_release(struct http_server *server); /* frees it with its last handle */
+/* Sends an answer: the state is then READING, SENDING, LINGERING or CLOSED. `final`: and nothing
+ * after it. */
+void connection_send(struct http_connection *connection, const struct http_answer *answer,
+                     bool final);
+void connection_send_rest(struct http_connection *connection);
+/* Refuses the request that is being read. */
+void connection_refuse(struct http_connection *connection, enum problem_type type,
+                       const char *detail);
+/* Tells the client to go on with its body. */
+void connection_say_continue(struct http_connection *connection);
+
+/* ---- connection.c ---- */
+
+/* Owns the descriptor from now on. False: no memory, and the descriptor is closed. */
+bool connection_open(struct http_server *server, int fd);
+/* Goes on with the input that is already here. */
+void connection_resume(struct http_connection *connection);
+/* Answers the request that it is busy with. */
+void connection_answer(struct http_connection *connection, const struct http_answer *answer,
+                       bool final);
+/* At once; if a request has begun it is refused, as far as the socket takes that. */
+void connection_cut_off(struct http_connection *connection, enum problem_type type,
+                        const char *detail);
+
 /* `given` (may be NULL) with defaults filled in; fewer connections if the process can't have enough
  * descriptors. */
 struct http_limits limits_of(const struct http_limits *given);

@@ -50,10 +50,10 @@ bool refusal_set(struct http_refusal *refusal, enum problem_type type, const cha
     return false;
 }
 
-size_t byte_span(const char *data, size_t length, unsigned class)
+size_t byte_span(const char *data, size_t length, unsigned kind)
 {
     size_t at = 0;
-    while (at < length && byte_classes[(unsigned char)data[at]] & class)
+    while (at < length && byte_classes[(unsigned char)data[at]] & kind)
         at++;
     return at;
 }

@@ -92,7 +92,7 @@ enum read_result chunked_read(struct chunked *chunked, const char *data, size_t 
 #define BYTE_HOST 8u   /* a name or an IPv4 address: RFC 3986's reg-name without ',' */
 extern const uint8_t byte_classes[256];
 /* The number of bytes from data[0] that all are of the class. */
-size_t byte_span(const char *data, size_t length, unsigned class);
+size_t byte_span(const char *data, size_t length, unsigned kind);
 bool text_is_token(const char *text);
 /* Whether a comma-separated list has the word, in any case. */
 bool list_has(const char *list, size_t length, const char *word);

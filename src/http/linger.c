@@ -49,6 +49,6 @@ void connection_linger(struct http_connection *connection)
     connection->input = NULL;
     connection->input_at = connection->input_length = connection->input_capacity = 0;
     connection->state = CONNECTION_LINGERING;
-    list_append(&server->lingering, connection, uv_now(server->loop));
+    list_append(&server->lingering, connection);
     connection_watch(connection, UV_READABLE);
 }

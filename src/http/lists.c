@@ -8,6 +8,11 @@
 
 #include "http/connection.h"
 
+uint64_t server_now_ms(const struct http_server *server)
+{
+    return uv_now(server->loop);
+}
+
 void list_remove(struct http_connection *connection)
 {
     struct connection_list *list = connection->list;
@@ -25,8 +30,14 @@ void list_remove(struct http_connection *connection)
     connection->list = NULL;
 }
 
-void list_append(struct connection_list *list, struct http_connection *connection, uint64_t now_ms)
+uint64_t list_due_ms(const struct connection_list *list)
 {
+    return list->first ? list->first->since_ms + list->timeout_ms : UINT64_MAX;
+}
+
+void list_append(struct connection_list *list, struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
     list_remove(connection);
     connection->previous = list->last;
     connection->next = NULL;
@@ -37,12 +48,10 @@ void list_append(struct connection_list *list, struct http_connection *connectio
     list->last = connection;
     list->count++;
     connection->list = list;
-    connection->since_ms = now_ms;
-}
-
-uint64_t list_due_ms(const struct connection_list *list)
-{
-    return list->first ? list->first->since_ms + list->timeout_ms : UINT64_MAX;
+    connection->since_ms = server_now_ms(server);
+    /* The timer is armed at the end of whatever the loop calls; a reply comes from elsewhere. */
+    if (!uv_is_active((uv_handle_t *)&server->timer) || list_due_ms(list) < server->timer_due_ms)
+        world_turn(server->world, &server->turn);
 }
 
 bool awaited_begins(const struct connection_list *awaited)

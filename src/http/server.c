@@ -21,10 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "http/connection.h"
 
 /* While draining: how long to wait for requests that are just arriving. */
@@ -36,23 +34,7 @@
 
 /* ---- Time ---- */
 
-const char *server_date(struct http_server *server)
-{
-    static const char days[] = "SunMonTueWedThuFriSat";
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    int64_t now_s = world_wall_ms(server->world) / 1000;
-    if (now_s == server->date_s)
-        return server->date;
-    time_t seconds = (time_t)now_s;
-    struct tm utc;
-    server->date_s = now_s;
-    gmtime_r(&seconds, &utc);
-    snprintf(server->date, sizeof server->date, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT",
-             days + 3 * utc.tm_wday, (unsigned)utc.tm_mday % 100u, months + 3 * utc.tm_mon,
-             ((unsigned)utc.tm_year + 1900u) % 10000u, (unsigned)utc.tm_hour % 100u,
-             (unsigned)utc.tm_min % 100u, (unsigned)utc.tm_sec % 100u);
-    return server->date;
-}
+static void settle_http_server(struct http_server *server);
 
 static uint64_t server_due_ms(const struct http_server *server)
 {
@@ -68,7 +50,7 @@ static uint64_t server_due_ms(const struct http_server *server)
 static void on_server_timer(uv_timer_t *timer)
 {
     struct http_server *server = timer->data;
-    uint64_t now_ms = uv_now(server->loop);
+    uint64_t now_ms = server_now_ms(server);
     while (list_due_ms(&server->awaited) <= now_ms) {
         struct http_connection *first = server->awaited.first;
         if (first->started)
@@ -81,7 +63,7 @@ static void on_server_timer(uv_timer_t *timer)
         connection_close(server->sending.first);
     while (list_due_ms(&server->lingering) <= now_ms)
         connection_close(server->lingering.first);
-    server_settle(server);
+    settle_http_server(server);
 }
 
 /* Deadlines move with every request. A timer that fires too early is simply armed again. */
@@ -91,7 +73,7 @@ static void arm_timer(struct http_server *server)
     if (due_ms == UINT64_MAX ||
         (uv_is_active((uv_handle_t *)&server->timer) && due_ms >= server->timer_due_ms))
         return;
-    uint64_t now_ms = uv_now(server->loop);
+    uint64_t now_ms = server_now_ms(server);
     server->timer_due_ms = due_ms;
     uv_timer_start(&server->timer, on_server_timer, due_ms > now_ms ? due_ms - now_ms : 1, 0);
 }
@@ -105,7 +87,7 @@ static bool is_drained(const struct http_server *server)
     return server->unsent == 0 && (server->beginning_over || !awaited_begins(&server->awaited));
 }
 
-void server_settle(struct http_server *server)
+static void settle_http_server(struct http_server *server)
 {
     if (server->freed)
         return;
@@ -123,14 +105,16 @@ static void server_turn(struct world_turn *turn)
 {
     struct http_server *server = turn->owner;
     unsigned count = 0;
-    if (server->freed)
+    if (server->freed) {
+        server_release(server);
         return;
+    }
     /* Those that are added meanwhile have another turn. */
     for (struct http_connection *at = server->resumed_first; at; at = at->resumed_next)
         count++;
     for (; count > 0 && server->resumed_first; count--)
         connection_resume(server->resumed_first);
-    server_settle(server);
+    settle_http_server(server);
 }
 
 /* ---- Accepting ---- */
@@ -143,7 +127,7 @@ static void on_listening_readable(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     accept_connections(server);
-    server_settle(server);
+    settle_http_server(server);
 }
 
 static void stop_accepting(struct http_server *server)
@@ -153,7 +137,7 @@ static void stop_accepting(struct http_server *server)
     server->accepting = false;
 }
 
-void server_accept_on(struct http_server *server)
+static void accept_on(struct http_server *server)
 {
     if (server->accepting || server->draining ||
         server->connections >= server->limits.connections_max || server->backing_off)
@@ -166,17 +150,13 @@ static void on_accept_again(struct world_timer *timer)
 {
     struct http_server *server = timer->owner;
     server->backing_off = false;
-    server_accept_on(server);
+    accept_on(server);
 }
 
-/* Polling on would only say again at once that somebody waits. */
-static void back_off(struct http_server *server, int fault)
+/* No descriptor is left. Polling on would only say again at once that somebody waits. */
+static void pause_accepting(struct http_server *server)
 {
-    if (!server->backed_off)
-        log_warning("connections-refused",
-                    "No connection can be accepted: %s. It is tried again each %d ms.",
-                    strerror(fault), ACCEPT_AGAIN_MS);
-    server->backed_off = server->backing_off = true;
+    server->backing_off = true;
     stop_accepting(server);
     world_timer_start(server->world, &server->accept_again,
                       world_in_ms(server->world, ACCEPT_AGAIN_MS));
@@ -200,10 +180,9 @@ static void accept_connections(struct http_server *server)
             continue;
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-                back_off(server, errno);
+                pause_accepting(server);
             return;
         }
-        server->backed_off = false;
         if (!connection_open(server, fd))
             continue;
         if (server->connections >= server->limits.connections_max)
@@ -274,14 +253,14 @@ static void on_grace_over(struct world_timer *timer)
     struct http_server *server = timer->owner;
     abandon_unanswered(server);
     server->grace_over = true;
-    server_settle(server);
+    settle_http_server(server);
 }
 
 static void on_beginning_over(struct world_timer *timer)
 {
     struct http_server *server = timer->owner;
     server->beginning_over = true;
-    server_settle(server);
+    settle_http_server(server);
 }
 
 void http_server_drain(struct http_server *server, int grace_ms, void (*drained)(void *),
@@ -297,15 +276,6 @@ void http_server_drain(struct http_server *server, int grace_ms, void (*drained)
     world_timer_start(server->world, &server->beginning,
                       world_in_ms(server->world, BEGINNING_MS_MAX));
     world_turn(server->world, &server->turn);
-}
-
-void server_release(struct http_server *server)
-{
-    if (server->open_handles > 0)
-        return;
-    tls_server_free(server->tls);
-    text_release(&server->text);
-    free(server);
 }
 
 static void on_server_closed(uv_handle_t *handle)
@@ -351,6 +321,8 @@ static struct http_server *server_new(uv_loop_t *loop, struct world *world, int 
     server->sending.timeout_ms = server->awaited.timeout_ms;
     server->lingering.timeout_ms = LINGER_MS_MAX;
     server->resumed_last = &server->resumed_first;
+    server->on_room = accept_on;
+    server->settle = settle_http_server;
     server->turn = (struct world_turn){.run = server_turn, .owner = server};
     server->grace = (struct world_timer){.fire = on_grace_over, .owner = server};
     server->beginning = (struct world_timer){.fire = on_beginning_over, .owner = server};
@@ -388,7 +360,7 @@ enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd
     uv_timer_init(loop, &server->timer);
     server->listening.data = server->timer.data = server;
     server->open_handles = 2;
-    server_accept_on(server);
+    accept_on(server);
     *ret = server;
     return FH_OK;
 }

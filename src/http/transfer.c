@@ -18,6 +18,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "http/head.h"
 #include "http/protocol.h"
 
 #define BUFFER_KEPT_MAX ((size_t)32 << 10)
@@ -47,24 +48,57 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
     return 0;
 }
 
+/* A line of the answer's head without its CR LF: what this client and whoever reads the same bytes
+ * could take for two things is no answer. Sets *ret_name to the name's length. */
+static bool check_header(struct transfer *transfer, const char *line, size_t length,
+                         size_t *ret_name)
+{
+    size_t name = byte_span(line, length, BYTE_TOKEN);
+    if (!name || name == length || line[name] != ':')
+        transfer_fail(transfer, "the answer has a header without a name, or one that is folded");
+    else if (byte_span(line, length, BYTE_VALUE) < length)
+        transfer_fail(transfer, "the answer has control characters in its header %.*s",
+                      name < 64 ? (int)name : 64, line);
+    *ret_name = name;
+    return !transfer->failure[0];
+}
+
+/* The headers that say where the answer ends: one of them, once. */
+static void note_answer_framing(struct transfer *transfer, const char *name, size_t name_length,
+                                const char *value, size_t length)
+{
+    bool is_length = name_length == 14 && strncasecmp(name, "Content-Length", 14) == 0;
+    bool is_encoding = name_length == 17 && strncasecmp(name, "Transfer-Encoding", 17) == 0;
+    if (!is_length && !is_encoding)
+        return;
+    if (transfer->framed)
+        transfer_fail(transfer, "the answer says twice where it ends");
+    else if (is_encoding && !(length == 7 && strncasecmp(value, "chunked", 7) == 0))
+        transfer_fail(transfer, "the answer has a Transfer-Encoding other than chunked");
+    else if (is_length && (!length || strspn(value, "0123456789") < length))
+        transfer_fail(transfer, "the answer's Content-Length is not a number");
+    transfer->framed = true;
+}
+
 static void keep_header(struct transfer *transfer, const char *line, size_t length)
 {
-    const char *colon = memchr(line, ':', length);
-    if (!colon)
+    size_t name_length;
+    if (!check_header(transfer, line, length, &name_length))
         return;
     if (transfer->header_count == ANSWER_HEADERS_MAX) {
         transfer_fail(transfer, "the answer has more than %d headers", ANSWER_HEADERS_MAX);
         return;
     }
     struct text *head = &transfer->head;
-    size_t name = head->length, name_length = (size_t)(colon - line);
+    size_t name = head->length;
     text_append(head, line, name_length);
     text_append(head, "", 1);
-    const char *value = colon + 1, *end = line + length;
-    while (value < end && isspace((unsigned char)*value))
+    const char *value = line + name_length + 1, *end = line + length;
+    while (value < end && (*value == ' ' || *value == '\t'))
         value++;
-    while (value < end && isspace((unsigned char)end[-1]))
+    while (value < end && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
+    note_answer_framing(transfer, line, name_length, value, (size_t)(end - value));
     transfer->places[transfer->header_count].name = name;
     transfer->places[transfer->header_count].value = head->length;
     text_append(head, value, (size_t)(end - value));
@@ -78,16 +112,27 @@ static void keep_header(struct transfer *transfer, const char *line, size_t leng
     transfer->header_count++;
 }
 
+/* libcurl gives the status line, each header and the empty line, then the trailers in the same way.
+ * Those are no headers: whoever sent a good head could change it by them. */
 static size_t on_header(char *data, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
     size_t length = size * count;
-    if (length > 5 && memcmp(data, "HTTP/", 5) == 0) {
+    if (transfer->head_ended)
+        return length;
+    if (length < 2 || data[length - 2] != '\r' || data[length - 1] != '\n') {
+        transfer_fail(transfer, "the answer has a line that does not end with CR LF");
+    } else if (length == 2) {
+        long status = 0;
+        curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+        transfer->head_ended = status >= 200;
+    } else if (length > 5 && memcmp(data, "HTTP/", 5) == 0) {
         /* A status line: the headers so far were an interim answer's. */
         transfer->header_count = 0;
+        transfer->framed = false;
         text_clear(&transfer->head);
     } else {
-        keep_header(transfer, data, length);
+        keep_header(transfer, data, length - 2);
     }
     return transfer->failure[0] ? 0 : length;
 }
@@ -190,6 +235,7 @@ void transfer_clear(struct transfer *transfer)
     transfer->request = NULL;
     transfer->sending = false;
     transfer->header_count = 0;
+    transfer->framed = transfer->head_ended = false;
     transfer->failure[0] = '\0';
 }
 

@@ -38,6 +38,8 @@ struct transfer {
     } places[ANSWER_HEADERS_MAX];
     struct world_header headers[ANSWER_HEADERS_MAX];
     size_t header_count;
+    bool framed;     /* a header has said where the answer ends */
+    bool head_ended; /* what else is called a header is a trailer */
 };
 
 struct client_socket {

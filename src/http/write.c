@@ -13,12 +13,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "http/connection.h"
 
 #define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
 
-void connection_sent(struct http_connection *connection)
+static void finish_answer(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     free(connection->output);
@@ -33,7 +34,7 @@ void connection_sent(struct http_connection *connection)
         connection->state = CONNECTION_READING;
         connection->used = true;
         connection->started = false;
-        list_append(&server->awaited, connection, uv_now(server->loop));
+        list_append(&server->awaited, connection);
         connection_watch(connection, UV_READABLE);
         bool is_input_here = connection->input_length > connection->input_at ||
                              (connection->tls && tls_session_has_input(connection->tls));
@@ -106,13 +107,13 @@ void connection_send_rest(struct http_connection *connection)
         moved = true;
     }
     if (connection->output_at == connection->output_length) {
-        connection_sent(connection);
+        finish_answer(connection);
         return;
     }
     bool was_sending = connection->state == CONNECTION_SENDING;
     connection->state = CONNECTION_SENDING;
     if (moved || !was_sending)
-        list_append(&connection->server->sending, connection, uv_now(connection->server->loop));
+        list_append(&connection->server->sending, connection);
     connection_watch(connection, UV_WRITABLE);
 }
 
@@ -130,11 +131,29 @@ static void send_head_and_body(struct http_connection *connection, const struct 
     size_t length = text->length + (has_body ? answer->body_length : 0);
     ssize_t sent = text->overflow ? -1 : send_parts(connection, parts, count);
     if (sent == (ssize_t)length)
-        connection_sent(connection);
+        finish_answer(connection);
     else if (sent < 0 || !keep_output(connection, parts, count, (size_t)sent))
         connection_close(connection);
     else
         connection_send_rest(connection);
+}
+
+static const char *answer_date(struct http_server *server)
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    int64_t now_s = world_wall_ms(server->world) / 1000;
+    if (now_s == server->date_s)
+        return server->date;
+    time_t seconds = (time_t)now_s;
+    struct tm utc;
+    server->date_s = now_s;
+    gmtime_r(&seconds, &utc);
+    snprintf(server->date, sizeof server->date, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT",
+             days + 3 * utc.tm_wday, (unsigned)utc.tm_mday % 100u, months + 3 * utc.tm_mon,
+             ((unsigned)utc.tm_year + 1900u) % 10000u, (unsigned)utc.tm_hour % 100u,
+             (unsigned)utc.tm_min % 100u, (unsigned)utc.tm_sec % 100u);
+    return server->date;
 }
 
 static void send_final(void *context, const struct http_answer *answer)
@@ -150,7 +169,7 @@ void connection_send(struct http_connection *connection, const struct http_answe
     FH_ASSERT(answer->status >= 200 && answer->status <= 599);
     bool close = final || !connection->persistent;
     bool fits =
-        answer_head(&server->text, answer, server_date(server), connection->old, &close, unfit);
+        answer_head(&server->text, answer, answer_date(server), connection->old, &close, unfit);
     connection->persistent = !close;
     if (fits) {
         send_head_and_body(connection, answer);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every state of a connection needs: polling its socket, going on later, and the end. A
+ * connection's memory outlives its descriptor until the loop has called back, and a server's that
+ * of its last connection.
+ */
+
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "http/connection.h"
+
+void server_release(struct http_server *server)
+{
+    if (server->open_handles > 0 || server->turn.posted)
+        return;
+    tls_server_free(server->tls);
+    text_release(&server->text);
+    free(server);
+}
+
+void connection_watch(struct http_connection *connection, int events)
+{
+    if (connection->events == events)
+        return;
+    connection->events = events;
+    if (events)
+        uv_poll_start(&connection->poll, events, connection->server->ready);
+    else
+        uv_poll_stop(&connection->poll);
+}
+
+void connection_resume_later(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    if (connection->running || connection->resumed)
+        return;
+    connection->resumed = true;
+    connection->resumed_next = NULL;
+    *server->resumed_last = connection;
+    server->resumed_last = &connection->resumed_next;
+    world_turn(server->world, &server->turn);
+}
+
+static void on_connection_closed(uv_handle_t *handle)
+{
+    struct http_connection *connection = handle->data;
+    struct http_server *server = connection->server;
+    free(connection);
+    server->open_handles--;
+    server_release(server);
+}
+
+void connection_forget_resumed(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    struct http_connection **at = &server->resumed_first;
+    while (*at && *at != connection)
+        at = &(*at)->resumed_next;
+    if (*at)
+        *at = connection->resumed_next;
+    if (server->resumed_last == &connection->resumed_next)
+        server->resumed_last = at;
+    connection->resumed = false;
+}
+
+void connection_close(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    if (connection->state == CONNECTION_CLOSED)
+        return;
+    list_remove(connection);
+    if (connection->resumed)
+        connection_forget_resumed(connection);
+    if (connection->state == CONNECTION_READING)
+        request_free(connection->request);
+    else if (connection->request)
+        connection->request->connection = NULL;
+    connection->request = NULL;
+    connection->state = CONNECTION_CLOSED;
+    if (connection->handed)
+        server->unsent--;
+    free(connection->input);
+    free(connection->output);
+    connection->input = connection->output = NULL;
+    connection->input_at = connection->input_length = 0;
+    if (connection->tls)
+        gnutls_deinit(connection->tls);
+    connection->tls = NULL;
+    uv_close((uv_handle_t *)&connection->poll, on_connection_closed);
+    close(connection->fd); /* after the loop has stopped watching it */
+    server->connections--;
+    server->on_room(server);
+    if (server->drained)
+        world_turn(server->world, &server->turn);
+}
