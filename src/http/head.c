@@ -73,7 +73,7 @@ struct reading {
     struct http_refusal *refusal;
     unsigned line; /* its number, from 1: the request line */
     unsigned hosts, lengths, encodings;
-    unsigned singles; /* bit i: singles[i] has been seen */
+    struct head_progress *progress;
     struct head_span authority, host;
     bool close, keep;
     bool whole; /* from the head's first byte on: it can be judged when it ends */
@@ -265,10 +265,10 @@ static bool note_single(struct reading *reading, const char *name, size_t length
     for (unsigned i = 0; i < sizeof singles / sizeof *singles; i++) {
         if (!is_named(name, length, singles[i].name, singles[i].length))
             continue;
-        if (reading->singles & 1u << i)
+        if (reading->progress->singles & 1u << i)
             return refusal_set(reading->refusal, PROBLEM_REQUEST_MALFORMED,
                                "The request has more than one %s.", singles[i].name);
-        reading->singles |= 1u << i;
+        reading->progress->singles |= 1u << i;
     }
     return true;
 }
@@ -340,7 +340,7 @@ static bool read_header(struct reading *reading, const char *data, size_t at, si
         return refusal_set(reading->refusal, PROBLEM_REQUEST_MALFORMED,
                            "The name of header %u is not a token that a colon follows.",
                            reading->line - 1);
-    if (head->field_count == HEAD_FIELDS_MAX)
+    if (reading->line > HEAD_FIELDS_MAX + 1)
         return refusal_set(reading->refusal, PROBLEM_HEAD_TOO_LARGE,
                            "The request has more than %d headers.", HEAD_FIELDS_MAX);
     size_t from = at + length + 1, to = end;
@@ -460,6 +460,7 @@ enum read_result head_read(struct http_head *head, const char *data, size_t leng
         struct reading reading = {.head = head,
                                   .data = data,
                                   .refusal = refusal,
+                                  .progress = progress,
                                   .line = progress->lines + 1,
                                   .whole = progress->lines == 0};
         *refusal = (struct http_refusal){0};

@@ -55,6 +55,7 @@ struct head_progress {
     uint32_t line;    /* where its first incomplete line begins */
     uint32_t scanned; /* up to here that line is known to be sound */
     uint32_t lines;   /* complete ones, from the request line on */
+    uint32_t singles; /* bit i: the i-th of the headers that come once at most has come */
 };
 
 enum read_result { READ_MORE, READ_DONE, READ_REFUSED };

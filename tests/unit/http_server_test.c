@@ -4,6 +4,7 @@
 
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include "http_support.h"
 
@@ -731,6 +732,128 @@ static void a_large_answer_to_a_slow_reader_does_not_hold_up_others(void **state
     site_release(&site);
 }
 
+/* What one client sends while its request is with the handler fills the kernel's buffers alone. */
+static void a_client_that_sends_on_while_it_waits_is_not_read(void **state)
+{
+    (void)state;
+    static const char head[] = HEAD_OF("/1");
+    struct site site;
+    size_t sent = 0, at = 0;
+    int stalls = 0;
+    site_init(&site, NULL);
+    struct raw *raw = raw_connect(&site);
+    raw_text(raw, HEAD_OF("/hold"));
+    until_held(&site, 1);
+    while (stalls < 100) {
+        ssize_t got = send(raw->fd, head + at, sizeof head - 1 - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        stalls = got < 0 ? stalls + 1 : 0;
+        at = got < 0 ? at : (at + (size_t)got) % (sizeof head - 1);
+        sent += got < 0 ? 0 : (size_t)got;
+        assert_true(sent < (size_t)32 << 20);
+        uv_run(&site.harness.loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(site.taken, 1);
+    raw_close(raw);
+    reply_text(site.held[0], 200, "late");
+    harness_until(&site.harness, no_connections, &site);
+    site_release(&site);
+}
+
+static void a_client_that_has_closed_its_half_is_answered(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *raw = raw_connect(&site);
+    raw_text(raw, HEAD_OF("/hold") HEAD_OF("/next"));
+    shutdown(raw->fd, SHUT_WR);
+    until_held(&site, 1);
+    for (int turn = 0; turn < 10; turn++)
+        uv_run(&site.harness.loop, UV_RUN_NOWAIT);
+    reply_text(site.held[0], 200, "held");
+    raw_until_closed(raw);
+    assert_contains(raw, "held");
+    assert_contains(raw, "GET|/next|");
+    raw_close(raw);
+    harness_until(&site.harness, no_connections, &site);
+    site_release(&site);
+}
+
+static void a_body_that_has_come_is_not_asked_for(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *raw = raw_ask(&site,
+                              "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+                              "Expect: 100-continue\r\n\r\nhello",
+                              "POST|/b||5|hello|");
+    assert_lacks(raw, "100 Continue");
+    raw_close(raw);
+    site_release(&site);
+}
+
+static void http_1_0_may_keep_its_connection(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *raw =
+        raw_ask(&site, "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET|/a|");
+    assert_contains(raw, "Connection: keep-alive\r\n");
+    raw_text(raw, "GET /b HTTP/1.0\r\n\r\n");
+    raw_until_closed(raw);
+    assert_contains(raw, "GET|/b|");
+    assert_contains(raw, "Connection: close\r\n");
+    raw_close(raw);
+    site_release(&site);
+}
+
+static void an_answer_may_not_say_where_it_ends(void **state)
+{
+    (void)state;
+    static const struct http_header headers[] = {
+        {"Content-Length", "1"}, {"Transfer-Encoding", "chunked"}, {"X Y", "1"}, {"", "1"}};
+    struct site site;
+    site_init(&site, NULL);
+    for (unsigned i = 0; i < COUNT(headers); i++) {
+        struct raw *raw = raw_connect(&site);
+        raw_text(raw, HEAD_OF("/hold"));
+        until_held(&site, i + 1);
+        http_reply(site.held[i]->request,
+                   &(struct http_answer){.status = 200, .headers = &headers[i], .header_count = 1});
+        raw_until(raw, "characters");
+        assert_problem(raw, 500);
+        raw_close(raw);
+    }
+    site_release(&site);
+}
+
+/* Without a descriptor left, connections wait in the kernel's queue until there is one. */
+static void a_process_without_descriptors_accepts_again_when_it_has_some(void **state)
+{
+    (void)state;
+    struct site site;
+    struct rlimit before, few;
+    site_init(&site, NULL);
+    struct raw *raw = raw_connect(&site);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = (rlim_t)raw->fd + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    int spare = dup(raw->fd); /* below raw->fd there may be holes */
+    while (spare >= 0)
+        spare = dup(raw->fd);
+    raw_text(raw, HEAD_OF("/1"));
+    for (int turn = 0; turn < 20; turn++)
+        uv_run(&site.harness.loop, UV_RUN_NOWAIT);
+    assert_int_equal(open_connections(&site), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    raw_until(raw, "GET|/1|");
+    raw_close(raw);
+    site_release(&site);
+}
+
 static void a_descriptor_that_is_no_socket_is_refused(void **state)
 {
     (void)state;
@@ -778,6 +901,12 @@ int main(void)
         cmocka_unit_test(drain_without_requests_is_done_at_once),
         cmocka_unit_test(requests_past_the_grace_get_503_and_may_still_be_replied_to),
         cmocka_unit_test(a_large_answer_to_a_slow_reader_does_not_hold_up_others),
+        cmocka_unit_test(a_client_that_sends_on_while_it_waits_is_not_read),
+        cmocka_unit_test(a_client_that_has_closed_its_half_is_answered),
+        cmocka_unit_test(a_body_that_has_come_is_not_asked_for),
+        cmocka_unit_test(http_1_0_may_keep_its_connection),
+        cmocka_unit_test(an_answer_may_not_say_where_it_ends),
+        cmocka_unit_test(a_process_without_descriptors_accepts_again_when_it_has_some),
         cmocka_unit_test(a_descriptor_that_is_no_socket_is_refused),
     };
     return cmocka_run_group_tests_name("http_server", tests, NULL, NULL);
