@@ -3,11 +3,9 @@
 #define HTTP_SERVER_H
 
 /*
- * The HTTP/1.1 server: libmicrohttpd in its external-epoll mode inside the libuv loop. A request is
- * handed over once it has arrived completely; the answer may be given at any later time. Requests
- * that the library is too lenient about (two Content-Lengths, Content-Length with
- * Transfer-Encoding, no Host or two, malformed methods) are refused here with
- * application/problem+json.
+ * The HTTP/1.1 server on the libuv loop. A request is handed over once it has arrived completely;
+ * the answer may be given at any later time. Requests are read strictly: whatever could be read in
+ * two ways is refused with application/problem+json, and its connection closed (head.h).
  */
 
 #include <stdbool.h>
@@ -24,7 +22,7 @@ struct http_request;
 
 struct http_limits {
     size_t body_size_max;     /* 413 beyond; 0: 1 MiB */
-    size_t header_size_max;   /* 431 beyond; 0: 16 KiB; includes the request line */
+    size_t header_size_max;   /* 431 beyond, 414 if the request line alone is; 0: 16 KiB */
     unsigned connections_max; /* 0: 10,000 */
     int idle_timeout_s; /* for a connection without a request, or a request that arrives slowly; 0:
                            60 */
