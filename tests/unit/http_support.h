@@ -330,4 +330,39 @@ static inline struct raw *raw_ask(struct site *site, const char *request, const 
     return raw;
 }
 
+/* ---- What is expected ---- */
+
+#define HEAD_OF(target) "GET " target " HTTP/1.1\r\nHost: x\r\n\r\n"
+
+static inline void assert_contains(const struct raw *raw, const char *text)
+{
+    if (!strstr(raw->data, text))
+        fail_msg("expected \"%s\" in:\n%s", text, raw->data);
+}
+
+static inline void assert_lacks(const struct raw *raw, const char *text)
+{
+    if (strstr(raw->data, text))
+        fail_msg("did not expect \"%s\" in:\n%s", text, raw->data);
+}
+
+static inline void assert_problem(const struct raw *raw, int status)
+{
+    char line[32], member[32];
+    snprintf(line, sizeof line, "HTTP/1.1 %d ", status);
+    snprintf(member, sizeof member, "\"status\":%d", status);
+    if (strncmp(raw->data, line, strlen(line)) != 0)
+        fail_msg("expected %d, got:\n%s", status, raw->data);
+    assert_contains(raw, "Content-Type: application/problem+json\r\n");
+    assert_contains(raw, member);
+    assert_contains(raw, "\"type\":\"urn:freehold:problem:");
+}
+
+/* Everything that one exchange needs, and the server's answer is checked by `check`. */
+static inline void exchange(struct site *site, const char *request, const char *expected)
+{
+    struct raw *raw = raw_ask(site, request, expected);
+    raw_close(raw);
+}
+
 #endif
