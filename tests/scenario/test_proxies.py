@@ -20,6 +20,7 @@ from test_gateway import PATIENCE_S, Gateway, Service, started  # pylint: disabl
 REQUESTS = ROOT / "tests" / "support" / "requests.txt"
 CLIENTS = 8
 KEPT_MS = 100  # how long a proxy waits for a client's next byte
+LAST = b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 ROUTES = [("GET", "/a"), ("POST", "/a"), ("DELETE", "/{name}"), ("GET", "/sentinel/{id}")]
 
 HAPROXY = """
@@ -142,17 +143,18 @@ def sentinel(port, number):
     return f'"target": "/sentinel/{number}"'.encode() in text and text.count(b"HTTP/1.1 200") == 1, text
 
 
-@pytest.mark.parametrize("name", ["haproxy", "nginx"])
+@pytest.mark.parametrize("name", ["haproxy", "nginx", "nobody"])
 def test_a_proxy_and_the_gateway_agree_where_each_request_ends(started, name):
+    """With nobody in front, it is what a proxy would do to the gateway that passes on the very bytes."""
     service = started(Service(echo))
     gateway = started(Gateway(started.folder, {"users": (service.port, ROUTES)}))
-    proxy = started(Proxy(name, started.folder, gateway.port))
-    plain = talk(proxy.port, b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    proxy = started(Proxy(name, started.folder, gateway.port)) if name != "nobody" else gateway
+    plain = talk(proxy.port, LAST)
     assert plain.startswith(b"HTTP/1.1 200"), plain
     answers = {}
 
     def attack(case):
-        answers[case.number] = talk(proxy.port, case.data)
+        answers[case.number] = talk(proxy.port, case.data + (LAST if proxy is gateway else b""))
         mine, text = sentinel(proxy.port, case.number)
         return None if mine else f"{case.name}: afterwards another's answer came: {text[:300]!r}"
 
