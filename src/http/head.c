@@ -327,7 +327,7 @@ static bool note_framing(struct reading *reading, const char *name, size_t name_
     }
 }
 
-static bool read_header(struct reading *reading, const char *data, size_t at, size_t end)
+static bool read_head_field(struct reading *reading, const char *data, size_t at, size_t end)
 {
     struct http_head *head = reading->head;
     const char *name = data + at;
@@ -399,7 +399,7 @@ static bool read_line(struct reading *reading, const char *data, size_t at, size
                       bool is_first)
 {
     return is_first ? read_request_line(reading, data, at, end)
-                    : read_header(reading, data, at, end);
+                    : read_head_field(reading, data, at, end);
 }
 
 static bool finish_head(struct reading *reading, const char *data, size_t end)
