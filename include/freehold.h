@@ -177,11 +177,9 @@ struct fh_step {
     const char *undo;
     const char *body;
     fh_handler *run; /* instead of a call: runs in a unit of work of this service */
-    /* Instead of a call: a name in the element or the input whose value is an http or https URL.
-     * The body is posted to it, with an Idempotency-Key. Outside receivers do not follow Freehold's
-     * protocol: any 2xx means done, a status in `no` (default 410) is a refusal, anything else is
-     * retried. There is no undo, so the step must be the pivot or come after it. See
-     * docs/guide/sagas.md. */
+    /* Instead of a call: where the element or the input has the URL that the body is posted to.
+     * Nobody follows Freehold's protocol there: 2xx means done, a status in `no` (default 410) is
+     * a refusal, all else is retried. It must be the pivot or come after: docs/guide/sagas.md */
     const char *outside;
     int no[8];
     bool pivot;
@@ -476,8 +474,10 @@ FH_API json_t *fh_get_each(fh_work *w, const char *service, const char *path, js
 
 FH_API void fh_saga_start(fh_work *w, const char *name, json_t *input);
 /* Whether a step's `outside` accepts it: an http or https URL, percent-encoded, of at most 2,048
- * bytes, without a user or a fragment. */
+ * bytes, without a user or a fragment. fh_url_refusal also knows the system file's rules of today
+ * (hosts, https): NULL if it may be used, else what follows the URL in a sentence. */
 FH_API bool fh_is_url(const char *text);
+FH_API const char *fh_url_refusal(fh_work *w, const char *url);
 /* In `run` and `undone` handlers: the saga's input, and the body of a step's answer (an array with
  * `each`; NULL: none). */
 FH_API json_t *fh_saga_input(fh_work *w);

@@ -271,7 +271,8 @@ static enum fh_code make_clients(struct gateway *gateway, const json_t *config,
     if (json_object_get(config, "outside")) {
         code = http_client_new(&gateway->loop, gateway->world, &gateway->outside, error);
         if (code == FH_OK)
-            http_client_go_outside(gateway->outside, HTTP_OUTSIDE_ANYWHERE);
+            http_client_go_outside(gateway->outside,
+                                   &(struct outside_rules){.anywhere = true, .plain = true});
     }
     return code == FH_OK ? set_addresses(gateway, config, error) : code;
 }

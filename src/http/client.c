@@ -116,9 +116,14 @@ static void start_transfer(struct http_client *client, struct transfer *transfer
     const struct world_request *request = transfer->request;
     const struct client_address *address =
         request->url ? NULL : map_get(&client->addresses, request->service);
+    const char *refusal = request->url && client->goes_outside
+                              ? outside_refusal(&client->outside, request->url)
+                              : NULL;
     transfer->queued = false;
-    if (request->url && !client->outside)
+    if (request->url && !client->goes_outside)
         transfer_fail(transfer, "this client sends nothing outside of the system");
+    else if (refusal)
+        transfer_fail(transfer, "its URL %s", refusal);
     else if (!request->url && !address)
         transfer_fail(transfer, "no address is known for %s", request->service);
     else if (transfer->request->deadline_ns <= world_monotonic_ns(client->world))
@@ -238,9 +243,10 @@ void http_client_set_address(struct http_client *client, const char *service, co
     map_put(&client->addresses, service, known);
 }
 
-void http_client_go_outside(struct http_client *client, enum http_outside outside)
+void http_client_go_outside(struct http_client *client, const struct outside_rules *rules)
 {
-    client->outside = outside;
+    client->goes_outside = true;
+    client->outside = *rules;
 }
 
 void http_client_use_tls(struct http_client *client, const struct http_tls *tls)

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "http/outside.h"
 #include "http/tls.h"
 #include "world/world.h"
 
@@ -26,11 +27,9 @@ enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_c
 /* Open requests fail first: their `done` is called. */
 void http_client_free(struct http_client *client);
 /* Call before the first request. This client then also sends requests to URLs outside the system
- * (world_request.url), by http or https, verifying certificates against the machine's authorities.
- * Addresses that are not on the public Internet must be allowed explicitly: otherwise anyone who
- * may name a URL could send requests to this machine and its network. */
-enum http_outside { HTTP_INSIDE, HTTP_OUTSIDE_PUBLIC, HTTP_OUTSIDE_ANYWHERE };
-void http_client_go_outside(struct http_client *client, enum http_outside outside);
+ * (world_request.url) that `rules` allow, verifying certificates against the machine's authorities.
+ * What the rules borrow must outlive the client. */
+void http_client_go_outside(struct http_client *client, const struct outside_rules *rules);
 /* Call before the first address is set. All requests use TLS, and the other side's certificate must
  * bear the service's name. `tls` is borrowed for the client's life. No effect unless it has a
  * certificate and an authority. */

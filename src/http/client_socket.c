@@ -120,7 +120,8 @@ static curl_socket_t open_client_socket(void *context, curlsocktype purpose,
 {
     struct transfer *transfer = context;
     (void)purpose;
-    if (transfer->client->outside == HTTP_OUTSIDE_PUBLIC && !http_is_public(&address->addr)) {
+    if (transfer->client->goes_outside && !transfer->client->outside.anywhere &&
+        !http_is_public(&address->addr)) {
         transfer_fail(transfer, "its host has no address on the public Internet, and others are "
                                 "not allowed (docs/guide/sagas.md)");
         return CURL_SOCKET_BAD;

@@ -192,8 +192,10 @@ static void set_once(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     if (transfer->client->tls)
         set_transfer_tls(easy, transfer->client->tls);
-    if (transfer->client->outside)
+    if (transfer->client->goes_outside) {
         curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+        curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    }
 }
 
 struct transfer *transfer_new(struct http_client *client)
@@ -423,7 +425,8 @@ void transfer_ended(struct transfer *transfer, CURLcode code)
         fail_with_errno(transfer, "the connection broke");
     else if (code == CURLE_PEER_FAILED_VERIFICATION)
         transfer_fail(transfer, "the other side's certificate is not %s",
-                      transfer->client->outside ? "one of the host in the URL" : "the service's");
+                      transfer->client->goes_outside ? "one of the host in the URL"
+                                                     : "the service's");
     else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
         transfer_fail(transfer, "what came is no HTTP answer");
     else

@@ -72,7 +72,8 @@ struct http_client {
         void *context;
     } signer;
     const struct http_tls *tls; /* NULL: plain HTTP */
-    enum http_outside outside;
+    bool goes_outside;
+    struct outside_rules outside;
     struct map addresses;                    /* by service name: struct client_address */
     struct transfer *open_first, *open_last; /* queued ones are at the end */
     struct transfer *failed;                 /* open ones that could not be started */

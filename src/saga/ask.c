@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "call/get.h"
 #include "call/user.h"
+#include "call/webhook.h"
 #include "saga/manager.h"
 #include "work/command.h"
 #include "work/spans.h"
@@ -44,6 +45,8 @@ struct saga_ask {
     char from[ID_SIZE + 128];
     char to[ID_SIZE]; /* as sent */
     char trace[SPANS_TRACE_SIZE];
+    struct webhook_headers signed_by; /* outside */
+    char webhook_id[WEBHOOK_ID_SIZE];
 };
 
 static void ask_answered(struct world_request *request);
@@ -57,13 +60,26 @@ static int64_t ask_deadline_ns(const struct saga_ask *ask)
     return bounded && run->deadline_ns < deadline_ns ? run->deadline_ns : deadline_ns;
 }
 
-/* Outside, nobody needs to know more than which request this is. */
+/* Outside, nobody needs to know more than which request this is, and who sent it. */
 static void set_ask_headers_outside(struct saga_ask *ask)
 {
+    const struct work_context *context = ask->run->manager->context;
     struct world_header *headers = ask->request.headers;
-    headers[0] = (struct world_header){"Idempotency-Key", ask->key};
-    headers[1] = (struct world_header){"User-Agent", "Freehold"};
-    headers[2] = (struct world_header){NULL, NULL};
+    webhook_id_make(ask->key, ask->webhook_id);
+    const struct webhook_message message = {.url = ask->request.url,
+                                            .id = ask->webhook_id,
+                                            .body = ask->request.body,
+                                            .length = ask->request.body_length,
+                                            .at_s = world_wall_ms(context->world) / 1000};
+    int count = 0;
+    headers[count++] = (struct world_header){"Idempotency-Key", ask->key};
+    headers[count++] = (struct world_header){"User-Agent", "Freehold"};
+    if (webhook_sign(context->webhooks, &message, &ask->signed_by)) {
+        headers[count++] = (struct world_header){"webhook-id", ask->webhook_id};
+        headers[count++] = (struct world_header){"webhook-timestamp", ask->signed_by.timestamp};
+        headers[count++] = (struct world_header){"webhook-signature", ask->signed_by.signature};
+    }
+    headers[count] = (struct world_header){NULL, NULL};
 }
 
 /* Each sending is a span part of its own: step, element, direction, redirect, and try. */

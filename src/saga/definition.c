@@ -15,6 +15,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "http/outside.h"
 #include "http/path.h"
 #include "saga/manager.h"
 #include "saga/run.h"
@@ -366,6 +367,15 @@ bool fh_is_url(const char *text)
             return false;
     }
     return true;
+}
+
+const char *fh_url_refusal(fh_work *w, const char *url)
+{
+    const struct outside_rules *rules = w->context->outside;
+    if (!url || !fh_is_url(url))
+        return "must be an http or https URL, percent-encoded, of at most 2,048 bytes, with "
+               "neither a user nor a fragment";
+    return rules ? outside_refusal(rules, url) : NULL;
 }
 
 static enum fh_code render_url(const struct saga_type *type, int step, json_t *const *objects,

@@ -281,20 +281,18 @@ static void tls_release(struct program *program)
 static enum fh_code clients_init(struct program *program, struct fh_error *error)
 {
     const json_t *config = program->config;
-    const char *outside = json_string_at(config, "outside");
+    struct outside_rules rules = outside_rules_of(config);
     enum fh_code code = http_client_new(&program->loop, program->world, &program->client, error);
     if (code == FH_OK) {
         http_client_use_tls(program->client, &program->tls);
         set_peers(program);
         world_real_set_sender(program->world, send_request, program);
     }
-    if (code != FH_OK || !outside)
+    if (code != FH_OK || !json_object_get(config, "outside"))
         return code;
     code = http_client_new(&program->loop, program->world, &program->outside, error);
     if (code == FH_OK)
-        http_client_go_outside(program->outside, strcmp(outside, "anywhere") == 0
-                                                     ? HTTP_OUTSIDE_ANYWHERE
-                                                     : HTTP_OUTSIDE_PUBLIC);
+        http_client_go_outside(program->outside, &rules);
     return code;
 }
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "call/get.h"
 #include "call/user.h"
+#include "call/webhook.h"
 #include "engine/engines.h"
 #include "event/manager.h"
 #include "http/path.h"
@@ -60,6 +61,7 @@ static void drain_finish(void *argument)
     saga_manager_free(runtime->context.sagas);
     call_manager_free(runtime->context.calls);
     user_verifier_free(runtime->context.users);
+    webhook_keys_free(runtime->context.webhooks);
     clocks_free(runtime->clocks);
     work_keys_free(runtime->context.keys);
     spans_free(runtime->context.spans);
@@ -274,6 +276,15 @@ static enum fh_code make_user_verifier(struct runtime *runtime, struct fh_error 
                              &runtime->context.users, error);
 }
 
+static enum fh_code take_outside(struct runtime *runtime, struct fh_error *error)
+{
+    runtime->outside = outside_rules_of(runtime->config);
+    if (json_object_get(runtime->config, "outside"))
+        runtime->context.outside = &runtime->outside;
+    return webhook_keys_new(json_object_get(runtime->config, "outside_keys"),
+                            &runtime->context.webhooks, error);
+}
+
 static enum fh_code start_managers(struct runtime *runtime, struct fh_error *error)
 {
     struct work_context *context = &runtime->context;
@@ -286,6 +297,8 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
     enum fh_code code = command_clock_start(context, error);
     if (code == FH_OK)
         code = make_user_verifier(runtime, error);
+    if (code == FH_OK)
+        code = take_outside(runtime, error);
     if (code == FH_OK)
         code = saga_manager_new(context, &context->sagas, error);
     context->leases = lease_manager_new(context, json_string_at(runtime->config, "instance"));

@@ -7,6 +7,7 @@
  * What the files of this layer share, and what its host (program.c, a simulation) calls.
  */
 
+#include "http/outside.h"
 #include "http/server.h"
 #include "service/confine.h"
 #include "service/process.h"
@@ -62,6 +63,7 @@ struct runtime {
     const json_t *config;
     const char *engine;
     struct confinement confinement;
+    struct outside_rules outside;
     struct audience *audience;  /* the host's; NULL: every caller is believed */
     struct clocks *clocks;      /* NULL until it has its store */
     struct http_server *server; /* NULL: the host receives requests another way */

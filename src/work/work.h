@@ -49,9 +49,12 @@ struct work_context {
     struct call_manager *calls;
     struct user_verifier *users; /* NULL: no statement of a user is believed */
     struct saga_manager *sagas;
-    struct spans *spans; /* what was done recently; NULL: not kept */
-    bool waits;          /* a handler of this process has used fh_delay_ms: see command.c */
-    int64_t position;    /* of the store: the last position this process knows of */
+    /* Where requests may go outside the system; NULL: this process sends none. */
+    const struct outside_rules *outside;
+    struct webhook_keys *webhooks; /* what those are signed with; NULL: nothing */
+    struct spans *spans;           /* what was done recently; NULL: not kept */
+    bool waits;       /* a handler of this process has used fh_delay_ms: see command.c */
+    int64_t position; /* of the store: the last position this process knows of */
     struct work_counters {
         uint64_t committed, refused, failed, reruns;
     } counters;

@@ -4,7 +4,10 @@
 The shop runs twice over: once as its file has it, which lets nothing go to this machine, and once with `outside:
 anywhere`, so that a receiver here can be notified."""
 
+import base64
 import collections
+import hashlib
+import hmac
 import http.server
 import json
 import os
@@ -12,14 +15,21 @@ import pathlib
 import re
 import shutil
 import signal
+import subprocess
 import threading
+import time
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ed25519
 import pytest
 
 from conftest import FREEHOLD, ROOT, wait_for
 from test_shop import ended, new_product, new_user, place
 
 SHOP = ROOT / "examples" / "shop"
+# By the specification: 24 to 64 random bytes, and the seed of an Ed25519 key.
+KEYS = {"new.key": "whsec_" + base64.b64encode(b"n" * 32).decode(), "old.key": "whsec_" + base64.b64encode(b"o" * 24).decode(),
+        "private.key": "whsk_" + base64.b64encode(b"p" * 32).decode()}
 TYPES = ("OrderCreated", "OrderConfirmed", "OrderCancelled")
 
 
@@ -27,7 +37,7 @@ class Receiver:
     """Answers each path as the test says: a list of statuses, one for each request, the last for all that follow."""
 
     def __init__(self):
-        self.heard, self.answers = [], collections.defaultdict(lambda: [204])
+        self.heard, self.raw, self.answers = [], [], collections.defaultdict(lambda: [204])
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -35,6 +45,7 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 answers = receiver.answers[self.path]
                 status = answers.pop(0) if len(answers) > 1 else answers[0]
+                receiver.raw.append((self.path, {name.lower(): text for name, text in self.headers.items()}, body))
                 receiver.heard.append((self.path, dict(self.headers), json.loads(body), status))
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
@@ -68,9 +79,15 @@ def shop(start, tmp_path_factory, receiver):
     shutil.copytree(SHOP, folder)
     programs = pathlib.Path(FREEHOLD).parent / "examples" / "shop"
     text = re.sub(r"program: (\w+)", rf"program: {programs}/\1", (folder / "freehold.yaml").read_text())
-    text = text.replace("/notifications }", "/notifications, outside: anywhere, "
-                        f"outside_ports: [{receiver.server.server_port}] }}")
-    assert "outside: anywhere, " in text
+    for name, key in KEYS.items():
+        (folder / name).write_text(key + "\n")
+        (folder / name).chmod(0o600)
+    text, count = re.subn(
+        r"notifications: \{ program: ([^ ]*) \}",
+        r"notifications: { program: \1, outside: anywhere, outside_http: true, "
+        f"outside_ports: [{receiver.server.server_port}], outside_hosts: [127.0.0.1], "
+        "outside_keys: [{host: 127.0.0.1, files: [new.key, private.key, old.key]}]}", text)
+    assert count == 1
     (folder / "freehold.yaml").write_text(text)
     return start(folder / "freehold.yaml")
 
@@ -114,6 +131,76 @@ def test_a_stranger_gets_a_key_and_nothing_of_the_system(shop, receiver):
     assert "idempotency-key" in names
     assert not any(name.startswith("freehold-") or name == "authorization" for name in names)
     assert set(body) == {"id", "type", "time", "data"}
+
+
+def verified(key, headers, body, tolerance_s=300):
+    """What a receiver does with one key, by the specification of Standard Webhooks, and by nothing of ours."""
+    at = int(headers["webhook-timestamp"])
+    if abs(time.time() - at) > tolerance_s:
+        return False
+    content = f"{headers['webhook-id']}.{at}.".encode() + body
+    secret = base64.b64decode(key.split("_", 1)[1])
+    for one in headers["webhook-signature"].split(" "):
+        version, signature = one.split(",", 1)
+        if version == "v1" and key.startswith("whsec_"):
+            if hmac.compare_digest(base64.b64decode(signature), hmac.digest(secret, content, hashlib.sha256)):
+                return True
+        if version == "v1a" and key.startswith("whsk_"):
+            try:
+                public = ed25519.Ed25519PrivateKey.from_private_bytes(secret).public_key()
+                public.verify(base64.b64decode(signature), content)
+                return True
+            except InvalidSignature:
+                pass
+    return False
+
+
+def test_a_receiver_verifies_by_any_of_the_keys(shop, receiver):
+    receiver.answers["/signed"] = [500, 500, 204]
+    hook = webhook(shop, f"{receiver.url}/signed", "OrderConfirmed")
+    ordered(shop)
+    wait_for("it is delivered", lambda: statuses(shop, hook) == ["DELIVERED"])
+    told = [(headers, body) for path, headers, body in list(receiver.raw) if path == "/signed"]
+    assert len(told) >= 3
+    for headers, body in told:
+        for name, key in KEYS.items():
+            assert verified(key, headers, body), name
+            assert not verified(key, headers, body + b" ")
+            assert not verified(key, headers | {"webhook-id": headers["webhook-id"] + "0"}, body)
+            assert not verified(key, headers | {"webhook-timestamp": str(int(headers["webhook-timestamp"]) + 1)}, body)
+        assert not verified("whsec_" + base64.b64encode(b"x" * 32).decode(), headers, body)
+        assert re.fullmatch(r"msg_[0-9a-f]{32}", headers["webhook-id"])
+    assert len({headers["webhook-id"] for headers, _ in told}) == 1, "it names the message, not the attempt"
+    stamps = [int(headers["webhook-timestamp"]) for headers, _ in told]
+    assert stamps == sorted(stamps)
+    assert not any(key.split("_")[1] in shop.logs() for key in KEYS.values())
+
+
+def test_a_host_that_is_not_listed_is_refused_when_it_is_named(shop):
+    for url, why in (("https://127.0.0.2/", "outside_hosts"), ("https://127.0.0.1.example/", "outside_hosts")):
+        answer = shop.call("notifications", "POST", "/api/webhooks", {"url": url, "type": "OrderCreated"})
+        assert answer.status == 422 and why in answer.body["errors"][0]["detail"], answer
+
+
+def test_a_key_that_others_can_read_is_refused(tmp_path):
+    folder = tmp_path / "shop"
+    shutil.copytree(SHOP, folder)
+    programs = pathlib.Path(FREEHOLD).parent / "examples" / "shop"
+    text = re.sub(r"program: (\w+)", rf"program: {programs}/\1", (folder / "freehold.yaml").read_text())
+    for mode, host, key, why in ((0o644, "a.example", KEYS["new.key"], "Others can use the key"),
+                                 (0o600, "a.example", "whsec_c2hvcnQ=", "holds no key for webhooks"),
+                                 (0o600, "'*'", KEYS["new.key"], "could pose as this system"),
+                                 (0o600, "'*'", KEYS["private.key"], None)):
+        (folder / "a.key").write_text(key)
+        (folder / "a.key").chmod(mode)
+        (folder / "freehold.yaml").write_text(re.sub(
+            r"notifications: \{ program: ([^ ]*) \}",
+            rf"notifications: {{ program: \1, outside_keys: [{{host: {host}, files: [a.key]}}] }}", text))
+        checked = subprocess.run([FREEHOLD, "check", folder / "freehold.yaml"], capture_output=True, text=True)
+        said = checked.stdout + checked.stderr
+        assert (checked.returncode == 0) == (why is None), said
+        assert why is None or why in said, said
+        assert key.split("_")[1] not in said
 
 
 def test_a_receiver_that_fails_gets_the_request_again_with_the_same_key(shop, receiver):
@@ -169,7 +256,9 @@ def test_the_public_does_not_reach_it(shop):
 
 def test_without_leave_nothing_goes_to_this_machine(start, receiver):
     shop = start(SHOP / "freehold.yaml")
-    hook = webhook(shop, f"{receiver.url}/inside", "OrderConfirmed")
+    answer = shop.call("notifications", "POST", "/api/webhooks", {"url": f"{receiver.url}/x", "type": "OrderCreated"})
+    assert answer.status == 422 and "outside_http" in answer.body["errors"][0]["detail"], answer
+    hook = webhook(shop, f"{receiver.url.replace('http:', 'https:')}/inside", "OrderConfirmed")
     ordered(shop)
     wait_for("a delivery is under way", lambda: statuses(shop, hook) == ["PENDING"])
     wait_for("it says why", lambda: "public Internet" in shop.logs())

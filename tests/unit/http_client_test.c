@@ -505,7 +505,7 @@ static void outside_goes_by_url_and_to_public_addresses_only_unless_allowed(void
     assert_int_equal(http_client_new(&pair.site.harness.loop, pair.site.harness.world, &pair.client,
                                      ERROR_UNHEEDED),
                      FH_OK);
-    http_client_go_outside(pair.client, HTTP_OUTSIDE_PUBLIC);
+    http_client_go_outside(pair.client, &(struct outside_rules){.plain = true});
     send_call(&pair, &asked[1], "POST", NULL, "{}");
     until_done(&pair, &asked[1]);
     assert_int_equal(asked[1].request.status, 0);
@@ -515,7 +515,7 @@ static void outside_goes_by_url_and_to_public_addresses_only_unless_allowed(void
     assert_int_equal(http_client_new(&pair.site.harness.loop, pair.site.harness.world, &pair.client,
                                      ERROR_UNHEEDED),
                      FH_OK);
-    http_client_go_outside(pair.client, HTTP_OUTSIDE_ANYWHERE);
+    http_client_go_outside(pair.client, &(struct outside_rules){.anywhere = true, .plain = true});
     send_call(&pair, &asked[2], "POST", NULL, "{}");
     until_done(&pair, &asked[2]);
     assert_string_equal(asked[2].answer, "POST|/hook|of=it|2|{}|application/json");

@@ -18,8 +18,9 @@
 
 static void create_webhook(fh_work *w)
 {
-    if (!fh_is_url(json_string_value(json_object_get(fh_body(w), "url"))))
-        fh_fail_at(w, 422, "/url", "Expected an http or https URL without a user or fragment.");
+    const char *refusal = fh_url_refusal(w, json_string_value(json_object_get(fh_body(w), "url")));
+    if (refusal)
+        fh_fail_at(w, 422, "/url", "The URL %s.", refusal);
     json_t *webhook = fh_row(w,
                              "INSERT INTO webhooks (url, type, active, created_at)"
                              " VALUES (:url, :type, TRUE, :now) RETURNING *",

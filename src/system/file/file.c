@@ -22,6 +22,7 @@
 #include "system/file/gateway.h"
 #include "system/file/servers.h"
 #include "system/file/nearest.h"
+#include "system/file/outside.h"
 #include "system/file/yaml.h"
 
 #define PROFILES_MAX 16
@@ -121,30 +122,6 @@ static void read_service_open(struct yaml_reader *reader, yaml_node_t *node, con
     yaml_bool(reader, node, what, &((struct system_service *)into)->open);
 }
 
-static void read_outside(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                         void *into)
-{
-    /* Only public Internet addresses, or also this machine and its network. */
-    static const char *const kinds[] = {"public", "anywhere", NULL};
-    ((struct system_service *)into)->anywhere = yaml_word(reader, node, what, kinds) == 1;
-}
-
-static void read_outside_port(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                              void *into)
-{
-    struct system_service *service = into;
-    int port;
-    if (yaml_integer(reader, node, what, 1, UINT16_MAX, &port))
-        service->outside_ports[service->outside_port_count++] = port;
-}
-
-static void read_outside_ports(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                               void *into)
-{
-    ((struct system_service *)into)->outside_port_count = 0; /* a profile's list replaces it */
-    yaml_read_list(reader, node, what, SYSTEM_OUTSIDE_PORTS_MAX, read_outside_port, into);
-}
-
 static void read_confine(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                          void *into)
 {
@@ -213,8 +190,11 @@ static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, con
          "public routes take requests without a token; default: false"},
         {"confine", read_confine, false, "false: it reaches every file of its user"},
         {"instances", read_instances, false, "processes; more than one needs a server engine"},
-        {"outside", read_outside, false, "which addresses its webhooks may go to"},
-        {"outside_ports", read_outside_ports, false, "to which ports, besides 80 and 443"},
+        {"outside", file_read_outside, false, "which addresses its webhooks may go to"},
+        {"outside_ports", file_read_outside_ports, false, "to which ports, besides 80 and 443"},
+        {"outside_hosts", file_read_outside_hosts, false, "to which hosts; default: all"},
+        {"outside_http", file_read_outside_http, false, "true: also without TLS"},
+        {"outside_keys", file_read_outside_keys, false, "what its webhooks are signed with"},
         {"retention", read_retention, false, "how long events and sagas are kept"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), service);
 }
@@ -287,6 +267,7 @@ static void read_override(struct yaml_reader *reader, yaml_node_t *key, const ch
     reader->sealed = false;
     json_decref(scratch.settings);
     json_decref(scratch.retention);
+    file_outside_release(&scratch.outside);
     file_store_release(&scratch.store);
 }
 
@@ -338,6 +319,7 @@ static void settle_services(struct system_file *file, struct findings *findings)
         if (service->engine)
             file_settle_store(file, service, findings);
         settle_migrations(file, service, findings);
+        file_settle_outside(file, service, findings);
         if (!service->settings)
             service->settings = json_object();
     }
@@ -428,6 +410,7 @@ void system_file_free(struct system_file *file)
     for (size_t i = 0; i < file->service_count; i++) {
         json_decref(file->services[i].settings);
         json_decref(file->services[i].retention);
+        file_outside_release(&file->services[i].outside);
         json_decref(file->services[i].description);
         program_release(&file->services[i].described);
         file_store_release(&file->services[i].store);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "call/webhook.h"
 #include "system/file/door.h"
 #include "system/file/findings.h"
 #include "system/file/program_file.h"
@@ -23,6 +24,7 @@
 #define SYSTEM_PARTS_MAX 32
 #define SYSTEM_INSTANCES_MAX 64
 #define SYSTEM_OUTSIDE_PORTS_MAX 16
+#define SYSTEM_OUTSIDE_KEYS_MAX 32
 #define SYSTEM_CALLERS_MAX 66 /* every service, and the gateway, with room to spare */
 #define SYSTEM_SERVERS_DECLARED_MAX 16
 #define SYSTEM_SERVERS_MAX (SYSTEM_SERVERS_DECLARED_MAX + SYSTEM_SERVICES_MAX)
@@ -70,6 +72,26 @@ struct system_store {
     struct place place;
 };
 
+/* Files of keys with which the webhooks to a host are signed. */
+struct system_outside_key {
+    const char *host; /* a pattern of http/outside.h; NULL: it has a finding */
+    const char *files[WEBHOOK_KEYS_MAX];
+    struct place places[WEBHOOK_KEYS_MAX];
+    size_t file_count;
+};
+
+/* Where steps of sagas that go outside may go. */
+struct system_outside {
+    bool anywhere;                       /* also to this machine and its network */
+    bool http;                           /* also without TLS */
+    int ports[SYSTEM_OUTSIDE_PORTS_MAX]; /* besides 80 and 443 */
+    size_t port_count;
+    json_t *hosts; /* patterns; NULL: all */
+    struct system_outside_key keys[SYSTEM_OUTSIDE_KEYS_MAX];
+    size_t key_count;
+    json_t *signing; /* what these files hold, as in a process's configuration: secret */
+};
+
 struct system_service {
     const char *name;
     struct place place;
@@ -91,10 +113,7 @@ struct system_service {
     size_t caller_count;
     bool callers_restricted;
     bool unconfined; /* may reach every file of its user: for debuggers and the like */
-    bool anywhere;   /* outside steps may also reach this machine and its network */
-    /* Ports that outside steps may use besides 80 and 443. */
-    int outside_ports[SYSTEM_OUTSIDE_PORTS_MAX];
-    size_t outside_port_count;
+    struct system_outside outside;
     bool open;        /* its public routes accept requests without a token: for development */
     json_t *settings; /* an object; may hold secrets, so it is never shown */
     struct place settings_place;

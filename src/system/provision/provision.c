@@ -154,11 +154,16 @@ static size_t part_number(const struct provision *provision, const struct provis
 static void configure_outside(const struct system_service *service, json_t *config)
 {
     json_t *ports = json_array();
-    for (size_t i = 0; i < service->outside_port_count; i++)
-        json_array_append_new(ports, json_integer(service->outside_ports[i]));
-    if (goes_outside(service))
+    const struct system_outside *outside = &service->outside;
+    for (size_t i = 0; i < outside->port_count; i++)
+        json_array_append_new(ports, json_integer(outside->ports[i]));
+    if (goes_outside(service)) {
         json_object_set_new(config, "outside",
-                            json_string(service->anywhere ? "anywhere" : "public"));
+                            json_string(outside->anywhere ? "anywhere" : "public"));
+        json_object_set_new(config, "outside_http", json_boolean(outside->http));
+        json_object_set(config, "outside_hosts", outside->hosts);
+        json_object_set(config, "outside_keys", outside->signing);
+    }
     json_object_set_new(config, "outside_ports", ports);
 }
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See secret_file.h. */
+
+#define _GNU_SOURCE
+#include "system/file/secret_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+#define SECRET_FILE_SIZE_MAX 4096
+#define BLANKS " \t\r\n"
+
+static enum fh_code check_secret_file(int fd, const char *path, struct fh_error *error)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return error_set_errno(error, FH_INVALID, errno, "%s can't be read", path);
+    if (!S_ISREG(status.st_mode))
+        return error_set(error, FH_INVALID, "%s is not a regular file.", path);
+    mode_t closed = status.st_uid == 0 && geteuid() != 0 ? 0037 : 0077;
+    if (status.st_mode & closed)
+        return error_set(error, FH_INVALID,
+                         "Others can use the key in %s, whose mode is %04o: chmod 600 it, and take "
+                         "a new key if they may have read it.",
+                         path, (unsigned)status.st_mode & 0777);
+    if (status.st_uid != 0 && status.st_uid != geteuid())
+        return error_set(error, FH_INVALID,
+                         "%s belongs to another user, %u: chown it to the one who runs this, or "
+                         "to root.",
+                         path, (unsigned)status.st_uid);
+    return FH_OK;
+}
+
+/* -1: it can't be read, or is longer. */
+static ssize_t read_secret(int fd, char *buffer, size_t size)
+{
+    size_t length = 0;
+    while (length < size) {
+        ssize_t got = read(fd, buffer + length, size - length);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            return (ssize_t)length;
+        length += (size_t)got;
+    }
+    errno = EFBIG;
+    return -1;
+}
+
+static bool take_secret_line(const char *text, size_t length, char *ret, size_t size)
+{
+    while (length > 0 && strchr(BLANKS, text[length - 1]) && text[length - 1])
+        length--;
+    while (length > 0 && *text && strchr(BLANKS, *text)) {
+        text++;
+        length--;
+    }
+    if (length == 0 || length >= size)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] <= ' ' || text[i] >= 0x7f)
+            return false;
+    }
+    memcpy(ret, text, length);
+    ret[length] = '\0';
+    return true;
+}
+
+enum fh_code secret_file_read(const char *path, char *ret, size_t size, struct fh_error *error)
+{
+    char buffer[SECRET_FILE_SIZE_MAX];
+    ssize_t length = -1;
+    /* A pipe would make us wait for whoever writes to it. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return error_set_errno(error, FH_INVALID, errno, "%s can't be read", path);
+    enum fh_code code = check_secret_file(fd, path, error);
+    if (code == FH_OK && (length = read_secret(fd, buffer, sizeof buffer)) < 0)
+        code = error_set_errno(error, FH_INVALID, errno, "%s can't be read", path);
+    if (code == FH_OK && !take_secret_line(buffer, (size_t)length, ret, size))
+        code = error_set(error, FH_INVALID,
+                         "%s must hold a key of at most %zu visible characters on one line, and "
+                         "nothing else.",
+                         path, size - 1);
+    sodium_memzero(buffer, sizeof buffer);
+    close(fd);
+    return code;
+}
