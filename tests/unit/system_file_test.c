@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "system/file/file.h"
+
+static char folder[] = "/tmp/system-file-XXXXXX";
 
 struct fixture {
     char path[64];
@@ -20,7 +23,8 @@ struct fixture {
 
 static void read_text(struct fixture *fixture, const char *text, const char *profile)
 {
-    *fixture = (struct fixture){.path = "/tmp/system-file-XXXXXX"};
+    *fixture = (struct fixture){0};
+    snprintf(fixture->path, sizeof fixture->path, "%s/file-XXXXXX", folder);
     json_memory_init();
     int fd = mkstemp(fixture->path);
     assert_true(fd >= 0);
@@ -91,11 +95,18 @@ static void settings_keep_their_types_and_take_texts_from_the_environment(void *
 }
 
 #define AUTH "system: mini\nservices: { users: }\ngateway:\n  auth:\n"
-#define KEYS_FILE "/tmp/system-file-keys.json"
+#define KEYS_FILE "keys.json" /* next to the system file */
+
+static const char *keys_path(void)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "%s/" KEYS_FILE, folder);
+    return path;
+}
 
 static void put_keys_file(const char *text)
 {
-    FILE *file = fopen(KEYS_FILE, "w");
+    FILE *file = fopen(keys_path(), "w");
     assert_non_null(file);
     fputs(text, file);
     fclose(file);
@@ -132,7 +143,7 @@ static void issuers_of_tokens_become_the_gateways_configuration(void **state)
                         "\"keys_url\":\"https://o.example/keys\"}],\"forward\":true}");
     json_text_free(text);
     release(&fixture);
-    unlink(KEYS_FILE);
+    unlink(keys_path());
 }
 
 static void issuers_of_tokens_that_can_not_be_trusted_are_refused(void **state)
@@ -160,13 +171,13 @@ static void issuers_of_tokens_that_can_not_be_trusted_are_refused(void **state)
         snprintf(text, sizeof text, AUTH "    jwt:\n      - %s\n", wrong[i].issuer);
         assert_refused(text, 6, wrong[i].column, wrong[i].message);
     }
-    unlink(KEYS_FILE);
+    unlink(keys_path());
     assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "can't be read");
     assert_refused("system: mini\nservices: { users: }\ngateway: { auth: { forward: true } }\n", 3,
                    18, "'jwt' or 'keys'");
     put_keys_file("{\"keys\":[{\"hash\":\"00\",\"subject\":\"a\"}]}");
     assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "/keys/0 has no \"hash\"");
-    unlink(KEYS_FILE);
+    unlink(keys_path());
     assert_refused(AUTH "    jwt:\n      - { issuer: https://i.example, audience: a }\n"
                         "      - { issuer: https://i.example, audience: b }\n",
                    7, 9, "a second issuer");
@@ -186,6 +197,21 @@ static void issuers_of_tokens_that_can_not_be_trusted_are_refused(void **state)
     }
     assert_refused(AUTH "    jwt: [{ issuer: https://i.example, audience: a, subjects: 'a b' }]\n",
                    5, 63, "must be a prefix");
+}
+
+/* It must not wait for somebody to write into it. */
+static void a_fifo_in_place_of_a_file_of_keys_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(keys_path(), 0600), 0);
+    alarm(60);
+    assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "is not a regular file");
+    assert_refused(AUTH "    jwt: [{ issuer: mine, audience: a, keys: " KEYS_FILE " }]\n", 5, 46,
+                   "is not a regular file");
+    assert_refused(AUTH "    jwt: [{ issuer: mine, audience: a, keys: . }]\n", 5, 46,
+                   "is not a regular file");
+    alarm(0);
+    unlink(keys_path());
 }
 
 static const char with_profiles[] =
@@ -371,6 +397,18 @@ static void all_faults_are_counted_and_the_first_twenty_kept(void **state)
     release(&fixture);
 }
 
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    return rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,7 +424,8 @@ int main(void)
         cmocka_unit_test(values_that_contain_themselves_or_swell_are_refused),
         cmocka_unit_test(issuers_of_tokens_become_the_gateways_configuration),
         cmocka_unit_test(issuers_of_tokens_that_can_not_be_trusted_are_refused),
+        cmocka_unit_test(a_fifo_in_place_of_a_file_of_keys_is_refused),
         cmocka_unit_test(all_faults_are_counted_and_the_first_twenty_kept),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -9,8 +9,10 @@
 #include "system/file/auth.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -45,35 +47,53 @@ static void set_integer(struct yaml_reader *reader, yaml_node_t *node, const cha
 
 /* ---- Files ---- */
 
+/* Waits for no FIFO. False with a finding. */
+static bool open_named_file(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                            const char *path, int *ret_fd)
+{
+    struct stat status;
+    struct place place = yaml_place(reader, node);
+    *ret_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (*ret_fd < 0 || fstat(*ret_fd, &status) != 0)
+        findings_error(reader->findings, place, "%s: %s can't be read: %s", what, path,
+                       strerror(errno));
+    else if (!S_ISREG(status.st_mode))
+        findings_error(reader->findings, place, "%s: %s is not a regular file", what, path);
+    else
+        return true;
+    if (*ret_fd >= 0)
+        close(*ret_fd);
+    return false;
+}
+
 /* Relative paths start at the system file. NULL with a finding. */
 static char *read_named_file(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                              const struct system_file *file, const char *path, size_t size_max,
                              size_t *ret_length)
 {
     char buffer[4096];
-    size_t got;
+    ssize_t got;
+    int fd;
     struct text text;
     if (path[0] != '/')
         path = arena_printf(reader->arena, "%s/%s", file->folder, path);
-    FILE *stream = fopen(path, "re");
-    if (!stream) {
-        findings_error(reader->findings, yaml_place(reader, node), "%s: %s can't be read: %s", what,
-                       path, strerror(errno));
+    if (!open_named_file(reader, node, what, path, &fd))
         return NULL;
-    }
     text_init(&text, size_max);
-    while ((got = fread(buffer, 1, sizeof buffer, stream)) > 0)
-        text_append(&text, buffer, got);
-    bool whole = !ferror(stream) && !text.overflow;
-    fclose(stream);
-    if (!whole)
-        findings_error(reader->findings, yaml_place(reader, node),
-                       "%s: %s is no file of at most %zu bytes", what, path, size_max);
+    while ((got = read(fd, buffer, sizeof buffer)) > 0)
+        text_append(&text, buffer, (size_t)got);
+    int number = errno;
+    close(fd);
     *ret_length = text.length;
-    char *taken = text_take(&text);
-    if (whole)
-        return taken;
-    free(taken);
+    if (got == 0 && !text.overflow)
+        return text_take(&text);
+    if (got < 0)
+        findings_error(reader->findings, yaml_place(reader, node), "%s: %s can't be read: %s", what,
+                       path, strerror(number));
+    else
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s: %s is larger than %zu bytes", what, path, size_max);
+    text_release(&text);
     return NULL;
 }
 
