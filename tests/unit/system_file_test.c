@@ -172,11 +172,14 @@ static void issuers_of_tokens_that_can_not_be_trusted_are_refused(void **state)
         assert_refused(text, 6, wrong[i].column, wrong[i].message);
     }
     unlink(keys_path());
-    assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "can't be read");
+    assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "freehold key new makes it");
     assert_refused("system: mini\nservices: { users: }\ngateway: { auth: { forward: true } }\n", 3,
                    18, "'jwt' or 'keys'");
     put_keys_file("{\"keys\":[{\"hash\":\"00\",\"subject\":\"a\"}]}");
     assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "/keys/0 has no \"hash\"");
+    put_keys_file("{\"keys\":[]}");
+    assert_int_equal(chmod(keys_path(), 0620), 0);
+    assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "others can change");
     unlink(keys_path());
     assert_refused(AUTH "    jwt:\n      - { issuer: https://i.example, audience: a }\n"
                         "      - { issuer: https://i.example, audience: b }\n",

@@ -29,7 +29,13 @@
 #include "gateway/identity/strict.h"
 
 #define HASH_SIZE 32
-#define HASH_TEXT_SIZE (2 * HASH_SIZE + 1)
+
+_Static_assert(KEY_FILE_HASH_SIZE == 2 * HASH_SIZE + 1, "a hash is hex digits and a NUL");
+_Static_assert(KEY_FILE_KEY_LENGTH + 1 ==
+                   sizeof KEY_FILE_PREFIX - 1 +
+                       sodium_base64_ENCODED_LEN(KEY_FILE_RANDOM_SIZE,
+                                                 sodium_base64_VARIANT_URLSAFE_NO_PADDING),
+               "a key is its prefix and random bytes in base64url");
 
 struct key_set {
     struct map keys; /* identities (json_t) by hash */
@@ -99,8 +105,8 @@ static bool read_expiry(const json_t *value, int64_t *ret)
 
 static bool is_key_hash(const char *text)
 {
-    return text && strlen(text) == HASH_TEXT_SIZE - 1 &&
-           strspn(text, "0123456789abcdef") == HASH_TEXT_SIZE - 1;
+    return text && strlen(text) == KEY_FILE_HASH_SIZE - 1 &&
+           strspn(text, "0123456789abcdef") == KEY_FILE_HASH_SIZE - 1;
 }
 
 /* NULL: an identity; otherwise what is wrong with the entry. */
@@ -190,14 +196,28 @@ void key_set_free(struct key_set *set)
     free(set);
 }
 
-json_t *key_set_find(const struct key_set *set, const char *key)
+void key_of_random(const unsigned char random[static KEY_FILE_RANDOM_SIZE],
+                   char ret[static KEY_FILE_KEY_LENGTH + 1])
+{
+    const size_t prefix = strlen(KEY_FILE_PREFIX);
+    memcpy(ret, KEY_FILE_PREFIX, prefix);
+    sodium_bin2base64(ret + prefix, KEY_FILE_KEY_LENGTH + 1 - prefix, random, KEY_FILE_RANDOM_SIZE,
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
+void key_hash(const char *key, char ret[static KEY_FILE_HASH_SIZE])
 {
     unsigned char hash[HASH_SIZE];
-    char name[HASH_TEXT_SIZE];
+    crypto_generichash(hash, sizeof hash, (const unsigned char *)key, strlen(key), NULL, 0);
+    sodium_bin2hex(ret, KEY_FILE_HASH_SIZE, hash, sizeof hash);
+}
+
+json_t *key_set_find(const struct key_set *set, const char *key)
+{
+    char name[KEY_FILE_HASH_SIZE];
     if (strlen(key) != KEY_FILE_KEY_LENGTH)
         return NULL;
-    crypto_generichash(hash, sizeof hash, (const unsigned char *)key, strlen(key), NULL, 0);
-    sodium_bin2hex(name, sizeof name, hash, sizeof hash);
+    key_hash(key, name);
     const json_t *identity = map_get(&set->keys, name);
     return identity ? json_copy_all(identity) : NULL;
 }

@@ -16,7 +16,9 @@
 #include "world/world.h"
 
 #define KEY_FILE_PREFIX "fhk_"
+#define KEY_FILE_RANDOM_SIZE 32
 #define KEY_FILE_KEY_LENGTH 47
+#define KEY_FILE_HASH_SIZE 65 /* 64 hex digits and the NUL */
 #define KEY_FILE_SIZE_MAX ((size_t)4 << 20)
 #define KEY_FILE_KEYS_MAX 10000
 #define KEY_FILE_LOOK_MS 1000 /* whether it has changed */
@@ -28,6 +30,12 @@ enum fh_code key_set_parse(const char *text, size_t length, struct key_set **ret
 void key_set_free(struct key_set *set); /* NULL is fine */
 /* A new identity without "iat"; NULL: there is no such key. */
 json_t *key_set_find(const struct key_set *set, const char *key);
+
+/* The key with these random bytes. Whoever is done with it clears it: sodium_memzero. */
+void key_of_random(const unsigned char random[static KEY_FILE_RANDOM_SIZE],
+                   char ret[static KEY_FILE_KEY_LENGTH + 1]);
+/* As the file has it: BLAKE2b of 32 bytes, in hex. */
+void key_hash(const char *key, char ret[static KEY_FILE_HASH_SIZE]);
 
 struct key_file;
 /* Reads it; then looks from time to time whether it has changed. `path` is borrowed. */

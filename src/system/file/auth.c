@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -308,6 +309,25 @@ static void read_jwt(struct yaml_reader *reader, yaml_node_t *node, const char *
     json_object_set_new(reading->into, "jwt", list.into);
 }
 
+/* Whoever can write there can give themselves a key. */
+static void check_keys_writers(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                               const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return;
+    if (status.st_mode & 0022)
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s: others can change %s, whose mode is %04o: chmod go-w it, and look "
+                       "through its keys",
+                       what, path, (unsigned)status.st_mode & 0777);
+    else if (status.st_uid != 0 && status.st_uid != geteuid())
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s: %s belongs to another user, %u, who can change it: chown it to the one "
+                       "who runs up, or to root",
+                       what, path, (unsigned)status.st_uid);
+}
+
 /* The gateway reads it itself, again and again, so only its path is passed on. */
 static void read_keys_of_clients(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                                  void *into)
@@ -321,11 +341,18 @@ static void read_keys_of_clients(struct yaml_reader *reader, yaml_node_t *node, 
         path = arena_printf(reader->arena, "%s/%s", reading->file->folder, path);
     if (path)
         json_object_set_new(reading->into, "keys", json_string(path));
+    if (path && access(path, F_OK) != 0 && errno == ENOENT) {
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s: there is no file %s. freehold key new makes it, with a first key", what,
+                       path);
+        return;
+    }
     char *text =
         path ? read_named_file(reader, node, what, reading->file, path, KEY_FILE_SIZE_MAX, &length)
              : NULL;
     if (!text)
         return;
+    check_keys_writers(reader, node, what, path);
     if (key_set_parse(text, length, &keys, &error) == FH_OK)
         key_set_free(keys);
     else
@@ -356,4 +383,40 @@ void file_read_auth(struct yaml_reader *reader, yaml_node_t *node, const char *w
                        "%s needs 'jwt' or 'keys': without any nobody could log in", what);
     json_decref(file->auth);
     file->auth = reading.into;
+}
+
+/* ---- For the command that changes the file of keys ---- */
+
+static yaml_node_t *member_named(struct yaml_reader *reader, yaml_node_t *node, const char *name)
+{
+    if (!node || node->type != YAML_MAPPING_NODE)
+        return NULL;
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
+        yaml_node_t *key = yaml_document_get_node(&reader->document, pair->key);
+        if (key && key->type == YAML_SCALAR_NODE &&
+            strcmp((const char *)key->data.scalar.value, name) == 0)
+            return yaml_document_get_node(&reader->document, pair->value);
+    }
+    return NULL;
+}
+
+const char *file_keys_path(const char *path, struct arena *arena, struct findings *findings)
+{
+    struct yaml_reader reader = {.findings = findings, .arena = arena};
+    yaml_node_t *root = yaml_open(&reader, path, SYSTEM_FILE_SIZE_MAX);
+    yaml_node_t *gateway = member_named(&reader, root, "gateway");
+    yaml_node_t *keys = member_named(&reader, member_named(&reader, gateway, "auth"), "keys");
+    const char *named = keys ? yaml_text(&reader, keys, "gateway.auth.keys") : NULL;
+    if (root && !keys)
+        findings_error(findings, yaml_place(&reader, gateway ? gateway : root),
+                       "the system has no file of API keys: name one in gateway.auth.keys, such as "
+                       "clients/keys.json");
+    char *absolute = named && named[0] != '/' ? realpath(path, NULL) : NULL;
+    if (absolute) /* relative paths start where system_file.folder is */
+        named = arena_printf(arena, "%.*s%s", (int)(strrchr(absolute, '/') + 1 - absolute),
+                             absolute, named);
+    free(absolute);
+    yaml_release(&reader);
+    return named;
 }
