@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sends requests from the command to services, on a loop of its own. */
+/* Sends requests from the command to services, on a loop of its own. Whatever may change something
+ * is in the audit log before it is sent. */
 
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
+#include "base/json.h"
 #include "call/sign.h"
+#include "cli/audit.h"
 #include "cli/cli.h"
 #include "http/client.h"
+#include "system/audit/audit.h"
 #include "system/provision/keys.h"
 #include "system/provision/links.h"
 #include "world/real.h"
@@ -91,7 +95,7 @@ static struct http_tls operator_links(const struct state *state)
     return tls;
 }
 
-void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms)
+static void send_asks(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms)
 {
     uv_loop_t loop;
     struct fh_error error;
@@ -121,4 +125,82 @@ void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, 
     uv_run(&loop, UV_RUN_DEFAULT);
     FH_ASSERT(uv_loop_close(&loop) == 0);
     free(asking);
+}
+
+/* ---- The audit log ---- */
+
+/* What only reads, though it is a POST: `check --live` has services try what they can open. */
+#define PROVE_PATH "/_freehold/prove"
+
+static bool is_change(const struct cli_ask *ask)
+{
+    return strcmp(ask->method, "GET") != 0 && strcmp(ask->method, "HEAD") != 0 &&
+           strcmp(ask->path, PROVE_PATH) != 0;
+}
+
+/* "saga/retry" of "/_freehold/saga/retry?..."; else it is a route of the service's own, with what
+ * the operator sends there, which is not recorded. */
+static json_t *ask_arguments(const struct cli_ask *ask, char *what, size_t size)
+{
+    static const char own[] = "/_freehold/";
+    json_t *body = NULL;
+    bool is_own = strncmp(ask->path, own, strlen(own)) == 0;
+    size_t length = strcspn(ask->path, "?");
+    if (is_own && ask->body)
+        json_parse(ask->body, strlen(ask->body), &body, ERROR_UNHEEDED);
+    if (!json_is_object(body)) {
+        json_decref(body);
+        body = json_object();
+    }
+    if (is_own)
+        snprintf(what, size, "%.*s", (int)(length - strlen(own)), ask->path + strlen(own));
+    else
+        snprintf(what, size, "call");
+    for (char *slash = what; is_own && (slash = strchr(slash, '/'));)
+        *slash = ' ';
+    if (!is_own) {
+        json_object_set_new(body, "method", json_string(ask->method));
+        json_object_set_new(body, "path", json_stringn(ask->path, length));
+    }
+    return body;
+}
+
+static bool begin_asks(const struct state *state, const struct cli_ask *asks, size_t count,
+                       struct cli_act *acts)
+{
+    char what[AUDIT_WHAT_LENGTH_MAX];
+    for (size_t i = 0; i < count; i++) {
+        if (!is_change(&asks[i]))
+            continue;
+        json_t *with = ask_arguments(&asks[i], what, sizeof what);
+        if (cli_audit_begin(&acts[i], state, what, asks[i].service, with) != CLI_DONE)
+            return false;
+    }
+    return true;
+}
+
+static void end_ask(const struct cli_ask *ask, struct cli_act *act)
+{
+    char why[128];
+    bool done = ask->status >= 200 && ask->status < 300;
+    if (ask->status)
+        snprintf(why, sizeof why, "status %d", ask->status);
+    else
+        snprintf(why, sizeof why, "%s", ask->answer);
+    cli_audit_end(act, done ? CLI_DONE : CLI_FAILED, why);
+}
+
+void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms)
+{
+    struct cli_act *acts = calloc(count ? count : 1, sizeof *acts);
+    FH_ASSERT(acts != NULL);
+    if (begin_asks(state, asks, count, acts)) {
+        send_asks(state, asks, count, timeout_ms);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            FH_ASSERT((asks[i].answer = strdup("nothing was asked")) != NULL);
+    }
+    for (size_t i = 0; i < count; i++)
+        end_ask(&asks[i], &acts[i]);
+    free(acts);
 }

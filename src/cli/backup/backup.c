@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "base/progress.h"
+#include "cli/audit.h"
 #include "cli/backup/backup.h"
 #include "cli/backup/kept.h"
 #include "service/backup.h"
@@ -163,10 +164,19 @@ static int take_stores(struct backup *backup, int folder_fd, json_t *entries)
     return backup_stopped(&options, entries);
 }
 
+static json_t *words_json(char **words)
+{
+    json_t *list = json_array();
+    for (; *words; words++)
+        json_array_append_new(list, json_string(*words));
+    return list;
+}
+
 static int back_up_system(struct backup *backup, const char *folder)
 {
     struct fh_error error;
     int folder_fd;
+    struct cli_act act;
     const json_t *system = backup->asking.system;
     for (char **word = backup->words; *word; word++) {
         if (strcmp(*word, "gateway") == 0)
@@ -174,8 +184,12 @@ static int back_up_system(struct backup *backup, const char *folder)
         if (!cli_service_address(system, *word))
             return CLI_USAGE;
     }
+    if (cli_audit_begin(&act, &backup->asking.state, "backup", NULL,
+                        json_pack("{s:s, s:o}", "folder", folder, "services",
+                                  words_json(backup->words))) != CLI_DONE)
+        return CLI_FAILED;
     if (backup_folder_make(folder, &folder_fd, &error) != FH_OK)
-        return cli_fail(CLI_FAILED, "%s", error.message);
+        return cli_audit_end(&act, cli_fail(CLI_FAILED, "%s", error.message), error.message);
     json_t *entries = json_object();
     json_t *manifest = json_pack("{s:i, s:O, s:I, s:O}", "freehold_backup", BACKUP_FORMAT, "system",
                                  json_object_get(system, "system"), "taken_ms",
@@ -190,7 +204,7 @@ static int back_up_system(struct backup *backup, const char *folder)
     json_decref(entries);
     json_decref(manifest);
     close(folder_fd);
-    return code;
+    return cli_audit_end(&act, code, NULL);
 }
 
 /* Finds out whether the system is running or stopped. */

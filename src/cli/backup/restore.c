@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "cli/audit.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
 #include "cli/backup/kept.h"
@@ -287,6 +288,18 @@ static int begin_restoring(struct restore *restore, const char *state_folder)
     return CLI_DONE;
 }
 
+static int restore_recorded(struct restore *restore, char **words)
+{
+    struct cli_act act;
+    json_t *services = json_array();
+    for (char **word = words; *word; word++)
+        json_array_append_new(services, json_string(*word));
+    int code =
+        cli_audit_begin(&act, &restore->state, "restore", NULL,
+                        json_pack("{s:s, s:o}", "folder", restore->folder, "services", services));
+    return code == CLI_DONE ? cli_audit_end(&act, restore_all(restore, words), NULL) : code;
+}
+
 static int restore_from(struct restore *restore, char **words, bool yes)
 {
     struct fh_error error;
@@ -296,7 +309,7 @@ static int restore_from(struct restore *restore, char **words, bool yes)
     if (code == CLI_DONE)
         code = confirm_restore(restore, words, yes);
     if (code == CLI_DONE)
-        code = restore_all(restore, words);
+        code = restore_recorded(restore, words);
     if (code == CLI_DONE && restore->running)
         tell_rest(restore);
     if (code == CLI_DONE && restore->quiet)

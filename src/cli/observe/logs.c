@@ -30,7 +30,7 @@ struct filter {
 /* ---- The filter ---- */
 
 /* "90s", "15m", "2h", "3d" ago; or the beginning of a time as in logs. */
-static int read_since(const char *given, char out[static LOGS_TIME_SIZE])
+int logs_read_since(const char *given, char out[static LOGS_TIME_SIZE])
 {
     static const char units[] = "smhd";
     static const long long seconds[] = {1, 60, 3600, 86400};
@@ -70,7 +70,7 @@ static int read_filter(const struct cli_command *command, char **words, const ch
         return cli_fail(CLI_USAGE, "--level '%s' is none; expected error, warning, info or debug",
                         level);
     filter->level = (enum log_level)known;
-    return since ? read_since(since, filter->since) : CLI_DONE;
+    return since ? logs_read_since(since, filter->since) : CLI_DONE;
 }
 
 /* Checks that each name has a log. */

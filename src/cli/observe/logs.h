@@ -52,4 +52,7 @@ bool logs_is_of(const struct logs_source *source, const char *name);
 int logs_level_of(const char *name);
 const char *logs_level_name(enum log_level level);
 
+/* The value of --since as such a time. An exit code, after reporting what is wrong with it. */
+int logs_read_since(const char *given, char out[static LOGS_TIME_SIZE]);
+
 #endif

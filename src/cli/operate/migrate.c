@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "cli/audit.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "cli/operate/migrate.h"
@@ -132,7 +133,7 @@ static json_t *task_of(const struct migrate *migrate)
     return json_pack("{s:s}", "do", is_action(migrate, "apply") ? "apply" : "look");
 }
 
-static int run_tasks(struct migrate *migrate, struct provision *provision)
+static int do_tasks(struct migrate *migrate, struct provision *provision)
 {
     struct fh_error error;
     bool chosen[PROVISION_PARTS_MAX] = {0};
@@ -147,6 +148,24 @@ static int run_tasks(struct migrate *migrate, struct provision *provision)
     enum fh_code code = tasks_run(&options, &migrate->has, &error);
     json_decref(options.task);
     return code == FH_OK ? CLI_DONE : cli_fail(CLI_FAILED, "%s", error.message);
+}
+
+static int run_tasks(struct migrate *migrate, struct provision *provision)
+{
+    struct cli_act act;
+    json_t *services = json_array();
+    if (is_action(migrate, "apply") || is_action(migrate, "adopt")) {
+        for (size_t i = 0; i < migrate->file->service_count; i++) {
+            if (migrate->chosen[i] && is_relational(&migrate->file->services[i]))
+                json_array_append_new(services, json_string(migrate->file->services[i].name));
+        }
+        int code = cli_audit_begin(
+            &act, &provision->state, "migrate", NULL,
+            json_pack("{s:s, s:o}", "action", migrate->action, "services", services));
+        return code == CLI_DONE ? cli_audit_end(&act, do_tasks(migrate, provision), NULL) : code;
+    }
+    json_decref(services);
+    return do_tasks(migrate, provision);
 }
 
 static int refuse_running(const struct migrate *migrate, pid_t holder)

@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 
 struct progress {
-    bool quiet, stopped;
+    bool quiet, stopped, refused;
 };
 
 static void take_stop_line(void *context, const json_t *line)
@@ -14,6 +14,10 @@ static void take_stop_line(void *context, const json_t *line)
     const char *text = json_string_at(line, "progress");
     if (text && !progress->quiet)
         fprintf(stderr, "  %s\n", text);
+    const char *error = json_string_at(line, "error");
+    if (error)
+        cli_fail(CLI_FAILED, "%s", error);
+    progress->refused |= error != NULL;
     progress->stopped |= json_is_true(json_at(line, "stopped"));
 }
 
@@ -28,6 +32,8 @@ static int run_stop(const struct cli_command *command, char **words, const char 
     code = cli_control(&state, "stop", take_stop_line, &progress);
     if (code == CLI_NOT_RUNNING)
         cli_fail(code, "the system has just stopped by itself");
+    else if (progress.refused)
+        code = CLI_FAILED;
     else if (code == CLI_DONE && !progress.stopped)
         code = cli_fail(CLI_FAILED, "up ended before it said that all has stopped");
     if (code == CLI_DONE && progress.quiet)

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "cli/audit.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "cli/operate/up.h"
@@ -230,7 +231,13 @@ static int start_up(struct up *up, const struct cli_command *command, const char
         printf("%s%s%s: %zu service%s and the gateway, state in %s\n", cli_colour(stdout, CLI_BOLD),
                up->file->name, cli_colour(stdout, CLI_PLAIN), up->file->service_count,
                up->file->service_count == 1 ? "" : "s", up->provision->state.folder);
-    int result = supervise_system(up);
+    struct cli_act act;
+    json_t *with = json_pack("{s:s, s:s*}", "file", up->file->path, "profile", up->file->profile);
+    /* No log may keep a system down: unrecorded it comes up all the same, and says so. */
+    if (cli_audit_begin(&act, &up->provision->state, up->moving ? "move" : "up", NULL, with) !=
+        CLI_DONE)
+        fprintf(stderr, "It starts all the same; nothing else is done until that is mended.\n");
+    int result = cli_audit_end(&act, supervise_system(up), NULL);
     provision_free(up->provision);
     return result;
 }

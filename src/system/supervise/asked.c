@@ -161,7 +161,13 @@ void asked_not_restored(struct supervisor *supervisor, struct instances *instanc
                  "it does not get ready; see its log in the state folder");
 }
 
+static void act_unrecorded(void *context, const char *error)
+{
+    supervisor_say(context, SUPERVISE_TROUBLE, "audit-entry-lost", NULL,
+                   "that an operator's act has ended is not in the audit log: %s", error);
+}
+
 struct control_handler asked_handler(struct supervisor *supervisor, void (*stop)(void *supervisor))
 {
-    return (struct control_handler){status_json, stop, change_asked, supervisor};
+    return (struct control_handler){status_json, stop, change_asked, act_unrecorded, supervisor};
 }

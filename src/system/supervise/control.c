@@ -3,16 +3,20 @@
  * what it does not read is buffered, and past UNSENT_SIZE_MAX it is cut off. Nor do clients that
  * say nothing keep others out: those that have not sent the key yet make way, the oldest first. */
 
+#define _GNU_SOURCE
 #include "system/supervise/control.h"
 
 #include <sodium.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "call/identity.h"
+#include "system/audit/audit.h"
 
 #define UNSENT_SIZE_MAX ((size_t)16 << 20)
 
@@ -28,8 +32,17 @@ struct client {
     size_t line_length;
 };
 
+/* What is under way, whether or not whoever asked is still there. */
+struct act {
+    int64_t number;                     /* in the audit log */
+    char service[CONTROL_SERVICE_SIZE]; /* "": the whole system stops */
+    struct act *next;
+};
+
 struct control {
     uv_loop_t *loop;
+    int state_fd; /* borrowed: the audit log is there */
+    struct act *acts;
     uv_pipe_t listener;
     struct control_handler handler;
     char key[IDENTITY_KEY_TEXT_SIZE];
@@ -116,18 +129,109 @@ static void send_error(struct client *client, const char *text)
     send_json(client, json_pack("{s:s}", "error", text), true);
 }
 
+/* ---- The audit log ---- */
+
+static void end_act(struct control *control, struct act **link, const char *why)
+{
+    struct fh_error error;
+    struct act *act = *link;
+    struct control_handler *handler = &control->handler;
+    *link = act->next;
+    if (audit_end(control->state_fd, act->number, why, &error) != FH_OK)
+        handler->unrecorded(handler->context, error.message);
+    free(act);
+}
+
+/* Those on the service; "": those on the whole system. */
+static void end_acts(struct control *control, const char *service, const char *why)
+{
+    for (struct act **link = &control->acts; *link;) {
+        if (strcmp((*link)->service, service) == 0)
+            end_act(control, link, why);
+        else
+            link = &(*link)->next;
+    }
+}
+
+static void end_numbered_act(struct control *control, int64_t number, const char *why)
+{
+    struct act **link = &control->acts;
+    while (*link && (*link)->number != number)
+        link = &(*link)->next;
+    if (*link) /* else it has ended already */
+        end_act(control, link, why);
+}
+
+static struct audit_who client_who(const struct client *client)
+{
+    struct ucred peer = {.uid = (uid_t)-1};
+    socklen_t size = sizeof peer;
+    int fd = -1;
+    if (uv_fileno((const uv_handle_t *)&client->pipe, &fd) == 0 &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+        return audit_who_of(peer.uid, peer.pid);
+    return (struct audit_who){.uid = (uid_t)-1, .login = -1};
+}
+
+/* 0: it could not be recorded, so it must not be done; the client was told. */
+static int64_t begin_act(struct client *client, const char *command, const char *service,
+                         const json_t *request)
+{
+    struct fh_error error;
+    char text[sizeof error.message + 64];
+    struct control *control = client->control;
+    json_t *with = json_copy((json_t *)(uintptr_t)request);
+    struct act *act = calloc(1, sizeof *act);
+    FH_ASSERT(act != NULL);
+    json_object_del(with, "command");
+    json_object_del(with, "service");
+    json_object_del(with, "key"); /* the operator's */
+    const struct audit_act begun = {.what = command,
+                                    .service = service[0] ? service : NULL,
+                                    .who = client_who(client),
+                                    .with = json_object_size(with) > 0 ? with : NULL};
+    enum fh_code code = audit_begin(control->state_fd, &begun, &act->number, &error);
+    json_decref(with);
+    if (code != FH_OK) {
+        free(act);
+        snprintf(text, sizeof text, "nothing was done: %s", error.message);
+        send_error(client, text);
+        return 0;
+    }
+    snprintf(act->service, sizeof act->service, "%s", service);
+    act->next = control->acts;
+    control->acts = act;
+    return act->number;
+}
+
+/* ---- Requests ---- */
+
 static void begin_client_change(struct client *client, const char *command, const json_t *request)
 {
     struct control_handler *handler = &client->control->handler;
     struct fh_error error;
     const char *service = json_string_at(request, "service");
-    if (!service || strlen(service) >= sizeof client->service) {
+    if (!service || !*service || strlen(service) >= sizeof client->service) {
         send_error(client, "which service is not said");
         return;
     }
+    int64_t act = begin_act(client, command, service, request);
+    if (act == 0)
+        return;
     snprintf(client->service, sizeof client->service, "%s", service);
-    if (handler->change(handler->context, command, client->service, request, &error) != FH_OK)
+    if (handler->change(handler->context, command, client->service, request, &error) != FH_OK) {
+        end_numbered_act(client->control, act, error.message);
         send_error(client, error.message);
+    }
+}
+
+static void begin_client_stop(struct client *client, const json_t *request)
+{
+    struct control_handler *handler = &client->control->handler;
+    if (begin_act(client, "stop", "", request) == 0)
+        return;
+    client->stops = true;
+    handler->stop(handler->context);
 }
 
 static void answer_request(struct client *client)
@@ -147,8 +251,7 @@ static void answer_request(struct client *client)
     if (command && strcmp(command, "status") == 0) {
         send_json(client, control->handler.status(control->handler.context), true);
     } else if (command && strcmp(command, "stop") == 0) {
-        client->stops = true;
-        control->handler.stop(control->handler.context);
+        begin_client_stop(client, request);
     } else if (command && (strcmp(command, "scale") == 0 || strcmp(command, "upgrade") == 0 ||
                            strcmp(command, "move") == 0 || strcmp(command, "restore") == 0)) {
         begin_client_change(client, command, request);
@@ -219,13 +322,14 @@ static void client_connected(uv_stream_t *listener, int status)
         make_way(control);
 }
 
-enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
+enum fh_code control_new(uv_loop_t *loop, int listen_fd, int state_fd, const char *key,
                          struct control_handler handler, struct control **ret,
                          struct fh_error *error)
 {
     struct control *control = calloc(1, sizeof *control);
     FH_ASSERT(control != NULL);
-    *control = (struct control){.loop = loop, .handler = handler, .open_handles = 1};
+    *control =
+        (struct control){.loop = loop, .state_fd = state_fd, .handler = handler, .open_handles = 1};
     snprintf(control->key, sizeof control->key, "%s", key);
     uv_pipe_init(loop, &control->listener, 0);
     control->listener.data = control;
@@ -273,6 +377,8 @@ void control_work(struct control *control, const char *service, const struct cou
 
 void control_answer(struct control *control, const char *service, json_t *line)
 {
+    if (service)
+        end_acts(control, service, json_string_at(line, "error"));
     for (struct client *client = control->clients; client; client = client->next) {
         if (!client_follows(client, service))
             continue;
@@ -284,6 +390,8 @@ void control_answer(struct control *control, const char *service, json_t *line)
 
 void control_done(struct control *control, const char *service, const char *error)
 {
+    if (service)
+        end_acts(control, service, error);
     for (struct client *client = control->clients; client; client = client->next) {
         if (!client_follows(client, service))
             continue;
@@ -298,6 +406,9 @@ void control_done(struct control *control, const char *service, const char *erro
 void control_end(struct control *control)
 {
     control->ending = true;
+    end_acts(control, "", NULL);
+    while (control->acts)
+        end_act(control, &control->acts, "the system stopped before its end");
     uv_close((uv_handle_t *)&control->listener, listener_closed);
     for (struct client *client = control->clients; client; client = client->next) {
         if (client->stops)

@@ -39,12 +39,15 @@ struct control_handler {
      * report its end, perhaps before this returns. */
     enum fh_code (*change)(void *context, const char *command, const char *service,
                            const json_t *request, struct fh_error *error);
+    /* The end of an act is not in the audit log. */
+    void (*unrecorded)(void *context, const char *error);
     void *context;
 };
 
 /* Takes over `listen_fd`. Clients that do not send `key` (copied) are refused: Landlock does not
- * keep a confined process from connecting. */
-enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
+ * keep a confined process from connecting. Every request but "status" is in the audit log in the
+ * folder of `state_fd` (borrowed) before it is begun, or it is refused. */
+enum fh_code control_new(uv_loop_t *loop, int listen_fd, int state_fd, const char *key,
                          struct control_handler handler, struct control **ret,
                          struct fh_error *error);
 /* To all clients that asked to stop; or, given a service, to those that asked for a change of

@@ -324,7 +324,7 @@ static enum fh_code open_control(struct supervisor *supervisor, struct fh_error 
     if (code == FH_OK)
         code = state_control_listen(state, &listen_fd, error);
     if (code == FH_OK)
-        code = control_new(&supervisor->loop, listen_fd, keys_of_up(keys),
+        code = control_new(&supervisor->loop, listen_fd, state->folder_fd, keys_of_up(keys),
                            asked_handler(supervisor, stop_asked), &supervisor->control, error);
     json_decref(keys);
     return code;
