@@ -2,20 +2,24 @@
 /* The whole shop: all of its services run. */
 
 #include <freehold/test.h>
+#include <stdio.h>
 
 #define STOCK "inventory" /* who keeps the stock */
 #define MUGS 5
 
+/* Staff fill it, and Ada, who has registered, is logged in. */
 static void open_shop(fh_test *t)
 {
     fh_test_request(t, 201, "users", "POST /api/users",
                     json_pack("{s:s, s:s, s:s}", "name", "Ada", "email", "ada@example.org",
                               "address", "1 Mill Lane"));
+    fh_test_login(t, "clerk", FH_ROLE("staff"), NULL);
     fh_test_request(t, 201, "products", "POST /api/products",
                     json_pack("{s:s, s:s, s:i}", "id", "mug", "name", "Mug", "price", 1200));
     fh_test_rest(t);
     fh_test_request(t, 200, STOCK, "PUT /api/products/mug/stock",
                     json_pack("{s:i}", "quantity", MUGS));
+    fh_test_login(t, "1", NULL, NULL);
 }
 
 static json_t *mugs(int quantity, const char *token)
@@ -71,4 +75,43 @@ FH_TEST(an_order_is_one_order_whatever_fails)
     fh_test_expect_events(t, "orders", "OrderConfirmed", 1);
     fh_test_expect_events(t, "payments", "PaymentProcessed", 1);
     expect_stock(t, MUGS - 1);
+}
+
+FH_TEST(stock_and_prices_are_for_staff)
+{
+    open_shop(t);
+    fh_test_request(t, 403, STOCK, "PUT /api/products/mug/stock",
+                    json_pack("{s:i}", "quantity", 1000));
+    fh_test_request(t, 403, "products", "PATCH /api/products/mug", json_pack("{s:i}", "price", 1));
+    fh_test_request(t, 403, "products", "DELETE /api/products/mug", NULL);
+    fh_test_login(t, NULL, NULL, NULL);
+    fh_test_request(t, 401, "products", "PATCH /api/products/mug", json_pack("{s:i}", "price", 1));
+    json_t *mug = fh_test_request(t, 200, "products", "GET /api/products/mug", NULL);
+    fh_test_expect_json(t, mug, json_pack("{s:i}", "price", 1200));
+    expect_stock(t, MUGS);
+}
+
+FH_TEST(what_an_order_brings_about_is_its_users_own)
+{
+    open_shop(t);
+    fh_test_request(t, 202, "orders", "POST /api/orders", mugs(2, "tok_1"));
+    fh_test_expect_event(t, "orders", "OrderConfirmed", NULL);
+    json_t *order = fh_test_request(t, 200, "orders", "GET /api/orders/1", NULL);
+    static const char *const paths[] = {"GET /api/shipments/1", "GET /api/orders/1/shipment"};
+    json_t *rows = fh_test_rows(t, "orders", "SELECT payment_id FROM orders");
+    char payment[128];
+    snprintf(payment, sizeof payment, "GET /api/payments/%s",
+             json_string_value(json_object_get(json_array_get(rows, 0), "payment_id")));
+    fh_test_expect_json(t, order, json_pack("{s:i}", "user_id", 1));
+    fh_test_request(t, 200, "payments", payment, NULL);
+    for (size_t i = 0; i < 2; i++)
+        fh_test_request(t, 200, "shipping", paths[i], NULL);
+    fh_test_login(t, "2", NULL, NULL);
+    fh_test_request(t, 404, "payments", payment, NULL);
+    for (size_t i = 0; i < 2; i++)
+        fh_test_request(t, 404, "shipping", paths[i], NULL);
+    fh_test_request(t, 404, "carts", "GET /api/carts/1", NULL);
+    fh_test_request(t, 404, "carts", "PUT /api/carts/1/items/mug",
+                    json_pack("{s:i}", "quantity", 1));
+    fh_test_request(t, 404, "carts", "DELETE /api/carts/1/items/mug", NULL);
 }

@@ -36,7 +36,8 @@ static void prepare(fh_client *client)
         shop->stock[i] = 5 + (json_int_t)fh_client_random(client, 80);
         json_t *body = json_pack("{s:s, s:s, s:i, s:I}", "id", name, "name", name, "price",
                                  100 + (int)fh_client_random(client, 900), "stock", shop->stock[i]);
-        struct fh_ask ask = {"products", "POST", "/api/products", body, key};
+        struct fh_ask ask = {"products", "POST",        "/api/products",           body,
+                             key,        .user = STAFF, .grants = FH_ROLE("staff")};
         int status = fh_client_insist(client, &ask, NULL);
         fh_client_expect(client, status == 201, "a product was answered %d", status);
         json_decref(body);
@@ -102,16 +103,18 @@ static void misuse(fh_client *client, struct fh_ask ask)
 static void order_too_early(fh_client *client, const char *key)
 {
     struct shop *shop = fh_client_state(client);
-    char id[48], product_key[48];
+    char id[48], product_key[48], subject[SUBJECT_SIZE];
+    json_int_t user = shop->users[fh_client_random(client, USERS)];
     snprintf(id, sizeof id, "late-%s", key);
     snprintf(product_key, sizeof product_key, "%s-product", key);
-    json_t *order = json_pack("{s:I, s:[{s:s, s:i}], s:s}", "user_id",
-                              shop->users[fh_client_random(client, USERS)], "items", "product_id",
+    json_t *order = json_pack("{s:I, s:[{s:s, s:i}], s:s}", "user_id", user, "items", "product_id",
                               id, "quantity", 1, "payment_token", "tok_visa");
     json_t *product =
         json_pack("{s:s, s:s, s:i, s:i}", "id", id, "name", id, "price", 100, "stock", 5);
-    struct fh_ask too_early = {"orders", "POST", "/api/orders", order, key};
-    struct fh_ask create = {"products", "POST", "/api/products", product, product_key};
+    struct fh_ask too_early = {"orders", "POST", "/api/orders",
+                               order,    key,    .user = subject_of(user, subject)};
+    struct fh_ask create = {"products",  "POST",        "/api/products",           product,
+                            product_key, .user = STAFF, .grants = FH_ROLE("staff")};
     int first = fh_client_insist(client, &too_early, NULL);
     int created = fh_client_insist(client, &create, NULL);
     int second = fh_client_insist(client, &too_early, NULL);
@@ -121,19 +124,43 @@ static void order_too_early(fh_client *client, const char *key)
     json_decref(order);
 }
 
+/* Nobody but its user sees an order, staff neither. */
+static void pry(fh_client *client, json_int_t id, int owner)
+{
+    const struct shop *shop = fh_client_state(client);
+    char path[40], subject[SUBJECT_SIZE];
+    snprintf(path, sizeof path, "/api/orders/%" JSON_INTEGER_FORMAT, id);
+    struct fh_ask ask = {"orders", "GET", path, .user = subject_of(shop->users[owner], subject)};
+    int own = fh_client_insist(client, &ask, NULL);
+    subject_of(shop->users[(owner + 1) % USERS], subject);
+    int others = fh_client_insist(client, &ask, NULL);
+    ask.user = STAFF, ask.grants = FH_ROLE("staff");
+    int staffs = fh_client_insist(client, &ask, NULL);
+    ask.user = ask.grants = NULL;
+    int nobodys = fh_client_insist(client, &ask, NULL);
+    fh_client_expect(client, own == 200 && others == 404 && staffs == 404 && nobodys == 401,
+                     "an order was answered %d to its user, %d to another, %d to staff and %d to "
+                     "nobody",
+                     own, others, staffs, nobodys);
+}
+
 static void place(fh_client *client, const char *key)
 {
     struct shop *shop = fh_client_state(client);
     int user;
+    char subject[SUBJECT_SIZE];
     json_t *body = draw_order(client, &user), *order;
-    struct fh_ask ask = {"orders", "POST", "/api/orders", body, key};
+    struct fh_ask ask = {"orders", "POST", "/api/orders",
+                         body,     key,    .user = subject_of(shop->users[user], subject)};
     int status = fh_client_insist(client, &ask, &order);
     if (status == 202 && shop->order_count < ORDERS_MAX) {
         struct order placed = {integer_of(order, "id"), integer_of(order, "total")};
         shop->orders[shop->order_count++] = placed;
         fh_client_count(client, "orders", 1);
-        if (fh_client_random(client, 4) == 0)
+        if (fh_client_random(client, 4) == 0) {
             repeat_order(client, &ask, placed.id);
+            pry(client, placed.id, user);
+        }
         if (fh_client_random(client, 8) == 0)
             misuse(client, ask);
     } else {
@@ -144,12 +171,15 @@ static void place(fh_client *client, const char *key)
     json_decref(body);
 }
 
-static void rename_one(fh_client *client, const char *key, const char *service, const char *path)
+/* By the user who `subject` is, or by staff. */
+static void rename_one(fh_client *client, const char *key, const char *service, const char *path,
+                       const char *subject)
 {
     char name[40];
     snprintf(name, sizeof name, "Name %s", key);
     json_t *body = json_pack("{s:s}", "name", name);
-    struct fh_ask ask = {service, "PATCH", path, body, key};
+    struct fh_ask ask = {
+        service, "PATCH", path, body, key, .user = subject, .grants = FH_ROLE("staff")};
     int status = fh_client_insist(client, &ask, NULL);
     fh_client_expect(client, status == 200 || status == 404, "a new name was answered %d", status);
     json_decref(body);
@@ -165,8 +195,11 @@ static void count_shelf(fh_client *client, const char *key)
     json_t *product = json_pack("{s:s, s:s, s:i, s:I}", "id", id, "name", id, "price", 100, "stock",
                                 (json_int_t)fh_client_random(client, 10));
     json_t *body = json_pack("{s:I}", "quantity", (json_int_t)fh_client_random(client, 10));
-    struct fh_ask create = {"products", "POST", "/api/products", product, product_key};
-    struct fh_ask set = {"inventory", "PUT", path, body, key}, get = {"inventory", "GET", path};
+    struct fh_ask create = {"products",  "POST",        "/api/products",           product,
+                            product_key, .user = STAFF, .grants = FH_ROLE("staff")};
+    struct fh_ask set = {
+        "inventory", "PUT", path, body, key, .user = STAFF, .grants = FH_ROLE("staff")};
+    struct fh_ask get = {"inventory", "GET", path};
     json_t *found = NULL;
     int created = fh_client_insist(client, &create, NULL);
     int counted = fh_client_insist(client, &set, NULL);
@@ -184,10 +217,11 @@ static void count_shelf(fh_client *client, const char *key)
 static void delete_user(fh_client *client, const char *key, int user)
 {
     struct shop *shop = fh_client_state(client);
-    char path[64];
+    char path[64], subject[SUBJECT_SIZE];
     shop->deleted[user] = true;
     snprintf(path, sizeof path, "/api/users/%" JSON_INTEGER_FORMAT, shop->users[user]);
-    struct fh_ask ask = {"users", "DELETE", path, NULL, key};
+    struct fh_ask ask = {"users", "DELETE", path,
+                         NULL,    key,      .user = subject_of(shop->users[user], subject)};
     int status = fh_client_insist(client, &ask, NULL);
     fh_client_expect(client, status == 204 || status == 404, "a deletion was answered %d", status);
 }
@@ -196,7 +230,7 @@ static void act(fh_client *client, const char *key, int number)
 {
     struct shop *shop = fh_client_state(client);
     uint64_t drawn = fh_client_random(client, 125);
-    char path[64];
+    char path[64], subject[SUBJECT_SIZE];
     if (drawn < 70) {
         place(client, key);
     } else if (drawn < 74) {
@@ -204,12 +238,12 @@ static void act(fh_client *client, const char *key, int number)
     } else if (drawn < 78) {
         count_shelf(client, key);
     } else if (drawn < 88) {
-        snprintf(path, sizeof path, "/api/users/%" JSON_INTEGER_FORMAT,
-                 shop->users[fh_client_random(client, USERS)]);
-        rename_one(client, key, "users", path);
+        subject_of(shop->users[fh_client_random(client, USERS)], subject);
+        snprintf(path, sizeof path, "/api/users/%s", subject);
+        rename_one(client, key, "users", path, subject);
     } else if (drawn < 97) {
         snprintf(path, sizeof path, "/api/products/p%d", (int)fh_client_random(client, PRODUCTS));
-        rename_one(client, key, "products", path);
+        rename_one(client, key, "products", path, STAFF);
     } else if (drawn < 100) {
         delete_user(client, key, (int)fh_client_random(client, USERS));
     } else {

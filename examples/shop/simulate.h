@@ -5,11 +5,14 @@
 /* What the files of the shop's simulation share. */
 
 #include <freehold/simulate.h>
+#include <stdio.h>
 
 #define USERS 6
 #define PRODUCTS 5
 #define CLIENTS 4
 #define ORDERS_MAX 400
+#define STAFF "0" /* changes products, and buys nothing */
+#define SUBJECT_SIZE 24
 
 struct order {
     json_int_t id, total;
@@ -41,6 +44,13 @@ static inline const char *text_of(json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
     return text ? text : "";
+}
+
+/* By what the gateway knows this user. `into` has SUBJECT_SIZE bytes. */
+static inline const char *subject_of(json_int_t user, char *into)
+{
+    snprintf(into, SUBJECT_SIZE, "%" JSON_INTEGER_FORMAT, user);
+    return into;
 }
 
 /* simulate.c */

@@ -16,11 +16,12 @@ static void change_cart(fh_client *client, const char *key, int number)
     int quantity = (int)fh_client_random(client, 5);
     if (cart->order)
         product = CART_FIRST_PRODUCTS + product % (PRODUCTS - CART_FIRST_PRODUCTS);
-    char path[80];
-    snprintf(path, sizeof path, "/api/carts/%" JSON_INTEGER_FORMAT "/items/p%d",
-             shop->users[number], product);
+    char path[80], subject[SUBJECT_SIZE];
+    snprintf(path, sizeof path, "/api/carts/%s/items/p%d", subject_of(shop->users[number], subject),
+             product);
     json_t *body = json_pack("{s:i}", "quantity", quantity);
-    struct fh_ask ask = {"carts", quantity ? "PUT" : "DELETE", path, quantity ? body : NULL, key};
+    struct fh_ask ask = {
+        "carts", quantity ? "PUT" : "DELETE", path, quantity ? body : NULL, key, .user = subject};
     int status = fh_client_insist(client, &ask, NULL);
     int right = quantity ? 200 : cart->quantity[product] ? 204 : 404;
     fh_client_expect(client, status == right, "a change of a cart was answered %d", status);
@@ -62,13 +63,12 @@ static void check_out(fh_client *client, const char *key, int number)
 {
     struct shop *shop = fh_client_state(client);
     struct cart *cart = &shop->carts[number];
-    char path[64];
-    snprintf(path, sizeof path, "/api/carts/%" JSON_INTEGER_FORMAT "/checkout",
-             shop->users[number]);
+    char path[64], subject[SUBJECT_SIZE];
+    snprintf(path, sizeof path, "/api/carts/%s/checkout", subject_of(shop->users[number], subject));
     json_t *body = json_pack("{s:s, s:s*}", "payment_token", draw_token(client), "address",
                              draw_address(client)),
            *order;
-    struct fh_ask ask = {"orders", "POST", path, body, key};
+    struct fh_ask ask = {"orders", "POST", path, body, key, .user = subject};
     int status = fh_client_insist(client, &ask, &order);
     if (status == 202) {
         struct order placed = {integer_of(order, "id"), integer_of(order, "total")};

@@ -29,6 +29,13 @@ static const char *cart_of(fh_work *w)
     return fh_format(w, "cart:%" JSON_INTEGER_FORMAT, user);
 }
 
+/* For what a user asks, who sees and changes this cart alone. */
+static const char *own_cart(fh_work *w)
+{
+    fh_must_own(w, fh_path(w), "user_id");
+    return cart_of(w);
+}
+
 static const char *product_id(fh_work *w)
 {
     const char *id = json_string_value(json_object_get(fh_path(w), "product_id"));
@@ -57,12 +64,12 @@ static void reply_cart(fh_work *w, json_t *quantities)
 
 static void get_cart(fh_work *w)
 {
-    reply_cart(w, fh_kv_fields(w, cart_of(w)));
+    reply_cart(w, fh_kv_fields(w, own_cart(w)));
 }
 
 static void put_item(fh_work *w)
 {
-    const char *cart = cart_of(w);
+    const char *cart = own_cart(w);
     fh_kv_field_set(w, cart, product_id(w), json_object_get(fh_body(w), "quantity"));
     json_t *quantities = fh_kv_fields(w, cart);
     if (json_object_size(quantities) > ITEMS_MAX)
@@ -73,7 +80,7 @@ static void put_item(fh_work *w)
 
 static void delete_item(fh_work *w)
 {
-    if (!fh_kv_field_delete(w, cart_of(w), product_id(w)))
+    if (!fh_kv_field_delete(w, own_cart(w), product_id(w)))
         fh_fail(w, 404, "There is no product %s in this cart.", product_id(w));
 }
 
@@ -116,10 +123,10 @@ static const fh_field settings[] = {
 
 FH_SERVICE(carts, .model = FH_KEY_VALUE, .settings = settings,
            .routes = {{"GET", "/api/carts/{user_id:int}", get_cart, .query = behind_shape,
-                       .answer = {200, cart_shape}, .auth = FH_ANYONE},
+                       .answer = {200, cart_shape}, .auth = FH_USER},
                       {"PUT", "/api/carts/{user_id:int}/items/{product_id}", put_item,
-                       .body = quantity_shape, .answer = {200, cart_shape}, .auth = FH_ANYONE},
+                       .body = quantity_shape, .answer = {200, cart_shape}, .auth = FH_USER},
                       {"DELETE", "/api/carts/{user_id:int}/items/{product_id}", delete_item,
-                       .answer = {204}, .auth = FH_ANYONE},
+                       .answer = {204}, .auth = FH_USER},
                       {"POST", "/api/carts/{user_id:int}/remove", remove_ordered,
                        .body = items_shape, .audience = FH_SERVICES, .answer = {204}}});

@@ -250,7 +250,7 @@ FH_SERVICE(inventory, .model = FH_DOCUMENT, .collections = {{"stock"}}, .setting
            .routes = {{"GET", "/api/products/{id}/stock", get_stock,
                        .answer = {200, quantity_shape}, .auth = FH_ANYONE},
                       {"PUT", "/api/products/{id}/stock", set_stock, .body = quantity_shape,
-                       .answer = {200, quantity_shape}, .auth = FH_ANYONE},
+                       .answer = {200, quantity_shape}, .auth = FH_ROLE("staff")},
                       {"POST", "/api/products/{id}/reserve", reserve, .query = asked_shape,
                        .audience = FH_SERVICES, .answer = {200}},
                       {"POST", "/api/products/{id}/release", release, .query = asked_shape,

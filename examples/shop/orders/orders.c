@@ -54,11 +54,14 @@ static json_t *order_with_items(fh_work *w, json_t *named_by)
 
 static void get_order(fh_work *w)
 {
-    fh_reply(w, 200, order_with_items(w, fh_path(w)));
+    json_t *order = order_with_items(w, fh_path(w));
+    fh_must_own(w, order, "user_id");
+    fh_reply(w, 200, order);
 }
 
 static void get_orders(fh_work *w)
 {
+    fh_must_own(w, fh_query(w), "user_id");
     json_t *page = json_pack("{s:i, s:i}", "after", 0, "limit", 100);
     json_t *orders = fh_rows(w,
                              ORDER "WHERE user_id = :user_id AND orders.id > :after"
@@ -190,6 +193,7 @@ static void place(fh_work *w, json_t *wanted, const json_int_t *behind)
 
 static void place_order(fh_work *w)
 {
+    fh_must_own(w, fh_body(w), "user_id");
     place(w, fh_body(w), NULL);
 }
 
@@ -198,6 +202,7 @@ static void place_order(fh_work *w)
  * that a rerun behind another order asks again instead of hearing what was answered before. */
 static void check_out(fh_work *w)
 {
+    fh_must_own(w, fh_path(w), "user_id");
     json_t *rows = fh_peek(w, CART_ORDER, fh_path(w));
     json_int_t behind = last_order(rows);
     if (json_is_true(json_object_get(json_array_get(rows, 0), "under_way")))
@@ -359,13 +364,13 @@ static const fh_field answer_shape[] = {{"id", FH_INT},
 
 FH_SERVICE(orders, .model = FH_RELATIONAL,
            .routes = {{"POST", "/api/orders", place_order, .body = place_order_shape,
-                       .answer = {202, answer_shape}, .auth = FH_ANYONE},
+                       .answer = {202, answer_shape}, .auth = FH_USER},
                       {"POST", "/api/carts/{user_id:int}/checkout", check_out,
-                       .body = check_out_shape, .answer = {202, answer_shape}, .auth = FH_ANYONE},
+                       .body = check_out_shape, .answer = {202, answer_shape}, .auth = FH_USER},
                       {"GET", "/api/orders", get_orders, .query = page_shape,
-                       .answer = {200, .each = answer_shape}, .auth = FH_ANYONE},
+                       .answer = {200, .each = answer_shape}, .auth = FH_USER},
                       {"GET", "/api/orders/{id:int}", get_order, .answer = {200, answer_shape},
-                       .auth = FH_ANYONE}},
+                       .auth = FH_USER}},
            .publishes = {{"OrderCreated", 1, order_shape, .key = "id"},
                          {"OrderConfirmed", 1, order_shape, .key = "id",
                           .state = every_confirmed_order},

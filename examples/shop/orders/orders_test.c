@@ -29,9 +29,10 @@ static json_t *shipment(void)
                      "2026-03-01T12:00:00.000Z");
 }
 
-/* Everybody says yes. */
+/* Ada is logged in, and everybody says yes. */
 static void stub_all(fh_test *t)
 {
+    fh_test_login(t, "7", NULL, NULL);
     fh_test_stub(t, "users", "GET /api/users/7", 200, ada("Ada"));
     fh_test_stub(t, "products", "GET /api/products", 200,
                  json_pack("[{s:s, s:s, s:i}]", "id", "mug", "name", "Mug", "price", 1200));
@@ -132,4 +133,22 @@ FH_TEST_OF(orders, nobody_orders_what_is_not_sold)
     json_t *problem = fh_test_request(t, 422, "orders", "POST /api/orders", two_mugs());
     fh_test_expect_json(t, problem, json_pack("{s:s}", "detail", "There is no product mug."));
     fh_test_expect_events(t, "orders", "OrderCreated", 0);
+}
+
+FH_TEST_OF(orders, an_order_is_its_users_own)
+{
+    stub_all(t);
+    fh_test_request(t, 202, "orders", "POST /api/orders", two_mugs());
+    fh_test_rest(t);
+    fh_test_login(t, "8", FH_ROLE("staff"), NULL);
+    json_t *others = fh_test_request(t, 404, "orders", "GET /api/orders/1", NULL);
+    json_t *none = fh_test_request(t, 404, "orders", "GET /api/orders/2", NULL);
+    fh_test_expect_json(t, others, json_deep_copy(none)); /* no telling one from the other */
+    fh_test_request(t, 404, "orders", "GET /api/orders?user_id=7", NULL);
+    fh_test_request(t, 404, "orders", "POST /api/orders", two_mugs());
+    fh_test_request(t, 404, "orders", "POST /api/carts/7/checkout",
+                    json_pack("{s:s}", "payment_token", "tok_1"));
+    fh_test_login(t, NULL, NULL, NULL);
+    fh_test_request(t, 401, "orders", "GET /api/orders/1", NULL);
+    fh_test_expect_events(t, "orders", "OrderCreated", 1);
 }

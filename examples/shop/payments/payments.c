@@ -48,7 +48,9 @@ static void refund(fh_work *w)
 static void get_payment(fh_work *w)
 {
     const char *id = json_string_value(json_object_get(fh_path(w), "id"));
-    fh_reply(w, 200, fh_doc(w, "payments", id));
+    json_t *payment = fh_doc(w, "payments", id);
+    fh_must_own(w, payment, "user_id");
+    fh_reply(w, 200, payment);
 }
 
 /* For the books: all payments, page by page. */
@@ -86,7 +88,7 @@ FH_SERVICE(payments, .model = FH_DOCUMENT, .collections = {{"payments", {"order_
                       {"POST", "/api/payments/refund", .undo = refund, .body = charge_shape,
                        .audience = FH_SERVICES},
                       {"GET", "/api/payments/{id}", get_payment, .answer = {200, payment_shape},
-                       .auth = FH_ANYONE},
+                       .auth = FH_USER},
                       {"GET", "/api/payments", get_payments, .query = page_shape,
                        .audience = FH_OPERATORS, .answer = {200, .each = payment_shape}}},
            .publishes = {{"PaymentProcessed", 1, payment_shape, .key = "order_id"},

@@ -57,14 +57,17 @@ static void cancel_shipment(fh_work *w)
 
 static void get_shipment(fh_work *w)
 {
-    fh_reply(w, 200, fh_row(w, "SELECT * FROM shipments WHERE id = :id", fh_path(w)));
+    json_t *shipment = fh_row(w, "SELECT * FROM shipments WHERE id = :id", fh_path(w));
+    fh_must_own(w, shipment, "user_id");
+    fh_reply(w, 200, shipment);
 }
 
 static void get_shipment_of_order(fh_work *w)
 {
-    fh_reply(w, 200,
-             fh_row(w, "SELECT * FROM shipments WHERE order_id = :id ORDER BY id DESC LIMIT 1",
-                    fh_path(w)));
+    json_t *shipment = fh_row(
+        w, "SELECT * FROM shipments WHERE order_id = :id ORDER BY id DESC LIMIT 1", fh_path(w));
+    fh_must_own(w, shipment, "user_id");
+    fh_reply(w, 200, shipment);
 }
 
 /* For the books: all shipments, page by page. */
@@ -102,9 +105,9 @@ FH_SERVICE(shipping, .model = FH_RELATIONAL, .settings = settings_shape,
                       {"POST", "/api/shipments/cancel", .undo = undo_ship, .body = ship_shape,
                        .audience = FH_SERVICES},
                       {"GET", "/api/shipments/{id:int}", get_shipment,
-                       .answer = {200, shipment_shape}, .auth = FH_ANYONE},
+                       .answer = {200, shipment_shape}, .auth = FH_USER},
                       {"GET", "/api/orders/{id:int}/shipment", get_shipment_of_order,
-                       .answer = {200, shipment_shape}, .auth = FH_ANYONE},
+                       .answer = {200, shipment_shape}, .auth = FH_USER},
                       {"GET", "/api/shipments", get_shipments, .query = page_shape,
                        .audience = FH_OPERATORS, .answer = {200, .each = shipment_shape}},
                       {"DELETE", "/api/shipments/{id:int}", cancel_shipment,

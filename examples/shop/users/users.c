@@ -24,8 +24,10 @@ static void create_user(fh_work *w)
     fh_reply(w, 201, user);
 }
 
+/* Each user's own: nobody else is told that there is one. */
 static void get_user(fh_work *w)
 {
+    fh_must_own(w, fh_path(w), "id");
     fh_reply(w, 200, fh_row(w, "SELECT * FROM users WHERE id = :id", fh_path(w)));
 }
 
@@ -36,6 +38,7 @@ static void get_users(fh_work *w)
 
 static void change_user(fh_work *w)
 {
+    fh_must_own(w, fh_path(w), "id");
     json_t *unchanged = json_pack("{s:n, s:n, s:n}", "name", "email", "address");
     fh_exec(w,
             "UPDATE users SET name = COALESCE(:name, name), email = COALESCE(:email, email),"
@@ -48,6 +51,7 @@ static void change_user(fh_work *w)
 
 static void delete_user(fh_work *w)
 {
+    fh_must_own(w, fh_path(w), "id");
     json_t *user = fh_row(w, "SELECT id FROM users WHERE id = :id", fh_path(w));
     fh_exec(w, "DELETE FROM order_history WHERE user_id = :id", user);
     fh_exec(w, "DELETE FROM users WHERE id = :id", user);
@@ -72,6 +76,7 @@ static void count_order(fh_work *w)
 /* The newest first; the next page begins behind the order that `after` names. */
 static void get_history(fh_work *w)
 {
+    fh_must_own(w, fh_path(w), "id");
     json_t *first = json_pack("{s:I, s:i}", "after", (json_int_t)ORDER_ID_MAX, "limit", 20);
     fh_row(w, "SELECT id FROM users WHERE id = :id", fh_path(w));
     fh_reply(w, 200,
@@ -135,16 +140,16 @@ FH_SERVICE(
     .routes = {{"POST", "/api/users", create_user, .body = user_shape, .answer = {201, kept_shape},
                 .auth = FH_ANYONE},
                {"GET", "/api/users", get_users, .query = ids_shape,
-                .answer = {200, .each = kept_shape}, .auth = FH_ANYONE},
+                .answer = {200, .each = kept_shape}, .auth = FH_ROLE("staff")},
                {"GET", "/api/users/{id:int}", get_user, .answer = {200, kept_shape},
-                .auth = FH_ANYONE},
+                .auth = FH_USER},
                {"PATCH", "/api/users/{id:int}", change_user, .body = change_shape,
-                .answer = {200, kept_shape}, .auth = FH_ANYONE},
-               {"DELETE", "/api/users/{id:int}", delete_user, .answer = {204}, .auth = FH_ANYONE},
+                .answer = {200, kept_shape}, .auth = FH_USER},
+               {"DELETE", "/api/users/{id:int}", delete_user, .answer = {204}, .auth = FH_USER},
                {"POST", "/api/users/{id:int}/orders/increment", count_order,
                 .audience = FH_SERVICES, .answer = {204}},
                {"GET", "/api/users/{id:int}/orders/history", get_history, .query = history_page,
-                .answer = {200, .each = bought_shape}, .auth = FH_ANYONE}},
+                .answer = {200, .each = bought_shape}, .auth = FH_USER}},
     .publishes = {{"UserUpdated", 1, kept_shape, .key = "id", .state = every_user},
                   {"UserDeleted", 1, user_deleted, .key = "id"}},
     .subscribes = {{"orders", "OrderConfirmed", order_confirmed,

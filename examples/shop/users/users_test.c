@@ -8,9 +8,16 @@ static json_t *ada(void)
     return json_pack("{s:s, s:s}", "name", "Ada", "email", "ada@example.org");
 }
 
-FH_TEST_OF(users, a_change_is_told_as_it_is_kept)
+/* Registers as nobody, and is logged in from then on. */
+static void register_ada(fh_test *t)
 {
     fh_test_request(t, 201, "users", "POST /api/users", ada());
+    fh_test_login(t, "1", NULL, NULL);
+}
+
+FH_TEST_OF(users, a_change_is_told_as_it_is_kept)
+{
+    register_ada(t);
     json_t *user = fh_test_request(t, 200, "users", "PATCH /api/users/1",
                                    json_pack("{s:s}", "name", "Ada Lovelace"));
     fh_test_expect_event(t, "users", "UserUpdated", json_deep_copy(user));
@@ -28,7 +35,7 @@ FH_TEST_OF(users, what_was_answered_is_there_after_the_power_went)
 
 FH_TEST_OF(users, a_user_who_is_gone_is_told_once)
 {
-    fh_test_request(t, 201, "users", "POST /api/users", ada());
+    register_ada(t);
     fh_test_request(t, 204, "users", "DELETE /api/users/1", NULL);
     fh_test_request(t, 404, "users", "DELETE /api/users/1", NULL);
     fh_test_expect_events(t, "users", "UserDeleted", 1);
@@ -43,7 +50,7 @@ static json_t *confirmed(int id, int user)
 
 FH_TEST_OF(users, what_a_user_has_bought_is_listed_the_newest_first)
 {
-    fh_test_request(t, 201, "users", "POST /api/users", ada());
+    register_ada(t);
     fh_test_request(t, 201, "users", "POST /api/users", ada());
     for (int id = 1; id <= 5; id++)
         fh_test_publish(t, "orders", "OrderConfirmed", confirmed(id, id == 4 ? 2 : 1));
@@ -57,12 +64,13 @@ FH_TEST_OF(users, what_a_user_has_bought_is_listed_the_newest_first)
     page =
         fh_test_request(t, 200, "users", "GET /api/users/1/orders/history?limit=3&after=2", NULL);
     fh_test_expect_json(t, page, json_pack("[{s:i}]", "order_id", 1));
+    fh_test_login(t, "3", NULL, NULL);
     fh_test_request(t, 404, "users", "GET /api/users/3/orders/history", NULL);
 }
 
 FH_TEST_OF(users, a_history_goes_with_its_user)
 {
-    fh_test_request(t, 201, "users", "POST /api/users", ada());
+    register_ada(t);
     fh_test_publish(t, "orders", "OrderConfirmed", confirmed(1, 1));
     fh_test_rest(t);
     fh_test_request(t, 204, "users", "DELETE /api/users/1", NULL);
@@ -71,4 +79,23 @@ FH_TEST_OF(users, a_history_goes_with_its_user)
     fh_test_request(t, 404, "users", "GET /api/users/1/orders/history", NULL);
     json_t *rows = fh_test_rows(t, "users", "SELECT count(*) AS n FROM order_history");
     fh_test_expect_json(t, rows, json_pack("[{s:i}]", "n", 0));
+}
+
+FH_TEST_OF(users, nobody_sees_or_changes_another_user)
+{
+    register_ada(t);
+    fh_test_login(t, "2", FH_ROLE("staff"), NULL);
+    json_t *others = fh_test_request(t, 404, "users", "GET /api/users/1", NULL);
+    json_t *none = fh_test_request(t, 404, "users", "GET /api/users/2", NULL);
+    fh_test_expect_json(t, others, json_deep_copy(none)); /* no telling one from the other */
+    fh_test_request(t, 404, "users", "PATCH /api/users/1", json_pack("{s:s}", "name", "Eve"));
+    fh_test_request(t, 404, "users", "DELETE /api/users/1", NULL);
+    fh_test_request(t, 404, "users", "GET /api/users/1/orders/history", NULL);
+    fh_test_request(t, 200, "users", "GET /api/users?ids=1", NULL); /* as staff */
+    fh_test_login(t, "2", NULL, NULL);
+    fh_test_request(t, 403, "users", "GET /api/users?ids=1", NULL);
+    fh_test_login(t, NULL, NULL, NULL);
+    fh_test_request(t, 401, "users", "GET /api/users/1", NULL);
+    fh_test_expect_events(t, "users", "UserUpdated", 0);
+    fh_test_expect_events(t, "users", "UserDeleted", 0);
 }
