@@ -13,6 +13,7 @@ import urllib.parse
 ATTEMPT_S_MAX = 30.0  # one attempt; a lost answer is asked for again
 PAUSE_S_MIN, PAUSE_S_MAX = 0.05, 2.0
 ANSWER_SIZE_MAX = 64 << 20
+STAFF = "clerk"  # who is staff and no user of the shop
 
 
 class Unreachable(Exception):
@@ -38,14 +39,15 @@ class Answer:
 
 
 class Shop:
-    """Requests to one address, at most `connections` at once. `async with` it."""
+    """Requests to one address, at most `connections` at once. `async with` it. Whoever a request is made for is
+    logged in by `issuer` (issuer.py), which may be None where nobody is."""
 
-    def __init__(self, url, connections=32, patience_s=60.0):
+    def __init__(self, url, connections=32, patience_s=60.0, issuer=None):
         parts = urllib.parse.urlsplit(url if "//" in url else "http://" + url)
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError(f"expected an address like http://127.0.0.1:8080, found {url!r}")
         self.host, self.port = parts.hostname, parts.port or 80
-        self.patience_s = patience_s
+        self.patience_s, self.issuer = patience_s, issuer
         self.idle = []
         self.room = asyncio.Semaphore(connections)
         self.repeated = 0  # attempts after the first, all requests together
@@ -58,9 +60,13 @@ class Shop:
         while self.idle:
             self.idle.pop()[1].close()
 
-    async def request(self, method, path, body=None, key=None, headers=()):
-        """The answer of a service, whatever its status below 500; asks again otherwise."""
+    async def request(self, method, path, body=None, key=None, headers=(), user=None, staff=False):
+        """The answer of a service, whatever its status below 500; asks again otherwise. `user`: as whom, the id of
+        a user; `staff`: as one of the staff; neither: as nobody."""
         lines = [f"{method} {path} HTTP/1.1\r\n", self.head]
+        if user is not None or staff:
+            token = self.issuer.token(STAFF if user is None else user, *(["staff"] if staff else []))
+            lines.append(f"Authorization: Bearer {token}\r\n")
         data = b""
         if body is not None:
             data = json.dumps(body, separators=(",", ":")).encode()

@@ -32,7 +32,8 @@ class Load:
         async def product(i):
             body = {"id": f"p{i}", "name": f"Product {i}", "price": 100 + i,
                     "stock": STOCK[f"p{i}"]}
-            assert (await self.shop.request("POST", "/api/products", body, key=f"p{i}")).status == 201
+            answer = await self.shop.request("POST", "/api/products", body, key=f"p{i}", staff=True)
+            assert answer.status == 201, answer.body
 
         async def user(i):
             body = {"name": f"User {i}", "email": f"user-{i}@example.org"}
@@ -42,9 +43,9 @@ class Load:
         await in_parallel(product, range(PRODUCTS), at_once)
         await in_parallel(user, range(USERS), at_once)
 
-    async def ended(self, order):
+    async def ended(self, order, user):
         while not self.over:
-            answer = await self.shop.request("GET", f"/api/orders/{order}")
+            answer = await self.shop.request("GET", f"/api/orders/{order}", user=user)
             if answer.status == 200 and answer.json()["status"] != "PENDING":
                 return
             await asyncio.sleep(self.random.uniform(0, self.pause_s))
@@ -60,12 +61,12 @@ class Load:
             body = {"user_id": self.random.choice(self.users), "payment_token": token, "address": address,
                     "items": [{"product_id": f"p{n}", "quantity": self.random.randint(1, 3)}
                               for n in self.random.sample(range(PRODUCTS), 2)]}
-            answer = await self.shop.request("POST", "/api/orders", body, key=key)
+            answer = await self.shop.request("POST", "/api/orders", body, key=key, user=body["user_id"])
             assert answer.status == 202, (key, answer.status, answer.body)
             self.orders[key] = answer.json()["id"]
-            behind.append(self.orders[key])
+            behind.append((self.orders[key], body["user_id"]))
             if len(behind) > self.behind_max:
-                await self.ended(behind.popleft())
+                await self.ended(*behind.popleft())
             await asyncio.sleep(self.random.uniform(0, self.pause_s))
 
     async def at_rest(self):
@@ -79,7 +80,8 @@ class Load:
     async def history(self, user):
         found, after = [], ""
         while True:
-            page = (await self.shop.request("GET", f"/api/users/{user}/orders/history?limit=100{after}")).json()
+            path = f"/api/users/{user}/orders/history?limit=100{after}"
+            page = (await self.shop.request("GET", path, user=user)).json()
             found += [one["order_id"] for one in page]
             if len(page) < 100:
                 return found
@@ -91,7 +93,7 @@ class Load:
             after = 0
             while True:
                 page = (await self.shop.request(
-                    "GET", f"/api/orders?user_id={user}&after={after}&limit=100")).json()
+                    "GET", f"/api/orders?user_id={user}&after={after}&limit=100", user=user)).json()
                 orders.update((order["id"], order) for order in page)
                 if len(page) < 100:
                     break
@@ -99,7 +101,7 @@ class Load:
         products = (await self.shop.request("GET", "/api/products?limit=1000")).json()
         stock = {one["id"]: one["quantity"] for one in await asyncio.to_thread(self.all_of, "inventory", "stock")}
         assert {p["id"]: p["stock"] for p in products} == stock, "the products show what the inventory has"
-        users = (await self.shop.request("GET", "/api/users?ids=" + ",".join(map(str, self.users)))).json()
+        users = (await self.shop.request("GET", "/api/users?ids=" + ",".join(map(str, self.users)), staff=True)).json()
         histories = {user: await self.history(user) for user in self.users}
         return Books(orders, stock, {u["id"]: u["order_count"] for u in users}, histories,
                      await asyncio.to_thread(self.all_of, "payments"),

@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario"),
 from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
 from conftest import FREEHOLD, SHOP_FILE, System, named, open_folder, wait_for  # noqa: E402
+from issuer import Issuer  # noqa: E402
 from test_points import NAMES  # noqa: E402
 from test_servers import sql  # noqa: E402
 
@@ -162,7 +163,7 @@ class Run(Load):
         events that are still to come."""
         body = {"user_id": user, "payment_token": "tok_visa", "address": "2 Quay Street",
                 "items": [{"product_id": "p2", "quantity": 1}]}
-        answer = await self.shop.request("POST", "/api/orders", body, key=f"first-{user}")
+        answer = await self.shop.request("POST", "/api/orders", body, key=f"first-{user}", user=user)
         assert answer.status == 202, answer.body
         self.orders[f"first-{user}"] = answer.json()["id"]
 
@@ -172,7 +173,7 @@ class Run(Load):
         while not self.over:
             number = self.names[user] + 1
             answer = await self.shop.request("PATCH", f"/api/users/{user}", {"name": f"N{number}"},
-                                             key=f"rename-{user}-{number}")
+                                             key=f"rename-{user}-{number}", user=user)
             assert answer.status == 200, answer.body
             self.names[user] = number
             await asyncio.sleep(0.01)
@@ -181,7 +182,7 @@ class Run(Load):
         """The name that orders know never goes back."""
         number = 0
         while not self.over:
-            orders = (await self.shop.request("GET", f"/api/orders?user_id={user}&limit=1")).json()
+            orders = (await self.shop.request("GET", f"/api/orders?user_id={user}&limit=1", user=user)).json()
             name = orders[0]["user_name"]
             seen = int(name[1:]) if name.startswith("N") else 0
             assert seen >= number, f"user {user} was N{number}, and then {name}"
@@ -190,7 +191,7 @@ class Run(Load):
 
 
 async def under_load(system):
-    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 3, patience_s=120) as shop:
+    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 3, patience_s=120, issuer=Issuer()) as shop:
         run = Run(system, shop, 1)
         await run.prepare(CLIENTS)
         for user in run.users[:RENAMED]:
@@ -206,7 +207,7 @@ async def under_load(system):
         (await run.read()).check(run)
         await run.closed()
         for user, number in run.names.items():
-            orders = (await shop.request("GET", f"/api/orders?user_id={user}&limit=1")).json()
+            orders = (await shop.request("GET", f"/api/orders?user_id={user}&limit=1", user=user)).json()
             assert orders[0]["user_name"] == f"N{number}"
         print(f"{len(run.orders)} orders and {sum(run.names.values())} renamings")
 
@@ -249,7 +250,7 @@ class Dying(Run):
 
 
 async def dying_under_load(system):
-    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 2, patience_s=120) as shop:
+    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 2, patience_s=120, issuer=Issuer()) as shop:
         run = Dying(system, shop, 1, timeouts=False)
         await run.prepare(CLIENTS)
         async with asyncio.TaskGroup() as group:

@@ -18,6 +18,7 @@ import mongodb  # noqa: E402
 from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
 from conftest import System, open_folder, wait_for  # noqa: E402
+from issuer import Issuer  # noqa: E402
 
 CLIENTS = 6
 INSTANCES = 3
@@ -95,7 +96,7 @@ class Run(Load):
 
 
 async def under_load(system):
-    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 3, patience_s=120) as shop:
+    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 3, patience_s=120, issuer=Issuer()) as shop:
         run = Run(system, shop, 1)
         await run.prepare(CLIENTS)
         async with asyncio.TaskGroup() as group:

@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario"),
 from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
 from conftest import CONDITION_S_MAX, PROFILES, SHOP_SERVICES, System, folder_for, named  # noqa: E402
+from issuer import Issuer  # noqa: E402
 
 KILLS = int(os.environ.get("FREEHOLD_KILLS", "0"))
 KILLS_USUAL = {"embedded": 100}
@@ -57,7 +58,7 @@ class Run(Load):
 
 
 async def under_load(system, kills):
-    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 2, patience_s=120) as shop:
+    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 2, patience_s=120, issuer=Issuer()) as shop:
         run = Run(system, shop, SEED)
         run.kills = kills
         await run.prepare(CLIENTS)

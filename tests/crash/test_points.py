@@ -22,6 +22,7 @@ sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario"),
 from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
 from conftest import FREEHOLD, System, wait_for  # noqa: E402
+from issuer import Issuer  # noqa: E402
 
 SEED = int(os.environ.get("FREEHOLD_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
 CLIENTS = 6
@@ -97,7 +98,7 @@ class Points:
         return file
 
     async def with_shop(self, what):
-        async with Shop(f"http://127.0.0.1:{self.system.port}", CLIENTS * 2, patience_s=120) as shop:
+        async with Shop(f"http://127.0.0.1:{self.system.port}", CLIENTS * 2, patience_s=120, issuer=Issuer()) as shop:
             self.load.shop = shop
             return await what()
 
@@ -126,7 +127,7 @@ class Points:
     async def rename(self, user, name):
         self.renamed += 1
         answer = await self.load.shop.request("PATCH", f"/api/users/{user}", {"name": name},
-                                              key=f"name-{self.renamed}")
+                                              key=f"name-{self.renamed}", user=user)
         assert answer.status == 200, answer.body
 
     async def operator(self, method, path, body=None):
@@ -173,7 +174,7 @@ class Points:
             if not await self.parked():
                 break
         assert await self.parked() == []
-        named = await self.load.shop.request("GET", f"/api/orders?user_id={patient}&limit=1")
+        named = await self.load.shop.request("GET", f"/api/orders?user_id={patient}&limit=1", user=patient)
         assert [order["user_name"] for order in named.json()] == [f"Poison {self.renamed - 1}, the last"]
 
     async def killer(self, point, service):

@@ -15,6 +15,7 @@ import pytest
 
 from test_points import NAMES, OWN_MIGRATIONS, SEED, Points  # and its path
 from client import Shop, Unreachable, in_parallel
+from issuer import Issuer
 
 VARIABLE = "FREEHOLD_TEST_POSTGRESQL"
 SERVICES = ("users", "orders")
@@ -40,7 +41,7 @@ class PostgresqlPoints(Points):
             self.newcomers[answer.json()["id"]] = body["email"]
 
     async def registrar(self):
-        async with Shop(f"http://127.0.0.1:{self.system.port}", AT_ONCE) as shop:
+        async with Shop(f"http://127.0.0.1:{self.system.port}", AT_ONCE, issuer=Issuer()) as shop:
             while not self.load.over:
                 self.registered += AT_ONCE
                 await in_parallel(lambda i: self.register(shop, self.registered - i), range(AT_ONCE), AT_ONCE)
@@ -52,7 +53,7 @@ class PostgresqlPoints(Points):
         books = await super().kill_at(point, service)
         await registrar
         for user, email in self.newcomers.items():
-            answer = await self.load.shop.request("GET", f"/api/users/{user}")
+            answer = await self.load.shop.request("GET", f"/api/users/{user}", user=user)
             assert answer.status == 200 and answer.json()["email"] == email, answer.body
         return books
 

@@ -15,6 +15,7 @@ import pytest
 from test_points import FIRED_S_MAX, NAMES, ORDER, ROOT, SEED  # and its path
 from client import Shop
 from conftest import FREEHOLD, System, open_folder, wait_for
+from issuer import Issuer
 
 POINTS = sorted(name for name in NAMES if name.startswith("redis."))
 CLIENTS, FULL, BEHIND_MIN, SERVER_KILLS = 6, 1_000_000, 20, 3
@@ -42,15 +43,17 @@ class Carts:
         self.taken = self.number = 0
         self.over = False
 
-    async def ask(self, method, path, body=None):
+    async def ask(self, method, path, body=None, user=None):
+        """As this user through the gateway, or else as an operator."""
         self.number += 1
         key = f"piece-{self.number}"
-        async with Shop(f"http://{self.address}", 1, patience_s=120) as carts:
-            return await carts.request(method, path, body, key=key,
-                                       headers=[("Freehold-Token", self.system.token("operator", "carts"))])
+        address = f"127.0.0.1:{self.system.port}" if user else self.address
+        headers = [] if user else [("Freehold-Token", self.system.token("operator", "carts"))]
+        async with Shop(f"http://{address}", 1, patience_s=120, issuer=Issuer()) as carts:
+            return await carts.request(method, path, body, key=key, headers=headers, user=user)
 
     async def fill(self):
-        answer = await self.ask("PUT", "/api/carts/7/items/p1", {"quantity": FULL})
+        answer = await self.ask("PUT", "/api/carts/7/items/p1", {"quantity": FULL}, user=7)
         assert answer.status == 200, answer.body
         self.taken, self.over = 0, False
 
@@ -100,7 +103,7 @@ class Carts:
             group.create_task(killer())
             for _ in range(CLIENTS):
                 group.create_task(self.taker())
-        cart = await self.ask("GET", "/api/carts/7")
+        cart = await self.ask("GET", "/api/carts/7", user=7)
         assert cart.json()["items"] == [{"product_id": "p1", "quantity": FULL - self.taken}]
 
 

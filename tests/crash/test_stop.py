@@ -14,6 +14,7 @@ sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario"),
 from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
 from conftest import CONDITION_S_MAX, System  # noqa: E402
+from issuer import Issuer  # noqa: E402
 
 STOPPED = ("products", "orders")  # one of each model; one that receives commands, one that sends them
 CLIENTS = 16
@@ -54,7 +55,7 @@ class Run(Load):
 
 
 async def under_load(system):
-    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 2, patience_s=120) as shop:
+    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 2, patience_s=120, issuer=Issuer()) as shop:
         run = Run(system, shop, 1)
         await run.prepare(CLIENTS)
         async with asyncio.TaskGroup() as group:

@@ -13,6 +13,7 @@ from world import ROOT, World
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario"), str(ROOT / "examples" / "shop")]
 from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
+from issuer import Issuer  # noqa: E402
 
 ON = {"sqlite": (), "postgresql": ("users", "orders"), "mariadb": ("users", "orders"), "redis": ("carts",),
       "ferretdb": ("products", "payments"), "mongo-java-server": ("products", "payments")}
@@ -28,7 +29,7 @@ class ShopWorld(World):
     def file(self):
         """A copy with stores behind the link, and programs and migrations by their paths."""
         text = FILE.read_text().split("\nservers:\n")[0]
-        text = text.replace("system: shop", f"system: {self.system}")
+        text = text.replace("system: shop", f"system: {self.system}").replace("keys: .login/", f"keys: {FILE.parent}/.login/")
         for name in self.services:
             program = self.freehold.parent / "examples" / "shop" / name
             migrations = FILE.parent / name / "migrations"
@@ -64,7 +65,7 @@ class Orders(Load):
 
 async def under_faults(world, seed, seconds, begin):
     """`begin()` starts the faults and returns what ends them. Returns (what was placed, what is wrong)."""
-    async with Shop(f"http://127.0.0.1:{world.port}", AT_ONCE * 3, patience_s=PATIENCE_S) as shop:
+    async with Shop(f"http://127.0.0.1:{world.port}", AT_ONCE * 3, patience_s=PATIENCE_S, issuer=Issuer()) as shop:
         load = Orders(world, shop, seed)
         await load.prepare(AT_ONCE)
         end = await begin()

@@ -4,15 +4,16 @@
 import pathlib
 import re
 
-from conftest import System
+from conftest import SHOP_FILE, System, with_keys
 
 CARTS = 120
+AUTH = with_keys(re.search(r"^  auth:\n(?:    .*\n)+", SHOP_FILE.read_text(), re.MULTILINE).group())
 
 
 def carts_alone(folder, program):
     """A system of the carts only, with the engine that set_engine says."""
     file = pathlib.Path(folder) / "carts.yaml"
-    file.write_text(f"system: shop\nservices:\n  carts: {{ program: {program}, engine: sqlite }}\n")
+    file.write_text(f"system: shop\ngateway:\n{AUTH}services:\n  carts: {{ program: {program}, engine: sqlite }}\n")
     return System(file, pathlib.Path(folder) / "s")
 
 

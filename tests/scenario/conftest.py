@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole systems, run through the command as a person would. Tests wait for conditions."""
 
+import base64
 import contextlib
 import functools
 import hmac
@@ -17,9 +18,11 @@ import tempfile
 import time
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "examples" / "shop")]
+from issuer import Issuer  # noqa: E402
 from ports import free_port  # noqa: E402
 
 FREEHOLD = os.environ.get("FREEHOLD", str(ROOT / "build" / "freehold"))
@@ -69,6 +72,17 @@ def token(key, caller, audience, expires_ms=None):
     return f"{text}.{mac.hex()}"
 
 
+def text64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def stated(identity, seed, system):
+    """The header Freehold-User, made without the runtime's code, by a seed in hex."""
+    text = "1." + text64(json.dumps(identity, separators=(",", ":")).encode())
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed))
+    return text + "." + text64(key.sign(f"Freehold-User\n{system}\n{text}".encode()))
+
+
 class Answer:
     def __init__(self, status, headers, text):
         self.status, self.headers, self.text = status, headers, text
@@ -98,6 +112,34 @@ def living(state):
     return [one["pid"] for one in records(state).values() if started_at(one["pid"]) == one["start"]]
 
 
+class Logins:
+    """Logs in whoever a request is about, with the rights of staff: so that a test which is not about who may do what
+    need not say. The owner of an order, a payment or a shipment is known once an answer has shown it."""
+    issuer = Issuer()
+    named = re.compile(r"/api/(?:users|carts)/(\d+)|[?&]user_id=(\d+)")
+    owned = re.compile(r"/api/(orders|payments|shipments)/([\w-]+)")
+
+    def __init__(self):
+        self.owners = {}  # ("orders", "7") -> the id of its user
+
+    def subject(self, path, body):
+        if found := self.named.search(path):
+            return found.group(1) or found.group(2)
+        if isinstance(body, dict) and "user_id" in body:
+            return body["user_id"]
+        found = self.owned.match(path)
+        return self.owners.get(found.groups(), "nobody") if found else "nobody"
+
+    def header(self, path, body):
+        return {"Authorization": f"Bearer {self.issuer.token(self.subject(path, body), 'staff')}"}
+
+    def see(self, path, body):
+        for one in body if isinstance(body, list) else [body]:
+            if isinstance(one, dict) and "user_id" in one:
+                for kind, name in (("orders", "id"), ("payments", "payment_id"), ("shipments", "shipment_id")):
+                    self.owners[kind, str(one.get(name))] = one["user_id"]
+
+
 class System:
     """One running system, in a state folder and on a port of its own. `said` is what `up` printed."""
 
@@ -106,6 +148,7 @@ class System:
         self.freehold = freehold  # what `up` and the gateway are
         self.profile = ["--profile", profile] if profile else []
         self.said, self.positions = "", {}  # {service: its position}, as last looked at
+        self.logins = Logins()
 
     def command(self, *arguments, check=True, freehold=FREEHOLD):
         done = subprocess.run([freehold, *arguments], capture_output=True, text=True, timeout=300)
@@ -181,6 +224,11 @@ class System:
     def token(self, caller, receiver):
         return token(self.key(caller, receiver), caller, receiver)
 
+    def statement(self, user=None, **identity):
+        """A Freehold-User, as the gateway of this system would state it; docs/guide/identity.md."""
+        seed = json.loads((pathlib.Path(self.state) / "keys.json").read_text())["keys"]["gateway"]["_user"]
+        return stated({"sub": str(user), "via": "jwt", "iat": 1763737200, **identity}, seed, "shop")
+
     @contextlib.contextmanager
     def held_still(self, *services):
         """They neither answer nor end. Nor does `up`, which would kill them for their silence; it is resumed last."""
@@ -193,8 +241,13 @@ class System:
             for pid in reversed(pids):
                 os.kill(pid, signal.SIGCONT)
 
-    def http(self, method, path, body=None, headers=None, seconds=CONDITION_S_MAX):
-        """One request through the gateway, once."""
+    def http(self, method, path, body=None, headers=None, seconds=CONDITION_S_MAX, user=None, roles=(), nobody=False):
+        """One request through the gateway, once: as this user with these roles, as nobody, or by default as whoever it
+        is about (Logins)."""
+        if user is not None:
+            headers = {**(headers or {}), "Authorization": f"Bearer {Logins.issuer.token(user, *roles)}"}
+        elif not nobody and self.authenticates():
+            headers = {**self.logins.header(path, body), **(headers or {})}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:
             data = json.dumps(body) if body is not None else None
@@ -202,9 +255,14 @@ class System:
             connection.request(method, path, data, headers)
             answer = connection.getresponse()
             text = answer.read().decode()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, text)
+            answer = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, text)
+            self.logins.see(path, answer.body)
+            return answer
         finally:
             connection.close()
+
+    def authenticates(self):
+        return "shop-login" in pathlib.Path(self.file).read_text()
 
     def logs(self):
         folder = pathlib.Path(self.state)
@@ -220,8 +278,12 @@ PROFILES = ("embedded", "postgresql", "schemas", "servers")
 
 
 def with_programs(text, folder=pathlib.Path(FREEHOLD).parent / "examples" / "shop"):
-    """A copy of the shop's file, for another folder: it names the programs by their paths."""
-    return re.sub(r"program: (\w+)", rf"program: {folder}/\1", text)
+    """A copy of the shop's file, for another folder: it names programs and keys by their paths."""
+    return with_keys(re.sub(r"program: (\w+)", rf"program: {folder}/\1", text))
+
+
+def with_keys(text):
+    return text.replace("keys: .login/", f"keys: {SHOP_FILE.parent}/.login/")
 
 
 @functools.cache

@@ -123,7 +123,7 @@ def test_a_client_can_wait_for_the_end_of_its_order(shop):
 def test_a_saga_is_found_by_the_name_that_its_start_was_answered_with(shop):
     user, lamp = new_user(shop), new_product(shop)
     headers = {"Idempotency-Key": uuid.uuid4().hex, "Content-Type": "application/json",
-               "Freehold-Token": shop.token("gateway", "orders")}
+               "Freehold-Token": shop.token("gateway", "orders"), "Freehold-User": shop.statement(user)}
     answers = []
     for _ in range(2):  # the same name, before and after its number
         connection = http.client.HTTPConnection(shop.services()["orders"]["address"], timeout=120)

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statements of who the user is, as services take them: the gateway's, and nobody else's. They are made here by
-libsodium itself, with the key of the running system."""
+"""Statements of who the user is, as services take them: the gateway's, and nobody else's. They are made here, with the
+key of the running system."""
 
-import base64
-import ctypes
-import ctypes.util
 import json
 import pathlib
 
 import pytest
-from conftest import ROOT
+import conftest
+from conftest import ROOT, text64
 from test_identity import ask, ask_as
 
 SHOP = ROOT / "examples" / "shop" / "freehold.yaml"
@@ -22,24 +20,11 @@ def shop(start):
     return start(SHOP)
 
 
-def text64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def sign(seed, message):
-    sodium = ctypes.CDLL(ctypes.util.find_library("sodium"))
-    public, secret, signature = (ctypes.create_string_buffer(size) for size in (32, 64, 64))
-    assert sodium.crypto_sign_seed_keypair(public, secret, bytes.fromhex(seed)) == 0
-    assert sodium.crypto_sign_detached(signature, None, message, ctypes.c_ulonglong(len(message)), secret) == 0
-    return signature.raw
-
-
 def stated(shop, identity, seed=None, system="shop"):
     """docs/guide/identity.md: the header's value."""
     if seed is None:
         seed = json.loads((pathlib.Path(shop.state) / "keys.json").read_text())["keys"]["gateway"]["_user"]
-    text = "1." + text64(json.dumps(identity, separators=(",", ":")).encode())
-    return text + "." + text64(sign(seed, f"Freehold-User\n{system}\n{text}".encode()))
+    return conftest.stated(identity, seed, system)
 
 
 def make_user(shop, key, statement=None):
