@@ -4,10 +4,9 @@
 import pathlib
 import re
 
-from conftest import SHOP_FILE, System, with_keys
+from conftest import AUTH, System
 
 CARTS = 120
-AUTH = with_keys(re.search(r"^  auth:\n(?:    .*\n)+", SHOP_FILE.read_text(), re.MULTILINE).group())
 
 
 def carts_alone(folder, program):

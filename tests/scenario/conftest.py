@@ -116,7 +116,7 @@ class Logins:
     """Logs in whoever a request is about, with the rights of staff: so that a test which is not about who may do what
     need not say. The owner of an order, a payment or a shipment is known once an answer has shown it."""
     issuer = Issuer()
-    named = re.compile(r"/api/(?:users|carts)/(\d+)|[?&]user_id=(\d+)")
+    named = re.compile(r"/api/(?:users|carts)/(\d{1,19})\b|[?&]user_id=(\d{1,19})\b")
     owned = re.compile(r"/api/(orders|payments|shipments)/([\w-]+)")
 
     def __init__(self):
@@ -125,7 +125,7 @@ class Logins:
     def subject(self, path, body):
         if found := self.named.search(path):
             return found.group(1) or found.group(2)
-        if isinstance(body, dict) and "user_id" in body:
+        if isinstance(body, dict) and isinstance(body.get("user_id"), int):
             return body["user_id"]
         found = self.owned.match(path)
         return self.owners.get(found.groups(), "nobody") if found else "nobody"
@@ -227,7 +227,8 @@ class System:
     def statement(self, user=None, **identity):
         """A Freehold-User, as the gateway of this system would state it; docs/guide/identity.md."""
         seed = json.loads((pathlib.Path(self.state) / "keys.json").read_text())["keys"]["gateway"]["_user"]
-        return stated({"sub": str(user), "via": "jwt", "iat": 1763737200, **identity}, seed, "shop")
+        name = re.search(r"^system: *(\S+)", pathlib.Path(self.file).read_text(), re.MULTILINE).group(1)
+        return stated({"sub": str(user), "via": "jwt", "iat": 1763737200, **identity}, seed, name)
 
     @contextlib.contextmanager
     def held_still(self, *services):
@@ -284,6 +285,10 @@ def with_programs(text, folder=pathlib.Path(FREEHOLD).parent / "examples" / "sho
 
 def with_keys(text):
     return text.replace("keys: .login/", f"keys: {SHOP_FILE.parent}/.login/")
+
+
+# The lines of the shop's file that have its gateway log users in, for other systems' files.
+AUTH = with_keys(re.search(r"^  auth:\n(?:    .*\n)+", SHOP_FILE.read_text(), re.MULTILINE).group())
 
 
 @functools.cache

@@ -15,7 +15,7 @@ import uuid
 
 import pytest
 
-from conftest import SHOP_FILE, System, wait_for, with_programs
+from conftest import AUTH, SHOP_FILE, System, wait_for, with_programs
 from test_shop import ended, new_product, new_user, order_body, stock
 
 NUMBERS = itertools.count(1_000_000)  # users that nobody has created: a cart accepts any
@@ -244,7 +244,7 @@ def test_a_cart_expires_and_is_swept(tmp_path):
     """With the shortest time there is; how long it took is not checked."""
     file = tmp_path / "carts.yaml"
     carts = re.search(r"^  carts: \{ program: carts", SHOP_FILE.read_text(), re.MULTILINE).group()
-    file.write_text(with_programs(f"system: shop\nservices:\n{carts}, settings: {{ kept_s: 1 }} }}\n"))
+    file.write_text(with_programs(f"system: shop\ngateway:\n{AUTH}services:\n{carts}, settings: {{ kept_s: 1 }} }}\n"))
     system = System(file, tmp_path / "s").up()
     try:
         put(system, 1, "mug", 1)

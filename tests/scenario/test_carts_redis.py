@@ -13,7 +13,7 @@ import uuid
 import pytest
 
 import test_carts
-from conftest import SHOP_FILE, System, wait_for, with_programs
+from conftest import AUTH, SHOP_FILE, System, wait_for, with_programs
 from test_carts import *  # noqa: F401,F403 the tests
 
 del globals()["test_a_cart_expires_and_is_swept"]  # looks into SQLite's file
@@ -49,7 +49,7 @@ def shop(start, tmp_path_factory):
 def test_a_cart_on_redis_expires(tmp_path):
     file = tmp_path / "carts.yaml"
     carts = re.search(r"^  carts: \{ program: carts", SHOP_FILE.read_text(), re.MULTILINE).group()
-    file.write_text(on_redis(with_programs(f"system: shop\nservices:\n{carts}, settings: {{ kept_s: 1 }} }}\n")))
+    file.write_text(on_redis(with_programs(f"system: shop\ngateway:\n{AUTH}services:\n{carts}, settings: {{ kept_s: 1 }} }}\n")))
     system = System(file, tmp_path / "s").up()
     try:
         test_carts.put(system, 1, "mug", 1)

@@ -48,6 +48,14 @@ class Shop:
     def token(self, caller, service):
         return self.system.token(caller, service)
 
+    def login(self):
+        """At the gateway as the user of the one order, who is of the staff, too: what is hostile is what is sent."""
+        return tuple(self.system.logins.header("/api/users/1", None).items())
+
+    def stated(self):
+        """The same for a service."""
+        return "Freehold-User", self.system.statement(1, roles=["staff"])
+
     def contents(self):
         """Every row of every store. Readers of a feed are noted when they read, hostile or not."""
         wait_for("the shop is at rest", self.system.at_rest)
@@ -206,11 +214,11 @@ def attack(shop, cases, port, statuses_of, more=()):
 def test_whatever_is_sent_to_a_route_has_its_status_and_changes_nothing(shop, door, route):
     if door == "in a service's name" and route.audience == "public":
         door = "direct, in a service's name"
-    more = ()
+    more = shop.login() if door == "gateway" else ()
     if "name" in door:
-        more = (("Freehold-From", "operator"), ("Freehold-Token", shop.token("operator", route.service)))
+        more = (("Freehold-From", "operator"), ("Freehold-Token", shop.token("operator", route.service)), shop.stated())
     elif door == "direct":
-        more = (("Freehold-Token", shop.token("gateway", route.service)),)
+        more = (("Freehold-Token", shop.token("gateway", route.service)), shop.stated())
     port = shop.ports["gateway" if door == "gateway" else route.service]
     with unharmed(shop):
         sent = attack(shop, hostile.cases(route, known_methods(route)), port,
@@ -322,7 +330,7 @@ def test_an_odd_preference_is_none(shop, prefer):
     assert reply.status == 200, reply
     with unharmed(shop):
         body = json.dumps({"user_id": 1, "items": [], "payment_token": "tok_ok"}).encode()
-        data = hostile.raw("POST", "/api/orders", (hostile.JSON_TYPE, ("Prefer", prefer)), body)
+        data = hostile.raw("POST", "/api/orders", (hostile.JSON_TYPE, ("Prefer", prefer), *shop.login()), body)
         assert hostile.exchange(shop.ports["gateway"], data, "POST").status == 422
 
 

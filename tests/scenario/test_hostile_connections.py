@@ -29,7 +29,7 @@ ORDER = b'{"user_id":1,"items":[{"product_id":"mug","quantity":1}],"payment_toke
 
 
 class Door:
-    """Where hostile clients knock: at the gateway as anybody, at a service in the gateway's name, since
+    """Where hostile clients knock: at the gateway as a user, at a service in the gateway's name, since
     it would refuse anybody else at once."""
 
     def __init__(self, shop, name):
@@ -37,8 +37,8 @@ class Door:
 
     def ticket(self):
         if self.name == "gateway":
-            return ()
-        return (("Freehold-Token", self.shop.token("gateway", self.name)),)
+            return self.shop.login()
+        return (("Freehold-Token", self.shop.token("gateway", self.name)), self.shop.stated())
 
     def ask(self, method, target, headers=(), body=b""):
         """The bytes of a request."""
@@ -149,7 +149,7 @@ def test_an_order_whose_client_has_gone_is_done_once_or_not_at_all(shop):
     """It is a whole request: it may count. With its key a client learns what became of it."""
     stock = shop.system.http("GET", "/api/products/mug/stock").body["quantity"]
     orders = [hostile.raw("POST", "/api/orders", (
-        hostile.JSON_TYPE, ("Idempotency-Key", f"gone-{number}"), ("Prefer", "wait=10")), ORDER)
+        hostile.JSON_TYPE, ("Idempotency-Key", f"gone-{number}"), ("Prefer", "wait=10"), *shop.login()), ORDER)
         for number in range(20)]
     for order in orders:
         with hostile.connect(shop.ports["gateway"]) as connection:

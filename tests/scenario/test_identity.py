@@ -12,7 +12,7 @@ import stat
 import time
 
 import pytest
-from conftest import FREEHOLD, ROOT, SHOP_SERVICES, Answer, System, token, wait_for
+from conftest import AUTH, FREEHOLD, ROOT, SHOP_SERVICES, Answer, System, token, wait_for
 from test_service import Service
 
 SHOP = ROOT / "examples" / "shop" / "freehold.yaml"
@@ -310,7 +310,7 @@ def test_a_program_started_without_keys_warns_loudly(tmp_path):
 def shop_with(folder, **services):
     """The shop with more keys for some services."""
     file = folder / "freehold.yaml"
-    lines = ["system: shop", "services:"]
+    lines = ["system: shop", "gateway:", AUTH.rstrip(), "services:"]
     for name in SHOP_SERVICES:
         migrations = ROOT / "examples" / "shop" / name / "migrations"
         keys = {"program": str(PROGRAMS / name),
@@ -361,7 +361,9 @@ def test_a_restriction_closes_what_was_public_and_open_opens_it(tmp_path):
             (tmp_path / "s" / "gateway" / "gateway.json").read_text())["keys"]["calls"]
         assert_refused(ask_as(system, "gateway", "payments", "GET", "/api/payments/1"), 401,
                        "someone unknown")
-        open_one = ask(system, "users", "GET", "/api/users?ids=1")
+        staff = {"Freehold-User": system.statement("clerk", roles=["staff"])}
+        assert ask(system, "users", "GET", "/api/users?ids=1").body["type"] == "urn:freehold:problem:user-missing"
+        open_one = ask(system, "users", "GET", "/api/users?ids=1", staff)
         assert (open_one.status, open_one.body) == (200, [])
         for method, path in (("POST", "/api/users/1/orders/increment"), ("GET", "/_freehold/feed")):
             assert_refused(ask(system, "users", method, path), 401, "missing")

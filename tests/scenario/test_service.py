@@ -17,11 +17,12 @@ import subprocess
 import threading
 
 import pytest
-from conftest import CONDITION_S_MAX, FREEHOLD, ROOT, Answer, free_port, wait_for
+from conftest import CONDITION_S_MAX, FREEHOLD, ROOT, Answer, Logins, free_port, stated, wait_for
 
 PROGRAM = str(pathlib.Path(FREEHOLD).parent / "examples" / "shop" / "users")
 MIGRATIONS = ROOT / "examples" / "shop" / "users" / "migrations"
 ASK_S = 60
+LOGINS = Logins()
 
 
 class Service:
@@ -84,6 +85,9 @@ class Service:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=ASK_S)
 
     def ask(self, method, path, body=None, headers=None, connection=None):
+        """As the user whom it is about, and of the staff: a program without keys believes whatever is stated."""
+        who = {"sub": str(LOGINS.subject(path, body)), "via": "jwt", "iat": 1763737200, "roles": ["staff"]}
+        headers = {"Freehold-User": stated(who, "00" * 32, "test"), **(headers or {})}
         own = connection or self.connect()
         try:
             data = json.dumps(body) if isinstance(body, (dict, list)) else body

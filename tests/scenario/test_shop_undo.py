@@ -65,7 +65,7 @@ def shipment(shop, address="2 Quay Street", order_id=2):
 
 
 def payment(shop, answer):
-    return shop.http("GET", f"/api/payments/{answer.body['id']}").body
+    return shop.http("GET", f"/api/payments/{answer.body['id']}", user=1).body
 
 
 def test_a_refund_finds_its_charge_by_key_and_happens_once(shop):
@@ -125,7 +125,7 @@ def test_a_shipment_is_cancelled_once_by_its_key(shop):
     assert (done.status, done.outcome, done.body["status"]) == (201, "done", "SENT")
     assert (again := step.do()).outcome == "done" and again.body["id"] == done.body["id"]
     assert [step.undo().outcome for _ in range(2)] == ["undone"] * 2
-    assert shop.http("GET", f"/api/shipments/{done.body['id']}").body["status"] == "CANCELLED"
+    assert shop.http("GET", f"/api/shipments/{done.body['id']}", user=1).body["status"] == "CANCELLED"
     assert step.do().outcome == "undone"
 
 

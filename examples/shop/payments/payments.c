@@ -48,7 +48,7 @@ static void refund(fh_work *w)
 static void get_payment(fh_work *w)
 {
     const char *id = json_string_value(json_object_get(fh_path(w), "id"));
-    json_t *payment = fh_doc(w, "payments", id);
+    json_t *payment = fh_try_doc(w, "payments", id);
     fh_must_own(w, payment, "user_id");
     fh_reply(w, 200, payment);
 }
