@@ -6,6 +6,7 @@ import pathlib
 import select
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 
@@ -85,10 +86,12 @@ class Service:
         self.stop()
         self.listener.close()
 
-    def ask(self, method, path, body=None):
+    def ask(self, method, path, body=None, headers=()):
+        """`headers`: "Name: value" each."""
         request = urllib.request.Request(
             self.url + path, method=method, data=json.dumps(body).encode() if body else None,
-            headers={"Content-Type": "application/json"} if body else {})
+            headers={**({"Content-Type": "application/json"} if body else {}),
+                     **dict(header.split(": ", 1) for header in headers)})
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
@@ -115,12 +118,17 @@ class Gateway(Service):
         return {"services": self.services, "compose": []}
 
 
-def load(url, connections, seconds, what="get"):
-    """Requests a second by wrk. Any answer but a 2xx is a failure: it would be cheaper."""
+def load(url, connections, seconds, what="get", headers=()):
+    """Requests a second by wrk. Any answer but a 2xx is a failure: it would be cheaper. `headers`: a list of
+    "Name: value" for each request, in turn; for "cart" one for each user."""
     threads = 1 if connections < 128 else 2
-    done = subprocess.run(
-        ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
-         "-s", str(HERE / "load.lua"), url, "--", what], capture_output=True, text=True, timeout=seconds + PATIENCE_S)
+    with tempfile.NamedTemporaryFile("w", suffix=".headers") as file:
+        file.writelines("\t".join(one) + "\n" for one in headers)
+        file.flush()
+        done = subprocess.run(
+            ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
+             "-s", str(HERE / "load.lua"), url, "--", what, *([file.name] if headers else [])],
+            capture_output=True, text=True, timeout=seconds + PATIENCE_S)
     for line in done.stdout.splitlines():
         if line.startswith("COUNTED "):
             requests, duration_us, refused, broken = (int(word) for word in line.split()[1:])

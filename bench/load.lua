@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What wrk sends: GETs; with the argument "order" or "product" one of these a request; with "cart" one of 5 products put into
--- one of 1,000 users' carts. At the end one line that bench/run reads: requests, microseconds, answers with an
+-- one of 1,000 users' carts. A second argument names a file of headers: a line for each request, in turn, with tabs
+-- between them; with "cart" a line for each user. At the end one line that bench/run reads: requests, microseconds, answers with an
 -- error, broken ones.
 
 local CARTS, PRODUCTS = 1000, 5
@@ -16,19 +17,34 @@ function init(args)
     wrk.headers["Content-Type"] = "application/json"
     wrk.body = '{"name": "One of many", "price": 2999}'
   elseif args[1] == "cart" then
+    wrk.method = "PUT"
     wrk.headers["Content-Type"] = "application/json"
-    local made, next = {}, 0
-    for i = 1, MADE do made[i] = put_item() end
-    request = function()
-      next = next % MADE + 1
-      return made[next]
-    end
+  end
+  local given, made, next = args[2] and headers_of(args[2]) or {}, {}, 0
+  if args[1] ~= "cart" and #given == 0 then return end
+  for i = 1, MADE do made[i] = args[1] == "cart" and put_item(given) or wrk.format(nil, nil, given[i % #given + 1]) end
+  request = function()
+    next = next % MADE + 1
+    return made[next]
   end
 end
 
-function put_item()
-  local path = string.format("%s/%d/items/p-%d", wrk.path, math.random(CARTS), math.random(PRODUCTS))
-  return wrk.format("PUT", path, nil, string.format('{"quantity": %d}', math.random(9)))
+function put_item(given)
+  local user = math.random(CARTS)
+  local path = string.format("%s/%d/items/p-%d", wrk.path, user, math.random(PRODUCTS))
+  return wrk.format("PUT", path, given[user], string.format('{"quantity": %d}', math.random(9)))
+end
+
+-- The tables of headers that a file has, a line each.
+function headers_of(path)
+  local found = {}
+  for line in io.lines(path) do
+    local headers = {}
+    for name, value in pairs(wrk.headers) do headers[name] = value end
+    for name, value in line:gmatch("([^\t:]+): ([^\t]+)") do headers[name] = value end
+    found[#found + 1] = headers
+  end
+  return found
 end
 
 function done(summary, latency, requests)

@@ -539,7 +539,7 @@ def tests_named_in(line):
 
 
 def schedules_and_promises_name_tests_that_exist(tree):
-    for document in ("docs/internals/schedules.md", "docs/reference/promises.md"):
+    for document in ("docs/internals/schedules.md", "docs/reference/promises.md", "docs/operate/owasp.md"):
         for number, line in paragraphs_of(tree.texts.get(document, "")):
             for path, name in tests_named_in(line):
                 if name not in TEST_BEGINS.findall(tree.texts.get(path, "")):
@@ -547,6 +547,20 @@ def schedules_and_promises_name_tests_that_exist(tree):
             for path in re.findall(r"`(tests/[\w./]+)`", line):
                 if not os.path.exists(os.path.join(tree.source, path)):
                     yield Violation(document, number, f"there is no {path}")
+
+
+def every_risk_has_its_tests(tree):
+    document, risk, named = "docs/operate/owasp.md", None, {}
+    for number, line in paragraphs_of(tree.texts[document]):
+        if found := re.match(r"## (API\d+)$", line):
+            risk = found[1]
+            named[risk] = (number, 0)
+        elif risk:
+            named[risk] = (named[risk][0], named[risk][1] + len(list(tests_named_in(line))))
+    for number in range(1, 11):
+        line, count = named.get(f"API{number}", (1, 0))
+        if not count:
+            yield Violation(document, line, f"API{number} names no test")
 
 
 def every_schedule_has_its_tests_and_every_mark_its_row(tree):
@@ -683,6 +697,7 @@ CHECKS = (
     what_only_tests_want_is_built_for_them, every_patch_of_deliberate_bugs_is_built,
     library_exports_what_its_headers_declare, services_keep_no_state_of_their_own,
     schedules_and_promises_name_tests_that_exist,
+    every_risk_has_its_tests,
     every_schedule_has_its_tests_and_every_mark_its_row, links_between_documents_lead_somewhere,
     markdown_lines_have_at_most_120_columns, every_log_line_has_its_id, generated_pages_are_of_these_sources,
     released_names_stay, layout_is_clang_formats,

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What walls and identities cost: the same programs with them and without, in turn, so that what the machine does
+meanwhile meets both alike. With walls a service is confined (Landlock, seccomp), takes requests only with a token of
+their sender, and verifies who the user is; without, it does nothing of that. Then the gateway: a row read by somebody
+with a signed token, and by nobody.
+
+Not in it: isolation by users, and TLS between processes, which a system file may ask for besides."""
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import statistics
+import time
+
+from common import HERE, NAMES, ORDER, Gateway, Service, load, show, times, title
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+CONNECTIONS = 64
+ROUNDS = 5
+USERS = 1000
+TOKEN_LIFE_MS = 300_000
+ISSUER, AUDIENCE = "bench", "bench"
+
+
+def text64(data):
+    data = data if isinstance(data, bytes) else json.dumps(data, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class Keys:
+    """What `up` would make for one service and the gateway, and an issuer's pair."""
+
+    def __init__(self):
+        self.pair, self.user = os.urandom(32), ed25519.Ed25519PrivateKey.generate()
+        self.issuer = ed25519.Ed25519PrivateKey.generate()
+
+    @staticmethod
+    def public(key):
+        return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    def secret(self):
+        """The seed by which the gateway signs."""
+        return self.user.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()).hex()
+
+    def sender(self, service):
+        """docs/operate/security.md: a header Freehold-Token of the gateway's."""
+        text = f"1.gateway.{service}.{time.time_ns() // 1_000_000 + TOKEN_LIFE_MS}"
+        return f"Freehold-Token: {text}.{hmac.new(self.pair, text.encode(), hashlib.sha512).digest()[:32].hex()}"
+
+    def statement(self, subject):
+        """docs/guide/identity.md: a header Freehold-User."""
+        text = "1." + text64({"sub": subject, "iss": ISSUER, "via": "jwt", "iat": int(time.time())})
+        signature = self.user.sign(f"Freehold-User\nbench\n{text}".encode())
+        return f"Freehold-User: {text}.{text64(signature)}"
+
+    def token(self, subject):
+        """A header Authorization with a token of the issuer's."""
+        now = int(time.time())
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 3600}
+        text = f"{text64({'alg': 'EdDSA', 'kid': 'bench'})}.{text64(claims)}"
+        return f"Authorization: Bearer {text}.{text64(self.issuer.sign(text.encode()))}"
+
+    def jwks(self):
+        return {"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": "bench", "x": text64(self.public(self.issuer))}]}
+
+
+class Open(Service):
+    """Without walls: it confines itself to nothing, and believes everybody."""
+
+    def config(self):
+        return {**super().config(), "confine": False}
+
+
+class Walled(Service):
+    """As `up` starts it."""
+
+    def __init__(self, keys, *arguments):
+        super().__init__(*arguments)
+        self.keys = keys
+
+    def config(self):
+        keys = {"calls": {}, "takes": {"gateway": self.keys.pair.hex()}, "user": Keys.public(self.keys.user).hex()}
+        callers = {"gateway": ["GET /constant", "GET /orders/{id:int}", "POST /orders", "POST /purchases"]}
+        return {**super().config(), "keys": keys, "callers": callers, "events_granted": True}
+
+
+class Door(Gateway):
+    """A gateway that asks its clients who they are."""
+
+    def __init__(self, keys, *arguments):
+        super().__init__(*arguments)
+        self.keys = keys
+
+    def config(self):
+        issuer = {"issuer": ISSUER, "audience": AUDIENCE, "keys": self.keys.jwks()}
+        return {**super().config(), "auth": {"jwt": [issuer]}, "outside": "anywhere",
+                "keys": {"calls": {"orders": self.keys.pair.hex()}, "user_secret": self.keys.secret()}}
+
+
+def in_turn(loads):
+    """[[requests a second in each round] of each load]: one round after the other, and every other one backwards."""
+    rates = [[] for _ in loads]
+    for number in range(ROUNDS):
+        order = list(enumerate(loads))
+        for i, one in reversed(order) if number % 2 else order:
+            rates[i].append(one())
+    return rates
+
+
+def tell(names, unit, bar, rates):
+    """The first is what the others are compared with, round by round."""
+    show(names[0], statistics.median(rates[0]), unit)
+    for name, one in zip(names[1:], rates[1:]):
+        ratios = [mine / other for mine, other in zip(one, rates[0])]
+        show(name, statistics.median(one), unit,
+             f"{times(statistics.median(ratios))} that (bar: {bar}); rounds {min(ratios):.2f} to {max(ratios):.2f}")
+
+
+def measure(build, folder, seconds):
+    place, keys, each_s = folder / "walls", Keys(), max(1, seconds // 2)
+    place.mkdir()
+    with contextlib.ExitStack() as stack:
+        def started(kind, *arguments):
+            (place / kind.__name__).mkdir()
+            made = kind(*arguments, place / kind.__name__ / "data")
+            stack.callback(made.close)
+            return made.start()
+
+        program = build / "bench" / NAMES["orders"]
+        bare = started(Open, program, "orders")
+        walled = started(Walled, keys, program, "orders")
+        door = Door(keys, build / "freehold", place / "gateway", walled)
+        stack.callback(door.close)
+        door.start()
+        inside = [keys.sender("orders"), keys.statement("7")]
+        walled.ask("POST", "/orders", ORDER, inside)
+
+        title(f"Walls: the same service without and with them, {CONNECTIONS} connections, {ROUNDS} rounds in turn")
+        for name, path, what, unit in (("constant answer", "/constant", "get", "requests/s"),
+                                       ("an order and its event, durable", "/orders", "order", "works/s")):
+            rates = in_turn([lambda: load(bare.url + path, CONNECTIONS, each_s, what),
+                             lambda: load(walled.url + path, CONNECTIONS, each_s, what, [inside])])
+            tell([f"{name}, without", f"{name}, with"], unit, 0.97, rates)
+
+        title("Who is asking: one row read through a gateway with `auth`, in turn")
+        one, many = [[keys.token("7")]], [[keys.token(str(user))] for user in range(1, USERS + 1)]
+        rates = in_turn([lambda headers=headers: load(door.url + "/orders/1", CONNECTIONS, each_s, headers=headers)
+                         for headers in ([], one, many)])
+        tell(["by nobody", "with a verified token", f"with those of {USERS:,} users"], "requests/s", 0.85, rates)
