@@ -65,6 +65,8 @@ def make_keys(folder=FOLDER):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "key.json").exists() or not (folder / "keys.json").exists():
             new_pair(folder)
+    except FileExistsError:
+        raise Unusable(f"{folder} is a file: expected a folder, or nothing") from None
     except OSError as error:
         raise Unusable(f"{error.filename or folder}: {error.strerror}") from None
     finally:
