@@ -42,9 +42,9 @@ def place(shop, user, product, quantity, token):
     return answer.body["id"]
 
 
-def ended(shop, order):
+def ended(shop, user, order):
     def look():
-        answer = shop.http("GET", f"/api/orders/{order}")
+        answer = shop.http("GET", f"/api/orders/{order}", user=user)
         return answer.body if answer.status == 200 and answer.body["status"] != "PENDING" else None
     return wait_for(f"order {order} ends", look)
 
@@ -81,7 +81,7 @@ def before(tmp_path_factory):
             made = shop.http("POST", "/api/products", {"id": f"p{i:03}", "name": f"P {i}", "price": 100 + i, "stock": STOCK})
             assert made.status == 201, made
         orders = {"over": place(shop, user, "p000", 1, "tok_visa")}
-        assert ended(shop, orders["over"])["status"] == "CONFIRMED"
+        assert ended(shop, user, orders["over"])["status"] == "CONFIRMED"
         wait_for("its saga is closed", lambda: all_closed(shop.state))
         up = int(pathlib.Path(shop.state, "up.lock").read_text())
         pids = {name: one["pid"] for name, one in shop.services().items()}
@@ -135,10 +135,10 @@ def test_what_was_reserved_before_is_kept_or_undone_after(shop, before, point):
 
 
 def check(shop, user, orders):
-    assert ended(shop, orders["paid"])["status"] == "CONFIRMED"
-    declined = ended(shop, orders["declined"])
+    assert ended(shop, user, orders["paid"])["status"] == "CONFIRMED"
+    declined = ended(shop, user, orders["declined"])
     assert declined["status"] == "CANCELLED" and declined["reason"].startswith("charge: ")
-    assert ended(shop, place(shop, user, "p003", 4, "tok_visa"))["status"] == "CONFIRMED"
+    assert ended(shop, user, place(shop, user, "p003", 4, "tok_visa"))["status"] == "CONFIRMED"
     wait_for("all comes to rest", shop.at_rest)
     sold = {"p000": 1, "p001": 2, "p003": 4}
     names = [f"p{i:03}" for i in range(PRODUCTS)]
