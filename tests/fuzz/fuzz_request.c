@@ -9,8 +9,9 @@
  *     body
  *
  * They go to the services' exchange one after another, as the HTTP server would hand them over:
- * what it would have refused is no input. So paths, queries, shapes, SQL, documents, commands,
- * undos, sagas, events, the feed and the operators' routes are reached, and problems.
+ * what it would have refused is no input. One without a Freehold-User comes from the user 1, who is
+ * of the staff, too; "Freehold-User: -" is nobody's. So paths, queries, shapes, SQL, documents,
+ * commands, undos, sagas, events, the feed and the operators' routes are reached, and problems.
  *
  * Each is answered once, with a status that is nobody's fault (500 would be ours), in JSON, a
  * problem from 400 on; and it ends no service. Afterwards the stores are emptied, so that what an
@@ -23,6 +24,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "call/user.h"
 #include "fuzz.h"
 #include "http/virtual.h"
 
@@ -43,6 +45,7 @@ extern const fh_service *const __stop_fh_services[];
 
 static struct run shop;
 static bool answered, changes, starts_sagas;
+static char statement[USER_STATEMENT_SIZE];
 
 /* ---- the shop ---- */
 
@@ -52,6 +55,17 @@ static void say_nothing(void *context, enum log_level level, const char *id, con
     (void)level;
     (void)id;
     (void)text;
+}
+
+static void log_in(void)
+{
+    struct user_signer *signer;
+    json_t *identity =
+        json_pack("{s:s, s:s, s:[s], s:i}", "sub", "1", "via", "jwt", "roles", "staff", "iat", 1);
+    FH_ASSERT(user_signer_new(RUN_SYSTEM, RUN_USER_KEY, &signer, ERROR_UNHEEDED) == FH_OK);
+    FH_ASSERT(user_sign(signer, identity, statement, ERROR_UNHEEDED) == FH_OK);
+    user_signer_free(signer);
+    json_decref(identity);
 }
 
 static void start_shop(void)
@@ -67,6 +81,7 @@ static void start_shop(void)
                             .services = __start_fh_services,
                             .service_count = (size_t)(__stop_fh_services - __start_fh_services)};
     FH_ASSERT(system.file != NULL && findings.count == 0);
+    log_in();
     shop.system = &system;
     shop.calm = true;
     shop.result = &result;
@@ -223,6 +238,16 @@ static const char *header_of(const struct http_virtual *request, const char *nam
     return NULL;
 }
 
+static void drop_header(struct http_virtual *request, struct http_header *headers, const char *name)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (strcasecmp(headers[i].name, name) != 0)
+            headers[kept++] = headers[i];
+    }
+    request->header_count = kept;
+}
+
 /* The lines up to an empty one. False: the HTTP server would have refused them. */
 static bool take_headers(char **at, struct http_virtual *request, struct http_header *headers,
                          const struct run_node *node)
@@ -245,7 +270,7 @@ static bool take_headers(char **at, struct http_virtual *request, struct http_he
 /* Sends one request of the text, which it takes apart, and waits for the answer. */
 static void send_one(char *text)
 {
-    struct http_header headers[HEADERS_MAX + 1];
+    struct http_header headers[HEADERS_MAX + 2];
     const char *service = strsep(&text, " "), *method = strsep(&text, " ");
     const char *target = strsep(&text, "\n");
     struct http_virtual request = {.method = method,
@@ -263,6 +288,11 @@ static void send_one(char *text)
     request.body_length = strlen(request.body);
     if (request.body_length && !header_of(&request, "Content-Type"))
         headers[request.header_count++] = (struct http_header){"Content-Type", "application/json"};
+    const char *user = header_of(&request, USER_HEADER);
+    if (!user)
+        headers[request.header_count++] = (struct http_header){USER_HEADER, statement};
+    else if (strcmp(user, "-") == 0)
+        drop_header(&request, headers, USER_HEADER);
     request.context = &request;
     answered = false;
     http_virtual_send(&request, (struct http_handler){exchange_incoming, node->life});

@@ -34,6 +34,7 @@ FH_TEST_OF(users, an_event_that_never_comes)
 FH_TEST_OF(users, more_events_than_expected)
 {
     fh_test_request(t, 201, "users", "POST /api/users", ada());
+    fh_test_login(t, "1", NULL, NULL);
     fh_test_request(t, 204, "users", "DELETE /api/users/1", NULL);
     fh_test_expect_events(t, "users", "UserDeleted", 0);
 }
@@ -45,6 +46,7 @@ FH_TEST_OF(users, an_event_that_is_not_declared)
 
 FH_TEST_OF(orders, asks_without_a_stub)
 {
+    fh_test_login(t, "7", NULL, NULL);
     fh_test_request(t, 202, "orders", "POST /api/orders", order());
 }
 
@@ -70,6 +72,7 @@ FH_TEST_OF(orders, publishing_what_does_not_fit)
 
 FH_TEST_OF(orders, asked_otherwise_than_expected)
 {
+    fh_test_login(t, "7", NULL, NULL);
     fh_test_stub(t, "users", "GET /api/users/7", 404, NULL);
     fh_test_request(t, 422, "orders", "POST /api/orders", order());
     fh_test_expect_asked(t, "users", "GET /api/users/7", 2);
