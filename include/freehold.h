@@ -63,6 +63,14 @@ struct fh_field {
     const char *const *one_of; /* FH_STRING: the allowed values; ends with NULL */
     enum fh_type elements;     /* FH_ARRAY of plain values: the elements' type */
     bool optional, nullable;
+    /* What the value is, whatever its form (docs/guide/personal.md). None of the three is written
+     * to logs, traces, the errors of parked events, or what `freehold` shows of events and sagas.
+     *   personal   it is about a person: a name, an address
+     *   secret     who knows it may do something with it: a password, a token
+     *   card       it pays: a card's number, its code
+     * A secret or a card is never kept in a recorded answer, nor in a saga once its step is done;
+     * it can't be in an event or a query. (The alignment keeps them out of what was padding.) */
+    bool personal __attribute__((aligned(8))), secret, card;
 };
 
 /* ---- The declaration ---- */
@@ -135,12 +143,16 @@ struct fh_subscription {
     fh_handler *upsert, *gone, *held;
     const char *covered_by; /* another type of the same service, whose state includes everything
                                that events of this type report */
+    /* "name,address": the fields of the data that are personal. To name one is to say that this
+     * service may see and keep it; `freehold check` refuses one that is not named. */
+    const char *personal;
 };
 
 /* What the service asks of others with GET: "users", "/api/users/{user_id}". */
 struct fh_asked {
     const char *service;
     const char *path;
+    const char *personal; /* of the answer, or of each of its elements; as in fh_subscription */
 };
 
 /*
@@ -183,7 +195,8 @@ struct fh_step {
     const char *outside;
     int no[8];
     bool pivot;
-    int timeout_ms; /* for one attempt; 0: 5,000 */
+    int timeout_ms;       /* for one attempt; 0: 5,000 */
+    const char *personal; /* of the answer, which the saga keeps; as in fh_subscription */
 };
 
 /*
@@ -202,6 +215,10 @@ struct fh_saga_definition {
     int deadline_s;     /* from then on it compensates, unless past the pivot; 0: 600 */
     fh_handler *undone; /* in the transaction that ends a compensated saga; see fh_saga_reason */
     int version;        /* 0: 1 */
+    /* What fh_saga_start takes; NULL: any object. Its marks say which of the input is personal, and
+     * what is dropped once no step needs it any more: secrets are kept apart, are in no undo, and
+     * fh_saga_input never has them. */
+    const fh_field *input;
 };
 
 /*

@@ -78,6 +78,8 @@ static void read_shapes(struct reading *reading, fh_service *to)
     }
     for (size_t i = 0; i < COUNT(to->publishes); i++)
         to->publishes[i].shape = read_shape(reading, to->publishes[i].shape);
+    for (size_t i = 0; i < COUNT(to->sagas); i++)
+        to->sagas[i].input = read_shape(reading, to->sagas[i].input);
     to->settings = read_shape(reading, to->settings);
     while (reading->shapes) {
         struct copied_shape *first = reading->shapes;

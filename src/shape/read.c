@@ -97,6 +97,9 @@ static fh_field read_schema_field(struct arena *arena, const json_t *schema, int
         field.of = element.nullable ? NULL : element.of;
         field.elements = element.nullable || field.of ? FH_ANY : element.type;
     }
+    field.personal = json_is_true(json_object_get(schema, SHAPE_SCHEMA_PERSONAL));
+    field.secret = json_is_true(json_object_get(schema, SHAPE_SCHEMA_SECRET));
+    field.card = json_is_true(json_object_get(schema, SHAPE_SCHEMA_CARD));
     return field;
 }
 

@@ -100,6 +100,19 @@ static void put_elements(json_t *schema, const fh_field *field, const struct aro
         put_member(schema, "maxItems", json_integer(field->max));
 }
 
+/* "password" is the format by which tools hide what is typed or shown. */
+static void put_marks(json_t *schema, const fh_field *field)
+{
+    if (field->personal)
+        put_member(schema, SHAPE_SCHEMA_PERSONAL, json_true());
+    if (field->secret)
+        put_member(schema, SHAPE_SCHEMA_SECRET, json_true());
+    if (field->card)
+        put_member(schema, SHAPE_SCHEMA_CARD, json_true());
+    if (field->type == FH_STRING && (field->secret || field->card))
+        put_member(schema, "format", json_string("password"));
+}
+
 static json_t *schema_of_field(const fh_field *field, const struct around *outer)
 {
     const char *name = type_name(field->type);
@@ -120,6 +133,7 @@ static json_t *schema_of_field(const fh_field *field, const struct around *outer
     }
     if (field->type == FH_ARRAY || field->type == FH_LIST)
         put_elements(schema, field, outer);
+    put_marks(schema, field);
     return schema;
 }
 

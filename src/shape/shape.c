@@ -5,7 +5,8 @@
  * Pointer is built only for a fault. The walk is as deep as the value, whose depth the parser has
  * limited.
  *
- * A fault says what was expected and what was found. Up to SHAPE_FAULTS_MAX faults are collected,
+ * A fault says what was expected and what was found, except for the value of a marked field
+ * (shape/mark.h): faults are recorded, and come to logs. Up to SHAPE_FAULTS_MAX faults are collected,
  * so that a caller can fix all of them at once.
  *
  * Query parameters are first converted from text to the types that the shape names, and then
@@ -26,6 +27,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "shape/mark.h"
 #include "shape/walk.h"
 
 static void must_hold(int result)
@@ -153,7 +155,10 @@ static void check_one_of(struct shape_faults *faults, const struct shape_place *
     for (int i = 0; field->one_of[i]; i++)
         text_printf(&detail, "%s\"%s\"", i ? ", " : "", field->one_of[i]);
     text_add(&detail, ", found ");
-    shape_quote(&detail, found, length);
+    if (faults->in_marked)
+        text_add(&detail, "something else");
+    else
+        shape_quote(&detail, found, length);
     shape_fault(faults, place, &detail);
 }
 
@@ -175,7 +180,8 @@ static void check_integer(struct shape_faults *faults, const struct shape_place 
                     field->max);
     else
         text_printf(&detail, "expected an integer of at least %" PRId64, field->min);
-    text_printf(&detail, ", found %" PRId64, found);
+    if (!faults->in_marked)
+        text_printf(&detail, ", found %" PRId64, found);
     shape_fault(faults, place, &detail);
 }
 
@@ -197,15 +203,9 @@ static void check_array(struct shape_faults *faults, const struct shape_place *p
     }
 }
 
-static void check_shape_value(struct shape_faults *faults, const struct shape_place *place,
-                              const fh_field *field, const json_t *value)
+static void check_fitting_type(struct shape_faults *faults, const struct shape_place *place,
+                               const fh_field *field, const json_t *value)
 {
-    if (field->type == FH_ANY || (field->nullable && json_is_null(value)))
-        return;
-    if (!type_fits(field->type, value)) {
-        fault_type(faults, place, field, value);
-        return;
-    }
     switch (field->type) {
     case FH_STRING:
         check_count(faults, place, field, json_string_length(value), "byte");
@@ -227,6 +227,20 @@ static void check_shape_value(struct shape_faults *faults, const struct shape_pl
     case FH_ANY:
         return;
     }
+}
+
+static void check_shape_value(struct shape_faults *faults, const struct shape_place *place,
+                              const fh_field *field, const json_t *value)
+{
+    bool around = faults->in_marked;
+    if (field->type == FH_ANY || (field->nullable && json_is_null(value)))
+        return;
+    faults->in_marked = around || shape_field_marks(field);
+    if (type_fits(field->type, value))
+        check_fitting_type(faults, place, field, value);
+    else
+        fault_type(faults, place, field, value);
+    faults->in_marked = around;
 }
 
 static bool takes_any_field(const fh_field *shape)
@@ -376,7 +390,10 @@ static void fault_query_value(struct shape_faults *faults, const struct shape_pl
     text_printf(&detail, "expected %s, found ",
                 field->type == FH_LIST ? "values with one comma between two of them"
                                        : type_expected(field));
-    shape_quote(&detail, json_string_value(string), json_string_length(string));
+    if (shape_field_marks(field))
+        text_add(&detail, "something else");
+    else
+        shape_quote(&detail, json_string_value(string), json_string_length(string));
     shape_fault(faults, place, &detail);
 }
 

@@ -21,7 +21,12 @@ json_t *shape_check(const fh_field *shape, const json_t *value);
  * checks it. Faults have "parameter" instead of "pointer". If it returns NULL, *ret is a new
  * object. */
 json_t *shape_query(const fh_field *shape, const json_t *strings, json_t **ret);
-/* The shape as a JSON Schema (2020-12), for --describe and OpenAPI. New reference. */
+/* The shape as a JSON Schema (2020-12), for --describe and OpenAPI. New reference. A mark is a
+ * member of one of these names, true; secrets and cards that are strings have the format
+ * "password", too. */
+#define SHAPE_SCHEMA_PERSONAL "x-freehold-personal"
+#define SHAPE_SCHEMA_SECRET "x-freehold-secret"
+#define SHAPE_SCHEMA_CARD "x-freehold-card"
 json_t *shape_schema(const fh_field *shape);
 /* The shape that shape_schema turned into `schema`, in `arena`; its strings are borrowed from
  * `schema`. Anything else that a schema may say is ignored. NULL: says nothing about the object's

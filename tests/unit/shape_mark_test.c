@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Marks: values and texts without what is marked, faults that don't quote it, schemas that say it.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "shape/mark.h"
+#include "shape/shape.h"
+
+static const char *const colours[] = {"red", "blue", NULL};
+static const fh_field home[] = {
+    {"street", FH_STRING, .personal = true}, {"country", FH_STRING}, {0}};
+static const fh_field inner[3];
+static const fh_field inner[] = {{"again", FH_OBJECT, .of = inner, .optional = true},
+                                 {"pin", FH_INT, .secret = true, .optional = true},
+                                 {0}};
+static const fh_field person[] = {
+    {"id", FH_INT, .min = 1},
+    {"name", FH_STRING, .max = 40, .personal = true},
+    {"homes", FH_ARRAY, .of = home, .optional = true},
+    {"password", FH_STRING, .max = 12, .secret = true, .optional = true},
+    {"number", FH_STRING, .card = true, .optional = true},
+    {"age", FH_INT, .min = 1, .max = 150, .personal = true, .optional = true, .nullable = true},
+    {"colour", FH_STRING, .one_of = colours, .personal = true, .optional = true},
+    {"tags", FH_ARRAY, .elements = FH_STRING, .personal = true, .optional = true},
+    {"deep", FH_OBJECT, .of = inner, .optional = true},
+    {0}};
+
+static int start(void **state)
+{
+    (void)state;
+    json_memory_init();
+    return 0;
+}
+
+static json_t *parsed(const char *text)
+{
+    json_t *value = NULL;
+    struct fh_error error = {0};
+    if (json_parse(text, strlen(text), &value, &error) != FH_OK)
+        fail_msg("%s: %s", text, error.message);
+    return value;
+}
+
+static void is(json_t *value, const char *expected)
+{
+    char *text = value ? json_text(value) : NULL;
+    assert_string_equal(text ? text : "(none)", expected);
+    json_text_free(text);
+    json_decref(value);
+}
+
+static void the_marks_of_a_shape_are_those_at_any_depth(void **state)
+{
+    static const fh_field plain[] = {{"a", FH_INT}, {0}};
+    (void)state;
+    assert_int_equal(shape_marks(person), SHAPE_MARKED);
+    assert_int_equal(shape_marks(home), SHAPE_PERSONAL);
+    assert_int_equal(shape_marks(inner), SHAPE_SECRET); /* it contains itself */
+    assert_int_equal(shape_marks(plain), 0);
+    assert_int_equal(shape_marks(NULL), 0);
+}
+
+static const char value_text[] =
+    "{\"id\":7,\"name\":\"Ann Lee\",\"homes\":[{\"street\":\"Elm 1\",\"country\":\"DE\"},"
+    "{\"street\":\"Oak 2\",\"country\":\"FR\"}],\"password\":\"hunter2\",\"number\":\"4111\","
+    "\"age\":null,\"tags\":[\"x\"],\"deep\":{\"again\":{\"pin\":1234}},\"other\":1}";
+
+static void a_value_is_redacted_wherever_it_is_marked(void **state)
+{
+    json_t *value = parsed(value_text);
+    (void)state;
+    is(shape_redacted(person, value, SHAPE_MARKED),
+       "{\"id\":7,\"name\":\"[personal]\",\"homes\":[{\"street\":\"[personal]\",\"country\":\"DE\"}"
+       ","
+       "{\"street\":\"[personal]\",\"country\":\"FR\"}],\"password\":\"[secret]\","
+       "\"number\":\"[card]\",\"age\":null,\"tags\":\"[personal]\","
+       "\"deep\":{\"again\":{\"pin\":\"[secret]\"}},\"other\":1}");
+    is(shape_redacted(NULL, value, SHAPE_MARKED), value_text);
+    json_decref(value);
+    value = parsed("[{\"name\":\"Ann\"},{\"name\":\"Bo\"}]");
+    is(shape_redacted(person, value, SHAPE_MARKED),
+       "[{\"name\":\"[personal]\"},{\"name\":\"[personal]\"}]");
+    json_decref(value);
+}
+
+static void secrets_can_be_left_out_and_taken_apart(void **state)
+{
+    json_t *value = parsed(value_text);
+    bool left_out = false;
+    (void)state;
+    is(shape_without(person, value, SHAPE_UNKEPT, &left_out),
+       "{\"id\":7,\"name\":\"Ann Lee\",\"homes\":[{\"street\":\"Elm 1\",\"country\":\"DE\"},"
+       "{\"street\":\"Oak 2\",\"country\":\"FR\"}],\"age\":null,\"tags\":[\"x\"],"
+       "\"deep\":{\"again\":{}},\"other\":1}");
+    assert_true(left_out);
+    is(shape_only(person, value, SHAPE_UNKEPT),
+       "{\"password\":\"hunter2\",\"number\":\"4111\",\"deep\":{\"again\":{\"pin\":1234}}}");
+    json_decref(value);
+    value = parsed("{\"id\":7,\"homes\":[]}");
+    left_out = false;
+    is(shape_without(person, value, SHAPE_UNKEPT, &left_out), "{\"id\":7,\"homes\":[]}");
+    assert_false(left_out);
+    assert_null(shape_only(person, value, SHAPE_UNKEPT));
+    json_decref(value);
+}
+
+static void text_is(const char *text, size_t size, const char *expected)
+{
+    json_t *value = parsed(value_text);
+    char copy[1024];
+    snprintf(copy, size, "%s", text);
+    shape_redact_text(person, value, SHAPE_MARKED, copy, size);
+    assert_string_equal(copy, expected);
+    json_decref(value);
+}
+
+static void a_sentence_is_redacted_by_the_values(void **state)
+{
+    (void)state;
+    text_is("Key (name)=(Ann Lee) exists", 1024, "Key (name)=([personal]) exists");
+    text_is("hunter2hunter2 at Elm 1, card 4111, pin 1234 or 12345", 1024,
+            "[secret][secret] at [personal], card [card], pin [secret] or 12345");
+    text_is("the words six and x", 1024, "the words six and [personal]"); /* short: whole words */
+    text_is("product 7 of DE", 1024, "product 7 of DE");
+    text_is("password is hunte", 1024, "password is [secret]"); /* it was cut off there */
+    text_is("Ann Lee", 8, "[person");
+    text_is("", 8, "");
+}
+
+static void a_fault_does_not_quote_what_is_marked(void **state)
+{
+    json_t *value = parsed("{\"id\":0,\"name\":\"Ann\",\"age\":151,\"colour\":\"mauve\"}");
+    json_t *faults = shape_check(person, value);
+    char *text = json_text(faults);
+    (void)state;
+    assert_int_equal(json_array_size(faults), 3);
+    assert_non_null(strstr(text, "found 0"));
+    assert_null(strstr(text, "151"));
+    assert_null(strstr(text, "mauve"));
+    json_text_free(text);
+    json_decref(faults);
+    json_decref(value);
+}
+
+static void a_schema_says_the_marks_and_they_are_read_back(void **state)
+{
+    struct arena arena;
+    json_t *schema = shape_schema(person);
+    (void)state;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    json_t *password = json_at(schema, "properties.password");
+    assert_true(json_is_true(json_object_get(password, SHAPE_SCHEMA_SECRET)));
+    assert_string_equal(json_string_at(password, "format"), "password");
+    assert_true(json_is_true(json_at(schema, "properties.name." SHAPE_SCHEMA_PERSONAL)));
+    assert_null(json_at(schema, "properties.name.format"));
+    assert_null(json_at(schema, "properties.id." SHAPE_SCHEMA_PERSONAL));
+    const fh_field *read = shape_of_schema(&arena, schema);
+    assert_int_equal(shape_marks(read), SHAPE_MARKED);
+    json_t *value = parsed(value_text);
+    char *text = json_text(shape_redacted(read, value, SHAPE_UNKEPT));
+    assert_null(strstr(text, "hunter2"));
+    assert_non_null(strstr(text, "Ann Lee"));
+    json_text_free(text);
+    json_decref(value);
+    json_decref(schema);
+    arena_release(&arena);
+}
+
+static void names_are_a_shape(void **state)
+{
+    struct shape_named named;
+    json_t *value = parsed("{\"id\":1,\"name\":\"Ann\",\"address\":{\"street\":\"Elm 1\"}}");
+    char many[512] = "";
+    (void)state;
+    is(shape_redacted(shape_named(&named, "name,address"), value, SHAPE_MARKED),
+       "{\"id\":1,\"name\":\"[personal]\",\"address\":\"[personal]\"}");
+    assert_null(shape_named(&named, NULL));
+    assert_null(shape_named(&named, ""));
+    for (int i = 0; i < SHAPE_NAMED_MAX + 1; i++)
+        snprintf(many + strlen(many), sizeof many - strlen(many), "n%d,", i);
+    is(shape_redacted(shape_named(&named, many), value, SHAPE_MARKED),
+       "{\"id\":\"[personal]\",\"name\":\"[personal]\",\"address\":\"[personal]\"}");
+    json_decref(value);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_marks_of_a_shape_are_those_at_any_depth),
+        cmocka_unit_test(a_value_is_redacted_wherever_it_is_marked),
+        cmocka_unit_test(secrets_can_be_left_out_and_taken_apart),
+        cmocka_unit_test(a_sentence_is_redacted_by_the_values),
+        cmocka_unit_test(a_fault_does_not_quote_what_is_marked),
+        cmocka_unit_test(a_schema_says_the_marks_and_they_are_read_back),
+        cmocka_unit_test(names_are_a_shape),
+    };
+    return cmocka_run_group_tests(tests, start, NULL);
+}
