@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "event/feed/bus.h"
 #include "event/feed/snapshot.h"
+#include "event/marks.h"
 #include "event/outbox/slice.h"
 #include "event/outbox/subscribers.h"
 #include "event/subscribe/subscription.h"
@@ -68,6 +69,8 @@ enum fh_code event_manager_start(struct event_manager *manager, struct fh_error 
     manager->listener = (struct store_listener){.heard = outbox_heard, .context = manager};
     store_listen(manager->context->store, &manager->listener);
     event_look_start(manager);
+    if (!manager->marks)
+        manager->marks = event_marks_new(manager);
     code = snapshot_check(manager->context->service, error);
     return code == FH_OK ? subscribe_start(manager, error) : code;
 }
@@ -102,6 +105,7 @@ void event_manager_free(struct event_manager *manager)
     subscribers_release(manager);
     json_decref(manager->trimmed.subscribers);
     slice_free(manager);
+    event_marks_free(manager->marks);
     free(manager);
 }
 

@@ -30,6 +30,7 @@
 #include "world/fiber.h"
 
 struct bus;
+struct event_marks;
 struct event_slices;
 struct subscription;
 struct work_context;
@@ -78,6 +79,7 @@ struct event_manager {
     struct portion
         pages[sizeof((struct fh_service *)NULL)->publishes / sizeof(struct fh_published)];
     const json_t *schemas; /* of other services' events, by service and type; NULL: not known */
+    struct event_marks *marks; /* which of their data are personal: see marks.h */
     struct event_trimmed trimmed;
     int fibers;              /* of this manager, running */
     struct fiber_queue idle; /* fibers in event_manager_wait */

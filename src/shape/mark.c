@@ -15,7 +15,6 @@
 #include "base/text.h"
 
 #define ANYWHERE_LENGTH_MIN 4
-#define REDACTED_TEXT_SIZE 1024
 
 unsigned shape_field_marks(const fh_field *field)
 {
@@ -165,6 +164,39 @@ json_t *shape_only(const fh_field *shape, const json_t *value, unsigned marks)
     return copy_marked_value(&copying, shape, value);
 }
 
+static bool is_redacted(unsigned marks, const json_t *value)
+{
+    return marks && json_is_string(value) &&
+           strcmp(json_string_value(value), mark_label(marks)) == 0;
+}
+
+json_t *shape_restored(const fh_field *shape, const json_t *value, const json_t *original)
+{
+    json_t *copy, *inner;
+    const char *name;
+    size_t i;
+    if (!shape || !original || (!json_is_object(value) && !json_is_array(value)))
+        return json_deep_copy(value);
+    if (json_is_array(value)) {
+        copy = json_array();
+        json_array_foreach (value, i, inner)
+            must_add(json_array_append_new(
+                copy, shape_restored(shape, inner, json_array_get(original, i))));
+        return copy;
+    }
+    copy = json_object();
+    json_object_foreach ((json_t *)(uintptr_t)value, name, inner) {
+        const fh_field *field = marked_field(shape, name);
+        const json_t *before = json_object_get(original, name);
+        bool as_before = before && field && is_redacted(shape_field_marks(field), inner);
+        must_add(json_object_set_new(copy, name,
+                                     as_before ? json_deep_copy(before)
+                                               : shape_restored(field ? field->of : NULL, inner,
+                                                                before)));
+    }
+    return copy;
+}
+
 /* ---- Texts ---- */
 
 struct redacting {
@@ -182,11 +214,13 @@ static bool is_word_byte(char byte)
 /* Puts `label` in place of `length` bytes at `at`; returns where it ends. */
 static char *replace_bytes(struct redacting *redacting, char *at, size_t length, const char *label)
 {
-    char rest[REDACTED_TEXT_SIZE];
-    size_t space = redacting->size - (size_t)(at - redacting->text);
-    snprintf(rest, sizeof rest, "%s", at + length);
-    snprintf(at, space, "%s%s", label, rest);
-    return at + strnlen(at, strlen(label));
+    size_t space = redacting->size - (size_t)(at - redacting->text) - 1;
+    size_t labelled = strlen(label) < space ? strlen(label) : space;
+    size_t rest = strnlen(at + length, space - labelled);
+    memmove(at + labelled, at + length, rest);
+    memcpy(at, label, labelled);
+    at[labelled + rest] = '\0';
+    return at + labelled;
 }
 
 /* The text was cut off within the value. */
@@ -271,14 +305,13 @@ void shape_redact_text(const fh_field *shape, const json_t *value, unsigned mark
                        size_t size)
 {
     struct redacting redacting = {marks, text, size};
-    FH_ASSERT(size <= REDACTED_TEXT_SIZE);
     if (shape && value && *text)
         redact_by_shape(&redacting, shape, value);
 }
 
 /* ---- Names ---- */
 
-const fh_field *shape_named(struct shape_named *named, const char *names)
+const fh_field *shape_named(struct shape_named *named, const char *names, bool deep)
 {
     int count = 0;
     if (!names || !*names)
@@ -291,7 +324,10 @@ const fh_field *shape_named(struct shape_named *named, const char *names)
         if (whole && *name)
             named->fields[count++] = (fh_field){.name = name, .type = FH_ANY, .personal = true};
     }
-    named->fields[count++] = (fh_field){.name = "*", .type = FH_ANY, .personal = !whole};
+    named->fields[count++] = (fh_field){.name = "*",
+                                       .type = FH_ANY,
+                                       .of = deep ? named->fields : NULL,
+                                       .personal = !whole};
     named->fields[count] = (fh_field){0};
     return named->fields;
 }

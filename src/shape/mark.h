@@ -35,19 +35,22 @@ json_t *shape_without(const fh_field *shape, const json_t *value, unsigned marks
 /* A deep copy of these members alone, and of what is around them; NULL: there are none. */
 json_t *shape_only(const fh_field *shape, const json_t *value, unsigned marks);
 
+/* A deep copy in which what shape_redacted has replaced is again as in `original`. */
+json_t *shape_restored(const fh_field *shape, const json_t *value, const json_t *original);
+
 /* Replaces the marked values of `value` in a text of less than `size` bytes, in place: strings of
  * four bytes and more anywhere, others and numbers as whole words. Where the text ends within such
  * a string, its beginning is replaced. What does not fit any more is cut off. */
 void shape_redact_text(const fh_field *shape, const json_t *value, unsigned marks, char *text,
                        size_t size);
 
-/* A shape made of names, "name,address": these members are personal, and any others allowed. Names
- * beyond SHAPE_NAMED_MAX make everything personal. */
+/* A shape made of names, "name,address": these members are personal, with `deep` at any depth; any
+ * others are allowed. Names beyond SHAPE_NAMED_MAX make everything personal. NULL: no names. */
 #define SHAPE_NAMED_MAX 32
 struct shape_named {
     fh_field fields[SHAPE_NAMED_MAX + 2];
     char names[1024];
 };
-const fh_field *shape_named(struct shape_named *named, const char *names);
+const fh_field *shape_named(struct shape_named *named, const char *names, bool deep);
 
 #endif

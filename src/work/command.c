@@ -18,6 +18,12 @@
  * Invariants: a request from a sender older than the newest one seen under its name, or meant for
  * another incarnation of this store, changes nothing and gets no outcome. A differing digest is
  * `mismatch`, except for tombstones, which have no digest, and undos, which compare none.
+ *
+ * Nothing of a secret is recorded (`.secret` and `.card`, shape/mark.h): not in the answer, not in
+ * the request, and no digest of one, which would tell a weak secret to whoever tries all. So
+ * requests that differ in a secret alone are the same, and a repeated answer lacks what the first
+ * one had, and says so. A service is answered without secrets the first time, too: what it does
+ * next must not depend on which answer reached it.
  */
 
 #include "work/command.h"
@@ -28,9 +34,11 @@
 
 #include "base/crash.h"
 #include "base/json.h"
+#include "shape/mark.h"
 #include "shape/problem.h"
 #include "work/command_key.h"
 #include "work/keys.h"
+#include "work/redact.h"
 
 #define COMMAND_RETRY_AFTER_S 1
 
@@ -58,6 +66,10 @@ struct command {
     const char *incarnation; /* the sender's; "" for outside clients */
     int64_t attempt;
     char digest[COMMAND_DIGEST_SIZE];
+    /* The same over the request as it came: records made before its secrets were marked have it. */
+    char whole_digest[COMMAND_DIGEST_SIZE];
+    const char *body; /* as it may be recorded, body_length bytes; NULL: none */
+    size_t body_length;
 
     /* What the latest judgement found. */
     enum verdict verdict;
@@ -109,19 +121,26 @@ static enum fh_code reply_recorded(fh_work *w, const char *answer, struct fh_err
 }
 
 /* On the arena currently set. */
-static char *recordable_answer(const fh_work *w)
+static char *recordable_answer(fh_work *w, const struct command *command)
 {
-    json_t *recorded = json_object();
+    bool left_out = false;
+    json_t *recorded = json_object(), *body = work_recordable_body(w, &left_out);
+    json_t *headers = json_object();
     json_object_set_new(recorded, "status", json_integer(w->replied ? w->reply_status : 204));
-    if (w->reply_header_count > 0) {
-        json_t *headers = json_object();
-        for (int i = 0; i < w->reply_header_count; i++)
-            json_object_set_new(headers, w->reply_headers[i].name,
-                                json_string(w->reply_headers[i].value));
-        json_object_set_new(recorded, "headers", headers);
+    for (int i = 0; i < w->reply_header_count; i++)
+        json_object_set_new(headers, w->reply_headers[i].name,
+                            json_string(w->reply_headers[i].value));
+    if (left_out)
+        json_object_set_new(headers, COMMAND_LEFT_OUT_HEADER, json_string("secrets"));
+    if (left_out && command->service) {
+        w->reply_body = body;
+        add_reply_header(w, COMMAND_LEFT_OUT_HEADER, "secrets");
     }
-    if (w->replied && w->reply_body)
-        json_object_set(recorded, "body", w->reply_body);
+    if (json_object_size(headers) > 0)
+        json_object_set(recorded, "headers", headers);
+    json_decref(headers);
+    if (body)
+        json_object_set(recorded, "body", body);
     char *text = json_text(recorded);
     json_decref(recorded);
     return text;
@@ -148,7 +167,8 @@ static enum verdict judge_step(const struct command *command, bool found,
         return VERDICT_PENDING;
     if (record->outcome == LEDGER_NEVER)
         return VERDICT_TAKEN_BACK;
-    if (strcmp(record->digest, command->digest) != 0)
+    if (strcmp(record->digest, command->digest) != 0 &&
+        strcmp(record->digest, command->whole_digest) != 0)
         return VERDICT_MISMATCH;
     return record->outcome == LEDGER_UNDONE ? VERDICT_TAKEN_BACK : VERDICT_REPEAT;
 }
@@ -340,18 +360,17 @@ static enum fh_code record_command_outcome(fh_work *w, struct work_fence *fence,
     if (command->undo && refused) {
         command->outcome = NULL; /* undoing failed: nothing is decided, and the caller asks again */
     } else if (command->undo) {
-        command->record.undo_answer = recordable_answer(w);
+        command->record.undo_answer = recordable_answer(w, command);
         command->outcome = "undone";
         code = put_record(w, command, LEDGER_UNDONE, error);
         CRASH_POINT("command.undone");
     } else {
-        const struct command_request *request = command->request;
-        bool keeps_request = command->service && request->body && request->body_length > 0;
+        bool keeps_request = command->service && command->body && command->body_length > 0;
         command->record.attempt = command->attempt;
         command->record.digest = command->digest;
         command->record.request =
-            keeps_request ? arena_copy(&w->kept, request->body, request->body_length) : NULL;
-        command->record.answer = recordable_answer(w);
+            keeps_request ? arena_copy(&w->kept, command->body, command->body_length) : NULL;
+        command->record.answer = recordable_answer(w, command);
         command->outcome = refused ? "refused" : "done";
         code = put_record(w, command, refused ? LEDGER_REFUSED : LEDGER_DONE, error);
     }
@@ -390,6 +409,23 @@ static enum fh_code parse_sender(fh_work *w, struct command *command, struct fh_
     return FH_OK;
 }
 
+/* Of a body that could not be read nothing is recorded if it might have held a secret. */
+static void take_recordable_body(fh_work *w, struct command *command)
+{
+    const struct command_request *request = command->request;
+    const fh_field *shape = w->route ? w->route->body : NULL;
+    bool left_out = false;
+    command->body = request->body;
+    command->body_length = request->body_length;
+    if (!(shape_marks(shape) & SHAPE_UNKEPT))
+        return;
+    struct arena *before = json_arena_set(&w->kept);
+    command->body =
+        w->body ? json_text(shape_without(shape, w->body, SHAPE_UNKEPT, &left_out)) : NULL;
+    command->body_length = command->body ? strlen(command->body) : 0;
+    json_arena_set(before);
+}
+
 static enum fh_code parse_command(fh_work *w, struct command *command, struct fh_error *error)
 {
     const struct command_request *request = command->request;
@@ -409,9 +445,13 @@ static enum fh_code parse_command(fh_work *w, struct command *command, struct fh
         code = error_set(error, FH_INVALID, "The key names another caller than Freehold-From.");
     if (!code)
         code = command_attempt_parse(request->attempt, &command->attempt, error);
-    if (!code)
+    if (!code) {
+        take_recordable_body(w, command);
         command_digest(command->digest, request->method, request->path, request->query,
+                       command->body, command->body_length);
+        command_digest(command->whole_digest, request->method, request->path, request->query,
                        request->body, request->body_length);
+    }
     return code;
 }
 

@@ -32,6 +32,8 @@
 #define COMMAND_KEY_LENGTH_MAX 255
 #define COMMAND_STILL_OPEN_MAX 100000 /* numbers in one closing */
 #define COMMAND_CLIENT_KEPT_MS ((int64_t)24 * 3600 * 1000)
+/* In an answer that lacks the secrets of the first one: "secrets". */
+#define COMMAND_LEFT_OUT_HEADER "Freehold-Left-Out"
 #define COMMAND_EXPIRED_SLICE 500 /* outside clients' records removed at once */
 
 /* The request as received. All text is borrowed until command_run returns. */

@@ -2,12 +2,17 @@
 /*
  * A handler's failure: what it becomes as an answer, and leaving the handler with it. It is set
  * while the handler may hold any state, so nothing here uses the store or the arena of the run.
+ *
+ * The client is told what went wrong with its values, the log and whoever keeps w->failure without
+ * those that are marked.
  */
 
 #include "base/json.h"
 #include "base/log.h"
+#include "shape/mark.h"
 #include "shape/problem.h"
 #include "work/batch.h"
+#include "work/redact.h"
 
 #define HANDLER_FAULT "The service has a fault here; its log says which."
 
@@ -43,17 +48,23 @@ void work_set_problem(fh_work *w, const struct fh_error *error)
 {
     struct arena *before = json_arena_set(&w->kept);
     json_t *errors = NULL;
+    struct fh_error told = *error;
+    work_redact(w, SHAPE_UNKEPT, told.message, sizeof told.message);
     if (error->field[0])
         errors = json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%s", error->field), "detail",
-                           error->message);
+                           told.message);
     enum problem_type type = problem_of_code(error->code);
+    json_t *problem = problem_new(
+        type, problem_status(type) == 500 ? HANDLER_FAULT : told.message, errors);
+    work_redact(w, SHAPE_MARKED, told.message, sizeof told.message);
+    work_redact(w, SHAPE_MARKED, w->failure.message, sizeof w->failure.message);
     int status = problem_status(type);
     if (status == 500 && !w->snapshot) /* with a snapshot given, the caller reports it better */
-        log_error("handler-failed", "a handler's fault: %s", error->message);
+        log_error("handler-failed", "a handler's fault: %s", told.message);
     else if (store_is_damaged(error))
         log_error("store-damaged", "%s",
-                  error->message); /* an operator has to act, whatever the request was */
-    set_reply(w, status, problem_new(type, status == 500 ? HANDLER_FAULT : error->message, errors));
+                  told.message); /* an operator has to act, whatever the request was */
+    set_reply(w, status, problem);
     if (status == 503 && !w->retry_after_s)
         w->retry_after_s = 1;
     json_arena_set(before);
@@ -82,6 +93,7 @@ void work_fail_problem(fh_work *w, int status, json_t *problem)
     }
     const char *detail = json_string_value(json_object_get(problem, "detail"));
     error_set(&w->failure, code, "%s", detail ? detail : problem_title(status));
+    work_redact(w, SHAPE_MARKED, w->failure.message, sizeof w->failure.message);
     if (status == 503 && !w->retry_after_s)
         w->retry_after_s = 1;
     set_reply(w, status, problem);

@@ -11,11 +11,6 @@
 #include "work/batch.h"
 #include "work/work.h"
 
-struct work_asked {
-    json_t *answer;
-    struct work_asked *next;
-};
-
 void work_record_begin(fh_work *w)
 {
     w->now_ms = world_wall_ms(w->context->world);

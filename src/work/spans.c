@@ -171,6 +171,15 @@ static void copy_span_text(char *to, size_t size, const char *text)
         memccpy(to, text, '\0', size - 1);
 }
 
+/* Without its query, which may hold anything. */
+static void copy_span_path(char *to, size_t size, const char *path)
+{
+    size_t length = path ? strcspn(path, "?") : 0;
+    length = length < size ? length : size - 1;
+    memcpy(to, path ? path : "", length);
+    to[length] = '\0';
+}
+
 static bool is_traceparent(const char *text)
 {
     return text && strnlen(text, SPANS_TRACE_SIZE) == SPANS_TRACE_SIZE - 1;
@@ -195,7 +204,7 @@ void spans_keep(struct spans *spans, const struct span *span)
     if (part)
         memcpy(kept->parent, span->parent + SPAN_AT, SPAN_LENGTH);
     copy_span_text(kept->what, sizeof kept->what, span->what);
-    copy_span_text(kept->where, sizeof kept->where, span->where);
+    copy_span_path(kept->where, sizeof kept->where, span->where);
     copy_span_text(kept->service, sizeof kept->service, span->service);
     copy_span_text(kept->key, sizeof kept->key, span->key);
 }

@@ -93,11 +93,17 @@ struct work_hook {
     struct work_hook *next;
 };
 
+/* An answer of another service: see recorded.c. */
+struct work_asked {
+    json_t *answer;
+    struct work_asked *next;
+};
+
 struct work_reply_header {
     const char *name, *value;
 };
 #define WORK_REPLY_HEADERS_MAX 8 /* the handler's */
-#define WORK_REPLY_HEADERS_OWN 3 /* Freehold's: outcome, position, saga */
+#define WORK_REPLY_HEADERS_OWN 4 /* Freehold's: outcome, position, saga, what is left out */
 
 #define WORK_UNWINDINGS_MAX 8 /* one more for each catch in which a call ends the handler again */
 
@@ -128,6 +134,12 @@ struct fh_work {
     json_t *event;             /* envelope */
     const char *command_key;   /* of a keyed request: ids may be derived from it */
     struct fh_saga_view *saga; /* for saga handlers; belongs to layer `saga` */
+    /* What it was given if it is no request, an event's data or a saga's input: which of it is
+     * marked (shape/mark.h). Either may be NULL. */
+    struct work_given {
+        const fh_field *shape;
+        const json_t *value;
+    } given;
     json_t *undone_request, *undone_answer;
 
     /* The run. */

@@ -176,19 +176,40 @@ static void a_schema_says_the_marks_and_they_are_read_back(void **state)
     arena_release(&arena);
 }
 
+static void what_was_redacted_comes_back_from_the_original(void **state)
+{
+    json_t *original = parsed(value_text);
+    json_t *shown = shape_redacted(person, original, SHAPE_MARKED);
+    (void)state;
+    is(shape_restored(person, shown, original), value_text);
+    json_object_set_new(shown, "name", json_string("Bo"));
+    json_object_set_new(shown, "other", json_string("[personal]")); /* not marked: it means that */
+    json_t *restored = shape_restored(person, shown, original);
+    assert_string_equal(json_string_at(restored, "name"), "Bo");
+    assert_string_equal(json_string_at(restored, "other"), "[personal]");
+    assert_string_equal(json_string_at(restored, "password"), "hunter2");
+    json_decref(restored);
+    json_decref(shown);
+    json_decref(original);
+}
+
 static void names_are_a_shape(void **state)
 {
     struct shape_named named;
     json_t *value = parsed("{\"id\":1,\"name\":\"Ann\",\"address\":{\"street\":\"Elm 1\"}}");
     char many[512] = "";
     (void)state;
-    is(shape_redacted(shape_named(&named, "name,address"), value, SHAPE_MARKED),
+    is(shape_redacted(shape_named(&named, "name,address", false), value, SHAPE_MARKED),
        "{\"id\":1,\"name\":\"[personal]\",\"address\":\"[personal]\"}");
-    assert_null(shape_named(&named, NULL));
-    assert_null(shape_named(&named, ""));
+    is(shape_redacted(shape_named(&named, "street", false), value, SHAPE_MARKED),
+       "{\"id\":1,\"name\":\"Ann\",\"address\":{\"street\":\"Elm 1\"}}");
+    is(shape_redacted(shape_named(&named, "street", true), value, SHAPE_MARKED),
+       "{\"id\":1,\"name\":\"Ann\",\"address\":{\"street\":\"[personal]\"}}");
+    assert_null(shape_named(&named, NULL, true));
+    assert_null(shape_named(&named, "", true));
     for (int i = 0; i < SHAPE_NAMED_MAX + 1; i++)
         snprintf(many + strlen(many), sizeof many - strlen(many), "n%d,", i);
-    is(shape_redacted(shape_named(&named, many), value, SHAPE_MARKED),
+    is(shape_redacted(shape_named(&named, many, false), value, SHAPE_MARKED),
        "{\"id\":\"[personal]\",\"name\":\"[personal]\",\"address\":\"[personal]\"}");
     json_decref(value);
 }
@@ -202,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_sentence_is_redacted_by_the_values),
         cmocka_unit_test(a_fault_does_not_quote_what_is_marked),
         cmocka_unit_test(a_schema_says_the_marks_and_they_are_read_back),
+        cmocka_unit_test(what_was_redacted_comes_back_from_the_original),
         cmocka_unit_test(names_are_a_shape),
     };
     return cmocka_run_group_tests(tests, start, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists a bounded part of the outbox, from one snapshot. */
+/* Lists a bounded part of the outbox, from one snapshot, without what is marked in the data. */
 
 #include "event/outbox/list.h"
 
@@ -7,11 +7,12 @@
 
 #include "base/json.h"
 #include "event/envelope.h"
+#include "event/marks.h"
 #include "work/work.h"
 
 struct listing {
     const struct event_question *question;
-    const char *service;
+    const struct event_manager *manager;
     json_t *events, *types;
     int64_t next;
     size_t size;
@@ -36,9 +37,12 @@ static void list_outbox_event(struct listing *listing, const struct ledger_event
     struct text text;
     json_t *envelope;
     text_init(&text, TEXT_LENGTH_MAX);
-    envelope_write(&text, listing->service, event, NULL);
-    if (json_parse(text.data ? text.data : "", text.length, &envelope, ERROR_UNHEEDED) == FH_OK)
+    const char *service = listing->manager->context->service->name;
+    envelope_write(&text, service, event, NULL);
+    if (json_parse(text.data ? text.data : "", text.length, &envelope, ERROR_UNHEEDED) == FH_OK) {
+        event_marks_redact(listing->manager, service, envelope);
         json_array_append_new(listing->events, envelope);
+    }
     listing->size += text.length;
     text_release(&text);
 }
@@ -62,7 +66,7 @@ enum fh_code event_list(struct event_manager *manager, const struct event_questi
                         json_t **ret, struct fh_error *error)
 {
     struct store_work *work;
-    struct listing listing = {.question = question, .service = manager->context->service->name};
+    struct listing listing = {.question = question, .manager = manager};
     int64_t last = 0, trimmed = 0;
     char id[ID_SIZE];
     enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);

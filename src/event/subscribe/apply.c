@@ -22,8 +22,11 @@
 
 #include "base/crash.h"
 #include "base/json.h"
+#include "event/marks.h"
 #include "event/subscribe/parked.h"
 #include "event/resync/resync.h"
+#include "shape/mark.h"
+#include "work/redact.h"
 #include "work/spans.h"
 #include "world/world.h"
 
@@ -85,6 +88,8 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
         fh_work *w = &works[i];
         work_init(w, context, handler);
         w->event = events[i].envelope;
+        w->given = (struct work_given){event_marks_of(s->manager, s->source, events[i].type),
+                                       json_object_get(events[i].envelope, "data")};
         w->caller = s->source;
         w->trace = events[i].trace;
         w->deadline_ns = world_in_ms(context->world, SUBSCRIBE_HANDLER_MS_MAX);
@@ -93,6 +98,8 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
     enum fh_code code = heard_count ? work_batch(context, heard, heard_count, fence, &failed, error)
                                     : fence_alone(context, fence, error);
     const fh_work *to_blame = failed >= 0 ? heard[failed] : NULL;
+    for (int i = 0; code != FH_OK && i < heard_count; i++) /* the commit may name any of them */
+        work_redact(heard[i], SHAPE_MARKED, error->message, sizeof error->message);
     *ret_outage = code != FH_OK && is_outage(code, error, to_blame);
     *ret_failed = to_blame ? (int)(to_blame - works) : -1;
     for (int i = 0; i < heard_count; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Listing parked events, and dropping them. Dropping is a transaction of its own, which takes the
+ * Listing parked events, without what is marked in their data, and dropping them. Dropping is a transaction of its own, which takes the
  * event that it finds first under the key. It is logged before it is committed. The publisher still
  * has the event until it is trimmed.
  */
@@ -12,8 +12,10 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "event/marks.h"
 #include "event/subscribe/apply.h"
 #include "event/subscribe/subscription.h"
+#include "shape/mark.h"
 #include "work/work.h"
 #include "world/world.h"
 
@@ -75,6 +77,8 @@ static json_t *parked_json(const struct ledger_parked *parked, int64_t now_ms)
 }
 
 struct listing {
+    const struct event_manager *manager;
+    const char *source;
     json_t *list;
     int64_t count, now_ms;
     size_t size; /* of the events in it */
@@ -113,11 +117,27 @@ enum fh_code parked_list(struct event_manager *manager, const char *source, json
     return FH_OK;
 }
 
+/* The data, and those before each edit. */
+static void redact_parked_event(const struct event_manager *manager, const char *source,
+                                const char *type, json_t *event)
+{
+    const fh_field *shape = event_marks_of(manager, source, type);
+    size_t i;
+    json_t *edit;
+    event_marks_redact(manager, source, event);
+    json_array_foreach (json_object_get(event, PARKED_EDITS), i, edit) {
+        const json_t *before = json_object_get(edit, "before");
+        if (shape && before)
+            json_object_set_new(edit, "before", shape_redacted(shape, before, SHAPE_MARKED));
+    }
+}
+
 static bool list_event(void *context, const struct ledger_parked *parked)
 {
     struct listing *listing = context;
     json_t *object = parked_json(parked, listing->now_ms), *event;
     if (json_parse(parked->event, strlen(parked->event), &event, ERROR_UNHEEDED) == FH_OK) {
+        redact_parked_event(listing->manager, listing->source, parked->type, event);
         if (json_object_get(event, PARKED_EDITS))
             json_object_set(object, PARKED_EDITS, json_object_get(event, PARKED_EDITS));
         json_object_del(event, PARKED_EDITS);
@@ -133,7 +153,9 @@ enum fh_code parked_show(struct event_manager *manager, const char *source, cons
                          json_t **ret, struct fh_error *error)
 {
     struct store_work *work;
-    struct listing listing = {.now_ms = world_wall_ms(manager->context->world)};
+    struct listing listing = {.manager = manager,
+                              .source = source,
+                              .now_ms = world_wall_ms(manager->context->world)};
     enum fh_code code = store_begin(manager_store(manager), STORE_READ, &work, error);
     if (code != FH_OK)
         return code;

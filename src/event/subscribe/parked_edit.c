@@ -5,7 +5,8 @@
  * its key's order. With it is stored who changed it, when, and the data before the change. The
  * publisher's original data are always kept; of later versions only the latest.
  *
- *   1. the first event of the key is read, and the new data are checked against its shape
+ *   1. the first event of the key is read, and the new data are checked against its shape. What the
+ *      operator was not shown ("[personal]") and has not changed stays as it is
  *   2. one transaction: the event gets its new data, if not tried or edited since   (the fence)
  *   3. it is retried, as by an operator
  *
@@ -20,9 +21,11 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "event/marks.h"
 #include "event/outbox/publish.h"
 #include "event/subscribe/parked.h"
 #include "event/subscribe/subscription.h"
+#include "shape/mark.h"
 #include "shape/shape.h"
 #include "world/world.h"
 
@@ -73,7 +76,7 @@ static const fh_field *shape_of(struct arena *arena, const struct event_manager 
 }
 
 static enum fh_code check_parked_change(struct event_manager *manager, struct arena *arena,
-                                        const struct parked_change *change,
+                                        const struct parked_change *change, const json_t *data,
                                         const struct ledger_parked *parked, json_t **ret_faults,
                                         struct fh_error *error)
 {
@@ -85,7 +88,7 @@ static enum fh_code check_parked_change(struct event_manager *manager, struct ar
     if (!json_is_object(change->data))
         return error_set(error, FH_INVALID, "The data of an event must be a JSON object.");
     const fh_field *shape = shape_of(arena, manager, parked->source, parked->type);
-    *ret_faults = shape ? shape_check(shape, change->data) : NULL;
+    *ret_faults = shape ? shape_check(shape, data) : NULL;
     if (*ret_faults)
         return error_set(error, FH_INVALID,
                          "The data do not have the shape of %s, as %s declares it.", parked->type,
@@ -95,7 +98,8 @@ static enum fh_code check_parked_change(struct event_manager *manager, struct ar
 
 /* The event with its new data, as json_text. If the edits are too many or too large, the oldest
  * ones after the first are removed. */
-static char *change_event(const struct parked_change *change, json_t *event, int64_t now_ms)
+static char *change_event(const struct parked_change *change, json_t *data, json_t *event,
+                          int64_t now_ms)
 {
     json_t *edits = json_object_get(event, PARKED_EDITS);
     if (!edits) {
@@ -104,7 +108,7 @@ static char *change_event(const struct parked_change *change, json_t *event, int
     }
     json_array_append_new(edits, json_pack("{s:I, s:s, s:O*}", "time_ms", (json_int_t)now_ms, "by",
                                            change->by, "before", json_object_get(event, "data")));
-    json_object_set(event, "data", change->data);
+    json_object_set(event, "data", data);
     char *text = json_text(event);
     while (json_array_size(edits) > 1 &&
            (json_array_size(edits) > PARKED_EDITS_MAX || strlen(text) > PARKED_EDITED_SIZE_MAX)) {
@@ -141,12 +145,19 @@ static enum fh_code edit_parked_event(struct event_manager *manager, struct aren
     json_t *event = NULL;
     enum fh_code code = parked_head(manager, arena, change->source, change->key, &parked, error);
     if (code == FH_OK)
-        code = check_parked_change(manager, arena, change, &parked, ret_faults, error);
-    if (code == FH_OK)
         code = json_parse(parked.event, strlen(parked.event), &event, error);
     if (code != FH_OK)
         return code;
-    char *text = change_event(change, event, world_wall_ms(manager->context->world));
+    json_t *data = shape_restored(event_marks_of(manager, parked.source, parked.type), change->data,
+                                  json_object_get(event, "data"));
+    code = check_parked_change(manager, arena, change, data, &parked, ret_faults, error);
+    if (code != FH_OK) {
+        json_decref(data);
+        json_decref(event);
+        return code;
+    }
+    char *text = change_event(change, data, event, world_wall_ms(manager->context->world));
+    json_decref(data);
     parked.event = text;
     log_warning("parked-event-edited",
                 "An operator (%s) changes the data of the parked event %s %s of %s at %lld, key %s",
