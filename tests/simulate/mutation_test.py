@@ -99,10 +99,12 @@ WITHIN = {
     "user_not_kept": ("guests", 100),
     "works_not_serializable": ("port", 100),
 }
-# A program of tests/unit that must find it: in simulated systems nobody proves who asks.
+# A program of tests/unit that must find it: in simulated systems nobody proves who asks, and nothing is marked.
 UNIT = {
     "another_grant_taken": "event_grant",
     "another_place_taken": "event_grant",
+    "parked_error_unredacted": "event_marks",
+    "secret_recorded": "command_marks",
     "state_fields_unfiltered": "event_snapshot",
 }
 FILES = {"shop": ROOT / "examples/shop/freehold.yaml",

@@ -19,7 +19,16 @@
 
 #define HELD_MAX 64
 
-static const fh_field user_shape[] = {{"id", FH_INT}, {"name", FH_STRING}, {0}};
+/* Defined before: a test of personal data. */
+#ifdef HEARING_PERSONAL
+#define HEARING_MARKED true
+#else
+#define HEARING_PERSONAL NULL
+#define HEARING_MARKED false
+#endif
+
+static const fh_field user_shape[] = {
+    {"id", FH_INT}, {"name", FH_STRING, .personal = HEARING_MARKED}, {0}};
 
 static const fh_service users = {
     .name = "users",
@@ -33,7 +42,7 @@ static inline void user_updated(fh_work *w);
 static const fh_service orders = {
     .name = "orders",
     .model = FH_RELATIONAL,
-    .subscribes = {{"users", "UserUpdated", user_updated, "id,name"}},
+    .subscribes = {{"users", "UserUpdated", user_updated, "id,name", .personal = HEARING_PERSONAL}},
     .asks = {{"products", "/api/products/{id}"}},
 };
 

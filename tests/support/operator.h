@@ -18,21 +18,21 @@ struct asked {
     bool done;
 };
 
-static void list_entry(void *argument)
+static inline void list_entry(void *argument)
 {
     struct asked *asked = argument;
     asked->code =
         parked_list(asked->service->context.events, asked->source, &asked->answer, &asked->error);
 }
 
-static void show_entry(void *argument)
+static inline void show_entry(void *argument)
 {
     struct asked *asked = argument;
     asked->code = parked_show(asked->service->context.events, asked->source, asked->key,
                               &asked->answer, &asked->error);
 }
 
-static void retry_entry(void *argument)
+static inline void retry_entry(void *argument)
 {
     struct asked *asked = argument;
     asked->code = parked_retry(asked->service->context.events, asked->source, asked->key,
@@ -40,7 +40,7 @@ static void retry_entry(void *argument)
     asked->done = true;
 }
 
-static void drop_entry(void *argument)
+static inline void drop_entry(void *argument)
 {
     struct asked *asked = argument;
     asked->code = parked_drop(asked->service->context.events, asked->source, asked->key, asked->all,
@@ -56,7 +56,7 @@ struct edited {
     struct fh_error error;
 };
 
-static void edit_entry(void *argument)
+static inline void edit_entry(void *argument)
 {
     struct edited *edited = argument;
     struct parked_change change = {"users", edited->key, edited->position, NULL, "ada"};
@@ -67,7 +67,7 @@ static void edit_entry(void *argument)
     json_decref(change.data);
 }
 
-static struct edited edit(struct fixture *fixture, const char *key, int64_t position,
+static inline struct edited edit(struct fixture *fixture, const char *key, int64_t position,
                           const char *data)
 {
     struct edited edited = {&fixture->orders, key, data, position};
@@ -75,37 +75,37 @@ static struct edited edit(struct fixture *fixture, const char *key, int64_t posi
     return edited;
 }
 
-static struct asked ask(struct fixture *fixture, void (*entry)(void *), const char *key, bool all)
+static inline struct asked ask(struct fixture *fixture, void (*entry)(void *), const char *key, bool all)
 {
     struct asked asked = {.service = &fixture->orders, .source = "users", .key = key, .all = all};
     harness_run(&fixture->harness, entry, &asked);
     return asked;
 }
 
-static int64_t number_at(const json_t *value, const char *path)
+static inline int64_t number_at(const json_t *value, const char *path)
 {
     json_int_t number = -1;
     json_integer_at(value, path, &number);
     return number;
 }
 
-static const json_t *first_of(const struct asked *asked, const char *list)
+static inline const json_t *first_of(const struct asked *asked, const char *list)
 {
     return json_array_get(json_object_get(asked->answer, list), 0);
 }
 
-static bool asked_done(void *argument)
+static inline bool asked_done(void *argument)
 {
     return ((struct asked *)argument)->done;
 }
 
-static bool retry_is_held(void *argument)
+static inline bool retry_is_held(void *argument)
 {
     return ((struct fixture *)argument)->held_count > 0;
 }
 
 /* Lets products answer the queries. */
-static void let_products_answer(struct fixture *fixture)
+static inline void let_products_answer(struct fixture *fixture)
 {
     fixture->products_hold = false;
     while (fixture->held_count > 0)
@@ -116,14 +116,14 @@ static void let_products_answer(struct fixture *fixture)
 static const char *two_names[2];
 static int two_ids[2];
 
-static void publish_two_work(fh_work *w)
+static inline void publish_two_work(fh_work *w)
 {
     for (int i = 0; i < 2; i++)
         fh_publish(w, "UserUpdated",
                    json_pack("{s:i, s:s}", "id", two_ids[i], "name", two_names[i]));
 }
 
-static void publish_two(struct fixture *fixture, int first, const char *first_name, int second,
+static inline void publish_two(struct fixture *fixture, int first, const char *first_name, int second,
                         const char *second_name)
 {
     two_ids[0] = first;
