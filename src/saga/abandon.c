@@ -22,6 +22,8 @@
 #include "saga/manager.h"
 #include "work/batch.h"
 
+#define STALE_STEPS_MAX (SAGA_STEPS_MAX * SAGA_ELEMENTS_MAX)
+
 struct targets {
     struct arena *arena;
     const char *names[SAGA_STEPS_MAX];
@@ -47,6 +49,7 @@ static const char *state_text(struct saga_manager *manager, const struct ledger_
     json_t *state = NULL;
     if (json_parse(row->state, strlen(row->state), &state, ERROR_UNHEEDED) != FH_OK)
         state = json_object();
+    json_object_del(state, "secrets");
     json_object_set_new(state, "abandoned",
                         json_pack("{s:s, s:s, s:I}", "why", abandon->why, "by", abandon->by,
                                   "time_ms", (json_int_t)world_wall_ms(manager->context->world)));
@@ -62,6 +65,75 @@ struct abandoning {
     const struct saga_abandon *abandon;
     struct arena *arena;
 };
+
+/* ---- Secrets of requests that will not be sent again ---- */
+
+struct stale {
+    struct arena *arena;
+    const json_t *secrets;
+    struct ledger_step *steps;
+    int count;
+};
+
+/* Their definition may be gone, so what is a secret is known by its value. */
+static bool drop_values(json_t *body, const json_t *secrets)
+{
+    const char *name, *any;
+    json_t *value, *secret;
+    void *next;
+    bool dropped = false;
+    json_object_foreach_safe (body, next, name, value) {
+        json_object_foreach ((json_t *)(uintptr_t)secrets, any, secret) {
+            if (json_equal(value, secret)) {
+                json_object_del(body, name);
+                dropped = true;
+                break;
+            }
+        }
+    }
+    return dropped;
+}
+
+static bool take_stale_step(void *context, const struct ledger_step *step)
+{
+    struct stale *stale = context;
+    json_t *request = NULL, *body = NULL;
+    const char *text = NULL;
+    if (json_parse(step->request, strlen(step->request), &request, ERROR_UNHEEDED) == FH_OK)
+        text = json_string_at(request, "body");
+    if (text && json_parse(text, strlen(text), &body, ERROR_UNHEEDED) == FH_OK &&
+        drop_values(body, stale->secrets)) {
+        char *rest = json_text(body);
+        json_object_set_new(request, "body", json_string(rest));
+        json_text_free(rest);
+        char *whole = json_text(request);
+        stale->steps[stale->count] = *step; /* its texts are on the arena */
+        stale->steps[stale->count++].request = arena_text(stale->arena, whole);
+        json_text_free(whole);
+    }
+    json_decref(body);
+    json_decref(request);
+    return stale->count < STALE_STEPS_MAX;
+}
+
+static enum fh_code drop_step_secrets(struct store_work *work, const struct abandoning *abandoning,
+                                      const struct ledger_saga *row, struct fh_error *error)
+{
+    json_t *state = NULL;
+    struct stale stale = {.arena = abandoning->arena};
+    enum fh_code code = FH_OK;
+    if (json_parse(row->state, strlen(row->state), &state, ERROR_UNHEEDED) == FH_OK)
+        stale.secrets = json_object_get(state, "secrets");
+    if (stale.secrets) {
+        stale.steps = arena_alloc(stale.arena, STALE_STEPS_MAX * sizeof *stale.steps);
+        code = ledger_steps_get(work, stale.arena, row->birth, row->number, take_stale_step, &stale,
+                                error);
+    }
+    for (int i = 0; i < stale.count && code == FH_OK; i++)
+        code = ledger_step_put(work, &stale.steps[i], error);
+    json_decref(state);
+    return code;
+}
 
 static enum fh_code put_abandoned(struct store_work *work, void *what, struct fh_error *error)
 {
@@ -79,10 +151,14 @@ static enum fh_code put_abandoned(struct store_work *work, void *what, struct fh
     if (code != FH_OK)
         return code;
     row.epoch++;
+    struct ledger_saga state = row;
     row.status = saga_status_name(SAGA_ABANDONED);
     row.state = state_text(manager, &row, abandon, arena);
     row.updated_ms = world_wall_ms(manager->context->world);
-    code = ledger_saga_update(work, &row, error);
+    row.spends = true;
+    code = drop_step_secrets(work, abandoning, &state, error);
+    if (code == FH_OK)
+        code = ledger_saga_update(work, &row, error);
     CRASH_POINT("abandon.recorded");
     return code;
 }

@@ -121,6 +121,7 @@ static void send_step_ask(struct saga_ask *ask)
     struct saga_run *run = ask->run;
     const struct saga_call *call = &run->type->calls[ask->step];
     const struct saga_part *part = &run->parts[run->state.first[ask->step] + ask->element];
+    const char *body = part->spent ? part->spent : part->body;
     ask->request = (struct world_request){
         .service = call->target,
         /* Without an undo route, the undo goes to the step's own route: see decide.c. */
@@ -128,8 +129,8 @@ static void send_step_ask(struct saga_ask *ask)
         .path = ask->undo && part->undo_path ? part->undo_path : part->path,
         .url = call->outside ? part->path : NULL,
         .answer_size_max = call->outside ? OUTSIDE_ANSWER_MAX : 0,
-        .body = part->body,
-        .body_length = part->body ? strlen(part->body) : 0,
+        .body = body,
+        .body_length = body ? strlen(body) : 0,
         .deadline_ns = ask_deadline_ns(ask),
         .done = ask_answered,
         .owner = ask,

@@ -18,6 +18,7 @@
 #include "http/outside.h"
 #include "http/path.h"
 #include "saga/manager.h"
+#include "saga/marks.h"
 #include "saga/run.h"
 
 #define TYPE_ARENA_SIZE_MAX ((size_t)1 << 20)
@@ -255,6 +256,8 @@ enum fh_code saga_type_init(struct saga_type *type, const struct fh_saga_definit
     text_release(&steps);
     if (!code)
         code = check_undos(type, error);
+    if (!code)
+        code = saga_marks_check(type, error);
     if (!code)
         init_digest(type);
     return code;

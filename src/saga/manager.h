@@ -18,6 +18,7 @@
  *     look.c        sagas that were missed
  *     forget.c      sagas that ended long ago
  *     restored.c    restores, of this store and of receivers
+ *     marks.c       what of them is personal or secret, and when it is dropped
  *     needed.c      which definitions the sagas that are not over began with
  *
  * A loaded saga is one `struct saga_run`. Happenings (answers, its timer) queue up in it, and it
@@ -38,6 +39,7 @@ struct saga_unnumbered;
 /* One per element. Text is on the heap. */
 struct saga_part {
     char *path, *undo_path, *body; /* the stored request; path NULL: not made yet */
+    char *spent; /* the body to send from now on, without secrets; NULL: the same (marks.h) */
     char *answer;                  /* {"status", "body"}: the last one with an outcome, or NULL */
     char receiver[ID_SIZE];        /* which incarnation gave it, at which position */
     int64_t receiver_position;
@@ -64,7 +66,8 @@ struct saga_run {
     int64_t number;
     char reference[ID_SIZE + 24]; /* "BIRTH.NUMBER" */
     int64_t epoch;
-    json_t *input;          /* heap */
+    json_t *input;          /* heap; without its secrets */
+    json_t *secrets;        /* of the input, heap; NULL: none, or none is needed any more */
     char *trace;            /* or NULL */
     struct work_user *user; /* on whose behalf it began, or NULL; one reference */
     int64_t deadline_ns;

@@ -7,7 +7,8 @@
  * counts monotonic time, so that a jump of the wall clock expires nothing), version and digest of
  * the definition that it began with and must end on, steps (their names), and, if there are any,
  * trace, user (the statement of on whose behalf it began: it must outlive the credentials), reason,
- * why, and life (the incarnation that stored it, if the saga was born in another).
+ * why, secrets (of the input, which is kept without them; marks.h), and life (the incarnation that
+ * stored it, if the saga was born in another).
  */
 
 #include <stdio.h>
@@ -18,8 +19,9 @@
 #include "base/text.h"
 #include "call/user.h"
 #include "saga/manager.h"
+#include "saga/marks.h"
 
-#define STATE_SIZE_MAX (16384 + USER_STATEMENT_SIZE)
+#define STATE_SIZE_MAX (16384 + USER_STATEMENT_SIZE + SAGA_SECRETS_SIZE_MAX)
 #define REQUEST_SIZE_MAX ((size_t)8 << 20)
 
 /* ---- Writing ---- */
@@ -49,6 +51,14 @@ static void add_named(struct text *text, const char *name, const char *string)
     text_add(text, name);
     text_add(text, "\":");
     add_string(text, string);
+}
+
+static void add_secrets(struct text *text, const json_t *secrets)
+{
+    char *json = json_text(secrets);
+    text_add(text, ",\"secrets\":");
+    text_add(text, json);
+    json_text_free(json);
 }
 
 static const char *take_record_text(struct text *text, struct arena *arena)
@@ -84,6 +94,9 @@ void saga_record_row(const struct saga_run *run, const struct saga_state *state,
         text_add(&text, "}");
     }
     add_named(&text, "why", state->why[0] ? state->why : NULL);
+    bool keeps = run->secrets && saga_secrets_needed(run->type, state);
+    if (keeps)
+        add_secrets(&text, run->secrets);
     text_add(&text, "}");
     *ret = (struct ledger_saga){.birth = run->birth,
                                 .number = run->number,
@@ -93,22 +106,25 @@ void saga_record_row(const struct saga_run *run, const struct saga_state *state,
                                 .status = saga_status_name(state->status),
                                 .epoch = run->epoch,
                                 .deadline_ms = wall_ms + left_ms,
-                                .updated_ms = wall_ms};
+                                .updated_ms = wall_ms,
+                                .spends = run->secrets && !keeps};
 }
 
 static const char *request_text(const struct saga_run *run, int step, const struct saga_part *part,
-                                struct arena *arena)
+                                bool is_spent, struct arena *arena)
 {
     const struct saga_call *call = &run->type->calls[step];
     if (call->run)
         return "{}";
+    char *spent = is_spent && run->secrets ? saga_spent_body(run->type, step, part->body) : NULL;
     struct text text;
     text_init(&text, REQUEST_SIZE_MAX);
     text_printf(&text, "{\"method\":\"%s\"", call->method);
     add_named(&text, "path", part->path);
-    add_named(&text, "body", part->body);
+    add_named(&text, "body", spent ? spent : part->spent ? part->spent : part->body);
     add_named(&text, "undo_path", part->undo_path);
     text_add(&text, "}");
+    free(spent);
     return take_record_text(&text, arena);
 }
 
@@ -125,7 +141,7 @@ void saga_record_step(const struct saga_run *run, const struct saga_state *state
         .element = element,
         .attempt = state->elements[at].attempt,
         .target = call->target ? call->target : "",
-        .request = request_text(run, step, part, arena),
+        .request = request_text(run, step, part, saga_part_is_spent(state, at), arena),
         .state = saga_element_state_name((enum saga_element_state)state->elements[at].state),
         .answer = part->answer,
         .receiver = part->receiver[0] ? part->receiver : NULL,
@@ -167,6 +183,7 @@ enum fh_code saga_record_render(struct saga_run *run, const struct saga_state *s
     struct arena arena;
     arena_init(&arena, ARENA_SIZE_MAX);
     enum fh_code code = FH_OK;
+    json_t *input = saga_whole_input(run);
     for (int step = 0; step < run->type->rules.step_count && !code; step++) {
         if (run->type->calls[step].run)
             continue;
@@ -175,7 +192,7 @@ enum fh_code saga_record_render(struct saga_run *run, const struct saga_state *s
             if (state->elements[at].state == SAGA_UNSTORED || part->path)
                 continue;
             struct saga_rendered rendered;
-            code = saga_type_render(run->type, step, at - state->first[step], run->input, &arena,
+            code = saga_type_render(run->type, step, at - state->first[step], input, &arena,
                                     &rendered, error);
             if (code)
                 break;
@@ -184,6 +201,7 @@ enum fh_code saga_record_render(struct saga_run *run, const struct saga_state *s
             part->body = copy_stored_text(rendered.body);
         }
     }
+    json_decref(input);
     arena_release(&arena);
     return code;
 }
@@ -277,6 +295,22 @@ static enum fh_code load_state(struct saga_run *run, const struct ledger_saga *r
     return code;
 }
 
+/* A row from before its fields were marked has its secrets in the input. */
+static void load_secrets(struct saga_run *run, const json_t *stored)
+{
+    const json_t *kept = json_object_get(stored, "secrets");
+    json_t *rest;
+    if (!run->type->definition->input && !kept)
+        return;
+    struct arena *before = json_arena_set(NULL);
+    saga_secrets_part(run->type, run->input, &rest, &run->secrets);
+    json_decref(run->input);
+    run->input = rest;
+    if (json_is_object(kept) && !run->secrets)
+        run->secrets = json_copy_out(kept);
+    json_arena_set(before);
+}
+
 /* `input` and `state` are the row's, parsed. */
 static enum fh_code load_parsed(struct saga_manager *manager, struct store_work *work,
                                 const struct ledger_saga *row, const json_t *input,
@@ -289,6 +323,7 @@ static enum fh_code load_parsed(struct saga_manager *manager, struct store_work 
         return code;
     struct load load = {.run = saga_run_new(manager, type, row->birth, row->number, input, counts)};
     load.run->epoch = row->epoch;
+    load_secrets(load.run, state);
     arena_init(&load.arena, ARENA_SIZE_MAX);
     code = load_state(load.run, row, state, error);
     if (!code)

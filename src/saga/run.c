@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "saga/manager.h"
+#include "saga/marks.h"
 #include "work/batch.h"
 
 #define STORE_TRIES_MS 2000   /* for one transition that meets conflicts */
@@ -87,6 +88,7 @@ static enum saga_verdict decide_heard(struct saga_run *run, struct saga_state *n
         return saga_decide(rules, next, happening);
     char detail[SAGA_TEXT_SIZE];
     char *answer = keep_step_answer(heard, detail);
+    saga_redact_text(run, detail, sizeof detail);
     happening->detail = detail;
     enum saga_verdict verdict = saga_decide(rules, next, happening);
     happening->detail = NULL;
@@ -211,6 +213,28 @@ static bool store_state(struct saga_run *run, const struct saga_state *next)
     return false;
 }
 
+/* What the stored state does not have any more is not sent any more. A body that was made stays: a
+ * request with it may still be under way. */
+static void spend_secrets(struct saga_run *run)
+{
+    const struct saga_type *type = run->type;
+    if (!run->secrets)
+        return;
+    for (int step = 0; step < type->rules.step_count; step++) {
+        for (int at = run->state.first[step]; at < run->state.first[step + 1]; at++) {
+            struct saga_part *part = &run->parts[at];
+            if (!part->spent && saga_part_is_spent(&run->state, at))
+                part->spent = saga_spent_body(type, step, part->body);
+        }
+    }
+    if (saga_secrets_needed(type, &run->state))
+        return;
+    struct arena *before = json_arena_set(NULL);
+    json_decref(run->secrets);
+    run->secrets = NULL;
+    json_arena_set(before);
+}
+
 /* The stored state becomes the run's state. */
 static void adopt_state(struct saga_run *run, const struct saga_state *next)
 {
@@ -227,6 +251,7 @@ static void adopt_state(struct saga_run *run, const struct saga_state *next)
             run->parts[i].retry_at_ns = 0;
         }
     }
+    spend_secrets(run);
     for (; run->decided > 0; run->decided--) {
         struct saga_heard *heard = run->heard_first;
         run->heard_first = heard->next;

@@ -90,6 +90,7 @@ void saga_run_release(struct saga_run *run)
         free(run->parts[i].path);
         free(run->parts[i].undo_path);
         free(run->parts[i].body);
+        free(run->parts[i].spent);
         free(run->parts[i].answer);
     }
     while (run->heard_first) {
@@ -100,6 +101,7 @@ void saga_run_release(struct saga_run *run)
     }
     struct arena *before = json_arena_set(NULL);
     json_decref(run->input);
+    json_decref(run->secrets);
     json_arena_set(before);
     free(run->trace);
     user_unref(run->user);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Showing sagas. Everything is read from the rows in one snapshot, so it is what a restart would
- * find: a request that was sent and not answered is "sent", however often it has been sent.
+ * find: a request that was sent and not answered is "sent", however often it has been sent. What is
+ * marked in the input, and in the steps' requests and answers, is not shown.
  */
 
 #include "saga/show.h"
@@ -13,6 +14,8 @@
 
 #include "base/json.h"
 #include "saga/decide.h"
+#include "saga/manager.h"
+#include "saga/marks.h"
 #include "store/ledger.h"
 
 #define WHY_SIZE 768
@@ -70,7 +73,9 @@ static void step_name(const char *steps, int64_t n, char *out, size_t size)
 
 /* What is known of the current step. */
 struct under_way {
-    json_t *steps; /* or NULL: only counted */
+    json_t *steps;                /* or NULL: only counted */
+    const struct saga_type *type; /* with steps; NULL: this program does not have it */
+    const json_t *input;
     int64_t step;
     int elements, open;
     int all, left; /* of the whole saga: requests, and those not undone */
@@ -118,11 +123,12 @@ static bool visit_shown_step(void *context, const struct ledger_step *step)
     if (!way->steps)
         return true;
     step_name(way->names, step->step, name, sizeof name);
-    json_array_append_new(
-        way->steps, json_pack("{s:s, s:i, s:s, s:s, s:I, s:o, s:o}", "step", name, "element",
+    json_t *shown = json_pack("{s:s, s:i, s:s, s:s, s:I, s:o, s:o}", "step", name, "element",
                               step->element, "target", step->target, "state", step->state,
                               "attempt", (json_int_t)step->attempt, "request",
-                              text_as_json(step->request), "answer", text_as_json(step->answer)));
+                              text_as_json(step->request), "answer", text_as_json(step->answer));
+    saga_redact_step(way->type, step->step, way->input, shown);
+    json_array_append_new(way->steps, shown);
     return true;
 }
 
@@ -182,12 +188,14 @@ static void saga_why_of(const struct ledger_saga *row, const json_t *state,
         snprintf(out, WHY_SIZE, "It is at step %s, %s.", name, where);
 }
 
-/* One saga's object. `steps`, which may be NULL, gets its steps. */
+/* One saga's object. `shown`, which may be NULL, says of what, and its `steps` gets the steps. */
 static enum fh_code describe_stored_saga(struct store_work *work, const struct ledger_saga *row,
-                                         json_t *steps, json_t **ret, struct fh_error *error)
+                                         const struct under_way *shown, json_t **ret,
+                                         struct fh_error *error)
 {
     struct arena arena;
-    struct under_way way = {.steps = steps, .step = -1};
+    struct under_way way = shown ? *shown : (struct under_way){0};
+    way.step = -1;
     json_int_t step = -1;
     char why[WHY_SIZE], name[64];
     json_t *state = text_as_json(row->state);
@@ -262,6 +270,19 @@ enum fh_code saga_list(struct work_context *context, const char *status, json_t 
     return code;
 }
 
+/* The definition that it began with, or this program's newest. */
+static const struct saga_type *shown_type(const struct work_context *context,
+                                          const struct ledger_saga *row)
+{
+    struct fh_error error;
+    if (!context->sagas)
+        return NULL;
+    json_t *state = text_as_json(row->state);
+    const struct saga_type *type = saga_manager_type_of(context->sagas, row->name, state, &error);
+    json_decref(state);
+    return type ? type : saga_manager_type(context->sagas, row->name);
+}
+
 enum fh_code saga_show(struct work_context *context, const struct saga_id *id, json_t **ret,
                        struct fh_error *error)
 {
@@ -274,9 +295,12 @@ enum fh_code saga_show(struct work_context *context, const struct saga_id *id, j
     arena_init(&arena, ARENA_SIZE_MAX);
     code = ledger_saga_get(work, &arena, id->birth, id->number, &row, error);
     if (code == FH_OK) {
-        json_t *steps = json_array();
-        code = describe_stored_saga(work, &row, steps, ret, error);
-        json_object_set_new(*ret, "input", text_as_json(row.input));
+        json_t *steps = json_array(), *input = text_as_json(row.input);
+        struct under_way shown = {
+            .steps = steps, .type = shown_type(context, &row), .input = input};
+        code = describe_stored_saga(work, &row, &shown, ret, error);
+        saga_redact_input(shown.type, &input);
+        json_object_set_new(*ret, "input", input);
         json_object_set_new(*ret, "deadline_ms", json_integer(row.deadline_ms));
         json_object_set_new(*ret, "steps", steps);
         if (code != FH_OK)

@@ -21,6 +21,8 @@
 #include "base/json.h"
 #include "call/user.h"
 #include "saga/manager.h"
+#include "saga/marks.h"
+#include "shape/shape.h"
 
 #define STARTED_TYPE "freehold.saga.started"
 #define STARTED_KEY "freehold.saga" /* one order for all sagas of a store */
@@ -45,12 +47,12 @@ static void take_rendered(struct saga_part *part, const struct saga_rendered *re
 static void try_requests(fh_work *w, struct starting *starting)
 {
     struct saga_run *run = &starting->run;
+    const json_t *input = saga_whole_input(run);
     for (int step = 0; step < run->type->rules.step_count; step++) {
         for (int i = 0; i < starting->counts[step] && !run->type->calls[step].run; i++) {
             struct saga_rendered rendered;
             struct fh_error error;
-            if (saga_type_render(run->type, step, i, run->input, &w->arena, &rendered, &error) !=
-                FH_OK)
+            if (saga_type_render(run->type, step, i, input, &w->arena, &rendered, &error) != FH_OK)
                 fh_fail(w, 500, "Saga %s can't start: %s", run->type->rules.name, error.message);
             int at = run->state.first[step] + i;
             if (run->state.elements[at].state != SAGA_UNSTORED)
@@ -122,6 +124,7 @@ static struct saga_run *copy_run(const struct starting *starting)
     struct saga_run *run = saga_run_new(from->manager, from->type, from->birth,
                                         starting->event.position, from->input, starting->counts);
     run->epoch = from->epoch;
+    run->secrets = from->secrets ? json_copy_out(from->secrets) : NULL;
     run->trace = copy_start_text(from->trace);
     run->user = from->user ? user_ref(from->user) : NULL;
     run->deadline_ns = from->deadline_ns;
@@ -160,6 +163,21 @@ static void start_committed(fh_work *w, void *argument)
     json_arena_set(before);
 }
 
+static void check_saga_input(fh_work *w, const struct saga_type *type, const json_t *input)
+{
+    const fh_field *shape = type->definition->input;
+    json_t *faults = shape ? shape_check(shape, input) : NULL, *rest, *secrets;
+    const json_t *fault = json_array_get(faults, 0);
+    if (fault)
+        fh_fail(w, 500, "The input of saga %s does not fit its declared shape, at \"%s\": %s",
+                type->rules.name, json_string_at(fault, "pointer"),
+                json_string_at(fault, "detail"));
+    saga_secrets_part(type, input, &rest, &secrets);
+    if (secrets && strlen(json_text(secrets)) > SAGA_SECRETS_SIZE_MAX)
+        fh_fail(w, 500, "The secrets of saga %s have more than %zu bytes.", type->rules.name,
+                SAGA_SECRETS_SIZE_MAX);
+}
+
 void fh_saga_start(fh_work *w, const char *name, json_t *input)
 {
     struct saga_manager *manager = w->context->sagas;
@@ -169,12 +187,14 @@ void fh_saga_start(fh_work *w, const char *name, json_t *input)
                 w->context->service->name, name);
     if (!json_is_object(input))
         fh_fail(w, 500, "The input of saga %s must be an object.", name);
+    check_saga_input(w, type, input);
     struct starting *starting = work_alloc(w, sizeof *starting);
     struct saga_run *run = &starting->run;
     struct fh_error error;
     run->manager = manager;
     run->type = type;
-    run->input = json_deep_copy(input); /* the handler may change it afterwards */
+    /* Copies: the handler may change it afterwards. */
+    saga_secrets_part(type, input, &run->input, &run->secrets);
     run->epoch = SAGA_EPOCH_FIRST;
     run->trace = w->trace ? work_printf(w, "%s", w->trace) : NULL;
     run->user = w->user; /* which outlives the unit of work */

@@ -330,6 +330,9 @@ struct ledger_saga {
     int64_t epoch;
     int64_t deadline_ms; /* wall clock, for display; the runner counts the time left */
     int64_t updated_ms;
+    /* Updating: with this the saga's secrets go out of its state. If its start event holds the
+     * whole saga, its data go, too. */
+    bool spends;
 };
 
 /* One element of one step. */

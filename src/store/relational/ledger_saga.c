@@ -130,6 +130,20 @@ static enum fh_code saga_advance(struct store_work *work, struct sql_value *valu
                      error);
 }
 
+/* The rows were made of it (start_data) and nobody reads it again. */
+static enum fh_code empty_start(struct store_work *work, const struct ledger_saga *saga,
+                                struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(saga->birth), sql_integer(saga->number)};
+    if (!work->store->ops->sequence)
+        return FH_OK;
+    return ledger_do(work,
+                     "UPDATE fh_outbox SET data = '{}' WHERE position = ?2"
+                     " AND type = 'freehold.saga.started' AND event_id ="
+                     " (SELECT start_id FROM fh_saga WHERE birth = ?1 AND number = ?2)",
+                     values, LEDGER_COUNT(values), NULL, error);
+}
+
 enum fh_code sql_ledger_saga_update(struct store_work *work, const struct ledger_saga *saga,
                                     struct fh_error *error)
 {
@@ -139,10 +153,12 @@ enum fh_code sql_ledger_saga_update(struct store_work *work, const struct ledger
                                   sql_integer(saga->updated_ms)};
     int count = LEDGER_COUNT(values) - 1;
     int64_t changed = 0;
+    enum fh_code code = saga->spends ? empty_start(work, saga, error) : FH_OK;
+    if (code != FH_OK)
+        return code;
     if (ledger_sql(work, LEDGER_SAGA_ADVANCE))
         return saga_advance(work, values, count, error);
-    enum fh_code code =
-        ledger_do(work,
+    code = ledger_do(work,
                   "UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6, updated_ms = ?7"
                   " WHERE birth = ?1 AND number = ?2 AND epoch = ?3"
                   " AND status IN " LEDGER_SAGA_OPEN,
