@@ -81,6 +81,7 @@ static json_t *describe_step(const struct fh_step *step)
     set_member_text(object, "body", step->body);
     set_member(object, "run", json_boolean(step->run != NULL));
     set_member(object, "pivot", json_boolean(step->pivot));
+    set_member_text(object, "personal", step->personal);
     return object;
 }
 
@@ -94,6 +95,8 @@ static json_t *describe_saga(const struct fh_saga_definition *saga)
     set_member_text(object, "digest", digest);
     set_member(object, "deadline_s", json_integer(saga->deadline_s ? saga->deadline_s : 600));
     set_member(object, "undone", json_boolean(saga->undone != NULL));
+    if (saga->input)
+        set_member(object, "input", shape_schema(saga->input));
     for (const fh_step *step = saga->steps; step->name; step++)
         json_array_append_new(steps, describe_step(step));
     set_member(object, "steps", steps);
@@ -131,6 +134,7 @@ static json_t *describe_subscription(const struct fh_subscription *subscribed)
     set_member_text(object, "service", subscribed->service);
     set_member_text(object, "type", subscribed->type);
     set_member_text(object, "fields", subscribed->fields);
+    set_member_text(object, "personal", subscribed->personal);
     if (subscribed->upsert)
         set_member(object, "snapshot", json_true());
     return object;
@@ -141,6 +145,7 @@ static json_t *describe_asked(const struct fh_asked *asked)
     json_t *object = json_object();
     set_member_text(object, "service", asked->service);
     set_member_text(object, "path", asked->path);
+    set_member_text(object, "personal", asked->personal);
     return object;
 }
 

@@ -115,7 +115,9 @@ static int take_body(struct exchange *exchange, json_t **ret_problem)
     } else if (json_parse(incoming->body, incoming->body_length, &exchange->work.body, &error) !=
                FH_OK) {
         type = PROBLEM_REQUEST_MALFORMED;
-    } else if ((faults = shape_check(shape, exchange->work.body))) {
+    } else if ((faults = exchange_header(exchange, "Freehold-Undo")
+                             ? shape_check_undo(shape, exchange->work.body)
+                             : shape_check(shape, exchange->work.body))) {
         error_set(&error, FH_INVALID, "The body does not have the expected form.");
         type = PROBLEM_BODY_INVALID;
     } else {

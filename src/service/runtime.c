@@ -21,6 +21,7 @@
 #include "http/path.h"
 #include "saga/run.h"
 #include "service/fill.h"
+#include "service/marks.h"
 #include "service/move.h"
 #include "service/clocks.h"
 #include "service/restore.h"
@@ -285,6 +286,14 @@ static enum fh_code take_outside(struct runtime *runtime, struct fh_error *error
                             &runtime->context.webhooks, error);
 }
 
+static enum fh_code check_service_marks(const fh_service *service, struct fh_error *error)
+{
+    json_t *description = service_describe(service);
+    enum fh_code code = marks_check(description, error);
+    json_decref(description);
+    return code;
+}
+
 static enum fh_code start_managers(struct runtime *runtime, struct fh_error *error)
 {
     struct work_context *context = &runtime->context;
@@ -294,7 +303,9 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
     context->spans = spans_new(context->world, open_service_spans(runtime));
     context->keys = work_keys_new();
     runtime->clocks = clocks_new(runtime);
-    enum fh_code code = command_clock_start(context, error);
+    enum fh_code code = check_service_marks(context->service, error);
+    if (code == FH_OK)
+        code = command_clock_start(context, error);
     if (code == FH_OK)
         code = make_user_verifier(runtime, error);
     if (code == FH_OK)

@@ -189,10 +189,10 @@ json_t *shape_restored(const fh_field *shape, const json_t *value, const json_t 
         const fh_field *field = marked_field(shape, name);
         const json_t *before = json_object_get(original, name);
         bool as_before = before && field && is_redacted(shape_field_marks(field), inner);
-        must_add(json_object_set_new(copy, name,
-                                     as_before ? json_deep_copy(before)
-                                               : shape_restored(field ? field->of : NULL, inner,
-                                                                before)));
+        must_add(json_object_set_new(
+            copy, name,
+            as_before ? json_deep_copy(before)
+                      : shape_restored(field ? field->of : NULL, inner, before)));
     }
     return copy;
 }
@@ -324,10 +324,8 @@ const fh_field *shape_named(struct shape_named *named, const char *names, bool d
         if (whole && *name)
             named->fields[count++] = (fh_field){.name = name, .type = FH_ANY, .personal = true};
     }
-    named->fields[count++] = (fh_field){.name = "*",
-                                       .type = FH_ANY,
-                                       .of = deep ? named->fields : NULL,
-                                       .personal = !whole};
+    named->fields[count++] = (fh_field){
+        .name = "*", .type = FH_ANY, .of = deep ? named->fields : NULL, .personal = !whole};
     named->fields[count] = (fh_field){0};
     return named->fields;
 }

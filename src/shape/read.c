@@ -78,6 +78,13 @@ static const char *const *read_one_of(struct arena *arena, const json_t *schema)
     return texts;
 }
 
+static void read_marks(fh_field *field, const json_t *schema)
+{
+    field->personal = json_is_true(json_object_get(schema, SHAPE_SCHEMA_PERSONAL));
+    field->secret = json_is_true(json_object_get(schema, SHAPE_SCHEMA_SECRET));
+    field->card = json_is_true(json_object_get(schema, SHAPE_SCHEMA_CARD));
+}
+
 static fh_field read_schema_field(struct arena *arena, const json_t *schema, int depth)
 {
     fh_field field = {.type = read_type(schema),
@@ -97,9 +104,7 @@ static fh_field read_schema_field(struct arena *arena, const json_t *schema, int
         field.of = element.nullable ? NULL : element.of;
         field.elements = element.nullable || field.of ? FH_ANY : element.type;
     }
-    field.personal = json_is_true(json_object_get(schema, SHAPE_SCHEMA_PERSONAL));
-    field.secret = json_is_true(json_object_get(schema, SHAPE_SCHEMA_SECRET));
-    field.card = json_is_true(json_object_get(schema, SHAPE_SCHEMA_CARD));
+    read_marks(&field, schema);
     return field;
 }
 
@@ -124,8 +129,11 @@ static const fh_field *read_object(struct arena *arena, const json_t *schema, in
                 field->optional = false;
         }
     }
-    if (!json_is_false(json_object_get(schema, "additionalProperties")))
-        fields[count++] = (fh_field){"*", FH_ANY, .optional = true};
+    const json_t *others = json_object_get(schema, "additionalProperties");
+    if (!json_is_false(others)) {
+        fields[count] = (fh_field){"*", FH_ANY, .optional = true};
+        read_marks(&fields[count++], others);
+    }
     fields[count] = (fh_field){0};
     return fields;
 }

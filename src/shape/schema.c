@@ -137,6 +137,20 @@ static json_t *schema_of_field(const fh_field *field, const struct around *outer
     return schema;
 }
 
+/* `field` is "*", or NULL: the object has no other fields. Where they are marked a schema that
+ * accepts everything says so. */
+static void put_others(json_t *schema, const fh_field *field)
+{
+    json_t *others = json_object();
+    if (field)
+        put_marks(others, field);
+    if (!field)
+        put_member(schema, "additionalProperties", json_false());
+    else if (json_object_size(others) > 0)
+        put_member(schema, "additionalProperties", json_incref(others));
+    json_decref(others);
+}
+
 static json_t *schema_of_object(const fh_field *shape, const struct around *outer)
 {
     json_t *schema = json_object();
@@ -148,11 +162,12 @@ static json_t *schema_of_object(const fh_field *shape, const struct around *oute
     struct around here = {.outer = outer, .shape = shape};
     json_t *properties = json_object();
     json_t *required = json_array();
-    bool any_field = false;
-    for (const fh_field *field = shape; field->name && !any_field; field++) {
-        any_field = strcmp(field->name, "*") == 0;
-        if (any_field)
+    const fh_field *others = NULL;
+    for (const fh_field *field = shape; field->name && !others; field++) {
+        if (strcmp(field->name, "*") == 0) {
+            others = field;
             continue;
+        }
         put_member(properties, field->name, schema_of_field(field, &here));
         if (!field->optional)
             append_to_array(required, json_string(field->name));
@@ -162,8 +177,7 @@ static json_t *schema_of_object(const fh_field *shape, const struct around *oute
         put_member(schema, "required", required);
     else
         json_decref(required);
-    if (!any_field)
-        put_member(schema, "additionalProperties", json_false());
+    put_others(schema, others);
     return schema;
 }
 

@@ -6,8 +6,8 @@
  * limited.
  *
  * A fault says what was expected and what was found, except for the value of a marked field
- * (shape/mark.h): faults are recorded, and come to logs. Up to SHAPE_FAULTS_MAX faults are collected,
- * so that a caller can fix all of them at once.
+ * (shape/mark.h): faults are recorded, and come to logs. Up to SHAPE_FAULTS_MAX faults are
+ * collected, so that a caller can fix all of them at once.
  *
  * Query parameters are first converted from text to the types that the shape names, and then
  * checked in the same way. If only one of min and max is set, the other one, 0, is a bound too,
@@ -308,7 +308,8 @@ static void check_object(struct shape_faults *faults, const struct shape_place *
         if (value) {
             known++;
             check_shape_value(faults, &below, field, value);
-        } else if (!field->optional) {
+        } else if (!field->optional &&
+                   !(faults->lacks_secrets && (shape_field_marks(field) & SHAPE_UNKEPT))) {
             fault_missing(faults, &below, field);
         }
     }
@@ -316,14 +317,23 @@ static void check_object(struct shape_faults *faults, const struct shape_place *
         check_unknown(faults, place, shape, object);
 }
 
-json_t *shape_check(const fh_field *shape, const json_t *value)
+static json_t *check_whole(struct shape_faults faults, const fh_field *shape, const json_t *value)
 {
     FH_ASSERT(shape != NULL && value != NULL);
-    struct shape_faults faults = {0};
     struct shape_place whole = {0};
     fh_field field = {.type = FH_OBJECT, .of = shape};
     check_shape_value(&faults, &whole, &field, value);
     return faults.found;
+}
+
+json_t *shape_check(const fh_field *shape, const json_t *value)
+{
+    return check_whole((struct shape_faults){0}, shape, value);
+}
+
+json_t *shape_check_undo(const fh_field *shape, const json_t *value)
+{
+    return check_whole((struct shape_faults){.lacks_secrets = true}, shape, value);
 }
 
 /* ---- Query parameters ---- */

@@ -17,6 +17,9 @@
 /* NULL if `value` fits, otherwise a new array of {"pointer": "/items/0/quantity", "detail": "..."}.
  * Never changes `value`. */
 json_t *shape_check(const fh_field *shape, const json_t *value);
+/* The same for a request that undoes a step: what is secret or a card's may be missing, since sagas
+ * don't keep it until then (saga/marks.h). */
+json_t *shape_check_undo(const fh_field *shape, const json_t *value);
 /* Converts query parameters, an object of strings (path_query), to an object typed by `shape`, and
  * checks it. Faults have "parameter" instead of "pointer". If it returns NULL, *ret is a new
  * object. */

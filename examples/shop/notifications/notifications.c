@@ -15,6 +15,8 @@
 #include <freehold.h>
 
 #define GIVEN_UP_S (3 * 24 * 3600)
+/* What leaves the shop: not where somebody lives. */
+#define TOLD "id,user_id,status,total,payment_id,shipment_id,reason,created_at"
 
 static void create_webhook(fh_work *w)
 {
@@ -133,8 +135,10 @@ FH_SERVICE(notifications, .model = FH_RELATIONAL,
                        .answer = {204}},
                       {"GET", "/api/deliveries", get_deliveries, .query = deliveries_shape,
                        .audience = FH_OPERATORS, .answer = {200, .each = delivery_shape}}},
-           .subscribes = {{"orders", "OrderCreated", tell_webhooks, .covered_by = "OrderConfirmed"},
-                          {"orders", "OrderConfirmed", tell_webhooks, .upsert = nothing_to_tell},
-                          {"orders", "OrderCancelled", tell_webhooks,
+           .subscribes = {{"orders", "OrderCreated", tell_webhooks, .fields = TOLD,
+                           .covered_by = "OrderConfirmed"},
+                          {"orders", "OrderConfirmed", tell_webhooks, .fields = TOLD,
+                           .upsert = nothing_to_tell},
+                          {"orders", "OrderCancelled", tell_webhooks, .fields = TOLD,
                            .covered_by = "OrderConfirmed"}},
            .sagas = {{"deliver", deliver_steps, .deadline_s = GIVEN_UP_S, .undone = end_webhook}});

@@ -301,9 +301,12 @@ static void every_confirmed_order(fh_work *w)
         {"charge", .call = "payments POST /api/payments",                                          \
          .undo = "payments POST /api/payments/refund",                                             \
          .body = "order_id=id,user_id,amount=total,token", .timeout_ms = 1000},                    \
-        {"ship", .call = "shipping POST /api/shipments",                                           \
-         .undo = "shipping POST /api/shipments/cancel", .body = "order_id=id,user_id,address",     \
-         .pivot = true},                                                                           \
+        {"ship",                                                                                   \
+         .call = "shipping POST /api/shipments",                                                   \
+         .undo = "shipping POST /api/shipments/cancel",                                            \
+         .body = "order_id=id,user_id,address",                                                    \
+         .pivot = true,                                                                            \
+         .personal = "address"},                                                                   \
         {"confirm", .run = confirm_order},                                                         \
         {"count", .call = "users POST /api/users/{user_id}/orders/increment"},                     \
         {"empty_cart", .each = "carts", .call = "carts POST /api/carts/{user_id}/remove",          \
@@ -318,13 +321,22 @@ static const fh_field item_shape[] = {{"product_id", FH_STRING, .min = 1, .max =
 static const fh_field place_order_shape[] = {
     {"user_id", FH_INT, .min = 1},
     {"items", FH_ARRAY, .of = item_shape, .min = 1, .max = 100},
-    {"payment_token", FH_STRING, .min = 1, .max = 200},
-    {"address", FH_STRING, .max = 1000, .optional = true},
+    {"payment_token", FH_STRING, .min = 1, .max = 200, .card = true},
+    {"address", FH_STRING, .max = 1000, .optional = true, .personal = true},
     {0}};
 
-static const fh_field check_out_shape[] = {{"payment_token", FH_STRING, .min = 1, .max = 200},
-                                           {"address", FH_STRING, .max = 1000, .optional = true},
-                                           {0}};
+static const fh_field check_out_shape[] = {
+    {"payment_token", FH_STRING, .min = 1, .max = 200, .card = true},
+    {"address", FH_STRING, .max = 1000, .optional = true, .personal = true},
+    {0}};
+
+/* The token is gone from the saga as soon as the card was charged. */
+static const fh_field place_order_input[] = {{"id", FH_INT},
+                                             {"user_id", FH_INT},
+                                             {"address", FH_STRING, .personal = true},
+                                             {"token", FH_STRING, .card = true},
+                                             {"*"},
+                                             {0}};
 
 static const fh_field page_shape[] = {{"user_id", FH_INT, .min = 1},
                                       {"limit", FH_INT, .min = 1, .max = 100, .optional = true},
@@ -335,7 +347,7 @@ static const fh_field order_shape[] = {{"id", FH_INT},
                                        {"user_id", FH_INT},
                                        {"status", FH_STRING},
                                        {"total", FH_INT},
-                                       {"address", FH_STRING},
+                                       {"address", FH_STRING, .personal = true},
                                        {"payment_id", FH_STRING, .nullable = true},
                                        {"shipment_id", FH_INT, .nullable = true},
                                        {"reason", FH_STRING, .nullable = true},
@@ -351,10 +363,10 @@ static const fh_field answered_item_shape[] = {{"product_id", FH_STRING},
 /* An order as it is answered: with its items, and names to show. */
 static const fh_field answer_shape[] = {{"id", FH_INT},
                                         {"user_id", FH_INT},
-                                        {"user_name", FH_STRING},
+                                        {"user_name", FH_STRING, .personal = true},
                                         {"status", FH_STRING},
                                         {"total", FH_INT},
-                                        {"address", FH_STRING},
+                                        {"address", FH_STRING, .personal = true},
                                         {"payment_id", FH_STRING, .nullable = true},
                                         {"shipment_id", FH_INT, .nullable = true},
                                         {"reason", FH_STRING, .nullable = true},
@@ -376,13 +388,16 @@ FH_SERVICE(orders, .model = FH_RELATIONAL,
                           .state = every_confirmed_order},
                          {"OrderCancelled", 1, order_shape, .key = "id"}},
            .subscribes = {{"users", "UserUpdated", user_renamed, .fields = "id,name",
-                           .upsert = user_renamed, .gone = user_gone, .held = users_held},
+                           .upsert = user_renamed, .gone = user_gone, .held = users_held,
+                           .personal = "name"},
                           {"users", "UserDeleted", user_deleted, .fields = "id",
                            .covered_by = "UserUpdated"},
                           {"products", "ProductUpdated", product_renamed, .fields = "id,name",
                            .upsert = product_renamed}},
-           .asks = {{"users", "/api/users/{user_id}"},
+           .asks = {{"users", "/api/users/{user_id}", .personal = "name,email,address"},
                     {"products", "/api/products?ids={ids}"},
                     {"carts", "/api/carts/{user_id}?behind={behind}"}},
-           .sagas = {{"place_order", place_order_steps, .undone = cancel_order, .version = 2},
-                     {"place_order", place_order_steps_1, .undone = cancel_order}});
+           .sagas = {{"place_order", place_order_steps, .undone = cancel_order, .version = 2,
+                      .input = place_order_input},
+                     {"place_order", place_order_steps_1, .undone = cancel_order,
+                      .input = place_order_input}});

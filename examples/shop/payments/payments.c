@@ -66,7 +66,7 @@ static void get_payments(fh_work *w)
 static const fh_field charge_shape[] = {{"order_id", FH_INT, .min = 1},
                                         {"user_id", FH_INT, .min = 1},
                                         {"amount", FH_INT, .max = 9007199254740991},
-                                        {"token", FH_STRING, .min = 1, .max = 200},
+                                        {"token", FH_STRING, .min = 1, .max = 200, .card = true},
                                         {0}};
 
 static const fh_field page_shape[] = {{"limit", FH_INT, .min = 1, .max = 1000, .optional = true},

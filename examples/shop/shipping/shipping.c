@@ -81,7 +81,7 @@ static void get_shipments(fh_work *w)
 
 static const fh_field ship_shape[] = {{"order_id", FH_INT, .min = 1},
                                       {"user_id", FH_INT, .min = 1},
-                                      {"address", FH_STRING, .max = 1000},
+                                      {"address", FH_STRING, .max = 1000, .personal = true},
                                       {0}};
 
 static const fh_field page_shape[] = {{"limit", FH_INT, .min = 1, .max = 1000, .optional = true},
@@ -91,7 +91,7 @@ static const fh_field page_shape[] = {{"limit", FH_INT, .min = 1, .max = 1000, .
 static const fh_field shipment_shape[] = {{"id", FH_INT},
                                           {"order_id", FH_INT},
                                           {"user_id", FH_INT},
-                                          {"address", FH_STRING},
+                                          {"address", FH_STRING, .personal = true},
                                           {"status", FH_STRING},
                                           {"created_at", FH_STRING},
                                           {0}};

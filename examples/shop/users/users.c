@@ -110,23 +110,27 @@ static void orders_held(fh_work *w)
                      fh_query(w)));
 }
 
-static const fh_field user_shape[] = {{"name", FH_STRING, .min = 1, .max = 200},
-                                      {"email", FH_STRING, .min = 3, .max = 320},
-                                      {"address", FH_STRING, .max = 1000, .optional = true},
-                                      {0}};
+static const fh_field user_shape[] = {
+    {"name", FH_STRING, .min = 1, .max = 200, .personal = true},
+    {"email", FH_STRING, .min = 3, .max = 320, .personal = true},
+    {"address", FH_STRING, .max = 1000, .optional = true, .personal = true},
+    {0}};
 
 static const fh_field change_shape[] = {
-    {"name", FH_STRING, .min = 1, .max = 200, .optional = true},
-    {"email", FH_STRING, .min = 3, .max = 320, .optional = true},
-    {"address", FH_STRING, .max = 1000, .optional = true},
+    {"name", FH_STRING, .min = 1, .max = 200, .optional = true, .personal = true},
+    {"email", FH_STRING, .min = 3, .max = 320, .optional = true, .personal = true},
+    {"address", FH_STRING, .max = 1000, .optional = true, .personal = true},
     {0}};
 
 static const fh_field ids_shape[] = {{"ids", FH_LIST, .min = 1, .max = 100}, {0}};
 
 /* A user as it is kept, answered and published. */
-static const fh_field kept_shape[] = {{"id", FH_INT},          {"name", FH_STRING},
-                                      {"email", FH_STRING},    {"address", FH_STRING},
-                                      {"order_count", FH_INT}, {0}};
+static const fh_field kept_shape[] = {{"id", FH_INT},
+                                      {"name", FH_STRING, .personal = true},
+                                      {"email", FH_STRING, .personal = true},
+                                      {"address", FH_STRING, .personal = true},
+                                      {"order_count", FH_INT},
+                                      {0}};
 static const fh_field history_page[] = {
     {"after", FH_INT, .min = 1, .max = ORDER_ID_MAX, .optional = true},
     {"limit", FH_INT, .min = 1, .max = 100, .optional = true},

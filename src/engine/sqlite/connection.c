@@ -47,7 +47,8 @@ static int configure_connection(sqlite3 *db, bool writing)
     int result = sqlite3_exec(db,
                               "PRAGMA page_size=4096; PRAGMA journal_mode=WAL;"
                               "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
-                              "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-8000;",
+                              "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-8000;"
+                              "PRAGMA secure_delete=ON;",
                               NULL, NULL, NULL);
     if (result == SQLITE_OK && !writing)
         result = sqlite3_exec(db, "PRAGMA query_only=1", NULL, NULL, NULL);

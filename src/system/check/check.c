@@ -28,6 +28,7 @@
 #include "system/provision/keys.h"
 #include "system/provision/links.h"
 #include "system/check/migrations.h"
+#include "system/check/personal.h"
 #include "system/file/nearest.h"
 
 #define SETTINGS_SHAPE_SIZE_MAX ((size_t)1 << 20)
@@ -470,6 +471,7 @@ void check_system(struct system_file *file, struct findings *findings)
     }
     callers_check(file, findings);
     auth_check_routes(file, findings);
+    personal_check(file, findings);
     for (i = 0; i < file->composition_count; i++)
         check_composition(&by, &file->compositions[i]);
     if (findings->errors == errors)

@@ -171,10 +171,15 @@ static const fh_field subscription_shape[] = {
     {"service", FH_STRING, .min = 1},
     {"type", FH_STRING, .min = 1},
     {"fields", FH_STRING, .optional = true, .nullable = true},
+    {"personal", FH_STRING, .optional = true},
     {"*"},
     {0}};
 static const fh_field asks_shape[] = {
-    {"service", FH_STRING, .min = 1}, {"path", FH_STRING, .min = 1}, {"*"}, {0}};
+    {"service", FH_STRING, .min = 1},
+    {"path", FH_STRING, .min = 1},
+    {"personal", FH_STRING, .optional = true},
+    {"*"},
+    {0}};
 static const fh_field takes_over_shape[] = {{"service", FH_STRING, .min = 1},
                                             {"path", FH_STRING, .min = 1},
                                             {"step", FH_STRING, .min = 1},
@@ -188,10 +193,14 @@ static const fh_field step_shape[] = {{"name", FH_STRING, .min = 1},
                                       {"body", FH_STRING, .optional = true, .nullable = true},
                                       {"run", FH_BOOL, .optional = true},
                                       {"pivot", FH_BOOL, .optional = true},
+                                      {"personal", FH_STRING, .optional = true},
                                       {"*"},
                                       {0}};
-static const fh_field saga_shape[] = {
-    {"name", FH_STRING, .min = 1}, {"steps", FH_ARRAY, .of = step_shape}, {"*"}, {0}};
+static const fh_field saga_shape[] = {{"name", FH_STRING, .min = 1},
+                                      {"steps", FH_ARRAY, .of = step_shape},
+                                      {"input", FH_OBJECT, .optional = true},
+                                      {"*"},
+                                      {0}};
 static const fh_field description_shape[] = {
     {"freehold", FH_INT, .min = 1, .max = 1},
     {"name", FH_STRING, .min = 1, .max = SYSTEM_NAME_LENGTH_MAX},
