@@ -248,7 +248,7 @@ enum fh_code backup_copy(int from_fd, const char *from, int to_fd, const char *t
     if (code != FH_OK)
         return code;
     unlinkat(to_fd, to, 0);
-    int copy = openat(to_fd, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int copy = state_make_file(to_fd, to, O_WRONLY);
     int failed = copy < 0 ? errno : read_through(source, copy, size, told, context, ret_sum);
     if (!failed && fsync(copy) != 0)
         failed = errno;

@@ -39,17 +39,6 @@ static void remove_others(int service_fd)
     json_decref(order);
 }
 
-/* The service's user, who owns the folder, has to read them. */
-static enum fh_code give_to_service(int service_fd, const char *name, struct fh_error *error)
-{
-    struct stat folder;
-    if (fstat(service_fd, &folder) == 0 &&
-        fchownat(service_fd, name, folder.st_uid, folder.st_gid, AT_SYMLINK_NOFOLLOW) == 0)
-        return FH_OK;
-    return error_set_errno(error, FH_UNAVAILABLE, errno,
-                           "%.80s can't be given to the service's user", name);
-}
-
 static enum fh_code write_order(int service_fd, const char *id, const char *file,
                                 struct fh_error *error)
 {
@@ -61,7 +50,7 @@ static enum fh_code write_order(int service_fd, const char *id, const char *file
     enum fh_code code = state_write_json(service_fd, READY, order, error);
     json_decref(order);
     json_decref(store);
-    return code == FH_OK ? give_to_service(service_fd, READY, error) : code;
+    return code;
 }
 
 enum fh_code restore_make_ready(int folder_fd, const json_t *said, int service_fd, int64_t now_ms,
@@ -81,8 +70,6 @@ enum fh_code restore_make_ready(int folder_fd, const json_t *said, int service_f
     if (strcmp(sum, json_string_at(said, "sha256")) != 0)
         code = error_set(error, FH_CONFLICT,
                          "The backup is damaged: %.80s is not what it was when it was made.", from);
-    if (code == FH_OK)
-        code = give_to_service(service_fd, path, error);
     if (code == FH_OK)
         code = write_order(service_fd, ret_id, file, error);
     if (code != FH_OK)

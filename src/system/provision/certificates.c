@@ -96,7 +96,7 @@ static enum fh_code write_pem_file(int folder_fd, const char *name, const gnutls
     char fresh[64];
     snprintf(fresh, sizeof fresh, "%s.new", name);
     unlinkat(folder_fd, fresh, 0);
-    int fd = openat(folder_fd, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = state_make_file(folder_fd, fresh, O_WRONLY);
     bool written =
         fd >= 0 && write(fd, pem->data, pem->size) == (ssize_t)pem->size && fsync(fd) == 0;
     int number = errno;

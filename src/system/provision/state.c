@@ -155,6 +155,28 @@ static bool write_state_bytes(int fd, const char *data, size_t length)
     return true;
 }
 
+/* Through the descriptor of a file that this process has just made, and that nobody else can name
+ * or has opened: a service that owns the folder can't put another file in its place meanwhile. */
+static bool give_to_folders_owner(int folder_fd, int fd)
+{
+    struct stat folder;
+    return geteuid() != 0 ||
+           (fstat(folder_fd, &folder) == 0 &&
+            (folder.st_uid == 0 || fchown(fd, folder.st_uid, folder.st_gid) == 0));
+}
+
+int state_make_file(int folder_fd, const char *name, int flags)
+{
+    int fd = openat(folder_fd, name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || give_to_folders_owner(folder_fd, fd))
+        return fd;
+    int number = errno;
+    close(fd);
+    unlinkat(folder_fd, name, 0);
+    errno = number;
+    return -1;
+}
+
 /* What has a name is complete, after a power failure too; `durable`: so is the name. */
 static enum fh_code write_state_file(int folder_fd, const char *name, const char *text,
                                      size_t length, bool durable, struct fh_error *error)
@@ -162,7 +184,7 @@ static enum fh_code write_state_file(int folder_fd, const char *name, const char
     char unfinished[300];
     snprintf(unfinished, sizeof unfinished, "%s.new", name);
     unlinkat(folder_fd, unfinished, 0);
-    int fd = openat(folder_fd, unfinished, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = state_make_file(folder_fd, unfinished, O_WRONLY);
     if (fd < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot write %s", name);
     bool written = write_state_bytes(fd, text, length) && fsync(fd) == 0;

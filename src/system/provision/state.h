@@ -33,8 +33,11 @@ void state_close(struct state *state);
 enum fh_code state_lock(struct state *state, pid_t *ret_holder, struct fh_error *error);
 void state_unlock(struct state *state);
 
-/* Replaces the file as a whole or not at all, also when the power fails; mode 0600. `name` is
- * relative to the folder of `folder_fd`. */
+/* Makes a new file, mode 0600, which belongs to the folder's owner: whatever root makes in a
+ * service's folder is the service's. -1 with errno; EEXIST: there is one. */
+int state_make_file(int folder_fd, const char *name, int flags);
+/* Replaces the file as a whole or not at all, also when the power fails; mode 0600, of the folder's
+ * owner. `name` is relative to the folder of `folder_fd`. */
 enum fh_code state_write_json(int folder_fd, const char *name, const json_t *value,
                               struct fh_error *error);
 /* The same for a file of another form. */
