@@ -9,7 +9,8 @@ OTHERS = ["keys.json", "system.json", "neighbour/store.db", "neighbour/service.j
 @pytest.mark.parametrize("attack", ["open_to_read", "open_to_write"])
 @pytest.mark.parametrize("path", OTHERS)
 def test_files_of_others_are_refused(attacked, attack, path):
-    assert attacked.attack(attack, path=attacked.path(path))[0] == "EACCES"
+    refused, _ = attacked.attack(attack, path=attacked.path(path))
+    assert refused in ("EACCES", "ENOENT"), refused  # ENOENT: not even seen
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/etc/shadow", "/proc/1/environ", "/proc/self/mem", "/dev/mem"])
@@ -29,7 +30,7 @@ def test_ways_around_paths_are_refused(attacked, attack):
     for path in ("keys.json", "neighbour/store.db"):
         refused, _ = attacked.attack(attack, path=attacked.path(path), own=attacked.path("hostile", "taken"),
                                      folder=attacked.path("hostile"))
-        assert refused in ("EACCES", "EPERM"), refused
+        assert refused in ("EACCES", "EPERM", "ENOENT"), refused
 
 
 def test_other_processes_files_are_refused(attacked):

@@ -48,8 +48,9 @@ class Mini:
                              f"services:\n{services}{more}upgrade: by hand\n")
 
     def describe(self, name, description, **acts):
-        shutil.copy(FAKE, self.folder / name)
-        (self.folder / f"{name}.json").write_text(json.dumps({"description": description, **acts}))
+        behaviour = json.dumps({"description": description, **acts})
+        (self.folder / name).write_text(f"{FAKE.read_text()}\n# BEHAVIOUR {behaviour}\n")
+        (self.folder / name).chmod(0o755)
 
     def run(self, *arguments, code=0, environment=None):
         done = subprocess.run([FREEHOLD, *map(str, arguments)], capture_output=True, text=True,
@@ -208,7 +209,7 @@ def test_a_system_starts_answers_and_stops_in_order(mini):
     said = mini.run("stop")
     assert said.index("stopping gateway") < said.index("stopping users")
     assert not any(lives(pid) for pid in pids)
-    assert sorted((mini.state / "ends").read_text().split()) == ["orders", "users"]
+    assert [(mini.state / name / "ends").read_text().split() for name in ("users", "orders")] == [["users"], ["orders"]]
     assert mini.run("status", "--state", mini.state, code=3).startswith("freehold: no system is running")
 
 
@@ -385,7 +386,7 @@ def test_a_service_that_is_only_slow_is_not_killed(mini):
     mini.describe("users", USERS, spins_ms=7000)
     mini.up()
     pid = mini.service("users")["pid"]
-    wait_for("it beats again", (mini.state / "spun").exists)
+    wait_for("it beats again", (mini.state / "users" / "spun").exists)
     after = mini.service("users")
     assert (after["pid"], after["ready"], after["restarts"]) == (pid, True, 0)
 

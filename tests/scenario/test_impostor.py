@@ -155,7 +155,7 @@ def test_nobody_else_can_stand_where_a_private_server_was(request):
     server = int(pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()[0])
     path = folder / "s" / ".sockets" / "carts-redis" / "redis.sock"
     tried = system.call("carts", "POST", "/_freehold/prove", {"paths": [str(path.parent)]})
-    assert [(one["read"], one["write"]) for one in tried.body["tried"]] == [("EACCES", "EACCES")]
+    assert {error for one in tried.body["tried"] for error in (one["read"], one["write"])} <= {"EACCES", "EROFS"}
     with system.held_still():
         os.kill(keeper, signal.SIGSTOP)
         os.kill(server, signal.SIGKILL)

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 from conftest import FREEHOLD, records, started_at, wait_for
-from test_command import FAKE, USERS, Mini
+from test_command import Mini
 
 NO_CAPABILITY = "0" * 16
 # It ignores what it is asked, has left its parent's session and folder, and still holds what it inherited.
@@ -27,10 +27,11 @@ class Hostile(Mini):
     def does(self, deed):
         real = self.folder / "real"
         real.mkdir()
-        shutil.copy(FAKE, real / "users")
-        (real / "users.json").write_text(json.dumps({"description": USERS}))
+        shutil.move(self.folder / "users", real)
+        self.write("  users: {reads: [real]}\n  orders:\n")
         (self.folder / "users").write_text(
             f'#!/bin/sh\ntest "$1" = --describe || {{\n{deed}\n}}\nexec {real}/users "$@"\n')
+        (self.folder / "users").chmod(0o755)
         return self
 
     def kill_up(self):
@@ -57,8 +58,10 @@ def lives(pid):
 @contextlib.contextmanager
 def bystander():
     with subprocess.Popen(["sleep", "1000"], start_new_session=True) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def opened_by(pid):

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A service that only obeys docs/internals/processes.md, for testing what starts and watches services.
 
-What it is called, describes and does wrong is in a file NAME.json next to it (NAME is what the program is called, so
-tests link to it by different names):
+NAME is what the program is called. What it describes and does wrong is its last line, "# BEHAVIOUR {...}", which
+tests add to their copies of it: as a service it may see no other file.
 
     {"description": {...},   what --describe prints, "name" filled in
      "exit": 78,             ends at once with this code, saying `says` on standard error
@@ -27,15 +27,12 @@ import threading
 import time
 
 NAME = os.path.basename(sys.argv[0])
-BEHAVIOUR_FILE = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), NAME + ".json")
 
 
 def behaviour():
-    try:
-        with open(BEHAVIOUR_FILE, encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        return {}
+    with open(sys.argv[0], encoding="utf-8") as file:
+        last = file.read().splitlines()[-1]
+    return json.loads(last.removeprefix("# BEHAVIOUR ")) if last.startswith("# BEHAVIOUR ") else {}
 
 
 def describe():
@@ -111,7 +108,7 @@ def serve(config, acts):
     if not acts.get("never_ready"):
         os.write(control, b"ready\n")
     if "spins_ms" in acts:
-        spin(acts["spins_ms"], control, os.path.join(config["folder"], "..", "spun"))
+        spin(acts["spins_ms"], control, os.path.join(config["folder"], "spun"))
     while True:
         ready, _, _ = select.select([control, stop_read], [], [], 1.0)
         if ready:
@@ -119,7 +116,7 @@ def serve(config, acts):
         if not acts.get("never_ready"):
             os.write(control, b"beat\n")
     time.sleep(acts.get("slow_stop_ms", 0) / 1000)
-    with open(os.path.join(config["folder"], "..", "ends"), "a", encoding="utf-8") as ends:
+    with open(os.path.join(config["folder"], "ends"), "a", encoding="utf-8") as ends:
         ends.write(NAME + "\n")
     os._exit(0)
 

@@ -137,7 +137,7 @@ static int check_live(struct system_file *file, const char *folder, struct findi
         return code;
     code = cli_control_status(&state, &status);
     if (code == CLI_DONE) {
-        live_check(file, &state, status, findings);
+        live_check(file, &state, status, findings, not_verified);
         verify_all(file, &state, status, findings, not_verified);
         verify_servers(file, &state, status, findings);
         check_migrations(file, &state, status, findings);

@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "engine/engines.h"
 #include "system/file/gateway.h"
+#include "system/file/isolation.h"
 #include "system/file/servers.h"
 #include "system/file/nearest.h"
 #include "system/file/outside.h"
@@ -39,15 +40,6 @@ static void read_name(struct yaml_reader *reader, yaml_node_t *node, const char 
                        "31 of a-z, 0-9, '_' and '-'",
                        (const char *)node->data.scalar.value);
     file->name = name;
-}
-
-static void read_isolation(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                           void *into)
-{
-    static const char *const kinds[] = {"landlock", "users", NULL};
-    struct system_file *file = into;
-    file->users = yaml_word(reader, node, what, kinds) == 1;
-    file->isolation_place = yaml_place(reader, node);
 }
 
 static void read_links(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
@@ -188,6 +180,8 @@ static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, con
         {"callers", read_callers, false, "who may call it; default: all who declare that need"},
         {"open", read_service_open, false,
          "public routes take requests without a token; default: false"},
+        {"reads", file_read_reads, false,
+         "files and folders that its program reads or runs as it starts"},
         {"confine", read_confine, false, "false: it reaches every file of its user"},
         {"instances", read_instances, false, "processes; more than one needs a server engine"},
         {"outside", file_read_outside, false, "which addresses its webhooks may go to"},
@@ -320,6 +314,7 @@ static void settle_services(struct system_file *file, struct findings *findings)
             file_settle_store(file, service, findings);
         settle_migrations(file, service, findings);
         file_settle_outside(file, service, findings);
+        file_settle_reads(file, service, findings);
         if (!service->settings)
             service->settings = json_object();
     }
@@ -346,7 +341,8 @@ static bool find_folder(struct system_file *file, struct findings *findings)
 static const struct yaml_key file_keys[] = {
     {"system", read_name, true, "the system's name"},
     {"gateway", file_read_gateway, false, "the one public door"},
-    {"isolation", read_isolation, false, "users: each process a user of its own, for root"},
+    {"isolation", file_read_isolation, false,
+     "landlock: without users and namespaces of their own"},
     {"links", read_links, false, "between the processes"},
     {"services", read_services, true, "by name; what is left out is as usual"},
     {"profiles", read_profiles, false, "other values for services: up --profile NAME"},
@@ -376,6 +372,7 @@ struct system_file *system_file_read(const char *path, const char *profile,
         root = yaml_open(&reader, path, SYSTEM_FILE_SIZE_MAX);
     if (root) {
         yaml_read_mapping(&reader, root, "", file_keys, COUNT(file_keys), file);
+        file_settle_isolation(file, findings);
         settle_services(file, findings);
         file->variable_count = reader.variable_count;
         file->variables = arena_alloc(&file->arena, sizeof reader.variables);

@@ -20,6 +20,7 @@
 
 #define SYSTEM_FILE_SIZE_MAX ((size_t)1 << 20)
 #define SYSTEM_SERVICES_MAX 64
+#define SYSTEM_READS_MAX 8
 #define SYSTEM_COMPOSE_MAX 32
 #define SYSTEM_PARTS_MAX 32
 #define SYSTEM_INSTANCES_MAX 64
@@ -32,6 +33,11 @@
 #define SYSTEM_CONNECTIONS_MAX 64
 #define SYSTEM_NAME_LENGTH_MAX 32
 #define SYSTEM_LISTEN_DEFAULT "127.0.0.1:8080"
+
+struct system_path {
+    const char *path; /* absolute, once the file was read */
+    struct place place;
+};
 
 struct system_caller {
     const char *name;
@@ -111,6 +117,8 @@ struct system_service {
     /* Which of the services that declare the need may call it; unrestricted: all of them. */
     struct system_caller callers[SYSTEM_CALLERS_MAX];
     size_t caller_count;
+    struct system_path reads[SYSTEM_READS_MAX]; /* what its program reads, besides its libraries */
+    size_t read_count;
     bool callers_restricted;
     bool unconfined; /* may reach every file of its user: for debuggers and the like */
     struct system_outside outside;
@@ -149,7 +157,9 @@ struct system_file {
     bool links_tls; /* TLS between the processes; otherwise plain HTTP on the loopback address */
     const char *door_certificate, *door_key; /* absolute: the gateway's TLS; NULL: plain HTTP */
     bool upgrades_by_hand;                   /* a replaced program is not picked up automatically */
-    bool users; /* isolation: each process runs as its own user, besides its confinement */
+    /* isolation, besides each process's confinement: whether it runs as a user of its own, and in a
+     * mount namespace of its own where one can be made. */
+    bool users, namespaces;
     struct place isolation_place;
     struct system_service services[SYSTEM_SERVICES_MAX]; /* in the file's order */
     size_t service_count;

@@ -16,6 +16,7 @@
 #include "store/server.h"
 #include "system/servers/servers.h"
 #include "system/servers/sockets.h"
+#include "system/provision/part.h"
 #include "system/provision/users.h"
 
 static bool is_named_to_move(const char *const *names, const char *name)
@@ -129,21 +130,22 @@ static enum fh_code keep_server(struct provision *provision, const char *command
     struct provision_part *part = &provision->servers[provision->server_count];
     if (provision->server_count == SYSTEM_SERVERS_MAX)
         return error_set(error, FH_UNSUPPORTED, "More than %d servers.", SYSTEM_SERVERS_MAX);
-    *part = (struct provision_part){.folder_fd = folder_fd, .listen_fd = -1};
-    part->name = arena_text(arena, folder_name);
-    part->folder =
-        arena_printf(arena, "%s/" SERVERS_FOLDER "/%s", provision->state.folder, folder_name);
+    *part = part_new(
+        provision, arena_text(arena, folder_name),
+        arena_printf(arena, "%s/" SERVERS_FOLDER "/%s", provision->state.folder, folder_name));
+    part->folder_fd = folder_fd;
     part->program = &provision->command;
     part->arguments[0] = command;
     part->arguments[1] = "keep";
     part->arguments[2] = "--config";
     part->arguments[3] = arena_printf(arena, "%s/server.json", part->folder);
     provision->server_count++;
-    enum fh_code code = servers_find_user(server_kind(server_text(config, "engine")), part, error);
+    enum fh_code code =
+        servers_find_user(provision, server_kind(server_text(config, "engine")), part, error);
     if (code == FH_OK)
-        code = sockets_make(&provision->state, arena, part, error);
+        code = sockets_make(provision, part, error);
     if (code == FH_OK && part->user)
-        code = users_let_pass(&provision->state, "A private database server of before", error);
+        code = users_let_pass(provision, "A private database server of before", error);
     return code;
 }
 

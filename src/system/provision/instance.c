@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include "system/provision/state.h"
-#include "system/provision/users.h"
 
 void instance_file(char ret[INSTANCE_FILE_SIZE], const char *stem, int instance, const char *end)
 {
@@ -110,7 +109,7 @@ pid_t instance_survivor(int folder_fd, int instance)
     return pid > 0 || pid == -1 ? pid : 0;
 }
 
-enum fh_code instance_configure(int folder_fd, const char *stem, int instance, uid_t user,
+enum fh_code instance_configure(int folder_fd, const char *stem, int instance,
                                 struct fh_error *error)
 {
     char name[INSTANCE_FILE_SIZE], number[16];
@@ -124,5 +123,5 @@ enum fh_code instance_configure(int folder_fd, const char *stem, int instance, u
     instance_file(name, stem, instance, ".json");
     code = state_write_json(folder_fd, name, config, error);
     json_decref(config);
-    return code == FH_OK ? users_give(folder_fd, user, error) : code;
+    return code;
 }

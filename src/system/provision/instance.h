@@ -22,8 +22,8 @@ void instance_file(char ret[INSTANCE_FILE_SIZE], const char *stem, int instance,
  * found, since it is another user's. */
 pid_t instance_survivor(int folder_fd, int instance);
 /* Writes the configuration of an instance other than the first: a copy of the first one's
- * (STEM.json) with another number. `user` as in users_give. */
-enum fh_code instance_configure(int folder_fd, const char *stem, int instance, uid_t user,
+ * (STEM.json) with another number. */
+enum fh_code instance_configure(int folder_fd, const char *stem, int instance,
                                 struct fh_error *error);
 
 #endif

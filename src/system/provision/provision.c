@@ -27,7 +27,9 @@
 #include "system/provision/private_key.h"
 #include "system/move/moving.h"
 #include "system/servers/servers.h"
+#include "system/servers/sockets.h"
 #include "system/provision/users.h"
+#include "system/provision/part.h"
 
 /* ---- Folders and sockets ---- */
 
@@ -54,9 +56,9 @@ static enum fh_code make_service_part(struct provision *provision, const char *n
 {
     struct provision_part *part = &provision->parts[provision->part_count++];
     int state_fd = provision->state.folder_fd;
-    part->name = name;
-    part->folder = arena_printf(&provision->arena, "%s/%s", provision->state.folder, name);
-    part->folder_fd = part->listen_fd = -1;
+    *part = part_new(provision, name,
+                     arena_printf(&provision->arena, "%s/%s", provision->state.folder, name));
+    part->user = users_of(provision, name);
     if (mkdirat(state_fd, name, 0700) != 0 && errno != EEXIST)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot make the folder %s",
                                part->folder);
@@ -146,11 +148,6 @@ static bool goes_outside(const struct system_service *service)
     return false;
 }
 
-static size_t part_number(const struct provision *provision, const struct provision_part *part)
-{
-    return (size_t)(part - provision->parts);
-}
-
 static void configure_outside(const struct system_service *service, json_t *config)
 {
     json_t *ports = json_array();
@@ -167,7 +164,7 @@ static void configure_outside(const struct system_service *service, json_t *conf
     json_object_set_new(config, "outside_ports", ports);
 }
 
-static enum fh_code write_service_config(const struct provision *provision,
+static enum fh_code write_service_config(struct provision *provision,
                                          const struct provision_options *options,
                                          struct provision_part *part,
                                          const struct system_service *service,
@@ -190,9 +187,13 @@ static enum fh_code write_service_config(const struct provision *provision,
     json_object_set_new(config, "store",
                         json_deep_copy(json_object_get(provision->stores, service->name)));
     links_configure(part, options->file, config);
-    enum fh_code code = moving_configure(provision, options, part, service, config, error);
+    part->moves = moving_moves(provision, service->name);
+    part_show_to_service(provision, service, part);
+    enum fh_code code = sockets_show(provision, service, part, error);
     if (code == FH_OK)
-        code = private_key_give(part, users_of(options->file, part_number(provision, part)),
+        code = moving_configure(provision, options, part, service, config, error);
+    if (code == FH_OK)
+        code = private_key_give(part, part->user,
                                 json_object_get(json_object_get(config, "store"), "tls"),
                                 "store-key.pem", error);
     json_object_set_new(
@@ -244,8 +245,7 @@ static enum fh_code write_gateway_config(const struct provision *provision,
         json_t *door =
             json_pack("{s:s, s:s}", "certificate", file->door_certificate, "key", file->door_key);
         json_object_set_new(config, "listen_tls", door);
-        code = private_key_give(part, users_of(file, file->service_count), door, "door-key.pem",
-                                error);
+        code = private_key_give(part, part->user, door, "door-key.pem", error);
     }
     if (code == FH_OK)
         code = state_write_json(part->folder_fd, "gateway.json", config, error);
@@ -279,6 +279,7 @@ static enum fh_code write_system(const struct provision *provision, const struct
                         json_pack("{s:s, s:b}", "address", gateway->address, "tls",
                                   file->door_certificate != NULL));
     json_object_set_new(system, "links_tls", json_boolean(file->links_tls));
+    json_object_set_new(system, "covered", json_boolean(provision->covered));
     json_object_set_new(system, "services", services);
     free(path);
     enum fh_code code = state_write_json(provision->state.folder_fd, "system.json", system, error);
@@ -306,6 +307,8 @@ static enum fh_code write_configs(struct provision *provision,
             part->stem = "service";
         } else {
             code = write_gateway_config(provision, part, file, &grants, error);
+            part_lend_key(part, file->door_certificate);
+            part_lend_key(part, file->door_key);
             part->arguments[0] = options->command;
             part->arguments[1] = "gateway";
             part->arguments[2] = "--config";
@@ -314,7 +317,6 @@ static enum fh_code write_configs(struct provision *provision,
             part->stem = "gateway";
             part->program = &provision->command;
         }
-        part->user = users_of(file, i);
         if (code == FH_OK)
             code = users_give(part->folder_fd, part->user, error);
     }
@@ -344,7 +346,7 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
         code = refuse_other_system(provision, file, error);
     }
     if (code == FH_OK)
-        code = users_prepare(file, &provision->state, error);
+        code = users_prepare(provision, error);
     for (size_t i = 0; i < file->service_count && code == FH_OK; i++)
         code = make_service_part(provision, file->services[i].name, error);
     if (code == FH_OK)
@@ -382,8 +384,6 @@ enum fh_code provision_configure_service(struct provision *provision, size_t ser
     if (code == FH_OK)
         code = write_service_config(provision, &provision->options, part, &file->services[service],
                                     &grants, error);
-    if (code == FH_OK)
-        code = users_give(part->folder_fd, part->user, error);
     json_decref(grants.keys);
     return code;
 }
@@ -428,6 +428,7 @@ void provision_free(struct provision *provision)
     json_decref(provision->stores);
     json_decref(provision->granted);
     json_decref(provision->moved);
+    json_decref(provision->numbers);
     if (provision->state.folder_fd >= 0)
         state_close(&provision->state);
     arena_release(&provision->arena);

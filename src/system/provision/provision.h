@@ -20,6 +20,8 @@
 
 #define PROVISION_PARTS_MAX (SYSTEM_SERVICES_MAX + 1)
 #define PROVISION_PATH_SIZE 4400
+#define PROVISION_READS_MAX 128 /* part.h */
+
 /* What processes belong to: a service, the gateway (the last one), or a private server. */
 struct provision_part {
     const char *name;
@@ -28,10 +30,15 @@ struct provision_part {
     int listen_fd;
     char address[ADDRESS_TEXT_SIZE]; /* of a private server: its folder in SERVERS_SOCKETS */
     const char *sockets;             /* a private server's: the folder with its socket */
-    uid_t user;                      /* 0: the user who runs `up` */
-    gid_t group;                     /* 0: the same number as the user */
-    const struct spawn_room *room;   /* where it lives (supervise/spawn.h); NULL: where we do */
-    const char *arguments[5];        /* the program and its arguments, ended by NULL */
+    /* What it sees of closed places, besides its folder and its program (part.h): folders and
+     * files to read, and files to read even if they are root's alone; each ended by NULL. */
+    const char *reads[PROVISION_READS_MAX + 1], *keys[PROVISION_READS_MAX + 1];
+    const char *writes[PROVISION_READS_MAX + 1]; /* and folders to write in */
+    const char *covered; /* the state folder, if it runs in a mount namespace; NULL: it does not */
+    bool moves;          /* a service's: its store, so that it is also where it was before */
+    uid_t user;          /* 0: the user who runs `up` */
+    gid_t group;         /* 0: the same number as the user */
+    const char *arguments[5]; /* the program and its arguments, ended by NULL */
     const struct program_held
         *program; /* the file that was checked; NULL: whatever file has the name at the start */
     int config_argument; /* index of the one that names its configuration, FOLDER/STEM.json */
@@ -61,6 +68,8 @@ struct provision {
     struct program_held command;                       /* options.command, as last taken */
     struct provision_part servers[SYSTEM_SERVERS_MAX]; /* supervisors of private servers */
     size_t server_count;
+    json_t *numbers; /* of users, contents of users.json (numbers.h); NULL: not root */
+    bool covered;    /* processes run in mount namespaces (namespace.h) */
     json_t *moved;   /* contents of moves.json (moved.h) */
     json_t *granted; /* who may call whom (callers.h), as in the configurations */
     json_t *stores;  /* {"users": {...}}: for services with a store on a server, its part of their

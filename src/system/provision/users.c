@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The files in a folder are given to a user each time the system comes up, by the process's place
- * in the system file: a service that changes place keeps its files, and removing `isolation` gives
- * them back. Only regular files with a single link are given: a compromised service may have left
- * links behind, and this runs as root.
+ * Who owns a folder in the state folder says whose the files in it are. Changing that runs as root
+ * in a folder that a compromised service may have prepared, or still changes, so:
+ *
+ *  - only what belonged to the folder's owner is given: a link to anyone else's file stays theirs,
+ *    even when its other names are gone by now (as with /etc/shadow after passwd has replaced it)
+ *  - of files, only regular ones with a single link
+ *  - each is opened first, as a path only and through no link, then looked at, then given, all by
+ *    its descriptor: what has its name by then does not matter
+ *  - the folder itself comes last, so that what was interrupted is done again
  */
 
 #define _GNU_SOURCE
@@ -18,14 +23,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "system/provision/provision.h"
+#include "system/provision/keys.h"
+#include "system/provision/namespace.h"
+#include "system/provision/numbers.h"
 
 #define STATE_MODE 0711 /* others may pass through it, not list it */
+#define GIVE_DEPTH_MAX 16
 
-uid_t users_of(const struct system_file *file, size_t part)
+uid_t users_of(const struct provision *provision, const char *name)
 {
-    return file->users ? (uid_t)(USERS_FIRST + part) : 0;
+    bool own = provision->options.file->users || strcmp(name, USERS_SERVERS) == 0;
+    return own ? numbers_of(provision->numbers, name) : 0;
 }
+
+/* ---- The way to the state folder ---- */
 
 /* Every folder on the way to `path` must let others through. Overwrites `path`. */
 static enum fh_code check_passable(char *path, const char *who, const char *what,
@@ -36,8 +47,8 @@ static enum fh_code check_passable(char *path, const char *who, const char *what
         *slash = '\0';
         if (stat(path, &status) != 0 || !(status.st_mode & S_IXOTH))
             return error_set(error, FH_INVALID,
-                             "%s needs a way to the %s for other users, and %.100s (mode %04o) "
-                             "gives none; %s.",
+                             "%s needs a way to the %s for other users, and %.80s (mode %04o) "
+                             "gives none; %s, or let up make mount namespaces (CAP_SYS_ADMIN).",
                              who, what, path, (unsigned)status.st_mode & 0777, instead);
     }
     return FH_OK;
@@ -57,20 +68,12 @@ static enum fh_code check_ways(const struct state *state, const char *who, struc
                : code;
 }
 
-enum fh_code users_prepare(const struct system_file *file, const struct state *state,
-                           struct fh_error *error)
+enum fh_code users_let_pass(const struct provision *provision, const char *who,
+                            struct fh_error *error)
 {
-    if (!file->users)
+    const struct state *state = &provision->state;
+    if (provision->covered)
         return FH_OK;
-    if (geteuid() != 0)
-        return error_set(error, FH_INVALID,
-                         "isolation: users needs root. Without it each process is confined by "
-                         "Landlock, and all run as one user.");
-    return users_let_pass(state, "isolation: users", error);
-}
-
-enum fh_code users_let_pass(const struct state *state, const char *who, struct fh_error *error)
-{
     enum fh_code code = check_ways(state, who, error);
     if (code == FH_OK && fchmod(state->folder_fd, STATE_MODE) != 0)
         code = error_set_errno(error, FH_UNAVAILABLE, errno, "%s can't be opened to be passed",
@@ -78,33 +81,122 @@ enum fh_code users_let_pass(const struct state *state, const char *who, struct f
     return code;
 }
 
-static bool is_given(uid_t owner)
+/* ---- Numbers ---- */
+
+static enum fh_code draw_numbers(struct provision *provision, struct fh_error *error)
 {
-    return owner >= USERS_FIRST && owner < USERS_FIRST + PROVISION_PARTS_MAX;
+    const struct system_file *file = provision->options.file;
+    const struct provision_options *options = &provision->options;
+    bool unregistered;
+    enum fh_code code = numbers_read(&provision->state, &provision->numbers, &unregistered, error);
+    for (size_t i = 0; i < file->service_count && code == FH_OK; i++)
+        code = numbers_add(provision->numbers, file->services[i].name, error);
+    if (code == FH_OK)
+        code = numbers_add(provision->numbers, KEYS_GATEWAY, error);
+    if (code == FH_OK)
+        code = numbers_add(provision->numbers, USERS_SERVERS, error);
+    if (code == FH_OK)
+        code = numbers_write(&provision->state, provision->numbers, error);
+    if (code == FH_OK && unregistered)
+        options->say(options->context, "user-numbers-unregistered",
+                     "the register " NUMBERS_REGISTER " can't be written: another system on this "
+                     "machine might draw the same user numbers");
+    return code;
 }
 
-/* Whether it is ours to give, and not already given. Files are only taken back from users of this
- * kind. */
-static bool is_to_give(const struct stat *status, uid_t user)
+static void find_namespaces(struct provision *provision)
 {
-    return status->st_uid != user && (user || is_given(status->st_uid));
+    const struct provision_options *options = &provision->options;
+    char why[NAMESPACE_WHY_SIZE], text[NAMESPACE_WHY_SIZE + 160];
+    if (!options->file->namespaces)
+        return;
+    provision->covered = namespace_possible(why);
+    if (provision->covered)
+        return;
+    snprintf(text, sizeof text,
+             "no mount namespaces can be made here (%s): processes see which files there are, and "
+             "only modes and Landlock keep them out",
+             why);
+    options->say(options->context, "namespaces-unsupported", text);
 }
 
-static enum fh_code give_files(int folder_fd, uid_t user, struct fh_error *error)
+enum fh_code users_prepare(struct provision *provision, struct fh_error *error)
+{
+    const struct system_file *file = provision->options.file;
+    if (file->users && geteuid() != 0)
+        return error_set(error, FH_INVALID,
+                         "isolation: users needs root. Without it each process is confined by "
+                         "Landlock and a mount namespace, and all run as one user.");
+    find_namespaces(provision);
+    enum fh_code code = geteuid() == 0 ? draw_numbers(provision, error) : FH_OK;
+    return code == FH_OK && file->users ? users_let_pass(provision, "isolation: users", error)
+                                        : code;
+}
+
+void users_look(struct provision *provision)
+{
+    find_namespaces(provision);
+    if (geteuid() == 0)
+        state_read_json(provision->state.folder_fd, NUMBERS_FILE, &provision->numbers,
+                        ERROR_UNHEEDED);
+}
+
+enum fh_code users_of_folder(int folder_fd, uid_t *ret, struct fh_error *error)
 {
     struct stat status;
-    DIR *folder = fdopendir(openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    *ret = 0;
+    if (fstat(folder_fd, &status) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "A service's folder can't be read");
+    if (geteuid() == 0)
+        *ret = status.st_uid;
+    return FH_OK;
+}
+
+/* ---- Giving ---- */
+
+struct giving {
+    uid_t from, to;
+    dev_t device;
+    struct fh_error *error;
+};
+
+static enum fh_code give_folder(const struct giving *giving, int folder_fd, int depth);
+
+static enum fh_code give_entry(const struct giving *giving, int folder_fd, const char *name,
+                               int depth)
+{
+    struct stat status;
+    int fd = openat(folder_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return FH_OK; /* it has vanished */
     enum fh_code code = FH_OK;
-    for (struct dirent *entry; folder && code == FH_OK && (entry = readdir(folder));) {
-        if (fstatat(folder_fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !S_ISREG(status.st_mode) || status.st_nlink != 1 || !is_to_give(&status, user))
-            continue;
-        if (fchownat(folder_fd, entry->d_name, user, user, AT_SYMLINK_NOFOLLOW) != 0)
-            code = error_set_errno(error, FH_UNAVAILABLE, errno, "%s can't be given to user %u",
-                                   entry->d_name, (unsigned)user);
+    bool known =
+        fstat(fd, &status) == 0 && status.st_dev == giving->device && status.st_uid == giving->from;
+    bool file = known && S_ISREG(status.st_mode) && status.st_nlink == 1;
+    bool folder = known && S_ISDIR(status.st_mode);
+    if (folder && depth < GIVE_DEPTH_MAX)
+        code = give_folder(giving, fd, depth + 1);
+    if (code == FH_OK && (file || folder) &&
+        fchownat(fd, "", giving->to, giving->to, AT_EMPTY_PATH) != 0)
+        code = error_set_errno(giving->error, FH_UNAVAILABLE, errno,
+                               "%.100s can't be given to user %u", name, (unsigned)giving->to);
+    close(fd);
+    return code;
+}
+
+static enum fh_code give_folder(const struct giving *giving, int folder_fd, int depth)
+{
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!folder)
+        return error_set_errno(giving->error, FH_UNAVAILABLE, errno,
+                               "A service's folder can't be listed");
+    enum fh_code code = FH_OK;
+    for (const struct dirent *entry; code == FH_OK && (entry = readdir(folder));) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            code = give_entry(giving, fd, entry->d_name, depth);
     }
-    if (folder)
-        closedir(folder);
+    closedir(folder);
     return code;
 }
 
@@ -113,9 +205,13 @@ enum fh_code users_give(int folder_fd, uid_t user, struct fh_error *error)
     struct stat status;
     if (geteuid() != 0)
         return FH_OK;
-    enum fh_code code = give_files(folder_fd, user, error);
-    if (code == FH_OK && fstat(folder_fd, &status) == 0 && is_to_give(&status, user) &&
-        fchown(folder_fd, user, user) != 0)
+    if (fstat(folder_fd, &status) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "A service's folder can't be read");
+    if (status.st_uid == user || (user == 0 && !numbers_are_ours(status.st_uid)))
+        return FH_OK;
+    struct giving giving = {status.st_uid, user, status.st_dev, error};
+    enum fh_code code = give_folder(&giving, folder_fd, 0);
+    if (code == FH_OK && fchown(folder_fd, user, user) != 0)
         code = error_set_errno(error, FH_UNAVAILABLE, errno, "The folder can't be given to user %u",
                                (unsigned)user);
     return code;

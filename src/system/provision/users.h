@@ -3,28 +3,36 @@
 #define SYSTEM_PROVISION_USERS_H
 
 /*
- * isolation: users — each process of a system runs as a user of its own, with no name and no home,
- * so that file modes keep the processes apart too. Only for an `up` run by root.
+ * As whom a system's processes run, and who owns their folders. Where root runs `up`, each process
+ * is a user of its own, with no name and no home, numbered by numbers.h; elsewhere, and with
+ * `isolation: landlock`, it is the user who runs `up`. Private servers that root runs are their
+ * package's user, or one of the system's own where the package creates none.
  */
 
 #include <sys/types.h>
 
-#include "system/file/file.h"
-#include "system/provision/state.h"
+#include "system/provision/provision.h"
 
-#define USERS_FIRST 64000   /* of the first process; Debian assigns these to nobody */
-#define USERS_SERVERS 64500 /* for private servers whose package creates no user */
+#define USERS_SERVERS                                                                              \
+    ".servers" /* its name in numbers.h: of servers that no package's user runs                    \
+                */
 
-/* Whether this is possible: FH_INVALID with a sentence that says what prevents it. Lets other users
- * pass through the state folder. */
-enum fh_code users_prepare(const struct system_file *file, const struct state *state,
-                           struct fh_error *error);
-/* Lets other users pass through the state folder; FH_INVALID if a folder on the way to it, or to
- * this program, does not. `who` needs it: "isolation: users". */
-enum fh_code users_let_pass(const struct state *state, const char *who, struct fh_error *error);
-/* The user of the n-th process; 0: the one who runs `up`. */
-uid_t users_of(const struct system_file *file, size_t part);
-/* Gives a part's folder and the files in it to its user. */
+/* Reads or draws the numbers, and finds out whether mount namespaces can be made
+ * (provision->covered). FH_INVALID with a sentence that says what prevents users of their own. */
+enum fh_code users_prepare(struct provision *provision, struct fh_error *error);
+/* Where no namespaces can be made: lets other users pass through the state folder; FH_INVALID if a
+ * folder on the way to it, or to this program, does not. `who` needs it: "isolation: users". */
+enum fh_code users_let_pass(const struct provision *provision, const char *who,
+                            struct fh_error *error);
+/* The same for a system that is only opened: nothing is drawn or written. */
+void users_look(struct provision *provision);
+/* The user of a process, by its part's name; 0: the one who runs `up`. */
+uid_t users_of(const struct provision *provision, const char *name);
+/* Whose a part's folder is; 0: the user who runs `up`, or it is not root's to say. */
+enum fh_code users_of_folder(int folder_fd, uid_t *ret, struct fh_error *error);
+/* Gives a part's folder and what is in it to a user, if the folder is somebody else's: exactly what
+ * belonged to its owner. Whatever is made in it later belongs to its new owner (state_make_file).
+ * User 0: takes back what a user of this kind had. */
 enum fh_code users_give(int folder_fd, uid_t user, struct fh_error *error);
 
 #endif

@@ -23,6 +23,7 @@
 #include "store/tls.h"
 #include "store/server.h"
 #include "system/servers/kept.h"
+#include "system/provision/part.h"
 #include "system/servers/sockets.h"
 #include "system/provision/users.h"
 
@@ -63,13 +64,18 @@ static struct provision_part *server_part_named(struct provision *provision, con
 
 /* ---- Folders ---- */
 
-enum fh_code servers_find_user(const struct server_kind *kind, struct provision_part *part,
-                               struct fh_error *error)
+enum fh_code servers_find_user(const struct provision *provision, const struct server_kind *kind,
+                               struct provision_part *part, struct fh_error *error)
 {
     if (geteuid() != 0)
         return FH_OK;
     if (!kind->user) {
-        part->user = part->group = USERS_SERVERS;
+        struct stat status;
+        part->user = users_of(provision, USERS_SERVERS);
+        /* A system that is only opened has the numbers it had. */
+        if (!part->user && part->folder_fd >= 0 && fstat(part->folder_fd, &status) == 0)
+            part->user = status.st_uid;
+        part->group = part->user;
         return FH_OK;
     }
     const struct passwd *user = getpwnam(kind->user);
@@ -87,15 +93,16 @@ static enum fh_code make_server_part(struct provision *provision, int servers_fd
                                      const struct system_server *server, struct fh_error *error)
 {
     struct provision_part *part = &provision->servers[provision->server_count++];
-    *part = (struct provision_part){.folder_fd = -1, .listen_fd = -1, .stem = "server"};
-    part->name = server_key(&provision->arena, server);
-    part->folder = arena_printf(&provision->arena, "%s/" SERVERS_FOLDER "/%s",
-                                provision->state.folder, part->name);
-    enum fh_code code = servers_find_user(server_kind(server->engine), part, error);
+    const char *name = server_key(&provision->arena, server);
+    *part = part_new(
+        provision, name,
+        arena_printf(&provision->arena, "%s/" SERVERS_FOLDER "/%s", provision->state.folder, name));
+    part->stem = "server";
+    enum fh_code code = servers_find_user(provision, server_kind(server->engine), part, error);
     if (code == FH_OK)
         code = sockets_make_folder(servers_fd, part->name, 0700, part, &part->folder_fd, error);
     if (code == FH_OK)
-        code = sockets_make(&provision->state, &provision->arena, part, error);
+        code = sockets_make(provision, part, error);
     return code;
 }
 
@@ -103,15 +110,15 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
                                 struct fh_error *error)
 {
     const struct provision_part whole = {0};
-    bool pass = servers_pass(file);
-    enum fh_code code = pass ? users_let_pass(&provision->state,
+    bool pass = servers_pass(file) && !provision->covered;
+    enum fh_code code = pass ? users_let_pass(provision,
                                               "A private database server, which root runs as its "
                                               "package's user,",
                                               error)
                              : FH_OK;
     int servers_fd = -1;
     if (code == FH_OK)
-        code = sockets_make(&provision->state, &provision->arena, NULL, error);
+        code = sockets_make(provision, NULL, error);
     for (size_t i = 0; i < file->server_count && code == FH_OK; i++) {
         if (!is_private(&file->servers[i]) ||
             server_part_named(provision, server_key(&provision->arena, &file->servers[i])))
@@ -244,10 +251,6 @@ static enum fh_code write_supervisor(const struct configuring *by,
         json_object_set(config, "settings", server->settings);
     enum fh_code code = state_write_json(part->folder_fd, "server.json", config, error);
     json_decref(config);
-    if (code == FH_OK && part->user &&
-        fchownat(part->folder_fd, "server.json", part->user, part->group, AT_SYMLINK_NOFOLLOW) != 0)
-        code = error_set_errno(error, FH_UNAVAILABLE, errno, "%s/server.json can't be given away",
-                               part->folder);
     part->program = &by->provision->command;
     part->arguments[0] = by->options->command;
     part->arguments[1] = "keep";

@@ -31,8 +31,8 @@ const struct provision_part *servers_part(struct provision *provision,
                                           const struct system_service *service);
 
 /* Sets the user that a server of this kind runs as when root starts it. */
-enum fh_code servers_find_user(const struct server_kind *kind, struct provision_part *part,
-                               struct fh_error *error);
+enum fh_code servers_find_user(const struct provision *provision, const struct server_kind *kind,
+                               struct provision_part *part, struct fh_error *error);
 /* Whether `up`, as root, runs servers as other users, who must be able to pass through the state
  * folder. */
 bool servers_pass(const struct system_file *file);

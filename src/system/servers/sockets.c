@@ -18,6 +18,7 @@
 
 #include "base/json.h"
 #include "engine/engines.h"
+#include "system/provision/part.h"
 #include "system/servers/servers.h"
 
 /* ---- Folders ---- */
@@ -35,24 +36,102 @@ enum fh_code sockets_make_folder(int parent_fd, const char *name, mode_t mode,
     return FH_OK;
 }
 
-enum fh_code sockets_make(const struct state *state, struct arena *arena,
-                          struct provision_part *part, struct fh_error *error)
+enum fh_code sockets_make(struct provision *provision, struct provision_part *part,
+                          struct fh_error *error)
 {
     const struct provision_part whole = {0};
-    mode_t mode = geteuid() == 0 ? 0711 : 0700;
+    struct arena *arena = &provision->arena;
+    const struct state *state = &provision->state;
     int all_fd = -1, own_fd = -1;
-    enum fh_code code =
-        sockets_make_folder(state->folder_fd, SERVERS_SOCKETS, mode, &whole, &all_fd, error);
+    enum fh_code code = sockets_make_folder(state->folder_fd, SERVERS_SOCKETS,
+                                            geteuid() == 0 ? 0711 : 0700, &whole, &all_fd, error);
     if (code == FH_OK && part)
-        code = sockets_make_folder(all_fd, part->name, mode, part, &own_fd, error);
+        code = sockets_make_folder(all_fd, part->name, 0700, part, &own_fd, error);
     if (code == FH_OK && part) {
         part->sockets = arena_printf(arena, "%s/" SERVERS_SOCKETS "/%s", state->folder, part->name);
         snprintf(part->address, sizeof part->address, SERVERS_SOCKETS "/%s", part->name);
+        part_open(part, part->sockets);
     }
     if (own_fd >= 0)
         close(own_fd);
     if (all_fd >= 0)
         close(all_fd);
+    return code;
+}
+
+/* ---- Who gets to them ---- */
+
+/* Whether it is the own server, or one of before, of another service: of those a name begins with
+ * the service's. A service that names one in its folder is not believed. */
+static bool is_anothers_own(const struct system_file *file, const char *server,
+                            const struct system_service *service)
+{
+    bool anothers = false;
+    for (size_t i = 0; i < file->service_count; i++) {
+        const char *name = file->services[i].name;
+        size_t length = strlen(name);
+        if (strncmp(server, name, length) != 0 || server[length] != '-' ||
+            !server_kind(server + length + 1))
+            continue;
+        if (&file->services[i] == service)
+            return false;
+        anothers = true;
+    }
+    return anothers;
+}
+
+static bool service_uses(const struct provision *provision, const struct system_service *service,
+                         const struct provision_part *part, const struct provision_part *server)
+{
+    const json_t *store = json_object_get(provision->stores, service->name);
+    return (part->moves || strcmp(server_text(store, "server"), server->name) == 0) &&
+           !is_anothers_own(provision->options.file, server->name, service);
+}
+
+/* The group of its folder: the user of the only service that uses it; 0: all pass. */
+static gid_t group_of_users(const struct provision *provision, const struct provision_part *server)
+{
+    const struct system_file *file = provision->options.file;
+    size_t count = 0;
+    gid_t group = 0;
+    for (size_t i = 0; i < file->service_count && i < provision->part_count; i++) {
+        const struct system_service *service = &file->services[i];
+        if (!service_uses(provision, service, &provision->parts[i], server))
+            continue;
+        group = provision->parts[i].user;
+        count++;
+    }
+    return count == 1 ? group : 0;
+}
+
+static enum fh_code let_in(const struct provision *provision, const struct provision_part *server,
+                           struct fh_error *error)
+{
+    if (geteuid() != 0)
+        return FH_OK;
+    gid_t group = group_of_users(provision, server);
+    int fd = open(server->sockets, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool let = fd >= 0 && fchown(fd, server->user, group ? group : server->group) == 0 &&
+               fchmod(fd, group ? 0710 : 0711) == 0;
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    return let ? FH_OK
+               : error_set_errno(error, FH_UNAVAILABLE, number,
+                                 "The folder %s can't be opened to its service", server->sockets);
+}
+
+enum fh_code sockets_show(struct provision *provision, const struct system_service *service,
+                          struct provision_part *part, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < provision->server_count && code == FH_OK; i++) {
+        const struct provision_part *server = &provision->servers[i];
+        if (!server->sockets || !service_uses(provision, service, part, server))
+            continue;
+        part_show(part, server->sockets);
+        code = let_in(provision, server, error);
+    }
     return code;
 }
 

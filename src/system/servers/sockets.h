@@ -20,8 +20,15 @@ enum fh_code sockets_make_folder(int parent_fd, const char *name, mode_t mode,
  * address that it has now: the state folder may have been moved since, or the server listened on a
  * port, as those of former versions did. */
 void sockets_readdress(const struct state *state, json_t *store);
-/* Makes SERVERS_SOCKETS and in it the folder of a private server (NULL: none), part->sockets. */
-enum fh_code sockets_make(const struct state *state, struct arena *arena,
+/* Makes SERVERS_SOCKETS and in it the folder of a private server (NULL: none), part->sockets, which
+ * nobody but the server gets to before sockets_show. */
+enum fh_code sockets_make(struct provision *provision, struct provision_part *part,
+                          struct fh_error *error);
+/* Lets the processes of a service see and get to the sockets of the private servers that its store
+ * is on or, if it moves (part->moves), may have been on, and of no other service's. A server that
+ * one service alone uses is reached by that one's user alone, as root; one that several share, by
+ * whoever sees it. */
+enum fh_code sockets_show(struct provision *provision, const struct system_service *service,
                           struct provision_part *part, struct fh_error *error);
 /* The address of the private server `key` ("users-mariadb"). */
 void sockets_set_address(const struct state *state, json_t *store, const char *key,

@@ -122,3 +122,19 @@ bool being_is_in(const struct being *being, const char *folder)
     found[length > 0 ? length : 0] = '\0';
     return length > 0 && strcmp(found, folder) == 0;
 }
+
+/* Its main thread, which sends the heartbeats, is runnable (R) or waits for a disk (D);
+ * proc_pid_stat(5). A stopped one (T), or one that waits for anything else (S), has no such
+ * excuse. */
+bool being_waits_for_the_machine(pid_t pid)
+{
+    char path[32], text[128];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    const char *after_name = strrchr(text, ')');
+    return after_name && (strncmp(after_name, ") R", 3) == 0 || strncmp(after_name, ") D", 3) == 0);
+}

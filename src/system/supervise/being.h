@@ -24,5 +24,7 @@ bool being_signal(const struct being *being, int number);
 struct being *being_all(size_t *ret_count);
 /* Whether it is in this folder now, an absolute path without links. */
 bool being_is_in(const struct being *being, const char *folder);
+/* Whether its main thread would run if the machine let it: it waits for a processor or a disk. */
+bool being_waits_for_the_machine(pid_t pid);
 
 #endif

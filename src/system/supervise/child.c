@@ -31,7 +31,9 @@
 #include <unistd.h>
 
 #include "system/provision/instance.h"
+#include "system/provision/part.h"
 #include "system/provision/state.h"
+#include "system/supervise/being.h"
 
 #define NS_PER_MS 1000000
 #define LATE_MS 1000        /* a timer that fires later than this: the loop itself was held up */
@@ -210,22 +212,6 @@ static void process_exited(struct spawned *process, int code, int signal)
 
 /* ---- Watching ---- */
 
-/* Its main thread, which sends the heartbeats, is runnable (R) or waits for a disk (D);
- * proc_pid_stat(5). A stopped one (T), or one that waits for anything else (S), has no such
- * excuse. */
-static bool waits_for_the_machine(const struct child *child)
-{
-    char path[32], text[128];
-    snprintf(path, sizeof path, "/proc/%d/stat", child->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
-    if (fd >= 0)
-        close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    const char *after_name = strrchr(text, ')');
-    return after_name && (strncmp(after_name, ") R", 3) == 0 || strncmp(after_name, ") D", 3) == 0);
-}
-
 static void look_at_child(struct world_timer *timer)
 {
     struct child *child = timer->owner;
@@ -235,7 +221,7 @@ static void look_at_child(struct world_timer *timer)
     int64_t left_ms = limit_ms - silent_ms;
     if (left_ms <= 0 && now - timer->at_ns > (int64_t)LATE_MS * NS_PER_MS)
         left_ms = LATE_MS;
-    if (left_ms <= 0 && silent_ms < CHILD_STARVED_MS_MAX && waits_for_the_machine(child))
+    if (left_ms <= 0 && silent_ms < CHILD_STARVED_MS_MAX && being_waits_for_the_machine(child->pid))
         left_ms = LATE_MS;
     if (left_ms <= 0 && child->doubted_ns != child->heard_ns) {
         child->doubted_ns = child->heard_ns;
@@ -354,6 +340,12 @@ static enum fh_code spawn_child(struct child *child, int control_fd, struct fh_e
     memcpy(arguments, part->arguments, sizeof arguments);
     if (child->instance)
         arguments[part->config_argument] = child->config;
+    struct mount_plan *plan;
+    enum fh_code code = part_plan_mounts(part, child->from_held ? part->program->fd : -1,
+                                         child->environment, &plan, error);
+    if (code != FH_OK)
+        return code;
+    struct spawn_room room = {.enter = namespace_enter, .argument = plan};
     struct spawn_options options = {.program = child->from_held ? held : arguments[0],
                                     .arguments = arguments,
                                     .environment = child->environment,
@@ -363,13 +355,15 @@ static enum fh_code spawn_child(struct child *child, int control_fd, struct fh_e
                                                     child->from_held ? part->program->fd : -1},
                                     .user = part->user,
                                     .group = part->group,
-                                    .room = part->room,
+                                    .room = plan ? &room : NULL,
                                     .admit = admit_child,
                                     .context = child};
     child->process.ended = process_exited;
     child->process.closed = process_closed;
     child->process.owner = child;
-    return spawn_start(&child->process, child->loop, &options, error);
+    code = spawn_start(&child->process, child->loop, &options, error);
+    namespace_free(plan);
+    return code;
 }
 
 /* Starts it, with a pair of sockets between us. */
@@ -434,7 +428,7 @@ static enum fh_code prepare_start(struct child *child, struct fh_error *error)
         return error_set(error, FH_CONFLICT, "An earlier process still lives.");
     /* The configuration of a further instance is derived from the first one's current one. */
     return child->instance ? instance_configure(child->part->folder_fd, child->part->stem,
-                                                child->instance, child->part->user, error)
+                                                child->instance, error)
                            : FH_OK;
 }
 

@@ -24,7 +24,6 @@
 #include "system/supervise/child.h"
 #include "store/server.h"
 #include "system/servers/sockets.h"
-#include "system/provision/users.h"
 #include "world/real.h"
 
 #define TASK_CONFIG "task.json"
@@ -203,7 +202,7 @@ static enum fh_code configure_task(struct tasks *tasks, struct task *task, struc
     task->part.listen_fd = -1;
     task->part.arguments[task->part.config_argument] =
         arena_printf(&tasks->options->provision->arena, "%s/" TASK_CONFIG, task->part.folder);
-    return code == FH_OK ? users_give(task->part.folder_fd, task->part.user, error) : code;
+    return code;
 }
 
 static enum fh_code prepare_task(struct tasks *tasks, const struct provision_part *part,

@@ -14,14 +14,16 @@
 #include "system/servers/sockets.h"
 #include "system/supervise/tasks.h"
 #include "system/provision/users.h"
+#include "system/provision/part.h"
 
 static enum fh_code open_part(struct provision *provision, size_t n, struct fh_error *error)
 {
     const struct system_service *service = &provision->options.file->services[n];
     struct provision_part *part = &provision->parts[provision->part_count++];
     json_t *config = NULL;
-    *part = (struct provision_part){.name = service->name, .folder_fd = -1, .listen_fd = -1};
-    part->folder = arena_printf(&provision->arena, "%s/%s", provision->state.folder, service->name);
+    *part =
+        part_new(provision, service->name,
+                 arena_printf(&provision->arena, "%s/%s", provision->state.folder, service->name));
     int fd = openat(provision->state.folder_fd, service->name,
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
@@ -35,7 +37,9 @@ static enum fh_code open_part(struct provision *provision, size_t n, struct fh_e
         return code == FH_NOT_FOUND ? FH_OK : code;
     }
     part->folder_fd = fd;
-    part->user = users_of(provision->options.file, n);
+    code = users_of_folder(fd, &part->user, error);
+    part->moves = moving_moves(provision, service->name);
+    part_show_to_service(provision, service, part);
     part->arguments[0] = service->program_path;
     part->arguments[1] = "--config";
     part->config_argument = 2;
@@ -44,8 +48,10 @@ static enum fh_code open_part(struct provision *provision, size_t n, struct fh_e
     sockets_readdress(&provision->state, store);
     if (store)
         json_object_set(provision->stores, service->name, store);
-    if (*server_text(store, "server"))
+    if (code == FH_OK && *server_text(store, "server"))
         code = moving_keep_server(provision, provision->options.command, store, error);
+    if (code == FH_OK)
+        code = sockets_show(provision, service, part, error);
     json_decref(config);
     return code;
 }
@@ -64,6 +70,8 @@ enum fh_code tasks_open(const struct provision_options *options, struct provisio
     enum fh_code code = state_open(&provision->state, options->state_folder, error);
     if (code == FH_OK)
         code = state_lock(&provision->state, ret_holder, error);
+    if (code == FH_OK)
+        users_look(provision);
     for (size_t i = 0; i < options->file->service_count && code == FH_OK; i++)
         code = open_part(provision, i, error);
     if (code == FH_OK)

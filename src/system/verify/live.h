@@ -14,6 +14,6 @@
 
 /* `status` is the reply of `up`. */
 void live_check(struct system_file *file, const struct state *state, const json_t *status,
-                struct findings *findings);
+                struct findings *findings, json_t *not_verified);
 
 #endif

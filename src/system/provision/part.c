@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What processes see is taken from the system file alone: whatever is in a service's folder, a
+ * service may have written. */
+
+#define _GNU_SOURCE
+#include "system/provision/part.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+
+struct provision_part part_new(const struct provision *provision, const char *name,
+                               const char *folder)
+{
+    return (struct provision_part){.name = name,
+                                   .folder = folder,
+                                   .folder_fd = -1,
+                                   .listen_fd = -1,
+                                   .covered = provision->covered ? provision->state.folder : NULL};
+}
+
+/* A service that has moved often still sees the certificates of its last servers. */
+static void add_read(const char *list[PROVISION_READS_MAX + 1], const char *path)
+{
+    size_t count = 0;
+    if (!path)
+        return;
+    for (; list[count]; count++) {
+        if (strcmp(list[count], path) == 0)
+            return;
+    }
+    if (count == PROVISION_READS_MAX)
+        memmove(list, list + 1, --count * sizeof *list);
+    list[count] = path;
+}
+
+void part_show(struct provision_part *part, const char *path)
+{
+    add_read(part->reads, path);
+}
+
+void part_open(struct provision_part *part, const char *path)
+{
+    add_read(part->writes, path);
+}
+
+void part_lend_key(struct provision_part *part, const char *path)
+{
+    add_read(part->keys, path);
+}
+
+/* As the system file has them: never as a service's folder does. */
+static void let_use_tls(const struct provision *provision, struct provision_part *part,
+                        const json_t *tls)
+{
+    static const char *const names[] = {"ca", "certificate", "key"};
+    struct arena *arena = (struct arena *)(uintptr_t)&provision->arena;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *path = json_string_at(tls, names[i]);
+        if (path)
+            part_lend_key(part, arena_text(arena, path));
+    }
+}
+
+/* One that moves its store is also where it was before, which only its own folder says: so it sees
+ * the certificates of all servers. */
+void part_show_to_service(const struct provision *provision, const struct system_service *service,
+                          struct provision_part *part)
+{
+    const struct system_file *file = provision->options.file;
+    part_show(part, service->migrations);
+    for (size_t i = 0; i < service->read_count; i++) {
+        if (!namespace_is_below(service->reads[i].path, provision->state.folder))
+            part_show(part, service->reads[i].path);
+    }
+    for (size_t i = 0; i < file->server_count; i++) {
+        const struct system_server *server = &file->servers[i];
+        if (part->moves ||
+            (service->store.server && strcmp(server->name, service->store.server) == 0))
+            let_use_tls(provision, part, server->address.tls);
+    }
+    let_use_tls(provision, part, service->store.address.tls);
+}
+
+enum fh_code part_plan_mounts(const struct provision_part *part, int program_fd,
+                              char *const *environment, struct mount_plan **ret,
+                              struct fh_error *error)
+{
+    const struct namespace_options options = {.state = part->covered,
+                                              .folder = part->folder,
+                                              .program = part->arguments[0],
+                                              .program_fd = program_fd,
+                                              .reads = part->reads,
+                                              .writes = part->writes,
+                                              .keys = part->keys,
+                                              .environment = environment ? environment : environ,
+                                              .user = part->user};
+    *ret = NULL;
+    return part->covered ? namespace_plan(&options, ret, error) : FH_OK;
+}
