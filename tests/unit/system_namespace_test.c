@@ -217,7 +217,7 @@ static void root_gives_a_process_only_what_it_needs(void **unused)
     struct fh_error error;
     need_root_and_namespaces();
     int fd = open(in_closed("state/users"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_int_equal(users_give(fd, OTHER, &error), FH_OK);
+    assert_int_equal(users_give(fd, OTHER, OTHER, &error), FH_OK);
     close(fd);
     assert_int_equal(try_namespace(OTHER), 0);
 }
@@ -231,7 +231,7 @@ static void so_it_does_without_a_closed_folder_on_the_way(void **unused)
     assert_int_equal(chmod(closed, 0755), 0);
     assert_int_equal(unlink(in_closed("releases/1/other")), 0);
     int fd = open(in_closed("state/users"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_int_equal(users_give(fd, OTHER, &error), FH_OK);
+    assert_int_equal(users_give(fd, OTHER, OTHER, &error), FH_OK);
     close(fd);
     assert_int_equal(try_namespace(OTHER), 0);
 }
@@ -380,7 +380,7 @@ static void files_of_others_that_a_service_planted_stay_theirs(void **unused)
     assert_int_equal(link(in_closed("gone"), in_closed("state/users/last")), 0);
     assert_int_equal(unlink(in_closed("gone")), 0);
     int fd = open(in_closed("state/users"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_int_equal(users_give(fd, OTHER, &error), FH_OK);
+    assert_int_equal(users_give(fd, OTHER, OTHER, &error), FH_OK);
     assert_int_equal(owner_of("state/users"), OTHER);
     assert_int_equal(owner_of("state/users/store.db"), OTHER);
     assert_int_equal(owner_of("state/users/kept"), OTHER);
@@ -391,14 +391,14 @@ static void files_of_others_that_a_service_planted_stay_theirs(void **unused)
     for (size_t i = 0; i < sizeof planted / sizeof *planted; i++)
         assert_int_equal(owner_of(planted[i]), 0);
     /* Planted later, too, when the folder is its own. */
-    assert_int_equal(users_give(fd, OTHER, &error), FH_OK);
+    assert_int_equal(users_give(fd, OTHER, OTHER, &error), FH_OK);
     assert_int_equal(owner_of("state/users/last"), 0);
     /* And root's own files there are made for it. */
     json_t *config = json_object();
     assert_int_equal(state_write_json(fd, "service.json", config, &error), FH_OK);
     assert_int_equal(owner_of("state/users/service.json"), OTHER);
     json_decref(config);
-    assert_int_equal(users_give(fd, 0, &error), FH_OK);
+    assert_int_equal(users_give(fd, 0, 0, &error), FH_OK);
     assert_int_equal(owner_of("state/users/store.db"), 0);
     close(fd);
 }

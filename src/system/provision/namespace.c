@@ -228,6 +228,20 @@ static enum fh_code need_key(const struct planning *by, const char *path)
     return take_copy(by, bind);
 }
 
+/* Some programs refuse to run as a user without a name. */
+static enum fh_code need_account(const struct planning *by, const char *name)
+{
+    struct namespace_bind *bind;
+    unsigned user = (unsigned)by->options->user;
+    enum fh_code code = need_path(by, "/etc/passwd", false, &bind);
+    if (code != FH_OK)
+        return code;
+    bind->copy =
+        arena_printf(&by->plan->arena, "%s:x:%u:%u::/:/usr/sbin/nologin\n", name, user, user);
+    bind->copy_length = strlen(bind->copy);
+    return FH_OK;
+}
+
 /* What is needed of a closed folder of libraries is found by itself. */
 static enum fh_code need_library(void *context, const char *path)
 {
@@ -266,6 +280,8 @@ static enum fh_code plan_needs(struct planning *by)
         code = need_folder(by, *path);
     for (const char *const *path = options->keys; path && *path && code == FH_OK; path++)
         code = need_key(by, *path);
+    if (code == FH_OK && options->account)
+        code = need_account(by, options->account);
     return code;
 }
 

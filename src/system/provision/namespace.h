@@ -13,6 +13,7 @@
  *                         finds by RPATH, RUNPATH, LD_LIBRARY_PATH and LD_PRELOAD
  *   what else it is let   read-only
  *   keys                  files that only root can read, which it must: copies of its own
+ *   /etc/passwd           one of its own, for a program that must find itself there
  *
  * Places that are open are as they are. A process can't take the covers off: it has no capability,
  * and in a user namespace that it makes what is mounted here is locked (mount_namespaces(7)).
@@ -39,6 +40,8 @@ struct namespace_options {
     const char *const *keys;   /* files that it reads, even if they are only root's */
     char *const *environment;  /* the process's, for the loader's variables */
     uid_t user;                /* who it is; 0: who this process is */
+    const char *account;       /* the only name in its /etc/passwd, the user's; NULL: the file is as
+                                * it is */
 };
 
 /* Whether the kernel lets us; if not, why. Tried once, in a process of its own, then remembered. */

@@ -254,7 +254,7 @@ static enum fh_code check_numbers(const struct state *state, const json_t *numbe
 {
     const char *name;
     json_t *number;
-    bool good = block_of(numbers, ret);
+    bool good = block_of(numbers, ret) && json_is_object(json_object_get(numbers, "users"));
     json_object_foreach (json_object_get(numbers, "users"), name, number)
         good = good && json_is_integer(number) && block_has(ret, json_integer_value(number));
     return good ? FH_OK

@@ -96,7 +96,8 @@ enum fh_code part_plan_mounts(const struct provision_part *part, int program_fd,
                                               .writes = part->writes,
                                               .keys = part->keys,
                                               .environment = environment ? environment : environ,
-                                              .user = part->user};
+                                              .user = part->user,
+                                              .account = part->account};
     *ret = NULL;
     return part->covered ? namespace_plan(&options, ret, error) : FH_OK;
 }

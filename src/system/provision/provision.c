@@ -318,7 +318,7 @@ static enum fh_code write_configs(struct provision *provision,
             part->program = &provision->command;
         }
         if (code == FH_OK)
-            code = users_give(part->folder_fd, part->user, error);
+            code = users_give(part->folder_fd, part->user, part->user, error);
     }
     json_decref(provision->granted);
     provision->granted = grants.matrix;
@@ -357,6 +357,8 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
         code = moving_keep_servers(provision, options, error);
     if (code == FH_OK)
         code = provision_await(provision, error);
+    if (code == FH_OK)
+        code = servers_give(provision, error);
     if (code == FH_OK)
         code = servers_configure(provision, options, error);
     if (code == FH_OK)

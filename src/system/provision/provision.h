@@ -38,6 +38,7 @@ struct provision_part {
     bool moves;          /* a service's: its store, so that it is also where it was before */
     uid_t user;          /* 0: the user who runs `up` */
     gid_t group;         /* 0: the same number as the user */
+    const char *account; /* the user's name, which it finds in its /etc/passwd; NULL: none */
     const char *arguments[5]; /* the program and its arguments, ended by NULL */
     const struct program_held
         *program; /* the file that was checked; NULL: whatever file has the name at the start */

@@ -8,7 +8,8 @@
  *  - of files, only regular ones with a single link
  *  - each is opened first, as a path only and through no link, then looked at, then given, all by
  *    its descriptor: what has its name by then does not matter
- *  - the folder itself comes last, so that what was interrupted is done again
+ *  - the folder itself comes last, and while it is under way the folder's group is the new user's
+ *    number, so that what was interrupted is finished, even if somebody else gets the folder next
  */
 
 #define _GNU_SOURCE
@@ -29,11 +30,31 @@
 
 #define STATE_MODE 0711 /* others may pass through it, not list it */
 #define GIVE_DEPTH_MAX 16
+#define SERVER_NUMBERS ".servers" /* names of private servers in numbers.h: .servers/users-redis   \
+                                   */
 
 uid_t users_of(const struct provision *provision, const char *name)
 {
-    bool own = provision->options.file->users || strcmp(name, USERS_SERVERS) == 0;
-    return own ? numbers_of(provision->numbers, name) : 0;
+    if (!provision->options.file->users || geteuid() != 0)
+        return 0;
+    uid_t user = numbers_of(provision->numbers, name);
+    FH_ASSERT(user != 0); /* which would be root */
+    return user;
+}
+
+enum fh_code users_of_server(struct provision *provision, const char *name, uid_t *ret,
+                             struct fh_error *error)
+{
+    const char *key = arena_printf(&provision->arena, "%s/%s", SERVER_NUMBERS, name);
+    *ret = numbers_of(provision->numbers, key);
+    if (*ret)
+        return FH_OK;
+    FH_ASSERT(provision->numbers != NULL);
+    enum fh_code code = numbers_add(provision->numbers, key, error);
+    if (code == FH_OK)
+        code = numbers_write(&provision->state, provision->numbers, error);
+    *ret = numbers_of(provision->numbers, key);
+    return code;
 }
 
 /* ---- The way to the state folder ---- */
@@ -94,8 +115,6 @@ static enum fh_code draw_numbers(struct provision *provision, struct fh_error *e
     if (code == FH_OK)
         code = numbers_add(provision->numbers, KEYS_GATEWAY, error);
     if (code == FH_OK)
-        code = numbers_add(provision->numbers, USERS_SERVERS, error);
-    if (code == FH_OK)
         code = numbers_write(&provision->state, provision->numbers, error);
     if (code == FH_OK && unregistered)
         options->say(options->context, "user-numbers-unregistered",
@@ -141,14 +160,26 @@ void users_look(struct provision *provision)
                         ERROR_UNHEEDED);
 }
 
-enum fh_code users_of_folder(int folder_fd, uid_t *ret, struct fh_error *error)
+/* Whether it is being given to the user with the group's number (users_give). */
+static bool is_being_given(const struct stat *folder)
+{
+    return folder->st_gid != folder->st_uid &&
+           (numbers_are_ours(folder->st_gid) ||
+            (folder->st_gid == 0 && numbers_are_ours(folder->st_uid)));
+}
+
+enum fh_code users_of_folder(int folder_fd, uid_t *ret_user, gid_t *ret_group,
+                             struct fh_error *error)
 {
     struct stat status;
-    *ret = 0;
+    *ret_user = 0;
+    *ret_group = 0;
     if (fstat(folder_fd, &status) != 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "A service's folder can't be read");
-    if (geteuid() == 0)
-        *ret = status.st_uid;
+    if (geteuid() == 0) {
+        *ret_user = is_being_given(&status) ? status.st_gid : status.st_uid;
+        *ret_group = status.st_gid;
+    }
     return FH_OK;
 }
 
@@ -156,6 +187,7 @@ enum fh_code users_of_folder(int folder_fd, uid_t *ret, struct fh_error *error)
 
 struct giving {
     uid_t from, to;
+    gid_t group;
     dev_t device;
     struct fh_error *error;
 };
@@ -177,7 +209,7 @@ static enum fh_code give_entry(const struct giving *giving, int folder_fd, const
     if (folder && depth < GIVE_DEPTH_MAX)
         code = give_folder(giving, fd, depth + 1);
     if (code == FH_OK && (file || folder) &&
-        fchownat(fd, "", giving->to, giving->to, AT_EMPTY_PATH) != 0)
+        fchownat(fd, "", giving->to, giving->group, AT_EMPTY_PATH) != 0)
         code = error_set_errno(giving->error, FH_UNAVAILABLE, errno,
                                "%.100s can't be given to user %u", name, (unsigned)giving->to);
     close(fd);
@@ -200,19 +232,33 @@ static enum fh_code give_folder(const struct giving *giving, int folder_fd, int 
     return code;
 }
 
-enum fh_code users_give(int folder_fd, uid_t user, struct fh_error *error)
+static enum fh_code give_all(int folder_fd, const struct giving *giving)
+{
+    enum fh_code code = give_folder(giving, folder_fd, 0);
+    if (code == FH_OK && fchown(folder_fd, giving->to, giving->group) != 0)
+        code = error_set_errno(giving->error, FH_UNAVAILABLE, errno,
+                               "The folder can't be given to user %u", (unsigned)giving->to);
+    return code;
+}
+
+enum fh_code users_give(int folder_fd, uid_t user, gid_t group, struct fh_error *error)
 {
     struct stat status;
+    enum fh_code code = FH_OK;
     if (geteuid() != 0)
         return FH_OK;
     if (fstat(folder_fd, &status) != 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "A service's folder can't be read");
-    if (status.st_uid == user || (user == 0 && !numbers_are_ours(status.st_uid)))
-        return FH_OK;
-    struct giving giving = {status.st_uid, user, status.st_dev, error};
-    enum fh_code code = give_folder(&giving, folder_fd, 0);
-    if (code == FH_OK && fchown(folder_fd, user, user) != 0)
-        code = error_set_errno(error, FH_UNAVAILABLE, errno, "The folder can't be given to user %u",
-                               (unsigned)user);
-    return code;
+    uid_t owner = status.st_uid;
+    if (is_being_given(&status)) {
+        const struct giving begun = {owner, status.st_gid, status.st_gid, status.st_dev, error};
+        code = give_all(folder_fd, &begun);
+        owner = status.st_gid;
+    }
+    if (code != FH_OK || owner == user || (user == 0 && !numbers_are_ours(owner)))
+        return code;
+    const struct giving giving = {owner, user, group, status.st_dev, error};
+    if (fchown(folder_fd, owner, (gid_t)user) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "A service's folder can't be given");
+    return give_all(folder_fd, &giving);
 }

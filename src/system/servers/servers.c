@@ -25,6 +25,7 @@
 #include "system/servers/kept.h"
 #include "system/provision/part.h"
 #include "system/servers/sockets.h"
+#include "system/provision/numbers.h"
 #include "system/provision/users.h"
 
 static bool is_private(const struct system_server *server)
@@ -64,20 +65,30 @@ static struct provision_part *server_part_named(struct provision *provision, con
 
 /* ---- Folders ---- */
 
-enum fh_code servers_find_user(const struct provision *provision, const struct server_kind *kind,
+/* nscd, where it runs, answers for /etc/passwd, and does not know what a process is shown. */
+static bool can_have_account(const struct provision *provision)
+{
+    return provision->options.file->users && provision->covered &&
+           access("/run/nscd/socket", F_OK) != 0;
+}
+
+enum fh_code servers_find_user(struct provision *provision, const struct server_kind *kind,
                                struct provision_part *part, struct fh_error *error)
 {
+    enum fh_code code = FH_OK;
     if (geteuid() != 0)
         return FH_OK;
-    if (!kind->user) {
-        struct stat status;
-        part->user = users_of(provision, USERS_SERVERS);
-        /* A system that is only opened has the numbers it had. */
-        if (!part->user && part->folder_fd >= 0 && fstat(part->folder_fd, &status) == 0)
-            part->user = status.st_uid;
-        part->group = part->user;
-        return FH_OK;
+    /* One that is there, and that this system file does not provide for, stays whose it is. */
+    if (part->folder_fd >= 0)
+        code = users_of_folder(part->folder_fd, &part->user, &part->group, error);
+    if (code == FH_OK && !part->user && (!kind->user || can_have_account(provision))) {
+        code = users_of_server(provision, part->name, &part->user, error);
+        part->group = (gid_t)part->user;
     }
+    if (numbers_are_ours(part->user))
+        part->account = kind->user;
+    if (code != FH_OK || part->user)
+        return code;
     const struct passwd *user = getpwnam(kind->user);
     if (!user)
         return error_set(
@@ -100,7 +111,7 @@ static enum fh_code make_server_part(struct provision *provision, int servers_fd
     part->stem = "server";
     enum fh_code code = servers_find_user(provision, server_kind(server->engine), part, error);
     if (code == FH_OK)
-        code = sockets_make_folder(servers_fd, part->name, 0700, part, &part->folder_fd, error);
+        code = sockets_make_folder(servers_fd, part->name, 0700, &part->folder_fd, error);
     if (code == FH_OK)
         code = sockets_make(provision, part, error);
     return code;
@@ -109,7 +120,6 @@ static enum fh_code make_server_part(struct provision *provision, int servers_fd
 enum fh_code servers_make_parts(struct provision *provision, const struct system_file *file,
                                 struct fh_error *error)
 {
-    const struct provision_part whole = {0};
     bool pass = servers_pass(file) && !provision->covered;
     enum fh_code code = pass ? users_let_pass(provision,
                                               "A private database server, which root runs as its "
@@ -127,12 +137,26 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
             code = error_set(error, FH_UNSUPPORTED, "More than %d servers.", SYSTEM_SERVERS_MAX);
         if (code == FH_OK && servers_fd < 0)
             code = sockets_make_folder(provision->state.folder_fd, SERVERS_FOLDER,
-                                       pass ? 0711 : 0700, &whole, &servers_fd, error);
+                                       pass ? 0711 : 0700, &servers_fd, error);
         if (code == FH_OK)
             code = make_server_part(provision, servers_fd, &file->servers[i], error);
     }
     if (servers_fd >= 0)
         close(servers_fd);
+    return code;
+}
+
+static enum fh_code give_server(const struct provision_part *part, struct fh_error *error)
+{
+    enum fh_code code = users_give(part->folder_fd, part->user, part->group, error);
+    return code == FH_OK ? sockets_give(part, error) : code;
+}
+
+enum fh_code servers_give(const struct provision *provision, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < provision->server_count && code == FH_OK; i++)
+        code = give_server(&provision->servers[i], error);
     return code;
 }
 
@@ -394,7 +418,9 @@ static enum fh_code add_to_private(struct configuring *by, const struct system_s
     bool runs = life_leads(&by->provision->lives, &life);
     json_t *password = kept_secret(by->kept, part->name);
     add_store(by, service, server->address.tls, store_on(by, service, server));
-    code = kept_write(&by->provision->state, by->kept, error);
+    code = runs ? FH_OK : give_server(part, error);
+    if (code == FH_OK)
+        code = kept_write(&by->provision->state, by->kept, error);
     if (code == FH_OK)
         code = write_supervisor(by, server, part, error);
     if (code != FH_OK || !runs)

@@ -30,8 +30,11 @@ enum fh_code servers_configure_one(struct provision *provision,
 const struct provision_part *servers_part(struct provision *provision,
                                           const struct system_service *service);
 
-/* Sets the user that a server of this kind runs as when root starts it. */
-enum fh_code servers_find_user(const struct provision *provision, const struct server_kind *kind,
+/* Gives the folders of provision->servers to the users that they run as; nothing may run there. */
+enum fh_code servers_give(const struct provision *provision, struct fh_error *error);
+/* Sets the user that a server of this kind runs as when root starts it: that of its folder, if it
+ * is open, else one of its own. */
+enum fh_code servers_find_user(struct provision *provision, const struct server_kind *kind,
                                struct provision_part *part, struct fh_error *error);
 /* Whether `up`, as root, runs servers as other users, who must be able to pass through the state
  * folder. */

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "system/servers/sockets.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,15 +24,13 @@
 
 /* ---- Folders ---- */
 
-enum fh_code sockets_make_folder(int parent_fd, const char *name, mode_t mode,
-                                 const struct provision_part *part, int *ret_fd,
+enum fh_code sockets_make_folder(int parent_fd, const char *name, mode_t mode, int *ret_fd,
                                  struct fh_error *error)
 {
     if (mkdirat(parent_fd, name, 0700) != 0 && errno != EEXIST)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot make the folder %s", name);
     *ret_fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (*ret_fd < 0 || fchmod(*ret_fd, mode) != 0 ||
-        (part->user && fchown(*ret_fd, part->user, part->group) != 0))
+    if (*ret_fd < 0 || (mode && fchmod(*ret_fd, mode) != 0))
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open the folder %s", name);
     return FH_OK;
 }
@@ -39,16 +38,15 @@ enum fh_code sockets_make_folder(int parent_fd, const char *name, mode_t mode,
 enum fh_code sockets_make(struct provision *provision, struct provision_part *part,
                           struct fh_error *error)
 {
-    const struct provision_part whole = {0};
-    struct arena *arena = &provision->arena;
     const struct state *state = &provision->state;
     int all_fd = -1, own_fd = -1;
     enum fh_code code = sockets_make_folder(state->folder_fd, SERVERS_SOCKETS,
-                                            geteuid() == 0 ? 0711 : 0700, &whole, &all_fd, error);
+                                            geteuid() == 0 ? 0711 : 0700, &all_fd, error);
     if (code == FH_OK && part)
-        code = sockets_make_folder(all_fd, part->name, 0700, part, &own_fd, error);
+        code = sockets_make_folder(all_fd, part->name, 0, &own_fd, error);
     if (code == FH_OK && part) {
-        part->sockets = arena_printf(arena, "%s/" SERVERS_SOCKETS "/%s", state->folder, part->name);
+        part->sockets =
+            arena_printf(&provision->arena, "%s/" SERVERS_SOCKETS "/%s", state->folder, part->name);
         snprintf(part->address, sizeof part->address, SERVERS_SOCKETS "/%s", part->name);
         part_open(part, part->sockets);
     }
@@ -57,6 +55,35 @@ enum fh_code sockets_make(struct provision *provision, struct provision_part *pa
     if (all_fd >= 0)
         close(all_fd);
     return code;
+}
+
+static void remove_sockets(int folder_fd)
+{
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    for (const struct dirent *entry; folder && (entry = readdir(folder));)
+        unlinkat(folder_fd, entry->d_name, 0);
+    if (folder)
+        closedir(folder);
+}
+
+enum fh_code sockets_give(const struct provision_part *part, struct fh_error *error)
+{
+    struct stat status;
+    if (geteuid() != 0)
+        return FH_OK;
+    int fd = open(part->sockets, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool given = fd >= 0 && fstat(fd, &status) == 0;
+    if (given && status.st_uid != part->user) {
+        remove_sockets(fd);
+        given = fchmod(fd, 0700) == 0 && fchown(fd, part->user, part->group) == 0;
+    }
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    return given ? FH_OK
+                 : error_set_errno(error, FH_UNAVAILABLE, number,
+                                   "The folder %s can't be given to its server", part->sockets);
 }
 
 /* ---- Who gets to them ---- */

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "system/move/moving.h"
 #include "store/server.h"
+#include "system/servers/servers.h"
 #include "system/servers/sockets.h"
 #include "system/supervise/tasks.h"
 #include "system/provision/users.h"
@@ -37,7 +38,7 @@ static enum fh_code open_part(struct provision *provision, size_t n, struct fh_e
         return code == FH_NOT_FOUND ? FH_OK : code;
     }
     part->folder_fd = fd;
-    code = users_of_folder(fd, &part->user, error);
+    code = users_of_folder(fd, &part->user, &part->group, error);
     part->moves = moving_moves(provision, service->name);
     part_show_to_service(provision, service, part);
     part->arguments[0] = service->program_path;
@@ -54,6 +55,18 @@ static enum fh_code open_part(struct provision *provision, size_t n, struct fh_e
         code = sockets_show(provision, service, part, error);
     json_decref(config);
     return code;
+}
+
+/* An `up` may have been killed while it gave folders to other users. */
+static enum fh_code finish_giving(const struct provision *provision, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < provision->part_count && code == FH_OK; i++) {
+        const struct provision_part *part = &provision->parts[i];
+        if (part->folder_fd >= 0)
+            code = users_give(part->folder_fd, part->user, part->group, error);
+    }
+    return code == FH_OK ? servers_give(provision, error) : code;
 }
 
 enum fh_code tasks_open(const struct provision_options *options, struct provision **ret,
@@ -76,6 +89,8 @@ enum fh_code tasks_open(const struct provision_options *options, struct provisio
         code = open_part(provision, i, error);
     if (code == FH_OK)
         code = provision_await(provision, error);
+    if (code == FH_OK)
+        code = finish_giving(provision, error);
     if (code == FH_OK)
         *ret = provision;
     else
