@@ -8,6 +8,9 @@
  * with the owners of the folder and the socket: nobody else can put a socket there that replaces
  * the server's. A folder in which everyone can write, such as /tmp, is root's: there only root's
  * servers are trusted.
+ *
+ * In a user namespace (system/provision/namespace.h) all who have no number there are one, the
+ * overflow user, in both answers. Then a folder in which everyone can write tells nothing.
  */
 
 #define _GNU_SOURCE
@@ -72,6 +75,8 @@ void store_socket_close(struct store_socket *socket)
     socket->folder_fd = -1;
 }
 
+#define OVERFLOW_USER 65534 /* user_namespaces(7) */
+
 static bool is_servers_user(uid_t peer, const char *folder, const char *name, uid_t *ret_owner)
 {
     struct stat of_folder, of_socket;
@@ -87,6 +92,8 @@ static bool is_servers_user(uid_t peer, const char *folder, const char *name, ui
     bool own = closed && fstatat(fd, name, &of_socket, AT_SYMLINK_NOFOLLOW) == 0 &&
                S_ISSOCK(of_socket.st_mode) && of_socket.st_uid == peer;
     close(fd);
+    if (peer == OVERFLOW_USER && (of_folder.st_mode & S_IWOTH))
+        return false;
     return peer == 0 || peer == of_folder.st_uid || own;
 }
 
