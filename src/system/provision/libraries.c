@@ -14,6 +14,7 @@
 #include <gelf.h>
 #include <libelf.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,20 +127,21 @@ static Elf_Data *dynamic_section(Elf *elf, GElf_Shdr *ret)
     return NULL;
 }
 
-static enum fh_code find_interpreter(const struct finding *finding, Elf *elf)
+static enum fh_code find_interpreter(const struct finding *finding, Elf *elf, int fd)
 {
-    size_t count, size;
+    size_t count;
     GElf_Phdr header;
-    const char *image = elf_rawfile(elf, &size);
-    if (!image || elf_getphdrnum(elf, &count) != 0)
+    char path[PATH_MAX];
+    if (elf_getphdrnum(elf, &count) != 0)
         return FH_OK;
     for (size_t i = 0; i < count; i++) {
-        if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_INTERP)
+        if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_INTERP ||
+            header.p_filesz < 2 || header.p_filesz > sizeof path || header.p_offset > INT64_MAX)
             continue;
-        if (header.p_offset < size && header.p_filesz <= size - header.p_offset &&
-            header.p_filesz && header.p_filesz < PATH_MAX &&
-            image[header.p_offset + header.p_filesz - 1] == '\0' && image[header.p_offset] == '/')
-            return finding->found(finding->context, image + header.p_offset);
+        size_t length = (size_t)header.p_filesz;
+        if (pread(fd, path, length, (off_t)header.p_offset) == (ssize_t)length &&
+            path[length - 1] == '\0' && path[0] == '/')
+            return finding->found(finding->context, path);
     }
     return FH_OK;
 }
@@ -173,10 +175,11 @@ static enum fh_code read_dynamic(struct finding *finding, int object, Elf *elf)
 
 static enum fh_code read_library(struct finding *finding, int object, int fd)
 {
-    Elf *elf = elf_begin(fd, ELF_C_READ_MMAP_PRIVATE, NULL);
+    /* Not mapped: a file that is cut off meanwhile would end this process (SIGBUS). */
+    Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
     enum fh_code code = FH_OK;
     if (elf && elf_kind(elf) == ELF_K_ELF) {
-        code = find_interpreter(finding, elf);
+        code = find_interpreter(finding, elf, fd);
         if (code == FH_OK)
             code = read_dynamic(finding, object, elf);
     }
