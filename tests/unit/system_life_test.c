@@ -4,12 +4,14 @@
 #define _GNU_SOURCE
 #include "../support/harness.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -258,6 +260,86 @@ static void a_pid_that_is_anothers_now_is_left_alone(void **state)
     }
 }
 
+/* Without descriptors nothing can be looked at: neither a record nor a process. */
+static void what_cannot_be_looked_at_has_not_ended(void **state)
+{
+    static char goes_on[] = "exec sleep 1000";
+    struct fixture *fixture = *state;
+    struct rlimit before, none;
+    open_lives(fixture, CGROUP_ANY);
+    start(fixture, goes_on);
+    int lowest = dup(0);
+    close(lowest);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int more = 0; more <= 1; more++) { /* the record can be read, the process not be seen */
+        none = (struct rlimit){(rlim_t)(lowest + more), before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_true(life_leads(&fixture->lives, &fixture->life));
+        assert_int_not_equal(life_end(&fixture->lives, &fixture->life), 0);
+        assert_int_not_equal(lives_count(&fixture->lives, false), 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    }
+    assert_true(life_leads(&fixture->lives, &fixture->life));
+    spawn_signal(&fixture->spawned, SIGKILL);
+    await_leader(fixture);
+    finish_life(fixture);
+    lives_close(&fixture->lives);
+}
+
+static void write_to_group(const char *group, const char *name, const char *value)
+{
+    char path[CGROUP_PATH_SIZE + 32];
+    snprintf(path, sizeof path, "%s/%s", group, name);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        assert_true(write(fd, value, strlen(value)) > 0 || errno);
+        close(fd);
+    }
+}
+
+/* An `up` was killed after it had stopped a group, and the group could not be removed. */
+static void a_group_that_was_left_stopped_runs_again(void **state)
+{
+    static char forks[] = "sleep 0 & wait";
+    char group[CGROUP_PATH_SIZE];
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < 2; i++) {
+        if (!open_lives(fixture, versions[i]) || !*fixture->lives.group)
+            continue;
+        assert_true(cgroup_make(fixture->lives.group, fixture->life.name, group));
+        write_to_group(group, "pids.max", "0");
+        write_to_group(group, "freezer.state", "FROZEN");
+        write_to_group(group, "cgroup.freeze", "1");
+        start(fixture, forks);
+        await_leader(fixture);
+        finish_life(fixture);
+        lives_close(&fixture->lives);
+    }
+}
+
+/* It is for the end of its own life. */
+static void what_another_life_leaves_holds_up_nobody(void **state)
+{
+    static char leaves[] =
+        "setsid sh -c 'setsid sh -c \"echo \\$\\$ > left; exec sleep 1000\" &' ; "
+        "exec sleep 1000";
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < 2; i++) {
+        if (!open_lives(fixture, versions[i]) || !*fixture->lives.group)
+            continue;
+        start(fixture, leaves);
+        pid_t left = read_pid(fixture, "left");
+        struct life other = {.name = "service.other.0", .folder = fixture->state.folder};
+        assert_int_equal(life_end(&fixture->lives, &other), 0);
+        assert_true(lives(left));
+        spawn_signal(&fixture->spawned, SIGKILL);
+        await_leader(fixture);
+        finish_life(fixture);
+        assert_false(lives(left));
+        lives_close(&fixture->lives);
+    }
+}
+
 /* As many as it can start while it is killed. */
 static void one_that_forks_on_and_on_is_ended(void **state)
 {
@@ -286,6 +368,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_pid_that_is_anothers_now_is_left_alone, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(one_that_forks_on_and_on_is_ended, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_looked_at_has_not_ended, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_group_that_was_left_stopped_runs_again, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_another_life_leaves_holds_up_nobody, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -403,6 +403,51 @@ static void files_of_others_that_a_service_planted_stay_theirs(void **unused)
     close(fd);
 }
 
+/* `up` was killed in between, and somebody else gets the folder next. */
+static void a_giving_that_was_interrupted_is_finished(void **unused)
+{
+    (void)unused;
+    static const uid_t next[] = {OTHER, OTHER + 1, 0};
+    struct fh_error error;
+    if (geteuid() != 0)
+        skip();
+    write_file(in_closed("state/users/second"), "", 0600);
+    int fd = open(in_closed("state/users"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < sizeof next / sizeof *next; i++) {
+        give_tree(in_closed("state/users"), 0);
+        assert_int_equal(chown(in_closed("state/users"), 0, OTHER), 0);
+        assert_int_equal(chown(in_closed("state/users/second"), OTHER, OTHER), 0);
+        uid_t user;
+        gid_t group;
+        assert_int_equal(users_of_folder(fd, &user, &group, &error), FH_OK);
+        assert_int_equal(user, OTHER);
+        assert_int_equal(users_give(fd, next[i], next[i], &error), FH_OK);
+        assert_int_equal(owner_of("state/users"), next[i]);
+        assert_int_equal(owner_of("state/users/second"), next[i]);
+        assert_int_equal(owner_of("state/users/store.db"), next[i]);
+    }
+    close(fd);
+}
+
+/* Such as another machine's: then it is no number of ours, and nothing was begun. */
+static void a_folder_of_anothers_group_is_not_being_given(void **unused)
+{
+    (void)unused;
+    struct fh_error error;
+    uid_t user;
+    gid_t group;
+    if (geteuid() != 0)
+        skip();
+    int fd = open(in_closed("state/users"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(chown(in_closed("state/users"), 101, 104), 0);
+    assert_int_equal(users_of_folder(fd, &user, &group, &error), FH_OK);
+    assert_int_equal(user, 101);
+    assert_int_equal(group, 104);
+    assert_int_equal(users_give(fd, 0, 0, &error), FH_OK);
+    assert_int_equal(owner_of("state/users"), 101);
+    close(fd);
+}
+
 /* ---- Numbers ---- */
 
 static json_t *read_numbers(const char *folder)
@@ -459,6 +504,8 @@ static void numbers_that_no_system_can_have_are_refused(void **unused)
     (void)unused;
     static const char *const wrong[] = {
         "{\"freehold\": 1, \"first\": 0, \"count\": 4096, \"users\": {}}",
+        "{\"freehold\": 1, \"first\": 2013265920, \"count\": 4096}",
+        "{\"freehold\": 1, \"first\": 2013265920, \"count\": 4096, \"users\": []}",
         "{\"freehold\": 1, \"first\": 2013265920, \"count\": 4096, \"users\": {\"orders\": 0}}",
         "{\"freehold\": 1, \"first\": 2013265920, \"count\": 4096, \"users\": {\"orders\": 1000}}",
         "{\"freehold\": 1, \"first\": 2013265920, \"count\": 2000000000, \"users\": {}}",
@@ -493,6 +540,10 @@ int main(void)
             a_scripts_interpreter_and_the_environments_libraries_are_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_program_needs_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_of_others_that_a_service_planted_stay_theirs, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_giving_that_was_interrupted_is_finished, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_folder_of_anothers_group_is_not_being_given, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             two_systems_never_share_a_number_and_a_copy_is_another_system, set_up, tear_down),

@@ -191,6 +191,25 @@ static void what_fails_before_the_program_is_named(void **state)
     assert_false(fixture->ended);
 }
 
+static enum fh_code await_its_end(void *context, pid_t pid, struct fh_error *error)
+{
+    siginfo_t end;
+    (void)context;
+    assert_int_equal(waitid(P_PID, (id_t)pid, &end, WEXITED | WNOWAIT), 0);
+    return error_set(error, FH_UNAVAILABLE, "it is not to be seen");
+}
+
+static void what_failed_is_named_even_if_nobody_saw_it_live(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fh_error error = {0};
+    fixture->options.room =
+        &(struct spawn_room){.enter = enter_nothing, .argument = &(int){ENOSPC}};
+    fixture->options.admit = await_its_end;
+    assert_int_equal(start(fixture, "", &error), FH_INVALID);
+    assert_string_equal(error.message, "unshare: No space left on device");
+}
+
 static enum fh_code refuse(void *context, pid_t pid, struct fh_error *error)
 {
     *(pid_t *)context = pid;
@@ -269,6 +288,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_listed_variables_reach_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_has_no_privileges_and_dumps_no_core, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_fails_before_the_program_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_failed_is_named_even_if_nobody_saw_it_live, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(one_that_is_not_admitted_never_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(older_kernels_do, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ends_of_orphans_are_taken, set_up, tear_down),

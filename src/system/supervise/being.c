@@ -27,9 +27,13 @@ static bool read_of_being(pid_t pid, const char *name, char *ret, size_t size)
     snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t length = fd >= 0 ? read(fd, ret, size - 1) : -1;
+    /* One that may not even be looked at (hidepid, proc(5)) is none of ours. */
+    bool none = length == 0 || errno == ENOENT || errno == EACCES || errno == EPERM;
+    int number = none ? ESRCH : errno;
     if (fd >= 0)
         close(fd);
     ret[length > 0 ? length : 0] = '\0';
+    errno = number;
     return length > 0;
 }
 
@@ -39,6 +43,7 @@ static bool read_stat(pid_t pid, struct being *ret)
     if (!read_of_being(pid, "stat", text, sizeof text))
         return false;
     char *rest = strrchr(text, ')'), *word;
+    errno = ESRCH;
     if (!rest)
         return false;
     rest += strspn(rest, ") ");
@@ -64,6 +69,7 @@ bool being_look(pid_t pid, struct being *ret)
     if (!read_stat(pid, ret) || !read_of_being(pid, "status", text, sizeof text))
         return false;
     const char *user = strstr(text, "\nUid:\t");
+    errno = ESRCH;
     if (!user)
         return false;
     ret->user = (uid_t)strtoul(user + strlen("\nUid:\t"), NULL, 10);
@@ -81,17 +87,18 @@ bool being_signal(const struct being *being, int number)
     int pidfd = (int)syscall(SYS_pidfd_open, being->pid, 0);
     if (pidfd < 0 && errno == ESRCH)
         return false;
-    bool same = being_look(being->pid, &now) && being_is(&now, being);
+    bool seen = being_look(being->pid, &now), unknown = !seen && errno != ESRCH;
+    bool same = seen && being_is(&now, being);
     if (same && number && pidfd >= 0)
         syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0);
     else if (same && number)
         kill(being->pid, number); /* a kernel without pidfds */
     if (pidfd >= 0)
         close(pidfd);
-    return same;
+    return same || unknown;
 }
 
-struct being *being_all(size_t *ret_count)
+struct being *being_all(size_t *ret_count, bool *ret_whole)
 {
     size_t size = 256;
     struct being *all = malloc(size * sizeof *all);
@@ -99,10 +106,15 @@ struct being *being_all(size_t *ret_count)
     *ret_count = 0;
     DIR *folder = opendir("/proc");
     const struct dirent *entry;
+    *ret_whole = folder != NULL;
     while (folder && (entry = readdir(folder))) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10); /* 0: no process's */
-        if (pid <= 0 || !being_look(pid, &all[*ret_count]))
+        if (pid <= 0)
             continue;
+        if (!being_look(pid, &all[*ret_count])) {
+            *ret_whole = *ret_whole && errno == ESRCH;
+            continue;
+        }
         if (++*ret_count == size) {
             size *= 2;
             all = realloc(all, size * sizeof *all);

@@ -111,28 +111,7 @@ static bool find_group(const struct hierarchy *hierarchy, char ret[CGROUP_PATH_S
     return found;
 }
 
-bool cgroup_make(const char *group, const char *name, char ret[CGROUP_PATH_SIZE])
-{
-    int length = snprintf(ret, CGROUP_PATH_SIZE, "%s/%s", group, name);
-    return length < CGROUP_PATH_SIZE && (mkdir(ret, 0755) == 0 || errno == EEXIST);
-}
-
-bool cgroup_make_own(const char *name, enum cgroup_version version, char ret[CGROUP_PATH_SIZE])
-{
-    char group[CGROUP_PATH_SIZE], list[CGROUP_PATH_SIZE + 16];
-    for (size_t i = 0; i < sizeof hierarchies / sizeof *hierarchies; i++) {
-        enum cgroup_version is = hierarchies[i].controller ? CGROUP_V1 : CGROUP_V2;
-        if ((version != CGROUP_ANY && version != is) || !find_group(&hierarchies[i], group) ||
-            !cgroup_make(group, name, ret))
-            continue;
-        snprintf(list, sizeof list, "%s/cgroup.procs", ret);
-        if (access(list, W_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* ---- Members ---- */
+/* ---- Files of a group ---- */
 
 /* Opens a file of a group, whose name is a string constant. */
 static FILE *open_of_group(const char *group, const char *name, const char *mode)
@@ -153,11 +132,57 @@ static bool write_to_group(const char *group, const char *name, const char *valu
     return written;
 }
 
+/* ---- Making ---- */
+
+bool cgroup_make(const char *group, const char *name, char ret[CGROUP_PATH_SIZE])
+{
+    int length = snprintf(ret, CGROUP_PATH_SIZE, "%s/%s", group, name);
+    if (length >= CGROUP_PATH_SIZE || (mkdir(ret, 0755) != 0 && errno != EEXIST))
+        return false;
+    /* One that was left behind may still be as cgroup_kill stopped it. */
+    write_to_group(ret, "pids.max", "max");
+    write_to_group(ret, "freezer.state", "THAWED");
+    write_to_group(ret, "cgroup.freeze", "0");
+    return true;
+}
+
+bool cgroup_make_own(const char *name, enum cgroup_version version, char ret[CGROUP_PATH_SIZE])
+{
+    char group[CGROUP_PATH_SIZE], list[CGROUP_PATH_SIZE + 16];
+    for (size_t i = 0; i < sizeof hierarchies / sizeof *hierarchies; i++) {
+        enum cgroup_version is = hierarchies[i].controller ? CGROUP_V1 : CGROUP_V2;
+        if ((version != CGROUP_ANY && version != is) || !find_group(&hierarchies[i], group) ||
+            !cgroup_make(group, name, ret))
+            continue;
+        snprintf(list, sizeof list, "%s/cgroup.procs", ret);
+        if (access(list, W_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- Members ---- */
+
 bool cgroup_add(const char *group, pid_t pid)
 {
     char text[16];
     snprintf(text, sizeof text, "%d", (int)pid);
     return write_to_group(group, "cgroup.procs", text);
+}
+
+bool cgroup_holds(const char *group, pid_t pid)
+{
+    char path[64], wanted[CGROUP_PATH_SIZE], line[LINE_SIZE];
+    const char *name = strrchr(group, '/');
+    bool holds = false;
+    snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
+    snprintf(wanted, sizeof wanted, "%s/", name ? name : group);
+    FILE *file = fopen(path, "re");
+    while (file && !holds && fgets(line, sizeof line, file))
+        holds = strstr(line, wanted) != NULL;
+    if (file)
+        fclose(file);
+    return holds;
 }
 
 /* Returns how many there are; the first `size` of them in `ret`. */
@@ -166,6 +191,8 @@ static size_t list_of_group(const char *group, pid_t *ret, size_t size)
     char line[32];
     size_t count = 0;
     FILE *file = open_of_group(group, "cgroup.procs", "re");
+    if (!file && errno != ENOENT && errno != ENODEV)
+        return 1; /* it may have members */
     while (file && fgets(line, sizeof line, file)) {
         if (count < size)
             ret[count] = (pid_t)strtol(line, NULL, 10);

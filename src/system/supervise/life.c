@@ -43,14 +43,20 @@ static bool record_says(const json_t *json, const char *key, const char *wanted)
     return text && strcmp(text, wanted) == 0;
 }
 
-/* False: there is none that is true of this boot and state folder. */
-static bool read_life(const struct lives *lives, const char *name, struct record *ret)
+enum record_found {
+    RECORD_NONE, /* that is true of this boot and state folder */
+    RECORD_READ,
+    RECORD_UNKNOWN /* it can't be read now: there may be a process */
+};
+
+static enum record_found read_life(const struct lives *lives, const char *name, struct record *ret)
 {
     json_t *json;
     json_int_t pid, start, user;
     *ret = (struct record){0};
-    if (state_read_json(lives->folder_fd, name, &json, ERROR_UNHEEDED) != FH_OK)
-        return false;
+    enum fh_code code = state_read_json(lives->folder_fd, name, &json, ERROR_UNHEEDED);
+    if (code != FH_OK)
+        return code == FH_NOT_FOUND || code == FH_INVALID ? RECORD_NONE : RECORD_UNKNOWN;
     bool good = record_says(json, "boot", lives->boot) &&
                 record_says(json, "state", lives->state) && json_integer_at(json, "pid", &pid) &&
                 json_integer_at(json, "start", &start) && json_integer_at(json, "user", &user) &&
@@ -64,7 +70,7 @@ static bool read_life(const struct lives *lives, const char *name, struct record
         snprintf(ret->folder, sizeof ret->folder, "%s", folder ? folder : "");
     }
     json_decref(json);
-    return good;
+    return good ? RECORD_READ : RECORD_NONE;
 }
 
 static enum fh_code write_life(const struct lives *lives, const char *name,
@@ -146,21 +152,24 @@ void lives_close(struct lives *lives)
 
 /* ---- Ends ---- */
 
-/* What runs as children of ours that we did not start. */
-static size_t kill_orphans(void)
+/* What runs as children of ours that we did not start, and is in no life's cgroup: that one's end
+ * takes it. Otherwise a service could hold up another's start by what it leaves. */
+static size_t kill_orphans(const struct lives *lives)
 {
     size_t count, killed = 0;
+    bool whole;
     pid_t own = getpid(), session = getsid(0);
     spawn_reap_orphans();
-    struct being *all = being_all(&count);
+    struct being *all = being_all(&count, &whole);
     for (size_t i = 0; i < count; i++) {
         if (all[i].parent != own || spawn_is_ours(all[i].pid) || all[i].session == session ||
-            spawn_is_ours(all[i].session))
+            spawn_is_ours(all[i].session) ||
+            (*lives->group && cgroup_holds(lives->group, all[i].pid)))
             continue;
         killed += being_signal(&all[i], SIGKILL);
     }
     free(all);
-    return killed;
+    return killed + !whole;
 }
 
 /* The session's number is nobody else's while it has members. It may be used again after that: then
@@ -170,23 +179,25 @@ static size_t kill_session(const struct record *record)
 {
     struct being leader;
     size_t count, killed = 0;
+    bool whole;
     if (being_look(record->leader.pid, &leader)) /* not the recorded one, which has ended */
         return 0;
-    struct being *all = being_all(&count);
+    struct being *all = being_all(&count, &whole);
     for (size_t i = 0; i < count; i++) {
         if (all[i].session == record->leader.pid && all[i].start >= record->leader.start &&
             all[i].user == record->leader.user && being_is_in(&all[i], record->folder))
             killed += being_signal(&all[i], SIGKILL);
     }
     free(all);
-    return killed;
+    return killed + !whole;
 }
 
 /* Those of a leader that lives: they can't be found so surely once it has ended. */
 static void kill_descendants(const struct being *leader)
 {
     size_t count;
-    struct being *all = being_all(&count);
+    bool whole;
+    struct being *all = being_all(&count, &whole);
     bool *below = calloc(count + 1, sizeof *below), more = true;
     FH_ASSERT(below != NULL);
     while (more) {
@@ -208,11 +219,26 @@ static void kill_descendants(const struct being *leader)
     free(all);
 }
 
+/* With the group that it is in, if that one is of an `up` that was in another place. */
+static void remove_group(const struct lives *lives, char *group)
+{
+    cgroup_remove(group);
+    char *slash = strrchr(group, '/');
+    if (!slash || slash == group)
+        return;
+    *slash = '\0';
+    if (strcmp(group, lives->group) != 0)
+        cgroup_remove(group);
+}
+
 static size_t end_recorded(const struct lives *lives, const char *name, bool kill_leader)
 {
     struct record record;
     size_t left = 0;
-    if (read_life(lives, name, &record)) {
+    enum record_found found = read_life(lives, name, &record);
+    if (found == RECORD_UNKNOWN)
+        return 1;
+    if (found == RECORD_READ) {
         if (being_signal(&record.leader, 0)) {
             if (kill_leader && !*record.group)
                 kill_descendants(&record.leader);
@@ -222,10 +248,10 @@ static size_t end_recorded(const struct lives *lives, const char *name, bool kil
         }
         left = *record.group ? cgroup_kill(record.group) : kill_session(&record);
     }
-    left += kill_orphans();
+    left += kill_orphans(lives);
     if (left == 0) {
         if (*record.group)
-            cgroup_remove(record.group);
+            remove_group(lives, record.group);
         unlinkat(lives->folder_fd, name, 0);
     }
     return left;
@@ -239,14 +265,16 @@ size_t life_end(const struct lives *lives, const struct life *life)
 size_t lives_count(const struct lives *lives, bool kill_them)
 {
     size_t count = 0;
-    DIR *folder = fdopendir(openat(lives->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    int fd = openat(lives->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
     const struct dirent *entry;
-    while (folder && (entry = readdir(folder))) {
+    if (!folder)
+        return 1; /* there may be some */
+    while ((entry = readdir(folder))) {
         if (entry->d_name[0] != '.')
             count += end_recorded(lives, entry->d_name, kill_them);
     }
-    if (folder)
-        closedir(folder);
+    closedir(folder);
     return count;
 }
 
@@ -272,5 +300,6 @@ enum fh_code life_begin(const struct lives *lives, const struct life *life, pid_
 bool life_leads(const struct lives *lives, const struct life *life)
 {
     struct record record;
-    return read_life(lives, life->name, &record) && being_signal(&record.leader, 0);
+    enum record_found found = read_life(lives, life->name, &record);
+    return found == RECORD_UNKNOWN || (found == RECORD_READ && being_signal(&record.leader, 0));
 }

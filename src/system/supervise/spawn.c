@@ -281,6 +281,16 @@ void spawn_signal(struct spawned *spawned, int number)
 
 /* ---- Start ---- */
 
+static enum fh_code describe_failure(const struct spawn_failure *failure,
+                                     const struct spawn_options *options, struct fh_error *error)
+{
+    bool folder = strcmp(failure->step, "chdir") == 0;
+    if (strcmp(failure->step, "exec") == 0)
+        return error_set(error, FH_INVALID, "%s", strerror(failure->number));
+    return error_set(error, FH_INVALID, "%s%s%s: %s", failure->step, folder ? " to " : "",
+                     folder ? options->folder : "", strerror(failure->number));
+}
+
 /* Lets the child go on, and waits until the program runs. */
 static enum fh_code let_child_run(struct creation *creation, const struct spawn_options *options,
                                   struct fh_error *error)
@@ -298,12 +308,19 @@ static enum fh_code let_child_run(struct creation *creation, const struct spawn_
         return FH_OK;
     if (got != (ssize_t)sizeof failure)
         return error_set(error, FH_UNAVAILABLE, "The process did not say why it failed.");
-    if (strcmp(failure.step, "exec") == 0)
-        return error_set(error, FH_INVALID, "%s", strerror(failure.number));
-    return error_set(error, FH_INVALID, "%s%s%s: %s", failure.step,
-                     strcmp(failure.step, "chdir") == 0 ? " to " : "",
-                     strcmp(failure.step, "chdir") == 0 ? options->folder : "",
-                     strerror(failure.number));
+    return describe_failure(&failure, options, error);
+}
+
+/* One that was not admitted, since it had ended by then: that is why, if it has said so. */
+static enum fh_code find_failure(const struct creation *creation,
+                                 const struct spawn_options *options, enum fh_code code,
+                                 struct fh_error *error)
+{
+    struct spawn_failure failure;
+    fcntl(creation->report[0], F_SETFL, O_NONBLOCK);
+    if (read(creation->report[0], &failure, sizeof failure) == (ssize_t)sizeof failure)
+        return describe_failure(&failure, options, error);
+    return code;
 }
 
 enum fh_code spawn_start(struct spawned *spawned, uv_loop_t *loop,
@@ -327,6 +344,8 @@ enum fh_code spawn_start(struct spawned *spawned, uv_loop_t *loop,
     children = spawned;
     if (options->admit)
         code = options->admit(options->context, spawned->pid, error);
+    if (code != FH_OK)
+        code = find_failure(&creation, options, code, error);
     if (code == FH_OK)
         code = let_child_run(&creation, options, error);
     close_creation(&creation); /* the gate too: one that was not admitted ends */

@@ -131,8 +131,8 @@ static const char *switch_user(const struct spawn_plan *plan)
 {
     uid_t user = plan->options->user;
     gid_t group = plan->options->group ? plan->options->group : (gid_t)user;
-    /* In a user namespace that denies setgroups, or if not root, they stay those of `up`. */
-    if (syscall(CALL_SETGROUPS, 0, NULL) != 0 && plan->privileged && !plan->options->room)
+    /* If not root, they stay those of `up`. */
+    if (syscall(CALL_SETGROUPS, 0, NULL) != 0 && plan->privileged)
         return "setgroups";
     if (user == 0)
         return NULL;
