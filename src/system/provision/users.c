@@ -30,8 +30,9 @@
 
 #define STATE_MODE 0711 /* others may pass through it, not list it */
 #define GIVE_DEPTH_MAX 16
-#define SERVER_NUMBERS ".servers" /* names of private servers in numbers.h: .servers/users-redis   \
-                                   */
+#define SERVER_NUMBERS                                                                             \
+    ".servers" /* names of private servers in numbers.h: .servers/users-redis                      \
+                */
 
 uid_t users_of(const struct provision *provision, const char *name)
 {
