@@ -5,6 +5,7 @@ whoever runs `up`. What a service that was taken over reaches is tried from insi
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import stat
@@ -246,6 +247,18 @@ def test_not_as_root_a_service_sees_as_little(tmp_path_factory):
     finally:
         system.stop(check=False)
         shutil.rmtree(folder)
+
+
+@ROOT_ONLY
+def test_check_finds_processes_that_are_still_root(tmp_path):
+    system = without_walls(shop_with(tmp_path)).up()
+    try:
+        file = pathlib.Path(system.file)
+        file.write_text(file.read_text().replace("isolation: landlock\n", ""))
+        checked = system.command("check", system.file, "--live", "--state", system.state, check=False)
+        assert checked.returncode == 1 and re.search(r"a process of users \(pid \d+\) runs as root", checked.stderr), checked
+    finally:
+        system.stop(check=False)
 
 
 def test_to_take_the_walls_away_is_said_loudly(tmp_path):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import signal
@@ -15,8 +16,12 @@ import subprocess
 import zlib
 
 import pytest
-from conftest import SHOP_FILE, SHOP_SERVICES, System, named, open_folder, wait_for
+from conftest import (FREEHOLD, SHOP_FILE, SHOP_SERVICES, System, folder_for, free_port, named, open_folder,
+                      wait_for)
+from test_confinement import NO_MOUNTS, without_walls
 from test_identity import shop_with
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: USERS OF THEIR OWN WERE NOT TRIED")
 
 KINDS = {"users": "mariadb", "orders": "postgresql"}
 SERVERS = json.loads(os.environ.get("FREEHOLD_TEST_POSTGRESQL", "null"))
@@ -156,12 +161,98 @@ def test_a_private_server_listens_on_no_port_and_is_not_root(mixed, documents):
         assert keeper["address"] == f".sockets/{name}"
         at = sockets_of(system, name)
         folder = at.stat()
-        assert stat.S_IMODE(folder.st_mode) == (0o711 if os.geteuid() == 0 else 0o700)
+        assert stat.S_IMODE(folder.st_mode) == (0o710 if os.geteuid() == 0 else 0o700)
         assert [stat.S_ISSOCK(one.stat().st_mode) for one in at.iterdir() if ".lock" not in one.name] == [True]
         assert folder.st_uid == os.stat(f"/proc/{pid}").st_uid
         if os.geteuid() == 0:
             assert os.stat(f"/proc/{pid}").st_uid != 0
             assert os.stat(f"/proc/{keeper['pid']}").st_uid == os.stat(f"/proc/{pid}").st_uid
+
+
+def numbers_of(system):
+    return json.loads((pathlib.Path(system.state) / "users.json").read_text())["users"]
+
+
+def owners(folder):
+    """Of all in it but the log, which `up` opens."""
+    return {path.lstat().st_uid for path in [folder, *folder.rglob("*")] if not path.name.startswith("log")}
+
+
+CONNECT = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+
+
+def connects(user, path, *within):
+    done = subprocess.run([*within, "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "python3", "-c",
+                           CONNECT, path], capture_output=True, text=True, cwd="/", check=False)
+    return done.stderr.strip().splitlines()[-1].partition(":")[0] if done.returncode else None
+
+
+@ROOT_ONLY
+def test_each_private_server_is_a_user_of_its_own(mixed):
+    numbers = numbers_of(mixed)
+    users = {name: os.stat(f"/proc/{server_pid(one['pid'])}").st_uid for name, one in keepers(mixed).items()}
+    assert users == {name: numbers[f".servers/{name}"] for name in users} and len(set(numbers.values())) == len(numbers)
+    for name, user in users.items():
+        assert owners(pathlib.Path(mixed.state, ".servers", name)) == {user}
+
+
+@ROOT_ONLY
+def test_a_private_servers_socket_is_reached_by_its_service_alone(mixed):
+    numbers, names = numbers_of(mixed), {"users-mariadb": "mysqld.sock", "orders-postgresql": ".s.PGSQL.5432"}
+    for name, socket_name in names.items():
+        at = sockets_of(mixed, name)
+        for service in ("users", "orders", "products"):
+            refused = connects(numbers[service], str(at / socket_name), "nsenter", "-t", str(mixed.pid(service)), "-m")
+            assert refused == (None if name.startswith(service) else "FileNotFoundError"), (name, service)
+
+
+@ROOT_ONLY
+def test_servers_that_several_services_share_are_reached_by_these(schemas):
+    at = sockets_of(schemas, "shared-postgresql")
+    assert stat.S_IMODE(at.stat().st_mode) == 0o711
+    for service in ("users", "orders", "carts"):
+        there = connects(numbers_of(schemas)[service], str(at / ".s.PGSQL.5432"), "nsenter", "-t",
+                         str(schemas.pid(service)), "-m")
+        assert there == (None if service != "carts" else "FileNotFoundError"), service
+
+
+@ROOT_ONLY
+def test_without_mount_namespaces_modes_keep_others_from_a_socket(request):
+    """The server is its package's user then."""
+    if not shutil.which("redis-server"):
+        pytest.skip("NOT RUN WITH REDIS: apt-get install redis-server")
+    folder = folder_for(request)
+    system = shop_with(folder, carts={"engine": "redis"})
+    done = subprocess.run([*NO_MOUNTS, FREEHOLD, "up", system.file, "--detach", "--state", system.state, "--listen",
+                           f"127.0.0.1:{free_port()}"], capture_output=True, text=True, check=False)
+    request.addfinalizer(lambda: system.stop(check=False))
+    assert done.returncode == 0, done.stderr
+    at, numbers = sockets_of(system, "carts-redis"), numbers_of(system)
+    assert at.stat().st_uid == pwd.getpwnam("redis").pw_uid
+    assert connects(numbers["carts"], str(at / "redis.sock")) is None
+    assert connects(numbers["users"], str(at / "redis.sock")) == "PermissionError"
+
+
+@ROOT_ONLY
+def test_servers_of_before_become_users_of_their_own_and_go_back(request):
+    if not shutil.which("redis-server"):
+        pytest.skip("NOT RUN WITH REDIS: apt-get install redis-server")
+    system = without_walls(shop_with(folder_for(request), carts={"engine": "redis"}, orders={"engine": "postgresql"})).up()
+    request.addfinalizer(lambda: system.stop(check=False))
+    made = system.http("PUT", "/api/carts/7/items/lamp", {"quantity": 2}, headers={"Idempotency-Key": "before"})
+    assert made.status < 300, made
+    folders = {name: pathlib.Path(system.state, ".servers", name) for name in ("carts-redis", "orders-postgresql")}
+    packages = {"carts-redis": "redis", "orders-postgresql": "postgres"}
+    file = pathlib.Path(system.file)
+    with_line = file.read_text()
+    for text, after in ((with_line.replace("isolation: landlock\n", ""), lambda name: numbers_of(system)[f".servers/{name}"]),
+                        (with_line, lambda name: pwd.getpwnam(packages[name]).pw_uid)):
+        system.stop()
+        file.write_text(text)
+        system.up()
+        assert {name: owners(folder) for name, folder in folders.items()} == {name: {after(name)} for name in folders}
+        assert "lamp" in system.http("GET", "/api/carts/7").text
+        assert check(system) == ([], [])
 
 
 def test_a_private_mariadb_keeps_its_temporary_tables_where_no_other_server_sweeps(mixed):

@@ -168,7 +168,7 @@ static void check_instances(const struct system_service *service, const struct s
 }
 
 static void check_live_service(const struct system_service *service, const struct state *state,
-                               const json_t *status, const json_t *recorded,
+                               const json_t *status, const json_t *recorded, struct walls walls,
                                struct findings *findings)
 {
     const json_t *process = item_named(json_at(status, "services"), service->name);
@@ -191,11 +191,11 @@ static void check_live_service(const struct system_service *service, const struc
     static const char *const files[] = {"service.json", NULL};
     check_modes(state, service->place, service->name, files, findings);
     check_instances(service, state, process, findings);
-    processes_check(process, service->place, service->name, findings);
+    processes_check(process, service->place, service->name, walls, findings);
 }
 
 static void check_servers(const struct system_file *file, const struct state *state,
-                          const json_t *status, struct findings *findings)
+                          const json_t *status, struct walls walls, struct findings *findings)
 {
     static const char *const files[] = {"server.json", NULL};
     struct place whole = {file->path, 0, 0};
@@ -216,7 +216,7 @@ static void check_servers(const struct system_file *file, const struct state *st
         snprintf(part, sizeof part, SERVERS_SOCKETS "/%s", name);
         check_either_mode(state, whole, part, geteuid() == 0 ? 0710 : 0700,
                           geteuid() == 0 ? 0711 : 0, findings);
-        processes_check(process, whole, name, findings);
+        processes_check(process, whole, name, walls, findings);
     }
     check_mode(state, whole, SERVERS_SOCKETS, geteuid() == 0 ? 0711 : 0700, findings);
     if (i)
@@ -243,10 +243,11 @@ void live_check(struct system_file *file, const struct state *state, const json_
     static const char *const gateway_files[] = {"gateway.json", NULL};
     check_modes(state, whole, "gateway", gateway_files, findings);
     check_mode(state, whole, LIVES_FOLDER, 0700, findings);
-    processes_check(json_at(status, "gateway"), whole, "the gateway", findings);
     /* Servers that were still stopping when `status` was made pass through it until they end. */
     bool ending = geteuid() == 0 && json_array_size(json_at(status, "servers"));
     bool covered = json_is_true(json_at(recorded, "covered"));
+    const struct walls walls = {.users = file->users && geteuid() == 0, .namespaces = covered};
+    processes_check(json_at(status, "gateway"), whole, "the gateway", walls, findings);
     bool passed = !covered && (file->users || servers_pass(file));
     if (!covered)
         json_array_append_new(
@@ -255,11 +256,11 @@ void live_check(struct system_file *file, const struct state *state, const json_
                 "what there is in closed folders can be seen: the processes run in no mount "
                 "namespaces"));
     check_either_mode(state, whole, ".", passed ? 0711 : 0700, ending ? 0711 : 0, findings);
-    check_servers(file, state, status, findings);
+    check_servers(file, state, status, walls, findings);
     check_mode(state, whole, KEYS_FILE, 0600, findings);
     check_configs(file, state, findings);
     for (i = 0; i < file->service_count; i++)
-        check_live_service(&file->services[i], state, status, recorded, findings);
+        check_live_service(&file->services[i], state, status, recorded, walls, findings);
     json_array_foreach (json_at(status, "services"), i, process) {
         const char *name = json_string_at(process, "name");
         if (!system_file_service(file, name))
