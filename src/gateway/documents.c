@@ -118,9 +118,7 @@ static json_t *make_asyncapi(const json_t *config)
 
 void documents_init(struct documents *documents, json_t *config)
 {
-    *documents = (struct documents){0};
-    if (!json_is_false(json_object_get(config, "documents")))
-        documents->config = json_incref(config);
+    *documents = (struct documents){.config = json_incref(config)};
 }
 
 void documents_release(struct documents *documents)
@@ -180,6 +178,19 @@ static bool answer_document_page(const char *path, struct http_answer *ret)
         return true;
     }
     return false;
+}
+
+bool documents_find(const char *path, enum exposed *ret)
+{
+    if (strcmp(path, "/openapi.json") == 0)
+        *ret = EXPOSED_OPENAPI;
+    else if (strcmp(path, "/asyncapi.json") == 0)
+        *ret = EXPOSED_ASYNCAPI;
+    else if (strcmp(path, "/docs") == 0 || strncmp(path, "/docs/", 6) == 0)
+        *ret = EXPOSED_DOCS;
+    else
+        return false;
+    return true;
 }
 
 bool documents_answer(struct documents *documents, const char *path, struct http_answer *ret)

@@ -12,16 +12,19 @@
 #include <stdbool.h>
 
 #include "http/server.h"
+#include "service/exposure.h"
 
 struct documents {
     json_t *config; /* until both are made; NULL from the start: there are no documents */
     char *openapi, *asyncapi;
 };
 
-/* Keeps a reference to `config`. If that has "documents": false, there are none. */
+/* Keeps a reference to `config`; NULL: there are no documents. */
 void documents_init(struct documents *documents, json_t *config);
 void documents_release(struct documents *documents);
 
+/* Which of them a path is. False: none. */
+bool documents_find(const char *path, enum exposed *ret);
 /* The answer to a GET of this path; its text lives until documents_release. False: not a path of
  * the documents. */
 bool documents_answer(struct documents *documents, const char *path, struct http_answer *ret);

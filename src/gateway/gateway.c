@@ -6,6 +6,10 @@
  * Order of checks: the gateway's own three paths; then reserved or malformed paths are refused;
  * then the routes. A path that is not public is answered exactly like one that does not exist.
  *
+ * What is for the inside (service/exposure.h) is shown to operators, who prove by a token that they
+ * have this system's key, and to whoever comes by the listener that is inside, which serves nothing
+ * else. No address and no header that a client or a proxy could set counts.
+ *
  * Drain: no new connections, /readyz answers 503, every accepted request is answered, then the
  * process ends. It does not wait for calls whose answer is no longer needed (of a composition that
  * failed early).
@@ -28,6 +32,7 @@
 #include "gateway/documents.h"
 #include "gateway/door.h"
 #include "gateway/exchange.h"
+#include "gateway/inside.h"
 #include "gateway/proxy.h"
 #include "gateway/routes.h"
 #include "http/client.h"
@@ -46,10 +51,14 @@ struct gateway {
     struct signing *signing;
     struct authenticator *authenticator; /* NULL: without "auth" */
     struct http_server *server;
+    struct http_server *inside_server; /* for what is not public; NULL: no such listener */
+    int inside_fd;
+    unsigned serving; /* servers that have not been drained */
+    struct inside inside;
     struct process process;
     struct routes routes;
     struct documents documents;
-    struct door door;
+    struct door door, inside_door;
     struct gateway_metrics metrics;
     struct spans *spans;
     int spans_fd;
@@ -71,6 +80,13 @@ static void reply_not_found(struct gateway_exchange *exchange)
     gateway_problem(exchange, PROBLEM_ROUTE_UNKNOWN, NULL, NULL, "There is nothing at this path.");
 }
 
+static bool is_exposed(struct gateway *gateway, const struct gateway_exchange *exchange,
+                       enum exposed what)
+{
+    return inside_shows(&gateway->inside, what, exchange->incoming.request,
+                        exchange->door == &gateway->inside_door);
+}
+
 static void reply_metrics(struct gateway *gateway, struct gateway_exchange *exchange)
 {
     struct text text;
@@ -88,7 +104,8 @@ static void reply_own(struct gateway *gateway, struct gateway_exchange *exchange
     static const char up[] = "{\"status\":\"ok\"}", down[] = "{\"status\":\"draining\"}";
     const char *path = exchange->incoming.path, *method = exchange->incoming.method;
     bool live = strcmp(path, "/livez") == 0, ready = strcmp(path, "/readyz") == 0;
-    if (!live && !ready && strcmp(path, "/metrics") != 0)
+    if (!live && !ready &&
+        (strcmp(path, "/metrics") != 0 || !is_exposed(gateway, exchange, EXPOSED_METRICS)))
         reply_not_found(exchange);
     else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         gateway_problem(exchange, PROBLEM_METHOD_NOT_ALLOWED, "GET", NULL, "This path takes GET.");
@@ -104,8 +121,10 @@ static void reply_own(struct gateway *gateway, struct gateway_exchange *exchange
 static void reply_unrouted(struct gateway *gateway, struct gateway_exchange *exchange)
 {
     struct http_answer answer;
-    const char *method = exchange->incoming.method;
-    if (!documents_answer(&gateway->documents, exchange->incoming.path, &answer))
+    const char *method = exchange->incoming.method, *path = exchange->incoming.path;
+    enum exposed what;
+    if (!documents_find(path, &what) || !is_exposed(gateway, exchange, what) ||
+        !documents_answer(&gateway->documents, path, &answer))
         reply_not_found(exchange);
     else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         gateway_problem(exchange, PROBLEM_METHOD_NOT_ALLOWED, "GET", NULL, "This path takes GET.");
@@ -152,7 +171,7 @@ static void reply_preflight(struct gateway_exchange *exchange)
 }
 
 /* False: it has been answered. */
-static bool pass_door(struct gateway *gateway, struct gateway_exchange *exchange)
+static bool pass_door(struct gateway_exchange *exchange)
 {
     const char *path = exchange->incoming.path;
     const struct door_request request = {
@@ -162,7 +181,7 @@ static bool pass_door(struct gateway *gateway, struct gateway_exchange *exchange
         .fetch_site = header_of(exchange, "Sec-Fetch-Site"),
         .preflight_method = header_of(exchange, "Access-Control-Request-Method"),
     };
-    switch (door_judge(&gateway->door, &request)) {
+    switch (door_judge(exchange->door, &request)) {
     case DOOR_PASS:
         return true;
     case DOOR_HOST_UNKNOWN: /* probes go by an address, and learn nothing */
@@ -191,7 +210,7 @@ static void gateway_incoming(void *context, struct http_incoming *incoming)
         gateway->world, &gateway->door, &gateway->metrics, gateway->spans, incoming);
     const struct route *route;
     struct text allow;
-    if (!pass_door(gateway, exchange))
+    if (!pass_door(exchange))
         return;
     if (routes_path_is_reserved(incoming->path)) {
         reply_own(gateway, exchange);
@@ -218,12 +237,27 @@ static void gateway_incoming(void *context, struct http_incoming *incoming)
     text_release(&allow);
 }
 
+/* By the listener that is inside. */
+static void gateway_inside_incoming(void *context, struct http_incoming *incoming)
+{
+    struct gateway *gateway = context;
+    struct gateway_exchange *exchange = gateway_exchange_new(
+        gateway->world, &gateway->inside_door, &gateway->metrics, gateway->spans, incoming);
+    if (!pass_door(exchange))
+        return;
+    if (routes_path_is_reserved(incoming->path))
+        reply_own(gateway, exchange);
+    else
+        reply_unrouted(gateway, exchange);
+}
+
 /* ---- The process ---- */
 
 static void on_drained(void *context)
 {
     struct gateway *gateway = context;
-    uv_stop(&gateway->loop);
+    if (--gateway->serving == 0)
+        uv_stop(&gateway->loop);
 }
 
 static void gateway_stop(void *context)
@@ -231,6 +265,27 @@ static void gateway_stop(void *context)
     struct gateway *gateway = context;
     gateway->draining = true;
     http_server_drain(gateway->server, PROCESS_GRACE_MS, on_drained, gateway);
+    if (gateway->inside_server)
+        http_server_drain(gateway->inside_server, PROCESS_GRACE_MS, on_drained, gateway);
+}
+
+static enum fh_code listen_inside(struct gateway *gateway, const json_t *config,
+                                  struct fh_error *error)
+{
+    /* It is reached by number, or by a name that the public one is reached by, too. */
+    json_t *hosts = json_object_get(json_object_get(config, "door"), "hosts");
+    json_t *door = json_pack("{s:{s:O*, s:s}}", "door", "hosts", hosts, "addresses", "any");
+    enum fh_code code = door_init(&gateway->inside_door, door, false, error);
+    json_decref(door);
+    if (code == FH_OK)
+        code = process_listen_inside(config, &gateway->inside_fd, error);
+    if (code == FH_OK && gateway->inside_fd >= 0)
+        code = http_server_new(&gateway->loop, gateway->world, gateway->inside_fd, NULL,
+                               &(struct http_tls){0},
+                               (struct http_handler){gateway_inside_incoming, gateway},
+                               &gateway->inside_server, error);
+    gateway->serving += gateway->inside_server != NULL;
+    return code;
 }
 
 static enum fh_code set_addresses(struct gateway *gateway, const json_t *config,
@@ -291,7 +346,9 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
     if (!gateway->world)
         return FH_NO_MEMORY;
     gateway->spans = spans_new(gateway->world, gateway->spans_fd);
-    code = make_clients(gateway, config, error);
+    code = inside_init(&gateway->inside, gateway->world, config, error);
+    if (code == FH_OK)
+        code = make_clients(gateway, config, error);
     if (code == FH_OK)
         code = authenticator_new(gateway->world, config, &gateway->authenticator, error);
     if (code == FH_OK)
@@ -309,6 +366,9 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
         code = http_server_new(
             &gateway->loop, gateway->world, *ret_listen_fd, NULL, &gateway->listen_tls,
             (struct http_handler){gateway_incoming, gateway}, &gateway->server, error);
+    gateway->serving += gateway->server != NULL;
+    if (code == FH_OK)
+        code = listen_inside(gateway, config, error);
     return code;
 }
 
@@ -317,6 +377,8 @@ static void release_gateway(struct gateway *gateway, int listen_fd)
 {
     if (gateway->server)
         http_server_free(gateway->server);
+    if (gateway->inside_server)
+        http_server_free(gateway->inside_server);
     if (gateway->world && fibers_alive(gateway->world->fibers))
         return;
     spans_free(gateway->spans);
@@ -324,6 +386,7 @@ static void release_gateway(struct gateway *gateway, int listen_fd)
     http_client_free(gateway->client);
     http_client_free(gateway->outside);
     sign_free(gateway->signing);
+    inside_release(&gateway->inside);
     process_end(&gateway->process);
     world_real_free(gateway->world);
     uv_run(&gateway->loop, UV_RUN_DEFAULT);
@@ -333,9 +396,12 @@ static void release_gateway(struct gateway *gateway, int listen_fd)
     routes_release(&gateway->routes);
     documents_release(&gateway->documents);
     door_release(&gateway->door);
+    door_release(&gateway->inside_door);
     gateway_metrics_release(&gateway->metrics);
     if (listen_fd >= 0)
         close(listen_fd);
+    if (gateway->inside_fd >= 0)
+        close(gateway->inside_fd);
 }
 
 /* Next to its configuration; "instance" is set if it runs beside another one during an upgrade. */
@@ -360,7 +426,7 @@ static char *keys_folder_of(const json_t *config)
 
 int gateway_main(const char *config_path)
 {
-    struct gateway gateway = {0};
+    struct gateway gateway = {.inside_fd = -1};
     struct fh_error error = {0};
     json_t *config;
     int listen_fd = -1;

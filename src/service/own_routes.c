@@ -199,16 +199,35 @@ static void answer_restored(struct runtime *runtime, struct exchange *exchange)
         exchange_answer(exchange, 200, NULL, "{}", 2, NULL, 0);
 }
 
+/* True: it is `off`, or whoever asks may not see it, and has been answered. */
+static bool own_page_is_refused(const struct runtime *runtime, struct exchange *exchange,
+                                const char *path, const struct audience_route *route)
+{
+    static const char *const pages[EXPOSED_COUNT] = {[EXPOSED_METRICS] = "/metrics",
+                                                     [EXPOSED_DOCS] = "",
+                                                     [EXPOSED_OPENAPI] = "/openapi.json",
+                                                     [EXPOSED_ASYNCAPI] = "/asyncapi.json"};
+    for (int i = 0; i < EXPOSED_COUNT; i++) {
+        if (strcmp(pages[i], path) != 0)
+            continue;
+        if (runtime->exposures[i] == EXPOSURE_OFF)
+            exchange_problem(exchange, PROBLEM_ROUTE_UNKNOWN, "There is nothing at this path.");
+        if (runtime->exposures[i] != EXPOSURE_INSIDE)
+            return runtime->exposures[i] == EXPOSURE_OFF;
+    }
+    return exchange_refused(exchange, route);
+}
+
 bool own_route(struct runtime *runtime, struct exchange *exchange)
 {
     static const struct {
         const char *method, *path;
-        bool open; /* to all who reach the port: it reveals nothing of the store */
+        bool open; /* to all who reach the port: it reveals nothing */
         enum fh_audience audience;
         void (*answer)(struct runtime *runtime, struct exchange *exchange);
     } routes[] = {{"GET", "/livez", true, FH_OPERATORS, answer_live},
                   {"GET", "/readyz", true, FH_OPERATORS, answer_ready},
-                  {"GET", "/metrics", true, FH_OPERATORS, answer_metrics},
+                  {"GET", "/metrics", false, FH_OPERATORS, answer_metrics},
                   {"GET", "/openapi.json", false, FH_OPERATORS, answer_openapi},
                   {"GET", "/asyncapi.json", false, FH_OPERATORS, answer_asyncapi},
                   {"GET", FEED_PATH, false, FH_SERVICES, answer_feed},
@@ -241,7 +260,7 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
             continue;
         bool gets = strcmp(routes[i].method, "GET") == 0;
         struct audience_route route = {routes[i].method, routes[i].path, routes[i].audience};
-        if (!routes[i].open && exchange_refused(exchange, &route))
+        if (!routes[i].open && own_page_is_refused(runtime, exchange, incoming->path, &route))
             return true;
         if (strcmp(routes[i].method, incoming->method) == 0 ||
             (gets && strcmp(incoming->method, "HEAD") == 0))

@@ -140,6 +140,14 @@ enum fh_code process_listen_own(const json_t *config, int *ret_fd, struct fh_err
     return take_listener(config, "own_listen_fd", ret_fd, error);
 }
 
+enum fh_code process_listen_inside(const json_t *config, int *ret_fd, struct fh_error *error)
+{
+    *ret_fd = -1;
+    if (!json_object_get(config, "inside_fd"))
+        return FH_OK;
+    return take_listener(config, "inside_fd", ret_fd, error);
+}
+
 void process_stop(struct process *process)
 {
     if (process->stopping)

@@ -38,6 +38,9 @@ enum fh_code process_listen(const json_t *config, const char *address, int *ret_
 /* "own_listen_fd": reaches this process only; -1: it has none. */
 enum fh_code process_listen_own(const json_t *config, int *ret_fd, struct fh_error *error);
 
+/* "inside_fd", of the gateway: what comes by it comes from the inside; -1: there is none. */
+enum fh_code process_listen_inside(const json_t *config, int *ret_fd, struct fh_error *error);
+
 /* Zero-initialised before process_start; must live until process_end's handles are closed. */
 struct process {
     uv_loop_t *loop;

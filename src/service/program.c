@@ -305,14 +305,20 @@ static void clients_release(struct program *program)
     world_real_set_sender(program->world, NULL, NULL);
 }
 
-/* For verifying the identity of callers. */
+/* For verifying the identity of callers, and who may see what. */
 static enum fh_code audience_init(struct program *program, struct fh_error *error)
 {
-    if (!json_object_get(program->config, "keys"))
+    enum fh_code code = exposure_read(program->config, program->runtime.exposures, error);
+    if (code != FH_OK)
+        return code;
+    if (!json_object_get(program->config, "keys")) {
         log_warning(
             "callers-unverified",
             "the configuration has no \"keys\": EVERYBODY WHO REACHES THIS PORT IS BELIEVED, "
             "whoever they say they are");
+        if (!json_object_get(program->config, "exposure"))
+            program->runtime.exposures[EXPOSED_METRICS] = EXPOSURE_PUBLIC;
+    }
     return audience_new(program->service->name, program->config, program->world,
                         &program->runtime.audience, error);
 }

@@ -10,6 +10,7 @@
 #include "http/outside.h"
 #include "http/server.h"
 #include "service/confine.h"
+#include "service/exposure.h"
 #include "service/process.h"
 #include "service/undecided.h"
 #include "shape/problem.h"
@@ -64,6 +65,7 @@ struct runtime {
     const char *engine;
     struct confinement confinement;
     struct outside_rules outside;
+    enum exposure exposures[EXPOSED_COUNT];
     struct audience *audience;  /* the host's; NULL: every caller is believed */
     struct clocks *clocks;      /* NULL until it has its store */
     struct http_server *server; /* NULL: the host receives requests another way */

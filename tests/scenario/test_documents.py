@@ -153,14 +153,29 @@ def test_only_operators_read_a_services_documents(shop):
         assert ask(port, "GET", "/openapi.json", headers).status == status
 
 
-def test_the_documents_can_be_left_out(start, tmp_path):
-    text = SHOP_FILE.read_text().replace("gateway:\n", "gateway:\n  documents: false\n", 1)
+def test_they_are_for_the_inside_unless_the_system_file_says_otherwise(start, tmp_path):
+    inside = free_port()
+    said = "exposure:\n  gateway: { docs: public, openapi: public, asyncapi: public }\n"
+    text = SHOP_FILE.read_text()
+    assert said in text
+    text = text.replace(said, "exposure:\n  services: { metrics: public, asyncapi: off }\n", 1)
+    text = text.replace("gateway:\n", f"gateway:\n  inside: 127.0.0.1:{inside}\n", 1)
     folder = tmp_path / "shop"
     shutil.copytree(SHOP_FILE.parent, folder)
     (folder / "freehold.yaml").write_text(re.sub(r"program: (\w+)", rf"program: {PROGRAMS}/\1", text))
     closed = start(folder / "freehold.yaml")
     try:
-        assert [closed.http("GET", path).status for path in ("/openapi.json", "/asyncapi.json", "/docs")] == [404] * 3
+        paths = ["/openapi.json", "/asyncapi.json", "/docs", "/metrics"]
+        assert [closed.http("GET", path).status for path in paths] == [404] * 4
+        assert [ask(inside, "GET", path, {}).status for path in paths] == [200] * 4
+        assert ask(inside, "GET", "/api/products", {}).status == 404
+        assert closed.call("gateway", "GET", "/openapi.json").body["info"]["title"] == "shop"
+        port = int(closed.services()["users"]["address"].rsplit(":", 1)[1])
+        operator = {"Freehold-Token": closed.token("operator", "users")}
+        assert ask(port, "GET", "/metrics", {}).status == 200
+        assert ask(port, "GET", "/openapi.json", {}).status == 401
+        assert ask(port, "GET", "/openapi.json", operator).status == 200
+        assert ask(port, "GET", "/asyncapi.json", operator).status == 404
     finally:
         closed.stop()
 

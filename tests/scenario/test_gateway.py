@@ -24,6 +24,7 @@ from conftest import free_port, wait_for
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FREEHOLD = os.environ.get("FREEHOLD", str(ROOT / "build" / "freehold"))
 PATIENCE_S = 120
+EXPOSED = dict.fromkeys(("metrics", "docs", "openapi", "asyncapi"), "public")
 
 
 class Service:
@@ -79,7 +80,7 @@ class Service:
 
 
 class Gateway:
-    def __init__(self, folder, services, compose=(), more=None, door=None):
+    def __init__(self, folder, services, compose=(), more=None, door=None, inherited=()):
         """services: name -> (port, routes); routes are (method, path[, audience[, deadline_ms[, auth]]]). more: of the
         configuration."""
         resource.setrlimit(resource.RLIMIT_NOFILE,
@@ -94,13 +95,13 @@ class Gateway:
             "services": {name: {"freehold": 1, "name": name, "model": "relational",
                                 "routes": [describe(*route) for route in routes]}
                          for name, (_, routes) in services.items()},
-            "compose": list(compose), "door": door or {}, **(more or {})}
+            "compose": list(compose), "door": door or {}, "exposure": EXPOSED, **(more or {})}
         path = folder / "gateway.json"
         path.write_text(json.dumps(config))
         self.log = open(folder / "log", "w+")
         self.process = subprocess.Popen(
             [FREEHOLD, "gateway", "--config", str(path)], stderr=self.log,
-            pass_fds=(self.listener.fileno(), theirs.fileno()))
+            pass_fds=(self.listener.fileno(), theirs.fileno(), *inherited))
         theirs.close()
         self.lines = b""
         self.wait_for_line(b"ready")

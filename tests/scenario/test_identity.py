@@ -70,12 +70,19 @@ def test_without_a_token_nothing_is_answered(shop, method, path):
     assert_refused(ask(shop, "users", method, path, {"Freehold-From": "operator"}), 401, "missing")
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_probes_are_open(shop, path):
     address = shop.services()["users"]["address"]
     connection = http.client.HTTPConnection(address, timeout=120)
     connection.request("GET", path)
     assert connection.getresponse().status == 200
+
+
+def test_measurements_are_the_operators(shop):
+    assert_refused(ask(shop, "users", "GET", "/metrics"), 401, "a Freehold-Token is missing")
+    assert_refused(ask(shop, "users", "GET", "/metrics", {"Freehold-Token": shop.token("orders", "users")}), 403,
+                   "not granted")
+    assert "freehold_requests_total" in shop.call("users", "GET", "/metrics").body
 
 
 def wrong_tokens(system):

@@ -108,7 +108,7 @@ def own_shares(system, instance):
     """Those of users' events that the instance reports, queried directly."""
     host, port = instances(system)[instance]["address"].split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=120)
-    connection.request("GET", "/metrics")
+    connection.request("GET", "/metrics", headers={"Freehold-Token": system.token("operator", "orders")})
     text = connection.getresponse().read().decode()
     connection.close()
     return re.findall(r'freehold_subscription_depth{source="users",share="(\d)/8"}', text)

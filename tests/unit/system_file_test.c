@@ -217,6 +217,36 @@ static void a_fifo_in_place_of_a_file_of_keys_is_refused(void **state)
     unlink(keys_path());
 }
 
+#define GATEWAY "system: mini\nservices: { users: }\ngateway:\n"
+#define EXPOSURE "system: mini\nservices: { users: }\nexposure:\n"
+
+static void what_is_for_the_inside_is_said_and_reached_from_there_alone(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    read_text(&fixture,
+              "system: mini\nservices: { users: }\ngateway: { inside: '[::1]:9464' }\nexposure:\n"
+              "  gateway: { metrics: off, openapi: public }\n  services: { metrics: public }\n",
+              NULL);
+    assert_non_null(fixture.file);
+    assert_int_equal(fixture.file->gateway_exposure[EXPOSED_METRICS], EXPOSURE_OFF);
+    assert_int_equal(fixture.file->gateway_exposure[EXPOSED_OPENAPI], EXPOSURE_PUBLIC);
+    assert_int_equal(fixture.file->gateway_exposure[EXPOSED_DOCS], EXPOSURE_INSIDE);
+    assert_int_equal(fixture.file->service_exposure[EXPOSED_METRICS], EXPOSURE_PUBLIC);
+    assert_int_equal(fixture.file->service_exposure[EXPOSED_OPENAPI], EXPOSURE_INSIDE);
+    assert_string_equal(fixture.file->inside, "[::1]:9464");
+    release(&fixture);
+    assert_refused(EXPOSURE "  gateway: { metrics: hidden }\n", 4, 23, "inside");
+    assert_refused(EXPOSURE "  services: { docs: off }\n", 4, 15, "docs");
+    assert_refused(EXPOSURE "  gateway: { docs: public, openapi: public }\n", 4, 12,
+                   "asyncapi is inside");
+    assert_refused(EXPOSURE "  gateway: { openapi: off }\n", 4, 12, "openapi is off");
+    assert_refused(GATEWAY "  inside: 0.0.0.0:9464\n", 4, 11, "from outside");
+    assert_refused(GATEWAY "  inside: '[::]:9464'\n", 4, 11, "from outside");
+    assert_refused(GATEWAY "  inside: 8.8.8.8:9464\n", 4, 11, "from outside");
+    assert_refused(GATEWAY "  inside: somewhere\n", 4, 11, "no address");
+}
+
 static const char with_profiles[] =
     "profiles:\n  big:\n    users: {settings: {size: 2}, program: other}\n"
     "  later:\n    users: {engine: cassandra, settings: {password: '${FILE_TEST_NOT_SET}'}}\n"
@@ -427,6 +457,7 @@ int main(void)
         cmocka_unit_test(values_that_contain_themselves_or_swell_are_refused),
         cmocka_unit_test(issuers_of_tokens_become_the_gateways_configuration),
         cmocka_unit_test(issuers_of_tokens_that_can_not_be_trusted_are_refused),
+        cmocka_unit_test(what_is_for_the_inside_is_said_and_reached_from_there_alone),
         cmocka_unit_test(a_fifo_in_place_of_a_file_of_keys_is_refused),
         cmocka_unit_test(all_faults_are_counted_and_the_first_twenty_kept),
     };

@@ -139,8 +139,10 @@ static void tell_up_ready(const struct up *up)
     } else {
         printf("%s%s is up%s at %s://%s\n", cli_colour(stdout, CLI_BOLD), up->file->name,
                cli_colour(stdout, CLI_PLAIN), scheme, address);
-        if (!up->file->documents_hidden)
+        if (up->file->gateway_exposure[EXPOSED_DOCS] == EXPOSURE_PUBLIC)
             printf("Its routes and events: %s://%s/docs\n", scheme, address);
+        else if (*provision->inside && up->file->gateway_exposure[EXPOSED_DOCS] != EXPOSURE_OFF)
+            printf("Its routes and events: http://%s/docs\n", provision->inside);
         if (up->ready_fd < 0)
             printf("Ctrl-C stops it.\n");
         else

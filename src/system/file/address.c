@@ -59,6 +59,13 @@ enum fh_code address_parse(const char *text, struct sockaddr_storage *ret, sockl
     return error_set(error, FH_INVALID, EXPECTED);
 }
 
+bool address_is_any(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET6)
+        return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)address)->sin6_addr);
+    return ((const struct sockaddr_in *)address)->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
 static void address_format(const struct sockaddr_storage *address,
                            char out[static ADDRESS_TEXT_SIZE])
 {

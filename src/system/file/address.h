@@ -15,6 +15,8 @@
 /* On FH_INVALID the message says what was expected, and never repeats the text. */
 enum fh_code address_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_length,
                            struct fh_error *error);
+/* Whether it stands for all addresses of the machine: 0.0.0.0, [::]. */
+bool address_is_any(const struct sockaddr_storage *address);
 /* Opens a socket that listens there (close-on-exec, non-blocking), and returns the address it is
  * really bound to as text. FH_CONFLICT: the port is taken. */
 enum fh_code address_listen(const char *text, int *ret_fd,

@@ -341,6 +341,7 @@ static bool find_folder(struct system_file *file, struct findings *findings)
 static const struct yaml_key file_keys[] = {
     {"system", read_name, true, "the system's name"},
     {"gateway", file_read_gateway, false, "the one public door"},
+    {"exposure", file_read_exposure, false, "who sees measurements and documents"},
     {"isolation", file_read_isolation, false,
      "landlock: without users and namespaces of their own"},
     {"links", read_links, false, "between the processes"},

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "call/webhook.h"
 #include "system/file/door.h"
+#include "system/file/exposure.h"
 #include "system/file/findings.h"
 #include "system/file/program_file.h"
 
@@ -167,7 +168,8 @@ struct system_file {
     struct system_server servers[SYSTEM_SERVERS_MAX];
     size_t server_count;
     json_t *auth; /* the gateway's "auth", as in its configuration; NULL: it authenticates nobody */
-    bool documents_hidden; /* the gateway does not serve its API documents */
+    enum exposure gateway_exposure[EXPOSED_COUNT], service_exposure[EXPOSED_COUNT];
+    const char *inside; /* where the gateway listens for the inside; NULL: nowhere */
     struct system_door door;
     struct system_composition compositions[SYSTEM_COMPOSE_MAX];
     size_t composition_count;

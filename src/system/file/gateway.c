@@ -10,6 +10,7 @@
 #include "system/file/address.h"
 #include "system/file/auth.h"
 #include "system/file/door.h"
+#include "system/file/exposure.h"
 #include "system/file/file.h"
 #include "system/file/private_key.h"
 
@@ -170,21 +171,13 @@ static void read_door(struct yaml_reader *reader, yaml_node_t *node, const char 
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);
 }
 
-static void read_documents(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                           void *into)
-{
-    bool shown = true;
-    yaml_bool(reader, node, what, &shown);
-    ((struct system_file *)into)->documents_hidden = !shown;
-}
-
 void file_read_gateway(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
         {"listen", read_listen, false},
         {"tls", read_door, false},
         {"compose", read_compose, false},
-        {"documents", read_documents, false},
+        {"inside", file_read_inside, false, "a second address, for what only the inside may see"},
         {"auth", file_read_auth, false, "who its clients are"},
         {"hosts", file_read_hosts, false,
          "the names that clients know it by; default: what it "

@@ -94,6 +94,12 @@ enum fh_code keys_make(const struct state *state, const struct system_file *file
         known = caller_key_new();
     }
     json_object_set_new(json_object_get(keys, KEYS_OPERATOR), KEYS_UP, known);
+    known = json_incref(json_object_get(json_object_get(before, KEYS_OPERATOR), KEYS_GATEWAY));
+    if (!keys_of_gateway(before)) {
+        json_decref(known);
+        known = caller_key_new();
+    }
+    json_object_set_new(json_object_get(keys, KEYS_OPERATOR), KEYS_GATEWAY, known);
     known = json_incref(json_object_get(json_object_get(before, KEYS_GATEWAY), KEYS_USER));
     if (!keys_of_users(before)) {
         json_decref(known);
@@ -118,6 +124,14 @@ const char *keys_of_up(const json_t *keys)
     struct identity_key unused;
     const char *key =
         json_string_value(json_object_get(json_object_get(keys, KEYS_OPERATOR), KEYS_UP));
+    return identity_key_parse(key, &unused) ? key : NULL;
+}
+
+const char *keys_of_gateway(const json_t *keys)
+{
+    struct identity_key unused;
+    const char *key =
+        json_string_value(json_object_get(json_object_get(keys, KEYS_OPERATOR), KEYS_GATEWAY));
     return identity_key_parse(key, &unused) ? key : NULL;
 }
 

@@ -34,6 +34,10 @@ enum fh_code keys_read(const struct state *state, json_t **ret, struct fh_error 
 /* The key with which the operator commands `up`; NULL: there is none. Borrowed from `keys`. */
 const char *keys_of_up(const json_t *keys);
 
+/* The key with which the operator proves to the gateway to be one; NULL: there is none. Borrowed.
+ */
+const char *keys_of_gateway(const json_t *keys);
+
 /* The private half of the key pair for statements of users; NULL: there is none. Borrowed. */
 const char *keys_of_users(const json_t *keys);
 

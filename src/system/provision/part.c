@@ -18,6 +18,7 @@ struct provision_part part_new(const struct provision *provision, const char *na
                                    .folder = folder,
                                    .folder_fd = -1,
                                    .listen_fd = -1,
+                                   .inside_fd = -1,
                                    .covered = provision->covered ? provision->state.folder : NULL};
 }
 

@@ -77,6 +77,9 @@ static enum fh_code open_sockets(struct provision *provision,
         bool gateway = i + 1 == provision->part_count;
         enum fh_code code = address_listen(gateway ? options->listen : "127.0.0.1:0",
                                            &part->listen_fd, part->address, error);
+        if (code == FH_OK && gateway && options->file->inside)
+            code =
+                address_listen(options->file->inside, &part->inside_fd, provision->inside, error);
         if (code != FH_OK)
             return code;
     }
@@ -205,6 +208,7 @@ static enum fh_code write_service_config(struct provision *provision,
     json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
     json_object_set_new(config, "events_granted", json_true());
     json_object_set_new(config, "open", json_boolean(service->open));
+    json_object_set_new(config, "exposure", exposure_json(options->file->service_exposure));
     json_object_set_new(config, "confine", json_boolean(!service->unconfined));
     if (code == FH_OK)
         code = state_write_json(part->folder_fd, "service.json", config, error);
@@ -229,13 +233,15 @@ static enum fh_code write_gateway_config(const struct provision *provision,
         json_array_append_new(compose, system_file_composition(&file->compositions[i]));
     json_object_set_new(config, "services", services);
     json_object_set_new(config, "compose", compose);
-    if (file->documents_hidden)
-        json_object_set_new(config, "documents", json_false());
+    json_object_set_new(config, "exposure", exposure_json(file->gateway_exposure));
+    if (part->inside_fd >= 0)
+        json_object_set_new(config, "inside_fd", json_integer(5)); /* child.c passes it */
     json_object_set_new(config, "door", system_file_door(&file->door, provision->options.listen));
     json_object_set_new(config, "keys",
-                        json_pack("{s:o, s:s?}", "calls",
-                                  keys_to_call(grants->keys, grants->matrix, KEYS_GATEWAY),
-                                  "user_secret", keys_of_users(grants->keys)));
+                        json_pack("{s:o, s:{s:s?}, s:s?}", "calls",
+                                  keys_to_call(grants->keys, grants->matrix, KEYS_GATEWAY), "takes",
+                                  KEYS_OPERATOR, keys_of_gateway(grants->keys), "user_secret",
+                                  keys_of_users(grants->keys)));
     links_configure(part, file, config);
     if (file->auth) {
         json_object_set(config, "auth", file->auth);
@@ -418,6 +424,8 @@ void provision_free(struct provision *provision)
         struct provision_part *part = &provision->parts[i];
         if (part->listen_fd >= 0)
             close(part->listen_fd);
+        if (part->inside_fd >= 0)
+            close(part->inside_fd);
         if (part->folder_fd >= 0)
             close(part->folder_fd);
     }

@@ -28,6 +28,7 @@ struct provision_part {
     const char *folder; /* STATE/NAME */
     int folder_fd;
     int listen_fd;
+    int inside_fd;                   /* the gateway's listener that is inside; -1: none */
     char address[ADDRESS_TEXT_SIZE]; /* of a private server: its folder in SERVERS_SOCKETS */
     const char *sockets;             /* a private server's: the folder with its socket */
     /* What it sees of closed places, besides its folder and its program (part.h): folders and
@@ -69,6 +70,7 @@ struct provision {
     struct program_held command;                       /* options.command, as last taken */
     struct provision_part servers[SYSTEM_SERVERS_MAX]; /* supervisors of private servers */
     size_t server_count;
+    char inside[ADDRESS_TEXT_SIZE]; /* where the gateway listens for the inside; "": nowhere */
     json_t *numbers; /* of users, contents of users.json (numbers.h); NULL: not root */
     bool covered;    /* processes run in mount namespaces (namespace.h) */
     json_t *moved;   /* contents of moves.json (moved.h) */

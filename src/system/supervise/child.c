@@ -346,18 +346,18 @@ static enum fh_code spawn_child(struct child *child, int control_fd, struct fh_e
     if (code != FH_OK)
         return code;
     struct spawn_room room = {.enter = namespace_enter, .argument = plan};
-    struct spawn_options options = {.program = child->from_held ? held : arguments[0],
-                                    .arguments = arguments,
-                                    .environment = child->environment,
-                                    .folder = part->folder,
-                                    .descriptors = {-1, child->log_fd, child->log_fd,
-                                                    part->listen_fd, control_fd, -1, child->own_fd,
-                                                    child->from_held ? part->program->fd : -1},
-                                    .user = part->user,
-                                    .group = part->group,
-                                    .room = plan ? &room : NULL,
-                                    .admit = admit_child,
-                                    .context = child};
+    struct spawn_options options = {
+        .program = child->from_held ? held : arguments[0],
+        .arguments = arguments,
+        .environment = child->environment,
+        .folder = part->folder,
+        .descriptors = {-1, child->log_fd, child->log_fd, part->listen_fd, control_fd,
+                        part->inside_fd, child->own_fd, child->from_held ? part->program->fd : -1},
+        .user = part->user,
+        .group = part->group,
+        .room = plan ? &room : NULL,
+        .admit = admit_child,
+        .context = child};
     child->process.ended = process_exited;
     child->process.closed = process_closed;
     child->process.owner = child;

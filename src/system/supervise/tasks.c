@@ -199,7 +199,7 @@ static enum fh_code configure_task(struct tasks *tasks, struct task *task, struc
     unlinkat(task->part.folder_fd, SERVICE_TASK_RESULT, 0);
     code = state_write_json(task->part.folder_fd, TASK_CONFIG, config, error);
     json_decref(config);
-    task->part.listen_fd = -1;
+    task->part.listen_fd = task->part.inside_fd = -1;
     task->part.arguments[task->part.config_argument] =
         arena_printf(&tasks->options->provision->arena, "%s/" TASK_CONFIG, task->part.folder);
     return code;
