@@ -21,7 +21,6 @@
 
 #define READS_A_TURN 4
 #define REQUESTS_A_TURN 16
-#define UNREAD_READS 4
 #define UNTRUSTED "This takes requests from the system's own processes only, by their certificates."
 
 void connection_cut_off(struct http_connection *connection, enum problem_type type,
@@ -29,9 +28,7 @@ void connection_cut_off(struct http_connection *connection, enum problem_type ty
 {
     if (connection->state == CONNECTION_READING && connection->started)
         connection_refuse(connection, type, detail);
-    for (int i = 0; i < UNREAD_READS && connection->state == CONNECTION_LINGERING; i++)
-        connection_drop_input(connection);
-    connection_close(connection);
+    connection_end(connection);
 }
 
 /* ---- Reading requests ---- */
@@ -106,6 +103,7 @@ static size_t read_request_head(struct http_connection *connection, const char *
 {
     struct http_server *server = connection->server;
     struct http_refusal refusal;
+    connection->old = connection->bodiless = false; /* until it is known */
     switch (head_read(&server->head, data, length, &connection->progress,
                       server->limits.header_size_max, &refusal)) {
     case READ_MORE:
@@ -113,8 +111,6 @@ static size_t read_request_head(struct http_connection *connection, const char *
             note_started(connection);
         return 0;
     case READ_REFUSED:
-        connection->old = false;
-        connection->bodiless = false;
         connection_refuse(connection, refusal.type, refusal.detail);
         return length;
     case READ_DONE:
@@ -255,9 +251,16 @@ static ssize_t receive_bytes(struct http_connection *connection)
     return recv(connection->fd, server->buffer, sizeof server->buffer, MSG_DONTWAIT);
 }
 
+/* Nothing is received while whole requests wait to be read: they come first, and whoever sends
+ * more of them than are answered fills the kernel's buffers. */
+static bool may_receive(const struct http_connection *connection)
+{
+    return connection->state == CONNECTION_READING && !connection->resumed;
+}
+
 static void receive_input(struct http_connection *connection)
 {
-    for (int i = 0; i < READS_A_TURN && connection->state == CONNECTION_READING; i++) {
+    for (int i = 0; i < READS_A_TURN && may_receive(connection); i++) {
         ssize_t got = receive_bytes(connection);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             return;
@@ -284,6 +287,7 @@ void connection_resume(struct http_connection *connection)
     if (connection->state == CONNECTION_READING && connection->tls &&
         tls_session_has_input(connection->tls))
         receive_input(connection);
+    connection_weigh(connection);
 }
 
 /* ---- The loop's calls ---- */
@@ -314,8 +318,9 @@ static void on_connection_ready(uv_poll_t *poll, int status, int events)
 {
     struct http_connection *connection = poll->data;
     struct http_server *server = connection->server;
-    (void)status; /* an error shows when the socket is used */
     (void)events;
+    if (status < 0)             /* The socket is broken: it tells so when it is used. */
+        connection->events = 0; /* libuv has stopped polling it */
     switch (connection->state) {
     case CONNECTION_READING:
         if (connection->handshaking)
@@ -335,6 +340,11 @@ static void on_connection_ready(uv_poll_t *poll, int status, int events)
     case CONNECTION_CLOSED:
         break;
     }
+    bool is_read =
+        connection->state == CONNECTION_READING || connection->state == CONNECTION_LINGERING;
+    if (status < 0 && is_read) /* up to the error, behind what came before it */
+        connection_watch(connection, UV_READABLE);
+    connection_weigh(connection);
     server->settle(server);
 }
 
@@ -370,4 +380,5 @@ void connection_answer(struct http_connection *connection, const struct http_ans
 {
     connection->request = NULL;
     connection_send(connection, answer, final);
+    connection_weigh(connection);
 }

@@ -66,9 +66,11 @@ struct http_connection {
     bool is_chunked;
     uint64_t body_left;
     size_t dropped; /* while lingering */
+    size_t weight;  /* as the server counts it */
 };
 
 #define SERVER_BUFFER_SIZE ((size_t)64 << 10)
+#define SERVER_DROP_SIZE ((size_t)16 << 10)
 
 struct http_server {
     uv_loop_t *loop;
@@ -94,16 +96,18 @@ struct http_server {
     struct http_connection *resumed_first, **resumed_last;
     struct http_request *handed_first;
     unsigned connections, unanswered, unsent;
+    size_t weight; /* of all connections */
     bool draining, freed;
     struct world_timer grace, beginning;
     bool grace_over, beginning_over;
     void (*drained)(void *);
     void *drained_context;
     int64_t date_s;
-    char date[32];         /* as in the header */
-    struct text text;      /* of the answer's head that is being sent */
-    struct http_head head; /* that is being read */
-    char buffer[SERVER_BUFFER_SIZE];
+    char date[32];                   /* as in the header */
+    struct text text;                /* of the answer's head that is being sent */
+    struct http_head head;           /* that is being read */
+    char buffer[SERVER_BUFFER_SIZE]; /* what one connection has just received */
+    char dropped[SERVER_DROP_SIZE];  /* apart: others may end while that is read */
 };
 
 /* ---- lists.c ---- */
@@ -127,11 +131,19 @@ void connection_forget_resumed(struct http_connection *connection);
 void server_release(
     struct http_server *server); /* once it is freed, with its last handle and turn */
 
+/* ---- weight.c ---- */
+
+/* To be called when the connection may keep more or less than before. If all of them keep too much
+ * together, the server's turn cuts off those that have waited longest. */
+void connection_weigh(struct http_connection *connection);
+
 /* ---- linger.c ---- */
 
 /* The answer is out, and nothing else will be sent. */
 void connection_linger(struct http_connection *connection);
 void connection_drop_input(struct http_connection *connection);
+/* Closes it; if its last answer has just been sent, so that this is not lost. */
+void connection_end(struct http_connection *connection);
 
 /* ---- answer.c ---- */
 

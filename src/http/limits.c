@@ -12,6 +12,7 @@
 
 #define BODY_SIZE_MAX ((size_t)1 << 20)
 #define HEADER_SIZE_MAX ((size_t)16 << 10)
+#define WEIGHT_MAX ((size_t)128 << 20)
 #define CONNECTIONS_MAX 10000
 #define IDLE_TIMEOUT_S 60
 #define DESCRIPTORS_RESERVED 512 /* for stores, logs, and connections to other services */
@@ -42,6 +43,8 @@ struct http_limits limits_of(const struct http_limits *given)
         limits.body_size_max = BODY_SIZE_MAX;
     if (!limits.header_size_max)
         limits.header_size_max = HEADER_SIZE_MAX;
+    if (!limits.weight_max)
+        limits.weight_max = WEIGHT_MAX;
     if (!limits.connections_max)
         limits.connections_max = CONNECTIONS_MAX;
     limits.connections_max = descriptors_for_connections(limits.connections_max);

@@ -16,12 +16,13 @@
 #define LINGER_COUNT_MAX 256
 #define LINGER_SIZE_MAX ((size_t)32 << 20)
 #define DROPS_A_TURN 16
+#define DROPS_AT_END 4
 
 void connection_drop_input(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     for (int i = 0; i < DROPS_A_TURN; i++) {
-        ssize_t got = recv(connection->fd, server->buffer, sizeof server->buffer, MSG_DONTWAIT);
+        ssize_t got = recv(connection->fd, server->dropped, sizeof server->dropped, MSG_DONTWAIT);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         connection->dropped += got > 0 ? (size_t)got : 0;
@@ -29,7 +30,7 @@ void connection_drop_input(struct http_connection *connection)
             connection_close(connection);
             return;
         }
-        if (got < (ssize_t)sizeof server->buffer)
+        if (got < (ssize_t)sizeof server->dropped)
             return;
     }
 }
@@ -41,14 +42,19 @@ void connection_linger(struct http_connection *connection)
     if (connection->tls && !connection->handshaking)
         tls_session_end(connection->tls);
     shutdown(connection->fd, SHUT_WR);
-    if (server->freed || server->lingering.count >= LINGER_COUNT_MAX) {
-        connection_close(connection);
-        return;
-    }
+    if (server->lingering.count >= LINGER_COUNT_MAX)
+        connection_end(server->lingering.first);
     free(connection->input);
     connection->input = NULL;
     connection->input_at = connection->input_length = connection->input_capacity = 0;
     connection->state = CONNECTION_LINGERING;
     list_append(&server->lingering, connection);
     connection_watch(connection, UV_READABLE);
+}
+
+void connection_end(struct http_connection *connection)
+{
+    for (int i = 0; i < DROPS_AT_END && connection->state == CONNECTION_LINGERING; i++)
+        connection_drop_input(connection);
+    connection_close(connection);
 }

@@ -35,6 +35,7 @@ struct http_request *request_new(const struct http_head *head, const char *data)
     if (!request)
         return NULL;
     *request = (struct http_request){.incoming = {.request = request, .body = ""},
+                                     .size = sizeof *request + headers_size + text_size,
                                      .header_count = head->field_count,
                                      .body_expected = head->body_length};
     char *text = (char *)&request->headers[head->field_count];

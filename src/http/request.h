@@ -27,6 +27,7 @@ struct http_request {
     char *body;
     bool body_apart; /* in a block of its own */
     size_t body_capacity, body_expected;
+    size_t size; /* of this, with headers and text */
     /* Set: a request from memory (virtual.h), without server and connection. */
     void (*virtual_replied)(void *context, const struct http_answer *answer);
     void *virtual_context;

@@ -78,13 +78,43 @@ static void arm_timer(struct http_server *server)
     uv_timer_start(&server->timer, on_server_timer, due_ms > now_ms ? due_ms - now_ms : 1, 0);
 }
 
+/* ---- Memory ---- */
+
+static struct http_connection *first_heavy(struct http_connection *at)
+{
+    while (at && !at->weight)
+        at = at->next;
+    return at;
+}
+
+/* To an eighth below the limit, so that the lists are not walked for each byte beyond it. */
+static void shed_weight(struct http_server *server)
+{
+    if (server->weight <= server->limits.weight_max)
+        return;
+    size_t enough = server->limits.weight_max - server->limits.weight_max / 8;
+    struct http_connection *slow = first_heavy(server->awaited.first);
+    struct http_connection *deaf = first_heavy(server->sending.first);
+    while (server->weight > enough && (slow || deaf)) {
+        bool is_slow = slow && (!deaf || slow->since_ms <= deaf->since_ms);
+        struct http_connection *longest = is_slow ? slow : deaf;
+        struct http_connection **rest = is_slow ? &slow : &deaf;
+        *rest = first_heavy(longest->next);
+        connection_cut_off(longest, PROBLEM_OVERLOADED,
+                           "The requests and answers that are on their way take too much memory.");
+    }
+}
+
 /* ---- Turns ---- */
 
 static bool is_drained(const struct http_server *server)
 {
     if (server->grace_over)
         return true;
-    return server->unsent == 0 && (server->beginning_over || !awaited_begins(&server->awaited));
+    if (server->unsent > 0)
+        return false;
+    return server->beginning_over ||
+           (server->lingering.count == 0 && !awaited_begins(&server->awaited));
 }
 
 static void settle_http_server(struct http_server *server)
@@ -114,6 +144,7 @@ static void server_turn(struct world_turn *turn)
         count++;
     for (; count > 0 && server->resumed_first; count--)
         connection_resume(server->resumed_first);
+    shed_weight(server);
     settle_http_server(server);
 }
 
@@ -168,6 +199,8 @@ static void give_way(struct http_server *server)
     struct http_connection *longest = server->lingering.first;
     if (!longest && server->awaited.first != server->awaited.last)
         longest = server->awaited.first;
+    if (!longest)
+        longest = server->sending.first;
     if (longest)
         connection_cut_off(longest, PROBLEM_OVERLOADED, "There are too many connections.");
 }
@@ -242,9 +275,10 @@ static void abandon_unanswered(struct http_server *server)
         struct http_connection *connection = request->connection;
         handed_remove(request);
         request->connection = NULL;
-        answer_problem(PROBLEM_SERVICE_STOPPING,
-                       "The service is stopping, and did not get to this request.", answer_stopping,
-                       connection);
+        if (connection)
+            answer_problem(PROBLEM_SERVICE_STOPPING,
+                           "The service is stopping, and did not get to this request.",
+                           answer_stopping, connection);
     }
 }
 
@@ -288,7 +322,7 @@ static void on_server_closed(uv_handle_t *handle)
 static void close_all(struct connection_list *list)
 {
     while (list->first)
-        connection_close(list->first);
+        connection_end(list->first);
 }
 
 void http_server_free(struct http_server *server)

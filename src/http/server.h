@@ -23,6 +23,7 @@ struct http_request;
 struct http_limits {
     size_t body_size_max;     /* 413 beyond; 0: 1 MiB */
     size_t header_size_max;   /* 431 beyond, 414 if the request line alone is; 0: 16 KiB */
+    size_t weight_max;        /* of all requests that arrive and answers that leave; 0: 128 MiB */
     unsigned connections_max; /* 0: 10,000 */
     int idle_timeout_s; /* for a connection without a request, or a request that arrives slowly; 0:
                            60 */

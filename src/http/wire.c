@@ -7,6 +7,7 @@
 
 #define _GNU_SOURCE
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "http/connection.h"
@@ -65,11 +66,20 @@ void connection_forget_resumed(struct http_connection *connection)
     connection->resumed = false;
 }
 
+/* The client does not take its answer: neither shall the kernel keep what it has of that. */
+static void forget_unsent(const struct http_connection *connection)
+{
+    static const struct linger at_once = {.l_onoff = 1};
+    (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 void connection_close(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     if (connection->state == CONNECTION_CLOSED)
         return;
+    if (connection->state == CONNECTION_SENDING)
+        forget_unsent(connection);
     list_remove(connection);
     if (connection->resumed)
         connection_forget_resumed(connection);
@@ -85,6 +95,7 @@ void connection_close(struct http_connection *connection)
     free(connection->output);
     connection->input = connection->output = NULL;
     connection->input_at = connection->input_length = 0;
+    connection_weigh(connection);
     if (connection->tls)
         gnutls_deinit(connection->tls);
     connection->tls = NULL;

@@ -170,6 +170,11 @@ static inline bool no_connections(void *argument)
     return open_connections(argument) == 0;
 }
 
+static inline bool has_connection(void *argument)
+{
+    return open_connections(argument) > 0;
+}
+
 struct held_wait {
     struct site *site;
     unsigned count;
