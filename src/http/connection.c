@@ -43,6 +43,7 @@ static void hand_request_over(struct http_connection *connection)
     request->server = server;
     request->connection = connection;
     request->incoming.received_ns = world_monotonic_ns(server->world);
+    request->incoming.peer = connection->peer;
     request->next = server->handed_first;
     if (request->next)
         request->next->previous = request;
@@ -334,6 +335,8 @@ static void on_connection_ready(uv_poll_t *poll, int status, int events)
     case CONNECTION_SENDING:
         connection_send_rest(connection);
         break;
+    case CONNECTION_PACED:
+        break;
     case CONNECTION_LINGERING:
         connection_drop_input(connection);
         break;
@@ -348,7 +351,7 @@ static void on_connection_ready(uv_poll_t *poll, int status, int events)
     server->settle(server);
 }
 
-bool connection_open(struct http_server *server, int fd)
+bool connection_open(struct http_server *server, int fd, const struct http_peer *peer)
 {
     static const int on = 1;
     struct http_connection *connection = calloc(1, sizeof *connection);
@@ -366,6 +369,7 @@ bool connection_open(struct http_server *server, int fd)
     connection->server = server;
     connection->poll.data = connection;
     connection->fd = fd;
+    connection->peer = *peer;
     connection->tls = tls;
     connection->handshaking = tls != NULL;
     server->open_handles++;
@@ -379,6 +383,8 @@ void connection_answer(struct http_connection *connection, const struct http_ans
                        bool final)
 {
     connection->request = NULL;
+    connection->held = answer->held;
+    connection->paced = answer->paced;
     connection_send(connection, answer, final);
     connection_weigh(connection);
 }

@@ -11,6 +11,7 @@
  *     READING    awaited    a request is awaited or arriving; the socket is read
  *     BUSY       none       the handler has the request; nothing is read, however much is sent
  *     SENDING    sending    the answer's rest waits until the client takes it
+ *     PACED      paced      a request was answered, and the next one is not read yet
  *     LINGERING  lingering  the last answer is sent; input is dropped until the client closes
  *     CLOSED     none       its memory is freed at the end of the loop's turn
  */
@@ -25,6 +26,7 @@ enum connection_state {
     CONNECTION_READING,
     CONNECTION_BUSY,
     CONNECTION_SENDING,
+    CONNECTION_PACED,
     CONNECTION_LINGERING,
     CONNECTION_CLOSED
 };
@@ -50,6 +52,7 @@ struct http_connection {
     bool persistent;  /* as the client wants it after this request */
     bool old;         /* of this request: HTTP/1.0 */
     bool bodiless;    /* the answer has no body: HEAD */
+    bool paced;       /* the answer that is being sent is followed by a pause */
     bool handed;      /* the server counts its answer as unsent */
     bool running;     /* its input is being read, further up on the stack */
     bool resumed;     /* in the server's list of those with input that is already here */
@@ -61,6 +64,10 @@ struct http_connection {
     size_t input_at, input_length, input_capacity;
     char *output; /* what was answered and is not yet sent */
     size_t output_at, output_length;
+    size_t output_before;   /* of the same answer, sent before `output` was kept */
+    size_t taken;           /* of the answer, by the client, when that was last looked at */
+    struct http_held *held; /* of the answer that is being sent, or NULL */
+    struct http_peer peer;
     struct head_progress progress;
     struct chunked chunked;
     bool is_chunked;
@@ -92,7 +99,9 @@ struct http_server {
     uint64_t timer_due_ms;
     int open_handles;
     struct world_turn turn;
-    struct connection_list awaited, sending, lingering;
+    struct connection_list awaited, sending, paced, lingering;
+    uint64_t unread_logged_ms; /* when an answer that was not read was last logged */
+    unsigned unread_unlogged;  /* those since then */
     struct http_connection *resumed_first, **resumed_last;
     struct http_request *handed_first;
     unsigned connections, unanswered, unsent;
@@ -125,6 +134,8 @@ bool awaited_begins(const struct connection_list *awaited);
 
 void connection_watch(struct http_connection *connection, int events); /* 0: none */
 void connection_close(struct http_connection *connection);
+/* Nothing of its answer is kept any more. */
+void connection_let_go_answer(struct http_connection *connection);
 /* In the server's next turn: connection_resume. */
 void connection_resume_later(struct http_connection *connection);
 void connection_forget_resumed(struct http_connection *connection);
@@ -162,6 +173,11 @@ void answer_problem(enum problem_type type, const char *detail,
 void connection_send(struct http_connection *connection, const struct http_answer *answer,
                      bool final);
 void connection_send_rest(struct http_connection *connection);
+/* The client has had the idle timeout to take of its answer. It is cut off if that was too little.
+ */
+void connection_judge_reading(struct http_connection *connection);
+/* The next request may come: after an answer, or a pause. */
+void connection_await(struct http_connection *connection);
 /* Refuses the request that is being read. */
 void connection_refuse(struct http_connection *connection, enum problem_type type,
                        const char *detail);
@@ -171,7 +187,7 @@ void connection_say_continue(struct http_connection *connection);
 /* ---- connection.c ---- */
 
 /* Owns the descriptor from now on. False: no memory, and the descriptor is closed. */
-bool connection_open(struct http_server *server, int fd);
+bool connection_open(struct http_server *server, int fd, const struct http_peer *peer);
 /* Goes on with the input that is already here. */
 void connection_resume(struct http_connection *connection);
 /* Answers the request that it is busy with. */

@@ -18,6 +18,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,7 +40,8 @@ static void settle_http_server(struct http_server *server);
 static uint64_t server_due_ms(const struct http_server *server)
 {
     uint64_t due_ms = list_due_ms(&server->awaited);
-    uint64_t others_ms[] = {list_due_ms(&server->sending), list_due_ms(&server->lingering)};
+    uint64_t others_ms[] = {list_due_ms(&server->sending), list_due_ms(&server->paced),
+                            list_due_ms(&server->lingering)};
     for (size_t i = 0; i < sizeof others_ms / sizeof *others_ms; i++) {
         if (others_ms[i] < due_ms)
             due_ms = others_ms[i];
@@ -60,7 +62,9 @@ static void on_server_timer(uv_timer_t *timer)
             connection_close(first);
     }
     while (list_due_ms(&server->sending) <= now_ms)
-        connection_close(server->sending.first);
+        connection_judge_reading(server->sending.first);
+    while (list_due_ms(&server->paced) <= now_ms)
+        connection_await(server->paced.first);
     while (list_due_ms(&server->lingering) <= now_ms)
         connection_close(server->lingering.first);
     settle_http_server(server);
@@ -197,6 +201,8 @@ static void pause_accepting(struct http_server *server)
 static void give_way(struct http_server *server)
 {
     struct http_connection *longest = server->lingering.first;
+    if (!longest)
+        longest = server->paced.first;
     if (!longest && server->awaited.first != server->awaited.last)
         longest = server->awaited.first;
     if (!longest)
@@ -205,10 +211,27 @@ static void give_way(struct http_server *server)
         connection_cut_off(longest, PROBLEM_OVERLOADED, "There are too many connections.");
 }
 
+static struct http_peer peer_of(const struct sockaddr_storage *address)
+{
+    struct http_peer peer = {.known =
+                                 address->ss_family == AF_INET || address->ss_family == AF_INET6};
+    if (address->ss_family == AF_INET) {
+        peer.address[10] = peer.address[11] = 0xff;
+        memcpy(peer.address + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr,
+               4);
+    } else if (peer.known) {
+        memcpy(peer.address, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16);
+    }
+    return peer;
+}
+
 static void accept_connections(struct http_server *server)
 {
     for (int i = 0; i < ACCEPTS_A_TURN && server->accepting; i++) {
-        int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+        socklen_t length = sizeof address;
+        int fd = accept4(server->listen_fd, (struct sockaddr *)&address, &length,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
             continue;
         if (fd < 0) {
@@ -216,7 +239,8 @@ static void accept_connections(struct http_server *server)
                 pause_accepting(server);
             return;
         }
-        if (!connection_open(server, fd))
+        const struct http_peer peer = peer_of(&address);
+        if (!connection_open(server, fd, &peer))
             continue;
         if (server->connections >= server->limits.connections_max)
             give_way(server);
@@ -246,11 +270,13 @@ void http_reply(struct http_request *request, const struct http_answer *answer)
     struct http_server *server = request->server;
     if (request->virtual_replied)
         request->virtual_replied(request->virtual_context, answer);
-    if (server) {
+    struct http_connection *connection = request->connection;
+    if (server)
         handed_remove(request);
-        if (request->connection)
-            connection_answer(request->connection, answer, server->draining);
-    }
+    if (server && connection)
+        connection_answer(connection, answer, server->draining);
+    else if (answer->held)
+        answer->held->gone(answer->held);
     request_free(request);
 }
 
@@ -334,6 +360,7 @@ void http_server_free(struct http_server *server)
     abandon_unanswered(server);
     close_all(&server->awaited);
     close_all(&server->sending);
+    close_all(&server->paced);
     close_all(&server->lingering);
     uv_close((uv_handle_t *)&server->listening, on_server_closed);
     uv_close((uv_handle_t *)&server->timer, on_server_closed);
@@ -353,6 +380,7 @@ static struct http_server *server_new(uv_loop_t *loop, struct world *world, int 
     server->limits = limits_of(limits);
     server->awaited.timeout_ms = (uint64_t)server->limits.idle_timeout_s * 1000;
     server->sending.timeout_ms = server->awaited.timeout_ms;
+    server->paced.timeout_ms = HTTP_PACE_MS;
     server->lingering.timeout_ms = LINGER_MS_MAX;
     server->resumed_last = &server->resumed_first;
     server->on_room = accept_on;

@@ -20,6 +20,11 @@
 struct http_server;
 struct http_request;
 
+#define HTTP_PACE_MS 1000
+/* A client that takes less than this of an answer, on the average of an idle timeout, is cut off.
+ */
+#define HTTP_READ_BYTES_A_SECOND 1024u
+
 struct http_limits {
     size_t body_size_max;     /* 413 beyond; 0: 1 MiB */
     size_t header_size_max;   /* 431 beyond, 414 if the request line alone is; 0: 16 KiB */
@@ -33,6 +38,13 @@ struct http_header {
     const char *name, *value;
 };
 
+/* Where a connection comes from: an IPv6 address, or an IPv4 one mapped into it (::ffff:192.0.2.7).
+ */
+struct http_peer {
+    unsigned char address[16];
+    bool known; /* false for a Unix socket and in simulations */
+};
+
 /* A complete request. Its text is valid until http_reply, or longer: http_request_keep. */
 struct http_incoming {
     struct http_request *request; /* for http_reply */
@@ -42,6 +54,7 @@ struct http_incoming {
     const char *body;
     size_t body_length;
     int64_t received_ns; /* monotonic */
+    struct http_peer peer;
     void *user;          /* for the handler's own use */
 };
 
@@ -74,6 +87,11 @@ int http_request_headers(const struct http_request *request,
                          void (*visit)(void *context, const char *name, const char *value),
                          void *context);
 
+/* Whoever wants to know how long an answer takes up memory puts this into something of its own. */
+struct http_held {
+    void (*gone)(struct http_held *held);
+};
+
 struct http_answer {
     int status;
     const char *content_type; /* NULL: application/json; ignored without a body */
@@ -81,6 +99,10 @@ struct http_answer {
     size_t body_length;
     const struct http_header *headers;
     size_t header_count;
+    /* NULL, or: `gone` is called once, when nothing of the answer is kept any more, since it was
+     * sent or its connection has ended; perhaps before http_reply returns. */
+    struct http_held *held;
+    bool paced; /* the connection's next request is read only after HTTP_PACE_MS */
 };
 /* Keeps the request's text beyond its answer, until http_request_let_go is called, once. */
 void http_request_keep(struct http_request *request);

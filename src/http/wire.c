@@ -73,6 +73,18 @@ static void forget_unsent(const struct http_connection *connection)
     (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
+void connection_let_go_answer(struct http_connection *connection)
+{
+    struct http_held *held = connection->held;
+    free(connection->output);
+    connection->output = NULL;
+    connection->output_at = connection->output_length = connection->output_before = 0;
+    connection->taken = 0;
+    connection->held = NULL;
+    if (held)
+        held->gone(held);
+}
+
 void connection_close(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
@@ -92,8 +104,8 @@ void connection_close(struct http_connection *connection)
     if (connection->handed)
         server->unsent--;
     free(connection->input);
-    free(connection->output);
-    connection->input = connection->output = NULL;
+    connection->input = NULL;
+    connection_let_go_answer(connection);
     connection->input_at = connection->input_length = 0;
     connection_weigh(connection);
     if (connection->tls)

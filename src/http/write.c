@@ -7,40 +7,58 @@
  */
 
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "http/connection.h"
 
+#define UNREAD_LOG_PAUSE_MS 1000
 #define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
+
+void connection_await(struct http_connection *connection)
+{
+    connection->state = CONNECTION_READING;
+    connection->used = true;
+    connection->started = false;
+    list_append(&connection->server->awaited, connection);
+    connection_watch(connection, UV_READABLE);
+    bool is_input_here = connection->input_length > connection->input_at ||
+                         (connection->tls && tls_session_has_input(connection->tls));
+    if (is_input_here)
+        connection_resume_later(connection);
+}
+
+/* Nothing of it is read meanwhile, so whoever asks too much waits in its own kernel's buffers. */
+static void pace_connection(struct http_connection *connection)
+{
+    connection->state = CONNECTION_PACED;
+    connection->paced = false;
+    list_append(&connection->server->paced, connection);
+    connection_watch(connection, 0);
+}
 
 static void finish_answer(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
-    free(connection->output);
-    connection->output = NULL;
-    connection->output_at = connection->output_length = 0;
+    connection_let_go_answer(connection);
     if (connection->handed)
         server->unsent--;
     connection->handed = false;
-    if (!connection->persistent) {
+    if (!connection->persistent)
         connection_linger(connection);
-    } else {
-        connection->state = CONNECTION_READING;
-        connection->used = true;
-        connection->started = false;
-        list_append(&server->awaited, connection);
-        connection_watch(connection, UV_READABLE);
-        bool is_input_here = connection->input_length > connection->input_at ||
-                             (connection->tls && tls_session_has_input(connection->tls));
-        if (is_input_here)
-            connection_resume_later(connection);
-    }
+    else if (connection->paced)
+        pace_connection(connection);
+    else
+        connection_await(connection);
     if (server->drained)
         world_turn(server->world, &server->turn);
 }
@@ -58,6 +76,7 @@ static bool keep_output(struct http_connection *connection, const struct iovec *
     connection->output = output;
     connection->output_at = 0;
     connection->output_length = length - sent;
+    connection->output_before = sent;
     for (int i = 0; i < count; i++) {
         size_t skipped = sent < parts[i].iov_len ? sent : parts[i].iov_len;
         sent -= skipped;
@@ -94,7 +113,6 @@ static ssize_t send_output(struct http_connection *connection)
 
 void connection_send_rest(struct http_connection *connection)
 {
-    bool moved = false;
     while (connection->output_at < connection->output_length) {
         ssize_t sent = send_output(connection);
         if (sent < 0 && errno == EAGAIN)
@@ -104,17 +122,59 @@ void connection_send_rest(struct http_connection *connection)
             return;
         }
         connection->output_at += (size_t)sent;
-        moved = true;
     }
     if (connection->output_at == connection->output_length) {
         finish_answer(connection);
         return;
     }
-    bool was_sending = connection->state == CONNECTION_SENDING;
-    connection->state = CONNECTION_SENDING;
-    if (moved || !was_sending)
+    if (connection->state != CONNECTION_SENDING)
         list_append(&connection->server->sending, connection);
+    connection->state = CONNECTION_SENDING;
     connection_watch(connection, UV_WRITABLE);
+}
+
+/* How much of the answer has arrived at the client, as far as its kernel says. */
+static size_t answer_taken(const struct http_connection *connection)
+{
+    int waiting = 0;
+    size_t sent = connection->output_before + connection->output_at;
+    if (ioctl(connection->fd, SIOCOUTQ, &waiting) != 0 || waiting < 0)
+        return sent;
+    return (size_t)waiting < sent ? sent - (size_t)waiting : 0;
+}
+
+static void log_unread(struct http_connection *connection, size_t taken)
+{
+    struct http_server *server = connection->server;
+    char address[INET6_ADDRSTRLEN] = "not known";
+    uint64_t now_ms = server_now_ms(server);
+    if (server->unread_logged_ms && now_ms - server->unread_logged_ms < UNREAD_LOG_PAUSE_MS) {
+        server->unread_unlogged++;
+        return;
+    }
+    if (connection->peer.known)
+        inet_ntop(AF_INET6, connection->peer.address, address, sizeof address);
+    log_warning("answer-unread",
+                "A client (%s) is cut off: in %d s it took only %zu bytes of its answer, of which "
+                "%zu are left. (%u more since the last such line.)",
+                address, server->limits.idle_timeout_s, taken,
+                connection->output_length - connection->output_at, server->unread_unlogged);
+    server->unread_logged_ms = now_ms;
+    server->unread_unlogged = 0;
+}
+
+void connection_judge_reading(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    size_t taken = answer_taken(connection), before = connection->taken;
+    size_t due = (size_t)server->limits.idle_timeout_s * HTTP_READ_BYTES_A_SECOND;
+    connection->taken = taken;
+    if (taken >= before + due) {
+        list_append(&server->sending, connection);
+        return;
+    }
+    log_unread(connection, taken > before ? taken - before : 0);
+    connection_close(connection);
 }
 
 static void send_head_and_body(struct http_connection *connection, const struct http_answer *answer)

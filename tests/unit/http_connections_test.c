@@ -300,6 +300,133 @@ static void a_large_answer_to_a_slow_reader_does_not_hold_up_others(void **state
 }
 
 /* What one client sends while its request is with the handler fills the kernel's buffers alone. */
+/* A client that takes little of its answer at a time: `piece` bytes in each 50 ms. */
+struct sipper {
+    struct site *site;
+    struct world_timer timer;
+    int fd;
+    size_t piece, got;
+    bool ended;
+};
+
+static void on_sip(struct world_timer *timer)
+{
+    struct sipper *sipper = timer->owner;
+    struct world *world = sipper->site->harness.world;
+    static char data[1 << 18];
+    ssize_t got = recv(sipper->fd, data, sipper->piece, MSG_DONTWAIT);
+    sipper->ended = got == 0 || (got < 0 && errno != EAGAIN);
+    sipper->got += got > 0 ? (size_t)got : 0;
+    if (!sipper->ended)
+        world_timer_start(world, timer, world_in_ms(world, 50));
+}
+
+static void sip(struct sipper *sipper, struct site *site, const char *request)
+{
+    int buffer = (int)sipper->piece < 4096 ? 4096 : (int)sipper->piece;
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {htonl(INADDR_LOOPBACK)},
+                                  .sin_port = htons((uint16_t)site->port)};
+    sipper->site = site;
+    sipper->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(setsockopt(sipper->fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer), 0);
+    assert_int_equal(connect(sipper->fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_true(send(sipper->fd, request, strlen(request), MSG_NOSIGNAL) > 0);
+    sipper->timer = (struct world_timer){.fire = on_sip, .owner = sipper};
+    on_sip(&sipper->timer);
+}
+
+static bool has_let_go(void *argument)
+{
+    return ((struct site *)argument)->gone > 0;
+}
+
+/* It moves all the time, but too slowly: a byte now and then must not keep megabytes. */
+static void whoever_reads_too_slowly_is_cut_off_and_others_are_not(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, &(struct http_limits){.idle_timeout_s = 1});
+    struct sipper slow = {.piece = 4}, fair = {.piece = 1 << 18};
+    sip(&slow, &site, HEAD_OF("/big?12000000"));
+    harness_until(&site.harness, has_let_go, &site); /* what was kept of it is freed */
+    harness_until(&site.harness, no_connections, &site);
+    assert_false(slow.ended); /* it has not even read what had arrived */
+    world_timer_stop(site.harness.world, &slow.timer);
+    sip(&fair, &site, "GET /big?12000000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    harness_until(&site.harness, is_true, &fair.ended);
+    assert_true(fair.got > 12000000);
+    assert_int_equal(site.gone, 2);
+    close(slow.fd);
+    close(fair.fd);
+    site_release(&site);
+}
+
+static void what_is_kept_of_an_answer_is_let_go_once(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    exchange(&site, HEAD_OF("/big?10"), "xxxxxxxxxx");
+    assert_int_equal(site.gone, 1);
+    struct raw *leaves = raw_connect(&site);
+    raw_text(leaves, HEAD_OF("/big?30000000"));
+    raw_until(leaves, "200 OK");
+    assert_int_equal(site.gone, 1);
+    raw_close(leaves);
+    harness_until(&site.harness, no_connections, &site);
+    assert_int_equal(site.gone, 2);
+    site_release(&site);
+}
+
+/* Its next requests are here already, and are read one pause after the other. */
+static void a_paced_connection_is_read_later(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *paced = raw_connect(&site);
+    int64_t began_ns = world_monotonic_ns(site.harness.world);
+    raw_text(paced, HEAD_OF("/paced") HEAD_OF("/paced") HEAD_OF("/after"));
+    raw_until(paced, "204 ");
+    exchange(&site, HEAD_OF("/other"), "GET|/other|");
+    assert_int_equal(site.taken, 2);
+    raw_until(paced, "GET|/after|");
+    assert_true(world_monotonic_ns(site.harness.world) - began_ns >=
+                (int64_t)(2 * HTTP_PACE_MS - 50) * 1000000);
+    assert_int_equal(site.taken, 4);
+    raw_close(paced);
+    site_release(&site);
+}
+
+static void at_the_limit_a_paced_connection_gives_way_first(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, &(struct http_limits){.connections_max = 3});
+    struct raw *idle = raw_ask(&site, HEAD_OF("/idle"), "GET|/idle|");
+    struct raw *paced = raw_ask(&site, HEAD_OF("/paced"), "204 ");
+    struct raw *newest = raw_ask(&site, HEAD_OF("/new"), "GET|/new|");
+    raw_until_closed(paced);
+    assert_false(idle->closed);
+    raw_close(idle);
+    raw_close(paced);
+    raw_close(newest);
+    site_release(&site);
+}
+
+static void a_request_says_where_it_comes_from(void **state)
+{
+    (void)state;
+    static const unsigned char loopback[16] = {[10] = 0xff, 0xff, 127, 0, 0, 1};
+    struct site site;
+    site_init(&site, NULL);
+    exchange(&site, HEAD_OF("/a"), "GET|/a|");
+    assert_true(site.peer.known);
+    assert_memory_equal(site.peer.address, loopback, sizeof loopback);
+    site_release(&site);
+}
+
 static void a_client_that_sends_on_while_it_waits_is_not_read(void **state)
 {
     (void)state;
@@ -384,6 +511,11 @@ int main(void)
         cmocka_unit_test(drain_without_requests_is_done_at_once),
         cmocka_unit_test(requests_past_the_grace_get_503_and_may_still_be_replied_to),
         cmocka_unit_test(a_large_answer_to_a_slow_reader_does_not_hold_up_others),
+        cmocka_unit_test(whoever_reads_too_slowly_is_cut_off_and_others_are_not),
+        cmocka_unit_test(what_is_kept_of_an_answer_is_let_go_once),
+        cmocka_unit_test(a_paced_connection_is_read_later),
+        cmocka_unit_test(at_the_limit_a_paced_connection_gives_way_first),
+        cmocka_unit_test(a_request_says_where_it_comes_from),
         cmocka_unit_test(a_client_that_sends_on_while_it_waits_is_not_read),
         cmocka_unit_test(a_client_that_has_closed_its_half_is_answered),
         cmocka_unit_test(a_process_without_descriptors_accepts_again_when_it_has_some),

@@ -46,6 +46,9 @@ struct site {
     struct http_incoming *held[HELD_MAX]; /* "/hold" */
     unsigned held_count;
     unsigned taken;
+    struct http_held kept; /* the answer to "/big" */
+    unsigned gone;         /* of those, no longer kept */
+    struct http_peer peer; /* of the last request */
     bool drained;
 };
 
@@ -76,14 +79,22 @@ static inline void on_later(struct world_timer *timer)
     free(later);
 }
 
+static inline void on_gone(struct http_held *held)
+{
+    struct site *site = (struct site *)((char *)held - offsetof(struct site, kept));
+    site->gone++;
+}
+
 /* "/big?N": an answer of N bytes. */
-static inline void reply_big(struct http_incoming *incoming)
+static inline void reply_big(struct site *site, struct http_incoming *incoming)
 {
     size_t length = (size_t)atol(incoming->query);
     char *text = malloc(length + 1);
     memset(text, 'x', length);
+    site->kept.gone = on_gone;
     http_reply(incoming->request,
-               &(struct http_answer){.status = 200, .body = text, .body_length = length});
+               &(struct http_answer){
+                   .status = 200, .body = text, .body_length = length, .held = &site->kept});
     free(text);
 }
 
@@ -91,6 +102,7 @@ static inline void on_incoming(void *context, struct http_incoming *incoming)
 {
     struct site *site = context;
     site->taken++;
+    site->peer = incoming->peer;
     if (strcmp(incoming->path, "/hold") == 0) {
         site->held[site->held_count++ % HELD_MAX] = incoming;
     } else if (strcmp(incoming->path, "/later") == 0) {
@@ -98,7 +110,9 @@ static inline void on_incoming(void *context, struct http_incoming *incoming)
         *later = (struct later){{.fire = on_later, .owner = later}, incoming};
         world_timer_start(site->harness.world, &later->timer, world_in_ms(site->harness.world, 1));
     } else if (strcmp(incoming->path, "/big") == 0) {
-        reply_big(incoming);
+        reply_big(site, incoming);
+    } else if (strcmp(incoming->path, "/paced") == 0) {
+        http_reply(incoming->request, &(struct http_answer){.status = 204, .paced = true});
     } else if (strcmp(incoming->path, "/empty") == 0) {
         http_reply(incoming->request, &(struct http_answer){.status = 204});
     } else {
