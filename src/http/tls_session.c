@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WARNINGS_MAX 8 /* alerts that a client may send during a handshake */
 #define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct tls_server {
@@ -70,6 +71,9 @@ bool tls_server_is_mutual(const struct tls_server *server)
 
 gnutls_session_t tls_session_new(struct tls_server *server, int socket)
 {
+    /* A client that names protocols and none of these is no client of HTTP (RFC 9325, 3.8). */
+    static unsigned char names[2][9] = {"http/1.1", "http/1.0"};
+    static const gnutls_datum_t protocols[] = {{names[0], 8}, {names[1], 8}};
     gnutls_session_t session;
     if (gnutls_init(&session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) !=
         GNUTLS_E_SUCCESS)
@@ -82,6 +86,11 @@ gnutls_session_t tls_session_new(struct tls_server *server, int socket)
     }
     if (server->mutual)
         gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
+    if (gnutls_alpn_set_protocols(session, protocols, sizeof protocols / sizeof *protocols,
+                                  GNUTLS_ALPN_MANDATORY) != GNUTLS_E_SUCCESS) {
+        gnutls_deinit(session);
+        return NULL;
+    }
     gnutls_handshake_set_timeout(session, 0); /* the connection has its own */
     gnutls_transport_set_int(session, socket);
     return session;
@@ -89,11 +98,10 @@ gnutls_session_t tls_session_new(struct tls_server *server, int socket)
 
 enum tls_progress tls_session_handshake(gnutls_session_t session)
 {
-    int result;
-    do {
+    int result = gnutls_handshake(session), warnings = 0;
+    while (result == GNUTLS_E_INTERRUPTED ||
+           (result == GNUTLS_E_WARNING_ALERT_RECEIVED && ++warnings <= WARNINGS_MAX))
         result = gnutls_handshake(session);
-    } while (result == GNUTLS_E_INTERRUPTED || result == GNUTLS_E_WARNING_ALERT_RECEIVED ||
-             result == GNUTLS_E_GOT_APPLICATION_DATA);
     if (result == GNUTLS_E_SUCCESS)
         return TLS_DONE;
     if (result != GNUTLS_E_AGAIN) {

@@ -3,6 +3,7 @@
 
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <gnutls/gnutls.h>
 
 #include "http/client.h"
 #include "http_support.h"
@@ -154,6 +155,103 @@ static void plain_http_gets_no_answer(void **state)
     assert_int_equal(fixture->site.taken, 0);
 }
 
+/* ---- A client that does as it likes ---- */
+
+struct wild {
+    struct raw *raw;
+    gnutls_session_t session;
+    gnutls_certificate_credentials_t credentials;
+};
+
+static void wild_connect(struct site *site, struct wild *ret, const char *versions,
+                         const char *protocol)
+{
+    char priorities[64];
+    snprintf(priorities, sizeof priorities, "NORMAL:-VERS-ALL:+VERS-%s", versions);
+    ret->raw = raw_connect(site);
+    uv_poll_stop(&ret->raw->poll);
+    assert_int_equal(fcntl(ret->raw->fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(gnutls_init(&ret->session, GNUTLS_CLIENT | GNUTLS_NONBLOCK), 0);
+    assert_int_equal(gnutls_priority_set_direct(ret->session, priorities, NULL), 0);
+    assert_int_equal(gnutls_certificate_allocate_credentials(&ret->credentials), 0);
+    assert_int_equal(gnutls_credentials_set(ret->session, GNUTLS_CRD_CERTIFICATE, ret->credentials),
+                     0);
+    gnutls_datum_t name = {(unsigned char *)(uintptr_t)protocol,
+                           protocol ? (unsigned)strlen(protocol) : 0};
+    if (protocol)
+        assert_int_equal(gnutls_alpn_set_protocols(ret->session, &name, 1, 0), 0);
+    gnutls_transport_set_int(ret->session, ret->raw->fd);
+}
+
+static int wild_handshake(struct wild *wild)
+{
+    int result;
+    while ((result = gnutls_handshake(wild->session)) == GNUTLS_E_AGAIN)
+        uv_run(&wild->raw->harness->loop, UV_RUN_NOWAIT);
+    return result;
+}
+
+/* What comes back for these bytes, until nothing more does. */
+static ssize_t wild_ask(struct wild *wild, const char *text, char *buffer, size_t size)
+{
+    ssize_t got;
+    gnutls_record_send(wild->session, text, strlen(text));
+    while ((got = gnutls_record_recv(wild->session, buffer, size)) == GNUTLS_E_AGAIN)
+        uv_run(&wild->raw->harness->loop, UV_RUN_NOWAIT);
+    return got;
+}
+
+static void wild_close(struct wild *wild)
+{
+    gnutls_deinit(wild->session);
+    gnutls_certificate_free_credentials(wild->credentials);
+    raw_close(wild->raw);
+}
+
+static void clients_of_other_protocols_are_refused_in_the_handshake(void **state)
+{
+    static const struct {
+        const char *protocol;
+        bool taken;
+    } cases[] = {{"http/1.1", true}, {"http/1.0", true}, {NULL, true},
+                 {"h2", false},      {"ftp", false},     {"http/1.", false}};
+    struct fixture *fixture = *state;
+    char buffer[4096];
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct wild wild;
+        wild_connect(&fixture->site, &wild, i % 2 ? "TLS1.2" : "TLS1.3", cases[i].protocol);
+        assert_int_equal(wild_handshake(&wild) == 0, cases[i].taken);
+        if (cases[i].taken) /* a stranger's certificate is missing, which an answer says */
+            assert_true(wild_ask(&wild, HEAD_OF("/a"), buffer, sizeof buffer) > 0);
+        wild_close(&wild);
+    }
+    harness_until(&fixture->site.harness, no_connections, &fixture->site);
+}
+
+static void a_handshake_that_a_client_begins_anew_ends_the_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    struct wild wild;
+    wild_connect(&fixture->site, &wild, "TLS1.2", NULL);
+    assert_int_equal(wild_handshake(&wild), 0);
+    assert_int_not_equal(wild_handshake(&wild), 0);
+    harness_until(&fixture->site.harness, no_connections, &fixture->site);
+    wild_close(&wild);
+}
+
+/* Each is a record that the handshake takes and goes on: without end it would hold up the loop. */
+static void warnings_without_end_are_no_handshake(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raw *raw = raw_connect(&fixture->site);
+    for (int i = 0; i < 1000; i++)
+        raw_send(raw, "\x15\x03\x01\x00\x02\x01\x5a", 7);
+    for (int turn = 0; turn < 100 && !raw->closed; turn++)
+        uv_run(&fixture->site.harness.loop, UV_RUN_NOWAIT);
+    assert_true(raw->closed);
+    raw_close(raw);
+}
+
 static void a_body_beyond_the_limit_is_refused_with_a_problem(void **state)
 {
     struct fixture *fixture = *state;
@@ -216,6 +314,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_server_of_another_authority_or_name_gets_nothing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(plain_http_gets_no_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(clients_of_other_protocols_are_refused_in_the_handshake,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_handshake_that_a_client_begins_anew_ends_the_connection,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(warnings_without_end_are_no_handshake, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_body_beyond_the_limit_is_refused_with_a_problem, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(certificates_are_kept_while_they_are_good, set_up,
