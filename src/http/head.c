@@ -23,8 +23,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "http/protocol.h"
-
 const uint8_t byte_classes[256] = {
     0,  0,  0,  0,  0,  0,  0,  0,  0,  2,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
     0,  0,  0,  0,  0,  0,  0,  0,  2,  15, 6,  3,  15, 15, 15, 15, 14, 14, 15, 15, 6,  15, 15, 6,
@@ -231,10 +229,12 @@ static const struct {
     {                                                                                              \
         name, sizeof(name) - 1                                                                     \
     }
-    SINGLE("Content-Type"),     SINGLE("Authorization"),     SINGLE("Idempotency-Key"),
-    SINGLE("Freehold-From"),    SINGLE("Freehold-To"),       SINGLE("Freehold-Undo"),
-    SINGLE("Freehold-Attempt"), SINGLE("Freehold-Deadline"), SINGLE("Freehold-Token"),
-    SINGLE(PROTOCOL_HEADER)};
+    SINGLE("Content-Type"), SINGLE("Authorization"), SINGLE("Idempotency-Key"), SINGLE("Origin"),
+    SINGLE("Sec-Fetch-Site")};
+
+/* Of what the processes of a system tell each other: none comes twice. */
+#define OWN_PREFIX "Freehold-"
+#define OWN_PREFIX_LENGTH (sizeof OWN_PREFIX - 1)
 
 static bool is_named(const char *name, size_t length, const char *wanted, size_t wanted_length)
 {
@@ -258,6 +258,24 @@ bool list_has(const char *list, size_t length, const char *word)
         list = next;
     }
     return false;
+}
+
+/* Of the headers so far, the last one is it. */
+static bool check_own(struct reading *reading, const char *data)
+{
+    const struct http_head *head = reading->head;
+    const struct head_span *own = &head->fields[head->field_count - 1].name;
+    const char *name = data + own->at;
+    if (own->length < OWN_PREFIX_LENGTH || strncasecmp(name, OWN_PREFIX, OWN_PREFIX_LENGTH) != 0)
+        return true;
+    for (unsigned i = 0; i + 1 < head->field_count; i++) {
+        const struct head_span *other = &head->fields[i].name;
+        if (is_named(data + other->at, other->length, name, own->length))
+            return refusal_set(reading->refusal, PROBLEM_REQUEST_MALFORMED,
+                               "The request has more than one %.*s.",
+                               own->length < 64 ? (int)own->length : 64, name);
+    }
+    return true;
 }
 
 static bool note_single(struct reading *reading, const char *name, size_t length)
@@ -352,7 +370,7 @@ static bool read_head_field(struct reading *reading, const char *data, size_t at
     field->name = (struct head_span){(uint32_t)at, (uint32_t)length};
     field->value = (struct head_span){(uint32_t)from, (uint32_t)(to - from)};
     return note_framing(reading, name, length, &field->value, data + from) &&
-           note_single(reading, name, length);
+           note_single(reading, name, length) && check_own(reading, data);
 }
 
 /* ---- The whole head ---- */
