@@ -11,7 +11,8 @@
 #include <strings.h>
 
 #include "base/json.h"
-#include "http/connection.h"
+#include "http/answer.h"
+#include "http/head.h"
 
 void answer_problem(enum problem_type type, const char *detail,
                     void (*send)(void *context, const struct http_answer *answer), void *context)
@@ -96,23 +97,36 @@ static void add_length(struct text *text, size_t length)
     add_header(text, "Content-Length", text_of_integer((int64_t)length, digits));
 }
 
-bool answer_head(struct text *text, const struct http_answer *answer, const char *date, bool old,
-                 bool *close, char ret_unfit[static 65])
+bool answer_is_sound(const struct http_answer *answer, char ret_detail[static ANSWER_DETAIL_SIZE])
 {
-    const char *type = answer->content_type ? answer->content_type : "application/json";
     const char *unfit = NULL;
+    if (answer->body_length && answer->content_type &&
+        !is_answer_header("Content-Type", answer->content_type))
+        unfit = "Content-Type";
+    for (size_t i = 0; i < answer->header_count && !unfit; i++) {
+        if (!is_answer_header(answer->headers[i].name, answer->headers[i].value))
+            unfit = answer->headers[i].name;
+    }
+    if (unfit)
+        snprintf(
+            ret_detail, ANSWER_DETAIL_SIZE,
+            "The answer's header \"%.64s\" is empty or has characters that no header can have.",
+            unfit);
+    return !unfit;
+}
+
+void answer_head(struct text *text, const struct http_answer *answer, const char *date, bool old,
+                 bool *close)
+{
     text_clear(text);
     add_status(text, answer->status);
     add_header(text, "Date", date);
-    if (answer->body_length && !is_answer_header("Content-Type", type))
-        unfit = "Content-Type";
     if (answer->body_length)
-        add_header(text, "Content-Type", type);
-    for (size_t i = 0; i < answer->header_count && !unfit; i++) {
+        add_header(text, "Content-Type",
+                   answer->content_type ? answer->content_type : "application/json");
+    for (size_t i = 0; i < answer->header_count; i++) {
         const struct http_header *header = &answer->headers[i];
-        if (!is_answer_header(header->name, header->value))
-            unfit = header->name;
-        else if (strcasecmp(header->name, "Connection") == 0)
+        if (strcasecmp(header->name, "Connection") == 0)
             *close |= list_has(header->value, strlen(header->value), "close");
         else
             add_header(text, header->name, header->value);
@@ -124,7 +138,4 @@ bool answer_head(struct text *text, const struct http_answer *answer, const char
     if (answer->status != 204 && answer->status != 304)
         add_length(text, answer->body_length);
     text_append(text, "\r\n", 2);
-    if (unfit)
-        snprintf(ret_unfit, 65, "%s", unfit);
-    return !unfit;
 }

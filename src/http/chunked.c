@@ -6,8 +6,9 @@
  *     "0"  -> [extension] -> LF -> trailers -> LF -> done
  *
  * A size is 1 to 15 hexadecimal digits that a CR or ';' follows at once. Extensions and trailers
- * mean nothing here; they are held to their grammar, so that no byte is read as two things, and to
- * a bound. A trailer that would change where a request ends, or whose it is, is refused.
+ * mean nothing here: any text may stand in them, up to the CR LF that all readers take for their
+ * end, and up to a bound. A trailer that would change where a request ends, or whose it is, is
+ * refused.
  */
 
 #define _GNU_SOURCE

@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #include "base/text.h"
+#include "http/answer.h"
 #include "http/request.h"
 #include "http/tls_session.h"
 
@@ -155,16 +156,6 @@ void connection_linger(struct http_connection *connection);
 void connection_drop_input(struct http_connection *connection);
 /* Closes it; if its last answer has just been sent, so that this is not lost. */
 void connection_end(struct http_connection *connection);
-
-/* ---- answer.c ---- */
-
-/* The head of an answer, as it is sent. *ret_close: the connection ends with it. False: the answer
- * has a header that can't be sent, and `ret_unfit` (of 65 bytes) is its name. */
-bool answer_head(struct text *text, const struct http_answer *answer, const char *date, bool old,
-                 bool *close, char ret_unfit[static 65]);
-/* Calls `send` with a problem in an answer's form. */
-void answer_problem(enum problem_type type, const char *detail,
-                    void (*send)(void *context, const struct http_answer *answer), void *context);
 
 /* ---- write.c ---- */
 

@@ -11,7 +11,6 @@
 #include "http/connection.h"
 
 #define BODY_SIZE_MAX ((size_t)1 << 20)
-#define HEADER_SIZE_MAX ((size_t)16 << 10)
 #define WEIGHT_MAX ((size_t)128 << 20)
 #define CONNECTIONS_MAX 10000
 #define IDLE_TIMEOUT_S 60
@@ -42,7 +41,7 @@ struct http_limits limits_of(const struct http_limits *given)
     if (!limits.body_size_max)
         limits.body_size_max = BODY_SIZE_MAX;
     if (!limits.header_size_max)
-        limits.header_size_max = HEADER_SIZE_MAX;
+        limits.header_size_max = HTTP_HEADER_SIZE_MAX;
     if (!limits.weight_max)
         limits.weight_max = WEIGHT_MAX;
     if (!limits.connections_max)

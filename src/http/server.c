@@ -263,13 +263,29 @@ static void handed_remove(struct http_request *request)
     request->server = NULL;
 }
 
+static void reply_virtually(void *context, const struct http_answer *answer)
+{
+    const struct http_request *request = context;
+    request->virtual_replied(request->virtual_context, answer);
+}
+
+static void answer_virtual(struct http_request *request, const struct http_answer *answer)
+{
+    char detail[ANSWER_DETAIL_SIZE];
+    FH_ASSERT(answer->status >= 200 && answer->status <= 599);
+    if (answer_is_sound(answer, detail))
+        reply_virtually(request, answer);
+    else
+        answer_problem(PROBLEM_RESPONSE_INVALID, detail, reply_virtually, request);
+}
+
 void http_reply(struct http_request *request, const struct http_answer *answer)
 {
     FH_ASSERT(!request->replied);
     request->replied = true;
     struct http_server *server = request->server;
     if (request->virtual_replied)
-        request->virtual_replied(request->virtual_context, answer);
+        answer_virtual(request, answer);
     struct http_connection *connection = request->connection;
     if (server)
         handed_remove(request);

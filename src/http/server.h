@@ -20,6 +20,8 @@
 struct http_server;
 struct http_request;
 
+#define HTTP_HEADER_SIZE_MAX ((size_t)16 << 10)
+
 #define HTTP_PACE_MS 1000
 /* A client that takes less than this of an answer, on the average of an idle timeout, is cut off.
  */

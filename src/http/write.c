@@ -225,20 +225,16 @@ void connection_send(struct http_connection *connection, const struct http_answe
                      bool final)
 {
     struct http_server *server = connection->server;
-    char unfit[65], detail[160];
+    char detail[ANSWER_DETAIL_SIZE];
     FH_ASSERT(answer->status >= 200 && answer->status <= 599);
-    bool close = final || !connection->persistent;
-    bool fits =
-        answer_head(&server->text, answer, answer_date(server), connection->old, &close, unfit);
-    connection->persistent = !close;
-    if (fits) {
-        send_head_and_body(connection, answer);
+    if (!answer_is_sound(answer, detail)) {
+        answer_problem(PROBLEM_RESPONSE_INVALID, detail, send_final, connection);
         return;
     }
-    snprintf(detail, sizeof detail,
-             "The answer's header \"%s\" is empty or has characters that no header can have.",
-             unfit);
-    answer_problem(PROBLEM_RESPONSE_INVALID, detail, send_final, connection);
+    bool close = final || !connection->persistent;
+    answer_head(&server->text, answer, answer_date(server), connection->old, &close);
+    connection->persistent = !close;
+    send_head_and_body(connection, answer);
 }
 
 void connection_refuse(struct http_connection *connection, enum problem_type type,
