@@ -99,11 +99,17 @@ WITHIN = {
     "user_not_kept": ("guests", 100),
     "works_not_serializable": ("port", 100),
 }
-# A program of tests/unit that must find it: in simulated systems nobody proves who asks, and nothing is marked.
+# A program of tests/unit that must find it: in simulated systems nobody proves who asks, nothing comes by a
+# socket, and nothing is marked.
 UNIT = {
     "another_grant_taken": "event_grant",
     "another_place_taken": "event_grant",
+    "chunk_end_unread": "http_strict",
+    "folded_line_taken": "http_strict",
+    "length_beside_chunks_taken": "http_strict",
     "parked_error_unredacted": "event_marks",
+    "received_without_end": "http_bounds",
+    "refused_body_runs": "http_strict",
     "secret_recorded": "command_marks",
     "state_fields_unfiltered": "event_snapshot",
 }
