@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS 1.2 and 1.3 (RFC 9325). Clients are asked for a certificate where an authority is named, and
+ * Clients are asked for a certificate where an authority is named, and
  * may show none: whether theirs is of that authority is looked at when the handshake is over, so
  * that whoever has the wrong one is told so by an answer.
  */
@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define WARNINGS_MAX 8 /* alerts that a client may send during a handshake */
-#define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct tls_server {
     gnutls_certificate_credentials_t credentials;
@@ -46,7 +45,7 @@ struct tls_server *tls_server_new(const struct http_tls *tls)
     if (!server)
         return NULL;
     if (gnutls_certificate_allocate_credentials(&server->credentials) == GNUTLS_E_SUCCESS &&
-        gnutls_priority_init(&server->priorities, PRIORITIES, NULL) == GNUTLS_E_SUCCESS &&
+        gnutls_priority_init(&server->priorities, HTTP_TLS_PRIORITIES, NULL) == GNUTLS_E_SUCCESS &&
         fill_credentials(server, tls))
         return server;
     tls_server_free(server);

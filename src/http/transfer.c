@@ -166,11 +166,20 @@ static void set_blob(CURL *easy, CURLoption option, char *text)
 static void set_transfer_tls(CURL *easy, const struct http_tls *tls)
 {
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     set_blob(easy, CURLOPT_CAINFO_BLOB, tls->trusted);
     set_blob(easy, CURLOPT_SSLCERT_BLOB, tls->certificate);
     set_blob(easy, CURLOPT_SSLKEY_BLOB, tls->key);
+}
+
+/* As http/tls.h says, in the language of the library that libcurl was built with. */
+static void set_transfer_ciphers(CURL *easy)
+{
+    const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+    bool gnutls = library && strncmp(library, "GnuTLS", 6) == 0;
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    FH_ASSERT(curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST,
+                               gnutls ? HTTP_TLS_PRIORITIES : HTTP_TLS_CIPHERS) == CURLE_OK);
 }
 
 static void set_once(struct transfer *transfer)
@@ -190,6 +199,7 @@ static void set_once(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+    set_transfer_ciphers(easy);
     if (transfer->client->tls)
         set_transfer_tls(easy, transfer->client->tls);
     if (transfer->client->goes_outside) {

@@ -106,6 +106,13 @@ bool store_tls_failed(const char *host, enum store_tls_fault fault, struct fh_er
                   "name it in tls.certificate, and its key in tls.key.",
                   host);
         break;
+    case STORE_TLS_WEAK:
+        error_set(
+            error, FH_UNAVAILABLE,
+            "The store's server %.64s offers no TLS that is good enough: expected 1.3, or 1.2 "
+            "with ECDHE and AES-GCM or ChaCha20-Poly1305.",
+            host);
+        break;
     case STORE_TLS_HUNG_UP:
         error_set(error, FH_UNAVAILABLE,
                   "The store's server %.64s takes no TLS (then say tls: { mode: off }), or wants a "

@@ -40,6 +40,7 @@ enum store_tls_fault {
     STORE_TLS_EXPIRED,
     STORE_TLS_OTHER_AUTHORITY,
     STORE_TLS_UNKNOWN_CLIENT,
+    STORE_TLS_WEAK,    /* it offers nothing that http/tls.h takes */
     STORE_TLS_HUNG_UP, /* without a message: PLAIN, or UNKNOWN_CLIENT */
 };
 struct store_tls_words {

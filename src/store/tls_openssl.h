@@ -15,6 +15,9 @@
     {"Hostname mismatch", STORE_TLS_OTHER_HOST}, \
     {"IP address mismatch", STORE_TLS_OTHER_HOST}, \
     {"certificate has expired", STORE_TLS_EXPIRED}, \
+    {"handshake failure", STORE_TLS_WEAK}, \
+    {"unsupported protocol", STORE_TLS_WEAK}, \
+    {"protocol version", STORE_TLS_WEAK}, \
     {"certificate required", STORE_TLS_UNKNOWN_CLIENT}, \
     {"bad certificate", STORE_TLS_UNKNOWN_CLIENT}, \
     {"unknown ca", STORE_TLS_UNKNOWN_CLIENT}, \

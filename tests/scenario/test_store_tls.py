@@ -20,6 +20,14 @@ PROGRAMS = {"postgresql": "users", "mariadb": "users", "mongodb": "payments", "r
 KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
 
 
+RSA_KEY = ["-newkey", "rsa:2048", "-nodes"]
+# A server that takes nothing but keys sent to its own, which whoever steals it later reads.
+WITHOUT_FORWARD_SECRECY = {
+    "postgresql": ["-c", "ssl_max_protocol_version=TLSv1.2", "-c", "ssl_ciphers=AES128-GCM-SHA256"],
+    "mariadb": ["--tls-version=TLSv1.2", "--ssl-cipher=AES128-GCM-SHA256"],
+    "redis": ["--tls-protocols", "TLSv1.2", "--tls-ciphers", "AES128-GCM-SHA256"]}
+
+
 class Authority:
     """Certificates, each `NAME.pem` with its `NAME.key`, and both in `NAME.both`."""
 
@@ -32,13 +40,14 @@ class Authority:
         self.sign("expired", days=-1)
         self.sign("client")
         self.sign("stranger", by="other")
+        self.sign("rsa", key=RSA_KEY)
 
     def openssl(self, *words):
         subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True)
 
-    def sign(self, name, by="ca", days=2):
+    def sign(self, name, by="ca", days=2, key=KEY):
         (self.folder / "names").write_text("subjectAltName=DNS:localhost\n")
-        self.openssl("req", *KEY, "-keyout", f"{name}.key", "-out", "request", "-subj", f"/CN={name}")
+        self.openssl("req", *key, "-keyout", f"{name}.key", "-out", "request", "-subj", f"/CN={name}")
         self.openssl("x509", "-req", "-in", "request", "-CA", f"{by}.pem", "-CAkey", f"{by}.key", "-CAcreateserial",
                      "-out", f"{name}.pem", "-extfile", "names", "-days", str(days))
         (self.folder / f"{name}.both").write_text((self.folder / f"{name}.pem").read_text() +
@@ -159,6 +168,19 @@ def test_an_expired_certificate_is_refused(tried):
     said = tried.serve()
     assert "The certificate of the store's server localhost" in said, said
     assert "has expired" in said or "not valid at this time" in said, said
+
+
+def test_a_server_without_forward_secrecy_is_refused(tried):
+    if tried.server.engine not in WITHOUT_FORWARD_SECRECY:
+        pytest.skip("FerretDB's ciphers can't be chosen")
+    tried.use("rsa")
+    assert tried.serve() == ""
+    tried.server.settings = [*tried.server.settings, *WITHOUT_FORWARD_SECRECY[tried.server.engine]]
+    tried.server.stop()
+    tried.server.start()
+    said = tried.serve()
+    assert "The store's server localhost offers no TLS that is good enough" in said, said
+    tried.now = None
 
 
 def test_a_server_that_wants_to_know_its_clients_gets_a_certificate(tried):

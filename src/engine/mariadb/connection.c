@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "engine/mariadb/internal.h"
+#include "http/tls.h"
 
 #define TEXT_OF(what) #what
 #define TEXT(number) TEXT_OF(number)
@@ -43,6 +44,8 @@ static void set_options(struct mariadb_connection *connection)
     mariadb.mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes);
     mariadb.mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
     mariadb.mysql_options(mysql, MYSQL_OPT_SSL_CA, store->tls.ca);
+    mariadb.mysql_options(mysql, MYSQL_OPT_SSL_CIPHER, HTTP_TLS_CIPHERS);
+    mariadb.mysql_options(mysql, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
     if (!store->tls.certificate[0])
         return;
     mariadb.mysql_options(mysql, MYSQL_OPT_SSL_CERT, store->tls.certificate);

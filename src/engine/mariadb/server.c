@@ -19,6 +19,7 @@
 
 #include "store/tls.h"
 #include "engine/mariadb/internal.h"
+#include "http/tls.h"
 #include "store/server.h"
 
 #define STATEMENT_SIZE_MAX 4096
@@ -114,6 +115,8 @@ static void mariadb_server_set_tls(MYSQL *link, const json_t *tls)
         return;
     mariadb.mysql_options(link, MYSQL_OPT_SSL_ENFORCE, &yes);
     mariadb.mysql_options(link, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+    mariadb.mysql_options(link, MYSQL_OPT_SSL_CIPHER, HTTP_TLS_CIPHERS);
+    mariadb.mysql_options(link, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (*server_text(tls, files[i].key))
             mariadb.mysql_options(link, files[i].option, server_text(tls, files[i].key));

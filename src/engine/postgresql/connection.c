@@ -141,6 +141,20 @@ static enum fh_code await_link(struct postgresql_connection *connection,
     return postgresql_connect_error(store, postgresql_pq.PQerrorMessage(pg), error);
 }
 
+/* libpq lets nobody choose ciphers; so what the two have agreed on is looked at (http/tls.h). */
+static enum fh_code check_cipher(const struct postgresql_connection *connection,
+                                 struct fh_error *error)
+{
+    const char *cipher = postgresql_pq.PQsslAttribute(connection->pg, "cipher");
+    bool modern = cipher && strncmp(cipher, "TLS_", 4) == 0;
+    bool forward_secret = cipher && strncmp(cipher, "ECDHE-", 6) == 0 &&
+                          (strstr(cipher, "GCM") || strstr(cipher, "CHACHA20"));
+    if (modern || forward_secret)
+        return FH_OK;
+    store_tls_failed(connection->store->options.host, STORE_TLS_WEAK, error);
+    return FH_UNAVAILABLE;
+}
+
 static enum fh_code establish_link(struct postgresql_connection *connection, int64_t deadline_ns,
                                    struct fh_error *error)
 {
@@ -156,6 +170,8 @@ static enum fh_code establish_link(struct postgresql_connection *connection, int
                                     store->options.password[0]);
     code = await_link(connection, &gate, deadline_ns, error);
     postgresql_gate_release(&gate);
+    if (code == FH_OK && store->options.tls.verify)
+        code = check_cipher(connection, error);
     return code;
 }
 

@@ -53,6 +53,7 @@
     X(PQsetNoticeReceiver)                                                                         \
     X(PQsetSingleRowMode)                                                                          \
     X(PQsetnonblocking)                                                                            \
+    X(PQsslAttribute)                                                                              \
     X(PQsocket)                                                                                    \
     X(PQstatus)                                                                                    \
     X(PQtransactionStatus)

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#include "http/tls.h"
 
 struct redis_trust {
     gnutls_certificate_credentials_t credentials;
@@ -91,7 +91,7 @@ struct redis_tls *redis_tls_new(const struct redis_trust *trust, const char *hos
     FH_ASSERT(tls != NULL);
     tls->host = host;
     FH_ASSERT(gnutls_init(&tls->session, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) == 0);
-    FH_ASSERT(gnutls_priority_set_direct(tls->session, PRIORITIES, NULL) == 0);
+    FH_ASSERT(gnutls_priority_set_direct(tls->session, HTTP_TLS_PRIORITIES, NULL) == 0);
     FH_ASSERT(gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, trust->credentials) ==
               0);
     if (!is_address(host))
@@ -130,11 +130,14 @@ static enum store_tls_fault fault_of_certificate(const struct redis_tls *tls)
 }
 
 /* The server rejects our certificate, or the lack of one: it can object to nothing else, except
- * that no version is in common. */
+ * that no version or cipher is in common. */
 static enum store_tls_fault fault_of_alert(const struct redis_tls *tls)
 {
     gnutls_alert_description_t alert = gnutls_alert_get(tls->session);
-    return alert == GNUTLS_A_PROTOCOL_VERSION ? STORE_TLS_UNKNOWN : STORE_TLS_UNKNOWN_CLIENT;
+    return alert == GNUTLS_A_PROTOCOL_VERSION || alert == GNUTLS_A_HANDSHAKE_FAILURE ||
+                   alert == GNUTLS_A_INSUFFICIENT_SECURITY
+               ? STORE_TLS_WEAK
+               : STORE_TLS_UNKNOWN_CLIENT;
 }
 
 /* Turns the result of a GnuTLS call into that of read and write. */
