@@ -227,8 +227,9 @@ static void so_it_does_without_a_closed_folder_on_the_way(void **unused)
     (void)unused;
     struct fh_error error;
     need_root_and_namespaces();
-    /* The state folder alone is covered, the program is where it is. */
+    /* The state folder alone is covered, whatever its mode; the program is where it is. */
     assert_int_equal(chmod(closed, 0755), 0);
+    assert_int_equal(chmod(in_closed("state"), 0711), 0);
     assert_int_equal(unlink(in_closed("releases/1/other")), 0);
     int fd = open(in_closed("state/users"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(users_give(fd, OTHER, OTHER, &error), FH_OK);
