@@ -90,6 +90,14 @@ struct identity_signer {
     struct map receivers; /* struct receiver by name */
 };
 
+/* What holds keys or tokens. NULL is fine. */
+static void secret_free(void *value, size_t size)
+{
+    if (value)
+        sodium_memzero(value, size);
+    free(value);
+}
+
 static void release_values(struct map *map)
 {
     struct map_entry *entry = NULL;
@@ -128,7 +136,7 @@ void identity_signer_add(struct identity_signer *signer, const char *audience,
     struct receiver *receiver = calloc(1, sizeof *receiver);
     FH_ASSERT(receiver != NULL && strlen(audience) <= IDENTITY_NAME_LENGTH_MAX);
     receiver->key = *key;
-    free(map_get(&signer->receivers, audience));
+    secret_free(map_get(&signer->receivers, audience), sizeof *receiver);
     map_put(&signer->receivers, audience, receiver);
 }
 
@@ -153,7 +161,8 @@ const char *identity_sign(struct identity_signer *signer, const char *audience,
 
 struct caller {
     char name[IDENTITY_NAME_LENGTH_MAX + 1];
-    struct identity_key key;
+    struct identity_key keys[2]; /* the second one while they are being replaced */
+    size_t key_count;
 };
 
 struct proved {
@@ -192,14 +201,28 @@ void identity_verifier_free(struct identity_verifier *verifier)
     free(verifier);
 }
 
-void identity_verifier_add(struct identity_verifier *verifier, const char *name,
-                           const struct identity_key *key)
+static void forget_tokens(struct identity_verifier *verifier)
 {
-    struct caller *caller = calloc(1, sizeof *caller);
-    FH_ASSERT(caller != NULL && map_get(&verifier->callers, name) == NULL);
-    copy_name(caller->name, name);
-    caller->key = *key;
-    map_put(&verifier->callers, name, caller);
+    release_values(&verifier->cache);
+    map_init(&verifier->cache);
+}
+
+void identity_verifier_add(struct identity_verifier *verifier, const char *name,
+                           const struct identity_key *key, const struct identity_key *also)
+{
+    struct caller *caller = map_get(&verifier->callers, name);
+    if (!caller) {
+        caller = calloc(1, sizeof *caller);
+        FH_ASSERT(caller != NULL);
+        copy_name(caller->name, name);
+        map_put(&verifier->callers, name, caller);
+    }
+    sodium_memzero(caller->keys, sizeof caller->keys);
+    caller->keys[0] = *key;
+    caller->key_count = 1;
+    if (also)
+        caller->keys[caller->key_count++] = *also;
+    forget_tokens(verifier);
 }
 
 void identity_verifier_hear(struct identity_verifier *verifier,
@@ -257,10 +280,8 @@ static int64_t left_by_either_ms(const struct identity_verifier *verifier, int64
 static void remember_token(struct identity_verifier *verifier, const char *token,
                            const struct caller *caller, int64_t until_ns)
 {
-    if (verifier->cache.count >= IDENTITY_CACHE_MAX) {
-        release_values(&verifier->cache); /* they are verified again: rare, and cheap */
-        map_init(&verifier->cache);
-    }
+    if (verifier->cache.count >= IDENTITY_CACHE_MAX)
+        forget_tokens(verifier); /* they are verified again: rare, and cheap */
     struct proved *proved = malloc(sizeof *proved);
     FH_ASSERT(proved != NULL);
     *proved = (struct proved){caller, until_ns};
@@ -280,11 +301,23 @@ static bool take_part(const char **at, char *out, size_t size)
     return true;
 }
 
+static bool is_made_with_a_key_of(const struct caller *caller, const char *token, size_t length,
+                                  const char *mac)
+{
+    char expected[MAC_TEXT_SIZE];
+    bool is = false;
+    for (size_t i = 0; i < caller->key_count && !is; i++) {
+        authenticate_text(token, length, &caller->keys[i], expected);
+        is = sodium_memcmp(expected, mac, MAC_TEXT_SIZE - 1) == 0;
+    }
+    return is;
+}
+
 static enum identity_verdict verify_anew(struct identity_verifier *verifier, const char *token,
                                          const struct caller **ret_caller, int64_t *ret_expires_ms)
 {
     char version[2], caller[IDENTITY_NAME_LENGTH_MAX + 1], audience[IDENTITY_NAME_LENGTH_MAX + 1];
-    char expires[EXPIRES_DIGITS_MAX + 1], mac[MAC_TEXT_SIZE];
+    char expires[EXPIRES_DIGITS_MAX + 1];
     const char *at = token;
     if (!take_part(&at, version, sizeof version) || strcmp(version, "1") != 0 ||
         !take_part(&at, caller, sizeof caller) || !take_part(&at, audience, sizeof audience) ||
@@ -296,8 +329,7 @@ static enum identity_verdict verify_anew(struct identity_verifier *verifier, con
     *ret_caller = map_get(&verifier->callers, caller);
     if (!*ret_caller)
         return IDENTITY_UNKNOWN_CALLER;
-    authenticate_text(token, (size_t)(at - 1 - token), &(*ret_caller)->key, mac);
-    if (sodium_memcmp(mac, at, MAC_TEXT_SIZE - 1) != 0)
+    if (!is_made_with_a_key_of(*ret_caller, token, (size_t)(at - 1 - token), at))
         return IDENTITY_FORGED;
     *ret_expires_ms = strtoll(expires, NULL, 10);
     return IDENTITY_PROVED;

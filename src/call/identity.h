@@ -39,11 +39,12 @@ void identity_key_text(const struct identity_key *key, char out[static IDENTITY_
 void identity_token(const char *caller, const char *audience, int64_t expires_ms,
                     const struct identity_key *key, char out[static IDENTITY_TOKEN_SIZE]);
 
-/* The caller's side: one token per receiver, replaced when half its life is over or the clock was
- * set. */
+/* The caller's side: one token per receiver, replaced when half its life is over, the clock was set
+ * or the key is another. */
 struct identity_signer;
 struct identity_signer *identity_signer_new(const char *self);
 void identity_signer_free(struct identity_signer *signer);
+/* Replaces an earlier key: no token is made or used with that any more. */
 void identity_signer_add(struct identity_signer *signer, const char *audience,
                          const struct identity_key *key);
 /* Valid until the next call. NULL: there is no key for `audience`. */
@@ -62,8 +63,10 @@ enum identity_verdict {
 struct identity_verifier;
 struct identity_verifier *identity_verifier_new(const char *self, struct identity_time now);
 void identity_verifier_free(struct identity_verifier *verifier);
+/* `also` is accepted besides it, while keys are being replaced; NULL: none. Replaces the caller's
+ * earlier keys, and forgets which tokens were verified by them. */
 void identity_verifier_add(struct identity_verifier *verifier, const char *caller,
-                           const struct identity_key *key);
+                           const struct identity_key *key, const struct identity_key *also);
 /* Sets a callback. identity_verify calls it for each token that was made with the caller's key,
  * expired or not: our wall clock is ahead of that caller's by at least `ahead_ms` (negative:
  * behind). */

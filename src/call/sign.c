@@ -23,25 +23,35 @@ static const char *sign_request(void *context, const char *service)
     return identity_sign(signing->signer, service, identity_now(signing->world));
 }
 
-enum fh_code sign_requests(struct http_client *client, struct world *world, const char *self,
-                           const json_t *keys, struct signing **ret, struct fh_error *error)
+enum fh_code sign_take_keys(struct signing *signing, const json_t *keys, struct fh_error *error)
 {
     const char *service;
     json_t *text;
     struct identity_key key;
+    json_object_foreach ((json_t *)(uintptr_t)keys, service, text) {
+        if (strlen(service) > IDENTITY_NAME_LENGTH_MAX ||
+            !identity_key_parse(json_string_value(text), &key))
+            return error_set(
+                error, FH_INVALID,
+                "The key to call \"%.64s\" with is none: expected 64 hexadecimal digits.", service);
+    }
+    json_object_foreach ((json_t *)(uintptr_t)keys, service, text) {
+        identity_key_parse(json_string_value(text), &key);
+        identity_signer_add(signing->signer, service, &key);
+    }
+    return FH_OK;
+}
+
+enum fh_code sign_requests(struct http_client *client, struct world *world, const char *self,
+                           const json_t *keys, struct signing **ret, struct fh_error *error)
+{
     struct signing *signing = calloc(1, sizeof *signing);
     FH_ASSERT(signing != NULL);
     *signing = (struct signing){identity_signer_new(self), world};
-    json_object_foreach ((json_t *)(uintptr_t)keys, service, text) {
-        if (strlen(service) <= IDENTITY_NAME_LENGTH_MAX &&
-            identity_key_parse(json_string_value(text), &key)) {
-            identity_signer_add(signing->signer, service, &key);
-            continue;
-        }
+    enum fh_code code = sign_take_keys(signing, keys, error);
+    if (code != FH_OK) {
         sign_free(signing);
-        return error_set(error, FH_INVALID,
-                         "The key to call \"%.64s\" with is none: expected 64 hexadecimal digits.",
-                         service);
+        return code;
     }
     http_client_set_signer(client, IDENTITY_HEADER, sign_request, signing);
     *ret = signing;

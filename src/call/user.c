@@ -34,7 +34,8 @@ struct user_signer {
 };
 
 struct user_verifier {
-    unsigned char verifying[crypto_sign_PUBLICKEYBYTES];
+    unsigned char keys[USER_KEYS_MAX][crypto_sign_PUBLICKEYBYTES];
+    size_t key_count;
     bool believes; /* there is no key */
     char system[SYSTEM_LENGTH_MAX + 1];
     struct map cache; /* struct work_user by statement */
@@ -246,6 +247,43 @@ enum fh_code user_sign(const struct user_signer *signer, const json_t *identity,
 
 /* ---- A service's side ---- */
 
+static void empty_cache(struct user_verifier *verifier)
+{
+    struct map_entry *entry = NULL;
+    void *value;
+    while (map_next(&verifier->cache, &entry, NULL, &value))
+        user_unref(value);
+    map_release(&verifier->cache);
+    map_init(&verifier->cache);
+}
+
+enum fh_code user_verifier_take_keys(struct user_verifier *verifier, const char *key,
+                                     const json_t *others, struct fh_error *error)
+{
+    unsigned char keys[USER_KEYS_MAX][crypto_sign_PUBLICKEYBYTES];
+    size_t count = json_array_size(others) + 1;
+    bool fits = count <= USER_KEYS_MAX && parse_key(key, keys[0]);
+    for (size_t i = 1; i < count && fits; i++)
+        fits = parse_key(json_string_value(json_array_get(others, i - 1)), keys[i]);
+    if (!fits)
+        return error_set(error, FH_INVALID,
+                         "The key that identities are verified with is none: expected 64 "
+                         "hexadecimal digits.");
+    memcpy(verifier->keys, keys, count * sizeof keys[0]);
+    verifier->key_count = count;
+    verifier->believes = false;
+    empty_cache(verifier);
+    return FH_OK;
+}
+
+bool user_stands(const struct user_verifier *verifier, const struct work_user *user)
+{
+    bool stands = verifier->believes;
+    for (size_t i = 0; i < verifier->key_count && !stands; i++)
+        stands = memcmp(verifier->keys[i], user->key, sizeof user->key) == 0;
+    return stands;
+}
+
 enum fh_code user_verifier_new(const char *system, const char *key, struct user_verifier **ret,
                                struct fh_error *error)
 {
@@ -257,25 +295,13 @@ enum fh_code user_verifier_new(const char *system, const char *key, struct user_
     enum fh_code code = FH_OK;
     if (!copy_system(verifier->system, system, error))
         code = FH_INVALID;
-    else if (key && !parse_key(key, verifier->verifying))
-        code = error_set(error, FH_INVALID,
-                         "The key that identities are verified with is none: expected 64 "
-                         "hexadecimal digits.");
+    else if (key)
+        code = user_verifier_take_keys(verifier, key, NULL, error);
     if (code == FH_OK)
         *ret = verifier;
     else
         user_verifier_free(verifier);
     return code;
-}
-
-static void empty_cache(struct user_verifier *verifier)
-{
-    struct map_entry *entry = NULL;
-    void *value;
-    while (map_next(&verifier->cache, &entry, NULL, &value))
-        user_unref(value);
-    map_release(&verifier->cache);
-    map_init(&verifier->cache);
 }
 
 void user_verifier_free(struct user_verifier *verifier)
@@ -309,8 +335,9 @@ static bool decode_base64(const char *text, size_t length, unsigned char *ret, s
            end == text + length;
 }
 
-static bool signature_fits(const struct user_verifier *verifier, const char *statement,
-                           const char *dot)
+/* Which of the keys it was signed with; NULL: none. */
+static const unsigned char *key_that_fits(const struct user_verifier *verifier,
+                                          const char *statement, const char *dot)
 {
     unsigned char signature[crypto_sign_BYTES];
     size_t length;
@@ -318,10 +345,14 @@ static bool signature_fits(const struct user_verifier *verifier, const char *sta
     if (strlen(dot + 1) != SIGNATURE_TEXT_LENGTH ||
         !decode_base64(dot + 1, SIGNATURE_TEXT_LENGTH, signature, sizeof signature, &length) ||
         length != sizeof signature)
-        return false;
+        return NULL;
     signed_text_set(&text, verifier->system, statement, (size_t)(dot - statement));
-    return crypto_sign_verify_detached(signature, (const unsigned char *)text.text, text.length,
-                                       verifier->verifying) == 0;
+    for (size_t i = 0; i < verifier->key_count; i++) {
+        if (crypto_sign_verify_detached(signature, (const unsigned char *)text.text, text.length,
+                                        verifier->keys[i]) == 0)
+            return verifier->keys[i];
+    }
+    return NULL;
 }
 
 /* NULL: it is no identity. */
@@ -340,7 +371,7 @@ static json_t *parse_identity(const char *text, size_t length)
 }
 
 /* Takes over the identity. */
-static struct work_user *user_new(json_t *identity, const char *statement)
+static struct work_user *user_new(json_t *identity, const char *statement, const unsigned char *key)
 {
     size_t size = strlen(statement) + 1;
     struct work_user *user = calloc(1, sizeof *user + size);
@@ -348,6 +379,8 @@ static struct work_user *user_new(json_t *identity, const char *statement)
     char *kept = (char *)(user + 1);
     memcpy(kept, statement, size);
     *user = (struct work_user){.identity = identity, .statement = kept, .references = 1};
+    if (key)
+        memcpy(user->key, key, sizeof user->key);
     user->shown =
         (struct fh_user){.subject = json_string_at(identity, "sub"),
                          .issuer = json_string_at(identity, "iss"),
@@ -363,7 +396,8 @@ static struct work_user *verify_statement(struct user_verifier *verifier, const 
     *ret_why = "The " USER_HEADER " is malformed.";
     if (strncmp(statement, VERSION, strlen(VERSION)) != 0 || dot < statement + strlen(VERSION))
         return NULL;
-    if (!verifier->believes && !signature_fits(verifier, statement, dot)) {
+    const unsigned char *key = verifier->believes ? NULL : key_that_fits(verifier, statement, dot);
+    if (!verifier->believes && !key) {
         *ret_why = "The " USER_HEADER " was not signed by this system's gateway.";
         return NULL;
     }
@@ -371,7 +405,7 @@ static struct work_user *verify_statement(struct user_verifier *verifier, const 
     struct arena *before = json_arena_set(NULL); /* it outlives the request */
     json_t *identity = parse_identity(text, (size_t)(dot - text));
     json_arena_set(before);
-    return identity ? user_new(identity, statement) : NULL;
+    return identity ? user_new(identity, statement, key) : NULL;
 }
 
 struct work_user *user_verify(struct user_verifier *verifier, const char *statement,

@@ -42,6 +42,7 @@
 #define USER_GRANTS_MAX 64
 #define USER_GRANT_LENGTH_MAX 128
 #define USER_CACHE_MAX 1024 /* verified statements that are remembered */
+#define USER_KEYS_MAX 66    /* that a verifier has: one to sign with, the next, and former ones */
 
 /* Makes a private half. */
 void user_key_make(char ret[static USER_KEY_TEXT_SIZE]);
@@ -63,6 +64,13 @@ struct user_verifier;
 enum fh_code user_verifier_new(const char *system, const char *key, struct user_verifier **ret,
                                struct fh_error *error);
 void user_verifier_free(struct user_verifier *verifier); /* NULL is fine */
+/* The public half that the gateway signs with, or will, and an array of others that are accepted
+ * besides it: the next one, and former ones, since sagas carry their statements on. Replaces all
+ * earlier ones. FH_INVALID: one is none; then nothing has changed. */
+enum fh_code user_verifier_take_keys(struct user_verifier *verifier, const char *key,
+                                     const json_t *others, struct fh_error *error);
+/* Whether this user's statement would still be accepted. */
+bool user_stands(const struct user_verifier *verifier, const struct work_user *user);
 /* A reference, for user_unref; NULL: *ret_why says why, in a whole sentence. A statement that was
  * verified costs a look-up from then on. */
 /* `verifier` NULL verifies nothing. */

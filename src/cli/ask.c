@@ -16,6 +16,8 @@
 #include "system/provision/links.h"
 #include "world/real.h"
 
+#define ASK_TRIES 3
+
 struct asking {
     struct world_request request;
     struct cli_ask *ask;
@@ -95,7 +97,14 @@ static struct http_tls operator_links(const struct state *state)
     return tls;
 }
 
-static void send_asks(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms)
+/* Keys are replaced while the system runs: those that were read before are refused then, and
+ * nothing was done. */
+static bool ask_is_refused(const struct cli_ask *ask)
+{
+    return ask->status == 401;
+}
+
+static void ask_once(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms)
 {
     uv_loop_t loop;
     struct fh_error error;
@@ -109,6 +118,8 @@ static void send_asks(const struct state *state, struct cli_ask *asks, size_t co
     http_client_use_tls(client, &tls);
     struct signing *signing = sign_as_operator(state, client, world);
     for (size_t i = 0; i < count; i++) {
+        if (asks[i].answer)
+            continue;
         asking[i].ask = &asks[i];
         http_client_set_address(client, asks[i].service, asks[i].address);
         send_ask(world, &asking[i], world_in_ms(world, timeout_ms));
@@ -125,6 +136,34 @@ static void send_asks(const struct state *state, struct cli_ask *asks, size_t co
     uv_run(&loop, UV_RUN_DEFAULT);
     FH_ASSERT(uv_loop_close(&loop) == 0);
     free(asking);
+}
+
+static int64_t number_of_keys(const struct state *state)
+{
+    json_t *all;
+    if (keys_read_all(state, &all, ERROR_UNHEEDED) != FH_OK)
+        return 0;
+    int64_t number = keys_number(all);
+    json_decref(all);
+    return number;
+}
+
+static void ask_all(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms)
+{
+    bool again = true;
+    for (int tries = 0; tries < ASK_TRIES && again; tries++) {
+        int64_t before = number_of_keys(state);
+        ask_once(state, asks, count, timeout_ms);
+        again = false;
+        bool changed = number_of_keys(state) != before;
+        for (size_t i = 0; i < count && changed && tries + 1 < ASK_TRIES; i++) {
+            if (!ask_is_refused(&asks[i]))
+                continue;
+            free(asks[i].answer);
+            asks[i].answer = NULL;
+            again = true;
+        }
+    }
 }
 
 /* ---- The audit log ---- */
@@ -195,7 +234,7 @@ void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, 
     struct cli_act *acts = calloc(count ? count : 1, sizeof *acts);
     FH_ASSERT(acts != NULL);
     if (begin_asks(state, asks, count, acts)) {
-        send_asks(state, asks, count, timeout_ms);
+        ask_all(state, asks, count, timeout_ms);
     } else {
         for (size_t i = 0; i < count; i++)
             FH_ASSERT((asks[i].answer = strdup("nothing was asked")) != NULL);

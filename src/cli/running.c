@@ -19,6 +19,7 @@
 #define STOP_ANSWER_MS_MAX 30000
 #define CONTROL_TRIES 3
 #define CLI_UNANSWERED (-1) /* here alone */
+#define CLI_REFUSED (-2)
 
 const char *cli_default_state(struct arena *arena, const char *file_folder, const char *system)
 {
@@ -154,9 +155,11 @@ static bool read_answer_line(int fd, int timeout_ms, struct text *line, struct t
     }
 }
 
-/* Sends it and passes each line of the answer to `take`. True: there was an answer. */
+/* Sends it and passes each line of the answer to `take`. True: there was an answer. *refused: it is
+ * that the key is another, and was not passed on. */
 static bool converse_with_up(int fd, const json_t *request, int timeout_ms,
-                             void (*take)(void *context, const json_t *line), void *context)
+                             void (*take)(void *context, const json_t *line), void *context,
+                             bool *refused)
 {
     struct text line, ahead;
     bool answered = false;
@@ -171,7 +174,9 @@ static bool converse_with_up(int fd, const json_t *request, int timeout_ms,
             if (json_parse(line.data, line.length, &value, ERROR_UNHEEDED) != FH_OK)
                 break;
             answered = true;
-            take(context, value);
+            *refused = json_is_true(json_at(value, "refused"));
+            if (!*refused)
+                take(context, value);
             json_decref(value);
         }
     }
@@ -180,26 +185,29 @@ static bool converse_with_up(int fd, const json_t *request, int timeout_ms,
     return answered;
 }
 
-/* Where others crowd the socket, `up` may close a connection before it has read the request: then
- * *closed is set. */
+/* *again: where others crowd the socket, `up` may close a connection before it has read the
+ * request; and the keys may be replaced between our reading and its. */
 static int request_once(const struct state *state, json_t *request, int timeout_ms,
-                        void (*take)(void *context, const json_t *line), void *context,
-                        bool *closed)
+                        void (*take)(void *context, const json_t *line), void *context, bool *again)
 {
     int fd, code = CLI_DONE;
     char byte;
+    bool refused = false;
     struct fh_error error;
     json_t *keys;
-    *closed = false;
+    *again = false;
     if (state_control_connect(state, &fd, ERROR_UNHEEDED) != FH_OK)
         return CLI_NOT_RUNNING;
     if (keys_read(state, &keys, &error) == FH_OK) {
         const char *key = keys_of_up(keys);
         json_object_set_new(request, "key", json_string(key ? key : ""));
         json_decref(keys);
-        if (!converse_with_up(fd, request, timeout_ms, take, context)) {
-            *closed = recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+        if (!converse_with_up(fd, request, timeout_ms, take, context, &refused)) {
+            *again = recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
             code = CLI_UNANSWERED;
+        } else if (refused) {
+            *again = true;
+            code = CLI_REFUSED;
         }
     } else {
         code = cli_fail(CLI_FAILED, "%s", error.message);
@@ -211,11 +219,13 @@ static int request_once(const struct state *state, json_t *request, int timeout_
 int cli_control_request(const struct state *state, json_t *request, int timeout_ms,
                         void (*take)(void *context, const json_t *line), void *context)
 {
-    bool closed = true;
+    bool again = true;
     int code = CLI_UNANSWERED;
-    for (int tries = 0; tries < CONTROL_TRIES && closed; tries++)
-        code = request_once(state, request, timeout_ms, take, context, &closed);
+    for (int tries = 0; tries < CONTROL_TRIES && again; tries++)
+        code = request_once(state, request, timeout_ms, take, context, &again);
     json_decref(request);
+    if (code == CLI_REFUSED)
+        return cli_fail(CLI_FAILED, "up refuses the key in %s/" KEYS_FILE, state->folder);
     return code == CLI_UNANSWERED
                ? cli_fail(CLI_FAILED, "up is there, but does not answer; is it stopped?")
                : code;

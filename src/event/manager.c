@@ -85,6 +85,12 @@ void event_manager_drain(struct event_manager *manager)
     subscribe_drain(manager);
 }
 
+void event_manager_answer(struct event_manager *manager)
+{
+    manager->answers++;
+    fiber_wake_all(&manager->readers);
+}
+
 void event_manager_wait(struct event_manager *manager)
 {
     while (manager->recording || !subscribe_idle(manager))

@@ -62,6 +62,7 @@ struct event_manager {
     uint64_t commits; /* rises with each transaction that published */
     bool draining;
     struct fiber_queue readers; /* readers of the outbox that wait for more */
+    uint64_t answers;           /* how often they were to be answered with what there was */
     struct fiber_queue looker;  /* see look.c */
     struct store_listener listener;
     struct fiber_queue sleepers; /* the manager's own fibers, between two attempts */
@@ -96,6 +97,8 @@ void event_manager_wait(struct event_manager *manager);
 bool event_manager_ended(const struct event_manager *manager);
 void event_manager_free(struct event_manager *manager);
 
+/* Readers that wait for more are answered with what there is, and ask again. */
+void event_manager_answer(struct event_manager *manager);
 /* Events up to `position` are durable: wakes the feed. */
 void event_manager_committed(struct event_manager *manager, int64_t position, int count);
 

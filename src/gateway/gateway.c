@@ -332,11 +332,39 @@ static enum fh_code make_clients(struct gateway *gateway, const json_t *config,
     return code == FH_OK ? set_addresses(gateway, config, error) : code;
 }
 
+static void gateway_keys_settled(void *context)
+{
+    struct process *process = &((struct gateway *)context)->process;
+    process_keys(process, process->keys, process->keys);
+}
+
+static void gateway_take_keys(void *context, const json_t *keys)
+{
+    struct gateway *gateway = context;
+    struct fh_error error;
+    json_int_t number = 0;
+    enum fh_code code = json_integer_at(keys, "number", &number) && number > 0
+                            ? FH_OK
+                            : error_set(&error, FH_INVALID, "They have no number.");
+    if (code == FH_OK && gateway->authenticator)
+        code = authenticator_take_keys(gateway->authenticator, keys, &error);
+    if (code == FH_OK)
+        code = inside_take_keys(&gateway->inside, keys, &error);
+    if (code == FH_OK)
+        code = sign_take_keys(gateway->signing, json_object_get(keys, "calls"), &error);
+    if (code != FH_OK) {
+        log_error("keys-rejected", "The keys that up has sent are not taken: %s", error.message);
+        return;
+    }
+    process_keys(&gateway->process, number, gateway->process.keys_settled);
+    http_client_settle(gateway->client, gateway_keys_settled, gateway);
+}
+
 /* Everything up to the first request. On failure `release_gateway` frees what was made. */
 static enum fh_code start_serving(struct gateway *gateway, const json_t *config, int *ret_listen_fd,
                                   struct fh_error *error)
 {
-    json_int_t control_fd = -1;
+    json_int_t control_fd = -1, number = 0;
     enum fh_code code = routes_init(&gateway->routes, config, error);
     if (code == FH_OK)
         code = door_init(&gateway->door, config, gateway->listen_tls.certificate != NULL, error);
@@ -361,6 +389,9 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
         code = process_start(&gateway->process, &gateway->loop, (int)control_fd, gateway_stop,
                              gateway, error);
         gateway->process.clock = gateway->world;
+        gateway->process.rekeyed = gateway_take_keys;
+        if (json_integer_at(config, "keys.number", &number))
+            gateway->process.keys = gateway->process.keys_settled = number;
     }
     if (code == FH_OK)
         code = http_server_new(

@@ -11,21 +11,35 @@
 #include "call/identity.h"
 #include "call/sign.h"
 
+static bool is_key(const char *text, struct identity_key *ret, struct fh_error *error)
+{
+    if (!text || identity_key_parse(text, ret))
+        return true;
+    error_set(error, FH_INVALID, "The operator's key is none: expected 64 hexadecimal digits.");
+    return false;
+}
+
+enum fh_code inside_take_keys(struct inside *inside, const json_t *keys, struct fh_error *error)
+{
+    struct identity_key key, other;
+    const char *text = json_string_at(keys, "takes.operator");
+    const char *also = json_string_at(keys, "also.operator");
+    if (!is_key(text, &key, error) || !is_key(also, &other, error))
+        return FH_INVALID;
+    if (!text)
+        return FH_OK;
+    if (!inside->operators)
+        inside->operators = identity_verifier_new("gateway", identity_now(inside->world));
+    identity_verifier_add(inside->operators, "operator", &key, also ? &other : NULL);
+    return FH_OK;
+}
+
 enum fh_code inside_init(struct inside *inside, struct world *world, const json_t *config,
                          struct fh_error *error)
 {
-    struct identity_key key;
-    const char *text = json_string_at(config, "keys.takes.operator");
     *inside = (struct inside){.world = world};
     enum fh_code code = exposure_read(config, inside->exposures, error);
-    if (code != FH_OK || !text)
-        return code;
-    if (!identity_key_parse(text, &key))
-        return error_set(error, FH_INVALID,
-                         "The operator's key is none: expected 64 hexadecimal digits.");
-    inside->operators = identity_verifier_new("gateway", identity_now(world));
-    identity_verifier_add(inside->operators, "operator", &key);
-    return FH_OK;
+    return code == FH_OK ? inside_take_keys(inside, json_object_get(config, "keys"), error) : code;
 }
 
 void inside_release(struct inside *inside)

@@ -14,9 +14,12 @@ struct inside {
     struct world *world;
 };
 
-/* From the gateway's configuration: "exposure" and "keys.takes.operator". */
+/* From the gateway's configuration: "exposure", and "keys" as inside_take_keys. */
 enum fh_code inside_init(struct inside *inside, struct world *world, const json_t *config,
                          struct fh_error *error);
+/* The operator's keys from now on: "takes.operator", and "also.operator" besides. FH_INVALID:
+ * nothing has changed. */
+enum fh_code inside_take_keys(struct inside *inside, const json_t *keys, struct fh_error *error);
 void inside_release(struct inside *inside);
 /* `came_inside`: the request came by the listener that is inside. */
 bool inside_shows(const struct inside *inside, enum exposed what,

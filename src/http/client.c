@@ -43,6 +43,28 @@ static void unlink_transfer(struct http_client *client, struct transfer *transfe
         client->open_last = transfer->previous;
 }
 
+/* Calls what waits until the requests of then have ended. */
+static void report_settled(struct http_client *client)
+{
+    void (*done)(void *context) = client->settled.done;
+    if (!done || client->settled.count > 0 || client->closing)
+        return;
+    client->settled.done = NULL;
+    done(client->settled.context);
+}
+
+void http_client_settle(struct http_client *client, void (*settled)(void *context), void *context)
+{
+    client->settled.count = 0;
+    for (struct transfer *at = client->open_first; at; at = at->next) {
+        at->awaited = !at->queued; /* queued ones are signed when they are started */
+        client->settled.count += at->awaited;
+    }
+    client->settled.done = settled;
+    client->settled.context = context;
+    report_settled(client);
+}
+
 /* `done` may send again. It may also free the client, whose memory stays until its handles are
  * closed. */
 static void finish_transfer(struct transfer *transfer)
@@ -54,6 +76,9 @@ static void finish_transfer(struct transfer *transfer)
         curl_multi_remove_handle(client->multi, transfer->easy);
     transfer->added = false;
     unlink_transfer(client, transfer);
+    client->settled.count -= transfer->awaited;
+    transfer->awaited = false;
+    report_settled(client);
     transfer_fill_in(transfer);
     /* The answer is in the transfer's memory, so that is not reusable until `done` has returned. */
     request->done(request);

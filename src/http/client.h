@@ -40,6 +40,9 @@ void http_client_set_address(struct http_client *client, const char *service, co
  * service (a string that is valid until the next call). NULL: that request has no such header. */
 void http_client_set_signer(struct http_client *client, const char *name,
                             const char *(*sign)(void *context, const char *service), void *context);
+/* `settled` is called once all requests that are under way now have ended; perhaps before this
+ * returns, and never if the client is freed first. A second call replaces the first. */
+void http_client_settle(struct http_client *client, void (*settled)(void *context), void *context);
 void http_client_send(void *client, struct world_request *request); /* a world_sender */
 
 #endif

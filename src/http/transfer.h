@@ -27,6 +27,7 @@ struct transfer {
     bool queued;  /* until the next turn */
     bool added;   /* to libcurl */
     bool sending; /* it has been sent once */
+    bool awaited; /* the client's `settled` waits for it */
     struct world_timer deadline;
     struct text sent; /* the header lines, each ending with NUL */
     struct curl_slist lines[WORLD_HEADERS_MAX + 5];
@@ -71,6 +72,11 @@ struct http_client {
         const char *(*sign)(void *context, const char *service); /* NULL: no such header */
         void *context;
     } signer;
+    struct {
+        size_t count;                /* of the transfers that it waits for */
+        void (*done)(void *context); /* NULL: nobody waits */
+        void *context;
+    } settled;
     const struct http_tls *tls; /* NULL: plain HTTP */
     bool goes_outside;
     struct outside_rules outside;

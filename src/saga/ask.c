@@ -107,7 +107,8 @@ static void set_ask_headers(struct saga_ask *ask)
     headers[count++] = (struct world_header){"Freehold-Attempt", ask->attempt_text};
     headers[count++] = (struct world_header){"Freehold-From", ask->from};
     headers[count++] = (struct world_header){"Freehold-Deadline", ask->deadline_text};
-    if (run->user)
+    /* One that was stated so long ago that its key is forgotten would be refused for ever. */
+    if (run->user && user_stands(run->manager->context->users, run->user))
         headers[count++] = (struct world_header){USER_HEADER, run->user->statement};
     if (ask->to[0])
         headers[count++] = (struct world_header){"Freehold-To", ask->to};

@@ -9,6 +9,7 @@
 
 #include "service/audience.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +27,42 @@ struct audience {
     uint64_t refused;
 };
 
-enum fh_code audience_new(const char *service, const json_t *config, struct world *world,
-                          struct audience **ret, struct fh_error *error)
+static bool are_caller_keys(const json_t *keys, struct fh_error *error)
 {
     const char *caller;
     json_t *text;
-    struct identity_key key;
+    struct identity_key unused;
+    json_object_foreach ((json_t *)(uintptr_t)keys, caller, text) {
+        if (strlen(caller) > IDENTITY_NAME_LENGTH_MAX ||
+            !identity_key_parse(json_string_value(text), &unused)) {
+            error_set(error, FH_INVALID,
+                      "The key of the caller \"%.64s\" is none: expected 64 hexadecimal digits.",
+                      caller);
+            return false;
+        }
+    }
+    return true;
+}
+
+enum fh_code audience_take_keys(struct audience *audience, const json_t *keys,
+                                struct fh_error *error)
+{
+    const char *caller;
+    json_t *text, *takes = json_object_get(keys, "takes"), *also = json_object_get(keys, "also");
+    if (!are_caller_keys(takes, error) || !are_caller_keys(also, error))
+        return FH_INVALID;
+    json_object_foreach (takes, caller, text) {
+        struct identity_key key, other;
+        bool both = identity_key_parse(json_string_value(json_object_get(also, caller)), &other);
+        identity_key_parse(json_string_value(text), &key);
+        identity_verifier_add(audience->verifier, caller, &key, both ? &other : NULL);
+    }
+    return FH_OK;
+}
+
+enum fh_code audience_new(const char *service, const json_t *config, struct world *world,
+                          struct audience **ret, struct fh_error *error)
+{
     *ret = NULL;
     if (!json_object_get(config, "keys"))
         return FH_OK;
@@ -47,19 +78,12 @@ enum fh_code audience_new(const char *service, const json_t *config, struct worl
                     "the configuration was written by an older freehold, which does not say which "
                     "events each subscriber was granted: whoever may read the feed gets what it "
                     "asks for; start the system again with this version");
-    json_object_foreach (json_at(config, "keys.takes"), caller, text) {
-        if (strlen(caller) <= IDENTITY_NAME_LENGTH_MAX &&
-            identity_key_parse(json_string_value(text), &key)) {
-            identity_verifier_add(audience->verifier, caller, &key);
-            continue;
-        }
+    enum fh_code code = audience_take_keys(audience, json_object_get(config, "keys"), error);
+    if (code == FH_OK)
+        *ret = audience;
+    else
         audience_free(audience);
-        return error_set(error, FH_INVALID,
-                         "The key of the caller \"%.64s\" is none: expected 64 hexadecimal digits.",
-                         caller);
-    }
-    *ret = audience;
-    return FH_OK;
+    return code;
 }
 
 void audience_free(struct audience *audience)

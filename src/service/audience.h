@@ -27,6 +27,10 @@ struct audience;
  * so every caller is believed. */
 enum fh_code audience_new(const char *service, const json_t *config, struct world *world,
                           struct audience **ret, struct fh_error *error);
+/* The same "keys" anew, while the process runs. FH_INVALID: one of them is not a key; then nothing
+ * has changed. */
+enum fh_code audience_take_keys(struct audience *audience, const json_t *keys,
+                                struct fh_error *error);
 void audience_free(struct audience *audience); /* NULL is fine */
 uint64_t audience_refused(const struct audience *audience);
 /* Counts what was refused after audience_judge had let it through. NULL is fine. */

@@ -28,6 +28,7 @@
 #define CONFIG_SIZE_MAX ((size_t)16 << 20)
 #define LISTEN_BACKLOG 1024
 #define PROCESS_TOLD_SIZE 128 /* a longer line is not sent */
+#define PROCESS_LINE_MAX ((size_t)1 << 20)
 
 static const struct world_files *files_of(const struct world *world)
 {
@@ -171,12 +172,63 @@ static void control_send(struct process *process, const char *line)
         return;
 }
 
+static void send_keys(struct process *process)
+{
+    char line[64];
+    if (!process->keys)
+        return;
+    snprintf(line, sizeof line, "keys %" PRId64 " %" PRId64 "\n", process->keys,
+             process->keys_settled);
+    control_send(process, line);
+}
+
+void process_keys(struct process *process, int64_t known, int64_t settled)
+{
+    process->keys = known;
+    process->keys_settled = settled;
+    send_keys(process);
+}
+
+/* What a newer `up` says besides is not for this version. */
+static void take_told_line(struct process *process)
+{
+    json_t *line;
+    if (json_parse(process->told.data ? process->told.data : "", process->told.length, &line,
+                   ERROR_UNHEEDED) != FH_OK)
+        return;
+    json_t *keys = json_object_get(line, "keys");
+    if (json_is_object(keys) && process->rekeyed)
+        process->rekeyed(process->context, keys);
+    json_decref(line);
+}
+
+static void take_told(struct process *process, const char *at, size_t length)
+{
+    while (length > 0) {
+        const char *end = memchr(at, '\n', length);
+        size_t part = end ? (size_t)(end - at) : length;
+        text_append(&process->told, at, part);
+        if (end) {
+            if (!process->told.overflow)
+                take_told_line(process);
+            if (process->told.data)
+                explicit_bzero(process->told.data, process->told.capacity);
+            text_clear(&process->told);
+        }
+        part += end != NULL;
+        at += part;
+        length -= part;
+    }
+}
+
 static void on_control(uv_poll_t *handle, int status, int events)
 {
     struct process *process = handle->data;
-    char ignored[256];
+    char told[4096];
     (void)events;
-    ssize_t got = status < 0 ? 0 : recv(process->control_fd, ignored, sizeof ignored, MSG_DONTWAIT);
+    ssize_t got = status < 0 ? 0 : recv(process->control_fd, told, sizeof told, MSG_DONTWAIT);
+    if (got > 0)
+        take_told(process, told, (size_t)got);
     if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
         return;
     uv_poll_stop(handle);
@@ -192,6 +244,8 @@ static void process_beat(uv_timer_t *handle)
         snprintf(line, sizeof line, "clock %lld\n", (long long)world_wall_ms(process->clock));
         control_send(process, line);
     }
+    if (!process->works) /* from when it is ready, so that nobody tells it others before */
+        send_keys(process);
     if (process->beaten)
         process->beaten(process->context);
 }
@@ -202,6 +256,7 @@ enum fh_code process_start(struct process *process, uv_loop_t *loop, int control
     static const int numbers[] = {SIGTERM, SIGINT};
     *process =
         (struct process){.loop = loop, .control_fd = control_fd, .stop = stop, .context = context};
+    text_init(&process->told, PROCESS_LINE_MAX);
     signal(SIGPIPE, SIG_IGN);
     /* It may run as /proc/self/fd/7, and would be "7" to ps and top. */
     prctl(PR_SET_NAME, program_invocation_short_name);
@@ -260,6 +315,7 @@ void process_ready(struct process *process)
     if (process->control_fd < 0)
         return;
     control_send(process, "ready\n");
+    send_keys(process);
     start_beating(process);
 }
 
@@ -268,6 +324,7 @@ void process_end(struct process *process)
     if (!process->loop)
         return;
     process->loop = NULL;
+    text_release(&process->told);
     for (int i = 0; i < 2; i++) {
         int number = process->signals[i].signum;
         uv_close((uv_handle_t *)&process->signals[i], NULL);

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/text.h"
 
 #define PROCESS_EXIT_FAILED 1         /* a restart may help */
 #define PROCESS_EXIT_CONFIGURATION 78 /* it won't */
@@ -49,6 +50,13 @@ struct process {
     uv_poll_t control;
     int control_fd; /* -1: started by hand */
     bool stopping, works;
+    /* Which keys the process has (docs/internals/processes.md), and up to which number none of its
+     * requests is under way that was signed with earlier ones. 0: it has none. */
+    int64_t keys, keys_settled;
+    struct text told; /* the part of a line from the starter that was received so far */
+    /* The starter has other keys for it; NULL: they are not taken. May be set after
+     * process_start. */
+    void (*rekeyed)(void *context, const json_t *keys);
     void (*stop)(void *context);
     void (*beaten)(void *context); /* at each beat, or NULL; may be set after process_start */
     struct world *clock;           /* `up` gets its wall clock at each beat; may be set later too */
@@ -59,6 +67,9 @@ struct process {
  * be -1. SIGPIPE is ignored. */
 enum fh_code process_start(struct process *process, uv_loop_t *loop, int control_fd,
                            void (*stop)(void *context), void *context, struct fh_error *error);
+/* The keys of this number are known, and perhaps settled: tells the starter, now and at each
+ * beat. */
+void process_keys(struct process *process, int64_t known, int64_t settled);
 /* While something that may take long runs before it is ready (a migration, a move), it says so. */
 void process_works(struct process *process, bool works);
 /* How far that has come, in rows. */

@@ -19,6 +19,7 @@
 #include "http/client.h"
 #include "service/audience.h"
 #include "service/declared.h"
+#include "service/rekey.h"
 #include "service/runtime.h"
 #include "service/task.h"
 #include "store/store.h"
@@ -41,6 +42,7 @@ struct program {
     struct http_client *client;
     struct http_client *outside; /* for URLs outside the system, or NULL */
     struct signing *signing;
+    struct rekey rekey;
     int exit_code; /* of a task */
 };
 
@@ -160,7 +162,14 @@ static void program_stop(void *context)
 static void program_beat(void *context)
 {
     struct runtime *runtime = context;
+    struct program *program = context;
     fibers_trim(runtime->world->fibers);
+    rekey_beat(&program->rekey);
+}
+
+static void program_rekeyed(void *context, const json_t *keys)
+{
+    rekey_take(&program_of(context)->rekey, keys);
 }
 
 static void set_peers(struct program *program)
@@ -260,6 +269,7 @@ static enum fh_code control_init(struct program *program, struct fh_error *error
                                       program_stop, &program->runtime, error);
     program->process.beaten = program_beat;
     program->process.clock = program->world;
+    program->process.rekeyed = program_rekeyed;
     return code;
 }
 
@@ -299,6 +309,7 @@ static enum fh_code clients_init(struct program *program, struct fh_error *error
 /* Requests in progress fail while there is still a loop to report it on. */
 static void clients_release(struct program *program)
 {
+    program->rekey = (struct rekey){0};
     http_client_free(program->client);
     http_client_free(program->outside);
     program->client = program->outside = NULL;
@@ -331,8 +342,17 @@ static void audience_release(struct program *program)
 /* For proving this service's own identity to others. */
 static enum fh_code signing_init(struct program *program, struct fh_error *error)
 {
-    return sign_requests(program->client, program->world, program->service->name,
-                         json_at(program->config, "keys.calls"), &program->signing, error);
+    json_int_t number = 0;
+    enum fh_code code =
+        sign_requests(program->client, program->world, program->service->name,
+                      json_at(program->config, "keys.calls"), &program->signing, error);
+    if (json_integer_at(program->config, "keys.number", &number))
+        program->process.keys = program->process.keys_settled = number;
+    program->rekey = (struct rekey){.runtime = &program->runtime,
+                                    .client = program->client,
+                                    .signing = program->signing,
+                                    .process = &program->process};
+    return code;
 }
 
 static void signing_release(struct program *program)

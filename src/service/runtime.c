@@ -273,8 +273,12 @@ static enum fh_code make_user_verifier(struct runtime *runtime, struct fh_error 
     const char *key = json_string_at(runtime->config, "keys.user");
     if (json_object_get(runtime->config, "keys") && !key)
         return FH_OK;
-    return user_verifier_new(json_string_at(runtime->config, "system"), key,
-                             &runtime->context.users, error);
+    enum fh_code code = user_verifier_new(json_string_at(runtime->config, "system"), key,
+                                          &runtime->context.users, error);
+    return code == FH_OK && key
+               ? user_verifier_take_keys(runtime->context.users, key,
+                                         json_at(runtime->config, "keys.users"), error)
+               : code;
 }
 
 static enum fh_code take_outside(struct runtime *runtime, struct fh_error *error)

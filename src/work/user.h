@@ -15,6 +15,7 @@ struct work_user {
     struct fh_user shown;  /* what handlers see */
     json_t *identity;      /* an object: "scopes", "roles", "claims"; on the heap */
     const char *statement; /* to pass on with requests, and to keep with a saga */
+    unsigned char key[32]; /* the public half that it was verified by; all zero: none was asked */
     int references;        /* belongs to call/user.c */
 };
 

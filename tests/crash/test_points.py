@@ -48,7 +48,8 @@ ONCE = AT_START + ("checkpoint", "closed", "closing", "forget", "trim")  # too r
 POISONED = ("drop", "edit", "fence", "park", "retry")  # passed only where handlers of events fail
 # Of engines that this shop does not have: tested where it has them.
 ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round.", "steps.",
-             "closing.reported", "restored.")  # test_restored.py kills there
+             "closing.reported", "restored.",  # test_restored.py kills there
+             "rotate.", "rekey.")  # and test_rotation.py
 
 KEPT = "retention: { events_kept_s: 1, sagas_kept_s: 1 }"  # so that much is trimmed meanwhile
 

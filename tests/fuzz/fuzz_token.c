@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *caller = NULL;
     struct identity_key parsed;
     struct identity_verifier *verifier = identity_verifier_new("users", now);
-    identity_verifier_add(verifier, "orders", &key);
+    identity_verifier_add(verifier, "orders", &key, NULL);
     identity_token("orders", "users", now.wall_ms + IDENTITY_LIFE_MS / 2, &key, good);
     FH_ASSERT(identity_verify(verifier, good, now, &caller) == IDENTITY_PROVED);
     FH_ASSERT(strcmp(caller, "orders") == 0);

@@ -27,7 +27,7 @@ static struct identity_time later(int64_t ms, int64_t set_ms)
 static struct identity_verifier *users(void)
 {
     struct identity_verifier *verifier = identity_verifier_new("users", noon);
-    identity_verifier_add(verifier, "orders", &key);
+    identity_verifier_add(verifier, "orders", &key, NULL);
     return verifier;
 }
 
@@ -270,7 +270,7 @@ static void a_token_tells_how_far_its_callers_clock_is_off(void **state)
         char token[IDENTITY_TOKEN_SIZE];
         const char *caller;
         int64_t heard = -1;
-        identity_verifier_add(verifier, "orders", &key);
+        identity_verifier_add(verifier, "orders", &key, NULL);
         identity_verifier_hear(verifier, take_heard, &heard);
         identity_token("orders", "users", noon.wall_ms + IDENTITY_LIFE_MS, &other_key, token);
         identity_verify(verifier, token, now, &caller);

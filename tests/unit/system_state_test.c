@@ -140,7 +140,7 @@ static void keys_are_durable_before_anyone_gets_them(void **unused)
     json_t *keys;
     assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_OK);
     synced[0] = '\0';
-    assert_int_equal(keys_make(&state, file, &keys, ERROR_UNHEEDED), FH_OK);
+    assert_int_equal(keys_make(&state, file, true, 1, &keys, ERROR_UNHEEDED), FH_OK);
     assert_string_equal(synced, KEYS_FILE ".new b ");
     json_decref(keys);
     free(file);

@@ -24,6 +24,7 @@ void outbox_begin(struct outbox_reading *reading)
     snprintf(reading->next_id, sizeof reading->next_id, "%s", reading->id);
     reading->count = 0;
     reading->held = false;
+    reading->answers = reading->manager->answers;
 }
 
 /* ---- one snapshot ---- */
@@ -140,7 +141,8 @@ bool outbox_wait(struct outbox_reading *reading)
             reading->until_ns = hold_ns;
         reading->held = true;
     }
-    if (manager->draining || world_monotonic_ns(world) >= reading->until_ns)
+    if (manager->draining || reading->answers != manager->answers ||
+        world_monotonic_ns(world) >= reading->until_ns)
         return false;
     if (manager->commits != reading->commits)
         return true;
@@ -151,5 +153,5 @@ bool outbox_wait(struct outbox_reading *reading)
     event_look_soon(manager);
     bool woken = fiber_wait_until(&manager->readers, world, reading->until_ns);
     manager->reader_count--;
-    return woken && !manager->draining;
+    return woken && !manager->draining && reading->answers == manager->answers;
 }

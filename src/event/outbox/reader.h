@@ -80,6 +80,7 @@ struct outbox_reading {
 
     /* Private to reader.c. */
     uint64_t commits;
+    uint64_t answers; /* as the manager's when it began */
     bool held;
 };
 

@@ -31,6 +31,7 @@ _Static_assert(CLAIMS_SUBJECT_LENGTH_MAX == USER_SUBJECT_LENGTH_MAX &&
 struct authenticator {
     struct world *world;
     json_t *config;
+    char *system; /* its name */
     struct user_signer *signer;
     struct issuer *issuers[AUTHENTICATE_ISSUERS_MAX];
     size_t issuer_count;
@@ -246,9 +247,11 @@ enum fh_code authenticator_new(struct world *world, const json_t *config,
     authenticator->forwards = json_is_true(json_object_get(auth, "forward"));
     world_random(world, key, sizeof key);
     known_init(&authenticator->known, key);
-    enum fh_code code =
-        user_signer_new(json_string_at(config, "system"),
-                        json_string_at(config, "keys.user_secret"), &authenticator->signer, error);
+    const char *system = json_string_at(config, "system");
+    enum fh_code code = user_signer_new(system, json_string_at(config, "keys.user_secret"),
+                                        &authenticator->signer, error);
+    authenticator->system = strdup(system ? system : "");
+    FH_ASSERT(authenticator->system != NULL);
     if (code == FH_OK)
         code = add_issuers(authenticator, json_object_get(auth, "jwt"), error);
     const char *keys = json_string_at(auth, "keys");
@@ -261,6 +264,20 @@ enum fh_code authenticator_new(struct world *world, const json_t *config,
     return code;
 }
 
+enum fh_code authenticator_take_keys(struct authenticator *authenticator, const json_t *keys,
+                                     struct fh_error *error)
+{
+    struct user_signer *signer;
+    enum fh_code code =
+        user_signer_new(authenticator->system, json_string_at(keys, "user_secret"), &signer, error);
+    if (code != FH_OK)
+        return code;
+    user_signer_free(authenticator->signer);
+    authenticator->signer = signer;
+    known_forget_all(&authenticator->known);
+    return FH_OK;
+}
+
 void authenticator_free(struct authenticator *authenticator)
 {
     if (!authenticator)
@@ -271,5 +288,6 @@ void authenticator_free(struct authenticator *authenticator)
     known_release(&authenticator->known);
     user_signer_free(authenticator->signer);
     json_decref(authenticator->config);
+    free(authenticator->system);
     free(authenticator);
 }

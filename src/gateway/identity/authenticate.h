@@ -31,6 +31,10 @@ enum authenticated {
  * it has no "auth". Requests with a URL go out by the world. */
 enum fh_code authenticator_new(struct world *world, const json_t *config,
                                struct authenticator **ret, struct fh_error *error);
+/* Other "keys" of the configuration, while it runs: what was stated before is not said again.
+ * FH_INVALID: there is no such key; then nothing has changed. */
+enum fh_code authenticator_take_keys(struct authenticator *authenticator, const json_t *keys,
+                                     struct fh_error *error);
 void authenticator_free(struct authenticator *authenticator); /* no fiber may use it */
 
 /* In a fiber: may wait for a provider. */

@@ -53,6 +53,12 @@ void known_release(struct known_users *known)
     map_release(&known->users);
 }
 
+void known_forget_all(struct known_users *known)
+{
+    known_release(known);
+    map_init(&known->users);
+}
+
 void known_name(const struct known_users *known, const char *credentials,
                 char ret[static KNOWN_NAME_SIZE])
 {

@@ -37,6 +37,7 @@ struct known_users {
 
 void known_init(struct known_users *known, const unsigned char key[static 32]);
 void known_release(struct known_users *known);
+void known_forget_all(struct known_users *known);
 /* Under which name these credentials are remembered. */
 void known_name(const struct known_users *known, const char *credentials,
                 char ret[static KNOWN_NAME_SIZE]);

@@ -27,6 +27,7 @@
 #include "system/file/yaml.h"
 
 #define PROFILES_MAX 16
+#define ROTATE_KEYS_DAYS_MAX 3650
 #define RETENTION_AMOUNT_MAX 1000000000 /* seconds, or events */
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -53,6 +54,23 @@ static void read_upgrade(struct yaml_reader *reader, yaml_node_t *node, const ch
 {
     static const char *const kinds[] = {"automatic", "by hand", NULL};
     ((struct system_file *)into)->upgrades_by_hand = yaml_word(reader, node, what, kinds) == 1;
+}
+
+static void read_rotate_keys(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             void *into)
+{
+    yaml_integer(reader, node, what, 1, ROTATE_KEYS_DAYS_MAX,
+                 &((struct system_file *)into)->rotate_keys_days);
+}
+
+static const struct yaml_key security_keys[] = {
+    {"rotate_keys_days", read_rotate_keys, false,
+     "the processes' keys are replaced every so many days, while the system runs"}};
+
+static void read_security(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    yaml_read_mapping(reader, node, what, security_keys, COUNT(security_keys), into);
 }
 
 /* ---- Services ---- */
@@ -347,6 +365,7 @@ static const struct yaml_key file_keys[] = {
     {"links", read_links, false, "between the processes"},
     {"services", read_services, true, "by name; what is left out is as usual"},
     {"profiles", read_profiles, false, "other values for services: up --profile NAME"},
+    {"security", read_security, false, "of the whole system"},
     {"servers", file_read_servers, false, "database servers that stores may name"},
     {"upgrade", read_upgrade, false, "to a program that was replaced on disk"}};
 

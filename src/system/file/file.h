@@ -158,6 +158,7 @@ struct system_file {
     bool links_tls; /* TLS between the processes; otherwise plain HTTP on the loopback address */
     const char *door_certificate, *door_key; /* absolute: the gateway's TLS; NULL: plain HTTP */
     bool upgrades_by_hand;                   /* a replaced program is not picked up automatically */
+    int rotate_keys_days;                    /* 0: by hand alone */
     /* isolation, besides each process's confinement: whether it runs as a user of its own, and in a
      * mount namespace of its own where one can be made. */
     bool users, namespaces;

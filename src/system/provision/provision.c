@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
-#include "call/user.h"
 #include "engine/engines.h"
 #include "store/store.h"
 #include "system/check/callers.h"
@@ -97,7 +97,7 @@ static json_t *peers_json(const struct provision *provision)
     return peers;
 }
 
-/* Who may call whom, and the keys to authenticate them. */
+/* Who may call whom, and the keys to authenticate them (the whole of keys.json). */
 struct grants {
     json_t *matrix, *keys;
 };
@@ -173,7 +173,6 @@ static enum fh_code write_service_config(struct provision *provision,
                                          const struct system_service *service,
                                          const struct grants *grants, struct fh_error *error)
 {
-    char users[USER_KEY_TEXT_SIZE];
     json_t *config = config_json(provision, options->file);
     json_object_set_new(config, "service", json_string(service->name));
     json_object_set_new(config, "engine", json_string(service->engine));
@@ -199,12 +198,8 @@ static enum fh_code write_service_config(struct provision *provision,
         code = private_key_give(part, part->user,
                                 json_object_get(json_object_get(config, "store"), "tls"),
                                 "store-key.pem", error);
-    json_object_set_new(
-        config, "keys",
-        json_pack("{s:o, s:o}", "calls", keys_to_call(grants->keys, grants->matrix, service->name),
-                  "takes", keys_to_take(grants->keys, grants->matrix, service->name)));
-    if (user_key_public(keys_of_users(grants->keys), users))
-        json_object_set_new(json_object_get(config, "keys"), "user", json_string(users));
+    json_object_set_new(config, "keys",
+                        keys_of_service(grants->keys, grants->matrix, service->name));
     json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
     json_object_set_new(config, "events_granted", json_true());
     json_object_set_new(config, "open", json_boolean(service->open));
@@ -237,11 +232,7 @@ static enum fh_code write_gateway_config(const struct provision *provision,
     if (part->inside_fd >= 0)
         json_object_set_new(config, "inside_fd", json_integer(5)); /* child.c passes it */
     json_object_set_new(config, "door", system_file_door(&file->door, provision->options.listen));
-    json_object_set_new(config, "keys",
-                        json_pack("{s:o, s:{s:s?}, s:s?}", "calls",
-                                  keys_to_call(grants->keys, grants->matrix, KEYS_GATEWAY), "takes",
-                                  KEYS_OPERATOR, keys_of_gateway(grants->keys), "user_secret",
-                                  keys_of_users(grants->keys)));
+    json_object_set_new(config, "keys", keys_of_gateway(grants->keys, grants->matrix));
     links_configure(part, file, config);
     if (file->auth) {
         json_object_set(config, "auth", file->auth);
@@ -298,8 +289,10 @@ static enum fh_code write_configs(struct provision *provision,
 {
     struct system_file *file = options->file;
     struct grants grants = {.matrix = callers_matrix(file)};
+    bool starting = !provision->granted;
     callers_add(grants.matrix, provision->granted);
-    enum fh_code code = keys_make(&provision->state, file, &grants.keys, error);
+    enum fh_code code = keys_make(&provision->state, file, starting, (int64_t)time(NULL) * 1000,
+                                  &grants.keys, error);
     for (size_t i = 0; i < provision->part_count && code == FH_OK; i++) {
         struct provision_part *part = &provision->parts[i];
         if (i < file->service_count) {
@@ -328,7 +321,10 @@ static enum fh_code write_configs(struct provision *provision,
     }
     json_decref(provision->granted);
     provision->granted = grants.matrix;
-    json_decref(grants.keys);
+    if (grants.keys) {
+        json_decref(provision->keys);
+        provision->keys = grants.keys;
+    }
     return code == FH_OK ? write_system(provision, file, error) : code;
 }
 
@@ -385,15 +381,11 @@ enum fh_code provision_configure_service(struct provision *provision, size_t ser
 {
     struct system_file *file = provision->options.file;
     struct provision_part *part = &provision->parts[service];
-    struct grants grants = {.matrix = provision->granted};
+    struct grants grants = {provision->granted, provision->keys};
     provision->options.moving = NULL; /* see provision_configure */
     provision->options.abandon = false;
-    enum fh_code code = keys_read(&provision->state, &grants.keys, error);
-    if (code == FH_OK)
-        code = write_service_config(provision, &provision->options, part, &file->services[service],
-                                    &grants, error);
-    json_decref(grants.keys);
-    return code;
+    return write_service_config(provision, &provision->options, part, &file->services[service],
+                                &grants, error);
 }
 
 enum fh_code provision_configure(struct provision *provision, struct fh_error *error)
@@ -414,6 +406,14 @@ enum fh_code provision_renew(struct provision *provision, bool ret_changed[PROVI
                                      json_object_get(provision->granted, file->services[i].name));
     json_decref(before);
     return code;
+}
+
+json_t *provision_keys(const struct provision *provision, const struct provision_part *part)
+{
+    size_t n = part_number(provision, part);
+    return n + 1 == provision->part_count
+               ? keys_of_gateway(provision->keys, provision->granted)
+               : keys_of_service(provision->keys, provision->granted, part->name);
 }
 
 void provision_free(struct provision *provision)
@@ -437,6 +437,7 @@ void provision_free(struct provision *provision)
     program_release(&provision->command);
     json_decref(provision->stores);
     json_decref(provision->granted);
+    json_decref(provision->keys);
     json_decref(provision->moved);
     json_decref(provision->numbers);
     if (provision->state.folder_fd >= 0)

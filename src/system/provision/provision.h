@@ -75,6 +75,7 @@ struct provision {
     bool covered;    /* processes run in mount namespaces (namespace.h) */
     json_t *moved;   /* contents of moves.json (moved.h) */
     json_t *granted; /* who may call whom (callers.h), as in the configurations */
+    json_t *keys;    /* contents of keys.json (keys.h), as in the configurations */
     json_t *stores;  /* {"users": {...}}: for services with a store on a server, its part of their
                       * configuration */
     struct arena arena;
@@ -95,6 +96,9 @@ enum fh_code provision_configure(struct provision *provision, struct fh_error *e
  * callers have changed, by their numbers: they learn of it when they are restarted. */
 enum fh_code provision_renew(struct provision *provision, bool ret_changed[PROVISION_PARTS_MAX],
                              struct fh_error *error);
+/* What a running process of a service or the gateway is told of its keys (keys.h). New
+ * reference. */
+json_t *provision_keys(const struct provision *provision, const struct provision_part *part);
 /* Waits for processes that an earlier `up` has left, ends those that linger, and opens
  * provision->lives. The lock is held, and the parts are made. */
 enum fh_code provision_await(struct provision *provision, struct fh_error *error);

@@ -267,6 +267,7 @@ static void take_line(struct child *child)
     bool ready = strcmp(child->line, "ready") == 0;
     if (strncmp(child->line, "clock ", 6) == 0)
         take_clock(child);
+    child_take_keys(child);
     bool works = word == strlen("working") && strncmp(child->line, "working", word) == 0;
     if (!ready && !works && strcmp(child->line, "beat") != 0)
         return;
@@ -436,7 +437,7 @@ static void begin_start(struct child *child)
 {
     struct fh_error error;
     child->started_ns = child->heard_ns = world_monotonic_ns(child->world);
-    child->ready_ns = 0;
+    child->ready_ns = child->keys_told = child->keys_known = child->keys_settled = 0;
     child->killed_for_silence = false;
     child->exit_code = child->exit_signal = 0;
     child->line_length = 0;

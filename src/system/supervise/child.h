@@ -13,6 +13,7 @@
  *   any ──stop──▸ STOPPING ──exit──▸ ENDED         exit code 78, not stopping ──▸ GIVEN_UP
  */
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,6 +65,8 @@ struct child {
     void (*works)(struct child *child, const struct course *course);
     /* Its wall clock has started to differ from ours, or agrees again: see `clock`. May be NULL. */
     void (*clock_set)(struct child *child);
+    /* It has said which keys it has: `keys_known`, `keys_settled`. May be NULL. */
+    void (*keyed)(struct child *child);
     void *owner;
 
     enum child_state state;
@@ -93,7 +96,10 @@ struct child {
     int log_fd;
     int64_t log_start;  /* where the current process's part of the log begins */
     struct apart clock; /* the current process's, relative to ours */
-    char line[128];     /* the part of a control line received so far */
+    /* Of keys.json, the current process's: which it was told of, which it has, and up to which none
+     * of its requests is under way that was signed with earlier ones. 0: none. */
+    int64_t keys_told, keys_known, keys_settled;
+    char line[128]; /* the part of a control line received so far */
     size_t line_length;
     char buffer[256];
 };
@@ -105,6 +111,10 @@ void child_release(struct child *child); /* IDLE, GIVEN_UP or ENDED, and the loo
 void child_start(struct child *child);   /* in IDLE or ENDED */
 void child_stop(struct child *child);    /* SIGTERM, then SIGKILL after the grace; ends in ENDED */
 void child_kill(struct child *child);    /* SIGKILL at once; only while STOPPING */
+/* If its line is one like "keys 7 6": keys_known and keys_settled. */
+void child_take_keys(struct child *child);
+/* Sends a line (taken) through its control channel, if there still is one. */
+void child_tell(struct child *child, json_t *line);
 /* The last lines that the current process, or else the last one, wrote to its log; at most
  * `count`. */
 void child_last_lines(const struct child *child, int count, struct text *out);

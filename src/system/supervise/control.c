@@ -45,7 +45,7 @@ struct control {
     struct act *acts;
     uv_pipe_t listener;
     struct control_handler handler;
-    char key[IDENTITY_KEY_TEXT_SIZE];
+    char key[IDENTITY_KEY_TEXT_SIZE], also[IDENTITY_KEY_TEXT_SIZE]; /* "": none */
     struct client *clients;
     int client_count; /* those that are not closing */
     int open_handles;
@@ -234,6 +234,22 @@ static void begin_client_stop(struct client *client, const json_t *request)
     handler->stop(handler->context);
 }
 
+static bool is_control_key(const char *expected, const char *key)
+{
+    return key && *expected && strlen(key) == strlen(expected) &&
+           sodium_memcmp(key, expected, strlen(key)) == 0;
+}
+
+static bool is_change(const char *command)
+{
+    static const char *const changes[] = {"scale", "upgrade", "move", "restore", "rotate"};
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        if (strcmp(command, changes[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void answer_request(struct client *client)
 {
     struct control *control = client->control;
@@ -241,9 +257,10 @@ static void answer_request(struct client *client)
     client->answered = true;
     json_parse(client->line, client->line_length, &request, ERROR_UNHEEDED);
     const char *command = json_string_at(request, "command"), *key = json_string_at(request, "key");
-    if (!key || strlen(key) != strlen(control->key) ||
-        sodium_memcmp(key, control->key, strlen(key)) != 0) {
-        send_error(client, "only the operator commands up");
+    if (!is_control_key(control->key, key) && !is_control_key(control->also, key)) {
+        send_json(client,
+                  json_pack("{s:s, s:b}", "error", "only the operator commands up", "refused", 1),
+                  true);
         json_decref(request);
         return;
     }
@@ -252,11 +269,11 @@ static void answer_request(struct client *client)
         send_json(client, control->handler.status(control->handler.context), true);
     } else if (command && strcmp(command, "stop") == 0) {
         begin_client_stop(client, request);
-    } else if (command && (strcmp(command, "scale") == 0 || strcmp(command, "upgrade") == 0 ||
-                           strcmp(command, "move") == 0 || strcmp(command, "restore") == 0)) {
+    } else if (command && is_change(command)) {
         begin_client_change(client, command, request);
     } else {
-        send_error(client, "expected the command status, stop, scale, upgrade, move or restore");
+        send_error(client, "expected the command status, stop, scale, upgrade, move, restore or "
+                           "rotate");
     }
     json_decref(request);
 }
@@ -346,6 +363,12 @@ enum fh_code control_new(uv_loop_t *loop, int listen_fd, int state_fd, const cha
     control_end(control);
     return error_set(error, FH_UNAVAILABLE, "Cannot listen at control.sock: %s.",
                      uv_strerror(status));
+}
+
+void control_take_keys(struct control *control, const char *key, const char *also)
+{
+    snprintf(control->key, sizeof control->key, "%s", key);
+    snprintf(control->also, sizeof control->also, "%s", also ? also : "");
 }
 
 static bool client_follows(const struct client *client, const char *service)

@@ -3,8 +3,9 @@
 #define SYSTEM_SUPERVISE_CONTROL_H
 
 /*
- * control.sock: how status, stop, scale, upgrade, move, restore and check talk to `up`. One JSON
- * object per line in each direction; each request also has the "key" that control_new was given:
+ * control.sock: how status, stop, scale, upgrade, move, restore, keys and check talk to `up`. One
+ * JSON object per line in each direction; each request also has the "key" that control_new was
+ * given:
  *
  *   {"command": "status"}  → the status, then the end
  *   {"command": "stop"}    → {"progress": "..."} as it goes, {"stopped": true}, then the end
@@ -17,6 +18,8 @@
  *                          → the same; {"progress", "done", "total", "guessed", "of"} reports rows
  *                            (total 0: unknown); the last line is {"done": true, "moved": {...}}
  *                            or {"error": "...", "back": true}
+ *   {"command": "rotate", "service": "_keys", "of": "orders" or absent, "forget": true or absent}
+ *                          → the same as for restore
  *   anything else          → {"error": "..."}, then the end
  */
 
@@ -35,8 +38,8 @@ struct control;
 struct control_handler {
     json_t *(*status)(void *context); /* new reference */
     void (*stop)(void *context);
-    /* A change of one service: "scale", "upgrade", "move" or "restore". FH_OK: control_done will
-     * report its end, perhaps before this returns. */
+    /* A change of one service: "scale", "upgrade", "move", "restore" or "rotate". FH_OK:
+     * control_done will report its end, perhaps before this returns. */
     enum fh_code (*change)(void *context, const char *command, const char *service,
                            const json_t *request, struct fh_error *error);
     /* The end of an act is not in the audit log. */
@@ -50,6 +53,8 @@ struct control_handler {
 enum fh_code control_new(uv_loop_t *loop, int listen_fd, int state_fd, const char *key,
                          struct control_handler handler, struct control **ret,
                          struct fh_error *error);
+/* Other keys that are accepted from now on; `also` may be NULL. */
+void control_take_keys(struct control *control, const char *key, const char *also);
 /* To all clients that asked to stop; or, given a service, to those that asked for a change of
  * it. */
 void control_progress(struct control *control, const char *service, const char *text);

@@ -81,6 +81,7 @@ static void finish_system(struct supervisor *supervisor)
 {
     supervisor->phase = OVER;
     watch_stop(supervisor);
+    rotation_stop(supervisor);
     for (size_t i = 0; i < SUPERVISOR_SIGNALS; i++)
         uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
     struct state *state = &supervisor->options->provision->state;
@@ -276,6 +277,7 @@ static void child_changed(struct child *child)
     }
     advance_system(supervisor);
     supervisor_tend(supervisor, instances);
+    rotation_tend(supervisor);
 }
 
 static void child_works(struct child *child, const struct course *course)
@@ -285,6 +287,11 @@ static void child_works(struct child *child, const struct course *course)
     options->works(options->context, child->part->name, course);
     if (supervisor->control)
         control_work(supervisor->control, child->part->name, course);
+}
+
+static void child_keyed(struct child *child)
+{
+    rotation_tend(child->owner);
 }
 
 static void child_clock_set(struct child *child)
@@ -318,15 +325,12 @@ static void system_signalled(uv_signal_t *handle, int number)
 static enum fh_code open_control(struct supervisor *supervisor, struct fh_error *error)
 {
     struct state *state = &supervisor->options->provision->state;
-    json_t *keys;
+    const json_t *keys = json_object_get(supervisor->options->provision->keys, "keys");
     int listen_fd;
-    enum fh_code code = keys_read(state, &keys, error);
-    if (code == FH_OK)
-        code = state_control_listen(state, &listen_fd, error);
+    enum fh_code code = state_control_listen(state, &listen_fd, error);
     if (code == FH_OK)
         code = control_new(&supervisor->loop, listen_fd, state->folder_fd, keys_of_up(keys),
                            asked_handler(supervisor, stop_asked), &supervisor->control, error);
-    json_decref(keys);
     return code;
 }
 
@@ -386,12 +390,14 @@ int supervise_run(const struct supervise_options *options)
                                        .changed = child_changed,
                                        .works = child_works,
                                        .clock_set = child_clock_set,
+                                       .keyed = child_keyed,
                                        .owner = supervisor};
     signal(SIGPIPE, SIG_IGN);
     if (prepare_system(supervisor, &error) == FH_OK) {
         for (size_t i = 0; i < supervisor->server_count; i++)
             instances_start(&supervisor->servers[i]);
         watch_start(supervisor);
+        rotation_start(supervisor);
         advance_system(supervisor);
     } else {
         supervisor->failed = true;

@@ -9,6 +9,7 @@
 #include "system/supervise/instances.h"
 #include "system/move/relocation.h"
 #include "system/supervise/renewal.h"
+#include "system/supervise/rotation.h"
 #include "system/supervise/supervise.h"
 #include "system/supervise/watch.h"
 
@@ -35,6 +36,7 @@ struct supervisor {
     struct renewal renewal;       /* the current upgrade: only one at a time */
     struct relocation relocation; /* the current move: only one at a time */
     struct watch watch;
+    struct rotation rotation; /* of keys: only one at a time */
 };
 
 static inline struct instances *supervisor_gateway(struct supervisor *supervisor)

@@ -85,8 +85,8 @@ static bool value_holds_key(const json_t *value, const char *key)
     return text && strcmp(text, key) == 0;
 }
 
-static void check_caller_keys(struct place place, const char *part, const json_t *config,
-                              const json_t *keys, struct findings *findings)
+static void check_keys_held(struct place place, const char *part, const json_t *config,
+                            const json_t *keys, struct findings *findings)
 {
     const char *caller, *receiver;
     json_t *receivers, *key;
@@ -99,6 +99,15 @@ static void check_caller_keys(struct place place, const char *part, const json_t
                                caller, receiver);
         }
     }
+}
+
+/* `all`: keys.json. */
+static void check_caller_keys(struct place place, const char *part, const json_t *config,
+                              const json_t *all, struct findings *findings)
+{
+    static const char *const kinds[] = {"keys", "next", "former"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        check_keys_held(place, part, config, json_object_get(all, kinds[i]), findings);
 }
 
 static void check_grants(const struct system_service *service, const json_t *config,
@@ -131,7 +140,7 @@ static void check_configs(struct system_file *file, const struct state *state,
     struct fh_error error;
     json_t *keys = NULL, *config, *matrix = callers_matrix(file);
     char name[64];
-    if (keys_read(state, &keys, &error) != FH_OK)
+    if (keys_read_all(state, &keys, &error) != FH_OK)
         findings_error(findings, (struct place){file->path, 0, 0}, "%s", error.message);
     for (size_t i = 0; i < file->service_count; i++) {
         const struct system_service *service = &file->services[i];

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* freehold keys: replaces the keys by which the processes of a running system know each other. */
+
+#include "cli/operate/change.h"
+#include "system/supervise/rotation.h"
+
+static int run_keys(const struct cli_command *command, char **words, const char **values)
+{
+    return cli_change(command, values,
+                      json_pack("{s:s, s:s, s:s*, s:b}", "command", "rotate", "service",
+                                ROTATION_NAME, "of", words[1], "forget",
+                                cli_value(command, values, "--forget-users") != NULL));
+}
+
+const struct cli_command cli_keys = {
+    .name = "keys",
+    .words = "rotate [SERVICE]",
+    .words_min = 1,
+    .words_max = 2,
+    .summary = "Replace the processes' keys while the system runs",
+    .text =
+        "Every process first accepts the new keys, then uses them, then forgets the former ones;\n"
+        "no request is refused meanwhile. Returns when the former keys open nothing any more:\n"
+        "that waits for requests that are under way, up to some 30 seconds where services\n"
+        "subscribe to events. If a process does not take the new keys within a minute, all keys\n"
+        "stay as they are.\n"
+        "SERVICE, which may be gateway or operator: only the keys that it calls others with and\n"
+        "others call it with. The gateway's are also those that it signs with who a user is:\n"
+        "a former one is accepted for 30 days more, since sagas that are not over carry what it\n"
+        "has signed; --forget-users ends that at once, and these sagas go on as nobody's.\n"
+        "With security: { rotate_keys_days: 30 } in the system file, up does this by itself.\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
+    .options = {{"--forget-users", NULL, "former keys that users were stated with end at once"},
+                {"--state", "DIR",
+                 "its state folder; default: the one that runs below ./.freehold"},
+                {"--json", NULL, "answer in JSON"}},
+    .run = run_keys,
+};
