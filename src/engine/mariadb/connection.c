@@ -19,8 +19,10 @@
  * sends. */
 #define AUTHENTICATION "mysql_native_password,client_ed25519"
 
-void mariadb_restrict_authentication(MYSQL *mysql)
+void mariadb_distrust(MYSQL *mysql)
 {
+    const unsigned none = 0;
+    mariadb.mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &none);
     mariadb.mysql_optionsv(mysql, MARIADB_OPT_RESTRICTED_AUTH, AUTHENTICATION);
 }
 
@@ -29,16 +31,14 @@ static void set_options(struct mariadb_connection *connection)
     struct mariadb_store *store = connection->store;
     MYSQL *mysql = connection->mysql;
     my_bool yes = 1, no = 0;
-    unsigned int none = 0;
     unsigned int protocol = store->socket[0] ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
     unsigned long packet = MARIADB_PACKET_SIZE_MAX;
     mariadb.mysql_options(mysql, MYSQL_OPT_NONBLOCK, NULL);
     mariadb.mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mariadb.mysql_options(mysql, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
-    mariadb.mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &none);
     mariadb.mysql_options(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
     mariadb.mysql_options(mysql, MYSQL_OPT_RECONNECT, &no);
-    mariadb_restrict_authentication(mysql);
+    mariadb_distrust(mysql);
     if (!store->tls.verify)
         return;
     mariadb.mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes);

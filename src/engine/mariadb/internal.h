@@ -208,9 +208,10 @@ struct mariadb_failure {
 
 enum fh_code mariadb_fail(struct mariadb_connection *connection,
                           const struct mariadb_failure *failure, struct fh_error *error);
+/* Before connecting, since it may be another than the server: the password is proved and never
+ * told, and no file is sent that it asks for. */
+void mariadb_distrust(MYSQL *mysql);
 /* Whether TLS failed, going by the library's message `said`: store_tls_failed. */
-/* Allows only methods that prove the password and don't tell it. */
-void mariadb_restrict_authentication(MYSQL *mysql);
 bool mariadb_tls_failed(const char *host, const char *said, struct fh_error *error);
 bool mariadb_is_gone(unsigned number); /* the link failed, not the statement */
 bool mariadb_is_lost(unsigned number); /* the transaction is gone: run the unit of work again */

@@ -169,7 +169,7 @@ static enum fh_code mariadb_server_open_link(const json_t *as, const char *datab
     mariadb.mysql_options(link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
     mariadb.mysql_options(link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mariadb.mysql_options(link, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
-    mariadb_restrict_authentication(link);
+    mariadb_distrust(link);
     mariadb_server_set_tls(link, json_object_get(as, "tls"));
     code = *host == '/' ? connect_server_locally(link, as, database, error)
                         : connect_server(link, as, host, NULL, database, error);
