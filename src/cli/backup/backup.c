@@ -15,6 +15,7 @@
 #include "cli/audit.h"
 #include "cli/backup/backup.h"
 #include "cli/backup/kept.h"
+#include "cli/backup/newest.h"
 #include "service/backup.h"
 #include "system/backup/backup.h"
 
@@ -97,12 +98,11 @@ static void warn_of_holding(const struct taking *taking)
                 taking->service, engine);
 }
 
-static int take_one(struct cli_operator *asking, const char *service, int folder_fd, bool quiet,
+static int take_one(struct cli_operator *asking, const char *service, const struct taking *how,
                     json_t *entries)
 {
-    struct asked asked = {
-        .taking = {
-            .system = asking->system, .service = service, .folder_fd = folder_fd, .quiet = quiet}};
+    struct asked asked = {.taking = *how};
+    asked.taking.service = service;
     json_t *begun = NULL, *status = NULL;
     int code = taking_begin(&asked.taking, &asking->state);
     if (code != CLI_DONE)
@@ -123,19 +123,19 @@ static int take_one(struct cli_operator *asking, const char *service, int folder
 
 /* ---- All services ---- */
 
-static int take_running(struct cli_operator *asking, char **words, int folder_fd, bool quiet,
+static int take_running(struct cli_operator *asking, char **words, const struct taking *how,
                         json_t *entries)
 {
     size_t i;
     json_t *service;
     int code = CLI_DONE;
     for (; *words && code == CLI_DONE; words++)
-        code = take_one(asking, *words, folder_fd, quiet, entries);
+        code = take_one(asking, *words, how, entries);
     if (json_object_size(entries) > 0 || code != CLI_DONE)
         return code;
     json_array_foreach (json_object_get(asking->system, "services"), i, service) {
         if (code == CLI_DONE)
-            code = take_one(asking, json_string_at(service, "name"), folder_fd, quiet, entries);
+            code = take_one(asking, json_string_at(service, "name"), how, entries);
     }
     return code;
 }
@@ -147,12 +147,22 @@ struct backup {
     bool as_json;
     struct cli_operator asking;
     bool running;
+    struct backup_key key;
 };
+
+static const struct seal *seal_of(const struct backup *backup)
+{
+    return backup->key.given ? &backup->key.seal : NULL;
+}
 
 static int take_stores(struct backup *backup, int folder_fd, json_t *entries)
 {
+    const struct taking how = {.system = backup->asking.system,
+                               .folder_fd = folder_fd,
+                               .seal = seal_of(backup),
+                               .quiet = backup->as_json};
     if (backup->running)
-        return take_running(&backup->asking, backup->words, folder_fd, backup->as_json, entries);
+        return take_running(&backup->asking, backup->words, &how, entries);
     struct backup_stopped options = {.state = &backup->asking.state,
                                      .system = backup->asking.system,
                                      .file = cli_value(backup->command, backup->values, "--file"),
@@ -160,6 +170,7 @@ static int take_stores(struct backup *backup, int folder_fd, json_t *entries)
                                          cli_value(backup->command, backup->values, "--programs"),
                                      .words = backup->words,
                                      .folder_fd = folder_fd,
+                                     .seal = seal_of(backup),
                                      .quiet = backup->as_json};
     return backup_stopped(&options, entries);
 }
@@ -170,6 +181,21 @@ static json_t *words_json(char **words)
     for (; *words; words++)
         json_array_append_new(list, json_string(*words));
     return list;
+}
+
+/* New reference. */
+static json_t *manifest_of(struct backup *backup, json_t *entries)
+{
+    bool sealed = backup->key.given;
+    json_t *manifest = json_pack("{s:i, s:O, s:I, s:O}", "freehold_backup",
+                                 sealed ? BACKUP_FORMAT_SEALED : BACKUP_FORMAT, "system",
+                                 json_object_get(backup->asking.system, "system"), "taken_ms",
+                                 (json_int_t)cli_now_ms(), "services", entries);
+    if (sealed) {
+        seal_begin(&backup->key.seal);
+        json_object_set_new(manifest, "backup", json_string(backup->key.seal.backup));
+    }
+    return manifest;
 }
 
 static int back_up_system(struct backup *backup, const char *folder)
@@ -185,18 +211,21 @@ static int back_up_system(struct backup *backup, const char *folder)
             return CLI_USAGE;
     }
     if (cli_audit_begin(&act, &backup->asking.state, "backup", NULL,
-                        json_pack("{s:s, s:o}", "folder", folder, "services",
-                                  words_json(backup->words))) != CLI_DONE)
+                        json_pack("{s:s, s:o, s:b}", "folder", folder, "services",
+                                  words_json(backup->words), "encrypted", backup->key.given)) !=
+        CLI_DONE)
         return CLI_FAILED;
     if (backup_folder_make(folder, &folder_fd, &error) != FH_OK)
         return cli_audit_end(&act, cli_fail(CLI_FAILED, "%s", error.message), error.message);
-    json_t *entries = json_object();
-    json_t *manifest = json_pack("{s:i, s:O, s:I, s:O}", "freehold_backup", BACKUP_FORMAT, "system",
-                                 json_object_get(system, "system"), "taken_ms",
-                                 (json_int_t)cli_now_ms(), "services", entries);
+    json_t *entries = json_object(), *manifest = manifest_of(backup, entries);
     int code = take_stores(backup, folder_fd, entries);
-    if (code == CLI_DONE && backup_finish(folder, folder_fd, manifest, &error) != FH_OK)
+    if (code == CLI_DONE &&
+        backup_finish(folder, folder_fd, manifest, seal_of(backup), &error) != FH_OK)
         code = cli_fail(CLI_FAILED, "%s", error.message);
+    if (code == CLI_DONE && backup->key.given)
+        newest_note(&backup->asking.state, manifest);
+    else if (code == CLI_DONE)
+        kept_warn_of_unsealed(folder);
     if (code == CLI_DONE)
         kept_print(manifest, folder, backup->as_json);
     else
@@ -225,6 +254,28 @@ static int order_backup(struct backup *backup)
     return code;
 }
 
+/* The key is the one that --key names, or that of the system that --state names. */
+static int check_backup(struct backup *backup, const char *folder)
+{
+    struct state state;
+    json_t *system = NULL;
+    const char *state_folder = cli_value(backup->command, backup->values, "--state");
+    int code = state_folder ? cli_open_state(state_folder, &state) : CLI_DONE;
+    if (code != CLI_DONE)
+        return code;
+    if (state_folder) {
+        state_read_json(state.folder_fd, "system.json", &system, ERROR_UNHEEDED);
+        state_close(&state);
+    }
+    code =
+        backup_key_get(cli_value(backup->command, backup->values, "--key"), system, &backup->key);
+    if (code == CLI_DONE)
+        code = kept_check(folder, &backup->key, backup->words, backup->as_json);
+    backup_key_forget(&backup->key);
+    json_decref(system);
+    return code;
+}
+
 static int run_backup(const struct cli_command *command, char **words, const char **values)
 {
     const char *to = cli_value(command, values, "--to");
@@ -238,11 +289,14 @@ static int run_backup(const struct cli_command *command, char **words, const cha
             CLI_USAGE,
             "say where to write it with --to FOLDER, or which one to check with --check FOLDER");
     if (check)
-        return kept_check(check, words, backup.as_json);
+        return check_backup(&backup, check);
     int code = order_backup(&backup);
     if (code != CLI_DONE)
         return code;
-    code = back_up_system(&backup, to);
+    code = backup_key_get(cli_value(command, values, "--key"), backup.asking.system, &backup.key);
+    if (code == CLI_DONE)
+        code = back_up_system(&backup, to);
+    backup_key_forget(&backup.key);
     cli_operator_end(&backup.asking);
     return code;
 }
@@ -258,11 +312,14 @@ const struct cli_command cli_backup = {
         "events, subscriptions' cursors, commands and sagas. It can be restored to any engine\n"
         "of the same model. Each service's store is as of a moment of its own. A folder is a\n"
         "backup once it has its " BACKUP_MANIFEST ", which\n"
-        "is written last. In a stopped system the services' programs and their stores' private\n"
+        "is written last. With a key (64 hex digits: openssl rand -hex 32) it is encrypted and\n"
+        "signed; without, it is neither. In a stopped system the services' programs and their "
+        "stores' private\n"
         "servers run only for the backup; nothing is served.\n"
         "Exit codes: 0 done, 1 failed or damaged, 2 wrong usage, 3 no such system.\n",
     .options = {{"--to", "FOLDER", "a new or empty folder"},
                 {"--check", "FOLDER", "read such a folder again and report what it holds"},
+                {"--key", "FILE", "encrypt and sign with this key; default: the system file's"},
                 {"--state", "DIR", "the system's state folder; default: the one below ./.freehold"},
                 {"--file", "FILE", "stopped: the system file, where it is elsewhere by now", 'f'},
                 {"--programs", "DIR", "stopped: look for programs here first"},

@@ -61,50 +61,65 @@ void kept_print(const json_t *manifest, const char *folder, bool as_json)
     }
 }
 
-static int check_kept_service(const json_t *manifest, int folder_fd, const char *service,
-                              bool quiet)
+void kept_warn_of_unsealed(const char *folder)
+{
+    fprintf(stderr,
+            "%sIt is NEITHER ENCRYPTED NOR SIGNED:%s whoever can read %s reads all that the stores "
+            "hold, and whoever can write there can change it unnoticed. backup.key in the system "
+            "file, or --key FILE, names a key.\n",
+            cli_colour(stderr, CLI_YELLOW), cli_colour(stderr, CLI_PLAIN), folder);
+}
+
+static int check_kept_service(const json_t *manifest, const struct backup_key *key, int folder_fd,
+                              const char *service, bool quiet)
 {
     struct fh_error error;
     struct kept_reading reading;
     const json_t *said = json_object_get(json_object_get(manifest, "services"), service);
     if (!said)
         return cli_fail(CLI_USAGE, "the backup holds no service '%s'", service);
+    struct backup_copying copying = backup_key_reading(manifest, key);
+    copying.told = kept_told;
+    copying.context = &reading;
     kept_begin(&reading, service, quiet);
-    enum fh_code code = backup_check_file(folder_fd, service, said, kept_told, &reading, &error);
+    enum fh_code code = backup_check_file(folder_fd, service, said, &copying, &error);
     kept_end(&reading);
     return code == FH_OK ? CLI_DONE : cli_fail(CLI_FAILED, "%s", error.message);
 }
 
-int kept_check_files(const json_t *manifest, int folder_fd, char **words, bool quiet)
+int kept_check_files(const json_t *manifest, const struct backup_key *key, int folder_fd,
+                     char **words, bool quiet)
 {
     const char *name;
     json_t *said;
     int code = CLI_DONE;
     for (char **word = words; *word; word++) {
-        int one = check_kept_service(manifest, folder_fd, *word, quiet);
+        int one = check_kept_service(manifest, key, folder_fd, *word, quiet);
         code = one == CLI_DONE ? code : one;
     }
     if (*words)
         return code;
     json_object_foreach (json_object_get(manifest, "services"), name, said) {
-        int one = check_kept_service(manifest, folder_fd, name, quiet);
+        int one = check_kept_service(manifest, key, folder_fd, name, quiet);
         code = one == CLI_DONE ? code : one;
     }
     return code;
 }
 
-int kept_check(const char *folder, char **words, bool as_json)
+int kept_check(const char *folder, struct backup_key *key, char **words, bool as_json)
 {
-    struct fh_error error;
     json_t *manifest;
-    int folder_fd;
-    if (backup_open(folder, &folder_fd, &manifest, &error) != FH_OK)
-        return cli_fail(CLI_FAILED, "%s", error.message);
-    int code = kept_check_files(manifest, folder_fd, words, as_json);
+    int folder_fd, code = backup_key_open(folder, key, true, &folder_fd, &manifest);
+    if (code != CLI_DONE)
+        return code;
+    code = kept_check_files(manifest, key, folder_fd, words, as_json);
     if (code == CLI_DONE)
         kept_print(manifest, folder, as_json);
+    if (code == CLI_DONE && !backup_is_sealed(manifest))
+        kept_warn_of_unsealed(folder);
     if (code == CLI_DONE && !as_json)
-        printf("Its files are as they were when it was made.\n");
+        printf("Its files are as they were when it was made%s.\n",
+               backup_is_sealed(manifest) ? ", signed with this key" : "");
     json_decref(manifest);
     close(folder_fd);
     return code;

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "base/progress.h"
+#include "cli/backup/key.h"
 #include "system/backup/backup.h"
 
 struct kept_reading {
@@ -20,10 +21,13 @@ void kept_end(struct kept_reading *reading);
 #define KEPT_TIME_SIZE 32
 /* When a backup was taken, from a manifest's "taken_ms". */
 void kept_format_time(const json_t *said, char out[static KEPT_TIME_SIZE]);
+/* On standard error, whatever else is printed. */
+void kept_warn_of_unsealed(const char *folder);
 void kept_print(const json_t *manifest, const char *folder, bool as_json);
 /* Checks the files of `words` (none: of all services) and shows what the backup holds. */
-int kept_check(const char *folder, char **words, bool as_json);
+int kept_check(const char *folder, struct backup_key *key, char **words, bool as_json);
 /* Checks files of an open backup. The exit code, after reporting any damage. */
-int kept_check_files(const json_t *manifest, int folder_fd, char **words, bool quiet);
+int kept_check_files(const json_t *manifest, const struct backup_key *key, int folder_fd,
+                     char **words, bool quiet);
 
 #endif

@@ -17,6 +17,7 @@
 #include "cli/cli.h"
 #include "cli/follow.h"
 #include "cli/backup/kept.h"
+#include "cli/backup/newest.h"
 #include "engine/engines.h"
 #include "service/migration.h"
 #include "store/relational/sql.h"
@@ -31,7 +32,8 @@ struct restore {
     json_t *system, *manifest;
     const char *folder;
     int folder_fd;
-    bool running, quiet;
+    bool running, quiet, unsealed, older;
+    struct backup_key key;
     json_t *told, *done; /* all that --json prints; inside it, the outcome for each service */
 };
 
@@ -102,6 +104,9 @@ static int check_restorable(const struct restore *restore, const char *service)
     if (!model || strcmp(model, had) != 0)
         return cli_fail(CLI_FAILED, "the backup of %s is a %s store, and the service's model is %s",
                         service, had, model ? model : "not known");
+    if (backup_is_sealed(restore->manifest) && !restore->older &&
+        newest_check(&restore->state, restore->manifest, service) != CLI_DONE)
+        return CLI_FAILED;
     return strcmp(had, "relational") == 0 ? check_migration(restore, service, entry) : CLI_DONE;
 }
 
@@ -120,9 +125,9 @@ static int check_all(const struct restore *restore, char **words)
         if (!*words && code == CLI_DONE)
             code = check_restorable(restore, name);
     }
-    return code == CLI_DONE
-               ? kept_check_files(restore->manifest, restore->folder_fd, words, restore->quiet)
-               : code;
+    return code == CLI_DONE ? kept_check_files(restore->manifest, &restore->key, restore->folder_fd,
+                                               words, restore->quiet)
+                            : code;
 }
 
 /* ---- Confirmation ---- */
@@ -218,9 +223,13 @@ static int restore_one(struct restore *restore, const char *service)
     int fd, code = open_service(restore, service, &fd);
     if (code != CLI_DONE)
         return code;
+    struct backup_copying copying = backup_key_reading(restore->manifest, &restore->key);
+    copying.service = service;
+    copying.told = kept_told;
+    copying.context = &reading;
     kept_begin(&reading, service, restore->quiet);
     if (restore_make_ready(restore->folder_fd, entry_of(restore, service), fd, cli_now_ms(),
-                           kept_told, &reading, id, &error) != FH_OK)
+                           &copying, id, &error) != FH_OK)
         code = cli_fail(CLI_FAILED, "%s: %s", service, error.message);
     kept_end(&reading);
     if (code == CLI_DONE && restore->running) {
@@ -302,10 +311,11 @@ static int restore_recorded(struct restore *restore, char **words)
 
 static int restore_from(struct restore *restore, char **words, bool yes)
 {
-    struct fh_error error;
-    if (backup_open(restore->folder, &restore->folder_fd, &restore->manifest, &error) != FH_OK)
-        return cli_fail(CLI_FAILED, "%s", error.message);
-    int code = check_all(restore, words);
+    int code = backup_key_open(restore->folder, &restore->key, restore->unsealed,
+                               &restore->folder_fd, &restore->manifest);
+    if (code != CLI_DONE)
+        return code;
+    code = check_all(restore, words);
     if (code == CLI_DONE)
         code = confirm_restore(restore, words, yes);
     if (code == CLI_DONE)
@@ -322,14 +332,19 @@ static int restore_from(struct restore *restore, char **words, bool yes)
 static int run_restore(const struct cli_command *command, char **words, const char **values)
 {
     struct restore restore = {.folder = cli_value(command, values, "--from"),
-                              .quiet = cli_value(command, values, "--json") != NULL};
+                              .quiet = cli_value(command, values, "--json") != NULL,
+                              .unsealed = cli_value(command, values, "--unsigned") != NULL,
+                              .older = cli_value(command, values, "--older") != NULL};
     if (!restore.folder)
         return cli_fail(CLI_USAGE, "say with --from FOLDER where the backup is");
     int code = begin_restoring(&restore, cli_value(command, values, "--state"));
     if (restore.done && code == CLI_DONE)
+        code = backup_key_get(cli_value(command, values, "--key"), restore.system, &restore.key);
+    if (restore.done && code == CLI_DONE)
         code = restore_from(&restore, words, cli_value(command, values, "--yes") != NULL);
     if (restore.done)
         state_close(&restore.state);
+    backup_key_forget(&restore.key);
     json_decref(restore.told);
     json_decref(restore.system);
     return code;
@@ -350,6 +365,9 @@ const struct cli_command cli_restore = {
         "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such system.\n",
     .options = {{"--from", "FOLDER", "the backup"},
                 {"--yes", NULL, "do not ask"},
+                {"--key", "FILE", "that of an encrypted backup; default: the system file's"},
+                {"--unsigned", NULL, "though there is a key, take a backup that is not signed"},
+                {"--older", NULL, "take an encrypted backup that is not the newest"},
                 {"--state", "DIR", "the system's state folder; default: the one below ./.freehold"},
                 {"--json", NULL, "answer in JSON"}},
     .run = run_restore,

@@ -131,6 +131,7 @@ static int take_files(struct stopped *stopped, json_t *entries)
         struct taking taking = {.system = stopped->options->system,
                                 .service = name,
                                 .folder_fd = stopped->options->folder_fd,
+                                .seal = stopped->options->seal,
                                 .quiet = stopped->options->quiet};
         if (code == CLI_DONE)
             code = taking_begin(&taking, stopped->options->state);

@@ -54,30 +54,47 @@ void taking_tell(struct progress *progress, const json_t *status)
     progress_reach(progress, json_integer_value(json_object_get(status, "done")));
 }
 
+/* What is taken as it is was written by the service, and is read once for its sum. What is sealed
+ * never lies in the backup as it is. */
+static enum fh_code move_service_file(const struct taking *taking, const char *to,
+                                      struct backup_copying *copying, struct fh_error *error)
+{
+    static const char from[] = SERVICE_BACKUP_NAME ".db";
+    if (!taking->seal) {
+        enum fh_code code = backup_take(taking->service_fd, from, taking->folder_fd, to, error);
+        return code == FH_OK ? backup_read(taking->folder_fd, to, copying, error) : code;
+    }
+    copying->way = BACKUP_SEAL;
+    copying->seal = taking->seal;
+    enum fh_code code =
+        backup_copy(taking->service_fd, from, taking->folder_fd, to, copying, error);
+    unlinkat(taking->service_fd, from, 0);
+    return code;
+}
+
 int taking_file(const struct taking *taking, const json_t *status, json_t *entries)
 {
     struct fh_error error;
     struct kept_reading reading;
-    char file[BACKUP_NAME_SIZE + 4], sum[BACKUP_SUM_SIZE];
-    int64_t size = 0;
+    char file[BACKUP_FILE_SIZE];
     const json_t *service = service_of(taking->system, taking->service);
-    snprintf(file, sizeof file, "%s.db", taking->service);
-    enum fh_code code =
-        backup_take(taking->service_fd, SERVICE_BACKUP_NAME ".db", taking->folder_fd, file, &error);
+    struct backup_copying copying = {
+        .service = taking->service, .told = kept_told, .context = &reading};
+    backup_file_name(taking->service, taking->seal != NULL, file);
     kept_begin(&reading, taking->service, taking->quiet);
-    if (code == FH_OK)
-        code = backup_sum(taking->folder_fd, file, kept_told, &reading, sum, &size, &error);
+    enum fh_code code = move_service_file(taking, file, &copying, &error);
     kept_end(&reading);
     if (code != FH_OK)
         return cli_fail(CLI_FAILED, "%s: %s", taking->service, error.message);
-    json_object_set_new(
-        entries, taking->service,
-        json_pack(
-            "{s:s, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:I, s:s}", "file", file, "model",
-            json_at(service, "description.model"), "engine", json_object_get(status, "engine"),
-            "incarnation", json_object_get(status, "incarnation"), "position",
-            json_object_get(status, "position"), "taken_ms", json_object_get(status, "taken_ms"),
-            "migration", json_object_get(status, "migration"), "rows",
-            json_object_get(status, "rows"), "size", (json_int_t)size, "sha256", sum));
+    json_object_set_new(entries, taking->service,
+                        json_pack("{s:s, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:I, s:s}", "file",
+                                  file, "model", json_at(service, "description.model"), "engine",
+                                  json_object_get(status, "engine"), "incarnation",
+                                  json_object_get(status, "incarnation"), "position",
+                                  json_object_get(status, "position"), "taken_ms",
+                                  json_object_get(status, "taken_ms"), "migration",
+                                  json_object_get(status, "migration"), "rows",
+                                  json_object_get(status, "rows"), "size", (json_int_t)copying.size,
+                                  "sha256", copying.sum));
     return CLI_DONE;
 }

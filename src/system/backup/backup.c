@@ -11,19 +11,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "service/process.h"
 #include "system/provision/state.h"
-
-#define READ_SIZE ((size_t)1 << 20)
 
 /* ---- The folder ---- */
 
@@ -82,11 +80,22 @@ static bool is_text(const json_t *said, const char *name, size_t length)
     return text && *text && (length == 0 || strlen(text) == length);
 }
 
-static const char *wrong_with(const char *service, const json_t *said)
+bool backup_is_sealed(const json_t *manifest)
+{
+    return json_integer_value(json_object_get(manifest, "freehold_backup")) == BACKUP_FORMAT_SEALED;
+}
+
+void backup_file_name(const char *service, bool sealed, char ret[static BACKUP_FILE_SIZE])
+{
+    snprintf(ret, BACKUP_FILE_SIZE, "%.*s.%s", BACKUP_NAME_SIZE - 1, service,
+             sealed ? "sealed" : "db");
+}
+
+static const char *wrong_with(const char *service, const json_t *said, bool sealed)
 {
     static const char *const counts[] = {"position", "taken_ms", "migration", "rows", "size"};
-    char file[BACKUP_NAME_SIZE + 4];
-    snprintf(file, sizeof file, "%.*s.db", BACKUP_NAME_SIZE, service);
+    char file[BACKUP_FILE_SIZE];
+    backup_file_name(service, sealed, file);
     const char *named = json_string_at(said, "file");
     if (!named || strcmp(named, file) != 0 || strchr(file, '/'))
         return "file";
@@ -112,16 +121,16 @@ enum fh_code backup_manifest_check(const json_t *manifest, struct fh_error *erro
     json_t *said, *services = json_object_get(manifest, "services");
     if (!json_integer_at(manifest, "freehold_backup", &format))
         return error_set(error, FH_INVALID, "It is no manifest of a backup.");
-    if (format != BACKUP_FORMAT)
+    if (format != BACKUP_FORMAT && format != BACKUP_FORMAT_SEALED)
         return error_set(error, FH_UNSUPPORTED,
-                         "The backup has format %lld; this program knows format %d.",
-                         (long long)format, BACKUP_FORMAT);
+                         "The backup has format %lld; this program knows formats up to %d.",
+                         (long long)format, BACKUP_FORMAT_SEALED);
     if (!is_text(manifest, "system", 0) || !is_count(manifest, "taken_ms") ||
         json_object_size(services) == 0)
         return error_set(error, FH_INVALID,
                          "The manifest lacks its system, its time, or its services.");
     json_object_foreach (services, service, said) {
-        const char *wrong = wrong_with(service, said);
+        const char *wrong = wrong_with(service, said, backup_is_sealed(manifest));
         if (wrong)
             return error_set(error, FH_INVALID, "The manifest is wrong at services.%.64s.%s.",
                              service, wrong);
@@ -151,9 +160,12 @@ enum fh_code backup_open(const char *folder, int *ret_fd, json_t **ret, struct f
     return code;
 }
 
-enum fh_code backup_finish(const char *folder, int folder_fd, const json_t *manifest,
-                           struct fh_error *error)
+enum fh_code backup_finish(const char *folder, int folder_fd, json_t *manifest,
+                           const struct seal *seal, struct fh_error *error)
 {
+    if (seal)
+        seal_manifest(seal, manifest);
+    CRASH_POINT("backup.unended");
     enum fh_code code = process_write(NULL, folder, BACKUP_MANIFEST, manifest, error);
     if (code == FH_OK && fsync(folder_fd) != 0)
         code = error_set_errno(error, FH_UNAVAILABLE, errno, "The folder %.120s can't be synced",
@@ -179,87 +191,50 @@ static enum fh_code open_backup_file(int folder_fd, const char *name, int *ret_f
     return error_set(error, FH_INVALID, "%.80s is no plain file.", name);
 }
 
-static bool write_backup_bytes(int fd, const unsigned char *data, size_t length)
-{
-    while (length > 0) {
-        ssize_t written = write(fd, data, length);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        data += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
-/* Reads and hashes all of `from`, and writes it to `to` unless that is negative. 0, or an errno
- * value. */
-static int read_through(int from, int to, int64_t size, backup_told *told, void *context,
-                        char ret_sum[static BACKUP_SUM_SIZE])
-{
-    unsigned char sum[crypto_hash_sha256_BYTES], *buffer = malloc(READ_SIZE);
-    crypto_hash_sha256_state state;
-    int64_t done = 0;
-    int failed = 0;
-    ssize_t got;
-    FH_ASSERT(buffer != NULL);
-    crypto_hash_sha256_init(&state);
-    while (!failed && (got = read(from, buffer, READ_SIZE)) != 0) {
-        if (got < 0) {
-            failed = errno == EINTR ? 0 : errno;
-            continue;
-        }
-        crypto_hash_sha256_update(&state, buffer, (unsigned long long)got);
-        if (to >= 0 && !write_backup_bytes(to, buffer, (size_t)got))
-            failed = errno ? errno : EIO;
-        done += got;
-        if (told)
-            told(context, done, size);
-    }
-    crypto_hash_sha256_final(&state, sum);
-    sodium_bin2hex(ret_sum, BACKUP_SUM_SIZE, sum, sizeof sum);
-    free(buffer);
-    return failed;
-}
-
-enum fh_code backup_sum(int folder_fd, const char *name, backup_told *told, void *context,
-                        char ret_sum[static BACKUP_SUM_SIZE], int64_t *ret_size,
-                        struct fh_error *error)
+enum fh_code backup_read(int folder_fd, const char *name, struct backup_copying *copying,
+                         struct fh_error *error)
 {
     int fd;
-    enum fh_code code = open_backup_file(folder_fd, name, &fd, ret_size, error);
+    int64_t size;
+    enum fh_code code = open_backup_file(folder_fd, name, &fd, &size, error);
     if (code != FH_OK)
         return code;
-    int failed = read_through(fd, -1, *ret_size, told, context, ret_sum);
+    code = backup_pass(fd, -1, size, copying, error);
     close(fd);
-    return failed ? error_set_errno(error, FH_UNAVAILABLE, failed, "The file %.80s can't be read",
-                                    name)
-                  : FH_OK;
+    return code;
+}
+
+static enum fh_code copy_to_new(int source, int64_t size, int to_fd, const char *to,
+                                struct backup_copying *copying, struct fh_error *error)
+{
+    unlinkat(to_fd, to, 0);
+    int copy = state_make_file(to_fd, to, O_WRONLY);
+    if (copy < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "%.60s can't be made", to);
+    enum fh_code code = backup_pass(source, copy, size, copying, error);
+    if (code == FH_OK && fsync(copy) != 0)
+        code = error_set_errno(error, FH_UNAVAILABLE, errno, "%.60s can't be written", to);
+    close(copy);
+    if (code != FH_OK)
+        unlinkat(to_fd, to, 0);
+    return code;
 }
 
 enum fh_code backup_copy(int from_fd, const char *from, int to_fd, const char *to,
-                         backup_told *told, void *context, char ret_sum[static BACKUP_SUM_SIZE],
-                         struct fh_error *error)
+                         struct backup_copying *copying, struct fh_error *error)
 {
     int source;
     int64_t size;
+    struct fh_error why;
     enum fh_code code = open_backup_file(from_fd, from, &source, &size, error);
     if (code != FH_OK)
         return code;
-    unlinkat(to_fd, to, 0);
-    int copy = state_make_file(to_fd, to, O_WRONLY);
-    int failed = copy < 0 ? errno : read_through(source, copy, size, told, context, ret_sum);
-    if (!failed && fsync(copy) != 0)
-        failed = errno;
-    if (copy >= 0)
-        close(copy);
+    code = copy_to_new(source, size, to_fd, to, copying, &why);
     close(source);
-    if (!failed)
-        return FH_OK;
-    unlinkat(to_fd, to, 0);
-    return error_set_errno(error, FH_UNAVAILABLE, failed, "The file %.60s can't be copied to %.60s",
-                           from, to);
+    CRASH_POINT("backup.passed");
+    return code == FH_OK ? code
+                         : error_set(error, code, "The file %.60s can't be copied: %.150s", from,
+                                     why.message);
 }
 
 enum fh_code backup_take(int from_fd, const char *from, int to_fd, const char *to,
@@ -267,12 +242,11 @@ enum fh_code backup_take(int from_fd, const char *from, int to_fd, const char *t
 {
     int fd;
     int64_t size;
-    char sum[BACKUP_SUM_SIZE];
+    struct backup_copying copying = {.way = BACKUP_AS_IT_IS};
     bool renamed = renameat(from_fd, from, to_fd, to) == 0;
     if (!renamed && errno != EXDEV)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "The file %.80s can't be taken", from);
-    enum fh_code code =
-        renamed ? FH_OK : backup_copy(from_fd, from, to_fd, to, NULL, NULL, sum, error);
+    enum fh_code code = renamed ? FH_OK : backup_copy(from_fd, from, to_fd, to, &copying, error);
     if (code == FH_OK)
         code = open_backup_file(to_fd, to, &fd, &size, error);
     if (code != FH_OK)
@@ -286,23 +260,26 @@ enum fh_code backup_take(int from_fd, const char *from, int to_fd, const char *t
 }
 
 enum fh_code backup_check_file(int folder_fd, const char *service, const json_t *said,
-                               backup_told *told, void *context, struct fh_error *error)
+                               struct backup_copying *copying, struct fh_error *error)
 {
-    char sum[BACKUP_SUM_SIZE];
-    int64_t size;
     json_int_t wanted = 0;
+    struct fh_error why;
     const char *file = json_string_at(said, "file");
-    enum fh_code code = backup_sum(folder_fd, file, told, context, sum, &size, error);
+    copying->service = service;
+    enum fh_code code = backup_read(folder_fd, file, copying, &why);
     if (code == FH_NOT_FOUND)
-        error_set(error, code, "The backup of %.64s is damaged: %s is missing.", service, file);
-    if (code != FH_OK)
+        return error_set(error, code, "The backup of %.64s is damaged: %s is missing.", service,
+                         file);
+    if (code != FH_OK && code != FH_CONFLICT) {
+        *error = why;
         return code;
+    }
     json_integer_at(said, "size", &wanted);
-    if (size != wanted)
+    if (copying->size != wanted)
         return error_set(error, FH_CONFLICT,
                          "The backup of %.64s is damaged: %s has %lld bytes, and had %lld.",
-                         service, file, (long long)size, (long long)wanted);
-    if (strcmp(sum, json_string_at(said, "sha256")) != 0)
+                         service, file, (long long)copying->size, (long long)wanted);
+    if (code == FH_CONFLICT || strcmp(copying->sum, json_string_at(said, "sha256")) != 0)
         return error_set(error, FH_CONFLICT,
                          "The backup of %.64s is damaged: %s is not what it was when it was made.",
                          service, file);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "service/process.h"
 #include "service/restore.h"
@@ -54,26 +55,27 @@ static enum fh_code write_order(int service_fd, const char *id, const char *file
 }
 
 enum fh_code restore_make_ready(int folder_fd, const json_t *said, int service_fd, int64_t now_ms,
-                                backup_told *told, void *context, char ret_id[static ID_SIZE],
+                                struct backup_copying *copying, char ret_id[static ID_SIZE],
                                 struct fh_error *error)
 {
-    char file[ID_SIZE + 16], path[ID_SIZE + 24], sum[BACKUP_SUM_SIZE];
+    char file[ID_SIZE + 16], path[ID_SIZE + 24];
     const char *from = json_string_at(said, "file");
     unlinkat(service_fd, READY, 0);
     remove_others(service_fd);
     snprintf(ret_id, ID_SIZE, "%" PRId64 "-%d", now_ms, (int)getpid());
     snprintf(file, sizeof file, "restore-%s", ret_id);
     snprintf(path, sizeof path, "%s.db", file);
-    enum fh_code code = backup_copy(folder_fd, from, service_fd, path, told, context, sum, error);
+    enum fh_code code = backup_copy(folder_fd, from, service_fd, path, copying, error);
     if (code != FH_OK)
         return code;
-    if (strcmp(sum, json_string_at(said, "sha256")) != 0)
+    if (strcmp(copying->sum, json_string_at(said, "sha256")) != 0)
         code = error_set(error, FH_CONFLICT,
                          "The backup is damaged: %.80s is not what it was when it was made.", from);
     if (code == FH_OK)
         code = write_order(service_fd, ret_id, file, error);
     if (code != FH_OK)
         unlinkat(service_fd, path, 0);
+    CRASH_POINT("restore.unordered");
     return code;
 }
 

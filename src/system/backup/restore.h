@@ -15,7 +15,7 @@
 /* Copies the service's file from the backup into its folder, with an order beside it that is not in
  * effect yet. `said` is the manifest's entry. FH_CONFLICT: the file is damaged. */
 enum fh_code restore_make_ready(int folder_fd, const json_t *said, int service_fd, int64_t now_ms,
-                                backup_told *told, void *context, char ret_id[static ID_SIZE],
+                                struct backup_copying *copying, char ret_id[static ID_SIZE],
                                 struct fh_error *error);
 /* Durable: from now on the service restores before it serves. */
 enum fh_code restore_order(int service_fd, struct fh_error *error);

@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "engine/engines.h"
+#include "system/file/backup.h"
 #include "system/file/gateway.h"
 #include "system/file/isolation.h"
 #include "system/file/servers.h"
@@ -367,7 +368,8 @@ static const struct yaml_key file_keys[] = {
     {"profiles", read_profiles, false, "other values for services: up --profile NAME"},
     {"security", read_security, false, "of the whole system"},
     {"servers", file_read_servers, false, "database servers that stores may name"},
-    {"upgrade", read_upgrade, false, "to a program that was replaced on disk"}};
+    {"upgrade", read_upgrade, false, "to a program that was replaced on disk"},
+    {"backup", file_read_backup, false, "how backups are kept from others"}};
 
 static struct system_file *file_new(void)
 {
@@ -437,6 +439,7 @@ void system_file_free(struct system_file *file)
         json_decref(file->servers[i].address.tls);
     }
     json_decref(file->auth);
+    json_decref(file->backup_key);
     system_file_free(file->lent);
     arena_release(&file->arena);
     free(file);

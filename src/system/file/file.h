@@ -169,6 +169,7 @@ struct system_file {
     struct system_server servers[SYSTEM_SERVERS_MAX];
     size_t server_count;
     json_t *auth; /* the gateway's "auth", as in its configuration; NULL: it authenticates nobody */
+    json_t *backup_key; /* {"file": PATH} or {"command": [TEXT, ...]}; NULL: none */
     enum exposure gateway_exposure[EXPOSED_COUNT], service_exposure[EXPOSED_COUNT];
     const char *inside; /* where the gateway listens for the inside; NULL: nowhere */
     struct system_door door;

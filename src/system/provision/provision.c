@@ -278,6 +278,7 @@ static enum fh_code write_system(const struct provision *provision, const struct
     json_object_set_new(system, "links_tls", json_boolean(file->links_tls));
     json_object_set_new(system, "covered", json_boolean(provision->covered));
     json_object_set_new(system, "services", services);
+    json_object_set(system, "backup_key", file->backup_key); /* where it is */
     free(path);
     enum fh_code code = state_write_json(provision->state.folder_fd, "system.json", system, error);
     json_decref(system);
