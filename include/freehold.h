@@ -253,30 +253,7 @@ struct fh_service {
     const fh_field *settings; /* what the system file may set; NULL: nothing */
 };
 
-#define FH_MEMBER(member)                                                                          \
-    {                                                                                              \
-        offsetof(struct fh_service, member), sizeof(((struct fh_service *)NULL)->member), 1        \
-    }
-#define FH_MEMBERS(member)                                                                         \
-    {                                                                                              \
-        offsetof(struct fh_service, member), sizeof(((struct fh_service *)NULL)->member[0]),       \
-            sizeof(((struct fh_service *)NULL)->member) /                                          \
-                sizeof(((struct fh_service *)NULL)->member[0])                                     \
-    }
-#ifdef __cplusplus
-#define FH_CPLUSPLUS 1
-#else
-#define FH_CPLUSPLUS 0
-#endif
-static const struct fh_layout fh_layout __attribute__((unused)) = {
-    sizeof(fh_service),
-    sizeof(fh_field),
-    sizeof(fh_step),
-    FH_CPLUSPLUS,
-    10,
-    {FH_MEMBER(name), FH_MEMBER(model), FH_MEMBERS(routes), FH_MEMBERS(publishes),
-     FH_MEMBERS(subscribes), FH_MEMBERS(asks), FH_MEMBERS(takes_over), FH_MEMBERS(collections),
-     FH_MEMBERS(sagas), FH_MEMBER(settings)}};
+#include "freehold/layout.h"
 
 /* Declares a service. Its object files can be linked as a program of their own, or with other
  * services into one program. The library provides `main`. */

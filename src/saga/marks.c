@@ -28,7 +28,7 @@
 
 /* ---- What a source means ---- */
 
-static const fh_field *field_named(const fh_field *shape, const char *name, size_t length)
+static const fh_field *input_field(const fh_field *shape, const char *name, size_t length)
 {
     for (; shape && shape->name; shape++) {
         if (strlen(shape->name) == length && memcmp(shape->name, name, length) == 0)
@@ -44,7 +44,7 @@ static bool marks_at(const fh_field *shape, const char *path, unsigned *ret_mark
     unsigned marks = 0;
     while (*path) {
         size_t length = strcspn(path, ".");
-        field = field_named(shape, path, length);
+        field = input_field(shape, path, length);
         if (!field)
             break;
         marks |= shape_field_marks(field);
@@ -62,7 +62,7 @@ static unsigned source_marks(const struct saga_type *type, int step, const char 
 {
     const fh_field *input = type->definition->input;
     const char *each = type->calls[step].each;
-    const fh_field *list = each ? field_named(input, each, strlen(each)) : NULL;
+    const fh_field *list = each ? input_field(input, each, strlen(each)) : NULL;
     unsigned marks = 0, around = list ? shape_field_marks(list) : 0;
     if (list && (marks_at(list->of, source, &marks) || strcmp(source, "element") == 0))
         return marks | around;
@@ -210,7 +210,7 @@ char *saga_spent_body(const struct saga_type *type, int step, const char *body)
 
 /* ---- Texts ---- */
 
-static void redact_answers(const struct saga_run *run, char *text, size_t size)
+static void redact_step_answers(const struct saga_run *run, char *text, size_t size)
 {
     const struct saga_type *type = run->type;
     for (int step = 0; step < type->rules.step_count; step++) {
@@ -233,7 +233,7 @@ void saga_redact_text(const struct saga_run *run, char *text, size_t size)
         return;
     shape_redact_text(shape, run->input, SHAPE_MARKED, text, size);
     shape_redact_text(shape, run->secrets, SHAPE_MARKED, text, size);
-    redact_answers(run, text, size);
+    redact_step_answers(run, text, size);
 }
 
 /* ---- Showing ---- */

@@ -317,7 +317,8 @@ static void check_object(struct shape_faults *faults, const struct shape_place *
         check_unknown(faults, place, shape, object);
 }
 
-static json_t *check_whole(struct shape_faults faults, const fh_field *shape, const json_t *value)
+static json_t *check_whole_shape(struct shape_faults faults, const fh_field *shape,
+                                 const json_t *value)
 {
     FH_ASSERT(shape != NULL && value != NULL);
     struct shape_place whole = {0};
@@ -328,12 +329,12 @@ static json_t *check_whole(struct shape_faults faults, const fh_field *shape, co
 
 json_t *shape_check(const fh_field *shape, const json_t *value)
 {
-    return check_whole((struct shape_faults){0}, shape, value);
+    return check_whole_shape((struct shape_faults){0}, shape, value);
 }
 
 json_t *shape_check_undo(const fh_field *shape, const json_t *value)
 {
-    return check_whole((struct shape_faults){.lacks_secrets = true}, shape, value);
+    return check_whole_shape((struct shape_faults){.lacks_secrets = true}, shape, value);
 }
 
 /* ---- Query parameters ---- */

@@ -18,12 +18,6 @@
  * Invariants: a request from a sender older than the newest one seen under its name, or meant for
  * another incarnation of this store, changes nothing and gets no outcome. A differing digest is
  * `mismatch`, except for tombstones, which have no digest, and undos, which compare none.
- *
- * Nothing of a secret is recorded (`.secret` and `.card`, shape/mark.h): not in the answer, not in
- * the request, and no digest of one, which would tell a weak secret to whoever tries all. So
- * requests that differ in a secret alone are the same, and a repeated answer lacks what the first
- * one had, and says so. A service is answered without secrets the first time, too: what it does
- * next must not depend on which answer reached it.
  */
 
 #include "work/command.h"
@@ -34,11 +28,10 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "shape/mark.h"
 #include "shape/problem.h"
 #include "work/command_key.h"
+#include "work/command_record.h"
 #include "work/keys.h"
-#include "work/redact.h"
 
 #define COMMAND_RETRY_AFTER_S 1
 
@@ -81,69 +74,10 @@ struct command {
 
 /* ---- Answers ---- */
 
-static void add_reply_header(fh_work *w, const char *name, const char *value)
-{
-    if (w->reply_header_count < WORK_REPLY_HEADERS_MAX + WORK_REPLY_HEADERS_OWN)
-        w->reply_headers[w->reply_header_count++] = (struct work_reply_header){name, value};
-}
-
-static void reply_to_command(fh_work *w, int status, json_t *body)
-{
-    w->replied = true;
-    w->reply_status = status;
-    w->reply_body = body;
-}
-
 static void reply_problem(fh_work *w, enum problem_type type, const char *detail)
 {
-    reply_to_command(w, problem_status(type), problem_new(type, detail, NULL));
+    command_reply(w, problem_status(type), problem_new(type, detail, NULL));
     w->retry_after_s = w->reply_status == 503 ? COMMAND_RETRY_AFTER_S : 0;
-}
-
-/* Answers with a recorded {"status", "headers", "body"}. */
-static enum fh_code reply_recorded(fh_work *w, const char *answer, struct fh_error *error)
-{
-    json_t *recorded = NULL;
-    enum fh_code code = answer ? json_parse(answer, strlen(answer), &recorded, error) : FH_OK;
-    if (code)
-        return code;
-    json_int_t status = 204;
-    json_integer_at(recorded, "status", &status);
-    const json_t *body = json_object_get(recorded, "body");
-    reply_to_command(w, (int)status,
-                     json_is_null(body) ? NULL : json_incref(json_object_get(recorded, "body")));
-    const char *name;
-    json_t *value;
-    json_t *headers = json_object_get(recorded, "headers");
-    json_object_foreach (headers, name, value)
-        add_reply_header(w, name, json_string_value(value));
-    return FH_OK;
-}
-
-/* On the arena currently set. */
-static char *recordable_answer(fh_work *w, const struct command *command)
-{
-    bool left_out = false;
-    json_t *recorded = json_object(), *body = work_recordable_body(w, &left_out);
-    json_t *headers = json_object();
-    json_object_set_new(recorded, "status", json_integer(w->replied ? w->reply_status : 204));
-    for (int i = 0; i < w->reply_header_count; i++)
-        json_object_set_new(headers, w->reply_headers[i].name,
-                            json_string(w->reply_headers[i].value));
-    if (left_out)
-        json_object_set_new(headers, COMMAND_LEFT_OUT_HEADER, json_string("secrets"));
-    if (left_out && command->service) {
-        w->reply_body = body;
-        add_reply_header(w, COMMAND_LEFT_OUT_HEADER, "secrets");
-    }
-    if (json_object_size(headers) > 0)
-        json_object_set(recorded, "headers", headers);
-    json_decref(headers);
-    if (body)
-        json_object_set(recorded, "body", body);
-    char *text = json_text(recorded);
-    json_decref(recorded);
-    return text;
 }
 
 const char *command_at(fh_work *w, int64_t position)
@@ -256,7 +190,7 @@ static enum fh_code answer_by_verdict(fh_work *w, struct command *command, struc
         break;
     case VERDICT_REPEAT:
         command->outcome = ledger_outcome_name(command->record.outcome);
-        return reply_recorded(w, command->record.answer, error);
+        return command_reply_recorded(w, command->record.answer, error);
     case VERDICT_PENDING:
         command->outcome = "pending";
         reply_problem(w, PROBLEM_COMMAND_PENDING,
@@ -277,13 +211,13 @@ static enum fh_code answer_by_verdict(fh_work *w, struct command *command, struc
         break;
     case VERDICT_SETTLE:
         command->outcome = "never";
-        reply_to_command(w, 200, NULL);
+        command_reply(w, 200, NULL);
         break;
     case VERDICT_SETTLED:
         command->outcome = ledger_outcome_name(command->record.outcome);
         if (command->record.undo_answer)
-            return reply_recorded(w, command->record.undo_answer, error);
-        reply_to_command(w, 200, NULL);
+            return command_reply_recorded(w, command->record.undo_answer, error);
+        command_reply(w, 200, NULL);
         break;
     case VERDICT_FIXED:
         command->outcome = "fixed";
@@ -360,7 +294,7 @@ static enum fh_code record_command_outcome(fh_work *w, struct work_fence *fence,
     if (command->undo && refused) {
         command->outcome = NULL; /* undoing failed: nothing is decided, and the caller asks again */
     } else if (command->undo) {
-        command->record.undo_answer = recordable_answer(w, command);
+        command->record.undo_answer = command_answer_text(w, command->service);
         command->outcome = "undone";
         code = put_record(w, command, LEDGER_UNDONE, error);
         CRASH_POINT("command.undone");
@@ -370,7 +304,7 @@ static enum fh_code record_command_outcome(fh_work *w, struct work_fence *fence,
         command->record.digest = command->digest;
         command->record.request =
             keeps_request ? arena_copy(&w->kept, command->body, command->body_length) : NULL;
-        command->record.answer = recordable_answer(w, command);
+        command->record.answer = command_answer_text(w, command->service);
         command->outcome = refused ? "refused" : "done";
         code = put_record(w, command, refused ? LEDGER_REFUSED : LEDGER_DONE, error);
     }
@@ -409,23 +343,6 @@ static enum fh_code parse_sender(fh_work *w, struct command *command, struct fh_
     return FH_OK;
 }
 
-/* Of a body that could not be read nothing is recorded if it might have held a secret. */
-static void take_recordable_body(fh_work *w, struct command *command)
-{
-    const struct command_request *request = command->request;
-    const fh_field *shape = w->route ? w->route->body : NULL;
-    bool left_out = false;
-    command->body = request->body;
-    command->body_length = request->body_length;
-    if (!(shape_marks(shape) & SHAPE_UNKEPT))
-        return;
-    struct arena *before = json_arena_set(&w->kept);
-    command->body =
-        w->body ? json_text(shape_without(shape, w->body, SHAPE_UNKEPT, &left_out)) : NULL;
-    command->body_length = command->body ? strlen(command->body) : 0;
-    json_arena_set(before);
-}
-
 static enum fh_code parse_command(fh_work *w, struct command *command, struct fh_error *error)
 {
     const struct command_request *request = command->request;
@@ -446,7 +363,7 @@ static enum fh_code parse_command(fh_work *w, struct command *command, struct fh
     if (!code)
         code = command_attempt_parse(request->attempt, &command->attempt, error);
     if (!code) {
-        take_recordable_body(w, command);
+        command_recordable_body(w, request, &command->body, &command->body_length);
         command_digest(command->digest, request->method, request->path, request->query,
                        command->body, command->body_length);
         command_digest(command->whole_digest, request->method, request->path, request->query,
@@ -532,7 +449,7 @@ enum fh_code command_run(fh_work *w, const struct command_request *request)
     if (!command->service)
         return code;
     if (command->outcome)
-        add_reply_header(w, "Freehold-Outcome", command->outcome);
-    add_reply_header(w, "Freehold-At", command_at(w, w->context->position));
+        command_reply_header(w, "Freehold-Outcome", command->outcome);
+    command_reply_header(w, "Freehold-At", command_at(w, w->context->position));
     return code;
 }

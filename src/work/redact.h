@@ -4,8 +4,6 @@
 
 /* Texts about a unit of work without the marked values that it was given (shape/mark.h). */
 
-#include <jansson.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "freehold.h"
@@ -13,9 +11,5 @@
 /* Replaces what has one of `marks` (enum shape_mark) and is in the request, the event, the saga's
  * input, other services' answers or the settings. The text has less than `size` bytes. */
 void work_redact(const fh_work *w, unsigned marks, char *text, size_t size);
-
-/* The reply's body as it may be recorded: without secrets. *ret_left_out: it had some. NULL: no
- * body. On the arena currently set; new reference. */
-json_t *work_recordable_body(const fh_work *w, bool *ret_left_out);
 
 #endif

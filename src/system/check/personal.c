@@ -32,7 +32,7 @@ struct looking {
 /* ---- Fields ---- */
 
 /* "id,name": whether the list has this name, of `length` bytes. NULL: it has every name. */
-static bool is_listed(const char *list, const char *name, size_t length)
+static bool is_named_in(const char *list, const char *name, size_t length)
 {
     while (list && *list) {
         size_t word = strcspn(list, ",");
@@ -52,7 +52,7 @@ static void keep_listed(json_t *fields, const char *list)
     if (!list)
         return;
     json_object_foreach_safe (fields, next, name, mark) {
-        if (!is_listed(list, name, strcspn(name, ".")))
+        if (!is_named_in(list, name, strcspn(name, ".")))
             json_object_del(fields, name);
     }
 }
@@ -105,8 +105,8 @@ static void judge_got(const struct looking *looking, const json_t *fields, const
     text_init(&missing, WHAT_SIZE * 4);
     json_object_foreach ((json_t *)(uintptr_t)fields, name, mark) {
         size_t length = strcspn(name, ".");
-        bool said = is_listed(missing.data, name, length);
-        if (!is_listed(named, name, length) && !said)
+        bool said = is_named_in(missing.data, name, length);
+        if (!is_named_in(named, name, length) && !said)
             text_printf(&missing, "%s%.*s", missing.length ? "," : "", (int)length, name);
     }
     if (missing.length > 0)
@@ -273,7 +273,7 @@ static void look_at_told(const struct looking *looking, const char *saga, const 
     add_flow(looking, "told", what, target.service, fields);
 }
 
-static void look_at_saga(const struct looking *looking, const json_t *saga)
+static void look_at_saga_flows(const struct looking *looking, const json_t *saga)
 {
     const char *name = json_string_at(saga, "name");
     json_t *input = marks_of_schema(json_object_get(saga, "input")), *step;
@@ -325,7 +325,7 @@ static void look_at_service(struct looking *looking)
     json_array_foreach (json_object_get(description, "asks"), i, one)
         look_at_ask(looking, one);
     json_array_foreach (json_object_get(description, "sagas"), i, one)
-        look_at_saga(looking, one);
+        look_at_saga_flows(looking, one);
 }
 
 json_t *personal_map(struct system_file *file)
