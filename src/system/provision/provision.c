@@ -411,7 +411,7 @@ enum fh_code provision_renew(struct provision *provision, bool ret_changed[PROVI
 
 json_t *provision_keys(const struct provision *provision, const struct provision_part *part)
 {
-    size_t n = part_number(provision, part);
+    size_t n = (size_t)(part - provision->parts);
     return n + 1 == provision->part_count
                ? keys_of_gateway(provision->keys, provision->granted)
                : keys_of_service(provision->keys, provision->granted, part->name);
