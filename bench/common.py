@@ -2,6 +2,7 @@
 """What the files of the bench share: services as `freehold up` would start them, load, the table."""
 
 import json
+import os
 import pathlib
 import select
 import socket
@@ -137,6 +138,15 @@ def load(url, connections, seconds, what="get", headers=()):
                              f"error and {broken} not at all")
             return requests / (duration_us / 1e6)
     raise Failed(f"wrk on {url} failed: {done.stdout}{done.stderr}")
+
+
+TICKS_S = os.sysconf("SC_CLK_TCK")
+
+
+def processor_s(pid):
+    """What a process and its threads have taken of the processors."""
+    words = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(words[11]) + int(words[12])) / TICKS_S
 
 
 # ---- The table -------------------------------------------------------------------------------

@@ -10,14 +10,13 @@ import os
 import pathlib
 import tempfile
 
-from common import Service, fdatasync_us, load, not_measured, show, times, title
+from common import Service, fdatasync_us, load, not_measured, processor_s, show, times, title
 from peers import Peer
 
 CART_UPDATES_BAR = 25_000  # a second
 CONNECTIONS = 64
 ITEM = ("PUT", "/api/carts/7/items/p-1", {"quantity": 2})
 USERS = 1000  # as in load.lua
-TICKS_S = os.sysconf("SC_CLK_TCK")
 
 
 def user_of(cart):
@@ -58,12 +57,6 @@ def measure_carts(build, folder, seconds):
 
 
 # ---- On Redis --------------------------------------------------------------------------------------
-
-def processor_s(pid):
-    """What a process and its threads have taken of the processors."""
-    words = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(words[11]) + int(words[12])) / TICKS_S
-
 
 def measure_updates(url, pids, seconds):
     """Updates a second, and the processors' microseconds that each takes in these processes."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What walls and identities cost: the same programs with them and without, in turn, so that what the machine does
-meanwhile meets both alike. With walls a service is confined (Landlock, seccomp), takes requests only with a token of
-their sender, and verifies who the user is; without, it does nothing of that. Then the gateway: a row read by somebody
-with a signed token, and by nobody.
+meanwhile meets both alike. With walls a service is confined (Landlock, seccomp), and as `up` starts it, it takes
+requests only with a token of their sender, and verifies who the user is; without, it does nothing of that. Then the
+gateway: a row read by somebody with a signed token, and by nobody. Beside the rates stands what a request took of the
+processors, in the processes that are measured: that tells more where something else runs on them.
 
 Not in it: isolation by users, and TLS between processes, which a system file may ask for besides."""
 
@@ -15,12 +16,13 @@ import os
 import statistics
 import time
 
-from common import HERE, NAMES, ORDER, Gateway, Service, load, show, times, title
+from common import NAMES, ORDER, Gateway, Service, load, processor_s, show, times, title
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 CONNECTIONS = 64
 ROUNDS = 5
+WALLS_BAR, TOKEN_BAR = 0.97, 0.85
 USERS = 1000
 TOKEN_LIFE_MS = 300_000
 ISSUER, AUDIENCE = "bench", "bench"
@@ -75,6 +77,10 @@ class Open(Service):
         return {**super().config(), "confine": False}
 
 
+class Confined(Service):
+    """It believes everybody, and reaches its own folder alone."""
+
+
 class Walled(Service):
     """As `up` starts it."""
 
@@ -101,23 +107,33 @@ class Door(Gateway):
                 "keys": {"calls": {"orders": self.keys.pair.hex()}, "user_secret": self.keys.secret()}}
 
 
-def in_turn(loads):
-    """[[requests a second in each round] of each load]: one round after the other, and every other one backwards."""
-    rates = [[] for _ in loads]
+class Loaded:
+    """One kind of request: to which processes, what wrk sends, and what came of it in each round."""
+
+    def __init__(self, name, pids, *arguments, **more):
+        self.name, self.pids, self.arguments, self.more = name, pids, arguments, more
+        self.rates, self.took_us = [], []
+
+    def run(self):
+        before = sum(map(processor_s, self.pids))
+        rate = load(*self.arguments, **self.more)
+        self.rates.append(rate)
+        self.took_us.append((sum(map(processor_s, self.pids)) - before) * 1e6 / (rate * self.arguments[2]))
+
+
+def compare(loads, unit, bar):
+    """One round after the other, every other one backwards. The first is what the others are compared with."""
     for number in range(ROUNDS):
-        order = list(enumerate(loads))
-        for i, one in reversed(order) if number % 2 else order:
-            rates[i].append(one())
-    return rates
-
-
-def tell(names, unit, bar, rates):
-    """The first is what the others are compared with, round by round."""
-    show(names[0], statistics.median(rates[0]), unit)
-    for name, one in zip(names[1:], rates[1:]):
-        ratios = [mine / other for mine, other in zip(one, rates[0])]
-        show(name, statistics.median(one), unit,
-             f"{times(statistics.median(ratios))} that (bar: {bar}); rounds {min(ratios):.2f} to {max(ratios):.2f}")
+        for one in reversed(loads) if number % 2 else loads:
+            one.run()
+    first = loads[0]
+    for one in loads:
+        took = statistics.median(one.took_us)
+        beside = f"{took:.1f} us of a processor each"
+        if one is not first:
+            ratio = statistics.median(mine / other for mine, other in zip(one.rates, first.rates))
+            beside = f"{times(ratio)} the first (bar: {bar}); {beside}, {times(statistics.median(first.took_us) / took)}"
+        show(one.name, statistics.median(one.rates), unit, beside)
 
 
 def measure(build, folder, seconds):
@@ -131,7 +147,7 @@ def measure(build, folder, seconds):
             return made.start()
 
         program = build / "bench" / NAMES["orders"]
-        bare = started(Open, program, "orders")
+        bare, confined = started(Open, program, "orders"), started(Confined, program, "orders")
         walled = started(Walled, keys, program, "orders")
         door = Door(keys, build / "freehold", place / "gateway", walled)
         stack.callback(door.close)
@@ -139,15 +155,17 @@ def measure(build, folder, seconds):
         inside = [keys.sender("orders"), keys.statement("7")]
         walled.ask("POST", "/orders", ORDER, inside)
 
-        title(f"Walls: the same service without and with them, {CONNECTIONS} connections, {ROUNDS} rounds in turn")
-        for name, path, what, unit in (("constant answer", "/constant", "get", "requests/s"),
+        for name, path, what, unit in (("a constant answer", "/constant", "get", "requests/s"),
                                        ("an order and its event, durable", "/orders", "order", "works/s")):
-            rates = in_turn([lambda: load(bare.url + path, CONNECTIONS, each_s, what),
-                             lambda: load(walled.url + path, CONNECTIONS, each_s, what, [inside])])
-            tell([f"{name}, without", f"{name}, with"], unit, 0.97, rates)
+            title(f"Walls: {name}, {CONNECTIONS} connections, {ROUNDS} rounds in turn")
+            compare([Loaded(told, [service.process.pid], service.url + path, CONNECTIONS, each_s, what, headers)
+                     for told, service, headers in (("without", bare, []), ("confined", confined, []),
+                                                    ("and with the sender's token and the user", walled, [inside]))],
+                    unit, WALLS_BAR)
 
-        title("Who is asking: one row read through a gateway with `auth`, in turn")
+        title("Who is asking: one row read through a gateway that asks, in turn")
         one, many = [[keys.token("7")]], [[keys.token(str(user))] for user in range(1, USERS + 1)]
-        rates = in_turn([lambda headers=headers: load(door.url + "/orders/1", CONNECTIONS, each_s, headers=headers)
-                         for headers in ([], one, many)])
-        tell(["by nobody", "with a verified token", f"with those of {USERS:,} users"], "requests/s", 0.85, rates)
+        pids = [door.process.pid, walled.process.pid]
+        compare([Loaded(told, pids, door.url + "/orders/1", CONNECTIONS, each_s, headers=headers)
+                 for told, headers in (("by nobody", []), ("with a verified token", one),
+                                       (f"with those of {USERS:,} users", many))], "requests/s", TOKEN_BAR)
