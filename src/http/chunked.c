@@ -93,7 +93,7 @@ static bool expect_byte(struct chunked *chunked, char c, char wanted, enum chunk
     if (c != wanted)
         return refuse_chunked(refusal, wanted == '\n' ? "expected LF after CR" : "expected CR LF",
                               (unsigned char)c);
-    chunked->state = next;
+    chunked->state = (int)next;
     return true;
 }
 
@@ -102,7 +102,7 @@ static bool take_text(struct chunked *chunked, char c, enum chunked_state next,
                       struct http_refusal *refusal)
 {
     if (c == '\r')
-        chunked->state = next;
+        chunked->state = (int)next;
     else if (!(byte_classes[(unsigned char)c] & BYTE_VALUE))
         return refuse_chunked(refusal, "expected text, then CR LF", (unsigned char)c);
     return true;
