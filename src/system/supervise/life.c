@@ -106,14 +106,17 @@ bool lives_are_kept(const struct state *state)
     return faccessat(state->folder_fd, LIVES_FOLDER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static void read_boot(char ret[48])
+/* False: it may be told later. Where it never is (ENOENT), all boots are one. */
+static bool read_boot(char ret[48])
 {
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    bool told = fd >= 0 || errno == ENOENT || errno == EACCES;
     ssize_t length = fd >= 0 ? read(fd, ret, 47) : 0;
     ret[length > 0 ? length : 0] = '\0';
     ret[strcspn(ret, "\n")] = '\0';
     if (fd >= 0)
         close(fd);
+    return told;
 }
 
 enum fh_code lives_open(struct lives *lives, const struct state *state, enum cgroup_version version,
@@ -133,7 +136,8 @@ enum fh_code lives_open(struct lives *lives, const struct state *state, enum cgr
                                "Cannot open the folder %s/" LIVES_FOLDER, state->folder);
     snprintf(lives->state, sizeof lives->state, "%llx-%llx", (unsigned long long)status.st_dev,
              (unsigned long long)status.st_ino);
-    read_boot(lives->boot);
+    if (!read_boot(lives->boot))
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The boot's number can't be read");
     snprintf(name, sizeof name, "freehold-%s", lives->state);
     if (version == CGROUP_NONE || !cgroup_make_own(name, version, lives->group))
         *lives->group = '\0';
