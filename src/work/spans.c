@@ -180,14 +180,22 @@ static void copy_span_path(char *to, size_t size, const char *path)
     to[length] = '\0';
 }
 
-static bool is_traceparent(const char *text)
+bool spans_is_traceparent(const char *text)
 {
-    return text && strnlen(text, SPANS_TRACE_SIZE) == SPANS_TRACE_SIZE - 1;
+    static const char form[] = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+    _Static_assert(sizeof form == SPANS_TRACE_SIZE, "a traceparent");
+    if (!text || strnlen(text, SPANS_TRACE_SIZE) != SPANS_TRACE_SIZE - 1)
+        return false;
+    for (size_t i = 0; form[i]; i++) {
+        if (!strchr(form[i] == '-' ? "-" : "0123456789abcdef", text[i]))
+            return false;
+    }
+    return true;
 }
 
 void spans_keep(struct spans *spans, const struct span *span)
 {
-    bool owns = is_traceparent(span->own), part = is_traceparent(span->parent);
+    bool owns = spans_is_traceparent(span->own), part = spans_is_traceparent(span->parent);
     if (!spans || (!owns && !part))
         return;
     struct ring *ring = span->kind == SPAN_READ ? &spans->reads : &spans->others;
@@ -212,7 +220,7 @@ void spans_keep(struct spans *spans, const struct span *span)
 bool spans_part(const char *parent, uint64_t number, char out[static SPANS_TRACE_SIZE])
 {
     out[0] = '\0';
-    if (!is_traceparent(parent))
+    if (!spans_is_traceparent(parent))
         return false;
     uint64_t id = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
     for (int i = SPAN_AT; i < SPAN_AT + SPAN_LENGTH; i++)

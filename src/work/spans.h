@@ -60,6 +60,8 @@ void spans_keep(struct spans *spans, const struct span *span);
 /* The traceparent of the `number`th part of `parent`: always the same for the same arguments.
  * False, with `out` empty, if `parent` is not a traceparent. */
 #define SPANS_TRACE_SIZE 56
+/* By its form alone. False for NULL, and for what a publisher put into its place. */
+bool spans_is_traceparent(const char *text);
 bool spans_part(const char *parent, uint64_t number, char out[static SPANS_TRACE_SIZE]);
 
 /* The spans of a trace (32 hex digits), or those with a key, oldest first within each ring:

@@ -134,12 +134,14 @@ const char *outbox_key(fh_work *w, const struct fh_published *published, const j
     return text;
 }
 
-/* See ledger.h. */
+/* See ledger.h. In the handler of an event the trace is what its publisher wrote: whatever has
+ * another form could name an actor. */
 static const char *trace_and_actor(fh_work *w, const struct fh_published *published)
 {
+    const char *trace = spans_is_traceparent(w->trace) ? w->trace : NULL;
     if (!published->actor || !w->user)
-        return w->trace;
-    return work_printf(w, "%s %s", w->trace ? w->trace : "-", w->user->shown.subject);
+        return trace;
+    return work_printf(w, "%s %s", trace ? trace : "-", w->user->shown.subject);
 }
 
 void fh_publish(fh_work *w, const char *type, json_t *data)
