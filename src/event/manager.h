@@ -79,7 +79,7 @@ struct event_manager {
     /* Sizes of state pages, in rows, for each of `publishes`. */
     struct portion
         pages[sizeof((struct fh_service *)NULL)->publishes / sizeof(struct fh_published)];
-    const json_t *schemas; /* of other services' events, by service and type; NULL: not known */
+    const json_t *schemas;     /* of other services' events, by service and type; NULL: not known */
     struct event_marks *marks; /* which of their data are personal: see marks.h */
     struct event_trimmed trimmed;
     int fibers;              /* of this manager, running */

@@ -39,9 +39,9 @@ struct saga_unnumbered;
 /* One per element. Text is on the heap. */
 struct saga_part {
     char *path, *undo_path, *body; /* the stored request; path NULL: not made yet */
-    char *spent; /* the body to send from now on, without secrets; NULL: the same (marks.h) */
-    char *answer;                  /* {"status", "body"}: the last one with an outcome, or NULL */
-    char receiver[ID_SIZE];        /* which incarnation gave it, at which position */
+    char *spent;  /* the body to send from now on, without secrets; NULL: the same (marks.h) */
+    char *answer; /* {"status", "body"}: the last one with an outcome, or NULL */
+    char receiver[ID_SIZE]; /* which incarnation gave it, at which position */
     int64_t receiver_position;
     struct saga_ask *ask; /* in progress, or NULL */
     int tries;            /* unanswered so far */

@@ -20,10 +20,10 @@ struct shape_place {
 };
 
 struct shape_faults {
-    json_t *found;  /* NULL until there is a fault */
-    bool of_query;  /* faults name a parameter instead of a pointer */
+    json_t *found;      /* NULL until there is a fault */
+    bool of_query;      /* faults name a parameter instead of a pointer */
     bool lacks_secrets; /* these may be missing */
-    bool in_marked; /* the walk is in a field with a mark: its value is not quoted */
+    bool in_marked;     /* the walk is in a field with a mark: its value is not quoted */
 };
 
 /* SHAPE_FAULTS_MAX were found: the walk can stop. */

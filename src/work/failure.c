@@ -54,8 +54,8 @@ void work_set_problem(fh_work *w, const struct fh_error *error)
         errors = json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%s", error->field), "detail",
                            told.message);
     enum problem_type type = problem_of_code(error->code);
-    json_t *problem = problem_new(
-        type, problem_status(type) == 500 ? HANDLER_FAULT : told.message, errors);
+    json_t *problem =
+        problem_new(type, problem_status(type) == 500 ? HANDLER_FAULT : told.message, errors);
     work_redact(w, SHAPE_MARKED, told.message, sizeof told.message);
     work_redact(w, SHAPE_MARKED, w->failure.message, sizeof w->failure.message);
     int status = problem_status(type);

@@ -68,14 +68,15 @@ static inline void edit_entry(void *argument)
 }
 
 static inline struct edited edit(struct fixture *fixture, const char *key, int64_t position,
-                          const char *data)
+                                 const char *data)
 {
     struct edited edited = {&fixture->orders, key, data, position};
     harness_run(&fixture->harness, edit_entry, &edited);
     return edited;
 }
 
-static inline struct asked ask(struct fixture *fixture, void (*entry)(void *), const char *key, bool all)
+static inline struct asked ask(struct fixture *fixture, void (*entry)(void *), const char *key,
+                               bool all)
 {
     struct asked asked = {.service = &fixture->orders, .source = "users", .key = key, .all = all};
     harness_run(&fixture->harness, entry, &asked);
@@ -123,8 +124,8 @@ static inline void publish_two_work(fh_work *w)
                    json_pack("{s:i, s:s}", "id", two_ids[i], "name", two_names[i]));
 }
 
-static inline void publish_two(struct fixture *fixture, int first, const char *first_name, int second,
-                        const char *second_name)
+static inline void publish_two(struct fixture *fixture, int first, const char *first_name,
+                               int second, const char *second_name)
 {
     two_ids[0] = first;
     two_ids[1] = second;

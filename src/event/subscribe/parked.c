@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Listing parked events, without what is marked in their data, and dropping them. Dropping is a transaction of its own, which takes the
- * event that it finds first under the key. It is logged before it is committed. The publisher still
- * has the event until it is trimmed.
+ * Listing parked events, without what is marked in their data, and dropping them. Dropping is a
+ * transaction of its own, which takes the event that it finds first under the key. It is logged
+ * before it is committed. The publisher still has the event until it is trimmed.
  */
 
 #include "event/subscribe/parked.h"
@@ -153,9 +153,8 @@ enum fh_code parked_show(struct event_manager *manager, const char *source, cons
                          json_t **ret, struct fh_error *error)
 {
     struct store_work *work;
-    struct listing listing = {.manager = manager,
-                              .source = source,
-                              .now_ms = world_wall_ms(manager->context->world)};
+    struct listing listing = {
+        .manager = manager, .source = source, .now_ms = world_wall_ms(manager->context->world)};
     enum fh_code code = store_begin(manager_store(manager), STORE_READ, &work, error);
     if (code != FH_OK)
         return code;

@@ -159,10 +159,10 @@ enum fh_code sql_ledger_saga_update(struct store_work *work, const struct ledger
     if (ledger_sql(work, LEDGER_SAGA_ADVANCE))
         return saga_advance(work, values, count, error);
     code = ledger_do(work,
-                  "UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6, updated_ms = ?7"
-                  " WHERE birth = ?1 AND number = ?2 AND epoch = ?3"
-                  " AND status IN " LEDGER_SAGA_OPEN,
-                  values, count, &changed, error);
+                     "UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6, updated_ms = ?7"
+                     " WHERE birth = ?1 AND number = ?2 AND epoch = ?3"
+                     " AND status IN " LEDGER_SAGA_OPEN,
+                     values, count, &changed, error);
     if (code == FH_OK && changed == 0)
         return error_set(error, FH_CONFLICT, LEDGER_SAGA_FENCED);
     return code;

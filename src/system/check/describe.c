@@ -174,12 +174,11 @@ static const fh_field subscription_shape[] = {
     {"personal", FH_STRING, .optional = true},
     {"*"},
     {0}};
-static const fh_field asks_shape[] = {
-    {"service", FH_STRING, .min = 1},
-    {"path", FH_STRING, .min = 1},
-    {"personal", FH_STRING, .optional = true},
-    {"*"},
-    {0}};
+static const fh_field asks_shape[] = {{"service", FH_STRING, .min = 1},
+                                      {"path", FH_STRING, .min = 1},
+                                      {"personal", FH_STRING, .optional = true},
+                                      {"*"},
+                                      {0}};
 static const fh_field takes_over_shape[] = {{"service", FH_STRING, .min = 1},
                                             {"path", FH_STRING, .min = 1},
                                             {"step", FH_STRING, .min = 1},
