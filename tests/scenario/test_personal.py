@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -65,8 +66,10 @@ def test_operators_are_shown_nothing_that_is_marked(shop, orders):
     shown(shop, "logs")
 
 
-def test_a_saga_is_shown_without_what_is_marked(shop, orders):
-    database = sqlite3.connect(f"file:{shop.state}/orders/orders.db?mode=ro", uri=True)
+def test_a_saga_is_shown_without_what_is_marked(shop, orders, tmp_path):
+    for path in (pathlib.Path(shop.state) / "orders").glob("store.db*"):
+        shutil.copy(path, tmp_path)
+    database = sqlite3.connect(tmp_path / "store.db")
     sagas = [one for (one,) in database.execute("SELECT birth || '.' || number FROM fh_saga ORDER BY number")]
     database.close()
     assert len(sagas) == len(orders)
