@@ -174,7 +174,7 @@ static void issuers_of_tokens_that_can_not_be_trusted_are_refused(void **state)
     unlink(keys_path());
     assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "freehold key new makes it");
     assert_refused("system: mini\nservices: { users: }\ngateway: { auth: { forward: true } }\n", 3,
-                   18, "'jwt' or 'keys'");
+                   18, "'introspection' or 'keys'");
     put_keys_file("{\"keys\":[{\"hash\":\"00\",\"subject\":\"a\"}]}");
     assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "/keys/0 has no \"hash\"");
     put_keys_file("{\"keys\":[]}");
@@ -196,10 +196,61 @@ static void issuers_of_tokens_that_can_not_be_trusted_are_refused(void **state)
                  AUTH "    jwt:\n      - { issuer: https://i.example, audience: a%s }\n"
                       "      - { issuer: https://j.example, audience: a%s }\n",
                  two[0], two[1]);
-        assert_refused(text, 6, 7, "could be taken for users of");
+        assert_refused(text, 5, 5, "could be taken for users of");
     }
     assert_refused(AUTH "    jwt: [{ issuer: https://i.example, audience: a, subjects: 'a b' }]\n",
                    5, 63, "must be a prefix");
+}
+
+#define ASKED "endpoint: https://i.example/introspect, client: shop, secret: " KEYS_FILE
+
+static void put_secret(const char *text)
+{
+    put_keys_file(text);
+    assert_int_equal(chmod(keys_path(), 0600), 0);
+}
+
+static void who_is_asked_of_opaque_tokens_becomes_the_gateways_configuration(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    put_secret("s3cr3t \n");
+    read_text(&fixture,
+              AUTH "    jwt: [{ issuer: https://i.example, audience: shop }]\n"
+                   "    introspection: { " ASKED ", audience: shop, issuer: https://i.example, "
+                   "kept_s: 30 }\n",
+              NULL);
+    assert_non_null(fixture.file);
+    char *text = json_text(json_object_get(fixture.file->auth, "introspection"));
+    assert_string_equal(text, "{\"endpoint\":\"https://i.example/introspect\",\"client\":\"shop\","
+                              "\"secret\":\"s3cr3t \",\"audience\":\"shop\","
+                              "\"issuer\":\"https://i.example\",\"kept_s\":30}");
+    json_text_free(text);
+    release(&fixture);
+    static const char *const secrets[] = {"", "\n", "two\nlines\n", "a\tb"};
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++) {
+        put_secret(secrets[i]);
+        assert_refused(AUTH "    introspection: { " ASKED ", audience: shop }\n", 5, 84,
+                       "one line of text");
+    }
+    put_keys_file("s3cr3t");
+    assert_int_equal(chmod(keys_path(), 0644), 0);
+    assert_refused(AUTH "    introspection: { " ASKED ", audience: shop }\n", 5, 84, "chmod 600");
+    put_secret("s3cr3t");
+    assert_refused(AUTH "    introspection: { " ASKED " }\n", 5, 20, "audience");
+    assert_refused(AUTH "    introspection: { " ASKED ", audience: a, kept_s: 0 }\n", 5, 116, "1");
+    assert_refused(AUTH "    introspection: { endpoint: http://i.example, client: c, audience: a, "
+                        "secret: " KEYS_FILE " }\n",
+                   5, 32, "https://");
+    /* Whose users are these? */
+    assert_refused(AUTH "    jwt: [{ issuer: https://j.example, audience: a }]\n"
+                        "    introspection: { " ASKED ", audience: a }\n",
+                   5, 5, "taken for users of");
+    assert_refused(AUTH "    jwt: [{ issuer: https://i.example, audience: a, subjects: a/ }]\n"
+                        "    introspection: { " ASKED
+                        ", audience: a, issuer: https://i.example }\n",
+                   5, 5, "taken for users of");
+    unlink(keys_path());
 }
 
 /* It must not wait for somebody to write into it. */
@@ -458,6 +509,7 @@ int main(void)
         cmocka_unit_test(issuers_of_tokens_become_the_gateways_configuration),
         cmocka_unit_test(issuers_of_tokens_that_can_not_be_trusted_are_refused),
         cmocka_unit_test(what_is_for_the_inside_is_said_and_reached_from_there_alone),
+        cmocka_unit_test(who_is_asked_of_opaque_tokens_becomes_the_gateways_configuration),
         cmocka_unit_test(a_fifo_in_place_of_a_file_of_keys_is_refused),
         cmocka_unit_test(all_faults_are_counted_and_the_first_twenty_kept),
     };

@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "call/user.h"
+#include "gateway/identity/introspection.h"
 #include "gateway/identity/issuer.h"
 #include "gateway/identity/jws.h"
 #include "gateway/identity/key_file.h"
@@ -35,7 +36,8 @@ struct authenticator {
     struct user_signer *signer;
     struct issuer *issuers[AUTHENTICATE_ISSUERS_MAX];
     size_t issuer_count;
-    struct key_file *keys; /* NULL: API keys are not taken */
+    struct key_file *keys;               /* NULL: API keys are not taken */
+    struct introspection *introspection; /* NULL: opaque tokens are not taken */
     struct known_users known;
     bool forwards;
     int64_t logged_ns; /* when a refusal was last logged */
@@ -45,7 +47,7 @@ struct authenticator {
 /* What was found out about credentials that are not known yet. */
 struct judgement {
     json_t *identity;       /* AUTHENTICATED_USER: new */
-    int64_t until_s;        /* of the wall clock; INT64_MAX: they do not end */
+    int64_t until_ms;       /* of the wall clock; INT64_MAX: they do not end */
     const uint64_t *source; /* as in struct known_user */
     struct fh_error error;  /* AUTHENTICATED_REFUSED: why, for the log */
 };
@@ -91,6 +93,11 @@ static struct issuer *issuer_of(struct authenticator *authenticator, const struc
     return NULL;
 }
 
+static int64_t ms_of_seconds(int64_t seconds)
+{
+    return seconds > INT64_MAX / 1000 ? INT64_MAX : seconds * 1000;
+}
+
 static enum authenticated judge_jwt(struct authenticator *authenticator, const char *token,
                                     struct judgement *judgement)
 {
@@ -100,8 +107,10 @@ static enum authenticated judge_jwt(struct authenticator *authenticator, const c
     struct issuer *issuer = issuer_of(authenticator, &jws);
     enum authenticated result = AUTHENTICATED_REFUSED;
     if (issuer) {
-        enum issuer_verdict verdict = issuer_judge(issuer, &jws, &judgement->identity,
-                                                   &judgement->until_s, &judgement->error);
+        int64_t until_s = 0;
+        enum issuer_verdict verdict =
+            issuer_judge(issuer, &jws, &judgement->identity, &until_s, &judgement->error);
+        judgement->until_ms = ms_of_seconds(until_s);
         result = verdict == ISSUER_PROVED ? AUTHENTICATED_USER
                  : verdict == ISSUER_AWAY ? AUTHENTICATED_AWAY
                                           : AUTHENTICATED_REFUSED;
@@ -130,18 +139,38 @@ static enum authenticated judge_key(struct authenticator *authenticator, const c
     }
     json_object_set_new(identity, "iat", json_integer(now_s));
     judgement->identity = identity;
-    judgement->until_s = expires ? json_integer_value(expires) : INT64_MAX;
+    judgement->until_ms = expires ? ms_of_seconds(json_integer_value(expires)) : INT64_MAX;
     judgement->source = key_file_generation(authenticator->keys);
     return AUTHENTICATED_USER;
 }
 
-static enum authenticated judge_credentials(struct authenticator *authenticator,
-                                            const char *credentials, struct judgement *judgement)
+static enum authenticated judge_opaque(struct authenticator *authenticator, const char *token,
+                                       const char *name, struct judgement *judgement)
 {
-    if (authenticator->keys && strncmp(credentials, KEY_FILE_PREFIX, strlen(KEY_FILE_PREFIX)) == 0)
+    switch (introspect(authenticator->introspection, token, name, &judgement->identity,
+                       &judgement->until_ms, &judgement->error)) {
+    case INTROSPECTED_ACTIVE:
+        return AUTHENTICATED_USER;
+    case INTROSPECTED_REFUSED:
+        return AUTHENTICATED_REFUSED;
+    case INTROSPECTED_AWAY:
+        return AUTHENTICATED_AWAY;
+    }
+    return AUTHENTICATED_REFUSED;
+}
+
+/* `name`: under which they are remembered. No API key is told to a provider. */
+static enum authenticated judge_credentials(struct authenticator *authenticator,
+                                            const char *credentials, const char *name,
+                                            struct judgement *judgement)
+{
+    bool is_key = strncmp(credentials, KEY_FILE_PREFIX, strlen(KEY_FILE_PREFIX)) == 0;
+    if (is_key && authenticator->keys)
         return judge_key(authenticator, credentials, judgement);
     if (authenticator->issuer_count && jws_has_form(credentials))
         return judge_jwt(authenticator, credentials, judgement);
+    if (!is_key && authenticator->introspection)
+        return judge_opaque(authenticator, credentials, name, judgement);
     error_set(&judgement->error, FH_INVALID, "They are of no kind that is taken here.");
     return AUTHENTICATED_REFUSED;
 }
@@ -160,11 +189,6 @@ static void log_refusal(struct authenticator *authenticator, const char *why)
     authenticator->unlogged = 0;
 }
 
-static int64_t until_ms_of(const struct judgement *judgement)
-{
-    return judgement->until_s > INT64_MAX / 1000 ? INT64_MAX : judgement->until_s * 1000;
-}
-
 /* States who it is, and remembers that. */
 static enum authenticated take_judgement(struct authenticator *authenticator, const char *name,
                                          struct judgement *judgement, struct known_user **ret_user)
@@ -176,8 +200,8 @@ static enum authenticated take_judgement(struct authenticator *authenticator, co
         log_refusal(authenticator, judgement->error.message);
         return AUTHENTICATED_REFUSED;
     }
-    *ret_user =
-        known_user_new(judgement->identity, statement, until_ms_of(judgement), judgement->source);
+    *ret_user = known_user_new(judgement->identity, statement, world_wall_ms(authenticator->world),
+                               judgement->until_ms, judgement->source);
     known_put(&authenticator->known, name, *ret_user);
     return AUTHENTICATED_USER;
 }
@@ -199,8 +223,8 @@ enum authenticated authenticate(struct authenticator *authenticator,
     *ret_user = known_find(&authenticator->known, name, world_wall_ms(authenticator->world));
     if (*ret_user)
         return AUTHENTICATED_USER;
-    struct judgement judgement = {.until_s = INT64_MAX};
-    enum authenticated result = judge_credentials(authenticator, credentials, &judgement);
+    struct judgement judgement = {.until_ms = INT64_MAX};
+    enum authenticated result = judge_credentials(authenticator, credentials, name, &judgement);
     if (result == AUTHENTICATED_REFUSED)
         log_refusal(authenticator, judgement.error.message);
     return result == AUTHENTICATED_USER ? take_judgement(authenticator, name, &judgement, ret_user)
@@ -254,6 +278,9 @@ enum fh_code authenticator_new(struct world *world, const json_t *config,
     FH_ASSERT(authenticator->system != NULL);
     if (code == FH_OK)
         code = add_issuers(authenticator, json_object_get(auth, "jwt"), error);
+    const json_t *introspection = json_object_get(auth, "introspection");
+    if (code == FH_OK && introspection)
+        code = introspection_new(world, introspection, &authenticator->introspection, error);
     const char *keys = json_string_at(auth, "keys");
     if (code == FH_OK && keys)
         code = key_file_new(world, keys, &authenticator->keys, error);
@@ -285,6 +312,7 @@ void authenticator_free(struct authenticator *authenticator)
     for (size_t i = 0; i < authenticator->issuer_count; i++)
         issuer_free(authenticator->issuers[i]);
     key_file_free(authenticator->keys);
+    introspection_free(authenticator->introspection);
     known_release(&authenticator->known);
     user_signer_free(authenticator->signer);
     json_decref(authenticator->config);

@@ -14,13 +14,14 @@ _Static_assert(KNOWN_NAME_SIZE ==
                    sodium_base64_ENCODED_LEN(32, sodium_base64_VARIANT_URLSAFE_NO_PADDING),
                "a name is a hash of 32 bytes");
 
-struct known_user *known_user_new(json_t *identity, const char *statement, int64_t until_ms,
-                                  const uint64_t *source)
+struct known_user *known_user_new(json_t *identity, const char *statement, int64_t since_ms,
+                                  int64_t until_ms, const uint64_t *source)
 {
     struct known_user *user = calloc(1, sizeof *user);
     FH_ASSERT(user != NULL);
     *user = (struct known_user){.identity = identity,
                                 .statement = strdup(statement),
+                                .since_ms = since_ms,
                                 .until_ms = until_ms,
                                 .source = source,
                                 .generation = source ? *source : 0,
@@ -79,7 +80,8 @@ struct known_user *known_find(struct known_users *known, const char *name, int64
     struct known_user *user = map_get(&known->users, name);
     if (!user)
         return NULL;
-    if (now_ms >= user->until_ms || (user->source && *user->source != user->generation)) {
+    if (now_ms < user->since_ms || now_ms >= user->until_ms ||
+        (user->source && *user->source != user->generation)) {
         forget_user(known, name);
         return NULL;
     }

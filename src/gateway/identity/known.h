@@ -17,17 +17,18 @@
 #define KNOWN_NAME_SIZE 44 /* 32 bytes in base64 without padding, and the NUL */
 
 struct known_user {
-    json_t *identity;       /* as in call/user.h */
-    char *statement;        /* the identity signed: the value of Freehold-User */
-    int64_t until_ms;       /* of the wall clock */
+    json_t *identity; /* as in call/user.h */
+    char *statement;  /* the identity signed: the value of Freehold-User */
+    int64_t since_ms; /* of the wall clock, as is */
+    int64_t until_ms;
     const uint64_t *source; /* of the keys by which it was verified; NULL: none that change */
     uint64_t generation;    /* of `source`, then */
     int references;
 };
 
 /* Takes over `identity`. One reference is the caller's. */
-struct known_user *known_user_new(json_t *identity, const char *statement, int64_t until_ms,
-                                  const uint64_t *source);
+struct known_user *known_user_new(json_t *identity, const char *statement, int64_t since_ms,
+                                  int64_t until_ms, const uint64_t *source);
 void known_user_unref(struct known_user *user); /* NULL is fine */
 
 struct known_users {
@@ -41,7 +42,8 @@ void known_forget_all(struct known_users *known);
 /* Under which name these credentials are remembered. */
 void known_name(const struct known_users *known, const char *credentials,
                 char ret[static KNOWN_NAME_SIZE]);
-/* A reference; NULL: none are remembered, or they have ended. */
+/* A reference; NULL: none are remembered, or they have ended. What is from the future was
+ * remembered before the clock was set back, and would live too long. */
 struct known_user *known_find(struct known_users *known, const char *name, int64_t now_ms);
 /* Takes a reference of its own. The oldest one is forgotten when there are too many. */
 void known_put(struct known_users *known, const char *name, struct known_user *user);
