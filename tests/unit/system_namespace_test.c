@@ -22,6 +22,7 @@
 #include "system/provision/libraries.h"
 #include "system/provision/namespace.h"
 #include "system/provision/numbers.h"
+#include "system/provision/part.h"
 #include "system/provision/users.h"
 
 #define NOBODY 65534
@@ -352,6 +353,33 @@ static void what_is_no_program_needs_nothing(void **unused)
     }
 }
 
+static int shows_programs(void)
+{
+    static struct provision provision = {.covered = true};
+    static struct provision_part part;
+    snprintf(provision.state.folder, sizeof provision.state.folder, "/homes/ada/shop/state");
+    setenv("HOME", "/homes/ada", 1);
+    setenv("PATH",
+           "/homes/ada/bin:/homes/ada/db/bin:relative:/usr/bin:/homes/ada/shop/bin:/homes/ada", 1);
+    arena_init(&provision.arena, ARENA_SIZE_MAX);
+    part_show_programs(&provision, &part);
+    static const char *const shown[] = {"/homes/ada/bin", "/homes/ada/db", "/usr",
+                                        "/homes/ada/shop/bin"};
+    size_t count = 0;
+    while (part.reads[count] && count < 4 && strcmp(part.reads[count], shown[count]) == 0)
+        count++;
+    return count == 4 && !part.reads[4] ? 0 : 1;
+}
+
+static void a_server_finds_programs_by_the_path_but_sees_no_home_for_that(void **unused)
+{
+    (void)unused;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(geteuid() != 0 || setresuid(NOBODY, NOBODY, NOBODY) == 0 ? shows_programs() : 2);
+    assert_int_equal(end_of(pid), 0);
+}
+
 /* ---- Giving ---- */
 
 static uid_t owner_of(const char *name)
@@ -540,6 +568,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_scripts_interpreter_and_the_environments_libraries_are_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_program_needs_nothing, set_up, tear_down),
+        cmocka_unit_test(a_server_finds_programs_by_the_path_but_sees_no_home_for_that),
         cmocka_unit_test_setup_teardown(files_of_others_that_a_service_planted_stay_theirs, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_giving_that_was_interrupted_is_finished, set_up,

@@ -6,6 +6,7 @@
 #include "system/provision/part.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,6 +51,34 @@ void part_open(struct provision_part *part, const char *path)
 void part_lend_key(struct provision_part *part, const char *path)
 {
     add_read(part->keys, path);
+}
+
+/* PREFIX/bin stands for PREFIX, whose libraries and data programs find by themselves; not for a
+ * home. */
+static const char *installed_prefix(struct arena *arena, const struct provision *provision,
+                                    const char *folder)
+{
+    const char *slash = strrchr(folder, '/'), *home = getenv("HOME");
+    if (!slash || slash == folder || (strcmp(slash, "/bin") != 0 && strcmp(slash, "/sbin") != 0))
+        return folder;
+    const char *prefix = arena_printf(arena, "%.*s", (int)(slash - folder), folder);
+    bool whole =
+        (home && strcmp(prefix, home) == 0) || namespace_is_below(provision->state.folder, prefix);
+    return whole ? folder : prefix;
+}
+
+void part_show_programs(const struct provision *provision, struct provision_part *part)
+{
+    struct arena *arena = (struct arena *)(uintptr_t)&provision->arena;
+    const char *at = getenv("PATH");
+    /* What is closed even to root's other users stays closed to them. */
+    while (provision->covered && geteuid() != 0 && at && *at) {
+        size_t length = strcspn(at, ":");
+        const char *folder = arena_printf(arena, "%.*s", (int)length, at);
+        if (*folder == '/' && !namespace_is_below(provision->state.folder, folder))
+            part_show(part, installed_prefix(arena, provision, folder));
+        at += length + (at[length] != '\0');
+    }
 }
 
 /* As the system file has them: never as a service's folder does. */

@@ -49,6 +49,7 @@ enum fh_code sockets_make(struct provision *provision, struct provision_part *pa
             arena_printf(&provision->arena, "%s/" SERVERS_SOCKETS "/%s", state->folder, part->name);
         snprintf(part->address, sizeof part->address, SERVERS_SOCKETS "/%s", part->name);
         part_open(part, part->sockets);
+        part_show_programs(provision, part);
     }
     if (own_fd >= 0)
         close(own_fd);
