@@ -75,7 +75,8 @@ def test_a_poison_is_parked_and_an_operator_deals_with_it(shop):
     assert WHY in parked(shop, "list").stdout
     assert "waits for" in parked(shop, "show", *words).stdout
     shown = json.loads(parked(shop, "show", *words, "--json").stdout)
-    assert [one["event"]["data"]["name"] for one in shown["events"]] == ["poison", "Anna"]
+    assert [one["event"]["data"]["name"] for one in shown["events"]] == ["[personal]"] * 2
+    assert [one["event"]["data"]["id"] for one in shown["events"]] == [ann] * 2
     # Nothing has changed, so a retry fails; the order of its events is kept.
     assert WHY in parked(shop, "retry", *words, code=1).stdout
     assert name_in(shop, of_ann) == "Ann" and keys(shop)[0]["attempts"] == 6
@@ -106,12 +107,12 @@ def test_a_person_changes_what_a_handler_can_not_bear(shop, tmp_path):
     file.write_text(json.dumps({"id": user, "name": "poison"}))
     assert WHY in parked(shop, *words, "--data", f"@{file}", code=1).stdout
     shown = json.loads(parked(shop, "show", *words[1:], "--json").stdout)["events"]
-    assert shown[0]["edits"][0]["before"]["name"] == "poison" and shown[0]["edits"][0]["by"]
+    assert shown[0]["edits"][0]["before"]["name"] == "[personal]" and shown[0]["edits"][0]["by"]
     assert "changed by" in parked(shop, "show", *words[1:]).stdout and "edits" not in shown[1]
     # In an editor, at a terminal.
     mend = tmp_path / "mend"
-    mend.write_text("#!/bin/sh\ngrep -q poison \"$1\" && test \"$(stat -c %a \"$1\")\" = 600 &&"
-                    " sed -i s/poison/Doris/ \"$1\"\n")
+    mend.write_text("#!/bin/sh\ngrep -q personal \"$1\" && test \"$(stat -c %a \"$1\")\" = 600 &&"
+                    " sed -i 's/.personal./Doris/' \"$1\"\n")
     mend.chmod(0o755)
     terminal, theirs = pty.openpty()
     environment = {**os.environ, "EDITOR": str(mend), "VISUAL": "", "TMPDIR": str(tmp_path)}
