@@ -45,7 +45,8 @@ static int64_t debt_now(const struct bucket_table *table, const struct bucket_sl
 }
 
 /* The name's slot, or the one whose place it would take. */
-static struct bucket_slot *slot_of(const struct bucket_table *table, uint64_t hash, int64_t now_us)
+static struct bucket_slot *bucket_slot_of(const struct bucket_table *table, uint64_t hash,
+                                          int64_t now_us)
 {
     struct bucket_slot *set = table->slots + hash % table->sets * BUCKET_WAYS, *least = set;
     int64_t least_debt = INT64_MAX;
@@ -82,7 +83,7 @@ bool bucket_take(struct bucket_table *table, const char *name, int64_t cost, int
                  struct bucket_standing *ret)
 {
     uint64_t hash = bucket_hash(table, name);
-    struct bucket_slot *slot = slot_of(table, hash, now_us);
+    struct bucket_slot *slot = bucket_slot_of(table, hash, now_us);
     int64_t most = table->quota * table->window_us, debt = debt_now(table, slot, now_us);
     FH_ASSERT(cost >= 0 && cost <= table->quota);
     int64_t beyond = debt + cost * table->window_us - most;
@@ -99,7 +100,7 @@ bool bucket_take(struct bucket_table *table, const char *name, int64_t cost, int
 void bucket_charge(struct bucket_table *table, const char *name, int64_t cost, int64_t now_us)
 {
     uint64_t hash = bucket_hash(table, name);
-    struct bucket_slot *slot = slot_of(table, hash, now_us);
+    struct bucket_slot *slot = bucket_slot_of(table, hash, now_us);
     int64_t most = table->quota * table->window_us, debt = debt_now(table, slot, now_us);
     int64_t charged = cost < table->quota ? cost * table->window_us : most;
     put_debt(slot, hash, most - debt > charged ? debt + charged : most, now_us);

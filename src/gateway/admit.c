@@ -25,6 +25,7 @@ static bool authenticate_exchange(struct gateway_exchange *exchange)
     case AUTHENTICATED_USER:
         return true;
     case AUTHENTICATED_REFUSED:
+        limits_charge_failure(exchange->limits, &exchange->address);
         gateway_challenge(exchange, PROBLEM_CREDENTIALS_REFUSED, CHALLENGE_REFUSED,
                           "These credentials are not valid here, or no longer.");
         return false;
@@ -33,6 +34,18 @@ static bool authenticate_exchange(struct gateway_exchange *exchange)
                         "The provider that could judge these credentials does not answer now.");
         return false;
     }
+    return false;
+}
+
+/* A user whose credentials were not known at the door pays here, besides its address, which has
+ * paid for the look at them. False: the request was answered. */
+static bool pay_as_user(struct gateway_exchange *exchange)
+{
+    if (!exchange->user || exchange->paid)
+        return true;
+    if (limits_take(exchange->limits, &exchange->address, exchange->user, &exchange->standing))
+        return true;
+    gateway_limited(exchange);
     return false;
 }
 
@@ -60,7 +73,7 @@ static void refuse_grants(struct gateway_exchange *exchange)
 
 bool gateway_admit(struct gateway_exchange *exchange)
 {
-    if (!authenticate_exchange(exchange))
+    if (!authenticate_exchange(exchange) || !pay_as_user(exchange))
         return false;
     switch (auth_judge(exchange->route->auth, exchange->user ? exchange->user->identity : NULL)) {
     case AUTH_GRANTED:

@@ -27,7 +27,9 @@ static const struct {
                  {"www-authenticate", "WWW-Authenticate"},
                  {"allow", "Allow"}};
 #define PASSED_ON (sizeof passed_on / sizeof *passed_on)
-#define ANSWER_HEADERS_MAX (PASSED_ON + DOOR_HEADERS_MAX)
+#define LIMIT_HEADERS 2
+#define LARGE ((size_t)64 << 10) /* of an answer */
+#define ANSWER_HEADERS_MAX (PASSED_ON + DOOR_HEADERS_MAX + LIMIT_HEADERS)
 
 struct gateway_exchange *gateway_exchange_new(struct world *world, const struct door *door,
                                               struct gateway_metrics *metrics, struct spans *spans,
@@ -56,13 +58,18 @@ static void begin_span(struct gateway_exchange *exchange)
     trace_child(traceparent_of(exchange), random, exchange->trace);
 }
 
+static bool exchange_reads(const struct gateway_exchange *exchange)
+{
+    const char *method = exchange->incoming.method;
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
 static void keep_gateway_span(const struct gateway_exchange *exchange, int status)
 {
     const struct http_incoming *incoming = &exchange->incoming;
     struct trace parsed;
     const char *parent = traceparent_of(exchange);
-    bool reads = strcmp(incoming->method, "GET") == 0 || strcmp(incoming->method, "HEAD") == 0;
-    struct span span = {.kind = reads ? SPAN_READ : SPAN_REQUEST,
+    struct span span = {.kind = exchange_reads(exchange) ? SPAN_READ : SPAN_REQUEST,
                         .parent = trace_parse(parent, &parsed) ? parent : NULL,
                         .own = exchange->trace,
                         .what = incoming->method,
@@ -88,15 +95,26 @@ static void reply_through_door(const struct gateway_exchange *exchange,
     struct http_request *request = exchange->incoming.request;
     struct http_header headers[ANSWER_HEADERS_MAX];
     struct http_answer whole = *answer;
-    FH_ASSERT(answer->header_count + DOOR_HEADERS_MAX <= ANSWER_HEADERS_MAX);
+    char policy[LIMITS_HEADER_SIZE], limit[LIMITS_HEADER_SIZE];
+    FH_ASSERT(answer->header_count + DOOR_HEADERS_MAX + LIMIT_HEADERS <= ANSWER_HEADERS_MAX);
     for (size_t i = 0; i < answer->header_count; i++)
         headers[i] = answer->headers[i];
     whole.headers = headers;
     whole.header_count +=
         door_answer_headers(exchange->door, http_request_header(request, "Origin"), answer->headers,
                             answer->header_count, headers + answer->header_count);
+    if (exchange->standing.known) {
+        limits_headers(exchange->limits, &exchange->standing, policy, limit);
+        headers[whole.header_count++] = (struct http_header){"RateLimit-Policy", policy};
+        headers[whole.header_count++] = (struct http_header){"RateLimit", limit};
+    }
+    whole.paced = exchange->paced;
+    if (exchange->place)
+        whole.held = place_answer(exchange->place, answer->body_length);
     http_reply(request, &whole);
 }
+
+/* ---- Answers ---- */
 
 const char *gateway_authorization(const struct gateway_exchange *exchange)
 {
@@ -105,9 +123,20 @@ const char *gateway_authorization(const struct gateway_exchange *exchange)
     return http_request_header(exchange->incoming.request, "Authorization");
 }
 
+/* Where there is no room for it, a large answer is dropped, if it can be asked for again. */
+static bool can_keep(const struct gateway_exchange *exchange, const struct http_answer *answer)
+{
+    return !exchange->place || answer->body_length < LARGE || !exchange_reads(exchange) ||
+           place_fits(exchange->place, answer->body_length);
+}
+
 void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *answer)
 {
     const struct route *route = exchange->route;
+    if (!can_keep(exchange, answer)) {
+        gateway_busy(exchange);
+        return;
+    }
     gateway_metrics_request(
         exchange->metrics, route && route->upstream ? route->upstream->name : "gateway",
         answer->status, world_monotonic_ns(exchange->world) - exchange->incoming.received_ns);
@@ -118,16 +147,15 @@ void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *
     free(exchange);
 }
 
-static void reply_gateway_problem(struct gateway_exchange *exchange, enum problem_type type,
-                                  const char *detail, const char *service,
+/* Takes over `problem`. */
+static void reply_gateway_problem(struct gateway_exchange *exchange, json_t *problem,
                                   const struct http_header *headers, size_t count)
 {
-    json_t *problem = problem_new(type, detail, NULL);
-    if (service)
-        json_object_set_new(problem, "service", json_string(service));
+    json_int_t status = 500;
+    json_integer_at(problem, "status", &status);
     char *body = json_text(problem);
     json_decref(problem);
-    gateway_reply(exchange, &(struct http_answer){.status = problem_status(type),
+    gateway_reply(exchange, &(struct http_answer){.status = (int)status,
                                                   .content_type = PROBLEM_CONTENT_TYPE,
                                                   .body = body,
                                                   .body_length = strlen(body),
@@ -146,20 +174,47 @@ void gateway_problem(struct gateway_exchange *exchange, enum problem_type type, 
     va_end(args);
     struct http_header headers[2];
     size_t count = 0;
+    json_t *problem = problem_new(type, detail, NULL);
+    if (service)
+        json_object_set_new(problem, "service", json_string(service));
     if (allow)
         headers[count++] = (struct http_header){"Allow", allow};
     if (service) {
         snprintf(seconds, sizeof seconds, "%d", EXCHANGE_RETRY_AFTER_S);
         headers[count++] = (struct http_header){"Retry-After", seconds};
     }
-    reply_gateway_problem(exchange, type, detail, service, headers, count);
+    reply_gateway_problem(exchange, problem, headers, count);
 }
 
 void gateway_challenge(struct gateway_exchange *exchange, enum problem_type type,
                        const char *challenge, const char *detail)
 {
     struct http_header header = {"WWW-Authenticate", challenge};
-    reply_gateway_problem(exchange, type, detail, NULL, &header, 1);
+    reply_gateway_problem(exchange, problem_new(type, detail, NULL), &header, 1);
+}
+
+void gateway_busy(struct gateway_exchange *exchange)
+{
+    exchange->paced = true;
+    gateway_problem(exchange, PROBLEM_CLIENT_BUSY, NULL, "gateway",
+                    "Too many requests of this client are under way, or it does not read the "
+                    "answers to earlier ones.");
+}
+
+void gateway_limited(struct gateway_exchange *exchange)
+{
+    char seconds[16], detail[160];
+    const char *name = limits_kind_name(exchange->standing.kind);
+    int retry_s = limits_retry_s(&exchange->standing);
+    struct http_header header = {"Retry-After", seconds};
+    snprintf(seconds, sizeof seconds, "%d", retry_s);
+    snprintf(detail, sizeof detail,
+             "The limit of requests by %s is reached. The next one is possible in %d s.", name,
+             retry_s);
+    json_t *problem = problem_new(PROBLEM_RATE_EXCEEDED, detail, NULL);
+    json_object_set_new(problem, "violated-policies", json_pack("[s]", name));
+    exchange->paced = true;
+    reply_gateway_problem(exchange, problem, &header, 1);
 }
 
 void gateway_pass_on(struct gateway_exchange *exchange, const struct world_request *answered)

@@ -9,6 +9,7 @@
 #include "call/trace.h"
 #include "gateway/door.h"
 #include "gateway/identity/authenticate.h"
+#include "gateway/limits.h"
 #include "gateway/metrics.h"
 #include "gateway/routes.h"
 #include "http/server.h"
@@ -25,7 +26,13 @@ struct gateway_exchange {
     struct spans *spans;
     struct authenticator *authenticator; /* NULL: the gateway asks nobody who they are */
     struct known_user *user;             /* NULL: nobody, or not known; one reference */
-    const struct route *route;           /* NULL: no route */
+    struct limits *limits;
+    struct client_address address;
+    struct limits_standing standing;
+    bool paid;                 /* its user has paid for it */
+    struct place *place;       /* NULL: none yet, or it needs none */
+    bool paced;                /* its client asked too much: what it sends next is read later */
+    const struct route *route; /* NULL: no route */
     struct http_incoming incoming;
     int64_t deadline_ns;
     char trace[TRACE_SIZE]; /* the traceparent to pass on: of the client's trace, or a new one */
@@ -51,6 +58,10 @@ void gateway_problem(struct gateway_exchange *exchange, enum problem_type type, 
 /* gateway_problem with the header WWW-Authenticate: `challenge` (RFC 9110, 11.6.1). */
 void gateway_challenge(struct gateway_exchange *exchange, enum problem_type type,
                        const char *challenge, const char *detail);
+/* The client has too much under way: 429. */
+void gateway_busy(struct gateway_exchange *exchange);
+/* The client is over its limit: 429. */
+void gateway_limited(struct gateway_exchange *exchange);
 /* A service's answer, limited to what the public may see. */
 void gateway_pass_on(struct gateway_exchange *exchange, const struct world_request *answered);
 

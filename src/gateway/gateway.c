@@ -59,6 +59,7 @@ struct gateway {
     struct routes routes;
     struct documents documents;
     struct door door, inside_door;
+    struct limits *limits;
     struct gateway_metrics metrics;
     struct spans *spans;
     int spans_fd;
@@ -94,6 +95,7 @@ static void reply_metrics(struct gateway *gateway, struct gateway_exchange *exch
     http_server_load(gateway->server, &requests, &connections);
     text_init(&text, TEXT_LENGTH_MAX);
     gateway_metrics_text(&gateway->metrics, &gateway->routes.upstreams, requests, &text);
+    limits_metrics_text(gateway->limits, &text);
     reply_text(exchange, 200, "text/plain; version=0.0.4", text.data, text.length);
     text_release(&text);
 }
@@ -132,10 +134,21 @@ static void reply_unrouted(struct gateway *gateway, struct gateway_exchange *exc
         gateway_reply(exchange, &answer);
 }
 
+/* False: the request was answered. */
+static bool take_place(struct gateway_exchange *exchange)
+{
+    exchange->place = limits_place(exchange->limits, &exchange->address, exchange->user,
+                                   exchange->route->index, exchange->deadline_ns);
+    if (exchange->place)
+        return true;
+    gateway_busy(exchange);
+    return false;
+}
+
 static void run_exchange(void *argument)
 {
     struct gateway_exchange *exchange = argument;
-    if (!gateway_admit(exchange))
+    if (!gateway_admit(exchange) || !take_place(exchange))
         return;
     if (exchange->route->compose)
         compose_run(exchange);
@@ -170,6 +183,11 @@ static void reply_preflight(struct gateway_exchange *exchange)
                   &(struct http_answer){.status = 204, .headers = headers, .header_count = 3});
 }
 
+static bool is_probe(const char *path)
+{
+    return strcmp(path, "/livez") == 0 || strcmp(path, "/readyz") == 0;
+}
+
 /* False: it has been answered. */
 static bool pass_door(struct gateway_exchange *exchange)
 {
@@ -185,7 +203,7 @@ static bool pass_door(struct gateway_exchange *exchange)
     case DOOR_PASS:
         return true;
     case DOOR_HOST_UNKNOWN: /* probes go by an address, and learn nothing */
-        if (strcmp(path, "/livez") == 0 || strcmp(path, "/readyz") == 0)
+        if (is_probe(path))
             return true;
         gateway_problem(exchange, PROBLEM_HOST_UNKNOWN, NULL, NULL,
                         "This system is not reached by the name in the header Host. If it should "
@@ -203,6 +221,25 @@ static bool pass_door(struct gateway_exchange *exchange)
     return false;
 }
 
+/* Everything but a probe is paid for, whatever becomes of it: by the user, where he is known
+ * already, else by the address. False: it has been answered. */
+static bool pay_for_request(struct gateway *gateway, struct gateway_exchange *exchange)
+{
+    struct known_user *user = NULL;
+    exchange->limits = gateway->limits;
+    limits_address(gateway->limits, &exchange->incoming, &exchange->address);
+    if (is_probe(exchange->incoming.path))
+        return true;
+    if (gateway->authenticator)
+        user = authenticate_known(gateway->authenticator, exchange->incoming.request);
+    exchange->paid = user != NULL;
+    bool may = limits_take(gateway->limits, &exchange->address, user, &exchange->standing);
+    known_user_unref(user);
+    if (!may)
+        gateway_limited(exchange);
+    return may;
+}
+
 static void gateway_incoming(void *context, struct http_incoming *incoming)
 {
     struct gateway *gateway = context;
@@ -210,7 +247,7 @@ static void gateway_incoming(void *context, struct http_incoming *incoming)
         gateway->world, &gateway->door, &gateway->metrics, gateway->spans, incoming);
     const struct route *route;
     struct text allow;
-    if (!pass_door(exchange))
+    if (!pay_for_request(gateway, exchange) || !pass_door(exchange))
         return;
     if (routes_path_is_reserved(incoming->path)) {
         reply_own(gateway, exchange);
@@ -280,10 +317,10 @@ static enum fh_code listen_inside(struct gateway *gateway, const json_t *config,
     if (code == FH_OK)
         code = process_listen_inside(config, &gateway->inside_fd, error);
     if (code == FH_OK && gateway->inside_fd >= 0)
-        code = http_server_new(&gateway->loop, gateway->world, gateway->inside_fd, NULL,
-                               &(struct http_tls){0},
-                               (struct http_handler){gateway_inside_incoming, gateway},
-                               &gateway->inside_server, error);
+        code = http_server_new(
+            &gateway->loop, gateway->world, gateway->inside_fd, NULL, &(struct http_tls){0},
+            (struct http_handler){gateway_inside_incoming, gateway, process_log_unread},
+            &gateway->inside_server, error);
     gateway->serving += gateway->inside_server != NULL;
     return code;
 }
@@ -373,6 +410,9 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
     gateway->world = world_real_new(&gateway->loop, error);
     if (!gateway->world)
         return FH_NO_MEMORY;
+    code = limits_new(gateway->world, config, gateway->routes.count, &gateway->limits, error);
+    if (code != FH_OK)
+        return code;
     gateway->spans = spans_new(gateway->world, gateway->spans_fd);
     code = inside_init(&gateway->inside, gateway->world, config, error);
     if (code == FH_OK)
@@ -394,9 +434,10 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
             gateway->process.keys = gateway->process.keys_settled = number;
     }
     if (code == FH_OK)
-        code = http_server_new(
-            &gateway->loop, gateway->world, *ret_listen_fd, NULL, &gateway->listen_tls,
-            (struct http_handler){gateway_incoming, gateway}, &gateway->server, error);
+        code = http_server_new(&gateway->loop, gateway->world, *ret_listen_fd, NULL,
+                               &gateway->listen_tls,
+                               (struct http_handler){gateway_incoming, gateway, process_log_unread},
+                               &gateway->server, error);
     gateway->serving += gateway->server != NULL;
     if (code == FH_OK)
         code = listen_inside(gateway, config, error);
@@ -412,6 +453,7 @@ static void release_gateway(struct gateway *gateway, int listen_fd)
         http_server_free(gateway->inside_server);
     if (gateway->world && fibers_alive(gateway->world->fibers))
         return;
+    limits_free(gateway->limits);
     spans_free(gateway->spans);
     authenticator_free(gateway->authenticator);
     http_client_free(gateway->client);

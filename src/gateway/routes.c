@@ -259,6 +259,8 @@ enum fh_code routes_init(struct routes *routes, const json_t *config, struct fh_
     }
     if (routes->count)
         qsort(routes->list, routes->count, sizeof *routes->list, compare_routes);
+    for (size_t i = 0; i < routes->count; i++)
+        routes->list[i].index = i;
     return FH_OK;
 }
 

@@ -28,6 +28,7 @@ struct route {
     struct upstream *upstream; /* NULL: composed */
     struct compose *compose;
     const char *auth; /* what it demands of the client, as in call/auth.h; NULL: nothing */
+    size_t index;     /* among all */
     int literals;
     int deadline_ms;
     bool hidden; /* not public */

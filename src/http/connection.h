@@ -101,8 +101,6 @@ struct http_server {
     int open_handles;
     struct world_turn turn;
     struct connection_list awaited, sending, paced, lingering;
-    uint64_t unread_logged_ms; /* when an answer that was not read was last logged */
-    unsigned unread_unlogged;  /* those since then */
     struct http_connection *resumed_first, **resumed_last;
     struct http_request *handed_first;
     unsigned connections, unanswered, unsent;

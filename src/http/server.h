@@ -57,13 +57,16 @@ struct http_incoming {
     size_t body_length;
     int64_t received_ns; /* monotonic */
     struct http_peer peer;
-    void *user;          /* for the handler's own use */
+    void *user; /* for the handler's own use */
 };
 
 struct http_handler {
     /* Called on the loop, outside fibers. Answer with http_reply, now or later, exactly once. */
     void (*incoming)(void *context, struct http_incoming *incoming);
     void *context;
+    /* NULL, or: a client was cut off, since it took only `taken` bytes of its answer, of which
+     * `left` are left, in a whole idle timeout. */
+    void (*unread)(void *context, const struct http_peer *peer, size_t taken, size_t left);
 };
 
 /* Serves `listen_fd` (already listening; owned by the caller). `tls` (NULL or without certificate:

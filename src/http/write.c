@@ -7,7 +7,6 @@
  */
 
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <stdio.h>
@@ -18,10 +17,8 @@
 #include <sys/uio.h>
 #include <time.h>
 
-#include "base/log.h"
 #include "http/connection.h"
 
-#define UNREAD_LOG_PAUSE_MS 1000
 #define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
 
 void connection_await(struct http_connection *connection)
@@ -143,26 +140,6 @@ static size_t answer_taken(const struct http_connection *connection)
     return (size_t)waiting < sent ? sent - (size_t)waiting : 0;
 }
 
-static void log_unread(struct http_connection *connection, size_t taken)
-{
-    struct http_server *server = connection->server;
-    char address[INET6_ADDRSTRLEN] = "not known";
-    uint64_t now_ms = server_now_ms(server);
-    if (server->unread_logged_ms && now_ms - server->unread_logged_ms < UNREAD_LOG_PAUSE_MS) {
-        server->unread_unlogged++;
-        return;
-    }
-    if (connection->peer.known)
-        inet_ntop(AF_INET6, connection->peer.address, address, sizeof address);
-    log_warning("answer-unread",
-                "A client (%s) is cut off: in %d s it took only %zu bytes of its answer, of which "
-                "%zu are left. (%u more since the last such line.)",
-                address, server->limits.idle_timeout_s, taken,
-                connection->output_length - connection->output_at, server->unread_unlogged);
-    server->unread_logged_ms = now_ms;
-    server->unread_unlogged = 0;
-}
-
 void connection_judge_reading(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
@@ -173,7 +150,10 @@ void connection_judge_reading(struct http_connection *connection)
         list_append(&server->sending, connection);
         return;
     }
-    log_unread(connection, taken > before ? taken - before : 0);
+    if (server->handler.unread)
+        server->handler.unread(server->handler.context, &connection->peer,
+                               taken > before ? taken - before : 0,
+                               connection->output_length - connection->output_at);
     connection_close(connection);
 }
 

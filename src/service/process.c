@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "world/world.h"
 
@@ -335,4 +336,16 @@ void process_end(struct process *process)
     uv_close((uv_handle_t *)&process->beat, NULL);
     if (process->control_fd >= 0)
         uv_close((uv_handle_t *)&process->control, NULL);
+}
+
+void process_log_unread(void *context, const struct http_peer *peer, size_t taken, size_t left)
+{
+    char address[INET6_ADDRSTRLEN] = "not known";
+    (void)context;
+    if (peer->known)
+        inet_ntop(AF_INET6, peer->address, address, sizeof address);
+    log_warning("answer-unread",
+                "A client is cut off, since it has read only %zu bytes of its answer in the last "
+                "minute, and %zu are left. Its address is %s.",
+                taken, left, address);
 }

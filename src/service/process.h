@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/text.h"
+#include "http/server.h"
 
 #define PROCESS_EXIT_FAILED 1         /* a restart may help */
 #define PROCESS_EXIT_CONFIGURATION 78 /* it won't */
@@ -80,5 +81,8 @@ void process_stop(struct process *process);
 /* Closes its handles: run the loop once more afterwards. Does nothing if it has ended or not
  * started. */
 void process_end(struct process *process);
+
+/* Logs a client that did not read its answer: for http_handler.unread. */
+void process_log_unread(void *context, const struct http_peer *peer, size_t taken, size_t left);
 
 #endif

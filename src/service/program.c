@@ -66,7 +66,7 @@ static void program_incoming(void *context, struct http_incoming *incoming)
 static enum fh_code program_serve(struct runtime *runtime, struct fh_error *error)
 {
     struct program *program = program_of(runtime);
-    struct http_handler handler = {program_incoming, runtime};
+    struct http_handler handler = {program_incoming, runtime, process_log_unread};
     struct http_limits limits = {0};
     enum fh_code code = http_server_new(&program->loop, runtime->world, program->listen_fd, &limits,
                                         &program->tls, handler, &runtime->server, error);

@@ -144,6 +144,14 @@ static const struct {
     [PROBLEM_EVENTS_UNREADABLE] = {URN "events-unreadable", 500,
                                    "The events or the state can't be read, and another try will "
                                    "not help: the service's log says why."},
+    [PROBLEM_RATE_EXCEEDED] =
+        {URN "rate-exceeded", 429,
+         "The client has asked more often than it may: nothing was done. Retry-After says when it "
+         "may ask again, `violated-policies` which limit it is."},
+    [PROBLEM_CLIENT_BUSY] =
+        {URN "client-busy", 429,
+         "Too many requests of this client are under way, or it has not read the answers to "
+         "earlier ones: nothing was done."},
     [PROBLEM_CREDENTIALS_REFUSED] =
         {URN "credentials-refused", 401,
          "The token or key in the header Authorization is not valid here, or no longer: get a new "

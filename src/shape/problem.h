@@ -72,6 +72,8 @@ enum problem_type {
     PROBLEM_EVENT_TYPE_UNKNOWN,
     PROBLEM_EVENTS_UNREADABLE,
     /* The gateway, of clients' credentials, and of the services that it passes requests on to. */
+    PROBLEM_RATE_EXCEEDED,
+    PROBLEM_CLIENT_BUSY,
     PROBLEM_CREDENTIALS_REFUSED,
     PROBLEM_CREDENTIALS_UNDECIDED,
     PROBLEM_HOST_UNKNOWN,

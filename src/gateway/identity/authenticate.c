@@ -206,6 +206,18 @@ static enum authenticated take_judgement(struct authenticator *authenticator, co
     return AUTHENTICATED_USER;
 }
 
+struct known_user *authenticate_known(struct authenticator *authenticator,
+                                      const struct http_request *request)
+{
+    const char *header = http_request_header(request, "Authorization");
+    const char *credentials = header ? bearer_of(request, header) : NULL;
+    char name[KNOWN_NAME_SIZE];
+    if (!credentials)
+        return NULL;
+    known_name(&authenticator->known, credentials, name);
+    return known_find(&authenticator->known, name, world_wall_ms(authenticator->world));
+}
+
 enum authenticated authenticate(struct authenticator *authenticator,
                                 const struct http_request *request, struct known_user **ret_user)
 {

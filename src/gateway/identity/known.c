@@ -5,10 +5,13 @@
 #include "gateway/identity/known.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
 
 _Static_assert(KNOWN_NAME_SIZE ==
                    sodium_base64_ENCODED_LEN(32, sodium_base64_VARIANT_URLSAFE_NO_PADDING),
@@ -89,8 +92,27 @@ struct known_user *known_find(struct known_users *known, const char *name, int64
     return user;
 }
 
+/* A key is a client of its own; a user is one, whichever tokens he shows. */
+static void name_known_client(const struct known_users *known, const char *name,
+                              struct known_user *user)
+{
+    const char *via = json_string_at(user->identity, "via");
+    const char *issuer = json_string_at(user->identity, "iss");
+    const char *subject = json_string_at(user->identity, "sub");
+    char subject_name[KNOWN_NAME_SIZE];
+    struct text text;
+    user->by_key = via && strcmp(via, "key") == 0;
+    text_init(&text, TEXT_LENGTH_MAX);
+    text_printf(&text, "%s\n%s", issuer ? issuer : "", subject ? subject : "");
+    known_name(known, text.data, subject_name);
+    text_release(&text);
+    snprintf(user->client, sizeof user->client, "%c:%s", user->by_key ? 'k' : 'u',
+             user->by_key ? name : subject_name);
+}
+
 void known_put(struct known_users *known, const char *name, struct known_user *user)
 {
+    name_known_client(known, name, user);
     forget_user(known, name);
     if (known->users.count == KNOWN_MAX) {
         struct map_entry *entry = NULL;

@@ -9,6 +9,7 @@
  */
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/map.h"
@@ -23,6 +24,8 @@ struct known_user {
     int64_t until_ms;
     const uint64_t *source; /* of the keys by which it was verified; NULL: none that change */
     uint64_t generation;    /* of `source`, then */
+    bool by_key;            /* an API key */
+    char client[KNOWN_NAME_SIZE + 2]; /* for limits: whose requests are counted together */
     int references;
 };
 
@@ -45,7 +48,8 @@ void known_name(const struct known_users *known, const char *credentials,
 /* A reference; NULL: none are remembered, or they have ended. What is from the future was
  * remembered before the clock was set back, and would live too long. */
 struct known_user *known_find(struct known_users *known, const char *name, int64_t now_ms);
-/* Takes a reference of its own. The oldest one is forgotten when there are too many. */
+/* Takes a reference of its own, and names its client: the key, or the user. The oldest one is
+ * forgotten when there are too many. */
 void known_put(struct known_users *known, const char *name, struct known_user *user);
 
 #endif
