@@ -69,7 +69,8 @@ struct command {
     bool newer; /* the sender is newer than any seen before */
     struct ledger_command record;
 
-    const char *outcome; /* for Freehold-Outcome; NULL: none */
+    const char *outcome;         /* for Freehold-Outcome; NULL: none */
+    struct work_refusal refusal; /* of an outside client */
 };
 
 /* ---- Answers ---- */
@@ -306,7 +307,8 @@ static enum fh_code record_command_outcome(fh_work *w, struct work_fence *fence,
             keeps_request ? arena_copy(&w->kept, command->body, command->body_length) : NULL;
         command->record.answer = command_answer_text(w, command->service);
         command->outcome = refused ? "refused" : "done";
-        code = put_record(w, command, refused ? LEDGER_REFUSED : LEDGER_DONE, error);
+        if (!refused || command->service || work_refusal_keeps(w, &command->refusal))
+            code = put_record(w, command, refused ? LEDGER_REFUSED : LEDGER_DONE, error);
     }
     if (!code && command->service)
         code = see_position(w, error);

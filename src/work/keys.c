@@ -11,6 +11,10 @@
 #include <stdlib.h>
 
 #include "work/command.h"
+#include "work/command_key.h"
+
+#define WORK_REFUSALS_WINDOW_S 86400
+#define WORK_REFUSALS_CLIENTS 1024
 
 struct key_under_way {
     struct fiber_queue queue;
@@ -24,6 +28,9 @@ struct work_keys *work_keys_new(void)
     struct work_keys *keys = calloc(1, sizeof *keys);
     FH_ASSERT(keys != NULL);
     map_init(&keys->map);
+    /* Names are digests: whoever is a neighbour in the table can't be chosen. */
+    bucket_init(&keys->refusals, WORK_REFUSALS_MAX, WORK_REFUSALS_WINDOW_S, WORK_REFUSALS_CLIENTS,
+                (const unsigned char[16]){0});
     return keys;
 }
 
@@ -33,7 +40,20 @@ void work_keys_free(struct work_keys *keys)
         return;
     FH_ASSERT(keys->map.count == 0);
     map_release(&keys->map);
+    bucket_release(&keys->refusals);
     free(keys);
+}
+
+bool work_refusal_keeps(fh_work *w, struct work_refusal *refusal)
+{
+    struct bucket_standing standing;
+    if (!refusal->counted) {
+        const char *client = command_outside_caller(&w->kept, "client", "", "", fh_user(w));
+        refusal->kept = bucket_take(&w->context->keys->refusals, client, 1,
+                                    world_monotonic_ns(w->context->world) / 1000, &standing);
+    }
+    refusal->counted = true;
+    return refusal->kept;
 }
 
 static void leave_key(struct work_keys *keys, const char *name, struct key_under_way *key)

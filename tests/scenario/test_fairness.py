@@ -3,7 +3,6 @@
 another. Services are made up here, and take their requests one at a time, as real ones do."""
 
 import contextlib
-import json
 import socket
 import statistics
 import threading
@@ -57,11 +56,11 @@ def ask(gateway, target, address=OTHER, headers=(), method="GET", body=b""):
         return hostile.read_reply(connection, method)
 
 
-def serve(started, answer, limits=None, **more):
+def serve(started, answer, limits=None, deadline_ms=10000, **more):
     service = started(Service(answer))
     if limits is not None:
         more["limits"] = limits
-    return started(Gateway(started.folder, {"users": (service.port, ROUTES)}, more=more))
+    return started(Gateway(started.folder, {"users": (service.port, [(*route, "public", deadline_ms) for route in ROUTES])}, more=more))
 
 
 def metric(gateway, name):
@@ -97,12 +96,14 @@ def test_who_asks_for_large_pages_and_reads_none_costs_others_nothing(started, l
         # What the gateway had sent before it knew how large pages are, and then a few at a time.
         assert max(waited) <= 20 and statistics.median(waited) <= 5, waited
         assert metric(gateway, 'freehold_gateway_answers_bytes{state="unread"}') <= 9 << 20
+        pages.page_s = 0
     wait_for("nothing of it is left", lambda: metric(gateway, "freehold_gateway_clients") == 0)
 
 
 def test_answers_that_nobody_reads_are_bounded_for_each_client_and_in_all(started):
     """Megabytes each, beyond what kernels buffer. Whoever holds nothing is served; the others wait for themselves."""
-    gateway = serve(started, Pages(12 << 20, 0), limits={"unread_kib": 20 << 10, "unread_all_mib": 80})
+    gateway = serve(started, Pages(12 << 20, 0), limits={"unread_kib": 20 << 10, "unread_all_mib": 80},
+                    deadline_ms=3000)
     unread = 'freehold_gateway_answers_bytes{state="unread"}'
     with contextlib.ExitStack() as stack:
         for number in range(12):

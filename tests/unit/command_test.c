@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "engine/engines.h"
 #include "work/command_key.h"
+#include "work/keys.h"
 
 #define OLD "01900000-0000-7000-8000-000000000001"
 #define NOW "01900000-0000-7000-8000-000000000002"
@@ -274,6 +275,40 @@ static void a_higher_attempt_that_meets_the_first_one_under_way_is_done_once(voi
         assert_string_equal(retried.outcome, "done");
     }
     expect_effects(*state, "charge, charge"); /* of two keys */
+}
+
+static struct sent refused_client(void *state, struct work_user *user, const char *key)
+{
+    struct sent sent = step(state, decline);
+    sent.request.from = sent.request.to = NULL;
+    sent.request.key = key;
+    sent.user = user;
+    return sent;
+}
+
+/* A client that is refused again and again fills no store; others' refusals are recorded. */
+static void recorded_refusals_of_a_client_are_bounded(void **state)
+{
+    struct work_user ada = {.shown.subject = "ada"}, bob = {.shown.subject = "bob"};
+    char key[32];
+    for (int i = 0; i <= WORK_REFUSALS_MAX; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        struct sent sent = refused_client(*state, &ada, key);
+        go(&sent);
+        assert_int_equal(sent.status, 402);
+    }
+    struct sent last = refused_client(*state, &ada, key);
+    struct sent first = refused_client(*state, &ada, "k0");
+    struct sent others = refused_client(*state, &bob, "k0");
+    go(&others);
+    first.handler = last.handler = others.handler = charge;
+    go(&first);
+    go(&last);
+    go(&others);
+    assert_int_equal(first.status, 402);
+    assert_int_equal(others.status, 402);
+    assert_int_equal(last.status, 201); /* nothing was done for it before */
+    expect_effects(*state, "charge");
 }
 
 /* ---- Undo ---- */
@@ -716,6 +751,7 @@ int main(void)
         STORED(an_undo_runs_once_with_request_and_answer_at_hand),
         STORED(a_step_behind_its_tombstone_does_nothing),
         STORED(a_refused_step_is_never_done_after_its_undo),
+        STORED(recorded_refusals_of_a_client_are_bounded),
         STORED(what_has_no_undo_is_fixed_only_if_it_was_done),
         STORED(an_undo_that_fails_is_asked_again),
         STORED(an_undo_whose_look_fails_does_not_run_without_its_request),

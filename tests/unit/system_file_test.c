@@ -386,6 +386,39 @@ static void the_names_of_the_door_are_read_with_their_places(void **state)
     assert_refused("system: mini\ngateway: {hsts_s: -1}\nservices: {a: {}}\n", 2, 19, "hsts_s");
 }
 
+static void limits_are_read_with_their_places(void **state)
+{
+    (void)state;
+    static const char good[] =
+        "system: mini\ngateway:\n  proxies: [10.0.0.0/8, '2001:db8::/32', 192.0.2.7]\n"
+        "  limits: {user: {requests: 7, window_s: 3}, key: {requests: 0}, unread_kib: 9}\n"
+        "services: {a: {}}\n";
+    struct fixture fixture;
+    read_text(&fixture, good, NULL);
+    assert_non_null(fixture.file);
+    json_t *limits = system_file_limits(&fixture.file->limits);
+    json_t *proxies = system_file_proxies(&fixture.file->limits);
+    char *said = json_text(limits), *listed = json_text(proxies);
+    assert_string_equal(said, "{\"address\":{},\"user\":{\"requests\":7,\"window_s\":3},"
+                              "\"key\":{\"requests\":0},\"unread_kib\":9}");
+    assert_string_equal(listed, "[\"10.0.0.0/8\",\"2001:db8::/32\",\"192.0.2.7\"]");
+    json_text_free(said);
+    json_text_free(listed);
+    json_decref(limits);
+    json_decref(proxies);
+    release(&fixture);
+    assert_refused("system: mini\ngateway: {proxies: [10.0.0.1/8]}\nservices: {a: {}}\n", 2, 21,
+                   "is no address or network. Expected one such as 192.0.2.7");
+    assert_refused("system: mini\ngateway: {proxies: [proxy.example.org]}\nservices: {a: {}}\n", 2,
+                   21, "is no address or network");
+    assert_refused("system: mini\ngateway: {limits: {user: {window_s: 3}}}\nservices: {a: {}}\n", 2,
+                   26, "requests");
+    assert_refused("system: mini\ngateway: {limits: {user: {requests: -1}}}\nservices: {a: {}}\n",
+                   2, 37, "requests");
+    assert_refused("system: mini\ngateway: {limits: {in_flight: 0}}\nservices: {a: {}}\n", 2, 31,
+                   "in_flight");
+}
+
 static void assert_door(const char *gateway, const char *listen, const char *expected)
 {
     struct fixture fixture;
@@ -502,6 +535,7 @@ int main(void)
         cmocka_unit_test(a_profile_that_is_not_in_use_needs_no_environment_and_no_engine),
         cmocka_unit_test(faults_are_reported_with_their_place),
         cmocka_unit_test(the_names_of_the_door_are_read_with_their_places),
+        cmocka_unit_test(limits_are_read_with_their_places),
         cmocka_unit_test(without_hosts_it_is_reached_by_what_it_listens_on),
         cmocka_unit_test(what_a_private_server_can_not_promise_is_warned_about),
         cmocka_unit_test(values_of_the_environment_are_never_part_of_a_message),

@@ -16,6 +16,7 @@
 #include "call/webhook.h"
 #include "system/file/door.h"
 #include "system/file/exposure.h"
+#include "system/file/limits.h"
 #include "system/file/findings.h"
 #include "system/file/program_file.h"
 
@@ -173,6 +174,7 @@ struct system_file {
     enum exposure gateway_exposure[EXPOSED_COUNT], service_exposure[EXPOSED_COUNT];
     const char *inside; /* where the gateway listens for the inside; NULL: nowhere */
     struct system_door door;
+    struct system_limits limits;
     struct system_composition compositions[SYSTEM_COMPOSE_MAX];
     size_t composition_count;
     /* The environment variables that the file takes values from. They are meant for the services

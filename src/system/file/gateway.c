@@ -182,6 +182,9 @@ void file_read_gateway(struct yaml_reader *reader, yaml_node_t *node, const char
         {"hosts", file_read_hosts, false,
          "the names that clients know it by; default: what it "
          "listens on"},
+        {"limits", file_read_limits, false, "how much one client may ask of it"},
+        {"proxies", file_read_proxies, false,
+         "whose X-Forwarded-For it believes: addresses and networks; default: nobody's"},
         {"cors", file_read_cors, false, "which other sites' pages may use it"},
         {"hsts_s", file_read_hsts, false, "how long browsers insist on TLS; default a year"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);

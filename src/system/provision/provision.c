@@ -232,6 +232,10 @@ static enum fh_code write_gateway_config(const struct provision *provision,
     if (part->inside_fd >= 0)
         json_object_set_new(config, "inside_fd", json_integer(5)); /* child.c passes it */
     json_object_set_new(config, "door", system_file_door(&file->door, provision->options.listen));
+    if (file->limits.given)
+        json_object_set_new(config, "limits", system_file_limits(&file->limits));
+    if (file->limits.proxy_count)
+        json_object_set_new(config, "proxies", system_file_proxies(&file->limits));
     json_object_set_new(config, "keys", keys_of_gateway(grants->keys, grants->matrix));
     links_configure(part, file, config);
     if (file->auth) {

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who a client is, and what it may take up at one time, on a clock that stands still until the test
+ * moves it. */
+
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../support/fake_world.h"
+#include "base/json.h"
+#include "gateway/client.h"
+#include "gateway/limits.h"
+#include "gateway/places.h"
+#include "http/virtual.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define KIB INT64_C(1024)
+#define SECOND_NS INT64_C(1000000000)
+#define FOREVER_NS INT64_MAX
+
+/* ---- Where a request comes from ---- */
+
+struct arrival {
+    const struct client_proxies *proxies;
+    const char *peer;
+    struct client_address seen;
+};
+
+static void on_arrival(void *context, struct http_incoming *incoming)
+{
+    struct arrival *arrival = context;
+    struct client_network peer;
+    assert_true(client_network_parse(arrival->peer, &peer));
+    memcpy(incoming->peer.address, peer.prefix, sizeof peer.prefix);
+    incoming->peer.known = true;
+    client_address_of(arrival->proxies, incoming, &arrival->seen);
+    http_reply(incoming->request, &(struct http_answer){.status = 204});
+}
+
+static void on_virtual_reply(void *context, const struct http_answer *answer)
+{
+    (void)context;
+    assert_int_equal(answer->status, 204);
+}
+
+static void proxies_of(const char *text, struct client_proxies *ret)
+{
+    struct fh_error error;
+    json_t *config = json_pack("{s:o}", "proxies", json_loads(text, 0, NULL));
+    assert_int_equal(client_proxies_init(ret, config, &error), FH_OK);
+    json_decref(config);
+}
+
+static void only_the_word_of_named_proxies_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *peer, *first, *second, *name;
+    } cases[] = {
+        {"192.0.2.7", NULL, NULL, "192.0.2.7"},
+        {"192.0.2.7", "198.51.100.1", NULL, "192.0.2.7"}, /* anybody can write that */
+        {"10.1.2.3", NULL, NULL, "10.1.2.3"},
+        {"10.1.2.3", "198.51.100.1", NULL, "198.51.100.1"},
+        {"10.1.2.3", "6.6.6.6, 198.51.100.1", NULL, "198.51.100.1"},
+        {"10.1.2.3", "6.6.6.6,198.51.100.1 ,\t10.9.9.9", NULL, "198.51.100.1"},
+        {"10.1.2.3", "6.6.6.6", "198.51.100.1", "198.51.100.1"},
+        {"10.1.2.3", "10.4.4.4, 10.5.5.5", NULL, "10.4.4.4"},
+        {"10.1.2.3", "6.6.6.6, , 10.5.5.5", NULL, "10.5.5.5"},
+        {"10.1.2.3", "6.6.6.6, unknown", NULL, "10.1.2.3"},
+        {"10.1.2.3", "198.51.100.1:80", NULL, "198.51.100.1"},
+        {"10.1.2.3", "[2001:db8:1:2:3::4]:80", NULL, "2001:db8:1:2::/64"},
+        {"10.1.2.3", "2001:db8:1:2:ffff::4", NULL, "2001:db8:1:2::/64"},
+        {"10.1.2.3", "::ffff:198.51.100.1", NULL, "198.51.100.1"},
+        {"2001:db8:7::1", "198.51.100.1", NULL, "198.51.100.1"},
+        {"2001:db8:8::1", "198.51.100.1", NULL, "2001:db8:8::/64"},
+        {"10.1.2.3", "", NULL, "10.1.2.3"},
+        {"10.1.2.3", "[::1", NULL, "10.1.2.3"},
+        {"10.1.2.3", "1.2.3.4.5", NULL, "10.1.2.3"},
+    };
+    struct client_proxies proxies;
+    proxies_of("[\"10.0.0.0/8\", \"2001:db8:7::/48\"]", &proxies);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct arrival arrival = {.proxies = &proxies, .peer = cases[i].peer};
+        const struct http_header headers[] = {{"X-Forwarded-For", cases[i].first},
+                                              {"x-forwarded-for", cases[i].second}};
+        http_virtual_send(&(struct http_virtual){.method = "GET",
+                                                 .target = "/",
+                                                 .headers = headers,
+                                                 .header_count = cases[i].second  ? 2
+                                                                 : cases[i].first ? 1
+                                                                                  : 0,
+                                                 .replied = on_virtual_reply},
+                          (struct http_handler){on_arrival, &arrival});
+        if (strcmp(arrival.seen.name, cases[i].name) != 0)
+            fail_msg("case %zu: %s is not %s", i, arrival.seen.name, cases[i].name);
+        assert_false(arrival.seen.local);
+    }
+}
+
+static void networks_are_read_strictly(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",        "10.0.0.1/8",     "10.0.0.0/33", "10.0.0.0/",   "10.0.0.0/x",   "10.0.0/8",
+        "::1/129", "2001:db8::1/64", "10.0.0.0/+8", "10.0.0.0/8 ", "a.example.org"};
+    struct client_network network;
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        if (client_network_parse(bad[i], &network))
+            fail_msg("'%s' was taken", bad[i]);
+    }
+    assert_true(client_network_parse("10.0.0.0/8", &network));
+    assert_int_equal(network.bits, 104);
+    assert_true(client_network_parse("0.0.0.0/0", &network));
+    assert_true(client_network_parse("::/0", &network));
+    assert_int_equal(network.bits, 0);
+}
+
+/* ---- A clock of the test's ---- */
+
+struct still {
+    struct fake_world fake;
+    struct harness harness;
+    int64_t now_ns;
+};
+
+static int64_t still_ns(struct world *world)
+{
+    return ((struct still *)world)->now_ns;
+}
+
+static void still_init(struct still *still, struct world_ops *ops)
+{
+    memset(still, 0, sizeof *still);
+    harness_init(&still->harness);
+    still->fake.real = still->harness.world;
+    still->fake.world = *still->harness.world;
+    *ops = fake_world_ops;
+    ops->monotonic_ns = still_ns;
+    still->fake.world.ops = ops;
+    still->now_ns = SECOND_NS;
+}
+
+static struct limits *limits_of_text(struct still *still, const char *text)
+{
+    struct fh_error error = {0};
+    struct limits *limits = NULL;
+    json_t *config = text ? json_pack("{s:o}", "limits", json_loads(text, 0, NULL)) : json_object();
+    if (limits_new(&still->fake.world, config, 2, &limits, &error) != FH_OK)
+        fail_msg("%s", error.message);
+    json_decref(config);
+    return limits;
+}
+
+static int take_until_refused(struct limits *limits, const struct client_address *address,
+                              const struct known_user *user, int most)
+{
+    struct limits_standing standing;
+    int taken = 0;
+    while (taken < most && limits_take(limits, address, user, &standing))
+        taken++;
+    return taken;
+}
+
+static void users_keys_and_addresses_pay_for_themselves(void **state)
+{
+    (void)state;
+    struct world_ops ops;
+    struct still still;
+    still_init(&still, &ops);
+    struct limits *limits = limits_of_text(
+        &still, "{\"address\":{\"requests\":5,\"window_s\":10},\"user\":{\"requests\":7},"
+                "\"key\":{\"requests\":9,\"window_s\":1},\"failed_credentials\":4}");
+    const struct client_address here = {.name = "192.0.2.1"}, there = {.name = "192.0.2.2"};
+    struct known_user ada = {.client = "u:ada"}, key = {.client = "k:ada", .by_key = true};
+    assert_int_equal(take_until_refused(limits, &here, NULL, 100), 5);
+    assert_int_equal(take_until_refused(limits, &here, &ada, 100), 7);  /* behind that address */
+    assert_int_equal(take_until_refused(limits, &there, &ada, 100), 0); /* from wherever */
+    assert_int_equal(take_until_refused(limits, &here, &key, 100), 9);
+    assert_int_equal(take_until_refused(limits, &there, NULL, 1), 1);
+    limits_charge_failure(limits, &there); /* the fifth, and three more that there are not */
+    assert_int_equal(take_until_refused(limits, &there, NULL, 100), 0);
+    still.now_ns += 2 * SECOND_NS - 1;
+    assert_int_equal(take_until_refused(limits, &there, NULL, 100), 0);
+    still.now_ns += 1;
+    assert_int_equal(take_until_refused(limits, &there, NULL, 100), 1);
+    assert_int_equal(take_until_refused(limits, &here, &key, 100), 9);
+    limits_free(limits);
+    harness_release(&still.harness);
+}
+
+static void this_machines_clients_are_spared_until_limits_are_given(void **state)
+{
+    (void)state;
+    static const struct client_address local = {.name = "127.0.0.1", .local = true};
+    static const struct client_address other = {.name = "192.0.2.1"};
+    struct world_ops ops;
+    struct still still;
+    still_init(&still, &ops);
+    struct limits *spares = limits_of_text(&still, NULL), *counts = limits_of_text(&still, "{}");
+    assert_int_equal(take_until_refused(spares, &local, NULL, 10000), 10000);
+    assert_int_equal(take_until_refused(spares, &other, NULL, 10000), 6000);
+    assert_int_equal(take_until_refused(counts, &local, NULL, 10000), 6000);
+    limits_free(spares);
+    limits_free(counts);
+    harness_release(&still.harness);
+}
+
+static void limits_are_told_as_the_draft_has_it(void **state)
+{
+    (void)state;
+    static const struct client_address address = {.name = "192.0.2.1"};
+    char policy[LIMITS_HEADER_SIZE], limit[LIMITS_HEADER_SIZE];
+    struct limits_standing standing;
+    struct world_ops ops;
+    struct still still;
+    still_init(&still, &ops);
+    struct limits *limits =
+        limits_of_text(&still, "{\"address\":{\"requests\":2,\"window_s\":60}}");
+    assert_true(limits_take(limits, &address, NULL, &standing));
+    limits_headers(limits, &standing, policy, limit);
+    assert_string_equal(policy, "\"address\";q=2;w=60");
+    assert_string_equal(limit, "\"address\";r=1;t=30");
+    assert_true(limits_take(limits, &address, NULL, &standing));
+    assert_false(limits_take(limits, &address, NULL, &standing));
+    limits_headers(limits, &standing, policy, limit);
+    assert_string_equal(limit, "\"address\";r=0;t=60");
+    assert_int_equal(limits_retry_s(&standing), 30);
+    limits_free(limits);
+    harness_release(&still.harness);
+}
+
+/* ---- Places ---- */
+
+struct taking {
+    struct places *places;
+    const char *client;
+    size_t route;
+    int64_t deadline_ns;
+    struct place *place;
+    bool done;
+};
+
+static void take_place_of(void *argument)
+{
+    struct taking *taking = argument;
+    taking->place =
+        places_take(taking->places, taking->client, true, taking->route, taking->deadline_ns);
+    taking->done = true;
+}
+
+static bool has_ended(void *argument)
+{
+    return ((struct taking *)argument)->done;
+}
+
+static void begin_taking(struct harness *harness, struct taking *taking)
+{
+    assert_true(fiber_start(harness->world->fibers, take_place_of, taking));
+    fibers_run(harness->world->fibers);
+}
+
+static void answer_and_send(struct place *place, size_t size)
+{
+    struct http_held *held = place_answer(place, size);
+    held->gone(held);
+}
+
+static struct places *places_of(struct harness *harness, int in_flight, int64_t asked,
+                                int64_t unread, int64_t all)
+{
+    return places_new(harness->world,
+                      &(struct places_bounds){.in_flight = in_flight,
+                                              .route_in_flight = 100,
+                                              .asked = asked,
+                                              .unread = unread,
+                                              .all = all},
+                      2);
+}
+
+#define TAKING(of, who)                                                                            \
+    {                                                                                              \
+        .places = (of), .client = (who), .deadline_ns = -1                                         \
+    }
+
+static void beyond_its_places_a_client_waits_for_itself(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    struct places *places = places_of(&harness, 2, 1024 * KIB, 1024 * KIB, 4096 * KIB);
+    struct taking a[] = {TAKING(places, "a"), TAKING(places, "a"), TAKING(places, "a")};
+    struct taking b = TAKING(places, "b");
+    for (size_t i = 0; i < COUNT(a); i++)
+        begin_taking(&harness, &a[i]);
+    begin_taking(&harness, &b);
+    assert_true(a[0].place && a[1].place && b.place);
+    assert_false(a[2].done);
+    struct http_held *unread = place_answer(a[0].place, 10);
+    fibers_run(harness.world->fibers);
+    assert_false(a[2].done); /* until it is read */
+    unread->gone(unread);
+    fibers_run(harness.world->fibers);
+    assert_non_null(a[2].place);
+    answer_and_send(a[1].place, 10);
+    answer_and_send(a[2].place, 10);
+    answer_and_send(b.place, 10);
+    places_free(places);
+    harness_release(&harness);
+}
+
+static void answers_are_asked_for_by_the_size_that_is_expected(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    struct places *places = places_of(&harness, 100, 1000 * KIB, 2000 * KIB, 8000 * KIB);
+    struct taking large = TAKING(places, "b"), many[20], other = TAKING(places, "c");
+    int taken = 0;
+    begin_taking(&harness, &large);
+    answer_and_send(large.place, 300 * KIB); /* now it is known */
+    for (size_t i = 0; i < COUNT(many); i++) {
+        many[i] = (struct taking)TAKING(places, "a");
+        begin_taking(&harness, &many[i]);
+        taken += many[i].done;
+    }
+    assert_int_equal(taken, 3);
+    begin_taking(&harness, &other);
+    assert_non_null(other.place);
+    answer_and_send(other.place, 300 * KIB);
+    for (size_t sent = 0; sent < COUNT(many); sent++) {
+        struct taking *next = many;
+        while (next < many + COUNT(many) && !next->place)
+            next++;
+        assert_true(next < many + COUNT(many)); /* somebody always goes on */
+        answer_and_send(next->place, 300 * KIB);
+        next->place = NULL;
+        fibers_run(harness.world->fibers);
+    }
+    places_free(places);
+    harness_release(&harness);
+}
+
+static void what_is_not_read_stops_its_client_alone(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    struct places *places = places_of(&harness, 100, 1000 * KIB, 500 * KIB, 8000 * KIB);
+    struct taking first = TAKING(places, "a"), next = TAKING(places, "a");
+    struct taking other = TAKING(places, "b"), late = TAKING(places, "a");
+    begin_taking(&harness, &first);
+    struct http_held *unread = place_answer(first.place, 450 * KIB);
+    begin_taking(&harness, &next);
+    late.deadline_ns = world_in_ms(harness.world, 1);
+    begin_taking(&harness, &late);
+    begin_taking(&harness, &other);
+    assert_false(next.done);
+    assert_non_null(other.place);
+    harness_until(&harness, has_ended, &late);
+    assert_null(late.place);
+    unread->gone(unread);
+    fibers_run(harness.world->fibers);
+    assert_non_null(next.place);
+    answer_and_send(next.place, 1);
+    answer_and_send(other.place, 1);
+    places_free(places);
+    harness_release(&harness);
+}
+
+static void half_of_all_is_left_to_those_that_have_nothing(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    struct places *places = places_of(&harness, 100, 10000 * KIB, 10000 * KIB, 1000 * KIB);
+    struct taking a = TAKING(places, "a"), more = TAKING(places, "a"), b = TAKING(places, "b");
+    begin_taking(&harness, &a);
+    struct http_held *unread = place_answer(a.place, 490 * KIB);
+    begin_taking(&harness, &more);
+    begin_taking(&harness, &b);
+    assert_false(more.done);
+    assert_non_null(b.place);
+    assert_true(place_fits(b.place, 500 * KIB));
+    assert_false(place_fits(b.place, 600 * KIB));
+    assert_false(place_fits(a.place, 20 * KIB));
+    answer_and_send(b.place, 1);
+    unread->gone(unread);
+    fibers_run(harness.world->fibers);
+    assert_non_null(more.place);
+    answer_and_send(more.place, 1);
+    places_free(places);
+    harness_release(&harness);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_the_word_of_named_proxies_counts),
+        cmocka_unit_test(networks_are_read_strictly),
+        cmocka_unit_test(users_keys_and_addresses_pay_for_themselves),
+        cmocka_unit_test(this_machines_clients_are_spared_until_limits_are_given),
+        cmocka_unit_test(limits_are_told_as_the_draft_has_it),
+        cmocka_unit_test(beyond_its_places_a_client_waits_for_itself),
+        cmocka_unit_test(answers_are_asked_for_by_the_size_that_is_expected),
+        cmocka_unit_test(what_is_not_read_stops_its_client_alone),
+        cmocka_unit_test(half_of_all_is_left_to_those_that_have_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
