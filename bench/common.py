@@ -106,8 +106,10 @@ class Service:
 class Gateway(Service):
     """The command's gateway in front of one service."""
 
-    def __init__(self, program, folder, behind):
+    def __init__(self, program, folder, behind, more=None):
+        """more: of the configuration."""
         super().__init__(program, "gateway", folder)
+        self.more = more or {}
         self.peers = {behind.name: behind.address}
         described = subprocess.run([behind.program, "--describe"], capture_output=True, check=True)
         self.services = {behind.name: json.loads(described.stdout)}
@@ -116,7 +118,7 @@ class Gateway(Service):
         return [self.program, "gateway", "--config", config]
 
     def config(self):
-        return {"services": self.services, "compose": []}
+        return {"services": self.services, "compose": [], **self.more}
 
 
 def load(url, connections, seconds, what="get", headers=()):
