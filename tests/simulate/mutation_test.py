@@ -99,18 +99,27 @@ WITHIN = {
     "user_not_kept": ("guests", 100),
     "works_not_serializable": ("port", 100),
 }
-# A program of tests/unit that must find it: in simulated systems nobody proves who asks, nothing comes by a
-# socket, and nothing is marked.
+# A program of tests/unit that must find it: simulated systems have no tokens, sockets, marks, walls, or operators.
 UNIT = {
     "another_grant_taken": "event_grant",
     "another_place_taken": "event_grant",
+    "anyones_files_given": "system_namespace",
     "chunk_end_unread": "http_strict",
+    "copied_numbers_kept": "system_namespace",
+    "cut_entry_left_standing": "system_audit",
+    "dot_of_a_host_overlooked": "call_webhook",
     "folded_line_taken": "http_strict",
+    "former_key_forgotten_early": "system_rotation",
+    "former_key_kept": "system_rotation",
+    "former_tokens_remembered": "system_rotation",
+    "giving_not_finished": "system_namespace",
+    "last_chunk_not_asked_for": "system_seal",
     "length_beside_chunks_taken": "http_strict",
     "parked_error_unredacted": "event_marks",
     "received_without_end": "http_bounds",
     "refused_body_runs": "http_strict",
     "secret_recorded": "command_marks",
+    "signer_before_verifiers": "system_rotation",
     "state_fields_unfiltered": "event_snapshot",
     "state_not_covered": "system_namespace",
 }
