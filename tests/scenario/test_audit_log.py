@@ -197,4 +197,6 @@ def test_up_that_dies_leaves_its_acts_unfinished(shop):
     assert newest(shop, "--what", "up")["state"] == "begun"
     shop.up()
     assert [one["state"] for one in audit(shop, "--what", "up")["acts"]][-2:] == ["begun", "begun"]
+    unknown = run(shop, "audit", "--who", "nobody-of-this-name")
+    assert unknown.returncode == 2 and "is no user" in unknown.stderr
     assert run(shop, "audit", "--who", "root" if os.getuid() == 0 else str(os.getuid())).stdout

@@ -12,7 +12,8 @@
 #include "system/audit/audit.h"
 
 struct showing {
-    const char *service, *what, *who;
+    const char *service, *what;
+    long long who; /* a user's number; -1: of all */
     char since[LOGS_TIME_SIZE];
     bool open_only;
     json_t *acts;  /* by number, in order */
@@ -32,8 +33,8 @@ static void format_time_ms(long long at_ms, char out[static LOGS_TIME_SIZE])
 {
     time_t seconds = (time_t)(at_ms / 1000);
     struct tm parts;
-    gmtime_r(&seconds, &parts);
-    strftime(out, LOGS_TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    if (!gmtime_r(&seconds, &parts) || !strftime(out, LOGS_TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts))
+        snprintf(out, LOGS_TIME_SIZE, "-"); /* no entry of ours is of that year */
 }
 
 /* An entry that ends an act whose beginning was moved away is an act of its own. */
@@ -70,11 +71,22 @@ static void keep_fault(void *context, const char *file, long line, const char *t
 
 /* ---- Choosing ---- */
 
-static bool is_done_by(const json_t *act, const char *who)
+static int read_who(const char *given, long long *ret)
 {
-    char *end;
-    const struct passwd *user = getpwnam(who);
-    long long uid = user ? (long long)user->pw_uid : strtoll(who, &end, 10);
+    const struct passwd *user = given ? getpwnam(given) : NULL;
+    *ret = -1;
+    if (user)
+        *ret = (long long)user->pw_uid;
+    else if (given && strlen(given) <= 10 && strspn(given, "0123456789") == strlen(given))
+        *ret = strtoll(given, NULL, 10);
+    else if (given)
+        return cli_fail(CLI_USAGE, "--who '%s' is no user of this machine, and no number of one",
+                        given);
+    return CLI_DONE;
+}
+
+static bool is_done_by(const json_t *act, long long uid)
+{
     const json_t *by = json_object_get(act, "who");
     return (json_is_integer(json_object_get(by, "uid")) && cli_number(by, "uid") == uid) ||
            (json_is_integer(json_object_get(by, "login")) && cli_number(by, "login") == uid);
@@ -96,7 +108,7 @@ static bool is_shown(const struct showing *showing, const json_t *act)
             return false;
     }
     return (!showing->what || strcmp(cli_text(act, "what"), showing->what) == 0) &&
-           (!showing->who || is_done_by(act, showing->who)) && strcmp(at, showing->since) >= 0 &&
+           (showing->who < 0 || is_done_by(act, showing->who)) && strcmp(at, showing->since) >= 0 &&
            (!showing->open_only || strcmp(cli_text(act, "state"), "begun") == 0);
 }
 
@@ -215,11 +227,12 @@ static int run_audit(const struct cli_command *command, char **words, const char
     const char *since = cli_value(command, values, "--since");
     struct showing showing = {.service = cli_value(command, values, "--service"),
                               .what = cli_value(command, values, "--what"),
-                              .who = cli_value(command, values, "--who"),
                               .open_only = cli_value(command, values, "--unfinished") != NULL};
     struct audit_reading reading = {
         .entry = keep_audit_entry, .fault = keep_fault, .context = &showing};
     int code = read_expected(cli_value(command, values, "--expect"), &reading);
+    if (code == CLI_DONE)
+        code = read_who(cli_value(command, values, "--who"), &showing.who);
     if (code == CLI_DONE && since)
         code = logs_read_since(since, showing.since);
     if (code == CLI_DONE)
