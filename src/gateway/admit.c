@@ -15,12 +15,25 @@
 #define CHALLENGE "Bearer"
 #define CHALLENGE_REFUSED "Bearer error=\"invalid_token\""
 
+/* Credentials that are shown count, whatever certificate comes with them. */
+static enum authenticated authenticate_client(struct gateway_exchange *exchange)
+{
+    struct known_user *user;
+    enum authenticated result =
+        authenticate(exchange->authenticator, exchange->incoming.request, &user);
+    if (result == AUTHENTICATED_NOBODY)
+        return exchange->certified;
+    known_user_unref(exchange->user);
+    exchange->user = user;
+    return result;
+}
+
 /* False: the request was answered. */
 static bool authenticate_exchange(struct gateway_exchange *exchange)
 {
     if (!exchange->authenticator)
         return true;
-    switch (authenticate(exchange->authenticator, exchange->incoming.request, &exchange->user)) {
+    switch (authenticate_client(exchange)) {
     case AUTHENTICATED_NOBODY:
     case AUTHENTICATED_USER:
         return true;

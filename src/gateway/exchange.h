@@ -26,6 +26,7 @@ struct gateway_exchange {
     struct spans *spans;
     struct authenticator *authenticator; /* NULL: the gateway asks nobody who they are */
     struct known_user *user;             /* NULL: nobody, or not known; one reference */
+    enum authenticated certified;        /* by a certificate; AUTHENTICATED_USER: `user` is set */
     struct limits *limits;
     struct client_address address;
     struct limits_standing standing;

@@ -161,6 +161,9 @@ static void start_exchange(struct gateway *gateway, struct gateway_exchange *exc
 {
     gateway_exchange_route(exchange, route);
     exchange->authenticator = gateway->authenticator;
+    if (gateway->authenticator)
+        exchange->certified = authenticate_certificate(gateway->authenticator,
+                                                       exchange->incoming.request, &exchange->user);
     if (!fiber_start(gateway->world->fibers, run_exchange, exchange))
         gateway_problem(exchange, PROBLEM_OVERLOADED, NULL, "gateway",
                         "The gateway is overloaded.");

@@ -310,7 +310,7 @@ static void shake_hands(struct http_connection *connection)
     }
     connection->handshaking = false;
     if (tls_server_is_mutual(connection->server->tls))
-        connection->trusted = tls_session_is_trusted(connection->tls);
+        connection->trusted = tls_session_is_trusted(connection->server->tls, connection->tls);
     connection_watch(connection, UV_READABLE);
     receive_input(connection); /* what came with the handshake's end */
 }

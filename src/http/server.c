@@ -442,3 +442,18 @@ enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd
     *ret = server;
     return FH_OK;
 }
+
+bool http_request_certificate(const struct http_request *request, const unsigned char **ret,
+                              size_t *ret_length)
+{
+    const struct http_connection *connection = request->connection;
+    const gnutls_datum_t *shown =
+        connection && connection->tls && tls_server_is_mutual(connection->server->tls)
+            ? tls_session_certificate(connection->tls)
+            : NULL;
+    if (!shown)
+        return false;
+    *ret = shown->data;
+    *ret_length = shown->size;
+    return true;
+}

@@ -92,6 +92,11 @@ int http_request_headers(const struct http_request *request,
                          void (*visit)(void *context, const char *name, const char *value),
                          void *context);
 
+/* The certificate of the client, in DER, which its authority has signed and not withdrawn. Only
+ * while the handler's `incoming` is called. False: it has shown none. */
+bool http_request_certificate(const struct http_request *request, const unsigned char **ret,
+                              size_t *ret_length);
+
 /* Whoever wants to know how long an answer takes up memory puts this into something of its own. */
 struct http_held {
     void (*gone)(struct http_held *held);

@@ -14,7 +14,7 @@
 #include "base/json.h"
 #include "base/text.h"
 
-#define PEM_SIZE_MAX ((size_t)64 << 10)
+#define PEM_SIZE_MAX ((size_t)1 << 20)
 
 static enum fh_code read_pem(const json_t *places, const char *name, char **ret,
                              struct fh_error *error)
@@ -51,6 +51,9 @@ enum fh_code http_tls_read(const json_t *places, struct http_tls *ret, struct fh
         code = read_pem(places, "key", &ret->key, error);
     if (code == FH_OK && json_object_get(places, "ca"))
         code = read_pem(places, "ca", &ret->trusted, error);
+    if (code == FH_OK && json_object_get(places, "revoked"))
+        code = read_pem(places, "revoked", &ret->revoked, error);
+    ret->optional = json_is_true(json_object_get(places, "optional"));
     if (code != FH_OK)
         http_tls_release(ret);
     return code;
@@ -61,6 +64,7 @@ void http_tls_release(struct http_tls *tls)
     if (tls->key)
         sodium_memzero(tls->key, strlen(tls->key));
     free(tls->trusted);
+    free(tls->revoked);
     free(tls->certificate);
     free(tls->key);
     *tls = (struct http_tls){0};

@@ -24,12 +24,14 @@
 
 struct http_tls {
     char *trusted;     /* PEM: the authority; NULL: clients need no certificate */
+    char *revoked;     /* PEM: what it has withdrawn (a CRL); NULL: nothing */
+    bool optional;     /* clients may show none, but no other */
     char *certificate; /* PEM: this process's own; NULL: no TLS */
     char *key;         /* PEM */
 };
 
-/* `places` is {"ca", "certificate", "key"}, paths of PEM files; NULL or JSON null: no TLS.
- * FH_INVALID tells which file is missing or not PEM. */
+/* `places` is {"ca", "certificate", "key", "revoked"}, paths of PEM files, and "optional": true;
+ * NULL or JSON null: no TLS. FH_INVALID tells which file is missing or not PEM. */
 enum fh_code http_tls_read(const json_t *places, struct http_tls *ret, struct fh_error *error);
 void http_tls_release(struct http_tls *tls);
 

@@ -9,6 +9,7 @@
 #include "http/tls_session.h"
 
 #include <errno.h>
+#include <gnutls/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@
 struct tls_server {
     gnutls_certificate_credentials_t credentials;
     gnutls_priority_t priorities;
-    bool mutual;
+    bool mutual, optional;
 };
 
 static gnutls_datum_t datum_of(char *pem)
@@ -35,8 +36,13 @@ static bool fill_credentials(struct tls_server *server, const struct http_tls *t
         return true;
     gnutls_datum_t trusted = datum_of(tls->trusted);
     server->mutual = true;
-    return gnutls_certificate_set_x509_trust_mem(server->credentials, &trusted,
-                                                 GNUTLS_X509_FMT_PEM) > 0;
+    server->optional = tls->optional;
+    if (gnutls_certificate_set_x509_trust_mem(server->credentials, &trusted, GNUTLS_X509_FMT_PEM) <=
+        0)
+        return false;
+    gnutls_datum_t revoked = tls->revoked ? datum_of(tls->revoked) : (gnutls_datum_t){0};
+    return !tls->revoked || gnutls_certificate_set_x509_crl_mem(server->credentials, &revoked,
+                                                                GNUTLS_X509_FMT_PEM) > 0;
 }
 
 struct tls_server *tls_server_new(const struct http_tls *tls)
@@ -110,10 +116,23 @@ enum tls_progress tls_session_handshake(gnutls_session_t session)
     return gnutls_record_get_direction(session) ? TLS_WAITS_WRITABLE : TLS_WAITS_READABLE;
 }
 
-bool tls_session_is_trusted(gnutls_session_t session)
+const gnutls_datum_t *tls_session_certificate(gnutls_session_t session)
+{
+    unsigned count = 0;
+    const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+    return count ? chain : NULL;
+}
+
+/* A certificate for servers alone is none of a client. */
+bool tls_session_is_trusted(const struct tls_server *server, gnutls_session_t session)
 {
     unsigned status = 1;
-    return gnutls_certificate_verify_peers2(session, &status) == GNUTLS_E_SUCCESS && status == 0;
+    unsigned char client[] = GNUTLS_KP_TLS_WWW_CLIENT;
+    gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID, .data = client};
+    if (server->optional && !tls_session_certificate(session))
+        return true;
+    return gnutls_certificate_verify_peers(session, &purpose, 1, &status) == GNUTLS_E_SUCCESS &&
+           status == 0;
 }
 
 static ssize_t errno_result(ssize_t result)

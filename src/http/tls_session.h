@@ -25,8 +25,11 @@ gnutls_session_t tls_session_new(struct tls_server *server, int socket); /* NULL
 
 enum tls_progress { TLS_DONE, TLS_WAITS_READABLE, TLS_WAITS_WRITABLE, TLS_FAILED };
 enum tls_progress tls_session_handshake(gnutls_session_t session);
-/* Whether the client has shown a certificate of the trusted authority. */
-bool tls_session_is_trusted(gnutls_session_t session);
+/* Whether the client has shown a certificate of the trusted authority, or none where that is
+ * optional. */
+bool tls_session_is_trusted(const struct tls_server *server, gnutls_session_t session);
+/* What it has shown, in DER; NULL: none. It belongs to the session. */
+const gnutls_datum_t *tls_session_certificate(gnutls_session_t session);
 /* Like recv and send: -1 with EAGAIN where the socket must be waited for, another errno for a
  * failure; 0 from the first: the client has ended its side. What was not sent must be sent next. */
 ssize_t tls_session_receive(gnutls_session_t session, char *buffer, size_t size);

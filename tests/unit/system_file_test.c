@@ -253,6 +253,37 @@ static void who_is_asked_of_opaque_tokens_becomes_the_gateways_configuration(voi
     unlink(keys_path());
 }
 
+#define DOOR "system: mini\nservices: { users: }\ngateway:\n  tls:\n"
+#define DOOR_FILES "    certificate: keys.json\n    key: keys.json\n"
+
+static void whose_certificates_count_becomes_the_gateways_configuration(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    put_secret("x");
+    read_text(&fixture,
+              DOOR DOOR_FILES
+              "    clients: { ca: keys.json, name: uri, subjects: c/, mode: optional, "
+              "revoked: keys.json }\n",
+              NULL);
+    assert_non_null(fixture.file);
+    assert_string_equal(json_string_at(fixture.file->door_clients, "name"), "uri");
+    assert_string_equal(json_string_at(fixture.file->door_clients, "ca"), keys_path());
+    assert_string_equal(json_string_at(fixture.file->door_clients, "revoked"), keys_path());
+    assert_true(json_is_true(json_object_get(fixture.file->door_clients, "optional")));
+    release(&fixture);
+    assert_refused(DOOR DOOR_FILES "    clients: { name: cn }\n", 7, 14, "ca");
+    assert_refused(DOOR DOOR_FILES "    clients: { ca: keys.json }\n", 7, 14, "name");
+    assert_refused(DOOR DOOR_FILES "    clients: { ca: keys.json, name: any }\n", 7, 37, "uri");
+    assert_refused(DOOR DOOR_FILES "    clients: { ca: ., name: cn }\n", 7, 20,
+                   "is not a regular file");
+    /* The user 7 of an issuer is not the machine 7. */
+    assert_refused(DOOR DOOR_FILES "    clients: { ca: keys.json, name: cn }\n  auth:\n"
+                                   "    jwt: [{ issuer: https://i.example, audience: a }]\n",
+                   9, 5, "users of 'gateway.tls.clients'");
+    unlink(keys_path());
+}
+
 /* It must not wait for somebody to write into it. */
 static void a_fifo_in_place_of_a_file_of_keys_is_refused(void **state)
 {
@@ -544,6 +575,7 @@ int main(void)
         cmocka_unit_test(issuers_of_tokens_that_can_not_be_trusted_are_refused),
         cmocka_unit_test(what_is_for_the_inside_is_said_and_reached_from_there_alone),
         cmocka_unit_test(who_is_asked_of_opaque_tokens_becomes_the_gateways_configuration),
+        cmocka_unit_test(whose_certificates_count_becomes_the_gateways_configuration),
         cmocka_unit_test(a_fifo_in_place_of_a_file_of_keys_is_refused),
         cmocka_unit_test(all_faults_are_counted_and_the_first_twenty_kept),
     };

@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "call/user.h"
+#include "gateway/identity/certificate.h"
 #include "gateway/identity/introspection.h"
 #include "gateway/identity/issuer.h"
 #include "gateway/identity/jws.h"
@@ -38,6 +39,8 @@ struct authenticator {
     size_t issuer_count;
     struct key_file *keys;               /* NULL: API keys are not taken */
     struct introspection *introspection; /* NULL: opaque tokens are not taken */
+    struct certificate_rules certificates;
+    bool takes_certificates;
     struct known_users known;
     bool forwards;
     int64_t logged_ns; /* when a refusal was last logged */
@@ -243,6 +246,30 @@ enum authenticated authenticate(struct authenticator *authenticator,
                                         : result;
 }
 
+enum authenticated authenticate_certificate(struct authenticator *authenticator,
+                                            const struct http_request *request,
+                                            struct known_user **ret_user)
+{
+    const unsigned char *der;
+    size_t length;
+    char name[KNOWN_NAME_SIZE];
+    int64_t now_ms = world_wall_ms(authenticator->world);
+    struct judgement judgement = {.until_ms = INT64_MAX};
+    *ret_user = NULL;
+    if (!authenticator->takes_certificates || !http_request_certificate(request, &der, &length))
+        return AUTHENTICATED_NOBODY;
+    known_name_of_bytes(&authenticator->known, der, length, name);
+    *ret_user = known_find(&authenticator->known, name, now_ms);
+    if (*ret_user)
+        return AUTHENTICATED_USER;
+    if (certificate_identity(&authenticator->certificates, der, length, now_ms, &judgement.identity,
+                             &judgement.until_ms, &judgement.error) != FH_OK) {
+        log_refusal(authenticator, judgement.error.message);
+        return AUTHENTICATED_REFUSED;
+    }
+    return take_judgement(authenticator, name, &judgement, ret_user);
+}
+
 bool authenticator_forwards(const struct authenticator *authenticator)
 {
     return authenticator->forwards;
@@ -293,6 +320,10 @@ enum fh_code authenticator_new(struct world *world, const json_t *config,
     const json_t *introspection = json_object_get(auth, "introspection");
     if (code == FH_OK && introspection)
         code = introspection_new(world, introspection, &authenticator->introspection, error);
+    const json_t *certificates = json_object_get(auth, "certificates");
+    authenticator->takes_certificates = certificates != NULL;
+    if (code == FH_OK && certificates)
+        code = certificate_rules_read(certificates, &authenticator->certificates, error);
     const char *keys = json_string_at(auth, "keys");
     if (code == FH_OK && keys)
         code = key_file_new(world, keys, &authenticator->keys, error);

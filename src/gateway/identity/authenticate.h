@@ -44,6 +44,11 @@ struct known_user *authenticate_known(struct authenticator *authenticator,
 /* In a fiber: may wait for a provider. */
 enum authenticated authenticate(struct authenticator *authenticator,
                                 const struct http_request *request, struct known_user **ret_user);
+/* By the certificate that the client has shown, while the handler's `incoming` is called. It counts
+ * where there is no header Authorization. */
+enum authenticated authenticate_certificate(struct authenticator *authenticator,
+                                            const struct http_request *request,
+                                            struct known_user **ret_user);
 /* Whether services get the header Authorization as it came. */
 bool authenticator_forwards(const struct authenticator *authenticator);
 

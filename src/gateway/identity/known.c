@@ -63,14 +63,19 @@ void known_forget_all(struct known_users *known)
     map_init(&known->users);
 }
 
+void known_name_of_bytes(const struct known_users *known, const unsigned char *bytes, size_t length,
+                         char ret[static KNOWN_NAME_SIZE])
+{
+    unsigned char hash[32];
+    crypto_generichash(hash, sizeof hash, bytes, length, known->key, sizeof known->key);
+    sodium_bin2base64(ret, KNOWN_NAME_SIZE, hash, sizeof hash,
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
 void known_name(const struct known_users *known, const char *credentials,
                 char ret[static KNOWN_NAME_SIZE])
 {
-    unsigned char hash[32];
-    crypto_generichash(hash, sizeof hash, (const unsigned char *)credentials, strlen(credentials),
-                       known->key, sizeof known->key);
-    sodium_bin2base64(ret, KNOWN_NAME_SIZE, hash, sizeof hash,
-                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    known_name_of_bytes(known, (const unsigned char *)credentials, strlen(credentials), ret);
 }
 
 static void forget_user(struct known_users *known, const char *name)

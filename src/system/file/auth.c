@@ -155,11 +155,11 @@ static bool subjects_collide(const json_t *one, const json_t *other)
 static const char *name_of_source(const json_t *source)
 {
     const char *name = json_string_at(source, "issuer");
-    return name ? name : "introspection";
+    return name ? name : json_object_get(source, "ca") ? "gateway.tls.clients" : "introspection";
 }
 
 static void check_subjects(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                           const json_t *auth)
+                           const json_t *auth, json_t *clients)
 {
     json_t *sources = json_copy(json_object_get(auth, "jwt")), *one, *other;
     size_t i, j;
@@ -167,6 +167,8 @@ static void check_subjects(struct yaml_reader *reader, yaml_node_t *node, const 
         sources = json_array();
     if (json_object_get(auth, "introspection"))
         json_array_append(sources, json_object_get(auth, "introspection"));
+    if (clients)
+        json_array_append(sources, clients);
     json_array_foreach (sources, i, one) {
         json_array_foreach (sources, j, other) {
             if (i == j || !subjects_collide(one, other))
@@ -214,7 +216,7 @@ void file_read_auth(struct yaml_reader *reader, yaml_node_t *node, const char *w
                        "%s needs 'jwt', 'introspection' or 'keys': without any nobody could log in",
                        what);
     if (node)
-        check_subjects(reader, node, what, reading.into);
+        check_subjects(reader, node, what, reading.into, file->door_clients);
     json_decref(file->auth);
     file->auth = reading.into;
 }

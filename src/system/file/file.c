@@ -440,6 +440,7 @@ void system_file_free(struct system_file *file)
     }
     json_decref(file->auth);
     json_decref(file->backup_key);
+    json_decref(file->door_clients);
     system_file_free(file->lent);
     arena_release(&file->arena);
     free(file);

@@ -158,8 +158,9 @@ struct system_file {
     struct place listen_place;
     bool links_tls; /* TLS between the processes; otherwise plain HTTP on the loopback address */
     const char *door_certificate, *door_key; /* absolute: the gateway's TLS; NULL: plain HTTP */
-    bool upgrades_by_hand;                   /* a replaced program is not picked up automatically */
-    int rotate_keys_days;                    /* 0: by hand alone */
+    json_t *door_clients;  /* gateway.tls.clients, as in the gateway's configuration; NULL: none */
+    bool upgrades_by_hand; /* a replaced program is not picked up automatically */
+    int rotate_keys_days;  /* 0: by hand alone */
     /* isolation, besides each process's confinement: whether it runs as a user of its own, and in a
      * mount namespace of its own where one can be made. */
     bool users, namespaces;

@@ -5,10 +5,14 @@
 #include "system/file/gateway.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/json.h"
+#include "gateway/identity/certificate.h"
 #include "system/file/address.h"
 #include "system/file/auth.h"
+#include "system/file/auth_reading.h"
 #include "system/file/door.h"
 #include "system/file/exposure.h"
 #include "system/file/file.h"
@@ -164,10 +168,76 @@ static void read_door_key(struct yaml_reader *reader, yaml_node_t *node, const c
         private_key_check(reader, node, what, file->door_key);
 }
 
+static void set_client_path(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                            struct system_file *file, const char *name)
+{
+    struct stat status;
+    const char *path = read_path(reader, node, what, file);
+    if (path && stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        findings_error(reader->findings, yaml_place(reader, node), "%s: %s is not a regular file",
+                       what, path);
+    if (path)
+        json_object_set_new(file->door_clients, name, json_string(path));
+}
+
+static void read_client_ca(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    set_client_path(reader, node, what, into, "ca");
+}
+
+static void read_client_revoked(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                void *into)
+{
+    set_client_path(reader, node, what, into, "revoked");
+}
+
+static void read_client_mode(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             void *into)
+{
+    static const char *const modes[] = {"required", "optional", NULL};
+    int chosen = yaml_word(reader, node, what, modes);
+    json_object_set_new(((struct system_file *)into)->door_clients, "optional",
+                        json_boolean(chosen == 1));
+}
+
+static void read_client_name(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             void *into)
+{
+    int chosen = yaml_word(reader, node, what, certificate_name_words);
+    if (chosen >= 0)
+        json_object_set_new(((struct system_file *)into)->door_clients, "name",
+                            json_string(certificate_name_words[chosen]));
+}
+
+static void read_client_subjects(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                 void *into)
+{
+    struct auth_reading reading = {.into = ((struct system_file *)into)->door_clients};
+    auth_read_subjects(reader, node, what, &reading);
+}
+
+static void read_door_clients(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                              void *into)
+{
+    static const struct yaml_key keys[] = {
+        {"ca", read_client_ca, true, "the authority of their certificates, and of no others"},
+        {"name", read_client_name, true, "which of its names is the subject: uri, dns, email, cn"},
+        {"subjects", read_client_subjects, false, "a prefix; needed beside others in auth"},
+        {"mode", read_client_mode, false, "required (the default), or optional"},
+        {"revoked", read_client_revoked, false, "a list of those that are withdrawn (CRL)"}};
+    struct system_file *file = into;
+    json_decref(file->door_clients);
+    file->door_clients = json_object();
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), file);
+}
+
 static void read_door(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
-    static const struct yaml_key keys[] = {{"certificate", read_door_certificate, true},
-                                           {"key", read_door_key, true}};
+    static const struct yaml_key keys[] = {
+        {"certificate", read_door_certificate, true},
+        {"key", read_door_key, true},
+        {"clients", read_door_clients, false, "whose certificates say who they are"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);
 }
 

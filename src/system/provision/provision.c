@@ -238,13 +238,17 @@ static enum fh_code write_gateway_config(const struct provision *provision,
         json_object_set_new(config, "proxies", system_file_proxies(&file->limits));
     json_object_set_new(config, "keys", keys_of_gateway(grants->keys, grants->matrix));
     links_configure(part, file, config);
-    if (file->auth) {
-        json_object_set(config, "auth", file->auth);
+    if (file->auth || file->door_clients) {
+        json_t *auth = file->auth ? json_copy(file->auth) : json_object();
+        if (file->door_clients)
+            json_object_set(auth, "certificates", file->door_clients);
+        json_object_set_new(config, "auth", auth);
         json_object_set_new(config, "outside", json_string("anywhere"));
     }
     if (file->door_certificate) {
         json_t *door =
             json_pack("{s:s, s:s}", "certificate", file->door_certificate, "key", file->door_key);
+        json_object_update(door, file->door_clients);
         json_object_set_new(config, "listen_tls", door);
         code = private_key_give(part, part->user, door, "door-key.pem", error);
     }
