@@ -21,6 +21,10 @@ struct system_file *load_system(const struct load_options *options, struct findi
     struct system_file *file = system_file_read(options->path, options->profile, findings);
     if (!file)
         return NULL;
+    if (options->listen) { /* what is checked is what will be */
+        file->listen = options->listen;
+        file->listen_place = (struct place){"--listen", 0, 0};
+    }
     const char *state =
         options->state ? options->state : cli_default_state(&file->arena, file->folder, file->name);
     moved_apply(file, state, options->leave, options->abandon, findings);

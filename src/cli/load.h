@@ -11,6 +11,7 @@ struct load_options {
     const char *path, *profile; /* profile: may be NULL, like all that follow */
     const char *programs;       /* another folder to look for programs in */
     const char *state;          /* the state folder; NULL: the default */
+    const char *listen;         /* where the gateway listens instead of where the file says */
     /* Services to be left where the file says, ended by NULL, whatever `freehold move` has done;
      * with `abandon` even those whose move is under way. */
     const char *const *leave;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "http/prefer.h"
 #include "shape/problem.h"
 
@@ -29,7 +30,8 @@ static const struct {
 #define PASSED_ON (sizeof passed_on / sizeof *passed_on)
 #define LIMIT_HEADERS 2
 #define LARGE ((size_t)64 << 10) /* of an answer */
-#define ANSWER_HEADERS_MAX (PASSED_ON + DOOR_HEADERS_MAX + LIMIT_HEADERS)
+#define VARY_LENGTH_MAX ((size_t)4096)
+#define ANSWER_HEADERS_MAX (PASSED_ON + 1 + DOOR_HEADERS_MAX + LIMIT_HEADERS) /* 1: Vary */
 
 struct gateway_exchange *gateway_exchange_new(struct world *world, const struct door *door,
                                               struct gateway_metrics *metrics, struct spans *spans,
@@ -217,10 +219,29 @@ void gateway_limited(struct gateway_exchange *exchange)
     reply_gateway_problem(exchange, problem, &header, 1);
 }
 
+/* What the service's answer depends on, and what the door adds to that: a cache that is told of one
+ * only would give one origin's answer to another, or one language's. */
+static void add_vary(const struct gateway_exchange *exchange, const struct world_request *answered,
+                     struct text *ret)
+{
+    for (size_t i = 0; i < answered->answer_header_count; i++) {
+        const struct world_header *header = &answered->answer_headers[i];
+        if (strcmp(header->name, "vary") == 0)
+            text_printf(ret, "%s%s", ret->length ? ", " : "", header->value);
+    }
+    if (ret->overflow) {
+        text_clear(ret);
+        text_add(ret, "*");
+    } else if (ret->length && exchange->door->origin_count) {
+        text_add(ret, ", Origin");
+    }
+}
+
 void gateway_pass_on(struct gateway_exchange *exchange, const struct world_request *answered)
 {
-    struct http_header headers[PASSED_ON];
+    struct http_header headers[PASSED_ON + 1];
     size_t count = 0;
+    struct text vary;
     const char *refused = world_answer_header(answered, "freehold-refused");
     if (refused && strcmp(refused, "user") != 0) {
         /* The service refused this gateway: its client can't do anything about that. */
@@ -233,6 +254,10 @@ void gateway_pass_on(struct gateway_exchange *exchange, const struct world_reque
         if (value)
             headers[count++] = (struct http_header){passed_on[i].name, value};
     }
+    text_init(&vary, VARY_LENGTH_MAX);
+    add_vary(exchange, answered, &vary);
+    if (vary.length)
+        headers[count++] = (struct http_header){"Vary", vary.data};
     gateway_reply(exchange, &(struct http_answer){.status = answered->status,
                                                   .content_type =
                                                       world_answer_header(answered, "content-type"),
@@ -240,4 +265,5 @@ void gateway_pass_on(struct gateway_exchange *exchange, const struct world_reque
                                                   .body_length = answered->answer_length,
                                                   .headers = headers,
                                                   .header_count = count});
+    text_release(&vary);
 }

@@ -194,6 +194,12 @@ def test_compositions_are_checked_against_routes(mini):
 # ---- Up and down ---------------------------------------------------------------------------------
 
 
+def test_where_it_listens_is_checked_whoever_says_so(mini):
+    said = mini.up("--listen", "0.0.0.0:0")
+    assert "--listen: warning: the gateway listens beyond this machine without TLS" in said, said
+    assert "name its hosts in gateway.hosts" in said
+
+
 def test_a_system_starts_answers_and_stops_in_order(mini):
     said = mini.up()
     assert f"mini is up at http://127.0.0.1:{mini.port}\n" in said

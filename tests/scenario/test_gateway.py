@@ -319,6 +319,19 @@ def test_a_listed_origin_may_ask_and_read(started):
     assert read.headers["vary"] == "Origin"
 
 
+@pytest.mark.parametrize("said, passed", [({}, {"Origin"}), ({"Vary": "Accept-Language"}, {"Accept-Language", "Origin"}),
+                                          ({"Vary": "*"}, {"*", "Origin"}), ({"Vary": "x" * 5000}, {"*"})])
+def test_what_an_answer_depends_on_is_told_whole(started, said, passed):
+    _, gateway = one_service(started, lambda *request: (200, said, {}), door=DOOR)
+    headers = gateway.get("/api/users/1", headers={"Host": "shop.example.org"}).headers
+    assert len(headers.get_all("vary")) == 1 and set(headers["vary"].split(", ")) == passed
+
+
+def test_what_an_answer_depends_on_is_told_without_other_origins_too(started):
+    _, gateway = one_service(started, lambda *request: (200, {"Vary": "Accept"}, {}))
+    assert gateway.get("/api/users/1").headers["vary"] == "Accept"
+
+
 def test_every_answer_tells_a_browser_to_do_no_more_than_it_must(started):
     _, gateway = one_service(started)
     for target in ("/api/users/1", "/nothing", "/metrics", "/openapi.json", "/docs", "/livez"):

@@ -304,6 +304,7 @@ static int bring_up(const struct cli_command *command, char **words, const char 
                                .profile = cli_value(command, values, "--profile"),
                                .programs = cli_value(command, values, "--programs"),
                                .state = cli_value(command, values, "--state"),
+                               .listen = cli_value(command, values, "--listen"),
                                .leave = moving,
                                .abandon = moving && cli_value(command, values, "--abandon")},
         &findings);
