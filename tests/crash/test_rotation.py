@@ -44,7 +44,7 @@ class Mortal(System):
         return path
 
     def rotate(self):
-        return self.command("keys", "rotate", "--state", self.state, check=False)
+        return self.command("rotate-keys", "--state", self.state, check=False)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def pairs(keys):
 
 
 def rotate(system, *of, check=True):
-    return system.command("keys", "rotate", *of, "--state", system.state, check=check)
+    return system.command("rotate-keys", *of, "--state", system.state, check=check)
 
 
 class Traffic:
@@ -166,7 +166,7 @@ def test_a_process_that_takes_no_keys_leaves_all_as_they_are_or_reads_them_when_
     """It is stopped, so that `up` kills it for its silence, and the one that follows has read the next keys."""
     before, pid = pairs(keys_file(shop)["keys"]), shop.pid("users")
     os.kill(pid, signal.SIGSTOP)
-    rotating = subprocess.Popen([shop.freehold, "keys", "rotate", "--state", shop.state], stdout=subprocess.PIPE,
+    rotating = subprocess.Popen([shop.freehold, "rotate-keys", "--state", shop.state], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True)
     wait_for("the next keys are written", lambda: "next" in keys_file(shop))
     assert pairs(keys_file(shop)["keys"]) == before, "nobody signs with them while one does not accept them"

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold keys: replaces the keys by which the processes of a running system know each other. */
+/* freehold rotate-keys: replaces the keys by which the processes of a running system know each
+ * other. */
 
 #include "cli/operate/change.h"
 #include "system/supervise/rotation.h"
 
-static int run_keys(const struct cli_command *command, char **words, const char **values)
+static int run_rotate_keys(const struct cli_command *command, char **words, const char **values)
 {
     return cli_change(command, values,
                       json_pack("{s:s, s:s, s:s*, s:b}", "command", "rotate", "service",
-                                ROTATION_NAME, "of", words[1], "forget",
+                                ROTATION_NAME, "of", words[0], "forget",
                                 cli_value(command, values, "--forget-users") != NULL));
 }
 
-const struct cli_command cli_keys = {
-    .name = "keys",
-    .words = "rotate [SERVICE]",
-    .words_min = 1,
-    .words_max = 2,
+const struct cli_command cli_rotate_keys = {
+    .name = "rotate-keys",
+    .words = "[SERVICE]",
+    .words_max = 1,
     .summary = "Replace the processes' keys while the system runs",
     .text =
         "Every process first accepts the new keys, then uses them, then forgets the former ones;\n"
@@ -34,5 +34,5 @@ const struct cli_command cli_keys = {
                 {"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"},
                 {"--json", NULL, "answer in JSON"}},
-    .run = run_keys,
+    .run = run_rotate_keys,
 };
