@@ -3,10 +3,10 @@
  * The client: libcurl's multi interface, driven by the libuv loop.
  *
  * A request is a transfer with an easy handle, which is taken from an idle list and set up only for
- * what differs, so that a request needs no new handle. http_client_send only queues it; one turn
- * before the loop sleeps starts all queued transfers, with one call into libcurl. `done` is always
- * called later, from the loop, never from inside http_client_send (except while the client is being
- * freed).
+ * what differs; before libcurl 8.1.0 each needs a new handle (transfer.c). http_client_send only
+ * queues it; one turn before the loop sleeps starts all queued transfers, with one call into
+ * libcurl. `done` is always called later, from the loop, never from inside http_client_send (except
+ * while the client is being freed).
  *
  * libcurl keeps connections alive, at most HTTP_CLIENT_CONNECTIONS_MAX to one address; further
  * requests wait inside libcurl, and their time runs. If a kept connection turns out to have been
@@ -87,6 +87,7 @@ static void finish_transfer(struct transfer *transfer)
         transfer_free(transfer);
         return;
     }
+    client_opens_sockets_of(transfer); /* its handle may be a new one */
     transfer->next = client->idle;
     client->idle = transfer;
     client->idle_count++;

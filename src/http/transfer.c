@@ -239,8 +239,26 @@ static void reuse_text(struct text *text)
         text_clear(text);
 }
 
+/* Before 8.1.0 an easy handle that is used again remembers the last header of its former answer,
+ * though that is freed, and appends to it what the next answer begins its headers with if that is a
+ * folded line. So whoever answers could write into freed memory. */
+static bool easy_is_reusable(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080100;
+}
+
+static void renew_easy(struct transfer *transfer)
+{
+    curl_easy_cleanup(transfer->easy);
+    transfer->easy = curl_easy_init();
+    FH_ASSERT(transfer->easy != NULL);
+    set_once(transfer);
+}
+
 void transfer_clear(struct transfer *transfer)
 {
+    if (!easy_is_reusable())
+        renew_easy(transfer);
     reuse_text(&transfer->sent);
     reuse_text(&transfer->answer);
     reuse_text(&transfer->head);

@@ -9,6 +9,7 @@
 #include <errmsg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/mariadb/internal.h"
 #include "http/tls.h"
@@ -18,6 +19,22 @@
 /* caching_sha2_password tells the password to whoever holds the key that the server itself
  * sends. */
 #define AUTHENTICATION "mysql_native_password,client_ed25519"
+
+/* The library puts the greeting's version in its place, without freeing it, and then sets the
+ * thread's number; without a greeting it frees it. Who greets with the number 0, which no server
+ * has, costs us this byte. */
+char *mariadb_before_greeting(MYSQL *mysql)
+{
+    mysql->server_version = strdup("");
+    FH_ASSERT(mysql->server_version != NULL);
+    return mysql->server_version;
+}
+
+void mariadb_after_greeting(const MYSQL *mysql, char *version)
+{
+    if (mysql->thread_id != 0)
+        free(version);
+}
 
 void mariadb_distrust(MYSQL *mysql)
 {
@@ -99,9 +116,11 @@ static enum fh_code connect_to_server(struct mariadb_connection *connection, con
 {
     struct mariadb_store *store = connection->store;
     MYSQL *connected = NULL;
+    char *version = mariadb_before_greeting(connection->mysql);
     MARIADB_WAITING_WITH(connection, mysql_real_connect, &connected, connection->mysql, host,
                          store->user, store->password, store->database, store->port, path,
                          CLIENT_FOUND_ROWS | CLIENT_MULTI_STATEMENTS);
+    mariadb_after_greeting(connection->mysql, version);
     return connected ? FH_OK : mariadb_connection_fail(connection, error);
 }
 

@@ -211,6 +211,11 @@ enum fh_code mariadb_fail(struct mariadb_connection *connection,
 /* Before connecting, since it may be another than the server: the password is proved and never
  * told, and no file is sent that it asks for. */
 void mariadb_distrust(MYSQL *mysql);
+/* Around connecting: libmariadb looks into the server's version where an error is 65535 (a report
+ * of progress), even if it comes in place of the greeting that tells the version. So there is one,
+ * which is passed to the second function whatever came of it. */
+char *mariadb_before_greeting(MYSQL *mysql);
+void mariadb_after_greeting(const MYSQL *mysql, char *version);
 /* Whether TLS failed, going by the library's message `said`: store_tls_failed. */
 bool mariadb_tls_failed(const char *host, const char *said, struct fh_error *error);
 bool mariadb_is_gone(unsigned number); /* the link failed, not the statement */

@@ -126,9 +126,12 @@ static void mariadb_server_set_tls(MYSQL *link, const json_t *tls)
 static enum fh_code connect_server(MYSQL *link, const json_t *as, const char *host,
                                    const char *path, const char *database, struct fh_error *error)
 {
-    if (mariadb.mysql_real_connect(link, host, server_text(as, "user"), server_text(as, "password"),
-                                   database, (unsigned)server_port(as, server_mariadb.port), path,
-                                   0))
+    char *version = mariadb_before_greeting(link);
+    bool connected = mariadb.mysql_real_connect(
+        link, host, server_text(as, "user"), server_text(as, "password"), database,
+        (unsigned)server_port(as, server_mariadb.port), path, 0);
+    mariadb_after_greeting(link, version);
+    if (connected)
         return FH_OK;
     enum fh_code code = mariadb_server_failed(link, error);
     if (code == FH_UNAVAILABLE)
