@@ -2,7 +2,7 @@
 /* Who a client is, and what it may take up at one time, on a clock that stands still until the test
  * moves it. */
 
-#include "harness.h"
+#include "../support/harness.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
