@@ -260,24 +260,6 @@ bool list_has(const char *list, size_t length, const char *word)
     return false;
 }
 
-/* Of the headers so far, the last one is it. */
-static bool check_own(struct reading *reading, const char *data)
-{
-    const struct http_head *head = reading->head;
-    const struct head_span *own = &head->fields[head->field_count - 1].name;
-    const char *name = data + own->at;
-    if (own->length < OWN_PREFIX_LENGTH || strncasecmp(name, OWN_PREFIX, OWN_PREFIX_LENGTH) != 0)
-        return true;
-    for (unsigned i = 0; i + 1 < head->field_count; i++) {
-        const struct head_span *other = &head->fields[i].name;
-        if (is_named(data + other->at, other->length, name, own->length))
-            return refusal_set(reading->refusal, PROBLEM_REQUEST_MALFORMED,
-                               "The request has more than one %.*s.",
-                               own->length < 64 ? (int)own->length : 64, name);
-    }
-    return true;
-}
-
 static bool note_single(struct reading *reading, const char *name, size_t length)
 {
     for (unsigned i = 0; i < sizeof singles / sizeof *singles; i++) {
@@ -370,7 +352,7 @@ static bool read_head_field(struct reading *reading, const char *data, size_t at
     field->name = (struct head_span){(uint32_t)at, (uint32_t)length};
     field->value = (struct head_span){(uint32_t)from, (uint32_t)(to - from)};
     return note_framing(reading, name, length, &field->value, data + from) &&
-           note_single(reading, name, length) && check_own(reading, data);
+           note_single(reading, name, length);
 }
 
 /* ---- The whole head ---- */
@@ -413,6 +395,31 @@ static bool check_host(const struct reading *reading, const char *data)
     return true;
 }
 
+static bool is_own(const char *name, size_t length)
+{
+    return length >= OWN_PREFIX_LENGTH && strncasecmp(name, OWN_PREFIX, OWN_PREFIX_LENGTH) == 0;
+}
+
+/* When the head is whole: while it arrives, its earlier headers are not known. */
+static bool check_own(const struct reading *reading, const char *data)
+{
+    const struct http_head *head = reading->head;
+    for (unsigned i = 1; i < head->field_count; i++) {
+        const struct head_span *own = &head->fields[i].name;
+        const char *name = data + own->at;
+        if (!is_own(name, own->length))
+            continue;
+        for (unsigned j = 0; j < i; j++) {
+            const struct head_span *other = &head->fields[j].name;
+            if (is_named(data + other->at, other->length, name, own->length))
+                return refusal_set(reading->refusal, PROBLEM_REQUEST_MALFORMED,
+                                   "The request has more than one %.*s.",
+                                   own->length < 64 ? (int)own->length : 64, name);
+        }
+    }
+    return true;
+}
+
 static bool read_line(struct reading *reading, const char *data, size_t at, size_t end,
                       bool is_first)
 {
@@ -426,7 +433,7 @@ static bool finish_head(struct reading *reading, const char *data, size_t end)
     head->length = (uint32_t)end;
     head->persistent = head->old ? reading->keep && !reading->close : !reading->close;
     head->awaits_continue &= !head->old;
-    return check_encoding(reading) && check_host(reading, data);
+    return check_encoding(reading) && check_host(reading, data) && check_own(reading, data);
 }
 
 /* Reads the complete lines that begin at progress->line. READ_DONE: the empty one, too. */
