@@ -92,7 +92,7 @@ void repeat_order(fh_client *client, const struct fh_ask *ask, json_int_t id)
 static void misuse(fh_client *client, struct fh_ask ask)
 {
     json_t *body = json_copy(ask.body);
-    json_object_set_new(body, "payment_token", json_string("tok_other"));
+    json_object_set_new(body, "address", json_string("another one"));
     ask.body = body;
     int status = fh_client_insist(client, &ask, NULL);
     fh_client_expect(client, status == 422, "a key with another order was answered %d", status);
