@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 
 import pytest
 
@@ -42,8 +41,7 @@ def shop(pair, tmp_path_factory):
 
 
 def number(system, name):
-    host, port = system.services()["users"]["address"].rsplit(":", 1)
-    text = subprocess.run(["curl", "-s", f"http://{host}:{port}/metrics"], capture_output=True, text=True, check=True).stdout
+    text = system.call("users", "GET", "/metrics").body
     found = re.search(rf"^{name} (\d+)$", text, re.MULTILINE)
     assert found, text
     return int(found[1])
