@@ -395,11 +395,6 @@ static bool check_host(const struct reading *reading, const char *data)
     return true;
 }
 
-static bool is_own(const char *name, size_t length)
-{
-    return length >= OWN_PREFIX_LENGTH && strncasecmp(name, OWN_PREFIX, OWN_PREFIX_LENGTH) == 0;
-}
-
 /* When the head is whole: while it arrives, its earlier headers are not known. */
 static bool check_own(const struct reading *reading, const char *data)
 {
@@ -407,7 +402,8 @@ static bool check_own(const struct reading *reading, const char *data)
     for (unsigned i = 1; i < head->field_count; i++) {
         const struct head_span *own = &head->fields[i].name;
         const char *name = data + own->at;
-        if (!is_own(name, own->length))
+        if (own->length < OWN_PREFIX_LENGTH ||
+            strncasecmp(name, OWN_PREFIX, OWN_PREFIX_LENGTH) != 0)
             continue;
         for (unsigned j = 0; j < i; j++) {
             const struct head_span *other = &head->fields[j].name;
