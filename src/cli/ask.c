@@ -104,7 +104,8 @@ static bool ask_is_refused(const struct cli_ask *ask)
     return ask->status == 401;
 }
 
-static void ask_once(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms)
+static void ask_with_keys(const struct state *state, struct cli_ask *asks, size_t count,
+                          int timeout_ms)
 {
     uv_loop_t loop;
     struct fh_error error;
@@ -153,7 +154,7 @@ static void ask_all(const struct state *state, struct cli_ask *asks, size_t coun
     bool again = true;
     for (int tries = 0; tries < ASK_TRIES && again; tries++) {
         int64_t before = number_of_keys(state);
-        ask_once(state, asks, count, timeout_ms);
+        ask_with_keys(state, asks, count, timeout_ms);
         again = false;
         bool changed = number_of_keys(state) != before;
         for (size_t i = 0; i < count && changed && tries + 1 < ASK_TRIES; i++) {
@@ -171,7 +172,7 @@ static void ask_all(const struct state *state, struct cli_ask *asks, size_t coun
 /* What only reads, though it is a POST: `check --live` has services try what they can open. */
 #define PROVE_PATH "/_freehold/prove"
 
-static bool is_change(const struct cli_ask *ask)
+static bool is_changing_ask(const struct cli_ask *ask)
 {
     return strcmp(ask->method, "GET") != 0 && strcmp(ask->method, "HEAD") != 0 &&
            strcmp(ask->path, PROVE_PATH) != 0;
@@ -209,7 +210,7 @@ static bool begin_asks(const struct state *state, const struct cli_ask *asks, si
 {
     char what[AUDIT_WHAT_LENGTH_MAX];
     for (size_t i = 0; i < count; i++) {
-        if (!is_change(&asks[i]))
+        if (!is_changing_ask(&asks[i]))
             continue;
         json_t *with = ask_arguments(&asks[i], what, sizeof what);
         if (cli_audit_begin(&acts[i], state, what, asks[i].service, with) != CLI_DONE)

@@ -17,7 +17,7 @@
 
 static const unsigned char mapped_prefix[12] = {[10] = 0xff, 0xff};
 
-static bool is_mapped(const unsigned char address[16])
+static bool is_mapped_address(const unsigned char address[16])
 {
     return memcmp(address, mapped_prefix, sizeof mapped_prefix) == 0;
 }
@@ -174,7 +174,7 @@ static void name_client(const unsigned char address[16], struct client_address *
     static const unsigned char six_loopback[16] = {[15] = 1};
     char text[INET6_ADDRSTRLEN];
     unsigned char network[16];
-    if (is_mapped(address)) {
+    if (is_mapped_address(address)) {
         inet_ntop(AF_INET, address + 12, ret->name, sizeof ret->name);
         ret->local = address[12] == 127;
         return;

@@ -11,7 +11,7 @@
 #include "call/identity.h"
 #include "call/sign.h"
 
-static bool is_key(const char *text, struct identity_key *ret, struct fh_error *error)
+static bool is_operator_key(const char *text, struct identity_key *ret, struct fh_error *error)
 {
     if (!text || identity_key_parse(text, ret))
         return true;
@@ -24,7 +24,7 @@ enum fh_code inside_take_keys(struct inside *inside, const json_t *keys, struct 
     struct identity_key key, other;
     const char *text = json_string_at(keys, "takes.operator");
     const char *also = json_string_at(keys, "also.operator");
-    if (!is_key(text, &key, error) || !is_key(also, &other, error))
+    if (!is_operator_key(text, &key, error) || !is_operator_key(also, &other, error))
         return FH_INVALID;
     if (!text)
         return FH_OK;

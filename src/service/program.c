@@ -14,7 +14,6 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "call/sign.h"
 #include "engine/engines.h"
 #include "http/client.h"
 #include "service/audience.h"
@@ -162,9 +161,8 @@ static void program_stop(void *context)
 static void program_beat(void *context)
 {
     struct runtime *runtime = context;
-    struct program *program = context;
     fibers_trim(runtime->world->fibers);
-    rekey_beat(&program->rekey);
+    rekey_beat(&program_of(runtime)->rekey);
 }
 
 static void program_rekeyed(void *context, const json_t *keys)
@@ -293,12 +291,12 @@ static enum fh_code clients_init(struct program *program, struct fh_error *error
     const json_t *config = program->config;
     struct outside_rules rules = outside_rules_of(config);
     enum fh_code code = http_client_new(&program->loop, program->world, &program->client, error);
-    if (code == FH_OK) {
-        http_client_use_tls(program->client, &program->tls);
-        set_peers(program);
-        world_real_set_sender(program->world, send_request, program);
-    }
-    if (code != FH_OK || !json_object_get(config, "outside"))
+    if (code != FH_OK)
+        return code;
+    http_client_use_tls(program->client, &program->tls);
+    set_peers(program);
+    world_real_set_sender(program->world, send_request, program);
+    if (!json_object_get(config, "outside"))
         return code;
     code = http_client_new(&program->loop, program->world, &program->outside, error);
     if (code == FH_OK)

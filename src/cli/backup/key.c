@@ -63,7 +63,7 @@ static bool take_key_line(int fd, char *ret, size_t size)
     return taken;
 }
 
-static int run_key_command(const json_t *words, char *ret, size_t size)
+static int ask_key_command(const json_t *words, char *ret, size_t size)
 {
     int ends[2], status = -1;
     const char *program = json_string_value(json_array_get(words, 0));
@@ -102,7 +102,7 @@ int backup_key_get(const char *file, const json_t *system, struct backup_key *re
     if (!file && !command)
         return CLI_DONE;
     if (command)
-        code = run_key_command(command, text, sizeof text);
+        code = ask_key_command(command, text, sizeof text);
     else if (secret_file_read(file, text, sizeof text, &error) != FH_OK)
         code = cli_fail(CLI_FAILED, "the key of backups: %s", error.message);
     if (code == CLI_DONE && !seal_key_parse(text, &ret->seal))

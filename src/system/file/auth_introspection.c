@@ -31,7 +31,8 @@ static void read_client(struct yaml_reader *reader, yaml_node_t *node, const cha
 }
 
 /* Without the line's end. */
-static void read_secret(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+static void read_client_secret(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                               void *into)
 {
     struct auth_reading *reading = into;
     size_t length;
@@ -88,7 +89,7 @@ void auth_read_introspection(struct yaml_reader *reader, yaml_node_t *node, cons
     static const struct yaml_key keys[] = {
         {"endpoint", read_endpoint, true, "the URL that is asked (RFC 7662)"},
         {"client", read_client, true, "the name by which the gateway is known there"},
-        {"secret", read_secret, true, "a file with its secret, one line"},
+        {"secret", read_client_secret, true, "a file with its secret, one line"},
         {"audience", read_audience_named, true, "the `aud` of tokens for this system; *: any"},
         {"issuer", read_issuer_named, false, "the `iss` of its tokens, where they have one"},
         {"subjects", auth_read_subjects, false, "a prefix for its users; needed beside others"},

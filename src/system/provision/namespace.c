@@ -35,7 +35,7 @@ bool namespace_is_below(const char *path, const char *folder)
 
 /* ---- Following paths ---- */
 
-static enum fh_code refuse_size(struct fh_error *error, const char *path)
+static enum fh_code refuse_overflow(struct fh_error *error, const char *path)
 {
     return error_set(error, FH_INVALID, "%.150s needs more than a mount namespace is made for.",
                      path);
@@ -49,7 +49,7 @@ static enum fh_code note_link(const struct planning *by, const char *path, const
             return FH_OK;
     }
     if (plan->link_count == NAMESPACE_LINKS_MAX)
-        return refuse_size(by->error, path);
+        return refuse_overflow(by->error, path);
     plan->links[plan->link_count++] =
         (struct namespace_link){arena_text(&plan->arena, path), arena_text(&plan->arena, text)};
     return FH_OK;
@@ -63,7 +63,7 @@ static enum fh_code note_directory(const struct planning *by, const char *path)
             return FH_OK;
     }
     if (plan->directory_count == NAMESPACE_DIRECTORIES_MAX)
-        return refuse_size(by->error, path);
+        return refuse_overflow(by->error, path);
     plan->directories[plan->directory_count++] = arena_text(&plan->arena, path);
     return FH_OK;
 }
@@ -165,7 +165,7 @@ static enum fh_code need_path(const struct planning *by, const char *path, bool 
         if (stat(real, &status) != 0)
             return error_set_errno(by->error, FH_NOT_FOUND, errno, "%.150s can't be read", real);
         if (plan->bind_count == NAMESPACE_BINDS_MAX)
-            return refuse_size(by->error, path);
+            return refuse_overflow(by->error, path);
         bind = &plan->binds[plan->bind_count++];
         *bind = (struct namespace_bind){.path = arena_text(&plan->arena, real),
                                         .device = status.st_dev,
@@ -302,7 +302,7 @@ static enum fh_code cover_way(const struct planning *by, const char *path)
                 return FH_OK;
         }
         if (closed && plan->cover_count == NAMESPACE_COVERS_MAX)
-            return refuse_size(by->error, path);
+            return refuse_overflow(by->error, path);
         if (closed) {
             plan->covers[plan->cover_count++] = arena_text(&plan->arena, part);
             return FH_OK;

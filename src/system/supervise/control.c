@@ -240,7 +240,7 @@ static bool is_control_key(const char *expected, const char *key)
            sodium_memcmp(key, expected, strlen(key)) == 0;
 }
 
-static bool is_change(const char *command)
+static bool is_change_command(const char *command)
 {
     static const char *const changes[] = {"scale", "upgrade", "move", "restore", "rotate"};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
@@ -269,7 +269,7 @@ static void answer_request(struct client *client)
         send_json(client, control->handler.status(control->handler.context), true);
     } else if (command && strcmp(command, "stop") == 0) {
         begin_client_stop(client, request);
-    } else if (command && is_change(command)) {
+    } else if (command && is_change_command(command)) {
         begin_client_change(client, command, request);
     } else {
         send_error(client, "expected the command status, stop, scale, upgrade, move, restore or "
