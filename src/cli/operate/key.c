@@ -127,7 +127,7 @@ static bool read_expiry_option(const char *given, char ret[static TIME_SIZE])
 }
 
 /* The entry of the file but for its hash. NULL: what is wrong has been reported. */
-static json_t *read_key_entry(const struct cli_command *command, const char **values)
+static json_t *read_listed_key(const struct cli_command *command, const char **values)
 {
     const char *subject = cli_value(command, values, "--subject");
     const char *expires = cli_value(command, values, "--expires");
@@ -344,7 +344,7 @@ static int run_key_command(const struct cli_command *command, char **words, cons
     bool makes = strcmp(words[0], "new") == 0;
     FH_ASSERT(sodium_init() >= 0);
     int code = check_key_form(command, words, values);
-    if (code == CLI_DONE && makes && !(entry = read_key_entry(command, values)))
+    if (code == CLI_DONE && makes && !(entry = read_listed_key(command, values)))
         code = CLI_USAGE;
     if (code == CLI_DONE)
         code = open_client_keys(command, values, &keys);

@@ -200,7 +200,7 @@ void key_of_random(const unsigned char random[static KEY_FILE_RANDOM_SIZE],
                    char ret[static KEY_FILE_KEY_LENGTH + 1])
 {
     const size_t prefix = strlen(KEY_FILE_PREFIX);
-    memcpy(ret, KEY_FILE_PREFIX, prefix);
+    snprintf(ret, KEY_FILE_KEY_LENGTH + 1, "%s", KEY_FILE_PREFIX);
     sodium_bin2base64(ret + prefix, KEY_FILE_KEY_LENGTH + 1 - prefix, random, KEY_FILE_RANDOM_SIZE,
                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
