@@ -137,22 +137,23 @@ def events(shop, *arguments):
 
 
 def test_events_are_shown_as_they_were_published(shop):
-    user = new_user(shop)
+    lamp = new_product(shop)
     for name in ("One", "Two", "Three"):
-        shop.http("PATCH", f"/api/users/{user}", {"name": name})
-    mine = events(shop, "tail", "users", "--key", str(user))
+        shop.http("PATCH", f"/api/products/{lamp}", {"name": name})
+    mine = events(shop, "tail", "products", "--key", str(lamp))
     assert [(one["type"], one["data"]["name"]) for one in mine] == [
-        ("UserUpdated", "One"), ("UserUpdated", "Two"), ("UserUpdated", "Three")]
-    assert [one["data"]["name"] for one in events(shop, "tail", "users", "--count", "2")] == ["Two", "Three"]
-    (shown,) = events(shop, "show", "users", str(mine[1]["position"]))
+        ("ProductCreated", "Lamp"), ("ProductUpdated", "One"), ("ProductUpdated", "Two"), ("ProductUpdated", "Three")]
+    assert [one["data"]["name"] for one in events(shop, "tail", "products", "--count", "2")] == ["Two", "Three"]
+    (shown,) = events(shop, "show", "products", str(mine[1]["position"]))
     assert shown == mine[1] and shown["specversion"] == "1.0"
-    assert events(shop, "show", "users", "--key", str(user)) == mine
-    assert json.loads(run(shop, "events", "show", "users", str(mine[0]["position"]))) == mine[0]
-    (counted,) = events(shop, "count", "users", "--key", str(user))
-    assert counted["types"] == {"UserUpdated": 3} and counted["events"] == 3 and counted["last"] >= 3
-    assert events(shop, "count", "users", "--type", "UserDeleted", "--key", str(user))[0]["events"] == 0
-    line = run(shop, "events", "tail", "users", "--count", "1").split()
-    assert line[0] == str(mine[2]["position"]) and line[2] == "UserUpdated" and '"Three"' in " ".join(line)
+    assert events(shop, "show", "products", "--key", str(lamp)) == mine
+    assert json.loads(run(shop, "events", "show", "products", str(mine[0]["position"]))) == mine[0]
+    (counted,) = events(shop, "count", "products", "--key", str(lamp))
+    assert counted["types"] == {"ProductCreated": 1, "ProductUpdated": 3}
+    assert counted["events"] == 4 and counted["last"] >= 4
+    assert events(shop, "count", "products", "--type", "ProductDeleted", "--key", str(lamp))[0]["events"] == 0
+    line = run(shop, "events", "tail", "products", "--count", "1").split()
+    assert line[0] == str(mine[3]["position"]) and line[2] == "ProductUpdated" and '"Three"' in " ".join(line)
 
 
 def test_a_tail_has_as_many_events_as_are_requested(shop):

@@ -33,12 +33,12 @@ def shop(start):
 def orders(shop):
     """All that were placed: some confirmed, some refused and undone, while what carries them out was killed."""
     user, lamp = new_user(shop, NAME), new_product(shop, 1000)
-    assert shop.call("users", "PATCH", f"/api/users/{user}", {"address": STREET}).status == 200
+    assert shop.http("PATCH", f"/api/users/{user}", {"address": STREET}).status == 200
     placed = [place(shop, user, (lamp, 1), token=TOKEN) for _ in range(10)]
     for service in ("payments", "orders", "shipping"):
         pid = shop.pid(service)
         body = {**order_body(user, (lamp, 1), token=TOKEN), "address": f"{STREET}, Atlantis"}
-        answer = shop.call("orders", "POST", "/api/orders", body, key=f"planted-{service}")
+        answer = shop.http("POST", "/api/orders", body, {"Idempotency-Key": f"planted-{service}"})
         assert answer.status == 202, answer
         placed.append(answer.body["id"])
         os.kill(pid, signal.SIGKILL)
