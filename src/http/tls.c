@@ -14,8 +14,6 @@
 #include "base/json.h"
 #include "base/text.h"
 
-#define PEM_SIZE_MAX ((size_t)1 << 20)
-
 static enum fh_code read_pem(const json_t *places, const char *name, char **ret,
                              struct fh_error *error)
 {
@@ -28,7 +26,7 @@ static enum fh_code read_pem(const json_t *places, const char *name, char **ret,
     struct text text;
     char buffer[4096];
     size_t got;
-    text_init(&text, PEM_SIZE_MAX);
+    text_init(&text, HTTP_TLS_PEM_SIZE_MAX);
     while ((got = fread(buffer, 1, sizeof buffer, file)) > 0)
         text_append(&text, buffer, got);
     bool whole = !ferror(file) && !text.overflow;
@@ -38,7 +36,7 @@ static enum fh_code read_pem(const json_t *places, const char *name, char **ret,
     if (whole && strstr(*ret, "-----BEGIN "))
         return FH_OK;
     return error_set(error, FH_INVALID, "%s is no PEM file of at most %zu bytes.", path,
-                     PEM_SIZE_MAX);
+                     HTTP_TLS_PEM_SIZE_MAX);
 }
 
 enum fh_code http_tls_read(const json_t *places, struct http_tls *ret, struct fh_error *error)

@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/error.h"
 
@@ -21,6 +22,7 @@
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:-CIPHER-ALL:"      \
     "+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-GCM:-MAC-ALL:+AEAD"
 #define HTTP_TLS_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define HTTP_TLS_PEM_SIZE_MAX ((size_t)1 << 20)
 
 struct http_tls {
     char *trusted;     /* PEM: the authority; NULL: clients need no certificate */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * freehold key: makes, lists and revokes API keys. The file of keys is all there is: the gateway
- * reads it again within about a second of a change (gateway/identity/key_file.h), so nothing is
- * asked of a running system.
+ * freehold key: makes, lists and revokes API keys. The file of keys is all there is: a running `up`
+ * gives it to its gateway again when it has changed (system/provision/client_keys_copy.h), so
+ * nothing is asked of a running system.
  *
  * A key is stored before it is shown: one that was shown and is not stored would be worth nothing,
  * one that was stored and could not be shown can be revoked.
@@ -374,7 +374,7 @@ const struct cli_command cli_key = {
         "  freehold key list                  the keys there are, by their ids\n"
         "  freehold key revoke ID ...         ends them\n\n"
         "They are in the file that gateway.auth.keys names in the system file, which has their\n"
-        "hashes alone. A running gateway sees a change within about a second.\n"
+        "hashes alone. A running gateway sees a change within about two seconds.\n"
         "Exit codes: 0 done, 1 failed, 2 wrong usage.\n",
     .options = {{"--subject", "NAME", "new: as whom the key acts"},
                 {"--scopes", "WORDS", "new: what it may do, such as \"stock:read stock:write\""},

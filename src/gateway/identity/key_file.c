@@ -17,14 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "base/text.h"
 #include "gateway/identity/claims.h"
 #include "gateway/identity/strict.h"
 
@@ -39,14 +37,6 @@ _Static_assert(KEY_FILE_KEY_LENGTH + 1 ==
 
 struct key_set {
     struct map keys; /* identities (json_t) by hash */
-};
-
-struct key_look {
-    struct stat seen; /* of the file that was read last */
-    struct text text; /* its content, if it has changed since */
-    const char *path;
-    bool changed;
-    int number; /* errno; 0: none */
 };
 
 struct key_file {
@@ -230,8 +220,7 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* Off the loop. */
-static void look_at_key_file(void *owner)
+void key_file_look(void *owner)
 {
     struct key_look *look = owner;
     struct stat status;
@@ -250,10 +239,16 @@ static void look_at_key_file(void *owner)
             text_append(&look->text, buffer, (size_t)got);
         look->number = got < 0 ? errno : look->text.overflow ? EFBIG : 0;
         look->changed = look->number == 0;
-        look->seen = status;
+        if (got == 0) /* otherwise it is tried again */
+            look->seen = status;
     }
     if (fd >= 0)
         close(fd);
+}
+
+void key_look_forget(struct key_look *look)
+{
+    memset(&look->seen, 0, sizeof look->seen);
 }
 
 /* FH_OK: the keys are those of the file. */
@@ -286,7 +281,7 @@ static void run_key_look(void *argument)
     struct key_file *file = argument;
     struct fh_error error = {0};
     uint64_t before = file->generation;
-    world_blocking(file->world, look_at_key_file, &file->look);
+    world_blocking(file->world, key_file_look, &file->look);
     bool failed = take_key_look(file, &error) != FH_OK;
     if (failed && (!file->faulty || file->look.changed))
         log_error("key-file-faulty", "%s The former keys stay.", error.message);
@@ -316,7 +311,7 @@ enum fh_code key_file_new(struct world *world, const char *path, struct key_file
     file->look.path = path;
     file->timer = (struct world_timer){.fire = on_look_due, .owner = file};
     text_init(&file->look.text, KEY_FILE_SIZE_MAX);
-    look_at_key_file(&file->look); /* nothing is served yet: it may block */
+    key_file_look(&file->look); /* nothing is served yet: it may block */
     enum fh_code code = take_key_look(file, error);
     if (code != FH_OK) {
         key_file_free(file);

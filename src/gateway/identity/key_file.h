@@ -11,8 +11,10 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "world/world.h"
 
 #define KEY_FILE_PREFIX "fhk_"
@@ -36,6 +38,20 @@ void key_of_random(const unsigned char random[static KEY_FILE_RANDOM_SIZE],
                    char ret[static KEY_FILE_KEY_LENGTH + 1]);
 /* As the file has it: BLAKE2b of 32 bytes, in hex. */
 void key_hash(const char *key, char ret[static KEY_FILE_HASH_SIZE]);
+
+/* Looking whether the file at `path` is another one than at the last look. `text`: text_init with
+ * KEY_FILE_SIZE_MAX, and empty. */
+struct key_look {
+    const char *path;
+    struct stat seen; /* of the file that was read last */
+    struct text text; /* its content, if it has changed since */
+    bool changed;
+    int number; /* errno; 0: none */
+};
+/* Blocks. `look`: a struct key_look. */
+void key_file_look(void *look);
+/* Back to before the first look. */
+void key_look_forget(struct key_look *look);
 
 struct key_file;
 /* Reads it; then looks from time to time whether it has changed. `path` is borrowed. */

@@ -197,20 +197,26 @@ static enum fh_code need_folder(const struct planning *by, const char *path)
 
 static enum fh_code take_copy(const struct planning *by, struct namespace_bind *bind)
 {
-    struct arena *arena = &by->plan->arena;
-    char *copy = arena_alloc(arena, NAMESPACE_COPY_SIZE_MAX);
+    char *text = malloc(NAMESPACE_COPY_SIZE_MAX + 1);
+    FH_ASSERT(text != NULL);
     int fd = open(bind->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, copy, NAMESPACE_COPY_SIZE_MAX) : -1;
+    ssize_t length = fd >= 0 ? read(fd, text, NAMESPACE_COPY_SIZE_MAX + 1) : -1;
     int number = errno;
     if (fd >= 0)
         close(fd);
+    enum fh_code code = FH_OK;
     if (length < 0)
-        return error_set_errno(by->error, FH_INVALID, number, "%.150s can't be read", bind->path);
-    if (length == (ssize_t)NAMESPACE_COPY_SIZE_MAX)
-        return error_set(by->error, FH_INVALID, "%.150s is too large for a key.", bind->path);
-    bind->copy = copy;
-    bind->copy_length = (size_t)length;
-    return FH_OK;
+        code = error_set_errno(by->error, FH_INVALID, number, "%.150s can't be read", bind->path);
+    else if (length > (ssize_t)NAMESPACE_COPY_SIZE_MAX)
+        code = error_set(by->error, FH_INVALID, "%.150s is larger than %zu bytes.", bind->path,
+                         NAMESPACE_COPY_SIZE_MAX);
+    if (code == FH_OK) {
+        bind->copy = arena_copy(&by->plan->arena, text, (size_t)length);
+        bind->copy_length = (size_t)length;
+    }
+    explicit_bzero(text, NAMESPACE_COPY_SIZE_MAX + 1);
+    free(text);
+    return code;
 }
 
 /* Root may read it, and the process's user perhaps may not. */

@@ -25,7 +25,7 @@
 #include "system/provision/namespace_plan.h"
 
 #define COVER_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
-#define COVER_OPTIONS "mode=0755,size=4m,nr_inodes=4096"
+#define COVER_OPTIONS "mode=0755,size=16m,nr_inodes=4096"
 
 static bool write_small_file(const char *path, const char *text)
 {

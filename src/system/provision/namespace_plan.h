@@ -9,13 +9,14 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "http/tls.h"
 #include "system/provision/namespace.h"
 
 #define NAMESPACE_BINDS_MAX 256
 #define NAMESPACE_LINKS_MAX 256
 #define NAMESPACE_DIRECTORIES_MAX 1024
 #define NAMESPACE_COVERS_MAX 32
-#define NAMESPACE_COPY_SIZE_MAX ((size_t)64 << 10)
+#define NAMESPACE_COPY_SIZE_MAX HTTP_TLS_PEM_SIZE_MAX
 
 /* A file or folder that is seen where it is. */
 struct namespace_bind {

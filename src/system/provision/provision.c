@@ -24,7 +24,7 @@
 #include "system/check/callers.h"
 #include "system/provision/keys.h"
 #include "system/provision/links.h"
-#include "system/provision/private_key.h"
+#include "system/provision/tls_files.h"
 #include "system/move/moving.h"
 #include "system/servers/servers.h"
 #include "system/servers/sockets.h"
@@ -195,9 +195,8 @@ static enum fh_code write_service_config(struct provision *provision,
     if (code == FH_OK)
         code = moving_configure(provision, options, part, service, config, error);
     if (code == FH_OK)
-        code = private_key_give(part, part->user,
-                                json_object_get(json_object_get(config, "store"), "tls"),
-                                "store-key.pem", error);
+        code = tls_files_give(part, json_object_get(json_object_get(config, "store"), "tls"),
+                              "store", (const char *const[]){"key", NULL}, error);
     json_object_set_new(config, "keys",
                         keys_of_service(grants->keys, grants->matrix, service->name));
     json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
@@ -209,6 +208,16 @@ static enum fh_code write_service_config(struct provision *provision,
         code = state_write_json(part->folder_fd, "service.json", config, error);
     json_decref(config);
     return code;
+}
+
+static const char *const door_files[] = {"certificate", "key", "ca", "revoked", NULL};
+
+static void lend_door_files(struct provision_part *part, const struct system_file *file)
+{
+    part_lend_key(part, file->door_certificate);
+    part_lend_key(part, file->door_key);
+    part_lend_key(part, json_string_at(file->door_clients, "ca"));
+    part_lend_key(part, json_string_at(file->door_clients, "revoked"));
 }
 
 static enum fh_code write_gateway_config(const struct provision *provision,
@@ -242,6 +251,10 @@ static enum fh_code write_gateway_config(const struct provision *provision,
         json_t *auth = file->auth ? json_copy(file->auth) : json_object();
         if (file->door_clients)
             json_object_set(auth, "certificates", file->door_clients);
+        if (json_object_get(auth, "keys"))
+            json_object_set_new(
+                auth, "keys",
+                json_sprintf("%s/" CLIENT_KEYS_FOLDER "/" CLIENT_KEYS_NAME, part->folder));
         json_object_set_new(config, "auth", auth);
         json_object_set_new(config, "outside", json_string("anywhere"));
     }
@@ -250,7 +263,7 @@ static enum fh_code write_gateway_config(const struct provision *provision,
             json_pack("{s:s, s:s}", "certificate", file->door_certificate, "key", file->door_key);
         json_object_update(door, file->door_clients);
         json_object_set_new(config, "listen_tls", door);
-        code = private_key_give(part, part->user, door, "door-key.pem", error);
+        code = tls_files_give(part, door, "door", door_files, error);
     }
     if (code == FH_OK)
         code = state_write_json(part->folder_fd, "gateway.json", config, error);
@@ -315,8 +328,7 @@ static enum fh_code write_configs(struct provision *provision,
             part->stem = "service";
         } else {
             code = write_gateway_config(provision, part, file, &grants, error);
-            part_lend_key(part, file->door_certificate);
-            part_lend_key(part, file->door_key);
+            lend_door_files(part, file);
             part->arguments[0] = options->command;
             part->arguments[1] = "gateway";
             part->arguments[2] = "--config";
@@ -378,6 +390,11 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
         code = links_prepare(provision, file, error);
     if (code == FH_OK)
         code = write_configs(provision, options, error);
+    const char *client_keys = json_string_at(file->auth, "keys");
+    if (code == FH_OK && client_keys)
+        code =
+            client_keys_copy_open(&provision->client_keys,
+                                  &provision->parts[provision->part_count - 1], client_keys, error);
     if (code == FH_OK)
         *ret = provision;
     else
@@ -395,6 +412,13 @@ enum fh_code provision_configure_service(struct provision *provision, size_t ser
     provision->options.abandon = false;
     return write_service_config(provision, &provision->options, part, &file->services[service],
                                 &grants, error);
+}
+
+enum fh_code provision_configure_gateway(struct provision *provision, struct fh_error *error)
+{
+    const struct grants grants = {provision->granted, provision->keys};
+    return write_gateway_config(provision, &provision->parts[provision->part_count - 1],
+                                provision->options.file, &grants, error);
 }
 
 enum fh_code provision_configure(struct provision *provision, struct fh_error *error)
@@ -443,6 +467,7 @@ void provision_free(struct provision *provision)
             close(provision->servers[i].folder_fd);
     }
     lives_close(&provision->lives);
+    client_keys_copy_close(&provision->client_keys);
     program_release(&provision->command);
     json_decref(provision->stores);
     json_decref(provision->granted);

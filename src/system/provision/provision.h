@@ -15,6 +15,7 @@
 #include "system/file/address.h"
 #include "system/file/file.h"
 #include "system/move/moved.h"
+#include "system/provision/client_keys_copy.h"
 #include "system/provision/state.h"
 #include "system/supervise/life.h"
 
@@ -76,8 +77,9 @@ struct provision {
     json_t *moved;   /* contents of moves.json (moved.h) */
     json_t *granted; /* who may call whom (callers.h), as in the configurations */
     json_t *keys;    /* contents of keys.json (keys.h), as in the configurations */
-    json_t *stores;  /* {"users": {...}}: for services with a store on a server, its part of their
-                      * configuration */
+    struct client_keys_copy client_keys;
+    json_t *stores; /* {"users": {...}}: for services with a store on a server, its part of their
+                     * configuration */
     struct arena arena;
 };
 
@@ -89,6 +91,8 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
  * recorded moves. If it fails, the earlier one remains. */
 enum fh_code provision_configure_service(struct provision *provision, size_t service,
                                          struct fh_error *error);
+/* The gateway's, in the same way. */
+enum fh_code provision_configure_gateway(struct provision *provision, struct fh_error *error);
 /* Writes all configurations again, in the same way. */
 enum fh_code provision_configure(struct provision *provision, struct fh_error *error);
 /* Writes the configurations again, from the present descriptions, with keys for new pairs. Earlier

@@ -129,6 +129,10 @@ enum fh_code renewal_begin_gateway(struct renewal *renewal, struct provision *pr
                                    struct fh_error *error)
 {
     const char *command = provision->options.command;
+    /* Certificates and keys that were renewed may have to be copied. */
+    enum fh_code code = provision_configure_gateway(provision, error);
+    if (code != FH_OK)
+        return code;
     struct program_held now = program_hold(command);
     if (!now.file.inode)
         return error_set(error, FH_INVALID, "gateway can't be upgraded: %.150s can't be opened.",

@@ -95,9 +95,27 @@ static void take_program(struct supervisor *supervisor, size_t part)
                    part == supervisor->count - 1 ? "; up itself goes on with the older one" : "");
 }
 
+static void look_at_client_keys(struct supervisor *supervisor)
+{
+    bool looked;
+    struct fh_error error;
+    char *why = supervisor->watch.keys_why;
+    if (client_keys_copy_look(&supervisor->options->provision->client_keys, &looked, &error) ==
+        FH_OK) {
+        if (looked)
+            why[0] = '\0';
+        return;
+    }
+    if (strcmp(why, error.message) != 0)
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "key-file-faulty", NULL,
+                       "%s The former keys stay.", error.message);
+    snprintf(why, sizeof supervisor->watch.keys_why, "%s", error.message);
+}
+
 static void look_at_programs(struct world_timer *timer)
 {
     struct supervisor *supervisor = timer->owner;
+    look_at_client_keys(supervisor);
     size_t due = supervisor->count;
     for (size_t i = supervisor->count; i-- > 0;) {
         look_at_program(&supervisor->watch.parts[i], supervisor->all[i].part->arguments[0]);

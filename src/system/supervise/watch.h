@@ -8,6 +8,8 @@
  * upgraded as if the operator had asked for it, unless the system file says `upgrade: by hand`. If
  * it can't be upgraded, it is retried less and less often: the file may be half copied, may need
  * another program that is not replaced yet, or sagas may have to end first.
+ *
+ * At the same time the gateway gets the file of API keys again, if that has changed.
  */
 
 #include <jansson.h>
@@ -31,6 +33,7 @@ struct watched {
 
 struct watch {
     struct world_timer timer;
+    char keys_why[256]; /* what is wrong with the file of API keys; "" nothing */
     struct watched parts[PROVISION_PARTS_MAX]; /* the services, and the gateway */
 };
 
