@@ -307,8 +307,11 @@ struct place *places_take(struct places *places, const char *client, bool counte
 bool place_fits(const struct place *place, size_t size)
 {
     const struct places *places = place->places;
+    const struct places_client *client = place->client;
     int64_t unread = places->unread + (int64_t)size, most = places->bounds.all;
-    return place->client->unread == 0 ? unread <= most || places->unread == 0 : unread <= most / 2;
+    if (client->unread == 0)
+        return unread <= most || places->unread == 0;
+    return client->unread + (int64_t)size <= places->bounds.unread && unread <= most / 2;
 }
 
 struct http_held *place_answer(struct place *place, size_t size)

@@ -231,7 +231,7 @@ def all_keys(system):
 def test_each_pair_has_a_key_of_its_own_that_only_the_two_have(shop):
     state, keys = pathlib.Path(shop.state), all_keys(shop)
     assert set(keys) == {(caller, receiver) for caller in (*SHOP_SERVICES, "gateway", "operator")
-                         for receiver in SHOP_SERVICES} | {("operator", "_up"), ("gateway", "_user")}
+                         for receiver in SHOP_SERVICES} | {("operator", "_up"), ("operator", "gateway"), ("gateway", "_user")}
     assert len(set(keys.values())) == len(keys) and all(len(key) == 64 for key in keys.values())
     assert stat.S_IMODE((state / "keys.json").stat().st_mode) == 0o600
     for part in (*SHOP_SERVICES, "gateway"):

@@ -182,7 +182,7 @@ CONNECT = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1]
 
 
 def connects(user, path, *within):
-    done = subprocess.run([*within, "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "python3", "-c",
+    done = subprocess.run([*within, "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "/usr/bin/python3", "-c",
                            CONNECT, path], capture_output=True, text=True, cwd="/", check=False)
     return done.stderr.strip().splitlines()[-1].partition(":")[0] if done.returncode else None
 
