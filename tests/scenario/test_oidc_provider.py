@@ -1,51 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway before a real provider of OpenID Connect, npm's oidc-provider: its tokens, its keys when they are rotated,
-and it being away. It is installed once, in the versions of tests/support/oidc-provider, into a folder of the cache."""
+and it being away."""
 
 import base64
-import fcntl
-import hashlib
 import json
-import os
-import pathlib
-import shutil
 import signal
 import subprocess
 import urllib.parse
 import urllib.request
 
-import pytest
-
-from conftest import ROOT, free_port, wait_for
+from conftest import free_port, wait_for
+from installed import installed
 from provider import Key, number
 from test_authentication import DEMANDING, SECRET, bearer, user_of
 from test_gateway import Gateway, Service, echo, started  # noqa: F401
 
-SOURCE = ROOT / "tests" / "support" / "oidc-provider"
-INSTALL_S_MAX = 300
+COMMAND = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
 
 
 def install():
-    """Where it is; skips the test, loudly, where it can't be."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        pytest.skip("NOT RUN BEFORE A REAL PROVIDER: node and npm are not installed")
-    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(SOURCE.iterdir()))).hexdigest()[:16]
-    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "freehold"
-    caches.mkdir(parents=True, exist_ok=True)
-    folder = caches / f"oidc-provider-{digest}"
-    with open(f"{folder}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.is_dir():
-            return folder
-        fresh = pathlib.Path(f"{folder}.new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(SOURCE, fresh)
-        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=fresh, check=False,
-                              capture_output=True, text=True, timeout=INSTALL_S_MAX)
-        if done.returncode:
-            pytest.skip(f"NOT RUN BEFORE A REAL PROVIDER: npm can't install it: {done.stderr[-300:]}")
-        fresh.rename(folder)
-    return folder
+    return installed("oidc-provider", {"node": "nodejs", "npm": "npm"}, COMMAND)
 
 
 def private_jwk(key):
