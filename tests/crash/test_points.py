@@ -49,7 +49,8 @@ POISONED = ("drop", "edit", "fence", "park", "retry")  # passed only where handl
 # Of engines that this shop does not have: tested where it has them.
 ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round.", "steps.",
              "closing.reported", "restored.",  # test_restored.py kills there
-             "rotate.", "rekey.")  # and test_rotation.py
+             "rotate.", "rekey.",  # and test_rotation.py
+             "audit.")  # and test_audit_log.py
 
 KEPT = "retention: { events_kept_s: 1, sagas_kept_s: 1 }"  # so that much is trimmed meanwhile
 
