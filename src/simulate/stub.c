@@ -27,9 +27,9 @@ void run_stub_make(struct run_node *node)
     memcpy(node->stub.publishes, node->service->publishes, sizeof node->stub.publishes);
 }
 
-char *stub_unfit(const fh_field *shape, const json_t *value)
+/* Takes the faults. NULL: there are none, and there is a value. */
+static char *words_of_faults(json_t *faults, const json_t *value)
 {
-    json_t *faults = value ? shape_check(shape, value) : NULL;
     json_t *fault = json_array_get(faults, 0);
     if (value && !faults)
         return NULL;
@@ -41,6 +41,17 @@ char *stub_unfit(const fh_field *shape, const json_t *value)
     json_decref(words);
     json_decref(faults);
     return text;
+}
+
+char *stub_unfit(const fh_field *shape, const json_t *value)
+{
+    return words_of_faults(value ? shape_check(shape, value) : NULL, value);
+}
+
+/* As the service itself takes it: an undo lacks the secrets that were sent before. */
+static char *stub_unfit_undo(const fh_field *shape, const json_t *value)
+{
+    return words_of_faults(value ? shape_check_undo(shape, value) : NULL, value);
 }
 
 static const char *message_header(const struct simulate_message *message, const char *name)
@@ -93,7 +104,8 @@ static void judge_request(fh_test *t, const struct run_node *node,
     }
     if (route->body) {
         json_parse(message->body ? message->body : "", message->body_length, &body, &error);
-        char *why = stub_unfit(route->body, body);
+        char *why = message_header(message, "Freehold-Undo") ? stub_unfit_undo(route->body, body)
+                                                             : stub_unfit(route->body, body);
         if (why)
             run_fail(t->run, "%s would refuse the body of %s %s: %s", node->service->name,
                      message->method, path, why);

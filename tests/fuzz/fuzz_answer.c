@@ -93,7 +93,8 @@ static void outside_init(struct outside *outside)
     outside->world = world_real_new(&outside->loop, ERROR_UNHEEDED);
     FH_ASSERT(outside->world && http_client_new(&outside->loop, outside->world, &outside->client,
                                                 ERROR_UNHEEDED) == FH_OK);
-    http_client_go_outside(outside->client, HTTP_OUTSIDE_ANYWHERE);
+    http_client_go_outside(outside->client,
+                           &(struct outside_rules){.anywhere = true, .plain = true});
     uv_tcp_init(&outside->loop, &outside->listener);
     outside->listener.data = outside;
     FH_ASSERT(uv_tcp_bind(&outside->listener, (struct sockaddr *)&at, 0) == 0 &&
