@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The largest debt is quota * window_us, 8.64e16, and what comes back within a window is no more
- * than that: both fit. A bucket at which nobody looked for a window is full, whatever it lacked.
+ * The largest debt is BUCKET_DEBT_QUOTAS * quota * window_us, 1.73e17, and what comes back within
+ * as many windows is no more than that: both fit. A bucket at which nobody looked for so long is
+ * full, whatever it lacked.
  */
 
 #include "base/bucket.h"
@@ -38,7 +39,7 @@ static int64_t debt_now(const struct bucket_table *table, const struct bucket_sl
                         int64_t now_us)
 {
     int64_t elapsed_us = now_us - slot->at_us;
-    if (elapsed_us >= table->window_us)
+    if (elapsed_us >= BUCKET_DEBT_QUOTAS * table->window_us)
         return 0;
     int64_t back = elapsed_us > 0 ? elapsed_us * table->quota : 0;
     return slot->debt > back ? slot->debt - back : 0;
@@ -91,17 +92,37 @@ bool bucket_take(struct bucket_table *table, const char *name, int64_t cost, int
         debt += cost * table->window_us;
         put_debt(slot, hash, debt, now_us);
     }
-    *ret = (struct bucket_standing){.remaining = (most - debt) / table->window_us,
+    *ret = (struct bucket_standing){.remaining = debt < most ? (most - debt) / table->window_us : 0,
                                     .full_us = us_until(debt, table->quota),
                                     .possible_us = us_until(beyond, table->quota)};
     return beyond <= 0;
 }
 
-void bucket_charge(struct bucket_table *table, const char *name, int64_t cost, int64_t now_us)
+int64_t bucket_charge(struct bucket_table *table, const char *name, int64_t cost, int64_t now_us)
 {
     uint64_t hash = bucket_hash(table, name);
     struct bucket_slot *slot = bucket_slot_of(table, hash, now_us);
     int64_t most = table->quota * table->window_us, debt = debt_now(table, slot, now_us);
     int64_t charged = cost < table->quota ? cost * table->window_us : most;
-    put_debt(slot, hash, most - debt > charged ? debt + charged : most, now_us);
+    int64_t left = debt < most ? most - debt : 0;
+    charged = charged < left ? charged : left;
+    put_debt(slot, hash, debt + charged, now_us);
+    return charged;
+}
+
+int64_t bucket_debt_max(const struct bucket_table *table)
+{
+    return BUCKET_DEBT_QUOTAS * table->quota * table->window_us;
+}
+
+void bucket_owe(struct bucket_table *table, const char *name, int64_t debt, int64_t since_us,
+                int64_t now_us)
+{
+    FH_ASSERT(debt >= 0 && debt <= bucket_debt_max(table));
+    uint64_t hash = bucket_hash(table, name);
+    struct bucket_slot *slot = bucket_slot_of(table, hash, now_us);
+    const struct bucket_slot told = {.debt = debt, .at_us = since_us};
+    int64_t own = debt_now(table, slot, now_us), others = debt_now(table, &told, now_us);
+    if (others > own)
+        put_debt(slot, hash, others, now_us);
 }

@@ -7,7 +7,8 @@
  *
  * A bucket has `quota` tokens, and gets back quota in a window, steadily. What is kept of one is
  * what it lacks (its debt), in units of a token / window_us, of which `quota` come back each
- * microsecond: so all of it is exact in integers.
+ * microsecond: so all of it is exact in integers. A bucket that others take from, too, may lack
+ * more than its quota (bucket_owe): that has to come back before it has anything again.
  *
  * The rule of the table: a name that has no place takes that of the bucket that lacks least of
  * those it may be in (8), and with it what that lacks. Whoever fills the table with names gains
@@ -23,6 +24,7 @@
 #define BUCKET_QUOTA_MAX 1000000
 #define BUCKET_WINDOW_S_MAX 86400
 #define BUCKET_WAYS 8u
+#define BUCKET_DEBT_QUOTAS 2 /* it never lacks more than this many quotas */
 
 struct bucket_slot {
     uint64_t hash;
@@ -54,7 +56,13 @@ void bucket_release(struct bucket_table *table);
  * is changed. */
 bool bucket_take(struct bucket_table *table, const char *name, int64_t cost, int64_t now_us,
                  struct bucket_standing *ret);
-/* Takes `cost` tokens, or what there is of them. */
-void bucket_charge(struct bucket_table *table, const char *name, int64_t cost, int64_t now_us);
+/* Takes `cost` tokens, or what there is of them: returns how much that was, in units of a debt. */
+int64_t bucket_charge(struct bucket_table *table, const char *name, int64_t cost, int64_t now_us);
+/* Somebody else knows that the name's bucket lacked this much at `since_us`. What is worse counts,
+ * that or what is known here: so nobody gains anything by what is told. */
+void bucket_owe(struct bucket_table *table, const char *name, int64_t debt, int64_t since_us,
+                int64_t now_us);
+/* The largest debt of any of the table's buckets. */
+int64_t bucket_debt_max(const struct bucket_table *table);
 
 #endif

@@ -235,12 +235,14 @@ int gateway_main(const char *config_path)
 {
     struct gateway gateway = {.inside_fd = -1};
     struct fh_error error = {0};
-    json_t *config;
+    json_t *config = NULL;
     int listen_fd = -1;
     json_memory_init();
     log_init("gateway", LOG_LEVEL_INFO);
-    if (process_config_read(NULL, config_path, &config, &error) != FH_OK) {
+    if (process_config_read(NULL, config_path, &config, &error) != FH_OK ||
+        limits_load(config, &error) != FH_OK) {
         log_error("configuration-rejected", "%s", error.message);
+        json_decref(config);
         return PROCESS_EXIT_CONFIGURATION;
     }
     if (http_tls_read(json_object_get(config, "tls"), &gateway.links, &error) != FH_OK ||

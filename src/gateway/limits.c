@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "gateway/shared.h"
 
 #define BUCKETS_MAX 16384 /* of one kind; 24 bytes each */
 #define LOG_PAUSE_MS 1000
@@ -25,6 +26,8 @@ struct limits {
     struct world *world;
     struct client_proxies proxies;
     struct bucket_table tables[LIMITS_KINDS]; /* without slots: no limit */
+    struct shared_kind kinds[LIMITS_KINDS];
+    struct shared *shared; /* NULL: this gateway counts for itself */
     struct places *places;
     int failed_cost;
     bool spares_local;
@@ -107,6 +110,20 @@ static enum fh_code read_place_bounds(struct limits *limits, const json_t *confi
     return FH_OK;
 }
 
+static enum fh_code share_limits(struct limits *limits, const json_t *shared,
+                                 struct fh_error *error)
+{
+    for (int kind = 0; kind < LIMITS_KINDS; kind++)
+        limits->kinds[kind] = (struct shared_kind){kinds[kind].name, &limits->tables[kind]};
+    return shared ? shared_open(limits->world, shared, limits->kinds, &limits->shared, error)
+                  : FH_OK;
+}
+
+enum fh_code limits_load(const json_t *config, struct fh_error *error)
+{
+    return shared_load(json_at(config, "limits.shared"), error);
+}
+
 enum fh_code limits_new(struct world *world, const json_t *config, size_t route_count,
                         struct limits **ret, struct fh_error *error)
 {
@@ -126,6 +143,8 @@ enum fh_code limits_new(struct world *world, const json_t *config, size_t route_
         code = read_place_bounds(limits, given, &bounds, error);
     if (code == FH_OK)
         code = client_proxies_init(&limits->proxies, config, error);
+    if (code == FH_OK)
+        code = share_limits(limits, json_object_get(given, "shared"), error);
     if (code == FH_OK) {
         limits->places = places_new(world, &bounds, route_count);
         *ret = limits;
@@ -139,6 +158,7 @@ void limits_free(struct limits *limits)
 {
     if (!limits)
         return;
+    shared_free(limits->shared);
     for (int kind = 0; kind < LIMITS_KINDS; kind++)
         bucket_release(&limits->tables[kind]);
     places_free(limits->places);
@@ -193,6 +213,19 @@ static void log_limited(struct limits *limits, const struct client_address *addr
     limits->unlogged = 0;
 }
 
+static void share_take(struct limits *limits, enum limits_kind kind,
+                       const struct client_address *address, const struct known_user *user,
+                       int64_t units)
+{
+    char name[TALLY_NAME_SIZE];
+    if (!limits->shared)
+        return;
+    if (!user)
+        tally_name(kinds[LIMITS_ADDRESS].name, address->name, name);
+    shared_take(limits->shared, (int)kind, name_of(address, user), user ? user->everywhere : name,
+                units);
+}
+
 bool limits_take(struct limits *limits, const struct client_address *address,
                  const struct known_user *user, struct limits_standing *ret)
 {
@@ -200,9 +233,12 @@ bool limits_take(struct limits *limits, const struct client_address *address,
     struct bucket_table *table = &limits->tables[kind];
     ret->known = table->slots && !is_spared(limits, address);
     ret->kind = kind;
-    if (!ret->known ||
-        bucket_take(table, name_of(address, user), 1, now_us_of(limits), &ret->bucket))
+    if (!ret->known)
         return true;
+    if (bucket_take(table, name_of(address, user), 1, now_us_of(limits), &ret->bucket)) {
+        share_take(limits, kind, address, user, table->window_us);
+        return true;
+    }
     limits->refused[kind]++;
     log_limited(limits, address, kinds[kind].name);
     return false;
@@ -212,8 +248,10 @@ void limits_charge_failure(struct limits *limits, const struct client_address *a
 {
     struct bucket_table *table = &limits->tables[LIMITS_ADDRESS];
     limits->failures++;
-    if (table->slots && !is_spared(limits, address))
-        bucket_charge(table, address->name, limits->failed_cost, now_us_of(limits));
+    if (!table->slots || is_spared(limits, address))
+        return;
+    int64_t units = bucket_charge(table, address->name, limits->failed_cost, now_us_of(limits));
+    share_take(limits, LIMITS_ADDRESS, address, NULL, units);
 }
 
 struct place *limits_place(struct limits *limits, const struct client_address *address,
@@ -278,4 +316,11 @@ void limits_metrics_text(const struct limits *limits, struct text *text)
                 "freehold_gateway_clients %zu\n",
                 (unsigned long long)limits->busy, (unsigned long long)limits->failures,
                 (long long)asked, (long long)unread, clients);
+    if (limits->shared)
+        text_printf(text,
+                    "# HELP freehold_gateway_limits_shared 1: gateways count together; 0: each for "
+                    "itself, since the server of their counters is away.\n"
+                    "# TYPE freehold_gateway_limits_shared gauge\n"
+                    "freehold_gateway_limits_shared %d\n",
+                    shared_stands(limits->shared));
 }

@@ -17,9 +17,11 @@
  *
  *     "limits": {"address": {"requests": 6000, "window_s": 10}, "user": {...}, "key": {...},
  *                "failed_credentials": 10, "in_flight": 256, "route_in_flight": 256,
- *                "asked_kib": 1024, "unread_kib": 8192, "unread_all_mib": 256}
+ *                "asked_kib": 1024, "unread_kib": 8192, "unread_all_mib": 256,
+ *                "shared": {"engine", "host", ...}}
  *
- * "requests": 0 is no limit. Without "limits" these numbers hold for clients of other machines, and
+ * "shared" names a server on which several gateways count together (shared.h). "requests": 0 is no
+ * limit. Without "limits" these numbers hold for clients of other machines, and
  * of those of this one only bytes are counted: what runs here is the operator's, or a proxy for
  * others that should be named.
  */
@@ -50,6 +52,8 @@ struct limits_standing {
 /* FH_INVALID: a sentence says what is wrong. */
 enum fh_code limits_new(struct world *world, const json_t *config, size_t route_count,
                         struct limits **ret, struct fh_error *error);
+/* What they need of files: before the process is confined. */
+enum fh_code limits_load(const json_t *config, struct fh_error *error);
 void limits_free(struct limits *limits); /* no place may be taken; NULL is fine */
 
 /* Where a request comes from. */

@@ -258,6 +258,15 @@ static void need_store(struct needs *needs, const char *engine, const json_t *st
         need_server(needs, replica, kind->port);
 }
 
+/* On which gateways count together. */
+static void need_counters(struct needs *needs, const json_t *shared)
+{
+    const char *engine = json_string_at(shared, "engine");
+    const struct server_kind *kind = engine ? server_kind(engine) : NULL;
+    if (kind)
+        need_server(needs, shared, kind->port);
+}
+
 static void need_outside(struct needs *needs, const json_t *config)
 {
     size_t i;
@@ -294,6 +303,7 @@ static void need_all(struct needs *needs, const json_t *config)
     need_peers(needs, config);
     need_store(needs, json_string_at(config, "engine"), json_object_get(config, "store"));
     need_store(needs, json_string_at(config, "from.engine"), json_at(config, "from.store"));
+    need_counters(needs, json_at(config, "limits.shared"));
     need_outside(needs, config);
     need_urls(needs, json_object_get(config, "auth"));
     if (needs->calls.names)
@@ -303,8 +313,9 @@ static void need_all(struct needs *needs, const json_t *config)
 static enum fh_code confine_client(const json_t *config, const char *folder, const char *readable,
                                    struct confinement *ret, struct fh_error *error)
 {
-    const json_t *store = json_object_get(config, "store");
-    bool connects = store || json_object_get(config, "outside");
+    const json_t *store = json_object_get(config, "store"),
+                 *shared = json_at(config, "limits.shared");
+    bool connects = store || shared || json_object_get(config, "outside");
     static const char *const keys[] = {"ca", "certificate", "key"};
     const char *also[] = {PUBLIC_FILES, NULL, NULL, NULL, NULL};
     struct needs needs = {0};
@@ -312,8 +323,8 @@ static enum fh_code confine_client(const json_t *config, const char *folder, con
     while (also[count])
         count++;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const char *path =
-            json_string_value(json_object_get(json_object_get(store, "tls"), keys[i]));
+        const char *path = json_string_value(
+            json_object_get(json_object_get(store ? store : shared, "tls"), keys[i]));
         if (path)
             also[count++] = path;
     }

@@ -12,6 +12,7 @@
 struct copied_documents_ops;
 struct copied_keys_ops;
 struct copied_ops;
+struct counters_ops;
 struct document_ops;
 struct keyvalue_ops;
 struct ledger_ops;
@@ -52,6 +53,9 @@ struct engine {
     const struct copied_ops *copied_ledger;
     const struct copied_documents_ops *copied_documents;
     const struct copied_keys_ops *copied_keys;
+
+    /* Counters that processes without a store share (counters.h); NULL: it has none. */
+    const struct counters_ops *counters;
 
     const struct server_kind *server; /* store/server.h; NULL: the engine is embedded */
 };

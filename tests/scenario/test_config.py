@@ -13,7 +13,8 @@ from conftest import FREEHOLD, ROOT
 
 # What a value has to be besides its type, so that nothing else is wrong with the file.
 SOUND = {"listen": "127.0.0.1:8080", "path": "/one", "get": "one /api/one", "engine": "sqlite", "system": "one",
-         "certificate": "/dev/null", "key": "/dev/null", "ca": "/dev/null"}
+         "certificate": "/dev/null", "key": "/dev/null", "ca": str(ROOT / "LICENSE"), "revoked": str(ROOT / "LICENSE"),
+         "inside": "127.0.0.1:8081", "endpoint": "https://one.example/introspect"}
 
 
 @pytest.fixture(scope="module")

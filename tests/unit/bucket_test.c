@@ -168,6 +168,57 @@ static void no_bucket_ever_has_more_than_its_own(void **state)
     bucket_release(&table);
 }
 
+static void what_others_have_taken_counts_where_it_is_worse(void **state)
+{
+    (void)state;
+    struct bucket_table table = table_of(10, 10, 64); /* a token a second */
+    struct bucket_standing standing;
+    int64_t most = 10 * table.window_us;
+    assert_int_equal(bucket_debt_max(&table), 2 * most);
+    assert_true(take_one(&table, "a", SECOND));
+    bucket_owe(&table, "a", 0, SECOND, SECOND);
+    bucket_owe(&table, "a", table.window_us / 2, SECOND, SECOND); /* it owes more than that */
+    bucket_owe(&table, "a", 5 * table.window_us, SECOND - 5 * SECOND, SECOND);
+    bucket_take(&table, "a", 0, SECOND, &standing);
+    assert_int_equal(standing.remaining, 9);
+    bucket_owe(&table, "a", 7 * table.window_us, SECOND - 2 * SECOND, SECOND);
+    bucket_take(&table, "a", 0, SECOND, &standing);
+    assert_int_equal(standing.remaining, 5);
+    assert_int_equal(standing.full_us, 5 * SECOND);
+    /* Overdrawn: it has to come back before there is anything again. */
+    bucket_owe(&table, "a", most + 3 * table.window_us, SECOND, SECOND);
+    assert_false(bucket_take(&table, "a", 1, SECOND, &standing));
+    assert_int_equal(standing.remaining, 0);
+    assert_int_equal(standing.full_us, 13 * SECOND);
+    assert_int_equal(standing.possible_us, 4 * SECOND);
+    assert_int_equal(bucket_charge(&table, "a", 3, SECOND), 0);
+    assert_false(take_one(&table, "a", 5 * SECOND - 1));
+    assert_true(take_one(&table, "a", 5 * SECOND));
+    assert_int_equal(bucket_charge(&table, "a", 30, 7 * SECOND), 2 * table.window_us);
+    /* The most that anybody can say of it is over after two windows. */
+    bucket_owe(&table, "b", 2 * most, SECOND, SECOND);
+    assert_false(take_one(&table, "b", 12 * SECOND - 1));
+    assert_true(take_one(&table, "b", 12 * SECOND));
+    bucket_owe(&table, "c", 2 * most, SECOND, 21 * SECOND);
+    assert_int_equal(take_all(&table, "c", 21 * SECOND), 10);
+    bucket_release(&table);
+}
+
+static void the_largest_debt_of_the_largest_bucket_is_exact(void **state)
+{
+    (void)state;
+    struct bucket_table table = table_of(BUCKET_QUOTA_MAX, BUCKET_WINDOW_S_MAX, 8);
+    struct bucket_standing standing;
+    int64_t most = bucket_debt_max(&table);
+    bucket_owe(&table, "a", most, 0, 2 * table.window_us - 1);
+    bucket_take(&table, "a", 0, 2 * table.window_us - 1, &standing);
+    assert_int_equal(standing.full_us, 1);
+    assert_false(bucket_take(&table, "a", BUCKET_QUOTA_MAX, 2 * table.window_us - 1, &standing));
+    assert_int_equal(standing.possible_us, 1);
+    assert_true(bucket_take(&table, "a", BUCKET_QUOTA_MAX, 2 * table.window_us, &standing));
+    bucket_release(&table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +229,8 @@ int main(void)
         cmocka_unit_test(what_failed_is_charged_beyond_what_there_is),
         cmocka_unit_test(filling_the_table_refills_nobody),
         cmocka_unit_test(no_bucket_ever_has_more_than_its_own),
+        cmocka_unit_test(what_others_have_taken_counts_where_it_is_worse),
+        cmocka_unit_test(the_largest_debt_of_the_largest_bucket_is_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -271,6 +271,60 @@ static int connect_by_configuration(void)
     return 0;
 }
 
+/* Of a gateway, that counts on this server. */
+static int confine_gateway(const char *engine, const char *host, int *ret_abi)
+{
+    struct confinement confinement;
+    struct fh_error error;
+    json_t *config = json_pack("{s:{}, s:{s:{s:s, s:s, s:i}}}", "peers", "limits", "shared",
+                               "engine", engine, "host", host, "port", 4);
+    EXPECT(config && confine_by(config, NULL, NULL, &confinement, &error) == FH_OK);
+    *ret_abi = confinement.abi;
+    json_decref(config);
+    return 0;
+}
+
+static int count_by_port(void)
+{
+    int abi;
+    EXPECT(confine_gateway("redis", "127.0.0.1", &abi) == 0);
+    EXPECT(connecting(4) == ECONNREFUSED);
+    EXPECT(abi < 4 || (connecting(3) == EACCES && connecting(53) == EACCES));
+    EXPECT(socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EPERM);
+    EXPECT(socket(AF_INET, SOCK_DGRAM, 0) < 0 && errno == EPERM);
+    return 0;
+}
+
+static int count_by_name(void)
+{
+    int abi;
+    EXPECT(confine_gateway("redis", "counters.example.org", &abi) == 0);
+    EXPECT(connecting(4) == ECONNREFUSED && connecting(53) == ECONNREFUSED);
+    EXPECT(abi < 4 || connecting(3) == EACCES);
+    EXPECT(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP) >= 0);
+    return 0;
+}
+
+static int count_by_socket(void)
+{
+    int abi;
+    EXPECT(confine_gateway("redis", "/run/redis/redis.sock", &abi) == 0);
+    EXPECT(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0) >= 0);
+    EXPECT(abi < 4 || connecting(4) == EACCES);
+    return 0;
+}
+
+static void a_gateway_reaches_the_server_on_which_it_counts_and_no_other(void **state)
+{
+    (void)state;
+    skip_without_landlock();
+    if (!server_kind("redis"))
+        skip();
+    assert_in_child(count_by_port);
+    assert_in_child(count_by_name);
+    assert_in_child(count_by_socket);
+}
+
 static void only_the_ports_of_the_configuration_are_within_reach(void **state)
 {
     (void)state;
@@ -344,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_thread_that_lived_before_the_confinement_is_noticed),
         cmocka_unit_test(a_folder_that_is_not_there_is_an_error),
         cmocka_unit_test(only_the_ports_of_the_configuration_are_within_reach),
+        cmocka_unit_test(a_gateway_reaches_the_server_on_which_it_counts_and_no_other),
         cmocka_unit_test(calls_that_no_service_needs_are_refused),
         cmocka_unit_test(what_a_store_on_a_server_needs_is_allowed),
         cmocka_unit_test(older_kernels_leave_more_open_and_that_is_reported),

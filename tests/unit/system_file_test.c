@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "system/file/file.h"
 
 static char folder[] = "/tmp/system-file-XXXXXX";
@@ -427,7 +428,7 @@ static void limits_are_read_with_their_places(void **state)
     struct fixture fixture;
     read_text(&fixture, good, NULL);
     assert_non_null(fixture.file);
-    json_t *limits = system_file_limits(&fixture.file->limits);
+    json_t *limits = system_file_limits(&fixture.file->limits, fixture.file->name);
     json_t *proxies = system_file_proxies(&fixture.file->limits);
     char *said = json_text(limits), *listed = json_text(proxies);
     assert_string_equal(said, "{\"address\":{},\"user\":{\"requests\":7,\"window_s\":3},"
@@ -448,6 +449,59 @@ static void limits_are_read_with_their_places(void **state)
                    2, 37, "requests");
     assert_refused("system: mini\ngateway: {limits: {in_flight: 0}}\nservices: {a: {}}\n", 2, 31,
                    "in_flight");
+}
+
+static void counters_that_gateways_share_are_named_like_a_store(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    if (!engine_named("redis"))
+        skip();
+    setenv("FILE_TEST_TOKEN", "hush", 1);
+    read_text(
+        &fixture,
+        "system: mini\ngateway:\n  limits:\n    shared: {engine: redis, host: db.example.org,\n"
+        "      user: gate, password: '${FILE_TEST_TOKEN}', tls: {ca: /etc/ca.pem}}\n"
+        "services: {a: {}}\n",
+        NULL);
+    assert_non_null(fixture.file);
+    json_t *limits = system_file_limits(&fixture.file->limits, "mini");
+    char *said = json_text(json_object_get(limits, "shared"));
+    assert_string_equal(said,
+                        "{\"engine\":\"redis\",\"host\":\"db.example.org\",\"port\":6379,"
+                        "\"user\":\"gate\",\"password\":\"hush\",\"database\":\"mini_limits\","
+                        "\"tls\":{\"mode\":\"verify\",\"ca\":\"/etc/ca.pem\"}}");
+    json_text_free(said);
+    json_decref(limits);
+    release(&fixture);
+    static const struct {
+        const char *shared;
+        int column;
+        const char *message;
+    } refused[] = {
+        {"{host: a}", 28, "engine"},
+        {"{engine: redis}", 28, "host"},
+        {"{engine: sqlite, host: a}", 37,
+         "has counters that gateways can share; this freehold has redis"},
+        {"{engine: rediss, host: a}", 37, "did you mean 'redis'?"},
+        {"{engine: redis, host: 'a:6379'}", 50, "a port has a key of its own"},
+        {"{engine: redis, host: run/redis.sock}", 50, "absolute path"},
+        {"{engine: redis, host: /run/redis.sock, port: 1}", 28, "a socket, which has no port"},
+        {"{engine: redis, host: /run/redis.sock, tls: {mode: verify}}", 28, "no TLS"},
+        {"{engine: redis, host: a, user: b}", 28, "needs a password"},
+        {"{engine: redis, host: a, database: 'a:b'}", 63, "letters, digits"},
+        {"{engine: redis, host: a, port: 70000}", 59, "65535"},
+        {"{engine: redis, host: a, password_file: here}", 68, "absolute path"},
+        {"{engine: redis, host: a, password_file: /nowhere/x}", 68, "can't be read"},
+        {"{engine: redis, host: a, tls: {ca: here}}", 63, "absolute path"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "system: mini\ngateway: {limits: {shared: %s}}\nservices: {a: {}}\n",
+                 refused[i].shared);
+        assert_refused(text, 2, refused[i].column, refused[i].message);
+    }
 }
 
 static void assert_door(const char *gateway, const char *listen, const char *expected)
@@ -567,6 +621,7 @@ int main(void)
         cmocka_unit_test(faults_are_reported_with_their_place),
         cmocka_unit_test(the_names_of_the_door_are_read_with_their_places),
         cmocka_unit_test(limits_are_read_with_their_places),
+        cmocka_unit_test(counters_that_gateways_share_are_named_like_a_store),
         cmocka_unit_test(without_hosts_it_is_reached_by_what_it_listens_on),
         cmocka_unit_test(what_a_private_server_can_not_promise_is_warned_about),
         cmocka_unit_test(values_of_the_environment_are_never_part_of_a_message),

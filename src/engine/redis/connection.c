@@ -7,8 +7,9 @@
  *     DOWN --make--> CONNECTING --session (session.c)--> UP --close--> DOWN
  *
  * The requests of one turn of the loop are written at its end, or earlier together with one that
- * is sent at once. A connection whose oldest request has had no answer for REDIS_ANSWER_MS is
- * given up: all that wait for it are told that the outcome is unknown.
+ * is sent at once. A connection whose oldest request has had no answer for `answer_ms`, or whose
+ * next answer is larger than is bearable, is given up: all that wait for it are told that the
+ * outcome is unknown.
  */
 
 #define _GNU_SOURCE
@@ -158,6 +159,7 @@ static bool take_replies(struct redis_connection *connection)
             hiredis.freeReplyObject(reply);
             return false;
         }
+        connection->heard = 0;
         call->replies[call->got++] = reply;
         if (call->got == call->count) {
             connection->first = call->next;
@@ -173,6 +175,14 @@ static bool take_replies(struct redis_connection *connection)
     return true;
 }
 
+/* The reader keeps what is no whole answer yet, however much that is. */
+static bool is_bearable(struct redis_connection *connection, size_t length)
+{
+    size_t most = connection->redis->answer_size_max;
+    connection->heard += length;
+    return !most || connection->heard <= most;
+}
+
 static void connection_readable(struct redis_connection *connection)
 {
     char buffer[READ_SIZE];
@@ -184,7 +194,7 @@ static void connection_readable(struct redis_connection *connection)
             continue;
         if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return;
-        if (length <= 0 ||
+        if (length <= 0 || !is_bearable(connection, (size_t)length) ||
             hiredis.redisReaderFeed(connection->reader, buffer, (size_t)length) != REDIS_OK ||
             !take_replies(connection)) {
             redis_connection_close(connection);
@@ -254,13 +264,12 @@ enum fh_code redis_ask_at(struct redis_connection *connection, const struct redi
         text_append(&connection->sending, commands->text.data, commands->text.length);
     if (commands->text.overflow || connection->sending.overflow) {
         connection->sending.overflow = false;
-        return error_set(error, FH_UNAVAILABLE,
-                         "Too much waits to be sent to the store's Redis server.");
+        return error_set(error, FH_UNAVAILABLE, "Too much waits to be sent to the Redis server.");
     }
     struct redis_call call = {.replies = ret_replies,
                               .count = commands->count,
                               .size = commands->text.length,
-                              .deadline_ns = world_in_ms(world, REDIS_ANSWER_MS),
+                              .deadline_ns = world_in_ms(world, connection->redis->answer_ms),
                               .fiber = fiber_self()};
     *connection->end = &call;
     connection->end = &call.next;
@@ -278,9 +287,9 @@ enum fh_code redis_ask_at(struct redis_connection *connection, const struct redi
     for (int i = 0; i < call.got; i++)
         hiredis.freeReplyObject(ret_replies[i]);
     error_set(error, FH_OUTCOME_UNKNOWN,
-              "The connection to the store's Redis server was lost, or it did not answer within "
+              "The connection to the Redis server was lost, or it did not answer within "
               "%d s.",
-              REDIS_ANSWER_MS / 1000);
+              connection->redis->answer_ms / 1000);
     return FH_OUTCOME_UNKNOWN;
 }
 
@@ -315,7 +324,7 @@ static enum fh_code connection_failed(const struct redis *redis, const char *why
                                       struct fh_error *error)
 {
     return error_retry(error, FH_UNAVAILABLE,
-                       "The store's Redis server at %s, port %d, can't be reached: %s.",
+                       "The Redis server at %s, port %d, can't be reached: %s.",
                        redis->options.host, redis->options.port, why);
 }
 
@@ -324,7 +333,7 @@ static enum fh_code connection_failed(const struct redis *redis, const char *why
 static enum fh_code shake_connection(struct redis_connection *connection, struct fh_error *error)
 {
     struct redis *redis = connection->redis;
-    int64_t deadline_ns = world_in_ms(redis->store.world, REDIS_ANSWER_MS);
+    int64_t deadline_ns = world_in_ms(redis->store.world, redis->answer_ms);
     bool writes, in_time = true;
     int done;
     if (!redis->trust)
@@ -414,6 +423,7 @@ enum fh_code redis_connection_make(struct redis_connection *connection, int64_t 
     connection->reader = redis_reader_new();
     text_clear(&connection->sending);
     connection->sent = 0;
+    connection->heard = 0;
     connection->state = REDIS_CONNECTING;
     connection->poll =
         (struct world_poll){.fd = connection->fd, .ready = connection_ready, .owner = connection};

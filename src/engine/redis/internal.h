@@ -19,7 +19,8 @@
  *     known.c       the cache of keys        remember.c   what a commit puts into it
  *     tls.c         TLS connections          link.c       connections for administrators
  *     list.c        the list of all keys     copy*.c      copies of the store
- *     socket.c      system calls
+ *     socket.c      system calls             options.c    the configuration
+ *     counters.c    counters that are no store
  *
  * Keys: PREFIX:kv:KEY is the service's KEY; PREFIX:fh:NAME is Freehold's.
  */
@@ -30,6 +31,7 @@
 #include "engine/redis/known.h"
 #include "engine/redis/library.h"
 #include "engine/redis/tls.h"
+#include "store/counters.h"
 #include "store/records/records.h"
 #include "store/socket.h"
 #include "store/store.h"
@@ -37,7 +39,7 @@
 #define REDIS_CONNECTIONS 4 /* where the configuration does not say */
 #define REDIS_CONNECTIONS_MAX 64
 #define REDIS_CONNECT_MS 3000
-#define REDIS_ANSWER_MS 10000 /* after this long without an answer the connection is given up */
+#define REDIS_ANSWER_MS 10000 /* of a store: see struct redis */
 #define REDIS_OPEN_MS 30000   /* for a server that is starting, and loads its data */
 #define REDIS_WAIT_MS 30000   /* for units of work in the way of an exclusive one */
 #define REDIS_WORK_SIZE_MAX ((size_t)16 << 20) /* of all that one unit of work reads and writes */
@@ -102,6 +104,7 @@ struct redis_connection {
     struct world_timer timer;
     struct redis_call *first, **end; /* without their answers yet, in order */
     size_t asked_size;               /* of these */
+    size_t heard;                    /* since the last answer was complete */
 };
 
 /* Identifies a sender to the server: its calls of the script are numbered, and the server refuses
@@ -122,10 +125,14 @@ struct redis {
     struct store store; /* first */
     struct redis_options options;
     struct redis_trust *trust; /* NULL: no TLS */
-    char life[ID_SIZE];        /* of this opening's session; a new one if the server forgot it */
-    bool born;                 /* the server knows it */
-    int64_t kept_ns;           /* when the server was last told to keep it */
-    char copy[ID_SIZE];        /* the run of copying into the store (copy_ask.c); "": none */
+    /* What a new connection begins with: redis_session, or no more than logging in. */
+    enum fh_code (*session)(struct redis_connection *connection, struct fh_error *error);
+    int answer_ms;          /* after this long without an answer a connection is given up */
+    size_t answer_size_max; /* of one answer; 0: no bound */
+    char life[ID_SIZE];     /* of this opening's session; a new one if the server forgot it */
+    bool born;              /* the server knows it */
+    int64_t kept_ns;        /* when the server was last told to keep it */
+    char copy[ID_SIZE];     /* the run of copying into the store (copy_ask.c); "": none */
     char digest[REDIS_DIGEST_SIZE];
     struct redis_connection *connections;
     int next; /* index of the connection to use next */
@@ -182,10 +189,20 @@ void redis_connection_close(struct redis_connection *connection);
     "it is started again: give it its rights (ACL SETUSER default off resetpass ~* &* +@all)."
 /* session.c: logs in, and checks that the server keeps the data it is given. */
 enum fh_code redis_session(struct redis_connection *connection, struct fh_error *error);
+enum fh_code redis_log_in(struct redis_connection *connection, struct fh_error *error);
 /* The value of a line "NAME:VALUE" of INFO, "" if there is none. */
 void redis_info_of(const char *info, const char *name, char *ret, size_t size);
 /* pool.c */
+/* Those of `options`, none of them up yet; released with what they trust. */
+void redis_connections_init(struct redis *redis);
+void redis_connections_release(struct redis *redis);
 enum fh_code redis_connect_first(struct redis *redis, struct fh_error *error);
+/* Once: there is a connection, or there is none now. */
+enum fh_code redis_connect(struct redis *redis, struct fh_error *error);
+
+/* options.c: a configuration's "store". FH_INVALID, FH_UNSUPPORTED: it can't be right. */
+enum fh_code redis_options_read(const json_t *server, struct redis_options *ret,
+                                struct fh_error *error);
 
 /* reply.c: answers from the server, which nobody has checked */
 #define REDIS_REPLY_DEPTH_MAX 8
@@ -351,6 +368,7 @@ extern const struct keyvalue_ops redis_keyvalue;
 extern const struct ledger_ops redis_ledger;
 extern const struct copied_ops redis_copied_ledger;
 extern const struct copied_keys_ops redis_copied_keys;
+extern const struct counters_ops redis_counters; /* counters.c */
 __typeof__(ledger_commands_read) redis_commands_read;
 __typeof__(ledger_callers_read) redis_callers_read;
 

@@ -10,6 +10,8 @@
  * all come back at once; until then every request fails at once with the last reason.
  */
 
+#include <stdlib.h>
+
 #include "engine/redis/internal.h"
 
 #define RETRY_MS_MIN 20
@@ -41,7 +43,7 @@ static enum fh_code make_connection(struct redis_connection *connection, struct 
     if (code)
         connection->state = REDIS_DOWN;
     else
-        code = redis_session(connection, error);
+        code = redis->session(connection, error);
     if (code) {
         redis_connection_close(connection);
         back_off(redis, error);
@@ -115,6 +117,12 @@ enum fh_code redis_read_one(struct redis *redis, const struct redis_words *comma
     return code;
 }
 
+enum fh_code redis_connect(struct redis *redis, struct fh_error *error)
+{
+    struct redis_connection *ignored;
+    return pick_connection(redis, &ignored, error);
+}
+
 enum fh_code redis_connect_first(struct redis *redis, struct fh_error *error)
 {
     struct world *world = redis->store.world;
@@ -126,4 +134,28 @@ enum fh_code redis_connect_first(struct redis *redis, struct fh_error *error)
             return code;
         fiber_sleep_until(world, redis->retry_ns);
     }
+}
+
+void redis_connections_init(struct redis *redis)
+{
+    int count = redis->options.connections;
+    redis->connections = calloc((size_t)count, sizeof *redis->connections);
+    FH_ASSERT(redis->connections != NULL);
+    for (int i = 0; i < count; i++) {
+        struct redis_connection *connection = &redis->connections[i];
+        connection->redis = redis;
+        connection->end = &connection->first;
+        text_init(&connection->sending, REDIS_SENDING_MAX);
+    }
+}
+
+void redis_connections_release(struct redis *redis)
+{
+    for (int i = 0; i < redis->options.connections && redis->connections; i++) {
+        redis_connection_close(&redis->connections[i]);
+        text_release(&redis->connections[i].sending);
+    }
+    free(redis->connections);
+    redis->connections = NULL;
+    redis_trust_free(redis->trust);
 }

@@ -30,7 +30,7 @@ enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_
     snprintf(native, sizeof native, "%.*s", (int)length, text);
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         if (strcmp(native, refusals[i].word) == 0) {
-            error_set(error, refusals[i].code, "The store's Redis server refused %s: %s.", what,
+            error_set(error, refusals[i].code, "The Redis server refused %s: %s.", what,
                       refusals[i].says);
             error->retryable = refusals[i].code == FH_UNAVAILABLE;
             memcpy(error->native, native, sizeof native);
@@ -38,7 +38,7 @@ enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_
         }
     }
     /* Never the server's own words: they may repeat what it was sent. */
-    error_set(error, FH_UNAVAILABLE, "The store's Redis server refused %s with %s.", what,
+    error_set(error, FH_UNAVAILABLE, "The Redis server refused %s with %s.", what,
               *native ? native : "an answer that is none");
     return FH_UNAVAILABLE;
 }

@@ -198,6 +198,26 @@ static void ask_past(struct redis_words *commands, const struct redis *redis,
     free(key);
 }
 
+/* Of a connection that was lost before it was up: there is no outcome to be known. */
+static enum fh_code hung_up_early(const struct redis_connection *connection, enum fh_code code,
+                                  struct fh_error *error)
+{
+    const struct redis_options *options = &connection->redis->options;
+    if (code != FH_OUTCOME_UNKNOWN)
+        return code;
+    if (connection->tls_error.code) {
+        *error = connection->tls_error;
+        return error->code;
+    }
+    return error_retry(error, FH_UNAVAILABLE, "The Redis server at %s, port %d, hung up.",
+                       options->host, options->port);
+}
+
+enum fh_code redis_log_in(struct redis_connection *connection, struct fh_error *error)
+{
+    return hung_up_early(connection, session_authenticate(connection, error), error);
+}
+
 enum fh_code redis_session(struct redis_connection *connection, struct fh_error *error)
 {
     struct redis_words commands;
@@ -224,13 +244,5 @@ enum fh_code redis_session(struct redis_connection *connection, struct fh_error 
                 hiredis.freeReplyObject(replies[i]);
         }
     }
-    if (code == FH_OUTCOME_UNKNOWN && connection->tls_error.code) {
-        *error = connection->tls_error;
-        code = connection->tls_error.code;
-    } else if (code == FH_OUTCOME_UNKNOWN) {
-        code =
-            error_retry(error, FH_UNAVAILABLE, "The store's Redis server at %s, port %d, hung up.",
-                        connection->redis->options.host, connection->redis->options.port);
-    }
-    return code;
+    return hung_up_early(connection, code, error);
 }

@@ -192,9 +192,10 @@ static void log_refusal(struct authenticator *authenticator, const char *why)
     authenticator->unlogged = 0;
 }
 
-/* States who it is, and remembers that. */
+/* States who it is, and remembers that. `credentials` NULL: a certificate. */
 static enum authenticated take_judgement(struct authenticator *authenticator, const char *name,
-                                         struct judgement *judgement, struct known_user **ret_user)
+                                         const char *credentials, struct judgement *judgement,
+                                         struct known_user **ret_user)
 {
     char statement[USER_STATEMENT_SIZE];
     if (user_sign(authenticator->signer, judgement->identity, statement, &judgement->error) !=
@@ -205,7 +206,7 @@ static enum authenticated take_judgement(struct authenticator *authenticator, co
     }
     *ret_user = known_user_new(judgement->identity, statement, world_wall_ms(authenticator->world),
                                judgement->until_ms, judgement->source);
-    known_put(&authenticator->known, name, *ret_user);
+    known_put(&authenticator->known, name, credentials, *ret_user);
     return AUTHENTICATED_USER;
 }
 
@@ -242,8 +243,9 @@ enum authenticated authenticate(struct authenticator *authenticator,
     enum authenticated result = judge_credentials(authenticator, credentials, name, &judgement);
     if (result == AUTHENTICATED_REFUSED)
         log_refusal(authenticator, judgement.error.message);
-    return result == AUTHENTICATED_USER ? take_judgement(authenticator, name, &judgement, ret_user)
-                                        : result;
+    return result == AUTHENTICATED_USER
+               ? take_judgement(authenticator, name, credentials, &judgement, ret_user)
+               : result;
 }
 
 enum authenticated authenticate_certificate(struct authenticator *authenticator,
@@ -267,7 +269,7 @@ enum authenticated authenticate_certificate(struct authenticator *authenticator,
         log_refusal(authenticator, judgement.error.message);
         return AUTHENTICATED_REFUSED;
     }
-    return take_judgement(authenticator, name, &judgement, ret_user);
+    return take_judgement(authenticator, name, NULL, &judgement, ret_user);
 }
 
 bool authenticator_forwards(const struct authenticator *authenticator)

@@ -99,7 +99,7 @@ struct known_user *known_find(struct known_users *known, const char *name, int64
 
 /* A key is a client of its own; a user is one, whichever tokens he shows. */
 static void name_known_client(const struct known_users *known, const char *name,
-                              struct known_user *user)
+                              const char *credentials, struct known_user *user)
 {
     const char *via = json_string_at(user->identity, "via");
     const char *issuer = json_string_at(user->identity, "iss");
@@ -107,17 +107,21 @@ static void name_known_client(const struct known_users *known, const char *name,
     char subject_name[KNOWN_NAME_SIZE];
     struct text text;
     user->by_key = via && strcmp(via, "key") == 0;
+    FH_ASSERT(!user->by_key || credentials);
     text_init(&text, TEXT_LENGTH_MAX);
     text_printf(&text, "%s\n%s", issuer ? issuer : "", subject ? subject : "");
     known_name(known, text.data, subject_name);
+    tally_name(user->by_key ? "key" : "user", user->by_key ? credentials : text.data,
+               user->everywhere);
     text_release(&text);
     snprintf(user->client, sizeof user->client, "%c:%s", user->by_key ? 'k' : 'u',
              user->by_key ? name : subject_name);
 }
 
-void known_put(struct known_users *known, const char *name, struct known_user *user)
+void known_put(struct known_users *known, const char *name, const char *credentials,
+               struct known_user *user)
 {
-    name_known_client(known, name, user);
+    name_known_client(known, name, credentials, user);
     forget_user(known, name);
     if (known->users.count == KNOWN_MAX) {
         struct map_entry *entry = NULL;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/map.h"
+#include "gateway/tally.h"
 
 #define KNOWN_MAX 8192
 #define KNOWN_NAME_SIZE 44 /* 32 bytes in base64 without padding, and the NUL */
@@ -26,6 +27,7 @@ struct known_user {
     uint64_t generation;    /* of `source`, then */
     bool by_key;            /* an API key */
     char client[KNOWN_NAME_SIZE + 2]; /* for limits: whose requests are counted together */
+    char everywhere[TALLY_NAME_SIZE]; /* the same, as all gateways name it */
     int references;
 };
 
@@ -51,8 +53,9 @@ void known_name_of_bytes(const struct known_users *known, const unsigned char *b
 /* A reference; NULL: none are remembered, or they have ended. What is from the future was
  * remembered before the clock was set back, and would live too long. */
 struct known_user *known_find(struct known_users *known, const char *name, int64_t now_ms);
-/* Takes a reference of its own, and names its client: the key, or the user. The oldest one is
- * forgotten when there are too many. */
-void known_put(struct known_users *known, const char *name, struct known_user *user);
+/* Takes a reference of its own, and names its client: the key, by these `credentials`, or the user.
+ * The oldest one is forgotten when there are too many. */
+void known_put(struct known_users *known, const char *name, const char *credentials,
+               struct known_user *user);
 
 #endif

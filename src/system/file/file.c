@@ -438,6 +438,7 @@ void system_file_free(struct system_file *file)
         json_decref(file->servers[i].settings);
         json_decref(file->servers[i].address.tls);
     }
+    json_decref(file->limits.shared.address.tls);
     json_decref(file->auth);
     json_decref(file->backup_key);
     json_decref(file->door_clients);

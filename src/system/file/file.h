@@ -46,14 +46,6 @@ struct system_caller {
     struct place place;
 };
 
-/* Where a server is, and the user that connects to it. */
-struct system_address {
-    const char *host; /* a host name, an address, or the folder of a Unix socket */
-    int port;         /* 0: the engine's default */
-    const char *user, *password;
-    json_t *tls; /* {"mode": "off" | "verify", "ca", "certificate", "key"}; NULL: not given */
-};
-
 /* A database server that stores live on. */
 struct system_server {
     struct system_address address; /* must be first; no host: a private server, which `up` runs */

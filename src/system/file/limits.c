@@ -101,6 +101,11 @@ static void read_unread_all(struct yaml_reader *reader, yaml_node_t *node, const
     read_limit_number(reader, node, what, into, LIMIT_UNREAD_ALL_MIB, 1, SIZE_MAX_OF_LIMIT);
 }
 
+static void read_shared(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    file_read_shared(reader, node, what, &((struct system_limits *)into)->shared);
+}
+
 void file_read_limits(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
@@ -114,7 +119,8 @@ void file_read_limits(struct yaml_reader *reader, yaml_node_t *node, const char 
          "of all clients on one route, half of them one client's; default 256"},
         {"asked_kib", read_asked, false, "answers that services are making; default 1024"},
         {"unread_kib", read_unread, false, "and those that are not read; default 8192"},
-        {"unread_all_mib", read_unread_all, false, "of all clients together; default 256"}};
+        {"unread_all_mib", read_unread_all, false, "of all clients together; default 256"},
+        {"shared", read_shared, false, "a server on which several gateways count together"}};
     struct system_limits *limits = &((struct system_file *)into)->limits;
     limits->given = true;
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), limits);
@@ -142,7 +148,7 @@ void file_read_proxies(struct yaml_reader *reader, yaml_node_t *node, const char
                    &((struct system_file *)into)->limits);
 }
 
-json_t *system_file_limits(const struct system_limits *limits)
+json_t *system_file_limits(const struct system_limits *limits, const char *system)
 {
     if (!limits->given)
         return NULL;
@@ -160,6 +166,9 @@ json_t *system_file_limits(const struct system_limits *limits)
         if (limits->numbers_given[i])
             json_object_set_new(json, number_names[i], json_integer(limits->numbers[i]));
     }
+    json_t *shared = system_file_shared(&limits->shared, system);
+    if (shared)
+        json_object_set_new(json, "shared", shared);
     return json;
 }
 

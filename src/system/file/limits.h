@@ -10,6 +10,7 @@
 
 #include "gateway/client.h"
 #include "gateway/limits.h"
+#include "system/file/shared.h"
 #include "system/file/yaml.h"
 
 enum limit_number {
@@ -34,13 +35,14 @@ struct system_limits {
     int numbers[LIMIT_NUMBERS];
     const char *proxies[CLIENT_PROXIES_MAX];
     size_t proxy_count;
+    struct system_shared shared;
 };
 
 /* For gateway.c; `into` is a struct system_file. */
 yaml_read file_read_limits, file_read_proxies;
 
 /* New references; NULL: none are given. */
-json_t *system_file_limits(const struct system_limits *limits);
+json_t *system_file_limits(const struct system_limits *limits, const char *system);
 json_t *system_file_proxies(const struct system_limits *limits);
 
 #endif

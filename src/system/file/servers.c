@@ -25,23 +25,22 @@
 
 /* ---- Addresses: the same keys for a server and for an existing store ---- */
 
-static void read_host(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+void file_read_host(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     ((struct system_address *)into)->host = yaml_text(reader, node, what);
 }
 
-static void read_port(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+void file_read_port(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     yaml_integer(reader, node, what, 1, 65535, &((struct system_address *)into)->port);
 }
 
-static void read_user(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+void file_read_user(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     ((struct system_address *)into)->user = yaml_text(reader, node, what);
 }
 
-static void read_password(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                          void *into)
+void file_read_password(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     ((struct system_address *)into)->password = yaml_text(reader, node, what);
 }
@@ -86,7 +85,7 @@ static void read_tls_key(struct yaml_reader *reader, yaml_node_t *node, const ch
         private_key_check(reader, node, what, path);
 }
 
-static void read_tls(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+void file_read_tls(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {{"mode", read_tls_mode, false},
                                            {"ca", read_tls_ca, false},
@@ -159,11 +158,11 @@ static void read_statement_timeout(struct yaml_reader *reader, yaml_node_t *node
 
 void file_read_store(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
-    static const struct yaml_key keys[] = {{"host", read_host, false},
-                                           {"port", read_port, false},
-                                           {"user", read_user, false},
-                                           {"password", read_password, false},
-                                           {"tls", read_tls, false},
+    static const struct yaml_key keys[] = {{"host", file_read_host, false},
+                                           {"port", file_read_port, false},
+                                           {"user", file_read_user, false},
+                                           {"password", file_read_password, false},
+                                           {"tls", file_read_tls, false},
                                            {"server", read_store_server, false},
                                            {"database", read_store_database, false},
                                            {"schema", read_store_schema, false},
@@ -278,10 +277,10 @@ static void read_server(struct yaml_reader *reader, yaml_node_t *key, const char
                         yaml_node_t *value, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
-        {"engine", read_server_engine, true}, {"host", read_host, false},
-        {"port", read_port, false},           {"user", read_user, false},
-        {"password", read_password, false},   {"tls", read_tls, false},
-        {"layout", read_layout, false},       {"settings", read_server_settings, false}};
+        {"engine", read_server_engine, true},    {"host", file_read_host, false},
+        {"port", file_read_port, false},         {"user", file_read_user, false},
+        {"password", file_read_password, false}, {"tls", file_read_tls, false},
+        {"layout", read_layout, false},          {"settings", read_server_settings, false}};
     struct system_file *file = into;
     struct system_server *server = &file->servers[file->server_count++];
     *server = (struct system_server){

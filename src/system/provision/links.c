@@ -113,6 +113,8 @@ void links_check(const struct system_file *file, struct findings *findings)
                          "let something in front of it speak TLS");
     if (file->listen)
         system_file_check_door(&file->door, file->listen, file->listen_place, findings);
+    check_server_link(&file->limits.shared.address, file->limits.shared.place,
+                      file->limits.shared.engine, "gateway.limits.shared", findings);
     for (size_t i = 0; i < file->server_count; i++) {
         snprintf(what, sizeof what, "the server %s", file->servers[i].name);
         check_server_link(&file->servers[i].address, file->servers[i].place,

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -112,6 +113,31 @@ void part_show_to_service(const struct provision *provision, const struct system
             let_use_tls(provision, part, server->address.tls);
     }
     let_use_tls(provision, part, service->store.address.tls);
+}
+
+/* The folder with the socket, since a server that is started again makes a new one; the socket, if
+ * that folder is one of those in which all of the system is. */
+static void let_reach_socket(const struct provision *provision, struct provision_part *part,
+                             const char *host)
+{
+    struct arena *arena = (struct arena *)(uintptr_t)&provision->arena;
+    struct stat status;
+    const char *slash = strrchr(host, '/');
+    bool folder = stat(host, &status) == 0 && S_ISDIR(status.st_mode);
+    const char *path =
+        folder || slash == host ? host : arena_printf(arena, "%.*s", (int)(slash - host), host);
+    part_show(part, namespace_is_below(provision->state.folder, path) ? host : path);
+}
+
+void part_show_to_gateway(const struct provision *provision, struct provision_part *part)
+{
+    const struct system_file *file = provision->options.file;
+    const struct system_address *shared = &file->limits.shared.address;
+    part_lend_key(part, file->door_certificate);
+    part_lend_key(part, file->door_key);
+    let_use_tls(provision, part, shared->tls);
+    if (shared->host && shared->host[0] == '/')
+        let_reach_socket(provision, part, shared->host);
 }
 
 enum fh_code part_plan_mounts(const struct provision_part *part, int program_fd,

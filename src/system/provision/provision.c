@@ -241,8 +241,12 @@ static enum fh_code write_gateway_config(const struct provision *provision,
     if (part->inside_fd >= 0)
         json_object_set_new(config, "inside_fd", json_integer(5)); /* child.c passes it */
     json_object_set_new(config, "door", system_file_door(&file->door, provision->options.listen));
-    if (file->limits.given)
-        json_object_set_new(config, "limits", system_file_limits(&file->limits));
+    if (file->limits.given) {
+        json_t *limits = system_file_limits(&file->limits, file->name);
+        code = private_key_give(part, part->user, json_at(limits, "shared.tls"), "limits-key.pem",
+                                error);
+        json_object_set_new(config, "limits", limits);
+    }
     if (file->limits.proxy_count)
         json_object_set_new(config, "proxies", system_file_proxies(&file->limits));
     json_object_set_new(config, "keys", keys_of_gateway(grants->keys, grants->matrix));
@@ -258,7 +262,7 @@ static enum fh_code write_gateway_config(const struct provision *provision,
         json_object_set_new(config, "auth", auth);
         json_object_set_new(config, "outside", json_string("anywhere"));
     }
-    if (file->door_certificate) {
+    if (code == FH_OK && file->door_certificate) {
         json_t *door =
             json_pack("{s:s, s:s}", "certificate", file->door_certificate, "key", file->door_key);
         json_object_update(door, file->door_clients);
@@ -329,6 +333,7 @@ static enum fh_code write_configs(struct provision *provision,
         } else {
             code = write_gateway_config(provision, part, file, &grants, error);
             lend_door_files(part, file);
+            part_show_to_gateway(provision, part);
             part->arguments[0] = options->command;
             part->arguments[1] = "gateway";
             part->arguments[2] = "--config";
