@@ -185,6 +185,8 @@ static void release_gateway(struct gateway *gateway, int listen_fd)
         http_server_free(gateway->server);
     if (gateway->inside_server)
         http_server_free(gateway->inside_server);
+    while (!limits_stop(gateway->limits))
+        uv_run(&gateway->loop, UV_RUN_ONCE);
     if (gateway->world && fibers_alive(gateway->world->fibers))
         return;
     limits_free(gateway->limits);

@@ -154,6 +154,11 @@ enum fh_code limits_new(struct world *world, const json_t *config, size_t route_
     return code;
 }
 
+bool limits_stop(struct limits *limits)
+{
+    return !limits || !limits->shared || shared_stop(limits->shared);
+}
+
 void limits_free(struct limits *limits)
 {
     if (!limits)

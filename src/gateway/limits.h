@@ -54,7 +54,10 @@ enum fh_code limits_new(struct world *world, const json_t *config, size_t route_
                         struct limits **ret, struct fh_error *error);
 /* What they need of files: before the process is confined. */
 enum fh_code limits_load(const json_t *config, struct fh_error *error);
-void limits_free(struct limits *limits); /* no place may be taken; NULL is fine */
+/* Nothing is told to other gateways any more. False: something still is; `limits` may be NULL. */
+bool limits_stop(struct limits *limits);
+void limits_free(
+    struct limits *limits); /* after limits_stop; no place may be taken; NULL is fine */
 
 /* Where a request comes from. */
 void limits_address(const struct limits *limits, const struct http_incoming *incoming,

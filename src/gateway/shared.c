@@ -36,6 +36,7 @@ struct shared {
     int64_t retry_ns; /* nothing is told before */
     bool telling;
     bool away;
+    bool stopped;
 };
 
 /* ---- Opening ---- */
@@ -117,12 +118,18 @@ static void free_tally(struct tally *tally)
     free(tally);
 }
 
+bool shared_stop(struct shared *shared)
+{
+    shared->stopped = true;
+    world_timer_stop(shared->world, &shared->timer);
+    return !shared->telling;
+}
+
 void shared_free(struct shared *shared)
 {
     if (!shared)
         return;
-    FH_ASSERT(!shared->telling);
-    world_timer_stop(shared->world, &shared->timer);
+    FH_ASSERT(shared_stop(shared));
     shared->ops->close(shared->counters);
     free_tally(shared->pending);
     free_tally(shared->sent);
@@ -214,7 +221,7 @@ static void tell_in_fiber(void *argument)
     shared->telling = false;
     if (told)
         note_server(shared, code, &error);
-    if (shared->pending->count)
+    if (shared->pending->count && !shared->stopped)
         set_shared_timer(shared);
 }
 
@@ -231,7 +238,7 @@ void shared_take(struct shared *shared, int kind, const char *client,
 {
     struct tally *pending = shared->pending;
     int64_t now_ns = world_monotonic_ns(shared->world);
-    if (units <= 0 || (shared->away && now_ns < shared->retry_ns))
+    if (units <= 0 || shared->stopped || (shared->away && now_ns < shared->retry_ns))
         return;
     if (pending->count == 0)
         shared->began_ns = now_ns;

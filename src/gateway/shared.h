@@ -50,7 +50,11 @@ enum fh_code shared_open(struct world *world, const json_t *shared, const struct
 /* The same with counters that are open, and that it closes. */
 struct shared *shared_new(struct world *world, const struct counters_ops *ops,
                           struct counters *counters, const struct shared_kind *kinds);
-void shared_free(struct shared *shared); /* none of its fibers may be alive; NULL is fine */
+void shared_free(struct shared *shared); /* after shared_stop; NULL is fine */
+
+/* Tells nothing any more. False: a batch is under way, which ends within the time that a connection
+ * and an answer are waited for. */
+bool shared_stop(struct shared *shared);
 
 /* The client has taken this much of its bucket, in units of a debt, and paid it there. */
 void shared_take(struct shared *shared, int kind, const char *client,

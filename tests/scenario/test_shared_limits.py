@@ -54,7 +54,8 @@ class Counting(Redis):
     def make(self):
         super().make()
         with open(self.data / "conf", "a", encoding="ascii") as file:
-            file.write(f"unixsocket {self.data}/redis.sock\nunixsocketperm 777\n")
+            file.write(f"user gate on >{PASSWORD} ~test_limits:* ~shop_limits:* +auth +eval +get +set +time\n"
+                       f"unixsocket {self.data}/redis.sock\nunixsocketperm 777\n")
         return self
 
     def keys(self):
@@ -83,7 +84,7 @@ def redis(request):
 
 
 def named(port, **more):
-    return {"engine": "redis", "host": "127.0.0.1", "port": port, "user": "shop", "password": PASSWORD,
+    return {"engine": "redis", "host": "127.0.0.1", "port": port, "user": "gate", "password": PASSWORD,
             "database": "test_limits", "tls": {"mode": "off"}, **more}
 
 
@@ -363,7 +364,7 @@ def test_up_gives_its_gateway_all_that_it_needs(request, redis):
     secret.chmod(0o600)
     system = shop_with(folder)
     file = folder / "freehold.yaml"
-    shared = {"engine": "redis", "host": str(redis.data / "redis.sock"), "user": "shop", "password_file": str(secret)}
+    shared = {"engine": "redis", "host": str(redis.data / "redis.sock"), "user": "gate", "password_file": str(secret)}
     file.write_text(file.read_text().replace("gateway:\n", "gateway:\n  limits: " + json.dumps({"address": {"requests": 1000, "window_s": 1000}, "shared": shared}) + "\n", 1))
     request.addfinalizer(lambda: system.stop(check=False))
     system.up()

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/engines.h"
 #include "service/confine.h"
 
 static char base[] = "/tmp/freehold-confine-XXXXXX";
