@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/identity/known.h"
 #include "gateway/shared.h"
 #include "world/fiber.h"
 
@@ -30,6 +31,44 @@ static void a_client_has_another_name_in_each_kind(void **state)
     assert_int_equal(strlen(address), TALLY_NAME_SIZE - 1);
     tally_name("addres", "s192.0.2.1", user);
     assert_string_not_equal(address, user);
+}
+
+/* What a gateway that was started with this key makes of somebody who has shown credentials. */
+static void know(unsigned char key, const char *issuer, const char *subject, const char *via,
+                 const char *credentials, struct known_user *ret)
+{
+    struct known_users known;
+    unsigned char keys[32];
+    char name[KNOWN_NAME_SIZE];
+    memset(keys, key, sizeof keys);
+    known_init(&known, keys);
+    struct known_user *user = known_user_new(
+        json_pack("{s:s*, s:s, s:s}", "iss", issuer, "sub", subject, "via", via), "", 0, 1, NULL);
+    known_name(&known, credentials, name);
+    known_put(&known, name, credentials, user);
+    *ret = *user;
+    known_user_unref(user);
+    known_release(&known);
+}
+
+static void users_and_keys_have_one_name_at_all_gateways(void **state)
+{
+    (void)state;
+    struct known_user here, there;
+    know(1, "https://id.example", "ada", "jwt", "a.b.c", &here);
+    know(2, "https://id.example", "ada", "introspection", "another", &there);
+    assert_string_not_equal(here.client, there.client); /* nobody else can find these */
+    assert_string_equal(here.everywhere, there.everywhere);
+    know(2, "https://id.example", "eve", "jwt", "a.b.c", &there);
+    assert_string_not_equal(here.everywhere, there.everywhere);
+    know(2, NULL, "ada", "jwt", "a.b.c", &there);
+    assert_string_not_equal(here.everywhere, there.everywhere);
+    /* Each key for itself, whoever has it. */
+    know(1, NULL, "ada", "key", "fhk_one", &here);
+    know(2, NULL, "ada", "key", "fhk_one", &there);
+    assert_string_equal(here.everywhere, there.everywhere);
+    know(2, NULL, "ada", "key", "fhk_two", &there);
+    assert_string_not_equal(here.everywhere, there.everywhere);
 }
 
 static void a_tally_adds_up_and_is_bounded(void **state)
@@ -288,6 +327,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_has_another_name_in_each_kind),
+        cmocka_unit_test(users_and_keys_have_one_name_at_all_gateways),
         cmocka_unit_test(a_tally_adds_up_and_is_bounded),
         cmocka_unit_test(takes_are_told_in_one_batch_and_what_is_worse_counts),
         cmocka_unit_test(what_is_better_than_the_own_bucket_is_not_taken_over),
