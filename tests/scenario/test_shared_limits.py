@@ -356,6 +356,20 @@ def test_a_configuration_that_cant_be_right_ends_the_gateway(started, shared, wh
     assert why in str(failed.value) and PASSWORD not in str(failed.value)
 
 
+@pytest.mark.parametrize("host, more, found", [
+    ("127.0.0.1", {}, "error: gateway.limits.shared is on redis at a port of this machine, which"),
+    ("counters.example.org", {"tls": {"mode": "off"}}, "warning: gateway.limits.shared is at counters.example.org, beyond")])
+def test_check_says_where_a_password_could_be_heard(request, host, more, found):
+    folder = folder_for(request)
+    shared = {"engine": "redis", "host": host, "password": PASSWORD, **more}
+    system = shop_with(folder)
+    file = folder / "freehold.yaml"
+    file.write_text(file.read_text().replace("gateway:\n", "gateway:\n  limits: " + json.dumps({"shared": shared}) + "\n", 1))
+    said = system.command("check", str(file), check=False)
+    assert f"freehold.yaml:3:22: {found}" in said.stderr + said.stdout
+    assert PASSWORD not in said.stderr + said.stdout
+
+
 def test_up_gives_its_gateway_all_that_it_needs(request, redis):
     """As it is by default: as a user of its own, confined, in a mount namespace that covers the folder of the socket, too."""
     folder = folder_for(request)
