@@ -129,12 +129,9 @@ static void let_reach_socket(const struct provision *provision, struct provision
     part_show(part, namespace_is_below(provision->state.folder, path) ? host : path);
 }
 
-void part_show_to_gateway(const struct provision *provision, struct provision_part *part)
+void part_show_counters(const struct provision *provision, struct provision_part *part)
 {
-    const struct system_file *file = provision->options.file;
-    const struct system_address *shared = &file->limits.shared.address;
-    part_lend_key(part, file->door_certificate);
-    part_lend_key(part, file->door_key);
+    const struct system_address *shared = &provision->options.file->limits.shared.address;
     let_use_tls(provision, part, shared->tls);
     if (shared->host && shared->host[0] == '/')
         let_reach_socket(provision, part, shared->host);

@@ -25,8 +25,8 @@ void part_lend_key(struct provision_part *part, const char *path);
  * that moves its store (part->moves) those of all servers, since it is also where it was before. */
 void part_show_to_service(const struct provision *provision, const struct system_service *service,
                           struct provision_part *part);
-/* And the gateway: its certificate, and what it needs of the server on which gateways count. */
-void part_show_to_gateway(const struct provision *provision, struct provision_part *part);
+/* To the gateway: what it needs of the server on which gateways count together. */
+void part_show_counters(const struct provision *provision, struct provision_part *part);
 /* The programs of PATH, for a process that looks for some there, with what is installed beside
  * them; where all processes are one user. */
 void part_show_programs(const struct provision *provision, struct provision_part *part);

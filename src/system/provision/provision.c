@@ -220,12 +220,25 @@ static void lend_door_files(struct provision_part *part, const struct system_fil
     part_lend_key(part, json_string_at(file->door_clients, "revoked"));
 }
 
+static enum fh_code configure_limits(const struct provision_part *part,
+                                     const struct system_file *file, json_t *config,
+                                     struct fh_error *error)
+{
+    if (file->limits.proxy_count)
+        json_object_set_new(config, "proxies", system_file_proxies(&file->limits));
+    if (!file->limits.given)
+        return FH_OK;
+    json_t *limits = system_file_limits(&file->limits, file->name);
+    json_object_set_new(config, "limits", limits);
+    return tls_files_give(part, json_at(limits, "shared.tls"), "limits",
+                          (const char *const[]){"certificate", "key", "ca", NULL}, error);
+}
+
 static enum fh_code write_gateway_config(const struct provision *provision,
                                          const struct provision_part *part,
                                          const struct system_file *file,
                                          const struct grants *grants, struct fh_error *error)
 {
-    enum fh_code code = FH_OK;
     json_t *config = config_json(provision, file);
     json_t *services = json_object(), *compose = json_array();
     for (size_t i = 0; i < file->service_count; i++) {
@@ -241,14 +254,7 @@ static enum fh_code write_gateway_config(const struct provision *provision,
     if (part->inside_fd >= 0)
         json_object_set_new(config, "inside_fd", json_integer(5)); /* child.c passes it */
     json_object_set_new(config, "door", system_file_door(&file->door, provision->options.listen));
-    if (file->limits.given) {
-        json_t *limits = system_file_limits(&file->limits, file->name);
-        code = private_key_give(part, part->user, json_at(limits, "shared.tls"), "limits-key.pem",
-                                error);
-        json_object_set_new(config, "limits", limits);
-    }
-    if (file->limits.proxy_count)
-        json_object_set_new(config, "proxies", system_file_proxies(&file->limits));
+    enum fh_code code = configure_limits(part, file, config, error);
     json_object_set_new(config, "keys", keys_of_gateway(grants->keys, grants->matrix));
     links_configure(part, file, config);
     if (file->auth || file->door_clients) {
@@ -333,7 +339,6 @@ static enum fh_code write_configs(struct provision *provision,
         } else {
             code = write_gateway_config(provision, part, file, &grants, error);
             lend_door_files(part, file);
-            part_show_to_gateway(provision, part);
             part->arguments[0] = options->command;
             part->arguments[1] = "gateway";
             part->arguments[2] = "--config";
@@ -341,6 +346,7 @@ static enum fh_code write_configs(struct provision *provision,
             part->config_argument = 3;
             part->stem = "gateway";
             part->program = &provision->command;
+            part_show_counters(provision, part);
         }
         if (code == FH_OK)
             code = users_give(part->folder_fd, part->user, part->user, error);
