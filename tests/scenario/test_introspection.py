@@ -88,7 +88,7 @@ def test_a_provider_says_whose_a_token_is_and_is_asked_once(started):
 @pytest.mark.parametrize("said", [
     {"active": False}, good(aud="other"), good(aud=["a", "b"]), good(aud=None), good(aud={"shop": 1}), good(sub=None),
     good(sub=""), good(sub=7), good(sub="a\nb"), good(sub="x" * 256), good(iss="https://other.example"),
-    good(exp=int(time.time()) - 1), good(exp="tomorrow"), good(exp=1e300), good(nbf=int(time.time()) + 600),
+    good(exp=int(time.time()) - 1), good(exp="tomorrow"), good(exp=1e300), good(nbf=int(time.time()) + 86400),
     good(token_type="refresh_token"), good(token_type="DPoP"), good(token_type=1), good(scope=" ".join(map(str, range(65))))])
 def test_a_token_that_is_for_somebody_else_or_nobody_is_refused(started, said):
     provider = started(Introspection({"t": {name: value for name, value in said.items() if value is not None}}))
