@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chained buckets, and a list of all entries in insertion order. A small map has no buckets: its
- * list is searched. */
+ * list is searched.
+ *
+ * Keys come from outside, too (tokens, addresses, keys of requests), so the hash has a secret of
+ * this process: nobody can choose keys that fall into one bucket. */
 
 #include "base/map.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "base/error.h"
 
@@ -17,12 +25,18 @@ struct map_entry {
     char key[];
 };
 
-static uint64_t hash_of(const char *key) /* FNV-1a */
+static unsigned char hash_secret[XXH3_SECRET_SIZE_MIN];
+
+static void make_hash_secret(void)
 {
-    uint64_t hash = 14695981039346656037u;
-    for (; *key; key++)
-        hash = (hash ^ (unsigned char)*key) * 1099511628211u;
-    return hash;
+    FH_ASSERT(getrandom(hash_secret, sizeof hash_secret, 0) == (ssize_t)sizeof hash_secret);
+}
+
+static uint64_t hash_of(const char *key)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_hash_secret);
+    return XXH3_64bits_withSecret(key, strlen(key), hash_secret, sizeof hash_secret);
 }
 
 void map_init(struct map *map)
