@@ -23,20 +23,6 @@
 #include <string.h>
 #include <strings.h>
 
-const uint8_t byte_classes[256] = {
-    0,  0,  0,  0,  0,  0,  0,  0,  0,  2,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
-    0,  0,  0,  0,  0,  0,  0,  0,  2,  15, 6,  3,  15, 15, 15, 15, 14, 14, 15, 15, 6,  15, 15, 6,
-    15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6,  14, 6,  14, 6,  6,  6,  15, 15, 15, 15, 15, 15, 15,
-    15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6,  6,  6,  7,  15,
-    7,  15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
-    15, 15, 15, 6,  7,  6,  15, 0,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
-    2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
-    2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
-    2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
-    2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
-    2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
-};
-
 bool refusal_set(struct http_refusal *refusal, enum problem_type type, const char *format, ...)
 {
     refusal->type = type;
@@ -46,20 +32,6 @@ bool refusal_set(struct http_refusal *refusal, enum problem_type type, const cha
     vsnprintf(refusal->detail, sizeof refusal->detail, format, args);
     va_end(args);
     return false;
-}
-
-size_t byte_span(const char *data, size_t length, unsigned kind)
-{
-    size_t at = 0;
-    while (at < length && byte_classes[(unsigned char)data[at]] & kind)
-        at++;
-    return at;
-}
-
-bool text_is_token(const char *text)
-{
-    size_t length = strlen(text);
-    return length && byte_span(text, length, BYTE_TOKEN) == length;
 }
 
 /* ---- Lines ---- */
@@ -104,7 +76,7 @@ static enum read_result measure_line(struct reading *reading, const char *data, 
                                      struct head_progress *progress, size_t *ret_end)
 {
     size_t at = progress->scanned;
-    at += byte_span(data + at, length - at, BYTE_VALUE);
+    at += value_span(data + at, length - at);
     progress->scanned = (uint32_t)at;
     if (at == length || (data[at] == '\r' && at + 1 == length))
         return READ_MORE;

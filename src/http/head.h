@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http/bytes.h"
 #include "shape/problem.h"
 
 #define HEAD_FIELDS_MAX 128
@@ -86,15 +87,6 @@ enum read_result chunked_read(struct chunked *chunked, const char *data, size_t 
                               size_t overhead_max, size_t *ret_used, const char **ret_body,
                               size_t *ret_body_length, struct http_refusal *refusal);
 
-/* What a byte may be part of. */
-#define BYTE_TOKEN 1u  /* RFC 9110, 5.6.2 */
-#define BYTE_VALUE 2u  /* of a header: visible, space, tab, and 0x80 to 0xff */
-#define BYTE_TARGET 4u /* visible ASCII but '#' */
-#define BYTE_HOST 8u   /* a name or an IPv4 address: RFC 3986's reg-name without ',' */
-extern const uint8_t byte_classes[256];
-/* The number of bytes from data[0] that all are of the class. */
-size_t byte_span(const char *data, size_t length, unsigned kind);
-bool text_is_token(const char *text);
 /* Whether a comma-separated list has the word, in any case. */
 bool list_has(const char *list, size_t length, const char *word);
 

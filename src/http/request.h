@@ -16,6 +16,11 @@
 
 struct http_connection;
 
+struct request_header {
+    const char *name, *value;
+    size_t name_length;
+};
+
 struct http_request {
     struct http_incoming incoming;
     struct http_server *server;           /* NULL: nobody waits for the reply */
@@ -32,7 +37,7 @@ struct http_request {
     void (*virtual_replied)(void *context, const struct http_answer *answer);
     void *virtual_context;
     size_t header_count;
-    struct http_header headers[]; /* followed by their text, and by a small body */
+    struct request_header headers[]; /* followed by their text, and by a small body */
 };
 
 /* From a head that was read from `data`. NULL: no memory. */
