@@ -415,7 +415,7 @@ struct work_user *user_verify(struct user_verifier *verifier, const char *statem
         *ret_why = "This process has no key to verify a " USER_HEADER " with.";
         return NULL;
     }
-    if (strnlen(statement, USER_STATEMENT_SIZE) >= USER_STATEMENT_SIZE) {
+    if (strlen(statement) >= USER_STATEMENT_SIZE) {
         *ret_why = "The " USER_HEADER " is too long.";
         return NULL;
     }

@@ -10,7 +10,6 @@
 #include "service/audience.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,7 +186,11 @@ static int judge_caller(struct audience *audience, const struct http_request *re
 
 static void name_caller(char ret[static IDENTITY_NAME_LENGTH_MAX + 1], const char *name)
 {
-    snprintf(ret, IDENTITY_NAME_LENGTH_MAX + 1, "%.*s", (int)strcspn(name, "/"), name);
+    size_t length = strcspn(name, "/");
+    if (length > IDENTITY_NAME_LENGTH_MAX)
+        length = IDENTITY_NAME_LENGTH_MAX;
+    memcpy(ret, name, length);
+    ret[length] = '\0';
 }
 
 int audience_judge(struct audience *audience, const struct http_request *request,
