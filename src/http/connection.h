@@ -101,6 +101,7 @@ struct http_server {
     int open_handles;
     struct world_turn turn;
     struct connection_list awaited, sending, paced, lingering;
+    uint64_t paced_us; /* when the last of `paced` entered, as far as its timeout is concerned */
     struct http_connection *resumed_first, **resumed_last;
     struct http_request *handed_first;
     unsigned connections, unanswered, unsent;

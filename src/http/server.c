@@ -31,7 +31,6 @@
 #define LINGER_MS_MAX 30000
 #define ACCEPTS_A_TURN 64
 #define ACCEPT_AGAIN_MS 100
-#define PACED_A_TURN 4 /* a millisecond: those that were refused together must not come back so */
 #define HEAD_LENGTH_MAX ((size_t)1 << 20) /* of an answer */
 
 /* ---- Time ---- */
@@ -64,7 +63,7 @@ static void on_server_timer(uv_timer_t *timer)
     }
     while (list_due_ms(&server->sending) <= now_ms)
         connection_judge_reading(server->sending.first);
-    for (int i = 0; i < PACED_A_TURN && list_due_ms(&server->paced) <= now_ms; i++)
+    while (list_due_ms(&server->paced) <= now_ms)
         connection_await(server->paced.first);
     while (list_due_ms(&server->lingering) <= now_ms)
         connection_close(server->lingering.first);

@@ -22,7 +22,7 @@ struct http_request;
 
 #define HTTP_HEADER_SIZE_MAX ((size_t)16 << 10)
 
-#define HTTP_PACE_MS 1000
+#define HTTP_PACE_MS 1000 /* to twice that, where many connections are paced at once */
 /* A client that takes less than this of an answer, on the average of an idle timeout, is cut off.
  */
 #define HTTP_READ_BYTES_A_SECOND 1024u

@@ -34,12 +34,19 @@ void connection_await(struct http_connection *connection)
         connection_resume_later(connection);
 }
 
-/* Nothing of it is read meanwhile, so whoever asks too much waits in its own kernel's buffers. */
+/* Nothing of it is read meanwhile, so whoever asks too much waits in its own kernel's buffers. If
+ * many are paced at once they come back evenly in the pause after that: together they would find
+ * what their client was granted meanwhile, and spend it in one burst before everybody else. */
 static void pace_connection(struct http_connection *connection)
 {
+    struct http_server *server = connection->server;
+    uint64_t now_us = server_now_ms(server) * 1000;
+    uint64_t turn_us = server->paced_us + HTTP_PACE_MS * 1000 / server->connections;
     connection->state = CONNECTION_PACED;
     connection->paced = false;
-    list_append(&connection->server->paced, connection);
+    list_append(&server->paced, connection);
+    server->paced_us = server->paced.count > 1 && turn_us > now_us ? turn_us : now_us;
+    connection->since_ms = server->paced_us / 1000;
     connection_watch(connection, 0);
 }
 

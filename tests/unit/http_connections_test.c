@@ -399,6 +399,28 @@ static void a_paced_connection_is_read_later(void **state)
     site_release(&site);
 }
 
+/* Together they would spend at once what their client was granted in the pause. */
+static void those_paced_at_once_come_back_one_after_the_other(void **state)
+{
+    (void)state;
+    struct site site;
+    struct raw *paced[20];
+    size_t count = sizeof paced / sizeof *paced;
+    site_init(&site, NULL);
+    for (size_t i = 0; i < count; i++)
+        paced[i] = raw_ask(&site, HEAD_OF("/first"), "GET|/first|");
+    int64_t began_ns = world_monotonic_ns(site.harness.world);
+    for (size_t i = 0; i < count; i++)
+        raw_text(paced[i], HEAD_OF("/paced") HEAD_OF("/after"));
+    for (size_t i = 0; i < count; i++) {
+        raw_until(paced[i], "GET|/after|");
+        assert_true(world_monotonic_ns(site.harness.world) - began_ns >=
+                    (int64_t)(HTTP_PACE_MS + HTTP_PACE_MS * i / count - 50) * 1000000);
+        raw_close(paced[i]);
+    }
+    site_release(&site);
+}
+
 static void at_the_limit_a_paced_connection_gives_way_first(void **state)
 {
     (void)state;
@@ -514,6 +536,7 @@ int main(void)
         cmocka_unit_test(whoever_reads_too_slowly_is_cut_off_and_others_are_not),
         cmocka_unit_test(what_is_kept_of_an_answer_is_let_go_once),
         cmocka_unit_test(a_paced_connection_is_read_later),
+        cmocka_unit_test(those_paced_at_once_come_back_one_after_the_other),
         cmocka_unit_test(at_the_limit_a_paced_connection_gives_way_first),
         cmocka_unit_test(a_request_says_where_it_comes_from),
         cmocka_unit_test(a_client_that_sends_on_while_it_waits_is_not_read),
