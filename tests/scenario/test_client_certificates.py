@@ -61,13 +61,14 @@ def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
-def gateway_for(started, authority, name="uri", auth=None, **tls):
+def gateway_for(started, authority, name="uri", auth=None, limits=None, **tls):
     users = started(Service(echo))
     listen = {"certificate": authority.path("door.pem"), "key": authority.path("door.key"), "ca": authority.path("ca.pem"),
               **tls}
     gateway = started(Gateway(started.folder, {"users": (users.port, DEMANDING)}, more={
         "listen_tls": listen, "outside": "anywhere", "keys": {"calls": {"users": "22" * 32}, "user_secret": SECRET},
-        "auth": {"certificates": {"name": name, "subjects": "cert/"}, **(auth or {})}}))
+        "auth": {"certificates": {"name": name, "subjects": "cert/"}, **(auth or {})},
+        **({"limits": limits} if limits else {})}))
     gateway.users = users
     return gateway
 
@@ -146,6 +147,14 @@ def test_credentials_go_before_a_certificate(started, authority):
     assert user_of(ask(gateway, authority, "ann", headers=bearer(provider.token(sub="carol"))))["sub"] == "carol"
     assert ask(gateway, authority, "ann", headers=bearer("x.y.z")).status == 401
     assert user_of(ask(gateway, authority, "ann"))["sub"] == "cert/spiffe://shop/ann"
+
+
+def test_whoever_is_known_by_a_certificate_does_not_pay_from_the_address(started, authority):
+    gateway = gateway_for(started, authority, optional=True, limits={"address": {"requests": 3, "window_s": 86400}})
+    assert [ask(gateway, authority, "ann").status for _ in range(5)] == [200] * 5
+    # Her first request was paid for by both: the address has two left for others.
+    assert [ask(gateway, authority, None, "/api/open").status for _ in range(3)] == [200, 200, 429]
+    assert ask(gateway, authority, "ann").status == 200
 
 
 def test_a_configuration_without_a_rule_is_refused(started, authority):

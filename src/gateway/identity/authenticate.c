@@ -210,15 +210,27 @@ static enum authenticated take_judgement(struct authenticator *authenticator, co
     return AUTHENTICATED_USER;
 }
 
+static bool shows_certificate(const struct authenticator *authenticator,
+                              const struct http_request *request, const unsigned char **ret,
+                              size_t *ret_length)
+{
+    return authenticator->takes_certificates && http_request_certificate(request, ret, ret_length);
+}
+
 struct known_user *authenticate_known(struct authenticator *authenticator,
                                       const struct http_request *request)
 {
     const char *header = http_request_header(request, "Authorization");
     const char *credentials = header ? bearer_of(request, header) : NULL;
     char name[KNOWN_NAME_SIZE];
-    if (!credentials)
+    const unsigned char *der;
+    size_t length;
+    if (credentials)
+        known_name(&authenticator->known, credentials, name);
+    else if (!header && shows_certificate(authenticator, request, &der, &length))
+        known_name_of_bytes(&authenticator->known, der, length, name);
+    else
         return NULL;
-    known_name(&authenticator->known, credentials, name);
     return known_find(&authenticator->known, name, world_wall_ms(authenticator->world));
 }
 
@@ -258,7 +270,7 @@ enum authenticated authenticate_certificate(struct authenticator *authenticator,
     int64_t now_ms = world_wall_ms(authenticator->world);
     struct judgement judgement = {.until_ms = INT64_MAX};
     *ret_user = NULL;
-    if (!authenticator->takes_certificates || !http_request_certificate(request, &der, &length))
+    if (!shows_certificate(authenticator, request, &der, &length))
         return AUTHENTICATED_NOBODY;
     known_name_of_bytes(&authenticator->known, der, length, name);
     *ret_user = known_find(&authenticator->known, name, now_ms);

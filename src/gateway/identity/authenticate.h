@@ -37,8 +37,9 @@ enum fh_code authenticator_take_keys(struct authenticator *authenticator, const 
                                      struct fh_error *error);
 void authenticator_free(struct authenticator *authenticator); /* no fiber may use it */
 
-/* Whoever shows credentials that were found good before, and still are: a reference. NULL: nobody,
- * or not known yet. Waits for nothing. */
+/* Whoever shows credentials, or else a certificate, that were found good before, and still are: a
+ * reference. NULL: nobody, or not known yet. Waits for nothing. As authenticate_certificate, to be
+ * called while the handler's `incoming` is. */
 struct known_user *authenticate_known(struct authenticator *authenticator,
                                       const struct http_request *request);
 /* In a fiber: may wait for a provider. */
