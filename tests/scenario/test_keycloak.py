@@ -90,7 +90,8 @@ def test_what_is_no_token_for_this_system_is_refused(started, keycloak):
     tokens, asked = keycloak.log_in("alice", "ES256"), len(gateway.stock.asked)
     head, claims, signature = tokens["access_token"].split(".")
     other = keycloak.token("bob").split(".")[1]
-    for token in (keycloak.token("alice", "elsewhere"), tokens["refresh_token"], tokens["id_token"],
+    named = keycloak.log_in("alice", AUDIENCE)  # a client of that name: its ID token is for it, too
+    for token in (keycloak.token("alice", "elsewhere"), tokens["refresh_token"], tokens["id_token"], named["id_token"],
                   forged(tokens["access_token"]), f"{head}.{other}.{signature}", f"{head}.{claims}."):
         answer = ask(gateway, token, "/api/open")
         assert answer.status == 401 and problem_of(answer) == "credentials-refused"

@@ -627,6 +627,36 @@ static void scopes_and_roles_are_taken_from_where_they_stand(void **state)
     }
 }
 
+/* A client that is named like the audience has it in all its tokens. */
+static void only_access_tokens_are_taken(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *claims;
+        bool taken;
+    } cases[] = {{"\"azp\":\"shop\"", true},
+                 {"\"azp\":\"shop\",\"typ\":\"Bearer\",\"nonce\":\"n\"", true},
+                 {"\"typ\":\"bearer\"", true},
+                 {"\"typ\":\"ID\"", false},
+                 {"\"typ\":\"Refresh\"", false},
+                 {"\"typ\":\"Offline\"", false},
+                 {"\"typ\":\"DPoP\"", false},
+                 {"\"typ\":[\"Bearer\"]", false},
+                 {"\"typ\":null", false},
+                 {"\"at_hash\":\"77QmUPtjPfzWtF2AnpK9RQ\"", false},
+                 {"\"typ\":\"Bearer\",\"at_hash\":null", false},
+                 {"\"c_hash\":\"LDktKdoQak3Pk0cnXxCltA\"", false}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char claims[512];
+        snprintf(claims, sizeof claims, START "\"exp\":1700000600,%s}", cases[i].claims);
+        json_t *identity = identity_of(&rules, claims, NOW_S);
+        if ((identity != NULL) != cases[i].taken)
+            print_message("%s\n", cases[i].claims);
+        assert_int_equal(identity != NULL, cases[i].taken);
+        json_decref(identity);
+    }
+}
+
 /* ---- Keys ---- */
 
 static void keys_that_can_not_be_trusted_are_left_out(void **state)
@@ -719,6 +749,7 @@ int main(void)
         cmocka_unit_test(ten_thousand_forged_tokens_were_refused),
         cmocka_unit_test(the_leeway_counts_on_both_sides),
         cmocka_unit_test(scopes_and_roles_are_taken_from_where_they_stand),
+        cmocka_unit_test(only_access_tokens_are_taken),
         cmocka_unit_test(keys_that_can_not_be_trusted_are_left_out),
         cmocka_unit_test(what_is_no_set_of_keys_is_refused),
     };

@@ -14,6 +14,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 
@@ -125,6 +126,26 @@ static enum fh_code check_parties(const struct claims_rules *rules, const json_t
     return FH_OK;
 }
 
+bool claims_say_bearer(const json_t *type)
+{
+    return !type || (json_is_string(type) && strcasecmp(json_string_value(type), "Bearer") == 0);
+}
+
+/* What its provider signs with the same keys for other uses says so: by `typ` at Keycloak, and by
+ * the hashes that an ID token has of what it came with (OpenID Connect Core 1.0, 3.3.2.11), which
+ * no token can have of itself. `nonce` tells nothing, since some access tokens have one. */
+static enum fh_code check_kind(const json_t *claims, struct fh_error *error)
+{
+    if (json_object_get(claims, "at_hash") || json_object_get(claims, "c_hash"))
+        return error_set(error, FH_INVALID,
+                         "It is an ID token, which tells a client who has logged in. Access "
+                         "tokens are taken here.");
+    if (!claims_say_bearer(json_object_get(claims, "typ")))
+        return error_set(error, FH_INVALID,
+                         "The token is none for access: its claim \"typ\" is not Bearer.");
+    return FH_OK;
+}
+
 /* ---- The identity ---- */
 
 static bool is_word(const char *text, size_t length)
@@ -232,6 +253,8 @@ enum fh_code claims_take(const struct claims_rules *rules, const json_t *claims,
     const json_t *subject = json_object_get(claims, "sub");
     *ret = NULL;
     enum fh_code code = check_parties(rules, claims, error);
+    if (code == FH_OK)
+        code = check_kind(claims, error);
     if (code == FH_OK)
         code = check_times(rules, claims, now_s, &expires_s, error);
     if (code == FH_OK && !is_subject(subject))

@@ -40,6 +40,9 @@ struct claims_rules {
 enum fh_code claims_rules_read(const json_t *config, struct claims_rules *ret,
                                struct fh_error *error);
 
+/* Whether a claim that says of which type the token is says Bearer, in any case, or is absent. */
+bool claims_say_bearer(const json_t *type);
+
 /* A new identity; *ret_until_s: when the credentials end, with the leeway (INT64_MAX: never).
  * FH_INVALID: a sentence for the log, without the token's own words. */
 enum fh_code claims_take(const struct claims_rules *rules, const json_t *claims, const char *via,

@@ -24,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -130,14 +129,13 @@ static enum fh_code read_answer(const struct introspection *introspection, const
     int64_t until_s;
     struct claims_rules rules = introspection->rules;
     const json_t *active = json_object_get(said, "active");
-    const json_t *type = json_object_get(said, "token_type");
     if (!json_is_boolean(active))
         return error_set(error, FH_UNAVAILABLE,
                          "Its answer has no \"active\" that is true or false.");
     if (!json_is_true(active))
         return error_set(error, FH_INVALID, "The provider says that the token is not active.");
     /* A refresh token is active, too, and one that is bound to a key is worth nothing without. */
-    if (type && !(json_is_string(type) && strcasecmp(json_string_value(type), "Bearer") == 0))
+    if (!claims_say_bearer(json_object_get(said, "token_type")))
         return error_set(error, FH_INVALID, "The token is of another type than Bearer.");
     if (!json_object_get(said, "iss"))
         rules.issuer = NULL; /* it need not be there, and must be right where it is */
