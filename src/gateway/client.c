@@ -186,18 +186,26 @@ static void name_client(const unsigned char address[16], struct client_address *
     ret->local = memcmp(address, six_loopback, sizeof six_loopback) == 0;
 }
 
+bool client_address_of_peer(const struct client_proxies *proxies, const struct http_peer *peer,
+                            struct client_address *ret)
+{
+    *ret = (struct client_address){.name = "unknown", .local = true};
+    if (!peer->known)
+        return false;
+    name_client(peer->address, ret);
+    return !is_proxy(proxies, peer->address);
+}
+
 void client_address_of(const struct client_proxies *proxies, const struct http_incoming *incoming,
                        struct client_address *ret)
 {
     struct forwarded forwarded = {.count = 0};
     unsigned char address[16];
-    *ret = (struct client_address){.name = "unknown", .local = true};
-    if (!incoming->peer.known)
+    bool stopped = client_address_of_peer(proxies, &incoming->peer, ret);
+    if (stopped || !incoming->peer.known)
         return;
     memcpy(address, incoming->peer.address, sizeof address);
-    bool stopped = !is_proxy(proxies, address);
-    if (!stopped)
-        http_request_headers(incoming->request, collect_forwarded, &forwarded);
+    http_request_headers(incoming->request, collect_forwarded, &forwarded);
     for (size_t i = forwarded.count; i > 0 && !stopped; i--)
         walk_hops(proxies, forwarded.values[i - 1], address, &stopped);
     name_client(address, ret);

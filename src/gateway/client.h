@@ -41,7 +41,11 @@ struct client_address {
     bool local;                  /* of this machine */
 };
 
-/* IPv6 by /64: that is what one subscriber has at least. */
+/* Of whoever has opened a connection: IPv6 by /64, which is what one subscriber has at least.
+ * False: it is one of the proxies, which are not the clients, or no address is known. */
+bool client_address_of_peer(const struct client_proxies *proxies, const struct http_peer *peer,
+                            struct client_address *ret);
+/* Of whoever a request comes from. */
 void client_address_of(const struct client_proxies *proxies, const struct http_incoming *incoming,
                        struct client_address *ret);
 

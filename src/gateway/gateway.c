@@ -51,10 +51,12 @@ static enum fh_code listen_inside(struct gateway *gateway, const json_t *config,
     if (code == FH_OK)
         code = process_listen_inside(config, &gateway->inside_fd, error);
     if (code == FH_OK && gateway->inside_fd >= 0)
-        code = http_server_new(
-            &gateway->loop, gateway->world, gateway->inside_fd, NULL, &(struct http_tls){0},
-            (struct http_handler){gateway_inside_incoming, gateway, process_log_unread},
-            &gateway->inside_server, error);
+        code = http_server_new(&gateway->loop, gateway->world, gateway->inside_fd, NULL,
+                               &(struct http_tls){0},
+                               (struct http_handler){.incoming = gateway_inside_incoming,
+                                                     .context = gateway,
+                                                     .unread = process_log_unread},
+                               &gateway->inside_server, error);
     gateway->serving += gateway->inside_server != NULL;
     return code;
 }
@@ -170,7 +172,11 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
     if (code == FH_OK)
         code = http_server_new(&gateway->loop, gateway->world, *ret_listen_fd, NULL,
                                &gateway->listen_tls,
-                               (struct http_handler){gateway_incoming, gateway, process_log_unread},
+                               (struct http_handler){.incoming = gateway_incoming,
+                                                     .context = gateway,
+                                                     .unread = process_log_unread,
+                                                     .connected = gateway_connected,
+                                                     .disconnected = gateway_disconnected},
                                &gateway->server, error);
     gateway->serving += gateway->server != NULL;
     if (code == FH_OK)

@@ -225,6 +225,16 @@ void gateway_incoming(void *context, struct http_incoming *incoming)
     text_release(&allow);
 }
 
+bool gateway_connected(void *context, const struct http_peer *peer)
+{
+    return limits_connect(((struct gateway *)context)->limits, peer);
+}
+
+void gateway_disconnected(void *context, const struct http_peer *peer)
+{
+    limits_disconnect(((struct gateway *)context)->limits, peer);
+}
+
 void gateway_inside_incoming(void *context, struct http_incoming *incoming)
 {
     struct gateway *gateway = context;

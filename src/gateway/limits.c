@@ -16,6 +16,7 @@
 
 #define BUCKETS_MAX 16384 /* of one kind; 24 bytes each */
 #define LOG_PAUSE_MS 1000
+#define CONNECTIONS_DEFAULT 2000
 #define FAILED_DEFAULT 10
 #define IN_FLIGHT_DEFAULT 256
 #define ASKED_KIB_DEFAULT 1024
@@ -29,11 +30,17 @@ struct limits {
     struct shared_kind kinds[LIMITS_KINDS];
     struct shared *shared; /* NULL: this gateway counts for itself */
     struct places *places;
+    struct map connections; /* how many are open, by the address's name: struct open_connections */
+    unsigned connections_max;
     int failed_cost;
     bool spares_local;
-    uint64_t refused[LIMITS_KINDS], busy, failures;
+    uint64_t refused[LIMITS_KINDS], busy, failures, turned_away;
     int64_t logged_ns;
     unsigned unlogged;
+};
+
+struct open_connections {
+    unsigned count;
 };
 
 static const struct {
@@ -81,15 +88,17 @@ static enum fh_code read_table(struct limits *limits, const json_t *config, enum
     return FH_OK;
 }
 
-static enum fh_code read_place_bounds(struct limits *limits, const json_t *config,
-                                      struct places_bounds *ret, struct fh_error *error)
+static enum fh_code read_limit_numbers(struct limits *limits, const json_t *config,
+                                       struct places_bounds *ret, struct fh_error *error)
 {
     json_int_t failed = FAILED_DEFAULT, in_flight = IN_FLIGHT_DEFAULT, route = IN_FLIGHT_DEFAULT;
+    json_int_t connections = CONNECTIONS_DEFAULT;
     json_int_t asked = ASKED_KIB_DEFAULT, unread = UNREAD_KIB_DEFAULT, all = UNREAD_ALL_MIB_DEFAULT;
     const struct {
         const char *name;
         json_int_t least, most, *number;
-    } members[] = {{"failed_credentials", 0, BUCKET_QUOTA_MAX, &failed},
+    } members[] = {{"connections", 1, 100000, &connections},
+                   {"failed_credentials", 0, BUCKET_QUOTA_MAX, &failed},
                    {"in_flight", 1, 100000, &in_flight},
                    {"route_in_flight", 1, 100000, &route},
                    {"asked_kib", 1, 1 << 20, &asked},
@@ -101,6 +110,7 @@ static enum fh_code read_place_bounds(struct limits *limits, const json_t *confi
         if (code != FH_OK)
             return code;
     }
+    limits->connections_max = (unsigned)connections;
     limits->failed_cost = (int)failed;
     *ret = (struct places_bounds){.in_flight = (int)in_flight,
                                   .route_in_flight = (int)route,
@@ -133,6 +143,7 @@ enum fh_code limits_new(struct world *world, const json_t *config, size_t route_
     FH_ASSERT(limits != NULL);
     *ret = NULL;
     limits->world = world;
+    map_init(&limits->connections);
     limits->spares_local = given == NULL;
     enum fh_code code = FH_OK;
     if (given && !json_is_object(given))
@@ -140,7 +151,7 @@ enum fh_code limits_new(struct world *world, const json_t *config, size_t route_
     for (int kind = 0; kind < LIMITS_KINDS && code == FH_OK; kind++)
         code = read_table(limits, given, (enum limits_kind)kind, error);
     if (code == FH_OK)
-        code = read_place_bounds(limits, given, &bounds, error);
+        code = read_limit_numbers(limits, given, &bounds, error);
     if (code == FH_OK)
         code = client_proxies_init(&limits->proxies, config, error);
     if (code == FH_OK)
@@ -167,6 +178,7 @@ void limits_free(struct limits *limits)
     for (int kind = 0; kind < LIMITS_KINDS; kind++)
         bucket_release(&limits->tables[kind]);
     places_free(limits->places);
+    map_release(&limits->connections); /* empty by now */
     free(limits);
 }
 
@@ -195,8 +207,6 @@ static const char *name_of(const struct client_address *address, const struct kn
     return user ? user->client : address->name;
 }
 
-/* ---- Rates ---- */
-
 static int64_t now_us_of(const struct limits *limits)
 {
     return world_monotonic_ns(limits->world) / 1000;
@@ -217,6 +227,47 @@ static void log_limited(struct limits *limits, const struct client_address *addr
     limits->logged_ns = now_ns;
     limits->unlogged = 0;
 }
+
+/* ---- Connections ---- */
+
+/* Those of a proxy are of many clients, and its own affair. */
+static bool is_bounded_peer(const struct limits *limits, const struct http_peer *peer,
+                            struct client_address *ret)
+{
+    return client_address_of_peer(&limits->proxies, peer, ret) && !is_spared(limits, ret);
+}
+
+bool limits_connect(struct limits *limits, const struct http_peer *peer)
+{
+    struct client_address address;
+    if (!is_bounded_peer(limits, peer, &address))
+        return true;
+    struct open_connections *open = map_get(&limits->connections, address.name);
+    if (open && open->count >= limits->connections_max) {
+        limits->turned_away++;
+        log_limited(limits, &address, "open connections");
+        return false;
+    }
+    if (!open) {
+        open = calloc(1, sizeof *open);
+        FH_ASSERT(open != NULL);
+        map_put(&limits->connections, address.name, open);
+    }
+    open->count++;
+    return true;
+}
+
+void limits_disconnect(struct limits *limits, const struct http_peer *peer)
+{
+    struct client_address address;
+    if (!is_bounded_peer(limits, peer, &address))
+        return;
+    struct open_connections *open = map_get(&limits->connections, address.name);
+    if (--open->count == 0)
+        free(map_remove(&limits->connections, address.name));
+}
+
+/* ---- Rates ---- */
 
 static void share_take(struct limits *limits, enum limits_kind kind,
                        const struct client_address *address, const struct known_user *user,
@@ -301,13 +352,15 @@ void limits_metrics_text(const struct limits *limits, struct text *text)
     int64_t asked, unread;
     size_t clients;
     places_load(limits->places, &asked, &unread, &clients);
-    text_add(text, "# HELP freehold_gateway_limited_total Requests refused since their client was "
-                   "over a limit.\n# TYPE freehold_gateway_limited_total counter\n");
+    text_add(text,
+             "# HELP freehold_gateway_limited_total Requests, and connections, refused since "
+             "their client was over a limit.\n# TYPE freehold_gateway_limited_total counter\n");
     for (int kind = 0; kind < LIMITS_KINDS; kind++)
         text_printf(text, "freehold_gateway_limited_total{limit=\"%s\"} %llu\n", kinds[kind].name,
                     (unsigned long long)limits->refused[kind]);
     text_printf(text,
                 "freehold_gateway_limited_total{limit=\"places\"} %llu\n"
+                "freehold_gateway_limited_total{limit=\"connections\"} %llu\n"
                 "# HELP freehold_gateway_failed_credentials_total Credentials that were refused.\n"
                 "# TYPE freehold_gateway_failed_credentials_total counter\n"
                 "freehold_gateway_failed_credentials_total %llu\n"
@@ -319,8 +372,8 @@ void limits_metrics_text(const struct limits *limits, struct text *text)
                 "# HELP freehold_gateway_clients Clients with a request under way.\n"
                 "# TYPE freehold_gateway_clients gauge\n"
                 "freehold_gateway_clients %zu\n",
-                (unsigned long long)limits->busy, (unsigned long long)limits->failures,
-                (long long)asked, (long long)unread, clients);
+                (unsigned long long)limits->busy, (unsigned long long)limits->turned_away,
+                (unsigned long long)limits->failures, (long long)asked, (long long)unread, clients);
     if (limits->shared)
         text_printf(text,
                     "# HELP freehold_gateway_limits_shared 1: gateways count together; 0: each for "

@@ -11,12 +11,13 @@
  *
  * so nobody who is logged in pays for others behind the same address, and whoever tries credentials
  * pays from its address's bucket for each that is refused. Rates are token buckets (base/bucket.h);
- * what is taken up at one time is counted by places.h.
+ * what is taken up at one time is counted by places.h, and open connections here.
  *
  * The gateway's configuration, every member optional:
  *
  *     "limits": {"address": {"requests": 6000, "window_s": 10}, "user": {...}, "key": {...},
- *                "failed_credentials": 10, "in_flight": 256, "route_in_flight": 256,
+ *                "connections": 2000, "failed_credentials": 10,
+ *                "in_flight": 256, "route_in_flight": 256,
  *                "asked_kib": 1024, "unread_kib": 8192, "unread_all_mib": 256,
  *                "shared": {"engine", "host", ...}}
  *
@@ -59,6 +60,9 @@ bool limits_stop(struct limits *limits);
 void limits_free(
     struct limits *limits); /* after limits_stop; no place may be taken; NULL is fine */
 
+/* A connection has come. False: its address has too many open ones, and this is not counted. */
+bool limits_connect(struct limits *limits, const struct http_peer *peer);
+void limits_disconnect(struct limits *limits, const struct http_peer *peer); /* once it has ended */
 /* Where a request comes from. */
 void limits_address(const struct limits *limits, const struct http_incoming *incoming,
                     struct client_address *ret);

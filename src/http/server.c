@@ -225,6 +225,19 @@ static struct http_peer peer_of(const struct sockaddr_storage *address)
     return peer;
 }
 
+static bool take_connection(struct http_server *server, int fd, const struct http_peer *peer)
+{
+    const struct http_handler *handler = &server->handler;
+    if (handler->connected && !handler->connected(handler->context, peer)) {
+        close(fd);
+        return false;
+    }
+    bool is_open = connection_open(server, fd, peer);
+    if (!is_open && handler->disconnected)
+        handler->disconnected(handler->context, peer);
+    return is_open;
+}
+
 static void accept_connections(struct http_server *server)
 {
     for (int i = 0; i < ACCEPTS_A_TURN && server->accepting; i++) {
@@ -240,7 +253,7 @@ static void accept_connections(struct http_server *server)
             return;
         }
         const struct http_peer peer = peer_of(&address);
-        if (!connection_open(server, fd, &peer))
+        if (!take_connection(server, fd, &peer))
             continue;
         if (server->connections >= server->limits.connections_max)
             give_way(server);

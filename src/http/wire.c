@@ -114,6 +114,8 @@ void connection_close(struct http_connection *connection)
     uv_close((uv_handle_t *)&connection->poll, on_connection_closed);
     close(connection->fd); /* after the loop has stopped watching it */
     server->connections--;
+    if (server->handler.disconnected)
+        server->handler.disconnected(server->handler.context, &connection->peer);
     server->on_room(server);
     if (server->drained)
         world_turn(server->world, &server->turn);

@@ -120,6 +120,38 @@ def test_answers_that_nobody_reads_are_bounded_for_each_client_and_in_all(starte
     assert logged(gateway, "[client-limited]")
 
 
+# ---- Connections -----------------------------------------------------------------------------------------
+
+def test_one_address_does_not_take_all_connections(started):
+    gateway = serve(started, Pages(), limits={"connections": 4})
+    turned_away = 'freehold_gateway_limited_total{limit="connections"}'
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(connect(gateway, HOSTILE)) for _ in range(50)]
+        wait_for("the others are turned away", lambda: metric(gateway, turned_away) == 46)
+        assert [connection.recv(1) for connection in silent[4:]] == [b""] * 46
+        assert ask(gateway, "/api/users/1").status == 200
+        silent[0].sendall(hostile.raw("GET", "/api/users/1"))
+        assert hostile.read_reply(silent[0]).status == 200
+        silent[0].close()
+        silent[1].close()
+
+        def is_taken():
+            try:
+                return ask(gateway, "/api/users/1", HOSTILE).status == 200
+            except OSError:
+                return False
+        wait_for("whoever leaves makes room", is_taken)
+    assert logged(gateway, "[client-limited]")
+
+
+def test_a_proxys_connections_are_not_bounded(started):
+    gateway = serve(started, Pages(), limits={"connections": 4}, proxies=[PROXY])
+    with contextlib.ExitStack() as stack:
+        for connection in [stack.enter_context(connect(gateway, PROXY)) for _ in range(50)]:
+            connection.sendall(hostile.raw("GET", "/api/users/1"))
+            assert hostile.read_reply(connection).status == 200
+
+
 # ---- Requests at one time ------------------------------------------------------------------------------
 
 def test_a_client_has_its_places_and_waits_for_itself_alone(started):

@@ -232,6 +232,87 @@ static void limits_are_told_as_the_draft_has_it(void **state)
     harness_release(&still.harness);
 }
 
+/* ---- Connections ---- */
+
+static struct http_peer peer_at(const char *text)
+{
+    struct client_network network;
+    struct http_peer peer = {.known = true};
+    assert_true(client_network_parse(text, &network));
+    memcpy(peer.address, network.prefix, sizeof peer.address);
+    return peer;
+}
+
+static unsigned connect_until_refused(struct limits *limits, const char *text, unsigned most)
+{
+    const struct http_peer peer = peer_at(text);
+    unsigned count = 0;
+    while (count < most && limits_connect(limits, &peer))
+        count++;
+    return count;
+}
+
+static void disconnect_all(struct limits *limits, const char *text, unsigned count)
+{
+    const struct http_peer peer = peer_at(text);
+    while (count--)
+        limits_disconnect(limits, &peer);
+}
+
+static void an_address_has_so_many_connections(void **state)
+{
+    (void)state;
+    const struct http_peer nameless = {.known = false};
+    struct world_ops ops;
+    struct still still;
+    still_init(&still, &ops);
+    struct limits *limits = limits_of_text(&still, "{\"connections\":3}");
+    assert_int_equal(connect_until_refused(limits, "192.0.2.1", 10), 3);
+    assert_int_equal(connect_until_refused(limits, "192.0.2.2", 10), 3);
+    assert_int_equal(connect_until_refused(limits, "127.0.0.1", 10), 3);
+    /* A subscriber has a /64 of addresses. */
+    assert_int_equal(connect_until_refused(limits, "2001:db8:1:2::1", 2), 2);
+    assert_int_equal(connect_until_refused(limits, "2001:db8:1:2:ffff::9", 10), 1);
+    assert_int_equal(connect_until_refused(limits, "2001:db8:1:3::1", 10), 3);
+    for (int i = 0; i < 10; i++)
+        assert_true(limits_connect(limits, &nameless));
+    /* Whoever was refused was not counted. */
+    disconnect_all(limits, "192.0.2.1", 1);
+    assert_int_equal(connect_until_refused(limits, "192.0.2.1", 10), 1);
+    disconnect_all(limits, "192.0.2.1", 3);
+    disconnect_all(limits, "192.0.2.2", 3);
+    disconnect_all(limits, "127.0.0.1", 3);
+    disconnect_all(limits, "2001:db8:1:2::3", 3);
+    disconnect_all(limits, "2001:db8:1:3::1", 3);
+    for (int i = 0; i < 10; i++)
+        limits_disconnect(limits, &nameless);
+    assert_int_equal(connect_until_refused(limits, "192.0.2.1", 10), 3);
+    disconnect_all(limits, "192.0.2.1", 3);
+    limits_free(limits);
+    harness_release(&still.harness);
+}
+
+static void connections_of_proxies_and_by_default_of_this_machine_are_not_bounded(void **state)
+{
+    (void)state;
+    struct world_ops ops;
+    struct still still;
+    struct limits *limits;
+    struct fh_error error;
+    still_init(&still, &ops);
+    json_t *config = json_pack("{s:[s]}", "proxies", "10.0.0.0/8");
+    assert_int_equal(limits_new(&still.fake.world, config, 2, &limits, &error), FH_OK);
+    json_decref(config);
+    assert_int_equal(connect_until_refused(limits, "10.1.2.3", 9000), 9000);
+    assert_int_equal(connect_until_refused(limits, "127.0.0.1", 9000), 9000);
+    assert_int_equal(connect_until_refused(limits, "192.0.2.1", 9000), 2000);
+    disconnect_all(limits, "10.1.2.3", 9000);
+    disconnect_all(limits, "127.0.0.1", 9000);
+    disconnect_all(limits, "192.0.2.1", 2000);
+    limits_free(limits);
+    harness_release(&still.harness);
+}
+
 /* ---- Places ---- */
 
 struct taking {
@@ -403,6 +484,8 @@ int main(void)
         cmocka_unit_test(users_keys_and_addresses_pay_for_themselves),
         cmocka_unit_test(this_machines_clients_are_spared_until_limits_are_given),
         cmocka_unit_test(limits_are_told_as_the_draft_has_it),
+        cmocka_unit_test(an_address_has_so_many_connections),
+        cmocka_unit_test(connections_of_proxies_and_by_default_of_this_machine_are_not_bounded),
         cmocka_unit_test(beyond_its_places_a_client_waits_for_itself),
         cmocka_unit_test(answers_are_asked_for_by_the_size_that_is_expected),
         cmocka_unit_test(what_is_not_read_stops_its_client_alone),

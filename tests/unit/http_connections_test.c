@@ -421,6 +421,12 @@ static void those_paced_at_once_come_back_one_after_the_other(void **state)
     site_release(&site);
 }
 
+static bool has_room(void *argument)
+{
+    const struct site *site = argument;
+    return site->guests < site->guests_max;
+}
+
 static void at_the_limit_a_paced_connection_gives_way_first(void **state)
 {
     (void)state;
@@ -434,6 +440,33 @@ static void at_the_limit_a_paced_connection_gives_way_first(void **state)
     raw_close(idle);
     raw_close(paced);
     raw_close(newest);
+    site_release(&site);
+}
+
+static void who_is_turned_away_is_closed_at_once_and_costs_no_place(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    site.guests_max = 2;
+    struct raw *first = raw_ask(&site, HEAD_OF("/1"), "GET|/1|");
+    struct raw *second = raw_connect(&site);
+    raw_text(second, HEAD_OF("/hold"));
+    until_held(&site, 1);
+    for (int i = 0; i < 100; i++) {
+        struct raw *third = raw_connect(&site);
+        raw_until_closed(third);
+        assert_int_equal(third->length, 0);
+        raw_close(third);
+    }
+    assert_int_equal(open_connections(&site), 2);
+    raw_close(first);
+    harness_until(&site.harness, has_room, &site);
+    struct raw *next = raw_ask(&site, HEAD_OF("/2"), "GET|/2|");
+    reply_text(site.held[0], 200, "held");
+    raw_until(second, "held");
+    raw_close(second);
+    raw_close(next);
     site_release(&site);
 }
 
@@ -538,6 +571,7 @@ int main(void)
         cmocka_unit_test(a_paced_connection_is_read_later),
         cmocka_unit_test(those_paced_at_once_come_back_one_after_the_other),
         cmocka_unit_test(at_the_limit_a_paced_connection_gives_way_first),
+        cmocka_unit_test(who_is_turned_away_is_closed_at_once_and_costs_no_place),
         cmocka_unit_test(a_request_says_where_it_comes_from),
         cmocka_unit_test(a_client_that_sends_on_while_it_waits_is_not_read),
         cmocka_unit_test(a_client_that_has_closed_its_half_is_answered),

@@ -49,6 +49,8 @@ struct site {
     struct http_held kept; /* the answer to "/big" */
     unsigned gone;         /* of those, no longer kept */
     struct http_peer peer; /* of the last request */
+    unsigned guests;       /* connections that have come and not ended */
+    unsigned guests_max;   /* 0: any number */
     bool drained;
 };
 
@@ -120,9 +122,30 @@ static inline void on_incoming(void *context, struct http_incoming *incoming)
     }
 }
 
+/* Every test's connections are counted, and its site ends with none. */
+static inline bool on_connected(void *context, const struct http_peer *peer)
+{
+    struct site *site = context;
+    (void)peer;
+    if (site->guests_max && site->guests == site->guests_max)
+        return false;
+    site->guests++;
+    return true;
+}
+
+static inline void on_disconnected(void *context, const struct http_peer *peer)
+{
+    struct site *site = context;
+    assert_true(peer->known);
+    site->guests--;
+}
+
 static inline void site_serve(struct site *site, const struct http_limits *limits)
 {
-    struct http_handler handler = {on_incoming, site};
+    struct http_handler handler = {.incoming = on_incoming,
+                                   .context = site,
+                                   .connected = on_connected,
+                                   .disconnected = on_disconnected};
     struct fh_error error = {0};
     assert_int_equal(http_server_new(&site->harness.loop, site->harness.world, site->listen_fd,
                                      limits, site->tls, handler, &site->server, &error),
@@ -154,6 +177,7 @@ static inline void site_stop(struct site *site, int grace_ms)
     harness_until(&site->harness, is_true, &site->drained);
     http_server_free(site->server);
     site->server = NULL;
+    assert_int_equal(site->guests, 0);
 }
 
 static inline void site_release(struct site *site)

@@ -423,7 +423,8 @@ static void limits_are_read_with_their_places(void **state)
     (void)state;
     static const char good[] =
         "system: mini\ngateway:\n  proxies: [10.0.0.0/8, '2001:db8::/32', 192.0.2.7]\n"
-        "  limits: {user: {requests: 7, window_s: 3}, key: {requests: 0}, unread_kib: 9}\n"
+        "  limits: {user: {requests: 7, window_s: 3}, key: {requests: 0}, unread_kib: 9,\n"
+        "    connections: 40}\n"
         "services: {a: {}}\n";
     struct fixture fixture;
     read_text(&fixture, good, NULL);
@@ -432,7 +433,7 @@ static void limits_are_read_with_their_places(void **state)
     json_t *proxies = system_file_proxies(&fixture.file->limits);
     char *said = json_text(limits), *listed = json_text(proxies);
     assert_string_equal(said, "{\"address\":{},\"user\":{\"requests\":7,\"window_s\":3},"
-                              "\"key\":{\"requests\":0},\"unread_kib\":9}");
+                              "\"key\":{\"requests\":0},\"connections\":40,\"unread_kib\":9}");
     assert_string_equal(listed, "[\"10.0.0.0/8\",\"2001:db8::/32\",\"192.0.2.7\"]");
     json_text_free(said);
     json_text_free(listed);
@@ -447,6 +448,8 @@ static void limits_are_read_with_their_places(void **state)
                    26, "requests");
     assert_refused("system: mini\ngateway: {limits: {user: {requests: -1}}}\nservices: {a: {}}\n",
                    2, 37, "requests");
+    assert_refused("system: mini\ngateway: {limits: {connections: 0}}\nservices: {a: {}}\n", 2, 33,
+                   "connections");
     assert_refused("system: mini\ngateway: {limits: {in_flight: 0}}\nservices: {a: {}}\n", 2, 31,
                    "in_flight");
 }

@@ -6,15 +6,14 @@
 #include "system/file/file.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
+#define CONNECTIONS_MAX 100000
 #define IN_FLIGHT_MAX 100000
 #define SIZE_MAX_OF_LIMIT (1 << 20)
 
 static const char *const number_names[LIMIT_NUMBERS] = {
-    [LIMIT_FAILED_CREDENTIALS] = "failed_credentials",
-    [LIMIT_IN_FLIGHT] = "in_flight",
-    [LIMIT_ROUTE_IN_FLIGHT] = "route_in_flight",
-    [LIMIT_ASKED_KIB] = "asked_kib",
-    [LIMIT_UNREAD_KIB] = "unread_kib",
+    [LIMIT_CONNECTIONS] = "connections",       [LIMIT_FAILED_CREDENTIALS] = "failed_credentials",
+    [LIMIT_IN_FLIGHT] = "in_flight",           [LIMIT_ROUTE_IN_FLIGHT] = "route_in_flight",
+    [LIMIT_ASKED_KIB] = "asked_kib",           [LIMIT_UNREAD_KIB] = "unread_kib",
     [LIMIT_UNREAD_ALL_MIB] = "unread_all_mib",
 };
 
@@ -67,6 +66,12 @@ static void read_limit_number(struct yaml_reader *reader, yaml_node_t *node, con
         yaml_integer(reader, node, what, least, most, &limits->numbers[number]);
 }
 
+static void read_connections(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             void *into)
+{
+    read_limit_number(reader, node, what, into, LIMIT_CONNECTIONS, 1, CONNECTIONS_MAX);
+}
+
 static void read_failed_cost(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                              void *into)
 {
@@ -112,6 +117,7 @@ void file_read_limits(struct yaml_reader *reader, yaml_node_t *node, const char 
         {"address", read_address_rate, false, "of an address; default 6000 in 10 s"},
         {"user", read_user_rate, false, "of a user who is logged in; default 3000 in 10 s"},
         {"key", read_key_rate, false, "of an API key; default 6000 in 10 s"},
+        {"connections", read_connections, false, "open ones of an address; default 2000"},
         {"failed_credentials", read_failed_cost, false,
          "how many requests credentials cost that are refused; default 10"},
         {"in_flight", read_in_flight_max, false, "requests at one time; default 256"},

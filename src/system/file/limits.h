@@ -14,6 +14,7 @@
 #include "system/file/yaml.h"
 
 enum limit_number {
+    LIMIT_CONNECTIONS,
     LIMIT_FAILED_CREDENTIALS,
     LIMIT_IN_FLIGHT,
     LIMIT_ROUTE_IN_FLIGHT,
