@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Places are taken in one order, the client's, the client's on the route, the route's, then the
- * bytes: so nobody waits for somebody who waits for him. Clients are known only while they have a
- * place or wait for one, so there are never more of them than connections.
+ * What a request needs is taken in one order: what is its client's own (a place, one on the route,
+ * bytes), then what belongs to all (a place on the route, bytes). So nobody waits for somebody who
+ * waits for him, and whoever waits for himself has nothing of what belongs to all. The route's
+ * place is given back with the answer, which its service has then made, and the others when the
+ * answer was sent. Clients are known only while they have a place or wait for one, so there are
+ * never more of them than connections.
  *
  * Whoever is woken and can't go on waits again; whoever goes on, or gives up, wakes the next. As
  * long as a client has anything, its end wakes somebody; when it has nothing, the first may go on.
@@ -40,6 +43,7 @@ struct places_client {
     unsigned users;
     struct line line;
     struct share *shares;
+    int64_t expected; /* `asked`, and what still waits for what belongs to all */
     int64_t asked, unread;
     struct fiber_queue room;
 };
@@ -50,7 +54,9 @@ struct place {
     struct places_client *client;
     struct share *share; /* NULL: not counted */
     size_t route;
-    int64_t asked, unread;
+    size_t lines; /* of its client's two, how many it is in */
+    bool on_route;
+    int64_t expected, asked, unread;
 };
 
 struct places {
@@ -132,7 +138,8 @@ static void unuse_client(struct places *places, struct places_client *client)
 {
     if (--client->users)
         return;
-    FH_ASSERT(!client->shares && client->asked == 0 && client->unread == 0);
+    FH_ASSERT(!client->shares && client->expected == 0 && client->asked == 0 &&
+              client->unread == 0);
     map_remove(&places->clients, client->name);
     free(client->name);
     free(client);
@@ -170,8 +177,8 @@ static bool fits_client(const struct places *places, const struct places_client 
                         int64_t size)
 {
     const struct places_bounds *bounds = &places->bounds;
-    int64_t has = client->asked + client->unread;
-    return (client->asked == 0 || client->asked + size <= bounds->asked) &&
+    int64_t has = client->expected + client->unread;
+    return (client->expected == 0 || client->expected + size <= bounds->asked) &&
            (has == 0 || has + size <= bounds->unread);
 }
 
@@ -186,39 +193,50 @@ static bool fits_all(const struct places *places, const struct places_client *cl
     return all == 0 || all + size <= (has_nothing(client) ? most : most / 2);
 }
 
-static struct fiber_queue *room_for(struct places *places, struct places_client *client,
-                                    int64_t size)
+static void wake_for_all(struct places *places)
 {
-    if (!fits_client(places, client, size))
-        return &client->room;
-    return has_nothing(client) ? &places->firsts : &places->others;
-}
-
-static void wake_next(struct places *places, struct places_client *client)
-{
-    fiber_wake_one(&client->room);
     fiber_wake_one(places->firsts.first ? &places->firsts : &places->others);
 }
 
 /* False: the deadline passed first. */
-static bool take_bytes(struct place *place, int64_t deadline_ns)
+static bool take_own_bytes(struct place *place, int64_t deadline_ns)
 {
     struct places *places = place->places;
     struct places_client *client = place->client;
     int64_t size = expected_size(places, place->route, place->share != NULL);
     bool in_time = true, waited = false;
-    while (in_time && !(fits_client(places, client, size) && fits_all(places, client, size))) {
+    while (in_time && !fits_client(places, client, size)) {
         waited = true;
-        in_time = fiber_wait_until(room_for(places, client, size), places->world, deadline_ns);
+        in_time = fiber_wait_until(&client->room, places->world, deadline_ns);
         size = expected_size(places, place->route, place->share != NULL);
     }
     if (in_time) {
-        place->asked = size;
-        client->asked += size;
-        places->asked += size;
+        place->expected = size;
+        client->expected += size;
     }
     if (waited)
-        wake_next(places, client);
+        fiber_wake_one(&client->room);
+    return in_time;
+}
+
+/* The same of the bytes of all. */
+static bool take_bytes_of_all(struct place *place, int64_t deadline_ns)
+{
+    struct places *places = place->places;
+    struct places_client *client = place->client;
+    bool in_time = true, waited = false;
+    while (in_time && !fits_all(places, client, place->expected)) {
+        waited = true;
+        in_time = fiber_wait_until(has_nothing(client) ? &places->firsts : &places->others,
+                                   places->world, deadline_ns);
+    }
+    if (in_time) {
+        place->asked = place->expected;
+        client->asked += place->asked;
+        places->asked += place->asked;
+    }
+    if (waited)
+        wake_for_all(places);
     return in_time;
 }
 
@@ -226,48 +244,60 @@ static void give_bytes_back(struct place *place)
 {
     struct places *places = place->places;
     struct places_client *client = place->client;
+    client->expected -= place->expected;
     client->asked -= place->asked;
     client->unread -= place->unread;
     places->asked -= place->asked;
     places->unread -= place->unread;
-    place->asked = place->unread = 0;
-    wake_next(places, client);
+    place->expected = place->asked = place->unread = 0;
+    fiber_wake_one(&client->room);
+    wake_for_all(places);
 }
 
 /* ---- Places ---- */
 
-/* The lines whose places it has, in the order in which they are taken. */
-static size_t lines_of(struct place *place, struct line *ret[static 3])
+static bool enter_place_line(struct place *place, struct line *line, int most, int64_t deadline_ns)
 {
-    if (!place->share)
-        return 0;
-    ret[0] = &place->client->line;
-    ret[1] = &place->share->line;
-    ret[2] = &place->places->routes[place->route].line;
-    return 3;
+    return line_enter(line, place->places->world, most, WAITING_MAX, deadline_ns) == LINE_TAKEN;
 }
 
-static size_t enter_lines(struct place *place, struct line *const *lines, size_t count,
-                          int64_t deadline_ns)
+static bool enter_own_lines(struct place *place, int64_t deadline_ns)
 {
     const struct places_bounds *bounds = &place->places->bounds;
     int half = bounds->route_in_flight / 2;
-    const int most[] = {bounds->in_flight, half ? half : 1, bounds->route_in_flight};
-    size_t entered = 0;
-    while (entered < count && line_enter(lines[entered], place->places->world, most[entered],
-                                         WAITING_MAX, deadline_ns) == LINE_TAKEN)
-        entered++;
-    return entered;
+    if (!place->share)
+        return true;
+    if (enter_place_line(place, &place->client->line, bounds->in_flight, deadline_ns))
+        place->lines = 1;
+    if (place->lines && enter_place_line(place, &place->share->line, half ? half : 1, deadline_ns))
+        place->lines = 2;
+    return place->lines == 2;
 }
 
-static void leave_lines(struct line *const *lines, size_t count)
+static bool enter_route(struct place *place, int64_t deadline_ns)
 {
-    while (count > 0)
-        line_leave(lines[--count]);
+    struct places *places = place->places;
+    place->on_route = place->share && enter_place_line(place, &places->routes[place->route].line,
+                                                       places->bounds.route_in_flight, deadline_ns);
+    return place->on_route || !place->share;
 }
 
-static void forget_place(struct place *place)
+static void leave_route(struct place *place)
 {
+    if (place->on_route)
+        line_leave(&place->places->routes[place->route].line);
+    place->on_route = false;
+}
+
+/* With all that it has. */
+static void give_place_back(struct place *place)
+{
+    give_bytes_back(place);
+    leave_route(place);
+    if (place->lines > 1)
+        line_leave(&place->share->line);
+    if (place->lines > 0)
+        line_leave(&place->client->line);
     if (place->share)
         unuse_share(place->client, place->share);
     unuse_client(place->places, place->client);
@@ -276,11 +306,7 @@ static void forget_place(struct place *place)
 
 static void on_place_gone(struct http_held *held)
 {
-    struct place *place = (struct place *)held;
-    struct line *lines[3];
-    give_bytes_back(place);
-    leave_lines(lines, lines_of(place, lines));
-    forget_place(place);
+    give_place_back((struct place *)held);
 }
 
 struct place *places_take(struct places *places, const char *client, bool counted, size_t route,
@@ -288,7 +314,6 @@ struct place *places_take(struct places *places, const char *client, bool counte
 {
     FH_ASSERT(route < places->route_count);
     struct place *place = calloc(1, sizeof *place);
-    struct line *lines[3];
     FH_ASSERT(place != NULL);
     *place = (struct place){.held = {.gone = on_place_gone},
                             .places = places,
@@ -296,11 +321,10 @@ struct place *places_take(struct places *places, const char *client, bool counte
                             .route = route};
     if (counted)
         place->share = use_share(place->client, route);
-    size_t count = lines_of(place, lines), entered = enter_lines(place, lines, count, deadline_ns);
-    if (entered == count && take_bytes(place, deadline_ns))
+    if (enter_own_lines(place, deadline_ns) && take_own_bytes(place, deadline_ns) &&
+        enter_route(place, deadline_ns) && take_bytes_of_all(place, deadline_ns))
         return place;
-    leave_lines(lines, entered);
-    forget_place(place);
+    give_place_back(place);
     return NULL;
 }
 
@@ -319,6 +343,7 @@ struct http_held *place_answer(struct place *place, size_t size)
     int64_t bytes = (int64_t)size;
     note_size(place->places, place->route, bytes);
     give_bytes_back(place);
+    leave_route(place);
     place->unread = bytes;
     place->client->unread += bytes;
     place->places->unread += bytes;

@@ -4,17 +4,18 @@
 
 /*
  * What a client takes up of the gateway and of the services behind it, at one time: requests, and
- * answers by their size. A request has a place from when it is passed on until its answer has been
- * sent, so whoever does not read its answers has its places taken. What is beyond a client's bounds
- * waits in that client's own line, until the request's deadline; others never wait for it.
+ * answers by their size. A request has a place of its client's from when it is passed on until its
+ * answer has been sent, so whoever does not read its answers has its places taken. What is beyond a
+ * client's bounds waits in that client's own line, until the request's deadline; others never wait
+ * for it. It has a place of the route's, which are few for all clients, until its answer is here.
  *
- *     asked     bytes of answers that services are making. How large one will be is not known; it
- * is expected to be as large as those that the route gave lately. unread    bytes of answers that
- * are here, and which their clients have not taken
+ *     asked     bytes of answers that services are making
+ *     unread    bytes of answers that are here, and which their clients have not taken
  *
- * Each client may have a bound of both, and one request more than that if it has nothing else. Of
- * what all may have together, clients that have something already leave half to those that have
- * nothing.
+ * How large an answer will be is not known; it is expected to be as large as those that the route
+ * gave lately. Each client may have a bound of both, and one request more than that if it has
+ * nothing else. Of what all may have together, clients that have something already leave half to
+ * those that have nothing.
  */
 
 #include <stdbool.h>

@@ -349,16 +349,22 @@ static void answer_and_send(struct place *place, size_t size)
     held->gone(held);
 }
 
-static struct places *places_of(struct harness *harness, int in_flight, int64_t asked,
-                                int64_t unread, int64_t all)
+static struct places *places_of_route(struct harness *harness, int in_flight, int route_in_flight,
+                                      int64_t asked, int64_t unread, int64_t all)
 {
     return places_new(harness->world,
                       &(struct places_bounds){.in_flight = in_flight,
-                                              .route_in_flight = 100,
+                                              .route_in_flight = route_in_flight,
                                               .asked = asked,
                                               .unread = unread,
                                               .all = all},
                       2);
+}
+
+static struct places *places_of(struct harness *harness, int in_flight, int64_t asked,
+                                int64_t unread, int64_t all)
+{
+    return places_of_route(harness, in_flight, 100, asked, unread, all);
 }
 
 #define TAKING(of, who)                                                                            \
@@ -476,6 +482,101 @@ static void half_of_all_is_left_to_those_that_have_nothing(void **state)
     harness_release(&harness);
 }
 
+/* Two clients have all of a route's places, of which each may have half, and read nothing. */
+static void answers_that_are_not_read_leave_their_route_to_others(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    struct places *places = places_of_route(&harness, 100, 4, 1000 * KIB, 1000 * KIB, 8000 * KIB);
+    struct taking greedy[] = {TAKING(places, "a"), TAKING(places, "a"), TAKING(places, "b"),
+                              TAKING(places, "b")};
+    struct taking more = TAKING(places, "a"), other = TAKING(places, "c");
+    struct http_held *unread[COUNT(greedy)];
+    for (size_t i = 0; i < COUNT(greedy); i++)
+        begin_taking(&harness, &greedy[i]);
+    begin_taking(&harness, &other);
+    assert_false(other.done); /* the service works for them */
+    for (size_t i = 0; i < COUNT(greedy); i++)
+        unread[i] = place_answer(greedy[i].place, 10);
+    fibers_run(harness.world->fibers);
+    assert_non_null(other.place);
+    begin_taking(&harness, &more);
+    assert_false(more.done); /* half is all that one client has, until it reads */
+    for (size_t i = 0; i < COUNT(greedy); i++)
+        unread[i]->gone(unread[i]);
+    fibers_run(harness.world->fibers);
+    assert_non_null(more.place);
+    answer_and_send(more.place, 10);
+    answer_and_send(other.place, 10);
+    places_free(places);
+    harness_release(&harness);
+}
+
+/* The same two, and each waits for room of its own. */
+static void whoever_waits_for_itself_has_no_place_on_the_route(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    struct places *places = places_of_route(&harness, 100, 4, 1000 * KIB, 100 * KIB, 8000 * KIB);
+    struct taking full[] = {TAKING(places, "a"), TAKING(places, "b")};
+    struct taking waiting[] = {TAKING(places, "a"), TAKING(places, "b"), TAKING(places, "a"),
+                               TAKING(places, "b")};
+    struct taking other = TAKING(places, "c");
+    struct http_held *unread[COUNT(full)];
+    for (size_t i = 0; i < COUNT(full); i++) {
+        full[i].route = 1;
+        begin_taking(&harness, &full[i]);
+        unread[i] = place_answer(full[i].place, 90 * KIB);
+    }
+    for (size_t i = 0; i < COUNT(waiting); i++) {
+        begin_taking(&harness, &waiting[i]);
+        assert_false(waiting[i].done);
+    }
+    begin_taking(&harness, &other);
+    assert_non_null(other.place);
+    answer_and_send(other.place, 10);
+    for (size_t i = 0; i < COUNT(full); i++)
+        unread[i]->gone(unread[i]);
+    for (size_t i = 0; i < COUNT(waiting); i++) {
+        fibers_run(harness.world->fibers);
+        assert_non_null(waiting[i].place);
+        answer_and_send(waiting[i].place, 10);
+    }
+    places_free(places);
+    harness_release(&harness);
+}
+
+/* What waits for a place on a route that is slow takes none of the bytes of all. */
+static void whoever_waits_for_a_route_leaves_the_bytes_to_others(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    struct places *places = places_of_route(&harness, 100, 2, 200 * KIB, 200 * KIB, 300 * KIB);
+    struct taking slow[] = {TAKING(places, "a"), TAKING(places, "b")};
+    struct taking waiting[] = {TAKING(places, "c"), TAKING(places, "d"), TAKING(places, "e")};
+    struct taking other = TAKING(places, "f");
+    for (size_t i = 0; i < COUNT(slow); i++)
+        begin_taking(&harness, &slow[i]);
+    for (size_t i = 0; i < COUNT(waiting); i++)
+        begin_taking(&harness, &waiting[i]);
+    other.route = 1;
+    begin_taking(&harness, &other);
+    assert_non_null(other.place);
+    answer_and_send(other.place, 10);
+    for (size_t i = 0; i < COUNT(slow); i++)
+        answer_and_send(slow[i].place, 10);
+    for (size_t i = 0; i < COUNT(waiting); i++) {
+        fibers_run(harness.world->fibers);
+        assert_non_null(waiting[i].place);
+        answer_and_send(waiting[i].place, 10);
+    }
+    places_free(places);
+    harness_release(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +591,9 @@ int main(void)
         cmocka_unit_test(answers_are_asked_for_by_the_size_that_is_expected),
         cmocka_unit_test(what_is_not_read_stops_its_client_alone),
         cmocka_unit_test(half_of_all_is_left_to_those_that_have_nothing),
+        cmocka_unit_test(answers_that_are_not_read_leave_their_route_to_others),
+        cmocka_unit_test(whoever_waits_for_itself_has_no_place_on_the_route),
+        cmocka_unit_test(whoever_waits_for_a_route_leaves_the_bytes_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
