@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/io.h"
 
 /* ---- The filter ---- */
 
@@ -141,27 +142,13 @@ struct guarded {
 
 static struct guarded guarded_out = {.fd = STDOUT_FILENO}, guarded_err = {.fd = STDERR_FILENO};
 
-static bool write_whole(int fd, const char *data, size_t length)
-{
-    while (length) {
-        ssize_t written = write(fd, data, length);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false;
-        data += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
 static ssize_t write_guarded(void *cookie, const char *data, size_t length)
 {
     struct guarded *guarded = cookie;
     struct text text;
     text_init(&text, TEXT_LENGTH_MAX);
     terminal_filter(&guarded->filter, data, length, &text);
-    bool written = !text.overflow && write_whole(guarded->fd, text.data, text.length);
+    bool written = !text.overflow && io_write(guarded->fd, text.data, text.length);
     int number = errno;
     text_release(&text);
     errno = number;
@@ -198,5 +185,5 @@ bool terminal_shows(FILE *stream)
 void terminal_control(FILE *stream, const char *sequence)
 {
     fflush(stream);
-    (void)!write_whole(terminal_descriptor(stream), sequence, strlen(sequence));
+    (void)!io_write(terminal_descriptor(stream), sequence, strlen(sequence));
 }

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -168,7 +169,7 @@ static bool converse_with_up(int fd, const json_t *request, int timeout_ms,
     text_init(&ahead, STATE_JSON_SIZE_MAX);
     text_printf(&line, "%s\n", text);
     json_text_free(text);
-    if (write(fd, line.data, line.length) == (ssize_t)line.length) {
+    if (io_write(fd, line.data, line.length)) {
         while (read_answer_line(fd, timeout_ms, &line, &ahead)) {
             json_t *value;
             if (json_parse(line.data, line.length, &value, ERROR_UNHEEDED) != FH_OK)

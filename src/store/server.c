@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 
 void server_argument(struct server_command *command, const char *format, ...)
@@ -54,11 +55,10 @@ enum fh_code server_make_folder(const struct server_own *own, struct server_comm
 enum fh_code server_secret(const struct server_own *own, const char *text, struct fh_error *error)
 {
     char path[4352];
-    size_t length = strlen(text);
     snprintf(path, sizeof path, "%s/" SERVER_SECRET, own->folder);
     unlink(path);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && write(fd, text, length) == (ssize_t)length;
+    bool written = fd >= 0 && io_write(fd, text, strlen(text));
     int number = errno;
     if (fd >= 0)
         close(fd);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/text.h"
 
 #define COPY_SIZE ((size_t)1 << 20)
@@ -50,21 +51,6 @@ static int real_size(struct world *world, const char *path, int64_t *ret)
     return 0;
 }
 
-static int write_file_data(int fd, const char *data, size_t length)
-{
-    while (length) {
-        ssize_t written = write(fd, data, length);
-        if (written < 0) {
-            if (errno == EINTR)
-                continue;
-            return errno;
-        }
-        data += written;
-        length -= (size_t)written;
-    }
-    return 0;
-}
-
 static int copy_all(int from, int to)
 {
     char *buffer = malloc(COPY_SIZE);
@@ -79,7 +65,7 @@ static int copy_all(int from, int to)
             failed = errno;
         if (got <= 0)
             break;
-        failed = write_file_data(to, buffer, (size_t)got);
+        failed = io_write(to, buffer, (size_t)got) ? 0 : errno;
     }
     free(buffer);
     if (!failed && fsync(to) != 0)
@@ -146,7 +132,7 @@ static int real_replace(struct world *world, const char *path, const char *data,
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return errno;
-    int failed = write_file_data(fd, data, length);
+    int failed = io_write(fd, data, length) ? 0 : errno;
     if (!failed && fsync(fd) != 0)
         failed = errno;
     close(fd);

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "system/file/secret_file.h"
 
@@ -33,28 +34,15 @@ static void become_key_command(const json_t *words, int output)
     _exit(127);
 }
 
-/* What it prints, up to the end. -1: it is too long, or can't be read. */
-static ssize_t read_key_output(int fd, char *buffer, size_t size)
-{
-    size_t length = 0;
-    for (;;) {
-        ssize_t got = length < size ? read(fd, buffer + length, size - length) : -1;
-        if (got < 0 && length < size && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got == 0 ? (ssize_t)length : -1;
-        length += (size_t)got;
-    }
-}
-
 /* The output's only line in `ret`. */
 static bool take_key_line(int fd, char *ret, size_t size)
 {
     char buffer[OUTPUT_MAX];
-    ssize_t length = read_key_output(fd, buffer, sizeof buffer);
+    ssize_t length = io_read(fd, buffer, sizeof buffer);
+    bool whole = length < (ssize_t)sizeof buffer;
     while (length > 0 && (buffer[length - 1] == '\n' || buffer[length - 1] == '\r'))
         length--;
-    bool taken = length > 0 && (size_t)length < size;
+    bool taken = whole && length > 0 && (size_t)length < size;
     if (taken) {
         memcpy(ret, buffer, (size_t)length);
         ret[length] = '\0';

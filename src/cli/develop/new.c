@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -96,7 +97,7 @@ static char *read_whole(const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size < (off_t)FILE_SIZE_MAX &&
         (text = calloc(1, (size_t)status.st_size + 1)) &&
-        read(fd, text, (size_t)status.st_size) != (ssize_t)status.st_size) {
+        io_read(fd, text, (size_t)status.st_size) != (ssize_t)status.st_size) {
         free(text);
         text = NULL;
     }
@@ -181,9 +182,8 @@ static bool make_folders_of(const char *path)
 
 static bool write_new_file(const char *path, const char *text)
 {
-    size_t length = strlen(text);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    bool written = fd >= 0 && write(fd, text, length) == (ssize_t)length;
+    bool written = fd >= 0 && io_write(fd, text, strlen(text));
     return (fd < 0 || close(fd) == 0) && written;
 }
 

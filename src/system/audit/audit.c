@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "base/crash.h"
+#include "base/io.h"
 #include "base/json.h"
 
 #define LOCK_NAME "audit.lock"
@@ -294,9 +295,7 @@ static enum fh_code rotate_audit_log(int state_fd, struct audit_tail *tail, stru
 static enum fh_code write_audit_line(int state_fd, const struct audit_tail *tail, const char *line,
                                      struct fh_error *error)
 {
-    size_t length = strlen(line);
-    errno = ENOSPC; /* for a short write */
-    if (write(tail->fd, line, length) == (ssize_t)length && fdatasync(tail->fd) == 0 &&
+    if (io_write(tail->fd, line, strlen(line)) && fdatasync(tail->fd) == 0 &&
         (tail->size > 0 || fsync(state_fd) == 0))
         return FH_OK;
     int number = errno;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "system/backup/backup.h"
 
 #define COPY_SIZE ((size_t)1 << 20) /* as it is */
@@ -26,32 +27,13 @@ struct pass {
     int64_t read, of;
 };
 
-static bool write_backup_bytes(int fd, const unsigned char *data, size_t length)
-{
-    while (length > 0) {
-        ssize_t written = write(fd, data, length);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        data += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
 /* As much as there is, up to `size`. */
 static size_t read_chunk(struct pass *pass, unsigned char *buffer, size_t size)
 {
-    size_t length = 0;
-    while (length < size && !pass->failed) {
-        ssize_t got = read(pass->from, buffer + length, size - length);
-        if (got < 0 && errno != EINTR)
-            pass->failed = errno;
-        if (got == 0)
-            break;
-        length += got > 0 ? (size_t)got : 0;
-    }
+    ssize_t got = pass->failed ? 0 : io_read(pass->from, buffer, size);
+    size_t length = got > 0 ? (size_t)got : 0;
+    if (got < 0)
+        pass->failed = errno;
     pass->read += (int64_t)length;
     if (pass->copying->told && length > 0)
         pass->copying->told(pass->copying->context, pass->read, pass->of);
@@ -60,9 +42,8 @@ static size_t read_chunk(struct pass *pass, unsigned char *buffer, size_t size)
 
 static void put_chunk(struct pass *pass, const unsigned char *data, size_t length)
 {
-    if (!pass->failed && !pass->spoiled && pass->to >= 0 &&
-        !write_backup_bytes(pass->to, data, length))
-        pass->failed = errno ? errno : EIO;
+    if (!pass->failed && !pass->spoiled && pass->to >= 0 && !io_write(pass->to, data, length))
+        pass->failed = errno;
 }
 
 static void add_to_sum(struct pass *pass, const unsigned char *data, size_t length)

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/text.h"
+#include "base/io.h"
 
 #define SECRET_FILE_SIZE_MAX 4096
 #define BLANKS " \t\r\n"
@@ -35,24 +35,6 @@ static enum fh_code check_secret_file(int fd, const char *path, struct fh_error 
                          "to root.",
                          path, (unsigned)status.st_uid);
     return FH_OK;
-}
-
-/* -1: it can't be read, or is longer. */
-static ssize_t read_secret(int fd, char *buffer, size_t size)
-{
-    size_t length = 0;
-    while (length < size) {
-        ssize_t got = read(fd, buffer + length, size - length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            return (ssize_t)length;
-        length += (size_t)got;
-    }
-    errno = EFBIG;
-    return -1;
 }
 
 static bool take_secret_line(const char *text, size_t length, char *ret, size_t size)
@@ -83,8 +65,10 @@ enum fh_code secret_file_read(const char *path, char *ret, size_t size, struct f
     if (fd < 0)
         return error_set_errno(error, FH_INVALID, errno, "%s can't be read", path);
     enum fh_code code = check_secret_file(fd, path, error);
-    if (code == FH_OK && (length = read_secret(fd, buffer, sizeof buffer)) < 0)
+    if (code == FH_OK && (length = io_read(fd, buffer, sizeof buffer)) < 0)
         code = error_set_errno(error, FH_INVALID, errno, "%s can't be read", path);
+    if (code == FH_OK && length == sizeof buffer)
+        code = error_set_errno(error, FH_INVALID, EFBIG, "%s can't be read", path);
     if (code == FH_OK && !take_secret_line(buffer, (size_t)length, ret, size))
         code = error_set(error, FH_INVALID,
                          "%s must hold a key of at most %zu visible characters on one line, and "

@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "system/provision/state.h"
 
 #define DAY_S ((time_t)86400)
@@ -81,7 +82,7 @@ static bool read_pem_file(int folder_fd, const char *name, gnutls_datum_t *ret)
         return false;
     char *data = malloc(PEM_SIZE_MAX);
     FH_ASSERT(data != NULL);
-    ssize_t got = read(fd, data, PEM_SIZE_MAX - 1);
+    ssize_t got = io_read(fd, data, PEM_SIZE_MAX - 1);
     close(fd);
     *ret = (gnutls_datum_t){(unsigned char *)data, got > 0 ? (unsigned)got : 0};
     if (got > 0)
@@ -97,8 +98,7 @@ static enum fh_code write_pem_file(int folder_fd, const char *name, const gnutls
     snprintf(fresh, sizeof fresh, "%s.new", name);
     unlinkat(folder_fd, fresh, 0);
     int fd = state_make_file(folder_fd, fresh, O_WRONLY);
-    bool written =
-        fd >= 0 && write(fd, pem->data, pem->size) == (ssize_t)pem->size && fsync(fd) == 0;
+    bool written = fd >= 0 && io_write(fd, pem->data, pem->size) && fsync(fd) == 0;
     int number = errno;
     if (fd >= 0)
         close(fd);

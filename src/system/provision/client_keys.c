@@ -19,6 +19,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "gateway/identity/strict.h"
@@ -156,20 +157,6 @@ void client_keys_close(struct client_keys *keys)
 
 /* ---- Saving ---- */
 
-static bool write_keys_bytes(int fd, const char *data, size_t length)
-{
-    while (length) {
-        ssize_t written = write(fd, data, length);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false;
-        data += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
 /* Its mode and owner are set before it has a byte. */
 static bool write_keys_file(const struct client_keys *keys, const char *unfinished,
                             const char *text)
@@ -182,7 +169,7 @@ static bool write_keys_file(const struct client_keys *keys, const char *unfinish
     bool owned = !keys->is_there || (former->st_uid == geteuid() && former->st_gid == getegid()) ||
                  fchown(fd, former->st_uid, former->st_gid) == 0;
     bool written = owned && (!keys->is_there || fchmod(fd, former->st_mode & 0666) == 0) &&
-                   write_keys_bytes(fd, text, strlen(text)) && fsync(fd) == 0;
+                   io_write(fd, text, strlen(text)) && fsync(fd) == 0;
     int number = errno;
     close(fd);
     errno = number;

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "system/provision/libraries.h"
 #include "system/provision/namespace_plan.h"
 
@@ -200,7 +201,7 @@ static enum fh_code take_copy(const struct planning *by, struct namespace_bind *
     char *text = malloc(NAMESPACE_COPY_SIZE_MAX + 1);
     FH_ASSERT(text != NULL);
     int fd = open(bind->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, text, NAMESPACE_COPY_SIZE_MAX + 1) : -1;
+    ssize_t length = fd >= 0 ? io_read(fd, text, NAMESPACE_COPY_SIZE_MAX + 1) : -1;
     int number = errno;
     if (fd >= 0)
         close(fd);

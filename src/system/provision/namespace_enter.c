@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "system/provision/namespace_plan.h"
 
 #define COVER_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -150,8 +151,7 @@ static bool make_copy(const char *path, const struct namespace_bind *bind, uid_t
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
     if (fd < 0)
         return false;
-    bool made = write(fd, bind->copy, bind->copy_length) == (ssize_t)bind->copy_length &&
-                fchown(fd, user, user) == 0;
+    bool made = io_write(fd, bind->copy, bind->copy_length) && fchown(fd, user, user) == 0;
     int number = errno;
     close(fd);
     errno = number;

@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 
 #define DRAWS_MAX 256
@@ -149,7 +150,7 @@ static int open_register(void)
 static bool read_entry(int register_fd, const char *name, char ret[PATH_MAX])
 {
     int fd = state_open_file(register_fd, name, O_RDONLY);
-    ssize_t length = fd >= 0 ? read(fd, ret, PATH_MAX - 1) : -1;
+    ssize_t length = fd >= 0 ? io_read(fd, ret, PATH_MAX - 1) : -1;
     if (fd >= 0)
         close(fd);
     if (length <= 0)
@@ -183,8 +184,7 @@ static bool write_entry(int register_fd, const char *name, const struct state *s
 {
     unlinkat(register_fd, name, 0);
     int fd = state_make_file(register_fd, name, O_WRONLY);
-    size_t length = strlen(state->folder);
-    bool written = fd >= 0 && write(fd, state->folder, length) == (ssize_t)length && fsync(fd) == 0;
+    bool written = fd >= 0 && io_write(fd, state->folder, strlen(state->folder)) && fsync(fd) == 0;
     if (fd >= 0)
         close(fd);
     return written && fsync(register_fd) == 0;

@@ -24,6 +24,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -141,20 +142,6 @@ void state_unlock(struct state *state)
 
 /* ---- JSON files ---- */
 
-static bool write_state_bytes(int fd, const char *data, size_t length)
-{
-    while (length) {
-        ssize_t written = write(fd, data, length);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false;
-        data += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
 /* Through the descriptor of a file that this process has just made, and that nobody else can name
  * or has opened: a service that owns the folder can't put another file in its place meanwhile. */
 static bool give_to_folders_owner(int folder_fd, int fd)
@@ -187,7 +174,7 @@ static enum fh_code write_state_file(int folder_fd, const char *name, const char
     int fd = state_make_file(folder_fd, unfinished, O_WRONLY);
     if (fd < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot write %s", name);
-    bool written = write_state_bytes(fd, text, length) && fsync(fd) == 0;
+    bool written = io_write(fd, text, length) && fsync(fd) == 0;
     int number = errno;
     close(fd);
     if (written && renameat(folder_fd, unfinished, folder_fd, name) == 0) {
@@ -264,14 +251,15 @@ enum fh_code state_read_json(int folder_fd, const char *name, json_t **ret, stru
         close(fd);
         return error_set(error, FH_INVALID, "%s is too large.", name);
     }
-    size_t size = (size_t)status.st_size, used = 0;
+    size_t size = (size_t)status.st_size;
     char *text = malloc(size + 1);
     FH_ASSERT(text != NULL);
-    ssize_t got;
-    while (used < size && (got = read(fd, text + used, size - used)) > 0)
-        used += (size_t)got;
+    ssize_t length = io_read(fd, text, size);
+    int number = errno;
     close(fd);
-    enum fh_code code = json_parse(text, used, ret, error);
+    enum fh_code code =
+        length >= 0 ? json_parse(text, (size_t)length, ret, error)
+                    : error_set_errno(error, FH_UNAVAILABLE, number, "Cannot read %s", name);
     free(text);
     return code;
 }

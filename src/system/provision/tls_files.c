@@ -11,23 +11,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "http/tls.h"
 
 static enum fh_code read_tls_file(const char *path, char *text, size_t *ret_length,
                                   struct fh_error *error)
 {
-    ssize_t got = -1;
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    *ret_length = 0;
-    while (fd >= 0 && *ret_length <= HTTP_TLS_PEM_SIZE_MAX &&
-           (got = read(fd, text + *ret_length, HTTP_TLS_PEM_SIZE_MAX + 1 - *ret_length)) > 0)
-        *ret_length += (size_t)got;
+    ssize_t got = fd >= 0 ? io_read(fd, text, HTTP_TLS_PEM_SIZE_MAX + 1) : -1;
     int number = errno;
     if (fd >= 0)
         close(fd);
-    if (fd < 0 || got < 0)
+    if (got < 0)
         return error_set_errno(error, FH_INVALID, number, "%.150s can't be read", path);
+    *ret_length = (size_t)got;
     if (*ret_length > HTTP_TLS_PEM_SIZE_MAX)
         return error_set(error, FH_INVALID, "The file %.150s is larger than %zu bytes.", path,
                          HTTP_TLS_PEM_SIZE_MAX);
@@ -37,7 +35,7 @@ static enum fh_code read_tls_file(const char *path, char *text, size_t *ret_leng
 static enum fh_code copy_tls_file(const struct provision_part *part, const char *path,
                                   const char *name, struct fh_error *error)
 {
-    size_t length;
+    size_t length = 0;
     char *text = malloc(HTTP_TLS_PEM_SIZE_MAX + 1);
     FH_ASSERT(text != NULL);
     enum fh_code code = read_tls_file(path, text, &length, error);
