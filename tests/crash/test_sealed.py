@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command is killed while it seals a backup, or opens one for a restore: an unfinished backup is none, and nothing
-is restored that was not ordered. Each can be repeated."""
+"""The command is killed while it seals a backup, or opens one for a restore: an unfinished backup is none, nothing is
+restored that was not ordered, and no copy of a store is left behind. Each can be repeated."""
 
 import os
 import pathlib
@@ -79,7 +79,13 @@ def test_a_backup_that_was_cut_short_is_none(shop, point, tmp_path):
     # Another file system: there a plain one is copied, too, and not renamed.
     with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
         killed_at(shop, point, "backup", "users", "--to", elsewhere)
+        left = list(pathlib.Path(shop.state).glob("*/backup.db*"))
+        assert bool(left) == (point == "backup.untaken"), "it has no name any more while it is sealed"
         assert "no backup, or one that was not ended" in check(shop, elsewhere).stderr
+    if left:
+        shop.stop()
+        shop.up()
+        assert not any(path.exists() for path in left), "the next start removes it"
     shop.command("backup", "users", "--to", str(tmp_path / "two"), "--state", shop.state)
     assert check(shop, tmp_path / "two").returncode == 0
     assert not list(pathlib.Path(shop.state).glob("*/backup.db"))
@@ -98,8 +104,8 @@ def test_a_restore_that_was_cut_short_is_not_ordered(shop, point, tmp_path):
     assert incarnation(shop, "users") == before
     shop.stop()
     shop.up()
+    assert not list(pathlib.Path(shop.state).glob("users/restore[-.]*")), "the next start removes what was opened"
     assert shop.http("GET", f"/api/users/{user}").body["name"] == "Now", "what was not ordered has no effect"
     shop.command("restore", "users", "--from", str(tmp_path / "one"), "--yes", "--state", shop.state)
     assert shop.http("GET", f"/api/users/{user}").body["name"] == f"Kept-{point}"
-    left = [path.name for path in (pathlib.Path(shop.state) / "users").glob("restore-*")]
-    assert len(left) <= 1, "the next one removes what is left of the one before"
+    assert not list(pathlib.Path(shop.state).glob("users/restore-*"))

@@ -54,35 +54,21 @@ void taking_tell(struct progress *progress, const json_t *status)
     progress_reach(progress, json_integer_value(json_object_get(status, "done")));
 }
 
-/* What is taken as it is was written by the service, and is read once for its sum. What is sealed
- * never lies in the backup as it is. */
-static enum fh_code move_service_file(const struct taking *taking, const char *to,
-                                      struct backup_copying *copying, struct fh_error *error)
-{
-    static const char from[] = SERVICE_BACKUP_NAME ".db";
-    if (!taking->seal) {
-        enum fh_code code = backup_take(taking->service_fd, from, taking->folder_fd, to, error);
-        return code == FH_OK ? backup_read(taking->folder_fd, to, copying, error) : code;
-    }
-    copying->way = BACKUP_SEAL;
-    copying->seal = taking->seal;
-    enum fh_code code =
-        backup_copy(taking->service_fd, from, taking->folder_fd, to, copying, error);
-    unlinkat(taking->service_fd, from, 0);
-    return code;
-}
-
 int taking_file(const struct taking *taking, const json_t *status, json_t *entries)
 {
     struct fh_error error;
     struct kept_reading reading;
     char file[BACKUP_FILE_SIZE];
     const json_t *service = service_of(taking->system, taking->service);
-    struct backup_copying copying = {
-        .service = taking->service, .told = kept_told, .context = &reading};
+    struct backup_copying copying = {.way = taking->seal ? BACKUP_SEAL : BACKUP_AS_IT_IS,
+                                     .seal = taking->seal,
+                                     .service = taking->service,
+                                     .told = kept_told,
+                                     .context = &reading};
     backup_file_name(taking->service, taking->seal != NULL, file);
     kept_begin(&reading, taking->service, taking->quiet);
-    enum fh_code code = move_service_file(taking, file, &copying, &error);
+    enum fh_code code = backup_take(taking->service_fd, SERVICE_BACKUP_NAME ".db",
+                                    taking->folder_fd, file, &copying, &error);
     kept_end(&reading);
     if (code != FH_OK)
         return cli_fail(CLI_FAILED, "%s: %s", taking->service, error.message);

@@ -176,17 +176,15 @@ enum fh_code backup_finish(const char *folder, int folder_fd, json_t *manifest,
 /* ---- Files ---- */
 
 static enum fh_code open_backup_file(int folder_fd, const char *name, int *ret_fd,
-                                     int64_t *ret_size, struct fh_error *error)
+                                     struct fh_error *error)
 {
     struct stat status;
     *ret_fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (*ret_fd < 0)
         return error_set_errno(error, errno == ENOENT ? FH_NOT_FOUND : FH_UNAVAILABLE, errno,
                                "The file %.80s can't be read", name);
-    if (fstat(*ret_fd, &status) == 0 && S_ISREG(status.st_mode)) {
-        *ret_size = status.st_size;
+    if (fstat(*ret_fd, &status) == 0 && S_ISREG(status.st_mode))
         return FH_OK;
-    }
     close(*ret_fd);
     return error_set(error, FH_INVALID, "%.80s is no plain file.", name);
 }
@@ -195,68 +193,83 @@ enum fh_code backup_read(int folder_fd, const char *name, struct backup_copying 
                          struct fh_error *error)
 {
     int fd;
-    int64_t size;
-    enum fh_code code = open_backup_file(folder_fd, name, &fd, &size, error);
+    enum fh_code code = open_backup_file(folder_fd, name, &fd, error);
     if (code != FH_OK)
         return code;
-    code = backup_pass(fd, -1, size, copying, error);
+    code = backup_pass(fd, -1, copying, error);
     close(fd);
     return code;
 }
 
-static enum fh_code copy_to_new(int source, int64_t size, int to_fd, const char *to,
+static enum fh_code copy_to_new(int source, int to_fd, const char *to,
                                 struct backup_copying *copying, struct fh_error *error)
 {
     unlinkat(to_fd, to, 0);
     int copy = state_make_file(to_fd, to, O_WRONLY);
     if (copy < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%.60s can't be made", to);
-    enum fh_code code = backup_pass(source, copy, size, copying, error);
+    enum fh_code code = backup_pass(source, copy, copying, error);
     if (code == FH_OK && fsync(copy) != 0)
         code = error_set_errno(error, FH_UNAVAILABLE, errno, "%.60s can't be written", to);
     close(copy);
     if (code != FH_OK)
         unlinkat(to_fd, to, 0);
+    CRASH_POINT("backup.passed");
     return code;
 }
 
-enum fh_code backup_copy(int from_fd, const char *from, int to_fd, const char *to,
-                         struct backup_copying *copying, struct fh_error *error)
+/* `keep` false: the source has no name any more as soon as it is open, so that nothing of it is
+ * left whatever happens meanwhile. */
+static enum fh_code copy_backup_file(int from_fd, const char *from, bool keep, int to_fd,
+                                     const char *to, struct backup_copying *copying,
+                                     struct fh_error *error)
 {
     int source;
-    int64_t size;
     struct fh_error why;
-    enum fh_code code = open_backup_file(from_fd, from, &source, &size, error);
+    enum fh_code code = open_backup_file(from_fd, from, &source, error);
     if (code != FH_OK)
         return code;
-    code = copy_to_new(source, size, to_fd, to, copying, &why);
+    if (!keep && unlinkat(from_fd, from, 0) != 0)
+        code = error_set_errno(&why, FH_UNAVAILABLE, errno, "it can't be removed");
+    if (code == FH_OK)
+        code = copy_to_new(source, to_fd, to, copying, &why);
     close(source);
-    CRASH_POINT("backup.passed");
     return code == FH_OK ? code
                          : error_set(error, code, "The file %.60s can't be copied: %.150s", from,
                                      why.message);
 }
 
-enum fh_code backup_take(int from_fd, const char *from, int to_fd, const char *to,
-                         struct fh_error *error)
+enum fh_code backup_copy(int from_fd, const char *from, int to_fd, const char *to,
+                         struct backup_copying *copying, struct fh_error *error)
+{
+    return copy_backup_file(from_fd, from, true, to_fd, to, copying, error);
+}
+
+/* What is renamed was written by the service, whose it still is. */
+static enum fh_code keep_renamed(int to_fd, const char *to, struct backup_copying *copying,
+                                 struct fh_error *error)
 {
     int fd;
-    int64_t size;
-    struct backup_copying copying = {.way = BACKUP_AS_IT_IS};
-    bool renamed = renameat(from_fd, from, to_fd, to) == 0;
-    if (!renamed && errno != EXDEV)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "The file %.80s can't be taken", from);
-    enum fh_code code = renamed ? FH_OK : backup_copy(from_fd, from, to_fd, to, &copying, error);
-    if (code == FH_OK)
-        code = open_backup_file(to_fd, to, &fd, &size, error);
+    enum fh_code code = open_backup_file(to_fd, to, &fd, error);
     if (code != FH_OK)
         return code;
     if (fchown(fd, geteuid(), getegid()) != 0 || fchmod(fd, 0600) != 0 || fsync(fd) != 0)
         code = error_set_errno(error, FH_UNAVAILABLE, errno, "The file %.80s can't be kept", to);
+    if (code == FH_OK)
+        code = backup_pass(fd, -1, copying, error);
     close(fd);
-    if (!renamed)
-        unlinkat(from_fd, from, 0);
     return code;
+}
+
+enum fh_code backup_take(int from_fd, const char *from, int to_fd, const char *to,
+                         struct backup_copying *copying, struct fh_error *error)
+{
+    CRASH_POINT("backup.untaken");
+    if (copying->way == BACKUP_AS_IT_IS && renameat(from_fd, from, to_fd, to) == 0)
+        return keep_renamed(to_fd, to, copying, error);
+    if (copying->way == BACKUP_AS_IT_IS && errno != EXDEV)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The file %.80s can't be taken", from);
+    return copy_backup_file(from_fd, from, false, to_fd, to, copying, error);
 }
 
 enum fh_code backup_check_file(int folder_fd, const char *service, const json_t *said,

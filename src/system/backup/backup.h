@@ -48,11 +48,6 @@ enum fh_code backup_finish(const char *folder, int folder_fd, json_t *manifest,
 #define BACKUP_FILE_SIZE (BACKUP_NAME_SIZE + 8)
 void backup_file_name(const char *service, bool sealed, char ret[static BACKUP_FILE_SIZE]);
 
-/* Moves the file `from` of one folder to `to` of the other: renames it if possible, else copies and
- * removes it; durable, mode 0600. Takes only regular files. */
-enum fh_code backup_take(int from_fd, const char *from, int to_fd, const char *to,
-                         struct fh_error *error);
-
 /* What is done to a file's bytes on their way. */
 enum backup_way { BACKUP_AS_IT_IS, BACKUP_SEAL, BACKUP_OPEN };
 struct backup_copying {
@@ -69,6 +64,10 @@ struct backup_copying {
  * opened was not sealed so. */
 enum fh_code backup_copy(int from_fd, const char *from, int to_fd, const char *to,
                          struct backup_copying *copying, struct fh_error *error);
+/* The same of a file that is not kept: it is renamed if it is taken as it is and that is possible;
+ * else its name is removed before a byte is copied. */
+enum fh_code backup_take(int from_fd, const char *from, int to_fd, const char *to,
+                         struct backup_copying *copying, struct fh_error *error);
 /* Reads the whole file, and writes nothing. */
 enum fh_code backup_read(int folder_fd, const char *name, struct backup_copying *copying,
                          struct fh_error *error);
@@ -78,7 +77,6 @@ enum fh_code backup_check_file(int folder_fd, const char *service, const json_t 
                                struct backup_copying *copying, struct fh_error *error);
 
 /* copy.c: all bytes of `from`, to `to` unless that is negative. */
-enum fh_code backup_pass(int from, int to, int64_t size, struct backup_copying *copying,
-                         struct fh_error *error);
+enum fh_code backup_pass(int from, int to, struct backup_copying *copying, struct fh_error *error);
 
 #endif

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -95,10 +96,11 @@ static size_t way_chunk_size(enum backup_way way)
     return way == BACKUP_SEAL ? SEAL_CHUNK : SEAL_CHUNK + SEAL_OVERHEAD;
 }
 
-enum fh_code backup_pass(int from, int to, int64_t size, struct backup_copying *copying,
-                         struct fh_error *error)
+enum fh_code backup_pass(int from, int to, struct backup_copying *copying, struct fh_error *error)
 {
-    struct pass pass = {.copying = copying, .from = from, .to = to, .of = size};
+    struct stat status = {.st_size = 0};
+    fstat(from, &status);
+    struct pass pass = {.copying = copying, .from = from, .to = to, .of = status.st_size};
     unsigned char sum[crypto_hash_sha256_BYTES];
     size_t room = way_chunk_size(copying->way), length;
     unsigned char *buffers = malloc(room * 2 + SEAL_CHUNK + SEAL_OVERHEAD);

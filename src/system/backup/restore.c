@@ -16,28 +16,44 @@
 
 #include "base/crash.h"
 #include "base/json.h"
+#include "service/backup.h"
 #include "service/process.h"
 #include "service/restore.h"
 #include "system/provision/state.h"
 
 #define READY SERVICE_RESTORE_ORDER ".ready"
 
-/* Removes the files of restores that were not ordered, or have ended. */
-static void remove_others(int service_fd)
+/* Removes all files whose names begin with `prefix`, and not with `kept`. */
+static void remove_beginning(int folder_fd, const char *prefix, const char *kept)
 {
-    json_t *order = NULL;
-    state_read_json(service_fd, SERVICE_RESTORE_ORDER, &order, ERROR_UNHEEDED);
-    const char *file = json_string_at(order, "file");
-    int fd = openat(service_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        bool other = strncmp(entry->d_name, "restore-", strlen("restore-")) == 0;
-        if (other && (!file || strncmp(entry->d_name, file, strlen(file)) != 0))
-            unlinkat(service_fd, entry->d_name, 0);
+        bool begins = strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+        if (begins && (!kept || strncmp(entry->d_name, kept, strlen(kept)) != 0))
+            unlinkat(folder_fd, entry->d_name, 0);
     }
     if (folder)
         closedir(folder);
+}
+
+/* Removes the files of restores that were not ordered, or have ended. An order that can't be read
+ * may be of any of them. */
+static void remove_unordered(int service_fd)
+{
+    json_t *order = NULL;
+    enum fh_code code = state_read_json(service_fd, SERVICE_RESTORE_ORDER, &order, ERROR_UNHEEDED);
+    const char *file = json_string_at(order, "file");
+    unlinkat(service_fd, READY, 0);
+    if (file || code == FH_NOT_FOUND)
+        remove_beginning(service_fd, "restore-", file);
     json_decref(order);
+}
+
+void restore_remove_left(int service_fd)
+{
+    remove_unordered(service_fd);
+    remove_beginning(service_fd, SERVICE_BACKUP_NAME ".db", NULL);
 }
 
 static enum fh_code write_order(int service_fd, const char *id, const char *file,
@@ -60,8 +76,7 @@ enum fh_code restore_make_ready(int folder_fd, const json_t *said, int service_f
 {
     char file[ID_SIZE + 16], path[ID_SIZE + 24];
     const char *from = json_string_at(said, "file");
-    unlinkat(service_fd, READY, 0);
-    remove_others(service_fd);
+    remove_unordered(service_fd);
     snprintf(ret_id, ID_SIZE, "%" PRId64 "-%d", now_ms, (int)getpid());
     snprintf(file, sizeof file, "restore-%s", ret_id);
     snprintf(path, sizeof path, "%s.db", file);

@@ -19,6 +19,9 @@ enum fh_code restore_make_ready(int folder_fd, const json_t *said, int service_f
                                 struct fh_error *error);
 /* Durable: from now on the service restores before it serves. */
 enum fh_code restore_order(int service_fd, struct fh_error *error);
+/* Removes the copies of its store that a killed `backup` or `restore` has left in a service's
+ * folder. Nobody makes one meanwhile. */
+void restore_remove_left(int service_fd);
 /* The result of the order `id`; NULL: none is known. New reference. */
 json_t *restore_result(int service_fd, const char *id);
 

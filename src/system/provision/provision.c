@@ -21,6 +21,7 @@
 #include "base/json.h"
 #include "engine/engines.h"
 #include "store/store.h"
+#include "system/backup/restore.h"
 #include "system/check/callers.h"
 #include "system/provision/keys.h"
 #include "system/provision/links.h"
@@ -391,6 +392,8 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
         code = moving_keep_servers(provision, options, error);
     if (code == FH_OK)
         code = provision_await(provision, error);
+    for (size_t i = 0; i < file->service_count && code == FH_OK; i++)
+        restore_remove_left(provision->parts[i].folder_fd);
     if (code == FH_OK)
         code = servers_give(provision, error);
     if (code == FH_OK)
