@@ -217,7 +217,7 @@ def test_a_program_sees_what_the_file_says_it_reads(tmp_path):
         system.stop()
     file = pathlib.Path(system.file)
     file.write_text(file.read_text().replace('["lib"]', '["."]'))
-    refused = system.command("up", system.file, "--detach", "--state", system.state, check=False)
+    refused = system.command("up", system.file, "--detach", "--state", system.state, "--listen", "127.0.0.1:0", check=False)
     assert refused.returncode == 1 and "The state folder is in" in refused.stderr + refused.stdout
     file.write_text(file.read_text().replace('["."]', '["missing"]'))
     refused = system.command("check", system.file, check=False)
