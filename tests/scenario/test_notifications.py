@@ -155,12 +155,17 @@ def verified(key, headers, body, tolerance_s=300):
     return False
 
 
-def test_a_receiver_verifies_by_any_of_the_keys(shop, receiver):
-    receiver.answers["/signed"] = [500, 500, 204]
-    hook = webhook(shop, f"{receiver.url}/signed", "OrderConfirmed")
+def delivered(shop, receiver, path):
+    """What comes to a webhook of an order, as it comes."""
+    hook = webhook(shop, receiver.url + path, "OrderConfirmed")
     ordered(shop)
     wait_for("it is delivered", lambda: statuses(shop, hook) == ["DELIVERED"])
-    told = [(headers, body) for path, headers, body in list(receiver.raw) if path == "/signed"]
+    return [(headers, body) for at, headers, body in list(receiver.raw) if at == path]
+
+
+def test_a_receiver_verifies_by_any_of_the_keys(shop, receiver):
+    receiver.answers["/signed"] = [500, 500, 204]
+    told = delivered(shop, receiver, "/signed")
     assert len(told) >= 3
     for headers, body in told:
         for name, key in KEYS.items():
@@ -174,6 +179,24 @@ def test_a_receiver_verifies_by_any_of_the_keys(shop, receiver):
     stamps = [int(headers["webhook-timestamp"]) for headers, _ in told]
     assert stamps == sorted(stamps)
     assert not any(key.split("_")[1] in shop.logs() for key in KEYS.values())
+
+
+def test_an_upgrade_reads_the_keys_again(shop, receiver):
+    """A file that can't be used refuses it: nothing is sent unsigned, or with some of the keys alone."""
+    file = pathlib.Path(shop.file).parent / "old.key"
+    fresh = "whsec_" + base64.b64encode(b"f" * 32).decode()
+    try:
+        for key, why in (("whsec_c2hvcnQ=", "holds no key for webhooks"), (fresh, None)):
+            file.write_text(key)
+            done = shop.command("upgrade", "notifications", "--state", shop.state, check=False)
+            assert (done.returncode == 0) == (why is None) and (why or "") in done.stderr, done
+            for headers, body in delivered(shop, receiver, f"/upgraded-{done.returncode}"):
+                assert all(verified(KEYS[name], headers, body) for name in ("new.key", "private.key"))
+                assert verified(fresh, headers, body) == (why is None)
+                assert verified(KEYS["old.key"], headers, body) == (why is not None)
+    finally:
+        file.write_text(KEYS["old.key"])
+        shop.command("upgrade", "notifications", "--state", shop.state)
 
 
 def test_a_host_that_is_not_listed_is_refused_when_it_is_named(shop):

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See outside.h. The files of keys are read once the profile is chosen: those that it replaces need
- * not be there. Their text goes into the service's own configuration, since a confined process
- * can't read them.
+ * not be there; and again by an upgrade. Their text goes into the service's own configuration,
+ * since a confined process can't read them.
  */
 
 #include "system/file/outside.h"
 
+#include <limits.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -147,16 +149,16 @@ static bool check_key_kind(const struct system_outside_key *key, size_t at, cons
     return false;
 }
 
-static json_t *read_key_texts(struct system_file *file, const struct system_outside_key *key,
+static json_t *read_key_texts(const struct system_file *file, const struct system_outside_key *key,
                               struct findings *findings)
 {
     json_t *texts = json_array();
     for (size_t i = 0; i < key->file_count; i++) {
-        char text[WEBHOOK_KEY_LENGTH_MAX + 1];
+        char text[WEBHOOK_KEY_LENGTH_MAX + 1], path[PATH_MAX];
         struct fh_error error = {0};
-        const char *path = key->files[i];
-        if (path[0] != '/')
-            path = arena_printf(&file->arena, "%s/%s", file->folder, path);
+        bool absolute = key->files[i][0] == '/';
+        snprintf(path, sizeof path, "%s%s%s", absolute ? "" : file->folder, absolute ? "" : "/",
+                 key->files[i]);
         if (secret_file_read(path, text, sizeof text, &error) != FH_OK)
             findings_error(findings, key->places[i], "outside_keys: %s", error.message);
         else if (check_key_kind(key, i, text, findings))
@@ -166,18 +168,24 @@ static json_t *read_key_texts(struct system_file *file, const struct system_outs
     return texts;
 }
 
-void file_settle_outside(struct system_file *file, struct system_service *service,
+void file_settle_outside(const struct system_file *file, struct system_service *service,
                          struct findings *findings)
 {
     struct system_outside *outside = &service->outside;
-    outside->signing = json_array();
+    size_t errors = findings->errors;
+    json_t *signing = json_array();
     for (size_t i = 0; i < outside->key_count; i++) {
         const struct system_outside_key *key = &outside->keys[i];
         if (key->host) /* otherwise there is a finding already */
-            json_array_append_new(outside->signing,
-                                  json_pack("{s:s, s:o}", "host", key->host, "keys",
-                                            read_key_texts(file, key, findings)));
+            json_array_append_new(signing, json_pack("{s:s, s:o}", "host", key->host, "keys",
+                                                     read_key_texts(file, key, findings)));
     }
+    if (findings->errors > errors) {
+        json_decref(signing);
+        return;
+    }
+    json_decref(outside->signing);
+    outside->signing = signing;
 }
 
 void file_outside_release(struct system_outside *outside)

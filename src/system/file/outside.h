@@ -11,8 +11,9 @@
 yaml_read file_read_outside, file_read_outside_ports, file_read_outside_http,
     file_read_outside_hosts, file_read_outside_keys;
 
-/* Reads the files of keys that the service names. */
-void file_settle_outside(struct system_file *file, struct system_service *service,
+/* Reads the files of keys that the service names, also once more: if one of them is wrong, what
+ * they held before remains. */
+void file_settle_outside(const struct system_file *file, struct system_service *service,
                          struct findings *findings);
 void file_outside_release(struct system_outside *outside);
 

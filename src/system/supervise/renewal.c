@@ -26,6 +26,7 @@
 #include "system/provision/definitions.h"
 #include "system/check/describe.h"
 #include "system/file/findings.h"
+#include "system/file/outside.h"
 
 static bool member_differs(const json_t *before, const json_t *now, const char *key)
 {
@@ -54,7 +55,8 @@ static enum fh_code first_fault(const struct findings *findings, const char *ser
     return FH_OK;
 }
 
-/* Sets the service's description to what its program says now, and holds that program open. */
+/* Sets the service's description to what its program says now, and holds that program open. What
+ * signs its webhooks is read again, too. */
 static enum fh_code describe_again(struct system_file *file, struct system_service *service,
                                    const json_t *before, struct fh_error *error)
 {
@@ -65,6 +67,8 @@ static enum fh_code describe_again(struct system_file *file, struct system_servi
                        "its program keeps another kind of data now; that takes a new up");
     if (!findings.errors && !json_equal(before, service->description))
         check_system(file, &findings);
+    if (!findings.errors)
+        file_settle_outside(file, service, &findings);
     enum fh_code code = first_fault(&findings, service->name, error);
     findings_release(&findings);
     return code;
@@ -110,7 +114,9 @@ enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision,
     enum fh_code code = describe_again(file, own, before, error);
     if (code == FH_OK)
         code = check_sagas(provision, service, before, sagas, error);
-    if (code == FH_OK && !json_equal(before, own->description)) {
+    if (code == FH_OK && json_equal(before, own->description)) {
+        code = provision_configure_service(provision, service, error);
+    } else if (code == FH_OK) {
         code = provision_renew(provision, changed, error);
         other_routes = member_differs(before, own->description, "routes") ||
                        member_differs(before, own->description, "publishes");
@@ -129,7 +135,7 @@ enum fh_code renewal_begin_gateway(struct renewal *renewal, struct provision *pr
                                    struct fh_error *error)
 {
     const char *command = provision->options.command;
-    /* Certificates and keys that were renewed may have to be copied. */
+    /* As of a service: certificates and keys that were renewed may have to be copied. */
     enum fh_code code = provision_configure_gateway(provision, error);
     if (code != FH_OK)
         return code;
