@@ -27,6 +27,34 @@ struct cli_option {
     char letter; /* 'f': -f means the same; 0: no letter does */
 };
 
+/* Those that several commands have. Where the state folder is, unless it is said: of the only
+ * running system (cli_find_state), of the only one (cli_open_state), or beside the system file
+ * (cli_default_state). */
+#define CLI_OPTION_STATE_RUNNING                                                                   \
+    {                                                                                              \
+        "--state", "DIR", "its state folder; default: the one that runs below ./.freehold"         \
+    }
+#define CLI_OPTION_STATE                                                                           \
+    {                                                                                              \
+        "--state", "DIR", "its state folder; default: the one below ./.freehold"                   \
+    }
+#define CLI_OPTION_STATE_BESIDE                                                                    \
+    {                                                                                              \
+        "--state", "DIR", "its state folder; default: .freehold/SYSTEM beside FILE"                \
+    }
+#define CLI_OPTION_PROFILE                                                                         \
+    {                                                                                              \
+        "--profile", "NAME", "with the overrides of this profile"                                  \
+    }
+#define CLI_OPTION_PROGRAMS                                                                        \
+    {                                                                                              \
+        "--programs", "DIR", "look for programs here first"                                        \
+    }
+#define CLI_OPTION_JSON                                                                            \
+    {                                                                                              \
+        "--json", NULL, "answer in JSON"                                                           \
+    }
+
 struct cli_command {
     const char *name;
     const char *words; /* "SERVICE METHOD PATH"; [FILE] is optional */

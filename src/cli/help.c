@@ -168,8 +168,7 @@ const struct cli_command cli_help = {
     .text =
         "Without a COMMAND, lists them all. To read the manual page where it is not installed:\n\n"
         "  freehold help --man | man -l -\n",
-    .options = {{"--man", NULL, "print the manual page, as man reads it"},
-                {"--json", NULL, "answer in JSON"}},
+    .options = {{"--man", NULL, "print the manual page, as man reads it"}, CLI_OPTION_JSON},
     .run = run_help,
 };
 
@@ -186,6 +185,6 @@ const struct cli_command cli_version = {
     .words = "",
     .summary = "Which freehold this is",
     .text = "",
-    .options = {{"--json", NULL, "answer in JSON"}},
+    .options = {CLI_OPTION_JSON},
     .run = run_version,
 };

@@ -9,12 +9,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
 #include "system/check/check.h"
 #include "system/check/describe.h"
 #include "system/move/moved.h"
 #include "system/file/nearest.h"
 #include "system/check/programs.h"
+
+struct load_options load_options_of(const struct cli_command *command, const char **values,
+                                    const char *path)
+{
+    return (struct load_options){.path = path ? path : CLI_SYSTEM_FILE,
+                                 .profile = cli_value(command, values, "--profile"),
+                                 .programs = cli_value(command, values, "--programs"),
+                                 .state = cli_value(command, values, "--state")};
+}
 
 struct system_file *load_system(const struct load_options *options, struct findings *findings)
 {

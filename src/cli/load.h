@@ -5,6 +5,7 @@
 /* The start of both `check` and `up`: load the file and its programs, and check that they fit
  * together. */
 
+#include "cli/cli.h"
 #include "system/provision/provision.h"
 
 struct load_options {
@@ -18,6 +19,9 @@ struct load_options {
     bool abandon;
 };
 
+/* As a command's options say: --profile, --programs, --state. `path` NULL: CLI_SYSTEM_FILE. */
+struct load_options load_options_of(const struct cli_command *command, const char **values,
+                                    const char *path);
 /* The system as its file describes it, with services where moves have put them
  * (system/move/moved.h). NULL if there was an error; everything found is in `findings`. */
 struct system_file *load_system(const struct load_options *options, struct findings *findings);

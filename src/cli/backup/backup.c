@@ -320,9 +320,9 @@ const struct cli_command cli_backup = {
     .options = {{"--to", "FOLDER", "a new or empty folder"},
                 {"--check", "FOLDER", "read such a folder again and report what it holds"},
                 {"--key", "FILE", "encrypt and sign with this key; default: the system file's"},
-                {"--state", "DIR", "the system's state folder; default: the one below ./.freehold"},
+                CLI_OPTION_STATE,
                 {"--file", "FILE", "stopped: the system file, where it is elsewhere by now", 'f'},
                 {"--programs", "DIR", "stopped: look for programs here first"},
-                {"--json", NULL, "answer in JSON"}},
+                CLI_OPTION_JSON},
     .run = run_backup,
 };

@@ -368,7 +368,7 @@ const struct cli_command cli_restore = {
                 {"--key", "FILE", "that of an encrypted backup; default: the system file's"},
                 {"--unsigned", NULL, "though there is a key, take a backup that is not signed"},
                 {"--older", NULL, "take an encrypted backup that is not the newest"},
-                {"--state", "DIR", "the system's state folder; default: the one below ./.freehold"},
-                {"--json", NULL, "answer in JSON"}},
+                CLI_OPTION_STATE,
+                CLI_OPTION_JSON},
     .run = run_restore,
 };

@@ -201,7 +201,6 @@ const struct cli_command cli_restore_report = {
     .options = {{"--seen", NULL, "all that is shown was seen to: it is shown no more"},
                 {"--json", NULL, "print the services' answers"},
                 {"--lines", NULL, "print each entry as a line of JSON"},
-                {"--state", "DIR",
-                 "its state folder; default: the one that runs below ./.freehold"}},
+                CLI_OPTION_STATE_RUNNING},
     .run = run_restore_report,
 };

@@ -241,13 +241,9 @@ static int run_check(const struct cli_command *command, char **words, const char
 {
     struct findings findings = {0};
     bool live = cli_value(command, values, "--live") != NULL;
-    const char *folder = cli_value(command, values, "--state");
-    struct system_file *file =
-        load_system(&(struct load_options){.path = words[0] ? words[0] : CLI_SYSTEM_FILE,
-                                           .profile = cli_value(command, values, "--profile"),
-                                           .programs = cli_value(command, values, "--programs"),
-                                           .state = cli_value(command, values, "--state")},
-                    &findings);
+    const struct load_options options = load_options_of(command, values, words[0]);
+    const char *folder = options.state;
+    struct system_file *file = load_system(&options, &findings);
     json_t *not_verified = live ? json_array() : NULL, *not_judged = live ? NULL : json_array();
     int code = file && live ? check_live(file, folder, &findings, not_verified) : CLI_DONE;
     if (file && !live)
@@ -278,9 +274,9 @@ const struct cli_command cli_check = {
         "steps without compensation. Exit codes: 0 nothing but warnings, 1 errors, 2 wrong\n"
         "usage, 3 --live without a running system.\n",
     .options = {{"--live", NULL, "check the running system too"},
-                {"--state", "DIR", "its state folder; default: .freehold/SYSTEM beside FILE"},
-                {"--profile", "NAME", "with the overrides of this profile"},
-                {"--programs", "DIR", "look for programs here first"},
-                {"--json", NULL, "answer in JSON"}},
+                CLI_OPTION_STATE_BESIDE,
+                CLI_OPTION_PROFILE,
+                CLI_OPTION_PROGRAMS,
+                CLI_OPTION_JSON},
     .run = run_check,
 };

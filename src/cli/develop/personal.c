@@ -74,11 +74,8 @@ static void print_map(const json_t *map)
 static int run_personal(const struct cli_command *command, char **words, const char **values)
 {
     struct findings findings = {0};
-    struct system_file *file =
-        load_system(&(struct load_options){.path = words[1] ? words[1] : CLI_SYSTEM_FILE,
-                                           .profile = cli_value(command, values, "--profile"),
-                                           .programs = cli_value(command, values, "--programs")},
-                    &findings);
+    const struct load_options options = load_options_of(command, values, words[1]);
+    struct system_file *file = load_system(&options, &findings);
     int code = file ? CLI_DONE : CLI_FAILED;
     if (!file) {
         cli_print_findings(&findings);
@@ -107,8 +104,6 @@ const struct cli_command cli_personal = {
     .text = "By services: what their routes, events and sagas take and give that is marked as\n"
             "personal, secret or a card's, and of whom they get it. As the programs declare it;\n"
             "the system need not run. `check` finds what is got without being named.\n",
-    .options = {{"--profile", "NAME", "with the overrides of this profile"},
-                {"--programs", "DIR", "look for programs here first"},
-                {"--json", NULL, "answer in JSON"}},
+    .options = {CLI_OPTION_STATE_BESIDE, CLI_OPTION_PROFILE, CLI_OPTION_PROGRAMS, CLI_OPTION_JSON},
     .run = run_personal,
 };

@@ -272,7 +272,7 @@ const struct cli_command cli_audit = {
                 {"--since", "TIME", "15m (s, m, h, d) ago, or from a time: 2026-11-20T15:12"},
                 {"--unfinished", NULL, "only what was begun and has no end"},
                 {"--expect", "HEAD", "fail unless this entry is still there, NUMBER:DIGEST"},
-                {"--json", NULL, "answer in JSON"},
-                {"--state", "DIR", "its state folder; default: the one below ./.freehold"}},
+                CLI_OPTION_JSON,
+                CLI_OPTION_STATE},
     .run = run_audit,
 };

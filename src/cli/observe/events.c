@@ -299,7 +299,6 @@ const struct cli_command cli_events = {
                 {"--follow", NULL, "tail: continue with what is published from now on; also -f",
                  'f'},
                 {"--json", NULL, "each event as a JSON object, a line each"},
-                {"--state", "DIR",
-                 "its state folder; default: the one that runs below ./.freehold"}},
+                CLI_OPTION_STATE_RUNNING},
     .run = run_events,
 };

@@ -208,6 +208,6 @@ const struct cli_command cli_logs = {
                 {"--since", "TIME", "15m (s, m, h, d) ago, or from a time: 2026-11-20T15:12"},
                 {"--follow", NULL, "continue with what is logged from now on; also -f", 'f'},
                 {"--json", NULL, "print each line as a JSON object"},
-                {"--state", "DIR", "its state folder; default: the one below ./.freehold"}},
+                CLI_OPTION_STATE},
     .run = run_logs,
 };

@@ -192,9 +192,8 @@ const struct cli_command cli_status = {
         "On a terminal the table is live until Ctrl-C; elsewhere it is printed once. It fits into\n"
         "80 columns; a wider terminal gets addresses and positions, too.\n"
         "Exit codes: 0 everything is ready, 1 something is not, 3 no running system.\n",
-    .options = {{"--state", "DIR",
-                 "its state folder; default: the one that runs below ./.freehold"},
+    .options = {CLI_OPTION_STATE_RUNNING,
                 {"--once", NULL, "print it once, on a terminal too"},
-                {"--json", NULL, "answer in JSON"}},
+                CLI_OPTION_JSON},
     .run = run_status,
 };

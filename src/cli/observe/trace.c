@@ -348,7 +348,6 @@ const struct cli_command cli_trace = {
         "the last 1024 reads, also when it is started again.\n"
         "Exit codes: 0 done, 1 nobody remembers it, 2 wrong usage, 3 no running system.\n",
     .options = {{"--json", NULL, "print {\"traces\": [{\"trace\", \"spans\": [...]}]}"},
-                {"--state", "DIR",
-                 "its state folder; default: the one that runs below ./.freehold"}},
+                CLI_OPTION_STATE_RUNNING},
     .run = run_trace,
 };

@@ -94,7 +94,6 @@ const struct cli_command cli_call = {
     .options = {{"--data", "JSON", "the body; @FILE reads it from a file, - from standard input"},
                 {"--key", "KEY", "an Idempotency-Key: the same one again does nothing again"},
                 {"--json", NULL, "print {\"status\": ..., \"body\": ...}"},
-                {"--state", "DIR",
-                 "its state folder; default: the one that runs below ./.freehold"}},
+                CLI_OPTION_STATE_RUNNING},
     .run = run_call,
 };

@@ -382,6 +382,6 @@ const struct cli_command cli_key = {
                 {"--expires", "TIME", "new: 90d from now, or 2027-01-31; default: never"},
                 {"--file", "FILE", "the system file; default: freehold.yaml"},
                 {"--keys", "FILE", "the file of keys itself, instead of the system file"},
-                {"--json", NULL, "answer in JSON"}},
+                CLI_OPTION_JSON},
     .run = run_key_command,
 };

@@ -393,16 +393,12 @@ static int run_migrate(const struct cli_command *command, char **words, const ch
 {
     struct findings findings = {0};
     struct migrate migrate = {.command = command, .values = values, .action = words[0]};
-    const char *path = cli_value(command, values, "--file");
+    const struct load_options options =
+        load_options_of(command, values, cli_value(command, values, "--file"));
     int code = check_options(&migrate, words + 1);
     if (code != CLI_DONE)
         return code;
-    migrate.file =
-        load_system(&(struct load_options){.path = path ? path : CLI_SYSTEM_FILE,
-                                           .profile = cli_value(command, values, "--profile"),
-                                           .programs = cli_value(command, values, "--programs"),
-                                           .state = cli_value(command, values, "--state")},
-                    &findings);
+    migrate.file = load_system(&options, &findings);
     if (!migrate.file || findings.errors)
         cli_print_findings(&findings);
     migrate.has = json_object();
@@ -430,11 +426,11 @@ const struct cli_command cli_migrate = {
         "Exit codes: 0 done, 1 failed, or something hinders the next start, 2 wrong usage.\n",
     .options = {{"--file", "FILE", "the system file; default: freehold.yaml", 'f'},
                 {"--state", "DIR", "its state folder; default: .freehold/SYSTEM beside the file"},
-                {"--profile", "NAME", "with the overrides of this profile"},
-                {"--programs", "DIR", "look for programs here first"},
+                CLI_OPTION_PROFILE,
+                CLI_OPTION_PROGRAMS,
                 {"--sql", NULL, "plan: with the SQL"},
                 {"--from", "TOOL", "adopt: flyway or liquibase"},
                 {"--version", "N", "adopt: the newest migration that was applied"},
-                {"--json", NULL, "answer in JSON"}},
+                CLI_OPTION_JSON},
     .run = run_migrate,
 };

@@ -133,6 +133,6 @@ const struct cli_command cli_move = {
                 {"--listen", "ADDR:PORT", "with FILE: where the gateway listens"},
                 {"--programs", "DIR", "with FILE: look for programs here first"},
                 {"--detach", NULL, "with FILE: returns when everything is ready"},
-                {"--json", NULL, "answer in JSON"}},
+                CLI_OPTION_JSON},
     .run = run_move,
 };

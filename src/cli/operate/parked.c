@@ -234,7 +234,6 @@ const struct cli_command cli_parked = {
                 {"--all", NULL, "drop: all events of the key, not only the first"},
                 {"--yes", NULL, "drop: do not ask"},
                 {"--json", NULL, "print the service's answer"},
-                {"--state", "DIR",
-                 "its state folder; default: the one that runs below ./.freehold"}},
+                CLI_OPTION_STATE_RUNNING},
     .run = run_parked,
 };

@@ -31,8 +31,7 @@ const struct cli_command cli_rotate_keys = {
         "With security: { rotate_keys_days: 30 } in the system file, up does this by itself.\n"
         "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
     .options = {{"--forget-users", NULL, "former keys that users were stated with end at once"},
-                {"--state", "DIR",
-                 "its state folder; default: the one that runs below ./.freehold"},
-                {"--json", NULL, "answer in JSON"}},
+                CLI_OPTION_STATE_RUNNING,
+                CLI_OPTION_JSON},
     .run = run_rotate_keys,
 };

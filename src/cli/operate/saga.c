@@ -171,7 +171,6 @@ const struct cli_command cli_saga = {
                 {"--why", "TEXT", "abandon: the reason, for those who look into it later"},
                 {"--yes", NULL, "skip, compensate, abandon: do not ask"},
                 {"--json", NULL, "print the service's answer"},
-                {"--state", "DIR",
-                 "its state folder; default: the one that runs below ./.freehold"}},
+                CLI_OPTION_STATE_RUNNING},
     .run = run_saga,
 };

@@ -70,8 +70,6 @@ const struct cli_command cli_scale = {
     .text = "Returns when the new ones are ready and those too many have drained and ended. The\n"
             "number holds for the next up too, until the system file says another one.\n"
             "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
-    .options = {{"--state", "DIR",
-                 "its state folder; default: the one that runs below ./.freehold"},
-                {"--json", NULL, "answer in JSON"}},
+    .options = {CLI_OPTION_STATE_RUNNING, CLI_OPTION_JSON},
     .run = run_scale,
 };

@@ -50,8 +50,6 @@ const struct cli_command cli_stop = {
     .summary = "Stop a running system in order, the gateway first",
     .text = "Requests under way are answered first. Returns when all processes have ended.\n"
             "Exit codes: 0 stopped, 1 failed, 3 no running system.\n",
-    .options = {{"--state", "DIR",
-                 "its state folder; default: the one that runs below ./.freehold"},
-                {"--json", NULL, "answer in JSON"}},
+    .options = {CLI_OPTION_STATE_RUNNING, CLI_OPTION_JSON},
     .run = run_stop,
 };

@@ -299,15 +299,11 @@ static int bring_up(const struct cli_command *command, char **words, const char 
     int code = CLI_FAILED;
     if (cli_value(command, values, "--detach") && !detach_up(&up, &code))
         return code;
-    up.file = load_system(
-        &(struct load_options){.path = words[0] ? words[0] : CLI_SYSTEM_FILE,
-                               .profile = cli_value(command, values, "--profile"),
-                               .programs = cli_value(command, values, "--programs"),
-                               .state = cli_value(command, values, "--state"),
-                               .listen = cli_value(command, values, "--listen"),
-                               .leave = moving,
-                               .abandon = moving && cli_value(command, values, "--abandon")},
-        &findings);
+    struct load_options options = load_options_of(command, values, words[0]);
+    options.listen = cli_value(command, values, "--listen");
+    options.leave = moving;
+    options.abandon = moving && cli_value(command, values, "--abandon");
+    up.file = load_system(&options, &findings);
     cli_print_findings(&findings);
     if (up.file && !know_all(up.file, moving))
         code = CLI_USAGE;
@@ -339,10 +335,10 @@ const struct cli_command cli_up = {
     .text = "Checks the file and the programs, makes what is missing, starts one process for each\n"
             "service, and starts again what dies. Ctrl-C stops in order; twice, at once.\n"
             "Exit codes: 0 stopped as asked (with --detach: ready), 1 failed, 2 wrong usage.\n",
-    .options = {{"--state", "DIR", "its state folder; default: .freehold/SYSTEM beside FILE"},
+    .options = {CLI_OPTION_STATE_BESIDE,
                 {"--listen", "ADDR:PORT", "where the gateway listens; port 0 is any free one"},
-                {"--profile", "NAME", "with the overrides of this profile"},
-                {"--programs", "DIR", "look for programs here first"},
+                CLI_OPTION_PROFILE,
+                CLI_OPTION_PROGRAMS,
                 {"--detach", NULL, "go to the background; returns when everything is ready"},
                 {"--json", NULL, "say nothing but where it is, in JSON, when it is ready"}},
     .run = run_up,

@@ -27,8 +27,7 @@ const struct cli_command cli_upgrade = {
             "SERVICE may be gateway, whose program is freehold itself.\n"
             "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
     .options = {{"--force", NULL, "park the sagas whose definitions the new program has not"},
-                {"--state", "DIR",
-                 "its state folder; default: the one that runs below ./.freehold"},
-                {"--json", NULL, "answer in JSON"}},
+                CLI_OPTION_STATE_RUNNING,
+                CLI_OPTION_JSON},
     .run = run_upgrade,
 };
