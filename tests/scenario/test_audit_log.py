@@ -62,6 +62,7 @@ ACTS = {
     "a drop of nothing": (["parked", "drop", "search", "products", "p-1", "--yes"], "parked drop", "search", "failed"),
     "a saga's retry": (["saga", "retry", "orders", "0"], "saga retry", "orders", "failed"),
     "a saga given up": (["saga", "abandon", "orders", "0", "--why", "lost", "--yes"], "saga abandon", "orders", "failed"),
+    "new keys": (["rotate-keys", "users", "--forget-users"], "rotate", "_keys", "done"),
     "a call": (["call", "users", "POST", "/api/users?hush=1", "--data", '{"name": "hush", "email": "hush@example.org"}',
                 "--key", "hush"], "call", "users", None),
     "a call of no route": (["call", "users", "DELETE", "/api/nothing"], "call", "users", "failed"),
@@ -77,6 +78,7 @@ def test_an_act_is_recorded_with_its_end(shop, act):
     assert found["state"] == (ended or ("done" if done.returncode == 0 else "failed")), (found, done)
     assert found["who"]["uid"] == os.getuid()
     assert found["state"] == "done" or found["why"]
+    assert what == "call" or "(not recorded)" not in json.dumps(found.get("with")), found
     assert "hush" not in log_of(shop).read_text()
 
 
@@ -92,12 +94,13 @@ def test_what_only_reads_leaves_nothing(shop):
 def test_backup_and_restore_are_acts_of_a_running_and_a_stopped_system(shop):
     folder = pathlib.Path(shop.state).parent / "kept"
     shop.command("backup", "users", "--to", str(folder), "--state", shop.state)
-    found = newest(shop, "--what", "backup", "--service", "users")
-    assert found["state"] == "done"
-    assert found["with"] == {"folder": str(folder), "services": ["users"]} or found["service"] == "users"
-    shop.command("restore", "users", "--from", str(folder), "--yes", "--state", shop.state)
+    whole, asked = audit(shop, "--what", "backup", "--service", "users")["acts"]
+    assert whole["state"] == asked["state"] == "done" and asked["service"] == "users"
+    assert whole["with"] == {"folder": str(folder), "services": ["users"], "encrypted": False}
+    shop.command("restore", "users", "--from", str(folder), "--yes", "--older", "--state", shop.state)
     ordered = audit(shop, "--what", "restore")["acts"]
     assert [one["state"] for one in ordered] == ["done", "done"], "the command's, and what it asked up for"
+    assert ordered[0]["with"] == {"folder": str(folder), "services": ["users"], "unsigned": False, "older": True}
     shop.stop()
     stop = newest(shop)
     assert (stop["what"], stop["state"]) == ("stop", "done")

@@ -303,9 +303,10 @@ static int restore_recorded(struct restore *restore, char **words)
     json_t *services = json_array();
     for (char **word = words; *word; word++)
         json_array_append_new(services, json_string(*word));
-    int code =
-        cli_audit_begin(&act, &restore->state, "restore", NULL,
-                        json_pack("{s:s, s:o}", "folder", restore->folder, "services", services));
+    int code = cli_audit_begin(&act, &restore->state, "restore", NULL,
+                               json_pack("{s:s, s:o, s:b, s:b}", "folder", restore->folder,
+                                         "services", services, "unsigned", restore->unsealed,
+                                         "older", restore->older));
     return code == CLI_DONE ? cli_audit_end(&act, restore_all(restore, words), NULL) : code;
 }
 
