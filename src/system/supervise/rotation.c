@@ -69,24 +69,26 @@ static enum fh_code record_keys(struct supervisor *supervisor, json_t *all, stru
     }
     json_decref(provision->keys);
     provision->keys = all;
-    supervisor->rotation.since_ns = world_monotonic_ns(supervisor->world);
     supervisor->rotation.unwritten = true;
     control_take_keys(supervisor->control, keys_of_up(json_object_get(all, "keys")),
                       keys_of_up_also(all));
     return FH_OK;
 }
 
-/* Nobody is told of keys before the configurations have them. */
+/* Nobody is told of keys before the configurations have them: that may take as long as a disk is
+ * full, and the time that processes have for the keys begins after it. */
 static bool configurations_written(struct supervisor *supervisor)
 {
     struct fh_error error;
     struct rotation *rotation = &supervisor->rotation;
-    if (rotation->unwritten &&
-        provision_configure(supervisor->options->provision, &error) != FH_OK) {
+    if (!rotation->unwritten)
+        return true;
+    if (provision_configure(supervisor->options->provision, &error) != FH_OK) {
         say_rotation_trouble(supervisor, &error);
         return false;
     }
     rotation->unwritten = false;
+    rotation->since_ns = world_monotonic_ns(supervisor->world);
     return true;
 }
 
@@ -182,6 +184,7 @@ static void explain_taking_back(struct supervisor *supervisor)
 static bool make_move(struct supervisor *supervisor, enum rotation_move move)
 {
     struct fh_error error;
+    struct rotation *rotation = &supervisor->rotation;
     struct provision *provision = supervisor->options->provision;
     int64_t now_ms = world_wall_ms(supervisor->world);
     if (move == ROTATION_WAIT)
@@ -200,11 +203,12 @@ static bool make_move(struct supervisor *supervisor, enum rotation_move move)
     } else {
         CRASH_POINT("rotate.settled");
         keys_forget(all);
-        if (supervisor->rotation.forget_users)
+        if (rotation->forget_users)
             keys_forget_users(all, INT64_MAX);
     }
     if (record_keys(supervisor, all, &error) != FH_OK) {
         say_rotation_trouble(supervisor, &error);
+        rotation->failed[0] = '\0'; /* it may still come to a good end */
         return false;
     }
     if (move == ROTATION_PROMOTE)

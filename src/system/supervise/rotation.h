@@ -20,7 +20,7 @@ struct rotation {
     struct world_timer timer;
     bool active;       /* until everybody has forgotten the former keys */
     bool unwritten;    /* the configurations do not have the present keys yet */
-    int64_t since_ns;  /* when keys.json was last written */
+    int64_t since_ns;  /* since when processes are told of the present keys */
     int64_t again_ns;  /* none begins by itself before */
     bool forget_users; /* the former keys for statements of users end, too */
     unsigned ticks;    /* since it began */

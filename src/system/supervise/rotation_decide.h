@@ -27,7 +27,7 @@ enum rotation_move {
 /* A process takes new keys within milliseconds, but it may be starting. */
 #define ROTATION_LEARN_MS_MAX 60000
 
-/* `waited_ms`: since the keys of this number were written. */
+/* `waited_ms`: since processes are told of the keys of this number. */
 enum rotation_move rotation_decide(enum keys_phase phase, int64_t number,
                                    const struct rotation_process *processes, size_t count,
                                    int64_t waited_ms);
