@@ -82,6 +82,19 @@ def test_an_act_is_recorded_with_its_end(shop, act):
     assert "hush" not in log_of(shop).read_text()
 
 
+@pytest.mark.parametrize("arguments, service, given, state", [
+    ([], None, None, "done"),
+    (["gateway", "--forget-users"], "gateway", {"forget": True}, "done"),
+    (["usres"], "usres", None, "failed"),
+])
+def test_it_says_whose_keys_were_replaced(shop, arguments, service, given, state):
+    run(shop, "rotate-keys", *arguments)
+    found = newest(shop, "--what", "rotate-keys", *(["--service", service] if service else []))
+    assert (found.get("service"), found.get("with"), found["state"]) == (service, given, state), found
+    shown = run(shop, "audit", "--what", "rotate-keys").stdout
+    assert "_keys" not in shown and "null" not in shown and "(not recorded)" not in shown, shown
+
+
 def test_what_only_reads_leaves_nothing(shop):
     before = log_of(shop).read_bytes()
     for arguments in (["status"], ["parked", "list"], ["saga", "list"], ["call", "users", "GET", "/api/users/1"],
@@ -201,5 +214,5 @@ def test_up_that_dies_leaves_its_acts_unfinished(shop):
     shop.up()
     assert [one["state"] for one in audit(shop, "--what", "up")["acts"]][-2:] == ["begun", "begun"]
     unknown = run(shop, "audit", "--who", "nobody-of-this-name")
-    assert unknown.returncode == 2 and "is no user" in unknown.stderr
+    assert unknown.returncode == 2 and "has no user" in unknown.stderr
     assert run(shop, "audit", "--who", "root" if os.getuid() == 0 else str(os.getuid())).stdout

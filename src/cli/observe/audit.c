@@ -45,7 +45,7 @@ static void keep_audit_entry(void *context, const json_t *entry)
     const char *state = json_string_at(entry, "state");
     json_t *act = json_object_get(showing->known, act_key(entry, key));
     if (!act) {
-        act = json_pack("{s:O, s:O, s:O?, s:O?, s:O?, s:O?, s:s}", "act",
+        act = json_pack("{s:O, s:O, s:O*, s:O*, s:O*, s:O*, s:s}", "act",
                         json_object_get(entry, "act"), "at_ms", json_object_get(entry, "at_ms"),
                         "what", json_object_get(entry, "what"), "service",
                         json_object_get(entry, "service"), "who", json_object_get(entry, "who"),
@@ -80,7 +80,8 @@ static int read_who(const char *given, long long *ret)
     else if (given && strlen(given) <= 10 && strspn(given, "0123456789") == strlen(given))
         *ret = strtoll(given, NULL, 10);
     else if (given)
-        return cli_fail(CLI_USAGE, "--who '%s' is no user of this machine, and no number of one",
+        return cli_fail(CLI_USAGE,
+                        "--who: this machine has no user '%s'; expected a user's name or number",
                         given);
     return CLI_DONE;
 }
@@ -159,7 +160,8 @@ static void print_act(const json_t *act)
     enum cli_colour colour = strcmp(state, "done") == 0    ? CLI_GREEN
                              : strcmp(state, "begun") == 0 ? CLI_YELLOW
                                                            : CLI_RED;
-    char *with = json_object_get(act, "with") ? json_text(json_object_get(act, "with")) : NULL;
+    const json_t *given = json_object_get(act, "with");
+    char *with = json_object_size(given) > 0 ? json_text(given) : NULL;
     format_time_ms(cli_number(act, "at_ms"), at);
     format_who(act, who, sizeof who);
     printf("%6lld  %s  %-12s %s%-6s%s %s", cli_number(act, "act"), at, who,
@@ -190,7 +192,7 @@ static void print_audit(const struct showing *showing, const struct audit_readin
     if (reading->faults)
         return;
     if (reading->last == 0)
-        fprintf(stderr, "Nothing was done yet.\n");
+        fprintf(stderr, "The audit log is empty.\n");
     else if (reading->first > 1)
         fprintf(stderr,
                 "The chain holds from entry %lld on, the first that is here. Head: %lld:%s\n",
@@ -213,10 +215,9 @@ static int read_expected(const char *given, struct audit_reading *reading)
         strspn(reading->expected_digest, "0123456789abcdef") == AUDIT_DIGEST_SIZE - 1 &&
         strlen(reading->expected_digest) == AUDIT_DIGEST_SIZE - 1)
         return CLI_DONE;
-    return cli_fail(CLI_USAGE,
-                    "--expect '%s' is no head; expected one as this command prints it, "
-                    "NUMBER:DIGEST",
-                    given);
+    return cli_fail(
+        CLI_USAGE, "--expect '%s' is not a head; expected NUMBER:DIGEST, as this command prints it",
+        given);
 }
 
 static int run_audit(const struct cli_command *command, char **words, const char **values)

@@ -7,10 +7,11 @@
 
 static int run_rotate_keys(const struct cli_command *command, char **words, const char **values)
 {
+    bool forget = cli_value(command, values, "--forget-users") != NULL;
     return cli_change(command, values,
-                      json_pack("{s:s, s:s, s:s*, s:b}", "command", "rotate", "service",
+                      json_pack("{s:s, s:s, s:s*, s:o*}", "command", "rotate-keys", "service",
                                 ROTATION_NAME, "of", words[0], "forget",
-                                cli_value(command, values, "--forget-users") != NULL));
+                                forget ? json_true() : NULL));
 }
 
 const struct cli_command cli_rotate_keys = {

@@ -124,7 +124,7 @@ static enum fh_code change_asked(void *context, const char *command, const char 
 {
     struct supervisor *supervisor = context;
     bool upgrade = strcmp(command, "upgrade") == 0;
-    if (strcmp(command, "rotate") == 0)
+    if (strcmp(command, "rotate-keys") == 0)
         return rotation_asked(supervisor, request, error);
     /* The gateway, the last part, is not a service, but has a program too. */
     size_t parts = supervisor->count - (upgrade ? 0 : 1), service = 0;

@@ -173,6 +173,12 @@ static struct audit_who client_who(const struct client *client)
     return (struct audit_who){.uid = (uid_t)-1, .login = -1};
 }
 
+/* "" and "_keys" (ROTATION_NAME) stand for the system as a whole. */
+static bool is_part(const char *service)
+{
+    return service[0] && service[0] != '_';
+}
+
 /* 0: it could not be recorded, so it must not be done; the client was told. */
 static int64_t begin_act(struct client *client, const char *command, const char *service,
                          const json_t *request)
@@ -180,14 +186,18 @@ static int64_t begin_act(struct client *client, const char *command, const char 
     struct fh_error error;
     char text[sizeof error.message + 64];
     struct control *control = client->control;
+    const char *of = json_string_at(request, "of"); /* rotate-keys: whose */
     json_t *with = json_copy((json_t *)(uintptr_t)request);
     struct act *act = calloc(1, sizeof *act);
     FH_ASSERT(act != NULL);
     json_object_del(with, "command");
     json_object_del(with, "service");
+    json_object_del(with, "of");
     json_object_del(with, "key"); /* the operator's */
     const struct audit_act begun = {.what = command,
-                                    .service = service[0] ? service : NULL,
+                                    .service = of                 ? of
+                                               : is_part(service) ? service
+                                                                  : NULL,
                                     .who = client_who(client),
                                     .with = json_object_size(with) > 0 ? with : NULL};
     enum fh_code code = audit_begin(control->state_fd, &begun, &act->number, &error);
@@ -242,7 +252,7 @@ static bool is_control_key(const char *expected, const char *key)
 
 static bool is_change_command(const char *command)
 {
-    static const char *const changes[] = {"scale", "upgrade", "move", "restore", "rotate"};
+    static const char *const changes[] = {"scale", "upgrade", "move", "restore", "rotate-keys"};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         if (strcmp(command, changes[i]) == 0)
             return true;
@@ -273,7 +283,7 @@ static void answer_request(struct client *client)
         begin_client_change(client, command, request);
     } else {
         send_error(client, "expected the command status, stop, scale, upgrade, move, restore or "
-                           "rotate");
+                           "rotate-keys");
     }
     json_decref(request);
 }

@@ -18,9 +18,8 @@
  *                          → the same; {"progress", "done", "total", "guessed", "of"} reports rows
  *                            (total 0: unknown); the last line is {"done": true, "moved": {...}}
  *                            or {"error": "...", "back": true}
- *   {"command": "rotate", "service": "_keys", "of": "orders" or absent, "forget": true or absent}
- *                          → the same as for restore
- *   anything else          → {"error": "..."}, then the end
+ *   {"command": "rotate-keys", "service": "_keys", "of": "orders" or absent, "forget": true or
+ * absent} → the same as for restore anything else          → {"error": "..."}, then the end
  */
 
 #include <jansson.h>
@@ -38,7 +37,7 @@ struct control;
 struct control_handler {
     json_t *(*status)(void *context); /* new reference */
     void (*stop)(void *context);
-    /* A change of one service: "scale", "upgrade", "move", "restore" or "rotate". FH_OK:
+    /* A change of one service: "scale", "upgrade", "move", "restore" or "rotate-keys". FH_OK:
      * control_done will report its end, perhaps before this returns. */
     enum fh_code (*change)(void *context, const char *command, const char *service,
                            const json_t *request, struct fh_error *error);
