@@ -267,3 +267,4 @@ def test_another_isolation_is_an_error(tmp_path):
     file.write_text("system: shop\nisolation: vms\nservices: { users: }\n")
     said = System(file, tmp_path / "s").command("check", str(file), check=False)
     assert "expected 'users' (the default) or 'landlock'" in said.stderr
+    assert "WEAKENS" not in said.stderr, "a word that is none weakens nothing"

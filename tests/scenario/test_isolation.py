@@ -217,7 +217,8 @@ def test_a_program_sees_what_the_file_says_it_reads(tmp_path):
         system.stop()
     file = pathlib.Path(system.file)
     file.write_text(file.read_text().replace('["lib"]', '["."]'))
-    refused = system.command("up", system.file, "--detach", "--state", system.state, "--listen", "127.0.0.1:0", check=False)
+    refused = system.command("up", system.file, "--detach", "--state", system.state, "--listen", "127.0.0.1:0",
+                             check=False)
     assert refused.returncode == 1 and "The state folder is in" in refused.stderr + refused.stdout
     file.write_text(file.read_text().replace('["."]', '["missing"]'))
     refused = system.command("check", system.file, check=False)
@@ -264,10 +265,10 @@ def test_check_finds_processes_that_are_still_root(tmp_path):
 def test_to_take_the_walls_away_is_said_loudly(tmp_path):
     system = without_walls(shop_with(tmp_path))
     checked = system.command("check", system.file, check=False)
-    assert checked.returncode == 0 and "TAKES A WALL AWAY" in checked.stderr
+    assert checked.returncode == 0 and "WEAKENS THE ISOLATION" in checked.stderr
     said = subprocess.run([FREEHOLD, "up", system.file, "--detach", "--state", system.state, "--listen",
                            f"127.0.0.1:{free_port()}"], capture_output=True, text=True, check=False)
     try:
-        assert said.returncode == 0 and "TAKES A WALL AWAY" in said.stderr + said.stdout
+        assert said.returncode == 0 and "WEAKENS THE ISOLATION" in said.stderr + said.stdout
     finally:
         system.stop(check=False)

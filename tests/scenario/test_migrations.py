@@ -11,7 +11,7 @@ import zlib
 
 import pytest
 
-from conftest import CONDITION_S_MAX, FREEHOLD, ROOT, System, wait_for
+from conftest import AUTH, CONDITION_S_MAX, FREEHOLD, ROOT, System, wait_for
 from test_servers import sql
 
 SHIPPING = ROOT / "examples" / "shop" / "shipping"
@@ -24,7 +24,7 @@ def shipping(tmp_path):
     migrations = tmp_path / "migrations"
     shutil.copytree(SHIPPING / "migrations", migrations)
     file = tmp_path / "freehold.yaml"
-    file.write_text("system: alone\nservices:\n"
+    file.write_text(f"system: alone\ngateway:\n{AUTH}services:\n"
                     f"  shipping: {{program: {PROGRAM}, migrations: migrations}}\n"
                     "profiles:\n  later: {shipping: {engine: postgresql}}\n")
     system = System(file, tmp_path / "state")

@@ -216,6 +216,22 @@ static void what_the_gateway_would_refuse_is_refused_here(void **state)
                    false, NULL);
 }
 
+static void routes_for_users_are_warned_about_where_nobody_can_log_in(void **state)
+{
+    (void)state;
+#define FOR_USERS                                                                                  \
+    "{'model': 'document', 'routes': [{'method': 'GET', 'path': '/orders', 'audience': 'public',"  \
+    " 'auth': 'user scope:read'}]}"
+    assert_finding(FOR_USERS, true, "such as GET /orders, and nobody can log in");
+    struct findings findings = {0};
+    struct system_file *file = system_of(FOR_USERS);
+    file->auth = json_pack("{s:s}", "keys", "keys.json");
+    check_system(file, &findings);
+    assert_int_equal(findings.errors + findings.warnings, 0);
+    findings_release(&findings);
+    system_file_free(file);
+}
+
 static void a_relational_service_without_migrations_is_warned_about(void **state)
 {
     (void)state;
@@ -232,6 +248,7 @@ int main(void)
         cmocka_unit_test(steps_before_the_pivot_can_be_undone_where_they_were_done),
         cmocka_unit_test(what_is_declared_is_granted_and_nothing_else),
         cmocka_unit_test(what_the_gateway_would_refuse_is_refused_here),
+        cmocka_unit_test(routes_for_users_are_warned_about_where_nobody_can_log_in),
         cmocka_unit_test(a_relational_service_without_migrations_is_warned_about),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

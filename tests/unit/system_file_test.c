@@ -160,7 +160,8 @@ static void issuers_of_tokens_that_can_not_be_trusted_are_refused(void **state)
         {"{ issuer: mine, audience: a }", 9, "are found by its URL"},
         {"{ issuer: https://id.example.org }", 9, "'audience'"},
         {"{ issuer: https://i.example, audience: a, algorithms: [none] }", 64, "algorithms"},
-        {"{ issuer: https://i.example, audience: a, algorithms: [HS256] }", 64, "algorithms"},
+        {"{ issuer: https://i.example, audience: a, algorithms: [HS256] }", 64,
+         "is 'HS256'; expected 'RS256' or 'RS384'"},
         {"{ issuer: https://i.example, audience: a, leeway_s: 601 }", 61, "leeway_s"},
         {"{ issuer: mine, audience: a, keys: ftp://i.example/keys }", 44, "https://"},
         {"{ issuer: mine, audience: a, keys: not-there.json }", 44, "can't be read"},
@@ -175,7 +176,9 @@ static void issuers_of_tokens_that_can_not_be_trusted_are_refused(void **state)
     unlink(keys_path());
     assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "freehold key new makes it");
     assert_refused("system: mini\nservices: { users: }\ngateway: { auth: { forward: true } }\n", 3,
-                   18, "'introspection' or 'keys'");
+                   18, "'introspection', or 'keys'");
+    assert_refused("system: mini\nservices: { users: }\ngateway: { auth: { jwt: [] } }\n", 3, 18,
+                   "needs an issuer in 'jwt'");
     put_keys_file("{\"keys\":[{\"hash\":\"00\",\"subject\":\"a\"}]}");
     assert_refused(AUTH "    keys: " KEYS_FILE "\n", 5, 11, "/keys/0 has no \"hash\"");
     put_keys_file("{\"keys\":[]}");

@@ -78,7 +78,7 @@ static void read_algorithm(struct yaml_reader *reader, yaml_node_t *node, const 
     size_t count = 0;
     for (const struct jws_algorithm *at = jws_algorithm_next(NULL); at; at = jws_algorithm_next(at))
         words[count++] = at->name;
-    int chosen = yaml_word(reader, node, what, words);
+    int chosen = yaml_word(reader, node, what, words, false);
     if (chosen >= 0)
         json_array_append_new(into, json_string(words[chosen]));
 }
@@ -210,10 +210,12 @@ void file_read_auth(struct yaml_reader *reader, yaml_node_t *node, const char *w
     struct system_file *file = into;
     struct auth_reading reading = {.file = file, .into = json_object()};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), &reading);
-    if (node && !json_object_get(reading.into, "jwt") && !json_object_get(reading.into, "keys") &&
-        !json_object_get(reading.into, "introspection"))
+    if (node && !json_array_size(json_object_get(reading.into, "jwt")) &&
+        !json_object_get(reading.into, "keys") && !json_object_get(reading.into, "introspection"))
         findings_error(reader->findings, yaml_place(reader, node),
-                       "%s needs 'jwt', 'introspection' or 'keys': without any nobody could log in",
+                       "%s needs an issuer in 'jwt', or 'introspection', or 'keys': otherwise "
+                       "nobody could log "
+                       "in",
                        what);
     if (node)
         check_subjects(reader, node, what, reading.into, file->door_clients);

@@ -13,7 +13,7 @@
 static void read_exposed(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                          enum exposure *into)
 {
-    int chosen = yaml_word(reader, node, what, exposure_words);
+    int chosen = yaml_word(reader, node, what, exposure_words, true);
     if (chosen >= 0)
         *into = (enum exposure)chosen;
 }

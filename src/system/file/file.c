@@ -47,14 +47,15 @@ static void read_name(struct yaml_reader *reader, yaml_node_t *node, const char 
 static void read_links(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     static const char *const kinds[] = {"plain", "tls", NULL};
-    ((struct system_file *)into)->links_tls = yaml_word(reader, node, what, kinds) == 1;
+    ((struct system_file *)into)->links_tls = yaml_word(reader, node, what, kinds, true) == 1;
 }
 
 static void read_upgrade(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                          void *into)
 {
     static const char *const kinds[] = {"automatic", "by hand", NULL};
-    ((struct system_file *)into)->upgrades_by_hand = yaml_word(reader, node, what, kinds) == 1;
+    ((struct system_file *)into)->upgrades_by_hand =
+        yaml_word(reader, node, what, kinds, true) == 1;
 }
 
 static void read_rotate_keys(struct yaml_reader *reader, yaml_node_t *node, const char *what,

@@ -196,7 +196,7 @@ static void read_client_mode(struct yaml_reader *reader, yaml_node_t *node, cons
                              void *into)
 {
     static const char *const modes[] = {"required", "optional", NULL};
-    int chosen = yaml_word(reader, node, what, modes);
+    int chosen = yaml_word(reader, node, what, modes, true);
     json_object_set_new(((struct system_file *)into)->door_clients, "optional",
                         json_boolean(chosen == 1));
 }
@@ -204,7 +204,7 @@ static void read_client_mode(struct yaml_reader *reader, yaml_node_t *node, cons
 static void read_client_name(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                              void *into)
 {
-    int chosen = yaml_word(reader, node, what, certificate_name_words);
+    int chosen = yaml_word(reader, node, what, certificate_name_words, false);
     if (chosen >= 0)
         json_object_set_new(((struct system_file *)into)->door_clients, "name",
                             json_string(certificate_name_words[chosen]));

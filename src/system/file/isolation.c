@@ -10,9 +10,11 @@ void file_read_isolation(struct yaml_reader *reader, yaml_node_t *node, const ch
 {
     static const char *const kinds[] = {"users", "landlock", NULL};
     struct system_file *file = into;
-    bool users = yaml_word(reader, node, what, kinds) == 0;
-    file->users = users;
-    file->namespaces = users;
+    int kind = yaml_word(reader, node, what, kinds, true);
+    if (kind < 0) /* it has been reported */
+        return;
+    file->users = kind == 0;
+    file->namespaces = kind == 0;
     file->isolation_place = yaml_place(reader, node);
 }
 
@@ -54,10 +56,9 @@ void file_settle_isolation(struct system_file *file, struct findings *findings)
         file->namespaces = true;
     } else if (!file->users) {
         findings_warning(findings, file->isolation_place,
-                         "'isolation: landlock' TAKES A WALL AWAY: %s; leave the line out, except "
-                         "to look for a fault",
-                         geteuid() == 0
-                             ? "every process runs as root, and sees all files that there are"
-                             : "every process sees all files that there are");
+                         "'isolation: landlock' WEAKENS THE ISOLATION of processes: %s; remove the "
+                         "line unless you are debugging",
+                         geteuid() == 0 ? "each runs as root and sees that every file exists"
+                                        : "each sees that every file exists");
     }
 }

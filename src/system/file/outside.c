@@ -28,7 +28,7 @@ void file_read_outside(struct yaml_reader *reader, yaml_node_t *node, const char
 {
     /* Only public Internet addresses, or also this machine and its network. */
     static const char *const kinds[] = {"public", "anywhere", NULL};
-    outside_of(into)->anywhere = yaml_word(reader, node, what, kinds) == 1;
+    outside_of(into)->anywhere = yaml_word(reader, node, what, kinds, true) == 1;
 }
 
 static void read_outside_port(struct yaml_reader *reader, yaml_node_t *node, const char *what,
@@ -129,28 +129,29 @@ void file_read_outside_keys(struct yaml_reader *reader, yaml_node_t *node, const
 }
 
 /* A secret that several receivers share lets each of them pose as this system to the others. */
-static bool check_key_kind(const struct system_outside_key *key, size_t at, const char *text,
-                           struct findings *findings)
+static bool check_key_kind(const struct system_service *service,
+                           const struct system_outside_key *key, size_t at, const char *path,
+                           const char *text, struct findings *findings)
 {
     enum webhook_kind kind = webhook_key_kind(text);
     if (kind == WEBHOOK_NO_KEY)
         findings_error(findings, key->places[at],
-                       "%s holds no key for webhooks; expected whsec_ and the base64 of 24 to 64 "
-                       "bytes, or whsk_ and that of an Ed25519 key",
-                       key->files[at]);
+                       "services.%s.outside_keys: %s holds no key for webhooks; expected whsec_ "
+                       "and the base64 of 24 to 64 bytes, or whsk_ and that of an Ed25519 key",
+                       service->name, path);
     else if (kind == WEBHOOK_SHARED && outside_is_wide(key->host))
         findings_error(findings, key->places[at],
-                       "%s holds a shared secret (whsec_), with which each receiver could pose as "
-                       "this system to the others that '%s' stands for: name one host, or sign "
-                       "with a private key (whsk_)",
-                       key->files[at], key->host);
+                       "services.%s.outside_keys: %s holds a shared secret (whsec_), with which "
+                       "each receiver could pose as this system to the others that '%s' stands "
+                       "for: name one host, or sign with a private key (whsk_)",
+                       service->name, path, key->host);
     else
         return true;
     return false;
 }
 
-static json_t *read_key_texts(const struct system_file *file, const struct system_outside_key *key,
-                              struct findings *findings)
+static json_t *read_key_texts(const struct system_file *file, const struct system_service *service,
+                              const struct system_outside_key *key, struct findings *findings)
 {
     json_t *texts = json_array();
     for (size_t i = 0; i < key->file_count; i++) {
@@ -160,8 +161,9 @@ static json_t *read_key_texts(const struct system_file *file, const struct syste
         snprintf(path, sizeof path, "%s%s%s", absolute ? "" : file->folder, absolute ? "" : "/",
                  key->files[i]);
         if (secret_file_read(path, text, sizeof text, &error) != FH_OK)
-            findings_error(findings, key->places[i], "outside_keys: %s", error.message);
-        else if (check_key_kind(key, i, text, findings))
+            findings_error(findings, key->places[i], "services.%s.outside_keys: %s", service->name,
+                           error.message);
+        else if (check_key_kind(service, key, i, path, text, findings))
             json_array_append_new(texts, json_string(text));
         sodium_memzero(text, sizeof text);
     }
@@ -177,8 +179,9 @@ void file_settle_outside(const struct system_file *file, struct system_service *
     for (size_t i = 0; i < outside->key_count; i++) {
         const struct system_outside_key *key = &outside->keys[i];
         if (key->host) /* otherwise there is a finding already */
-            json_array_append_new(signing, json_pack("{s:s, s:o}", "host", key->host, "keys",
-                                                     read_key_texts(file, key, findings)));
+            json_array_append_new(signing,
+                                  json_pack("{s:s, s:o}", "host", key->host, "keys",
+                                            read_key_texts(file, service, key, findings)));
     }
     if (findings->errors > errors) {
         json_decref(signing);

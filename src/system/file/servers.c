@@ -49,7 +49,7 @@ static void read_tls_mode(struct yaml_reader *reader, yaml_node_t *node, const c
                           void *into)
 {
     static const char *const modes[] = {"verify", "off", NULL};
-    int mode = yaml_word(reader, node, what, modes);
+    int mode = yaml_word(reader, node, what, modes, true);
     if (mode >= 0)
         json_object_set_new(into, "mode", json_string(modes[mode]));
 }
@@ -131,7 +131,7 @@ static void read_store_appendfsync(struct yaml_reader *reader, yaml_node_t *node
                                    void *into)
 {
     static const char *const words[] = {"always", "everysec", NULL};
-    int word = yaml_word(reader, node, what, words);
+    int word = yaml_word(reader, node, what, words, true);
     ((struct system_store *)into)->appendfsync = word >= 0 ? words[word] : NULL;
 }
 
@@ -213,7 +213,7 @@ static void read_layout(struct yaml_reader *reader, yaml_node_t *node, const cha
     static const char *const layouts[] = {"databases", "schemas", NULL};
     struct system_server *server = into;
     const struct server_kind *kind = server->engine ? server_kind(server->engine) : NULL;
-    server->schemas = yaml_word(reader, node, what, layouts) == 1;
+    server->schemas = yaml_word(reader, node, what, layouts, true) == 1;
     if (server->schemas && kind && !kind->schemas)
         findings_error(reader->findings, yaml_place(reader, node),
                        "%s: %s has no schemas inside a database", what, kind->engine);

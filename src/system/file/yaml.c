@@ -349,14 +349,12 @@ bool yaml_bool(struct yaml_reader *reader, yaml_node_t *node, const char *what, 
 }
 
 int yaml_word(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-              const char *const *words)
+              const char *const *words, bool defaults)
 {
     struct text expected;
-    if (reader->schema) {
-        yaml_describe_words(reader, words);
-        return -1;
-    }
-    const char *given = yaml_text(reader, node, what);
+    if (reader->schema)
+        yaml_describe_words(reader, words, defaults);
+    const char *given = reader->schema ? NULL : yaml_text(reader, node, what);
     for (int i = 0; given && words[i]; i++) {
         if (strcmp(words[i], given) == 0)
             return i;
@@ -365,7 +363,8 @@ int yaml_word(struct yaml_reader *reader, yaml_node_t *node, const char *what,
         return -1;
     text_init(&expected, 256);
     for (int i = 0; words[i]; i++)
-        text_printf(&expected, "%s'%s'%s", i ? " or " : "", words[i], i ? "" : " (the default)");
+        text_printf(&expected, "%s'%s'%s", i ? " or " : "", words[i],
+                    i || !defaults ? "" : " (the default)");
     findings_error(reader->findings, yaml_place(reader, node), "%s is '%.64s'; expected %s", what,
                    scalar_text(node), expected.data);
     text_release(&expected);

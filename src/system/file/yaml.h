@@ -72,10 +72,10 @@ const char *yaml_text(struct yaml_reader *reader, yaml_node_t *node, const char 
 bool yaml_integer(struct yaml_reader *reader, yaml_node_t *node, const char *what, int minimum,
                   int maximum, int *ret);
 bool yaml_bool(struct yaml_reader *reader, yaml_node_t *node, const char *what, bool *ret);
-/* The index of its value in `words` (ended by NULL; the first is the default); -1 with a
- * finding. */
+/* The index of its value in `words` (ended by NULL); -1 with a finding. `defaults`: the first is
+ * what counts where the key is missing. */
 int yaml_word(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-              const char *const *words);
+              const char *const *words, bool defaults);
 /* Nothing follows the key, which is allowed here. */
 bool yaml_nothing(struct yaml_reader *reader, const yaml_node_t *node);
 /* Any mapping; plain scalars in it become null, booleans or numbers where they look like them. New
@@ -93,7 +93,7 @@ void yaml_describe_names(struct yaml_reader *reader, size_t count_max,
                          void *into);
 void yaml_describe_list(struct yaml_reader *reader, size_t count_max, yaml_read *read, void *into);
 void yaml_describe_integer(struct yaml_reader *reader, int minimum, int maximum);
-void yaml_describe_words(struct yaml_reader *reader, const char *const *words);
+void yaml_describe_words(struct yaml_reader *reader, const char *const *words, bool defaults);
 void yaml_describe_type(struct yaml_reader *reader, const char *type);
 void yaml_describe_text(struct yaml_reader *reader);
 

@@ -86,13 +86,14 @@ void yaml_describe_integer(struct yaml_reader *reader, int minimum, int maximum)
     put_described(reader->schema, "maximum", json_integer(maximum));
 }
 
-void yaml_describe_words(struct yaml_reader *reader, const char *const *words)
+void yaml_describe_words(struct yaml_reader *reader, const char *const *words, bool defaults)
 {
     json_t *values = json_array();
     for (int i = 0; words[i]; i++)
         json_array_append_new(values, json_string(words[i]));
     put_described(reader->schema, "enum", values);
-    put_described(reader->schema, "default", json_string(words[0]));
+    if (defaults)
+        put_described(reader->schema, "default", json_string(words[0]));
 }
 
 void yaml_describe_text(struct yaml_reader *reader)

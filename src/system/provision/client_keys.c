@@ -43,9 +43,11 @@ static enum fh_code resolve_keys_path(struct client_keys *keys, const char *path
             keys->path = whole;
         free(real);
         if (!keys->path)
-            return error_set(error, FH_UNAVAILABLE,
-                             "%s can't be made: its folder isn't there. Make it with mode 0700.",
-                             path);
+            return error_set(
+                error, FH_UNAVAILABLE,
+                "%s: its folder isn't there. Make that with mode 0700; `freehold key new` "
+                "makes the file.",
+                path);
     }
     if (!keys->path)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%s can't be opened", path);
