@@ -62,7 +62,7 @@ ACTS = {
     "a drop of nothing": (["parked", "drop", "search", "products", "p-1", "--yes"], "parked drop", "search", "failed"),
     "a saga's retry": (["saga", "retry", "orders", "0"], "saga retry", "orders", "failed"),
     "a saga given up": (["saga", "abandon", "orders", "0", "--why", "lost", "--yes"], "saga abandon", "orders", "failed"),
-    "new keys": (["rotate-keys", "users", "--forget-users"], "rotate", "_keys", "done"),
+    "new keys": (["rotate-keys", "users", "--forget-users"], "rotate-keys", "users", "done"),
     "a call": (["call", "users", "POST", "/api/users?hush=1", "--data", '{"name": "hush", "email": "hush@example.org"}',
                 "--key", "hush"], "call", "users", None),
     "a call of no route": (["call", "users", "DELETE", "/api/nothing"], "call", "users", "failed"),

@@ -179,9 +179,8 @@ void file_settle_outside(const struct system_file *file, struct system_service *
     for (size_t i = 0; i < outside->key_count; i++) {
         const struct system_outside_key *key = &outside->keys[i];
         if (key->host) /* otherwise there is a finding already */
-            json_array_append_new(signing,
-                                  json_pack("{s:s, s:o}", "host", key->host, "keys",
-                                            read_key_texts(file, service, key, findings)));
+            json_array_append_new(signing, json_pack("{s:s, s:o}", "host", key->host, "keys",
+                                                     read_key_texts(file, service, key, findings)));
     }
     if (findings->errors > errors) {
         json_decref(signing);
