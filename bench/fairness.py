@@ -2,9 +2,12 @@
 """What one client's flood costs the others at the gateway: the time of a quiet client's requests, alone and beside it,
 in turns."""
 
+import re
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 from common import PATIENCE_S, Failed, show, times, title
 
@@ -13,6 +16,7 @@ REQUESTS_A_ROUND = 500
 PAUSE_S = 0.004
 QUIET = "127.0.0.3"
 CONNECTIONS = 256
+FLOODS = {"kept": [], "new": ["-H", "Connection: close"]}
 REQUEST = b"GET /orders/1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BAR = 1.25
 
@@ -33,12 +37,26 @@ def took_ms(gateway):
     return took
 
 
-def beside_flood_ms(gateway):
+def wait_until_limited(gateway):
+    """A flood that lasts is what is measured: it has spent what it may have at once. `gateway` tells whoever asks from
+    the flood's address what is left."""
+    ends = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends:
+        try:
+            with urllib.request.urlopen(gateway.url + "/orders/1", timeout=PATIENCE_S) as answer:
+                if re.search(r";r=\d;", answer.headers["RateLimit"]):
+                    return
+        except urllib.error.HTTPError:
+            return
+    raise Failed("the flood did not reach its limit in time")
+
+
+def beside_flood_ms(gateway, arguments):
     seconds = int(REQUESTS_A_ROUND * PAUSE_S * 3) + 30
-    flood = subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", gateway.url + "/orders/1"],
+    flood = subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", *arguments, gateway.url + "/orders/1"],
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        time.sleep(1)  # its bucket is soon empty: a flood that lasts is what is measured
+        wait_until_limited(gateway)
         return took_ms(gateway)
     finally:
         flood.kill()
@@ -51,14 +69,16 @@ def percentile(values, part):
 
 def measure(gateway):
     """`gateway` counts clients of this machine, too, and is started."""
-    alone, beside = [], []
+    alone, beside = [], {kind: [] for kind in FLOODS}
     took_ms(gateway)
     for _ in range(ROUNDS):
         alone += took_ms(gateway)
-        beside += beside_flood_ms(gateway)
-    title("Fairness: one client's flood at the gateway, 256 connections that never pause, and another's requests")
-    show("the other's median, alone", percentile(alone, 0.5), "ms")
-    show("the other's median, beside the flood", percentile(beside, 0.5), "ms")
-    show("the other's p99, alone", percentile(alone, 0.99), "ms")
-    show("the other's p99, beside the flood", percentile(beside, 0.99), "ms",
-         f"{times(percentile(beside, 0.99) / percentile(alone, 0.99))} alone (bar: {BAR})")
+        for kind, arguments in FLOODS.items():
+            beside[kind] += beside_flood_ms(gateway, arguments)
+    title("Fairness: one client's flood at the gateway, 256 at a time without a pause, and another's requests")
+    for part, name in ((0.5, "median"), (0.99, "p99")):
+        base = percentile(alone, part)
+        show(f"the other's {name}, alone", base * 1000, "us")
+        for kind, took in beside.items():
+            show(f"beside a flood on {kind} connections", percentile(took, part) * 1000, "us",
+                 f"{times(percentile(took, part) / base)} alone" + (f" (bar: {BAR})" if part > 0.5 else ""))

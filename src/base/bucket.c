@@ -98,6 +98,12 @@ bool bucket_take(struct bucket_table *table, const char *name, int64_t cost, int
     return beyond <= 0;
 }
 
+bool bucket_is_empty(const struct bucket_table *table, const char *name, int64_t now_us)
+{
+    const struct bucket_slot *slot = bucket_slot_of(table, bucket_hash(table, name), now_us);
+    return debt_now(table, slot, now_us) > (table->quota - 1) * table->window_us;
+}
+
 int64_t bucket_charge(struct bucket_table *table, const char *name, int64_t cost, int64_t now_us)
 {
     uint64_t hash = bucket_hash(table, name);

@@ -56,6 +56,7 @@ void bucket_release(struct bucket_table *table);
  * is changed. */
 bool bucket_take(struct bucket_table *table, const char *name, int64_t cost, int64_t now_us,
                  struct bucket_standing *ret);
+bool bucket_is_empty(const struct bucket_table *table, const char *name, int64_t now_us);
 /* Takes `cost` tokens, or what there is of them: returns how much that was, in units of a debt. */
 int64_t bucket_charge(struct bucket_table *table, const char *name, int64_t cost, int64_t now_us);
 /* Somebody else knows that the name's bucket lacked this much at `since_us`. What is worse counts,

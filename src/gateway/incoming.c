@@ -225,7 +225,7 @@ void gateway_incoming(void *context, struct http_incoming *incoming)
     text_release(&allow);
 }
 
-bool gateway_connected(void *context, const struct http_peer *peer)
+enum http_admission gateway_connected(void *context, const struct http_peer *peer)
 {
     return limits_connect(((struct gateway *)context)->limits, peer);
 }

@@ -237,16 +237,17 @@ static bool is_bounded_peer(const struct limits *limits, const struct http_peer 
     return client_address_of_peer(&limits->proxies, peer, ret) && !is_spared(limits, ret);
 }
 
-bool limits_connect(struct limits *limits, const struct http_peer *peer)
+enum http_admission limits_connect(struct limits *limits, const struct http_peer *peer)
 {
+    const struct bucket_table *rates = &limits->tables[LIMITS_ADDRESS];
     struct client_address address;
     if (!is_bounded_peer(limits, peer, &address))
-        return true;
+        return HTTP_ADMIT;
     struct open_connections *open = map_get(&limits->connections, address.name);
     if (open && open->count >= limits->connections_max) {
         limits->turned_away++;
         log_limited(limits, &address, "open connections");
-        return false;
+        return HTTP_TURN_AWAY;
     }
     if (!open) {
         open = calloc(1, sizeof *open);
@@ -254,7 +255,8 @@ bool limits_connect(struct limits *limits, const struct http_peer *peer)
         map_put(&limits->connections, address.name, open);
     }
     open->count++;
-    return true;
+    bool over = rates->slots && bucket_is_empty(rates, address.name, now_us_of(limits));
+    return over ? HTTP_ADMIT_PACED : HTTP_ADMIT;
 }
 
 void limits_disconnect(struct limits *limits, const struct http_peer *peer)

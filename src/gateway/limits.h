@@ -60,8 +60,10 @@ bool limits_stop(struct limits *limits);
 void limits_free(
     struct limits *limits); /* after limits_stop; no place may be taken; NULL is fine */
 
-/* A connection has come. False: its address has too many open ones, and this is not counted. */
-bool limits_connect(struct limits *limits, const struct http_peer *peer);
+/* A connection has come. It is turned away, and not counted, if its address has too many open ones;
+ * it is paced if the address is over its rate, so that nobody gains by closing the connection on
+ * which a request was refused, and opening another. */
+enum http_admission limits_connect(struct limits *limits, const struct http_peer *peer);
 void limits_disconnect(struct limits *limits, const struct http_peer *peer); /* once it has ended */
 /* Where a request comes from. */
 void limits_address(const struct limits *limits, const struct http_incoming *incoming,

@@ -351,7 +351,7 @@ static void on_connection_ready(uv_poll_t *poll, int status, int events)
     server->settle(server);
 }
 
-bool connection_open(struct http_server *server, int fd, const struct http_peer *peer)
+bool connection_open(struct http_server *server, int fd, const struct http_peer *peer, bool paced)
 {
     static const int on = 1;
     struct http_connection *connection = calloc(1, sizeof *connection);
@@ -374,8 +374,10 @@ bool connection_open(struct http_server *server, int fd, const struct http_peer 
     connection->handshaking = tls != NULL;
     server->open_handles++;
     server->connections++;
-    list_append(&server->awaited, connection);
-    connection_watch(connection, UV_READABLE);
+    if (paced)
+        connection_pace(connection);
+    else
+        connection_await(connection);
     return true;
 }
 

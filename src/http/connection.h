@@ -11,7 +11,7 @@
  *     READING    awaited    a request is awaited or arriving; the socket is read
  *     BUSY       none       the handler has the request; nothing is read, however much is sent
  *     SENDING    sending    the answer's rest waits until the client takes it
- *     PACED      paced      a request was answered, and the next one is not read yet
+ *     PACED      paced      the next request is not read yet
  *     LINGERING  lingering  the last answer is sent; input is dropped until the client closes
  *     CLOSED     none       its memory is freed at the end of the loop's turn
  */
@@ -166,8 +166,9 @@ void connection_send_rest(struct http_connection *connection);
 /* The client has had the idle timeout to take of its answer. It is cut off if that was too little.
  */
 void connection_judge_reading(struct http_connection *connection);
-/* The next request may come: after an answer, or a pause. */
+/* The next request may come: at once, or after a pause. */
 void connection_await(struct http_connection *connection);
+void connection_pace(struct http_connection *connection);
 /* Refuses the request that is being read. */
 void connection_refuse(struct http_connection *connection, enum problem_type type,
                        const char *detail);
@@ -177,7 +178,7 @@ void connection_say_continue(struct http_connection *connection);
 /* ---- connection.c ---- */
 
 /* Owns the descriptor from now on. False: no memory, and the descriptor is closed. */
-bool connection_open(struct http_server *server, int fd, const struct http_peer *peer);
+bool connection_open(struct http_server *server, int fd, const struct http_peer *peer, bool paced);
 /* Goes on with the input that is already here. */
 void connection_resume(struct http_connection *connection);
 /* Answers the request that it is busy with. */

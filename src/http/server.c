@@ -228,11 +228,13 @@ static struct http_peer peer_of(const struct sockaddr_storage *address)
 static bool take_connection(struct http_server *server, int fd, const struct http_peer *peer)
 {
     const struct http_handler *handler = &server->handler;
-    if (handler->connected && !handler->connected(handler->context, peer)) {
+    enum http_admission admission =
+        handler->connected ? handler->connected(handler->context, peer) : HTTP_ADMIT;
+    if (admission == HTTP_TURN_AWAY) {
         close(fd);
         return false;
     }
-    bool is_open = connection_open(server, fd, peer);
+    bool is_open = connection_open(server, fd, peer, admission == HTTP_ADMIT_PACED);
     if (!is_open && handler->disconnected)
         handler->disconnected(handler->context, peer);
     return is_open;

@@ -60,6 +60,12 @@ struct http_incoming {
     void *user; /* for the handler's own use */
 };
 
+enum http_admission {
+    HTTP_TURN_AWAY, /* it is closed at once */
+    HTTP_ADMIT,
+    HTTP_ADMIT_PACED /* its first request is read only after a pause, as after a paced answer */
+};
+
 struct http_handler {
     /* Called on the loop, outside fibers. Answer with http_reply, now or later, exactly once. */
     void (*incoming)(void *context, struct http_incoming *incoming);
@@ -67,9 +73,8 @@ struct http_handler {
     /* NULL, or: a client was cut off, since it took only `taken` bytes of its answer, of which
      * `left` are left, in a whole idle timeout. */
     void (*unread)(void *context, const struct http_peer *peer, size_t taken, size_t left);
-    /* Both or none. A connection has come: false closes it at once. One that was taken has ended.
-     */
-    bool (*connected)(void *context, const struct http_peer *peer);
+    /* Both or none. A connection has come. One that was admitted has ended. */
+    enum http_admission (*connected)(void *context, const struct http_peer *peer);
     void (*disconnected)(void *context, const struct http_peer *peer);
 };
 

@@ -24,7 +24,6 @@
 void connection_await(struct http_connection *connection)
 {
     connection->state = CONNECTION_READING;
-    connection->used = true;
     connection->started = false;
     list_append(&connection->server->awaited, connection);
     connection_watch(connection, UV_READABLE);
@@ -37,7 +36,7 @@ void connection_await(struct http_connection *connection)
 /* Nothing of it is read meanwhile, so whoever asks too much waits in its own kernel's buffers. If
  * many are paced at once they come back evenly in the pause after that: together they would find
  * what their client was granted meanwhile, and spend it in one burst before everybody else. */
-static void pace_connection(struct http_connection *connection)
+void connection_pace(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     uint64_t now_us = server_now_ms(server) * 1000;
@@ -54,13 +53,14 @@ static void finish_answer(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     connection_let_go_answer(connection);
+    connection->used = true;
     if (connection->handed)
         server->unsent--;
     connection->handed = false;
     if (!connection->persistent)
         connection_linger(connection);
     else if (connection->paced)
-        pace_connection(connection);
+        connection_pace(connection);
     else
         connection_await(connection);
     if (server->drained)

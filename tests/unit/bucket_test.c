@@ -35,7 +35,10 @@ static struct bucket_table table_of(int64_t quota, int window_s, size_t places)
 static bool take_one(struct bucket_table *table, const char *name, int64_t now_us)
 {
     struct bucket_standing standing;
-    return bucket_take(table, name, 1, now_us, &standing);
+    bool empty = bucket_is_empty(table, name, now_us);
+    bool taken = bucket_take(table, name, 1, now_us, &standing);
+    assert_int_equal(empty, !taken);
+    return taken;
 }
 
 static int take_all(struct bucket_table *table, const char *name, int64_t now_us)

@@ -247,7 +247,7 @@ static unsigned connect_until_refused(struct limits *limits, const char *text, u
 {
     const struct http_peer peer = peer_at(text);
     unsigned count = 0;
-    while (count < most && limits_connect(limits, &peer))
+    while (count < most && limits_connect(limits, &peer) == HTTP_ADMIT)
         count++;
     return count;
 }
@@ -275,7 +275,7 @@ static void an_address_has_so_many_connections(void **state)
     assert_int_equal(connect_until_refused(limits, "2001:db8:1:2:ffff::9", 10), 1);
     assert_int_equal(connect_until_refused(limits, "2001:db8:1:3::1", 10), 3);
     for (int i = 0; i < 10; i++)
-        assert_true(limits_connect(limits, &nameless));
+        assert_int_equal(limits_connect(limits, &nameless), HTTP_ADMIT);
     /* Whoever was refused was not counted. */
     disconnect_all(limits, "192.0.2.1", 1);
     assert_int_equal(connect_until_refused(limits, "192.0.2.1", 10), 1);
@@ -288,6 +288,28 @@ static void an_address_has_so_many_connections(void **state)
         limits_disconnect(limits, &nameless);
     assert_int_equal(connect_until_refused(limits, "192.0.2.1", 10), 3);
     disconnect_all(limits, "192.0.2.1", 3);
+    limits_free(limits);
+    harness_release(&still.harness);
+}
+
+static void whoever_is_over_the_rate_gains_nothing_by_another_connection(void **state)
+{
+    (void)state;
+    static const struct client_address address = {.name = "192.0.2.1"};
+    const struct http_peer peer = peer_at("192.0.2.1"), other = peer_at("192.0.2.2");
+    struct world_ops ops;
+    struct still still;
+    still_init(&still, &ops);
+    struct limits *limits =
+        limits_of_text(&still, "{\"address\":{\"requests\":2,\"window_s\":60}}");
+    assert_int_equal(limits_connect(limits, &peer), HTTP_ADMIT);
+    assert_int_equal(take_until_refused(limits, &address, NULL, 10), 2);
+    assert_int_equal(limits_connect(limits, &peer), HTTP_ADMIT_PACED);
+    assert_int_equal(limits_connect(limits, &other), HTTP_ADMIT);
+    still.now_ns += INT64_C(30000000000);
+    assert_int_equal(limits_connect(limits, &peer), HTTP_ADMIT);
+    disconnect_all(limits, "192.0.2.1", 3);
+    disconnect_all(limits, "192.0.2.2", 1);
     limits_free(limits);
     harness_release(&still.harness);
 }
@@ -586,6 +608,7 @@ int main(void)
         cmocka_unit_test(this_machines_clients_are_spared_until_limits_are_given),
         cmocka_unit_test(limits_are_told_as_the_draft_has_it),
         cmocka_unit_test(an_address_has_so_many_connections),
+        cmocka_unit_test(whoever_is_over_the_rate_gains_nothing_by_another_connection),
         cmocka_unit_test(connections_of_proxies_and_by_default_of_this_machine_are_not_bounded),
         cmocka_unit_test(beyond_its_places_a_client_waits_for_itself),
         cmocka_unit_test(answers_are_asked_for_by_the_size_that_is_expected),

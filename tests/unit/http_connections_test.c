@@ -399,6 +399,27 @@ static void a_paced_connection_is_read_later(void **state)
     site_release(&site);
 }
 
+static void a_connection_may_be_paced_from_its_beginning(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *before = raw_ask(&site, HEAD_OF("/before"), "GET|/before|");
+    site.paces_guests = true;
+    int64_t began_ns = world_monotonic_ns(site.harness.world);
+    struct raw *paced = raw_connect(&site);
+    raw_text(paced, HEAD_OF("/first") HEAD_OF("/second"));
+    raw_text(before, HEAD_OF("/meanwhile"));
+    raw_until(before, "GET|/meanwhile|");
+    assert_int_equal(site.taken, 2);
+    raw_until(paced, "GET|/second|");
+    assert_true(world_monotonic_ns(site.harness.world) - began_ns >=
+                (int64_t)(HTTP_PACE_MS - 50) * 1000000);
+    raw_close(before);
+    raw_close(paced);
+    site_release(&site);
+}
+
 /* Together they would spend at once what their client was granted in the pause. */
 static void those_paced_at_once_come_back_one_after_the_other(void **state)
 {
@@ -569,6 +590,7 @@ int main(void)
         cmocka_unit_test(whoever_reads_too_slowly_is_cut_off_and_others_are_not),
         cmocka_unit_test(what_is_kept_of_an_answer_is_let_go_once),
         cmocka_unit_test(a_paced_connection_is_read_later),
+        cmocka_unit_test(a_connection_may_be_paced_from_its_beginning),
         cmocka_unit_test(those_paced_at_once_come_back_one_after_the_other),
         cmocka_unit_test(at_the_limit_a_paced_connection_gives_way_first),
         cmocka_unit_test(who_is_turned_away_is_closed_at_once_and_costs_no_place),

@@ -51,6 +51,7 @@ struct site {
     struct http_peer peer; /* of the last request */
     unsigned guests;       /* connections that have come and not ended */
     unsigned guests_max;   /* 0: any number */
+    bool paces_guests;     /* those that come from now on */
     bool drained;
 };
 
@@ -123,14 +124,14 @@ static inline void on_incoming(void *context, struct http_incoming *incoming)
 }
 
 /* Every test's connections are counted, and its site ends with none. */
-static inline bool on_connected(void *context, const struct http_peer *peer)
+static inline enum http_admission on_connected(void *context, const struct http_peer *peer)
 {
     struct site *site = context;
     (void)peer;
     if (site->guests_max && site->guests == site->guests_max)
-        return false;
+        return HTTP_TURN_AWAY;
     site->guests++;
-    return true;
+    return site->paces_guests ? HTTP_ADMIT_PACED : HTTP_ADMIT;
 }
 
 static inline void on_disconnected(void *context, const struct http_peer *peer)
