@@ -21,7 +21,7 @@
 
 #define READS_A_TURN 4
 #define REQUESTS_A_TURN 16
-#define UNTRUSTED "This takes requests from the system's own processes only, by their certificates."
+#define UNTRUSTED "The connection shows no certificate of the authority that is trusted here."
 
 void connection_cut_off(struct http_connection *connection, enum problem_type type,
                         const char *detail)

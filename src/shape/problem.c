@@ -44,8 +44,8 @@ static const struct {
                                   "not understand: upgrade the older of the two."},
     [PROBLEM_CLIENT_UNTRUSTED] =
         {URN "client-untrusted", 403,
-         "The TLS connection has no valid certificate: of the system's own authority, or at the "
-         "gateway of the one that `gateway.tls.clients` names."},
+         "The TLS connection shows no valid certificate of the authority that is trusted here: the "
+         "system's own, or at the gateway the one that `gateway.tls.clients` names."},
     [PROBLEM_CALLER_MISSING] =
         {URN "caller-missing", 403,
          "The request does not say which service or operator sends it, as this path needs."},

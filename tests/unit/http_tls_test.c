@@ -129,7 +129,7 @@ static void a_client_with_another_authoritys_certificate_is_answered_403(void **
     struct call call;
     ask(fixture, &stranger, "site", "/a", NULL, &call);
     assert_int_equal(call.status, 403);
-    assert_non_null(strstr(call.answer, "certificates"));
+    assert_non_null(strstr(call.answer, "certificate"));
     assert_int_equal(fixture->site.taken, 0);
 }
 

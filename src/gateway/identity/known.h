@@ -47,7 +47,7 @@ void known_forget_all(struct known_users *known);
 /* Under which name these credentials are remembered. */
 void known_name(const struct known_users *known, const char *credentials,
                 char ret[static KNOWN_NAME_SIZE]);
-/* The same for a certificate: no credentials' text has its first byte (0x30). */
+/* The same for a certificate: its second byte is beyond ASCII, as in no credentials' text. */
 void known_name_of_bytes(const struct known_users *known, const unsigned char *bytes, size_t length,
                          char ret[static KNOWN_NAME_SIZE]);
 /* A reference; NULL: none are remembered, or they have ended. What is from the future was
