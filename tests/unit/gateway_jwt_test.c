@@ -634,18 +634,22 @@ static void only_access_tokens_are_taken(void **state)
     static const struct {
         const char *claims;
         bool taken;
-    } cases[] = {{"\"azp\":\"shop\"", true},
-                 {"\"azp\":\"shop\",\"typ\":\"Bearer\",\"nonce\":\"n\"", true},
-                 {"\"typ\":\"bearer\"", true},
-                 {"\"typ\":\"ID\"", false},
-                 {"\"typ\":\"Refresh\"", false},
-                 {"\"typ\":\"Offline\"", false},
-                 {"\"typ\":\"DPoP\"", false},
-                 {"\"typ\":[\"Bearer\"]", false},
-                 {"\"typ\":null", false},
-                 {"\"at_hash\":\"77QmUPtjPfzWtF2AnpK9RQ\"", false},
-                 {"\"typ\":\"Bearer\",\"at_hash\":null", false},
-                 {"\"c_hash\":\"LDktKdoQak3Pk0cnXxCltA\"", false}};
+    } cases[] = {
+        {"\"azp\":\"shop\"", true},
+        {"\"azp\":\"shop\",\"typ\":\"Bearer\",\"nonce\":\"n\"", true},
+        {"\"typ\":\"bearer\"", true},
+        {"\"typ\":\"ID\"", false},
+        {"\"typ\":\"Refresh\"", false},
+        {"\"typ\":\"Offline\"", false},
+        {"\"typ\":\"DPoP\"", false},
+        {"\"typ\":[\"Bearer\"]", false},
+        {"\"typ\":null", false},
+        {"\"at_hash\":\"77QmUPtjPfzWtF2AnpK9RQ\"", false},
+        {"\"typ\":\"Bearer\",\"at_hash\":null", false},
+        {"\"c_hash\":\"LDktKdoQak3Pk0cnXxCltA\"", false},
+        {"\"cnf\":{\"x5t#S256\":\"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2\"}", false},
+        {"\"typ\":\"Bearer\",\"cnf\":{\"jkt\":\"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I\"}",
+         false}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char claims[512];
         snprintf(claims, sizeof claims, START "\"exp\":1700000600,%s}", cases[i].claims);

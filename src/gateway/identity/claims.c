@@ -133,13 +133,18 @@ bool claims_say_bearer(const json_t *type)
 
 /* What its provider signs with the same keys for other uses says so: by `typ` at Keycloak, and by
  * the hashes that an ID token has of what it came with (OpenID Connect Core 1.0, 3.3.2.11), which
- * no token can have of itself. `nonce` tells nothing, since some access tokens have one. */
+ * no token can have of itself. `nonce` tells nothing, since some access tokens have one. A token
+ * that is bound to a key (RFC 7800) is meant to be of no use to whoever has stolen it. */
 static enum fh_code check_kind(const json_t *claims, struct fh_error *error)
 {
     if (json_object_get(claims, "at_hash") || json_object_get(claims, "c_hash"))
         return error_set(error, FH_INVALID,
                          "It is an ID token, which tells a client who has logged in. Access "
                          "tokens are taken here.");
+    if (json_object_get(claims, "cnf"))
+        return error_set(error, FH_INVALID,
+                         "The token counts with a key alone that its sender proves to have "
+                         "(\"cnf\"), which is not asked for here.");
     if (!claims_say_bearer(json_object_get(claims, "typ")))
         return error_set(error, FH_INVALID,
                          "The token is none for access: its claim \"typ\" is not Bearer.");
