@@ -172,20 +172,24 @@ static bool pass_door(struct gateway_exchange *exchange)
     return false;
 }
 
-/* Everything but a probe is paid for, whatever becomes of it: by the user, where he is known
- * already, else by the address. False: it has been answered. */
+/* Everything is paid for, whatever becomes of it: by the user, where he is known already, else by
+ * the address. A probe is answered all the same; who asks on then is read later. False: it has been
+ * answered. */
 static bool pay_for_request(struct gateway *gateway, struct gateway_exchange *exchange)
 {
     struct known_user *user = NULL;
     exchange->limits = gateway->limits;
     limits_address(gateway->limits, &exchange->incoming, &exchange->address);
-    if (is_probe(exchange->incoming.path))
-        return true;
     if (gateway->authenticator)
         user = authenticate_known(gateway->authenticator, exchange->incoming.request);
     exchange->paid = user != NULL;
     bool may = limits_take(gateway->limits, &exchange->address, user, &exchange->standing);
     known_user_unref(user);
+    if (is_probe(exchange->incoming.path)) {
+        exchange->standing.known = false;
+        exchange->paced = !may;
+        return true;
+    }
     if (!may)
         gateway_limited(exchange);
     return may;

@@ -237,6 +237,22 @@ def test_who_is_refused_and_asks_on_is_read_later(started):
         assert time.monotonic() - began >= 0.9  # after the first 429
 
 
+def test_probes_are_answered_and_are_no_way_around(started):
+    gateway = serve(started, Pages(), limits=FEW)
+    for _ in range(6):
+        answer = ask(gateway, "/livez", HOSTILE)
+        assert answer.status == 200 and "ratelimit" not in answer.headers
+    assert ask(gateway, "/api/users/1", HOSTILE).status == 429
+    with connect(gateway, HOSTILE) as connection:
+        began = time.monotonic()
+        connection.sendall(hostile.raw("GET", "/readyz") * 2)
+        data = b""
+        while data.count(b"HTTP/1.1 200") < 2:
+            assert (part := connection.recv(65536)), data
+            data += part
+        assert time.monotonic() - began >= 0.9  # after the first
+
+
 def test_limits_may_be_off(started):
     gateway = serve(started, Pages(), limits={"address": {"requests": 0}})
     for _ in range(50):
