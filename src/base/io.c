@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#define PORTION ((size_t)16 << 10)
+
 bool io_write(int fd, const void *data, size_t length)
 {
     for (const char *at = data; length > 0;) {
@@ -34,4 +36,16 @@ ssize_t io_read(int fd, void *buffer, size_t size)
         length += (size_t)got;
     }
     return (ssize_t)length;
+}
+
+bool io_read_text(int fd, struct text *text)
+{
+    char portion[PORTION];
+    ssize_t got;
+    do {
+        got = io_read(fd, portion, sizeof portion);
+        if (got > 0)
+            text_append(text, portion, (size_t)got);
+    } while (got == (ssize_t)sizeof portion && !text->overflow);
+    return got >= 0;
 }

@@ -6,16 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "cli/data.h"
 
 static int read_data(int fd, const char *name, struct text *text)
 {
-    char buffer[65536];
-    ssize_t length;
-    while ((length = read(fd, buffer, sizeof buffer)) > 0)
-        text_append(text, buffer, (size_t)length);
-    if (length < 0)
+    if (!io_read_text(fd, text))
         return cli_fail(CLI_FAILED, "cannot read %s: %s", name, strerror(errno));
     if (text->overflow)
         return cli_fail(CLI_FAILED, "%s is larger than %zu MiB", name, CLI_DATA_SIZE_MAX >> 20);

@@ -106,6 +106,30 @@ static void no_more_is_read_than_there_is_room_for(void **state)
     close(ends[0]);
 }
 
+static void a_text_takes_all_or_no_more_than_its_bound(void **state)
+{
+    (void)state;
+    struct text text;
+    int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), endless;
+    assert_true((endless = open("/dev/zero", O_RDONLY | O_CLOEXEC)) >= 0);
+    begin_pipe();
+    text_init(&text, LENGTH);
+    signal_often(put_part);
+    assert_true(io_read_text(ends[0], &text));
+    signal_often(NULL);
+    assert_false(text.overflow);
+    assert_int_equal(text.length, LENGTH);
+    assert_memory_equal(text.data, sent, LENGTH);
+    assert_false(io_read_text(folder, &text));
+    assert_int_equal(errno, EISDIR);
+    assert_true(io_read_text(endless, &text));
+    assert_true(text.overflow);
+    text_release(&text);
+    close(endless);
+    close(folder);
+    close(ends[0]);
+}
+
 static void a_failure_is_told_with_its_reason(void **state)
 {
     (void)state;
@@ -126,6 +150,7 @@ int main(void)
         cmocka_unit_test(what_signals_interrupt_is_written_once_and_whole),
         cmocka_unit_test(what_signals_interrupt_is_read_to_its_end),
         cmocka_unit_test(no_more_is_read_than_there_is_room_for),
+        cmocka_unit_test(a_text_takes_all_or_no_more_than_its_bound),
         cmocka_unit_test(a_failure_is_told_with_its_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -224,8 +225,6 @@ void key_file_look(void *owner)
 {
     struct key_look *look = owner;
     struct stat status;
-    char buffer[4096];
-    ssize_t got = 0;
     look->changed = false;
     look->number = 0;
     int fd = open(look->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -235,11 +234,10 @@ void key_file_look(void *owner)
         look->number = EINVAL;
     } else if (!is_same_file(&status, &look->seen)) {
         text_clear(&look->text);
-        while ((got = read(fd, buffer, sizeof buffer)) > 0)
-            text_append(&look->text, buffer, (size_t)got);
-        look->number = got < 0 ? errno : look->text.overflow ? EFBIG : 0;
+        bool read_all = io_read_text(fd, &look->text);
+        look->number = !read_all ? errno : look->text.overflow ? EFBIG : 0;
         look->changed = look->number == 0;
-        if (got == 0) /* otherwise it is tried again */
+        if (read_all) /* otherwise it is tried again */
             look->seen = status;
     }
     if (fd >= 0)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "gateway/identity/key_file.h"
@@ -42,8 +43,6 @@ char *auth_read_file(struct yaml_reader *reader, yaml_node_t *node, const char *
                      const struct system_file *file, const char *path, size_t size_max,
                      size_t *ret_length)
 {
-    char buffer[4096];
-    ssize_t got;
     int fd;
     struct text text;
     if (path[0] != '/')
@@ -51,14 +50,13 @@ char *auth_read_file(struct yaml_reader *reader, yaml_node_t *node, const char *
     if (!open_named_file(reader, node, what, path, &fd))
         return NULL;
     text_init(&text, size_max);
-    while ((got = read(fd, buffer, sizeof buffer)) > 0)
-        text_append(&text, buffer, (size_t)got);
+    bool read_all = io_read_text(fd, &text);
     int number = errno;
     close(fd);
     *ret_length = text.length;
-    if (got == 0 && !text.overflow)
+    if (read_all && !text.overflow)
         return text_take(&text);
-    if (got < 0)
+    if (!read_all)
         findings_error(reader->findings, yaml_place(reader, node), "%s: %s can't be read: %s", what,
                        path, strerror(number));
     else

@@ -83,8 +83,6 @@ static enum fh_code lock_keys_folder(struct client_keys *keys, struct fh_error *
 static enum fh_code read_keys_text(struct client_keys *keys, struct text *text,
                                    struct fh_error *error)
 {
-    char buffer[4096];
-    ssize_t got = -1;
     int fd = openat(keys->folder_fd, keys->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return FH_OK;
@@ -96,13 +94,12 @@ static enum fh_code read_keys_text(struct client_keys *keys, struct text *text,
     }
     keys->is_there = true;
     bool regular = S_ISREG(keys->status.st_mode);
-    while (regular && (got = read(fd, buffer, sizeof buffer)) > 0)
-        text_append(text, buffer, (size_t)got);
+    bool read_all = regular && io_read_text(fd, text);
     int number = errno;
     close(fd);
     if (!regular)
         return error_set(error, FH_INVALID, "%s is not a regular file.", keys->path);
-    if (got < 0)
+    if (!read_all)
         return error_set_errno(error, FH_UNAVAILABLE, number, "%s can't be read", keys->path);
     if (text->overflow)
         return error_set(error, FH_INVALID, "%s is larger than %zu bytes.", keys->path,
