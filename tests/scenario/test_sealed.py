@@ -199,8 +199,18 @@ def read(path):
         return store.execute("SELECT name FROM users").fetchall()
 
 
-def test_an_older_one_is_not_taken_for_the_newest(shop, taken, other):
+def test_an_older_one_is_not_taken_for_the_newest(shop, taken, other, tmp_path):
     refused(shop, taken[0], "a newer one was made at .*: say --older")
+    newest = pathlib.Path(shop.state) / "backups.json"
+    for damaged in ("", "{}", '{"newest": 1}', "\0"):
+        before = newest.read_text()
+        try:
+            newest.write_text(damaged)
+            refused(shop, taken[0], "which backup of users is the newest is not known")
+            done = run(shop, "backup", "users", "--to", str(tmp_path / f"after-{len(damaged)}"))
+            assert done.returncode == 0 and "is not kept in" in done.stderr and newest.read_text() == damaged
+        finally:
+            newest.write_text(before)
     shop.command("restore", "users", "--from", str(taken[0]), "--yes", "--older", "--state", shop.state)
     assert shop.http("GET", f"/api/users/{taken[1]}").body["name"] == "Wilhelmina-Unmistakable"
 
