@@ -179,6 +179,43 @@ def test_a_process_that_takes_no_keys_leaves_all_as_they_are_or_reads_them_when_
     assert shop.http("GET", "/api/users?ids=1").status == 200
 
 
+def test_while_they_cannot_be_written_nothing_changes_and_nothing_is_refused(shop):
+    """As on a full disk: keys.json or one service's configuration, at each step."""
+    state, before = pathlib.Path(shop.state), pairs(keys_file(shop)["keys"])
+    keys, configuration = state / "keys.json.new", state / "users" / "service.json.new"
+
+    def stands(step):
+        """It was tried more than once, and not gone on with."""
+        log = state / "up.log"
+        said = log.read_text().count("keys-write-failed")
+        wait_for("it is tried again", lambda: log.read_text().count("keys-write-failed") > said + 1)
+        assert step in keys_file(shop) and rotating.poll() is None
+        traffic.goes_on()
+
+    keys.mkdir()
+    done = rotate(shop, check=False)
+    assert done.returncode == 1 and "keys.json" in done.stderr and pairs(keys_file(shop)["keys"]) == before, done
+    keys.rmdir()
+    configuration.mkdir()
+    with Traffic(shop) as traffic:
+        rotating = subprocess.Popen([shop.freehold, "rotate-keys", "--state", shop.state], stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT, text=True)
+        stands("next")
+        pid = shop.pid("users")
+        os.kill(pid, signal.SIGSTOP)  # it does not say that it has taken them
+        configuration.rmdir()
+        wait_for("all are written", lambda: json.loads((state / "gateway" / "gateway.json").read_text())["keys"][
+            "number"] == keys_file(shop)["number"])
+        configuration.mkdir()
+        os.kill(pid, signal.SIGCONT)
+        stands("former")
+        configuration.rmdir()
+        assert rotating.wait(120) == 0, rotating.stdout.read()
+        traffic.goes_on()
+    assert traffic.refused == []
+    assert not set(pairs(keys_file(shop)["keys"]).values()) & set(before.values())
+
+
 def test_up_replaces_them_by_itself_as_often_as_the_system_file_says(tmp_path):
     (tmp_path / "shop.yaml").write_text(
         f"system: shop\nservices:\n  payments: {{ program: {pathlib.Path(FREEHOLD).parent}/examples/shop/payments }}\n"
