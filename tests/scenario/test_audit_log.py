@@ -51,6 +51,7 @@ def log_of(system):
 def test_the_start_is_the_first_act_and_goes_on(shop):
     act = audit(shop)["acts"][0]
     assert act["what"] == "up" and act["state"] == "begun" and act["who"]["uid"] == os.getuid(), act
+    assert act["with"]["file"] == shop.file and act["with"]["listen"] == f"127.0.0.1:{shop.port}", act
     assert log_of(shop).stat().st_mode & 0o7777 == 0o600
 
 

@@ -234,12 +234,15 @@ static int start_up(struct up *up, const struct cli_command *command, const char
                up->file->name, cli_colour(stdout, CLI_PLAIN), up->file->service_count,
                up->file->service_count == 1 ? "" : "s", up->provision->state.folder);
     struct cli_act act;
-    json_t *with = json_pack("{s:s, s:s*}", "file", up->file->path, "profile", up->file->profile);
+    json_t *with = json_pack("{s:s, s:s*, s:s*}", "file", up->file->path, "profile",
+                             up->file->profile, "listen", listen);
     json_t *services = up->moving ? json_array() : NULL;
     for (const char *const *name = up->moving; name && *name; name++)
         json_array_append_new(services, json_string(*name));
-    if (services)
+    if (services) {
         json_object_set_new(with, "services", services);
+        json_object_set_new(with, "abandon", json_boolean(options.abandon));
+    }
     /* No log may keep a system down: unrecorded it comes up all the same, and says so. */
     if (cli_audit_begin(&act, &up->provision->state, up->moving ? "move" : "up", NULL, with) !=
         CLI_DONE)

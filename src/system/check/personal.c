@@ -31,7 +31,7 @@ struct looking {
 
 /* ---- Fields ---- */
 
-/* "id,name": whether the list has this name, of `length` bytes. NULL: it has every name. */
+/* "id,name": whether the list has this name, of `length` bytes. NULL has none. */
 static bool is_named_in(const char *list, const char *name, size_t length)
 {
     while (list && *list) {
