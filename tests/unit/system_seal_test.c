@@ -18,6 +18,7 @@
 
 #include "base/json.h"
 #include "system/backup/backup.h"
+#include "system/backup/restore.h"
 
 #define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define OTHER_KEY "100102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
@@ -289,6 +290,50 @@ static void a_full_disk_leaves_no_file(void **state)
     assert_int_equal(faccessat(place->fd, "sealed", F_OK, 0), -1);
 }
 
+/* Puts files into the folder, has what is left removed, and empties the folder. Returns which were
+ * kept, a bit for each. */
+static unsigned kept_of(struct place *place, const char *const *names, const char *order)
+{
+    unsigned kept = 0;
+    for (size_t i = 0; names[i]; i++)
+        put(place, names[i], (const unsigned char *)"x", 1);
+    if (order)
+        put(place, "restore.json", (const unsigned char *)order, strlen(order));
+    restore_remove_left(place->fd);
+    assert_int_equal(unlinkat(place->fd, "restore.json", 0), order ? 0 : -1);
+    for (size_t i = 0; names[i]; i++)
+        kept |= (unlinkat(place->fd, names[i], 0) == 0 ? 1U : 0U) << i;
+    return kept;
+}
+
+static void what_is_left_is_removed_but_for_what_is_ordered(void **state)
+{
+    static const char *const names[] = {"store.db",           "backup.json",
+                                        "restored.json",      "restore-1.db",
+                                        "restore-1.db-wal",   "restore-2.db",
+                                        "restore.json.ready", "backup.db",
+                                        "backup.db-journal",  NULL};
+    struct place *place = *state;
+    assert_int_equal(kept_of(place, names, NULL), 0x07);
+    assert_int_equal(kept_of(place, names, "{\"freehold\": 1, \"file\": \"restore-1\"}"), 0x1f);
+    assert_int_equal(kept_of(place, names, "{\"freehold\": 1}"), 0x3f); /* of which one? */
+    assert_int_equal(kept_of(place, names, "\x01"), 0x3f);
+}
+
+static void what_is_taken_has_no_name_and_no_link_is_followed(void **state)
+{
+    struct place *place = *state;
+    struct fh_error error;
+    struct backup_copying copying = {.way = BACKUP_SEAL, .seal = &place->seal, .service = "users"};
+    put(place, "plain", (const unsigned char *)"data", 4);
+    assert_int_equal(symlinkat("plain", place->fd, "other"), 0);
+    assert_true(backup_take(place->fd, "other", place->fd, "sealed", &copying, &error) != FH_OK);
+    assert_int_equal(faccessat(place->fd, "sealed", F_OK, 0), -1);
+    assert_int_equal(backup_take(place->fd, "plain", place->fd, "sealed", &copying, &error), FH_OK);
+    assert_int_equal(faccessat(place->fd, "plain", F_OK, 0), -1);
+    assert_int_equal(pass(place, BACKUP_OPEN, &place->seal, "users", "sealed", "opened"), FH_OK);
+}
+
 #define SEAL_TEST(test) cmocka_unit_test_setup_teardown(test, make_place, remove_place)
 
 int main(void)
@@ -302,6 +347,8 @@ int main(void)
         SEAL_TEST(a_manifest_does_not_turn_from_sealed_to_plain),
         SEAL_TEST(what_is_no_key_is_refused),
         SEAL_TEST(a_full_disk_leaves_no_file),
+        SEAL_TEST(what_is_left_is_removed_but_for_what_is_ordered),
+        SEAL_TEST(what_is_taken_has_no_name_and_no_link_is_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
