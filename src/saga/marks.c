@@ -28,45 +28,60 @@
 
 /* ---- What a source means ---- */
 
+/* What the shape says of a name, or else of all others; NULL: nothing. */
 static const fh_field *input_field(const fh_field *shape, const char *name, size_t length)
 {
+    const fh_field *others = NULL;
     for (; shape && shape->name; shape++) {
         if (strlen(shape->name) == length && memcmp(shape->name, name, length) == 0)
             return shape;
+        if (strcmp(shape->name, "*") == 0)
+            others = shape;
     }
-    return NULL;
+    return others;
 }
 
-/* Of "address.street": the marks on the way to it, and in it. False: the shape has no such. */
-static bool marks_at(const fh_field *shape, const char *path, unsigned *ret_marks)
+/* Of "address.street": the marks on the way to it, and in it. */
+static unsigned marks_at(const fh_field *shape, const char *path)
 {
-    const fh_field *field = NULL;
     unsigned marks = 0;
     while (*path) {
         size_t length = strcspn(path, ".");
-        field = input_field(shape, path, length);
+        const fh_field *field = input_field(shape, path, length);
         if (!field)
-            break;
+            return marks;
         marks |= shape_field_marks(field);
         shape = field->of;
         path += length + (path[length] == '.');
     }
-    if (!field && !marks)
-        return false;
-    *ret_marks = marks | shape_marks(field ? field->of : NULL);
-    return true;
+    return marks | shape_marks(shape);
 }
 
-/* As in saga_type_render: names of the element come before those of the input. */
+static const fh_field *named_field(const fh_field *shape, const char *source)
+{
+    const fh_field *field = input_field(shape, source, strcspn(source, "."));
+    return field && strcmp(field->name, "*") != 0 ? field : NULL;
+}
+
+/* As in saga_type_render a name is one of the element or, if that has no such, of the input. Where
+ * only the value tells which of them it is, it has the marks of both. */
 static unsigned source_marks(const struct saga_type *type, int step, const char *source)
 {
     const fh_field *input = type->definition->input;
     const char *each = type->calls[step].each;
     const fh_field *list = each ? input_field(input, each, strlen(each)) : NULL;
-    unsigned marks = 0, around = list ? shape_field_marks(list) : 0;
-    if (list && (marks_at(list->of, source, &marks) || strcmp(source, "element") == 0))
-        return marks | around;
-    return marks_at(input, source, &marks) ? marks : 0;
+    if (!list)
+        return marks_at(input, source);
+    const fh_field *named = named_field(list->of, source);
+    unsigned marks = shape_field_marks(list);
+    if (strcmp(source, "element") == 0)
+        marks |= shape_marks(list->of);
+    else if (input_field(list->of, source, strcspn(source, ".")))
+        marks |= marks_at(list->of, source);
+    else if (list->of || list->elements || list->type != FH_ARRAY || named_field(input, source))
+        marks = 0;
+    return named && !named->optional && !strchr(source, '.') ? marks
+                                                             : marks | marks_at(input, source);
 }
 
 /* The next "name=source" or "name" of a body's map. False: there is none. */
@@ -210,7 +225,7 @@ char *saga_spent_body(const struct saga_type *type, int step, const char *body)
 
 /* ---- Texts ---- */
 
-static void redact_step_answers(const struct saga_run *run, char *text, size_t size)
+static void cover_step_answers(struct shape_cover *cover, const struct saga_run *run)
 {
     const struct saga_type *type = run->type;
     for (int step = 0; step < type->rules.step_count; step++) {
@@ -220,23 +235,55 @@ static void redact_step_answers(const struct saga_run *run, char *text, size_t s
             const char *kept = run->parts[at].answer;
             json_t *answer = NULL;
             if (kept && json_parse(kept, strlen(kept), &answer, ERROR_UNHEEDED) == FH_OK)
-                shape_redact_text(shape, json_object_get(answer, "body"), SHAPE_MARKED, text, size);
+                shape_cover_given(cover, shape, json_object_get(answer, "body"));
             json_decref(answer);
         }
     }
 }
 
+/* What a text may have been made from. */
+struct telling {
+    const struct saga_run *run;
+    int step;
+    const json_t *answer; /* of the step; NULL: none was given just now */
+};
+
+static void saga_given(struct shape_cover *cover, const void *context)
+{
+    const struct telling *telling = context;
+    const struct fh_saga_definition *definition = telling->run->type->definition;
+    struct shape_named named;
+    shape_cover_given(cover, definition->input, telling->run->input);
+    shape_cover_given(cover, definition->input, telling->run->secrets);
+    cover_step_answers(cover, telling->run);
+    if (telling->answer)
+        shape_cover_given(cover,
+                          shape_named(&named, definition->steps[telling->step].personal, true),
+                          telling->answer);
+}
+
 void saga_redact_text(const struct saga_run *run, char *text, size_t size)
 {
-    const fh_field *shape = run->type->definition->input;
-    if (!*text)
-        return;
-    shape_redact_text(shape, run->input, SHAPE_MARKED, text, size);
-    shape_redact_text(shape, run->secrets, SHAPE_MARKED, text, size);
-    redact_step_answers(run, text, size);
+    saga_redact_detail(run, 0, NULL, text, size);
+}
+
+void saga_redact_detail(const struct saga_run *run, int step, const json_t *body, char *detail,
+                        size_t size)
+{
+    const struct telling telling = {run, step, body};
+    shape_redact_text(detail, size, SHAPE_MARKED, saga_given, &telling);
+}
+
+json_t *saga_refusal_to_keep(const struct saga_run *run, const json_t *body)
+{
+    const struct telling telling = {run, 0, NULL};
+    return run->secrets ? shape_redacted_told(body, SHAPE_UNKEPT, saga_given, &telling) : NULL;
 }
 
 /* ---- Showing ---- */
+
+/* This program does not have the saga any more: it can't tell what of it is marked. */
+#define UNKNOWN_LABEL "[unknown]"
 
 static void replace_shown(json_t *object, const char *name, json_t *value)
 {
@@ -245,19 +292,40 @@ static void replace_shown(json_t *object, const char *name, json_t *value)
 
 void saga_redact_input(const struct saga_type *type, json_t **input)
 {
-    if (!type || !type->definition->input)
-        return;
-    json_t *redacted = shape_redacted(type->definition->input, *input, SHAPE_MARKED);
+    json_t *redacted = type ? shape_redacted(type->definition->input, *input, SHAPE_MARKED)
+                            : json_string(UNKNOWN_LABEL);
     json_decref(*input);
     *input = redacted;
 }
 
-/* The request's body is a text within the JSON. */
-static void redact_shown_request(const struct saga_type *type, int step, json_t *request)
+struct input_told {
+    const fh_field *shape;
+    const json_t *input;
+};
+
+static void input_given(struct shape_cover *cover, const void *context)
+{
+    const struct input_told *told = context;
+    shape_cover_given(cover, told->shape, told->input);
+}
+
+/* What of the input is in it, wherever. */
+static json_t *without_input(const struct saga_type *type, const json_t *input, const json_t *told)
+{
+    const struct input_told given = {type->definition->input, input};
+    return shape_redacted_told(told, SHAPE_MARKED, input_given, &given);
+}
+
+/* The request's body is a text within the JSON, its path may be a URL that is personal. */
+static void redact_shown_request(const struct saga_type *type, int step, const json_t *input,
+                                 json_t *request)
 {
     char name[NAME_LENGTH_MAX];
     const char *map = type->calls[step].body, *source, *body = json_string_at(request, "body");
+    const char *url = type->calls[step].outside;
     json_t *parsed = NULL;
+    if (url && source_marks(type, step, url))
+        replace_shown(request, "path", json_string("[personal]"));
     if (!body || json_parse(body, strlen(body), &parsed, ERROR_UNHEEDED) != FH_OK)
         return;
     while (next_of_body(&map, name, &source)) {
@@ -272,9 +340,11 @@ static void redact_shown_request(const struct saga_type *type, int step, json_t 
         json_decref(parsed);
         parsed = redacted;
     }
-    char *text = json_text(parsed);
+    json_t *redacted = without_input(type, input, parsed);
+    char *text = json_text(redacted);
     replace_shown(request, "body", json_string(text));
     json_text_free(text);
+    json_decref(redacted);
     json_decref(parsed);
 }
 
@@ -282,26 +352,25 @@ static void redact_shown_answer(const struct saga_type *type, int step, const js
                                 json_t *answer)
 {
     struct shape_named named;
-    char told[SAGA_TEXT_SIZE];
-    json_t *body = json_object_get(answer, "body");
-    const char *detail = json_is_object(body) ? json_string_at(body, "detail") : NULL;
     const fh_field *shape = shape_named(&named, type->definition->steps[step].personal, true);
-    if (detail) {
-        snprintf(told, sizeof told, "%s", detail);
-        shape_redact_text(type->definition->input, input, SHAPE_MARKED, told, sizeof told);
-        replace_shown(body, "detail", json_string(told));
-    }
-    if (body && shape)
-        replace_shown(answer, "body", shape_redacted(shape, body, SHAPE_MARKED));
+    const json_t *body = json_object_get(answer, "body");
+    if (!body)
+        return;
+    json_t *redacted = shape_redacted(shape, body, SHAPE_MARKED);
+    replace_shown(answer, "body", without_input(type, input, redacted));
+    json_decref(redacted);
 }
 
 void saga_redact_step(const struct saga_type *type, int step, const json_t *input, json_t *shown)
 {
     json_t *request = json_object_get(shown, "request"), *answer = json_object_get(shown, "answer");
-    if (!type || step < 0 || step >= type->rules.step_count)
+    if (!type || step < 0 || step >= type->rules.step_count) {
+        replace_shown(shown, "request", json_string(UNKNOWN_LABEL));
+        replace_shown(shown, "answer", json_string(UNKNOWN_LABEL));
         return;
+    }
     if (json_is_object(request))
-        redact_shown_request(type, step, request);
+        redact_shown_request(type, step, input, request);
     if (json_is_object(answer))
         redact_shown_answer(type, step, input, answer);
 }

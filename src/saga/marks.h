@@ -31,9 +31,16 @@ char *saga_spent_body(const struct saga_type *type, int step, const char *body);
 
 /* What a text says of the input and of the answers is taken out of it. */
 void saga_redact_text(const struct saga_run *run, char *text, size_t size);
+/* The same of the detail of an answer to this step, and what the answer itself says. */
+void saga_redact_detail(const struct saga_run *run, int step, const json_t *body, char *detail,
+                        size_t size);
+/* The body of a refusal without the saga's secrets, which its sender may have quoted; NULL: as it
+ * is, the saga has none. New reference. */
+json_t *saga_refusal_to_keep(const struct saga_run *run, const json_t *body);
 
-/* For showing: the input, and one step's stored request and answer, changed in place. `type` may be
- * NULL: nothing is known of it. */
+/* For showing: the input, and one step's stored request and answer, changed in place. `input` is
+ * the input with its secrets, if the saga still has them. `type` may be NULL: nothing is known of
+ * it, and nothing is shown. */
 void saga_redact_input(const struct saga_type *type, json_t **input);
 void saga_redact_step(const struct saga_type *type, int step, const json_t *input, json_t *shown);
 

@@ -44,22 +44,32 @@ static int64_t backoff_ns(struct saga_manager *manager, int tries, int max_ms)
 
 /* ---- Deciding ---- */
 
-/* {"status", "body"} with the body as it came, and in `detail` the detail of its problem. */
-static char *keep_step_answer(const struct saga_heard *heard, char detail[static SAGA_TEXT_SIZE])
+/* {"status", "body"} with the body as it came, a refusal's without the saga's secrets, and in
+ * `detail` the detail of its problem. */
+static char *keep_step_answer(const struct saga_run *run, const struct saga_heard *heard,
+                              char detail[static SAGA_TEXT_SIZE])
 {
+    const struct saga_happening *happening = &heard->happening;
     struct text text;
-    json_t *body = NULL;
+    json_t *body = NULL, *kept = NULL;
     text_init(&text, ANSWER_KEPT_MAX + 64);
-    text_printf(&text, "{\"status\":%d", heard->happening.status);
-    bool kept = heard->answer && heard->answer_length > 0 &&
-                heard->answer_length <= ANSWER_KEPT_MAX &&
-                json_parse(heard->answer, heard->answer_length, &body, ERROR_UNHEEDED) == FH_OK;
-    if (kept) {
-        text_add(&text, ",\"body\":");
-        text_append(&text, heard->answer, heard->answer_length);
-    }
+    text_printf(&text, "{\"status\":%d", happening->status);
+    bool known = heard->answer && heard->answer_length > 0 &&
+                 heard->answer_length <= ANSWER_KEPT_MAX &&
+                 json_parse(heard->answer, heard->answer_length, &body, ERROR_UNHEEDED) == FH_OK;
     const char *said = json_is_object(body) ? json_string_at(body, "detail") : NULL;
     snprintf(detail, SAGA_TEXT_SIZE, "%s", said ? said : "");
+    saga_redact_detail(run, happening->step, body, detail, SAGA_TEXT_SIZE);
+    if (known && happening->status >= 400)
+        kept = saga_refusal_to_keep(run, body);
+    char *told = kept ? json_text(kept) : NULL;
+    size_t length = told ? strlen(told) : heard->answer_length;
+    if (known && length <= ANSWER_KEPT_MAX) {
+        text_add(&text, ",\"body\":");
+        text_append(&text, told ? told : heard->answer, length);
+    }
+    json_text_free(told);
+    json_decref(kept);
     json_decref(body);
     text_add(&text, "}");
     return text_take(&text);
@@ -87,8 +97,7 @@ static enum saga_verdict decide_heard(struct saga_run *run, struct saga_state *n
     if (happening->what != SAGA_ANSWERED || happening->outcome == SAGA_OUTCOME_NONE)
         return saga_decide(rules, next, happening);
     char detail[SAGA_TEXT_SIZE];
-    char *answer = keep_step_answer(heard, detail);
-    saga_redact_text(run, detail, sizeof detail);
+    char *answer = keep_step_answer(run, heard, detail);
     happening->detail = detail;
     enum saga_verdict verdict = saga_decide(rules, next, happening);
     happening->detail = NULL;

@@ -75,7 +75,7 @@ static void step_name(const char *steps, int64_t n, char *out, size_t size)
 struct under_way {
     json_t *steps;                /* or NULL: only counted */
     const struct saga_type *type; /* with steps; NULL: this program does not have it */
-    const json_t *input;
+    const json_t *input;          /* with its secrets, if they are still there */
     int64_t step;
     int elements, open;
     int all, left; /* of the whole saga: requests, and those not undone */
@@ -271,16 +271,14 @@ enum fh_code saga_list(struct work_context *context, const char *status, json_t 
 }
 
 /* The definition that it began with, or this program's newest. */
-static const struct saga_type *shown_type(const struct work_context *context,
-                                          const struct ledger_saga *row)
+static const struct saga_type *shown_type(const struct work_context *context, const char *name,
+                                          const json_t *state)
 {
     struct fh_error error;
     if (!context->sagas)
         return NULL;
-    json_t *state = text_as_json(row->state);
-    const struct saga_type *type = saga_manager_type_of(context->sagas, row->name, state, &error);
-    json_decref(state);
-    return type ? type : saga_manager_type(context->sagas, row->name);
+    const struct saga_type *type = saga_manager_type_of(context->sagas, name, state, &error);
+    return type ? type : saga_manager_type(context->sagas, name);
 }
 
 enum fh_code saga_show(struct work_context *context, const struct saga_id *id, json_t **ret,
@@ -296,9 +294,13 @@ enum fh_code saga_show(struct work_context *context, const struct saga_id *id, j
     code = ledger_saga_get(work, &arena, id->birth, id->number, &row, error);
     if (code == FH_OK) {
         json_t *steps = json_array(), *input = text_as_json(row.input);
+        json_t *state = text_as_json(row.state), *whole = json_copy(input);
         struct under_way shown = {
-            .steps = steps, .type = shown_type(context, &row), .input = input};
+            .steps = steps, .type = shown_type(context, row.name, state), .input = whole};
+        json_object_update(whole, json_object_get(state, "secrets"));
         code = describe_stored_saga(work, &row, &shown, ret, error);
+        json_decref(whole);
+        json_decref(state);
         saga_redact_input(shown.type, &input);
         json_object_set_new(*ret, "input", input);
         json_object_set_new(*ret, "deadline_ms", json_integer(row.deadline_ms));

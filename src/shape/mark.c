@@ -7,14 +7,16 @@
 #define _GNU_SOURCE
 #include "shape/mark.h"
 
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 
 #define ANYWHERE_LENGTH_MIN 4
+#define BEGINNING_LENGTH_MIN 8
 
 unsigned shape_field_marks(const fh_field *field)
 {
@@ -199,11 +201,23 @@ json_t *shape_restored(const fh_field *shape, const json_t *value, const json_t 
 
 /* ---- Texts ---- */
 
-struct redacting {
-    unsigned marks;
-    char *text;
-    size_t size;
+/* Which bytes of a text are of marked values, found before anything is replaced: one value may be
+ * in another, or overlap it, and what is left of either would tell the rest. */
+struct shape_cover {
+    unsigned marks; /* those that are looked for */
+    const char *text;
+    size_t length;
+    unsigned char *of; /* of each byte: the marks of what it belongs to; NULL: nothing was found */
 };
+
+static void cover_bytes(struct shape_cover *cover, size_t at, size_t length, unsigned marks)
+{
+    if (!cover->of)
+        cover->of = calloc(cover->length, 1);
+    FH_ASSERT(cover->of != NULL);
+    for (size_t i = at; i < at + length; i++)
+        cover->of[i] |= (unsigned char)marks;
+}
 
 static bool is_word_byte(char byte)
 {
@@ -211,72 +225,91 @@ static bool is_word_byte(char byte)
            (byte >= 'A' && byte <= 'Z') || (unsigned char)byte >= 0x80;
 }
 
-/* Puts `label` in place of `length` bytes at `at`; returns where it ends. */
-static char *replace_bytes(struct redacting *redacting, char *at, size_t length, const char *label)
+/* The text ends there, or says by dots that something was cut off. */
+static bool ends_there(const char *at)
 {
-    size_t space = redacting->size - (size_t)(at - redacting->text) - 1;
-    size_t labelled = strlen(label) < space ? strlen(label) : space;
-    size_t rest = strnlen(at + length, space - labelled);
-    memmove(at + labelled, at + length, rest);
-    memcpy(at, label, labelled);
-    at[labelled + rest] = '\0';
-    return at + labelled;
+    size_t dots = strspn(at, ".");
+    return dots >= 3 || !at[dots];
 }
 
-/* The text was cut off within the value. */
-static void redact_cut_end(struct redacting *redacting, const char *value, size_t length,
-                           const char *label)
+static bool shows_enough(size_t same, size_t length, const char *after)
 {
-    size_t end = strlen(redacting->text);
-    size_t most = length - 1 < end ? length - 1 : end;
-    for (size_t n = most; n >= ANYWHERE_LENGTH_MIN; n--) {
-        if (memcmp(redacting->text + end - n, value, n) == 0) {
-            replace_bytes(redacting, redacting->text + end - n, n, label);
-            return;
-        }
+    return same == length || same >= BEGINNING_LENGTH_MIN ||
+           (same >= ANYWHERE_LENGTH_MIN && ends_there(after));
+}
+
+static void cover_word(struct shape_cover *cover, const char *value, bool anywhere, unsigned marks)
+{
+    size_t length = strlen(value), same;
+    for (const char *at = cover->text; length && (at = strchr(at, *value)); at++) {
+        for (same = 1; same < length && at[same] == value[same]; same++)
+            ;
+        bool begins = at == cover->text || !is_word_byte(at[-1]);
+        if (anywhere ? shows_enough(same, length, at + same)
+                     : same == length && begins && !is_word_byte(at[same]))
+            cover_bytes(cover, (size_t)(at - cover->text), same, marks);
     }
 }
 
-static void redact_word(struct redacting *redacting, const char *value, bool anywhere,
-                        const char *label)
+/* As in a URL: nothing but RFC 3986's unreserved characters is left as it is. */
+static void cover_percent_encoded(struct shape_cover *cover, const char *value, unsigned marks)
 {
-    size_t length = strlen(value);
-    char *at = redacting->text;
-    while (length > 0 && (at = strstr(at, value))) {
-        bool begins = at == redacting->text || !is_word_byte(at[-1]);
-        if (anywhere || (begins && !is_word_byte(at[length])))
-            at = replace_bytes(redacting, at, length, label);
-        else
-            at++;
+    struct text encoded;
+    text_init(&encoded, TEXT_LENGTH_MAX);
+    for (const char *at = value; *at; at++) {
+        bool same = (unsigned char)*at < 0x80 && (is_word_byte(*at) || strchr("-._~", *at));
+        text_printf(&encoded, same ? "%c" : "%%%02X", (unsigned char)*at);
     }
-    if (anywhere)
-        redact_cut_end(redacting, value, length, label);
+    if (encoded.data && strcmp(encoded.data, value) != 0)
+        cover_word(cover, encoded.data, true, marks);
+    text_release(&encoded);
 }
 
-static void redact_value(struct redacting *redacting, const json_t *value, unsigned marks)
+/* As in JSON, between its quotes. */
+static void cover_escaped(struct shape_cover *cover, const json_t *string, unsigned marks)
 {
-    const char *label = mark_label(marks), *name;
-    char number[32];
+    char *quoted = json_text(string);
+    quoted[strlen(quoted) - 1] = '\0';
+    if (strcmp(quoted + 1, json_string_value(string)) != 0)
+        cover_word(cover, quoted + 1, true, marks);
+    json_text_free(quoted);
+}
+
+static void cover_string(struct shape_cover *cover, const json_t *string, unsigned marks)
+{
+    const char *value = json_string_value(string);
+    bool anywhere = json_string_length(string) >= ANYWHERE_LENGTH_MIN;
+    cover_word(cover, value, anywhere, marks);
+    if (anywhere) {
+        cover_escaped(cover, string, marks);
+        cover_percent_encoded(cover, value, marks);
+    }
+}
+
+static void cover_value(struct shape_cover *cover, const json_t *value, unsigned marks)
+{
+    const char *name;
+    char *number;
     size_t i;
     json_t *inner;
     switch (json_typeof(value)) {
     case JSON_STRING:
-        redact_word(redacting, json_string_value(value),
-                    strlen(json_string_value(value)) >= ANYWHERE_LENGTH_MIN, label);
+        cover_string(cover, value, marks);
         break;
     case JSON_INTEGER:
-        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        redact_word(redacting, number, false, label);
+    case JSON_REAL:
+        number = json_text(value);
+        cover_word(cover, number, false, marks);
+        json_text_free(number);
         break;
     case JSON_OBJECT:
         json_object_foreach ((json_t *)(uintptr_t)value, name, inner)
-            redact_value(redacting, inner, marks);
+            cover_value(cover, inner, marks);
         break;
     case JSON_ARRAY:
         json_array_foreach (value, i, inner)
-            redact_value(redacting, inner, marks);
+            cover_value(cover, inner, marks);
         break;
-    case JSON_REAL:
     case JSON_TRUE:
     case JSON_FALSE:
     case JSON_NULL:
@@ -284,29 +317,91 @@ static void redact_value(struct redacting *redacting, const json_t *value, unsig
     }
 }
 
-static void redact_by_shape(struct redacting *redacting, const fh_field *shape, const json_t *value)
+void shape_cover_given(struct shape_cover *cover, const fh_field *shape, const json_t *value)
 {
     const char *name;
     size_t i;
     json_t *inner;
+    if (!shape || !value || !*cover->text)
+        return;
     json_array_foreach (value, i, inner)
-        redact_by_shape(redacting, shape, inner);
+        shape_cover_given(cover, shape, inner);
     json_object_foreach ((json_t *)(uintptr_t)value, name, inner) {
         const fh_field *field = marked_field(shape, name);
-        unsigned marks = field ? shape_field_marks(field) & redacting->marks : 0;
+        unsigned marks = field ? shape_field_marks(field) & cover->marks : 0;
         if (marks)
-            redact_value(redacting, inner, marks);
-        else if (field && field->of)
-            redact_by_shape(redacting, field->of, inner);
+            cover_value(cover, inner, marks);
+        else if (field)
+            shape_cover_given(cover, field->of, inner);
     }
 }
 
-void shape_redact_text(const fh_field *shape, const json_t *value, unsigned marks, char *text,
-                       size_t size)
+/* False: nothing is to be replaced. Otherwise `out`, which the caller has initialised, has it. */
+static bool redact_covered(const char *text, unsigned marks, shape_given *given,
+                           const void *context, struct text *out)
 {
-    struct redacting redacting = {marks, text, size};
-    if (shape && value && *text)
-        redact_by_shape(&redacting, shape, value);
+    struct shape_cover cover = {.marks = marks, .text = text, .length = strlen(text)};
+    given(&cover, context);
+    for (size_t i = 0, end; cover.of && i < cover.length; i = end) {
+        unsigned found = 0;
+        for (end = i; end < cover.length && !cover.of[end] == !cover.of[i]; end++)
+            found |= cover.of[end];
+        if (found)
+            text_add(out, mark_label(found));
+        else
+            text_append(out, text + i, end - i);
+    }
+    free(cover.of);
+    return cover.of != NULL;
+}
+
+void shape_redact_text(char *text, size_t size, unsigned marks, shape_given *given,
+                       const void *context)
+{
+    struct text redacted;
+    text_init(&redacted, TEXT_LENGTH_MAX);
+    if (redact_covered(text, marks, given, context, &redacted))
+        snprintf(text, size, "%s", redacted.data);
+    text_release(&redacted);
+}
+
+static json_t *redact_told_string(const json_t *told, unsigned marks, shape_given *given,
+                                  const void *context)
+{
+    struct text redacted;
+    char *number = json_is_number(told) ? json_text(told) : NULL;
+    text_init(&redacted, TEXT_LENGTH_MAX);
+    bool changed =
+        redact_covered(number ? number : json_string_value(told), marks, given, context, &redacted);
+    json_t *copy = changed ? json_string(redacted.data) : json_deep_copy(told);
+    text_release(&redacted);
+    json_text_free(number);
+    return copy;
+}
+
+json_t *shape_redacted_told(const json_t *told, unsigned marks, shape_given *given,
+                            const void *context)
+{
+    const char *name;
+    size_t i;
+    json_t *inner, *copy;
+    if (json_is_array(told)) {
+        copy = json_array();
+        json_array_foreach (told, i, inner)
+            must_add(
+                json_array_append_new(copy, shape_redacted_told(inner, marks, given, context)));
+        return copy;
+    }
+    if (json_is_object(told)) {
+        copy = json_object();
+        json_object_foreach ((json_t *)(uintptr_t)told, name, inner)
+            must_add(
+                json_object_set_new(copy, name, shape_redacted_told(inner, marks, given, context)));
+        return copy;
+    }
+    return json_is_string(told) || json_is_number(told)
+               ? redact_told_string(told, marks, given, context)
+               : json_deep_copy(told);
 }
 
 /* ---- Names ---- */

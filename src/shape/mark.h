@@ -38,11 +38,22 @@ json_t *shape_only(const fh_field *shape, const json_t *value, unsigned marks);
 /* A deep copy in which what shape_redacted has replaced is again as in `original`. */
 json_t *shape_restored(const fh_field *shape, const json_t *value, const json_t *original);
 
-/* Replaces the marked values of `value` in a text of less than `size` bytes, in place: strings of
- * four bytes and more anywhere, others and numbers as whole words. Where the text ends within such
- * a string, its beginning is replaced. What does not fit any more is cut off. */
-void shape_redact_text(const fh_field *shape, const json_t *value, unsigned marks, char *text,
-                       size_t size);
+/* Of texts: whoever knows what they may have been made from calls shape_cover_given for each of it
+ * from a function of this type. Either argument of shape_cover_given may be NULL. */
+struct shape_cover;
+typedef void shape_given(struct shape_cover *cover, const void *context);
+void shape_cover_given(struct shape_cover *cover, const fh_field *shape, const json_t *value);
+
+/* Replaces marked values in a text of less than `size` bytes, in place. Strings of four bytes and
+ * more are found anywhere, as they are, escaped as in JSON or percent-encoded; of a longer one its
+ * first eight bytes and what follows of it are, and where the text was cut off its first four.
+ * Shorter ones and numbers are found as whole words. What does not fit any more is cut off. */
+void shape_redact_text(char *text, size_t size, unsigned marks, shape_given *given,
+                       const void *context);
+/* A deep copy of JSON that somebody made freely, of whatever form: its strings are treated as
+ * texts, and a number that is a marked value becomes its label. */
+json_t *shape_redacted_told(const json_t *told, unsigned marks, shape_given *given,
+                            const void *context);
 
 /* A shape made of names, "name,address": these members are personal, with `deep` at any depth; any
  * others are allowed. Names beyond SHAPE_NAMED_MAX make everything personal. NULL: no names. */

@@ -6,7 +6,7 @@
  * first one had, and says so. A service is answered without secrets the first time, too: what it
  * does next must not depend on which answer reached it.
  *
- * An answer is recorded by its shape. A refusal has none, and is treated as text.
+ * An answer is recorded by its shape. A refusal and a header have none, and are treated as text.
  */
 
 #include "work/command_record.h"
@@ -15,10 +15,7 @@
 
 #include "base/json.h"
 #include "shape/mark.h"
-#include "shape/problem.h"
 #include "work/redact.h"
-
-#define LABELS_SPACE 256 /* for what becomes longer */
 
 void command_reply_header(fh_work *w, const char *name, const char *value)
 {
@@ -52,52 +49,76 @@ enum fh_code command_reply_recorded(fh_work *w, const char *answer, struct fh_er
     return FH_OK;
 }
 
-static json_t *recordable_problem(fh_work *w)
+static const fh_field *answer_shape(const fh_work *w)
 {
-    char *text = json_text(w->reply_body);
-    size_t size = strlen(text) + LABELS_SPACE;
-    char *roomy = arena_alloc(&w->kept, size);
-    json_t *copy = NULL;
-    memcpy(roomy, text, strlen(text) + 1);
-    work_redact(w, SHAPE_UNKEPT, roomy, size);
-    bool same = strcmp(roomy, text) == 0;
-    json_text_free(text);
-    if (same)
-        return json_incref(w->reply_body);
-    if (json_parse(roomy, strlen(roomy), &copy, ERROR_UNHEEDED) == FH_OK)
-        return copy;
-    return problem_of_service(w->reply_status, NULL, NULL); /* a number: its text is no JSON now */
+    const struct fh_answer *answer = w->route ? &w->route->answer : NULL;
+    return !answer ? NULL : answer->shape ? answer->shape : answer->each;
+}
+
+static void given_or_answered(struct shape_cover *cover, const void *context)
+{
+    const fh_work *w = context;
+    work_given(cover, w);
+    if (w->replied && w->reply_status < 400)
+        shape_cover_given(cover, answer_shape(w), w->reply_body);
+}
+
+static json_t *recordable_refusal(const fh_work *w)
+{
+    json_t *copy = shape_redacted_told(w->reply_body, SHAPE_UNKEPT, given_or_answered, w);
+    if (json_object_get(copy, "status")) /* which may be a secret's number */
+        json_object_set_new(copy, "status", json_integer(w->reply_status));
+    return copy;
 }
 
 /* NULL: there is no body. */
-static json_t *recordable_body(fh_work *w, bool *ret_left_out)
+static json_t *recordable_body(const fh_work *w, bool *ret_left_out)
 {
-    const struct fh_answer *answer = w->route ? &w->route->answer : NULL;
-    const fh_field *shape = !answer ? NULL : answer->shape ? answer->shape : answer->each;
     if (!w->replied || !w->reply_body)
         return NULL;
     if (w->reply_status >= 400)
-        return recordable_problem(w);
-    if (!(shape_marks(shape) & SHAPE_UNKEPT))
+        return recordable_refusal(w);
+    if (!(shape_marks(answer_shape(w)) & SHAPE_UNKEPT))
         return json_incref(w->reply_body);
-    return shape_without(shape, w->reply_body, SHAPE_UNKEPT, ret_left_out);
+    return shape_without(answer_shape(w), w->reply_body, SHAPE_UNKEPT, ret_left_out);
+}
+
+/* A header that has something of a secret is left out as a whole. With `drops` the reply loses it,
+ * too. */
+static json_t *recordable_headers(fh_work *w, bool drops, bool *ret_left_out)
+{
+    json_t *headers = json_object();
+    int kept = 0;
+    for (int i = 0; i < w->reply_header_count; i++) {
+        struct work_reply_header header = w->reply_headers[i];
+        json_t *value = json_string(header.value);
+        json_t *told = shape_redacted_told(value, SHAPE_UNKEPT, given_or_answered, w);
+        bool same = json_equal(told, value);
+        if (same)
+            json_object_set(headers, header.name, value);
+        *ret_left_out |= !same;
+        if (same || !drops)
+            w->reply_headers[kept++] = header;
+        json_decref(told);
+        json_decref(value);
+    }
+    w->reply_header_count = kept;
+    return headers;
 }
 
 char *command_answer_text(fh_work *w, bool service_asks)
 {
     bool left_out = false;
-    json_t *recorded = json_object(), *headers = json_object();
+    json_t *recorded = json_object();
+    json_t *headers = recordable_headers(w, service_asks, &left_out);
     json_t *body = recordable_body(w, &left_out);
     json_object_set_new(recorded, "status", json_integer(w->replied ? w->reply_status : 204));
-    for (int i = 0; i < w->reply_header_count; i++)
-        json_object_set_new(headers, w->reply_headers[i].name,
-                            json_string(w->reply_headers[i].value));
     if (left_out)
         json_object_set_new(headers, COMMAND_LEFT_OUT_HEADER, json_string("secrets"));
-    if (left_out && service_asks) {
-        w->reply_body = body;
+    if (left_out && service_asks)
         command_reply_header(w, COMMAND_LEFT_OUT_HEADER, "secrets");
-    }
+    if (service_asks)
+        w->reply_body = body;
     if (json_object_size(headers) > 0)
         json_object_set(recorded, "headers", headers);
     json_decref(headers);

@@ -13,27 +13,45 @@
 #include "shape/mark.h"
 #include "work/work.h"
 
-static void redact_asked(const fh_work *w, unsigned marks, char *text, size_t size)
+static void cover_asked(struct shape_cover *cover, const fh_work *w)
 {
     const fh_service *service = w->context->service;
     for (size_t i = 0; i < sizeof service->asks / sizeof *service->asks; i++) {
         struct shape_named named;
         const fh_field *shape = shape_named(&named, service->asks[i].personal, true);
         for (const struct work_asked *asked = w->asked_first; shape && asked; asked = asked->next)
-            shape_redact_text(shape, json_object_get(asked->answer, "body"), marks, text, size);
+            shape_cover_given(cover, shape, json_object_get(asked->answer, "body"));
     }
+}
+
+/* The step that is undone had another route, which only the saga's own service knows. */
+static void cover_undone(struct shape_cover *cover, const fh_work *w)
+{
+    const fh_service *service = w->context->service;
+    for (size_t i = 0; i < sizeof service->routes / sizeof *service->routes; i++) {
+        const struct fh_route *route = &service->routes[i];
+        shape_cover_given(cover, route->body, w->undone_request);
+        shape_cover_given(cover, route->answer.shape, w->undone_answer);
+        shape_cover_given(cover, route->answer.each, w->undone_answer);
+    }
+}
+
+void work_given(struct shape_cover *cover, const void *context)
+{
+    const fh_work *w = context;
+    if (w->route) {
+        shape_cover_given(cover, w->route->body, w->body);
+        shape_cover_given(cover, w->route->query, w->query);
+    }
+    shape_cover_given(cover, w->given.shape, w->given.value);
+    if (!w->context->service)
+        return;
+    shape_cover_given(cover, w->context->service->settings, w->context->settings);
+    cover_undone(cover, w);
+    cover_asked(cover, w);
 }
 
 void work_redact(const fh_work *w, unsigned marks, char *text, size_t size)
 {
-    if (w->route) {
-        shape_redact_text(w->route->body, w->body, marks, text, size);
-        shape_redact_text(w->route->body, w->undone_request, marks, text, size);
-        shape_redact_text(w->route->query, w->query, marks, text, size);
-    }
-    shape_redact_text(w->given.shape, w->given.value, marks, text, size);
-    if (!w->context->service)
-        return;
-    shape_redact_text(w->context->service->settings, w->context->settings, marks, text, size);
-    redact_asked(w, marks, text, size);
+    shape_redact_text(text, size, marks, work_given, w);
 }

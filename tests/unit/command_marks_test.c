@@ -39,7 +39,7 @@ struct sent {
     struct command_request request;
     fh_handler *handler;
     int status;
-    char reply[512], left_out[16], outcome[16], failure[256], undone[256];
+    char reply[512], location[64], left_out[16], outcome[16], failure[256], undone[256];
 };
 
 static char undone_request[256];
@@ -59,6 +59,8 @@ static void send_entry(void *argument)
     for (int i = 0; i < w.reply_header_count; i++) {
         if (strcmp(w.reply_headers[i].name, COMMAND_LEFT_OUT_HEADER) == 0)
             snprintf(sent->left_out, sizeof sent->left_out, "%s", w.reply_headers[i].value);
+        if (strcmp(w.reply_headers[i].name, "Location") == 0)
+            snprintf(sent->location, sizeof sent->location, "%s", w.reply_headers[i].value);
         if (strcmp(w.reply_headers[i].name, "Freehold-Outcome") == 0)
             snprintf(sent->outcome, sizeof sent->outcome, "%s", w.reply_headers[i].value);
     }
@@ -92,6 +94,12 @@ static void make_key(fh_work *w)
 {
     fh_exec(w, "INSERT INTO effect (what) VALUES ('made')");
     fh_reply(w, 201, json_pack("{s:i, s:s}", "id", 7, "key", "k-" PASSWORD));
+}
+
+static void make_key_with_header(fh_work *w)
+{
+    make_key(w);
+    fh_reply_header(w, "Location", "/keys/k-" PASSWORD);
 }
 
 static void refuse(fh_work *w)
@@ -213,6 +221,34 @@ static void a_recorded_refusal_has_no_secret_and_the_failure_nothing_that_is_mar
     assert_non_null(strstr(sent.reply, "Zebedee can't use [secret]."));
 }
 
+#define AWKWARD_BODY "{\"name\":\"Zebedee\",\"password\":\"pass\\\"word\\\\\\n x\"}"
+
+/* In the record it is escaped, as in the request. */
+static void a_secret_that_json_escapes_is_not_recorded(void **state)
+{
+    send_to(*state, refuse, false, AWKWARD_BODY);
+    struct sent sent = send_to(*state, refuse, false, AWKWARD_BODY);
+    assert_non_null(strstr(sent.reply, "can't use [secret]."));
+    sent = send_to(*state, refuse, true, AWKWARD_BODY); /* a saga would keep it */
+    assert_non_null(strstr(sent.reply, "can't use [secret]."));
+    struct looked looked = {.fixture = *state};
+    harness_run(&looked.fixture->harness, look, &looked);
+    assert_null(strstr(looked.text, "word"));
+}
+
+static void a_header_with_a_secret_is_left_out(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        struct sent sent = send_to(*state, make_key_with_header, false, BODY);
+        assert_string_equal(sent.location, i ? "" : "/keys/k-" PASSWORD);
+        assert_string_equal(sent.left_out, i ? "secrets" : "");
+        sent = send_to(*state, make_key_with_header, true, BODY);
+        assert_string_equal(sent.location, "");
+        assert_string_equal(sent.left_out, "secrets");
+    }
+    nothing_secret_is_recorded(*state);
+}
+
 static void a_handlers_fault_says_nothing_that_is_marked(void **state)
 {
     struct sent sent = send_to(*state, be_twice, false, BODY);
@@ -258,6 +294,8 @@ int main(void)
         TEST(requests_that_differ_in_a_secret_alone_are_the_same),
         TEST(a_record_from_before_the_mark_is_recognised),
         TEST(a_recorded_refusal_has_no_secret_and_the_failure_nothing_that_is_marked),
+        TEST(a_secret_that_json_escapes_is_not_recorded),
+        TEST(a_header_with_a_secret_is_left_out),
         TEST(a_handlers_fault_says_nothing_that_is_marked),
         TEST(an_undo_is_given_no_secret),
     };

@@ -114,27 +114,90 @@ static void secrets_can_be_left_out_and_taken_apart(void **state)
     json_decref(value);
 }
 
-static void text_is(const char *text, size_t size, const char *expected)
+struct given {
+    const fh_field *shape;
+    const json_t *value;
+};
+
+static void give(struct shape_cover *cover, const void *context)
 {
-    json_t *value = parsed(value_text);
+    const struct given *given = context;
+    shape_cover_given(cover, given->shape, given->value);
+}
+
+static void text_of(const char *given_text, const char *text, size_t size, const char *expected)
+{
+    json_t *value = parsed(given_text);
+    struct given given = {person, value};
     char copy[1024];
     snprintf(copy, size, "%s", text);
-    shape_redact_text(person, value, SHAPE_MARKED, copy, size);
+    shape_redact_text(copy, size, SHAPE_MARKED, give, &given);
     assert_string_equal(copy, expected);
     json_decref(value);
+}
+
+static void text_is(const char *text, size_t size, const char *expected)
+{
+    text_of(value_text, text, size, expected);
 }
 
 static void a_sentence_is_redacted_by_the_values(void **state)
 {
     (void)state;
     text_is("Key (name)=(Ann Lee) exists", 1024, "Key (name)=([personal]) exists");
-    text_is("hunter2hunter2 at Elm 1, card 4111, pin 1234 or 12345", 1024,
-            "[secret][secret] at [personal], card [card], pin [secret] or 12345");
+    text_is("hunter2 at Elm 1, card 4111, pin 1234 or 12345", 1024,
+            "[secret] at [personal], card [card], pin [secret] or 12345");
+    text_is("hunter2hunter2!", 1024, "[secret]!");
     text_is("the words six and x", 1024, "the words six and [personal]"); /* short: whole words */
     text_is("product 7 of DE", 1024, "product 7 of DE");
-    text_is("password is hunte", 1024, "password is [secret]"); /* it was cut off there */
     text_is("Ann Lee", 8, "[person");
     text_is("", 8, "");
+}
+
+static void what_a_message_cut_off_is_known_by_its_beginning(void **state)
+{
+    static const char card[] = "{\"number\":\"4111222233334444\"}";
+    (void)state;
+    text_is("password is hunte", 1024, "password is [secret]");
+    text_is("Duplicate entry 'hunt...' for key", 1024, "Duplicate entry '[secret]...' for key");
+    text_is("can't run: hunte.", 1024, "can't run: [secret].");
+    text_is("a hunting party", 1024, "a hunting party");
+    text_of(card, "row (7, 41112222, now)", 1024, "row (7, [card], now)");
+    text_of(card, "row (7, 4111222, now)", 1024, "row (7, 4111222, now)");
+}
+
+/* Whatever is replaced first, nothing is left of the other. */
+static void a_value_within_another_or_across_it_leaves_nothing_of_either(void **state)
+{
+    (void)state;
+    text_of("{\"name\":\"alice\",\"homes\":[{\"street\":\"alice@example.com\"}]}",
+            "(alice@example.com)", 1024, "([personal])");
+    text_of("{\"password\":\"4111\",\"number\":\"4111222233334444\"}", "4111222233334444 is bad",
+            1024, "[secret] is bad");
+    text_of("{\"name\":\"abcdef\",\"number\":\"defghi\"}", "<abcdefghi>", 1024, "<[card]>");
+    text_of("{\"name\":\"secret\",\"password\":\"hunter2\"}", "hunter2", 1024, "[secret]");
+}
+
+static void a_value_is_found_as_json_and_urls_have_it(void **state)
+{
+    static const char value[] = "{\"name\":\"a@b.example\",\"password\":\"a\\\"b\\nc d\"}";
+    (void)state;
+    text_of(value, "{ p: \"a\\\"b\\nc d\" }", 1024, "{ p: \"[secret]\" }");
+    text_of(value, "GET /users?email=a%40b.example&x", 1024, "GET /users?email=[personal]&x");
+}
+
+static void json_of_any_form_is_redacted_by_the_values(void **state)
+{
+    json_t *value = parsed("{\"password\":\"a\\\"b!\",\"deep\":{\"pin\":1234}}");
+    json_t *told = parsed("{\"status\":409,\"errors\":[{\"detail\":\"no a\\\"b!\"}],"
+                          "\"of\":[1234,12345,null,true]}");
+    struct given given = {person, value};
+    (void)state;
+    is(shape_redacted_told(told, SHAPE_UNKEPT, give, &given),
+       "{\"status\":409,\"errors\":[{\"detail\":\"no [secret]\"}],"
+       "\"of\":[\"[secret]\",12345,null,true]}");
+    json_decref(told);
+    json_decref(value);
 }
 
 static void a_fault_does_not_quote_what_is_marked(void **state)
@@ -223,6 +286,10 @@ int main(void)
         cmocka_unit_test(a_value_is_redacted_wherever_it_is_marked),
         cmocka_unit_test(secrets_can_be_left_out_and_taken_apart),
         cmocka_unit_test(a_sentence_is_redacted_by_the_values),
+        cmocka_unit_test(what_a_message_cut_off_is_known_by_its_beginning),
+        cmocka_unit_test(a_value_within_another_or_across_it_leaves_nothing_of_either),
+        cmocka_unit_test(a_value_is_found_as_json_and_urls_have_it),
+        cmocka_unit_test(json_of_any_form_is_redacted_by_the_values),
         cmocka_unit_test(a_fault_does_not_quote_what_is_marked),
         cmocka_unit_test(a_schema_says_the_marks_and_they_are_read_back),
         cmocka_unit_test(what_was_redacted_comes_back_from_the_original),
