@@ -75,20 +75,36 @@ struct stale {
     int count;
 };
 
+/* It is a secret, or a part of one: a step may take a member of an object, or an element. */
+static bool is_in_secret(const json_t *value, const json_t *secret)
+{
+    const char *name;
+    const json_t *part;
+    size_t i;
+    if (json_equal(value, secret))
+        return true;
+    json_object_foreach ((json_t *)(uintptr_t)secret, name, part) {
+        if (is_in_secret(value, part))
+            return true;
+    }
+    json_array_foreach (secret, i, part) {
+        if (is_in_secret(value, part))
+            return true;
+    }
+    return false;
+}
+
 /* Their definition may be gone, so what is a secret is known by its value. */
 static bool drop_values(json_t *body, const json_t *secrets)
 {
-    const char *name, *any;
-    json_t *value, *secret;
+    const char *name;
+    json_t *value;
     void *next;
     bool dropped = false;
     json_object_foreach_safe (body, next, name, value) {
-        json_object_foreach ((json_t *)(uintptr_t)secrets, any, secret) {
-            if (json_equal(value, secret)) {
-                json_object_del(body, name);
-                dropped = true;
-                break;
-            }
+        if (is_in_secret(value, secrets)) {
+            json_object_del(body, name);
+            dropped = true;
         }
     }
     return dropped;

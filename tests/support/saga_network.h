@@ -76,6 +76,8 @@ static inline void step_handler(fh_work *w)
     const char *path = json_string_value(json_object_get(w->path, "path"));
     while (steps_held && strstr(path, "hold"))
         fiber_sleep_until(w->context->world, world_in_ms(w->context->world, 1));
+    if (strstr(path, "quote"))
+        fh_fail(w, 409, "The card %s is empty.", json_string_at(fh_body(w), "number"));
     if (strstr(path, "refuse") && !in_stock)
         fh_fail(w, 409, "There is too little of it.");
     add_effect(w, "+");
@@ -290,6 +292,16 @@ static const fh_step hasty_steps[] = {{"charge", .call = "payments POST /charge/
                                       {"tell", .call = "products POST /{what}/{id}"},
                                       {0}};
 
+#define CARD "4111222233334444"
+static const fh_field card_shape[] = {{"number", FH_STRING}, {0}};
+static const fh_field guarded_input[] = {
+    {"payment", FH_OBJECT, .of = card_shape, .card = true}, {"*"}, {0}};
+static const fh_step guarded_steps[] = {
+    {"charge", .call = "payments POST /charge/{id}/fine", .undo = "payments POST /refund/{id}",
+     .pivot = true},
+    {"tell", .call = "products POST /{what}/{id}", .body = "number=payment.number"},
+    {0}};
+
 static const fh_service orders = {
     .name = "orders",
     .model = FH_RELATIONAL,
@@ -297,6 +309,7 @@ static const fh_service orders = {
               {"hopeless", hopeless_steps, .deadline_s = 1, .undone = cancel},
               {"hasty", hasty_steps, .deadline_s = 1},
               {"paused", paused_steps, .deadline_s = 1, .undone = cancel},
+              {"guarded", guarded_steps, .input = guarded_input},
               {"stubborn", stubborn_steps}},
 };
 static const fh_service products = {.name = "products", .model = FH_RELATIONAL};
@@ -438,6 +451,8 @@ static inline void run_place(void *argument)
     w.body = json_pack("{s:i, s:s, s:s, s:[{s:s}, {s:s}, {s:s}]}", "id", number, "card", card,
                        "what", fixture->word ? fixture->word : "tell", "items", "item", "pear",
                        "item", item, "item", "plum");
+    if (fixture->saga && strcmp(fixture->saga, "guarded") == 0)
+        json_object_set_new(w.body, "payment", json_pack("{s:s}", "number", CARD));
     w.path = json_pack("{s:s}", "saga", fixture->saga ? fixture->saga : "place_order");
     json_arena_set(NULL);
     fixture->code = work_run(&w);

@@ -5,6 +5,7 @@
 
 #include "../support/fake_world.h"
 #include "../support/saga_network.h"
+#include "saga/show.h"
 
 static int64_t effects(struct fixture *fixture)
 {
@@ -141,6 +142,46 @@ static void an_abandoned_saga_is_over_and_closed_whatever_comes_of_its_last_requ
                      1);
 }
 
+struct shown {
+    struct fixture *fixture;
+    char text[4096];
+};
+
+static void run_show(void *argument)
+{
+    struct shown *shown = argument;
+    const char *reference = shown->fixture->reference;
+    struct saga_id id = {.number = strtoll(reference + ID_SIZE, NULL, 10)};
+    json_t *saga = NULL;
+    memcpy(id.birth, reference, ID_SIZE - 1);
+    if (saga_show(&shown->fixture->contexts[2], &id, &saga, ERROR_UNHEEDED) != FH_OK)
+        return;
+    char *text = json_text(saga);
+    snprintf(shown->text, sizeof shown->text, "%s", text);
+    json_text_free(text);
+    json_decref(saga);
+}
+
+/* The receiver quotes the card, which a step took out of the object that is marked. */
+static void a_card_is_not_in_what_a_receiver_said_and_gone_when_the_saga_is_given_up(void **state)
+{
+    static const char asked[] = "SELECT count(*) FROM fh_saga_step WHERE request LIKE '%" CARD "%'";
+    struct fixture *fixture = *state;
+    struct shown shown = {.fixture = fixture};
+    place_order(fixture, 1, "guarded", "quote");
+    harness_until(&fixture->harness, one_is_parked, fixture);
+    assert_int_equal(look(fixture, 2, asked), 1); /* to be sent again */
+    expect_text(fixture, "SELECT answer ->> '$.body.detail' FROM fh_saga_step WHERE step = 1",
+                "The card [card] is empty.");
+    harness_run(&fixture->harness, run_show, &shown);
+    assert_non_null(strstr(shown.text, "The card [card] is empty."));
+    assert_null(strstr(shown.text, CARD));
+    assert_int_equal(abandon(fixture), FH_OK);
+    assert_int_equal(look(fixture, 2, asked), 0);
+    assert_int_equal(
+        look(fixture, 2, "SELECT count(*) FROM fh_saga WHERE input || state LIKE '%" CARD "%'"), 0);
+}
+
 /* ---- The wall clock ---- */
 
 #define DAY_MS ((int64_t)86400000)
@@ -205,6 +246,7 @@ int main(void)
         STORED(a_step_that_wakes_up_behind_its_closed_saga_is_closed),
         STORED(a_step_that_wakes_up_behind_its_undo_is_never_done),
         STORED(a_step_that_is_retried_while_it_is_under_way_is_done_once),
+        STORED(a_card_is_not_in_what_a_receiver_said_and_gone_when_the_saga_is_given_up),
         STORED(an_abandoned_saga_is_over_and_closed_whatever_comes_of_its_last_request),
         STORED(a_day_on_the_wall_clock_ends_no_sagas_time),
     };
