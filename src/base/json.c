@@ -155,6 +155,9 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
     if (!value && (rescued || !why.text[0])) /* no reason: jansson got no memory */
         return error_set(error, FH_NO_MEMORY,
                          "The JSON needs more memory than one unit of work may have.");
+    char *quoted = value ? NULL : strstr(why.text, " near '");
+    if (quoted)
+        *quoted = '\0'; /* what follows is of the text itself, which may be a secret */
     if (!value)
         return error_set(error, FH_INVALID, "Not valid JSON: line %d, column %d: %.160s.", why.line,
                          why.column, why.text);

@@ -169,6 +169,18 @@ static void what_rfc_8259_refuses_is_refused(void **state)
         refused(texts[i], strlen(texts[i]));
 }
 
+static void what_is_refused_is_not_quoted(void **state)
+{
+    static const char text[] = "{\"password\":\n  \"hunter2\" 1}";
+    json_t *value;
+    struct fh_error error = {0};
+    (void)state;
+    assert_int_equal(json_parse(text, strlen(text), &value, &error), FH_INVALID);
+    assert_string_equal(error.message, "Not valid JSON: line 2, column 13: '}' expected.");
+    assert_int_equal(json_parse("{\"p\":hunter2", 12, &value, &error), FH_INVALID);
+    assert_null(strstr(error.message, "hunter"));
+}
+
 static void invalid_utf8_and_raw_nul_are_refused(void **state)
 {
     (void)state;
@@ -410,6 +422,7 @@ int main(void)
         cmocka_unit_test(a_lone_number_is_read_as_within_a_text),
         cmocka_unit_test(reals_read_back_as_the_same_value),
         cmocka_unit_test(what_rfc_8259_refuses_is_refused),
+        cmocka_unit_test(what_is_refused_is_not_quoted),
         cmocka_unit_test(invalid_utf8_and_raw_nul_are_refused),
         cmocka_unit_test(keys_with_nul_or_given_twice_are_refused),
         cmocka_unit_test(memory_that_ends_anywhere_in_a_text_ends_no_process),
