@@ -116,6 +116,12 @@ static int answer_retry_after(const struct call_answer *answer)
                                                           : CALL_RETRY_AFTER_S_MAX;
 }
 
+/* Messages come to logs and traces, which have paths without their queries. */
+static const char *shown_path(fh_work *w, const struct asked *asked)
+{
+    return work_printf(w, "%.*s", (int)strcspn(asked->path, "?"), asked->path);
+}
+
 static void asked_from_json(fh_work *w, const struct call_answer *answer, struct asked *asked)
 {
     struct fh_error error;
@@ -124,13 +130,13 @@ static void asked_from_json(fh_work *w, const struct call_answer *answer, struct
     else if (json_parse(answer->text, answer->length, &asked->body, &error) != FH_OK)
         asked_failed(asked, 502,
                      work_printf(w, "%s answered GET %s with what is not JSON: %s", asked->service,
-                                 asked->path, error.message));
+                                 shown_path(w, asked), error.message));
 }
 
 /* Runs on the handler's fiber. */
 static void asked_from_answer(fh_work *w, const struct call_answer *answer, struct asked *asked)
 {
-    const char *service = asked->service, *path = asked->path;
+    const char *service = asked->service, *path = shown_path(w, asked);
     asked->status = 200;
     if (answer->status >= 200 && answer->status < 300) {
         asked_from_json(w, answer, asked);
@@ -359,7 +365,7 @@ static void gather_chunk(fh_work *w, struct asked *asked, const json_t *array)
                      work_printf(w,
                                  "%s answered GET %s with what is not an array of "
                                  "objects with an `id`.",
-                                 asked->service, asked->path));
+                                 asked->service, shown_path(w, asked)));
 }
 
 static void gather_all(fh_work *w, struct chunks *all, struct asked *asked)

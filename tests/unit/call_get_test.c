@@ -327,6 +327,21 @@ static void what_is_not_there_is_a_refusal_that_names_it(void **state)
     json_text_free(run.body);
 }
 
+/* Queries are in no log. */
+static void a_failure_names_the_path_without_its_query(void **state)
+{
+    struct fixture *fixture = *state;
+    static const int answered[] = {0, 404, 500, 503};
+    neighbour->fail_first = 1000;
+    for (size_t i = 0; i < sizeof answered / sizeof *answered; i++) {
+        neighbour->status = answered[i];
+        struct service_run run = service_do(&fixture->service, get_each);
+        assert_non_null(strstr(run.failure.message, " /api/users"));
+        assert_null(strstr(run.failure.message, "ids="));
+        json_text_free(run.body);
+    }
+}
+
 static void the_try_form_returns_the_problem_instead(void **state)
 {
     struct fixture *fixture = *state;
@@ -659,6 +674,7 @@ int main(void)
         TEST(after_four_attempts_the_client_is_told_to_come_back),
         TEST(other_failures_are_not_tried_again),
         TEST(what_is_not_there_is_a_refusal_that_names_it),
+        TEST(a_failure_names_the_path_without_its_query),
         TEST(the_try_form_returns_the_problem_instead),
         TEST(an_answer_that_is_no_json_is_the_others_fault),
         TEST(a_retry_after_that_does_not_fit_ends_the_attempts),
