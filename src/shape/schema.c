@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "shape/mark.h"
 #include "shape/walk.h"
 
 #define UTF8_CHARACTER_SIZE_MAX 4
@@ -151,13 +152,30 @@ static void put_others(json_t *schema, const fh_field *field)
     json_decref(others);
 }
 
+/* Of the second occurrence: what is marked somewhere in it is marked wherever it is in it. */
+static void put_marks_within(json_t *schema, const fh_field *shape)
+{
+    unsigned marks = shape_marks(shape);
+    const fh_field others = {.name = "*",
+                             .type = FH_ANY,
+                             .personal = (marks & SHAPE_PERSONAL) != 0,
+                             .secret = (marks & SHAPE_SECRET) != 0,
+                             .card = (marks & SHAPE_CARD) != 0};
+    if (!marks)
+        return;
+    put_member(schema, "properties", json_object());
+    put_others(schema, &others);
+}
+
 static json_t *schema_of_object(const fh_field *shape, const struct around *outer)
 {
     json_t *schema = json_object();
     put_member(schema, "type", json_string("object"));
     for (const struct around *at = outer; at; at = at->outer) {
-        if (at->shape == shape)
+        if (at->shape == shape) {
+            put_marks_within(schema, shape);
             return schema;
+        }
     }
     struct around here = {.outer = outer, .shape = shape};
     json_t *properties = json_object();

@@ -241,6 +241,22 @@ static void a_schema_says_the_marks_and_they_are_read_back(void **state)
     arena_release(&arena);
 }
 
+/* Its schema is cut off there: what is in it has the marks of all of it. */
+static void what_is_marked_in_a_shape_within_itself_is_marked_at_any_depth(void **state)
+{
+    static const char deep[] = "{\"again\":{\"again\":{\"again\":{\"pin\":1234}}}}";
+    struct arena arena;
+    json_t *schema = shape_schema(inner), *value = parsed(deep);
+    (void)state;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    is(shape_redacted(shape_of_schema(&arena, schema), value, SHAPE_MARKED),
+       "{\"again\":{\"again\":\"[secret]\"}}");
+    assert_null(shape_check(shape_of_schema(&arena, schema), value));
+    json_decref(value);
+    json_decref(schema);
+    arena_release(&arena);
+}
+
 static void what_was_redacted_comes_back_from_the_original(void **state)
 {
     json_t *original = parsed(value_text);
@@ -292,6 +308,7 @@ int main(void)
         cmocka_unit_test(json_of_any_form_is_redacted_by_the_values),
         cmocka_unit_test(a_fault_does_not_quote_what_is_marked),
         cmocka_unit_test(a_schema_says_the_marks_and_they_are_read_back),
+        cmocka_unit_test(what_is_marked_in_a_shape_within_itself_is_marked_at_any_depth),
         cmocka_unit_test(what_was_redacted_comes_back_from_the_original),
         cmocka_unit_test(names_are_a_shape),
     };
