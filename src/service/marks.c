@@ -41,10 +41,11 @@ static void add_marks(json_t *found, const json_t *schema, const char *around, i
     }
     json_object_foreach (json_object_get(schema, "properties"), name, property) {
         snprintf(path, sizeof path, "%s%s%s", around, *around ? "." : "", name);
-        if (mark_of(property))
-            json_object_set_new(found, path, json_string(mark_of(property)));
-        else
-            add_marks(found, property, path, depth + 1);
+        const char *mark = mark_of(property);
+        if (mark)
+            json_object_set_new(found, path, json_string(mark));
+        if (!mark || strcmp(mark, "personal") == 0)
+            add_marks(found, property, path, depth + 1); /* a secret may be in what is personal */
     }
 }
 
@@ -117,6 +118,28 @@ static enum fh_code check_route_marks(const json_t *route, struct fh_error *erro
     return code;
 }
 
+/* Whether the schema has this field by its own name, at any depth. */
+static bool is_declared(const json_t *schema, const char *path)
+{
+    char name[PATH_SIZE];
+    while (*path && schema) {
+        size_t length = strcspn(path, ".");
+        snprintf(name, sizeof name, "%.*s", (int)length, path);
+        schema = json_object_get(json_object_get(schema, "properties"), name);
+        path += length + (path[length] == '.');
+    }
+    return schema != NULL;
+}
+
+/* The mark is one of the key itself, of what is around it, or of all names around it. */
+static bool key_has_mark(const json_t *schema, const char *key, const char *field)
+{
+    size_t length = strlen(field);
+    if (field[length - 1] == '*')
+        return strncmp(key, field, length - 1) == 0 && !is_declared(schema, key);
+    return strncmp(key, field, length) == 0 && (key[length] == '\0' || key[length] == '.');
+}
+
 static enum fh_code check_published_marks(const json_t *published, struct fh_error *error)
 {
     const char *type = json_string_at(published, "type"), *key = json_string_at(published, "key");
@@ -131,10 +154,7 @@ static enum fh_code check_published_marks(const json_t *published, struct fh_err
     const char *field;
     enum fh_code code = FH_OK;
     json_object_foreach (found, field, mark) {
-        size_t length = strlen(field);
-        bool around =
-            key && strncmp(key, field, length) == 0 && (key[length] == '\0' || key[length] == '.');
-        if (around)
+        if (key && key_has_mark(schema, key, field))
             code = error_set(error, FH_INVALID,
                              "%s is published by the key '%s', which is %s, and keys of events are "
                              "in logs and traces: use an id",

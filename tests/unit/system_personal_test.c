@@ -141,6 +141,15 @@ static void marks_that_can_not_be_kept_are_refused(void **state)
     refuses("{'publishes': [{'type': 'E', 'key': 'mail', 'schema': {'properties': {'mail': {" P
             "}}}}]}",
             "by the key 'mail', which is personal");
+    refuses("{'publishes': [{'type': 'E', 'key': 'mail', 'schema': {'properties': {'id': {}}, "
+            "'additionalProperties': {" P "}}}]}",
+            "by the key 'mail', which is personal");
+    refuses("{'publishes': [{'type': 'E', 'key': 'id', 'schema': {'properties': {'id': {}}, "
+            "'additionalProperties': {" P "}}}]}",
+            NULL);
+    refuses("{'publishes': [{'type': 'E', 'schema': {'properties': {'home': {" P
+            ", 'properties': {'pin': {" S "}}}}}}]}",
+            "E has the secret 'home.pin'");
 #define ANSWERS(method, required)                                                                  \
     "{'routes': [{'method': '" method                                                              \
     "', 'path': '/a', 'answer': {'schema': {'required': [" required "], 'properties': {'key': {" S \
