@@ -287,6 +287,18 @@ def test_passwords_are_in_closed_files_and_nowhere_else(mixed):
     assert not list(pathlib.Path(mixed.state).glob(".servers/*/secret"))
 
 
+def test_a_private_servers_log_quotes_no_row(mixed):
+    store = store_of(mixed, "orders")
+    log = pathlib.Path(mixed.state) / ".servers" / "orders-postgresql" / "log"
+    sql(store, "CREATE TABLE planted (name text UNIQUE)")
+    for refused in (False, True):
+        with pytest.raises(Refused, match="duplicate key") if refused else contextlib.nullcontext():
+            sql(store, "INSERT INTO planted VALUES ('Zebedee Quartermain')")
+    sql(store, "DROP TABLE planted")
+    said = log.read_text()
+    assert "duplicate key" in said and "Zebedee" not in said
+
+
 def test_a_service_is_no_superuser_and_its_database_is_closed_to_all_others(mixed, schemas):
     store = store_of(mixed, "orders")
     assert sql(store, "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls FROM pg_roles "

@@ -77,6 +77,8 @@ static enum fh_code postgresql_server_run(const struct server_own *own,
      * is not worth logging, and may contain somebody's data. */
     server_argument(command, "-c");
     server_argument(command, "log_min_error_statement=panic");
+    server_argument(command, "-c");
+    server_argument(command, "log_error_verbosity=terse"); /* DETAIL quotes the row */
     server_argument_settings(command, own, "-c", "");
     /* Set last, so that no configured setting can override who may reach the server. */
     server_argument(command, "-c");
