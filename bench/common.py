@@ -22,6 +22,16 @@ class Failed(Exception):
     pass
 
 
+def ask(url, method, path, body=None, headers=()):
+    """`headers`: "Name: value" each."""
+    request = urllib.request.Request(
+        url + path, method=method, data=json.dumps(body).encode() if body else None,
+        headers={**({"Content-Type": "application/json"} if body else {}),
+                 **dict(header.split(": ", 1) for header in headers)})
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+        return json.load(answer)
+
+
 # ---- Processes -------------------------------------------------------------------------------
 
 class Service:
@@ -87,14 +97,8 @@ class Service:
         self.stop()
         self.listener.close()
 
-    def ask(self, method, path, body=None, headers=()):
-        """`headers`: "Name: value" each."""
-        request = urllib.request.Request(
-            self.url + path, method=method, data=json.dumps(body).encode() if body else None,
-            headers={**({"Content-Type": "application/json"} if body else {}),
-                     **dict(header.split(": ", 1) for header in headers)})
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-            return json.load(answer)
+    def ask(self, *arguments, **more):
+        return ask(self.url, *arguments, **more)
 
     def state(self):
         request = urllib.request.Request(self.url + "/_freehold/state",

@@ -2,10 +2,10 @@
 """What walls and identities cost: the same programs with them and without, in turn, so that what the machine does
 meanwhile meets both alike. With walls a service is confined (Landlock, seccomp), and as `up` starts it, it takes
 requests only with a token of their sender, and verifies who the user is; without, it does nothing of that. Then the
-gateway: a row read by somebody with a signed token, and by nobody. Beside the rates stands what a request took of the
-processors, in the processes that are measured: that tells more where something else runs on them.
-
-Not in it: isolation by users, and TLS between processes, which a system file may ask for besides."""
+gateway: a row read by somebody with a signed token, and by nobody. Then whole systems, as `up` runs them: with
+users and namespaces of their own and without, and with TLS between their processes. Beside the rates stands what a
+request took of the processors, in the processes that are measured: that tells more where something else runs on
+them."""
 
 import base64
 import contextlib
@@ -14,9 +14,10 @@ import hmac
 import json
 import os
 import statistics
+import subprocess
 import time
 
-from common import NAMES, ORDER, Gateway, Service, load, processor_s, show, times, title
+from common import HERE, NAMES, ORDER, PATIENCE_S, Failed, Gateway, Service, ask, load, processor_s, show, times, title
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -107,6 +108,31 @@ class Door(Gateway):
                 "keys": {"calls": {"orders": self.keys.pair.hex()}, "user_secret": self.keys.secret()}}
 
 
+class System:
+    """The programs and their gateway as `up` runs them. `more`: lines of the system file."""
+
+    def __init__(self, build, folder, *more):
+        self.freehold, self.state = build / "freehold", folder / "state"
+        folder.mkdir()
+        file = folder / "freehold.yaml"
+        services = [f"  {name}: {{program: {build / 'bench' / program}, migrations: {HERE / name / 'migrations'}}}"
+                    for name, program in NAMES.items()]
+        file.write_text("\n".join(["system: bench", *more, "services:", *services, ""]))
+        self.url = json.loads(self.run("up", file, "--listen", "127.0.0.1:0", "--detach", "--json"))["url"]
+        status = json.loads(self.run("status", "--json"))
+        self.pids = [one["pid"] for one in (status["gateway"], *status["services"])]
+
+    def run(self, word, *words):
+        done = subprocess.run([self.freehold, word, *words, "--state", self.state], capture_output=True, text=True,
+                              timeout=PATIENCE_S)
+        if done.returncode:
+            raise Failed(f"freehold {word}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def close(self):
+        self.run("stop")
+
+
 class Loaded:
     """One kind of request: to which processes, what wrk sends, and what came of it in each round."""
 
@@ -121,18 +147,20 @@ class Loaded:
         self.took_us.append((sum(map(processor_s, self.pids)) - before) * 1e6 / (rate * self.arguments[2]))
 
 
-def compare(loads, unit, bar):
-    """One round after the other, every other one backwards. The first is what the others are compared with."""
+def compare(loads, unit, *bars):
+    """One round after the other, every other one backwards. The first is what the others are compared with, each with
+    its bar, or all with the same; None: it has none."""
     for number in range(ROUNDS):
         for one in reversed(loads) if number % 2 else loads:
             one.run()
     first = loads[0]
-    for one in loads:
+    for one, bar in zip(loads, [None, *(bars if len(bars) > 1 else bars * len(loads))]):
         took = statistics.median(one.took_us)
         beside = f"{took:.1f} us of a processor each"
         if one is not first:
             ratio = statistics.median(mine / other for mine, other in zip(one.rates, first.rates))
-            beside = f"{times(ratio)} the first (bar: {bar}); {beside}, {times(statistics.median(first.took_us) / took)}"
+            stated = f" (bar: {bar})" if bar else ""
+            beside = f"{times(ratio)} the first{stated}; {beside}, {times(statistics.median(first.took_us) / took)}"
         show(one.name, statistics.median(one.rates), unit, beside)
 
 
@@ -169,3 +197,17 @@ def measure(build, folder, seconds):
         compare([Loaded(told, pids, door.url + "/orders/1", CONNECTIONS, each_s, headers=headers)
                  for told, headers in (("by nobody", []), ("with a verified token", one),
                                        (f"with those of {USERS:,} users", many))], "requests/s", TOKEN_BAR)
+
+        systems = []
+        for told, *more in (("with neither users nor namespaces", "isolation: landlock"),
+                            ("with both", "isolation: users"),
+                            ("and with TLS between its processes", "isolation: users", "links: tls")):
+            system = System(build, place / f"system-{len(systems)}", *more)
+            stack.callback(system.close)
+            ask(system.url, "POST", "/orders", ORDER)
+            systems.append((told, system))
+        for name, path, what, unit in (("one row read", "/orders/1", "get", "requests/s"),
+                                       ("an order and its event, durable", "/orders", "order", "works/s")):
+            title(f"A system as `up` runs it: {name}, through its gateway, {CONNECTIONS} connections, in turn")
+            compare([Loaded(told, system.pids, system.url + path, CONNECTIONS, each_s, what)
+                     for told, system in systems], unit, WALLS_BAR, None)
