@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "call/auth.h"
 #include "call/identity.h"
+#include "shape/shape.h"
 #include "work/command.h"
 
 #define OPENAPI_USER "user"            /* the security scheme of people */
@@ -44,6 +45,26 @@ json_t *openapi_schema(const json_t *schema)
     FH_ASSERT(copy != NULL);
     json_object_del(copy, "$schema");
     json_object_del(json_object_get(copy, "items"), "$schema");
+    return copy;
+}
+
+/* What is secret is taken, and not told: in answers the same names may be there. */
+static void set_write_only(json_t *schema)
+{
+    const char *name;
+    json_t *inner;
+    bool told = !json_is_true(json_object_get(schema, SHAPE_SCHEMA_SECRET)) &&
+                !json_is_true(json_object_get(schema, SHAPE_SCHEMA_CARD));
+    json_object_foreach (schema, name, inner)
+        set_write_only(inner);
+    if (!told)
+        put_openapi(schema, "writeOnly", json_true());
+}
+
+static json_t *taken_schema(const json_t *schema)
+{
+    json_t *copy = openapi_schema(schema);
+    set_write_only(copy);
     return copy;
 }
 
@@ -350,7 +371,7 @@ static void add_route(struct openapi *openapi, const json_t *description, const 
     if (body)
         put_openapi(operation, "requestBody",
                     json_pack("{s:b, s:o}", "required", 1, "content",
-                              media_content("application/json", openapi_schema(body))));
+                              media_content("application/json", taken_schema(body))));
     if (openapi->inside)
         put_openapi(operation, "x-freehold-audience",
                     json_string(json_string_at(route, "audience")));

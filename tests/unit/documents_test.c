@@ -33,7 +33,9 @@ static json_t *parsed(const char *text)
     "{\"method\": \"GET\", \"path\": \"/books/{name}\", \"audience\": \"public\"},"                \
     "{\"method\": \"DELETE\", \"path\": \"/books/{isbn}\", \"audience\": \"public\"},"             \
     "{\"method\": \"POST\", \"path\": \"/books_a\", \"audience\": \"public\", \"body\":"           \
-    " {\"type\": \"object\"}},"                                                                    \
+    " {\"type\": \"object\", \"properties\": {\"list\": {\"items\": {\"properties\": {\"pin\": "   \
+    "{\"x-freehold-secret\": true}, \"name\": {\"x-freehold-personal\": true}}}}}}, "              \
+    "\"answer\": {\"schema\": {\"properties\": {\"pin\": {\"x-freehold-secret\": true}}}}},"       \
     "{\"method\": \"POST\", \"path\": \"/books-a\", \"audience\": \"public\"},"                    \
     "{\"method\": \"POST\", \"path\": \"/merge\", \"audience\": \"services\", \"undo\": true}],"   \
     "\"publishes\": [{\"type\": \"BookAdded\", \"version\": 2, \"key\": \"id\"}],"                 \
@@ -66,6 +68,22 @@ static void internal_routes_and_headers_are_for_those_inside(void **state)
     json_text_free(text);
     json_decref(inside);
     json_decref(outside);
+}
+
+static void a_secret_is_taken_and_not_told(void **state)
+{
+    (void)state;
+    json_t *document = document_of(false), *post = operation(document, "/books_a", "post");
+    json_t *taken =
+        json_at(json_object_get(json_at(post, "requestBody.content"), "application/json"),
+                "schema.properties.list.items.properties");
+    assert_true(json_is_true(json_at(taken, "pin.writeOnly")));
+    assert_null(json_at(taken, "name.writeOnly"));
+    char *told = json_text(json_object_get(post, "responses"));
+    assert_non_null(strstr(told, "x-freehold-secret"));
+    assert_null(strstr(told, "writeOnly"));
+    json_text_free(told);
+    json_decref(document);
 }
 
 static void patterns_that_differ_only_in_names_are_one_path(void **state)
@@ -211,6 +229,7 @@ int main(void)
     json_memory_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(internal_routes_and_headers_are_for_those_inside),
+        cmocka_unit_test(a_secret_is_taken_and_not_told),
         cmocka_unit_test(patterns_that_differ_only_in_names_are_one_path),
         cmocka_unit_test(operations_have_ids_of_their_own),
         cmocka_unit_test(an_answer_is_described_by_its_schema_and_an_undeclared_one_as_any),
