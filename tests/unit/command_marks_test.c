@@ -2,7 +2,7 @@
 /* What commands record: nothing of a secret, neither in the answer nor in the request, nor by a
  * digest of it; and what a failure says has nothing that is marked. */
 
-#include "../support/fixture.h"
+#include "../support/sent.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,49 +34,13 @@ static int set_up(void **state)
     return fixture_set_up(state, &service, script);
 }
 
-struct sent {
-    struct fixture *fixture;
-    struct command_request request;
-    fh_handler *handler;
-    int status;
-    char reply[512], location[64], left_out[16], outcome[16], failure[256], undone[256];
-};
-
 static char undone_request[256];
-
-static void send_entry(void *argument)
-{
-    struct sent *sent = argument;
-    fh_work w;
-    work_init(&w, &sent->fixture->context, sent->handler);
-    w.deadline_ns = world_in_ms(sent->fixture->harness.world, 60000);
-    w.route = &route;
-    json_arena_set(&w.kept);
-    json_parse(sent->request.body, sent->request.body_length, &w.body, ERROR_UNHEEDED);
-    json_arena_set(NULL);
-    command_run(&w, &sent->request);
-    sent->status = w.reply_status;
-    for (int i = 0; i < w.reply_header_count; i++) {
-        if (strcmp(w.reply_headers[i].name, COMMAND_LEFT_OUT_HEADER) == 0)
-            snprintf(sent->left_out, sizeof sent->left_out, "%s", w.reply_headers[i].value);
-        if (strcmp(w.reply_headers[i].name, "Location") == 0)
-            snprintf(sent->location, sizeof sent->location, "%s", w.reply_headers[i].value);
-        if (strcmp(w.reply_headers[i].name, "Freehold-Outcome") == 0)
-            snprintf(sent->outcome, sizeof sent->outcome, "%s", w.reply_headers[i].value);
-    }
-    if (w.reply_body) {
-        char *text = json_text(w.reply_body);
-        snprintf(sent->reply, sizeof sent->reply, "%s", text);
-        json_text_free(text);
-    }
-    snprintf(sent->failure, sizeof sent->failure, "%s", w.failure.message);
-    work_release(&w);
-}
 
 static struct sent send_to(void *state, fh_handler *handler, bool service_asks, const char *body)
 {
     struct fixture *fixture = state;
     struct sent sent = {.fixture = fixture,
+                        .route = &route,
                         .handler = handler,
                         .request = {.method = "POST",
                                     .path = "/api/keys",
@@ -86,7 +50,7 @@ static struct sent send_to(void *state, fh_handler *handler, bool service_asks, 
                                     .key = service_asks ? KEY : "a-key",
                                     .from = service_asks ? "orders/" NOW : NULL,
                                     .to = fixture->context.store->incarnation}};
-    harness_run(&fixture->harness, send_entry, &sent);
+    sent_go(&sent);
     return sent;
 }
 
@@ -269,6 +233,7 @@ static void an_undo_is_given_no_secret(void **state)
     send_to(*state, make_key, true, BODY);
     struct fixture *fixture = *state;
     struct sent undo = {.fixture = fixture,
+                        .route = &route,
                         .handler = take_back,
                         .request = {.method = "POST",
                                     .path = "/api/keys/undo",
@@ -279,7 +244,7 @@ static void an_undo_is_given_no_secret(void **state)
                                     .undo = take_back,
                                     .from = "orders/" NOW,
                                     .to = fixture->context.store->incarnation}};
-    harness_run(&fixture->harness, send_entry, &undo);
+    sent_go(&undo);
     assert_string_equal(undo.outcome, "undone");
     assert_string_equal(undone_request, "{\"name\":\"Zebedee\"}");
 }

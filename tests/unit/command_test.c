@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands at the receiver, on the embedded engine: once, and the same answer for ever. */
 
-#include "../support/fixture.h"
+#include "../support/sent.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,63 +22,6 @@ static const char script[] = "CREATE TABLE effect (id INTEGER PRIMARY KEY, what 
 static int set_up(void **state)
 {
     return fixture_set_up(state, &service, script);
-}
-
-/* ---- A request and what came back ---- */
-
-struct sent {
-    struct fixture *fixture;
-    struct command_request request;
-    fh_handler *handler;
-    const char *closed; /* a closing's body instead */
-    struct work_user *user;
-    const char *caller;
-    int status;
-    char outcome[16], reply[256], at[80];
-};
-
-static void keep_headers(struct sent *sent, const fh_work *w)
-{
-    for (int i = 0; i < w->reply_header_count; i++) {
-        const struct work_reply_header *header = &w->reply_headers[i];
-        if (strcmp(header->name, "Freehold-Outcome") == 0)
-            snprintf(sent->outcome, sizeof sent->outcome, "%s", header->value);
-        if (strcmp(header->name, "Freehold-At") == 0)
-            snprintf(sent->at, sizeof sent->at, "%s", header->value);
-    }
-}
-
-static void run_sent(void *argument)
-{
-    struct sent *sent = argument;
-    const char *body = sent->closed ? sent->closed : sent->request.body;
-    fh_work w;
-    work_init(&w, &sent->fixture->context, sent->handler);
-    w.deadline_ns = world_in_ms(sent->fixture->harness.world, 60000);
-    json_arena_set(&w.kept);
-    if (body)
-        json_parse(body, strlen(body), &w.body, ERROR_UNHEEDED);
-    json_arena_set(NULL);
-    w.user = sent->user;
-    w.caller = sent->caller;
-    if (sent->closed)
-        command_closed_run(&w, sent->request.from);
-    else
-        command_run(&w, &sent->request);
-    sent->status = w.reply_status;
-    sent->outcome[0] = sent->reply[0] = sent->at[0] = '\0';
-    keep_headers(sent, &w);
-    if (w.reply_body) {
-        char *text = json_text(w.reply_body);
-        snprintf(sent->reply, sizeof sent->reply, "%s", text);
-        json_text_free(text);
-    }
-    work_release(&w);
-}
-
-static void go(struct sent *sent)
-{
-    harness_run(&sent->fixture->harness, run_sent, sent);
 }
 
 static void charge(fh_work *w)
@@ -135,7 +78,7 @@ static struct sent undo(void *state, fh_handler *handler)
 
 static void expect(struct sent *sent, int status, const char *outcome)
 {
-    go(sent);
+    sent_go(sent);
     assert_int_equal(sent->status, status);
     assert_string_equal(sent->outcome, outcome);
 }
@@ -239,7 +182,7 @@ static void equal_keys_at_once_wait_for_each_other(void **state)
         sent[i] = step(*state, charge);
         arguments[i] = &sent[i];
     }
-    harness_run_all(&sent[0].fixture->harness, run_sent, arguments, 8);
+    harness_run_all(&sent[0].fixture->harness, sent_run, arguments, 8);
     for (int i = 0; i < 8; i++) {
         assert_int_equal(sent[i].status, 201);
         assert_string_equal(sent[i].outcome, "done");
@@ -270,7 +213,7 @@ static void a_higher_attempt_that_meets_the_first_one_under_way_is_done_once(voi
         first.request.key = retried.request.key = i == 0 ? KEY : "orders/" NOW ".8/charge/0";
         retried.request.attempt = "2";
         void *arguments[] = {&first, &retried};
-        harness_run_all(&first.fixture->harness, run_sent, arguments, 2);
+        harness_run_all(&first.fixture->harness, sent_run, arguments, 2);
         assert_string_equal(first.outcome, i == 0 ? "done" : "refused");
         assert_string_equal(retried.outcome, "done");
     }
@@ -294,17 +237,17 @@ static void recorded_refusals_of_a_client_are_bounded(void **state)
     for (int i = 0; i <= WORK_REFUSALS_MAX; i++) {
         snprintf(key, sizeof key, "k%d", i);
         struct sent sent = refused_client(*state, &ada, key);
-        go(&sent);
+        sent_go(&sent);
         assert_int_equal(sent.status, 402);
     }
     struct sent last = refused_client(*state, &ada, key);
     struct sent first = refused_client(*state, &ada, "k0");
     struct sent others = refused_client(*state, &bob, "k0");
-    go(&others);
+    sent_go(&others);
     first.handler = last.handler = others.handler = charge;
-    go(&first);
-    go(&last);
-    go(&others);
+    sent_go(&first);
+    sent_go(&last);
+    sent_go(&others);
     assert_int_equal(first.status, 402);
     assert_int_equal(others.status, 402);
     assert_int_equal(last.status, 201); /* nothing was done for it before */

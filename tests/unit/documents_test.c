@@ -3,10 +3,10 @@
  * declare. */
 
 #include "../support/fixture.h"
+#include "../support/values.h"
 
 #include <string.h>
 
-#include "base/json.h"
 #include "gateway/documents.h"
 #include "service/asyncapi.h"
 #include "service/openapi.h"
@@ -16,14 +16,6 @@ static const fh_service service = {.name = "books", .model = FH_RELATIONAL};
 static int set_up(void **state)
 {
     return fixture_set_up(state, &service, "CREATE TABLE shelf (id INTEGER PRIMARY KEY)");
-}
-
-static json_t *parsed(const char *text)
-{
-    struct fh_error error;
-    json_t *value = NULL;
-    assert_int_equal(json_parse(text, strlen(text), &value, &error), FH_OK);
-    return value;
 }
 
 #define BOOKS                                                                                      \

@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON: strict parsing, memory of arena and heap mixed, and looking values up. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/json.h"
+#include "../support/values.h"
 
 static int start(void **state)
 {
@@ -19,15 +9,6 @@ static int start(void **state)
     json_memory_init();
     json_memory_init();
     return 0;
-}
-
-static json_t *parsed(const char *text)
-{
-    json_t *value = NULL;
-    struct fh_error error = {0};
-    if (json_parse(text, strlen(text), &value, &error) != FH_OK)
-        fail_msg("%s: %s", text, error.message);
-    return value;
 }
 
 static void refused(const char *text, size_t length)

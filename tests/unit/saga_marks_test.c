@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A saga's secrets: where they can't be, when they go, and requests without them. Pure. */
 
-#include "../support/harness.h"
+#include "../support/values.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/json.h"
 #include "saga/marks.h"
 #include "shape/mark.h"
 
@@ -44,23 +40,6 @@ static int tear_down(void **state)
     (void)state;
     saga_type_release(&type);
     return 0;
-}
-
-static json_t *parsed(const char *text)
-{
-    json_t *value = NULL;
-    struct fh_error error = {0};
-    if (json_parse(text, strlen(text), &value, &error) != FH_OK)
-        fail_msg("%s: %s", text, error.message);
-    return value;
-}
-
-static void is(json_t *value, const char *expected)
-{
-    char *text = value ? json_text(value) : NULL;
-    assert_string_equal(text ? text : "(none)", expected);
-    json_text_free(text);
-    json_decref(value);
 }
 
 static void refused(const fh_step *given, const fh_field *shape, const char *words)

@@ -2,17 +2,11 @@
 /* Marks: values and texts without what is marked, faults that don't quote it, schemas that say it.
  */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "../support/values.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "shape/mark.h"
 #include "shape/shape.h"
 
@@ -34,30 +28,6 @@ static const fh_field person[] = {
     {"tags", FH_ARRAY, .elements = FH_STRING, .personal = true, .optional = true},
     {"deep", FH_OBJECT, .of = inner, .optional = true},
     {0}};
-
-static int start(void **state)
-{
-    (void)state;
-    json_memory_init();
-    return 0;
-}
-
-static json_t *parsed(const char *text)
-{
-    json_t *value = NULL;
-    struct fh_error error = {0};
-    if (json_parse(text, strlen(text), &value, &error) != FH_OK)
-        fail_msg("%s: %s", text, error.message);
-    return value;
-}
-
-static void is(json_t *value, const char *expected)
-{
-    char *text = value ? json_text(value) : NULL;
-    assert_string_equal(text ? text : "(none)", expected);
-    json_text_free(text);
-    json_decref(value);
-}
 
 static void the_marks_of_a_shape_are_those_at_any_depth(void **state)
 {
@@ -312,5 +282,5 @@ int main(void)
         cmocka_unit_test(what_was_redacted_comes_back_from_the_original),
         cmocka_unit_test(names_are_a_shape),
     };
-    return cmocka_run_group_tests(tests, start, NULL);
+    return cmocka_run_group_tests(tests, values_start, NULL);
 }

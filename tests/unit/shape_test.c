@@ -1,35 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shapes: which values fit, what is reported of those that do not, queries, schemas, problems. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "../support/values.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
-
-static int start(void **state)
-{
-    (void)state;
-    json_memory_init();
-    return 0;
-}
-
-static json_t *parsed(const char *text)
-{
-    json_t *value = NULL;
-    struct fh_error error = {0};
-    if (json_parse(text, strlen(text), &value, &error) != FH_OK)
-        fail_msg("%s: %s", text, error.message);
-    return value;
-}
 
 static void fits(const fh_field *shape, const char *text)
 {
@@ -595,5 +573,5 @@ int main(void)
         cmocka_unit_test(every_type_of_problem_has_a_name_of_its_own_and_a_status),
         cmocka_unit_test(a_detail_that_is_no_utf8_becomes_some),
     };
-    return cmocka_run_group_tests_name("shape", tests, start, NULL);
+    return cmocka_run_group_tests_name("shape", tests, values_start, NULL);
 }

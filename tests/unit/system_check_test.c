@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What programs expect of each other, checked on descriptions alone. */
 
-#include "../support/harness.h"
+#include "../support/values.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "system/check/callers.h"
 #include "system/check/check.h"
 
@@ -23,17 +22,6 @@ static const char users[] =
     "'additionalProperties': false}},"
     "  {'type': 'UserGrew', 'schema': {'properties': {'id': {}}}}]}";
 
-static json_t *description(const char *text)
-{
-    char *copy = strdup(text);
-    for (char *c = copy; *c; c++)
-        *c = *c == '\'' ? '"' : *c;
-    json_t *value = json_loads(copy, 0, NULL);
-    assert_non_null(value);
-    free(copy);
-    return value;
-}
-
 static struct system_file *system_of(const char *orders)
 {
     struct system_file *file = calloc(1, sizeof *file);
@@ -41,9 +29,9 @@ static struct system_file *system_of(const char *orders)
     file->path = file->name = "test";
     file->service_count = 2;
     file->services[0] = (struct system_service){
-        .name = "users", .engine = "sqlite", .description = description(users)};
+        .name = "users", .engine = "sqlite", .description = parsed_single_quoted(users)};
     file->services[1] = (struct system_service){
-        .name = "orders", .engine = "sqlite", .description = description(orders)};
+        .name = "orders", .engine = "sqlite", .description = parsed_single_quoted(orders)};
     return file;
 }
 
@@ -166,7 +154,7 @@ static json_t *users_callers(const char *orders, const char *const *callers, siz
 
 static void assert_callers(json_t *callers, const char *expected)
 {
-    json_t *wanted = description(expected);
+    json_t *wanted = parsed_single_quoted(expected);
     if (!json_equal(callers, wanted))
         fail_msg("%s", json_text(callers));
     json_decref(wanted);

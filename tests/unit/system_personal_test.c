@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who holds what is personal, and the findings about it, on descriptions alone. */
 
-#include "../support/harness.h"
+#include "../support/values.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "service/marks.h"
 #include "system/check/personal.h"
 
@@ -22,17 +21,6 @@ static const char users[] =
     "{'who': {" P "}, 'pin': {" S "}, 'id': {}}}, 'answer': {" USER "}}],"
     " 'publishes': [{'type': 'UserUpdated', 'key': 'id', " USER "}]}";
 
-static json_t *description(const char *text)
-{
-    char *copy = strdup(text);
-    for (char *c = copy; *c; c++)
-        *c = *c == '\'' ? '"' : *c;
-    json_t *value = json_loads(copy, 0, NULL);
-    assert_non_null(value);
-    free(copy);
-    return value;
-}
-
 static struct system_file *system_of(const char *orders)
 {
     struct system_file *file = calloc(1, sizeof *file);
@@ -40,9 +28,10 @@ static struct system_file *system_of(const char *orders)
     arena_init(&file->arena, ARENA_SIZE_MAX);
     file->path = file->name = "test";
     file->service_count = 2;
-    file->services[0] = (struct system_service){.name = "users", .description = description(users)};
+    file->services[0] =
+        (struct system_service){.name = "users", .description = parsed_single_quoted(users)};
     file->services[1] =
-        (struct system_service){.name = "orders", .description = description(orders)};
+        (struct system_service){.name = "orders", .description = parsed_single_quoted(orders)};
     return file;
 }
 
@@ -119,7 +108,7 @@ static void what_a_receiver_answers_is_named_by_the_step(void **state)
 static void refuses(const char *text, const char *words)
 {
     struct fh_error error = {0};
-    json_t *described = description(text);
+    json_t *described = parsed_single_quoted(text);
     assert_int_equal(marks_check(described, &error), words ? FH_INVALID : FH_OK);
     if (words && !strstr(error.message, words))
         assert_string_equal(error.message, words);
