@@ -87,7 +87,7 @@ class Issuer:
         except OSError as error:
             raise Unusable(f"{path}: {error.strerror}; whoever has built the shop can log in") from None
         except (ValueError, KeyError, TypeError):
-            raise Unusable(f"{path} is no private key that was made here: remove the folder {folder} and build again,"
+            raise Unusable(f"{path} is not a private key that was made here: remove the folder {folder} and build again,"
                            " and a new one is made") from None
         self.known = {}  # (subject, roles) -> (when it ends, token)
 

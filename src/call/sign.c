@@ -33,7 +33,8 @@ enum fh_code sign_take_keys(struct signing *signing, const json_t *keys, struct 
             !identity_key_parse(json_string_value(text), &key))
             return error_set(
                 error, FH_INVALID,
-                "The key to call \"%.64s\" with is none: expected 64 hexadecimal digits.", service);
+                "The key to call \"%.64s\" with is not valid: expected 64 hexadecimal digits.",
+                service);
     }
     json_object_foreach ((json_t *)(uintptr_t)keys, service, text) {
         identity_key_parse(json_string_value(text), &key);

@@ -197,7 +197,7 @@ enum fh_code user_signer_new(const char *system, const char *key, struct user_si
         code = FH_INVALID;
     else if (!parse_private(key, verifying, signer->secret))
         code = error_set(error, FH_INVALID,
-                         "The key that identities are signed with is none: expected 64 "
+                         "The key that identities are signed with is not valid: expected 64 "
                          "hexadecimal digits.");
     if (code == FH_OK)
         *ret = signer;
@@ -267,7 +267,7 @@ enum fh_code user_verifier_take_keys(struct user_verifier *verifier, const char 
         fits = parse_key(json_string_value(json_array_get(others, i - 1)), keys[i]);
     if (!fits)
         return error_set(error, FH_INVALID,
-                         "The key that identities are verified with is none: expected 64 "
+                         "The key that identities are verified with is not valid: expected 64 "
                          "hexadecimal digits.");
     memcpy(verifier->keys, keys, count * sizeof keys[0]);
     verifier->key_count = count;

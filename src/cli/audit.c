@@ -29,7 +29,8 @@ int cli_audit_end(struct cli_act *act, int code, const char *why)
         why = code == CLI_DONE ? NULL : "see what the command said";
     if (audit_end(act->state->folder_fd, act->number, code == CLI_DONE ? NULL : why, &error) !=
         FH_OK)
-        cli_fail(code, "that this has ended is not in the audit log: %s", error.message);
+        cli_fail(code, "the end of this act could not be recorded in the audit log: %s",
+                 error.message);
     act->number = 0;
     return code;
 }

@@ -40,7 +40,8 @@ static bool authenticate_exchange(struct gateway_exchange *exchange)
     case AUTHENTICATED_REFUSED:
         limits_charge_failure(exchange->limits, &exchange->address);
         gateway_challenge(exchange, PROBLEM_CREDENTIALS_REFUSED, CHALLENGE_REFUSED,
-                          "These credentials are not valid here, or no longer.");
+                          "The credentials are not valid, or have expired: expected Authorization: "
+                          "Bearer CREDENTIALS.");
         return false;
     case AUTHENTICATED_AWAY:
         gateway_problem(exchange, PROBLEM_CREDENTIALS_UNDECIDED, NULL, "gateway",
@@ -76,7 +77,7 @@ static void refuse_grants(struct gateway_exchange *exchange)
         text_printf(&challenge, "%s%s", i ? " " : ", scope=\"", json_string_value(scope));
     if (i)
         text_add(&challenge, "\"");
-    snprintf(detail, sizeof detail, "The user lacks what this needs: %s.",
+    snprintf(detail, sizeof detail, "The user lacks what this route needs: %s.",
              json_string_value(demanded));
     gateway_challenge(exchange, PROBLEM_USER_NOT_GRANTED, challenge.data, detail);
     text_release(&challenge);
@@ -93,7 +94,7 @@ bool gateway_admit(struct gateway_exchange *exchange)
         return true;
     case AUTH_USER_MISSING:
         gateway_challenge(exchange, PROBLEM_USER_MISSING, CHALLENGE,
-                          "This needs somebody who is logged in.");
+                          "This route needs a user who is logged in.");
         return false;
     case AUTH_NOT_GRANTED:
         refuse_grants(exchange);

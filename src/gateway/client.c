@@ -86,9 +86,10 @@ enum fh_code client_proxies_init(struct client_proxies *proxies, const json_t *c
     json_array_foreach (list, i, item) {
         const char *text = json_string_value(item);
         if (!text || !client_network_parse(text, &proxies->list[i]))
-            return error_set(error, FH_INVALID,
-                             "\"proxies\": \"%.64s\" is no address or network such as 10.0.0.0/8.",
-                             text ? text : "");
+            return error_set(
+                error, FH_INVALID,
+                "\"proxies\": \"%.64s\" is not an address or network such as 10.0.0.0/8.",
+                text ? text : "");
         proxies->count++;
     }
     return FH_OK;

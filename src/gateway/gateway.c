@@ -126,7 +126,7 @@ static void gateway_take_keys(void *context, const json_t *keys)
     if (code == FH_OK)
         code = sign_take_keys(gateway->signing, json_object_get(keys, "calls"), &error);
     if (code != FH_OK) {
-        log_error("keys-rejected", "The keys that up has sent are not taken: %s", error.message);
+        log_error("keys-rejected", "The keys that up has sent are rejected: %s", error.message);
         return;
     }
     process_keys(&gateway->process, number, gateway->process.keys_settled);

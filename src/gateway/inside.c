@@ -15,7 +15,8 @@ static bool is_operator_key(const char *text, struct identity_key *ret, struct f
 {
     if (!text || identity_key_parse(text, ret))
         return true;
-    error_set(error, FH_INVALID, "The operator's key is none: expected 64 hexadecimal digits.");
+    error_set(error, FH_INVALID,
+              "The operator's key is not valid: expected 64 hexadecimal digits.");
     return false;
 }
 

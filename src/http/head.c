@@ -359,7 +359,7 @@ static bool check_host(const struct reading *reading, const char *data)
     if (reading->hosts && !is_host(data + host->at, host->length))
         return refusal_set(
             reading->refusal, PROBLEM_REQUEST_MALFORMED,
-            "The request's Host is no host name or address, with or without a port.");
+            "The request's Host is not a host name or address, with or without a port.");
     if (reading->hosts && other->length &&
         !is_named(data + host->at, host->length, data + other->at, other->length))
         return refusal_set(reading->refusal, PROBLEM_REQUEST_MALFORMED,

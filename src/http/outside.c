@@ -86,7 +86,7 @@ const char *outside_refusal(const struct outside_rules *rules, const char *url)
     size_t i;
     json_t *pattern;
     if (!outside_host_of(url, host, &plain))
-        return "is no http or https URL";
+        return "is not an http or https URL";
     if (plain && !rules->plain)
         return "begins with http://, and the system file allows https alone (outside_http)";
     if (!rules->hosts)

@@ -53,7 +53,7 @@ static const char *append_plain(struct text *text, const json_t *value, bool in_
     case JSON_NULL:
         return "null";
     case JSON_REAL:
-        return "a number that is no integer";
+        return "a number that is not an integer";
     case JSON_OBJECT:
         return "an object";
     case JSON_ARRAY:
@@ -124,7 +124,7 @@ static enum fh_code insert_value(struct text *text, const char *pattern, const c
     if (whole && (text->length == before || is_dots(text->data + before, text->length - before)))
         return error_set(
             error, FH_INVALID,
-            "The path %s needs {%s}, which is empty, \".\" or \"..\": that is no segment "
+            "The path %s needs {%s}, which is empty, \".\" or \"..\": that is not a segment "
             "of a path.",
             pattern, name);
     return FH_OK;

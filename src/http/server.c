@@ -433,7 +433,7 @@ enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd
     /* accept must not block the loop if a connection vanishes before it is accepted. */
     int flags = fcntl(listen_fd, F_GETFL);
     if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) < 0)
-        return error_set_errno(error, FH_INVALID, errno, "Descriptor %d is no listening socket",
+        return error_set_errno(error, FH_INVALID, errno, "Descriptor %d is not a listening socket",
                                listen_fd);
     struct http_server *server = server_new(loop, world, listen_fd, limits);
     if (!server)

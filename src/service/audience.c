@@ -34,9 +34,10 @@ static bool are_caller_keys(const json_t *keys, struct fh_error *error)
     json_object_foreach ((json_t *)(uintptr_t)keys, caller, text) {
         if (strlen(caller) > IDENTITY_NAME_LENGTH_MAX ||
             !identity_key_parse(json_string_value(text), &unused)) {
-            error_set(error, FH_INVALID,
-                      "The key of the caller \"%.64s\" is none: expected 64 hexadecimal digits.",
-                      caller);
+            error_set(
+                error, FH_INVALID,
+                "The key of the caller \"%.64s\" is not valid: expected 64 hexadecimal digits.",
+                caller);
             return false;
         }
     }

@@ -65,7 +65,7 @@ enum fh_code process_config_read(struct world *world, const char *path, json_t *
         json_decref(*ret);
         *ret = NULL;
         code = error_set(error, FH_INVALID,
-                         "The configuration %s is not one: expected a JSON object with "
+                         "The configuration %s is not valid: expected a JSON object with "
                          "\"freehold\": 1.",
                          path);
     }
@@ -92,7 +92,7 @@ static enum fh_code listen_on(const char *address, int *ret_fd, struct fh_error 
     unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
     if (!colon || !colon[1] || *end || port > 65535 || (size_t)(colon - address) >= sizeof host)
         return error_set(error, FH_INVALID,
-                         "\"%s\" is no address to listen on: expected one like 127.0.0.1:8080.",
+                         "\"%s\" is not an address to listen on: expected one like 127.0.0.1:8080.",
                          address);
     snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -117,10 +117,11 @@ static enum fh_code take_listener(const json_t *config, const char *name, int *r
 {
     json_int_t fd;
     if (!json_integer_at(config, name, &fd) || fcntl((int)fd, F_GETFD) < 0)
-        return error_set(error, FH_INVALID,
-                         "The configuration's %s is no open descriptor; started by hand, a program "
-                         "takes --listen ADDR:PORT.",
-                         name);
+        return error_set(
+            error, FH_INVALID,
+            "The configuration's %s is not an open descriptor; started by hand, a program "
+            "takes --listen ADDR:PORT.",
+            name);
     fcntl((int)fd, F_SETFD, FD_CLOEXEC);
     fcntl((int)fd, F_SETFL, fcntl((int)fd, F_GETFL) | O_NONBLOCK);
     *ret_fd = (int)fd;

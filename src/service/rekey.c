@@ -51,7 +51,7 @@ void rekey_take(struct rekey *rekey, const json_t *keys)
                             ? take_service_keys(rekey, keys, &error)
                             : error_set(&error, FH_INVALID, "They have no number.");
     if (code != FH_OK) {
-        log_error("keys-rejected", "The keys that up has sent are not taken: %s", error.message);
+        log_error("keys-rejected", "The keys that up has sent are rejected: %s", error.message);
         return;
     }
     process_keys(process, number, process->keys_settled);

@@ -84,7 +84,7 @@ static enum fh_code order_read(struct restoring *restoring)
     restoring->file = json_string_at(restoring->order, "file");
     if (!restoring->id || strlen(restoring->id) >= ID_SIZE || !restoring->file ||
         strchr(restoring->file, '/'))
-        return error_set(&restoring->error, FH_INVALID, "%.120s is no order to restore.", path);
+        return error_set(&restoring->error, FH_INVALID, "%.120s is not an order to restore.", path);
     snprintf(restoring->kept, sizeof restoring->kept, "replaced-%s", restoring->id);
     return FH_OK;
 }

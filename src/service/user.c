@@ -51,11 +51,11 @@ bool exchange_user_refused(struct exchange *exchange, const struct fh_route *rou
     }
     enum auth_verdict verdict = judge_auth(exchange, route);
     if (verdict == AUTH_USER_MISSING) {
-        refuse_user(exchange, PROBLEM_USER_MISSING, "This needs somebody who is logged in.");
+        refuse_user(exchange, PROBLEM_USER_MISSING, "This route needs a user who is logged in.");
     } else if (verdict == AUTH_NOT_GRANTED) {
         json_t *demanded = auth_text(route->auth);
         char detail[512];
-        snprintf(detail, sizeof detail, "The user lacks what this needs: %s.",
+        snprintf(detail, sizeof detail, "The user lacks what this route needs: %s.",
                  json_string_value(demanded));
         json_decref(demanded);
         refuse_user(exchange, PROBLEM_USER_NOT_GRANTED, detail);

@@ -69,7 +69,7 @@ static const char *type_found(const json_t *value)
     case JSON_INTEGER:
         return "an integer";
     case JSON_REAL:
-        return "a number that is no integer";
+        return "a number that is not an integer";
     case JSON_TRUE:
         return "true";
     case JSON_FALSE:

@@ -56,7 +56,7 @@ void test_request_split(fh_test *t, const char *request, const char **ret_method
 {
     const char *space = strchr(request, ' ');
     if (!space || space == request || space[1] != '/')
-        test_fail(t, "\"%.100s\" is no request: expected one such as \"GET /api/users/7\"",
+        test_fail(t, "\"%.100s\" is not a request: expected one such as \"GET /api/users/7\"",
                   request);
     *ret_method = json_string_value(test_keep(t, json_stringn(request, (size_t)(space - request))));
     *ret_path = json_string_value(test_keep(t, json_string(space + 1)));

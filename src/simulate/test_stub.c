@@ -17,7 +17,7 @@ static char *unfit_answer(const struct fh_answer *declared, const json_t *body)
     if (declared->shape)
         return stub_unfit(declared->shape, body);
     if (declared->each && !json_is_array(body))
-        return strdup("it is no array");
+        return strdup("it is not an array");
     json_array_foreach (declared->each ? body : NULL, i, element) {
         char *why = stub_unfit(declared->each, element);
         if (why)
@@ -74,7 +74,7 @@ void fh_test_expect_asked(fh_test *t, const char *service, const char *request, 
     size_t i;
     int found = 0;
     if (!test_node(t, service)->stubbed)
-        test_fail(t, "%s is no stub in this test: nobody counts what it is asked", service);
+        test_fail(t, "%s is not a stub in this test: nobody counts what it is asked", service);
     test_request_split(t, request, &method, &path);
     fh_test_rest(t);
     json_array_foreach (t->asked, i, asked) {

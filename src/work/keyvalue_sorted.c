@@ -128,8 +128,8 @@ static void must_be_score_of_place(fh_work *w, const char *key, const char *memb
     struct fh_error error;
     if (is)
         return;
-    error_set(&error, FH_CONFLICT, "'%.100s' in '%.100s' has a score that is no place's.", member,
-              key);
+    error_set(&error, FH_CONFLICT, "'%.100s' in '%.100s' has a score that is not a place's.",
+              member, key);
     work_fail(w, &error);
 }
 

@@ -81,7 +81,7 @@ def test_a_backup_that_was_cut_short_is_none(shop, point, tmp_path):
         killed_at(shop, point, "backup", "users", "--to", elsewhere)
         left = list(pathlib.Path(shop.state).glob("*/backup.db*"))
         assert bool(left) == (point == "backup.untaken"), "it has no name any more while it is sealed"
-        assert "no backup, or one that was not ended" in check(shop, elsewhere).stderr
+        assert "not a backup, or not a complete one" in check(shop, elsewhere).stderr
     if left:
         shop.stop()
         shop.up()

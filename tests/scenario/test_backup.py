@@ -170,7 +170,7 @@ def test_what_is_no_place_for_a_backup_is_reported(shop, folder):
     assert not (folder / "new").exists()
     assert run(shop, "backup", "users").returncode == 2
     assert run(shop, "backup", "users", "--to", str(folder / "a" / "b")).returncode == 1
-    assert "no backup, or one that was not ended" in run_check(folder).stderr
+    assert "not a backup, or not a complete one" in run_check(folder).stderr
 
 
 # ---- A stopped system ---------------------------------------------------------------------------------

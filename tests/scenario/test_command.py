@@ -98,7 +98,7 @@ def test_every_fault_of_a_file_is_reported_with_its_place(mini):
                "  orders: {engine: couchdb, settings: {key: '${NO_SUCH_VARIABLE}'}}\n")
     said = mini.run("check", mini.file, code=1)
     for expected in (":4:11: error: unknown key 'progam' in services.users; did you mean 'program'?",
-                     ":5:3: error: 'Bad Name' is no name for services",
+                     ":5:3: error: 'Bad Name' is not a name for services",
                      ":6:3: error: 'users' is given twice in services",
                      ":7:20: error: services.orders: there is no engine of this name; ",
                      ":7:45: error: services.orders.settings.key needs the environment variable "
@@ -123,7 +123,7 @@ def test_a_missing_program_is_reported_with_the_places_searched(mini):
     assert str(mini.folder / "billing") in said and "say where programs are with --programs DIR" in said
     mini.write("  users: { program: /bin/true }\n")
     said = mini.run("check", mini.file, code=1)
-    assert "true is no service's program: its empty answer to --describe is not JSON" in said
+    assert "true is not a service's program: its empty answer to --describe is not JSON" in said
 
 
 def test_what_programs_expect_of_each_other_is_checked(mini):

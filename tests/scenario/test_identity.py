@@ -250,7 +250,7 @@ def test_up_obeys_nobody_without_the_operators_key(shop):
             control.connect(f"/proc/self/fd/{folder}/control.sock")
             os.close(folder)
             control.sendall(json.dumps({"command": "stop", "key": key}).encode() + b"\n")
-            assert json.loads(control.makefile().readline()) == {"error": "only the operator commands up", "refused": True}
+            assert json.loads(control.makefile().readline()) == {"error": "only the operator may command up", "refused": True}
     assert shop.http("GET", "/api/products/lamp").status == 200
 
 

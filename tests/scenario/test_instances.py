@@ -193,7 +193,7 @@ def test_each_instance_is_shown_and_checked(served):
 
 
 def test_what_can_not_be_meant_is_refused_with_a_sentence(shop):
-    for words, code, said in ((("scale", "users", "many"), 2, "is no number of instances"),
+    for words, code, said in ((("scale", "users", "many"), 2, "is not a number of instances"),
                               (("scale", "nobody", "1"), 1, "has no service 'nobody'"),
                               (("scale", "odrers", "1"), 1, "did you mean 'orders'?"),
                               (("upgrade", "nobody"), 1, "has no service 'nobody'")):

@@ -79,7 +79,7 @@ def test_keys_are_revoked_all_or_none(keys):
     (["new"], "--subject"), (["new", "--subject", "a\nb"], "control characters"),
     (["new", "--subject", "x" * 256], "255"), (["new", "--subject", "x", "--scopes", "a\tb"], "control characters"),
     (["new", "--subject", "x", "--expires", "2100-02-30"], "2100-02-30"),
-    (["new", "--subject", "x", "--expires", "2020-01-01"], "to come"),
+    (["new", "--subject", "x", "--expires", "2020-01-01"], "in the future"),
     (["new", "--subject", "x", "--expires", "90"], "90d"),
     (["new", "--subject", "x", "y"], "does not expect"), (["list", "--subject", "x"], "only new"), (["revoke"], "ID"),
     (["revoke", "fhk_" + "a" * 43], "no keys"), (["revoke", "abc"], "at least 8"),

@@ -84,8 +84,8 @@ def test_a_service_cannot_steer_the_terminal_by_its_log(state):
 @pytest.mark.parametrize("arguments, expected", [
     (["user"], "nothing named 'user' has a log here; did you mean 'users'?"),
     (["--level", "loud"], "--level 'loud' is none; expected error, warning, info or debug"),
-    (["--since", "yesterday"], "--since 'yesterday' is no time"),
-    (["--since", "10y"], "--since '10y' is no time"),
+    (["--since", "yesterday"], "--since 'yesterday' is not a time"),
+    (["--since", "10y"], "--since '10y' is not a time"),
 ])
 def test_a_wrong_choice_is_refused(state, arguments, expected):
     assert expected in logs(state, *arguments, code=2)

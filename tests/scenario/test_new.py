@@ -170,8 +170,8 @@ def test_nothing_that_is_there_is_written_over(diary):
 
 
 @pytest.mark.parametrize("words, expected", [
-    (("service", "Notes"), "'Notes' is no name for a service; expected a lower-case letter"),
-    (("service", "../x"), "'../x' is no name for a service"),
+    (("service", "Notes"), "'Notes' is not a name for a service; expected a lower-case letter"),
+    (("service", "../x"), "'../x' is not a name for a service"),
     (("service", "order"), "'order' is a word of SQL"),
     (("service", "user"), "'user' is a word of SQL"),
     (("service", "values"), "take another, such as 'my_values'"),

@@ -193,8 +193,8 @@ def test_a_tail_goes_on(shop, tmp_path):
 @pytest.mark.parametrize("arguments, code, expected", [
     (["tail", "usres"], 2, "did you mean 'users'?"),
     (["tial", "users"], 2, "did you mean 'tail'?"),
-    (["tail", "users", "--count", "-1"], 2, "is no number"),
-    (["show", "users", "0"], 2, "is no position of an event"),
+    (["tail", "users", "--count", "-1"], 2, "is not a number"),
+    (["show", "users", "0"], 2, "is not the position of an event"),
     (["show", "users"], 2, "usage: freehold events show SERVICE POSITION"),
     (["show", "users", "999999"], 1, "users has no such event at 999999"),
     (["count", "users", "3"], 2, "usage: freehold events count SERVICE"),

@@ -98,7 +98,7 @@ def test_the_map_shows_who_gets_what_of_whom(tmp_path):
     assert ways["orders", "sends", "place_order.charge", "payments"] == {"token": "card"}
     assert not any(service == "notifications" for service, *_ in ways)
     plain = subprocess.run([FREEHOLD, "personal", "map", file], capture_output=True, text=True, check=True).stdout
-    assert "of users, by UserUpdated" in plain
+    assert "from users, by UserUpdated" in plain
     schema = json.loads(subprocess.run([pathlib.Path(FREEHOLD).parent / "examples/shop/users", "--describe"],
                                        capture_output=True, text=True, check=True).stdout)
     assert '"x-freehold-personal": true' in json.dumps(schema)

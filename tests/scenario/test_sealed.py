@@ -107,7 +107,7 @@ def test_without_its_key_it_is_refused(shop, taken, folder):
     assert "signed with another key" in check(sealed, "--key", str(key)).stderr
     refused(shop, sealed, "signed with another key", "--key", str(key))
     refused(shop, sealed, "Others can use the key", "--key", str(put_key(key, KEY, 0o640)))
-    refused(shop, sealed, "holds no key|gives is no key", "--key", str(put_key(key, "xyz")))
+    refused(shop, sealed, "holds no key|does not give a key", "--key", str(put_key(key, "xyz")))
     refused(shop, sealed, "can't be read", "--key", str(folder / "none"))
     for wrong in (put_key(key, KEY, 0o644), folder / "none"):
         done = run(shop, "backup", "users", "--to", str(folder / "to"), "--key", str(wrong))
@@ -219,7 +219,7 @@ COMMANDS = {
     "prints it": (f"printf '{KEY}\\n'", None),
     "fails": (f"echo {KEY}; exit 3", "failed with exit code 3"),
     "prints nothing": ("true", "did not print a key"),
-    "prints something else": ("echo hush-hush", "gives is no key"),
+    "prints something else": ("echo hush-hush", "does not give a key"),
     "prints without end": ("yes", "could not be run, or was killed|did not print a key|failed"),
     "is killed": ("kill -9 $$", "could not be run, or was killed"),
 }
@@ -251,7 +251,7 @@ def test_the_system_file_is_checked(tmp_path):
     key = put_key(tmp_path / "a.key")
     for backup, mode, why in (("{ key: { file: a.key } }", 0o600, None),
                               ("{ key: { file: a.key } }", 0o604, "Others can use the key"),
-                              ("{ key: { file: none.key } }", 0o600, "warning: .*is not there now"),
+                              ("{ key: { file: none.key } }", 0o600, "warning: .*does not exist now"),
                               ("{ key: { command: [/bin/cat, a.key] } }", 0o600, None),
                               ("{ key: { command: [cat, a.key] } }", 0o600, "must be an absolute path"),
                               ("{ key: { file: a.key, command: [/bin/cat] } }", 0o600, "either a file or a command"),

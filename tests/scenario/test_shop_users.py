@@ -137,7 +137,7 @@ def test_the_keys_are_made_once_and_the_private_one_is_closed(tmp_path):
     assert {path.name: path.read_text() for path in folder.iterdir()} == files
     (folder / "key.json").write_text("{}")
     done = login("7", "--folder", folder)
-    assert done.returncode == 1 and "is no private key that was made here: remove" in done.stderr
+    assert done.returncode == 1 and "is not a private key that was made here: remove" in done.stderr
 
 
 def test_a_token_of_other_keys_is_refused(shop, bought, tmp_path):

@@ -173,7 +173,7 @@ static void a_record_without_a_field_that_each_has_is_damage(void **state)
         {"saga", "{\"birth\": \"b\", \"name\": \"n\", \"input\": \"{}\", \"state\": \"{}\"}",
          "saga lacks the text status"},
         {"saga", "{\"birth\": 7}", "saga lacks the text birth"},
-        {"saga", "[]", "saga is no object"},
+        {"saga", "[]", "saga is not an object"},
         {"command", "{\"caller\": \"c\", \"key\": \"k\", \"birth\": null}",
          "command lacks the text birth"},
         {"parked", "{}", "parked lacks the text source"},

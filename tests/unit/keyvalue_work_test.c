@@ -149,7 +149,7 @@ static void what_the_store_does_not_allow_is_a_conflict_and_nothing_is_done(void
 {
     struct run run = run_one(state, add_to_text, false);
     assert_int_equal(run.status, 409);
-    assert_non_null(strstr(run.reply, "'name' is no integer"));
+    assert_non_null(strstr(run.reply, "'name' is not an integer"));
     assert_int_equal(run_one(state, add_too_much, false).status, 409);
     run = run_one(state, sorted_as_hash, false);
     assert_int_equal(run.status, 409);

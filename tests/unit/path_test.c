@@ -310,7 +310,7 @@ static void unfit_values_are_named(void **state)
     assert_fill("/{user.id}", "{\"user\": 7}", NULL, "needs {user.id}");
     assert_fill("/{id}", "{\"id\": null}", NULL, "{id}, which is null");
     assert_fill("/{id}", "{\"id\": {}}", NULL, "an object");
-    assert_fill("/{id}", "{\"id\": 1.5}", NULL, "a number that is no integer");
+    assert_fill("/{id}", "{\"id\": 1.5}", NULL, "a number that is not an integer");
     assert_fill("/{id}", "{\"id\": \"a\\u0000b\"}", NULL, "NUL");
     assert_fill("/{id}", "{\"id\": \"\"}", NULL, "no segment");
     assert_fill("/{id}/x", "{\"id\": \".\"}", NULL, "no segment");

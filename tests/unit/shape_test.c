@@ -122,7 +122,7 @@ static void a_wrong_type_is_reported_with_what_was_expected_and_found(void **sta
                                      {0}};
     fails(shape, "{\"s\": 1}", "/s: expected a string, found an integer");
     fails(shape, "{\"i\": \"1\"}", "/i: expected an integer, found a string");
-    fails(shape, "{\"i\": 1.0}", "/i: expected an integer, found a number that is no integer");
+    fails(shape, "{\"i\": 1.0}", "/i: expected an integer, found a number that is not an integer");
     fails(shape, "{\"i\": true}", "/i: expected an integer, found true");
     fails(shape, "{\"b\": 0}", "/b: expected true or false, found an integer");
     fails(shape, "{\"o\": []}", "/o: expected an object, found an array");

@@ -378,7 +378,7 @@ static void faults_are_reported_with_their_place(void **state)
     assert_refused("services: {a: {}}\n", 1, 1, "'system' is missing");
     assert_refused("system: mini\n", 1, 1, "'services' is missing");
     assert_refused("system: mini\nsystem: mini\nservices: {a: {}}\n", 2, 1, "given twice");
-    assert_refused("system: Mini\nservices: {a: {}}\n", 1, 9, "'Mini' is no name for a system");
+    assert_refused("system: Mini\nservices: {a: {}}\n", 1, 9, "'Mini' is not a name for a system");
     assert_refused("system: mini\nservices: [a]\n", 2, 11, "services is a list; expected");
     assert_refused("system: mini\nservices: {gateway: {}}\n", 2, 12, "cannot be named 'gateway'");
     assert_refused("system: mini\nservices: {a: {instances: 0}}\n", 2, 27, "from 1 to 64");
@@ -407,14 +407,14 @@ static void the_names_of_the_door_are_read_with_their_places(void **state)
 {
     (void)state;
     assert_refused("system: mini\ngateway: {hosts: ['shop.example.org:80']}\nservices: {a: {}}\n",
-                   2, 19, "is no host. Expected a name or an address without a port");
+                   2, 19, "is not a host. Expected a name or an address without a port");
     assert_refused("system: mini\ngateway: {hosts: [ok.example.org, '*x']}\nservices: {a: {}}\n", 2,
-                   35, "gateway.hosts[1] '*x' is no host");
+                   35, "gateway.hosts[1] '*x' is not a host");
     assert_refused(
         "system: mini\ngateway: {cors: {origins: [app.example.org]}}\nservices: {a: {}}\n", 2, 28,
-        "is no origin. Expected https://HOST");
+        "is not an origin. Expected https://HOST");
     assert_refused("system: mini\ngateway: {cors: {origins: ['https://a/b']}}\nservices: {a: {}}\n",
-                   2, 28, "is no origin");
+                   2, 28, "is not an origin");
     assert_refused("system: mini\ngateway: {cors: {origins: ['*'], credentials: true}}\n"
                    "services: {a: {}}\n",
                    2, 17, "would let any page act as whoever opens it");
@@ -444,9 +444,9 @@ static void limits_are_read_with_their_places(void **state)
     json_decref(proxies);
     release(&fixture);
     assert_refused("system: mini\ngateway: {proxies: [10.0.0.1/8]}\nservices: {a: {}}\n", 2, 21,
-                   "is no address or network. Expected one such as 192.0.2.7");
+                   "is not an address or network. Expected one such as 192.0.2.7");
     assert_refused("system: mini\ngateway: {proxies: [proxy.example.org]}\nservices: {a: {}}\n", 2,
-                   21, "is no address or network");
+                   21, "is not an address or network");
     assert_refused("system: mini\ngateway: {limits: {user: {window_s: 3}}}\nservices: {a: {}}\n", 2,
                    26, "requests");
     assert_refused("system: mini\ngateway: {limits: {user: {requests: -1}}}\nservices: {a: {}}\n",

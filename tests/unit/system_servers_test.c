@@ -168,7 +168,7 @@ static void what_is_wrong_with_a_store_is_reported(void **state)
     need_engine();
     assert_refused("{server: mian}", MAIN, "the file has no server 'mian'; did you mean 'main'?");
     assert_refused("{server: main}", "servers:\n  main: {engine: nothing}\n",
-                   "'nothing' is no engine with servers that this freehold knows");
+                   "'nothing' is not an engine with servers that this freehold knows");
     assert_refused("{host: db}", "", "it needs database, user and password too");
     assert_refused("{server: main, host: db, database: d, user: u, password: p}", MAIN,
                    "is either on a server of this file or at a host");

@@ -229,7 +229,7 @@ static int back_up_system(struct backup *backup, const char *folder)
     if (code == CLI_DONE)
         kept_print(manifest, folder, backup->as_json);
     else
-        fprintf(stderr, "%s is NO backup: it was not ended, and can be removed.\n", folder);
+        fprintf(stderr, "%s is NO backup: it is not complete, and can be removed.\n", folder);
     json_decref(entries);
     json_decref(manifest);
     close(folder_fd);

@@ -92,10 +92,10 @@ int backup_key_get(const char *file, const json_t *system, struct backup_key *re
     if (command)
         code = ask_key_command(command, text, sizeof text);
     else if (secret_file_read(file, text, sizeof text, &error) != FH_OK)
-        code = cli_fail(CLI_FAILED, "the key of backups: %s", error.message);
+        code = cli_fail(CLI_FAILED, "the backup key: %s", error.message);
     if (code == CLI_DONE && !seal_key_parse(text, &ret->seal))
         code = cli_fail(CLI_FAILED,
-                        "the key of backups: what %s gives is no key; expected 64 hex digits, as "
+                        "the backup key: %s does not give a key: expected 64 hex digits, as "
                         "`openssl rand -hex 32` makes them",
                         command ? json_string_value(json_array_get(command, 0)) : file);
     ret->given = code == CLI_DONE;

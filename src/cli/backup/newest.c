@@ -34,7 +34,8 @@ void newest_note(const struct state *state, const json_t *manifest)
     if (code == FH_OK)
         code = state_write_durable(state->folder_fd, NEWEST_FILE, kept, &error);
     if (code != FH_OK)
-        cli_fail(CLI_FAILED, "that this backup is the newest is not kept in %s/" NEWEST_FILE ": %s",
+        cli_fail(CLI_FAILED,
+                 "this backup can't be recorded as the newest in %s/" NEWEST_FILE ": %s",
                  state->folder, error.message);
     json_decref(kept);
     json_decref(newest);

@@ -334,7 +334,8 @@ static int check_service_name(const char *name)
     if (is_name_of(name, taken))
         return cli_fail(CLI_USAGE, "a service can't be named '%s': that name is taken", name);
     if (strchr(name, '-'))
-        return cli_fail(CLI_USAGE, "'%s' is no name for a service in C; write '_' where '-' stands",
+        return cli_fail(CLI_USAGE,
+                        "'%s' can't be the name of a service in C; write '_' where '-' stands",
                         name);
     if (sqlite3_keyword_check(name, (int)strlen(name)) || is_name_of(name, of_servers))
         return cli_fail(CLI_USAGE,
@@ -405,10 +406,11 @@ static int run_new_command(const struct cli_command *command, char **words, cons
     bool system = strcmp(words[0], "system") == 0;
     bool as_json = cli_value(command, values, "--json") != NULL;
     if (!yaml_is_name(words[1]))
-        return cli_fail(CLI_USAGE,
-                        "'%.64s' is no name for a %s; expected a lower-case letter, then up to 31 "
-                        "of a-z, 0-9, '_' and '-'",
-                        words[1], words[0]);
+        return cli_fail(
+            CLI_USAGE,
+            "'%.64s' is not a name for a %s; expected a lower-case letter, then up to 31 "
+            "of a-z, 0-9, '_' and '-'",
+            words[1], words[0]);
     arena_init(&making.arena, ARENA_SIZE_MAX);
     int code =
         system ? new_system(&making, words[1], as_json) : new_service(&making, words[1], as_json);

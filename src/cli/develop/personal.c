@@ -20,11 +20,11 @@ static void write_way(const json_t *flow, char out[static LINE_SIZE])
                 {"answers", NULL, "answered by "},
                 {"publishes", NULL, "published with "},
                 {"settings", NULL, "in its settings"},
-                {"subscribes", "of ", ", by "},
-                {"asks", "of ", ", by "},
+                {"subscribes", "from ", ", by "},
+                {"asks", "from ", ", by "},
                 {"keeps", NULL, "in the input of saga "},
                 {"sends", "sent to ", ", by "},
-                {"told", "of ", ", in the answer to "}};
+                {"told", "from ", ", in the answer to "}};
     const char *how = json_string_at(flow, "how"), *what = json_string_at(flow, "what"),
                *other = json_string_at(flow, "other");
     size_t i = 0;

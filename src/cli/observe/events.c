@@ -178,7 +178,7 @@ static int tail_events(struct reading *reading, const char *count, bool follow)
     json_t *page;
     struct pollfd reader = {STDOUT_FILENO, 0, 0};
     if (count && !read_number(count, TAIL_MAX, &most))
-        return cli_fail(CLI_USAGE, "--count '%s' is no number from 0 to %d", count, TAIL_MAX);
+        return cli_fail(CLI_USAGE, "--count '%s' is not a number from 0 to %d", count, TAIL_MAX);
     int code = read_event_page(reading, 0, true, &page); /* for the first and last positions */
     if (code != CLI_DONE)
         return code;
@@ -200,7 +200,7 @@ static int show_event(struct reading *reading, const char *given)
     if (!given)
         return show_from(reading, 0, TAIL_MAX, print_whole);
     if (!read_number(given, INT64_MAX / 2, &position) || position == 0)
-        return cli_fail(CLI_USAGE, "'%s' is no position of an event; expected a number from 1",
+        return cli_fail(CLI_USAGE, "'%s' is not the position of an event; expected a number from 1",
                         given);
     int code = read_event_page(reading, position - 1, false, &page);
     if (code != CLI_DONE)

@@ -49,10 +49,11 @@ int logs_read_since(const char *given, char out[static LOGS_TIME_SIZE])
         snprintf(out, LOGS_TIME_SIZE, "%s", given);
         return CLI_DONE;
     }
-    return cli_fail(CLI_USAGE,
-                    "--since '%s' is no time; expected a span such as 15m (s, m, h, d), or one as "
-                    "logs have it, 2026-11-20T15:12, in UTC",
-                    given);
+    return cli_fail(
+        CLI_USAGE,
+        "--since '%s' is not a time; expected a span such as 15m (s, m, h, d), or one as "
+        "logs have it, 2026-11-20T15:12, in UTC",
+        given);
 }
 
 static int read_filter(const struct cli_command *command, char **words, const char **values,

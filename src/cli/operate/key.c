@@ -133,7 +133,7 @@ static json_t *read_listed_key(const struct cli_command *command, const char **v
     const char *expires = cli_value(command, values, "--expires");
     char time[TIME_SIZE];
     if (!subject) {
-        cli_fail(CLI_USAGE, "new needs --subject NAME: as whom the key acts");
+        cli_fail(CLI_USAGE, "new needs --subject NAME, the user that the key acts as");
         return NULL;
     }
     json_t *name = json_string(subject);
@@ -144,7 +144,8 @@ static json_t *read_listed_key(const struct cli_command *command, const char **v
         json_decref(name);
         if (sound)
             cli_fail(CLI_USAGE,
-                     "--expires '%s' is no time to come; expected a number of days such as 90d, or "
+                     "--expires '%s' is not a time in the future; expected a number of days such "
+                     "as 90d, or "
                      "a time in UTC such as 2027-01-31 or 2027-01-31T12:00:00Z",
                      expires);
         else
@@ -276,7 +277,7 @@ static int find_named_key(const struct client_keys *keys, const char *id, size_t
                                    "of this machine can read what a command is given");
     if (length < CLIENT_KEY_ID_LENGTH_MIN || strspn(id, "0123456789abcdef") != length)
         return cli_fail(CLI_USAGE,
-                        "'%s' is no id of a key; expected at least %d of its digits, as "
+                        "'%s' is not the id of a key; expected at least %d of its digits, as "
                         "list shows them",
                         id, CLIENT_KEY_ID_LENGTH_MIN);
     size_t count = client_keys_find(keys, id, ret);
@@ -376,7 +377,7 @@ const struct cli_command cli_key = {
         "They are in the file that gateway.auth.keys names in the system file, which has their\n"
         "hashes alone. A running gateway sees a change within about two seconds.\n"
         "Exit codes: 0 done, 1 failed, 2 wrong usage.\n",
-    .options = {{"--subject", "NAME", "new: as whom the key acts"},
+    .options = {{"--subject", "NAME", "new: the user that the key acts as"},
                 {"--scopes", "WORDS", "new: what it may do, such as \"stock:read stock:write\""},
                 {"--roles", "WORDS", "new: its roles, such as staff"},
                 {"--expires", "TIME", "new: 90d from now, or 2027-01-31; default: never"},

@@ -54,7 +54,7 @@ static int run_scale(const struct cli_command *command, char **words, const char
     char *end;
     long wanted = strtol(words[1], &end, 10);
     if (*end || end == words[1] || wanted < 1 || wanted > SYSTEM_INSTANCES_MAX)
-        return cli_fail(CLI_USAGE, "'%s' is no number of instances; expected one from 1 to %d",
+        return cli_fail(CLI_USAGE, "'%s' is not a number of instances; expected one from 1 to %d",
                         words[1], SYSTEM_INSTANCES_MAX);
     return cli_change(command, values,
                       json_pack("{s:s, s:s, s:i}", "command", "scale", "service", words[0],

@@ -48,10 +48,11 @@ static enum fh_code check_declaration(const struct fh_collection *declared, stru
     struct fh_error why;
     enum fh_code code = engine_name_check(declared->name, error);
     if (!code && mongodb_is_ledger(declared->name))
-        code = error_set(error, FH_INVALID,
-                         "'%s' is no name for a collection here: those that begin with fh_ are the "
-                         "runtime's own.",
-                         declared->name);
+        code =
+            error_set(error, FH_INVALID,
+                      "'%s' is not a name for a collection here: those that begin with fh_ are the "
+                      "runtime's own.",
+                      declared->name);
     for (int i = 0; !code && i < ENGINE_INDEXES_MAX && declared->indexes[i]; i++) {
         const char *field = declared->indexes[i];
         if (document_path_check(field, &why))

@@ -55,10 +55,11 @@ static bool visit_candidate(struct mongodb_visit *visit, const bson_t *stored)
         return !finding->code;
     const char *id = mongodb_text_of(&at);
     if (!id) {
-        finding->code = error_set(finding->error, FH_INVALID,
-                                  "A document in %s has an _id that is no text: another program "
-                                  "has made it.",
-                                  finding->name);
+        finding->code =
+            error_set(finding->error, FH_INVALID,
+                      "A document in %s has an _id that is not a string: another program "
+                      "has made it.",
+                      finding->name);
         return false;
     }
     int order = strcmp(id, finding->last_id);

@@ -68,10 +68,10 @@ static enum fh_code value_error(const char *sqlstate, struct fh_error *error)
         const char *sqlstate, *message;
     } known[] = {{"22001", "A text is longer than its column in the store takes."},
                  {"22003", "A number is out of the range that the store has for it."},
-                 {"22007", "A value is no date or time as the store takes it."},
+                 {"22007", "A value is not a date or time as the store takes it."},
                  {"22008", "A date or time is out of the range that the store has for it."},
                  {"22012", "A division by zero."},
-                 {"22021", "A text is no UTF-8, or holds a NUL."},
+                 {"22021", "A text is not UTF-8, or holds a NUL."},
                  {"22P05", "A text holds a character that the store can't keep."},
                  {"22P02", "A value is not of the type that the store has for it."}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {

@@ -261,7 +261,7 @@ enum fh_code postgresql_array_literal(const char *json, size_t length, struct ar
 {
     json_t *array;
     if (json_parse(json, length, &array, ERROR_UNHEEDED) != FH_OK)
-        return error_set(error, FH_INVALID, "A list is no JSON array.");
+        return error_set(error, FH_INVALID, "A list is not a JSON array.");
     struct text literal;
     text_init(&literal, TEXT_LENGTH_MAX);
     write_literal(&literal, array);

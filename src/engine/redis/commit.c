@@ -96,7 +96,7 @@ static enum fh_code not_done(const struct redis *redis, const redisReply *reply,
     if (strcmp(word, "kind") == 0)
         return wrong_kind(redis, reply, error);
     if (strcmp(word, "number") == 0)
-        return error_set(error, FH_CONFLICT, "'%.120s' is no integer, and can't be counted.",
+        return error_set(error, FH_CONFLICT, "'%.120s' is not an integer, and can't be counted.",
                          service_key_of(redis, word_at(reply, 1)));
     if (strcmp(word, "sum") == 0)
         return error_set(error, FH_CONFLICT, "'%.120s' would be beyond 2^53 - 1.",

@@ -125,7 +125,7 @@ json_t *redis_record_parse(const struct redis_table *table, const redisReply *re
     json_t *value = NULL;
     if (redis_is(reply, REDIS_REPLY_STRING) &&
         json_parse(reply->str, reply->len, &value, error) != FH_OK)
-        *ret_code = error_set(error, FH_UNAVAILABLE, "A record of the store's ledger is no JSON.");
+        *ret_code = error_set(error, FH_UNAVAILABLE, "A record of the store's ledger is not JSON.");
     json_arena_set(arena);
     enum fh_code sound = value ? record_check(table->name, value, error) : FH_OK;
     if (sound == FH_OK)

@@ -50,12 +50,12 @@ static enum fh_code parse_feed_headers(const struct world_request *answer, struc
     if (!incarnation || !next || !last)
         return error_set(error, FH_INVALID, "It lacks Freehold-Incarnation, -Next or -Last.");
     if (!*incarnation || strlen(incarnation) >= ID_SIZE)
-        return error_set(error, FH_INVALID, "Its Freehold-Incarnation is no incarnation.");
+        return error_set(error, FH_INVALID, "Its Freehold-Incarnation is not an incarnation.");
     if (!take_feed_position(last, '\0', &batch->last, &end))
-        return error_set(error, FH_INVALID, "Its Freehold-Last is no position.");
+        return error_set(error, FH_INVALID, "Its Freehold-Last is not a position.");
     if (!take_feed_position(next, ',', &batch->next.position, &end) || strlen(end + 1) >= ID_SIZE ||
         (batch->next.position > 0) != (end[1] != '\0'))
-        return error_set(error, FH_INVALID, "Its Freehold-Next is no position with an id.");
+        return error_set(error, FH_INVALID, "Its Freehold-Next is not a position with an id.");
     snprintf(batch->next.incarnation, sizeof batch->next.incarnation, "%s", incarnation);
     snprintf(batch->next.event_id, sizeof batch->next.event_id, "%s", end + 1);
     return FH_OK;

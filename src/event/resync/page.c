@@ -42,9 +42,9 @@ static enum fh_code parse_page_headers(const struct world_request *answer, struc
     if (!incarnation || !position)
         return error_set(error, FH_INVALID, "It lacks Freehold-Incarnation or -Position.");
     if (!*incarnation || strlen(incarnation) >= ID_SIZE)
-        return error_set(error, FH_INVALID, "Its Freehold-Incarnation is no incarnation.");
+        return error_set(error, FH_INVALID, "Its Freehold-Incarnation is not an incarnation.");
     if (!take_page_place(position, &page->position, page->position_id))
-        return error_set(error, FH_INVALID, "Its Freehold-Position is no position with an id.");
+        return error_set(error, FH_INVALID, "Its Freehold-Position is not a position with an id.");
     snprintf(page->incarnation, sizeof page->incarnation, "%s", incarnation);
     return FH_OK;
 }

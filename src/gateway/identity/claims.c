@@ -79,8 +79,9 @@ static enum fh_code check_times(const struct claims_rules *rules, const json_t *
     if (!read_time(claims, "exp", now_s, &expires, &expires_s) ||
         !read_time(claims, "nbf", now_s, &begins, &begins_s) ||
         !read_time(claims, "iat", now_s, &issued, &issued_s))
-        return error_set(error, FH_INVALID,
-                         "The token's \"exp\", \"nbf\" or \"iat\" is no time, or ten years away.");
+        return error_set(
+            error, FH_INVALID,
+            "The token's \"exp\", \"nbf\" or \"iat\" is not a time, or ten years away.");
     if (!expires && !rules->expiry_optional)
         return error_set(error, FH_INVALID, "The token never expires: it has no \"exp\".");
     if (expires && now_s >= expires_s + rules->leeway_s)
@@ -263,7 +264,7 @@ enum fh_code claims_take(const struct claims_rules *rules, const json_t *claims,
     if (code == FH_OK)
         code = check_times(rules, claims, now_s, &expires_s, error);
     if (code == FH_OK && !is_subject(subject))
-        code = error_set(error, FH_INVALID, "The token's \"sub\" is no text of 1 to %d bytes.",
+        code = error_set(error, FH_INVALID, "The token's \"sub\" is not a string of 1 to %d bytes.",
                          CLAIMS_SUBJECT_LENGTH_MAX);
     if (code != FH_OK)
         return code;

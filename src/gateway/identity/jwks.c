@@ -68,13 +68,13 @@ static enum fh_code read_rsa(const json_t *jwk, struct jwks_key *ret, struct fh_
     if (!decode_member(jwk, "n", n, sizeof n, &n_length) ||
         !decode_member(jwk, "e", e, sizeof e, &e_length) || !n[0] || !e[0])
         return error_set(error, FH_INVALID,
-                         "An RSA key's \"n\" or \"e\" is no number in base64url, or too large.");
+                         "An RSA key's \"n\" or \"e\" is not a number in base64url, or too large.");
     size_t bits = count_bits(n, n_length);
     if (bits < JWKS_RSA_BITS_MIN || bits > JWKS_RSA_BITS_MAX)
         return error_set(error, FH_INVALID, "An RSA key has %zu bits; expected %d to %d.", bits,
                          JWKS_RSA_BITS_MIN, JWKS_RSA_BITS_MAX);
     if (!(n[n_length - 1] & 1) || !(e[e_length - 1] & 1) || (e_length == 1 && e[0] < 3))
-        return error_set(error, FH_INVALID, "An RSA key's \"n\" or \"e\" is no odd number.");
+        return error_set(error, FH_INVALID, "An RSA key's \"n\" or \"e\" is not odd.");
     ret->native = cjose_jwk_create_RSA_spec(
         &(cjose_jwk_rsa_keyspec){.e = e, .elen = e_length, .n = n, .nlen = n_length}, &reason);
     ret->signature_size = n_length;
@@ -100,7 +100,7 @@ static enum fh_code read_ec(const json_t *jwk, const struct jwks_curve *curve, s
     ret->curve = curve->name;
     ret->signature_size = 2 * curve->coordinate_size;
     return ret->native ? FH_OK
-                       : error_set(error, FH_INVALID, "A key is no point on %s.", curve->name);
+                       : error_set(error, FH_INVALID, "A key is not a point on %s.", curve->name);
 }
 
 static enum fh_code read_ed25519(const json_t *jwk, struct jwks_key *ret, struct fh_error *error)
@@ -183,7 +183,7 @@ static enum fh_code read_jwk(const json_t *jwk, struct jwks_key *ret, struct fh_
 {
     const json_t *kid = json_object_get(jwk, "kid"), *named = json_object_get(jwk, "alg");
     if (!json_is_object(jwk))
-        return error_set(error, FH_INVALID, "A key of the set is no object.");
+        return error_set(error, FH_INVALID, "A key of the set is not an object.");
     if (json_object_get(jwk, "d"))
         return error_set(error, FH_INVALID,
                          "A key of the set has its private half (\"d\"): whoever has read the set "
@@ -199,7 +199,7 @@ static enum fh_code read_jwk(const json_t *jwk, struct jwks_key *ret, struct fh_
     if (ret->algorithm && !algorithm_fits(ret->algorithm, ret))
         return error_set(error, FH_INVALID, "A key's \"alg\" is not one of its kind.");
     if (kid && !json_is_string(kid))
-        return error_set(error, FH_INVALID, "A key's \"kid\" is no text.");
+        return error_set(error, FH_INVALID, "A key's \"kid\" is not a string.");
     ret->kid = kid ? strdup(json_string_value(kid)) : NULL;
     FH_ASSERT(!kid || ret->kid);
     take_print(jwk, ret);
@@ -218,7 +218,7 @@ static enum fh_code read_keys(const json_t *list, struct jwks *jwks, struct fh_e
     size_t i;
     json_t *jwk;
     if (!json_is_array(list) || json_array_size(list) > JWKS_KEYS_MAX)
-        return error_set(error, FH_INVALID, "\"keys\" is no list of at most %d keys.",
+        return error_set(error, FH_INVALID, "\"keys\" is not a list of at most %d keys.",
                          JWKS_KEYS_MAX);
     json_array_foreach (list, i, jwk) {
         struct jwks_key key = {0};

@@ -87,9 +87,9 @@ static enum fh_code read_segment(const char *text, size_t length, const char *wh
         return error_set(error, FH_INVALID, "The token's %s is not base64url.", what);
     if (strict_object((const char *)bytes, size, ret, ERROR_UNHEEDED) == FH_OK)
         return FH_OK;
-    return error_set(error, FH_INVALID,
-                     "The token's %s is no JSON object, has a member twice, or a NUL in a text.",
-                     what);
+    return error_set(
+        error, FH_INVALID,
+        "The token's %s is not a JSON object, has a member twice, or a NUL in a string.", what);
 }
 
 /* RFC 8725, 3.11, and RFC 9068 for access tokens. */
@@ -120,8 +120,8 @@ static enum fh_code read_header(struct jws *jws, struct fh_error *error)
     if (!is_type_of_jwt(json_object_get(jws->header, "typ")))
         return error_set(error, FH_INVALID, "The token's type is not that of a JWT.");
     if (kid && (!json_is_string(kid) || json_string_length(kid) > KID_LENGTH_MAX))
-        return error_set(error, FH_INVALID, "The token's key id is no text of at most %d bytes.",
-                         KID_LENGTH_MAX);
+        return error_set(error, FH_INVALID,
+                         "The token's key id is not a string of at most %d bytes.", KID_LENGTH_MAX);
     jws->kid = json_string_value(kid);
     return FH_OK;
 }

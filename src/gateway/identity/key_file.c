@@ -123,7 +123,7 @@ static const char *read_key_entry(const json_t *entry, json_t **ret)
     if (!is_grant_list(scopes) || !is_grant_list(roles))
         return "has \"scopes\" or \"roles\" that are no list of words";
     if (expires && !read_expiry(expires, &expires_s))
-        return "has an \"expires\" that is no time such as 2027-01-31T00:00:00Z";
+        return "has an \"expires\" that is not a time such as 2027-01-31T00:00:00Z";
     *ret = json_pack("{s:s, s:s}", "sub", subject, "via", "key");
     FH_ASSERT(*ret != NULL);
     if (expires)

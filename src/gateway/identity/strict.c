@@ -33,7 +33,7 @@ enum fh_code strict_object(const char *text, size_t length, json_t **ret, struct
     *ret = NULL;
     enum fh_code code = json_parse(text, length, ret, error);
     if (code == FH_OK && !json_is_object(*ret))
-        code = error_set(error, FH_INVALID, "This is no JSON object.");
+        code = error_set(error, FH_INVALID, "This is not a JSON object.");
     else if (code == FH_OK && holds_nul(*ret))
         code = error_set(error, FH_INVALID, "A text has a NUL (\\u0000) inside.");
     else

@@ -13,10 +13,11 @@ enum fh_code engine_name_check(const char *name, struct fh_error *error)
     if (name[length] == '\0' && length >= 1 && length <= ENGINE_NAME_LENGTH_MAX &&
         strchr("0123456789_", name[0]) == NULL)
         return FH_OK;
-    return error_set(error, FH_INVALID,
-                     "'%.60s' is no name for a collection: it takes 1 to %d of a-z, 0-9 and _, and "
-                     "begins with a letter.",
-                     name, ENGINE_NAME_LENGTH_MAX);
+    return error_set(
+        error, FH_INVALID,
+        "'%.60s' is not a name for a collection: it takes 1 to %d of a-z, 0-9 and _, and "
+        "begins with a letter.",
+        name, ENGINE_NAME_LENGTH_MAX);
 }
 
 struct collection_read {

@@ -82,7 +82,7 @@ enum fh_code keyvalue_add(const char *name, const json_t *value, int64_t delta, 
 {
     *ret = 0;
     if (value && !json_is_integer(value))
-        return error_set(error, FH_CONFLICT, "'%.100s' is no integer, and can't count.", name);
+        return error_set(error, FH_CONFLICT, "'%.100s' is not an integer, and can't count.", name);
     int64_t before = json_integer_value(value), after;
     if (__builtin_add_overflow(before, delta, &after) || after > KEYVALUE_INTEGER_MAX ||
         after < -KEYVALUE_INTEGER_MAX)

@@ -137,7 +137,7 @@ enum fh_code record_check(const char *table, const json_t *record, struct fh_err
 {
     size_t count = sizeof needed / sizeof needed[0], i = 0;
     if (!json_is_object(record))
-        return record_damaged(table, "is no object", "", error);
+        return record_damaged(table, "is not an object", "", error);
     while (i < count && strcmp(needed[i].table, table) != 0)
         i++;
     for (int j = 0; i < count && j < TEXTS_MAX && needed[i].texts[j]; j++) {

@@ -74,7 +74,7 @@ static void take_audit_line(struct chain *chain, const char *line, size_t length
     if (json_parse(line, length, &entry, ERROR_UNHEEDED) != FH_OK ||
         !json_integer_at(entry, "n", &n) || n <= 0 || !json_integer_at(entry, "at_ms", &at_ms) ||
         !json_integer_at(entry, "act", &act) || !json_string_at(entry, "state")) {
-        report_fault(chain, "this is no entry");
+        report_fault(chain, "this is not an entry of the log");
         json_decref(entry);
         audit_digest(line, length, chain->digest);
         chain->n = chain->n ? chain->n + 1 : 0; /* in its place */

@@ -120,7 +120,7 @@ enum fh_code backup_manifest_check(const json_t *manifest, struct fh_error *erro
     const char *service;
     json_t *said, *services = json_object_get(manifest, "services");
     if (!json_integer_at(manifest, "freehold_backup", &format))
-        return error_set(error, FH_INVALID, "It is no manifest of a backup.");
+        return error_set(error, FH_INVALID, "It is not the manifest of a backup.");
     if (format != BACKUP_FORMAT && format != BACKUP_FORMAT_SEALED)
         return error_set(error, FH_UNSUPPORTED,
                          "The backup has format %lld; this program knows formats up to %d.",
@@ -148,7 +148,7 @@ enum fh_code backup_open(const char *folder, int *ret_fd, json_t **ret, struct f
     code = state_read_json(*ret_fd, BACKUP_MANIFEST, ret, &why);
     if (code == FH_NOT_FOUND)
         error_set(error, code,
-                  "%.100s has no " BACKUP_MANIFEST ": it is no backup, or one that was not ended.",
+                  "%.100s has no " BACKUP_MANIFEST ": it is not a backup, or not a complete one.",
                   folder);
     else if (code != FH_OK || (code = backup_manifest_check(*ret, &why)) != FH_OK)
         error_set(error, code, "%.80s/" BACKUP_MANIFEST ": %.100s", folder, why.message);
@@ -186,7 +186,7 @@ static enum fh_code open_backup_file(int folder_fd, const char *name, int *ret_f
     if (fstat(*ret_fd, &status) == 0 && S_ISREG(status.st_mode))
         return FH_OK;
     close(*ret_fd);
-    return error_set(error, FH_INVALID, "%.80s is no plain file.", name);
+    return error_set(error, FH_INVALID, "%.80s is not a plain file.", name);
 }
 
 enum fh_code backup_read(int folder_fd, const char *name, struct backup_copying *copying,

@@ -293,9 +293,10 @@ static void judge_answer(struct asked *asked, struct findings *findings)
                        asked->exit_code, *why ? ": " : "", why, what_to_do(why));
     else if (json_parse(asked->said.data ? asked->said.data : "", asked->said.length, &said,
                         &error) != FH_OK)
-        findings_error(
-            findings, place, "%s is no service's program: %s --describe is not JSON (%s)", program,
-            asked->said.length ? "what it answers to" : "its empty answer to", error.message);
+        findings_error(findings, place,
+                       "%s is not a service's program: %s --describe is not JSON (%s)", program,
+                       asked->said.length ? "what it answers to" : "its empty answer to",
+                       error.message);
     else {
         judge_form(service, said, findings);
         json_decref(said);

@@ -62,7 +62,8 @@ static void report_missing(const struct system_service *service, const char *con
     struct stat status;
     if (count == 1 && stat(looked[0], &status) == 0)
         findings_error(findings, service->program_place,
-                       "the program of %s, %s, is no executable file", service->name, looked[0]);
+                       "the program of %s, %s, is not an executable file", service->name,
+                       looked[0]);
     else
         findings_error(findings, service->program_place,
                        "the program of %s was not found; looked for %s: build it, or say where "

@@ -54,7 +54,7 @@ static void read_client_secret(struct yaml_reader *reader, yaml_node_t *node, co
         json_object_set_new(reading->into, "secret", secret);
     else
         findings_error(reader->findings, yaml_place(reader, node),
-                       "%s: %s is no secret: expected one line of text", what, path);
+                       "%s: %s is not a secret: expected one line of text", what, path);
     sodium_memzero(text, length);
     free(text);
 }

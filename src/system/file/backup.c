@@ -28,8 +28,7 @@ static void check_backup_key(struct yaml_reader *reader, yaml_node_t *node, cons
     struct place place = yaml_place(reader, node);
     if (access(path, F_OK) != 0)
         findings_warning(reader->findings, place,
-                         "%s: %s is not there now; backups need it, and their restoring", what,
-                         path);
+                         "%s: %s does not exist now; backing up and restoring need it", what, path);
     else if (secret_file_read(path, text, sizeof text, &error) != FH_OK)
         findings_error(reader->findings, place, "%s: %s", what, error.message);
     else if (!seal_key_parse(text, &seal))

@@ -56,10 +56,11 @@ static void read_door_host(struct yaml_reader *reader, yaml_node_t *node, const 
     if (host_is_sound(host))
         door->hosts[door->host_count++] = host;
     else
-        findings_error(reader->findings, yaml_place(reader, node),
-                       "%s '%.64s' is no host. Expected a name or an address without a port, such "
-                       "as shop.example.org, *.example.org, 192.0.2.7 or 2001:db8::7",
-                       what, text);
+        findings_error(
+            reader->findings, yaml_place(reader, node),
+            "%s '%.64s' is not a host. Expected a name or an address without a port, such "
+            "as shop.example.org, *.example.org, 192.0.2.7 or 2001:db8::7",
+            what, text);
 }
 
 void file_read_hosts(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
@@ -92,7 +93,7 @@ static void read_origin(struct yaml_reader *reader, yaml_node_t *node, const cha
         door->origins[door->origin_count++] = origin;
     else
         findings_error(reader->findings, yaml_place(reader, node),
-                       "%s '%.64s' is no origin. Expected https://HOST or https://HOST:PORT "
+                       "%s '%.64s' is not an origin. Expected https://HOST or https://HOST:PORT "
                        "without a path, or *",
                        what, text);
 }

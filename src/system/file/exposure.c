@@ -97,8 +97,8 @@ void file_read_inside(struct yaml_reader *reader, yaml_node_t *node, const char 
     if (!inside)
         return;
     if (address_parse(inside, &address, &length, &error) != FH_OK)
-        findings_error(reader->findings, yaml_place(reader, node), "%s '%.64s' is no address. %s",
-                       what, inside, error.message);
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s '%.64s' is not an address. %s", what, inside, error.message);
     else if (address_is_any(&address) || http_is_public((const struct sockaddr *)&address))
         findings_error(reader->findings, yaml_place(reader, node),
                        "%s '%.64s' is reached from outside, too: expected an address of this "

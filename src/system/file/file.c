@@ -37,10 +37,11 @@ static void read_name(struct yaml_reader *reader, yaml_node_t *node, const char 
     struct system_file *file = into;
     const char *name = yaml_text(reader, node, what);
     if (name && !yaml_is_name(name))
-        findings_error(reader->findings, yaml_place(reader, node),
-                       "'%.64s' is no name for a system; expected a lower-case letter, then up to "
-                       "31 of a-z, 0-9, '_' and '-'",
-                       (const char *)node->data.scalar.value);
+        findings_error(
+            reader->findings, yaml_place(reader, node),
+            "'%.64s' is not a name for a system; expected a lower-case letter, then up to "
+            "31 of a-z, 0-9, '_' and '-'",
+            (const char *)node->data.scalar.value);
     file->name = name;
 }
 

@@ -31,8 +31,9 @@ static void read_listen(struct yaml_reader *reader, yaml_node_t *node, const cha
     if (!listen)
         return;
     if (address_parse(listen, &address, &length, &error) != FH_OK) {
-        findings_error(reader->findings, yaml_place(reader, node), "%s '%.64s' is no address. %s",
-                       what, (const char *)node->data.scalar.value, error.message);
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s '%.64s' is not an address. %s", what,
+                       (const char *)node->data.scalar.value, error.message);
         return;
     }
     file->listen = listen;

@@ -143,7 +143,7 @@ static void read_proxy(struct yaml_reader *reader, yaml_node_t *node, const char
         limits->proxies[limits->proxy_count++] = text;
     else
         findings_error(reader->findings, yaml_place(reader, node),
-                       "%s '%.64s' is no address or network. Expected one such as 192.0.2.7, "
+                       "%s '%.64s' is not an address or network. Expected one such as 192.0.2.7, "
                        "10.0.0.0/8 or 2001:db8::/32, without bits beyond its length",
                        what, text);
 }

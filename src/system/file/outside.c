@@ -61,7 +61,7 @@ static const char *read_pattern(struct yaml_reader *reader, yaml_node_t *node, c
     if (!pattern || outside_is_pattern(pattern))
         return pattern;
     findings_error(reader->findings, yaml_place(reader, node),
-                   "%s: '%.64s' is no host; expected one in lower case without a port, such as "
+                   "%s: '%.64s' is not a host; expected one in lower case without a port, such as "
                    "hooks.example.com, or *.example.com, or * for all",
                    what, pattern);
     return NULL;

@@ -204,7 +204,7 @@ static void read_server_engine(struct yaml_reader *reader, yaml_node_t *node, co
     const struct server_kind *kind = server->engine ? server_kind(server->engine) : NULL;
     if (server->engine && !kind)
         findings_error(reader->findings, server->engine_place,
-                       "%s: '%.64s' is no engine with servers that this freehold knows", what,
+                       "%s: '%.64s' is not an engine with servers that this freehold knows", what,
                        server->engine);
 }
 

@@ -62,10 +62,11 @@ static void read_shared_host(struct yaml_reader *reader, yaml_node_t *node, cons
     const char *host = shared->address.host;
     if (host && host[0] != '/' &&
         (strchr(host, '/') || (strchr(host, ':') && inet_pton(AF_INET6, host, binary) != 1)))
-        findings_error(reader->findings, yaml_place(reader, node),
-                       "%s is no name, address or absolute path of a socket; a port has a key of "
-                       "its own, port",
-                       what);
+        findings_error(
+            reader->findings, yaml_place(reader, node),
+            "%s is not a name, address or absolute path of a socket; a port has a key of "
+            "its own, port",
+            what);
 }
 
 static void read_password_file(struct yaml_reader *reader, yaml_node_t *node, const char *what,

@@ -181,10 +181,11 @@ void yaml_read_names(struct yaml_reader *reader, yaml_node_t *node, const char *
             twice = earlier->type == YAML_SCALAR_NODE && strcmp(scalar_text(earlier), name) == 0;
         }
         if (!yaml_is_name(name))
-            findings_error(reader->findings, yaml_place(reader, key),
-                           "'%.64s' is no name for %s; expected a lower-case letter, then up to 31 "
-                           "of a-z, 0-9, '_' and '-'",
-                           name, what);
+            findings_error(
+                reader->findings, yaml_place(reader, key),
+                "'%.64s' is not a name for %s; expected a lower-case letter, then up to 31 "
+                "of a-z, 0-9, '_' and '-'",
+                name, what);
         else if (twice)
             findings_error(reader->findings, yaml_place(reader, key), "'%s' is given twice in %s",
                            name, what);

@@ -123,7 +123,7 @@ static enum fh_code follow_path(const struct planning *by, const char *path, cha
     struct way way = {0};
     enum fh_code code = FH_OK;
     if (path[0] != '/' || snprintf(way.rest, sizeof way.rest, "%s", path) >= (int)sizeof way.rest)
-        return error_set(by->error, FH_INVALID, "%.150s is no absolute path.", path);
+        return error_set(by->error, FH_INVALID, "%.150s is not an absolute path.", path);
     while (code == FH_OK && way.rest[0]) {
         char component[PATH_MAX];
         size_t skipped = strspn(way.rest, "/"), length = strcspn(way.rest + skipped, "/");

@@ -166,7 +166,8 @@ void asked_not_restored(struct supervisor *supervisor, struct instances *instanc
 static void act_unrecorded(void *context, const char *error)
 {
     supervisor_say(context, SUPERVISE_TROUBLE, "audit-entry-lost", NULL,
-                   "that an operator's act has ended is not in the audit log: %s", error);
+                   "the end of an operator's act could not be recorded in the audit log: %s",
+                   error);
 }
 
 struct control_handler asked_handler(struct supervisor *supervisor, void (*stop)(void *supervisor))

@@ -268,9 +268,10 @@ static void answer_request(struct client *client)
     json_parse(client->line, client->line_length, &request, ERROR_UNHEEDED);
     const char *command = json_string_at(request, "command"), *key = json_string_at(request, "key");
     if (!is_control_key(control->key, key) && !is_control_key(control->also, key)) {
-        send_json(client,
-                  json_pack("{s:s, s:b}", "error", "only the operator commands up", "refused", 1),
-                  true);
+        send_json(
+            client,
+            json_pack("{s:s, s:b}", "error", "only the operator may command up", "refused", 1),
+            true);
         json_decref(request);
         return;
     }

@@ -162,7 +162,7 @@ static void end_rotation(struct supervisor *supervisor)
                        failed);
     } else {
         supervisor_say(supervisor, SUPERVISE_DONE, "keys-rotated", ROTATION_NAME,
-                       "the keys are replaced, and the former ones open nothing any more");
+                       "the keys are replaced, and the former ones are no longer accepted");
     }
     control_done(supervisor->control, ROTATION_NAME, *failed ? failed : NULL);
 }
@@ -301,12 +301,11 @@ static enum fh_code find_key_owner(const struct supervisor *supervisor, const ch
     }
     if (found)
         return FH_OK;
-    return nearest.word ? error_set(error, FH_NOT_FOUND,
-                                    "Nobody in the running system is called '%s'; did you mean "
-                                    "'%s'?",
-                                    name, nearest.word)
-                        : error_set(error, FH_NOT_FOUND,
-                                    "Nobody in the running system is called '%s'.", name);
+    return nearest.word
+               ? error_set(error, FH_NOT_FOUND,
+                           "The running system has no service '%s'; did you mean '%s'?", name,
+                           nearest.word)
+               : error_set(error, FH_NOT_FOUND, "The running system has no service '%s'.", name);
 }
 
 enum fh_code rotation_asked(struct supervisor *supervisor, const json_t *request,

@@ -124,7 +124,8 @@ static void check_grants(const struct system_service *service, const json_t *con
                 findings_error(findings, service->place,
                                "%s lets %s have '%s', which is not granted to it; stop the system "
                                "and start it again",
-                               service->name, caller, what ? what : "what is no text");
+                               service->name, caller,
+                               what ? what : "something that is not a string");
         }
     }
     if (json_is_true(json_object_get(config, "open")))
