@@ -109,7 +109,7 @@ static void a_document_of_another_program_is_named(struct conformance *c)
     json_decref(list);
     json_arena_set(arena);
     conformance_rollback(c, work);
-    EXPECT(code == FH_INVALID && strstr(c->error.message, "no text"));
+    EXPECT(code == FH_INVALID && strstr(c->error.message, "not a string"));
 }
 
 static void a_version_that_is_none_is_no_version(struct conformance *c)

@@ -155,7 +155,7 @@ static void hosts_and_https_are_kept_to(void **state)
     assert_goes(&any, "https://anything.example/x", NULL);
     assert_goes(&any, "http://anything.example/x", "https alone");
     assert_goes(&plain, "http://anything.example/x", NULL);
-    assert_goes(&any, "ftp://anything.example/x", "no http");
+    assert_goes(&any, "ftp://anything.example/x", "not an http");
     assert_goes(&listed, "https://hooks.example.com/x", NULL);
     assert_goes(&listed, "https://HOOKS.example.COM:8443", NULL);
     assert_goes(&listed, "https://%68ooks.example.com/", NULL); /* libcurl connects to it, too */

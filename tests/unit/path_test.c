@@ -312,9 +312,9 @@ static void unfit_values_are_named(void **state)
     assert_fill("/{id}", "{\"id\": {}}", NULL, "an object");
     assert_fill("/{id}", "{\"id\": 1.5}", NULL, "a number that is not an integer");
     assert_fill("/{id}", "{\"id\": \"a\\u0000b\"}", NULL, "NUL");
-    assert_fill("/{id}", "{\"id\": \"\"}", NULL, "no segment");
-    assert_fill("/{id}/x", "{\"id\": \".\"}", NULL, "no segment");
-    assert_fill("/{id}?x=1", "{\"id\": \"..\"}", NULL, "no segment");
+    assert_fill("/{id}", "{\"id\": \"\"}", NULL, "not a segment");
+    assert_fill("/{id}/x", "{\"id\": \".\"}", NULL, "not a segment");
+    assert_fill("/{id}?x=1", "{\"id\": \"..\"}", NULL, "not a segment");
     assert_fill("/x?q={q}", "{\"q\": \"..\"}", NULL, "/x?q=..");
     assert_fill("/x?q={q}", "{\"q\": \"\"}", NULL, "/x?q=");
 }

@@ -330,7 +330,7 @@ static void what_is_for_the_inside_is_said_and_reached_from_there_alone(void **s
     assert_refused(GATEWAY "  inside: 0.0.0.0:9464\n", 4, 11, "from outside");
     assert_refused(GATEWAY "  inside: '[::]:9464'\n", 4, 11, "from outside");
     assert_refused(GATEWAY "  inside: 8.8.8.8:9464\n", 4, 11, "from outside");
-    assert_refused(GATEWAY "  inside: somewhere\n", 4, 11, "no address");
+    assert_refused(GATEWAY "  inside: somewhere\n", 4, 11, "not an address");
 }
 
 static const char with_profiles[] =
