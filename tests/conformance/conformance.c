@@ -107,10 +107,8 @@ static void run_case(void **state)
     struct run *run = *state;
     struct conformance *c = &run->c;
     const char *missing = run->engine->missing ? run->engine->missing() : NULL;
-    if (missing) {
-        print_message("%s can't be tried here: %s\n", run->engine->name, missing);
-        skip();
-    }
+    if (missing)
+        SKIP_BECAUSE("%s can't be tried here: %s", run->engine->name, missing);
     memset(c, 0, sizeof *c);
     c->engine = run->engine;
     c->model = run->model;

@@ -5,16 +5,15 @@
 /* Dialects of SQL for tests that need no store. After <cmocka.h>. */
 
 #include "engine/engines.h"
+#include "skip.h"
 #include "store/relational/sql.h"
 
 /* The engine's; skips the test where that is not built in. */
 static inline const struct sql_dialect *dialect_of(const char *engine)
 {
     const struct engine *found = engine_named(engine);
-    if (!found) {
-        print_message("%s is not built in, and its SQL is not tried\n", engine);
-        skip();
-    }
+    if (!found)
+        SKIP_BECAUSE("%s is not built in, and its SQL is not tried", engine);
     return found->sql->dialect;
 }
 

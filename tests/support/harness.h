@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "skip.h"
 #include "world/real.h"
 #include "world/world.h"
 

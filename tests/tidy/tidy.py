@@ -75,6 +75,7 @@ BANNED_CALLS = {
     "sqlite3_randomness": WORLD_ONLY,
     "sleep": BLOCKING, "usleep": BLOCKING, "nanosleep": BLOCKING,
     "system": "starts a shell: use uv_spawn", "popen": "starts a shell: use uv_spawn",
+    "skip": "says no reason: use SKIP_BECAUSE (tests/support/skip.h)",
     "assert": "vanishes from release builds: use FH_ASSERT",
 }
 # Under these paths a call may be made after all.
@@ -93,6 +94,7 @@ BANNED_CALLS_ALLOWED = {
     # and where it is mistaken AddressSanitizer says so.
     "tests/": {"sleep", "usleep", "nanosleep", "clock_gettime", "uv_now", "uv_hrtime", "atoi",
                "atol", "atoll", "atof", "system", "strcpy", "strcat", "sprintf"},
+    "tests/support/skip.h": {"skip"},
     "bench/": {"clock_gettime", "uv_now", "uv_hrtime", "nanosleep"},
 }
 

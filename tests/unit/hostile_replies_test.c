@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../support/skip.h"
 #include "base/json.h"
 #include "engine/mongodb/bson.h"
 #include "engine/redis/internal.h"
@@ -55,10 +56,8 @@ static void bson_is_nested_no_deeper_than_json(void **state)
 {
     (void)state;
     struct fh_error error;
-    if (mongodb_load(&error) != FH_OK) {
-        print_message("NOT TESTED: %s\n", error.message);
-        skip();
-    }
+    if (mongodb_load(&error) != FH_OK)
+        SKIP_BECAUSE("%s", error.message);
     for (int arrays = 0; arrays < 2; arrays++) {
         json_t *deepest = object_of_nested(JSON_DEPTH_MAX, arrays);
         assert_non_null(deepest);
@@ -78,7 +77,7 @@ static void broken_bson_is_no_shorter_document(void **state)
                                     "b\0\1";
     bson_t document;
     if (mongodb_load(ERROR_UNHEEDED) != FH_OK)
-        skip();
+        SKIP_BECAUSE("MongoDB's library can't be loaded");
     assert_true(mongoc.bson_init_static(&document, broken, sizeof broken));
     assert_null(mongodb_object(&document, NULL));
 }
@@ -99,7 +98,7 @@ static void every_part_of_a_reply_has_a_text(void **state)
 {
     (void)state;
     if (redis_load(ERROR_UNHEEDED) != FH_OK)
-        skip();
+        SKIP_BECAUSE("Redis' library can't be loaded");
     redisReply *reply = reply_of("*5\r\n:7\r\n$-1\r\n*1\r\n$1\r\nx\r\n*-1\r\n+OK\r\n");
     assert_non_null(reply);
     for (size_t i = 0; i < 7; i++)
@@ -115,7 +114,7 @@ static void a_reply_is_nested_no_deeper_than_ours_are(void **state)
 {
     (void)state;
     if (redis_load(ERROR_UNHEEDED) != FH_OK)
-        skip();
+        SKIP_BECAUSE("Redis' library can't be loaded");
     for (int depth = 1; depth < 12; depth++) {
         char protocol[64] = "";
         for (int i = 0; i < depth; i++)
@@ -133,7 +132,7 @@ static void nothing_is_allocated_for_what_was_only_announced(void **state)
 {
     (void)state;
     if (redis_load(ERROR_UNHEEDED) != FH_OK)
-        skip();
+        SKIP_BECAUSE("Redis' library can't be loaded");
     redisReply *reply;
     static const char announced[] = "*1000000000\r\n*1\r\n";
     redisReader *reader = redis_reader_new();
@@ -148,7 +147,7 @@ static void a_reply_has_no_more_elements_than_were_asked_for(void **state)
     (void)state;
     struct fh_error error;
     if (redis_load(ERROR_UNHEEDED) != FH_OK)
-        skip();
+        SKIP_BECAUSE("Redis' library can't be loaded");
     redisReply *three = reply_of("*3\r\n:1\r\n:2\r\n:3\r\n"), *none = reply_of("$1\r\nx\r\n");
     assert_int_equal(redis_reply_bounded(three, 3, &error), FH_OK);
     assert_int_equal(redis_reply_bounded(three, 2, &error), FH_UNAVAILABLE);

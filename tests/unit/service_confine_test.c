@@ -103,10 +103,8 @@ static void skip_without_landlock(void)
                   : 1);
     int status;
     waitpid(child, &status, 0);
-    if (WEXITSTATUS(status)) {
-        print_message("SKIPPED: THIS KERNEL HAS NO LANDLOCK, NOTHING ABOUT IT WAS TRIED\n");
-        skip();
-    }
+    if (WEXITSTATUS(status))
+        SKIP_BECAUSE("this kernel has no Landlock, and nothing about it was tried");
 }
 
 static int look_around(void)
@@ -320,7 +318,7 @@ static void a_gateway_reaches_the_server_on_which_it_counts_and_no_other(void **
     (void)state;
     skip_without_landlock();
     if (!server_kind("redis"))
-        skip();
+        SKIP_BECAUSE("Redis is not built in");
     assert_in_child(count_by_port);
     assert_in_child(count_by_name);
     assert_in_child(count_by_socket);

@@ -38,7 +38,7 @@ static void judge(const struct sql_dialect *dialect, const char *sql)
     json_memory_init();
     said[0] = whole[0] = '\0';
     if (!breaks_built_in())
-        skip(); /* built without libpg_query */
+        SKIP_BECAUSE("built without libpg_query");
     breaks_find(&all, 1, dialect, add, NULL);
     free(rows[0].sql);
     free(rows[1].sql);

@@ -462,7 +462,7 @@ static void counters_that_gateways_share_are_named_like_a_store(void **state)
     (void)state;
     struct fixture fixture;
     if (!engine_named("redis"))
-        skip();
+        SKIP_BECAUSE("Redis is not built in");
     setenv("FILE_TEST_TOKEN", "hush", 1);
     read_text(
         &fixture,

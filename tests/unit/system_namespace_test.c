@@ -207,8 +207,7 @@ static void need_root_and_namespaces(void)
 {
     char why[NAMESPACE_WHY_SIZE];
     if (geteuid() != 0 || !namespace_possible(why)) {
-        print_message("NOT ROOT, OR NO NAMESPACES: NOTHING WAS TRIED\n");
-        skip();
+        SKIP_BECAUSE("this is not root, or the kernel makes no namespaces");
     }
 }
 
@@ -264,7 +263,7 @@ static void anyone_else_does_so_in_a_user_namespace(void **unused)
     }
     int code = end_of(pid);
     if (code == 77)
-        skip();
+        SKIP_BECAUSE("the kernel makes no namespaces for this user");
     assert_int_equal(code, 0);
 }
 
@@ -394,7 +393,7 @@ static void files_of_others_that_a_service_planted_stay_theirs(void **unused)
     (void)unused;
     struct fh_error error;
     if (geteuid() != 0)
-        skip();
+        SKIP_BECAUSE("only root can give files away");
     /* As a system of before left them, whose second service was 64001. */
     assert_int_equal(mkdir(in_closed("state/users/kept"), 0700), 0);
     write_file(in_closed("state/users/kept/page"), "", 0600);
@@ -439,7 +438,7 @@ static void a_giving_that_was_interrupted_is_finished(void **unused)
     static const uid_t next[] = {OTHER, OTHER + 1, 0};
     struct fh_error error;
     if (geteuid() != 0)
-        skip();
+        SKIP_BECAUSE("only root can give files away");
     write_file(in_closed("state/users/second"), "", 0600);
     int fd = open(in_closed("state/users"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; i < sizeof next / sizeof *next; i++) {
@@ -466,7 +465,7 @@ static void a_folder_of_anothers_group_is_not_being_given(void **unused)
     uid_t user;
     gid_t group;
     if (geteuid() != 0)
-        skip();
+        SKIP_BECAUSE("only root can give files away");
     int fd = open(in_closed("state/users"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(chown(in_closed("state/users"), 101, 104), 0);
     assert_int_equal(users_of_folder(fd, &user, &group, &error), FH_OK);
@@ -502,7 +501,7 @@ static void two_systems_never_share_a_number_and_a_copy_is_another_system(void *
     struct fh_error error = {0};
     char one[PATH_MAX], other[PATH_MAX], copy[3 * PATH_MAX];
     if (geteuid() != 0)
-        skip();
+        SKIP_BECAUSE("only root can give files away");
     snprintf(one, sizeof one, "%s", in_closed("one"));
     snprintf(other, sizeof other, "%s", in_closed("other"));
     json_t *first = read_numbers(one), *again = read_numbers(one), *second = read_numbers(other);

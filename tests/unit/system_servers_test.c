@@ -42,7 +42,7 @@ static void release(struct fixture *fixture)
 static void need_engine(void)
 {
     if (!server_kind("postgresql"))
-        skip(); /* PostgreSQL is not built in */
+        SKIP_BECAUSE("PostgreSQL is not built in");
 }
 
 #define MAIN                                                                                       \
@@ -235,7 +235,7 @@ static void a_store_on_mongodb_may_have_no_user(void **state)
     (void)state;
     struct fixture fixture;
     if (!server_kind("mongodb"))
-        skip();
+        SKIP_BECAUSE("MongoDB is not built in");
     refuse_mongodb(", store: {host: db}", "", "it needs database, user and password too");
     refuse_mongodb(", store: {host: db, database: o, user: u}", "", "user and password too");
     setenv("PATH", "/nowhere", 1);
