@@ -76,3 +76,14 @@ void log_line(enum log_level level, const char *id, const char *format, ...)
     if (write(STDERR_FILENO, line, end) < 0)
         return; /* there is nowhere left to report it */
 }
+
+bool log_pause_passes(struct log_pause *pause, int64_t now_ns, unsigned *ret_more)
+{
+    *ret_more = pause->held_back;
+    if (pause->until_ns && now_ns < pause->until_ns) {
+        pause->held_back++;
+        return false;
+    }
+    *pause = (struct log_pause){.until_ns = now_ns + LOG_PAUSE_NS};
+    return true;
+}

@@ -12,6 +12,9 @@
  * all.
  */
 
+#include <stdbool.h>
+#include <stdint.h>
+
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 void log_init(const char *name, enum log_level level);
@@ -20,6 +23,15 @@ typedef void log_receiver(void *context, enum log_level level, const char *id, c
 void log_redirect(log_receiver *to, void *context);
 void log_line(enum log_level level, const char *id, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Of lines that whoever asks can cause as often as they like: one in LOG_PAUSE_NS. */
+#define LOG_PAUSE_NS INT64_C(1000000000)
+struct log_pause {
+    int64_t until_ns;   /* of the caller's monotonic clock; 0: none was logged yet */
+    unsigned held_back; /* since the last one */
+};
+/* Whether the next one may be logged; *ret_more: how many could not be since the last. */
+bool log_pause_passes(struct log_pause *pause, int64_t now_ns, unsigned *ret_more);
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A client is told by its name: an address, or what known.h remembers a user or a key by. Refusals
- * are logged, at most one line in LOG_PAUSE_MS.
+ * are logged, at most one line in LOG_PAUSE_NS.
  */
 
 #include "gateway/limits.h"
@@ -15,7 +15,6 @@
 #include "gateway/shared.h"
 
 #define BUCKETS_MAX 16384 /* of one kind; 24 bytes each */
-#define LOG_PAUSE_MS 1000
 #define CONNECTIONS_DEFAULT 2000
 #define FAILED_DEFAULT 10
 #define IN_FLIGHT_DEFAULT 256
@@ -35,8 +34,7 @@ struct limits {
     int failed_cost;
     bool spares_local;
     uint64_t refused[LIMITS_KINDS], busy, failures, turned_away;
-    int64_t logged_ns;
-    unsigned unlogged;
+    struct log_pause pause; /* of client-limited */
 };
 
 struct open_connections {
@@ -215,17 +213,13 @@ static int64_t now_us_of(const struct limits *limits)
 static void log_limited(struct limits *limits, const struct client_address *address,
                         const char *why)
 {
-    int64_t now_ns = world_monotonic_ns(limits->world);
-    if (limits->logged_ns && now_ns - limits->logged_ns < LOG_PAUSE_MS * INT64_C(1000000)) {
-        limits->unlogged++;
+    unsigned more;
+    if (!log_pause_passes(&limits->pause, world_monotonic_ns(limits->world), &more))
         return;
-    }
     log_warning("client-limited",
                 "A client is over a limit of gateway.limits: %s. Its address is %s. (%u more "
                 "since the last such line.)",
-                why, address->name, limits->unlogged);
-    limits->logged_ns = now_ns;
-    limits->unlogged = 0;
+                why, address->name, more);
 }
 
 /* ---- Connections ---- */

@@ -342,9 +342,13 @@ void process_end(struct process *process)
 void process_log_unread(void *context, const struct http_peer *peer, size_t taken, size_t left)
 {
     char address[INET6_ADDRSTRLEN] = "not known";
+    struct in6_addr six;
     (void)context;
+    memcpy(&six, peer->address, sizeof six);
+    bool is_four = IN6_IS_ADDR_V4MAPPED(&six);
     if (peer->known)
-        inet_ntop(AF_INET6, peer->address, address, sizeof address);
+        inet_ntop(is_four ? AF_INET : AF_INET6, peer->address + (is_four ? 12 : 0), address,
+                  sizeof address);
     log_warning("answer-unread",
                 "A client is cut off, since it has read only %zu bytes of its answer in the last "
                 "minute, and %zu are left. Its address is %s.",

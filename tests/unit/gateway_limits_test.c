@@ -11,10 +11,12 @@
 
 #include "../support/fake_world.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "gateway/client.h"
 #include "gateway/limits.h"
 #include "gateway/places.h"
 #include "http/virtual.h"
+#include "service/process.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define KIB INT64_C(1024)
@@ -335,6 +337,46 @@ static void connections_of_proxies_and_by_default_of_this_machine_are_not_bounde
     harness_release(&still.harness);
 }
 
+/* ---- What is logged ---- */
+
+static void what_clients_cause_is_logged_once_a_second_with_how_much_there_was(void **state)
+{
+    (void)state;
+    struct log_pause pause = {0};
+    unsigned more;
+    assert_true(log_pause_passes(&pause, 0, &more));
+    assert_int_equal(more, 0);
+    for (int i = 0; i < 5; i++)
+        assert_false(log_pause_passes(&pause, i, &more));
+    assert_false(log_pause_passes(&pause, LOG_PAUSE_NS - 1, &more));
+    assert_true(log_pause_passes(&pause, LOG_PAUSE_NS, &more));
+    assert_int_equal(more, 6);
+    assert_true(log_pause_passes(&pause, 5 * LOG_PAUSE_NS, &more));
+    assert_int_equal(more, 0);
+}
+
+static void keep_line(void *context, enum log_level level, const char *id, const char *text)
+{
+    assert_int_equal(level, LOG_LEVEL_WARNING);
+    snprintf(context, 512, "[%s] %s", id, text);
+}
+
+static void who_is_cut_off_is_named_as_in_other_lines(void **state)
+{
+    (void)state;
+    const struct http_peer four = peer_at("192.0.2.7"), six = peer_at("2001:db8::7"), none = {0};
+    char line[512];
+    log_redirect(keep_line, line);
+    process_log_unread(NULL, &four, 10, 20);
+    assert_non_null(strstr(line, "[answer-unread]"));
+    assert_non_null(strstr(line, "address is 192.0.2.7."));
+    process_log_unread(NULL, &six, 10, 20);
+    assert_non_null(strstr(line, "address is 2001:db8::7."));
+    process_log_unread(NULL, &none, 10, 20);
+    assert_non_null(strstr(line, "address is not known."));
+    log_redirect(NULL, NULL);
+}
+
 /* ---- Places ---- */
 
 struct taking {
@@ -610,6 +652,8 @@ int main(void)
         cmocka_unit_test(an_address_has_so_many_connections),
         cmocka_unit_test(whoever_is_over_the_rate_gains_nothing_by_another_connection),
         cmocka_unit_test(connections_of_proxies_and_by_default_of_this_machine_are_not_bounded),
+        cmocka_unit_test(what_clients_cause_is_logged_once_a_second_with_how_much_there_was),
+        cmocka_unit_test(who_is_cut_off_is_named_as_in_other_lines),
         cmocka_unit_test(beyond_its_places_a_client_waits_for_itself),
         cmocka_unit_test(answers_are_asked_for_by_the_size_that_is_expected),
         cmocka_unit_test(what_is_not_read_stops_its_client_alone),

@@ -3,7 +3,7 @@
  * Credentials that are shown are judged on every route, those of routes for anyone too: a client
  * learns at once that its token has ended, instead of being served as if it were nobody.
  *
- * Why credentials are refused goes into the log, at most one line in LOG_PAUSE_MS, and never to the
+ * Why credentials are refused goes into the log, at most one line in LOG_PAUSE_NS, and never to the
  * client, who gets what RFC 6750 says: "invalid_token". The log never has a token, nor a part of
  * one.
  */
@@ -23,8 +23,6 @@
 #include "gateway/identity/jws.h"
 #include "gateway/identity/key_file.h"
 
-#define LOG_PAUSE_MS 1000
-
 _Static_assert(CLAIMS_SUBJECT_LENGTH_MAX == USER_SUBJECT_LENGTH_MAX &&
                    CLAIMS_WORDS_MAX == USER_GRANTS_MAX &&
                    CLAIMS_WORD_LENGTH_MAX == USER_GRANT_LENGTH_MAX,
@@ -43,8 +41,7 @@ struct authenticator {
     bool takes_certificates;
     struct known_users known;
     bool forwards;
-    int64_t logged_ns; /* when a refusal was last logged */
-    unsigned unlogged; /* refusals since then */
+    struct log_pause pause; /* of credentials-refused */
 };
 
 /* What was found out about credentials that are not known yet. */
@@ -180,16 +177,12 @@ static enum authenticated judge_credentials(struct authenticator *authenticator,
 
 static void log_refusal(struct authenticator *authenticator, const char *why)
 {
-    int64_t now_ns = world_monotonic_ns(authenticator->world);
-    if (authenticator->logged_ns && now_ns - authenticator->logged_ns < LOG_PAUSE_MS * 1000000LL) {
-        authenticator->unlogged++;
+    unsigned more;
+    if (!log_pause_passes(&authenticator->pause, world_monotonic_ns(authenticator->world), &more))
         return;
-    }
     log_warning("credentials-refused",
                 "A client's credentials are refused. %s (%u more since the last such line.)", why,
-                authenticator->unlogged);
-    authenticator->logged_ns = now_ns;
-    authenticator->unlogged = 0;
+                more);
 }
 
 /* States who it is, and remembers that. `credentials` NULL: a certificate. */
