@@ -4,7 +4,8 @@
 #include "system/file/private_key.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include "system/file/secret_file.h"
 
 void private_key_check(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                        const char *path)
@@ -13,19 +14,23 @@ void private_key_check(struct yaml_reader *reader, yaml_node_t *node, const char
     struct place place = yaml_place(reader, node);
     if (stat(path, &status) != 0)
         return;
-    if (!S_ISREG(status.st_mode)) {
+    switch (secret_file_fault(&status)) {
+    case SECRET_SOUND:
+        break;
+    case SECRET_NO_FILE:
         findings_error(reader->findings, place, "%s: %s is not a regular file", what, path);
-        return;
-    }
-    mode_t closed = status.st_uid == 0 && geteuid() != 0 ? 0037 : 0077;
-    if (status.st_mode & closed)
+        break;
+    case SECRET_OPEN:
         findings_error(reader->findings, place,
                        "%s: others can use the private key %s, whose mode is %04o: chmod 600 it, "
                        "and take a new key if they may have read it",
                        what, path, (unsigned)status.st_mode & 0777);
-    else if (status.st_uid != 0 && status.st_uid != geteuid())
+        break;
+    case SECRET_OF_ANOTHER:
         findings_error(reader->findings, place,
                        "%s: the private key %s belongs to another user, %u: chown it to the one "
                        "who runs up, or to root",
                        what, path, (unsigned)status.st_uid);
+        break;
+    }
 }

@@ -16,25 +16,38 @@
 #define SECRET_FILE_SIZE_MAX 4096
 #define BLANKS " \t\r\n"
 
+enum secret_fault secret_file_fault(const struct stat *status)
+{
+    mode_t closed = status->st_uid == 0 && geteuid() != 0 ? 0037 : 0077;
+    if (!S_ISREG(status->st_mode))
+        return SECRET_NO_FILE;
+    if (status->st_mode & closed)
+        return SECRET_OPEN;
+    return status->st_uid == 0 || status->st_uid == geteuid() ? SECRET_SOUND : SECRET_OF_ANOTHER;
+}
+
 static enum fh_code check_secret_file(int fd, const char *path, struct fh_error *error)
 {
     struct stat status;
     if (fstat(fd, &status) != 0)
         return error_set_errno(error, FH_INVALID, errno, "%s can't be read", path);
-    if (!S_ISREG(status.st_mode))
+    switch (secret_file_fault(&status)) {
+    case SECRET_SOUND:
+        return FH_OK;
+    case SECRET_NO_FILE:
         return error_set(error, FH_INVALID, "%s is not a regular file.", path);
-    mode_t closed = status.st_uid == 0 && geteuid() != 0 ? 0037 : 0077;
-    if (status.st_mode & closed)
+    case SECRET_OPEN:
         return error_set(error, FH_INVALID,
                          "Others can use the key in %s, whose mode is %04o: chmod 600 it, and take "
                          "a new key if they may have read it.",
                          path, (unsigned)status.st_mode & 0777);
-    if (status.st_uid != 0 && status.st_uid != geteuid())
-        return error_set(error, FH_INVALID,
-                         "%s belongs to another user, %u: chown it to the one who runs this, or "
-                         "to root.",
-                         path, (unsigned)status.st_uid);
-    return FH_OK;
+    case SECRET_OF_ANOTHER:
+        break;
+    }
+    return error_set(error, FH_INVALID,
+                     "%s belongs to another user, %u: chown it to the one who runs this, or "
+                     "to root.",
+                     path, (unsigned)status.st_uid);
 }
 
 static bool take_secret_line(const char *text, size_t length, char *ret, size_t size)
