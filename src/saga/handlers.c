@@ -70,7 +70,7 @@ static enum fh_code run_handler_work(struct saga_run *run, const struct saga_sta
     fence->w = &w;
     w.fence = &fence->fence;
     w.saga = &view;
-    w.given = (struct work_given){run->type->definition->input, run->input};
+    w.given = (struct work_given){.cover = saga_given, .context = run};
     w.trace = run->trace;
     w.user = run->user;
     w.command_key = arena_printf(&w.kept, "%s %s %s", context->service->name, run->reference,
@@ -88,7 +88,6 @@ static enum fh_code run_handler_work(struct saga_run *run, const struct saga_sta
         fence->lost = true;
     happening->status = w.reply_status;
     snprintf(detail, SAGA_TEXT_SIZE, "%.*s", SAGA_TEXT_SIZE - 1, w.failure.message);
-    saga_redact_text(run, detail, SAGA_TEXT_SIZE);
     happening->detail = detail;
     work_release(&w);
     return code;

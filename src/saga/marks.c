@@ -241,43 +241,42 @@ static void cover_step_answers(struct shape_cover *cover, const struct saga_run 
     }
 }
 
-/* What a text may have been made from. */
-struct telling {
-    const struct saga_run *run;
-    int step;
-    const json_t *answer; /* of the step; NULL: none was given just now */
-};
-
-static void saga_given(struct shape_cover *cover, const void *context)
+void saga_given(struct shape_cover *cover, const void *context)
 {
-    const struct telling *telling = context;
-    const struct fh_saga_definition *definition = telling->run->type->definition;
-    struct shape_named named;
-    shape_cover_given(cover, definition->input, telling->run->input);
-    shape_cover_given(cover, definition->input, telling->run->secrets);
-    cover_step_answers(cover, telling->run);
-    if (telling->answer)
-        shape_cover_given(cover,
-                          shape_named(&named, definition->steps[telling->step].personal, true),
-                          telling->answer);
+    const struct saga_run *run = context;
+    const fh_field *input = run->type->definition->input;
+    shape_cover_given(cover, input, run->input);
+    shape_cover_given(cover, input, run->secrets);
+    cover_step_answers(cover, run);
 }
 
-void saga_redact_text(const struct saga_run *run, char *text, size_t size)
+struct answered {
+    const struct saga_run *run;
+    int step;
+    const json_t *body;
+};
+
+static void answer_given(struct shape_cover *cover, const void *context)
 {
-    saga_redact_detail(run, 0, NULL, text, size);
+    const struct answered *answered = context;
+    const struct saga_run *run = answered->run;
+    struct shape_named named;
+    saga_given(cover, run);
+    shape_cover_given(
+        cover, shape_named(&named, run->type->definition->steps[answered->step].personal, true),
+        answered->body);
 }
 
 void saga_redact_detail(const struct saga_run *run, int step, const json_t *body, char *detail,
                         size_t size)
 {
-    const struct telling telling = {run, step, body};
-    shape_redact_text(detail, size, SHAPE_MARKED, saga_given, &telling);
+    const struct answered answered = {run, step, body};
+    shape_redact_text(detail, size, SHAPE_MARKED, answer_given, &answered);
 }
 
 json_t *saga_refusal_to_keep(const struct saga_run *run, const json_t *body)
 {
-    const struct telling telling = {run, 0, NULL};
-    return run->secrets ? shape_redacted_told(body, SHAPE_UNKEPT, saga_given, &telling) : NULL;
+    return run->secrets ? shape_redacted_told(body, SHAPE_UNKEPT, saga_given, run) : NULL;
 }
 
 /* ---- Showing ---- */

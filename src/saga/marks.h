@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "saga/manager.h"
+#include "shape/mark.h"
 
 #define SAGA_SECRETS_SIZE_MAX ((size_t)8192) /* of one saga, as JSON */
 
@@ -29,9 +30,11 @@ bool saga_part_is_spent(const struct saga_state *state, int at);
 /* A request's body without what comes from secrets; NULL: it has nothing of them. malloc'ed. */
 char *saga_spent_body(const struct saga_type *type, int step, const char *body);
 
-/* What a text says of the input and of the answers is taken out of it. */
-void saga_redact_text(const struct saga_run *run, char *text, size_t size);
-/* The same of the detail of an answer to this step, and what the answer itself says. */
+/* What its texts may have been made from: the input, its secrets, and the answers so far. A
+ * shape_given, of the struct saga_run that is the context. */
+void saga_given(struct shape_cover *cover, const void *context);
+/* Takes it out of the detail of an answer to this step, with what the answer itself has. `body`
+ * may be NULL. */
 void saga_redact_detail(const struct saga_run *run, int step, const json_t *body, char *detail,
                         size_t size);
 /* The body of a refusal without the saga's secrets, which its sender may have quoted; NULL: as it

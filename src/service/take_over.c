@@ -218,9 +218,13 @@ static enum fh_code ask_giver(struct taking *taking, const char *pattern, json_t
 
 static enum fh_code take_given_row(struct taking *taking, json_t *row, struct fh_error *error)
 {
+    /* The giver's marks are not known here: all but the id may be personal. */
+    static const fh_field row_shape[] = {
+        {"id", FH_ANY}, {"*", FH_ANY, .optional = true, .personal = true}, {0}};
     fh_work w;
     work_init(&w, &taking->runtime->context, taking->what->handler);
     w.event = json_pack("{s:O}", "data", row);
+    w.given = (struct work_given){.shape = row_shape, .value = row};
     w.deadline_ns = world_in_ms(taking->runtime->world, RUNTIME_DEADLINE_MS);
     enum fh_code code = work_run(&w);
     if (code != FH_OK)

@@ -44,6 +44,8 @@ void work_given(struct shape_cover *cover, const void *context)
         shape_cover_given(cover, w->route->query, w->query);
     }
     shape_cover_given(cover, w->given.shape, w->given.value);
+    if (w->given.cover)
+        w->given.cover(cover, w->given.context);
     if (!w->context->service)
         return;
     shape_cover_given(cover, w->context->service->settings, w->context->settings);

@@ -29,6 +29,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "freehold.h"
+#include "shape/mark.h"
 #include "shape/problem.h"
 #include "store/store.h"
 #include "work/trouble.h"
@@ -134,11 +135,13 @@ struct fh_work {
     json_t *event;             /* envelope */
     const char *command_key;   /* of a keyed request: ids may be derived from it */
     struct fh_saga_view *saga; /* for saga handlers; belongs to layer `saga` */
-    /* What it was given if it is no request, an event's data or a saga's input: which of it is
-     * marked (shape/mark.h). Either may be NULL. */
+    /* What it was given if it is no request, an event's data or a saga's input and answers: which
+     * of it is marked (shape/mark.h). Any may be NULL. */
     struct work_given {
         const fh_field *shape;
         const json_t *value;
+        shape_given *cover; /* instead, where it is more than one value */
+        const void *context;
     } given;
     json_t *undone_request, *undone_answer;
 

@@ -296,10 +296,16 @@ static const fh_step hasty_steps[] = {{"charge", .call = "payments POST /charge/
 static const fh_field card_shape[] = {{"number", FH_STRING}, {0}};
 static const fh_field guarded_input[] = {
     {"payment", FH_OBJECT, .of = card_shape, .card = true}, {"*"}, {0}};
+static inline void note_guarded(fh_work *w)
+{
+    fh_fail(w, 409, "%s was noted.", json_string_at(fh_saga_answer(w, "charge"), "took"));
+}
+
 static const fh_step guarded_steps[] = {
     {"charge", .call = "payments POST /charge/{id}/fine", .undo = "payments POST /refund/{id}",
-     .pivot = true},
+     .pivot = true, .personal = "took"},
     {"tell", .call = "products POST /{what}/{id}", .body = "number=payment.number"},
+    {"note", .run = note_guarded},
     {0}};
 
 static const fh_service orders = {

@@ -182,6 +182,15 @@ static void a_card_is_not_in_what_a_receiver_said_and_gone_when_the_saga_is_give
         look(fixture, 2, "SELECT count(*) FROM fh_saga WHERE input || state LIKE '%" CARD "%'"), 0);
 }
 
+static void what_a_handler_says_of_a_personal_answer_is_not_stored(void **state)
+{
+    struct fixture *fixture = *state;
+    place_order(fixture, 1, "guarded", NULL);
+    harness_until(&fixture->harness, one_is_parked, fixture);
+    expect_text(fixture, "SELECT state ->> '$.reason.detail' FROM fh_saga",
+                "[personal] was noted.");
+}
+
 /* ---- The wall clock ---- */
 
 #define DAY_MS ((int64_t)86400000)
@@ -247,6 +256,7 @@ int main(void)
         STORED(a_step_that_wakes_up_behind_its_undo_is_never_done),
         STORED(a_step_that_is_retried_while_it_is_under_way_is_done_once),
         STORED(a_card_is_not_in_what_a_receiver_said_and_gone_when_the_saga_is_given_up),
+        STORED(what_a_handler_says_of_a_personal_answer_is_not_stored),
         STORED(an_abandoned_saga_is_over_and_closed_whatever_comes_of_its_last_request),
         STORED(a_day_on_the_wall_clock_ends_no_sagas_time),
     };

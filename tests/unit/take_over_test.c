@@ -21,6 +21,7 @@ struct fixture {
     int bearable; /* rows of one answer; 0: as many as are requested */
     int away;     /* so many requests get no answer */
     int asked, limits;
+    const char *name; /* of each item; NULL: they have none */
 };
 
 static void take_item(fh_work *w)
@@ -61,7 +62,9 @@ static void request(struct fake_world *fake, struct world_request *asked)
         text_init(&text, TEXT_LENGTH_MAX);
         fixture->limits += limit;
         for (int id = after + 1; id <= ITEMS && id <= after + limit; id++)
-            text_printf(&text, "%s{\"id\":%d}", id == after + 1 ? "[" : ",", id);
+            text_printf(&text, "%s{\"id\":%d%s%s%s}", id == after + 1 ? "[" : ",", id,
+                        fixture->name ? ",\"name\":\"" : "", fixture->name ? fixture->name : "",
+                        fixture->name ? "\"" : "");
         text_add(&text, text.length ? "]" : "[]");
         fake_answer(asked, 200, text.data, NULL, 0);
         text_release(&text);
@@ -74,12 +77,17 @@ static void take_entry(void *argument)
     fixture->code = take_over(&fixture->runtime, &fixture->inventory.error);
 }
 
-static int taken(struct fixture *fixture)
+static void run_take_over(struct fixture *fixture, const fh_service *service)
 {
     fixture->runtime.context = fixture->inventory.context;
     fixture->runtime.world = fixture->inventory.context.world;
-    fixture->runtime.service = &inventory;
+    fixture->runtime.service = service;
     harness_run(&fixture->harness, take_entry, fixture);
+}
+
+static int taken(struct fixture *fixture)
+{
+    run_take_over(fixture, &inventory);
     assert_int_equal(fixture->code, FH_OK);
     return (int)service_count(&fixture->inventory, "SELECT count(*) FROM item");
 }
@@ -105,6 +113,25 @@ static void a_giver_that_is_away_for_a_while_is_waited_for(void **state)
     fixture->away = 3;
     fixture->bearable = 1;
     assert_int_equal(taken(fixture), ITEMS);
+}
+
+static void refuse_item(fh_work *w)
+{
+    fh_fail(w, 422, "%s of item %d is not known.", json_string_at(fh_event_data(w), "name"),
+            (int)json_integer_value(json_object_get(fh_event_data(w), "id")));
+}
+
+/* The message is for the log, and nobody knows here what its publisher has marked. */
+static void a_failure_quotes_nothing_of_a_row_but_its_id(void **state)
+{
+    static fh_service refusing = {.name = "inventory", .model = FH_RELATIONAL};
+    struct fixture *fixture = *state;
+    refusing.takes_over[0] =
+        (struct fh_taken_over){"products", "/api/items", refuse_item, "reserve"};
+    fixture->name = "Zebedee";
+    run_take_over(fixture, &refusing);
+    assert_int_equal(fixture->code, FH_INVALID);
+    assert_string_equal(fixture->inventory.error.message, "[personal] of item 1 is not known.");
 }
 
 static int setup(void **state)
@@ -135,6 +162,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         CASE(all_is_taken_over_page_by_page),
         CASE(rows_of_which_a_page_is_too_large_are_taken_over_in_smaller_ones),
+        CASE(a_failure_quotes_nothing_of_a_row_but_its_id),
         CASE(a_giver_that_is_away_for_a_while_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
