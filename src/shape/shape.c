@@ -5,8 +5,9 @@
  * Pointer is built only for a fault. The walk is as deep as the value, whose depth the parser has
  * limited.
  *
- * A fault says what was expected and what was found, except for the value of a marked field
- * (shape/mark.h): faults are recorded, and come to logs. Up to SHAPE_FAULTS_MAX faults are
+ * A fault says what was expected and what was found, except in a marked field (shape/mark.h), of
+ * which neither values nor lengths nor unknown names are told: faults are recorded, and come to
+ * logs. Up to SHAPE_FAULTS_MAX faults are
  * collected, so that a caller can fix all of them at once.
  *
  * Query parameters are first converted from text to the types that the shape names, and then
@@ -135,7 +136,9 @@ static void check_count(struct shape_faults *faults, const struct shape_place *p
             text_printf(&detail, "of at most %" PRId64, field->max);
         else
             text_printf(&detail, "of %" PRId64 " to %" PRId64, field->min, field->max);
-        text_printf(&detail, " %s%s, found %zu", unit, last == 1 ? "" : "s", count);
+        text_printf(&detail, " %s%s", unit, last == 1 ? "" : "s");
+        if (!faults->in_marked)
+            text_printf(&detail, ", found %zu", count);
     }
     shape_fault(faults, place, &detail);
 }
@@ -291,7 +294,7 @@ static void check_unknown(struct shape_faults *faults, const struct shape_place 
     json_object_foreach ((json_t *)(uintptr_t)object, name, value) {
         if (!find_field(shape, name) && !shape_faults_full(faults)) {
             struct shape_place below = {.parent = place, .name = name};
-            fault_unknown(faults, &below, shape);
+            fault_unknown(faults, faults->in_marked ? place : &below, shape); /* nor its name */
         }
     }
 }

@@ -185,6 +185,23 @@ static void a_fault_does_not_quote_what_is_marked(void **state)
     json_decref(value);
 }
 
+static void a_fault_tells_neither_lengths_nor_names_in_what_is_marked(void **state)
+{
+    static const fh_field paid[] = {{"payment", FH_OBJECT, .of = home, .card = true},
+                                    {"pin", FH_STRING, .min = 4, .max = 4, .secret = true},
+                                    {"code", FH_STRING, .max = 4},
+                                    {0}};
+    json_t *value = parsed("{\"payment\":{\"street\":\"Elm 1\",\"country\":\"DE\",\"4111\":1},"
+                           "\"pin\":\"123\",\"code\":\"12345\",\"x\":1}");
+    (void)state;
+    is(shape_check(paid, value),
+       "[{\"pointer\":\"/payment\",\"detail\":\"unknown: expected only street, country\"},"
+       "{\"pointer\":\"/pin\",\"detail\":\"expected a string of 4 to 4 bytes\"},"
+       "{\"pointer\":\"/code\",\"detail\":\"expected a string of at most 4 bytes, found 5\"},"
+       "{\"pointer\":\"/x\",\"detail\":\"unknown: expected only payment, pin, code\"}]");
+    json_decref(value);
+}
+
 static void a_schema_says_the_marks_and_they_are_read_back(void **state)
 {
     struct arena arena;
@@ -277,6 +294,7 @@ int main(void)
         cmocka_unit_test(a_value_is_found_as_json_and_urls_have_it),
         cmocka_unit_test(json_of_any_form_is_redacted_by_the_values),
         cmocka_unit_test(a_fault_does_not_quote_what_is_marked),
+        cmocka_unit_test(a_fault_tells_neither_lengths_nor_names_in_what_is_marked),
         cmocka_unit_test(a_schema_says_the_marks_and_they_are_read_back),
         cmocka_unit_test(what_is_marked_in_a_shape_within_itself_is_marked_at_any_depth),
         cmocka_unit_test(what_was_redacted_comes_back_from_the_original),
