@@ -43,8 +43,10 @@ static const fh_field *joined_marks(struct arena *arena, const fh_field *shape, 
     if (!own)
         return shape_marks(shape) ? shape : NULL;
     fh_field *joined = arena_alloc(arena, (count + SHAPE_NAMED_MAX + 2) * sizeof *joined);
-    for (const fh_field *field = own; field->name && strcmp(field->name, "*") != 0; field++)
-        joined[at++] = *field;
+    for (; strcmp(own[at].name, "*") != 0; at++)
+        joined[at] = own[at];
+    if (own[at].personal) /* more names than there is space for: everything is personal */
+        return own;
     size_t named_count = at;
     for (size_t i = 0; i < count; i++) {
         size_t same = 0;

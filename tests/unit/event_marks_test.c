@@ -123,6 +123,27 @@ static void marks_are_those_of_the_publisher_and_of_the_subscription(void **stat
     json_decref(schemas);
 }
 
+static void names_beyond_what_is_kept_make_everything_personal(void **state)
+{
+    struct fixture *fixture = *state;
+    char names[16 * (SHAPE_NAMED_MAX + 2)] = "";
+    for (int i = 0; i < SHAPE_NAMED_MAX; i++)
+        snprintf(names + strlen(names), 16, "field_%d,", i);
+    snprintf(names + strlen(names), 16, "name");
+    fh_service many = orders;
+    many.subscribes[0].personal = names;
+    fixture->orders.context.service = &many;
+    struct event_manager manager = {.context = &fixture->orders.context};
+    manager.marks = event_marks_new(&manager);
+    json_t *envelope =
+        json_pack("{s:s, s:{s:s}}", "type", many.subscribes[0].type, "data", "name", "Ann");
+    event_marks_redact(&manager, many.subscribes[0].service, envelope);
+    assert_string_equal(json_string_at(envelope, "data.name"), "[personal]");
+    fixture->orders.context.service = &orders;
+    event_marks_free(manager.marks);
+    json_decref(envelope);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -132,6 +153,7 @@ int main(void)
         TEST(what_is_shown_of_a_parked_event_is_redacted_and_what_is_kept_is_not),
         TEST(an_edit_keeps_what_was_not_shown_and_shows_no_earlier_data),
         TEST(a_publisher_lists_its_events_without_what_is_personal),
+        TEST(names_beyond_what_is_kept_make_everything_personal),
         TEST(marks_are_those_of_the_publisher_and_of_the_subscription),
     };
     return cmocka_run_group_tests_name("event_marks", tests, NULL, NULL);
