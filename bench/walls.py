@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What walls and identities cost: the same programs with them and without, in turn, so that what the machine does
-meanwhile meets both alike. With walls a service is confined (Landlock, seccomp), and as `up` starts it, it takes
+"""What isolation and identities cost: the same programs with them and without, in turn, so that what the machine does
+meanwhile meets both alike. Isolated, a service is confined (Landlock, seccomp), and as `up` starts it, it takes
 requests only with a token of their sender, and verifies who the user is; without, it does nothing of that. Then the
 gateway: a row read by somebody with a signed token, and by nobody. Then whole systems, as `up` runs them: with
 users and namespaces of their own and without, and with TLS between their processes. Beside the rates stands what a
@@ -72,7 +72,7 @@ class Keys:
 
 
 class Open(Service):
-    """Without walls: it confines itself to nothing, and believes everybody."""
+    """Not isolated: it confines itself to nothing, and believes everybody."""
 
     def config(self):
         return {**super().config(), "confine": False}
@@ -185,7 +185,7 @@ def measure(build, folder, seconds):
 
         for name, path, what, unit in (("a constant answer", "/constant", "get", "requests/s"),
                                        ("an order and its event, durable", "/orders", "order", "works/s")):
-            title(f"Walls: {name}, {CONNECTIONS} connections, {ROUNDS} rounds in turn")
+            title(f"Isolation: {name}, {CONNECTIONS} connections, {ROUNDS} rounds in turn")
             compare([Loaded(told, [service.process.pid], service.url + path, CONNECTIONS, each_s, what, headers)
                      for told, service, headers in (("without", bare, []), ("confined", confined, []),
                                                     ("and with the sender's token and the user", walled, [inside]))],
