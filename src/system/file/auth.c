@@ -120,14 +120,17 @@ static void read_jwt_issuer(struct yaml_reader *reader, yaml_node_t *node, const
         {"issuer", read_issuer, true, "the `iss` of its tokens; its keys are found from there"},
         {"audience", read_audience, true, "the `aud` of tokens that are meant for this system"},
         {"subjects", auth_read_subjects, false,
-         "a prefix for its users; needed if there are several"},
+         "a prefix for its users' subjects; needed beside other issuers"},
         {"keys", read_issuer_keys, false, "a JWK set: a file, or a URL; default: by discovery"},
-        {"algorithms", read_algorithms_taken, false, "default: all that are known"},
-        {"leeway_s", auth_read_leeway, false, "between its clock and this machine's; default: 60"},
-        {"scopes", auth_read_scopes_place, false, "the claim that has them; default: scope"},
-        {"roles", auth_read_roles_place, false, "such as realm_access.roles; default: roles"},
+        {"algorithms", read_algorithms_taken, false,
+         "signature algorithms that are accepted; default: all that are known"},
+        {"leeway_s", auth_read_leeway, false,
+         "seconds that its clock may differ from this machine's; default: 60"},
+        {"scopes", auth_read_scopes_place, false, "the claim with the scopes; default: scope"},
+        {"roles", auth_read_roles_place, false,
+         "the claim with the roles, such as realm_access.roles; default: roles"},
         {"claims", auth_read_claims_passed, false,
-         "which are passed on to services; default: none"}};
+         "claims that are passed on to services; default: none"}};
     struct auth_reading *reading = into;
     struct auth_reading issuer = {.file = reading->file, .into = json_object()};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), &issuer);
@@ -204,7 +207,8 @@ void file_read_auth(struct yaml_reader *reader, yaml_node_t *node, const char *w
 {
     static const struct yaml_key keys[] = {
         {"jwt", read_jwt, false, "issuers of signed tokens"},
-        {"introspection", auth_read_introspection, false, "who is asked what opaque tokens mean"},
+        {"introspection", auth_read_introspection, false,
+         "the provider that is asked what opaque tokens mean"},
         {"keys", auth_read_keys, false, "a file of hashes of API keys"},
         {"forward", read_forward, false, "services get the header Authorization; default: false"}};
     struct system_file *file = into;

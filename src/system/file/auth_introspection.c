@@ -88,17 +88,22 @@ void auth_read_introspection(struct yaml_reader *reader, yaml_node_t *node, cons
 {
     static const struct yaml_key keys[] = {
         {"endpoint", read_endpoint, true, "the URL that is asked (RFC 7662)"},
-        {"client", read_client, true, "the name by which the gateway is known there"},
-        {"secret", read_client_secret, true, "a file with its secret, one line"},
-        {"audience", read_audience_named, true, "the `aud` of tokens for this system; *: any"},
+        {"client", read_client, true, "the gateway's client id at the provider"},
+        {"secret", read_client_secret, true, "a file with the client's secret, on one line"},
+        {"audience", read_audience_named, true, "the `aud` that tokens must have; *: any"},
         {"issuer", read_issuer_named, false, "the `iss` of its tokens, where they have one"},
-        {"subjects", auth_read_subjects, false, "a prefix for its users; needed beside others"},
-        {"kept_s", read_kept_time, false, "how long an answer counts; default: 60"},
-        {"away_s", read_away_time, false, "and a good one while there is none; default: 300"},
-        {"leeway_s", auth_read_leeway, false, "between its clock and this machine's; default: 60"},
-        {"scopes", auth_read_scopes_place, false, "the member that has them; default: scope"},
-        {"roles", auth_read_roles_place, false, "such as realm_access.roles; default: roles"},
-        {"claims", auth_read_claims_passed, false, "passed on to services; default: none"}};
+        {"subjects", auth_read_subjects, false,
+         "a prefix for its users' subjects; needed beside other issuers"},
+        {"kept_s", read_kept_time, false, "how many seconds an answer counts; default: 60"},
+        {"away_s", read_away_time, false,
+         "how many seconds longer a good answer counts while the provider is away; default: 300"},
+        {"leeway_s", auth_read_leeway, false,
+         "seconds that its clock may differ from this machine's; default: 60"},
+        {"scopes", auth_read_scopes_place, false, "the member with the scopes; default: scope"},
+        {"roles", auth_read_roles_place, false,
+         "the claim with the roles, such as realm_access.roles; default: roles"},
+        {"claims", auth_read_claims_passed, false,
+         "claims that are passed on to services; default: none"}};
     struct auth_reading *reading = into;
     struct auth_reading own = {.file = reading->file, .into = json_object()};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), &own);

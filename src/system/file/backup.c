@@ -78,9 +78,10 @@ static void read_backup_key(struct yaml_reader *reader, yaml_node_t *node, const
                             void *into)
 {
     static const struct yaml_key keys[] = {
-        {"file", read_backup_key_file, false, "64 hex digits, for its owner alone to read"},
+        {"file", read_backup_key_file, false,
+         "a file with 64 hex digits, which only its owner can read"},
         {"command", read_backup_key_command, false,
-         "a program and its arguments, which prints it"}};
+         "a program that prints the key, and its arguments"}};
     struct system_file *file = into;
     size_t errors = reader->findings->errors;
     json_decref(file->backup_key);
@@ -95,6 +96,6 @@ static void read_backup_key(struct yaml_reader *reader, yaml_node_t *node, const
 void file_read_backup(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
-        {"key", read_backup_key, true, "what backups are encrypted and signed with"}};
+        {"key", read_backup_key, true, "the key that backups are encrypted and signed with"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);
 }

@@ -82,8 +82,9 @@ static void read_service_exposure(struct yaml_reader *reader, yaml_node_t *node,
 void file_read_exposure(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
-        {"gateway", read_gateway_exposure, false, "at the gateway; default: inside"},
-        {"services", read_service_exposure, false, "at services' own ports; default: inside"}};
+        {"gateway", read_gateway_exposure, false, "the gateway's; default: inside"},
+        {"services", read_service_exposure, false,
+         "those at services' own ports; default: inside"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);
 }
 

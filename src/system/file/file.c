@@ -206,9 +206,11 @@ static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, con
         {"confine", read_confine, false, "false: it reaches every file of its user"},
         {"instances", read_instances, false, "processes; more than one needs a server engine"},
         {"outside", file_read_outside, false, "which addresses its webhooks may go to"},
-        {"outside_ports", file_read_outside_ports, false, "to which ports, besides 80 and 443"},
-        {"outside_hosts", file_read_outside_hosts, false, "to which hosts; default: all"},
-        {"outside_http", file_read_outside_http, false, "true: also without TLS"},
+        {"outside_ports", file_read_outside_ports, false,
+         "ports that it may connect to besides 80 and 443"},
+        {"outside_hosts", file_read_outside_hosts, false,
+         "hosts that its webhooks may go to; default: all"},
+        {"outside_http", file_read_outside_http, false, "true: its webhooks may also go by http"},
         {"outside_keys", file_read_outside_keys, false, "what its webhooks are signed with"},
         {"retention", read_retention, false, "how long events and sagas are kept"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), service);
@@ -362,16 +364,17 @@ static bool find_folder(struct system_file *file, struct findings *findings)
 static const struct yaml_key file_keys[] = {
     {"system", read_name, true, "the system's name"},
     {"gateway", file_read_gateway, false, "the one public door"},
-    {"exposure", file_read_exposure, false, "who sees measurements and documents"},
+    {"exposure", file_read_exposure, false,
+     "who sees metrics and API documents: inside, public or off"},
     {"isolation", file_read_isolation, false,
-     "landlock: without users and namespaces of their own"},
+     "users: each process has a user and a namespace of its own (the default); landlock: neither"},
     {"links", read_links, false, "between the processes"},
     {"services", read_services, true, "by name; what is left out is as usual"},
     {"profiles", read_profiles, false, "other values for services: up --profile NAME"},
-    {"security", read_security, false, "of the whole system"},
+    {"security", read_security, false, "security of the whole system"},
     {"servers", file_read_servers, false, "database servers that stores may name"},
     {"upgrade", read_upgrade, false, "to a program that was replaced on disk"},
-    {"backup", file_read_backup, false, "how backups are kept from others"}};
+    {"backup", file_read_backup, false, "encryption and signing of backups"}};
 
 static struct system_file *file_new(void)
 {

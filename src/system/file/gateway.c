@@ -222,11 +222,14 @@ static void read_door_clients(struct yaml_reader *reader, yaml_node_t *node, con
                               void *into)
 {
     static const struct yaml_key keys[] = {
-        {"ca", read_client_ca, true, "the authority of their certificates, and of no others"},
-        {"name", read_client_name, true, "which of its names is the subject: uri, dns, email, cn"},
-        {"subjects", read_client_subjects, false, "a prefix; needed beside others in auth"},
-        {"mode", read_client_mode, false, "required (the default), or optional"},
-        {"revoked", read_client_revoked, false, "a list of those that are withdrawn (CRL)"}};
+        {"ca", read_client_ca, true, "the authority of clients' certificates, and of no others"},
+        {"name", read_client_name, true,
+         "which name of the certificate is the subject: uri, dns, email, cn"},
+        {"subjects", read_client_subjects, false,
+         "a prefix for clients' subjects; needed beside issuers in auth"},
+        {"mode", read_client_mode, false,
+         "whether every client must show one: required (the default) or optional"},
+        {"revoked", read_client_revoked, false, "a file with revoked certificates (CRL)"}};
     struct system_file *file = into;
     json_decref(file->door_clients);
     file->door_clients = json_object();
@@ -238,7 +241,7 @@ static void read_door(struct yaml_reader *reader, yaml_node_t *node, const char 
     static const struct yaml_key keys[] = {
         {"certificate", read_door_certificate, true},
         {"key", read_door_key, true},
-        {"clients", read_door_clients, false, "whose certificates say who they are"}};
+        {"clients", read_door_clients, false, "clients' certificates, by which they are known"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);
 }
 

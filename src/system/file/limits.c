@@ -35,8 +35,9 @@ static void read_rate(struct yaml_reader *reader, yaml_node_t *node, const char 
                       struct system_rate *rate)
 {
     static const struct yaml_key keys[] = {
-        {"requests", read_rate_requests, true, "how many it may have at once; 0: no limit"},
-        {"window_s", read_rate_window, false, "in which as many come back; default 10"}};
+        {"requests", read_rate_requests, true, "how many requests may come at once; 0: no limit"},
+        {"window_s", read_rate_window, false,
+         "seconds in which as many requests come back; default: 10"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), rate);
 }
 
@@ -114,18 +115,24 @@ static void read_shared(struct yaml_reader *reader, yaml_node_t *node, const cha
 void file_read_limits(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
-        {"address", read_address_rate, false, "of an address; default 6000 in 10 s"},
-        {"user", read_user_rate, false, "of a user who is logged in; default 3000 in 10 s"},
-        {"key", read_key_rate, false, "of an API key; default 6000 in 10 s"},
-        {"connections", read_connections, false, "open ones of an address; default 2000"},
+        {"address", read_address_rate, false, "requests from one address; default: 6000 in 10 s"},
+        {"user", read_user_rate, false,
+         "requests of one user who is logged in; default: 3000 in 10 s"},
+        {"key", read_key_rate, false, "requests with one API key; default: 6000 in 10 s"},
+        {"connections", read_connections, false,
+         "open connections from one address; default: 2000"},
         {"failed_credentials", read_failed_cost, false,
-         "how many requests credentials cost that are refused; default 10"},
-        {"in_flight", read_in_flight_max, false, "requests at one time; default 256"},
+         "how many requests refused credentials count as; default: 10"},
+        {"in_flight", read_in_flight_max, false,
+         "requests of one client at one time; default: 256"},
         {"route_in_flight", read_route_in_flight, false,
-         "of all clients on one route, half of them one client's; default 256"},
-        {"asked_kib", read_asked, false, "answers that services are making; default 1024"},
-        {"unread_kib", read_unread, false, "and those that are not read; default 8192"},
-        {"unread_all_mib", read_unread_all, false, "of all clients together; default 256"},
+         "requests on one route at one time, at most half of them one client's; default: 256"},
+        {"asked_kib", read_asked, false,
+         "KiB of one client's answers that services are making; default: 1024"},
+        {"unread_kib", read_unread, false,
+         "KiB of those and of answers that the client has not read; default: 8192"},
+        {"unread_all_mib", read_unread_all, false,
+         "MiB of unread answers of all clients together; default: 256"},
         {"shared", read_shared, false, "a server on which several gateways count together"}};
     struct system_limits *limits = &((struct system_file *)into)->limits;
     limits->given = true;

@@ -112,9 +112,10 @@ static void read_keys_of_host(struct yaml_reader *reader, yaml_node_t *node, con
                               void *into)
 {
     static const struct yaml_key keys[] = {
-        {"host", read_key_host, true, "whose webhooks are signed with it; * for all"},
+        {"host", read_key_host, true,
+         "the host whose webhooks are signed with these keys; *: all hosts"},
         {"files", read_key_files, true,
-         "each holds a key, whsec_... or whsk_...; all of them sign"}};
+         "files with one key each, whsec_... or whsk_...; each adds a signature"}};
     struct system_outside *outside = outside_of(into);
     struct system_outside_key *key = &outside->keys[outside->key_count++];
     *key = (struct system_outside_key){.host = NULL};

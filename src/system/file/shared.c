@@ -128,15 +128,17 @@ static void check_shared(const struct system_shared *shared, const char *what,
 void file_read_shared(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
-        {"engine", read_shared_engine, true, "whose servers have counters"},
+        {"engine", read_shared_engine, true, "an engine whose servers have counters: redis"},
         {"host", read_shared_host, true, "a name, an address, or the absolute path of a socket"},
-        {"port", file_read_port, false, "default: the engine's own"},
-        {"user", file_read_user, false, "default: the one that has no name"},
-        {"password", file_read_password, false, "better from the environment: \"${NAME}\""},
-        {"password_file", read_password_file, false, "a file with it, mode 0600, one line"},
+        {"port", file_read_port, false, "the server's port; default: the engine's own"},
+        {"user", file_read_user, false, "the user on the server; default: the one without a name"},
+        {"password", file_read_password, false,
+         "the password, preferably from the environment: \"${NAME}\""},
+        {"password_file", read_password_file, false,
+         "a file with the password on one line, mode 0600"},
         {"database", read_shared_database, false,
          "what the counters' names begin with; default: the system's name, and _limits"},
-        {"tls", file_read_tls, false, "on by default beyond this machine"}};
+        {"tls", file_read_tls, false, "TLS to the server; default: on, except on this machine"}};
     struct system_shared *shared = into;
     shared->place = yaml_place(reader, node);
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), shared);
