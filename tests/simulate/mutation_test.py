@@ -122,6 +122,7 @@ UNIT = {
     "keys_not_copied_again": "system_client_keys",
     "last_chunk_not_asked_for": "system_seal",
     "length_beside_chunks_taken": "http_strict",
+    "new_connections_unpaced": "gateway_limits",
     "parked_error_unredacted": "event_marks",
     "received_without_end": "http_bounds",
     "refused_body_runs": "http_strict",
