@@ -127,7 +127,7 @@ static void what_was_sealed_is_opened(void **state)
 static void a_changed_or_missing_byte_is_found(void **state)
 {
     struct place *place = *state;
-    unsigned char data[300], sealed[1024];
+    static unsigned char data[300], sealed[ROOM]; /* as much as `get` may put there */
     fill(data, sizeof data);
     put(place, "plain", data, sizeof data);
     assert_int_equal(pass(place, BACKUP_SEAL, &place->seal, "users", "plain", "sealed"), FH_OK);
