@@ -43,8 +43,8 @@ class Mortal(System):
         draft.rename(path)
         return path
 
-    def rotate(self):
-        return self.command("rotate-keys", "--state", self.state, check=False)
+    def rotate(self, *arguments):
+        return self.command("rotate-keys", *arguments, "--state", self.state, check=False)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_every_step_has_a_point():
 def test_up_is_killed_and_the_next_one_too(shop, point):
     before = pairs(keys_file(shop)["keys"])
     gone = shop.order(point)
-    assert shop.rotate().returncode != 0 and not gone.exists()
+    assert shop.rotate("--forget-users").returncode != 0 and not gone.exists()
     wait_for("its processes have ended", lambda: not living(shop.state))
     if point not in ("rotate.forgotten", "rotate.ended"):
         gone = shop.order(COMPLETED)
@@ -98,6 +98,7 @@ def test_up_is_killed_and_the_next_one_too(shop, point):
         assert not gone.exists(), "the second one has died as well"
     shop.up()
     expect_sound(shop, before, replaced=True)
+    assert not keys_file(shop).get("users"), "whoever ends it forgets users, as the first was asked to"
 
 
 @pytest.mark.parametrize("point", OF_SERVICES)

@@ -19,6 +19,7 @@
 
 #include "base/json.h"
 #include "call/identity.h"
+#include "call/user.h"
 #include "system/provision/keys.h"
 #include "system/supervise/rotation_decide.h"
 
@@ -225,7 +226,7 @@ static void up_works(struct model *model)
     if (model->unwritten) {
         write_configurations(model);
     } else if (!model->active) {
-        keys_begin(model->keys, below(model, 2) ? NULL : "orders");
+        keys_begin(model->keys, below(model, 2) ? NULL : "orders", false);
         model->active = model->unwritten = true;
     } else {
         up_decides(model);
@@ -376,6 +377,53 @@ static void no_order_of_happenings_refuses_anybody(void **state)
     assert_true(rotated > SEEDS);
 }
 
+/* Keys of a system that has replaced those that users are stated with once. */
+static json_t *keys_with_former_user(void)
+{
+    char key[USER_KEY_TEXT_SIZE];
+    assert_true(sodium_init() >= 0);
+    user_key_make(key);
+    json_t *all = json_pack("{s:i, s:i, s:{s:{s:s}}}", "freehold", 1, "number", 1, "keys",
+                            KEYS_GATEWAY, KEYS_USER, key);
+    keys_begin(all, NULL, false);
+    keys_complete(all, noon.wall_ms);
+    assert_int_equal(json_array_size(json_object_get(all, "users")), 1);
+    return all;
+}
+
+/* By whichever `up`: the one that began it, or the next. */
+static void users_are_forgotten_by_whoever_ends_it(void **state)
+{
+    (void)state;
+    for (int died = 0; died < 3; died++) {
+        json_t *all = keys_with_former_user();
+        keys_begin(all, NULL, true);
+        if (died > 0)
+            keys_promote(all, noon.wall_ms);
+        if (died > 1)
+            keys_forget(all);
+        keys_complete(all, noon.wall_ms);
+        assert_int_equal(keys_phase(all), KEYS_AT_REST);
+        assert_int_equal(json_array_size(json_object_get(all, "users")), 0);
+        keys_begin(all, NULL, false);
+        keys_complete(all, noon.wall_ms);
+        assert_int_equal(json_array_size(json_object_get(all, "users")), 1);
+        json_decref(all);
+    }
+}
+
+static void what_was_taken_back_forgets_nobody(void **state)
+{
+    (void)state;
+    json_t *all = keys_with_former_user();
+    keys_begin(all, NULL, true);
+    keys_take_back(all);
+    keys_begin(all, NULL, false);
+    keys_complete(all, noon.wall_ms);
+    assert_int_equal(json_array_size(json_object_get(all, "users")), 2);
+    json_decref(all);
+}
+
 static void one_that_never_says_so_holds_nothing_up_for_ever(void **state)
 {
     (void)state;
@@ -402,6 +450,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_order_of_happenings_refuses_anybody),
+        cmocka_unit_test(users_are_forgotten_by_whoever_ends_it),
+        cmocka_unit_test(what_was_taken_back_forgets_nobody),
         cmocka_unit_test(one_that_never_says_so_holds_nothing_up_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

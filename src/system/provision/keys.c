@@ -185,7 +185,7 @@ static void count_change(json_t *all)
     json_object_set_new(all, "number", json_integer(keys_number(all) + 1));
 }
 
-void keys_begin(json_t *all, const char *of)
+void keys_begin(json_t *all, const char *of, bool forgets_users)
 {
     const char *caller, *receiver;
     json_t *receivers, *key, *next = json_object();
@@ -199,6 +199,8 @@ void keys_begin(json_t *all, const char *of)
     json_object_set_new(all, "next", next);
     if (!of)
         json_object_set_new(all, "whole", json_true());
+    if (forgets_users)
+        json_object_set_new(all, "forgets_users", json_true());
     count_change(all);
 }
 
@@ -243,6 +245,9 @@ void keys_promote(json_t *all, int64_t now_ms)
 void keys_forget(json_t *all)
 {
     json_object_del(all, "former");
+    if (json_is_true(json_object_get(all, "forgets_users")))
+        json_object_del(all, "users");
+    json_object_del(all, "forgets_users");
     count_change(all);
 }
 
@@ -250,6 +255,7 @@ void keys_take_back(json_t *all)
 {
     json_object_del(all, "next");
     json_object_del(all, "whole");
+    json_object_del(all, "forgets_users");
     count_change(all);
 }
 

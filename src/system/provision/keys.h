@@ -14,6 +14,7 @@
  *    "next": the same, or absent,              while they are replaced: learned, not yet used
  *    "former": the same, or absent,            no longer used, but still accepted
  *    "whole": true or absent,                  `next` replaces all keys
+ *    "forgets_users": true or absent,          `users` end with `former`
  *    "users": [{"key": "64 hex digits", "until_ms": ...}]}   former public halves
  *
  * A process gets its own in its configuration. Keys are replaced in three steps, each durable
@@ -62,8 +63,9 @@ enum keys_phase keys_phase(const json_t *all);
 json_int_t keys_number(const json_t *all);
 int64_t keys_rotated_ms(const json_t *all); /* the wall clock's; 0: not known */
 /* The steps, in memory: keys_write makes them durable. `of` NULL replaces all keys, a name those of
- * all pairs that this service, the gateway or the operator belongs to. At rest. */
-void keys_begin(json_t *all, const char *of);
+ * all pairs that this service, the gateway or the operator belongs to. `forgets_users`: at the end
+ * of it no former public half is accepted any more, whoever completes it. At rest. */
+void keys_begin(json_t *all, const char *of, bool forgets_users);
 void keys_promote(json_t *all, int64_t now_ms);
 void keys_forget(json_t *all);
 void keys_take_back(json_t *all);

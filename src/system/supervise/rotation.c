@@ -203,8 +203,6 @@ static bool make_move(struct supervisor *supervisor, enum rotation_move move)
     } else {
         CRASH_POINT("rotate.settled");
         keys_forget(all);
-        if (rotation->forget_users)
-            keys_forget_users(all, INT64_MAX);
     }
     if (record_keys(supervisor, all, &error) != FH_OK) {
         say_rotation_trouble(supervisor, &error);
@@ -262,7 +260,7 @@ void rotation_tend(struct supervisor *supervisor)
 /* ---- Beginning ---- */
 
 static enum fh_code begin_rotation(struct supervisor *supervisor, const char *of,
-                                   struct fh_error *error)
+                                   bool forgets_users, struct fh_error *error)
 {
     struct rotation *rotation = &supervisor->rotation;
     if (rotation->active)
@@ -274,7 +272,7 @@ static enum fh_code begin_rotation(struct supervisor *supervisor, const char *of
         return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.",
                          supervisor->all[supervisor->relocation.service].part->name);
     json_t *all = json_deep_copy(supervisor->options->provision->keys);
-    keys_begin(all, of);
+    keys_begin(all, of, forgets_users);
     enum fh_code code = record_keys(supervisor, all, error);
     if (code != FH_OK)
         return code;
@@ -315,10 +313,8 @@ enum fh_code rotation_asked(struct supervisor *supervisor, const json_t *request
     if (supervisor->phase != UP)
         return error_set(error, FH_CONFLICT, "The system is not up; ask when it is.");
     enum fh_code code = of ? find_key_owner(supervisor, of, error) : FH_OK;
-    bool forget = json_is_true(json_object_get(request, "forget"));
-    if (code == FH_OK && !supervisor->rotation.active)
-        supervisor->rotation.forget_users = forget;
-    return code == FH_OK ? begin_rotation(supervisor, of, error) : code;
+    bool forgets_users = json_is_true(json_object_get(request, "forget"));
+    return code == FH_OK ? begin_rotation(supervisor, of, forgets_users, error) : code;
 }
 
 static bool is_due(const struct supervisor *supervisor)
@@ -367,8 +363,7 @@ static void rotation_ticked(struct world_timer *timer)
     world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, ROTATION_TICK_MS));
     if (supervisor->phase == UP && !rotation->active) {
         end_old_user_keys(supervisor);
-        rotation->forget_users = false;
-        if (is_due(supervisor) && begin_rotation(supervisor, NULL, &error) != FH_OK)
+        if (is_due(supervisor) && begin_rotation(supervisor, NULL, false, &error) != FH_OK)
             rotation->again_ns = world_in_ms(supervisor->world, ROTATION_TICK_MS);
     }
     rotation_tend(supervisor);

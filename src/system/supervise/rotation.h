@@ -18,13 +18,12 @@
 
 struct rotation {
     struct world_timer timer;
-    bool active;       /* until everybody has forgotten the former keys */
-    bool unwritten;    /* the configurations do not have the present keys yet */
-    int64_t since_ns;  /* since when processes are told of the present keys */
-    int64_t again_ns;  /* none begins by itself before */
-    bool forget_users; /* the former keys for statements of users end, too */
-    unsigned ticks;    /* since it began */
-    char failed[256];  /* why it was taken back; "" it was not */
+    bool active;      /* until everybody has forgotten the former keys */
+    bool unwritten;   /* the configurations do not have the present keys yet */
+    int64_t since_ns; /* since when processes are told of the present keys */
+    int64_t again_ns; /* none begins by itself before */
+    unsigned ticks;   /* since it began */
+    char failed[256]; /* why it was taken back; "" it was not */
 };
 
 struct child;
