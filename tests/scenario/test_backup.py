@@ -251,7 +251,7 @@ WRONG = {
     "another file's size": (lambda all_, one: one.update(size=1), "is damaged: users.db has"),
     "another file": (lambda all_, one: one.update(sha256="0" * 64), "users.db is not what it was when it was made"),
     "a way out of the folder": (lambda all_, one: one.update(file="../users.db"), "wrong at services.users.file"),
-    "no manifest": (lambda all_, one: all_.clear(), "no manifest"),
+    "no manifest": (lambda all_, one: all_.clear(), "not the manifest"),
 }
 
 
