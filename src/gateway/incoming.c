@@ -234,9 +234,9 @@ enum http_admission gateway_connected(void *context, const struct http_peer *pee
     return limits_connect(((struct gateway *)context)->limits, peer);
 }
 
-void gateway_disconnected(void *context, const struct http_peer *peer)
+void gateway_disconnected(void *context, const struct http_peer *peer, bool asked)
 {
-    limits_disconnect(((struct gateway *)context)->limits, peer);
+    limits_disconnect(((struct gateway *)context)->limits, peer, asked);
 }
 
 void gateway_inside_incoming(void *context, struct http_incoming *incoming)

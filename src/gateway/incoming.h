@@ -43,7 +43,7 @@ struct gateway {
 
 /* For the public listener: whether a connection from there is admitted, and that it has ended. */
 enum http_admission gateway_connected(void *context, const struct http_peer *peer);
-void gateway_disconnected(void *context, const struct http_peer *peer);
+void gateway_disconnected(void *context, const struct http_peer *peer, bool asked);
 /* Handlers of the public listener, and of the one that is inside; the context is the gateway. */
 void gateway_incoming(void *context, struct http_incoming *incoming);
 void gateway_inside_incoming(void *context, struct http_incoming *incoming);

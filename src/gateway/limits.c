@@ -222,47 +222,6 @@ static void log_limited(struct limits *limits, const struct client_address *addr
                 why, address->name, more);
 }
 
-/* ---- Connections ---- */
-
-/* Those of a proxy are of many clients, and its own affair. */
-static bool is_bounded_peer(const struct limits *limits, const struct http_peer *peer,
-                            struct client_address *ret)
-{
-    return client_address_of_peer(&limits->proxies, peer, ret) && !is_spared(limits, ret);
-}
-
-enum http_admission limits_connect(struct limits *limits, const struct http_peer *peer)
-{
-    const struct bucket_table *rates = &limits->tables[LIMITS_ADDRESS];
-    struct client_address address;
-    if (!is_bounded_peer(limits, peer, &address))
-        return HTTP_ADMIT;
-    struct open_connections *open = map_get(&limits->connections, address.name);
-    if (open && open->count >= limits->connections_max) {
-        limits->turned_away++;
-        log_limited(limits, &address, "open connections");
-        return HTTP_TURN_AWAY;
-    }
-    if (!open) {
-        open = calloc(1, sizeof *open);
-        FH_ASSERT(open != NULL);
-        map_put(&limits->connections, address.name, open);
-    }
-    open->count++;
-    bool over = rates->slots && bucket_is_empty(rates, address.name, now_us_of(limits));
-    return over ? HTTP_ADMIT_PACED : HTTP_ADMIT;
-}
-
-void limits_disconnect(struct limits *limits, const struct http_peer *peer)
-{
-    struct client_address address;
-    if (!is_bounded_peer(limits, peer, &address))
-        return;
-    struct open_connections *open = map_get(&limits->connections, address.name);
-    if (--open->count == 0)
-        free(map_remove(&limits->connections, address.name));
-}
-
 /* ---- Rates ---- */
 
 static void share_take(struct limits *limits, enum limits_kind kind,
@@ -296,14 +255,19 @@ bool limits_take(struct limits *limits, const struct client_address *address,
     return false;
 }
 
-void limits_charge_failure(struct limits *limits, const struct client_address *address)
+static void charge_address(struct limits *limits, const struct client_address *address, int cost)
 {
     struct bucket_table *table = &limits->tables[LIMITS_ADDRESS];
-    limits->failures++;
     if (!table->slots || is_spared(limits, address))
         return;
-    int64_t units = bucket_charge(table, address->name, limits->failed_cost, now_us_of(limits));
+    int64_t units = bucket_charge(table, address->name, cost, now_us_of(limits));
     share_take(limits, LIMITS_ADDRESS, address, NULL, units);
+}
+
+void limits_charge_failure(struct limits *limits, const struct client_address *address)
+{
+    limits->failures++;
+    charge_address(limits, address, limits->failed_cost);
 }
 
 struct place *limits_place(struct limits *limits, const struct client_address *address,
@@ -316,6 +280,49 @@ struct place *limits_place(struct limits *limits, const struct client_address *a
         log_limited(limits, address, "requests at one time, or answers that it does not read");
     }
     return place;
+}
+
+/* ---- Connections ---- */
+
+/* Those of a proxy are of many clients, and its own affair. */
+static bool is_bounded_peer(const struct limits *limits, const struct http_peer *peer,
+                            struct client_address *ret)
+{
+    return client_address_of_peer(&limits->proxies, peer, ret) && !is_spared(limits, ret);
+}
+
+enum http_admission limits_connect(struct limits *limits, const struct http_peer *peer)
+{
+    const struct bucket_table *rates = &limits->tables[LIMITS_ADDRESS];
+    struct client_address address;
+    if (!is_bounded_peer(limits, peer, &address))
+        return HTTP_ADMIT;
+    struct open_connections *open = map_get(&limits->connections, address.name);
+    if (open && open->count >= limits->connections_max) {
+        limits->turned_away++;
+        log_limited(limits, &address, "open connections");
+        return HTTP_TURN_AWAY;
+    }
+    if (!open) {
+        open = calloc(1, sizeof *open);
+        FH_ASSERT(open != NULL);
+        map_put(&limits->connections, address.name, open);
+    }
+    open->count++;
+    bool over = rates->slots && bucket_is_empty(rates, address.name, now_us_of(limits));
+    return over ? HTTP_ADMIT_PACED : HTTP_ADMIT;
+}
+
+void limits_disconnect(struct limits *limits, const struct http_peer *peer, bool asked)
+{
+    struct client_address address;
+    if (!is_bounded_peer(limits, peer, &address))
+        return;
+    struct open_connections *open = map_get(&limits->connections, address.name);
+    if (--open->count == 0)
+        free(map_remove(&limits->connections, address.name));
+    if (!asked)
+        charge_address(limits, &address, 1);
 }
 
 /* ---- What is told ---- */

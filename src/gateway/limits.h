@@ -64,7 +64,9 @@ void limits_free(
  * it is paced if the address is over its rate, so that nobody gains by closing the connection on
  * which a request was refused, and opening another. */
 enum http_admission limits_connect(struct limits *limits, const struct http_peer *peer);
-void limits_disconnect(struct limits *limits, const struct http_peer *peer); /* once it has ended */
+/* It has ended. If no request came by it (`asked` is false), its address pays for one: handshakes
+ * and bytes that are no request are not free. */
+void limits_disconnect(struct limits *limits, const struct http_peer *peer, bool asked);
 /* Where a request comes from. */
 void limits_address(const struct limits *limits, const struct http_incoming *incoming,
                     struct client_address *ret);

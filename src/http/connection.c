@@ -40,6 +40,7 @@ static void hand_request_over(struct http_connection *connection)
     list_remove(connection);
     connection->state = CONNECTION_BUSY;
     connection->handed = true;
+    connection->asked = true;
     request->server = server;
     request->connection = connection;
     request->incoming.received_ns = world_monotonic_ns(server->world);

@@ -49,6 +49,7 @@ struct http_connection {
     bool handshaking; /* TLS is not yet set up */
     bool trusted;     /* its certificate is of the system's authority */
     bool used;        /* a request on it has been answered */
+    bool asked;       /* the handler has had a request of it */
     bool started;     /* a request line has arrived */
     bool persistent;  /* as the client wants it after this request */
     bool old;         /* of this request: HTTP/1.0 */

@@ -236,7 +236,7 @@ static bool take_connection(struct http_server *server, int fd, const struct htt
     }
     bool is_open = connection_open(server, fd, peer, admission == HTTP_ADMIT_PACED);
     if (!is_open && handler->disconnected)
-        handler->disconnected(handler->context, peer);
+        handler->disconnected(handler->context, peer, true); /* it is not to blame */
     return is_open;
 }
 

@@ -73,9 +73,10 @@ struct http_handler {
     /* NULL, or: a client was cut off, since it took only `taken` bytes of its answer, of which
      * `left` are left, in a whole idle timeout. */
     void (*unread)(void *context, const struct http_peer *peer, size_t taken, size_t left);
-    /* Both or none. A connection has come. One that was admitted has ended. */
+    /* Both or none. A connection has come. One that was admitted has ended: `asked` if `incoming`
+     * was called for it. */
     enum http_admission (*connected)(void *context, const struct http_peer *peer);
-    void (*disconnected)(void *context, const struct http_peer *peer);
+    void (*disconnected)(void *context, const struct http_peer *peer, bool asked);
 };
 
 /* Serves `listen_fd` (already listening; owned by the caller). `tls` (NULL or without certificate:

@@ -115,7 +115,7 @@ void connection_close(struct http_connection *connection)
     close(connection->fd); /* after the loop has stopped watching it */
     server->connections--;
     if (server->handler.disconnected)
-        server->handler.disconnected(server->handler.context, &connection->peer);
+        server->handler.disconnected(server->handler.context, &connection->peer, connection->asked);
     server->on_room(server);
     if (server->drained)
         world_turn(server->world, &server->turn);

@@ -258,7 +258,7 @@ static void disconnect_all(struct limits *limits, const char *text, unsigned cou
 {
     const struct http_peer peer = peer_at(text);
     while (count--)
-        limits_disconnect(limits, &peer);
+        limits_disconnect(limits, &peer, true);
 }
 
 static void an_address_has_so_many_connections(void **state)
@@ -287,7 +287,7 @@ static void an_address_has_so_many_connections(void **state)
     disconnect_all(limits, "2001:db8:1:2::3", 3);
     disconnect_all(limits, "2001:db8:1:3::1", 3);
     for (int i = 0; i < 10; i++)
-        limits_disconnect(limits, &nameless);
+        limits_disconnect(limits, &nameless, true);
     assert_int_equal(connect_until_refused(limits, "192.0.2.1", 10), 3);
     disconnect_all(limits, "192.0.2.1", 3);
     limits_free(limits);
@@ -312,6 +312,30 @@ static void whoever_is_over_the_rate_gains_nothing_by_another_connection(void **
     assert_int_equal(limits_connect(limits, &peer), HTTP_ADMIT);
     disconnect_all(limits, "192.0.2.1", 3);
     disconnect_all(limits, "192.0.2.2", 1);
+    limits_free(limits);
+    harness_release(&still.harness);
+}
+
+/* Handshakes, and bytes that are no request. */
+static void a_connection_by_which_nothing_was_asked_is_paid_for(void **state)
+{
+    (void)state;
+    static const struct client_address address = {.name = "192.0.2.1"};
+    const struct http_peer peer = peer_at("192.0.2.1");
+    struct world_ops ops;
+    struct still still;
+    still_init(&still, &ops);
+    struct limits *limits =
+        limits_of_text(&still, "{\"address\":{\"requests\":3,\"window_s\":60}}");
+    assert_int_equal(connect_until_refused(limits, "192.0.2.1", 9), 9);
+    limits_disconnect(limits, &peer, false);
+    limits_disconnect(limits, &peer, true);
+    limits_disconnect(limits, &peer, false);
+    assert_int_equal(limits_connect(limits, &peer), HTTP_ADMIT);
+    limits_disconnect(limits, &peer, false);
+    assert_int_equal(limits_connect(limits, &peer), HTTP_ADMIT_PACED);
+    assert_int_equal(take_until_refused(limits, &address, NULL, 10), 0);
+    disconnect_all(limits, "192.0.2.1", 7);
     limits_free(limits);
     harness_release(&still.harness);
 }
@@ -651,6 +675,7 @@ int main(void)
         cmocka_unit_test(limits_are_told_as_the_draft_has_it),
         cmocka_unit_test(an_address_has_so_many_connections),
         cmocka_unit_test(whoever_is_over_the_rate_gains_nothing_by_another_connection),
+        cmocka_unit_test(a_connection_by_which_nothing_was_asked_is_paid_for),
         cmocka_unit_test(connections_of_proxies_and_by_default_of_this_machine_are_not_bounded),
         cmocka_unit_test(what_clients_cause_is_logged_once_a_second_with_how_much_there_was),
         cmocka_unit_test(who_is_cut_off_is_named_as_in_other_lines),

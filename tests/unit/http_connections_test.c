@@ -491,6 +491,29 @@ static void who_is_turned_away_is_closed_at_once_and_costs_no_place(void **state
     site_release(&site);
 }
 
+static bool have_been_silent(void *argument)
+{
+    const struct site *site = argument;
+    return site->silent == 2;
+}
+
+static void it_is_told_whether_a_request_came_by_a_connection(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *asks = raw_ask(&site, HEAD_OF("/1"), "GET|/1|"), *fails = raw_connect(&site);
+    raw_close(raw_connect(&site));
+    raw_text(fails, "GET / HTTP/9.9\r\n\r\n");
+    raw_until_closed(fails);
+    raw_close(fails);
+    harness_until(&site.harness, have_been_silent, &site);
+    raw_close(asks);
+    harness_until(&site.harness, no_connections, &site);
+    assert_int_equal(site.silent, 2);
+    site_release(&site);
+}
+
 static void a_request_says_where_it_comes_from(void **state)
 {
     (void)state;
@@ -594,6 +617,7 @@ int main(void)
         cmocka_unit_test(those_paced_at_once_come_back_one_after_the_other),
         cmocka_unit_test(at_the_limit_a_paced_connection_gives_way_first),
         cmocka_unit_test(who_is_turned_away_is_closed_at_once_and_costs_no_place),
+        cmocka_unit_test(it_is_told_whether_a_request_came_by_a_connection),
         cmocka_unit_test(a_request_says_where_it_comes_from),
         cmocka_unit_test(a_client_that_sends_on_while_it_waits_is_not_read),
         cmocka_unit_test(a_client_that_has_closed_its_half_is_answered),

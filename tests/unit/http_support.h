@@ -51,6 +51,7 @@ struct site {
     struct http_peer peer; /* of the last request */
     unsigned guests;       /* connections that have come and not ended */
     unsigned guests_max;   /* 0: any number */
+    unsigned silent;       /* of those that ended: by how many no request came */
     bool paces_guests;     /* those that come from now on */
     bool drained;
 };
@@ -134,9 +135,10 @@ static inline enum http_admission on_connected(void *context, const struct http_
     return site->paces_guests ? HTTP_ADMIT_PACED : HTTP_ADMIT;
 }
 
-static inline void on_disconnected(void *context, const struct http_peer *peer)
+static inline void on_disconnected(void *context, const struct http_peer *peer, bool asked)
 {
     struct site *site = context;
+    site->silent += !asked;
     assert_true(peer->known);
     site->guests--;
 }
