@@ -225,17 +225,19 @@ static bool is_word_byte(char byte)
            (byte >= 'A' && byte <= 'Z') || (unsigned char)byte >= 0x80;
 }
 
-/* The text ends there, or says by dots that something was cut off. */
-static bool ends_there(const char *at)
+/* The text was cut off there, or says by dots that something was. Before a full stop, too,
+ * something may have been; but names begin like common words, so only a secret is looked for there.
+ */
+static bool may_be_cut_off_at(const char *at, unsigned marks)
 {
     size_t dots = strspn(at, ".");
-    return dots >= 3 || !at[dots];
+    return dots >= 3 || (!at[dots] && (dots == 0 || (marks & SHAPE_UNKEPT)));
 }
 
-static bool shows_enough(size_t same, size_t length, const char *after)
+static bool shows_enough(size_t same, size_t length, const char *after, unsigned marks)
 {
     return same == length || same >= BEGINNING_LENGTH_MIN ||
-           (same >= ANYWHERE_LENGTH_MIN && ends_there(after));
+           (same >= ANYWHERE_LENGTH_MIN && may_be_cut_off_at(after, marks));
 }
 
 static void cover_word(struct shape_cover *cover, const char *value, bool anywhere, unsigned marks)
@@ -245,7 +247,7 @@ static void cover_word(struct shape_cover *cover, const char *value, bool anywhe
         for (same = 1; same < length && at[same] == value[same]; same++)
             ;
         bool begins = at == cover->text || !is_word_byte(at[-1]);
-        if (anywhere ? shows_enough(same, length, at + same)
+        if (anywhere ? shows_enough(same, length, at + same, marks)
                      : same == length && begins && !is_word_byte(at[same]))
             cover_bytes(cover, (size_t)(at - cover->text), same, marks);
     }

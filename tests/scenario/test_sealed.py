@@ -208,7 +208,7 @@ def test_an_older_one_is_not_taken_for_the_newest(shop, taken, other, tmp_path):
             newest.write_text(damaged)
             refused(shop, taken[0], "which backup of users is the newest is not known")
             done = run(shop, "backup", "users", "--to", str(tmp_path / f"after-{len(damaged)}"))
-            assert done.returncode == 0 and "is not kept in" in done.stderr and newest.read_text() == damaged
+            assert done.returncode == 0 and "this backup can't be recorded as the newest in" in done.stderr and newest.read_text() == damaged
         finally:
             newest.write_text(before)
     shop.command("restore", "users", "--from", str(taken[0]), "--yes", "--older", "--state", shop.state)

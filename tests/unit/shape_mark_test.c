@@ -132,6 +132,8 @@ static void what_a_message_cut_off_is_known_by_its_beginning(void **state)
     text_is("Duplicate entry 'hunt...' for key", 1024, "Duplicate entry '[secret]...' for key");
     text_is("can't run: hunte.", 1024, "can't run: [secret].");
     text_is("a hunting party", 1024, "a hunting party");
+    text_of("{\"name\":\"fuller\"}", "The disk is full.", 1024, "The disk is full.");
+    text_of("{\"name\":\"fuller\"}", "The user full", 1024, "The user [personal]");
     text_of(card, "row (7, 41112222, now)", 1024, "row (7, [card], now)");
     text_of(card, "row (7, 4111222, now)", 1024, "row (7, 4111222, now)");
 }
