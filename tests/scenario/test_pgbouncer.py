@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from conftest import FREEHOLD, free_port, wait_for
+from conftest import FREEHOLD, folder_for, free_port, wait_for
 
 SERVER = json.loads(os.environ.get("FREEHOLD_TEST_POSTGRESQL", "null"))
 SUITES = pathlib.Path(FREEHOLD).parent / "tests" / "conformance"
@@ -33,13 +33,13 @@ max_client_conn = 400
 
 
 @pytest.fixture(params=["session", "transaction"])
-def pooler(request, tmp_path_factory):
+def pooler(request):
     program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
     if not SERVER:
         pytest.skip("FREEHOLD_TEST_POSTGRESQL names no server (tools/servers run ...)")
     if not program:
         pytest.skip("pgbouncer is not installed (apt-get install pgbouncer)")
-    folder = tmp_path_factory.mktemp("pgbouncer")
+    folder = folder_for(request)
     port = free_port()
     files = {"users": f'"{SERVER["user"]}" "{SERVER["password"]}"\n',
              "pgbouncer.ini": CONFIGURATION.format(**SERVER, own_port=port, folder=folder,
@@ -52,8 +52,6 @@ def pooler(request, tmp_path_factory):
         user = pwd.getpwnam("postgres")
         for path in (folder, *folder.iterdir()):
             os.chown(path, user.pw_uid, user.pw_gid)
-        for parent in folder.parents[:2]:
-            parent.chmod(parent.stat().st_mode | 0o011)
         command += ["--user", "postgres"]
     with open(folder / "log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
