@@ -281,12 +281,8 @@ static bool has_header(const struct world_request *request, const char *name)
 
 static bool is_sendable(const char *text, bool spaces_too)
 {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == 0x7f || (c < ' ' && c != '\t') || (spaces_too && (c <= ' ' || c == '#')))
-            return false;
-    }
-    return true;
+    size_t length = strlen(text);
+    return value_span(text, length) == length && !(spaces_too && strpbrk(text, " \t#"));
 }
 
 static void add_header_line(struct transfer *transfer, size_t *places, int *count, const char *name,
