@@ -127,6 +127,9 @@ uint64_t server_now_ms(const struct http_server *server); /* the loop's time */
 void list_append(struct connection_list *list, struct http_connection *connection);
 void list_remove(struct http_connection *connection);     /* from whichever it is in */
 uint64_t list_due_ms(const struct connection_list *list); /* UINT64_MAX: none */
+/* When a connection's pause begins, if that of the one before it began at `last_us`: a share of a
+ * pause behind it, but neither before now nor more than a pause later. */
+uint64_t paced_turn_us(uint64_t last_us, uint64_t now_us, unsigned connections);
 /* Whether any connection is new and has not sent a request yet, or has begun to send one. A silent
  * one that was answered before doesn't count. */
 bool awaited_begins(const struct connection_list *awaited);

@@ -54,6 +54,15 @@ void list_append(struct connection_list *list, struct http_connection *connectio
         world_turn(server->world, &server->turn);
 }
 
+uint64_t paced_turn_us(uint64_t last_us, uint64_t now_us, unsigned connections)
+{
+    const uint64_t pause_us = HTTP_PACE_MS * 1000;
+    uint64_t turn_us = last_us + pause_us / connections;
+    if (turn_us < now_us)
+        return now_us;
+    return turn_us < now_us + pause_us ? turn_us : now_us + pause_us;
+}
+
 bool awaited_begins(const struct connection_list *awaited)
 {
     for (const struct http_connection *at = awaited->first; at; at = at->next) {

@@ -39,12 +39,11 @@ void connection_await(struct http_connection *connection)
 void connection_pace(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
-    uint64_t now_us = server_now_ms(server) * 1000;
-    uint64_t turn_us = server->paced_us + HTTP_PACE_MS * 1000 / server->connections;
     connection->state = CONNECTION_PACED;
     connection->paced = false;
     list_append(&server->paced, connection);
-    server->paced_us = server->paced.count > 1 && turn_us > now_us ? turn_us : now_us;
+    server->paced_us =
+        paced_turn_us(server->paced_us, server_now_ms(server) * 1000, server->connections);
     connection->since_ms = server->paced_us / 1000;
     connection_watch(connection, 0);
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include "http/connection.h"
 #include "http_support.h"
 
 static void a_reply_to_a_client_that_has_left_does_no_harm(void **state)
@@ -442,6 +443,26 @@ static void those_paced_at_once_come_back_one_after_the_other(void **state)
     site_release(&site);
 }
 
+/* However many come, and however few were open when the first ones came. */
+static void nobody_is_paced_for_more_than_two_pauses(void **state)
+{
+    (void)state;
+    const uint64_t pause_us = HTTP_PACE_MS * 1000, now_us = 5 * pause_us;
+    uint64_t turn_us = 0;
+    assert_int_equal(paced_turn_us(0, now_us, 1), now_us);
+    for (unsigned open = 1; open <= 10000; open++) {
+        uint64_t next_us = paced_turn_us(turn_us, now_us, open);
+        assert_true(next_us >= turn_us && next_us >= now_us && next_us <= now_us + pause_us);
+        turn_us = next_us;
+    }
+    turn_us = now_us;
+    for (int i = 1; i < 250; i++) {
+        uint64_t next_us = paced_turn_us(turn_us, now_us, 250);
+        assert_int_equal(next_us - turn_us, pause_us / 250);
+        turn_us = next_us;
+    }
+}
+
 static bool has_room(void *argument)
 {
     const struct site *site = argument;
@@ -615,6 +636,7 @@ int main(void)
         cmocka_unit_test(a_paced_connection_is_read_later),
         cmocka_unit_test(a_connection_may_be_paced_from_its_beginning),
         cmocka_unit_test(those_paced_at_once_come_back_one_after_the_other),
+        cmocka_unit_test(nobody_is_paced_for_more_than_two_pauses),
         cmocka_unit_test(at_the_limit_a_paced_connection_gives_way_first),
         cmocka_unit_test(who_is_turned_away_is_closed_at_once_and_costs_no_place),
         cmocka_unit_test(it_is_told_whether_a_request_came_by_a_connection),
