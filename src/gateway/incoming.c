@@ -172,8 +172,8 @@ static bool pass_door(struct gateway_exchange *exchange)
     return false;
 }
 
-/* Everything is paid for, whatever becomes of it: by the user, where he is known already, else by
- * the address. A probe is answered all the same; who asks on then is read later. False: it has been
+/* Everything is paid for, whatever becomes of it: by the user if known already, else by the
+ * address. A probe is answered all the same; whoever asks on then is read later. False: it has been
  * answered. */
 static bool pay_for_request(struct gateway *gateway, struct gateway_exchange *exchange)
 {

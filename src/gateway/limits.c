@@ -356,7 +356,7 @@ void limits_metrics_text(const struct limits *limits, struct text *text)
     size_t clients;
     places_load(limits->places, &asked, &unread, &clients);
     text_add(text,
-             "# HELP freehold_gateway_limited_total Requests, and connections, refused since "
+             "# HELP freehold_gateway_limited_total Requests, and connections, refused because "
              "their client was over a limit.\n# TYPE freehold_gateway_limited_total counter\n");
     for (int kind = 0; kind < LIMITS_KINDS; kind++)
         text_printf(text, "freehold_gateway_limited_total{limit=\"%s\"} %llu\n", kinds[kind].name,

@@ -144,11 +144,11 @@ static enum fh_code check_kind(const json_t *claims, struct fh_error *error)
                          "tokens are taken here.");
     if (json_object_get(claims, "cnf"))
         return error_set(error, FH_INVALID,
-                         "The token counts with a key alone that its sender proves to have "
-                         "(\"cnf\"), which is not asked for here.");
+                         "The token is bound to a key (\"cnf\"), and proof of possession is not "
+                         "supported here.");
     if (!claims_say_bearer(json_object_get(claims, "typ")))
         return error_set(error, FH_INVALID,
-                         "The token is none for access: its claim \"typ\" is not Bearer.");
+                         "The token is not an access token: its claim \"typ\" is not Bearer.");
     return FH_OK;
 }
 
