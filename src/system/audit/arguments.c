@@ -17,10 +17,10 @@
 #define ARGUMENTS_MAX 24
 
 static const char *const recorded_names[] = {
-    "abandon",  "action",   "all",    "by", "encrypted", "file",      "folder",
-    "force",    "forget",   "from",   "id", "ids",       "instances", "key",
-    "left_out", "listen",   "method", "of", "older",     "path",      "position",
-    "profile",  "services", "source", "to", "unsigned",  "version",   "why",
+    "abandon",  "action", "all",    "by",       "encrypted", "file",      "folder",
+    "force",    "forget", "from",   "id",       "ids",       "instances", "key",
+    "left_out", "listen", "method", "older",    "path",      "position",  "profile",
+    "services", "source", "to",     "unsigned", "version",   "why",
 };
 
 json_t *audit_text(const char *text)
