@@ -100,6 +100,11 @@ FH_API void fh_test_expect_events(fh_test *t, const char *service, const char *t
 FH_API void fh_test_expect_asked(fh_test *t, const char *service, const char *request, int count);
 /* When idle: this many events and sagas are parked there. Without this call: none. */
 FH_API void fh_test_expect_parked(fh_test *t, const char *service, int events, int sagas);
+/* From now on handlers of the service may have faults: answer 500, for wrong SQL, an event or an
+ * answer that does not fit its shape, fh_fail(w, 500, ...). At the test's end at least one has had
+ * one. Without this call the first fault ends the test, unless it is the answer to a request for
+ * which 500 is expected. */
+FH_API void fh_test_expect_faults(fh_test *t, const char *service);
 /* Rows of a service's store, read directly, not through the service: an array of objects. */
 FH_API json_t *fh_test_rows(fh_test *t, const char *service, const char *sql);
 

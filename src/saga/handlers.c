@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "saga/manager.h"
 #include "saga/marks.h"
+#include "work/fault.h"
 #include "work/spans.h"
 
 #define HANDLER_DEADLINE_MS 10000
@@ -56,6 +57,13 @@ static void state_after(struct saga_run *run, const struct saga_state *state,
     }
 }
 
+static void note_saga_fault(const struct saga_run *run, const char *step, const fh_work *w)
+{
+    char place[SAGA_TEXT_SIZE];
+    snprintf(place, sizeof place, "step %s of the saga %s", step, run->type->rules.name);
+    work_fault_note(w, place);
+}
+
 static enum fh_code run_handler_work(struct saga_run *run, const struct saga_state *state,
                                      struct handler_fence *fence, struct saga_happening *happening,
                                      char detail[static SAGA_TEXT_SIZE])
@@ -84,6 +92,7 @@ static enum fh_code run_handler_work(struct saga_run *run, const struct saga_sta
                         .status = code == FH_OK ? 200 : w.reply_status,
                         .began_ns = began_ns};
     spans_keep(context->spans, &span);
+    note_saga_fault(run, undone ? "undone" : run->type->rules.steps[state->step].name, &w);
     if (code == FH_CONFLICT && strcmp(w.failure.native, LEDGER_FENCED) == 0)
         fence->lost = true;
     happening->status = w.reply_status;

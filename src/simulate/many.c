@@ -19,6 +19,8 @@
 
 #define TRACE_LINES_SHOWN 60
 #define TRACE_LINE_SIZE 2048
+#define TRACE_TIME_SIZE 24
+#define TRACE_TIME_WIDTH 12 /* "    0.002319" */
 
 struct slot {
     struct run_result *result; /* shared */
@@ -151,22 +153,74 @@ void many_trace(const struct run_system *system, uint64_t seed, FILE *trace, str
     munmap(result, sizeof *result);
 }
 
+/* ---- The end of a trace ---- */
+
+/* The last lines, of which no three are alike but for their time: the third and all that follow are
+ * counted at the second. What repeats itself would push out what it began with. */
+struct trace_end {
+    struct trace_line {
+        char text[TRACE_LINE_SIZE];
+        int more; /* like it */
+        char last[TRACE_TIME_SIZE];
+    } lines[TRACE_LINES_SHOWN];
+    int count; /* of lines that were put here, those that have left again too */
+};
+
+static const char *trace_line_words(const char *line)
+{
+    line += strspn(line, " ");
+    return line + strcspn(line, " ");
+}
+
+static struct trace_line *trace_line_at(struct trace_end *end, int number)
+{
+    return &end->lines[number % TRACE_LINES_SHOWN];
+}
+
+static void trace_end_add(struct trace_end *end, const char *line)
+{
+    int from = end->count > TRACE_LINES_SHOWN ? end->count - TRACE_LINES_SHOWN : 0, alike = 0;
+    for (int i = from; i < end->count; i++) {
+        struct trace_line *former = trace_line_at(end, i);
+        if (strcmp(trace_line_words(former->text), trace_line_words(line)) != 0 || ++alike < 2)
+            continue;
+        const char *time = line + strspn(line, " ");
+        snprintf(former->last, sizeof former->last, "%.*s", (int)strcspn(time, " "), time);
+        former->more++;
+        return;
+    }
+    struct trace_line *own = trace_line_at(end, end->count++);
+    snprintf(own->text, sizeof own->text, "%s", line);
+    own->more = 0;
+}
+
+static void trace_end_print(struct trace_end *end)
+{
+    for (int i = end->count > TRACE_LINES_SHOWN ? end->count - TRACE_LINES_SHOWN : 0;
+         i < end->count; i++) {
+        const struct trace_line *line = trace_line_at(end, i);
+        fputs(line->text, stdout);
+        if (line->more)
+            printf("%*s… %d more like it, the last at %s\n", TRACE_TIME_WIDTH + 1, "", line->more,
+                   line->last);
+    }
+}
+
 void many_trace_end(const struct run_system *system, uint64_t seed)
 {
-    static const int kept = TRACE_LINES_SHOWN;
     FILE *trace = tmpfile();
-    char *lines = calloc((size_t)kept, TRACE_LINE_SIZE);
+    struct trace_end *end = calloc(1, sizeof *end);
+    char line[TRACE_LINE_SIZE];
     struct many_seed result;
-    FH_ASSERT(trace && lines);
+    int count = 0;
+    FH_ASSERT(trace && end);
     many_trace(system, seed, trace, &result);
     rewind(trace);
-    int count = 0;
-    while (fgets(lines + (size_t)(count % kept) * TRACE_LINE_SIZE, TRACE_LINE_SIZE, trace))
-        count++;
+    for (; fgets(line, sizeof line, trace); count++)
+        trace_end_add(end, line);
     printf("\nseed %" PRIu64 ", the last of %d lines (all of them: --seed %" PRIu64 " --trace):\n",
            seed, count, seed);
-    for (int i = count > kept ? count - kept : 0; i < count; i++)
-        fputs(lines + (size_t)(i % kept) * TRACE_LINE_SIZE, stdout);
-    free(lines);
+    trace_end_print(end);
+    free(end);
     fclose(trace);
 }

@@ -161,6 +161,13 @@ static const struct runtime_host host = {
 
 /* ---- lives ---- */
 
+static void on_handler_fault(void *owner, const struct work_fault *fault)
+{
+    struct run *run = ((struct run_node *)owner)->run;
+    if (run->faulted)
+        run->faulted(run, fault);
+}
+
 static void on_start(struct simulate_event *event)
 {
     struct run_node *node = event->owner;
@@ -178,6 +185,8 @@ static void on_start(struct simulate_event *event)
     }
     runtime_init(&life->runtime, node->stubbed ? &node->stub : node->service, node->config,
                  &node->node->world, &host);
+    life->runtime.context.on_fault = on_handler_fault;
+    life->runtime.context.fault_owner = node;
     FH_ASSERT(runtime_start(&life->runtime));
 }
 

@@ -102,11 +102,17 @@ bool program_services(const fh_service *const *begin, const fh_service *const *e
 void program_print_failures(const struct many_seed *seed, const char *indent)
 {
     const struct run_result *result = &seed->result;
-    int shown = result->failures < RUN_FAILURES_MAX ? result->failures : RUN_FAILURES_MAX;
-    for (int i = 0; i < shown; i++)
+    int shown = 0;
+    for (int i = 0; i < RUN_FAILURES_MAX && result->failure[i][0]; i++) {
         printf("%s%s\n", indent, result->failure[i]);
+        if (result->repeated[i])
+            printf("%s… %d more like it\n", indent, result->repeated[i]);
+        shown += 1 + result->repeated[i];
+    }
     if (result->failures > shown)
         printf("%sand %d more\n", indent, result->failures - shown);
+    if (result->crash[0])
+        printf("%s%s\n", indent, result->crash);
     if (seed->death[0])
         printf("%s%s\n", indent, seed->death);
     if (seed->replayed_otherwise)

@@ -15,7 +15,15 @@ void run_fail(struct run *run, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     simulate_say(&run->simulate, NULL, "FAILED: %s", text);
-    if (result->failures < RUN_FAILURES_MAX)
-        memcpy(result->failure[result->failures], text, sizeof text);
     result->failures++;
+    for (int i = 0; i < RUN_FAILURES_MAX; i++) {
+        if (!result->failure[i][0]) {
+            memcpy(result->failure[i], text, sizeof text);
+            return;
+        }
+        if (strcmp(result->failure[i], text) == 0) {
+            result->repeated[i]++;
+            return;
+        }
+    }
 }

@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "simulate/crash_place.h"
 #include "simulate/server.h"
 #include "simulate/run_parts.h"
 
@@ -147,6 +148,7 @@ void run_once(const struct run_system *system, uint64_t seed, FILE *trace, struc
     memset(ret, 0, sizeof *ret);
     run->system = system;
     run->result = ret;
+    crash_place_watch(&run->simulate, ret);
     one_run(run, seed, trace);
     ret->digest = run->simulate.digest;
     ret->steps = run->simulate.steps;

@@ -14,13 +14,15 @@
 #include "system/file/file.h"
 
 #define RUN_FAILURES_MAX 8
-#define RUN_FAILURE_SIZE 320
+#define RUN_FAILURE_SIZE 1024
 #define RUN_COUNTS_MAX 8
 
 struct run_result {
     bool ended; /* otherwise the process died of it */
     int failures;
-    char failure[RUN_FAILURES_MAX][RUN_FAILURE_SIZE];
+    char failure[RUN_FAILURES_MAX][RUN_FAILURE_SIZE]; /* no two are alike */
+    int repeated[RUN_FAILURES_MAX]; /* how many more like this one were counted in `failures` */
+    char crash[RUN_FAILURE_SIZE];   /* where its process died, if by a signal; or "" */
     uint64_t digest, steps, trace_lines;
     int64_t virtual_ns;
     int crashes;

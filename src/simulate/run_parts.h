@@ -27,6 +27,8 @@
 
 #define RUN_SERVERS_MAX 2
 
+struct work_fault;
+
 struct run_node {
     struct run *run;
     struct simulate_node *node;
@@ -71,9 +73,11 @@ struct run {
     int clients_open;
     void *state;
     struct fh_test *test; /* a user's test, or NULL */
-    bool calm;            /* nobody dies while it makes its store */
-    bool faulty;          /* things fail now */
-    bool hopeless;        /* a service will not start again: nothing is worth waiting for */
+    /* Is told of handlers' faults; NULL: nobody is. */
+    void (*faulted)(struct run *run, const struct work_fault *fault);
+    bool calm;     /* nobody dies while it makes its store */
+    bool faulty;   /* things fail now */
+    bool hopeless; /* a service will not start again: nothing is worth waiting for */
     struct run_plan {
         int64_t pause_ns; /* between two faults, on average */
         int64_t until_ns; /* no more from then on */

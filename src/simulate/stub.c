@@ -100,15 +100,18 @@ static void judge_request(fh_test *t, const struct run_node *node,
     if (!route) {
         run_fail(t->run, "%s is asked %s %s, which is none of its routes", node->service->name,
                  message->method, path);
+        t->run->hopeless = true;
         return;
     }
     if (route->body) {
         json_parse(message->body ? message->body : "", message->body_length, &body, &error);
         char *why = message_header(message, "Freehold-Undo") ? stub_unfit_undo(route->body, body)
                                                              : stub_unfit(route->body, body);
-        if (why)
+        if (why) {
             run_fail(t->run, "%s would refuse the body of %s %s: %s", node->service->name,
                      message->method, path, why);
+            t->run->hopeless = true;
+        }
         free(why);
         json_decref(body);
     }

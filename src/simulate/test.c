@@ -106,8 +106,10 @@ json_t *fh_test_request(fh_test *t, int status, const char *service, const char 
                          .user = t->user,
                          .grants = t->grants,
                          .claims = t->claims};
+    t->expects_500 = status == 500 ? service : NULL;
     int answered = status < 500 ? fh_client_insist(&t->client, &ask, &answer)
                                 : fh_client_ask(&t->client, &ask, &answer);
+    t->expects_500 = NULL;
     test_keep(t, answer);
     if (answered != status)
         test_fail(t, "%s %s: expected %d, was answered %d%s%s", service, request, status, answered,

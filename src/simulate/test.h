@@ -7,6 +7,7 @@
  *
  *     test_run.c       a test's life
  *     test_expect.c    what must hold
+ *     test_fault.c     what it makes of handlers' faults
  *     test_stub.c      what it says of services that do not run (stub.c), and what must hold of
  * them test.c           what happens in it test_main.c      `main` of a program of tests
  */
@@ -36,6 +37,8 @@ struct fh_test {
     int stub_count;
     json_t *asked;  /* of stubs: {"service", "method", "path", "key"} */
     json_t *parked; /* by service: [events, sagas] that the test expects */
+    json_t *faults; /* by service whose handlers' faults the test expects: how many there were */
+    const char *expects_500; /* the service whose answer, under way, is expected to be a fault */
 };
 
 /* "POST /api/orders?x=1" as method and path, which live as long as the test. */
@@ -45,7 +48,10 @@ void test_request_split(fh_test *t, const char *request, const char **ret_method
 struct run_node *test_node(fh_test *t, const char *service);
 /* Says what is wrong and ends the test. */
 _Noreturn void test_fail(fh_test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-_Noreturn void test_end(fh_test *t);          /* it was said already */
+_Noreturn void test_end(fh_test *t); /* it was said already */
+/* A handler has a fault: ends the test, unless it expects that. */
+void test_fault_met(struct run *run, const struct work_fault *fault);
+void test_check_faults(fh_test *t);           /* at its end: those that it expects have come */
 json_t *test_keep(fh_test *t, json_t *value); /* until the test's end; NULL is fine */
 /* The declared route that a request to `path` (without its query) comes to, or NULL. */
 const struct fh_route *test_route(const fh_service *service, const char *method, const char *path);

@@ -84,8 +84,11 @@ static void print_outcome(struct program *program, const struct fh_test_case *te
         return;
     }
     json_t *failures = json_array();
-    for (int i = 0; i < outcome->first.result.failures && i < RUN_FAILURES_MAX; i++)
-        json_array_append_new(failures, json_string(outcome->first.result.failure[i]));
+    const struct run_result *result = &outcome->first.result;
+    for (int i = 0; i < RUN_FAILURES_MAX && result->failure[i][0]; i++)
+        json_array_append_new(failures, json_string(result->failure[i]));
+    if (result->crash[0])
+        json_array_append_new(failures, json_string(result->crash));
     if (outcome->first.death[0])
         json_array_append_new(failures, json_string(outcome->first.death));
     json_array_append_new(

@@ -27,6 +27,7 @@ static void test_entry(void *argument)
     t->declared->body(t);
     fh_test_rest(t);
     check_parked(t);
+    test_check_faults(t);
     t->run->clients_open--;
 }
 
@@ -35,12 +36,14 @@ void run_test(struct run *run)
     fh_test *t = calloc(1, sizeof *t);
     FH_ASSERT(t != NULL);
     run->test = t;
+    run->faulted = test_fault_met;
     t->run = run;
     t->declared = run->system->test;
     t->client = (fh_client){.run = run};
     t->kept = json_array();
     t->asked = json_array();
     t->parked = json_object();
+    t->faults = json_object();
     run->clients_open++;
     FH_ASSERT(fiber_start(run->outside->world.fibers, test_entry, t));
 }

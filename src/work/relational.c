@@ -50,8 +50,10 @@ static json_t *run_sql(fh_work *w, const char *sql, va_list args, int row_max, i
     int count = objects_of_args(w, args, objects);
     struct store_work *work = work_store_read(w); /* in a GET it refuses writes */
     if (relational_run(work, sql, objects, count, row_max, row_max ? &rows : NULL, ret_changes,
-                       &error) != FH_OK)
+                       &error) != FH_OK) {
+        w->failed_sql = sql;
         work_fail(w, &error);
+    }
     return rows;
 }
 
@@ -117,7 +119,9 @@ json_t *fh_peek(fh_work *w, const char *sql, ...)
     enum fh_code code =
         relational_run(work, sql, objects, count, RELATIONAL_ROWS_MAX, &rows, NULL, &error);
     store_rollback(work);
-    if (code != FH_OK)
+    if (code != FH_OK) {
+        w->failed_sql = sql;
         work_fail(w, &error);
+    }
     return rows;
 }

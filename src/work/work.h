@@ -36,6 +36,8 @@
 #include "work/user.h"
 #include "world/world.h"
 
+struct work_fault;
+
 /* Shared by all units of work of one service. Filled by layer `service`. */
 struct work_context {
     struct world *world;
@@ -60,6 +62,9 @@ struct work_context {
         uint64_t committed, refused, failed, reruns;
     } counters;
     struct trouble troubles[TROUBLE_KINDS];
+    /* Is told of each handler's fault; see fault.h. NULL: nobody is. */
+    void (*on_fault)(void *owner, const struct work_fault *fault);
+    void *fault_owner;
 };
 
 /* What a fence found. */
@@ -178,6 +183,7 @@ struct fh_work {
 
     /* Why it failed. */
     struct fh_error failure; /* code FH_OK: it did not fail */
+    const char *failed_sql;  /* as the handler wrote it; NULL: no statement of its has failed */
     int retry_after_s;       /* with 503; 0: none */
 
     /* Recorded for reruns, on `kept`. */

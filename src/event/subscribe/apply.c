@@ -26,9 +26,12 @@
 #include "event/subscribe/parked.h"
 #include "event/resync/resync.h"
 #include "shape/mark.h"
+#include "work/fault.h"
 #include "work/redact.h"
 #include "work/spans.h"
 #include "world/world.h"
+
+#define EVENT_NAME_SIZE 384
 
 fh_handler *apply_handler(const struct subscription *s, const char *type)
 {
@@ -71,6 +74,14 @@ static enum fh_code fence_alone(struct work_context *context, struct work_fence 
     return code;
 }
 
+static void note_event_fault(const struct subscription *s, const struct batch_event *event,
+                             const fh_work *w)
+{
+    char place[EVENT_NAME_SIZE];
+    snprintf(place, sizeof place, "the event %s of %s", event->type, s->source);
+    work_fault_note(w, place);
+}
+
 enum fh_code apply_works(struct subscription *s, const struct batch_event *events, int count,
                          const bool *leave_out, fh_handler *instead, struct work_fence *fence,
                          int *ret_failed, bool *ret_outage, struct fh_error *error)
@@ -102,6 +113,8 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
         work_redact(heard[i], SHAPE_MARKED, error->message, sizeof error->message);
     *ret_outage = code != FH_OK && is_outage(code, error, to_blame);
     *ret_failed = to_blame ? (int)(to_blame - works) : -1;
+    if (code != FH_OK && to_blame)
+        note_event_fault(s, &events[to_blame - works], to_blame);
     for (int i = 0; i < heard_count; i++) {
         const struct batch_event *event = &events[heard[i] - works];
         struct span span = {.kind = SPAN_APPLIED,

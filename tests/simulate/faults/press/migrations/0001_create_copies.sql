@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: Apache-2.0
+CREATE TABLE copy (id INTEGER PRIMARY KEY, words TEXT NOT NULL);
