@@ -254,6 +254,7 @@ struct fh_service {
 };
 
 #include "freehold/layout.h"
+#include "freehold/json.h" /* fh_object, fh_array, fh_nest */
 
 /* Declares a service. Its object files can be linked as a program of their own, or with other
  * services into one program. The library provides `main`. */

@@ -30,6 +30,28 @@ extern "C" {
 
 typedef struct fh_test fh_test;
 
+/* What fh_object(t, ...) and fh_array(t, ...) call. Here they take over the JSON that they are
+ * given, and what they return is passed on, like what json_pack returns. */
+FH_API json_t *fh_test_object_of(fh_test *t, const struct fh_member_value *members, size_t count);
+FH_API json_t *fh_test_array_of(fh_test *t, const struct fh_value *values, size_t count);
+#ifdef __cplusplus
+extern "C++" {
+inline json_t *fh_build_object(fh_test *t, const struct fh_member_value *members, size_t count)
+{
+    return fh_test_object_of(t, members, count);
+}
+inline json_t *fh_build_array(fh_test *t, const struct fh_value *values, size_t count)
+{
+    return fh_test_array_of(t, values, count);
+}
+}
+#else
+#undef FH_OBJECT_FUNCTION
+#undef FH_ARRAY_FUNCTION
+#define FH_OBJECT_FUNCTION(t) _Generic((t), fh_work * : fh_object_of, fh_test * : fh_test_object_of)
+#define FH_ARRAY_FUNCTION(t) _Generic((t), fh_work * : fh_array_of, fh_test * : fh_test_array_of)
+#endif
+
 struct fh_test_case {
     const char *service; /* only this one runs, the others are stubs; NULL: all run */
     const char *name, *file;

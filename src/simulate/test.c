@@ -12,6 +12,7 @@
 #include "gateway/compose.h"
 #include "http/path.h"
 #include "work/command.h"
+#include "work/object.h"
 
 #define CRASH_STEPS_MAX 300
 #define LOOK_MS 5
@@ -115,6 +116,24 @@ json_t *fh_test_request(fh_test *t, int status, const char *service, const char 
         test_fail(t, "%s %s: expected %d, was answered %d%s%s", service, request, status, answered,
                   *problem_detail(answer) ? ": " : "", problem_detail(answer));
     return answer;
+}
+
+json_t *fh_test_object_of(fh_test *t, const struct fh_member_value *members, size_t count)
+{
+    struct fh_error error;
+    json_t *object = object_build(members, count, true, &error);
+    if (!object)
+        test_fail(t, "%s", error.message);
+    return object;
+}
+
+json_t *fh_test_array_of(fh_test *t, const struct fh_value *values, size_t count)
+{
+    struct fh_error error;
+    json_t *array = object_build_array(values, count, true, &error);
+    if (!array)
+        test_fail(t, "%s", error.message);
+    return array;
 }
 
 static const char *keep_test_text(fh_test *t, const char *text)

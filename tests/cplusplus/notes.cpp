@@ -39,7 +39,7 @@ void insert(fh_work *w, const char *text)
 {
     Counted inner(text);
     fh_exec(w, "INSERT INTO notes (text) VALUES (:text)",
-            json_pack("{s:s}", "text", inner.c_str()));
+            fh_object(w, "text", inner.c_str()));
     if (std::string(inner.c_str()) == "refuse")
         fh_fail(w, 409, "Not this one.");
 }
@@ -93,7 +93,7 @@ void get_note(fh_work *w)
 
 void get_alive(fh_work *w)
 {
-    fh_reply(w, 200, json_pack("{s:i}", "alive", alive));
+    fh_reply(w, 200, fh_object(w, "alive", alive));
 }
 
 } // namespace

@@ -480,7 +480,7 @@ def exported_by(library, symbols):
 
 def library_exports_what_its_headers_declare(tree):
     """The static library all that is declared; the shared one what services call, each function in a node of its map."""
-    service = declared_in(tree, ["include/freehold.h"])
+    service = declared_in(tree, ["include/freehold.h", "include/freehold/json.h"])
     exports = {"libfreehold.a": (declared_in(tree, tree.c_files("include/")), "--syms")}
     if os.path.exists(os.path.join(tree.build, "libfreehold.so")):
         exports["libfreehold.so"] = (service, "--dyn-syms")

@@ -57,9 +57,8 @@ static void reply_cart(fh_work *w, json_t *quantities)
     const char *product;
     json_t *quantity;
     json_object_foreach (quantities, product, quantity)
-        json_array_append_new(items,
-                              json_pack("{s:s, s:O}", "product_id", product, "quantity", quantity));
-    fh_reply(w, 200, json_pack("{s:O, s:o}", "user_id", user_id(w), "items", items));
+        json_array_append_new(items, fh_object(w, "product_id", product, "quantity", quantity));
+    fh_reply(w, 200, fh_object(w, "user_id", user_id(w), "items", items));
 }
 
 static void get_cart(fh_work *w)

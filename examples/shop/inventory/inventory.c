@@ -54,10 +54,9 @@ static void tell(fh_work *w, json_t *stock, json_int_t before)
     tell_level(w, stock, before);
 }
 
-static json_t *new_stock(const char *id, json_t *quantity)
+static json_t *new_stock(fh_work *w, const char *id, json_t *quantity)
 {
-    return quantity ? json_pack("{s:s, s:O}", "id", id, "quantity", quantity)
-                    : json_pack("{s:s, s:i}", "id", id, "quantity", 0);
+    return fh_object(w, "id", id, "quantity", quantity ? quantity : json_integer(0));
 }
 
 /* The product, of which nothing is here yet, or nothing any more. Whoever says that there is none
@@ -85,7 +84,7 @@ static void get_stock(fh_work *w)
     json_t *stock = fh_peek_doc(w, "stock", path_id(w));
     json_t *quantity = is_live(stock) ? json_object_get(stock, "quantity")
                                       : json_object_get(ask_product(w), "stock");
-    fh_reply(w, 200, json_pack("{s:o}", "quantity", quantity ? quantity : json_integer(0)));
+    fh_reply(w, 200, fh_object(w, "quantity", quantity ? quantity : json_integer(0)));
 }
 
 static void set_stock(fh_work *w)
@@ -96,14 +95,14 @@ static void set_stock(fh_work *w)
     json_t *before = fh_try_doc(w, "stock", path_id(w));
     json_t *stock;
     if (!before)
-        stock = fh_doc_insert(w, "stock", new_stock(path_id(w), quantity));
+        stock = fh_doc_insert(w, "stock", new_stock(w, path_id(w), quantity));
     else if (is_live(before))
         stock = fh_doc_update(w, "stock", path_id(w), NULL,
-                              json_pack("{s:{s:O}}", "$set", "quantity", quantity));
+                              fh_object(w, "$set", fh_object(w, "quantity", quantity)));
     else
         fh_fail(w, 503, "Product %s is gone, or new again: that is still to be heard.", path_id(w));
     tell(w, stock, before ? json_integer_value(json_object_get(before, "quantity")) : low(w));
-    fh_reply(w, 200, json_pack("{s:O}", "quantity", quantity));
+    fh_reply(w, 200, fh_object(w, "quantity", quantity));
 }
 
 static void reserve(fh_work *w)
@@ -112,8 +111,8 @@ static void reserve(fh_work *w)
     if (!fh_peek_doc(w, "stock", path_id(w)) && !find_product(w, fh_path(w)))
         fh_fail(w, 409, "There is no product %s.", path_id(w));
     json_t *stock = fh_try_doc_update(w, "stock", path_id(w),
-                                      json_pack("{s:{s:I}}", "quantity", "$gte", quantity),
-                                      json_pack("{s:{s:I}}", "$inc", "quantity", -quantity));
+                                      fh_object(w, "quantity", fh_object(w, "$gte", quantity)),
+                                      fh_object(w, "$inc", fh_object(w, "quantity", -quantity)));
     if (!stock && !fh_try_doc(w, "stock", path_id(w)))
         fh_fail(w, 503, "Product %s is new: its stock is still to be heard of.", path_id(w));
     if (!stock)
@@ -128,8 +127,8 @@ static void release(fh_work *w)
 {
     json_int_t quantity = asked_quantity(w);
     json_t *stock = fh_try_doc_update(w, "stock", path_id(w),
-                                      json_pack("{s:{s:b}}", "quantity", "$exists", true),
-                                      json_pack("{s:{s:I}}", "$inc", "quantity", quantity));
+                                      fh_object(w, "quantity", fh_object(w, "$exists", true)),
+                                      fh_object(w, "$inc", fh_object(w, "quantity", quantity)));
     if (stock)
         tell(w, stock, json_integer_value(json_object_get(stock, "quantity")) - quantity);
 }
@@ -149,23 +148,24 @@ static void product_created(fh_work *w)
 {
     json_t *product = fh_event_data(w), *quantity = json_object_get(product, "stock");
     const char *id = json_string_value(json_object_get(product, "id"));
-    json_t *known = fh_try_doc(w, "stock", id), *stock = new_stock(id, quantity);
+    json_t *known = fh_try_doc(w, "stock", id), *stock = new_stock(w, id, quantity);
     if (!known)
         tell_level(w, fh_doc_insert(w, "stock", stock), low(w));
     else if (!is_live(known)) /* told: former stocks may be heard behind its new life's beginning */
         tell(w,
              fh_doc_update(w, "stock", id, NULL,
-                           json_pack("{s:{s:O}, s:{s:s}}", "$set", "quantity",
-                                     json_object_get(stock, "quantity"), "$unset", "gone", "")),
+                           fh_object(w, "$set",
+                                     fh_object(w, "quantity", json_object_get(stock, "quantity")),
+                                     "$unset", fh_object(w, "gone", ""))),
              low(w));
 }
 
 static void mark_gone(fh_work *w, const char *id)
 {
-    if (!fh_try_doc_update(
-            w, "stock", id, NULL,
-            json_pack("{s:{s:b}, s:{s:s}}", "$set", "gone", true, "$unset", "quantity", "")))
-        fh_doc_insert(w, "stock", json_pack("{s:s, s:b}", "id", id, "gone", true));
+    if (!fh_try_doc_update(w, "stock", id, NULL,
+                           fh_object(w, "$set", fh_object(w, "gone", true), "$unset",
+                                     fh_object(w, "quantity", ""))))
+        fh_doc_insert(w, "stock", fh_object(w, "id", id, "gone", true));
 }
 
 static void product_deleted(fh_work *w)
@@ -191,7 +191,7 @@ static void product_is(fh_work *w)
  * is gone is the products' word. */
 static void product_gone(fh_work *w)
 {
-    json_t *named_by = json_pack("{s:O}", "id", json_object_get(fh_event_data(w), "key"));
+    json_t *named_by = fh_object(w, "id", json_object_get(fh_event_data(w), "key"));
     if (!find_product(w, named_by))
         mark_gone(w, json_string_value(json_object_get(named_by, "id")));
 }
@@ -199,7 +199,7 @@ static void product_gone(fh_work *w)
 /* A page of those that match, as a subscriber or the products' own list goes on. */
 static json_t *page_of_stock(fh_work *w, const char *operation, json_t *value)
 {
-    return fh_docs(w, "stock", json_pack("{s:{s:o}}", "quantity", operation, value), NULL,
+    return fh_docs(w, "stock", fh_object(w, "quantity", fh_object(w, operation, value)), NULL,
                    json_string_value(json_object_get(fh_query(w), "after")),
                    (int)json_integer_value(json_object_get(fh_query(w), "limit")));
 }
@@ -229,7 +229,7 @@ static void take_over_stock(fh_work *w)
     json_t *product = fh_event_data(w);
     const char *id = json_string_value(json_object_get(product, "id"));
     if (!fh_try_doc(w, "stock", id))
-        fh_doc_insert(w, "stock", new_stock(id, json_object_get(product, "stock")));
+        fh_doc_insert(w, "stock", new_stock(w, id, json_object_get(product, "stock")));
 }
 
 static const fh_field quantity_shape[] = {{"quantity", FH_INT, .max = 1000000000000}, {0}};

@@ -26,7 +26,7 @@ static void create_webhook(fh_work *w)
     json_t *webhook = fh_row(w,
                              "INSERT INTO webhooks (url, type, active, created_at)"
                              " VALUES (:url, :type, TRUE, :now) RETURNING *",
-                             fh_body(w), json_pack("{s:s}", "now", fh_now(w)));
+                             fh_body(w), fh_object(w, "now", fh_now(w)));
     fh_reply(w, 201, webhook);
 }
 
@@ -34,7 +34,7 @@ static void get_webhooks(fh_work *w)
 {
     fh_reply(w, 200,
              fh_rows(w, "SELECT * FROM webhooks WHERE id > :after ORDER BY id LIMIT :limit",
-                     fh_query(w), json_pack("{s:i, s:i}", "after", 0, "limit", 100)));
+                     fh_query(w), fh_object(w, "after", 0, "limit", 100)));
 }
 
 /* What is under way to it goes on. */
@@ -50,13 +50,13 @@ static void get_deliveries(fh_work *w)
              fh_rows(w,
                      "SELECT * FROM deliveries WHERE webhook_id = :webhook_id AND id > :after"
                      " ORDER BY id LIMIT :limit",
-                     fh_query(w), json_pack("{s:i, s:i}", "after", 0, "limit", 100)));
+                     fh_query(w), fh_object(w, "after", 0, "limit", 100)));
 }
 
 static void tell_webhooks(fh_work *w)
 {
     json_t *event = fh_event(w), *webhook;
-    json_t *now = json_pack("{s:s}", "now", fh_now(w));
+    json_t *now = fh_object(w, "now", fh_now(w));
     size_t i;
     json_t *webhooks =
         fh_rows(w, "SELECT id, url FROM webhooks WHERE type = :type AND active ORDER BY id", event);
@@ -65,10 +65,10 @@ static void tell_webhooks(fh_work *w)
             fh_row(w,
                    "INSERT INTO deliveries (webhook_id, event_id, status, created_at)"
                    " VALUES (:webhook_id, :id, 'PENDING', :now) RETURNING id",
-                   json_pack("{s:O}", "webhook_id", json_object_get(webhook, "id")), event, now);
+                   fh_object(w, "webhook_id", json_object_get(webhook, "id")), event, now);
         fh_saga_start(w, "deliver",
-                      json_pack("{s:O, s:O, s:O, s:O}", "id", json_object_get(delivery, "id"),
-                                "webhook_id", json_object_get(webhook, "id"), "url",
+                      fh_object(w, "id", json_object_get(delivery, "id"), "webhook_id",
+                                json_object_get(webhook, "id"), "url",
                                 json_object_get(webhook, "url"), "event", event));
     }
 }
@@ -82,7 +82,7 @@ static void nothing_to_tell(fh_work *w)
 static void end_delivery(fh_work *w, const char *status)
 {
     fh_exec(w, "UPDATE deliveries SET status = :status, ended_at = :now WHERE id = :id",
-            fh_saga_input(w), json_pack("{s:s, s:s}", "status", status, "now", fh_now(w)));
+            fh_saga_input(w), fh_object(w, "status", status, "now", fh_now(w)));
 }
 
 static void note_delivered(fh_work *w)

@@ -18,16 +18,16 @@
 
 #define CART_ORDER "SELECT order_id, under_way FROM cart_orders WHERE user_id = :user_id"
 
-/* Gives each of `orders`, which are in the order of their ids, its items. */
+/* Gives each of `orders`, or the one order, its items. */
 static json_t *with_items(fh_work *w, json_t *orders)
 {
     json_t *ids = json_array();
-    size_t i, at = 0;
-    json_t *order, *item;
-    json_array_foreach (orders, i, order) {
+    size_t i;
+    json_t *order;
+    json_array_foreach (orders, i, order)
         json_array_append(ids, json_object_get(order, "id"));
-        json_object_set_new(order, "items", json_array());
-    }
+    if (json_is_object(orders))
+        json_array_append(ids, json_object_get(orders, "id"));
     if (json_array_size(ids) == 0)
         return orders;
 
@@ -35,21 +35,13 @@ static json_t *with_items(fh_work *w, json_t *orders)
                             "SELECT order_id, product_id, product_name, quantity, price"
                             " FROM order_items JOIN product_names USING (product_id)"
                             " WHERE order_id IN (:ids) ORDER BY order_id, line",
-                            json_pack("{s:O}", "ids", ids));
-    json_array_foreach (items, i, item) {
-        while (at + 1 < json_array_size(ids) &&
-               !json_equal(json_array_get(ids, at), json_object_get(item, "order_id")))
-            at++;
-        json_object_del(item, "order_id");
-        json_array_append(json_object_get(json_array_get(orders, at), "items"), item);
-    }
-    return orders;
+                            fh_object(w, "ids", ids));
+    return fh_nest(w, orders, "items", items, "order_id");
 }
 
 static json_t *order_with_items(fh_work *w, json_t *named_by)
 {
-    json_t *order = fh_row(w, ORDER "WHERE orders.id = :id", named_by);
-    return json_array_get(with_items(w, json_pack("[O]", order)), 0);
+    return with_items(w, fh_row(w, ORDER "WHERE orders.id = :id", named_by));
 }
 
 static void get_order(fh_work *w)
@@ -62,7 +54,7 @@ static void get_order(fh_work *w)
 static void get_orders(fh_work *w)
 {
     fh_must_own(w, fh_query(w), "user_id");
-    json_t *page = json_pack("{s:i, s:i}", "after", 0, "limit", 100);
+    json_t *page = fh_object(w, "after", 0, "limit", 100);
     json_t *orders = fh_rows(w,
                              ORDER "WHERE user_id = :user_id AND orders.id > :after"
                                    " ORDER BY orders.id LIMIT :limit",
@@ -89,16 +81,15 @@ static json_t *priced_items(fh_work *w, json_t *wanted, bool from_cart)
         if (!product)
             fh_fail_at(w, 422, fh_format(w, "/items/%zu/product_id", i), "There is no product %s.",
                        id);
-        json_array_append_new(items,
-                              json_pack("{s:i, s:s, s:O, s:O, s:O}", "line", (int)i, "product_id",
-                                        id, "product_name", json_object_get(product, "name"),
-                                        "quantity", json_object_get(item, "quantity"), "price",
-                                        json_object_get(product, "price")));
+        json_array_append(items, fh_object(w, "line", i, "product_id", id, "product_name",
+                                           json_object_get(product, "name"), "quantity",
+                                           json_object_get(item, "quantity"), "price",
+                                           json_object_get(product, "price")));
     }
     return items;
 }
 
-static json_t *total_of(fh_work *w, json_t *items)
+static json_int_t total_of(fh_work *w, json_t *items)
 {
     json_int_t total = 0;
     size_t i;
@@ -111,7 +102,7 @@ static json_t *total_of(fh_work *w, json_t *items)
                        (long long)TOTAL_MAX);
         total += quantity * price;
     }
-    return json_integer(total);
+    return total;
 }
 
 /* The order that each cart was made into last, as it is in `rows`; 0: it was none yet. */
@@ -144,10 +135,10 @@ static void leave_cart(fh_work *w)
 }
 
 /* The order's saga takes out of the cart what came from there. */
-static json_t *carts_of(json_t *wanted, bool from_cart)
+static json_t *carts_of(fh_work *w, json_t *wanted, bool from_cart)
 {
-    return from_cart ? json_pack("[{s:O}]", "items", json_object_get(wanted, "items"))
-                     : json_array();
+    return from_cart ? fh_array(w, fh_object(w, "items", json_object_get(wanted, "items")))
+                     : fh_array(w);
 }
 
 /* From a cart that was asked for behind an order, or behind none; NULL: from no cart. */
@@ -158,12 +149,12 @@ static void place(fh_work *w, json_t *wanted, const json_int_t *behind)
     json_t *items = priced_items(w, json_object_get(wanted, "items"), from_cart);
 
     /* It goes to the user's own address unless the order says where to. */
-    json_t *order =
-        fh_row(w,
-               "INSERT INTO orders (user_id, status, total, address, created_at)"
-               " VALUES (:user_id, 'PENDING', :total, :address, :now) RETURNING *",
-               wanted, json_pack("{s:o, s:s}", "total", total_of(w, items), "now", fh_now(w)),
-               json_pack("{s:O}", "address", json_object_get(user, "address")));
+    json_t *order = fh_row(w,
+                           "INSERT INTO orders (user_id, status, total, address, created_at)"
+                           " VALUES (:user_id, 'PENDING', :total, :address, :now) RETURNING *",
+                           wanted,
+                           fh_object(w, "total", total_of(w, items), "now", fh_now(w), "address",
+                                     json_object_get(user, "address")));
     fh_exec(w, "INSERT INTO user_names VALUES (:id, :name) ON CONFLICT DO NOTHING", user);
     size_t i;
     json_t *item;
@@ -183,7 +174,7 @@ static void place(fh_work *w, json_t *wanted, const json_int_t *behind)
     fh_publish(w, "OrderCreated", order);
     json_t *input = json_copy(order);
     json_object_set(input, "items", items);
-    json_object_set_new(input, "carts", carts_of(wanted, from_cart));
+    json_object_set_new(input, "carts", carts_of(w, wanted, from_cart));
     json_object_set(input, "token", json_object_get(wanted, "payment_token"));
     fh_saga_start(w, "place_order", input);
     json_int_t id = json_integer_value(json_object_get(order, "id"));
@@ -208,7 +199,7 @@ static void check_out(fh_work *w)
     if (json_is_true(json_object_get(json_array_get(rows, 0), "under_way")))
         fh_fail(w, 409, "Order %" JSON_INTEGER_FORMAT " of this cart is still under way.", behind);
     json_t *cart = fh_get(w, "carts", "/api/carts/{user_id}?behind={behind}", fh_path(w),
-                          json_pack("{s:I}", "behind", behind));
+                          fh_object(w, "behind", behind));
     json_t *wanted = json_copy(fh_body(w));
     if (json_array_size(json_object_get(cart, "items")) == 0)
         fh_fail(w, 409, "The cart is empty.");
@@ -224,19 +215,19 @@ static void confirm_order(fh_work *w)
         fh_row(w,
                "UPDATE orders SET status = 'CONFIRMED', payment_id = :payment,"
                " shipment_id = :shipment WHERE id = :id RETURNING *",
-               json_pack("{s:O, s:O}", "payment", payment, "shipment", shipment), fh_saga_input(w));
+               fh_object(w, "payment", payment, "shipment", shipment), fh_saga_input(w));
     fh_publish(w, "OrderConfirmed", order);
 }
 
 static void cancel_order(fh_work *w)
 {
     json_t *why = fh_saga_reason(w); /* the step that could not be done, and what it said */
-    json_t *reason = json_sprintf("%s: %s", json_string_value(json_object_get(why, "step")),
-                                  json_string_value(json_object_get(why, "detail")));
+    const char *reason = fh_format(w, "%s: %s", json_string_value(json_object_get(why, "step")),
+                                   json_string_value(json_object_get(why, "detail")));
     json_t *order = fh_row(w,
                            "UPDATE orders SET status = 'CANCELLED', reason = :reason"
                            " WHERE id = :id RETURNING *",
-                           json_pack("{s:o}", "reason", reason), fh_saga_input(w));
+                           fh_object(w, "reason", reason), fh_saga_input(w));
     fh_publish(w, "OrderCancelled", order);
     leave_cart(w);
 }

@@ -26,9 +26,9 @@ static void charge(fh_work *w)
     }
 
     json_t *payment =
-        json_pack("{s:O, s:O, s:O, s:s, s:s}", "order_id", json_object_get(wanted, "order_id"),
-                  "user_id", json_object_get(wanted, "user_id"), "amount",
-                  json_object_get(wanted, "amount"), "status", "CHARGED", "charged_at", fh_now(w));
+        fh_object(w, "order_id", json_object_get(wanted, "order_id"), "user_id",
+                  json_object_get(wanted, "user_id"), "amount", json_object_get(wanted, "amount"),
+                  "status", "CHARGED", "charged_at", fh_now(w));
     payment = fh_doc_insert(w, "payments", payment);
     fh_publish(w, "PaymentProcessed", payment);
     fh_reply(w, 201, payment);
@@ -39,8 +39,8 @@ static void refund(fh_work *w)
 {
     const char *id = json_string_value(json_object_get(fh_undone_answer(w), "id"));
     json_t *payment = fh_doc_update(
-        w, "payments", id, json_pack("{s:s}", "status", "CHARGED"),
-        json_pack("{s:{s:s, s:s}}", "$set", "status", "REFUNDED", "refunded_at", fh_now(w)));
+        w, "payments", id, fh_object(w, "status", "CHARGED"),
+        fh_object(w, "$set", fh_object(w, "status", "REFUNDED", "refunded_at", fh_now(w))));
     fh_publish(w, "PaymentRefunded", payment);
     fh_reply(w, 200, payment);
 }

@@ -44,9 +44,9 @@ static void get_products(fh_work *w)
     json_t *limit = json_object_get(query, "limit");
     json_t *filter = NULL;
     if (ids)
-        filter = json_pack("{s:{s:O}}", "id", "$in", ids);
+        filter = fh_object(w, "id", fh_object(w, "$in", ids));
     else if (category)
-        filter = json_pack("{s:O}", "category", category);
+        filter = fh_object(w, "category", category);
     fh_reply(w, 200,
              fh_docs(w, "products", filter, NULL,
                      json_string_value(json_object_get(query, "after")),
@@ -114,17 +114,18 @@ static void change_heard(fh_work *w, json_t *update)
 static void stock_changed(fh_work *w)
 {
     change_heard(
-        w, json_pack("{s:{s:O}}", "$set", "stock", json_object_get(fh_event_data(w), "quantity")));
+        w,
+        fh_object(w, "$set", fh_object(w, "stock", json_object_get(fh_event_data(w), "quantity"))));
 }
 
 static void stock_low(fh_work *w)
 {
-    change_heard(w, json_pack("{s:{s:b}}", "$set", "low_stock", true));
+    change_heard(w, fh_object(w, "$set", fh_object(w, "low_stock", true)));
 }
 
 static void stock_refilled(fh_work *w)
 {
-    change_heard(w, json_pack("{s:{s:s}}", "$unset", "low_stock", ""));
+    change_heard(w, fh_object(w, "$unset", fh_object(w, "low_stock", "")));
 }
 
 /* Beginning anew with what the inventory has now: those of which there is little, and no others,
@@ -132,14 +133,14 @@ static void stock_refilled(fh_work *w)
 static void stock_not_low(fh_work *w)
 {
     fh_try_doc_update(w, "products", json_string_value(json_object_get(fh_event_data(w), "key")),
-                      NULL, json_pack("{s:{s:s}}", "$unset", "low_stock", ""));
+                      NULL, fh_object(w, "$unset", fh_object(w, "low_stock", "")));
 }
 
 static void marked_as_low(fh_work *w)
 {
     json_t *ids = json_array(), *product;
     size_t i;
-    json_t *marked = fh_docs(w, "products", json_pack("{s:b}", "low_stock", true), NULL,
+    json_t *marked = fh_docs(w, "products", fh_object(w, "low_stock", true), NULL,
                              json_string_value(json_object_get(fh_query(w), "after")),
                              (int)json_integer_value(json_object_get(fh_query(w), "limit")));
     json_array_foreach (marked, i, product)

@@ -57,7 +57,7 @@ static void product_heard(fh_work *w)
     fh_exec(w,
             "INSERT INTO products VALUES (:id, :name, :price, :words) ON CONFLICT (id)"
             " DO UPDATE SET name = excluded.name, price = excluded.price, words = excluded.words",
-            json_pack("{s:s}", "words", words), product);
+            fh_object(w, "words", words), product);
 }
 
 static void product_deleted(fh_work *w)
@@ -100,7 +100,7 @@ static json_t *patterns_of(fh_work *w)
 /* In the order of ids, which is no ranking: that is another model's. */
 static void search(fh_work *w)
 {
-    json_t *page = json_pack("{s:s, s:i}", "after", "", "limit", 20);
+    json_t *page = fh_object(w, "after", "", "limit", 20);
     fh_reply(w, 200,
              fh_rows(w,
                      "SELECT id, name, price FROM products WHERE id > :after AND words LIKE :term0"

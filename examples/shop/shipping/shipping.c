@@ -26,7 +26,7 @@ static void ship(fh_work *w)
         fh_row(w,
                "INSERT INTO shipments (order_id, user_id, address, status, created_at)"
                " VALUES (:order_id, :user_id, :address, 'SENT', :now) RETURNING *",
-               fh_body(w), json_pack("{s:s}", "now", fh_now(w)));
+               fh_body(w), fh_object(w, "now", fh_now(w)));
     fh_publish(w, "ShipmentCreated", shipment);
     fh_reply(w, 201, shipment);
 }
@@ -73,7 +73,7 @@ static void get_shipment_of_order(fh_work *w)
 /* For the books: all shipments, page by page. */
 static void get_shipments(fh_work *w)
 {
-    json_t *page = json_pack("{s:i, s:i}", "after", 0, "limit", 100);
+    json_t *page = fh_object(w, "after", 0, "limit", 100);
     fh_reply(w, 200,
              fh_rows(w, "SELECT * FROM shipments WHERE id > :after ORDER BY id LIMIT :limit",
                      fh_query(w), page));

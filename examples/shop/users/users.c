@@ -16,7 +16,7 @@
 
 static void create_user(fh_work *w)
 {
-    json_t *none = json_pack("{s:s}", "address", "");
+    json_t *none = fh_object(w, "address", "");
     json_t *user = fh_row(w,
                           "INSERT INTO users (name, email, address)"
                           " VALUES (:name, :email, :address) RETURNING *",
@@ -39,7 +39,8 @@ static void get_users(fh_work *w)
 static void change_user(fh_work *w)
 {
     fh_must_own(w, fh_path(w), "id");
-    json_t *unchanged = json_pack("{s:n, s:n, s:n}", "name", "email", "address");
+    json_t *unchanged =
+        fh_object(w, "name", json_null(), "email", json_null(), "address", json_null());
     fh_exec(w,
             "UPDATE users SET name = COALESCE(:name, name), email = COALESCE(:email, email),"
             " address = COALESCE(:address, address) WHERE id = :id",
@@ -77,7 +78,7 @@ static void count_order(fh_work *w)
 static void get_history(fh_work *w)
 {
     fh_must_own(w, fh_path(w), "id");
-    json_t *first = json_pack("{s:I, s:i}", "after", (json_int_t)ORDER_ID_MAX, "limit", 20);
+    json_t *first = fh_object(w, "after", (json_int_t)ORDER_ID_MAX, "limit", 20);
     fh_row(w, "SELECT id FROM users WHERE id = :id", fh_path(w));
     fh_reply(w, 200,
              fh_rows(w,
