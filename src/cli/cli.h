@@ -86,9 +86,31 @@ enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_RED, CLI_GREEN, CLI_YELLOW, CLI_DIM }
 const char *cli_colour(FILE *stream, enum cli_colour colour);
 /* The terminal's width in columns; 0: not a terminal, so a line may have any length. */
 int cli_width(FILE *stream);
-/* "freehold: ..." on standard error. Returns `code`. */
+/*
+ * What is said besides the answer, on standard error: wrapped to a terminal's width there. With
+ * --json nothing is said while a command runs; at its end cli_end prints one object:
+ *     {"error": {"exit": 1, "message": "...", "more": ["..."]},      if there was an error
+ *      "findings": {"errors": [...], "warnings": [...]}, "notes": ["..."]}     if there were any
+ */
+void cli_say_json(void);
+/* "freehold: ...". Returns `code`. */
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A line of its own, indented as `format` is: what is under way, or what else there is to know. */
+void cli_note(enum cli_colour colour, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void cli_print_findings(const struct findings *findings);
+/* Prints what --json has held back, if that is anything; an answer of `up` comes after it. Returns
+ * `code`. */
+int cli_end(int code);
+/* Whether somebody can be asked: not with --json, and not without a terminal to answer at. */
+bool cli_can_ask(void);
+/* Asks, and waits for the answer. Only after cli_can_ask. */
+bool cli_confirms(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Breaks `text` between words, where a line would become longer than a terminal's `width` (0: it
+ * has none); lines after the first begin after `indent` spaces. `column`: where the first begins.
+ */
+void cli_wrap(FILE *stream, int width, int column, int indent, const char *text);
 void cli_print_json(const json_t *value); /* one line, on standard output */
 /* Members of an answer; 0 or "-" for those that are missing. */
 long long cli_number(const json_t *object, const char *name);

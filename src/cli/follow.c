@@ -24,7 +24,7 @@ static void take_progress(void *context, const json_t *line)
     } else if (text) {
         progress_hide(&following->progress);
         if (!following->quiet)
-            fprintf(stderr, "  %s\n", text);
+            cli_note(CLI_PLAIN, "  %s", text);
     } else if (!following->end) {
         following->end = json_copy_out(line);
     }

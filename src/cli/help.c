@@ -4,14 +4,26 @@
  * manual page, and the same as JSON for other tools.
  */
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 
+#define USAGE_SIZE 512
+#define HELP_COLUMN 25 /* of an option */
+#define TEXT_WIDTH 80  /* where there is no terminal */
+#define GOES_ON_MIN 8  /* spaces */
 #define INTRODUCTION "Systems in which every service owns its own database."
+
+static int width_of_help(void)
+{
+    int width = cli_width(stdout);
+    return width ? width : TEXT_WIDTH;
+}
 
 static int print_commands(void)
 {
@@ -23,26 +35,81 @@ static int print_commands(void)
         width = !commands[i]->hidden && length > width ? length : width;
     }
     for (int i = 0; commands[i]; i++) {
-        if (!commands[i]->hidden)
-            printf("  %s%-*s%s  %s\n", bold, width, commands[i]->name, plain, commands[i]->summary);
+        if (commands[i]->hidden)
+            continue;
+        printf("  %s%-*s%s  ", bold, width, commands[i]->name, plain);
+        cli_wrap(stdout, width_of_help(), width + 4, width + 4, commands[i]->summary);
+        printf("\n");
     }
     printf("\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n");
     return CLI_DONE;
 }
 
+/* ---- A command's text ---- */
+
+/* Where what a line says of its example begins: after two spaces or more. */
+static int column_of_words(const char *line)
+{
+    size_t at = strspn(line, " ");
+    const char *gap = NULL;
+    for (const char *next = line + at; (next = strstr(next, "  ")); next += strspn(next, " "))
+        gap = next;
+    return gap ? (int)(gap - line + (ptrdiff_t)strspn(gap, " ")) : (int)at + 4;
+}
+
+static void print_block(struct text *block, int width)
+{
+    if (block->length == 0)
+        return;
+    bool example = block->data[0] == ' ';
+    cli_wrap(stdout, width, 0, example ? column_of_words(block->data) : 0, block->data);
+    printf("\n");
+    text_clear(block);
+}
+
+/* The texts are broken for their sources, and here again for the reader's terminal. A line that
+ * begins with spaces is an example with what it does; far more spaces go on with the one before. */
+static void print_text(const char *text)
+{
+    struct text block;
+    int width = width_of_help();
+    text_init(&block, TEXT_LENGTH_MAX);
+    while (*text) {
+        size_t length = strcspn(text, "\n"), spaces = strspn(text, " ");
+        bool example = block.length && block.data[0] == ' ';
+        bool goes_on = block.length && length && (example ? spaces > GOES_ON_MIN : spaces == 0);
+        if (!goes_on)
+            print_block(&block, width);
+        if (goes_on)
+            text_add(&block, " ");
+        text_append(&block, text + (goes_on ? spaces : 0), length - (goes_on ? spaces : 0));
+        if (length == 0)
+            printf("\n");
+        text += length + (text[length] == '\n');
+    }
+    print_block(&block, width);
+    text_release(&block);
+}
+
 void help_print(const struct cli_command *command)
 {
     const char *bold = cli_colour(stdout, CLI_BOLD), *plain = cli_colour(stdout, CLI_PLAIN);
-    printf("%s.\n\n%sUsage:%s freehold %s%s%s%s\n\n%s", command->summary, bold, plain,
-           command->name, *command->words ? " " : "", command->words,
-           command->options[0].name ? " [OPTION]..." : "", command->text);
+    char usage[USAGE_SIZE];
+    snprintf(usage, sizeof usage, " freehold %s%s%s%s", command->name, *command->words ? " " : "",
+             command->words, command->options[0].name ? " [OPTION]..." : "");
+    printf("%s.\n\n%sUsage:%s", command->summary, bold, plain);
+    cli_wrap(stdout, width_of_help(), (int)sizeof "Usage:" - 1, 7, usage);
+    printf("\n\n");
+    print_text(command->text);
     if (command->options[0].name)
         printf("\n");
     for (int i = 0; i < CLI_OPTIONS_MAX && command->options[i].name; i++) {
         const struct cli_option *option = &command->options[i];
         int width = printf("  %s%s%s", option->name, option->placeholder ? " " : "",
                            option->placeholder ? option->placeholder : "");
-        printf("%*s%s\n", width < 25 ? 25 - width : 1, "", option->help);
+        width += printf("%*s", width < HELP_COLUMN ? HELP_COLUMN - width : 1, "");
+        cli_wrap(stdout, width_of_help(), width, HELP_COLUMN, option->help);
+        printf("\n");
     }
 }
 

@@ -128,16 +128,28 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
     return code == CLI_DONE ? command->run(command, words, values) : code;
 }
 
+/* As far as can be told before the words are understood: even a wrong one is answered in JSON. */
+static bool asks_for_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     json_memory_init();
     terminal_guard();
     commands_init(all);
+    if (asks_for_json(argc, argv))
+        cli_say_json();
     if (argc < 2 || asks_for_help(argv[1])) {
         run_command(&cli_help, 0, NULL);
         return argc < 2 ? CLI_USAGE : CLI_DONE;
     }
     bool version = strcmp(argv[1], "--version") == 0;
     const struct cli_command *command = commands_find(version ? "version" : argv[1]);
-    return command ? run_command(command, argc - 2, argv + 2) : CLI_USAGE;
+    return cli_end(command ? run_command(command, argc - 2, argv + 2) : CLI_USAGE);
 }

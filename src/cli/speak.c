@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the commands print: colours only on a terminal, places in the form that compilers use. */
+/* How the commands print: colours only on a terminal, words of an answer. */
 
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -27,35 +26,6 @@ int cli_width(FILE *stream)
     if (!terminal_shows(stream) || ioctl(terminal_descriptor(stream), TIOCGWINSZ, &size) != 0)
         return 0;
     return size.ws_col ? size.ws_col : 80;
-}
-
-int cli_fail(int code, const char *format, ...)
-{
-    va_list args;
-    fprintf(stderr, "%sfreehold:%s ", cli_colour(stderr, CLI_RED), cli_colour(stderr, CLI_PLAIN));
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fprintf(stderr, "\n");
-    return code;
-}
-
-void cli_print_findings(const struct findings *findings)
-{
-    for (size_t i = 0; i < findings->count; i++) {
-        const struct finding *finding = &findings->items[i];
-        if (finding->place.file)
-            fprintf(stderr, "%s:", finding->place.file);
-        if (finding->place.line)
-            fprintf(stderr, "%d:%d:", finding->place.line, finding->place.column);
-        fprintf(stderr, "%s%s%s:%s %s\n", finding->place.file ? " " : "",
-                cli_colour(stderr, finding->warning ? CLI_YELLOW : CLI_RED),
-                finding->warning ? "warning" : "error", cli_colour(stderr, CLI_PLAIN),
-                finding->message);
-    }
-    size_t all = findings->errors + findings->warnings;
-    if (all > findings->count)
-        fprintf(stderr, "... and %zu more\n", all - findings->count);
 }
 
 void cli_print_json(const json_t *value)

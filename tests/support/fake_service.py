@@ -13,6 +13,7 @@ tests add to their copies of it: as a service it may see no other file.
      "state": {...},         what it also reports of itself
      "refuses": ["orders"],  services to which its circuit breakers are open
      "spins_ms": 7000,       computes for so long once it is ready, and writes the file `spun`
+     "answers": {"/x": {}},  what it answers at these paths
      "landlock": 0}          answers as if its kernel had none, and everything were open
 """
 
@@ -63,6 +64,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             value = {"service": NAME, "landlock": {"abi": abi, "confined": abi > 0},
                      "tried": [{"path": path, "read": result, "write": result}
                                for path in json.loads(body)["paths"]]}
+        elif self.path in behaviour().get("answers", {}):
+            value = behaviour()["answers"][self.path]
         elif self.path == "/missing":
             status, value = 404, {"status": 404, "title": "Not Found"}
         else:

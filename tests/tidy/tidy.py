@@ -407,6 +407,15 @@ def only_layers_that_decide_log(tree):
                                         "error, the layer that decides logs it")
 
 
+def the_command_says_all_in_one_place(tree):
+    """What writes to standard error past cli/say.c is no JSON under --json, and wider than the terminal."""
+    for path in tree.c_files("src/cli/"):
+        if path == "src/cli/say.c":
+            continue
+        for line, match in lines_matching(tree.code[path], re.compile(r"\bstderr\b|\bperror\s*\(")):
+            yield Violation(path, line, f"{match.group(0)}: cli_fail, cli_note and cli_confirms say it")
+
+
 def nothing_knows_one_machine(tree):
     for path, text in tree.texts.items():
         for line, match in lines_matching(text, MACHINE_PATH):
@@ -697,6 +706,7 @@ CHECKS = (
     every_c_file_begins_with_what_it_owns, files_are_no_longer_than_one_idea,
     functions_fit_on_a_screen, files_call_each_other_one_way, no_name_is_reserved_in_cxx,
     static_functions_carry_their_noun, banned_calls_are_not_made, only_layers_that_decide_log,
+    the_command_says_all_in_one_place,
     nothing_knows_one_machine, nothing_is_left_for_later, every_c_file_is_built,
     what_only_tests_want_is_built_for_them, every_patch_of_deliberate_bugs_is_built,
     library_exports_what_its_headers_declare, services_keep_no_state_of_their_own,

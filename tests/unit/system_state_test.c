@@ -288,6 +288,20 @@ static void the_nearest_word_is_offered_only_when_it_is_near(void **unused)
     assert_int_equal(nearest_distance("progam", "program"), 1);
     assert_int_equal(nearest_distance("porgram", "program"), 1);
     assert_int_equal(nearest_distance("", "abc"), 3);
+    static const struct {
+        const char *wanted, *known;
+        bool near;
+    } pairs[] = {
+        {"nope", "move", false},       {"hello", "help", false},   {"mov", "move", true},
+        {"hepl", "help", true},        {"lst", "list", true},      {"lgos", "logs", true},
+        {"up", "new", false},          {"statsu", "status", true}, {"stauts", "status", true},
+        {"servics", "services", true}, {"orders", "users", false}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        struct nearest pair = nearest_begin(pairs[i].wanted);
+        nearest_offer(&pair, pairs[i].known);
+        if ((pair.word != NULL) != pairs[i].near)
+            fail_msg("'%s' for '%s'", pairs[i].known, pairs[i].wanted);
+    }
     struct nearest nearest = nearest_begin("UserUpdate");
     nearest_offer(&nearest, "OrderCreated");
     assert_null(nearest.word);

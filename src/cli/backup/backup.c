@@ -92,10 +92,10 @@ static void warn_of_holding(const struct taking *taking)
 {
     const char *engine;
     if (taking_shows_no_moment(taking, &engine))
-        fprintf(stderr,
-                "%s: %s can't show all of a store as it is at one moment, so the service takes no "
-                "changes while it is copied\n",
-                taking->service, engine);
+        cli_note(CLI_PLAIN,
+                 "%s: %s can't show all of a store as it is at one moment, so the service takes no "
+                 "changes while it is copied",
+                 taking->service, engine);
 }
 
 static int take_one(struct cli_operator *asking, const char *service, const struct taking *how,
@@ -229,7 +229,7 @@ static int back_up_system(struct backup *backup, const char *folder)
     if (code == CLI_DONE)
         kept_print(manifest, folder, backup->as_json);
     else
-        fprintf(stderr, "%s is NO backup: it is not complete, and can be removed.\n", folder);
+        cli_note(CLI_PLAIN, "%s is NO backup: it is not complete, and can be removed.", folder);
     json_decref(entries);
     json_decref(manifest);
     close(folder_fd);

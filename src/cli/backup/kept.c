@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 
 void kept_begin(struct kept_reading *reading, const char *service, bool quiet)
 {
@@ -51,23 +52,27 @@ void kept_print(const json_t *manifest, const char *folder, bool as_json)
     kept_format_time(manifest, taken);
     printf("%s holds a backup of %s, taken %s.\n", folder, json_string_at(manifest, "system"),
            taken);
-    printf("%s%-14s %-11s %-10s %12s %12s %10s%s\n", cli_colour(stdout, CLI_BOLD), "SERVICE",
-           "MODEL", "FROM", "ROWS", "BYTES", "POSITION", cli_colour(stdout, CLI_PLAIN));
+    struct table table;
+    table_begin(&table, (const char *const[]){"SERVICE", "MODEL", "FROM", ">ROWS", ">BYTES",
+                                              ">POSITION", NULL});
     json_object_foreach (json_object_get(manifest, "services"), name, said) {
-        printf("%-14s %-11s %-10s %12" PRId64 " %12" PRId64 " %10" PRId64 "\n", name,
-               json_string_at(said, "model"), json_string_at(said, "engine"),
-               (int64_t)cli_number(said, "rows"), (int64_t)cli_number(said, "size"),
-               (int64_t)cli_number(said, "position"));
+        table_cell(&table, "%s", name);
+        table_cell(&table, "%s", json_string_at(said, "model"));
+        table_cell(&table, "%s", json_string_at(said, "engine"));
+        table_cell(&table, "%lld", cli_number(said, "rows"));
+        table_cell(&table, "%lld", cli_number(said, "size"));
+        table_cell(&table, "%lld", cli_number(said, "position"));
     }
+    table_end(&table);
 }
 
 void kept_warn_of_unsealed(const char *folder)
 {
-    fprintf(stderr,
-            "%sIt is NEITHER ENCRYPTED NOR SIGNED:%s whoever can read %s reads all that the stores "
-            "hold, and whoever can write there can change it unnoticed. backup.key in the system "
-            "file, or --key FILE, names a key.\n",
-            cli_colour(stderr, CLI_YELLOW), cli_colour(stderr, CLI_PLAIN), folder);
+    cli_note(CLI_YELLOW,
+             "It is NEITHER ENCRYPTED NOR SIGNED: whoever can read %s reads all that the stores "
+             "hold, and whoever can write there can change it unnoticed. backup.key in the system "
+             "file, or --key FILE, names a key.",
+             folder);
 }
 
 static int check_kept_service(const json_t *manifest, const struct backup_key *key, int folder_fd,

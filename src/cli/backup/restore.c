@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/audit.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
@@ -132,28 +133,31 @@ static int check_all(const struct restore *restore, char **words)
 
 /* ---- Confirmation ---- */
 
+#define CONFIRM_SIZE_MAX 65536
+
 static int confirm_restore(const struct restore *restore, char **words, bool yes)
 {
     const char *name;
     json_t *entry;
-    char answer[8], taken[KEPT_TIME_SIZE];
+    char taken[KEPT_TIME_SIZE];
+    struct text names;
     kept_format_time(restore->manifest, taken);
     if (yes)
         return CLI_DONE;
-    if (!isatty(STDIN_FILENO))
+    if (!cli_can_ask())
         return cli_fail(CLI_USAGE,
                         "what the stores hold now would be replaced by the backup of %s: say --yes",
                         taken);
-    fprintf(stderr,
-            "What these stores hold now will be replaced by the backup of %s (and kept beside "
-            "them):",
-            taken);
+    text_init(&names, CONFIRM_SIZE_MAX);
     for (char **word = words; *word; word++)
-        fprintf(stderr, " %s", *word);
+        text_printf(&names, " %s", *word);
     json_object_foreach (json_object_get(restore->manifest, "services"), name, entry)
-        fprintf(stderr, "%s%s", *words ? "" : " ", *words ? "" : name);
-    fprintf(stderr, "\nGo on? [y/N] ");
-    if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+        text_printf(&names, "%s%s", *words ? "" : " ", *words ? "" : name);
+    bool confirmed = cli_confirms("What these stores hold now will be replaced by the backup of %s "
+                                  "(and kept beside them):%s\nGo on?",
+                                  taken, names.data ? names.data : "");
+    text_release(&names);
+    if (confirmed)
         return CLI_DONE;
     return cli_fail(CLI_FAILED, "nothing was restored");
 }

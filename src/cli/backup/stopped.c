@@ -32,8 +32,7 @@ static void say_of_backup(void *context, enum supervise_level level, const char 
     static const enum cli_colour colours[] = {CLI_DIM, CLI_GREEN, CLI_YELLOW};
     struct stopped *stopped = context;
     progress_hide(&stopped->progress);
-    fprintf(stderr, "  %s%s%s\n", cli_colour(stderr, colours[level]), text,
-            cli_colour(stderr, CLI_PLAIN));
+    cli_note(colours[level], "  %s", text);
 }
 
 /* They work side by side; shows the first that is still copying. */

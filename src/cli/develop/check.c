@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/load.h"
+#include "cli/table.h"
 #include "system/check/callers.h"
 #include "system/check/check.h"
 #include "system/provision/keys.h"
@@ -18,6 +20,7 @@
 
 #define VERIFY_MS_MAX 30000
 #define VERIFYING_MAX 512 /* processes */
+#define COUNTED_SIZE 256
 
 /* The processes asked to try, and their answers. */
 struct verifying {
@@ -147,27 +150,45 @@ static int check_live(struct system_file *file, const char *folder, struct findi
     return code;
 }
 
+/* "a, b"; malloc'ed. */
+static char *join_words(const json_t *words)
+{
+    struct text text;
+    size_t i;
+    json_t *word;
+    text_init(&text, TEXT_LENGTH_MAX);
+    json_array_foreach (words, i, word)
+        text_printf(&text, "%s%s", i ? ", " : "", json_string_value(word));
+    return text_take(&text);
+}
+
 /* Each receiver, each of its callers, and what that caller may use. */
 static void print_callers(struct system_file *file)
 {
     const char *receiver, *caller;
-    json_t *matrix = callers_matrix(file), *callers, *grants, *grant;
-    size_t i;
+    json_t *matrix = callers_matrix(file), *callers, *grants;
+    struct table table;
     printf("\nWho may call whom (an operator may call everything):\n");
+    table_begin(&table, (const char *const[]){"RECEIVER", "CALLER", "MAY USE", NULL});
     json_object_foreach (matrix, receiver, callers) {
         const char *left = receiver;
         json_object_foreach (callers, caller, grants) {
             if (strcmp(caller, KEYS_OPERATOR) == 0)
                 continue;
-            printf("  %-14s %-14s ", left, caller);
-            json_array_foreach (grants, i, grant)
-                printf("%s%s", i ? ", " : "", json_string_value(grant));
-            printf("\n");
+            char *words = json_array_size(grants) ? join_words(grants) : NULL;
+            table_cell(&table, "%s", left);
+            table_cell(&table, "%s", caller);
+            table_cell(&table, "%s", words ? words : "nothing");
+            free(words);
             left = "";
         }
-        if (*left)
-            printf("  %-14s nobody\n", left);
+        if (*left) {
+            table_cell(&table, "%s", left);
+            table_cell(&table, "nobody");
+            table_cell(&table, "%s", "");
+        }
     }
+    table_end(&table);
     json_decref(matrix);
 }
 
@@ -207,8 +228,11 @@ static void print_open(const char *what, const json_t *sentences)
 {
     size_t i;
     json_t *sentence;
-    json_array_foreach (sentences, i, sentence)
-        printf("%s: %s.\n", what, json_string_value(sentence));
+    json_array_foreach (sentences, i, sentence) {
+        int column = printf("%s: ", what);
+        cli_wrap(stdout, cli_width(stdout), column, 2, json_string_value(sentence));
+        printf(".\n");
+    }
 }
 
 static void print_result(struct system_file *file, const struct findings *findings,
@@ -222,14 +246,19 @@ static void print_result(struct system_file *file, const struct findings *findin
         return;
     }
     struct check_counts counts = check_count(file);
-    printf("%s%s fits together%s%s: %zu %s, %zu %s (%zu public), %zu %s, %zu %s, %zu %s.\n",
-           cli_colour(stdout, CLI_GREEN), file->name, not_verified ? " and runs as described" : "",
-           cli_colour(stdout, CLI_PLAIN), counts.services,
-           plural_of(counts.services, "service", "services"), counts.routes,
-           plural_of(counts.routes, "route", "routes"), counts.public_routes, counts.subscriptions,
-           plural_of(counts.subscriptions, "subscription", "subscriptions"), counts.sagas,
-           plural_of(counts.sagas, "saga", "sagas"), counts.compositions,
-           plural_of(counts.compositions, "composition", "compositions"));
+    char counted[COUNTED_SIZE];
+    snprintf(counted, sizeof counted, ": %zu %s, %zu %s (%zu public), %zu %s, %zu %s, %zu %s.",
+             counts.services, plural_of(counts.services, "service", "services"), counts.routes,
+             plural_of(counts.routes, "route", "routes"), counts.public_routes,
+             counts.subscriptions, plural_of(counts.subscriptions, "subscription", "subscriptions"),
+             counts.sagas, plural_of(counts.sagas, "saga", "sagas"), counts.compositions,
+             plural_of(counts.compositions, "composition", "compositions"));
+    const char *live = not_verified ? " and runs as described" : "";
+    printf("%s%s fits together%s%s", cli_colour(stdout, CLI_GREEN), file->name, live,
+           cli_colour(stdout, CLI_PLAIN));
+    cli_wrap(stdout, cli_width(stdout),
+             (int)(strlen(file->name) + sizeof " fits together" - 1 + strlen(live)), 2, counted);
+    printf("\n");
     if (findings->warnings)
         print_counts(findings);
     print_callers(file);

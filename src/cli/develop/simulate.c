@@ -2,15 +2,61 @@
 /* freehold simulate and freehold test: run the system's own simulation, or its tests, which are
  * programs that link its services. */
 
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "system/check/programs.h"
 
 #define ARGUMENTS_MAX 16
+#define COMPLAINT_SIZE_MAX ((size_t)1 << 20)
+
+/* What the program says besides its answer is an error's text. */
+static int tell_complaint(int code, int complaint)
+{
+    struct text text;
+    char buffer[4096];
+    ssize_t length;
+    text_init(&text, COMPLAINT_SIZE_MAX);
+    for (off_t at = 0; (length = pread(complaint, buffer, sizeof buffer, at)) > 0; at += length)
+        text_append(&text, buffer, (size_t)length);
+    while (text.length && text.data[text.length - 1] == '\n')
+        text.data[--text.length] = '\0';
+    if (text.length && code != CLI_DONE)
+        cli_fail(code, "%s", text.data);
+    else if (text.length)
+        cli_note(CLI_PLAIN, "%s", text.data);
+    text_release(&text);
+    return code;
+}
+
+/* With --json. Its exit codes are ours; a signal from the terminal reaches both. */
+static int run_simulator(const char *path, char **arguments)
+{
+    int status, complaint = memfd_create("complaint", MFD_CLOEXEC);
+    pid_t pid = complaint < 0 ? -1 : fork();
+    if (pid == 0) {
+        dup2(complaint, STDERR_FILENO);
+        execv(path, arguments);
+        dprintf(STDERR_FILENO, "%s can't be started: %s", path, strerror(errno));
+        _exit(CLI_FAILED);
+    }
+    if (pid < 0)
+        return cli_fail(CLI_FAILED, "%s can't be started: %s", path, strerror(errno));
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    int code = WIFEXITED(status)
+                   ? tell_complaint(WEXITSTATUS(status), complaint)
+                   : cli_fail(CLI_FAILED, "%s was ended by %s", path, strsignal(WTERMSIG(status)));
+    close(complaint);
+    return code;
+}
 
 /* Passes the options on to the program, which takes the same ones. */
 static int start_simulator(const struct cli_command *command, const char *path, const char *file,
@@ -26,6 +72,8 @@ static int start_simulator(const struct cli_command *command, const char *path, 
         if (option->placeholder)
             arguments[count++] = values[i];
     }
+    if (cli_value(command, values, "--json"))
+        return run_simulator(path, (char **)(uintptr_t)arguments);
     execv(path, (char **)(uintptr_t)arguments);
     return cli_fail(CLI_FAILED, "%s can't be started: %s", path, strerror(errno));
 }

@@ -192,14 +192,14 @@ static void print_audit(const struct showing *showing, const struct audit_readin
     if (reading->faults)
         return;
     if (reading->last == 0)
-        fprintf(stderr, "The audit log is empty.\n");
+        cli_note(CLI_PLAIN, "The audit log is empty.");
     else if (reading->first > 1)
-        fprintf(stderr,
-                "The chain holds from entry %lld on, the first that is here. Head: %lld:%s\n",
-                (long long)reading->first, (long long)reading->last, reading->head);
+        cli_note(CLI_PLAIN,
+                 "The chain holds from entry %lld on, the first that is here. Head: %lld:%s",
+                 (long long)reading->first, (long long)reading->last, reading->head);
     else
-        fprintf(stderr, "The chain holds. Head: %lld:%s\n", (long long)reading->last,
-                reading->head);
+        cli_note(CLI_PLAIN, "The chain holds. Head: %lld:%s", (long long)reading->last,
+                 reading->head);
 }
 
 /* ---- The command ---- */

@@ -17,13 +17,15 @@
 #include "base/text.h"
 #include "cli/cli.h"
 
-#define NAME_WIDTH 20
+#define NAME_WIDTH_MIN 20
+#define CELLS_WIDTH 57    /* of what follows a name, but positions and addresses */
 #define POSITION_WIDTH 11 /* including the space before it */
 #define ADDRESS_WIDTH 23
 #define NOTE_SIZE 1024
 
 struct table {
     int width; /* 0: of any length */
+    int name_width;
     bool positions, addresses;
 };
 
@@ -91,15 +93,16 @@ static void format_sagas(char *out, size_t size, const json_t *state)
 
 /* ---- Rows ---- */
 
-static void print_name(const char *name)
+/* No name is cut: people type them. One that leaves no room has a line of its own. */
+static void print_name(const struct table *table, const char *name)
 {
-    if (strlen(name) <= NAME_WIDTH)
-        printf("%-*s ", NAME_WIDTH, name);
+    if ((int)strlen(name) <= table->name_width)
+        printf("%-*s ", table->name_width, name);
     else
-        printf("%.*s.. ", NAME_WIDTH - 2, name);
+        printf("%s\n%*s ", name, table->name_width, "");
 }
 
-static void print_process(const json_t *process, const char *name)
+static void print_process(const struct table *table, const json_t *process, const char *name)
 {
     char pid[16] = "-", span[32], restarts[8];
     bool ready = json_is_true(json_at(process, "ready"));
@@ -107,7 +110,7 @@ static void print_process(const json_t *process, const char *name)
         snprintf(pid, sizeof pid, "%lld", number_at_path(process, "pid"));
     cli_format_span(span, sizeof span, json_at(process, "since_s"));
     format_count(restarts, number_at_path(process, "restarts"));
-    print_name(name);
+    print_name(table, name);
     printf("%s%-10s%s %-7s %-5s %8s", cli_colour(stdout, ready ? CLI_GREEN : CLI_RED),
            json_string_at(process, "phase"), cli_colour(stdout, CLI_PLAIN), pid, span, restarts);
 }
@@ -139,7 +142,7 @@ static void print_instances(const struct table *table, const json_t *service)
         snprintf(name, sizeof name, "  %s/%lld", json_string_at(service, "name"),
                  number_at_path(instance, "instance"));
         if (json_array_size(instances) > 1) {
-            print_process(instance, name);
+            print_process(table, instance, name);
             print_rest(table, instance, "", "", "");
         }
     }
@@ -154,7 +157,7 @@ static void print_row(const struct table *table, const json_t *process, bool ser
         format_unapplied(unapplied, sizeof unapplied, state);
         format_sagas(sagas, sizeof sagas, state);
     }
-    print_process(process, json_string_at(process, "name"));
+    print_process(table, process, json_string_at(process, "name"));
     if (service)
         print_rest(table, process, unapplied, sagas, position);
     else
@@ -362,7 +365,7 @@ static void print_head(const struct table *table, const json_t *status)
            json_string_at(status, "phase"),
            json_is_true(json_at(status, "gateway.tls")) ? "https" : "http",
            json_string_at(status, "gateway.address"), number_at_path(status, "up_pid"));
-    printf("%s%-*s %-10s %-7s %-5s %8s %11s  %-9s", cli_colour(stdout, CLI_DIM), NAME_WIDTH,
+    printf("%s%-*s %-10s %-7s %-5s %8s %11s  %-9s", cli_colour(stdout, CLI_DIM), table->name_width,
            "SERVICE", "STATE", "PID", "FOR", "RESTARTS", "UNAPPLIED", "SAGAS");
     if (table->positions)
         printf(" %*s", POSITION_WIDTH - 1, "POSITION");
@@ -371,13 +374,31 @@ static void print_head(const struct table *table, const json_t *status)
     printf("%s\n", cli_colour(stdout, CLI_PLAIN));
 }
 
+static int width_of_names(const json_t *status, int width)
+{
+    static const char *const lists[] = {"services", "servers"};
+    int longest = NAME_WIDTH_MIN, most = width - CELLS_WIDTH;
+    size_t i;
+    json_t *process;
+    for (size_t list = 0; list < sizeof lists / sizeof lists[0]; list++) {
+        json_array_foreach (json_at(status, lists[list]), i, process) {
+            int length = (int)strlen(json_string_at(process, "name"));
+            longest = length > longest ? length : longest;
+        }
+    }
+    if (width && longest > most)
+        return most > NAME_WIDTH_MIN ? most : NAME_WIDTH_MIN;
+    return longest;
+}
+
 void status_print(const json_t *status, int width)
 {
     static void (*const notes[])(const struct table *table, const json_t *service) = {
         note_end,     note_trouble,  note_refused, note_parked, note_standing,
         note_expired, note_restored, note_older,   note_moved,  note_clock};
-    const int narrow = NAME_WIDTH + 57;
+    const int name_width = width_of_names(status, width), narrow = name_width + CELLS_WIDTH;
     const struct table table = {.width = width,
+                                .name_width = name_width,
                                 .positions = width == 0 || width >= narrow + POSITION_WIDTH,
                                 .addresses =
                                     width == 0 || width >= narrow + POSITION_WIDTH + ADDRESS_WIDTH};

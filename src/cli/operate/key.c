@@ -16,7 +16,9 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "gateway/identity/claims.h"
 #include "system/file/auth.h"
 #include "system/provision/client_keys.h"
@@ -196,11 +198,11 @@ static int show_new_key(const struct client_keys *keys, const char *key, const c
                         "the key could not be shown, but is in %s: freehold key revoke %.*s",
                         keys->path, CLIENT_KEY_ID_LENGTH, hash);
     if (!as_json)
-        fprintf(stderr,
-                "This is the only time that the key is shown. Its id is %.*s, it acts as %s, and "
-                "%s%s.\n",
-                CLIENT_KEY_ID_LENGTH, hash, json_string_at(entry, "subject"),
-                expires ? "ends at " : "does not expire", expires ? expires : "");
+        cli_note(CLI_PLAIN,
+                 "This is the only time that the key is shown. Its id is %.*s, it acts as %s, and "
+                 "%s%s.",
+                 CLIENT_KEY_ID_LENGTH, hash, json_string_at(entry, "subject"),
+                 expires ? "ends at " : "does not expire", expires ? expires : "");
     return CLI_DONE;
 }
 
@@ -224,14 +226,35 @@ static int make_key(struct client_keys *keys, json_t *entry, bool as_json)
 
 /* ---- list ---- */
 
-static void print_words(const json_t *entry, const char *name)
+static void add_words(struct text *text, const json_t *entry, const char *name)
 {
     size_t i;
     json_t *word;
     json_array_foreach (json_object_get(entry, name), i, word)
-        printf("%s%s", i ? " " : "", json_string_value(word));
+        text_printf(text, "%s%s", i ? " " : "", json_string_value(word));
     if (!json_array_size(json_object_get(entry, name)))
-        printf("-");
+        text_add(text, "-");
+}
+
+static void print_client_keys(const json_t *keys)
+{
+    struct table table;
+    size_t i;
+    json_t *entry;
+    table_begin(&table, (const char *const[]){"ID", "EXPIRES", "SUBJECT", "SCOPES; ROLES", NULL});
+    json_array_foreach (keys, i, entry) {
+        struct text rights;
+        text_init(&rights, TEXT_LENGTH_MAX);
+        add_words(&rights, entry, "scopes");
+        text_add(&rights, "; ");
+        add_words(&rights, entry, "roles");
+        table_cell(&table, "%.*s", CLIENT_KEY_ID_LENGTH, json_string_at(entry, "hash"));
+        table_cell(&table, "%s", cli_text(entry, "expires"));
+        table_cell(&table, "%s", cli_text(entry, "subject"));
+        table_cell(&table, "%s", rights.data);
+        text_release(&rights);
+    }
+    table_end(&table);
 }
 
 static int list_client_keys(const struct client_keys *keys, bool as_json)
@@ -251,16 +274,7 @@ static int list_client_keys(const struct client_keys *keys, bool as_json)
         printf("There are no keys in %s.\n", keys->path);
         return CLI_DONE;
     }
-    printf("%s%-*s  %-20s  %-20s  %s%s\n", cli_colour(stdout, CLI_BOLD), CLIENT_KEY_ID_LENGTH, "ID",
-           "EXPIRES", "SUBJECT", "SCOPES; ROLES", cli_colour(stdout, CLI_PLAIN));
-    json_array_foreach (keys->keys, i, entry) {
-        printf("%.*s  %-20s  %-20s  ", CLIENT_KEY_ID_LENGTH, json_string_at(entry, "hash"),
-               cli_text(entry, "expires"), cli_text(entry, "subject"));
-        print_words(entry, "scopes");
-        printf("; ");
-        print_words(entry, "roles");
-        printf("\n");
-    }
+    print_client_keys(keys->keys);
     return CLI_DONE;
 }
 

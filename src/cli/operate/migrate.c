@@ -48,8 +48,7 @@ static void say_of_migration(void *context, enum supervise_level level, const ch
 {
     static const enum cli_colour colours[] = {CLI_DIM, CLI_GREEN, CLI_YELLOW};
     (void)context;
-    fprintf(stderr, "  %s%s%s\n", cli_colour(stderr, colours[level]), text,
-            cli_colour(stderr, CLI_PLAIN));
+    cli_note(colours[level], "  %s", text);
 }
 
 static void say_step_of_migration(void *context, const char *id, const char *text)

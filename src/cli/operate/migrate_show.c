@@ -117,7 +117,7 @@ void migrate_show_plan(const json_t *services, bool running)
 
 /* ---- State ---- */
 
-static void print_migration(const json_t *service, const json_t *migration)
+static void print_migration(const json_t *service, const json_t *migration, int width)
 {
     char when[WHEN_SIZE], state[64];
     const char *word = json_string_at(migration, "state");
@@ -126,7 +126,7 @@ static void print_migration(const json_t *service, const json_t *migration)
     if (json_object_get(migration, "done"))
         snprintf(state, sizeof state, "%s at line %d", word,
                  (int)json_integer_value(json_object_get(migration, "line")));
-    printf("%-14s %-20s %-20s %s\n", json_string_at(service, "service"), when, state,
+    printf("%-*s %-20s %-20s %s\n", width, json_string_at(service, "service"), when, state,
            json_string_at(migration, "name"));
     print_todo(migration);
 }
@@ -135,9 +135,14 @@ void migrate_show_state(const json_t *services)
 {
     size_t i, j;
     json_t *service, *migration;
+    int width = 0;
+    json_array_foreach (services, i, service) {
+        int length = (int)strlen(json_string_at(service, "service"));
+        width = length > width ? length : width;
+    }
     json_array_foreach (services, i, service) {
         json_array_foreach (json_object_get(service, "migrations"), j, migration)
-            print_migration(service, migration);
+            print_migration(service, migration, width);
     }
 }
 

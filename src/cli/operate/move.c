@@ -63,9 +63,9 @@ static int move_running(const struct cli_command *command, const char *service, 
                               .quiet = cli_value(command, values, "--json") != NULL};
     int code = cli_find_state(cli_value(command, values, "--state"), &state);
     if (code == CLI_NOT_RUNNING)
-        fprintf(stderr,
-                "A stopped system's store moves when it is started: freehold move FILE %s\n",
-                service);
+        cli_note(CLI_PLAIN,
+                 "A stopped system's store moves when it is started: freehold move FILE %s",
+                 service);
     if (code != CLI_DONE)
         return code;
     json_t *request = json_pack("{s:s, s:s, s:s*, s:s*}", "command", "move", "service", service,

@@ -70,8 +70,8 @@ static int take_service_answer(const struct cli_ask *ask, json_t **ret)
                    ? cli_fail(CLI_FAILED, "%s: %s", ask->service, detail)
                    : cli_fail(CLI_FAILED, "%s answered with status %d", ask->service, ask->status);
     json_array_foreach (json_object_get(body, "errors"), i, fault)
-        fprintf(stderr, "  %s: %s\n", json_string_at(fault, "pointer"),
-                json_string_at(fault, "detail"));
+        cli_note(CLI_PLAIN, "  %s: %s", json_string_at(fault, "pointer"),
+                 json_string_at(fault, "detail"));
     json_decref(body);
     return code;
 }

@@ -7,11 +7,13 @@
 
 #include "base/json.h"
 #include "cli/operate/parked.h"
+#include "cli/table.h"
 
 /* ---- List ---- */
 
 static void print_parked(const json_t *list)
 {
+    struct table table;
     size_t i;
     json_t *one;
     char age[32];
@@ -19,15 +21,20 @@ static void print_parked(const json_t *list)
         printf("Nothing is parked.\n");
         return;
     }
-    printf("%s%-12s %-12s %-20s %7s %6s %8s  %s%s\n", cli_colour(stdout, CLI_BOLD), "SERVICE",
-           "SOURCE", "KEY", "EVENTS", "SINCE", "ATTEMPTS", "WHY", cli_colour(stdout, CLI_PLAIN));
+    table_begin(&table, (const char *const[]){"SERVICE", "SOURCE", "KEY", ">EVENTS", ">SINCE",
+                                              ">ATTEMPTS", "WHY", NULL});
     json_array_foreach (list, i, one) {
         cli_format_span(age, sizeof age, json_object_get(one, "age_s"));
-        printf("%-12s %-12s %-20s %7lld %6s %8lld  %s at %lld: %s\n", cli_text(one, "service"),
-               cli_text(one, "source"), cli_text(one, "key"), cli_number(one, "events"), age,
-               cli_number(one, "attempts"), cli_text(one, "type"), cli_number(one, "position"),
-               cli_text(one, "error"));
+        table_cell(&table, "%s", cli_text(one, "service"));
+        table_cell(&table, "%s", cli_text(one, "source"));
+        table_cell(&table, "%s", cli_text(one, "key"));
+        table_cell(&table, "%lld", cli_number(one, "events"));
+        table_cell(&table, "%s", age);
+        table_cell(&table, "%lld", cli_number(one, "attempts"));
+        table_cell(&table, "%s at %lld: %s", cli_text(one, "type"), cli_number(one, "position"),
+                   cli_text(one, "error"));
     }
+    table_end(&table);
 }
 
 static int list_parked(struct cli_operator *asking, const char *service, bool as_json)
@@ -116,17 +123,15 @@ static int order_parked_retry(struct cli_operator *asking, char **words, bool as
 
 static bool confirmed_drop(char **words, bool all)
 {
-    char line[16] = "";
-    fprintf(stderr, "Give up %s of %s parked in %s under the key %s, for good? [y/N] ",
-            all ? "all events" : "the first event", words[2], words[1], words[3]);
-    return fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y');
+    return cli_confirms("Give up %s of %s parked in %s under the key %s, for good?",
+                        all ? "all events" : "the first event", words[2], words[1], words[3]);
 }
 
 static int drop_parked(struct cli_operator *asking, char **words, bool all, bool yes, bool as_json)
 {
     json_t *body, *one, *wanted = key_names(words);
     size_t i;
-    if (!yes && !isatty(STDIN_FILENO)) {
+    if (!yes && !cli_can_ask()) {
         json_decref(wanted);
         return cli_fail(CLI_USAGE, "what is dropped is gone for good: confirm it with --yes");
     }

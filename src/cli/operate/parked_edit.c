@@ -104,7 +104,7 @@ static int edit_by_hand(struct cli_operator *asking, char **words, const json_t 
     char path[PATH_SIZE];
     json_t *data = NULL;
     const json_t *before = json_at(first, "event.data");
-    if (!isatty(STDIN_FILENO))
+    if (!cli_can_ask())
         return cli_fail(CLI_USAGE, "there is no terminal for an editor: give the data with --data");
     int code = write_file(path, before);
     if (code != CLI_DONE)
@@ -120,10 +120,10 @@ static int edit_by_hand(struct cli_operator *asking, char **words, const json_t 
     if (code == CLI_DONE)
         unlink(path);
     else
-        fprintf(stderr,
-                "What was written is in %s; to give it again:\n"
-                "  freehold parked edit %s %s %s --data @%s\n",
-                path, words[1], words[2], words[3], path);
+        cli_note(CLI_PLAIN,
+                 "What was written is in %s; to give it again:\n"
+                 "  freehold parked edit %s %s %s --data @%s",
+                 path, words[1], words[2], words[3], path);
     return code;
 }
 

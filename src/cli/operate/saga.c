@@ -101,17 +101,14 @@ static int confirm_saga(char **words, bool yes)
         {"compensate", "a saga that goes back never turns again", "Take back all that it has done"},
         {"abandon", "nothing more is done for a saga that is given up, nor taken back",
          "Leave it as it is, for ever"}};
-    char line[16] = "";
     int i = 0;
     if (yes)
         return CLI_DONE;
     while (strcmp(all[i].word, words[0]) != 0)
         i++;
-    if (!isatty(STDIN_FILENO))
+    if (!cli_can_ask())
         return cli_fail(CLI_USAGE, "%s: confirm it with --yes", all[i].ever);
-    fprintf(stderr, "%s? See: freehold saga show %s %s [y/N] ", all[i].question, words[1],
-            words[2]);
-    if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
+    if (cli_confirms("%s? See: freehold saga show %s %s", all[i].question, words[1], words[2]))
         return CLI_DONE;
     return cli_fail(CLI_FAILED, "nothing was done");
 }

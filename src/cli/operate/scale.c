@@ -20,7 +20,7 @@ static void take_scale_line(void *context, const json_t *line)
     struct change *change = context;
     const char *text = json_string_at(line, "progress");
     if (text && !change->quiet)
-        fprintf(stderr, "  %s\n", text);
+        cli_note(CLI_PLAIN, "  %s", text);
     change->done |= json_is_true(json_at(line, "done"));
     if (json_is_string(json_at(line, "error")) && !change->error)
         change->error = json_copy_out(json_at(line, "error"));

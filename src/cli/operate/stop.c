@@ -13,7 +13,7 @@ static void take_stop_line(void *context, const json_t *line)
     struct progress *progress = context;
     const char *text = json_string_at(line, "progress");
     if (text && !progress->quiet)
-        fprintf(stderr, "  %s\n", text);
+        cli_note(CLI_PLAIN, "  %s", text);
     const char *error = json_string_at(line, "error");
     if (error)
         cli_fail(CLI_FAILED, "%s", error);

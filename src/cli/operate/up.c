@@ -155,6 +155,7 @@ static void up_ready(void *context)
 {
     struct up *up = context;
     up->up = true;
+    cli_end(CLI_DONE);
     tell_up_ready(up);
     if (up->ready_fd < 0)
         return;
@@ -246,7 +247,7 @@ static int start_up(struct up *up, const struct cli_command *command, const char
     /* No log may keep a system down: unrecorded it comes up all the same, and says so. */
     if (cli_audit_begin(&act, &up->provision->state, up->moving ? "move" : "up", NULL, with) !=
         CLI_DONE)
-        fprintf(stderr, "It starts all the same; nothing else is done until that is mended.\n");
+        cli_note(CLI_PLAIN, "It starts all the same; nothing else is done until that is mended.");
     int result = cli_audit_end(&act, supervise_system(up), NULL);
     provision_free(up->provision);
     return result;

@@ -46,8 +46,9 @@ struct nearest nearest_begin(const char *wanted)
 void nearest_offer(struct nearest *nearest, const char *known)
 {
     size_t distance = nearest_distance(nearest->wanted, known);
-    size_t length = strlen(nearest->wanted);
-    size_t near_enough = length <= 3 ? 1 : length <= 6 ? 2 : length / 3 + 1;
+    /* By the shorter one: of "nope" two letters make "move", which nobody has mistyped. */
+    size_t length = smaller_of(strlen(nearest->wanted), strlen(known));
+    size_t near_enough = length <= 4 ? 1 : length <= 8 ? 2 : length / 4 + 1;
     if (distance <= near_enough && distance < nearest->distance) {
         nearest->word = known;
         nearest->distance = distance;

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the command says, whatever it is asked: in JSON where that is wanted, within 80 columns, each name whole. Over
+all commands of the one table."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+
+import pytest
+
+from conftest import FREEHOLD
+from test_command import Mini, mini  # noqa: F401 a fixture
+
+COMMANDS = json.loads(subprocess.run([FREEHOLD, "help", "--json"], capture_output=True, check=True).stdout)["commands"]
+HIDDEN = [json.loads(subprocess.run([FREEHOLD, "help", name, "--json"], capture_output=True, check=True).stdout)
+          for name in ("gateway", "keep", "complete")]
+NAMES = [command["name"] for command in COMMANDS + HIDDEN]
+# What a person might give for a word of the table that is no choice.
+GIVEN = {"SERVICE": "users", "FILE": "no-such-file.yaml", "METHOD": "GET", "PATH": "/x", "ID": "1", "DIR": "nowhere",
+         "N": "2", "COUNT": "2", "COMMAND": "up"}
+
+
+def forms():
+    """(name, words) for each command, and for each of its choices."""
+    for command in COMMANDS:
+        words = [form for form in re.findall(r"[^\s\[\]]+", command["words"]) if form != "..."]
+        first = words[0].split("|") if words and words[0][0].islower() else [None]
+        for choice in first:
+            rest = words[1:] if choice else words
+            yield command["name"], [*([choice] if choice else []),
+                                    *(form.split("|")[0] if form[0].islower() else GIVEN.get(form, "word")
+                                      for form in rest)]
+
+
+def run(*words, folder=None, **how):
+    return subprocess.run([FREEHOLD, *words], capture_output=True, text=True, timeout=120, check=False, cwd=folder,
+                          stdin=subprocess.DEVNULL, **how)
+
+
+def error_in(done):
+    """The one object of a command that has failed; nothing else may be on standard error."""
+    assert done.stderr.count("\n") == 1 and done.stderr.endswith("\n"), (done.args, done.stderr)
+    error = json.loads(done.stderr)["error"]
+    assert error["exit"] == done.returncode and error["message"] and not error["message"].startswith("freehold"), done
+    return error
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_usage_is_told_in_json(name, tmp_path):
+    wrong = run(name, "--no-such-option", "--json", folder=tmp_path)
+    assert wrong.returncode == 2 and not wrong.stdout
+    assert error_in(wrong)["message"].startswith(f"{name} has no option '--no-such-option'")
+    many = run(name, "--json", *["word"] * 40, folder=tmp_path)
+    assert many.returncode == 2
+    error_in(many)
+
+
+@pytest.mark.parametrize("name, words", list(forms()), ids=lambda value: "-".join(value) if isinstance(value, list) else value)
+def test_every_failure_is_one_object_under_json(name, words, tmp_path):
+    """In a folder where nothing is: most fail for that, some in other ways; none in plain text."""
+    if name in ("version", "help", "new"):
+        return
+    options = {one["name"] for command in COMMANDS if command["name"] == name for one in command["options"]}
+    done = run(name, *words, *(["--json"] if "--json" in options else []), folder=tmp_path)
+    if "--json" not in options:
+        pytest.fail(f"{name} has no --json")
+    if done.stdout:  # `check` answers with its findings
+        json.loads(done.stdout)
+    if done.returncode and not done.stdout:
+        error_in(done)
+    elif done.stderr:
+        json.loads(done.stderr)
+
+
+def test_a_word_that_is_no_command_is_answered_in_json():
+    done = run("statsu", "--json")
+    assert done.returncode == 2 and error_in(done)["message"] == "there is no command 'statsu'; did you mean 'status'?"
+    assert "did you mean" not in run("help", "nope").stderr
+
+
+def test_findings_are_in_the_object(mini):  # noqa: F811
+    mini.write("  users: {progam: users}\n  orders: {engine: nosuch}\n")
+    done = run("up", str(mini.file), "--json", folder=mini.folder)
+    assert done.returncode == 1 and not done.stdout
+    assert "not started: 2 errors" in error_in(done)["message"]
+    places = [(one["line"], one["column"]) for one in json.loads(done.stderr)["findings"]["errors"]]
+    assert places == [(4, 11), (5, 20)]
+
+
+def test_nobody_is_asked_under_json(mini):  # noqa: F811
+    """A question that nobody sees would wait for ever."""
+    mini.up()
+    terminal, theirs = pty.openpty()
+    done = subprocess.run([FREEHOLD, "parked", "drop", "users", "orders", "1", "--json", "--state", str(mini.state)],
+                          stdin=theirs, capture_output=True, text=True, timeout=60, check=False)
+    os.close(theirs)
+    os.close(terminal)
+    assert done.returncode == 2 and "--yes" in error_in(done)["message"]
+
+
+# ---- On a terminal -------------------------------------------------------------------------------
+
+
+def on_terminal(words, folder, columns=80):
+    terminal, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 60, columns, 0, 0))
+    with subprocess.Popen([FREEHOLD, *words], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, cwd=folder,
+                          env={**os.environ, "TERM": "xterm"}) as asked:
+        os.close(theirs)
+        drawn = b""
+        with contextlib.suppress(OSError):  # what a terminal returns whose other end is closed
+            while some := os.read(terminal, 65536):
+                drawn += some
+        os.close(terminal)
+        asked.wait(120)
+    return [re.sub(r"\033\[[\d;]*m", "", line) for line in drawn.decode().split("\r\n")]
+
+
+def assert_fits(lines, columns=80):
+    wide = [line for line in lines if len(line) > columns]
+    assert not wide, "\n".join(wide)
+
+
+def test_help_and_errors_fit_into_80_columns(tmp_path):
+    assert_fits(on_terminal(["help"], tmp_path))
+    for name in NAMES:
+        assert_fits(on_terminal(["help", name], tmp_path))
+        assert_fits(on_terminal([name, "--no-such-option"], tmp_path))
+        assert_fits(on_terminal([name, *["word"] * 40], tmp_path))
+    for name, words in forms():
+        if name not in ("new", "config"):  # the one makes files, the other prints one
+            assert_fits(on_terminal([name, *words], tmp_path))
+    narrow = on_terminal(["help", "saga"], tmp_path, 60)
+    assert any(line.strip() for line in narrow)
+
+
+LONG = "accounts-of-customers-abroad-too"  # the longest name there may be
+
+
+def test_findings_and_long_names_fit_into_80_columns(mini):  # noqa: F811
+    parked = {"keys": [{"source": "orders-of-customers-abroad-too", "key": "user-of-the-other-hemisphere-7",
+                        "events": 3, "age_s": 500000, "attempts": 12, "type": "UserOfTheOtherHemisphereUpdated",
+                        "position": 123456789, "error": "There is no user of this number, and " * 4}]}
+    mini.describe(LONG, {"asks": [{"service": "users", "path": "/api/users/{id}"}]},
+                  answers={"/_freehold/parked": parked})
+    mini.write(f"  users: {{}}\n  {LONG}: {{}}\n")
+    check = on_terminal(["check", "freehold.yaml"], mini.folder)
+    assert_fits(check)
+    assert f"{LONG} GET /api/users/{{id:int}}" in " ".join(" ".join(check).split()), "\n".join(check)
+    mini.up()
+    shown = on_terminal(["parked", "list"], mini.folder)
+    assert_fits(shown)
+    text = " ".join(" ".join(shown).split())
+    assert LONG in text and "orders-of-customers-abroad-too" in text and "There is no user of this number" in text
+    status = on_terminal(["status", "--once"], mini.folder)
+    assert_fits(status)
+    assert any(line.startswith(LONG) for line in status), "\n".join(status)
+    mini.write(f"  users: {{}}\n  {LONG}: {{progam: {LONG}, engine: nosuchengine}}\n")
+    wrong = on_terminal(["check", "freehold.yaml"], mini.folder)
+    assert_fits(wrong)
+    assert "did you mean 'program'?" in " ".join(" ".join(wrong).split())
