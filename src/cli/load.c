@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One stage after another: what a later stage would report about a broken earlier one is noise. */
+/*
+ * All that can be found is found at once, so that nobody mends one word after the other: a file
+ * with errors still has programs and settings. Only what services expect of each other is judged
+ * when the file is right: about a broken one that would be noise.
+ */
 
 #define _GNU_SOURCE
 #include "cli/load.h"
@@ -26,22 +30,24 @@ struct load_options load_options_of(const struct cli_command *command, const cha
 
 struct system_file *load_system(const struct load_options *options, struct findings *findings)
 {
-    struct system_file *file = system_file_read(options->path, options->profile, findings);
+    struct system_file *file = system_file_read_faulty(options->path, options->profile, findings);
     if (!file)
         return NULL;
+    bool right = findings->errors == 0;
     if (options->listen) { /* what is checked is what will be */
         file->listen = options->listen;
         file->listen_place = (struct place){"--listen", 0, 0};
     }
     const char *state =
         options->state ? options->state : cli_default_state(&file->arena, file->folder, file->name);
-    moved_apply(file, state, options->leave, options->abandon, findings);
-    if (findings->errors == 0)
-        programs_find(file, options->programs, findings);
-    if (findings->errors == 0)
-        describe_programs(file, findings);
-    if (findings->errors == 0)
+    if (right)
+        moved_apply(file, state, options->leave, options->abandon, findings);
+    programs_find(file, options->programs, findings);
+    describe_programs(file, findings);
+    if (right)
         check_system(file, findings);
+    else
+        check_settings(file, findings);
     if (findings->errors == 0)
         return file;
     system_file_free(file);

@@ -180,6 +180,21 @@ def test_check_reports_in_json_what_it_reports_in_words(mini):
     assert (error["line"], error["column"]) == (4, 20) and "nobody" in error["message"]
 
 
+def test_one_wrong_word_starts_nothing_and_all_of_them_are_told_at_once(mini):
+    """In the file, in the settings of a program that is right, and where a program is missing."""
+    mini.describe("users", {**USERS, "settings": {"type": "object", "additionalProperties": False,
+                                                  "properties": {"most": {"type": "integer"}}}})
+    mini.write("  users: {settings: {most: many, mots: 3}}\n  orders: {progam: orders}\n  carts: {program: crats}\n")
+    for words in (("check", mini.file), ("up", mini.file), ("up", mini.file, "--detach")):
+        said = mini.run(*words, code=1)
+        for expected in (":5:12: error: unknown key 'progam' in services.orders; did you mean 'program'?",
+                         ":6:20: error: the program of carts was not found",
+                         ":4:21: error: users's settings are wrong at /most: expected an integer",
+                         ":4:21: error: users's settings are wrong at /mots: unknown"):
+            assert expected in said, said
+        assert "ready" not in said and not mini.state.exists()
+
+
 def test_compositions_are_checked_against_routes(mini):
     mini.file.write_text(
         "system: mini\ngateway:\n  compose:\n    - path: /api/all/{id}\n      parts:\n"

@@ -392,6 +392,11 @@ static void faults_are_reported_with_their_place(void **state)
                    "expected ${NAME}");
     assert_refused("system: mini\nservices: {a: {}}\nprofiles: {p: {b: {}}}\n", 3, 16,
                    "no service 'b'");
+    assert_refused("system: mini\nservices: {a: {}}\nprofiles: {p: {a: {engine: potgresql}}}\n", 3,
+                   28, "did you mean 'postgresql'");
+    assert_refused("system: mini\nservices: {a: {}}\nservers: {main: {engine: postgresql}}\n"
+                   "profiles: {p: {a: {engine: postgresql, store: {server: mian}}}}\n",
+                   4, 47, "the file has no server 'mian'; did you mean 'main'?");
     assert_refused("", 1, 1, "the file is empty");
     assert_refused("system: mini\n--- \nsystem: b\n", 3, 1, "a second YAML document");
     assert_refused("system: mini\n\tservices: {}\n", 2, 1, "a tab stands here");

@@ -451,14 +451,26 @@ static void check_service_settings(const struct expectation *by,
     arena_release(&arena);
 }
 
+void check_settings(struct system_file *file, struct findings *findings)
+{
+    struct expectation by = {.file = file, .findings = findings};
+    for (size_t i = 0; i < file->service_count; i++) {
+        if (file->services[i].description)
+            check_service_settings(&by, &file->services[i]);
+    }
+}
+
 void check_system(struct system_file *file, struct findings *findings)
 {
     struct expectation by = {.file = file, .findings = findings};
-    size_t errors = findings->errors, i, j;
+    size_t errors = findings->errors, described = 0, i, j;
     json_t *saga;
     for (i = 0; i < file->service_count; i++) {
         const struct system_service *service = &file->services[i];
         by.place = service->place;
+        if (!service->description)
+            continue;
+        described++;
         check_model(&by, service);
         check_model_store(&by, service);
         check_service_settings(&by, service);
@@ -469,6 +481,8 @@ void check_system(struct system_file *file, struct findings *findings)
         json_array_foreach (json_object_get(service->description, "sagas"), j, saga)
             check_saga(&by, service, saga);
     }
+    if (described < file->service_count)
+        return;
     callers_check(file, findings);
     auth_check_routes(file, findings);
     personal_check(file, findings);

@@ -107,6 +107,8 @@ void programs_find(struct system_file *file, const char *extra, struct findings 
     for (size_t i = 0; i < file->service_count; i++) {
         struct system_service *service = &file->services[i];
         const char *looked[CANDIDATES_MAX];
+        if (!service->program)
+            continue; /* the file has a finding */
         size_t count = program_candidates(file, service->program, extra, looked);
         service->program_path = first_program(file, looked, count);
         if (!service->program_path)

@@ -278,10 +278,11 @@ static void read_override(struct yaml_reader *reader, yaml_node_t *key, const ch
         read_service_keys(reader, value, what, service);
         return;
     }
-    struct system_service scratch = {0};
+    struct system_service scratch = {.name = name, .instances = 1};
     reader->sealed = true;
     read_service_keys(reader, value, what, &scratch);
     reader->sealed = false;
+    file_mention_store(reading->file, &scratch, reader->findings);
     json_decref(scratch.settings);
     json_decref(scratch.retention);
     file_outside_release(&scratch.outside);
@@ -384,15 +385,14 @@ static struct system_file *file_new(void)
     return file;
 }
 
-struct system_file *system_file_read(const char *path, const char *profile,
-                                     struct findings *findings)
+struct system_file *system_file_read_faulty(const char *path, const char *profile,
+                                            struct findings *findings)
 {
     struct system_file *file = file_new();
     file->path = path;
     file->profile = profile;
     file->listen = SYSTEM_LISTEN_DEFAULT;
     file->listen_place = (struct place){path, 0, 0};
-    size_t errors = findings->errors;
     struct yaml_reader reader = {.findings = findings, .arena = &file->arena};
     yaml_node_t *root = NULL;
     if (find_folder(file, findings))
@@ -401,11 +401,23 @@ struct system_file *system_file_read(const char *path, const char *profile,
         yaml_read_mapping(&reader, root, "", file_keys, COUNT(file_keys), file);
         file_settle_isolation(file, findings);
         settle_services(file, findings);
+        file_settle_mentioned(file, findings);
         file->variable_count = reader.variable_count;
         file->variables = arena_alloc(&file->arena, sizeof reader.variables);
         memcpy(file->variables, reader.variables, sizeof reader.variables);
     }
     yaml_release(&reader);
+    if (root && file->name)
+        return file;
+    system_file_free(file);
+    return NULL;
+}
+
+struct system_file *system_file_read(const char *path, const char *profile,
+                                     struct findings *findings)
+{
+    size_t errors = findings->errors;
+    struct system_file *file = system_file_read_faulty(path, profile, findings);
     if (findings->errors == errors)
         return file;
     system_file_free(file);

@@ -365,6 +365,49 @@ static struct system_server *add_private(struct system_file *file, struct system
     return server;
 }
 
+static void report_no_server(const struct system_file *file, const char *service,
+                             const char *server, struct place place, struct findings *findings)
+{
+    struct nearest nearest = nearest_begin(server);
+    for (size_t i = 0; i < file->server_count; i++)
+        nearest_offer(&nearest, file->servers[i].name);
+    findings_error(findings, place, "services.%s.store: the file has no server '%s'%s%s%s", service,
+                   server, nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
+                   nearest.word ? "'?" : "");
+}
+
+/* Whether it is one that this freehold knows, mistyped; one that it lacks may come later. */
+static bool is_mistyped_engine(const char *engine)
+{
+    struct nearest nearest = nearest_begin(engine);
+    for (const struct engine *one = NULL; (one = engine_next(one));)
+        nearest_offer(&nearest, one->name);
+    return nearest.word && nearest.distance > 0;
+}
+
+/* A text from the environment is empty here (struct yaml_reader's `sealed`). */
+void file_mention_store(struct system_file *file, struct system_service *service,
+                        struct findings *findings)
+{
+    const char *server = service->store.server;
+    if (service->engine && is_mistyped_engine(service->engine))
+        settle_engine(file, service, findings);
+    if (!server || !*server)
+        return;
+    struct system_mention *mention = arena_alloc(&file->arena, sizeof *mention);
+    *mention =
+        (struct system_mention){service->name, server, service->store.place, file->mentioned};
+    file->mentioned = mention;
+}
+
+void file_settle_mentioned(struct system_file *file, struct findings *findings)
+{
+    for (const struct system_mention *one = file->mentioned; one; one = one->next) {
+        if (!system_file_server(file, one->server))
+            report_no_server(file, one->service, one->server, one->place, findings);
+    }
+}
+
 /* The server of a service's store; NULL with a finding. */
 static struct system_server *settle_server(struct system_file *file, struct system_service *service,
                                            struct findings *findings)
@@ -372,14 +415,9 @@ static struct system_server *settle_server(struct system_file *file, struct syst
     if (!service->store.server)
         return add_private(file, service);
     struct system_server *server = system_file_server(file, service->store.server);
-    struct nearest nearest = nearest_begin(service->store.server);
-    for (size_t i = 0; i < file->server_count; i++)
-        nearest_offer(&nearest, file->servers[i].name);
     if (!server)
-        findings_error(findings, service->store.place,
-                       "services.%s.store: the file has no server '%s'%s%s%s", service->name,
-                       service->store.server, nearest.word ? "; did you mean '" : "",
-                       nearest.word ? nearest.word : "", nearest.word ? "'?" : "");
+        report_no_server(file, service->name, service->store.server, service->store.place,
+                         findings);
     else if (server->engine && strcmp(server->engine, service->engine) != 0)
         findings_error(findings, service->store.place,
                        "services.%s has the engine %s, and its server '%s' is %s", service->name,
