@@ -130,6 +130,9 @@ int cli_find_state(const char *folder, struct state *state);
 /* The same for commands that do not need `up`: accepts a stopped system too, if it is the only one
  * in ./.freehold. */
 int cli_open_state(const char *folder, struct state *state);
+/* Whether no system runs there (NULL: below ./.freehold), and exactly one was left by an `up` that
+ * was killed: opens its state folder. Reports nothing. */
+bool cli_find_killed(const char *folder, struct state *state);
 /* Whether `up` listens there. */
 bool cli_is_running(const struct state *state);
 /* The default state folder of the system whose file is in `file_folder`. */

@@ -18,6 +18,7 @@
 #include "system/move/moved.h"
 #include "system/file/nearest.h"
 #include "system/check/programs.h"
+#include "system/check/rights.h"
 
 struct load_options load_options_of(const struct cli_command *command, const char **values,
                                     const char *path)
@@ -43,7 +44,12 @@ struct system_file *load_system(const struct load_options *options, struct findi
     if (right)
         moved_apply(file, state, options->leave, options->abandon, findings);
     programs_find(file, options->programs, findings);
-    describe_programs(file, findings);
+    size_t before = findings->errors;
+    rights_check(findings);
+    bool able = findings->errors == before;
+    if (able)
+        describe_programs(file, findings);
+    right = right && able;
     if (right)
         check_system(file, findings);
     else

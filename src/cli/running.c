@@ -4,14 +4,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/killed.h"
 #include "system/supervise/control.h"
 #include "system/provision/keys.h"
 
@@ -36,8 +39,16 @@ bool cli_is_running(const struct state *state)
     return true;
 }
 
-/* Finds the systems in ./.freehold, running ones or all; *ret: the last one's state. */
-static int find_systems(bool running, struct state *ret, struct text *names)
+enum wanted_systems { IS_THERE, IS_RUNNING, WAS_KILLED };
+
+static bool is_wanted(enum wanted_systems wanted, const struct state *state)
+{
+    return wanted == IS_THERE ||
+           (wanted == IS_RUNNING ? cli_is_running(state) : killed_is_left(state));
+}
+
+/* Finds the systems in ./.freehold; *ret: the last one's state. */
+static int find_systems(enum wanted_systems wanted, struct state *ret, struct text *names)
 {
     DIR *folder = opendir(".freehold");
     struct dirent *entry;
@@ -50,7 +61,7 @@ static int find_systems(bool running, struct state *ret, struct text *names)
         snprintf(path, sizeof path, ".freehold/%s", entry->d_name);
         if (state_open(&state, path, ERROR_UNHEEDED) != FH_OK)
             continue;
-        if (running && !cli_is_running(&state)) {
+        if (!is_wanted(wanted, &state)) {
             state_close(&state);
             continue;
         }
@@ -64,29 +75,69 @@ static int find_systems(bool running, struct state *ret, struct text *names)
     return count;
 }
 
-int cli_find_state(const char *folder, struct state *state)
+/* The state folder that --state names. */
+static int open_named(const char *folder, struct state *state)
 {
     struct fh_error error;
+    struct stat status;
+    enum fh_code code = state_open(state, folder, &error);
+    if (code == FH_OK)
+        return CLI_DONE;
+    if (code == FH_NOT_FOUND)
+        return cli_fail(CLI_NOT_RUNNING, "there is no state folder %s", folder);
+    const struct passwd *owner =
+        stat(folder, &status) == 0 && status.st_uid != geteuid() ? getpwuid(status.st_uid) : NULL;
+    return owner ? cli_fail(CLI_FAILED,
+                            "%s The state folder is %s's: run the command as that user, as with "
+                            "sudo -u %s",
+                            error.message, owner->pw_name, owner->pw_name)
+                 : cli_fail(CLI_FAILED, "%s", error.message);
+}
+
+static int tell_none_running(void)
+{
+    struct state state;
+    struct text names;
+    text_init(&names, 1024);
+    int count = find_systems(WAS_KILLED, &state, &names);
+    int code = count == 1 ? killed_tell(&state) : CLI_NOT_RUNNING;
+    if (count == 0)
+        cli_fail(code, "no system is running below ./.freehold; name the state folder with "
+                       "--state, as up printed it, or start one with: freehold up FILE");
+    else if (count > 1)
+        cli_fail(code,
+                 "no system is running below ./.freehold; the ups of several were killed (%s): "
+                 "choose one with --state .freehold/NAME",
+                 names.data);
+    if (count)
+        state_close(&state);
+    text_release(&names);
+    return code;
+}
+
+int cli_find_state(const char *folder, struct state *state)
+{
     if (folder) {
-        enum fh_code code = state_open(state, folder, &error);
-        if (code == FH_NOT_FOUND)
-            return cli_fail(CLI_NOT_RUNNING, "there is no state folder %s", folder);
-        if (code != FH_OK)
-            return cli_fail(CLI_FAILED, "%s", error.message);
+        int code = open_named(folder, state);
+        if (code != CLI_DONE)
+            return code;
         if (cli_is_running(state))
             return CLI_DONE;
+        code = killed_is_left(state)
+                   ? killed_tell(state)
+                   : cli_fail(CLI_NOT_RUNNING,
+                              "no system is running with the state folder %s; start it with: "
+                              "freehold up FILE --state %s",
+                              folder, folder);
         state_close(state);
-        return cli_fail(CLI_NOT_RUNNING, "no system is running with the state folder %s", folder);
+        return code;
     }
     struct text names;
     text_init(&names, 1024);
-    int count = find_systems(true, state, &names);
+    int count = find_systems(IS_RUNNING, state, &names);
     int code = CLI_DONE;
     if (count == 0)
-        code =
-            cli_fail(CLI_NOT_RUNNING,
-                     "no system is running below ./.freehold; name the state folder with --state, "
-                     "as up printed it");
+        code = tell_none_running();
     else if (count > 1) {
         state_close(state);
         code = cli_fail(CLI_USAGE,
@@ -98,21 +149,38 @@ int cli_find_state(const char *folder, struct state *state)
     return code;
 }
 
+bool cli_find_killed(const char *folder, struct state *state)
+{
+    struct text names;
+    if (folder) {
+        if (state_open(state, folder, ERROR_UNHEEDED) != FH_OK)
+            return false;
+        bool left = !cli_is_running(state) && killed_is_left(state);
+        if (!left)
+            state_close(state);
+        return left;
+    }
+    text_init(&names, 1024);
+    int running = find_systems(IS_RUNNING, state, &names);
+    if (running)
+        state_close(state);
+    int killed = running ? 0 : find_systems(WAS_KILLED, state, &names);
+    if (killed > 1)
+        state_close(state);
+    text_release(&names);
+    return killed == 1;
+}
+
 int cli_open_state(const char *folder, struct state *state)
 {
-    struct fh_error error;
     struct text running, all;
-    if (folder) {
-        enum fh_code code = state_open(state, folder, &error);
-        if (code == FH_NOT_FOUND)
-            return cli_fail(CLI_NOT_RUNNING, "there is no state folder %s", folder);
-        return code == FH_OK ? CLI_DONE : cli_fail(CLI_FAILED, "%s", error.message);
-    }
+    if (folder)
+        return open_named(folder, state);
     text_init(&running, 1024);
     text_init(&all, 1024);
-    int code = CLI_DONE, count = find_systems(true, state, &running);
+    int code = CLI_DONE, count = find_systems(IS_RUNNING, state, &running);
     if (count == 0)
-        count = find_systems(false, state, &all);
+        count = find_systems(IS_THERE, state, &all);
     if (count == 0)
         code = cli_fail(CLI_NOT_RUNNING,
                         "there is no system below ./.freehold; name the state folder with --state, "

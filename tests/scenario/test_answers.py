@@ -104,6 +104,44 @@ def test_nobody_is_asked_under_json(mini):  # noqa: F811
     assert done.returncode == 2 and "--yes" in error_in(done)["message"]
 
 
+# ---- What is not permitted ------------------------------------------------------------------------
+
+
+def setpriv(*how):
+    return ["setpriv", *how, FREEHOLD]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give rights up")
+def test_root_without_its_rights_is_told_once_and_what_to_do(mini):  # noqa: F811
+    """As in a container that drops capabilities: each program, each folder failed by itself."""
+    for command in ("check", "up"):
+        done = subprocess.run([*setpriv("--bounding-set", "-chown,-setuid", "--inh-caps", "-chown,-setuid"), command,
+                               str(mini.file)], capture_output=True, text=True, timeout=60, check=False)
+        said = done.stdout + done.stderr
+        assert done.returncode == 1 and "1 error" in said and "Operation not permitted" not in said, said
+        assert "it lacks CAP_CHOWN, CAP_SETUID" in said and "docker run --user" in said, said
+        assert not mini.state.exists()
+    alone = subprocess.run(["unshare", "--user", "--map-root-user", FREEHOLD, "check", str(mini.file)],
+                           capture_output=True, text=True, timeout=60, check=False)
+    if "unshare failed" not in alone.stderr:  # a kernel that lets nobody make them
+        assert "as yourself" in alone.stderr and "Operation not permitted" not in alone.stderr, alone
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_whose_a_state_folder_is_is_told_to_others(mini):  # noqa: F811
+    mini.up()
+    mini.run("stop")
+    for folder in (mini.folder, *mini.folder.parents):
+        if str(folder) not in ("/", "/tmp"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    nobody = setpriv("--reuid=65534", "--regid=65534", "--clear-groups")
+    for command in (["up", str(mini.file)], ["status"], ["stop"]):
+        done = subprocess.run([*nobody, *command, "--state", str(mini.state)], capture_output=True, text=True,
+                              cwd=mini.folder, timeout=60, check=False)
+        assert done.returncode in (1, 3) and "denied" in done.stderr, done
+        assert "the user who did before" in done.stderr or "sudo -u root" in done.stderr, done
+
+
 # ---- On a terminal -------------------------------------------------------------------------------
 
 

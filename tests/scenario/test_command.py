@@ -18,7 +18,7 @@ import urllib.request
 
 import pytest
 
-from conftest import FREEHOLD, ROOT, free_port, wait_for
+from conftest import FREEHOLD, ROOT, free_port, living, wait_for
 
 FAKE = ROOT / "tests" / "support" / "fake_service.py"
 USERS = {"routes": [{"method": "GET", "path": "/api/users/{id:int}", "audience": "public", "auth": "anyone"},
@@ -439,6 +439,32 @@ def test_a_stopped_survivor_of_a_killed_up_is_killed_by_the_next(mini):
     os.kill(up_pid, signal.SIGKILL)
     assert "of an earlier up to end" in mini.up()
     assert not lives(survivor)
+
+
+def test_a_killed_up_is_told_with_what_is_left_and_stop_ends_that(mini):
+    mini.up()
+    survivor, up_pid = mini.service("users")["pid"], mini.status()["up_pid"]
+    os.kill(survivor, signal.SIGSTOP)
+    os.kill(up_pid, signal.SIGKILL)
+    wait_for("the others end", lambda: living(mini.state) == [survivor])
+    for words in (("status",), ("call", "users", "GET", "/x"), ("status", "--state", mini.state)):
+        said = mini.run(*words, code=3)
+        for expected in ("its up was killed", f"there are still: users (pid {survivor})",
+                         f"freehold stop --state {mini.state}", f"freehold up {mini.file} --state {mini.state}"):
+            assert expected in said, said
+    assert lives(survivor)
+    said = mini.run("stop")
+    assert f"users (pid {survivor}) has ended" in said and "Stopped: its up had been killed" in said
+    assert not lives(survivor)
+    assert "its up was killed" not in mini.run("status", "--state", mini.state, code=3)
+    mini.run("stop", code=3)
+    mini.up()
+    pids, up_pid = mini.pids(), mini.status()["up_pid"]
+    os.kill(up_pid, signal.SIGKILL)
+    wait_for("all end", lambda: not any(lives(pid) for pid in pids))
+    assert "nothing of it runs any more. To go on: freehold up" in mini.run("status", code=3)
+    assert "nothing of it was running any more" in mini.run("stop")
+    assert mini.run("audit").count("stop") == 2
 
 
 def test_a_service_that_does_not_drain_can_be_killed_by_a_second_signal(mini):

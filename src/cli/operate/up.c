@@ -185,9 +185,13 @@ static int refuse_start(const struct up *up, const char *folder, const char *lis
             "%s Choose another address with --listen ADDRESS:PORT; 127.0.0.1:0 takes any "
             "free port.",
             error->message);
-    if (listen)
-        return cli_fail(code == FH_INVALID ? CLI_USAGE : CLI_FAILED, "%s", error->message);
-    return cli_fail(CLI_FAILED, "%s", error->message);
+    if (strcmp(error->native, "EACCES") == 0 || strcmp(error->native, "EPERM") == 0)
+        return cli_fail(CLI_FAILED,
+                        "%s. This is user %d; the state folder %s and all below it must be this "
+                        "user's: start it as the user who did before, or name another state "
+                        "folder with --state",
+                        error->message, (int)geteuid(), folder);
+    return cli_fail(listen && code == FH_INVALID ? CLI_USAGE : CLI_FAILED, "%s", error->message);
 }
 
 static int supervise_system(struct up *up)

@@ -119,6 +119,42 @@ static bool read_boot(char ret[48])
     return told;
 }
 
+static void name_state(struct lives *lives, const struct stat *status)
+{
+    snprintf(lives->state, sizeof lives->state, "%llx-%llx", (unsigned long long)status->st_dev,
+             (unsigned long long)status->st_ino);
+}
+
+size_t lives_see(const struct state *state, void (*see)(void *context, const char *name, pid_t pid),
+                 void *context)
+{
+    struct lives lives = {.folder_fd = openat(state->folder_fd, LIVES_FOLDER,
+                                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    struct stat status;
+    DIR *folder = lives.folder_fd >= 0 ? fdopendir(lives.folder_fd) : NULL;
+    const struct dirent *entry;
+    size_t count = 0;
+    if (!folder || fstat(state->folder_fd, &status) != 0 || !read_boot(lives.boot)) {
+        if (folder)
+            closedir(folder);
+        else if (lives.folder_fd >= 0)
+            close(lives.folder_fd);
+        return 0;
+    }
+    name_state(&lives, &status);
+    while ((entry = readdir(folder))) {
+        struct record record;
+        if (entry->d_name[0] == '.')
+            continue;
+        count++;
+        if (read_life(&lives, entry->d_name, &record) == RECORD_READ &&
+            being_signal(&record.leader, 0))
+            see(context, entry->d_name, record.leader.pid);
+    }
+    closedir(folder);
+    return count;
+}
+
 enum fh_code lives_open(struct lives *lives, const struct state *state, enum cgroup_version version,
                         struct fh_error *error)
 {
@@ -134,8 +170,7 @@ enum fh_code lives_open(struct lives *lives, const struct state *state, enum cgr
     if (lives->folder_fd < 0 || fchmod(lives->folder_fd, 0700) != 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno,
                                "Cannot open the folder %s/" LIVES_FOLDER, state->folder);
-    snprintf(lives->state, sizeof lives->state, "%llx-%llx", (unsigned long long)status.st_dev,
-             (unsigned long long)status.st_ino);
+    name_state(lives, &status);
     if (!read_boot(lives->boot))
         return error_set_errno(error, FH_UNAVAILABLE, errno, "The boot's number can't be read");
     snprintf(name, sizeof name, "freehold-%s", lives->state);

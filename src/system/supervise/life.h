@@ -43,6 +43,10 @@ struct life {
 
 /* Whether records were ever kept in this state folder. */
 bool lives_are_kept(const struct state *state);
+/* Looks at the records from outside: makes nothing, kills nothing. `see` gets those whose leaders
+ * live. Returns how many records there are; an `up` that has ended in order leaves none. */
+size_t lives_see(const struct state *state, void (*see)(void *context, const char *name, pid_t pid),
+                 void *context);
 /* Opens the records of a state folder that is locked; makes this process a subreaper. `version`
  * for tests. */
 enum fh_code lives_open(struct lives *lives, const struct state *state, enum cgroup_version version,
