@@ -19,6 +19,7 @@
 #include "system/file/nearest.h"
 #include "system/check/programs.h"
 #include "system/check/rights.h"
+#include "system/check/settings.h"
 
 struct load_options load_options_of(const struct cli_command *command, const char **values,
                                     const char *path)
@@ -53,7 +54,7 @@ struct system_file *load_system(const struct load_options *options, struct findi
     if (right)
         check_system(file, findings);
     else
-        check_settings(file, findings);
+        settings_check_all(file, findings);
     if (findings->errors == 0)
         return file;
     system_file_free(file);

@@ -29,9 +29,8 @@
 #include "system/provision/links.h"
 #include "system/check/migrations.h"
 #include "system/check/personal.h"
+#include "system/check/settings.h"
 #include "system/file/nearest.h"
-
-#define SETTINGS_SHAPE_SIZE_MAX ((size_t)1 << 20)
 
 /* Names the party with the expectation, for messages: "orders: saga place_order, step reserve". */
 struct expectation {
@@ -404,7 +403,7 @@ static void check_gateway(struct expectation *by)
     json_decref(config);
 }
 
-/* ---- The store and the settings ---- */
+/* ---- The store ---- */
 
 static void check_model(const struct expectation *by, const struct system_service *service)
 {
@@ -429,37 +428,6 @@ static void check_model_store(const struct expectation *by, const struct system_
     migrations_check(service, by->findings);
 }
 
-/* The same check as the service makes at its start. */
-static void check_service_settings(const struct expectation *by,
-                                   const struct system_service *service)
-{
-    static const fh_field nothing[] = {{0}};
-    const json_t *schema = json_object_get(service->description, "settings");
-    struct arena arena;
-    size_t i;
-    json_t *fault;
-    arena_init(&arena, SETTINGS_SHAPE_SIZE_MAX);
-    const fh_field *shape = schema ? shape_of_schema(&arena, schema) : nothing;
-    json_t *faults = shape && service->settings ? shape_check(shape, service->settings) : NULL;
-    json_array_foreach (faults, i, fault) {
-        const char *where = described_text(fault, "pointer");
-        findings_error(by->findings, service->settings_place, "%s's settings are wrong%s%s: %s",
-                       service->name, where ? " at " : "", where ? where : "",
-                       described_text(fault, "detail"));
-    }
-    json_decref(faults);
-    arena_release(&arena);
-}
-
-void check_settings(struct system_file *file, struct findings *findings)
-{
-    struct expectation by = {.file = file, .findings = findings};
-    for (size_t i = 0; i < file->service_count; i++) {
-        if (file->services[i].description)
-            check_service_settings(&by, &file->services[i]);
-    }
-}
-
 void check_system(struct system_file *file, struct findings *findings)
 {
     struct expectation by = {.file = file, .findings = findings};
@@ -473,7 +441,7 @@ void check_system(struct system_file *file, struct findings *findings)
         described++;
         check_model(&by, service);
         check_model_store(&by, service);
-        check_service_settings(&by, service);
+        settings_check(service, findings);
         check_asks(&by, service);
         check_taken_over(&by, service);
         check_subscriptions(&by, service);

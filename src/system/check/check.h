@@ -11,9 +11,6 @@
  * expect of it is not judged, nor anything about the system as a whole. */
 void check_system(struct system_file *file, struct findings *findings);
 
-/* Only whether settings have their programs' shapes; the file may have errors. */
-void check_settings(struct system_file *file, struct findings *findings);
-
 struct check_counts {
     size_t services, routes, public_routes, subscriptions, sagas, compositions;
 };

@@ -15,6 +15,11 @@ void file_read_servers(struct yaml_reader *reader, yaml_node_t *node, const char
 /* Once the whole file is read. Also creates the private servers of services that name none. */
 void file_settle_store(struct system_file *file, struct system_service *service,
                        struct findings *findings);
+/* The engine of a service's store, which can serve it; NULL with a finding. */
+const struct engine *file_settle_engine(struct system_file *file, struct system_service *service,
+                                        struct findings *findings);
+void file_report_no_server(const struct system_file *file, const char *service, const char *server,
+                           struct place place, struct findings *findings);
 /* A profile that is not chosen: its words are checked, too. Of the servers that it names that has
  * to wait until the whole file is read. */
 void file_mention_store(struct system_file *file, struct system_service *service,

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Engines and servers that services name: which there are, and what a mistyped one was to be. A
+ * profile that is not chosen is judged, too: who chooses it one day mends it today. */
+
+#include <string.h>
+
+#include "engine/engines.h"
+#include "system/file/nearest.h"
+#include "system/file/servers.h"
+
+static const char *built_in(struct arena *arena)
+{
+    const struct engine *engine = engine_next(NULL);
+    const char *names = engine->name;
+    while ((engine = engine_next(engine)))
+        names = arena_printf(arena, "%s, %s", names, engine->name);
+    return names;
+}
+
+const struct engine *file_settle_engine(struct system_file *file, struct system_service *service,
+                                        struct findings *findings)
+{
+    const struct engine *engine = engine_named(service->engine);
+    struct nearest nearest = nearest_begin(service->engine);
+    if (engine && service->instances > 1 && !engine_can(engine, ENGINE_MANY_INSTANCES)) {
+        findings_error(findings, service->instances_place,
+                       "services.%s: %d instances need a server engine that many processes may "
+                       "have open; a store on %s has one process",
+                       service->name, service->instances, engine->name);
+        return NULL;
+    }
+    if (engine)
+        return engine;
+    for (const struct engine *one = NULL; (one = engine_next(one));)
+        nearest_offer(&nearest, one->name);
+    for (const char *const *lacking = engines_lacking; *lacking; lacking++) {
+        if (strcmp(*lacking, service->engine) == 0) { /* asking for it is not a typo */
+            findings_error(findings, service->engine_place,
+                           "services.%s: the engine '%s' is not built in; this freehold has %s",
+                           service->name, service->engine, built_in(&file->arena));
+            return NULL;
+        }
+        nearest_offer(&nearest, *lacking);
+    }
+    /* The name may come from an environment variable, so it is not shown. */
+    if (nearest.word)
+        findings_error(findings, service->engine_place,
+                       "services.%s: there is no engine of this name; did you mean '%s'?",
+                       service->name, nearest.word);
+    else
+        findings_error(findings, service->engine_place,
+                       "services.%s: there is no engine of this name; this freehold has %s",
+                       service->name, built_in(&file->arena));
+    return NULL;
+}
+
+struct system_server *system_file_server(struct system_file *file, const char *name)
+{
+    for (size_t i = 0; i < file->server_count; i++) {
+        if (strcmp(file->servers[i].name, name) == 0)
+            return &file->servers[i];
+    }
+    return NULL;
+}
+
+void file_report_no_server(const struct system_file *file, const char *service, const char *server,
+                           struct place place, struct findings *findings)
+{
+    struct nearest nearest = nearest_begin(server);
+    for (size_t i = 0; i < file->server_count; i++)
+        nearest_offer(&nearest, file->servers[i].name);
+    findings_error(findings, place, "services.%s.store: the file has no server '%s'%s%s%s", service,
+                   server, nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
+                   nearest.word ? "'?" : "");
+}
+
+/* Whether it is one that this freehold knows, mistyped; one that it lacks may come later. */
+static bool is_mistyped_engine(const char *engine)
+{
+    struct nearest nearest = nearest_begin(engine);
+    for (const struct engine *one = NULL; (one = engine_next(one));)
+        nearest_offer(&nearest, one->name);
+    return nearest.word && nearest.distance > 0;
+}
+
+/* A text from the environment is empty here (struct yaml_reader's `sealed`). */
+void file_mention_store(struct system_file *file, struct system_service *service,
+                        struct findings *findings)
+{
+    const char *server = service->store.server;
+    if (service->engine && is_mistyped_engine(service->engine))
+        file_settle_engine(file, service, findings);
+    if (!server || !*server)
+        return;
+    struct system_mention *mention = arena_alloc(&file->arena, sizeof *mention);
+    *mention =
+        (struct system_mention){service->name, server, service->store.place, file->mentioned};
+    file->mentioned = mention;
+}
+
+void file_settle_mentioned(struct system_file *file, struct findings *findings)
+{
+    for (const struct system_mention *one = file->mentioned; one; one = one->next) {
+        if (!system_file_server(file, one->server))
+            file_report_no_server(file, one->service, one->server, one->place, findings);
+    }
+}
