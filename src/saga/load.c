@@ -6,6 +6,7 @@
  * the store alone until an operator acts on them.
  */
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,11 @@
 #include "base/log.h"
 #include "saga/manager.h"
 
-#define LOAD_SLICE 500 /* rows read in one snapshot */
+#define LOAD_SLICE 500 /* rows read in one snapshot, at most ... */
+#define LOAD_SLICE_FIRST 32
+#define LOAD_SIZE_MAX ((size_t)8 << 20) /* ... and no more once they have so many bytes */
+#define LOAD_AGAIN_MS_MIN 100
+#define LOAD_AGAIN_MS_MAX 10000
 
 struct loading {
     struct saga_manager *manager;
@@ -23,7 +28,8 @@ struct loading {
     int count;
     char birth[ID_SIZE]; /* after this one */
     int64_t number;
-    int seen; /* including those in memory, and parked ones */
+    int limit; /* of this slice: fewer where sagas are large */
+    int seen;  /* including those in memory, and parked ones */
     char seen_birth[ID_SIZE];
     int64_t seen_number;
 };
@@ -45,7 +51,7 @@ static bool take_open_row(void *context, const struct ledger_saga *row)
     copy->input = arena_text(&loading->arena, row->input);
     copy->state = arena_text(&loading->arena, row->state);
     copy->status = arena_text(&loading->arena, row->status);
-    return loading->count < LOAD_SLICE;
+    return loading->count < loading->limit && loading->arena.size < LOAD_SIZE_MAX;
 }
 
 /* Parks a saga that can't be carried on as this program declares it: it needs an operator. */
@@ -123,7 +129,7 @@ static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct f
     struct ledger_open open = {.owner = saga_manager_session(loading->manager),
                                .birth = loading->birth,
                                .number = loading->number,
-                               .limit = LOAD_SLICE};
+                               .limit = loading->limit};
     enum fh_code code = store_begin(loading->manager->context->store, STORE_READ, &work, error);
     if (!code) {
         code = ledger_sagas_open(work, &open, take_open_row, loading, error);
@@ -131,7 +137,11 @@ static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct f
             code = load_rows(loading, work, error, fates, whys);
         store_rollback(work);
     }
-    *ret_more = !code && loading->seen >= LOAD_SLICE && !loading->manager->crowded;
+    bool large = loading->arena.size >= LOAD_SIZE_MAX;
+    *ret_more = !code && (large || loading->seen >= loading->limit) && !loading->manager->crowded;
+    loading->limit = large ? loading->seen / 2 + 1 : loading->limit * 2;
+    if (loading->limit > LOAD_SLICE)
+        loading->limit = LOAD_SLICE;
     for (int i = 0; !code && i < loading->count; i++)
         if (fates[i] && !(fates[i] == FH_UNSUPPORTED &&
                           saga_handover_leave(loading->manager, &loading->rows[i])))
@@ -148,6 +158,7 @@ enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *er
     struct loading *loading = calloc(1, sizeof *loading);
     FH_ASSERT(loading != NULL);
     loading->manager = manager;
+    loading->limit = LOAD_SLICE_FIRST;
     manager->crowded = false;
     manager->strangers = 0;
     bool more = true;
@@ -165,15 +176,43 @@ enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *er
 
 /* ---- Space that becomes free ---- */
 
+/* The next attempt comes by itself (look.c), later each time: sagas that end meanwhile, and so make
+ * space, must not ask a store that is away more often. */
+static void load_failed(struct saga_manager *manager, const struct fh_error *error)
+{
+    int doubled = manager->load_tries < 7 ? LOAD_AGAIN_MS_MIN << manager->load_tries : INT_MAX;
+    int wait_ms = doubled < LOAD_AGAIN_MS_MAX ? doubled : LOAD_AGAIN_MS_MAX;
+    manager->load_tries++;
+    manager->crowded = true;
+    manager->load_at_ns = world_in_ms(manager->context->world, wait_ms);
+    log_warning("saga-reading-failed",
+                "Open sagas could not be read; attempt %d follows in %d ms: %s",
+                manager->load_tries + 1, wait_ms, error->message);
+    fiber_wake_all(&manager->lookable);
+}
+
+static void load_succeeded(struct saga_manager *manager)
+{
+    if (manager->load_tries)
+        log_info("saga-reading-succeeded", "Open sagas could be read, at attempt %d.",
+                 manager->load_tries + 1);
+    manager->load_tries = 0;
+    manager->load_at_ns = 0;
+}
+
+void saga_manager_load_or_retry(struct saga_manager *manager)
+{
+    struct fh_error error;
+    if (saga_manager_load(manager, &error) == FH_OK)
+        load_succeeded(manager);
+    else
+        load_failed(manager, &error);
+}
+
 static void run_refill(void *argument)
 {
     struct saga_manager *manager = argument;
-    struct fh_error error;
-    if (saga_manager_load(manager, &error) != FH_OK) {
-        manager->crowded = true;
-        log_warning("saga-reading-failed",
-                    "Open sagas could not be read; they will be read later: %s", error.message);
-    }
+    saga_manager_load_or_retry(manager);
     manager->refilling = false;
     saga_manager_fiber_ended(manager);
 }
@@ -181,7 +220,8 @@ static void run_refill(void *argument)
 void saga_manager_refill(struct saga_manager *manager)
 {
     bool space = manager->crowded && manager->runs.count < SAGAS_LOADED_MAX / 2;
-    if (space && !manager->refilling && !manager->stopping && !manager->away)
+    bool paused = manager->load_at_ns > world_monotonic_ns(manager->context->world);
+    if (space && !paused && !manager->refilling && !manager->stopping && !manager->away)
         manager->refilling = fiber_start(manager->context->world->fibers, run_refill, manager);
 }
 

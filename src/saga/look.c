@@ -3,11 +3,15 @@
  * Sagas that were missed. Usually the process that starts a saga carries it on, or it is loaded at
  * the start. Every LOOK_MS a fiber looks for those that nobody has loaded:
  *
- * - open sagas that could not be read, because the store was away when there was space for them;
+ * - open sagas that could not be read, because the store was away when there was space for them:
+ * these are tried again sooner, at load_at_ns (load.c);
  * - sagas without a number that were too many to wait for one by one (unnumbered.c), or did not fit
- * into memory: they are read once everything committed has its number;
- * - with several instances, our own rows that are not in memory, for whatever reason: few rows are
- * open then, and one query finds them.
+ * into memory: they are read once everything committed has its number, and when the store reports
+ * positions;
+ * - on a server, or with several instances, our own rows that are not in memory, for whatever
+ * reason. While few are in memory, few are open, and one query finds them. While there are many,
+ * that is a longer reading, which only every LOOKS_BUSY_MAX-th look does: so that no saga is passed
+ * over for ever, however far behind the sequencer was.
  *
  * takeover.c looks for what dead instances have left.
  */
@@ -15,27 +19,53 @@
 #include "saga/manager.h"
 
 #define LOOK_MS 10000
-#define LOOK_RUNS_MAX 100 /* with more in memory, missed ones wait until there are fewer */
+#define LOOKS_BUSY_MAX 30 /* missed ones wait for so many, or until fewer are in memory */
+
+static bool looks_for_all(struct saga_manager *manager)
+{
+    const struct work_context *context = manager->context;
+    if (!context->leases && !context->store->ops->sequence)
+        return false;
+    if (manager->runs.count >= SAGA_LOOK_RUNS_MAX && ++manager->busy_looks < LOOKS_BUSY_MAX)
+        return false;
+    manager->busy_looks = 0;
+    return true;
+}
 
 static void look_for_missed(struct saga_manager *manager)
 {
     struct store *store = manager->context->store;
-    bool few = manager->context->leases && manager->runs.count < LOOK_RUNS_MAX;
+    bool all = looks_for_all(manager);
     bool numbered = manager->late_looks && store_sequence(store, NULL, 0, ERROR_UNHEEDED) == FH_OK;
     manager->late_looks -= numbered;
-    manager->crowded |= few || numbered;
+    manager->crowded |= all || numbered;
     if (!manager->stopping)
         saga_manager_refill(manager);
+}
+
+/* What could not be read is tried again when its time comes. */
+static void retry_load(struct saga_manager *manager)
+{
+    manager->load_at_ns = 0;
+    saga_manager_refill(manager);
 }
 
 static void run_look(void *argument)
 {
     struct saga_manager *manager = argument;
     struct world *world = manager->context->world;
+    int64_t look_ns = world_in_ms(world, LOOK_MS);
     while (!manager->stopping) {
-        fiber_wait_until(&manager->lookable, world, world_in_ms(world, LOOK_MS));
-        if (!manager->stopping)
-            look_for_missed(manager);
+        bool retries = manager->load_at_ns && manager->load_at_ns < look_ns;
+        int64_t at_ns = retries ? manager->load_at_ns : look_ns;
+        if (fiber_wait_until(&manager->lookable, world, at_ns) || manager->stopping)
+            continue; /* load_at_ns may have changed */
+        if (retries) {
+            retry_load(manager);
+            continue;
+        }
+        look_for_missed(manager);
+        look_ns = world_in_ms(world, LOOK_MS);
     }
     manager->looks = false;
     saga_manager_fiber_ended(manager);

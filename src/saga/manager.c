@@ -67,13 +67,14 @@ enum fh_code saga_manager_start(struct saga_manager *manager, struct fh_error *e
     store_listen(manager->context->store, &manager->listener);
     if (!code && manager->context->leases)
         saga_takeover_start(manager);
-    if (!code)
-        code = saga_manager_load(manager, error);
-    if (!code)
-        saga_restored_start(manager);
-    if (!code)
-        saga_look_start(manager);
-    return code;
+    if (code)
+        return code;
+    saga_manager_load_or_retry(manager);
+    saga_restored_start(manager);
+    saga_look_start(manager);
+    if (!manager->looks)
+        return error_set(error, FH_NO_MEMORY, "No memory for a fiber.");
+    return FH_OK;
 }
 
 void saga_manager_stop(struct saga_manager *manager)

@@ -130,6 +130,8 @@ struct saga_manager {
     int fibers;
     bool crowded; /* some open sagas are only in the store */
     bool closing_fiber, refilling;
+    int load_tries;     /* that have failed since one succeeded */
+    int64_t load_at_ns; /* they are not read before; 0: at any time */
     /* With several instances: the one with this lease takes over dead instances' sagas and notifies
      * receivers of ended ones (takeover.c). */
     struct lease lease;
@@ -151,6 +153,7 @@ struct saga_manager {
     bool looking;         /* a fiber checks whether they have numbers now */
     bool look_again;      /* something arrived since it began */
     int late_looks;       /* how many remain, for sagas not kept that had no number: look.c */
+    int busy_looks;       /* how many found too much in memory to look for missed ones */
     bool looks;           /* its fiber is running */
     struct fiber_queue lookable;
     struct store_listener listener;
@@ -204,6 +207,8 @@ void saga_run_hear(struct saga_run *run, struct saga_heard *heard);
 /* load.c */
 /* Loads the open sagas that are ours and not in memory. */
 enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *error);
+/* The same; if it fails, it says so, and it is tried again until it succeeds. */
+void saga_manager_load_or_retry(struct saga_manager *manager);
 /* Starts to load what is open only in the store, if it fits. */
 void saga_manager_refill(struct saga_manager *manager);
 /* Ended, parked or gone: removes it from memory and wakes its waiters. */
@@ -217,7 +222,8 @@ void saga_manager_heard(void *manager);                  /* the store has new po
 void saga_unnumbered_free(struct saga_manager *manager); /* drops all that wait */
 
 /* look.c */
-#define SAGA_LATE_LOOKS 3 /* the sequencer numbers so many at once, and may lag */
+#define SAGA_LOOK_RUNS_MAX 100 /* with no more in memory, all open rows are few */
+#define SAGA_LATE_LOOKS 3      /* the sequencer numbers so many at once, and may lag */
 void saga_look_start(struct saga_manager *manager);
 
 /* run.c */

@@ -38,7 +38,8 @@ static enum fh_code adopt_sagas_once(struct saga_manager *manager, int64_t *ret_
     return code;
 }
 
-static void adopt_sagas(struct saga_manager *manager)
+/* True: there may be more, and it need not wait. */
+static bool adopt_sagas(struct saga_manager *manager)
 {
     struct fh_error error;
     struct work_tries tries = {0};
@@ -54,19 +55,22 @@ static void adopt_sagas(struct saga_manager *manager)
                     "Dead instances' sagas could not be searched for; this will be tried again: %s",
                     error.message);
     if (!code && adopted == 0)
-        return;
+        return false;
     if (!code)
         log_info("sagas-adopted", "%" PRId64 " sagas of instances that have ended were taken over.",
                  adopted);
     manager->crowded = true; /* the store has something of ours that is not in memory */
+    return !code;
 }
 
 static void run_adopter(void *argument)
 {
     struct saga_manager *manager = argument;
     while (!manager->stopping && manager->lease.state == LEASE_OURS) {
-        adopt_sagas(manager);
+        bool more = adopt_sagas(manager);
         saga_manager_refill(manager);
+        if (more)
+            continue;
         fiber_wait_until(&manager->adoptable, manager->context->world,
                          world_in_ms(manager->context->world, ADOPT_INTERVAL_MS));
     }

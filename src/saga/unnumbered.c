@@ -9,8 +9,8 @@
  * A saga that is found continues from where its rows say it is, if it is open and no other instance
  * has taken it over; by now it may be over, or parked.
  *
- * After a crash, or if there are too many, none of this matters: the sequencer has made rows of
- * them, or will, and open rows are loaded at the start.
+ * After a crash none of this matters: the sequencer has made rows of them, or will, and open rows
+ * are loaded at the start. If there are too many to wait for one by one, look.c finds the rest.
  */
 
 #include <stdio.h>
@@ -154,6 +154,7 @@ void saga_manager_heard(void *context)
     if (manager->stopping)
         return;
     look_soon(manager);
+    manager->crowded |= manager->late_looks && manager->runs.count < SAGA_LOOK_RUNS_MAX;
     saga_manager_refill(manager);
 }
 

@@ -254,6 +254,103 @@ static void sagas_of_the_dead_are_adopted_and_no_others(struct conformance *c)
     expect_sagas(c, "1.b", "1.2;2.2;3.1;");
 }
 
+#define LARGE 30
+#define LARGE_SIZE ((size_t)700 << 10) /* 20 MiB in all: more than some engines' units of work */
+
+static bool start_large_saga(struct conformance *c, int i, const char *input)
+{
+    char id[24];
+    struct ledger_saga saga = {.birth = "birth",
+                               .name = "place_order",
+                               .input = input,
+                               .state = "{}",
+                               .status = "running",
+                               .epoch = 1};
+    struct ledger_step step = {
+        .birth = "birth", .target = "stock", .request = input, .state = "pending", .attempt = 1};
+    struct ledger_event event = {
+        .id = id, .type = "freehold.saga.started", .key = id, .version = 1, .data = "{}"};
+    struct store_placed placed = {.event_id = id};
+    snprintf(id, sizeof id, "large-%d", i);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work || ledger_saga_start(work, &event, &saga, &step, 1, &c->error) != FH_OK)
+        return false;
+    return conformance_commit(c, work) == FH_OK &&
+           store_sequence(c->store, &placed, 1, &c->error) == FH_OK;
+}
+
+static int64_t adopt_all_large(struct conformance *c, int *ret_rounds)
+{
+    int64_t all = 0, adopted = 1;
+    for (*ret_rounds = 0; adopted > 0; ++*ret_rounds) {
+        struct store_work *work = conformance_begin(c, STORE_WRITE);
+        if (!work || ledger_sagas_adopt(work, "1.b", &adopted, &c->error) != FH_OK ||
+            conformance_commit(c, work) != FH_OK)
+            return -1;
+        all += adopted;
+    }
+    return all;
+}
+
+static bool count_large_step(void *context, const struct ledger_step *step)
+{
+    *(size_t *)context += strlen(step->request);
+    return true;
+}
+
+struct large {
+    struct conformance *c;
+    struct store_work *work;
+    int count;
+    size_t size;
+};
+
+static bool see_large_saga(void *context, const struct ledger_saga *saga)
+{
+    struct large *large = context;
+    large->count++;
+    large->size += strlen(saga->input);
+    return true;
+}
+
+/* Each saga's steps are read in the unit of work that reads the sagas, as in saga/load.c. */
+static enum fh_code read_large_steps(struct large *large)
+{
+    enum fh_code code = FH_OK;
+    for (int64_t number = 1; number <= LARGE && !code; number++) {
+        struct arena arena;
+        arena_init(&arena, ARENA_SIZE_MAX);
+        code = ledger_steps_get(large->work, &arena, "birth", number, count_large_step,
+                                &large->size, &large->c->error);
+        arena_release(&arena);
+    }
+    return code;
+}
+
+static void open_sagas_are_adopted_and_read_however_large_they_are_together(struct conformance *c)
+{
+    struct large large = {.c = c};
+    char *input = calloc(1, LARGE_SIZE + 1);
+    int rounds;
+    EXPECT(input && take(c, LEDGER_INSTANCE "1", 0, "1.b") == FH_OK);
+    snprintf(c->store->instance, sizeof c->store->instance, "9.z");
+    memset(input, ' ', LARGE_SIZE);
+    memcpy(input, "{}", 2);
+    bool started = true;
+    for (int i = 0; i < LARGE && started; i++)
+        started = start_large_saga(c, i, input);
+    free(input);
+    EXPECT(started);
+    EXPECT(adopt_all_large(c, &rounds) == LARGE);
+    large.work = conformance_begin(c, STORE_READ);
+    EXPECT(large.work);
+    struct ledger_open open = {.owner = "1.b", .birth = "birth", .number = 0};
+    EXPECT(ledger_sagas_open(large.work, &open, see_large_saga, &large, &c->error) == FH_OK);
+    EXPECT(large.count == LARGE && read_large_steps(&large) == FH_OK);
+    conformance_rollback(c, large.work);
+    EXPECT(large.size == 2 * LARGE * LARGE_SIZE);
+}
+
 /* Each to this state, in one guarded unit of work. */
 static enum fh_code advance(struct conformance *c, struct ledger_saga *sagas, int count,
                             const char *state)
@@ -316,6 +413,7 @@ int main(void)
         CASE(an_instance_that_has_renewed_is_not_declared_dead),
         CASE(a_taken_cursor_moves_only_for_its_taker),
         CASE(sagas_of_the_dead_are_adopted_and_no_others),
+        CASE(open_sagas_are_adopted_and_read_however_large_they_are_together),
         CASE(sagas_that_advance_together_all_do_or_none_if_another_owns_one),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);

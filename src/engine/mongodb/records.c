@@ -133,7 +133,7 @@ static enum fh_code visit_slices(struct store_work *work, const char *collection
                                  bool (*visit)(void *context, json_t *record), void *context,
                                  struct fh_error *error)
 {
-    char after[RECORD_ID_SIZE] = "";
+    char after[RECORD_ID_SIZE];
     enum fh_code code;
     bool goes_on = true;
     do {
@@ -158,8 +158,10 @@ static enum fh_code mongodb_record_each(struct store_work *work, const struct re
     char collection[NAME_SIZE];
     json_t *filter = filter_of(range),
            *sort = range->last_first ? record_pack("{s:i}", "id", -1) : NULL;
-    struct document_find find = {
-        .filter = filter, .sort = sort, .limit = range->limit ? range->limit : SLICE};
+    struct document_find find = {.filter = filter,
+                                 .sort = sort,
+                                 .after = range->after,
+                                 .limit = range->limit ? range->limit : SLICE};
     collection_name(collection, range->table);
     enum fh_code code =
         visit_slices(work, collection, &find, range->looks, !range->limit, visit, context, error);

@@ -42,4 +42,18 @@ json_t *redis_record_parse(const struct redis_table *table, const redisReply *re
 enum fh_code redis_fetch(struct redis_work *own, const struct redis_table *table, const char *id,
                          bool looks, json_t **ret, struct fh_error *error);
 
+/* parts.c */
+struct redis_parts {
+    const char *const *orders; /* up to NULL: 4 at most, whose members are ids */
+    const char *low, *high;    /* as ZRANGEBYLEX wants them */
+    const struct record_range *range;
+    bool (*is_wanted)(const json_t *record, const struct record_range *range);
+    bool (*visit)(void *context, json_t *record);
+    void *context;
+};
+/* The records on the server, regardless of the unit of work's changes, which does not depend on
+ * them either. */
+enum fh_code redis_each_in_parts(struct store_work *work, const struct redis_parts *wanted,
+                                 struct fh_error *error);
+
 #endif

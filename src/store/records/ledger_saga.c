@@ -235,9 +235,15 @@ enum fh_code records_sagas_open(struct store_work *work, const struct ledger_ope
                                 void *context, struct fh_error *error)
 {
     struct sagas to = {visit, context, open};
+    char after[RECORD_ID_SIZE];
     struct record_range range = {
         .table = SAGAS, .list = RECORDS_OPEN, .also = {"owner", open->owner}};
-    return records_each(work, &range, see_saga_record, &to, error);
+    enum fh_code code = FH_OK;
+    if (open->birth && *open->birth) {
+        range.after = after;
+        code = saga_id(after, open->birth, open->number, error);
+    }
+    return code ? code : records_each(work, &range, see_saga_record, &to, error);
 }
 
 static enum fh_code saga_give(struct store_work *work, const char *id, const json_t *saga,
@@ -249,40 +255,72 @@ static enum fh_code saga_give(struct store_work *work, const char *id, const jso
                        error);
 }
 
-struct lives {
-    json_t *owners; /* {"0.3f9a0c12": true} */
+#define ADOPTED_SIZE_MAX ((size_t)4 << 20) /* together, or one: each is written whole */
+
+struct adoption {
+    json_t *owners; /* {"0.3f9a0c12": true}: the sessions that live */
+    json_t *ids;    /* of others' sagas */
+    size_t size;
 };
 
 static bool note_life(void *context, const struct ledger_lease *lease)
 {
-    struct lives *lives = context;
+    struct adoption *adoption = context;
     struct arena *arena = json_arena_set(NULL);
     if (strncmp(lease->name, LEDGER_INSTANCE, sizeof LEDGER_INSTANCE - 1) == 0)
-        json_object_set_new(lives->owners, lease->owner, json_true());
+        json_object_set_new(adoption->owners, lease->owner, json_true());
     json_arena_set(arena);
     return true;
+}
+
+static bool note_orphan(void *context, json_t *saga)
+{
+    struct adoption *adoption = context;
+    if (json_object_get(adoption->owners, record_text(saga, "owner")))
+        return true;
+    size_t size = strlen(record_text(saga, "input")) + strlen(record_text(saga, "state"));
+    if (adoption->size && adoption->size + size > ADOPTED_SIZE_MAX)
+        return false;
+    struct arena *arena = json_arena_set(NULL);
+    adoption->size += size + 1;
+    json_array_append_new(adoption->ids, json_string(record_text(saga, "id")));
+    json_arena_set(arena);
+    return json_array_size(adoption->ids) < RECORDS_CHANGED_MAX;
+}
+
+/* It may have ended, or have been taken over, since it was listed. */
+static enum fh_code saga_adopt(struct store_work *work, const struct adoption *adoption,
+                               const char *id, const char *owner, int64_t *adopted,
+                               struct fh_error *error)
+{
+    json_t *saga;
+    enum fh_code code = records_get(work, SAGAS, id, &saga, error);
+    if (!code && saga && !record_saga_is_over(record_text(saga, "status")) &&
+        !json_object_get(adoption->owners, record_text(saga, "owner"))) {
+        code = saga_give(work, id, saga, owner, error);
+        *adopted += !code;
+    }
+    json_decref(saga);
+    return code;
 }
 
 enum fh_code records_sagas_adopt(struct store_work *work, const char *owner, int64_t *ret_adopted,
                                  struct fh_error *error)
 {
-    struct lives lives = {.owners = record_pack("{}")};
+    struct adoption adoption = {.owners = record_pack("{}"), .ids = record_pack("[]")};
     struct record_range open = {.table = SAGAS, .list = RECORDS_OPEN};
-    json_t *list = NULL, *saga;
+    json_t *id;
     size_t index;
     *ret_adopted = 0;
-    enum fh_code code = records_leases_get(work, note_life, &lives, error);
+    enum fh_code code = records_leases_get(work, note_life, &adoption, error);
     if (!code)
-        code = records_gather(work, &open, &list, error);
-    json_array_foreach (list, index, saga) {
-        if (code || *ret_adopted == RECORDS_CHANGED_MAX ||
-            json_object_get(lives.owners, record_text(saga, "owner")))
-            continue;
-        code = saga_give(work, record_text(saga, "id"), saga, owner, error);
-        *ret_adopted += !code;
+        code = records_each(work, &open, note_orphan, &adoption, error);
+    json_array_foreach (adoption.ids, index, id) {
+        if (!code)
+            code = saga_adopt(work, &adoption, json_string_value(id), owner, ret_adopted, error);
     }
-    json_decref(list);
-    json_decref(lives.owners);
+    json_decref(adoption.owners);
+    json_decref(adoption.ids);
     return code;
 }
 

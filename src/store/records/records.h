@@ -58,6 +58,7 @@ struct record_range {
      * sagas the birth, then the start_id. */
     struct record_field fields[3];
     struct record_field also; /* any other field */
+    const char *after;        /* with RECORDS_OPEN: ids after this one; NULL: from the first */
     int64_t below; /* sagas: their number is below this; clients' commands: created_ms is; 0: any */
     /* Sagas: updated_ms is below this; 0: any. With RECORDS_CLOSED alone. */
     int64_t before_ms;
@@ -78,7 +79,9 @@ struct record_ops {
     enum fh_code (*put)(struct store_work *work, const char *table, const char *id, json_t *record,
                         struct fh_error *error);
     /* Each with its "id", valid only while visit runs, unless that takes a reference; visit returns
-     * false to stop. In as few round trips as the engine can. */
+     * false to stop. In as few round trips as the engine can. Open sagas, and in a unit of work
+     * that only reads those of one saga's steps, are read in parts: there may be more than memory
+     * holds, or than one unit of work may read. */
     enum fh_code (*each)(struct store_work *work, const struct record_range *range,
                          bool (*visit)(void *context, json_t *record), void *context,
                          struct fh_error *error);
