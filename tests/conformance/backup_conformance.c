@@ -323,6 +323,101 @@ static void a_start_without_a_number_has_it_before_it_is_backed_up(struct confor
     EXPECT(number_of_saga(c, c->store, "s2") == 0);
 }
 
+/* ---- others that never pause ---- */
+
+#define ADVERSARY_MS_MAX 200 /* for its event; it may be held off */
+
+/* Another instance, which publishes whenever this one begins to read: between the sequencer's call
+ * and the snapshot, so that there is always an event without a position. */
+static struct adversary {
+    struct conformance *c;
+    const struct store_ops *honest;
+    struct store_ops ops;
+    struct store *store; /* its own */
+    int began, published;
+    bool failed;
+    struct fiber_queue committed;
+} adversary;
+
+static enum fh_code publish_once(const char *id, struct fh_error *error)
+{
+    struct store_work *work;
+    struct ledger_event event = {
+        .id = id, .type = "Filled", .key = id, .version = 1, .time_ms = 1, .data = "{}"};
+    enum fh_code code = store_begin(adversary.store, STORE_WRITE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_outbox_append(work, &event, error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+static void publish_between(void *unused)
+{
+    (void)unused;
+    char id[32];
+    struct fh_error error = {0};
+    enum fh_code code;
+    snprintf(id, sizeof id, "between-%d", ++adversary.began);
+    do
+        code = publish_once(id, &error);
+    while (code == FH_CONFLICT && error.retryable);
+    adversary.failed |= code != FH_OK;
+    adversary.published++;
+    fiber_wake_all(&adversary.committed);
+}
+
+static enum fh_code begin_between(struct store *store, enum store_mode mode,
+                                  struct store_work **ret, struct fh_error *error)
+{
+    int before = adversary.published;
+    int64_t until_ns = world_in_ms(store->world, ADVERSARY_MS_MAX);
+    if (mode == STORE_READ && adversary.began == before) {
+        conformance_start(adversary.c, publish_between, NULL);
+        while (adversary.published == before &&
+               fiber_wait_until(&adversary.committed, store->world, until_ns))
+            ;
+    }
+    return adversary.honest->begin(store, mode, ret, error);
+}
+
+static bool sequenced(const struct engine *engine)
+{
+    return engine->store->sequence && engine->sql;
+}
+
+static bool is_whole(struct conformance *c, struct store *store, struct held *ret)
+{
+    struct store_work *work;
+    *ret = (struct held){.dense = true};
+    if (store_begin(store, STORE_READ, &work, &c->error) != FH_OK)
+        return false;
+    bool read = ledger_outbox_read(work, 0, 1000, see_event, ret, &c->error) == FH_OK &&
+                ledger_position(work, &ret->position, &c->error) == FH_OK;
+    store_rollback(work);
+    return read && ret->dense && ret->events > 0 && ret->position == ret->events;
+}
+
+static void a_backup_gets_its_moment_though_others_publish_without_a_pause(struct conformance *c)
+{
+    struct kept kept;
+    struct held held = {0};
+    adversary = (struct adversary){.c = c, .honest = c->store->ops, .ops = *c->store->ops};
+    EXPECT(c->engine->open(&c->harness, c->model, &adversary.store, &c->error) == FH_OK);
+    bool done = begin(c, &kept) && works(c, 1);
+    adversary.ops.begin = begin_between;
+    c->store->ops = &adversary.ops;
+    done = done && back_up(c, &kept);
+    c->store->ops = adversary.honest;
+    conformance_join(c); /* whoever was held off has published */
+    done = done && is_whole(c, kept.copy, &held);
+    end(c, &kept);
+    c->engine->close(adversary.store);
+    EXPECT(done && !adversary.failed && adversary.published == adversary.began);
+}
+
 static void a_store_that_is_held_takes_no_changes_until_it_is_released(struct conformance *c)
 {
     struct kept kept;
@@ -350,6 +445,7 @@ int main(void)
         CASE(what_came_behind_a_backup_is_gone_with_its_restore),
         CASE(a_servers_rows_have_a_total),
         CASE(a_start_without_a_number_has_it_before_it_is_backed_up),
+        CASE_OF(a_backup_gets_its_moment_though_others_publish_without_a_pause, sequenced),
         CASE(a_store_that_is_held_takes_no_changes_until_it_is_released),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);

@@ -8,6 +8,9 @@
 
 #include <stdlib.h>
 
+#include "base/text.h"
+#include "store/relational/sql.h"
+
 #define INCREMENTS 20
 #define WRITERS 8
 
@@ -355,6 +358,31 @@ static void values_of_all_types_come_back_as_they_were(struct conformance *c)
     }
 }
 
+#define WIDE 300 /* columns: more than a statement may return */
+
+static bool see_any_row(void *context, const struct sql_row *row)
+{
+    (void)row;
+    *(bool *)context = true;
+    return true;
+}
+
+static void a_result_with_too_many_columns_is_refused_and_none_is_left_out(struct conformance *c)
+{
+    struct text sql;
+    struct fh_error error = {0};
+    bool seen = false;
+    text_init(&sql, TEXT_LENGTH_MAX);
+    for (int i = 0; i < WIDE; i++)
+        text_printf(&sql, "%s %d AS c%d", i ? "," : "SELECT", i, i);
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    enum fh_code code = sql_run(work, sql.data, NULL, 0, see_any_row, &seen, NULL, &error);
+    conformance_rollback(c, work);
+    text_release(&sql);
+    EXPECT(code != FH_OK && !seen);
+}
+
 static void integers_beyond_2_to_the_53rd_come_back_as_strings(struct conformance *c)
 {
     EXPECT(conformance_does(c, "CREATE TABLE big (i BIGINT)", NULL) == FH_OK);
@@ -616,6 +644,7 @@ int main(void)
         CASE(a_statement_that_rolls_back_the_transaction_costs_only_its_own_unit_of_work),
         CASE(a_unit_of_work_that_goes_on_after_losing_its_transaction_writes_nothing),
         CASE(values_of_all_types_come_back_as_they_were),
+        CASE(a_result_with_too_many_columns_is_refused_and_none_is_left_out),
         CASE(integers_beyond_2_to_the_53rd_come_back_as_strings),
         CASE(a_megabyte_is_a_value_like_another),
         CASE(ten_thousand_rows_come_back_and_one_more_is_refused),

@@ -27,12 +27,13 @@ EMBEDDED = ("restore.renewed", "restore.parted", "restore.aside", "restore.place
 SERVER = ("restore.kept", "restore.marked", "restore.filled", "restore.whole")
 
 
-def points_of(name):
-    text = (ROOT / "src" / "service" / name).read_text(encoding="utf-8")
+def points_of(name, folder="service"):
+    text = (ROOT / "src" / folder / name).read_text(encoding="utf-8")
     return re.findall(r'\bCRASH_POINT\("([^"]*)"\)', text)
 
 
 BACKUP, RESTORE = points_of("backup.c"), points_of("restore.c")
+GATE = points_of("moment.c", "store/copy")
 TRIED = [("sqlite", point) for point in RESTORE if point not in SERVER] + \
         [("server", point) for point in RESTORE if point not in EMBEDDED]
 
@@ -161,6 +162,24 @@ def test_a_backup_whose_service_was_killed_is_none(shop, point):
     assert not (folder / "manifest.json").exists()
     wait_for("users serves", lambda: system.services()["users"]["ready"])
     shutil.rmtree(folder)
+    system.command("backup", "users", "--to", str(folder), "--state", system.state)
+    assert read(folder / "users.db", "SELECT count(*) FROM users") == [(count(system),)]
+
+
+@pytest.mark.parametrize("shop, point", [("server", point) for point in GATE], indirect=["shop"], scope="module")
+def test_a_backup_that_is_killed_at_its_gate_holds_nobody_off(shop, point):
+    """The gate is the server's lock, which ends with its holder: the other instances publish on."""
+    system = shop
+    folder = pathlib.Path(system.state).parent / f"killed-{point}"
+    order = arm(system, point)
+    failed = system.command("backup", "users", "--to", str(folder), "--state", system.state, check=False)
+    assert not order.exists() and failed.returncode == 1 and "is NO backup" in failed.stderr, failed
+    answer = wait_for("a user is taken", lambda: (a := system.http(
+        "POST", "/api/users", {"name": "Ada", "email": f"{point}@example.org"},
+        {"Idempotency-Key": point})).status not in (503, 504) and a)
+    assert answer.status == 201, answer
+    system.later.append(answer.body["id"])
+    wait_for("users serves", lambda: system.services()["users"]["ready"])
     system.command("backup", "users", "--to", str(folder), "--state", system.state)
     assert read(folder / "users.db", "SELECT count(*) FROM users") == [(count(system),)]
 

@@ -58,6 +58,8 @@ const char *const mariadb_ledger_statements[LEDGER_STATEMENTS] = {
         " digest) VALUES (?1, ?2, '', 0, 0, 0, '', '') ON DUPLICATE KEY UPDATE"
         " attempt = attempt RETURNING birth, number, attempt, created_ms, outcome, digest,"
         " request, answer, undo_answer",
+    [LEDGER_GATE] =
+        "SELECT stripe FROM fh_key_lock ORDER BY stripe FOR UPDATE WAIT " LEDGER_GATE_WAIT_S,
     [LEDGER_KEY_LOCK] = "SELECT stripe FROM fh_key_lock WHERE stripe = ?1 FOR UPDATE",
     [LEDGER_COMMAND_PUT] =
         "INSERT INTO fh_command (caller, `key`, birth, number, attempt, created_ms,"

@@ -9,7 +9,8 @@ static bool visit_answer(struct postgresql_call *call, sql_visit *visit, void *c
     bool visited = false;
     for (PGresult *result; (result = postgresql_call_next(call));) {
         visited = true;
-        if (!call->discard && !postgresql_visit_rows(result, visit, context))
+        call->wide |= postgresql_pq.PQnfields(result) > POSTGRESQL_COLUMNS_MAX;
+        if (!call->discard && !call->wide && !postgresql_visit_rows(result, visit, context))
             call->discard = true;
         postgresql_pq.PQclear(result);
     }

@@ -15,6 +15,9 @@ enum fh_code postgresql_call_error(const struct postgresql_call *call, struct fh
         return postgresql_pass_on(&call->error, error);
     if (call->aborted)
         return error_set(error, FH_CONFLICT, "A statement before it failed.");
+    if (call->wide)
+        return error_set(error, FH_UNSUPPORTED, "A statement returns more than %d columns.",
+                         POSTGRESQL_COLUMNS_MAX);
     return FH_OK;
 }
 

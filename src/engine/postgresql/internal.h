@@ -101,6 +101,7 @@ struct postgresql_call {
     bool rows;     /* wanted, and kept in `results` until taken */
     bool unnamed;  /* prepared for this call only */
     bool discard;  /* no further rows are wanted */
+    bool wide;     /* its rows have too many columns, and were not visited */
     bool done;
     bool aborted; /* not run, because an earlier one failed */
     bool lost;    /* the connection broke: it may have run */

@@ -50,5 +50,7 @@ const char *const postgresql_ledger_statements[LEDGER_STATEMENTS] = {
     [LEDGER_PLACED] = "SELECT event_id, position FROM fh_outbox WHERE position IS NOT NULL"
                       " AND event_id = ANY (ARRAY("
                       "SELECT jsonb_array_elements_text(CAST(?1 AS jsonb))))",
+    [LEDGER_GATE_BOUND] = "SELECT set_config('lock_timeout', '" LEDGER_GATE_WAIT_S "s', true)",
+    [LEDGER_GATE] = "SELECT count(held) FROM pg_advisory_xact_lock(" POSTGRESQL_DRAWING ") AS held",
     [LEDGER_CLOCK] = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
 };

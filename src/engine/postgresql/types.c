@@ -332,8 +332,7 @@ bool postgresql_visit_rows(PGresult *result, sql_visit *visit, void *context)
     struct sql_value values[POSTGRESQL_COLUMNS_MAX];
     struct column columns[POSTGRESQL_COLUMNS_MAX];
     int count = postgresql_pq.PQnfields(result), rows = postgresql_pq.PQntuples(result);
-    if (count > POSTGRESQL_COLUMNS_MAX)
-        count = POSTGRESQL_COLUMNS_MAX;
+    FH_ASSERT(count <= POSTGRESQL_COLUMNS_MAX);
     for (int i = 0; i < count; i++) {
         struct column *column = &columns[i];
         column->kind = kind_of_type(postgresql_pq.PQftype(result, i), &column->array);

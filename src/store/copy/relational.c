@@ -22,6 +22,7 @@
 #include "store/ledger.h"
 #include "store/relational/catalog.h"
 #include "store/copy/digest.h"
+#include "store/copy/moment.h"
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"
 
@@ -29,8 +30,6 @@
 #define SLICE_SIZE_MAX ((size_t)64 << 20)
 #define STATEMENT_LENGTH_MAX ((size_t)1 << 20)
 #define RERUNS_MAX 8
-#define MOMENTS_MAX 400 /* tried, to find one at which all events have positions */
-#define MOMENT_WAIT_MS 5
 #define OUTBOX "fh_outbox"
 #define SEQ "seq" /* a column of servers' outboxes */
 
@@ -330,47 +329,6 @@ static enum fh_code empty_target(struct copying *copying, struct fh_error *error
 
 /* ---- numbers ---- */
 
-/* Begins to read one moment of the source, which the first statement fixes. */
-static enum fh_code see_moment(struct copying *copying, int64_t *ret_left, struct fh_error *error)
-{
-    struct store *from = copying->options->from;
-    enum fh_code code = store_sequence(from, NULL, 0, error);
-    if (code == FH_OK)
-        code = store_begin(from, STORE_READ, &copying->reading, error);
-    if (code != FH_OK)
-        return code;
-    code = sql_patient(copying->reading, error);
-    if (code == FH_OK && from->ops->sequence)
-        code = ledger_integer(copying->reading,
-                              "SELECT count(*) FROM fh_outbox WHERE position IS NULL", NULL, 0,
-                              ret_left, error);
-    if (code != FH_OK || *ret_left > 0)
-        store_rollback(copying->reading);
-    return code;
-}
-
-/* An event without a position would get one in the old store, and perhaps a different one in the
- * new store. If units of work go on meanwhile, a moment must be found at which there is no such
- * event. */
-static enum fh_code begin_reading(struct copying *copying, struct fh_error *error)
-{
-    struct world *world = copying->options->from->world;
-    for (int i = 0; i < MOMENTS_MAX; i++) {
-        int64_t left = 0;
-        enum fh_code code = see_moment(copying, &left, error);
-        if (code != FH_OK || left == 0)
-            return code;
-        code = copy_stopped(copying->options, error);
-        if (code != FH_OK)
-            return code;
-        if (i > MOMENTS_MAX / 2)
-            fiber_sleep_until(world, world_in_ms(world, MOMENT_WAIT_MS));
-    }
-    return error_set(error, FH_UNAVAILABLE,
-                     "There was no moment at which all events had their positions: the service's "
-                     "other instances publish without a pause.");
-}
-
 /* A number that a table's counter has given out must not come again, even if its row was deleted.
  * The source's counters were all read before: a server ends a transaction that is idle while
  * another store works. */
@@ -470,7 +428,7 @@ enum fh_code relational_copy(const struct copy_options *options, struct copy_res
     struct copying copying = {.options = options};
     *ret = (struct copy_result){0};
     arena_init(&copying.arena, ARENA_SIZE_MAX);
-    enum fh_code code = begin_reading(&copying, error);
+    enum fh_code code = copy_moment_begin(options, &copying.reading, error);
     if (code != FH_OK)
         return code;
     if (options->began)

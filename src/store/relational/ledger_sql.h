@@ -57,6 +57,11 @@ enum ledger_statement {
     LEDGER_SEQUENCE,
     LEDGER_PLACED,
     LEDGER_CLOCK, /* the server's time in ms since 1970; NULL: there is no server */
+    /* Waits, for a bounded time, until no unit of work that publishes is in progress; those that
+     * want to wait until this one ends. The first statement bounds the second one's wait; NULL: it
+     * does so itself. NULL: the engine has no sequencer. */
+    LEDGER_GATE_BOUND,
+    LEDGER_GATE,
     LEDGER_STATEMENTS
 };
 

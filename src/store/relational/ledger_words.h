@@ -7,6 +7,8 @@
  * list them: complete, or with a parameter for how a list ?n, a JSON array, is read as rows.
  */
 
+#define LEDGER_GATE_WAIT_S "2" /* for units of work that publish now: LEDGER_GATE */
+
 #define LEDGER_KEY_PLACES_OF(table, list)                                                          \
     "SELECT " table ".key, position FROM " table " WHERE " table ".key IN " list
 #define LEDGER_KEYS_UNSEQUENCED_OF(list)                                                           \
