@@ -24,6 +24,10 @@ void log_redirect(log_receiver *to, void *context);
 void log_line(enum log_level level, const char *id, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same line from a signal handler, or any thread: without memory and locks. `text` is written
+ * as it is, cut at 900 bytes; nothing is redirected. */
+void log_signal_safe(enum log_level level, const char *id, const char *text);
+
 /* Of lines that whoever asks can cause as often as they like: one in LOG_PAUSE_NS. */
 #define LOG_PAUSE_NS INT64_C(1000000000)
 struct log_pause {
@@ -32,6 +36,13 @@ struct log_pause {
 };
 /* Whether the next one may be logged; *ret_more: how many could not be since the last. */
 bool log_pause_passes(struct log_pause *pause, int64_t now_ns, unsigned *ret_more);
+
+/* The same for lines of which each says something: so many in a second, the others are counted. */
+struct log_rate {
+    int64_t since_ns;
+    unsigned count, held_back;
+};
+bool log_rate_passes(struct log_rate *rate, unsigned a_second, int64_t now_ns, unsigned *ret_more);
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)

@@ -51,8 +51,8 @@ static void must_declare_ask(fh_work *w, const char *what, const char *service, 
             strcmp(asked->path, path) == 0)
             return;
     }
-    fh_fail(w, 500, "%s asked %s for %s, which is not among its declared `asks`.", self->name,
-            service, path);
+    work_fault(w, "%s asked %s for %s, which is not among its declared `asks`.", self->name,
+               service, path);
 }
 
 static const char *fill_asked_path(fh_work *w, const char *service, const char *path,
@@ -61,7 +61,7 @@ static const char *fill_asked_path(fh_work *w, const char *service, const char *
     struct fh_error error;
     const char *filled;
     if (path_fill(&w->arena, path, objects, count, &filled, &error) != FH_OK)
-        fh_fail(w, 500, "The path to ask %s for can't be filled: %s", service, error.message);
+        work_fault(w, "The path to ask %s for can't be filled: %s", service, error.message);
     return filled;
 }
 
@@ -83,8 +83,7 @@ static bool heard_before(fh_work *w, struct asked *asked, const char *question)
     asked->detail = json_string_at(record, "detail");
     asked->body = json_deep_copy(json_object_get(record, "body"));
     if (asked->status == 200 && !asked->body)
-        fh_fail(w, 500, "This unit of work has no memory left for the answer of %s.",
-                asked->service);
+        work_fault(w, "This unit of work has no memory left for the answer of %s.", asked->service);
     return true;
 }
 
@@ -94,8 +93,7 @@ static void record_answer(fh_work *w, const struct asked *asked, const char *que
                                asked->status, "retry_after_s", asked->retry_after_s, "body",
                                asked->body, "detail", asked->detail);
     if (!record)
-        fh_fail(w, 500, "This unit of work has no memory left for the answer of %s.",
-                asked->service);
+        work_fault(w, "This unit of work has no memory left for the answer of %s.", asked->service);
     work_asked_record(w, record);
 }
 
@@ -216,7 +214,7 @@ static int ask_objects_of(fh_work *w, va_list args, json_t *objects[CALL_OBJECTS
     json_t *object;
     while ((object = va_arg(args, json_t *))) {
         if (count == CALL_OBJECTS_MAX)
-            fh_fail(w, 500, "A path is filled from at most %d objects.", CALL_OBJECTS_MAX);
+            work_fault(w, "A path is filled from at most %d objects.", CALL_OBJECTS_MAX);
         objects[count++] = object;
     }
     return count;
@@ -318,19 +316,19 @@ static json_t *unique_ids(fh_work *w, const json_t *ids)
     size_t index;
     json_t *id;
     if (!json_is_array(ids))
-        fh_fail(w, 500, "The ids of fh_get_each must be an array.");
+        work_fault(w, "The ids of fh_get_each must be an array.");
     json_array_foreach (ids, index, id) {
         const char *text = asked_id_text(w, id);
         if (!text)
-            fh_fail(w, 500, "The ids of fh_get_each must be integers or texts; number %zu is not.",
-                    index + 1);
+            work_fault(w, "The ids of fh_get_each must be integers or texts; number %zu is not.",
+                       index + 1);
         if (json_object_get(seen, text))
             continue;
         json_object_set_new(seen, text, json_true());
         json_array_append_new(unique, json_string(text));
     }
     if (json_array_size(unique) > CALL_IDS_MAX)
-        fh_fail(w, 500, "fh_get_each takes at most %d ids.", CALL_IDS_MAX);
+        work_fault(w, "fh_get_each takes at most %d ids.", CALL_IDS_MAX);
     return unique;
 }
 

@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/doing.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "http/prefer.h"
 #include "shape/problem.h"
+#include "work/fault.h"
 
 static const struct {
     const char *lower, *name;
@@ -149,12 +151,28 @@ void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *
     free(exchange);
 }
 
+/* Its own answer of 500 and more: the log says why, and the client gets what to ask for there. */
+static void tell_problem(struct gateway_exchange *exchange, int status, json_t *problem)
+{
+    char where[DOING_SIZE], id[FAULT_TRACE_SIZE];
+    const struct route *route = exchange->route;
+    if (!exchange->trace[0])
+        begin_span(exchange);
+    snprintf(where, sizeof where, "%s %s", exchange->incoming.method,
+             route ? route->pattern : "(no route)");
+    json_object_set_new(problem, "trace_id", json_string(fault_trace(exchange->trace, id)));
+    fault_tell_of(&exchange->metrics->fault_lines, exchange->world, status, where, exchange->trace,
+                  json_string_at(problem, "detail"));
+}
+
 /* Takes over `problem`. */
 static void reply_gateway_problem(struct gateway_exchange *exchange, json_t *problem,
                                   const struct http_header *headers, size_t count)
 {
     json_int_t status = 500;
     json_integer_at(problem, "status", &status);
+    if (status >= 500)
+        tell_problem(exchange, (int)status, problem);
     char *body = json_text(problem);
     json_decref(problem);
     gateway_reply(exchange, &(struct http_answer){.status = (int)status,
@@ -162,7 +180,8 @@ static void reply_gateway_problem(struct gateway_exchange *exchange, json_t *pro
                                                   .body = body,
                                                   .body_length = strlen(body),
                                                   .headers = headers,
-                                                  .header_count = count});
+                                                  .header_count = count,
+                                                  .told = true});
     json_text_free(body);
 }
 
@@ -264,6 +283,7 @@ void gateway_pass_on(struct gateway_exchange *exchange, const struct world_reque
                                                   .body = answered->answer,
                                                   .body_length = answered->answer_length,
                                                   .headers = headers,
-                                                  .header_count = count});
+                                                  .header_count = count,
+                                                  .told = true}); /* in that service's log */
     text_release(&vary);
 }

@@ -23,6 +23,7 @@
 #include "gateway/incoming.h"
 #include "service/confine.h"
 #include "world/real.h"
+#include "work/fault.h"
 
 static void on_drained(void *context)
 {
@@ -40,6 +41,13 @@ static void gateway_stop(void *context)
         http_server_drain(gateway->inside_server, PROCESS_GRACE_MS, on_drained, gateway);
 }
 
+static void gateway_untold(void *context, const struct http_answer *answer)
+{
+    struct gateway *gateway = context;
+    fault_tell_answer(&gateway->metrics.fault_lines, gateway->world, answer->status, answer->body,
+                      answer->body_length);
+}
+
 static enum fh_code listen_inside(struct gateway *gateway, const json_t *config,
                                   struct fh_error *error)
 {
@@ -55,7 +63,8 @@ static enum fh_code listen_inside(struct gateway *gateway, const json_t *config,
                                &(struct http_tls){0},
                                (struct http_handler){.incoming = gateway_inside_incoming,
                                                      .context = gateway,
-                                                     .unread = process_log_unread},
+                                                     .unread = process_log_unread,
+                                                     .untold = gateway_untold},
                                &gateway->inside_server, error);
     gateway->serving += gateway->inside_server != NULL;
     return code;
@@ -176,7 +185,8 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
                                                      .context = gateway,
                                                      .unread = process_log_unread,
                                                      .connected = gateway_connected,
-                                                     .disconnected = gateway_disconnected},
+                                                     .disconnected = gateway_disconnected,
+                                                     .untold = gateway_untold},
                                &gateway->server, error);
     gateway->serving += gateway->server != NULL;
     if (code == FH_OK)

@@ -20,8 +20,11 @@ static void reply_text(struct gateway_exchange *exchange, int status, const char
                        const char *body, size_t length)
 {
     gateway_reply(exchange,
-                  &(struct http_answer){
-                      .status = status, .content_type = type, .body = body, .body_length = length});
+                  &(struct http_answer){.status = status,
+                                        .content_type = type,
+                                        .body = body,
+                                        .body_length = length,
+                                        .told = true}); /* what was asked for: is it ready? */
 }
 
 static void reply_not_found(struct gateway_exchange *exchange)

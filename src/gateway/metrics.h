@@ -8,9 +8,11 @@
 
 #include "base/map.h"
 #include "base/text.h"
+#include "work/work.h"
 
 struct gateway_metrics {
     struct map services; /* struct service_metrics by name; "gateway": composed and refused ones */
+    struct fault_lines fault_lines; /* in the log, about its own answers of 500 and more */
 };
 
 void gateway_metrics_init(struct gateway_metrics *metrics);

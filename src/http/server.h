@@ -19,6 +19,7 @@
 
 struct http_server;
 struct http_request;
+struct http_answer;
 
 #define HTTP_HEADER_SIZE_MAX ((size_t)16 << 10)
 
@@ -77,6 +78,9 @@ struct http_handler {
      * was called for it. */
     enum http_admission (*connected)(void *context, const struct http_peer *peer);
     void (*disconnected)(void *context, const struct http_peer *peer, bool asked);
+    /* NULL, or: an answer of 500 and more leaves that is not marked as told: the server's own, or
+     * one that somebody forgot. So none of the kind leaves unseen. */
+    void (*untold)(void *context, const struct http_answer *answer);
 };
 
 /* Serves `listen_fd` (already listening; owned by the caller). `tls` (NULL or without certificate:
@@ -113,7 +117,7 @@ struct http_held {
 };
 
 struct http_answer {
-    int status;
+    int status;               /* 200 to 599 */
     const char *content_type; /* NULL: application/json; ignored without a body */
     const char *body;         /* copied */
     size_t body_length;
@@ -123,6 +127,7 @@ struct http_answer {
      * sent or its connection has ended; perhaps before http_reply returns. */
     struct http_held *held;
     bool paced; /* the connection's next request is read only after HTTP_PACE_MS */
+    bool told;  /* of a status of 500 and more: whoever answers has logged it; see `untold` */
 };
 /* Keeps the request's text beyond its answer, until http_request_let_go is called, once. */
 void http_request_keep(struct http_request *request);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/doing.h"
 #include "base/json.h"
 #include "saga/manager.h"
 #include "saga/marks.h"
@@ -66,7 +67,8 @@ static void note_saga_fault(const struct saga_run *run, const char *step, const 
 
 static enum fh_code run_handler_work(struct saga_run *run, const struct saga_state *state,
                                      struct handler_fence *fence, struct saga_happening *happening,
-                                     char detail[static SAGA_TEXT_SIZE])
+                                     char detail[static SAGA_TEXT_SIZE],
+                                     char fault[static FAULT_TEXT_SIZE])
 {
     struct work_context *context = run->manager->context;
     struct fh_saga_view view = {.run = run, .state = state};
@@ -80,6 +82,8 @@ static enum fh_code run_handler_work(struct saga_run *run, const struct saga_sta
     w.saga = &view;
     w.given = (struct work_given){.cover = saga_given, .context = run};
     w.trace = run->trace;
+    w.doing = doing_of((doing_function *)w.handler, "saga %s, %s", run->type->rules.name,
+                       undone ? "undone" : run->type->rules.steps[state->step].name);
     w.user = run->user;
     w.command_key = arena_printf(&w.kept, "%s %s %s", context->service->name, run->reference,
                                  undone ? "undone" : run->type->rules.steps[state->step].name);
@@ -98,12 +102,16 @@ static enum fh_code run_handler_work(struct saga_run *run, const struct saga_sta
     happening->status = w.reply_status;
     snprintf(detail, SAGA_TEXT_SIZE, "%.*s", SAGA_TEXT_SIZE - 1, w.failure.message);
     happening->detail = detail;
+    if (w.fault_status) /* for saga-handler-failed, which is not written with each attempt */
+        fault_text(&w, fault);
+    fault_is_told(&w);
     work_release(&w);
     return code;
 }
 
 struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *state,
-                                       char detail[static SAGA_TEXT_SIZE])
+                                       char detail[static SAGA_TEXT_SIZE],
+                                       char fault[static FAULT_TEXT_SIZE])
 {
     const struct saga_rules *rules = &run->type->rules;
     struct saga_happening happening = {.what = SAGA_HANDLED};
@@ -114,7 +122,7 @@ struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *
         saga_closing_begin(run);
     struct handler_fence fence = {
         .fence = {.check = check_saga_epoch}, .run = run, .after = &after};
-    enum fh_code code = run_handler_work(run, state, &fence, &happening, detail);
+    enum fh_code code = run_handler_work(run, state, &fence, &happening, detail, fault);
     CRASH_POINT("saga.handled");
     if (ends)
         saga_closing_end(run, code == FH_OK);
@@ -133,7 +141,7 @@ struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *
 static const struct fh_saga_view *saga_view_of(fh_work *w, const char *what)
 {
     if (!w->saga)
-        fh_fail(w, 500, "%s is for the run and undone handlers of sagas.", what);
+        work_fault(w, "%s is for the run and undone handlers of sagas.", what);
     return w->saga;
 }
 
@@ -160,7 +168,7 @@ json_t *fh_saga_answer(fh_work *w, const char *step)
     while (index < rules->step_count && strcmp(rules->steps[index].name, step) != 0)
         index++;
     if (index == rules->step_count)
-        fh_fail(w, 500, "Saga %s has no step %s.", rules->name, step);
+        work_fault(w, "Saga %s has no step %s.", rules->name, step);
     const struct saga_part *parts = &run->parts[view->state->first[index]];
     if (!run->type->calls[index].each)
         return answer_body(&parts[0]);

@@ -29,6 +29,7 @@
 #include "base/map.h"
 #include "saga/definition.h"
 #include "saga/run.h"
+#include "work/fault.h"
 #include "work/lease.h"
 #include "work/restored.h"
 
@@ -269,7 +270,8 @@ int64_t saga_ask_due(struct saga_run *run);
 /* Runs the handler that is due in `state`, and stores the state after it in the same transaction.
  * SAGA_HANDLED: `state` is that one, stored. Otherwise nothing was done; the happening says why. */
 struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *state,
-                                       char detail[static SAGA_TEXT_SIZE]);
+                                       char detail[static SAGA_TEXT_SIZE],
+                                       char fault[static FAULT_TEXT_SIZE]);
 
 /* lease.c */
 /* The session whose sagas are ours; NULL if there is only one process. */

@@ -282,20 +282,23 @@ static void adopt_state(struct saga_run *run, const struct saga_state *next)
  * stored. */
 static bool try_handler(struct saga_run *run, struct saga_state *next, bool *changed)
 {
-    char detail[SAGA_TEXT_SIZE];
-    struct saga_happening happening = saga_handler_run(run, next, detail);
+    char detail[SAGA_TEXT_SIZE], fault[FAULT_TEXT_SIZE] = "";
+    struct saga_happening happening = saga_handler_run(run, next, detail, fault);
     if (happening.what == SAGA_HANDLED)
         return true;
     if (run->gone)
         return false;
     enum saga_verdict verdict = saga_decide(&run->type->rules, next, &happening);
     if (verdict == SAGA_CHANGED) {
+        if (fault[0])
+            log_warning("saga-handler-failed", "saga %s %s: a handler failed: %s",
+                        run->type->rules.name, run->reference, fault);
         *changed = true;
         return false;
     }
     if (run->tries % HANDLER_TOLD_EVERY == 0) /* after the pivot nothing else reports it */
         log_warning("saga-handler-failed", "saga %s %s: a handler failed, and runs again: %s",
-                    run->type->rules.name, run->reference, detail);
+                    run->type->rules.name, run->reference, fault[0] ? fault : detail);
     int tries = run->tries;
     if (*changed && store_state(run, next)) { /* the answers must not be lost with it */
         adopt_state(run, next);

@@ -53,7 +53,7 @@ static void try_requests(fh_work *w, struct starting *starting)
             struct saga_rendered rendered;
             struct fh_error error;
             if (saga_type_render(run->type, step, i, input, &w->arena, &rendered, &error) != FH_OK)
-                fh_fail(w, 500, "Saga %s can't start: %s", run->type->rules.name, error.message);
+                work_fault(w, "Saga %s can't start: %s", run->type->rules.name, error.message);
             int at = run->state.first[step] + i;
             if (run->state.elements[at].state != SAGA_UNSTORED)
                 take_rendered(&run->parts[at], &rendered);
@@ -169,13 +169,13 @@ static void check_saga_input(fh_work *w, const struct saga_type *type, const jso
     json_t *faults = shape ? shape_check(shape, input) : NULL, *rest, *secrets;
     const json_t *fault = json_array_get(faults, 0);
     if (fault)
-        fh_fail(w, 500, "The input of saga %s does not fit its declared shape, at \"%s\": %s",
-                type->rules.name, json_string_at(fault, "pointer"),
-                json_string_at(fault, "detail"));
+        work_fault(w, "The input of saga %s does not fit its declared shape, at \"%s\": %s",
+                   type->rules.name, json_string_at(fault, "pointer"),
+                   json_string_at(fault, "detail"));
     saga_secrets_part(type, input, &rest, &secrets);
     if (secrets && strlen(json_text(secrets)) > SAGA_SECRETS_SIZE_MAX)
-        fh_fail(w, 500, "The secrets of saga %s have more than %zu bytes.", type->rules.name,
-                SAGA_SECRETS_SIZE_MAX);
+        work_fault(w, "The secrets of saga %s have more than %zu bytes.", type->rules.name,
+                   SAGA_SECRETS_SIZE_MAX);
 }
 
 void fh_saga_start(fh_work *w, const char *name, json_t *input)
@@ -183,10 +183,10 @@ void fh_saga_start(fh_work *w, const char *name, json_t *input)
     struct saga_manager *manager = w->context->sagas;
     const struct saga_type *type = manager ? saga_manager_type(manager, name) : NULL;
     if (!type)
-        fh_fail(w, 500, "%s started saga %s, which is not among its declared `sagas`.",
-                w->context->service->name, name);
+        work_fault(w, "%s started saga %s, which is not among its declared `sagas`.",
+                   w->context->service->name, name);
     if (!json_is_object(input))
-        fh_fail(w, 500, "The input of saga %s must be an object.", name);
+        work_fault(w, "The input of saga %s must be an object.", name);
     check_saga_input(w, type, input);
     struct starting *starting = work_alloc(w, sizeof *starting);
     struct saga_run *run = &starting->run;
@@ -201,7 +201,7 @@ void fh_saga_start(fh_work *w, const char *name, json_t *input)
     run->deadline_ns = world_in_ms(w->context->world, type->deadline_ms);
     memcpy(run->birth, w->context->store->incarnation, ID_SIZE);
     if (saga_type_counts(type, run->input, starting->counts, &error) != FH_OK)
-        fh_fail(w, 500, "Saga %s can't start: %s", name, error.message);
+        work_fault(w, "Saga %s can't start: %s", name, error.message);
     size_t elements = 1;
     for (int i = 0; i < type->rules.step_count; i++)
         elements += (size_t)starting->counts[i];

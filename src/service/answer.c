@@ -9,11 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/doing.h"
 #include "base/json.h"
+#include "call/trace.h"
 #include "call/identity.h"
 #include "service/audience.h"
 #include "service/exchange.h"
 #include "shape/problem.h"
+#include "work/fault.h"
 #include "work/spans.h"
 
 #define ANSWER_HEADERS_MAX 16
@@ -44,6 +47,80 @@ static void keep_request_span(const struct exchange *exchange, int status)
     spans_keep(exchange->runtime->context.spans, &span);
 }
 
+const char *exchange_trace(struct exchange *exchange)
+{
+    unsigned char random[TRACE_RANDOM_SIZE];
+    if (!exchange->trace[0]) {
+        world_random(exchange->runtime->world, random, sizeof random);
+        trace_child(exchange_header(exchange, "traceparent"), random, exchange->trace);
+    }
+    return exchange->trace;
+}
+
+/* ---- faults ---- */
+
+/* Of a path that is no route's at most two parts: what follows may be about somebody. */
+static void answer_where(const struct exchange *exchange, char out[static DOING_SIZE])
+{
+    const struct http_incoming *incoming = exchange->incoming;
+    const char *path = incoming->path, *third = path;
+    if (exchange->route) {
+        snprintf(out, DOING_SIZE, "%s", exchange->route->doing->what);
+        return;
+    }
+    for (int slashes = 0; *third && (slashes += *third == '/') < 3;)
+        third++;
+    snprintf(out, DOING_SIZE, "%s %.*s", incoming->method, (int)(third - path), path);
+}
+
+/* Why it is so is known best by the unit of work; of another answer, its own problem says it. */
+static void tell_fault(struct exchange *exchange, int status, const json_t *problem)
+{
+    char where[DOING_SIZE];
+    const char *detail = json_string_at(problem, "detail");
+    bool is_work = exchange->work.fault_status == status;
+    if (exchange->told)
+        return;
+    exchange->told = true;
+    if (is_work) {
+        fault_tell(&exchange->work);
+        return;
+    }
+    answer_where(exchange, where);
+    fault_tell_of(&exchange->runtime->context.fault_lines, exchange->runtime->world, status, where,
+                  exchange_trace(exchange), detail ? detail : problem_title(status));
+}
+
+/* The body of a problem with the trace id in it, malloc'ed; NULL: it is no problem. */
+static char *with_trace_id(json_t *problem, const char *trace)
+{
+    char id[FAULT_TRACE_SIZE];
+    if (!json_is_object(problem))
+        return NULL;
+    json_object_set_new(problem, "trace_id", json_string(fault_trace(trace, id)));
+    return json_text(problem);
+}
+
+static void answer_fault(struct exchange *exchange, struct http_answer *answer)
+{
+    struct arena *before = json_arena_set(NULL);
+    json_t *problem = NULL;
+    char *text = NULL;
+    if (answer->content_type && strcmp(answer->content_type, PROBLEM_CONTENT_TYPE) == 0 &&
+        json_parse(answer->body, answer->body_length, &problem, ERROR_UNHEEDED) == FH_OK)
+        text = with_trace_id(problem, exchange_trace(exchange));
+    tell_fault(exchange, answer->status, problem);
+    if (text) {
+        answer->body = text;
+        answer->body_length = strlen(text);
+    }
+    answer->told = true;
+    http_reply(exchange->incoming->request, answer);
+    json_text_free(text);
+    json_decref(problem);
+    json_arena_set(before);
+}
+
 void exchange_answer(struct exchange *exchange, int status, const char *content_type,
                      const char *body, size_t length, const struct http_header *headers,
                      size_t header_count)
@@ -61,7 +138,41 @@ void exchange_answer(struct exchange *exchange, int status, const char *content_
         metrics_count(exchange->route, status, (double)spent / 1e9);
         keep_request_span(exchange, status);
     }
-    http_reply(exchange->incoming->request, &answer);
+    if (status >= 500)
+        answer_fault(exchange, &answer);
+    else
+        http_reply(exchange->incoming->request, &answer);
+}
+
+void exchange_turn_away(struct runtime *runtime, struct http_incoming *incoming,
+                        enum problem_type type, const char *why, bool elsewhere)
+{
+    static const struct http_header headers[] = {{"Retry-After", "1"},
+                                                 {"Freehold-Turned-Away", "1"}};
+    const char *trace = http_request_header(incoming->request, "traceparent");
+    struct arena *before = json_arena_set(NULL);
+    json_t *problem = problem_new(type, why, NULL);
+    char *text = with_trace_id(problem, trace);
+    const struct http_answer answer = {.status = problem_status(type),
+                                       .content_type = PROBLEM_CONTENT_TYPE,
+                                       .body = text,
+                                       .body_length = strlen(text),
+                                       .headers = headers,
+                                       .header_count = elsewhere ? 2 : 1,
+                                       .told = true};
+    fault_tell_of(&runtime->context.fault_lines, runtime->world, answer.status, incoming->method,
+                  trace, why);
+    http_reply(incoming->request, &answer);
+    json_text_free(text);
+    json_decref(problem);
+    json_arena_set(before);
+}
+
+void exchange_untold(void *context, const struct http_answer *answer)
+{
+    struct runtime *runtime = context;
+    fault_tell_answer(&runtime->context.fault_lines, runtime->world, answer->status, answer->body,
+                      answer->body_length);
 }
 
 void exchange_answer_json(struct exchange *exchange, int status, const json_t *body,

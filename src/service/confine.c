@@ -28,6 +28,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/symbol.h"
 #include "engine/engines.h"
 #include "service/sanitized.h"
 #include "store/server.h"
@@ -338,6 +339,7 @@ enum fh_code confine_by(const json_t *config, const char *folder, const char *re
                         struct confinement *ret, struct fh_error *error)
 {
     *ret = (struct confinement){0};
+    symbols_init(); /* while files can still be opened */
     if (json_is_false(json_object_get(config, "confine"))) {
         ret->abi = ask_abi();
         log_warning(

@@ -169,22 +169,19 @@ static void set_asker(const struct exchange *exchange, fh_work *w)
 
 static void prepare_work(struct exchange *exchange, json_t *path)
 {
-    struct runtime *runtime = exchange->runtime;
     fh_work *w = &exchange->work;
-    unsigned char random[TRACE_RANDOM_SIZE];
     w->handler = exchange->route->route->handler;
     if (!w->handler)
         w->handler = fail_undoes;
     w->route = exchange->route->route;
+    w->doing = exchange->route->doing;
     w->read_only = strcmp(exchange->route->route->method, "GET") == 0;
     const char *cache = exchange_header(exchange, "Cache-Control");
     w->fresh = cache && strcasestr(cache, "no-cache");
     w->path = path;
     w->deadline_ns = exchange->waits.until_ns = deadline_of(exchange);
     set_asker(exchange, w);
-    world_random(runtime->world, random, sizeof random);
-    trace_child(exchange_header(exchange, "traceparent"), random, exchange->trace);
-    w->trace = exchange->trace;
+    w->trace = exchange_trace(exchange);
 }
 
 static struct command_request command_of(const struct exchange *exchange)
@@ -240,6 +237,8 @@ static bool answer_location(struct exchange *exchange, const char *location, int
         set_asker(exchange, &second);
         second.handler = route->route->handler;
         second.route = route->route;
+        second.doing = route->doing;
+        second.trace = exchange->trace;
         second.read_only = true;
         second.fresh = true; /* what it reads was written just now */
         second.deadline_ns = world_in_ms(runtime->world, RUNTIME_DEADLINE_MS);
@@ -341,34 +340,17 @@ static void exchange_run(void *argument)
     runtime->exchanges--;
 }
 
-/* Nothing was done for it. `elsewhere`: another process listens where this one did, so the request
- * may be sent again at once, whatever it is. */
-static void turn_away(struct http_incoming *incoming, enum problem_type type, const char *why,
-                      bool elsewhere)
-{
-    char body[640];
-    struct http_header headers[] = {{"Retry-After", "1"}, {"Freehold-Turned-Away", "1"}};
-    snprintf(body, sizeof body,
-             "{\"type\":\"%s\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"%s\"}",
-             problem_uri(type), why);
-    struct http_answer answer = {.status = 503,
-                                 .content_type = PROBLEM_CONTENT_TYPE,
-                                 .body = body,
-                                 .body_length = strlen(body),
-                                 .headers = headers,
-                                 .header_count = elsewhere ? 2 : 1};
-    http_reply(incoming->request, &answer);
-}
-
 void exchange_incoming(void *context, struct http_incoming *incoming)
 {
     struct runtime *runtime = context;
     if (runtime->requests_drained) { /* on a connection that stayed open: the store may be closed */
-        turn_away(incoming, PROBLEM_SERVICE_STOPPING, "The service is stopping.", true);
+        exchange_turn_away(runtime, incoming, PROBLEM_SERVICE_STOPPING, "The service is stopping.",
+                           true);
         return;
     }
     if (!protocol_is_understood(http_request_header(incoming->request, PROTOCOL_HEADER))) {
-        turn_away(incoming, PROBLEM_PROTOCOL_UNKNOWN, PROTOCOL_NOT_UNDERSTOOD, false);
+        exchange_turn_away(runtime, incoming, PROBLEM_PROTOCOL_UNKNOWN, PROTOCOL_NOT_UNDERSTOOD,
+                           false);
         return;
     }
     bool may_change = strcmp(incoming->method, "GET") != 0;
@@ -382,5 +364,6 @@ void exchange_incoming(void *context, struct http_incoming *incoming)
         }
     }
     free(exchange);
-    turn_away(incoming, PROBLEM_OVERLOADED, "Too many requests are under way.", false);
+    exchange_turn_away(runtime, incoming, PROBLEM_OVERLOADED, "Too many requests are under way.",
+                       false);
 }

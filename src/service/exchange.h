@@ -17,20 +17,28 @@ struct exchange {
     char caller[IDENTITY_NAME_LENGTH_MAX + 1]; /* from exchange_refused on */
     struct work_user *user;                    /* or NULL; one reference */
     json_t *unfit;                             /* a problem with which the handler must fail */
-    char trace[TRACE_SIZE];
+    bool told;                                 /* its answer's fault is in the log already */
+    char trace[TRACE_SIZE];                    /* "" until exchange_trace is called */
 };
 
 /* ---- answer.c ---- */
 
 struct http_incoming *exchange_request(struct exchange *exchange);
 const char *exchange_header(const struct exchange *exchange, const char *name); /* NULL: none */
-/* Sends the answer. `body` may be NULL and is not kept. */
+/* The trace that it is part of, the caller's or a new one, with a span of this exchange. */
+const char *exchange_trace(struct exchange *exchange);
+/* Sends the answer. `body` may be NULL and is not kept. One of 500 and more is logged here,
+ * whatever it is the answer to, and gets the trace id as a member if it is a problem. */
 void exchange_answer(struct exchange *exchange, int status, const char *content_type,
                      const char *body, size_t length, const struct http_header *headers,
                      size_t header_count);
 void exchange_answer_json(struct exchange *exchange, int status, const json_t *body,
                           const struct http_header *headers, size_t header_count);
 void exchange_problem(struct exchange *exchange, enum problem_type type, const char *detail);
+/* One that begins no exchange: nothing was done for it. `elsewhere`: another process listens where
+ * this one did, so the request may be sent again at once, whatever it is. */
+void exchange_turn_away(struct runtime *runtime, struct http_incoming *incoming,
+                        enum problem_type type, const char *why, bool elsewhere);
 /* The result of a unit of work. */
 void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more);
 /* Answers a client that waits for an undecided commit: undecided.c. */

@@ -418,10 +418,13 @@ static json_t *problem_schema(void)
         json_pack("{s:s, s:s, s:s}", "type", "string", "format", "uri-reference", "description",
                   "What kind of problem: urn:freehold:problem:NAME; about:blank where "
                   "the service's own handler refuses the request.");
-    return json_pack("{s:s, s:[s, s, s], s:{s:o, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s, s:o}}}", "type",
-                     "object", "required", "type", "title", "status", "properties", "type", kind,
-                     "title", "type", "string", "status", "type", "integer", "detail", "type",
-                     "string", "errors", "type", "array", "items", fault);
+    return json_pack("{s:s, s:[s, s, s], s:{s:o, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s, s:o}, s:{s:s, "
+                     "s:s}}}",
+                     "type", "object", "required", "type", "title", "status", "properties", "type",
+                     kind, "title", "type", "string", "status", "type", "integer", "detail", "type",
+                     "string", "errors", "type", "array", "items", fault, "trace_id", "type",
+                     "string", "description",
+                     "Of a status of 500 and more: what to ask the operator for.");
 }
 
 void openapi_init(struct openapi *openapi, const char *title, bool inside)

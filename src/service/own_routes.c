@@ -44,11 +44,13 @@ static void answer_live(struct runtime *runtime, struct exchange *exchange)
 
 static void answer_ready(struct runtime *runtime, struct exchange *exchange)
 {
-    if (runtime->phase == RUNTIME_READY)
+    if (runtime->phase == RUNTIME_READY) {
         answer_live(runtime, exchange);
-    else
-        exchange_problem(exchange, PROBLEM_SERVICE_NOT_READY,
-                         runtime->phase == RUNTIME_DRAINING ? "Draining." : "Starting.");
+        return;
+    }
+    exchange->told = true; /* what was asked for, and nothing that has failed */
+    exchange_problem(exchange, PROBLEM_SERVICE_NOT_READY,
+                     runtime->phase == RUNTIME_DRAINING ? "Draining." : "Starting.");
 }
 
 static void answer_metrics(struct runtime *runtime, struct exchange *exchange)
@@ -80,6 +82,7 @@ static void answer_reader(struct runtime *runtime, struct exchange *exchange,
     answer(runtime->context.events, query, &grant, &told);
     if (told.status == 403)
         audience_count_refusal(runtime->audience);
+    exchange->told = told.logged;
     exchange_answer(exchange, told.status, told.content_type, told.body, told.body_length,
                     told.headers, told.header_count);
     feed_answer_release(&told);

@@ -65,13 +65,13 @@ static void program_incoming(void *context, struct http_incoming *incoming)
 static enum fh_code program_serve(struct runtime *runtime, struct fh_error *error)
 {
     struct program *program = program_of(runtime);
-    struct http_handler handler = {program_incoming, runtime, process_log_unread};
-    struct http_limits limits = {0};
-    enum fh_code code = http_server_new(&program->loop, runtime->world, program->listen_fd, &limits,
+    struct http_handler handler = {program_incoming, runtime, process_log_unread,
+                                   .untold = exchange_untold};
+    enum fh_code code = http_server_new(&program->loop, runtime->world, program->listen_fd, NULL,
                                         &program->tls, handler, &runtime->server, error);
     if (code == FH_OK && program->own_fd >= 0)
-        code = http_server_new(&program->loop, runtime->world, program->own_fd, &limits,
-                               &program->tls, handler, &program->own, error);
+        code = http_server_new(&program->loop, runtime->world, program->own_fd, NULL, &program->tls,
+                               handler, &program->own, error);
     return code;
 }
 

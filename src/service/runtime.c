@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include <string.h>
 
+#include "base/doing.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "call/get.h"
@@ -128,7 +129,10 @@ static void routes_sort(struct runtime *runtime)
             runtime->routes[at] = runtime->routes[at - 1];
             at--;
         }
-        runtime->routes[at] = (struct runtime_route){.route = &service->routes[i]};
+        const struct fh_route *route = &service->routes[i];
+        doing_function *handler = (doing_function *)(route->handler ? route->handler : route->undo);
+        runtime->routes[at] = (struct runtime_route){
+            .route = route, .doing = doing_of(handler, "%s %s", route->method, route->path)};
     }
 }
 

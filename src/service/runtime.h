@@ -28,6 +28,7 @@ enum runtime_phase { RUNTIME_STARTING, RUNTIME_READY, RUNTIME_DRAINING };
 /* Counted per route; metrics.c formats them for Prometheus. */
 struct runtime_route {
     const struct fh_route *route;
+    const struct doing *doing;
     uint64_t by_class[6];                  /* 2xx is [2] */
     uint64_t by_duration[RUNTIME_BUCKETS]; /* not cumulative */
     double seconds;
@@ -101,6 +102,8 @@ int64_t service_migrated(struct store *store);
 
 /* exchange.c: one request, from arrival to answer. Used as an http_handler's function. */
 void exchange_incoming(void *runtime, struct http_incoming *incoming);
+/* answer.c: http_handler.untold */
+void exchange_untold(void *runtime, const struct http_answer *answer);
 
 /* own_routes.c: /livez, /readyz, /metrics, /_freehold/...; false: none of these. On a fiber. */
 bool own_route(struct runtime *runtime, struct exchange *exchange);

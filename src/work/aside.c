@@ -28,7 +28,7 @@ void fh_delay_ms(fh_work *w, int ms)
 {
     work_must_be_asking(w, "fh_delay_ms");
     if (ms < 0 || ms > DELAY_MS_MAX)
-        fh_fail(w, 500, "A handler waited for %d ms, and 0 to %d are allowed.", ms, DELAY_MS_MAX);
+        work_fault(w, "A handler waited for %d ms, and 0 to %d are allowed.", ms, DELAY_MS_MAX);
     if (work_asked_again(w))
         return;
     w->context->waits = true;

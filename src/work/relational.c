@@ -42,18 +42,26 @@ static void must_be_relational(fh_work *w)
     work_fail(w, &error);
 }
 
+/* What a statement does whose result nobody waited for is told later, where the engine is a server:
+ * until another one was waited for, it is the likeliest to have failed. */
+static void statement_done(fh_work *w, bool waited)
+{
+    if (waited || !w->context->store->ops->sequence)
+        w->statement = NULL;
+}
+
 static json_t *run_sql(fh_work *w, const char *sql, va_list args, int row_max, int64_t *ret_changes)
 {
     json_t *objects[OBJECTS_MAX], *rows = NULL;
     struct fh_error error;
     must_be_relational(w);
     int count = objects_of_args(w, args, objects);
+    w->statement = sql;                           /* until it has succeeded, for the log */
     struct store_work *work = work_store_read(w); /* in a GET it refuses writes */
     if (relational_run(work, sql, objects, count, row_max, row_max ? &rows : NULL, ret_changes,
-                       &error) != FH_OK) {
-        w->failed_sql = sql;
+                       &error) != FH_OK)
         work_fail(w, &error);
-    }
+    statement_done(w, row_max || ret_changes);
     return rows;
 }
 
@@ -114,14 +122,14 @@ json_t *fh_peek(fh_work *w, const char *sql, ...)
     va_start(args, sql);
     int count = objects_of_args(w, args, objects);
     va_end(args);
+    w->statement = sql;
     if (store_begin(w->context->store, STORE_READ_COMMITTED, &work, &error) != FH_OK)
         work_fail(w, &error);
     enum fh_code code =
         relational_run(work, sql, objects, count, RELATIONAL_ROWS_MAX, &rows, NULL, &error);
     store_rollback(work);
-    if (code != FH_OK) {
-        w->failed_sql = sql;
+    if (code != FH_OK)
         work_fail(w, &error);
-    }
+    w->statement = NULL;
     return rows;
 }

@@ -88,13 +88,6 @@ json_t *fh_settings(fh_work *w)
     return settings ? settings : json_object();
 }
 
-static void fail_by_fault(fh_work *w, const char *message)
-{
-    struct fh_error error;
-    error_set(&error, FH_UNSUPPORTED, "%s", message);
-    work_fail(w, &error);
-}
-
 /* `element`: the value's index in an array; -1: it is no element. */
 static void must_fit(fh_work *w, const fh_field *shape, const json_t *value, int element)
 {
@@ -106,9 +99,8 @@ static void must_fit(fh_work *w, const fh_field *shape, const json_t *value, int
         snprintf(before, sizeof before, "/%d", element);
     json_t *fault_found = json_array_get(faults, 0);
     const char *detail = json_string_at(fault_found, "detail");
-    fail_by_fault(w, work_printf(w, "The answer is not what its route declares, at \"%s%s\": %s",
-                                 before, json_string_at(fault_found, "pointer"),
-                                 detail ? detail : "it is wrong."));
+    work_fault(w, "The answer is not what its route declares, at \"%s%s\": %s", before,
+               json_string_at(fault_found, "pointer"), detail ? detail : "it is wrong.");
 }
 
 /* Checks a route's answer against its declaration. Undo, saga and event handlers are not
@@ -121,17 +113,16 @@ static void keep_declared(fh_work *w, int status, const json_t *body)
     if (!declared || !declared->status || w->handler != w->route->handler)
         return;
     if (status != declared->status)
-        fail_by_fault(
-            w, work_printf(w, "The route %s %.100s declares an answer of %d, and this one is %d.",
-                           w->route->method, w->route->path, declared->status, status));
+        work_fault(w, "The route %s %.100s declares an answer of %d, and this one is %d.",
+                   w->route->method, w->route->path, declared->status, status);
     if ((declared->shape || declared->each) && !body)
-        fail_by_fault(w, "The route declares what it answers, and this answer has no body.");
+        work_fault(w, "The route declares what it answers, and this answer has no body.");
     if (declared->shape)
         must_fit(w, declared->shape, body, -1);
     if (!declared->each)
         return;
     if (!json_is_array(body))
-        fail_by_fault(w, "The route declares an array as its answer, and this is not one.");
+        work_fault(w, "The route declares an array as its answer, and this is not one.");
     json_array_foreach (body, i, element)
         must_fit(w, declared->each, element, (int)i);
 }
@@ -139,9 +130,9 @@ static void keep_declared(fh_work *w, int status, const json_t *body)
 void fh_reply(fh_work *w, int status, json_t *body)
 {
     if (w->replied)
-        fail_by_fault(w, "A handler replies once.");
+        work_fault(w, "A handler replies once.");
     if (status < 200 || status > 399)
-        fail_by_fault(w, "fh_reply takes a status from 200 to 399; fh_fail refuses.");
+        work_fault(w, "fh_reply takes a status from 200 to 399; fh_fail refuses.");
     keep_declared(w, status, body);
     w->replied = true;
     w->reply_status = status;
@@ -177,11 +168,11 @@ static bool header_value_fits(const char *value)
 void fh_reply_header(fh_work *w, const char *name, const char *value)
 {
     if (w->reply_header_count == WORK_REPLY_HEADERS_MAX)
-        fail_by_fault(w, "A reply takes at most 8 headers.");
+        work_fault(w, "A reply takes at most 8 headers.");
     if (!header_name_fits(name))
-        fail_by_fault(w, work_printf(w, "A handler can't set the header \"%.64s\".", name));
+        work_fault(w, "A handler can't set the header \"%.64s\".", name);
     if (!header_value_fits(value))
-        fail_by_fault(w, work_printf(w, "The header %.64s needs a value, of one line.", name));
+        work_fault(w, "The header %.64s needs a value, of one line.", name);
     w->reply_headers[w->reply_header_count++] =
         (struct work_reply_header){work_printf(w, "%s", name), work_printf(w, "%s", value)};
 }
@@ -207,18 +198,10 @@ static json_t *errors_at(const char *pointer, const char *detail)
     return pointer ? json_pack("[{s:s, s:s}]", "pointer", pointer, "detail", detail) : NULL;
 }
 
-void work_fail_as(fh_work *w, enum problem_type type, const char *pointer, const char *detail)
-{
-    struct arena *before = json_arena_set(&w->kept);
-    json_t *problem = problem_new(type, detail, errors_at(pointer, detail));
-    json_arena_set(before);
-    work_fail_problem(w, problem_status(type), problem);
-}
-
 static _Noreturn void fail_text(fh_work *w, int status, const char *pointer, const char *detail)
 {
-    if (status < 400 || status > 599 || status == 500)
-        work_fail_as(w, PROBLEM_HANDLER_FAILED, pointer, detail);
+    if (status < 400 || status > 599)
+        work_fault(w, "fh_fail takes a status from 400 to 599, and got %d: %s", status, detail);
     struct arena *before = json_arena_set(&w->kept);
     json_t *problem = problem_of_service(status, detail, errors_at(pointer, detail));
     json_arena_set(before);

@@ -77,7 +77,7 @@ void fh_must_own(fh_work *w, const json_t *row, const char *field)
     if (!w->user)
         work_fail_as(w, PROBLEM_USER_MISSING, NULL, "This route needs a user who is logged in.");
     if (row && !json_object_get(row, field))
-        fh_fail(w, 500, "fh_must_own looks for the field \"%s\", which the row has not.", field);
+        work_fault(w, "fh_must_own looks for the field \"%s\", which the row has not.", field);
     if (!subject_is(w->user->shown.subject, json_object_get(row, field)))
         work_fail_as(w, PROBLEM_DATA_MISSING, NULL, "There is no such resource.");
 }

@@ -20,8 +20,10 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/doing.h"
 #include "base/json.h"
 #include "work/batch.h"
+#include "work/fault.h"
 #include "work/gate.h"
 
 #define REPLY_SIZE_MAX ((size_t)32 << 20)
@@ -43,6 +45,7 @@ void work_init(fh_work *w, struct work_context *context, fh_handler *handler)
 
 void work_release(fh_work *w)
 {
+    fault_tell(w);
     arena_release(&w->arena);
     arena_release(&w->kept);
 }
@@ -189,6 +192,8 @@ static void run_begin(fh_work *w)
     w->documents_changed = 0;
     w->document_changed = NULL;
     w->retry_after_s = 0;
+    w->fault_status = 0;
+    w->statement = NULL;
     w->random_count = 0;
     w->asked_next = w->asked_first;
     memset(&w->failure, 0, sizeof w->failure);
@@ -215,6 +220,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
     run_begin(w);
     *ret_by_fence = false;
     struct arena *before = json_arena_set(&w->arena);
+    const struct doing *did = doing_set(w->doing);
     jmp_buf fail_to;
     w->fail_to = &fail_to;
     w->ending.frame = __builtin_frame_address(0);
@@ -249,6 +255,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
     w->fail_to = NULL;
     json_arena_set(&w->arena);
     run_deferred(w);
+    doing_set(did);
     json_arena_set(before);
 }
 

@@ -28,6 +28,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "freehold.h"
 #include "shape/mark.h"
 #include "shape/problem.h"
@@ -37,6 +38,11 @@
 #include "world/world.h"
 
 struct work_fault;
+/* How many lines about faults are written: fault.h. Zero-initialised. */
+struct fault_lines {
+    struct log_pause unserved; /* 503 and 504 */
+    struct log_rate faults;    /* all others of 500 and more */
+};
 
 /* Shared by all units of work of one service. Filled by layer `service`. */
 struct work_context {
@@ -65,6 +71,7 @@ struct work_context {
     /* Is told of each handler's fault; see fault.h. NULL: nobody is. */
     void (*on_fault)(void *owner, const struct work_fault *fault);
     void *fault_owner;
+    struct fault_lines fault_lines;
 };
 
 /* What a fence found. */
@@ -116,6 +123,7 @@ struct work_reply_header {
 enum work_phase { WORK_ASKING, WORK_OPEN, WORK_ENDED };
 
 struct http_request;
+struct doing;
 
 struct fh_work {
     struct work_context *context;
@@ -128,9 +136,10 @@ struct fh_work {
     bool by_store;                /* the store caused the failure */
     bool by_fence;                /* the fence refused it, so the store is not to blame */
     int64_t deadline_ns;
-    struct work_fence *fence; /* or NULL */
-    const char *trace;        /* traceparent to pass on, or NULL */
-    struct work_user *user;   /* on whose behalf; NULL: nobody's. Outlives the unit of work. */
+    struct work_fence *fence;  /* or NULL */
+    const char *trace;         /* traceparent to pass on, or NULL */
+    const struct doing *doing; /* what it is, for the log; NULL: a request's route, if any */
+    struct work_user *user;    /* on whose behalf; NULL: nobody's. Outlives the unit of work. */
 
     const char *caller;                 /* fh_caller's; NULL: this service */
     const struct http_request *request; /* its headers; NULL: it is no request */
@@ -183,7 +192,8 @@ struct fh_work {
 
     /* Why it failed. */
     struct fh_error failure; /* code FH_OK: it did not fail */
-    const char *failed_sql;  /* as the handler wrote it; NULL: no statement of its has failed */
+    int fault_status;        /* 500 and more, and nobody has told yet: fault.h; else 0 */
+    const char *statement;   /* the SQL that is running, or that failed; NULL: none */
     int retry_after_s;       /* with 503; 0: none */
 
     /* Recorded for reruns, on `kept`. */
@@ -207,6 +217,10 @@ void work_must_be_asking(fh_work *w, const char *what);             /* law 3 */
 _Noreturn void work_fail(fh_work *w, const struct fh_error *error); /* maps codes to statuses */
 /* Returns to where the handler was called, over all its frames: unwind.c. `how`: for setjmp. */
 _Noreturn void work_end_handler(fh_work *w, int how);
+/* A fault of the handler: 500. The log says which, the client is told only that there is one. */
+_Noreturn void work_fault(fh_work *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* What a handler, or this library in another file, puts into words for the client itself. */
 _Noreturn void work_fail_problem(fh_work *w, int status, json_t *problem);
 /* The same for what this library refuses. pointer: to what the request names; NULL: to nothing. */
 _Noreturn void work_fail_as(fh_work *w, enum problem_type type, const char *pointer,

@@ -9,18 +9,19 @@
  *
  *     new -> ready -> running -> parked -> ready ... -> idle (in the free list) -> ready ...
  *
- * Touching the guard page below a stack ends the process with a message that says so.
+ * Touching the guard page below a stack ends the process with a message that says so
+ * (base/backtrace.h).
  */
 
 #define _GNU_SOURCE
 #include "world/fiber.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
+#include "base/backtrace.h"
+#include "base/doing.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "world/world.h"
@@ -58,6 +59,7 @@ struct fiber {
     void (*entry)(void *);
     void *argument;
     struct arena *json_arena;
+    const struct doing *doing; /* while it is parked */
     char *mapping;
     bool finished;
 #ifdef FIBER_ASAN
@@ -82,32 +84,15 @@ struct fibers {
 
 static _Thread_local struct fiber *running;
 
-static void overflow_handler(int signal_number, siginfo_t *info, void *context)
-{
-    (void)context;
-    const char *address = info->si_addr;
-    struct fiber *fiber = running;
-    if (fiber && address >= fiber->mapping && address < fiber->mapping + GUARD_SIZE) {
-        static const char line[] = "freehold: a handler's stack of 256 KiB overflowed; ending\n";
-        if (write(STDERR_FILENO, line, sizeof line - 1) < 0)
-            _exit(134);
-    }
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);
-}
+_Atomic uint64_t fiber_turns;
 
-static void overflow_handler_install(void)
+/* For the crash's report: the guard page below the running fiber's stack was touched. */
+static const char *explain_overflow(const void *address)
 {
-#ifndef FIBER_ASAN
-    static char stack[16384];
-    stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
-    struct sigaction action = {.sa_sigaction = overflow_handler,
-                               .sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND};
-    if (sigaltstack(&alternate, NULL) == 0)
-        sigaction(SIGSEGV, &action, NULL);
-#else
-    (void)overflow_handler;
-#endif
+    const char *at = address;
+    const struct fiber *fiber = running;
+    bool below = fiber && at >= fiber->mapping && at < fiber->mapping + GUARD_SIZE;
+    return below ? "a handler's stack of 256 KiB overflowed" : NULL;
 }
 
 struct fibers *fibers_new(void (*wake)(void *), void *context)
@@ -117,7 +102,7 @@ struct fibers *fibers_new(void (*wake)(void *), void *context)
         return NULL;
     fibers->wake = wake;
     fibers->wake_context = context;
-    overflow_handler_install();
+    backtrace_install(explain_overflow);
     return fibers;
 }
 
@@ -166,6 +151,7 @@ static void switch_to_scheduler(struct fiber *fiber, bool ending)
 {
     struct fibers *fibers = fiber->fibers;
     fiber->json_arena = json_arena_set(NULL);
+    fiber->doing = doing_set(NULL);
     running = NULL;
 #ifdef FIBER_ASAN
     __sanitizer_start_switch_fiber(ending ? NULL : &fiber->fake_stack, fibers->scheduler_stack,
@@ -181,6 +167,7 @@ static void switch_to_scheduler(struct fiber *fiber, bool ending)
 #endif
     running = fiber;
     json_arena_set(fiber->json_arena);
+    doing_set(fiber->doing);
 }
 
 static void fiber_main(struct transfer transfer)
@@ -195,6 +182,7 @@ static void fiber_main(struct transfer transfer)
     for (;;) {
         fiber->entry(fiber->argument);
         json_arena_set(NULL);
+        doing_set(NULL);
         fiber->finished = true;
         switch_to_scheduler(fiber, true);
     }
@@ -237,6 +225,7 @@ bool fiber_start(struct fibers *fibers, void (*entry)(void *), void *argument)
     fiber->argument = argument;
     fiber->finished = false;
     fiber->json_arena = NULL;
+    fiber->doing = NULL;
     fibers->alive++;
     fiber_ready(fiber);
     return true;
@@ -255,6 +244,13 @@ static void fiber_finish(struct fiber *fiber)
     fibers->idle_count++;
 }
 
+/* Only this thread writes it. */
+static void count_turn(void)
+{
+    uint64_t turns = atomic_load_explicit(&fiber_turns, memory_order_relaxed);
+    atomic_store_explicit(&fiber_turns, turns + 1, memory_order_relaxed);
+}
+
 static void fiber_resume(struct fibers *fibers, struct fiber *fiber)
 {
 #ifdef FIBER_ASAN
@@ -263,7 +259,9 @@ static void fiber_resume(struct fibers *fibers, struct fiber *fiber)
 #else
     (void)fibers;
 #endif
+    count_turn();
     struct transfer transfer = jump_fcontext(fiber->context, fiber);
+    count_turn();
     fiber->context = transfer.from;
 #ifdef FIBER_ASAN
     __sanitizer_finish_switch_fiber(fibers->scheduler_fake_stack, NULL, NULL);

@@ -12,6 +12,7 @@
  * below). Stacks are reused.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,6 +35,10 @@ bool fibers_run_one(struct fibers *fibers);
 /* Frees most stacks that no fiber has needed since the last call. Call it about once a second. */
 void fibers_trim(struct fibers *fibers);
 size_t fibers_alive(const struct fibers *fibers);
+
+/* Counts each time that a fiber is resumed, and that it parks or ends: odd while one runs. Another
+ * thread may look whether the same one still runs (service/watchdog.h). */
+extern _Atomic uint64_t fiber_turns;
 
 /* Makes a new fiber ready; it runs later. False: FIBERS_MAX are alive, or no memory for a stack. */
 bool fiber_start(struct fibers *fibers, void (*entry)(void *), void *argument);

@@ -89,6 +89,16 @@ enum problem_type feed_failure(const struct fh_error *error)
                                                              : PROBLEM_EVENTS_UNREADABLE;
 }
 
+void feed_failed(struct feed_answer *answer, const struct fh_error *error, bool by_handler)
+{
+    feed_problem(answer, problem_new(feed_failure(error),
+                                     by_handler ? "The service's handler has a fault; its log "
+                                                  "says which."
+                                                : error->message,
+                                     NULL));
+    answer->logged = true;
+}
+
 void feed_answer_release(struct feed_answer *answer)
 {
     if (answer->content_type && strcmp(answer->content_type, PROBLEM_CONTENT_TYPE) != 0)
@@ -277,7 +287,7 @@ void feed_answer(struct event_manager *manager, const json_t *strings,
     enum fh_code code = feed_poll(manager, &request, &error);
     if (code != FH_OK) {
         log_warning("feed-failed", "The feed could not be read: %s", error.message);
-        feed_problem(ret, problem_new(feed_failure(&error), error.message, NULL));
+        feed_failed(ret, &error, false);
     } else {
         answer_of_reading(manager, &request, ret);
     }

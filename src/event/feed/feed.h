@@ -28,6 +28,7 @@
  */
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "event/feed/grant.h"
@@ -53,6 +54,7 @@ struct feed_answer {
     size_t body_length;
     struct http_header headers[FEED_HEADERS_MAX];
     size_t header_count;
+    bool logged; /* why it failed is in the log */
     /* The headers point into these. */
     char incarnation[64], continues[64], next[64], last[24];
 };
@@ -69,6 +71,9 @@ void feed_header(struct feed_answer *answer, const char *name, const char *value
 void feed_problem(struct feed_answer *answer, json_t *problem);
 /* Answers 403 with why the caller may not have this. */
 void feed_refuse(struct feed_answer *answer, const struct text *why);
+/* Answers that it could not be read, and why, if that is of no handler; whoever calls it has
+ * logged it. */
+void feed_failed(struct feed_answer *answer, const struct fh_error *error, bool by_handler);
 /* With status 503 if another try may succeed, also after the store's server aborted a reading
  * transaction: the client asks again. Else 500. */
 enum problem_type feed_failure(const struct fh_error *error);

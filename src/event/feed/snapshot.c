@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/doing.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -41,6 +42,7 @@
 #include "shape/shape.h"
 #include "store/ledger_snapshot.h"
 #include "work/batch.h"
+#include "work/fault.h"
 #include "world/world.h"
 
 #define FIRST_INTEGER (-(INT64_C(1) << 53)) /* less than all keys */
@@ -130,8 +132,8 @@ static void list_rows(fh_work *w)
     json_t *row;
     page->published->state(w);
     if (!json_is_array(w->reply_body) || json_array_size(w->reply_body) > (size_t)page->limit)
-        fh_fail(w, 500, "The state of %s must be an array of at most `limit` rows.",
-                page->published->type);
+        work_fault(w, "The state of %s must be an array of at most `limit` rows.",
+                   page->published->type);
     page->keys = json_array();
     json_array_foreach (w->reply_body, i, row) {
         if (json_is_object(row)) /* the key first, so that faults can name it */
@@ -142,7 +144,7 @@ static void list_rows(fh_work *w)
     const char *after = json_string_value(json_object_get(page->typed, "after"));
     if (count > 0 && after &&
         strcmp(json_string_value(json_array_get(page->keys, count - 1)), after) == 0)
-        fh_fail(w, 500, "The state of %s does not continue after `after`.", page->published->type);
+        work_fault(w, "The state of %s does not continue after `after`.", page->published->type);
 }
 
 static void rows_begin(struct page *page, struct store_work *work)
@@ -439,6 +441,7 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
 {
     struct page page = {.typed = typed};
     struct fh_error error;
+    char text[FAULT_TEXT_SIZE];
     enum problem_type type;
     const char *wrong = page_prepare(&page, manager->context, &type);
     if (wrong) {
@@ -449,6 +452,8 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
         return;
     work_init(&page.w, manager->context, list_rows);
     page.w.read_only = true;
+    page.w.doing =
+        doing_of((doing_function *)page.published->state, "state of %s", page.published->type);
     page.w.deadline_ns = world_in_ms(manager->context->world, HANDLER_MS_MAX);
     map_init(&page.places);
     text_init(&page.body, SNAPSHOT_BODY_SIZE_MAX);
@@ -462,8 +467,10 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
     if (code == FH_OK) {
         answer_snapshot_page(manager, &page, ret);
     } else {
-        log_warning("snapshot-failed", "A page of a snapshot could not be read: %s", error.message);
-        feed_problem(ret, problem_new(feed_failure(&error), error.message, NULL));
+        bool faulty = page.w.fault_status == 500;
+        log_warning("snapshot-failed", "A page of a snapshot could not be read: %s",
+                    fault_take(&page.w, &error, text));
+        feed_failed(ret, &error, faulty);
     }
     text_release(&page.body);
     forget_places(&page);

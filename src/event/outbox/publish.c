@@ -75,14 +75,14 @@ static const struct fh_published *published_declared(fh_work *w, const char *typ
         if (published->type && strcmp(published->type, type) == 0)
             return published;
     }
-    fh_fail(w, 500, "%s published %s, which is not among its declared `publishes`.", service->name,
-            type);
+    work_fault(w, "%s published %s, which is not among its declared `publishes`.", service->name,
+               type);
 }
 
 void outbox_check_data(fh_work *w, const struct fh_published *published, const json_t *data)
 {
     if (!json_is_object(data))
-        fh_fail(w, 500, "The data of %s must be an object.", published->type);
+        work_fault(w, "The data of %s must be an object.", published->type);
     if (!published->shape)
         return;
     json_t *faults = shape_check(published->shape, data);
@@ -91,8 +91,8 @@ void outbox_check_data(fh_work *w, const struct fh_published *published, const j
     json_t *fault = json_array_get(faults, 0);
     const char *pointer = json_string_at(fault, "pointer");
     const char *detail = json_string_at(fault, "detail");
-    fh_fail(w, 500, "The data of %s does not fit its declared shape, at \"%s\": %s",
-            published->type, pointer ? pointer : "", detail ? detail : "it is wrong.");
+    work_fault(w, "The data of %s does not fit its declared shape, at \"%s\": %s", published->type,
+               pointer ? pointer : "", detail ? detail : "it is wrong.");
 }
 
 /* The key's value came from the client or another service: the answer names the field, and the log
@@ -127,8 +127,8 @@ const char *outbox_key(fh_work *w, const struct fh_published *published, const j
     const char *text = json_string_value(value);
     size_t length = json_string_length(value);
     if (!text)
-        fh_fail(w, 500, "The key of %s, its field \"%s\", must be there, as an integer or a text.",
-                published->type, published->key);
+        work_fault(w, "The key of %s, its field \"%s\", must be there, as an integer or a text.",
+                   published->type, published->key);
     if (length == 0 || length > OUTBOX_KEY_LENGTH_MAX || strlen(text) != length)
         refuse_key(w, published, text, length);
     return text;
@@ -151,13 +151,13 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
     outbox_check_data(w, published, data);
     struct publishing *publishing = publishing_of(w);
     if (publishing->count >= OUTBOX_EVENTS_MAX)
-        fh_fail(w, 500, "One unit of work publishes at most %d events.", OUTBOX_EVENTS_MAX);
+        work_fault(w, "One unit of work publishes at most %d events.", OUTBOX_EVENTS_MAX);
     const char *key = outbox_key(w, published, data);
     size_t key_length = strlen(key) + 1;
     char *text = json_text(data);
     size_t text_length = strlen(text) + 1;
     if (text_length > OUTBOX_DATA_SIZE_MAX)
-        fh_fail(w, 500, "The data of %s is larger than %zu bytes.", type, OUTBOX_DATA_SIZE_MAX);
+        work_fault(w, "The data of %s is larger than %zu bytes.", type, OUTBOX_DATA_SIZE_MAX);
     struct ledger_event *next = work_alloc(w, sizeof *next + key_length);
     *next = (struct ledger_event){
         .time_ms = fh_now_ms(w),
@@ -181,10 +181,10 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
 static json_t *copy_of_event(fh_work *w, const char *what, const json_t *value)
 {
     if (!w->event)
-        fh_fail(w, 500, "%s is for handlers of `subscribes`: this one handles no event.", what);
+        work_fault(w, "%s is for handlers of `subscribes`: this one handles no event.", what);
     json_t *copy = json_deep_copy(value);
     if (!copy)
-        fh_fail(w, 500, "This unit of work has no memory left for the event that it handles.");
+        work_fault(w, "This unit of work has no memory left for the event that it handles.");
     return copy;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/doing.h"
 #include "base/json.h"
 #include "event/envelope.h"
 #include "event/resync/parts.h"
@@ -165,6 +166,8 @@ void resync_sweep(struct subscription *s)
     }
     work_init(&sweep.w, s->manager->context, subscribed->held);
     sweep.w.read_only = true;
+    sweep.w.doing = doing_of((doing_function *)subscribed->held, "what is held of %s of %s",
+                             subscribed->type, subscribed->service);
     sweep.keys = json_array();
     sweep.limit = portion_size(&s->rows, RESYNC_ROWS_MAX);
     subscription_enter(s);
@@ -182,5 +185,6 @@ void resync_sweep(struct subscription *s)
         resync_fault(s, error.message);
     }
     json_decref(sweep.keys);
+    subscription_tell_fault(s, &sweep.w, "held", code == FH_UNAVAILABLE);
     work_release(&sweep.w);
 }

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/doing.h"
 #include "base/json.h"
 #include "event/marks.h"
 #include "event/subscribe/parked.h"
@@ -101,6 +102,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
         w->event = events[i].envelope;
         w->given = (struct work_given){event_marks_of(s->manager, s->source, events[i].type),
                                        json_object_get(events[i].envelope, "data")};
+        w->doing = doing_of((doing_function *)handler, "event %s of %s", events[i].type, s->source);
         w->caller = s->source;
         w->trace = events[i].trace;
         w->deadline_ns = world_in_ms(context->world, SUBSCRIBE_HANDLER_MS_MAX);
@@ -112,6 +114,8 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
     for (int i = 0; code != FH_OK && i < heard_count; i++) /* the commit may name any of them */
         work_redact(heard[i], SHAPE_MARKED, error->message, sizeof error->message);
     *ret_outage = code != FH_OK && is_outage(code, error, to_blame);
+    if (to_blame)
+        subscription_tell_fault(s, heard[failed], events[to_blame - works].id, *ret_outage);
     *ret_failed = to_blame ? (int)(to_blame - works) : -1;
     if (code != FH_OK && to_blame)
         note_event_fault(s, &events[to_blame - works], to_blame);
@@ -127,6 +131,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
                                                     : 0,
                             .began_ns = began_ns};
         spans_keep(context->spans, &span);
+        fault_is_told(heard[i]); /* those after the one to blame were only stopped */
         work_release(heard[i]);
     }
     free(heard);

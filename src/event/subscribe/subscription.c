@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "work/fault.h"
 #include "world/world.h"
 
 #define STARTING_MS 5000
@@ -69,6 +70,21 @@ void subscription_release_hold(const struct subscription *s, struct hold *hold)
         log_info("subscription-resumed", "Events of %s go on.", s->source);
     hold->state = SUBSCRIPTION_FOLLOWING;
     hold->reason[0] = '\0';
+}
+
+void subscription_tell_fault(struct subscription *s, fh_work *w, const char *what, bool outage)
+{
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+    const char *const parts[] = {what, w->failure.message};
+    for (size_t i = 0; i < 2; i++) {
+        for (const char *at = parts[i]; *at; at++)
+            hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+    }
+    if (w->fault_status && (outage || hash == s->told_fault))
+        fault_is_told(w);
+    else if (w->fault_status)
+        s->told_fault = hash;
+    fault_tell(w);
 }
 
 void subscription_enter(struct subscription *s)

@@ -70,6 +70,7 @@ struct subscription {
     int64_t reached_ns; /* the last good answer */
     int64_t skipped_ns; /* the last work that only moved the cursor */
     uint64_t applied_count, failure_count;
+    uint64_t told_fault; /* the last one that was logged: see subscription_tell_fault */
 };
 
 /* A resync is in progress, or has to begin: the bus is not asked. Computed each time, since the
@@ -90,6 +91,11 @@ bool subscription_pause(struct subscription *s, int n, int64_t ms_min, int64_t m
 void subscription_hold(const struct subscription *s, struct hold *hold,
                        enum subscription_state state, const char *reason);
 void subscription_release_hold(const struct subscription *s, struct hold *hold);
+
+/* A handler of the source's events, or of its resync, has failed: it is logged once, however often
+ * it is tried again and fails in the same way. `what` is the event's id, or any other name. With
+ * `outage` not at all: subscription_hold says that it waits. */
+void subscription_tell_fault(struct subscription *s, fh_work *w, const char *what, bool outage);
 
 /* While it is busy, between these two, its store must stay open: see event_manager_wait. */
 void subscription_enter(struct subscription *s);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One route for each fault that a handler can have. */
+
+#include <freehold.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void publish_misfit(fh_work *w)
+{
+    fh_publish(w, "Made", json_pack("{s:s}", "id", "not-a-number"));
+}
+
+static void publish_undeclared(fh_work *w)
+{
+    fh_publish(w, "Unmade", json_object());
+}
+
+static void publish_keyless(fh_work *w)
+{
+    fh_publish(w, "Kept", json_pack("{s:s}", "word", "no id"));
+}
+
+static void ask_undeclared(fh_work *w)
+{
+    fh_get(w, "hearer", "/api/nothing");
+}
+
+static void start_undeclared(fh_work *w)
+{
+    fh_saga_start(w, "no_such_saga", json_object());
+}
+
+static void select_nowhere(fh_work *w)
+{
+    fh_rows(w, "SELECT secret_column FROM nowhere WHERE word = 'hunter2' AND id > 4711",
+            fh_path(w));
+}
+
+static void refuse_itself(fh_work *w)
+{
+    fh_fail(w, 503, "The kiln is cold.");
+}
+
+static void overload(fh_work *w)
+{
+    fh_fail(w, 503, "Too much of %s.", json_string_value(json_object_get(fh_body(w), "word")));
+}
+
+static void make_thing(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO thing (id, word) VALUES (:id, :word)", fh_body(w));
+    fh_publish(w, "Made", fh_body(w));
+    fh_reply(w, 201, fh_body(w));
+}
+
+static void begin_saga(fh_work *w)
+{
+    fh_saga_start(w, "stumble", fh_body(w));
+    fh_reply(w, 202, NULL);
+}
+
+static void stumble(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO nowhere_else VALUES (:word)", fh_saga_input(w));
+}
+
+/* Does not return to the loop for so long. */
+static void hold_on(fh_work *w)
+{
+    usleep((useconds_t)json_integer_value(json_object_get(fh_path(w), "ms")) * 1000);
+    fh_reply(w, 200, json_object());
+}
+
+__attribute__((noinline)) static void touch_nothing(volatile int *place)
+{
+    *place = 7;
+}
+
+static void crash(fh_work *w)
+{
+    touch_nothing((int *)(uintptr_t)json_array_size(fh_path(w)));
+    fh_reply(w, 200, json_object());
+}
+
+static void give_up(fh_work *w)
+{
+    (void)w;
+    abort();
+}
+
+static const fh_field thing[] = {
+    {"id", FH_INT}, {"word", FH_STRING, .max = 100, .personal = true}, {0}};
+static const fh_field kept[] = {{"id", FH_INT, .optional = true}, {"word", FH_STRING}, {0}};
+static const fh_step stumble_steps[] = {{"fall", .run = stumble, .pivot = true}, {0}};
+
+FH_SERVICE(
+    faulty, .model = FH_RELATIONAL,
+    .routes = {{"POST", "/api/misfit", publish_misfit, .auth = FH_ANYONE},
+               {"POST", "/api/undeclared", publish_undeclared, .auth = FH_ANYONE},
+               {"POST", "/api/keyless", publish_keyless, .auth = FH_ANYONE},
+               {"GET", "/api/asks", ask_undeclared, .auth = FH_ANYONE},
+               {"POST", "/api/starts", start_undeclared, .auth = FH_ANYONE},
+               {"GET", "/api/nowhere", select_nowhere, .auth = FH_ANYONE},
+               {"GET", "/api/cold", refuse_itself, .auth = FH_ANYONE},
+               {"POST", "/api/overloads", overload, .body = thing, .auth = FH_ANYONE},
+               {"POST", "/api/things", make_thing, .body = thing, .auth = FH_ANYONE},
+               {"POST", "/api/sagas", begin_saga, .body = thing, .auth = FH_ANYONE},
+               {"GET", "/api/holds/{ms:int}", hold_on, .auth = FH_ANYONE, .deadline_ms = 60000},
+               {"POST", "/api/crashes", crash, .auth = FH_ANYONE},
+               {"POST", "/api/aborts", give_up, .auth = FH_ANYONE}},
+    .publishes = {{"Made", .shape = thing, .key = "id"}, {"Kept", .shape = kept, .key = "id"}},
+    .sagas = {{"stumble", stumble_steps, .input = thing}});

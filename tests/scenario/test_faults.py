@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults are told to the operator, once, and not to the client: of requests, events and sagas, of crashes and of
+handlers that do not return."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+
+import pytest
+from conftest import FREEHOLD, ROOT, System, open_folder, wait_for
+
+PROGRAMS = pathlib.Path(FREEHOLD).parent / "tests" / "faults"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+
+@pytest.fixture(scope="module")
+def faults():
+    folder = open_folder()
+    for name in ("faulty", "hearer"):
+        shutil.copytree(ROOT / "tests" / "faults" / name / "migrations", folder / name / "migrations")
+    text = (ROOT / "tests" / "faults" / "freehold.yaml").read_text().replace("${FAULTS_PROGRAMS}", str(PROGRAMS))
+    (folder / "freehold.yaml").write_text(text)
+    system = System(folder / "freehold.yaml", folder / "state")
+    system.up()
+    try:
+        yield system
+    finally:
+        print(system.logs())
+        system.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def log_of(faults, service):
+    return (pathlib.Path(faults.state) / service / "log").read_text(errors="replace")
+
+
+def lines(faults, service, *parts):
+    return [line for line in log_of(faults, service).splitlines() if all(part in line for part in parts)]
+
+
+def fault(faults, method, path, body=None, status=500, trace=TRACE):
+    answer = faults.http(method, path, body, {"traceparent": PARENT.replace(TRACE, trace)})
+    assert answer.status == status, answer
+    assert answer.body["trace_id"] == trace and answer.body["detail"].endswith(".")
+    return answer
+
+
+@pytest.mark.parametrize("number, method, path, handler, why", [
+    (1, "POST", "/api/misfit", "publish_misfit", 'The data of Made does not fit its declared shape, at "/id"'),
+    (2, "POST", "/api/undeclared", "publish_undeclared", "faulty published Unmade, which is not among its declared"),
+    (3, "POST", "/api/keyless", "publish_keyless", 'The key of Kept, its field "id", must be there'),
+    (4, "GET", "/api/asks", "ask_undeclared", "faulty asked hearer for /api/nothing, which is not among"),
+    (5, "POST", "/api/starts", "start_undeclared", "faulty started saga no_such_saga, which is not among"),
+    (6, "GET", "/api/nowhere", "select_nowhere", "nowhere"),
+])
+def test_a_fault_is_in_the_log_and_not_in_the_answer(faults, number, method, path, handler, why):
+    trace = f"{number:032x}"
+    answer = fault(faults, method, path, trace=trace)
+    assert set(answer.body) == {"type", "title", "status", "detail", "trace_id"}
+    assert answer.body["detail"] == "The service has a fault here; its log says which."
+    said = lines(faults, "faulty", trace)
+    assert len(said) == 1, said
+    assert " error faulty [handler-failed]: " in said[0]
+    assert f"{method} {path}: " in said[0] and f"handler {handler};" in said[0] and why in said[0]
+    assert not lines(faults, "gateway", trace)
+
+
+def test_the_statement_of_a_fault_is_told_without_values(faults):
+    trace = "7" * 32
+    fault(faults, "GET", "/api/nowhere", trace=trace)
+    said, = lines(faults, "faulty", trace)
+    assert "SQL SELECT secret_column FROM nowhere WHERE word = ? AND id > ?" in said
+    assert "hunter2" not in said and "4711" not in said
+
+
+def test_what_a_handler_says_itself_is_told_and_logged(faults):
+    answer = fault(faults, "GET", "/api/cold", status=503, trace="8" * 32)
+    assert answer.body["detail"] == "The kiln is cold."
+    said = lines(faults, "faulty", "8" * 32)
+    assert len(said) == 1 and " warning faulty [request-unserved]: 503, GET /api/cold: The kiln is cold." in said[0]
+
+
+def test_what_comes_in_floods_is_counted(faults):
+    before = len(lines(faults, "faulty", "POST /api/overloads"))
+    for _ in range(50):
+        assert faults.http("POST", "/api/overloads", {"id": 1, "word": "Hephaestus"}).status == 503
+
+    def counted():
+        faults.http("POST", "/api/overloads", {"id": 1, "word": "Hephaestus"})
+        return lines(faults, "faulty", "POST /api/overloads", "more like it were not logged")
+    said = wait_for("the others are counted", counted)
+    assert len(lines(faults, "faulty", "POST /api/overloads")) - before < 25
+    assert not lines(faults, "faulty", "Hephaestus") and "Too much of [personal]" in said[0]
+
+
+def test_the_fault_of_an_events_handler_is_logged_once(faults):
+    assert faults.http("POST", "/api/things", {"id": 17, "word": "Prometheus"},
+                       {"traceparent": PARENT.replace(TRACE, "9" * 32)}).status == 201
+    wait_for("it is parked", lambda: lines(faults, "hearer", "[event-parked]"))
+    said = lines(faults, "hearer", "[handler-failed]")
+    assert len(said) == 1, said
+    for part in ("event Made of faulty: ", "handler keep_thing;", "SQL INSERT INTO somewhere (word) VALUES (:word)",
+                 "trace " + "9" * 32):
+        assert part in said[0], (part, said)
+    assert not lines(faults, "hearer", "Prometheus")
+
+
+def test_the_fault_of_a_sagas_handler_is_logged(faults):
+    assert faults.http("POST", "/api/sagas", {"id": 18, "word": "Atlas"},
+                       {"traceparent": PARENT.replace(TRACE, "a" * 32)}).status == 202
+    said = wait_for("it is in the log", lambda: lines(faults, "faulty", "[saga-handler-failed]"))
+    for part in ("saga stumble, fall: ", "handler stumble;", "INSERT INTO nowhere_else VALUES (:word)",
+                 "trace " + "a" * 32):
+        assert part in said[0], (part, said)
+    assert not lines(faults, "faulty", "[handler-failed]", "a" * 32)
