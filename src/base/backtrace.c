@@ -11,8 +11,9 @@
 #include <execinfo.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
-#include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/doing.h"
@@ -81,15 +82,35 @@ static void report_head(int number, const siginfo_t *info)
     log_signal_safe(LOG_LEVEL_ERROR, "process-crashed", text);
 }
 
-static void report_frames(void)
+/* Where it crashed; NULL: not known for this machine. */
+static void *crash_place(const void *context)
 {
-    void *frames[FRAMES_MAX];
+    const ucontext_t *crashed = context;
+#if defined(__x86_64__)
+    return (void *)(uintptr_t)crashed->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (void *)(uintptr_t)crashed->uc_mcontext.pc;
+#else
+    (void)crashed;
+    return NULL;
+#endif
+}
+
+/* From the place of the crash on. All others are where a call returns to, perhaps behind the end of
+ * the function that called: so what is looked up is the byte before. */
+static void report_frames(const void *context)
+{
+    void *frames[FRAMES_MAX], *crashed = crash_place(context);
     char text[TEXT_SIZE], place[SYMBOL_SIZE];
-    int count = backtrace(frames, FRAMES_MAX);
+    int count = backtrace(frames, FRAMES_MAX), first = 0;
     for (int i = 0; i < count; i++) {
+        if (frames[i] == crashed)
+            first = i;
+    }
+    for (int i = first; i < count; i++) {
         text[0] = '\0';
         report_add(text, "  at ");
-        report_add(text, symbol_place(frames[i], place));
+        report_add(text, symbol_place((char *)frames[i] - (frames[i] != crashed), place));
         report_add(text, "\n");
         if (write(STDERR_FILENO, text, strlen(text)) < 0)
             return;
@@ -98,9 +119,8 @@ static void report_frames(void)
 
 static void on_crash(int number, siginfo_t *info, void *context)
 {
-    (void)context;
     report_head(number, info);
-    report_frames();
+    report_frames(context);
     raise(number); /* by then with its default action (SA_RESETHAND): delivered on return */
 }
 #endif

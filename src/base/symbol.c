@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ELF symbol tables of at most two files: elf(5). Whatever in them points outside the file is
+/* The ELF symbol tables of what is loaded: elf(5). Whatever in them points outside the file is
  * taken for absent. */
 
 #define _GNU_SOURCE
@@ -116,8 +116,7 @@ static int note_module(struct dl_phdr_info *info, size_t size, void *unused)
                        : slash    ? slash + 1
                                   : info->dlpi_name;
     snprintf(module->name, sizeof module->name, "%.*s", NAME_LENGTH_MAX, name);
-    uintptr_t here = (uintptr_t)note_module;
-    if (is_program || (here >= module->first && here < module->last))
+    if (path[0] == '/') /* not the kernel's own */
         map_symbols(module, path);
     module_count++;
     return 0;

@@ -3,10 +3,10 @@
 #define BASE_SYMBOL_H
 
 /*
- * The names of functions, static ones too, from the symbol tables of the program and of the library
- * that this code is in. The files are mapped once, before the process is confined and can open
- * nothing any more; a page of them takes memory when it is first read. Looking a name up allocates
- * nothing and takes no lock, so that it can be done in a signal handler.
+ * The names of functions, static ones too, from the symbol tables of the program and its libraries,
+ * where they were not stripped of them. The files are mapped once, before the process is confined
+ * and can open nothing any more; a page of them takes memory when it is first read. Looking a name
+ * up allocates nothing and takes no lock, so that it can be done in a signal handler.
  */
 
 #include <stddef.h>

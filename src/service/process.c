@@ -314,6 +314,7 @@ void process_tell(struct process *process, const struct course *course)
 
 void process_ready(struct process *process)
 {
+    watchdog_start(&process->watchdog, process->control_fd);
     if (process->control_fd < 0)
         return;
     control_send(process, "ready\n");
@@ -326,6 +327,7 @@ void process_end(struct process *process)
     if (!process->loop)
         return;
     process->loop = NULL;
+    watchdog_stop(&process->watchdog);
     text_release(&process->told);
     for (int i = 0; i < 2; i++) {
         int number = process->signals[i].signum;

@@ -16,6 +16,7 @@
 #include "base/progress.h"
 #include "base/text.h"
 #include "http/server.h"
+#include "service/watchdog.h"
 
 #define PROCESS_EXIT_FAILED 1         /* a restart may help */
 #define PROCESS_EXIT_CONFIGURATION 78 /* it won't */
@@ -54,7 +55,8 @@ struct process {
     /* Which keys the process has (docs/internals/processes.md), and up to which number none of its
      * requests is under way that was signed with earlier ones. 0: it has none. */
     int64_t keys, keys_settled;
-    struct text told; /* the part of a line from the starter that was received so far */
+    struct watchdog watchdog; /* from when it is ready */
+    struct text told;         /* the part of a line from the starter that was received so far */
     /* The starter has other keys for it; NULL: they are not taken. May be set after
      * process_start. */
     void (*rekeyed)(void *context, const json_t *keys);

@@ -2,14 +2,14 @@
 """Faults are told to the operator, once, and not to the client: of requests, events and sagas, of crashes and of
 handlers that do not return."""
 
-import json
-import os
 import pathlib
 import re
 import shutil
+import threading
+import time
 
 import pytest
-from conftest import FREEHOLD, ROOT, System, open_folder, wait_for
+from conftest import FREEHOLD, ROOT, SANITIZED, System, open_folder, wait_for
 
 PROGRAMS = pathlib.Path(FREEHOLD).parent / "tests" / "faults"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -116,3 +116,49 @@ def test_the_fault_of_a_sagas_handler_is_logged(faults):
                  "trace " + "a" * 32):
         assert part in said[0], (part, said)
     assert not lines(faults, "faulty", "[handler-failed]", "a" * 32)
+
+
+def restarted(faults, service, before):
+    return wait_for(f"{service} is there again", lambda: [
+        one for name, one in faults.services().items() if name == service and one["pid"] not in (0, None, before)
+        and one["state"]])
+
+
+@pytest.mark.parametrize("path, handler, signal", [
+    ("/api/crashes", "crash", "SIGSEGV at 0x0"),
+    ("/api/aborts", "give_up", "SIGABRT"),
+])
+@pytest.mark.skipif(SANITIZED, reason="the sanitizer reports crashes itself")
+def test_a_crash_leaves_a_backtrace_with_its_route(faults, path, handler, signal):
+    before, had = faults.pid("faulty"), len(lines(faults, "faulty"))
+    faults.http("POST", path)
+    restarted(faults, "faulty", before)
+    said = lines(faults, "faulty")[had:]
+    at = next(i for i, line in enumerate(said) if "[process-crashed]" in line)
+    assert said[at].endswith(f"[process-crashed]: {signal}, in POST {path}, handler {handler}; ending"), said[at]
+    frames = [line for line in said[at + 1:] if line.startswith("  at ")]
+    assert any(re.match(rf"  at {handler}\+0x[0-9a-f]+ \(faulty\+0x[0-9a-f]+\)$", line) for line in frames), frames
+    assert any("work_handler_run" in line for line in frames)
+
+
+def test_a_handler_that_does_not_return_for_a_while_is_told_and_left_alone(faults):
+    before = faults.pid("faulty")
+    assert faults.http("POST", "/api/holds/3500").status == 200
+    said = wait_for("it is said that it has returned", lambda: lines(faults, "faulty", "[handler-returned]"))
+    assert "POST /api/holds/{ms:int}" in said[0] and "handler hold_on" in said[0]
+    assert len(lines(faults, "faulty", "[handler-hangs]", "POST /api/holds/{ms:int}", "handler hold_on")) == 1
+    assert faults.pid("faulty") == before
+
+
+def test_status_says_which_handler_hangs_and_it_is_ended_with_a_backtrace(faults):
+    before = faults.pid("faulty")
+    asking = threading.Thread(target=faults.http, args=("POST", "/api/holds/60000"))
+    began = time.monotonic()
+    asking.start()
+    found = wait_for("status says that it hangs", lambda: faults.services()["faulty"].get("hangs"))
+    assert time.monotonic() - began < 30
+    assert found["what"] == "POST /api/holds/{ms:int}" and found["for_s"] >= 2
+    restarted(faults, "faulty", before)
+    asking.join()
+    said = wait_for("its backtrace", lambda: lines(faults, "faulty", "[process-crashed]: SIGABRT, in POST /api/holds/"))
+    assert "handler hold_on" in said[0]

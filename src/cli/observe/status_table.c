@@ -197,6 +197,19 @@ static void note_end(const struct table *table, const json_t *service)
         note_below(table, "%s %s.", json_string_at(service, "name"), last_end);
 }
 
+/* Of each of its processes: a handler that does not return. */
+static void note_hang(const struct table *table, const json_t *service)
+{
+    size_t i;
+    json_t *process;
+    json_array_foreach (json_at(service, "instances"), i, process) {
+        if (json_string_at(process, "hangs.what"))
+            note_below(table, "%s does nothing else: %s has not returned for %lld s.",
+                       json_string_at(service, "name"), json_string_at(process, "hangs.what"),
+                       number_at_path(process, "hangs.for_s"));
+    }
+}
+
 /* What its store has failed to serve since the last success. */
 static void note_trouble(const struct table *table, const json_t *service)
 {
@@ -394,8 +407,8 @@ static int width_of_names(const json_t *status, int width)
 void status_print(const json_t *status, int width)
 {
     static void (*const notes[])(const struct table *table, const json_t *service) = {
-        note_end,     note_trouble,  note_refused, note_parked, note_standing,
-        note_expired, note_restored, note_older,   note_moved,  note_clock};
+        note_end,     note_hang,     note_trouble, note_refused, note_parked, note_standing,
+        note_expired, note_restored, note_older,   note_moved,   note_clock};
     const int name_width = width_of_names(status, width), narrow = name_width + CELLS_WIDTH;
     const struct table table = {.width = width,
                                 .name_width = name_width,

@@ -38,6 +38,7 @@
 #define NS_PER_MS 1000000
 #define LATE_MS 1000        /* a timer that fires later than this: the loop itself was held up */
 #define DOUBT_MS 100        /* time to read what has arrived */
+#define REPORT_MS 1000      /* for its last words */
 #define REST_MS 10          /* between two looks at what is left of a process that has ended */
 #define REST_LOOKS 500      /* after these, its log says what is waited for */
 #define EXIT_NOT_LOADED 127 /* the loader's: the process's user may see fewer files than `up` */
@@ -128,8 +129,8 @@ static int64_t child_backoff_ms(struct child *child)
 static void describe_end(struct child *child)
 {
     if (child->killed_for_silence && child->ready_ns)
-        snprintf(child->why, sizeof child->why, "did not respond for %d s and was killed",
-                 child->silent_s);
+        snprintf(child->why, sizeof child->why, "did not respond for %d s and was killed%s%.70s",
+                 child->silent_s, *child->hang.what ? ", in " : "", child->hang.what);
     else if (child->killed_for_silence)
         snprintf(child->why, sizeof child->why, "was not ready within %d s and was killed",
                  CHILD_START_MS_MAX / 1000);
@@ -212,6 +213,13 @@ static void process_exited(struct spawned *process, int code, int signal)
 
 /* ---- Watching ---- */
 
+static void kill_child(struct world_timer *timer)
+{
+    send_signal(timer->owner, SIGKILL);
+}
+
+/* One that is silent for too long is aborted, so that its log says where it was (base/backtrace.h),
+ * and killed a little later, whatever it does about that. */
 static void look_at_child(struct world_timer *timer)
 {
     struct child *child = timer->owner;
@@ -233,7 +241,8 @@ static void look_at_child(struct world_timer *timer)
     }
     child->silent_s = (int)(silent_ms / 1000);
     child->killed_for_silence = true;
-    send_signal(child, SIGKILL);
+    after_ms(child, REPORT_MS, kill_child);
+    send_signal(child, SIGABRT);
 }
 
 /* "working 412000 1000000 orders"; "~1000000": the total is a guess, 0: it is not known */
@@ -248,25 +257,14 @@ static void take_work(struct child *child)
         child->works(child, &course);
 }
 
-/* "clock 1763737200123": the process's own wall clock. If we were held up, lines that waited to be
- * read tell a time that is past: apart.h allows for that. */
-static void take_clock(struct child *child)
-{
-    int64_t its_ms = strtoll(child->line + strlen("clock"), NULL, 10);
-    int64_t ahead_ms = its_ms - world_wall_ms(child->world);
-    if (apart_note(&child->clock, ahead_ms, false, world_monotonic_ns(child->world)) &&
-        child->clock_set)
-        child->clock_set(child);
-}
-
 static void take_line(struct child *child)
 {
     child->line[child->line_length] = '\0';
     child->line_length = 0;
     size_t word = strcspn(child->line, " ");
     bool ready = strcmp(child->line, "ready") == 0;
-    if (strncmp(child->line, "clock ", 6) == 0)
-        take_clock(child);
+    child_take_clock(child);
+    child_take_hang(child);
     child_take_keys(child);
     bool works = word == strlen("working") && strncmp(child->line, "working", word) == 0;
     if (!ready && !works && strcmp(child->line, "beat") != 0)
@@ -275,6 +273,7 @@ static void take_line(struct child *child)
      * "working" does: a database server's recovery or a migration may take as long as it needs. */
     if (child->state == CHILD_READY || ready || works)
         child->heard_ns = world_monotonic_ns(child->world);
+    child->hang.what[0] = '\0';
     child_log_bound(child);
     spawn_reap_orphans();
     if (works)
@@ -443,6 +442,7 @@ static void begin_start(struct child *child)
     child->line_length = 0;
     child->log_start = child_log_size(child);
     child->clock = (struct apart){0};
+    child->hang = (struct child_hang){0};
     child->state = CHILD_STARTING;
     if (!choose_program(child)) {
         fail_to_start(child, "the program was overwritten, and is not started unchecked");

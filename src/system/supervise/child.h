@@ -84,6 +84,12 @@ struct child {
     int rest_looks;
     bool killed_for_silence;
     int silent_s; /* how long it had been silent */
+    /* Its own watchdog says that a handler does not return: what ("": none), and since when;
+     * the next heartbeat clears it. */
+    struct child_hang {
+        char what[96];
+        int64_t since_ns;
+    } hang;
     int64_t exit_code;
     int exit_signal;
     char why[128];            /* how it last ended: "was killed by SIGKILL"; "" if it never did */
@@ -113,6 +119,10 @@ void child_stop(struct child *child);    /* SIGTERM, then SIGKILL after the grac
 void child_kill(struct child *child);    /* SIGKILL at once; only while STOPPING */
 /* If its line is one like "keys 7 6": keys_known and keys_settled. */
 void child_take_keys(struct child *child);
+/* If it is one like "clock 1763737200123": `clock`. */
+void child_take_clock(struct child *child);
+/* If it is one like "hangs 3 POST /api/orders": `hang`. */
+void child_take_hang(struct child *child);
 /* Sends a line (taken) through its control channel, if there still is one. */
 void child_tell(struct child *child, json_t *line);
 /* The last lines that the current process, or else the last one, wrote to its log; at most

@@ -371,6 +371,10 @@ static json_t *child_json(const struct child *child)
                         ready ? json_integer((now - child->ready_ns) / 1000000000) : json_null());
     if (child->clock.is)
         json_object_set_new(item, "clock_ahead_ms", json_integer(child->clock.ahead_ms));
+    if (*child->hang.what)
+        json_object_set_new(item, "hangs",
+                            json_pack("{s:s, s:I}", "what", child->hang.what, "for_s",
+                                      (json_int_t)((now - child->hang.since_ns) / 1000000000)));
     json_object_set_new(item, "last_end", *child->why ? json_string(child->why) : json_null());
     return item;
 }

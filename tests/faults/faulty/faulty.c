@@ -105,7 +105,7 @@ FH_SERVICE(
                {"POST", "/api/overloads", overload, .body = thing, .auth = FH_ANYONE},
                {"POST", "/api/things", make_thing, .body = thing, .auth = FH_ANYONE},
                {"POST", "/api/sagas", begin_saga, .body = thing, .auth = FH_ANYONE},
-               {"GET", "/api/holds/{ms:int}", hold_on, .auth = FH_ANYONE, .deadline_ms = 60000},
+               {"POST", "/api/holds/{ms:int}", hold_on, .auth = FH_ANYONE, .deadline_ms = 60000},
                {"POST", "/api/crashes", crash, .auth = FH_ANYONE},
                {"POST", "/api/aborts", give_up, .auth = FH_ANYONE}},
     .publishes = {{"Made", .shape = thing, .key = "id"}, {"Kept", .shape = kept, .key = "id"}},
