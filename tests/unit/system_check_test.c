@@ -16,6 +16,14 @@ static const char users[] =
     "  'query': {'properties': {'ids': {}}, 'additionalProperties': false}},"
     " {'method': 'GET', 'path': '/users/all', 'audience': 'operators'},"
     " {'method': 'POST', 'path': '/users/{id}/count', 'audience': 'services'},"
+    " {'method': 'POST', 'path': '/users/{id}/add', 'audience': 'services', 'body':"
+    "  {'type': 'object', 'additionalProperties': false, 'required': ['amount'], 'properties':"
+    "  {'amount': {'type': 'integer'}, 'note': {'type': 'string'}, 'gift': {'type': 'boolean'},"
+    "   'few': {'type': 'integer', 'maximum': 10}, 'none': {'type': 'integer', 'maximum': 0},"
+    "   'owner': {'type': 'object', 'properties': {'name': {'type': 'integer'}}},"
+    "   'tags': {'type': 'array', 'items': {'type': 'integer'}}}}},"
+    " {'method': 'POST', 'path': '/users/{id}/take', 'audience': 'services', 'undo': true, 'body':"
+    "  {'type': 'object', 'required': ['amount'], 'properties': {'amount': {'type': 'integer'}}}},"
     " {'method': 'POST', 'path': '/users/{id}/uncount', 'audience': 'services', 'undo': true}],"
     " 'publishes': ["
     "  {'type': 'UserUpdated', 'schema': {'properties': {'id': {}, 'name': {}}, "
@@ -94,9 +102,18 @@ static void an_events_key_is_a_field_that_can_be_one(void **state)
 #define KEYED(key)                                                                                 \
     "{'model': 'document', 'publishes': [{'type': 'Changed', 'version': 1, 'key': '" key           \
     "', 'schema': {'type': 'object', 'additionalProperties': false, 'properties':"                 \
-    " {'id': {'type': 'integer'}, 'name': {'type': 'string'}, 'open': {'type': 'boolean'}}}}]}"
+    " {'id': {'type': 'integer'}, 'name': {'type': 'string'}, 'open': {'type': 'boolean'},"        \
+    " 'note': {'type': 'string'}, 'code': {'type': ['string', 'null']},"                           \
+    " 'owner': {'type': 'object', 'additionalProperties': false, 'required': ['id'],"              \
+    " 'properties': {'id': {'type': 'integer'}, 'town': {'type': 'string'}}}},"                    \
+    " 'required': ['id', 'name', 'open', 'code', 'owner']}}]}"
     assert_finding(KEYED("id"), false, NULL);
     assert_finding(KEYED("name"), false, NULL);
+    assert_finding(KEYED("owner.id"), false, NULL);
+    assert_finding(KEYED("owner.town"), true, "by the key 'owner.town', and without it no event");
+    assert_finding(KEYED("owner.name"), false, "which is no field of it");
+    assert_finding(KEYED("note"), true, "but it may be absent: say in its shape that it is there");
+    assert_finding(KEYED("code"), true, "but it may be null: say in its shape that it is not");
     assert_finding(KEYED("nmae"), false, "by the key 'nmae', which is no field of it");
     assert_finding(KEYED("open"), false, "by the key 'open', which is no integer or text");
 }
@@ -134,6 +151,72 @@ static void steps_before_the_pivot_can_be_undone_where_they_were_done(void **sta
     assert_finding(SAGA("{'name': 'a', 'call': 'usres POST /users/{id}/count', 'pivot': true}"),
                    false,
                    "needs the service 'usres', which the system has not; did you mean 'users'");
+}
+
+static void what_a_step_sends_can_be_what_its_receiver_takes(void **state)
+{
+    (void)state;
+#define SENDS(input, step)                                                                         \
+    "{'model': 'document', 'sagas': [{'name': 's', " input                                         \
+    " 'steps': [{'name': 'a', 'pivot': true, " step "}]}]}"
+#define INPUT                                                                                      \
+    "'input': {'type': 'object', 'additionalProperties': false, 'required': ['id', 'lines'],"      \
+    " 'properties': {'id': {'type': 'integer', 'minimum': 1}, 'note': {'type': 'string'},"         \
+    " 'gift': {'type': ['boolean', 'null']}, 'owner': {'type': 'object', 'required': ['name'],"    \
+    " 'properties': {'name': {'type': 'string'}, 'age': {'type': 'integer'}},"                     \
+    " 'additionalProperties': false}, 'any': {}, 'tags': {'type': 'array', 'minItems': 1,"         \
+    " 'items': {'type': 'string'}}, 'lines': {'type': 'array', 'items': {'type': 'object',"        \
+    " 'additionalProperties': false, 'required': ['amount'],"                                      \
+    " 'properties': {'amount': {'type': 'integer'}, 'id': {'type': 'string'}}}}}},"
+#define ADD "'call': 'users POST /users/{id}/add', 'body': "
+    assert_finding(SENDS("", ADD "'amount=x'"), false, NULL);
+    assert_finding(
+        SENDS("", ADD "'amount=x,note,words'"), false,
+        "a sends 'words' to POST /users/{id}/add of users, whose body has no such field");
+    assert_finding(SENDS("", ADD "'note'"), false,
+                   "does not send 'amount', which the body of POST /users/{id}/add of users needs");
+    assert_finding(SENDS("", "'call': 'users POST /users/{id}/add'"), false,
+                   "sends no body to POST /users/{id}/add of users, which needs one");
+    assert_finding(SENDS("", "'call': 'users POST /users/{id}/count', 'body': 'id'"), false,
+                   "sends a body to POST /users/{id}/count of users, which takes none");
+    assert_finding(SENDS(INPUT, ADD "'amount=id'"), false, NULL);
+    assert_finding(SENDS(INPUT, ADD "'amount=any'"), false, NULL);
+    assert_finding(SENDS(INPUT, ADD "'amount=id,gift'"), false, NULL);
+    assert_finding(SENDS(INPUT, ADD "'amount=idd'"), false,
+                   "takes 'idd' for its body, which the saga's input never has; did you mean 'id'");
+    assert_finding(SENDS(INPUT, ADD "'amount=note'"), false,
+                   "sends 'note' of the saga's input to POST /users/{id}/add of users, which can't "
+                   "take it: \"/amount\" is a string, and an integer is expected");
+    assert_finding(SENDS(INPUT, ADD "'amount=owner.age'"), false, NULL);
+    assert_finding(SENDS(INPUT, ADD "'amount=owner.name'"), false, "\"/amount\" is a string");
+    assert_finding(SENDS(INPUT, ADD "'amount=owner.town'"), false, "takes 'owner.town'");
+    assert_finding(SENDS(INPUT, ADD "'amount=id,few=id'"), false, NULL);
+    assert_finding(SENDS(INPUT, ADD "'amount=id,none=id'"), false,
+                   "\"/none\" has a value of at least 1, and at most 0 is expected");
+    assert_finding(SENDS(INPUT, ADD "'amount=id,owner'"), false,
+                   "\"/owner/name\" is a string, and an integer is expected");
+    assert_finding(SENDS(INPUT, ADD "'amount=id,tags'"), false,
+                   "\"/tags/0\" is a string, and an integer is expected");
+    assert_finding(SENDS(INPUT, "'each': 'lines', " ADD "'amount'"), false, NULL);
+    assert_finding(SENDS(INPUT, "'each': 'lines', " ADD "'amount,note'"), false, NULL);
+    /* The element may have it, or the input does: one of them fits. */
+    assert_finding(SENDS(INPUT, "'each': 'lines', " ADD "'amount=id'"), false, NULL);
+    assert_finding(SENDS(INPUT, "'each': 'tags', " ADD "'amount=element'"), false,
+                   "\"/amount\" is a string");
+    assert_finding(SENDS(INPUT, "'each': 'line', " ADD "'amount=id'"), false,
+                   "takes 'line' for its each, which the saga's input never has");
+    assert_finding(SENDS(INPUT, "'each': 'id', " ADD "'amount=id'"), false,
+                   "is for each of 'id', which is no array in the saga's input");
+    assert_finding(SENDS(INPUT, "'call': 'users POST /users/{ids}/count'"), false,
+                   "takes 'ids' for its path, which the saga's input never has");
+    assert_finding(SENDS(INPUT, "'outside': 'url'"), false, "takes 'url' for its URL");
+    assert_finding(SENDS(INPUT, "'outside': 'id'"), false, "goes to the URL in 'id'");
+    assert_finding(SENDS(INPUT, "'outside': 'note'"), false, NULL);
+    assert_finding(SENDS(INPUT, ADD "'amount=id', 'undo': 'users POST /users/{id}/uncount'"), false,
+                   NULL);
+    assert_finding(SENDS(INPUT, "'call': 'users POST /users/{id}/count', "
+                                "'undo': 'users POST /users/{id}/take'"),
+                   false, "sends no body to POST /users/{id}/take of users");
 }
 
 /* Which of `orders` and the gateway may call what of users, when users.callers is `callers`. */
@@ -234,6 +317,7 @@ int main(void)
         cmocka_unit_test(an_events_key_is_a_field_that_can_be_one),
         cmocka_unit_test(subscribed_events_are_published_with_the_fields_wanted),
         cmocka_unit_test(steps_before_the_pivot_can_be_undone_where_they_were_done),
+        cmocka_unit_test(what_a_step_sends_can_be_what_its_receiver_takes),
         cmocka_unit_test(what_is_declared_is_granted_and_nothing_else),
         cmocka_unit_test(what_the_gateway_would_refuse_is_refused_here),
         cmocka_unit_test(routes_for_users_are_warned_about_where_nobody_can_log_in),

@@ -148,8 +148,18 @@ static void marked_as_low(fh_work *w)
     fh_reply(w, 200, ids);
 }
 
-static const fh_field product_shape[] = {
+static const fh_field new_product_shape[] = {
     {"id", FH_STRING, .min = 1, .max = 200, .optional = true}, /* the seller's own, or a new one */
+    {"name", FH_STRING, .min = 1, .max = 500},
+    {"price", FH_INT, .max = 10000000000}, /* in the smallest unit */
+    {"category", FH_STRING, .max = 200, .optional = true},
+    {"stock", FH_INT, .max = 1000000000000, .optional = true},
+    {"*", FH_ANY},
+    {0}};
+
+/* Everything has an id once it is there. */
+static const fh_field product_shape[] = {
+    {"id", FH_STRING, .min = 1, .max = 200},
     {"name", FH_STRING, .min = 1, .max = 500},
     {"price", FH_INT, .max = 10000000000}, /* in the smallest unit */
     {"category", FH_STRING, .max = 200, .optional = true},
@@ -173,7 +183,7 @@ static const fh_field page_shape[] = {{"ids", FH_LIST, .min = 1, .max = 100, .op
 static const fh_field deleted_shape[] = {{"id", FH_STRING}, {0}};
 
 FH_SERVICE(products, .model = FH_DOCUMENT, .collections = {{"products", {"category"}}},
-           .routes = {{"POST", "/api/products", create_product, .body = product_shape,
+           .routes = {{"POST", "/api/products", create_product, .body = new_product_shape,
                        .answer = {201, product_shape}, .auth = FH_ROLE("staff")},
                       {"GET", "/api/products", get_products, .query = page_shape,
                        .answer = {200, .each = product_shape}, .auth = FH_ANYONE},

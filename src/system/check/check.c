@@ -24,7 +24,9 @@
 #include "store/model.h"
 #include "store/store.h"
 #include "system/check/auth.h"
+#include "system/check/bodies.h"
 #include "system/check/callers.h"
+#include "system/check/event_keys.h"
 #include "system/provision/keys.h"
 #include "system/provision/links.h"
 #include "system/check/migrations.h"
@@ -207,26 +209,6 @@ static void check_fields(const struct expectation *by, const char *type, const c
     }
 }
 
-/* Checks what can be known of an event's key before any is published. */
-static void check_event_keys(const struct expectation *by, const struct system_service *service)
-{
-    size_t i;
-    json_t *published;
-    json_array_foreach (json_object_get(service->description, "publishes"), i, published) {
-        const char *key = described_text(published, "key"),
-                   *what = described_text(published, "type");
-        const json_t *schema = json_object_get(published, "schema");
-        if (!key || !schema || strchr(key, '.') || accepts_unknown(schema))
-            continue;
-        const json_t *field = json_object_get(json_object_get(schema, "properties"), key);
-        const char *type = described_text(field, "type");
-        if (!field || (type && strcmp(type, "integer") != 0 && strcmp(type, "string") != 0))
-            findings_error(by->findings, by->place,
-                           "%s publishes %s by the key '%s', which is no %s", service->name, what,
-                           key, field ? "integer or text" : "field of it");
-    }
-}
-
 static void check_subscriptions(struct expectation *by, const struct system_service *service)
 {
     size_t i, j;
@@ -257,8 +239,8 @@ static void check_subscriptions(struct expectation *by, const struct system_serv
 
 /* ---- Sagas ---- */
 
-static void check_undo(const struct expectation *by, const char *undo,
-                       const struct callers_target *call)
+static void check_undo(const struct expectation *by, const struct bodies_step *sent,
+                       const char *undo, const struct callers_target *call)
 {
     struct callers_target target;
     if (!callers_target_parse(undo, &target)) {
@@ -276,10 +258,14 @@ static void check_undo(const struct expectation *by, const char *undo,
                        "%s is undone by %s %s of %s, which undoes nothing: the route has no undo "
                        "handler",
                        by->who, target.method, described_text(route, "path"), target.service);
+    else if (route)
+        bodies_check(sent, target.path, true, target.service, route);
 }
 
-static void check_step(const struct expectation *by, const json_t *step, bool before_pivot)
+static void check_step(const struct expectation *by, const struct bodies_step *sent,
+                       bool before_pivot)
 {
+    const json_t *step = sent->step;
     const char *call = described_text(step, "call"), *undo = described_text(step, "undo");
     struct callers_target target;
     if (json_is_true(json_object_get(step, "run"))) {
@@ -288,6 +274,7 @@ static void check_step(const struct expectation *by, const json_t *step, bool be
                            by->who);
         return;
     }
+    bodies_check_sources(sent);
     if (described_text(step, "outside")) {
         if (before_pivot)
             findings_error(by->findings, by->place,
@@ -307,9 +294,11 @@ static void check_step(const struct expectation *by, const json_t *step, bool be
     if (strcmp(target.method, "GET") == 0)
         findings_error(by->findings, by->place,
                        "%s is a GET, which changes nothing; ask in the handler instead", by->who);
-    find_route(by, &target);
+    const json_t *route = find_route(by, &target);
+    if (route)
+        bodies_check(sent, target.path, false, target.service, route);
     if (undo)
-        check_undo(by, undo, &target);
+        check_undo(by, sent, undo, &target);
     else if (before_pivot)
         findings_error(by->findings, by->place,
                        "%s comes before the pivot and cannot be undone; give it an undo", by->who);
@@ -337,7 +326,8 @@ static void check_saga(struct expectation *by, const struct system_service *serv
         bool pivot = json_is_true(json_object_get(step, "pivot"));
         snprintf(who, sizeof who, "%s: saga %s, step %s", service->name,
                  described_text(saga, "name"), described_text(step, "name"));
-        check_step(by, step, passed == 0 && !pivot);
+        struct bodies_step sent = {by->findings, by->place, who, saga, step};
+        check_step(by, &sent, passed == 0 && !pivot);
         passed += pivot;
     }
 }
@@ -445,7 +435,7 @@ void check_system(struct system_file *file, struct findings *findings)
         check_asks(&by, service);
         check_taken_over(&by, service);
         check_subscriptions(&by, service);
-        check_event_keys(&by, service);
+        event_keys_check(service, findings);
         json_array_foreach (json_object_get(service->description, "sagas"), j, saga)
             check_saga(&by, service, saga);
     }
