@@ -351,12 +351,9 @@ FH_API int64_t fh_exec_count(fh_work *w, const char *sql, ...) FH_OBJECTS; /* ro
 /* Reads committed rows without opening the transaction: to look something up before fh_get. */
 FH_API json_t *fh_peek(fh_work *w, const char *sql, ...) FH_OBJECTS;
 
-#define fh_row(...) fh_row(__VA_ARGS__, (json_t *)NULL)
-#define fh_try_row(...) fh_try_row(__VA_ARGS__, (json_t *)NULL)
-#define fh_rows(...) fh_rows(__VA_ARGS__, (json_t *)NULL)
-#define fh_exec(...) fh_exec(__VA_ARGS__, (json_t *)NULL)
-#define fh_exec_count(...) fh_exec_count(__VA_ARGS__, (json_t *)NULL)
-#define fh_peek(...) fh_peek(__VA_ARGS__, (json_t *)NULL)
+/* Macros of these names end the list of objects. `freehold check` knows the SQL that is a literal
+ * there (in C), and says what the service's tables do not have. */
+#include "freehold/statement.h"
 
 /* ---- The document model ---- */
 
@@ -486,6 +483,13 @@ FH_API json_t *fh_undone_answer(fh_work *w);
 /* ---- main ---- */
 
 /* For the `main` that programs are linked with: runs these declarations; returns the exit code. */
+struct fh_program {
+    uint32_t size; /* of this struct, as `main` knows it */
+    const fh_service *const *begin, *const *end;
+    const struct fh_statement *const *statements_begin, *const *statements_end;
+};
+FH_API int fh_main_program(const struct fh_program *program, int count, char **words);
+/* The same without statements. */
 FH_API int fh_main(const fh_service *const *begin, const fh_service *const *end, int count,
                    char **words);
 

@@ -3,9 +3,11 @@
  * (docs/internals/processes.md). */
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "call/auth.h"
 #include "saga/run.h"
+#include "service/declared.h"
 #include "service/runtime.h"
 #include "shape/shape.h"
 #include "store/model.h"
@@ -175,4 +177,32 @@ json_t *service_describe(const fh_service *service)
     if (service->settings)
         set_member(object, "settings", shape_schema(service->settings));
     return object;
+}
+
+json_t *service_statements(const struct declared *declared, const struct fh_program *program)
+{
+    json_t *services = json_array(), *statements = json_array();
+    for (size_t i = 0; i < declared->count; i++)
+        json_array_append_new(services, json_string(declared->services[i]->name));
+    for (const struct fh_statement *const *at = program->statements_begin;
+         at != program->statements_end; at++) {
+        const struct fh_statement *statement = *at;
+        json_t *object = json_object();
+        set_member_text(object, "call", statement->call);
+        set_member_text(object, "sql", statement->sql);
+        set_member_text(object, "written", statement->written);
+        set_member_text(object, "file", statement->file);
+        set_member(object, "line", json_integer(statement->line));
+        json_array_append_new(statements, object);
+    }
+    return json_pack("{s:i, s:o, s:o}", "freehold", 1, "services", services, "statements",
+                     statements);
+}
+
+int service_print(json_t *object)
+{
+    json_dumpf(object, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(object);
+    return fflush(stdout) == 0 ? 0 : PROCESS_EXIT_FAILED;
 }

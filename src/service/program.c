@@ -424,19 +424,10 @@ static int serve_program(const fh_service *service, const json_t *config, const 
 
 /* ---- the command line ---- */
 
-static int print_description(const fh_service *service)
-{
-    json_t *object = service_describe(service);
-    json_dumpf(object, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(object);
-    return fflush(stdout) == 0 ? 0 : PROCESS_EXIT_FAILED;
-}
-
 static int print_program_usage(const char *program, FILE *to)
 {
     fprintf(to,
-            "Usage: %s --describe\n"
+            "Usage: %s --describe | --statements\n"
             "       %s --config FILE [--listen ADDR:PORT]\n"
             "\n"
             "A Freehold service; `freehold up` starts it. --describe prints what it is as JSON.\n",
@@ -444,21 +435,22 @@ static int print_program_usage(const char *program, FILE *to)
     return to == stdout ? 0 : 2;
 }
 
-static int run_program(const struct declared *declared, int count, char **words)
+static int run_program(const struct declared *declared, const struct fh_program *program, int count,
+                       char **words)
 {
     const char *config_path = NULL, *listen = NULL;
     struct fh_error error;
     for (int i = 1; i < count; i++) {
         if (strcmp(words[i], "--describe") == 0)
-            return print_description(declared->services[0]);
-        if (strcmp(words[i], "--help") == 0)
-            return print_program_usage(words[0], stdout);
+            return service_print(service_describe(declared->services[0]));
+        if (strcmp(words[i], "--statements") == 0)
+            return service_print(service_statements(declared, program));
         if (strcmp(words[i], "--config") == 0 && i + 1 < count)
             config_path = words[++i];
         else if (strcmp(words[i], "--listen") == 0 && i + 1 < count)
             listen = words[++i];
         else
-            return print_program_usage(words[0], stderr);
+            return print_program_usage(words[0], strcmp(words[i], "--help") == 0 ? stdout : stderr);
     }
     if (!config_path)
         return print_program_usage(words[0], stderr);
@@ -482,19 +474,27 @@ static int run_program(const struct declared *declared, int count, char **words)
     return exit_code;
 }
 
-int fh_main(const fh_service *const *begin, const fh_service *const *end, int count, char **words)
+int fh_main_program(const struct fh_program *given, int count, char **words)
 {
+    struct fh_program program = {0};
+    memcpy(&program, given, given->size < sizeof program ? given->size : sizeof program);
     struct declared declared;
     struct fh_error error;
     json_memory_init();
     umask(077); /* only its own user may read what it writes */
     if (sodium_init() < 0)
         return PROCESS_EXIT_FAILED;
-    if (declared_read(begin, end, &declared, &error) != FH_OK) {
+    if (declared_read(program.begin, program.end, &declared, &error) != FH_OK) {
         log_error("declaration-rejected", "%s", error.message);
         return PROCESS_EXIT_CONFIGURATION;
     }
-    int exit_code = run_program(&declared, count, words);
+    int exit_code = run_program(&declared, &program, count, words);
     free(declared.services);
     return exit_code;
+}
+
+int fh_main(const fh_service *const *begin, const fh_service *const *end, int count, char **words)
+{
+    const struct fh_program program = {.size = sizeof program, .begin = begin, .end = end};
+    return fh_main_program(&program, count, words);
 }

@@ -92,6 +92,11 @@ void runtime_requests_drained(struct runtime *runtime);
 
 /* describe.c: what `--describe` prints. New reference. */
 json_t *service_describe(const fh_service *service);
+/* ... and what `--statements` prints, of all the services of a program. New reference. */
+struct declared;
+json_t *service_statements(const struct declared *declared, const struct fh_program *program);
+/* Prints either, which it takes, on standard output; returns the exit code. */
+int service_print(json_t *object);
 
 /* migrate.c: applies what is new in `folder` (NULL: nothing), each in a transaction of its own if
  * the engine can. On a fiber. FH_INVALID: a file is wrong, changed or missing; says which. */

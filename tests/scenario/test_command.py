@@ -121,6 +121,10 @@ def test_a_missing_program_is_reported_with_the_places_searched(mini):
     said = mini.run("check", mini.file, code=1)
     assert ":5:3: error: the program of billing was not found; looked for " in said
     assert str(mini.folder / "billing") in said and "say where programs are with --programs DIR" in said
+    mini.write("  users: {}\n  billing: {}\n  cellar: {}\n  attic: {}\n")
+    said = mini.run("check", mini.file, code=1)
+    assert ":5:3: error: the programs of billing, cellar and attic were not found; looked in " in said
+    assert said.count(str(mini.folder)) == 2 and said.count("--programs DIR") == 1  # the file's own place, and one more
     mini.write("  users: { program: /bin/true }\n")
     said = mini.run("check", mini.file, code=1)
     assert "true is not a service's program: its empty answer to --describe is not JSON" in said

@@ -15,6 +15,7 @@
 #include "system/provision/keys.h"
 #include "system/verify/live.h"
 #include "system/check/migrations.h"
+#include "system/check/statements.h"
 #include "system/verify/verify.h"
 #include "system/verify/servers.h"
 
@@ -275,6 +276,8 @@ static int run_check(const struct cli_command *command, char **words, const char
     struct system_file *file = load_system(&options, &findings);
     json_t *not_verified = live ? json_array() : NULL, *not_judged = live ? NULL : json_array();
     int code = file && live ? check_live(file, folder, &findings, not_verified) : CLI_DONE;
+    if (file)
+        statements_check(file, &findings, not_judged);
     if (file && !live)
         migrations_check_recorded(
             file, folder ? folder : cli_default_state(&file->arena, file->folder, file->name),

@@ -29,7 +29,7 @@ enum fh_code sqlite_lock(struct sqlite_store *store, struct fh_error *error)
     return FH_OK;
 }
 
-static int configure_connection(sqlite3 *db, bool writing)
+int sqlite_configure(sqlite3 *db, bool writing)
 {
     static const struct {
         int option, value;
@@ -65,7 +65,7 @@ enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection
     int result =
         sqlite3_open_v2(store->path, &connection->db, flags, sqlite_checksum_name(store->checksum));
     if (result == SQLITE_OK)
-        result = configure_connection(connection->db, writing);
+        result = sqlite_configure(connection->db, writing);
     if (result == SQLITE_OK)
         return FH_OK;
     char why[160];

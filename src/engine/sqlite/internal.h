@@ -87,10 +87,15 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
                                   void *context, int64_t *ret_changes, struct fh_error *error);
 enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_error *error);
 
+/* trial.c */
+extern const struct sql_trial_ops sqlite_trial;
+
 /* connection.c: the lock keeps other processes off. */
 enum fh_code sqlite_lock(struct sqlite_store *store, struct fh_error *error);
 enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection *connection,
                             bool writing, struct fh_error *error);
+/* As every connection is: what SQL may do on it, and how it is stored. SQLite's code. */
+int sqlite_configure(sqlite3 *db, bool writing);
 void sqlite_destroy(struct sqlite_store *store); /* call only when nothing is pending */
 
 /* copy.c */

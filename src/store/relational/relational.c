@@ -184,6 +184,25 @@ static struct compiled *compile_text(const char *sql, const char *list_format)
     return compiled;
 }
 
+void relational_read(const char *sql, const char *list_format, struct relational_reading *ret)
+{
+    struct compiled *compiled = compile_text(sql, list_format);
+    *ret = (struct relational_reading){
+        .sql = compiled->sql, .count = compiled->count, .control = compiled->control};
+    memcpy(ret->names, compiled->names, sizeof ret->names);
+    compiled->sql = NULL;
+    compiled->count = 0;
+    compiled_free(compiled);
+}
+
+void relational_reading_release(struct relational_reading *reading)
+{
+    for (int i = 0; i < reading->count; i++)
+        free(reading->names[i]);
+    free(reading->sql);
+    *reading = (struct relational_reading){0};
+}
+
 static struct compiled *compiled_get(struct store *store, const char *sql)
 {
     if (!store->relational) {

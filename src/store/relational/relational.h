@@ -17,6 +17,17 @@ enum fh_code relational_run(struct store_work *work, const char *sql, json_t *co
                             int count, int row_max, json_t **ret_rows, int64_t *ret_changes,
                             struct fh_error *error);
 
+/* A text with :names as it is compiled, for checking it. */
+struct relational_reading {
+    char *sql; /* with ?1, ?2 for its names */
+    int count;
+    char *names[RELATIONAL_NAMES_MAX];
+    bool control; /* it would end the transaction, or change how the store works */
+};
+/* `list_format` is the engine's. */
+void relational_read(const char *sql, const char *list_format, struct relational_reading *ret);
+void relational_reading_release(struct relational_reading *reading);
+
 void relational_cache_free(struct relational_cache *cache); /* a store's; NULL is fine */
 
 #endif

@@ -23,6 +23,7 @@
 enum sql_kind { SQL_NULL, SQL_INTEGER, SQL_REAL, SQL_TEXT, SQL_BLOB };
 
 struct ledger_event;
+struct sql_trial_ops;
 
 struct sql_value {
     enum sql_kind kind;
@@ -74,6 +75,8 @@ struct sql_ops {
     /* A serializable unit of work records its reads by index pages, and conflicts with all others
      * that write to those pages. */
     bool conflicts_by_page;
+    /* An empty store in memory, for trying SQL: trial.h. NULL: there is none. */
+    const struct sql_trial_ops *trial;
     /* Statements that change the schema commit everything before them, and themselves. */
     bool schema_commits;
 };

@@ -256,6 +256,16 @@ bool breaks_built_in(void)
     return true;
 }
 
+enum fh_code breaks_parse(const char *sql, struct fh_error *error)
+{
+    PgQueryParseResult result = pg_query_parse(sql);
+    enum fh_code code = FH_OK;
+    if (result.error)
+        code = error_set(error, FH_UNSUPPORTED, "%.200s", result.error->message);
+    pg_query_free_parse_result(result);
+    return code;
+}
+
 void breaks_find(const struct migrations *all, int64_t applied, const struct sql_dialect *dialect,
                  void (*visit)(void *context, const struct breaking *breaking), void *context)
 {
@@ -281,6 +291,12 @@ void breaks_find(const struct migrations *all, int64_t applied, const struct sql
 bool breaks_built_in(void)
 {
     return false;
+}
+
+enum fh_code breaks_parse(const char *sql, struct fh_error *error)
+{
+    (void)sql;
+    return error_set(error, FH_UNAVAILABLE, "this freehold was built without libpg_query");
 }
 
 void breaks_find(const struct migrations *all, int64_t applied, const struct sql_dialect *dialect,

@@ -25,6 +25,9 @@ struct breaking {
 };
 
 bool breaks_built_in(void);
+/* Whether PostgreSQL's parser reads it. FH_UNSUPPORTED: it does not; FH_UNAVAILABLE: none is built
+ * in. */
+enum fh_code breaks_parse(const char *sql, struct fh_error *error);
 
 /* For the migrations newer than `applied`. They may change tables and columns that they create
  * themselves. */

@@ -26,9 +26,12 @@
 #include "world/real.h"
 
 #define ERROR_OUTPUT_SIZE_MAX ((size_t)4 << 10)
+#define STATEMENTS_SIZE_MAX ((size_t)8 << 20)
 
 struct asked {
     struct system_service *service;
+    json_t *
+        *statements; /* it is asked for its statements, which go here; NULL: to describe itself */
     struct spawned process;
     bool exited;
     uv_pipe_t output, errors;
@@ -123,11 +126,12 @@ static int open_from_program(uv_loop_t *loop, uv_pipe_t *pipe)
 
 static void ask_program(struct asked *asked, uv_loop_t *loop, struct world *world)
 {
-    char program[4096], describe[] = "--describe";
-    asked->service->described = program_hold(asked->service->program_path);
+    char program[4096], describe[] = "--describe", statements[] = "--statements";
+    if (!asked->statements)
+        asked->service->described = program_hold(asked->service->program_path);
     snprintf(program, sizeof program, "%s", asked->service->program_path);
-    char *arguments[] = {program, describe, NULL};
-    text_init(&asked->said, DESCRIBE_SIZE_MAX);
+    char *arguments[] = {program, asked->statements ? statements : describe, NULL};
+    text_init(&asked->said, asked->statements ? STATEMENTS_SIZE_MAX : DESCRIBE_SIZE_MAX);
     text_init(&asked->complained, ERROR_OUTPUT_SIZE_MAX);
     asked->output.data = asked->errors.data = asked;
     struct spawn_options options = {.program = program,
@@ -151,6 +155,16 @@ static void ask_program(struct asked *asked, uv_loop_t *loop, struct world *worl
     asked->world = world;
     asked->patience = (struct world_timer){.fire = lose_patience, .owner = asked};
     world_timer_start(world, &asked->patience, world_in_ms(world, asked->time_ms_max));
+}
+
+/* ---- Who is asked ---- */
+
+static bool asks_program(const struct asked *asked)
+{
+    const struct system_service *service = asked->service;
+    const char *model = json_string_at(service->description, "model");
+    return service->program_path &&
+           (!asked->statements || (model && strcmp(model, "relational") == 0));
 }
 
 /* ---- The form of a description ---- */
@@ -303,8 +317,43 @@ static void judge_answer(struct asked *asked, struct findings *findings)
     }
 }
 
-static void describe_services(struct system_service *services, size_t count, int time_ms_max,
-                              struct findings *findings)
+/* ---- The form of statements ---- */
+
+static const fh_field statement_shape[] = {{"call", FH_STRING},
+                                           {"sql", FH_STRING, .optional = true},
+                                           {"written", FH_STRING},
+                                           {"file", FH_STRING},
+                                           {"line", FH_INT, .min = 0, .max = INT32_MAX},
+                                           {"*"},
+                                           {0}};
+static const fh_field statements_shape[] = {{"freehold", FH_INT, .min = 1, .max = 1},
+                                            {"services", FH_ARRAY, .elements = FH_STRING},
+                                            {"statements", FH_ARRAY, .of = statement_shape},
+                                            {"*"},
+                                            {0}};
+
+/* What is no answer says nothing: an older program knows no such question. */
+static void take_statements(const struct asked *asked)
+{
+    json_t *said;
+    if (asked->spawned != FH_OK || asked->late || asked->too_much || asked->exit_signal ||
+        asked->exit_code != 0 ||
+        json_parse(asked->said.data ? asked->said.data : "", asked->said.length, &said,
+                   ERROR_UNHEEDED) != FH_OK)
+        return;
+    json_t *faults = shape_check(statements_shape, said);
+    if (faults)
+        json_decref(said);
+    else
+        *asked->statements = said;
+    json_decref(faults);
+}
+
+/* ---- All of them ---- */
+
+/* `statements`: a place for each one's; NULL: they describe themselves. */
+static void ask_programs(struct system_service *services, size_t count, int time_ms_max,
+                         json_t **statements, struct findings *findings)
 {
     uv_loop_t loop;
     struct fh_error error;
@@ -315,12 +364,15 @@ static void describe_services(struct system_service *services, size_t count, int
     for (size_t i = 0; i < count; i++) {
         all[i].service = &services[i];
         all[i].time_ms_max = time_ms_max;
-        if (all[i].service->program_path)
+        all[i].statements = statements ? &statements[i] : NULL;
+        if (asks_program(&all[i]))
             ask_program(&all[i], &loop, world);
     }
     uv_run(&loop, UV_RUN_DEFAULT);
     for (size_t i = 0; i < count; i++) {
-        if (all[i].service->program_path)
+        if (asks_program(&all[i]) && statements)
+            take_statements(&all[i]);
+        else if (asks_program(&all[i]))
             judge_answer(&all[i], findings);
         text_release(&all[i].said);
         text_release(&all[i].complained);
@@ -333,10 +385,16 @@ static void describe_services(struct system_service *services, size_t count, int
 
 void describe_programs(struct system_file *file, struct findings *findings)
 {
-    describe_services(file->services, file->service_count, DESCRIBE_TIME_MS_MAX, findings);
+    ask_programs(file->services, file->service_count, DESCRIBE_TIME_MS_MAX, NULL, findings);
+}
+
+void describe_statements(struct system_file *file, json_t *ret[SYSTEM_SERVICES_MAX])
+{
+    memset(ret, 0, SYSTEM_SERVICES_MAX * sizeof *ret);
+    ask_programs(file->services, file->service_count, DESCRIBE_TIME_MS_MAX, ret, NULL);
 }
 
 void describe_program(struct system_service *service, int time_ms_max, struct findings *findings)
 {
-    describe_services(service, 1, time_ms_max, findings);
+    ask_programs(service, 1, time_ms_max, NULL, findings);
 }

@@ -16,6 +16,10 @@
 /* Sets `description` of every service whose program_path is known; adds a finding for each that
  * fails. */
 void describe_programs(struct system_file *file, struct findings *findings);
+/* Asks each program of a relational service for the SQL of its handlers, PROGRAM --statements:
+ * ret[i] is what that of file->services[i] says, a new reference; NULL: it does not say it, as one
+ * that was built with an earlier version. */
+void describe_statements(struct system_file *file, json_t *ret[SYSTEM_SERVICES_MAX]);
 /* The same for one service, in at most `time_ms_max`; blocks until then. */
 void describe_program(struct system_service *service, int time_ms_max, struct findings *findings);
 

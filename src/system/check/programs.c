@@ -52,6 +52,29 @@ static size_t program_candidates(struct system_file *file, const char *program, 
     return count;
 }
 
+/* What is named by its file name alone is looked for in the same places: those services are one
+ * finding. */
+static void report_missing_together(struct system_file *file, const char *extra,
+                                    const struct system_service *const *missing, size_t count,
+                                    struct findings *findings)
+{
+    const char *own = programs_own_folder(&file->arena);
+    struct text names;
+    text_init(&names, 4096);
+    for (size_t i = 0; i < count; i++)
+        text_printf(&names, "%s%s",
+                    i == 0           ? ""
+                    : i + 1 == count ? " and "
+                                     : ", ",
+                    missing[i]->name);
+    findings_error(findings, missing[0]->program_place,
+                   "the programs of %s were not found; looked in %s%s%s, %s/examples/%s and %s: "
+                   "build them, or say where they are with --programs DIR",
+                   names.data, extra ? extra : "", extra ? ", " : "", file->folder, own, file->name,
+                   own);
+    text_release(&names);
+}
+
 static void report_missing(const struct system_service *service, const char *const *looked,
                            size_t count, struct findings *findings)
 {
@@ -104,6 +127,8 @@ const char *programs_find_one(struct system_file *file, const char *program, con
 
 void programs_find(struct system_file *file, const char *extra, struct findings *findings)
 {
+    const struct system_service *missing[SYSTEM_SERVICES_MAX];
+    size_t missing_count = 0;
     for (size_t i = 0; i < file->service_count; i++) {
         struct system_service *service = &file->services[i];
         const char *looked[CANDIDATES_MAX];
@@ -111,7 +136,16 @@ void programs_find(struct system_file *file, const char *extra, struct findings 
             continue; /* the file has a finding */
         size_t count = program_candidates(file, service->program, extra, looked);
         service->program_path = first_program(file, looked, count);
-        if (!service->program_path)
+        if (!service->program_path && !strchr(service->program, '/'))
+            missing[missing_count++] = service;
+        else if (!service->program_path)
             report_missing(service, looked, count, findings);
+    }
+    if (missing_count == 1) {
+        const char *looked[CANDIDATES_MAX];
+        size_t count = program_candidates(file, missing[0]->program, extra, looked);
+        report_missing(missing[0], looked, count, findings);
+    } else if (missing_count) {
+        report_missing_together(file, extra, missing, missing_count, findings);
     }
 }

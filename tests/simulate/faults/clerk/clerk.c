@@ -37,6 +37,33 @@ static void another_answer(fh_work *w)
     fh_reply(w, 200, NULL);
 }
 
+/* Nothing calls these: `freehold check` finds what is wrong with them. */
+static void never_called(fh_work *w)
+{
+    const char *built = fh_format(w, "SELECT %d FROM nowhere", 1);
+    json_t *id = json_pack("{s:i}", "id", 1);
+    fh_exec(w, "INSERT INTO note (id, words) VALUES (:id, :words)",
+            json_pack("{s:i}", "id", 1));         /* lacks :words */
+    fh_exec(w, "UPDATE note SET words = :words"); /* is given nothing */
+    fh_exec(w, "UPDATE note SET words = :words", json_pack("{s:s, s:i", "words", "two", "id", 1));
+    fh_exec(w, "UPDATE note SET words = :words", json_pack("{s:s, s:i}", "words", "two", "id"));
+    fh_rows(w, "SELECT id FROM note WHERE id IN (:ids) AND words = ''",
+            json_pack("{s:[i]}", "id", 1)); /* lacks :ids */
+    fh_peek(w, "SELECT id FROM note; DELETE FROM note");
+    fh_exec(w, "COMMIT");
+    /* And nothing with these. */
+    fh_exec(w, built);
+    fh_exec(w, "UPDATE note SET words = :words WHERE id = :id", id,
+            json_pack("{s:s}", "words", "x"));
+    fh_exec(w, "UPDATE note SET words = ':no' WHERE id IN (:ids)",
+            json_pack("{s:[i, i]}", "ids", 1, 2));
+    fh_exec(
+        w, "INSERT INTO note VALUES (:id, :words)",
+        json_pack("{s:I, s:o}", "id", (json_int_t)1, "words", json_sprintf("%d, %s", 1, "two")));
+    fh_exec(w, "CREATE TABLE IF NOT EXISTS more (id INTEGER PRIMARY KEY)");
+    fh_exec(w, "INSERT INTO more VALUES (1)");
+}
+
 static void crash(fh_work *w)
 {
     (void)w;
@@ -84,6 +111,7 @@ FH_SERVICE(clerk, .model = FH_RELATIONAL,
                       {"POST", "/unfit", unfit, .audience = FH_SERVICES},
                       {"POST", "/another_answer", another_answer, .audience = FH_SERVICES,
                        .answer = {201, note_shape}},
+                      {"POST", "/never_called", never_called, .audience = FH_SERVICES},
                       {"POST", "/crash", crash, .audience = FH_SERVICES},
                       {"POST", "/busy", busy, .audience = FH_SERVICES},
                       {"POST", "/notes", write_note, .audience = FH_SERVICES},

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_RELATIONAL_TRIAL_H
+#define STORE_RELATIONAL_TRIAL_H
+
+/*
+ * An empty store of an engine, in memory, for trying SQL before any service runs it: it has the
+ * ledger's tables and nothing else. No world and no fiber is needed. What takes more steps, or more
+ * memory, than a trial is worth (some seconds) is FH_UNAVAILABLE: that says nothing of the
+ * statement.
+ */
+
+#include "base/error.h"
+
+struct sql_trial;
+
+struct sql_trial_ops {
+    enum fh_code (*open)(struct sql_trial **ret, struct fh_error *error);
+    void (*close)(struct sql_trial *trial); /* NULL is fine */
+    /* A statement of a migration, with its effects. FH_UNSUPPORTED and others: it fails on an empty
+     * store. */
+    enum fh_code (*run)(struct sql_trial *trial, const char *sql, struct fh_error *error);
+    /* Whether the store could run it; it is not run. Parameters are ?1, ?2. */
+    enum fh_code (*prepare)(struct sql_trial *trial, const char *sql, struct fh_error *error);
+};
+
+#endif
