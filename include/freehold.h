@@ -89,6 +89,8 @@ struct fh_answer {
     const fh_field *each;  /* of each element of an array */
 };
 
+#include "freehold/page.h" /* struct fh_page, fh_page_rows, fh_page_docs */
+
 struct fh_route {
     const char *method;
     const char *path; /* "/api/orders/{id}"; "{id:int}" takes integers only */
@@ -107,6 +109,7 @@ struct fh_route {
      * not say. It concerns requests that come from outside, by the gateway: services and operators
      * need a grant for the route instead. */
     const char *auth;
+    struct fh_page page; /* of a GET */
 };
 #define FH_ANYONE "anyone"
 #define FH_USER " user "

@@ -211,7 +211,7 @@ enum door_verdict door_judge(const struct door *door, const struct door_request 
 /* ---- Answers ---- */
 
 #define READABLE_HEADERS                                                                           \
-    "Location, Retry-After, ETag, Age, Preference-Applied, WWW-Authenticate, Allow, "              \
+    "Location, Link, Retry-After, ETag, Age, Preference-Applied, WWW-Authenticate, Allow, "        \
     "RateLimit, RateLimit-Policy"
 
 static bool has_own_header(const struct http_header *headers, size_t count, const char *name)

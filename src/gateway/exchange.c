@@ -23,6 +23,7 @@ static const struct {
     const char *lower, *name;
 } passed_on[] = {{"location", "Location"},
                  {"retry-after", "Retry-After"},
+                 {"link", "Link"},
                  {"etag", "ETag"},
                  {"cache-control", "Cache-Control"},
                  {"age", "Age"},

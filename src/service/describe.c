@@ -11,6 +11,7 @@
 #include "service/runtime.h"
 #include "shape/shape.h"
 #include "store/model.h"
+#include "work/page.h"
 
 static const char *const audiences[] = {
     [FH_PUBLIC] = "public", [FH_SERVICES] = "services", [FH_OPERATORS] = "operators"};
@@ -48,8 +49,14 @@ static json_t *describe_route(const struct fh_route *route)
     if (route->auth)
         set_member(object, "auth", auth_text(route->auth));
     set_member(object, "undo", json_boolean(route->undo != NULL));
-    if (route->query)
-        set_member(object, "query", shape_schema(route->query));
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    const fh_field *query = page_query_shape(&arena, route);
+    if (query)
+        set_member(object, "query", shape_schema(query));
+    arena_release(&arena);
+    if (route->page.by)
+        set_member(object, "page", json_string(route->page.by));
     if (route->body)
         set_member(object, "body", shape_schema(route->body));
     if (route->answer.status)

@@ -26,6 +26,7 @@
 #include "shape/shape.h"
 #include "work/command.h"
 #include "work/fault.h"
+#include "work/page.h"
 
 #define ROUTE_NAME_SIZE 256
 
@@ -83,13 +84,19 @@ static int take_query(struct exchange *exchange, json_t **ret_problem)
 {
     struct fh_error error;
     json_t *strings;
-    const fh_field *shape = exchange->route->route->query;
+    const struct fh_route *route = exchange->route->route;
+    const fh_field *shape = page_query_shape(&exchange->work.kept, route);
     if (path_query(exchange->incoming->query, &strings, &error) != FH_OK) {
         *ret_problem = problem_new(PROBLEM_REQUEST_MALFORMED, error.message, NULL);
         return 400;
     }
     static const fh_field nothing[] = {{0}};
     json_t *faults = shape_query(shape ? shape : nothing, strings, &exchange->work.query);
+    if (!faults && route->page.by) {
+        exchange->work.page.path = exchange->incoming->path;
+        exchange->work.page.query = exchange->incoming->query;
+        faults = page_take_query(&exchange->work);
+    }
     if (!faults)
         return 0;
     *ret_problem = problem_new(PROBLEM_PARAMETERS_INVALID,

@@ -235,6 +235,12 @@ static void add_success(json_t *responses, const json_t *route, bool sagas)
         put_openapi(
             response, "headers",
             json_pack("{s:o}", "Location", answer_header_of("Where it is to be found.", "string")));
+    if (json_object_get(route, "page"))
+        put_openapi(response, "headers",
+                    json_pack("{s:o}", "Link",
+                              answer_header_of("The next page's address, with `rel=\"next\"`; none "
+                                               "behind the last page.",
+                                               "string")));
     put_openapi(responses, status, response);
     if (declared != 202 || !sagas)
         return;

@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 
+#include "work/page.h"
 #include "work/work.h"
 
 #define OBJECTS_MAX 16
@@ -16,6 +17,7 @@
 #undef fh_exec
 #undef fh_exec_count
 #undef fh_peek
+#undef fh_page_rows
 
 static int objects_of_args(fh_work *w, va_list args, json_t **objects)
 {
@@ -50,12 +52,15 @@ static void statement_done(fh_work *w, bool waited)
         w->statement = NULL;
 }
 
-static json_t *run_sql(fh_work *w, const char *sql, va_list args, int row_max, int64_t *ret_changes)
+static json_t *run_sql(fh_work *w, const char *sql, va_list args, int row_max, int64_t *ret_changes,
+                       json_t *last)
 {
-    json_t *objects[OBJECTS_MAX], *rows = NULL;
+    json_t *objects[OBJECTS_MAX + 1], *rows = NULL;
     struct fh_error error;
     must_be_relational(w);
     int count = objects_of_args(w, args, objects);
+    if (last)
+        objects[count++] = last;
     w->statement = sql;                           /* until it has succeeded, for the log */
     struct store_work *work = work_store_read(w); /* in a GET it refuses writes */
     if (relational_run(work, sql, objects, count, row_max, row_max ? &rows : NULL, ret_changes,
@@ -69,7 +74,7 @@ json_t *fh_try_row(fh_work *w, const char *sql, ...)
 {
     va_list args;
     va_start(args, sql);
-    json_t *rows = run_sql(w, sql, args, 1, NULL);
+    json_t *rows = run_sql(w, sql, args, 1, NULL, NULL);
     va_end(args);
     return json_array_get(rows, 0);
 }
@@ -78,7 +83,7 @@ json_t *fh_row(fh_work *w, const char *sql, ...)
 {
     va_list args;
     va_start(args, sql);
-    json_t *rows = run_sql(w, sql, args, 1, NULL);
+    json_t *rows = run_sql(w, sql, args, 1, NULL, NULL);
     va_end(args);
     if (json_array_size(rows) == 0)
         work_fail_as(w, PROBLEM_DATA_MISSING, NULL, "There is no such resource.");
@@ -89,7 +94,7 @@ json_t *fh_rows(fh_work *w, const char *sql, ...)
 {
     va_list args;
     va_start(args, sql);
-    json_t *rows = run_sql(w, sql, args, RELATIONAL_ROWS_MAX, NULL);
+    json_t *rows = run_sql(w, sql, args, RELATIONAL_ROWS_MAX, NULL, NULL);
     va_end(args);
     return rows;
 }
@@ -98,7 +103,7 @@ void fh_exec(fh_work *w, const char *sql, ...)
 {
     va_list args;
     va_start(args, sql);
-    run_sql(w, sql, args, 0, NULL);
+    run_sql(w, sql, args, 0, NULL, NULL);
     va_end(args);
 }
 
@@ -107,9 +112,19 @@ int64_t fh_exec_count(fh_work *w, const char *sql, ...)
     va_list args;
     int64_t changes = 0;
     va_start(args, sql);
-    run_sql(w, sql, args, 0, &changes);
+    run_sql(w, sql, args, 0, &changes, NULL);
     va_end(args);
     return changes;
+}
+
+json_t *fh_page_rows(fh_work *w, const char *sql, ...)
+{
+    struct page_statement statement = page_statement_of(w, sql);
+    va_list args;
+    va_start(args, sql);
+    json_t *rows = run_sql(w, statement.sql, args, RELATIONAL_ROWS_MAX, NULL, statement.values);
+    va_end(args);
+    return page_end(w, rows);
 }
 
 json_t *fh_peek(fh_work *w, const char *sql, ...)

@@ -140,6 +140,11 @@ struct fh_work {
     const char *trace;         /* traceparent to pass on, or NULL */
     const struct doing *doing; /* what it is, for the log; NULL: a request's route, if any */
     struct work_user *user;    /* on whose behalf; NULL: nobody's. Outlives the unit of work. */
+    struct work_page {         /* page.h: what the client asked for; zero: the first one */
+        json_t *after;         /* the last row's values, of the columns in `by` */
+        int limit;
+        const char *path, *query; /* raw; NULL: there is no next page to be had */
+    } page;
 
     const char *caller;                 /* fh_caller's; NULL: this service */
     const struct http_request *request; /* its headers; NULL: it is no request */

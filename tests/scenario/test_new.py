@@ -5,6 +5,7 @@ the command reports, completes and prints from its own tables."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -33,6 +34,17 @@ def installed(tmp_path_factory):
     command = next(root.rglob("bin/freehold"))
     return dict(os.environ, PKG_CONFIG_PATH=str(packages), PKG_CONFIG_SYSROOT_DIR=str(root),
                 PATH=f"{command.parent}:{os.environ['PATH']}", FREEHOLD_ROOT=str(root))
+
+
+def ids_by_pages(url, path):
+    """What the pages list, each found by the `Link` of the one before."""
+    found = []
+    while path:
+        head, body = run("curl", "-sS", "-i", url + path).replace("\r", "").split("\n\n", 1)
+        found += [row["id"] for row in json.loads(body)]
+        link = re.search(r'(?mi)^link: <(/[^>]*)>; rel="next"$', head)
+        path = link and link[1]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +119,11 @@ def test_a_new_service_runs(diary, installed):
                      f"{up['url']}/api/notes/1")
         assert json.loads(answer)["text"] == "second"
         assert json.loads(run("curl", "-sS", f"{up['url']}/api/notes"))[0]["id"] == 1
+        run("freehold", "call", "notes", "POST", "/api/notes", "--data", '{"text": "third"}', folder=diary,
+            environment=installed)
+        assert ids_by_pages(up["url"], "/api/notes?limit=1") == [2, 1]
+        refused = json.loads(run("curl", "-sS", f"{up['url']}/api/notes?cursor=AAAAAAAAAAAAW10"))
+        assert refused["status"] == 400 and refused["errors"][0]["parameter"] == "cursor"
         said = run("freehold", "complete", "--", "call", "no", folder=diary, environment=installed)
         assert said.split() == ["notes"]
     finally:
@@ -122,7 +139,7 @@ def test_a_new_service_moves_to_a_server(diary, installed, engine):
     def freehold(*words):  # not the installed one, which servers' users can't reach
         return run(FREEHOLD, *words, "--state", state, folder=diary)
 
-    freehold("up", "--detach", "--listen", f"127.0.0.1:{free_port()}")
+    url = json.loads(freehold("up", "--detach", "--json", "--listen", f"127.0.0.1:{free_port()}"))["url"]
     try:
         freehold("call", "notes", "POST", "/api/notes", "--data", '{"text": "first"}')
         freehold("move", "notes", "--to", engine)
@@ -130,6 +147,7 @@ def test_a_new_service_moves_to_a_server(diary, installed, engine):
         freehold("call", "notes", "PUT", "/api/notes/1", "--data", '{"text": "changed"}')
         rows = json.loads(freehold("call", "notes", "GET", "/api/notes"))
         assert [(row["id"], row["text"]) for row in rows] == [(2, "second"), (1, "changed")]
+        assert ids_by_pages(url, "/api/notes?limit=1") == [2, 1]
     finally:
         freehold("stop")
         shutil.rmtree(state.parent)

@@ -490,7 +490,9 @@ def exported_by(library, symbols):
 
 def library_exports_what_its_headers_declare(tree):
     """The static library all that is declared; the shared one what services call, each function in a node of its map."""
-    service = declared_in(tree, ["include/freehold.h", "include/freehold/json.h"])
+    header = "include/freehold.h"
+    parts = re.findall(r'^#include "(freehold/\w+\.h)"', tree.texts[header], re.M)
+    service = declared_in(tree, [header, *(f"include/{part}" for part in parts)])
     exports = {"libfreehold.a": (declared_in(tree, tree.c_files("include/")), "--syms")}
     if os.path.exists(os.path.join(tree.build, "libfreehold.so")):
         exports["libfreehold.so"] = (service, "--dyn-syms")
