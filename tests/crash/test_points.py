@@ -64,7 +64,7 @@ BEGIN SELECT RAISE(ABORT, 'that name can not be borne'); END;
 def names_in_the_sources():
     found = collections.Counter()
     for path in sorted((ROOT / "src").rglob("*.c")):
-        if path.name in ("abandon.c", "adopt.c", "move.c", "relocate.c", "take_over.c", "backup.c",
+        if path.name in ("abandon.c", "adopt.c", "move.c", "relocate.c", "take_over.c", "backup.c", "moment.c",
                          "restore.c"):
             continue  # test_abandon.py, test_adopt.py, test_move*.py, test_boundary.py and test_backup.py kill there
         found.update(re.findall(r'\bCRASH_POINT\("([^"]*)"\)', path.read_text(encoding="utf-8")))
