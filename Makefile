@@ -10,7 +10,7 @@ RUNS ?= 50000
 export ONCE
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo test audit simulate fuzz lint bench format clean help
+.PHONY: all deps demo test audit simulate fuzz schemathesis lint bench format clean help
 .NOTPARALLEL:
 
 all: ## build everything; the command is build/freehold
@@ -34,6 +34,10 @@ audit: deps all ## 1,000,000 writes, 200 kill -9; with ENGINE=postgresql MINUTES
 
 fuzz: deps ## feed every reader of input with what it does not expect, for MINUTES=10
 	@tests/fuzz/run --build build-fuzz --minutes $(MINUTES)
+
+schemathesis: deps all ## requests from the examples' own documents, with all of Schemathesis' checks, for MINUTES=10 each
+	@FREEHOLD=$(BUILD)/freehold FREEHOLD_SCHEMATHESIS_MINUTES=$(MINUTES) \
+		/usr/bin/python3 -m pytest -q tests/scenario/test_schemathesis.py
 
 lint: deps all ## clang-tidy, cppcheck and valgrind: what the compilers do not see
 	@tools/lint $(BUILD)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The examples, through their gateways and by their own OpenAPI documents, before Schemathesis with all its checks.
+
+It comes from its registry into a folder beside the build, once; without a registry the tests are skipped, loudly.
+FREEHOLD_SEED chooses other requests; FREEHOLD_SCHEMATHESIS_MINUTES is how long each example is tried, 0: a few requests
+of each kind (`make schemathesis`)."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, SHOP_FILE
+from test_documents import SEED, installed
+
+SUPPORT = ROOT / "tests" / "support" / "schemathesis"
+REQUIREMENTS = SUPPORT / "requirements.txt"
+VERSION = re.search(r"schemathesis==\S+", REQUIREMENTS.read_text(encoding="utf-8"))[0]
+MINUTES = float(os.environ.get("FREEHOLD_SCHEMATHESIS_MINUTES", "0"))
+# All of its checks; ours says of one which refusals are documented.
+CHECKS = ["--checks", "all", "--exclude-checks", "positive_data_acceptance"]
+FEW = ["--max-examples", "3", "--max-time", "20", "--no-shrink"]
+OUTPUT_LENGTH_MAX = 12000
+
+
+@pytest.fixture(scope="module", name="schemathesis")
+def schemathesis_fixture(tmp_path_factory):
+    """(document's URL, token) -> (exit status, what it said)"""
+    folder = installed(VERSION, sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                       "--requirement", str(REQUIREMENTS), "--target")
+    place = tmp_path_factory.mktemp("schemathesis")  # it leaves files where it runs
+
+    def run(url, token, *more):
+        how = ["--max-examples", "1000000", "--max-time", str(int(MINUTES * 60))] if MINUTES else FEW
+        done = subprocess.run(
+            [sys.executable, "-m", "schemathesis.cli", "run", url, *CHECKS, "--header", f"Authorization: Bearer {token}",
+             "--seed", str(SEED), "--warnings", "off", "--no-color", "--continue-on-failure", *how, *more],
+            cwd=place, capture_output=True, text=True, timeout=MINUTES * 90 + 240,
+            env={**os.environ, "PYTHONPATH": str(folder), "SCHEMATHESIS_HOOKS": str(SUPPORT / "hooks.py")})
+        return done.returncode, done.stdout[-OUTPUT_LENGTH_MAX:] + done.stderr[-2000:]
+    return run
+
+
+@pytest.fixture(scope="module", name="shop")
+def shop_fixture(start):
+    return start(SHOP_FILE)
+
+
+def test_the_shop_does_what_its_document_says(shop, schemathesis):
+    user = shop.call("users", "POST", "/api/users", {"name": "Ada", "email": "schemathesis@example.org"}).body["id"]
+    status, said = schemathesis(f"http://127.0.0.1:{shop.port}/openapi.json", shop.logins.issuer.token(str(user), "staff"))
+    assert status == 0, f"FREEHOLD_SEED={SEED}\n{said}"
+
+
+def test_a_refusal_without_a_documented_reason_is_found(shop, schemathesis, tmp_path):
+    """By a document that promises more than the shop does."""
+    document = shop.http("GET", "/openapi.json").body
+    path = "/api/products"
+    document["paths"] = {path: {"get": document["paths"][path]["get"]}}
+    for parameter in document["paths"][path]["get"]["parameters"]:
+        if parameter["name"] == "limit":
+            parameter.update({"schema": {"type": "integer", "enum": [0]}, "required": True})
+    file = tmp_path / "openapi.json"
+    file.write_text(json.dumps(document))
+    status, said = schemathesis(str(file), shop.logins.issuer.token("1", "staff"), "--url",
+                                f"http://127.0.0.1:{shop.port}")
+    assert status == 1 and "Refused without a documented reason" in said, said
