@@ -93,7 +93,7 @@ FH_API void fh_test_publish(fh_test *t, const char *service, const char *type, j
  * 500 on it is retried. An undo is answered as done unless the test says otherwise. */
 FH_API void fh_test_stub(fh_test *t, const char *service, const char *request, int status,
                          json_t *body);
-/* Lets time pass. */
+/* Lets time pass, as much as you like: it is no part of the four hours that a test may take. */
 FH_API void fh_test_skip_time(fh_test *t, int seconds);
 /* Waits until no saga is running and all events are applied. */
 FH_API void fh_test_rest(fh_test *t);

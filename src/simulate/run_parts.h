@@ -71,6 +71,7 @@ struct run {
     struct simulate_node *outside; /* whose fibers clients are */
     fh_client clients[65];         /* the last one prepares, waits and checks */
     int clients_open;
+    int64_t skipped_ns; /* by fh_test_skip_time */
     void *state;
     struct fh_test *test; /* a user's test, or NULL */
     /* Is told of handlers' faults; NULL: nobody is. */

@@ -10,7 +10,7 @@ import sys
 
 import tap
 
-FREEHOLD, PROGRAM, FILE, FAILING, BROKEN = sys.argv[1:6]
+FREEHOLD, PROGRAM, FILE, FAILING, BROKEN, DESK, DESK_FILE = sys.argv[1:8]
 
 # Why each of the failing tests fails.
 REASONS = {
@@ -38,11 +38,19 @@ def run(program, *options):
     return subprocess.run([program, FILE, *options], capture_output=True, text=True, check=False)
 
 
-def the_shops_tests_pass():
-    ran = subprocess.run([FREEHOLD, "test", FILE, "--programs", pathlib.Path(PROGRAM).parent],
+def tests_pass(program, file):
+    ran = subprocess.run([FREEHOLD, "test", file, "--programs", pathlib.Path(program).parent],
                          capture_output=True, text=True, check=False)
     print("# " + ran.stdout.strip().replace("\n", "\n# "))
     return ran.returncode == 0 and "FAILED" not in ran.stdout
+
+
+def the_shops_tests_pass():
+    return tests_pass(PROGRAM, FILE)
+
+
+def the_help_desks_tests_pass_and_a_day_takes_no_time():
+    return tests_pass(DESK, DESK_FILE)
 
 
 def each_wrong_test_fails_and_says_why():
@@ -82,7 +90,8 @@ def tests_are_listed_and_chosen_by_name():
             and run(PROGRAM, "--seeds", "0").returncode == 2)
 
 
-CASES = (the_shops_tests_pass, each_wrong_test_fails_and_says_why, a_service_with_a_bug_is_found_by_its_tests,
+CASES = (the_shops_tests_pass, the_help_desks_tests_pass_and_a_day_takes_no_time,
+         each_wrong_test_fails_and_says_why, a_service_with_a_bug_is_found_by_its_tests,
          a_failure_is_printed_with_its_place_its_seed_and_its_trace, a_seed_is_one_run_line_by_line,
          tests_are_listed_and_chosen_by_name)
 
