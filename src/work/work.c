@@ -197,7 +197,6 @@ static void run_begin(fh_work *w)
     w->random_count = 0;
     w->asked_next = w->asked_first;
     memset(&w->failure, 0, sizeof w->failure);
-    w->failed_sql = NULL;
 }
 
 /* Before the commit: an answer this large could be neither recorded nor sent. Only a large arena
