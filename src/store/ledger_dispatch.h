@@ -389,4 +389,38 @@ static inline enum fh_code ledger_migration_put(struct store_work *work, int64_t
     return work->store->engine->ledger->migration_put(work, version, name, checksum, now_ms, error);
 }
 
+static inline enum fh_code
+ledger_timer_put(struct store_work *work, const struct ledger_timer *timer, struct fh_error *error)
+{
+    return work->store->engine->ledger->timer_put(work, timer, error);
+}
+
+static inline enum fh_code ledger_timers_take(struct store_work *work,
+                                              const struct ledger_timer *timers, int count,
+                                              int64_t *ret_taken, struct fh_error *error)
+{
+    return work->store->engine->ledger->timers_take(work, timers, count, ret_taken, error);
+}
+
+static inline enum fh_code ledger_timers_read(struct store_work *work, const char *kind, int limit,
+                                              bool (*visit)(void *context,
+                                                            const struct ledger_timer *timer),
+                                              void *context, struct fh_error *error)
+{
+    return work->store->engine->ledger->timers_read(work, kind, limit, visit, context, error);
+}
+
+static inline enum fh_code ledger_timer_get(struct store_work *work, struct arena *arena,
+                                            const char *kind, int64_t due_ms, const char *name,
+                                            struct ledger_timer *ret, struct fh_error *error)
+{
+    return work->store->engine->ledger->timer_get(work, arena, kind, due_ms, name, ret, error);
+}
+
+static inline enum fh_code ledger_timers_count(struct store_work *work, const char *kind,
+                                               int64_t most, int64_t *ret, struct fh_error *error)
+{
+    return work->store->engine->ledger->timers_count(work, kind, most, ret, error);
+}
+
 #endif

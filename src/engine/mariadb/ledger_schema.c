@@ -22,15 +22,19 @@
 #define SERVICE "VARCHAR(128)" /* also for partitions and states: names that Freehold assigns */
 #define KEY "VARCHAR(512)"
 
-/* Includes the tables of mark.c, which earlier stores lack: adding them changes nothing that
- * earlier programs need. */
+/* Includes the tables of mark.c and of timers, which earlier stores lack: adding them changes
+ * nothing that earlier programs need. */
 static const char meta[] =
     "CREATE TABLE IF NOT EXISTS fh_meta (name VARCHAR(64) PRIMARY KEY, "
     "  value TEXT NOT NULL)" TABLE_OPTIONS ";"
     "CREATE TABLE IF NOT EXISTS fh_opening (opening BIGINT PRIMARY KEY, process " SERVICE
     " NOT NULL, seen DATETIME NOT NULL)" TABLE_OPTIONS ";"
     "CREATE TABLE IF NOT EXISTS fh_mark (opening BIGINT, number BIGINT, never DATETIME,"
-    "  asked BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (opening, number))" TABLE_OPTIONS;
+    "  asked BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (opening, number))" TABLE_OPTIONS ";"
+    "CREATE TABLE IF NOT EXISTS fh_timer (kind " SERVICE " NOT NULL, due_ms BIGINT NOT NULL,"
+    "  name " SERVICE " NOT NULL, handler " SERVICE " NOT NULL, data LONGTEXT NOT NULL,"
+    "  trace TEXT, attempts BIGINT NOT NULL, error TEXT NOT NULL,"
+    "  PRIMARY KEY (kind, due_ms, name))" TABLE_OPTIONS;
 
 static const char events[] =
     "CREATE TABLE IF NOT EXISTS fh_counter (one BIGINT PRIMARY KEY CHECK (one = 1),"

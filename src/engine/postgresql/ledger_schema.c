@@ -64,14 +64,17 @@
 #define SLICE "10000" /* events numbered by one call */
 #define ASIDE "FH003" /* leaves a block, so that its lock is released; never reported */
 
-/* Run at each opening, since earlier stores lack the tables for marks: adding them changes nothing
- * that earlier programs need. */
+/* Run at each opening, since earlier stores lack the tables for marks and timers: adding them
+ * changes nothing that earlier programs need. */
 static const char meta[] =
     "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT COLLATE \"C\" PRIMARY KEY, value TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS fh_opening (opening BIGINT PRIMARY KEY, process TEXT NOT NULL,"
     "  seen TIMESTAMPTZ NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS fh_mark (opening BIGINT, number BIGINT, never TIMESTAMPTZ,"
     "  PRIMARY KEY (opening, number));"
+    "CREATE TABLE IF NOT EXISTS fh_timer (kind TEXT COLLATE \"C\", due_ms BIGINT,"
+    "  name TEXT COLLATE \"C\", handler TEXT NOT NULL, data TEXT NOT NULL, trace TEXT,"
+    "  attempts BIGINT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (kind, due_ms, name));"
     "CREATE OR REPLACE FUNCTION fh_recent() RETURNS boolean LANGUAGE plpgsql VOLATILE"
     " AS $recent$\n"
     "BEGIN\n"

@@ -77,6 +77,7 @@ static const struct redis_table tables[] = {
     {.name = "round"},
     {.name = "applied", .by_id = "applied:ids"},
     {.name = "saga_step", .by_id = "saga_step:ids"},
+    {.name = "timer", .by_id = "timer:ids"},
     {.name = "command", .members = command_members},
     {.name = "saga", .members = saga_members},
 };

@@ -9,8 +9,14 @@
 
 #include "engine/sqlite/internal.h"
 
+/* Run at each opening, since earlier stores lack the table of timers: adding it changes nothing
+ * that earlier programs need. */
 static const char meta[] =
-    "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
+    "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS fh_timer (kind TEXT NOT NULL, due_ms INTEGER NOT NULL,"
+    "  name TEXT NOT NULL, handler TEXT NOT NULL, data TEXT NOT NULL, trace TEXT,"
+    "  attempts INTEGER NOT NULL, error TEXT NOT NULL, PRIMARY KEY (kind, due_ms, name))"
+    "  WITHOUT ROWID";
 
 /* Columns added since format 1. */
 static const char *const upgrade[] = {

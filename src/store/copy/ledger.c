@@ -127,6 +127,12 @@ const struct copied_ledger copied_ledgers[] = {
       NUMBER("receiver_position")},
      {"birth", "number", "step", "element"},
      false},
+    {"fh_timer",
+     "fh_timer",
+     {TEXT("kind"), NUMBER("due_ms"), TEXT("name"), TEXT("handler"), TEXT("data"), MAYBE("trace"),
+      NUMBER("attempts"), TEXT("error")},
+     {"kind", "due_ms", "name"},
+     false},
 };
 const int copied_ledger_count = sizeof copied_ledgers / sizeof copied_ledgers[0];
 

@@ -119,6 +119,7 @@ static const struct {
     {"saga", {"birth", "name", "input", "state", "status"}},
     {"saga_step", {"birth", "target", "request", "state"}},
     {"subscriber", {"name", "share", "incarnation"}},
+    {"timer", {"kind", "name", "handler", "data", "error"}},
 };
 
 static enum fh_code record_damaged(const char *table, const char *why, const char *field,

@@ -16,7 +16,7 @@
  *     caller_newest  caller                         lease          name
  *     saga           birth, number                  saga_step      birth, number, step, element
  *     migration      version                        round          source, share
- *     applied        source, share, type, key
+ *     applied        source, share, type, key       timer          kind, due_ms, name
  *
  * On engines that keep parked events by key (parked_by_key) the key comes before the position.
  */
@@ -118,6 +118,7 @@ struct record_ops {
     X(caller_newest) X(caller_set_newest) X(saga_update) X(saga_get) X(saga_find) X(step_put) \
     X(steps_get) X(steps_answered) X(sagas_adopt) X(saga_take) X(sagas_open) X(sagas_closable) \
     X(sagas_closed) X(sagas_unclosed) X(sagas_forget) X(migrations_get) X(migration_put) \
+    X(timer_put) X(timers_take) X(timers_read) X(timer_get) X(timers_count) \
     X(meta_get) X(meta_put)
 /* clang-format on */
 #define LEDGER_SLOT(name) __typeof__(ledger_##name) records_##name;
