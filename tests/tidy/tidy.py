@@ -27,6 +27,7 @@ LAYERS = (
     "store",    # the contract of each model, and of an engine
     "engine",   # a folder for each engine; nobody but tests and the simulator's servers looks into one
     "work",     # one handler's unit of work in a store
+    "timer",    # what is done at a time, in works
     "event",    # outbox, feed and subscriptions, written and applied in works
     "call",     # asking and commanding other services, from works
     "saga",     # steps are calls, their progress is works
@@ -100,7 +101,7 @@ BANNED_CALLS_ALLOWED = {
 }
 
 # Rooms that decide what a failure means, and so log it; the others return it.
-LOGGING_LAYERS = {"work", "event", "call", "saga", "service", "gateway", "system", "cli"}
+LOGGING_LAYERS = {"work", "timer", "event", "call", "saga", "service", "gateway", "system", "cli"}
 LOGGING_ALLOWED = {
     "src/base/log.c", "src/base/log.h",  # the log itself
     "src/world/real.c",                  # the last words of a process that must end at once
