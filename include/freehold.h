@@ -224,6 +224,8 @@ struct fh_saga_definition {
     const fh_field *input;
 };
 
+#include "freehold/time.h"
+
 /*
  * The layout that an object file was compiled with, for the library it will run with; FH_SERVICE
  * records it. A field added at the end of a struct needs no new FH_ABI: the library reads a
@@ -254,6 +256,8 @@ struct fh_service {
     struct fh_collection collections[16];
     struct fh_saga_definition sagas[16];
     const fh_field *settings; /* what the system file may set; NULL: nothing */
+    struct fh_timer timers[16];
+    struct fh_every every[16];
 };
 
 #include "freehold/layout.h"

@@ -80,6 +80,8 @@ static void read_shapes(struct reading *reading, fh_service *to)
         to->publishes[i].shape = read_shape(reading, to->publishes[i].shape);
     for (size_t i = 0; i < COUNT(to->sagas); i++)
         to->sagas[i].input = read_shape(reading, to->sagas[i].input);
+    for (size_t i = 0; i < COUNT(to->timers); i++)
+        to->timers[i].data = read_shape(reading, to->timers[i].data);
     to->settings = read_shape(reading, to->settings);
     while (reading->shapes) {
         struct copied_shape *first = reading->shapes;

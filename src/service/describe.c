@@ -167,6 +167,24 @@ static json_t *describe_taken_over(const struct fh_taken_over *taken)
     return object;
 }
 
+static json_t *describe_timer(const struct fh_timer *timer)
+{
+    json_t *object = json_object();
+    set_member_text(object, "name", timer->name);
+    if (timer->data)
+        set_member(object, "data", shape_schema(timer->data));
+    return object;
+}
+
+static json_t *describe_every(const struct fh_every *every)
+{
+    json_t *object = json_object();
+    set_member_text(object, "name", every->name);
+    set_member_text(object, "cron", every->cron);
+    set_member_text(object, "zone", every->zone ? every->zone : "UTC");
+    return object;
+}
+
 json_t *service_describe(const fh_service *service)
 {
     const struct model *model = model_of(service->model);
@@ -181,6 +199,8 @@ json_t *service_describe(const fh_service *service)
     DESCRIBE_ALL(object, "takes_over", service->takes_over, service, describe_taken_over);
     DESCRIBE_ALL(object, "collections", service->collections, name, describe_collection);
     DESCRIBE_ALL(object, "sagas", service->sagas, name, describe_saga);
+    DESCRIBE_ALL(object, "timers", service->timers, name, describe_timer);
+    DESCRIBE_ALL(object, "every", service->every, name, describe_every);
     if (service->settings)
         set_member(object, "settings", shape_schema(service->settings));
     return object;

@@ -11,6 +11,7 @@
 #include "service/audience.h"
 #include "service/runtime.h"
 #include "store/replica.h"
+#include "timer/timer.h"
 
 #define METRICS_SIZE_MAX ((size_t)4 << 20)
 
@@ -247,6 +248,30 @@ static void write_sagas(struct text *text, const struct runtime *runtime)
                     rows[i].count);
 }
 
+static void write_timers(struct text *text, const struct runtime *runtime)
+{
+    struct timer_counters counters = timer_counters(runtime->context.timers);
+    json_t *state = timers_state(runtime->context.timers);
+    if (!state)
+        return;
+    write_metric(text, "freehold_timers_pending", "gauge", "Timers set and not fired.",
+                 (uint64_t)json_integer_value(json_object_get(state, "pending")));
+    write_metric(text, "freehold_timers_parked", "gauge", "Timers that failed and wait.",
+                 (uint64_t)json_integer_value(json_object_get(state, "parked")));
+    text_printf(text,
+                "# HELP freehold_timer_lateness_seconds How late the oldest timer is.\n"
+                "# TYPE freehold_timer_lateness_seconds gauge\n"
+                "freehold_timer_lateness_seconds %.3f\n",
+                (double)json_integer_value(json_object_get(state, "late_ms")) / 1000);
+    json_decref(state);
+    write_metric(text, "freehold_timers_fired_total", "counter", "Timers and schedules run.",
+                 counters.fired);
+    write_metric(text, "freehold_timer_failures_total", "counter", "Failed attempts at that.",
+                 counters.failures);
+    write_metric(text, "freehold_schedule_runs_missed_total", "counter",
+                 "Runs of schedules left out because the service was down.", counters.missed);
+}
+
 char *metrics_text(struct runtime *runtime)
 {
     struct text text;
@@ -258,6 +283,7 @@ char *metrics_text(struct runtime *runtime)
     write_event_metrics(&text, runtime);
     write_calls(&text, runtime);
     write_sagas(&text, runtime);
+    write_timers(&text, runtime);
     if (runtime->server)
         http_server_load(runtime->server, &requests, &connections);
     write_metric(&text, "freehold_callers_refused_total", "counter",

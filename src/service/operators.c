@@ -16,6 +16,7 @@
 #include "saga/show.h"
 #include "service/exchange.h"
 #include "shape/problem.h"
+#include "timer/timer.h"
 #include "work/spans.h"
 
 /* Answers with `value` (stolen), or with the error. */
@@ -394,4 +395,44 @@ void operators_saga_abandon(struct runtime *runtime, struct exchange *exchange)
         code = saga_show(&runtime->context, &id, &value, &error);
     json_decref(body);
     answer_operator(exchange, code, value, &error);
+}
+
+/* ---- Timers ---- */
+
+void operators_timers(struct runtime *runtime, struct exchange *exchange)
+{
+    struct fh_error error = {0};
+    json_t *value = NULL, *query = query_of(exchange);
+    if (!query)
+        return;
+    enum fh_code code =
+        timers_list(runtime->context.timers, json_string_at(query, "state"), &value, &error);
+    json_decref(query);
+    answer_operator(exchange, code, value, &error);
+}
+
+static void answer_timer_word(struct runtime *runtime, struct exchange *exchange,
+                              enum fh_code (*operate)(struct timer_manager *manager, const char *id,
+                                                      struct fh_error *error))
+{
+    struct fh_error error = {0};
+    json_t *body = body_of(exchange);
+    if (!body)
+        return;
+    const char *id = json_string_at(body, "id");
+    enum fh_code code = id ? operate(runtime->context.timers, id, &error)
+                           : error_set(&error, FH_INVALID, "Name the timer's `id` (a text).");
+    json_t *value = code == FH_OK ? json_pack("{s:s}", "id", id) : NULL;
+    json_decref(body);
+    answer_operator(exchange, code, value, &error);
+}
+
+void operators_timer_retry(struct runtime *runtime, struct exchange *exchange)
+{
+    answer_timer_word(runtime, exchange, timer_retry);
+}
+
+void operators_timer_drop(struct runtime *runtime, struct exchange *exchange)
+{
+    answer_timer_word(runtime, exchange, timer_drop);
 }

@@ -17,6 +17,9 @@
  *                                          three were seen, and these, and that none was left out
  *   GET  /_freehold/sagas?status=parked    those that are not over, or of one status
  *   GET  /_freehold/definitions            the definitions that those began with (saga_needed)
+ *   GET  /_freehold/timers?state=          timers and schedules (timers_list)
+ *   POST /_freehold/timers/retry           body {"id"}: a parked timer is due again
+ *   POST /_freehold/timers/drop            body {"id"}: and is removed
  *   GET  /_freehold/saga?id=BIRTH.NUMBER   one, with its steps
  *   POST /_freehold/saga/retry             {"id"}; and /skip, /compensate
  *   POST /_freehold/saga/abandon           {"id", "why", "by"}
@@ -37,6 +40,9 @@ void operators_seen(struct runtime *runtime, struct exchange *exchange);
 void operators_sagas(struct runtime *runtime, struct exchange *exchange);
 void operators_definitions(struct runtime *runtime, struct exchange *exchange);
 void operators_saga(struct runtime *runtime, struct exchange *exchange);
+void operators_timers(struct runtime *runtime, struct exchange *exchange);
+void operators_timer_retry(struct runtime *runtime, struct exchange *exchange);
+void operators_timer_drop(struct runtime *runtime, struct exchange *exchange);
 void operators_saga_retry(struct runtime *runtime, struct exchange *exchange);
 void operators_saga_skip(struct runtime *runtime, struct exchange *exchange);
 void operators_saga_abandon(struct runtime *runtime, struct exchange *exchange);

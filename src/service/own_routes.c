@@ -27,6 +27,7 @@
 #include "service/take_over.h"
 #include "service/task.h"
 #include "store/model.h"
+#include "timer/timer.h"
 #include "work/command.h"
 #include "work/command_key.h"
 
@@ -120,6 +121,9 @@ static void answer_state(struct runtime *runtime, struct exchange *exchange)
                   "abandoned", (json_int_t)sagas.abandoned));
     json_object_set_new(object, "trouble", trouble_show(runtime->context.troubles, runtime->world));
     json_object_set_new(object, "clock", clocks_show(runtime->clocks));
+    json_t *timers = timers_state(runtime->context.timers);
+    if (timers)
+        json_object_set_new(object, "timers", timers);
     json_object_set_new(object, "restored",
                         json_integer(saga_restored_waits(runtime->context.sagas)));
     if (model_of(runtime->service->model)->has_migrations)
@@ -255,6 +259,9 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
                   {"POST", "/_freehold/saga/skip", false, FH_OPERATORS, operators_saga_skip},
                   {"POST", "/_freehold/saga/abandon", false, FH_OPERATORS, operators_saga_abandon},
                   {"POST", "/_freehold/saga/compensate", false, FH_OPERATORS, operators_saga_undo},
+                  {"GET", "/_freehold/timers", false, FH_OPERATORS, operators_timers},
+                  {"POST", "/_freehold/timers/retry", false, FH_OPERATORS, operators_timer_retry},
+                  {"POST", "/_freehold/timers/drop", false, FH_OPERATORS, operators_timer_drop},
                   {"POST", SERVICE_BACKUP_PATH, false, FH_OPERATORS, backup_answer},
                   {"POST", "/_freehold/prove", false, FH_OPERATORS, verify_answer}};
     const struct http_incoming *incoming = exchange_request(exchange);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "engine/engines.h"
 #include "http/client.h"
+#include "service/early.h"
 #include "service/audience.h"
 #include "service/declared.h"
 #include "service/rekey.h"
@@ -178,19 +179,6 @@ static void set_peers(struct program *program)
         if (json_is_string(address))
             http_client_set_address(program->client, name, json_string_value(address));
     }
-}
-
-/* Loads what the engine needs of its client library, while files can still be read. */
-static enum fh_code load_engine(const json_t *config, struct fh_error *error)
-{
-    const char *names[] = {json_string_at(config, "engine"), json_string_at(config, "from.engine")};
-    enum fh_code code = FH_OK;
-    for (int i = 0; i < 2 && code == FH_OK; i++) {
-        const struct engine *engine = names[i] ? engine_named(names[i]) : NULL;
-        if (engine && engine->store->load)
-            code = engine->store->load(error);
-    }
-    return code;
 }
 
 static void send_request(void *context, struct world_request *request)
@@ -404,7 +392,7 @@ static int serve_program(const fh_service *service, const json_t *config, const 
     program->tasked = json_object_get(config, "task") != NULL;
     program->listen_fd = program->own_fd = -1;
     /* First of all: no thread may be started before. */
-    enum fh_code code = load_engine(config, &error);
+    enum fh_code code = load_early(service, config, &error);
     if (code == FH_OK && listen && !program->tasked) /* a confined process can't */
         code = process_listen(config, listen, &program->listen_fd, &error);
     if (code == FH_OK)

@@ -33,6 +33,7 @@
 #include "store/notifier.h"
 #include "store/document/document.h"
 #include "store/replica.h"
+#include "timer/timer.h"
 #include "work/command.h"
 #include "work/keyvalue.h"
 #include "work/spans.h"
@@ -53,6 +54,7 @@ static void drain_finish(void *argument)
 {
     struct runtime *runtime = argument;
     event_manager_wait(runtime->context.events);
+    timer_manager_wait(runtime->context.timers);
     lease_manager_stop(runtime->context.leases); /* the others take over what was ours */
     runtime->host->silence(runtime);             /* requests to others still in progress fail now */
     /* Handlers of requests that the server gave up may still wait, and use everything below. */
@@ -60,6 +62,7 @@ static void drain_finish(void *argument)
            runtime->expiring || runtime->backup)
         fiber_sleep_until(runtime->world, world_in_ms(runtime->world, 1));
     event_manager_free(runtime->context.events);
+    timer_manager_free(runtime->context.timers);
     saga_manager_free(runtime->context.sagas);
     call_manager_free(runtime->context.calls);
     user_verifier_free(runtime->context.users);
@@ -111,6 +114,7 @@ void runtime_stop(struct runtime *runtime)
                       world_in_ms(runtime->world, RUNTIME_DRAIN_MS_MAX));
     lease_manager_drain(runtime->context.leases);
     event_manager_drain(runtime->context.events);
+    timer_manager_drain(runtime->context.timers);
     fiber_wake_all(&runtime->expire_sleep);
     runtime->host->drain(runtime);
     if (!fiber_start(runtime->world->fibers, sagas_stop, runtime))
@@ -320,6 +324,8 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
         code = take_outside(runtime, error);
     if (code == FH_OK)
         code = saga_manager_new(context, &context->sagas, error);
+    if (code == FH_OK)
+        code = timer_manager_new(context, &context->timers, error);
     context->leases = lease_manager_new(context, json_string_at(runtime->config, "instance"));
     if (code == FH_OK && context->leases)
         code = lease_manager_start(context->leases, error);
@@ -329,6 +335,8 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
         code = event_manager_start(context->events, error);
     if (code == FH_OK)
         code = saga_manager_start(context->sagas, error);
+    if (code == FH_OK)
+        timer_manager_start(context->timers);
     return code;
 }
 

@@ -105,6 +105,12 @@ static const char *why_restless(fh_client *client, const json_t *states, char *b
             snprintf(buffer, size, "%s has %" JSON_INTEGER_FORMAT " open sagas", name, open);
             return buffer;
         }
+        if (integer_of(state, "timers.late_ms") > 0) {
+            snprintf(buffer, size, "%s has timers that are %" JSON_INTEGER_FORMAT " ms late: %.80s",
+                     name, integer_of(state, "timers.late_ms"),
+                     json_string_at(state, "timers.why"));
+            return buffer;
+        }
         json_array_foreach (json_object_get(state, "subscriptions"), i, subscription) {
             const char *source = json_string_at(subscription, "source");
             json_int_t last = last_of(client, states, source);

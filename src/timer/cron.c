@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The next run is looked for in local time, day by day, since that is what a schedule means: a day
+ * that has 23 hours has each of its runs once, and so has one of 25. A schedule of every hour means
+ * real time instead, so its minutes are looked for one by one.
+ */
+
 #include "timer/cron.h"
 
 #include <string.h>

@@ -41,23 +41,23 @@ struct zone_header {
     size_t utc, standard, leaps, transitions, types, letters;
 };
 
-static uint32_t read_number(const unsigned char *at)
+static uint32_t read_zone_number(const unsigned char *at)
 {
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
 static int64_t read_moment(const unsigned char *at)
 {
-    return (int64_t)((uint64_t)read_number(at) << 32 | read_number(at + 4));
+    return (int64_t)((uint64_t)read_zone_number(at) << 32 | read_zone_number(at + 4));
 }
 
-static bool read_header(const unsigned char *data, size_t length, struct zone_header *ret)
+static bool read_zone_header(const unsigned char *data, size_t length, struct zone_header *ret)
 {
     if (length < HEADER_SIZE || memcmp(data, "TZif", 4) != 0 || data[4] < '2')
         return false;
-    *ret = (struct zone_header){read_number(data + 20), read_number(data + 24),
-                                read_number(data + 28), read_number(data + 32),
-                                read_number(data + 36), read_number(data + 40)};
+    *ret = (struct zone_header){read_zone_number(data + 20), read_zone_number(data + 24),
+                                read_zone_number(data + 28), read_zone_number(data + 32),
+                                read_zone_number(data + 36), read_zone_number(data + 40)};
     return ret->utc <= TYPES_MAX && ret->standard <= TYPES_MAX && ret->leaps <= TYPES_MAX &&
            ret->transitions <= TRANSITIONS_MAX && ret->types >= 1 && ret->types <= TYPES_MAX &&
            ret->letters <= TYPES_MAX;
@@ -73,7 +73,7 @@ static bool read_offset(const unsigned char *types, size_t index, size_t count, 
 {
     if (index >= count)
         return false;
-    *ret = (int32_t)read_number(types + index * 6);
+    *ret = (int32_t)read_zone_number(types + index * 6);
     return *ret >= -OFFSET_S_MAX && *ret <= OFFSET_S_MAX;
 }
 
@@ -112,10 +112,10 @@ static bool read_rule(const unsigned char *data, size_t length, struct zone *zon
 static bool read_zone(const unsigned char *data, size_t length, struct zone *zone)
 {
     struct zone_header header;
-    if (!read_header(data, length, &header))
+    if (!read_zone_header(data, length, &header))
         return false;
     size_t older = HEADER_SIZE + block_size(&header, 4); /* with moments of 32 bits */
-    if (older > length || !read_header(data + older, length - older, &header) || header.leaps)
+    if (older > length || !read_zone_header(data + older, length - older, &header) || header.leaps)
         return false;
     size_t at = older + HEADER_SIZE, size = block_size(&header, 8);
     return at <= length && size <= length - at && read_transitions(data + at, &header, zone) &&

@@ -131,3 +131,12 @@ enum fh_code work_batch(struct work_context *context, fh_work **works, int count
     free(gate.members);
     return code;
 }
+
+bool work_batch_is_outage(enum fh_code code, const struct fh_error *error, const fh_work *failed)
+{
+    if (failed && code == FH_UNAVAILABLE)
+        return failed->reply_status >= 502 && failed->reply_status <= 504;
+    if (failed && code == FH_NO_MEMORY)
+        return !failed->replied; /* there was no fiber for it */
+    return code == FH_UNAVAILABLE || (code == FH_CONFLICT && error->retryable);
+}

@@ -58,6 +58,7 @@ struct work_context {
     struct call_manager *calls;
     struct user_verifier *users; /* NULL: no statement of a user is believed */
     struct saga_manager *sagas;
+    struct timer_manager *timers; /* opaque here, too */
     /* Where requests may go outside the system; NULL: this process sends none. */
     const struct outside_rules *outside;
     struct webhook_keys *webhooks; /* what those are signed with; NULL: nothing */
@@ -151,9 +152,10 @@ struct fh_work {
 
     /* The request, on `kept`. Any may be NULL. */
     json_t *path, *query, *body;
-    json_t *event;             /* envelope */
-    const char *command_key;   /* of a keyed request: ids may be derived from it */
-    struct fh_saga_view *saga; /* for saga handlers; belongs to layer `saga` */
+    json_t *event;                    /* envelope */
+    const struct ledger_timer *timer; /* what fires */
+    const char *command_key;          /* of a keyed request: ids may be derived from it */
+    struct fh_saga_view *saga;        /* for saga handlers; belongs to layer `saga` */
     /* What it was given if it is no request, an event's data or a saga's input and answers: which
      * of it is marked (shape/mark.h). Any may be NULL. */
     struct work_given {
@@ -259,5 +261,9 @@ uint64_t work_random(fh_work *w); /* the same in a rerun */
  * Replies are ignored. */
 enum fh_code work_batch(struct work_context *context, fh_work **works, int count,
                         struct work_fence *fence, int *ret_failed, struct fh_error *error);
+
+/* Whether a batch's failure counts as an outage. A failed handler (NULL: none) is to blame, unless
+ * it asked a service that is down (its own faults are 500), or could not even start. */
+bool work_batch_is_outage(enum fh_code code, const struct fh_error *error, const fh_work *failed);
 
 #endif

@@ -10,7 +10,7 @@ import sys
 
 import tap
 
-FREEHOLD, PROGRAM, FILE, FAILING, BROKEN, DESK, DESK_FILE = sys.argv[1:8]
+FREEHOLD, PROGRAM, FILE, FAILING, BROKEN, DESK, DESK_FILE, CLOCK, CLOCK_FILE = sys.argv[1:10]
 
 # Why each of the failing tests fails.
 REASONS = {
@@ -90,7 +90,14 @@ def tests_are_listed_and_chosen_by_name():
             and run(PROGRAM, "--seeds", "0").returncode == 2)
 
 
-CASES = (the_shops_tests_pass, the_help_desks_tests_pass_and_a_day_takes_no_time,
+def time_passes_in_tests():
+    """Timers and schedules, by letting days go by."""
+    ran = subprocess.run([CLOCK, CLOCK_FILE], capture_output=True, text=True, check=False)
+    print("# " + ran.stdout.strip().replace("\n", "\n# "))
+    return ran.returncode == 0 and "FAILED" not in ran.stdout
+
+
+CASES = (the_shops_tests_pass, the_help_desks_tests_pass_and_a_day_takes_no_time, time_passes_in_tests,
          each_wrong_test_fails_and_says_why, a_service_with_a_bug_is_found_by_its_tests,
          a_failure_is_printed_with_its_place_its_seed_and_its_trace, a_seed_is_one_run_line_by_line,
          tests_are_listed_and_chosen_by_name)

@@ -45,17 +45,6 @@ fh_handler *apply_handler(const struct subscription *s, const char *type)
 
 /* ---- handlers after a fence ---- */
 
-/* A failed handler is to blame, unless it asked a service that is down (its own faults are 500), or
- * could not even start. */
-static bool is_outage(enum fh_code code, const struct fh_error *error, const fh_work *failed)
-{
-    if (failed && code == FH_UNAVAILABLE)
-        return failed->reply_status >= 502 && failed->reply_status <= 504;
-    if (failed && code == FH_NO_MEMORY)
-        return !failed->replied; /* there was no fiber for it */
-    return code == FH_UNAVAILABLE || (code == FH_CONFLICT && error->retryable);
-}
-
 static enum fh_code fence_alone(struct work_context *context, struct work_fence *fence,
                                 struct fh_error *error)
 {
@@ -113,7 +102,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
     const fh_work *to_blame = failed >= 0 ? heard[failed] : NULL;
     for (int i = 0; code != FH_OK && i < heard_count; i++) /* the commit may name any of them */
         work_redact(heard[i], SHAPE_MARKED, error->message, sizeof error->message);
-    *ret_outage = code != FH_OK && is_outage(code, error, to_blame);
+    *ret_outage = code != FH_OK && work_batch_is_outage(code, error, to_blame);
     if (to_blame)
         subscription_tell_fault(s, heard[failed], events[to_blame - works].id, *ret_outage);
     *ret_failed = to_blame ? (int)(to_blame - works) : -1;

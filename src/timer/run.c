@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loop of the instance that fires:
+ *
+ *     look    one read of the first rows of each kind: what is due, and when the next one is
+ *     fire    what is due, TIMER_BATCH_MAX in a commit; a schedule, or one that has failed, alone
+ *     sleep   until the next one is due, or something earlier is set
+ *
+ * Due times are the wall clock's, sleeping is by the monotonic one; so the wall clock is looked at
+ * every TIMER_CLOCK_MS, in memory alone. One that was set back makes timers late by as much, and
+ * none fires again: what has fired has no row.
+ *
+ * A handler that fails is tried alone, with growing pauses, then parked; those beside it go on. An
+ * outage counts no attempt.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "timer/manager.h"
+
+#define NS_A_MS INT64_C(1000000)
+#define SCHEDULE_ROWS_MAX 64
+#define HELD_MS 60000    /* how long one is remembered that is not read any more */
+#define STRANGER_MS 2000 /* until it is looked whether an instance that knows it fires now */
+#define FULL_MS 10000    /* how often one is retried that can't be parked */
+
+/* ---- Those that wait ---- */
+
+static struct timer_held *held_of(struct timer_manager *manager, const struct ledger_timer *timer)
+{
+    for (int i = 0; i < manager->held_count; i++) {
+        struct timer_held *held = &manager->held[i];
+        if (held->due_ms == timer->due_ms && strcmp(held->name, timer->name) == 0 &&
+            strcmp(held->kind, timer->kind) == 0)
+            return held;
+    }
+    return NULL;
+}
+
+static void release_held(struct timer_manager *manager, const struct ledger_timer *timer)
+{
+    struct timer_held *held = held_of(manager, timer);
+    if (held)
+        *held = manager->held[--manager->held_count];
+}
+
+/* Those that were cancelled meanwhile, or fired by another instance. */
+static void forget_held(struct timer_manager *manager, int64_t now_ns)
+{
+    for (int i = manager->held_count - 1; i >= 0; i--) {
+        const struct timer_held *held = &manager->held[i];
+        int64_t last_ns = held->seen_ns > held->retry_at_ns ? held->seen_ns : held->retry_at_ns;
+        if (now_ns - last_ns > HELD_MS * NS_A_MS)
+            manager->held[i] = manager->held[--manager->held_count];
+    }
+}
+
+/* NULL: too many wait already. */
+static struct timer_held *hold_timer(struct timer_manager *manager,
+                                     const struct ledger_timer *timer)
+{
+    struct timer_held *held = held_of(manager, timer);
+    if (held || manager->held_count == TIMER_HELD_MAX)
+        return held;
+    held = &manager->held[manager->held_count++];
+    *held = (struct timer_held){.due_ms = timer->due_ms};
+    snprintf(held->kind, sizeof held->kind, "%s", timer->kind);
+    snprintf(held->name, sizeof held->name, "%s", timer->name);
+    return held;
+}
+
+/* ---- Looking ---- */
+
+struct timer_look {
+    struct timer_manager *manager;
+    struct arena arena;
+    int64_t now_ms, now_ns;
+    int64_t next_ms;     /* of those that are not due */
+    int64_t retry_at_ns; /* of those that are held */
+    struct ledger_timer due[TIMER_BATCH_MAX];
+    int count;
+    struct ledger_timer alone; /* of a schedule, or held, or not known to this program */
+    bool has_alone, stranger;
+};
+
+static struct ledger_timer keep_timer(struct timer_look *look, const struct ledger_timer *timer)
+{
+    struct ledger_timer kept = *timer;
+    kept.kind = arena_text(&look->arena, timer->kind);
+    kept.name = arena_text(&look->arena, timer->name);
+    kept.handler = arena_text(&look->arena, timer->handler);
+    kept.data = arena_text(&look->arena, timer->data);
+    kept.trace = timer->trace ? arena_text(&look->arena, timer->trace) : NULL;
+    kept.error = "";
+    return kept;
+}
+
+static bool see_due(void *context, const struct ledger_timer *timer)
+{
+    struct timer_look *look = context;
+    struct timer_manager *manager = look->manager;
+    if (timer->due_ms > look->now_ms) {
+        if (timer->due_ms < look->next_ms)
+            look->next_ms = timer->due_ms;
+        return false;
+    }
+    struct timer_held *held = held_of(manager, timer);
+    bool known = timer_handler(manager, timer) != NULL;
+    if (held)
+        held->seen_ns = look->now_ns;
+    if (held && held->retry_at_ns > look->now_ns) {
+        if (held->retry_at_ns < look->retry_at_ns)
+            look->retry_at_ns = held->retry_at_ns;
+        return true;
+    }
+    if (held || !known || strcmp(timer->kind, LEDGER_TIMER_EVERY) == 0) {
+        if (!look->has_alone) {
+            look->alone = keep_timer(look, timer);
+            look->stranger = !known;
+        }
+        look->has_alone = true;
+        return true;
+    }
+    look->due[look->count++] = keep_timer(look, timer);
+    return look->count < manager->together;
+}
+
+static enum fh_code look_at_timers(struct timer_look *look, struct fh_error *error)
+{
+    struct timer_manager *manager = look->manager;
+    struct store_work *work;
+    enum fh_code code = store_begin(manager->context->store, STORE_READ_COMMITTED, &work, error);
+    if (code != FH_OK)
+        return code;
+    look->now_ms = world_wall_ms(timer_world(manager));
+    look->now_ns = world_monotonic_ns(timer_world(manager));
+    look->next_ms = look->retry_at_ns = INT64_MAX;
+    forget_held(manager, look->now_ns);
+    code = ledger_timers_read(work, LEDGER_TIMER_EVERY, SCHEDULE_ROWS_MAX, see_due, look, error);
+    if (code == FH_OK)
+        code = ledger_timers_read(work, LEDGER_TIMER_SET, manager->together + manager->held_count,
+                                  see_due, look, error);
+    store_rollback(work);
+    return code;
+}
+
+/* ---- What became of it ---- */
+
+static void timers_pause(struct timer_manager *manager, int n, int64_t ms_min, int64_t ms_max)
+{
+    int64_t most = ms_min;
+    for (int i = 1; i < n && most < ms_max; i++)
+        most *= 2;
+    most = most < ms_max ? most : ms_max;
+    int64_t ns = (int64_t)world_random_below(timer_world(manager), (uint64_t)(most * NS_A_MS));
+    int64_t until_ns = world_monotonic_ns(timer_world(manager)) + ns + NS_A_MS;
+    while (timer_goes_on(manager) &&
+           fiber_wait_until(&manager->wake, timer_world(manager), until_ns))
+        continue;
+}
+
+static void timers_outage_met(struct timer_manager *manager, const struct fh_error *error)
+{
+    snprintf(manager->why, sizeof manager->why, "%s", error->message);
+    if (!manager->waits)
+        log_warning("timers-paused", "Timers have to wait: %s", error->message);
+    manager->waits = true;
+    timers_pause(manager, ++manager->interrupted, TIMER_RETRY_MS_MIN, TIMER_RETRY_MS_MAX);
+}
+
+static void timers_outage_ended(struct timer_manager *manager)
+{
+    if (manager->waits)
+        log_info("timers-resumed", "Timers fire again.");
+    manager->waits = false;
+    manager->interrupted = 0;
+    manager->why[0] = '\0';
+}
+
+/* One failed alone, `held` for its next attempt. */
+static void timer_failed(struct timer_manager *manager, const struct timer_firing *firing)
+{
+    const struct ledger_timer *timer = &firing->timers[0];
+    struct timer_held *held = hold_timer(manager, timer);
+    manager->counters.failures++;
+    snprintf(manager->why, sizeof manager->why, "%s fails: %.150s", timer->handler,
+             firing->error.message);
+    if (!held) { /* as many wait as may: it is the first of the next look again */
+        timers_pause(manager, 1, TIMER_FAILURE_MS_MAX, TIMER_FAILURE_MS_MAX);
+        return;
+    }
+    int64_t most = TIMER_FAILURE_MS_MIN;
+    for (int i = 0; i < held->attempts && most < TIMER_FAILURE_MS_MAX; i++)
+        most *= 2;
+    snprintf(held->why, sizeof held->why, "%s", firing->error.message);
+    if (++held->attempts == 1)
+        log_warning("timer-failed", "Timer %s, due at %" PRId64 " ms, fails: %s", timer->handler,
+                    timer->due_ms, firing->error.message);
+    held->parks = held->attempts % TIMER_ATTEMPTS_MAX == 0;
+    int64_t ns =
+        held->parks ? 0
+                    : (int64_t)world_random_below(timer_world(manager), (uint64_t)(most * NS_A_MS));
+    held->retry_at_ns = world_monotonic_ns(timer_world(manager)) + ns;
+}
+
+static void timers_fired(struct timer_manager *manager, const struct timer_firing *firing)
+{
+    manager->counters.fired += (uint64_t)firing->count;
+    manager->together = TIMER_BATCH_MAX;
+    for (int i = 0; i < firing->count && manager->held_count; i++)
+        release_held(manager, &firing->timers[i]);
+    if (firing->missed) {
+        manager->counters.missed += (uint64_t)firing->missed;
+        log_warning("schedule-runs-missed",
+                    "Schedule %s ran late, once for %" PRId64 " more runs that were missed since "
+                    "%" PRId64 " ms.",
+                    firing->timers[0].handler, firing->missed, firing->timers[0].due_ms);
+    }
+}
+
+static void batch_failed(struct timer_manager *manager, const struct timer_firing *firing)
+{
+    if (firing->failed < 0) /* the commit refused: halving finds the culprit */
+        manager->together = firing->count / 2;
+    else
+        manager->together = firing->failed > 0 ? firing->failed : 1;
+}
+
+static void take_verdict(struct timer_manager *manager, const struct timer_firing *firing,
+                         enum timer_verdict verdict)
+{
+    switch (verdict) {
+    case TIMER_FIRED:
+        timers_fired(manager, firing);
+        timers_outage_ended(manager);
+        break;
+    case TIMER_GONE:
+        release_held(manager, &firing->timers[0]);
+        timers_pause(manager, 1, 1, 1);
+        break;
+    case TIMER_FAILED:
+        if (firing->count > 1)
+            batch_failed(manager, firing);
+        else
+            timer_failed(manager, firing);
+        break;
+    case TIMER_OUTAGE:
+    case TIMER_FULL:
+        if (firing->count > 1 && firing->failed > 0)
+            manager->together = firing->failed;
+        else if (firing->count > 1 && firing->error.code == FH_CONFLICT)
+            manager->together = firing->count / 2; /* a shorter one meets fewer conflicts */
+        timers_outage_met(manager, &firing->error);
+        break;
+    }
+}
+
+/* ---- One alone ---- */
+
+static void park_alone(struct timer_manager *manager, struct timer_firing *firing, const char *why,
+                       int attempts)
+{
+    char error[sizeof firing->error.message];
+    snprintf(error, sizeof error, "%s", why);
+    enum timer_verdict verdict = timer_park(firing, error, attempts);
+    const struct ledger_timer *timer = &firing->timers[0];
+    struct timer_held *held = verdict == TIMER_FULL ? hold_timer(manager, timer) : NULL;
+    if (held) {
+        held->parks = false;
+        held->retry_at_ns = world_in_ms(timer_world(manager), FULL_MS);
+        snprintf(manager->why, sizeof manager->why, "%s fails, and can't be parked: %.100s",
+                 timer->handler, firing->error.message);
+        return;
+    }
+    if (verdict == TIMER_FIRED) {
+        manager->counters.parked++;
+        manager->why[0] = '\0';
+        release_held(manager, timer);
+        log_warning("timer-parked",
+                    "Timer %s, due at %" PRId64 " ms, is parked after %d attempts: %s",
+                    timer->handler, timer->due_ms, attempts, error);
+        return;
+    }
+    take_verdict(manager, firing, verdict);
+}
+
+/* This program does not know it. An instance of another program may; if there is none, it waits for
+ * an operator. */
+static void meet_stranger(struct timer_manager *manager, struct timer_firing *firing)
+{
+    char why[160];
+    const struct ledger_timer *timer = &firing->timers[0];
+    bool schedule = strcmp(timer->kind, LEDGER_TIMER_EVERY) == 0;
+    if (schedule || lease_members(manager->context->leases) > 1) {
+        struct timer_held *held = hold_timer(manager, timer);
+        if (held)
+            held->retry_at_ns = world_in_ms(timer_world(manager), STRANGER_MS);
+        else
+            timers_pause(manager, 1, STRANGER_MS, STRANGER_MS);
+        return;
+    }
+    snprintf(why, sizeof why, "The program declares no timer %.100s.", timer->handler);
+    park_alone(manager, firing, why, 0);
+}
+
+static void fire_alone(struct timer_look *look)
+{
+    struct timer_manager *manager = look->manager;
+    struct timer_firing firing = {.manager = manager,
+                                  .timers = &look->alone,
+                                  .count = 1,
+                                  .schedule = schedule_named(manager, look->alone.name),
+                                  .failed = -1};
+    struct timer_held *held = held_of(manager, &look->alone);
+    if (strcmp(look->alone.kind, LEDGER_TIMER_EVERY) != 0)
+        firing.schedule = NULL;
+    if (look->stranger)
+        meet_stranger(manager, &firing);
+    else if (held && held->parks)
+        park_alone(manager, &firing, held->why, held->attempts);
+    else
+        take_verdict(manager, &firing, timers_fire(&firing));
+}
+
+/* ---- Together ---- */
+
+/* In slices, if an earlier one has failed or the engine's commits take one document each. Stops at
+ * whatever is not as expected. */
+static void fire_together(struct timer_look *look)
+{
+    struct timer_manager *manager = look->manager;
+    int each = engine_can(manager->context->store->engine, ENGINE_ONE_DOCUMENT) ? 1 : look->count;
+    enum timer_verdict verdict = TIMER_FIRED;
+    for (int at = 0; at < look->count && verdict == TIMER_FIRED && timer_goes_on(manager);
+         at += each) {
+        struct timer_firing firing = {.manager = manager,
+                                      .timers = look->due + at,
+                                      .count = look->count - at < each ? look->count - at : each,
+                                      .failed = -1};
+        verdict = timers_fire(&firing);
+        take_verdict(manager, &firing, verdict);
+    }
+}
+
+/* ---- The loop ---- */
+
+static void sleep_until_due(struct timer_manager *manager, const struct timer_look *look)
+{
+    struct world *world = timer_world(manager);
+    manager->next_ms = look->next_ms;
+    while (timer_goes_on(manager) && !manager->stale) {
+        int64_t now_ms = world_wall_ms(world), now_ns = world_monotonic_ns(world);
+        if (look->next_ms <= now_ms || look->retry_at_ns <= now_ns)
+            break;
+        int64_t ms =
+            look->next_ms - now_ms < TIMER_CLOCK_MS ? look->next_ms - now_ms : TIMER_CLOCK_MS;
+        int64_t until_ns = now_ns + ms * NS_A_MS;
+        if (look->next_ms == INT64_MAX)
+            until_ns = -1; /* nothing that a clock could make due */
+        if (look->retry_at_ns != INT64_MAX && (until_ns < 0 || look->retry_at_ns < until_ns))
+            until_ns = look->retry_at_ns;
+        fiber_wait_until(&manager->wake, world, until_ns);
+    }
+    manager->next_ms = INT64_MAX; /* awake */
+}
+
+static void timers_turn(struct timer_manager *manager, struct timer_look *look)
+{
+    struct fh_error error;
+    enum fh_code code = FH_OK;
+    manager->stale = false;
+    if (!manager->reconciled)
+        code = schedules_reconcile(manager, &error);
+    manager->reconciled |= code == FH_OK;
+    if (code == FH_OK)
+        code = look_at_timers(look, &error);
+    if (code != FH_OK) {
+        timers_outage_met(manager, &error);
+        return;
+    }
+    if (look->has_alone)
+        fire_alone(look);
+    if (look->count && timer_goes_on(manager))
+        fire_together(look);
+    if (!look->has_alone && !look->count)
+        sleep_until_due(manager, look);
+}
+
+void timers_run(struct timer_manager *manager)
+{
+    struct timer_look *look = calloc(1, sizeof *look);
+    FH_ASSERT(look != NULL);
+    while (timer_goes_on(manager)) {
+        *look = (struct timer_look){.manager = manager};
+        arena_init(&look->arena, 4 * ARENA_SIZE_MAX);
+        timers_turn(manager, look);
+        arena_release(&look->arena);
+    }
+    manager->next_ms = INT64_MAX;
+    free(look);
+}
