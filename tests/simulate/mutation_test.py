@@ -88,6 +88,7 @@ WITHIN = {
     "signature_not_verified": ("guests", 20),
     "slot_trimmed_early": ("keys", 40),
     "sweep_forgotten": ("shop", 200),
+    "timer_removed_apart": ("clock", 20),
     "tombstone_forgotten": ("shop", 2000),
     "tombstone_ignored": ("shop", 2000),
     "trimming_untold": ("shop", 100),
@@ -134,6 +135,7 @@ UNIT = {
 FILES = {"shop": ROOT / "examples/shop/freehold.yaml",
          "tower": ROOT / "tests/simulate/tower/freehold.yaml",
          "guests": ROOT / "tests/simulate/guests/freehold.yaml",
+         "clock": ROOT / "tests/simulate/clock/freehold.yaml",
          "deals": ROOT / "tests/simulate/deals/freehold.yaml",
          "port": ROOT / "tests/simulate/port/freehold.yaml",
          "keys": ROOT / "tests/simulate/port/keys/freehold.yaml"}

@@ -14,7 +14,8 @@ import sys
 
 import tap
 
-PROGRAM, FILE, TOWER, TOWER_FILE, DEALS, DEALS_FILE, GUESTS, GUESTS_FILE = sys.argv[1:9]
+(PROGRAM, FILE, TOWER, TOWER_FILE, DEALS, DEALS_FILE, GUESTS, GUESTS_FILE, CLOCK,
+ CLOCK_FILE) = sys.argv[1:11]
 SEED = int(os.environ.get("FREEHOLD_SEED", "1"))
 RUNS = int(os.environ.get("FREEHOLD_RUNS", "2000"))
 REPLAYED = 60
@@ -48,6 +49,16 @@ def everything_is_done_for_whoever_began_it():
                          capture_output=True, text=True, check=False)
     notes.append(ran.stdout.strip())
     return ran.returncode == 0
+
+
+def everything_is_done_at_its_time_once():
+    """Timers and schedules, while wall clocks step and processes die."""
+    ran = subprocess.run([CLOCK, CLOCK_FILE, "--seed", str(SEED), "--runs", str(RUNS // 10), "--json"],
+                         capture_output=True, text=True, check=False)
+    notes.append(ran.stdout.strip())
+    counts = json.loads(ran.stdout)["counts"]
+    return (ran.returncode == 0 and counts["rung"] > RUNS // 10 and counts["cancelled"] > 0
+            and counts["too late"] > 0 and counts["ticks"] > 0 and counts["parked"] > 0)
 
 
 def nothing_is_wrong_after_a_restore_that_is_not_reported():
@@ -89,7 +100,7 @@ def a_wrong_word_is_refused():
 
 
 CASES = (every_promise_holds_whatever_fails, every_promise_holds_in_the_tower_too,
-         everything_is_done_for_whoever_began_it,
+         everything_is_done_for_whoever_began_it, everything_is_done_at_its_time_once,
          nothing_is_wrong_after_a_restore_that_is_not_reported,
          a_seed_is_one_run_bit_for_bit,
          whole_traces_are_equal_line_by_line, runs_meet_crashes_and_carry_out_orders,
