@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/doing.h"
 #include "base/json.h"
@@ -34,7 +35,9 @@ static const struct {
 #define LIMIT_HEADERS 2
 #define LARGE ((size_t)64 << 10) /* of an answer */
 #define VARY_LENGTH_MAX ((size_t)4096)
-#define ANSWER_HEADERS_MAX (PASSED_ON + 1 + DOOR_HEADERS_MAX + LIMIT_HEADERS) /* 1: Vary */
+#define CODING_HEADERS 2 /* Content-Encoding, and Vary if there is none */
+#define ANSWER_HEADERS_MAX                                                                         \
+    (PASSED_ON + 1 + DOOR_HEADERS_MAX + LIMIT_HEADERS + CODING_HEADERS) /* 1: Vary */
 
 struct gateway_exchange *gateway_exchange_new(struct world *world, const struct door *door,
                                               struct gateway_metrics *metrics, struct spans *spans,
@@ -94,6 +97,61 @@ void gateway_exchange_route(struct gateway_exchange *exchange, const struct rout
     begin_span(exchange);
 }
 
+static const struct http_header *find_header(const struct http_answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->header_count; i++) {
+        if (strcasecmp(answer->headers[i].name, name) == 0)
+            return &answer->headers[i];
+    }
+    return NULL;
+}
+
+/* What is long and compressed tells by its length whether a guess that the client put into it is
+ * there already (BREACH). So nothing is coded that another site's page made a browser ask for, with
+ * whatever credentials the browser adds by itself, unless the system's operators trust that site;
+ * nor an answer that declares a secret. */
+static bool may_be_coded(const struct gateway_exchange *exchange, const struct http_answer *whole)
+{
+    const char *site = http_request_header(exchange->incoming.request, "Sec-Fetch-Site");
+    bool own = !site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0;
+    return (!exchange->route || !exchange->route->secret) &&
+           (own || find_header(whole, "Access-Control-Allow-Origin"));
+}
+
+/* Whatever comes of it, a cache has to know that it depends on this. */
+static void vary_by_coding(struct http_answer *whole, struct http_header *headers,
+                           struct text *text)
+{
+    const struct http_header *vary = find_header(whole, "Vary");
+    text_printf(text, "%s%sAccept-Encoding", vary ? vary->value : "", vary ? ", " : "");
+    size_t at = vary ? (size_t)(vary - whole->headers) : whole->header_count++;
+    headers[at] = (struct http_header){"Vary", text->overflow ? "*" : text->data};
+}
+
+/* Codes the answer's body, if it is worth it. Returns the new body, which is to be freed, or NULL.
+ */
+static char *encode_answer(const struct gateway_exchange *exchange, struct http_answer *whole,
+                           struct http_header *headers, struct text *vary)
+{
+    if (!exchange->coding || !coding_fits(whole) || !may_be_coded(exchange, whole))
+        return NULL;
+    vary_by_coding(whole, headers, vary);
+    enum coding coding =
+        coding_accepted(http_request_header(exchange->incoming.request, "Accept-Encoding"));
+    int64_t began_ns = world_monotonic_ns(exchange->world);
+    if (coding == CODING_NONE || !coding_affordable(exchange->coding, began_ns))
+        return NULL;
+    size_t length;
+    char *coded = coding_encode(coding, whole->body, whole->body_length, &length);
+    coding_spent(exchange->coding, world_monotonic_ns(exchange->world) - began_ns);
+    if (!coded)
+        return NULL;
+    whole->body = coded;
+    whole->body_length = length;
+    headers[whole->header_count++] = (struct http_header){"Content-Encoding", coding_name(coding)};
+    return coded;
+}
+
 static void reply_through_door(const struct gateway_exchange *exchange,
                                const struct http_answer *answer)
 {
@@ -101,7 +159,8 @@ static void reply_through_door(const struct gateway_exchange *exchange,
     struct http_header headers[ANSWER_HEADERS_MAX];
     struct http_answer whole = *answer;
     char policy[LIMITS_HEADER_SIZE], limit[LIMITS_HEADER_SIZE];
-    FH_ASSERT(answer->header_count + DOOR_HEADERS_MAX + LIMIT_HEADERS <= ANSWER_HEADERS_MAX);
+    FH_ASSERT(answer->header_count + DOOR_HEADERS_MAX + LIMIT_HEADERS + CODING_HEADERS <=
+              ANSWER_HEADERS_MAX);
     for (size_t i = 0; i < answer->header_count; i++)
         headers[i] = answer->headers[i];
     whole.headers = headers;
@@ -113,10 +172,15 @@ static void reply_through_door(const struct gateway_exchange *exchange,
         headers[whole.header_count++] = (struct http_header){"RateLimit-Policy", policy};
         headers[whole.header_count++] = (struct http_header){"RateLimit", limit};
     }
+    struct text vary;
+    text_init(&vary, VARY_LENGTH_MAX);
+    char *coded = encode_answer(exchange, &whole, headers, &vary);
     whole.paced = exchange->paced;
     if (exchange->place)
-        whole.held = place_answer(exchange->place, answer->body_length);
+        whole.held = place_answer(exchange->place, whole.body_length);
     http_reply(request, &whole);
+    free(coded);
+    text_release(&vary);
 }
 
 /* ---- Answers ---- */
@@ -211,8 +275,13 @@ void gateway_problem(struct gateway_exchange *exchange, enum problem_type type, 
 void gateway_challenge(struct gateway_exchange *exchange, enum problem_type type,
                        const char *challenge, const char *detail)
 {
-    struct http_header header = {"WWW-Authenticate", challenge};
-    reply_gateway_problem(exchange, problem_new(type, detail, NULL), &header, 1);
+    gateway_refuse(exchange, type, &(struct http_header){"WWW-Authenticate", challenge}, detail);
+}
+
+void gateway_refuse(struct gateway_exchange *exchange, enum problem_type type,
+                    const struct http_header *header, const char *detail)
+{
+    reply_gateway_problem(exchange, problem_new(type, detail, NULL), header, 1);
 }
 
 void gateway_busy(struct gateway_exchange *exchange)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "call/trace.h"
+#include "gateway/coding.h"
 #include "gateway/door.h"
 #include "gateway/identity/authenticate.h"
 #include "gateway/limits.h"
@@ -30,10 +31,11 @@ struct gateway_exchange {
     struct limits *limits;
     struct client_address address;
     struct limits_standing standing;
-    bool paid;                 /* its user has paid for it */
-    struct place *place;       /* NULL: none yet, or it needs none */
-    bool paced;                /* its client asked too much: what it sends next is read later */
-    const struct route *route; /* NULL: no route */
+    bool paid;                    /* its user has paid for it */
+    struct coding_budget *coding; /* NULL: answers go out as they are */
+    struct place *place;          /* NULL: none yet, or it needs none */
+    bool paced;                   /* its client asked too much: what it sends next is read later */
+    const struct route *route;    /* NULL: no route */
     struct http_incoming incoming;
     int64_t deadline_ns;
     char trace[TRACE_SIZE]; /* the traceparent to pass on: of the client's trace, or a new one */
@@ -59,6 +61,9 @@ void gateway_problem(struct gateway_exchange *exchange, enum problem_type type, 
 /* gateway_problem with the header WWW-Authenticate: `challenge` (RFC 9110, 11.6.1). */
 void gateway_challenge(struct gateway_exchange *exchange, enum problem_type type,
                        const char *challenge, const char *detail);
+/* The same with any one header. */
+void gateway_refuse(struct gateway_exchange *exchange, enum problem_type type,
+                    const struct http_header *header, const char *detail);
 /* The client has too much under way: 429. */
 void gateway_busy(struct gateway_exchange *exchange);
 /* The client is over its limit: 429. */

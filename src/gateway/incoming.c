@@ -11,6 +11,7 @@
 #include "gateway/incoming.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "gateway/admit.h"
 #include "gateway/compose_run.h"
@@ -70,14 +71,32 @@ static void reply_own(struct gateway *gateway, struct gateway_exchange *exchange
         reply_metrics(gateway, exchange);
 }
 
+/* Where people begin who know an address and no more. */
+static void reply_root(struct gateway *gateway, struct gateway_exchange *exchange)
+{
+    const char *method = exchange->incoming.method;
+    static const struct http_header to_docs = {"Location", "/docs"};
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        reply_not_found(exchange);
+    else if (is_exposed(gateway, exchange, EXPOSED_DOCS))
+        gateway_reply(exchange,
+                      &(struct http_answer){.status = 302, .headers = &to_docs, .header_count = 1});
+    else
+        gateway_problem(exchange, PROBLEM_ROUTE_UNKNOWN, NULL, NULL,
+                        "There is nothing at this path: this is an API, and its paths are told by "
+                        "those who run it.");
+}
+
 /* No route: the documents, unless a service has a route at their path. */
 static void reply_unrouted(struct gateway *gateway, struct gateway_exchange *exchange)
 {
     struct http_answer answer;
     const char *method = exchange->incoming.method, *path = exchange->incoming.path;
     enum exposed what;
-    if (!documents_find(path, &what) || !is_exposed(gateway, exchange, what) ||
-        !documents_answer(&gateway->documents, path, &answer))
+    if (strcmp(path, "/") == 0)
+        reply_root(gateway, exchange);
+    else if (!documents_find(path, &what) || !is_exposed(gateway, exchange, what) ||
+             !documents_answer(&gateway->documents, path, &answer))
         reply_not_found(exchange);
     else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         gateway_problem(exchange, PROBLEM_METHOD_NOT_ALLOWED, "GET", NULL, "This path takes GET.");
@@ -198,6 +217,20 @@ static bool pay_for_request(struct gateway *gateway, struct gateway_exchange *ex
     return may;
 }
 
+/* A service would take the bytes of a compressed body for what they stand for. */
+static bool body_is_coded(const struct gateway_exchange *exchange)
+{
+    const char *coding = header_of(exchange, "Content-Encoding");
+    return coding && strcasecmp(coding, "identity") != 0;
+}
+
+static void reply_coded_body(struct gateway_exchange *exchange)
+{
+    static const struct http_header identity = {"Accept-Encoding", "identity"};
+    gateway_refuse(exchange, PROBLEM_MEDIA_TYPE_UNSUPPORTED, &identity,
+                   "A request's body is taken as it is: send it without Content-Encoding.");
+}
+
 void gateway_incoming(void *context, struct http_incoming *incoming)
 {
     struct gateway *gateway = context;
@@ -205,6 +238,7 @@ void gateway_incoming(void *context, struct http_incoming *incoming)
         gateway->world, &gateway->door, &gateway->metrics, gateway->spans, incoming);
     const struct route *route;
     struct text allow;
+    exchange->coding = &gateway->coding;
     if (!pay_for_request(gateway, exchange) || !pass_door(exchange))
         return;
     if (routes_path_is_reserved(incoming->path)) {
@@ -214,6 +248,10 @@ void gateway_incoming(void *context, struct http_incoming *incoming)
     if (!routes_path_is_sound(incoming->path) || !routes_query_is_sound(incoming->query)) {
         gateway_problem(exchange, PROBLEM_REQUEST_MALFORMED, NULL, NULL,
                         "The path or query has bytes that must be percent-encoded.");
+        return;
+    }
+    if (body_is_coded(exchange)) {
+        reply_coded_body(exchange);
         return;
     }
     text_init(&allow, 1000);

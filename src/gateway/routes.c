@@ -15,8 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "call/auth.h"
 #include "http/path.h"
+#include "shape/shape.h"
 
 static const char *const reserved[] = {"livez", "readyz", "metrics", "_freehold", NULL};
 
@@ -124,6 +126,21 @@ static int compare_routes(const void *left, const void *right)
                                           : strcmp(a->method, b->method);
 }
 
+/* Whether a schema marks anything in it as a secret or a card's. */
+static bool schema_is_secret(const json_t *schema)
+{
+    const char *name;
+    json_t *inner;
+    if (json_is_true(json_object_get(schema, SHAPE_SCHEMA_SECRET)) ||
+        json_is_true(json_object_get(schema, SHAPE_SCHEMA_CARD)))
+        return true;
+    json_object_foreach ((json_t *)(uintptr_t)schema, name, inner) {
+        if (schema_is_secret(inner))
+            return true;
+    }
+    return false;
+}
+
 static enum fh_code add_service(struct routes *routes, struct upstream *upstream,
                                 const json_t *description, struct fh_error *error)
 {
@@ -146,6 +163,7 @@ static enum fh_code add_service(struct routes *routes, struct upstream *upstream
                               .pattern = arena_text(&routes->arena, path),
                               .upstream = upstream,
                               .auth = auth ? arena_text(&routes->arena, auth) : NULL,
+                              .secret = schema_is_secret(json_at(declared, "answer.schema")),
                               .hidden = !audience || strcmp(audience, "public") != 0,
                               .deadline_ms = deadline_ms > 0 && deadline_ms < INT32_MAX
                                                  ? (int)deadline_ms
@@ -208,6 +226,7 @@ static enum fh_code resolve_part(struct routes *routes, struct route *composed,
             strcmp(route->method, "GET") == 0 &&
             compose_target_fits(part->target, route->pattern)) {
             demand_too(routes, composed, part, route);
+            composed->secret = composed->secret || route->secret;
             return FH_OK;
         }
     }

@@ -32,6 +32,7 @@ struct route {
     int literals;
     int deadline_ms;
     bool hidden; /* not public */
+    bool secret; /* its answer may have a secret, or a card's number: it is not coded */
 };
 
 struct routes {

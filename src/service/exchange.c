@@ -79,6 +79,13 @@ static bool media_type_fits(const char *content_type)
             strncasecmp(content_type + length - 5, "+json", 5) == 0);
 }
 
+/* Nothing here decodes a body, so its bytes would be taken for what they stand for. */
+static bool body_is_coded(const struct exchange *exchange)
+{
+    const char *coding = exchange_header(exchange, "Content-Encoding");
+    return coding && strcasecmp(coding, "identity") != 0;
+}
+
 /* 0: fits. Otherwise the status, with *ret_problem. */
 static int take_query(struct exchange *exchange, json_t **ret_problem)
 {
@@ -119,6 +126,10 @@ static int take_body(struct exchange *exchange, json_t **ret_problem)
     } else if (incoming->body_length == 0) {
         error_set(&error, FH_INVALID, "A body is needed: a JSON object.");
         type = PROBLEM_BODY_MISSING;
+    } else if (body_is_coded(exchange)) {
+        error_set(&error, FH_INVALID,
+                  "A request's body is taken as it is: send it without Content-Encoding.");
+        type = PROBLEM_MEDIA_TYPE_UNSUPPORTED;
     } else if (!media_type_fits(exchange_header(exchange, "Content-Type"))) {
         error_set(&error, FH_INVALID, "The body must be sent as Content-Type: application/json.");
         type = PROBLEM_MEDIA_TYPE_UNSUPPORTED;

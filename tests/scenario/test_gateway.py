@@ -248,7 +248,7 @@ def test_what_is_not_public_cannot_be_distinguished_from_what_does_not_exist(sta
     for method, target in (("POST", "/api/users/7/orders/increment"), ("GET", "/_freehold/feed"),
                            ("GET", "/%5ffreehold/feed"), ("POST", "/_freehold/closed"),
                            ("GET", "/api/users/secret"), ("GET", "/api/users/7/orders/increment"),
-                           ("GET", "/metrics/"), ("GET", "/")):
+                           ("GET", "/metrics/"), ("POST", "/")):
         answer = gateway.ask(method, target, body="{}" if method == "POST" else None)
         assert (answer.status, answer.data) == (404, unknown.data), target
         assert sorted(answer.headers.keys()) == sorted(unknown.headers.keys())
