@@ -209,3 +209,13 @@ const char *symbol_name(const void *address, char out[static SYMBOL_SIZE])
     out[put_text(out, 0, function, FUNCTION_LENGTH_MAX)] = '\0';
     return out;
 }
+
+bool symbol_name_own(const void *address, char out[static SYMBOL_SIZE])
+{
+    uintptr_t from;
+    const struct module *module = module_of((uintptr_t)address);
+    bool own = module && module == &modules[0]; /* the loader names the program first */
+    const char *function = own ? function_of(module, (uintptr_t)address, &from) : NULL;
+    out[put_text(out, 0, function ? function : "", FUNCTION_LENGTH_MAX)] = '\0';
+    return function != NULL;
+}

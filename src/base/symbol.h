@@ -9,6 +9,7 @@
  * up allocates nothing and takes no lock, so that it can be done in a signal handler.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define SYMBOL_SIZE 192
@@ -21,5 +22,8 @@ void symbols_init(void);
 const char *symbol_place(const void *address, char out[static SYMBOL_SIZE]);
 /* "place_order", or as symbol_place if it has no name. Returns `out`. */
 const char *symbol_name(const void *address, char out[static SYMBOL_SIZE]);
+/* The name of a function of the program itself. False: it is none of those, or has no name; `out`
+ * is "". */
+bool symbol_name_own(const void *address, char out[static SYMBOL_SIZE]);
 
 #endif

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/symbol.h"
 #include "service/sanitized.h"
-#include "simulate/symbol.h"
 #include "simulate/world.h"
 
 #define FRAMES_MAX 64
@@ -59,6 +59,7 @@ void crash_place_watch(const struct simulate *simulate, struct run_result *resul
     if (!stack.ss_sp || sigaltstack(&stack, NULL) != 0)
         return;
     backtrace(&first, 1); /* loads what it needs */
+    symbols_init();
     watched = simulate;
     told = result;
     struct sigaction action = {.sa_handler = on_fatal_signal,

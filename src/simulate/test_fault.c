@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/symbol.h"
 #include "base/text.h"
-#include "simulate/symbol.h"
 #include "simulate/test.h"
 #include "work/fault.h"
 
@@ -48,6 +48,7 @@ static void say_fault(struct run *run, const struct work_fault *fault)
         fh_handler *handler;
         const void *address;
     } of = {.handler = fault->handler};
+    symbols_init();
     symbol_name(of.address, name);
     if (length && fault->message[length - 1] == '.')
         length--;
