@@ -111,7 +111,7 @@ enum coding coding_accepted(const char *header)
 /* ---- Which answers ---- */
 
 /* Text: of what is coded already, as pictures are, nothing is left to gain. */
-static bool type_fits(const char *type)
+static bool coded_type_fits(const char *type)
 {
     static const char *const fitting[] = {"application/json", "application/problem+json",
                                           "application/javascript", "application/xml",
@@ -132,7 +132,7 @@ bool coding_fits(const struct http_answer *answer)
 {
     if (!answer->body || answer->body_length < CODING_SIZE_MIN ||
         answer->body_length > CODING_SIZE_MAX || answer->status < 200 || answer->status == 204 ||
-        answer->status == 206 || answer->status == 304 || !type_fits(answer->content_type))
+        answer->status == 206 || answer->status == 304 || !coded_type_fits(answer->content_type))
         return false;
     for (size_t i = 0; i < answer->header_count; i++) {
         const struct http_header *header = &answer->headers[i];

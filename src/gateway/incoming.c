@@ -218,7 +218,7 @@ static bool pay_for_request(struct gateway *gateway, struct gateway_exchange *ex
 }
 
 /* A service would take the bytes of a compressed body for what they stand for. */
-static bool body_is_coded(const struct gateway_exchange *exchange)
+static bool client_coded_body(const struct gateway_exchange *exchange)
 {
     const char *coding = header_of(exchange, "Content-Encoding");
     return coding && strcasecmp(coding, "identity") != 0;
@@ -250,7 +250,7 @@ void gateway_incoming(void *context, struct http_incoming *incoming)
                         "The path or query has bytes that must be percent-encoded.");
         return;
     }
-    if (body_is_coded(exchange)) {
+    if (client_coded_body(exchange)) {
         reply_coded_body(exchange);
         return;
     }
