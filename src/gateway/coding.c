@@ -146,52 +146,81 @@ bool coding_fits(const struct http_answer *answer)
     return true;
 }
 
-bool coding_affordable(struct coding_budget *budget, int64_t now_ns)
+bool coder_affords(struct coder *coder, int64_t now_ns)
 {
-    if (now_ns / NS_A_SECOND != budget->second)
-        *budget = (struct coding_budget){.second = now_ns / NS_A_SECOND};
-    return budget->spent_ns < (int64_t)CODING_BUDGET_MS * 1000000;
+    if (now_ns / NS_A_SECOND != coder->second) {
+        coder->second = now_ns / NS_A_SECOND;
+        coder->spent_ns = 0;
+    }
+    return coder->spent_ns < (int64_t)CODING_BUDGET_MS * 1000000;
 }
 
-void coding_spent(struct coding_budget *budget, int64_t spent_ns)
+void coder_spent(struct coder *coder, int64_t spent_ns)
 {
-    budget->spent_ns += spent_ns;
+    coder->spent_ns += spent_ns;
 }
 
 /* ---- Coding ---- */
 
-static size_t encode_gzip(const char *body, size_t length, char *ret, size_t size)
+/* NULL: no memory. */
+static z_stream *gzip_of(struct coder *coder)
 {
-    z_stream stream = {.next_in = (const Bytef *)body,
-                       .avail_in = (uInt)length,
-                       .next_out = (Bytef *)ret,
-                       .avail_out = (uInt)size};
-    if (deflateInit2(&stream, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
-        return 0;
-    int ended = deflate(&stream, Z_FINISH);
-    size_t written = stream.total_out;
-    deflateEnd(&stream);
-    return ended == Z_STREAM_END ? written : 0;
+    if (coder->gzip)
+        return deflateReset(coder->gzip) == Z_OK ? coder->gzip : NULL;
+    z_stream *stream = calloc(1, sizeof *stream);
+    if (stream && deflateInit2(stream, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY,
+                               Z_DEFAULT_STRATEGY) != Z_OK) {
+        free(stream);
+        return NULL;
+    }
+    return coder->gzip = stream;
 }
 
-static size_t encode_zstd(const char *body, size_t length, char *ret, size_t size)
+static size_t encode_gzip(struct coder *coder, const char *body, size_t length, char *ret,
+                          size_t size)
 {
-    size_t written = ZSTD_compress(ret, size, body, length, ZSTD_LEVEL);
+    z_stream *stream = gzip_of(coder);
+    if (!stream)
+        return 0;
+    stream->next_in = (const Bytef *)body;
+    stream->avail_in = (uInt)length;
+    stream->next_out = (Bytef *)ret;
+    stream->avail_out = (uInt)size;
+    return deflate(stream, Z_FINISH) == Z_STREAM_END ? stream->total_out : 0;
+}
+
+static size_t encode_zstd(struct coder *coder, const char *body, size_t length, char *ret,
+                          size_t size)
+{
+    if (!coder->zstd)
+        coder->zstd = ZSTD_createCCtx();
+    if (!coder->zstd)
+        return 0;
+    size_t written = ZSTD_compressCCtx(coder->zstd, ret, size, body, length, ZSTD_LEVEL);
     return ZSTD_isError(written) ? 0 : written;
 }
 
-char *coding_encode(enum coding coding, const char *body, size_t length, size_t *ret_length)
+char *coder_encode(struct coder *coder, enum coding coding, const char *body, size_t length,
+                   size_t *ret_length)
 {
     size_t size = length - length / 16; /* no smaller than this: not worth it */
     char *coded = malloc(size);
     if (!coded)
         return NULL;
-    *ret_length = coding == CODING_ZSTD ? encode_zstd(body, length, coded, size)
-                                        : encode_gzip(body, length, coded, size);
+    *ret_length = coding == CODING_ZSTD ? encode_zstd(coder, body, length, coded, size)
+                                        : encode_gzip(coder, body, length, coded, size);
     if (!*ret_length) {
         free(coded);
         return NULL;
     }
     return coded;
+}
+
+void coder_release(struct coder *coder)
+{
+    if (coder->gzip)
+        deflateEnd(coder->gzip);
+    free(coder->gzip);
+    ZSTD_freeCCtx(coder->zstd);
+    *coder = (struct coder){0};
 }

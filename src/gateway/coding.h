@@ -27,16 +27,22 @@ enum coding coding_accepted(const char *header);
  * is of these very bytes, nor one that says `no-transform`. */
 bool coding_fits(const struct http_answer *answer);
 
-/* The time that was spent. Zero at first. */
-struct coding_budget {
-    int64_t second; /* in which it was spent */
+/* What codes: its memory is used again for each answer, since making it costs more than a short
+ * answer does. Zero at first. */
+struct coder {
+    int64_t second; /* in which the time was spent */
     int64_t spent_ns;
+    struct z_stream_s *gzip; /* NULL until it is needed */
+    struct ZSTD_CCtx_s *zstd;
 };
+void coder_release(struct coder *coder);
+
 /* Within the budget, at this time? */
-bool coding_affordable(struct coding_budget *budget, int64_t now_ns);
-void coding_spent(struct coding_budget *budget, int64_t spent_ns);
+bool coder_affords(struct coder *coder, int64_t now_ns);
+void coder_spent(struct coder *coder, int64_t spent_ns);
 
 /* malloc'ed; NULL: there is no memory, or it would be no smaller. */
-char *coding_encode(enum coding coding, const char *body, size_t length, size_t *ret_length);
+char *coder_encode(struct coder *coder, enum coding coding, const char *body, size_t length,
+                   size_t *ret_length);
 
 #endif

@@ -133,17 +133,17 @@ static void vary_by_coding(struct http_answer *whole, struct http_header *header
 static char *encode_answer(const struct gateway_exchange *exchange, struct http_answer *whole,
                            struct http_header *headers, struct text *vary)
 {
-    if (!exchange->coding || !coding_fits(whole) || !may_be_coded(exchange, whole))
+    if (!exchange->coder || !coding_fits(whole) || !may_be_coded(exchange, whole))
         return NULL;
     vary_by_coding(whole, headers, vary);
     enum coding coding =
         coding_accepted(http_request_header(exchange->incoming.request, "Accept-Encoding"));
     int64_t began_ns = world_monotonic_ns(exchange->world);
-    if (coding == CODING_NONE || !coding_affordable(exchange->coding, began_ns))
+    if (coding == CODING_NONE || !coder_affords(exchange->coder, began_ns))
         return NULL;
     size_t length;
-    char *coded = coding_encode(coding, whole->body, whole->body_length, &length);
-    coding_spent(exchange->coding, world_monotonic_ns(exchange->world) - began_ns);
+    char *coded = coder_encode(exchange->coder, coding, whole->body, whole->body_length, &length);
+    coder_spent(exchange->coder, world_monotonic_ns(exchange->world) - began_ns);
     if (!coded)
         return NULL;
     whole->body = coded;

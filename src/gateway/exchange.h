@@ -31,11 +31,11 @@ struct gateway_exchange {
     struct limits *limits;
     struct client_address address;
     struct limits_standing standing;
-    bool paid;                    /* its user has paid for it */
-    struct coding_budget *coding; /* NULL: answers go out as they are */
-    struct place *place;          /* NULL: none yet, or it needs none */
-    bool paced;                   /* its client asked too much: what it sends next is read later */
-    const struct route *route;    /* NULL: no route */
+    bool paid;                 /* its user has paid for it */
+    struct coder *coder;       /* NULL: answers go out as they are */
+    struct place *place;       /* NULL: none yet, or it needs none */
+    bool paced;                /* its client asked too much: what it sends next is read later */
+    const struct route *route; /* NULL: no route */
     struct http_incoming incoming;
     int64_t deadline_ns;
     char trace[TRACE_SIZE]; /* the traceparent to pass on: of the client's trace, or a new one */

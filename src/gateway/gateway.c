@@ -223,6 +223,7 @@ static void release_gateway(struct gateway *gateway, int listen_fd)
     door_release(&gateway->door);
     door_release(&gateway->inside_door);
     gateway_metrics_release(&gateway->metrics);
+    coder_release(&gateway->coder);
     if (listen_fd >= 0)
         close(listen_fd);
     if (gateway->inside_fd >= 0)

@@ -238,7 +238,7 @@ void gateway_incoming(void *context, struct http_incoming *incoming)
         gateway->world, &gateway->door, &gateway->metrics, gateway->spans, incoming);
     const struct route *route;
     struct text allow;
-    exchange->coding = &gateway->coding;
+    exchange->coder = &gateway->coder;
     if (!pay_for_request(gateway, exchange) || !pass_door(exchange))
         return;
     if (routes_path_is_reserved(incoming->path)) {

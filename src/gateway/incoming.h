@@ -35,7 +35,7 @@ struct gateway {
     struct documents documents;
     struct door door, inside_door;
     struct limits *limits;
-    struct coding_budget coding;
+    struct coder coder;
     struct gateway_metrics metrics;
     struct spans *spans;
     int spans_fd;

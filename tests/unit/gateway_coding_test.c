@@ -104,28 +104,39 @@ static void what_is_coded_can_be_read_again(void **state)
 {
     (void)state;
     enum { LENGTH = 50000 };
+    struct coder coder = {0};
     char *body = malloc(LENGTH), *read = malloc(LENGTH);
     size_t length;
     for (int i = 0; i < LENGTH; i++)
         body[i] = (char)('a' + i * i / 7 % 20);
-    char *coded = coding_encode(CODING_ZSTD, body, LENGTH, &length);
+    char *coded = coder_encode(&coder, CODING_ZSTD, body, LENGTH, &length);
     assert_non_null(coded);
     assert_true(length < LENGTH);
     assert_int_equal(ZSTD_decompress(read, LENGTH, coded, length), LENGTH);
     assert_memory_equal(read, body, LENGTH);
     free(coded);
-    coded = coding_encode(CODING_GZIP, body, LENGTH, &length);
+    coded = coder_encode(&coder, CODING_GZIP, body, LENGTH, &length);
     assert_non_null(coded);
     z_stream stream = {.next_in = (Bytef *)coded,
                        .avail_in = (uInt)length,
                        .next_out = (Bytef *)read,
                        .avail_out = LENGTH};
+    size_t zipped = length;
     assert_int_equal(inflateInit2(&stream, 15 + 16), Z_OK);
     assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
     assert_int_equal(stream.total_out, LENGTH);
     inflateEnd(&stream);
     assert_memory_equal(read, body, LENGTH);
     free(coded);
+    /* The same memory once more, and after what did not fit. */
+    for (int i = 0; i < 3; i++) {
+        assert_null(coder_encode(&coder, CODING_GZIP, "ab", 2, &length));
+        coded = coder_encode(&coder, CODING_GZIP, body, LENGTH, &length);
+        assert_non_null(coded);
+        assert_int_equal(length, zipped);
+        free(coded);
+    }
+    coder_release(&coder);
     free(body);
     free(read);
 }
@@ -134,27 +145,29 @@ static void what_gets_no_smaller_is_left_alone(void **state)
 {
     (void)state;
     unsigned char noise[4096];
+    struct coder coder = {0};
     size_t length;
     uint32_t drawn = 1;
     for (size_t i = 0; i < sizeof noise; i++) {
         drawn = drawn * 1664525u + 1013904223u;
         noise[i] = (unsigned char)(drawn >> 24);
     }
-    assert_null(coding_encode(CODING_ZSTD, (const char *)noise, sizeof noise, &length));
-    assert_null(coding_encode(CODING_GZIP, (const char *)noise, sizeof noise, &length));
+    assert_null(coder_encode(&coder, CODING_ZSTD, (const char *)noise, sizeof noise, &length));
+    assert_null(coder_encode(&coder, CODING_GZIP, (const char *)noise, sizeof noise, &length));
+    coder_release(&coder);
 }
 
 static void a_second_has_a_budget(void **state)
 {
     (void)state;
-    struct coding_budget budget = {0};
+    struct coder budget = {0};
     int64_t now_ns = INT64_C(5000000000);
-    assert_true(coding_affordable(&budget, now_ns));
-    coding_spent(&budget, (CODING_BUDGET_MS - 1) * 1000000);
-    assert_true(coding_affordable(&budget, now_ns + 1));
-    coding_spent(&budget, 1000000);
-    assert_false(coding_affordable(&budget, now_ns + 2));
-    assert_true(coding_affordable(&budget, now_ns + 1000000000));
+    assert_true(coder_affords(&budget, now_ns));
+    coder_spent(&budget, (CODING_BUDGET_MS - 1) * 1000000);
+    assert_true(coder_affords(&budget, now_ns + 1));
+    coder_spent(&budget, 1000000);
+    assert_false(coder_affords(&budget, now_ns + 2));
+    assert_true(coder_affords(&budget, now_ns + 1000000000));
 }
 
 int main(void)
