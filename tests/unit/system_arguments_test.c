@@ -43,6 +43,8 @@ static void names_are_those_of_objects_that_are_packed_of_literals(void **state)
                  "\"c\", v, \"d\", 1, \"e\", x, \"g\", 0.5)",
                  "a b c d e g");
     assert_names("w, \"S\", json_pack (\"{}\")", "");
+    assert_names("w, \"S\", fh_object(w, \"id\", 7, \"b\", fh_array(w, 1, f(\"a, b\")))", "id b");
+    assert_names("w, \"S\", fh_object(w)", "");
 }
 
 static void whatever_else_stands_there_may_have_any_name(void **state)
@@ -60,6 +62,9 @@ static void whatever_else_stands_there_may_have_any_name(void **state)
     assert_names("w, \"S\", PAIR(json_pack(\"{s:i}\", \"id\", 7))", "?");
     assert_names("w, \"S\", a ? json_pack(\"{}\") : json_pack(\"{}\")", "?");
     assert_names("w, \"S\", json_pack(\"{}\") + json_pack(\"{}\")", "?");
+    assert_names("w, \"S\", fh_object(w, name, 7)", "?");
+    assert_names("w, \"S\", fh_object(w, \"id\", ID)", "?");
+    assert_names("w, \"S\", fh_object(w, \"id\")", "?");
     assert_names("w", "?");
     assert_names("", "?");
     assert_names("w, \"not closed", "");

@@ -3,8 +3,9 @@
  * A text in C is split at its commas, outside of brackets and quotes. A word in capitals may be a
  * macro that stands for anything, several arguments too: with one (but NULL) nothing is counted.
  *
- * The format is jansson's (json_pack): s, n, b, i, I, f, o, O and what may follow them, in { } and
- * [ ]. Only what stands in the outermost object is a name.
+ * Members of fh_object are pairs of name and value. The format is jansson's (json_pack): s, n, b,
+ * i, I, f, o, O and what may follow them, in { } and [ ]. Only what stands in the outermost object
+ * is a name.
  */
 
 #include "system/check/arguments.h"
@@ -247,6 +248,25 @@ static void read_pack(struct piece inner, struct arguments *arguments)
     free(format);
 }
 
+/* ---- fh_object ---- */
+
+/* "w, \"id\", 7, \"name\", text" */
+static void read_object_names(struct piece inner, struct arguments *arguments)
+{
+    struct piece pieces[PIECES_MAX];
+    int count = split_pieces(inner, pieces);
+    if (count < 1 || count % 2 == 0 || may_have_macro(inner))
+        arguments->known = false;
+    for (int i = 1; i < count && arguments->known; i += 2) {
+        char *name = literal_text(pieces[i]);
+        arguments->known = name && arguments->count < ARGUMENTS_NAMES_MAX;
+        if (arguments->known)
+            arguments->names[arguments->count++] = name;
+        else
+            free(name);
+    }
+}
+
 /* ---- A call ---- */
 
 void arguments_read(const char *written, struct arguments *ret)
@@ -259,6 +279,8 @@ void arguments_read(const char *written, struct arguments *ret)
     for (int i = 2; i < count; i++) { /* after w and the SQL */
         if (is_call(pieces[i], "json_pack", &inner))
             read_pack(inner, ret);
+        else if (is_call(pieces[i], "fh_object", &inner))
+            read_object_names(inner, ret);
         else if (pieces[i].length != 4 || strncmp(pieces[i].at, "NULL", 4) != 0)
             ret->known = false;
     }

@@ -5,7 +5,7 @@
 /*
  * Which names a call of fh_row and the like gives to its SQL, from the arguments as they are
  * written in C: "w, \"SELECT ... :id\", json_pack(\"{s:i}\", \"id\", 7)". What is no call of
- * json_pack with literals may have any name.
+ * json_pack or fh_object with literals may have any name.
  */
 
 #include <stdbool.h>
