@@ -107,3 +107,15 @@ def test_a_program_that_does_not_say_its_statements_is_not_judged(system):
     assert not found["errors"] and not found["warnings"]
     assert sum("its program does not say it; build it with this version" in sentence
                for sentence in found["not_judged"]) == 2
+
+
+def test_programs_that_lack_one_library_are_one_finding_with_the_remedy(system):
+    programs = system / "programs"
+    programs.mkdir()
+    missing = "error while loading shared libraries: libfreehold.so.0: cannot open shared object file"
+    for name in ("clerk", "press"):
+        (programs / name).write_text(f'#!/bin/sh\necho "$0: {missing}" >&2\nexit 127\n')
+        (programs / name).chmod(0o755)
+    [error] = check(system / "freehold.yaml", programs=programs)["errors"]
+    assert error["message"] == (f"the programs of 2 services don't start, clerk, press: {missing}; run ldconfig where it "
+                                "was installed, or set LD_LIBRARY_PATH")

@@ -261,12 +261,54 @@ static const char *last_line(struct text *text)
     return newline ? newline + 1 : text->data;
 }
 
+/* The last line that a program wrote of why it failed, without its own name in front. */
+static const char *last_complaint(struct asked *asked)
+{
+    const char *line = last_line(&asked->complained), *program = asked->service->program_path;
+    size_t length = strlen(program);
+    return strncmp(line, program, length) == 0 && strncmp(line + length, ": ", 2) == 0
+               ? line + length + 2
+               : line;
+}
+
 /* The loader's message names the library, but not the remedy. */
+#define LIBRARY_MISSING "error while loading shared libraries"
+#define LIBRARY_REMEDY "; run ldconfig where it was installed, or set LD_LIBRARY_PATH"
+
 static const char *what_to_do(const char *why)
 {
-    return strstr(why, "error while loading shared libraries")
-               ? "; run ldconfig where it was installed, or set LD_LIBRARY_PATH"
-               : "";
+    return strstr(why, LIBRARY_MISSING) ? LIBRARY_REMEDY : "";
+}
+
+static bool lacks_library(struct asked *asked)
+{
+    return asked->service->program_path && asked->spawned == FH_OK && !asked->late &&
+           asked->exit_code != 0 && strstr(last_complaint(asked), LIBRARY_MISSING);
+}
+
+/* Programs that lack the same library are one finding. True: this is one of them, and was named
+ * with the first. */
+static bool is_lacking_together(struct asked *all, size_t count, size_t at,
+                                struct findings *findings)
+{
+    struct text names;
+    size_t alike = 0, first = count;
+    if (!lacks_library(&all[at]))
+        return false;
+    text_init(&names, ERROR_OUTPUT_SIZE_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (!lacks_library(&all[i]) ||
+            strcmp(last_complaint(&all[i]), last_complaint(&all[at])) != 0)
+            continue;
+        first = first < i ? first : i;
+        text_printf(&names, "%s%s", alike++ ? ", " : "", all[i].service->name);
+    }
+    if (alike > 1 && first == at)
+        findings_error(findings, all[at].service->program_place,
+                       "the programs of %zu services don't start, %s: %s" LIBRARY_REMEDY, alike,
+                       names.data, last_complaint(&all[at]));
+    text_release(&names);
+    return alike > 1;
 }
 
 /* If so, the program described is the one held. */
@@ -279,7 +321,7 @@ static bool is_there_still(const struct system_service *service)
 static void judge_answer(struct asked *asked, struct findings *findings)
 {
     struct system_service *service = asked->service;
-    const char *program = service->program_path, *why = last_line(&asked->complained);
+    const char *program = service->program_path, *why = last_complaint(asked);
     struct place place = service->program_place;
     struct fh_error error;
     json_t *said;
@@ -372,8 +414,10 @@ static void ask_programs(struct system_service *services, size_t count, int time
     for (size_t i = 0; i < count; i++) {
         if (asks_program(&all[i]) && statements)
             take_statements(&all[i]);
-        else if (asks_program(&all[i]))
+        else if (asks_program(&all[i]) && !is_lacking_together(all, count, i, findings))
             judge_answer(&all[i], findings);
+    }
+    for (size_t i = 0; i < count; i++) {
         text_release(&all[i].said);
         text_release(&all[i].complained);
     }
