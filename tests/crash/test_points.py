@@ -48,6 +48,7 @@ ONCE = AT_START + ("checkpoint", "closed", "closing", "forget", "trim")  # too r
 POISONED = ("drop", "edit", "fence", "park", "retry")  # passed only where handlers of events fail
 # Of engines that this shop does not have: tested where it has them.
 ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round.", "steps.",
+             "timer.",  # test_timers.py kills there
              "closing.reported", "restored.",  # test_restored.py kills there
              "rotate.", "rekey.",  # and test_rotation.py
              "audit.")  # and test_audit_log.py

@@ -81,13 +81,22 @@ static void lift_curse(fh_work *w)
     fh_exec(w, "DELETE FROM curse WHERE name = :name", fh_body(w));
 }
 
+/* How often each has rung. */
+static void get_bells(fh_work *w)
+{
+    fh_reply(w, 200,
+             fh_rows(w, "SELECT b.name, b.cancelled, count(r.id) AS rings FROM bell b"
+                        " LEFT JOIN ring r ON r.name = b.name GROUP BY b.name ORDER BY b.name"));
+}
+
 static void post_unknown(fh_work *w)
 {
     fh_at(w, fh_now_ms(w), "nobody", NULL);
 }
 
 FH_SERVICE(bells, .model = FH_RELATIONAL,
-           .routes = {{"POST", "/bells", post_bell, .body = bell_shape},
+           .routes = {{"GET", "/bells", get_bells},
+                      {"POST", "/bells", post_bell, .body = bell_shape},
                       {"POST", "/cancels", cancel_bell, .body = name_shape},
                       {"POST", "/curses", post_curse, .body = name_shape},
                       {"POST", "/blessings", lift_curse, .body = name_shape},
