@@ -85,6 +85,12 @@ struct event_manager {
     int fibers;              /* of this manager, running */
     struct fiber_queue idle; /* fibers in event_manager_wait */
     struct event_counters counters;
+    /* The last key that a retry of all keys came to, in the order of their list (parked_retry.c).
+     */
+    struct event_retried {
+        char source[128], share[64];
+        int64_t position;
+    } retried;
 };
 
 /* `context` must outlive the manager; its service and world are set now, its store by the time of

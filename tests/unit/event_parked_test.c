@@ -102,6 +102,36 @@ static void later_events_of_a_parked_key_wait_after_it_and_lag_counts_them(void 
     close_orders(fixture);
 }
 
+/* As after one that ran out of time at the first key. */
+static void a_retry_of_all_keys_begins_after_the_last_one_that_was_tried(void **state)
+{
+    struct fixture *fixture = *state;
+    poison = "poison";
+    for (int id = 1; id <= 3; id++)
+        publish_named(fixture, id, "poison");
+    open_orders(fixture);
+    wait_for(&fixture->orders, 3, "following");
+    struct event_manager *manager = fixture->orders.context.events;
+    static const char *const order[] = {"1", "2", "3"};
+    for (size_t tried = 0; tried < 3; tried++) {
+        struct asked asked = ask(fixture, list_entry, NULL, false);
+        const json_t *last = json_array_get(json_object_get(asked.answer, "keys"), tried);
+        snprintf(manager->retried.source, sizeof manager->retried.source, "%s",
+                 json_string_at(last, "source"));
+        snprintf(manager->retried.share, sizeof manager->retried.share, "%s",
+                 json_string_at(last, "share"));
+        manager->retried.position = number_at(last, "position");
+        json_decref(asked.answer);
+        asked = ask(fixture, retry_entry, NULL, false);
+        assert_string_equal(json_string_at(first_of(&asked, "keys"), "key"),
+                            order[(tried + 1) % 3]);
+        assert_int_equal(json_array_size(json_object_get(asked.answer, "keys")), 3);
+        assert_int_equal(manager->retried.position, (int64_t)tried + 1);
+        json_decref(asked.answer);
+    }
+    close_orders(fixture);
+}
+
 static void a_retry_applies_a_keys_events_in_order_and_unparks_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -681,6 +711,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_poison_is_parked_with_its_error_and_all_other_keys_go_on),
         TEST(later_events_of_a_parked_key_wait_after_it_and_lag_counts_them),
+        TEST(a_retry_of_all_keys_begins_after_the_last_one_that_was_tried),
         TEST(a_retry_applies_a_keys_events_in_order_and_unparks_it),
         TEST(a_retry_that_is_decided_late_is_applied_once),
         TEST(a_retry_that_never_came_is_made_again),

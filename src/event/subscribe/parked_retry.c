@@ -195,26 +195,59 @@ static enum fh_code is_parked(struct event_manager *manager, const char *source,
     return code;
 }
 
+/* By source, partition and the position of the key's first event, as they are listed. */
+static bool is_beyond_retried(const struct event_retried *last, const json_t *one)
+{
+    json_int_t position = 0;
+    json_integer_at(one, "position", &position);
+    int order = strcmp(json_string_at(one, "source"), last->source);
+    if (order == 0)
+        order = strcmp(json_string_at(one, "share"), last->share);
+    return order ? order > 0 : position > last->position;
+}
+
+static void note_retried(struct event_retried *last, const json_t *one)
+{
+    json_int_t position = 0;
+    json_integer_at(one, "position", &position);
+    snprintf(last->source, sizeof last->source, "%s", json_string_at(one, "source"));
+    snprintf(last->share, sizeof last->share, "%s", json_string_at(one, "share"));
+    last->position = position;
+}
+
+/* From the key after the last one that was tried, and then from the first on: keys that fail again,
+ * each after a long time, keep none of the others waiting for ever. */
+static void retry_keys(struct event_manager *manager, const json_t *keys, int64_t deadline_ns,
+                       json_t *told, int64_t *applied)
+{
+    struct world *world = manager->context->world;
+    size_t count = json_array_size(keys), first = 0;
+    while (first < count && !is_beyond_retried(&manager->retried, json_array_get(keys, first)))
+        first++;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *one = json_array_get(keys, (first + i) % count);
+        if (manager->draining || world_monotonic_ns(world) >= deadline_ns)
+            return;
+        note_retried(&manager->retried, one);
+        retry_and_report(manager, json_string_at(one, "source"), json_string_at(one, "key"),
+                         deadline_ns, told, applied);
+    }
+}
+
 enum fh_code parked_retry(struct event_manager *manager, const char *source, const char *key,
                           json_t **ret, struct fh_error *error)
 {
     int64_t deadline_ns = world_in_ms(manager->context->world, PARKED_RETRY_MS), applied = 0;
-    size_t i;
-    json_t *list = NULL, *one;
+    json_t *list = NULL;
     enum fh_code code =
         key ? is_parked(manager, source, key, error) : parked_list(manager, source, &list, error);
     if (code != FH_OK)
         return code;
     json_t *told = json_array();
-    if (key) {
+    if (key)
         retry_and_report(manager, source, key, deadline_ns, told, &applied);
-    } else {
-        json_array_foreach (json_object_get(list, "keys"), i, one) {
-            if (!manager->draining && world_monotonic_ns(manager->context->world) < deadline_ns)
-                retry_and_report(manager, json_string_at(one, "source"), json_string_at(one, "key"),
-                                 deadline_ns, told, &applied);
-        }
-    }
+    else
+        retry_keys(manager, json_object_get(list, "keys"), deadline_ns, told, &applied);
     json_decref(list);
     *ret = json_pack("{s:I, s:o}", "applied", (json_int_t)applied, "keys", told);
     return FH_OK;
