@@ -542,6 +542,11 @@ static void a_script_may_hold_routines_and_stops_where_it_fails(struct conforman
     EXPECT(work);
     EXPECT(sql->script(work, "/*!50000 COMMIT */; CREATE TABLE unmade (n INT);", &c->error) ==
            FH_UNSUPPORTED);
+    EXPECT(sql->script(work, "SELECT 1 /*! ; COMMIT */;", &c->error) == FH_UNSUPPORTED);
+    EXPECT(sql->script(work, "EXECUTE IMMEDIATE 'COMMIT';", &c->error) == FH_UNSUPPORTED);
+    EXPECT(sql->script(work, "/*! EXECUTE IMMEDIATE 'COMMIT' */;", &c->error) == FH_UNSUPPORTED);
+    EXPECT(sql->script(work, "EXECUTE IMMEDIATE 'DO 1';", &c->error) == FH_OK);
+    EXPECT(sql->script(work, "DO '/*! ; */';", &c->error) == FH_OK);
     EXPECT(sql->script(work, "/*!50000 DO 1 */;", &c->error) == FH_OK);
     conformance_rollback(c, work);
     conformance_reads(c,

@@ -113,6 +113,9 @@ void mariadb_text_put(struct mariadb_text *text); /* removes a user */
 /* Whether the first word that the server sees may be one of these: some comments are run, if the
  * server is of the version that they name. */
 bool mariadb_may_begin_with(const char *sql, const char *const *words);
+/* Whether a comment that the server may run holds the end of a statement, and so others after it.
+ */
+bool mariadb_hides_statements(const char *sql);
 void mariadb_texts_release(struct mariadb_texts *texts);
 
 /* ---- connection.c: one link to the server ---- */

@@ -74,6 +74,17 @@ bool mariadb_may_begin_with(const char *sql, const char *const *words)
     }
 }
 
+bool mariadb_hides_statements(const char *sql)
+{
+    while (*sql) {
+        size_t length = quoted_span(sql), opening = run_comment_opening(sql);
+        if (opening && memchr(sql, ';', length))
+            return true;
+        sql += length ? length : 1;
+    }
+    return false;
+}
+
 static void judge_text(struct mariadb_text *text, const char *sql)
 {
     static const char *const control[] = {"BEGIN",    "COMMIT",    "LOCK", "RELEASE",

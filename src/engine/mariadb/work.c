@@ -21,6 +21,7 @@
  * Single statements (STORE_READ_COMMITTED) borrow a connection each; a snapshot keeps one.
  */
 
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -278,10 +279,35 @@ enum fh_code mariadb_work_run(struct store_work *base, const char *sql,
     return code;
 }
 
-enum fh_code mariadb_script(struct store_work *base, const char *sql, struct fh_error *error)
+/* In a text that EXECUTE or PREPARE is given: a variable's content is not known. */
+static bool names_transaction(const char *text)
+{
+    static const char *const words[] = {"COMMIT", "ROLLBACK", "BEGIN", "START TRANSACTION", NULL};
+    for (int i = 0; words[i]; i++) {
+        if (strcasestr(text, words[i]))
+            return true;
+    }
+    return false;
+}
+
+static enum fh_code script_statement_check(const char *text, bool compound, struct fh_error *error)
 {
     static const char *const control[] = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "START",
                                           "XA",    "LOCK",   "UNLOCK",   NULL};
+    static const char *const texts[] = {"EXECUTE", "PREPARE", NULL};
+    bool controls = !compound && mariadb_may_begin_with(text, control);
+    if (controls || (mariadb_may_begin_with(text, texts) && names_transaction(text)))
+        return error_set(error, FH_UNSUPPORTED,
+                         "It begins or ends a transaction, and is one already.");
+    if (mariadb_hides_statements(text))
+        return error_set(error, FH_UNSUPPORTED,
+                         "A comment that the server runs holds a semicolon, and so a statement "
+                         "that can't be checked: write it as one of its own.");
+    return FH_OK;
+}
+
+enum fh_code mariadb_script(struct store_work *base, const char *sql, struct fh_error *error)
+{
     struct mariadb_work *work = (struct mariadb_work *)base;
     struct script script = script_begin(sql, &mariadb_dialect);
     struct script_statement statement;
@@ -289,10 +315,9 @@ enum fh_code mariadb_script(struct store_work *base, const char *sql, struct fh_
         bool compound = script_has_word(&statement, &mariadb_dialect, "END");
         char *text = strndup(statement.text, statement.length);
         FH_ASSERT(text != NULL);
-        enum fh_code code = !compound && mariadb_may_begin_with(text, control)
-                                ? error_set(error, FH_UNSUPPORTED,
-                                            "It begins or ends a transaction, and is one already.")
-                                : mariadb_query(work->connection, text, NULL, NULL, error);
+        enum fh_code code = script_statement_check(text, compound, error);
+        if (code == FH_OK)
+            code = mariadb_query(work->connection, text, NULL, NULL, error);
         free(text);
         work->statements++;
         if (code != FH_OK)
