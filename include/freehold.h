@@ -51,7 +51,24 @@ enum fh_type {
     FH_OBJECT, /* of: the object's shape */
     FH_ARRAY,  /* of: the shape of elements that are objects; min, max: their number */
     FH_LIST,   /* query only: "1,2,3" becomes an array of strings; min, max: their number */
-    FH_ANY
+    FH_ANY,
+    /* A finite double; what a handler gets is always a real (json_real_value). min, max as of
+     * FH_INT, or with a fraction: minimum, maximum. */
+    FH_NUMBER,
+    /* An exact number, as a string: "19.90", "-3"; precision and scale, and bounds as of FH_NUMBER.
+     * It is a numeric in PostgreSQL, a DECIMAL in MariaDB and text in an embedded store, where a
+     * column declared DECIMAL or NUMERIC would make a double of it. */
+    FH_DECIMAL
+};
+
+/* Forms of strings, each as its standard has it. */
+enum fh_string_format {
+    FH_NO_FORMAT,
+    FH_DATE_TIME, /* RFC 3339, with an offset: "2026-03-01T12:00:00.5+01:00" */
+    FH_DATE,      /* "2026-02-28" */
+    FH_UUID,      /* RFC 9562, in any case */
+    FH_EMAIL,     /* an address by RFC 5321 */
+    FH_URI        /* RFC 3986, with a scheme */
 };
 
 typedef struct fh_field fh_field;
@@ -71,6 +88,23 @@ struct fh_field {
      * A secret or a card is never kept in a recorded answer, nor in a saga once its step is done;
      * it can't be in an event or a query. (The alignment keeps them out of what was padding.) */
     bool personal __attribute__((aligned(8))), secret, card;
+    /*
+     * FH_STRING: the regular expression that the whole value has to match. It may have characters,
+     * ".", classes ([a-z], [^,], \d, \D, \w, \W), groups, "|", and "*", "+", "?", "{2,5}", and
+     * no anchors, assertions or back references, so a match takes a time that is bounded by the
+     * lengths of both; the service does not start with one that has others. The value has at most
+     * 4,096 bytes. This and the members below are of its elements where an FH_ARRAY has
+     * `.elements`, and where the field is an FH_LIST.
+     */
+    const char *pattern __attribute__((aligned(8)));
+    /* What the handler finds where the field is absent from a body, a query or the settings; so it
+     * is optional there. As it would be in a query for FH_STRING, FH_DECIMAL and FH_LIST: "new";
+     * else JSON: "20", "true", "[1]". */
+    const char *default_value;
+    const char *minimum, *maximum; /* FH_NUMBER, FH_DECIMAL: inclusive bounds, "0.01" */
+    enum fh_string_format format;  /* FH_STRING */
+    int precision;                 /* FH_DECIMAL: digits in all; 0: 38; at most 65 */
+    int scale;                     /* FH_DECIMAL: of them, after the point; at most 38 */
 };
 
 /* ---- The declaration ---- */
@@ -110,6 +144,15 @@ struct fh_route {
      * need a grant for the route instead. */
     const char *auth;
     struct fh_page page; /* of a GET */
+    /* For documents and generated clients: "place_order", the operation's id, which is a function
+     * there, of lower-case letters, digits and '_' (NULL: made of method and path), and one line
+     * that says what the route does. */
+    const char *name, *summary;
+    /* Of an answer of 201 or 202: where its resource is, "/api/orders/{id}", with names filled in
+     * from the answer's body; this service's own GET route answers there. It becomes the header
+     * Location, unless the handler sets one. With it a client that sends `Prefer: wait=5` may wait
+     * for the end of the saga that the request begins, and gets what the GET route answers. */
+    const char *location;
 };
 #define FH_ANYONE "anyone"
 #define FH_USER " user "
@@ -242,6 +285,11 @@ struct fh_layout {
     struct fh_rows members[16];
 };
 
+struct fh_named_shape {
+    const char *name; /* letters and digits, beginning with a capital */
+    const fh_field *shape;
+};
+
 typedef struct fh_service fh_service;
 struct fh_service {
     uint32_t abi; /* FH_ABI */
@@ -258,6 +306,9 @@ struct fh_service {
     const fh_field *settings; /* what the system file may set; NULL: nothing */
     struct fh_timer timers[16];
     struct fh_every every[16];
+    /* Names for shapes, {"Order", order_shape}: in OpenAPI each is a schema of its own, and what
+     * generators make of it is a type of this name. Capitals at the beginnings of words. */
+    struct fh_named_shape shapes[64];
 };
 
 #include "freehold/layout.h"

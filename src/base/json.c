@@ -8,8 +8,11 @@
 #define _GNU_SOURCE
 #include "base/json.h"
 
-#include <stdint.h>
 #include <errno.h>
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,6 +127,58 @@ static json_t *whole_number(const char *text, size_t length)
     return json_integer(negative ? -number : number);
 }
 
+static bool is_of_number(char c)
+{
+    return (c >= '0' && c <= '9') || (c && strchr("-+.eE", c));
+}
+
+static bool exceeds_64_bits(const char *number, size_t length)
+{
+    bool negative = *number == '-';
+    const char *largest = negative ? "9223372036854775808" : "9223372036854775807";
+    size_t digits = strlen(largest);
+    number += negative;
+    length -= negative;
+    return length > digits || (length == digits && memcmp(number, largest, digits) > 0);
+}
+
+/* A copy in which integers of more than 64 bits have a fraction, so that jansson, which refuses
+ * them, reads them as reals. */
+static bool write_long_integers(struct text *copy, const char *text, size_t length)
+{
+    const char *end = text + length, *stop;
+    bool in_string = false;
+    for (const char *at = text; at < end; at = stop) {
+        bool escapes = in_string && *at == '\\' && at + 1 < end;
+        bool plain = true; /* digits alone */
+        stop = at + 1 + escapes;
+        if (*at == '"')
+            in_string = !in_string;
+        while (!in_string && is_of_number(*at) && stop < end && is_of_number(*stop))
+            plain = strchr("0123456789", *stop++) && plain;
+        text_append(copy, at, (size_t)(stop - at));
+        if (!in_string && is_of_number(*at) && plain && exceeds_64_bits(at, (size_t)(stop - at)))
+            text_add(copy, ".0");
+    }
+    return !copy->overflow;
+}
+
+static json_t *load_json(const char *text, size_t length, json_error_t *ret_why)
+{
+    size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
+    json_t *value = json_loadb(text, length, flags, ret_why);
+    if (value || json_error_code(ret_why) != json_error_numeric_overflow ||
+        !strstr(ret_why->text, "integer"))
+        return value;
+    struct text copy;
+    json_error_t again;
+    text_init(&copy, TEXT_LENGTH_MAX);
+    if (write_long_integers(&copy, text, length))
+        value = json_loadb(copy.data, copy.length, flags, &again); /* or what was wrong first */
+    text_release(&copy);
+    return value;
+}
+
 enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh_error *error)
 {
     *ret = length ? whole_number(text, length) : NULL;
@@ -143,8 +198,7 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
         current->size_max -= size_max / 4;
     rescued = false;
     rescue_left = length * RESCUE_PER_BYTE + RESCUE_SIZE_MIN;
-    json_t *value =
-        json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    json_t *value = load_json(text, length, &why);
     if (current)
         current->size_max = size_max;
     rescue_left = 0;
@@ -171,10 +225,39 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
 
 static bool write_json_value(struct text *text, const json_t *value, int depth);
 
-static int append_piece(const char *piece, size_t length, void *text)
+/* printf's "%g" in JSON's form: a point whatever the locale writes, no "+" and no leading zeros in
+ * the exponent, and a fraction if there is neither: a real is read back as a real. */
+static void append_real(struct text *text, const char *digits)
 {
-    text_append(text, piece, length);
-    return ((struct text *)text)->overflow ? -1 : 0;
+    size_t whole = strspn(digits, "-0123456789");
+    const char *rest = digits + whole, *exponent = strchr(digits, 'e');
+    text_append(text, digits, whole);
+    if (*rest && rest != exponent) {
+        rest += strcspn(rest, "0123456789");
+        text_add(text, ".");
+        text_append(text, rest, exponent ? (size_t)(exponent - rest) : strlen(rest));
+    } else if (!exponent) {
+        text_add(text, ".0");
+    }
+    if (!exponent)
+        return;
+    text_add(text, exponent[1] == '-' ? "e-" : "e");
+    text_add(text, exponent + 2 + strspn(exponent + 2, "0"));
+}
+
+/* The fewest digits that read back as the same value. Every decimal number of 15 digits is another
+ * double, so fewer need to be tried only of those numbers that have lost precision at the lower end
+ * of the range. */
+static void write_json_real(struct text *text, double real)
+{
+    char digits[40];
+    for (int precision = fabs(real) < DBL_MIN ? 1 : DBL_DIG; precision <= DBL_DECIMAL_DIG;
+         precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, real);
+        if (strtod(digits, NULL) == real)
+            break;
+    }
+    append_real(text, digits);
 }
 
 static void write_json_string(struct text *text, const char *string, size_t length)
@@ -229,7 +312,7 @@ static bool write_array(struct text *text, const json_t *array, int depth)
     return written;
 }
 
-/* Same output as jansson's json_dump with JSON_COMPACT | JSON_ENCODE_ANY. That one prints each
+/* Same output as jansson's json_dump with JSON_COMPACT | JSON_ENCODE_ANY, except for reals. That one prints each
  * container's address into a table, to find containers that contain themselves, which takes most of
  * its time. Here those exceed the depth limit. */
 static bool write_json_value(struct text *text, const json_t *value, int depth)
@@ -246,7 +329,8 @@ static bool write_json_value(struct text *text, const json_t *value, int depth)
         text_integer(text, json_integer_value(value));
         return true;
     case JSON_REAL:
-        return json_dump_callback(value, append_piece, text, JSON_ENCODE_ANY) == 0;
+        write_json_real(text, json_real_value(value));
+        return true;
     case JSON_TRUE:
         text_add(text, "true");
         return true;

@@ -46,7 +46,7 @@ static json_t *part_schema(const json_t *services, const struct compose_part *pa
             best = route;
     }
     const json_t *schema = json_at(best, "answer.schema");
-    return schema ? openapi_schema(schema) : json_object();
+    return schema ? openapi_schema_of(schema, part->service) : json_object();
 }
 
 static json_t *composed_schema(const json_t *services, const struct compose *compose)

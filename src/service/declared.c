@@ -83,6 +83,8 @@ static void read_shapes(struct reading *reading, fh_service *to)
     for (size_t i = 0; i < COUNT(to->timers); i++)
         to->timers[i].data = read_shape(reading, to->timers[i].data);
     to->settings = read_shape(reading, to->settings);
+    for (size_t i = 0; i < COUNT(to->shapes); i++)
+        to->shapes[i].shape = read_shape(reading, to->shapes[i].shape);
     while (reading->shapes) {
         struct copied_shape *first = reading->shapes;
         reading->shapes = first->next;
@@ -162,8 +164,11 @@ enum fh_code declared_read(const fh_service *const *begin, const fh_service *con
     size_t count = (size_t)(end - begin);
     enum fh_code code = FH_OK;
     *ret = (struct declared){.services = allocate_rows(count + 1, sizeof *ret->services)};
-    for (; ret->count < count && code == FH_OK; ret->count++)
+    for (; ret->count < count && code == FH_OK; ret->count++) {
         code = read_one(begin[ret->count], &ret->services[ret->count], error);
+        if (code == FH_OK)
+            code = declared_check(ret->services[ret->count], error);
+    }
     if (code != FH_OK)
         free(ret->services);
     return code;

@@ -28,15 +28,23 @@ static void set_member_text(json_t *object, const char *name, const char *text)
         json_object_set_new(object, name, json_string(text));
 }
 
+/* Shapes that have names are described with them. */
+static const struct fh_named_shape *shape_names;
+
+static json_t *named_schema(const fh_field *shape)
+{
+    return shape_schema_named(shape, shape_names);
+}
+
 static json_t *describe_answer(const struct fh_answer *answer)
 {
     json_t *object = json_object();
     set_member(object, "status", json_integer(answer->status));
     if (answer->shape)
-        set_member(object, "schema", shape_schema(answer->shape));
+        set_member(object, "schema", named_schema(answer->shape));
     else if (answer->each)
         set_member(object, "schema",
-                   json_pack("{s:s, s:o}", "type", "array", "items", shape_schema(answer->each)));
+                   json_pack("{s:s, s:o}", "type", "array", "items", named_schema(answer->each)));
     return object;
 }
 
@@ -46,6 +54,9 @@ static json_t *describe_route(const struct fh_route *route)
     set_member_text(object, "method", route->method);
     set_member_text(object, "path", route->path);
     set_member_text(object, "audience", audiences[route->audience]);
+    set_member_text(object, "name", route->name);
+    set_member_text(object, "summary", route->summary);
+    set_member_text(object, "location", route->location);
     if (route->auth)
         set_member(object, "auth", auth_text(route->auth));
     set_member(object, "undo", json_boolean(route->undo != NULL));
@@ -53,12 +64,12 @@ static json_t *describe_route(const struct fh_route *route)
     arena_init(&arena, ARENA_SIZE_MAX);
     const fh_field *query = page_query_shape(&arena, route);
     if (query)
-        set_member(object, "query", shape_schema(query));
+        set_member(object, "query", named_schema(query));
     arena_release(&arena);
     if (route->page.by)
         set_member(object, "page", json_string(route->page.by));
     if (route->body)
-        set_member(object, "body", shape_schema(route->body));
+        set_member(object, "body", named_schema(route->body));
     if (route->answer.status)
         set_member(object, "answer", describe_answer(&route->answer));
     set_member(object, "deadline_ms",
@@ -75,7 +86,7 @@ static json_t *describe_published(const struct fh_published *published)
     if (published->actor)
         set_member(object, "actor", json_true());
     if (published->shape)
-        set_member(object, "schema", shape_schema(published->shape));
+        set_member(object, "schema", named_schema(published->shape));
     return object;
 }
 
@@ -105,7 +116,7 @@ static json_t *describe_saga(const struct fh_saga_definition *saga)
     set_member(object, "deadline_s", json_integer(saga->deadline_s ? saga->deadline_s : 600));
     set_member(object, "undone", json_boolean(saga->undone != NULL));
     if (saga->input)
-        set_member(object, "input", shape_schema(saga->input));
+        set_member(object, "input", named_schema(saga->input));
     for (const fh_step *step = saga->steps; step->name; step++)
         json_array_append_new(steps, describe_step(step));
     set_member(object, "steps", steps);
@@ -189,6 +200,7 @@ json_t *service_describe(const fh_service *service)
 {
     const struct model *model = model_of(service->model);
     json_t *object = json_object();
+    shape_names = service->shapes;
     set_member(object, "freehold", json_integer(1));
     set_member_text(object, "name", service->name);
     set_member_text(object, "model", model ? model->name : NULL);
@@ -202,7 +214,7 @@ json_t *service_describe(const fh_service *service)
     DESCRIBE_ALL(object, "timers", service->timers, name, describe_timer);
     DESCRIBE_ALL(object, "every", service->every, name, describe_every);
     if (service->settings)
-        set_member(object, "settings", shape_schema(service->settings));
+        set_member(object, "settings", named_schema(service->settings));
     return object;
 }
 

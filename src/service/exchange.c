@@ -111,6 +111,13 @@ static int take_query(struct exchange *exchange, json_t **ret_problem)
     return 400;
 }
 
+static json_t *body_faults(struct exchange *exchange, const fh_field *shape)
+{
+    shape_settle(shape, exchange->work.body);
+    return exchange_header(exchange, "Freehold-Undo") ? shape_check_undo(shape, exchange->work.body)
+                                                      : shape_check(shape, exchange->work.body);
+}
+
 static int take_body(struct exchange *exchange, json_t **ret_problem)
 {
     const struct http_incoming *incoming = exchange->incoming;
@@ -136,9 +143,7 @@ static int take_body(struct exchange *exchange, json_t **ret_problem)
     } else if (json_parse(incoming->body, incoming->body_length, &exchange->work.body, &error) !=
                FH_OK) {
         type = PROBLEM_REQUEST_MALFORMED;
-    } else if ((faults = exchange_header(exchange, "Freehold-Undo")
-                             ? shape_check_undo(shape, exchange->work.body)
-                             : shape_check(shape, exchange->work.body))) {
+    } else if ((faults = body_faults(exchange, shape))) {
         error_set(&error, FH_INVALID, "The body does not have the expected form.");
         type = PROBLEM_BODY_INVALID;
     } else {
@@ -272,14 +277,29 @@ static bool answer_location(struct exchange *exchange, const char *location, int
     return found;
 }
 
+/* The client sees that it did not wait, by the missing Preference-Applied; the author, why. */
+static void report_unapplied(struct runtime_route *route)
+{
+    if (!route->told_unapplied)
+        log_warning("preference-unapplied",
+                    "%s %s begins a saga and has no location, so nobody can wait for its end with "
+                    "Prefer: wait; declare .location.",
+                    route->route->method, route->route->path);
+    route->told_unapplied = true;
+}
+
 static bool wait_for_saga(struct exchange *exchange)
 {
     const fh_work *w = &exchange->work;
     int seconds = prefer_wait_s(exchange_header(exchange, "Prefer"));
     const char *reference = reply_header(w, SAGA_HEADER);
     const char *location = reply_header(w, "Location");
-    if (!seconds || !reference || !location)
+    if (!seconds || !reference)
         return false;
+    if (!location) {
+        report_unapplied(exchange->route);
+        return false;
+    }
     int64_t deadline = exchange->incoming->received_ns + (int64_t)seconds * 1000000000;
     enum saga_status status = saga_wait(&exchange->runtime->context, reference, deadline);
     return (status == SAGA_ENDED || status == SAGA_UNDONE) &&

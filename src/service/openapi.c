@@ -6,7 +6,8 @@
  *
  * OpenAPI has one operation per method and path, where names do not count, but two patterns
  * ("/a/{id:int}", "/a/{name}") may share one: then the first one added stays, and mentions the
- * other. Schemas are written out where they are used; a shape has no name to refer to.
+ * other. Schemas of shapes without a name are written out where they are used; those that have one
+ * are components (openapi_named.c).
  */
 
 #include "service/openapi.h"
@@ -21,6 +22,7 @@
 #include "base/text.h"
 #include "call/auth.h"
 #include "call/identity.h"
+#include "service/declared.h"
 #include "shape/shape.h"
 #include "work/command.h"
 
@@ -48,6 +50,13 @@ json_t *openapi_schema(const json_t *schema)
     return copy;
 }
 
+json_t *openapi_schema_of(const json_t *schema, const char *service)
+{
+    json_t *copy = openapi_schema(schema);
+    openapi_note_service(copy, service);
+    return copy;
+}
+
 /* What is secret is taken, and not told: in answers the same names may be there. */
 static void set_write_only(json_t *schema)
 {
@@ -61,9 +70,9 @@ static void set_write_only(json_t *schema)
         put_openapi(schema, "writeOnly", json_true());
 }
 
-static json_t *taken_schema(const json_t *schema)
+static json_t *taken_schema(const json_t *schema, const char *service)
 {
-    json_t *copy = openapi_schema(schema);
+    json_t *copy = openapi_schema_of(schema, service);
     set_write_only(copy);
     return copy;
 }
@@ -134,6 +143,28 @@ static json_t *path_parameters(const char *pattern, const char *path)
     return parameters;
 }
 
+/* The GET route that answers where a route's `location` is; NULL: it has none. */
+static const json_t *located_route(const json_t *route, const json_t *description)
+{
+    const char *location = json_string_at(route, "location");
+    size_t i;
+    json_t *other;
+    json_array_foreach (json_object_get(description, "routes"), i, other) {
+        if (location && strcmp(json_string_at(other, "method"), "GET") == 0 &&
+            declared_answers(json_string_at(other, "path"), location))
+            return other;
+    }
+    return NULL;
+}
+
+/* Whether a client may wait for the end of what the route begins. */
+static bool may_wait(const json_t *route, const json_t *description)
+{
+    return json_integer_value(json_object_get(json_object_get(route, "answer"), "status")) == 202 &&
+           json_array_size(json_object_get(description, "sagas")) > 0 &&
+           located_route(route, description);
+}
+
 /* ---- What a route takes ---- */
 
 static bool is_required(const json_t *schema, const char *name)
@@ -187,7 +218,7 @@ static void add_header_parameters(json_t *parameters, const json_t *route,
         "again; another request under that key is refused with 422.",
         json_pack("{s:s, s:i, s:i, s:s}", "type", "string", "minLength", 1, "maxLength",
                   COMMAND_KEY_LENGTH_MAX, "pattern", "^[!-~]+$"));
-    if (json_array_size(json_object_get(description, "sagas")))
+    if (may_wait(route, description))
         add_header_parameter(
             parameters, "Prefer",
             "`wait=N`: waits so many seconds (RFC 7240) for the end of what the request "
@@ -207,7 +238,7 @@ static void add_response(json_t *responses, const char *status, const char *desc
         responses, status,
         json_pack("{s:s, s:o}", "description", description, "content",
                   media_content("application/problem+json",
-                                json_pack("{s:s}", "$ref", "#/components/schemas/problem"))));
+                                json_pack("{s:s}", "$ref", "#/components/schemas/" OPENAPI_PROBLEM))));
 }
 
 static json_t *answer_header_of(const char *description, const char *type)
@@ -215,11 +246,33 @@ static json_t *answer_header_of(const char *description, const char *type)
     return json_pack("{s:s, s:{s:s}}", "description", description, "schema", "type", type);
 }
 
-static void add_success(json_t *responses, const json_t *route, bool sagas)
+static json_t *success_content(const json_t *answer, const json_t *description)
+{
+    const json_t *schema = json_object_get(answer, "schema");
+    return media_content("application/json",
+                         schema ? openapi_schema_of(schema, json_string_at(description, "name"))
+                                : json_object());
+}
+
+/* With `Prefer: wait` and in time: what the route at Location answers. */
+static void add_waited(json_t *responses, const json_t *route, const json_t *description)
+{
+    const json_t *answer = json_object_get(located_route(route, description), "answer");
+    char status[8];
+    json_int_t declared = json_integer_value(json_object_get(answer, "status"));
+    snprintf(status, sizeof status, "%d", declared ? (int)declared : 200);
+    json_t *headers =
+        json_pack("{s:o}", "Preference-Applied", answer_header_of("What was waited.", "string"));
+    put_openapi(responses, status,
+                json_pack("{s:s, s:o, s:o}", "description",
+                          "With `Prefer: wait`, when it has ended: what Location names.", "content",
+                          success_content(answer, description), "headers", headers));
+}
+
+static void add_success(json_t *responses, const json_t *route, const json_t *description)
 {
     char status[8] = "2XX";
     const json_t *answer = json_object_get(route, "answer");
-    const json_t *schema = json_object_get(answer, "schema");
     json_int_t declared = json_integer_value(json_object_get(answer, "status"));
     if (declared)
         snprintf(status, sizeof status, "%d", (int)declared);
@@ -227,10 +280,8 @@ static void add_success(json_t *responses, const json_t *route, bool sagas)
                                  declared == 202   ? "Taken; it goes on."
                                  : declared == 201 ? "Made."
                                                    : "Done.");
-    if (schema || (declared != 204 && declared))
-        put_openapi(
-            response, "content",
-            media_content("application/json", schema ? openapi_schema(schema) : json_object()));
+    if (json_object_get(answer, "schema") || (declared != 204 && declared))
+        put_openapi(response, "content", success_content(answer, description));
     if (declared == 201 || declared == 202)
         put_openapi(
             response, "headers",
@@ -242,20 +293,15 @@ static void add_success(json_t *responses, const json_t *route, bool sagas)
                                                "behind the last page.",
                                                "string")));
     put_openapi(responses, status, response);
-    if (declared != 202 || !sagas)
-        return;
-    put_openapi(responses, "200",
-                json_pack("{s:s, s:o, s:{s:o}}", "description",
-                          "With `Prefer: wait`, when it has ended: what Location names.", "content",
-                          media_content("application/json", json_object()), "headers",
-                          "Preference-Applied", answer_header_of("What was waited.", "string")));
+    if (may_wait(route, description))
+        add_waited(responses, route, description);
 }
 
 static json_t *responses_of(const json_t *route, const json_t *description, bool inside)
 {
     json_t *responses = json_object();
     bool body = json_object_get(route, "body") != NULL;
-    add_success(responses, route, json_array_size(json_object_get(description, "sagas")) > 0);
+    add_success(responses, route, description);
     add_response(responses, "400", "What was sent can't be read, or has a wrong parameter.");
     if (inside) {
         add_response(responses, "401", "Nobody that this service knows.");
@@ -276,29 +322,33 @@ static json_t *responses_of(const json_t *route, const json_t *description, bool
 
 /* ---- Operations ---- */
 
-/* "orders_post_api_orders_id": client generators name functions after it. */
-static json_t *operation_id(struct openapi *openapi, const char *tag, const char *method,
-                            const char *path)
+/* "post_orders", "get_orders_by_id": what client generators name functions after where the route
+ * has no name. It depends on nothing but the route. */
+static json_t *made_operation_id(const char *method, const char *path)
 {
     struct text text;
     text_init(&text, NAME_LENGTH_MAX);
-    text_printf(&text, "%s %s%s", tag, method, path);
-    char *id = text_take(&text);
-    size_t length = 0;
-    for (const char *at = id; *at; at++) {
-        if (isalnum((unsigned char)*at))
-            id[length++] = (char)tolower((unsigned char)*at);
-        else if (id[length - 1] != '_') /* it begins with the tag */
-            id[length++] = '_';
+    text_add(&text, method);
+    if (strncmp(path, "/api/", 5) == 0)
+        path += 4;
+    for (const char *at = path; *at; at++) {
+        if (*at == '{')
+            text_add(&text, "by_");
+        else if (*at != '}')
+            text_append(&text, isalnum((unsigned char)*at) ? at : "_", 1);
     }
-    while (length > 1 && id[length - 1] == '_')
-        length--;
-    id[length] = '\0';
-    json_int_t same = json_integer_value(json_object_get(openapi->ids, id)) + 1;
-    put_openapi(openapi->ids, id, json_integer(same));
-    json_t *value = same == 1 ? json_string(id) : json_sprintf("%s_%d", id, (int)same);
+    char *id = text_take(&text);
+    for (char *at = id; *at; at++)
+        *at = (char)tolower((unsigned char)*at);
+    json_t *value = json_string(id);
     free(id);
     return value;
+}
+
+static json_t *operation_id(const json_t *route, const char *path)
+{
+    const char *name = json_string_at(route, "name");
+    return name ? json_string(name) : made_operation_id(json_string_at(route, "method"), path);
 }
 
 /* {"path", "item"}: where the operations of a pattern go. */
@@ -371,13 +421,15 @@ static void add_route(struct openapi *openapi, const json_t *description, const 
     add_header_parameters(parameters, route, description, openapi->inside);
     json_t *operation =
         json_pack("{s:[s], s:o, s:o, s:o}", "tags", tag, "operationId",
-                  operation_id(openapi, tag, method, path), "parameters", parameters, "responses",
+                  operation_id(route, path), "parameters", parameters, "responses",
                   responses_of(route, description, openapi->inside));
     FH_ASSERT(operation != NULL);
+    if (json_string_at(route, "summary"))
+        put_openapi(operation, "summary", json_string(json_string_at(route, "summary")));
     if (body)
         put_openapi(operation, "requestBody",
                     json_pack("{s:b, s:o}", "required", 1, "content",
-                              media_content("application/json", taken_schema(body))));
+                              media_content("application/json", taken_schema(body, tag))));
     if (openapi->inside)
         put_openapi(operation, "x-freehold-audience",
                     json_string(json_string_at(route, "audience")));
@@ -404,7 +456,7 @@ void openapi_add_get(struct openapi *openapi, const char *pattern, const char *t
     const char *path = json_string_at(path_item(openapi, pattern), "path");
     json_t *operation =
         json_pack("{s:[s], s:s, s:o, s:o, s:o}", "tags", tag, "summary", summary, "operationId",
-                  operation_id(openapi, tag, "GET", path), "parameters",
+                  operation_id(route, path), "parameters",
                   path_parameters(pattern, path), "responses", responses_of(route, NULL, false));
     FH_ASSERT(operation != NULL);
     add_path_operation(openapi, "GET", pattern, operation);
@@ -435,10 +487,9 @@ static json_t *problem_schema(void)
 
 void openapi_init(struct openapi *openapi, const char *title, bool inside)
 {
-    json_t *components = json_pack("{s:{s:o}}", "schemas", "problem", problem_schema());
+    json_t *components = json_pack("{s:{s:o}}", "schemas", OPENAPI_PROBLEM, problem_schema());
     openapi->inside = inside;
     openapi->items = json_object();
-    openapi->ids = json_object();
     openapi->document =
         json_pack("{s:s, s:{s:s, s:s}, s:[], s:{}, s:o}", "openapi", "3.1.0", "info", "title",
                   title, "version", "1", "tags", "paths", "components", components);
@@ -454,8 +505,9 @@ void openapi_init(struct openapi *openapi, const char *title, bool inside)
 json_t *openapi_take(struct openapi *openapi)
 {
     json_t *document = openapi->document;
+    openapi_name_schemas(document);
+    openapi_name_operations(document);
     json_decref(openapi->items);
-    json_decref(openapi->ids);
     *openapi = (struct openapi){0};
     return document;
 }

@@ -14,7 +14,6 @@
 struct openapi {
     json_t *document;
     json_t *items; /* path items, by their paths with names removed */
-    json_t *ids;   /* the operations' ids */
     bool inside;   /* for services and operators: routes of all audiences, and their headers */
 };
 
@@ -31,5 +30,14 @@ json_t *openapi_take(struct openapi *openapi);
 /* A JSON Schema as part of a document: a copy, without the members that only a complete schema
  * has. */
 json_t *openapi_schema(const json_t *schema);
+/* The same of one of a service's schemas: what is named in it becomes a component. */
+json_t *openapi_schema_of(const json_t *schema, const char *service);
+
+/* Of openapi_named.c: see there. */
+#define OPENAPI_PROBLEM "Problem"      /* the component that all errors have */
+#define OPENAPI_OF "x-freehold-of"     /* whose a named schema is, until it is a component */
+void openapi_note_service(json_t *schema, const char *service);
+void openapi_name_schemas(json_t *document);
+void openapi_name_operations(json_t *document);
 
 #endif

@@ -222,11 +222,14 @@ static enum fh_code take_service_settings(struct runtime *runtime, struct fh_err
 {
     static const fh_field nothing[] = {{0}};
     const fh_field *shape = runtime->service->settings;
-    const json_t *settings = json_object_get(runtime->config, "settings");
+    json_t *config = (json_t *)(uintptr_t)runtime->config; /* this process's own */
+    if (!json_object_get(config, "settings"))
+        json_object_set_new(config, "settings", json_object());
+    json_t *settings = json_object_get(config, "settings");
+    if (shape)
+        shape_settle(shape, settings);
     runtime->context.settings = settings;
-    json_t *none = settings ? NULL : json_object();
-    json_t *faults = shape_check(shape ? shape : nothing, settings ? settings : none);
-    json_decref(none);
+    json_t *faults = shape_check(shape ? shape : nothing, settings);
     if (!faults)
         return FH_OK;
     const json_t *first = json_array_get(faults, 0);

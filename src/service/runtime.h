@@ -32,6 +32,7 @@ struct runtime_route {
     uint64_t by_class[6];                  /* 2xx is [2] */
     uint64_t by_duration[RUNTIME_BUCKETS]; /* not cumulative */
     double seconds;
+    bool told_unapplied; /* the log says that nobody can wait here */
 };
 
 struct exchange;

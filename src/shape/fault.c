@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "shape/walk.h"
 
 #define POINTER_LENGTH_MAX ((size_t)4096)
@@ -31,6 +32,20 @@ void shape_quote(struct text *text, const char *value, size_t length)
     text_add(text, "\"");
     text_append(text, value, cut);
     text_add(text, cut < length ? "…\"" : "\"");
+}
+
+void shape_found(const struct shape_faults *faults, struct text *detail, const json_t *value)
+{
+    text_add(detail, ", found ");
+    if (faults->in_marked) {
+        text_add(detail, "something else");
+    } else if (json_is_string(value)) {
+        shape_quote(detail, json_string_value(value), json_string_length(value));
+    } else {
+        char *text = json_text(value);
+        text_append(detail, text, utf8_cut(text, strlen(text), QUOTED_LENGTH_MAX));
+        json_text_free(text);
+    }
 }
 
 static void add_pointer(struct text *pointer, const struct shape_place *place)

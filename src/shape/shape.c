@@ -10,35 +10,29 @@
  * logs. Up to SHAPE_FAULTS_MAX faults are
  * collected, so that a caller can fix all of them at once.
  *
- * Query parameters are first converted from text to the types that the shape names, and then
- * checked in the same way. If only one of min and max is set, the other one, 0, is a bound too,
+ * If only one of min and max is set, the other one, 0, is a bound too,
  * unless that puts max below min, which means no upper bound: {.min = 1} is "1 or more".
  *
- * To add a type: add its name to type_expected, what fits it to type_fits and check_shape_value,
- * its form to schema.c, and, if a query may have it, how its text is read to query_value.
+ * To add a type: add its name to type_expected, what fits it to type_fits and check_fitting_type,
+ * its form to schema.c and read.c, and, if a query may have it, how its text is read to query.c.
  */
 
 #include "shape/shape.h"
 
-#include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "shape/mark.h"
+#include "shape/text.h"
 #include "shape/walk.h"
-
-static void must_hold(int result)
-{
-    FH_ASSERT(result == 0);
-}
 
 /* ---- What is expected, what was found ---- */
 
-static const char *type_expected(const fh_field *field)
+const char *shape_type_expected(const fh_field *field)
 {
     switch (field->type) {
     case FH_STRING:
@@ -54,6 +48,10 @@ static const char *type_expected(const fh_field *field)
         return "an array";
     case FH_ANY:
         return "a value";
+    case FH_NUMBER:
+        return "a number";
+    case FH_DECIMAL:
+        return "a decimal number in a string";
     }
     return "a value";
 }
@@ -70,7 +68,9 @@ static const char *type_found(const json_t *value)
     case JSON_INTEGER:
         return "an integer";
     case JSON_REAL:
-        return "a number that is not an integer";
+        return fabs(json_real_value(value)) > SHAPE_EXACT_MAX
+                   ? "a number that is larger than integers can be"
+                   : "a number that is not an integer";
     case JSON_TRUE:
         return "true";
     case JSON_FALSE:
@@ -97,8 +97,12 @@ static bool type_fits(enum fh_type type, const json_t *value)
         return json_is_array(value);
     case FH_ANY:
         return true;
+    case FH_NUMBER:
+        return json_is_number(value);
+    case FH_DECIMAL:
+        return json_is_string(value);
     }
-    FH_ASSERT(type >= FH_STRING && type <= FH_ANY); /* a field was declared without a type */
+    FH_ASSERT(type >= FH_STRING && type <= FH_DECIMAL); /* a field was declared without a type */
     return false;
 }
 
@@ -107,7 +111,7 @@ static void fault_type(struct shape_faults *faults, const struct shape_place *pl
 {
     struct text detail;
     text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
-    text_printf(&detail, "expected %s%s, found %s", type_expected(field),
+    text_printf(&detail, "expected %s%s, found %s", shape_type_expected(field),
                 field->nullable ? " or null" : "", type_found(value));
     shape_fault(faults, place, &detail);
 }
@@ -115,6 +119,27 @@ static void fault_type(struct shape_faults *faults, const struct shape_place *pl
 static bool within_bounds(const fh_field *field, int64_t found)
 {
     return found >= field->min && (!shape_has_upper_bound(field) || found <= field->max);
+}
+
+static void check_text(struct shape_faults *faults, const struct shape_place *place,
+                       const fh_field *field, const json_t *value)
+{
+    const char *found = json_string_value(value);
+    size_t length = json_string_length(value);
+    bool formed = shape_format_fits(field->format, found, length);
+    if (formed && field->pattern && (int64_t)length <= SHAPE_PATTERN_VALUE_MAX &&
+        shape_pattern_fits(field->pattern, found, length))
+        return;
+    if (formed && !field->pattern)
+        return;
+    struct text detail;
+    text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
+    if (formed)
+        text_printf(&detail, "expected a string that matches %s", field->pattern);
+    else
+        text_printf(&detail, "expected %s", shape_format_expected(field->format));
+    shape_found(faults, &detail, value);
+    shape_fault(faults, place, &detail);
 }
 
 /* A length in bytes or a number of elements: "expected a string of at most 9 bytes, found 12". */
@@ -125,7 +150,7 @@ static void check_count(struct shape_faults *faults, const struct shape_place *p
         return;
     struct text detail;
     text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
-    text_printf(&detail, "expected %s ", type_expected(field));
+    text_printf(&detail, "expected %s ", shape_type_expected(field));
     int64_t last = shape_has_upper_bound(field) ? field->max : field->min;
     if (count == 0 && field->min == 1 && !shape_has_upper_bound(field)) {
         text_add(&detail, "that is not empty");
@@ -157,18 +182,11 @@ static void check_one_of(struct shape_faults *faults, const struct shape_place *
     text_add(&detail, field->one_of[0] && field->one_of[1] ? "expected one of " : "expected ");
     for (int i = 0; field->one_of[i]; i++)
         text_printf(&detail, "%s\"%s\"", i ? ", " : "", field->one_of[i]);
-    text_add(&detail, ", found ");
-    if (faults->in_marked)
-        text_add(&detail, "something else");
-    else
-        shape_quote(&detail, found, length);
+    shape_found(faults, &detail, value);
     shape_fault(faults, place, &detail);
 }
 
 /* ---- The walk ---- */
-
-static void check_object(struct shape_faults *faults, const struct shape_place *place,
-                         const fh_field *shape, const json_t *object);
 
 static void check_integer(struct shape_faults *faults, const struct shape_place *place,
                           const fh_field *field, const json_t *value)
@@ -195,9 +213,7 @@ static void check_array(struct shape_faults *faults, const struct shape_place *p
                         const fh_field *field, const json_t *value)
 {
     check_count(faults, place, field, json_array_size(value), "element");
-    fh_field element = {.type = field->of ? FH_OBJECT : field->elements, .of = field->of};
-    if (field->type == FH_LIST)
-        element.type = FH_STRING;
+    fh_field element = shape_element(field);
     if (!element.type)
         return;
     for (size_t i = 0; i < json_array_size(value) && !shape_faults_full(faults); i++) {
@@ -214,13 +230,21 @@ static void check_fitting_type(struct shape_faults *faults, const struct shape_p
         check_count(faults, place, field, json_string_length(value), "byte");
         if (field->one_of)
             check_one_of(faults, place, field, value);
+        if (field->format || field->pattern)
+            check_text(faults, place, field, value);
         return;
     case FH_INT:
         check_integer(faults, place, field, value);
         return;
+    case FH_NUMBER:
+        shape_check_number(faults, place, field, value);
+        return;
+    case FH_DECIMAL:
+        shape_check_decimal(faults, place, field, value);
+        return;
     case FH_OBJECT:
         if (field->of)
-            check_object(faults, place, field->of, value);
+            shape_check_object(faults, place, field->of, value);
         return;
     case FH_ARRAY:
     case FH_LIST:
@@ -255,7 +279,7 @@ static bool takes_any_field(const fh_field *shape)
     return false;
 }
 
-static const fh_field *find_field(const fh_field *shape, const char *name)
+const fh_field *shape_find_field(const fh_field *shape, const char *name)
 {
     for (; shape->name; shape++) {
         if (strcmp(shape->name, name) == 0)
@@ -269,7 +293,7 @@ static void fault_missing(struct shape_faults *faults, const struct shape_place 
 {
     struct text detail;
     text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
-    text_printf(&detail, "missing: expected %s%s", type_expected(field),
+    text_printf(&detail, "missing: expected %s%s", shape_type_expected(field),
                 field->nullable ? " or null" : "");
     shape_fault(faults, place, &detail);
 }
@@ -292,15 +316,15 @@ static void check_unknown(struct shape_faults *faults, const struct shape_place 
     json_t *value;
     const char *name;
     json_object_foreach ((json_t *)(uintptr_t)object, name, value) {
-        if (!find_field(shape, name) && !shape_faults_full(faults)) {
+        if (!shape_find_field(shape, name) && !shape_faults_full(faults)) {
             struct shape_place below = {.parent = place, .name = name};
             fault_unknown(faults, faults->in_marked ? place : &below, shape); /* nor its name */
         }
     }
 }
 
-static void check_object(struct shape_faults *faults, const struct shape_place *place,
-                         const fh_field *shape, const json_t *object)
+void shape_check_object(struct shape_faults *faults, const struct shape_place *place,
+                        const fh_field *shape, const json_t *object)
 {
     size_t known = 0;
     for (const fh_field *field = shape; field->name && !shape_faults_full(faults); field++) {
@@ -311,7 +335,7 @@ static void check_object(struct shape_faults *faults, const struct shape_place *
         if (value) {
             known++;
             check_shape_value(faults, &below, field, value);
-        } else if (!field->optional &&
+        } else if (!field->optional && !field->default_value &&
                    !(faults->lacks_secrets && (shape_field_marks(field) & SHAPE_UNKEPT))) {
             fault_missing(faults, &below, field);
         }
@@ -338,106 +362,4 @@ json_t *shape_check(const fh_field *shape, const json_t *value)
 json_t *shape_check_undo(const fh_field *shape, const json_t *value)
 {
     return check_whole_shape((struct shape_faults){.lacks_secrets = true}, shape, value);
-}
-
-/* ---- Query parameters ---- */
-
-static bool parse_query_integer(const char *text, size_t length, json_int_t *ret)
-{
-    const char *digits = text + (*text == '-');
-    if (!*digits || digits[strspn(digits, "0123456789")] || strlen(text) != length)
-        return false;
-    errno = 0;
-    *ret = strtoll(text, NULL, 10);
-    return errno == 0;
-}
-
-/* "1,2,3" as an array; NULL if an element is empty. An empty text is an empty array. */
-static json_t *split_list(const char *text, size_t length)
-{
-    json_t *list = json_array();
-    const char *end = text + length;
-    while (list && text < end) {
-        const char *comma = memchr(text, ',', (size_t)(end - text));
-        const char *stop = comma ? comma : end;
-        if (stop == text || stop + 1 == end) {
-            json_decref(list);
-            return NULL;
-        }
-        must_hold(json_array_append_new(list, json_stringn(text, (size_t)(stop - text))));
-        text = comma ? comma + 1 : end;
-    }
-    return list;
-}
-
-/* A parameter's typed value, or NULL if its text has no such value. New reference. */
-static json_t *query_value(const fh_field *field, json_t *string)
-{
-    const char *text = json_string_value(string);
-    size_t length = json_string_length(string);
-    json_int_t integer;
-    switch (field->type) {
-    case FH_STRING:
-    case FH_ANY:
-        return json_incref(string);
-    case FH_INT:
-        return parse_query_integer(text, length, &integer) ? json_integer(integer) : NULL;
-    case FH_BOOL:
-        if (strcmp(text, "true") == 0)
-            return json_true();
-        return strcmp(text, "false") == 0 ? json_false() : NULL;
-    case FH_LIST:
-        return split_list(text, length);
-    case FH_OBJECT:
-    case FH_ARRAY:
-        break;
-    }
-    FH_ASSERT(field->type != FH_OBJECT && field->type != FH_ARRAY); /* has no form in a query */
-    return NULL;
-}
-
-static void fault_query_value(struct shape_faults *faults, const struct shape_place *place,
-                              const fh_field *field, const json_t *string)
-{
-    struct text detail;
-    text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
-    text_printf(&detail, "expected %s, found ",
-                field->type == FH_LIST ? "values with one comma between two of them"
-                                       : type_expected(field));
-    if (shape_field_marks(field))
-        text_add(&detail, "something else");
-    else
-        shape_quote(&detail, json_string_value(string), json_string_length(string));
-    shape_fault(faults, place, &detail);
-}
-
-json_t *shape_query(const fh_field *shape, const json_t *strings, json_t **ret)
-{
-    FH_ASSERT(shape != NULL && json_is_object(strings));
-    struct shape_faults faults = {.of_query = true};
-    struct shape_place whole = {0};
-    json_t *typed = json_object();
-    json_t *string;
-    const char *name;
-    json_object_foreach ((json_t *)(uintptr_t)strings, name, string) {
-        const fh_field *field = find_field(shape, name);
-        struct shape_place below = {.parent = &whole, .name = name};
-        json_t *value =
-            field && strcmp(name, "*") != 0 ? query_value(field, string) : json_incref(string);
-        if (value)
-            must_hold(json_object_set_new(typed, name, value));
-        else
-            fault_query_value(&faults, &below, field, string);
-    }
-    *ret = NULL;
-    /* All types are right from here on. A parameter that could not be converted is absent from
-     * `typed` and must not be reported as missing, too. */
-    if (!faults.found)
-        check_object(&faults, &whole, shape, typed);
-    if (faults.found) {
-        json_decref(typed);
-        return faults.found;
-    }
-    *ret = typed;
-    return NULL;
 }

@@ -33,6 +33,37 @@ void shape_fault(struct shape_faults *faults, const struct shape_place *place, s
 /* Appends it in quotes, shortened if it is long, but never cut inside a UTF-8 character. */
 void shape_quote(struct text *text, const char *value, size_t length);
 
+/* Appends ", found ..." with the text or number, or without it where it is marked. */
+void shape_found(const struct shape_faults *faults, struct text *detail, const json_t *value);
+
+const char *shape_type_expected(const fh_field *field);
+const fh_field *shape_find_field(const fh_field *shape, const char *name); /* NULL: none */
+void shape_check_object(struct shape_faults *faults, const struct shape_place *place,
+                        const fh_field *shape, const json_t *object);
+void shape_check_number(struct shape_faults *faults, const struct shape_place *place,
+                        const fh_field *field, const json_t *value);
+void shape_check_decimal(struct shape_faults *faults, const struct shape_place *place,
+                         const fh_field *field, const json_t *value);
+/* What a query, or the default of a field, says in its text; NULL: it has no such value. New
+ * reference. */
+json_t *shape_value_of_text(const fh_field *field, json_t *string);
+
+/* What the elements of an array or a list are; its type is 0 if nothing is said of them. */
+static inline fh_field shape_element(const fh_field *field)
+{
+    fh_field element = *field;
+    element.type = field->type == FH_LIST ? FH_STRING : field->of ? FH_OBJECT : field->elements;
+    element.min = element.max = 0;
+    element.one_of = NULL;
+    element.default_value = NULL;
+    element.elements = (enum fh_type)0;
+    element.optional = element.nullable = element.personal = element.secret = element.card = false;
+    return element;
+}
+
+/* Integers up to here are exact as doubles. */
+#define SHAPE_EXACT_MAX 9007199254740992.0
+
 /* A max below its min means none, and so do min and max both 0. */
 static inline bool shape_has_upper_bound(const fh_field *field)
 {

@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "http/path.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
 #include "work/work.h"
@@ -127,6 +128,29 @@ static void keep_declared(fh_work *w, int status, const json_t *body)
         must_fit(w, declared->each, element, (int)i);
 }
 
+static struct work_reply_header *find_location(fh_work *w)
+{
+    for (int i = 0; i < w->reply_header_count; i++) {
+        if (strcasecmp(w->reply_headers[i].name, "Location") == 0)
+            return &w->reply_headers[i];
+    }
+    return NULL;
+}
+
+/* Location, as the route declares it. */
+static void locate_answer(fh_work *w, int status, json_t *body)
+{
+    const char *pattern = w->route ? w->route->location : NULL, *location;
+    struct fh_error error;
+    if (!pattern || w->handler != w->route->handler || status != w->route->answer.status ||
+        find_location(w))
+        return;
+    if (path_fill(&w->kept, pattern, (json_t *const[]){body}, 1, &location, &error) != FH_OK)
+        fail_by_fault(
+            w, work_printf(w, "The answer has no location %.64s: %s", pattern, error.message));
+    fh_reply_header(w, "Location", location);
+}
+
 void fh_reply(fh_work *w, int status, json_t *body)
 {
     if (w->replied)
@@ -134,6 +158,7 @@ void fh_reply(fh_work *w, int status, json_t *body)
     if (status < 200 || status > 399)
         work_fault(w, "fh_reply takes a status from 200 to 399; fh_fail refuses.");
     keep_declared(w, status, body);
+    locate_answer(w, status, body);
     w->replied = true;
     w->reply_status = status;
     w->reply_body = body;
@@ -167,6 +192,12 @@ static bool header_value_fits(const char *value)
 
 void fh_reply_header(fh_work *w, const char *name, const char *value)
 {
+    struct work_reply_header *location =
+        strcasecmp(name, "Location") == 0 ? find_location(w) : NULL;
+    if (location && header_value_fits(value)) { /* the handler knows better than its route */
+        location->value = work_printf(w, "%s", value);
+        return;
+    }
     if (w->reply_header_count == WORK_REPLY_HEADERS_MAX)
         work_fault(w, "A reply takes at most 8 headers.");
     if (!header_name_fits(name))

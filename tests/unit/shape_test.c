@@ -374,7 +374,8 @@ static void schema_says_what_the_shape_says(void **state)
     schema_is(order_shape,
               "{\"type\": \"object\", \"required\": [\"user_id\", \"items\"],"
               " \"additionalProperties\": false, \"properties\": {"
-              "  \"user_id\": {\"type\": \"integer\", \"minimum\": 1},"
+              "  \"user_id\": {\"type\": \"integer\", \"format\": \"int64\", \"minimum\": 1,"
+              "    \"maximum\": 9223372036854775807},"
               "  \"status\": {\"type\": \"string\","
               "    \"enum\": [\"PENDING\", \"CONFIRMED\", \"größer\"]},"
               "  \"note\": {\"type\": [\"string\", \"null\"], \"maxLength\": 5,"
@@ -382,8 +383,10 @@ static void schema_says_what_the_shape_says(void **state)
               "  \"items\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": 3, \"items\":"
               "    {\"type\": \"object\", \"required\": [\"product_id\", \"quantity\"],"
               "     \"additionalProperties\": false, \"properties\": {"
-              "       \"product_id\": {\"type\": \"integer\"},"
-              "       \"quantity\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 100}}}},"
+              "       \"product_id\": {\"type\": \"integer\", \"format\": \"int64\", \"minimum\":"
+              "         -9223372036854775808, \"maximum\": 9223372036854775807},"
+              "       \"quantity\": {\"type\": \"integer\", \"format\": \"int64\", \"minimum\": 1,"
+              "         \"maximum\": 100}}}},"
               "  \"tags\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}},"
               "  \"gift\": {\"type\": \"boolean\"},"
               "  \"address\": {\"type\": \"object\", \"required\": [\"city\"],"
@@ -478,7 +481,8 @@ static void schema_of_a_shape_inside_itself_ends(void **state)
     static const fh_field tree[] = {{"children", FH_ARRAY, .of = tree}, {0}};
     schema_is(tree, "{\"type\": \"object\", \"required\": [\"children\"],"
                     " \"additionalProperties\": false, \"properties\": {"
-                    "  \"children\": {\"type\": \"array\", \"items\": {\"type\": \"object\"}}}}");
+                    "  \"children\": {\"type\": \"array\", \"items\": {\"type\": \"object\","
+                    "    \"x-freehold-again\": true}}}}");
 }
 
 /* ---- problems ---- */

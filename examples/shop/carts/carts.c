@@ -120,12 +120,17 @@ static const fh_field cart_shape[] = {
 static const fh_field settings[] = {
     {"kept_s", FH_INT, .min = 1, .max = 10 * 365 * DAY_S, .optional = true}, {0}};
 
-FH_SERVICE(carts, .model = FH_KEY_VALUE, .settings = settings,
-           .routes = {{"GET", "/api/carts/{user_id:int}", get_cart, .query = behind_shape,
-                       .answer = {200, cart_shape}, .auth = FH_USER},
-                      {"PUT", "/api/carts/{user_id:int}/items/{product_id}", put_item,
-                       .body = quantity_shape, .answer = {200, cart_shape}, .auth = FH_USER},
-                      {"DELETE", "/api/carts/{user_id:int}/items/{product_id}", delete_item,
-                       .answer = {204}, .auth = FH_USER},
-                      {"POST", "/api/carts/{user_id:int}/remove", remove_ordered,
-                       .body = items_shape, .audience = FH_SERVICES, .answer = {204}}});
+FH_SERVICE(
+    carts, .model = FH_KEY_VALUE, .settings = settings,
+    .routes = {{"GET", "/api/carts/{user_id:int}", get_cart, .query = behind_shape,
+                .answer = {200, cart_shape}, .auth = FH_USER, .name = "get_cart",
+                .summary = "What is in a cart"},
+               {"PUT", "/api/carts/{user_id:int}/items/{product_id}", put_item,
+                .body = quantity_shape, .answer = {200, cart_shape}, .auth = FH_USER,
+                .name = "put_item", .summary = "Puts so many of a product into a cart"},
+               {"DELETE", "/api/carts/{user_id:int}/items/{product_id}", delete_item,
+                .answer = {204}, .auth = FH_USER, .name = "delete_item",
+                .summary = "Takes a product out of a cart"},
+               {"POST", "/api/carts/{user_id:int}/remove", remove_ordered, .body = items_shape,
+                .audience = FH_SERVICES, .answer = {204}, .name = "remove_ordered"}},
+    .shapes = {{"Cart", cart_shape}, {"CartItem", item_shape}, {"Quantity", quantity_shape}});

@@ -177,8 +177,6 @@ static void place(fh_work *w, json_t *wanted, const json_int_t *behind)
     json_object_set_new(input, "carts", carts_of(w, wanted, from_cart));
     json_object_set(input, "token", json_object_get(wanted, "payment_token"));
     fh_saga_start(w, "place_order", input);
-    json_int_t id = json_integer_value(json_object_get(order, "id"));
-    fh_reply_header(w, "Location", fh_format(w, "/api/orders/%" JSON_INTEGER_FORMAT, id));
     fh_reply(w, 202, order_with_items(w, order));
 }
 
@@ -367,13 +365,17 @@ static const fh_field answer_shape[] = {{"id", FH_INT},
 
 FH_SERVICE(orders, .model = FH_RELATIONAL,
            .routes = {{"POST", "/api/orders", place_order, .body = place_order_shape,
-                       .answer = {202, answer_shape}, .auth = FH_USER},
+                       .answer = {202, answer_shape}, .auth = FH_USER, .name = "place_order",
+                       .summary = "Places an order", .location = "/api/orders/{id}"},
                       {"POST", "/api/carts/{user_id:int}/checkout", check_out,
-                       .body = check_out_shape, .answer = {202, answer_shape}, .auth = FH_USER},
+                       .body = check_out_shape, .answer = {202, answer_shape}, .auth = FH_USER,
+                       .name = "check_out", .summary = "Orders what is in a cart",
+                       .location = "/api/orders/{id}"},
                       {"GET", "/api/orders", get_orders, .query = page_shape,
-                       .answer = {200, .each = answer_shape}, .auth = FH_USER},
+                       .answer = {200, .each = answer_shape}, .auth = FH_USER,
+                       .name = "get_orders", .summary = "A user's orders, in their order"},
                       {"GET", "/api/orders/{id:int}", get_order, .answer = {200, answer_shape},
-                       .auth = FH_USER}},
+                       .auth = FH_USER, .name = "get_order", .summary = "An order"}},
            .publishes = {{"OrderCreated", 1, order_shape, .key = "id"},
                          {"OrderConfirmed", 1, order_shape, .key = "id",
                           .state = every_confirmed_order},
@@ -391,4 +393,9 @@ FH_SERVICE(orders, .model = FH_RELATIONAL,
            .sagas = {{"place_order", place_order_steps, .undone = cancel_order, .version = 2,
                       .input = place_order_input},
                      {"place_order", place_order_steps_1, .undone = cancel_order,
-                      .input = place_order_input}});
+                      .input = place_order_input}},
+           .shapes = {{"Order", answer_shape},
+                      {"OrderItem", answered_item_shape},
+                      {"NewOrder", place_order_shape},
+                      {"NewOrderItem", item_shape},
+                      {"Checkout", check_out_shape}});

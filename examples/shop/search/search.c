@@ -120,10 +120,12 @@ static const fh_field found_shape[] = {
 
 FH_SERVICE(search, .model = FH_RELATIONAL,
            .routes = {{"GET", "/api/search", search, .query = search_shape,
-                       .answer = {200, .each = found_shape}, .auth = FH_ANYONE}},
+                       .answer = {200, .each = found_shape}, .auth = FH_ANYONE, .name = "search",
+                       .summary = "Finds products by words"}},
            .subscribes = {{"products", "ProductUpdated", product_heard, .fields = SHOWN,
                            .upsert = product_heard, .gone = product_gone, .held = products_held},
                           {"products", "ProductCreated", product_heard, .fields = SHOWN,
                            .covered_by = "ProductUpdated"},
                           {"products", "ProductDeleted", product_deleted, .fields = "id",
-                           .covered_by = "ProductUpdated"}});
+                           .covered_by = "ProductUpdated"}},
+           .shapes = {{"FoundProduct", found_shape}});

@@ -35,6 +35,19 @@ function resolve(schema, whole) {
         (at, name) => at && at[name.replace(/~1/g, "/").replace(/~0/g, "~")], whole) || {};
 }
 
+/* A copy in which components stand where they are referred to, but not within themselves; that of
+ * a problem remains a reference. */
+function expand(value, whole, around) {
+    if (Array.isArray(value)) return value.map((inner) => expand(inner, whole, around));
+    if (!value || typeof value !== "object") return value;
+    const {$ref: name, ...beside} = value;
+    if (name && (name.endsWith("/Problem") || !name.startsWith("#/components/schemas/"))) return value;
+    if (name && around.includes(name)) return {type: "object", title: name.split("/").pop()};
+    const own = name ? {...resolve(value, whole), ...beside} : value;
+    return Object.fromEntries(Object.entries(own).map(
+        ([key, inner]) => [key, expand(inner, whole, name ? around.concat(name) : around)]));
+}
+
 function typeOf(schema) {
     if (schema.anyOf) return schema.anyOf.map(typeOf).join(" or ");
     const types = [].concat(schema.type || "anything").join(" or ");
@@ -48,10 +61,16 @@ function bounds(low, high, what) {
     return low === undefined ? `at most ${high}${what}` : `${low} to ${high}${what}`;
 }
 
+/* What every integer of 64 bits is within says nothing. */
+function short(bound) {
+    return Math.abs(bound) > Number.MAX_SAFE_INTEGER + 1 ? undefined : bound;
+}
+
 function rulesOf(schema) {
     return [schema.const !== undefined ? `always ${JSON.stringify(schema.const)}` : null,
             schema.enum ? `one of ${schema.enum.map((value) => JSON.stringify(value)).join(", ")}` : null,
-            bounds(schema.minimum, schema.maximum, ""),
+            bounds(short(schema.minimum), short(schema.maximum), ""),
+            schema.default !== undefined ? `${JSON.stringify(schema.default)} if it is absent` : null,
             schema.description ? null : bounds(schema.minLength, schema.maxLength, " characters"),
             bounds(schema.minItems, schema.maxItems, " elements"),
             schema.format || null, schema.description || null].filter(Boolean).join("; ");
@@ -219,7 +238,8 @@ function render(routes, events) {
     const operations = Object.values(events.operations);
     const sections = routes.tags.map((tag) => section(tag.name, Object.entries(routes.paths).flatMap(
         ([path, item]) => METHODS.filter((method) => item[method] && item[method].tags[0] === tag.name)
-            .map((method) => operationPart(method, path, item[method], routes))), contents));
+            .map((method) => operationPart(method, path, expand(item[method], routes, []), routes))),
+        contents));
     const byService = new Map();
     for (const [name, channel] of Object.entries(events.channels)) {
         const service = name.slice(0, name.indexOf("."));

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A declaration is data, so most of what is wrong in it is seen only by looking: each shape by
+ * shape_declared, the names that documents use, and whether a location is where one of the
+ * service's routes answers. It is looked at before anything else is done with it, by --describe
+ * too, so that `freehold check` says the same as the service's start.
+ */
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/path.h"
+#include "service/declared.h"
+#include "shape/shape.h"
+
+#define COUNT(rows) (sizeof(rows) / sizeof *(rows))
+#define DECLARED_NAME_LENGTH_MAX 64
+
+static enum fh_code check_shape(const fh_field *shape, const char *where, const char *name,
+                                struct fh_error *error)
+{
+    struct fh_error why;
+    if (!shape || shape_declared(shape, &why) == FH_OK)
+        return FH_OK;
+    return error_set(error, FH_INVALID, "%s %.48s: %.130s.", where, name, why.message);
+}
+
+/* ---- Names ---- */
+
+static bool is_name(const char *name, bool capital)
+{
+    size_t length = strlen(name);
+    if (length == 0 || length > DECLARED_NAME_LENGTH_MAX ||
+        (capital ? !isupper((unsigned char)*name) : !islower((unsigned char)*name)))
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        bool fits = capital ? isalnum((unsigned char)name[i])
+                            : islower((unsigned char)name[i]) || isdigit((unsigned char)name[i]) ||
+                                  name[i] == '_';
+        if (!fits)
+            return false;
+    }
+    return true;
+}
+
+static enum fh_code check_shape_names(const fh_service *service, struct fh_error *error)
+{
+    for (size_t i = 0; i < COUNT(service->shapes) && service->shapes[i].name; i++) {
+        const struct fh_named_shape *named = &service->shapes[i];
+        if (!is_name(named->name, true))
+            return error_set(error, FH_INVALID,
+                             "The shape \"%.64s\" needs a name of letters and digits that begins "
+                             "with a capital.",
+                             named->name);
+        if (!named->shape || i + 1 == COUNT(service->shapes))
+            return error_set(error, FH_INVALID, "The shape %s %s.", named->name,
+                             named->shape ? "is the 64th, and 63 may have names" : "is NULL");
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(service->shapes[j].name, named->name) == 0 ||
+                service->shapes[j].shape == named->shape)
+                return error_set(error, FH_INVALID,
+                                 "The shapes %s and %s are one shape, or have one name.",
+                                 service->shapes[j].name, named->name);
+        }
+        enum fh_code code = check_shape(named->shape, "The shape", named->name, error);
+        if (code != FH_OK)
+            return code;
+    }
+    return FH_OK;
+}
+
+static enum fh_code check_route_name(const fh_service *service, size_t at, struct fh_error *error)
+{
+    const char *name = service->routes[at].name;
+    if (!name)
+        return FH_OK;
+    if (!is_name(name, false))
+        return error_set(error, FH_INVALID,
+                         "The route %.100s needs a name of lower-case letters, digits and '_', "
+                         "and not \"%.64s\".",
+                         service->routes[at].path, name);
+    for (size_t i = 0; i < at; i++) {
+        if (service->routes[i].name && strcmp(service->routes[i].name, name) == 0)
+            return error_set(error, FH_INVALID, "Two routes have the name %s.", name);
+    }
+    return FH_OK;
+}
+
+/* ---- Locations ---- */
+
+bool declared_answers(const char *path, const char *location)
+{
+    while (*path && *location) {
+        if (*path == '{' && *location == '{') {
+            path += strcspn(path, "}");
+            location += strcspn(location, "}");
+        }
+        if (*path != *location)
+            return false;
+        path += *path != '\0';
+        location += *location != '\0';
+    }
+    return *path == *location;
+}
+
+static bool has_get_route(const fh_service *service, const char *location)
+{
+    for (size_t i = 0; i < COUNT(service->routes) && service->routes[i].method; i++) {
+        if (strcmp(service->routes[i].method, "GET") == 0 &&
+            declared_answers(service->routes[i].path, location))
+            return true;
+    }
+    return false;
+}
+
+/* Each {name} of it is a field of the answer. */
+static bool is_in_answer(const fh_field *shape, const char *location)
+{
+    for (const char *open = strchr(location, '{'); open; open = strchr(open + 1, '{')) {
+        size_t length = strcspn(open + 1, "}.");
+        const fh_field *field = shape;
+        while (field->name &&
+               (strlen(field->name) != length || strncmp(field->name, open + 1, length) != 0))
+            field++;
+        if (!field->name || field->optional || field->nullable)
+            return false;
+    }
+    return true;
+}
+
+static enum fh_code check_location(const fh_service *service, const struct fh_route *route,
+                                   struct fh_error *error)
+{
+    const char *location = route->location;
+    if (!location)
+        return FH_OK;
+    if ((route->answer.status != 201 && route->answer.status != 202) || !route->answer.shape)
+        return error_set(error, FH_INVALID,
+                         "The route %.64s has a location, and no answer of 201 or 202 with a shape "
+                         "that it could be made of.",
+                         route->path);
+    if (!has_get_route(service, location))
+        return error_set(error, FH_INVALID,
+                         "The route %.64s has the location %.64s, where no GET route of %s is.",
+                         route->path, location, service->name);
+    if (!is_in_answer(route->answer.shape, location))
+        return error_set(error, FH_INVALID,
+                         "The route %.64s has the location %.64s, with a name that is no field "
+                         "that its answer always has.",
+                         route->path, location);
+    return FH_OK;
+}
+
+/* ---- All of it ---- */
+
+static enum fh_code check_routes(const fh_service *service, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < COUNT(service->routes) && service->routes[i].method && !code; i++) {
+        const struct fh_route *route = &service->routes[i];
+        const fh_field *const shapes[] = {route->body, route->query, route->answer.shape,
+                                          route->answer.each};
+        for (size_t j = 0; j < COUNT(shapes) && !code; j++)
+            code = check_shape(shapes[j], "The route", route->path, error);
+        if (code == FH_OK)
+            code = check_route_name(service, i, error);
+        if (code == FH_OK)
+            code = check_location(service, route, error);
+    }
+    return code;
+}
+
+enum fh_code declared_check(const fh_service *service, struct fh_error *error)
+{
+    enum fh_code code = check_shape_names(service, error);
+    if (code == FH_OK)
+        code = check_routes(service, error);
+    for (size_t i = 0; i < COUNT(service->publishes) && service->publishes[i].type && !code; i++)
+        code = check_shape(service->publishes[i].shape, "The event", service->publishes[i].type,
+                           error);
+    for (size_t i = 0; i < COUNT(service->sagas) && service->sagas[i].name && !code; i++)
+        code = check_shape(service->sagas[i].input, "The input of the saga",
+                           service->sagas[i].name, error);
+    if (code == FH_OK)
+        code = check_shape(service->settings, "The settings of", service->name, error);
+    return code;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names in an OpenAPI document, given when all of it is there, since a name that two services use
+ * belongs to neither.
+ *
+ * Schemas: those of named shapes have a title, and here a note of whose they are. Each content that
+ * a title has becomes a schema among the components, and what had it refers to it. If two contents
+ * have one title, each gets its service's name before it; if they are of one service, what is taken
+ * differs from what is told by its secrets alone (writeOnly), and is called the input. What a field
+ * says of its object (may be null, is personal, has a default) stays beside the reference.
+ *
+ * Operations: an id that two services use has the service's name before it in both.
+ */
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "service/openapi.h"
+#include "shape/shape.h"
+
+#define NAME_LENGTH_MAX ((size_t)256)
+#define COMPONENTS "#/components/schemas/"
+
+/* What a field says beside its object's shape. */
+static const char *const of_fields[] = {SHAPE_SCHEMA_PERSONAL, SHAPE_SCHEMA_SECRET,
+                                        SHAPE_SCHEMA_CARD, "default", "writeOnly"};
+#define OF_FIELDS (sizeof of_fields / sizeof *of_fields)
+
+static void put_named(json_t *object, const char *name, json_t *value)
+{
+    int result = json_object_set_new(object, name, value);
+    FH_ASSERT(result == 0);
+}
+
+/* ---- Contents ---- */
+
+void openapi_note_service(json_t *schema, const char *service)
+{
+    const char *name;
+    size_t i;
+    json_t *inner;
+    json_array_foreach (schema, i, inner)
+        openapi_note_service(inner, service);
+    json_object_foreach (schema, name, inner)
+        openapi_note_service(inner, service);
+    if (json_is_string(json_object_get(schema, "title")) && json_object_get(schema, "type"))
+        put_named(schema, OPENAPI_OF, json_string(service));
+}
+
+static bool is_named(const json_t *schema)
+{
+    return json_is_string(json_object_get(schema, OPENAPI_OF)) &&
+           json_is_string(json_object_get(schema, "title"));
+}
+
+static bool is_nullable(const json_t *schema)
+{
+    return json_is_array(json_object_get(schema, "type"));
+}
+
+static void drop_notes(json_t *schema)
+{
+    const char *name;
+    size_t i;
+    json_t *inner;
+    json_array_foreach (schema, i, inner)
+        drop_notes(inner);
+    json_object_foreach (schema, name, inner)
+        drop_notes(inner);
+    json_object_del(schema, OPENAPI_OF);
+}
+
+/* The shape's own schema, without what the field around it says. */
+static json_t *content_of(const json_t *schema)
+{
+    json_t *content = json_deep_copy(schema);
+    FH_ASSERT(content != NULL);
+    for (size_t i = 0; i < OF_FIELDS; i++)
+        json_object_del(content, of_fields[i]);
+    put_named(content, "type", json_string("object"));
+    return content;
+}
+
+static bool takes_secrets(json_t *schema)
+{
+    const char *name;
+    size_t i;
+    json_t *inner;
+    json_array_foreach (schema, i, inner) {
+        if (takes_secrets(inner))
+            return true;
+    }
+    json_object_foreach (schema, name, inner) {
+        if (strcmp(name, "writeOnly") == 0 || takes_secrets(inner))
+            return true;
+    }
+    return false;
+}
+
+/* {"title", "service", "content" with its notes, "compared" without} */
+static json_t *find_entry(json_t *entries, const json_t *content, const char *title)
+{
+    json_t *compared = json_deep_copy(content), *entry, *found = NULL;
+    size_t i;
+    drop_notes(compared);
+    json_array_foreach (entries, i, entry) {
+        if (!found && strcmp(json_string_at(entry, "title"), title) == 0 &&
+            json_equal(json_object_get(entry, "compared"), compared))
+            found = entry;
+    }
+    json_decref(compared);
+    return found;
+}
+
+static void add_entry(json_t *entries, const json_t *schema)
+{
+    json_t *content = content_of(schema), *compared = json_deep_copy(content);
+    const char *title = json_string_at(schema, "title");
+    bool taken = takes_secrets(content);
+    char key[NAME_LENGTH_MAX];
+    snprintf(key, sizeof key, "%s%s", title, taken ? "Input" : "");
+    drop_notes(compared);
+    if (!find_entry(entries, content, title))
+        json_array_append_new(
+            entries, json_pack("{s:s, s:s, s:s, s:O, s:o}", "title", title, "key", key, "service",
+                               json_string_at(schema, OPENAPI_OF), "content", content, "compared",
+                               compared));
+    else
+        json_decref(compared);
+    json_decref(content);
+}
+
+static void collect_named(json_t *entries, const json_t *value)
+{
+    const char *name;
+    size_t i;
+    json_t *inner;
+    json_array_foreach (value, i, inner)
+        collect_named(entries, inner);
+    json_object_foreach ((json_t *)(uintptr_t)value, name, inner)
+        collect_named(entries, inner);
+    if (is_named(value) && !json_object_get(value, SHAPE_SCHEMA_AGAIN))
+        add_entry(entries, value);
+}
+
+/* ---- Names ---- */
+
+static size_t count_key(const json_t *entries, const char *key)
+{
+    size_t count = 0, i;
+    json_t *entry;
+    json_array_foreach (entries, i, entry)
+        count += strcmp(json_string_at(entry, "key"), key) == 0;
+    return count;
+}
+
+static void name_entries(json_t *entries)
+{
+    json_t *used = json_pack("{s:b}", OPENAPI_PROBLEM, 1), *entry;
+    size_t i;
+    json_array_foreach (entries, i, entry) {
+        const char *key = json_string_at(entry, "key"), *service = json_string_at(entry, "service");
+        char name[2 * NAME_LENGTH_MAX], again[2 * NAME_LENGTH_MAX + 16];
+        bool shared = count_key(entries, key) > 1 || json_object_get(used, key);
+        snprintf(name, sizeof name, "%s%s", shared ? service : "", key);
+        name[0] = (char)toupper((unsigned char)name[0]);
+        snprintf(again, sizeof again, "%s", name);
+        for (int number = 2; json_object_get(used, again); number++)
+            snprintf(again, sizeof again, "%s%d", name, number);
+        put_named(used, again, json_true());
+        put_named(entry, "name", json_string(again));
+    }
+    json_decref(used);
+}
+
+/* Of a shape within itself: the one around it. */
+static json_t *entry_around(json_t *entries, const json_t *schema)
+{
+    const char *title = json_string_at(schema, "title");
+    const char *service = json_string_at(schema, OPENAPI_OF);
+    json_t *entry, *found = NULL;
+    size_t i;
+    json_array_foreach (entries, i, entry) {
+        if (!found && strcmp(json_string_at(entry, "title"), title) == 0 &&
+            strcmp(json_string_at(entry, "service"), service) == 0)
+            found = entry;
+    }
+    return found;
+}
+
+static json_t *reference_to(const json_t *entry, const json_t *schema)
+{
+    json_t *reference =
+        json_pack("{s:o}", "$ref", json_sprintf(COMPONENTS "%s", json_string_at(entry, "name")));
+    if (is_nullable(schema))
+        reference = json_pack("{s:[o, {s:s}]}", "anyOf", reference, "type", "null");
+    FH_ASSERT(reference != NULL);
+    for (size_t i = 0; i < OF_FIELDS; i++) {
+        json_t *said = json_object_get(schema, of_fields[i]);
+        if (said)
+            put_named(reference, of_fields[i], json_incref(said));
+    }
+    return reference;
+}
+
+static void refer_within(json_t *entries, json_t *value);
+
+/* What is to be there instead; NULL: it stays. */
+static json_t *referred(json_t *entries, json_t *schema)
+{
+    if (!is_named(schema)) {
+        refer_within(entries, schema);
+        return NULL;
+    }
+    json_t *content = content_of(schema);
+    json_t *entry = json_object_get(schema, SHAPE_SCHEMA_AGAIN)
+                        ? entry_around(entries, schema)
+                        : find_entry(entries, content, json_string_at(schema, "title"));
+    json_decref(content);
+    return entry ? reference_to(entry, schema) : NULL;
+}
+
+static void refer_within(json_t *entries, json_t *value)
+{
+    const char *name;
+    size_t i;
+    void *next;
+    json_t *inner, *reference;
+    json_array_foreach (value, i, inner) {
+        reference = referred(entries, inner);
+        if (reference)
+            json_array_set_new(value, i, reference);
+    }
+    json_object_foreach_safe (value, next, name, inner) {
+        reference = referred(entries, inner);
+        if (reference)
+            put_named(value, name, reference);
+    }
+}
+
+void openapi_name_schemas(json_t *document)
+{
+    json_t *entries = json_array(), *paths = json_object_get(document, "paths"), *entry;
+    json_t *schemas = json_object_get(json_object_get(document, "components"), "schemas");
+    size_t i;
+    collect_named(entries, paths);
+    name_entries(entries);
+    refer_within(entries, paths);
+    json_array_foreach (entries, i, entry) {
+        json_t *content = json_object_get(entry, "content");
+        refer_within(entries, content);
+        put_named(schemas, json_string_at(entry, "name"), json_incref(content));
+    }
+    drop_notes(document);
+    json_decref(entries);
+}
+
+/* ---- Operations ---- */
+
+static void add_operations(json_t *by_id, json_t *paths)
+{
+    const char *path, *method, *id;
+    json_t *item, *operation;
+    json_object_foreach (paths, path, item) {
+        json_object_foreach (item, method, operation) {
+            id = json_string_at(operation, "operationId");
+            if (!json_object_get(by_id, id))
+                put_named(by_id, id, json_array());
+            json_array_append(json_object_get(by_id, id), operation);
+        }
+    }
+}
+
+void openapi_name_operations(json_t *document)
+{
+    json_t *by_id = json_object(), *operations, *operation;
+    const char *id;
+    size_t i;
+    add_operations(by_id, json_object_get(document, "paths"));
+    json_object_foreach (by_id, id, operations) {
+        json_t *last = NULL;
+        int same = 1;
+        json_array_foreach (operations, i, operation) {
+            json_t *tag = json_array_get(json_object_get(operation, "tags"), 0);
+            if (json_array_size(operations) < 2)
+                break;
+            same = last && json_equal(tag, last) ? same + 1 : 1;
+            last = tag;
+            json_t *named = json_sprintf("%s_%s", json_string_value(tag), id);
+            if (same > 1) {
+                json_t *numbered = json_sprintf("%s_%d", json_string_value(named), same);
+                json_decref(named);
+                named = numbered;
+            }
+            put_named(operation, "operationId", named);
+        }
+    }
+    json_decref(by_id);
+}

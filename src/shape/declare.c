@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether a shape is one: what a compiler can't see of it, found before anything is served by
+ * it. */
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "shape/text.h"
+#include "shape/walk.h"
+
+#define SHAPES_WITHIN_MAX 64
+
+/* The shapes around a field: one that contains itself is looked at once. */
+struct declared_around {
+    const struct declared_around *outer;
+    const fh_field *shape;
+};
+
+static enum fh_code check_bound(const fh_field *field, const char *bound, struct fh_error *error)
+{
+    char *end = NULL;
+    bool numeric = field->type == FH_NUMBER && bound && strspn(bound, "-+.eE0123456789") > 0 &&
+                   isfinite(strtod(bound, &end)) && !*end;
+    bool decimal = field->type == FH_DECIMAL && bound && shape_is_decimal(bound, strlen(bound));
+    if (!bound || numeric || decimal)
+        return FH_OK;
+    return error_set(error, FH_INVALID,
+                     "the bound \"%.64s\" is not a number as .minimum and .maximum of an FH_NUMBER "
+                     "or FH_DECIMAL are",
+                     bound);
+}
+
+static enum fh_code check_text_rules(const fh_field *field, struct fh_error *error)
+{
+    bool of_strings =
+        field->type == FH_STRING || field->type == FH_LIST || field->elements == FH_STRING;
+    if ((field->pattern || field->format) && !of_strings)
+        return error_set(error, FH_INVALID, "only an FH_STRING has a pattern or a format");
+    if (field->format && !shape_format_known(field->format))
+        return error_set(error, FH_INVALID, "%d is no enum fh_string_format", (int)field->format);
+    if (!field->pattern)
+        return FH_OK;
+    if (field->type == FH_STRING && shape_has_upper_bound(field) &&
+        field->max > SHAPE_PATTERN_VALUE_MAX)
+        return error_set(error, FH_INVALID,
+                         "a string with a pattern has at most %d bytes, and .max is more",
+                         (int)SHAPE_PATTERN_VALUE_MAX);
+    return shape_pattern_check(field->pattern, error);
+}
+
+static enum fh_code check_number_rules(const fh_field *field, struct fh_error *error)
+{
+    int precision = shape_decimal_precision(field);
+    enum fh_code code = check_bound(field, field->minimum, error);
+    if (code == FH_OK)
+        code = check_bound(field, field->maximum, error);
+    if (code != FH_OK)
+        return code;
+    if ((field->precision || field->scale) && field->type != FH_DECIMAL &&
+        field->elements != FH_DECIMAL)
+        return error_set(error, FH_INVALID, "only an FH_DECIMAL has a precision and a scale");
+    if (precision < 1 || precision > SHAPE_DECIMAL_PRECISION_MAX || field->scale < 0 ||
+        field->scale > SHAPE_DECIMAL_SCALE_MAX || field->scale > precision)
+        return error_set(error, FH_INVALID,
+                         "a precision is from 1 to %d, and a scale from 0 to %d and not more",
+                         SHAPE_DECIMAL_PRECISION_MAX, SHAPE_DECIMAL_SCALE_MAX);
+    return FH_OK;
+}
+
+static enum fh_code check_default(const fh_field *field, struct fh_error *error)
+{
+    if (!field->default_value)
+        return FH_OK;
+    fh_field own[2] = {*field};
+    json_t *value = shape_default(field), *object = json_object();
+    if (!value) {
+        json_decref(object);
+        return error_set(error, FH_INVALID, "the default \"%.64s\" has no value of its type",
+                         field->default_value);
+    }
+    own[0].default_value = NULL;
+    json_object_set_new(object, field->name, value);
+    shape_settle(own, object);
+    json_t *faults = shape_check(own, object);
+    enum fh_code code = FH_OK;
+    if (faults)
+        code = error_set(error, FH_INVALID, "the default \"%.64s\" does not fit: %.100s",
+                         field->default_value,
+                         json_string_at(json_array_get(faults, 0), "detail"));
+    json_decref(faults);
+    json_decref(object);
+    return code;
+}
+
+static enum fh_code check_field(const fh_field *field, const struct declared_around *outer,
+                                int depth, struct fh_error *error);
+
+static enum fh_code check_fields(const fh_field *shape, const struct declared_around *outer,
+                                 int depth, struct fh_error *error)
+{
+    for (const struct declared_around *at = outer; at; at = at->outer) {
+        if (at->shape == shape)
+            return FH_OK;
+    }
+    struct declared_around here = {.outer = outer, .shape = shape};
+    if (depth > SHAPES_WITHIN_MAX)
+        return error_set(error, FH_INVALID, "it has more than %d shapes within one another",
+                         SHAPES_WITHIN_MAX);
+    for (const fh_field *field = shape; field->name; field++) {
+        struct fh_error why;
+        if (check_field(field, &here, depth, &why) != FH_OK)
+            return error_set(error, FH_INVALID, "%.60s: %.120s", field->name, why.message);
+    }
+    return FH_OK;
+}
+
+static enum fh_code check_field(const fh_field *field, const struct declared_around *outer,
+                                int depth, struct fh_error *error)
+{
+    if (strcmp(field->name, "*") == 0)
+        return FH_OK;
+    if (field->type < FH_STRING || field->type > FH_DECIMAL)
+        return error_set(error, FH_INVALID, "it has no type");
+    enum fh_code code = check_text_rules(field, error);
+    if (code == FH_OK)
+        code = check_number_rules(field, error);
+    if (code == FH_OK)
+        code = check_default(field, error);
+    if (code == FH_OK && field->of)
+        code = check_fields(field->of, outer, depth + 1, error);
+    return code;
+}
+
+enum fh_code shape_declared(const fh_field *shape, struct fh_error *error)
+{
+    return check_fields(shape, NULL, 0, error);
+}
