@@ -312,9 +312,9 @@ static bool write_array(struct text *text, const json_t *array, int depth)
     return written;
 }
 
-/* Same output as jansson's json_dump with JSON_COMPACT | JSON_ENCODE_ANY, except for reals. That one prints each
- * container's address into a table, to find containers that contain themselves, which takes most of
- * its time. Here those exceed the depth limit. */
+/* Same output as jansson's json_dump with JSON_COMPACT | JSON_ENCODE_ANY, except for reals. That
+ * one prints each container's address into a table, to find containers that contain themselves,
+ * which takes most of its time. Here those exceed the depth limit. */
 static bool write_json_value(struct text *text, const json_t *value, int depth)
 {
     switch (json_typeof(value)) {

@@ -10,9 +10,9 @@
  *
  * Parsing is strict: it refuses nesting beyond 64 levels, duplicate keys, NUL in keys and
  * everything else that RFC 8259 does not allow. It takes at most three quarters of an arena, so
- * that there is room to write a refusal. An integer of more than 64 bits is read as a real. Reals are
- * printed with the fewest digits that read back as the same value (19.99). Never use a real for a
- * value that must be exact.
+ * that there is room to write a refusal. An integer of more than 64 bits is read as a real. Reals
+ * are printed with the fewest digits that read back as the same value (19.99). Never use a real for
+ * a value that must be exact.
  */
 
 #include <jansson.h>

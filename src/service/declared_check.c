@@ -180,8 +180,8 @@ enum fh_code declared_check(const fh_service *service, struct fh_error *error)
         code = check_shape(service->publishes[i].shape, "The event", service->publishes[i].type,
                            error);
     for (size_t i = 0; i < COUNT(service->sagas) && service->sagas[i].name && !code; i++)
-        code = check_shape(service->sagas[i].input, "The input of the saga",
-                           service->sagas[i].name, error);
+        code = check_shape(service->sagas[i].input, "The input of the saga", service->sagas[i].name,
+                           error);
     if (code == FH_OK)
         code = check_shape(service->settings, "The settings of", service->name, error);
     return code;

@@ -234,11 +234,11 @@ static void add_header_parameters(json_t *parameters, const json_t *route,
 
 static void add_response(json_t *responses, const char *status, const char *description)
 {
-    put_openapi(
-        responses, status,
-        json_pack("{s:s, s:o}", "description", description, "content",
-                  media_content("application/problem+json",
-                                json_pack("{s:s}", "$ref", "#/components/schemas/" OPENAPI_PROBLEM))));
+    put_openapi(responses, status,
+                json_pack("{s:s, s:o}", "description", description, "content",
+                          media_content("application/problem+json",
+                                        json_pack("{s:s}", "$ref",
+                                                  "#/components/schemas/" OPENAPI_PROBLEM))));
 }
 
 static json_t *answer_header_of(const char *description, const char *type)
@@ -419,10 +419,9 @@ static void add_route(struct openapi *openapi, const json_t *description, const 
     json_t *parameters = path_parameters(pattern, path);
     add_query(parameters, query);
     add_header_parameters(parameters, route, description, openapi->inside);
-    json_t *operation =
-        json_pack("{s:[s], s:o, s:o, s:o}", "tags", tag, "operationId",
-                  operation_id(route, path), "parameters", parameters, "responses",
-                  responses_of(route, description, openapi->inside));
+    json_t *operation = json_pack("{s:[s], s:o, s:o, s:o}", "tags", tag, "operationId",
+                                  operation_id(route, path), "parameters", parameters, "responses",
+                                  responses_of(route, description, openapi->inside));
     FH_ASSERT(operation != NULL);
     if (json_string_at(route, "summary"))
         put_openapi(operation, "summary", json_string(json_string_at(route, "summary")));
@@ -456,8 +455,8 @@ void openapi_add_get(struct openapi *openapi, const char *pattern, const char *t
     const char *path = json_string_at(path_item(openapi, pattern), "path");
     json_t *operation =
         json_pack("{s:[s], s:s, s:o, s:o, s:o}", "tags", tag, "summary", summary, "operationId",
-                  operation_id(route, path), "parameters",
-                  path_parameters(pattern, path), "responses", responses_of(route, NULL, false));
+                  operation_id(route, path), "parameters", path_parameters(pattern, path),
+                  "responses", responses_of(route, NULL, false));
     FH_ASSERT(operation != NULL);
     add_path_operation(openapi, "GET", pattern, operation);
     json_decref(route);

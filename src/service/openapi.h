@@ -34,8 +34,8 @@ json_t *openapi_schema(const json_t *schema);
 json_t *openapi_schema_of(const json_t *schema, const char *service);
 
 /* Of openapi_named.c: see there. */
-#define OPENAPI_PROBLEM "Problem"      /* the component that all errors have */
-#define OPENAPI_OF "x-freehold-of"     /* whose a named schema is, until it is a component */
+#define OPENAPI_PROBLEM "Problem"  /* the component that all errors have */
+#define OPENAPI_OF "x-freehold-of" /* whose a named schema is, until it is a component */
 void openapi_note_service(json_t *schema, const char *service);
 void openapi_name_schemas(json_t *document);
 void openapi_name_operations(json_t *document);

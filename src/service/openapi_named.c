@@ -125,10 +125,9 @@ static void add_entry(json_t *entries, const json_t *schema)
     snprintf(key, sizeof key, "%s%s", title, taken ? "Input" : "");
     drop_notes(compared);
     if (!find_entry(entries, content, title))
-        json_array_append_new(
-            entries, json_pack("{s:s, s:s, s:s, s:O, s:o}", "title", title, "key", key, "service",
-                               json_string_at(schema, OPENAPI_OF), "content", content, "compared",
-                               compared));
+        json_array_append_new(entries, json_pack("{s:s, s:s, s:s, s:O, s:o}", "title", title, "key",
+                                                 key, "service", json_string_at(schema, OPENAPI_OF),
+                                                 "content", content, "compared", compared));
     else
         json_decref(compared);
     json_decref(content);

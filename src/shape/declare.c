@@ -87,8 +87,7 @@ static enum fh_code check_default(const fh_field *field, struct fh_error *error)
     enum fh_code code = FH_OK;
     if (faults)
         code = error_set(error, FH_INVALID, "the default \"%.64s\" does not fit: %.100s",
-                         field->default_value,
-                         json_string_at(json_array_get(faults, 0), "detail"));
+                         field->default_value, json_string_at(json_array_get(faults, 0), "detail"));
     json_decref(faults);
     json_decref(object);
     return code;

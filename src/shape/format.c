@@ -218,8 +218,8 @@ static bool is_address_literal(struct rest rest)
 static bool is_email(struct rest rest)
 {
     const char *local = rest.at;
-    bool read = rest.at < rest.end && *rest.at == '"' ? take_quoted_string(&rest)
-                                                      : take_dot_string(&rest);
+    bool read =
+        rest.at < rest.end && *rest.at == '"' ? take_quoted_string(&rest) : take_dot_string(&rest);
     if (!read || rest.at - local > LOCAL_LENGTH_MAX || !take_char(&rest, '@'))
         return false;
     return is_domain(rest) || is_address_literal(rest);
@@ -349,6 +349,5 @@ const char *shape_format_expected(enum fh_string_format format)
 
 bool shape_format_fits(enum fh_string_format format, const char *text, size_t length)
 {
-    return !shape_format_known(format) ||
-           formats[format].fits((struct rest){text, text + length});
+    return !shape_format_known(format) || formats[format].fits((struct rest){text, text + length});
 }

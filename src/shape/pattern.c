@@ -6,9 +6,9 @@
  * (pcre2_dfa_match) can be used, whose time is bounded by the length of the text and the size of
  * the compiled pattern, whatever the text. Both are bounded here.
  *
- * That matcher keeps a state for each count of "+", "{2,}" and "{2,5}". So "a+" becomes "aa*", "a{2,}"
- * "a{2}a*", and what is left is bounded: a pattern's weight is the number of its characters and
- * classes, each as often as it may be counted.
+ * That matcher keeps a state for each count of "+", "{2,}" and "{2,5}". So "a+" becomes "aa*",
+ * "a{2,}" "a{2}a*", and what is left is bounded: a pattern's weight is the number of its characters
+ * and classes, each as often as it may be counted.
  *
  * A pattern is compiled when it is first used and kept by its text, since a shape read from a
  * schema is as long-lived as its arena. There are as many as declarations have; beyond
@@ -40,9 +40,9 @@ struct pattern_reading {
     const char *pattern, *at;
     struct text *ecma, *pcre; /* NULL, or what to write */
     struct fh_error *error;
-    size_t item;                            /* where the last one begins in `pcre` */
-    bool failed;                            /* `error` says why */
-    int groups;                             /* that are open */
+    size_t item;                           /* where the last one begins in `pcre` */
+    bool failed;                           /* `error` says why */
+    int groups;                            /* that are open */
     unsigned long weights[GROUPS_MAX + 1]; /* of what was read in each, the innermost last */
     size_t starts[GROUPS_MAX + 1];         /* of each, in `pcre` */
 };
@@ -154,8 +154,8 @@ static void write_again(struct pattern_reading *reading, const char *how)
 {
     if (!reading->pcre)
         return;
-    char *item = strndup(reading->pcre->data + reading->item,
-                         reading->pcre->length - reading->item);
+    char *item =
+        strndup(reading->pcre->data + reading->item, reading->pcre->length - reading->item);
     FH_ASSERT(item != NULL);
     if (!strcmp(how, "+"))
         text_printf(reading->pcre, "%s*", item);
@@ -291,7 +291,8 @@ static pcre2_code *compile_pattern(const char *pattern, struct fh_error *error)
         error_set(error, FH_INVALID, "the pattern \"%.100s\" repeats too much", pattern);
     } else if (!reading.failed) {
         code = pcre2_compile((PCRE2_SPTR)(pcre.data ? pcre.data : ""), pcre.length,
-                             PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NO_START_OPTIMIZE | PCRE2_NO_AUTO_POSSESS |
+                             PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED |
+                                 PCRE2_NO_START_OPTIMIZE | PCRE2_NO_AUTO_POSSESS |
                                  PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C,
                              &number, &at, NULL);
         if (!code) {

@@ -113,8 +113,8 @@ json_t *shape_query(const fh_field *shape, const json_t *strings, json_t **ret)
     json_object_foreach ((json_t *)(uintptr_t)strings, name, string) {
         const fh_field *field = shape_find_field(shape, name);
         struct shape_place below = {.parent = &whole, .name = name};
-        json_t *value =
-            field && strcmp(name, "*") != 0 ? shape_value_of_text(field, string) : json_incref(string);
+        json_t *value = field && strcmp(name, "*") != 0 ? shape_value_of_text(field, string)
+                                                        : json_incref(string);
         if (value)
             must_hold(json_object_set_new(typed, name, value));
         else

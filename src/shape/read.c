@@ -35,12 +35,8 @@ static enum fh_type read_type(const json_t *schema)
     static const struct {
         const char *name;
         enum fh_type type;
-    } known[] = {{"string", FH_STRING},
-                 {"integer", FH_INT},
-                 {"number", FH_NUMBER},
-                 {"boolean", FH_BOOL},
-                 {"object", FH_OBJECT},
-                 {"array", FH_ARRAY}};
+    } known[] = {{"string", FH_STRING}, {"integer", FH_INT},   {"number", FH_NUMBER},
+                 {"boolean", FH_BOOL},  {"object", FH_OBJECT}, {"array", FH_ARRAY}};
     const json_t *type = json_object_get(schema, "type");
     if (json_array_size(type) > (is_of(type, "null") ? 2 : 1))
         return FH_ANY;
@@ -100,8 +96,7 @@ static void read_decimal(fh_field *field, const json_t *schema)
     const char *least = json_string_at(schema, SHAPE_SCHEMA_MINIMUM);
     const char *most = json_string_at(schema, SHAPE_SCHEMA_MAXIMUM);
     field->type = FH_DECIMAL;
-    field->precision =
-        read_digits(schema, SHAPE_SCHEMA_PRECISION, SHAPE_DECIMAL_PRECISION_MAX);
+    field->precision = read_digits(schema, SHAPE_SCHEMA_PRECISION, SHAPE_DECIMAL_PRECISION_MAX);
     field->scale = read_digits(schema, SHAPE_SCHEMA_SCALE, SHAPE_DECIMAL_SCALE_MAX);
     if (field->scale > shape_decimal_precision(field))
         field->scale = 0;

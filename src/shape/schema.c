@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A shape as a JSON Schema (draft 2020-12). The schema accepts everything that shape_check accepts,
- * and is equally strict except for three things that JSON Schema can't express. Shapes count lengths
- * in bytes, JSON Schema in characters: the schema has the widest bounds that can hold, and its
- * description gives the bytes. A decimal is a string, whose bounds are told in an extension. And a
- * shape inside itself is cut off: its second occurrence is any object, with a mark that documents
- * make a reference of if the shape has a name.
+ * and is equally strict except for three things that JSON Schema can't express. Shapes count
+ * lengths in bytes, JSON Schema in characters: the schema has the widest bounds that can hold, and
+ * its description gives the bytes. A decimal is a string, whose bounds are told in an extension.
+ * And a shape inside itself is cut off: its second occurrence is any object, with a mark that
+ * documents make a reference of if the shape has a name.
  */
 
 #include <inttypes.h>

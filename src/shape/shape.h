@@ -30,8 +30,8 @@ json_t *shape_default(const fh_field *field); /* NULL: its text has no such valu
  * message begins with the field's name. */
 enum fh_code shape_declared(const fh_field *shape, struct fh_error *error);
 /* Converts query parameters, an object of strings (path_query), to an object typed by `shape`, and
- * checks it, settled. Faults have "parameter" instead of "pointer". If it returns NULL, *ret is a new
- * object. */
+ * checks it, settled. Faults have "parameter" instead of "pointer". If it returns NULL, *ret is a
+ * new object. */
 json_t *shape_query(const fh_field *shape, const json_t *strings, json_t **ret);
 /* The shape as a JSON Schema (2020-12), for --describe and OpenAPI. New reference. A mark is a
  * member of one of these names, true; secrets and cards that are strings have the format

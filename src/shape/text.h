@@ -14,8 +14,8 @@
 /* ---- Formats ---- */
 
 bool shape_format_known(enum fh_string_format format);
-const char *shape_format_name(enum fh_string_format format); /* "date-time"; NULL: of none */
-enum fh_string_format shape_format_named(const char *name);  /* FH_NO_FORMAT: none of these */
+const char *shape_format_name(enum fh_string_format format);     /* "date-time"; NULL: of none */
+enum fh_string_format shape_format_named(const char *name);      /* FH_NO_FORMAT: none of these */
 const char *shape_format_expected(enum fh_string_format format); /* "a date like 2026-03-01" */
 bool shape_format_fits(enum fh_string_format format, const char *text, size_t length);
 

@@ -105,8 +105,9 @@ static void a_number_reaches_the_handler_as_a_real_and_an_integer_as_an_integer(
 static void an_integer_of_more_than_64_bits_makes_no_other_inexact(void **state)
 {
     (void)state;
-    json_t *value = parsed("{\"a\": 9223372036854775807, \"b\": -9223372036854775809, \"c\":"
-                           " \"\\\\\\\"18446744073709551616\", \"d\": [18446744073709551616, 1e5]}");
+    json_t *value =
+        parsed("{\"a\": 9223372036854775807, \"b\": -9223372036854775809, \"c\":"
+               " \"\\\\\\\"18446744073709551616\", \"d\": [18446744073709551616, 1e5]}");
     assert_int_equal(json_integer_value(json_object_get(value, "a")), INT64_MAX);
     assert_true(json_is_real(json_object_get(value, "b")));
     assert_string_equal(json_string_at(value, "c"), "\\\"18446744073709551616");
@@ -132,7 +133,7 @@ static void decimals_keep_their_digits(void **state)
         snprintf(text, sizeof text, "\"%s\"", fit[i]);
         FITS(price, text);
     }
-    const char *const unfit[] = {"",    "10000", "0.001", "1.", ".5",  "+1",    "01",    "1e2",
+    const char *const unfit[] = {"",    "10000", "0.001", "1.", ".5",  "+1",    "01",     "1e2",
                                  "NaN", "1,5",   " 1",    "1 ", "--1", "0.0.1", "\\u0661"};
     for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) {
         char text[32];
@@ -141,8 +142,9 @@ static void decimals_keep_their_digits(void **state)
     }
     FAULT(price, "\"0.00\"",
           "expected a decimal number in a string of at least 0.01, found \"0.00\"");
-    FAULT(price, "19.9", "expected a decimal number in a string, found a number that is not an "
-                         "integer");
+    FAULT(price, "19.9",
+          "expected a decimal number in a string, found a number that is not an "
+          "integer");
     const fh_field signed_one = {.type = FH_DECIMAL, .scale = 3, .min = -2, .max = 2};
     FITS(signed_one, "\"-2.000\"");
     FITS(signed_one, "\"-0\"");
@@ -174,32 +176,32 @@ static void decimals_are_compared_as_numbers(void **state)
 static void dates_are_days_that_there_are(void **state)
 {
     (void)state;
-    a_text_fits(FH_DATE, TEXTS("2026-02-28", "2024-02-29", "2000-02-29", "0000-01-01", "9999-12-31"),
-                TEXTS("2026-02-29", "1900-02-29", "2026-13-01", "2026-00-01", "2026-04-31",
-                      "2026-01-00", "26-01-01", "2026-1-1", "2026-01-01 ", "2026-01-01T00:00:00Z",
-                      "+2026-01-01"));
     a_text_fits(
-        FH_DATE_TIME,
-        TEXTS("2026-03-01T12:00:00Z", "2026-03-01t12:00:00z", "2026-03-01T12:00:00.123456789+14:00",
-              "2026-03-01T23:59:59-00:00", "2016-12-31T23:59:60Z", "2017-01-01T00:59:60+01:00",
-              "2016-12-31T18:59:60.5-05:00"),
-        TEXTS("2026-03-01T24:00:00Z", "2026-03-01T12:60:00Z", "2026-03-01T12:00:61Z",
-              "2016-12-31T22:59:60Z", "2026-03-01T12:00:00", "2026-03-01 12:00:00Z",
-              "2026-03-01T12:00Z", "2026-03-01T12:00:00.Z", "2026-03-01T12:00:00+0100",
-              "2026-03-01T12:00:00+24:00", "2026-03-01T12:00:00+01:60", "2026-02-30T12:00:00Z",
-              "2026-03-01T12:00:00Zx"));
+        FH_DATE, TEXTS("2026-02-28", "2024-02-29", "2000-02-29", "0000-01-01", "9999-12-31"),
+        TEXTS("2026-02-29", "1900-02-29", "2026-13-01", "2026-00-01", "2026-04-31", "2026-01-00",
+              "26-01-01", "2026-1-1", "2026-01-01 ", "2026-01-01T00:00:00Z", "+2026-01-01"));
+    a_text_fits(FH_DATE_TIME,
+                TEXTS("2026-03-01T12:00:00Z", "2026-03-01t12:00:00z",
+                      "2026-03-01T12:00:00.123456789+14:00", "2026-03-01T23:59:59-00:00",
+                      "2016-12-31T23:59:60Z", "2017-01-01T00:59:60+01:00",
+                      "2016-12-31T18:59:60.5-05:00"),
+                TEXTS("2026-03-01T24:00:00Z", "2026-03-01T12:60:00Z", "2026-03-01T12:00:61Z",
+                      "2016-12-31T22:59:60Z", "2026-03-01T12:00:00", "2026-03-01 12:00:00Z",
+                      "2026-03-01T12:00Z", "2026-03-01T12:00:00.Z", "2026-03-01T12:00:00+0100",
+                      "2026-03-01T12:00:00+24:00", "2026-03-01T12:00:00+01:60",
+                      "2026-02-30T12:00:00Z", "2026-03-01T12:00:00Zx"));
     assert_false(shape_format_fits(FH_DATE, "2026-01-01\0", 11));
 }
 
 static void other_formats_follow_their_standards(void **state)
 {
     (void)state;
-    a_text_fits(FH_UUID,
-                TEXTS("123e4567-e89b-12d3-a456-426614174000", "00000000-0000-0000-0000-000000000000",
-                      "FFFFFFFF-ffff-FFFF-ffff-FFFFFFFFFFFF"),
-                TEXTS("123e4567e89b12d3a456426614174000", "{123e4567-e89b-12d3-a456-426614174000}",
-                      "123e4567-e89b-12d3-a456-42661417400g",
-                      "123e4567-e89b-12d3-a456-4266141740000"));
+    a_text_fits(
+        FH_UUID,
+        TEXTS("123e4567-e89b-12d3-a456-426614174000", "00000000-0000-0000-0000-000000000000",
+              "FFFFFFFF-ffff-FFFF-ffff-FFFFFFFFFFFF"),
+        TEXTS("123e4567e89b12d3a456426614174000", "{123e4567-e89b-12d3-a456-426614174000}",
+              "123e4567-e89b-12d3-a456-42661417400g", "123e4567-e89b-12d3-a456-4266141740000"));
     a_text_fits(FH_EMAIL,
                 TEXTS("ann@example.org", "a.b+c@x-y.example", "!#$%&'*+-/=?^_`{|}~@localhost",
                       "\"a b\\\"\"@example.org", "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]"),
@@ -213,8 +215,8 @@ static void other_formats_follow_their_standards(void **state)
     assert_false(shape_format_fits(FH_EMAIL, local, strlen(local)));
     assert_true(shape_format_fits(FH_EMAIL, local + 1, strlen(local + 1)));
     a_text_fits(FH_URI,
-                TEXTS("https://example.org/a?b=c#d", "urn:uuid:123", "mailto:a@b", "a:",
-                      "http://u:p@[2001:db8::1]:80/x", "http://[v1.a:b]/", "http://x:/",
+                TEXTS("https://example.org/a?b=c#d", "urn:uuid:123", "mailto:a@b",
+                      "a:", "http://u:p@[2001:db8::1]:80/x", "http://[v1.a:b]/", "http://x:/",
                       "file:///etc", "http://%61/%20"),
                 TEXTS("/relative", "example.org", "1a:b", "http://[::1", "http://[::g]/",
                       "http://a b/", "http://a/%2", "http://a/%zz", "http://a/\"", "http://a#b#c",
@@ -231,11 +233,11 @@ static void a_pattern_matches_the_whole_value(void **state)
     FITS(code, "\"none\"");
     FAULT(code, "\"AB-12\\n\"",
           "expected a string that matches [A-Z]{2}-\\d+|none, found \"AB-12\n\"");
-    FAULT(code, "\"xnone\"",
-          "expected a string that matches [A-Z]{2}-\\d+|none, found \"xnone\"");
+    FAULT(code, "\"xnone\"", "expected a string that matches [A-Z]{2}-\\d+|none, found \"xnone\"");
     assert_false(shape_pattern_fits("a.c", "a\nc", 3));
-    assert_false(shape_pattern_fits("a.c", "a\xe2\x80\xa8"
-                                           "c",
+    assert_false(shape_pattern_fits("a.c",
+                                    "a\xe2\x80\xa8"
+                                    "c",
                                     5));
     assert_true(shape_pattern_fits("a.c", "a€c", 5));
     assert_true(shape_pattern_fits("[^x]*", "a\0b", 3));
@@ -293,8 +295,8 @@ static void what_a_pattern_may_not_have_is_refused_with_its_place(void **state)
 static void no_text_takes_a_pattern_long(void **state)
 {
     (void)state;
-    static const char *const patterns[] = {"(a*)*b", "(a|aa)+b", "(a|a?)+b", "((a+)+)+b",
-                                           "(.*a){12}b", "a{1,249}a{1,250}b",
+    static const char *const patterns[] = {"(a*)*b",       "(a|aa)+b",       "(a|a?)+b",
+                                           "((a+)+)+b",    "(.*a){12}b",     "a{1,249}a{1,250}b",
                                            "([a-z]+-?)+1", "(a{2,}a?){2,}b", "(a{1,50}){9}b"};
     char text[SHAPE_PATTERN_VALUE_MAX + 1];
     memset(text, 'a', sizeof text);
@@ -307,8 +309,8 @@ static void no_text_takes_a_pattern_long(void **state)
             fail_msg("%s took %.2f s", patterns[i], seconds);
     }
     text[sizeof text - 1] = 'b';
-    static const char *const matching[] = {"(a*)*b", "(a|aa)+b", "(a|a?)+b", "((a+)+)+b",
-                                           "(.*a){12}b", "(a{2,}a?){2,}b"};
+    static const char *const matching[] = {"(a*)*b",    "(a|aa)+b",   "(a|a?)+b",
+                                           "((a+)+)+b", "(.*a){12}b", "(a{2,}a?){2,}b"};
     for (size_t i = 0; i < sizeof matching / sizeof *matching; i++) /* none gives up */
         assert_true(shape_pattern_fits(matching[i], text + 1, sizeof text - 1));
     const fh_field field = {.type = FH_STRING, .pattern = "(a|aa)+b"};
@@ -348,8 +350,7 @@ static void defaults_are_there_before_the_handler(void **state)
     shape_settle(shape, body);
     assert_null(shape_check(shape, body));
     text = json_text(body);
-    assert_string_equal(
-        text, "{\"all\":[{\"n\":7},{\"n\":1}],\"null\":null,\"one\":{\"n\":7}}");
+    assert_string_equal(text, "{\"all\":[{\"n\":7},{\"n\":1}],\"null\":null,\"one\":{\"n\":7}}");
     json_text_free(text);
     json_decref(body);
 }
