@@ -53,7 +53,8 @@ json_t *openapi_schema(const json_t *schema)
 json_t *openapi_schema_of(const json_t *schema, const char *service)
 {
     json_t *copy = openapi_schema(schema);
-    openapi_note_service(copy, service);
+    if (service) /* otherwise it is noted already: a composition's are of several */
+        openapi_note_service(copy, service);
     return copy;
 }
 

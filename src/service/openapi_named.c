@@ -120,14 +120,11 @@ static void add_entry(json_t *entries, const json_t *schema)
 {
     json_t *content = content_of(schema), *compared = json_deep_copy(content);
     const char *title = json_string_at(schema, "title");
-    bool taken = takes_secrets(content);
-    char key[NAME_LENGTH_MAX];
-    snprintf(key, sizeof key, "%s%s", title, taken ? "Input" : "");
     drop_notes(compared);
     if (!find_entry(entries, content, title))
-        json_array_append_new(entries, json_pack("{s:s, s:s, s:s, s:O, s:o}", "title", title, "key",
-                                                 key, "service", json_string_at(schema, OPENAPI_OF),
-                                                 "content", content, "compared", compared));
+        json_array_append_new(entries, json_pack("{s:s, s:s, s:O, s:o}", "title", title, "service",
+                                                 json_string_at(schema, OPENAPI_OF), "content",
+                                                 content, "compared", compared));
     else
         json_decref(compared);
     json_decref(content);
@@ -148,30 +145,49 @@ static void collect_named(json_t *entries, const json_t *value)
 
 /* ---- Names ---- */
 
-static size_t count_key(const json_t *entries, const char *key)
+static bool is_same(const json_t *entry, const json_t *other, const char *member)
 {
-    size_t count = 0, i;
-    json_t *entry;
-    json_array_foreach (entries, i, entry)
-        count += strcmp(json_string_at(entry, "key"), key) == 0;
-    return count;
+    return strcmp(json_string_at(entry, member), json_string_at(other, member)) == 0;
+}
+
+/* Where what is taken differs from what is told. */
+static bool is_input(const json_t *entries, json_t *entry)
+{
+    size_t i;
+    json_t *other;
+    json_array_foreach (entries, i, other) {
+        if (other != entry && is_same(entry, other, "title") && is_same(entry, other, "service"))
+            return takes_secrets(json_object_get(entry, "content"));
+    }
+    return false;
+}
+
+static bool is_shared(const json_t *entries, const json_t *entry)
+{
+    size_t i;
+    json_t *other;
+    json_array_foreach (entries, i, other) {
+        if (is_same(entry, other, "title") && !is_same(entry, other, "service"))
+            return true;
+    }
+    return strcmp(json_string_at(entry, "title"), OPENAPI_PROBLEM) == 0;
 }
 
 static void name_entries(json_t *entries)
 {
-    json_t *used = json_pack("{s:b}", OPENAPI_PROBLEM, 1), *entry;
+    json_t *used = json_object(), *entry;
     size_t i;
     json_array_foreach (entries, i, entry) {
-        const char *key = json_string_at(entry, "key"), *service = json_string_at(entry, "service");
-        char name[2 * NAME_LENGTH_MAX], again[2 * NAME_LENGTH_MAX + 16];
-        bool shared = count_key(entries, key) > 1 || json_object_get(used, key);
-        snprintf(name, sizeof name, "%s%s", shared ? service : "", key);
+        bool shared = is_shared(entries, entry);
+        char name[NAME_LENGTH_MAX], numbered[NAME_LENGTH_MAX + 16];
+        snprintf(name, sizeof name, "%s%s%s", shared ? json_string_at(entry, "service") : "",
+                 json_string_at(entry, "title"), is_input(entries, entry) ? "Input" : "");
         name[0] = (char)toupper((unsigned char)name[0]);
-        snprintf(again, sizeof again, "%s", name);
-        for (int number = 2; json_object_get(used, again); number++)
-            snprintf(again, sizeof again, "%s%d", name, number);
-        put_named(used, again, json_true());
-        put_named(entry, "name", json_string(again));
+        snprintf(numbered, sizeof numbered, "%s", name);
+        for (int number = 2; json_object_get(used, numbered); number++)
+            snprintf(numbered, sizeof numbered, "%s%d", name, number);
+        put_named(used, numbered, json_true());
+        put_named(entry, "name", json_string(numbered));
     }
     json_decref(used);
 }

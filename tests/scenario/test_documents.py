@@ -88,6 +88,21 @@ def documents_of(shop, kind):
     return {**found, "gateway": shop.http("GET", f"/{kind}.json").body}
 
 
+def written_out(document):
+    """The same with each component where it is referred to. The shop has no shape within itself."""
+    def within(value):
+        if isinstance(value, list):
+            return [within(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        beside = {name: within(inside) for name, inside in value.items() if name != "$ref"}
+        if "$ref" not in value:
+            return beside
+        name = value["$ref"].removeprefix("#/components/schemas/")
+        return {**within(document["components"]["schemas"][name]), **beside}
+    return within(document)
+
+
 @functools.cache
 def described(name):
     return json.loads(subprocess.run([str(PROGRAMS / name), "--describe"], capture_output=True, check=True).stdout)
@@ -143,7 +158,30 @@ def test_a_composed_answer_is_described_by_its_parts(shop):
     operation = shop.http("GET", "/openapi.json").body["paths"]["/api/orders/{id}/details"]["get"]
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert schema["required"] == ["order"]
-    assert set(schema["properties"]["user"]["anyOf"][0]["properties"]) >= {"id", "name", "email"}
+    assert schema["properties"]["order"] == {"$ref": "#/components/schemas/Order"}
+    assert schema["properties"]["user"]["anyOf"][0] == {"$ref": "#/components/schemas/User"}
+
+
+def test_named_shapes_are_components_and_operations_have_short_ids(shop):
+    document = shop.http("GET", "/openapi.json").body
+    schemas = document["components"]["schemas"]
+    assert {"Order", "OrderItem", "NewOrder", "User", "Product", "Cart", "Problem"} <= set(schemas)
+    assert schemas["Order"]["properties"]["items"]["items"] == {"$ref": "#/components/schemas/OrderItem"}
+    assert "x-freehold-of" not in json.dumps(document)
+    place = document["paths"]["/api/orders"]["post"]
+    assert (place["operationId"], place["summary"]) == ("place_order", "Places an order")
+    ids = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
+    assert len(ids) == len(set(ids)) and "get_orders_by_id_details" in ids
+
+
+def test_a_route_says_whether_a_client_may_wait_and_for_what(shop):
+    document = shop.http("GET", "/openapi.json").body
+    waits = {operation["operationId"] for item in document["paths"].values() for operation in item.values()
+             if "Prefer" in [one["name"] for one in operation["parameters"]]}
+    assert waits == {"place_order", "check_out"}
+    answers = document["paths"]["/api/orders"]["post"]["responses"]
+    assert answers["200"]["content"] == answers["202"]["content"]
+    assert "Preference-Applied" in answers["200"]["headers"]
 
 
 def test_only_operators_read_a_services_documents(shop):
@@ -255,7 +293,7 @@ def judge(operation, request, answer):
 @pytest.mark.parametrize("who", [*SHOP_SERVICES, "gateway"])
 def test_random_requests_from_the_document_meet_no_fault(shop, who):
     print(f"FREEHOLD_SEED={SEED} FREEHOLD_REQUESTS={REQUESTS}")
-    port, document, own = shop.port, documents_of(shop, "openapi")[who], {}
+    port, document, own = shop.port, written_out(documents_of(shop, "openapi")[who]), {}
     if who != "gateway":
         port = int(shop.services()[who]["address"].rsplit(":", 1)[1])
         own = {"Freehold-Token": shop.token("operator", who), "Freehold-From": "operator"}
