@@ -22,7 +22,6 @@
 #include "base/text.h"
 #include "call/auth.h"
 #include "call/identity.h"
-#include "service/declared.h"
 #include "shape/shape.h"
 #include "work/command.h"
 
@@ -39,23 +38,6 @@ static void append_member(json_t *array, json_t *value)
 {
     int result = json_array_append_new(array, value);
     FH_ASSERT(result == 0);
-}
-
-json_t *openapi_schema(const json_t *schema)
-{
-    json_t *copy = json_deep_copy(schema);
-    FH_ASSERT(copy != NULL);
-    json_object_del(copy, "$schema");
-    json_object_del(json_object_get(copy, "items"), "$schema");
-    return copy;
-}
-
-json_t *openapi_schema_of(const json_t *schema, const char *service)
-{
-    json_t *copy = openapi_schema(schema);
-    if (service) /* otherwise it is noted already: a composition's are of several */
-        openapi_note_service(copy, service);
-    return copy;
 }
 
 /* What is secret is taken, and not told: in answers the same names may be there. */
@@ -76,11 +58,6 @@ static json_t *taken_schema(const json_t *schema, const char *service)
     json_t *copy = openapi_schema_of(schema, service);
     set_write_only(copy);
     return copy;
-}
-
-static json_t *media_content(const char *type, json_t *schema)
-{
-    return json_pack("{s:{s:o}}", type, "schema", schema);
 }
 
 /* ---- Paths ---- */
@@ -144,28 +121,6 @@ static json_t *path_parameters(const char *pattern, const char *path)
     return parameters;
 }
 
-/* The GET route that answers where a route's `location` is; NULL: it has none. */
-static const json_t *located_route(const json_t *route, const json_t *description)
-{
-    const char *location = json_string_at(route, "location");
-    size_t i;
-    json_t *other;
-    json_array_foreach (json_object_get(description, "routes"), i, other) {
-        if (location && strcmp(json_string_at(other, "method"), "GET") == 0 &&
-            declared_answers(json_string_at(other, "path"), location))
-            return other;
-    }
-    return NULL;
-}
-
-/* Whether a client may wait for the end of what the route begins. */
-static bool may_wait(const json_t *route, const json_t *description)
-{
-    return json_integer_value(json_object_get(json_object_get(route, "answer"), "status")) == 202 &&
-           json_array_size(json_object_get(description, "sagas")) > 0 &&
-           located_route(route, description);
-}
-
 /* ---- What a route takes ---- */
 
 static bool is_required(const json_t *schema, const char *name)
@@ -219,7 +174,7 @@ static void add_header_parameters(json_t *parameters, const json_t *route,
         "again; another request under that key is refused with 422.",
         json_pack("{s:s, s:i, s:i, s:s}", "type", "string", "minLength", 1, "maxLength",
                   COMMAND_KEY_LENGTH_MAX, "pattern", "^[!-~]+$"));
-    if (may_wait(route, description))
+    if (openapi_may_wait(route, description))
         add_header_parameter(
             parameters, "Prefer",
             "`wait=N`: waits so many seconds (RFC 7240) for the end of what the request "
@@ -229,96 +184,6 @@ static void add_header_parameters(json_t *parameters, const json_t *route,
         add_header_parameter(parameters, "Freehold-Undo",
                              "The key of the step that is to be undone.",
                              json_pack("{s:s}", "type", "string"));
-}
-
-/* ---- What a route answers ---- */
-
-static void add_response(json_t *responses, const char *status, const char *description)
-{
-    put_openapi(responses, status,
-                json_pack("{s:s, s:o}", "description", description, "content",
-                          media_content("application/problem+json",
-                                        json_pack("{s:s}", "$ref",
-                                                  "#/components/schemas/" OPENAPI_PROBLEM))));
-}
-
-static json_t *answer_header_of(const char *description, const char *type)
-{
-    return json_pack("{s:s, s:{s:s}}", "description", description, "schema", "type", type);
-}
-
-static json_t *success_content(const json_t *answer, const json_t *description)
-{
-    const json_t *schema = json_object_get(answer, "schema");
-    return media_content("application/json",
-                         schema ? openapi_schema_of(schema, json_string_at(description, "name"))
-                                : json_object());
-}
-
-/* With `Prefer: wait` and in time: what the route at Location answers. */
-static void add_waited(json_t *responses, const json_t *route, const json_t *description)
-{
-    const json_t *answer = json_object_get(located_route(route, description), "answer");
-    char status[8];
-    json_int_t declared = json_integer_value(json_object_get(answer, "status"));
-    snprintf(status, sizeof status, "%d", declared ? (int)declared : 200);
-    json_t *headers =
-        json_pack("{s:o}", "Preference-Applied", answer_header_of("What was waited.", "string"));
-    put_openapi(responses, status,
-                json_pack("{s:s, s:o, s:o}", "description",
-                          "With `Prefer: wait`, when it has ended: what Location names.", "content",
-                          success_content(answer, description), "headers", headers));
-}
-
-static void add_success(json_t *responses, const json_t *route, const json_t *description)
-{
-    char status[8] = "2XX";
-    const json_t *answer = json_object_get(route, "answer");
-    json_int_t declared = json_integer_value(json_object_get(answer, "status"));
-    if (declared)
-        snprintf(status, sizeof status, "%d", (int)declared);
-    json_t *response = json_pack("{s:s}", "description",
-                                 declared == 202   ? "Taken; it goes on."
-                                 : declared == 201 ? "Made."
-                                                   : "Done.");
-    if (json_object_get(answer, "schema") || (declared != 204 && declared))
-        put_openapi(response, "content", success_content(answer, description));
-    if (declared == 201 || declared == 202)
-        put_openapi(
-            response, "headers",
-            json_pack("{s:o}", "Location", answer_header_of("Where it is to be found.", "string")));
-    if (json_object_get(route, "page"))
-        put_openapi(response, "headers",
-                    json_pack("{s:o}", "Link",
-                              answer_header_of("The next page's address, with `rel=\"next\"`; none "
-                                               "behind the last page.",
-                                               "string")));
-    put_openapi(responses, status, response);
-    if (may_wait(route, description))
-        add_waited(responses, route, description);
-}
-
-static json_t *responses_of(const json_t *route, const json_t *description, bool inside)
-{
-    json_t *responses = json_object();
-    bool body = json_object_get(route, "body") != NULL;
-    add_success(responses, route, description);
-    add_response(responses, "400", "What was sent can't be read, or has a wrong parameter.");
-    if (inside) {
-        add_response(responses, "401", "Nobody that this service knows.");
-        add_response(responses, "403", "Not for this caller.");
-    }
-    if (strchr(json_string_at(route, "path"), '{'))
-        add_response(responses, "404", "There is none.");
-    if (body) {
-        add_response(responses, "415", "The body is not sent as JSON.");
-        add_response(responses, "422", "The body does not have the expected form.");
-    }
-    add_response(responses, "503", "Not now; `Retry-After` says when.");
-    put_openapi(json_object_get(responses, "503"), "headers",
-                json_pack("{s:o}", "Retry-After", answer_header_of("Seconds.", "integer")));
-    add_response(responses, "default", "Anything else that went wrong.");
-    return responses;
 }
 
 /* ---- Operations ---- */
@@ -407,8 +272,8 @@ static void demand_user(struct openapi *openapi, json_t *operation, const char *
                     json_pack("{s:{s:s, s:s}}", OPENAPI_USER, "type", "http", "scheme", "bearer"));
     put_openapi(operation, "security", json_pack("[{s:o}]", OPENAPI_USER, demanded));
     json_t *responses = json_object_get(operation, "responses");
-    add_response(responses, "401", "Nobody is logged in, or the credentials are not good.");
-    add_response(responses, "403", "The user lacks a scope or a role that this needs.");
+    openapi_add_response(responses, "401", "Nobody is logged in, or the credentials are not good.");
+    openapi_add_response(responses, "403", "The user lacks a scope or a role that this needs.");
 }
 
 static void add_route(struct openapi *openapi, const json_t *description, const json_t *route)
@@ -422,14 +287,14 @@ static void add_route(struct openapi *openapi, const json_t *description, const 
     add_header_parameters(parameters, route, description, openapi->inside);
     json_t *operation = json_pack("{s:[s], s:o, s:o, s:o}", "tags", tag, "operationId",
                                   operation_id(route, path), "parameters", parameters, "responses",
-                                  responses_of(route, description, openapi->inside));
+                                  openapi_responses(route, description, openapi->inside));
     FH_ASSERT(operation != NULL);
     if (json_string_at(route, "summary"))
         put_openapi(operation, "summary", json_string(json_string_at(route, "summary")));
     if (body)
         put_openapi(operation, "requestBody",
                     json_pack("{s:b, s:o}", "required", 1, "content",
-                              media_content("application/json", taken_schema(body, tag))));
+                              openapi_content("application/json", taken_schema(body, tag))));
     if (openapi->inside)
         put_openapi(operation, "x-freehold-audience",
                     json_string(json_string_at(route, "audience")));
@@ -457,7 +322,7 @@ void openapi_add_get(struct openapi *openapi, const char *pattern, const char *t
     json_t *operation =
         json_pack("{s:[s], s:s, s:o, s:o, s:o}", "tags", tag, "summary", summary, "operationId",
                   operation_id(route, path), "parameters", path_parameters(pattern, path),
-                  "responses", responses_of(route, NULL, false));
+                  "responses", openapi_responses(route, NULL, false));
     FH_ASSERT(operation != NULL);
     add_path_operation(openapi, "GET", pattern, operation);
     json_decref(route);

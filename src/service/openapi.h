@@ -33,6 +33,13 @@ json_t *openapi_schema(const json_t *schema);
 /* The same of one of a service's schemas: what is named in it becomes a component. */
 json_t *openapi_schema_of(const json_t *schema, const char *service);
 
+/* Of openapi_answers.c. `schema` is stolen. */
+json_t *openapi_content(const char *type, json_t *schema);
+/* Whether a client may wait for the end of what the route begins (`Prefer: wait`). */
+bool openapi_may_wait(const json_t *route, const json_t *description);
+json_t *openapi_responses(const json_t *route, const json_t *description, bool inside);
+void openapi_add_response(json_t *responses, const char *status, const char *description);
+
 /* Of openapi_named.c: see there. */
 #define OPENAPI_PROBLEM "Problem"  /* the component that all errors have */
 #define OPENAPI_OF "x-freehold-of" /* whose a named schema is, until it is a component */

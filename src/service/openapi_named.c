@@ -51,7 +51,24 @@ void openapi_note_service(json_t *schema, const char *service)
         put_named(schema, OPENAPI_OF, json_string(service));
 }
 
-static bool is_named(const json_t *schema)
+json_t *openapi_schema(const json_t *schema)
+{
+    json_t *copy = json_deep_copy(schema);
+    FH_ASSERT(copy != NULL);
+    json_object_del(copy, "$schema");
+    json_object_del(json_object_get(copy, "items"), "$schema");
+    return copy;
+}
+
+json_t *openapi_schema_of(const json_t *schema, const char *service)
+{
+    json_t *copy = openapi_schema(schema);
+    if (service) /* otherwise it is noted already: a composition's are of several */
+        openapi_note_service(copy, service);
+    return copy;
+}
+
+static bool is_named_schema(const json_t *schema)
 {
     return json_is_string(json_object_get(schema, OPENAPI_OF)) &&
            json_is_string(json_object_get(schema, "title"));
@@ -102,7 +119,7 @@ static bool takes_secrets(json_t *schema)
 }
 
 /* {"title", "service", "content" with its notes, "compared" without} */
-static json_t *find_entry(json_t *entries, const json_t *content, const char *title)
+static json_t *find_named(json_t *entries, const json_t *content, const char *title)
 {
     json_t *compared = json_deep_copy(content), *entry, *found = NULL;
     size_t i;
@@ -116,12 +133,12 @@ static json_t *find_entry(json_t *entries, const json_t *content, const char *ti
     return found;
 }
 
-static void add_entry(json_t *entries, const json_t *schema)
+static void add_named_schema(json_t *entries, const json_t *schema)
 {
     json_t *content = content_of(schema), *compared = json_deep_copy(content);
     const char *title = json_string_at(schema, "title");
     drop_notes(compared);
-    if (!find_entry(entries, content, title))
+    if (!find_named(entries, content, title))
         json_array_append_new(entries, json_pack("{s:s, s:s, s:O, s:o}", "title", title, "service",
                                                  json_string_at(schema, OPENAPI_OF), "content",
                                                  content, "compared", compared));
@@ -139,13 +156,13 @@ static void collect_named(json_t *entries, const json_t *value)
         collect_named(entries, inner);
     json_object_foreach ((json_t *)(uintptr_t)value, name, inner)
         collect_named(entries, inner);
-    if (is_named(value) && !json_object_get(value, SHAPE_SCHEMA_AGAIN))
-        add_entry(entries, value);
+    if (is_named_schema(value) && !json_object_get(value, SHAPE_SCHEMA_AGAIN))
+        add_named_schema(entries, value);
 }
 
 /* ---- Names ---- */
 
-static bool is_same(const json_t *entry, const json_t *other, const char *member)
+static bool is_same_in(const json_t *entry, const json_t *other, const char *member)
 {
     return strcmp(json_string_at(entry, member), json_string_at(other, member)) == 0;
 }
@@ -156,7 +173,8 @@ static bool is_input(const json_t *entries, json_t *entry)
     size_t i;
     json_t *other;
     json_array_foreach (entries, i, other) {
-        if (other != entry && is_same(entry, other, "title") && is_same(entry, other, "service"))
+        if (other != entry && is_same_in(entry, other, "title") &&
+            is_same_in(entry, other, "service"))
             return takes_secrets(json_object_get(entry, "content"));
     }
     return false;
@@ -167,7 +185,7 @@ static bool is_shared(const json_t *entries, const json_t *entry)
     size_t i;
     json_t *other;
     json_array_foreach (entries, i, other) {
-        if (is_same(entry, other, "title") && !is_same(entry, other, "service"))
+        if (is_same_in(entry, other, "title") && !is_same_in(entry, other, "service"))
             return true;
     }
     return strcmp(json_string_at(entry, "title"), OPENAPI_PROBLEM) == 0;
@@ -227,14 +245,14 @@ static void refer_within(json_t *entries, json_t *value);
 /* What is to be there instead; NULL: it stays. */
 static json_t *referred(json_t *entries, json_t *schema)
 {
-    if (!is_named(schema)) {
+    if (!is_named_schema(schema)) {
         refer_within(entries, schema);
         return NULL;
     }
     json_t *content = content_of(schema);
     json_t *entry = json_object_get(schema, SHAPE_SCHEMA_AGAIN)
                         ? entry_around(entries, schema)
-                        : find_entry(entries, content, json_string_at(schema, "title"));
+                        : find_named(entries, content, json_string_at(schema, "title"));
     json_decref(content);
     return entry ? reference_to(entry, schema) : NULL;
 }

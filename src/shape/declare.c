@@ -93,11 +93,11 @@ static enum fh_code check_default(const fh_field *field, struct fh_error *error)
     return code;
 }
 
-static enum fh_code check_field(const fh_field *field, const struct declared_around *outer,
-                                int depth, struct fh_error *error);
+static enum fh_code declare_field(const fh_field *field, const struct declared_around *outer,
+                                  int depth, struct fh_error *error);
 
-static enum fh_code check_fields(const fh_field *shape, const struct declared_around *outer,
-                                 int depth, struct fh_error *error)
+static enum fh_code declare_fields(const fh_field *shape, const struct declared_around *outer,
+                                   int depth, struct fh_error *error)
 {
     for (const struct declared_around *at = outer; at; at = at->outer) {
         if (at->shape == shape)
@@ -109,14 +109,14 @@ static enum fh_code check_fields(const fh_field *shape, const struct declared_ar
                          SHAPES_WITHIN_MAX);
     for (const fh_field *field = shape; field->name; field++) {
         struct fh_error why;
-        if (check_field(field, &here, depth, &why) != FH_OK)
+        if (declare_field(field, &here, depth, &why) != FH_OK)
             return error_set(error, FH_INVALID, "%.60s: %.120s", field->name, why.message);
     }
     return FH_OK;
 }
 
-static enum fh_code check_field(const fh_field *field, const struct declared_around *outer,
-                                int depth, struct fh_error *error)
+static enum fh_code declare_field(const fh_field *field, const struct declared_around *outer,
+                                  int depth, struct fh_error *error)
 {
     if (strcmp(field->name, "*") == 0)
         return FH_OK;
@@ -128,11 +128,11 @@ static enum fh_code check_field(const fh_field *field, const struct declared_aro
     if (code == FH_OK)
         code = check_default(field, error);
     if (code == FH_OK && field->of)
-        code = check_fields(field->of, outer, depth + 1, error);
+        code = declare_fields(field->of, outer, depth + 1, error);
     return code;
 }
 
 enum fh_code shape_declared(const fh_field *shape, struct fh_error *error)
 {
-    return check_fields(shape, NULL, 0, error);
+    return declare_fields(shape, NULL, 0, error);
 }

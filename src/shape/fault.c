@@ -34,6 +34,30 @@ void shape_quote(struct text *text, const char *value, size_t length)
     text_add(text, cut < length ? "…\"" : "\"");
 }
 
+const char *shape_type_expected(const fh_field *field)
+{
+    switch (field->type) {
+    case FH_STRING:
+        return "a string";
+    case FH_INT:
+        return "an integer";
+    case FH_BOOL:
+        return "true or false";
+    case FH_OBJECT:
+        return "an object";
+    case FH_ARRAY:
+    case FH_LIST:
+        return "an array";
+    case FH_ANY:
+        return "a value";
+    case FH_NUMBER:
+        return "a number";
+    case FH_DECIMAL:
+        return "a decimal number in a string";
+    }
+    return "a value";
+}
+
 void shape_found(const struct shape_faults *faults, struct text *detail, const json_t *value)
 {
     text_add(detail, ", found ");

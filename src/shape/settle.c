@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "shape/walk.h"
 
 static void settle_object(const fh_field *shape, json_t *object);
@@ -25,22 +24,6 @@ static json_t *settled_number(const fh_field *field, const json_t *value)
     double real = json_real_value(value);
     bool exact = fabs(real) <= SHAPE_EXACT_MAX && trunc(real) == real;
     return exact ? json_integer((json_int_t)real) : NULL;
-}
-
-json_t *shape_default(const fh_field *field)
-{
-    json_t *value = NULL, *text = json_string(field->default_value);
-    if (text && (field->type == FH_STRING || field->type == FH_DECIMAL || field->type == FH_LIST))
-        value = shape_value_of_text(field, text);
-    else if (text)
-        (void)json_parse(field->default_value, strlen(field->default_value), &value,
-                         ERROR_UNHEEDED);
-    json_decref(text);
-    json_t *settled = value ? settled_number(field, value) : NULL;
-    if (!settled)
-        return value;
-    json_decref(value);
-    return settled;
 }
 
 static void settle_elements(const fh_field *field, json_t *array)

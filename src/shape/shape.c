@@ -13,8 +13,9 @@
  * If only one of min and max is set, the other one, 0, is a bound too,
  * unless that puts max below min, which means no upper bound: {.min = 1} is "1 or more".
  *
- * To add a type: add its name to type_expected, what fits it to type_fits and check_fitting_type,
- * its form to schema.c and read.c, and, if a query may have it, how its text is read to query.c.
+ * To add a type: add its name to shape_type_expected, what fits it to type_fits and
+ * check_fitting_type, its form to schema.c and read.c, and, if a query may have it, how its text is
+ * read to query.c.
  */
 
 #include "shape/shape.h"
@@ -30,31 +31,7 @@
 #include "shape/text.h"
 #include "shape/walk.h"
 
-/* ---- What is expected, what was found ---- */
-
-const char *shape_type_expected(const fh_field *field)
-{
-    switch (field->type) {
-    case FH_STRING:
-        return "a string";
-    case FH_INT:
-        return "an integer";
-    case FH_BOOL:
-        return "true or false";
-    case FH_OBJECT:
-        return "an object";
-    case FH_ARRAY:
-    case FH_LIST:
-        return "an array";
-    case FH_ANY:
-        return "a value";
-    case FH_NUMBER:
-        return "a number";
-    case FH_DECIMAL:
-        return "a decimal number in a string";
-    }
-    return "a value";
-}
+/* ---- What was found ---- */
 
 static const char *type_found(const json_t *value)
 {
