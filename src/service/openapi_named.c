@@ -243,7 +243,7 @@ static json_t *reference_to(const json_t *entry, const json_t *schema)
 static void refer_within(json_t *entries, json_t *value);
 
 /* What is to be there instead; NULL: it stays. */
-static json_t *referred(json_t *entries, json_t *schema)
+static json_t *referred_schema(json_t *entries, json_t *schema)
 {
     if (!is_named_schema(schema)) {
         refer_within(entries, schema);
@@ -264,12 +264,12 @@ static void refer_within(json_t *entries, json_t *value)
     void *next;
     json_t *inner, *reference;
     json_array_foreach (value, i, inner) {
-        reference = referred(entries, inner);
+        reference = referred_schema(entries, inner);
         if (reference)
             json_array_set_new(value, i, reference);
     }
     json_object_foreach_safe (value, next, name, inner) {
-        reference = referred(entries, inner);
+        reference = referred_schema(entries, inner);
         if (reference)
             put_named(value, name, reference);
     }

@@ -98,7 +98,7 @@ static bool take_offset(struct rest *rest, int *ret)
     return true;
 }
 
-static bool take_time(struct rest *rest)
+static bool take_clock_time(struct rest *rest)
 {
     int hour, minute, second, offset;
     if (!take_digits(rest, 2, 0, 23, &hour) || !take_char(rest, ':') ||
@@ -118,7 +118,7 @@ static bool is_date(struct rest rest)
 static bool is_date_time(struct rest rest)
 {
     return take_date(&rest) && (take_char(&rest, 'T') || take_char(&rest, 't')) &&
-           take_time(&rest) && rest.at == rest.end;
+           take_clock_time(&rest) && rest.at == rest.end;
 }
 
 /* ---- UUIDs ---- */

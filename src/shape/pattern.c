@@ -47,7 +47,7 @@ struct pattern_reading {
     size_t starts[GROUPS_MAX + 1];         /* of each, in `pcre` */
 };
 
-static void write_pattern(struct pattern_reading *reading, const char *ecma, const char *pcre)
+static void write_both(struct pattern_reading *reading, const char *ecma, const char *pcre)
 {
     if (reading->ecma)
         text_add(reading->ecma, ecma);
@@ -95,7 +95,7 @@ static bool read_escape(struct pattern_reading *reading, bool in_class)
         const char *set = in_class ? sets[i].in_class : sets[i].set;
         if (sets[i].letter != letter || !set)
             continue;
-        write_pattern(reading, set, set);
+        write_both(reading, set, set);
         reading->at += 2;
         return true;
     }
@@ -203,7 +203,7 @@ static bool read_group_start(struct pattern_reading *reading)
     reading->groups++;
     reading->weights[reading->groups] = 2; /* a group has states of its own */
     reading->starts[reading->groups] = reading->pcre ? reading->pcre->length : 0;
-    write_pattern(reading, "(?:", "(?:");
+    write_both(reading, "(?:", "(?:");
     if (*reading->at && strchr("*+?{", *reading->at))
         return pattern_fault(reading, "a repetition of nothing");
     return true;
@@ -238,7 +238,7 @@ static bool read_item(struct pattern_reading *reading)
             return false;
         break;
     case '.':
-        write_pattern(reading, any_character, "[^\\n\\r\\x{2028}\\x{2029}]");
+        write_both(reading, any_character, "[^\\n\\r\\x{2028}\\x{2029}]");
         reading->at++;
         break;
     case '^':
@@ -258,7 +258,7 @@ static bool read_item(struct pattern_reading *reading)
     return read_repetition(reading, weight);
 }
 
-static bool read_pattern(struct pattern_reading *reading)
+static bool read_whole_pattern(struct pattern_reading *reading)
 {
     if (strlen(reading->pattern) > SHAPE_PATTERN_LENGTH_MAX) {
         reading->failed = true;
@@ -287,7 +287,7 @@ static pcre2_code *compile_pattern(const char *pattern, struct fh_error *error)
     pcre2_code *code = NULL;
     text_init(&pcre, PCRE_LENGTH_MAX);
     text_add(&pcre, "");
-    if (read_pattern(&reading) && pcre.overflow) {
+    if (read_whole_pattern(&reading) && pcre.overflow) {
         error_set(error, FH_INVALID, "the pattern \"%.100s\" repeats too much", pattern);
     } else if (!reading.failed) {
         code = pcre2_compile((PCRE2_SPTR)(pcre.data ? pcre.data : ""), pcre.length,
@@ -364,7 +364,7 @@ void shape_pattern_write(struct text *text, const char *pattern)
     struct pattern_reading reading = {
         .pattern = pattern, .at = pattern, .ecma = &ecma, .error = ERROR_UNHEEDED};
     text_init(&ecma, SHAPE_PATTERN_LENGTH_MAX * sizeof any_character);
-    if (read_pattern(&reading)) {
+    if (read_whole_pattern(&reading)) {
         text_add(text, "^(?:");
         text_append(text, ecma.data ? ecma.data : "", ecma.length);
         text_add(text, ")$");

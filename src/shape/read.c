@@ -104,7 +104,7 @@ static void read_decimal(fh_field *field, const json_t *schema)
     field->maximum = most && shape_is_decimal(most, strlen(most)) ? most : NULL;
 }
 
-static void read_number(struct arena *arena, fh_field *field, const json_t *schema)
+static void read_number_bounds(struct arena *arena, fh_field *field, const json_t *schema)
 {
     const char *const names[] = {"minimum", "maximum"};
     for (int i = 0; i < 2; i++) {
@@ -166,7 +166,7 @@ static fh_field read_schema_field(struct arena *arena, const json_t *schema, int
         field.one_of = read_one_of(arena, schema);
         read_text_rules(arena, &field, schema);
     } else if (field.type == FH_NUMBER) {
-        read_number(arena, &field, schema);
+        read_number_bounds(arena, &field, schema);
     } else if (field.type == FH_INT) {
         read_bounds(&field, schema, "minimum", "maximum");
     } else if (field.type == FH_OBJECT) {

@@ -80,7 +80,7 @@ def test_a_client_in_typescript_is_strictly_typed_and_orders(wanted, tmp_path):
     (tmp_path / "package.json").write_text('{"type": "module"}')
     run("node_modules/.bin/openapi-typescript", "openapi.json", "-o", "shop.d.ts", cwd=tmp_path)
     run("node_modules/.bin/tsc", "--strict", "--noUncheckedIndexedAccess", "--target", "es2022", "--module", "nodenext",
-        "--lib", "es2022,dom,dom.iterable", "--types", "", "order.ts", cwd=tmp_path)
+        "--lib", "es2022,dom,dom.iterable", "order.ts", cwd=tmp_path)
     assert run("node", "main.js", *wanted, cwd=tmp_path) == ORDERED
 
 
