@@ -176,6 +176,58 @@ static void a_newer_declaration_and_another_abi_are_refused(void **state)
     assert_refused(&service, "compile it again");
 }
 
+/* ---- What a compiler can't see ---- */
+
+static const fh_field made_shape[] = {{"id", FH_INT}, {"at", FH_STRING, .optional = true}, {0}};
+static const fh_field bad_shape[] = {{"code", FH_STRING, .pattern = "^a"}, {0}};
+
+#define REFUSED(words, ...)                                                                        \
+    do {                                                                                           \
+        const fh_service service = {                                                               \
+            .abi = FH_ABI, .layout = &fh_layout, .name = "odd", __VA_ARGS__};                      \
+        struct declared declared;                                                                  \
+        struct fh_error error;                                                                     \
+        assert_int_equal(read(&service, &declared, &error), FH_INVALID);                           \
+        if (!strstr(error.message, words))                                                         \
+            fail_msg("%s", error.message);                                                         \
+    } while (0)
+
+static void what_can_not_work_is_refused_before_anything_is_opened(void **state)
+{
+    (void)state;
+    REFUSED("The route /a: code: the pattern \"^a\" has an anchor",
+            .routes = {{"POST", "/a", handler, .body = bad_shape}});
+    REFUSED("The event Made: code", .publishes = {{"Made", 1, bad_shape, "code"}});
+    REFUSED("The settings of odd: code", .settings = bad_shape);
+    REFUSED("The input of the saga trade: code",
+            .sagas = {{"trade", (const fh_step *)steps, .input = bad_shape}});
+    REFUSED("needs a name of letters", .shapes = {{"made", made_shape}});
+    REFUSED("are one shape, or have one name", .shapes = {{"A", made_shape}, {"B", made_shape}});
+    REFUSED("lower-case letters", .routes = {{"GET", "/a", handler, .name = "getA"}});
+    REFUSED("Two routes have the name a",
+            .routes = {{"GET", "/a", handler, .name = "a"}, {"GET", "/b", handler, .name = "a"}});
+    REFUSED(
+        "where no GET route of odd is",
+        .routes = {{"POST", "/a", handler, .answer = {202, made_shape}, .location = "/b/{id}"}});
+    REFUSED("no field that its answer always has",
+            .routes = {{"POST", "/a", handler, .answer = {202, made_shape}, .location = "/a/{at}"},
+                       {"GET", "/a/{id}", handler}});
+    REFUSED("no answer of 201 or 202",
+            .routes = {{"POST", "/a", handler, .answer = {200, made_shape}, .location = "/a/{id}"},
+                       {"GET", "/a/{id:int}", handler}});
+}
+
+static void a_location_is_where_a_route_answers_whatever_its_names(void **state)
+{
+    (void)state;
+    assert_true(declared_answers("/a/{id:int}/b", "/a/{number}/b"));
+    assert_true(declared_answers("/a", "/a"));
+    assert_false(declared_answers("/a/{id}", "/a"));
+    assert_false(declared_answers("/a", "/a/{id}"));
+    assert_false(declared_answers("/a/{id}", "/a/x"));
+    assert_false(declared_answers("/a/{id}/b", "/a/{id}/c"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +235,8 @@ int main(void)
         cmocka_unit_test(every_member_of_a_declaration_is_listed),
         cmocka_unit_test(what_an_older_declaration_says_is_read_and_the_rest_is_zero),
         cmocka_unit_test(a_newer_declaration_and_another_abi_are_refused),
+        cmocka_unit_test(what_can_not_work_is_refused_before_anything_is_opened),
+        cmocka_unit_test(a_location_is_where_a_route_answers_whatever_its_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
