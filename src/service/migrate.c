@@ -8,9 +8,10 @@
  * one applies the next migration while the others wait, and then look again.
  *
  * It is an error if an applied file has changed or is gone, since the store could then not be
- * rebuilt; so is a new file with a lower number. If a store has several processes, one of an older
- * version may start beside newer ones: migrations newer than all that it knows are no error,
- * because migrations must not break the version before them (docs/operate/migrations.md).
+ * rebuilt; so is a new file with a lower number. A process of an older version may start beside
+ * newer ones, or after one whose upgrade was taken back: migrations newer than all that it knows
+ * are no error, because migrations must not break the version before them
+ * (docs/operate/migrations.md).
  */
 
 #define _GNU_SOURCE
@@ -49,8 +50,10 @@ static bool compare_applied(void *context, int64_t version, const char *name, co
     const struct migrations *all = &migrate->all;
     struct migration *migration = migrations_find(all, version);
     int64_t newest = all->count ? all->rows[all->count - 1].version : 0;
-    if (!migration && version > newest &&
-        engine_can(migrate->store->engine, ENGINE_MANY_INSTANCES)) {
+    /* A folder without any file is more likely a wrong one; where there are several processes, it
+     * may be that of a version from before there were migrations. */
+    bool knows_any = all->count || engine_can(migrate->store->engine, ENGINE_MANY_INSTANCES);
+    if (!migration && version > newest && knows_any) {
         migrate->unknown++;
         return true;
     }
@@ -268,6 +271,27 @@ enum fh_code service_migrate(struct store *store, const char *folder, int *ret_a
                     migrate.unknown);
     migrations_release(&migrate.all);
     return code;
+}
+
+void service_migrations_defer(struct store *store, const char *folder)
+{
+    struct migrate migrate = {.store = store};
+    struct fh_error error = {0};
+    const struct migration *next = NULL;
+    const char *engine = store->engine->name;
+    enum fh_code code =
+        migrations_read(folder, engine, store->engine->sql->dialect, &migrate.all, &error);
+    if (code == FH_OK) {
+        code = look_for_migration(&migrate, &next, &error);
+        if (code == FH_OK && next)
+            error_set(&error, FH_CONFLICT, "The migration %s is new.", next->name);
+        migrations_release(&migrate.all);
+    }
+    if (error.code != FH_OK)
+        log_warning("migrations-deferred",
+                    "started again on the schema that this program has served with; upgrade takes "
+                    "what the files have: %s",
+                    error.message);
 }
 
 static bool keep_newest(void *context, int64_t version, const char *name, const char *checksum)

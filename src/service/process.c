@@ -252,6 +252,13 @@ static void process_beat(uv_timer_t *handle)
         process->beaten(process->context);
 }
 
+int process_exit_of(enum fh_code code, bool migrating)
+{
+    if (code == FH_INVALID || code == FH_UNSUPPORTED)
+        return migrating ? PROCESS_EXIT_MIGRATION : PROCESS_EXIT_CONFIGURATION;
+    return code == FH_UNAVAILABLE ? PROCESS_EXIT_UNAVAILABLE : PROCESS_EXIT_FAILED;
+}
+
 enum fh_code process_start(struct process *process, uv_loop_t *loop, int control_fd,
                            void (*stop)(void *context), void *context, struct fh_error *error)
 {

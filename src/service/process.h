@@ -18,8 +18,23 @@
 #include "http/server.h"
 #include "service/watchdog.h"
 
+/* Exit codes, besides 0: drained. docs/operate/instances.md#exit-codes */
 #define PROCESS_EXIT_FAILED 1         /* a restart may help */
-#define PROCESS_EXIT_CONFIGURATION 78 /* it won't */
+#define PROCESS_EXIT_MIGRATION 65     /* a migration is wrong, or was changed: it won't */
+#define PROCESS_EXIT_UNAVAILABLE 69   /* its store can't be used now, such as on a full disk */
+#define PROCESS_EXIT_CONFIGURATION 78 /* the configuration is wrong, or does not fit: it won't */
+
+/* Whether it would end in the same way again. */
+static inline bool process_exit_is_final(int exit_code)
+{
+    return exit_code == PROCESS_EXIT_CONFIGURATION || exit_code == PROCESS_EXIT_MIGRATION;
+}
+/* Of a process that could not start. `migrating`: it failed at a migration. */
+int process_exit_of(enum fh_code code, bool migrating);
+
+/* Set in the environment of a process whose store has already served its program: the schema is
+ * left as it is, whatever the folder of migrations has by now. */
+#define PROCESS_KEEPS_SCHEMA "FREEHOLD_KEEPS_SCHEMA"
 #define PROCESS_BEAT_MS 1000
 #define PROCESS_GRACE_MS 10000 /* for requests in progress, when draining */
 

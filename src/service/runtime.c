@@ -32,6 +32,7 @@
 #include "shape/shape.h"
 #include "store/notifier.h"
 #include "store/document/document.h"
+#include "store/model.h"
 #include "store/replica.h"
 #include "timer/timer.h"
 #include "work/command.h"
@@ -50,6 +51,20 @@ static void drain_next(struct runtime *runtime)
         world_fatal(runtime->world, "no fiber to end on");
 }
 
+static void free_managers(struct runtime *runtime)
+{
+    event_manager_free(runtime->context.events);
+    timer_manager_free(runtime->context.timers);
+    saga_manager_free(runtime->context.sagas);
+    call_manager_free(runtime->context.calls);
+    user_verifier_free(runtime->context.users);
+    webhook_keys_free(runtime->context.webhooks);
+    clocks_free(runtime->clocks);
+    work_keys_free(runtime->context.keys);
+    spans_free(runtime->context.spans);
+    lease_manager_free(runtime->context.leases);
+}
+
 static void drain_finish(void *argument)
 {
     struct runtime *runtime = argument;
@@ -61,16 +76,7 @@ static void drain_finish(void *argument)
     while (runtime->exchanges || !event_manager_ended(runtime->context.events) ||
            runtime->expiring || runtime->backup)
         fiber_sleep_until(runtime->world, world_in_ms(runtime->world, 1));
-    event_manager_free(runtime->context.events);
-    timer_manager_free(runtime->context.timers);
-    saga_manager_free(runtime->context.sagas);
-    call_manager_free(runtime->context.calls);
-    user_verifier_free(runtime->context.users);
-    webhook_keys_free(runtime->context.webhooks);
-    clocks_free(runtime->clocks);
-    work_keys_free(runtime->context.keys);
-    spans_free(runtime->context.spans);
-    lease_manager_free(runtime->context.leases);
+    free_managers(runtime);
     store_close(runtime->context.store);
     world_timer_stop(runtime->world, &runtime->drain_end);
     undecided_stop(runtime);
@@ -193,6 +199,21 @@ static void tell_move(void *context, const struct course *course)
         runtime->host->told(runtime, course);
 }
 
+static enum fh_code prepare_schema(struct runtime *runtime, struct fh_error *error)
+{
+    const fh_service *service = runtime->service;
+    const char *folder = json_string_at(runtime->config, "migrations");
+    struct store *store = runtime->context.store;
+    if (runtime->keeps_schema && model_of(service->model)->has_migrations) {
+        service_migrations_defer(store, folder);
+        return FH_OK;
+    }
+    runtime->migrating = model_of(service->model)->has_migrations;
+    enum fh_code code = service_store_prepare(service, store, folder, error);
+    runtime->migrating &= code != FH_OK;
+    return code;
+}
+
 static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *error)
 {
     const struct move_watch watch = {tell_move, runtime};
@@ -211,10 +232,7 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
         code = open_replicas(runtime, error);
     if (code == FH_OK)
         open_notifier(runtime);
-    if (code == FH_OK)
-        code = service_store_prepare(runtime->service, context->store,
-                                     json_string_at(runtime->config, "migrations"), error);
-    return code;
+    return code == FH_OK ? prepare_schema(runtime, error) : code;
 }
 
 /* Before anything else: a service with wrong settings touches nothing. */
@@ -309,7 +327,7 @@ static enum fh_code check_service_marks(const fh_service *service, struct fh_err
     return code;
 }
 
-static enum fh_code start_managers(struct runtime *runtime, struct fh_error *error)
+static enum fh_code make_managers(struct runtime *runtime, struct fh_error *error)
 {
     struct work_context *context = &runtime->context;
     context->events = event_manager_new(context);
@@ -330,6 +348,13 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
     if (code == FH_OK)
         code = timer_manager_new(context, &context->timers, error);
     context->leases = lease_manager_new(context, json_string_at(runtime->config, "instance"));
+    return code;
+}
+
+static enum fh_code start_managers(struct runtime *runtime, struct fh_error *error)
+{
+    struct work_context *context = &runtime->context;
+    enum fh_code code = make_managers(runtime, error);
     if (code == FH_OK && context->leases)
         code = lease_manager_start(context->leases, error);
     if (code == FH_OK)
@@ -347,8 +372,21 @@ static void start_failed(struct runtime *runtime, const struct fh_error *error)
 {
     log_error("start-failed", "can't start: %s", error->message);
     /* Nothing was answered yet and all commits are durable: ending at once is like a crash. */
-    bool for_ever = error->code == FH_INVALID || error->code == FH_UNSUPPORTED;
-    runtime->host->fail(runtime, for_ever ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED);
+    runtime->host->fail(runtime, process_exit_of(error->code, runtime->migrating));
+}
+
+enum fh_code runtime_try(struct runtime *runtime, struct fh_error *error)
+{
+    enum fh_code code = take_service_settings(runtime, error);
+    if (code == FH_OK)
+        code = prepare_store(runtime, error);
+    if (code == FH_OK) {
+        code = make_managers(runtime, error);
+        free_managers(runtime);
+    }
+    store_close(runtime->context.store);
+    runtime->context.store = NULL;
+    return code;
 }
 
 static void run_start(void *argument)

@@ -72,6 +72,8 @@ struct runtime {
     struct clocks *clocks;      /* NULL until it has its store */
     struct http_server *server; /* NULL: the host receives requests another way */
     enum runtime_phase phase;
+    bool keeps_schema; /* the store has served this program already: nothing is migrated */
+    bool migrating;    /* what is being done to the store, or has failed, is its migrations */
     struct runtime_route routes[RUNTIME_ROUTES_MAX]; /* most literal pattern first */
     int route_count;
     bool requests_drained, sagas_stopped; /* both: the rest can be closed */
@@ -89,6 +91,8 @@ void runtime_init(struct runtime *runtime, const fh_service *service, const json
                   struct world *world, const struct runtime_host *host);
 bool runtime_start(struct runtime *runtime); /* on its own fiber; false: none left */
 void runtime_stop(struct runtime *runtime);  /* once; also while it starts */
+/* What a start does before it asks or serves anybody, and then closes the store. On a fiber. */
+enum fh_code runtime_try(struct runtime *runtime, struct fh_error *error);
 void runtime_requests_drained(struct runtime *runtime);
 
 /* describe.c: what `--describe` prints. New reference. */
@@ -103,6 +107,8 @@ int service_print(json_t *object);
  * the engine can. On a fiber. FH_INVALID: a file is wrong, changed or missing; says which. */
 enum fh_code service_migrate(struct store *store, const char *folder, int *ret_applied,
                              struct fh_error *error);
+/* Says so where the folder has others than the store; changes nothing. On a fiber. */
+void service_migrations_defer(struct store *store, const char *folder);
 /* The newest one applied to the store; 0: none, -1: it can't be read now. On a fiber. */
 int64_t service_migrated(struct store *store);
 

@@ -20,6 +20,7 @@
 #include "service/exchange.h"
 #include "service/move.h"
 #include "service/restore.h"
+#include "service/trial.h"
 #include "store/model.h"
 #include "store/relational/catalog.h"
 
@@ -153,7 +154,7 @@ static enum fh_code change_store(struct runtime *runtime, json_t *result, struct
         named = "adopted_now";
         code = service_adopt(store, folder, json_string_at(task, "from"), version, &count, error);
     } else {
-        return error_set(error, FH_INVALID, "Nobody knows the task \"%s\".", what ? what : "");
+        return error_set(error, FH_INVALID, SERVICE_TASK_UNKNOWN " \"%s\".", what ? what : "");
     }
     json_object_set_new(result, named, json_integer(count));
     if (code == FH_OK)
@@ -217,6 +218,8 @@ static enum fh_code work_on_store(struct runtime *runtime, json_t *result, struc
     bool looks = task_is(runtime, "look");
     if (task_is(runtime, "backup"))
         return back_up_alone(runtime, result, error);
+    if (task_is(runtime, SERVICE_TASK_TRY))
+        return service_try(runtime, error);
     if (!has_migrations(runtime->service))
         return error_set(error, FH_UNSUPPORTED,
                          "Only stores of tables have migrations; %s keeps others.",
@@ -258,8 +261,5 @@ int service_task(struct runtime *runtime)
         code = unwritten.code;
     }
     json_decref(result);
-    if (code == FH_OK)
-        return 0;
-    return code == FH_INVALID || code == FH_UNSUPPORTED ? PROCESS_EXIT_CONFIGURATION
-                                                        : PROCESS_EXIT_FAILED;
+    return code == FH_OK ? 0 : process_exit_of(code, runtime->migrating);
 }

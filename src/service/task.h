@@ -9,16 +9,20 @@
  *     "task": {"do": "apply"}                                     applies what is new
  *     "task": {"do": "adopt", "from": "flyway", "version": 12}    see adopt.h
  *     "task": {"do": "backup"}                                    see backup.h
+ *     "task": {"do": "try"}                                       see trial.h
  *
  * The service's own process does it: with its user, its confinement and its access to the store,
- * while no other process serves from it. The result is in the service's folder, in
- * SERVICE_TASK_RESULT: what service_migrations reports (with "store": false if there is no store
- * yet), "applied_now" or "adopted_now", or "backup"; and "error", a sentence, if it failed.
+ * while no other process serves from it; a trial only reads it, and works on a copy. The result is
+ * in the service's folder, in SERVICE_TASK_RESULT: what service_migrations reports (with "store":
+ * false if there is no store yet), "applied_now" or "adopted_now", or "backup"; and "error", a
+ * sentence, if it failed.
  */
 
 #include "service/runtime.h"
 
 #define SERVICE_TASK_RESULT "task-result.json"
+#define SERVICE_TASK_TRY "try"
+#define SERVICE_TASK_UNKNOWN "Nobody knows the task" /* so begins the error */
 
 /* What was applied to the store, and what was begun: {"engine", "applied": [{"version", "name",
  * "checksum", "applied_ms"}], "open": [{"version", "name", "done", "running"}]}. For a relational

@@ -143,7 +143,7 @@ static void node_host_ended(struct runtime *runtime)
 static void node_host_fail(struct runtime *runtime, int exit_code)
 {
     struct run_node *node = node_of_runtime(runtime);
-    if (exit_code == PROCESS_EXIT_CONFIGURATION) { /* which `up` does not start again */
+    if (process_exit_is_final(exit_code)) { /* which `up` does not start again */
         run_fail(node->run, "%s says that its configuration is wrong", node->service->name);
         node->run->hopeless = true;
     }

@@ -196,6 +196,11 @@ struct store_ops {
      * row by row. */
     enum fh_code (*copy_file)(struct store *store, const char *path, struct store_watch *watch,
                               struct fh_error *error);
+    /* The same of a store that another process serves from, which goes on: it is only read. Nothing
+     * is written if there is no store. NULL: its stores take many processes. */
+    enum fh_code (*copy_served)(const struct store_options *options, struct world *world,
+                                const char *path, struct store_watch *watch,
+                                struct fh_error *error);
 };
 #define STORE_SEQUENCE_SLICE 10000
 

@@ -117,7 +117,7 @@ def test_what_can_not_be_known_is_left_to_an_operator(service):
     assert service.end()[0] == -signal.SIGKILL
     for _ in range(2):
         code, said = service.end()
-        assert code == 78 and f"The migration {file.name} was cut off in statement 1, line 1" in said, said
+        assert code == 65 and f"The migration {file.name} was cut off in statement 1, line 1" in said, said
     service.rows("UPDATE fh_migration_open SET done = 0, running = 0; DROP TABLE more_{0}")
     service.serve()
     assert service.rows("SELECT id FROM more_{0}") == ["1"]

@@ -55,7 +55,7 @@ def test_a_turned_bit_in_the_log_of_a_killed_service_stops_its_start_with_a_sent
     at = path.read_bytes().index(name_of(1).encode()) + 100
     flip(path, at)
     code, said = users.failed_start()
-    assert code == 1
+    assert code == 69
     assert f"Frame {(at - HEAD_SIZE) // FRAME_SIZE + 1} of the log users/store.db-wal is damaged" in said
     flip(path, at)
     users.start()

@@ -387,10 +387,10 @@ def test_a_migration_that_was_applied_may_not_change_or_go(make, migrations):
     text = first.read_text()
     first.write_text(text + "-- changed\n")
     code, said = users.failed_start()
-    assert code == 78 and f"The migration {first.name} was applied to this store, and its file has changed" in said
+    assert code == 65 and f"The migration {first.name} was applied to this store, and its file has changed" in said
     first.unlink()
     code, said = users.failed_start()
-    assert code == 78 and first.name in said and "its file is gone" in said
+    assert code == 65 and first.name in said and "its file is gone" in said
     first.write_text(text)
     users.start()
 
@@ -408,11 +408,11 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(make, migrations):
     second = migrations / "9000_wrong.sql"
     second.write_text("CREATE TABLE half (id INTEGER);\nCREATE TABLE half (id INTEGER);\n")
     code, said = users.failed_start()
-    assert code == 78 and ("The migration 9000_wrong.sql failed, nothing of it stands: "
+    assert code == 65 and ("The migration 9000_wrong.sql failed, nothing of it stands: "
                            "statement 2, line 2") in said
     second.write_text("CREATE TABLE half (id INTEGER);\nCOMMIT;\nBEGIN;\n")
     code, said = users.failed_start()
-    assert code == 78 and "transaction" in said
+    assert code == 65 and "transaction" in said
     second.write_text("CREATE TABLE half (id INTEGER);\n")
     assert users.start().add("a").status == 201
 
@@ -422,7 +422,7 @@ def test_a_second_process_on_the_same_folder_says_so(make):
     second = Service(users.folder)
     second.log = users.folder.parent / "second.log"
     code, said = second.failed_start()
-    assert code == 1 and f"The store in {users.folder} is in use by another process" in said
+    assert code == 69 and f"The store in {users.folder} is in use by another process" in said
     assert users.add("still here").status == 201
 
 

@@ -258,9 +258,9 @@ static void an_upgrade_replaces_all_and_never_has_fewer(void **state)
     fixture->least_ready = SYSTEM_INSTANCES_MAX;
     int first = fixture->instances.children[0]->pid, second = fixture->instances.children[1]->pid;
     write_program(fixture, newer_program);
-    assert_int_equal(instances_upgrade(&fixture->instances, &error), FH_OK);
+    assert_int_equal(instances_upgrade(&fixture->instances, true, &error), FH_OK);
     instances_tend(&fixture->instances);
-    assert_int_equal(instances_upgrade(&fixture->instances, &error), FH_CONFLICT);
+    assert_int_equal(instances_upgrade(&fixture->instances, true, &error), FH_CONFLICT);
     assert_int_equal(instances_scale(&fixture->instances, 5, &error), FH_CONFLICT);
     harness_until(&fixture->harness, is_settled, fixture);
     assert_int_not_equal(fixture->instances.children[0]->pid, first);
@@ -284,7 +284,7 @@ static void an_upgrade_that_does_not_start_stops_nothing(void **state)
     harness_until(&fixture->harness, is_settled, fixture);
     int first = fixture->instances.children[0]->pid;
     write_program(fixture, bad_program);
-    assert_int_equal(instances_upgrade(&fixture->instances, &error), FH_OK);
+    assert_int_equal(instances_upgrade(&fixture->instances, true, &error), FH_OK);
     instances_tend(&fixture->instances);
     harness_until(&fixture->harness, has_failed, fixture);
     harness_until(&fixture->harness, is_settled, fixture);
@@ -302,7 +302,7 @@ static void an_embedded_service_has_one_process(void **state)
     assert_non_null(strstr(error.message, "orders has an embedded store"));
     assert_int_equal(instances_scale(&fixture->instances, 0, &error), FH_INVALID);
     int first = fixture->instances.children[0]->pid;
-    assert_int_equal(instances_upgrade(&fixture->instances, &error), FH_OK);
+    assert_int_equal(instances_upgrade(&fixture->instances, true, &error), FH_OK);
     instances_tend(&fixture->instances);
     harness_until(&fixture->harness, is_settled, fixture);
     assert_int_not_equal(fixture->instances.children[0]->pid, first);

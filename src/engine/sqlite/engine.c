@@ -47,19 +47,10 @@ static void sqlite_close(struct store *base)
 static enum fh_code sqlite_open(const struct store_options *options, struct world *world,
                                 struct store **ret, struct fh_error *error)
 {
-    struct sqlite_store *store = calloc(1, sizeof *store);
+    struct sqlite_store *store = sqlite_store_new(options, world);
     *ret = NULL;
     if (!store)
         return error_set(error, FH_NO_MEMORY, "No memory for a store.");
-    /* Spares a mutex at each malloc. Refused once SQLite is in use, which does no harm. */
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    store_init(&store->base, &engine_sqlite, options, world);
-    store->lock = -1;
-    snprintf(store->folder, sizeof store->folder, "%s", options->folder);
-    snprintf(store->path, sizeof store->path, "%s/%s.db", store->folder,
-             options->name ? options->name : "store");
-    store->checksum = sqlite_checksum_new(world->vfs);
-    FH_ASSERT(store->checksum != NULL);
     enum fh_code code = sqlite_lock(store, error);
     if (code == FH_OK)
         code = sqlite_make_durable(world, store->folder, store->path, error);
@@ -91,6 +82,7 @@ static const struct store_ops sqlite_store = {
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
     .copy_file = sqlite_copy_file,
+    .copy_served = sqlite_copy_served,
 };
 
 const struct engine engine_sqlite = {

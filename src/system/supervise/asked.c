@@ -83,7 +83,7 @@ static bool is_under_way(const struct supervisor *supervisor, size_t service)
     const struct provision_part *part = supervisor->all[service].part;
     struct program_file now = program_file_look(part->arguments[0]);
     return supervisor->renewal.count && supervisor->renewal.service == service &&
-           program_file_same(&now, &part->program->file);
+           program_file_same(&now, &supervisor->renewal.taken);
 }
 
 /* While none of the service's processes runs: from here on the restore is durably ordered, for the
@@ -140,11 +140,13 @@ static enum fh_code change_asked(void *context, const char *command, const char 
     if (supervisor->relocation.phase != RELOCATION_NONE &&
         supervisor->relocation.service == service)
         return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.", name);
+    bool force = json_is_true(json_object_get(request, "force"));
+    if (upgrade && upgrade_supersede(supervisor, service, force))
+        return FH_OK;
     if (upgrade && is_under_way(supervisor, service))
         return FH_OK;
     if (upgrade)
-        return upgrade_begin(supervisor, service, json_is_true(json_object_get(request, "force")),
-                             error);
+        return upgrade_begin(supervisor, service, force, error);
     struct instances *instances = &supervisor->all[service];
     enum fh_code code = strcmp(command, "restore") == 0
                             ? begin_restore(supervisor, instances, error)

@@ -30,6 +30,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "service/process.h"
 #include "system/provision/instance.h"
 #include "system/provision/part.h"
 #include "system/provision/state.h"
@@ -75,7 +76,7 @@ enum fh_code child_init(struct child *child, struct fh_error *error)
         if (code != FH_OK)
             return code;
     }
-    instance_file(name, "log", child->instance, "");
+    instance_file(name, child->log_name ? child->log_name : "log", child->instance, "");
     child->log_fd = state_open_file(child->part->folder_fd, name, O_RDWR | O_CREAT | O_APPEND);
     if (child->log_fd < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open %s/%s",
@@ -126,6 +127,12 @@ static int64_t child_backoff_ms(struct child *child)
     return full / 2 + (int64_t)world_random_below(child->world, (uint64_t)(full / 2) + 1);
 }
 
+static int start_ms_max(const struct child *child)
+{
+    return child->terms && child->terms->start_ms_max ? child->terms->start_ms_max
+                                                      : CHILD_START_MS_MAX;
+}
+
 static void describe_end(struct child *child)
 {
     if (child->killed_for_silence && child->ready_ns)
@@ -133,7 +140,7 @@ static void describe_end(struct child *child)
                  child->silent_s, *child->hang.what ? ", in " : "", child->hang.what);
     else if (child->killed_for_silence)
         snprintf(child->why, sizeof child->why, "was not ready within %d s and was killed",
-                 CHILD_START_MS_MAX / 1000);
+                 child->silent_s);
     else if (child->overwritten)
         snprintf(child->why, sizeof child->why,
                  "can't be started: its program was overwritten, and is not taken yet");
@@ -152,11 +159,12 @@ static void has_ended(struct child *child)
     child->pid = 0;
     world_timer_stop(child->world, &child->timer);
     describe_end(child);
+    child->at_fault = child->exit_signal != SIGKILL || child->killed_for_silence;
     if (child->state == CHILD_STOPPING || child->once) {
         set_state(child, CHILD_ENDED);
         return;
     }
-    if (child->exit_code == CHILD_EXIT_CONFIGURATION && !child->exit_signal) {
+    if (!child->exit_signal && process_exit_is_final((int)child->exit_code)) {
         set_state(child, CHILD_GIVEN_UP);
         return;
     }
@@ -225,7 +233,7 @@ static void look_at_child(struct world_timer *timer)
     struct child *child = timer->owner;
     int64_t now = world_monotonic_ns(child->world);
     int64_t silent_ms = (now - child->heard_ns) / NS_PER_MS;
-    int64_t limit_ms = child->state == CHILD_READY ? CHILD_SILENCE_MS_MAX : CHILD_START_MS_MAX;
+    int64_t limit_ms = child->state == CHILD_READY ? CHILD_SILENCE_MS_MAX : start_ms_max(child);
     int64_t left_ms = limit_ms - silent_ms;
     if (left_ms <= 0 && now - timer->at_ns > (int64_t)LATE_MS * NS_PER_MS)
         left_ms = LATE_MS;
@@ -350,6 +358,7 @@ static enum fh_code spawn_child(struct child *child, int control_fd, struct fh_e
         .program = child->from_held ? held : arguments[0],
         .arguments = arguments,
         .environment = child->environment,
+        .also = child->terms && child->terms->keeps_schema ? PROCESS_KEEPS_SCHEMA "=1" : NULL,
         .folder = part->folder,
         .descriptors = {-1, child->log_fd, child->log_fd, part->listen_fd, control_fd,
                         part->inside_fd, child->own_fd, child->from_held ? part->program->fd : -1},
@@ -456,7 +465,7 @@ static void begin_start(struct child *child)
         fail_to_run(child, error.message);
         return;
     }
-    after_ms(child, CHILD_START_MS_MAX, look_at_child);
+    after_ms(child, start_ms_max(child), look_at_child);
     end_if_unchecked(child);
     child->changed(child);
 }
@@ -491,4 +500,14 @@ void child_kill(struct child *child)
 {
     if (child->state == CHILD_STOPPING)
         send_signal(child, SIGKILL);
+}
+
+void child_abandon(struct child *child)
+{
+    if (child->state != CHILD_STARTING)
+        return;
+    child->silent_s =
+        (int)((world_monotonic_ns(child->world) - child->started_ns) / NS_PER_MS / 1000);
+    child->killed_for_silence = true;
+    send_signal(child, SIGKILL);
 }

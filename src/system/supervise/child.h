@@ -10,7 +10,7 @@
  *                      ▾                    ▾
  *                   WAITING ◂───────────────┘      (backoff, then STARTING again)
  *                      │
- *   any ──stop──▸ STOPPING ──exit──▸ ENDED         exit code 78, not stopping ──▸ GIVEN_UP
+ *   any ──stop──▸ STOPPING ──exit──▸ ENDED         final exit code, not stopping ──▸ GIVEN_UP
  */
 
 #include <jansson.h>
@@ -36,7 +36,6 @@
 #define CHILD_BACKOFF_SERVED_MS_MAX 1000 /* if it had been ready */
 #define CHILD_STEADY_MS 30000 /* after this long ready, the next backoff starts small again */
 #define CHILD_LOG_SIZE_MAX (8 << 20)
-#define CHILD_EXIT_CONFIGURATION 78
 
 enum child_state {
     CHILD_IDLE,
@@ -48,9 +47,17 @@ enum child_state {
     CHILD_ENDED
 };
 
+/* How a part's processes are started for now: instances.c. */
+struct start_terms {
+    int start_ms_max;  /* to get ready, or to say that it works on that; 0: CHILD_START_MS_MAX */
+    bool keeps_schema; /* its store has served this program: no migration is applied */
+};
+
 struct child {
     const struct provision_part *part;
-    int instance; /* which of the part's processes it is */
+    int instance;                    /* which of the part's processes it is */
+    const struct start_terms *terms; /* NULL: the usual ones */
+    const char *log_name;            /* in the part's folder; NULL: the instance's */
     /* It has an address of its own, besides the part's, which it shares with the other
      * instances. */
     bool addressed;
@@ -83,7 +90,8 @@ struct child {
     struct world_timer rest;  /* until all that it has started has ended */
     int rest_looks;
     bool killed_for_silence;
-    int silent_s; /* how long it had been silent */
+    bool at_fault; /* it ended by itself, or hung: nobody else killed it */
+    int silent_s;  /* how long it had been silent */
     /* Its own watchdog says that a handler does not return: what ("": none), and since when;
      * the next heartbeat clears it. */
     struct child_hang {
@@ -117,6 +125,7 @@ void child_release(struct child *child); /* IDLE, GIVEN_UP or ENDED, and the loo
 void child_start(struct child *child);   /* in IDLE or ENDED */
 void child_stop(struct child *child);    /* SIGTERM, then SIGKILL after the grace; ends in ENDED */
 void child_kill(struct child *child);    /* SIGKILL at once; only while STOPPING */
+void child_abandon(struct child *child); /* the same while STARTING: as if it had been silent */
 /* If its line is one like "keys 7 6": keys_known and keys_settled. */
 void child_take_keys(struct child *child);
 /* If it is one like "clock 1763737200123": `clock`. */

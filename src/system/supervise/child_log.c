@@ -26,7 +26,7 @@ void child_log_bound(struct child *child)
     int64_t size = child_log_size(child);
     if (size <= CHILD_LOG_SIZE_MAX)
         return;
-    instance_file(name, "log", child->instance, ".1");
+    instance_file(name, child->log_name ? child->log_name : "log", child->instance, ".1");
     int old = state_open_file(child->part->folder_fd, name, O_WRONLY | O_CREAT | O_TRUNC);
     off_t from = size - CHILD_LOG_SIZE_MAX;
     while (old >= 0 && sendfile(old, child->log_fd, &from, CHILD_LOG_SIZE_MAX) > 0)

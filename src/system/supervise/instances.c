@@ -28,6 +28,7 @@ static enum fh_code make_child(struct instances *instances, int number, struct f
     child->part = instances->part;
     child->instance = number;
     child->addressed = instances->many;
+    child->terms = &instances->terms;
     child->log_fd = child->own_fd = -1;
     instances->children[number] = child;
     return child_init(child, error);
@@ -108,16 +109,25 @@ static bool is_settled(const struct instances *instances)
     return instances_ready(instances);
 }
 
-static bool upgrade_fails(const struct instances *instances)
+/* `at_once`: by the first failure that is its own. */
+static bool start_fails(const struct instances *instances, bool at_once)
 {
     bool fails = false;
     for (int i = 0; i < limit_of(instances); i++) {
         const struct child *child = instances->children[i];
+        bool failed = child->state == CHILD_WAITING && !child->ready_ns;
         fails |=
-            child->state == CHILD_GIVEN_UP || (child->state == CHILD_WAITING && !child->ready_ns &&
-                                               child->failures >= INSTANCES_UPGRADE_FAILURES_MAX);
+            child->state == CHILD_GIVEN_UP ||
+            (failed && ((at_once && child->at_fault) || child->failures >= INSTANCES_FAILURES_MAX));
     }
     return fails;
+}
+
+static void end_upgrade(struct instances *instances)
+{
+    instances->upgraded = -1;
+    instances->surge = false;
+    instances_came_up(instances); /* the older program has served from this store, too */
 }
 
 /* Replaces the next old one, or ends the upgrade. */
@@ -130,8 +140,7 @@ static void upgrade_next(struct instances *instances)
         child_stop(instances->children[instances->upgraded++]);
         return;
     }
-    instances->upgraded = -1;
-    instances->surge = false;
+    end_upgrade(instances);
 }
 
 static bool none_runs(const struct instances *instances)
@@ -151,7 +160,7 @@ static enum instances_news tend_parted(struct instances *instances)
         instances->parting = false;
         tend_all(instances);
     }
-    if (instances->parted && !instances->parting && upgrade_fails(instances)) {
+    if (instances->parted && !instances->parting && start_fails(instances, false)) {
         instances->parted = false;
         return INSTANCES_PARTED_FAILED;
     }
@@ -166,9 +175,8 @@ enum instances_news instances_tend(struct instances *instances)
     instances->tending = true;
     tend_all(instances);
     enum instances_news news = tend_parted(instances);
-    if (instances->upgraded >= 0 && upgrade_fails(instances)) {
-        instances->upgraded = -1;
-        instances->surge = false;
+    if (instances->upgraded >= 0 && start_fails(instances, true)) {
+        end_upgrade(instances);
         news = INSTANCES_UPGRADE_FAILED;
         tend_all(instances);
     }
@@ -180,6 +188,7 @@ enum instances_news instances_tend(struct instances *instances)
     if (news == INSTANCES_CHANGING && instances->upgraded < 0 && !instances->parting &&
         is_settled(instances)) {
         instances->parted = false;
+        instances_came_up(instances);
         news = INSTANCES_SETTLED;
     }
     return news;
@@ -229,7 +238,31 @@ void instances_try_again(struct instances *instances)
     }
 }
 
-enum fh_code instances_upgrade(struct instances *instances, struct fh_error *error)
+void instances_came_up(struct instances *instances)
+{
+    instances->terms = (struct start_terms){.keeps_schema = true};
+}
+
+int instances_start_ms_max(const struct instances *instances)
+{
+    int64_t most = INSTANCES_UPGRADE_MS_MIN;
+    for (int i = 0; i <= SYSTEM_INSTANCES_MAX; i++) {
+        const struct child *child = instances->children[i];
+        int64_t times = child ? child->start_took_ms * INSTANCES_UPGRADE_TIMES : 0;
+        most = times > most ? times : most;
+    }
+    return most < CHILD_START_MS_MAX ? (int)most : CHILD_START_MS_MAX;
+}
+
+void instances_abandon_upgrade(struct instances *instances)
+{
+    for (int i = 0; i < limit_of(instances) && instances->upgraded >= 0; i++) {
+        if (instances->children[i]->started_ns >= instances->upgrade_began_ns)
+            child_abandon(instances->children[i]);
+    }
+}
+
+enum fh_code instances_upgrade(struct instances *instances, bool migrates, struct fh_error *error)
 {
     enum fh_code code = refuse_upgrading(instances, error);
     if (code != FH_OK)
@@ -241,6 +274,8 @@ enum fh_code instances_upgrade(struct instances *instances, struct fh_error *err
         return code;
     }
     instances->upgraded = 0;
+    instances->terms = (struct start_terms){.start_ms_max = instances_start_ms_max(instances),
+                                            .keeps_schema = !migrates};
     instances->upgrade_began_ns = world_monotonic_ns(instances->model.world);
     instances_try_again(instances); /* failures of the older program do not count */
     return FH_OK;
@@ -253,6 +288,7 @@ enum fh_code instances_part(struct instances *instances,
     if (code != FH_OK)
         return code;
     instances->between = between;
+    instances->terms = (struct start_terms){0}; /* it may be another store after that */
     instances->parting = instances->parted = true;
     return FH_OK;
 }
@@ -320,9 +356,17 @@ bool instances_restart(const struct instances *instances)
     for (int i = 0; i < limit_of(instances); i++) {
         const struct child *child = instances->children[i];
         restart |= (child->state == CHILD_WAITING || child->state == CHILD_STARTING) &&
-                   child->failures < INSTANCES_UPGRADE_FAILURES_MAX;
+                   child->failures < INSTANCES_FAILURES_MAX;
     }
     return restart;
+}
+
+bool instances_given_up(const struct instances *instances)
+{
+    bool given_up = false;
+    for (int i = 0; i < limit_of(instances); i++)
+        given_up |= instances->children[i]->state == CHILD_GIVEN_UP;
+    return given_up;
 }
 
 bool instances_overwritten(const struct instances *instances)

@@ -12,7 +12,8 @@
  *   upgrade  one more than usual starts first, with the program as it is now. Only when it is ready
  *            are the others drained and restarted, one at a time; then the extra one ends. A
  *            program that can't start is noticed before anything was stopped. An embedded store
- *            takes only one process: there the old one ends first, and requests wait.
+ *            takes only one process: there the old one ends first, and requests wait. So the new
+ *            program was tried on a copy of the store before (trial.h).
  *   part     all drain and end, something is done while none runs, and all start again; requests
  *            wait
  */
@@ -22,8 +23,12 @@
 #include "system/supervise/child.h"
 #include "system/file/file.h"
 
-/* An upgrade gives up after the new processes have failed this many times. */
-#define INSTANCES_UPGRADE_FAILURES_MAX 3
+/* A start gives up after the processes have failed this many times, if that may have been others'
+ * doing; the new program of an upgrade after the first failure of its own. */
+#define INSTANCES_FAILURES_MAX 3
+/* How long an upgrade's processes may take to get ready: so many times what the former one took. */
+#define INSTANCES_UPGRADE_TIMES 3
+#define INSTANCES_UPGRADE_MS_MIN 5000
 
 enum instances_news {
     INSTANCES_CHANGING,
@@ -42,6 +47,7 @@ struct instances {
     bool surge;               /* one extra, for an upgrade */
     int upgraded;             /* number of the next to replace; -1: no upgrade */
     int64_t upgrade_began_ns; /* those started since are new already */
+    struct start_terms terms; /* of all processes that are started now */
     bool parting, parted;     /* none is to run now; they have been parted, and start again */
     bool alone; /* only the first may run, while it moves the store; the others wait */
     void (*between)(struct instances *instances);     /* while none runs, before they start again */
@@ -59,7 +65,14 @@ enum instances_news instances_tend(struct instances *instances);
 /* FH_CONFLICT: it is being upgraded, restored or moved. FH_UNSUPPORTED: its store takes one
  * process. FH_INVALID: the number. */
 enum fh_code instances_scale(struct instances *instances, int wanted, struct fh_error *error);
-enum fh_code instances_upgrade(struct instances *instances, struct fh_error *error);
+/* `migrates`: the new processes apply new migrations. */
+enum fh_code instances_upgrade(struct instances *instances, bool migrates, struct fh_error *error);
+/* How long a process of an upgrade may take to get ready, by how long those that run took. */
+int instances_start_ms_max(const struct instances *instances);
+/* Kills those of an upgrade that are not ready: it fails. */
+void instances_abandon_upgrade(struct instances *instances);
+/* They serve from their store: from now on processes that die are started again on it as it is. */
+void instances_came_up(struct instances *instances);
 enum fh_code instances_part(struct instances *instances,
                             void (*between)(struct instances *instances), struct fh_error *error);
 /* While none of its processes runs: its store now takes only one process, or many. */
@@ -71,9 +84,11 @@ void instances_kill(struct instances *instances);
 
 bool instances_ready(const struct instances *instances); /* all that should run are ready */
 bool instances_ended(const struct instances *instances);
-/* One has ended and is being restarted, with fewer than INSTANCES_UPGRADE_FAILURES_MAX failures in
- * a row. */
+/* One has ended and is being restarted, with fewer than INSTANCES_FAILURES_MAX failures in a row.
+ */
 bool instances_restart(const struct instances *instances);
+/* One has ended, and it is certain that it would again. */
+bool instances_given_up(const struct instances *instances);
 /* None runs, or can run until another program is taken: the one that was checked is gone. */
 bool instances_overwritten(const struct instances *instances);
 /* Whether any process runs another program than this file. */

@@ -128,7 +128,24 @@ enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision,
     plan_parts(renewal, provision, service, changed, other_routes);
     renewal->before = before;
     renewal->older = older;
+    renewal->taken = own->described.file;
     return FH_OK;
+}
+
+void renewal_put_off(struct renewal *renewal, struct provision *provision)
+{
+    struct system_service *own = &provision->options.file->services[renewal->service];
+    renewal->newer = own->described;
+    own->described = renewal->older;
+    renewal->older = (struct program_held){0};
+}
+
+void renewal_go_on(struct renewal *renewal, struct provision *provision)
+{
+    struct system_service *own = &provision->options.file->services[renewal->service];
+    renewal->older = own->described;
+    own->described = renewal->newer;
+    renewal->newer = (struct program_held){0};
 }
 
 enum fh_code renewal_begin_gateway(struct renewal *renewal, struct provision *provision,
@@ -144,6 +161,7 @@ enum fh_code renewal_begin_gateway(struct renewal *renewal, struct provision *pr
         return error_set(error, FH_INVALID, "gateway can't be upgraded: %.150s can't be opened.",
                          command);
     renewal->older = provision->command;
+    renewal->taken = now.file;
     provision->command = now;
     renewal->service = renewal->parts[0] = provision->part_count - 1;
     renewal->count = 1;
@@ -171,6 +189,8 @@ bool renewal_take_back(struct renewal *renewal, struct provision *provision)
     struct fh_error error;
     bool changed[PROVISION_PARTS_MAX] = {false};
     struct system_service *own = &provision->options.file->services[renewal->service];
+    if (renewal->newer.file.inode)
+        renewal_go_on(renewal, provision);
     bool whole = program_is_whole(&renewal->older);
     if (whole && renewal->service == provision->part_count - 1) {
         take_gateway_back(renewal, provision);
@@ -192,6 +212,8 @@ void renewal_end(struct renewal *renewal)
 {
     json_decref(renewal->before);
     program_release(&renewal->older);
+    program_release(&renewal->newer);
     renewal->before = NULL;
     renewal->count = 0;
+    renewal->force = renewal->superseded = false;
 }

@@ -18,6 +18,11 @@ struct renewal {
     size_t service;            /* the one whose program is upgraded */
     json_t *before;            /* its program's earlier description, while this is under way, */
     struct program_held older; /* and the program itself */
+    struct program_held newer; /* the new one, while it is tried and the older one goes on */
+    struct program_file taken; /* which file this is the upgrade to */
+    uint64_t migrations;       /* and which migrations: watch_migrations */
+    bool force;
+    bool superseded; /* its trial is ended for the sake of newer files */
 };
 
 /* What happens to unfinished sagas whose definitions the new program does not have. */
@@ -33,6 +38,10 @@ enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision,
 /* The same for the gateway: it is started beside the running one, and only has to get ready. */
 enum fh_code renewal_begin_gateway(struct renewal *renewal, struct provision *provision,
                                    struct fh_error *error);
+/* The service's processes are started from its older program for now; and from the new one again.
+ */
+void renewal_put_off(struct renewal *renewal, struct provision *provision);
+void renewal_go_on(struct renewal *renewal, struct provision *provision);
 /* Moves on to the next part, once this one's processes are new; false: that was the last. */
 bool renewal_next(struct renewal *renewal);
 /* Abandons the upgrade. True: the service has its older program back, and its processes start from

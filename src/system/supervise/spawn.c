@@ -74,7 +74,7 @@ static char **make_environment(const struct spawn_options *options)
     size_t count = 0, kept = 0;
     while (from[count])
         count++;
-    char **made = calloc(count + 2, sizeof *made);
+    char **made = calloc(count + 3, sizeof *made);
     FH_ASSERT(made != NULL);
     if (options->folder) {
         FH_ASSERT(asprintf(&made[0], "HOME=%s", options->folder) > 0);
@@ -84,6 +84,8 @@ static char **make_environment(const struct spawn_options *options)
         if (spawn_passes_variable(from[i]))
             made[kept++] = from[i];
     }
+    if (options->also)
+        made[kept] = (char *)(uintptr_t)options->also;
     return made;
 }
 

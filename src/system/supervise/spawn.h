@@ -43,6 +43,7 @@ struct spawn_options {
     const char *program;      /* absolute */
     char *const *arguments;   /* ended by NULL */
     char *const *environment; /* NULL: that of this process. Only what the list allows is passed */
+    const char *also;         /* one more variable, "NAME=value"; NULL: none */
     const char *folder;       /* to run in, absolute; NULL: where this process is */
     /* [i] becomes descriptor i; -1: none. Of 0, 1 and 2 those missing are /dev/null. */
     int descriptors[SPAWN_DESCRIPTORS_MAX];

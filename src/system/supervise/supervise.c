@@ -11,8 +11,8 @@
  *   STOPPING  the services drain and end             all have ended    → SETTLING
  *   SETTLING  the servers end                        all have ended    → the loop ends
  *
- * A process that gives up (exit code 78) before UP ends everything: the system was never up, and
- * the operator is watching. Later the others go on without it.
+ * A process that gives up (process_exit_is_final) before UP ends everything: the system was never
+ * up, and the operator is watching. Later the others go on without it.
  *
  * After a crash of this process nothing needs repair: the kernel closes the control pairs, so the
  * services drain and end, and releases the lock, so the next `up` can go on (see provision.c).
@@ -33,6 +33,7 @@
 #include "system/move/moving.h"
 #include "system/move/relocate.h"
 #include "system/move/relocate_begin.h"
+#include "service/process.h"
 #include "system/provision/keys.h"
 #include "system/supervise/asked.h"
 #include "system/supervise/scale.h"
@@ -109,6 +110,8 @@ static void advance_system(struct supervisor *supervisor)
     if (supervisor->phase == OPENING && instances_ready(gateway) &&
         services_all(supervisor, instances_ready)) {
         supervisor->phase = UP;
+        for (size_t i = 0; i < supervisor->count; i++)
+            instances_came_up(&supervisor->all[i]);
         relocate_came_up(supervisor);
         supervisor->options->ready(supervisor->options->context);
     }
@@ -117,7 +120,8 @@ static void advance_system(struct supervisor *supervisor)
         for (size_t i = 0; i + 1 < supervisor->count; i++)
             instances_stop(&supervisor->all[i]);
     }
-    if (supervisor->phase == STOPPING && services_all(supervisor, instances_ended)) {
+    if (supervisor->phase == STOPPING && services_all(supervisor, instances_ended) &&
+        !supervisor->trial.running) {
         supervisor->phase = SETTLING;
         for (size_t i = 0; i < supervisor->server_count; i++)
             instances_stop(&supervisor->servers[i]);
@@ -142,7 +146,6 @@ static void heed_news(struct supervisor *supervisor, struct instances *instances
         asked_not_restored(supervisor, instances);
         break;
     case INSTANCES_UPGRADE_FAILED:
-        watch_failed(supervisor, supervisor->renewal.service);
         upgrade_failed(supervisor, instances);
         break;
     }
@@ -157,6 +160,7 @@ static void stop_system(struct supervisor *supervisor)
         supervisor_say(supervisor, SUPERVISE_TROUBLE, "move-unfinished", NULL,
                        "the move of %s is not over: the next up goes on with it",
                        supervisor->all[supervisor->relocation.service].part->name);
+    trial_kill(&supervisor->trial);
     instances_stop(supervisor_gateway(supervisor));
     advance_system(supervisor);
 }
@@ -237,10 +241,15 @@ static void tell_part_waiting(struct supervisor *supervisor, struct child *child
 static void tell_part_given_up(struct supervisor *supervisor, const struct child *child,
                                const char *name)
 {
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, "process-misconfigured", child->part->name,
-                   "%s ended with exit code 78, wrong configuration: it will NOT be started again",
-                   name);
+    supervisor_say(
+        supervisor, SUPERVISE_TROUBLE, "process-misconfigured", child->part->name,
+        "%s ended with exit code %d, %s: it will NOT be started again", name, (int)child->exit_code,
+        child->exit_code == PROCESS_EXIT_MIGRATION ? "a wrong migration" : "wrong configuration");
     show_part_log(supervisor, child);
+    for (size_t i = 0; i < supervisor->count && supervisor->phase == UP; i++) {
+        if (supervisor->all[i].part == child->part)
+            watch_given_up(supervisor, i);
+    }
     if (supervisor->phase < UP)
         fail_system(supervisor);
 }
@@ -383,6 +392,7 @@ int supervise_run(const struct supervise_options *options)
     supervisor->world = world_real_new(&supervisor->loop, &error);
     FH_ASSERT(supervisor->world != NULL);
     supervisor->heed = heed_news;
+    supervisor->advance = advance_system;
     supervisor->model = (struct child){.world = supervisor->world,
                                        .loop = &supervisor->loop,
                                        .environment = options->environment,

@@ -11,6 +11,7 @@
 #include "system/supervise/renewal.h"
 #include "system/supervise/rotation.h"
 #include "system/supervise/supervise.h"
+#include "system/supervise/trial.h"
 #include "system/supervise/watch.h"
 
 #define SUPERVISOR_SIGNALS 3
@@ -25,6 +26,7 @@ struct supervisor {
     /* Acts on what the processes of one service or server have come to. */
     void (*heed)(struct supervisor *supervisor, struct instances *instances,
                  enum instances_news news);
+    void (*advance)(struct supervisor *supervisor); /* what was waited for may have ended */
     struct control *control;
     uv_signal_t signals[SUPERVISOR_SIGNALS];
     enum phase phase;
@@ -34,6 +36,7 @@ struct supervisor {
     size_t server_count;
     struct instances servers[SYSTEM_SERVERS_MAX];
     struct renewal renewal;       /* the current upgrade: only one at a time */
+    struct trial trial;           /* of its new program, while it runs */
     struct relocation relocation; /* the current move: only one at a time */
     struct watch watch;
     struct rotation rotation; /* of keys: only one at a time */

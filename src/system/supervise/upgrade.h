@@ -10,6 +10,9 @@
  * end. `force`: even if sagas are waiting whose definitions the new program does not have. */
 enum fh_code upgrade_begin(struct supervisor *supervisor, size_t service, bool force,
                            struct fh_error *error);
+/* There are newer files than those that this service is being upgraded to: ends what is not ready
+ * yet, and begins again. False: it is not being upgraded, or to just these. */
+bool upgrade_supersede(struct supervisor *supervisor, size_t service, bool force);
 /* Of the service that it is for, while there is one. */
 const char *upgrade_name(const struct supervisor *supervisor);
 /* A service's processes have reached the requested state, whether an upgrade or something else was

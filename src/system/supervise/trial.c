@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `up` does for a trial: sees that there is room, runs it, and removes what is left. The copy
+ * is made by the process itself, as the service's user and confined to its folder. Whatever ends it
+ * (the program, a full disk, the death of `up`), the store was only read.
+ */
+
+#define _GNU_SOURCE
+#include "system/supervise/trial.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "service/process.h"
+#include "service/task.h"
+#include "system/provision/state.h"
+
+#define TRIAL_STEM "trial"
+#define TRIAL_CONFIG TRIAL_STEM ".json"
+#define TRIAL_LOG "trial.log"
+#define LOG_LINES_SHOWN 8
+
+/* ---- its folder ---- */
+
+/* The folder belongs to the service: no link is followed, and only files are removed. */
+static void remove_trial_files(int folder_fd)
+{
+    int fd = openat(folder_fd, TRIAL_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
+    if (!folder) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    while ((entry = readdir(folder))) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(fd, entry->d_name, 0);
+    }
+    closedir(folder);
+}
+
+void trial_sweep(int folder_fd)
+{
+    remove_trial_files(folder_fd);
+    unlinkat(folder_fd, TRIAL_FOLDER, AT_REMOVEDIR);
+    unlinkat(folder_fd, TRIAL_CONFIG, 0);
+    unlinkat(folder_fd, TRIAL_LOG, 0);
+}
+
+static int64_t size_in(int folder_fd, const char *name)
+{
+    struct stat status;
+    bool there = fstatat(folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    return there && S_ISREG(status.st_mode) ? (int64_t)status.st_size : 0;
+}
+
+static enum fh_code check_room(const struct provision_part *part, struct fh_error *error)
+{
+    struct statvfs disk;
+    int64_t needed =
+        size_in(part->folder_fd, "store.db") + size_in(part->folder_fd, "store.db-wal");
+    if (fstatvfs(part->folder_fd, &disk) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The disk of %s can't be asked",
+                               part->folder);
+    int64_t there = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+    if (there >= needed + TRIAL_SPARE_SIZE)
+        return FH_OK;
+    return error_set(error, FH_UNAVAILABLE,
+                     "%s can't be upgraded: its new program is tried on a copy of its store first, "
+                     "which takes %" PRId64 " MB, and its disk has %" PRId64
+                     " MB left. Make room, or let upgrade --force do without.",
+                     part->name, (needed + TRIAL_SPARE_SIZE) >> 20, there >> 20);
+}
+
+/* ---- its end ---- */
+
+/* What it says itself, or else how it ended. A program with an older library does not know the
+ * task: it is not tried. */
+static void read_trial_result(struct trial *trial)
+{
+    json_t *result = NULL;
+    bool told = state_read_json(trial->part.folder_fd, SERVICE_TASK_RESULT, &result,
+                                ERROR_UNHEEDED) == FH_OK;
+    const char *error = told && json_is_object(result) ? json_string_at(result, "error") : NULL;
+    const struct child *child = &trial->child;
+    bool done = child->exit_code == 0 && !child->exit_signal && !error;
+    bool unknown = error && strncmp(error, SERVICE_TASK_UNKNOWN, strlen(SERVICE_TASK_UNKNOWN)) == 0;
+    snprintf(trial->why, sizeof trial->why, "%s",
+             done || unknown ? ""
+             : error         ? error
+                             : child->why);
+    text_make_plain(trial->why, strlen(trial->why));
+    json_decref(result);
+    unlinkat(trial->part.folder_fd, SERVICE_TASK_RESULT, 0);
+}
+
+static void report_trial(struct world_timer *timer)
+{
+    struct trial *trial = timer->owner;
+    const struct child *child = &trial->child;
+    struct text lines;
+    trial->may_pass = !child->exit_signal && child->exit_code == PROCESS_EXIT_UNAVAILABLE;
+    read_trial_result(trial);
+    text_init(&lines, 8192);
+    child_last_lines(child, LOG_LINES_SHOWN, &lines);
+    snprintf(trial->lines, sizeof trial->lines, "%s", lines.data ? lines.data : "");
+    text_release(&lines);
+    child_release(&trial->child);
+    trial_sweep(trial->part.folder_fd);
+    trial->running = false;
+    trial->ended(trial);
+}
+
+static void trial_changed(struct child *child)
+{
+    struct trial *trial = (struct trial *)((char *)child - offsetof(struct trial, child));
+    if (child->state == CHILD_READY) /* it serves, whatever it was told */
+        trial_kill(trial);
+    if (child->state != CHILD_ENDED)
+        return;
+    trial->report = (struct world_timer){.fire = report_trial, .owner = trial};
+    world_timer_start(child->world, &trial->report, world_monotonic_ns(child->world));
+}
+
+/* ---- its beginning ---- */
+
+static enum fh_code configure_trial(const struct provision_part *part, struct fh_error *error)
+{
+    json_t *config;
+    enum fh_code code = state_read_json(part->folder_fd, "service.json", &config, error);
+    if (code != FH_OK)
+        return code;
+    json_object_set_new(config, "task", json_pack("{s:s}", "do", SERVICE_TASK_TRY));
+    unlinkat(part->folder_fd, SERVICE_TASK_RESULT, 0);
+    code = state_write_json(part->folder_fd, TRIAL_CONFIG, config, error);
+    json_decref(config);
+    return code;
+}
+
+enum fh_code trial_begin(struct trial *trial, const struct provision_part *part,
+                         const struct program_held *program, const struct child *model,
+                         int start_ms_max, struct fh_error *error)
+{
+    enum fh_code code = check_room(part, error);
+    trial_sweep(part->folder_fd);
+    if (code == FH_OK)
+        code = configure_trial(part, error);
+    if (code != FH_OK)
+        return code;
+    trial->part = *part;
+    trial->part.stem = TRIAL_STEM;
+    trial->part.program = program;
+    trial->part.listen_fd = trial->part.inside_fd = -1;
+    trial->terms = (struct start_terms){.start_ms_max = start_ms_max};
+    trial->child = *model;
+    struct child *child = &trial->child;
+    child->part = &trial->part;
+    child->terms = &trial->terms;
+    child->log_name = TRIAL_LOG;
+    child->changed = trial_changed;
+    child->clock_set = NULL;
+    child->keyed = NULL;
+    child->once = true;
+    child->log_fd = child->own_fd = -1;
+    snprintf(child->config, sizeof child->config, "%s/" TRIAL_CONFIG, part->folder);
+    trial->part.arguments[part->config_argument] = child->config;
+    code = child_init(child, error);
+    if (code != FH_OK) {
+        trial_sweep(part->folder_fd);
+        return code;
+    }
+    trial->running = true;
+    child_start(child);
+    return FH_OK;
+}
+
+void trial_kill(struct trial *trial)
+{
+    if (!trial->running)
+        return;
+    child_stop(&trial->child);
+    child_kill(&trial->child);
+}

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bad program or a bad migration never takes the running service down: an embedded store's new program is tried on a
+copy of the store first, and what fails after that gives way to the program before."""
+
+import contextlib
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+
+import pytest
+
+from conftest import AUTH, FREEHOLD, ROOT, System, living, started_at, wait_for
+from test_instances import Load
+
+SHIPPING = ROOT / "examples" / "shop" / "shipping"
+REAL = pathlib.Path(FREEHOLD).resolve().parent / "examples" / "shop" / "shipping"
+ENDLESS = ("CREATE TABLE endless (x INTEGER);\nWITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+           " INSERT INTO endless SELECT count(*) FROM n;\n")
+
+
+class Shipping(System):
+    """The shop's shipping alone, by a script that tests replace, with migrations of its own."""
+
+    def __init__(self, folder, more=""):
+        self.folder, self.program, self.migrations = folder, folder / "shipping", folder / "migrations"
+        shutil.copytree(SHIPPING / "migrations", self.migrations)
+        self.put()
+        file = folder / "freehold.yaml"
+        file.write_text(f"system: alone\ngateway:\n{AUTH}services:\n"
+                        f"  shipping: {{program: {self.program}, migrations: migrations}}\n{more}")
+        super().__init__(file, folder / "state")
+        self.own = pathlib.Path(self.state) / "shipping"
+
+    def put(self, serving=f'exec {REAL} "$@"', trying=f'exec {REAL} "$@"'):
+        """Replaces the program: what it does when it is tried, and when it serves."""
+        new = self.program.with_suffix(".new")
+        new.write_text(f'#!/bin/sh\n[ "$1" = --describe ] && exec {REAL} --describe\n'
+                       f'case "$*" in *trial*) {trying};; esac\n{serving}\n')
+        new.chmod(0o755)
+        new.rename(self.program)
+
+    def migration(self, text, name="0002_more.sql"):
+        (self.migrations / name).write_text(text)
+
+    def ask(self, *_):
+        return self.http("GET", "/api/shipments/1", user=1)
+
+    def shipping(self):
+        return self.services()["shipping"]
+
+    def upgrade(self, *options):
+        return self.command("upgrade", "shipping", *options, "--state", self.state, check=False)
+
+    def up_log(self):
+        return (pathlib.Path(self.state) / "up.log").read_text()
+
+    def back(self, pid):
+        wait_for("it is ready again", lambda: (one := self.shipping())["ready"] and one["pid"] != pid)
+
+    def kill(self):
+        pid = self.shipping()["pid"]
+        os.kill(pid, signal.SIGKILL)
+        self.back(pid)
+
+    def tables(self):
+        with contextlib.closing(sqlite3.connect(f"file:{self.own}/store.db?mode=ro", uri=True)) as store:
+            return {name for name, in store.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+
+    def nothing_is_left(self):
+        return not list(self.own.glob("trial*"))
+
+
+@pytest.fixture
+def shipping(tmp_path):
+    made = Shipping(tmp_path).up()
+    try:
+        assert made.call("shipping", "POST", "/api/shipments", {"order_id": 1, "user_id": 1, "address": "here"},
+                         key="first").status == 201
+        yield made
+    except BaseException:
+        print(made.logs(), made.up_log())
+        raise
+    finally:
+        made.stop(check=False)
+
+
+def test_bad_migrations_are_refused_while_the_old_program_serves_and_mended_ones_are_taken(shipping):
+    """Even the death of the old process finds it serving, and nothing of what was refused stands."""
+    pid, first = shipping.shipping()["pid"], next(shipping.migrations.glob("0001*"))
+    good = first.read_text()
+    with Load(shipping.ask) as load:
+        shipping.migration("CREATE TABLE more (id INTEGER);\nCREATE TABEL less (id INTEGER);\n")
+        refused = shipping.upgrade()
+        assert refused.returncode == 1, refused
+        assert "0002_more.sql" in refused.stderr and "statement 2, line 2" in refused.stderr, refused.stderr
+        first.write_text(good + "-- edited\n")
+        refused = shipping.upgrade()
+        assert refused.returncode == 1 and f"{first.name} was applied to this store, and its file has changed" \
+            in refused.stderr, refused.stderr
+        assert shipping.shipping()["pid"] == pid and shipping.nothing_is_left()
+    assert load.wrong == []
+    assert "shipping goes on with its older program" in shipping.up_log()
+    shipping.kill()
+    assert shipping.ask().status == 200 and "more" not in shipping.tables()
+    first.write_text(good)
+    shipping.migration("CREATE TABLE more (id INTEGER);\n")
+    wait_for("what was mended is taken by itself", lambda: "more" in shipping.tables())
+    wait_for("it serves", lambda: shipping.shipping()["ready"])
+    assert shipping.nothing_is_left()
+
+
+def test_a_program_that_hangs_at_start_stops_nothing_and_a_better_one_supersedes_it(shipping):
+    pid = shipping.shipping()["pid"]
+    with Load(shipping.ask) as load:
+        shipping.put(serving="exec sleep 1000", trying="exec sleep 1000")
+        assert wait_for("it is refused", lambda: shipping.shipping()["program"]["refused"])
+        assert shipping.shipping()["pid"] == pid
+        shipping.migration(ENDLESS)  # works for ever, and so has no end that `up` could wait for
+        shipping.put()
+        wait_for("it is being tried", lambda: (shipping.own / "trial").exists())
+        (shipping.migrations / "0002_more.sql").unlink()
+        shipping.put()
+        wait_for("the next one is taken", lambda: shipping.shipping()["pid"] not in (pid, None))
+        wait_for("it serves", lambda: shipping.shipping()["ready"])
+    assert load.wrong == []
+    assert "superseded" in shipping.up_log() and shipping.nothing_is_left()
+
+
+@pytest.mark.parametrize("fault", ["exit 3", "exit 78", "exec sleep 1000", "kill -SEGV $$"])
+def test_one_that_fails_only_when_it_serves_gives_way_to_the_one_before_after_one_try(shipping, fault):
+    pid = shipping.shipping()["pid"]
+    shipping.put(serving=fault)
+    done = shipping.upgrade()
+    assert done.returncode == 1 and "does not get ready" in done.stderr, done
+    wait_for("the one before serves", lambda: (one := shipping.shipping())["ready"] and one["pid"] != pid)
+    assert shipping.ask().status == 200
+    assert shipping.shipping()["program"] == {"older": True, "refused": "it does not get ready"}
+    assert shipping.up_log().count("before it was ready") + shipping.up_log().count("exit code 78") <= 1
+    pid = shipping.shipping()["pid"]
+    shipping.put()
+    shipping.back(pid)
+
+
+def test_the_program_before_serves_on_what_the_failed_one_had_migrated(shipping):
+    """Now, after its death, and by the next `up` without the newer migration's file."""
+    shipping.migration("CREATE TABLE more (id INTEGER);\n")
+    # Applies as it would at a start, and then fails.
+    shipping.put(serving=f"""sed 's/^{{/{{"task":{{"do":"apply"}},/' "$2" > applying.json
+{REAL} --config applying.json; exit 1""")
+    pid = shipping.shipping()["pid"]
+    assert shipping.upgrade().returncode == 1
+    shipping.back(pid)
+    assert "more" in shipping.tables() and shipping.ask().status == 200
+    (shipping.migrations / "0002_more.sql").unlink()
+    shipping.kill()
+    assert shipping.ask().status == 200
+    shipping.stop()
+    shipping.put()
+    shipping.up()
+    assert shipping.ask().status == 200
+    assert "newer versions have applied 1 migrations" in (shipping.own / "log").read_text()
+
+
+def test_without_room_for_the_copy_nothing_is_stopped(shipping):
+    pid, up = shipping.shipping()["pid"], shipping.status()["up_pid"]
+    before = resource.prlimit(up, resource.RLIMIT_FSIZE)
+    resource.prlimit(up, resource.RLIMIT_FSIZE, (32 << 10, before[1]))  # what it starts inherits that
+    shipping.migration("CREATE TABLE more (id INTEGER);\n")
+    refused = shipping.upgrade()
+    assert refused.returncode == 1 and shipping.shipping()["pid"] == pid, refused
+    assert shipping.nothing_is_left() and shipping.ask().status == 200
+    resource.prlimit(up, resource.RLIMIT_FSIZE, before)
+    assert shipping.upgrade().returncode == 0
+    assert "more" in shipping.tables()
+
+
+def test_an_up_that_is_killed_in_the_middle_leaves_nothing_behind(shipping):
+    shipping.migration(ENDLESS)
+    asked = threading.Thread(target=shipping.upgrade)
+    asked.start()
+    wait_for("it is being tried", lambda: (shipping.own / "trial" / "store.db").exists())
+    left, up = living(shipping.state), shipping.status()["up_pid"]
+    os.kill(up, signal.SIGKILL)
+    asked.join()
+    assert len(left) == 3  # the service, the gateway, the trial
+    (shipping.migrations / "0002_more.sql").unlink()
+    shipping.up()
+    assert all(started_at(pid) is None for pid in left)
+    assert shipping.nothing_is_left() and shipping.ask().status == 200
+
+
+def test_exit_codes_say_what_happened(shipping, tmp_path):
+    """78 is for the configuration alone."""
+    shipping.stop()
+    config = shipping.own / "service.json"
+    text = config.read_text().replace('"control_fd"', '"no_control_fd"')
+    config.write_text(text)
+    ends = {}
+    for name, migration, change in (("migration", "CREATE TABEL more;\n", ("", "")),
+                                    ("configuration", "", ('"settings": {', '"settings": {"colour": "red", '))):
+        shipping.migration(migration or "SELECT 1;\n")
+        config.write_text(text.replace(*change))
+        ends[name] = subprocess.run([REAL, "--config", config, "--listen", "127.0.0.1:0"], check=False,
+                                    capture_output=True, timeout=60).returncode
+    shipping.migration("SELECT 1;\n")
+    config.write_text(text)
+    assert ends == {"migration": 65, "configuration": 78}
