@@ -22,7 +22,6 @@
 #include "service/rekey.h"
 #include "service/runtime.h"
 #include "service/task.h"
-#include "service/trial.h"
 #include "store/store.h"
 #include "world/real.h"
 
@@ -219,7 +218,6 @@ static enum fh_code world_init(struct program *program, struct fh_error *error)
     program->world = world_real_new(&program->loop, error);
     runtime_init(&program->runtime, program->service, program->config, program->world, &host);
     program->runtime.confinement = program->confinement;
-    program->runtime.keeps_schema = getenv(PROCESS_KEEPS_SCHEMA) != NULL;
     return program->world ? FH_OK : error->code;
 }
 
@@ -397,7 +395,7 @@ static int serve_program(const fh_service *service, const json_t *config, const 
     enum fh_code code = load_early(service, config, &error);
     if (code == FH_OK && listen && !program->tasked) /* a confined process can't */
         code = process_listen(config, listen, &program->listen_fd, &error);
-    if (code == FH_OK && service_is_tried(config))
+    if (code == FH_OK)
         code = service_try_enter(config, &error);
     if (code == FH_OK)
         code = confine_by(config, json_string_at(config, "folder"),
@@ -405,12 +403,11 @@ static int serve_program(const fh_service *service, const json_t *config, const 
     if (code == FH_OK)
         code = run_parts(program, &error);
     sockets_release(program);
-    int exit_code = program->exit_code;
+    int exit_code = code == FH_OK ? program->exit_code : process_exit_of(code, false);
     free(program);
-    if (code == FH_OK)
-        return exit_code;
-    log_error("start-failed", "can't start: %s", error.message);
-    return process_exit_of(code, false);
+    if (code != FH_OK)
+        log_error("start-failed", "can't start: %s", error.message);
+    return exit_code;
 }
 
 /* ---- the command line ---- */

@@ -9,6 +9,7 @@
  */
 
 #define _GNU_SOURCE
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/doing.h"
@@ -426,6 +427,7 @@ void runtime_init(struct runtime *runtime, const fh_service *service, const json
     runtime->engine = engine ? engine : engine_embedded()->name;
     runtime->world = world;
     runtime->host = host;
+    runtime->keeps_schema = getenv(PROCESS_KEEPS_SCHEMA) != NULL;
     runtime->context = (struct work_context){
         .world = world, .service = service, .callers = json_object_get(config, "callers")};
     routes_sort(runtime);

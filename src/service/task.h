@@ -36,6 +36,8 @@ void migrations_answer(struct runtime *runtime, struct exchange *exchange);
  * migration, for `check`. If that can't be written, they treat it as unknown. */
 void service_record_store(const struct runtime *runtime);
 
+/* Before the process confines itself: a trial makes and enters its folder. FH_OK: there is none. */
+enum fh_code service_try_enter(const json_t *config, struct fh_error *error);
 /* The exit code. On a fiber; the store is closed when it returns. */
 int service_task(struct runtime *runtime);
 

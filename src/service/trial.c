@@ -56,16 +56,12 @@ static enum fh_code copy_served(struct runtime *runtime, const char *folder, con
     return code;
 }
 
-bool service_is_tried(const json_t *config)
-{
-    const char *task = json_string_at(config, "task.do");
-    return task && strcmp(task, SERVICE_TASK_TRY) == 0;
-}
-
 enum fh_code service_try_enter(const json_t *config, struct fh_error *error)
 {
     char folder[4200];
-    const char *own = json_string_at(config, "folder");
+    const char *own = json_string_at(config, "folder"), *task = json_string_at(config, "task.do");
+    if (!task || strcmp(task, SERVICE_TASK_TRY) != 0)
+        return FH_OK;
     snprintf(folder, sizeof folder, "%s/" SERVICE_TRIAL_FOLDER, own ? own : ".");
     if ((mkdir(folder, 0700) == 0 || errno == EEXIST) && chdir(folder) == 0)
         return FH_OK;

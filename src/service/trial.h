@@ -13,9 +13,6 @@
 
 #define SERVICE_TRIAL_FOLDER "trial"
 
-bool service_is_tried(const json_t *config);
-/* Makes the folder and enters it, before the process confines itself. */
-enum fh_code service_try_enter(const json_t *config, struct fh_error *error);
 /* Of a service with an embedded store. On a fiber. FH_UNAVAILABLE: it can't be tried now. */
 enum fh_code service_try(struct runtime *runtime, struct fh_error *error);
 

@@ -3,6 +3,7 @@
 copy of the store first, and what fails after that gives way to the program before."""
 
 import contextlib
+import json
 import os
 import pathlib
 import resource
@@ -21,26 +22,28 @@ SHIPPING = ROOT / "examples" / "shop" / "shipping"
 REAL = pathlib.Path(FREEHOLD).resolve().parent / "examples" / "shop" / "shipping"
 ENDLESS = ("CREATE TABLE endless (x INTEGER);\nWITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
            " INSERT INTO endless SELECT count(*) FROM n;\n")
+MORE = "CREATE TABLE more (id INTEGER);\n"
 
 
 class Shipping(System):
     """The shop's shipping alone, by a script that tests replace, with migrations of its own."""
 
-    def __init__(self, folder, more=""):
-        self.folder, self.program, self.migrations = folder, folder / "shipping", folder / "migrations"
+    def __init__(self, folder, real=REAL):
+        self.real, self.program, self.migrations = real, folder / "shipping", folder / "migrations"
         shutil.copytree(SHIPPING / "migrations", self.migrations)
         self.put()
         file = folder / "freehold.yaml"
         file.write_text(f"system: alone\ngateway:\n{AUTH}services:\n"
-                        f"  shipping: {{program: {self.program}, migrations: migrations}}\n{more}")
+                        f"  shipping: {{program: {self.program}, migrations: migrations}}\n")
         super().__init__(file, folder / "state")
         self.own = pathlib.Path(self.state) / "shipping"
 
-    def put(self, serving=f'exec {REAL} "$@"', trying=f'exec {REAL} "$@"'):
+    def put(self, serving=None, trying=None):
         """Replaces the program: what it does when it is tried, and when it serves."""
         new = self.program.with_suffix(".new")
-        new.write_text(f'#!/bin/sh\n[ "$1" = --describe ] && exec {REAL} --describe\n'
-                       f'case "$*" in *trial*) {trying};; esac\n{serving}\n')
+        runs = f'exec {self.real} "$@"'
+        new.write_text(f'#!/bin/sh\n[ "$1" = --describe ] && {runs}\n'
+                       f'case "$*" in *trial.json*) {trying or runs};; esac\n{serving or runs}\n')
         new.chmod(0o755)
         new.rename(self.program)
 
@@ -71,16 +74,30 @@ class Shipping(System):
         with contextlib.closing(sqlite3.connect(f"file:{self.own}/store.db?mode=ro", uri=True)) as store:
             return {name for name, in store.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
+    def migrates_for_ever(self):
+        """After another migration."""
+        self.migration(MORE)
+        self.migration(ENDLESS, "0003_endless.sql")
+
+    def is_being_tried(self):
+        log = self.own / "trial" / "store.db-wal"
+        wait_for("one migration stands, and all have been read", lambda: log.exists() and log.stat().st_size > 0)
+
     def nothing_is_left(self):
         return not list(self.own.glob("trial*"))
 
 
+    def up_with_one(self):
+        self.up()
+        assert self.call("shipping", "POST", "/api/shipments", {"order_id": 1, "user_id": 1, "address": "here"},
+                         key="first").status == 201
+        return self
+
+
 @pytest.fixture
 def shipping(tmp_path):
-    made = Shipping(tmp_path).up()
+    made = Shipping(tmp_path).up_with_one()
     try:
-        assert made.call("shipping", "POST", "/api/shipments", {"order_id": 1, "user_id": 1, "address": "here"},
-                         key="first").status == 201
         yield made
     except BaseException:
         print(made.logs(), made.up_log())
@@ -108,7 +125,7 @@ def test_bad_migrations_are_refused_while_the_old_program_serves_and_mended_ones
     shipping.kill()
     assert shipping.ask().status == 200 and "more" not in shipping.tables()
     first.write_text(good)
-    shipping.migration("CREATE TABLE more (id INTEGER);\n")
+    shipping.migration(MORE)
     wait_for("what was mended is taken by itself", lambda: "more" in shipping.tables())
     wait_for("it serves", lambda: shipping.shipping()["ready"])
     assert shipping.nothing_is_left()
@@ -120,10 +137,10 @@ def test_a_program_that_hangs_at_start_stops_nothing_and_a_better_one_supersedes
         shipping.put(serving="exec sleep 1000", trying="exec sleep 1000")
         assert wait_for("it is refused", lambda: shipping.shipping()["program"]["refused"])
         assert shipping.shipping()["pid"] == pid
-        shipping.migration(ENDLESS)  # works for ever, and so has no end that `up` could wait for
+        shipping.migrates_for_ever()  # so there is no end that `up` could wait for
         shipping.put()
-        wait_for("it is being tried", lambda: (shipping.own / "trial").exists())
-        (shipping.migrations / "0002_more.sql").unlink()
+        shipping.is_being_tried()
+        (shipping.migrations / "0003_endless.sql").unlink()
         shipping.put()
         wait_for("the next one is taken", lambda: shipping.shipping()["pid"] not in (pid, None))
         wait_for("it serves", lambda: shipping.shipping()["ready"])
@@ -139,7 +156,8 @@ def test_one_that_fails_only_when_it_serves_gives_way_to_the_one_before_after_on
     assert done.returncode == 1 and "does not get ready" in done.stderr, done
     wait_for("the one before serves", lambda: (one := shipping.shipping())["ready"] and one["pid"] != pid)
     assert shipping.ask().status == 200
-    assert shipping.shipping()["program"] == {"older": True, "refused": "it does not get ready"}
+    wait_for("it is told", lambda: shipping.shipping()["program"] ==
+             {"older": True, "refused": "it does not get ready"})
     assert shipping.up_log().count("before it was ready") + shipping.up_log().count("exit code 78") <= 1
     pid = shipping.shipping()["pid"]
     shipping.put()
@@ -148,7 +166,7 @@ def test_one_that_fails_only_when_it_serves_gives_way_to_the_one_before_after_on
 
 def test_the_program_before_serves_on_what_the_failed_one_had_migrated(shipping):
     """Now, after its death, and by the next `up` without the newer migration's file."""
-    shipping.migration("CREATE TABLE more (id INTEGER);\n")
+    shipping.migration(MORE)
     # Applies as it would at a start, and then fails.
     shipping.put(serving=f"""sed 's/^{{/{{"task":{{"do":"apply"}},/' "$2" > applying.json
 {REAL} --config applying.json; exit 1""")
@@ -170,7 +188,7 @@ def test_without_room_for_the_copy_nothing_is_stopped(shipping):
     pid, up = shipping.shipping()["pid"], shipping.status()["up_pid"]
     before = resource.prlimit(up, resource.RLIMIT_FSIZE)
     resource.prlimit(up, resource.RLIMIT_FSIZE, (32 << 10, before[1]))  # what it starts inherits that
-    shipping.migration("CREATE TABLE more (id INTEGER);\n")
+    shipping.migration(MORE)
     refused = shipping.upgrade()
     assert refused.returncode == 1 and shipping.shipping()["pid"] == pid, refused
     assert shipping.nothing_is_left() and shipping.ask().status == 200
@@ -180,33 +198,31 @@ def test_without_room_for_the_copy_nothing_is_stopped(shipping):
 
 
 def test_an_up_that_is_killed_in_the_middle_leaves_nothing_behind(shipping):
-    shipping.migration(ENDLESS)
+    shipping.migrates_for_ever()
     asked = threading.Thread(target=shipping.upgrade)
     asked.start()
-    wait_for("it is being tried", lambda: (shipping.own / "trial" / "store.db").exists())
+    shipping.is_being_tried()
     left, up = living(shipping.state), shipping.status()["up_pid"]
     os.kill(up, signal.SIGKILL)
     asked.join()
     assert len(left) == 3  # the service, the gateway, the trial
-    (shipping.migrations / "0002_more.sql").unlink()
+    (shipping.migrations / "0003_endless.sql").unlink()
     shipping.up()
     assert all(started_at(pid) is None for pid in left)
     assert shipping.nothing_is_left() and shipping.ask().status == 200
 
 
-def test_exit_codes_say_what_happened(shipping, tmp_path):
+def test_exit_codes_say_what_happened(shipping):
     """78 is for the configuration alone."""
     shipping.stop()
     config = shipping.own / "service.json"
-    text = config.read_text().replace('"control_fd"', '"no_control_fd"')
-    config.write_text(text)
-    ends = {}
-    for name, migration, change in (("migration", "CREATE TABEL more;\n", ("", "")),
-                                    ("configuration", "", ('"settings": {', '"settings": {"colour": "red", '))):
-        shipping.migration(migration or "SELECT 1;\n")
-        config.write_text(text.replace(*change))
-        ends[name] = subprocess.run([REAL, "--config", config, "--listen", "127.0.0.1:0"], check=False,
-                                    capture_output=True, timeout=60).returncode
-    shipping.migration("SELECT 1;\n")
-    config.write_text(text)
-    assert ends == {"migration": 65, "configuration": 78}
+    said = json.loads(config.read_text())
+    shipping.migration("CREATE TABEL more;\n")
+    ends = []
+    for change in ({}, {"settings": {"colour": "red"}}, {"folder": str(shipping.own / "nowhere"), "confine": False}):
+        config.write_text(json.dumps({**said, **change}))
+        ends.append(subprocess.run([REAL, "--config", config, "--listen", "127.0.0.1:0"], check=False,
+                                   capture_output=True, timeout=60).returncode)
+    config.write_text(json.dumps(said))
+    (shipping.migrations / "0002_more.sql").unlink()
+    assert ends == [65, 78, 69]

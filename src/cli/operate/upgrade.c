@@ -18,7 +18,9 @@ const struct cli_command cli_upgrade = {
     .summary = "Replace a service's processes by its new program, one by one",
     .text = "A new process starts beside the old ones; when it is ready they are drained and\n"
             "started again one after the other. When it does not get ready they go on as they\n"
-            "are. A service with an embedded store ends first; requests wait meanwhile.\n"
+            "are. Where a store is embedded, the new program and its migrations are tried on a\n"
+            "copy of it first; only then does the old process end, and requests wait meanwhile.\n"
+            "What still fails after that gives way to the older program.\n"
             "The program describes itself first: whoever has to know of its new needs or routes\n"
             "is started again too, and what can't be run in this system is refused; so is a\n"
             "program that lacks definitions which sagas that are not over began with.\n"
@@ -26,7 +28,8 @@ const struct cli_command cli_upgrade = {
             "upgrade: by hand; freehold status names those that run an older one.\n"
             "SERVICE may be gateway, whose program is freehold itself.\n"
             "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
-    .options = {{"--force", NULL, "park the sagas whose definitions the new program has not"},
+    .options = {{"--force", NULL,
+                 "park sagas whose definitions it lacks; do without a trial's room"},
                 CLI_OPTION_STATE_RUNNING,
                 CLI_OPTION_JSON},
     .run = run_upgrade,

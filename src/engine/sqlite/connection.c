@@ -12,23 +12,6 @@
 
 #include "engine/sqlite/internal.h"
 
-struct sqlite_store *sqlite_store_new(const struct store_options *options, struct world *world)
-{
-    struct sqlite_store *store = calloc(1, sizeof *store);
-    if (!store)
-        return NULL;
-    /* Spares a mutex at each malloc. Refused once SQLite is in use, which does no harm. */
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    store_init(&store->base, &engine_sqlite, options, world);
-    store->lock = -1;
-    snprintf(store->folder, sizeof store->folder, "%s", options->folder);
-    snprintf(store->path, sizeof store->path, "%s/%s.db", store->folder,
-             options->name ? options->name : "store");
-    store->checksum = sqlite_checksum_new(world->vfs);
-    FH_ASSERT(store->checksum != NULL);
-    return store;
-}
-
 enum fh_code sqlite_lock(struct sqlite_store *store, struct fh_error *error)
 {
     char path[4200];

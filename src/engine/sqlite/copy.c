@@ -177,19 +177,3 @@ enum fh_code sqlite_copy_file(struct store *base, const char *path, struct store
         *error = copying.error;
     return copying.code;
 }
-
-/* SQLite's own locks keep the two processes apart, and ours, the store's, stays with the other. */
-enum fh_code sqlite_copy_served(const struct store_options *options, struct world *world,
-                                const char *path, struct store_watch *watch, struct fh_error *error)
-{
-    int64_t size = 0;
-    struct sqlite_store *store = sqlite_store_new(options, world);
-    if (!store)
-        return error_set(error, FH_NO_MEMORY, "No memory for a store.");
-    enum fh_code code = FH_OK;
-    if (world->files->size(world, store->path, &size) == 0 && size > 0)
-        code = sqlite_copy_file(&store->base, path, watch, error);
-    sqlite_checksum_free(store->checksum);
-    free(store);
-    return code;
-}

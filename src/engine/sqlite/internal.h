@@ -90,9 +90,7 @@ enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_e
 /* trial.c */
 extern const struct sql_trial_ops sqlite_trial;
 
-/* connection.c: a store that is not open yet; NULL: no memory. The lock keeps other processes
- * off. */
-struct sqlite_store *sqlite_store_new(const struct store_options *options, struct world *world);
+/* connection.c: the lock keeps other processes off. */
 enum fh_code sqlite_lock(struct sqlite_store *store, struct fh_error *error);
 enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection *connection,
                             bool writing, struct fh_error *error);
@@ -103,9 +101,6 @@ void sqlite_destroy(struct sqlite_store *store); /* call only when nothing is pe
 /* copy.c */
 enum fh_code sqlite_copy_file(struct store *store, const char *path, struct store_watch *watch,
                               struct fh_error *error);
-enum fh_code sqlite_copy_served(const struct store_options *options, struct world *world,
-                                const char *path, struct store_watch *watch,
-                                struct fh_error *error);
 
 /* group.c */
 /* Migrations are exclusive, too: there is one process with one writer. */

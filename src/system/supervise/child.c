@@ -37,12 +37,11 @@
 #include "system/supervise/being.h"
 
 #define NS_PER_MS 1000000
-#define LATE_MS 1000        /* a timer that fires later than this: the loop itself was held up */
-#define DOUBT_MS 100        /* time to read what has arrived */
-#define REPORT_MS 1000      /* for its last words */
-#define REST_MS 10          /* between two looks at what is left of a process that has ended */
-#define REST_LOOKS 500      /* after these, its log says what is waited for */
-#define EXIT_NOT_LOADED 127 /* the loader's: the process's user may see fewer files than `up` */
+#define LATE_MS 1000   /* a timer that fires later than this: the loop itself was held up */
+#define DOUBT_MS 100   /* time to read what has arrived */
+#define REPORT_MS 1000 /* for its last words */
+#define REST_MS 10     /* between two looks at what is left of a process that has ended */
+#define REST_LOOKS 500 /* after these, its log says what is waited for */
 #define HELD_FD 7
 #define HELD_PATH "/proc/self/fd/7"
 
@@ -115,51 +114,17 @@ static void begin_again(struct world_timer *timer)
     begin_start(child);
 }
 
-/* Exponential, half of it random, so that services that died together do not all come back at once.
- * One that had been ready is back within two seconds, however often it was killed. */
-static int64_t child_backoff_ms(struct child *child)
-{
-    int shift = child->failures < 10 ? child->failures : 10;
-    int64_t full = (int64_t)CHILD_BACKOFF_MS_MIN << shift;
-    int64_t most = child->ready_ns ? CHILD_BACKOFF_SERVED_MS_MAX : CHILD_BACKOFF_MS_MAX;
-    if (full > most)
-        full = most;
-    return full / 2 + (int64_t)world_random_below(child->world, (uint64_t)(full / 2) + 1);
-}
-
 static int start_ms_max(const struct child *child)
 {
     return child->terms && child->terms->start_ms_max ? child->terms->start_ms_max
                                                       : CHILD_START_MS_MAX;
 }
 
-static void describe_end(struct child *child)
-{
-    if (child->killed_for_silence && child->ready_ns)
-        snprintf(child->why, sizeof child->why, "did not respond for %d s and was killed%s%.70s",
-                 child->silent_s, *child->hang.what ? ", in " : "", child->hang.what);
-    else if (child->killed_for_silence)
-        snprintf(child->why, sizeof child->why, "was not ready within %d s and was killed",
-                 child->silent_s);
-    else if (child->overwritten)
-        snprintf(child->why, sizeof child->why,
-                 "can't be started: its program was overwritten, and is not taken yet");
-    else if (child->exit_signal)
-        snprintf(child->why, sizeof child->why, "was killed by SIG%s",
-                 sigabbrev_np(child->exit_signal) ? sigabbrev_np(child->exit_signal) : "?");
-    else if (child->exit_code == EXIT_NOT_LOADED && child->part->user)
-        snprintf(child->why, sizeof child->why, "ended as user %u with exit code %d",
-                 (unsigned)child->part->user, EXIT_NOT_LOADED);
-    else
-        snprintf(child->why, sizeof child->why, "ended with exit code %d", (int)child->exit_code);
-}
-
 static void has_ended(struct child *child)
 {
     child->pid = 0;
     world_timer_stop(child->world, &child->timer);
-    describe_end(child);
-    child->at_fault = child->exit_signal != SIGKILL || child->killed_for_silence;
+    child_describe_end(child);
     if (child->state == CHILD_STOPPING || child->once) {
         set_state(child, CHILD_ENDED);
         return;
@@ -488,6 +453,8 @@ void child_stop(struct child *child)
         return;
     if (child->open_handles == 0) {
         world_timer_stop(child->world, &child->timer);
+        child->exit_code = child->exit_signal =
+            0; /* it has ended before, which was reported then */
         set_state(child, CHILD_ENDED);
         return;
     }

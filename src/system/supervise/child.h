@@ -126,6 +126,9 @@ void child_start(struct child *child);   /* in IDLE or ENDED */
 void child_stop(struct child *child);    /* SIGTERM, then SIGKILL after the grace; ends in ENDED */
 void child_kill(struct child *child);    /* SIGKILL at once; only while STOPPING */
 void child_abandon(struct child *child); /* the same while STARTING: as if it had been silent */
+/* Of a process that has just ended: sets `why` and `at_fault`. */
+void child_describe_end(struct child *child);
+int64_t child_backoff_ms(struct child *child); /* until the next one may be started */
 /* If its line is one like "keys 7 6": keys_known and keys_settled. */
 void child_take_keys(struct child *child);
 /* If it is one like "clock 1763737200123": `clock`. */

@@ -240,7 +240,7 @@ void instances_try_again(struct instances *instances)
 
 void instances_came_up(struct instances *instances)
 {
-    instances->terms = (struct start_terms){.keeps_schema = true};
+    instances->terms = (struct start_terms){.keeps_schema = !instances->beside};
 }
 
 int instances_start_ms_max(const struct instances *instances)
@@ -275,7 +275,7 @@ enum fh_code instances_upgrade(struct instances *instances, bool migrates, struc
     }
     instances->upgraded = 0;
     instances->terms = (struct start_terms){.start_ms_max = instances_start_ms_max(instances),
-                                            .keeps_schema = !migrates};
+                                            .keeps_schema = !migrates && !instances->beside};
     instances->upgrade_began_ns = world_monotonic_ns(instances->model.world);
     instances_try_again(instances); /* failures of the older program do not count */
     return FH_OK;

@@ -352,6 +352,8 @@ static enum fh_code prepare_part(struct supervisor *supervisor, size_t n, struct
     *instances = supervisor_instances(supervisor, &options->provision->parts[n]);
     instances->alone = moving_moves(options->provision, instances->part->name);
     supervisor->count++;
+    if (n < file->service_count)
+        trial_sweep(instances->part->folder_fd);  /* of an `up` that was killed */
     instances->beside = n == file->service_count; /* the gateway */
     if (n < file->service_count) {
         const struct engine *engine = engine_named(file->services[n].engine);

@@ -9,6 +9,7 @@
 #include "system/supervise/trial.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -62,7 +63,7 @@ static int64_t size_in(int folder_fd, const char *name)
     return there && S_ISREG(status.st_mode) ? (int64_t)status.st_size : 0;
 }
 
-static enum fh_code check_room(const struct provision_part *part, struct fh_error *error)
+static enum fh_code check_copy_room(const struct provision_part *part, struct fh_error *error)
 {
     struct statvfs disk;
     int64_t needed =
@@ -107,7 +108,8 @@ static void report_trial(struct world_timer *timer)
     struct trial *trial = timer->owner;
     const struct child *child = &trial->child;
     struct text lines;
-    trial->may_pass = !child->exit_signal && child->exit_code == PROCESS_EXIT_UNAVAILABLE;
+    trial->may_pass =
+        !child->at_fault || (!child->exit_signal && child->exit_code == PROCESS_EXIT_UNAVAILABLE);
     read_trial_result(trial);
     text_init(&lines, 8192);
     child_last_lines(child, LOG_LINES_SHOWN, &lines);
@@ -149,7 +151,7 @@ enum fh_code trial_begin(struct trial *trial, const struct provision_part *part,
                          const struct program_held *program, const struct child *model,
                          int start_ms_max, struct fh_error *error)
 {
-    enum fh_code code = check_room(part, error);
+    enum fh_code code = check_copy_room(part, error);
     trial_sweep(part->folder_fd);
     if (code == FH_OK)
         code = configure_trial(part, error);

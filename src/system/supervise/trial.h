@@ -20,10 +20,10 @@ struct trial {
     struct child child;
     struct start_terms terms;
     bool running;
-    char why[256];                      /* why it would not get ready; "": it would */
-    bool may_pass;                      /* it could not be tried now: a full disk */
-    char lines[2048];                   /* the end of its log */
-    struct world_timer report;          /* its end is reported from the loop */
+    char why[256];             /* why it would not get ready; "": it would */
+    bool may_pass;             /* it could not be tried now: a full disk, somebody killed it */
+    char lines[2048];          /* the end of its log */
+    struct world_timer report; /* its end is reported from the loop */
     void (*ended)(struct trial *trial); /* once for each that trial_begin has begun */
     void *context;
 };

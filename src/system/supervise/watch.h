@@ -32,7 +32,7 @@ struct watched {
     struct program_file failed;             /* a program that did not get ready: not tried again, */
     bool owed;                              /* unless its migrations are others now: */
     uint64_t migrations, failed_migrations; /* watch_migrations, as last seen and as they failed */
-    char why[256];              /* why it was last refused; "" if it was not */
+    char why[256];                          /* why it was last refused; "" if it was not */
 };
 
 struct watch {
@@ -53,6 +53,8 @@ void watch_put_off(struct supervisor *supervisor, size_t part, const char *why);
 void watch_taken(struct supervisor *supervisor, size_t part);
 /* A process of this part has ended for good: other files may mend it. */
 void watch_given_up(struct supervisor *supervisor, size_t part);
+/* Whether the upgrade under way is this part's. */
+bool watch_upgrades(const struct supervisor *supervisor, size_t part);
 /* Tells one set of a part's migrations from another; 0: it has none. */
 uint64_t watch_migrations(const struct supervisor *supervisor, size_t part);
 /* {"older": whether it runs an older program than the one on disk, "refused": why that is not
