@@ -27,6 +27,7 @@ static const char newer_program[] = "#!/bin/sh\n"
                                     "echo ready >&4\n"
                                     "while :; do echo beat >&4; sleep 0.05 5>&-; done\n";
 static const char bad_program[] = "#!/bin/sh\nexit 78\n";
+static const char hanging_program[] = "#!/bin/sh\necho hangs >> hangs\nexec sleep 1000\n";
 
 struct fixture {
     struct harness harness;
@@ -309,6 +310,40 @@ static void an_embedded_service_has_one_process(void **state)
     assert_null(fixture->instances.children[1]);
 }
 
+static bool hangs_in_vain(void *argument)
+{
+    return size_of(argument, "hangs") > 0;
+}
+
+/* Long before its time is over; and the next one has the usual time again. */
+static void one_that_hangs_has_one_try_and_can_be_abandoned(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fh_error error;
+    begin(fixture, false, 1);
+    harness_until(&fixture->harness, is_settled, fixture);
+    struct child *child = fixture->instances.children[0];
+    child->start_took_ms = 4000;
+    write_program(fixture, hanging_program);
+    assert_int_equal(instances_upgrade(&fixture->instances, true, &error), FH_OK);
+    assert_int_equal(fixture->instances.terms.start_ms_max, 12000);
+    assert_false(fixture->instances.terms.keeps_schema);
+    instances_tend(&fixture->instances);
+    harness_until(&fixture->harness, hangs_in_vain, fixture);
+    write_program(fixture, good_program);
+    instances_abandon_upgrade(&fixture->instances);
+    harness_until(&fixture->harness, has_failed, fixture);
+    assert_int_equal(fixture->instances.terms.start_ms_max, 0);
+    assert_true(fixture->instances.terms.keeps_schema);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_equal(fixture->failed, 1);
+    assert_int_equal(size_of(fixture, "hangs"), (int)strlen("hangs\n"));
+    child->start_took_ms = 1;
+    assert_int_equal(instances_start_ms_max(&fixture->instances), INSTANCES_UPGRADE_MS_MIN);
+    child->start_took_ms = 1000000;
+    assert_int_equal(instances_start_ms_max(&fixture->instances), CHILD_START_MS_MAX);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -320,6 +355,7 @@ int main(void)
         TEST(an_upgrade_replaces_all_and_never_has_fewer),
         TEST(an_upgrade_that_does_not_start_stops_nothing),
         TEST(an_embedded_service_has_one_process),
+        TEST(one_that_hangs_has_one_try_and_can_be_abandoned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
