@@ -15,8 +15,10 @@ import threading
 
 import pytest
 
-from conftest import AUTH, FREEHOLD, ROOT, System, living, started_at, wait_for
+from conftest import AUTH, FREEHOLD, ROOT, System, living, named, open_folder, started_at, wait_for
+from test_identity import shop_with
 from test_instances import Load
+from test_servers import sql, store_of
 
 SHIPPING = ROOT / "examples" / "shop" / "shipping"
 REAL = pathlib.Path(FREEHOLD).resolve().parent / "examples" / "shop" / "shipping"
@@ -28,14 +30,15 @@ MORE = "CREATE TABLE more (id INTEGER);\n"
 class Shipping(System):
     """The shop's shipping alone, by a script that tests replace, with migrations of its own."""
 
-    def __init__(self, folder, real=REAL):
+    def __init__(self, folder, real=REAL, profile=None):
         self.real, self.program, self.migrations = real, folder / "shipping", folder / "migrations"
         shutil.copytree(SHIPPING / "migrations", self.migrations)
         self.put()
         file = folder / "freehold.yaml"
         file.write_text(f"system: alone\ngateway:\n{AUTH}services:\n"
-                        f"  shipping: {{program: {self.program}, migrations: migrations}}\n")
-        super().__init__(file, folder / "state")
+                        f"  shipping: {{program: {self.program}, migrations: migrations}}\n"
+                        "profiles:\n  server: {shipping: {engine: postgresql, instances: 2}}\n")
+        super().__init__(file, folder / "state", profile)
         self.own = pathlib.Path(self.state) / "shipping"
 
     def put(self, serving=None, trying=None):
@@ -148,7 +151,7 @@ def test_a_program_that_hangs_at_start_stops_nothing_and_a_better_one_supersedes
     assert "superseded" in shipping.up_log() and shipping.nothing_is_left()
 
 
-@pytest.mark.parametrize("fault", ["exit 3", "exit 78", "exec sleep 1000", "kill -SEGV $$"])
+@pytest.mark.parametrize("fault", ["exit 78", "exec sleep 1000", "kill -SEGV $$"])
 def test_one_that_fails_only_when_it_serves_gives_way_to_the_one_before_after_one_try(shipping, fault):
     pid = shipping.shipping()["pid"]
     shipping.put(serving=fault)
@@ -162,6 +165,20 @@ def test_one_that_fails_only_when_it_serves_gives_way_to_the_one_before_after_on
     pid = shipping.shipping()["pid"]
     shipping.put()
     shipping.back(pid)
+
+
+def test_a_second_bad_program_that_comes_while_the_first_is_taken_back_fares_no_better(shipping):
+    pid = shipping.shipping()["pid"]
+    shipping.put(serving="exec sleep 1000")
+    asked = threading.Thread(target=shipping.upgrade)
+    asked.start()
+    wait_for("the first one is started", lambda: shipping.shipping()["pid"] not in (pid, None))
+    shipping.put(serving="exit 4")
+    asked.join()
+    wait_for("both have failed", lambda: shipping.up_log().count("[upgrade-failed]") == 2)
+    wait_for("the one before serves", lambda: shipping.shipping()["ready"])
+    assert shipping.ask().status == 200 and shipping.nothing_is_left()
+    assert "ended with exit code 4" in shipping.up_log()
 
 
 def test_the_program_before_serves_on_what_the_failed_one_had_migrated(shipping):
@@ -226,3 +243,43 @@ def test_exit_codes_say_what_happened(shipping):
     config.write_text(json.dumps(said))
     (shipping.migrations / "0002_more.sql").unlink()
     assert ends == [65, 78, 69]
+
+
+def test_every_service_of_the_shop_passes_its_trial(tmp_path):
+    """With sagas, subscriptions, tables, documents, keys and values."""
+    system = shop_with(tmp_path).up()
+    try:
+        before = {name: one["pid"] for name, one in system.services().items()}
+        for name in before:
+            done = system.command("upgrade", name, "--state", system.state, check=False)
+            assert done.returncode == 0, done
+        after = system.services()
+        assert all(one["ready"] and one["pid"] != before[name] and one["restarts"] == 0 for name, one in after.items())
+        assert not list(pathlib.Path(system.state).glob("*/trial*"))
+    finally:
+        system.stop(check=False)
+
+
+def test_on_a_server_the_first_failure_of_the_first_new_process_stops_nothing():
+    named("postgresql")
+    folder = open_folder()
+    system = Shipping(folder, profile="server").up_with_one()
+    try:
+        before = [one["pid"] for one in system.shipping()["instances"]]
+        with Load(system.ask) as load:
+            system.migration("CREATE TABEL more (id BIGINT);\n", "postgresql/0002_more.sql")
+            refused = system.upgrade()
+            assert refused.returncode == 1 and "The migration postgresql/0002_more.sql failed" in refused.stderr, refused
+            assert [one["pid"] for one in system.shipping()["instances"]] == before
+        assert load.wrong == [] and system.up_log().count("exit code 65") == 1
+        os.kill(before[1], signal.SIGKILL)
+        wait_for("it is back", lambda: (one := system.shipping()["instances"][1])["ready"] and one["pid"] != before[1])
+        system.migration("CREATE TABLE more (id BIGINT);\n", "postgresql/0002_more.sql")
+        wait_for("what was mended is taken by itself", lambda: sql(store_of(system, "shipping"), "TABLE fh_migration")[1:])
+        wait_for("all of it", lambda: all(one["ready"] and one["pid"] != before[0] for one in system.shipping()["instances"]))
+    except BaseException:
+        print(system.logs(), system.up_log())
+        raise
+    finally:
+        system.stop(check=False)
+        shutil.rmtree(folder, ignore_errors=True)
