@@ -13,6 +13,7 @@
 #include "service/openapi.h"
 
 #include <ctype.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,12 @@
 #include "call/identity.h"
 #include "shape/shape.h"
 #include "work/command.h"
+
+/* What a path or a query can't hold, whatever a shape says: see http/path.h. */
+#define PATH_INTEGER_MAX INT64_C(999999999999999999)
+#define PATH_SEGMENT_PATTERN "^([^.\\u0000]|[.][^.\\u0000]|[.]{2}[^\\u0000])[^\\u0000]*$"
+#define QUERY_PATTERN "^[^\\u0000]*$"
+#define QUERY_ELEMENT_PATTERN "^[^,\\u0000]+$"
 
 #define OPENAPI_USER "user"            /* the security scheme of people */
 #define NAME_LENGTH_MAX ((size_t)4096) /* of anything made from a path */
@@ -114,8 +121,11 @@ static json_t *path_parameters(const char *pattern, const char *path)
     json_t *parameters = json_array();
     struct pattern_name typed, name;
     while (next_name(&pattern, &typed) && next_name(&path, &name)) {
-        json_t *schema = typed.integer ? json_pack("{s:s}", "type", "integer")
-                                       : json_pack("{s:s, s:i}", "type", "string", "minLength", 1);
+        json_t *schema =
+            typed.integer ? json_pack("{s:s, s:s, s:I, s:I}", "type", "integer", "format", "int64",
+                                      "minimum", -PATH_INTEGER_MAX, "maximum", PATH_INTEGER_MAX)
+                          : json_pack("{s:s, s:i, s:s}", "type", "string", "minLength", 1,
+                                      "pattern", PATH_SEGMENT_PATTERN);
         append_member(parameters, parameter_of("path", name.at, name.length, true, NULL, schema));
     }
     return parameters;
@@ -134,15 +144,28 @@ static bool is_required(const json_t *schema, const char *name)
     return false;
 }
 
+/* A NUL is refused in any query, and an element of "1,2,3" is neither empty nor has a comma. */
+static json_t *query_schema(const json_t *property, bool list)
+{
+    json_t *schema = openapi_schema(property), *items = json_object_get(schema, "items");
+    const char *type = json_string_at(schema, "type");
+    json_t *text = list ? items : type && strcmp(type, "string") == 0 ? schema : NULL;
+    if (text && !json_object_get(text, "pattern") && !json_object_get(text, "format") &&
+        !json_object_get(text, "enum"))
+        put_openapi(text, "pattern", json_string(list ? QUERY_ELEMENT_PATTERN : QUERY_PATTERN));
+    return schema;
+}
+
 static void add_query(json_t *parameters, const json_t *query)
 {
     const char *name;
     json_t *property;
     json_object_foreach (json_object_get(query, "properties"), name, property) {
-        json_t *added = parameter_of("query", name, strlen(name), is_required(query, name), NULL,
-                                     openapi_schema(property));
         const char *type = json_string_at(property, "type");
-        if (type && strcmp(type, "array") == 0) { /* "1,2,3" */
+        bool list = type && strcmp(type, "array") == 0; /* "1,2,3" */
+        json_t *added = parameter_of("query", name, strlen(name), is_required(query, name), NULL,
+                                     query_schema(property, list));
+        if (list) {
             put_openapi(added, "style", json_string("form"));
             put_openapi(added, "explode", json_false());
         }
