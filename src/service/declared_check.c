@@ -13,6 +13,7 @@
 #include "http/path.h"
 #include "service/declared.h"
 #include "shape/shape.h"
+#include "work/page.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 #define DECLARED_NAME_LENGTH_MAX 64
@@ -154,6 +155,15 @@ static enum fh_code check_location(const fh_service *service, const struct fh_ro
 
 /* ---- All of it ---- */
 
+static enum fh_code check_page(const struct fh_route *route, struct fh_error *error)
+{
+    struct fh_error why;
+    if (page_check(route, &why) == FH_OK)
+        return FH_OK;
+    return error_set(error, FH_INVALID, "The route %s %.60s %.130s", route->method, route->path,
+                     why.message);
+}
+
 static enum fh_code check_routes(const fh_service *service, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
@@ -167,6 +177,8 @@ static enum fh_code check_routes(const fh_service *service, struct fh_error *err
             code = check_route_name(service, i, error);
         if (code == FH_OK)
             code = check_location(service, route, error);
+        if (code == FH_OK)
+            code = check_page(route, error);
     }
     return code;
 }
@@ -182,6 +194,9 @@ enum fh_code declared_check(const fh_service *service, struct fh_error *error)
     for (size_t i = 0; i < COUNT(service->sagas) && service->sagas[i].name && !code; i++)
         code = check_shape(service->sagas[i].input, "The input of the saga", service->sagas[i].name,
                            error);
+    for (size_t i = 0; i < COUNT(service->timers) && service->timers[i].name && !code; i++)
+        code = check_shape(service->timers[i].data, "The data of the timer",
+                           service->timers[i].name, error);
     if (code == FH_OK)
         code = check_shape(service->settings, "The settings of", service->name, error);
     return code;

@@ -97,11 +97,12 @@ static void add_success(json_t *responses, const json_t *route, const json_t *de
             response, "headers",
             json_pack("{s:o}", "Location", answer_header_of("Where it is to be found.", "string")));
     if (json_object_get(route, "page"))
-        put_answered(response, "headers",
-                     json_pack("{s:o}", "Link",
-                               answer_header_of("The next page's address, with `rel=\"next\"`; none "
-                                                "behind the last page.",
-                                                "string")));
+        put_answered(
+            response, "headers",
+            json_pack("{s:o}", "Link",
+                      answer_header_of("The next page's address, with `rel=\"next\"`; none "
+                                       "behind the last page.",
+                                       "string")));
     put_answered(responses, status, response);
     if (openapi_may_wait(route, description))
         add_waited(responses, route, description);

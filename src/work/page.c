@@ -76,6 +76,61 @@ static size_t count_columns(const char *by)
     return count;
 }
 
+static const fh_field *page_field(const fh_field *shape, const char *name)
+{
+    for (; shape && shape->name; shape++) {
+        if (strcmp(shape->name, name) == 0)
+            return shape;
+    }
+    return NULL;
+}
+
+/* Cursors can be read, and stand in addresses, which are in logs. */
+static enum fh_code check_columns(const struct fh_route *route, struct fh_error *error)
+{
+    const char *by = route->page.by;
+    char column[64];
+    size_t count = 0;
+    for (; next_column(&by, column); count++) {
+        const fh_field *field = page_field(route->answer.each, column);
+        if (route->answer.each && !field && !page_field(route->answer.each, "*"))
+            return error_set(error, FH_INVALID,
+                             "has a .page by \"%s\", which its .answer does not have.", column);
+        if (field && (field->personal || field->secret || field->card))
+            return error_set(error, FH_INVALID,
+                             "has a .page by \"%s\", which is marked: cursors can be read.",
+                             column);
+    }
+    if (count == 0 || count > PAGE_COLUMNS_MAX || by[strspn(by, ", ")])
+        return error_set(error, FH_INVALID,
+                         "has a .page by \"%.40s\": expected 1 to %d names of columns, as in "
+                         "\"created_at,id\".",
+                         route->page.by, PAGE_COLUMNS_MAX);
+    return FH_OK;
+}
+
+enum fh_code page_check(const struct fh_route *route, struct fh_error *error)
+{
+    const struct fh_page *page = &route->page;
+    if (!page->by && !page->limit && !page->limit_max && !page->descending)
+        return FH_OK;
+    if (!page->by)
+        return error_set(error, FH_INVALID, "has a .page without `by`.");
+    if (strcmp(route->method, "GET") != 0)
+        return error_set(error, FH_INVALID, "has a .page, which is for GET.");
+    if (page->limit < 0 || page->limit > PAGE_LIMIT_MOST || page->limit_max < 0 ||
+        page->limit_max > PAGE_LIMIT_MOST ||
+        (page->limit_max && page_limit(page) > page->limit_max))
+        return error_set(error, FH_INVALID,
+                         "has a .page with a limit of %d and a limit_max of %d: expected at most "
+                         "%d, and no limit beyond limit_max.",
+                         page_limit(page), page->limit_max, PAGE_LIMIT_MOST);
+    if (page_field(route->query, "limit") || page_field(route->query, "cursor"))
+        return error_set(error, FH_INVALID,
+                         "has a .page, so its .query can't declare `limit` or `cursor`.");
+    return check_columns(route, error);
+}
+
 json_t *page_take_query(fh_work *w)
 {
     const json_t *limit = json_object_get(w->query, "limit");

@@ -15,6 +15,10 @@
 #define PAGE_LIMIT_MOST 999 /* fh_docs gives a thousand, and one more than a page is read */
 #define PAGE_COLUMNS_MAX 8
 
+/* Whether the route's `.page` can be kept to. FH_INVALID: the rest of a sentence that begins with
+ * the route. */
+enum fh_code page_check(const struct fh_route *route, struct fh_error *error);
+
 /* The shape of a route's query with `limit` and `cursor`, in `arena`; that of a route without pages
  * is its own, which may be NULL. */
 const fh_field *page_query_shape(struct arena *arena, const struct fh_route *route);

@@ -210,6 +210,39 @@ static void a_column_that_is_null_or_not_selected_is_a_fault(void **state)
     assert_int_equal(ask(state, &by_day, list_without_key, "").status, 500);
 }
 
+static void expect_refused(struct fh_route route, const char *why)
+{
+    struct fh_error error = {0};
+    route.path = "/api/books";
+    if (!route.method)
+        route.method = "GET";
+    assert_int_equal(page_check(&route, &error), why ? FH_INVALID : FH_OK);
+    if (why && !strstr(error.message, why))
+        fail_msg("\"%s\" has no \"%s\"", error.message, why);
+}
+
+static void a_page_that_can_not_be_kept_to_is_refused(void **state)
+{
+    (void)state;
+    static const fh_field named[] = {{"limit", FH_INT}, {0}};
+    static const fh_field rows[] = {{"id", FH_INT}, {"email", FH_STRING, .personal = true}, {0}};
+    static const struct fh_answer answer = {200, .each = rows};
+    expect_refused((struct fh_route){.query = named}, NULL);
+    expect_refused((struct fh_route){.page = {"id"}, .answer = answer}, NULL);
+    expect_refused((struct fh_route){.page = {"created_at, id", 20, 999, true}}, NULL);
+    expect_refused((struct fh_route){.method = "POST", .page = {"id"}}, "which is for GET");
+    expect_refused((struct fh_route){.page = {.limit = 10}}, "without `by`");
+    expect_refused((struct fh_route){.page = {"id", .limit_max = 1000}}, "at most 999");
+    expect_refused((struct fh_route){.page = {"id", .limit_max = 49}}, "no limit beyond limit_max");
+    expect_refused((struct fh_route){.page = {"id", .limit = -1}}, "at most 999");
+    expect_refused((struct fh_route){.page = {"id"}, .query = named}, "can't declare `limit`");
+    expect_refused((struct fh_route){.page = {""}}, "expected 1 to 8 names");
+    expect_refused((struct fh_route){.page = {"id; DROP"}}, "expected 1 to 8 names");
+    expect_refused((struct fh_route){.page = {"id) --"}}, "expected 1 to 8 names");
+    expect_refused((struct fh_route){.page = {"email"}, .answer = answer}, "which is marked");
+    expect_refused((struct fh_route){.page = {"number"}, .answer = answer}, "does not have");
+}
+
 static void pages_need_a_route_that_has_them(void **state)
 {
     static const struct fh_route without = {"GET", "/api/{shelf}/books", NULL,
@@ -235,6 +268,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_cursor_is_of_one_list, set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_column_that_is_null_or_not_selected_is_a_fault, set_up,
                                         fixture_tear_down),
+        cmocka_unit_test(a_page_that_can_not_be_kept_to_is_refused),
         cmocka_unit_test_setup_teardown(pages_need_a_route_that_has_them, set_up,
                                         fixture_tear_down),
     };
