@@ -146,8 +146,7 @@ static void locate_answer(fh_work *w, int status, json_t *body)
         find_location(w))
         return;
     if (path_fill(&w->kept, pattern, (json_t *const[]){body}, 1, &location, &error) != FH_OK)
-        fail_by_fault(
-            w, work_printf(w, "The answer has no location %.64s: %s", pattern, error.message));
+        work_fault(w, "The answer has no location %.64s: %s", pattern, error.message);
     fh_reply_header(w, "Location", location);
 }
 
