@@ -85,11 +85,11 @@ def test_the_library_has_its_soname_and_one_node_of_symbols(library):
 
 
 def test_nothing_of_what_only_the_command_and_simulations_need_is_in_it(library):
-    assert not [name for name in needed(library) if re.search("yaml|lua|pg_query|stdc", name)]
+    assert not [name for name in needed(library) if re.search(r"yaml|lua|pg_query|stdc|zstd|libz\.", name)]
 
 
 def test_a_service_that_is_compiled_by_hand_uses_the_shared_library(by_hand, source, lent, tmp_path):
-    assert needed(by_hand)[:2] == ["libfreehold.so.0", "libjansson.so.4"] or SANITIZED
+    assert needed(by_hand)[0] == "libfreehold.so.0" or SANITIZED
     assert "libsqlite3.so.0" not in needed(by_hand)
     assert json.loads(run(by_hand, "--describe", environment=lent))["name"] == "notes"
     assert serves(tmp_path, source, by_hand, lent)

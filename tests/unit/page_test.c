@@ -210,6 +210,63 @@ static void a_column_that_is_null_or_not_selected_is_a_fault(void **state)
     assert_int_equal(ask(state, &by_day, list_without_key, "").status, 500);
 }
 
+/* ---- Documents ---- */
+
+static const fh_service shelf_service = {
+    .name = "shelves", .model = FH_DOCUMENT, .collections = {{"shelf", {"kind"}}}};
+static const struct fh_route shelves = {"GET", "/api/{shelf}/shelves", NULL,
+                                        .page = {"id", .limit = 2}};
+
+static int set_up_documents(void **state)
+{
+    return fixture_set_up(state, &shelf_service, NULL);
+}
+
+static void list_shelves(fh_work *w)
+{
+    fh_reply(w, 200, fh_page_docs(w, "shelf", fh_object(w, "kind", "x")));
+}
+
+struct inserted {
+    struct fixture *fixture;
+    const char *id;
+};
+
+static const char *inserted_id;
+
+static void insert_named(fh_work *w)
+{
+    fh_doc_insert(w, "shelf", fh_object(w, "id", inserted_id, "kind", "x"));
+}
+
+static void run_insert(void *argument)
+{
+    struct inserted *inserted = argument;
+    fh_work w;
+    inserted_id = inserted->id;
+    work_init(&w, &inserted->fixture->context, insert_named);
+    assert_int_equal(work_run(&w), FH_OK);
+    work_release(&w);
+}
+
+static void documents_are_in_pages_too(void **state)
+{
+    static const char *const ids[] = {"c", "a", "e", "b", "d"};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        struct inserted inserted = {*state, ids[i]};
+        harness_run(&inserted.fixture->harness, run_insert, &inserted);
+    }
+    struct asked first = ask(state, &shelves, list_shelves, "");
+    assert_string_equal(first.reply,
+                        "[{\"id\":\"a\",\"kind\":\"x\"},{\"id\":\"b\",\"kind\":\"x\"}]");
+    struct asked second = ask(state, &shelves, list_shelves, next_query(&first));
+    assert_string_equal(second.reply,
+                        "[{\"id\":\"c\",\"kind\":\"x\"},{\"id\":\"d\",\"kind\":\"x\"}]");
+    struct asked third = ask(state, &shelves, list_shelves, next_query(&second));
+    assert_string_equal(third.reply, "[{\"id\":\"e\",\"kind\":\"x\"}]");
+    assert_string_equal(third.link, "");
+}
+
 static void expect_refused(struct fh_route route, const char *why)
 {
     struct fh_error error = {0};
@@ -267,6 +324,8 @@ int main(void)
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_cursor_is_of_one_list, set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_column_that_is_null_or_not_selected_is_a_fault, set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(documents_are_in_pages_too, set_up_documents,
                                         fixture_tear_down),
         cmocka_unit_test(a_page_that_can_not_be_kept_to_is_refused),
         cmocka_unit_test_setup_teardown(pages_need_a_route_that_has_them, set_up,
