@@ -238,6 +238,21 @@ static void note_refused(const struct table *table, const json_t *process)
     text_release(&names);
 }
 
+#define LATE_MS 5000 /* of timers that are told of */
+
+static void note_timers(const struct table *table, const char *name, const json_t *timers)
+{
+    long long parked = number_at_path(timers, "parked"),
+              late_ms = number_at_path(timers, "late_ms");
+    long long pending = number_at_path(timers, "pending");
+    if (parked > 0)
+        note_below(table, "%s has parked %lld timer%s: freehold timers list %s --only parked", name,
+                   parked, parked == 1 ? "" : "s", name);
+    if (late_ms > LATE_MS)
+        note_below(table, "%s has %lld timer%s, the oldest of which is %lld s late. %s", name,
+                   pending, pending == 1 ? "" : "s", late_ms / 1000, cli_text(timers, "why"));
+}
+
 static void note_parked(const struct table *table, const json_t *service)
 {
     const char *name = json_string_at(service, "name");
@@ -256,6 +271,7 @@ static void note_parked(const struct table *table, const json_t *service)
                    sagas, sagas == 1 ? "" : "s", name);
     if (undoing)
         note_below(table, "%s takes %lld saga%s back.", name, undoing, undoing == 1 ? "" : "s");
+    note_timers(table, name, json_at(service, "state.timers"));
 }
 
 static bool same_member(const json_t *a, const json_t *b, const char *name)

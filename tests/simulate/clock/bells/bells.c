@@ -7,6 +7,10 @@ static const fh_field bell_shape[] = {{"name", FH_STRING, .min = 1, .max = 40},
                                       {"in_ms", FH_INT, .min = -1000000000, .max = 1000000000},
                                       {"again", FH_INT, .min = 0, .max = 10, .optional = true},
                                       {0}};
+static const fh_field peal_shape[] = {{"name", FH_STRING, .min = 1, .max = 20},
+                                      {"count", FH_INT, .min = 1, .max = 1000},
+                                      {"in_ms", FH_INT, .min = 0, .max = 1000000000},
+                                      {0}};
 static const fh_field name_shape[] = {{"name", FH_STRING, .min = 1, .max = 40}, {0}};
 static const fh_field ring_shape[] = {
     {"name", FH_STRING}, {"again", FH_INT, .min = 0, .max = 10}, {0}};
@@ -81,6 +85,20 @@ static void lift_curse(fh_work *w)
     fh_exec(w, "DELETE FROM curse WHERE name = :name", fh_body(w));
 }
 
+/* Many at once, which stand in no table of bells: for measuring. */
+static void post_peal(fh_work *w)
+{
+    json_t *body = fh_body(w);
+    const char *name = json_string_value(json_object_get(body, "name"));
+    json_int_t count = json_integer_value(json_object_get(body, "count"));
+    int64_t due_ms = fh_now_ms(w) + json_integer_value(json_object_get(body, "in_ms"));
+    for (json_int_t i = 0; i < count; i++)
+        fh_at(w, due_ms, "ring",
+              json_pack("{s:s, s:i}", "name", fh_format(w, "%s-%" JSON_INTEGER_FORMAT, name, i),
+                        "again", 0));
+    fh_reply(w, 201, body);
+}
+
 /* How often each has rung. */
 static void get_bells(fh_work *w)
 {
@@ -97,6 +115,7 @@ static void post_unknown(fh_work *w)
 FH_SERVICE(bells, .model = FH_RELATIONAL,
            .routes = {{"GET", "/bells", get_bells},
                       {"POST", "/bells", post_bell, .body = bell_shape},
+                      {"POST", "/peals", post_peal, .body = peal_shape},
                       {"POST", "/cancels", cancel_bell, .body = name_shape},
                       {"POST", "/curses", post_curse, .body = name_shape},
                       {"POST", "/blessings", lift_curse, .body = name_shape},
