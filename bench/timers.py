@@ -17,9 +17,12 @@ class Bells(Service):
     def config(self):
         return {**super().config(), "migrations": str(ROOT / "tests/simulate/clock/bells/migrations")}
 
+    def peal(self, name, in_ms):
+        self.ask("POST", "/peals", {"name": name, "count": AT_ONCE, "in_ms": in_ms}, ["Freehold-From: operator"])
+
     def set(self, count, name, in_ms):
         for i in range(count // AT_ONCE):
-            self.ask("POST", "/peals", {"name": f"{name}{i}", "count": AT_ONCE, "in_ms": in_ms})
+            self.peal(f"{name}{i}", in_ms)
 
     def timers(self):
         return self.state()["timers"]
@@ -29,8 +32,7 @@ def fire(bells, name):
     """Fires DUE timers; how many in a second."""
     due_s = time.time() + 2 + DUE / 20_000
     for i in range(DUE // AT_ONCE):
-        bells.ask("POST", "/peals", {"name": f"{name}{i}", "count": AT_ONCE,
-                                     "in_ms": max(0, int((due_s - time.time()) * 1000))})
+        bells.peal(f"{name}{i}", max(0, int((due_s - time.time()) * 1000)))
     fired = bells.timers()["fired"]
     time.sleep(max(0.0, due_s - time.time()))
     began = time.monotonic()

@@ -315,7 +315,14 @@ void operators_definitions(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
     json_t *value = NULL;
+    json_t *timers = NULL;
     enum fh_code code = saga_needed(&runtime->context, &value, &error);
+    if (code == FH_OK)
+        code = timers_needed(runtime->context.timers, &timers, &error);
+    if (code == FH_OK)
+        json_object_set_new(value, "timers", timers);
+    else
+        json_decref(value);
     answer_operator(exchange, code, value, &error);
 }
 

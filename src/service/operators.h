@@ -17,6 +17,7 @@
  *                                          three were seen, and these, and that none was left out
  *   GET  /_freehold/sagas?status=parked    those that are not over, or of one status
  *   GET  /_freehold/definitions            the definitions that those began with (saga_needed)
+ *                                          and the timers that are set (timers_needed)
  *   GET  /_freehold/timers?state=          timers and schedules (timers_list)
  *   POST /_freehold/timers/retry           body {"id"}: a parked timer is due again
  *   POST /_freehold/timers/drop            body {"id"}: and is removed

@@ -33,7 +33,7 @@ class Bells(Service):
             self.ask("POST", path, body, OPERATOR)
 
     def rings(self):
-        return {bell["name"]: bell["rings"] for bell in self.ask("GET", "/bells")}
+        return {bell["name"]: bell["rings"] for bell in self.ask("GET", "/bells", None, OPERATOR)}
 
     def parked(self):
         return self.ask("GET", "/_freehold/timers?state=parked", None, OPERATOR)["timers"]

@@ -36,6 +36,29 @@ static bool has_saga(const json_t *sagas, const json_t *definition)
     return false;
 }
 
+static bool has_timer(const json_t *timers, const char *name)
+{
+    size_t i;
+    json_t *timer;
+    json_array_foreach (timers, i, timer) {
+        const char *declared = json_string_at(timer, "name");
+        if (declared && name && strcmp(declared, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool takes_timer_away(const json_t *before, const json_t *after)
+{
+    size_t i;
+    json_t *timer;
+    json_array_foreach (json_object_get(before, "timers"), i, timer) {
+        if (!has_timer(json_object_get(after, "timers"), json_string_at(timer, "name")))
+            return true;
+    }
+    return false;
+}
+
 /* Definitions of a program from before there were versions are identified by their steps, as
  * before. */
 static bool takes_away(const json_t *before, const json_t *after)
@@ -172,21 +195,48 @@ static size_t list_missing(const json_t *needed, const json_t *after, struct tex
     return count;
 }
 
-enum fh_code definitions_check(const struct state *state, const char *service, const char *address,
-                               const json_t *before, const json_t *after, struct fh_error *error)
+/* "escalate, remind" */
+static size_t list_missing_timers(const json_t *needed, const json_t *after, struct text *out)
 {
-    json_t *needed = NULL;
+    size_t i, count = 0;
+    json_t *name;
+    json_array_foreach (json_object_get(needed, "timers"), i, name) {
+        if (json_is_string(name) &&
+            !has_timer(json_object_get(after, "timers"), json_string_value(name)))
+            text_printf(out, "%s%s", count++ ? ", " : "", json_string_value(name));
+    }
+    return count;
+}
+
+static enum fh_code refuse_missing(const char *service, const json_t *needed, const json_t *after,
+                                   struct fh_error *error)
+{
     struct text missing;
-    if (!takes_away(before, after))
-        return FH_OK;
-    enum fh_code code = ask_for_definitions(state, service, address, &needed, error);
+    enum fh_code code = FH_OK;
     text_init(&missing, 128);
-    if (code == FH_OK && list_missing(needed, after, &missing))
+    if (list_missing(needed, after, &missing))
         code = error_set(error, FH_CONFLICT,
                          "%s can't be upgraded: sagas that are not over began with definitions "
                          "that the new program has not: %s. Keep those there, or say --force.",
                          service, missing.length ? missing.data : "many");
+    else if (list_missing_timers(needed, after, &missing))
+        code = error_set(error, FH_CONFLICT,
+                         "%s can't be upgraded: timers are set that the new program does not "
+                         "declare: %s. Keep them in `.timers`, or say --force.",
+                         service, missing.length ? missing.data : "many");
     text_release(&missing);
+    return code;
+}
+
+enum fh_code definitions_check(const struct state *state, const char *service, const char *address,
+                               const json_t *before, const json_t *after, struct fh_error *error)
+{
+    json_t *needed = NULL;
+    if (!takes_away(before, after) && !takes_timer_away(before, after))
+        return FH_OK;
+    enum fh_code code = ask_for_definitions(state, service, address, &needed, error);
+    if (code == FH_OK)
+        code = refuse_missing(service, needed, after, error);
     json_decref(needed);
     return code;
 }

@@ -16,7 +16,8 @@
 
 /* `before` and `after` are descriptions. `address` is where the service's processes are reached;
  * NULL: none is ready. FH_CONFLICT with a sentence: sagas still need a definition that would be
- * removed, or no process could be asked. If none would be removed, no process is asked. */
+ * removed, or timers are set that would not be declared any more, or no process could be asked. If
+ * none would be removed, no process is asked. */
 enum fh_code definitions_check(const struct state *state, const char *service, const char *address,
                                const json_t *before, const json_t *after, struct fh_error *error);
 
