@@ -73,7 +73,7 @@ static int confirm_timer_drop(char **words, bool yes)
     return cli_fail(CLI_FAILED, "nothing was done");
 }
 
-static int run_timers(const struct cli_command *command, char **words, const char **values)
+static int run_timers_command(const struct cli_command *command, char **words, const char **values)
 {
     struct cli_operator asking;
     bool as_json = cli_value(command, values, "--json") != NULL;
@@ -116,5 +116,5 @@ const struct cli_command cli_timers = {
                 {"--yes", NULL, "drop: do not ask"},
                 {"--json", NULL, "print the service's answer"},
                 CLI_OPTION_STATE_RUNNING},
-    .run = run_timers,
+    .run = run_timers_command,
 };
