@@ -32,6 +32,10 @@ struct load_options load_options_of(const struct cli_command *command, const cha
 
 struct system_file *load_system(const struct load_options *options, struct findings *findings)
 {
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    programs_offer_servers(&arena); /* the file's reader asks which are installed */
+    arena_release(&arena);
     struct system_file *file = system_file_read_faulty(options->path, options->profile, findings);
     if (!file)
         return NULL;

@@ -26,6 +26,22 @@ const char *programs_own_folder(struct arena *arena)
     return arena_copy(arena, path, length > 1 ? (size_t)length - 1 : 1);
 }
 
+const char *programs_servers_folder(struct arena *arena)
+{
+    struct stat status;
+    const char *folder = arena_printf(arena, "%s/servers", programs_own_folder(arena));
+    return stat(folder, &status) == 0 && S_ISDIR(status.st_mode) ? folder : NULL;
+}
+
+void programs_offer_servers(struct arena *arena)
+{
+    const char *folder = programs_servers_folder(arena), *path = getenv("PATH");
+    if (!folder || (path && strstr(path, folder)))
+        return;
+    const char *both = path && *path ? arena_printf(arena, "%s:%s", path, folder) : folder;
+    FH_ASSERT(setenv("PATH", both, 1) == 0);
+}
+
 static bool is_program(const char *path)
 {
     struct stat status;

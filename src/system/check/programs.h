@@ -19,4 +19,10 @@ void programs_find(struct system_file *file, const char *extra, struct findings 
  * names with a slash; NULL: nowhere. */
 const char *programs_find_one(struct system_file *file, const char *program, const char *extra);
 
+/* The folder `servers` beside the command, with database servers that `make servers` has built;
+ * NULL: there is none. */
+const char *programs_servers_folder(struct arena *arena);
+/* Lets this process, and those that it starts, find them: after whatever is on the PATH. */
+void programs_offer_servers(struct arena *arena);
+
 #endif

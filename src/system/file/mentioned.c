@@ -17,6 +17,15 @@ static const char *built_in(struct arena *arena)
     return names;
 }
 
+bool file_engine_is_lacking(const char *name)
+{
+    for (const char *const *lacking = engines_lacking; *lacking; lacking++) {
+        if (strcmp(*lacking, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 const struct engine *file_settle_engine(struct system_file *file, struct system_service *service,
                                         struct findings *findings)
 {
@@ -33,14 +42,13 @@ const struct engine *file_settle_engine(struct system_file *file, struct system_
         return engine;
     for (const struct engine *one = NULL; (one = engine_next(one));)
         nearest_offer(&nearest, one->name);
-    for (const char *const *lacking = engines_lacking; *lacking; lacking++) {
-        if (strcmp(*lacking, service->engine) == 0) { /* asking for it is not a typo */
-            findings_error(findings, service->engine_place,
-                           "services.%s: the engine '%s' is not built in; this freehold has %s",
-                           service->name, service->engine, built_in(&file->arena));
-            return NULL;
-        }
+    for (const char *const *lacking = engines_lacking; *lacking; lacking++)
         nearest_offer(&nearest, *lacking);
+    if (file_engine_is_lacking(service->engine)) { /* asking for it is not a typo */
+        findings_error(findings, service->engine_place,
+                       "services.%s: the engine '%s' is not built in; this freehold has %s",
+                       service->name, service->engine, built_in(&file->arena));
+        return NULL;
     }
     /* The name may come from an environment variable, so it is not shown. */
     if (nearest.word)
@@ -80,7 +88,7 @@ static bool is_mistyped_engine(const char *engine)
     struct nearest nearest = nearest_begin(engine);
     for (const struct engine *one = NULL; (one = engine_next(one));)
         nearest_offer(&nearest, one->name);
-    return nearest.word && nearest.distance > 0;
+    return nearest.word && nearest.distance > 0 && !file_engine_is_lacking(engine);
 }
 
 /* A text from the environment is empty here (struct yaml_reader's `sealed`). */

@@ -201,7 +201,13 @@ static void read_server_engine(struct yaml_reader *reader, yaml_node_t *node, co
     server->engine = yaml_text(reader, node, what);
     server->engine_place = yaml_place(reader, node);
     const struct server_kind *kind = server->engine ? server_kind(server->engine) : NULL;
-    if (server->engine && !kind)
+    bool lacking = server->engine && !kind && file_engine_is_lacking(server->engine);
+    if (lacking && server->used)
+        findings_error(reader->findings, server->engine_place,
+                       "%s: the engine '%s' is not built in: install its client library and build "
+                       "freehold again (make servers)",
+                       what, server->engine);
+    else if (server->engine && !kind && !lacking) /* one that is not used may be known later */
         findings_error(reader->findings, server->engine_place,
                        "%s: '%.64s' is not an engine with servers that this freehold knows", what,
                        server->engine);

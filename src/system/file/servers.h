@@ -18,6 +18,8 @@ void file_settle_store(struct system_file *file, struct system_service *service,
 /* The engine of a service's store, which can serve it; NULL with a finding. */
 const struct engine *file_settle_engine(struct system_file *file, struct system_service *service,
                                         struct findings *findings);
+/* Whether freehold knows the engine, but was built without it. */
+bool file_engine_is_lacking(const char *name);
 void file_report_no_server(const struct system_file *file, const char *service, const char *server,
                            struct place place, struct findings *findings);
 /* A profile that is not chosen: its words are checked, too. Of the servers that it names that has
