@@ -3,7 +3,8 @@
  * freehold complete: the possible words at a shell's cursor, one per line; "@files" stands for the
  * shell's own completion of paths, "@folders" for that of folders. It reads the same tables as
  * everything else, so whatever is declared is completed. Services are those of the running system,
- * or of the system file on the command line or in this folder. It never reports errors: they would
+ * or of the system file on the command line or in this folder; profiles are the file's; sagas and
+ * parked keys are asked of the running service. It never reports errors: they would
  * only disturb the command line.
  */
 
@@ -15,6 +16,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/words.h"
+#include "engine/engines.h"
 #include "system/file/file.h"
 
 static const char *typed; /* the beginning of the word at the cursor */
@@ -26,6 +28,13 @@ static bool offer_word(void *unused, const char *word)
         puts(word);
     return true;
 }
+
+/* The line so far: the words before the cursor, without options. */
+struct line {
+    const char *words[CLI_WORDS_MAX], *state;
+    int count;
+    const struct cli_option *open; /* the option whose value is at the cursor */
+};
 
 static void offer_commands(void)
 {
@@ -59,6 +68,66 @@ static void offer_services(const char *path, const char *folder)
     findings_release(&findings);
 }
 
+/* ---- Values ---- */
+
+static void offer_profiles(const char *path)
+{
+    struct findings findings = {0};
+    struct system_file *file =
+        system_file_read_faulty(path ? path : CLI_SYSTEM_FILE, NULL, &findings);
+    for (size_t i = 0; file && i < file->profile_count; i++)
+        offer_word(NULL, file->profiles[i]);
+    system_file_free(file);
+    findings_release(&findings);
+}
+
+static void offer_engines(void)
+{
+    for (const struct engine *one = NULL; (one = engine_next(one));)
+        offer_word(NULL, one->name);
+}
+
+/* The texts `name` of the list that a running service answers with; those alone whose `other` is
+ * `wanted`, unless that is NULL. Each once. */
+static void offer_listed(const struct line *line, const char *path, const char *list,
+                         const char *name, const char *other, const char *wanted)
+{
+    struct cli_operator asking;
+    json_t *body, *one, *offered = json_object();
+    size_t i;
+    if (cli_operator_begin(&asking, line->state) == CLI_DONE) {
+        if (cli_operator_ask(&asking, line->words[1], "GET", path, json_object(), &body) ==
+            CLI_DONE) {
+            json_array_foreach (json_object_get(body, list), i, one) {
+                const char *text = json_string_at(one, name);
+                if (text && !json_object_get(offered, text) &&
+                    (!wanted || strcmp(cli_text(one, other), wanted) == 0)) {
+                    offer_word(NULL, text);
+                    json_object_set_new(offered, text, json_true());
+                }
+            }
+            json_decref(body);
+        }
+        cli_operator_end(&asking);
+    }
+    json_decref(offered);
+}
+
+/* What only a running service knows: its open sagas, and what it has parked. */
+static void offer_of_service(const char *form, const struct line *line,
+                             const struct cli_command *command)
+{
+    bool sagas = command == &cli_saga, parked = command == &cli_parked;
+    if (line->count < 2)
+        return;
+    if (sagas && strcmp(form, "ID") == 0)
+        offer_listed(line, "/_freehold/sagas", "sagas", "id", NULL, NULL);
+    else if (parked && strcmp(form, "SOURCE") == 0)
+        offer_listed(line, "/_freehold/parked", "keys", "source", NULL, NULL);
+    else if (parked && strcmp(form, "KEY") == 0 && line->count > 2)
+        offer_listed(line, "/_freehold/parked", "keys", "key", "source", line->words[2]);
+}
+
 static void offer_options(const struct cli_command *command)
 {
     for (int i = 0; i < CLI_OPTIONS_MAX && command->options[i].name; i++)
@@ -74,13 +143,6 @@ static const struct cli_option *option_of(const struct cli_command *command, con
     }
     return NULL;
 }
-
-/* The line so far: the words before the cursor, without options. */
-struct line {
-    const char *words[CLI_WORDS_MAX], *state;
-    int count;
-    const struct cli_option *open; /* the option whose value is at the cursor */
-};
 
 static void read_typed_line(const struct cli_command *command, char **given, int count,
                             struct line *line)
@@ -112,6 +174,12 @@ static void offer_form(const char *form, const struct line *line, const struct c
         puts("@files");
     else if (strcmp(form, "DIR") == 0)
         puts("@folders");
+    else if (strcmp(form, "ENGINE") == 0)
+        offer_engines();
+    else if (line->open && strcmp(line->open->name, "--profile") == 0)
+        offer_profiles(has_file && line->count ? line->words[0] : NULL);
+    else
+        offer_of_service(form, line, command);
 }
 
 static int run_complete(const struct cli_command *command, char **words, const char **values)

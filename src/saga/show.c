@@ -36,7 +36,7 @@ enum fh_code saga_id_parse(const char *text, struct saga_id *ret, struct fh_erro
     if (!by_start && (!end || *end))
         return error_set(error, FH_INVALID,
                          "`id` must be a saga's, BIRTH.NUMBER or BIRTH.~START, as in Freehold-Saga "
-                         "and the list of sagas.");
+                         "and the list of sagas, or its NUMBER.");
     return FH_OK;
 }
 
@@ -58,6 +58,19 @@ enum fh_code saga_id_resolve(struct work_context *context, struct saga_id *id,
         id->number = row.number;
     arena_release(&arena);
     return code;
+}
+
+enum fh_code saga_id_of_operator(struct work_context *context, const char *text,
+                                 struct saga_id *ret, struct fh_error *error)
+{
+    size_t digits = text ? strspn(text, "0123456789") : 0;
+    if (digits == 0 || text[digits]) {
+        enum fh_code code = saga_id_parse(text, ret, error);
+        return code ? code : saga_id_resolve(context, ret, error);
+    }
+    *ret = (struct saga_id){.number = strtoll(text, NULL, 10)};
+    snprintf(ret->birth, sizeof ret->birth, "%s", context->store->incarnation);
+    return FH_OK;
 }
 
 /* The n-th of "reserve,charge", or "" if there is none. */
@@ -300,11 +313,13 @@ enum fh_code saga_show(struct work_context *context, const struct saga_id *id, j
         json_object_update(whole, json_object_get(state, "secrets"));
         code = describe_stored_saga(work, &row, &shown, ret, error);
         json_decref(whole);
-        json_decref(state);
         saga_redact_input(shown.type, &input);
         json_object_set_new(*ret, "input", input);
+        if (json_string_at(state, "trace"))
+            json_object_set(*ret, "trace", json_object_get(state, "trace"));
         json_object_set_new(*ret, "deadline_ms", json_integer(row.deadline_ms));
         json_object_set_new(*ret, "steps", steps);
+        json_decref(state);
         if (code != FH_OK)
             json_decref(*ret);
     }

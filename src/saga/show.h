@@ -25,13 +25,18 @@ enum fh_code saga_id_parse(const char *text, struct saga_id *ret, struct fh_erro
 enum fh_code saga_id_resolve(struct work_context *context, struct saga_id *id,
                              struct fh_error *error);
 
+/* What an operator names: either of these, or the number alone, which is of the present
+ * incarnation. FH_INVALID, FH_NOT_FOUND. */
+enum fh_code saga_id_of_operator(struct work_context *context, const char *text,
+                                 struct saga_id *ret, struct fh_error *error);
+
 /* Sagas that are not over, or only those of one status: {"sagas": [{"id", "name", "status", "step",
  * "why", "updated_ms"}], "more"}. On a fiber. New reference. */
 enum fh_code saga_list(struct work_context *context, const char *status, json_t **ret,
                        struct fh_error *error);
-/* One saga: the same with "input", "deadline_ms" and "steps": [{"step", "element", "target",
- * "state", "attempt", "request", "answer"}]. "why" says in one sentence why it is where it is.
- * FH_NOT_FOUND. New reference. */
+/* One saga: the same with "input", "trace" (a traceparent, if there is one), "deadline_ms" and
+ * "steps": [{"step", "element", "target", "state", "attempt", "request", "answer"}]. "why" says in
+ * one sentence why it is where it is. FH_NOT_FOUND. New reference. */
 enum fh_code saga_show(struct work_context *context, const struct saga_id *id, json_t **ret,
                        struct fh_error *error);
 /* needed.c: {"definitions": [{"name", "version", "digest", "sagas": how many that are not over

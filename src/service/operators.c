@@ -333,9 +333,8 @@ void operators_saga(struct runtime *runtime, struct exchange *exchange)
     json_t *value = NULL, *query = query_of(exchange);
     if (!query)
         return;
-    enum fh_code code = saga_id_parse(json_string_at(query, "id"), &id, &error);
-    if (code == FH_OK)
-        code = saga_id_resolve(&runtime->context, &id, &error);
+    enum fh_code code =
+        saga_id_of_operator(&runtime->context, json_string_at(query, "id"), &id, &error);
     if (code == FH_OK)
         code = saga_show(&runtime->context, &id, &value, &error);
     json_decref(query);

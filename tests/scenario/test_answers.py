@@ -15,7 +15,7 @@ import termios
 import pytest
 
 from conftest import FREEHOLD
-from test_command import Mini, mini  # noqa: F401 a fixture
+from test_command import USERS, mini  # noqa: F401 a fixture
 
 COMMANDS = json.loads(subprocess.run([FREEHOLD, "help", "--json"], capture_output=True, check=True).stdout)["commands"]
 HIDDEN = [json.loads(subprocess.run([FREEHOLD, "help", name, "--json"], capture_output=True, check=True).stdout)
@@ -102,6 +102,24 @@ def test_nobody_is_asked_under_json(mini):  # noqa: F811
     os.close(theirs)
     os.close(terminal)
     assert done.returncode == 2 and "--yes" in error_in(done)["message"]
+
+
+def test_what_a_running_service_has_is_completed(mini):  # noqa: F811
+    """Sagas and what is parked; nothing, and no message, where nobody answers."""
+    mini.describe("users", USERS, answers={
+        "/_freehold/sagas": {"sagas": [{"id": "3f9a.12"}, {"id": "3f9a.7"}, {"id": "b1.1"}]},
+        "/_freehold/parked": {"keys": [{"source": "orders", "key": "a-1"}, {"source": "orders", "key": "a-2"},
+                                       {"source": "carts", "key": "a-3"}]}})
+    mini.up()
+    for words, expected in ((("saga", "show", "users", "3f"), ["3f9a.12", "3f9a.7"]),
+                            (("saga", "retry", "--state", str(mini.state), "users", ""), ["3f9a.12", "3f9a.7", "b1.1"]),
+                            (("parked", "retry", "users", ""), ["orders", "carts"]),
+                            (("parked", "retry", "users", "orders", "a"), ["a-1", "a-2"])):
+        done = run("complete", "--", *words, folder=mini.folder)
+        assert done.stdout.split() == expected and not done.stderr, (words, done)
+    mini.run("stop")
+    done = run("complete", "--", "saga", "show", "users", "", folder=mini.folder)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
 # ---- What is not permitted ------------------------------------------------------------------------

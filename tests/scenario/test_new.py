@@ -277,3 +277,7 @@ def test_bash_completes_commands_options_services_and_files(tmp_path):
                             (("up", "--state", ""), ["(dirnames)"]), (("move", "other.yaml", ""), ["carts"]),
                             (("new", "s"), ["system", "service"]), (("help", "par"), ["parked"]), (("no", ""), [])]:
         assert completed(tmp_path, *words) == expected, words
+    (tmp_path / "freehold.yaml").write_text("system: a\nservices: {users: {}}\nprofiles: {big: {users: {}}, small: {}}\n")
+    assert completed(tmp_path, "up", "--profile", "") == ["big", "small"]
+    assert completed(tmp_path, "check", "freehold.yaml", "--profile", "s") == ["small"]
+    assert completed(tmp_path, "move", "users", "--to", "sq") == ["sqlite"]

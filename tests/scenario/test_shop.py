@@ -136,6 +136,12 @@ def test_a_saga_is_found_by_the_name_that_its_start_was_answered_with(shop):
     birth, number = shown["id"].split(".")
     assert name.startswith(birth + ".") and int(number) > 0
     assert name == shown["id"] or name.startswith(birth + ".~")
+    # By its number alone, and when it is over; with what it began with.
+    wait_for("it is over", lambda: json.loads(shop.command("saga", "show", "orders", number, "--json", "--state",
+                                                           shop.state).stdout)["status"] == "ended")
+    text = shop.command("saga", "show", "orders", number, "--state", shop.state).stdout
+    assert f"{shown['id']} is ended." in text and "\nchanged   20" in text and "\ninput     {" in text, text
+    assert f"\ntrace     {shown['trace']}" in text and re.search(r"\ncharge .* done .* 201  POST /api/payments", text), text
 
 
 def test_the_same_product_twice_in_one_order_is_reserved_twice(shop):

@@ -1,15 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* freehold saga: where sagas stand and why, and the operator's decisions on parked ones. */
 
+#define _GNU_SOURCE
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/table.h"
+
+static void format_age(char *out, size_t size, const json_t *saga)
+{
+    json_t *seconds = json_integer((cli_now_ms() - cli_number(saga, "updated_ms")) / 1000);
+    cli_format_span(out, size, seconds);
+    json_decref(seconds);
+}
 
 static void print_sagas(const json_t *all)
 {
+    struct cli_table table;
     size_t i;
     json_t *one;
     char age[32];
@@ -17,13 +29,18 @@ static void print_sagas(const json_t *all)
         printf("No saga is open.\n");
         return;
     }
-    printf("%s%-12s %-14s %-13s %6s  %-40s %s%s\n", cli_colour(stdout, CLI_BOLD), "SERVICE", "SAGA",
-           "STATUS", "SINCE", "ID", "WHY", cli_colour(stdout, CLI_PLAIN));
+    table_begin(&table,
+                (const char *const[]){"SERVICE", "SAGA", "STATUS", ">SINCE", "ID", "WHY", NULL});
     json_array_foreach (all, i, one) {
-        cli_format_span(age, sizeof age, json_object_get(one, "age_s"));
-        printf("%-12s %-14s %-13s %6s  %-40s %s\n", cli_text(one, "service"), cli_text(one, "name"),
-               cli_text(one, "status"), age, cli_text(one, "id"), cli_text(one, "why"));
+        format_age(age, sizeof age, one);
+        table_cell(&table, "%s", cli_text(one, "service"));
+        table_cell(&table, "%s", cli_text(one, "name"));
+        table_cell(&table, "%s", cli_text(one, "status"));
+        table_cell(&table, "%s", age);
+        table_cell(&table, "%s", cli_text(one, "id"));
+        table_cell(&table, "%s", cli_text(one, "why"));
     }
+    table_end(&table);
 }
 
 static int list_sagas(struct cli_operator *asking, const char *service, const char *status,
@@ -34,24 +51,78 @@ static int list_sagas(struct cli_operator *asking, const char *service, const ch
     return cli_operator_list(asking, service, path, "sagas", "sagas", print_sagas, as_json);
 }
 
-static void print_saga(const json_t *saga)
+static void print_saga_time(const char *what, long long ms)
 {
+    struct tm parts;
+    char text[32];
+    time_t seconds = (time_t)(ms / 1000);
+    if (ms <= 0 || !gmtime_r(&seconds, &parts))
+        return;
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    printf("%-9s %s.%03lldZ\n", what, text, ms % 1000);
+}
+
+static void print_saga_fact(const char *what, const char *text)
+{
+    int column = printf("%-9s ", what);
+    cli_wrap(stdout, cli_width(stdout), column, column, text);
+    printf("\n");
+}
+
+/* What it began with, as the service shows it: what is marked is not in it. */
+static void print_saga_facts(const json_t *saga)
+{
+    const char *trace = json_string_at(saga, "trace");
+    json_t *input = json_object_get(saga, "input");
+    print_saga_time("changed", cli_number(saga, "updated_ms"));
+    print_saga_time("deadline", cli_number(saga, "deadline_ms"));
+    if (trace)
+        print_saga_fact("trace", trace);
+    if (input) {
+        char *text = json_text(input);
+        print_saga_fact("input", text);
+        json_text_free(text);
+    }
+    printf("\n");
+}
+
+static void print_saga_steps(const json_t *steps)
+{
+    struct cli_table table;
     size_t i;
     json_t *step;
-    printf("%s%s%s %s is %s. %s\n\n", cli_colour(stdout, CLI_BOLD), cli_text(saga, "name"),
-           cli_colour(stdout, CLI_PLAIN), cli_text(saga, "id"), cli_text(saga, "status"),
-           cli_text(saga, "why"));
-    printf("%-16s %7s %-12s %-8s %7s  %s\n", "STEP", "ELEMENT", "TARGET", "STATE", "ATTEMPT",
-           "REQUEST");
-    json_array_foreach (json_object_get(saga, "steps"), i, step) {
+    table_begin(&table, (const char *const[]){"STEP", ">ELEMENT", "TARGET", "STATE", ">ATTEMPT",
+                                              ">ANSWER", "REQUEST", NULL});
+    json_array_foreach (steps, i, step) {
         const char *method = json_string_at(step, "request.method");
         const char *path = json_string_at(step, "request.path");
-        printf("%-16s %7lld %-12s %-8s %7lld  %s %s\n", cli_text(step, "step"),
-               cli_number(step, "element"),
-               *cli_text(step, "target") ? cli_text(step, "target") : "here",
-               cli_text(step, "state"), cli_number(step, "attempt"), method ? method : "-",
-               path ? path : "");
+        json_int_t status = 0;
+        table_cell(&table, "%s", cli_text(step, "step"));
+        table_cell(&table, "%lld", cli_number(step, "element"));
+        table_cell(&table, "%s", *cli_text(step, "target") ? cli_text(step, "target") : "here");
+        table_cell(&table, "%s", cli_text(step, "state"));
+        table_cell(&table, "%lld", cli_number(step, "attempt"));
+        if (json_integer_at(step, "answer.status", &status))
+            table_cell(&table, "%lld", (long long)status);
+        else
+            table_cell(&table, "-");
+        table_cell(&table, "%s %s", method ? method : "-", path ? path : "");
     }
+    table_end(&table);
+}
+
+static void print_saga(const json_t *saga)
+{
+    char *said;
+    FH_ASSERT(asprintf(&said, " %s is %s. %s", cli_text(saga, "id"), cli_text(saga, "status"),
+                       cli_text(saga, "why")) >= 0);
+    printf("%s%s%s", cli_colour(stdout, CLI_BOLD), cli_text(saga, "name"),
+           cli_colour(stdout, CLI_PLAIN));
+    cli_wrap(stdout, cli_width(stdout), (int)strlen(cli_text(saga, "name")), 2, said);
+    printf("\n");
+    free(said);
+    print_saga_facts(saga);
+    print_saga_steps(json_object_get(saga, "steps"));
 }
 
 static int show_saga(struct cli_operator *asking, char **words, bool as_json)
@@ -155,7 +226,9 @@ const struct cli_command cli_saga = {
     .summary = "Open sagas: list them, show why, decide on those parked",
     .text =
         "  freehold saga list [SERVICE]          those that are not over, and why\n"
-        "  freehold saga show SERVICE ID         one, with its steps; those that are over too\n"
+        "  freehold saga show SERVICE ID         one, with its times, input, trace and steps; "
+        "those\n"
+        "                                        that are over too; ID may be its number alone\n"
         "  freehold saga retry SERVICE ID        a parked one goes on in its direction\n"
         "  freehold saga skip SERVICE ID         the same, and the step under way is taken for\n"
         "                                        done (going back: for undone): you saw to it\n"

@@ -27,7 +27,6 @@
 #include "system/file/outside.h"
 #include "system/file/yaml.h"
 
-#define PROFILES_MAX 16
 #define ROTATE_KEYS_DAYS_MAX 3650
 #define RETENTION_AMOUNT_MAX 1000000000 /* seconds, or events */
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -296,6 +295,8 @@ static void read_profile(struct yaml_reader *reader, yaml_node_t *key, const cha
     struct profile_reading *reading = into;
     reading->chosen = reading->file->profile && strcmp(reading->file->profile, name) == 0;
     reading->file->profile_found |= reading->chosen;
+    if (value && reading->file->profile_count < SYSTEM_PROFILES_MAX)
+        reading->file->profiles[reading->file->profile_count++] = name;
     yaml_read_names(reader, value, what, SYSTEM_SERVICES_MAX, read_override, reading);
 }
 
@@ -303,7 +304,7 @@ static void read_profiles(struct yaml_reader *reader, yaml_node_t *node, const c
                           void *into)
 {
     struct profile_reading reading = {.file = into};
-    yaml_read_names(reader, node, what, PROFILES_MAX, read_profile, &reading);
+    yaml_read_names(reader, node, what, SYSTEM_PROFILES_MAX, read_profile, &reading);
 }
 
 /* ---- Checks across values ---- */

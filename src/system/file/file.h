@@ -21,6 +21,7 @@
 #include "system/file/program_file.h"
 
 #define SYSTEM_FILE_SIZE_MAX ((size_t)1 << 20)
+#define SYSTEM_PROFILES_MAX 16
 #define SYSTEM_SERVICES_MAX 64
 #define SYSTEM_READS_MAX 8
 #define SYSTEM_COMPOSE_MAX 32
@@ -153,6 +154,8 @@ struct system_file {
     const char *name;
     const char *profile; /* NULL: none */
     bool profile_found;
+    const char *profiles[SYSTEM_PROFILES_MAX]; /* their names, in the file's order */
+    size_t profile_count;
     const char *listen;
     struct place listen_place;
     bool links_tls; /* TLS between the processes; otherwise plain HTTP on the loopback address */
