@@ -7,14 +7,20 @@ MESON_FLAGS ?=
 TEST_FLAGS ?=
 MINUTES ?= 10
 RUNS ?= 50000
+PROFILE ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+LEAN = -Dlean=true -Dunity=on -Dunity_size=8
 export ONCE
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo test audit simulate fuzz schemathesis lint bench format clean help
+.PHONY: all deps demo servers install uninstall test audit simulate fuzz schemathesis lint bench format clean help
 .NOTPARALLEL:
 
 all: ## build everything; the command is build/freehold
 	@test -x $(MESON) || { echo "$(MESON) is missing: run 'make deps' first." >&2; exit 1; }
+	@if test -f $(BUILD)/lean; then \
+	$(MESON) configure $(BUILD) -Dlean=false -Dunity=off -Dservers=auto >/dev/null && rm $(BUILD)/lean; fi
 	@if test ! -f $(BUILD)/build.ninja; then $(MESON) setup $(BUILD) $(MESON_FLAGS); \
 	elif test -n "$(MESON_FLAGS)"; then $(MESON) configure $(BUILD) $(MESON_FLAGS) >/dev/null; fi
 	@/usr/bin/ninja -C $(BUILD) --quiet
@@ -22,8 +28,25 @@ all: ## build everything; the command is build/freehold
 deps: ## install the Debian packages that are missing (as root, or with sudo)
 	@tools/deps
 
-demo: deps all ## the shop: real orders, crashes on the way, and whether the books balance (ONCE=1: then stop)
-	@examples/shop/demo
+demo: ## the shop: real orders, crashes on the way, the books balanced (ONCE=1: then stop; PROFILE=servers: on servers)
+	@tools/deps $(if $(PROFILE),servers,demo)
+	@$(if $(PROFILE),tools/servers build $(BUILD)/servers,:)
+	@if test ! -f $(BUILD)/build.ninja; then echo "Building the command, the library and the shop in $(BUILD)"; mkdir -p $(BUILD); \
+	$(MESON) setup $(BUILD) $(LEAN) $(if $(PROFILE),-Dservers=enabled) >$(BUILD)/setup.log 2>&1 || { tail -n 20 $(BUILD)/setup.log >&2; exit 1; }; echo $(if $(PROFILE),servers) >$(BUILD)/lean; fi
+	@if test -n "$(PROFILE)" && test -f $(BUILD)/lean && ! grep -q servers $(BUILD)/lean; then \
+	$(MESON) configure $(BUILD) -Dservers=enabled >/dev/null && echo servers >$(BUILD)/lean; fi
+	@NINJA_STATUS='[%f/%t, %e s] ' /usr/bin/ninja -C $(BUILD) demo
+	@examples/shop/demo $(if $(PROFILE),--profile $(PROFILE))
+
+servers: ## database servers for system files: packages, and what is built into build/servers, where `up` finds it
+	@tools/deps servers
+	@tools/servers build $(BUILD)/servers
+
+install: all ## the command, the library, their manual and completion, below PREFIX=/usr/local (in DESTDIR)
+	@MESON="$(MESON)" tools/install --build $(BUILD) --prefix "$(PREFIX)" --destdir "$(DESTDIR)"
+
+uninstall: ## exactly what `make install` has put there
+	@tools/install --remove --prefix "$(PREFIX)" --destdir "$(DESTDIR)"
 
 test: deps all ## every test but link points: unit, conformance, tidy, simulate, scenario, attack, crash, audit, histories, fuzz
 	@tools/test --build $(BUILD) $(TEST_FLAGS)

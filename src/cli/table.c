@@ -16,16 +16,16 @@
 #define INDENT 4        /* of a row's second line */
 #define SENTENCE_MIN 24 /* a last column narrower than this goes to a line of its own */
 
-void table_begin(struct table *table, const char *const *heads)
+void table_begin(struct cli_table *table, const char *const *heads)
 {
-    *table = (struct table){0};
+    *table = (struct cli_table){0};
     for (; heads[table->columns]; table->columns++) {
         FH_ASSERT(table->columns < TABLE_COLUMNS_MAX);
         table->heads[table->columns] = heads[table->columns];
     }
 }
 
-void table_cell(struct table *table, const char *format, ...)
+void table_cell(struct cli_table *table, const char *format, ...)
 {
     va_list args;
     if (table->count == table->room) {
@@ -52,7 +52,7 @@ struct layout {
     bool several; /* a row takes several lines */
 };
 
-static void lay_out(const struct table *table, struct layout *layout)
+static void lay_out(const struct cli_table *table, struct layout *layout)
 {
     int all = 0;
     *layout = (struct layout){.terminal = cli_width(stdout)};
@@ -75,7 +75,7 @@ static void print_spaces(int count)
     printf("%*s", count > 0 ? count : 0, "");
 }
 
-static void print_cells(const struct table *table, const struct layout *layout,
+static void print_cells(const struct cli_table *table, const struct layout *layout,
                         const char *const *cells)
 {
     int column = 0;
@@ -104,7 +104,7 @@ static void print_cells(const struct table *table, const struct layout *layout,
     printf("\n");
 }
 
-void table_end(struct table *table)
+void table_end(struct cli_table *table)
 {
     struct layout layout;
     const char *heads[TABLE_COLUMNS_MAX];
@@ -121,5 +121,5 @@ void table_end(struct table *table)
     for (size_t i = 0; i < table->count; i++)
         free(table->cells[i]);
     free(table->cells);
-    *table = (struct table){0};
+    *table = (struct cli_table){0};
 }

@@ -12,7 +12,7 @@
 
 #define TABLE_COLUMNS_MAX 10
 
-struct table {
+struct cli_table {
     const char *heads[TABLE_COLUMNS_MAX]; /* ">SINCE": numbers, at the right of their column */
     int columns;
     char **cells; /* row by row */
@@ -20,10 +20,11 @@ struct table {
 };
 
 /* `heads` ends with NULL, and is borrowed. */
-void table_begin(struct table *table, const char *const *heads);
+void table_begin(struct cli_table *table, const char *const *heads);
 /* The next cell, from left to right, row by row. */
-void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void table_cell(struct cli_table *table, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Prints the whole table, and releases it. */
-void table_end(struct table *table);
+void table_end(struct cli_table *table);
 
 #endif

@@ -75,7 +75,7 @@ enum fh_code migrate_statement(struct store_work *work, const struct script_stat
 
 /* ---- Progress ---- */
 
-struct progress {
+struct steps_progress {
     int64_t version, done, running;
     char checksum[65];
     bool found, other;
@@ -94,7 +94,7 @@ static enum fh_code make_open_table(struct store_work *work, struct fh_error *er
 
 static bool read_progress(void *context, const struct sql_row *row)
 {
-    struct progress *progress = context;
+    struct steps_progress *progress = context;
     if (row->values[0].integer == progress->version) {
         progress->found = true;
         progress->done = row->values[2].integer;
@@ -108,9 +108,9 @@ static bool read_progress(void *context, const struct sql_row *row)
 }
 
 static enum fh_code load_progress(struct store_work *work, const struct migration *migration,
-                                  struct progress *progress, struct fh_error *error)
+                                  struct steps_progress *progress, struct fh_error *error)
 {
-    *progress = (struct progress){.version = migration->version};
+    *progress = (struct steps_progress){.version = migration->version};
     enum fh_code code =
         sql_run(work, "SELECT version, name, done, running, checksum FROM fh_migration_open", NULL,
                 0, read_progress, progress, NULL, error);
@@ -129,7 +129,7 @@ static enum fh_code load_progress(struct store_work *work, const struct migratio
                    values, 3, NULL, NULL, NULL, error);
 }
 
-static enum fh_code save_progress(struct store_work *work, const struct progress *progress,
+static enum fh_code save_progress(struct store_work *work, const struct steps_progress *progress,
                                   struct fh_error *error)
 {
     struct sql_value values[] = {sql_integer(progress->version), sql_integer(progress->done),
@@ -141,7 +141,7 @@ static enum fh_code save_progress(struct store_work *work, const struct progress
 }
 
 /* The first statement that is not done; text NULL: all are. */
-static enum fh_code find_statement(const struct progress *progress,
+static enum fh_code find_statement(const struct steps_progress *progress,
                                    const struct migration *migration,
                                    const struct sql_dialect *dialect, struct script_statement *ret,
                                    struct fh_error *error)
@@ -200,8 +200,8 @@ static enum fh_code refuse_unknown(const struct migration *migration,
 }
 
 /* In a transaction of its own; another process may have had the lock since, and gone on. */
-static enum fh_code note_once(struct store *store, const struct progress *progress, int64_t running,
-                              struct fh_error *error)
+static enum fh_code note_once(struct store *store, const struct steps_progress *progress,
+                              int64_t running, struct fh_error *error)
 {
     struct store_work *work;
     struct sql_value values[] = {sql_integer(progress->version), sql_integer(progress->done),
@@ -221,7 +221,7 @@ static enum fh_code note_once(struct store *store, const struct progress *progre
 
 /* Records the result of the statement marked as running, which no one else knows. If that can't be
  * recorded, the mark stays, and an operator has to look. */
-static enum fh_code note_result(struct store *store, const struct progress *progress,
+static enum fh_code note_result(struct store *store, const struct steps_progress *progress,
                                 int64_t running, struct fh_error *error)
 {
     struct world *world = store->world;
@@ -260,7 +260,7 @@ static enum fh_code step_commit(struct store_work *work, struct fh_error *error)
 
 /* The statement is done. If it committed by itself and recording it failed, that is repeated
  * separately. */
-static enum fh_code count_statement(struct store_work *work, const struct progress *progress,
+static enum fh_code count_statement(struct store_work *work, const struct steps_progress *progress,
                                     bool commits, struct fh_error *error)
 {
     struct store *store = work->store;
@@ -269,7 +269,7 @@ static enum fh_code count_statement(struct store_work *work, const struct progre
 }
 
 /* Nothing of the statement is done: the next start may run it again. */
-static void note_failed(struct store *store, const struct progress *progress, int64_t running)
+static void note_failed(struct store *store, const struct steps_progress *progress, int64_t running)
 {
     struct fh_error unheeded = {0};
     note_result(store, progress, running, &unheeded);
@@ -278,7 +278,7 @@ static void note_failed(struct store *store, const struct progress *progress, in
 /* Ends the unit of work. */
 static enum fh_code run_statement(struct store_work *work, const struct migration *migration,
                                   const struct script_statement *statement,
-                                  struct progress *progress, struct fh_error *error)
+                                  struct steps_progress *progress, struct fh_error *error)
 {
     struct store *store = work->store;
     const struct sql_ops *sql = store->engine->sql;
@@ -336,7 +336,7 @@ enum fh_code migrate_step(struct store_work *work, const struct migration *migra
                           bool *ret_whole, struct fh_error *error)
 {
     const struct sql_dialect *dialect = sql_dialect_of(work->store);
-    struct progress progress;
+    struct steps_progress progress;
     struct script_statement statement;
     enum fh_code code = make_open_table(work, error);
     if (code == FH_OK)

@@ -11,7 +11,7 @@
 #define TELL_EVERY_NS (INT64_C(60) * 1000000000)
 #define LASTED_NS (INT64_C(1) * 1000000000) /* the end of a shorter one is not worth a line */
 
-static const char *const kinds[TROUBLE_KINDS] = {
+static const char *const trouble_kind_names[TROUBLE_KINDS] = {
     [TROUBLE_READS] = "reads", [TROUBLE_WRITES] = "writes"};
 
 static void trouble_failed(struct trouble *trouble, enum trouble_kind kind, int64_t now_ns,
@@ -80,7 +80,7 @@ json_t *trouble_show(const struct trouble troubles[static TROUBLE_KINDS], struct
                                 "failures", (json_int_t)trouble->failures, "since_ms",
                                 (json_int_t)((now_ns - trouble->since_ns) / 1000000), "last_ms",
                                 (json_int_t)((now_ns - trouble->last_ns) / 1000000));
-        json_object_set_new(shown, kinds[kind], one);
+        json_object_set_new(shown, trouble_kind_names[kind], one);
     }
     return shown;
 }

@@ -52,7 +52,7 @@ void kept_print(const json_t *manifest, const char *folder, bool as_json)
     kept_format_time(manifest, taken);
     printf("%s holds a backup of %s, taken %s.\n", folder, json_string_at(manifest, "system"),
            taken);
-    struct table table;
+    struct cli_table table;
     table_begin(&table, (const char *const[]){"SERVICE", "MODEL", "FROM", ">ROWS", ">BYTES",
                                               ">POSITION", NULL});
     json_object_foreach (json_object_get(manifest, "services"), name, said) {

@@ -168,7 +168,7 @@ static void print_callers(struct system_file *file)
 {
     const char *receiver, *caller;
     json_t *matrix = callers_matrix(file), *callers, *grants;
-    struct table table;
+    struct cli_table table;
     printf("\nWho may call whom (an operator may call everything):\n");
     table_begin(&table, (const char *const[]){"RECEIVER", "CALLER", "MAY USE", NULL});
     json_object_foreach (matrix, receiver, callers) {

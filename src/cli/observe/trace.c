@@ -29,13 +29,13 @@ static const char *text_of_span(const json_t *object, const char *name)
 
 /* ---- Asking every process ---- */
 
-struct asking {
+struct trace_asking {
     struct cli_ask asks[PROCESSES_MAX];
     size_t count;
 };
 
-static void ask_process_spans(struct asking *asking, const char *service, const json_t *process,
-                              const char *path)
+static void ask_process_spans(struct trace_asking *asking, const char *service,
+                              const json_t *process, const char *path)
 {
     const char *address = json_string_at(process, "address");
     if (asking->count < PROCESSES_MAX && address && json_is_true(json_at(process, "ready")))
@@ -109,7 +109,7 @@ static void take_gateway(const struct state *state, const char *file, const char
 static int ask_for_spans(struct cli_operator *cli, const char *path, const char *trace,
                          json_t **ret)
 {
-    struct asking *asking = calloc(1, sizeof *asking);
+    struct trace_asking *asking = calloc(1, sizeof *asking);
     json_t *status = NULL, *service, *instance;
     size_t i, j;
     FH_ASSERT(asking != NULL);

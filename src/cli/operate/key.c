@@ -238,7 +238,7 @@ static void add_words(struct text *text, const json_t *entry, const char *name)
 
 static void print_client_keys(const json_t *keys)
 {
-    struct table table;
+    struct cli_table table;
     size_t i;
     json_t *entry;
     table_begin(&table, (const char *const[]){"ID", "EXPIRES", "SUBJECT", "SCOPES; ROLES", NULL});

@@ -13,7 +13,7 @@
 
 static void print_parked(const json_t *list)
 {
-    struct table table;
+    struct cli_table table;
     size_t i;
     json_t *one;
     char age[32];

@@ -5,13 +5,13 @@
 #include "cli/cli.h"
 #include "cli/killed.h"
 
-struct progress {
+struct stop_progress {
     bool quiet, stopped, refused;
 };
 
 static void take_stop_line(void *context, const json_t *line)
 {
-    struct progress *progress = context;
+    struct stop_progress *progress = context;
     const char *text = json_string_at(line, "progress");
     if (text && !progress->quiet)
         cli_note(CLI_PLAIN, "  %s", text);
@@ -48,7 +48,7 @@ static int run_stop(const struct cli_command *command, char **words, const char 
 {
     (void)words;
     struct state state;
-    struct progress progress = {.quiet = cli_value(command, values, "--json") != NULL};
+    struct stop_progress progress = {.quiet = cli_value(command, values, "--json") != NULL};
     const char *folder = cli_value(command, values, "--state");
     int code = CLI_DONE;
     if (cli_find_killed(folder, &state))

@@ -18,19 +18,19 @@
 #define BUFFER_SIZE_KEPT ((size_t)64 << 10)
 #define CHARSET_BINARY 63
 
-enum kind {
-    KIND_INTEGER,
-    KIND_UNSIGNED,
-    KIND_REAL,
-    KIND_FLOAT,
-    KIND_TIME,
-    KIND_BITS,
-    KIND_TEXT,
-    KIND_BLOB
+enum column_kind {
+    COLUMN_KIND_INTEGER,
+    COLUMN_KIND_UNSIGNED,
+    COLUMN_KIND_REAL,
+    COLUMN_KIND_FLOAT,
+    COLUMN_KIND_TIME,
+    COLUMN_KIND_BITS,
+    COLUMN_KIND_TEXT,
+    COLUMN_KIND_BLOB
 };
 
 struct mariadb_column {
-    enum kind kind;
+    enum column_kind kind;
     enum enum_field_types type;
     unsigned flags, decimals;
     const char *name, *declared; /* declared: "BOOLEAN", "JSON" or NULL */
@@ -63,7 +63,7 @@ static bool is_named_type(const MYSQL_FIELD *field)
            found.length > 0;
 }
 
-static enum kind kind_of_column(const MYSQL_FIELD *field)
+static enum column_kind kind_of_column(const MYSQL_FIELD *field)
 {
     switch ((int)field->type) {
     case MYSQL_TYPE_TINY:
@@ -72,28 +72,29 @@ static enum kind kind_of_column(const MYSQL_FIELD *field)
     case MYSQL_TYPE_LONG:
     case MYSQL_TYPE_LONGLONG:
     case MYSQL_TYPE_YEAR:
-        return field->flags & UNSIGNED_FLAG ? KIND_UNSIGNED : KIND_INTEGER;
+        return field->flags & UNSIGNED_FLAG ? COLUMN_KIND_UNSIGNED : COLUMN_KIND_INTEGER;
     case MYSQL_TYPE_DOUBLE:
-        return KIND_REAL;
+        return COLUMN_KIND_REAL;
     case MYSQL_TYPE_FLOAT:
-        return KIND_FLOAT;
+        return COLUMN_KIND_FLOAT;
     case MYSQL_TYPE_DATE:
     case MYSQL_TYPE_NEWDATE:
     case MYSQL_TYPE_TIME:
     case MYSQL_TYPE_DATETIME:
     case MYSQL_TYPE_TIMESTAMP:
-        return KIND_TIME;
+        return COLUMN_KIND_TIME;
     case MYSQL_TYPE_BIT:
-        return KIND_BITS;
+        return COLUMN_KIND_BITS;
     case MYSQL_TYPE_DECIMAL:
     case MYSQL_TYPE_NEWDECIMAL:
     case MYSQL_TYPE_NULL:
     case MYSQL_TYPE_JSON:
     case MYSQL_TYPE_ENUM:
     case MYSQL_TYPE_SET:
-        return KIND_TEXT;
+        return COLUMN_KIND_TEXT;
     default:
-        return field->charsetnr == CHARSET_BINARY && !is_named_type(field) ? KIND_BLOB : KIND_TEXT;
+        return field->charsetnr == CHARSET_BINARY && !is_named_type(field) ? COLUMN_KIND_BLOB
+                                                                           : COLUMN_KIND_TEXT;
     }
 }
 
@@ -118,23 +119,23 @@ static void column_bind(struct mariadb_column *column, MYSQL_BIND *bind)
     *bind =
         (MYSQL_BIND){.length = &column->length, .is_null = &column->null, .error = &column->cut};
     switch (column->kind) {
-    case KIND_INTEGER:
-    case KIND_UNSIGNED:
+    case COLUMN_KIND_INTEGER:
+    case COLUMN_KIND_UNSIGNED:
         bind_fixed(bind, MYSQL_TYPE_LONGLONG, &column->fixed.integer);
-        bind->is_unsigned = column->kind == KIND_UNSIGNED;
+        bind->is_unsigned = column->kind == COLUMN_KIND_UNSIGNED;
         return;
-    case KIND_REAL:
+    case COLUMN_KIND_REAL:
         bind_fixed(bind, MYSQL_TYPE_DOUBLE, &column->fixed.real);
         return;
-    case KIND_FLOAT:
+    case COLUMN_KIND_FLOAT:
         bind_fixed(bind, MYSQL_TYPE_FLOAT, &column->fixed.real4);
         return;
-    case KIND_TIME:
+    case COLUMN_KIND_TIME:
         bind_fixed(bind, column->type, &column->fixed.time);
         return;
-    case KIND_BITS:
-    case KIND_TEXT:
-    case KIND_BLOB:
+    case COLUMN_KIND_BITS:
+    case COLUMN_KIND_TEXT:
+    case COLUMN_KIND_BLOB:
         break;
     }
     if (!column->buffer) {
@@ -142,7 +143,7 @@ static void column_bind(struct mariadb_column *column, MYSQL_BIND *bind)
         column->buffer = malloc(column->size + 1);
         FH_ASSERT(column->buffer != NULL);
     }
-    bind_fixed(bind, column->kind == KIND_TEXT ? MYSQL_TYPE_STRING : MYSQL_TYPE_BLOB,
+    bind_fixed(bind, column->kind == COLUMN_KIND_TEXT ? MYSQL_TYPE_STRING : MYSQL_TYPE_BLOB,
                column->buffer);
     bind->buffer_length = (unsigned long)column->size;
 }
@@ -238,29 +239,29 @@ static struct sql_value bits_value(const struct mariadb_column *column)
 static struct sql_value value_of_column(struct mariadb_column *column)
 {
     switch (column->kind) {
-    case KIND_UNSIGNED:
+    case COLUMN_KIND_UNSIGNED:
         if (column->fixed.integer < 0) { /* too large for an integer: its digits */
             snprintf(column->written, sizeof column->written, "%llu",
                      (unsigned long long)column->fixed.integer);
             return written_text(column);
         }
         return sql_integer(column->fixed.integer);
-    case KIND_INTEGER:
+    case COLUMN_KIND_INTEGER:
         return sql_integer(column->fixed.integer);
-    case KIND_REAL:
+    case COLUMN_KIND_REAL:
         return (struct sql_value){.kind = SQL_REAL, .real = column->fixed.real};
-    case KIND_FLOAT:
+    case COLUMN_KIND_FLOAT:
         return (struct sql_value){.kind = SQL_REAL, .real = widened_float(column->fixed.real4)};
-    case KIND_TIME:
+    case COLUMN_KIND_TIME:
         return time_value(column);
-    case KIND_BITS:
+    case COLUMN_KIND_BITS:
         return bits_value(column);
-    case KIND_TEXT:
-    case KIND_BLOB:
+    case COLUMN_KIND_TEXT:
+    case COLUMN_KIND_BLOB:
         break;
     }
     column->buffer[column->length] = '\0';
-    return (struct sql_value){.kind = column->kind == KIND_BLOB ? SQL_BLOB : SQL_TEXT,
+    return (struct sql_value){.kind = column->kind == COLUMN_KIND_BLOB ? SQL_BLOB : SQL_TEXT,
                               .text = column->buffer,
                               .length = column->length};
 }
@@ -294,7 +295,7 @@ bool mariadb_columns_read(struct mariadb_statement *statement, bool truncated,
             values[i] = (struct sql_value){.kind = SQL_NULL};
             continue;
         }
-        if (truncated && column->buffer && column->kind >= KIND_BITS &&
+        if (truncated && column->buffer && column->kind >= COLUMN_KIND_BITS &&
             column->length > column->size) {
             if (!grow_buffer(statement, i))
                 return false;

@@ -217,7 +217,7 @@ static enum fh_code mongodb_saga_start(struct store_work *work, struct ledger_ev
     return mongodb_add_event(work, told, error);
 }
 
-struct counting {
+struct mongodb_counting {
     struct mongodb_call call; /* first */
     int64_t since;
     struct ledger_counts counts;
@@ -225,7 +225,7 @@ struct counting {
 
 static enum fh_code run_saga_count(struct mongodb_call *call, struct fh_error *error)
 {
-    struct counting *counting = (struct counting *)call;
+    struct mongodb_counting *counting = (struct mongodb_counting *)call;
     mongoc_collection_t *sagas = mongodb_collection(call, MONGODB_SAGAS);
     bson_error_t why;
     enum fh_code code = FH_OK;
@@ -263,8 +263,8 @@ static void count_own(const struct mongodb_work *own, struct ledger_counts *coun
 static enum fh_code mongodb_saga_counts(struct store_work *work, struct ledger_counts *ret,
                                         struct fh_error *error)
 {
-    struct counting counting = {.call.run = run_saga_count,
-                                .since = mongodb_since(mongodb_of(work->store), MONGODB_SAGAS)};
+    struct mongodb_counting counting = {
+        .call.run = run_saga_count, .since = mongodb_since(mongodb_of(work->store), MONGODB_SAGAS)};
     enum fh_code code = mongodb_call(mongodb_of(work->store), &counting.call, error);
     if (code)
         return code;

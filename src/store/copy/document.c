@@ -18,7 +18,7 @@
 #define STATEMENT_SIZE 128
 #define WORK_DOCUMENTS 100 /* in one unit of work */
 
-struct copying {
+struct document_copying {
     const struct copy_options *options;
     const char *name; /* of the collection */
     struct digest *digest;
@@ -108,7 +108,7 @@ static enum fh_code insert_in_works(struct store *store, const char *collection,
 
 static enum fh_code take_documents(void *context, const json_t *list, struct fh_error *error)
 {
-    struct copying *copying = context;
+    struct document_copying *copying = context;
     struct store *to = copying->options->to;
     size_t i;
     json_t *document;
@@ -229,7 +229,8 @@ static enum fh_code copy_collection(const struct copy_options *options, const ch
                                     struct copy_result *ret, struct fh_error *error)
 {
     struct digest source = {0}, target = {0};
-    struct copying over = {options, name, &source, true}, again = {options, name, &target, false};
+    struct document_copying over = {options, name, &source, true},
+                            again = {options, name, &target, false};
     enum fh_code code = each_document(options->from, name, take_documents, &over, error);
     if (code == FH_OK)
         code = each_document(options->to, name, take_documents, &again, error);

@@ -20,7 +20,7 @@
 #define WORK_SIZE_MAX ((size_t)4 << 20)
 #define CLOCKS_DIFFER_MS 60000
 
-struct copying {
+struct keyvalue_copying {
     const struct copy_options *options;
     int64_t keys;
 
@@ -41,7 +41,7 @@ static int64_t now_ms(const struct store *store)
 
 /* ---- Writing ---- */
 
-static enum fh_code commit_keys(struct copying *copying, struct fh_error *error)
+static enum fh_code commit_keys(struct keyvalue_copying *copying, struct fh_error *error)
 {
     struct store_work *work = copying->work;
     copying->work = NULL;
@@ -68,7 +68,7 @@ static enum fh_code write_part(const struct keyvalue_view *view, const struct co
 }
 
 /* Writes a part, or (NULL) the key's time; commits a unit of work that is full. */
-static enum fh_code write_one(struct copying *copying, const struct copied_key *key,
+static enum fh_code write_one(struct keyvalue_copying *copying, const struct copied_key *key,
                               const struct copied_part *part, struct fh_error *error)
 {
     struct store *to = copying->options->to;
@@ -87,7 +87,7 @@ static enum fh_code write_one(struct copying *copying, const struct copied_key *
 }
 
 struct written {
-    struct copying *copying;
+    struct keyvalue_copying *copying;
     struct copied_key key; /* its kind and its time */
 };
 
@@ -105,7 +105,7 @@ static enum fh_code write_parts(void *context, const struct copied_key *key,
 static enum fh_code copy_names(void *context, const char *const *names, int count,
                                struct fh_error *error)
 {
-    struct copying *copying = context;
+    struct keyvalue_copying *copying = context;
     const struct copy_options *options = copying->options;
     enum fh_code code = FH_OK;
     for (int i = 0; i < count && code == FH_OK; i++) {
@@ -202,7 +202,7 @@ enum fh_code keyvalue_copy(const struct copy_options *options, struct copy_resul
                            struct fh_error *error)
 {
     struct store *from = options->from, *to = options->to;
-    struct copying copying = {.options = options};
+    struct keyvalue_copying copying = {.options = options};
     *ret = (struct copy_result){0};
     if (!copy_knows(from) || !copy_knows(to) || !keyvalue_ops_of(from) || !keyvalue_ops_of(to))
         return error_set(error, FH_UNSUPPORTED,

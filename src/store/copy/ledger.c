@@ -180,7 +180,7 @@ enum fh_code copied_id(const struct copied_ledger *ledger,
 
 /* ---- Copying ---- */
 
-struct copying {
+struct ledger_copying {
     const struct copy_options *options;
     const struct copied_ledger *ledger;
     struct digest *digest;
@@ -200,7 +200,7 @@ bool copy_knows(const struct store *store)
 static enum fh_code take_ledger_rows(void *context, const struct sql_value *rows, int count,
                                      struct fh_error *error)
 {
-    struct copying *copying = context;
+    struct ledger_copying *copying = context;
     struct store *to = copying->options->to;
     int width = copied_column_count(copying->ledger);
     for (int i = 0; i < count; i++)
@@ -246,8 +246,8 @@ static enum fh_code copy_ledger_table(const struct copy_options *options,
                                       struct fh_error *error)
 {
     struct digest source = {0}, target = {0};
-    struct copying over = {options, ledger, &source, true},
-                   again = {options, ledger, &target, false};
+    struct ledger_copying over = {options, ledger, &source, true},
+                          again = {options, ledger, &target, false};
     enum fh_code code =
         copied_ops_of(options->from)->read(options->from, ledger, take_ledger_rows, &over, error);
     if (code == FH_OK)

@@ -13,7 +13,7 @@
 
 #define STATEMENT_SIZE_MAX ((size_t)4096)
 
-struct slice {
+struct ledger_slice {
     struct arena arena;
     int width, count;
     size_t size;
@@ -39,7 +39,7 @@ static int column_named(const struct copied_ledger *ledger, const char *name)
 /* False stops: the slice is full. */
 static bool take_ledger_row(void *context, const struct sql_row *row)
 {
-    struct slice *slice = context;
+    struct ledger_slice *slice = context;
     struct sql_value *to = &slice->values[slice->count++ * slice->width];
     for (int i = 0; i < slice->width; i++) {
         to[i] = row->values[i];
@@ -81,7 +81,7 @@ static void select_statement(struct text *sql, const struct copied_ledger *ledge
 
 static enum fh_code read_ledger_slice(struct store *store, const struct copied_ledger *ledger,
                                       const struct sql_value *key, int key_count,
-                                      struct slice *slice, struct fh_error *error)
+                                      struct ledger_slice *slice, struct fh_error *error)
 {
     struct store_work *work;
     struct text sql;
@@ -99,14 +99,14 @@ static enum fh_code sql_ledger_read(struct store *store, const struct copied_led
                                     copied_slice *use, void *context, struct fh_error *error)
 {
     struct sql_value key[COPIED_PARTS_MAX];
-    struct slice *slices = calloc(2, sizeof *slices); /* in turn */
+    struct ledger_slice *slices = calloc(2, sizeof *slices); /* in turn */
     FH_ASSERT(slices != NULL);
     for (int i = 0; i < 2; i++)
         arena_init(&slices[i].arena, COPIED_SIZE_MAX * 4);
     enum fh_code code = FH_OK;
     int key_count = 0;
     for (int at = 0;; at = !at) {
-        struct slice *slice = &slices[at];
+        struct ledger_slice *slice = &slices[at];
         arena_release(&slice->arena);
         slice->width = copied_column_count(ledger);
         slice->count = 0;

@@ -49,7 +49,7 @@ struct copied_table {
     int64_t next; /* the next number of the source's own counter; 0: none */
 };
 
-struct copying {
+struct sql_copying {
     const struct copy_options *options;
     struct arena arena;
     struct catalog from, to;
@@ -81,7 +81,7 @@ static const struct catalog_table *find_counterpart(const struct catalog *catalo
     return table;
 }
 
-static enum fh_code match_columns(struct copying *copying, struct copied_table *table,
+static enum fh_code match_columns(struct sql_copying *copying, struct copied_table *table,
                                   struct fh_error *error)
 {
     table->columns = arena_alloc(&copying->arena,
@@ -106,7 +106,7 @@ static enum fh_code match_columns(struct copying *copying, struct copied_table *
     return catalog_width_check(table->from, table->to, table->column_count, error);
 }
 
-static enum fh_code match_tables(struct copying *copying, struct fh_error *error)
+static enum fh_code match_tables(struct sql_copying *copying, struct fh_error *error)
 {
     enum fh_code code = catalog_order(&copying->to, error);
     int wanted = 0;
@@ -134,7 +134,7 @@ static enum fh_code match_tables(struct copying *copying, struct fh_error *error
 /* ---- rows ---- */
 
 /* Rows, each with the table's columns followed by those of its key. */
-struct slice {
+struct sql_slice {
     struct arena arena;
     int width, count;
     struct sql_value *values;
@@ -142,7 +142,7 @@ struct slice {
 
 static bool take_table_row(void *context, const struct sql_row *row)
 {
-    struct slice *slice = context;
+    struct sql_slice *slice = context;
     struct sql_value *to = &slice->values[slice->count++ * slice->width];
     for (int i = 0; i < slice->width; i++) {
         to[i] = row->values[i];
@@ -170,7 +170,7 @@ static void add_places(struct text *sql, int count)
 /* The rows after the key of `last` (NULL: from the first). */
 static enum fh_code slice_read(struct store_work *work, const struct catalog_table *table,
                                const struct copied_table *copied, const struct sql_value *last,
-                               struct slice *slice, struct fh_error *error)
+                               struct sql_slice *slice, struct fh_error *error)
 {
     const struct sql_dialect *dialect = sql_dialect_of(work->store);
     struct text sql;
@@ -205,17 +205,17 @@ static enum fh_code slice_read(struct store_work *work, const struct catalog_tab
 static enum fh_code table_read(struct store_work *work, const struct catalog_table *table,
                                struct copied_table *copied, struct digest *digest,
                                enum fh_code (*use)(void *context, struct copied_table *copied,
-                                                   const struct slice *slice,
+                                                   const struct sql_slice *slice,
                                                    struct fh_error *error),
                                void *context, struct fh_error *error)
 {
-    struct slice slices[2]; /* in turn: one's last key is where the other begins */
+    struct sql_slice slices[2]; /* in turn: one's last key is where the other begins */
     arena_init(&slices[0].arena, SLICE_SIZE_MAX);
     arena_init(&slices[1].arena, SLICE_SIZE_MAX);
     const struct sql_value *last = NULL;
     enum fh_code code = FH_OK;
     for (int at = 0;; at = !at) {
-        struct slice *slice = &slices[at];
+        struct sql_slice *slice = &slices[at];
         arena_release(&slice->arena);
         code = slice_read(work, table, copied, last, slice, error);
         for (int i = 0; i < slice->count && code == FH_OK; i++)
@@ -261,7 +261,7 @@ static void table_insert(struct text *sql, const struct sql_dialect *dialect,
 }
 
 static enum fh_code slice_write_once(struct store *to, const char *sql, int columns,
-                                     const struct slice *slice, struct fh_error *error)
+                                     const struct sql_slice *slice, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(to, STORE_WRITE_EXCLUSIVE, &work, error);
@@ -277,9 +277,9 @@ static enum fh_code slice_write_once(struct store *to, const char *sql, int colu
 }
 
 static enum fh_code slice_write(void *context, struct copied_table *copied,
-                                const struct slice *slice, struct fh_error *error)
+                                const struct sql_slice *slice, struct fh_error *error)
 {
-    struct copying *copying = context;
+    struct sql_copying *copying = context;
     struct store *to = copying->options->to;
     struct text sql;
     enum fh_code code = copy_stopped(copying->options, error);
@@ -298,15 +298,15 @@ static enum fh_code slice_write(void *context, struct copied_table *copied,
 }
 
 static enum fh_code slice_read_again(void *context, struct copied_table *copied,
-                                     const struct slice *slice, struct fh_error *error)
+                                     const struct sql_slice *slice, struct fh_error *error)
 {
-    const struct copying *copying = context;
+    const struct sql_copying *copying = context;
     copy_passed(copying->options, copied->to->name, slice->count, true);
     return copy_stopped(copying->options, error);
 }
 
 /* Deletes children before parents. */
-static enum fh_code empty_target(struct copying *copying, struct fh_error *error)
+static enum fh_code empty_target(struct sql_copying *copying, struct fh_error *error)
 {
     struct store_work *work;
     struct store *to = copying->options->to;
@@ -332,7 +332,7 @@ static enum fh_code empty_target(struct copying *copying, struct fh_error *error
 /* A number that a table's counter has given out must not come again, even if its row was deleted.
  * The source's counters were all read before: a server ends a transaction that is idle while
  * another store works. */
-static enum fh_code copy_next_numbers(struct copying *copying, struct fh_error *error)
+static enum fh_code copy_next_numbers(struct sql_copying *copying, struct fh_error *error)
 {
     struct store_work *work;
     int64_t position = 0, trimmed = 0;
@@ -367,7 +367,7 @@ static enum fh_code copy_next_numbers(struct copying *copying, struct fh_error *
 /* ---- everything ---- */
 
 /* Uses a server's own statistics; where there are none, counting is fast. */
-static enum fh_code count_table_rows(struct copying *copying, struct fh_error *error)
+static enum fh_code count_table_rows(struct sql_copying *copying, struct fh_error *error)
 {
     const struct sql_dialect *dialect = sql_dialect_of(copying->options->from);
     int64_t rows = 0, all = 0;
@@ -387,7 +387,7 @@ static enum fh_code count_table_rows(struct copying *copying, struct fh_error *e
     return code;
 }
 
-static enum fh_code compare_copied_tables(struct copying *copying, struct fh_error *error)
+static enum fh_code compare_copied_tables(struct sql_copying *copying, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(copying->options->to, STORE_READ, &work, error);
@@ -409,7 +409,7 @@ static enum fh_code compare_copied_tables(struct copying *copying, struct fh_err
     return code;
 }
 
-static enum fh_code read_catalogs(struct copying *copying, struct fh_error *error)
+static enum fh_code read_catalogs(struct sql_copying *copying, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = catalog_read(copying->reading, &copying->arena, &copying->from, error);
@@ -425,7 +425,7 @@ static enum fh_code read_catalogs(struct copying *copying, struct fh_error *erro
 enum fh_code relational_copy(const struct copy_options *options, struct copy_result *ret,
                              struct fh_error *error)
 {
-    struct copying copying = {.options = options};
+    struct sql_copying copying = {.options = options};
     *ret = (struct copy_result){0};
     arena_init(&copying.arena, ARENA_SIZE_MAX);
     enum fh_code code = copy_moment_begin(options, &copying.reading, error);

@@ -23,7 +23,7 @@
 #include "base/json.h"
 #include "store/keyvalue/engine.h"
 
-static enum fh_code engine_prepare(struct store_work *work, struct fh_error *error)
+static enum fh_code keyvalue_engine_prepare(struct store_work *work, struct fh_error *error)
 {
     static const char *const statements[] = {
         "CREATE TABLE IF NOT EXISTS kv_key (number INTEGER PRIMARY KEY AUTOINCREMENT, "
@@ -96,8 +96,8 @@ static enum fh_code sql_key_remove(const struct keyvalue_view *view, const char 
 
 /* ---- Values ---- */
 
-static enum fh_code engine_get(const struct keyvalue_view *view, const char *key, json_t **ret,
-                               struct fh_error *error)
+static enum fh_code keyvalue_engine_get(const struct keyvalue_view *view, const char *key,
+                                        json_t **ret, struct fh_error *error)
 {
     int64_t number;
     *ret = NULL;
@@ -137,7 +137,7 @@ static enum fh_code engine_add(const struct keyvalue_view *view, const char *key
     json_t *value;
     int64_t sum;
     char text[24];
-    enum fh_code code = engine_get(view, key, &value, error);
+    enum fh_code code = keyvalue_engine_get(view, key, &value, error);
     if (code == FH_OK || code == FH_NOT_FOUND)
         code = keyvalue_add(key, value, delta, &sum, error);
     json_decref(value);
@@ -148,11 +148,11 @@ static enum fh_code engine_add(const struct keyvalue_view *view, const char *key
 }
 
 const struct keyvalue_ops keyvalue_sql = {
-    .prepare = engine_prepare,
+    .prepare = keyvalue_engine_prepare,
     .look = engine_look,
     .expire = engine_expire,
     .remove = sql_key_remove,
-    .get = engine_get,
+    .get = keyvalue_engine_get,
     .put = engine_put,
     .add = engine_add,
     .field_get = keyvalue_field_get,

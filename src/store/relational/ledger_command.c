@@ -166,7 +166,7 @@ struct caller_found {
     struct ledger_caller *caller;
 };
 
-struct look {
+struct command_look {
     struct arena *arena;
     struct ledger_caller *caller;
     char *incarnation;
@@ -246,7 +246,7 @@ enum fh_code sql_ledger_caller_newest(struct store_work *work, const char *calle
 
 static bool take_look(void *context, const struct sql_row *row)
 {
-    struct look *look = context;
+    struct command_look *look = context;
     if (row->values[0].kind != SQL_NULL)
         snprintf(look->incarnation, ID_SIZE, "%s", ledger_word(&row->values[0]));
     if (row->values[1].kind != SQL_NULL) {
@@ -262,7 +262,7 @@ enum fh_code sql_ledger_caller_look(struct store_work *work, struct arena *arena
                                     struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(caller), sql_text(birth)};
-    struct look look = {arena, ret, ret_incarnation};
+    struct command_look look = {arena, ret, ret_incarnation};
     *ret = (struct ledger_caller){.still_open = "[]"};
     ret_incarnation[0] = '\0';
     return sql_run(work,

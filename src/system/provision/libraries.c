@@ -32,7 +32,7 @@ struct object {
     char searched[SEARCHED_SIZE]; /* its RUNPATH or RPATH */
 };
 
-struct finding {
+struct library_finding {
     struct object *objects;
     int count;
     const char *environment_path; /* LD_LIBRARY_PATH, or "" */
@@ -50,7 +50,7 @@ static const char *loader_variable(char *const *environment, const char *name)
     return "";
 }
 
-static enum fh_code add_object(struct finding *finding, const char *path, int parent)
+static enum fh_code add_object(struct library_finding *finding, const char *path, int parent)
 {
     enum fh_code code = finding->found(finding->context, path);
     for (int i = 0; i < finding->count; i++) {
@@ -100,7 +100,7 @@ static bool search_folders(const char *folders, const char *object, const char *
     return false;
 }
 
-static bool find_library(const struct finding *finding, int object, const char *name,
+static bool find_library(const struct library_finding *finding, int object, const char *name,
                          char ret[PATH_MAX])
 {
     const struct object *needing = &finding->objects[object];
@@ -127,7 +127,7 @@ static Elf_Data *dynamic_section(Elf *elf, GElf_Shdr *ret)
     return NULL;
 }
 
-static enum fh_code find_interpreter(const struct finding *finding, Elf *elf, int fd)
+static enum fh_code find_interpreter(const struct library_finding *finding, Elf *elf, int fd)
 {
     size_t count;
     GElf_Phdr header;
@@ -147,7 +147,7 @@ static enum fh_code find_interpreter(const struct finding *finding, Elf *elf, in
 }
 
 /* First its search path, then what it needs. */
-static enum fh_code read_dynamic(struct finding *finding, int object, Elf *elf)
+static enum fh_code read_dynamic(struct library_finding *finding, int object, Elf *elf)
 {
     GElf_Shdr header;
     GElf_Dyn entry;
@@ -173,7 +173,7 @@ static enum fh_code read_dynamic(struct finding *finding, int object, Elf *elf)
     return code;
 }
 
-static enum fh_code read_library(struct finding *finding, int object, int fd)
+static enum fh_code read_library(struct library_finding *finding, int object, int fd)
 {
     /* Not mapped: a file that is cut off meanwhile would end this process (SIGBUS). */
     Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
@@ -200,7 +200,7 @@ static bool script_interpreter(int fd, char ret[FIRST_LINE_SIZE])
     return ret[0] == '/';
 }
 
-static enum fh_code follow_scripts(struct finding *finding, const char *program, int *fd,
+static enum fh_code follow_scripts(struct library_finding *finding, const char *program, int *fd,
                                    char ret_program[PATH_MAX])
 {
     char interpreter[FIRST_LINE_SIZE];
@@ -231,7 +231,7 @@ static void find_origin(const char *program, int fd, char ret[PATH_MAX])
         snprintf(ret, PATH_MAX, "%s", program);
 }
 
-static enum fh_code find_of_environment(struct finding *finding, char *const *environment)
+static enum fh_code find_of_environment(struct library_finding *finding, char *const *environment)
 {
     char one[PATH_MAX];
     enum fh_code code = FH_OK;
@@ -253,10 +253,11 @@ static enum fh_code find_of_environment(struct finding *finding, char *const *en
 enum fh_code libraries_find(const char *program, int program_fd, char *const *environment,
                             enum fh_code (*found)(void *context, const char *path), void *context)
 {
-    struct finding finding = {.environment_path = loader_variable(environment, "LD_LIBRARY_PATH"),
-                              .found = found,
-                              .context = context,
-                              .objects = calloc(OBJECTS_MAX, sizeof *finding.objects)};
+    struct library_finding finding = {.environment_path =
+                                          loader_variable(environment, "LD_LIBRARY_PATH"),
+                                      .found = found,
+                                      .context = context,
+                                      .objects = calloc(OBJECTS_MAX, sizeof *finding.objects)};
     FH_ASSERT(finding.objects != NULL && elf_version(EV_CURRENT) != EV_NONE);
     char last[PATH_MAX], origin[PATH_MAX];
     int fd = program_fd < 0 ? open(program, O_RDONLY | O_CLOEXEC)

@@ -3,6 +3,7 @@
  * service may have written. */
 
 #define _GNU_SOURCE
+#include "system/check/programs.h"
 #include "system/provision/part.h"
 
 #include <stdint.h>
@@ -71,7 +72,9 @@ static const char *installed_prefix(struct arena *arena, const struct provision 
 void part_show_programs(const struct provision *provision, struct provision_part *part)
 {
     struct arena *arena = (struct arena *)(uintptr_t)&provision->arena;
-    const char *at = getenv("PATH");
+    const char *at = getenv("PATH"), *own = programs_servers_folder(arena);
+    if (provision->covered && own && !namespace_is_below(provision->state.folder, own))
+        part_show(part, own);
     /* What is closed even to root's other users stays closed to them. */
     while (provision->covered && geteuid() != 0 && at && *at) {
         size_t length = strcspn(at, ":");

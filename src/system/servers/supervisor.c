@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MAKING ──made──▸ STARTING ──answers, stores are provisioned──▸ READY
- *  any ──SIGTERM, or `up` is gone──▸ STOPPING ──the server has ended──▸ exit
+ * KEPT_MAKING ──made──▸ KEPT_STARTING ──answers, stores are provisioned──▸ KEPT_READY
+ *  any ──SIGTERM, or `up` is gone──▸ KEPT_STOPPING ──the server has ended──▸ exit
  *  any ──the server has ended──▸ exit 1, and `up` starts a new supervisor
  *
  * A new server is made in data.new, which is renamed once it is complete, with a file "unfinished"
- * next to it until it has first been READY (some servers finish their setup at their first start).
- * A supervisor that finds no data, or "unfinished", starts over: nobody has been told of the server
- * yet. If the supervisor itself is killed, the kernel ends the server at once (PR_SET_PDEATHSIG),
- * and the server recovers what it had committed at its next start: otherwise a server without a
- * supervisor would be left that nobody stops. A supervisor that starts too early, while the former
- * server is still ending, fails on the lock that the server inherited, and is started again: not
- * every kind of server would notice that another one still writes its data.
+ * next to it until it has first been KEPT_READY (some servers finish their setup at their first
+ * start). A supervisor that finds no data, or "unfinished", starts over: nobody has been told of
+ * the server yet. If the supervisor itself is killed, the kernel ends the server at once
+ * (PR_SET_PDEATHSIG), and the server recovers what it had committed at its next start: otherwise a
+ * server without a supervisor would be left that nobody stops. A supervisor that starts too early,
+ * while the former server is still ending, fails on the lock that the server inherited, and is
+ * started again: not every kind of server would notice that another one still writes its data.
  *
- * While MAKING and STARTING it reports that it is working, and `up` waits: recovering a large store
- * may take as long as it needs. All calls to the server block, each for a few seconds at most.
+ * While KEPT_MAKING and KEPT_STARTING it reports that it is working, and `up` waits: recovering a
+ * large store may take as long as it needs. All calls to the server block, each for a few seconds
+ * at most.
  */
 
 #define _GNU_SOURCE
@@ -50,7 +51,7 @@
 #define TRY_MS 100 /* between attempts to reach a starting server */
 #define FOLDERS_OPEN_MAX 16
 
-enum phase { MAKING, STARTING, READY, STOPPING };
+enum kept_phase { KEPT_MAKING, KEPT_STARTING, KEPT_READY, KEPT_STOPPING };
 
 struct server_supervisor {
     json_t *config;
@@ -58,8 +59,8 @@ struct server_supervisor {
     struct arena arena;
     struct server_own own;
     json_t *admin; /* address and credentials for administering the server */
-    enum phase phase;
-    int exit_code; /* after STOPPING */
+    enum kept_phase phase;
+    int exit_code; /* after KEPT_STOPPING */
     pid_t pid;     /* of the current child: the program that makes the server, then the server */
     int signal_fd, control_fd, lock_fd;
     const char *socket; /* its path */
@@ -113,7 +114,7 @@ static enum fh_code begin_making(struct server_supervisor *supervisor, struct fh
     nftw(DATA, remove_server_file, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
     own.data = arena_printf(&supervisor->arena, "%s/" DATA_NEW, own.folder);
     log_info("server-creation-begun", "making a new %s server", supervisor->kind->engine);
-    supervisor->phase = MAKING;
+    supervisor->phase = KEPT_MAKING;
     enum fh_code code = supervisor->kind->make(&own, &command, error);
     return code == FH_OK ? spawn_server(supervisor, &command, SIGKILL, error) : code;
 }
@@ -121,7 +122,7 @@ static enum fh_code begin_making(struct server_supervisor *supervisor, struct fh
 static enum fh_code begin_running(struct server_supervisor *supervisor, struct fh_error *error)
 {
     struct server_command command = {.arena = &supervisor->arena};
-    supervisor->phase = STARTING;
+    supervisor->phase = KEPT_STARTING;
     unlink(supervisor->socket); /* a server that was killed leaves it, and nobody listens there */
     enum fh_code code = supervisor->kind->run(&supervisor->own, &command, error);
     return code == FH_OK ? spawn_server(supervisor, &command, supervisor->kind->death_signal, error)
@@ -147,13 +148,13 @@ static enum fh_code finish_making(struct server_supervisor *supervisor, struct f
 
 static void stop_server_process(struct server_supervisor *supervisor)
 {
-    if (supervisor->phase == STOPPING)
+    if (supervisor->phase == KEPT_STOPPING)
         return;
     /* The program that makes it is a script with children: signal the whole group. */
     if (supervisor->pid)
-        kill(supervisor->phase == MAKING ? -supervisor->pid : supervisor->pid,
-             supervisor->phase == MAKING ? SIGTERM : supervisor->kind->stop_signal);
-    supervisor->phase = STOPPING;
+        kill(supervisor->phase == KEPT_MAKING ? -supervisor->pid : supervisor->pid,
+             supervisor->phase == KEPT_MAKING ? SIGTERM : supervisor->kind->stop_signal);
+    supervisor->phase = KEPT_STOPPING;
 }
 
 /* ---- Getting ready ---- */
@@ -166,7 +167,7 @@ static enum fh_code provide_all(struct server_supervisor *supervisor, struct fh_
     json_array_foreach (json_object_get(supervisor->config, "stores"), i, store) {
         if (code == FH_OK)
             code = server_provide(supervisor->kind, supervisor->admin, store, true, error);
-        tell_up(supervisor, supervisor->phase == READY ? "beat\n" : "working\n");
+        tell_up(supervisor, supervisor->phase == KEPT_READY ? "beat\n" : "working\n");
     }
     return code;
 }
@@ -200,7 +201,7 @@ static enum fh_code try_ready(struct server_supervisor *supervisor, struct fh_er
     if (code == FH_OK)
         code = mark_finished(error);
     if (code == FH_OK) {
-        supervisor->phase = READY;
+        supervisor->phase = KEPT_READY;
         tell_up(supervisor, "ready\n");
     }
     return code;
@@ -216,9 +217,9 @@ static int reap_server(struct server_supervisor *supervisor, struct fh_error *er
         return -1;
     supervisor->pid = 0;
     bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (supervisor->phase == STOPPING)
+    if (supervisor->phase == KEPT_STOPPING)
         return supervisor->exit_code;
-    if (supervisor->phase == MAKING && well) {
+    if (supervisor->phase == KEPT_MAKING && well) {
         if (finish_making(supervisor, error) == FH_OK)
             return -1;
         log_error("server-creation-failed", "%s", error->message);
@@ -227,7 +228,7 @@ static int reap_server(struct server_supervisor *supervisor, struct fh_error *er
     if (WIFSIGNALED(status))
         log_error("server-killed", "the %s server was killed by signal %d",
                   supervisor->kind->engine, WTERMSIG(status));
-    else if (supervisor->phase == MAKING)
+    else if (supervisor->phase == KEPT_MAKING)
         log_error("server-creation-failed",
                   "the %s server could not be made: it ended with exit code %d",
                   supervisor->kind->engine, WEXITSTATUS(status));
@@ -258,18 +259,18 @@ static int supervise_turn(struct server_supervisor *supervisor)
     for (;;) {
         struct pollfd watched[2] = {{.fd = supervisor->signal_fd, .events = POLLIN},
                                     {.fd = supervisor->control_fd, .events = POLLIN}};
-        poll(watched, 2, supervisor->phase == STARTING ? TRY_MS : PROCESS_BEAT_MS);
+        poll(watched, 2, supervisor->phase == KEPT_STARTING ? TRY_MS : PROCESS_BEAT_MS);
         take_events(supervisor, watched);
         int code = reap_server(supervisor, &error);
         if (code >= 0)
             return code;
-        if (supervisor->phase == STARTING && try_ready(supervisor, &error) != FH_OK) {
+        if (supervisor->phase == KEPT_STARTING && try_ready(supervisor, &error) != FH_OK) {
             log_error("server-start-failed", "%s", error.message);
             supervisor->exit_code =
                 error.code == FH_UNAVAILABLE ? PROCESS_EXIT_FAILED : PROCESS_EXIT_CONFIGURATION;
             stop_server_process(supervisor);
         }
-        tell_up(supervisor, supervisor->phase == READY ? "beat\n" : "working\n");
+        tell_up(supervisor, supervisor->phase == KEPT_READY ? "beat\n" : "working\n");
     }
 }
 

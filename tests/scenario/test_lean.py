@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `make demo` builds: the command, the library and the shop, many files at once. Files that are compiled together
+share their names: two that call different things the same break this build alone."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from conftest import FREEHOLD, ROOT
+
+STEPS_MAX = 130  # of 880 in a whole build
+BESIDE = pathlib.Path(FREEHOLD).parent
+
+
+def run(*words, folder=ROOT):
+    done = subprocess.run([str(word) for word in words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def set_up(folder, *more):
+    """As the Makefile does, but for the time that it takes to optimise."""
+    [lean] = [line.partition("=")[2].split() for line in (ROOT / "Makefile").read_text().splitlines()
+              if line.startswith("LEAN = ")]
+    run("/usr/bin/meson", "setup", folder, *lean, "-Doptimization=0", "-Ddebug=false", *more)
+    return folder
+
+
+def test_the_lean_build_has_what_the_demo_needs_and_no_more(tmp_path):
+    build = set_up(tmp_path / "build")
+    assert len(run("/usr/bin/ninja", "-C", build, "-t", "commands", "demo").splitlines()) <= STEPS_MAX
+    run("/usr/bin/ninja", "-C", build, "--quiet", "demo")
+    file = ROOT / "examples" / "shop" / "freehold.yaml"
+    said = json.loads(run(build / "freehold", "check", file, "--programs", build / "examples" / "shop", "--json"))
+    assert said["services"] == 9 and said["errors"] == []
+    refused = subprocess.run([build / "freehold", "check", file, "--profile", "postgresql"], capture_output=True,
+                             text=True, timeout=60, check=False)
+    assert refused.returncode == 1 and "is not built in" in refused.stderr, refused
+
+
+def test_the_clients_of_servers_compile_in_it_too(tmp_path):
+    engines = [name for name in ("postgresql", "mariadb", "mongodb", "redis")
+               if (BESIDE / "libfreehold.a.p" / f"src_engine_{name}_engine.c.o").exists()]
+    if len(engines) < 4:
+        pytest.skip(f"NOT ALL CLIENT LIBRARIES OF SERVERS ARE INSTALLED, ONLY THOSE OF: {engines}")
+    build = set_up(tmp_path / "build", "-Dservers=enabled")
+    units = [one for one in json.loads((build / "compile_commands.json").read_text()) if "-unity" in one["file"]]
+
+    included = {re.search(r"#include\s*[<\"](.*)[>\"]", line).group(1)
+                for path in build.rglob("*-unity*.c") for line in path.read_text().splitlines() if "#include" in line}
+    made = [os.path.relpath(path, build) for path in included if str(build) in path and not os.path.exists(path)]
+    run("/usr/bin/ninja", "-C", build, "--quiet", *made)  # what is generated
+
+    def compiles(unit):
+        done = subprocess.run([*shlex.split(unit["command"]), "-fsyntax-only"], cwd=unit["directory"],
+                              capture_output=True, text=True, timeout=300, check=False)
+        return done.stderr if done.returncode else ""
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        assert not "".join(pool.map(compiles, units))
+    assert any("src/engine/mongodb/" in path for path in included)
