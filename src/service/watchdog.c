@@ -15,36 +15,36 @@
 
 #define LOOK_NS (WATCHDOG_LOOK_MS * UINT64_C(1000000))
 
-enum watch_verdict watchdog_see(struct watch *watch, uint64_t turns, const struct doing *doing,
-                                bool late)
+enum watchdog_verdict watchdog_see(struct watchdog_sight *watch, uint64_t turns,
+                                   const struct doing *doing, bool late)
 {
     bool same = turns % 2 == 1 && turns == watch->turns;
     if (same && late)
-        return WATCH_NOTHING; /* it neither goes on nor begins anew */
+        return WATCHDOG_NOTHING; /* it neither goes on nor begins anew */
     if (!same) {
         bool returned = watch->told > 0;
         watch->turns = turns;
         watch->took = watch->seconds;
         watch->seconds = watch->told = 0;
-        return returned ? WATCH_RETURNED : WATCH_NOTHING;
+        return returned ? WATCHDOG_RETURNED : WATCHDOG_NOTHING;
     }
     if (watch->seconds == 0)
         watch->doing = doing;
     watch->seconds++;
     if (watch->seconds < WATCHDOG_S)
-        return WATCH_NOTHING;
+        return WATCHDOG_NOTHING;
     if (watch->told && watch->seconds < 2 * watch->told)
-        return WATCH_HANGS;
+        return WATCHDOG_HANGS;
     watch->told = watch->seconds;
-    return WATCH_TELLS;
+    return WATCHDOG_TELLS;
 }
 
-static const char *watched_name(const struct watch *watch)
+static const char *watched_name(const struct watchdog_sight *watch)
 {
     return watch->doing ? watch->doing->what : "something of the library's own";
 }
 
-static void tell_starter(const struct watchdog *watchdog, const struct watch *watch)
+static void tell_starter(const struct watchdog *watchdog, const struct watchdog_sight *watch)
 {
     char line[DOING_SIZE + 32];
     if (watchdog->control_fd < 0)
@@ -54,27 +54,27 @@ static void tell_starter(const struct watchdog *watchdog, const struct watch *wa
         return; /* it is told again */
 }
 
-static void look_at_fibers(const struct watchdog *watchdog, struct watch *watch, bool late)
+static void look_at_fibers(const struct watchdog *watchdog, struct watchdog_sight *watch, bool late)
 {
     uint64_t turns = atomic_load_explicit(&fiber_turns, memory_order_relaxed);
     const struct doing *doing = atomic_load_explicit(&doing_now, memory_order_relaxed);
-    enum watch_verdict verdict = watchdog_see(watch, turns, doing, late);
+    enum watchdog_verdict verdict = watchdog_see(watch, turns, doing, late);
     const char *handler = watch->doing ? watch->doing->handler : "";
-    if (verdict == WATCH_TELLS)
+    if (verdict == WATCHDOG_TELLS)
         log_warning("handler-hangs",
                     "%s has not returned for %d s%s%s: nothing else is done here meanwhile",
                     watched_name(watch), watch->seconds, *handler ? ", handler " : "", handler);
-    if (verdict == WATCH_RETURNED)
+    if (verdict == WATCHDOG_RETURNED)
         log_info("handler-returned", "%s has returned after %d s%s%s", watched_name(watch),
                  watch->took, *handler ? ", handler " : "", handler);
-    if (verdict == WATCH_TELLS || verdict == WATCH_HANGS)
+    if (verdict == WATCHDOG_TELLS || verdict == WATCHDOG_HANGS)
         tell_starter(watchdog, watch);
 }
 
 static void run_watchdog(void *argument)
 {
     struct watchdog *watchdog = argument;
-    struct watch watch = {0};
+    struct watchdog_sight watch = {0};
     uint64_t looked_ns = uv_hrtime();
     uv_mutex_lock(&watchdog->mutex);
     while (!watchdog->stopping) {

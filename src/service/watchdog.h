@@ -26,7 +26,7 @@
 #define WATCHDOG_S 2
 
 /* What it has seen. Pure: watchdog_see is called at each look. */
-struct watch {
+struct watchdog_sight {
     uint64_t turns; /* fiber_turns at the last look */
     int seconds;    /* that the same fiber has been running */
     int told;       /* the seconds of the last line about it; 0: none */
@@ -34,11 +34,11 @@ struct watch {
     const struct doing *doing;
 };
 
-enum watch_verdict { WATCH_NOTHING, WATCH_HANGS, WATCH_TELLS, WATCH_RETURNED };
-/* `late`: the time since the last look does not count. WATCH_TELLS: it hangs, and the log should
- * say so. WATCH_RETURNED: `watch` still says who, and how long it took. */
-enum watch_verdict watchdog_see(struct watch *watch, uint64_t turns, const struct doing *doing,
-                                bool late);
+enum watchdog_verdict { WATCHDOG_NOTHING, WATCHDOG_HANGS, WATCHDOG_TELLS, WATCHDOG_RETURNED };
+/* `late`: the time since the last look does not count. WATCHDOG_TELLS: it hangs, and the log should
+ * say so. WATCHDOG_RETURNED: `watch` still says who, and how long it took. */
+enum watchdog_verdict watchdog_see(struct watchdog_sight *watch, uint64_t turns,
+                                   const struct doing *doing, bool late);
 
 struct watchdog {
     uv_thread_t thread;
