@@ -206,6 +206,7 @@ struct fh_saga_definition {
     const fh_field *input;
 };
 
+#include "freehold/tell.h"
 #include "freehold/time.h"
 
 /*
@@ -248,6 +249,7 @@ struct fh_service {
     /* Names for shapes, {"Order", order_shape}: in OpenAPI each is a schema of its own, and what
      * generators make of it is a type of this name. Capitals at the beginnings of words. */
     struct fh_named_shape shapes[64];
+    struct fh_metric metrics[32];
 };
 
 #include "freehold/layout.h"

@@ -12,6 +12,7 @@
 #include "service/runtime.h"
 #include "store/replica.h"
 #include "timer/timer.h"
+#include "work/meters.h"
 
 #define METRICS_SIZE_MAX ((size_t)4 << 20)
 
@@ -284,6 +285,7 @@ char *metrics_text(struct runtime *runtime)
     write_calls(&text, runtime);
     write_sagas(&text, runtime);
     write_timers(&text, runtime);
+    meters_write(runtime->context.meters, &text);
     if (runtime->server)
         http_server_load(runtime->server, &requests, &connections);
     write_metric(&text, "freehold_callers_refused_total", "counter",

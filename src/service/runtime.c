@@ -38,6 +38,7 @@
 #include "timer/timer.h"
 #include "work/command.h"
 #include "work/keyvalue.h"
+#include "work/meters.h"
 #include "work/spans.h"
 
 /* ---- ending ---- */
@@ -63,6 +64,7 @@ static void free_managers(struct runtime *runtime)
     clocks_free(runtime->clocks);
     work_keys_free(runtime->context.keys);
     spans_free(runtime->context.spans);
+    meters_free(runtime->context.meters);
     lease_manager_free(runtime->context.leases);
 }
 
@@ -395,6 +397,8 @@ static void run_start(void *argument)
     struct runtime *runtime = argument;
     struct fh_error error = {0};
     enum fh_code code = take_service_settings(runtime, &error);
+    if (code == FH_OK)
+        code = meters_new(runtime->service, &runtime->context.meters, &error);
     if (code == FH_OK)
         code = start_store(runtime, &error);
     if (code == FH_OK)

@@ -25,6 +25,7 @@
 #include "work/batch.h"
 #include "work/fault.h"
 #include "work/gate.h"
+#include "work/meters.h"
 
 #define REPLY_SIZE_MAX ((size_t)32 << 20)
 #define REPLY_MEASURED_SIZE_MIN (REPLY_SIZE_MAX / 6) /* escaping makes six bytes of one at most */
@@ -183,6 +184,8 @@ static void run_begin(fh_work *w)
     w->hooks_first = w->hooks_last = NULL;
     w->appended = NULL;
     w->deferred = NULL;
+    w->noted = NULL;
+    w->runs++;
     w->replied = false;
     w->reply_status = 204;
     w->reply_body = NULL;
@@ -260,6 +263,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
 
 void work_committed(fh_work *w)
 {
+    meters_add_noted(w);
     struct arena *before = json_arena_set(&w->arena);
     for (struct work_hook *hook = w->hooks_first; hook; hook = hook->next) {
         if (hook->committed)
@@ -401,6 +405,8 @@ enum fh_code work_run(fh_work *w)
     }
     if (w->by_store)
         note_store(w, code, &w->failure);
+    if (is_work_refusal(w))
+        meters_add_noted(w);
     if (w->fence && w->fence->record && is_work_refusal(w))
         return record_refusal(w);
     w->context->counters.failed++;

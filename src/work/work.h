@@ -73,6 +73,8 @@ struct work_context {
     void (*on_fault)(void *owner, const struct work_fault *fault);
     void *fault_owner;
     struct fault_lines fault_lines;
+    struct log_rate said;  /* by fh_log */
+    struct meters *meters; /* NULL: nothing is declared to be counted */
 };
 
 /* What a fence found. */
@@ -178,6 +180,8 @@ struct fh_work {
     struct work_hook *hooks_first, *hooks_last;
     struct work_appended *appended; /* published events: see positions.c */
     struct work_deferred *deferred;
+    struct work_noted *noted; /* for meters.h, newest first */
+    int runs;                 /* with this one */
     jmp_buf *fail_to;
     struct work_ending { /* belongs to unwind.c */
         struct work_unwinding {

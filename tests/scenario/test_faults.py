@@ -162,3 +162,52 @@ def test_status_says_which_handler_hangs_and_it_is_ended_with_a_backtrace(faults
     asking.join()
     said = wait_for("its backtrace", lambda: lines(faults, "faulty", "[process-crashed]: SIGABRT, in POST /api/holds/"))
     assert "handler hold_on" in said[0]
+
+
+# ---- what handlers say and count ----
+
+def test_what_a_handler_says_has_its_route_trace_and_fields_and_no_marked_value(faults):
+    assert faults.http("POST", "/api/says", {"id": 44, "word": "Persephone"},
+                       {"traceparent": PARENT.replace(TRACE, "b" * 32)}).status == 204
+    said, = lines(faults, "faulty", "b" * 32)
+    assert said.partition(" ")[2] == (
+        'warning faulty [handler-said]: A thing of [personal] came {"id":44,"word":"[personal]","size":3,'
+        f'"label":"[personal]"}} (POST /api/says; trace {"b" * 32})')
+
+
+def test_a_handler_in_a_loop_does_not_fill_the_log(faults):
+    assert faults.http("POST", "/api/babbles").status == 204
+    assert 1 <= len(lines(faults, "faulty", "Said too much")) <= 300
+
+    def counted():
+        faults.http("POST", "/api/says", {"id": 1, "word": "Persephone"})
+        return lines(faults, "faulty", "more were not logged")
+    wait_for("the others are counted", counted)
+
+
+def metrics(faults):
+    done = faults.command("call", "faulty", "GET", "/metrics", "--state", faults.state, check=False)
+    return dict(line.rsplit(" ", 1) for line in done.stdout.splitlines() if re.match(r"thing", line))
+
+
+def test_counts_are_of_what_has_ended_and_of_bounded_labels(faults):
+    def measure(number, word="clay"):
+        return faults.http("POST", "/api/measures", {"id": number, "word": word}).status
+    assert [measure(number) for number in (1, 7, 409, 500, 503)] == [204, 204, 409, 500, 503]
+    found = metrics(faults)
+    assert found['things_made_total{word="clay"}'] == "6"
+    assert found['thing_size_bucket{le="0.5"}'] == "1" and found['thing_size_bucket{le="10"}'] == "2"
+    assert found['thing_size_bucket{le="+Inf"}'] == "3" == found["thing_size_count"]
+    assert float(found["thing_size_sum"]) == pytest.approx(0.1 + 0.7 + 40.9)
+    assert measure(20, 'a"b\\') == 204
+    assert metrics(faults)['things_made_total{word="a\\"b\\\\"}'] == "2"
+    for number in range(100, 220):
+        assert measure(number, f"w{number}") == 204
+    found = [name for name in metrics(faults) if name.startswith("things_made")]
+    assert len(found) == 101 and 'things_made_total{word="(others)"}' in found
+
+
+def test_a_metric_that_is_not_declared_is_a_fault(faults):
+    fault(faults, "POST", "/api/counts", trace="c" * 32)
+    said, = lines(faults, "faulty", "c" * 32)
+    assert "no_such_metric, which is not among its declared `metrics`" in said

@@ -3,7 +3,6 @@
 
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "cli/cli.h"
@@ -62,13 +61,11 @@ static int order_timer(struct cli_operator *asking, char **words, bool as_json)
 
 static int confirm_timer_drop(char **words, bool yes)
 {
-    char line[16] = "";
     if (yes)
         return CLI_DONE;
-    if (!isatty(STDIN_FILENO))
+    if (!cli_can_ask())
         return cli_fail(CLI_USAGE, "a timer that is dropped never fires: confirm it with --yes");
-    fprintf(stderr, "Remove %s of %s, which then never fires? [y/N] ", words[2], words[1]);
-    if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
+    if (cli_confirms("Remove %s of %s, which then never fires?", words[2], words[1]))
         return CLI_DONE;
     return cli_fail(CLI_FAILED, "nothing was done");
 }

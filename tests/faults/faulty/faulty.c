@@ -88,6 +88,41 @@ static void give_up(fh_work *w)
     abort();
 }
 
+/* What it says has a marked value in it, and a line break. */
+static void say_things(fh_work *w)
+{
+    json_t *body = fh_body(w);
+    const char *word = json_string_value(json_object_get(body, "word"));
+    fh_log(w, FH_LOG_WARNING, fh_format(w, "A thing of\n%s came", word), body,
+           json_pack("{s:i, s:s}", "size", 3, "label", word));
+    fh_reply(w, 204, NULL);
+}
+
+static void say_too_much(fh_work *w)
+{
+    for (int i = 0; i < 100000; i++)
+        fh_log(w, FH_LOG_INFO, "Said too much");
+    fh_reply(w, 204, NULL);
+}
+
+/* Counts and observes, and then fails with the status that the id says. */
+static void measure(fh_work *w)
+{
+    json_t *body = fh_body(w);
+    int64_t id = json_integer_value(json_object_get(body, "id"));
+    fh_exec(w, "INSERT INTO thing (id, word) VALUES (:id, :word)", body);
+    fh_count(w, "things_made", 2, body);
+    fh_observe(w, "thing_size", (double)id / 10);
+    if (id >= 400)
+        fh_fail(w, (int)id, "It is not to be.");
+    fh_reply(w, 204, NULL);
+}
+
+static void count_undeclared(fh_work *w)
+{
+    fh_count(w, "no_such_metric", 1);
+}
+
 static const fh_field thing[] = {
     {"id", FH_INT}, {"word", FH_STRING, .max = 100, .personal = true}, {0}};
 static const fh_field kept[] = {{"id", FH_INT, .optional = true}, {"word", FH_STRING}, {0}};
@@ -107,6 +142,12 @@ FH_SERVICE(
                {"POST", "/api/sagas", begin_saga, .body = thing, .auth = FH_ANYONE},
                {"POST", "/api/holds/{ms:int}", hold_on, .auth = FH_ANYONE, .deadline_ms = 60000},
                {"POST", "/api/crashes", crash, .auth = FH_ANYONE},
+               {"POST", "/api/says", say_things, .body = thing, .auth = FH_ANYONE},
+               {"POST", "/api/babbles", say_too_much, .auth = FH_ANYONE},
+               {"POST", "/api/measures", measure, .body = kept, .auth = FH_ANYONE},
+               {"POST", "/api/counts", count_undeclared, .auth = FH_ANYONE},
                {"POST", "/api/aborts", give_up, .auth = FH_ANYONE}},
     .publishes = {{"Made", .shape = thing, .key = "id"}, {"Kept", .shape = kept, .key = "id"}},
-    .sagas = {{"stumble", stumble_steps, .input = thing}});
+    .sagas = {{"stumble", stumble_steps, .input = thing}},
+    .metrics = {{"things_made", "Things that were made.", .labels = "word"},
+                {"thing_size", "How large things are.", .buckets = {0.5, 10}}});
