@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/doing.h"
 #include "base/json.h"
 #include "timer/manager.h"
 #include "work/batch.h"
@@ -78,6 +79,7 @@ static void prepare_timer(const struct timer_firing *firing, int index, fh_work 
         data = json_object(); /* it was written by json_text: the store is damaged */
     json_arena_set(before);
     w->timer = timer;
+    w->doing = timer_doing(firing->manager, timer);
     w->given =
         (struct work_given){.shape = declared && !scheduled ? declared->data : NULL, .value = data};
     w->trace = timer->trace;
@@ -100,6 +102,20 @@ static void keep_spans(const struct timer_firing *firing, fh_work *const *works,
                             .began_ns = began_ns};
         spans_keep(firing->manager->context->spans, &span);
     }
+}
+
+/* For timer-failed, which is not written with each attempt, and for a test. Those after the one to
+ * blame were only stopped. */
+static void take_timer_fault(struct timer_firing *firing, fh_work *const *works, bool outage)
+{
+    fh_work *w = firing->failed >= 0 ? works[firing->failed] : NULL;
+    firing->fault[0] = '\0';
+    if (w && w->fault_status && !outage)
+        fault_text(w, firing->fault);
+    if (w && w->doing)
+        work_fault_note(w, w->doing->what);
+    for (int i = 0; i < firing->count; i++)
+        fault_is_told(works[i]);
 }
 
 enum timer_verdict timers_fire(struct timer_firing *firing)
@@ -127,6 +143,7 @@ enum timer_verdict timers_fire(struct timer_firing *firing)
     for (int i = 0; code != FH_OK && i < firing->count; i++)
         work_redact(list[i], SHAPE_MARKED, firing->error.message, sizeof firing->error.message);
     bool outage = code != FH_OK && work_batch_is_outage(code, &firing->error, to_blame);
+    take_timer_fault(firing, list, outage);
     keep_spans(firing, list, code, began_ns);
     for (int i = 0; i < firing->count; i++)
         work_release(&works[i]);

@@ -19,15 +19,18 @@
 #include "store/ledger.h"
 #include "timer/cron.h"
 #include "timer/timer.h"
+#include "work/fault.h"
 #include "work/lease.h"
 
 #define SCHEDULES_MAX 16
+#define TIMERS_MAX (sizeof(((fh_service *)NULL)->timers) / sizeof(struct fh_timer))
 #define SCHEDULE_PREFIX "every/" /* of the names of schedules' timers */
 #define TIMER_NAME_SIZE 128
 #define TIMER_ID_SIZE (TIMER_NAME_SIZE + 24) /* "DUE_MS-NAME" */
 
 struct schedule {
     const struct fh_every *declared;
+    const struct doing *doing;
     struct cron cron;
     const struct zone *zone;
     char name[TIMER_NAME_SIZE]; /* "every/NAME" */
@@ -47,6 +50,7 @@ struct timer_manager {
     struct work_context *context;
     struct schedule schedules[SCHEDULES_MAX];
     int schedule_count;
+    const struct doing *doings[TIMERS_MAX]; /* of each declared timer; NULL: not made yet */
     struct lease lease;
     struct lease_watcher watcher;
     struct fiber_queue wake, ended;
@@ -84,6 +88,8 @@ const struct fh_timer *timer_declared(const fh_service *service, const char *nam
 struct schedule *schedule_named(struct timer_manager *manager, const char *name);
 /* NULL: this program does not know it. */
 fh_handler *timer_handler(struct timer_manager *manager, const struct ledger_timer *timer);
+/* "timer escalate", "schedule nightly"; of one that this program does not know NULL. */
+const struct doing *timer_doing(struct timer_manager *manager, const struct ledger_timer *timer);
 
 void timer_id_format(char id[static TIMER_ID_SIZE], int64_t due_ms, const char *name);
 bool timer_id_parse(const char *id, int64_t *ret_due_ms, const char **ret_name);
@@ -113,6 +119,7 @@ struct timer_firing {
     int64_t missed;            /* runs of it that are left out */
     int failed;
     struct fh_error error;
+    char fault[FAULT_TEXT_SIZE]; /* why the failed one is a fault, for the log; "": it is none */
 };
 enum timer_verdict timers_fire(struct timer_firing *firing);
 /* Parks the one timer with this error; a schedule goes on with its next run. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/doing.h"
 #include "timer/manager.h"
 
 const struct fh_timer *timer_declared(const fh_service *service, const char *name)
@@ -36,6 +37,25 @@ fh_handler *timer_handler(struct timer_manager *manager, const struct ledger_tim
     }
     const struct fh_timer *declared = timer_declared(manager->context->service, timer->handler);
     return declared ? declared->handler : NULL;
+}
+
+const struct doing *timer_doing(struct timer_manager *manager, const struct ledger_timer *timer)
+{
+    if (strncmp(timer->name, SCHEDULE_PREFIX, strlen(SCHEDULE_PREFIX)) == 0) {
+        struct schedule *schedule = schedule_named(manager, timer->name);
+        if (schedule && !schedule->doing)
+            schedule->doing = doing_of((doing_function *)schedule->declared->handler, "schedule %s",
+                                       schedule->declared->name);
+        return schedule ? schedule->doing : NULL;
+    }
+    const fh_service *service = manager->context->service;
+    const struct fh_timer *declared = timer_declared(service, timer->handler);
+    if (!declared)
+        return NULL;
+    const struct doing **doing = &manager->doings[declared - service->timers];
+    if (!*doing)
+        *doing = doing_of((doing_function *)declared->handler, "timer %s", declared->name);
+    return *doing;
 }
 
 /* ---- Ids ---- */

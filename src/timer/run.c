@@ -199,7 +199,7 @@ static void timer_failed(struct timer_manager *manager, const struct timer_firin
     snprintf(held->why, sizeof held->why, "%s", firing->error.message);
     if (++held->attempts == 1)
         log_warning("timer-failed", "Timer %s, due at %" PRId64 " ms, fails: %s", timer->handler,
-                    timer->due_ms, firing->error.message);
+                    timer->due_ms, *firing->fault ? firing->fault : firing->error.message);
     held->parks = held->attempts % TIMER_ATTEMPTS_MAX == 0;
     int64_t ns =
         held->parks ? 0

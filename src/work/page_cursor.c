@@ -58,7 +58,7 @@ const char *page_cursor_make(fh_work *w, const json_t *values)
     size_t room = sodium_base64_ENCODED_LEN(size, CURSOR_VARIANT);
     char *cursor = work_alloc(w, room);
     cursor_hash(w, text, length, whole);
-    memcpy(whole + CURSOR_HASH_SIZE, text, length);
+    memcpy(whole + CURSOR_HASH_SIZE, text, size - CURSOR_HASH_SIZE);
     json_text_free(text);
     sodium_bin2base64(cursor, room, whole, size, CURSOR_VARIANT);
     return cursor;

@@ -66,6 +66,9 @@ def test_what_failed_too_often_is_shown_and_retried_or_dropped(bells):
     assert "bells has parked 2 timers: freehold timers list bells --only parked" in bells.command("status", check=False).stdout
     first, second = [timer["id"] for timer in bells.listed("--only", "parked")]
     assert "The bell is cursed." in bells.command("timers", "list", "bells").stdout
+    told = [line for line in bells.command("logs").stdout.splitlines() if "The bell is cursed." in line]
+    assert len(told) == 4, "once when it fails first, once when it is parked, of each"
+    assert sum("[timer-failed]" in line and "timer ring: " in line and "; trace " in line for line in told) == 2
     for name in ("one", "two"):
         bells.post("/blessings", {"name": name})
     assert bells.command("timers", "drop", "bells", second, check=False).returncode == 2

@@ -38,6 +38,9 @@ FAULTS = {
     "a_fault_of_a_step_of_its_own":
         "clerk: the handler own_step of step write of the saga seal_note has a fault: A statement can't be run: no such "
         "table: notes; in the statement: UPDATE notes SET words = 'sealed'; trace 00-",
+    "a_fault_of_a_timer":
+        "clerk: the handler remind of timer remind has a fault: A statement can't be run: no such table: notes; in the "
+        "statement: UPDATE notes SET words = 'again'; trace 00-",
     "a_fault_among_injected_ones": MISSPELT,
     "an_expected_fault_that_does_not_come": "expected that a handler of press has a fault, and none had one",
     "an_expected_fault_of_another_service": MISSPELT,

@@ -53,6 +53,7 @@ struct subscription {
     uint64_t reader;     /* the current reader: incremented with each new one */
     int readers;         /* running readers, including abandoned ones */
     const struct fh_subscription *subscribed[SUBSCRIBED_MAX]; /* of this source */
+    const struct doing *doings[SUBSCRIBED_MAX];               /* of each; NULL: not made yet */
     int subscribed_count;
     struct ledger_cursor cursor, fetched, skipped;
     int64_t last;

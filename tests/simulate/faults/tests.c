@@ -56,6 +56,13 @@ FH_TEST(a_fault_of_a_step_of_its_own)
     fh_test_rest(t);
 }
 
+FH_TEST(a_fault_of_a_timer)
+{
+    fh_test_request(t, 204, "clerk", "POST /reminding", NULL);
+    fh_test_skip_time(t, 10);
+    fh_test_rest(t);
+}
+
 FH_TEST(a_fault_among_injected_ones)
 {
     fh_test_faults_begin(t);

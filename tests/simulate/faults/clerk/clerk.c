@@ -104,6 +104,17 @@ static void begin_own(fh_work *w)
 
 static const fh_step own_steps[] = {{"write", .run = own_step, .pivot = true}, {0}};
 
+static void remind(fh_work *w)
+{
+    fh_exec(w, "UPDATE notes SET words = 'again'");
+}
+
+static void begin_reminding(fh_work *w)
+{
+    for (int i = 0; i < 3; i++)
+        fh_at(w, fh_now_ms(w) + 5000, "remind", NULL);
+}
+
 FH_SERVICE(clerk, .model = FH_RELATIONAL,
            .routes = {{"POST", "/misspelt", misspelt, .audience = FH_SERVICES},
                       {"GET", "/misspelt", misspelt_read, .audience = FH_SERVICES},
@@ -117,6 +128,8 @@ FH_SERVICE(clerk, .model = FH_RELATIONAL,
                       {"POST", "/notes", write_note, .audience = FH_SERVICES},
                       {"POST", "/torn", tear_note, .audience = FH_SERVICES},
                       {"POST", "/stamping", begin_stamping, .audience = FH_SERVICES},
-                      {"POST", "/sealing", begin_own, .audience = FH_SERVICES}},
+                      {"POST", "/sealing", begin_own, .audience = FH_SERVICES},
+                      {"POST", "/reminding", begin_reminding, .audience = FH_SERVICES}},
            .publishes = {{"NoteWritten", 1, note_shape, "id"}, {"NoteTorn", 1, note_shape, "id"}},
-           .sagas = {{"stamp_note", stamp_steps}, {"seal_note", own_steps}});
+           .sagas = {{"stamp_note", stamp_steps}, {"seal_note", own_steps}},
+           .timers = {{"remind", remind}});
