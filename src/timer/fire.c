@@ -110,7 +110,7 @@ static void take_timer_fault(struct timer_firing *firing, fh_work *const *works,
 {
     fh_work *w = firing->failed >= 0 ? works[firing->failed] : NULL;
     firing->fault[0] = '\0';
-    if (w && w->fault_status && !outage)
+    if (w && !outage)
         fault_text(w, firing->fault);
     if (w && w->doing)
         work_fault_note(w, w->doing->what);

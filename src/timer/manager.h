@@ -119,7 +119,8 @@ struct timer_firing {
     int64_t missed;            /* runs of it that are left out */
     int failed;
     struct fh_error error;
-    char fault[FAULT_TEXT_SIZE]; /* why the failed one is a fault, for the log; "": it is none */
+    char fault[FAULT_TEXT_SIZE]; /* where and why the failed one failed, for the log; "": an outage
+                                  */
 };
 enum timer_verdict timers_fire(struct timer_firing *firing);
 /* Parks the one timer with this error; a schedule goes on with its next run. */

@@ -68,7 +68,7 @@ def test_what_failed_too_often_is_shown_and_retried_or_dropped(bells):
     assert "The bell is cursed." in bells.command("timers", "list", "bells").stdout
     told = [line for line in bells.command("logs").stdout.splitlines() if "The bell is cursed." in line]
     assert len(told) == 4, "once when it fails first, once when it is parked, of each"
-    assert sum("[timer-failed]" in line and "timer ring: " in line and "; trace " in line for line in told) == 2
+    assert sum("fails: timer ring: " in line and "(handler " in line and "; trace " in line for line in told) == 2
     for name in ("one", "two"):
         bells.post("/blessings", {"name": name})
     assert bells.command("timers", "drop", "bells", second, check=False).returncode == 2
