@@ -27,8 +27,8 @@ USERS = {"routes": [{"method": "GET", "path": "/api/users/{id:int}", "audience":
                      "undo": True},
                     {"method": "GET", "path": "/secrets", "audience": "operators"}],
          "publishes": [{"type": "UserUpdated", "version": 1, "key": "id",
-                        "schema": {"type": "object", "additionalProperties": False,
-                                   "properties": {"id": {}, "name": {}}}}]}
+                        "schema": {"type": "object", "additionalProperties": False, "required": ["id"],
+                                   "properties": {"id": {"type": "integer"}, "name": {}}}}]}
 
 
 class Mini:
