@@ -240,6 +240,9 @@ static void on_control(uv_poll_t *handle, int status, int events)
 static void process_beat(uv_timer_t *handle)
 {
     struct process *process = handle->data;
+    watchdog_beat(&process->watchdog);
+    if (process->control_fd < 0)
+        return;
     control_send(process, process->works ? "working\n" : "beat\n");
     if (process->clock) { /* a line of its own: an older `up` knows only the beat's words */
         char line[32];
@@ -322,11 +325,11 @@ void process_tell(struct process *process, const struct course *course)
 void process_ready(struct process *process)
 {
     watchdog_start(&process->watchdog, process->control_fd);
+    start_beating(process);
     if (process->control_fd < 0)
         return;
     control_send(process, "ready\n");
     send_keys(process);
-    start_beating(process);
 }
 
 void process_end(struct process *process)

@@ -5,10 +5,14 @@
 
 #include "service/watchdog.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "world/fiber.h"
@@ -71,40 +75,53 @@ static void look_at_fibers(const struct watchdog *watchdog, struct watchdog_sigh
         tell_starter(watchdog, watch);
 }
 
+static void set_silence(const struct watchdog *watchdog, int ms)
+{
+    struct itimerspec after = {.it_interval = {.tv_nsec = 0, .tv_sec = WATCHDOG_LOOK_MS / 1000},
+                               .it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}};
+    timerfd_settime(watchdog->timer_fd, 0, &after, NULL);
+}
+
+/* While the loop is silent the timer expires once a second. One that was told of is looked at again
+ * when the loop beats, too. */
 static void run_watchdog(void *argument)
 {
     struct watchdog *watchdog = argument;
     struct watchdog_sight watch = {0};
-    uint64_t looked_ns = uv_hrtime();
-    uv_mutex_lock(&watchdog->mutex);
-    while (!watchdog->stopping) {
-        uv_cond_timedwait(&watchdog->stop, &watchdog->mutex, LOOK_NS);
+    struct pollfd timer = {.fd = watchdog->timer_fd, .events = POLLIN};
+    uint64_t looked_ns = uv_hrtime(), expired;
+    prctl(PR_SET_NAME, "watchdog");
+    while (!atomic_load(&watchdog->stopping)) {
+        int ready = poll(&timer, 1, watch.told ? 2 * WATCHDOG_LOOK_MS : -1);
+        bool beaten = ready > 0 && read(watchdog->timer_fd, &expired, sizeof expired) < 0;
+        if (ready < 0 || beaten || atomic_load(&watchdog->stopping))
+            continue;
         uint64_t now_ns = uv_hrtime();
-        if (!watchdog->stopping && now_ns - looked_ns >= LOOK_NS)
-            look_at_fibers(watchdog, &watch, now_ns - looked_ns > 2 * LOOK_NS);
+        look_at_fibers(watchdog, &watch, now_ns - looked_ns > 2 * LOOK_NS);
         looked_ns = now_ns;
     }
-    uv_mutex_unlock(&watchdog->mutex);
 }
 
 void watchdog_start(struct watchdog *watchdog, int control_fd)
 {
     sigset_t all, before;
     *watchdog = (struct watchdog){.control_fd = control_fd};
-    if (uv_mutex_init(&watchdog->mutex) != 0)
+    watchdog->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (watchdog->timer_fd < 0)
         return;
-    if (uv_cond_init(&watchdog->stop) != 0) {
-        uv_mutex_destroy(&watchdog->mutex);
-        return;
-    }
     sigfillset(&all); /* signals are the loop's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     watchdog->runs = uv_thread_create(&watchdog->thread, run_watchdog, watchdog) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!watchdog->runs) {
-        uv_cond_destroy(&watchdog->stop);
-        uv_mutex_destroy(&watchdog->mutex);
-    }
+    if (!watchdog->runs)
+        close(watchdog->timer_fd);
+    watchdog_beat(watchdog);
+}
+
+void watchdog_beat(struct watchdog *watchdog)
+{
+    if (watchdog->runs)
+        set_silence(watchdog, WATCHDOG_SILENT_MS);
 }
 
 void watchdog_stop(struct watchdog *watchdog)
@@ -112,11 +129,8 @@ void watchdog_stop(struct watchdog *watchdog)
     if (!watchdog->runs)
         return;
     watchdog->runs = false;
-    uv_mutex_lock(&watchdog->mutex);
-    watchdog->stopping = true;
-    uv_cond_signal(&watchdog->stop);
-    uv_mutex_unlock(&watchdog->mutex);
+    atomic_store(&watchdog->stopping, true);
+    set_silence(watchdog, 1);
     uv_thread_join(&watchdog->thread);
-    uv_cond_destroy(&watchdog->stop);
-    uv_mutex_destroy(&watchdog->mutex);
+    close(watchdog->timer_fd);
 }

@@ -4,9 +4,10 @@
 
 /*
  * Sees a handler that does not return to the loop: it blocks, or computes without an end, and
- * nothing else in its process is served meanwhile. A thread of its own looks once a second whether
- * the fiber that runs is still the one that ran before (fiber_turns). So fibers pay nothing for it
- * but counting, and what hangs need not say so itself.
+ * nothing else in its process is served meanwhile. The loop beats once a second; where it has not
+ * for WATCHDOG_SILENT_MS, a thread of its own looks once a second whether the fiber that runs is
+ * still the one that ran before (fiber_turns). So fibers pay nothing for it but counting, the
+ * thread sleeps as long as the loop lives, and what hangs need not say so itself.
  *
  * It logs what hangs and for how long, after WATCHDOG_S seconds and then each time that it has
  * become twice as long, and that it has returned after all; it ends nobody: `up` does, when the
@@ -16,6 +17,7 @@
  * not count: it goes by its own looks, and begins anew when one of them came late.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -23,6 +25,7 @@
 #include "base/doing.h"
 
 #define WATCHDOG_LOOK_MS 1000
+#define WATCHDOG_SILENT_MS 1500
 #define WATCHDOG_S 2
 
 /* What it has seen. Pure: watchdog_see is called at each look. */
@@ -42,14 +45,16 @@ enum watchdog_verdict watchdog_see(struct watchdog_sight *watch, uint64_t turns,
 
 struct watchdog {
     uv_thread_t thread;
-    uv_mutex_t mutex;
-    uv_cond_t stop;
-    bool runs, stopping;
+    bool runs;
+    atomic_bool stopping;
+    int timer_fd;   /* a timerfd: expires where the loop is silent */
     int control_fd; /* where `up` is told of it; -1: nowhere */
 };
 
-/* On the loop's thread. If no thread can be made, there is none. */
+/* These on the loop's thread. If no thread can be made, there is none, and the others do nothing.
+ */
 void watchdog_start(struct watchdog *watchdog, int control_fd);
-void watchdog_stop(struct watchdog *watchdog); /* does nothing if it does not run */
+void watchdog_beat(struct watchdog *watchdog); /* once a second */
+void watchdog_stop(struct watchdog *watchdog);
 
 #endif

@@ -150,6 +150,28 @@ def test_a_handler_that_does_not_return_for_a_while_is_told_and_left_alone(fault
     assert faults.pid("faulty") == before
 
 
+def test_the_watchdog_sleeps_while_the_loop_lives(faults):
+    pid = faults.pid("faulty")
+
+    def woken():
+        """Of the loop's thread, and of the watchdog's."""
+        watchdog = None
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            count = int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", (task / "status").read_text(), re.M)[1])
+            if int(task.name) == pid:
+                loop = count
+            elif (task / "comm").read_text().strip() == "watchdog":
+                watchdog = count
+        return loop, watchdog
+
+    def rests():
+        before = woken()
+        wait_for("the loop has woken up", lambda: woken()[0] >= before[0] + 8)
+        return woken()[1] == before[1]
+
+    wait_for("only the loop wakes up", rests)
+
+
 def test_status_says_which_handler_hangs_and_it_is_ended_with_a_backtrace(faults):
     before = faults.pid("faulty")
     asking = threading.Thread(target=faults.http, args=("POST", "/api/holds/60000"))

@@ -512,5 +512,5 @@ def test_a_folder_that_is_read_only_is_named(make, small_disk):
     done = subprocess.run([PROGRAM, "--config", str(users.folder / "service.json"), "--listen",
                            f"127.0.0.1:{free_port()}"], capture_output=True, text=True,
                           timeout=CONDITION_S_MAX)
-    assert done.returncode == 1 and str(users.folder) in done.stderr, done
+    assert done.returncode == 69 and str(users.folder) in done.stderr, done
     assert "Read-only file system" in done.stderr

@@ -246,6 +246,8 @@ void instances_came_up(struct instances *instances)
 int instances_start_ms_max(const struct instances *instances)
 {
     int64_t most = INSTANCES_UPGRADE_MS_MIN;
+    if (instances->many || instances->beside)
+        return CHILD_START_MS_MAX;
     for (int i = 0; i <= SYSTEM_INSTANCES_MAX; i++) {
         const struct child *child = instances->children[i];
         int64_t times = child ? child->start_took_ms * INSTANCES_UPGRADE_TIMES : 0;

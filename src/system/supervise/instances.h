@@ -26,9 +26,10 @@
 /* A start gives up after the processes have failed this many times, if that may have been others'
  * doing; the new program of an upgrade after the first failure of its own. */
 #define INSTANCES_FAILURES_MAX 3
-/* How long an upgrade's processes may take to get ready: so many times what the former one took. */
+/* How long an upgrade's process may take to get ready where nobody serves meanwhile: so many times
+ * what the former one took. Where the older ones go on, CHILD_START_MS_MAX. */
 #define INSTANCES_UPGRADE_TIMES 3
-#define INSTANCES_UPGRADE_MS_MIN 5000
+#define INSTANCES_UPGRADE_MS_MIN 10000
 
 enum instances_news {
     INSTANCES_CHANGING,
