@@ -29,7 +29,7 @@ STOCK = 50
 
 def as_it_was(text):
     """The system file before there was an inventory."""
-    text = re.sub(r"  inventory: \{.*\n", "", text)
+    text = re.sub(r"^ +inventory: \{.*\n", "", text, flags=re.M)
     text = re.sub(rf"{PROGRAMS}/(products|orders)\b", rf"{PROGRAMS}/before_\1", text)
     assert text.count("before_") == 2 and "inventory" not in text
     return text
