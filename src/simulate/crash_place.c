@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/backtrace.h"
 #include "base/symbol.h"
 #include "service/sanitized.h"
 #include "simulate/world.h"
@@ -58,8 +59,8 @@ void crash_place_watch(const struct simulate *simulate, struct run_result *resul
     stack_t stack = {.ss_sp = malloc(STACK_SIZE), .ss_size = STACK_SIZE};
     if (!stack.ss_sp || sigaltstack(&stack, NULL) != 0)
         return;
-    backtrace(&first, 1); /* loads what it needs */
-    symbols_init();
+    backtrace_install(NULL); /* once for a process: what a program does stays below this */
+    backtrace(&first, 1);    /* loads what it needs */
     watched = simulate;
     told = result;
     struct sigaction action = {.sa_handler = on_fatal_signal,

@@ -103,6 +103,7 @@ FH_TEST(timers_fire_once_though_the_power_fails)
 
 FH_TEST(a_failing_timer_is_parked_and_those_beside_it_fire)
 {
+    fh_test_expect_faults(t, "bells");
     fh_test_request(t, 204, "bells", "POST /curses", json_pack("{s:s}", "name", "b1"));
     for (int i = 0; i < 3; i++) {
         char name[8];
@@ -128,6 +129,7 @@ FH_TEST(a_failing_timer_is_parked_and_those_beside_it_fire)
 
 FH_TEST(a_parked_timer_is_dropped_by_an_operator_or_cancelled)
 {
+    fh_test_expect_faults(t, "bells");
     fh_test_request(t, 204, "bells", "POST /curses", json_pack("{s:s}", "name", "x"));
     fh_test_request(t, 204, "bells", "POST /curses", json_pack("{s:s}", "name", "y"));
     hang_bell(t, "x", 0);
