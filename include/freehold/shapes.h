@@ -36,9 +36,10 @@ struct fh_field {
     const char *name; /* "*" as the last field: any other fields are allowed */
     enum fh_type type;
     int64_t min, max;
-    const fh_field *of;        /* ends with {0} */
-    const char *const *one_of; /* FH_STRING: the allowed values; ends with NULL */
-    enum fh_type elements;     /* FH_ARRAY of plain values: the elements' type */
+    const fh_field *of; /* ends with {0} */
+    const char *const
+        *one_of; /* FH_STRING: the allowed values (also of an FH_LIST's); ends with NULL */
+    enum fh_type elements; /* FH_ARRAY of plain values: the elements' type */
     bool optional, nullable;
     /* What the value is, whatever its form (docs/guide/personal.md). None of the three is written
      * to logs, traces, the errors of parked events, or what `freehold` shows of events and sagas.

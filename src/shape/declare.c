@@ -38,6 +38,8 @@ static enum fh_code check_text_rules(const fh_field *field, struct fh_error *err
         field->type == FH_STRING || field->type == FH_LIST || field->elements == FH_STRING;
     if ((field->pattern || field->format) && !of_strings)
         return error_set(error, FH_INVALID, "only an FH_STRING has a pattern or a format");
+    if (field->one_of && !of_strings)
+        return error_set(error, FH_INVALID, "only an FH_STRING has a list of values");
     if (field->format && !shape_format_known(field->format))
         return error_set(error, FH_INVALID, "%d is no enum fh_string_format", (int)field->format);
     if (!field->pattern)

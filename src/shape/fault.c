@@ -105,14 +105,23 @@ bool shape_faults_full(const struct shape_faults *faults)
     return json_array_size(faults->found) >= SHAPE_FAULTS_MAX;
 }
 
+/* Its name; of an element, which has none, that of its list. */
+static void add_parameter(struct text *parameter, const struct shape_place *place)
+{
+    while (!place->name && place->parent)
+        place = place->parent;
+    if (place->name)
+        text_append(parameter, place->name,
+                    utf8_cut(place->name, strlen(place->name), NAME_LENGTH_MAX));
+}
+
 static json_t *fault_new(const struct shape_faults *faults, const struct shape_place *place,
                          const struct text *detail)
 {
     struct text where;
     text_init(&where, POINTER_LENGTH_MAX);
     if (faults->of_query)
-        text_append(&where, place->name,
-                    utf8_cut(place->name, strlen(place->name), NAME_LENGTH_MAX));
+        add_parameter(&where, place);
     else
         add_pointer(&where, place);
     json_t *fault = json_object();

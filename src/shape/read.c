@@ -177,6 +177,7 @@ static fh_field read_schema_field(struct arena *arena, const json_t *schema, int
                                                  : (fh_field){.type = FH_ANY};
         field.of = element.nullable ? NULL : element.of;
         field.elements = element.nullable || field.of ? FH_ANY : element.type;
+        field.one_of = element.one_of;
         field.format = element.format;
         field.pattern = element.pattern;
         field.minimum = element.minimum;

@@ -54,7 +54,8 @@ static inline fh_field shape_element(const fh_field *field)
     fh_field element = *field;
     element.type = field->type == FH_LIST ? FH_STRING : field->of ? FH_OBJECT : field->elements;
     element.min = element.max = 0;
-    element.one_of = NULL;
+    if (element.type != FH_STRING)
+        element.one_of = NULL;
     element.default_value = NULL;
     element.elements = (enum fh_type)0;
     element.optional = element.nullable = element.personal = element.secret = element.card = false;

@@ -10,6 +10,9 @@ static const fh_field shape[] = {{"ids", FH_LIST, .min = 1, .max = 100, .optiona
                                  {"limit", FH_INT, .min = 1, .max = 1000, .optional = true},
                                  {"after", FH_STRING, .max = 20, .optional = true},
                                  {"colour", FH_STRING, .one_of = colours, .optional = true},
+                                 {"colours", FH_LIST, .one_of = colours, .optional = true},
+                                 {"days", FH_LIST, .format = FH_DATE, .optional = true},
+                                 {"codes", FH_LIST, .pattern = "[a-z]\\d*", .optional = true},
                                  {"all", FH_BOOL, .optional = true},
                                  {0}};
 

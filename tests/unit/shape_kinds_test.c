@@ -358,6 +358,7 @@ static void defaults_are_there_before_the_handler(void **state)
 static void a_shape_that_can_not_work_is_refused(void **state)
 {
     (void)state;
+    static const char *const one[] = {"a", NULL};
     static const fh_field bad_inner[] = {{"code", FH_STRING, .pattern = "("}, {0}};
     static const fh_field again[] = {{"next", FH_OBJECT, .of = again, .optional = true}, {0}};
     static const struct {
@@ -368,6 +369,7 @@ static void a_shape_that_can_not_work_is_refused(void **state)
         {{{"a", FH_INT, .default_value = "x"}}, "a: the default \"x\" has no value"},
         {{{"a", FH_STRING, .format = FH_DATE, .default_value = "x"}}, "a: the default"},
         {{{"a", FH_INT, .pattern = "x"}}, "a: only an FH_STRING has a pattern"},
+        {{{"a", FH_INT, .one_of = one}}, "a: only an FH_STRING has a list of values"},
         {{{"a", FH_INT, .scale = 2}}, "a: only an FH_DECIMAL has a precision"},
         {{{"a", FH_DECIMAL, .precision = 2, .scale = 3}}, "a: a precision is from 1 to 65"},
         {{{"a", FH_NUMBER, .minimum = "nan"}}, "a: the bound \"nan\" is not a number"},

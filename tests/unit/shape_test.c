@@ -330,6 +330,24 @@ static void wrong_query_parameters_are_named(void **state)
     query_fails((const fh_field[]){{"n", FH_INT}, {0}}, "{}", "n: missing: expected an integer");
 }
 
+static void elements_of_a_list_are_named_by_its_parameter(void **state)
+{
+    (void)state;
+    static const char *const colours[] = {"red", "green", NULL};
+    static const fh_field shape[] = {{"codes", FH_LIST, .pattern = "\\d+", .optional = true},
+                                     {"days", FH_LIST, .format = FH_DATE, .optional = true},
+                                     {"colours", FH_LIST, .one_of = colours, .optional = true},
+                                     {0}};
+    query_fits(shape, "{\"codes\": \"1,23\", \"colours\": \"green,red\"}",
+               "{\"codes\":[\"1\",\"23\"],\"colours\":[\"green\",\"red\"]}");
+    query_fails(shape, "{\"codes\": \"1,x,y\"}",
+                "codes: expected a string that matches \\d+, found \"x\"\n"
+                "codes: expected a string that matches \\d+, found \"y\"");
+    query_fails(shape, "{\"days\": \"2026-02-29\", \"colours\": \"red,blue\"}",
+                "days: expected a date like 2026-03-01, found \"2026-02-29\"\n"
+                "colours: expected one of \"red\", \"green\", found \"blue\"");
+}
+
 static void numbers_in_queries_are_digits_and_no_more(void **state)
 {
     (void)state;
@@ -442,13 +460,15 @@ static void a_shape_comes_back_from_its_schema(void **state)
     static const fh_field open[] = {{"least", FH_INT, .min = -3, .max = 5},
                                     {"kind", FH_STRING, .one_of = one, .nullable = true},
                                     {"names", FH_LIST, .min = 1, .max = 2, .optional = true},
+                                    {"kinds", FH_LIST, .one_of = one, .optional = true},
                                     {"flag", FH_BOOL},
                                     {"bag", FH_OBJECT, .optional = true},
                                     {"whole", FH_ANY},
                                     {"*", FH_ANY},
                                     {0}};
     comes_back(order_shape, "{\"items\": [{\"quantity\": 0}, 7], \"more\": 1}");
-    comes_back(open, "{\"least\": 6, \"kind\": \"c\", \"names\": [1, \"a\", \"b\"], \"flag\": 0,"
+    comes_back(open, "{\"least\": 6, \"kind\": \"c\", \"names\": [1, \"a\", \"b\"], \"kinds\": "
+                     "[\"a\", \"c\"], \"flag\": 0,"
                      " \"bag\": [], \"whole\": null, \"more\": 1}");
 }
 
@@ -567,6 +587,7 @@ int main(void)
         cmocka_unit_test(faults_end_at_their_bound),
         cmocka_unit_test(query_parameters_become_what_the_shape_says),
         cmocka_unit_test(wrong_query_parameters_are_named),
+        cmocka_unit_test(elements_of_a_list_are_named_by_its_parameter),
         cmocka_unit_test(numbers_in_queries_are_digits_and_no_more),
         cmocka_unit_test(schema_says_what_the_shape_says),
         cmocka_unit_test(schema_of_an_open_shape_takes_further_fields),
