@@ -298,7 +298,8 @@ struct fh_user {
     const char *via;     /* "jwt", "introspection", "key" or "certificate" */
     int64_t stated_s;    /* when the gateway saw their credentials: seconds since 1970 */
 };
-/* NULL: nobody is logged in, or it was no person who began this. */
+/* NULL: nobody is logged in, or it was no person who began this. With FH_USER, too, if an operator
+ * or another service asks for nobody. */
 FH_API const struct fh_user *fh_user(fh_work *w);
 /* False also where there is no user. */
 FH_API bool fh_user_has_scope(fh_work *w, const char *scope);
@@ -334,10 +335,12 @@ FH_API void fh_defer(fh_work *w, void (*release)(void *), void *argument);
 
 /* ---- The relational model ---- */
 
-/* SQL with :names. A JSON array stands for a list: "WHERE id IN (:ids)". The first use of the store
- * opens the transaction; a GET handler reads a snapshot and can't write. A violated constraint ends
- * the handler with 409 (a missing value: 422). Columns declared JSON or BOOLEAN are returned as
- * such; integers beyond 2^53 as strings. */
+/* SQL with :names, in the engine's own dialect (docs/operate/engines; MariaDB, for one, has no
+ * UPDATE ... RETURNING). A JSON array stands for a list: "WHERE id IN (:ids)"; an object is a value
+ * for a JSON column, a bool is true or false: "WHERE :all OR owner = :me". The first use of the
+ * store opens the transaction; a GET handler reads a snapshot and can't write. A violated
+ * constraint ends the handler with 409 (a missing value: 422). Columns declared JSON or BOOLEAN are
+ * returned as such; integers beyond 2^53 as strings. */
 
 /* One row. If there is none: fh_row answers 404, fh_try_row returns NULL. */
 FH_API json_t *fh_row(fh_work *w, const char *sql, ...) FH_OBJECTS;

@@ -25,7 +25,7 @@ struct fh_every {
  * runs in a unit of work of its own, with `data` (an object of its shape; NULL: {}). Set with this
  * unit of work: if that is rolled back, nothing was set. Returns its id. */
 FH_API const char *fh_at(fh_work *w, int64_t when_ms, const char *name, json_t *data);
-/* Takes a timer back. False: it is not pending: it has fired, or was cancelled. */
+/* Takes a timer back. False: it is not pending: it has fired, or was cancelled, or `id` is NULL. */
 FH_API bool fh_cancel(fh_work *w, const char *id);
 /* In handlers of `timers` and `every`: a timer's data; and when it was due. A schedule's data are
  * {"cron", "zone"}. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tickets: what people need help with. Each ticket is one user's, may have a place, and has
- * comments of its owner and of staff. Users see their own, staff all. One that is open for longer
- * than a day is escalated.
+ * comments of its owner and of staff. Users see their own, staff all. One that nobody has answered
+ * for a day is escalated.
  */
 
 #include <freehold.h>
@@ -10,185 +10,172 @@
 #include <string.h>
 
 #define DAY_MS INT64_C(86400000)
-#define PAGE 20
+#define SHOWN "id, owner, subject, text, place, status, escalated, opened_at"
 
-/* ---- Who is asking, and what they may see ---- */
-
-/* :me, :staff, :now and :now_ms for SQL. */
+/* :me, :staff and :now for SQL. An operator's request may come without a user: then :me is null. */
 static json_t *asking(fh_work *w)
 {
     const struct fh_user *user = fh_user(w);
-    return json_pack("{s:s, s:i, s:s, s:I}", "me", user ? user->subject : "", "staff",
-                     (int)fh_user_has_role(w, "staff"), "now", fh_now(w), "now_ms",
-                     (json_int_t)fh_now_ms(w));
+    return fh_object(w, "me", user ? user->subject : NULL, "staff", fh_user_has_role(w, "staff"),
+                     "now", fh_now(w));
 }
 
 /* The ticket of the path: to whoever may not see it, it is not there. */
-static json_t *visible_ticket(fh_work *w)
+static json_t *own_ticket(fh_work *w)
 {
-    return fh_row(w, "SELECT * FROM tickets WHERE id = :id AND (:staff = 1 OR owner = :me)",
-                  fh_path(w), asking(w));
+    return fh_row(w, "SELECT * FROM tickets WHERE id = :id AND (:staff OR owner = :me)", fh_path(w),
+                  asking(w));
 }
 
-/* As it is shown: with its place as an object. */
-static json_t *shown(json_t *ticket)
+static json_t *shown_ticket(fh_work *w, json_t *with_id)
 {
-    json_t *longitude = json_object_get(ticket, "longitude");
-    if (json_is_integer(longitude))
-        json_object_set_new(ticket, "place",
-                            json_pack("{s:O, s:O}", "longitude", longitude, "latitude",
-                                      json_object_get(ticket, "latitude")));
-    json_object_del(ticket, "longitude");
-    json_object_del(ticket, "latitude");
-    json_object_del(ticket, "opened_ms");
-    return ticket;
+    return fh_row(w, "SELECT " SHOWN " FROM tickets WHERE id = :id", with_id);
 }
 
-/* ---- Tickets ---- */
+/* An open ticket has a timer, and no other has. */
+static json_t *change_status(fh_work *w, json_t *ticket, const char *status)
+{
+    const char *timer = json_string_value(json_object_get(ticket, "timer"));
+    bool open = strcmp(status, "open") == 0;
+    if (open && !timer)
+        timer = fh_at(w, fh_now_ms(w) + DAY_MS, "escalate",
+                      fh_object(w, "id", json_object_get(ticket, "id")));
+    if (!open)
+        fh_cancel(w, timer);
+    fh_exec(w, "UPDATE tickets SET status = :status, timer = :timer WHERE id = :id",
+            fh_object(w, "status", status, "timer", open ? timer : NULL), ticket);
+    return shown_ticket(w, ticket);
+}
 
 static void open_ticket(fh_work *w)
 {
-    json_t *place = json_object_get(fh_body(w), "place");
-    json_t *nowhere = json_pack("{s:n, s:n}", "longitude", "latitude");
     json_t *ticket =
         fh_row(w,
-               "INSERT INTO tickets (owner, subject, text, status, escalated, longitude,"
-               " latitude, opened_at, opened_ms) VALUES (:me, :subject, :text, 'open', 0,"
-               " :longitude, :latitude, :now, :now_ms) RETURNING *",
-               fh_body(w), place ? place : nowhere, asking(w));
-    fh_reply_header(w, "Location",
-                    fh_format(w, "/api/tickets/%lld",
-                              (long long)json_integer_value(json_object_get(ticket, "id"))));
-    fh_publish(w, "TicketOpened",
-               json_pack("{s:O, s:O}", "id", json_object_get(ticket, "id"), "subject",
-                         json_object_get(ticket, "subject")));
-    fh_reply(w, 201, shown(ticket));
+               "INSERT INTO tickets (owner, subject, text, place, status, escalated, opened_at)"
+               " VALUES (:me, :subject, :text, :place, 'open', FALSE, :now) RETURNING *",
+               fh_body(w), asking(w));
+    ticket = change_status(w, ticket, "open");
+    fh_publish(w, "TicketOpened", ticket);
+    fh_reply(w, 201, ticket);
 }
 
-/* A page: the newest first, those before `before`. The next page is in the Link header. */
 static void list_tickets(fh_work *w)
 {
-    json_t *query = fh_query(w), *page = json_pack("{s:i, s:I, s:s}", "limit", PAGE, "before",
-                                                   (json_int_t)INT64_MAX, "status", "");
-    json_object_update(page, query);
-    json_t *tickets =
-        fh_rows(w,
-                "SELECT * FROM tickets WHERE (:staff = 1 OR owner = :me) AND id < :before"
-                " AND (:status = '' OR status = :status) ORDER BY id DESC LIMIT :limit",
-                page, asking(w));
-    size_t count = json_array_size(tickets), i;
-    json_t *ticket;
-    json_array_foreach (tickets, i, ticket)
-        shown(ticket);
-    json_int_t limit = json_integer_value(json_object_get(page, "limit"));
-    if (count > 0 && (json_int_t)count == limit)
-        fh_reply_header(w, "Link",
-                        fh_format(w, "</api/tickets?before=%lld&limit=%lld%s%s>; rel=\"next\"",
-                                  (long long)json_integer_value(
-                                      json_object_get(json_array_get(tickets, count - 1), "id")),
-                                  (long long)limit,
-                                  json_object_get(query, "status") ? "&status=" : "",
-                                  json_string_value(json_object_get(page, "status"))));
-    fh_reply(w, 200, tickets);
+    fh_reply(w, 200,
+             fh_page_rows(w,
+                          "SELECT " SHOWN
+                          " FROM tickets WHERE (:staff OR owner = :me) AND status IN (:status)",
+                          fh_query(w), asking(w)));
 }
 
 static void get_ticket(fh_work *w)
 {
-    json_t *ticket = visible_ticket(w);
-    json_t *comments = fh_rows(w,
-                               "SELECT id, author, text, written_at FROM comments"
-                               " WHERE ticket_id = :id ORDER BY id",
-                               fh_path(w));
-    json_object_set(shown(ticket), "comments", comments);
-    fh_reply(w, 200, ticket);
+    json_t *ticket = shown_ticket(w, own_ticket(w));
+    json_t *comments =
+        fh_rows(w, "SELECT * FROM comments WHERE ticket_id = :id ORDER BY id", fh_path(w));
+    fh_reply(w, 200, fh_nest(w, ticket, "comments", comments, "ticket_id"));
 }
 
 static void set_status(fh_work *w)
 {
-    visible_ticket(w);
-    json_t *ticket = fh_row(w, "UPDATE tickets SET status = :status WHERE id = :id RETURNING *",
-                            fh_body(w), fh_path(w));
-    fh_reply(w, 200, shown(ticket));
+    fh_reply(
+        w, 200,
+        change_status(w, own_ticket(w), json_string_value(json_object_get(fh_body(w), "status"))));
 }
 
+/* Staff's comment answers the ticket, its owner's opens it again. */
 static void add_comment(fh_work *w)
 {
-    if (strcmp(json_string_value(json_object_get(visible_ticket(w), "status")), "closed") == 0)
+    json_t *ticket = own_ticket(w);
+    if (strcmp(json_string_value(json_object_get(ticket, "status")), "closed") == 0)
         fh_fail(w, 409, "The ticket is closed: open it again to write more.");
     json_t *comment =
         fh_row(w,
                "INSERT INTO comments (ticket_id, author, text, written_at)"
                " VALUES (:id, :me, :text, :now) RETURNING id, author, text, written_at",
                fh_path(w), fh_body(w), asking(w));
+    change_status(w, ticket, fh_user_has_role(w, "staff") ? "answered" : "open");
     fh_reply(w, 201, comment);
 }
 
-/* ---- Escalation: for operators, as often as they like (README.md) ---- */
-
 static void escalate(fh_work *w)
 {
-    json_t *old = json_pack("{s:I}", "old_ms", (json_int_t)(fh_now_ms(w) - DAY_MS));
-    json_t *late =
-               fh_rows(w,
-                       "UPDATE tickets SET escalated = 1 WHERE status = 'open' AND escalated = 0"
-                       " AND opened_ms <= :old_ms RETURNING id, subject",
-                       old),
-           *ticket;
-    size_t i;
-    json_array_foreach (late, i, ticket)
-        fh_publish(w, "TicketEscalated", json_incref(ticket));
-    fh_reply(w, 200, json_pack("{s:i}", "escalated", (int)json_array_size(late)));
+    fh_exec(w, "UPDATE tickets SET escalated = TRUE, timer = NULL WHERE id = :id",
+            fh_timer_data(w));
+    fh_count(w, "tickets_escalated", 1);
+    fh_publish(w, "TicketEscalated", shown_ticket(w, fh_timer_data(w)));
 }
 
-/* ---- The declaration ---- */
+static void sum_up(fh_work *w)
+{
+    json_t *sums = fh_row(
+        w,
+        "SELECT COUNT(*) AS open, COUNT(CASE WHEN escalated THEN 1 END) AS escalated FROM tickets"
+        " WHERE status = 'open'");
+    fh_log(w, FH_LOG_INFO, "Tickets that wait", sums);
+    json_object_set_new(sums, "day", json_string(fh_format(w, "%.10s", fh_now(w))));
+    fh_publish(w, "DaySummedUp", sums);
+}
 
-static const char *const statuses[] = {"open", "closed", NULL};
-
-/* In millionths of a degree, which is 11 cm. */
 static const fh_field place_shape[] = {
-    {"longitude", FH_INT, -180000000, 180000000}, {"latitude", FH_INT, -90000000, 90000000}, {0}};
-
-static const fh_field opening_shape[] = {{"subject", FH_STRING, .min = 1, .max = 200},
-                                         {"text", FH_STRING, .max = 4000},
-                                         {"place", FH_OBJECT, .of = place_shape, .optional = true},
+    {"longitude", FH_NUMBER, -180, 180}, {"latitude", FH_NUMBER, -90, 90}, {0}};
+static const fh_field new_ticket_shape[] = {
+    {"subject", FH_STRING, .min = 1, .max = 200},
+    {"text", FH_STRING, .max = 4000},
+    {"place", FH_OBJECT, .of = place_shape, .nullable = true, .default_value = "null"},
+    {0}};
+static const fh_field new_comment_shape[] = {{"text", FH_STRING, .min = 1, .max = 4000}, {0}};
+static const fh_field comment_shape[] = {{"id", FH_INT},
+                                         {"author", FH_STRING},
+                                         {"text", FH_STRING},
+                                         {"written_at", FH_STRING, .format = FH_DATE_TIME},
                                          {0}};
-
-static const fh_field comment_shape[] = {
-    {"id", FH_INT}, {"author", FH_STRING}, {"text", FH_STRING}, {"written_at", FH_STRING}, {0}};
-
+static const char *const statuses[] = {"open", "answered", "closed", NULL};
+static const fh_field status_shape[] = {{"status", FH_STRING, .one_of = statuses}, {0}};
 static const fh_field ticket_shape[] = {
     {"id", FH_INT},
     {"owner", FH_STRING},
     {"subject", FH_STRING},
     {"text", FH_STRING},
+    {"place", FH_OBJECT, .of = place_shape, .nullable = true},
     {"status", FH_STRING, .one_of = statuses},
-    {"escalated", FH_INT, 0, 1},
-    {"opened_at", FH_STRING},
-    {"place", FH_OBJECT, .of = place_shape, .optional = true},
+    {"escalated", FH_BOOL},
+    {"opened_at", FH_STRING, .format = FH_DATE_TIME},
     {"comments", FH_ARRAY, .of = comment_shape, .optional = true}, /* of one ticket alone */
     {0}};
-
-static const fh_field told_shape[] = {{"id", FH_INT}, {"subject", FH_STRING}, {0}};
-static const fh_field text_shape[] = {{"text", FH_STRING, .min = 1, .max = 4000}, {0}};
-static const fh_field status_shape[] = {{"status", FH_STRING, .one_of = statuses}, {0}};
-static const fh_field escalated_shape[] = {{"escalated", FH_INT}, {0}};
-static const fh_field page_shape[] = {{"before", FH_INT, 1, 0, .optional = true},
-                                      {"limit", FH_INT, 1, 100, .optional = true},
-                                      {"status", FH_STRING, .one_of = statuses, .optional = true},
+static const fh_field list_shape[] = {{"status", FH_LIST, .min = 1, .max = 3, .one_of = statuses,
+                                       .default_value = "open,answered,closed"},
                                       {0}};
+static const fh_field timer_shape[] = {{"id", FH_INT}, {0}};
+static const fh_field sums_shape[] = {
+    {"day", FH_STRING, .format = FH_DATE}, {"open", FH_INT}, {"escalated", FH_INT}, {0}};
 
-FH_SERVICE(tickets, .model = FH_RELATIONAL,
-           .routes = {{"POST", "/api/tickets", open_ticket, .body = opening_shape,
-                       .answer = {201, ticket_shape}, .auth = FH_USER},
-                      {"GET", "/api/tickets", list_tickets, .query = page_shape,
-                       .answer = {200, .each = ticket_shape}, .auth = FH_USER},
-                      {"GET", "/api/tickets/{id:int}", get_ticket, .answer = {200, ticket_shape},
-                       .auth = FH_USER},
-                      {"PUT", "/api/tickets/{id:int}/status", set_status, .body = status_shape,
-                       .answer = {200, ticket_shape}, .auth = FH_USER},
-                      {"POST", "/api/tickets/{id:int}/comments", add_comment, .body = text_shape,
-                       .answer = {201, comment_shape}, .auth = FH_USER},
-                      {"POST", "/api/escalations", escalate, .audience = FH_OPERATORS,
-                       .answer = {200, escalated_shape}}},
-           .publishes = {{"TicketOpened", 1, told_shape, .key = "id"},
-                         {"TicketEscalated", 1, told_shape, .key = "id"}});
+FH_SERVICE(
+    tickets, .model = FH_RELATIONAL,
+    .routes = {{"POST", "/api/tickets", open_ticket, .body = new_ticket_shape,
+                .answer = {201, ticket_shape}, .auth = FH_USER, .name = "open_ticket",
+                .summary = "Asks for help", .location = "/api/tickets/{id}"},
+               {"GET", "/api/tickets", list_tickets, .query = list_shape,
+                .answer = {200, .each = ticket_shape}, .auth = FH_USER,
+                .page = {"id", .limit = 20, .limit_max = 100, .descending = true},
+                .name = "list_tickets", .summary = "The newest first; staff see everybody's"},
+               {"GET", "/api/tickets/{id:int}", get_ticket, .answer = {200, ticket_shape},
+                .auth = FH_USER, .name = "get_ticket", .summary = "A ticket with its comments"},
+               {"PUT", "/api/tickets/{id:int}/status", set_status, .body = status_shape,
+                .answer = {200, ticket_shape}, .auth = FH_USER, .name = "set_status",
+                .summary = "Closes a ticket, or opens it again"},
+               {"POST", "/api/tickets/{id:int}/comments", add_comment, .body = new_comment_shape,
+                .answer = {201, comment_shape}, .auth = FH_USER, .name = "add_comment",
+                .summary = "Adds a comment"}},
+    .publishes = {{"TicketOpened", 1, ticket_shape, .key = "id"},
+                  {"TicketEscalated", 1, ticket_shape, .key = "id"},
+                  {"DaySummedUp", 1, sums_shape, .key = "day"}},
+    .timers = {{"escalate", escalate, .data = timer_shape}},
+    .every = {{"nightly", sum_up, "0 3 * * *", "Europe/Berlin"}},
+    .metrics = {{"tickets_escalated", "Tickets that nobody answered for a day."}},
+    .shapes = {{"Ticket", ticket_shape},
+               {"NewTicket", new_ticket_shape},
+               {"Comment", comment_shape},
+               {"NewComment", new_comment_shape},
+               {"Place", place_shape},
+               {"TicketStatus", status_shape}});

@@ -4,12 +4,7 @@
 #include <freehold/test.h>
 
 #define DAY_S 86400
-#define MANY 25
-
-static json_t *opening(const char *subject)
-{
-    return json_pack("{s:s, s:s}", "subject", subject, "text", "It makes a noise.");
-}
+#define MANY 45
 
 static void login(fh_test *t, const char *name)
 {
@@ -21,19 +16,41 @@ static void login_staff(fh_test *t)
     fh_test_login(t, "clerk", FH_ROLE("staff"), NULL);
 }
 
+static void open_ticket(fh_test *t, const char *subject)
+{
+    fh_test_request(t, 201, "tickets", "POST /api/tickets",
+                    fh_object(t, "subject", subject, "text", "It makes a noise."));
+}
+
+static void comment(fh_test *t, const char *text)
+{
+    fh_test_request(t, 201, "tickets", "POST /api/tickets/1/comments", fh_object(t, "text", text));
+}
+
+static void set_status(fh_test *t, const char *status)
+{
+    fh_test_request(t, 200, "tickets", "PUT /api/tickets/1/status", fh_object(t, "status", status));
+}
+
+static void expect_ticket(fh_test *t, json_t *expected)
+{
+    fh_test_expect_json(t, fh_test_request(t, 200, "tickets", "GET /api/tickets/1", NULL),
+                        expected);
+}
+
 FH_TEST_OF(tickets, users_see_their_own_and_staff_all)
 {
     login(t, "ada");
-    fh_test_request(t, 201, "tickets", "POST /api/tickets", opening("printer"));
+    open_ticket(t, "printer");
     login(t, "eve");
     fh_test_request(t, 404, "tickets", "GET /api/tickets/1", NULL);
     fh_test_request(t, 404, "tickets", "PUT /api/tickets/1/status",
-                    json_pack("{s:s}", "status", "closed"));
+                    fh_object(t, "status", "closed"));
+    fh_test_request(t, 404, "tickets", "POST /api/tickets/1/comments", fh_object(t, "text", "?"));
     fh_test_expect_json(t, fh_test_request(t, 200, "tickets", "GET /api/tickets", NULL),
-                        json_array());
+                        fh_array(t));
     login_staff(t);
-    fh_test_expect_json(t, fh_test_request(t, 200, "tickets", "GET /api/tickets/1", NULL),
-                        json_pack("{s:s, s:s}", "owner", "ada", "subject", "printer"));
+    expect_ticket(t, fh_object(t, "owner", "ada", "subject", "printer"));
     fh_test_login(t, NULL, NULL, NULL);
     fh_test_request(t, 401, "tickets", "GET /api/tickets", NULL);
 }
@@ -41,67 +58,92 @@ FH_TEST_OF(tickets, users_see_their_own_and_staff_all)
 FH_TEST_OF(tickets, a_place_comes_back_as_it_was_given)
 {
     login(t, "ada");
-    json_t *place = json_pack("{s:i, s:i}", "longitude", 8541694, "latitude", 47376887);
-    json_t *ticket = opening("door");
-    json_object_set(ticket, "place", place);
-    fh_test_request(t, 201, "tickets", "POST /api/tickets", ticket);
-    fh_test_expect_json(t, fh_test_request(t, 200, "tickets", "GET /api/tickets/1", NULL),
-                        json_pack("{s:o}", "place", place));
-    ticket = opening("nowhere on this planet");
-    json_object_set_new(ticket, "place",
-                        json_pack("{s:i, s:i}", "longitude", 0, "latitude", 90000001));
-    fh_test_request(t, 422, "tickets", "POST /api/tickets", ticket);
+    fh_test_request(t, 201, "tickets", "POST /api/tickets",
+                    fh_object(t, "subject", "door", "text", "It is stuck.", "place",
+                              fh_object(t, "longitude", 8.541694, "latitude", 47.0)));
+    expect_ticket(t, fh_object(t, "place", fh_object(t, "longitude", 8.541694, "latitude", 47.0)));
+    fh_test_request(t, 422, "tickets", "POST /api/tickets",
+                    fh_object(t, "subject", "door", "text", "Not on this planet.", "place",
+                              fh_object(t, "longitude", 0.0, "latitude", 90.000001)));
 }
 
 FH_TEST_OF(tickets, comments_are_shown_in_order_until_it_is_closed)
 {
     login(t, "ada");
-    fh_test_request(t, 201, "tickets", "POST /api/tickets", opening("printer"));
-    fh_test_request(t, 201, "tickets", "POST /api/tickets/1/comments",
-                    json_pack("{s:s}", "text", "Still."));
+    open_ticket(t, "printer");
+    comment(t, "Still.");
     login_staff(t);
-    fh_test_request(t, 201, "tickets", "POST /api/tickets/1/comments",
-                    json_pack("{s:s}", "text", "Now?"));
-    fh_test_expect_json(t, fh_test_request(t, 200, "tickets", "GET /api/tickets/1", NULL),
-                        json_pack("{s:[{s:s, s:s}, {s:s, s:s}]}", "comments", "author", "ada",
-                                  "text", "Still.", "author", "clerk", "text", "Now?"));
-    fh_test_request(t, 200, "tickets", "PUT /api/tickets/1/status",
-                    json_pack("{s:s}", "status", "closed"));
-    fh_test_request(t, 409, "tickets", "POST /api/tickets/1/comments",
-                    json_pack("{s:s}", "text", "No."));
+    comment(t, "Is there paper in it?");
+    expect_ticket(
+        t, fh_object(t, "status", "answered", "comments",
+                     fh_array(t, fh_object(t, "author", "ada", "text", "Still."),
+                              fh_object(t, "author", "clerk", "text", "Is there paper in it?"))));
+    set_status(t, "closed");
+    fh_test_request(t, 409, "tickets", "POST /api/tickets/1/comments", fh_object(t, "text", "No."));
 }
 
-FH_TEST_OF(tickets, pages_follow_each_other_and_miss_nothing)
+FH_TEST_OF(tickets, lists_are_of_the_states_that_are_asked_for)
 {
     login(t, "ada");
-    for (int i = 0; i < MANY; i++)
-        fh_test_request(t, 201, "tickets", "POST /api/tickets", opening("one of many"));
-    int seen = 0;
-    for (long long before = MANY + 1; before > 1; seen++) {
-        char path[64];
-        snprintf(path, sizeof path, "GET /api/tickets?limit=10&before=%lld", before);
-        json_t *page = fh_test_request(t, 200, "tickets", path, NULL);
-        size_t count = json_array_size(page);
-        fh_test_expect(t, count == (size_t)(seen < 2 ? 10 : 5), "page %d has %zu", seen, count);
-        before =
-            (long long)json_integer_value(json_object_get(json_array_get(page, count - 1), "id"));
-    }
-    fh_test_expect(t, seen == 3, "%d pages", seen);
+    open_ticket(t, "first");
+    open_ticket(t, "second");
+    set_status(t, "closed");
+    fh_test_expect_json(
+        t, fh_test_request(t, 200, "tickets", "GET /api/tickets?status=closed,answered", NULL),
+        fh_array(t, fh_object(t, "id", 1)));
+    fh_test_expect_json(t, fh_test_request(t, 200, "tickets", "GET /api/tickets", NULL),
+                        fh_array(t, fh_object(t, "id", 2), fh_object(t, "id", 1)));
+    for (int i = 2; i < MANY; i++)
+        open_ticket(t, "one of many");
+    json_t *page = fh_test_request(t, 200, "tickets", "GET /api/tickets", NULL);
+    fh_test_expect(t, json_array_size(page) == 20, "a page has %zu", json_array_size(page));
+    fh_test_request(t, 400, "tickets", "GET /api/tickets?status=lost", NULL);
 }
 
-FH_TEST_OF(tickets, what_is_open_for_a_day_is_escalated_once)
+FH_TEST_OF(tickets, what_nobody_answers_for_a_day_is_escalated_once)
 {
     login(t, "ada");
-    fh_test_request(t, 201, "tickets", "POST /api/tickets", opening("old"));
-    fh_test_request(t, 201, "tickets", "POST /api/tickets", opening("settled"));
-    fh_test_request(t, 200, "tickets", "PUT /api/tickets/2/status",
-                    json_pack("{s:s}", "status", "closed"));
-    fh_test_skip_time(t, DAY_S);
-    fh_test_request(t, 201, "tickets", "POST /api/tickets", opening("new"));
-    fh_test_login(t, NULL, NULL, NULL);
+    open_ticket(t, "old");
+    fh_test_skip_time(t, DAY_S - 60);
+    fh_test_expect_events(t, "tickets", "TicketEscalated", 0);
     fh_test_crash_soon(t, "tickets");
-    for (int i = 0; i < 3; i++)
-        fh_test_request(t, 200, "tickets", "POST /api/escalations", NULL);
-    fh_test_expect_event(t, "tickets", "TicketEscalated", json_pack("{s:s}", "subject", "old"));
+    fh_test_skip_time(t, 120);
+    fh_test_expect_event(t, "tickets", "TicketEscalated", fh_object(t, "subject", "old"));
+    expect_ticket(t, fh_object(t, "escalated", true));
+    fh_test_skip_time(t, 3 * DAY_S);
     fh_test_expect_events(t, "tickets", "TicketEscalated", 1);
+}
+
+FH_TEST_OF(tickets, an_answer_ends_the_wait_and_a_question_begins_another)
+{
+    login(t, "ada");
+    open_ticket(t, "printer");
+    login_staff(t);
+    fh_test_crash_soon(t, "tickets");
+    comment(t, "Is there paper in it?");
+    fh_test_skip_time(t, 2 * DAY_S);
+    fh_test_expect_events(t, "tickets", "TicketEscalated", 0);
+    login(t, "ada");
+    comment(t, "Yes.");
+    fh_test_skip_time(t, DAY_S / 2);
+    comment(t, "And it is switched on.");
+    fh_test_expect_events(t, "tickets", "TicketEscalated", 0);
+    fh_test_skip_time(t, DAY_S / 2);
+    fh_test_expect_event(t, "tickets", "TicketEscalated", fh_object(t, "id", 1));
+    set_status(t, "closed");
+    fh_test_skip_time(t, 2 * DAY_S);
+    fh_test_expect_events(t, "tickets", "TicketEscalated", 1);
+}
+
+FH_TEST_OF(tickets, each_night_says_what_waits)
+{
+    login(t, "ada");
+    open_ticket(t, "printer");
+    open_ticket(t, "door");
+    set_status(t, "closed");
+    fh_test_skip_time(t, DAY_S);
+    fh_test_expect_event(t, "tickets", "DaySummedUp", fh_object(t, "open", 1, "escalated", 0));
+    fh_test_skip_time(t, DAY_S);
+    fh_test_expect_event(t, "tickets", "DaySummedUp", fh_object(t, "open", 1, "escalated", 1));
+    fh_test_expect_events(t, "tickets", "DaySummedUp", 2);
 }

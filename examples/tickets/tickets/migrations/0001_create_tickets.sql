@@ -4,15 +4,14 @@ CREATE TABLE tickets (
     owner TEXT NOT NULL,
     subject TEXT NOT NULL,
     text TEXT NOT NULL,
+    place JSON,
     status TEXT NOT NULL,
-    escalated BIGINT NOT NULL,
-    longitude BIGINT,
-    latitude BIGINT,
-    opened_at TEXT NOT NULL,
-    opened_ms BIGINT NOT NULL
+    escalated BOOLEAN NOT NULL,
+    timer TEXT,
+    opened_at TEXT NOT NULL
 );
 CREATE INDEX tickets_by_owner ON tickets (owner, id);
-CREATE INDEX tickets_by_age ON tickets (status, escalated, opened_ms);
+CREATE INDEX tickets_by_status ON tickets (status);
 
 CREATE TABLE comments (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
