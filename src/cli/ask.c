@@ -23,6 +23,26 @@ struct asking {
     struct cli_ask *ask;
 };
 
+/* The next page of a list, as routes with .page name it: `</api/notes?cursor=...>; rel="next"`. It
+ * is to be typed in again, so what a shell or a terminal would make something of is none. */
+static char *next_page(const struct world_request *request)
+{
+    static const char end[] = ">; rel=\"next\"";
+    const char *link = world_answer_header(request, "link");
+    if (!link || strncmp(link, "</", 2) != 0)
+        return NULL;
+    size_t length = strcspn(link + 1, "<>'\"\\ ");
+    if (strcmp(link + 1 + length, end) != 0)
+        return NULL;
+    for (size_t i = 1; i <= length; i++) {
+        if (link[i] <= ' ' || link[i] >= 0x7f)
+            return NULL;
+    }
+    char *next = strndup(link + 1, length);
+    FH_ASSERT(next != NULL);
+    return next;
+}
+
 static void command_answered(struct world_request *request)
 {
     struct asking *asking = request->owner;
@@ -33,6 +53,8 @@ static void command_answered(struct world_request *request)
     else
         ask->answer = strdup(request->failure ? request->failure : "no answer");
     FH_ASSERT(ask->answer != NULL);
+    if (ask->wants_next && request->status)
+        ask->next = next_page(request);
 }
 
 static void send_ask(struct world *world, struct asking *asking, int64_t deadline_ns)
@@ -161,7 +183,8 @@ static void ask_all(const struct state *state, struct cli_ask *asks, size_t coun
             if (!ask_is_refused(&asks[i]))
                 continue;
             free(asks[i].answer);
-            asks[i].answer = NULL;
+            free(asks[i].next);
+            asks[i].answer = asks[i].next = NULL;
             again = true;
         }
     }

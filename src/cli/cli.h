@@ -160,6 +160,8 @@ struct cli_ask {
     const char *headers[CLI_HEADERS_MAX][2]; /* ended by NULL */
     int status;                              /* 0: no answer */
     char *answer; /* malloc'ed text, "" if it is empty; or, with status 0, the reason */
+    bool wants_next;
+    char *next; /* if that is wanted: where the next page is, malloc'ed; NULL: there is none */
 };
 
 /* Sends all requests side by side, as the operator of the system in `state`, and returns when each

@@ -47,6 +47,17 @@ def ids_by_pages(url, path):
     return found
 
 
+def ids_by_calls(folder, environment, path):
+    """The same, by an operator who has only the command."""
+    found = []
+    while path:
+        answer = json.loads(run("freehold", "call", "notes", "GET", path, "--json", folder=folder,
+                                environment=environment))
+        found += [row["id"] for row in answer["body"]]
+        path = answer.get("next")
+    return found
+
+
 @pytest.fixture(scope="module")
 def diary(installed, tmp_path_factory):
     """A new system with one new service, built."""
@@ -122,6 +133,7 @@ def test_a_new_service_runs(diary, installed):
         run("freehold", "call", "notes", "POST", "/api/notes", "--data", '{"text": "third"}', folder=diary,
             environment=installed)
         assert ids_by_pages(up["url"], "/api/notes?limit=1") == [2, 1]
+        assert ids_by_calls(diary, installed, "/api/notes?limit=1") == [2, 1]
         refused = json.loads(run("curl", "-sS", f"{up['url']}/api/notes?cursor=AAAAAAAAAAAAW10"))
         assert refused["status"] == 400 and refused["errors"][0]["parameter"] == "cursor"
         said = run("freehold", "complete", "--", "call", "no", folder=diary, environment=installed)

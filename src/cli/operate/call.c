@@ -15,6 +15,10 @@ static void print_answer(const struct cli_ask *ask, bool as_json)
     size_t length = strlen(ask->answer);
     if (!as_json) {
         printf("%s%s", ask->answer, length && ask->answer[length - 1] != '\n' ? "\n" : "");
+        fflush(stdout);
+        if (ask->next)
+            cli_note(CLI_PLAIN, "The next page: freehold call %s GET '%s'", ask->service,
+                     ask->next);
         return;
     }
     json_t *body = NULL, *all = json_object();
@@ -22,6 +26,8 @@ static void print_answer(const struct cli_ask *ask, bool as_json)
         body = json_string(ask->answer);
     json_object_set_new(all, "status", json_integer(ask->status));
     json_object_set_new(all, "body", body ? body : json_null());
+    if (ask->next)
+        json_object_set_new(all, "next", json_string(ask->next));
     cli_print_json(all);
     json_decref(all);
 }
@@ -47,7 +53,8 @@ static int run_call(const struct cli_command *command, char **words, const char 
     struct text body;
     struct fh_error error;
     json_t *system = NULL, *parsed = NULL;
-    struct cli_ask ask = {.service = words[0], .method = words[1], .path = words[2]};
+    struct cli_ask ask = {
+        .service = words[0], .method = words[1], .path = words[2], .wants_next = true};
     for (char *c = words[1]; *c; c++)
         *c = (char)toupper((unsigned char)*c);
     if (words[2][0] != '/')
@@ -75,6 +82,7 @@ static int run_call(const struct cli_command *command, char **words, const char 
     else
         code = call_service(&state, &ask, cli_value(command, values, "--json") != NULL);
     free(ask.answer);
+    free(ask.next);
     json_decref(system);
     text_release(&body);
     state_close(&state);
@@ -88,12 +96,14 @@ const struct cli_command cli_call = {
     .words_max = 3,
     .summary = "Call a route of a running service, internal ones too",
     .text = "Prints the answer's body. Exit codes: 0 for an answer of 200 to 299, 1 for any other\n"
-            "or none, 2 wrong usage, 3 no running system.\n\n"
+            "or none, 2 wrong usage, 3 no running system. Of a list in pages it also says where\n"
+            "the next one is.\n\n"
             "  freehold call orders GET /api/orders/7\n"
             "  freehold call users POST /api/users --data '{\"name\": \"Ada\"}' --key first-try\n",
     .options = {{"--data", "JSON", "the body; @FILE reads it from a file, - from standard input"},
                 {"--key", "KEY", "an Idempotency-Key: the same one again does nothing again"},
-                {"--json", NULL, "print {\"status\": ..., \"body\": ...}"},
+                {"--json", NULL,
+                 "print {\"status\": ..., \"body\": ...}, and \"next\", the next page"},
                 CLI_OPTION_STATE_RUNNING},
     .run = run_call,
 };
