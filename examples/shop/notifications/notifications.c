@@ -32,9 +32,7 @@ static void create_webhook(fh_work *w)
 
 static void get_webhooks(fh_work *w)
 {
-    fh_reply(w, 200,
-             fh_rows(w, "SELECT * FROM webhooks WHERE id > :after ORDER BY id LIMIT :limit",
-                     fh_query(w), fh_object(w, "after", 0, "limit", 100)));
+    fh_reply(w, 200, fh_page_rows(w, "SELECT * FROM webhooks"));
 }
 
 /* What is under way to it goes on. */
@@ -46,11 +44,9 @@ static void delete_webhook(fh_work *w)
 
 static void get_deliveries(fh_work *w)
 {
-    fh_reply(w, 200,
-             fh_rows(w,
-                     "SELECT * FROM deliveries WHERE webhook_id = :webhook_id AND id > :after"
-                     " ORDER BY id LIMIT :limit",
-                     fh_query(w), fh_object(w, "after", 0, "limit", 100)));
+    fh_reply(
+        w, 200,
+        fh_page_rows(w, "SELECT * FROM deliveries WHERE webhook_id = :webhook_id", fh_query(w)));
 }
 
 static void tell_webhooks(fh_work *w)
@@ -106,14 +102,7 @@ static const fh_step deliver_steps[] = {
 static const char *const types[] = {"OrderCreated", "OrderConfirmed", "OrderCancelled", NULL};
 static const fh_field webhook_shape[] = {
     {"url", FH_STRING, .min = 8, .max = 2048}, {"type", FH_STRING, .one_of = types}, {0}};
-static const fh_field page_shape[] = {{"after", FH_INT, .min = 0, .max = -1, .optional = true},
-                                      {"limit", FH_INT, .min = 1, .max = 1000, .optional = true},
-                                      {0}};
-static const fh_field deliveries_shape[] = {
-    {"webhook_id", FH_INT, .min = 1},
-    {"after", FH_INT, .min = 0, .max = -1, .optional = true},
-    {"limit", FH_INT, .min = 1, .max = 1000, .optional = true},
-    {0}};
+static const fh_field deliveries_shape[] = {{"webhook_id", FH_INT, .min = 1}, {0}};
 
 static const fh_field kept_webhook_shape[] = {
     {"id", FH_INT},      {"url", FH_STRING},        {"type", FH_STRING},
@@ -129,12 +118,13 @@ static const fh_field delivery_shape[] = {{"id", FH_INT},
 FH_SERVICE(notifications, .model = FH_RELATIONAL,
            .routes = {{"POST", "/api/webhooks", create_webhook, .body = webhook_shape,
                        .audience = FH_OPERATORS, .answer = {201, kept_webhook_shape}},
-                      {"GET", "/api/webhooks", get_webhooks, .query = page_shape,
+                      {"GET", "/api/webhooks", get_webhooks, .page = {"id"},
                        .audience = FH_OPERATORS, .answer = {200, .each = kept_webhook_shape}},
                       {"DELETE", "/api/webhooks/{id:int}", delete_webhook, .audience = FH_OPERATORS,
                        .answer = {204}},
                       {"GET", "/api/deliveries", get_deliveries, .query = deliveries_shape,
-                       .audience = FH_OPERATORS, .answer = {200, .each = delivery_shape}}},
+                       .page = {"id"}, .audience = FH_OPERATORS,
+                       .answer = {200, .each = delivery_shape}}},
            .subscribes = {{"orders", "OrderCreated", tell_webhooks, .fields = TOLD,
                            .covered_by = "OrderConfirmed"},
                           {"orders", "OrderConfirmed", tell_webhooks, .fields = TOLD,
