@@ -9,13 +9,12 @@
 #include "base/json.h"
 
 #include <errno.h>
-#include <float.h>
-#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/real.h"
 #include "base/text.h"
 
 struct head {
@@ -245,18 +244,10 @@ static void append_real(struct text *text, const char *digits)
     text_add(text, exponent + 2 + strspn(exponent + 2, "0"));
 }
 
-/* The fewest digits that read back as the same value. Every decimal number of 15 digits is another
- * double, so fewer need to be tried only of those numbers that have lost precision at the lower end
- * of the range. */
 static void write_json_real(struct text *text, double real)
 {
-    char digits[40];
-    for (int precision = fabs(real) < DBL_MIN ? 1 : DBL_DIG; precision <= DBL_DECIMAL_DIG;
-         precision++) {
-        snprintf(digits, sizeof digits, "%.*g", precision, real);
-        if (strtod(digits, NULL) == real)
-            break;
-    }
+    char digits[REAL_DIGITS_SIZE];
+    real_digits(real, digits);
     append_real(text, digits);
 }
 

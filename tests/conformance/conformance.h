@@ -38,8 +38,10 @@ struct conformance_engine {
      * NULL where the engine has none. */
     const char *insert_or_rollback;
     const char *boolean, *json, *text, *bytes; /* column types; text: of any length */
-    const char *counted; /* the type of a primary key that the store numbers itself */
-    const char *analyze; /* updates the server's statistics of the table `boxes` */
+    const char *counted;  /* the type of a primary key that the store numbers itself */
+    const char *decimals; /* columns d, with two digits after the point, and w, with thirty of 65 */
+    unsigned signless_zero; /* models in which a zero loses its sign, 1u << enum fh_model */
+    const char *analyze;    /* updates the server's statistics of the table `boxes` */
     /* Abilities that engines have or lack: units of work that share a commit, so that none is
      * answered before the loop has turned; constraints that are checked when the unit of work
      * ends. */

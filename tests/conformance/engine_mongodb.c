@@ -135,6 +135,7 @@ static const char *missing_java(void)
 static const struct conformance_engine on_ferretdb = {
     .name = "mongodb on ferretdb",
     .models = 1u << FH_DOCUMENT,
+    .signless_zero = 1u << FH_DOCUMENT,
     .open = open_ferretdb,
     .close = store_close,
     .missing = missing_ferretdb,

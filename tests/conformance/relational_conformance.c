@@ -367,6 +367,39 @@ static bool see_any_row(void *context, const struct sql_row *row)
     return true;
 }
 
+/* A column of JSON may write a number in its own way: it is the same number. */
+static void numbers_in_a_column_of_json_are_the_same_doubles(struct conformance *c)
+{
+    static const char *const numbers[] = {"19.99",
+                                          "0.30000000000000004",
+                                          "1e308",
+                                          "-1.7976931348623157e308",
+                                          "5e-324",
+                                          "1e15",
+                                          "2.2250738585072014e-308",
+                                          "9.007199254740993e18",
+                                          "9007199254740991.0",
+                                          "-0.0"};
+    char sql[100], text[120];
+    snprintf(sql, sizeof sql, "CREATE TABLE told (id INTEGER PRIMARY KEY, j %s)", c->engine->json);
+    EXPECT(conformance_does(c, sql, NULL) == FH_OK);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        snprintf(text, sizeof text, "{'id':%zu,'j':{'v':[%s]}}", i, numbers[i]);
+        EXPECT(conformance_does(c, "INSERT INTO told VALUES (:id, :j)", text) == FH_OK);
+        struct store_work *work = conformance_begin(c, STORE_READ);
+        EXPECT(work);
+        snprintf(sql, sizeof sql, "SELECT j FROM told WHERE id = %zu", i);
+        json_t *rows = conformance_rows(c, work, sql, NULL), *wanted = conformance_json(numbers[i]);
+        const json_t *got = json_array_get(json_at(json_array_get(rows, 0), "j.v"), 0);
+        bool same = json_is_number(got) && json_number_value(got) == json_number_value(wanted);
+        json_decref(wanted);
+        json_decref(rows);
+        conformance_rollback(c, work);
+        if (!same)
+            conformance_note(c, __FILE__, __LINE__, numbers[i]);
+    }
+}
+
 static void a_result_with_too_many_columns_is_refused_and_none_is_left_out(struct conformance *c)
 {
     struct text sql;
@@ -644,6 +677,7 @@ int main(void)
         CASE(a_statement_that_rolls_back_the_transaction_costs_only_its_own_unit_of_work),
         CASE(a_unit_of_work_that_goes_on_after_losing_its_transaction_writes_nothing),
         CASE(values_of_all_types_come_back_as_they_were),
+        CASE(numbers_in_a_column_of_json_are_the_same_doubles),
         CASE(a_result_with_too_many_columns_is_refused_and_none_is_left_out),
         CASE(integers_beyond_2_to_the_53rd_come_back_as_strings),
         CASE(a_megabyte_is_a_value_like_another),

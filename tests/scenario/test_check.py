@@ -41,7 +41,8 @@ def test_statements_of_handlers_are_tried_on_an_empty_store():
     expected = {
         (clerk, "INSERT INTO note (id, text)"): "table note has no column named text",
         (clerk, "SELECT id, text FROM note"): "no such column: text",
-        (clerk, "UPDATE notes SET"): "no such table: notes",
+        (clerk, "SET words = 'sealed'"): "no such table: notes",
+        (clerk, "SET words = 'again'"): "no such table: notes",
         (clerk, '"INSERT INTO note (id, words) VALUES (:id, :words)",'):
             'no object that it is given has "words", for its parameter :words',
         (clerk, "/* is given nothing */"): 'no object that it is given has "words", for its parameter :words',
@@ -91,6 +92,19 @@ def test_on_postgresql_what_its_parser_does_not_read_is_a_warning(system):
         pytest.skip("built without libpg_query")
     [warning] = found["warnings"]
     assert warning["file"].endswith("0002_more.sql") and "PostgreSQL's parser does not read" in warning["message"]
+
+
+def test_a_column_that_makes_doubles_of_decimals_is_a_warning(system):
+    (system / "clerk" / "migrations" / "0002_more.sql").write_text(
+        "CREATE TABLE item (id INTEGER, price DECIMAL(10, 2), name TEXT, point INTEGER);\n"
+        "CREATE TABLE more (id INTEGER);\n\n"
+        "ALTER TABLE more ADD COLUMN weight numeric;\n")
+    found = check(system / "freehold.yaml")
+    warnings = [(pathlib.Path(one["file"]).name, one["line"], one["message"]) for one in found["warnings"]]
+    assert [(name, line) for name, line, _ in warnings] == [("0002_more.sql", 1), ("0002_more.sql", 4)], warnings
+    assert "stored in item.price, which is declared DECIMAL(10, 2)" in warnings[0][2]
+    assert "stored in more.weight, which is declared numeric" in warnings[1][2]
+    assert "declare it TEXT for an FH_DECIMAL" in warnings[0][2]
 
 
 def test_a_program_that_does_not_say_its_statements_is_not_judged(system):

@@ -22,6 +22,7 @@
 #include <strings.h>
 
 #include "base/json.h"
+#include "base/real.h"
 #include "base/text.h"
 #include "engine/postgresql/internal.h"
 
@@ -257,16 +258,6 @@ bool postgresql_needs_types(const struct postgresql_statement *statement,
     return false;
 }
 
-/* The shortest text that reads back as the same number: 19.99 stays 19.99. */
-static void write_real(char out[static 32], double real)
-{
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(out, 32, "%.*g", digits, real);
-        if (strtod(out, NULL) == real)
-            return;
-    }
-}
-
 /* Valid JSON is taken as it is, any other text as a JSON string. */
 static const char *parameter_as_json(struct arena *arena, const struct sql_value *value)
 {
@@ -348,7 +339,7 @@ enum fh_code postgresql_parameters_init(struct postgresql_parameters *parameters
                      (long long)value->integer);
             break;
         case SQL_REAL:
-            write_real(parameters->numbers[i], value->real);
+            real_digits(value->real, parameters->numbers[i]);
             break;
         case SQL_TEXT:
             code = as_text(parameters, i, statement->lists[i],

@@ -73,6 +73,25 @@ static enum fh_code sqlite_trial_prepare(struct sql_trial *trial, const char *sq
     return code;
 }
 
+/* By SQLite's rules for the affinity of a declared type: these have NUMERIC. */
+static void sqlite_trial_rounding(struct sql_trial *trial, sql_trial_column *visit, void *context)
+{
+    static const char sql[] =
+        "SELECT t.name, c.name, c.type FROM sqlite_schema t, pragma_table_xinfo(t.name) c"
+        " WHERE t.type = 'table' AND (c.type LIKE 'DEC%' OR c.type LIKE 'NUMERIC%')"
+        " AND c.type NOT LIKE '%INT%' AND c.type NOT LIKE '%CHAR%' AND c.type NOT LIKE '%CLOB%'"
+        " AND c.type NOT LIKE '%TEXT%' ORDER BY t.rowid, c.cid";
+    sqlite3_stmt *statement;
+    trial->looks_left = LOOKS_MAX;
+    if (sqlite3_prepare_v2(trial->db, sql, -1, &statement, NULL) != SQLITE_OK)
+        return;
+    while (sqlite3_step(statement) == SQLITE_ROW)
+        visit(context, (const char *)sqlite3_column_text(statement, 0),
+              (const char *)sqlite3_column_text(statement, 1),
+              (const char *)sqlite3_column_text(statement, 2));
+    sqlite3_finalize(statement);
+}
+
 static void sqlite_trial_close(struct sql_trial *trial)
 {
     if (trial)
@@ -118,4 +137,5 @@ static enum fh_code sqlite_trial_open(struct sql_trial **ret, struct fh_error *e
 const struct sql_trial_ops sqlite_trial = {.open = sqlite_trial_open,
                                            .close = sqlite_trial_close,
                                            .run = sqlite_trial_run,
-                                           .prepare = sqlite_trial_prepare};
+                                           .prepare = sqlite_trial_prepare,
+                                           .rounding = sqlite_trial_rounding};

@@ -12,6 +12,8 @@
 #include "base/error.h"
 
 struct sql_trial;
+typedef void sql_trial_column(void *context, const char *table, const char *column,
+                              const char *type);
 
 struct sql_trial_ops {
     enum fh_code (*open)(struct sql_trial **ret, struct fh_error *error);
@@ -21,6 +23,9 @@ struct sql_trial_ops {
     enum fh_code (*run)(struct sql_trial *trial, const char *sql, struct fh_error *error);
     /* Whether the store could run it; it is not run. Parameters are ?1, ?2. */
     enum fh_code (*prepare)(struct sql_trial *trial, const char *sql, struct fh_error *error);
+    /* Visits the columns that other engines keep exact decimals in, and this one doubles. NULL: it
+     * keeps them exactly. */
+    void (*rounding)(struct sql_trial *trial, sql_trial_column *visit, void *context);
 };
 
 #endif

@@ -43,6 +43,7 @@ struct trying {
     struct sql_trial *trial; /* NULL: PostgreSQL's parser reads it */
     struct findings *findings;
     json_t *not_judged;
+    json_t *rounding; /* "table.column" that was told of */
 };
 
 static void not_judged_of(const struct trying *trying, const char *what, const char *why)
@@ -82,7 +83,47 @@ static enum fh_code try_statement(const struct trying *trying, const char *sql, 
     return code;
 }
 
+/* ---- Columns that round ---- */
+
+struct rounding {
+    const struct trying *trying;
+    struct place place;
+};
+
+static void report_rounding(void *context, const char *table, const char *column, const char *type)
+{
+    const struct rounding *rounding = context;
+    const struct trying *trying = rounding->trying;
+    char name[256];
+    snprintf(name, sizeof name, "%.120s.%.120s", table, column);
+    if (json_object_get(trying->rounding, name))
+        return;
+    json_object_set_new(trying->rounding, name, json_true());
+    findings_warning(
+        trying->findings, rounding->place,
+        "%s: %s makes a double of what is stored in %s, which is declared %.40s: "
+        "\"19.90\" comes back as 19.9; declare it TEXT for an FH_DECIMAL, or count the "
+        "smallest unit in an INTEGER",
+        trying->service->name, trying->engine->title, name, type);
+}
+
+/* Of those that are there, the ones that were not there before. */
+static void check_rounding(const struct trying *trying, struct place place)
+{
+    struct rounding rounding = {trying, place};
+    if (trying->trial && trying->engine->sql->trial->rounding)
+        trying->engine->sql->trial->rounding(trying->trial, report_rounding, &rounding);
+}
+
 /* ---- Migrations ---- */
+
+static struct place place_of_migration(const struct trying *trying,
+                                       const struct migration *migration, int line)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%.3000s/%s", trying->service->migrations, migration->name);
+    return (struct place){arena_text(&trying->file->arena, path), line, 1};
+}
 
 /* A statement that takes too long for a trial leaves the rest unknown. */
 static bool try_migration(const struct trying *trying, const struct migration *migration)
@@ -97,6 +138,8 @@ static bool try_migration(const struct trying *trying, const struct migration *m
         FH_ASSERT(sql != NULL);
         code = try_statement(trying, sql, true, &error);
         free(sql);
+        if (code == FH_OK)
+            check_rounding(trying, place_of_migration(trying, migration, statement.line));
     }
     if (code == FH_OK)
         return true;
@@ -104,9 +147,7 @@ static bool try_migration(const struct trying *trying, const struct migration *m
         not_judged_of(trying, "the migrations and the handlers' SQL", error.message);
         return false;
     }
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%.3000s/%s", trying->service->migrations, migration->name);
-    struct place place = {arena_text(&trying->file->arena, path), statement.line, 1};
+    struct place place = place_of_migration(trying, migration, statement.line);
     if (trying->trial)
         findings_error(trying->findings, place, "%s: on an empty store this statement fails: %s",
                        trying->service->name, error.message);
@@ -230,11 +271,13 @@ static void check_handler_statement(const struct trying *trying, const json_t *s
 }
 
 /* What it fails for is reported with the others. */
-static void run_creation(const struct trying *trying, const char *sql)
+static void run_creation(const struct trying *trying, const json_t *statement)
 {
-    sql += strspn(sql, " \t\r\n");
-    if (trying->trial && strncasecmp(sql, "CREATE", 6) == 0)
-        try_statement(trying, sql, true, ERROR_UNHEEDED);
+    const char *sql = json_string_at(statement, "sql");
+    sql += sql ? strspn(sql, " \t\r\n") : 0;
+    if (sql && trying->trial && strncasecmp(sql, "CREATE", 6) == 0 &&
+        try_statement(trying, sql, true, ERROR_UNHEEDED) == FH_OK)
+        check_rounding(trying, place_of_statement(trying, statement));
 }
 
 static bool is_created(const char *sql)
@@ -284,10 +327,8 @@ static void check_handlers(const struct trying *trying, const json_t *said)
         return;
     }
     json_t *statements = statements_in_order(said);
-    json_array_foreach (statements, i, statement) {
-        if (json_string_at(statement, "sql"))
-            run_creation(trying, json_string_at(statement, "sql"));
-    }
+    json_array_foreach (statements, i, statement)
+        run_creation(trying, statement);
     json_array_foreach (statements, i, statement) {
         const char *sql = json_string_at(statement, "sql");
         if (sql && !is_created(sql))
@@ -331,9 +372,11 @@ void statements_check(struct system_file *file, struct findings *findings, json_
                                 .service = service,
                                 .engine = engine_named(service->engine),
                                 .findings = findings,
-                                .not_judged = not_judged};
+                                .not_judged = not_judged,
+                                .rounding = json_object()};
         if (model && strcmp(model, "relational") == 0 && trying.engine && trying.engine->sql)
             check_service(&trying, said[i]);
+        json_decref(trying.rounding);
         json_decref(said[i]);
     }
 }
