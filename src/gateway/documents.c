@@ -113,6 +113,7 @@ static json_t *make_asyncapi(const json_t *config)
         asyncapi_add_published(document, description);
     json_object_foreach ((json_t *)(uintptr_t)services, name, description)
         asyncapi_add_subscriptions(document, description);
+    asyncapi_name_schemas(document);
     return document;
 }
 

@@ -141,7 +141,8 @@ void asyncapi_add_published(json_t *document, const json_t *description)
         json_t *words = json_sprintf("Published by %s, in version %d; kept in order by %s.",
                                      service, (int)version, key ? key : "its type");
         add_channel(document, service, type, json_string_value(words),
-                    schema ? openapi_schema(schema) : json_pack("{s:s}", "type", "object"));
+                    schema ? openapi_schema_of(schema, service)
+                           : json_pack("{s:s}", "type", "object"));
         add_channel_operation(document, "send", service, service, type, NULL);
         json_decref(words);
     }
@@ -192,9 +193,15 @@ void asyncapi_add_subscriptions(json_t *document, const json_t *description)
 
 json_t *asyncapi_new(const char *title)
 {
-    json_t *document = json_pack("{s:s, s:{s:s, s:s}, s:s, s:{}, s:{}}", "asyncapi", "3.0.0",
-                                 "info", "title", title, "version", "1", "defaultContentType",
-                                 EVENT_CONTENT_TYPE, "channels", "operations");
+    json_t *document =
+        json_pack("{s:s, s:{s:s, s:s}, s:s, s:{}, s:{}, s:{s:{}}}", "asyncapi", "3.0.0", "info",
+                  "title", title, "version", "1", "defaultContentType", EVENT_CONTENT_TYPE,
+                  "channels", "operations", "components", "schemas");
     FH_ASSERT(document != NULL);
     return document;
+}
+
+void asyncapi_name_schemas(json_t *document)
+{
+    openapi_name_schemas(document, "channels");
 }

@@ -16,5 +16,7 @@ json_t *asyncapi_new(const char *title);
  * event that it subscribes to, the channel gets the fields it asks for: so add publishers first. */
 void asyncapi_add_published(json_t *document, const json_t *description);
 void asyncapi_add_subscriptions(json_t *document, const json_t *description);
+/* When all are added: named shapes become components. */
+void asyncapi_name_schemas(json_t *document);
 
 #endif

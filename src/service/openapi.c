@@ -393,7 +393,7 @@ void openapi_init(struct openapi *openapi, const char *title, bool inside)
 json_t *openapi_take(struct openapi *openapi)
 {
     json_t *document = openapi->document;
-    openapi_name_schemas(document);
+    openapi_name_schemas(document, "paths");
     openapi_name_operations(document);
     json_decref(openapi->items);
     *openapi = (struct openapi){0};

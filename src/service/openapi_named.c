@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names in an OpenAPI document, given when all of it is there, since a name that two services use
- * belongs to neither.
+ * Names in a document, OpenAPI or AsyncAPI, given when all of it is there, since a name that two
+ * services use belongs to neither.
  *
  * Schemas: those of named shapes have a title, and here a note of whose they are. Each content that
  * a title has becomes a schema among the components, and what had it refers to it. If two contents
@@ -275,14 +275,14 @@ static void refer_within(json_t *entries, json_t *value)
     }
 }
 
-void openapi_name_schemas(json_t *document)
+void openapi_name_schemas(json_t *document, const char *where)
 {
-    json_t *entries = json_array(), *paths = json_object_get(document, "paths"), *entry;
+    json_t *entries = json_array(), *used = json_object_get(document, where), *entry;
     json_t *schemas = json_object_get(json_object_get(document, "components"), "schemas");
     size_t i;
-    collect_named(entries, paths);
+    collect_named(entries, used);
     name_entries(entries);
-    refer_within(entries, paths);
+    refer_within(entries, used);
     json_array_foreach (entries, i, entry) {
         json_t *content = json_object_get(entry, "content");
         refer_within(entries, content);

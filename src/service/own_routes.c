@@ -162,6 +162,7 @@ static void answer_asyncapi(struct runtime *runtime, struct exchange *exchange)
     json_t *description = service_describe(runtime->service);
     asyncapi_add_published(document, description);
     asyncapi_add_subscriptions(document, description);
+    asyncapi_name_schemas(document);
     json_decref(description);
     answer_document(exchange, document);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "shape/mark.h"
 #include "shape/text.h"
 #include "shape/walk.h"
 
@@ -71,6 +72,13 @@ static enum fh_code check_number_rules(const fh_field *field, struct fh_error *e
     return FH_OK;
 }
 
+/* What is marked is not quoted. */
+static const char *shown_default(const fh_field *field)
+{
+    return shape_field_marks(field) || (field->of && shape_marks(field->of)) ? "..."
+                                                                             : field->default_value;
+}
+
 static enum fh_code check_default(const fh_field *field, struct fh_error *error)
 {
     if (!field->default_value)
@@ -80,7 +88,7 @@ static enum fh_code check_default(const fh_field *field, struct fh_error *error)
     if (!value) {
         json_decref(object);
         return error_set(error, FH_INVALID, "the default \"%.64s\" has no value of its type",
-                         field->default_value);
+                         shown_default(field));
     }
     own[0].default_value = NULL;
     json_object_set_new(object, field->name, value);
@@ -89,7 +97,7 @@ static enum fh_code check_default(const fh_field *field, struct fh_error *error)
     enum fh_code code = FH_OK;
     if (faults)
         code = error_set(error, FH_INVALID, "the default \"%.64s\" does not fit: %.100s",
-                         field->default_value, json_string_at(json_array_get(faults, 0), "detail"));
+                         shown_default(field), json_string_at(json_array_get(faults, 0), "detail"));
     json_decref(faults);
     json_decref(object);
     return code;

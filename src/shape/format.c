@@ -65,12 +65,15 @@ static int days_of_month(int year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
-static bool take_date(struct rest *rest)
+/* The day of its month, and how many that has. */
+static bool take_date(struct rest *rest, int *ret_day, int *ret_days)
 {
-    int year, month, day;
-    return take_digits(rest, 4, 0, 9999, &year) && take_char(rest, '-') &&
-           take_digits(rest, 2, 1, 12, &month) && take_char(rest, '-') &&
-           take_digits(rest, 2, 1, days_of_month(year, month), &day);
+    int year, month;
+    if (!take_digits(rest, 4, 0, 9999, &year) || !take_char(rest, '-') ||
+        !take_digits(rest, 2, 1, 12, &month) || !take_char(rest, '-'))
+        return false;
+    *ret_days = days_of_month(year, month);
+    return take_digits(rest, 2, 1, *ret_days, ret_day);
 }
 
 static bool take_fraction(struct rest *rest)
@@ -98,7 +101,16 @@ static bool take_offset(struct rest *rest, int *ret)
     return true;
 }
 
-static bool take_clock_time(struct rest *rest)
+/* Leap seconds are the last of a month of UTC. `minutes` are those of the day of UTC that began
+ * with the date, so there may be less than none, or more than a day has. */
+static bool may_leap(int minutes, int day, int days)
+{
+    int later = minutes < 0 ? -1 : minutes >= 1440; /* the day of UTC */
+    bool last = later < 0 ? day == 1 : day + later == days;
+    return last && (minutes + 1440) % 1440 == 23 * 60 + 59;
+}
+
+static bool take_clock_time(struct rest *rest, int day, int days)
 {
     int hour, minute, second, offset;
     if (!take_digits(rest, 2, 0, 23, &hour) || !take_char(rest, ':') ||
@@ -106,19 +118,20 @@ static bool take_clock_time(struct rest *rest)
         !take_digits(rest, 2, 0, 60, &second) || !take_fraction(rest) ||
         !take_offset(rest, &offset))
         return false;
-    int utc = ((hour * 60 + minute - offset) % 1440 + 1440) % 1440;
-    return second < 60 || utc == 23 * 60 + 59; /* leap seconds are the last of a day of UTC */
+    return second < 60 || may_leap(hour * 60 + minute - offset, day, days);
 }
 
 static bool is_date(struct rest rest)
 {
-    return take_date(&rest) && rest.at == rest.end;
+    int day, days;
+    return take_date(&rest, &day, &days) && rest.at == rest.end;
 }
 
 static bool is_date_time(struct rest rest)
 {
-    return take_date(&rest) && (take_char(&rest, 'T') || take_char(&rest, 't')) &&
-           take_clock_time(&rest) && rest.at == rest.end;
+    int day, days;
+    return take_date(&rest, &day, &days) && (take_char(&rest, 'T') || take_char(&rest, 't')) &&
+           take_clock_time(&rest, day, days) && rest.at == rest.end;
 }
 
 /* ---- UUIDs ---- */
@@ -137,6 +150,7 @@ static bool is_uuid(struct rest rest)
 
 /* ---- Mailboxes ---- */
 
+#define ADDRESS_LENGTH_MAX 254 /* of a path of 256, with its brackets */
 #define LOCAL_LENGTH_MAX 64
 #define DOMAIN_LENGTH_MAX 255
 #define LABEL_LENGTH_MAX 63
@@ -220,7 +234,8 @@ static bool is_email(struct rest rest)
     const char *local = rest.at;
     bool read =
         rest.at < rest.end && *rest.at == '"' ? take_quoted_string(&rest) : take_dot_string(&rest);
-    if (!read || rest.at - local > LOCAL_LENGTH_MAX || !take_char(&rest, '@'))
+    if (!read || rest.at - local > LOCAL_LENGTH_MAX || rest.end - local > ADDRESS_LENGTH_MAX ||
+        !take_char(&rest, '@'))
         return false;
     return is_domain(rest) || is_address_literal(rest);
 }

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/real.h"
 #include "base/text.h"
 
 #define ANYWHERE_LENGTH_MIN 4
@@ -288,10 +289,21 @@ static void cover_string(struct shape_cover *cover, const json_t *string, unsign
     }
 }
 
+/* As Freehold writes it, and a real as printf and PostgreSQL do: "5" and "1e+300". */
+static void cover_number(struct shape_cover *cover, const json_t *number, unsigned marks)
+{
+    char digits[REAL_DIGITS_SIZE], *text = json_text(number);
+    cover_word(cover, text, false, marks);
+    json_text_free(text);
+    if (!json_is_real(number))
+        return;
+    real_digits(json_real_value(number), digits);
+    cover_word(cover, digits, false, marks);
+}
+
 static void cover_value(struct shape_cover *cover, const json_t *value, unsigned marks)
 {
     const char *name;
-    char *number;
     size_t i;
     json_t *inner;
     switch (json_typeof(value)) {
@@ -300,9 +312,7 @@ static void cover_value(struct shape_cover *cover, const json_t *value, unsigned
         break;
     case JSON_INTEGER:
     case JSON_REAL:
-        number = json_text(value);
-        cover_word(cover, number, false, marks);
-        json_text_free(number);
+        cover_number(cover, value, marks);
         break;
     case JSON_OBJECT:
         json_object_foreach ((json_t *)(uintptr_t)value, name, inner)

@@ -30,6 +30,9 @@
 #define GROUPS_MAX 32 /* within one another */
 #define KEPT_MAX 1024
 #define WORKSPACE_COUNT 16384 /* six for each state: far more than WEIGHT_MAX makes */
+#define COMPILE_OPTIONS                                                                            \
+    (PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NO_START_OPTIMIZE |                    \
+     PCRE2_NO_AUTO_POSSESS | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C)
 #define NOT_WRITABLE "\\^$.*+?()[]{}|/"
 
 static const char any_character[] = "[^\\n\\r\\u2028\\u2029]"; /* what "." is in ECMA-262 */
@@ -290,10 +293,7 @@ static pcre2_code *compile_pattern(const char *pattern, struct fh_error *error)
     if (read_whole_pattern(&reading) && pcre.overflow) {
         error_set(error, FH_INVALID, "the pattern \"%.100s\" repeats too much", pattern);
     } else if (!reading.failed) {
-        code = pcre2_compile((PCRE2_SPTR)(pcre.data ? pcre.data : ""), pcre.length,
-                             PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED |
-                                 PCRE2_NO_START_OPTIMIZE | PCRE2_NO_AUTO_POSSESS |
-                                 PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C,
+        code = pcre2_compile((PCRE2_SPTR)(pcre.data ? pcre.data : ""), pcre.length, COMPILE_OPTIONS,
                              &number, &at, NULL);
         if (!code) {
             PCRE2_UCHAR why[160] = "";

@@ -147,9 +147,13 @@ static void put_number_rules(json_t *schema, const fh_field *field)
         put_member(schema, "maximum", json_integer(INT64_MAX));
 }
 
+/* That of a secret, or of an object with secrets in it, is not told; the field is optional all the
+ * same. */
 static void put_default(json_t *schema, const fh_field *field)
 {
-    json_t *value = field->default_value ? shape_default(field) : NULL;
+    bool secret =
+        field->secret || field->card || (field->of && (shape_marks(field->of) & SHAPE_UNKEPT));
+    json_t *value = field->default_value && !secret ? shape_default(field) : NULL;
     if (value)
         put_member(schema, "default", value);
 }

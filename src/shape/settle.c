@@ -26,6 +26,13 @@ static json_t *settled_number(const fh_field *field, const json_t *value)
     return exact ? json_integer((json_int_t)real) : NULL;
 }
 
+/* NULL: it stays. */
+static void set_settled(json_t *object, const char *name, json_t *settled)
+{
+    if (settled)
+        FH_ASSERT(json_object_set_new(object, name, settled) == 0);
+}
+
 static void settle_elements(const fh_field *field, json_t *array)
 {
     fh_field element = shape_element(field);
@@ -43,13 +50,12 @@ static void settle_object(const fh_field *shape, json_t *object)
     if (!json_is_object(object))
         return;
     for (const fh_field *field = shape; field->name && strcmp(field->name, "*") != 0; field++) {
+        if (field->default_value && !json_object_get(object, field->name))
+            set_settled(object, field->name, shape_default(field));
         json_t *value = json_object_get(object, field->name);
-        json_t *settled = value                  ? settled_number(field, value)
-                          : field->default_value ? shape_default(field)
-                                                 : NULL;
-        if (settled)
-            FH_ASSERT(json_object_set_new(object, field->name, settled) == 0);
-        value = json_object_get(object, field->name);
+        if (!value)
+            continue;
+        set_settled(object, field->name, settled_number(field, value));
         if (field->type == FH_ARRAY || field->type == FH_LIST)
             settle_elements(field, value);
         else if (field->type == FH_OBJECT && field->of)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bodies against a shape with every type in it. Every fault has a place and a sentence, and the
- * problem that is made of them can be printed. */
+/* Bodies against a shape with every type in it. Every fault has a place and a sentence, quotes
+ * nothing that is secret, and the problem that is made of them can be printed. What fits is written
+ * and read as the same value, needs no settling then, and fits the schema as another service reads
+ * it. */
 
 #include "fuzz.h"
+#include "shape/mark.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
 
@@ -26,7 +29,42 @@ static const fh_field shape[] = {
     {"link", FH_STRING, .format = FH_URI, .optional = true},
     {"code", FH_STRING, .pattern = "([a-z]+-?)+[^x]{2,}.?", .default_value = "ab-cd",
      .secret = true},
+    {"ratios", FH_ARRAY, .elements = FH_NUMBER, .maximum = "1e300", .max = 9, .optional = true},
+    {"prices", FH_ARRAY, .elements = FH_DECIMAL, .scale = 3, .optional = true},
+    {"days", FH_ARRAY, .elements = FH_STRING, .format = FH_DATE, .optional = true},
+    {"limit", FH_INT, .min = 1, .max = 100, .default_value = "1e1"},
+    {"within", FH_OBJECT, .of = inner, .default_value = "{\"flag\": null}", .personal = true},
     {0}};
+
+static const fh_field *shape_read_back(void)
+{
+    static struct arena arena;
+    static const fh_field *read;
+    if (!read) {
+        arena_init(&arena, ARENA_SIZE_MAX);
+        read = shape_of_schema(&arena, shape_schema(shape));
+    }
+    return read;
+}
+
+/* `value` fits. */
+static void check_fitting(const json_t *value)
+{
+    char *text = json_text(value), *again_text;
+    json_t *again = NULL, *faults = shape_check(shape_read_back(), value);
+    FH_ASSERT(!faults);
+    FH_ASSERT(json_parse(text, strlen(text), &again, ERROR_UNHEEDED) == FH_OK);
+    FH_ASSERT(json_equal(value, again));
+    shape_settle(shape, again);
+    again_text = json_text(again);
+    FH_ASSERT(strcmp(text, again_text) == 0);
+    json_t *redacted = shape_redacted(shape, value, SHAPE_MARKED);
+    FH_ASSERT(strcmp(json_string_at(redacted, "code"), "[secret]") == 0);
+    json_decref(redacted);
+    json_decref(again);
+    json_text_free(again_text);
+    json_text_free(text);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -36,6 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (value)
         shape_settle(shape, value);
     json_t *faults = value ? shape_check(shape, value) : NULL;
+    if (value && !faults)
+        check_fitting(value);
     size_t index;
     json_t *fault;
     FH_ASSERT(!faults || json_array_size(faults) > 0);

@@ -149,6 +149,9 @@ def test_the_events_of_all_services_are_in_the_gateways_document_once(shop):
     document = shop.http("GET", "/asyncapi.json").body
     published = {f"{name}.{event['type']}" for name in SHOP_SERVICES for event in described(name).get("publishes", ())}
     assert set(document["channels"]) == published
+    updated = document["channels"]["users.UserUpdated"]["messages"]["UserUpdated"]["payload"]["properties"]["data"]
+    assert updated == {"$ref": "#/components/schemas/User"} and "User" in document["components"]["schemas"]
+    assert "x-freehold-of" not in json.dumps(document)
     heard = {f"{name}.receive.{one['service']}.{one['type']}"
              for name in SHOP_SERVICES for one in described(name).get("hears", ())}
     assert {name for name in document["operations"] if ".receive." in name} == heard

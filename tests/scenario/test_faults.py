@@ -2,9 +2,11 @@
 """Faults are told to the operator, once, and not to the client: of requests, events and sagas, of crashes and of
 handlers that do not return."""
 
+import json
 import pathlib
 import re
 import shutil
+import subprocess
 import threading
 import time
 
@@ -233,3 +235,48 @@ def test_a_metric_that_is_not_declared_is_a_fault(faults):
     fault(faults, "POST", "/api/counts", trace="c" * 32)
     said, = lines(faults, "faulty", "c" * 32)
     assert "no_such_metric, which is not among its declared `metrics`" in said
+
+
+# ---- Shapes of a running service -------------------------------------------------------------------
+
+def test_settings_that_are_not_set_have_their_defaults(faults):
+    assert faults.http("GET", "/api/settings").body == {
+        "ratio": 0.25, "price": "19.90", "limit": 100, "names": ["ann", "bob"],
+        "token_length": len("hunter2-by-default")}
+
+
+def test_defaults_of_secrets_are_told_nowhere(faults):
+    told = [json.dumps(faults.http("GET", path).body) for path in ("/openapi.json", "/asyncapi.json")]
+    told.append(subprocess.run([PROGRAMS / "faulty", "--describe"], capture_output=True, text=True, check=True).stdout)
+    assert "19.90" in told[-1] and "/api/kinds" in told[0]
+    told += [file.read_text(errors="replace") for file in pathlib.Path(faults.state).rglob("*") if file.is_file()]
+    assert not [text for text in told if "hunter2" in text or "ab-4711" in text or '"default": "0.10"' in text]
+
+
+def test_values_of_every_kind_come_back_and_absent_ones_by_their_defaults(faults):
+    assert faults.http("POST", "/api/kinds", {}).body == {"number": 0.5, "price": "0.10", "code": "ab-4711"}
+    body = {"number": 1, "price": "19.90", "at": "2016-12-31T23:59:60Z", "code": "xy-1"}
+    answer = faults.http("POST", "/api/kinds", body)
+    assert answer.body == body and '"number":1.0' in answer.text
+    for number in ("5e-324", "0.30000000000000004", "-0.0", "-1e308", "5.684341886080802e-14"):
+        assert f'"number":{number}' in faults.http("POST", "/api/kinds", {"number": float(number)}).text
+
+
+def test_what_is_marked_is_in_no_refusal_and_no_log_whatever_its_kind(faults):
+    refused = faults.http("POST", "/api/kinds", {"number": 4711.25, "price": "4711.123", "at": "4711-02-29T00:00:00Z",
+                                                 "code": "4711"})
+    assert refused.status == 422
+    assert {fault["pointer"] for fault in refused.body["errors"]} == {"/number", "/price", "/at", "/code"}
+    assert "4711" not in refused.text
+    said = faults.http("POST", "/api/kinds", {"number": 7, "price": "8642.10"})
+    assert said.status == 409 and "8642" in said.body["detail"]  # a handler's own sentence, to who sent it
+    assert not [line for line in log_of(faults, "faulty").splitlines() if "4711" in line or "8642" in line]
+
+
+def test_who_waits_for_what_has_no_location_is_not_held_and_the_log_says_why_once(faults):
+    for number in (901, 902):
+        answer = faults.http("POST", "/api/sagas", {"id": number, "word": "x"}, {"Prefer": "wait=30"})
+        assert answer.status == 202 and "preference-applied" not in answer.headers
+    said = lines(faults, "faulty", "[preference-unapplied]")
+    assert len(said) == 1, said
+    assert " warning faulty " in said[0] and "POST /api/sagas begins a saga and has no location" in said[0]

@@ -142,6 +142,48 @@ static void events_of_others_have_the_fields_that_are_requested(void **state)
     json_decref(document);
 }
 
+/* Two services' events: of one content under one name there is one component, of two each has its
+ * service's name. */
+static void named_shapes_of_events_are_components(void **state)
+{
+    static const char orders[] =
+        "{\"name\": \"orders\", \"publishes\": [{\"type\": \"Made\", \"version\": 1, \"schema\":"
+        " {\"title\": \"Order\", \"type\": \"object\", \"properties\": {\"items\": {\"type\": "
+        "\"array\","
+        " \"items\": {\"title\": \"Item\", \"type\": \"object\", \"properties\": {\"a\": "
+        "{}}}}}}}]}";
+    static const char carts[] =
+        "{\"name\": \"carts\", \"publishes\": [{\"type\": \"Filled\", \"version\": 1, \"schema\":"
+        " {\"title\": \"Item\", \"type\": \"object\", \"properties\": {\"b\": {}}}},"
+        " {\"type\": \"Emptied\", \"version\": 1, \"schema\":"
+        " {\"title\": \"Item\", \"type\": \"object\", \"properties\": {\"b\": {}}}}]}";
+    (void)state;
+    json_t *document = asyncapi_new("shop"), *one = parsed(orders), *other = parsed(carts);
+    asyncapi_add_published(document, one);
+    asyncapi_add_published(document, other);
+    asyncapi_name_schemas(document);
+    const json_t *schemas = json_at(document, "components.schemas");
+    assert_int_equal(json_object_size(schemas), 3);
+    const json_t *items = json_at(schemas, "Order.properties.items");
+    assert_string_equal(json_string_at(items, "items.$ref"), "#/components/schemas/OrdersItem");
+    assert_non_null(json_at(schemas, "CartsItem.properties.b"));
+    static const char *const data[][3] = {{"orders.Made", "Made", "Order"},
+                                          {"carts.Filled", "Filled", "CartsItem"},
+                                          {"carts.Emptied", "Emptied", "CartsItem"}};
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++) {
+        const json_t *channel = json_object_get(json_object_get(document, "channels"), data[i][0]);
+        const json_t *message = json_object_get(json_object_get(channel, "messages"), data[i][1]);
+        const char *reference = json_string_at(message, "payload.properties.data.$ref");
+        assert_string_equal(reference + strlen("#/components/schemas/"), data[i][2]);
+    }
+    char *text = json_text(document);
+    assert_null(strstr(text, "x-freehold-of"));
+    json_text_free(text);
+    json_decref(one);
+    json_decref(other);
+    json_decref(document);
+}
+
 static void documents_are_made_on_demand_and_kept(void **state)
 {
     (void)state;
@@ -226,6 +268,7 @@ int main(void)
         cmocka_unit_test(operations_have_ids_of_their_own),
         cmocka_unit_test(an_answer_is_described_by_its_schema_and_an_undeclared_one_as_any),
         cmocka_unit_test(events_of_others_have_the_fields_that_are_requested),
+        cmocka_unit_test(named_shapes_of_events_are_components),
         cmocka_unit_test(documents_are_made_on_demand_and_kept),
         cmocka_unit_test_setup_teardown(an_answer_that_is_not_what_its_route_declares_is_a_failure,
                                         set_up, fixture_tear_down),

@@ -180,16 +180,23 @@ static void dates_are_days_that_there_are(void **state)
         FH_DATE, TEXTS("2026-02-28", "2024-02-29", "2000-02-29", "0000-01-01", "9999-12-31"),
         TEXTS("2026-02-29", "1900-02-29", "2026-13-01", "2026-00-01", "2026-04-31", "2026-01-00",
               "26-01-01", "2026-1-1", "2026-01-01 ", "2026-01-01T00:00:00Z", "+2026-01-01"));
-    a_text_fits(FH_DATE_TIME,
-                TEXTS("2026-03-01T12:00:00Z", "2026-03-01t12:00:00z",
-                      "2026-03-01T12:00:00.123456789+14:00", "2026-03-01T23:59:59-00:00",
-                      "2016-12-31T23:59:60Z", "2017-01-01T00:59:60+01:00",
-                      "2016-12-31T18:59:60.5-05:00"),
-                TEXTS("2026-03-01T24:00:00Z", "2026-03-01T12:60:00Z", "2026-03-01T12:00:61Z",
-                      "2016-12-31T22:59:60Z", "2026-03-01T12:00:00", "2026-03-01 12:00:00Z",
-                      "2026-03-01T12:00Z", "2026-03-01T12:00:00.Z", "2026-03-01T12:00:00+0100",
-                      "2026-03-01T12:00:00+24:00", "2026-03-01T12:00:00+01:60",
-                      "2026-02-30T12:00:00Z", "2026-03-01T12:00:00Zx"));
+    a_text_fits(
+        FH_DATE_TIME,
+        TEXTS("2026-03-01T12:00:00Z", "2026-03-01t12:00:00z", "2026-03-01T12:00:00.123456789+14:00",
+              "2026-03-01T23:59:59-00:00", "2016-12-31T23:59:60Z", "2017-01-01T00:59:60+01:00",
+              "2016-12-31T18:59:60.5-05:00", "2016-06-30T23:59:60+00:00",
+              "2024-03-01T00:14:60+00:15", "2024-02-29T23:59:60z", "2024-02-29T00:00:00-23:59",
+              "2017-01-01T13:59:60+14:00", "2024-02-28T23:59:59.999999999999999999999Z",
+              "2026-03-01T12:00:00-12:00"),
+        TEXTS("2026-03-01T24:00:00Z", "2026-03-01T12:60:00Z", "2026-03-01T12:00:61Z",
+              "2016-12-31T22:59:60Z", "2026-03-01T12:00:00", "2026-03-01 12:00:00Z",
+              "2026-03-01T12:00Z", "2026-03-01T12:00:00.Z", "2026-03-01T12:00:00+0100",
+              "2026-03-01T12:00:00+24:00", "2026-03-01T12:00:00+01:60", "2026-02-30T12:00:00Z",
+              "2026-03-01T12:00:00Zx", "2026-03-15T23:59:60Z", "2024-02-28T23:59:60Z",
+              "2023-03-01T00:59:60+02:00", "2016-12-31T23:59:60+01:00", "2023-02-29T00:00:00Z",
+              "1900-02-29T00:00:00Z", "2026-03-01T12:00:00 Z", "2026-03-01T12:00:00+1:00",
+              "2026-03-01T12:00:00+01", "2026-03-01T-1:00:00Z", "2026-W10-7T12:00:00Z",
+              "2026-060T12:00:00Z", "\u0662026-03-01T12:00:00Z"));
     assert_false(shape_format_fits(FH_DATE, "2026-01-01\0", 11));
 }
 
@@ -199,28 +206,42 @@ static void other_formats_follow_their_standards(void **state)
     a_text_fits(
         FH_UUID,
         TEXTS("123e4567-e89b-12d3-a456-426614174000", "00000000-0000-0000-0000-000000000000",
-              "FFFFFFFF-ffff-FFFF-ffff-FFFFFFFFFFFF"),
+              "FFFFFFFF-ffff-FFFF-ffff-FFFFFFFFFFFF", "0190F5FE-7C7A-7C7A-8C7A-0123456789AB"),
         TEXTS("123e4567e89b12d3a456426614174000", "{123e4567-e89b-12d3-a456-426614174000}",
-              "123e4567-e89b-12d3-a456-42661417400g", "123e4567-e89b-12d3-a456-4266141740000"));
+              "123e4567-e89b-12d3-a456-42661417400g", "123e4567-e89b-12d3-a456-4266141740000",
+              "urn:uuid:123e4567-e89b-12d3-a456-426614174000",
+              "123e4567-e89b-12d3-a4564-26614174000", " 23e4567-e89b-12d3-a456-426614174000"));
     a_text_fits(FH_EMAIL,
                 TEXTS("ann@example.org", "a.b+c@x-y.example", "!#$%&'*+-/=?^_`{|}~@localhost",
-                      "\"a b\\\"\"@example.org", "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]"),
+                      "\"a b\\\"\"@example.org", "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]",
+                      "a@xn--bcher-kva.example", "A@EXAMPLE.ORG", "1@1.1"),
                 TEXTS("ann", "ann@", "@example.org", "a..b@example.org", ".a@example.org",
                       "a@-x.org", "a@x-.org", "a@x..org", "a@x.org.", "a b@example.org",
                       "a@[192.0.2.300]", "a@b@c", "ä@example.org", "a@x_y.org", "\"a@example.org",
-                      "a@[", "a@[]", "\"\\"));
+                      "a@[", "a@[]", "\"\\", "a@b\u00fccher.example", "a@\u0430.example",
+                      "a@b.org\r\nBcc: c@d.org", "a@b.org,c@d.org", "Ann <a@b.org>", "a@ b.org",
+                      "a @b.org", "a@b.org ", "a\u200b@b.org", "a@b..org", "a@[2001:db8::1]"));
     char local[80];
     memset(local, 'a', 65);
     snprintf(local + 65, sizeof local - 65, "@b.org");
     assert_false(shape_format_fits(FH_EMAIL, local, strlen(local)));
     assert_true(shape_format_fits(FH_EMAIL, local + 1, strlen(local + 1)));
+    char whole[300] = "a@"; /* 254 bytes fit */
+    for (size_t i = 2; i < 255; i++)
+        whole[i] = (i - 1) % 64 == 0 ? '.' : 'b';
+    assert_false(shape_format_fits(FH_EMAIL, whole, 255));
+    assert_true(shape_format_fits(FH_EMAIL, whole, 254));
     a_text_fits(FH_URI,
                 TEXTS("https://example.org/a?b=c#d", "urn:uuid:123", "mailto:a@b",
                       "a:", "http://u:p@[2001:db8::1]:80/x", "http://[v1.a:b]/", "http://x:/",
                       "file:///etc", "http://%61/%20"),
                 TEXTS("/relative", "example.org", "1a:b", "http://[::1", "http://[::g]/",
                       "http://a b/", "http://a/%2", "http://a/%zz", "http://a/\"", "http://a#b#c",
-                      "http://x:8a/", "http://[v1.]/", ":a", "http://ä/", "http://a@b@c/"));
+                      "http://x:8a/", "http://[v1.]/", ":a", "http://ä/", "http://a@b@c/",
+                      " http://a/", "http://a/ ", "http://a/b c", "http://a/?q=b c",
+                      "http://a/#b c", "http://a/\tb", "http://a\\b", "http://a/<b>",
+                      "http://a/{b}", "http://a/|", "http://a/^", "http://a/`", "//a/b", "?a",
+                      "http://[fe80::1%25eth0]/", "http://[::1]x/", "ht tp://a", "ä:b"));
 }
 
 /* ---- Patterns ---- */
@@ -328,6 +349,7 @@ static const fh_field page_shape[] = {
     {"ratio", FH_NUMBER, .default_value = "1"},
     {"total", FH_DECIMAL, .scale = 2, .default_value = "1.50"},
     {"flag", FH_BOOL, .default_value = "true"},
+    {"round", FH_INT, .default_value = "1e2"},
     {0}};
 
 static void defaults_are_there_before_the_handler(void **state)
@@ -337,7 +359,7 @@ static void defaults_are_there_before_the_handler(void **state)
     assert_null(shape_query(page_shape, strings, &typed));
     char *text = json_text(typed);
     assert_string_equal(text, "{\"limit\":5,\"order\":\"name\",\"fields\":[\"id\",\"name\"],"
-                              "\"ratio\":1.0,\"total\":\"1.50\",\"flag\":true}");
+                              "\"ratio\":1.0,\"total\":\"1.50\",\"flag\":true,\"round\":100}");
     json_text_free(text);
     json_decref(typed);
     json_decref(strings);

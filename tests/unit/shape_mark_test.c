@@ -204,6 +204,110 @@ static void a_fault_tells_neither_lengths_nor_names_in_what_is_marked(void **sta
     json_decref(value);
 }
 
+/* Of every kind, and what is wrong is another thing each. */
+static const fh_field kinds[] = {
+    {"number", FH_NUMBER, .maximum = "1", .personal = true},
+    {"decimal", FH_DECIMAL, .precision = 6, .scale = 2, .secret = true},
+    {"much", FH_DECIMAL, .maximum = "9.5", .card = true},
+    {"pattern", FH_STRING, .pattern = "[a-z]{4}", .card = true},
+    {"date", FH_STRING, .format = FH_DATE, .secret = true},
+    {"mail", FH_STRING, .format = FH_EMAIL, .personal = true},
+    {"numbers", FH_ARRAY, .elements = FH_NUMBER, .maximum = "1", .secret = true},
+    {"decimals", FH_ARRAY, .elements = FH_DECIMAL, .scale = 2, .card = true},
+    {"ids", FH_ARRAY, .elements = FH_STRING, .format = FH_UUID, .personal = true},
+    {"list", FH_LIST, .pattern = "[a-z]+", .secret = true},
+    {0}};
+
+static void no_kind_of_fault_quotes_what_is_marked(void **state)
+{
+    json_t *value = parsed("{\"number\":4711.5,\"decimal\":\"4711.123\",\"much\":\"4711\","
+                           "\"pattern\":\"4711\",\"date\":\"4711-13-01\",\"mail\":\"4711\","
+                           "\"numbers\":[4711.25],\"decimals\":[\"4711.4711\"],\"ids\":[\"4711\"],"
+                           "\"list\":[\"4711\"]}");
+    (void)state;
+    json_t *faults = shape_check(kinds, value);
+    char *text = json_text(faults);
+    assert_int_equal(json_array_size(faults), 10);
+    assert_null(strstr(text, "4711"));
+    json_text_free(text);
+    json_decref(faults);
+    json_t *redacted = shape_redacted(kinds, value, SHAPE_MARKED);
+    text = json_text(redacted);
+    assert_null(strstr(text, "4711"));
+    json_text_free(text);
+    json_decref(redacted);
+    json_decref(value);
+}
+
+static void a_real_is_found_as_people_and_servers_write_it(void **state)
+{
+    static const char *const texts[][2] = {
+        {"{\"number\":5.0}", "5, 5.0 and 55"},
+        {"{\"number\":1e300}", "1e+300 or 1e300; 1e30"},
+        {"{\"number\":0.30000000000000004}", "0.30000000000000004 of 0.3"},
+        {"{\"number\":-0.5}", "(-0.5)"},
+        {"{\"decimal\":\"19.90\"}", "Key (19.90) exists"},
+        {"{\"decimal\":\"7\"}", "7 of 77"},
+    };
+    static const char *const expected[] = {"[personal], [personal] and 55",
+                                           "[personal] or [personal]; 1e30",
+                                           "[personal] of 0.3",
+                                           "([personal])",
+                                           "Key ([secret]) exists",
+                                           "[secret] of 77"};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        json_t *value = parsed(texts[i][0]);
+        struct given given = {kinds, value};
+        char copy[128];
+        snprintf(copy, sizeof copy, "%s", texts[i][1]);
+        shape_redact_text(copy, sizeof copy, SHAPE_MARKED, give, &given);
+        assert_string_equal(copy, expected[i]);
+        json_decref(value);
+    }
+}
+
+static void no_default_of_a_secret_is_told(void **state)
+{
+    static const fh_field within[] = {{"token", FH_STRING, .secret = true}, {0}};
+    static const fh_field shape[] = {
+        {"token", FH_STRING, .secret = true, .default_value = "hunter2"},
+        {"rate", FH_NUMBER, .card = true, .default_value = "4711.5"},
+        {"login", FH_OBJECT, .of = within, .default_value = "{\"token\": \"hunter2\"}"},
+        {"name", FH_STRING, .personal = true, .default_value = "somebody"},
+        {0}};
+    static const fh_field wrong[][2] = {
+        {{"token", FH_STRING, .max = 3, .secret = true, .default_value = "hunter2"}},
+        {{"token", FH_INT, .card = true, .default_value = "hunter2"}},
+        {{"token", FH_DECIMAL, .personal = true, .default_value = "hunter2"}},
+        {{"token", FH_OBJECT, .of = within, .default_value = "{\"token\": 4, \"hunter2\": 1}"}}};
+    struct fh_error error;
+    struct arena arena;
+    (void)state;
+    assert_int_equal(shape_declared(shape, &error), FH_OK);
+    json_t *schema = shape_schema(shape), *value = json_object();
+    char *text = json_text(schema);
+    assert_null(strstr(text, "hunter2"));
+    assert_null(strstr(text, "4711"));
+    assert_non_null(strstr(text, "somebody")); /* a declaration's constant is nobody's name */
+    assert_null(json_object_get(schema, "required"));
+    arena_init(&arena, ARENA_SIZE_MAX);
+    assert_null(shape_check(shape_of_schema(&arena, schema), value));
+    shape_settle(shape, value);
+    is(shape_redacted(shape, value, SHAPE_MARKED),
+       "{\"token\":\"[secret]\",\"rate\":\"[card]\",\"login\":{\"token\":\"[secret]\"},"
+       "\"name\":\"[personal]\"}");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(shape_declared(wrong[i], &error), FH_INVALID);
+        assert_non_null(strstr(error.message, "token: the default \"...\""));
+        assert_null(strstr(error.message, "hunter2"));
+    }
+    json_text_free(text);
+    json_decref(value);
+    json_decref(schema);
+    arena_release(&arena);
+}
+
 static void a_schema_says_the_marks_and_they_are_read_back(void **state)
 {
     struct arena arena;
@@ -297,6 +401,9 @@ int main(void)
         cmocka_unit_test(json_of_any_form_is_redacted_by_the_values),
         cmocka_unit_test(a_fault_does_not_quote_what_is_marked),
         cmocka_unit_test(a_fault_tells_neither_lengths_nor_names_in_what_is_marked),
+        cmocka_unit_test(no_kind_of_fault_quotes_what_is_marked),
+        cmocka_unit_test(a_real_is_found_as_people_and_servers_write_it),
+        cmocka_unit_test(no_default_of_a_secret_is_told),
         cmocka_unit_test(a_schema_says_the_marks_and_they_are_read_back),
         cmocka_unit_test(what_is_marked_in_a_shape_within_itself_is_marked_at_any_depth),
         cmocka_unit_test(what_was_redacted_comes_back_from_the_original),

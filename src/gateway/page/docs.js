@@ -243,7 +243,10 @@ function render(routes, events) {
     const byService = new Map();
     for (const [name, channel] of Object.entries(events.channels)) {
         const service = name.slice(0, name.indexOf("."));
-        byService.set(service, [...(byService.get(service) || []), eventPart(name, channel, operations)]);
+        byService.set(service, [
+            ...(byService.get(service) || []),
+            eventPart(name, expand(channel, events, []), operations)
+        ]);
     }
     for (const [service, parts] of byService)
         sections.push(section(`events of ${service}`, parts, contents));

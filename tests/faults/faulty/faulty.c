@@ -3,6 +3,7 @@
 
 #include <freehold.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static void publish_misfit(fh_work *w)
@@ -123,13 +124,47 @@ static void count_undeclared(fh_work *w)
     fh_count(w, "no_such_metric", 1);
 }
 
+/* What is set, or its defaults, but for the secret: of that only how long it is. */
+static void tell_settings(fh_work *w)
+{
+    json_t *told = json_copy(fh_settings(w));
+    const char *token = json_string_value(json_object_get(told, "token"));
+    json_object_set_new(told, "token_length", json_integer(token ? (json_int_t)strlen(token) : -1));
+    json_object_del(told, "token");
+    fh_reply(w, 200, told);
+}
+
+/* Fails with what it was given in its sentence, where it is asked to. */
+static void take_kinds(fh_work *w)
+{
+    json_t *body = fh_body(w);
+    double number = json_real_value(json_object_get(body, "number"));
+    if (number > 1)
+        fh_fail(w, 409, "There are %.17g already, for %s.", number,
+                json_string_value(json_object_get(body, "price")));
+    fh_reply(w, 200, body);
+}
+
+static const fh_field settings[] = {
+    {"ratio", FH_NUMBER, .minimum = "0", .maximum = "1", .default_value = "0.25"},
+    {"price", FH_DECIMAL, .scale = 2, .default_value = "19.90"},
+    {"limit", FH_INT, .min = 1, .default_value = "1e2"},
+    {"names", FH_LIST, .pattern = "[a-z]+", .default_value = "ann,bob", .optional = true},
+    {"token", FH_STRING, .secret = true, .default_value = "hunter2-by-default"},
+    {0}};
+static const fh_field kinds[] = {
+    {"number", FH_NUMBER, .maximum = "9", .personal = true, .default_value = "0.5"},
+    {"price", FH_DECIMAL, .scale = 2, .card = true, .default_value = "0.10"},
+    {"at", FH_STRING, .format = FH_DATE_TIME, .personal = true, .optional = true},
+    {"code", FH_STRING, .pattern = "[a-z]{2}-\\d+", .secret = true, .default_value = "ab-4711"},
+    {0}};
 static const fh_field thing[] = {
     {"id", FH_INT}, {"word", FH_STRING, .max = 100, .personal = true}, {0}};
 static const fh_field kept[] = {{"id", FH_INT, .optional = true}, {"word", FH_STRING}, {0}};
 static const fh_step stumble_steps[] = {{"fall", .run = stumble, .pivot = true}, {0}};
 
 FH_SERVICE(
-    faulty, .model = FH_RELATIONAL,
+    faulty, .model = FH_RELATIONAL, .settings = settings,
     .routes = {{"POST", "/api/misfit", publish_misfit, .auth = FH_ANYONE},
                {"POST", "/api/undeclared", publish_undeclared, .auth = FH_ANYONE},
                {"POST", "/api/keyless", publish_keyless, .auth = FH_ANYONE},
@@ -146,6 +181,8 @@ FH_SERVICE(
                {"POST", "/api/babbles", say_too_much, .auth = FH_ANYONE},
                {"POST", "/api/measures", measure, .body = kept, .auth = FH_ANYONE},
                {"POST", "/api/counts", count_undeclared, .auth = FH_ANYONE},
+               {"GET", "/api/settings", tell_settings, .auth = FH_ANYONE},
+               {"POST", "/api/kinds", take_kinds, .body = kinds, .auth = FH_ANYONE},
                {"POST", "/api/aborts", give_up, .auth = FH_ANYONE}},
     .publishes = {{"Made", .shape = thing, .key = "id"}, {"Kept", .shape = kept, .key = "id"}},
     .sagas = {{"stumble", stumble_steps, .input = thing}},
