@@ -325,9 +325,7 @@ enum fh_code shape_pattern_check(const char *pattern, struct fh_error *error)
 /* *ret_kept: it is not the caller's. NULL: no pattern. */
 static pcre2_code *compiled_pattern(const char *pattern, bool *ret_kept)
 {
-    static _Thread_local struct map kept;
-    if (!kept.buckets)
-        map_init(&kept);
+    static _Thread_local struct map kept; /* zeros are an empty map */
     pcre2_code *code = map_get(&kept, pattern);
     *ret_kept = code != NULL;
     if (code)

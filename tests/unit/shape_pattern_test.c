@@ -143,9 +143,31 @@ static void no_pattern_gives_up_or_takes_longer(void **state)
     assert_true(accepted > 500);
 }
 
+/* ---- Those that are kept ---- */
+
+static void a_pattern_is_compiled_once(void **state)
+{
+    char patterns[40][8];
+    pcre2_code *codes[40];
+    bool kept;
+    (void)state;
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < 40; i++) { /* a few of them, and then many */
+            snprintf(patterns[i], sizeof patterns[i], "a{%zu}", i + 1);
+            pcre2_code *code = compiled_pattern(patterns[i], &kept);
+            assert_true(kept);
+            if (round == 0)
+                codes[i] = code;
+            for (size_t j = 0; j <= (round ? 39 : i); j++)
+                assert_ptr_equal(compiled_pattern(patterns[j], &kept), codes[j]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pattern_is_compiled_once),
         cmocka_unit_test(twice_the_text_is_twice_the_work),
         cmocka_unit_test(no_pattern_gives_up_or_takes_longer),
     };
