@@ -68,7 +68,7 @@ def test_a_client_in_python_is_strictly_typed_and_orders(wanted, tmp_path):
     run(tools / "bin" / "openapi-python-client", "generate", "--path", "openapi.json", "--output-path", "shop",
         "--meta", "none", cwd=tmp_path)
     shutil.copy(SOURCES / "order.py", tmp_path)
-    run(tools / "bin" / "mypy", "--strict", "--cache-dir", tmp_path / "cache", "order.py", "shop", cwd=tmp_path)
+    run(tools / "bin" / "mypy", "--strict", "--cache-dir", TOOLS / "mypy-cache", "order.py", "shop", cwd=tmp_path)
     assert run(tools / "bin" / "python", "order.py", *wanted, cwd=tmp_path) == ORDERED
 
 

@@ -19,7 +19,7 @@ static const char *const users[] = {"ada", "grace", "joan"};
 
 struct state {
     json_int_t stay[USERS][KEYS]; /* as it was answered; 0: not yet */
-    int prices;
+    int prices, usual; /* that were acknowledged, and those of them for which none was named */
 };
 
 static json_int_t integer_of(const json_t *object, const char *name)
@@ -76,18 +76,22 @@ static void look(fh_client *client, size_t user, size_t owner)
                      status);
 }
 
-/* With a role and a scope, with one of them, or neither. */
+/* With a role and a scope, with one of them, or neither; and with an amount or the usual one. */
 static void set_price(fh_client *client, size_t user, const char *key)
 {
     static const char *const grants[] = {FH_ROLE("staff") FH_SCOPE("prices:write"),
                                          FH_ROLE("staff"), FH_SCOPE("prices:write"), NULL};
     struct state *state = fh_client_state(client);
     uint64_t drawn = fh_client_random(client, 4);
+    bool usual = fh_client_random(client, 2) == 0;
+    json_t *body = usual ? json_object() : json_pack("{s:f}", "amount", 0.1 + 0.2);
     struct fh_ask ask = {
-        "desk", "POST", "/prices", NULL, key, .user = users[user], .grants = grants[drawn]};
+        "desk", "POST", "/prices", body, key, .user = users[user], .grants = grants[drawn]};
     int status = fh_client_insist(client, &ask, NULL);
+    json_decref(body);
     fh_client_expect(client, status == (drawn == 0 ? 204 : 403), "a price was answered %d", status);
     state->prices += status == 204;
+    state->usual += status == 204 && usual;
 }
 
 static void ask_without_right(fh_client *client)
@@ -168,6 +172,16 @@ static void check(fh_client *client)
     json_t *prices = fh_client_rows(client, "desk", "SELECT id FROM price");
     fh_client_expect(client, json_array_size(prices) == (size_t)state->prices,
                      "%d prices were acknowledged, and %zu are there", state->prices,
+                     json_array_size(prices));
+    json_decref(prices);
+    prices = fh_client_rows(client, "desk", "SELECT id FROM price WHERE amount = 19.99");
+    fh_client_expect(client, json_array_size(prices) == (size_t)state->usual,
+                     "%d prices were to be the usual one, and %zu are", state->usual,
+                     json_array_size(prices));
+    json_decref(prices);
+    prices = fh_client_rows(client, "desk",
+                            "SELECT id FROM price WHERE amount NOT IN (19.99, 0.1 + 0.2)");
+    fh_client_expect(client, json_array_size(prices) == 0, "%zu prices are others than were sent",
                      json_array_size(prices));
     json_decref(prices);
     json_decref(stays);

@@ -31,7 +31,7 @@ static void get_stay(fh_work *w)
 
 static void set_price(fh_work *w)
 {
-    fh_exec(w, "INSERT INTO price (set_by) VALUES (:guest)", guest(w));
+    fh_exec(w, "INSERT INTO price (set_by, amount) VALUES (:guest, :amount)", fh_body(w), guest(w));
 }
 
 /* The input names a guest, too: it is left out, so that only the user counts. */
@@ -59,12 +59,14 @@ static const fh_step stay_steps[] = {
     {"end", .run = end_stay},
     {0}};
 
+static const fh_field price_shape[] = {
+    {"amount", FH_NUMBER, .minimum = "0.01", .default_value = "19.99"}, {0}};
 static const fh_field stay_shape[] = {{"id", FH_INT}, {"guest", FH_STRING}, {0}};
 
 FH_SERVICE(desk, .model = FH_RELATIONAL,
            .routes = {{"POST", "/stays", start_stay, .auth = FH_USER},
                       {"GET", "/stays/{id:int}", get_stay, .auth = FH_USER},
-                      {"POST", "/prices", set_price,
+                      {"POST", "/prices", set_price, .body = price_shape,
                        .auth = FH_ROLE("staff") FH_SCOPE("prices:write")}},
            .publishes = {{"StayBegun", 1, stay_shape, .key = "id", .actor = true}},
            .asks = {{"rooms", "/whoami"}}, .sagas = {{"stay", stay_steps, .undone = give_up_stay}});

@@ -7,5 +7,6 @@ CREATE TABLE stay (
 );
 CREATE TABLE price (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    set_by TEXT NOT NULL
+    set_by TEXT NOT NULL,
+    amount REAL NOT NULL
 );
