@@ -2,7 +2,6 @@
 """Faults are told to the operator, once, and not to the client: of requests, events and sagas, of crashes and of
 handlers that do not return."""
 
-import json
 import pathlib
 import re
 import shutil
@@ -246,10 +245,11 @@ def test_settings_that_are_not_set_have_their_defaults(faults):
 
 
 def test_defaults_of_secrets_are_told_nowhere(faults):
-    told = [json.dumps(faults.http("GET", path).body) for path in ("/openapi.json", "/asyncapi.json")]
-    told.append(subprocess.run([PROGRAMS / "faulty", "--describe"], capture_output=True, text=True, check=True).stdout)
-    assert "19.90" in told[-1] and "/api/kinds" in told[0]
-    told += [file.read_text(errors="replace") for file in pathlib.Path(faults.state).rglob("*") if file.is_file()]
+    """Neither in the description, of which documents are made, nor in what `up` and the processes write."""
+    described = subprocess.run([PROGRAMS / "faulty", "--describe"], capture_output=True, text=True, check=True).stdout
+    told = [file.read_text(errors="replace") for file in pathlib.Path(faults.state).rglob("*") if file.is_file()]
+    assert "19.90" in described and any("/api/kinds" in text for text in told)
+    told.append(described)
     assert not [text for text in told if "hunter2" in text or "ab-4711" in text or '"default": "0.10"' in text]
 
 
