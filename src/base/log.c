@@ -144,10 +144,16 @@ bool log_pause_passes(struct log_pause *pause, int64_t now_ns, unsigned *ret_mor
 
 bool log_rate_passes(struct log_rate *rate, unsigned a_second, int64_t now_ns, unsigned *ret_more)
 {
-    if (now_ns - rate->since_ns >= LOG_PAUSE_NS || !rate->count)
+    return log_window_passes(rate, a_second, LOG_PAUSE_NS, now_ns, ret_more);
+}
+
+bool log_window_passes(struct log_rate *rate, unsigned count, int64_t window_ns, int64_t now_ns,
+                       unsigned *ret_more)
+{
+    if (now_ns - rate->since_ns >= window_ns || !rate->count)
         *rate = (struct log_rate){.since_ns = now_ns, .held_back = rate->held_back};
     *ret_more = rate->held_back;
-    if (rate->count >= a_second) {
+    if (rate->count >= count) {
         rate->held_back++;
         return false;
     }

@@ -43,6 +43,9 @@ struct log_rate {
     unsigned count, held_back;
 };
 bool log_rate_passes(struct log_rate *rate, unsigned a_second, int64_t now_ns, unsigned *ret_more);
+/* The same, of another time than a second. */
+bool log_window_passes(struct log_rate *rate, unsigned count, int64_t window_ns, int64_t now_ns,
+                       unsigned *ret_more);
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)

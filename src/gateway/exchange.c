@@ -158,6 +158,7 @@ static void reply_through_door(const struct gateway_exchange *exchange,
     struct http_request *request = exchange->incoming.request;
     struct http_header headers[ANSWER_HEADERS_MAX];
     struct http_answer whole = *answer;
+    whole.told = answer->told || answer->status < 500;
     char policy[LIMITS_HEADER_SIZE], limit[LIMITS_HEADER_SIZE];
     FH_ASSERT(answer->header_count + DOOR_HEADERS_MAX + LIMIT_HEADERS + CODING_HEADERS <=
               ANSWER_HEADERS_MAX);
@@ -199,16 +200,44 @@ static bool can_keep(const struct gateway_exchange *exchange, const struct http_
            place_fits(exchange->place, answer->body_length);
 }
 
+/* Not the address, nor who the user is: only what kind of client it is. */
+static const char *caller_text(const struct gateway_exchange *exchange)
+{
+    if (!exchange->user)
+        return "a client";
+    return exchange->user->by_key ? "an API key" : "a user";
+}
+
+static void log_exchange(const struct gateway_exchange *exchange, const struct http_answer *answer,
+                         int64_t spent_ns)
+{
+    const struct http_incoming *incoming = &exchange->incoming;
+    const struct request_line line = {.method = incoming->method,
+                                      .where = exchange->route ? exchange->route->pattern : NULL,
+                                      .status = answer->status,
+                                      .took_ns = spent_ns,
+                                      .length = answer->body_length,
+                                      .caller = caller_text(exchange),
+                                      .trace = exchange->trace[0] ? exchange->trace
+                                                                  : traceparent_of(exchange)};
+    if (strcmp(incoming->path, "/livez") != 0 && strcmp(incoming->path, "/readyz") != 0)
+        request_log_tell(&exchange->metrics->request_log, &line, incoming->received_ns + spent_ns);
+}
+
 void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *answer)
 {
     const struct route *route = exchange->route;
+    struct request_log *log = &exchange->metrics->request_log;
     if (!can_keep(exchange, answer)) {
         gateway_busy(exchange);
         return;
     }
-    gateway_metrics_request(
-        exchange->metrics, route && route->upstream ? route->upstream->name : "gateway",
-        answer->status, world_monotonic_ns(exchange->world) - exchange->incoming.received_ns);
+    int64_t spent_ns = world_monotonic_ns(exchange->world) - exchange->incoming.received_ns;
+    gateway_metrics_request(exchange->metrics,
+                            route && route->upstream ? route->upstream->name : "gateway",
+                            answer->status, spent_ns);
+    if (request_log_wants(log, answer->status) && (!exchange->passed_on || log->all))
+        log_exchange(exchange, answer, spent_ns);
     if (route)
         keep_gateway_span(exchange, answer->status);
     reply_through_door(exchange, answer);
@@ -236,6 +265,7 @@ static void reply_gateway_problem(struct gateway_exchange *exchange, json_t *pro
 {
     json_int_t status = 500;
     json_integer_at(problem, "status", &status);
+    exchange->passed_on = false;
     if (status >= 500)
         tell_problem(exchange, (int)status, problem);
     char *body = json_text(problem);
@@ -347,6 +377,7 @@ void gateway_pass_on(struct gateway_exchange *exchange, const struct world_reque
     add_vary(exchange, answered, &vary);
     if (vary.length)
         headers[count++] = (struct http_header){"Vary", vary.data};
+    exchange->passed_on = true;
     gateway_reply(exchange, &(struct http_answer){.status = answered->status,
                                                   .content_type =
                                                       world_answer_header(answered, "content-type"),

@@ -44,8 +44,11 @@ static void gateway_stop(void *context)
 static void gateway_untold(void *context, const struct http_answer *answer)
 {
     struct gateway *gateway = context;
-    fault_tell_answer(&gateway->metrics.fault_lines, gateway->world, answer->status, answer->body,
-                      answer->body_length);
+    request_log_tell_unread(&gateway->metrics.request_log, answer->status, answer->body_length,
+                            world_monotonic_ns(gateway->world));
+    if (answer->status >= 500)
+        fault_tell_answer(&gateway->metrics.fault_lines, gateway->world, answer->status,
+                          answer->body, answer->body_length);
 }
 
 static enum fh_code listen_inside(struct gateway *gateway, const json_t *config,
@@ -284,6 +287,7 @@ int gateway_main(const char *config_path)
         return PROCESS_EXIT_FAILED;
     }
     gateway_metrics_init(&gateway.metrics);
+    request_log_set(&gateway.metrics.request_log, json_string_at(config, "request_log"));
     documents_init(&gateway.documents, config);
     FH_ASSERT(uv_loop_init(&gateway.loop) == 0);
     enum fh_code code = start_serving(&gateway, config, &listen_fd, &error);

@@ -8,10 +8,12 @@
 
 #include "base/map.h"
 #include "base/text.h"
+#include "work/request_log.h"
 #include "work/work.h"
 
 struct gateway_metrics {
     struct map services; /* struct service_metrics by name; "gateway": composed and refused ones */
+    struct request_log request_log;
     struct fault_lines fault_lines; /* in the log, about its own answers of 500 and more */
 };
 

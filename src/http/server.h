@@ -78,7 +78,7 @@ struct http_handler {
      * was called for it. */
     enum http_admission (*connected)(void *context, const struct http_peer *peer);
     void (*disconnected)(void *context, const struct http_peer *peer, bool asked);
-    /* NULL, or: an answer of 500 and more leaves that is not marked as told: the server's own, or
+    /* NULL, or: an answer of 400 and more leaves that is not marked as told: the server's own, or
      * one that somebody forgot. So none of the kind leaves unseen. */
     void (*untold)(void *context, const struct http_answer *answer);
 };
@@ -127,7 +127,7 @@ struct http_answer {
      * sent or its connection has ended; perhaps before http_reply returns. */
     struct http_held *held;
     bool paced; /* the connection's next request is read only after HTTP_PACE_MS */
-    bool told;  /* of a status of 500 and more: whoever answers has logged it; see `untold` */
+    bool told;  /* of a status of 400 and more: whoever answers has logged it; see `untold` */
 };
 /* Keeps the request's text beyond its answer, until http_request_let_go is called, once. */
 void http_request_keep(struct http_request *request);

@@ -217,7 +217,7 @@ void connection_send(struct http_connection *connection, const struct http_answe
         answer_problem(PROBLEM_RESPONSE_INVALID, detail, send_final, connection);
         return;
     }
-    if (answer->status >= 500 && !answer->told && server->handler.untold)
+    if (answer->status >= 400 && !answer->told && server->handler.untold)
         server->handler.untold(server->handler.context, answer);
     bool close = final || !connection->persistent;
     answer_head(&server->text, answer, answer_date(server), connection->old, &close);

@@ -57,6 +57,31 @@ const char *exchange_trace(struct exchange *exchange)
     return exchange->trace;
 }
 
+/* ---- the log of requests ---- */
+
+/* Whoever asks for its health, asks all the time. */
+static bool asks_for_health(const struct exchange *exchange)
+{
+    const char *own = exchange->own;
+    return own && (strcmp(own, "/livez") == 0 || strcmp(own, "/readyz") == 0);
+}
+
+static void tell_request(const struct exchange *exchange, const struct http_answer *answer,
+                         int64_t spent_ns)
+{
+    const struct http_incoming *incoming = exchange->incoming;
+    const struct request_line line = {
+        .method = incoming->method,
+        .where = exchange->route ? exchange->route->route->path : exchange->own,
+        .status = answer->status,
+        .took_ns = spent_ns,
+        .length = answer->body_length,
+        .caller = exchange->caller,
+        .trace = exchange->trace[0] ? exchange->trace : exchange_header(exchange, "traceparent")};
+    if (!asks_for_health(exchange))
+        request_log_tell(&exchange->runtime->request_log, &line, incoming->received_ns + spent_ns);
+}
+
 /* ---- faults ---- */
 
 /* Of a path that is no route's at most two parts: what follows may be about somebody. */
@@ -101,7 +126,7 @@ static char *with_trace_id(json_t *problem, const char *trace)
     return json_text(problem);
 }
 
-static void answer_fault(struct exchange *exchange, struct http_answer *answer)
+static void answer_fault(struct exchange *exchange, struct http_answer *answer, int64_t spent_ns)
 {
     struct arena *before = json_arena_set(NULL);
     json_t *problem = NULL;
@@ -114,7 +139,7 @@ static void answer_fault(struct exchange *exchange, struct http_answer *answer)
         answer->body = text;
         answer->body_length = strlen(text);
     }
-    answer->told = true;
+    tell_request(exchange, answer, spent_ns);
     http_reply(exchange->incoming->request, answer);
     json_text_free(text);
     json_decref(problem);
@@ -130,7 +155,8 @@ void exchange_answer(struct exchange *exchange, int status, const char *content_
                                  .body = body,
                                  .body_length = length,
                                  .headers = headers,
-                                 .header_count = header_count};
+                                 .header_count = header_count,
+                                 .told = true};
     if (exchange->waits.answered)
         return;
     int64_t spent = world_monotonic_ns(exchange->runtime->world) - exchange->incoming->received_ns;
@@ -138,10 +164,13 @@ void exchange_answer(struct exchange *exchange, int status, const char *content_
         metrics_count(exchange->route, status, (double)spent / 1e9);
         keep_request_span(exchange, status);
     }
-    if (status >= 500)
-        answer_fault(exchange, &answer);
-    else
-        http_reply(exchange->incoming->request, &answer);
+    if (status >= 500) {
+        answer_fault(exchange, &answer, spent);
+        return;
+    }
+    if (request_log_wants(&exchange->runtime->request_log, status))
+        tell_request(exchange, &answer, spent);
+    http_reply(exchange->incoming->request, &answer);
 }
 
 void exchange_turn_away(struct runtime *runtime, struct http_incoming *incoming,
@@ -150,6 +179,7 @@ void exchange_turn_away(struct runtime *runtime, struct http_incoming *incoming,
     static const struct http_header headers[] = {{"Retry-After", "1"},
                                                  {"Freehold-Turned-Away", "1"}};
     const char *trace = http_request_header(incoming->request, "traceparent");
+    int64_t now_ns = world_monotonic_ns(runtime->world);
     struct arena *before = json_arena_set(NULL);
     json_t *problem = problem_new(type, why, NULL);
     char *text = with_trace_id(problem, trace);
@@ -162,6 +192,13 @@ void exchange_turn_away(struct runtime *runtime, struct http_incoming *incoming,
                                        .told = true};
     fault_tell_of(&runtime->context.fault_lines, runtime->world, answer.status, incoming->method,
                   trace, why);
+    request_log_tell(&runtime->request_log,
+                     &(struct request_line){.method = incoming->method,
+                                            .status = answer.status,
+                                            .took_ns = now_ns - incoming->received_ns,
+                                            .length = answer.body_length,
+                                            .trace = trace},
+                     now_ns);
     http_reply(incoming->request, &answer);
     json_text_free(text);
     json_decref(problem);
@@ -171,8 +208,11 @@ void exchange_turn_away(struct runtime *runtime, struct http_incoming *incoming,
 void exchange_untold(void *context, const struct http_answer *answer)
 {
     struct runtime *runtime = context;
-    fault_tell_answer(&runtime->context.fault_lines, runtime->world, answer->status, answer->body,
-                      answer->body_length);
+    request_log_tell_unread(&runtime->request_log, answer->status, answer->body_length,
+                            world_monotonic_ns(runtime->world));
+    if (answer->status >= 500)
+        fault_tell_answer(&runtime->context.fault_lines, runtime->world, answer->status,
+                          answer->body, answer->body_length);
 }
 
 void exchange_answer_json(struct exchange *exchange, int status, const json_t *body,
@@ -255,6 +295,8 @@ bool exchange_refused(struct exchange *exchange, const struct audience_route *ro
     const char *why;
     int status = audience_judge(exchange->runtime->audience, exchange->incoming->request, route,
                                 exchange->caller, &why);
+    if (status == 401 || (status && !exchange->runtime->audience))
+        exchange->caller[0] = '\0'; /* what it says it is, nobody knows */
     if (status)
         answer_problem(exchange, refusal_of(exchange, status), why, NULL, headers,
                        status == 401 ? 2 : 1);

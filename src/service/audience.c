@@ -166,11 +166,11 @@ static int judge_caller(struct audience *audience, const struct http_request *re
         *ret_why = identity_verdict_text(verdict);
         return 401;
     }
+    *ret_caller = caller;
     if (from && !from_names(from, caller)) {
         *ret_why = "Freehold-From names another caller than the " IDENTITY_HEADER " proves.";
         return 403;
     }
-    *ret_caller = caller;
     if (!route)
         return 0;
     size_t i;

@@ -13,6 +13,7 @@ struct exchange {
     struct http_incoming *incoming; /* valid until http_reply, or until it is let go */
     struct undecided_request waits; /* its client, which waits for a commit */
     struct runtime_route *route;
+    const char *own; /* the path of one of Freehold's own routes; NULL: it is for none */
     fh_work work;
     char caller[IDENTITY_NAME_LENGTH_MAX + 1]; /* from exchange_refused on */
     struct work_user *user;                    /* or NULL; one reference */

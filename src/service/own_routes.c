@@ -269,6 +269,7 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (strcmp(routes[i].path, incoming->path) != 0)
             continue;
+        exchange->own = routes[i].path;
         bool gets = strcmp(routes[i].method, "GET") == 0;
         struct audience_route route = {routes[i].method, routes[i].path, routes[i].audience};
         if (!routes[i].open && own_page_is_refused(runtime, exchange, incoming->path, &route))

@@ -434,6 +434,7 @@ void runtime_init(struct runtime *runtime, const fh_service *service, const json
     runtime->keeps_schema = getenv(PROCESS_KEEPS_SCHEMA) != NULL;
     runtime->context = (struct work_context){
         .world = world, .service = service, .callers = json_object_get(config, "callers")};
+    request_log_set(&runtime->request_log, json_string_at(config, "request_log"));
     routes_sort(runtime);
 }
 

@@ -15,6 +15,7 @@
 #include "service/undecided.h"
 #include "shape/problem.h"
 #include "work/lease.h"
+#include "work/request_log.h"
 #include "work/work.h"
 
 #define RUNTIME_ROUTES_MAX 64
@@ -79,9 +80,10 @@ struct runtime {
     bool requests_drained, sagas_stopped; /* both: the rest can be closed */
     unsigned exchanges;                   /* fibers of requests, answered or not */
     struct undecided_requests requests;   /* the same requests */
-    bool expiring;                        /* the fiber of upkeep.h is running */
-    struct backup *backup;                /* of backup.c: the one being made, or NULL */
-    struct lease expiry;                  /* for upkeep by one instance at a time */
+    struct request_log request_log;
+    bool expiring;         /* the fiber of upkeep.h is running */
+    struct backup *backup; /* of backup.c: the one being made, or NULL */
+    struct lease expiry;   /* for upkeep by one instance at a time */
     struct fiber_queue expire_sleep;
     struct world_timer drain_end; /* when draining has to be over */
 };

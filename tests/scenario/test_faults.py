@@ -2,10 +2,12 @@
 """Faults are told to the operator, once, and not to the client: of requests, events and sagas, of crashes and of
 handlers that do not return."""
 
+import json
 import pathlib
 import re
 import shutil
 import subprocess
+import socket
 import threading
 import time
 
@@ -39,7 +41,14 @@ def log_of(faults, service):
 
 
 def lines(faults, service, *parts):
-    return [line for line in log_of(faults, service).splitlines() if all(part in line for part in parts)]
+    """But for those about requests."""
+    return [line for line in log_of(faults, service).splitlines()
+            if all(part in line for part in parts) and "[request-answered]" not in line]
+
+
+def requests(faults, service, *parts):
+    return [line.partition("[request-answered]: ")[2] for line in log_of(faults, service).splitlines()
+            if "[request-answered]" in line and all(part in line for part in parts)]
 
 
 def fault(faults, method, path, body=None, status=500, trace=TRACE):
@@ -280,3 +289,80 @@ def test_who_waits_for_what_has_no_location_is_not_held_and_the_log_says_why_onc
     said = lines(faults, "faulty", "[preference-unapplied]")
     assert len(said) == 1, said
     assert " warning faulty " in said[0] and "POST /api/sagas begins a saga and has no location" in said[0]
+# ---- the log of requests ----
+
+TOOK = r"\d+\.\d ms, \d+ bytes"
+
+
+@pytest.mark.parametrize("number, method, path, body, status, where", [
+    (1, "POST", "/api/measures?name=Ada", {"id": 1, "word": "Eve"}, 400, "/api/measures"),
+    (2, "POST", "/api/measures", {"id": 409, "word": "Eve"}, 409, "/api/measures"),
+    (3, "POST", "/api/measures", {"word": 7}, 422, "/api/measures"),
+    (4, "POST", "/api/holds/0?name=Ada", None, 400, "/api/holds/{ms:int}"),
+    (5, "GET", "/api/nowhere", None, 500, "/api/nowhere"),
+])
+def test_a_request_that_failed_is_in_the_log_without_its_values(faults, number, method, path, body, status, where):
+    trace = f"d{number:031x}"
+    assert faults.http(method, path, body, {"traceparent": PARENT.replace(TRACE, trace)}).status == status
+    said, = requests(faults, "faulty", trace)
+    assert re.fullmatch(rf"{method} {re.escape(where)}: {status} in {TOOK} \(caller gateway; trace {trace}\)", said), said
+    assert not requests(faults, "gateway", trace)
+
+
+def test_what_went_well_is_logged_only_where_the_file_says_so(faults):
+    headers = {"traceparent": PARENT.replace(TRACE, "e" * 32)}
+    assert faults.http("POST", "/api/things", {"id": 55, "word": "Eve"}, headers).status == 201
+    assert not requests(faults, "faulty", "e" * 32) and not requests(faults, "gateway", "e" * 32)
+    done = faults.command("call", "hearer", "GET", "/openapi.json", "--state", faults.state)
+    assert done.stdout.startswith("{")
+    said = requests(faults, "hearer", ": 200 in ", "caller operator")
+    assert said and all("Eve" not in line for line in said)
+
+
+def test_the_gateway_logs_what_it_answers_itself(faults):
+    headers = {"traceparent": PARENT.replace(TRACE, "f" * 32)}
+    assert faults.http("GET", "/api/of/ada@example.org?name=Ada", headers=headers).status == 404
+    said, = requests(faults, "gateway", "f" * 32)
+    assert re.fullmatch(rf"GET \(no route\): 404 in {TOOK} \(caller a client; trace {'f' * 32}\)", said), said
+    assert faults.http("ADA", "/api/cold", headers=headers).status == 405
+    assert len(requests(faults, "gateway", "(other method) (no route): 405")) == 1
+    assert not requests(faults, "gateway", "livez") and not requests(faults, "faulty", "livez")
+
+
+def test_what_is_no_request_is_logged_as_that(faults):
+    with socket.create_connection(("127.0.0.1", faults.port)) as connection:
+        connection.sendall(b"GET /api/cold HTTP/1.1 Ada\r\n\r\n")
+        assert b" 400 " in connection.makefile("rb").readline()
+    assert requests(faults, "gateway", "(not a request): 400, ")
+
+
+def test_a_flood_of_refusals_is_counted_and_hides_no_other_one(faults):
+    def ask(path):
+        return faults.http("GET", path).status
+    before = len(requests(faults, "gateway", ": 404 in"))
+    began = time.monotonic()
+    assert {ask(f"/api/flood/{number}") for number in range(300)} == {404}
+    windows = (time.monotonic() - began) // 10 + 2
+    assert len(requests(faults, "gateway", ": 404 in")) - before <= 20 * windows
+    assert faults.http("PUT", "/api/cold").status == 405
+    assert requests(faults, "gateway", "PUT (no route): 405 in")
+
+    def counted():
+        ask("/api/flood/1")
+        return requests(faults, "gateway", "more of 404 were not logged")
+    wait_for("the others are counted", counted)
+
+
+def test_logs_shows_requests_by_their_status(faults):
+    def shown(*arguments):
+        done = faults.command("logs", "--json", "--state", faults.state, *arguments, check=False)
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()] if not done.returncode else done
+    faults.http("POST", "/api/measures", {"id": 418, "word": "Eve"})
+    code, said = shown("--requests")
+    assert code == 0 and said and {line["id"] for line in said} == {"request-answered"}
+    code, some = shown("--status", "4xx", "faulty")
+    assert code == 0 and {line["service"] for line in some} == {"faulty"} and len(some) < len(said)
+    assert all(re.search(r": 4\d\d in ", line["text"]) for line in some)
+    code, one = shown("--status", "418")
+    assert code == 0 and len(one) == 1 and one[0]["text"].startswith("POST /api/measures: 418 in ")
+    assert shown("--status", "teapot")[0] == 2 and shown("--requests", "--id", "handler-failed")[0] == 2

@@ -13,6 +13,7 @@
 
 #include "cli/cli.h"
 #include "system/file/nearest.h"
+#include "work/request_log.h"
 
 #define FOLLOW_LOOK_MS 100
 #define NAME_WIDTH_MAX 20
@@ -22,6 +23,7 @@ struct filter {
     enum log_level level;
     const char *id;
     const char *text;
+    const char *status; /* of requests: "404", or "4xx"; NULL: any */
     char since[LOGS_TIME_SIZE];
     bool json;
     int name_width;
@@ -56,6 +58,20 @@ int logs_read_since(const char *given, char out[static LOGS_TIME_SIZE])
         given);
 }
 
+static bool is_status(const char *given)
+{
+    return strlen(given) == 3 && given[0] >= '1' && given[0] <= '5' &&
+           (strcasecmp(given + 1, "xx") == 0 || strspn(given, "0123456789") == 3);
+}
+
+/* "POST /api/orders: 404 in ...": a route has no space in it. */
+static bool has_status(const struct logs_line *line, const char *status)
+{
+    const char *colon = strstr(line->text, ": ");
+    size_t length = strcasecmp(status + 1, "xx") == 0 ? 1 : 3;
+    return colon && strncmp(colon + 2, status, length) == 0;
+}
+
 static int read_filter(const struct cli_command *command, char **words, const char **values,
                        struct filter *filter)
 {
@@ -65,7 +81,17 @@ static int read_filter(const struct cli_command *command, char **words, const ch
                               .level = LOG_LEVEL_DEBUG,
                               .id = cli_value(command, values, "--id"),
                               .text = cli_value(command, values, "--text"),
+                              .status = cli_value(command, values, "--status"),
                               .json = cli_value(command, values, "--json") != NULL};
+    bool requests = cli_value(command, values, "--requests") || filter->status;
+    if (requests && filter->id && strcmp(filter->id, REQUEST_LOG_ID) != 0)
+        return cli_fail(CLI_USAGE, "--id is already that of requests; leave out %s",
+                        filter->status ? "--status or --id" : "--requests or --id");
+    if (filter->status && !is_status(filter->status))
+        return cli_fail(CLI_USAGE, "--status '%s' is none; expected one such as 404, or 4xx",
+                        filter->status);
+    if (requests)
+        filter->id = REQUEST_LOG_ID;
     int known = level ? logs_level_of(level) : LOG_LEVEL_DEBUG;
     if (known < 0)
         return cli_fail(CLI_USAGE, "--level '%s' is none; expected error, warning, info or debug",
@@ -100,6 +126,7 @@ static bool is_line_wanted(const struct filter *filter, const struct logs_source
     return (*name || name == filter->names) && line->level <= filter->level &&
            strcmp(line->time, filter->since) >= 0 &&
            (!filter->id || strcmp(line->id, filter->id) == 0) &&
+           (!filter->status || has_status(line, filter->status)) &&
            (!filter->text || strcasestr(line->text, filter->text) ||
             strcasestr(source->name, filter->text));
 }
@@ -202,10 +229,14 @@ const struct cli_command cli_logs = {
         "lists all ids.\n\n"
         "  freehold logs orders payments --level warning --since 1h\n"
         "  freehold logs --id subscription-paused --since 1d\n"
+        "  freehold logs gateway --status 5xx\n"
         "  freehold logs --text 01a1f983 -f\n",
     .options = {{"--level", "LEVEL", "only error; or also warning, info, debug"},
                 {"--id", "ID", "only the message with this id, such as event-parked"},
                 {"--text", "TEXT", "only lines with this text, in any case"},
+                {"--requests", NULL,
+                 "only the lines about requests: failed ones, or all, by request_log"},
+                {"--status", "STATUS", "of those only the ones answered so: 404, or 4xx"},
                 {"--since", "TIME", "15m (s, m, h, d) ago, or from a time: 2026-11-20T15:12"},
                 {"--follow", NULL, "continue with what is logged from now on; also -f", 'f'},
                 {"--json", NULL, "print each line as a JSON object"},

@@ -142,6 +142,12 @@ static void read_confine(struct yaml_reader *reader, yaml_node_t *node, const ch
     ((struct system_service *)into)->unconfined = !confine;
 }
 
+static void read_request_log(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             void *into)
+{
+    ((struct system_service *)into)->logs_requests = file_request_log(reader, node, what);
+}
+
 static void read_amount(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                         const char *name, int unit, json_t *retention)
 {
@@ -211,7 +217,9 @@ static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, con
          "hosts that its webhooks may go to; default: all"},
         {"outside_http", file_read_outside_http, false, "true: its webhooks may also go by http"},
         {"outside_keys", file_read_outside_keys, false, "what its webhooks are signed with"},
-        {"retention", read_retention, false, "how long events and sagas are kept"}};
+        {"retention", read_retention, false, "how long events and sagas are kept"},
+        {"request_log", read_request_log, false,
+         "all: the log has a line for each request, not only for those that fail"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), service);
 }
 

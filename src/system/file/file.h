@@ -120,7 +120,8 @@ struct system_service {
     bool open;        /* its public routes accept requests without a token: for development */
     json_t *settings; /* an object; may hold secrets, so it is never shown */
     struct place settings_place;
-    json_t *retention; /* as in a process's configuration (work/retention.h); NULL: all defaults */
+    bool logs_requests; /* all of them, not only those that fail */
+    json_t *retention;  /* as in a process's configuration (work/retention.h); NULL: all defaults */
     json_t *description;           /* the program's description of itself; NULL until described */
     struct program_held described; /* the program that gave the description */
 };
@@ -161,6 +162,7 @@ struct system_file {
     bool links_tls; /* TLS between the processes; otherwise plain HTTP on the loopback address */
     const char *door_certificate, *door_key; /* absolute: the gateway's TLS; NULL: plain HTTP */
     json_t *door_clients;  /* gateway.tls.clients, as in the gateway's configuration; NULL: none */
+    bool logs_requests;    /* the gateway's: all of them, not only those that fail */
     bool upgrades_by_hand; /* a replaced program is not picked up automatically */
     int rotate_keys_days;  /* 0: by hand alone */
     /* isolation, besides each process's confinement: whether it runs as a user of its own, and in a

@@ -245,6 +245,18 @@ static void read_door(struct yaml_reader *reader, yaml_node_t *node, const char 
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);
 }
 
+bool file_request_log(struct yaml_reader *reader, yaml_node_t *node, const char *what)
+{
+    static const char *const kinds[] = {"failed", "all", NULL};
+    return yaml_word(reader, node, what, kinds, true) == 1;
+}
+
+static void read_gateway_log(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             void *into)
+{
+    ((struct system_file *)into)->logs_requests = file_request_log(reader, node, what);
+}
+
 void file_read_gateway(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
@@ -260,6 +272,8 @@ void file_read_gateway(struct yaml_reader *reader, yaml_node_t *node, const char
         {"proxies", file_read_proxies, false,
          "whose X-Forwarded-For it believes: addresses and networks; default: nobody's"},
         {"cors", file_read_cors, false, "which other sites' pages may use it"},
-        {"hsts_s", file_read_hsts, false, "how long browsers insist on TLS; default a year"}};
+        {"hsts_s", file_read_hsts, false, "how long browsers insist on TLS; default a year"},
+        {"request_log", read_gateway_log, false,
+         "all: the log has a line for each request, not only for those that fail"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);
 }

@@ -7,5 +7,7 @@
 #include "system/file/yaml.h"
 
 yaml_read file_read_gateway;
+/* The value of a key "request_log", of the gateway or a service: true for `all`. */
+bool file_request_log(struct yaml_reader *reader, yaml_node_t *node, const char *what);
 
 #endif

@@ -109,7 +109,7 @@ static void report_unknown(struct yaml_reader *reader, const yaml_node_t *node, 
     text_release(&known);
 }
 
-#define KEYS_MAX 16
+#define KEYS_MAX 24
 
 void yaml_read_mapping(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                        const struct yaml_key *keys, size_t key_count, void *into)

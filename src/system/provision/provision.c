@@ -203,6 +203,8 @@ static enum fh_code write_service_config(struct provision *provision,
     json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
     json_object_set_new(config, "events_granted", json_true());
     json_object_set_new(config, "open", json_boolean(service->open));
+    json_object_set_new(config, "request_log",
+                        json_string(service->logs_requests ? "all" : "failed"));
     json_object_set_new(config, "exposure", exposure_json(options->file->service_exposure));
     json_object_set_new(config, "confine", json_boolean(!service->unconfined));
     if (code == FH_OK)
@@ -251,6 +253,7 @@ static enum fh_code write_gateway_config(const struct provision *provision,
         json_array_append_new(compose, system_file_composition(&file->compositions[i]));
     json_object_set_new(config, "services", services);
     json_object_set_new(config, "compose", compose);
+    json_object_set_new(config, "request_log", json_string(file->logs_requests ? "all" : "failed"));
     json_object_set_new(config, "exposure", exposure_json(file->gateway_exposure));
     if (part->inside_fd >= 0)
         json_object_set_new(config, "inside_fd", json_integer(5)); /* child.c passes it */
