@@ -45,32 +45,31 @@ static void timer_data_check(fh_work *w, const struct fh_timer *timer, const jso
     json_t *faults = timer->data ? shape_check(timer->data, data) : NULL;
     const json_t *fault = json_array_get(faults, 0);
     if (fault)
-        fh_fail(w, 500, "The data of timer %s does not fit its declared shape, at \"%s\": %s",
-                timer->name, json_string_at(fault, "pointer"), json_string_at(fault, "detail"));
+        work_fault(w, "The data of timer %s does not fit its declared shape, at \"%s\": %s",
+                   timer->name, json_string_at(fault, "pointer"), json_string_at(fault, "detail"));
 }
 
 const char *fh_at(fh_work *w, int64_t when_ms, const char *name, json_t *data)
 {
     const struct fh_timer *declared = timer_declared(w->context->service, name);
     if (!declared)
-        fh_fail(w, 500, "%s set timer %s, which is not among its declared `timers`.",
-                w->context->service->name, name);
+        work_fault(w, "%s set timer %s, which is not among its declared `timers`.",
+                   w->context->service->name, name);
     if (when_ms < 0 || when_ms > DUE_MS_MAX)
-        fh_fail(w, 500,
-                "Timer %s can't be set for %lld: a time in milliseconds since 1970 is needed.",
-                name, (long long)when_ms);
+        work_fault(w,
+                   "Timer %s can't be set for %lld: a time in milliseconds since 1970 is needed.",
+                   name, (long long)when_ms);
     if (data && !json_is_object(data))
-        fh_fail(w, 500, "The data of timer %s must be an object, or NULL.", name);
+        work_fault(w, "The data of timer %s must be an object, or NULL.", name);
     struct store_work *work = work_store_write(w);
     struct timers_set *set = timers_set_of(w);
     if (set->count++ >= TIMER_SET_MAX)
-        fh_fail(w, 500, "One unit of work sets at most %d timers.", TIMER_SET_MAX);
+        work_fault(w, "One unit of work sets at most %d timers.", TIMER_SET_MAX);
     json_t *given = data ? data : json_object();
     timer_data_check(w, declared, given);
     const char *text = json_text(given); /* on the run's arena */
     if (strlen(text) > TIMER_DATA_SIZE_MAX)
-        fh_fail(w, 500, "The data of timer %s is larger than %zu bytes.", name,
-                TIMER_DATA_SIZE_MAX);
+        work_fault(w, "The data of timer %s is larger than %zu bytes.", name, TIMER_DATA_SIZE_MAX);
     struct fh_error error;
     const struct ledger_timer timer = {.kind = LEDGER_TIMER_SET,
                                        .due_ms = when_ms,
@@ -112,7 +111,7 @@ bool fh_cancel(fh_work *w, const char *id)
 static const struct ledger_timer *timer_of(fh_work *w, const char *what)
 {
     if (!w->timer)
-        fh_fail(w, 500, "%s is for handlers of `timers` and `every`.", what);
+        work_fault(w, "%s is for handlers of `timers` and `every`.", what);
     return w->timer;
 }
 
@@ -121,7 +120,7 @@ json_t *fh_timer_data(fh_work *w)
     timer_of(w, "fh_timer_data");
     json_t *copy = json_deep_copy(w->given.value);
     if (!copy)
-        fh_fail(w, 500, "This unit of work has no memory left for its timer's data.");
+        work_fault(w, "This unit of work has no memory left for its timer's data.");
     return copy;
 }
 

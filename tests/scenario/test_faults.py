@@ -65,6 +65,8 @@ def fault(faults, method, path, body=None, status=500, trace=TRACE):
     (4, "GET", "/api/asks", "ask_undeclared", "faulty asked hearer for /api/nothing, which is not among"),
     (5, "POST", "/api/starts", "start_undeclared", "faulty started saga no_such_saga, which is not among"),
     (6, "GET", "/api/nowhere", "select_nowhere", "nowhere"),
+    (7, "POST", "/api/remembers", "set_undeclared", "faulty set timer no_such_timer, which is not among its declared"),
+    (8, "POST", "/api/misremembers", "set_misfit", 'The data of timer burn_out does not fit its declared shape, at "/'),
 ])
 def test_a_fault_is_in_the_log_and_not_in_the_answer(faults, number, method, path, handler, why):
     trace = f"{number:032x}"

@@ -33,6 +33,14 @@ def test_a_diamond_is_no_ring():
     assert tidy.rings_of({"a": {"b", "c"}, "b": {"d"}, "c": {"d"}, "d": set()}) == []
 
 
+def test_the_library_does_not_fail_as_handlers_do():
+    tree = tree_of(src__timer__set="void set(fh_work *w)\n{\n    fh_fail (w, 500, \"No.\");\n    fh_fail_at(w, 422, p, x);\n}\n",
+                   src__work__request="void fh_fail(fh_work *w, int status)\n{\n    work_fault(w, \"fh_fail\");\n}\n",
+                   examples__one="void one(fh_work *w)\n{\n    fh_fail(w, 503, \"Cold.\");\n}\n")
+    found = tidy.only_handlers_fail_by_fh_fail(tree)
+    assert [(one.path, one.line) for one in found] == [("src/timer/set.c", 3), ("src/timer/set.c", 4)]
+
+
 def test_a_name_that_cxx_reserves_is_found_but_not_in_comments_and_strings():
     tree = tree_of(src__base__one='/* a new operator */\nint count(int new)\n{\n    return puts("delete");\n}\n')
     assert [(one.path, one.line) for one in tidy.no_name_is_reserved_in_cxx(tree)] == [("src/base/one.c", 2)]

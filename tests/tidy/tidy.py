@@ -395,6 +395,14 @@ def banned_calls_are_not_made(tree):
                 yield Violation(path, line, f"{name}() {BANNED_CALLS[name]}")
 
 
+def only_handlers_fail_by_fh_fail(tree):
+    """What fh_fail says is for the client, and a fault that the library finds in a handler is not."""
+    for path in tree.c_files("src/"):
+        for line, match in lines_matching(tree.code[path], re.compile(r"(?<![\w>.])(?<!void )fh_fail(?:_at)?\s*\(")):
+            yield Violation(path, line, f"{match.group(0)}...) tells the client what is for the log: use work_fault for a "
+                                        "fault of the handler, work_fail_as for a problem that has a type")
+
+
 def only_layers_that_decide_log(tree):
     call = re.compile(r"\blog_(?:error|warning|info|debug|line)\s*\(|\bv?fprintf\s*\(\s*stderr\b|"
                       r"\bperror\s*\(")
@@ -709,7 +717,8 @@ CHECKS = (
     every_source_file_names_its_licence,
     every_c_file_begins_with_what_it_owns, files_are_no_longer_than_one_idea,
     functions_fit_on_a_screen, files_call_each_other_one_way, no_name_is_reserved_in_cxx,
-    static_functions_carry_their_noun, banned_calls_are_not_made, only_layers_that_decide_log,
+    static_functions_carry_their_noun, banned_calls_are_not_made, only_handlers_fail_by_fh_fail,
+    only_layers_that_decide_log,
     the_command_says_all_in_one_place,
     nothing_knows_one_machine, nothing_is_left_for_later, every_c_file_is_built,
     what_only_tests_want_is_built_for_them, every_patch_of_deliberate_bugs_is_built,

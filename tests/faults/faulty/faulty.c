@@ -31,6 +31,21 @@ static void start_undeclared(fh_work *w)
     fh_saga_start(w, "no_such_saga", json_object());
 }
 
+static void set_undeclared(fh_work *w)
+{
+    fh_at(w, 4102444800000, "no_such_timer", NULL);
+}
+
+static void set_misfit(fh_work *w)
+{
+    fh_at(w, 4102444800000, "burn_out", json_pack("{s:s}", "id", "not-a-number"));
+}
+
+static void burn_out(fh_work *w)
+{
+    (void)w;
+}
+
 static void select_nowhere(fh_work *w)
 {
     fh_rows(w, "SELECT secret_column FROM nowhere WHERE word = 'hunter2' AND id > 4711",
@@ -170,6 +185,8 @@ FH_SERVICE(
                {"POST", "/api/keyless", publish_keyless, .auth = FH_ANYONE},
                {"GET", "/api/asks", ask_undeclared, .auth = FH_ANYONE},
                {"POST", "/api/starts", start_undeclared, .auth = FH_ANYONE},
+               {"POST", "/api/remembers", set_undeclared, .auth = FH_ANYONE},
+               {"POST", "/api/misremembers", set_misfit, .auth = FH_ANYONE},
                {"GET", "/api/nowhere", select_nowhere, .auth = FH_ANYONE},
                {"GET", "/api/cold", refuse_itself, .auth = FH_ANYONE},
                {"POST", "/api/overloads", overload, .body = thing, .auth = FH_ANYONE},
@@ -185,6 +202,7 @@ FH_SERVICE(
                {"POST", "/api/kinds", take_kinds, .body = kinds, .auth = FH_ANYONE},
                {"POST", "/api/aborts", give_up, .auth = FH_ANYONE}},
     .publishes = {{"Made", .shape = thing, .key = "id"}, {"Kept", .shape = kept, .key = "id"}},
+    .timers = {{"burn_out", burn_out, thing}},
     .sagas = {{"stumble", stumble_steps, .input = thing}},
     .metrics = {{"things_made", "Things that were made.", .labels = "word"},
                 {"thing_size", "How large things are.", .buckets = {0.5, 10}}});
