@@ -4,6 +4,7 @@
 #include "store/relational/relational.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 #include "work/page.h"
 #include "work/work.h"
@@ -44,12 +45,28 @@ static void must_be_relational(fh_work *w)
     work_fail(w, &error);
 }
 
+/* For when the handler has been left, and with it perhaps the memory of a text that it has made.
+ * Where there is no memory the log does without. */
+static void statement_keep(fh_work *w, const char *sql)
+{
+    size_t size = strlen(sql) + 1;
+    char *kept = arena_try_alloc(&w->arena, size);
+    w->statement = kept ? memcpy(kept, sql, size) : NULL;
+}
+
+static _Noreturn void statement_fail(fh_work *w, const char *sql, const struct fh_error *error)
+{
+    statement_keep(w, sql);
+    work_fail(w, error);
+}
+
 /* What a statement does whose result nobody waited for is told later, where the engine is a server:
  * until another one was waited for, it is the likeliest to have failed. */
-static void statement_done(fh_work *w, bool waited)
+static void statement_done(fh_work *w, const char *sql, bool waited)
 {
-    if (waited || !w->context->store->ops->sequence)
-        w->statement = NULL;
+    w->statement = NULL;
+    if (!waited && w->context->store->ops->sequence)
+        statement_keep(w, sql);
 }
 
 static json_t *run_sql(fh_work *w, const char *sql, va_list args, int row_max, int64_t *ret_changes,
@@ -61,12 +78,11 @@ static json_t *run_sql(fh_work *w, const char *sql, va_list args, int row_max, i
     int count = objects_of_args(w, args, objects);
     if (last)
         objects[count++] = last;
-    w->statement = sql;                           /* until it has succeeded, for the log */
     struct store_work *work = work_store_read(w); /* in a GET it refuses writes */
     if (relational_run(work, sql, objects, count, row_max, row_max ? &rows : NULL, ret_changes,
                        &error) != FH_OK)
-        work_fail(w, &error);
-    statement_done(w, row_max || ret_changes);
+        statement_fail(w, sql, &error);
+    statement_done(w, sql, row_max || ret_changes);
     return rows;
 }
 
@@ -137,14 +153,13 @@ json_t *fh_peek(fh_work *w, const char *sql, ...)
     va_start(args, sql);
     int count = objects_of_args(w, args, objects);
     va_end(args);
-    w->statement = sql;
     if (store_begin(w->context->store, STORE_READ_COMMITTED, &work, &error) != FH_OK)
         work_fail(w, &error);
     enum fh_code code =
         relational_run(work, sql, objects, count, RELATIONAL_ROWS_MAX, &rows, NULL, &error);
     store_rollback(work);
     if (code != FH_OK)
-        work_fail(w, &error);
+        statement_fail(w, sql, &error);
     w->statement = NULL;
     return rows;
 }

@@ -204,7 +204,7 @@ struct fh_work {
     /* Why it failed. */
     struct fh_error failure; /* code FH_OK: it did not fail */
     int fault_status;        /* 500 and more, and nobody has told yet: fault.h; else 0 */
-    const char *statement;   /* the SQL that is running, or that failed; NULL: none */
+    const char *statement;   /* on arena: the SQL that failed, or may fail yet; NULL: none */
     int retry_after_s;       /* with 503; 0: none */
 
     /* Recorded for reruns, on `kept`. */

@@ -88,6 +88,13 @@ def test_the_statement_of_a_fault_is_told_without_values(faults):
     assert "hunter2" not in said and "4711" not in said
 
 
+def test_a_statement_that_the_handler_has_made_is_told_after_the_handler_is_left(faults):
+    trace = "6" * 32
+    fault(faults, "GET", "/api/built", trace=trace)
+    said, = lines(faults, "faulty", trace)
+    assert "; SQL SELECT made_column FROM made_table WHERE id = :id; engine" in said
+
+
 def test_what_a_handler_says_itself_is_told_and_logged(faults):
     answer = fault(faults, "GET", "/api/cold", status=503, trace="8" * 32)
     assert answer.body["detail"] == "The kiln is cold."

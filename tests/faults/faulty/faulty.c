@@ -2,6 +2,7 @@
 /* One route for each fault that a handler can have. */
 
 #include <freehold.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,6 +51,14 @@ static void select_nowhere(fh_work *w)
 {
     fh_rows(w, "SELECT secret_column FROM nowhere WHERE word = 'hunter2' AND id > 4711",
             fh_path(w));
+}
+
+/* The text is gone when the handler has been left. */
+static void select_built(fh_work *w)
+{
+    char sql[100];
+    snprintf(sql, sizeof sql, "SELECT made_column FROM %s WHERE id = :id", "made_table");
+    fh_rows(w, sql, json_pack("{s:i}", "id", 1));
 }
 
 static void refuse_itself(fh_work *w)
@@ -187,6 +196,7 @@ FH_SERVICE(
                {"POST", "/api/starts", start_undeclared, .auth = FH_ANYONE},
                {"POST", "/api/remembers", set_undeclared, .auth = FH_ANYONE},
                {"POST", "/api/misremembers", set_misfit, .auth = FH_ANYONE},
+               {"GET", "/api/built", select_built, .auth = FH_ANYONE},
                {"GET", "/api/nowhere", select_nowhere, .auth = FH_ANYONE},
                {"GET", "/api/cold", refuse_itself, .auth = FH_ANYONE},
                {"POST", "/api/overloads", overload, .body = thing, .auth = FH_ANYONE},
