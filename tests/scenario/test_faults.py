@@ -6,8 +6,8 @@ import json
 import pathlib
 import re
 import shutil
-import subprocess
 import socket
+import subprocess
 import threading
 import time
 
