@@ -201,6 +201,8 @@ def test_status_says_which_handler_hangs_and_it_is_ended_with_a_backtrace(faults
     assert found["what"] == "POST /api/holds/{ms:int}" and found["for_s"] >= 2
     restarted(faults, "faulty", before)
     asking.join()
+    if SANITIZED:
+        return  # its own report says where it was
     said = wait_for("its backtrace", lambda: lines(faults, "faulty", "[process-crashed]: SIGABRT, in POST /api/holds/"))
     assert "handler hold_on" in said[0]
 
