@@ -107,7 +107,7 @@ static void what_is_coded_can_be_read_again(void **state)
     struct coder coder = {0};
     char *body = malloc(LENGTH), *read = malloc(LENGTH);
     size_t length;
-    for (int i = 0; i < LENGTH; i++)
+    for (unsigned i = 0; i < LENGTH; i++)
         body[i] = (char)('a' + i * i / 7 % 20);
     char *coded = coder_encode(&coder, CODING_ZSTD, body, LENGTH, &length);
     assert_non_null(coded);

@@ -89,7 +89,7 @@ FH_TEST(handlers_set_further_timers)
 FH_TEST(timers_fire_once_though_the_power_fails)
 {
     for (int i = 0; i < 20; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "b%d", i);
         hang_bell(t, name, 20000 + i * 100);
     }
@@ -106,7 +106,7 @@ FH_TEST(a_failing_timer_is_parked_and_those_beside_it_fire)
     fh_test_expect_faults(t, "bells");
     fh_test_request(t, 204, "bells", "POST /curses", json_pack("{s:s}", "name", "b1"));
     for (int i = 0; i < 3; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "b%d", i);
         hang_bell(t, name, 5000);
     }
