@@ -28,7 +28,7 @@ FH_API const char *fh_at(fh_work *w, int64_t when_ms, const char *name, json_t *
 /* Takes a timer back. False: it is not pending: it has fired, or was cancelled, or `id` is NULL. */
 FH_API bool fh_cancel(fh_work *w, const char *id);
 /* In handlers of `timers` and `every`: a timer's data; and when it was due. A schedule's data are
- * {"cron", "zone"}. */
+ * {"cron", "zone", "after_ms"}: since then it has not run. */
 FH_API json_t *fh_timer_data(fh_work *w);
 FH_API int64_t fh_timer_due_ms(fh_work *w);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A declaration is data, so most of what is wrong in it is seen only by looking: each shape by
- * shape_declared, the names that documents use, and whether a location is where one of the
- * service's routes answers. It is looked at before anything else is done with it, by --describe
- * too, so that `freehold check` says the same as the service's start.
+ * shape_declared, the names that documents use, whether a location is where one of the service's
+ * routes answers, when schedules run. It is looked at before anything else is done with it, by
+ * --describe too, so that `freehold check` says the same as the service's start.
  */
 
 #include <ctype.h>
@@ -13,6 +13,7 @@
 #include "http/path.h"
 #include "service/declared.h"
 #include "shape/shape.h"
+#include "timer/timer.h"
 #include "work/page.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
@@ -199,5 +200,5 @@ enum fh_code declared_check(const fh_service *service, struct fh_error *error)
                            service->timers[i].name, error);
     if (code == FH_OK)
         code = check_shape(service->settings, "The settings of", service->name, error);
-    return code;
+    return code == FH_OK ? timers_check(service, error) : code;
 }

@@ -118,6 +118,18 @@ static void take_timer_fault(struct timer_firing *firing, fh_work *const *works,
         fault_is_told(works[i]);
 }
 
+/* Whose handlers met an outage that is not the store's: those before the first use of the store ran
+ * side by side, so there may be many. */
+static bool find_waiting(struct timer_firing *firing, fh_work *const *works)
+{
+    for (int i = 0; i < firing->count; i++) {
+        const fh_work *w = works[i];
+        firing->waits[i] = w->failure.code == FH_UNAVAILABLE && !w->by_store &&
+                           work_batch_is_outage(w->failure.code, &w->failure, w);
+    }
+    return firing->failed >= 0 && firing->waits[firing->failed];
+}
+
 enum timer_verdict timers_fire(struct timer_firing *firing)
 {
     struct work_context *context = firing->manager->context;
@@ -143,6 +155,7 @@ enum timer_verdict timers_fire(struct timer_firing *firing)
     for (int i = 0; code != FH_OK && i < firing->count; i++)
         work_redact(list[i], SHAPE_MARKED, firing->error.message, sizeof firing->error.message);
     bool outage = code != FH_OK && work_batch_is_outage(code, &firing->error, to_blame);
+    bool waits = outage && find_waiting(firing, list);
     take_timer_fault(firing, list, outage);
     keep_spans(firing, list, code, began_ns);
     for (int i = 0; i < firing->count; i++)
@@ -151,7 +164,9 @@ enum timer_verdict timers_fire(struct timer_firing *firing)
     free(works);
     if (code == FH_OK)
         return TIMER_FIRED;
-    return fence.gone ? TIMER_GONE : outage ? TIMER_OUTAGE : TIMER_FAILED;
+    if (fence.gone)
+        return TIMER_GONE;
+    return waits ? TIMER_WAITS : outage ? TIMER_OUTAGE : TIMER_FAILED;
 }
 
 /* ---- Parking ---- */

@@ -137,15 +137,16 @@ static bool has_timers(struct timer_manager *manager)
 {
     const struct fh_service *service = manager->context->service;
     struct store_work *work;
-    int64_t set = 1, every = 1;
+    int64_t set = 1, every = 1, parked = 1;
     if (service->timers[0].name || service->every[0].name)
         return true;
     if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, ERROR_UNHEEDED) != FH_OK)
         return true;
-    if (ledger_timers_count(work, LEDGER_TIMER_SET, 1, &set, ERROR_UNHEEDED) == FH_OK)
-        ledger_timers_count(work, LEDGER_TIMER_EVERY, 1, &every, ERROR_UNHEEDED);
+    if (ledger_timers_count(work, LEDGER_TIMER_SET, 1, &set, ERROR_UNHEEDED) == FH_OK &&
+        ledger_timers_count(work, LEDGER_TIMER_EVERY, 1, &every, ERROR_UNHEEDED) == FH_OK)
+        ledger_timers_count(work, LEDGER_TIMER_PARKED, 1, &parked, ERROR_UNHEEDED);
     store_rollback(work);
-    return set || every;
+    return set || every || parked; /* an operator may have a parked one retried */
 }
 
 void timer_manager_start(struct timer_manager *manager)

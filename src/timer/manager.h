@@ -26,6 +26,7 @@
 #define TIMERS_MAX (sizeof(((fh_service *)NULL)->timers) / sizeof(struct fh_timer))
 #define SCHEDULE_PREFIX "every/" /* of the names of schedules' timers */
 #define TIMER_NAME_SIZE 128
+#define TIMER_NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 #define TIMER_ID_SIZE (TIMER_NAME_SIZE + 24) /* "DUE_MS-NAME" */
 
 struct schedule {
@@ -34,15 +35,18 @@ struct schedule {
     struct cron cron;
     const struct zone *zone;
     char name[TIMER_NAME_SIZE]; /* "every/NAME" */
-    char text[256];             /* {"cron","zone"}, as its row's data */
+    char text[256];             /* {"cron","zone"}: how its row's data begin */
+    char data[256 + 48];        /* with "after_ms": of the row that is being made */
 };
 
-/* One that has failed, or that this program does not know: not before retry_at_ns. */
+/* One that has failed, whose handler asks a service that is away, or that this program does not
+ * know: not before retry_at_ns. */
 struct timer_held {
     char kind[8], name[TIMER_NAME_SIZE];
     int64_t due_ms, retry_at_ns, seen_ns;
     int attempts;
-    bool parks; /* the next attempt parks it */
+    int interrupted; /* by an outage of its own, in a row */
+    bool parks;      /* the next attempt parks it */
     char why[sizeof(((struct fh_error *)NULL)->message)];
 };
 
@@ -65,7 +69,7 @@ struct timer_manager {
     struct timer_held held[TIMER_HELD_MAX];
     int held_count;
     int together;    /* the most in the next commit */
-    int interrupted; /* by outages, in a row */
+    int interrupted; /* by outages that concern all, in a row */
     bool waits;      /* an outage was logged, and has not ended */
     char why[sizeof(((struct fh_error *)NULL)->message)]; /* why they wait; or "" */
     struct timer_counters counters;
@@ -106,6 +110,7 @@ enum timer_verdict {
     TIMER_FIRED,  /* or parked: the row is gone, or moved */
     TIMER_GONE,   /* somebody else was there first */
     TIMER_OUTAGE, /* nothing is anybody's fault: again, soon */
+    TIMER_WAITS,  /* the same, of what the handlers of those in `waits` ask: others may fire */
     TIMER_FAILED, /* `failed` did; -1: the commit */
     TIMER_FULL,   /* it can't be parked: too many are */
 };
@@ -118,6 +123,7 @@ struct timer_firing {
     struct schedule *schedule; /* of schedules */
     int64_t missed;            /* runs of it that are left out */
     int failed;
+    bool waits[TIMER_BATCH_MAX];
     struct fh_error error;
     char fault[FAULT_TEXT_SIZE]; /* where and why the failed one failed, for the log; "": an outage
                                   */
@@ -132,9 +138,13 @@ enum timer_verdict timer_park(struct timer_firing *firing, const char *why, int 
  * declarations. */
 enum fh_code schedules_reconcile(struct timer_manager *manager, struct fh_error *error);
 /* The row of its next run after `due_ms`, and how many runs are left out before it. Borrows from
- * both. */
-struct ledger_timer schedule_next(const struct schedule *schedule, int64_t due_ms, int64_t now_ms,
+ * the schedule, until its next row is made. */
+struct ledger_timer schedule_next(struct schedule *schedule, int64_t due_ms, int64_t now_ms,
                                   int64_t *ret_missed);
+/* The row that a schedule should have, which has `row` (NULL: none yet). False: it is as it should
+ * be. */
+bool schedule_adopts(struct schedule *schedule, const struct ledger_timer *row, int64_t now_ms,
+                     struct ledger_timer *ret);
 enum fh_code schedules_read(const fh_service *service, struct schedule *ret, int *ret_count,
                             struct fh_error *error);
 

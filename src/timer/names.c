@@ -68,8 +68,11 @@ void timer_id_format(char id[static TIMER_ID_SIZE], int64_t due_ms, const char *
 bool timer_id_parse(const char *id, int64_t *ret_due_ms, const char **ret_name)
 {
     size_t digits = strspn(id, "0123456789");
-    if (digits == 0 || digits > 18 || id[digits] != '-' || !id[digits + 1] ||
-        strlen(id + digits + 1) >= TIMER_NAME_SIZE)
+    if (digits == 0 || digits > 18 || id[digits] != '-')
+        return false;
+    const char *name = id + digits + 1;
+    size_t length = strspn(name, TIMER_NAME_LETTERS "/"); /* no raw bytes: ids come from clients */
+    if (length == 0 || name[length] || length >= TIMER_NAME_SIZE)
         return false;
     *ret_due_ms = strtoll(id, NULL, 10);
     *ret_name = id + digits + 1;

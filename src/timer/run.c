@@ -11,7 +11,8 @@
  * none fires again: what has fired has no row.
  *
  * A handler that fails is tried alone, with growing pauses, then parked; those beside it go on. An
- * outage counts no attempt.
+ * outage counts no attempt: if it is the store's, all wait; if a service is away that a handler
+ * asks, its timer does.
  */
 
 #include <inttypes.h>
@@ -59,12 +60,14 @@ static void forget_held(struct timer_manager *manager, int64_t now_ns)
     }
 }
 
-/* NULL: too many wait already. */
+/* NULL: too many wait already. There is always space for schedules, so that none of them holds up
+ * another. */
 static struct timer_held *hold_timer(struct timer_manager *manager,
                                      const struct ledger_timer *timer)
 {
     struct timer_held *held = held_of(manager, timer);
-    if (held || manager->held_count == TIMER_HELD_MAX)
+    bool schedule = strcmp(timer->kind, LEDGER_TIMER_EVERY) == 0;
+    if (held || manager->held_count >= TIMER_HELD_MAX - (schedule ? 0 : SCHEDULE_ROWS_MAX))
         return held;
     held = &manager->held[manager->held_count++];
     *held = (struct timer_held){.due_ms = timer->due_ms};
@@ -163,22 +166,53 @@ static void timers_pause(struct timer_manager *manager, int n, int64_t ms_min, i
         continue;
 }
 
-static void timers_outage_met(struct timer_manager *manager, const struct fh_error *error)
+static void tell_outage(struct timer_manager *manager, const struct fh_error *error)
 {
     snprintf(manager->why, sizeof manager->why, "%s", error->message);
     if (!manager->waits)
         log_warning("timers-paused", "Timers have to wait: %s", error->message);
     manager->waits = true;
+}
+
+static void timers_outage_met(struct timer_manager *manager, const struct fh_error *error)
+{
+    tell_outage(manager, error);
     timers_pause(manager, ++manager->interrupted, TIMER_RETRY_MS_MIN, TIMER_RETRY_MS_MAX);
 }
 
 static void timers_outage_ended(struct timer_manager *manager)
 {
+    manager->interrupted = 0;
+    for (int i = 0; i < manager->held_count; i++) {
+        if (manager->held[i].interrupted)
+            return;
+    }
     if (manager->waits)
         log_info("timers-resumed", "Timers fire again.");
     manager->waits = false;
-    manager->interrupted = 0;
     manager->why[0] = '\0';
+}
+
+/* Those whose handlers ask a service that is away; the others go on. */
+static void timers_wait(struct timer_manager *manager, const struct timer_firing *firing)
+{
+    struct world *world = timer_world(manager);
+    tell_outage(manager, &firing->error);
+    for (int i = 0; i < firing->count; i++) {
+        struct timer_held *held = firing->waits[i] ? hold_timer(manager, &firing->timers[i]) : NULL;
+        if (!held && i == firing->failed) /* as many wait as may: it is among the next again */
+            timers_pause(manager, TIMER_HELD_MAX, TIMER_RETRY_MS_MIN, TIMER_RETRY_MS_MAX);
+        if (!held)
+            continue;
+        int64_t most = TIMER_RETRY_MS_MIN;
+        for (int n = 0; n < held->interrupted && most < TIMER_WAIT_MS_MAX; n++)
+            most *= 2;
+        most = most < TIMER_WAIT_MS_MAX ? most : TIMER_WAIT_MS_MAX;
+        held->interrupted++;
+        held->seen_ns = world_monotonic_ns(world);
+        held->retry_at_ns =
+            held->seen_ns + (int64_t)world_random_below(world, (uint64_t)(most * NS_A_MS));
+    }
 }
 
 /* One failed alone, `held` for its next attempt. */
@@ -187,6 +221,8 @@ static void timer_failed(struct timer_manager *manager, const struct timer_firin
     const struct ledger_timer *timer = &firing->timers[0];
     struct timer_held *held = hold_timer(manager, timer);
     manager->counters.failures++;
+    if (held)
+        held->interrupted = 0;
     snprintf(manager->why, sizeof manager->why, "%s fails: %.150s", timer->handler,
              firing->error.message);
     if (!held) { /* as many wait as may: it is the first of the next look again */
@@ -247,6 +283,9 @@ static void take_verdict(struct timer_manager *manager, const struct timer_firin
             batch_failed(manager, firing);
         else
             timer_failed(manager, firing);
+        break;
+    case TIMER_WAITS:
+        timers_wait(manager, firing);
         break;
     case TIMER_OUTAGE:
     case TIMER_FULL:

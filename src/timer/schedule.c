@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Declared schedules. Each has one row, under its next run, which the unit of work that runs it
- * moves forward: to the first run after now, so that however many were missed, one comes of it. A
- * row is never moved backward, so a wall clock that is set back repeats no run.
+ * moves forward: to the first run after now, so that however many were missed, one comes of it. The
+ * row's `after_ms` is the time that it was moved from, and it is never moved to before that, so a
+ * wall clock that is set back repeats no run, though the schedule is changed meanwhile. Of what is
+ * not due the time is calculated anew when a program starts: a zone may have other rules by then.
  *
  * Rows are created and adopted by the instance that fires, in one serializable unit of work that
  * reads all of them: of two that do so at once, one is rerun and finds what the other has written.
  */
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -26,8 +30,7 @@ static bool is_timer_name(const char *name)
 {
     size_t length = strlen(name);
     return length > 0 && length < TIMER_NAME_SIZE - sizeof SCHEDULE_PREFIX &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
-               length;
+           strspn(name, TIMER_NAME_LETTERS) == length;
 }
 
 static enum fh_code check_timer_declared(const char *list, const char *name, fh_handler *handler,
@@ -102,17 +105,21 @@ enum fh_code schedules_read(const fh_service *service, struct schedule *ret, int
 
 /* ---- Rows ---- */
 
-static struct ledger_timer schedule_row(const struct schedule *schedule, int64_t due_ms)
+#define AFTER ",\"after_ms\":"
+
+static struct ledger_timer schedule_row(struct schedule *schedule, int64_t due_ms, int64_t after_ms)
 {
+    snprintf(schedule->data, sizeof schedule->data, "%.*s" AFTER "%" PRId64 "}",
+             (int)strlen(schedule->text) - 1, schedule->text, after_ms);
     return (struct ledger_timer){.kind = LEDGER_TIMER_EVERY,
                                  .due_ms = due_ms,
                                  .name = schedule->name,
                                  .handler = schedule->declared->name,
-                                 .data = schedule->text,
+                                 .data = schedule->data,
                                  .error = ""};
 }
 
-struct ledger_timer schedule_next(const struct schedule *schedule, int64_t due_ms, int64_t now_ms,
+struct ledger_timer schedule_next(struct schedule *schedule, int64_t due_ms, int64_t now_ms,
                                   int64_t *ret_missed)
 {
     int64_t next_ms = cron_next(&schedule->cron, schedule->zone, due_ms);
@@ -120,7 +127,31 @@ struct ledger_timer schedule_next(const struct schedule *schedule, int64_t due_m
         next_ms = cron_next(&schedule->cron, schedule->zone, next_ms);
     if (next_ms <= now_ms)
         next_ms = cron_next(&schedule->cron, schedule->zone, now_ms);
-    return schedule_row(schedule, next_ms);
+    return schedule_row(schedule, next_ms, due_ms > now_ms ? due_ms : now_ms);
+}
+
+/* Whether the row was made for this schedule as it is declared today. */
+static bool is_as_declared(const struct schedule *schedule, const struct ledger_timer *row)
+{
+    size_t length = strlen(schedule->text) - 1; /* without the brace */
+    return strncmp(row->data, schedule->text, length) == 0 && strchr(",}", row->data[length]);
+}
+
+bool schedule_adopts(struct schedule *schedule, const struct ledger_timer *row, int64_t now_ms,
+                     struct ledger_timer *ret)
+{
+    const char *after = row ? strstr(row->data, AFTER) : NULL;
+    bool same = row && is_as_declared(schedule, row), due = row && row->due_ms <= now_ms;
+    int64_t after_ms = after ? strtoll(after + strlen(AFTER), NULL, 10) : now_ms;
+    if (same && (due || !after))
+        return false;
+    int64_t next_ms =
+        due ? row->due_ms
+            : cron_next(&schedule->cron, schedule->zone, after_ms > now_ms ? after_ms : now_ms);
+    if (same && next_ms == row->due_ms)
+        return false;
+    *ret = schedule_row(schedule, next_ms, after_ms);
+    return true;
 }
 
 struct schedule_rows {
@@ -152,8 +183,9 @@ static enum fh_code replace_row(struct store_work *work, const struct ledger_tim
 
 /* The first of its rows stays, with what is declared today; a run that is due stays due. */
 static enum fh_code adopt_schedule(struct store_work *work, struct schedule_rows *rows,
-                                   const struct schedule *schedule, struct fh_error *error)
+                                   struct schedule *schedule, struct fh_error *error)
 {
+    struct ledger_timer fresh;
     const struct ledger_timer *own = NULL;
     enum fh_code code = FH_OK;
     for (int i = 0; i < rows->count && code == FH_OK; i++) {
@@ -164,12 +196,8 @@ static enum fh_code adopt_schedule(struct store_work *work, struct schedule_rows
         else
             own = &rows->rows[i];
     }
-    if (code != FH_OK || (own && strcmp(own->data, schedule->text) == 0))
+    if (code != FH_OK || !schedule_adopts(schedule, own, rows->now_ms, &fresh))
         return code;
-    struct ledger_timer fresh =
-        schedule_row(schedule, own && own->due_ms <= rows->now_ms
-                                   ? own->due_ms
-                                   : cron_next(&schedule->cron, schedule->zone, rows->now_ms));
     return replace_row(work, own, &fresh, error);
 }
 

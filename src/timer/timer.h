@@ -29,7 +29,9 @@
 #define TIMER_FAILURE_MS_MAX 10000
 #define TIMER_RETRY_MS_MIN 20 /* in an outage */
 #define TIMER_RETRY_MS_MAX 1000
-#define TIMER_HELD_MAX 256 /* that have failed and wait for their next attempt */
+#define TIMER_WAIT_MS_MAX 5000 /* of a single one, whose handler asks a service that is away */
+/* That have failed or met an outage, and wait for their next attempt. */
+#define TIMER_HELD_MAX 320
 /* While so many are parked, the handler rather than a timer must be to blame: no more are. */
 #define TIMER_PARKED_MAX 1000
 #define TIMER_HANDLER_MS_MAX 10000 /* deadline for what a handler asks of others */

@@ -215,6 +215,12 @@ static void what_can_not_work_is_refused_before_anything_is_opened(void **state)
     REFUSED("no answer of 201 or 202",
             .routes = {{"POST", "/a", handler, .answer = {200, made_shape}, .location = "/a/{id}"},
                        {"GET", "/a/{id:int}", handler}});
+    REFUSED("The schedule tidy of `every` is wrong: column 3 of \"0 24 * * *\", the hour",
+            .every = {{"tidy", handler, "0 24 * * *"}});
+    REFUSED("There is no time zone Europe/Berlim",
+            .every = {{"tidy", handler, "0 3 * * *", "Europe/Berlim"}});
+    REFUSED("`timers` names remind twice", .timers = {{"remind", handler}, {"remind", handler}});
+    REFUSED("`timers` has no handler for remind", .timers = {{"remind"}});
 }
 
 static void a_location_is_where_a_route_answers_whatever_its_names(void **state)

@@ -127,6 +127,42 @@ FH_TEST(a_failing_timer_is_parked_and_those_beside_it_fire)
     expect_count(t, "SELECT count(*) AS n FROM fh_timer WHERE kind <> 'every'", 0, 0);
 }
 
+/* What a service that is away can't answer is no fault of a timer's, and none of its neighbours'.
+ */
+FH_TEST(a_timer_that_waits_for_an_outage_to_end_holds_up_no_other)
+{
+    for (int i = 0; i < 300; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "%s%d", i < 20 ? "~" : "b", i);
+        if (i < 20)
+            fh_test_request(t, 204, "bells", "POST /curses", json_pack("{s:s}", "name", name));
+        hang_bell(t, name, 5000 + i);
+    }
+    fh_test_skip_time(t, 20);
+    expect_count(t, "SELECT count(*) AS n FROM ring", 280, 280);
+    fh_test_skip_time(t, 600);
+    expect_count(t, "SELECT count(*) AS n FROM fh_timer WHERE kind = 'parked'", 0, 0);
+    expect_count(t, "SELECT count(*) AS n FROM fh_timer WHERE kind = 'at'", 20, 20);
+    for (int i = 0; i < 20; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "~%d", i);
+        fh_test_request(t, 204, "bells", "POST /blessings", json_pack("{s:s}", "name", name));
+    }
+    fh_test_skip_time(t, 20);
+    expect_count(t, "SELECT count(*) AS n FROM ring", 300, 300);
+    expect_count(t, "SELECT count(*) AS n FROM fh_timer WHERE kind = 'at'", 0, 0);
+}
+
+FH_TEST(a_schedule_that_waits_for_an_outage_to_end_holds_up_no_other)
+{
+    fh_test_request(t, 204, "bells", "POST /curses", json_pack("{s:s}", "name", "nightly"));
+    fh_test_skip_time(t, 2 * 86400);
+    expect_count(t, "SELECT count(*) AS n FROM tick WHERE schedule = 'often'", 143, 145);
+    fh_test_request(t, 204, "bells", "POST /blessings", json_pack("{s:s}", "name", "nightly"));
+    fh_test_skip_time(t, 20);
+    expect_count(t, "SELECT count(*) AS n FROM tick WHERE schedule = 'nightly'", 1, 1);
+}
+
 FH_TEST(a_parked_timer_is_dropped_by_an_operator_or_cancelled)
 {
     fh_test_expect_faults(t, "bells");

@@ -57,7 +57,7 @@ static void ring(fh_work *w)
     json_t *at = json_pack("{s:I, s:I}", "due_ms", (json_int_t)fh_timer_due_ms(w), "at_ms",
                            (json_int_t)fh_now_ms(w));
     if (json_array_size(fh_rows(w, "SELECT name FROM curse WHERE name = :name", data)) > 0)
-        fh_fail(w, 500, "The bell is cursed.");
+        fh_fail(w, name[0] == '~' ? 503 : 500, "The bell is cursed.");
     fh_exec(w, "INSERT INTO ring (name, due_ms, at_ms) VALUES (:name, :due_ms, :at_ms)", data, at);
     fh_publish(w, "BellRung", json_pack("{s:s}", "name", name));
     if (again > 0)
@@ -79,6 +79,8 @@ static void tick(fh_work *w)
 static void toll(fh_work *w)
 {
     tick_as(w, "nightly");
+    if (json_array_size(fh_rows(w, "SELECT name FROM curse WHERE name = 'nightly'")) > 0)
+        fh_fail(w, 503, "The tower is closed.");
 }
 
 static void post_curse(fh_work *w)
