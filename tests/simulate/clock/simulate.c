@@ -148,5 +148,9 @@ static void check(fh_client *client)
                     count(client, "SELECT count(*) AS n FROM fh_timer WHERE kind = 'parked'"));
 }
 
+#ifndef SERVERS
+#define SERVERS false
+#endif
+
 FH_SIMULATION(clock, .state_size = sizeof(struct state), .clients = CLIENTS, .client = client,
-              .check = check);
+              .check = check, .servers = SERVERS);
