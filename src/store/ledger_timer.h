@@ -33,8 +33,9 @@ struct ledger_timer {
 /* The key must not be there yet. */
 static inline enum fh_code
 ledger_timer_put(struct store_work *work, const struct ledger_timer *timer, struct fh_error *error);
-/* Removes `count` timers of one kind, by their keys, in the order in which they are read.
- * *ret_taken: how many of them were there. */
+/* Removes `count` timers of one kind, by their keys, in the order in which they are read; if there
+ * are several, no other timer of the kind may have the name of one of them. *ret_taken: how many of
+ * them were there. */
 static inline enum fh_code ledger_timers_take(struct store_work *work,
                                               const struct ledger_timer *timers, int count,
                                               int64_t *ret_taken, struct fh_error *error);

@@ -113,6 +113,8 @@ static bool see_due(void *context, const struct ledger_timer *timer)
     }
     struct timer_held *held = held_of(manager, timer);
     bool known = timer_handler(manager, timer) != NULL;
+    /* Also one that an operator has had retried: several have one name then. */
+    bool scheduled = strncmp(timer->name, SCHEDULE_PREFIX, strlen(SCHEDULE_PREFIX)) == 0;
     if (held)
         held->seen_ns = look->now_ns;
     if (held && held->retry_at_ns > look->now_ns) {
@@ -120,7 +122,7 @@ static bool see_due(void *context, const struct ledger_timer *timer)
             look->retry_at_ns = held->retry_at_ns;
         return true;
     }
-    if (held || !known || strcmp(timer->kind, LEDGER_TIMER_EVERY) == 0) {
+    if (held || !known || scheduled) {
         if (!look->has_alone) {
             look->alone = keep_timer(look, timer);
             look->stranger = !known;

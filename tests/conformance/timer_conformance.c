@@ -165,21 +165,6 @@ static void many_timers_are_taken_together(struct conformance *c)
     expect_timers(c, "at", 10, "3.beside;");
 }
 
-/* Runs of one schedule that operators have retried have one name. */
-static void of_timers_of_one_name_only_those_that_are_named_are_taken(struct conformance *c)
-{
-    const struct ledger_timer timers[] = {timer_named("at", 1, "a"), timer_named("at", 2, "same"),
-                                          timer_named("at", 3, "same"), timer_named("at", 4, "b")};
-    const struct ledger_timer named[] = {timers[0], timers[2], timers[3]};
-    int64_t taken = 0;
-    put_timers(c, timers, 4);
-    struct store_work *work = conformance_begin(c, STORE_WRITE);
-    EXPECT(work);
-    EXPECT(ledger_timers_take(work, named, 3, &taken, &c->error) == FH_OK && taken == 3);
-    EXPECT(conformance_commit(c, work) == FH_OK);
-    expect_timers(c, "at", 10, "2.same;");
-}
-
 /* Both have read that it is there; one of them takes it, or neither does. */
 struct taker {
     struct conformance *c;
@@ -227,7 +212,6 @@ int main(void)
         CASE(what_is_rolled_back_was_neither_set_nor_taken),
         CASE(a_timer_is_taken_once),
         CASE(many_timers_are_taken_together),
-        CASE(of_timers_of_one_name_only_those_that_are_named_are_taken),
         CASE(of_two_that_take_a_timer_at_once_at_most_one_has_it),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);

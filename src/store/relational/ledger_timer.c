@@ -9,7 +9,7 @@
 
 #include "store/relational/ledger.h"
 
-#define TAKEN_TOGETHER 50 /* in one statement */
+#define TAKEN_TOGETHER 50 /* names in one statement */
 #define TIMER_COLUMNS "kind, due_ms, name, handler, data, trace, attempts, error"
 
 enum fh_code sql_ledger_timer_put(struct store_work *work, const struct ledger_timer *timer,
@@ -34,26 +34,22 @@ static enum fh_code take_timer(struct store_work *work, const struct ledger_time
                      values, LEDGER_COUNT(values), ret_taken, error);
 }
 
-/* The statement is one text, so that it is compiled once: the last one fills what is left. The due
- * times are in order, so the range is where they stand. Names alone do not tell them apart: runs of
- * one schedule that were retried have one name. */
+/* The statement is one text, so that it is compiled once: the last name fills what is left. The due
+ * times are in order, so the range is where the named ones stand. */
 static enum fh_code take_timers_together(struct store_work *work, const struct ledger_timer *timers,
                                          int count, int64_t *ret_taken, struct fh_error *error)
 {
-    char sql[160 + TAKEN_TOGETHER * 40];
-    struct sql_value values[3 + 2 * TAKEN_TOGETHER] = {sql_text(timers[0].kind),
-                                                       sql_integer(timers[0].due_ms),
-                                                       sql_integer(timers[count - 1].due_ms)};
+    char sql[160 + TAKEN_TOGETHER * 5];
+    struct sql_value values[3 + TAKEN_TOGETHER] = {sql_text(timers[0].kind),
+                                                   sql_integer(timers[0].due_ms),
+                                                   sql_integer(timers[count - 1].due_ms)};
     int length = snprintf(sql, sizeof sql,
                           "DELETE FROM fh_timer WHERE kind = ?1 AND due_ms >= ?2 AND due_ms <= ?3"
-                          " AND (");
-    for (int i = 0; i < TAKEN_TOGETHER; i++) {
-        const struct ledger_timer *timer = &timers[i < count ? i : count - 1];
-        values[3 + 2 * i] = sql_integer(timer->due_ms);
-        values[4 + 2 * i] = sql_text(timer->name);
-        length +=
-            snprintf(sql + length, sizeof sql - (size_t)length, "%s(due_ms = ?%d AND name = ?%d)",
-                     i ? " OR " : "", 4 + 2 * i, 5 + 2 * i);
+                          " AND name IN (?4");
+    values[3] = sql_text(timers[0].name);
+    for (int i = 1; i < TAKEN_TOGETHER; i++) {
+        values[3 + i] = sql_text(timers[i < count ? i : count - 1].name);
+        length += snprintf(sql + length, sizeof sql - (size_t)length, ", ?%d", 4 + i);
     }
     snprintf(sql + length, sizeof sql - (size_t)length, ")");
     return ledger_do(work, sql, values, LEDGER_COUNT(values), ret_taken, error);
