@@ -250,6 +250,9 @@ struct fh_service {
      * generators make of it is a type of this name. Capitals at the beginnings of words. */
     struct fh_named_shape shapes[64];
     struct fh_metric metrics[32];
+    /* The hosts outside the system that handlers fetch from: "api.example.org", in lower case,
+     * without scheme and port. */
+    const char *fetches[16];
 };
 
 #include "freehold/layout.h"
@@ -404,8 +407,19 @@ FH_API json_t *fh_try_get(fh_work *w, json_t **problem, const char *service, con
  * keyed by `id`. */
 FH_API json_t *fh_get_each(fh_work *w, const char *service, const char *path, json_t *ids);
 
+/* GETs "https://api.example.org/rates/{day}", which is outside the system, before the store is
+ * first used. The host is one of the declared `fetches`, and allowed by the system file
+ * (docs/guide/calls.md, "Outside"); names after the host are filled in from the objects. JSON is
+ * returned as such, every other text as a string; at most 1 MiB. It fails as fh_get does; redirects
+ * are not followed. A rerun gets the same answer, and nobody is asked again. */
+FH_API json_t *fh_fetch(fh_work *w, const char *url, ...) FH_OBJECTS;
+/* As fh_try_get. */
+FH_API json_t *fh_try_fetch(fh_work *w, json_t **problem, const char *url, ...) FH_OBJECTS;
+
 #define fh_get(...) fh_get(__VA_ARGS__, (json_t *)NULL)
 #define fh_try_get(...) fh_try_get(__VA_ARGS__, (json_t *)NULL)
+#define fh_fetch(...) fh_fetch(__VA_ARGS__, (json_t *)NULL)
+#define fh_try_fetch(...) fh_try_fetch(__VA_ARGS__, (json_t *)NULL)
 
 /* ---- Sagas ---- */
 

@@ -21,23 +21,13 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "call/get.h"
+#include "call/asked.h"
 #include "http/path.h"
 #include "shape/problem.h"
-#include "work/work.h"
 
 /* The public names are macros that append the NULL. */
 #undef fh_get
 #undef fh_try_get
-
-/* The result of asking: recorded as {"asked", "status", "body" | "detail", "retry_after_s"}. */
-struct asked {
-    const char *service, *path;
-    int status; /* 200, or that of the problem */
-    int retry_after_s;
-    const char *detail;
-    json_t *body;
-};
 
 /* ---- what may be asked ---- */
 
@@ -55,8 +45,8 @@ static void must_declare_ask(fh_work *w, const char *what, const char *service, 
                service, path);
 }
 
-static const char *fill_asked_path(fh_work *w, const char *service, const char *path,
-                                   json_t *const *objects, int count)
+const char *asked_fill(fh_work *w, const char *service, const char *path, json_t *const *objects,
+                       int count)
 {
     struct fh_error error;
     const char *filled;
@@ -70,9 +60,9 @@ static struct call_for asks_for(const fh_work *w)
     return (struct call_for){.trace = w->trace, .user = w->user ? w->user->statement : NULL};
 }
 
-/* ---- recorded answers ---- */
+/* ---- recorded answers: {"asked", "status", "body" | "detail", "retry_after_s"} ---- */
 
-static bool heard_before(fh_work *w, struct asked *asked, const char *question)
+bool asked_before(fh_work *w, struct asked *asked, const char *question)
 {
     const json_t *record = work_asked_again(w);
     const char *recorded = json_string_at(record, "asked");
@@ -87,7 +77,7 @@ static bool heard_before(fh_work *w, struct asked *asked, const char *question)
     return true;
 }
 
-static void record_answer(fh_work *w, const struct asked *asked, const char *question)
+void asked_record(fh_work *w, const struct asked *asked, const char *question)
 {
     json_t *record = json_pack("{s:s, s:i, s:i, s:O?, s:s?}", "asked", question, "status",
                                asked->status, "retry_after_s", asked->retry_after_s, "body",
@@ -99,7 +89,7 @@ static void record_answer(fh_work *w, const struct asked *asked, const char *que
 
 /* ---- from an answer to a result ---- */
 
-static void asked_failed(struct asked *asked, int status, const char *detail)
+void asked_failed(struct asked *asked, int status, const char *detail)
 {
     asked->status = status;
     asked->detail = detail;
@@ -120,19 +110,31 @@ static const char *shown_path(fh_work *w, const struct asked *asked)
     return work_printf(w, "%.*s", (int)strcspn(asked->path, "?"), asked->path);
 }
 
+/* Some of the bytes of text outside could not be in a JSON string, or would cut it short. */
+static void asked_from_text(fh_work *w, const struct call_answer *answer, struct asked *asked)
+{
+    if (!memchr(answer->text, '\0', answer->length))
+        asked->body = json_stringn(answer->text, answer->length);
+    if (!asked->body)
+        asked_failed(asked, 502,
+                     work_printf(w, "%s answered GET %s with neither JSON nor text in UTF-8.",
+                                 asked->service, shown_path(w, asked)));
+}
+
 static void asked_from_json(fh_work *w, const struct call_answer *answer, struct asked *asked)
 {
     struct fh_error error;
     if (answer->length == 0 && (answer->status == 204 || answer->status == 205))
         asked->body = json_null();
+    else if (asked->host && !answer->json)
+        asked_from_text(w, answer, asked);
     else if (json_parse(answer->text, answer->length, &asked->body, &error) != FH_OK)
         asked_failed(asked, 502,
                      work_printf(w, "%s answered GET %s with what is not JSON: %s", asked->service,
                                  shown_path(w, asked), error.message));
 }
 
-/* Runs on the handler's fiber. */
-static void asked_from_answer(fh_work *w, const struct call_answer *answer, struct asked *asked)
+void asked_take(fh_work *w, const struct call_answer *answer, struct asked *asked)
 {
     const char *service = asked->service, *path = shown_path(w, asked);
     asked->status = 200;
@@ -140,6 +142,10 @@ static void asked_from_answer(fh_work *w, const struct call_answer *answer, stru
         asked_from_json(w, answer, asked);
     } else if (answer->status == 404) {
         asked_failed(asked, 404, work_printf(w, "%s has nothing at %s.", service, path));
+    } else if (answer->oversized) {
+        asked_failed(asked, 502,
+                     work_printf(w, "%s gave GET %s no answer that can be used: %s.", service, path,
+                                 answer->failure));
     } else if (answer->status == 0) {
         asked->retry_after_s = answer_retry_after(answer);
         asked_failed(
@@ -154,8 +160,10 @@ static void asked_from_answer(fh_work *w, const struct call_answer *answer, stru
                                  service, path, answer->status));
     } else {
         asked_failed(asked, 502,
-                     work_printf(w, "%s answered GET %s with %d, which no one expects.", service,
-                                 path, answer->status));
+                     work_printf(w, "%s answered GET %s with %d, %s.", service, path,
+                                 answer->status,
+                                 answer->status < 400 ? "and redirects are not followed"
+                                                      : "which no one expects"));
     }
 }
 
@@ -167,17 +175,17 @@ static void release_answer(void *answer)
 static void ask_other(fh_work *w, const char *pattern, json_t *const *objects, int count,
                       struct asked *asked)
 {
-    asked->path = fill_asked_path(w, asked->service, pattern, objects, count);
+    asked->path = asked_fill(w, asked->service, pattern, objects, count);
     const char *question = work_printf(w, "%s %s", asked->service, asked->path);
-    if (heard_before(w, asked, question))
+    if (asked_before(w, asked, question))
         return;
     struct call_answer *answer = work_alloc(w, sizeof *answer);
     *answer = (struct call_answer){0};
     fh_defer(w, release_answer, answer); /* even if the handler ends before its release below */
     call_get(w->context->calls, asked->service, asked->path, asks_for(w), w->deadline_ns, answer);
-    asked_from_answer(w, answer, asked);
+    asked_take(w, answer, asked);
     call_answer_release(answer);
-    record_answer(w, asked, question);
+    asked_record(w, asked, question);
 }
 
 /* The place in the request that names the missing resource: the last {name} of the path that is a
@@ -208,7 +216,7 @@ static _Noreturn void fail_asked(fh_work *w, const struct asked *asked, const ch
     work_fail_as(w, PROBLEM_CALL_FAILED, NULL, asked->detail);
 }
 
-static int ask_objects_of(fh_work *w, va_list args, json_t *objects[CALL_OBJECTS_MAX])
+int asked_objects(fh_work *w, va_list args, json_t *objects[CALL_OBJECTS_MAX])
 {
     int count = 0;
     json_t *object;
@@ -220,6 +228,30 @@ static int ask_objects_of(fh_work *w, va_list args, json_t *objects[CALL_OBJECTS
     return count;
 }
 
+json_t *asked_value(fh_work *w, const struct asked *asked, const char *pattern)
+{
+    if (asked->status != 200)
+        fail_asked(w, asked, pattern);
+    return asked->body;
+}
+
+json_t *asked_try(const struct asked *asked, json_t **problem)
+{
+    enum problem_type type = asked->status == 404   ? PROBLEM_CALL_NOT_FOUND
+                             : asked->status == 503 ? PROBLEM_DEPENDENCY_UNAVAILABLE
+                                                    : PROBLEM_CALL_FAILED;
+    if (problem)
+        *problem = NULL;
+    if (asked->status == 200)
+        return asked->body;
+    if (problem) {
+        *problem = problem_new(type, asked->detail, NULL);
+        json_object_set_new(*problem, asked->host ? "host" : "service",
+                            json_string(asked->host ? asked->host : asked->service));
+    }
+    return NULL;
+}
+
 json_t *fh_get(fh_work *w, const char *service, const char *path, ...)
 {
     json_t *objects[CALL_OBJECTS_MAX];
@@ -227,12 +259,10 @@ json_t *fh_get(fh_work *w, const char *service, const char *path, ...)
     must_declare_ask(w, "fh_get", service, path);
     va_list args;
     va_start(args, path);
-    int count = ask_objects_of(w, args, objects);
+    int count = asked_objects(w, args, objects);
     va_end(args);
     ask_other(w, path, objects, count, &asked);
-    if (asked.status != 200)
-        fail_asked(w, &asked, path);
-    return asked.body;
+    return asked_value(w, &asked, path);
 }
 
 json_t *fh_try_get(fh_work *w, json_t **problem, const char *service, const char *path, ...)
@@ -242,21 +272,10 @@ json_t *fh_try_get(fh_work *w, json_t **problem, const char *service, const char
     must_declare_ask(w, "fh_try_get", service, path);
     va_list args;
     va_start(args, path);
-    int count = ask_objects_of(w, args, objects);
+    int count = asked_objects(w, args, objects);
     va_end(args);
     ask_other(w, path, objects, count, &asked);
-    if (problem)
-        *problem = NULL;
-    if (asked.status == 200)
-        return asked.body;
-    if (problem) {
-        enum problem_type type = asked.status == 404   ? PROBLEM_CALL_NOT_FOUND
-                                 : asked.status == 503 ? PROBLEM_DEPENDENCY_UNAVAILABLE
-                                                       : PROBLEM_CALL_FAILED;
-        *problem = problem_new(type, asked.detail, NULL);
-        json_object_set_new(*problem, "service", json_string(service));
-    }
-    return NULL;
+    return asked_try(&asked, problem);
 }
 
 /* ---- one call for many ---- */
@@ -343,8 +362,7 @@ static void split_ids(fh_work *w, const char *pattern, const json_t *ids, struct
              at < size && at < (size_t)(i + 1) * CALL_IDS_A_CALL; at++)
             json_array_append(some, json_array_get(ids, at));
         json_t *object = json_pack("{s:o}", "ids", some);
-        all->chunks[i] =
-            (struct chunk){.path = fill_asked_path(w, all->service, pattern, &object, 1)};
+        all->chunks[i] = (struct chunk){.path = asked_fill(w, all->service, pattern, &object, 1)};
     }
 }
 
@@ -373,7 +391,7 @@ static void gather_all(fh_work *w, struct chunks *all, struct asked *asked)
     for (int i = 0; i < all->count; i++) {
         struct asked one = {.service = all->service, .path = all->chunks[i].path};
         if (asked->status == 200) {
-            asked_from_answer(w, &all->chunks[i].answer, &one);
+            asked_take(w, &all->chunks[i].answer, &one);
             asked->path = one.path;
             if (one.status == 200)
                 gather_chunk(w, asked, one.body);
@@ -399,7 +417,7 @@ json_t *fh_get_each(fh_work *w, const char *service, const char *path, json_t *i
     if (json_array_size(unique) == 0)
         return json_object();
     const char *question = work_printf(w, "%s %s %s", service, path, json_text(unique));
-    if (!heard_before(w, &asked, question)) {
+    if (!asked_before(w, &asked, question)) {
         struct chunks *all = work_alloc(w, sizeof *all);
         *all = (struct chunks){.w = w, .service = service};
         split_ids(w, path, unique, all);
@@ -407,9 +425,7 @@ json_t *fh_get_each(fh_work *w, const char *service, const char *path, json_t *i
         fetch_all_chunks(all);
         gather_all(w, all, &asked);
         release_chunks(all);
-        record_answer(w, &asked, question);
+        asked_record(w, &asked, question);
     }
-    if (asked.status != 200)
-        fail_asked(w, &asked, path);
-    return asked.body;
+    return asked_value(w, &asked, path);
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "call/trace.h"
 #include "call/user.h"
@@ -47,7 +48,7 @@ void call_manager_free(struct call_manager *manager)
     free(manager);
 }
 
-/* Bounded by the number of services in the declaration. */
+/* Bounded by the number of services and of hosts in the declaration. */
 static struct call_target *call_target_of(struct call_manager *manager, const char *service)
 {
     struct call_target *target = map_get(&manager->targets, service);
@@ -77,15 +78,28 @@ static int header_retry_after(const struct world_request *request)
     return (int)strtol(value, NULL, 10);
 }
 
+/* application/json, or one that ends with +json (RFC 6839), whatever its parameters. */
+static bool is_json(const struct world_request *request)
+{
+    const char *type = world_answer_header(request, "content-type");
+    size_t length = type ? strcspn(type, "; \t") : 0;
+    return (length == strlen("application/json") &&
+            strncasecmp(type, "application/json", length) == 0) ||
+           (length > strlen("+json") &&
+            strncasecmp(type + length - strlen("+json"), "+json", strlen("+json")) == 0);
+}
+
 static void answer_take(struct call_answer *answer, struct world_request *request)
 {
     if (request->status == 0) {
         answer_failed(answer, request->failure ? request->failure : "no answer");
+        answer->oversized = answer->refused = request->oversized; /* it would be again */
         return;
     }
     free(answer->text);
     *answer = (struct call_answer){.status = request->status,
                                    .retry_after_s = header_retry_after(request),
+                                   .json = is_json(request),
                                    .text = malloc(request->answer_length + 1),
                                    .length = request->answer_length};
     FH_ASSERT(answer->text != NULL);
@@ -98,8 +112,15 @@ struct call {
     struct call_manager *manager;
     struct call_target *target;
     const char *service, *path;
+    const char *url; /* instead, outside the system; or NULL */
     struct call_for by;
     int64_t deadline_ns; /* less the margin */
+};
+
+/* What is sent with one attempt. */
+struct attempt {
+    char trace[TRACE_SIZE], from[128], deadline[24];
+    struct world_request request;
 };
 
 static const char unhealthy[] = "it has not answered lately and is not asked for a moment";
@@ -159,52 +180,82 @@ static bool is_fair(const struct world_request *request, int64_t began_ns, int64
            request->deadline_ns - began_ns >= BREAKER_FAIR_MS * NS_A_MS;
 }
 
-static void attempt_call(const struct call *call, struct call_answer *answer)
+static void prepare_attempt_trace(const struct call *call, struct attempt *attempt)
 {
-    struct work_context *context = call->manager->context;
-    struct world *world = context->world;
     unsigned char random[TRACE_RANDOM_SIZE];
-    char trace[TRACE_SIZE], from[128], deadline[24];
-    enum breaker_pass pass;
-    if (!may_be_sent(call, &pass, answer))
-        return;
-    int64_t began_ns = world_monotonic_ns(world), deadline_ns = call->deadline_ns;
-    int64_t left_ms = (deadline_ns - began_ns) / NS_A_MS - CALL_MARGIN_MS;
-    if (pass == BREAKER_PROBE && deadline_ns - began_ns > breaker_probe_ns(&call->target->breaker))
-        deadline_ns = began_ns + breaker_probe_ns(&call->target->breaker);
-    world_random(world, random, sizeof random);
-    trace_child(call->by.trace, random, trace);
-    snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
-    snprintf(deadline, sizeof deadline, "%lld", (long long)(left_ms > 1 ? left_ms : 1));
-    struct world_request request = {
+    world_random(call->manager->context->world, random, sizeof random);
+    trace_child(call->by.trace, random, attempt->trace);
+}
+
+static void prepare_inside(const struct call *call, int64_t now_ns, struct attempt *attempt)
+{
+    const struct work_context *context = call->manager->context;
+    int64_t left_ms = (call->deadline_ns - now_ns) / NS_A_MS - CALL_MARGIN_MS;
+    prepare_attempt_trace(call, attempt);
+    snprintf(attempt->from, sizeof attempt->from, "%s/%s", context->service->name,
+             context->store->incarnation);
+    snprintf(attempt->deadline, sizeof attempt->deadline, "%lld",
+             (long long)(left_ms > 1 ? left_ms : 1));
+    attempt->request = (struct world_request){
         .service = call->service,
         .method = "GET",
         .path = call->path,
         .headers = {{"Accept", "application/json"},
-                    {"Freehold-From", from},
-                    {"Freehold-Deadline", deadline},
-                    {"traceparent", trace},
+                    {"Freehold-From", attempt->from},
+                    {"Freehold-Deadline", attempt->deadline},
+                    {"traceparent", attempt->trace},
                     {call->by.user ? USER_HEADER : NULL, call->by.user}},
-        .deadline_ns = deadline_ns,
         .answer_size_max = CALL_ANSWER_SIZE_MAX,
     };
-    world_request_wait(world, &request);
+}
+
+/* Nobody there learns who asks, on whose behalf, or in which trace. */
+static void prepare_outside(const struct call *call, struct attempt *attempt)
+{
+    prepare_attempt_trace(call, attempt);
+    attempt->request = (struct world_request){
+        .method = "GET",
+        .url = call->url,
+        .headers = {{"Accept", "application/json, text/*;q=0.9, */*;q=0.5"},
+                    {"User-Agent", "Freehold"}},
+        .answer_size_max = CALL_FETCHED_SIZE_MAX,
+    };
+}
+
+static void attempt_call(const struct call *call, struct call_answer *answer)
+{
+    struct work_context *context = call->manager->context;
+    struct world *world = context->world;
+    enum breaker_pass pass;
+    if (!may_be_sent(call, &pass, answer))
+        return;
+    int64_t began_ns = world_monotonic_ns(world), deadline_ns = call->deadline_ns;
+    if (pass == BREAKER_PROBE && deadline_ns - began_ns > breaker_probe_ns(&call->target->breaker))
+        deadline_ns = began_ns + breaker_probe_ns(&call->target->breaker);
+    struct attempt attempt;
+    if (call->url)
+        prepare_outside(call, &attempt);
+    else
+        prepare_inside(call, began_ns, &attempt);
+    attempt.request.deadline_ns = deadline_ns;
+    world_request_wait(world, &attempt.request);
     line_leave(&call->target->line);
-    if (request.status || is_fair(&request, began_ns, world_monotonic_ns(world)))
-        report_attempt(call->target, world, pass, request.status != 0, began_ns);
+    bool answered = attempt.request.status != 0 || attempt.request.oversized;
+    if (answered || is_fair(&attempt.request, began_ns, world_monotonic_ns(world)))
+        report_attempt(call->target, world, pass, answered, began_ns);
     else
         breaker_forget(&call->target->breaker, pass, world_monotonic_ns(world));
-    answer_take(answer, &request);
+    answer_take(answer, &attempt.request);
     struct span span = {.kind = SPAN_ASK,
                         .parent = call->by.trace,
-                        .own = trace,
+                        .own = attempt.trace,
                         .what = "GET",
                         .where = call->path,
                         .service = call->service,
-                        .status = request.status,
+                        .status = attempt.request.status,
                         .began_ns = began_ns};
     spans_keep(context->spans, &span);
-    world_request_release(&request);
+    world_request_release(&attempt.request);
 }
 
 static bool status_may_pass(int status)
@@ -221,12 +272,11 @@ static int64_t call_pause_ns(struct world *world, int attempts)
     return (int64_t)world_random_below(world, (uint64_t)most + 1);
 }
 
-void call_get(struct call_manager *manager, const char *service, const char *path,
-              struct call_for by, int64_t deadline_ns, struct call_answer *ret)
+static void carry_out_call(struct call call, int64_t deadline_ns, struct call_answer *ret)
 {
-    struct world *world = manager->context->world;
+    struct world *world = call.manager->context->world;
     int64_t now_ns = world_monotonic_ns(world);
-    struct call call = {manager, call_target_of(manager, service), service, path, by, 0};
+    call.target = call_target_of(call.manager, call.service);
     if (deadline_ns < 0)
         deadline_ns = now_ns + CALL_DEADLINE_MS * NS_A_MS;
     call.deadline_ns = deadline_ns - CALL_MARGIN_MS * NS_A_MS;
@@ -253,6 +303,25 @@ void call_get(struct call_manager *manager, const char *service, const char *pat
     }
     if (status_may_pass(ret->status))
         call.target->counters.failures++;
+}
+
+void call_get(struct call_manager *manager, const char *service, const char *path,
+              struct call_for by, int64_t deadline_ns, struct call_answer *ret)
+{
+    carry_out_call((struct call){.manager = manager, .service = service, .path = path, .by = by},
+                   deadline_ns, ret);
+}
+
+void call_fetch(struct call_manager *manager, const char *target, const char *url,
+                struct call_for by, int64_t deadline_ns, struct call_answer *ret)
+{
+    const char *host = strstr(url, "://") + 3;
+    carry_out_call((struct call){.manager = manager,
+                                 .service = target,
+                                 .path = host + strcspn(host, "/?"),
+                                 .url = url,
+                                 .by = by},
+                   deadline_ns, ret);
 }
 
 void call_answer_release(struct call_answer *answer)

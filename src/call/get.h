@@ -4,7 +4,7 @@
 
 /*
  * Asking another service with GET: fh_get, fh_try_get and fh_get_each for handlers, call_get for
- * the layers above.
+ * the layers above; and servers outside the system: fh_fetch, fh_try_fetch and call_fetch.
  *
  * A call has a deadline, which is passed on to the target and shrinks on the way. A GET may be
  * repeated. So after a failure that may pass (no connection, no answer, 429, 502, 503, 504) it is
@@ -34,7 +34,8 @@
 #define CALL_DEADLINE_MS 10000 /* for a unit of work without a deadline */
 #define CALL_RETRY_AFTER_S_MAX 60
 #define CALL_ANSWER_SIZE_MAX ((size_t)8 << 20)
-#define CALL_OBJECTS_MAX 16 /* to fill a path from */
+#define CALL_FETCHED_SIZE_MAX ((size_t)1 << 20) /* from outside the system */
+#define CALL_OBJECTS_MAX 16                     /* to fill a path from */
 #define CALL_IDS_A_CALL 100
 #define CALL_IDS_MAX 10000   /* of one fh_get_each */
 #define CALL_CHUNKS_BESIDE 8 /* fetched in parallel by one fh_get_each */
@@ -54,7 +55,7 @@ struct call_target {
 
 struct call_manager {
     struct work_context *context;
-    struct map targets; /* struct call_target by service name */
+    struct map targets; /* struct call_target by service name, or "https://HOST" */
 };
 
 /* Used as work_context.calls. `context` must outlive it. */
@@ -65,6 +66,8 @@ struct call_answer {
     int status;        /* 0: unreachable, out of time, or refused locally: see failure */
     int retry_after_s; /* 0: the answer does not say */
     bool refused;      /* locally: retrying now is useless */
+    bool json;         /* its Content-Type says so */
+    bool oversized;    /* status is 0, since the answer is too large */
     char failure[128]; /* if status is 0: "connection refused"; otherwise "" */
     char *text;        /* malloc'ed, never NULL after call_get */
     size_t length;
@@ -81,6 +84,10 @@ struct call_for {
  * final answer, whatever its status. */
 void call_get(struct call_manager *manager, const char *service, const char *path,
               struct call_for by, int64_t deadline_ns, struct call_answer *ret);
+/* GETs a URL outside the system, whose receiver learns nothing of this one. `target`: what its line
+ * and its breaker are for; there are few of them. Otherwise like call_get. */
+void call_fetch(struct call_manager *manager, const char *target, const char *url,
+                struct call_for by, int64_t deadline_ns, struct call_answer *ret);
 void call_answer_release(struct call_answer *answer);
 
 /* For layers that send their own requests: shares their results with the breaker. They have their

@@ -79,6 +79,23 @@ bool outside_host_of(const char *url, char ret[static OUTSIDE_HOST_SIZE], bool *
     return taken;
 }
 
+/* No user info: what comes before an '@' is often a secret, and would be shown. */
+bool outside_is_url(const char *text)
+{
+    const char *host = strstr(text, "://");
+    if (!host || (strncmp(text, "https://", 8) != 0 && strncmp(text, "http://", 7) != 0))
+        return false;
+    host += 3;
+    size_t length = strcspn(host, "/?#");
+    if (length == 0 || memchr(host, '@', length) || strlen(text) > OUTSIDE_URL_LENGTH_MAX)
+        return false;
+    for (const char *at = text; *at; at++) {
+        if (*at <= ' ' || *at >= 0x7f || *at == '#' || *at == '\\')
+            return false;
+    }
+    return true;
+}
+
 const char *outside_refusal(const struct outside_rules *rules, const char *url)
 {
     char host[OUTSIDE_HOST_SIZE];

@@ -17,6 +17,7 @@
 
 #define OUTSIDE_HOSTS_MAX 64
 #define OUTSIDE_HOST_SIZE 256 /* with its NUL */
+#define OUTSIDE_URL_LENGTH_MAX 2048
 
 struct outside_rules {
     bool anywhere;       /* also addresses that are not on the public Internet */
@@ -27,6 +28,8 @@ struct outside_rules {
 /* From a process's configuration: "outside", "outside_http", "outside_hosts", which it borrows. */
 struct outside_rules outside_rules_of(const json_t *config);
 
+/* Whether it is an http or https URL, percent-encoded, without a user or a fragment. */
+bool outside_is_url(const char *text);
 /* What is wrong with `url` under `rules`, as the end of a sentence that begins with the URL: a
  * constant. NULL: a request may go there. */
 const char *outside_refusal(const struct outside_rules *rules, const char *url);

@@ -462,7 +462,7 @@ void transfer_fill_in(struct transfer *transfer)
     struct world_request *request = transfer->request;
     request->status = 0;
     request->failure = NULL;
-    request->unsent = false;
+    request->unsent = request->oversized = false;
     request->answer = "";
     request->answer_length = 0;
     request->answer_headers = transfer->headers;
@@ -470,6 +470,7 @@ void transfer_fill_in(struct transfer *transfer)
     if (transfer->failure[0]) {
         request->failure = transfer->failure;
         request->unsent = !transfer->sending;
+        request->oversized = transfer->answer.overflow;
         return;
     }
     long status = 0;

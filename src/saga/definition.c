@@ -25,8 +25,6 @@
 #define BODY_NAME_LENGTH_MAX 120
 #define BODY_SIZE_MAX ((size_t)1 << 20)
 
-#define URL_LENGTH_MAX 2048
-
 static const int no_by_default[] = {402, 409, 422};
 static const int no_outside_by_default[] = {410}; /* Gone: it must not be asked again */
 
@@ -355,21 +353,9 @@ static enum fh_code render_body(const struct saga_type *type, int step, json_t *
     return code;
 }
 
-/* No user info: what comes before an '@' is often a secret, and would be shown. */
 bool fh_is_url(const char *text)
 {
-    const char *host = strstr(text, "://");
-    if (!host || (strncmp(text, "https://", 8) != 0 && strncmp(text, "http://", 7) != 0))
-        return false;
-    host += 3;
-    size_t length = strcspn(host, "/?#");
-    if (length == 0 || memchr(host, '@', length) || strlen(text) > URL_LENGTH_MAX)
-        return false;
-    for (const char *at = text; *at; at++) {
-        if (*at <= ' ' || *at >= 0x7f || *at == '#' || *at == '\\')
-            return false;
-    }
-    return true;
+    return outside_is_url(text);
 }
 
 const char *fh_url_refusal(fh_work *w, const char *url)
@@ -393,7 +379,7 @@ static enum fh_code render_url(const struct saga_type *type, int step, json_t *c
             error, FH_INVALID,
             "Saga %s, step %s: \"%s\" of the input must be an http or https URL, "
             "percent-encoded, of at most %d bytes, with neither a user nor a fragment.",
-            type->rules.name, type->rules.steps[step].name, name, URL_LENGTH_MAX);
+            type->rules.name, type->rules.steps[step].name, name, OUTSIDE_URL_LENGTH_MAX);
     *ret = arena_text(arena, url);
     return FH_OK;
 }

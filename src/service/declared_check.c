@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/outside.h"
 #include "http/path.h"
 #include "service/declared.h"
 #include "shape/shape.h"
@@ -154,6 +155,20 @@ static enum fh_code check_location(const fh_service *service, const struct fh_ro
     return FH_OK;
 }
 
+/* ---- Hosts ---- */
+
+static enum fh_code check_fetch_hosts(const fh_service *service, struct fh_error *error)
+{
+    for (size_t i = 0; i < COUNT(service->fetches) && service->fetches[i]; i++) {
+        if (!outside_is_pattern(service->fetches[i]) || outside_is_wide(service->fetches[i]))
+            return error_set(error, FH_INVALID,
+                             "%s fetches from \"%.64s\": expected a host in lower case, without "
+                             "scheme and port, such as api.example.org.",
+                             service->name, service->fetches[i]);
+    }
+    return FH_OK;
+}
+
 /* ---- All of it ---- */
 
 static enum fh_code check_page(const struct fh_route *route, struct fh_error *error)
@@ -200,5 +215,9 @@ enum fh_code declared_check(const fh_service *service, struct fh_error *error)
                            service->timers[i].name, error);
     if (code == FH_OK)
         code = check_shape(service->settings, "The settings of", service->name, error);
-    return code == FH_OK ? timers_check(service, error) : code;
+    if (code == FH_OK)
+        code = timers_check(service, error);
+    if (code == FH_OK)
+        code = check_fetch_hosts(service, error);
+    return code;
 }

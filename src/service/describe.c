@@ -196,6 +196,16 @@ static json_t *describe_every(const struct fh_every *every)
     return object;
 }
 
+static json_t *describe_fetches(const fh_service *service)
+{
+    json_t *hosts = json_array();
+    for (size_t i = 0; i < sizeof service->fetches / sizeof *service->fetches; i++) {
+        if (service->fetches[i])
+            json_array_append_new(hosts, json_string(service->fetches[i]));
+    }
+    return hosts;
+}
+
 json_t *service_describe(const fh_service *service)
 {
     const struct model *model = model_of(service->model);
@@ -208,6 +218,8 @@ json_t *service_describe(const fh_service *service)
     DESCRIBE_ALL(object, "publishes", service->publishes, type, describe_published);
     DESCRIBE_ALL(object, "hears", service->subscribes, service, describe_subscription);
     DESCRIBE_ALL(object, "asks", service->asks, service, describe_asked);
+    if (service->fetches[0])
+        set_member(object, "fetches", describe_fetches(service));
     DESCRIBE_ALL(object, "takes_over", service->takes_over, service, describe_taken_over);
     DESCRIBE_ALL(object, "collections", service->collections, name, describe_collection);
     DESCRIBE_ALL(object, "sagas", service->sagas, name, describe_saga);

@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define SIMULATE_NODES_MAX 16
+#define SIMULATE_NODES_MAX 32
 #define SIMULATE_START_NS ((int64_t)1000000000) /* the clock begins here: 0 often means never */
 #define SIMULATE_WALL_MS ((int64_t)1767225600000)
 #define SIMULATE_MS ((int64_t)1000000)

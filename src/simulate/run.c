@@ -141,6 +141,8 @@ static void one_run(struct run *run, uint64_t seed, FILE *trace)
     run_nodes_make(run);
     run->outside = simulate_node_new(&run->simulate, "client");
     simulate_node_begin(run->outside);
+    if (run->system->test)
+        run_outside_make(run);
     run_phases(run);
     log_redirect(NULL, NULL);
 }

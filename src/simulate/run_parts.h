@@ -122,6 +122,8 @@ void run_test(struct run *run);
  * False: it is the runtime's own. */
 void run_stub_make(struct run_node *node);
 bool run_stub_receive(struct run_node *node, struct simulate_message *message);
+/* Once the services' nodes are made: one for each host outside that they fetch from. */
+void run_outside_make(struct run *run);
 
 /* faults.c: drawn for this run. They end by themselves, or when the clients have ended. */
 void run_faults_begin(struct run *run);

@@ -9,8 +9,13 @@
  * An answer to a command says what became of it as a real one would (Freehold-Outcome): done,
  * refused or undone. It is the same for all attempts, so nothing needs to be recorded but that it
  * was asked.
+ *
+ * What is outside the system is a stub in every test: one node for each host that a service which
+ * runs may fetch from. It promises nothing, so the test says what it likes.
  */
 
+#define _GNU_SOURCE
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +57,13 @@ char *stub_unfit(const fh_field *shape, const json_t *value)
 static char *stub_unfit_undo(const fh_field *shape, const json_t *value)
 {
     return words_of_faults(value ? shape_check_undo(shape, value) : NULL, value);
+}
+
+char *test_outside_name(const char *host)
+{
+    char *name;
+    FH_ASSERT(asprintf(&name, "https://%s", host) > 0);
+    return name;
 }
 
 static const char *message_header(const struct simulate_message *message, const char *name)
@@ -117,13 +129,13 @@ static void judge_request(fh_test *t, const struct run_node *node,
     }
 }
 
-static void record_request(fh_test *t, const struct run_node *node,
-                           const struct simulate_message *message, const char *path)
+static void record_request(fh_test *t, const char *service, const struct simulate_message *message,
+                           const char *path)
 {
     const char *key = message_header(message, "Freehold-Undo");
     if (!key)
         key = message_header(message, "Idempotency-Key");
-    json_t *asked = json_pack("{s:s, s:s, s:s, s:s*}", "service", node->service->name, "method",
+    json_t *asked = json_pack("{s:s, s:s, s:s, s:s*}", "service", service, "method",
                               message->method, "path", path, "key", key);
     if (json_array_size(t->asked) < TEST_ASKED_MAX)
         json_array_append_new(t->asked, asked);
@@ -149,6 +161,55 @@ static void answer_message(struct simulate_message *message, int status, const j
     json_text_free(text);
 }
 
+/* ---- Outside of the system ---- */
+
+static void receive_outside(struct simulate_node *node, struct simulate_message *message)
+{
+    struct run *run = node->owner;
+    fh_test *t = run->test;
+    char *path = strndup(message->path, strcspn(message->path, "?"));
+    char *service = test_outside_name(node->name);
+    FH_ASSERT(path != NULL);
+    const struct test_stub *stub = stub_for(t, service, message->method, path);
+    record_request(t, service, message, path);
+    if (stub) {
+        answer_message(message, stub->status, stub->body);
+    } else {
+        run_fail(run, "%s is asked %s %s, for which the test has no stub", service, message->method,
+                 path);
+        run->hopeless = true;
+        answer_message(message, 404, NULL);
+    }
+    free(service);
+    free(path);
+}
+
+/* One that bears the name of a service of the system is that service. */
+static bool has_node(const struct simulate *simulate, const char *name)
+{
+    for (int i = 0; i < simulate->node_count; i++) {
+        if (strcmp(simulate->nodes[i]->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+void run_outside_make(struct run *run)
+{
+    for (int i = 0; i < run->node_count; i++) {
+        const struct run_node *node = &run->nodes[i];
+        const char *const *hosts = node->service->fetches;
+        for (size_t j = 0; j < sizeof node->service->fetches / sizeof *hosts && hosts[j]; j++) {
+            if (node->stubbed || has_node(&run->simulate, hosts[j]))
+                continue;
+            struct simulate_node *host = simulate_node_new(&run->simulate, hosts[j]);
+            host->owner = run;
+            host->receive = receive_outside;
+            simulate_network_open(host, true);
+        }
+    }
+}
+
 bool run_stub_receive(struct run_node *node, struct simulate_message *message)
 {
     fh_test *t = node->run->test;
@@ -158,7 +219,7 @@ bool run_stub_receive(struct run_node *node, struct simulate_message *message)
     FH_ASSERT(path != NULL);
     const struct test_stub *stub = stub_for(t, node->service->name, message->method, path);
     judge_request(t, node, message, path);
-    record_request(t, node, message, path);
+    record_request(t, node->service->name, message, path);
     if (stub) {
         answer_message(message, stub->status, stub->body);
     } else if (message_header(message, "Freehold-Undo")) {

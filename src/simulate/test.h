@@ -57,6 +57,8 @@ json_t *test_keep(fh_test *t, json_t *value); /* until the test's end; NULL is f
 const struct fh_route *test_route(const fh_service *service, const char *method, const char *path);
 /* stub.c: the first fault, as a sentence's end; NULL: it fits. malloc'ed. */
 char *stub_unfit(const fh_field *shape, const json_t *value);
+/* What a test calls a host outside: "https://api.example.org". malloc'ed. */
+char *test_outside_name(const char *host);
 /* What `expected` has and `value` has not, as one line; NULL: nothing. malloc'ed. */
 char *test_lack(const json_t *value, const json_t *expected);
 

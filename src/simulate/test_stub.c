@@ -43,13 +43,42 @@ static void must_be_declared_route(fh_test *t, const struct run_node *node, cons
         test_fail(t, "%s would not answer %s so: %s", node->service->name, request, why);
 }
 
+/* True: `service` is a host outside, which a service that runs may fetch from. */
+static bool is_outside(fh_test *t, const char *service)
+{
+    bool found = false;
+    if (!strstr(service, "://"))
+        return false;
+    for (int i = 0; i < t->run->node_count && !found; i++) {
+        const struct run_node *node = &t->run->nodes[i];
+        const char *const *hosts = node->service->fetches;
+        size_t count = sizeof node->service->fetches / sizeof *hosts;
+        for (size_t j = 0; j < count && hosts[j] && !found && !node->stubbed; j++) {
+            char *name = test_outside_name(hosts[j]);
+            found = strcmp(name, service) == 0;
+            free(name);
+        }
+    }
+    if (!found)
+        test_fail(t,
+                  "no service that runs in this test fetches from %s: expected one of the declared "
+                  "`fetches`, such as https://api.example.org",
+                  service);
+    return found;
+}
+
 void fh_test_stub(fh_test *t, const char *service, const char *request, int status, json_t *body)
 {
     const char *method, *path;
-    const struct run_node *node = test_node(t, service);
+    test_keep(t, body);
     test_request_split(t, request, &method, &path);
-    const struct fh_route *route = test_route(node->service, method, path);
-    must_be_declared_route(t, node, request, route, status, test_keep(t, body));
+    if (!is_outside(t, service)) {
+        const struct run_node *node = test_node(t, service);
+        must_be_declared_route(t, node, request, test_route(node->service, method, path), status,
+                               body);
+    } else if (strcmp(method, "GET") != 0) {
+        test_fail(t, "%s is asked with GET alone, so a stub can't answer %s", service, request);
+    }
     if (t->stub_count == TEST_STUBS_MAX)
         test_fail(t, "a test can have %d stubs", TEST_STUBS_MAX);
     char *pattern = strdup(path);
@@ -73,7 +102,7 @@ void fh_test_expect_asked(fh_test *t, const char *service, const char *request, 
     json_t *seen = json_object(), *asked;
     size_t i;
     int found = 0;
-    if (!test_node(t, service)->stubbed)
+    if (!is_outside(t, service) && !test_node(t, service)->stubbed)
         test_fail(t, "%s is not a stub in this test: nobody counts what it is asked", service);
     test_request_split(t, request, &method, &path);
     fh_test_rest(t);

@@ -87,6 +87,7 @@ struct world_request {
     int status;          /* 0: no answer, see failure */
     const char *failure; /* "connection refused", "deadline passed", ... */
     bool unsent;         /* no answer, and no byte was sent: there was no connection */
+    bool oversized;      /* no answer, since it was larger than answer_size_max */
     const char *answer;
     size_t answer_length;
     const struct world_header *answer_headers; /* names in lower case */

@@ -11,6 +11,7 @@ import sys
 import tap
 
 FREEHOLD, PROGRAM, FILE, FAILING, BROKEN, DESK, DESK_FILE, CLOCK, CLOCK_FILE = sys.argv[1:10]
+FETCH, FETCH_FAILING, FETCH_FILE = sys.argv[10:13]
 
 # Why each of the failing tests fails.
 REASONS = {
@@ -97,9 +98,31 @@ def time_passes_in_tests():
     return ran.returncode == 0 and "FAILED" not in ran.stdout
 
 
+def what_is_outside_is_a_stub():
+    ran = subprocess.run([FETCH, FETCH_FILE], capture_output=True, text=True, check=False)
+    print("# " + ran.stdout.strip().replace("\n", "\n# "))
+    return ran.returncode == 0 and "FAILED" not in ran.stdout
+
+
+def a_wrong_stub_of_what_is_outside_says_why():
+    ran = subprocess.run([FETCH_FAILING, FETCH_FILE, "--seeds", "2", "--json"], capture_output=True, text=True,
+                         check=False)
+    found = {test["name"]: test["failures"] for test in json.loads(ran.stdout)["tests"]}
+    print(f"# {found}")
+    return found == {
+        "rates.fetches_without_a_stub":
+            ["https://api.example.org is asked GET /rates/today, for which the test has no stub"],
+        "rates.a_stub_of_a_host_that_is_not_declared":
+            ["no service that runs in this test fetches from https://evil.example: expected one of the declared "
+             "`fetches`, such as https://api.example.org"],
+        "rates.a_stub_outside_that_answers_more_than_get":
+            ["https://api.example.org is asked with GET alone, so a stub can't answer POST /rates"]}
+
+
 CASES = (the_shops_tests_pass, the_help_desks_tests_pass_and_a_day_takes_no_time, time_passes_in_tests,
          each_wrong_test_fails_and_says_why, a_service_with_a_bug_is_found_by_its_tests,
          a_failure_is_printed_with_its_place_its_seed_and_its_trace, a_seed_is_one_run_line_by_line,
-         tests_are_listed_and_chosen_by_name)
+         tests_are_listed_and_chosen_by_name, what_is_outside_is_a_stub,
+         a_wrong_stub_of_what_is_outside_says_why)
 
 sys.exit(tap.run(CASES))

@@ -203,6 +203,10 @@ static void what_can_not_work_is_refused_before_anything_is_opened(void **state)
             .sagas = {{"trade", (const fh_step *)steps, .input = bad_shape}});
     REFUSED("needs a name of letters", .shapes = {{"made", made_shape}});
     REFUSED("are one shape, or have one name", .shapes = {{"A", made_shape}, {"B", made_shape}});
+    REFUSED("odd fetches from \"https://api.example.org\": expected a host",
+            .fetches = {"https://api.example.org"});
+    REFUSED("expected a host in lower case", .fetches = {"a.example", "API.example"});
+    REFUSED("expected a host in lower case", .fetches = {"*.example.org"});
     REFUSED("lower-case letters", .routes = {{"GET", "/a", handler, .name = "getA"}});
     REFUSED("Two routes have the name a",
             .routes = {{"GET", "/a", handler, .name = "a"}, {"GET", "/b", handler, .name = "a"}});

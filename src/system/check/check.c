@@ -20,6 +20,7 @@
 #include "engine/engines.h"
 #include "gateway/compose.h"
 #include "gateway/routes.h"
+#include "http/outside.h"
 #include "shape/shape.h"
 #include "store/model.h"
 #include "store/store.h"
@@ -140,6 +141,22 @@ static void check_asks(struct expectation *by, const struct system_service *serv
         snprintf(who, sizeof who, "%s asks %s and", service->name, target.service);
         by->who = who;
         find_route(by, &target);
+    }
+}
+
+static void check_allowed_fetches(struct expectation *by, const struct system_service *service)
+{
+    size_t i, j;
+    json_t *host, *pattern;
+    json_array_foreach (json_object_get(service->description, "fetches"), i, host) {
+        bool allowed = !service->outside.hosts;
+        json_array_foreach (service->outside.hosts, j, pattern)
+            allowed = allowed ||
+                      outside_host_matches(json_string_value(pattern), json_string_value(host));
+        if (!allowed)
+            findings_error(by->findings, by->place,
+                           "%s fetches from %s, which services.%s.outside_hosts does not allow",
+                           service->name, json_string_value(host), service->name);
     }
 }
 
@@ -433,6 +450,7 @@ void check_system(struct system_file *file, struct findings *findings)
         check_model_store(&by, service);
         settings_check(service, findings);
         check_asks(&by, service);
+        check_allowed_fetches(&by, service);
         check_taken_over(&by, service);
         check_subscriptions(&by, service);
         event_keys_check(service, findings);

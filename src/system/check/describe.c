@@ -222,6 +222,7 @@ static const fh_field description_shape[] = {
     {"publishes", FH_ARRAY, .of = publishes_shape, .optional = true},
     {"hears", FH_ARRAY, .of = subscription_shape, .optional = true},
     {"asks", FH_ARRAY, .of = asks_shape, .optional = true},
+    {"fetches", FH_ARRAY, .elements = FH_STRING, .optional = true},
     {"takes_over", FH_ARRAY, .of = takes_over_shape, .optional = true},
     {"sagas", FH_ARRAY, .of = saga_shape, .optional = true},
     {"*"},

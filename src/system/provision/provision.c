@@ -143,6 +143,8 @@ static bool goes_outside(const struct system_service *service)
 {
     size_t i, j;
     json_t *saga, *step;
+    if (json_array_size(json_object_get(service->description, "fetches")) > 0)
+        return true;
     json_array_foreach (json_object_get(service->description, "sagas"), i, saga) {
         json_array_foreach (json_object_get(saga, "steps"), j, step) {
             if (json_object_get(step, "outside"))

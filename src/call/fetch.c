@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fh_fetch and fh_try_fetch: what a handler asks of servers outside the system before it uses its
+ * own store. Answers are recorded, and become results, as in ask.c.
+ *
+ * Three walls, each of which holds by itself: the URL's host is one of those that the service
+ * declares, judged by the filled URL, as libcurl will read it; the system file allows it
+ * (outside_rules); and the client connects to no address that is not on the public Internet
+ * (http/client_socket.c), whatever a name resolved to a moment ago. Names are filled in only after
+ * the host.
+ */
+
+#include <string.h>
+
+#include "base/json.h"
+#include "call/asked.h"
+#include "http/outside.h"
+
+/* The public names are macros that append the NULL. */
+#undef fh_fetch
+#undef fh_try_fetch
+
+#define COUNT(rows) (sizeof(rows) / sizeof *(rows))
+
+static void must_declare_fetch(fh_work *w, const char *host)
+{
+    const struct fh_service *self = w->context->service;
+    for (size_t i = 0; i < COUNT(self->fetches) && self->fetches[i]; i++) {
+        if (strcmp(self->fetches[i], host) == 0)
+            return;
+    }
+    work_fault(w, "%s fetched from %.100s, which is not among its declared `fetches`.", self->name,
+               host);
+}
+
+/* The URL's length up to the end of host and port. */
+static size_t fetch_origin_length(fh_work *w, const char *pattern)
+{
+    const char *host = strstr(pattern, "://");
+    if (!host)
+        work_fault(w, "fh_fetch expects a URL such as https://api.example.org/rates/{day}.");
+    host += 3;
+    size_t length = strcspn(host, "/?#");
+    if (memchr(host, '{', length))
+        work_fault(w, "The host of what is fetched can't be filled in: %.100s", pattern);
+    return (size_t)(host - pattern) + length;
+}
+
+/* Fills in asked->service, path and host. Returns the URL. */
+static const char *fetch_url(fh_work *w, const char *pattern, json_t *const *objects, int count,
+                             struct asked *asked)
+{
+    char host[OUTSIDE_HOST_SIZE];
+    bool plain;
+    size_t origin = fetch_origin_length(w, pattern);
+    const char *rest = pattern + origin;
+    asked->service = work_printf(w, "%.*s", (int)origin, pattern);
+    asked->path = asked_fill(w, asked->service, *rest == '/' ? rest : work_printf(w, "/%s", rest),
+                             objects, count);
+    const char *url = work_printf(w, "%s%s", asked->service, asked->path);
+    if (!outside_is_url(url) || !outside_host_of(url, host, &plain))
+        work_fault(w,
+                   "What is fetched must be an http or https URL, percent-encoded, of at most %d "
+                   "bytes, with neither a user nor a fragment: %.60s",
+                   OUTSIDE_URL_LENGTH_MAX, asked->service);
+    must_declare_fetch(w, host);
+    asked->host = work_printf(w, "%s", host);
+    return url;
+}
+
+static void release_fetched(void *answer)
+{
+    call_answer_release(answer);
+}
+
+static void fetch_answer(fh_work *w, const char *url, struct asked *asked)
+{
+    struct call_answer *answer = work_alloc(w, sizeof *answer);
+    *answer = (struct call_answer){0};
+    fh_defer(w, release_fetched, answer); /* even if the handler ends before its release below */
+    call_fetch(w->context->calls, work_printf(w, "https://%s", asked->host), url,
+               (struct call_for){.trace = w->trace}, w->deadline_ns, answer);
+    asked_take(w, answer, asked);
+    call_answer_release(answer);
+}
+
+static void fetch_outside(fh_work *w, const char *pattern, json_t *const *objects, int count,
+                          struct asked *asked)
+{
+    const char *url = fetch_url(w, pattern, objects, count, asked);
+    const char *question = work_printf(w, "fetch %s", url);
+    const struct outside_rules *rules = w->context->outside;
+    if (asked_before(w, asked, question))
+        return;
+    const char *refusal = rules ? outside_refusal(rules, url) : NULL;
+    if (refusal)
+        asked_failed(asked, 502, work_printf(w, "%s %s.", asked->service, refusal));
+    else
+        fetch_answer(w, url, asked);
+    asked_record(w, asked, question);
+}
+
+json_t *fh_fetch(fh_work *w, const char *url, ...)
+{
+    json_t *objects[CALL_OBJECTS_MAX];
+    struct asked asked = {0};
+    work_must_be_asking(w, "fh_fetch");
+    va_list args;
+    va_start(args, url);
+    int count = asked_objects(w, args, objects);
+    va_end(args);
+    fetch_outside(w, url, objects, count, &asked);
+    return asked_value(w, &asked, url);
+}
+
+json_t *fh_try_fetch(fh_work *w, json_t **problem, const char *url, ...)
+{
+    json_t *objects[CALL_OBJECTS_MAX];
+    struct asked asked = {0};
+    work_must_be_asking(w, "fh_try_fetch");
+    va_list args;
+    va_start(args, url);
+    int count = asked_objects(w, args, objects);
+    va_end(args);
+    fetch_outside(w, url, objects, count, &asked);
+    return asked_try(&asked, problem);
+}
