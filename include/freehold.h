@@ -92,6 +92,12 @@ struct fh_route {
      * Location, unless the handler sets one. With it a client that sends `Prefer: wait=5` may wait
      * for the end of the saga that the request begins, and gets what the GET route answers. */
     const char *location;
+    /* Instead of JSON: the media type of the body, "text/csv", which the handler gets by
+     * fh_body_bytes; and that of the answer, which it gives by fh_reply_bytes. In lower case,
+     * without parameters; "text/..." is UTF-8. Another Content-Type is answered with 415, and a
+     * client that does not accept the answer's with 406. Such a route has no undo, and no shape
+     * there. */
+    const char *body_type, *answer_type;
 };
 #define FH_ANYONE "anyone"
 #define FH_USER " user "
@@ -270,6 +276,8 @@ struct fh_service {
 /* ---- The request ---- */
 
 FH_API json_t *fh_body(fh_work *w); /* fits the route's shape */
+/* The body of a route with `.body_type`, at least one byte of any value; not to be changed. */
+FH_API const void *fh_body_bytes(fh_work *w, size_t *ret_length);
 FH_API json_t *fh_path(fh_work *w); /* {"id": "7"}, or 7 for "{id:int}" */
 /* Typed by the route's query shape; parameters that were not sent are absent. */
 FH_API json_t *fh_query(fh_work *w);
@@ -324,6 +332,9 @@ FH_API void fh_must_own(fh_work *w, const json_t *row, const char *field);
 
 /* At most once per handler; a handler that does not reply answers 204. `body` may be NULL. */
 FH_API void fh_reply(fh_work *w, int status, json_t *body);
+/* The same for a route with `.answer_type`: at most 8 MiB, which are copied. A repeated request
+ * gets the same bytes. */
+FH_API void fh_reply_bytes(fh_work *w, int status, const void *data, size_t length);
 /* At most 8, each with a one-line value. The server's own headers (Content-Type, Date, ...) and
  * those that begin with Freehold- can't be set. */
 FH_API void fh_reply_header(fh_work *w, const char *name, const char *value);

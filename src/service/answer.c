@@ -7,12 +7,14 @@
 #define _GNU_SOURCE
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/doing.h"
 #include "base/json.h"
 #include "call/trace.h"
 #include "call/identity.h"
+#include "http/media.h"
 #include "service/audience.h"
 #include "service/exchange.h"
 #include "shape/problem.h"
@@ -244,6 +246,17 @@ void exchange_problem(struct exchange *exchange, enum problem_type type, const c
     answer_problem(exchange, type, detail, NULL, NULL, 0);
 }
 
+/* Such an answer may hold what others have sent: the gateway's nosniff keeps browsers from guessing
+ * what it is (gateway/door.c). */
+static void answer_bytes(struct exchange *exchange, const fh_work *w, const unsigned char *bytes,
+                         size_t length, const struct http_header *headers, size_t count)
+{
+    char type[MEDIA_TYPE_SIZE + 16];
+    snprintf(type, sizeof type, "%s%s", w->route->answer_type,
+             media_is_text(w->route->answer_type) ? "; charset=utf-8" : "");
+    exchange_answer(exchange, w->reply_status, type, (const char *)bytes, length, headers, count);
+}
+
 void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more)
 {
     struct http_header headers[ANSWER_HEADERS_MAX];
@@ -258,6 +271,13 @@ void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct ht
     }
     if (more)
         headers[count++] = *more;
+    size_t length;
+    unsigned char *bytes = work_reply_bytes(w, &length);
+    if (bytes) {
+        answer_bytes(exchange, w, bytes, length, headers, count);
+        free(bytes);
+        return;
+    }
     exchange_answer_json(exchange, w->reply_status, w->reply_body, headers, count);
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/media.h"
 #include "http/outside.h"
 #include "http/path.h"
 #include "service/declared.h"
@@ -180,6 +181,32 @@ static enum fh_code check_page(const struct fh_route *route, struct fh_error *er
                      why.message);
 }
 
+static enum fh_code check_route_types(const struct fh_route *route, struct fh_error *error)
+{
+    const char *const types[] = {route->body_type, route->answer_type};
+    for (size_t i = 0; i < COUNT(types); i++) {
+        if (types[i] && (!media_is_type(types[i]) || media_is_json(types[i])))
+            return error_set(error, FH_INVALID,
+                             "The route %s %.60s has the type \"%.60s\": expected one other than "
+                             "JSON, in lower case without parameters, such as text/csv.",
+                             route->method, route->path, types[i]);
+    }
+    if (route->body_type && (route->body || strcmp(route->method, "GET") == 0))
+        return error_set(error, FH_INVALID, "The route %s %.60s has a body_type, and %s.",
+                         route->method, route->path,
+                         route->body ? "a shape of its body" : "a GET has no body");
+    if (route->answer_type && (route->answer.shape || route->answer.each || route->page.by))
+        return error_set(error, FH_INVALID,
+                         "The route %s %.60s has an answer_type, and a shape or a page of JSON.",
+                         route->method, route->path);
+    if ((route->body_type || route->answer_type) && route->undo)
+        return error_set(error, FH_INVALID,
+                         "The route %s %.60s has an undo, and a type other than JSON, of which "
+                         "an undo could be told nothing.",
+                         route->method, route->path);
+    return FH_OK;
+}
+
 static enum fh_code check_routes(const fh_service *service, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
@@ -195,6 +222,8 @@ static enum fh_code check_routes(const fh_service *service, struct fh_error *err
             code = check_location(service, route, error);
         if (code == FH_OK)
             code = check_page(route, error);
+        if (code == FH_OK)
+            code = check_route_types(route, error);
     }
     return code;
 }

@@ -70,6 +70,8 @@ static json_t *describe_route(const struct fh_route *route)
         set_member(object, "page", json_string(route->page.by));
     if (route->body)
         set_member(object, "body", named_schema(route->body));
+    set_member_text(object, "body_type", route->body_type);
+    set_member_text(object, "answer_type", route->answer_type);
     if (route->answer.status)
         set_member(object, "answer", describe_answer(&route->answer));
     set_member(object, "deadline_ms",

@@ -7,6 +7,8 @@
  */
 
 #define _GNU_SOURCE
+#include <ctype.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "call/user.h"
+#include "http/media.h"
 #include "http/path.h"
 #include "http/prefer.h"
 #include "http/protocol.h"
@@ -68,15 +71,16 @@ static struct runtime_route *route_find(struct runtime *runtime, const char *met
 
 /* ---- From bytes to a unit of work ---- */
 
-static bool media_type_fits(const char *content_type)
+static bool is_json_type(const char *content_type)
 {
-    if (!content_type)
+    char type[MEDIA_TYPE_SIZE];
+    size_t length = content_type ? strcspn(content_type, "; \t") : 0;
+    if (length == 0 || length >= sizeof type)
         return false;
-    size_t length = strcspn(content_type, "; \t");
-    return (length == strlen("application/json") &&
-            strncasecmp(content_type, "application/json", length) == 0) ||
-           (length > 5 && strncasecmp(content_type, "application/", 12) == 0 &&
-            strncasecmp(content_type + length - 5, "+json", 5) == 0);
+    for (size_t i = 0; i < length; i++)
+        type[i] = (char)tolower((unsigned char)content_type[i]);
+    type[length] = '\0';
+    return media_is_json(type);
 }
 
 /* Nothing here decodes a body, so its bytes would be taken for what they stand for. */
@@ -118,6 +122,46 @@ static json_t *body_faults(struct exchange *exchange, const fh_field *shape)
                                                       : shape_check(shape, exchange->work.body);
 }
 
+static int refuse_body(json_t **ret_problem, enum problem_type type, const char *format, ...)
+{
+    struct fh_error error;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error.message, sizeof error.message, format, args);
+    va_end(args);
+    *ret_problem = problem_new(type, error.message, NULL);
+    return problem_status(type);
+}
+
+/* Of a route that takes other than JSON. */
+static int take_body_bytes(struct exchange *exchange, const char *type, json_t **ret_problem)
+{
+    const struct http_incoming *incoming = exchange->incoming;
+    if (incoming->body_length == 0)
+        return refuse_body(ret_problem, PROBLEM_BODY_MISSING, "A body is needed: %s.", type);
+    if (body_is_coded(exchange))
+        return refuse_body(ret_problem, PROBLEM_MEDIA_TYPE_UNSUPPORTED,
+                           "A request's body is taken as it is: send it without Content-Encoding.");
+    if (!media_fits(exchange_header(exchange, "Content-Type"), type))
+        return refuse_body(ret_problem, PROBLEM_MEDIA_TYPE_UNSUPPORTED,
+                           "The body must be sent as Content-Type: %s%s.", type,
+                           media_is_text(type) ? ", in UTF-8" : "");
+    if (media_is_text(type) && !media_is_utf8(incoming->body, incoming->body_length))
+        return refuse_body(ret_problem, PROBLEM_REQUEST_MALFORMED, "The body is not UTF-8.");
+    exchange->work.body_bytes = incoming->body;
+    exchange->work.body_bytes_length = incoming->body_length;
+    return 0;
+}
+
+static int judge_accept(struct exchange *exchange, json_t **ret_problem)
+{
+    const char *type = exchange->route->route->answer_type;
+    if (!type || media_accepted(exchange_header(exchange, "Accept"), type))
+        return 0;
+    return refuse_body(ret_problem, PROBLEM_ANSWER_UNACCEPTABLE,
+                       "The answer is %s, which the request's Accept does not take.", type);
+}
+
 static int take_body(struct exchange *exchange, json_t **ret_problem)
 {
     const struct http_incoming *incoming = exchange->incoming;
@@ -125,6 +169,8 @@ static int take_body(struct exchange *exchange, json_t **ret_problem)
     struct fh_error error;
     enum problem_type type;
     json_t *faults = NULL;
+    if (exchange->route->route->body_type)
+        return take_body_bytes(exchange, exchange->route->route->body_type, ret_problem);
     if (!shape && incoming->body_length == 0)
         return 0;
     if (!shape) {
@@ -137,7 +183,7 @@ static int take_body(struct exchange *exchange, json_t **ret_problem)
         error_set(&error, FH_INVALID,
                   "A request's body is taken as it is: send it without Content-Encoding.");
         type = PROBLEM_MEDIA_TYPE_UNSUPPORTED;
-    } else if (!media_type_fits(exchange_header(exchange, "Content-Type"))) {
+    } else if (!is_json_type(exchange_header(exchange, "Content-Type"))) {
         error_set(&error, FH_INVALID, "The body must be sent as Content-Type: application/json.");
         type = PROBLEM_MEDIA_TYPE_UNSUPPORTED;
     } else if (json_parse(incoming->body, incoming->body_length, &exchange->work.body, &error) !=
@@ -318,6 +364,8 @@ static void run_route_work(struct exchange *exchange, json_t *path)
     int status = take_query(exchange, &problem);
     if (!status)
         status = take_body(exchange, &problem);
+    if (!status)
+        status = judge_accept(exchange, &problem);
     if (status && !(is_command && command.from)) {
         exchange_answer_json(exchange, status, problem, NULL, 0);
         return;

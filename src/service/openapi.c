@@ -318,6 +318,10 @@ static void add_route(struct openapi *openapi, const json_t *description, const 
         put_openapi(operation, "requestBody",
                     json_pack("{s:b, s:o}", "required", 1, "content",
                               openapi_content("application/json", taken_schema(body, tag))));
+    if (json_string_at(route, "body_type"))
+        put_openapi(operation, "requestBody",
+                    json_pack("{s:b, s:o}", "required", 1, "content",
+                              openapi_typed(json_string_at(route, "body_type"))));
     if (openapi->inside)
         put_openapi(operation, "x-freehold-audience",
                     json_string(json_string_at(route, "audience")));

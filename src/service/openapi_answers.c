@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "http/media.h"
 #include "service/declared.h"
 #include "service/openapi.h"
 
@@ -56,6 +57,13 @@ static json_t *answer_header_of(const char *description, const char *type)
     return json_pack("{s:s, s:{s:s}}", "description", description, "schema", "type", type);
 }
 
+json_t *openapi_typed(const char *type)
+{
+    return openapi_content(
+        type, media_is_text(type) ? json_pack("{s:s}", "type", "string")
+                                  : json_pack("{s:s, s:s}", "type", "string", "format", "binary"));
+}
+
 static json_t *success_content(const json_t *answer, const json_t *description)
 {
     const json_t *schema = json_object_get(answer, "schema");
@@ -90,7 +98,9 @@ static void add_success(json_t *responses, const json_t *route, const json_t *de
                                  declared == 202   ? "Taken; it goes on."
                                  : declared == 201 ? "Made."
                                                    : "Done.");
-    if (json_object_get(answer, "schema") || (declared != 204 && declared))
+    if (json_string_at(route, "answer_type"))
+        put_answered(response, "content", openapi_typed(json_string_at(route, "answer_type")));
+    else if (json_object_get(answer, "schema") || (declared != 204 && declared))
         put_answered(response, "content", success_content(answer, description));
     if (declared == 201 || declared == 202)
         put_answered(
@@ -121,6 +131,10 @@ json_t *openapi_responses(const json_t *route, const json_t *description, bool i
     }
     if (strchr(json_string_at(route, "path"), '{'))
         openapi_add_response(responses, "404", "There is none.");
+    if (json_string_at(route, "answer_type"))
+        openapi_add_response(responses, "406", "The answer is of a type that is not accepted.");
+    if (json_string_at(route, "body_type"))
+        openapi_add_response(responses, "415", "The body is not sent as this type.");
     if (body) {
         openapi_add_response(responses, "415", "The body is not sent as JSON.");
         openapi_add_response(responses, "422", "The body does not have the expected form.");

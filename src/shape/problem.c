@@ -78,7 +78,11 @@ static const struct {
         {URN "body-invalid", 422,
          "The body does not have the declared form: `errors` names each place."},
     [PROBLEM_MEDIA_TYPE_UNSUPPORTED] = {URN "media-type-unsupported", 415,
-                                        "The body was not sent as JSON."},
+                                        "The body was not sent as JSON, or as what else the route "
+                                        "takes: `detail` says what."},
+    [PROBLEM_ANSWER_UNACCEPTABLE] =
+        {URN "answer-unacceptable", 406,
+         "The route answers with a media type that the request's `Accept` does not take."},
     [PROBLEM_SERVICE_NOT_READY] = {URN "service-not-ready", 503,
                                    "The process is starting or draining (`/readyz`)."},
     [PROBLEM_SERVICE_STOPPING] =

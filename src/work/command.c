@@ -300,7 +300,8 @@ static enum fh_code record_command_outcome(fh_work *w, struct work_fence *fence,
         code = put_record(w, command, LEDGER_UNDONE, error);
         CRASH_POINT("command.undone");
     } else {
-        bool keeps_request = command->service && command->body && command->body_length > 0;
+        bool keeps_request =
+            command->service && command->body && command->body_length > 0 && !w->body_bytes;
         command->record.attempt = command->attempt;
         command->record.digest = command->digest;
         command->record.request =

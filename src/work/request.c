@@ -2,8 +2,10 @@
 /* How a handler sees its request, and how it answers. */
 
 #include <ctype.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -11,10 +13,13 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "http/media.h"
 #include "http/path.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
 #include "work/work.h"
+
+#define REPLY_BYTES_MAX ((size_t)8 << 20)
 
 static json_t *or_empty(fh_work *w, json_t **value)
 {
@@ -29,6 +34,14 @@ static json_t *or_empty(fh_work *w, json_t **value)
 json_t *fh_body(fh_work *w)
 {
     return or_empty(w, &w->body);
+}
+
+const void *fh_body_bytes(fh_work *w, size_t *ret_length)
+{
+    if (!w->body_bytes)
+        work_fault(w, "fh_body_bytes is for requests to routes that declare a `body_type`.");
+    *ret_length = w->body_bytes_length;
+    return w->body_bytes;
 }
 
 json_t *fh_path(fh_work *w)
@@ -150,7 +163,7 @@ static void locate_answer(fh_work *w, int status, json_t *body)
     fh_reply_header(w, "Location", location);
 }
 
-void fh_reply(fh_work *w, int status, json_t *body)
+static void take_reply(fh_work *w, int status, json_t *body)
 {
     if (w->replied)
         work_fault(w, "A handler replies once.");
@@ -161,6 +174,56 @@ void fh_reply(fh_work *w, int status, json_t *body)
     w->replied = true;
     w->reply_status = status;
     w->reply_body = body;
+}
+
+/* Of this request, not of a saga's step or an event. */
+static const char *declared_answer_type(const fh_work *w)
+{
+    return w->route && w->handler == w->route->handler ? w->route->answer_type : NULL;
+}
+
+void fh_reply(fh_work *w, int status, json_t *body)
+{
+    if (body && declared_answer_type(w))
+        work_fault(w, "The route %s %.100s answers with %.60s: use fh_reply_bytes.",
+                   w->route->method, w->route->path, w->route->answer_type);
+    take_reply(w, status, body);
+}
+
+/* As a JSON string in base64, which is recorded as every other answer is: work_reply_bytes. */
+void fh_reply_bytes(fh_work *w, int status, const void *data, size_t length)
+{
+    const char *type = declared_answer_type(w);
+    if (!type)
+        work_fault(w, "fh_reply_bytes is for requests to routes that declare an `answer_type`.");
+    if (length > REPLY_BYTES_MAX)
+        work_fault(w, "fh_reply_bytes takes at most %zu bytes, and got %zu.", REPLY_BYTES_MAX,
+                   length);
+    if (media_is_text(type) && !media_is_utf8(data, length))
+        work_fault(w, "The route %s %.100s answers with %.60s, and this is not UTF-8.",
+                   w->route->method, w->route->path, type);
+    size_t size = sodium_base64_encoded_len(length, sodium_base64_VARIANT_ORIGINAL);
+    char *text = work_alloc(w, size);
+    sodium_bin2base64(text, size, data, length, sodium_base64_VARIANT_ORIGINAL);
+    json_t *body = json_string_nocheck(text);
+    if (!body)
+        work_fault(w, "This unit of work has no memory left for its answer.");
+    take_reply(w, status, body);
+}
+
+unsigned char *work_reply_bytes(const fh_work *w, size_t *ret_length)
+{
+    const char *text = json_string_value(w->reply_body);
+    if (!text || w->reply_status >= 400 || !declared_answer_type(w))
+        return NULL;
+    size_t size = strlen(text) / 4 * 3;
+    unsigned char *bytes = malloc(size + 1);
+    FH_ASSERT(bytes != NULL);
+    if (sodium_base642bin(bytes, size, text, strlen(text), NULL, ret_length, NULL,
+                          sodium_base64_VARIANT_ORIGINAL) == 0)
+        return bytes;
+    free(bytes); /* recorded by an earlier version of the route, which answered with JSON */
+    return NULL;
 }
 
 /* Names that HTTP allows (RFC 9110, 5.1 and 5.5) and that the server does not set itself: a unit of

@@ -154,6 +154,8 @@ struct fh_work {
 
     /* The request, on `kept`. Any may be NULL. */
     json_t *path, *query, *body;
+    const char *body_bytes; /* of a route that takes other than JSON; or NULL */
+    size_t body_bytes_length;
     json_t *event;                    /* envelope */
     const struct ledger_timer *timer; /* what fires */
     const char *command_key;          /* of a keyed request: ids may be derived from it */
@@ -241,6 +243,10 @@ void *work_alloc(fh_work *w, size_t size);
 char *work_printf(fh_work *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *work_vprintf(fh_work *w, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
+
+/* What was given by fh_reply_bytes, now or when the answer was recorded: malloc'ed. NULL: the
+ * answer is JSON, or has no body. */
+unsigned char *work_reply_bytes(const fh_work *w, size_t *ret_length);
 
 /* Hooks run in the order of registration; registering the same finish and argument again has no
  * effect. */

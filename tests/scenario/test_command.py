@@ -130,6 +130,18 @@ def test_a_missing_program_is_reported_with_the_places_searched(mini):
     assert "true is not a service's program: its empty answer to --describe is not JSON" in said
 
 
+def test_what_is_no_json_is_used_by_no_service(mini):
+    mini.describe("users", {"routes": [
+        {"method": "GET", "path": "/table", "audience": "services", "answer_type": "text/csv"},
+        {"method": "POST", "path": "/table", "audience": "services", "body_type": "text/csv"}]})
+    mini.describe("orders", {"asks": [{"service": "users", "path": "/table"}],
+                             "sagas": [{"name": "put", "steps": [{"name": "one", "call": "users POST /table",
+                                                                  "pivot": True}]}]})
+    said = mini.run("check", mini.file, code=1)
+    assert "orders asks users and uses GET /table of users, whose answer is text/csv: expected JSON" in said
+    assert "uses POST /table of users, whose body is text/csv: expected JSON" in said
+
+
 def test_what_programs_expect_of_each_other_is_checked(mini):
     mini.describe("orders", {
         "hears": [{"service": "users", "type": "UserUpdate"},

@@ -207,6 +207,19 @@ static void what_can_not_work_is_refused_before_anything_is_opened(void **state)
             .fetches = {"https://api.example.org"});
     REFUSED("expected a host in lower case", .fetches = {"a.example", "API.example"});
     REFUSED("expected a host in lower case", .fetches = {"*.example.org"});
+    REFUSED("expected one other than JSON",
+            .routes = {{"POST", "/a", handler, .body_type = "application/json"}});
+    REFUSED("expected one other than JSON",
+            .routes = {{"GET", "/a", handler, .answer_type = "text/csv; charset=utf-8"}});
+    REFUSED("has a body_type, and a GET has no body",
+            .routes = {{"GET", "/a", handler, .body_type = "text/csv"}});
+    REFUSED("has a body_type, and a shape of its body",
+            .routes = {{"POST", "/a", handler, .body = made_shape, .body_type = "text/csv"}});
+    REFUSED(
+        "has an answer_type, and a shape",
+        .routes = {{"GET", "/a", handler, .answer = {200, made_shape}, .answer_type = "text/csv"}});
+    REFUSED("has an undo, and a type other than JSON",
+            .routes = {{"POST", "/a", handler, .undo = handler, .body_type = "text/csv"}});
     REFUSED("lower-case letters", .routes = {{"GET", "/a", handler, .name = "getA"}});
     REFUSED("Two routes have the name a",
             .routes = {{"GET", "/a", handler, .name = "a"}, {"GET", "/b", handler, .name = "a"}});

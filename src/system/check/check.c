@@ -109,6 +109,18 @@ static void report_no_route(const struct expectation *by, const json_t *descript
                    !other_method && nearest.word ? nearest.word : "", "");
 }
 
+static void check_types_are_json(const struct expectation *by, const struct callers_target *target,
+                                 const json_t *route)
+{
+    const char *body = json_string_at(route, "body_type");
+    const char *type = body ? body : json_string_at(route, "answer_type");
+    if (type)
+        findings_error(by->findings, by->place,
+                       "%s uses %s %s of %s, whose %s is %s: expected JSON", by->who,
+                       target->method, described_text(route, "path"), target->service,
+                       body ? "body" : "answer", type);
+}
+
 /* The route that serves the target; a finding if there is none or it is only for operators. */
 static const json_t *find_route(const struct expectation *by, const struct callers_target *target)
 {
@@ -124,6 +136,7 @@ static const json_t *find_route(const struct expectation *by, const struct calle
     if (strcmp(described_text(best, "audience"), "operators") == 0)
         findings_error(by->findings, by->place, "%s uses %s %s of %s, which is for operators only",
                        by->who, target->method, described_text(best, "path"), target->service);
+    check_types_are_json(by, target, best);
     check_query(by, target->service, target->path, best);
     return best;
 }

@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: Apache-2.0
+CREATE TABLE upload (id INTEGER PRIMARY KEY, length INTEGER NOT NULL);
