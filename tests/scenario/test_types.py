@@ -19,7 +19,8 @@ def files(start, tmp_path_factory):
     folder = tmp_path_factory.mktemp("types")
     shutil.copytree(FILES / "migrations", folder / "files" / "migrations")
     (folder / "freehold.yaml").write_text(
-        f"system: types\ngateway: {{ listen: '127.0.0.1:0' }}\nservices:\n  files: {{ program: {PROGRAM} }}\n")
+        "system: types\ngateway: { listen: '127.0.0.1:0' }\nexposure: { gateway: { openapi: public } }\n"
+        f"services:\n  files: {{ program: {PROGRAM} }}\n")
     return start(folder / "freehold.yaml")
 
 
