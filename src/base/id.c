@@ -4,6 +4,8 @@
 #include "base/id.h"
 
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 void id_format(char out[static ID_SIZE], int64_t wall_ms, const unsigned char random[static 10])
 {
@@ -23,4 +25,15 @@ void id_format(char out[static ID_SIZE], int64_t wall_ms, const unsigned char ra
         out[at++] = digits[bytes[i] & 15];
     }
     out[at] = '\0';
+}
+
+int64_t id_time_ms(const char *id)
+{
+    char digits[13];
+    if (strlen(id) != ID_SIZE - 1 || id[8] != '-' || id[13] != '-' || id[14] != '7')
+        return 0;
+    memcpy(digits, id, 8);
+    memcpy(digits + 8, id + 9, 4);
+    digits[12] = '\0';
+    return strspn(digits, "0123456789abcdef") == 12 ? strtoll(digits, NULL, 16) : 0;
 }

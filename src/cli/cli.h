@@ -111,6 +111,8 @@ bool cli_confirms(const char *format, ...) __attribute__((format(printf, 1, 2)))
  * has none); lines after the first begin after `indent` spaces. `column`: where the first begins.
  */
 void cli_wrap(FILE *stream, int width, int column, int indent, const char *text);
+/* A line of an answer, with its end: wrapped to a terminal's width there, and then indented. */
+void cli_line(int indent, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_print_json(const json_t *value); /* one line, on standard output */
 /* Members of an answer; 0 or "-" for those that are missing. */
 long long cli_number(const json_t *object, const char *name);
@@ -181,6 +183,9 @@ struct cli_operator {
 };
 int cli_operator_begin(struct cli_operator *asking, const char *state_folder);
 void cli_operator_end(struct cli_operator *asking);
+/* Fills `pattern` from `values`, which are taken. */
+int cli_operator_path(struct cli_operator *asking, const char *pattern, json_t *values,
+                      const char **ret);
 /* GET fills `path` from `values`, POST sends them as the body; they are taken. CLI_DONE: the body
  * of a 200 answer, a new reference. */
 int cli_operator_ask(struct cli_operator *asking, const char *service, const char *method,

@@ -27,12 +27,18 @@ void cli_say_json(void)
 
 /* ---- Wrapping ---- */
 
-/* How many columns: of a character of several bytes the first counts. */
+/* How many columns: of a character of several bytes the first counts, of a colour (cli_colour)
+ * nothing. */
 static int columns_of(const char *text, size_t length)
 {
     int columns = 0;
-    for (size_t i = 0; i < length; i++)
-        columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+    for (size_t i = 0; i < length; i++) {
+        const char *end = text[i] == '\x1b' ? memchr(text + i, 'm', length - i) : NULL;
+        if (end)
+            i = (size_t)(end - text);
+        else
+            columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+    }
     return columns;
 }
 
@@ -60,6 +66,18 @@ void cli_wrap(FILE *stream, int width, int column, int indent, const char *text)
             begins = true;
         }
     }
+}
+
+void cli_line(int indent, const char *format, ...)
+{
+    char *line = NULL;
+    va_list args;
+    va_start(args, format);
+    FH_ASSERT(vasprintf(&line, format, args) >= 0);
+    va_end(args);
+    cli_wrap(stdout, cli_width(stdout), 0, indent, line);
+    printf("\n");
+    free(line);
 }
 
 /* ---- Saying ---- */

@@ -19,6 +19,8 @@
  *     forget.c      sagas that ended long ago
  *     restored.c    restores, of this store and of receivers
  *     marks.c       what of them is personal or secret, and when it is dropped
+ *     times.c       when its steps began and were settled
+ *     show.c        one of them, from its rows; list.c: many
  *     needed.c      which definitions the sagas that are not over began with
  *
  * A loaded saga is one `struct saga_run`. Happenings (answers, its timer) queue up in it, and it
@@ -60,6 +62,14 @@ struct saga_heard {
     struct saga_heard *next;
 };
 
+/* Of a step, by the wall clock, for display: times.c. 0: it is not so, or nobody knows since when.
+ */
+struct saga_times {
+    int64_t begun_ms;   /* its requests are stored, and sent from then on */
+    int64_t settled_ms; /* each of them has been answered for good, or undone */
+    int64_t undone_ms;  /* something of it was undone, and the saga goes back before it */
+};
+
 struct saga_run {
     struct saga_manager *manager;
     const struct saga_type *type;
@@ -75,6 +85,7 @@ struct saga_run {
     struct saga_state state;      /* as stored */
     struct saga_element *scratch; /* two sets, for states that are not stored yet */
     struct saga_part *parts;      /* one for each element */
+    struct saga_times *times; /* one for each step: of the state that is stored, or about to be */
     struct saga_heard *heard_first, *heard_last;
     int decided; /* this many of them, from the first, are in the state being stored */
     int tries;   /* of the handler or the store operation that is due */
@@ -254,6 +265,17 @@ enum fh_code saga_record_render(struct saga_run *run, const struct saga_state *s
 enum fh_code saga_record_load(struct saga_manager *manager, struct store_work *work,
                               const struct ledger_saga *row, struct saga_run **ret,
                               struct fh_error *error);
+
+/* times.c */
+/* Notes what has become so in `state`, which is about to be stored. */
+void saga_times_take(struct saga_times *times, const struct saga_rules *rules,
+                     const struct saga_state *state, int64_t now_ms);
+/* As a member of the row's state, and back from there: one step's; or all of a run's. */
+void saga_times_add(const struct saga_times *times, const struct saga_rules *rules,
+                    struct text *text);
+struct saga_times saga_times_of(const json_t *state, int step);
+void saga_times_load(struct saga_times *times, const struct saga_rules *rules,
+                     const struct saga_state *state, const json_t *stored);
 
 /* store.c */
 /* Stores `next`, the state that follows run->state: one attempt. FH_CONFLICT not retryable: another

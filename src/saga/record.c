@@ -7,8 +7,8 @@
  * counts monotonic time, so that a jump of the wall clock expires nothing), version and digest of
  * the definition that it began with and must end on, steps (their names), and, if there are any,
  * trace, user (the statement of on whose behalf it began: it must outlive the credentials), reason,
- * why, secrets (of the input, which is kept without them; marks.h), and life (the incarnation that
- * stored it, if the saga was born in another).
+ * why, secrets (of the input, which is kept without them; marks.h), times (of its steps; times.c),
+ * and life (the incarnation that stored it, if the saga was born in another).
  */
 
 #include <stdio.h>
@@ -94,6 +94,8 @@ void saga_record_row(const struct saga_run *run, const struct saga_state *state,
         text_add(&text, "}");
     }
     add_named(&text, "why", state->why[0] ? state->why : NULL);
+    saga_times_take(run->times, &run->type->rules, state, wall_ms);
+    saga_times_add(run->times, &run->type->rules, &text);
     bool keeps = run->secrets && saga_secrets_needed(run->type, state);
     if (keeps)
         add_secrets(&text, run->secrets);
@@ -330,6 +332,7 @@ static enum fh_code load_parsed(struct saga_manager *manager, struct store_work 
         code =
             ledger_steps_get(work, &load.arena, row->birth, row->number, load_step, &load, error);
     arena_release(&load.arena);
+    saga_times_load(load.run->times, &type->rules, &load.run->state, state);
     if (!code && load.code) {
         code = load.code;
         *error = load.error;

@@ -66,7 +66,8 @@ struct saga_run *saga_run_new(struct saga_manager *manager, const struct saga_ty
     /* The stored state's elements, and two sets for later states. */
     struct saga_element *all = calloc(3 * elements + 1, sizeof *all);
     run->parts = calloc(elements + 1, sizeof *run->parts);
-    FH_ASSERT(all && run->parts);
+    run->times = calloc((size_t)type->rules.step_count + 1, sizeof *run->times);
+    FH_ASSERT(all && run->parts && run->times);
     run->scratch = all + elements;
     run->manager = manager;
     run->type = type;
@@ -106,6 +107,7 @@ void saga_run_release(struct saga_run *run)
     free(run->trace);
     user_unref(run->user);
     free(run->parts);
+    free(run->times);
     free(run->state.elements);
     free(run);
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/id.h"
 #include "base/json.h"
 #include "saga/decide.h"
 #include "saga/manager.h"
@@ -36,7 +37,7 @@ enum fh_code saga_id_parse(const char *text, struct saga_id *ret, struct fh_erro
     if (!by_start && (!end || *end))
         return error_set(error, FH_INVALID,
                          "`id` must be a saga's, BIRTH.NUMBER or BIRTH.~START, as in Freehold-Saga "
-                         "and the list of sagas, or its NUMBER.");
+                         "and the list of sagas, its NUMBER, or NAME=VALUE of its input.");
     return FH_OK;
 }
 
@@ -60,19 +61,6 @@ enum fh_code saga_id_resolve(struct work_context *context, struct saga_id *id,
     return code;
 }
 
-enum fh_code saga_id_of_operator(struct work_context *context, const char *text,
-                                 struct saga_id *ret, struct fh_error *error)
-{
-    size_t digits = text ? strspn(text, "0123456789") : 0;
-    if (digits == 0 || text[digits]) {
-        enum fh_code code = saga_id_parse(text, ret, error);
-        return code ? code : saga_id_resolve(context, ret, error);
-    }
-    *ret = (struct saga_id){.number = strtoll(text, NULL, 10)};
-    snprintf(ret->birth, sizeof ret->birth, "%s", context->store->incarnation);
-    return FH_OK;
-}
-
 /* The n-th of "reserve,charge", or "" if there is none. */
 static void step_name(const char *steps, int64_t n, char *out, size_t size)
 {
@@ -85,8 +73,9 @@ static void step_name(const char *steps, int64_t n, char *out, size_t size)
 }
 
 /* What is known of the current step. */
-struct under_way {
+struct saga_under_way {
     json_t *steps;                /* or NULL: only counted */
+    const json_t *state;          /* of the saga */
     const struct saga_type *type; /* with steps; NULL: this program does not have it */
     const json_t *input;          /* with its secrets, if they are still there */
     int64_t step;
@@ -109,7 +98,7 @@ static bool step_settled(const char *state, bool back)
 }
 
 struct step_visit {
-    struct under_way *way;
+    struct saga_under_way *way;
     bool back;
 };
 
@@ -121,10 +110,24 @@ static json_t *text_as_json(const char *text)
     return json_null();
 }
 
+static void add_time(json_t *object, const char *name, int64_t time_ms)
+{
+    if (time_ms > 0)
+        json_object_set_new(object, name, json_integer(time_ms));
+}
+
+static void add_step_times(json_t *shown, const json_t *state, int step)
+{
+    struct saga_times times = saga_times_of(state, step);
+    add_time(shown, "begun_ms", times.begun_ms);
+    add_time(shown, "settled_ms", times.settled_ms);
+    add_time(shown, "undone_ms", times.undone_ms);
+}
+
 static bool visit_shown_step(void *context, const struct ledger_step *step)
 {
     struct step_visit *visit = context;
-    struct under_way *way = visit->way;
+    struct saga_under_way *way = visit->way;
     char name[64];
     way->all++;
     way->left += strcmp(step->state, "done") == 0 || strcmp(step->state, "sent") == 0;
@@ -140,6 +143,7 @@ static bool visit_shown_step(void *context, const struct ledger_step *step)
                               step->element, "target", step->target, "state", step->state,
                               "attempt", (json_int_t)step->attempt, "request",
                               text_as_json(step->request), "answer", text_as_json(step->answer));
+    add_step_times(shown, way->state, step->step);
     saga_redact_step(way->type, step->step, way->input, shown);
     json_array_append_new(way->steps, shown);
     return true;
@@ -161,7 +165,7 @@ static void saga_reason_of(const json_t *state, const char *names, char *out, si
 }
 
 /* What was done and not undone, for a reader who finds it years later. */
-static void say_abandoned(const json_t *state, const struct under_way *way,
+static void say_abandoned(const json_t *state, const struct saga_under_way *way,
                           char out[static WHY_SIZE])
 {
     const char *by = json_string_at(state, "abandoned.by");
@@ -174,7 +178,7 @@ static void say_abandoned(const json_t *state, const struct under_way *way,
 }
 
 static void saga_why_of(const struct ledger_saga *row, const json_t *state,
-                        const struct under_way *way, char out[static WHY_SIZE])
+                        const struct saga_under_way *way, char out[static WHY_SIZE])
 {
     char name[64], reason[WHY_SIZE / 2], where[160];
     const char *parked = json_string_at(state, "why");
@@ -201,18 +205,31 @@ static void saga_why_of(const struct ledger_saga *row, const json_t *state,
         snprintf(out, WHY_SIZE, "It is at step %s, %s.", name, where);
 }
 
-/* One saga's object. `shown`, which may be NULL, says of what, and its `steps` gets the steps. */
-static enum fh_code describe_stored_saga(struct store_work *work, const struct ledger_saga *row,
-                                         const struct under_way *shown, json_t **ret,
-                                         struct fh_error *error)
+bool saga_is_over(const char *status)
+{
+    int known = saga_status_of(status);
+    return known == SAGA_ENDED || known == SAGA_UNDONE || known == SAGA_ABANDONED;
+}
+
+/* A saga's start event has an id with its time; a row is not changed after the saga's end. */
+static void add_saga_times(json_t *shown, const struct ledger_saga *row)
+{
+    add_time(shown, "begun_ms", id_time_ms(row->start_id));
+    if (saga_is_over(row->status))
+        add_time(shown, "ended_ms", row->updated_ms);
+}
+
+enum fh_code saga_describe(struct store_work *work, const struct ledger_saga *row,
+                           const struct saga_under_way *shown, json_t **ret, struct fh_error *error)
 {
     struct arena arena;
-    struct under_way way = shown ? *shown : (struct under_way){0};
+    struct saga_under_way way = shown ? *shown : (struct saga_under_way){0};
     way.step = -1;
     json_int_t step = -1;
     char why[WHY_SIZE], name[64];
     json_t *state = text_as_json(row->state);
     way.names = json_string_at(state, "steps");
+    way.state = state;
     if (json_integer_at(state, "step", &step))
         way.step = step;
     struct step_visit visit = {&way, json_is_true(json_object_get(state, "back"))};
@@ -228,64 +245,12 @@ static enum fh_code describe_stored_saga(struct store_work *work, const struct l
                   row->status, "step", name, "why", why, "updated_ms", (json_int_t)row->updated_ms);
     json_decref(state);
     FH_ASSERT(*ret != NULL);
+    add_saga_times(*ret, row);
     return code;
 }
 
-struct list_visit {
-    const char *status;
-    struct arena *arena;
-    struct ledger_saga *rows;
-    int count;
-};
-
-static bool keep_saga_row(void *context, const struct ledger_saga *row)
-{
-    struct list_visit *visit = context;
-    if (visit->status && strcmp(visit->status, row->status) != 0)
-        return true;
-    struct ledger_saga *kept = &visit->rows[visit->count++];
-    *kept = *row;
-    kept->birth = arena_text(visit->arena, row->birth);
-    kept->name = arena_text(visit->arena, row->name);
-    kept->state = arena_text(visit->arena, row->state);
-    kept->status = arena_text(visit->arena, row->status);
-    return visit->count <= SAGA_LIST_MAX;
-}
-
-enum fh_code saga_list(struct work_context *context, const char *status, json_t **ret,
-                       struct fh_error *error)
-{
-    struct arena arena;
-    struct store_work *work;
-    int known = status ? saga_status_of(status) : SAGA_RUNNING;
-    if (known != SAGA_RUNNING && known != SAGA_COMPENSATING && known != SAGA_PARKED)
-        return error_set(error, FH_INVALID,
-                         "`status` must be running, compensating or parked: others are over.");
-    enum fh_code code = store_begin(context->store, STORE_READ, &work, error);
-    if (code != FH_OK)
-        return code;
-    arena_init(&arena, ARENA_SIZE_MAX);
-    struct list_visit visit = {status, &arena, NULL, 0};
-    visit.rows = arena_alloc(&arena, (SAGA_LIST_MAX + 1) * sizeof *visit.rows);
-    code = ledger_sagas_open(work, &(struct ledger_open){0}, keep_saga_row, &visit, error);
-    json_t *list = json_array();
-    for (int i = 0; code == FH_OK && i < visit.count && i < SAGA_LIST_MAX; i++) {
-        json_t *one;
-        code = describe_stored_saga(work, &visit.rows[i], NULL, &one, error);
-        json_array_append_new(list, one);
-    }
-    store_rollback(work);
-    arena_release(&arena);
-    if (code == FH_OK)
-        *ret = json_pack("{s:o, s:b}", "sagas", list, "more", visit.count > SAGA_LIST_MAX);
-    else
-        json_decref(list);
-    return code;
-}
-
-/* The definition that it began with, or this program's newest. */
-static const struct saga_type *shown_type(const struct work_context *context, const char *name,
-                                          const json_t *state)
+const struct saga_type *saga_shown_type(const struct work_context *context, const char *name,
+                                        const json_t *state)
 {
     struct fh_error error;
     if (!context->sagas)
@@ -308,10 +273,10 @@ enum fh_code saga_show(struct work_context *context, const struct saga_id *id, j
     if (code == FH_OK) {
         json_t *steps = json_array(), *input = text_as_json(row.input);
         json_t *state = text_as_json(row.state), *whole = json_copy(input);
-        struct under_way shown = {
-            .steps = steps, .type = shown_type(context, row.name, state), .input = whole};
+        struct saga_under_way shown = {
+            .steps = steps, .type = saga_shown_type(context, row.name, state), .input = whole};
         json_object_update(whole, json_object_get(state, "secrets"));
-        code = describe_stored_saga(work, &row, &shown, ret, error);
+        code = saga_describe(work, &row, &shown, ret, error);
         json_decref(whole);
         saga_redact_input(shown.type, &input);
         json_object_set_new(*ret, "input", input);

@@ -128,6 +128,7 @@ static struct saga_run *copy_run(const struct starting *starting)
     run->trace = copy_start_text(from->trace);
     run->user = from->user ? user_ref(from->user) : NULL;
     run->deadline_ns = from->deadline_ns;
+    memcpy(run->times, from->times, (size_t)from->type->rules.step_count * sizeof *run->times);
     saga_state_copy(&from->type->rules, &from->state, &run->state, run->state.elements);
     for (int i = 0; i < from->state.first[from->type->rules.step_count]; i++) {
         run->parts[i].path = copy_start_text(from->parts[i].path);
@@ -206,6 +207,7 @@ void fh_saga_start(fh_work *w, const char *name, json_t *input)
     for (int i = 0; i < type->rules.step_count; i++)
         elements += (size_t)starting->counts[i];
     run->parts = work_alloc(w, elements * sizeof *run->parts);
+    run->times = work_alloc(w, SAGA_STEPS_MAX * sizeof *run->times);
     saga_state_init(&type->rules, starting->counts, &run->state,
                     work_alloc(w, elements * sizeof *run->state.elements));
     struct saga_happening started = {.what = SAGA_STARTED};

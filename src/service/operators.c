@@ -305,8 +305,11 @@ void operators_sagas(struct runtime *runtime, struct exchange *exchange)
     json_t *value = NULL, *query = query_of(exchange);
     if (!query)
         return;
-    enum fh_code code =
-        saga_list(&runtime->context, json_string_at(query, "status"), &value, &error);
+    const char *over = json_string_at(query, "ended");
+    struct saga_search search = {.status = json_string_at(query, "status"),
+                                 .over = over && strcmp(over, "true") == 0,
+                                 .with = json_string_at(query, "with")};
+    enum fh_code code = saga_list(&runtime->context, &search, &value, &error);
     json_decref(query);
     answer_operator(exchange, code, value, &error);
 }

@@ -16,6 +16,8 @@
  *   POST /_freehold/restored/seen          {"entries": 3, "ids": [...], "left_out": 0}: the first
  *                                          three were seen, and these, and that none was left out
  *   GET  /_freehold/sagas?status=parked    those that are not over, or of one status
+ *   GET  /_freehold/sagas?ended=true       the newest that are over; with=NAME=VALUE, here and
+ *                                          above: only those whose input has that
  *   GET  /_freehold/definitions            the definitions that those began with (saga_needed)
  *                                          and the timers that are set (timers_needed)
  *   GET  /_freehold/timers?state=          timers and schedules (timers_list)

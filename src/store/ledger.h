@@ -405,6 +405,17 @@ static inline enum fh_code
 ledger_sagas_open(struct store_work *work, const struct ledger_open *open,
                   bool (*visit)(void *context, const struct ledger_saga *saga), void *context,
                   struct fh_error *error);
+struct ledger_over {
+    const char *birth;
+    int64_t below; /* only numbers below this one; 0: from the newest */
+    int limit;
+};
+/* Sagas of one birth whose status is "ended", "undone" or "abandoned", the newest number first; at
+ * most `limit`. An engine whose answers are bounded may visit fewer, but one if there is any. */
+static inline enum fh_code
+ledger_sagas_over(struct store_work *work, const struct ledger_over *over,
+                  bool (*visit)(void *context, const struct ledger_saga *saga), void *context,
+                  struct fh_error *error);
 /* Closing: ended sagas whose receivers have not all been told yet have closed = 0. This gives what
  * one snapshot says about a birth's sagas: closed_through is the highest number of an ended one (0:
  * none), still_open the numbers of those below it that have not ended. */
@@ -463,7 +474,7 @@ static inline enum fh_code ledger_migration_put(struct store_work *work, int64_t
     X(caller_get) X(caller_close) X(caller_newest) X(caller_set_newest) X(saga_start) \
     X(saga_update) X(saga_get) X(saga_find) X(step_put) X(steps_get) X(steps_answered) \
     X(sagas_adopt) \
-    X(saga_take) X(sagas_open) \
+    X(saga_take) X(sagas_open) X(sagas_over) \
     X(sagas_closable) X(sagas_closed) X(sagas_unclosed) X(sagas_forget) X(saga_counts) \
     X(migrations_get) \
     X(migration_put) \

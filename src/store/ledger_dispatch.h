@@ -336,6 +336,14 @@ ledger_sagas_open(struct store_work *work, const struct ledger_open *open,
     return work->store->engine->ledger->sagas_open(work, open, visit, context, error);
 }
 
+static inline enum fh_code
+ledger_sagas_over(struct store_work *work, const struct ledger_over *over,
+                  bool (*visit)(void *context, const struct ledger_saga *saga), void *context,
+                  struct fh_error *error)
+{
+    return work->store->engine->ledger->sagas_over(work, over, visit, context, error);
+}
+
 static inline enum fh_code ledger_sagas_closable(struct store_work *work, struct arena *arena,
                                                  const char *birth, struct ledger_caller *ret,
                                                  struct fh_error *error)

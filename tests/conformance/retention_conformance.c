@@ -302,6 +302,60 @@ static void a_step_that_began_with_its_saga_is_replaced(struct conformance *c)
     EXPECT(code == FH_OK && strcmp(told.text, "0.0 done;") == 0);
 }
 
+static bool tell_over(void *context, const struct ledger_saga *saga)
+{
+    struct told *told = context;
+    size_t used = strlen(told->text);
+    snprintf(told->text + used, sizeof told->text - used, "%lld %s %s %s;", (long long)saga->number,
+             saga->status, saga->start_id, saga->state);
+    return strlen(told->text) < 400;
+}
+
+/* One at a time, until there are no more. */
+static bool are_over_one_by_one(struct conformance *c, struct store_work *work,
+                                const char *expected)
+{
+    struct told all = {""};
+    struct ledger_over over = {.birth = "birth", .limit = 1};
+    size_t before;
+    do {
+        before = strlen(all.text);
+        if (ledger_sagas_over(work, &over, tell_over, &all, &c->error) != FH_OK)
+            return false;
+        over.below = strtoll(all.text + before, NULL, 10);
+    } while (strlen(all.text) > before);
+    return strcmp(all.text, expected) == 0;
+}
+
+static void sagas_that_are_over_are_told_the_newest_first(struct conformance *c)
+{
+    static const char *const statuses[] = {"ended",  "undone", "running",      "ended",
+                                           "parked", "undone", "compensating", "abandoned"};
+    static const char expected[] = "8 abandoned s8 {};6 undone s6 {};4 ended s4 {};"
+                                   "2 undone s2 {};1 ended s1 {};";
+    struct told all = {""}, few = {""}, none = {""}, below = {""};
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    for (int i = 0; i < 8; i++)
+        EXPECT(start(c, work, i + 1, statuses[i], 100 - i) == FH_OK);
+    conformance_rollback(c, go_on(c, work));
+    work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    struct ledger_over over = {.birth = "birth", .limit = 100};
+    EXPECT(ledger_sagas_over(work, &over, tell_over, &all, &c->error) == FH_OK);
+    EXPECT(strcmp(all.text, expected) == 0 && are_over_one_by_one(c, work, expected));
+    over = (struct ledger_over){.birth = "birth", .below = 6, .limit = 2};
+    EXPECT(ledger_sagas_over(work, &over, tell_over, &below, &c->error) == FH_OK);
+    EXPECT(strcmp(below.text, "4 ended s4 {};2 undone s2 {};") == 0);
+    over = (struct ledger_over){.birth = "birth", .limit = 3};
+    EXPECT(ledger_sagas_over(work, &over, tell_over, &few, &c->error) == FH_OK);
+    EXPECT(strcmp(few.text, "8 abandoned s8 {};6 undone s6 {};4 ended s4 {};") == 0);
+    over = (struct ledger_over){.birth = "another", .limit = 3};
+    EXPECT(ledger_sagas_over(work, &over, tell_over, &none, &c->error) == FH_OK);
+    EXPECT(none.text[0] == '\0');
+    conformance_rollback(c, work);
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
@@ -311,6 +365,7 @@ int main(void)
         CASE(a_saga_that_ended_lately_keeps_none_from_being_forgotten),
         CASE(of_large_sagas_no_more_are_read_than_are_forgotten),
         CASE(a_step_that_began_with_its_saga_is_replaced),
+        CASE(sagas_that_are_over_are_told_the_newest_first),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);
 }

@@ -141,8 +141,46 @@ def test_a_saga_is_found_by_the_name_that_its_start_was_answered_with(shop):
     wait_for("it is over", lambda: json.loads(shop.command("saga", "show", "orders", number, "--json", "--state",
                                                            shop.state).stdout)["status"] == "ended")
     text = shop.command("saga", "show", "orders", number, "--state", shop.state).stdout
-    assert f"{shown['id']} is ended." in text and "\nchanged   20" in text and "\ninput     {" in text, text
+    assert f"{shown['id']} is ended." in text and "\nbegun     20" in text and "\nended     20" in text, text
+    assert "\ninput     {" in text, text
     assert f"\ntrace     {shown['trace']}" in text and re.search(r"\ncharge .* done .* 201  POST /api/payments", text), text
+
+
+def saga_answer(shop, *words):
+    return json.loads(shop.command("saga", *words, "--json", "--state", shop.state).stdout)
+
+
+def test_sagas_that_are_over_are_listed_and_found_by_what_they_began_with(shop):
+    user, lamp = new_user(shop), new_product(shop, 10)
+    orders = [place(shop, user, (lamp, 1)) for _ in range(2)]
+    refused = place(shop, user, (lamp, 1), token="tok_declined")
+    for order in (*orders, refused):
+        ended(shop, order)
+        wait_for("its saga is over", lambda: saga_answer(shop, "list", "orders", "--ended", "--with",
+                                                         f"id={order}")["sagas"])
+    every = saga_answer(shop, "list", "orders", "--ended")["sagas"]
+    assert len(every) >= 3
+    numbers = [int(one["id"].split(".")[1]) for one in every]
+    assert numbers == sorted(numbers, reverse=True)
+    assert all(0 < one["begun_ms"] <= one["ended_ms"] for one in every), every
+    (mine,) = saga_answer(shop, "list", "orders", "--ended", "--with", f"id={refused}")["sagas"]
+    assert mine["status"] == "undone" and "tok_declined" not in json.dumps(mine)
+    # By the same in `show`: the times of steps are in their order, and what was undone says when.
+    found = saga_answer(shop, "show", "orders", f"id={refused}")
+    assert found["id"] == mine["id"]
+    reserve, charge = found["steps"][:2]
+    assert found["begun_ms"] - 1 <= reserve["begun_ms"] <= reserve["settled_ms"] <= reserve["undone_ms"], found
+    assert reserve["settled_ms"] <= charge["begun_ms"] <= charge["settled_ms"] <= charge["undone_ms"], found
+    assert charge["undone_ms"] <= reserve["undone_ms"] <= found["ended_ms"], found
+    text = shop.command("saga", "list", "orders", "--ended", "--with", f"id={orders[0]}", "--state", shop.state).stdout
+    assert re.search(r"orders +place_order +ended +20\S+Z +[\d.]+ m?s ", text), text
+    # What is marked is not found by its value, and what nobody has is not found.
+    assert saga_answer(shop, "list", "orders", "--ended", "--with", "token=tok_declined")["sagas"] == []
+    missing = shop.command("saga", "show", "orders", "id=0", "--state", shop.state, check=False)
+    assert missing.returncode == 1 and "has id=0 in its input" in " ".join(missing.stderr.split()), missing
+    for words in (["show", "orders", "1", "--ended"], ["list", "--ended", "--status", "parked"],
+                  ["list", "--with", "id"]):
+        assert shop.command("saga", *words, "--state", shop.state, check=False).returncode == 2, words
 
 
 def test_the_same_product_twice_in_one_order_is_reserved_twice(shop):

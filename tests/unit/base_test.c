@@ -167,6 +167,11 @@ static void id_is_the_example_of_rfc_9562(void **state)
     char id[ID_SIZE];
     id_format(id, 0x017F22E279B0, random);
     assert_string_equal(id, "017f22e2-79b0-7cc3-98c4-dc0c0c07398f");
+    assert_int_equal(id_time_ms(id), 0x017F22E279B0);
+    assert_int_equal(id_time_ms(""), 0);
+    assert_int_equal(id_time_ms("start-1"), 0);
+    assert_int_equal(id_time_ms("017f22e2-79b0-4cc3-98c4-dc0c0c07398f"), 0); /* random: version 4 */
+    assert_int_equal(id_time_ms("017f22eX-79b0-7cc3-98c4-dc0c0c07398f"), 0);
 }
 
 static void ids_sort_by_time_and_always_carry_version_and_variant(void **state)

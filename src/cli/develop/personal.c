@@ -65,9 +65,7 @@ static void print_map(const json_t *map)
         last = service;
         write_fields(json_object_get(flow, "fields"), fields);
         write_way(flow, way);
-        int column = printf("  %-34s ", fields);
-        cli_wrap(stdout, cli_width(stdout), column, 37, way);
-        printf("\n");
+        cli_line(37, "  %-34s %s", fields, way);
     }
     if (json_array_size(map) == 0)
         printf("No program marks a field as personal, secret or a card's.\n");

@@ -4,12 +4,15 @@
  * leaves no record, and moves no subscriber's cursor.
  */
 
+#define _GNU_SOURCE
 #include <poll.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -19,6 +22,8 @@
 #define TAIL_MAX 100000
 #define PAGE 1000
 #define FOLLOW_MS 500
+#define DATA_COLUMN 10   /* of an event's data in a line of their own */
+#define DATA_ROOM_MIN 24 /* with less left of the line, they get one */
 
 struct reading {
     struct cli_operator asking;
@@ -91,15 +96,22 @@ static void print_short(const struct reading *reading, const json_t *event)
         return;
     }
     char *data = json_text(json_object_get(event, "data"));
-    printf("%s%8lld%s  %s  %s%-20s%s %-16s ", cli_colour(stdout, CLI_BOLD),
-           cli_number(event, "position"), cli_colour(stdout, CLI_PLAIN), cli_text(event, "time"),
-           cli_colour(stdout, CLI_GREEN), cli_text(event, "type"), cli_colour(stdout, CLI_PLAIN),
-           cli_text(event, "subject"));
-    int room = cli_width(stdout) - 76; /* the width of the columns before it */
-    if (room > 0 && (int)strlen(data) > room)
-        printf("%.*s...\n", room > 10 ? room - 3 : 7, data);
-    else
-        printf("%s\n", data);
+    const char *type = cli_text(event, "type"), *subject = cli_text(event, "subject");
+    int width = cli_width(stdout), length = (int)strlen(data);
+    int column = snprintf(NULL, 0, "%8lld  %s  %-20s %-16s ", cli_number(event, "position"),
+                          cli_text(event, "time"), type, subject);
+    bool below = width && column + length > width && width - column < DATA_ROOM_MIN;
+    int room = width - (below ? DATA_COLUMN : column);
+    bool cut = width && length > room;
+    char *head;
+    FH_ASSERT(asprintf(&head, "%s%8lld%s  %s  %s%-20s%s %-*s", cli_colour(stdout, CLI_BOLD),
+                       cli_number(event, "position"), cli_colour(stdout, CLI_PLAIN),
+                       cli_text(event, "time"), cli_colour(stdout, CLI_GREEN), type,
+                       cli_colour(stdout, CLI_PLAIN), below ? 0 : 16, subject) >= 0);
+    cli_wrap(stdout, width, 0, DATA_COLUMN, head);
+    free(head);
+    printf(below ? "\n%*s" : "%*s", below ? DATA_COLUMN : 1, "");
+    printf("%.*s%s\n", cut ? room - 3 : length, data, cut ? "..." : "");
     json_text_free(data);
 }
 

@@ -164,10 +164,10 @@ static void print_log_line(const struct filter *filter, const struct logs_source
         json_decref(told);
         return;
     }
-    printf("%s%-24s%s %s%-*s%s %s%-7s %s%s\n", cli_colour(stdout, CLI_DIM), line->time, plain,
-           cli_colour(stdout, CLI_BOLD), filter->name_width, source->name, plain,
-           cli_colour(stdout, colours[line->level]), logs_level_name(line->level), line->text,
-           plain);
+    cli_line(25, "%s%-24s%s %s%-*s%s %s%-7s %s%s", cli_colour(stdout, CLI_DIM), line->time, plain,
+             cli_colour(stdout, CLI_BOLD), filter->name_width, source->name, plain,
+             cli_colour(stdout, colours[line->level]), logs_level_name(line->level), line->text,
+             plain);
 }
 
 static void show_lines(struct logs *logs, const struct filter *filter)

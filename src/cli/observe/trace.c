@@ -171,7 +171,7 @@ static bool has_parent(const json_t *spans, const json_t *span)
     return false;
 }
 
-static void print_status(const json_t *span)
+static void print_status(FILE *line, const json_t *span)
 {
     long long status = cli_number(span, "status");
     const char *kind = text_of_span(span, "kind");
@@ -180,48 +180,55 @@ static void print_status(const json_t *span)
     enum cli_colour colour = status >= 500 || status == 0 ? CLI_RED
                              : status >= 400              ? CLI_YELLOW
                                                           : CLI_GREEN;
-    printf(": %s", cli_colour(stdout, colour));
+    fprintf(line, ": %s", cli_colour(stdout, colour));
     if (strcmp(kind, "heard") == 0 || strcmp(kind, "handler") == 0)
-        printf(status >= 200 && status < 300 ? "done"
-               : status                      ? "failed with %lld"
-                                             : "not done",
-               status);
+        fprintf(line,
+                status >= 200 && status < 300 ? "done"
+                : status                      ? "failed with %lld"
+                                              : "not done",
+                status);
     else if (status)
-        printf("%lld", status);
+        fprintf(line, "%lld", status);
     else
-        printf("no answer");
-    printf("%s", cli_colour(stdout, CLI_PLAIN));
+        fprintf(line, "no answer");
+    fprintf(line, "%s", cli_colour(stdout, CLI_PLAIN));
 }
 
-static void print_what(const json_t *span)
+static void print_what(FILE *line, const json_t *span)
 {
     const char *kind = text_of_span(span, "kind"), *what = text_of_span(span, "what");
     const char *service = text_of_span(span, "service"), *where = text_of_span(span, "where");
     if (strcmp(kind, "request") == 0)
-        printf("%s %s", what, where);
+        fprintf(line, "%s %s", what, where);
     else if (strcmp(kind, "ask") == 0)
-        printf("asks %s: %s %s", service, what, where);
+        fprintf(line, "asks %s: %s %s", service, what, where);
     else if (strcmp(kind, "step") == 0 || strcmp(kind, "undo") == 0)
-        printf("%s %s at %s%s%s", kind, what, service, *where ? ", " : "", where);
+        fprintf(line, "%s %s at %s%s%s", kind, what, service, *where ? ", " : "", where);
     else if (strcmp(kind, "handler") == 0)
-        printf("runs %s", what);
+        fprintf(line, "runs %s", what);
     else if (strcmp(kind, "heard") == 0)
-        printf("applies %s %s of %s", what, text_of_span(span, "key"), service);
+        fprintf(line, "applies %s %s of %s", what, text_of_span(span, "key"), service);
     else
-        printf("publishes %s %s", what, text_of_span(span, "key"));
+        fprintf(line, "publishes %s %s", what, text_of_span(span, "key"));
 }
+
+#define WHAT_COLUMN 24 /* of what goes on in a second line: paths are long */
 
 static void print_span(struct tree *tree, const json_t *span, int depth)
 {
-    printf("%10.1f %9.1f  %s%-14s%s %*s",
-           (double)(cli_number(span, "at_us") - tree->began_us) / 1e3,
-           (double)cli_number(span, "took_us") / 1e3, cli_colour(stdout, CLI_BOLD),
-           text_of_span(span, "in"), cli_colour(stdout, CLI_PLAIN), 2 * depth, "");
-    print_what(span);
-    print_status(span);
-    printf("\n");
+    char *text = NULL;
+    size_t size, i;
+    FILE *line = open_memstream(&text, &size);
+    FH_ASSERT(line != NULL);
+    print_what(line, span);
+    print_status(line, span);
+    FH_ASSERT(fclose(line) == 0);
+    cli_line(WHAT_COLUMN, "%10.1f %9.1f  %s%-14s%s %*s%s",
+             (double)(cli_number(span, "at_us") - tree->began_us) / 1e3,
+             (double)cli_number(span, "took_us") / 1e3, cli_colour(stdout, CLI_BOLD),
+             text_of_span(span, "in"), cli_colour(stdout, CLI_PLAIN), 2 * depth, "", text);
+    free(text);
     tree->shown++;
-    size_t i;
     json_t *part;
     const char *own = text_of_span(span, "span");
     json_array_foreach (tree->spans, i, part) {

@@ -38,9 +38,9 @@ static void print_todo(const json_t *migration)
 {
     const char *todo = json_string_at(migration, "todo");
     if (todo)
-        printf("      %s%s.%s\n",
-               cli_colour(stdout, migrations_hinders(migration) ? CLI_RED : CLI_YELLOW), todo,
-               cli_colour(stdout, CLI_PLAIN));
+        cli_line(6, "      %s%s.%s",
+                 cli_colour(stdout, migrations_hinders(migration) ? CLI_RED : CLI_YELLOW), todo,
+                 cli_colour(stdout, CLI_PLAIN));
 }
 
 /* The service and its store; false: it has no migrations, which is printed. */
@@ -110,9 +110,9 @@ void migrate_show_plan(const json_t *services, bool running)
         }
     }
     if (all)
-        printf("Nothing was changed. %s\n",
-               running ? "`freehold upgrade SERVICE` applies them and starts the new version."
-                       : "The next `freehold up` applies them, or `freehold migrate apply`.");
+        cli_line(0, "Nothing was changed. %s",
+                 running ? "`freehold upgrade SERVICE` applies them and starts the new version."
+                         : "The next `freehold up` applies them, or `freehold migrate apply`.");
 }
 
 /* ---- State ---- */
@@ -126,8 +126,8 @@ static void print_migration(const json_t *service, const json_t *migration, int 
     if (json_object_get(migration, "done"))
         snprintf(state, sizeof state, "%s at line %d", word,
                  (int)json_integer_value(json_object_get(migration, "line")));
-    printf("%-*s %-20s %-20s %s\n", width, json_string_at(service, "service"), when, state,
-           json_string_at(migration, "name"));
+    cli_line(4, "%-*s %-20s %-20s %s", width, json_string_at(service, "service"), when, state,
+             json_string_at(migration, "name"));
     print_todo(migration);
 }
 

@@ -76,8 +76,8 @@ static int take_service_answer(const struct cli_ask *ask, json_t **ret)
     return code;
 }
 
-static int fill_path(struct cli_operator *asking, const char *pattern, json_t *values,
-                     const char **ret)
+int cli_operator_path(struct cli_operator *asking, const char *pattern, json_t *values,
+                      const char **ret)
 {
     struct fh_error error;
     enum fh_code code = path_fill(&asking->arena, pattern, &values, 1, ret, &error);
@@ -97,7 +97,7 @@ int cli_operator_ask(struct cli_operator *asking, const char *service, const cha
         ask.body = body = json_text(values);
         json_decref(values);
     } else {
-        code = fill_path(asking, path, values, &ask.path);
+        code = cli_operator_path(asking, path, values, &ask.path);
     }
     if (code == CLI_DONE && !(ask.address = cli_service_address(asking->system, service)))
         code = CLI_USAGE;
@@ -108,6 +108,12 @@ int cli_operator_ask(struct cli_operator *asking, const char *service, const cha
     free(ask.answer);
     json_text_free(body);
     return code;
+}
+
+static void note_if_more(const char *service, const json_t *body)
+{
+    if (json_is_true(json_object_get(body, "more")))
+        cli_note(CLI_PLAIN, "%s has more than these.", service);
 }
 
 int cli_operator_ask_all(struct cli_operator *asking, const char *path, const char *list,
@@ -134,6 +140,7 @@ int cli_operator_ask_all(struct cli_operator *asking, const char *path, const ch
                 json_object_set_new(one, "service", json_string(asks[i].service));
                 json_array_append(*ret, one);
             }
+            note_if_more(asks[i].service, body);
             json_decref(body);
         } else {
             code = taken;
@@ -157,6 +164,7 @@ int cli_operator_list(struct cli_operator *asking, const char *service, const ch
         all = json_incref(json_object_get(body, list));
         json_array_foreach (all, i, one)
             json_object_set_new(one, "service", json_string(service));
+        note_if_more(service, body);
         json_decref(body);
     } else {
         code = cli_operator_ask_all(asking, path, list, &all);

@@ -246,6 +246,27 @@ enum fh_code records_sagas_open(struct store_work *work, const struct ledger_ope
     return code ? code : records_each(work, &range, see_saga_record, &to, error);
 }
 
+static bool see_over_record(void *context, json_t *record)
+{
+    const struct sagas *to = context;
+    struct ledger_saga saga = saga_of_record(record, record_number(record));
+    return to->visit(to->context, &saga);
+}
+
+enum fh_code records_sagas_over(struct store_work *work, const struct ledger_over *over,
+                                bool (*visit)(void *context, const struct ledger_saga *saga),
+                                void *context, struct fh_error *error)
+{
+    struct sagas to = {.visit = visit, .context = context};
+    struct record_range newest = {.table = SAGAS,
+                                  .list = RECORDS_OVER,
+                                  .fields = {{"birth", over->birth}},
+                                  .below = over->below,
+                                  .limit = over->limit,
+                                  .last_first = true};
+    return records_each(work, &newest, see_over_record, &to, error);
+}
+
 static enum fh_code saga_give(struct store_work *work, const char *id, const json_t *saga,
                               const char *owner, struct fh_error *error)
 {

@@ -116,7 +116,7 @@ struct record_ops {
     X(parked_take) X(parked_edit) X(parked_failed) X(parked_keys) X(parked_events) \
     X(command_get) X(command_put) X(commands_expire) X(caller_get) X(caller_close) \
     X(caller_newest) X(caller_set_newest) X(saga_update) X(saga_get) X(saga_find) X(step_put) \
-    X(steps_get) X(steps_answered) X(sagas_adopt) X(saga_take) X(sagas_open) X(sagas_closable) \
+    X(steps_get) X(steps_answered) X(sagas_adopt) X(saga_take) X(sagas_open) X(sagas_over) X(sagas_closable) \
     X(sagas_closed) X(sagas_unclosed) X(sagas_forget) X(migrations_get) X(migration_put) \
     X(timer_put) X(timers_take) X(timers_read) X(timer_get) X(timers_count) \
     X(meta_get) X(meta_put)

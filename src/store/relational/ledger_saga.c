@@ -348,6 +348,26 @@ enum fh_code sql_ledger_sagas_open(struct store_work *work, const struct ledger_
     return sql_run(work, OPEN_SOME(""), values, 3, visit_saga_row, &to, NULL, error);
 }
 
+/* Reads the index of each status backwards, `limit` of them at most. */
+#define OVER_OF(status, name)                                                                      \
+    "SELECT * FROM (SELECT " SAGA_COLUMNS " FROM fh_saga WHERE status = '" status                  \
+    "' AND birth = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3) AS " name
+
+enum fh_code sql_ledger_sagas_over(struct store_work *work, const struct ledger_over *over,
+                                   bool (*visit)(void *context, const struct ledger_saga *saga),
+                                   void *context, struct fh_error *error)
+{
+    struct saga_visit to = {visit, context};
+    struct sql_value values[] = {sql_text(over->birth),
+                                 sql_integer(over->below ? over->below : INT64_MAX),
+                                 sql_integer(over->limit)};
+    return sql_run(
+        work,
+        OVER_OF("ended", "ended") " UNION ALL " OVER_OF("undone", "undone") " UNION ALL " OVER_OF(
+            "abandoned", "abandoned") " ORDER BY number DESC LIMIT ?3",
+        values, LEDGER_COUNT(values), visit_saga_row, &to, NULL, error);
+}
+
 /* ---- closing ---- */
 
 static bool add_number_row(void *context, const struct sql_row *row)
