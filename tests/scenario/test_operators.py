@@ -16,6 +16,7 @@ import termios
 import pytest
 
 from conftest import FREEHOLD, wait_for
+from test_answers import assert_fits, on_terminal
 from test_shop import SHOP, ended, new_product, new_user, order_body, place, stock
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -113,6 +114,29 @@ def test_an_undone_saga_shows_its_way_back(shop):
     for words in ("step charge at payments, /api/payments: 402", "undo charge at payments", "undo reserve at inventory",
                   "runs undone: done", f"publishes OrderCancelled {answer.body['id']}"):
         assert words in tree, tree
+
+
+def test_what_is_observed_fits_into_80_columns(shop):
+    user, lamp = new_user(shop), new_product(shop, 10)
+    trace = "e" * 32
+    answer = shop.http("POST", "/api/orders", order_body(user, (lamp, 1), token="tok_declined"),
+                       {"traceparent": f"00-{trace}-{'d' * 16}-00"})
+    ended(shop, answer.body["id"])
+    subject = "a-product-whose-own-key-is-as-long-as-keys-of-products-may-well-be-abroad"
+    shop.http("PATCH", f"/api/products/{lamp}", {"name": subject})
+    state = ("--state", shop.state)
+    for words, expected in ((("trace", trace, *state), "undo charge at payments"),
+                            (("events", "tail", "products", *state), '{"'),
+                            (("logs", *state), "orders"),
+                            (("migrate", "plan", "--file", shop.file, *state), "0 to apply"),
+                            (("migrate", "state", "--file", shop.file, *state), "applied"),
+                            (("personal", "map", shop.file), "answered by"),
+                            (("saga", "list", "orders", "--ended", *state), "undone"),
+                            (("saga", "show", "orders", f"id={answer.body['id']}", *state), "is undone.")):
+        lines = on_terminal([str(word) for word in words], shop.state)
+        assert expected in " ".join(" ".join(lines).split()), lines
+        # A path of this machine may be longer than any line, and is not cut.
+        assert_fits([line for line in lines if len(line.split(" ")[-1]) < 60])
 
 
 def test_what_nobody_remembers_is_reported_as_such(shop):

@@ -212,7 +212,7 @@ static void print_what(FILE *line, const json_t *span)
         fprintf(line, "publishes %s %s", what, text_of_span(span, "key"));
 }
 
-#define WHAT_COLUMN 24 /* of what goes on in a second line: paths are long */
+#define WHAT_COLUMN 11 /* of what goes on in a second line: paths are long */
 
 static void print_span(struct tree *tree, const json_t *span, int depth)
 {

@@ -43,22 +43,19 @@ static void print_todo(const json_t *migration)
                  cli_colour(stdout, CLI_PLAIN));
 }
 
-/* The service and its store; false: it has no migrations, which is printed. */
-static bool print_service(const json_t *service)
+/* The service, its store, and what is to be said of it; with `found` NULL, why it has no
+ * migrations.
+ */
+static void print_service(const json_t *service, const char *found)
 {
-    printf("%s%s%s  %s, %s", cli_colour(stdout, CLI_BOLD), json_string_at(service, "service"),
-           cli_colour(stdout, CLI_PLAIN), json_string_at(service, "engine"),
-           json_string_at(service, "where"));
-    if (json_object_get(service, "migrations"))
-        return true;
-    if (json_object_get(service, "error"))
-        printf(": it could not be asked\n");
-    else
-        printf(": no migrations; %s\n",
-               strcmp(json_string_at(service, "model"), "document") == 0
-                   ? "collections and their indexes are made when it starts"
-                   : "keys and values need none");
-    return false;
+    if (!found && json_object_get(service, "error"))
+        found = "it could not be asked";
+    else if (!found && strcmp(json_string_at(service, "model"), "document") == 0)
+        found = "no migrations; collections and their indexes are made when it starts";
+    cli_line(4, "%s%s%s  %s, %s: %s", cli_colour(stdout, CLI_BOLD),
+             json_string_at(service, "service"), cli_colour(stdout, CLI_PLAIN),
+             json_string_at(service, "engine"), json_string_at(service, "where"),
+             found ? found : "no migrations; keys and values need none");
 }
 
 /* ---- Plan ---- */
@@ -98,12 +95,13 @@ void migrate_show_plan(const json_t *services, bool running)
     size_t i, j, all = 0;
     json_t *service, *migration;
     json_array_foreach (services, i, service) {
-        if (!print_service(service))
-            continue;
         const json_t *migrations = json_object_get(service, "migrations");
         size_t count = count_that(migrations, migrations_applies);
+        char counts[64];
+        snprintf(counts, sizeof counts, "%zu applied, %zu to apply",
+                 count_that(migrations, is_applied), count);
         all += count;
-        printf(": %zu applied, %zu to apply\n", count_that(migrations, is_applied), count);
+        print_service(service, migrations ? counts : NULL);
         json_array_foreach (migrations, j, migration) {
             if (migrations_applies(migration) || migrations_hinders(migration))
                 print_planned(migration);
