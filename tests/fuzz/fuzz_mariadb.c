@@ -104,17 +104,26 @@ static void impostor_listen(struct impostor *impostor)
 }
 
 /* libmariadb makes room for as many columns as it is told of, before it reads the first: memory
- * that this process does not have. The first packets are of the login, and tell no such number. */
+ * that this process does not have. The first packets are of the login, and tell no such number. An
+ * answer that begins with 0xfe tells it whatever its length; in the middle of one it is the end of
+ * the columns, then of the rows. */
 static bool tells_too_many_columns(const struct impostor *impostor)
 {
     size_t login = impostor->from == '0' ? 2 : impostor->from == '1' ? 1 : 0, at = 0;
+    int ends = 0; /* of the answer that has begun, still to come */
     for (size_t packet = 0; at + PACKET_HEAD < impostor->size; packet++) {
         const uint8_t *head = impostor->data + at;
         size_t length = head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16;
-        if (packet >= login &&
-            (head[PACKET_HEAD] == 0xfd || (head[PACKET_HEAD] == 0xfe && length >= 9)))
-            return true;
+        uint8_t first = head[PACKET_HEAD];
         at += PACKET_HEAD + length;
+        if (packet < login)
+            continue;
+        if (first == 0xfd || (first == 0xfe && (ends == 0 || length >= 9)))
+            return true;
+        if (ends == 0)
+            ends = first == 0 || first > 0xfa ? 0 : 2;
+        else if (first > 0xfd)
+            ends = first == 0xff ? 0 : ends - 1;
     }
     return false;
 }

@@ -39,10 +39,12 @@ static const fh_field shape[] = {
 static const fh_field *shape_read_back(void)
 {
     static struct arena arena;
+    static json_t *schema; /* kept, since what is read from it borrows its texts */
     static const fh_field *read;
     if (!read) {
         arena_init(&arena, ARENA_SIZE_MAX);
-        read = shape_of_schema(&arena, shape_schema(shape));
+        schema = shape_schema(shape);
+        read = shape_of_schema(&arena, schema);
     }
     return read;
 }
