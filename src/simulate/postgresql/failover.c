@@ -76,8 +76,11 @@ int model_lose(struct simulate_server *base, int commits_max)
 {
     struct model_server *server = model_server_of(base);
     int wanted = 1 + (int)simulate_below(server->simulate, (uint64_t)commits_max), lost = 0;
-    for (struct model_session *session = server->sessions; session; session = session->next)
+    for (struct model_session *session = server->sessions; session; session = session->next) {
         session->commits = false;
+        if (session->ends_after_commit) /* of a restart that is not over yet */
+            model_session_end(session, NULL, "its commit is not on the standby");
+    }
     model_restart(server);
     FH_ASSERT(wanted < MODEL_NEWEST);
     while (lost < wanted && server->commits > 0 &&
