@@ -19,6 +19,7 @@
 #include "system/file/nearest.h"
 #include "system/check/programs.h"
 #include "system/check/rights.h"
+#include "system/check/server_settings.h"
 #include "system/check/settings.h"
 
 struct load_options load_options_of(const struct cli_command *command, const char **values,
@@ -49,6 +50,7 @@ struct system_file *load_system(const struct load_options *options, struct findi
     if (right)
         moved_apply(file, state, options->leave, options->abandon, findings);
     programs_find(file, options->programs, findings);
+    server_settings_check(file, findings);
     size_t before = findings->errors;
     rights_check(findings);
     bool able = findings->errors == before;

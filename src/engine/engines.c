@@ -74,7 +74,8 @@ static void add_engine(const struct engine *engine)
     FH_ASSERT(sql || engine->copied_ledger); /* not in tables, so only the engine can copy it */
     const struct server_kind *server = engine->server;
     FH_ASSERT(!server || (server->settings && server->programs && server->make && server->run &&
-                          server->enter && server->provide && server->trespass && server->room));
+                          server->read_settings && server->settings_fault && server->enter &&
+                          server->provide && server->trespass && server->room));
     FH_ASSERT(!server || store->clock);
     engines[count++] = engine;
 }

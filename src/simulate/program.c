@@ -79,7 +79,7 @@ int program_jobs(uint64_t jobs)
 struct system_file *program_read_file(const char *path)
 {
     struct findings findings = {0};
-    struct system_file *file = system_file_read(path, NULL, &findings);
+    struct system_file *file = system_file_read_keyless(path, &findings);
     for (size_t i = 0; i < findings.count; i++)
         printf("%s:%d:%d: %s\n", path, findings.items[i].place.line, findings.items[i].place.column,
                findings.items[i].message);

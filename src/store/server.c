@@ -43,6 +43,24 @@ void server_argument_settings(struct server_command *command, const struct serve
     }
 }
 
+const char *server_settings_fault(struct arena *arena, int exit_code, const char *written,
+                                  const char *mark)
+{
+    const char *at = strstr(written, mark);
+    if (at)
+        return arena_copy(arena, at + strlen(mark), strcspn(at + strlen(mark), "\r\n"));
+    if (exit_code == 0)
+        return NULL;
+    size_t end = strlen(written);
+    while (end && strchr("\r\n", written[end - 1]))
+        end--;
+    size_t begin = end;
+    while (begin && written[begin - 1] != '\n')
+        begin--;
+    return end ? arena_copy(arena, written + begin, end - begin)
+               : arena_printf(arena, "it ends with exit code %d", exit_code);
+}
+
 enum fh_code server_make_folder(const struct server_own *own, struct server_command *command,
                                 struct fh_error *error)
 {

@@ -21,7 +21,8 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-#define SERVER_ARGUMENTS_MAX 64
+#define SERVER_SETTINGS_MAX 200 /* of a private server; each may be two arguments */
+#define SERVER_ARGUMENTS_MAX (2 * SERVER_SETTINGS_MAX + 64)
 #define SERVER_CONNECT_S_MAX 5
 #define SERVER_OPEN_SIZE 256
 
@@ -51,6 +52,10 @@ void server_argument(struct server_command *command, const char *format, ...)
 /* Adds PREFIXkey=value for each of own's settings, each after a `flag` (NULL: none). */
 void server_argument_settings(struct server_command *command, const struct server_own *own,
                               const char *flag, const char *prefix);
+/* For settings_fault: the rest of the line after the first `mark`; if there is none and the exit
+ * code is not 0, the last line; else NULL. */
+const char *server_settings_fault(struct arena *arena, int exit_code, const char *written,
+                                  const char *mark);
 /* Writes a file in own->folder, mode 0600, for what must not be on a command line. The supervisor
  * removes it when the command no longer needs it: when the server is created, or answers. */
 #define SERVER_SECRET "secret"
@@ -89,6 +94,12 @@ struct server_kind {
     /* The command that runs it. It stays in the foreground and writes its log to standard error. */
     enum fh_code (*run)(const struct server_own *own, struct server_command *command,
                         struct fh_error *error);
+
+    /* The command that only reads own->settings, as `run` would, and ends; it says on standard
+     * error what is wrong. It runs in a folder where no file can be made, which is own->data. */
+    void (*read_settings)(const struct server_own *own, struct server_command *command);
+    /* What is wrong with them, of what that command wrote; NULL: nothing. */
+    const char *(*settings_fault)(struct arena *arena, int exit_code, const char *written);
 
     /* Can `as` enter? FH_UNAVAILABLE: nothing answers there. FH_CONFLICT: it is refused. */
     enum fh_code (*enter)(const json_t *as, struct fh_error *error);

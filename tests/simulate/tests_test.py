@@ -7,6 +7,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import tap
 
@@ -52,6 +53,23 @@ def the_shops_tests_pass():
 
 def the_help_desks_tests_pass_and_a_day_takes_no_time():
     return tests_pass(DESK, DESK_FILE)
+
+
+def tests_need_no_keys():
+    """Neither the gateway's, nor those of webhooks and backups: none of them is in a repository."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "freehold.yaml")
+        text = pathlib.Path(DESK_FILE).read_text()
+        assert "  auth:\n" in text and "services:\n  tickets: { program: tickets }\n" in text
+        text = text.replace("../shop/.login/keys.json", "no-keys.json") \
+            .replace("  auth:\n", "  auth:\n    keys: no-api-keys.json\n"
+                     "    introspection: { endpoint: 'https://login.example/introspect', client: desk, "
+                     "secret: no-secret, audience: shop, subjects: people/ }\n") \
+            .replace("algorithms: [EdDSA]", "algorithms: [EdDSA]\n        subjects: staff/") \
+            .replace("{ program: tickets }", "{ program: tickets, outside_keys: "
+                     "[{ host: hooks.example, files: [no-key] }] }")
+        file.write_text(text + "backup: { key: { file: no-backup-key } }\n")
+        return tests_pass(DESK, str(file))
 
 
 def each_wrong_test_fails_and_says_why():
@@ -122,7 +140,7 @@ def a_wrong_stub_of_what_is_outside_says_why():
 CASES = (the_shops_tests_pass, the_help_desks_tests_pass_and_a_day_takes_no_time, time_passes_in_tests,
          each_wrong_test_fails_and_says_why, a_service_with_a_bug_is_found_by_its_tests,
          a_failure_is_printed_with_its_place_its_seed_and_its_trace, a_seed_is_one_run_line_by_line,
-         tests_are_listed_and_chosen_by_name, what_is_outside_is_a_stub,
+         tests_are_listed_and_chosen_by_name, tests_need_no_keys, what_is_outside_is_a_stub,
          a_wrong_stub_of_what_is_outside_says_why)
 
 sys.exit(tap.run(CASES))

@@ -83,7 +83,7 @@ static int run_linked(const struct cli_command *command, char **words, const cha
 {
     struct findings findings = {0};
     const char *given = words[0] ? words[0] : CLI_SYSTEM_FILE;
-    struct system_file *file = system_file_read(given, NULL, &findings);
+    struct system_file *file = system_file_read_keyless(given, &findings);
     int code = CLI_FAILED;
     if (!file) {
         cli_print_findings(&findings);

@@ -78,6 +78,32 @@ static enum fh_code mariadb_server_run(const struct server_own *own, struct serv
     return server_secret(own, first, error);
 }
 
+/* For its help it reads all settings, those of plugins too. */
+static void mariadb_server_read_settings(const struct server_own *own,
+                                         struct server_command *command)
+{
+    server_argument(command, RUN_PROGRAM);
+    server_argument(command, "--no-defaults");
+    server_argument_settings(command, own, NULL, "--");
+    server_argument(command, "--datadir=%s", own->data);
+    server_argument(command, "--tmpdir=%s", own->data);
+    server_argument(command, "--verbose");
+    server_argument(command, "--help");
+}
+
+/* A wrong setting of a plugin is no error to it: it would go on without InnoDB. */
+static const char *mariadb_server_settings_fault(struct arena *arena, int exit_code,
+                                                 const char *written)
+{
+    static const char *const before[] = {"Buffered error: ", RUN_PROGRAM ": "};
+    const char *fault = server_settings_fault(arena, exit_code, written, "[ERROR] ");
+    for (size_t i = 0; fault && i < sizeof before / sizeof *before; i++) {
+        if (strncmp(fault, before[i], strlen(before[i])) == 0)
+            fault += strlen(before[i]);
+    }
+    return fault;
+}
+
 /* ---- Asking ---- */
 
 /* The server knows the user and denies access. */
@@ -337,6 +363,8 @@ const struct server_kind server_mariadb = {
     .programs = mariadb_server_programs,
     .make = mariadb_server_make,
     .run = mariadb_server_run,
+    .read_settings = mariadb_server_read_settings,
+    .settings_fault = mariadb_server_settings_fault,
     .enter = mariadb_server_enter,
     .provide = mariadb_server_provide,
     .trespass = mariadb_server_trespass,

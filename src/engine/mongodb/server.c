@@ -73,6 +73,19 @@ static enum fh_code mongodb_run(const struct server_own *own, struct server_comm
     return FH_OK;
 }
 
+/* Names alone: values are judged when it serves. */
+static void mongodb_read_settings(const struct server_own *own, struct server_command *command)
+{
+    server_argument(command, "%s/" PROGRAM, own->programs);
+    server_argument_settings(command, own, NULL, "--");
+    server_argument(command, "--version");
+}
+
+static const char *mongodb_settings_fault(struct arena *arena, int exit_code, const char *written)
+{
+    return server_settings_fault(arena, exit_code, written, PROGRAM ": error: ");
+}
+
 /* ---- Commands ---- */
 
 /* Tells a refusal from an unreachable server by the error: a refused user gets an answer at
@@ -246,6 +259,8 @@ const struct server_kind server_mongodb = {
     .programs = mongodb_programs,
     .make = server_make_folder,
     .run = mongodb_run,
+    .read_settings = mongodb_read_settings,
+    .settings_fault = mongodb_settings_fault,
     .enter = mongodb_server_enter,
     .provide = mongodb_provide,
     .trespass = mongodb_trespass,

@@ -92,6 +92,30 @@ static enum fh_code postgresql_server_run(const struct server_own *own,
     return FH_OK;
 }
 
+/* It prints one of its settings instead of serving. */
+static void postgresql_server_read_settings(const struct server_own *own,
+                                            struct server_command *command)
+{
+    server_argument(command, "%s/postgres", own->programs);
+    server_argument(command, "-C"); /* first, or it refuses to be root */
+    server_argument(command, "port");
+    server_argument(command, "-D");
+    server_argument(command, "%s", own->data);
+    server_argument(command, "-c");
+    server_argument(command, "config_file=/dev/null");
+    server_argument_settings(command, own, "-c", "");
+}
+
+static const char *postgresql_server_settings_fault(struct arena *arena, int exit_code,
+                                                    const char *written)
+{
+    if (exit_code == 0)
+        return NULL;
+    const char *fault = server_settings_fault(arena, exit_code, written, "FATAL:  ");
+    const char *hint = server_settings_fault(arena, 0, written, "HINT:  ");
+    return hint ? arena_printf(arena, "%s; %s", fault, hint) : fault;
+}
+
 /* ---- Asking ---- */
 
 /* Stores the first column of the first row in `text`, "" if there is none; NULL: not wanted. */
@@ -370,6 +394,8 @@ const struct server_kind server_postgresql = {
     .programs = postgresql_server_programs,
     .make = postgresql_server_make,
     .run = postgresql_server_run,
+    .read_settings = postgresql_server_read_settings,
+    .settings_fault = postgresql_server_settings_fault,
     .enter = postgresql_server_enter,
     .provide = postgresql_server_provide,
     .trespass = postgresql_server_trespass,

@@ -66,6 +66,17 @@ static void add_setting(struct server_command *command, const char *key, const c
     server_argument(command, "%s", value);
 }
 
+static void add_settings(struct server_command *command, const struct server_own *own)
+{
+    char number[24];
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value) {
+        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+        add_setting(command, key, json_is_string(value) ? json_string_value(value) : number);
+    }
+}
+
 /* In the form of the file of settings. */
 static const char *redis_users(const struct server_own *own)
 {
@@ -89,15 +100,9 @@ static const char *redis_users(const struct server_own *own)
 static enum fh_code redis_run(const struct server_own *own, struct server_command *command,
                               struct fh_error *error)
 {
-    char number[24];
-    const char *key;
-    json_t *value;
     server_argument(command, "%s/" PROGRAM, own->programs);
     server_argument(command, "%s/" SERVER_SECRET, own->folder);
-    json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value) {
-        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
-        add_setting(command, key, json_is_string(value) ? json_string_value(value) : number);
-    }
+    add_settings(command, own);
     /* Ours come last and so prevail: who may reach the server, and whether what it acknowledges is
      * safe, must not depend on settings. */
     add_setting(command, "dir", own->data); /* first: the socket's path is relative to it */
@@ -113,6 +118,27 @@ static enum fh_code redis_run(const struct server_own *own, struct server_comman
     add_setting(command, "no-appendfsync-on-rewrite", "no");
     add_setting(command, "maxmemory-policy", "noeviction");
     return server_secret(own, redis_users(own), error);
+}
+
+/* It reads them one after the other and ends at the first that is wrong: ours at the latest. */
+#define LAST_SETTING "freehold-reads-no-further"
+
+static void redis_read_settings(const struct server_own *own, struct server_command *command)
+{
+    server_argument(command, "%s/" PROGRAM, own->programs);
+    add_settings(command, own);
+    add_setting(command, LAST_SETTING, "yes");
+}
+
+/* ">>> 'maxmemory "12q"'", and why in the next line. */
+static const char *redis_settings_fault(struct arena *arena, int exit_code, const char *written)
+{
+    const char *setting = strstr(written, ">>> '");
+    if (!setting)
+        return server_settings_fault(arena, exit_code ? exit_code : 1, written, "***");
+    if (strncmp(setting, ">>> '" LAST_SETTING, strlen(">>> '" LAST_SETTING)) == 0)
+        return NULL;
+    return server_settings_fault(arena, exit_code, setting, "'\n");
 }
 
 /* ---- Commands ---- */
@@ -367,6 +393,8 @@ const struct server_kind server_redis = {
     .programs = redis_programs,
     .make = server_make_folder,
     .run = redis_run,
+    .read_settings = redis_read_settings,
+    .settings_fault = redis_settings_fault,
     .enter = redis_enter,
     .provide = redis_provide,
     .trespass = redis_trespass,

@@ -1,160 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A loop of its own, one child per program, with standard output and error through pipes. A program
- * is done when it has exited and both pipes have ended; one that says too much or takes too long is
- * killed. If only its errors are held open, by something that it has started, what it has said
- * counts when the time is over. What a program has started may go on; no handle outlives
- * describe_programs.
- */
+/* Each program is run by run.h; what it must look like is a shape. */
 
 #define _GNU_SOURCE
 #include "system/check/describe.h"
 
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <uv.h>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "freehold.h"
 #include "shape/shape.h"
-#include "system/supervise/spawn.h"
-#include "world/real.h"
+#include "system/check/run.h"
 
-#define ERROR_OUTPUT_SIZE_MAX ((size_t)4 << 10)
 #define STATEMENTS_SIZE_MAX ((size_t)8 << 20)
 
 struct asked {
     struct system_service *service;
-    json_t *
-        *statements; /* it is asked for its statements, which go here; NULL: to describe itself */
-    struct spawned process;
-    bool exited;
-    uv_pipe_t output, errors;
-    struct text said, complained;
-    struct world_timer patience;
-    struct world *world;
-    int time_ms_max;
-    enum fh_code spawned;
-    struct fh_error why; /* it was not */
-    int exit_code;
-    int exit_signal;
-    bool late, too_much;
-    bool left; /* late, although it had exited: something that it has started holds its output */
-    char buffer[4096];
+    json_t **statements; /* where its statements go; NULL: it is asked to describe itself */
+    struct program_run run;
 };
 
-static bool has_answered(const struct asked *asked, bool and_errors)
+static void ask_program(struct asked *asked, struct program_runs *runs)
 {
-    return asked->exited && uv_is_closing((const uv_handle_t *)&asked->output) &&
-           (!and_errors || uv_is_closing((const uv_handle_t *)&asked->errors));
-}
-
-static void close_pipe(uv_pipe_t *pipe)
-{
-    if (!uv_is_closing((uv_handle_t *)pipe))
-        uv_close((uv_handle_t *)pipe, NULL);
-}
-
-static void lose_patience(struct world_timer *timer)
-{
-    struct asked *asked = timer->owner;
-    asked->late = !has_answered(asked, false);
-    asked->left = asked->late && asked->exited;
-    spawn_signal(&asked->process, SIGKILL);
-    /* Its own children may hold the pipes open: don't wait for what they might still say. */
-    close_pipe(&asked->output);
-    close_pipe(&asked->errors);
-}
-
-static void give_answer_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
-{
-    (void)suggested;
-    struct asked *asked = handle->data;
-    *buffer = uv_buf_init(asked->buffer, sizeof asked->buffer);
-}
-
-static void maybe_calm(struct asked *asked)
-{
-    if (has_answered(asked, true))
-        world_timer_stop(asked->world, &asked->patience);
-}
-
-static void take_output(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
-{
-    struct asked *asked = stream->data;
-    bool output = stream == (uv_stream_t *)&asked->output;
-    if (length >= 0) {
-        text_append(output ? &asked->said : &asked->complained, buffer->base, (size_t)length);
-        if (!asked->said.overflow)
-            return;
-        asked->too_much = true;
-        spawn_signal(&asked->process, SIGKILL);
-    }
-    close_pipe((uv_pipe_t *)stream);
-    maybe_calm(asked);
-}
-
-static void take_exit(struct spawned *process, int code, int signal)
-{
-    struct asked *asked = process->owner;
-    asked->exit_code = code;
-    asked->exit_signal = signal;
-    asked->exited = true;
-    maybe_calm(asked);
-}
-
-static void take_no_more(struct spawned *process)
-{
-    (void)process; /* its memory goes after the loop */
-}
-
-/* Opens a pipe from the program to us; returns the program's end. -1: no descriptors are left. */
-static int open_from_program(uv_loop_t *loop, uv_pipe_t *pipe)
-{
-    int ends[2];
-    uv_pipe_init(loop, pipe, 0);
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return -1;
-    FH_ASSERT(uv_pipe_open(pipe, ends[0]) == 0);
-    return ends[1];
-}
-
-static void ask_program(struct asked *asked, uv_loop_t *loop, struct world *world)
-{
-    char program[4096], describe[] = "--describe", statements[] = "--statements";
+    const char *program = asked->service->program_path;
+    const char *const arguments[] = {program, asked->statements ? "--statements" : "--describe",
+                                     NULL};
     if (!asked->statements)
-        asked->service->described = program_hold(asked->service->program_path);
-    snprintf(program, sizeof program, "%s", asked->service->program_path);
-    char *arguments[] = {program, asked->statements ? statements : describe, NULL};
-    text_init(&asked->said, asked->statements ? STATEMENTS_SIZE_MAX : DESCRIBE_SIZE_MAX);
-    text_init(&asked->complained, ERROR_OUTPUT_SIZE_MAX);
-    asked->output.data = asked->errors.data = asked;
-    struct spawn_options options = {.program = program,
-                                    .arguments = arguments,
-                                    .descriptors = {-1, open_from_program(loop, &asked->output),
-                                                    open_from_program(loop, &asked->errors), -1, -1,
-                                                    -1, -1, -1}};
-    asked->process = (struct spawned){.ended = take_exit, .closed = take_no_more, .owner = asked};
-    asked->spawned = spawn_start(&asked->process, loop, &options, &asked->why);
-    for (int i = 1; i <= 2; i++) {
-        if (options.descriptors[i] >= 0)
-            close(options.descriptors[i]);
-    }
-    if (asked->spawned != FH_OK) {
-        close_pipe(&asked->output);
-        close_pipe(&asked->errors);
-        return;
-    }
-    uv_read_start((uv_stream_t *)&asked->output, give_answer_buffer, take_output);
-    uv_read_start((uv_stream_t *)&asked->errors, give_answer_buffer, take_output);
-    asked->world = world;
-    asked->patience = (struct world_timer){.fire = lose_patience, .owner = asked};
-    world_timer_start(world, &asked->patience, world_in_ms(world, asked->time_ms_max));
+        asked->service->described = program_hold(program);
+    asked->run.said_max = asked->statements ? STATEMENTS_SIZE_MAX : DESCRIBE_SIZE_MAX;
+    program_run_start(runs, &asked->run, arguments);
 }
 
 /* ---- Who is asked ---- */
@@ -265,7 +141,7 @@ static const char *last_line(struct text *text)
 /* The last line that a program wrote of why it failed, without its own name in front. */
 static const char *last_complaint(struct asked *asked)
 {
-    const char *line = last_line(&asked->complained), *program = asked->service->program_path;
+    const char *line = last_line(&asked->run.complained), *program = asked->service->program_path;
     size_t length = strlen(program);
     return strncmp(line, program, length) == 0 && strncmp(line + length, ": ", 2) == 0
                ? line + length + 2
@@ -283,8 +159,8 @@ static const char *what_to_do(const char *why)
 
 static bool lacks_library(struct asked *asked)
 {
-    return asked->service->program_path && asked->spawned == FH_OK && !asked->late &&
-           asked->exit_code != 0 && strstr(last_complaint(asked), LIBRARY_MISSING);
+    return asked->service->program_path && asked->run.spawned == FH_OK && !asked->run.late &&
+           asked->run.exit_code != 0 && strstr(last_complaint(asked), LIBRARY_MISSING);
 }
 
 /* Programs that lack the same library are one finding. True: this is one of them, and was named
@@ -296,7 +172,7 @@ static bool is_lacking_together(struct asked *all, size_t count, size_t at,
     size_t alike = 0, first = count;
     if (!lacks_library(&all[at]))
         return false;
-    text_init(&names, ERROR_OUTPUT_SIZE_MAX);
+    text_init(&names, PROGRAM_RUN_ERRORS_MAX);
     for (size_t i = 0; i < count; i++) {
         if (!lacks_library(&all[i]) ||
             strcmp(last_complaint(&all[i]), last_complaint(&all[at])) != 0)
@@ -326,33 +202,34 @@ static void judge_answer(struct asked *asked, struct findings *findings)
     struct place place = service->program_place;
     struct fh_error error;
     json_t *said;
-    if (asked->spawned != FH_OK)
-        findings_error(findings, place, "%s could not be started: %s", program, asked->why.message);
+    if (asked->run.spawned != FH_OK)
+        findings_error(findings, place, "%s could not be started: %s", program,
+                       asked->run.why.message);
     else if (!is_there_still(service))
         findings_error(findings, place, "%s was replaced while it was asked for its description",
                        program);
-    else if (asked->left)
+    else if (asked->run.left)
         findings_error(findings, place,
                        "%s --describe has ended, but something that it started held its standard "
                        "output open for longer than %d s",
-                       program, asked->time_ms_max / 1000);
-    else if (asked->late)
+                       program, asked->run.time_ms_max / 1000);
+    else if (asked->run.late)
         findings_error(findings, place, "%s --describe took longer than %d s and was killed",
-                       program, asked->time_ms_max / 1000);
-    else if (asked->too_much)
+                       program, asked->run.time_ms_max / 1000);
+    else if (asked->run.too_much)
         findings_error(findings, place, "%s --describe says more than %zu KiB", program,
                        DESCRIBE_SIZE_MAX >> 10);
-    else if (asked->exit_signal)
+    else if (asked->run.exit_signal)
         findings_error(findings, place, "%s --describe was ended by %s%s%s", program,
-                       strsignal(asked->exit_signal), *why ? ": " : "", why);
-    else if (asked->exit_code != 0)
+                       strsignal(asked->run.exit_signal), *why ? ": " : "", why);
+    else if (asked->run.exit_code != 0)
         findings_error(findings, place, "%s --describe failed with exit code %d%s%s%s", program,
-                       asked->exit_code, *why ? ": " : "", why, what_to_do(why));
-    else if (json_parse(asked->said.data ? asked->said.data : "", asked->said.length, &said,
-                        &error) != FH_OK)
+                       asked->run.exit_code, *why ? ": " : "", why, what_to_do(why));
+    else if (json_parse(asked->run.said.data ? asked->run.said.data : "", asked->run.said.length,
+                        &said, &error) != FH_OK)
         findings_error(findings, place,
                        "%s is not a service's program: %s --describe is not JSON (%s)", program,
-                       asked->said.length ? "what it answers to" : "its empty answer to",
+                       asked->run.said.length ? "what it answers to" : "its empty answer to",
                        error.message);
     else {
         judge_form(service, said, findings);
@@ -379,9 +256,9 @@ static const fh_field statements_shape[] = {{"freehold", FH_INT, .min = 1, .max 
 static void take_statements(const struct asked *asked)
 {
     json_t *said;
-    if (asked->spawned != FH_OK || asked->late || asked->too_much || asked->exit_signal ||
-        asked->exit_code != 0 ||
-        json_parse(asked->said.data ? asked->said.data : "", asked->said.length, &said,
+    if (asked->run.spawned != FH_OK || asked->run.late || asked->run.too_much ||
+        asked->run.exit_signal || asked->run.exit_code != 0 ||
+        json_parse(asked->run.said.data ? asked->run.said.data : "", asked->run.said.length, &said,
                    ERROR_UNHEEDED) != FH_OK)
         return;
     json_t *faults = shape_check(statements_shape, said);
@@ -398,33 +275,26 @@ static void take_statements(const struct asked *asked)
 static void ask_programs(struct system_service *services, size_t count, int time_ms_max,
                          json_t **statements, struct findings *findings)
 {
-    uv_loop_t loop;
-    struct fh_error error;
+    struct program_runs runs;
     struct asked *all = calloc(count, sizeof *all);
-    FH_ASSERT(all != NULL && uv_loop_init(&loop) == 0);
-    struct world *world = world_real_new(&loop, &error);
-    FH_ASSERT(world != NULL);
+    FH_ASSERT(all != NULL);
+    program_runs_begin(&runs);
     for (size_t i = 0; i < count; i++) {
         all[i].service = &services[i];
-        all[i].time_ms_max = time_ms_max;
+        all[i].run.time_ms_max = time_ms_max;
         all[i].statements = statements ? &statements[i] : NULL;
         if (asks_program(&all[i]))
-            ask_program(&all[i], &loop, world);
+            ask_program(&all[i], &runs);
     }
-    uv_run(&loop, UV_RUN_DEFAULT);
+    program_runs_end(&runs);
     for (size_t i = 0; i < count; i++) {
         if (asks_program(&all[i]) && statements)
             take_statements(&all[i]);
         else if (asks_program(&all[i]) && !is_lacking_together(all, count, i, findings))
             judge_answer(&all[i], findings);
     }
-    for (size_t i = 0; i < count; i++) {
-        text_release(&all[i].said);
-        text_release(&all[i].complained);
-    }
-    world_real_free(world);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    FH_ASSERT(uv_loop_close(&loop) == 0);
+    for (size_t i = 0; i < count; i++)
+        program_run_release(&all[i].run);
     free(all);
 }
 

@@ -45,6 +45,8 @@ char *auth_read_file(struct yaml_reader *reader, yaml_node_t *node, const char *
 {
     int fd;
     struct text text;
+    if (file->keyless)
+        return NULL;
     if (path[0] != '/')
         path = arena_printf(reader->arena, "%s/%s", file->folder, path);
     if (!open_named_file(reader, node, what, path, &fd))
@@ -99,7 +101,7 @@ void auth_read_keys(struct yaml_reader *reader, yaml_node_t *node, const char *w
         path = arena_printf(reader->arena, "%s/%s", reading->file->folder, path);
     if (path)
         json_object_set_new(reading->into, "keys", json_string(path));
-    if (path && access(path, F_OK) != 0 && errno == ENOENT) {
+    if (path && !reading->file->keyless && access(path, F_OK) != 0 && errno == ENOENT) {
         findings_error(reader->findings, yaml_place(reader, node),
                        "%s: there is no file %s. freehold key new makes it, with a first key", what,
                        path);
@@ -123,16 +125,8 @@ void auth_read_keys(struct yaml_reader *reader, yaml_node_t *node, const char *w
 
 static yaml_node_t *member_named(struct yaml_reader *reader, yaml_node_t *node, const char *name)
 {
-    if (!node || node->type != YAML_MAPPING_NODE)
-        return NULL;
-    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-         pair < node->data.mapping.pairs.top; pair++) {
-        yaml_node_t *key = yaml_document_get_node(&reader->document, pair->key);
-        if (key && key->type == YAML_SCALAR_NODE &&
-            strcmp((const char *)key->data.scalar.value, name) == 0)
-            return yaml_document_get_node(&reader->document, pair->value);
-    }
-    return NULL;
+    const yaml_node_pair_t *pair = yaml_pair(reader, node, name);
+    return pair ? yaml_document_get_node(&reader->document, pair->value) : NULL;
 }
 
 const char *file_keys_path(const char *path, struct arena *arena, struct findings *findings)

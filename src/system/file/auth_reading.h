@@ -17,7 +17,7 @@ struct auth_reading {
 };
 
 /* The content of the file at `path`; relative paths start at the system file. malloc'ed; NULL with
- * a finding. */
+ * a finding, or because the system file is keyless. */
 char *auth_read_file(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                      const struct system_file *file, const char *path, size_t size_max,
                      size_t *ret_length);

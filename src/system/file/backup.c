@@ -49,7 +49,8 @@ static void read_backup_key_file(struct yaml_reader *reader, yaml_node_t *node, 
         return;
     if (path[0] != '/')
         path = arena_printf(reader->arena, "%s/%s", file->folder, path);
-    check_backup_key(reader, node, what, path);
+    if (!file->keyless)
+        check_backup_key(reader, node, what, path);
     json_object_set_new(file->backup_key, "file", json_string(path));
 }
 

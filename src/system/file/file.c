@@ -11,8 +11,6 @@
 #include "system/file/file.h"
 
 #include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -387,26 +385,26 @@ static const struct yaml_key file_keys[] = {
     {"upgrade", read_upgrade, false, "to a program that was replaced on disk"},
     {"backup", file_read_backup, false, "encryption and signing of backups"}};
 
-static struct system_file *file_new(void)
+static struct system_file *file_new(const char *path, const char *profile, bool keyless)
 {
-    struct system_file *file = calloc(1, sizeof *file);
+    struct system_file *file = malloc(sizeof *file);
     FH_ASSERT(file != NULL);
+    *file = (struct system_file){.path = path,
+                                 .profile = profile,
+                                 .keyless = keyless,
+                                 .listen = SYSTEM_LISTEN_DEFAULT,
+                                 .listen_place = {path, 0, 0}};
     arena_init(&file->arena, ARENA_SIZE_MAX);
     return file;
 }
 
-struct system_file *system_file_read_faulty(const char *path, const char *profile,
-                                            struct findings *findings)
+static struct system_file *read_file(const char *path, const char *profile, bool keyless,
+                                     struct findings *findings)
 {
-    struct system_file *file = file_new();
-    file->path = path;
-    file->profile = profile;
-    file->listen = SYSTEM_LISTEN_DEFAULT;
-    file->listen_place = (struct place){path, 0, 0};
+    struct system_file *file = file_new(path, profile, keyless);
     struct yaml_reader reader = {.findings = findings, .arena = &file->arena};
-    yaml_node_t *root = NULL;
-    if (find_folder(file, findings))
-        root = yaml_open(&reader, path, SYSTEM_FILE_SIZE_MAX);
+    yaml_node_t *root =
+        find_folder(file, findings) ? yaml_open(&reader, path, SYSTEM_FILE_SIZE_MAX) : NULL;
     if (root) {
         yaml_read_mapping(&reader, root, "", file_keys, COUNT(file_keys), file);
         file_settle_isolation(file, findings);
@@ -423,20 +421,37 @@ struct system_file *system_file_read_faulty(const char *path, const char *profil
     return NULL;
 }
 
-struct system_file *system_file_read(const char *path, const char *profile,
-                                     struct findings *findings)
+static struct system_file *read_right_file(const char *path, const char *profile, bool keyless,
+                                           struct findings *findings)
 {
     size_t errors = findings->errors;
-    struct system_file *file = system_file_read_faulty(path, profile, findings);
+    struct system_file *file = read_file(path, profile, keyless, findings);
     if (findings->errors == errors)
         return file;
     system_file_free(file);
     return NULL;
 }
 
+struct system_file *system_file_read_faulty(const char *path, const char *profile,
+                                            struct findings *findings)
+{
+    return read_file(path, profile, false, findings);
+}
+
+struct system_file *system_file_read(const char *path, const char *profile,
+                                     struct findings *findings)
+{
+    return read_right_file(path, profile, false, findings);
+}
+
+struct system_file *system_file_read_keyless(const char *path, struct findings *findings)
+{
+    return read_right_file(path, NULL, true, findings);
+}
+
 json_t *system_file_schema(void)
 {
-    struct system_file *file = file_new(); /* a scratch target: nothing is read into it */
+    struct system_file *file = file_new(NULL, NULL, false); /* nothing is read into it */
     struct findings findings = {0};
     struct yaml_reader reader = {
         .findings = &findings, .arena = &file->arena, .schema = json_object()};

@@ -176,6 +176,8 @@ void file_settle_outside(const struct system_file *file, struct system_service *
 {
     struct system_outside *outside = &service->outside;
     size_t errors = findings->errors;
+    if (file->keyless)
+        return;
     json_t *signing = json_array();
     for (size_t i = 0; i < outside->key_count; i++) {
         const struct system_outside_key *key = &outside->keys[i];

@@ -18,6 +18,7 @@
 #include "store/server.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
+#define SETTING_NAME_LENGTH_MAX 64
 #define STALENESS_MS_MAX 3600000
 #define STATEMENT_TIMEOUT_MS_MAX 86400000
 #define DATABASE_LENGTH_MAX 63 /* the smallest limit of all engines: PostgreSQL's */
@@ -204,8 +205,8 @@ static void read_server_engine(struct yaml_reader *reader, yaml_node_t *node, co
     bool lacking = server->engine && !kind && file_engine_is_lacking(server->engine);
     if (lacking && server->used)
         findings_error(reader->findings, server->engine_place,
-                       "%s: the engine '%s' is not built in: install its client library and build "
-                       "freehold again (make servers)",
+                       "%s: the engine '%s' is not built in: install its client library (make "
+                       "servers) and build freehold again (make)",
                        what, server->engine);
     else if (server->engine && !kind && !lacking) /* one that is not used may be known later */
         findings_error(reader->findings, server->engine_place,
@@ -224,21 +225,43 @@ static void read_layout(struct yaml_reader *reader, yaml_node_t *node, const cha
                        "%s: %s has no schemas inside a database", what, kind->engine);
 }
 
+/* It becomes part of an argument; which there are is the server's own to say. */
+static bool is_setting_name(const char *name)
+{
+    return ((name[0] | 0x20) >= 'a' && (name[0] | 0x20) <= 'z') &&
+           strlen(name) <= SETTING_NAME_LENGTH_MAX &&
+           name[strspn(
+               name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")] == '\0';
+}
+
+/* Only settings that are right are kept. */
 static void read_server_settings(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                                  void *into)
 {
     struct system_server *server = into;
     const char *key;
-    json_t *value;
-    json_decref(server->settings);
-    server->settings = yaml_json(reader, node, what);
-    json_object_foreach (server->settings, key, value) {
-        if (!yaml_is_name(key) || (!json_is_string(value) && !json_is_integer(value)))
-            findings_error(reader->findings, yaml_place(reader, node),
-                           "%s.%.64s: expected a setting of the server, with a text or a whole "
-                           "number",
-                           what, key);
+    json_t *value, *settings = yaml_json(reader, node, what);
+    size_t count = 0, faults = 0;
+    struct place *places =
+        arena_alloc(reader->arena, (json_object_size(settings) + 1) * sizeof *places);
+    json_object_foreach (settings, key, value) {
+        places[count++] = yaml_place(
+            reader, yaml_document_get_node(&reader->document, yaml_pair(reader, node, key)->key));
+        if (is_setting_name(key) && (json_is_string(value) || json_is_integer(value)))
+            continue;
+        findings_error(reader->findings, places[count - 1],
+                       "%s.%.64s: expected a setting of the server, with a whole number or a text; "
+                       "0.9 or true as a text needs quotes: \"0.9\"",
+                       what, key);
+        faults++;
     }
+    if (count > SERVER_SETTINGS_MAX)
+        findings_error(reader->findings, yaml_place(reader, node), "%s: at most %d are possible",
+                       what, SERVER_SETTINGS_MAX);
+    json_decref(server->settings);
+    server->settings = faults || count > SERVER_SETTINGS_MAX ? NULL : json_incref(settings);
+    server->setting_places = places;
+    json_decref(settings);
 }
 
 static bool is_used(const struct system_file *file, const char *server)

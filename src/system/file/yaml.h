@@ -53,6 +53,8 @@ yaml_node_t *yaml_open(struct yaml_reader *reader, const char *path, size_t size
 void yaml_release(struct yaml_reader *reader);
 
 struct place yaml_place(const struct yaml_reader *reader, const yaml_node_t *node);
+/* The key of this name of a mapping, and its value; NULL: it has none, or is no mapping. */
+yaml_node_pair_t *yaml_pair(struct yaml_reader *reader, const yaml_node_t *node, const char *name);
 /* Calls `read` for each key present, in the table's order, with `what`.NAME (or NAME if `what` is
  * ""). */
 void yaml_read_mapping(struct yaml_reader *reader, yaml_node_t *node, const char *what,

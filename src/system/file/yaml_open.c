@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opens a YAML file: a regular file, of bounded size, with one document. Otherwise reports the
- * place of the fault. */
+ * place of the fault. And finds what is in it by its name, for those that look for one thing. */
 
 #include "system/file/yaml.h"
 
@@ -130,4 +130,18 @@ void yaml_release(struct yaml_reader *reader)
     if (reader->open)
         yaml_document_delete(&reader->document);
     reader->open = false;
+}
+
+yaml_node_pair_t *yaml_pair(struct yaml_reader *reader, const yaml_node_t *node, const char *name)
+{
+    if (!node || node->type != YAML_MAPPING_NODE)
+        return NULL;
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(&reader->document, pair->key);
+        if (key && key->type == YAML_SCALAR_NODE &&
+            strcmp((const char *)key->data.scalar.value, name) == 0)
+            return pair;
+    }
+    return NULL;
 }
