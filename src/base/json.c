@@ -17,6 +17,8 @@
 #include "base/real.h"
 #include "base/text.h"
 
+#define UNEXPLAINED "\xef\xbf\xbd" /* U+FFFD */
+
 struct head {
     _Alignas(16) struct arena *arena;
 };
@@ -396,6 +398,29 @@ static json_t *copy_value(const json_t *value, int depth)
 json_t *json_copy_all(const json_t *value)
 {
     return value ? copy_value(value, 0) : NULL;
+}
+
+json_t *json_string_lossy(const char *text)
+{
+    json_t *value = json_string(text);
+    if (value)
+        return value;
+    size_t size = strlen(text) * (sizeof UNEXPLAINED - 1) + 1, length = 0;
+    char *copy = malloc(size);
+    FH_ASSERT(copy != NULL);
+    while (*text) {
+        size_t taken = 1; /* of a character */
+        json_t *one = NULL;
+        while (taken <= 4 && !(one = json_stringn(text, taken)) && text[taken])
+            taken++;
+        length += (size_t)snprintf(copy + length, size - length, "%.*s", one ? (int)taken : 3,
+                                   one ? text : UNEXPLAINED);
+        text += one ? taken : 1;
+        json_decref(one);
+    }
+    value = json_string(copy);
+    free(copy);
+    return value;
 }
 
 json_t *json_copy_out(const json_t *value)

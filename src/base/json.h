@@ -32,6 +32,9 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
 /* Compact. malloc'ed, or from the arena when one is set; free with json_text_free. Never NULL. */
 char *json_text(const json_t *value);
 void json_text_free(char *text);
+/* A string even of what is no UTF-8, such as another program's output: U+FFFD stands for each byte
+ * that no character explains. */
+json_t *json_string_lossy(const char *text);
 json_t *json_copy_out(const json_t *value); /* a deep copy on the heap, whatever arena is set */
 /* A deep copy of a parsed value, which can't contain itself: json_deep_copy spends most of its time
  * checking for that. NULL: out of memory. */

@@ -91,7 +91,7 @@ static int take_given_option(const struct cli_command *command, char **argv, int
                         option->placeholder);
     if (option->placeholder && !*values[i])
         return cli_fail(CLI_USAGE, "%s needs a value that is not empty", option->name);
-    return CLI_DONE;
+    return option->placeholder ? words_check_value(option, values[i]) : CLI_DONE;
 }
 
 static bool asks_for_help(const char *word)
@@ -139,6 +139,18 @@ static bool asks_for_json(int argc, char **argv)
     return false;
 }
 
+/* Words become part of requests, records and answers, all of which are JSON. */
+static int refuse_raw_bytes(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        json_t *text = json_string(argv[i]);
+        if (!text)
+            return cli_fail(CLI_USAGE, "'%s' is not UTF-8 text", argv[i]);
+        json_decref(text);
+    }
+    return CLI_DONE;
+}
+
 int main(int argc, char **argv)
 {
     json_memory_init();
@@ -146,6 +158,8 @@ int main(int argc, char **argv)
     commands_init(all);
     if (asks_for_json(argc, argv))
         cli_say_json();
+    if (refuse_raw_bytes(argc, argv) != CLI_DONE)
+        return cli_end(CLI_USAGE);
     if (argc < 2 || asks_for_help(argv[1])) {
         run_command(&cli_help, 0, NULL);
         return argc < 2 ? CLI_USAGE : CLI_DONE;

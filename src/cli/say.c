@@ -100,7 +100,7 @@ int cli_fail(int code, const char *format, ...)
     FH_ASSERT(vasprintf(&text, format, args) >= 0);
     va_end(args);
     if (held) {
-        hold_back("messages", json_string(text));
+        hold_back("messages", json_string_lossy(text));
     } else {
         FH_ASSERT(asprintf(&spaced, " %s", text) >= 0);
         fprintf(stderr, "%sfreehold:%s", cli_colour(stderr, CLI_RED),
@@ -122,7 +122,7 @@ void cli_note(enum cli_colour colour, const char *format, ...)
     va_end(args);
     size_t indent = strspn(text, " ");
     if (held) {
-        hold_back("notes", json_string(text + indent));
+        hold_back("notes", json_string_lossy(text + indent));
     } else {
         fprintf(stderr, "%s", cli_colour(stderr, colour));
         cli_wrap(stderr, cli_width(stderr), 0, (int)indent + INDENT, text);

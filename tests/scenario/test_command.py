@@ -55,7 +55,7 @@ class Mini:
     def run(self, *arguments, code=0, environment=None):
         done = subprocess.run([FREEHOLD, *map(str, arguments)], capture_output=True, text=True,
                               cwd=self.folder, timeout=120, env=environment or os.environ)
-        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert code in (None, done.returncode), f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
     def up(self, *more, **how):
@@ -209,6 +209,64 @@ def test_one_wrong_word_starts_nothing_and_all_of_them_are_told_at_once(mini):
                          ":4:21: error: users's settings are wrong at /mots: unknown"):
             assert expected in said, said
         assert "ready" not in said and not mini.state.exists()
+
+
+SETTINGS = {
+    "postgresql": ("relational", {"shared_buffers": "64MB", "autovacuum_vacuum_insert_scale_factor": '"0.3"'},
+                   {"shared_bufers": ("64MB", 'unrecognized configuration parameter "shared_bufers"'),
+                    "max_connections": ("9999999", '9999999 is outside the valid range for parameter "max_connections"'),
+                    "work_mem": ("12q", 'invalid value for parameter "work_mem": "12q"; Valid units ')}),
+    "mariadb": ("relational", {"max_connections": "50", "innodb-buffer-pool-size": "64M"},
+                {"max_conections": ("50", "unknown variable 'max_conections=50'"),
+                 "innodb-buffer-pool-size": ("12x", "Unknown suffix 'x' used for variable 'innodb-buffer-pool-size'")}),
+    "redis": ("key-value", {"maxmemory": "64mb"},
+              {"maxmemori": ("64mb", "Bad directive or wrong number of arguments"),
+               "maxmemory": ("12q", "argument must be a memory value")}),
+    "mongodb": ("document", {"log-level": "warn"},
+                {"log-levl": ("warn", 'unknown flag --log-levl, did you mean "--log-level"?')})}
+
+
+@pytest.mark.parametrize("engine", SETTINGS)
+def test_a_private_servers_settings_are_read_by_it_before_anything_is_made(mini, engine):
+    model, right, wrong = SETTINGS[engine]
+
+    def write(settings):
+        lines = "".join(f"      {name}: {value}\n" for name, value in settings.items())
+        mini.write(f"  users: {{engine: {engine}, store: {{server: depot}}}}\n  orders:\n",
+                   f"servers:\n  depot:\n    engine: {engine}\n    settings:\n{lines}")
+
+    mini.describe("users", {**USERS, "model": model})
+    write(right)
+    said = mini.run("check", mini.file, code=None)
+    if " is not installed" in said or " is not built in" in said:
+        pytest.skip(f"NOT RUN WITH {engine.upper()}: {said}")
+    assert "fits together" in said, said
+    write({name: value for name, (value, _) in wrong.items()})
+    for words in (("check", mini.file), ("up", mini.file), ("up", mini.file, "--detach")):
+        said = mini.run(*words, code=1)
+        for line, (name, (_, why)) in enumerate(wrong.items(), 10):
+            assert f":{line}:7: error: servers.depot.settings.{name}: {engine} refuses it: {why}" in said, said
+        assert not mini.state.exists()
+
+
+def test_a_private_server_has_a_bounded_number_of_settings(mini):
+    mini.write("  users: {engine: postgresql, store: {server: depot}}\n  orders:\n",
+               "servers:\n  depot:\n    engine: postgresql\n    settings:\n"
+               + "".join(f"      name_{i}: 1\n" for i in range(201)))
+    assert ": error: servers.depot.settings: at most 200 are possible" in mini.run("check", mini.file, code=1)
+
+
+def test_what_is_no_text_is_refused_in_json_too(mini):
+    """A word of the command line, and what another program says."""
+    (mini.folder / "users").write_text("#!/bin/sh\nprintf 'M\\374ll' >&2\nexit 1\n")
+    done = subprocess.run([FREEHOLD, "check", mini.file, "--json"], capture_output=True, timeout=120, check=False)
+    [error] = json.loads(done.stdout)["errors"]
+    assert error["message"].endswith("failed with exit code 1: M\ufffdll"), error
+    for words in ((b"status", b"\xff"), (b"help", b"a\xff"), (b"saga", b"show", b"orders", b"\xc3"), (b"\xed\xa0\x80",)):
+        done = subprocess.run([FREEHOLD.encode(), *words, b"--json"], capture_output=True, timeout=120, check=False,
+                              cwd=mini.folder)
+        assert done.returncode == 2 and done.stdout == b"", done
+        assert json.loads(done.stderr)["error"]["message"].endswith("\ufffd' is not UTF-8 text"), done
 
 
 def test_compositions_are_checked_against_routes(mini):

@@ -303,6 +303,25 @@ static void a_copy_of_all_is_equal_and_shares_nothing(void **state)
     assert_null(json_copy_all(NULL));
 }
 
+static void bytes_that_no_character_explains_are_told_as_such(void **state)
+{
+    static const struct {
+        const char *bytes, *expected;
+    } all[] = {{"", ""},
+               {"Müll 🙂", "Müll 🙂"},
+               {"M\374ll", "M\ufffdll"},
+               {"\xff\xfe", "\ufffd\ufffd"},
+               {"ä\xc3", "ä\ufffd"},
+               {"\xc3ä\xf0\x9f\x99", "\ufffdä\ufffd\ufffd\ufffd"},
+               {"\xed\xa0\x80", "\ufffd\ufffd\ufffd"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        json_t *value = json_string_lossy(all[i].bytes);
+        assert_string_equal(json_string_value(value), all[i].expected);
+        json_decref(value);
+    }
+}
+
 static void a_text_that_would_fill_the_arena_is_refused_and_leaves_space(void **state)
 {
     (void)state;
@@ -439,6 +458,7 @@ int main(void)
         cmocka_unit_test(values_of_arena_and_heap_are_each_freed_where_they_belong),
         cmocka_unit_test(copying_out_brings_the_arena_back),
         cmocka_unit_test(a_copy_of_all_is_equal_and_shares_nothing),
+        cmocka_unit_test(bytes_that_no_character_explains_are_told_as_such),
         cmocka_unit_test(a_text_that_would_fill_the_arena_is_refused_and_leaves_space),
         cmocka_unit_test(a_long_text_takes_its_own_length_of_the_arena_and_no_more),
         cmocka_unit_test(values_are_found_by_path),

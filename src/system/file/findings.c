@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/json.h"
 
 void findings_release(struct findings *findings)
 {
@@ -70,12 +71,12 @@ json_t *findings_json(const struct findings *findings)
         const struct finding *finding = &findings->items[i];
         json_t *item = json_object();
         if (finding->place.file)
-            json_object_set_new(item, "file", json_string(finding->place.file));
+            json_object_set_new(item, "file", json_string_lossy(finding->place.file));
         if (finding->place.line) {
             json_object_set_new(item, "line", json_integer(finding->place.line));
             json_object_set_new(item, "column", json_integer(finding->place.column));
         }
-        json_object_set_new(item, "message", json_string(finding->message));
+        json_object_set_new(item, "message", json_string_lossy(finding->message));
         json_array_append_new(finding->warning ? warnings : errors, item);
     }
     json_t *all = json_object();
