@@ -21,7 +21,8 @@ enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_NOT_RUNNING = 3 };
 #define CLI_WORDS_MAX 24
 #define CLI_OPTIONS_MAX 10
 
-/* An option: "--state" and its placeholder "DIR"; without a placeholder it is a flag. */
+/* An option: "--state" and its placeholder "DIR", or its choices, "error|warning"; without either
+ * it is a flag. */
 struct cli_option {
     const char *name, *placeholder, *help;
     char letter; /* 'f': -f means the same; 0: no letter does */

@@ -3,9 +3,9 @@
  * freehold complete: the possible words at a shell's cursor, one per line; "@files" stands for the
  * shell's own completion of paths, "@folders" for that of folders. It reads the same tables as
  * everything else, so whatever is declared is completed. Services are those of the running system,
- * or of the system file on the command line or in this folder; profiles are the file's; sagas and
- * parked keys are asked of the running service. It never reports errors: they would
- * only disturb the command line.
+ * or of the system file on the command line or in this folder; profiles are the file's; sagas,
+ * timers and parked keys are asked of the running service. It never reports errors: they would only
+ * disturb the command line.
  */
 
 #include <fcntl.h>
@@ -113,15 +113,18 @@ static void offer_listed(const struct line *line, const char *path, const char *
     json_decref(offered);
 }
 
-/* What only a running service knows: its open sagas, and what it has parked. */
+/* What only a running service knows: its open sagas, and what it has parked, timers too. */
 static void offer_of_service(const char *form, const struct line *line,
                              const struct cli_command *command)
 {
     bool sagas = command == &cli_saga, parked = command == &cli_parked;
+    bool timers = command == &cli_timers;
     if (line->count < 2)
         return;
     if (sagas && strcmp(form, "ID") == 0)
         offer_listed(line, "/_freehold/sagas", "sagas", "id", NULL, NULL);
+    else if (timers && strcmp(form, "ID") == 0)
+        offer_listed(line, "/_freehold/timers?state=parked", "timers", "id", NULL, NULL);
     else if (parked && strcmp(form, "SOURCE") == 0)
         offer_listed(line, "/_freehold/parked", "keys", "source", NULL, NULL);
     else if (parked && strcmp(form, "KEY") == 0 && line->count > 2)
@@ -172,7 +175,7 @@ static void offer_form(const char *form, const struct line *line, const struct c
         offer_commands();
     else if (strcmp(form, "FILE") == 0)
         puts("@files");
-    else if (strcmp(form, "DIR") == 0)
+    else if (strcmp(form, "DIR") == 0 || strcmp(form, "FOLDER") == 0)
         puts("@folders");
     else if (strcmp(form, "ENGINE") == 0)
         offer_engines();

@@ -70,21 +70,33 @@ static bool see_choice(void *context, const char *choice)
     return !choosing->found;
 }
 
+/* `who` expects it: a command, or an option. */
+static int check_choice(const char *who, const char *form, const char *given)
+{
+    struct choosing choosing = {.given = given, .search = nearest_begin(given)};
+    words_each_choice(form, see_choice, &choosing);
+    if (choosing.found)
+        return CLI_DONE;
+    if (choosing.nearest[0])
+        return cli_fail(CLI_USAGE, "%s does not know '%s'; did you mean '%s'?", who, given,
+                        choosing.nearest);
+    return cli_fail(CLI_USAGE, "%s does not know '%s'; expected %s", who, given, form);
+}
+
 int words_check(const struct cli_command *command, char **words, int count)
 {
     char form[WORDS_FORM_SIZE];
     for (int i = 0; i < count; i++) {
-        if (!words_form(command, i, form) || !words_is_choice(form))
-            continue;
-        struct choosing choosing = {.given = words[i], .search = nearest_begin(words[i])};
-        words_each_choice(form, see_choice, &choosing);
-        if (choosing.found)
-            continue;
-        if (choosing.nearest[0])
-            return cli_fail(CLI_USAGE, "%s does not know '%s'; did you mean '%s'?", command->name,
-                            words[i], choosing.nearest);
-        return cli_fail(CLI_USAGE, "%s does not know '%s'; expected %s", command->name, words[i],
-                        form);
+        if (words_form(command, i, form) && words_is_choice(form) &&
+            check_choice(command->name, form, words[i]) != CLI_DONE)
+            return CLI_USAGE;
     }
     return CLI_DONE;
+}
+
+int words_check_value(const struct cli_option *option, const char *value)
+{
+    return words_is_choice(option->placeholder)
+               ? check_choice(option->name, option->placeholder, value)
+               : CLI_DONE;
 }

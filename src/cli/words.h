@@ -19,5 +19,7 @@ bool words_each_choice(const char *form, bool (*see)(void *context, const char *
 /* Whether each word is among its choices, if it has any. CLI_DONE, or CLI_USAGE after reporting
  * it. */
 int words_check(const struct cli_command *command, char **words, int count);
+/* The same for the value of an option that has a placeholder. */
+int words_check_value(const struct cli_option *option, const char *value);
 
 #endif

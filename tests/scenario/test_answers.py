@@ -109,10 +109,14 @@ def test_what_a_running_service_has_is_completed(mini):  # noqa: F811
     mini.describe("users", USERS, answers={
         "/_freehold/sagas": {"sagas": [{"id": "3f9a.12"}, {"id": "3f9a.7"}, {"id": "b1.1"}]},
         "/_freehold/parked": {"keys": [{"source": "orders", "key": "a-1"}, {"source": "orders", "key": "a-2"},
-                                       {"source": "carts", "key": "a-3"}]}})
+                                       {"source": "carts", "key": "a-3"}]},
+        "/_freehold/timers?state=parked": {"timers": [{"id": "t1.1"}, {"id": "t1.2"}]}})
     mini.up()
     for words, expected in ((("saga", "show", "users", "3f"), ["3f9a.12", "3f9a.7"]),
                             (("saga", "retry", "--state", str(mini.state), "users", ""), ["3f9a.12", "3f9a.7", "b1.1"]),
+                            (("timers", "drop", "users", ""), ["t1.1", "t1.2"]),
+                            (("logs", "--level", ""), ["error", "warning", "info", "debug"]),
+                            (("backup", "--to", ""), ["@folders"]),
                             (("parked", "retry", "users", ""), ["orders", "carts"]),
                             (("parked", "retry", "users", "orders", "a"), ["a-1", "a-2"])):
         done = run("complete", "--", *words, folder=mini.folder)

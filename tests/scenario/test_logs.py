@@ -83,7 +83,8 @@ def test_a_service_cannot_steer_the_terminal_by_its_log(state):
 
 @pytest.mark.parametrize("arguments, expected", [
     (["user"], "nothing named 'user' has a log here; did you mean 'users'?"),
-    (["--level", "loud"], "--level 'loud' is none; expected error, warning, info or debug"),
+    (["--level", "loud"], "--level does not know 'loud'; expected error|warning|info|debug"),
+    (["--level", "warnig"], "--level does not know 'warnig'; did you mean 'warning'?"),
     (["--since", "yesterday"], "--since 'yesterday' is not a time"),
     (["--since", "10y"], "--since '10y' is not a time"),
 ])

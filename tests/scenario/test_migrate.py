@@ -121,7 +121,7 @@ def test_what_fails_is_reported_and_leaves_what_was_before(system):
 
 def test_wrong_arguments_are_reported(system):
     for words, said in ((("adopt",), "expected: freehold migrate adopt SERVICE"),
-                        (("adopt", "shipping", "--from", "rails", "--version", "1"), "expected flyway or liquibase"),
+                        (("adopt", "shipping", "--from", "rails", "--version", "1"), "expected flyway|liquibase"),
                         (("adopt", "shipping", "--from", "flyway", "--version", "V2"), "expected the number"),
                         (("apply", "payments"), "payments has no tables"),
                         (("plan", "nobody"), "alone has no service 'nobody'"),

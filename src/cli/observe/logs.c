@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "cli/cli.h"
 #include "system/file/nearest.h"
 #include "work/request_log.h"
@@ -88,15 +89,12 @@ static int read_filter(const struct cli_command *command, char **words, const ch
         return cli_fail(CLI_USAGE, "--id is already that of requests; leave out %s",
                         filter->status ? "--status or --id" : "--requests or --id");
     if (filter->status && !is_status(filter->status))
-        return cli_fail(CLI_USAGE, "--status '%s' is none; expected one such as 404, or 4xx",
+        return cli_fail(CLI_USAGE, "--status '%s' is no status; expected one such as 404, or 4xx",
                         filter->status);
     if (requests)
         filter->id = REQUEST_LOG_ID;
-    int known = level ? logs_level_of(level) : LOG_LEVEL_DEBUG;
-    if (known < 0)
-        return cli_fail(CLI_USAGE, "--level '%s' is none; expected error, warning, info or debug",
-                        level);
-    filter->level = (enum log_level)known;
+    if (level)
+        filter->level = (enum log_level)logs_level_of(level);
     return since ? logs_read_since(since, filter->since) : CLI_DONE;
 }
 
@@ -133,23 +131,6 @@ static bool is_line_wanted(const struct filter *filter, const struct logs_source
 
 /* ---- Output ---- */
 
-/* A server's output need not be UTF-8. */
-static json_t *json_of_text(const char *text)
-{
-    json_t *value = json_string(text);
-    if (value)
-        return value;
-    char *copy = strdup(text);
-    FH_ASSERT(copy != NULL);
-    for (char *c = copy; *c; c++) {
-        if ((unsigned char)*c >= 128)
-            *c = '?';
-    }
-    value = json_string(copy);
-    free(copy);
-    return value;
-}
-
 static void print_log_line(const struct filter *filter, const struct logs_source *source,
                            const struct logs_line *line)
 {
@@ -158,8 +139,8 @@ static void print_log_line(const struct filter *filter, const struct logs_source
     if (filter->json) {
         json_t *told = json_pack("{s:s, s:s, s:s, s:o*, s:o}", "time", line->time, "service",
                                  source->name, "level", logs_level_name(line->level), "id",
-                                 line->id[0] ? json_of_text(line->id) : NULL, "text",
-                                 json_of_text(line->text));
+                                 line->id[0] ? json_string_lossy(line->id) : NULL, "text",
+                                 json_string_lossy(line->text));
         cli_print_json(told);
         json_decref(told);
         return;
@@ -231,7 +212,7 @@ const struct cli_command cli_logs = {
         "  freehold logs --id subscription-paused --since 1d\n"
         "  freehold logs gateway --status 5xx\n"
         "  freehold logs --text 01a1f983 -f\n",
-    .options = {{"--level", "LEVEL", "only error; or also warning, info, debug"},
+    .options = {{"--level", "error|warning|info|debug", "only such lines, and more serious ones"},
                 {"--id", "ID", "only the message with this id, such as event-parked"},
                 {"--text", "TEXT", "only lines with this text, in any case"},
                 {"--requests", NULL,

@@ -354,8 +354,6 @@ static int check_options(const struct migrate *migrate, char **names)
         return cli_fail(CLI_USAGE,
                         "expected: freehold migrate adopt SERVICE --from flyway|liquibase "
                         "--version N");
-    if (strcmp(from, "flyway") != 0 && strcmp(from, "liquibase") != 0)
-        return cli_fail(CLI_USAGE, "--from is '%s'; expected flyway or liquibase", from);
     if (strspn(version, "0123456789") != strlen(version) || strlen(version) > 9 ||
         strtol(version, NULL, 10) == 0)
         return cli_fail(CLI_USAGE,
@@ -428,7 +426,7 @@ const struct cli_command cli_migrate = {
                 CLI_OPTION_PROFILE,
                 CLI_OPTION_PROGRAMS,
                 {"--sql", NULL, "plan: with the SQL"},
-                {"--from", "TOOL", "adopt: flyway or liquibase"},
+                {"--from", "flyway|liquibase", "adopt: what has migrated the store so far"},
                 {"--version", "N", "adopt: the newest migration that was applied"},
                 CLI_OPTION_JSON},
     .run = run_migrate,

@@ -276,11 +276,8 @@ static int run_saga(const struct cli_command *command, char **words, const char 
     if (lists ? words[1] && words[2] : !words[1] || !words[2])
         return cli_fail(CLI_USAGE, "usage: freehold saga %s%s", words[0],
                         lists ? " [SERVICE]" : " SERVICE ID");
-    if (status && (!lists || (strcmp(status, "running") != 0 && strcmp(status, "parked") != 0 &&
-                              strcmp(status, "compensating") != 0)))
-        return cli_fail(CLI_USAGE, "--status is for list: running, compensating or parked");
-    if ((choice.ended || choice.with) && !lists)
-        return cli_fail(CLI_USAGE, "--ended and --with are for list");
+    if ((status || choice.ended || choice.with) && !lists)
+        return cli_fail(CLI_USAGE, "--status, --ended and --with are for list");
     if (choice.ended && status)
         return cli_fail(CLI_USAGE, "--status is for those that are not over: leave out --ended");
     if (choice.with && (!strchr(choice.with, '=') || choice.with[0] == '='))
@@ -325,7 +322,7 @@ const struct cli_command cli_saga = {
         "  freehold saga abandon SERVICE ID      a parked one is given up as it is: nothing more\n"
         "                                        is done for it, nor undone\n\n"
         "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
-    .options = {{"--status", "STATUS", "list: only running, compensating or parked ones"},
+    .options = {{"--status", "running|compensating|parked", "list: only those"},
                 {"--ended", NULL, "list: those that are over, the newest first"},
                 {"--with", "NAME=VALUE", "list: only those whose input has that"},
                 {"--why", "TEXT", "abandon: the reason, for those who look into it later"},

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 
 /* "2026-03-01 12:00:05", in UTC. */
 static void format_due(char *out, size_t size, long long due_ms)
@@ -18,6 +19,7 @@ static void format_due(char *out, size_t size, long long due_ms)
 
 static void print_timers(const json_t *all)
 {
+    struct cli_table table;
     size_t i;
     json_t *one;
     char due[32];
@@ -25,14 +27,18 @@ static void print_timers(const json_t *all)
         printf("There is no timer.\n");
         return;
     }
-    printf("%s%-12s %-14s %-8s %-19s  %-50s %s%s\n", cli_colour(stdout, CLI_BOLD), "SERVICE",
-           "TIMER", "STATE", "DUE (UTC)", "ID", "WHY", cli_colour(stdout, CLI_PLAIN));
+    table_begin(&table,
+                (const char *const[]){"SERVICE", "TIMER", "STATE", "DUE (UTC)", "ID", "WHY", NULL});
     json_array_foreach (all, i, one) {
         format_due(due, sizeof due, cli_number(one, "due_ms"));
-        printf("%-12s %-14s %-8s %-19s  %-50s %s\n", cli_text(one, "service"),
-               cli_text(one, "handler"), cli_text(one, "state"), due, cli_text(one, "id"),
-               cli_text(one, "error"));
+        table_cell(&table, "%s", cli_text(one, "service"));
+        table_cell(&table, "%s", cli_text(one, "handler"));
+        table_cell(&table, "%s", cli_text(one, "state"));
+        table_cell(&table, "%s", due);
+        table_cell(&table, "%s", cli_text(one, "id"));
+        table_cell(&table, "%s", cli_text(one, "error"));
     }
+    table_end(&table);
 }
 
 static int list_timers(struct cli_operator *asking, const char *service, const char *state,
@@ -82,9 +88,8 @@ static int run_timers_command(const struct cli_command *command, char **words, c
     if (lists ? words[1] && words[2] : !words[1] || !words[2])
         return cli_fail(CLI_USAGE, "usage: freehold timers %s%s", words[0],
                         lists ? " [SERVICE]" : " SERVICE ID");
-    if (only && (!lists || (strcmp(only, "pending") != 0 && strcmp(only, "schedule") != 0 &&
-                            strcmp(only, "parked") != 0)))
-        return cli_fail(CLI_USAGE, "--only is for list: pending, schedule or parked");
+    if (only && !lists)
+        return cli_fail(CLI_USAGE, "--only is for list");
     if (yes && !drops)
         return cli_fail(CLI_USAGE, "only drop takes --yes");
     int code = drops ? confirm_timer_drop(words, yes) : CLI_DONE;
@@ -109,7 +114,7 @@ const struct cli_command cli_timers = {
             "  freehold timers retry SERVICE ID      a parked one is due again\n"
             "  freehold timers drop SERVICE ID       a parked one is removed\n\n"
             "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
-    .options = {{"--only", "STATE", "list: only pending, schedule or parked ones"},
+    .options = {{"--only", "pending|schedule|parked", "list: only those"},
                 {"--yes", NULL, "drop: do not ask"},
                 {"--json", NULL, "print the service's answer"},
                 CLI_OPTION_STATE_RUNNING},
