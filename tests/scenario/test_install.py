@@ -3,11 +3,12 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
 
-from conftest import FREEHOLD, ROOT
+from conftest import FREEHOLD, ROOT, open_folder
 
 BUILD = pathlib.Path(FREEHOLD).parent
 LIST = "usr/local/share/freehold/installed"
@@ -76,3 +77,24 @@ def test_installing_again_removes_what_is_no_more_and_a_list_that_lies_removes_n
     before = tree(root)
     assert "expected `file PATH`" in run(root, "--remove", code=1)
     assert tree(root) == before
+
+
+def test_a_prefix_of_its_own_is_made_and_goes_with_what_was_in_it(tmp_path):
+    run(tmp_path, "--build", BUILD, prefix="/opt/freehold")
+    assert (tmp_path / "opt/freehold/bin/freehold").exists()
+    run(tmp_path, "--remove", prefix="/opt/freehold")
+    assert tree(tmp_path) == {"opt": None}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_folder_that_may_not_be_written_is_told_before_anything_is_done():
+    folder = open_folder()
+    (folder / "usr/local").mkdir(parents=True)
+    shutil.copy(ROOT / "tools" / "install", folder)
+    done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", folder / "install",
+                           "--build", "no-build", "--prefix", "/usr/local", "--destdir", folder],
+                          capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1 and done.stderr == (f"tools/install: this user can't write to {folder}/usr/local: run it "
+                                                    "with sudo, or choose another PREFIX\n"), done
+    assert set(tree(folder)) == {"install", "usr", "usr/local"}
+    shutil.rmtree(folder)
