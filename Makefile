@@ -19,9 +19,10 @@ export ONCE
 
 all: ## build everything; the command is build/freehold
 	@test -x $(MESON) || { echo "$(MESON) is missing: run 'make deps' first." >&2; exit 1; }
-	@if test -f $(BUILD)/lean; then \
+	@if test -f $(BUILD)/lean; then tools/deps && \
 	$(MESON) configure $(BUILD) -Dlean=false -Dunity=off -Dservers=auto >/dev/null && rm $(BUILD)/lean; fi
-	@if test ! -f $(BUILD)/build.ninja; then $(MESON) setup $(BUILD) $(MESON_FLAGS); \
+	@if test ! -f $(BUILD)/build.ninja; then $(MESON) setup $(BUILD) $(MESON_FLAGS) || \
+	{ echo "Where a package is missing: make deps" >&2; exit 1; }; \
 	elif test -n "$(MESON_FLAGS)"; then $(MESON) configure $(BUILD) $(MESON_FLAGS) >/dev/null; fi
 	@/usr/bin/ninja -C $(BUILD) --quiet
 
@@ -31,8 +32,9 @@ deps: ## install the Debian packages that are missing (as root, or with sudo)
 demo: ## the shop: real orders, crashes on the way, the books balanced (ONCE=1: then stop; PROFILE=servers: on servers)
 	@tools/deps $(if $(PROFILE),servers,demo)
 	@$(if $(PROFILE),tools/servers build $(BUILD)/servers,:)
-	@if test ! -f $(BUILD)/build.ninja; then echo "Building the command, the library and the shop in $(BUILD)"; mkdir -p $(BUILD); \
-	$(MESON) setup $(BUILD) $(LEAN) $(if $(PROFILE),-Dservers=enabled) >$(BUILD)/setup.log 2>&1 || { tail -n 20 $(BUILD)/setup.log >&2; exit 1; }; echo $(if $(PROFILE),servers) >$(BUILD)/lean; fi
+	@if test ! -f $(BUILD)/build.ninja; then mkdir -p $(BUILD); echo "Configuring $(BUILD)"; \
+	$(MESON) setup $(BUILD) $(LEAN) >$(BUILD)/setup.log 2>&1 || { tail -n 20 $(BUILD)/setup.log >&2; exit 1; }; \
+	touch $(BUILD)/lean; fi
 	@if test -n "$(PROFILE)" && test -f $(BUILD)/lean && ! grep -q servers $(BUILD)/lean; then \
 	$(MESON) configure $(BUILD) -Dservers=enabled >/dev/null && echo servers >$(BUILD)/lean; fi
 	@NINJA_STATUS='[%f/%t, %e s] ' /usr/bin/ninja -C $(BUILD) demo

@@ -33,8 +33,31 @@ def set_up(folder, *more):
     return folder
 
 
+def packages_of(target, folder):
+    """What `make TARGET` installs where nothing is."""
+    tools = folder / "tools"
+    tools.mkdir()
+    for name, does in (("dpkg-query", "exit 1"), ("apt-get", f'echo "$@" >>{folder}/asked'), ("sudo", 'exec "$@"')):
+        (tools / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tools / name).chmod(0o755)
+    subprocess.run([ROOT / "tools" / "deps", target], env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+                   stdout=subprocess.DEVNULL, check=False)
+    [asked] = [line for line in (folder / "asked").read_text().splitlines() if line.startswith("install ")]
+    return {word for word in asked.split()[1:] if not word.startswith("-")}
+
+
+def assert_packages_suffice(build, target, folder):
+    """Where everything is installed, a package that was forgotten would not be missed."""
+    linked = {os.path.normpath(word) for line in (build / "build.ninja").read_text().splitlines() if " LINK_ARGS = " in line
+              for word in line.split() if re.match(r"/usr/lib/.*\.(a|so)$", word)}
+    assert any("libuv" in path for path in linked)
+    needed = {line.split(":")[0] for line in run("dpkg", "-S", *sorted(linked)).splitlines()}
+    assert needed <= packages_of(target, folder), "tools/deps lacks them"
+
+
 def test_the_lean_build_has_what_the_demo_needs_and_no_more(tmp_path):
     build = set_up(tmp_path / "build")
+    assert_packages_suffice(build, "demo", tmp_path)
     assert len(run("/usr/bin/ninja", "-C", build, "-t", "commands", "demo").splitlines()) <= STEPS_MAX
     run("/usr/bin/ninja", "-C", build, "--quiet", "demo")
     file = ROOT / "examples" / "shop" / "freehold.yaml"
@@ -51,6 +74,7 @@ def test_the_clients_of_servers_compile_in_it_too(tmp_path):
     if len(engines) < 4:
         pytest.skip(f"NOT ALL CLIENT LIBRARIES OF SERVERS ARE INSTALLED, ONLY THOSE OF: {engines}")
     build = set_up(tmp_path / "build", "-Dservers=enabled")
+    assert_packages_suffice(build, "servers", tmp_path)
     units = [one for one in json.loads((build / "compile_commands.json").read_text()) if "-unity" in one["file"]]
 
     included = {re.search(r"#include\s*[<\"](.*)[>\"]", line).group(1)
