@@ -196,7 +196,7 @@ static int replace_file(struct making *making, const struct file *file)
     if (!write_new_file(beside, file->text))
         return cli_fail(CLI_FAILED, "%s cannot be written: %s", beside, strerror(errno));
     if (strcmp(file->path, SYSTEM_FILE) == 0) {
-        struct system_file *read = system_file_read(beside, NULL, &findings);
+        struct system_file *read = system_file_read_keyless(beside, &findings);
         cli_print_findings(&findings);
         if (!read)
             code = cli_fail(CLI_FAILED, "%s would not be right; it was left as it is", file->path);

@@ -201,7 +201,7 @@ struct system_file *system_file_read(const char *path, const char *profile,
  * be found, too; NULL only if it is no mapping, or has no name. Nothing may be started with it. */
 struct system_file *system_file_read_faulty(const char *path, const char *profile,
                                             struct findings *findings);
-/* For what runs services alone, with no gateway, nor anybody outside: none of the files with keys
+/* For what needs services alone, with no gateway, nor anybody outside: none of the files with keys
  * that it names is read, so they may be missing. */
 struct system_file *system_file_read_keyless(const char *path, struct findings *findings);
 void system_file_free(struct system_file *file);
