@@ -107,8 +107,10 @@ void help_print(const struct cli_command *command)
         const struct cli_option *option = &command->options[i];
         int width = printf("  %s%s%s", option->name, option->placeholder ? " " : "",
                            option->placeholder ? option->placeholder : "");
-        width += printf("%*s", width < HELP_COLUMN ? HELP_COLUMN - width : 1, "");
-        cli_wrap(stdout, width_of_help(), width, HELP_COLUMN, option->help);
+        if (width >= HELP_COLUMN)
+            width = printf("\n") - 1;
+        printf("%*s", HELP_COLUMN - width, "");
+        cli_wrap(stdout, width_of_help(), HELP_COLUMN, HELP_COLUMN, option->help);
         printf("\n");
     }
 }
