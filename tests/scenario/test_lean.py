@@ -9,6 +9,7 @@ import pathlib
 import re
 import shlex
 import subprocess
+import sys
 
 import pytest
 
@@ -90,3 +91,15 @@ def test_the_clients_of_servers_compile_in_it_too(tmp_path):
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         assert not "".join(pool.map(compiles, units))
     assert any("src/engine/mongodb/" in path for path in included)
+
+
+def test_a_server_that_cannot_be_built_may_be_put_where_it_would_be(tmp_path):
+    """Go is in no Debian that is new enough: the message says what to do, and doing it suffices."""
+    def build():
+        return subprocess.run([sys.executable, ROOT / "tools" / "servers", "build", tmp_path / "servers"],
+                              env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+                              check=False).stderr
+    assert "there is no ferretdb, and it can't be built: go, which builds it, not to be found.\nInstall Go 1.22" in build()
+    (tmp_path / "servers/ferretdb").write_text("#!/bin/sh\n")
+    (tmp_path / "servers/ferretdb").chmod(0o755)
+    assert "ferretdb" not in build()
