@@ -19,6 +19,8 @@
 #include "engine/engines.h"
 #include "system/file/file.h"
 
+#define COMPLETE_S_MAX 2 /* no shell waits longer for a service that hangs */
+
 static const char *typed; /* the beginning of the word at the cursor */
 
 static bool offer_word(void *unused, const char *word)
@@ -205,6 +207,7 @@ static int run_complete(const struct cli_command *command, char **words, const c
     if (!meant)
         return CLI_DONE;
     read_typed_line(meant, words + 1, count - 2, &line);
+    alarm(COMPLETE_S_MAX);
     if (line.open)
         offer_form(line.open->placeholder, &line, meant);
     else if (typed[0] == '-')

@@ -8,9 +8,11 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
+import time
 
 import pytest
 
@@ -121,6 +123,12 @@ def test_what_a_running_service_has_is_completed(mini):  # noqa: F811
                             (("parked", "retry", "users", "orders", "a"), ["a-1", "a-2"])):
         done = run("complete", "--", *words, folder=mini.folder)
         assert done.stdout.split() == expected and not done.stderr, (words, done)
+    hung = mini.service("users")["pid"]
+    os.kill(hung, signal.SIGSTOP)
+    began = time.monotonic()
+    assert not run("complete", "--", "saga", "show", "users", "", folder=mini.folder).stdout
+    os.kill(hung, signal.SIGCONT)
+    assert time.monotonic() - began < 20, "as long as an operator would have waited"
     mini.run("stop")
     done = run("complete", "--", "saga", "show", "users", "", folder=mini.folder)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)

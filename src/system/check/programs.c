@@ -33,10 +33,21 @@ const char *programs_servers_folder(struct arena *arena)
     return stat(folder, &status) == 0 && S_ISDIR(status.st_mode) ? folder : NULL;
 }
 
+static bool is_on_path(const char *path, const char *folder)
+{
+    size_t length;
+    for (; path && *path; path += length + (path[length] == ':')) {
+        length = strcspn(path, ":");
+        if (length == strlen(folder) && strncmp(path, folder, length) == 0)
+            return true;
+    }
+    return false;
+}
+
 void programs_offer_servers(struct arena *arena)
 {
     const char *folder = programs_servers_folder(arena), *path = getenv("PATH");
-    if (!folder || (path && strstr(path, folder)))
+    if (!folder || is_on_path(path, folder))
         return;
     const char *both = path && *path ? arena_printf(arena, "%s:%s", path, folder) : folder;
     FH_ASSERT(setenv("PATH", both, 1) == 0);
