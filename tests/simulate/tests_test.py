@@ -5,6 +5,7 @@ that must fail, and the tests of a service with a bug."""
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,7 +59,8 @@ def the_help_desks_tests_pass_and_a_day_takes_no_time():
 def tests_need_no_keys():
     """Neither the gateway's, nor those of webhooks and backups: none of them is in a repository."""
     with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder, "freehold.yaml")
+        file, migrations = pathlib.Path(folder, "freehold.yaml"), pathlib.Path("tickets", "migrations")
+        shutil.copytree(pathlib.Path(DESK_FILE).parent / migrations, folder / migrations)
         text = pathlib.Path(DESK_FILE).read_text()
         assert "  auth:\n" in text and "services:\n  tickets: { program: tickets }\n" in text
         text = text.replace("../shop/.login/keys.json", "no-keys.json") \
