@@ -42,13 +42,13 @@ def lines(state, *arguments):
 def test_lines_of_all_processes_come_in_the_order_of_their_times(state):
     told = lines(state)
     assert [(line["service"], line["text"]) for line in told] == [
-        ("users-mariadb", "0 [Note] caf? opens"), ("users", "ready"), ("up", "mini is up, pid 7"), ("orders", "ready"),
+        ("users-mariadb", "0 [Note] caf\ufffd opens"), ("users", "ready"), ("up", "mini is up, pid 7"), ("orders", "ready"),
         ("users", "slow: very"), ("users", "the second line of it"), ("orders/1", "beat"), ("users", " [31mred")]
     assert told[5]["time"] == told[4]["time"] and told[5]["level"] == "warning"
     assert [line.get("id") for line in told] == [
         None, None, "system-started", None, "store-slowed", "store-slowed", "beat-sent", None]
     assert told[0] == {"time": "2026-11-20T10:00:00.000Z", "service": "users-mariadb", "level": "info",
-                       "text": "0 [Note] caf? opens"}
+                       "text": "0 [Note] caf\ufffd opens"}
 
 
 def test_lines_for_people_are_in_columns(state):
