@@ -11,6 +11,7 @@ import sys
 
 PROGRAM, FILE, *ENDS = sys.argv[1:]
 RUNS = int(os.environ.get("FREEHOLD_RUNS", "24"))
+REFUSAL_RUNS = 2000  # with so many a process is refused
 notes = []
 
 
@@ -23,8 +24,10 @@ def nothing_is_there_in_part_or_twice_and_who_can_not_follow_says_so():
     told = json.loads(ran.stdout) if ran.stdout.startswith("{") else {"failed": -1, "counts": {}}
     notes.append(ran.stdout.strip())
     counts = told["counts"]
-    # What stands on one server goes back as one: only a process that remembers more than that can be refused.
-    return told["failed"] == 0 and counts.get("together", 0) > 0 and (not ENDS or counts.get("estranged", 0) > 0)
+    # What stands on one server goes back as one: only a process that remembers more than that can be refused, which
+    # one run in some 300 sees.
+    met = not ENDS or RUNS < REFUSAL_RUNS or counts.get("estranged", 0) > 0
+    return told["failed"] == 0 and counts.get("together", 0) > 0 and met
 
 
 def a_process_whose_last_works_are_gone_says_so_and_begins_anew():
