@@ -42,7 +42,7 @@ const fh_field *page_query_shape(struct arena *arena, const struct fh_route *rou
                           .type = FH_INT,
                           .min = 1,
                           .max = page_limit_max(&route->page),
-                          .optional = true};
+                          .default_value = arena_printf(arena, "%d", page_limit(&route->page))};
     shape[1] = (fh_field){
         .name = "cursor", .type = FH_STRING, .min = 1, .max = CURSOR_FIELD_MAX, .optional = true};
     for (size_t i = 0; i < count; i++)
@@ -133,9 +133,8 @@ enum fh_code page_check(const struct fh_route *route, struct fh_error *error)
 
 json_t *page_take_query(fh_work *w)
 {
-    const json_t *limit = json_object_get(w->query, "limit");
     const char *cursor = json_string_value(json_object_get(w->query, "cursor"));
-    w->page.limit = limit ? (int)json_integer_value(limit) : page_limit(&w->route->page);
+    w->page.limit = (int)json_integer_value(json_object_get(w->query, "limit"));
     if (cursor)
         cursor = arena_text(&w->kept, cursor);
     json_object_del(w->query, "limit");

@@ -148,6 +148,18 @@ static void the_limit_is_the_clients_within_its_bounds(void **state)
                         "limit: expected an integer from 1 to 5, found 0");
 }
 
+static void documents_say_which_limit_holds_without_one(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    json_t *schema = shape_schema(page_query_shape(&arena, &by_id));
+    arena_release(&arena);
+    assert_int_equal(json_integer_value(json_at(schema, "properties.limit.default")), 3);
+    assert_null(json_object_get(schema, "required"));
+    json_decref(schema);
+}
+
 static void several_columns_order_and_descend(void **state)
 {
     struct asked first = ask(state, &by_day, list_days, "");
@@ -318,6 +330,7 @@ int main(void)
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(the_limit_is_the_clients_within_its_bounds, set_up,
                                         fixture_tear_down),
+        cmocka_unit_test(documents_say_which_limit_holds_without_one),
         cmocka_unit_test_setup_teardown(several_columns_order_and_descend, set_up,
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_cursor_that_was_changed_is_refused, set_up,
