@@ -12,10 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "call/trace.h"
 #include "call/user.h"
+#include "http/media.h"
 #include "work/spans.h"
 #include "work/work.h"
 #include "world/world.h"
@@ -78,17 +78,6 @@ static int header_retry_after(const struct world_request *request)
     return (int)strtol(value, NULL, 10);
 }
 
-/* application/json, or one that ends with +json (RFC 6839), whatever its parameters. */
-static bool is_json(const struct world_request *request)
-{
-    const char *type = world_answer_header(request, "content-type");
-    size_t length = type ? strcspn(type, "; \t") : 0;
-    return (length == strlen("application/json") &&
-            strncasecmp(type, "application/json", length) == 0) ||
-           (length > strlen("+json") &&
-            strncasecmp(type + length - strlen("+json"), "+json", strlen("+json")) == 0);
-}
-
 static void answer_take(struct call_answer *answer, struct world_request *request)
 {
     if (request->status == 0) {
@@ -97,11 +86,12 @@ static void answer_take(struct call_answer *answer, struct world_request *reques
         return;
     }
     free(answer->text);
-    *answer = (struct call_answer){.status = request->status,
-                                   .retry_after_s = header_retry_after(request),
-                                   .json = is_json(request),
-                                   .text = malloc(request->answer_length + 1),
-                                   .length = request->answer_length};
+    *answer =
+        (struct call_answer){.status = request->status,
+                             .retry_after_s = header_retry_after(request),
+                             .json = media_is_json(world_answer_header(request, "content-type")),
+                             .text = malloc(request->answer_length + 1),
+                             .length = request->answer_length};
     FH_ASSERT(answer->text != NULL);
     if (answer->length)
         memcpy(answer->text, request->answer, answer->length);

@@ -6,6 +6,7 @@
  * mistake.
  */
 
+#define _GNU_SOURCE
 #define ZLIB_CONST
 #include "gateway/coding.h"
 
@@ -15,6 +16,8 @@
 #include <strings.h>
 #include <zlib.h>
 #include <zstd.h>
+
+#include "http/media.h"
 
 #define GZIP_LEVEL 3
 #define GZIP_WINDOW (15 + 16) /* 32 KiB, in gzip's form */
@@ -113,11 +116,10 @@ enum coding coding_accepted(const char *header)
 /* Text: of what is coded already, as pictures are, nothing is left to gain. */
 static bool coded_type_fits(const char *type)
 {
-    static const char *const fitting[] = {"application/json", "application/problem+json",
-                                          "application/javascript", "application/xml",
+    static const char *const fitting[] = {"application/javascript", "application/xml",
                                           "image/svg+xml"};
-    if (!type)
-        return true; /* JSON */
+    if (!type || media_is_json(type))
+        return true;
     size_t length = strcspn(type, "; \t");
     if (length > 5 && strncasecmp(type, "text/", 5) == 0)
         return true;
@@ -125,7 +127,7 @@ static bool coded_type_fits(const char *type)
         if (element_is(type, length, fitting[i]))
             return true;
     }
-    return length > 5 && strncasecmp(type + length - 5, "+json", 5) == 0;
+    return false;
 }
 
 bool coding_fits(const struct http_answer *answer)
@@ -138,7 +140,8 @@ bool coding_fits(const struct http_answer *answer)
         const struct http_header *header = &answer->headers[i];
         if (strcasecmp(header->name, "ETag") == 0 && strncmp(header->value, "W/", 2) != 0)
             return false;
-        if (strcasecmp(header->name, "Cache-Control") == 0 && strstr(header->value, "no-transform"))
+        if (strcasecmp(header->name, "Cache-Control") == 0 &&
+            strcasestr(header->value, "no-transform"))
             return false;
         if (strcasecmp(header->name, "Content-Encoding") == 0)
             return false;

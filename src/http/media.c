@@ -29,11 +29,12 @@ bool media_is_type(const char *text)
            text_is_token(slash + 1);
 }
 
-bool media_is_json(const char *type)
+bool media_is_json(const char *content_type)
 {
-    size_t length = strlen(type);
-    return strcmp(type, "application/json") == 0 ||
-           (length > strlen("+json") && strcmp(type + length - strlen("+json"), "+json") == 0);
+    size_t length = content_type ? strcspn(content_type, "; \t") : 0, suffix = strlen("+json");
+    return (length == strlen("application/json") &&
+            strncasecmp(content_type, "application/json", length) == 0) ||
+           (length > suffix && strncasecmp(content_type + length - suffix, "+json", suffix) == 0);
 }
 
 bool media_is_text(const char *type)

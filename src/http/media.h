@@ -12,8 +12,10 @@
 
 /* Lower case, without parameters, not "*". */
 bool media_is_type(const char *text);
-bool media_is_json(const char *type); /* application/json or .../...+json */
 bool media_is_text(const char *type); /* text/... */
+/* Whether a Content-Type (NULL: there is none) is application/json or one that ends with +json (RFC
+ * 6839), whatever its parameters. */
+bool media_is_json(const char *content_type);
 /* Whether a Content-Type (NULL: there is none) is `type`, whatever its parameters; but text with a
  * charset other than UTF-8 and US-ASCII is not. */
 bool media_fits(const char *content_type, const char *type);

@@ -7,7 +7,6 @@
  */
 
 #define _GNU_SOURCE
-#include <ctype.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -70,18 +69,6 @@ static struct runtime_route *route_find(struct runtime *runtime, const char *met
 }
 
 /* ---- From bytes to a unit of work ---- */
-
-static bool is_json_type(const char *content_type)
-{
-    char type[MEDIA_TYPE_SIZE];
-    size_t length = content_type ? strcspn(content_type, "; \t") : 0;
-    if (length == 0 || length >= sizeof type)
-        return false;
-    for (size_t i = 0; i < length; i++)
-        type[i] = (char)tolower((unsigned char)content_type[i]);
-    type[length] = '\0';
-    return media_is_json(type);
-}
 
 /* Nothing here decodes a body, so its bytes would be taken for what they stand for. */
 static bool body_is_coded(const struct exchange *exchange)
@@ -183,7 +170,7 @@ static int take_body(struct exchange *exchange, json_t **ret_problem)
         error_set(&error, FH_INVALID,
                   "A request's body is taken as it is: send it without Content-Encoding.");
         type = PROBLEM_MEDIA_TYPE_UNSUPPORTED;
-    } else if (!is_json_type(exchange_header(exchange, "Content-Type"))) {
+    } else if (!media_is_json(exchange_header(exchange, "Content-Type"))) {
         error_set(&error, FH_INVALID, "The body must be sent as Content-Type: application/json.");
         type = PROBLEM_MEDIA_TYPE_UNSUPPORTED;
     } else if (json_parse(incoming->body, incoming->body_length, &exchange->work.body, &error) !=

@@ -96,6 +96,7 @@ static void what_must_stay_as_it_is_is_not_coded(void **state)
     assert_false(fits(NULL, 5000, 200, "ETag", "\"1\""));
     assert_true(fits(NULL, 5000, 200, "ETag", "W/\"1\""));
     assert_false(fits(NULL, 5000, 200, "Cache-Control", "public, no-transform"));
+    assert_false(fits(NULL, 5000, 200, "cache-control", "No-Transform"));
     assert_true(fits(NULL, 5000, 200, "Cache-Control", "no-cache"));
     assert_false(fits(NULL, 5000, 200, "Content-Encoding", "br"));
 }

@@ -34,6 +34,20 @@ static void what_comes_is_compared_without_its_parameters(void **state)
     assert_true(media_fits("image/png; charset=latin1", "image/png"));
 }
 
+static void json_is_known_by_its_name_or_its_end(void **state)
+{
+    static const char *const json[] = {"application/json", "Application/JSON; charset=utf-8",
+                                       "application/problem+json", "application/vnd.x+JSON;a=b"};
+    static const char *const other[] = {
+        "", "+json", "application/jsonx", "application/json,x", "text/csv; x=+json", "json"};
+    (void)state;
+    for (size_t i = 0; i < sizeof json / sizeof *json; i++)
+        assert_true(media_is_json(json[i]));
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        assert_false(media_is_json(other[i]));
+    assert_false(media_is_json(NULL));
+}
+
 static void the_most_precise_range_decides(void **state)
 {
     static const struct {
@@ -98,6 +112,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(types_are_lower_case_without_parameters),
         cmocka_unit_test(what_comes_is_compared_without_its_parameters),
+        cmocka_unit_test(json_is_known_by_its_name_or_its_end),
         cmocka_unit_test(the_most_precise_range_decides),
         cmocka_unit_test(only_utf_8_is_utf_8),
     };
