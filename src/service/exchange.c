@@ -77,24 +77,27 @@ static bool body_is_coded(const struct exchange *exchange)
     return coding && strcasecmp(coding, "identity") != 0;
 }
 
+/* Sets w->query. Returns faults, or NULL. */
+static json_t *query_faults(fh_work *w, const json_t *strings)
+{
+    static const fh_field nothing[] = {{0}};
+    const fh_field *shape = page_query_shape(&w->kept, w->route);
+    json_t *faults = shape_query(shape ? shape : nothing, strings, &w->query);
+    return !faults && w->route->page.by ? page_take_query(w) : faults;
+}
+
 /* 0: fits. Otherwise the status, with *ret_problem. */
 static int take_query(struct exchange *exchange, json_t **ret_problem)
 {
     struct fh_error error;
     json_t *strings;
-    const struct fh_route *route = exchange->route->route;
-    const fh_field *shape = page_query_shape(&exchange->work.kept, route);
     if (path_query(exchange->incoming->query, &strings, &error) != FH_OK) {
         *ret_problem = problem_new(PROBLEM_REQUEST_MALFORMED, error.message, NULL);
         return 400;
     }
-    static const fh_field nothing[] = {{0}};
-    json_t *faults = shape_query(shape ? shape : nothing, strings, &exchange->work.query);
-    if (!faults && route->page.by) {
-        exchange->work.page.path = exchange->incoming->path;
-        exchange->work.page.query = exchange->incoming->query;
-        faults = page_take_query(&exchange->work);
-    }
+    exchange->work.page.path = exchange->incoming->path;
+    exchange->work.page.query = exchange->incoming->query;
+    json_t *faults = query_faults(&exchange->work, strings);
     if (!faults)
         return 0;
     *ret_problem = problem_new(PROBLEM_PARAMETERS_INVALID,
@@ -287,12 +290,12 @@ static bool answer_location(struct exchange *exchange, const char *location, int
     struct arena *before = json_arena_set(&second.kept);
     struct runtime_route *route =
         route_find(runtime, "GET", location, &second.path, allowed, sizeof allowed);
+    second.route = route ? route->route : NULL;
+    bool found = false, fits = route && !query_faults(&second, json_object());
     json_arena_set(before);
-    bool found = false;
-    if (route && exchange_may_use(exchange, route->route)) {
+    if (fits && exchange_may_use(exchange, route->route)) {
         set_asker(exchange, &second);
         second.handler = route->route->handler;
-        second.route = route->route;
         second.doing = route->doing;
         second.trace = exchange->trace;
         second.read_only = true;

@@ -306,6 +306,14 @@ def test_who_waits_for_what_has_no_location_is_not_held_and_the_log_says_why_onc
     said = lines(faults, "faulty", "[preference-unapplied]")
     assert len(said) == 1, said
     assert " warning faulty " in said[0] and "POST /api/sagas begins a saga and has no location" in said[0]
+
+
+def test_who_waits_gets_what_the_route_at_the_location_answers_to_a_query_that_says_nothing(faults):
+    answer = faults.http("POST", "/api/walks", {"id": 7}, {"Prefer": "wait=30"})
+    assert (answer.status, answer.headers["preference-applied"], answer.body) == (200, "wait=30", {"pace": 3})
+    assert faults.http("GET", "/api/walks/7").body == {"pace": 3}
+
+
 # ---- the log of requests ----
 
 TOOK = r"\d+\.\d ms, \d+ bytes"

@@ -89,6 +89,22 @@ static void stumble(fh_work *w)
     fh_exec(w, "INSERT INTO nowhere_else VALUES (:word)", fh_saga_input(w));
 }
 
+static void begin_walk(fh_work *w)
+{
+    fh_saga_start(w, "walk", fh_body(w));
+    fh_reply(w, 202, fh_body(w));
+}
+
+static void walk(fh_work *w)
+{
+    (void)w;
+}
+
+static void tell_walk(fh_work *w)
+{
+    fh_reply(w, 200, fh_query(w));
+}
+
 /* Does not return to the loop for so long. */
 static void hold_on(fh_work *w)
 {
@@ -185,6 +201,9 @@ static const fh_field kinds[] = {
 static const fh_field thing[] = {
     {"id", FH_INT}, {"word", FH_STRING, .max = 100, .personal = true}, {0}};
 static const fh_field kept[] = {{"id", FH_INT, .optional = true}, {"word", FH_STRING}, {0}};
+static const fh_field walks[] = {{"id", FH_INT}, {0}};
+static const fh_field told[] = {{"pace", FH_INT, .default_value = "3"}, {0}};
+static const fh_step walk_steps[] = {{"walk", .run = walk, .pivot = true}, {0}};
 static const fh_step stumble_steps[] = {{"fall", .run = stumble, .pivot = true}, {0}};
 
 FH_SERVICE(
@@ -202,6 +221,10 @@ FH_SERVICE(
                {"POST", "/api/overloads", overload, .body = thing, .auth = FH_ANYONE},
                {"POST", "/api/things", make_thing, .body = thing, .auth = FH_ANYONE},
                {"POST", "/api/sagas", begin_saga, .body = thing, .auth = FH_ANYONE},
+               {"POST", "/api/walks", begin_walk, .body = walks, .answer = {202, walks},
+                .location = "/api/walks/{id}", .auth = FH_ANYONE},
+               {"GET", "/api/walks/{id:int}", tell_walk, .query = told, .answer = {200, told},
+                .auth = FH_ANYONE},
                {"POST", "/api/holds/{ms:int}", hold_on, .auth = FH_ANYONE, .deadline_ms = 60000},
                {"POST", "/api/crashes", crash, .auth = FH_ANYONE},
                {"POST", "/api/says", say_things, .body = thing, .auth = FH_ANYONE},
@@ -213,6 +236,6 @@ FH_SERVICE(
                {"POST", "/api/aborts", give_up, .auth = FH_ANYONE}},
     .publishes = {{"Made", .shape = thing, .key = "id"}, {"Kept", .shape = kept, .key = "id"}},
     .timers = {{"burn_out", burn_out, thing}},
-    .sagas = {{"stumble", stumble_steps, .input = thing}},
+    .sagas = {{"stumble", stumble_steps, .input = thing}, {"walk", walk_steps, .input = walks}},
     .metrics = {{"things_made", "Things that were made.", .labels = "word"},
                 {"thing_size", "How large things are.", .buckets = {0.5, 10}}});
