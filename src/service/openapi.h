@@ -44,7 +44,6 @@ void openapi_add_response(json_t *responses, const char *status, const char *des
 /* Of openapi_named.c: see there. */
 #define OPENAPI_PROBLEM "Problem"  /* the component that all errors have */
 #define OPENAPI_OF "x-freehold-of" /* whose a named schema is, until it is a component */
-void openapi_note_service(json_t *schema, const char *service);
 /* `where` is the member of the document in which they are used. */
 void openapi_name_schemas(json_t *document, const char *where);
 void openapi_name_operations(json_t *document);

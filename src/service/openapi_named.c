@@ -38,16 +38,16 @@ static void put_named(json_t *object, const char *name, json_t *value)
 
 /* ---- Contents ---- */
 
-void openapi_note_service(json_t *schema, const char *service)
+/* Only where schemas have schemas in them: a default may look like one. */
+static void note_service(json_t *schema, const char *service)
 {
     const char *name;
-    size_t i;
     json_t *inner;
-    json_array_foreach (schema, i, inner)
-        openapi_note_service(inner, service);
-    json_object_foreach (schema, name, inner)
-        openapi_note_service(inner, service);
-    if (json_is_string(json_object_get(schema, "title")) && json_object_get(schema, "type"))
+    json_object_foreach (json_object_get(schema, "properties"), name, inner)
+        note_service(inner, service);
+    if (json_object_get(schema, "items"))
+        note_service(json_object_get(schema, "items"), service);
+    if (json_is_string(json_object_get(schema, "title")))
         put_named(schema, OPENAPI_OF, json_string(service));
 }
 
@@ -64,7 +64,7 @@ json_t *openapi_schema_of(const json_t *schema, const char *service)
 {
     json_t *copy = openapi_schema(schema);
     if (service) /* otherwise it is noted already: a composition's are of several */
-        openapi_note_service(copy, service);
+        note_service(copy, service);
     return copy;
 }
 
@@ -191,21 +191,34 @@ static bool is_shared(const json_t *entries, const json_t *entry)
     return strcmp(json_string_at(entry, "title"), OPENAPI_PROBLEM) == 0;
 }
 
+/* `wanted`, or with the first number behind it that makes another of it; `used` has it then. */
+static json_t *unused_name(json_t *used, const char *wanted, const char *joint)
+{
+    json_t *name = json_string(wanted);
+    for (int number = 2; json_object_get(used, json_string_value(name)); number++) {
+        json_decref(name);
+        name = json_sprintf("%s%s%d", wanted, joint, number);
+    }
+    put_named(used, json_string_value(name), json_true());
+    return name;
+}
+
+/* A name that is somebody's own stays his, even if another's would become the same. */
 static void name_entries(json_t *entries)
 {
     json_t *used = json_object(), *entry;
     size_t i;
-    json_array_foreach (entries, i, entry) {
-        bool shared = is_shared(entries, entry);
-        char name[NAME_LENGTH_MAX], numbered[NAME_LENGTH_MAX + 16];
-        snprintf(name, sizeof name, "%s%s%s", shared ? json_string_at(entry, "service") : "",
-                 json_string_at(entry, "title"), is_input(entries, entry) ? "Input" : "");
-        name[0] = (char)toupper((unsigned char)name[0]);
-        snprintf(numbered, sizeof numbered, "%s", name);
-        for (int number = 2; json_object_get(used, numbered); number++)
-            snprintf(numbered, sizeof numbered, "%s%d", name, number);
-        put_named(used, numbered, json_true());
-        put_named(entry, "name", json_string(numbered));
+    for (int own = 1; own >= 0; own--) {
+        json_array_foreach (entries, i, entry) {
+            bool shared = is_shared(entries, entry), input = is_input(entries, entry);
+            char name[NAME_LENGTH_MAX];
+            if (own != (!shared && !input))
+                continue;
+            snprintf(name, sizeof name, "%s%s%s", shared ? json_string_at(entry, "service") : "",
+                     json_string_at(entry, "title"), input ? "Input" : "");
+            name[0] = (char)toupper((unsigned char)name[0]);
+            put_named(entry, "name", unused_name(used, name, ""));
+        }
     }
     json_decref(used);
 }
@@ -308,29 +321,27 @@ static void add_operations(json_t *by_id, json_t *paths)
     }
 }
 
+/* An id that one operation has stays, even if another's would become the same. */
 void openapi_name_operations(json_t *document)
 {
-    json_t *by_id = json_object(), *operations, *operation;
+    json_t *by_id = json_object(), *used = json_object(), *operations, *operation;
     const char *id;
     size_t i;
     add_operations(by_id, json_object_get(document, "paths"));
     json_object_foreach (by_id, id, operations) {
-        json_t *last = NULL;
-        int same = 1;
+        if (json_array_size(operations) == 1)
+            put_named(used, id, json_true());
+    }
+    json_object_foreach (by_id, id, operations) {
+        if (json_array_size(operations) == 1)
+            continue;
         json_array_foreach (operations, i, operation) {
-            json_t *tag = json_array_get(json_object_get(operation, "tags"), 0);
-            if (json_array_size(operations) < 2)
-                break;
-            same = last && json_equal(tag, last) ? same + 1 : 1;
-            last = tag;
-            json_t *named = json_sprintf("%s_%s", json_string_value(tag), id);
-            if (same > 1) {
-                json_t *numbered = json_sprintf("%s_%d", json_string_value(named), same);
-                json_decref(named);
-                named = numbered;
-            }
-            put_named(operation, "operationId", named);
+            const json_t *tag = json_array_get(json_object_get(operation, "tags"), 0);
+            json_t *wanted = json_sprintf("%s_%s", json_string_value(tag), id);
+            put_named(operation, "operationId", unused_name(used, json_string_value(wanted), "_"));
+            json_decref(wanted);
         }
     }
+    json_decref(used);
     json_decref(by_id);
 }

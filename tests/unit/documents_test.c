@@ -106,6 +106,64 @@ static void operations_have_ids_of_their_own(void **state)
     json_decref(document);
 }
 
+#define LISTED(service, name, schema)                                                              \
+    "{\"name\": \"" service "\", \"routes\": [{\"method\": \"GET\", \"path\": \"/" service         \
+    "\", \"audience\": \"public\", \"name\": \"" name "\", \"answer\": {\"status\": 200, "         \
+    "\"schema\": " schema "}}]}"
+#define TITLED(title, member)                                                                      \
+    "{\"title\": \"" title "\", \"type\": \"object\", \"properties\": {" member "}}"
+
+static json_t *document_of_all(const char *const *descriptions, size_t count)
+{
+    struct openapi openapi;
+    openapi_init(&openapi, "all", false);
+    for (size_t i = 0; i < count; i++) {
+        json_t *description = parsed(descriptions[i]);
+        openapi_add_service(&openapi, description);
+        json_decref(description);
+    }
+    return openapi_take(&openapi);
+}
+
+/* What two have in common is told apart by their services, and is then what a third is called. */
+static void a_name_that_is_somebodys_own_stays_his(void **state)
+{
+    static const char *const all[] = {
+        LISTED("orders", "list", TITLED("Item", "\"a\": {}")),
+        LISTED("carts", "list", TITLED("Item", "\"b\": {}")),
+        LISTED("users", "orders_list", TITLED("OrdersItem", "\"c\": {}"))};
+    static const char *const paths[][3] = {{"/orders", "orders_list_2", "OrdersItem2"},
+                                           {"/carts", "carts_list", "CartsItem"},
+                                           {"/users", "orders_list", "OrdersItem"}};
+    (void)state;
+    json_t *document = document_of_all(all, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *get = operation(document, paths[i][0], "get");
+        assert_string_equal(json_string_at(get, "operationId"), paths[i][1]);
+        const json_t *content = json_at(get, "responses.200.content");
+        const char *reference =
+            json_string_at(json_object_get(content, "application/json"), "schema.$ref");
+        assert_string_equal(reference + strlen("#/components/schemas/"), paths[i][2]);
+    }
+    json_decref(document);
+}
+
+static void a_default_that_looks_like_a_schema_is_none(void **state)
+{
+#define TASK "{\"title\": \"Tidy\", \"type\": \"chore\"}"
+    static const char *const one[] = {
+        LISTED("tasks", "list",
+               TITLED("Task", "\"task\": {\"type\": \"object\", \"default\": " TASK "}, "
+                              "\"title\": {\"type\": \"string\"}, \"type\": {}"))};
+    (void)state;
+    json_t *document = document_of_all(one, 1), *wanted = parsed(TASK);
+    const json_t *schemas = json_at(document, "components.schemas");
+    assert_int_equal(json_object_size(schemas), 2); /* Task and Problem */
+    assert_true(json_equal(json_at(schemas, "Task.properties.task.default"), wanted));
+    json_decref(wanted);
+    json_decref(document);
+}
+
 static void an_answer_is_described_by_its_schema_and_an_undeclared_one_as_any(void **state)
 {
     (void)state;
@@ -266,6 +324,8 @@ int main(void)
         cmocka_unit_test(a_secret_is_taken_and_not_told),
         cmocka_unit_test(patterns_that_differ_only_in_names_are_one_path),
         cmocka_unit_test(operations_have_ids_of_their_own),
+        cmocka_unit_test(a_name_that_is_somebodys_own_stays_his),
+        cmocka_unit_test(a_default_that_looks_like_a_schema_is_none),
         cmocka_unit_test(an_answer_is_described_by_its_schema_and_an_undeclared_one_as_any),
         cmocka_unit_test(events_of_others_have_the_fields_that_are_requested),
         cmocka_unit_test(named_shapes_of_events_are_components),
