@@ -54,15 +54,15 @@ struct fh_field {
      * ".", classes ([a-z], [^,], \d, \D, \w, \W), groups, "|", and "*", "+", "?", "{2,5}", and
      * no anchors, assertions or back references, so a match takes a time that is bounded by the
      * lengths of both; the service does not start with one that has others. The value has at most
-     * 4,096 bytes. This and the members below are of its elements where an FH_ARRAY has
-     * `.elements`, and where the field is an FH_LIST.
+     * 4,096 bytes; one of many parts needs a smaller .max. This and the members below are of its
+     * elements where an FH_ARRAY has `.elements`, and where the field is an FH_LIST.
      */
     const char *pattern __attribute__((aligned(8)));
     /* What the handler finds where the field is absent from a body, a query or the settings; so it
      * is optional there. As it would be in a query for FH_STRING, FH_DECIMAL and FH_LIST: "new";
-     * else JSON: "20", "true", "[1]". */
+     * else JSON: "20", "true", "[1]"; "null" for all that are nullable. */
     const char *default_value;
-    const char *minimum, *maximum; /* FH_NUMBER, FH_DECIMAL: inclusive bounds, "0.01" */
+    const char *minimum, *maximum; /* FH_NUMBER, FH_DECIMAL: inclusive bounds, as in JSON: "0.01" */
     enum fh_string_format format;  /* FH_STRING */
     int precision;                 /* FH_DECIMAL: digits in all; 0: 38; at most 65 */
     int scale;                     /* FH_DECIMAL: of them, after the point; at most 38 */

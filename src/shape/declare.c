@@ -2,8 +2,6 @@
 /* Whether a shape is one: what a compiler can't see of it, found before anything is served by
  * it. */
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -17,20 +15,43 @@
 struct declared_around {
     const struct declared_around *outer;
     const fh_field *shape;
+    bool unfolds; /* the field that it is of has a default with such an object in it */
 };
+
+/* As JSON writes it, since the schema has it, too. */
+static bool is_number_text(const char *text)
+{
+    json_t *value = NULL;
+    size_t length = strlen(text);
+    bool number = length > 0 && strspn(text, "-+.eE0123456789") == length &&
+                  json_parse(text, length, &value, ERROR_UNHEEDED) == FH_OK;
+    json_decref(value);
+    return number;
+}
 
 static enum fh_code check_bound(const fh_field *field, const char *bound, struct fh_error *error)
 {
-    char *end = NULL;
-    bool numeric = field->type == FH_NUMBER && bound && strspn(bound, "-+.eE0123456789") > 0 &&
-                   isfinite(strtod(bound, &end)) && !*end;
+    bool numeric = field->type == FH_NUMBER && bound && is_number_text(bound);
     bool decimal = field->type == FH_DECIMAL && bound && shape_is_decimal(bound, strlen(bound));
     if (!bound || numeric || decimal)
         return FH_OK;
     return error_set(error, FH_INVALID,
                      "the bound \"%.64s\" is not a number as .minimum and .maximum of an FH_NUMBER "
-                     "or FH_DECIMAL are",
+                     "or FH_DECIMAL are, such as \"0.5\"",
                      bound);
+}
+
+static enum fh_code check_pattern(const fh_field *field, struct fh_error *error)
+{
+    bool own = field->type == FH_STRING, bounded = own && shape_has_upper_bound(field);
+    int64_t max = bounded ? field->max : SHAPE_PATTERN_VALUE_MAX;
+    int64_t most = shape_pattern_value_max(field->pattern);
+    enum fh_code code = shape_pattern_check(field->pattern, error);
+    if (code != FH_OK || max <= most)
+        return code;
+    return error_set(error, FH_INVALID, "the pattern \"%.60s\" is for values of at most %d bytes%s",
+                     field->pattern, (int)most,
+                     own ? ": say in .max that there are no more" : ", and elements may have 4096");
 }
 
 static enum fh_code check_text_rules(const fh_field *field, struct fh_error *error)
@@ -43,24 +64,20 @@ static enum fh_code check_text_rules(const fh_field *field, struct fh_error *err
         return error_set(error, FH_INVALID, "only an FH_STRING has a list of values");
     if (field->format && !shape_format_known(field->format))
         return error_set(error, FH_INVALID, "%d is no enum fh_string_format", (int)field->format);
-    if (!field->pattern)
-        return FH_OK;
-    if (field->type == FH_STRING && shape_has_upper_bound(field) &&
-        field->max > SHAPE_PATTERN_VALUE_MAX)
-        return error_set(error, FH_INVALID,
-                         "a string with a pattern has at most %d bytes, and .max is more",
-                         (int)SHAPE_PATTERN_VALUE_MAX);
-    return shape_pattern_check(field->pattern, error);
+    return field->pattern ? check_pattern(field, error) : FH_OK;
 }
 
 static enum fh_code check_number_rules(const fh_field *field, struct fh_error *error)
 {
     int precision = shape_decimal_precision(field);
-    enum fh_code code = check_bound(field, field->minimum, error);
+    fh_field bounded = field->type == FH_ARRAY ? shape_element(field) : *field;
+    enum fh_code code = check_bound(&bounded, field->minimum, error);
     if (code == FH_OK)
-        code = check_bound(field, field->maximum, error);
+        code = check_bound(&bounded, field->maximum, error);
     if (code != FH_OK)
         return code;
+    if ((field->minimum || field->maximum) && !shape_bounds_meet(&bounded))
+        return error_set(error, FH_INVALID, "no number is within its bounds");
     if ((field->precision || field->scale) && field->type != FH_DECIMAL &&
         field->elements != FH_DECIMAL)
         return error_set(error, FH_INVALID, "only an FH_DECIMAL has a precision and a scale");
@@ -106,14 +123,29 @@ static enum fh_code check_default(const fh_field *field, struct fh_error *error)
 static enum fh_code declare_field(const fh_field *field, const struct declared_around *outer,
                                   int depth, struct fh_error *error);
 
-static enum fh_code declare_fields(const fh_field *shape, const struct declared_around *outer,
-                                   int depth, struct fh_error *error)
+/* Whether an object of its shape may stand where the field is absent. */
+static bool default_unfolds(const fh_field *field)
 {
+    return field->default_value && strcmp(field->default_value, "null") != 0 &&
+           strcmp(field->default_value, "[]") != 0;
+}
+
+/* `within` has this shape; NULL: the outermost. */
+static enum fh_code declare_fields(const fh_field *shape, const fh_field *within,
+                                   const struct declared_around *outer, int depth,
+                                   struct fh_error *error)
+{
+    struct declared_around here = {
+        .outer = outer, .shape = shape, .unfolds = within && default_unfolds(within)};
+    bool unfolds = here.unfolds;
     for (const struct declared_around *at = outer; at; at = at->outer) {
         if (at->shape == shape)
-            return FH_OK;
+            return unfolds ? error_set(error, FH_INVALID,
+                                       "the default has itself in it, without end: of a shape "
+                                       "within itself it can be null or []")
+                           : FH_OK;
+        unfolds = unfolds && at->unfolds;
     }
-    struct declared_around here = {.outer = outer, .shape = shape};
     if (depth > SHAPES_WITHIN_MAX)
         return error_set(error, FH_INVALID, "it has more than %d shapes within one another",
                          SHAPES_WITHIN_MAX);
@@ -135,14 +167,14 @@ static enum fh_code declare_field(const fh_field *field, const struct declared_a
     enum fh_code code = check_text_rules(field, error);
     if (code == FH_OK)
         code = check_number_rules(field, error);
-    if (code == FH_OK)
-        code = check_default(field, error);
     if (code == FH_OK && field->of)
-        code = declare_fields(field->of, outer, depth + 1, error);
+        code = declare_fields(field->of, field, outer, depth + 1, error);
+    if (code == FH_OK) /* now that it is known to end */
+        code = check_default(field, error);
     return code;
 }
 
 enum fh_code shape_declared(const fh_field *shape, struct fh_error *error)
 {
-    return declare_fields(shape, NULL, 0, error);
+    return declare_fields(shape, NULL, NULL, 0, error);
 }

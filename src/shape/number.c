@@ -29,6 +29,17 @@ static const char *upper_bound(const fh_field *field, char digits[static BOUND_S
     return digits;
 }
 
+bool shape_bounds_meet(const fh_field *field)
+{
+    char least_digits[BOUND_SIZE], most_digits[BOUND_SIZE];
+    const char *least = lower_bound(field, least_digits), *most = upper_bound(field, most_digits);
+    if (!least || !most)
+        return true;
+    return field->type == FH_DECIMAL
+               ? shape_decimal_compare(least, strlen(least), most, strlen(most)) <= 0
+               : strtod(least, NULL) <= strtod(most, NULL);
+}
+
 static void fault_bounds(struct shape_faults *faults, const struct shape_place *place,
                          const fh_field *field, const json_t *value)
 {

@@ -8,7 +8,9 @@
  *
  * That matcher keeps a state for each count of "+", "{2,}" and "{2,5}". So "a+" becomes "aa*",
  * "a{2,}" "a{2}a*", and what is left is bounded: a pattern's weight is the number of its characters
- * and classes, each as often as it may be counted.
+ * and classes, and of what joins them, each as often as it may be counted. As many states there may
+ * be at a byte, and the matcher compares each with all others: the longest value that a pattern is
+ * for becomes shorter with the square of its weight.
  *
  * A pattern is compiled when it is first used and kept by its text, since a shape read from a
  * schema is as long-lived as its arena. There are as many as declarations have; beyond
@@ -26,6 +28,10 @@
 
 #define COMPILED_SIZE_MAX ((size_t)32 << 10)
 #define WEIGHT_MAX 500
+#define GROUP_WEIGHT 2
+#define ALTERNATIVE_WEIGHT 2
+/* Of a value's length times the square of the pattern's weight: some forty milliseconds. */
+#define WORK_MAX INT64_C(128000000)
 #define PCRE_LENGTH_MAX ((size_t)256 << 10)
 #define GROUPS_MAX 32 /* within one another */
 #define KEPT_MAX 1024
@@ -81,6 +87,15 @@ static void pass_character(struct pattern_reading *reading)
     while (((unsigned char)*reading->at & 0xc0) == 0x80)
         reading->at++;
     write_piece(reading, from);
+}
+
+static bool add_weight(struct pattern_reading *reading, unsigned long weight)
+{
+    unsigned long *all = &reading->weights[reading->groups];
+    *all += weight;
+    return *all <= WEIGHT_MAX ||
+           pattern_fault(reading, "more than 500 characters, classes and alternatives, each as "
+                                  "often as it is counted,");
 }
 
 /* What follows a backslash, within a class or not. */
@@ -187,12 +202,7 @@ static bool read_repetition(struct pattern_reading *reading, unsigned long weigh
         write_again(reading, *from == '+' ? "+" : how);
     else if (reading->pcre)
         text_append(reading->pcre, from, (size_t)(reading->at - from));
-    unsigned long *all = &reading->weights[reading->groups];
-    *all += weight * (most + open);
-    if (*all > WEIGHT_MAX)
-        return pattern_fault(reading, "more than 500 characters and classes, each as often as it "
-                                      "is counted,");
-    return true;
+    return add_weight(reading, weight * (most + open));
 }
 
 static bool read_group_start(struct pattern_reading *reading)
@@ -204,7 +214,7 @@ static bool read_group_start(struct pattern_reading *reading)
         return pattern_fault(reading, "more than 32 groups within one another");
     reading->at += plain ? 3 : 1;
     reading->groups++;
-    reading->weights[reading->groups] = 2; /* a group has states of its own */
+    reading->weights[reading->groups] = GROUP_WEIGHT;
     reading->starts[reading->groups] = reading->pcre ? reading->pcre->length : 0;
     write_both(reading, "(?:", "(?:");
     if (*reading->at && strchr("*+?{", *reading->at))
@@ -224,7 +234,7 @@ static bool read_item(struct pattern_reading *reading)
         pass_character(reading);
         if (*reading->at && strchr("*+?{", *reading->at))
             return pattern_fault(reading, "a repetition of nothing");
-        return true;
+        return add_weight(reading, ALTERNATIVE_WEIGHT);
     case ')':
         if (reading->groups == 0)
             return pattern_fault(reading, "a ')' without its '('");
@@ -320,6 +330,16 @@ enum fh_code shape_pattern_check(const char *pattern, struct fh_error *error)
         return FH_INVALID;
     pcre2_code_free(code);
     return FH_OK;
+}
+
+int64_t shape_pattern_value_max(const char *pattern)
+{
+    struct pattern_reading reading = {.pattern = pattern, .at = pattern, .error = ERROR_UNHEEDED};
+    if (!read_whole_pattern(&reading))
+        return 0;
+    int64_t weight = (int64_t)reading.weights[0] + 1;
+    int64_t most = WORK_MAX / (weight * weight);
+    return most < SHAPE_PATTERN_VALUE_MAX ? most : SHAPE_PATTERN_VALUE_MAX;
 }
 
 /* *ret_kept: it is not the caller's. NULL: no pattern. */

@@ -21,10 +21,12 @@ bool shape_format_fits(enum fh_string_format format, const char *text, size_t le
 
 /* ---- Patterns ---- */
 
-/* A string with a pattern has at most so many bytes, and so has a pattern. With the bound on what a
- * pattern is compiled to, a match takes a few milliseconds at worst. */
+/* A string with a pattern has at most so many bytes, and so has a pattern. */
 #define SHAPE_PATTERN_VALUE_MAX ((int64_t)4096)
 #define SHAPE_PATTERN_LENGTH_MAX ((size_t)1024)
+/* The longest value with which a match takes some forty milliseconds at worst, in bytes: fewer for
+ * a pattern of many states. 0: shape_pattern_check refuses the pattern. */
+int64_t shape_pattern_value_max(const char *pattern);
 
 /* Whether it is of the subset that freehold.h describes. */
 enum fh_code shape_pattern_check(const char *pattern, struct fh_error *error);

@@ -87,7 +87,10 @@ json_t *shape_value_of_text(const fh_field *field, json_t *string)
 json_t *shape_default(const fh_field *field)
 {
     json_t *value = NULL, *text = json_string(field->default_value);
-    if (text && (field->type == FH_STRING || field->type == FH_DECIMAL || field->type == FH_LIST))
+    if (field->nullable && strcmp(field->default_value, "null") == 0)
+        value = json_null();
+    else if (text &&
+             (field->type == FH_STRING || field->type == FH_DECIMAL || field->type == FH_LIST))
         value = shape_value_of_text(field, text);
     else if (text)
         (void)json_parse(field->default_value, strlen(field->default_value), &value,

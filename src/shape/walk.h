@@ -44,6 +44,7 @@ void shape_check_number(struct shape_faults *faults, const struct shape_place *p
                         const fh_field *field, const json_t *value);
 void shape_check_decimal(struct shape_faults *faults, const struct shape_place *place,
                          const fh_field *field, const json_t *value);
+bool shape_bounds_meet(const fh_field *field); /* of a number: some number is within them */
 /* What a query, or the default of a field, says in its text; NULL: it has no such value. New
  * reference. */
 json_t *shape_value_of_text(const fh_field *field, json_t *string);

@@ -42,6 +42,7 @@ static const fh_field *shape_read_back(void)
     static json_t *schema; /* kept, since what is read from it borrows its texts */
     static const fh_field *read;
     if (!read) {
+        FH_ASSERT(shape_declared(shape, ERROR_UNHEEDED) == FH_OK);
         arena_init(&arena, ARENA_SIZE_MAX);
         schema = shape_schema(shape);
         read = shape_of_schema(&arena, schema);

@@ -312,6 +312,32 @@ static void what_a_pattern_may_not_have_is_refused_with_its_place(void **state)
     }
 }
 
+/* What has most states at a byte, with the longest value that it may be declared for. */
+static void no_declared_pattern_takes_long(void **state)
+{
+    char same[SHAPE_PATTERN_LENGTH_MAX + 1] = "(a",
+                                         none[] = "(|||||||||||||||||||||||||||||||||||a)*";
+    char text[SHAPE_PATTERN_VALUE_MAX];
+    (void)state;
+    for (int i = 0; i < 160; i++)
+        strcat(same, "|a");
+    strcat(same, ")*");
+    const char *const patterns[] = {
+        same, none, "(.{0,240})+b", "(a{0,490}b?)*c", "(a{0,80}b?)*c", "[^b]{490}", "(.*a){12}b"};
+    memset(text, 'a', sizeof text);
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+        int64_t length = shape_pattern_value_max(patterns[i]);
+        assert_true(length > 100);
+        clock_t began = clock();
+        (void)shape_pattern_fits(patterns[i], text, (size_t)length);
+        double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
+        if (seconds > 0.5) /* seconds of the processor; ten times what the worst one takes */
+            fail_msg("%.40s took %.2f s", patterns[i], seconds);
+    }
+    assert_int_equal(shape_pattern_value_max("[a-z]{2}-\\d+"), SHAPE_PATTERN_VALUE_MAX);
+    assert_int_equal(shape_pattern_value_max("("), 0);
+}
+
 /* Each would take a matcher that goes back for ever. */
 static void no_text_takes_a_pattern_long(void **state)
 {
@@ -367,22 +393,38 @@ static void defaults_are_there_before_the_handler(void **state)
     static const fh_field shape[] = {{"all", FH_ARRAY, .of = inner},
                                      {"one", FH_OBJECT, .of = inner, .default_value = "{}"},
                                      {"null", FH_INT, .nullable = true, .default_value = "1"},
+                                     {"text", FH_STRING, .nullable = true, .default_value = "null"},
+                                     {"sum", FH_DECIMAL, .nullable = true, .default_value = "null"},
+                                     {"word", FH_STRING, .default_value = "null"},
                                      {0}};
+    assert_int_equal(shape_declared(shape, ERROR_UNHEEDED), FH_OK);
     json_t *body = parsed("{\"all\": [{}, {\"n\": 1}], \"null\": null}");
     shape_settle(shape, body);
     assert_null(shape_check(shape, body));
     text = json_text(body);
-    assert_string_equal(text, "{\"all\":[{\"n\":7},{\"n\":1}],\"null\":null,\"one\":{\"n\":7}}");
+    assert_string_equal(text, "{\"all\":[{\"n\":7},{\"n\":1}],\"null\":null,\"one\":{\"n\":7},"
+                              "\"text\":null,\"sum\":null,\"word\":\"null\"}");
     json_text_free(text);
     json_decref(body);
 }
+
+static const fh_field right[2];
+static const fh_field left[2] = {{"r", FH_OBJECT, .of = right, .default_value = "{}"}, {0}};
+static const fh_field right[2] = {{"l", FH_ARRAY, .of = left, .default_value = "[{}]"}, {0}};
 
 static void a_shape_that_can_not_work_is_refused(void **state)
 {
     (void)state;
     static const char *const one[] = {"a", NULL};
     static const fh_field bad_inner[] = {{"code", FH_STRING, .pattern = "("}, {0}};
-    static const fh_field again[] = {{"next", FH_OBJECT, .of = again, .optional = true}, {0}};
+    static const fh_field again[] = {
+        {"next", FH_OBJECT, .of = again, .optional = true},
+        {"none", FH_OBJECT, .of = again, .nullable = true, .default_value = "null"},
+        {"all", FH_ARRAY, .of = again, .default_value = "[]"},
+        {0}};
+    static const fh_field endless[] = {{"next", FH_OBJECT, .of = endless, .default_value = "{}"},
+                                       {0}};
+    static const fh_field ends[] = {{"a", FH_OBJECT, .of = again, .default_value = "{}"}, {0}};
     static const struct {
         fh_field shape[2];
         const char *why;
@@ -396,14 +438,36 @@ static void a_shape_that_can_not_work_is_refused(void **state)
         {{{"a", FH_DECIMAL, .precision = 2, .scale = 3}}, "a: a precision is from 1 to 65"},
         {{{"a", FH_NUMBER, .minimum = "nan"}}, "a: the bound \"nan\" is not a number"},
         {{{"a", FH_NUMBER, .minimum = "1e999"}}, "a: the bound"},
+        {{{"a", FH_NUMBER, .minimum = ".5"}}, "a: the bound \".5\" is not a number"},
+        {{{"a", FH_NUMBER, .maximum = "+5"}}, "a: the bound"},
+        {{{"a", FH_NUMBER, .maximum = " 5"}}, "a: the bound"},
+        {{{"a", FH_ARRAY, .elements = FH_NUMBER, .maximum = "x"}}, "a: the bound"},
+        {{{"a", FH_ARRAY, .elements = FH_INT, .maximum = "5"}}, "a: the bound"},
+        {{{"a", FH_NUMBER, .min = 1, .maximum = "0.5"}}, "a: no number is within its bounds"},
+        {{{"a", FH_DECIMAL, .minimum = "0.2", .maximum = "0.1"}}, "a: no number"},
+        {{{"a", FH_OBJECT, .of = endless, .optional = true}}, "a: next: the default has itself"},
+        {{{"a", FH_OBJECT, .of = left, .default_value = "{}"}}, "a: r: l: the default has itself"},
         {{{"a", FH_DECIMAL, .maximum = "1e3"}}, "a: the bound"},
         {{{"a", FH_STRING, .maximum = "3"}}, "a: the bound"},
-        {{{"a", FH_STRING, .max = 5000, .pattern = "x"}}, "a: a string with a pattern"},
+        {{{"a", FH_STRING, .max = 5000, .pattern = "x"}},
+         "a: the pattern \"x\" is for values of at most 4096 bytes: say in .max"},
+        {{{"a", FH_STRING, .pattern = "(.{0,240})+b"}},
+         "a: the pattern \"(.{0,240})+b\" is for values of at most 541 bytes: say"},
+        {{{"a", FH_LIST, .max = 9, .pattern = "(.{0,240})+b"}},
+         "a: the pattern \"(.{0,240})+b\" is for values of at most 541 bytes, and elements"},
         {{{"a", FH_ARRAY, .of = bad_inner}}, "a: code: the pattern \"(\""},
         {{{"a", (enum fh_type)0}}, "a: it has no type"}};
     struct fh_error error;
     assert_int_equal(shape_declared(page_shape, &error), FH_OK);
     assert_int_equal(shape_declared(again, &error), FH_OK);
+    assert_int_equal(shape_declared(ends, &error), FH_OK);
+    const fh_field elements[] = {
+        {"n", FH_ARRAY, .elements = FH_NUMBER, .minimum = "0.1", .maximum = "0.9", .max = 3},
+        {"d", FH_ARRAY, .elements = FH_DECIMAL, .scale = 2, .minimum = "0.1", .min = 1},
+        {0}};
+    assert_int_equal(shape_declared(elements, &error), FH_OK);
+    const fh_field heavy[] = {{"a", FH_STRING, .max = 541, .pattern = "(.{0,240})+b"}, {0}};
+    assert_int_equal(shape_declared(heavy, &error), FH_OK);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         assert_int_equal(shape_declared(refused[i].shape, &error), FH_INVALID);
         if (strncmp(error.message, refused[i].why, strlen(refused[i].why)) != 0)
@@ -469,6 +533,7 @@ int main(void)
         cmocka_unit_test(other_formats_follow_their_standards),
         cmocka_unit_test(a_pattern_matches_the_whole_value),
         cmocka_unit_test(what_a_pattern_may_not_have_is_refused_with_its_place),
+        cmocka_unit_test(no_declared_pattern_takes_long),
         cmocka_unit_test(no_text_takes_a_pattern_long),
         cmocka_unit_test(defaults_are_there_before_the_handler),
         cmocka_unit_test(a_shape_that_can_not_work_is_refused),
