@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real providers of identities, by the package managers that they come with. Each is installed once, in the version that
-its folder of tests/support names, into a folder of the cache."""
+"""What tests need of package managers, installed once, into a folder of the cache that all builds share: real providers
+of identities, in the version that their folder of tests/support names, and whatever else is installed by a script."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -32,6 +33,17 @@ def fetch(name, command, folder):
         skip(name, f"it can't be fetched, which needs the network, once, by {' '.join(command)}: {said}")
 
 
+@contextlib.contextmanager
+def cached(name, content):
+    """The folder of the cache for `name` as `content` (bytes) describes it, there or not, for one at a time."""
+    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "freehold"
+    caches.mkdir(parents=True, exist_ok=True)
+    folder = caches / f"{name}-{hashlib.sha256(content).hexdigest()[:16]}"
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
 def installed(name, tools, command, prepare=lambda folder: None):
     """Where it is. tools: {program: package}. command: fetches it, in a copy of its folder of tests/support. prepare:
     called once with the new folder. The test is skipped, loudly, where tools or the network are missing."""
@@ -39,12 +51,7 @@ def installed(name, tools, command, prepare=lambda folder: None):
     if missing:
         skip(name, f"{' and '.join(missing)} must be installed")
     source = ROOT / "tests" / "support" / name
-    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(source.iterdir()))).hexdigest()[:16]
-    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "freehold"
-    caches.mkdir(parents=True, exist_ok=True)
-    folder = caches / f"{name}-{digest}"
-    with open(f"{folder}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with cached(name, b"\0".join(path.read_bytes() for path in sorted(source.iterdir()))) as folder:
         if folder.is_dir():
             return folder
         fresh = pathlib.Path(f"{folder}.new")

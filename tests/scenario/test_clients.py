@@ -2,20 +2,21 @@
 """Clients generated from the shop's document by openapi-python-client, openapi-typescript and oapi-codegen: each passes
 its language's strict checks, and orders something in some twenty lines (tests/scenario/clients).
 
-tools/clients installs the generators into a folder beside the build, once; without a toolchain or a registry the test of
-that language is skipped, loudly."""
+tools/clients installs the generators into a folder of the cache, once for all builds; without a toolchain or a registry
+the test of that language is skipped, loudly."""
 
 import json
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import uuid
 
 import pytest
-from conftest import FREEHOLD, ROOT, SHOP_FILE
+from conftest import ROOT, SHOP_FILE
+from installed import cached
 
-TOOLS = pathlib.Path(FREEHOLD).resolve().parent / "clients"
 SOURCES = pathlib.Path(__file__).resolve().parent / "clients"
 INSTALL_S_MAX = 200  # a test has 300 s
 NEEDED = {"python": "python3", "typescript": "npm", "go": "go"}
@@ -31,15 +32,15 @@ def run(*command, cwd, **environment):
 def tools_for(language):
     if not shutil.which(NEEDED[language]):
         pytest.skip(f"NOT GENERATED: there is no {NEEDED[language]}")
-    TOOLS.mkdir(exist_ok=True)
-    try:
-        done = subprocess.run([ROOT / "tools" / "clients", TOOLS, language], capture_output=True, text=True,
-                              timeout=INSTALL_S_MAX)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"NOT GENERATED: the tools for {language} were not installed in {INSTALL_S_MAX} s")
+    script = ROOT / "tools" / "clients"
+    with cached(f"clients-{language}", script.read_bytes() + sys.version.encode()) as folder:
+        try:
+            done = subprocess.run([script, folder, language], capture_output=True, text=True, timeout=INSTALL_S_MAX)
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"NOT GENERATED: the tools for {language} were not installed in {INSTALL_S_MAX} s")
     if done.returncode:
         pytest.skip(f"NOT GENERATED: the tools for {language} can't be installed: {done.stderr.strip()[-300:]}")
-    return TOOLS / language
+    return folder / language
 
 
 @pytest.fixture(scope="module", name="shop")
@@ -68,7 +69,7 @@ def test_a_client_in_python_is_strictly_typed_and_orders(wanted, tmp_path):
     run(tools / "bin" / "openapi-python-client", "generate", "--path", "openapi.json", "--output-path", "shop",
         "--meta", "none", cwd=tmp_path)
     shutil.copy(SOURCES / "order.py", tmp_path)
-    run(tools / "bin" / "mypy", "--strict", "--cache-dir", TOOLS / "mypy-cache", "order.py", "shop", cwd=tmp_path)
+    run(tools / "bin" / "mypy", "--strict", "--cache-dir", tools.parent / "mypy-cache", "order.py", "shop", cwd=tmp_path)
     assert run(tools / "bin" / "python", "order.py", *wanted, cwd=tmp_path) == ORDERED
 
 

@@ -2,7 +2,7 @@
 """The documents of the shop: OpenAPI and AsyncAPI of every service and of the gateway, judged by their official
 schemas, and obeyed: random requests made from them meet no server error.
 
-The validators come from the packages' own registries into a folder beside the build, once; without a
+The validators come from the packages' own registries into the cache that all builds share, once; without a
 registry those tests are skipped, loudly. FREEHOLD_SEED chooses other requests, FREEHOLD_REQUESTS how many a
 route."""
 
@@ -21,8 +21,8 @@ import tempfile
 import pytest
 from conftest import FREEHOLD, ROOT, SHOP_FILE, SHOP_SERVICES, free_port, wait_for
 from generated import Generator
+from installed import cached
 
-VALIDATORS = pathlib.Path(FREEHOLD).resolve().parent / "validators"
 OPENAPI_VALIDATOR = "openapi-spec-validator==0.9.0"
 ASYNCAPI_SCHEMAS = "@asyncapi/specs@6.11.1"
 INSTALL_S_MAX = 100  # of each of the two: a test has 300 s
@@ -36,24 +36,23 @@ STILL_TO_HEAR = re.compile("nothing has been heard yet|still to be heard")
 KNOWN = {}  # ids from answers, for all later requests
 
 
-def installed(name, *command):
-    """The folder that the command filled, once; or why it could not."""
-    folder = VALIDATORS / name
-    if folder.exists():
-        return folder
-    VALIDATORS.mkdir(exist_ok=True)
-    making = pathlib.Path(tempfile.mkdtemp(dir=VALIDATORS))
+def installed(name, *command, content=b""):
+    """The folder that the command filled, once for this `content`; or why it could not."""
     if not shutil.which(command[0]):
         pytest.skip(f"NOT VALIDATED: there is no {command[0]}")
-    try:
-        done = subprocess.run([*command, str(making)], capture_output=True, text=True, timeout=INSTALL_S_MAX)
-        if done.returncode:
-            pytest.skip(f"NOT VALIDATED: {command[0]} could not install: {done.stderr.strip()[-300:]}")
-        making.rename(folder)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"NOT VALIDATED: {command[0]} did not end in {INSTALL_S_MAX} s")
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+    with cached(name, content + sys.version.encode()) as folder:
+        if folder.exists():
+            return folder
+        making = pathlib.Path(tempfile.mkdtemp(dir=folder.parent))
+        try:
+            done = subprocess.run([*command, str(making)], capture_output=True, text=True, timeout=INSTALL_S_MAX)
+            if done.returncode:
+                pytest.skip(f"NOT VALIDATED: {command[0]} could not install: {done.stderr.strip()[-300:]}")
+            making.rename(folder)
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"NOT VALIDATED: {command[0]} did not end in {INSTALL_S_MAX} s")
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
     return folder
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The examples, through their gateways and by their own OpenAPI documents, before Schemathesis with all its checks.
 
-It comes from its registry into a folder beside the build, once; without a registry the tests are skipped, loudly.
+It comes from its registry into the cache that all builds share, once; without a registry the tests are skipped, loudly.
 FREEHOLD_SEED chooses other requests; FREEHOLD_SCHEMATHESIS_MINUTES is how long each example is tried, 0: a few requests
 of each kind (`make schemathesis`)."""
 
@@ -29,7 +29,7 @@ OUTPUT_LENGTH_MAX = 12000
 def schemathesis_fixture(tmp_path_factory):
     """(document's URL, token) -> (exit status, what it said)"""
     folder = installed(VERSION, sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                       "--requirement", str(REQUIREMENTS), "--target")
+                       "--requirement", str(REQUIREMENTS), "--target", content=REQUIREMENTS.read_bytes())
     place = tmp_path_factory.mktemp("schemathesis")  # it leaves files where it runs
 
     def run(url, token, *more):
