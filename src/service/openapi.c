@@ -200,8 +200,8 @@ static void add_header_parameters(json_t *parameters, const json_t *route,
     if (openapi_may_wait(route, description))
         add_header_parameter(
             parameters, "Prefer",
-            "`wait=N`: waits so many seconds (RFC 7240) for the end of what the request "
-            "begins, and answers with what Location names.",
+            "`wait=N`: waits up to N seconds (RFC 7240) for the end of what the request "
+            "begins, and answers with what is at `Location`.",
             json_pack("{s:s, s:[s]}", "type", "string", "examples", "wait=5"));
     if (undoes && inside)
         add_header_parameter(parameters, "Freehold-Undo",
@@ -295,7 +295,7 @@ static void demand_user(struct openapi *openapi, json_t *operation, const char *
                     json_pack("{s:{s:s, s:s}}", OPENAPI_USER, "type", "http", "scheme", "bearer"));
     put_openapi(operation, "security", json_pack("[{s:o}]", OPENAPI_USER, demanded));
     json_t *responses = json_object_get(operation, "responses");
-    openapi_add_response(responses, "401", "Nobody is logged in, or the credentials are not good.");
+    openapi_add_response(responses, "401", "Nobody is logged in, or the credentials are invalid.");
     openapi_add_response(responses, "403", "The user lacks a scope or a role that this needs.");
 }
 

@@ -80,10 +80,10 @@ static void add_waited(json_t *responses, const json_t *route, const json_t *des
     json_int_t declared = json_integer_value(json_object_get(answer, "status"));
     snprintf(status, sizeof status, "%d", declared ? (int)declared : 200);
     json_t *headers =
-        json_pack("{s:o}", "Preference-Applied", answer_header_of("What was waited.", "string"));
+        json_pack("{s:o}", "Preference-Applied", answer_header_of("The wait that was applied.", "string"));
     put_answered(responses, status,
                  json_pack("{s:s, s:o, s:o}", "description",
-                           "With `Prefer: wait`, when it has ended: what Location names.",
+                           "With `Prefer: wait`, once it has ended: what is at `Location`.",
                            "content", success_content(answer, description), "headers", headers));
 }
 
@@ -95,7 +95,7 @@ static void add_success(json_t *responses, const json_t *route, const json_t *de
     if (declared)
         snprintf(status, sizeof status, "%d", (int)declared);
     json_t *response = json_pack("{s:s}", "description",
-                                 declared == 202   ? "Taken; it goes on."
+                                 declared == 202   ? "Accepted; the work continues."
                                  : declared == 201 ? "Made."
                                                    : "Done.");
     if (json_string_at(route, "answer_type"))
@@ -105,13 +105,13 @@ static void add_success(json_t *responses, const json_t *route, const json_t *de
     if (declared == 201 || declared == 202)
         put_answered(
             response, "headers",
-            json_pack("{s:o}", "Location", answer_header_of("Where it is to be found.", "string")));
+            json_pack("{s:o}", "Location", answer_header_of("Where it can be found.", "string")));
     if (json_object_get(route, "page"))
         put_answered(
             response, "headers",
             json_pack("{s:o}", "Link",
-                      answer_header_of("The next page's address, with `rel=\"next\"`; none "
-                                       "behind the last page.",
+                      answer_header_of("The next page's address, with `rel=\"next\"`; absent "
+                                       "on the last page.",
                                        "string")));
     put_answered(responses, status, response);
     if (openapi_may_wait(route, description))
@@ -124,22 +124,22 @@ json_t *openapi_responses(const json_t *route, const json_t *description, bool i
     bool body = json_object_get(route, "body") != NULL;
     add_success(responses, route, description);
     openapi_add_response(responses, "400",
-                         "What was sent can't be read, or has a wrong parameter.");
+                         "The request can't be read, or a parameter is wrong.");
     if (inside) {
-        openapi_add_response(responses, "401", "Nobody that this service knows.");
-        openapi_add_response(responses, "403", "Not for this caller.");
+        openapi_add_response(responses, "401", "The caller is unknown to this service.");
+        openapi_add_response(responses, "403", "This caller may not use it.");
     }
     if (strchr(json_string_at(route, "path"), '{'))
-        openapi_add_response(responses, "404", "There is none.");
+        openapi_add_response(responses, "404", "There is no such resource.");
     if (json_string_at(route, "answer_type"))
-        openapi_add_response(responses, "406", "The answer is of a type that is not accepted.");
+        openapi_add_response(responses, "406", "The request does not accept the type of the answer.");
     if (json_string_at(route, "body_type"))
-        openapi_add_response(responses, "415", "The body is not sent as this type.");
+        openapi_add_response(responses, "415", "The body was sent as another type.");
     if (body) {
-        openapi_add_response(responses, "415", "The body is not sent as JSON.");
+        openapi_add_response(responses, "415", "The body was not sent as JSON.");
         openapi_add_response(responses, "422", "The body does not have the expected form.");
     }
-    openapi_add_response(responses, "503", "Not now; `Retry-After` says when.");
+    openapi_add_response(responses, "503", "Not available now; `Retry-After` says when to try again.");
     put_answered(json_object_get(responses, "503"), "headers",
                  json_pack("{s:o}", "Retry-After", answer_header_of("Seconds.", "integer")));
     openapi_add_response(responses, "default", "Anything else that went wrong.");
