@@ -118,15 +118,22 @@ static bool takes_secrets(json_t *schema)
     return false;
 }
 
-/* {"title", "service", "content" with its notes, "compared" without} */
-static json_t *find_named(json_t *entries, const json_t *content, const char *title)
+/* {"title", "service", "content" with its notes, "compared" without, "secrets"}: whether it takes
+ * any. A service has one shape of a title; how far that is written out where it is within itself
+ * makes no other of it. */
+static json_t *find_named(json_t *entries, json_t *content)
 {
+    const char *title = json_string_at(content, "title");
+    const char *service = json_string_at(content, OPENAPI_OF);
     json_t *compared = json_deep_copy(content), *entry, *found = NULL;
+    bool secrets = takes_secrets(content);
     size_t i;
     drop_notes(compared);
     json_array_foreach (entries, i, entry) {
+        bool own = strcmp(json_string_at(entry, "service"), service) == 0 &&
+                   json_is_true(json_object_get(entry, "secrets")) == secrets;
         if (!found && strcmp(json_string_at(entry, "title"), title) == 0 &&
-            json_equal(json_object_get(entry, "compared"), compared))
+            (own || json_equal(json_object_get(entry, "compared"), compared)))
             found = entry;
     }
     json_decref(compared);
@@ -135,15 +142,16 @@ static json_t *find_named(json_t *entries, const json_t *content, const char *ti
 
 static void add_named_schema(json_t *entries, const json_t *schema)
 {
-    json_t *content = content_of(schema), *compared = json_deep_copy(content);
-    const char *title = json_string_at(schema, "title");
-    drop_notes(compared);
-    if (!find_named(entries, content, title))
-        json_array_append_new(entries, json_pack("{s:s, s:s, s:O, s:o}", "title", title, "service",
-                                                 json_string_at(schema, OPENAPI_OF), "content",
-                                                 content, "compared", compared));
-    else
-        json_decref(compared);
+    json_t *content = content_of(schema);
+    if (!find_named(entries, content)) {
+        json_t *compared = json_deep_copy(content);
+        drop_notes(compared);
+        json_array_append_new(entries,
+                              json_pack("{s:s, s:s, s:O, s:o, s:b}", "title",
+                                        json_string_at(schema, "title"), "service",
+                                        json_string_at(schema, OPENAPI_OF), "content", content,
+                                        "compared", compared, "secrets", takes_secrets(content)));
+    }
     json_decref(content);
 }
 
@@ -175,7 +183,7 @@ static bool is_input(const json_t *entries, json_t *entry)
     json_array_foreach (entries, i, other) {
         if (other != entry && is_same_in(entry, other, "title") &&
             is_same_in(entry, other, "service"))
-            return takes_secrets(json_object_get(entry, "content"));
+            return json_is_true(json_object_get(entry, "secrets"));
     }
     return false;
 }
@@ -223,21 +231,6 @@ static void name_entries(json_t *entries)
     json_decref(used);
 }
 
-/* Of a shape within itself: the one around it. */
-static json_t *entry_around(json_t *entries, const json_t *schema)
-{
-    const char *title = json_string_at(schema, "title");
-    const char *service = json_string_at(schema, OPENAPI_OF);
-    json_t *entry, *found = NULL;
-    size_t i;
-    json_array_foreach (entries, i, entry) {
-        if (!found && strcmp(json_string_at(entry, "title"), title) == 0 &&
-            strcmp(json_string_at(entry, "service"), service) == 0)
-            found = entry;
-    }
-    return found;
-}
-
 static json_t *reference_to(const json_t *entry, const json_t *schema)
 {
     json_t *reference =
@@ -262,10 +255,7 @@ static json_t *referred_schema(json_t *entries, json_t *schema)
         refer_within(entries, schema);
         return NULL;
     }
-    json_t *content = content_of(schema);
-    json_t *entry = json_object_get(schema, SHAPE_SCHEMA_AGAIN)
-                        ? entry_around(entries, schema)
-                        : find_named(entries, content, json_string_at(schema, "title"));
+    json_t *content = content_of(schema), *entry = find_named(entries, content);
     json_decref(content);
     return entry ? reference_to(entry, schema) : NULL;
 }

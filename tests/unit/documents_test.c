@@ -10,6 +10,7 @@
 #include "gateway/documents.h"
 #include "service/asyncapi.h"
 #include "service/openapi.h"
+#include "shape/shape.h"
 
 static const fh_service service = {.name = "books", .model = FH_RELATIONAL};
 
@@ -161,6 +162,56 @@ static void a_default_that_looks_like_a_schema_is_none(void **state)
     assert_int_equal(json_object_size(schemas), 2); /* Task and Problem */
     assert_true(json_equal(json_at(schemas, "Task.properties.task.default"), wanted));
     json_decref(wanted);
+    json_decref(document);
+}
+
+static const fh_field product_shape[3];
+static const fh_field category_shape[] = {{"products", FH_ARRAY, .of = product_shape},
+                                          {"pin", FH_STRING, .secret = true, .optional = true},
+                                          {0}};
+static const fh_field product_shape[3] = {
+    {"id", FH_INT}, {"category", FH_OBJECT, .of = category_shape, .optional = true}, {0}};
+static const struct fh_named_shape within[] = {
+    {"Category", category_shape}, {"Product", product_shape}, {0}};
+
+static json_t *listed(const char *method, const char *path, const char *member, json_t *said)
+{
+    return json_pack("{s:s, s:s, s:s, s:o}", "method", method, "path", path, "audience", "public",
+                     member, said);
+}
+
+static json_t *answered_with(const fh_field *shape)
+{
+    return json_pack("{s:i, s:o}", "status", 200, "schema", shape_schema_named(shape, within));
+}
+
+/* Whichever of the two is outside. What is taken differs from what is told, here by a secret. */
+static void shapes_within_each_other_are_a_component_each(void **state)
+{
+    static const char *const references[][2] = {
+        {"Category.properties.products.items", "Product"},
+        {"Product.properties.category", "Category"},
+        {"CategoryInput.properties.products.items", "ProductInput"},
+        {"ProductInput.properties.category", "CategoryInput"}};
+    struct openapi openapi;
+    (void)state;
+    json_t *description = json_pack(
+        "{s:s, s:[o, o, o, o]}", "name", "shop", "routes",
+        listed("GET", "/categories", "answer", answered_with(category_shape)),
+        listed("GET", "/products", "answer", answered_with(product_shape)),
+        listed("POST", "/products", "body", shape_schema_named(product_shape, within)),
+        listed("POST", "/categories", "body", shape_schema_named(category_shape, within)));
+    openapi_init(&openapi, "shop", false);
+    openapi_add_service(&openapi, description);
+    json_t *document = openapi_take(&openapi);
+    const json_t *schemas = json_at(document, "components.schemas");
+    assert_int_equal(json_object_size(schemas), 5); /* and Problem */
+    for (size_t i = 0; i < sizeof references / sizeof *references; i++) {
+        const char *reference = json_string_at(json_at(schemas, references[i][0]), "$ref");
+        assert_non_null(reference);
+        assert_string_equal(reference + strlen("#/components/schemas/"), references[i][1]);
+    }
+    json_decref(description);
     json_decref(document);
 }
 
@@ -326,6 +377,7 @@ int main(void)
         cmocka_unit_test(operations_have_ids_of_their_own),
         cmocka_unit_test(a_name_that_is_somebodys_own_stays_his),
         cmocka_unit_test(a_default_that_looks_like_a_schema_is_none),
+        cmocka_unit_test(shapes_within_each_other_are_a_component_each),
         cmocka_unit_test(an_answer_is_described_by_its_schema_and_an_undeclared_one_as_any),
         cmocka_unit_test(events_of_others_have_the_fields_that_are_requested),
         cmocka_unit_test(named_shapes_of_events_are_components),
