@@ -181,6 +181,20 @@ static enum fh_code check_page(const struct fh_route *route, struct fh_error *er
                      why.message);
 }
 
+/* Of a parameter that has no form in "?name=value". */
+static enum fh_code check_query(const struct fh_route *route, struct fh_error *error)
+{
+    for (const fh_field *field = route->query; field && field->name; field++) {
+        if (field->type == FH_OBJECT || field->type == FH_ARRAY)
+            return error_set(error, FH_INVALID,
+                             "The route %s %.60s has a query with \"%.48s\", %s: expected plain "
+                             "values, or an FH_LIST for \"1,2,3\".",
+                             route->method, route->path, field->name,
+                             field->type == FH_OBJECT ? "an FH_OBJECT" : "an FH_ARRAY");
+    }
+    return FH_OK;
+}
+
 static enum fh_code check_route_types(const struct fh_route *route, struct fh_error *error)
 {
     const char *const types[] = {route->body_type, route->answer_type};
@@ -220,6 +234,8 @@ static enum fh_code check_routes(const fh_service *service, struct fh_error *err
             code = check_route_name(service, i, error);
         if (code == FH_OK)
             code = check_location(service, route, error);
+        if (code == FH_OK)
+            code = check_query(route, error);
         if (code == FH_OK)
             code = check_page(route, error);
         if (code == FH_OK)

@@ -281,6 +281,8 @@ def test_defaults_of_secrets_are_told_nowhere(faults):
 
 def test_values_of_every_kind_come_back_and_absent_ones_by_their_defaults(faults):
     assert faults.http("POST", "/api/kinds", {}).body == {"number": 0.5, "price": "0.10", "code": "ab-4711"}
+    missing = faults.http("POST", "/api/kinds")
+    assert (missing.status, missing.body["type"]) == (400, "urn:freehold:problem:body-missing")
     body = {"number": 1, "price": "19.90", "at": "2016-12-31T23:59:60Z", "code": "xy-1"}
     answer = faults.http("POST", "/api/kinds", body)
     assert answer.body == body and '"number":1.0' in answer.text

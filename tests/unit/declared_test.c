@@ -179,6 +179,7 @@ static void a_newer_declaration_and_another_abi_are_refused(void **state)
 /* ---- What a compiler can't see ---- */
 
 static const fh_field made_shape[] = {{"id", FH_INT}, {"at", FH_STRING, .optional = true}, {0}};
+static const fh_field ids_shape[] = {{"ids", FH_ARRAY, .elements = FH_STRING}, {0}};
 static const fh_field bad_shape[] = {{"code", FH_STRING, .pattern = "^a"}, {0}};
 
 #define REFUSED(words, ...)                                                                        \
@@ -197,6 +198,8 @@ static void what_can_not_work_is_refused_before_anything_is_opened(void **state)
     (void)state;
     REFUSED("The route /a: code: the pattern \"^a\" has an anchor",
             .routes = {{"POST", "/a", handler, .body = bad_shape}});
+    REFUSED("The route GET /a has a query with \"ids\", an FH_ARRAY: expected plain values",
+            .routes = {{"GET", "/a", handler, .query = ids_shape}});
     REFUSED("The event Made: code", .publishes = {{"Made", 1, bad_shape, "code"}});
     REFUSED("The settings of odd: code", .settings = bad_shape);
     REFUSED("The input of the saga trade: code",
