@@ -408,27 +408,36 @@ static void defaults_are_there_before_the_handler(void **state)
     json_decref(body);
 }
 
-static const fh_field right[2];
-static const fh_field left[2] = {{"r", FH_OBJECT, .of = right, .default_value = "{}"}, {0}};
-static const fh_field right[2] = {{"l", FH_ARRAY, .of = left, .default_value = "[{}]"}, {0}};
+/* ---- Declarations ---- */
+
+struct refused_shape {
+    fh_field shape[2];
+    const char *why;
+};
+
+static void are_refused(const struct refused_shape *refused, size_t count)
+{
+    struct fh_error error;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(shape_declared(refused[i].shape, &error), FH_INVALID);
+        if (strncmp(error.message, refused[i].why, strlen(refused[i].why)) != 0)
+            fail_msg("expected %s, found %s", refused[i].why, error.message);
+    }
+}
+
+static void is_declared(const fh_field *shape)
+{
+    struct fh_error error;
+    if (shape_declared(shape, &error) != FH_OK)
+        fail_msg("%s", error.message);
+}
 
 static void a_shape_that_can_not_work_is_refused(void **state)
 {
     (void)state;
     static const char *const one[] = {"a", NULL};
     static const fh_field bad_inner[] = {{"code", FH_STRING, .pattern = "("}, {0}};
-    static const fh_field again[] = {
-        {"next", FH_OBJECT, .of = again, .optional = true},
-        {"none", FH_OBJECT, .of = again, .nullable = true, .default_value = "null"},
-        {"all", FH_ARRAY, .of = again, .default_value = "[]"},
-        {0}};
-    static const fh_field endless[] = {{"next", FH_OBJECT, .of = endless, .default_value = "{}"},
-                                       {0}};
-    static const fh_field ends[] = {{"a", FH_OBJECT, .of = again, .default_value = "{}"}, {0}};
-    static const struct {
-        fh_field shape[2];
-        const char *why;
-    } refused[] = {
+    static const struct refused_shape refused[] = {
         {{{"a", FH_INT, .max = 5, .default_value = "6"}}, "a: the default \"6\" does not fit"},
         {{{"a", FH_INT, .default_value = "x"}}, "a: the default \"x\" has no value"},
         {{{"a", FH_STRING, .format = FH_DATE, .default_value = "x"}}, "a: the default"},
@@ -436,19 +445,6 @@ static void a_shape_that_can_not_work_is_refused(void **state)
         {{{"a", FH_INT, .one_of = one}}, "a: only an FH_STRING has a list of values"},
         {{{"a", FH_INT, .scale = 2}}, "a: only an FH_DECIMAL has a precision"},
         {{{"a", FH_DECIMAL, .precision = 2, .scale = 3}}, "a: a precision is from 1 to 65"},
-        {{{"a", FH_NUMBER, .minimum = "nan"}}, "a: the bound \"nan\" is not a number"},
-        {{{"a", FH_NUMBER, .minimum = "1e999"}}, "a: the bound"},
-        {{{"a", FH_NUMBER, .minimum = ".5"}}, "a: the bound \".5\" is not a number"},
-        {{{"a", FH_NUMBER, .maximum = "+5"}}, "a: the bound"},
-        {{{"a", FH_NUMBER, .maximum = " 5"}}, "a: the bound"},
-        {{{"a", FH_ARRAY, .elements = FH_NUMBER, .maximum = "x"}}, "a: the bound"},
-        {{{"a", FH_ARRAY, .elements = FH_INT, .maximum = "5"}}, "a: the bound"},
-        {{{"a", FH_NUMBER, .min = 1, .maximum = "0.5"}}, "a: no number is within its bounds"},
-        {{{"a", FH_DECIMAL, .minimum = "0.2", .maximum = "0.1"}}, "a: no number"},
-        {{{"a", FH_OBJECT, .of = endless, .optional = true}}, "a: next: the default has itself"},
-        {{{"a", FH_OBJECT, .of = left, .default_value = "{}"}}, "a: r: l: the default has itself"},
-        {{{"a", FH_DECIMAL, .maximum = "1e3"}}, "a: the bound"},
-        {{{"a", FH_STRING, .maximum = "3"}}, "a: the bound"},
         {{{"a", FH_STRING, .max = 5000, .pattern = "x"}},
          "a: the pattern \"x\" is for values of at most 4096 bytes: say in .max"},
         {{{"a", FH_STRING, .pattern = "(.{0,240})+b"}},
@@ -457,22 +453,57 @@ static void a_shape_that_can_not_work_is_refused(void **state)
          "a: the pattern \"(.{0,240})+b\" is for values of at most 541 bytes, and elements"},
         {{{"a", FH_ARRAY, .of = bad_inner}}, "a: code: the pattern \"(\""},
         {{{"a", (enum fh_type)0}}, "a: it has no type"}};
-    struct fh_error error;
-    assert_int_equal(shape_declared(page_shape, &error), FH_OK);
-    assert_int_equal(shape_declared(again, &error), FH_OK);
-    assert_int_equal(shape_declared(ends, &error), FH_OK);
-    const fh_field elements[] = {
+    static const fh_field heavy[] = {{"a", FH_STRING, .max = 541, .pattern = "(.{0,240})+b"}, {0}};
+    is_declared(page_shape);
+    is_declared(heavy);
+    are_refused(refused, sizeof refused / sizeof *refused);
+}
+
+/* Bounds are in documents, so they are written as JSON writes numbers. */
+static void bounds_that_can_not_be_kept_to_are_refused(void **state)
+{
+    (void)state;
+    static const struct refused_shape refused[] = {
+        {{{"a", FH_NUMBER, .minimum = "nan"}}, "a: the bound \"nan\" is not a number"},
+        {{{"a", FH_NUMBER, .minimum = "1e999"}}, "a: the bound"},
+        {{{"a", FH_NUMBER, .minimum = ".5"}}, "a: the bound \".5\" is not a number"},
+        {{{"a", FH_NUMBER, .maximum = "+5"}}, "a: the bound"},
+        {{{"a", FH_NUMBER, .maximum = " 5"}}, "a: the bound"},
+        {{{"a", FH_DECIMAL, .maximum = "1e3"}}, "a: the bound"},
+        {{{"a", FH_STRING, .maximum = "3"}}, "a: the bound"},
+        {{{"a", FH_ARRAY, .elements = FH_NUMBER, .maximum = "x"}}, "a: the bound"},
+        {{{"a", FH_ARRAY, .elements = FH_INT, .maximum = "5"}}, "a: the bound"},
+        {{{"a", FH_NUMBER, .min = 1, .maximum = "0.5"}}, "a: no number is within its bounds"},
+        {{{"a", FH_DECIMAL, .minimum = "0.2", .maximum = "0.1"}}, "a: no number"}};
+    static const fh_field elements[] = {
         {"n", FH_ARRAY, .elements = FH_NUMBER, .minimum = "0.1", .maximum = "0.9", .max = 3},
         {"d", FH_ARRAY, .elements = FH_DECIMAL, .scale = 2, .minimum = "0.1", .min = 1},
         {0}};
-    assert_int_equal(shape_declared(elements, &error), FH_OK);
-    const fh_field heavy[] = {{"a", FH_STRING, .max = 541, .pattern = "(.{0,240})+b"}, {0}};
-    assert_int_equal(shape_declared(heavy, &error), FH_OK);
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        assert_int_equal(shape_declared(refused[i].shape, &error), FH_INVALID);
-        if (strncmp(error.message, refused[i].why, strlen(refused[i].why)) != 0)
-            fail_msg("expected %s, found %s", refused[i].why, error.message);
-    }
+    is_declared(elements);
+    are_refused(refused, sizeof refused / sizeof *refused);
+}
+
+static const fh_field right[2];
+static const fh_field left[2] = {{"r", FH_OBJECT, .of = right, .default_value = "{}"}, {0}};
+static const fh_field right[2] = {{"l", FH_ARRAY, .of = left, .default_value = "[{}]"}, {0}};
+
+static void a_default_that_never_ends_is_refused(void **state)
+{
+    (void)state;
+    static const fh_field again[] = {
+        {"next", FH_OBJECT, .of = again, .optional = true},
+        {"none", FH_OBJECT, .of = again, .nullable = true, .default_value = "null"},
+        {"all", FH_ARRAY, .of = again, .default_value = "[]"},
+        {0}};
+    static const fh_field ends[] = {{"a", FH_OBJECT, .of = again, .default_value = "{}"}, {0}};
+    static const fh_field endless[] = {{"next", FH_OBJECT, .of = endless, .default_value = "{}"},
+                                       {0}};
+    static const struct refused_shape refused[] = {
+        {{{"a", FH_OBJECT, .of = endless, .optional = true}}, "a: next: the default has itself"},
+        {{{"a", FH_OBJECT, .of = left, .default_value = "{}"}}, "a: r: l: the default has itself"}};
+    is_declared(again);
+    is_declared(ends);
+    are_refused(refused, sizeof refused / sizeof *refused);
 }
 
 /* ---- Schemas ---- */
@@ -537,6 +568,8 @@ int main(void)
         cmocka_unit_test(no_text_takes_a_pattern_long),
         cmocka_unit_test(defaults_are_there_before_the_handler),
         cmocka_unit_test(a_shape_that_can_not_work_is_refused),
+        cmocka_unit_test(bounds_that_can_not_be_kept_to_are_refused),
+        cmocka_unit_test(a_default_that_never_ends_is_refused),
         cmocka_unit_test(schema_of_all_kinds_comes_back),
     };
     return cmocka_run_group_tests_name("shape kinds", tests, values_start, NULL);
