@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Headers: a command's key and attempt, preferences, traces, times, and the fields that a reader of
- * a feed wants: each line is given to all of them. And closings: two lines of still open numbers.
+/* Headers: a command's key and attempt, preferences, traces, times, media types and codings, and
+ * the fields that a reader of a feed wants: each line is given to all of them. And closings: two
+ * lines of still open numbers.
  */
 
 #include "call/trace.h"
 #include "event/envelope.h"
 #include "event/fields.h"
 #include "fuzz.h"
+#include "gateway/coding.h"
+#include "http/media.h"
 #include "http/prefer.h"
 #include "work/command.h"
 #include "work/command_key.h"
@@ -32,6 +35,19 @@ static void read_one(const char *text)
         envelope_time(time, number);
         FH_ASSERT(strcmp(time, text) == 0);
     }
+}
+
+static void read_media(const char *text)
+{
+    enum coding coding = coding_accepted(text);
+    json_t *string = json_string(text);
+    FH_ASSERT(coding == CODING_NONE || coding_name(coding));
+    FH_ASSERT(!media_fits(text, "text/csv") || !media_is_json(text));
+    if (media_is_type(text))
+        FH_ASSERT(media_accepted(text, text) && media_fits(text, text));
+    (void)media_accepted(text, "text/csv");
+    FH_ASSERT(media_is_utf8(text, strlen(text)) == (string != NULL)); /* as jansson has it */
+    json_decref(string);
 }
 
 static void read_fields(const char *text)
@@ -82,6 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *first = fuzz_take(&data, &size, '\n'), *second = fuzz_rest(&data, &size);
     read_one(first);
     read_one(second);
+    read_media(first);
+    read_media(second);
     read_fields(first);
     merge(first, second);
     free(first);
