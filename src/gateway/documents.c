@@ -15,6 +15,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
+#include "call/auth.h"
 #include "gateway/compose.h"
 #include "http/path.h"
 #include "service/asyncapi.h"
@@ -30,8 +32,8 @@ static void put_document(json_t *object, const char *name, json_t *value)
 
 /* ---- Schemas of compositions ---- */
 
-/* What the public GET route that a part uses declares as its answer; {} if it declares nothing. */
-static json_t *part_schema(const json_t *services, const struct compose_part *part)
+/* The public GET route that a part uses. */
+static const json_t *part_route(const json_t *services, const struct compose_part *part)
 {
     const json_t *best = NULL;
     size_t i;
@@ -45,7 +47,13 @@ static json_t *part_schema(const json_t *services, const struct compose_part *pa
             (!best || path_literals(path) > path_literals(json_string_at(best, "path"))))
             best = route;
     }
-    const json_t *schema = json_at(best, "answer.schema");
+    return best;
+}
+
+/* What it declares as its answer; {} if it declares nothing. */
+static json_t *part_schema(const json_t *services, const struct compose_part *part)
+{
+    const json_t *schema = json_at(part_route(services, part), "answer.schema");
     return schema ? openapi_schema_of(schema, part->service) : json_object();
 }
 
@@ -73,6 +81,18 @@ static json_t *composed_schema(const json_t *services, const struct compose *com
     return schema;
 }
 
+/* All that its required parts demand, as the gateway does (routes.c). */
+static void composed_auth(const json_t *services, const struct compose *compose, struct text *ret)
+{
+    for (int i = 0; i < compose->part_count; i++) {
+        const struct compose_part *part = &compose->parts[i];
+        const char *auth =
+            part->required ? json_string_at(part_route(services, part), "auth") : NULL;
+        if (!auth_is_open(auth))
+            text_printf(ret, "%s%s", ret->length ? " " : "", auth);
+    }
+}
+
 static void document_compositions(struct openapi *openapi, const json_t *config)
 {
     size_t i;
@@ -82,9 +102,14 @@ static void document_compositions(struct openapi *openapi, const json_t *config)
         struct fh_error error;
         if (compose_parse(declared, &compose, &error) != FH_OK)
             continue; /* the gateway would not have started with it */
+        const json_t *services = json_object_get(config, "services");
+        struct text auth;
+        text_init(&auth, TEXT_LENGTH_MAX);
+        composed_auth(services, compose, &auth);
         openapi_add_get(openapi, compose->pattern, COMPOSED_TAG,
-                        "Composed of several services' answers.",
-                        composed_schema(json_object_get(config, "services"), compose));
+                        "Composed of several services' answers.", auth.data,
+                        composed_schema(services, compose));
+        text_release(&auth);
         compose_free(compose);
     }
 }

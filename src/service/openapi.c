@@ -341,7 +341,7 @@ void openapi_add_service(struct openapi *openapi, const json_t *description)
 }
 
 void openapi_add_get(struct openapi *openapi, const char *pattern, const char *tag,
-                     const char *summary, json_t *answer)
+                     const char *summary, const char *auth, json_t *answer)
 {
     json_t *route = json_pack("{s:s, s:s, s:{s:i, s:o}}", "method", "GET", "path", pattern,
                               "answer", "status", 200, "schema", answer);
@@ -351,6 +351,8 @@ void openapi_add_get(struct openapi *openapi, const char *pattern, const char *t
                   operation_id(route, path), "parameters", path_parameters(pattern, path),
                   "responses", openapi_responses(route, NULL, false));
     FH_ASSERT(operation != NULL);
+    if (!auth_is_open(auth))
+        demand_user(openapi, operation, auth);
     add_path_operation(openapi, "GET", pattern, operation);
     json_decref(route);
 }

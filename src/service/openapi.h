@@ -21,9 +21,10 @@ struct openapi {
 void openapi_init(struct openapi *openapi, const char *title, bool inside);
 /* Adds the routes of one service that the reader may use. */
 void openapi_add_service(struct openapi *openapi, const json_t *description);
-/* Adds one more GET; `answer` is its answer's JSON Schema (stolen). */
+/* Adds one more GET for those whom `auth` (call/auth.h; NULL: everybody) lets; `answer` is its
+ * answer's JSON Schema (stolen). */
 void openapi_add_get(struct openapi *openapi, const char *pattern, const char *tag,
-                     const char *summary, json_t *answer);
+                     const char *summary, const char *auth, json_t *answer);
 /* Returns the document, a new reference, and releases the rest. */
 json_t *openapi_take(struct openapi *openapi);
 

@@ -315,6 +315,75 @@ static void documents_are_made_on_demand_and_kept(void **state)
     documents_release(&documents);
 }
 
+/* A part that may be missing demands nothing. */
+static void a_composition_demands_what_its_required_parts_do(void **state)
+{
+#define GET_OF(service, auth)                                                                      \
+    "\"" service "\": {\"name\": \"" service                                                       \
+    "\", \"routes\": [{\"method\": \"GET\", \"path\": \"/" service                                 \
+    "/{id}\", \"audience\": \"public\", \"auth\": \"" auth "\"}]}"
+    static const char config_text[] =
+        "{\"system\": \"library\", \"services\": {" GET_OF("books", "role:reader") ", " GET_OF(
+            "shelves",
+            "scope:see role:guest") ", " GET_OF("fines",
+                                                "role:clerk") ", " GET_OF("news",
+                                                                          "anyone") "}, "
+                                                                                    "\"compose\": ["
+                                                                                    "{\"path\": "
+                                                                                    "\"/all/"
+                                                                                    "{id}\", "
+                                                                                    "\"parts\": ["
+                                                                                    "{\"name\": "
+                                                                                    "\"book\", "
+                                                                                    "\"get\": "
+                                                                                    "\"books "
+                                                                                    "/books/"
+                                                                                    "{id}\", "
+                                                                                    "\"required\": "
+                                                                                    "true},"
+                                                                                    "{\"name\": "
+                                                                                    "\"shelf\", "
+                                                                                    "\"get\": "
+                                                                                    "\"shelves "
+                                                                                    "/shelves/"
+                                                                                    "{id}\", "
+                                                                                    "\"required\": "
+                                                                                    "true},"
+                                                                                    "{\"name\": "
+                                                                                    "\"fine\", "
+                                                                                    "\"get\": "
+                                                                                    "\"fines "
+                                                                                    "/fines/"
+                                                                                    "{id}\"}]},"
+                                                                                    "{\"path\": "
+                                                                                    "\"/open/"
+                                                                                    "{id}\", "
+                                                                                    "\"parts\": ["
+                                                                                    "{\"name\": "
+                                                                                    "\"news\", "
+                                                                                    "\"get\": "
+                                                                                    "\"news "
+                                                                                    "/news/{id}\", "
+                                                                                    "\"required\": "
+                                                                                    "true}]}]}";
+    (void)state;
+    struct documents documents;
+    struct http_answer answer;
+    json_t *config = parsed(config_text), *wanted = parsed("[{\"user\": [\"see\", \"reader\", "
+                                                           "\"guest\"]}]");
+    documents_init(&documents, config);
+    json_decref(config);
+    assert_true(documents_answer(&documents, "/openapi.json", &answer));
+    json_t *document = parsed(answer.body);
+    const json_t *all = operation(document, "/all/{id}", "get");
+    assert_true(json_equal(json_object_get(all, "security"), wanted));
+    assert_non_null(json_at(all, "responses.403"));
+    assert_null(json_object_get(operation(document, "/open/{id}", "get"), "security"));
+    json_decref(wanted);
+    json_decref(document);
+    documents_release(&documents);
+}
+
 /* ---- Answers keep to what is declared ---- */
 
 static const fh_field book_shape[] = {{"id", FH_INT}, {0}};
@@ -382,6 +451,7 @@ int main(void)
         cmocka_unit_test(events_of_others_have_the_fields_that_are_requested),
         cmocka_unit_test(named_shapes_of_events_are_components),
         cmocka_unit_test(documents_are_made_on_demand_and_kept),
+        cmocka_unit_test(a_composition_demands_what_its_required_parts_do),
         cmocka_unit_test_setup_teardown(an_answer_that_is_not_what_its_route_declares_is_a_failure,
                                         set_up, fixture_tear_down),
     };
