@@ -83,8 +83,8 @@ static void reply_root(struct gateway *gateway, struct gateway_exchange *exchang
                       &(struct http_answer){.status = 302, .headers = &to_docs, .header_count = 1});
     else
         gateway_problem(exchange, PROBLEM_ROUTE_UNKNOWN, NULL, NULL,
-                        "There is nothing at this path: this is an API, and its paths are told by "
-                        "those who run it.");
+                        "There is nothing at this path: this is an API, whose operators know its "
+                        "paths.");
 }
 
 /* No route: the documents, unless a service has a route at their path. */

@@ -83,9 +83,10 @@ static enum fh_code check_number_rules(const fh_field *field, struct fh_error *e
         return error_set(error, FH_INVALID, "only an FH_DECIMAL has a precision and a scale");
     if (precision < 1 || precision > SHAPE_DECIMAL_PRECISION_MAX || field->scale < 0 ||
         field->scale > SHAPE_DECIMAL_SCALE_MAX || field->scale > precision)
-        return error_set(error, FH_INVALID,
-                         "a precision is from 1 to %d, and a scale from 0 to %d and not more",
-                         SHAPE_DECIMAL_PRECISION_MAX, SHAPE_DECIMAL_SCALE_MAX);
+        return error_set(
+            error, FH_INVALID,
+            "a precision is from 1 to %d, and a scale from 0 to %d, within the precision",
+            SHAPE_DECIMAL_PRECISION_MAX, SHAPE_DECIMAL_SCALE_MAX);
     return FH_OK;
 }
 

@@ -119,8 +119,8 @@ static bool read_escape(struct pattern_reading *reading, bool in_class)
     }
     bool control = letter && strchr("tnrf", letter);
     if (!letter || !(control || strchr(NOT_WRITABLE, letter) || (in_class && letter == '-')))
-        return pattern_fault(reading, "an escape that is none of \\d, \\D, \\w, \\W, \\t, \\n, "
-                                      "\\r, \\f and of " NOT_WRITABLE);
+        return pattern_fault(reading, "an escape other than \\d, \\D, \\w, \\W, \\t, \\n, "
+                                      "\\r, \\f and those of " NOT_WRITABLE);
     const char *from = reading->at;
     reading->at += 2;
     write_piece(reading, from);
@@ -161,8 +161,8 @@ static bool read_count(struct pattern_reading *reading, unsigned long *ret_least
     else if (read && *end == ',' && end[1] >= '0' && end[1] <= '9')
         *ret_most = strtoul(end + 1, &end, 10);
     if (!read || *end != '}' || *ret_most > WEIGHT_MAX || *ret_most < *ret_least)
-        return pattern_fault(reading, "a '{' that is no count of {n}, {n,} or {n,m} up to 500, "
-                                      "or is to be written \\{");
+        return pattern_fault(reading, "a '{' that begins no count {n}, {n,} or {n,m} up to 500 "
+                                      "and needs a backslash");
     reading->at = end + 1;
     return true;
 }
@@ -209,7 +209,7 @@ static bool read_group_start(struct pattern_reading *reading)
 {
     bool plain = strncmp(reading->at, "(?:", 3) == 0;
     if (reading->at[1] == '?' && !plain)
-        return pattern_fault(reading, "a group that is none of (...) and (?:...)");
+        return pattern_fault(reading, "a group other than (...) and (?:...)");
     if (reading->groups == GROUPS_MAX)
         return pattern_fault(reading, "more than 32 groups within one another");
     reading->at += plain ? 3 : 1;
@@ -264,7 +264,7 @@ static bool read_item(struct pattern_reading *reading)
         return pattern_fault(reading, "a repetition of nothing");
     case ']':
     case '}':
-        return pattern_fault(reading, "a bracket that is to be written with a backslash");
+        return pattern_fault(reading, "a bracket that needs a backslash");
     default:
         pass_character(reading);
     }
@@ -308,7 +308,7 @@ static pcre2_code *compile_pattern(const char *pattern, struct fh_error *error)
         if (!code) {
             PCRE2_UCHAR why[160] = "";
             pcre2_get_error_message(number, why, sizeof why);
-            error_set(error, FH_INVALID, "the pattern \"%.100s\" is not one: %s", pattern,
+            error_set(error, FH_INVALID, "the pattern \"%.100s\" is not valid: %s", pattern,
                       (const char *)why);
         }
     }
