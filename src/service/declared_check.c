@@ -182,7 +182,7 @@ static enum fh_code check_page(const struct fh_route *route, struct fh_error *er
 }
 
 /* Of a parameter that has no form in "?name=value". */
-static enum fh_code check_query(const struct fh_route *route, struct fh_error *error)
+static enum fh_code check_plain_query(const struct fh_route *route, struct fh_error *error)
 {
     for (const fh_field *field = route->query; field && field->name; field++) {
         if (field->type == FH_OBJECT || field->type == FH_ARRAY)
@@ -235,7 +235,7 @@ static enum fh_code check_routes(const fh_service *service, struct fh_error *err
         if (code == FH_OK)
             code = check_location(service, route, error);
         if (code == FH_OK)
-            code = check_query(route, error);
+            code = check_plain_query(route, error);
         if (code == FH_OK)
             code = check_page(route, error);
         if (code == FH_OK)

@@ -79,8 +79,8 @@ static void add_waited(json_t *responses, const json_t *route, const json_t *des
     char status[8];
     json_int_t declared = json_integer_value(json_object_get(answer, "status"));
     snprintf(status, sizeof status, "%d", declared ? (int)declared : 200);
-    json_t *headers =
-        json_pack("{s:o}", "Preference-Applied", answer_header_of("The wait that was applied.", "string"));
+    json_t *headers = json_pack("{s:o}", "Preference-Applied",
+                                answer_header_of("The wait that was applied.", "string"));
     put_answered(responses, status,
                  json_pack("{s:s, s:o, s:o}", "description",
                            "With `Prefer: wait`, once it has ended: what is at `Location`.",
@@ -123,8 +123,7 @@ json_t *openapi_responses(const json_t *route, const json_t *description, bool i
     json_t *responses = json_object();
     bool body = json_object_get(route, "body") != NULL;
     add_success(responses, route, description);
-    openapi_add_response(responses, "400",
-                         "The request can't be read, or a parameter is wrong.");
+    openapi_add_response(responses, "400", "The request can't be read, or a parameter is wrong.");
     if (inside) {
         openapi_add_response(responses, "401", "The caller is unknown to this service.");
         openapi_add_response(responses, "403", "This caller may not use it.");
@@ -132,14 +131,16 @@ json_t *openapi_responses(const json_t *route, const json_t *description, bool i
     if (strchr(json_string_at(route, "path"), '{'))
         openapi_add_response(responses, "404", "There is no such resource.");
     if (json_string_at(route, "answer_type"))
-        openapi_add_response(responses, "406", "The request does not accept the type of the answer.");
+        openapi_add_response(responses, "406",
+                             "The request does not accept the type of the answer.");
     if (json_string_at(route, "body_type"))
         openapi_add_response(responses, "415", "The body was sent as another type.");
     if (body) {
         openapi_add_response(responses, "415", "The body was not sent as JSON.");
         openapi_add_response(responses, "422", "The body does not have the expected form.");
     }
-    openapi_add_response(responses, "503", "Not available now; `Retry-After` says when to try again.");
+    openapi_add_response(responses, "503",
+                         "Not available now; `Retry-After` says when to try again.");
     put_answered(json_object_get(responses, "503"), "headers",
                  json_pack("{s:o}", "Retry-After", answer_header_of("Seconds.", "integer")));
     openapi_add_response(responses, "default", "Anything else that went wrong.");
