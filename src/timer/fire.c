@@ -66,6 +66,12 @@ static enum work_verdict timer_fence_check(struct work_fence *fence, struct stor
 
 /* ---- Firing ---- */
 
+/* In place of the handler, which would take nothing for what was given. */
+static void refuse_damaged_timer(fh_work *w)
+{
+    work_fault(w, "The data of timer %s can't be read.", w->timer->handler);
+}
+
 static void prepare_timer(const struct timer_firing *firing, int index, fh_work *w)
 {
     const struct ledger_timer *timer = &firing->timers[index];
@@ -76,7 +82,7 @@ static void prepare_timer(const struct timer_firing *firing, int index, fh_work 
     work_init(w, context, timer_handler(firing->manager, timer));
     struct arena *before = json_arena_set(&w->kept);
     if (json_parse(timer->data, strlen(timer->data), &data, ERROR_UNHEEDED) != FH_OK)
-        data = json_object(); /* it was written by json_text: the store is damaged */
+        w->handler = refuse_damaged_timer;
     json_arena_set(before);
     w->timer = timer;
     w->doing = timer_doing(firing->manager, timer);

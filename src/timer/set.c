@@ -40,6 +40,21 @@ static struct timers_set *timers_set_of(fh_work *w)
     return set;
 }
 
+/* What can't be read again, since it is nested too deeply, must not be written. */
+static void timer_text_check(fh_work *w, const char *name, const char *text)
+{
+    struct fh_error error;
+    json_t *again = NULL;
+    if (strlen(text) > TIMER_DATA_SIZE_MAX)
+        work_fault(w, "The data of timer %s is larger than %zu bytes.", name, TIMER_DATA_SIZE_MAX);
+    struct arena *before = json_arena_set(NULL);
+    enum fh_code code = json_parse(text, strlen(text), &again, &error);
+    json_decref(again);
+    json_arena_set(before);
+    if (code != FH_OK)
+        work_fault(w, "The data of timer %s can't be kept: %s", name, error.message);
+}
+
 static void timer_data_check(fh_work *w, const struct fh_timer *timer, const json_t *data)
 {
     json_t *faults = timer->data ? shape_check(timer->data, data) : NULL;
@@ -68,8 +83,7 @@ const char *fh_at(fh_work *w, int64_t when_ms, const char *name, json_t *data)
     json_t *given = data ? data : json_object();
     timer_data_check(w, declared, given);
     const char *text = json_text(given); /* on the run's arena */
-    if (strlen(text) > TIMER_DATA_SIZE_MAX)
-        work_fault(w, "The data of timer %s is larger than %zu bytes.", name, TIMER_DATA_SIZE_MAX);
+    timer_text_check(w, name, text);
     struct fh_error error;
     const struct ledger_timer timer = {.kind = LEDGER_TIMER_SET,
                                        .due_ms = when_ms,

@@ -188,6 +188,25 @@ FH_TEST(an_undeclared_timer_is_refused)
     fh_test_request(t, 500, "bells", "POST /unknown", NULL);
 }
 
+static json_t *nested(int depth)
+{
+    json_t *value = json_string("it");
+    while (depth--)
+        value = json_pack("[o]", value);
+    return json_pack("{s:o}", "what", value);
+}
+
+/* A body may be nested as deeply as anything may be that is read: with one level more, its timer
+ * could not be. */
+FH_TEST(data_that_could_not_be_read_again_are_refused_and_none_are_lost)
+{
+    fh_test_request(t, 204, "bells", "POST /parcels", nested(62));
+    fh_test_request(t, 500, "bells", "POST /parcels", nested(63));
+    fh_test_skip_time(t, 10);
+    expect_count(t, "SELECT count(*) AS n FROM ring", 1, 1);
+    expect_count(t, "SELECT count(*) AS n FROM fh_timer WHERE kind <> 'every'", 0, 0);
+}
+
 FH_TEST(schedules_run_at_their_times)
 {
     fh_test_skip_time(t, 2 * 86400);

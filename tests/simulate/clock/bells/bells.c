@@ -17,6 +17,7 @@ static const fh_field peal_shape[] = {{"name", FH_STRING, .min = 1, .max = 20},
                                       {"count", FH_INT, .min = 1, .max = 1000},
                                       {"in_ms", FH_INT, .min = 0, .max = 1000000000},
                                       {0}};
+static const fh_field parcel_shape[] = {{"what", FH_ANY}, {0}};
 static const fh_field name_shape[] = {{"name", FH_STRING, .min = 1, .max = 40}, {0}};
 static const fh_field ring_shape[] = {
     {"name", FH_STRING}, {"again", FH_INT, .min = 0, .max = 10}, {0}};
@@ -64,6 +65,20 @@ static void ring(fh_work *w)
         set_bell(w, fh_format(w, "%s+", name), fh_timer_due_ms(w) + 60000, again - 1);
 }
 
+/* What its data hold is for nobody to know beforehand. */
+static void post_parcel(fh_work *w)
+{
+    fh_at(w, fh_now_ms(w), "parcel", json_pack("{s:O}", "parcel", fh_body(w)));
+}
+
+static void deliver(fh_work *w)
+{
+    if (!json_object_get(json_object_get(fh_timer_data(w), "parcel"), "what"))
+        fh_fail(w, 500, "The parcel is empty.");
+    fh_exec(w, "INSERT INTO ring (name, due_ms, at_ms) VALUES ('parcel', :due_ms, :due_ms)",
+            json_pack("{s:I}", "due_ms", (json_int_t)fh_timer_due_ms(w)));
+}
+
 static void tick_as(fh_work *w, const char *schedule)
 {
     fh_exec(w, "INSERT INTO tick (schedule, due_ms, at_ms) VALUES (:schedule, :due_ms, :at_ms)",
@@ -93,7 +108,7 @@ static void lift_curse(fh_work *w)
     fh_exec(w, "DELETE FROM curse WHERE name = :name", fh_body(w));
 }
 
-/* Many at once, which stand in no table of bells: for measuring. */
+/* Many at once, which stand in no table of bells. */
 static void post_peal(fh_work *w)
 {
     json_t *body = fh_body(w);
@@ -125,11 +140,12 @@ FH_SERVICE(
     .routes = {{"GET", "/bells", get_bells, .audience = FH_OPERATORS},
                {"POST", "/bells", post_bell, .body = bell_shape, .audience = FH_OPERATORS},
                {"POST", "/peals", post_peal, .body = peal_shape, .audience = FH_OPERATORS},
+               {"POST", "/parcels", post_parcel, .body = parcel_shape, .audience = FH_OPERATORS},
                {"POST", "/cancels", cancel_bell, .body = name_shape, .audience = FH_OPERATORS},
                {"POST", "/curses", post_curse, .body = name_shape, .audience = FH_OPERATORS},
                {"POST", "/blessings", lift_curse, .body = name_shape, .audience = FH_OPERATORS},
                {"POST", "/unknown", post_unknown, .audience = FH_OPERATORS}},
     .publishes = {{"BellRung", .shape = name_shape, .key = "name"}},
-    .timers = {{RING, ring, .data = ring_shape}},
+    .timers = {{RING, ring, .data = ring_shape}, {"parcel", deliver}},
     .every = {{"often", tick, "*/20 * * * *", "Europe/Berlin"},
               {"nightly", toll, "0 3 * * *", "Europe/Berlin"}});
