@@ -86,6 +86,7 @@ struct timer_look {
     int64_t retry_at_ns; /* of those that are held */
     struct ledger_timer due[TIMER_BATCH_MAX];
     int count;
+    size_t size; /* of their data */
     struct ledger_timer alone; /* of a schedule, or held, or not known to this program */
     bool has_alone, stranger;
 };
@@ -130,6 +131,9 @@ static bool see_due(void *context, const struct ledger_timer *timer)
         look->has_alone = true;
         return true;
     }
+    look->size += strlen(timer->data);
+    if (look->count && look->size > TIMER_BATCH_SIZE_MAX)
+        return false;
     look->due[look->count++] = keep_timer(look, timer);
     return look->count < manager->together;
 }
@@ -437,7 +441,7 @@ void timers_run(struct timer_manager *manager)
     FH_ASSERT(look != NULL);
     while (timer_goes_on(manager)) {
         *look = (struct timer_look){.manager = manager};
-        arena_init(&look->arena, 4 * ARENA_SIZE_MAX);
+        arena_init(&look->arena, ARENA_SIZE_MAX);
         timers_turn(manager, look);
         arena_release(&look->arena);
     }

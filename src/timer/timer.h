@@ -22,7 +22,8 @@
 
 #define TIMER_BATCH_MAX 240 /* in one commit */
 #define TIMER_SET_MAX 1000  /* by one unit of work */
-#define TIMER_DATA_SIZE_MAX ((size_t)256 << 10)
+#define TIMER_DATA_SIZE_MAX ((size_t)64 << 10)
+#define TIMER_BATCH_SIZE_MAX ((size_t)4 << 20) /* of their data together; or one's */
 /* A handler that fails: pauses of up to 0.2, 0.4, 0.8 and 1.6 s, then its timer is parked. */
 #define TIMER_ATTEMPTS_MAX 5
 #define TIMER_FAILURE_MS_MIN 200

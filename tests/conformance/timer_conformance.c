@@ -9,6 +9,9 @@
 #include "store/ledger.h"
 
 #define MANY 240
+#define LARGE 280 /* 17.5 MiB in all: more than some engines' units of work may read */
+#define LARGE_SLOW 20
+#define LARGE_SIZE ((size_t)64 << 10)
 
 struct timers_seen {
     char text[2048];
@@ -165,6 +168,52 @@ static void many_timers_are_taken_together(struct conformance *c)
     expect_timers(c, "at", 10, "3.beside;");
 }
 
+static bool put_large_timers(struct conformance *c, int count, const char *data)
+{
+    for (int i = 0; i < count; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "t%03d", i);
+        struct ledger_timer timer = timer_named("at", i, name);
+        struct store_work *work = conformance_begin(c, STORE_WRITE);
+        timer.data = data;
+        if (!work || ledger_timer_put(work, &timer, &c->error) != FH_OK ||
+            conformance_commit(c, work) != FH_OK)
+            return false;
+    }
+    return true;
+}
+
+static bool add_size(void *context, const struct ledger_timer *timer)
+{
+    *(size_t *)context += strlen(timer->data);
+    return true;
+}
+
+static void timers_are_read_and_counted_however_large_they_are_together(struct conformance *c)
+{
+    int count = c->engine->slow ? LARGE_SLOW : LARGE;
+    size_t size = 0;
+    int64_t found = 0;
+    char *data = calloc(1, LARGE_SIZE + 1);
+    EXPECT(data);
+    memset(data, ' ', LARGE_SIZE);
+    memcpy(data, "{}", 2);
+    bool put = put_large_timers(c, count, data);
+    free(data);
+    EXPECT(put);
+    struct store_work *work = conformance_begin(c, STORE_READ_COMMITTED);
+    EXPECT(work);
+    EXPECT(ledger_timers_read(work, "at", LEDGER_TIMERS_MAX, add_size, &size, &c->error) == FH_OK);
+    conformance_rollback(c, work);
+    EXPECT(size == (size_t)count * LARGE_SIZE);
+    expect_timers(c, "at", 3, "0.t000;1.t001;2.t002;");
+    work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(ledger_timers_count(work, "at", LEDGER_TIMERS_MAX, &found, &c->error) == FH_OK);
+    conformance_rollback(c, work);
+    EXPECT(found == count);
+}
+
 /* Both have read that it is there; one of them takes it, or neither does. */
 struct taker {
     struct conformance *c;
@@ -212,6 +261,7 @@ int main(void)
         CASE(what_is_rolled_back_was_neither_set_nor_taken),
         CASE(a_timer_is_taken_once),
         CASE(many_timers_are_taken_together),
+        CASE(timers_are_read_and_counted_however_large_they_are_together),
         CASE(of_two_that_take_a_timer_at_once_at_most_one_has_it),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);

@@ -335,6 +335,7 @@ struct redis_range {
     int limit;          /* 0: all of them */
     bool last_first;
     bool looks; /* the unit of work does not depend on the result */
+    bool ids;   /* only these: no record is read */
     /* Of sagas, members in the order of their numbers: only those with updated_ms below this; 0:
      * any. Some that fail this may be among the results. */
     int64_t before_ms;

@@ -2,8 +2,8 @@
 /*
  * Records read in parts: as many at once as memory holds easily, and none recorded, so that all of
  * them together may be larger than what one unit of work may read (REDIS_WORK_SIZE_MAX). For open
- * sagas, which are in several orders, and for one saga's steps. Whoever changes what was found here
- * reads it again.
+ * sagas, which are in several orders, for one saga's steps, and for timers. Whoever changes what
+ * was found here reads it again.
  *
  * Each round reads a page of every order. Records up to the frontier, the least of the full pages'
  * last members, are visited; the next round begins after it. An order whose page was not full has
@@ -29,6 +29,7 @@ struct parts {
     char low[REDIS_MEMBER_SIZE + 2];
     redisReply *pages[ORDERS_MAX];
     char *frontier; /* NULL: this is the last round */
+    int visited;
     bool goes_on;
 };
 
@@ -112,8 +113,12 @@ static void visit_part(struct parts *parts, const char *id, json_t *record)
     struct arena *arena = json_arena_set(NULL);
     json_object_set_new(record, "id", json_string(id));
     json_arena_set(arena);
-    if (parts->goes_on && parts->wanted->is_wanted(record, parts->wanted->range))
-        parts->goes_on = parts->wanted->visit(parts->wanted->context, record);
+    const struct record_range *range = parts->wanted->range;
+    if (!parts->goes_on || !parts->wanted->is_wanted(record, range))
+        return;
+    parts->goes_on = parts->wanted->visit(parts->wanted->context, record);
+    if (++parts->visited == range->limit)
+        parts->goes_on = false;
 }
 
 static enum fh_code visit_some(struct parts *parts, const char *const *ids, size_t count,

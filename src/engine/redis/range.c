@@ -288,6 +288,16 @@ static enum fh_code range_records(struct redis_work *own, const struct redis_tab
     return code;
 }
 
+static json_t *range_ids(const char *const *list, size_t count)
+{
+    json_t *ids = record_pack("[]");
+    struct arena *arena = json_arena_set(NULL);
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(ids, json_pack("{s:s}", "id", member_id(list[i])));
+    json_arena_set(arena);
+    return ids;
+}
+
 enum fh_code redis_range(struct store_work *work, const char *table,
                          const struct redis_range *range, json_t **ret, struct fh_error *error)
 {
@@ -306,7 +316,10 @@ enum fh_code redis_range(struct store_work *work, const char *table,
         size_t count = found.ids.count;
         if (range->limit && !range->before_ms && count > (size_t)range->limit)
             count = (size_t)range->limit;
-        code = range_records(own, of, list, count, range->looks, ret, error);
+        if (range->ids)
+            *ret = range_ids(list, count);
+        else
+            code = range_records(own, of, list, count, range->looks, ret, error);
         free((void *)list);
     }
     map_release(&found.ids);
@@ -388,13 +401,14 @@ static void visit_records(json_t *all, const struct record_range *wanted, bool o
 }
 
 /* Open sagas, unless the unit of work has changed some; and, where it only reads, those of one
- * birth below a number, and a saga's steps. */
+ * birth below a number, a saga's steps, and timers. */
 static bool is_read_in_parts(struct store_work *work, const struct record_range *wanted)
 {
     bool reads = !store_writes(work->mode);
     bool open = wanted->list == RECORDS_OPEN && (!wanted->below || reads) && !wanted->last_first;
     bool steps = strcmp(wanted->table, "saga_step") == 0 && reads;
-    return (open || steps) && !wanted->limit &&
+    bool timers = strcmp(wanted->table, "timer") == 0 && reads && !wanted->ids;
+    return (((open || steps) && !wanted->limit) || timers) &&
            changes_of(redis_work_of(work), redis_table_of(wanted->table)) == 0;
 }
 
@@ -436,6 +450,7 @@ enum fh_code redis_each(struct store_work *work, const struct record_range *want
                                 .limit = says_all ? wanted->limit : 0,
                                 .last_first = wanted->last_first,
                                 .looks = wanted->looks,
+                                .ids = wanted->ids,
                                 .before_ms = wanted->before_ms};
     snprintf(below, sizeof below, RECORD_NUMBER, wanted->below);
     enum fh_code code = prefix_of(wanted, prefix, error);

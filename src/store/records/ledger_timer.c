@@ -64,22 +64,20 @@ enum fh_code records_timers_take(struct store_work *work, const struct ledger_ti
 struct timers_seen {
     bool (*visit)(void *context, const struct ledger_timer *timer);
     void *context;
-    int64_t count;
 };
 
 static bool see_timer_record(void *context, json_t *record)
 {
     struct timers_seen *seen = context;
     struct ledger_timer timer = timer_of_record(record);
-    seen->count++;
-    return !seen->visit || seen->visit(seen->context, &timer);
+    return seen->visit(seen->context, &timer);
 }
 
 enum fh_code records_timers_read(struct store_work *work, const char *kind, int limit,
                                  bool (*visit)(void *context, const struct ledger_timer *timer),
                                  void *context, struct fh_error *error)
 {
-    struct timers_seen seen = {visit, context, 0};
+    struct timers_seen seen = {visit, context};
     struct record_range first = {.table = TIMERS, .within = kind, .limit = limit};
     return records_each(work, &first, see_timer_record, &seen, error);
 }
@@ -108,15 +106,21 @@ enum fh_code records_timer_get(struct store_work *work, struct arena *arena, con
     return FH_OK;
 }
 
+static bool count_timer_record(void *context, json_t *record)
+{
+    (void)record;
+    ++*(int64_t *)context;
+    return true;
+}
+
 enum fh_code records_timers_count(struct store_work *work, const char *kind, int64_t most,
                                   int64_t *ret, struct fh_error *error)
 {
-    struct timers_seen seen = {0};
     struct record_range some = {.table = TIMERS,
                                 .within = kind,
                                 .limit = most < LEDGER_TIMERS_MAX ? (int)most : LEDGER_TIMERS_MAX,
-                                .looks = true};
-    enum fh_code code = records_each(work, &some, see_timer_record, &seen, error);
-    *ret = seen.count;
-    return code;
+                                .looks = true,
+                                .ids = true};
+    *ret = 0;
+    return records_each(work, &some, count_timer_record, ret, error);
 }

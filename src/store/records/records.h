@@ -65,6 +65,7 @@ struct record_range {
     int limit; /* up to RECORDS_CHANGED_MAX; 0: all */
     bool last_first;
     bool looks; /* the unit of work does not depend on what it finds */
+    bool ids; /* no more than their ids need be there, and no other condition holds than `within` */
 };
 
 /* What an engine provides. Reads see the unit of work's own changes; JSON is on the heap. */
@@ -80,8 +81,8 @@ struct record_ops {
                         struct fh_error *error);
     /* Each with its "id", valid only while visit runs, unless that takes a reference; visit returns
      * false to stop. In as few round trips as the engine can. Open sagas, and in a unit of work
-     * that only reads those of one saga's steps, are read in parts: there may be more than memory
-     * holds, or than one unit of work may read. */
+     * that only reads those of one saga's steps, and timers, are read in parts: there may be more
+     * than memory holds, or than one unit of work may read. */
     enum fh_code (*each)(struct store_work *work, const struct record_range *range,
                          bool (*visit)(void *context, json_t *record), void *context,
                          struct fh_error *error);
