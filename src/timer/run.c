@@ -3,8 +3,8 @@
  * The loop of the instance that fires:
  *
  *     look    one read of the first rows of each kind: what is due, and when the next one is
- *     fire    what is due, TIMER_BATCH_MAX in a commit; a schedule, or one that has failed, alone
- *     sleep   until the next one is due, or something earlier is set
+ *     fire    what is due, up to TIMER_BATCH_MAX in a commit (or each in its own); a schedule, or
+ * one that has failed, alone sleep   until the next one is due, or something earlier is set
  *
  * Due times are the wall clock's, sleeping is by the monotonic one; so the wall clock is looked at
  * every TIMER_CLOCK_MS, in memory alone. One that was set back makes timers late by as much, and
@@ -373,22 +373,49 @@ static void fire_alone(struct timer_look *look)
 
 /* ---- Together ---- */
 
-/* In slices, if an earlier one has failed or the engine's commits take one document each. Stops at
- * whatever is not as expected. */
+/* Fibers that take one slice after the other. */
+struct timer_lanes {
+    struct timer_look *look;
+    int slice, next, running;
+    bool stops; /* something was not as expected: what is left is looked at anew */
+    struct fiber_queue ended;
+};
+
+static void fire_slices(void *argument)
+{
+    struct timer_lanes *lanes = argument;
+    struct timer_look *look = lanes->look;
+    while (lanes->next < look->count && !lanes->stops && timer_goes_on(look->manager)) {
+        int left = look->count - lanes->next;
+        struct timer_firing firing = {.manager = look->manager,
+                                      .timers = look->due + lanes->next,
+                                      .count = left < lanes->slice ? left : lanes->slice,
+                                      .failed = -1};
+        lanes->next += firing.count;
+        enum timer_verdict verdict = timers_fire(&firing);
+        bool own = verdict == TIMER_FIRED || verdict == TIMER_WAITS || verdict == TIMER_FAILED;
+        bool first = !lanes->stops;
+        lanes->stops |= verdict != TIMER_FIRED;
+        if (own || first) /* an outage that several meet is one */
+            take_verdict(look->manager, &firing, verdict);
+    }
+    lanes->running--;
+    fiber_wake_all(&lanes->ended);
+}
+
+/* In one commit, or side by side in one for each timer, if the engine's take one document each. */
 static void fire_together(struct timer_look *look)
 {
-    struct timer_manager *manager = look->manager;
-    int each = engine_can(manager->context->store->engine, ENGINE_ONE_DOCUMENT) ? 1 : look->count;
-    enum timer_verdict verdict = TIMER_FIRED;
-    for (int at = 0; at < look->count && verdict == TIMER_FIRED && timer_goes_on(manager);
-         at += each) {
-        struct timer_firing firing = {.manager = manager,
-                                      .timers = look->due + at,
-                                      .count = look->count - at < each ? look->count - at : each,
-                                      .failed = -1};
-        verdict = timers_fire(&firing);
-        take_verdict(manager, &firing, verdict);
+    const struct work_context *context = look->manager->context;
+    bool apart = engine_can(context->store->engine, ENGINE_ONE_DOCUMENT);
+    struct timer_lanes lanes = {.look = look, .slice = apart ? 1 : look->count, .running = 1};
+    for (int i = 1; apart && i < look->count && i < TIMER_LANES; i++) {
+        lanes.running++;
+        lanes.running -= !fiber_start(context->world->fibers, fire_slices, &lanes);
     }
+    fire_slices(&lanes);
+    while (lanes.running)
+        fiber_wait(&lanes.ended);
 }
 
 /* ---- The loop ---- */

@@ -21,6 +21,7 @@
 #include "work/work.h"
 
 #define TIMER_BATCH_MAX 240 /* in one commit */
+#define TIMER_LANES 64      /* side by side, where each has a commit of its own */
 #define TIMER_SET_MAX 1000  /* by one unit of work */
 #define TIMER_DATA_SIZE_MAX ((size_t)64 << 10)
 #define TIMER_BATCH_SIZE_MAX ((size_t)4 << 20) /* of their data together; or one's */
