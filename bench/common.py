@@ -155,6 +155,13 @@ def processor_s(pid):
     return (int(words[11]) + int(words[12])) / TICKS_S
 
 
+def wakeups(pid):
+    return sum(int(line.split()[1])
+               for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status")
+               for line in status.read_text().splitlines()
+               if line.startswith("voluntary_ctxt_switches"))
+
+
 # ---- The table -------------------------------------------------------------------------------
 
 def show(what, value, unit, beside=""):

@@ -1,60 +1,139 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Timers: how fast those that are due fire, each with a row and an event, and what a million that are not due cost."""
+"""Timers: how fast those that are due fire, beside the same work asked for over HTTP in the same run; and what a
+million that are not due cost."""
 
-import pathlib
+import contextlib
+import json
+import os
 import time
 
-from common import Service, processor_s, show, title
+import mariadb
+import postgresql
+from common import NAMES, ORDER, Failed, Service, load, not_measured, processor_s, show, times, title, wakeups
+from documents import PRODUCT, Documents
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PENDING = 1_000_000
-DUE = 50_000
+CONNECTIONS = 64
 AT_ONCE = 1000  # set by one request
-LATER_MS = 900_000_000
+PENDING = 1_000_000
+SET_A_SECOND_MIN = 2000  # by a request after the other, on a machine that is busy
+LATER_S = 900_000
+PATIENCE_S = 300
 
 
-class Bells(Service):
-    def config(self):
-        return {**super().config(), "migrations": str(ROOT / "tests/simulate/clock/bells/migrations")}
+class Measured:
+    """A service whose timers do what `path` does: `timers` and `load` as bench/load.lua and the program have them."""
 
-    def peal(self, name, in_ms):
-        self.ask("POST", "/peals", {"name": name, "count": AT_ONCE, "in_ms": in_ms}, ["Freehold-From: operator"])
+    def __init__(self, service, path, what, data):
+        self.service, self.path, self.what, self.data = service, path, what, data
 
-    def set(self, count, name, in_ms):
-        for i in range(count // AT_ONCE):
-            self.peal(f"{name}{i}", in_ms)
+    def load(self, seconds):
+        return load(self.service.url + self.path, CONNECTIONS, seconds, self.what)
 
-    def timers(self):
-        return self.state()["timers"]
+    def set(self, count, due_s):
+        for _ in range(count // AT_ONCE):
+            self.service.ask("POST", "/timers", {"count": AT_ONCE, "due_ms": int(due_s * 1000), "data": self.data})
 
-
-def fire(bells, name):
-    """Fires DUE timers; how many in a second."""
-    due_s = time.time() + 2 + DUE / 20_000
-    for i in range(DUE // AT_ONCE):
-        bells.peal(f"{name}{i}", max(0, int((due_s - time.time()) * 1000)))
-    fired = bells.timers()["fired"]
-    time.sleep(max(0.0, due_s - time.time()))
-    began = time.monotonic()
-    while bells.timers()["late_ms"]:
-        time.sleep(0.05)
-    return (bells.timers()["fired"] - fired) / (time.monotonic() - began)
-
-
-def measure_timers(build, folder, seconds):
-    (folder / "timers").mkdir()
-    bells = Bells(build / "bench" / "bench_bells", "bells", folder / "timers" / "bells")
-    try:
-        bells.start()
-        title("Timers: each fires once, with a row and an event, up to 240 in one commit")
-        show("fired when due", fire(bells, "first"), "timers/s")
+    def fire(self, count):
+        """How many of so many that become due at once fire in a second."""
+        due_s = time.time() + 2 + count / SET_A_SECOND_MIN
+        self.set(count, due_s)
+        fired = self.service.state()["timers"]["fired"]
+        if time.time() > due_s:
+            raise Failed(f"{count:,} timers could not be set in {2 + count / SET_A_SECOND_MIN:.0f} s")
+        time.sleep(max(0.0, due_s - time.time()))
         began = time.monotonic()
-        bells.set(PENDING, "later", LATER_MS)
-        show("set, 1,000 by a request", PENDING / (time.monotonic() - began), "timers/s")
-        before = processor_s(bells.process.pid)
+        while (now := self.service.state()["timers"]["fired"] - fired) < count:
+            if time.monotonic() - began > PATIENCE_S:
+                raise Failed(f"of {count:,} timers {now:,} fired within {PATIENCE_S} s")
+            time.sleep(0.05)
+        return count / (time.monotonic() - began)
+
+    def compare(self, count, seconds, beside=""):
+        """Requests come before and after: what the machine does meanwhile concerns both."""
+        before = self.load(seconds)
+        fired = self.fire(count)
+        asked = (before + self.load(seconds)) / 2
+        show(f"the same over HTTP, {CONNECTIONS} connections{beside}", asked, "works/s")
+        show(f"timers fired{beside}", fired, "timers/s", f"{times(fired / asked)} those over HTTP (bar: 1)")
+
+    def rest(self, seconds, beside):
+        pid = self.service.process.pid
+        time.sleep(3)  # what the load has left to do is done
+        woken, used, began = wakeups(pid), processor_s(pid), time.monotonic()
         time.sleep(seconds)
-        used = processor_s(bells.process.pid) - before
-        show("processor while 1,000,000 are pending", 1000 * used / seconds, "ms a second")
-        show("fired when due, beside them", fire(bells, "second"), "timers/s")
+        took = time.monotonic() - began
+        show(f"wake-ups at rest{beside}", (wakeups(pid) - woken) / took, "a second")
+        show(f"processor at rest{beside}", 1000 * (processor_s(pid) - used) / took, "ms/s")
+
+
+def measure_million(measured, seconds, fill):
+    measured.rest(seconds, "")
+    began = time.monotonic()
+    fill()
+    show(f"{PENDING:,} set", PENDING / (time.monotonic() - began), "timers/s")
+    beside = f", {PENDING:,} pending"
+    measured.rest(seconds, beside)
+    began = time.monotonic()
+    measured.service.state()
+    show(f"its state is told{beside}", 1000 * (time.monotonic() - began), "ms")
+    measured.compare(20_000, seconds, beside)
+
+
+def fill_postgresql(server):
+    server.sql("INSERT INTO fh_timer (kind, due_ms, name, handler, data, attempts, error) SELECT 'at',"
+               f" {int((time.time() + LATER_S) * 1000)}, gen_random_uuid(), 'place', '{json.dumps(ORDER)}', 0, ''"
+               f" FROM generate_series(1, {PENDING})", NAMES["orders"])
+
+
+@contextlib.contextmanager
+def started(service):
+    try:
+        yield service.start()
     finally:
-        bells.close()
+        service.close()
+
+
+def orders_on(build, folder, store):
+    return started(Service(build / "bench" / NAMES["orders"], "orders", folder / "orders", store))
+
+
+def measure_embedded(build, folder, seconds):
+    title("Timers, embedded: each places an order with its event, up to 240 in one commit")
+    with orders_on(build, folder, None) as service:
+        measured = Measured(service, "/orders", "order", ORDER)
+        measured.compare(50_000, seconds)
+        measure_million(measured, seconds, lambda: measured.set(PENDING, time.time() + LATER_S))
+
+
+def measure_server(build, folder, server, engine, seconds):
+    store = {**server.store(NAMES["orders"]), "connections": 16, "tls": {"mode": "off"}}
+    title(f"Timers, {engine.TITLE}: each places an order with its event, up to 240 in one commit")
+    with orders_on(build, folder, {"engine": engine.NAME, "store": store}) as service:
+        measured = Measured(service, "/orders", "order", ORDER)
+        measured.compare(20_000, seconds)
+        if engine is postgresql:
+            measure_million(measured, seconds, lambda: fill_postgresql(server))
+
+
+def measure_documents(build, folder, told, seconds):
+    store = {"host": told["host"], "port": told["port"], "database": "bench_timers"}
+    title("Timers, MongoDB (FerretDB): each adds a document with its event, in a commit of its own")
+    with started(Documents(build / "bench" / "bench_catalog", "catalog", folder / "catalog",
+                           {"engine": "mongodb", "store": store})) as service:
+        Measured(service, "/products", "product", PRODUCT).compare(2_000, seconds)
+
+
+def measure(build, folder, seconds):
+    servers = {"PostgreSQL": lambda told, place: measure_server(build, place, postgresql.Server(told), postgresql, seconds),
+               "MariaDB": lambda told, place: measure_server(build, place, mariadb.Server(told, place), mariadb, seconds),
+               "MongoDB": lambda told, place: measure_documents(build, place, told, seconds)}
+    (folder / "timers").mkdir()
+    measure_embedded(build, folder / "timers", seconds)
+    for name, measure_there in servers.items():
+        told = os.environ.get(f"FREEHOLD_TEST_{name.upper()}")
+        place = folder / "timers" / name
+        place.mkdir()
+        if told:
+            measure_there(json.loads(told), place)
+        else:
+            not_measured(f"Timers, {name}", "no server: run it as `tools/servers run bench/run BUILD`")

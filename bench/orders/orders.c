@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Orders, for the benchmarks: the least that a real service does. One table; an answer without the
- * store, one row read, an order with its event, and an order that is a saga of three steps.
+ * store, one row read, an order with its event, the same placed by a timer, and an order that is a
+ * saga of three steps.
  */
 
 #include <freehold.h>
@@ -16,19 +17,38 @@ static void get_order(fh_work *w)
     fh_reply(w, 200, fh_row(w, "SELECT * FROM orders WHERE id = :id", fh_path(w)));
 }
 
-static json_t *insert_order(fh_work *w, const char *status)
+static json_t *insert_order(fh_work *w, json_t *wanted, const char *status)
 {
     return fh_row(w,
                   "INSERT INTO orders (user_id, product_id, quantity, total, status)"
                   " VALUES (:user_id, :product_id, :quantity, :total, :status) RETURNING *",
-                  fh_body(w), json_pack("{s:s}", "status", status));
+                  wanted, json_pack("{s:s}", "status", status));
+}
+
+static json_t *place(fh_work *w, json_t *wanted)
+{
+    json_t *order = insert_order(w, wanted, "PLACED");
+    fh_publish(w, "OrderCreated", order);
+    return order;
 }
 
 static void place_order(fh_work *w)
 {
-    json_t *order = insert_order(w, "PLACED");
-    fh_publish(w, "OrderCreated", order);
-    fh_reply(w, 201, order);
+    fh_reply(w, 201, place(w, fh_body(w)));
+}
+
+static void place_when_due(fh_work *w)
+{
+    place(w, fh_timer_data(w));
+}
+
+static void set_timers(fh_work *w)
+{
+    json_t *body = fh_body(w);
+    json_int_t count = json_integer_value(json_object_get(body, "count"));
+    for (json_int_t i = 0; i < count; i++)
+        fh_at(w, json_integer_value(json_object_get(body, "due_ms")), "place",
+              json_object_get(body, "data"));
 }
 
 static void every_order(fh_work *w)
@@ -40,7 +60,7 @@ static void every_order(fh_work *w)
 
 static void buy(fh_work *w)
 {
-    json_t *order = insert_order(w, "PENDING");
+    json_t *order = insert_order(w, fh_body(w), "PENDING");
     fh_saga_start(w, "buy", order);
     fh_reply(w, 202, order);
 }
@@ -68,6 +88,11 @@ static const fh_field wanted_shape[] = {{"user_id", FH_INT},
                                         {"total", FH_INT},
                                         {0}};
 
+static const fh_field timers_shape[] = {{"count", FH_INT, .min = 1, .max = 1000},
+                                        {"due_ms", FH_INT},
+                                        {"data", FH_OBJECT, .of = wanted_shape},
+                                        {0}};
+
 static const fh_field order_shape[] = {{"id", FH_INT},
                                        {"user_id", FH_INT},
                                        {"product_id", FH_STRING},
@@ -80,6 +105,8 @@ FH_SERVICE(orders, .model = FH_RELATIONAL,
            .routes = {{"GET", "/constant", constant, .auth = FH_ANYONE},
                       {"GET", "/orders/{id:int}", get_order, .auth = FH_ANYONE},
                       {"POST", "/orders", place_order, .body = wanted_shape, .auth = FH_ANYONE},
+                      {"POST", "/timers", set_timers, .body = timers_shape, .auth = FH_ANYONE},
                       {"POST", "/purchases", buy, .body = wanted_shape, .auth = FH_ANYONE}},
            .publishes = {{"OrderCreated", 1, order_shape, .key = "id", .state = every_order}},
-           .sagas = {{"buy", buy_steps, .undone = cancel}});
+           .sagas = {{"buy", buy_steps, .undone = cancel}},
+           .timers = {{"place", place_when_due, .data = wanted_shape}});
