@@ -6,7 +6,8 @@
  * they have it both remove a row, and the store lets one of them. That another instance has set
  * some stands in that instance's own row of the leases (`tell`), which all instances read at each
  * look; if an instance comes or goes, the one that fires reads anew, since what a dead one had set
- * last was told to nobody.
+ * last was told to nobody. What is due sooner than it would learn of it that way is also told by
+ * the store's notifications, which are hints: they come for other things, too, and may be lost.
  */
 
 #include "timer/manager.h"
@@ -19,6 +20,8 @@
 #include "base/json.h"
 
 #define TOLD "timers_set" /* in what instances tell one another */
+#define SOON_MS 1000      /* later ones are told by the leases in time: two looks, 0.6 s */
+#define HINT_NS (INT64_C(50) * 1000000) /* between two looks, if there are hints all the time */
 
 /* ---- Waking ---- */
 
@@ -28,11 +31,39 @@ static void look_anew(struct timer_manager *manager)
     fiber_wake_all(&manager->wake);
 }
 
+static void tell_others(void *argument)
+{
+    struct timer_manager *manager = argument;
+    while (manager->tells) {
+        manager->tells = false;
+        store_notify_others(manager->context->store);
+    }
+    manager->telling = false;
+    fiber_wake_all(&manager->ended);
+}
+
 void timer_was_set(struct timer_manager *manager, int64_t due_ms)
 {
+    struct world *world = timer_world(manager);
+    bool others = lease_members(manager->context->leases) > 1;
     manager->set_count++;
     if (due_ms < manager->next_ms)
         look_anew(manager);
+    if (manager->lease.state == LEASE_OURS || !others || manager->draining ||
+        due_ms - world_wall_ms(world) > SOON_MS)
+        return;
+    manager->tells = true;
+    if (!manager->telling)
+        manager->telling = fiber_start(world->fibers, tell_others, manager);
+}
+
+static void hear_hint(void *context)
+{
+    struct timer_manager *manager = context;
+    if (manager->lease.state != LEASE_OURS || manager->hint_ns != INT64_MAX)
+        return;
+    manager->hint_ns = manager->looked_ns + HINT_NS;
+    fiber_wake_all(&manager->wake);
 }
 
 static json_t *tell_count(void *context)
@@ -121,7 +152,7 @@ enum fh_code timer_manager_new(struct work_context *context, struct timer_manage
     struct timer_manager *manager = calloc(1, sizeof *manager);
     FH_ASSERT(manager != NULL);
     manager->context = context;
-    manager->next_ms = INT64_MAX;
+    manager->next_ms = manager->hint_ns = INT64_MAX;
     manager->together = TIMER_BATCH_MAX;
     enum fh_code code =
         schedules_read(context->service, manager->schedules, &manager->schedule_count, error);
@@ -159,6 +190,8 @@ void timer_manager_start(struct timer_manager *manager)
     manager->lease = (struct lease){
         .name = "timers", .taken = timers_taken, .ends = timers_ends, .owner = manager};
     lease_watch(manager->context->leases, &manager->watcher);
+    manager->listener = (struct store_listener){.heard = hear_hint, .context = manager};
+    store_listen(manager->context->store, &manager->listener);
     lease_add(manager->context->leases, &manager->lease);
 }
 
@@ -170,12 +203,13 @@ void timer_manager_drain(struct timer_manager *manager)
 
 void timer_manager_wait(struct timer_manager *manager)
 {
-    while (manager->running)
+    while (manager->running || manager->telling)
         fiber_wait(&manager->ended);
 }
 
 void timer_manager_free(struct timer_manager *manager)
 {
+    store_unlisten(manager->context->store, &manager->listener);
     free(manager);
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "store/ledger.h"
+#include "store/store.h"
 #include "timer/cron.h"
 #include "timer/timer.h"
 #include "work/fault.h"
@@ -60,12 +61,16 @@ struct timer_manager {
     struct fiber_queue wake, ended;
     bool fires; /* there is something to fire, sooner or later: it takes part in the lease */
     bool running, draining;
-    bool stale;      /* something was set that is due before next_ms: look again */
+    struct store_listener listener;
+    bool tells, telling; /* the others, that something was set which is due soon */
+    bool stale;          /* something was set that is due before next_ms: look again */
     bool reconciled; /* the rows of schedules are as declared */
     /* While it sleeps: when the next one is due; INT64_MAX: not known, so whatever is set must be
      * looked at. */
     int64_t next_ms;
     int64_t set_count, heard; /* how often this instance has set some; what all others tell of it */
+    /* When it last looked, and when it has to because of a hint; INT64_MAX: there was none. */
+    int64_t looked_ns, hint_ns;
     struct timer_held held[TIMER_HELD_MAX];
     int held_count;
     int together;    /* the most in the next commit */

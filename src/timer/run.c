@@ -86,7 +86,7 @@ struct timer_look {
     int64_t retry_at_ns; /* of those that are held */
     struct ledger_timer due[TIMER_BATCH_MAX];
     int count;
-    size_t size; /* of their data */
+    size_t size;               /* of their data */
     struct ledger_timer alone; /* of a schedule, or held, or not known to this program */
     bool has_alone, stranger;
 };
@@ -426,15 +426,16 @@ static void sleep_until_due(struct timer_manager *manager, const struct timer_lo
     manager->next_ms = look->next_ms;
     while (timer_goes_on(manager) && !manager->stale) {
         int64_t now_ms = world_wall_ms(world), now_ns = world_monotonic_ns(world);
-        if (look->next_ms <= now_ms || look->retry_at_ns <= now_ns)
+        int64_t at_ns = look->retry_at_ns < manager->hint_ns ? look->retry_at_ns : manager->hint_ns;
+        if (look->next_ms <= now_ms || at_ns <= now_ns)
             break;
         int64_t ms =
             look->next_ms - now_ms < TIMER_CLOCK_MS ? look->next_ms - now_ms : TIMER_CLOCK_MS;
         int64_t until_ns = now_ns + ms * NS_A_MS;
         if (look->next_ms == INT64_MAX)
             until_ns = -1; /* nothing that a clock could make due */
-        if (look->retry_at_ns != INT64_MAX && (until_ns < 0 || look->retry_at_ns < until_ns))
-            until_ns = look->retry_at_ns;
+        if (at_ns != INT64_MAX && (until_ns < 0 || at_ns < until_ns))
+            until_ns = at_ns;
         fiber_wait_until(&manager->wake, world, until_ns);
     }
     manager->next_ms = INT64_MAX; /* awake */
@@ -445,6 +446,8 @@ static void timers_turn(struct timer_manager *manager, struct timer_look *look)
     struct fh_error error;
     enum fh_code code = FH_OK;
     manager->stale = false;
+    manager->hint_ns = INT64_MAX;
+    manager->looked_ns = world_monotonic_ns(timer_world(manager));
     if (!manager->reconciled)
         code = schedules_reconcile(manager, &error);
     manager->reconciled |= code == FH_OK;

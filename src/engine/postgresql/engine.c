@@ -150,6 +150,19 @@ static enum fh_code postgresql_sequence(struct store *store, struct store_placed
     return code;
 }
 
+static bool see_notified(void *context, const struct sql_row *row)
+{
+    (void)context, (void)row;
+    return true;
+}
+
+static enum fh_code postgresql_notify_others(struct store *store, struct fh_error *error)
+{
+    return postgresql_run_alone(store,
+                                "SELECT pg_notify('" POSTGRESQL_CHANNEL "', current_schema())",
+                                NULL, 0, see_notified, NULL, error);
+}
+
 static const struct store_ops postgresql_store = {
     .load = postgresql_load,
     .open = postgresql_open,
@@ -158,6 +171,7 @@ static const struct store_ops postgresql_store = {
     .commit = postgresql_commit,
     .rollback = postgresql_rollback,
     .sequence = postgresql_sequence,
+    .notify_others = postgresql_notify_others,
     .clock = ledger_clock,
 };
 

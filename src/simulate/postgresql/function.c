@@ -88,6 +88,16 @@ static void call_pid(sqlite3_context *context, int count, sqlite3_value **values
     sqlite3_result_int(context, function_view(context)->session->pid);
 }
 
+/* Whoever listens is told at the commit. */
+static void call_notify(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    struct model_view *view = function_view(context);
+    (void)count, (void)values;
+    if (!view->replays && view->session)
+        view->session->notifies = true;
+    answer_text(context, "");
+}
+
 /* The server's own clock, which is right; in milliseconds, as an interval is here. */
 static void call_now_ms(sqlite3_context *context, int count, sqlite3_value **values)
 {
@@ -178,6 +188,7 @@ void model_functions(struct model_view *view)
         {"current_setting", 1, call_setting},
         {"pg_is_in_recovery", 0, call_recovery},
         {"pg_backend_pid", 0, call_pid},
+        {"pg_notify", 2, call_notify},
         {"now", 0, call_now_ms},
         {"fh_recent", 0, call_recent},
         {"pg_advisory_xact_lock", 2, call_lock},
