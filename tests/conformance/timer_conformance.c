@@ -144,17 +144,17 @@ static void a_timer_is_taken_once(struct conformance *c)
     expect_timers(c, "at", 10, "1.b;");
 }
 
-static void many_timers_are_taken_together(struct conformance *c)
+static void take_many_timers(struct conformance *c, int of_one_moment)
 {
     static char names[MANY][8];
     static struct ledger_timer timers[MANY];
     int64_t taken = 0;
     for (int i = 0; i < MANY; i++) {
         snprintf(names[i], sizeof names[i], "t%03d", i);
-        timers[i] = timer_named("at", i / 7, names[i]);
+        timers[i] = timer_named("at", i / of_one_moment, names[i]);
     }
     put_timers(c, timers, MANY);
-    const struct ledger_timer beside = timer_named("at", 3, "beside");
+    const struct ledger_timer beside = timer_named("at", 0, "beside");
     put_timers(c, &beside, 1);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
@@ -164,8 +164,16 @@ static void many_timers_are_taken_together(struct conformance *c)
     EXPECT(work);
     EXPECT(ledger_timers_take(work, timers, MANY, &taken, &c->error) == FH_OK);
     EXPECT(taken == MANY - 1);
+    EXPECT(ledger_timers_take(work, &beside, 1, &taken, &c->error) == FH_OK && taken == 1);
     EXPECT(conformance_commit(c, work) == FH_OK);
-    expect_timers(c, "at", 10, "3.beside;");
+    expect_timers(c, "at", 10, "");
+}
+
+static void many_timers_are_taken_together(struct conformance *c)
+{
+    take_many_timers(c, 7);
+    take_many_timers(c, MANY);
+    take_many_timers(c, 1);
 }
 
 static bool put_large_timers(struct conformance *c, int count, const char *data)

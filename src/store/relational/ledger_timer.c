@@ -34,25 +34,40 @@ static enum fh_code take_timer(struct store_work *work, const struct ledger_time
                      values, LEDGER_COUNT(values), ret_taken, error);
 }
 
-/* The statement is one text, so that it is compiled once: the last name fills what is left. The due
- * times are in order, so the range is where the named ones stand. */
+/* How many of these are taken by one statement. All that is due before the last one's time was
+ * read, so a range of such times holds few others; of the last one's time there may be a million.
+ */
+static int count_together(const struct ledger_timer *timers, int count)
+{
+    int64_t last_ms = timers[count - 1].due_ms;
+    bool same = timers[0].due_ms == last_ms;
+    int some = 0;
+    while (some < count && some < TAKEN_TOGETHER && (same || timers[some].due_ms < last_ms))
+        some++;
+    return some;
+}
+
+/* Each statement is one text, so that it is compiled once: the last name fills what is left. The
+ * due times are in order. */
 static enum fh_code take_timers_together(struct store_work *work, const struct ledger_timer *timers,
                                          int count, int64_t *ret_taken, struct fh_error *error)
 {
     char sql[160 + TAKEN_TOGETHER * 5];
+    bool same = timers[0].due_ms == timers[count - 1].due_ms;
     struct sql_value values[3 + TAKEN_TOGETHER] = {sql_text(timers[0].kind),
                                                    sql_integer(timers[0].due_ms),
                                                    sql_integer(timers[count - 1].due_ms)};
-    int length = snprintf(sql, sizeof sql,
-                          "DELETE FROM fh_timer WHERE kind = ?1 AND due_ms >= ?2 AND due_ms <= ?3"
-                          " AND name IN (?4");
-    values[3] = sql_text(timers[0].name);
-    for (int i = 1; i < TAKEN_TOGETHER; i++) {
-        values[3 + i] = sql_text(timers[i < count ? i : count - 1].name);
-        length += snprintf(sql + length, sizeof sql - (size_t)length, ", ?%d", 4 + i);
+    int used = same ? 2 : 3;
+    int length =
+        snprintf(sql, sizeof sql, "DELETE FROM fh_timer WHERE kind = ?1 AND %s AND name IN",
+                 same ? "due_ms = ?2" : "due_ms >= ?2 AND due_ms <= ?3");
+    for (int i = 0; i < TAKEN_TOGETHER; i++) {
+        values[used++] = sql_text(timers[i < count ? i : count - 1].name);
+        length +=
+            snprintf(sql + length, sizeof sql - (size_t)length, "%s?%d", i ? ", " : " (", used);
     }
     snprintf(sql + length, sizeof sql - (size_t)length, ")");
-    return ledger_do(work, sql, values, LEDGER_COUNT(values), ret_taken, error);
+    return ledger_do(work, sql, values, used, ret_taken, error);
 }
 
 enum fh_code sql_ledger_timers_take(struct store_work *work, const struct ledger_timer *timers,
@@ -61,7 +76,7 @@ enum fh_code sql_ledger_timers_take(struct store_work *work, const struct ledger
     enum fh_code code = FH_OK;
     *ret_taken = 0;
     for (int at = 0; at < count && code == FH_OK;) {
-        int some = count - at < TAKEN_TOGETHER ? count - at : TAKEN_TOGETHER;
+        int some = count_together(timers + at, count - at);
         int64_t taken = 0;
         code = some == 1 ? take_timer(work, &timers[at], &taken, error)
                          : take_timers_together(work, &timers[at], some, &taken, error);
