@@ -255,7 +255,8 @@ static void write_timers(struct text *text, const struct runtime *runtime)
     json_t *state = timers_state(runtime->context.timers);
     if (!state)
         return;
-    write_metric(text, "freehold_timers_pending", "gauge", "Timers set and not fired.",
+    write_metric(text, "freehold_timers_pending", "gauge",
+                 "Timers set and not fired, counted up to 10000.",
                  (uint64_t)json_integer_value(json_object_get(state, "pending")));
     write_metric(text, "freehold_timers_parked", "gauge", "Timers that failed and wait.",
                  (uint64_t)json_integer_value(json_object_get(state, "parked")));

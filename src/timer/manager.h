@@ -78,7 +78,6 @@ struct timer_manager {
     bool waits;      /* an outage was logged, and has not ended */
     char why[sizeof(((struct fh_error *)NULL)->message)]; /* why they wait; or "" */
     struct timer_counters counters;
-    int64_t counted, counted_at_ns; /* of show.c */
 };
 
 static inline struct world *timer_world(const struct timer_manager *manager)

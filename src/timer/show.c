@@ -10,10 +10,6 @@
 #include "timer/manager.h"
 #include "work/batch.h"
 
-/* Counting many takes time: then an earlier count will do. */
-#define MANY 10000
-#define COUNT_AGAIN_NS (INT64_C(60) * 1000000000)
-
 /* ---- The state ---- */
 
 struct timers_found {
@@ -28,18 +24,11 @@ static bool see_earliest(void *context, const struct ledger_timer *timer)
     return true;
 }
 
-static enum fh_code find_timers(struct timer_manager *manager, struct store_work *work,
-                                struct timers_found *found, struct fh_error *error)
+static enum fh_code find_timers(struct store_work *work, struct timers_found *found,
+                                struct fh_error *error)
 {
-    int64_t now_ns = world_monotonic_ns(timer_world(manager));
-    enum fh_code code = FH_OK;
-    found->pending = manager->counted;
-    if (manager->counted < MANY || now_ns - manager->counted_at_ns > COUNT_AGAIN_NS) {
-        code =
-            ledger_timers_count(work, LEDGER_TIMER_SET, TIMERS_COUNTED_MAX, &found->pending, error);
-        manager->counted_at_ns = now_ns;
-    }
-    manager->counted = found->pending;
+    enum fh_code code =
+        ledger_timers_count(work, LEDGER_TIMER_SET, TIMERS_COUNTED_MAX, &found->pending, error);
     if (code == FH_OK)
         code = ledger_timers_count(work, LEDGER_TIMER_PARKED, LEDGER_TIMERS_MAX, &found->parked,
                                    error);
@@ -60,7 +49,7 @@ json_t *timers_state(struct timer_manager *manager)
         return NULL;
     enum fh_code code = store_begin(manager->context->store, STORE_READ_COMMITTED, &work, &error);
     if (code == FH_OK) {
-        code = find_timers(manager, work, &found, &error);
+        code = find_timers(work, &found, &error);
         store_rollback(work);
     }
     if (code != FH_OK)
