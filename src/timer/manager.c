@@ -198,6 +198,7 @@ void timer_manager_start(struct timer_manager *manager)
 void timer_manager_drain(struct timer_manager *manager)
 {
     manager->draining = true;
+    store_unlisten(manager->context->store, &manager->listener);
     fiber_wake_all(&manager->wake);
 }
 
@@ -209,7 +210,6 @@ void timer_manager_wait(struct timer_manager *manager)
 
 void timer_manager_free(struct timer_manager *manager)
 {
-    store_unlisten(manager->context->store, &manager->listener);
     free(manager);
 }
 
