@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Those who want to know when events have got their positions, or others have committed something
- * else that they may be waiting for: here, and in the service's other processes. */
+/* Those in this process who want to know when events have got their positions. */
 
-#include "store/notifier.h"
 #include "store/store.h"
 
 void store_listen(struct store *store, struct store_listener *listener)
@@ -26,12 +24,4 @@ void store_notify_listeners(struct store *store)
         next = listener->next;
         listener->heard(listener->context);
     }
-}
-
-void store_notify_others(struct store *store)
-{
-    if (store->ops->notify_others)
-        store->ops->notify_others(store, ERROR_UNHEEDED);
-    else
-        store_notifier_notify(store);
 }

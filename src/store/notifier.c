@@ -23,6 +23,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "store/engine.h"
+#include "store/relational/sql.h"
 #include "store/store.h"
 
 #define PLACES 128           /* processes of one service at once */
@@ -137,6 +139,14 @@ void store_notifier_notify(struct store *store)
         written = pwrite(notifier->file, count, sizeof *count,
                          (off_t)notifier->place * (off_t)sizeof *notifier->seen);
     while (written < 0 && errno == EINTR); /* a full disk: the others poll, sooner or later */
+}
+
+void store_notify_others(struct store *store)
+{
+    if (engine_can(store->engine, ENGINE_NOTIFIES))
+        store->engine->sql->notify_others(store, ERROR_UNHEEDED);
+    else
+        store_notifier_notify(store);
 }
 
 void store_notifier_close(struct store *store)

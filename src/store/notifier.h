@@ -20,6 +20,9 @@ struct store;
  * changed. */
 enum fh_code store_notifier_open(struct store *store, const char *path, struct fh_error *error);
 void store_notifier_notify(struct store *store); /* fine without a notifier */
+/* That something was committed, whatever the engine: has store_notify_listeners called in the other
+ * processes, by this notifier or by the server. On a fiber. */
+void store_notify_others(struct store *store);
 void store_notifier_close(struct store *store);
 
 #endif

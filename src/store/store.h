@@ -187,9 +187,6 @@ struct store_ops {
      * writer). */
     enum fh_code (*sequence)(struct store *store, struct store_placed *placed, int count,
                              struct fh_error *error);
-    /* Has store_notify_listeners called in the service's other processes. Nothing depends on it.
-     * NULL: store/notifier.h does so. */
-    enum fh_code (*notify_others)(struct store *store, struct fh_error *error);
     /* The server's time in ms since 1970. Nothing depends on it alone, since any clock may be set.
      * FH_UNSUPPORTED: the server does not report it. NULL: there is no server. */
     enum fh_code (*clock)(struct store *store, int64_t *ret_ms, struct fh_error *error);
@@ -277,9 +274,6 @@ void store_sequence_told(struct store *store, const char *event_id, int64_t posi
 void store_listen(struct store *store, struct store_listener *listener);
 void store_unlisten(struct store *store, struct store_listener *listener);
 void store_notify_listeners(struct store *store);
-/* The listeners of the service's other processes: a hint that something was committed, which may
- * get lost. On a fiber. */
-void store_notify_others(struct store *store);
 
 /* What was read is not what was written (a page's checksum is wrong, say): an FH_UNAVAILABLE that
  * repeating does not mend. Engines begin error->native with this word. */

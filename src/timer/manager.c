@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "store/notifier.h"
 
 #define TOLD "timers_set" /* in what instances tell one another */
 #define SOON_MS 1000      /* later ones are told by the leases in time: two looks, 0.6 s */

@@ -16,6 +16,19 @@
 
 #define OPEN_WAIT_MS 30000
 
+static bool see_notified(void *context, const struct sql_row *row)
+{
+    (void)context, (void)row;
+    return true;
+}
+
+static enum fh_code postgresql_notify_others(struct store *store, struct fh_error *error)
+{
+    return postgresql_run_alone(store,
+                                "SELECT pg_notify('" POSTGRESQL_CHANNEL "', current_schema())",
+                                NULL, 0, see_notified, NULL, error);
+}
+
 static const struct sql_ops postgresql_sql = {
     .dialect = &postgresql_dialect,
     .list_format = "(?%d[])", /* see statement.c */
@@ -24,6 +37,7 @@ static const struct sql_ops postgresql_sql = {
     .patient = postgresql_patient,
     .outside = postgresql_outside,
     .append = postgresql_append,
+    .notify_others = postgresql_notify_others,
     .conflicts_by_page = true,
 };
 
@@ -150,19 +164,6 @@ static enum fh_code postgresql_sequence(struct store *store, struct store_placed
     return code;
 }
 
-static bool see_notified(void *context, const struct sql_row *row)
-{
-    (void)context, (void)row;
-    return true;
-}
-
-static enum fh_code postgresql_notify_others(struct store *store, struct fh_error *error)
-{
-    return postgresql_run_alone(store,
-                                "SELECT pg_notify('" POSTGRESQL_CHANNEL "', current_schema())",
-                                NULL, 0, see_notified, NULL, error);
-}
-
 static const struct store_ops postgresql_store = {
     .load = postgresql_load,
     .open = postgresql_open,
@@ -171,7 +172,6 @@ static const struct store_ops postgresql_store = {
     .commit = postgresql_commit,
     .rollback = postgresql_rollback,
     .sequence = postgresql_sequence,
-    .notify_others = postgresql_notify_others,
     .clock = ledger_clock,
 };
 

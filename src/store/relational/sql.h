@@ -72,6 +72,8 @@ struct sql_ops {
     /* Replaces ledger_append (ledger.h). NULL: nothing does. */
     enum fh_code (*append)(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error);
+    /* Of an engine that notifies (ENGINE_NOTIFIES): see store_notify_others. */
+    enum fh_code (*notify_others)(struct store *store, struct fh_error *error);
     /* A serializable unit of work records its reads by index pages, and conflicts with all others
      * that write to those pages. */
     bool conflicts_by_page;
