@@ -64,7 +64,7 @@ struct timer_manager {
     struct store_listener listener;
     bool tells, telling; /* the others, that something was set which is due soon */
     bool stale;          /* something was set that is due before next_ms: look again */
-    bool reconciled; /* the rows of schedules are as declared */
+    bool reconciled;     /* the rows of schedules are as declared */
     /* While it sleeps: when the next one is due; INT64_MAX: not known, so whatever is set must be
      * looked at. */
     int64_t next_ms;
