@@ -128,23 +128,30 @@ static enum fh_code read_record_slice(struct store_work *work, const char *colle
     return code;
 }
 
+/* `most`: as many as are wanted; 0: all. What is sorted otherwise than by ids ends with one slice.
+ */
 static enum fh_code visit_slices(struct store_work *work, const char *collection,
-                                 struct document_find *find, bool looks, bool all,
+                                 struct document_find *find, bool looks, int most,
                                  bool (*visit)(void *context, json_t *record), void *context,
                                  struct fh_error *error)
 {
     char after[RECORD_ID_SIZE];
     enum fh_code code;
     bool goes_on = true;
+    int seen = 0;
     do {
         json_t *list, *document;
         size_t index;
+        if (most && most - seen < find->limit)
+            find->limit = most - seen;
         code = read_record_slice(work, collection, find, looks, &list, error);
         json_array_foreach (list, index, document) {
             snprintf(after, sizeof after, "%s", record_text(document, "id"));
             goes_on = goes_on && visit(context, document);
         }
-        goes_on = goes_on && all && json_array_size(list) == (size_t)find->limit;
+        seen += (int)json_array_size(list);
+        goes_on =
+            goes_on && seen != most && !find->sort && json_array_size(list) == (size_t)find->limit;
         find->after = after;
         json_decref(list);
     } while (goes_on && !code);
@@ -164,7 +171,7 @@ static enum fh_code mongodb_record_each(struct store_work *work, const struct re
                                  .limit = range->limit ? range->limit : SLICE};
     collection_name(collection, range->table);
     enum fh_code code =
-        visit_slices(work, collection, &find, range->looks, !range->limit, visit, context, error);
+        visit_slices(work, collection, &find, range->looks, range->limit, visit, context, error);
     json_decref(sort);
     json_decref(filter);
     return code;

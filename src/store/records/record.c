@@ -169,6 +169,8 @@ enum fh_code records_each(struct store_work *work, const struct record_range *ra
 {
     struct fh_error why;
     struct checked checked = {range->table, visit, context, FH_OK, &why};
+    if (range->ids)
+        return records_of(work)->each(work, range, visit, context, error);
     enum fh_code code = records_of(work)->each(work, range, visit_checked, &checked, error);
     if (!code && checked.code)
         *error = why;
