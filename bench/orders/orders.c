@@ -49,6 +49,7 @@ static void set_timers(fh_work *w)
     for (json_int_t i = 0; i < count; i++)
         fh_at(w, json_integer_value(json_object_get(body, "due_ms")), "place",
               json_object_get(body, "data"));
+    fh_reply(w, 201, json_pack("{s:I}", "count", count));
 }
 
 static void every_order(fh_work *w)
