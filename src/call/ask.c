@@ -10,7 +10,8 @@
  * How an answer becomes a handler's result:
  *
  *   2xx with JSON                        the value
- *   404                                  fh_get: a refusal, 422; fh_try_get: NULL, problem 404
+ *   404, or a value that no path can
+ *   have, such as ".."                   fh_get: a refusal, 422; fh_try_get: NULL, problem 404
  *   unreachable, out of time, 429, 502,
  *   503 or 504 after all attempts        503 with Retry-After
  *   anything else                        502
@@ -45,14 +46,18 @@ static void must_declare_ask(fh_work *w, const char *what, const char *service, 
                service, path);
 }
 
-const char *asked_fill(fh_work *w, const char *service, const char *path, json_t *const *objects,
-                       int count)
+bool asked_fill(fh_work *w, struct asked *asked, const char *pattern, json_t *const *objects,
+                int count)
 {
     struct fh_error error;
-    const char *filled;
-    if (path_fill(&w->arena, path, objects, count, &filled, &error) != FH_OK)
-        work_fault(w, "The path to ask %s for can't be filled: %s", service, error.message);
-    return filled;
+    enum fh_code code = path_fill(&w->arena, pattern, objects, count, &asked->path, &error);
+    if (code == FH_NOT_FOUND) /* by what somebody has sent, or stored: no fault of the handler's */
+        asked_failed(asked, 404,
+                     work_printf(w, "%s has nothing at %.*s. %s", asked->service,
+                                 (int)strcspn(pattern, "?"), pattern, error.message));
+    else if (code != FH_OK)
+        work_fault(w, "The path to ask %s for can't be filled: %s", asked->service, error.message);
+    return code == FH_OK;
 }
 
 static struct call_for asks_for(const fh_work *w)
@@ -107,7 +112,8 @@ static int answer_retry_after(const struct call_answer *answer)
 /* Messages come to logs and traces, which have paths without their queries. */
 static const char *shown_path(fh_work *w, const struct asked *asked)
 {
-    return work_printf(w, "%.*s", (int)strcspn(asked->path, "?"), asked->path);
+    const char *path = asked->shown ? asked->shown : asked->path;
+    return work_printf(w, "%.*s", (int)strcspn(path, "?"), path);
 }
 
 /* Some of the bytes of text outside could not be in a JSON string, or would cut it short. */
@@ -175,7 +181,8 @@ static void release_answer(void *answer)
 static void ask_other(fh_work *w, const char *pattern, json_t *const *objects, int count,
                       struct asked *asked)
 {
-    asked->path = asked_fill(w, asked->service, pattern, objects, count);
+    if (!asked_fill(w, asked, pattern, objects, count))
+        return;
     const char *question = work_printf(w, "%s %s", asked->service, asked->path);
     if (asked_before(w, asked, question))
         return;
@@ -351,7 +358,9 @@ static json_t *unique_ids(fh_work *w, const json_t *ids)
     return unique;
 }
 
-static void split_ids(fh_work *w, const char *pattern, const json_t *ids, struct chunks *all)
+/* False: with these ids there is no such path, which `asked` says. */
+static bool split_ids(fh_work *w, const char *pattern, const json_t *ids, struct chunks *all,
+                      struct asked *asked)
 {
     size_t size = json_array_size(ids);
     all->count = (int)((size + CALL_IDS_A_CALL - 1) / CALL_IDS_A_CALL);
@@ -362,8 +371,11 @@ static void split_ids(fh_work *w, const char *pattern, const json_t *ids, struct
              at < size && at < (size_t)(i + 1) * CALL_IDS_A_CALL; at++)
             json_array_append(some, json_array_get(ids, at));
         json_t *object = json_pack("{s:o}", "ids", some);
-        all->chunks[i] = (struct chunk){.path = asked_fill(w, all->service, pattern, &object, 1)};
+        if (!asked_fill(w, asked, pattern, &object, 1))
+            return false;
+        all->chunks[i] = (struct chunk){.path = asked->path};
     }
+    return true;
 }
 
 /* Adds one chunk's objects to the body, by id. */
@@ -420,7 +432,8 @@ json_t *fh_get_each(fh_work *w, const char *service, const char *path, json_t *i
     if (!asked_before(w, &asked, question)) {
         struct chunks *all = work_alloc(w, sizeof *all);
         *all = (struct chunks){.w = w, .service = service};
-        split_ids(w, path, unique, all);
+        if (!split_ids(w, path, unique, all, &asked))
+            return asked_value(w, &asked, path);
         fh_defer(w, release_chunks, all);
         fetch_all_chunks(all);
         gather_all(w, all, &asked);

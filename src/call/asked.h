@@ -15,8 +15,9 @@
 struct asked {
     const char *service; /* or "https://api.example.org", outside the system */
     const char *path;
-    const char *host; /* outside the system; otherwise NULL */
-    int status;       /* 200, or that of the problem */
+    const char *shown; /* in messages instead of the path; or NULL */
+    const char *host;  /* outside the system; otherwise NULL */
+    int status;        /* 200, or that of the problem */
     int retry_after_s;
     const char *detail;
     json_t *body;
@@ -24,9 +25,10 @@ struct asked {
 
 /* The objects up to the NULL. */
 int asked_objects(fh_work *w, va_list args, json_t *objects[CALL_OBJECTS_MAX]);
-/* `path` is a template that begins with '/'. */
-const char *asked_fill(fh_work *w, const char *service, const char *path, json_t *const *objects,
-                       int count);
+/* Fills in asked->path; `pattern` begins with '/'. False: with these values there is no such path,
+ * which is the result. */
+bool asked_fill(fh_work *w, struct asked *asked, const char *pattern, json_t *const *objects,
+                int count);
 /* True: an earlier run of the handler asked the same next, and this is its result. */
 bool asked_before(fh_work *w, struct asked *asked, const char *question);
 void asked_record(fh_work *w, const struct asked *asked, const char *question);

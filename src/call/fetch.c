@@ -42,11 +42,30 @@ static size_t fetch_origin_length(fh_work *w, const char *pattern)
     host += 3;
     size_t length = strcspn(host, "/?#");
     if (memchr(host, '{', length))
-        work_fault(w, "The host of what is fetched can't be filled in: %.100s", pattern);
+        work_fault(w, "The host of what is fetched can't be filled in: write it in the URL.");
     return (size_t)(host - pattern) + length;
 }
 
-/* Fills in asked->service, path and host. Returns the URL. */
+/* What is before an '@' may be a secret. */
+static const char *origin_without_user(const char *origin)
+{
+    const char *user_end = strrchr(origin, '@');
+    return user_end ? user_end + 1 : origin;
+}
+
+static bool is_short_enough(fh_work *w, struct asked *asked)
+{
+    if (strlen(asked->service) + strlen(asked->path) <= OUTSIDE_URL_LENGTH_MAX)
+        return true;
+    asked_failed(asked, 404,
+                 work_printf(w, "%s has nothing at %.*s: the URL is longer than %d bytes.",
+                             asked->service, (int)strcspn(asked->shown, "?"), asked->shown,
+                             OUTSIDE_URL_LENGTH_MAX));
+    return false;
+}
+
+/* Fills in asked->service, path, shown and host. What is filled in may be a key of the service's,
+ * so messages have the template. Returns the URL; NULL: there is none such, which is the result. */
 static const char *fetch_url(fh_work *w, const char *pattern, json_t *const *objects, int count,
                              struct asked *asked)
 {
@@ -55,17 +74,17 @@ static const char *fetch_url(fh_work *w, const char *pattern, json_t *const *obj
     size_t origin = fetch_origin_length(w, pattern);
     const char *rest = pattern + origin;
     asked->service = work_printf(w, "%.*s", (int)origin, pattern);
-    asked->path = asked_fill(w, asked->service, *rest == '/' ? rest : work_printf(w, "/%s", rest),
-                             objects, count);
-    const char *url = work_printf(w, "%s%s", asked->service, asked->path);
+    asked->shown = *rest == '/' ? rest : work_printf(w, "/%s", rest);
+    bool filled = asked_fill(w, asked, asked->shown, objects, count) && is_short_enough(w, asked);
+    const char *url = work_printf(w, "%s%s", asked->service, filled ? asked->path : "/");
     if (!outside_is_url(url) || !outside_host_of(url, host, &plain))
         work_fault(w,
                    "What is fetched must be an http or https URL, percent-encoded, of at most %d "
                    "bytes, with neither a user nor a fragment: %.60s",
-                   OUTSIDE_URL_LENGTH_MAX, asked->service);
+                   OUTSIDE_URL_LENGTH_MAX, origin_without_user(asked->service));
     must_declare_fetch(w, host);
     asked->host = work_printf(w, "%s", host);
-    return url;
+    return filled ? url : NULL;
 }
 
 static void release_fetched(void *answer)
@@ -78,7 +97,7 @@ static void fetch_answer(fh_work *w, const char *url, struct asked *asked)
     struct call_answer *answer = work_alloc(w, sizeof *answer);
     *answer = (struct call_answer){0};
     fh_defer(w, release_fetched, answer); /* even if the handler ends before its release below */
-    call_fetch(w->context->calls, work_printf(w, "https://%s", asked->host), url,
+    call_fetch(w->context->calls, work_printf(w, "https://%s", asked->host), url, asked->shown,
                (struct call_for){.trace = w->trace}, w->deadline_ns, answer);
     asked_take(w, answer, asked);
     call_answer_release(answer);
@@ -88,6 +107,8 @@ static void fetch_outside(fh_work *w, const char *pattern, json_t *const *object
                           struct asked *asked)
 {
     const char *url = fetch_url(w, pattern, objects, count, asked);
+    if (!url)
+        return;
     const char *question = work_printf(w, "fetch %s", url);
     const struct outside_rules *rules = w->context->outside;
     if (asked_before(w, asked, question))

@@ -303,15 +303,11 @@ void call_get(struct call_manager *manager, const char *service, const char *pat
 }
 
 void call_fetch(struct call_manager *manager, const char *target, const char *url,
-                struct call_for by, int64_t deadline_ns, struct call_answer *ret)
+                const char *shown, struct call_for by, int64_t deadline_ns, struct call_answer *ret)
 {
-    const char *host = strstr(url, "://") + 3;
-    carry_out_call((struct call){.manager = manager,
-                                 .service = target,
-                                 .path = host + strcspn(host, "/?"),
-                                 .url = url,
-                                 .by = by},
-                   deadline_ns, ret);
+    carry_out_call(
+        (struct call){.manager = manager, .service = target, .path = shown, .url = url, .by = by},
+        deadline_ns, ret);
 }
 
 void call_answer_release(struct call_answer *answer)

@@ -85,9 +85,11 @@ struct call_for {
 void call_get(struct call_manager *manager, const char *service, const char *path,
               struct call_for by, int64_t deadline_ns, struct call_answer *ret);
 /* GETs a URL outside the system, whose receiver learns nothing of this one. `target`: what its line
- * and its breaker are for; there are few of them. Otherwise like call_get. */
+ * and its breaker are for; there are few of them. `shown`: the path that traces have. Otherwise
+ * like call_get. */
 void call_fetch(struct call_manager *manager, const char *target, const char *url,
-                struct call_for by, int64_t deadline_ns, struct call_answer *ret);
+                const char *shown, struct call_for by, int64_t deadline_ns,
+                struct call_answer *ret);
 void call_answer_release(struct call_answer *answer);
 
 /* For layers that send their own requests: shares their results with the breaker. They have their

@@ -31,9 +31,10 @@ enum fh_code path_query(const char *query, json_t **ret, struct fh_error *error)
 
 /* Fills a template with values from `count` objects, searched in order; a name may be a path
  * ("user.id"). A value may be a string, an integer, a boolean, or an array of these (joined with
- * commas). FH_INVALID tells which value is missing, or would not come back unchanged from
- * path_match and path_query (NUL; commas in a list; an empty segment, "." or ".."). *ret is
- * allocated in the arena. */
+ * commas). FH_INVALID tells what is wrong with the template, or which value is missing or of
+ * another type; FH_NOT_FOUND, which one no path can have, since it would not come back unchanged
+ * from path_match and path_query (NUL; commas in a list; an empty segment, "." or ".."; too much).
+ * *ret is allocated in the arena. */
 enum fh_code path_fill(struct arena *arena, const char *pattern, json_t *const *objects, int count,
                        const char **ret, struct fh_error *error);
 

@@ -27,20 +27,24 @@ static void append_encoded(struct text *text, const char *data, size_t length)
     }
 }
 
-/* NULL, or why the value can't be inserted. */
-static const char *append_plain(struct text *text, const json_t *value, bool in_list)
+static enum fh_code append_word(struct text *text, const json_t *value, bool in_list,
+                                const char **ret_unfit)
+{
+    const char *data = json_string_value(value);
+    size_t length = json_string_length(value);
+    if (memchr(data, '\0', length))
+        *ret_unfit = "a string with a NUL character";
+    else if (in_list && memchr(data, ',', length))
+        *ret_unfit = "a list with a string that holds a comma";
+    else
+        append_encoded(text, data, length);
+    return *ret_unfit ? FH_NOT_FOUND : FH_OK;
+}
+
+/* NULL, or the type of a value that can't be inserted. */
+static const char *append_other(struct text *text, const json_t *value)
 {
     switch (json_typeof(value)) {
-    case JSON_STRING: {
-        const char *data = json_string_value(value);
-        size_t length = json_string_length(value);
-        if (memchr(data, '\0', length))
-            return "a string with a NUL character";
-        if (in_list && memchr(data, ',', length))
-            return "a list with a string that holds a comma";
-        append_encoded(text, data, length);
-        return NULL;
-    }
     case JSON_INTEGER:
         text_printf(text, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
         return NULL;
@@ -58,22 +62,33 @@ static const char *append_plain(struct text *text, const json_t *value, bool in_
         return "an object";
     case JSON_ARRAY:
         return "a list within a list";
+    case JSON_STRING:
+        break;
     }
     return "a value of unknown type";
 }
 
-static const char *append_filled(struct text *text, const json_t *value)
+/* FH_NOT_FOUND and FH_INVALID as in path.h; *ret_unfit, which is NULL before, says what it is. */
+static enum fh_code append_plain(struct text *text, const json_t *value, bool in_list,
+                                 const char **ret_unfit)
 {
+    if (json_is_string(value))
+        return append_word(text, value, in_list, ret_unfit);
+    *ret_unfit = append_other(text, value);
+    return *ret_unfit ? FH_INVALID : FH_OK;
+}
+
+static enum fh_code append_filled(struct text *text, const json_t *value, const char **ret_unfit)
+{
+    enum fh_code code = FH_OK;
     if (!json_is_array(value))
-        return append_plain(text, value, false);
-    for (size_t i = 0; i < json_array_size(value); i++) {
+        return append_plain(text, value, false, ret_unfit);
+    for (size_t i = 0; !code && i < json_array_size(value); i++) {
         if (i)
             text_add(text, ",");
-        const char *unfit = append_plain(text, json_array_get(value, i), true);
-        if (unfit)
-            return unfit;
+        code = append_plain(text, json_array_get(value, i), true, ret_unfit);
     }
-    return NULL;
+    return code;
 }
 
 static json_t *look_up_value(const char *name, json_t *const *objects, int count)
@@ -86,47 +101,54 @@ static json_t *look_up_value(const char *name, json_t *const *objects, int count
     return NULL;
 }
 
+/* What follows a '?' may be a key of the service's: messages come to logs. */
+static int shown_length(const char *pattern)
+{
+    return (int)strcspn(pattern, "?");
+}
+
 /* Inserts the value of the name at `open`; *ret_rest is what follows its '}'. */
 static enum fh_code insert_value(struct text *text, const char *pattern, const char *open,
                                  json_t *const *objects, int count, const char **ret_rest,
                                  struct fh_error *error)
 {
     if (*open == '}')
-        return error_set(error, FH_INVALID, "The path template %s has a '}' without a '{'.",
-                         pattern);
+        return error_set(error, FH_INVALID, "The path template %.*s has a '}' without a '{'.",
+                         shown_length(pattern), pattern);
     char name[PATH_NAME_LENGTH_MAX + 1];
     size_t length = strcspn(open + 1, "{}");
     if (open[1 + length] != '}' || length == 0 || length >= sizeof name)
         return error_set(
             error, FH_INVALID,
-            "The path template %s has a '{' that no name of at most %zu characters and "
+            "The path template %.*s has a '{' that no name of at most %zu characters and "
             "'}' follow.",
-            pattern, sizeof name - 1);
+            shown_length(pattern), pattern, sizeof name - 1);
     memcpy(name, open + 1, length);
     name[length] = '\0';
     *ret_rest = open + 1 + length + 1;
 
     const json_t *value = look_up_value(name, objects, count);
     if (!value)
-        return error_set(error, FH_INVALID, "The path %s needs {%s}, and none was given.", pattern,
-                         name);
+        return error_set(error, FH_INVALID, "The path %.*s needs {%s}, and none was given.",
+                         shown_length(pattern), pattern, name);
     size_t before = text->length;
-    const char *unfit = append_filled(text, value);
-    if (unfit)
-        return error_set(error, FH_INVALID,
-                         "The path %s needs {%s}, which is %s: expected a string, an integer, a "
+    const char *unfit = NULL;
+    enum fh_code code = append_filled(text, value, &unfit);
+    if (code)
+        return error_set(error, code,
+                         "The path %.*s needs {%s}, which is %s: expected a string, an integer, a "
                          "boolean or a list of such.",
-                         pattern, name, unfit);
+                         shown_length(pattern), pattern, name, unfit);
     if (memchr(pattern, '?', (size_t)(open - pattern)) || text->overflow)
         return FH_OK;
     /* A value that fills a whole segment must not leave it empty or mean a step up. */
     bool whole = text->data[before - 1] == '/' && strchr("/?", **ret_rest);
     if (whole && (text->length == before || is_dots(text->data + before, text->length - before)))
         return error_set(
-            error, FH_INVALID,
-            "The path %s needs {%s}, which is empty, \".\" or \"..\": that is not a segment "
+            error, FH_NOT_FOUND,
+            "The path %.*s needs {%s}, which is empty, \".\" or \"..\": that is not a segment "
             "of a path.",
-            pattern, name);
+            shown_length(pattern), pattern, name);
     return FH_OK;
 }
 
@@ -149,9 +171,9 @@ enum fh_code path_fill(struct arena *arena, const char *pattern, json_t *const *
             code = insert_value(&text, pattern, rest, objects, count, &rest, error);
     }
     if (!code && text.overflow)
-        code =
-            error_set(error, FH_INVALID, "The path %s is longer than %zu bytes when it is filled.",
-                      pattern, FILLED_LENGTH_MAX);
+        code = error_set(error, FH_NOT_FOUND,
+                         "The path %.*s is longer than %zu bytes when it is filled.",
+                         shown_length(pattern), pattern, FILLED_LENGTH_MAX);
     if (!code)
         *ret = arena_copy(arena, text.data, text.length);
     text_release(&text);

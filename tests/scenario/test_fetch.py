@@ -121,7 +121,7 @@ def test_text_is_a_string(rates):
     ("bytes", 502, "neither JSON nor text in UTF-8"),
     ("large", 502, "larger than 1048576 bytes"),
     ("secret", 502, "with 403"),
-    ("nothing", 404, "has nothing at /nothing"),
+    ("nothing", 404, "has nothing at /{name}"),
 ])
 def test_what_can_not_be_used_is_a_problem(rates, outside, name, status, why):
     found = fetched(rates, name)

@@ -177,7 +177,12 @@ static void names_fill_segments_and_nothing_else(void **state)
     assert_string_equal(stranger->url, "https://api.example.org/rates/"
                                        "..%2Fadmin%3Fx%3D1%23%40evil.example");
     fetched_day = "..";
-    fetched(fixture, fetch_rates, 500, "can't be filled");
+    fetched(fixture, fetch_rates, 422, "has nothing at /rates/{day}");
+    char day[OUTSIDE_URL_LENGTH_MAX + 1] = "";
+    memset(day, 'x', sizeof day - 1);
+    fetched_day = day;
+    fetched(fixture, fetch_rates, 422, "longer than 2048 bytes");
+    assert_int_equal(stranger->seen, 1);
     fetched_day = NULL;
     fetched_url = "https://api.example.org?x={x}";
     fetched(fixture, fetch_that, 200, NULL);
@@ -265,7 +270,7 @@ static void other_answers_are_no_values(void **state)
         int answered, status;
         const char *said;
     } cases[] = {
-        {404, 422, "https://api.example.org has nothing at /rates/2026-03-01"},
+        {404, 422, "https://api.example.org has nothing at /rates/{day}"},
         {302, 502, "with 302, and redirects are not followed"},
         {403, 502, "with 403, which no one expects"},
         {500, 502, "with 500, which no one expects"},
@@ -328,18 +333,36 @@ static void the_try_form_gives_the_problem(void **state)
     fetched(fixture, try_rates, 200, "\"status\":404");
 }
 
-/* Queries may have keys of the service's: they are in no log. */
-static void a_failed_fetch_is_told_without_its_query(void **state)
+static const char *fetched_key = "t0psecret";
+
+static void fetch_with_key(fh_work *w)
 {
+    fh_reply(w, 200, fh_fetch(w, fetched_url, fh_object(w, "key", fetched_key, "x", 1)));
+}
+
+/* Queries and what is filled in may be keys of the service's: they are in no log, and no client's.
+ */
+static void a_failed_fetch_is_told_without_what_may_be_a_key(void **state)
+{
+    static const char *const urls[] = {
+        "https://api.example.org/rates?key=t0psecret&x={x}",
+        "https://api.example.org/rates/{key}/last",
+        "https://api.example.org/rates/a?key=t0psecret&x={missing}",
+        "https://api.example.org/rates/{missing}?key=t0psecret",
+        "https://user:t0psecret@api.example.org/rates",
+        "https://user:t0psecret@{key}/rates",
+    };
     struct fixture *fixture = *state;
-    fetched_url = "https://api.example.org/rates?key=t0psecret&x={x}";
-    static const int answered[] = {0, 404, 302, 503};
-    for (size_t i = 0; i < sizeof answered / sizeof *answered; i++) {
-        stranger->status = answered[i];
-        stranger->fail_first = answered[i] ? 0 : 1000;
-        struct service_run run = service_do(&fixture->service, fetch_that);
-        assert_non_null(strstr(run.failure.message, "/rates"));
+    static const int answered[] = {404, 302, 503, 0};
+    for (size_t i = 0; i < sizeof urls / sizeof *urls * sizeof answered / sizeof *answered; i++) {
+        fetched_url = urls[i / (sizeof answered / sizeof *answered)];
+        stranger->seen = 0;
+        stranger->status = answered[i % (sizeof answered / sizeof *answered)];
+        stranger->fail_first = stranger->status ? 0 : 1000;
+        struct service_run run = service_do(&fixture->service, fetch_with_key);
+        assert_true(run.status >= 400);
         assert_null(strstr(run.failure.message, "t0psecret"));
+        assert_null(strstr(run.body ? run.body : "", "t0psecret"));
         json_text_free(run.body);
     }
 }
@@ -361,7 +384,7 @@ int main(void)
         CASE(a_rerun_fetches_nothing_again),
         CASE(hosts_and_services_have_lines_of_their_own),
         CASE(the_try_form_gives_the_problem),
-        CASE(a_failed_fetch_is_told_without_its_query),
+        CASE(a_failed_fetch_is_told_without_what_may_be_a_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,6 +176,20 @@ static void get_250(fh_work *w)
                        json_string_at(users, "249.id")));
 }
 
+static void get_nowhere(fh_work *w)
+{
+    w->body = json_pack("{s:s}", "user_id", "..");
+    fh_reply(w, 200, fh_get(w, "users", "/api/users/{user_id}", w->body));
+}
+
+static void try_nowhere(fh_work *w)
+{
+    json_t *problem;
+    assert_null(fh_try_get(w, &problem, "users", "/api/users/{user_id}",
+                           json_pack("{s:s}", "user_id", "")));
+    fh_reply(w, 200, problem);
+}
+
 static int runs;
 
 static void conflict(fh_work *w)
@@ -262,6 +276,25 @@ static void what_was_not_declared_cannot_be_queried(void **state)
     assert_non_null(strstr(run.failure.message, "can't be filled"));
     assert_int_equal(neighbour->seen, 0);
     json_text_free(run.body);
+}
+
+/* They come from clients: whoever sends ".." has asked for something that is not there. */
+static void values_that_no_path_can_have_name_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct service_run run = expect(fixture, get_nowhere, 422);
+    assert_non_null(strstr(run.body, "users has nothing at /api/users/{user_id}"));
+    assert_non_null(strstr(run.body, "\"pointer\":\"/user_id\""));
+    json_text_free(run.body);
+    run = expect(fixture, try_nowhere, 200);
+    assert_non_null(strstr(run.body, "\"status\":404"));
+    json_text_free(run.body);
+    each_ids = "[1, \"a,b\"]";
+    run = expect(fixture, get_each, 422);
+    assert_non_null(strstr(run.body, "holds a comma"));
+    json_text_free(run.body);
+    assert_int_equal(neighbour->seen, 0);
+    each_ids = "[3, \"4\", 3]";
 }
 
 static void nobody_is_queried_after_the_store_was_used(void **state)
@@ -669,6 +702,7 @@ int main(void)
         TEST(an_answer_is_the_calls_value),
         TEST(the_caller_its_trace_and_the_time_left_are_sent),
         TEST(what_was_not_declared_cannot_be_queried),
+        TEST(values_that_no_path_can_have_name_nothing),
         TEST(nobody_is_queried_after_the_store_was_used),
         TEST(a_passing_failure_is_tried_again),
         TEST(after_four_attempts_the_client_is_told_to_come_back),
