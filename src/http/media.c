@@ -70,8 +70,10 @@ static bool charset_fits(const char *parameters)
 bool media_fits(const char *content_type, const char *type)
 {
     size_t length = content_type ? media_name_length(content_type) : 0;
+    const char *rest = content_type ? content_type + length : "";
+    char next = rest[strspn(rest, " \t")]; /* a ',' begins a second type */
     return length && length == strlen(type) && strncasecmp(content_type, type, length) == 0 &&
-           (!media_is_text(type) || charset_fits(content_type + length));
+           (!next || next == ';') && (!media_is_text(type) || charset_fits(rest));
 }
 
 /* 0: q=0, which refuses. */

@@ -321,7 +321,7 @@ static void add_route(struct openapi *openapi, const json_t *description, const 
     if (json_string_at(route, "body_type"))
         put_openapi(operation, "requestBody",
                     json_pack("{s:b, s:o}", "required", 1, "content",
-                              openapi_typed(json_string_at(route, "body_type"))));
+                              openapi_typed(json_string_at(route, "body_type"), 1)));
     if (openapi->inside)
         put_openapi(operation, "x-freehold-audience",
                     json_string(json_string_at(route, "audience")));

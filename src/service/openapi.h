@@ -36,7 +36,8 @@ json_t *openapi_schema_of(const json_t *schema, const char *service);
 
 /* Of openapi_answers.c. `schema` is stolen. */
 json_t *openapi_content(const char *type, json_t *schema);
-json_t *openapi_typed(const char *type); /* of other than JSON */
+/* Of other than JSON, at least so long. */
+json_t *openapi_typed(const char *type, int length_min);
 /* Whether a client may wait for the end of what the route begins (`Prefer: wait`). */
 bool openapi_may_wait(const json_t *route, const json_t *description);
 json_t *openapi_responses(const json_t *route, const json_t *description, bool inside);

@@ -57,11 +57,14 @@ static json_t *answer_header_of(const char *description, const char *type)
     return json_pack("{s:s, s:{s:s}}", "description", description, "schema", "type", type);
 }
 
-json_t *openapi_typed(const char *type)
+json_t *openapi_typed(const char *type, int length_min)
 {
-    return openapi_content(
-        type, media_is_text(type) ? json_pack("{s:s}", "type", "string")
-                                  : json_pack("{s:s, s:s}", "type", "string", "format", "binary"));
+    json_t *schema = json_pack("{s:s}", "type", "string");
+    if (!media_is_text(type))
+        put_answered(schema, "format", json_string("binary"));
+    if (length_min > 0)
+        put_answered(schema, "minLength", json_integer(length_min));
+    return openapi_content(type, schema);
 }
 
 static json_t *success_content(const json_t *answer, const json_t *description)
@@ -75,7 +78,9 @@ static json_t *success_content(const json_t *answer, const json_t *description)
 /* With `Prefer: wait` and in time: what the route at Location answers. */
 static void add_waited(json_t *responses, const json_t *route, const json_t *description)
 {
-    const json_t *answer = json_object_get(located_route(route, description), "answer");
+    const json_t *located = located_route(route, description);
+    const json_t *answer = json_object_get(located, "answer");
+    const char *type = json_string_at(located, "answer_type");
     char status[8];
     json_int_t declared = json_integer_value(json_object_get(answer, "status"));
     snprintf(status, sizeof status, "%d", declared ? (int)declared : 200);
@@ -84,7 +89,9 @@ static void add_waited(json_t *responses, const json_t *route, const json_t *des
     put_answered(responses, status,
                  json_pack("{s:s, s:o, s:o}", "description",
                            "With `Prefer: wait`, once it has ended: what is at `Location`.",
-                           "content", success_content(answer, description), "headers", headers));
+                           "content",
+                           type ? openapi_typed(type, 0) : success_content(answer, description),
+                           "headers", headers));
 }
 
 static void add_success(json_t *responses, const json_t *route, const json_t *description)
@@ -99,7 +106,7 @@ static void add_success(json_t *responses, const json_t *route, const json_t *de
                                  : declared == 201 ? "Made."
                                                    : "Done.");
     if (json_string_at(route, "answer_type"))
-        put_answered(response, "content", openapi_typed(json_string_at(route, "answer_type")));
+        put_answered(response, "content", openapi_typed(json_string_at(route, "answer_type"), 0));
     else if (json_object_get(answer, "schema") || (declared != 204 && declared))
         put_answered(response, "content", success_content(answer, description));
     if (declared == 201 || declared == 202)

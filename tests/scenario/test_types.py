@@ -52,6 +52,16 @@ def test_a_repeated_request_gets_the_same_bytes_and_is_done_once(files):
     assert ask(files, "POST", "/api/bytes", ALL_BYTES + b"x", **headers)[0] == 422, "the key is another request's"
 
 
+def test_the_largest_answer_is_repeated_and_a_larger_one_is_a_fault(files):
+    before, length = len(uploads(files)), 8 << 20
+    headers = {"Content_Type": "application/json", "Idempotency_Key": "large-1"}
+    for _ in range(2):
+        status, _, body = ask(files, "POST", "/api/large", json.dumps({"length": length}), **headers)
+        assert status == 201 and len(body) == length and body[:1000] == bytes(i * 7 % 256 for i in range(1000))
+    assert ask(files, "POST", "/api/large", json.dumps({"length": length + 1}), Content_Type="application/json")[0] == 500
+    assert len(uploads(files)) == before + 1
+
+
 def test_text_is_sent_as_utf_8(files):
     assert ask(files, "GET", "/api/table") == (200, "text/csv; charset=utf-8", "name,price\r\ncafé,3\r\n".encode())
     status, kind, body = ask(files, "POST", "/api/table", "a,b\nc,d\n", Content_Type="Text/CSV; charset=UTF-8")
@@ -106,6 +116,7 @@ def test_a_wrong_answer_is_a_fault(files, path, why):
 def test_the_documents_say_the_types(files):
     paths = json.loads(ask(files, "GET", "/openapi.json")[2])["paths"]
     post = paths["/api/bytes"]["post"]
+    assert post["requestBody"]["content"]["application/octet-stream"]["schema"]["minLength"] == 1
     assert list(post["requestBody"]["content"]) == ["application/octet-stream"]
     assert list(post["responses"]["2XX"]["content"]) == ["image/x-echo"]
     assert {"406", "415"} <= set(post["responses"])

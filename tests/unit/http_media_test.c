@@ -28,6 +28,10 @@ static void what_comes_is_compared_without_its_parameters(void **state)
     assert_true(media_fits("text/csv;charset=us-ascii", "text/csv"));
     assert_false(media_fits("text/csv; charset=latin1", "text/csv"));
     assert_false(media_fits("text/csvx", "text/csv"));
+    assert_false(media_fits("text/csv, application/json", "text/csv"));
+    assert_false(media_fits("text/csv ,text/csv", "text/csv"));
+    assert_false(media_fits("text/csv charset=utf-8", "text/csv"));
+    assert_true(media_fits("text/csv ; charset=utf-8", "text/csv"));
     assert_false(media_fits("text/cs", "text/csv"));
     assert_false(media_fits("", "text/csv"));
     assert_false(media_fits(NULL, "text/csv"));

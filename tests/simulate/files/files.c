@@ -57,6 +57,21 @@ static void get_nothing(fh_work *w)
     fh_reply_bytes(w, 200, NULL, 0);
 }
 
+#define LARGE_MAX 8388609
+
+static const fh_field large_shape[] = {{"length", FH_INT, .min = 1, .max = LARGE_MAX}, {0}};
+
+/* So many bytes. */
+static void post_large(fh_work *w)
+{
+    size_t length = (size_t)json_integer_value(json_object_get(fh_body(w), "length"));
+    static unsigned char bytes[LARGE_MAX];
+    for (size_t i = 0; i < length; i++)
+        bytes[i] = (unsigned char)(i * 7);
+    note_upload(w, length);
+    fh_reply_bytes(w, 201, bytes, length);
+}
+
 static void get_uploads(fh_work *w)
 {
     fh_reply(w, 200, fh_rows(w, "SELECT length FROM upload ORDER BY id"));
@@ -66,6 +81,8 @@ FH_SERVICE(files, .model = FH_RELATIONAL,
            .routes = {
                {"POST", "/api/bytes", post_bytes, .auth = FH_ANYONE,
                 .body_type = "application/octet-stream", .answer_type = "image/x-echo"},
+               {"POST", "/api/large", post_large, .auth = FH_ANYONE, .body = large_shape,
+                .answer_type = "application/octet-stream"},
                {"POST", "/api/table", post_table, .auth = FH_ANYONE, .body_type = "text/csv"},
                {"GET", "/api/table", get_table, .auth = FH_ANYONE, .answer_type = "text/csv"},
                {"GET", "/api/latin", get_latin, .auth = FH_ANYONE, .answer_type = "text/csv"},
