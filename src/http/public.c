@@ -37,6 +37,8 @@ static const struct network closed_v6[] = {
     {{0x01}, 8},              /* includes 100::/64, which discards */
     {{0x20, 0x01, 0x00}, 23}, /* protocol assignments, including Teredo */
     {{0x20, 0x01, 0x0d, 0xb8}, 32},
+    {{0x3f, 0xff, 0x00}, 20}, /* documentation: RFC 9637 */
+    {{0x5f, 0x00}, 16},       /* segments of routes: RFC 9602 */
     {{0xfc}, 7},
     {{0xfe, 0x80}, 10},
     {{0xfe, 0xc0}, 10},
