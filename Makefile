@@ -7,6 +7,7 @@ MESON_FLAGS ?=
 TEST_FLAGS ?=
 MINUTES ?= 10
 RUNS ?= 50000
+SEED ?= 1
 PROFILE ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -60,9 +61,9 @@ audit: deps all ## 1,000,000 writes, 200 kill -9; with ENGINE=postgresql MINUTES
 fuzz: deps ## feed every reader of input with what it does not expect, for MINUTES=10
 	@tests/fuzz/run --build build-fuzz --minutes $(MINUTES)
 
-schemathesis: deps all ## requests from the examples' own documents, with all of Schemathesis' checks, for MINUTES=10 each
-	@FREEHOLD=$(BUILD)/freehold FREEHOLD_SCHEMATHESIS_MINUTES=$(MINUTES) \
-		/usr/bin/python3 -m pytest -q tests/scenario/test_schemathesis.py
+schemathesis: deps all ## requests from the examples' own documents, with all of Schemathesis' checks, for MINUTES=10 each; SEED=1
+	@FREEHOLD=$(BUILD)/freehold FREEHOLD_SCHEMATHESIS_MINUTES=$(MINUTES) FREEHOLD_SEED=$(SEED) \
+		/usr/bin/python3 -m pytest -q -rP tests/scenario/test_schemathesis.py
 
 lint: deps all ## clang-tidy, cppcheck and valgrind: what the compilers do not see
 	@tools/lint $(BUILD)

@@ -39,6 +39,7 @@ def schemathesis_fixture(tmp_path_factory):
              "--seed", str(SEED), "--warnings", "off", "--no-color", "--continue-on-failure", *how, *more],
             cwd=place, capture_output=True, text=True, timeout=MINUTES * 90 + 240,
             env={**os.environ, "PYTHONPATH": str(folder), "SCHEMATHESIS_HOOKS": str(SUPPORT / "hooks.py")})
+        print(f"FREEHOLD_SEED={SEED}\n{done.stdout}")
         return done.returncode, done.stdout[-OUTPUT_LENGTH_MAX:] + done.stderr[-2000:]
     return run
 
