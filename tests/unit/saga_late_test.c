@@ -2,17 +2,10 @@
 /* Open sagas that are read late, because the store was away or had too much to tell at once, are
  * carried on all the same, and nothing else waits for them. */
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "../support/harness.h"
+#include "../support/hosted.h"
 
 #include "http/virtual.h"
 #include "saga/manager.h"
-#include "service/exchange.h"
-#include "service/runtime.h"
-#include "store/relational/sql.h"
 
 /* ---- The service ---- */
 
@@ -33,15 +26,6 @@ static const fh_service books = {.name = "books",
                                  .routes = {{"POST", "/start", start}},
                                  .sagas = {{"note", note_steps}}};
 
-/* ---- Its process ---- */
-
-struct fixture {
-    struct runtime runtime; /* first */
-    struct harness harness;
-    json_t *config;
-    bool ready, ended, answered;
-};
-
 /* The honest engine, except that the next ones to begin after `passes` fail. */
 static struct {
     const struct store_ops *honest;
@@ -49,136 +33,35 @@ static struct {
     int passes, fails;
 } broken;
 
-static enum fh_code host_serve(struct runtime *runtime, struct fh_error *error)
-{
-    (void)runtime;
-    (void)error;
-    return FH_OK;
-}
-
-static void host_ready(struct runtime *runtime)
-{
-    ((struct fixture *)runtime)->ready = true;
-}
-
-static void host_drain(struct runtime *runtime)
-{
-    runtime_requests_drained(runtime);
-}
-
-static void host_silence(struct runtime *runtime)
-{
-    (void)runtime;
-}
-
-static void host_ended(struct runtime *runtime)
-{
-    ((struct fixture *)runtime)->ended = true;
-}
-
-static void host_fail(struct runtime *runtime, int exit_code)
-{
-    (void)runtime;
-    (void)exit_code;
-    abort();
-}
-
-static const struct runtime_host host = {.serve = host_serve,
-                                         .ready = host_ready,
-                                         .drain = host_drain,
-                                         .silence = host_silence,
-                                         .ended = host_ended,
-                                         .fail = host_fail};
-
-static bool is_ready(void *fixture)
-{
-    return ((struct fixture *)fixture)->ready;
-}
-
-static bool has_ended(void *fixture)
-{
-    return ((struct fixture *)fixture)->ended;
-}
-
-static bool is_answered(void *fixture)
-{
-    return ((struct fixture *)fixture)->answered;
-}
-
-struct statement {
-    struct fixture *fixture;
-    const char *sql;
-    int64_t number;
-};
-
-static bool take_number(void *context, const struct sql_row *row)
-{
-    ((struct statement *)context)->number = row->values[0].integer;
-    return true;
-}
-
-static void run_statement(void *argument)
-{
-    struct statement *statement = argument;
-    struct store_work *work;
-    struct fh_error error;
-    if (store_begin(statement->fixture->runtime.context.store, STORE_WRITE, &work, &error) !=
-            FH_OK ||
-        sql_run(work, statement->sql, NULL, 0, take_number, statement, NULL, &error) != FH_OK ||
-        store_commit(work, &error) != FH_OK)
-        abort();
-}
-
-static int64_t number_of(struct fixture *fixture, const char *sql)
-{
-    struct statement statement = {.fixture = fixture, .sql = sql};
-    harness_run(&fixture->harness, run_statement, &statement);
-    return statement.number;
-}
-
 static int set_up(void **state)
 {
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    assert_non_null(fixture);
     broken.passes = broken.fails = 0;
-    harness_init(&fixture->harness);
-    fixture->config = json_pack("{s:s}", "folder", fixture->harness.folder);
-    runtime_init(&fixture->runtime, &books, fixture->config, fixture->harness.world, &host);
-    assert_true(runtime_start(&fixture->runtime));
-    harness_until(&fixture->harness, is_ready, fixture);
-    number_of(fixture, "CREATE TABLE effect (id INTEGER PRIMARY KEY, what TEXT)");
-    *state = fixture;
-    return 0;
+    return hosted_set_up(state, &books);
 }
 
-static int tear_down(void **state)
+static bool is_answered(void *answered)
 {
-    struct fixture *fixture = *state;
-    runtime_stop(&fixture->runtime);
-    harness_until(&fixture->harness, has_ended, fixture);
-    json_decref(fixture->config);
-    harness_release(&fixture->harness);
-    free(fixture);
-    return 0;
+    return *(bool *)answered;
 }
 
 static void on_replied(void *context, const struct http_answer *answer)
 {
-    ((struct fixture *)context)->answered = answer->status == 202;
+    *(bool *)context = answer->status == 202;
 }
 
 /* Committed, and not taken into memory: as one that waits in the store for a place. */
 static struct saga_manager *start_unseen(struct fixture *fixture)
 {
     struct saga_manager *manager = fixture->runtime.context.sagas;
+    bool answered = false;
     struct http_virtual request = {.method = "POST",
                                    .target = "/start",
                                    .received_ns = world_monotonic_ns(fixture->harness.world),
                                    .replied = on_replied,
-                                   .context = fixture};
+                                   .context = &answered};
     manager->stopping = true;
     http_virtual_send(&request, (struct http_handler){exchange_incoming, &fixture->runtime});
-    harness_until(&fixture->harness, is_answered, fixture);
+    harness_until(&fixture->harness, is_answered, &answered);
     manager->stopping = false;
     return manager;
 }
