@@ -2,54 +2,42 @@
 /* fh_object, fh_array and fh_nest: what they make, and what ends the handler. What must not compile
  * is tried in tests/header. */
 
-#include "../support/fixture.h"
+#include "../support/service.h"
 
 #include <math.h>
-#include <string.h>
 
-#include "base/json.h"
+static const fh_service declaration = {.name = "books", .model = FH_RELATIONAL};
 
-static const fh_service service = {.name = "books", .model = FH_RELATIONAL};
+struct fixture {
+    struct harness harness;
+    struct service service;
+};
 
 static int set_up(void **state)
 {
-    return fixture_set_up(state, &service, "CREATE TABLE book (id INTEGER PRIMARY KEY);");
+    static struct fixture fixture;
+    harness_init(&fixture.harness);
+    service_open(&fixture.service, &fixture.harness, fixture.harness.world, &declaration);
+    *state = &fixture;
+    return 0;
 }
 
-struct run {
-    struct fixture *fixture;
-    fh_handler *handler;
-    int status;
-    char reply[4096];
-    char failure[256];
-};
-
-static void run_work(void *argument)
-{
-    struct run *run = argument;
-    fh_work w;
-    work_init(&w, &run->fixture->context, run->handler);
-    work_run(&w);
-    run->status = w.reply_status;
-    snprintf(run->failure, sizeof run->failure, "%s", w.failure.message);
-    if (w.reply_body) {
-        char *text = json_text(w.reply_body);
-        snprintf(run->reply, sizeof run->reply, "%s", text);
-        json_text_free(text);
-    }
-    work_release(&w);
-}
-
-static void expect(void **state, fh_handler *handler, int status, const char *reply)
+static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    struct run run = {.fixture = fixture, .handler = handler};
-    harness_run(&fixture->harness, run_work, &run);
+    service_close(&fixture->service);
+    harness_release(&fixture->harness);
+    return 0;
+}
+
+/* `said`: the reply's body; of a failure, its message. */
+static void expect(void **state, fh_handler *handler, int status, const char *said)
+{
+    struct fixture *fixture = *state;
+    struct service_run run = service_do(&fixture->service, handler);
     assert_int_equal(run.status, status);
-    if (status == 500)
-        assert_string_equal(run.failure, reply);
-    else
-        assert_string_equal(run.reply, reply);
+    assert_string_equal(status < 500 ? run.body : run.failure.message, said);
+    json_text_free(run.body);
 }
 
 static void reply_every_type(fh_work *w)
@@ -164,11 +152,7 @@ static void build_without_end(fh_work *w)
 
 static void memory_that_ends_ends_the_handler(void **state)
 {
-    struct fixture *fixture = *state;
-    struct run run = {.fixture = fixture, .handler = build_without_end};
-    harness_run(&fixture->harness, run_work, &run);
-    assert_int_equal(run.status, 503);
-    assert_string_equal(run.failure, WORK_MEMORY_FAULT);
+    expect(state, build_without_end, 503, WORK_MEMORY_FAULT);
 }
 
 /* ---- fh_nest ---- */
@@ -225,23 +209,19 @@ static void what_has_no_key_ends_the_handler(void **state)
            "fh_nest \"items\": one of the items has no \"order_id\".");
 }
 
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(each_type_has_its_value, set_up, fixture_tear_down),
-        cmocka_unit_test_setup_teardown(objects_stand_in_objects_and_their_values_are_borrowed,
-                                        set_up, fixture_tear_down),
-        cmocka_unit_test_setup_teardown(thirty_two_members_are_taken, set_up, fixture_tear_down),
-        cmocka_unit_test_setup_teardown(what_json_can_not_hold_ends_the_handler, set_up,
-                                        fixture_tear_down),
-        cmocka_unit_test_setup_teardown(memory_that_ends_ends_the_handler, set_up,
-                                        fixture_tear_down),
-        cmocka_unit_test_setup_teardown(items_are_in_their_rows_in_order, set_up,
-                                        fixture_tear_down),
-        cmocka_unit_test_setup_teardown(one_row_has_items_too_and_its_key_may_be_named, set_up,
-                                        fixture_tear_down),
-        cmocka_unit_test_setup_teardown(what_has_no_key_ends_the_handler, set_up,
-                                        fixture_tear_down),
+        CASE(each_type_has_its_value),
+        CASE(objects_stand_in_objects_and_their_values_are_borrowed),
+        CASE(thirty_two_members_are_taken),
+        CASE(what_json_can_not_hold_ends_the_handler),
+        CASE(memory_that_ends_ends_the_handler),
+        CASE(items_are_in_their_rows_in_order),
+        CASE(one_row_has_items_too_and_its_key_may_be_named),
+        CASE(what_has_no_key_ends_the_handler),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
