@@ -316,11 +316,14 @@ static void pages_need_a_route_that_has_them(void **state)
 {
     static const struct fh_route without = {"GET", "/api/{shelf}/books", NULL,
                                             .query = query_shape};
-    struct asked asked = {.fixture = *state, .route = &without, .handler = list_books};
-    fh_work w;
-    work_init(&w, &asked.fixture->context, list_books);
-    assert_ptr_equal(page_query_shape(&w.kept, &without), query_shape);
-    work_release(&w);
+    static const struct fh_route by_kind = {"GET", "/api/{shelf}/shelves", NULL, .page = {"kind"}};
+    assert_ptr_equal(page_query_shape(NULL, &without), query_shape);
+    struct asked asked = ask(state, &without, list_books, "");
+    assert_int_equal(asked.status, 500);
+    assert_non_null(strstr(asked.failure, "a GET route that declares .page"));
+    asked = ask(state, &by_kind, list_shelves, "");
+    assert_int_equal(asked.status, 500);
+    assert_non_null(strstr(asked.failure, "in pages by \"id\", ascending"));
 }
 
 int main(void)
