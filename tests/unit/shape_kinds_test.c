@@ -6,7 +6,6 @@
 #include <float.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "shape/shape.h"
 #include "shape/text.h"
@@ -262,6 +261,7 @@ static void a_pattern_matches_the_whole_value(void **state)
                                     5));
     assert_true(shape_pattern_fits("a.c", "a€c", 5));
     assert_true(shape_pattern_fits("[^x]*", "a\0b", 3));
+    assert_false(shape_pattern_fits("a", "a\0b", 3));
     assert_false(shape_pattern_fits("\\w+", "é", 2));
     assert_true(shape_pattern_fits("", "", 0));
     assert_false(shape_pattern_fits("", "a", 1));
@@ -312,53 +312,25 @@ static void what_a_pattern_may_not_have_is_refused_with_its_place(void **state)
     }
 }
 
-/* What has most states at a byte, with the longest value that it may be declared for. */
-static void no_declared_pattern_takes_long(void **state)
+/* What has most states at a byte may be declared for shorter values alone. */
+static void a_pattern_says_how_long_its_values_may_be(void **state)
 {
-    char same[SHAPE_PATTERN_LENGTH_MAX + 1] = "(a",
-                                         none[] = "(|||||||||||||||||||||||||||||||||||a)*";
-    char text[SHAPE_PATTERN_VALUE_MAX];
     (void)state;
-    for (int i = 0; i < 160; i++)
-        strcat(same, "|a");
-    strcat(same, ")*");
-    const char *const patterns[] = {
-        same, none, "(.{0,240})+b", "(a{0,490}b?)*c", "(a{0,80}b?)*c", "[^b]{490}", "(.*a){12}b"};
-    memset(text, 'a', sizeof text);
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
-        int64_t length = shape_pattern_value_max(patterns[i]);
-        assert_true(length > 100);
-        clock_t began = clock();
-        (void)shape_pattern_fits(patterns[i], text, (size_t)length);
-        double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
-        if (seconds > 0.5) /* seconds of the processor; ten times what the worst one takes */
-            fail_msg("%.40s took %.2f s", patterns[i], seconds);
-    }
     assert_int_equal(shape_pattern_value_max("[a-z]{2}-\\d+"), SHAPE_PATTERN_VALUE_MAX);
+    assert_in_range(shape_pattern_value_max("(a{0,490}b?)*c"), 100, SHAPE_PATTERN_VALUE_MAX - 1);
     assert_int_equal(shape_pattern_value_max("("), 0);
 }
 
-/* Each would take a matcher that goes back for ever. */
-static void no_text_takes_a_pattern_long(void **state)
+/* A matcher that goes back gives up on these. What each costs: shape_pattern_test.c. */
+static void the_longest_text_is_matched(void **state)
 {
     (void)state;
-    static const char *const patterns[] = {"(a*)*b",       "(a|aa)+b",       "(a|a?)+b",
-                                           "((a+)+)+b",    "(.*a){12}b",     "a{1,249}a{1,250}b",
-                                           "([a-z]+-?)+1", "(a{2,}a?){2,}b", "(a{1,50}){9}b"};
     char text[SHAPE_PATTERN_VALUE_MAX + 1];
     memset(text, 'a', sizeof text);
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
-        clock_t began = clock();
-        assert_int_equal(shape_pattern_check(patterns[i], ERROR_UNHEEDED), FH_OK);
-        assert_false(shape_pattern_fits(patterns[i], text, sizeof text - 1));
-        double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
-        if (seconds > 5) /* seconds of the processor; sanitized builds take several */
-            fail_msg("%s took %.2f s", patterns[i], seconds);
-    }
     text[sizeof text - 1] = 'b';
     static const char *const matching[] = {"(a*)*b",    "(a|aa)+b",   "(a|a?)+b",
                                            "((a+)+)+b", "(.*a){12}b", "(a{2,}a?){2,}b"};
-    for (size_t i = 0; i < sizeof matching / sizeof *matching; i++) /* none gives up */
+    for (size_t i = 0; i < sizeof matching / sizeof *matching; i++)
         assert_true(shape_pattern_fits(matching[i], text + 1, sizeof text - 1));
     const fh_field field = {.type = FH_STRING, .pattern = "(a|aa)+b"};
     char json[sizeof text + 3];
@@ -564,8 +536,8 @@ int main(void)
         cmocka_unit_test(other_formats_follow_their_standards),
         cmocka_unit_test(a_pattern_matches_the_whole_value),
         cmocka_unit_test(what_a_pattern_may_not_have_is_refused_with_its_place),
-        cmocka_unit_test(no_declared_pattern_takes_long),
-        cmocka_unit_test(no_text_takes_a_pattern_long),
+        cmocka_unit_test(a_pattern_says_how_long_its_values_may_be),
+        cmocka_unit_test(the_longest_text_is_matched),
         cmocka_unit_test(defaults_are_there_before_the_handler),
         cmocka_unit_test(a_shape_that_can_not_work_is_refused),
         cmocka_unit_test(bounds_that_can_not_be_kept_to_are_refused),
