@@ -58,6 +58,23 @@ static struct ledger_timer row_after_the_10th(struct schedule *schedule, char da
     return kept_row(&row, data);
 }
 
+static void of_runs_that_were_missed_one_is_done_and_the_others_are_counted(void **state)
+{
+    (void)state;
+    int64_t missed, due_ms = midnight(10) + 3 * HOUR_MS;
+    struct schedule schedule = schedule_of("0 3 * * *");
+    struct ledger_timer next = schedule_next(&schedule, due_ms, midnight(14), &missed);
+    assert_int_equal(missed, 3);
+    assert_int_equal(next.due_ms, midnight(14) + 3 * HOUR_MS);
+    next = schedule_next(&schedule, due_ms, midnight(11) + 3 * HOUR_MS, &missed);
+    assert_int_equal(missed, 1); /* the next one is due at this moment */
+    assert_int_equal(next.due_ms, midnight(12) + 3 * HOUR_MS);
+    schedule = schedule_of("* * * * *");
+    next = schedule_next(&schedule, due_ms, due_ms + 3650 * DAY_MS, &missed);
+    assert_int_equal(missed, 10000); /* no more are counted */
+    assert_int_equal(next.due_ms, due_ms + 3650 * DAY_MS + 60000);
+}
+
 static void a_row_that_is_as_declared_stays(void **state)
 {
     (void)state;
@@ -156,6 +173,7 @@ static void an_id_is_digits_and_a_name_of_plain_letters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_runs_that_were_missed_one_is_done_and_the_others_are_counted),
         cmocka_unit_test(a_row_that_is_as_declared_stays),
         cmocka_unit_test(a_new_schedule_begins_with_its_next_time),
         cmocka_unit_test(a_schedule_that_was_changed_keeps_a_run_that_is_due),
