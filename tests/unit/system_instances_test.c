@@ -288,6 +288,7 @@ static void an_upgrade_that_does_not_start_stops_nothing(void **state)
     assert_int_equal(instances_upgrade(&fixture->instances, true, &error), FH_OK);
     instances_tend(&fixture->instances);
     harness_until(&fixture->harness, has_failed, fixture);
+    assert_int_equal(fixture->instances.children[0]->state, CHILD_READY);
     harness_until(&fixture->harness, is_settled, fixture);
     assert_int_equal(fixture->instances.children[0]->pid, first);
     assert_int_equal(fixture->failed, 1);

@@ -85,9 +85,12 @@ static void client(fh_client *client, int number)
         snprintf(key, sizeof key, "c%d-%d", number, i);
         snprintf(name, sizeof name, "b%d-%d", number,
                  drawn < 5 ? i : (int)fh_client_random(client, (uint64_t)actions));
-        if (drawn < 5)
+        if (drawn < 5) {
             hang_bell(client, name, key);
-        else if (drawn < 7)
+            snprintf(key, sizeof key, "x%d-%d", number, i);
+            if (fh_client_random(client, 4) == 0) /* as it is about to ring */
+                cancel_bell(client, name, key);
+        } else if (drawn < 7)
             cancel_bell(client, name, key);
         else if (drawn < 8)
             ask_bells(client, "/curses", json_pack("{s:s}", "name", name), key, NULL);
