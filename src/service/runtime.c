@@ -387,7 +387,8 @@ enum fh_code runtime_try(struct runtime *runtime, struct fh_error *error)
         code = make_managers(runtime, error);
         free_managers(runtime);
     }
-    store_close(runtime->context.store);
+    if (runtime->context.store)
+        store_close(runtime->context.store);
     runtime->context.store = NULL;
     return code;
 }
