@@ -154,7 +154,7 @@ static enum fh_code change_store(struct runtime *runtime, json_t *result, struct
         named = "adopted_now";
         code = service_adopt(store, folder, json_string_at(task, "from"), version, &count, error);
     } else {
-        return error_set(error, FH_INVALID, SERVICE_TASK_UNKNOWN " \"%s\".", what ? what : "");
+        return error_set(error, FH_INVALID, "Nobody knows the task \"%s\".", what ? what : "");
     }
     json_object_set_new(result, named, json_integer(count));
     if (code == FH_OK)
@@ -218,8 +218,10 @@ static enum fh_code work_on_store(struct runtime *runtime, json_t *result, struc
     bool looks = task_is(runtime, "look");
     if (task_is(runtime, "backup"))
         return back_up_alone(runtime, result, error);
-    if (task_is(runtime, SERVICE_TASK_TRY))
+    if (task_is(runtime, SERVICE_TASK_TRY)) {
+        json_object_set_new(result, SERVICE_TASK_TRIED, json_true());
         return service_try(runtime, error);
+    }
     if (!has_migrations(runtime->service))
         return error_set(error, FH_UNSUPPORTED,
                          "Only stores of tables have migrations; %s keeps others.",

@@ -14,7 +14,8 @@
  * The service's own process does it: with its user, its confinement and its access to the store,
  * while no other process serves from it; a trial only reads it, and works on a copy. The result is
  * in the service's folder, in SERVICE_TASK_RESULT: what service_migrations reports (with "store":
- * false if there is no store yet), "applied_now" or "adopted_now", or "backup"; and "error", a
+ * false if there is no store yet), "applied_now" or "adopted_now", "backup", or "tried": true,
+ * which tells a trial that failed from a library that is too old to know trials; and "error", a
  * sentence, if it failed.
  */
 
@@ -22,7 +23,7 @@
 
 #define SERVICE_TASK_RESULT "task-result.json"
 #define SERVICE_TASK_TRY "try"
-#define SERVICE_TASK_UNKNOWN "Nobody knows the task" /* so begins the error */
+#define SERVICE_TASK_TRIED "tried"
 
 /* What was applied to the store, and what was begun: {"engine", "applied": [{"version", "name",
  * "checksum", "applied_ms"}], "open": [{"version", "name", "done", "running"}]}. For a relational

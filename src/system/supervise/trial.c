@@ -27,33 +27,34 @@
 #define TRIAL_CONFIG TRIAL_STEM ".json"
 #define TRIAL_LOG "trial.log"
 #define LOG_LINES_SHOWN 8
+#define DEPTH_MAX 16 /* of the folders that a program makes where it is tried */
 
 /* ---- its folder ---- */
 
-/* The folder belongs to the service: no link is followed, and only files are removed. */
-static void remove_trial_files(int folder_fd)
+/* Whatever has that name. The folder belongs to the service: no link is followed. */
+static void remove_left(int folder_fd, const char *name, int depth)
 {
-    int fd = openat(folder_fd, TRIAL_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (unlinkat(folder_fd, name, 0) == 0 || errno == ENOENT || depth == DEPTH_MAX)
+        return;
+    int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
     const struct dirent *entry;
-    if (!folder) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    while ((entry = readdir(folder))) {
+    while (folder && (entry = readdir(folder))) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            unlinkat(fd, entry->d_name, 0);
+            remove_left(fd, entry->d_name, depth + 1);
     }
-    closedir(folder);
+    if (folder)
+        closedir(folder);
+    else if (fd >= 0)
+        close(fd);
+    unlinkat(folder_fd, name, AT_REMOVEDIR);
 }
 
 void trial_sweep(int folder_fd)
 {
-    remove_trial_files(folder_fd);
-    unlinkat(folder_fd, TRIAL_FOLDER, AT_REMOVEDIR);
-    unlinkat(folder_fd, TRIAL_CONFIG, 0);
-    unlinkat(folder_fd, TRIAL_LOG, 0);
+    remove_left(folder_fd, TRIAL_FOLDER, 0);
+    remove_left(folder_fd, TRIAL_CONFIG, 0);
+    remove_left(folder_fd, TRIAL_LOG, 0);
 }
 
 static int64_t size_in(int folder_fd, const char *name)
@@ -83,21 +84,22 @@ static enum fh_code check_copy_room(const struct provision_part *part, struct fh
 
 /* ---- its end ---- */
 
-/* What it says itself, or else how it ended. A program with an older library does not know the
- * task: it is not tried. */
+/* What it says itself, or else how it ended. A program with an older library takes the task for
+ * another one, which it can't do either while the store is served: it says so, or nothing. */
 static void read_trial_result(struct trial *trial)
 {
     json_t *result = NULL;
     bool told = state_read_json(trial->part.folder_fd, SERVICE_TASK_RESULT, &result,
                                 ERROR_UNHEEDED) == FH_OK;
     const char *error = told && json_is_object(result) ? json_string_at(result, "error") : NULL;
+    bool tried = told && json_is_true(json_object_get(result, SERVICE_TASK_TRIED));
     const struct child *child = &trial->child;
-    bool done = child->exit_code == 0 && !child->exit_signal && !error;
-    bool unknown = error && strncmp(error, SERVICE_TASK_UNKNOWN, strlen(SERVICE_TASK_UNKNOWN)) == 0;
+    bool done = child->exit_code == 0 && !child->exit_signal;
+    trial->unknown = !tried && (error || done);
     snprintf(trial->why, sizeof trial->why, "%s",
-             done || unknown ? ""
-             : error         ? error
-                             : child->why);
+             trial->unknown || (done && !error) ? ""
+             : error                            ? error
+                                                : child->why);
     text_make_plain(trial->why, strlen(trial->why));
     json_decref(result);
     unlinkat(trial->part.folder_fd, SERVICE_TASK_RESULT, 0);

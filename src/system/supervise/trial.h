@@ -20,8 +20,9 @@ struct trial {
     struct child child;
     struct start_terms terms;
     bool running;
-    char why[256];             /* why it would not get ready; "": it would */
+    char why[256];             /* why it would not get ready; "": it would, or nobody knows */
     bool may_pass;             /* it could not be tried now: a full disk, somebody killed it */
+    bool unknown;              /* its library is too old to know trials */
     char lines[2048];          /* the end of its log */
     struct world_timer report; /* its end is reported from the loop */
     void (*ended)(struct trial *trial); /* once for each that trial_begin has begun */
