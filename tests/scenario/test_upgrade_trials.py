@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -30,12 +31,12 @@ MORE = "CREATE TABLE more (id INTEGER);\n"
 class Shipping(System):
     """The shop's shipping alone, by a script that tests replace, with migrations of its own."""
 
-    def __init__(self, folder, real=REAL, profile=None):
+    def __init__(self, folder, real=REAL, profile=None, more=""):
         self.real, self.program, self.migrations = real, folder / "shipping", folder / "migrations"
         shutil.copytree(SHIPPING / "migrations", self.migrations)
         self.put()
         file = folder / "freehold.yaml"
-        file.write_text(f"system: alone\ngateway:\n{AUTH}services:\n"
+        file.write_text(f"system: alone\n{more}gateway:\n{AUTH}services:\n"
                         f"  shipping: {{program: {self.program}, migrations: migrations}}\n"
                         "profiles:\n  server: {shipping: {engine: postgresql, instances: 2}}\n")
         super().__init__(file, folder / "state", profile)
@@ -66,7 +67,8 @@ class Shipping(System):
         return (pathlib.Path(self.state) / "up.log").read_text()
 
     def back(self, pid):
-        wait_for("it is ready again", lambda: (one := self.shipping())["ready"] and one["pid"] != pid)
+        wait_for("it is ready again", lambda: (one := self.shipping())["ready"] and one["pid"] != pid and
+                 not one["upgrading"])
 
     def kill(self):
         pid = self.shipping()["pid"]
@@ -89,6 +91,8 @@ class Shipping(System):
     def nothing_is_left(self):
         return not list(self.own.glob("trial*"))
 
+    def upgrading(self, *options):
+        return subprocess.Popen([FREEHOLD, "upgrade", "shipping", *options, "--state", self.state])
 
     def up_with_one(self):
         self.up()
@@ -125,12 +129,15 @@ def test_bad_migrations_are_refused_while_the_old_program_serves_and_mended_ones
         assert shipping.shipping()["pid"] == pid and shipping.nothing_is_left()
     assert load.wrong == []
     assert "shipping goes on with its older program" in shipping.up_log()
+    assert "shipping could not be upgraded: on a copy of its store" in \
+        shipping.command("status", "--state", shipping.state).stdout
     shipping.kill()
     assert shipping.ask().status == 200 and "more" not in shipping.tables()
     first.write_text(good)
     shipping.migration(MORE)
     wait_for("what was mended is taken by itself", lambda: "more" in shipping.tables())
-    wait_for("it serves", lambda: shipping.shipping()["ready"])
+    wait_for("it has been taken", lambda: not shipping.shipping()["upgrading"])
+    assert shipping.shipping()["program"] == {"older": False, "refused": None}
     assert shipping.nothing_is_left()
 
 
@@ -151,34 +158,54 @@ def test_a_program_that_hangs_at_start_stops_nothing_and_a_better_one_supersedes
     assert "superseded" in shipping.up_log() and shipping.nothing_is_left()
 
 
-@pytest.mark.parametrize("fault", ["exit 78", "exec sleep 1000", "kill -SEGV $$"])
+@pytest.mark.parametrize("fault", ["exit 78", "exec sleep 1000", "kill -SEGV $$", "echo ready >&4; exit 7"])
 def test_one_that_fails_only_when_it_serves_gives_way_to_the_one_before_after_one_try(shipping, fault):
     pid = shipping.shipping()["pid"]
     shipping.put(serving=fault)
     done = shipping.upgrade()
-    assert done.returncode == 1 and "does not get ready" in done.stderr, done
+    why = ["does not get ready"] + ["ended right after it had got ready"] * ("ready" in fault)
+    assert done.returncode == 1 and any(f"what was started {one}" in done.stderr for one in why), done
     wait_for("the one before serves", lambda: (one := shipping.shipping())["ready"] and one["pid"] != pid)
     assert shipping.ask().status == 200
-    wait_for("it is told", lambda: shipping.shipping()["program"] ==
-             {"older": True, "refused": "it does not get ready"})
+    assert shipping.shipping()["program"] in [{"older": True, "refused": f"it {one}"} for one in why]
     assert shipping.up_log().count("before it was ready") + shipping.up_log().count("exit code 78") <= 1
     pid = shipping.shipping()["pid"]
     shipping.put()
     shipping.back(pid)
 
 
-def test_a_second_bad_program_that_comes_while_the_first_is_taken_back_fares_no_better(shipping):
+def test_a_file_that_changes_during_the_exchange_supersedes_what_is_not_ready(shipping):
+    """It is tried like any other, and whoever has asked gets its end; a bad one fares no better."""
     pid = shipping.shipping()["pid"]
-    shipping.put(serving="exec sleep 1000")
-    asked = threading.Thread(target=shipping.upgrade)
-    asked.start()
-    wait_for("the first one is started", lambda: shipping.shipping()["pid"] not in (pid, None))
-    shipping.put(serving="exit 4")
-    asked.join()
-    wait_for("both have failed", lambda: shipping.up_log().count("[upgrade-failed]") == 2)
-    wait_for("the one before serves", lambda: shipping.shipping()["ready"])
-    assert shipping.ask().status == 200 and shipping.nothing_is_left()
-    assert "ended with exit code 4" in shipping.up_log()
+    for serving, end in (("exit 4", 1), (None, 0)):
+        shipping.put(serving="exec sleep 1000")
+        asked = shipping.upgrading()
+        wait_for("the first one is started", lambda: shipping.shipping()["pid"] not in (pid, None))
+        shipping.put(serving=serving)
+        assert asked.wait(120) == end
+        wait_for("one serves", lambda: shipping.shipping()["ready"])
+        pid = shipping.shipping()["pid"]
+        assert shipping.ask().status == 200 and shipping.nothing_is_left()
+    log = shipping.up_log()
+    assert log.count("[upgrade-superseded]") == 2 and log.count("[upgrade-failed]") == 1
+    assert log.count("was superseded by newer files and killed") == 2 and "ended with exit code 4" in log
+    assert shipping.shipping()["program"] == {"older": False, "refused": None}
+
+
+def test_by_hand_the_next_request_supersedes_and_both_get_its_end(tmp_path):
+    shipping = Shipping(tmp_path, more="upgrade: by hand\n").up_with_one()
+    try:
+        pid = shipping.shipping()["pid"]
+        shipping.put(serving="exec sleep 1000")
+        first = shipping.upgrading()
+        wait_for("the first one is started", lambda: shipping.shipping()["pid"] not in (pid, None))
+        shipping.put()
+        shipping.migration(MORE)
+        assert shipping.upgrade().returncode == 0 and first.wait(120) == 0
+        assert "[upgrade-failed]" not in shipping.up_log() and "more" in shipping.tables()
+        assert shipping.shipping()["program"] == {"older": False, "refused": None}
+    finally:
+        shipping.stop(check=False)
 
 
 def test_the_program_before_serves_on_what_the_failed_one_had_migrated(shipping):
@@ -212,6 +239,56 @@ def test_without_room_for_the_copy_nothing_is_stopped(shipping):
     resource.prlimit(up, resource.RLIMIT_FSIZE, before)
     assert shipping.upgrade().returncode == 0
     assert "more" in shipping.tables()
+
+
+def test_a_disk_without_room_for_the_copy_refuses_what_force_takes(shipping):
+    pid, log = shipping.shipping()["pid"], shipping.own / "store.db-wal"
+    disk = os.statvfs(shipping.own)
+    os.truncate(log, log.stat().st_size + disk.f_bavail * disk.f_frsize)  # a hole, which takes no room
+    shipping.migration(MORE)
+    refused = shipping.upgrade()
+    assert refused.returncode == 1 and re.search(r"takes \d+ MB, and its disk has \d+ MB left", refused.stderr), refused
+    shipping.put()
+    wait_for("nor is it taken by itself", lambda: "MB left" in (shipping.shipping()["program"]["refused"] or ""))
+    assert shipping.shipping()["pid"] == pid and shipping.nothing_is_left() and "more" not in shipping.tables()
+    assert shipping.upgrade("--force").returncode == 0
+    assert "taken without a trial: shipping can't be upgraded" in shipping.up_log() and "more" in shipping.tables()
+
+
+def test_a_trial_that_can_not_be_made_now_is_done_without_by_force_alone(shipping):
+    pid = shipping.shipping()["pid"]
+    shipping.put(trying="exit 69")
+    refused = shipping.upgrade()
+    assert refused.returncode == 1 and "ended with exit code 69" in refused.stderr, refused
+    assert shipping.shipping()["pid"] == pid
+    assert shipping.upgrade("--force").returncode == 0
+    assert "taken without a trial: ended with exit code 69" in shipping.up_log()
+    pid = shipping.shipping()["pid"]
+    shipping.put(trying="exit 78")
+    assert shipping.upgrade("--force").returncode == 1 and shipping.shipping()["pid"] == pid
+
+
+def test_one_whose_library_is_too_old_to_know_trials_is_taken(shipping):
+    """It says of the task what it says of others."""
+    pid = shipping.shipping()["pid"]
+    shipping.put(trying="echo '{\"error\": \"Another process has this store.\"}' > task-result.json; exit 1")
+    assert shipping.upgrade().returncode == 0 and shipping.shipping()["pid"] != pid
+    assert "taken without a trial: its library is too old to know trials" in shipping.up_log()
+
+
+def test_what_fails_in_a_trial_before_there_is_a_store_is_told(shipping):
+    # Settings that `up` does not know: as if the program had come to ask for others meanwhile.
+    shipping.put(trying=f"""sed 's/"settings": *{{[^}}]*}}/"settings":{{"colour":"red"}}/' "$2" > tried.json
+exec {REAL} --config tried.json""")
+    refused = shipping.upgrade()
+    assert refused.returncode == 1 and "settings of shipping are wrong at /colour" in refused.stderr, refused
+
+
+def test_whatever_a_trial_leaves_is_removed_and_no_link_is_followed(shipping):
+    (shipping.own / "trial").symlink_to(".")
+    shipping.put(trying=f'mkdir -p trial/deep/er; : > trial/deep/er/file; ln -s ../.. trial/deep/link; exec {REAL} "$@"')
+    assert shipping.upgrade().returncode == 0
+    assert shipping.nothing_is_left() and shipping.ask().status == 200
 
 
 def test_an_up_that_is_killed_in_the_middle_leaves_nothing_behind(shipping):
@@ -277,6 +354,9 @@ def test_on_a_server_the_first_failure_of_the_first_new_process_stops_nothing():
         system.migration("CREATE TABLE more (id BIGINT);\n", "postgresql/0002_more.sql")
         wait_for("what was mended is taken by itself", lambda: sql(store_of(system, "shipping"), "TABLE fh_migration")[1:])
         wait_for("all of it", lambda: all(one["ready"] and one["pid"] != before[0] for one in system.shipping()["instances"]))
+        system.put(serving=f'[ -e once ] || {{ : > once; exit 69; }}; exec {REAL} "$@"')
+        wait_for("what its server may have caused is tried again", lambda: "[upgrade-failed]" in system.up_log() and
+                 system.shipping()["program"] == {"older": False, "refused": None})
     except BaseException:
         print(system.logs(), system.up_log())
         raise

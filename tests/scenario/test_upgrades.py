@@ -83,7 +83,7 @@ class Parcels:
     def wait_for_upgrade(self, pid):
         """Another process runs what is on disk."""
         wait_for("the program on disk is taken", lambda: not self.courier()["program"]["older"] and
-                 self.courier()["ready"] and self.courier()["pid"] != pid)
+                 (one := self.courier())["ready"] and one["pid"] != pid and not one["upgrading"])
 
     def refusal(self):
         return wait_for("it is refused", lambda: self.courier()["program"]["refused"])
@@ -269,7 +269,7 @@ class Command(Parcels):
 
     def wait_for_gateway(self, pid):
         wait_for("the gateway on disk is taken", lambda: self.gateway()["ready"] and self.gateway()["pid"] != pid and
-                 self.gateway()["program"] == {"older": False, "refused": None} and len(self.gateway()["instances"]) == 1)
+                 self.gateway()["program"] == {"older": False, "refused": None} and not self.gateway()["upgrading"])
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,18 @@ static const char newer_program[] = "#!/bin/sh\n"
                                     "echo ready >&4\n"
                                     "while :; do echo beat >&4; sleep 0.05 5>&-; done\n";
 static const char bad_program[] = "#!/bin/sh\nexit 78\n";
+/* They go on once there is a file. */
+static const char ending_program[] = "#!/bin/sh\n"
+                                     "echo ready >&4\n"
+                                     "while [ ! -e go ]; do sleep 0.02 5>&-; done\n"
+                                     "exit 3\n";
+static const char working_program[] =
+    "#!/bin/sh\n"
+    "trap 'exit 0' TERM\n"
+    "while [ ! -e go ]; do echo 'working 1 2 orders' >&4; sleep 0.05 5>&-; done\n"
+    "echo ready >&4\n"
+    "while :; do echo beat >&4; sleep 0.05 5>&-; done\n";
+static const char storeless_program[] = "#!/bin/sh\nexit 69\n";
 static const char hanging_program[] = "#!/bin/sh\necho hangs >> hangs\nexec sleep 1000\n";
 
 struct fixture {
@@ -60,6 +72,11 @@ static void changed(struct child *child)
         fixture->failed++;
 }
 
+static void tend_due(struct instances *instances)
+{
+    changed(instances->children[0]);
+}
+
 static void write_program(const struct fixture *fixture, const char *text)
 {
     char beside[160];
@@ -82,7 +99,8 @@ static void begin(struct fixture *fixture, bool many, int wanted)
                                                       .lives = &fixture->lives,
                                                       .changed = changed,
                                                       .owner = fixture},
-                                            .wanted = wanted};
+                                            .wanted = wanted,
+                                            .due = tend_due};
     assert_int_equal(instances_init(&fixture->instances, &error), FH_OK);
     instances_start(&fixture->instances);
 }
@@ -334,6 +352,7 @@ static void one_that_hangs_has_one_try_and_can_be_abandoned(void **state)
     write_program(fixture, good_program);
     instances_abandon_upgrade(&fixture->instances);
     harness_until(&fixture->harness, has_failed, fixture);
+    assert_string_equal(child->why, "was superseded by newer files and killed");
     assert_int_equal(fixture->instances.terms.start_ms_max, 0);
     assert_true(fixture->instances.terms.keeps_schema);
     harness_until(&fixture->harness, is_settled, fixture);
@@ -343,6 +362,86 @@ static void one_that_hangs_has_one_try_and_can_be_abandoned(void **state)
     assert_int_equal(instances_start_ms_max(&fixture->instances), INSTANCES_UPGRADE_MS_MIN);
     child->start_took_ms = 1000000;
     assert_int_equal(instances_start_ms_max(&fixture->instances), CHILD_START_MS_MAX);
+}
+
+static void write_go(const struct fixture *fixture)
+{
+    int fd = openat(fixture->part.folder_fd, "go", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static bool new_one_has_started(void *argument)
+{
+    const struct instances *instances = &((struct fixture *)argument)->instances;
+    const struct child *child = instances->children[instances->many ? instances->wanted : 0];
+    return child->started_ns >= instances->upgrade_began_ns && child->heard_ns != child->started_ns;
+}
+
+/* What it was started from is not served from again: it does not stay ready. */
+static void one_that_ends_on_probation_fails_the_upgrade(struct fixture *fixture, bool many)
+{
+    struct fh_error error;
+    begin(fixture, many, 1);
+    harness_until(&fixture->harness, is_settled, fixture);
+    struct child *first = fixture->instances.children[0];
+    int pid = first->pid;
+    first->start_took_ms = 1000;
+    write_program(fixture, ending_program);
+    assert_int_equal(instances_upgrade(&fixture->instances, true, &error), FH_OK);
+    assert_int_equal(fixture->instances.probation_ms, INSTANCES_PROBATION_MS_MAX);
+    instances_tend(&fixture->instances);
+    harness_until(&fixture->harness, new_one_has_started, fixture);
+    assert_true(fixture->instances.upgraded >= 0 && !fixture->failed);
+    write_go(fixture);
+    harness_until(&fixture->harness, has_failed, fixture);
+    assert_true(fixture->instances.failure.was_ready && !fixture->instances.failure.may_pass);
+    assert_int_equal(fixture->failed, 1);
+    assert_true(many == (first->pid == pid));
+    write_program(fixture, good_program);
+    harness_until(&fixture->harness, is_settled, fixture);
+}
+
+static void an_only_process_that_ends_on_probation_fails_the_upgrade(void **state)
+{
+    one_that_ends_on_probation_fails_the_upgrade(*state, false);
+}
+
+static void a_further_process_that_ends_on_probation_stops_nothing(void **state)
+{
+    one_that_ends_on_probation_fails_the_upgrade(*state, true);
+}
+
+/* A migration that is cut off may need somebody to look after it. */
+static void one_that_works_on_its_store_is_not_abandoned(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fh_error error;
+    begin(fixture, true, 1);
+    harness_until(&fixture->harness, is_settled, fixture);
+    write_program(fixture, working_program);
+    assert_int_equal(instances_upgrade(&fixture->instances, true, &error), FH_OK);
+    instances_tend(&fixture->instances);
+    harness_until(&fixture->harness, new_one_has_started, fixture);
+    instances_abandon_upgrade(&fixture->instances);
+    assert_false(fixture->instances.children[1]->superseded);
+    write_go(fixture);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_equal(fixture->failed, 0);
+}
+
+static void one_that_lacks_its_server_may_be_tried_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fh_error error;
+    begin(fixture, true, 1);
+    harness_until(&fixture->harness, is_settled, fixture);
+    write_program(fixture, storeless_program);
+    assert_int_equal(instances_upgrade(&fixture->instances, true, &error), FH_OK);
+    instances_tend(&fixture->instances);
+    harness_until(&fixture->harness, has_failed, fixture);
+    assert_true(fixture->instances.failure.may_pass && !fixture->instances.failure.was_ready);
+    harness_until(&fixture->harness, is_settled, fixture);
 }
 
 int main(void)
@@ -357,6 +456,10 @@ int main(void)
         TEST(an_upgrade_that_does_not_start_stops_nothing),
         TEST(an_embedded_service_has_one_process),
         TEST(one_that_hangs_has_one_try_and_can_be_abandoned),
+        TEST(an_only_process_that_ends_on_probation_fails_the_upgrade),
+        TEST(a_further_process_that_ends_on_probation_stops_nothing),
+        TEST(one_that_works_on_its_store_is_not_abandoned),
+        TEST(one_that_lacks_its_server_may_be_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -349,6 +349,8 @@ static void note_older(const struct table *table, const json_t *service)
         note_below(
             table, "%s runs an older program than is on disk%s%s", json_string_at(service, "name"),
             refused ? ": " : "; freehold upgrade takes the new one.", refused ? refused : "");
+    else if (refused)
+        note_below(table, "%s could not be upgraded: %s", json_string_at(service, "name"), refused);
 }
 
 /* What `up` observes of each process, and what the service learns from its store and its

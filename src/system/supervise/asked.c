@@ -37,6 +37,7 @@ static json_t *status_json(void *context)
     for (size_t i = 0; i + 1 < supervisor->count; i++) {
         json_t *service = instances_json(&supervisor->all[i]);
         json_object_set_new(service, "program", watch_json(supervisor, i));
+        json_object_set_new(service, "upgrading", json_boolean(watch_upgrades(supervisor, i)));
         json_object_set_new(service, "engine", json_string(file->services[i].engine));
         json_object_set_new(service, "file", moved_json(&file->services[i]));
         json_array_append_new(services, service);
@@ -52,6 +53,8 @@ static json_t *status_json(void *context)
     json_object_set_new(all, "up_pid", json_integer(getpid()));
     json_t *gateway = instances_json(supervisor_gateway(supervisor));
     json_object_set_new(gateway, "program", watch_json(supervisor, supervisor->count - 1));
+    json_object_set_new(gateway, "upgrading",
+                        json_boolean(watch_upgrades(supervisor, supervisor->count - 1)));
     json_object_set_new(gateway, "tls", json_boolean(file->door_certificate != NULL));
     json_object_set_new(all, "gateway", gateway);
     json_object_set_new(all, "services", services);

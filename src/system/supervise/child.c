@@ -40,6 +40,7 @@
 #define LATE_MS 1000   /* a timer that fires later than this: the loop itself was held up */
 #define DOUBT_MS 100   /* time to read what has arrived */
 #define REPORT_MS 1000 /* for its last words */
+#define WORKS_MS 3000  /* after it said that it works on its store; it does so each second */
 #define REST_MS 10     /* between two looks at what is left of a process that has ended */
 #define REST_LOOKS 500 /* after these, its log says what is waited for */
 #define HELD_FD 7
@@ -411,7 +412,7 @@ static void begin_start(struct child *child)
     struct fh_error error;
     child->started_ns = child->heard_ns = world_monotonic_ns(child->world);
     child->ready_ns = child->keys_told = child->keys_known = child->keys_settled = 0;
-    child->killed_for_silence = false;
+    child->killed_for_silence = child->superseded = false;
     child->exit_code = child->exit_signal = 0;
     child->line_length = 0;
     child->log_start = child_log_size(child);
@@ -471,10 +472,10 @@ void child_kill(struct child *child)
 
 void child_abandon(struct child *child)
 {
-    if (child->state != CHILD_STARTING)
+    int64_t silent_ms = (world_monotonic_ns(child->world) - child->heard_ns) / NS_PER_MS;
+    bool works = child->heard_ns != child->started_ns && silent_ms < WORKS_MS;
+    if (child->state != CHILD_STARTING || works)
         return;
-    child->silent_s =
-        (int)((world_monotonic_ns(child->world) - child->started_ns) / NS_PER_MS / 1000);
-    child->killed_for_silence = true;
+    child->superseded = true;
     send_signal(child, SIGKILL);
 }

@@ -90,8 +90,9 @@ struct child {
     struct world_timer rest;  /* until all that it has started has ended */
     int rest_looks;
     bool killed_for_silence;
-    bool at_fault; /* it ended by itself, or hung: nobody else killed it */
-    int silent_s;  /* how long it had been silent */
+    bool superseded; /* it was killed before it was ready: there is a newer program */
+    bool at_fault;   /* it ended by itself, hung or was superseded: nobody else killed it */
+    int silent_s;    /* how long it had been silent */
     /* Its own watchdog says that a handler does not return: what ("": none), and since when;
      * the next heartbeat clears it. */
     struct child_hang {
@@ -119,13 +120,20 @@ struct child {
 };
 
 const char *child_state_name(enum child_state state);
+/* It does not run, and is not to be started again by itself. NULL: there is none. */
+static inline bool child_is_over(const struct child *child)
+{
+    return !child || child->state == CHILD_IDLE || child->state == CHILD_ENDED;
+}
 /* part, instance, world, ... must be set */
 enum fh_code child_init(struct child *child, struct fh_error *error);
 void child_release(struct child *child); /* IDLE, GIVEN_UP or ENDED, and the loop has run since */
 void child_start(struct child *child);   /* in IDLE or ENDED */
 void child_stop(struct child *child);    /* SIGTERM, then SIGKILL after the grace; ends in ENDED */
 void child_kill(struct child *child);    /* SIGKILL at once; only while STOPPING */
-void child_abandon(struct child *child); /* the same while STARTING: as if it had been silent */
+/* SIGKILL to one that does not get ready, since there is a newer program; not to one that works on
+ * its store, where not all that it does can be undone. Only while STARTING. */
+void child_abandon(struct child *child);
 /* Of a process that has just ended: sets `why` and `at_fault`. */
 void child_describe_end(struct child *child);
 int64_t child_backoff_ms(struct child *child); /* until the next one may be started */

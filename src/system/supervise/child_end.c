@@ -24,8 +24,11 @@ int64_t child_backoff_ms(struct child *child)
 
 void child_describe_end(struct child *child)
 {
-    child->at_fault = child->exit_signal != SIGKILL || child->killed_for_silence;
-    if (child->killed_for_silence && child->ready_ns)
+    child->at_fault =
+        child->exit_signal != SIGKILL || child->killed_for_silence || child->superseded;
+    if (child->superseded)
+        snprintf(child->why, sizeof child->why, "was superseded by newer files and killed");
+    else if (child->killed_for_silence && child->ready_ns)
         snprintf(child->why, sizeof child->why, "did not respond for %d s and was killed%s%.70s",
                  child->silent_s, *child->hang.what ? ", in " : "", child->hang.what);
     else if (child->killed_for_silence)

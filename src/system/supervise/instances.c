@@ -9,11 +9,14 @@
 
 #include "system/supervise/instances.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static int limit_of(const struct instances *instances)
+#include "service/process.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+int instances_limit(const struct instances *instances)
 {
     if (instances->parting)
         return 0;
@@ -36,7 +39,7 @@ static enum fh_code make_child(struct instances *instances, int number, struct f
 
 static enum fh_code make_missing(struct instances *instances, struct fh_error *error)
 {
-    for (int i = 0; i < limit_of(instances); i++) {
+    for (int i = 0; i < instances_limit(instances); i++) {
         enum fh_code code = instances->children[i] ? FH_OK : make_child(instances, i, error);
         if (code != FH_OK) {
             child_release(instances->children[i]);
@@ -54,8 +57,14 @@ enum fh_code instances_init(struct instances *instances, struct fh_error *error)
     return make_missing(instances, error);
 }
 
+static void end_probation(struct instances *instances)
+{
+    world_timer_stop(instances->model.world, &instances->probation);
+}
+
 void instances_release(struct instances *instances)
 {
+    end_probation(instances);
     for (int i = 0; i <= SYSTEM_INSTANCES_MAX; i++) {
         if (instances->children[i])
             child_release(instances->children[i]);
@@ -64,15 +73,10 @@ void instances_release(struct instances *instances)
     }
 }
 
-static bool is_child_over(const struct child *child)
-{
-    return !child || child->state == CHILD_IDLE || child->state == CHILD_ENDED;
-}
-
 void instances_start(struct instances *instances)
 {
-    for (int i = 0; i < limit_of(instances); i++) {
-        if (is_child_over(instances->children[i]))
+    for (int i = 0; i < instances_limit(instances); i++) {
+        if (child_is_over(instances->children[i]))
             child_start(instances->children[i]);
     }
 }
@@ -82,10 +86,10 @@ void instances_start(struct instances *instances)
 static void tend_one(struct instances *instances, int number)
 {
     struct child *child = instances->children[number];
-    if (number < limit_of(instances)) {
-        if (is_child_over(child))
+    if (number < instances_limit(instances)) {
+        if (child_is_over(child))
             child_start(child);
-    } else if (!is_child_over(child)) {
+    } else if (!child_is_over(child)) {
         child_stop(child);
     }
 }
@@ -102,39 +106,85 @@ static void tend_all(struct instances *instances)
 
 static bool is_settled(const struct instances *instances)
 {
-    for (int i = limit_of(instances); i <= SYSTEM_INSTANCES_MAX; i++) {
-        if (!is_child_over(instances->children[i]))
+    for (int i = instances_limit(instances); i <= SYSTEM_INSTANCES_MAX; i++) {
+        if (!child_is_over(instances->children[i]))
             return false;
     }
     return instances_ready(instances);
 }
 
-/* `at_once`: by the first failure that is its own. */
-static bool start_fails(const struct instances *instances, bool at_once)
+static bool is_of_upgrade(const struct instances *instances, const struct child *child)
 {
-    bool fails = false;
-    for (int i = 0; i < limit_of(instances); i++) {
+    return child->started_ns >= instances->upgrade_began_ns;
+}
+
+static int64_t proven_at_ns(const struct instances *instances, const struct child *child)
+{
+    return child->ready_ns + instances->probation_ms * NS_PER_MS;
+}
+
+/* The process that does not get ready, or NULL. `upgrading`: or does not stay so; then the first
+ * failure counts that is its own. */
+static const struct child *failing_start(const struct instances *instances, bool upgrading)
+{
+    int64_t now = world_monotonic_ns(instances->model.world);
+    for (int i = 0; i < instances_limit(instances); i++) {
         const struct child *child = instances->children[i];
-        bool failed = child->state == CHILD_WAITING && !child->ready_ns;
-        fails |=
-            child->state == CHILD_GIVEN_UP ||
-            (failed && ((at_once && child->at_fault) || child->failures >= INSTANCES_FAILURES_MAX));
+        bool on_probation =
+            upgrading && is_of_upgrade(instances, child) && now < proven_at_ns(instances, child);
+        bool failed = child->state == CHILD_WAITING && (!child->ready_ns || on_probation);
+        bool counts = (upgrading && child->at_fault) || child->failures >= INSTANCES_FAILURES_MAX;
+        if (child->state == CHILD_GIVEN_UP || (failed && counts))
+            return child;
     }
-    return fails;
+    return NULL;
+}
+
+static void probation_is_over(struct world_timer *timer)
+{
+    struct instances *instances = timer->owner;
+    instances->due(instances);
+}
+
+/* Whether the first of the new processes, if there is one, has stayed ready. All are ready. */
+static bool is_proven(struct instances *instances)
+{
+    int64_t first_ns = INT64_MAX, now = world_monotonic_ns(instances->model.world);
+    for (int i = 0; i < instances_limit(instances); i++) {
+        const struct child *child = instances->children[i];
+        int64_t proven_ns = proven_at_ns(instances, child);
+        if (is_of_upgrade(instances, child) && proven_ns < first_ns)
+            first_ns = proven_ns;
+    }
+    if (first_ns == INT64_MAX || now >= first_ns)
+        return true;
+    instances->probation.fire = probation_is_over;
+    instances->probation.owner = instances;
+    world_timer_start(instances->model.world, &instances->probation, first_ns);
+    return false;
 }
 
 static void end_upgrade(struct instances *instances)
 {
+    end_probation(instances);
     instances->upgraded = -1;
     instances->surge = false;
     instances_came_up(instances); /* the older program has served from this store, too */
+}
+
+/* Where a store has one process, its disk had room for the trial: the fault is the program's. */
+static void note_failure(struct instances *instances, const struct child *failing)
+{
+    instances->failure.was_ready = failing->ready_ns != 0;
+    instances->failure.may_pass =
+        instances->many && !failing->exit_signal && failing->exit_code == PROCESS_EXIT_UNAVAILABLE;
 }
 
 /* Replaces the next old one, or ends the upgrade. */
 static void upgrade_next(struct instances *instances)
 {
     while (instances->upgraded < instances->wanted &&
-           instances->children[instances->upgraded]->started_ns >= instances->upgrade_began_ns)
+           is_of_upgrade(instances, instances->children[instances->upgraded]))
         instances->upgraded++;
     if (instances->upgraded < instances->wanted) {
         child_stop(instances->children[instances->upgraded++]);
@@ -146,7 +196,7 @@ static void upgrade_next(struct instances *instances)
 static bool none_runs(const struct instances *instances)
 {
     for (int i = 0; i <= SYSTEM_INSTANCES_MAX; i++) {
-        if (!is_child_over(instances->children[i]))
+        if (!child_is_over(instances->children[i]))
             return false;
     }
     return true;
@@ -160,7 +210,7 @@ static enum instances_news tend_parted(struct instances *instances)
         instances->parting = false;
         tend_all(instances);
     }
-    if (instances->parted && !instances->parting && start_fails(instances, false)) {
+    if (instances->parted && !instances->parting && failing_start(instances, false)) {
         instances->parted = false;
         return INSTANCES_PARTED_FAILED;
     }
@@ -175,12 +225,14 @@ enum instances_news instances_tend(struct instances *instances)
     instances->tending = true;
     tend_all(instances);
     enum instances_news news = tend_parted(instances);
-    if (instances->upgraded >= 0 && start_fails(instances, true)) {
+    const struct child *failing = NULL;
+    if (instances->upgraded >= 0 && (failing = failing_start(instances, true))) {
+        note_failure(instances, failing);
         end_upgrade(instances);
         news = INSTANCES_UPGRADE_FAILED;
         tend_all(instances);
     }
-    while (instances->upgraded >= 0 && is_settled(instances)) {
+    while (instances->upgraded >= 0 && is_settled(instances) && is_proven(instances)) {
         upgrade_next(instances);
         tend_all(instances);
     }
@@ -231,7 +283,7 @@ enum fh_code instances_scale(struct instances *instances, int wanted, struct fh_
 
 void instances_try_again(struct instances *instances)
 {
-    for (int i = 0; i < limit_of(instances); i++) {
+    for (int i = 0; i < instances_limit(instances); i++) {
         struct child *child = instances->children[i];
         if (child->state == CHILD_GIVEN_UP || child->state == CHILD_WAITING)
             child_stop(child);
@@ -243,23 +295,29 @@ void instances_came_up(struct instances *instances)
     instances->terms = (struct start_terms){.keeps_schema = !instances->beside};
 }
 
-int instances_start_ms_max(const struct instances *instances)
+/* By how long those that run took to start. */
+static int upgrade_ms(const struct instances *instances, int least, int most)
 {
-    int64_t most = INSTANCES_UPGRADE_MS_MIN;
-    if (instances->many || instances->beside)
-        return CHILD_START_MS_MAX;
+    int64_t ms = least;
     for (int i = 0; i <= SYSTEM_INSTANCES_MAX; i++) {
         const struct child *child = instances->children[i];
         int64_t times = child ? child->start_took_ms * INSTANCES_UPGRADE_TIMES : 0;
-        most = times > most ? times : most;
+        ms = times > ms ? times : ms;
     }
-    return most < CHILD_START_MS_MAX ? (int)most : CHILD_START_MS_MAX;
+    return ms < most ? (int)ms : most;
+}
+
+int instances_start_ms_max(const struct instances *instances)
+{
+    return instances->many || instances->beside
+               ? CHILD_START_MS_MAX
+               : upgrade_ms(instances, INSTANCES_UPGRADE_MS_MIN, CHILD_START_MS_MAX);
 }
 
 void instances_abandon_upgrade(struct instances *instances)
 {
-    for (int i = 0; i < limit_of(instances) && instances->upgraded >= 0; i++) {
-        if (instances->children[i]->started_ns >= instances->upgrade_began_ns)
+    for (int i = 0; i < instances_limit(instances) && instances->upgraded >= 0; i++) {
+        if (is_of_upgrade(instances, instances->children[i]))
             child_abandon(instances->children[i]);
     }
 }
@@ -279,6 +337,8 @@ enum fh_code instances_upgrade(struct instances *instances, bool migrates, struc
     instances->terms = (struct start_terms){.start_ms_max = instances_start_ms_max(instances),
                                             .keeps_schema = !migrates && !instances->beside};
     instances->upgrade_began_ns = world_monotonic_ns(instances->model.world);
+    instances->probation_ms =
+        upgrade_ms(instances, INSTANCES_PROBATION_MS_MIN, INSTANCES_PROBATION_MS_MAX);
     instances_try_again(instances); /* failures of the older program do not count */
     return FH_OK;
 }
@@ -302,7 +362,7 @@ enum fh_code instances_rehouse(struct instances *instances, bool many, struct fh
         struct child *child = instances->children[i];
         if (!child)
             continue;
-        FH_ASSERT(is_child_over(child));
+        FH_ASSERT(child_is_over(child));
         child->addressed = many;
         if (!many && child->own_fd >= 0) {
             close(child->own_fd);
@@ -317,6 +377,7 @@ enum fh_code instances_rehouse(struct instances *instances, bool many, struct fh
 
 void instances_stop(struct instances *instances)
 {
+    end_probation(instances);
     for (int i = 0; i <= SYSTEM_INSTANCES_MAX; i++) {
         if (instances->children[i])
             child_stop(instances->children[i]);
@@ -335,7 +396,7 @@ void instances_kill(struct instances *instances)
 
 bool instances_ready(const struct instances *instances)
 {
-    for (int i = 0; i < limit_of(instances); i++) {
+    for (int i = 0; i < instances_limit(instances); i++) {
         if (instances->children[i]->state != CHILD_READY)
             return false;
     }
@@ -355,7 +416,7 @@ bool instances_ended(const struct instances *instances)
 bool instances_restart(const struct instances *instances)
 {
     bool restart = false;
-    for (int i = 0; i < limit_of(instances); i++) {
+    for (int i = 0; i < instances_limit(instances); i++) {
         const struct child *child = instances->children[i];
         restart |= (child->state == CHILD_WAITING || child->state == CHILD_STARTING) &&
                    child->failures < INSTANCES_FAILURES_MAX;
@@ -366,7 +427,7 @@ bool instances_restart(const struct instances *instances)
 bool instances_given_up(const struct instances *instances)
 {
     bool given_up = false;
-    for (int i = 0; i < limit_of(instances); i++)
+    for (int i = 0; i < instances_limit(instances); i++)
         given_up |= instances->children[i]->state == CHILD_GIVEN_UP;
     return given_up;
 }
@@ -374,7 +435,7 @@ bool instances_given_up(const struct instances *instances)
 bool instances_overwritten(const struct instances *instances)
 {
     bool overwritten = false;
-    for (int i = 0; i < limit_of(instances); i++) {
+    for (int i = 0; i < instances_limit(instances); i++) {
         if (instances->children[i]->pid)
             return false;
         overwritten |= instances->children[i]->overwritten;
@@ -390,66 +451,4 @@ bool instances_outdated(const struct instances *instances, const struct program_
             return true;
     }
     return false;
-}
-
-void instances_name(const struct instances *instances, const struct child *child, char *ret,
-                    size_t size)
-{
-    if (child->instance == 0 && instances->wanted <= 1 && !instances->surge)
-        snprintf(ret, size, "%s", instances->part->name);
-    else
-        snprintf(ret, size, "%s/%d", instances->part->name, child->instance);
-}
-
-static json_t *child_json(const struct child *child)
-{
-    json_t *item = json_object();
-    int64_t now = world_monotonic_ns(child->world);
-    bool ready = child->state == CHILD_READY;
-    json_object_set_new(item, "instance", json_integer(child->instance));
-    json_object_set_new(item, "pid", child->pid ? json_integer(child->pid) : json_null());
-    if (child->own_fd >= 0)
-        json_object_set_new(item, "address", json_string(child->own_address));
-    json_object_set_new(item, "ready", json_boolean(ready));
-    json_object_set_new(item, "phase", json_string(child_state_name(child->state)));
-    json_object_set_new(item, "restarts", json_integer(child->restarts));
-    json_object_set_new(item, "since_s",
-                        ready ? json_integer((now - child->ready_ns) / 1000000000) : json_null());
-    if (child->clock.is)
-        json_object_set_new(item, "clock_ahead_ms", json_integer(child->clock.ahead_ms));
-    if (*child->hang.what)
-        json_object_set_new(item, "hangs",
-                            json_pack("{s:s, s:I}", "what", child->hang.what, "for_s",
-                                      (json_int_t)((now - child->hang.since_ns) / 1000000000)));
-    json_object_set_new(item, "last_end", *child->why ? json_string(child->why) : json_null());
-    return item;
-}
-
-/* The one that says most about the whole: the first that is not ready. */
-static const struct child *worst_of(const struct instances *instances)
-{
-    for (int i = 0; i < limit_of(instances); i++) {
-        if (instances->children[i]->state != CHILD_READY)
-            return instances->children[i];
-    }
-    return instances->children[0];
-}
-
-json_t *instances_json(const struct instances *instances)
-{
-    json_t *whole = child_json(worst_of(instances)), *each = json_array();
-    json_int_t restarts = 0;
-    for (int i = 0; i <= SYSTEM_INSTANCES_MAX; i++) {
-        const struct child *child = instances->children[i];
-        if (i >= limit_of(instances) && is_child_over(child))
-            continue;
-        restarts += child->restarts;
-        json_array_append_new(each, child_json(child));
-    }
-    json_object_del(whole, "instance");
-    json_object_set_new(whole, "name", json_string(instances->part->name));
-    json_object_set_new(whole, "address", json_string(instances->part->address));
-    json_object_set_new(whole, "restarts", json_integer(restarts));
-    json_object_set_new(whole, "instances", each);
-    return whole;
 }

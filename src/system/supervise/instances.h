@@ -13,7 +13,8 @@
  *            are the others drained and restarted, one at a time; then the extra one ends. A
  *            program that can't start is noticed before anything was stopped. An embedded store
  *            takes only one process: there the old one ends first, and requests wait. So the new
- *            program was tried on a copy of the store before (trial.h).
+ *            program was tried on a copy of the store before (trial.h). Each new process is on
+ *            probation for a moment after it got ready: ending by itself, it fails the upgrade.
  *   part     all drain and end, something is done while none runs, and all start again; requests
  *            wait
  */
@@ -30,6 +31,9 @@
  * what the former one took. Where the older ones go on, CHILD_START_MS_MAX. */
 #define INSTANCES_UPGRADE_TIMES 3
 #define INSTANCES_UPGRADE_MS_MIN 10000
+/* The probation, which is as many times what the former start took, within these bounds. */
+#define INSTANCES_PROBATION_MS_MIN 300
+#define INSTANCES_PROBATION_MS_MAX 3000
 
 enum instances_news {
     INSTANCES_CHANGING,
@@ -48,10 +52,17 @@ struct instances {
     bool surge;               /* one extra, for an upgrade */
     int upgraded;             /* number of the next to replace; -1: no upgrade */
     int64_t upgrade_began_ns; /* those started since are new already */
+    int probation_ms;
+    struct world_timer probation; /* the upgrade goes on when that of its first process is over */
+    struct {
+        bool was_ready; /* the process that failed */
+        bool may_pass;  /* it could not use its store, which the older ones go on serving from */
+    } failure;          /* of the last upgrade, if that failed */
     struct start_terms terms; /* of all processes that are started now */
     bool parting, parted;     /* none is to run now; they have been parted, and start again */
     bool alone; /* only the first may run, while it moves the store; the others wait */
     void (*between)(struct instances *instances);     /* while none runs, before they start again */
+    void (*due)(struct instances *instances);         /* must tend it, though no child changed */
     bool tending, tend_again;                         /* a child changed while we were tending */
     struct child *children[SYSTEM_INSTANCES_MAX + 1]; /* created on demand, kept until the end */
 };
@@ -60,6 +71,8 @@ struct instances {
 enum fh_code instances_init(struct instances *instances, struct fh_error *error);
 void instances_release(struct instances *instances);
 
+/* How many of its processes should run now: those with lower numbers. */
+int instances_limit(const struct instances *instances);
 void instances_start(struct instances *instances);
 /* Starts and stops what is due; call it after each change of a child while the system is up. */
 enum instances_news instances_tend(struct instances *instances);

@@ -184,14 +184,14 @@ static void take_gateway_back(struct renewal *renewal, struct provision *provisi
     renewal->older = (struct program_held){0};
 }
 
-bool renewal_take_back(struct renewal *renewal, struct provision *provision)
+bool renewal_take_back(struct renewal *renewal, struct provision *provision, struct fh_error *error)
 {
-    struct fh_error error;
     bool changed[PROVISION_PARTS_MAX] = {false};
     struct system_service *own = &provision->options.file->services[renewal->service];
     if (renewal->newer.file.inode)
         renewal_go_on(renewal, provision);
     bool whole = program_is_whole(&renewal->older);
+    *error = (struct fh_error){0};
     if (whole && renewal->service == provision->part_count - 1) {
         take_gateway_back(renewal, provision);
     } else if (whole) {
@@ -199,10 +199,8 @@ bool renewal_take_back(struct renewal *renewal, struct provision *provision)
         take_description_back(own, renewal->before, renewal->older);
         renewal->before = NULL;
         renewal->older = (struct program_held){0};
-        /* If that can't be written, it stays as the new program needs it, which is more. */
-        if (differs && provision_renew(provision, changed, &error) != FH_OK)
-            provision->options.say(provision->options.context, "upgrade-reverting-failed",
-                                   error.message);
+        if (differs)
+            provision_renew(provision, changed, error);
     }
     renewal_end(renewal);
     return whole;
@@ -215,5 +213,5 @@ void renewal_end(struct renewal *renewal)
     program_release(&renewal->newer);
     renewal->before = NULL;
     renewal->count = 0;
-    renewal->force = renewal->superseded = false;
+    renewal->force = false;
 }

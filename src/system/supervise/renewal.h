@@ -22,7 +22,6 @@ struct renewal {
     struct program_file taken; /* which file this is the upgrade to */
     uint64_t migrations;       /* and which migrations: watch_migrations */
     bool force;
-    bool superseded; /* its trial is ended for the sake of newer files */
 };
 
 /* What happens to unfinished sagas whose definitions the new program does not have. */
@@ -45,8 +44,10 @@ void renewal_go_on(struct renewal *renewal, struct provision *provision);
 /* Moves on to the next part, once this one's processes are new; false: that was the last. */
 bool renewal_next(struct renewal *renewal);
 /* Abandons the upgrade. True: the service has its older program back, and its processes start from
- * that; false: the older program is gone. */
-bool renewal_take_back(struct renewal *renewal, struct provision *provision);
+ * that; false: the older program is gone. With an error other than FH_OK: configurations and keys
+ * are still as the new program needs them, which is more. */
+bool renewal_take_back(struct renewal *renewal, struct provision *provision,
+                       struct fh_error *error);
 /* Ends the upgrade, if any was under way: releases the earlier state. */
 void renewal_end(struct renewal *renewal);
 

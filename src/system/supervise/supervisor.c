@@ -30,10 +30,16 @@ void supervisor_tend(struct supervisor *supervisor, struct instances *instances)
         supervisor->heed(supervisor, instances, instances_tend(instances));
 }
 
+static void tend_due(struct instances *instances)
+{
+    supervisor_tend(instances->model.owner, instances);
+}
+
 struct instances supervisor_instances(const struct supervisor *supervisor,
                                       const struct provision_part *part)
 {
-    return (struct instances){.part = part, .model = supervisor->model, .wanted = 1};
+    return (struct instances){
+        .part = part, .model = supervisor->model, .wanted = 1, .due = tend_due};
 }
 
 struct instances *supervisor_server(struct supervisor *supervisor,

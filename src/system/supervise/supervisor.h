@@ -18,6 +18,13 @@
 
 enum phase { SERVING, STARTING, OPENING, UP, CLOSING, STOPPING, SETTLING, OVER };
 
+/* There are newer files than those that a service is being upgraded to. */
+struct superseding {
+    bool due; /* it is upgraded to these once that has ended, and it serves */
+    bool force;
+    size_t service;
+};
+
 struct supervisor {
     const struct supervise_options *options;
     uv_loop_t loop;
@@ -35,7 +42,8 @@ struct supervisor {
     struct instances all[PROVISION_PARTS_MAX];
     size_t server_count;
     struct instances servers[SYSTEM_SERVERS_MAX];
-    struct renewal renewal;       /* the current upgrade: only one at a time */
+    struct renewal renewal; /* the current upgrade: only one at a time */
+    struct superseding superseding;
     struct trial trial;           /* of its new program, while it runs */
     struct relocation relocation; /* the current move: only one at a time */
     struct watch watch;

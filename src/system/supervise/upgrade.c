@@ -6,8 +6,10 @@
  *
  * Where the service's store has one process, which has to end before the new one begins, the new
  * program is tried first (trial.h), and until then nothing is stopped: processes that die meanwhile
- * are started from the older one. A trial takes as long as it shows that it works; newer files end
- * it (upgrade_supersede).
+ * are started from the older one. A trial takes as long as it shows that it works.
+ *
+ * Newer files supersede an upgrade (upgrade_supersede): what is not ready is ended, and they are
+ * tried once the service serves again, from whichever program.
  *
  * The client is told about all parts, as one change of the service that was asked for; so only one
  * upgrade runs at a time in a system.
@@ -31,6 +33,19 @@ static bool is_renewed(const struct supervisor *supervisor, const struct instanc
            &supervisor->all[renewal->parts[renewal->at]] == instances;
 }
 
+static bool take_back(struct supervisor *supervisor)
+{
+    struct fh_error error;
+    const char *name = upgrade_name(supervisor);
+    bool back = renewal_take_back(&supervisor->renewal, supervisor->options->provision, &error);
+    if (error.code != FH_OK)
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "upgrade-reverting-failed", name,
+                       "%s has its older program back, but keys and configurations stay as the "
+                       "newer one needs them: %s",
+                       name, error.message);
+    return back;
+}
+
 /* Upgrades the part whose turn it is. Others than the service's own are only started again. */
 static enum fh_code renew_one(struct supervisor *supervisor, struct fh_error *error)
 {
@@ -41,36 +56,94 @@ static enum fh_code renew_one(struct supervisor *supervisor, struct fh_error *er
     if (code == FH_OK)
         supervisor_tend(supervisor, instances);
     else
-        renewal_take_back(renewal, supervisor->options->provision);
+        take_back(supervisor);
     return code;
+}
+
+/* ---- Ends ---- */
+
+static void begin_superseding(struct supervisor *supervisor)
+{
+    struct fh_error error;
+    struct superseding next = supervisor->superseding;
+    const char *name = supervisor->all[next.service].part->name;
+    supervisor->superseding.due = false;
+    if (upgrade_begin(supervisor, next.service, next.force, &error) == FH_OK)
+        return;
+    watch_put_off(supervisor, next.service, error.message);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "program-rejected", NULL,
+                   "%s goes on with its older program: %s", name, error.message);
+    control_done(supervisor->control, name, error.message);
+}
+
+static bool newer_files_wait(const struct supervisor *supervisor, size_t service)
+{
+    return supervisor->superseding.due && supervisor->superseding.service == service;
+}
+
+/* `why`: NULL if it succeeded. Whoever has asked meanwhile for newer files waits for these. */
+static void finish_upgrade(struct supervisor *supervisor, size_t service, const char *why)
+{
+    if (newer_files_wait(supervisor, service))
+        begin_superseding(supervisor);
+    else
+        control_done(supervisor->control, supervisor->all[service].part->name, why);
 }
 
 void upgrade_settled(struct supervisor *supervisor, struct instances *instances)
 {
     struct fh_error error;
-    const char *name = instances->part->name;
     size_t service = supervisor->renewal.service;
+    const struct superseding *next = &supervisor->superseding;
     if (!is_renewed(supervisor, instances)) {
         /* If this is the service being upgraded, its turn comes later: not done yet. */
-        if (!supervisor->renewal.count || strcmp(name, upgrade_name(supervisor)) != 0)
-            control_done(supervisor->control, name, NULL);
+        if (supervisor->renewal.count && instances == &supervisor->all[service])
+            return;
+        if (next->due && instances == &supervisor->all[next->service])
+            begin_superseding(supervisor);
+        else
+            control_done(supervisor->control, instances->part->name, NULL);
     } else if (!renewal_next(&supervisor->renewal)) {
         watch_taken(supervisor, service);
-        control_done(supervisor->control, upgrade_name(supervisor), NULL);
+        finish_upgrade(supervisor, service, NULL);
     } else if (renew_one(supervisor, &error) != FH_OK) {
-        control_done(supervisor->control, upgrade_name(supervisor), error.message);
+        finish_upgrade(supervisor, service, error.message);
     }
+}
+
+/* Of an upgrade that was superseded: they are tried when the older program serves again. */
+static void let_newer_files(struct supervisor *supervisor, struct instances *instances)
+{
+    size_t service = supervisor->renewal.service;
+    bool back = take_back(supervisor);
+    instances_try_again(instances);
+    if (newer_files_wait(supervisor, service) &&
+        (!back || instances_ready(&supervisor->all[service])))
+        begin_superseding(supervisor);
 }
 
 void upgrade_failed(struct supervisor *supervisor, struct instances *instances)
 {
-    watch_failed(supervisor, &supervisor->renewal, "it does not get ready");
-    bool back = renewal_take_back(&supervisor->renewal, supervisor->options->provision);
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, "upgrade-failed", upgrade_name(supervisor),
-                   "%s could not be upgraded: what was started does not get ready; see its log%s",
-                   instances->part->name, back ? ". It goes on with its older program" : "");
-    control_done(supervisor->control, upgrade_name(supervisor),
-                 "what was started does not get ready; see its log in the state folder");
+    char why[120];
+    size_t service = supervisor->renewal.service;
+    const char *name = upgrade_name(supervisor);
+    if (newer_files_wait(supervisor, service)) {
+        let_newer_files(supervisor, instances);
+        return;
+    }
+    const char *what =
+        instances->failure.was_ready ? "ended right after it had got ready" : "does not get ready";
+    snprintf(why, sizeof why, "it %s", what);
+    if (instances->failure.may_pass)
+        watch_put_off(supervisor, service, why);
+    else
+        watch_failed(supervisor, &supervisor->renewal, why);
+    bool back = take_back(supervisor);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "upgrade-failed", name,
+                   "%s could not be upgraded: what was started %s; see its log%s",
+                   instances->part->name, what, back ? ". It goes on with its older program" : "");
+    snprintf(why, sizeof why, "what was started %s; see its log in the state folder", what);
+    control_done(supervisor->control, name, why);
     instances_try_again(instances);
 }
 
@@ -91,71 +164,69 @@ static void refuse_tried(struct supervisor *supervisor)
 {
     char why[400];
     const struct trial *trial = &supervisor->trial;
-    size_t service = supervisor->renewal.service;
+    const char *name = upgrade_name(supervisor);
     snprintf(why, sizeof why, "on a copy of its store it does not get ready: %s", trial->why);
     if (!trial->may_pass)
         watch_failed(supervisor, &supervisor->renewal, why);
     else
-        watch_put_off(supervisor, service, why);
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, "upgrade-rejected", upgrade_name(supervisor),
-                   "%s goes on with its older program. The new one was tried: %s",
-                   upgrade_name(supervisor), why);
+        watch_put_off(supervisor, supervisor->renewal.service, why);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "upgrade-rejected", name,
+                   "%s goes on with its older program. The new one was tried: %s", name, why);
     quote_trial(supervisor);
-    renewal_take_back(&supervisor->renewal, supervisor->options->provision);
-    control_done(supervisor->control, upgrade_name(supervisor), why);
+    take_back(supervisor);
+    control_done(supervisor->control, name, why);
 }
 
-static void begin_superseding(struct supervisor *supervisor)
+/* `why` it was not tried; NULL: it was. */
+static enum fh_code take_tried(struct supervisor *supervisor, const char *why,
+                               struct fh_error *error)
 {
-    struct fh_error error;
-    size_t service = supervisor->renewal.service;
-    bool force = supervisor->renewal.force;
-    renewal_take_back(&supervisor->renewal, supervisor->options->provision);
-    if (upgrade_begin(supervisor, service, force, &error) == FH_OK)
-        return;
-    watch_put_off(supervisor, service, error.message);
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, "program-rejected", NULL,
-                   "%s goes on with its older program: %s", supervisor->all[service].part->name,
-                   error.message);
-    control_done(supervisor->control, supervisor->all[service].part->name, error.message);
+    if (why)
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "upgrade-untried", upgrade_name(supervisor),
+                       "the new program is taken without a trial: %s", why);
+    renewal_go_on(&supervisor->renewal, supervisor->options->provision);
+    return renew_one(supervisor, error);
 }
 
 static void trial_ended(struct trial *trial)
 {
     struct fh_error error;
     struct supervisor *supervisor = trial->context;
+    size_t service = supervisor->renewal.service;
+    bool untried = trial->unknown || (*trial->why && trial->may_pass && supervisor->renewal.force);
+    const char *why = trial->unknown ? "its library is too old to know trials" : trial->why;
     if (supervisor->phase != UP) {
         supervisor->advance(supervisor);
-    } else if (supervisor->renewal.superseded) {
+    } else if (newer_files_wait(supervisor, service)) {
+        take_back(supervisor);
         begin_superseding(supervisor);
-    } else if (*trial->why) {
+    } else if (*trial->why && !untried) {
         refuse_tried(supervisor);
-    } else {
-        renewal_go_on(&supervisor->renewal, supervisor->options->provision);
-        if (renew_one(supervisor, &error) != FH_OK)
-            control_done(supervisor->control, upgrade_name(supervisor), error.message);
+    } else if (take_tried(supervisor, untried ? why : NULL, &error) != FH_OK) {
+        finish_upgrade(supervisor, service, error.message);
     }
 }
 
 bool upgrade_supersede(struct supervisor *supervisor, size_t service, bool force)
 {
-    struct renewal *renewal = &supervisor->renewal;
-    const struct instances *instances = &supervisor->all[service];
+    const struct renewal *renewal = &supervisor->renewal;
+    struct instances *instances = &supervisor->all[service];
     struct program_file now = program_file_look(instances->part->arguments[0]);
-    if (!renewal->count || renewal->service != service ||
-        (program_file_same(&now, &renewal->taken) &&
-         watch_migrations(supervisor, service) == renewal->migrations))
-        return false;
-    if (supervisor->trial.running && !renewal->superseded) {
+    bool under_way = renewal->count && renewal->service == service;
+    bool same = program_file_same(&now, &renewal->taken) &&
+                watch_migrations(supervisor, service) == renewal->migrations;
+    if (!newer_files_wait(supervisor, service)) {
+        if (!under_way || same)
+            return false;
         supervisor_say(supervisor, SUPERVISE_STEP, "upgrade-superseded", upgrade_name(supervisor),
-                       "the trial of %s is ended: it is superseded by newer files",
-                       upgrade_name(supervisor));
-        renewal->superseded = true;
-        trial_kill(&supervisor->trial);
-    } else if (!supervisor->trial.running && renewal->parts[renewal->at] == service) {
-        instances_abandon_upgrade(&supervisor->all[service]);
+                       "the upgrade of %s is superseded by newer files", upgrade_name(supervisor));
+        supervisor->superseding = (struct superseding){.due = true, .service = service};
     }
-    renewal->force |= force;
+    supervisor->superseding.force |= force;
+    if (supervisor->trial.running)
+        trial_kill(&supervisor->trial);
+    else if (under_way && renewal->parts[renewal->at] == service)
+        instances_abandon_upgrade(instances);
     return true;
 }
 
@@ -172,7 +243,6 @@ static enum fh_code begin_trial(struct supervisor *supervisor, struct fh_error *
     struct renewal *renewal = &supervisor->renewal;
     struct trial *trial = &supervisor->trial;
     const struct instances *instances = &supervisor->all[renewal->service];
-    bool force = renewal->force;
     renewal_put_off(renewal, supervisor->options->provision);
     trial->ended = trial_ended;
     trial->context = supervisor;
@@ -180,13 +250,9 @@ static enum fh_code begin_trial(struct supervisor *supervisor, struct fh_error *
                                     instances_start_ms_max(instances), error);
     if (code == FH_OK)
         return code;
-    if (force) {
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, "upgrade-untried", upgrade_name(supervisor),
-                       "the new program is taken without a trial: %s", error->message);
-        renewal_go_on(renewal, supervisor->options->provision);
-        return renew_one(supervisor, error);
-    }
-    renewal_take_back(renewal, supervisor->options->provision);
+    if (renewal->force)
+        return take_tried(supervisor, error->message, error);
+    take_back(supervisor);
     return code;
 }
 
@@ -209,6 +275,8 @@ enum fh_code upgrade_begin(struct supervisor *supervisor, size_t service, bool f
                             : renewal_begin(renewal, provision, service, sagas, error);
     if (code != FH_OK)
         return code;
+    if (newer_files_wait(supervisor, service))
+        supervisor->superseding.due = false;
     renewal->force = force;
     renewal->migrations = watch_migrations(supervisor, service);
     for (size_t i = 0; i < renewal->count; i++) {

@@ -11,7 +11,8 @@
 enum fh_code upgrade_begin(struct supervisor *supervisor, size_t service, bool force,
                            struct fh_error *error);
 /* There are newer files than those that this service is being upgraded to: ends what is not ready
- * yet, and begins again. False: it is not being upgraded, or to just these. */
+ * yet, unless it works on its store, and upgrades it to these when that has ended. May be repeated.
+ * False: it is not being upgraded, or to just these. */
 bool upgrade_supersede(struct supervisor *supervisor, size_t service, bool force);
 /* Of the service that it is for, while there is one. */
 const char *upgrade_name(const struct supervisor *supervisor);

@@ -159,7 +159,6 @@ void watch_stop(struct supervisor *supervisor)
 json_t *watch_json(const struct supervisor *supervisor, size_t part)
 {
     const char *why = supervisor->watch.parts[part].why;
-    bool older = is_older(supervisor, part);
-    return json_pack("{s:b, s:o}", "older", older, "refused",
-                     older && *why ? json_string(why) : json_null());
+    return json_pack("{s:b, s:o}", "older", is_older(supervisor, part), "refused",
+                     *why ? json_string(why) : json_null());
 }

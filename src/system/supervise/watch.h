@@ -57,8 +57,8 @@ void watch_given_up(struct supervisor *supervisor, size_t part);
 bool watch_upgrades(const struct supervisor *supervisor, size_t part);
 /* Tells one set of a part's migrations from another; 0: it has none. */
 uint64_t watch_migrations(const struct supervisor *supervisor, size_t part);
-/* {"older": whether it runs an older program than the one on disk, "refused": why that is not
- * taken}. New reference. */
+/* {"older": whether it runs an older program than the one on disk, "refused": why that, or only its
+ * new migrations, are not taken}. New reference. */
 json_t *watch_json(const struct supervisor *supervisor, size_t part);
 
 #endif

@@ -84,6 +84,7 @@ void watch_failed(struct supervisor *supervisor, const struct renewal *renewal, 
 void watch_taken(struct supervisor *supervisor, size_t part)
 {
     supervisor->watch.parts[part].owed = false;
+    supervisor->watch.parts[part].why[0] = '\0';
 }
 
 void watch_given_up(struct supervisor *supervisor, size_t part)
