@@ -152,13 +152,17 @@ def test_a_restore_of_several_instances_on_redis_that_was_killed_goes_on(carts, 
     assert not list(folder.glob("restore-*")) and not (folder / "restore.json").exists()
 
 
-@pytest.mark.parametrize("point", BACKUP)
-def test_a_backup_whose_service_was_killed_is_none(shop, point):
-    system = shop
-    folder = pathlib.Path(system.state).parent / f"killed-{point}"
+def back_up_killed(system, point, what="killed"):
+    folder = pathlib.Path(system.state).parent / f"{what}-{point}"
     order = arm(system, point)
     failed = system.command("backup", "users", "--to", str(folder), "--state", system.state, check=False)
     assert not order.exists() and failed.returncode == 1 and "is NO backup" in failed.stderr, failed
+    return folder
+
+
+@pytest.mark.parametrize("point", BACKUP)
+def test_a_backup_whose_service_was_killed_is_none(shop, point):
+    system, folder = shop, back_up_killed(shop, point)
     assert not (folder / "manifest.json").exists()
     wait_for("users serves", lambda: system.services()["users"]["ready"])
     shutil.rmtree(folder)
@@ -169,11 +173,7 @@ def test_a_backup_whose_service_was_killed_is_none(shop, point):
 @pytest.mark.parametrize("shop, point", [("server", point) for point in GATE], indirect=["shop"], scope="module")
 def test_a_backup_that_is_killed_at_its_gate_holds_nobody_off(shop, point):
     """The gate is the server's lock, which ends with its holder: the other instances publish on."""
-    system = shop
-    folder = pathlib.Path(system.state).parent / f"killed-{point}"
-    order = arm(system, point)
-    failed = system.command("backup", "users", "--to", str(folder), "--state", system.state, check=False)
-    assert not order.exists() and failed.returncode == 1 and "is NO backup" in failed.stderr, failed
+    system, folder = shop, back_up_killed(shop, point)
     answer = wait_for("a user is taken", lambda: (a := system.http(
         "POST", "/api/users", {"name": "Ada", "email": f"{point}@example.org"},
         {"Idempotency-Key": point})).status not in (503, 504) and a)
@@ -186,13 +186,9 @@ def test_a_backup_that_is_killed_at_its_gate_holds_nobody_off(shop, point):
 
 @pytest.mark.parametrize("point", BACKUP)
 def test_a_stopped_systems_backup_whose_program_was_killed_is_none(shop, point):
-    system = shop
-    folder = pathlib.Path(system.state).parent / f"stopped-{point}"
-    users = count(system)
+    system, users = shop, count(shop)
     system.stop()
-    order = arm(system, point)
-    failed = system.command("backup", "users", "--to", str(folder), "--state", system.state, check=False)
-    assert not order.exists() and failed.returncode == 1 and "is NO backup" in failed.stderr, failed
+    folder = back_up_killed(system, point, "stopped")
     shutil.rmtree(folder)
     system.command("backup", "users", "--to", str(folder), "--state", system.state)
     assert read(folder / "users.db", "SELECT count(*) FROM users") == [(users,)]
