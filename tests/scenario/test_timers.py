@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sys
@@ -63,6 +64,10 @@ class Bells:
     def listed(self, *words):
         return json.loads(self.command("timers", "list", "bells", "--json", *words).stdout)["timers"]
 
+    def metrics(self):
+        told = self.command("call", "bells", "GET", "/metrics").stdout
+        return {name: float(value) for name, value in re.findall(r"^freehold_(timer\w+|schedule\w+) (\S+)$", told, re.M)}
+
 
 @pytest.fixture(scope="module", name="bells")
 def bells_of_the_module(tmp_path_factory):
@@ -78,6 +83,10 @@ def test_a_timer_fires_and_schedules_are_listed(bells):
     assert bells.rings()["later"] == 0
     assert {timer["handler"] for timer in bells.listed("--only", "schedule")} == {"often", "nightly"}
     assert [timer["handler"] for timer in bells.listed("--only", "pending")] == ["ring"]
+    told = bells.metrics()
+    assert told.pop("timers_fired_total") >= 1  # a schedule may be among them
+    assert told.pop("timer_lateness_seconds") < 60
+    assert told == {"timers_pending": 1, "timers_parked": 0, "timer_failures_total": 0, "schedule_runs_missed_total": 0}
 
 
 def test_what_failed_too_often_is_shown_and_retried_or_dropped(bells):
@@ -85,6 +94,7 @@ def test_what_failed_too_often_is_shown_and_retried_or_dropped(bells):
         bells.post("/curses", {"name": name})
         bells.post("/bells", {"name": name, "in_ms": 0})
     wait_for("both are parked", lambda: len(bells.listed("--only", "parked")) == 2)
+    assert bells.metrics().items() >= {"timers_pending": 1, "timers_parked": 2, "timer_failures_total": 10}.items()
     assert "bells has parked 2 timers: freehold timers list bells --only parked" in bells.command("status", check=False).stdout
     first, second = [timer["id"] for timer in bells.listed("--only", "parked")]
     assert "The bell is cursed." in bells.command("timers", "list", "bells").stdout
