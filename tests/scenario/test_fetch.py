@@ -101,7 +101,9 @@ def test_what_is_fetched_goes_into_the_unit_of_work(rates, outside):
 
 def test_a_stranger_learns_nothing_of_the_system(rates, outside):
     rates.http("POST", "/api/prices", {"day": "today"}, {"traceparent": TRACE})
-    for headers in outside.asked("/rates/today"):
+    asked = outside.asked("/rates/today")
+    assert asked
+    for headers in asked:
         assert set(headers) <= {"host", "accept", "user-agent"}, headers
         assert headers["user-agent"] == "Freehold"
 
