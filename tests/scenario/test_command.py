@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command and its supervision, on services that only obey docs/internals/processes.md."""
 
-import contextlib
-import fcntl
 import json
 import os
 import pathlib
@@ -11,14 +9,13 @@ import re
 import shutil
 import signal
 import socket
-import struct
 import subprocess
-import termios
 import urllib.request
 
 import pytest
 
 from conftest import FREEHOLD, ROOT, free_port, living, wait_for
+from terminal import assert_fits, on_terminal
 
 FAKE = ROOT / "tests" / "support" / "fake_service.py"
 USERS = {"routes": [{"method": "GET", "path": "/api/users/{id:int}", "audience": "public", "auth": "anyone"},
@@ -392,21 +389,6 @@ NINE = ("accounts-of-customers-abroad", "billing", "carts", "inventory", "notifi
         "shipping", "users")
 
 
-def shown_on_terminal(mini, columns):
-    terminal, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 60, columns, 0, 0))
-    asked = subprocess.Popen([FREEHOLD, "status", "--once", "--state", str(mini.state)], stdout=theirs, stderr=theirs,
-                             env={**os.environ, "TERM": "xterm"})
-    os.close(theirs)
-    drawn = b""
-    with contextlib.suppress(OSError):  # what a terminal returns whose other end is closed
-        while some := os.read(terminal, 65536):
-            drawn += some
-    os.close(terminal)
-    asked.wait(120)
-    return [re.sub(r"\033\[[\d;]*m", "", line) for line in drawn.decode().split("\r\n")]
-
-
 def test_status_fits_into_80_columns_and_shows_what_needs_an_operator(mini):
     waits = {"position": 12345678901, "sagas": {"running": 123456, "compensating": 2, "parked": 3}, "restored": 2,
              "trouble": {"writes": {"why": "The store's disk is full.", "failures": 3201, "since_ms": 184321,
@@ -426,8 +408,8 @@ def test_status_fits_into_80_columns_and_shows_what_needs_an_operator(mini):
     mini.write("".join(f"  {name}: {{}}\n" for name in NINE))
     mini.up()
     for columns in (80, 100, 200):
-        lines = shown_on_terminal(mini, columns)
-        assert all(len(line) <= columns for line in lines), "\n".join(lines)
+        lines = on_terminal(["status", "--once", "--state", str(mini.state)], columns=columns)
+        assert_fits(lines, columns)
         text = " ".join(" ".join(lines).split())
         for expected in ("accounts-of-customers-abroad ready", "users ready", "1M (2h)", "123k open", "? (2m)",
                          f"{NINE[2]} subscribes to users (partition 3/8): starting. Its place in the store is not read yet.",
