@@ -178,6 +178,7 @@ static void process_exited(struct spawned *process, int code, int signal)
     struct child *child = process->owner;
     child->exit_code = code;
     child->exit_signal = signal;
+    child->exited_ns = world_monotonic_ns(child->world);
     if (!uv_is_closing((uv_handle_t *)&child->control))
         uv_close((uv_handle_t *)&child->control, handle_closed);
     child->rest = (struct world_timer){.fire = end_rest, .owner = child};
@@ -411,7 +412,8 @@ static void begin_start(struct child *child)
 {
     struct fh_error error;
     child->started_ns = child->heard_ns = world_monotonic_ns(child->world);
-    child->ready_ns = child->keys_told = child->keys_known = child->keys_settled = 0;
+    child->ready_ns = child->exited_ns = child->keys_told = child->keys_known =
+        child->keys_settled = 0;
     child->killed_for_silence = child->superseded = false;
     child->exit_code = child->exit_signal = 0;
     child->line_length = 0;

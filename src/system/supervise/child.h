@@ -84,6 +84,7 @@ struct child {
     int restarts;
     int failures; /* times it ended in a row without a steady time in between */
     int64_t started_ns, ready_ns, heard_ns;
+    int64_t exited_ns;  /* when its process did, though what that has started may not have; or 0 */
     int64_t doubted_ns; /* the `heard_ns` after which silence was noticed once */
     int64_t start_took_ms, wait_ms;
     struct world_timer timer; /* for silence, backoff or grace, depending on the state */

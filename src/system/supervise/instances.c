@@ -15,6 +15,7 @@
 #include "service/process.h"
 
 #define NS_PER_MS INT64_C(1000000)
+#define LATE_MS 100 /* a timer that fires later than this: the loop itself was held up */
 
 int instances_limit(const struct instances *instances)
 {
@@ -118,6 +119,7 @@ static bool is_of_upgrade(const struct instances *instances, const struct child 
     return child->started_ns >= instances->upgrade_began_ns;
 }
 
+/* When it will have stayed ready for long enough. */
 static int64_t proven_at_ns(const struct instances *instances, const struct child *child)
 {
     return child->ready_ns + instances->probation_ms * NS_PER_MS;
@@ -127,11 +129,10 @@ static int64_t proven_at_ns(const struct instances *instances, const struct chil
  * failure counts that is its own. */
 static const struct child *failing_start(const struct instances *instances, bool upgrading)
 {
-    int64_t now = world_monotonic_ns(instances->model.world);
     for (int i = 0; i < instances_limit(instances); i++) {
         const struct child *child = instances->children[i];
-        bool on_probation =
-            upgrading && is_of_upgrade(instances, child) && now < proven_at_ns(instances, child);
+        bool on_probation = upgrading && is_of_upgrade(instances, child) &&
+                            child->exited_ns < proven_at_ns(instances, child);
         bool failed = child->state == CHILD_WAITING && (!child->ready_ns || on_probation);
         bool counts = (upgrading && child->at_fault) || child->failures >= INSTANCES_FAILURES_MAX;
         if (child->state == CHILD_GIVEN_UP || (failed && counts))
@@ -143,7 +144,11 @@ static const struct child *failing_start(const struct instances *instances, bool
 static void probation_is_over(struct world_timer *timer)
 {
     struct instances *instances = timer->owner;
-    instances->due(instances);
+    int64_t now = world_monotonic_ns(instances->model.world);
+    if (now - timer->at_ns <= LATE_MS * NS_PER_MS)
+        instances->due(instances);
+    else /* we were held up: its end may wait to be noticed */
+        world_timer_start(instances->model.world, timer, now + LATE_MS * NS_PER_MS);
 }
 
 /* Whether the first of the new processes, if there is one, has stayed ready. All are ready. */
@@ -153,6 +158,8 @@ static bool is_proven(struct instances *instances)
     for (int i = 0; i < instances_limit(instances); i++) {
         const struct child *child = instances->children[i];
         int64_t proven_ns = proven_at_ns(instances, child);
+        if (child->exited_ns)
+            return false;
         if (is_of_upgrade(instances, child) && proven_ns < first_ns)
             first_ns = proven_ns;
     }
