@@ -113,6 +113,8 @@ static json_t *body_faults(struct exchange *exchange, const fh_field *shape)
 }
 
 static int refuse_body(json_t **ret_problem, enum problem_type type, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int refuse_body(json_t **ret_problem, enum problem_type type, const char *format, ...)
 {
     struct fh_error error;
     va_list args;
