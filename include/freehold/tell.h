@@ -7,8 +7,8 @@
 
 /*
  * What handlers count (fh_count) or observe (fh_observe), in /metrics: a counter as NAME_total, or,
- * with buckets, a histogram. The name: small letters, digits and _, at most 48, a letter first; not
- * "freehold_".
+ * with buckets, a histogram. The name: lower-case letters, digits and _, at most 48, a letter
+ * first; not "freehold_..." nor "..._total".
  */
 struct fh_metric {
     const char *name;

@@ -107,6 +107,17 @@ void text_printf(struct text *text, const char *format, ...)
     va_end(again);
 }
 
+void text_mend_end(char *text)
+{
+    size_t length = strlen(text), lead = length ? length - 1 : 0;
+    while (lead > 0 && ((unsigned char)text[lead] & 0xc0) == 0x80)
+        lead--;
+    unsigned char first = (unsigned char)text[lead];
+    size_t needed = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (lead + needed > length)
+        text[lead] = '\0';
+}
+
 char *text_take(struct text *text)
 {
     char *data = text->data ? text->data : calloc(1, 1);

@@ -36,6 +36,8 @@ void text_integer(struct text *text, int64_t number);
  * to U+009F in UTF-8), and such a byte that no UTF-8 explains, which some terminals take for one.
  * For whatever others wrote, before it goes to a terminal. */
 void text_make_plain(char *text, size_t length);
+/* Takes off a character of UTF-8 that was cut off at the end; the rest is valid. */
+void text_mend_end(char *text);
 /* Hands the malloc'ed string over to the caller; never NULL. */
 char *text_take(struct text *text);
 

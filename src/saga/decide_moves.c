@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/text.h"
 
 void saga_state_init(const struct saga_rules *rules, const int *counts, struct saga_state *state,
                      struct saga_element *elements)
@@ -56,27 +57,12 @@ bool saga_element_due(const struct saga_rules *rules, const struct saga_state *s
 
 /* ---- A stop ---- */
 
-/* Removes a character that was cut in half at the end. */
-static void mend_end(char text[static SAGA_TEXT_SIZE])
-{
-    size_t length = strlen(text);
-    if (length < SAGA_TEXT_SIZE - 1)
-        return;
-    size_t lead = length - 1;
-    while (lead > 0 && ((unsigned char)text[lead] & 0xC0) == 0x80)
-        lead--;
-    unsigned char first = (unsigned char)text[lead];
-    size_t needed = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    if (lead + needed > length)
-        text[lead] = '\0';
-}
-
 void decide_reason(struct saga_state *state, int step, int status, const char *detail)
 {
     state->reason_step = step;
     state->reason_status = status;
     snprintf(state->reason_detail, sizeof state->reason_detail, "%s", detail ? detail : "");
-    mend_end(state->reason_detail);
+    text_mend_end(state->reason_detail);
 }
 
 enum saga_verdict decide_park(struct saga_state *state, const char *format, ...)
@@ -85,7 +71,7 @@ enum saga_verdict decide_park(struct saga_state *state, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(state->why, sizeof state->why, format, arguments);
     va_end(arguments);
-    mend_end(state->why);
+    text_mend_end(state->why);
     state->status = SAGA_PARKED;
     return SAGA_CHANGED;
 }

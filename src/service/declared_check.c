@@ -2,7 +2,8 @@
 /*
  * A declaration is data, so most of what is wrong in it is seen only by looking: each shape by
  * shape_declared, the names that documents use, whether a location is where one of the service's
- * routes answers, when schedules run. It is looked at before anything else is done with it, by
+ * routes answers, when schedules run, what metrics are called. It is looked at before anything else
+ * is done with it, by
  * --describe too, so that `freehold check` says the same as the service's start.
  */
 
@@ -16,6 +17,7 @@
 #include "service/declared.h"
 #include "shape/shape.h"
 #include "timer/timer.h"
+#include "work/meters.h"
 #include "work/page.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
@@ -170,6 +172,16 @@ static enum fh_code check_fetch_hosts(const fh_service *service, struct fh_error
     return FH_OK;
 }
 
+/* ---- Metrics ---- */
+
+static enum fh_code check_metrics(const fh_service *service, struct fh_error *error)
+{
+    struct meters *meters;
+    enum fh_code code = meters_new(service, &meters, error);
+    meters_free(meters);
+    return code;
+}
+
 /* ---- All of it ---- */
 
 static enum fh_code check_page(const struct fh_route *route, struct fh_error *error)
@@ -264,5 +276,7 @@ enum fh_code declared_check(const fh_service *service, struct fh_error *error)
         code = timers_check(service, error);
     if (code == FH_OK)
         code = check_fetch_hosts(service, error);
+    if (code == FH_OK)
+        code = check_metrics(service, error);
     return code;
 }

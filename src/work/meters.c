@@ -6,11 +6,13 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/map.h"
+#include "base/real.h"
 #include "work/redact.h"
 
 /* The public name is a macro that ends the list of objects with NULL. */
@@ -56,17 +58,29 @@ static bool meter_name_fits(const char *name, size_t length)
            strspn(name, NAME_BYTES) >= length;
 }
 
+/* "le" is a bucket's own. */
+static bool label_fits(const struct meter *meter, const char *name, size_t length)
+{
+    if (!meter_name_fits(name, length) || meter->label_count == METER_LABELS_MAX ||
+        (length == 2 && memcmp(name, "le", length) == 0))
+        return false;
+    for (int i = 0; i < meter->label_count; i++) {
+        if (strlen(meter->labels[i]) == length && memcmp(meter->labels[i], name, length) == 0)
+            return false;
+    }
+    return true;
+}
+
 static enum fh_code read_labels(struct meter *meter, struct fh_error *error)
 {
     const char *at = meter->declared->labels;
     while (at && *at) {
         size_t length = strcspn(at, ",");
-        if (!meter_name_fits(at, length) || meter->label_count == METER_LABELS_MAX ||
-            strncmp(at, "le", length) == 0)
+        if (!label_fits(meter, at, length))
             return error_set(
                 error, FH_INVALID,
-                "The metric %s has the labels \"%s\": expected at most %d names of "
-                "small letters, digits and _, with commas between them, and not \"le\".",
+                "The metric %s has the labels \"%.80s\": expected at most %d different names of "
+                "lower-case letters, digits and _, with commas between them, and not \"le\".",
                 meter->declared->name, meter->declared->labels, METER_LABELS_MAX);
         memcpy(meter->labels[meter->label_count++], at, length);
         at += length + (at[length] == ',');
@@ -97,14 +111,23 @@ static struct meter *meter_find(struct meters *meters, const char *name)
     return NULL;
 }
 
+/* Freehold's own begin so, and a counter gets this ending when it is exported. */
+static bool meter_name_is_ours(const char *name)
+{
+    size_t length = strlen(name), ending = strlen("_total");
+    return strncmp(name, "freehold_", strlen("freehold_")) == 0 ||
+           (length >= ending && strcmp(name + length - ending, "_total") == 0);
+}
+
 static enum fh_code add_meter(struct meters *meters, const struct fh_metric *declared,
                               struct fh_error *error)
 {
     if (!meter_name_fits(declared->name, strlen(declared->name)) ||
-        strncmp(declared->name, "freehold_", strlen("freehold_")) == 0)
+        meter_name_is_ours(declared->name))
         return error_set(error, FH_INVALID,
-                         "The metric \"%.60s\" needs another name: small letters, digits and _, "
-                         "at most %d of them, a letter first, and not \"freehold_\".",
+                         "The metric \"%.60s\" needs another name: lower-case letters, digits and "
+                         "_, at most %d, a letter first, not beginning with \"freehold_\" nor "
+                         "ending with \"_total\", which counters get.",
                          declared->name, METER_NAME_LENGTH_MAX);
     if (meter_find(meters, declared->name))
         return error_set(error, FH_INVALID, "The metric %s is declared twice.", declared->name);
@@ -143,8 +166,9 @@ void meters_free(struct meters *meters)
 
 /* ---- what a unit of work notes ---- */
 
-/* Escaped as the format asks; marked values are not kept. */
-static void add_label(fh_work *w, struct text *text, const char *name, const json_t *value)
+/* Appends reason="stock", escaped as the format asks; marked values are not kept. */
+static void add_label(fh_work *w, char labels[static LABELS_SIZE], const char *name,
+                      const json_t *value)
 {
     char shown[METER_LABEL_LENGTH_MAX + 1];
     if (json_is_integer(value))
@@ -160,36 +184,35 @@ static void add_label(fh_work *w, struct text *text, const char *name, const jso
                    "an integer or a boolean.",
                    name);
     work_redact(w, SHAPE_MARKED, shown, sizeof shown);
-    text_printf(text, "%s%s=\"", text->length ? "," : "", name);
+    text_mend_end(shown); /* who reads /metrics refuses all of it for half a character */
+    size_t used = strlen(labels);
+    used += (size_t)snprintf(labels + used, LABELS_SIZE - used, "%s%s=\"", used ? "," : "", name);
     for (const char *at = shown; *at; at++) {
         if (*at == '"' || *at == '\\')
-            text_append(text, "\\", 1);
-        text_append(text, *at == '\n' ? " " : at, 1);
+            labels[used++] = '\\';
+        labels[used++] = *at == '\n' ? ' ' : *at;
     }
-    text_append(text, "\"", 1);
+    memcpy(labels + used, "\"", 2);
 }
 
 static const char *labels_of_args(fh_work *w, const struct meter *meter, va_list args)
 {
     json_t *objects[OBJECTS_MAX], *object;
     int count = 0;
-    struct text text;
+    char labels[LABELS_SIZE] = "";
     while ((object = va_arg(args, json_t *))) {
         if (count == OBJECTS_MAX || !json_is_object(object))
             work_fault(w, "A metric's labels are looked up in at most %d JSON objects.",
                        OBJECTS_MAX);
         objects[count++] = object;
     }
-    text_init(&text, LABELS_SIZE);
     for (int i = 0; i < meter->label_count; i++) {
         const json_t *value = NULL;
         for (int o = 0; o < count && !value; o++)
             value = json_object_get(objects[o], meter->labels[i]);
-        add_label(w, &text, meter->labels[i], value);
+        add_label(w, labels, meter->labels[i], value);
     }
-    const char *labels = work_printf(w, "%s", text.data ? text.data : "");
-    text_release(&text);
-    return labels;
+    return work_printf(w, "%s", labels);
 }
 
 static struct work_noted *note_new(fh_work *w, const char *name, bool counts)
@@ -288,11 +311,13 @@ static void write_histogram(struct text *text, const struct meter *meter, const 
 {
     const char *name = meter->declared->name, *comma = *labels ? "," : "";
     const char *open = *labels ? "{" : "", *close = *labels ? "}" : "";
+    char bound[REAL_DIGITS_SIZE];
     uint64_t below = 0;
     for (int i = 0; i < meter->bucket_count; i++) {
         below += series->by_bucket[i];
-        text_printf(text, "%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", name, labels, comma,
-                    meter->declared->buckets[i], below);
+        real_digits(meter->declared->buckets[i], bound);
+        text_printf(text, "%s_bucket{%s%sle=\"%s\"} %" PRIu64 "\n", name, labels, comma, bound,
+                    below);
     }
     text_printf(text,
                 "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n%s_sum%s%s%s %.17g\n"

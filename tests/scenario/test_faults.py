@@ -246,10 +246,13 @@ def test_counts_are_of_what_has_ended_and_of_bounded_labels(faults):
     found = metrics(faults)
     assert found['things_made_total{word="clay"}'] == "6"
     assert found['thing_size_bucket{le="0.5"}'] == "1" and found['thing_size_bucket{le="10"}'] == "2"
+    assert found['thing_size_bucket{le="1048577"}'] == "3"
     assert found['thing_size_bucket{le="+Inf"}'] == "3" == found["thing_size_count"]
     assert float(found["thing_size_sum"]) == pytest.approx(0.1 + 0.7 + 40.9)
     assert measure(20, 'a"b\\') == 204
     assert metrics(faults)['things_made_total{word="a\\"b\\\\"}'] == "2"
+    assert measure(30, "x" + "é" * 40) == 204  # 64 bytes end within the 32nd
+    assert metrics(faults)['things_made_total{word="x' + "é" * 31 + '"}'] == "2"
     for number in range(100, 220):
         assert measure(number, f"w{number}") == 204
     found = [name for name in metrics(faults) if name.startswith("things_made")]

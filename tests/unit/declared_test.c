@@ -241,6 +241,13 @@ static void what_can_not_work_is_refused_before_anything_is_opened(void **state)
             .every = {{"tidy", handler, "0 3 * * *", "Europe/Berlim"}});
     REFUSED("`timers` names remind twice", .timers = {{"remind", handler}, {"remind", handler}});
     REFUSED("`timers` has no handler for remind", .timers = {{"remind"}});
+    REFUSED("The metric \"Made\" needs another name", .metrics = {{"Made"}});
+    REFUSED("The metric \"made_total\" needs another name", .metrics = {{"made_total"}});
+    REFUSED("The metric made is declared twice", .metrics = {{"made"}, {"made"}});
+    REFUSED("has the labels \"le\"", .metrics = {{"made", .labels = "le"}});
+    REFUSED("has the labels \"a,b,a\"", .metrics = {{"made", .labels = "a,b,a"}});
+    REFUSED("The buckets of the metric made must be finite and rise: number 2",
+            .metrics = {{"made", .buckets = {5, 5}}});
 }
 
 static void a_location_is_where_a_route_answers_whatever_its_names(void **state)

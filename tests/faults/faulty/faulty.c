@@ -238,4 +238,4 @@ FH_SERVICE(
     .timers = {{"burn_out", burn_out, thing}},
     .sagas = {{"stumble", stumble_steps, .input = thing}, {"walk", walk_steps, .input = walks}},
     .metrics = {{"things_made", "Things that were made.", .labels = "word"},
-                {"thing_size", "How large things are.", .buckets = {0.5, 10}}});
+                {"thing_size", "How large things are.", .buckets = {0.5, 10, 1048577}}});
