@@ -26,6 +26,7 @@ struct fh_error {
     bool retryable;    /* repeating the same call is safe */
     char native[24];   /* SQLSTATE or errno name, for the log */
     char field[64];    /* the column or field that the constraint names, or "" */
+    unsigned statement; /* which of store_work's has failed; 0: the one at hand, or none */
     char message[256]; /* one sentence that says what to do; never a secret */
 };
 

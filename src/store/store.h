@@ -147,6 +147,9 @@ struct store_work {
      * never be committed, or what is only remembered. If it fails, the failure may come from such
      * data: rerun it separately. */
     bool tentative;
+    /* How many statements of the handler's it has run, and the number of the one that runs now; 0:
+     * none. An engine that does not wait for each puts it into the error of one that failed. */
+    unsigned statements, statement;
     /* Engines that connect or wait for others at the first statement do neither after this time:
      * the statement fails with FH_UNAVAILABLE. 0: no deadline. */
     int64_t deadline_ns;

@@ -69,6 +69,14 @@ static void set_reply(fh_work *w, int status, json_t *body)
     w->reply_body = body;
 }
 
+static void name_statement(fh_work *w, unsigned number)
+{
+    for (const struct work_unanswered *one = w->unanswered; number && one; one = one->next) {
+        if (one->number == number)
+            w->statement = one->sql;
+    }
+}
+
 void work_set_problem(fh_work *w, const struct fh_error *error)
 {
     struct arena *before = json_arena_set(&w->kept);
@@ -84,6 +92,7 @@ void work_set_problem(fh_work *w, const struct fh_error *error)
         problem_new(type, told_detail(type, told.message), status < 500 ? errors : NULL);
     work_redact(w, SHAPE_MARKED, told.message, sizeof told.message);
     work_redact(w, SHAPE_MARKED, w->failure.message, sizeof w->failure.message);
+    name_statement(w, error->statement);
     if (store_is_damaged(error))
         log_error("store-damaged", "%s",
                   told.message); /* an operator has to act, whatever the request was */

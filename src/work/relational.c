@@ -47,26 +47,35 @@ static void must_be_relational(fh_work *w)
 
 /* For when the handler has been left, and with it perhaps the memory of a text that it has made.
  * Where there is no memory the log does without. */
-static void statement_keep(fh_work *w, const char *sql)
+static const char *statement_kept(fh_work *w, const char *sql)
 {
     size_t size = strlen(sql) + 1;
     char *kept = arena_try_alloc(&w->arena, size);
-    w->statement = kept ? memcpy(kept, sql, size) : NULL;
+    return kept ? memcpy(kept, sql, size) : NULL;
 }
 
-static _Noreturn void statement_fail(fh_work *w, const char *sql, const struct fh_error *error)
+/* The error may be that of one before it. */
+static _Noreturn void statement_fail(fh_work *w, unsigned number, const char *sql,
+                                     const struct fh_error *error)
 {
-    statement_keep(w, sql);
+    if (!error->statement || error->statement == number)
+        w->statement = statement_kept(w, sql);
     work_fail(w, error);
 }
 
-/* What a statement does whose result nobody waited for is told later, where the engine is a server:
- * until another one was waited for, it is the likeliest to have failed. */
-static void statement_done(fh_work *w, const char *sql, bool waited)
+/* Where the engine is a server, what nobody waited for may fail later: until another one was waited
+ * for. */
+static void statement_done(fh_work *w, unsigned number, const char *sql, bool waited)
 {
-    w->statement = NULL;
-    if (!waited && w->context->store->ops->sequence)
-        statement_keep(w, sql);
+    if (waited)
+        w->unanswered = NULL;
+    if (waited || !w->context->store->ops->sequence)
+        return;
+    struct work_unanswered *one = arena_try_alloc(&w->arena, sizeof *one);
+    if (!one)
+        return;
+    *one = (struct work_unanswered){number, statement_kept(w, sql), w->unanswered};
+    w->unanswered = one;
 }
 
 static json_t *run_sql(fh_work *w, const char *sql, va_list args, int row_max, int64_t *ret_changes,
@@ -81,8 +90,8 @@ static json_t *run_sql(fh_work *w, const char *sql, va_list args, int row_max, i
     struct store_work *work = work_store_read(w); /* in a GET it refuses writes */
     if (relational_run(work, sql, objects, count, row_max, row_max ? &rows : NULL, ret_changes,
                        &error) != FH_OK)
-        statement_fail(w, sql, &error);
-    statement_done(w, sql, row_max || ret_changes);
+        statement_fail(w, work->statements, sql, &error);
+    statement_done(w, work->statements, sql, row_max || ret_changes);
     return rows;
 }
 
@@ -159,7 +168,6 @@ json_t *fh_peek(fh_work *w, const char *sql, ...)
         relational_run(work, sql, objects, count, RELATIONAL_ROWS_MAX, &rows, NULL, &error);
     store_rollback(work);
     if (code != FH_OK)
-        statement_fail(w, sql, &error);
-    w->statement = NULL;
+        statement_fail(w, error.statement, sql, &error);
     return rows;
 }

@@ -197,6 +197,7 @@ static void run_begin(fh_work *w)
     w->retry_after_s = 0;
     w->fault_status = 0;
     w->statement = NULL;
+    w->unanswered = NULL;
     w->random_count = 0;
     w->asked_next = w->asked_first;
     memset(&w->failure, 0, sizeof w->failure);

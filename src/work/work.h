@@ -116,6 +116,13 @@ struct work_asked {
 };
 
 struct work_reply_header {
+/* A statement whose result nobody has waited for: see relational.c. On the run's arena. */
+struct work_unanswered {
+    unsigned number; /* store_work.statement */
+    const char *sql; /* NULL: there was no memory for it */
+    struct work_unanswered *next;
+};
+
     const char *name, *value;
 };
 #define WORK_REPLY_HEADERS_MAX 8 /* the handler's */
@@ -206,7 +213,8 @@ struct fh_work {
     /* Why it failed. */
     struct fh_error failure; /* code FH_OK: it did not fail */
     int fault_status;        /* 500 and more, and nobody has told yet: fault.h; else 0 */
-    const char *statement;   /* on arena: the SQL that failed, or may fail yet; NULL: none */
+    const char *statement;   /* on arena: the SQL that failed; NULL: none, or nobody knows which */
+    struct work_unanswered *unanswered; /* the newest first */
     int retry_after_s;       /* with 503; 0: none */
 
     /* Recorded for reruns, on `kept`. */

@@ -12,6 +12,7 @@
 #include "conformance.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "event/feed/feed.h"
 #include "event/manager.h"
@@ -19,6 +20,7 @@
 #include "store/ledger.h"
 #include "store/relational/sql.h"
 #include "work/command.h"
+#include "work/fault.h"
 #include "work/work.h"
 
 #define EVENTS 11 /* of one round */
@@ -456,6 +458,61 @@ static void works_that_read_compute_and_write_run_again_when_they_meet(struct co
     EXPECT(conformance_reads(c, "SELECT n FROM total", "[{'n': 30}]"));
 }
 
+/* ---- Statements that nobody waits for ---- */
+
+#define FAILS "INSERT INTO named (id) VALUES (1)"
+
+static void fail_at_the_end(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO named (id) VALUES (2)");
+    fh_exec(w, FAILS);
+    fh_exec(w, "INSERT INTO named (id) VALUES (3)");
+}
+
+static void fail_before_a_row(fh_work *w)
+{
+    fail_at_the_end(w);
+    fh_row(w, "SELECT id FROM named WHERE id = 2");
+}
+
+static void fail_itself(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO named (id) VALUES (2)");
+    fh_exec_count(w, FAILS);
+}
+
+static void fail_after_all(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO named (id) VALUES (2)");
+    fh_fail(w, 500, "It is nobody's fault.");
+}
+
+/* As the line about the fault has it. */
+static void the_statement_that_failed_is_known_however_late_it_does(struct conformance *c)
+{
+    static const fh_service service = {.name = "named", .model = FH_RELATIONAL};
+    static const struct {
+        fh_handler *handler;
+        const char *statement;
+    } cases[] = {{fail_at_the_end, FAILS},
+                 {fail_before_a_row, FAILS},
+                 {fail_itself, FAILS},
+                 {fail_after_all, NULL}};
+    struct work_context context = {
+        .world = c->harness.world, .store = c->store, .service = &service};
+    EXPECT(conformance_does(c, "CREATE TABLE named (id BIGINT PRIMARY KEY)", NULL) == FH_OK);
+    EXPECT(conformance_does(c, "INSERT INTO named (id) VALUES (1)", NULL) == FH_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fh_work w;
+        work_init(&w, &context, cases[i].handler);
+        EXPECT(work_run(&w) != FH_OK);
+        EXPECT(cases[i].statement ? w.statement && strcmp(w.statement, cases[i].statement) == 0
+                                  : !w.statement);
+        fault_is_told(&w);
+        work_release(&w);
+    }
+}
+
 #define CALLERS 8
 #define COMMANDS 20
 
@@ -623,6 +680,7 @@ int main(void)
         CASE(a_long_poll_gets_what_another_process_has_published),
         CASE(a_notifier_reports_positions_that_another_process_has_assigned),
         CASE(works_that_read_compute_and_write_run_again_when_they_meet),
+        CASE(the_statement_that_failed_is_known_however_late_it_does),
         CASE(commands_under_different_keys_do_not_meet),
         CASE(a_work_waits_for_another_that_has_published_under_its_key),
         CASE(the_feed_goes_on_beside_transactions_that_stay_open),

@@ -63,5 +63,6 @@ void postgresql_work_ended(struct postgresql_work *work, const struct postgresql
                     "The store's server takes no writes: it is a standby, or was made read-only.");
         snprintf(why.native, sizeof why.native, "25006");
     }
+    why.statement = call->number;
     postgresql_work_fail(work, &why, ERROR_UNHEEDED);
 }

@@ -95,6 +95,7 @@ struct postgresql_call {
     struct postgresql_connection *connection;
     struct postgresql_statement *statement; /* NULL: a sync */
     struct postgresql_work *work;           /* fails if this call fails; or NULL */
+    unsigned number;                        /* store_work.statement */
     unsigned stages;
     bool begun;    /* results of its first stage may have come */
     bool deferred; /* nobody waits for it: the pipeline frees it */

@@ -64,6 +64,7 @@ static enum fh_code work_learn(struct postgresql_work *work, struct postgresql_s
     struct postgresql_call *call = postgresql_describe(work->connection, statement, 0);
     if (!call)
         return postgresql_work_lost(work, error);
+    call->number = work->base.statement;
     enum fh_code code = work_call_ended(work, call, error);
     postgresql_call_end(call);
     return code;
@@ -78,7 +79,9 @@ static enum fh_code work_send(struct postgresql_work *work, struct postgresql_st
     enum fh_code code = postgresql_parameters_init(&parameters, statement, values, count, error);
     if (code == FH_OK) {
         *ret = postgresql_call(work->connection, statement, &parameters, how);
-        if (!*ret)
+        if (*ret)
+            (*ret)->number = work->base.statement;
+        else
             code = postgresql_work_lost(work, error);
     }
     postgresql_parameters_release(&parameters);

@@ -388,8 +388,10 @@ enum fh_code relational_run(struct store_work *work, const char *sql, json_t *co
                             struct fh_error *error)
 {
     struct compiled *compiled = compiled_take(work->store, sql);
+    work->statement = ++work->statements;
     enum fh_code code =
         run_compiled(work, compiled, objects, count, row_max, ret_rows, ret_changes, error);
+    work->statement = 0;
     compiled_give(compiled);
     return code;
 }
