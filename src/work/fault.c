@@ -23,14 +23,34 @@ static bool is_sql_word_byte(char byte)
     return isalnum((unsigned char)byte) || byte == '_' || byte == '$' || (byte & 0x80);
 }
 
-/* Behind a quoted text that begins at `at`; a doubled quote is one in it. */
+/* Behind a quoted text that begins at `at`; a doubled quote is one in it. A quote behind a
+ * backslash ends it in some engines and not in others, so all that follows may be values. */
 static const char *quoted_end(const char *at)
 {
     char quote = *at++;
-    while (*at && (*at != quote || at[1] == quote))
-        at += *at == quote || (*at == '\\' && at[1]) ? 2 : 1;
+    while (*at && (*at != quote || at[1] == quote)) {
+        if (at[0] == '\\' && at[1] == quote)
+            return at + strlen(at);
+        at += *at == quote || (at[0] == '\\' && at[1] == '\\') ? 2 : 1;
+    }
     return *at ? at + 1 : at;
 }
+/* Behind a text in PostgreSQL's $$ or $tag$; NULL: none begins there. */
+static const char *dollar_end(const char *at)
+{
+    size_t tag = 1 + strcspn(at + 1, "$");
+    for (size_t i = 1; i < tag; i++) {
+        if (!is_sql_word_byte(at[i]) || isdigit((unsigned char)at[1]))
+            return NULL;
+    }
+    if (!at[tag])
+        return NULL;
+    const char *end = strchr(at + tag + 1, '$');
+    while (end && strncmp(end, at, tag + 1) != 0)
+        end = strchr(end + 1, '$');
+    return end ? end + tag + 1 : at + strlen(at);
+}
+
 
 static const char *comment_end(const char *at)
 {
@@ -47,10 +67,8 @@ static const char *value_end(const char *begin, const char *at)
     bool in_word = at > begin && is_sql_word_byte(at[-1]);
     if (strchr("'\"", *at))
         return quoted_end(at);
-    if (at[0] == '$' && at[1] == '$' && !in_word) {
-        const char *closing = strstr(at + 2, "$$");
-        return closing ? closing + 2 : at + strlen(at);
-    }
+    if (*at == '$' && !in_word && dollar_end(at))
+        return dollar_end(at);
     if (!in_word && isdigit((unsigned char)*at))
         while (is_sql_word_byte(*end) || *end == '.')
             end++;
