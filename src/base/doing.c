@@ -35,6 +35,7 @@ const struct doing *doing_of(doing_function *handler, const char *format, ...)
     doing = calloc(1, sizeof *doing);
     FH_ASSERT(doing != NULL);
     snprintf(doing->what, sizeof doing->what, "%s", what);
+    doing->function = handler;
     if (handler) {
         char text[SYMBOL_SIZE];
         symbol_name((const void *)(uintptr_t)handler, text);

@@ -18,13 +18,14 @@
 #define DOING_SIZE 192
 #define DOINGS_MAX 1024 /* more are not told apart */
 
+typedef void doing_function(void);
 struct doing {
     char what[DOING_SIZE];    /* "POST /api/orders", "event UserUpdated of users" */
     char handler[DOING_SIZE]; /* its function's name (symbol.h), or "" */
+    doing_function *function; /* cast to this type; NULL: none */
 };
 
-/* The one for this text and this function (NULL: none; cast to this type): always the same. */
-typedef void doing_function(void);
+/* The one for this text and this function: always the same. */
 const struct doing *doing_of(doing_function *handler, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

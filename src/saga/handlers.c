@@ -58,13 +58,6 @@ static void state_after(struct saga_run *run, const struct saga_state *state,
     }
 }
 
-static void note_saga_fault(const struct saga_run *run, const char *step, const fh_work *w)
-{
-    char place[SAGA_TEXT_SIZE];
-    snprintf(place, sizeof place, "step %s of the saga %s", step, run->type->rules.name);
-    work_fault_note(w, place);
-}
-
 static enum fh_code run_handler_work(struct saga_run *run, const struct saga_state *state,
                                      struct handler_fence *fence, struct saga_happening *happening,
                                      char detail[static SAGA_TEXT_SIZE],
@@ -82,8 +75,9 @@ static enum fh_code run_handler_work(struct saga_run *run, const struct saga_sta
     w.saga = &view;
     w.given = (struct work_given){.cover = saga_given, .context = run};
     w.trace = run->trace;
-    w.doing = doing_of((doing_function *)w.handler, "saga %s, %s", run->type->rules.name,
-                       undone ? "undone" : run->type->rules.steps[state->step].name);
+    w.doing = doing_of((doing_function *)w.handler, "saga %s, %s%s", run->type->rules.name,
+                       undone ? "undone" : "step ",
+                       undone ? "" : run->type->rules.steps[state->step].name);
     w.user = run->user;
     w.command_key = arena_printf(&w.kept, "%s %s %s", context->service->name, run->reference,
                                  undone ? "undone" : run->type->rules.steps[state->step].name);
@@ -96,15 +90,13 @@ static enum fh_code run_handler_work(struct saga_run *run, const struct saga_sta
                         .status = code == FH_OK ? 200 : w.reply_status,
                         .began_ns = began_ns};
     spans_keep(context->spans, &span);
-    note_saga_fault(run, undone ? "undone" : run->type->rules.steps[state->step].name, &w);
     if (code == FH_CONFLICT && strcmp(w.failure.native, LEDGER_FENCED) == 0)
         fence->lost = true;
     happening->status = w.reply_status;
     snprintf(detail, SAGA_TEXT_SIZE, "%.*s", SAGA_TEXT_SIZE - 1, w.failure.message);
     happening->detail = detail;
-    if (w.fault_status) /* for saga-handler-failed, which is not written with each attempt */
-        fault_text(&w, fault);
-    fault_is_told(&w);
+    if (fault_take(&w))
+        fault_text(&w, fault); /* for saga-handler-failed, which is not written with each attempt */
     work_release(&w);
     return code;
 }

@@ -97,22 +97,18 @@ static void answer_where(const struct exchange *exchange, char out[static DOING_
     }
     for (int slashes = 0; *third && (slashes += *third == '/') < 3;)
         third++;
-    snprintf(out, DOING_SIZE, "%s %.*s", incoming->method, (int)(third - path), path);
+    snprintf(out, DOING_SIZE, "%s %.*s", request_log_method(incoming->method), (int)(third - path),
+             path);
 }
 
-/* Why it is so is known best by the unit of work; of another answer, its own problem says it. */
+/* Of an answer that is no unit of work's, its own problem says why. */
 static void tell_fault(struct exchange *exchange, int status, const json_t *problem)
 {
     char where[DOING_SIZE];
     const char *detail = json_string_at(problem, "detail");
-    bool is_work = exchange->work.fault_status == status;
     if (exchange->told)
         return;
     exchange->told = true;
-    if (is_work) {
-        fault_tell(&exchange->work);
-        return;
-    }
     answer_where(exchange, where);
     fault_tell_of(&exchange->runtime->context.fault_lines, exchange->runtime->world, status, where,
                   exchange_trace(exchange), detail ? detail : problem_title(status));
@@ -192,8 +188,8 @@ void exchange_turn_away(struct runtime *runtime, struct http_incoming *incoming,
                                        .headers = headers,
                                        .header_count = elsewhere ? 2 : 1,
                                        .told = true};
-    fault_tell_of(&runtime->context.fault_lines, runtime->world, answer.status, incoming->method,
-                  trace, why);
+    fault_tell_of(&runtime->context.fault_lines, runtime->world, answer.status,
+                  request_log_method(incoming->method), trace, why);
     request_log_tell(&runtime->request_log,
                      &(struct request_line){.method = incoming->method,
                                             .status = answer.status,
@@ -265,6 +261,8 @@ void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct ht
         headers[count++] =
             (struct http_header){w->reply_headers[i].name, w->reply_headers[i].value};
     char seconds[16];
+    exchange->told |= w->fault_status != 0;
+    fault_tell(w); /* it knows best why it is so */
     if (w->retry_after_s) {
         snprintf(seconds, sizeof seconds, "%d", w->retry_after_s);
         headers[count++] = (struct http_header){"Retry-After", seconds};

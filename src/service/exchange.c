@@ -27,10 +27,7 @@
 #include "shape/problem.h"
 #include "shape/shape.h"
 #include "work/command.h"
-#include "work/fault.h"
 #include "work/page.h"
-
-#define ROUTE_NAME_SIZE 256
 
 /* ---- Routing ---- */
 
@@ -262,15 +259,6 @@ static struct command_request command_of(const struct exchange *exchange)
                                     .undone = exchange_header(exchange, "Freehold-Undo")};
 }
 
-static void note_route_fault(const struct fh_route *route, const fh_work *w)
-{
-    char place[ROUTE_NAME_SIZE];
-    if (w->reply_status != 500)
-        return;
-    snprintf(place, sizeof place, "%s %s", route->method, route->path);
-    work_fault_note(w, place);
-}
-
 /* ---- Prefer: wait ---- */
 
 static const char *reply_header(const fh_work *w, const char *name)
@@ -304,7 +292,6 @@ static bool answer_location(struct exchange *exchange, const char *location, int
         second.fresh = true; /* what it reads was written just now */
         second.deadline_ns = world_in_ms(runtime->world, RUNTIME_DEADLINE_MS);
         found = work_run(&second) == FH_OK;
-        note_route_fault(route->route, &second);
     }
     if (found) {
         snprintf(applied, sizeof applied, "wait=%d", seconds);
@@ -368,7 +355,6 @@ static void run_route_work(struct exchange *exchange, json_t *path)
     }
     json_arena_set(NULL);
     enum fh_code code = is_command ? command_run(w, &command) : work_run(w);
-    note_route_fault(exchange->route->route, w);
     if (code == FH_OK && !exchange->waits.answered && wait_for_saga(exchange))
         return;
     exchange_answer_work(exchange, w, NULL);

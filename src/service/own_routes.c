@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/doing.h"
 #include "base/json.h"
 #include "event/feed/feed.h"
 #include "event/manager.h"
@@ -178,6 +179,7 @@ static void answer_closed(struct runtime *runtime, struct exchange *exchange)
         return;
     }
     work_init(&w, &runtime->context, NULL);
+    w.doing = doing_of(NULL, "POST %s", incoming->path);
     struct arena *before = json_arena_set(&w.kept);
     enum fh_code code =
         json_parse(incoming->body ? incoming->body : "", incoming->body_length, &w.body, &error);

@@ -27,6 +27,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/doing.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/portion.h"
@@ -225,6 +226,8 @@ static enum fh_code take_given_row(struct taking *taking, json_t *row, struct fh
     work_init(&w, &taking->runtime->context, taking->what->handler);
     w.event = json_pack("{s:O}", "data", row);
     w.given = (struct work_given){.shape = row_shape, .value = row};
+    w.doing =
+        doing_of((doing_function *)w.handler, "what is taken over from %s", taking->what->service);
     w.deadline_ns = world_in_ms(taking->runtime->world, RUNTIME_DEADLINE_MS);
     enum fh_code code = work_run(&w);
     if (code != FH_OK)

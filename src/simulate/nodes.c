@@ -161,11 +161,11 @@ static const struct runtime_host host = {
 
 /* ---- lives ---- */
 
-static void on_handler_fault(void *owner, const struct work_fault *fault)
+static void on_handler_fault(void *owner, const fh_work *w)
 {
     struct run *run = ((struct run_node *)owner)->run;
     if (run->faulted)
-        run->faulted(run, fault);
+        run->faulted(run, w);
 }
 
 static void on_start(struct simulate_event *event)

@@ -27,8 +27,6 @@
 
 #define RUN_SERVERS_MAX 2
 
-struct work_fault;
-
 struct run_node {
     struct run *run;
     struct simulate_node *node;
@@ -75,7 +73,7 @@ struct run {
     void *state;
     struct fh_test *test; /* a user's test, or NULL */
     /* Is told of handlers' faults; NULL: nobody is. */
-    void (*faulted)(struct run *run, const struct work_fault *fault);
+    void (*faulted)(struct run *run, const fh_work *w);
     bool calm;     /* nobody dies while it makes its store */
     bool faulty;   /* things fail now */
     bool hopeless; /* a service will not start again: nothing is worth waiting for */

@@ -12,6 +12,7 @@
 #include "gateway/compose.h"
 #include "http/path.h"
 #include "work/command.h"
+#include "work/fault.h"
 #include "work/object.h"
 
 #define CRASH_STEPS_MAX 300
@@ -232,6 +233,7 @@ static void publish_run(void *argument)
              : detail                      ? detail
                                            : "");
     publishing->status = publishing->work.reply_status;
+    fault_is_told(&publishing->work); /* by the test that publishes */
     work_release(&publishing->work);
     publishing->ended = true;
 }

@@ -50,7 +50,7 @@ struct run_node *test_node(fh_test *t, const char *service);
 _Noreturn void test_fail(fh_test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 _Noreturn void test_end(fh_test *t); /* it was said already */
 /* A handler has a fault: ends the test, unless it expects that. */
-void test_fault_met(struct run *run, const struct work_fault *fault);
+void test_fault_met(struct run *run, const fh_work *w);
 void test_check_faults(fh_test *t);           /* at its end: those that it expects have come */
 json_t *test_keep(fh_test *t, json_t *value); /* until the test's end; NULL is fine */
 /* The declared route that a request to `path` (without its query) comes to, or NULL. */

@@ -39,37 +39,39 @@ static void add_statement(struct text *text, const char *statement)
 }
 
 /* "orders: the handler place_order of POST /api/orders has a fault: ..." */
-static void say_fault(struct run *run, const struct work_fault *fault)
+static void say_fault(struct run *run, const fh_work *w)
 {
-    char name[SYMBOL_SIZE];
+    char name[SYMBOL_SIZE], what[DOING_SIZE];
+    const char *message = w->failure.message;
     struct text text;
-    size_t length = strlen(fault->message);
+    size_t length = strlen(message);
     union {
-        fh_handler *handler;
+        doing_function *function;
         const void *address;
-    } of = {.handler = fault->handler};
+    } of = {.function = w->doing ? w->doing->function : NULL};
     symbols_init();
     symbol_name(of.address, name);
-    if (length && fault->message[length - 1] == '.')
+    if (length && message[length - 1] == '.')
         length--;
     text_init(&text, FAULT_LENGTH_MAX);
-    text_printf(&text, "%s: the handler %s%sof %s has a fault: %.*s", fault->service, name,
-                *name ? " " : "", fault->place, (int)length, fault->message);
-    if (fault->statement) {
+    text_printf(&text, "%s: the handler %s%sof %s has a fault: %.*s", w->context->service->name,
+                of.address ? name : "", of.address ? " " : "", fault_what(w, what), (int)length,
+                message);
+    if (w->statement) {
         text_add(&text, "; in the statement: ");
-        add_statement(&text, fault->statement);
+        add_statement(&text, w->statement);
     }
-    if (fault->trace)
-        text_printf(&text, "; trace %s", fault->trace);
+    if (w->trace)
+        text_printf(&text, "; trace %s", w->trace);
     run_fail(run, "%s", text.data);
     text_release(&text);
 }
 
-void test_fault_met(struct run *run, const struct work_fault *fault)
+void test_fault_met(struct run *run, const fh_work *w)
 {
-    if (run->hopeless || is_expected(run->test, fault->service))
+    if (run->hopeless || is_expected(run->test, w->context->service->name))
         return;
-    say_fault(run, fault);
+    say_fault(run, w);
     run->hopeless = true;
 }
 

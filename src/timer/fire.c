@@ -118,8 +118,8 @@ static void take_timer_fault(struct timer_firing *firing, fh_work *const *works,
     firing->fault[0] = '\0';
     if (w && !outage)
         fault_text(w, firing->fault);
-    if (w && w->doing)
-        work_fault_note(w, w->doing->what);
+    if (w)
+        fault_take(w);
     for (int i = 0; i < firing->count; i++)
         fault_is_told(works[i]);
 }

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/doing.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "shape/problem.h"
@@ -35,6 +34,7 @@ static const char *quoted_end(const char *at)
     }
     return *at ? at + 1 : at;
 }
+
 /* Behind a text in PostgreSQL's $$ or $tag$; NULL: none begins there. */
 static const char *dollar_end(const char *at)
 {
@@ -50,7 +50,6 @@ static const char *dollar_end(const char *at)
         end = strchr(end + 1, '$');
     return end ? end + tag + 1 : at + strlen(at);
 }
-
 
 static const char *comment_end(const char *at)
 {
@@ -104,7 +103,7 @@ const char *fault_trace(const char *traceparent, char out[static FAULT_TRACE_SIZ
     return out;
 }
 
-static const char *what_is_done(const fh_work *w, char out[static DOING_SIZE])
+const char *fault_what(const fh_work *w, char out[static DOING_SIZE])
 {
     if (w->doing)
         snprintf(out, DOING_SIZE, "%s", w->doing->what);
@@ -136,7 +135,7 @@ const char *fault_text(const fh_work *w, char out[static FAULT_TEXT_SIZE])
             used += (size_t)snprintf(details + used, sizeof details - used, "%s%s %s",
                                      used ? "; " : "", parts[i].name, parts[i].value);
     }
-    snprintf(out, FAULT_TEXT_SIZE, used ? "%s: %s (%s)" : "%s: %s", what_is_done(w, what), why,
+    snprintf(out, FAULT_TEXT_SIZE, used ? "%s: %s (%s)" : "%s: %s", fault_what(w, what), why,
              details);
     return out;
 }
@@ -166,21 +165,21 @@ void fault_is_told(fh_work *w)
     w->fault_status = 0;
 }
 
-const char *fault_take(fh_work *w, const struct fh_error *error, char out[static FAULT_TEXT_SIZE])
+int fault_take(fh_work *w)
 {
-    snprintf(out, FAULT_TEXT_SIZE, "%s", error->message);
-    if (w->fault_status)
-        fault_text(w, out);
+    const struct work_context *context = w->context;
+    int status = w->fault_status;
     fault_is_told(w);
-    return out;
+    if (status == 500 && context->on_fault)
+        context->on_fault(context->fault_owner, w);
+    return status;
 }
 
 void fault_tell(fh_work *w)
 {
     char text[FAULT_TEXT_SIZE], rest[48];
-    int status = w->fault_status;
+    int status = fault_take(w);
     unsigned more;
-    w->fault_status = 0;
     if (!status || !line_passes(&w->context->fault_lines, w->context->world, status, &more))
         return;
     fault_text(w, text);
@@ -219,23 +218,4 @@ void fault_tell_answer(struct fault_lines *lines, struct world *world, int statu
     fault_tell_of(lines, world, status, "a request", NULL, detail ? detail : problem_title(status));
     json_decref(problem);
     json_arena_set(before);
-}
-
-/* ---- for tests ---- */
-
-void work_fault_note(const fh_work *w, const char *place)
-{
-    const struct work_context *context = w->context;
-    if (!context->on_fault || w->reply_status != 500)
-        return;
-    const char *detail = json_string_value(json_object_get(w->reply_body, "detail"));
-    struct work_fault fault = {.service = context->service->name,
-                               .place = place,
-                               .message = w->failure.code ? w->failure.message
-                                          : detail        ? detail
-                                                          : "it answered 500",
-                               .statement = w->statement,
-                               .trace = w->trace,
-                               .handler = w->handler};
-    context->on_fault(context->fault_owner, &fault);
 }

@@ -14,18 +14,21 @@
  * and the trace id, and of Freehold's own sentences none that has anything of the inside in it.
  */
 
+#include "base/doing.h"
 #include "work/work.h"
 
 #define FAULT_TEXT_SIZE 900
 #define FAULT_STATEMENT_LENGTH_MAX 300
 #define FAULT_LINES_A_SECOND 100 /* of 500s; more are counted. Of 503s one: base/log.h. */
 
-/* "POST /api/orders: WHY (handler place_order; statement "SELECT ..."; trace 4bf9...)". Of marked
- * values there is nothing in it. Returns `out`. */
+/* What `w` is: "POST /api/orders", "event UserUpdated of users". Returns `out`. */
+const char *fault_what(const fh_work *w, char out[static DOING_SIZE]);
+/* "POST /api/orders: WHY (handler place_order; SQL SELECT ...; trace 4bf9...)". Of marked values
+ * there is nothing in it. Returns `out`. */
 const char *fault_text(const fh_work *w, char out[static FAULT_TEXT_SIZE]);
-/* The same if it ended with 500 and more, else the error's message: for a line with an id of its
- * own. Nobody needs to tell it any more. */
-const char *fault_take(fh_work *w, const struct fh_error *error, char out[static FAULT_TEXT_SIZE]);
+/* The status of 500 and more with which it ended, if nobody has told yet; else 0. Who asks tells,
+ * in a line with an id of its own. */
+int fault_take(fh_work *w);
 /* Logs it, if it ended with 500 and more and nobody has told yet. */
 void fault_tell(fh_work *w);
 /* Nobody needs to tell: it was, or will be, in another line. */
@@ -45,23 +48,5 @@ void fault_statement(const char *sql, char out[static FAULT_STATEMENT_LENGTH_MAX
 /* The trace id of a traceparent: 32 hex digits, or "". */
 #define FAULT_TRACE_SIZE 33
 const char *fault_trace(const char *traceparent, char out[static FAULT_TRACE_SIZE]);
-
-/* ---- a handler's own fault, for tests ---- */
-
-/* Its unit of work ended with 500, for good, so no rerun mends it. Wrong SQL, an event that is not
- * declared or does not fit, an answer that does not fit, fh_fail(w, 500, ...). What is not the
- * handler's (a store or a service that is away, a conflict) is no 500. */
-struct work_fault {
-    const char *service;   /* whose handler it is */
-    const char *place;     /* "POST /api/orders/{id}", "the event OrderCreated of orders" */
-    const char *message;   /* without what is marked in shapes */
-    const char *statement; /* the SQL that failed, as it was written; NULL: none did */
-    const char *trace;     /* traceparent, or NULL */
-    fh_handler *handler;
-};
-
-/* Tells context->on_fault, if there is one and `w`, which is not released yet, ended so. `code` is
- * what it ended with. */
-void work_fault_note(const fh_work *w, const char *place);
 
 #endif

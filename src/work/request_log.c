@@ -44,7 +44,7 @@ static const char *rest_text(const struct request_log *log, int status, unsigned
     return out;
 }
 
-static const char *method_text(const char *method)
+const char *request_log_method(const char *method)
 {
     static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -72,8 +72,8 @@ void request_log_tell(struct request_log *log, const struct request_line *line, 
     if (!request_passes(log, line->status, now_ns, &more))
         return;
     log_info("request-answered", "%s %s: %d in %" PRId64 ".%" PRId64 " ms, %zu bytes (%s)%s",
-             method_text(line->method), line->where ? line->where : "(no route)", line->status,
-             line->took_ns / 1000000, line->took_ns / 100000 % 10, line->length,
+             request_log_method(line->method), line->where ? line->where : "(no route)",
+             line->status, line->took_ns / 1000000, line->took_ns / 100000 % 10, line->length,
              who_text(line, who), rest_text(log, line->status, more, rest));
 }
 

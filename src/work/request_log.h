@@ -42,6 +42,9 @@ struct request_line {
     const char *trace; /* traceparent, or NULL */
 };
 
+/* As it may be written; a client's own: "(other method)". */
+const char *request_log_method(const char *method);
+
 /* The value of "request_log" in a process's configuration; NULL: `failed`. */
 void request_log_set(struct request_log *log, const char *value);
 

@@ -37,7 +37,6 @@
 #include "work/user.h"
 #include "world/world.h"
 
-struct work_fault;
 /* How many lines about faults are written: fault.h. Zero-initialised. */
 struct fault_lines {
     struct log_pause unserved; /* 503 and 504 */
@@ -69,8 +68,10 @@ struct work_context {
         uint64_t committed, refused, failed, reruns;
     } counters;
     struct trouble troubles[TROUBLE_KINDS];
-    /* Is told of each handler's fault; see fault.h. NULL: nobody is. */
-    void (*on_fault)(void *owner, const struct work_fault *fault);
+    /* For tests, which end with the first one. Is told of each handler's own fault: its unit of
+     * work, which is not released yet, has ended with 500, for good, so no rerun mends it. What is
+     * not the handler's (a store or a service that is away, a conflict) is no 500. NULL: nobody. */
+    void (*on_fault)(void *owner, const fh_work *w);
     void *fault_owner;
     struct fault_lines fault_lines;
     struct log_rate said;  /* by fh_log */
@@ -115,7 +116,6 @@ struct work_asked {
     struct work_asked *next;
 };
 
-struct work_reply_header {
 /* A statement whose result nobody has waited for: see relational.c. On the run's arena. */
 struct work_unanswered {
     unsigned number; /* store_work.statement */
@@ -123,6 +123,7 @@ struct work_unanswered {
     struct work_unanswered *next;
 };
 
+struct work_reply_header {
     const char *name, *value;
 };
 #define WORK_REPLY_HEADERS_MAX 8 /* the handler's */

@@ -131,7 +131,7 @@ def test_the_fault_of_a_sagas_handler_is_logged(faults):
     assert faults.http("POST", "/api/sagas", {"id": 18, "word": "Atlas"},
                        {"traceparent": PARENT.replace(TRACE, "a" * 32)}).status == 202
     said = wait_for("it is in the log", lambda: lines(faults, "faulty", "[saga-handler-failed]"))
-    for part in ("saga stumble, fall: ", "handler stumble;", "INSERT INTO nowhere_else VALUES (:word)",
+    for part in ("saga stumble, step fall: ", "handler stumble;", "INSERT INTO nowhere_else VALUES (:word)",
                  "trace " + "a" * 32):
         assert part in said[0], (part, said)
     assert not lines(faults, "faulty", "[handler-failed]", "a" * 32)

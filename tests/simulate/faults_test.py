@@ -30,13 +30,13 @@ FAULTS = {
         "clerk: the handler another_answer of POST /another_answer has a fault: The route POST /another_answer declares "
         "an answer of 201, and this one is 200; trace 00-",
     "a_fault_of_a_subscriber":
-        "press: the handler copy_torn of the event NoteTorn of clerk has a fault: A statement can't be run: table copy "
+        "press: the handler copy_torn of event NoteTorn of clerk has a fault: A statement can't be run: table copy "
         "has no column named wrods; in the statement: INSERT INTO copy (id, wrods) VALUES (:id, :words); trace 00-",
     "a_fault_of_a_called_step":
         "press: the handler seal of POST /seals has a fault: A statement can't be run: no such table: copies; in the "
         "statement: UPDATE copies SET words = 'sealed' WHERE id = 100; trace 00-",
     "a_fault_of_a_step_of_its_own":
-        "clerk: the handler own_step of step write of the saga seal_note has a fault: A statement can't be run: no such "
+        "clerk: the handler own_step of saga seal_note, step write has a fault: A statement can't be run: no such "
         "table: notes; in the statement: UPDATE notes SET words = 'sealed'; trace 00-",
     "a_fault_of_a_timer":
         "clerk: the handler remind of timer remind has a fault: A statement can't be run: no such table: notes; in the "

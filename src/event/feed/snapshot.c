@@ -467,10 +467,10 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
     if (code == FH_OK) {
         answer_snapshot_page(manager, &page, ret);
     } else {
-        bool faulty = page.w.fault_status == 500;
+        int status = fault_take(&page.w);
         log_warning("snapshot-failed", "A page of a snapshot could not be read: %s",
-                    fault_take(&page.w, &error, text));
-        feed_failed(ret, &error, faulty);
+                    status ? fault_text(&page.w, text) : error.message);
+        feed_failed(ret, &error, status == 500);
     }
     text_release(&page.body);
     forget_places(&page);

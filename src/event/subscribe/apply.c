@@ -32,8 +32,6 @@
 #include "work/spans.h"
 #include "world/world.h"
 
-#define EVENT_NAME_SIZE 384
-
 fh_handler *apply_handler(const struct subscription *s, const char *type)
 {
     for (int i = 0; i < s->subscribed_count; i++) {
@@ -78,14 +76,6 @@ static const struct doing *event_doing(struct subscription *s, const char *type)
     return s->doings[i];
 }
 
-static void note_event_fault(const struct subscription *s, const struct batch_event *event,
-                             const fh_work *w)
-{
-    char place[EVENT_NAME_SIZE];
-    snprintf(place, sizeof place, "the event %s of %s", event->type, s->source);
-    work_fault_note(w, place);
-}
-
 enum fh_code apply_works(struct subscription *s, const struct batch_event *events, int count,
                          const bool *leave_out, fh_handler *instead, struct work_fence *fence,
                          int *ret_failed, bool *ret_outage, struct fh_error *error)
@@ -122,8 +112,6 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
     if (to_blame)
         subscription_tell_fault(s, heard[failed], events[to_blame - works].id, *ret_outage);
     *ret_failed = to_blame ? (int)(to_blame - works) : -1;
-    if (code != FH_OK && to_blame)
-        note_event_fault(s, &events[to_blame - works], to_blame);
     for (int i = 0; i < heard_count; i++) {
         const struct batch_event *event = &events[heard[i] - works];
         struct span span = {.kind = SPAN_APPLIED,

@@ -80,9 +80,11 @@ void subscription_tell_fault(struct subscription *s, fh_work *w, const char *wha
         for (const char *at = parts[i]; *at; at++)
             hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
     }
-    if (w->fault_status && (outage || hash == s->told_fault))
+    if (!w->fault_status)
+        s->told_fault = 0; /* it has succeeded, or was refused: another one is news again */
+    else if (outage || hash == s->told_fault)
         fault_is_told(w);
-    else if (w->fault_status)
+    else
         s->told_fault = hash;
     fault_tell(w);
 }
