@@ -22,12 +22,12 @@ enum fh_code {
 };
 
 struct fh_error {
-    enum fh_code code; /* what callers branch on */
-    bool retryable;    /* repeating the same call is safe */
-    char native[24];   /* SQLSTATE or errno name, for the log */
-    char field[64];    /* the column or field that the constraint names, or "" */
+    enum fh_code code;  /* what callers branch on */
+    bool retryable;     /* repeating the same call is safe */
+    char native[24];    /* SQLSTATE or errno name, for the log */
+    char field[64];     /* the column or field that the constraint names, or "" */
     unsigned statement; /* which of store_work's has failed; 0: the one at hand, or none */
-    char message[256]; /* one sentence that says what to do; never a secret */
+    char message[256];  /* one sentence that says what to do; never a secret */
 };
 
 #define ERROR_UNHEEDED (&(struct fh_error){.code = FH_OK})

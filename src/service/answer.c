@@ -120,7 +120,8 @@ static char *with_trace_id(json_t *problem, const char *trace)
     char id[FAULT_TRACE_SIZE];
     if (!json_is_object(problem))
         return NULL;
-    json_object_set_new(problem, "trace_id", json_string(fault_trace(trace, id)));
+    if (fault_trace(trace, id)[0]) /* what is turned away has none of its own */
+        json_object_set_new(problem, "trace_id", json_string(id));
     return json_text(problem);
 }
 

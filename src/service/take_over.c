@@ -15,15 +15,13 @@
  * It asks for pages of at most PAGE_ROWS rows: of fewer if the giver can't send that many, or this
  * side can't read them, down to one (base/portion.h).
  *
- * Each transaction of 1 to 3 does nothing if it was done before, and those of 2 and 3 first look
- * for 4: so after a crash everything is simply done again, and a slower process of the same service
- * can't overwrite present records with past ones.
+ * Each transaction of 1 to 3 does nothing if it was done before, and 2 and 3 first look for 4: so
+ * after a crash all is simply done again, and a slower process overwrites nothing with the past.
  */
 
 #include "service/take_over.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/crash.h"
@@ -226,8 +224,7 @@ static enum fh_code take_given_row(struct taking *taking, json_t *row, struct fh
     work_init(&w, &taking->runtime->context, taking->what->handler);
     w.event = json_pack("{s:O}", "data", row);
     w.given = (struct work_given){.shape = row_shape, .value = row};
-    w.doing =
-        doing_of((doing_function *)w.handler, "what is taken over from %s", taking->what->service);
+    w.doing = doing_of((doing_function *)w.handler, "an item of %s", taking->what->service);
     w.deadline_ns = world_in_ms(taking->runtime->world, RUNTIME_DEADLINE_MS);
     enum fh_code code = work_run(&w);
     if (code != FH_OK)

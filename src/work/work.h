@@ -216,7 +216,7 @@ struct fh_work {
     int fault_status;        /* 500 and more, and nobody has told yet: fault.h; else 0 */
     const char *statement;   /* on arena: the SQL that failed; NULL: none, or nobody knows which */
     struct work_unanswered *unanswered; /* the newest first */
-    int retry_after_s;       /* with 503; 0: none */
+    int retry_after_s;                  /* with 503; 0: none */
 
     /* Recorded for reruns, on `kept`. */
     int64_t now_ms;
