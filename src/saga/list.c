@@ -4,9 +4,9 @@
  *
  * Those that are over come the newest first: those of this incarnation of the store, then those of
  * the incarnations before it. "Newest" is by their starts, which every engine's index of statuses
- * can be read backwards in; so nothing is written for this, and what is searched for is looked for
- * in the newest SAGA_LOOKED_MAX alone. They are read a page at a time, each in a snapshot of its
- * own: what is over does not change.
+ * can be read backwards in; so nothing is written for this. They are read a page at a time, each in
+ * a snapshot of its own: what is over does not change. What is searched for is looked for in
+ * SAGA_LOOKED_MAX sagas alone, of those that are over in the newest: each has to be read whole.
  */
 
 #include <stdio.h>
@@ -75,6 +75,7 @@ struct list_visit {
     struct arena *arena;
     struct ledger_saga *rows;
     int count;
+    int looked; /* at so many, for what is searched for */
 };
 
 static bool keep_saga_row(void *context, const struct ledger_saga *row)
@@ -83,10 +84,10 @@ static bool keep_saga_row(void *context, const struct ledger_saga *row)
     const char *status = visit->search->status;
     if (status && strcmp(status, row->status) != 0)
         return true;
-    if (!is_found(visit->context, visit->search->with, row))
-        return true;
-    keep_row(visit->arena, row, &visit->rows[visit->count++]);
-    return visit->count <= SAGA_LIST_MAX;
+    visit->looked += visit->search->with != NULL;
+    if (is_found(visit->context, visit->search->with, row))
+        keep_row(visit->arena, row, &visit->rows[visit->count++]);
+    return visit->count <= SAGA_LIST_MAX && visit->looked < SAGA_LOOKED_MAX;
 }
 
 static enum fh_code list_open(struct work_context *context, const struct saga_search *search,
@@ -103,7 +104,7 @@ static enum fh_code list_open(struct work_context *context, const struct saga_se
     if (code != FH_OK)
         return code;
     arena_init(&arena, ARENA_SIZE_MAX);
-    struct list_visit visit = {context, search, &arena, NULL, 0};
+    struct list_visit visit = {context, search, &arena, NULL, 0, 0};
     visit.rows = arena_alloc(&arena, (SAGA_LIST_MAX + 1) * sizeof *visit.rows);
     code = ledger_sagas_open(work, &(struct ledger_open){0}, keep_saga_row, &visit, error);
     json_t *list = json_array();
@@ -115,7 +116,8 @@ static enum fh_code list_open(struct work_context *context, const struct saga_se
     store_rollback(work);
     arena_release(&arena);
     if (code == FH_OK)
-        *ret = json_pack("{s:o, s:b}", "sagas", list, "more", visit.count > SAGA_LIST_MAX);
+        *ret = json_pack("{s:o, s:b}", "sagas", list, "more",
+                         visit.count > SAGA_LIST_MAX || visit.looked == SAGA_LOOKED_MAX);
     else
         json_decref(list);
     return code;
@@ -251,10 +253,11 @@ enum fh_code saga_find_with(struct work_context *context, const char *with, stru
     if (code == FH_OK && json_array_size(found) > 0)
         code = take_found_id(context, found, ret, error);
     else if (code == FH_OK)
-        code = error_set(error, FH_NOT_FOUND,
-                         "No open saga, and none of the newest %d that are over, has %s in its "
-                         "input.",
-                         SAGA_LOOKED_MAX, with);
+        code =
+            error_set(error, FH_NOT_FOUND,
+                      "None of the first %d open sagas, and none of the newest %d that are over, "
+                      "has %s in its input.",
+                      SAGA_LOOKED_MAX, SAGA_LOOKED_MAX, with);
     json_decref(open);
     json_decref(over);
     return code;

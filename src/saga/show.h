@@ -12,7 +12,7 @@
 
 #define SAGA_LIST_MAX 1000
 #define SAGA_OVER_MAX 100    /* of those that are over, in one list */
-#define SAGA_LOOKED_MAX 5000 /* of those that are over, looked at for one list */
+#define SAGA_LOOKED_MAX 5000 /* looked at for one list, to find one by its input */
 
 struct saga_id {
     char birth[ID_SIZE];
