@@ -172,39 +172,27 @@ static const struct fh_page *page_of(fh_work *w)
 struct page_statement page_statement_of(fh_work *w, const char *sql)
 {
     const struct fh_page *page = page_of(w);
-    const char *by = page->by;
+    const char *by = page->by, *columns = "", *places = "", *order = "", *after = "";
     char column[64];
     struct page_statement statement = {.values = json_object()};
-    struct text columns, places, order;
-    text_init(&columns, 1000);
-    text_init(&places, 1000);
-    text_init(&order, 1000);
     size_t count = 0;
     for (; next_column(&by, column); count++) {
-        const char *comma = count ? ", " : "";
-        text_printf(&columns, "%spage.%s", comma, column);
-        text_printf(&places, "%s:page_after_%zu", comma, count);
-        text_printf(&order, "%spage.%s%s", comma, column, page->descending ? " DESC" : "");
+        const char *comma = count ? ", " : "", *name = work_printf(w, "page_after_%zu", count);
+        columns = work_printf(w, "%s%spage.%s", columns, comma, column);
+        places = work_printf(w, "%s%s:%s", places, comma, name);
+        order =
+            work_printf(w, "%s%spage.%s%s", order, comma, column, page->descending ? " DESC" : "");
         if (w->page.after)
-            json_object_set(statement.values, work_printf(w, "page_after_%zu", count),
-                            json_array_get(w->page.after, count));
+            json_object_set(statement.values, name, json_array_get(w->page.after, count));
     }
     json_object_set_new(statement.values, "page_limit", json_integer(w->page.limit + 1));
     const char *one = count == 1 ? "" : "(", *end = count == 1 ? "" : ")";
-    bool sound = count > 0 && count <= PAGE_COLUMNS_MAX && !by[strspn(by, ", ")];
-    const char *after = w->page.after
-                            ? work_printf(w, " WHERE %s%s%s %s %s%s%s", one, columns.data, end,
-                                          page->descending ? "<" : ">", one, places.data, end)
-                            : "";
+    if (w->page.after)
+        after = work_printf(w, " WHERE %s%s%s %s %s%s%s", one, columns, end,
+                            page->descending ? "<" : ">", one, places, end);
     /* The line's end ends a comment, too. */
-    statement.sql =
-        work_printf(w, "SELECT page.* FROM (%s\n) AS page%s ORDER BY %s LIMIT :page_limit", sql,
-                    after, sound ? order.data : "");
-    text_release(&columns);
-    text_release(&places);
-    text_release(&order);
-    if (!sound)
-        page_fault(w, "A route's .page has no columns in `by`, or more than 8.");
+    statement.sql = work_printf(
+        w, "SELECT page.* FROM (%s\n) AS page%s ORDER BY %s LIMIT :page_limit", sql, after, order);
     return statement;
 }
 
@@ -246,9 +234,14 @@ static void add_link(fh_work *w, const char *cursor)
     }
     text_append(&link, &joint, 1);
     text_printf(&link, "cursor=%s>; rel=\"next\"", cursor);
-    const char *value = link.overflow ? NULL : work_printf(w, "%s", link.data);
+    bool overflow = link.overflow;
+    char *value = overflow ? NULL : arena_try_alloc(&w->arena, link.length + 1);
+    if (value)
+        memcpy(value, link.data, link.length + 1);
     text_release(&link);
-    if (!value)
+    if (!overflow && !value)
+        work_fail_with(w, FH_NO_MEMORY, WORK_MEMORY_FAULT);
+    if (overflow)
         work_fail_as(w, PROBLEM_TARGET_TOO_LONG, NULL, "The next page's address is too long.");
     fh_reply_header(w, "Link", value);
 }
