@@ -236,6 +236,15 @@ struct fh_named_shape {
     const fh_field *shape;
 };
 
+/* What a host outside is told with each request, such as a key: a header whose value is a
+ * setting's. It goes to that host alone, and only by https; a setting that is absent or empty is
+ * not sent. */
+struct fh_fetch_header {
+    const char *host;    /* one of `fetches` */
+    const char *name;    /* "Authorization" */
+    const char *setting; /* a text, which had better be .secret: "rates_key" */
+};
+
 typedef struct fh_service fh_service;
 struct fh_service {
     uint32_t abi; /* FH_ABI */
@@ -259,6 +268,7 @@ struct fh_service {
     /* The hosts outside the system that handlers fetch from: "api.example.org", in lower case,
      * without scheme and port. */
     const char *fetches[16];
+    struct fh_fetch_header fetch_headers[8];
 };
 
 #include "freehold/layout.h"

@@ -102,7 +102,8 @@ struct call {
     struct call_manager *manager;
     struct call_target *target;
     const char *service, *path;
-    const char *url; /* instead, outside the system; or NULL */
+    const char *url;                    /* instead, outside the system; or NULL */
+    const struct world_header *headers; /* with url */
     struct call_for by;
     int64_t deadline_ns; /* less the margin */
 };
@@ -199,7 +200,7 @@ static void prepare_inside(const struct call *call, int64_t now_ns, struct attem
     };
 }
 
-/* Nobody there learns who asks, on whose behalf, or in which trace. */
+/* Nobody there learns on whose behalf it is asked, or in which trace. */
 static void prepare_outside(const struct call *call, struct attempt *attempt)
 {
     prepare_attempt_trace(call, attempt);
@@ -210,6 +211,8 @@ static void prepare_outside(const struct call *call, struct attempt *attempt)
                     {"User-Agent", "Freehold"}},
         .answer_size_max = CALL_FETCHED_SIZE_MAX,
     };
+    for (size_t i = 0; i < CALL_HEADERS_MAX && call->headers[i].name; i++)
+        attempt->request.headers[2 + i] = call->headers[i];
 }
 
 static void attempt_call(const struct call *call, struct call_answer *answer)
@@ -302,12 +305,16 @@ void call_get(struct call_manager *manager, const char *service, const char *pat
                    deadline_ns, ret);
 }
 
-void call_fetch(struct call_manager *manager, const char *target, const char *url,
-                const char *shown, struct call_for by, int64_t deadline_ns, struct call_answer *ret)
+void call_fetch(struct call_manager *manager, const struct call_outside *outside,
+                struct call_for by, int64_t deadline_ns, struct call_answer *ret)
 {
-    carry_out_call(
-        (struct call){.manager = manager, .service = target, .path = shown, .url = url, .by = by},
-        deadline_ns, ret);
+    carry_out_call((struct call){.manager = manager,
+                                 .service = outside->target,
+                                 .path = outside->shown,
+                                 .url = outside->url,
+                                 .headers = outside->headers,
+                                 .by = by},
+                   deadline_ns, ret);
 }
 
 void call_answer_release(struct call_answer *answer)

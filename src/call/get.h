@@ -84,12 +84,18 @@ struct call_for {
  * final answer, whatever its status. */
 void call_get(struct call_manager *manager, const char *service, const char *path,
               struct call_for by, int64_t deadline_ns, struct call_answer *ret);
-/* GETs a URL outside the system, whose receiver learns nothing of this one. `target`: what its line
- * and its breaker are for; there are few of them. `shown`: the path that traces have. Otherwise
- * like call_get. */
-void call_fetch(struct call_manager *manager, const char *target, const char *url,
-                const char *shown, struct call_for by, int64_t deadline_ns,
-                struct call_answer *ret);
+struct world_header;
+struct call_outside {
+    const char *target; /* what its line and its breaker are for; there are few of them */
+    const char *url;
+    const char *shown;                  /* the path that traces have */
+    const struct world_header *headers; /* at most CALL_HEADERS_MAX, ended by a NULL name */
+};
+#define CALL_HEADERS_MAX 8
+/* GETs a URL outside the system, whose receiver learns nothing of this one but the headers.
+ * Otherwise like call_get. */
+void call_fetch(struct call_manager *manager, const struct call_outside *outside,
+                struct call_for by, int64_t deadline_ns, struct call_answer *ret);
 void call_answer_release(struct call_answer *answer);
 
 /* For layers that send their own requests: shares their results with the breaker. They have their

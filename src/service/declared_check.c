@@ -10,7 +10,9 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "http/bytes.h"
 #include "http/media.h"
 #include "http/outside.h"
 #include "http/path.h"
@@ -172,6 +174,57 @@ static enum fh_code check_fetch_hosts(const fh_service *service, struct fh_error
     return FH_OK;
 }
 
+static bool has_text_setting(const fh_service *service, const char *name)
+{
+    const fh_field *field = service->settings;
+    while (field && field->name && strcmp(field->name, name) != 0)
+        field++;
+    return field && field->name && field->type == FH_STRING;
+}
+
+static bool is_fetched(const fh_service *service, const char *host)
+{
+    for (size_t i = 0; i < COUNT(service->fetches) && service->fetches[i]; i++) {
+        if (strcmp(service->fetches[i], host) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool fetch_header_fits(const char *header)
+{
+    static const char *const own[] = {"Accept", "Connection",        "Content-Length",
+                                      "Host",   "Transfer-Encoding", "User-Agent"};
+    for (size_t i = 0; i < COUNT(own); i++) {
+        if (strcasecmp(header, own[i]) == 0)
+            return false;
+    }
+    return text_is_token(header);
+}
+
+static enum fh_code check_fetch_headers(const fh_service *service, struct fh_error *error)
+{
+    for (size_t i = 0; i < COUNT(service->fetch_headers) && service->fetch_headers[i].host; i++) {
+        const struct fh_fetch_header *header = &service->fetch_headers[i];
+        if (!is_fetched(service, header->host))
+            return error_set(error, FH_INVALID,
+                             "%s has a header for %.100s, which is not among its `fetches`.",
+                             service->name, header->host);
+        if (!header->name || !fetch_header_fits(header->name))
+            return error_set(error, FH_INVALID,
+                             "%s can't send the header \"%.60s\" to %.100s: expected one such as "
+                             "Authorization.",
+                             service->name, header->name ? header->name : "", header->host);
+        if (!header->setting || !has_text_setting(service, header->setting))
+            return error_set(
+                error, FH_INVALID,
+                "The header %.60s for %.60s is made of the setting \"%.60s\", which is "
+                "no FH_STRING of the settings.",
+                header->name, header->host, header->setting ? header->setting : "");
+    }
+    return FH_OK;
+}
+
 /* ---- Metrics ---- */
 
 static enum fh_code check_metrics(const fh_service *service, struct fh_error *error)
@@ -276,6 +329,8 @@ enum fh_code declared_check(const fh_service *service, struct fh_error *error)
         code = timers_check(service, error);
     if (code == FH_OK)
         code = check_fetch_hosts(service, error);
+    if (code == FH_OK)
+        code = check_fetch_headers(service, error);
     if (code == FH_OK)
         code = check_metrics(service, error);
     return code;

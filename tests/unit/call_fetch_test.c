@@ -13,10 +13,15 @@
 #define PARENT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 #define RATES "https://api.example.org/rates/{day}"
 
-static const fh_service prices = {.name = "prices",
-                                  .model = FH_RELATIONAL,
-                                  .asks = {{"users", "/api/users/{id}"}},
-                                  .fetches = {"api.example.org", "users"}};
+static const fh_field settings[] = {{"rates_key", FH_STRING, .optional = true, .secret = true},
+                                    {0}};
+static const fh_service prices = {
+    .name = "prices",
+    .model = FH_RELATIONAL,
+    .settings = settings,
+    .asks = {{"users", "/api/users/{id}"}},
+    .fetches = {"api.example.org", "users"},
+    .fetch_headers = {{"api.example.org", "Authorization", "rates_key"}}};
 
 struct stranger {
     int status, fail_first; /* 0: no connection */
@@ -24,7 +29,7 @@ struct stranger {
     size_t length; /* 0: that of the body */
     bool oversized;
     int seen;
-    char url[256], headers[512];
+    char url[256], headers[512], key[64];
     size_t answer_size_max;
 };
 
@@ -44,9 +49,13 @@ static void answer_stranger(struct fake_world *fake, struct world_request *reque
     size_t used = 0;
     s->seen++;
     snprintf(s->url, sizeof s->url, "%s", request->url ? request->url : "(inside)");
-    for (size_t i = 0; i < WORLD_HEADERS_MAX && request->headers[i].name; i++)
+    s->key[0] = '\0';
+    for (size_t i = 0; i < WORLD_HEADERS_MAX && request->headers[i].name; i++) {
         used += (size_t)snprintf(s->headers + used, sizeof s->headers - used, "%s;",
                                  request->headers[i].name);
+        if (strcmp(request->headers[i].name, "Authorization") == 0)
+            snprintf(s->key, sizeof s->key, "%s", request->headers[i].value);
+    }
     s->answer_size_max = request->answer_size_max;
     request->oversized = s->oversized;
     if (s->seen <= s->fail_first || s->oversized) {
@@ -284,6 +293,31 @@ static void other_answers_are_no_values(void **state)
     }
 }
 
+static void a_declared_header_goes_to_its_host_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    json_t *given = json_pack("{s:s}", "rates_key", "Bearer hunter2");
+    fixture->service.context.settings = given;
+    stranger->fail_first = 1;
+    stranger->status = 0;
+    fetched(fixture, fetch_rates, 200, NULL);
+    assert_string_equal(stranger->key, "Bearer hunter2");
+    fetched_url = "https://users/1";
+    fetched(fixture, fetch_that, 200, NULL);
+    assert_string_equal(stranger->headers, "Accept;User-Agent;");
+    int seen = stranger->seen;
+    fetched_url = "http://api.example.org/x";
+    fetched(fixture, fetch_that, 500, "sent to api.example.org by https alone");
+    json_object_set_new(given, "rates_key", json_string("Bearer\nHost: evil.example"));
+    struct service_run run = fetched(fixture, fetch_rates, 500, "it is not one line of text");
+    assert_null(strstr(run.failure.message, "evil"));
+    assert_int_equal(stranger->seen, seen);
+    json_object_set_new(given, "rates_key", json_string(""));
+    fetched(fixture, fetch_rates, 200, NULL);
+    assert_string_equal(stranger->headers, "Accept;User-Agent;");
+    json_decref(given);
+}
+
 static void a_passing_failure_is_fetched_again(void **state)
 {
     stranger->fail_first = 2;
@@ -379,6 +413,7 @@ int main(void)
         CASE(nothing_is_fetched_after_the_store_was_used),
         CASE(what_is_not_json_is_text),
         CASE(other_answers_are_no_values),
+        CASE(a_declared_header_goes_to_its_host_alone),
         CASE(a_passing_failure_is_fetched_again),
         CASE(an_answer_that_is_too_large_is_fetched_once),
         CASE(a_rerun_fetches_nothing_again),

@@ -241,6 +241,12 @@ static void what_can_not_work_is_refused_before_anything_is_opened(void **state)
             .every = {{"tidy", handler, "0 3 * * *", "Europe/Berlim"}});
     REFUSED("`timers` names remind twice", .timers = {{"remind", handler}, {"remind", handler}});
     REFUSED("`timers` has no handler for remind", .timers = {{"remind"}});
+    REFUSED("odd has a header for b.example", .fetches = {"a.example"},
+            .fetch_headers = {{"b.example", "Authorization", "key"}});
+    REFUSED("can't send the header \"host\" to a.example", .fetches = {"a.example"},
+            .fetch_headers = {{"a.example", "host", "key"}});
+    REFUSED("made of the setting \"id\"", .fetches = {"a.example"}, .settings = made_shape,
+            .fetch_headers = {{"a.example", "Authorization", "id"}});
     REFUSED("The metric \"Made\" needs another name", .metrics = {{"Made"}});
     REFUSED("The metric \"made_total\" needs another name", .metrics = {{"made_total"}});
     REFUSED("The metric made is declared twice", .metrics = {{"made"}, {"made"}});
