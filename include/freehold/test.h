@@ -81,6 +81,12 @@ struct fh_test_case {
  * `status` is below 500), so the test may crash the service meanwhile. */
 FH_API json_t *fh_test_request(fh_test *t, int status, const char *service, const char *request,
                                json_t *body);
+/* The same of a route with `.body_type` or `.answer_type`: `length` bytes (0: no body) are sent as
+ * the type that it declares. Returns the answer's, *ret_length of them (may be NULL), and a NUL
+ * behind them. */
+FH_API const char *fh_test_request_bytes(fh_test *t, int status, const char *service,
+                                         const char *request, const void *body, size_t length,
+                                         size_t *ret_length);
 /* From now on requests are made on behalf of this user, as if the gateway had authenticated them;
  * `subject` NULL: of nobody, as at the beginning. Their scopes and roles are written as in `.auth`:
  * FH_SCOPE("stock:write") FH_ROLE("staff"); NULL: none. `claims` may be NULL. */
@@ -114,6 +120,8 @@ FH_API void fh_test_faults_end(fh_test *t);
 FH_API void fh_test_expect(fh_test *t, bool holds, const char *format, ...) FH_PRINTF(3, 4);
 /* The value has everything that `expected` has; an array has exactly as many elements. */
 FH_API void fh_test_expect_json(fh_test *t, json_t *value, json_t *expected);
+/* The array has so many elements. */
+FH_API void fh_test_expect_count(fh_test *t, json_t *array, size_t count);
 /* The service has published such an event, or does so within a minute: its data has everything that
  * `data` has (NULL: any data). Returns the event's data. */
 FH_API json_t *fh_test_expect_event(fh_test *t, const char *service, const char *type,

@@ -45,17 +45,17 @@ static bool state_user(fh_client *client, const struct fh_ask *ask,
     return code == FH_OK;
 }
 
-int fh_client_ask(fh_client *client, const struct fh_ask *ask, json_t **ret_answer)
+static int ask_from_outside(fh_client *client, const struct fh_ask *ask,
+                            const struct run_body *body, struct run_body *ret)
 {
     char statement[USER_STATEMENT_SIZE];
     struct world *world = &client->run->outside->world;
-    char *body = ask->body ? json_text(ask->body) : NULL;
     struct world_request request = {
         .service = ask->service,
         .method = ask->method,
         .path = ask->path,
-        .body = body,
-        .body_length = body ? strlen(body) : 0,
+        .body = body->bytes,
+        .body_length = body->length,
         .deadline_ns = world_in_ms(world, ask->timeout_ms ? ask->timeout_ms : ASK_MS)};
     int count = 0;
     if (ask->key)
@@ -66,39 +66,60 @@ int fh_client_ask(fh_client *client, const struct fh_ask *ask, json_t **ret_answ
         request.headers[count++] = (struct world_header){USER_HEADER, statement};
     if (ask->as_operator)
         request.headers[count++] = (struct world_header){"Freehold-From", "operator"};
+    if (body->type)
+        request.headers[count++] = (struct world_header){"Content-Type", body->type};
     world_request_wait(world, &request);
-    json_t *answer = NULL;
-    if (request.status && request.answer_length)
-        json_parse(request.answer, request.answer_length, &answer, ERROR_UNHEEDED);
     int status = request.status;
+    *ret = (struct run_body){.length = status ? request.answer_length : 0};
+    ret->bytes = malloc(ret->length + 1);
+    FH_ASSERT(ret->bytes != NULL);
+    if (ret->length)
+        memcpy(ret->bytes, request.answer, ret->length);
+    ret->bytes[ret->length] = '\0';
     world_request_release(&request);
-    json_text_free(body);
-    if (ret_answer)
-        *ret_answer = answer;
-    else
-        json_decref(answer);
     return status;
 }
 
-int fh_client_insist(fh_client *client, const struct fh_ask *ask, json_t **ret_answer)
+int run_client_ask(fh_client *client, const struct fh_ask *ask, bool insists,
+                   const struct run_body *body, struct run_body *ret)
 {
     struct simulate *simulate = client_simulate(client);
     int64_t until_ns = simulate->now_ns + INSIST_MS_MAX * SIMULATE_MS;
     int64_t pause_ms = INSIST_PAUSE_MS_MIN;
     for (;;) {
-        json_t *answer;
-        int status = fh_client_ask(client, ask, &answer);
-        if ((status && status < 500) || simulate->now_ns >= until_ns) {
-            if (ret_answer)
-                *ret_answer = answer;
-            else
-                json_decref(answer);
+        int status = ask_from_outside(client, ask, body, ret);
+        if (!insists || (status && status < 500) || simulate->now_ns >= until_ns)
             return status;
-        }
-        json_decref(answer);
+        free(ret->bytes);
         fh_client_sleep_ms(client, (int)simulate_between(simulate, 1, pause_ms));
         pause_ms = pause_ms * 2 < INSIST_PAUSE_MS_MAX ? pause_ms * 2 : INSIST_PAUSE_MS_MAX;
     }
+}
+
+static int ask_json(fh_client *client, const struct fh_ask *ask, bool insists, json_t **ret_answer)
+{
+    char *text = ask->body ? json_text(ask->body) : NULL;
+    struct run_body answer;
+    int status = run_client_ask(
+        client, ask, insists, &(struct run_body){.bytes = text, .length = text ? strlen(text) : 0},
+        &answer);
+    if (ret_answer)
+        *ret_answer = NULL;
+    if (ret_answer && answer.length)
+        json_parse(answer.bytes, answer.length, ret_answer, ERROR_UNHEEDED);
+    free(answer.bytes);
+    json_text_free(text);
+    return status;
+}
+
+int fh_client_ask(fh_client *client, const struct fh_ask *ask, json_t **ret_answer)
+{
+    return ask_json(client, ask, false, ret_answer);
+}
+
+int fh_client_insist(fh_client *client, const struct fh_ask *ask, json_t **ret_answer)
+{
+    return ask_json(client, ask, true, ret_answer);
 }
 
 void *fh_client_state(fh_client *client)

@@ -70,10 +70,13 @@ static void on_receive(struct simulate_node *node, struct simulate_message *mess
     size_t count = 0;
     if (of->stubbed && run_stub_receive(of, message))
         return;
-    for (; message->headers[count].name; count++)
+    bool typed = false;
+    for (; message->headers[count].name; count++) {
         headers[count] =
             (struct http_header){message->headers[count].name, message->headers[count].value};
-    if (message->body_length)
+        typed |= strcasecmp(headers[count].name, "Content-Type") == 0;
+    }
+    if (message->body_length && !typed)
         headers[count++] = (struct http_header){"Content-Type", "application/json"};
     struct http_virtual request = {.method = message->method,
                                    .target = message->path,

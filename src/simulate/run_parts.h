@@ -103,6 +103,16 @@ struct run {
 /* result.c */
 __attribute__((format(printf, 2, 3))) void run_fail(struct run *run, const char *format, ...);
 
+/* client.c: a request as fh_client_ask makes it, or fh_client_insist; but with this body, whatever
+ * ask->body is. `ret` is the answer's: malloc'ed, with a NUL behind it. */
+struct run_body {
+    const char *type; /* NULL: JSON */
+    char *bytes;
+    size_t length;
+};
+int run_client_ask(fh_client *client, const struct fh_ask *ask, bool insists,
+                   const struct run_body *body, struct run_body *ret);
+
 /* nodes.c */
 bool run_node_is(const struct run_node *node, const char *service); /* NULL: nobody's */
 void run_nodes_make(struct run *run);

@@ -80,43 +80,94 @@ const struct fh_route *test_route(const fh_service *service, const char *method,
 
 /* ---- What happens ---- */
 
-/* The problem's own words, if it is one. */
-static const char *problem_detail(const json_t *answer)
+/* Of an answer, for the test: JSON, or NULL. */
+static json_t *keep_answer_json(fh_test *t, const struct run_body *answer)
 {
-    const char *detail = json_string_at(answer, "detail");
-    return detail ? detail : "";
+    json_t *value = NULL;
+    if (answer->length)
+        json_parse(answer->bytes, answer->length, &value, ERROR_UNHEEDED);
+    return test_keep(t, value);
 }
 
-json_t *fh_test_request(fh_test *t, int status, const char *service, const char *request,
-                        json_t *body)
+static int test_ask(fh_test *t, int status, const char *service, const char *request,
+                    const struct run_body *body, struct run_body *ret)
 {
     const char *method, *path;
     char key[KEY_SIZE];
-    json_t *answer = NULL;
     const struct run_node *node = test_node(t, service);
-    if (node->stubbed)
-        test_fail(t, "%s is a stub in this test: it can't be asked %s", service, request);
     test_request_split(t, request, &method, &path);
     snprintf(key, sizeof key, "test-%d", ++t->requests);
     const struct fh_route *route = test_route(node->service, method, path);
     struct fh_ask ask = {.service = service,
                          .method = method,
                          .path = path,
-                         .body = test_keep(t, body),
                          .key = strcmp(method, "GET") != 0 ? key : NULL,
                          .as_operator = !route || route->audience != FH_PUBLIC,
                          .user = t->user,
                          .grants = t->grants,
                          .claims = t->claims};
     t->expects_500 = status == 500 ? service : NULL;
-    int answered = status < 500 ? fh_client_insist(&t->client, &ask, &answer)
-                                : fh_client_ask(&t->client, &ask, &answer);
+    int answered = run_client_ask(&t->client, &ask, status < 500, body, ret);
     t->expects_500 = NULL;
-    test_keep(t, answer);
-    if (answered != status)
-        test_fail(t, "%s %s: expected %d, was answered %d%s%s", service, request, status, answered,
-                  *problem_detail(answer) ? ": " : "", problem_detail(answer));
-    return answer;
+    return answered;
+}
+
+static void must_be_answered(fh_test *t, int status, const char *service, const char *request,
+                             int answered, struct run_body *answer)
+{
+    if (answered == status)
+        return;
+    const char *detail =
+        json_string_at(keep_answer_json(t, answer), "detail"); /* if it is a problem */
+    free(answer->bytes);
+    test_fail(t, "%s %s: expected %d, was answered %d%s%s", service, request, status, answered,
+              detail ? ": " : "", detail ? detail : "");
+}
+
+static const struct fh_route *asked_route(fh_test *t, const char *service, const char *request)
+{
+    const char *method, *path;
+    const struct run_node *node = test_node(t, service);
+    if (node->stubbed)
+        test_fail(t, "%s is a stub in this test: it can't be asked %s", service, request);
+    test_request_split(t, request, &method, &path);
+    return test_route(node->service, method, path);
+}
+
+json_t *fh_test_request(fh_test *t, int status, const char *service, const char *request,
+                        json_t *body)
+{
+    struct run_body sent = {0}, answer;
+    asked_route(t, service, request);
+    if (test_keep(t, body)) {
+        sent.bytes = json_text(body);
+        sent.length = strlen(sent.bytes);
+    }
+    int answered = test_ask(t, status, service, request, &sent, &answer);
+    json_text_free(sent.bytes);
+    must_be_answered(t, status, service, request, answered, &answer);
+    json_t *value = keep_answer_json(t, &answer);
+    free(answer.bytes);
+    return value;
+}
+
+const char *fh_test_request_bytes(fh_test *t, int status, const char *service, const char *request,
+                                  const void *body, size_t length, size_t *ret_length)
+{
+    const struct fh_route *route = asked_route(t, service, request);
+    struct run_body sent = {.bytes = (char *)(uintptr_t)body, .length = length}, answer;
+    if (length && route && !route->body_type)
+        test_fail(t, "%s takes no bytes at %s: its route declares no `body_type`", service,
+                  request);
+    if (length && route)
+        sent.type = route->body_type;
+    int answered = test_ask(t, status, service, request, &sent, &answer);
+    must_be_answered(t, status, service, request, answered, &answer);
+    const json_t *kept = test_keep(t, json_stringn_nocheck(answer.bytes, answer.length));
+    free(answer.bytes);
+    if (ret_length)
+        *ret_length = json_string_length(kept);
+    return json_string_value(kept);
 }
 
 json_t *fh_test_object_of(fh_test *t, const struct fh_member_value *members, size_t count)

@@ -91,6 +91,20 @@ void fh_test_expect_json(fh_test *t, json_t *value, json_t *expected)
         test_fail(t, "%s", lack);
 }
 
+void fh_test_expect_count(fh_test *t, json_t *array, size_t count)
+{
+    struct text shown;
+    if (json_is_array(array) && json_array_size(array) == count)
+        return;
+    text_init(&shown, LACK_LENGTH_MAX);
+    show_value(&shown, array);
+    char *found = text_take(&shown);
+    json_t *kept = test_keep(t, json_string_nocheck(found));
+    free(found);
+    test_fail(t, "expected an array of %zu, found %zu: %s", count, json_array_size(array),
+              json_string_value(kept));
+}
+
 /* ---- Events ---- */
 
 json_t *fh_test_rows(fh_test *t, const char *service, const char *sql)

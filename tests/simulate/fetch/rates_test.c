@@ -2,6 +2,7 @@
 /* What is fetched, as its users test it: by stubs of what is outside. */
 
 #include <freehold/test.h>
+#include <string.h>
 
 #define OUTSIDE "https://api.example.org"
 
@@ -32,6 +33,19 @@ FH_TEST(what_is_outside_is_a_stub_in_every_test)
     fh_test_stub(t, OUTSIDE, "GET /motto", 503, NULL);
     fh_test_expect_json(t, fh_test_request(t, 200, "rates", "GET /api/outside/motto", NULL),
                         fh_object(t, "status", 503));
+}
+
+FH_TEST_OF(rates, bytes_come_back_as_they_went)
+{
+    static const char bytes[] = "a\0b\xff\n";
+    size_t length;
+    fh_test_crash_soon(t, "rates");
+    const char *echo =
+        fh_test_request_bytes(t, 200, "rates", "POST /api/echo", bytes, sizeof bytes, &length);
+    fh_test_expect(t, length == sizeof bytes && memcmp(echo, bytes, length) == 0,
+                   "%zu other bytes came back", length);
+    fh_test_request_bytes(t, 400, "rates", "POST /api/echo", NULL, 0, NULL);
+    fh_test_expect_count(t, fh_test_request(t, 200, "rates", "GET /api/prices", NULL), 0);
 }
 
 FH_TEST_OF(rates, what_is_fetched_survives_a_broken_network)

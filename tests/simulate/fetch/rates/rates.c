@@ -30,6 +30,13 @@ static void get_outside(fh_work *w)
                                json_object_get(problem, "detail")));
 }
 
+static void echo_bytes(fh_work *w)
+{
+    size_t length;
+    const void *bytes = fh_body_bytes(w, &length);
+    fh_reply_bytes(w, 200, bytes, length);
+}
+
 static const fh_field price_shape[] = {{"day", FH_STRING, .min = 1, .max = 40}, {0}};
 static const fh_field settings_shape[] = {{"from", FH_STRING}, {0}};
 
@@ -37,5 +44,7 @@ FH_SERVICE(rates, .model = FH_RELATIONAL, .settings = settings_shape,
            .fetches = {"api.example.org", "127.0.0.1", "localhost"},
            .routes = {{"POST", "/api/prices", post_price, .body = price_shape, .auth = FH_ANYONE},
                       {"GET", "/api/prices", get_prices, .auth = FH_ANYONE},
+                      {"POST", "/api/echo", echo_bytes, .body_type = "application/octet-stream",
+                       .answer_type = "application/octet-stream", .auth = FH_ANYONE},
                       {"GET", "/api/outside/{name}", get_outside, .auth = FH_ANYONE,
                        .deadline_ms = 3000}});
