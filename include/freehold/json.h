@@ -54,6 +54,15 @@ FH_API json_t *fh_array_of(fh_work *w, const struct fh_value *values, size_t cou
  * whose member is null, or is no row's, is in none. Returns `rows`. */
 FH_API json_t *fh_nest(fh_work *w, json_t *rows, const char *name, json_t *items, const char *key);
 
+/* A member of an object: of a row, a body, settings. One that is not there, or is of another type,
+ * ends the handler with 500, and the log names it. */
+FH_API const char *fh_text(fh_work *w, const json_t *object, const char *name); /* null: NULL */
+FH_API int64_t fh_int(fh_work *w, const json_t *object, const char *name);
+FH_API double fh_real(fh_work *w, const json_t *object, const char *name); /* an integer, too */
+FH_API bool fh_bool(fh_work *w, const json_t *object, const char *name);
+/* That member of each of `rows`, in their order, without nulls: for "IN (:ids)", fh_get_each. */
+FH_API json_t *fh_column(fh_work *w, const json_t *rows, const char *name);
+
 static inline struct fh_value fh_value_of_int(int64_t value)
 {
     struct fh_value made;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fh_object, fh_array and fh_nest: what they make, and what ends the handler. What must not compile
- * is tried in tests/header. */
+/* fh_object, fh_array, fh_nest, and what reads members: what they make, and what ends the handler.
+ * What must not compile is tried in tests/header. */
 
 #include "../support/service.h"
 
@@ -209,6 +209,80 @@ static void what_has_no_key_ends_the_handler(void **state)
            "fh_nest \"items\": one of the items has no \"order_id\".");
 }
 
+/* ---- Members ---- */
+
+static json_t *some_row(fh_work *w)
+{
+    return fh_object(w, "name", "Ada", "note", (const char *)NULL, "count", -7, "large",
+                     "9007199254740993", "digits", "42", "ratio", 0.5, "paid", true);
+}
+
+static void read_each_type(fh_work *w)
+{
+    json_t *row = some_row(w);
+    fh_reply(w, 200,
+             fh_array(w, fh_text(w, row, "name"), fh_text(w, row, "note"), fh_int(w, row, "count"),
+                      fh_int(w, row, "large"), fh_real(w, row, "ratio"), fh_real(w, row, "count"),
+                      fh_bool(w, row, "paid")));
+}
+
+static void read_column(fh_work *w)
+{
+    json_t *rows = json_of("[{\"id\":2},{\"id\":null},{\"id\":\"x\"},{\"id\":2}]");
+    fh_reply(w, 200, fh_array(w, fh_column(w, rows, "id"), fh_column(w, fh_array(w), "id")));
+}
+
+static void members_are_read_by_their_types(void **state)
+{
+    expect(state, read_each_type, 200, "[\"Ada\",null,-7,9007199254740993,0.5,-7.0,true]");
+    expect(state, read_column, 200, "[[2,\"x\",2],[]]");
+}
+
+static void read_missing(fh_work *w)
+{
+    fh_text(w, some_row(w), "nam");
+}
+
+static void read_other_type(fh_work *w)
+{
+    fh_text(w, some_row(w), "count");
+}
+
+static void read_digits(fh_work *w)
+{
+    fh_int(w, some_row(w), "digits");
+}
+
+static void read_null(fh_work *w)
+{
+    fh_real(w, some_row(w), "note");
+}
+
+static void read_no_row(fh_work *w)
+{
+    fh_bool(w, fh_try_row(w, "SELECT id FROM book"), "id");
+}
+
+static void read_missing_column(fh_work *w)
+{
+    fh_column(w, fh_array(w, some_row(w)), "id");
+}
+
+static void read_no_column(fh_work *w)
+{
+    fh_column(w, some_row(w), "id");
+}
+
+static void what_is_not_there_or_another_type_is_named(void **state)
+{
+    expect(state, read_missing, 500, "fh_text \"nam\": is missing");
+    expect(state, read_other_type, 500, "fh_text \"count\": expected a string, found -7");
+    expect(state, read_digits, 500, "fh_int \"digits\": expected an integer, found a string");
+    expect(state, read_null, 500, "fh_real \"note\": expected a number, found null");
+    expect(state, read_no_row, 500, "fh_bool \"id\": there is no object");
+    expect(state, read_missing_column, 500, "fh_column \"id\": is missing");
+    expect(state, read_no_column, 500, "fh_column \"id\" takes an array of objects.");
+}
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -222,6 +296,8 @@ int main(void)
         CASE(items_are_in_their_rows_in_order),
         CASE(one_row_has_items_too_and_its_key_may_be_named),
         CASE(what_has_no_key_ends_the_handler),
+        CASE(members_are_read_by_their_types),
+        CASE(what_is_not_there_or_another_type_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,11 +35,11 @@ static json_t *shown_ticket(fh_work *w, json_t *with_id)
 /* An open ticket has a timer, and no other has. */
 static json_t *change_status(fh_work *w, json_t *ticket, const char *status)
 {
-    const char *timer = json_string_value(json_object_get(ticket, "timer"));
+    const char *timer = fh_text(w, ticket, "timer");
     bool open = strcmp(status, "open") == 0;
     if (open && !timer)
         timer = fh_at(w, fh_now_ms(w) + DAY_MS, "escalate",
-                      fh_object(w, "id", json_object_get(ticket, "id")));
+                      fh_object(w, "id", fh_int(w, ticket, "id")));
     if (!open)
         fh_cancel(w, timer);
     fh_exec(w, "UPDATE tickets SET status = :status, timer = :timer WHERE id = :id",
@@ -78,16 +78,14 @@ static void get_ticket(fh_work *w)
 
 static void set_status(fh_work *w)
 {
-    fh_reply(
-        w, 200,
-        change_status(w, own_ticket(w), json_string_value(json_object_get(fh_body(w), "status"))));
+    fh_reply(w, 200, change_status(w, own_ticket(w), fh_text(w, fh_body(w), "status")));
 }
 
 /* Staff's comment answers the ticket, its owner's opens it again. */
 static void add_comment(fh_work *w)
 {
     json_t *ticket = own_ticket(w);
-    if (strcmp(json_string_value(json_object_get(ticket, "status")), "closed") == 0)
+    if (strcmp(fh_text(w, ticket, "status"), "closed") == 0)
         fh_fail(w, 409, "The ticket is closed: open it again to write more.");
     json_t *comment =
         fh_row(w,
