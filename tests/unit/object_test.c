@@ -275,12 +275,12 @@ static void read_no_column(fh_work *w)
 
 static void what_is_not_there_or_another_type_is_named(void **state)
 {
-    expect(state, read_missing, 500, "fh_text \"nam\": is missing");
-    expect(state, read_other_type, 500, "fh_text \"count\": expected a string, found -7");
+    expect(state, read_missing, 500, "fh_text \"nam\": missing: expected a string");
+    expect(state, read_other_type, 500, "fh_text \"count\": expected a string, found an integer");
     expect(state, read_digits, 500, "fh_int \"digits\": expected an integer, found a string");
     expect(state, read_null, 500, "fh_real \"note\": expected a number, found null");
     expect(state, read_no_row, 500, "fh_bool \"id\": there is no object");
-    expect(state, read_missing_column, 500, "fh_column \"id\": is missing");
+    expect(state, read_missing_column, 500, "fh_column \"id\": missing: expected a value");
     expect(state, read_no_column, 500, "fh_column \"id\" takes an array of objects.");
 }
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
