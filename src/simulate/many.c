@@ -20,6 +20,7 @@
 #define TRACE_LINES_SHOWN 60
 #define TRACE_LINE_SIZE 2048
 #define TRACE_TIME_SIZE 24
+#define TRACE_ID_LENGTH 32  /* of a request, in what is logged of it */
 #define TRACE_TIME_WIDTH 12 /* "    0.002319" */
 
 struct slot {
@@ -155,8 +156,8 @@ void many_trace(const struct run_system *system, uint64_t seed, FILE *trace, str
 
 /* ---- The end of a trace ---- */
 
-/* The last lines, of which no three are alike but for their time: the third and all that follow are
- * counted at the second. What repeats itself would push out what it began with. */
+/* The last lines, of which no three are alike but for their time and a trace id: the third and all
+ * that follow are counted at the second. What repeats itself would push out what it began with. */
 struct trace_end {
     struct trace_line {
         char text[TRACE_LINE_SIZE];
@@ -172,6 +173,24 @@ static const char *trace_line_words(const char *line)
     return line + strcspn(line, " ");
 }
 
+/* Where the id of a trace ends that begins there, which is another one in each line. */
+static const char *trace_id_end(const char *text)
+{
+    size_t digits = strspn(text, "0123456789abcdef");
+    return digits == TRACE_ID_LENGTH ? text + digits : text;
+}
+
+static bool trace_lines_alike(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        const char *a_end = trace_id_end(a + 1), *b_end = trace_id_end(b + 1);
+        bool both = a_end > a + 1 && b_end > b + 1;
+        a = both ? a_end : a + 1;
+        b = both ? b_end : b + 1;
+    }
+    return *a == *b;
+}
+
 static struct trace_line *trace_line_at(struct trace_end *end, int number)
 {
     return &end->lines[number % TRACE_LINES_SHOWN];
@@ -182,7 +201,8 @@ static void trace_end_add(struct trace_end *end, const char *line)
     int from = end->count > TRACE_LINES_SHOWN ? end->count - TRACE_LINES_SHOWN : 0, alike = 0;
     for (int i = from; i < end->count; i++) {
         struct trace_line *former = trace_line_at(end, i);
-        if (strcmp(trace_line_words(former->text), trace_line_words(line)) != 0 || ++alike < 2)
+        if (!trace_lines_alike(trace_line_words(former->text), trace_line_words(line)) ||
+            ++alike < 2)
             continue;
         const char *time = line + strspn(line, " ");
         snprintf(former->last, sizeof former->last, "%.*s", (int)strcspn(time, " "), time);
