@@ -186,8 +186,10 @@ void fault_tell(fh_work *w)
     more_text(more, rest);
     if (status == 503 || status == 504)
         log_warning("request-unserved", "%d, %s%s", status, text, rest);
-    else
+    else if (status == 500)
         log_error("handler-failed", "a handler's fault: %s%s", text, rest);
+    else
+        log_error("request-failed", "%d, %s%s", status, text, rest);
 }
 
 void fault_tell_of(struct fault_lines *lines, struct world *world, int status, const char *what,
