@@ -283,6 +283,7 @@ static void what_is_not_there_or_another_type_is_named(void **state)
     expect(state, read_missing_column, 500, "fh_column \"id\": missing: expected a value");
     expect(state, read_no_column, 500, "fh_column \"id\" takes an array of objects.");
 }
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
