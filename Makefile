@@ -11,7 +11,7 @@ SEED ?= 1
 PROFILE ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
-LEAN = -Dlean=true -Dunity=on -Dunity_size=8
+LEAN = -Dlean=true -Dunity=on -Dunity_size=8 -Doptimization=1 -Ddebug=false
 export ONCE
 
 .DEFAULT_GOAL := all
@@ -21,7 +21,8 @@ export ONCE
 all: ## build everything; the command is build/freehold
 	@test -x $(MESON) || { echo "$(MESON) is missing: run 'make deps' first." >&2; exit 1; }
 	@if test -f $(BUILD)/lean; then tools/deps && \
-	$(MESON) configure $(BUILD) -Dlean=false -Dunity=off -Dservers=auto >/dev/null && rm $(BUILD)/lean; fi
+	$(MESON) configure $(BUILD) -Dlean=false -Dunity=off -Dservers=auto \
+	-Doptimization=2 -Ddebug=true >/dev/null && rm $(BUILD)/lean; fi
 	@if test ! -f $(BUILD)/build.ninja; then $(MESON) setup $(BUILD) $(MESON_FLAGS) || \
 	{ echo "Where a package is missing: make deps" >&2; exit 1; }; \
 	elif test -n "$(MESON_FLAGS)"; then $(MESON) configure $(BUILD) $(MESON_FLAGS) >/dev/null; fi
