@@ -70,9 +70,10 @@ void saga_times_take(struct saga_times *times, const struct saga_rules *rules,
     }
 }
 
-static long long known_time(int64_t time_ms)
+static void add_step_time(struct text *text, const char *before, int64_t time_ms)
 {
-    return time_ms == UNKNOWN_MS ? 0 : (long long)time_ms;
+    text_add(text, before);
+    text_integer(text, time_ms == UNKNOWN_MS ? 0 : time_ms);
 }
 
 void saga_times_add(const struct saga_times *times, const struct saga_rules *rules,
@@ -84,11 +85,11 @@ void saga_times_add(const struct saga_times *times, const struct saga_rules *rul
     text_add(text, ",\"times\":[");
     for (int step = 0; step < count; step++) {
         const struct saga_times *at = &times[step];
-        text_printf(text, "%s[%lld", step ? "," : "", known_time(at->begun_ms));
+        add_step_time(text, step ? ",[" : "[", at->begun_ms);
         if (at->settled_ms || at->undone_ms)
-            text_printf(text, ",%lld", known_time(at->settled_ms));
+            add_step_time(text, ",", at->settled_ms);
         if (at->undone_ms)
-            text_printf(text, ",%lld", known_time(at->undone_ms));
+            add_step_time(text, ",", at->undone_ms);
         text_add(text, "]");
     }
     text_add(text, "]");
