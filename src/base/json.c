@@ -246,7 +246,8 @@ static void append_real(struct text *text, const char *digits)
     text_add(text, exponent + 2 + strspn(exponent + 2, "0"));
 }
 
-static void write_json_real(struct text *text, double real)
+/* Never inline: its digits would be on the stack of every value, with a check around them. */
+static __attribute__((noinline)) void write_json_real(struct text *text, double real)
 {
     char digits[REAL_DIGITS_SIZE];
     real_digits(real, digits);

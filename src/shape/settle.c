@@ -52,6 +52,8 @@ static void settle_object(const fh_field *shape, json_t *object)
     for (const fh_field *field = shape; field->name && strcmp(field->name, "*") != 0; field++) {
         if (field->default_value && !json_object_get(object, field->name))
             set_settled(object, field->name, shape_default(field));
+        if (field->type == FH_STRING || field->type == FH_BOOL)
+            continue;
         json_t *value = json_object_get(object, field->name);
         if (!value)
             continue;

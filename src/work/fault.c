@@ -175,7 +175,7 @@ int fault_take(fh_work *w)
     return status;
 }
 
-void fault_tell(fh_work *w)
+void fault_write(fh_work *w)
 {
     char text[FAULT_TEXT_SIZE], rest[48];
     int status = fault_take(w);

@@ -29,8 +29,13 @@ const char *fault_text(const fh_work *w, char out[static FAULT_TEXT_SIZE]);
 /* The status of 500 and more with which it ended, if nobody has told yet; else 0. Who asks tells,
  * in a line with an id of its own. */
 int fault_take(fh_work *w);
+void fault_write(fh_work *w); /* fault_tell's alone */
 /* Logs it, if it ended with 500 and more and nobody has told yet. */
-void fault_tell(fh_work *w);
+static inline void fault_tell(fh_work *w)
+{
+    if (w->fault_status) /* every unit of work asks */
+        fault_write(w);
+}
 /* Nobody needs to tell: it was, or will be, in another line. */
 void fault_is_told(fh_work *w);
 /* An answer of `status` that is no unit of work's: `what` has nothing of the request but its
