@@ -22,10 +22,11 @@ static void tell_file(const json_t *moved)
     const json_t *file = json_object_get(moved, "file");
     if (!file)
         return;
-    printf("The system file still says otherwise, at %s:%lld: %s. Say there: %s\n",
-           json_string_at(file, "path"), (long long)cli_number(file, "line"),
-           json_string_at(file, "says"), json_string_at(file, "expected"));
-    printf("Until then `freehold up` starts it where its data are, and check and status say so.\n");
+    cli_line(2, "The system file still says otherwise, at %s:%lld: %s. Say there: %s",
+             json_string_at(file, "path"), (long long)cli_number(file, "line"),
+             json_string_at(file, "says"), json_string_at(file, "expected"));
+    cli_line(2,
+             "Until then `freehold up` starts it where its data are, and check and status say so.");
 }
 
 static int tell_end(const struct following *asked, bool abandons)
