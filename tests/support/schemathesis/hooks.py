@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Schemathesis' own check of refused requests, with the reasons that docs/reference/openapi.md gives: a request that fits
-the schema may be refused for one of these, and for no other. SCHEMATHESIS_HOOKS names this file."""
+the schema may be refused for one of these, and for no other. SCHEMATHESIS_HOOKS names this file.
 
+And what makes requests that fit the schema do something. An id that is drawn names nothing, so no order would ever be
+placed: SCHEMATHESIS_KNOWN has a JSON object of ids that there are, by a field's or parameter's name (`user_id`) or by
+the path that it ends (`/api/users/{id}`). And a key that is drawn was drawn before."""
+
+import json
+import os
 import pathlib
+import random
 import re
 
 import schemathesis
 from schemathesis.core.failures import Failure
+from schemathesis.generation.meta import TestPhase
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent.parent
 PAGE = ROOT / "docs" / "reference" / "openapi.md"
@@ -22,6 +30,40 @@ def documented_reasons():
 
 
 REASONS = documented_reasons()
+KNOWN = json.loads(os.environ.get("SCHEMATHESIS_KNOWN", "{}"))
+KEY = "Idempotency-Key"
+MOSTLY = 0.8
+CHANCE = random.Random(1)  # not the generator of whoever draws
+
+
+def with_known(name, value):
+    return KNOWN[name] if name in KNOWN and CHANCE.random() < MOSTLY else value
+
+
+def with_known_inside(value):
+    if isinstance(value, dict):
+        return {name: with_known(name, with_known_inside(inside)) for name, inside in value.items()}
+    return [with_known_inside(one) for one in value] if isinstance(value, list) else value
+
+
+def with_known_place(path, name, value):
+    place = path.partition("{" + name + "}")[0] + "{" + name + "}"
+    return with_known(place if place in KNOWN else name, value)
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Not where one request follows another, to look for what was created or deleted; and nothing known is deleted."""
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    if KEY in case.headers and CHANCE.random() < MOSTLY:
+        case.headers[KEY] = f"key-{CHANCE.getrandbits(64):x}"
+    if case.meta.phase.name == TestPhase.STATEFUL or case.method.upper() == "DELETE":
+        return
+    case.body = with_known_inside(case.body)
+    case.query = with_known_inside(case.query)
+    case.path_parameters = {name: with_known_place(case.operation.path, name, value)
+                            for name, value in (case.path_parameters or {}).items()}
 
 
 @schemathesis.check
