@@ -58,7 +58,7 @@ WITHIN = {
     "lost_is_not_reported": ("deals", 100),
     "lost_sync": ("shop", 20),
     "mark_trimmed_early": ("port", 100),
-    "member_told_early": ("port", 80),
+    "member_told_early": ("port", 300),
     "migration_recorded_apart": ("shop", 500),
     "nothing_is_undone": ("shop", 200),
     "number_rounded": ("guests", 20),
