@@ -38,6 +38,7 @@ const struct doing *doing_of(doing_function *handler, const char *format, ...)
     doing->function = handler;
     if (handler) {
         char text[SYMBOL_SIZE];
+        symbols_init(); /* else an address, which differs in each run of a simulation */
         symbol_name((const void *)(uintptr_t)handler, text);
         snprintf(doing->handler, sizeof doing->handler, "%s", text);
     }
