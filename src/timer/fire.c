@@ -66,7 +66,7 @@ static enum work_verdict timer_fence_check(struct work_fence *fence, struct stor
 
 /* ---- Firing ---- */
 
-/* In place of the handler, which would take nothing for what was given. */
+/* Runs instead of the handler, which would find no data and take that for what was given. */
 static void refuse_damaged_timer(fh_work *w)
 {
     work_fault(w, "The data of timer %s can't be read.", w->timer->handler);

@@ -3,8 +3,9 @@
  * The loop of the instance that fires:
  *
  *     look    one read of the first rows of each kind: what is due, and when the next one is
- *     fire    what is due, up to TIMER_BATCH_MAX in a commit (or each in its own); a schedule, or
- * one that has failed, alone sleep   until the next one is due, or something earlier is set
+ *     fire    what is due, up to TIMER_BATCH_MAX in a commit (or each in its own);
+ *             a schedule, or one that has failed, alone
+ *     sleep   until the next one is due, or something earlier is set
  *
  * Due times are the wall clock's, sleeping is by the monotonic one; so the wall clock is looked at
  * every TIMER_CLOCK_MS, in memory alone. One that was set back makes timers late by as much, and
