@@ -17,7 +17,7 @@
 #include "http/path.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
-#include "work/work.h"
+#include "work/batch.h"
 
 #define REPLY_BYTES_MAX ((size_t)8 << 20)
 
@@ -207,7 +207,7 @@ void fh_reply_bytes(fh_work *w, int status, const void *data, size_t length)
     sodium_bin2base64(text, size, data, length, sodium_base64_VARIANT_ORIGINAL);
     json_t *body = json_string_nocheck(text);
     if (!body)
-        work_fault(w, "This unit of work has no memory left for its answer.");
+        work_fail_with(w, FH_NO_MEMORY, WORK_MEMORY_FAULT);
     take_reply(w, status, body);
 }
 
