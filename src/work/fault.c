@@ -66,8 +66,9 @@ static const char *value_end(const char *begin, const char *at)
     bool in_word = at > begin && is_sql_word_byte(at[-1]);
     if (strchr("'\"", *at))
         return quoted_end(at);
-    if (*at == '$' && !in_word && dollar_end(at))
-        return dollar_end(at);
+    const char *dollar = *at == '$' && !in_word ? dollar_end(at) : NULL;
+    if (dollar)
+        return dollar;
     if (!in_word && isdigit((unsigned char)*at))
         while (is_sql_word_byte(*end) || *end == '.')
             end++;
