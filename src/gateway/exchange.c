@@ -133,9 +133,12 @@ static void vary_by_coding(struct http_answer *whole, struct http_header *header
 static char *encode_answer(const struct gateway_exchange *exchange, struct http_answer *whole,
                            struct http_header *headers, struct text *vary)
 {
-    if (!exchange->coder || !coding_fits(whole) || !may_be_coded(exchange, whole))
+    bool unchanged = whole->status == 304; /* has the Vary of what it stands for: RFC 9110, 15.4.5 */
+    if (!exchange->coder || !(unchanged || coding_fits(whole)) || !may_be_coded(exchange, whole))
         return NULL;
     vary_by_coding(whole, headers, vary);
+    if (unchanged)
+        return NULL;
     enum coding coding =
         coding_accepted(http_request_header(exchange->incoming.request, "Accept-Encoding"));
     int64_t began_ns = world_monotonic_ns(exchange->world);

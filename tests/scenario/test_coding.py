@@ -26,6 +26,8 @@ def read_zstd(data):
 def answer(method, target, headers, body):
     more = {"/api/etag": {"ETag": '"7"'}, "/api/weak": {"ETag": 'W/"7"'}, "/api/vary": {"Vary": "Accept-Language"},
             "/api/as_it_is": {"Cache-Control": "no-transform"}, "/api/picture": {"Content-Type": "image/png"}}
+    if "if-none-match" in {name.lower() for name in headers}:
+        return 304, more.get(target, {}), ""
     return 200, more.get(target, {}), ROWS if target != "/api/short" else ROWS[:2]
 
 
@@ -80,6 +82,12 @@ def test_a_weak_etag_and_what_a_service_varies_by_stay(gateway):
     weak = ask(gateway, "/api/weak", "gzip")
     assert weak.headers["ETag"] == 'W/"7"' and weak.headers["Content-Encoding"] == "gzip"
     assert ask(gateway, "/api/vary", "gzip").headers["Vary"] == "Accept-Language, Accept-Encoding"
+
+
+def test_what_has_not_changed_varies_as_what_has(gateway):
+    unchanged = ask(gateway, "/api/weak", "gzip", If_None_Match='W/"7"')
+    assert (unchanged.status, unchanged.data, unchanged.headers["Content-Encoding"]) == (304, b"", None)
+    assert unchanged.headers["Vary"] == "Accept-Encoding" and unchanged.headers["ETag"] == 'W/"7"'
 
 
 def test_lengths_tell_no_other_site_and_of_no_secret(gateway, started):
