@@ -286,8 +286,6 @@ enum fh_code postgresql_append(struct store_work *base, struct ledger_event *eve
         work->events = events;
         return work->group->broken ? group_again(error) : FH_OK;
     }
-    if (base->member)
-        return postgresql_member_append(work, events, error);
     work->appending = true;
     enum fh_code code = ledger_append(base, events, error);
     work->appending = false;
@@ -375,13 +373,6 @@ static void member_rollback(struct postgresql_work *work)
 enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
 {
     struct postgresql_work *work = (struct postgresql_work *)base;
-    if (work->published_count) {
-        enum fh_code code = postgresql_members_append(work, error);
-        if (code == FH_OK)
-            return postgresql_work_commit(work, error);
-        postgresql_work_rollback(work);
-        return code;
-    }
     if (!work->group)
         return postgresql_work_commit(work, error);
     enum fh_code code = member_commit(work, error);
