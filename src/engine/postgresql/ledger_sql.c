@@ -46,6 +46,10 @@ const char *const postgresql_ledger_statements[LEDGER_STATEMENTS] = {
     [LEDGER_SAGAS_CLOSED] = LEDGER_SAGAS_CLOSED_OF(LISTED_NUMBERS("?3")),
     [LEDGER_SAGA_ADVANCE] = ADVANCE(""),
     [LEDGER_SAGA_ADVANCE_AT] = ADVANCE(" AND ctid = CAST(?8 AS tid)"),
+    /* A list of names is no condition of the index for its planner, which then reads all that are
+     * due at that moment; were it one, it would search for each name. */
+    [LEDGER_TIMERS_TAKE] = "DELETE FROM fh_timer WHERE kind = ?2 AND (due_ms, name) >= (?3, ?4)"
+                           " AND (due_ms, name) <= (?5, ?6) AND name || '' IN " LISTED_TEXTS,
     [LEDGER_SEQUENCE] = "SELECT event_id, position FROM fh_sequence(NULL)",
     [LEDGER_PLACED] = "SELECT event_id, position FROM fh_outbox WHERE position IS NOT NULL"
                       " AND event_id = ANY (ARRAY("
