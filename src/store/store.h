@@ -139,6 +139,20 @@ struct store_committing {
     struct store_committing *next, **at;
 };
 
+/* One of several units of work that share a transaction, one after the other (work/batch.h). An
+ * engine may send the statement of one before that of the one before it is answered; it stops the
+ * member on its fiber then, as it does before anything else that the member does. */
+struct store_member {
+    /* Returns when all members before it have ended. False: the transaction is over. */
+    bool (*turn)(struct store_member *member);
+    /* The same, for one whose statement was sent: those after it may send theirs meanwhile. */
+    bool (*sent)(struct store_member *member);
+    bool overtaken; /* one after it may have run before it ended */
+    /* The engine's own: */
+    int statements;
+    void *first;
+};
+
 struct store_work {
     struct store *store;
     enum store_mode mode;
@@ -153,6 +167,7 @@ struct store_work {
     /* Engines that connect or wait for others at the first statement do neither after this time:
      * the statement fails with FH_UNAVAILABLE. 0: no deadline. */
     int64_t deadline_ns;
+    struct store_member *member; /* the one that runs now; NULL: it is no member of anything */
 };
 
 /* Progress of a long copy, set from a thread other than the loop's, and whether to stop it early
@@ -182,6 +197,8 @@ struct store_ops {
      * rerun it, alone. Others: nothing was done, and nothing will be. */
     enum fh_code (*commit)(struct store_work *work, struct fh_error *error);
     void (*rollback)(struct store_work *work);
+    /* The member of `work` has ended; `good`: its transaction goes on. NULL: nothing to do. */
+    void (*member_ended)(struct store_work *work, bool good);
     /* The sequencer (docs/internals/store.md). Gives committed events their positions, at most
      * STORE_SEQUENCE_SLICE of them, and fills in the positions of `placed`, events of units of work
      * that this process has committed, as far as they are known then. Called by one fiber at a time

@@ -3,7 +3,9 @@
  * A batch: several units of work in one commit, used for events. Each member's handler runs on its
  * own fiber, so that the members ask other services side by side. At its first use of the store a
  * member stops at the gate. When all have reached the gate or their end, one transaction is opened,
- * its fence is checked, and the members go on inside it, one after the other, in order.
+ * its fence is checked, and the members go on inside it, one after the other, in order. Some
+ * engines let a member send its statement before that of the one before it is answered
+ * (store_member).
  *
  * All or nothing: the first failure ends the batch, and members still at the gate are ended.
  */
@@ -26,12 +28,14 @@ static void run_member(void *argument)
     gate_arrived(member, MEMBER_ENDED);
 }
 
-static enum fh_code members_run(struct work_gate *gate, int *ret_failed, struct fh_error *error)
+/* To their ends, in order, up to member `last`. */
+static enum fh_code batch_finish(struct work_gate *gate, int last, int *ret_failed,
+                                 struct fh_error *error)
 {
-    for (int i = 0; i < gate->count; i++) {
+    for (int i = 0; i <= last; i++) {
         struct gate_member *member = &gate->members[i];
-        if (member->state == MEMBER_AT_GATE)
-            gate_let_through(gate, member);
+        while (gate_is_stopped(member))
+            gate_let_through(gate, member, true);
         if (member->work->failure.code != FH_OK) {
             *ret_failed = i;
             *error = member->work->failure;
@@ -39,6 +43,25 @@ static enum fh_code members_run(struct work_gate *gate, int *ret_failed, struct 
         }
     }
     return FH_OK;
+}
+
+/* Of several that fail, the first one is told: one behind it, which failed before, may have done so
+ * for its sake. */
+static enum fh_code members_run(struct work_gate *gate, int *ret_failed, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    int ended = 0; /* those before it have */
+    for (int i = 0; i < gate->count && code == FH_OK; i++) {
+        struct gate_member *member = &gate->members[i];
+        if (member->state == MEMBER_AT_GATE)
+            gate_let_through(gate, member, ended == i);
+        if (member->state == MEMBER_SENT)
+            continue;
+        if (ended < i || member->work->failure.code != FH_OK)
+            code = batch_finish(gate, i, ret_failed, error);
+        ended = i + 1;
+    }
+    return code == FH_OK ? batch_finish(gate, gate->count - 1, ret_failed, error) : code;
 }
 
 static enum fh_code apply_batch(struct work_context *context, struct work_gate *gate,
@@ -57,6 +80,7 @@ static enum fh_code apply_batch(struct work_context *context, struct work_gate *
     if (code == FH_OK)
         code = members_run(gate, ret_failed, error);
     if (code != FH_OK) {
+        gate_cancel(gate);
         store_rollback(gate->store_work);
         return code;
     }
@@ -72,6 +96,7 @@ static enum fh_code batch_once(struct work_context *context, struct work_gate *g
                                struct fh_error *error)
 {
     gate->cancelled = false;
+    gate->store_work = NULL;
     gate->asking = gate->count;
     for (int i = 0; i < gate->count; i++) {
         struct gate_member *member = &gate->members[i];
@@ -91,6 +116,7 @@ static enum fh_code batch_once(struct work_context *context, struct work_gate *g
     } else {
         code = apply_batch(context, gate, fence, mode, ret_failed, error);
     }
+    gate->store_work = NULL; /* it has ended */
     gate_cancel(gate);
     return code;
 }

@@ -54,20 +54,63 @@ void gate_wait_for_asking(struct work_gate *gate)
         coordinator_wait(gate);
 }
 
-void gate_let_through(struct work_gate *gate, struct gate_member *member)
+static bool gate_stop(struct gate_member *member, enum gate_member_state state)
 {
+    if (member->gate->cancelled)
+        return false;
+    gate_arrived(member, state);
+    fiber_park();
+    return !member->gate->cancelled;
+}
+
+/* store_member.turn */
+static bool take_turn(struct store_member *in_store)
+{
+    struct gate_member *member = (struct gate_member *)in_store;
+    return member->in_turn || gate_stop(member, MEMBER_OUT_OF_TURN);
+}
+
+/* store_member.sent */
+static bool let_others_send(struct store_member *in_store)
+{
+    struct gate_member *member = (struct gate_member *)in_store;
+    struct work_gate *gate = member->gate;
+    if (member == &gate->members[gate->count - 1])
+        return take_turn(in_store);
+    in_store->overtaken = true;
+    return gate_stop(member, MEMBER_SENT);
+}
+
+bool gate_is_stopped(const struct gate_member *member)
+{
+    return member->state == MEMBER_AT_GATE || member->state == MEMBER_SENT ||
+           member->state == MEMBER_OUT_OF_TURN;
+}
+
+void gate_let_through(struct work_gate *gate, struct gate_member *member, bool in_turn)
+{
+    struct store_work *work = gate->store_work;
+    if (member->state == MEMBER_AT_GATE)
+        member->in_store = (struct store_member){.turn = take_turn, .sent = let_others_send};
     member->state = MEMBER_RUNNING;
+    member->in_turn = in_turn;
+    if (work)
+        work->member = &member->in_store;
     fiber_ready(member->fiber);
-    while (member->state != MEMBER_ENDED)
+    while (member->state == MEMBER_RUNNING)
         coordinator_wait(gate);
+    if (work && member->state == MEMBER_ENDED && work->store->ops->member_ended)
+        work->store->ops->member_ended(work, member->work->failure.code == FH_OK);
+    if (work)
+        work->member = NULL;
 }
 
 void gate_cancel(struct work_gate *gate)
 {
     gate->cancelled = true;
     for (int i = 0; i < gate->count; i++) {
-        if (gate->members[i].state == MEMBER_AT_GATE)
-            gate_let_through(gate, &gate->members[i]);
+        if (gate_is_stopped(&gate->members[i]))
+            gate_let_through(gate, &gate->members[i], true);
     }
 }
 

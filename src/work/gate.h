@@ -4,18 +4,28 @@
 
 /*
  * The gate of a batch (batch.c): at its first use of the store a member stops here, until the
- * coordinator, which is the fiber that runs the batch, lets it through or ends it.
+ * coordinator, which is the fiber that runs the batch, lets it through or ends it. Where the engine
+ * can, it stops once more when its statement was sent, for the next ones to send theirs.
  */
 
 #include "work/work.h"
 
-enum gate_member_state { MEMBER_ASKING, MEMBER_AT_GATE, MEMBER_RUNNING, MEMBER_ENDED };
+enum gate_member_state {
+    MEMBER_ASKING,
+    MEMBER_AT_GATE,
+    MEMBER_RUNNING,
+    MEMBER_SENT,        /* its statement was sent, and is to be answered (store_member) */
+    MEMBER_OUT_OF_TURN, /* wants to do something else, and members before it have not ended */
+    MEMBER_ENDED
+};
 
 struct gate_member {
+    struct store_member in_store; /* first: it is cast from */
     struct work_gate *gate;
     fh_work *work;
     struct fiber *fiber;
     enum gate_member_state state;
+    bool in_turn;
 };
 
 struct work_gate {
@@ -37,9 +47,11 @@ void gate_arrived(struct gate_member *member, enum gate_member_state state);
 
 /* On the coordinator's fiber. */
 void gate_wait_for_asking(struct work_gate *gate); /* until no member is asking any more */
-void gate_let_through(struct work_gate *gate,
-                      struct gate_member *member);   /* and waits for its end */
-void gate_cancel(struct work_gate *gate);            /* ends the members that are at the gate */
+/* Lets a member run on, and waits until it has ended, has sent its statement, or is out of turn.
+ * `in_turn`: all before it have ended. */
+void gate_let_through(struct work_gate *gate, struct gate_member *member, bool in_turn);
+bool gate_is_stopped(const struct gate_member *member);
+void gate_cancel(struct work_gate *gate);            /* ends the members that have not ended */
 int gate_first_failed(const struct work_gate *gate); /* the first member that failed, or -1 */
 
 #endif

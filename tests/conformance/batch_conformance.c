@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A batch: members in one transaction, one after the other: what each of them sees, which one is to
- * blame when some fail, the order of their events. Engines may learn from a first batch which
+ * A batch: members in one transaction, one after the other. Where the engine sends a member's
+ * statement before that of the one before it is answered, nobody can tell: what each of them sees,
+ * which one is to blame, the order of their events. Engines learn from a first batch which
  * statements are their units' only ones; so each case lets some be learnt first.
  */
 
@@ -113,6 +114,11 @@ static bool prepare(struct conformance *c)
            conformance_does(c, "UPDATE things SET n = 0", NULL) == FH_OK;
 }
 
+static bool sends_ahead(const struct conformance *c)
+{
+    return strcmp(c->engine->name, "postgresql") == 0;
+}
+
 /* ---- Cases ---- */
 
 static void members_run_in_their_order(struct conformance *c)
@@ -121,7 +127,7 @@ static void members_run_in_their_order(struct conformance *c)
     EXPECT(prepare(c));
     struct batch_tried tried = try_batch(c, does, 4);
     EXPECT(tried.code == FH_OK && tried.context.counters.reruns == 0);
-    EXPECT(strcmp(tried.order, "sasasasa") == 0);
+    EXPECT(strcmp(tried.order, sends_ahead(c) ? "ssssaaaa" : "sasasasa") == 0);
     EXPECT(conformance_reads(c, "SELECT id, n FROM things ORDER BY id",
                              "[{'id': 1, 'n': 3}, {'id': 102, 'n': 0}]"));
 }
@@ -166,13 +172,13 @@ static void the_first_that_fails_is_to_blame(struct conformance *c)
     EXPECT(conformance_reads(c, "SELECT n FROM things", "[{'n': 7}]"));
 }
 
-/* 0 + 1, times 10, + 1 is not 0 + 1 + 1, times 10. */
+/* The others have sent theirs by then: 0 + 1, times 10, + 1 is not 0 + 1 + 1, times 10. */
 static void one_that_goes_on_after_all_comes_first(struct conformance *c)
 {
     static const int does[] = {FOLLOWS, ADDS, FOLLOWS, ADDS};
     EXPECT(prepare(c));
     struct batch_tried tried = try_batch(c, does, 4);
-    EXPECT(tried.code == FH_OK && tried.context.counters.reruns == 0);
+    EXPECT(tried.code == FH_OK && tried.context.counters.reruns == sends_ahead(c));
     EXPECT(conformance_reads(c, "SELECT n FROM things", "[{'n': 121}]"));
     tried = try_batch(c, does, 4); /* it is known now */
     EXPECT(tried.code == FH_OK && tried.context.counters.reruns == 0);

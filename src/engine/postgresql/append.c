@@ -156,6 +156,11 @@ bool postgresql_numbering_gate(struct postgresql_store *store)
     return true;
 }
 
+bool postgresql_may_number(const struct postgresql_store *store)
+{
+    return !store->gather.apart && !store->sequencing;
+}
+
 void postgresql_numbering_told(struct postgresql_gather *gather, bool tried, bool numbered)
 {
     if (numbered) {

@@ -171,6 +171,7 @@ static const struct store_ops postgresql_store = {
     .begin = postgresql_begin,
     .commit = postgresql_commit,
     .rollback = postgresql_rollback,
+    .member_ended = postgresql_member_ended,
     .sequence = postgresql_sequence,
     .clock = ledger_clock,
 };

@@ -155,7 +155,7 @@ static struct postgresql_group *group_new(struct postgresql_store *store)
     carrier->carries = true;
     group->carrier = carrier;
     group->end = &group->first;
-    group->numbers = !store->gather.apart && !store->sequencing;
+    group->numbers = postgresql_may_number(store);
     return group;
 }
 
@@ -286,6 +286,8 @@ enum fh_code postgresql_append(struct store_work *base, struct ledger_event *eve
         work->events = events;
         return work->group->broken ? group_again(error) : FH_OK;
     }
+    if (base->member)
+        return postgresql_member_append(work, events, error);
     work->appending = true;
     enum fh_code code = ledger_append(base, events, error);
     work->appending = false;
@@ -373,6 +375,8 @@ static void member_rollback(struct postgresql_work *work)
 enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
 {
     struct postgresql_work *work = (struct postgresql_work *)base;
+    if (work->published_count)
+        return postgresql_members_commit(work, error);
     if (!work->group)
         return postgresql_work_commit(work, error);
     enum fh_code code = member_commit(work, error);

@@ -156,7 +156,10 @@ struct postgresql_work {
     bool carries;                     /* the carrier of a group's transaction, not a unit of work */
     struct postgresql_call *appended; /* the group's publishing call, answered along with COMMIT */
     int64_t *ret_first;               /* ... the position of its first event, if assigned */
-    struct fh_error error;            /* why it failed */
+    int ahead; /* statements of members that were sent and not waited for yet */
+    struct ledger_event **published; /* by its members, a list for each that did */
+    int published_count, published_capacity;
+    struct fh_error error; /* why it failed */
 };
 
 struct postgresql_options {
@@ -367,7 +370,15 @@ enum fh_code postgresql_work_run(struct postgresql_work *work,
                                  struct postgresql_statement *statement,
                                  const struct sql_value *values, int count, sql_visit *visit,
                                  void *context, int64_t *ret_changes, struct fh_error *error);
-/* Only sends it. The caller must sync, take the answer and end the call. */
+/* postgresql_work_run in two: _call only sends it, and _answer takes the answer. */
+enum fh_code postgresql_work_call(struct postgresql_work *work,
+                                  struct postgresql_statement *statement,
+                                  const struct sql_value *values, int count, unsigned how,
+                                  struct postgresql_call **ret, struct fh_error *error);
+enum fh_code postgresql_work_answer(struct postgresql_work *work, struct postgresql_call *call,
+                                    sql_visit *visit, void *context, int64_t *ret_changes,
+                                    struct fh_error *error);
+/* postgresql_work_call for a statement given by its text. */
 enum fh_code postgresql_run_later(struct postgresql_work *work, const char *sql,
                                   const struct sql_value *values, int count,
                                   struct postgresql_call **ret, struct fh_error *error);
@@ -385,7 +396,9 @@ enum fh_code postgresql_append_all(struct postgresql_work *work, struct ledger_e
 void postgresql_appended(struct postgresql_work *work); /* takes the answer, if one is awaited */
 /* Whether the next group may be sent now. Asked again whenever a sequencer call has ended. */
 bool postgresql_numbering_gate(struct postgresql_store *store);
-/* Reports the outcome for a group that published. */
+/* Whether a transaction that begins now may number its events. */
+bool postgresql_may_number(const struct postgresql_store *store);
+/* Reports the outcome for one that published. */
 void postgresql_numbering_told(struct postgresql_gather *gather, bool tried, bool numbered);
 
 /* group.c: units of work that share a transaction. */
@@ -399,6 +412,21 @@ enum fh_code postgresql_append(struct store_work *work, struct ledger_event *eve
                                struct fh_error *error);
 enum fh_code postgresql_commit(struct store_work *work, struct fh_error *error);
 void postgresql_rollback(struct store_work *work);
+
+/* member.c: units of work that run one after the other in one transaction (store_member). */
+/* Runs a statement of the work's current member. *ret_done: it ran while others sent theirs. */
+enum fh_code postgresql_member_run(struct postgresql_work *work,
+                                   struct postgresql_statement *statement,
+                                   const struct sql_value *values, int count, sql_visit *visit,
+                                   void *context, int64_t *ret_changes, bool *ret_done,
+                                   struct fh_error *error);
+void postgresql_member_ended(struct store_work *work, bool good);
+/* Keeps what the current member publishes, which lives until the commit. */
+enum fh_code postgresql_member_append(struct postgresql_work *work, struct ledger_event *events,
+                                      struct fh_error *error);
+/* Commits, if any of them has published: with their events, and these with their positions where
+ * the transaction may assign them. */
+enum fh_code postgresql_members_commit(struct postgresql_work *work, struct fh_error *error);
 
 /* gather.c */
 #define POSTGRESQL_GROUP_MAX 64

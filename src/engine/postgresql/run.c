@@ -112,6 +112,9 @@ enum fh_code postgresql_run(struct store_work *base, const char *sql,
     if (base->mode & STORE_GROUPED)
         code = postgresql_group_run(work, statement, values, count, visit, context, ret_changes,
                                     &done, error);
+    else if (base->member)
+        code = postgresql_member_run(work, statement, values, count, visit, context, ret_changes,
+                                     &done, error);
     if (code == FH_OK && !done)
         code =
             postgresql_work_run(work, statement, values, count, visit, context, ret_changes, error);

@@ -88,9 +88,10 @@ static enum fh_code work_send(struct postgresql_work *work, struct postgresql_st
     return code;
 }
 
-static enum fh_code work_call(struct postgresql_work *work, struct postgresql_statement *statement,
-                              const struct sql_value *values, int count, unsigned how,
-                              struct postgresql_call **ret, struct fh_error *error)
+enum fh_code postgresql_work_call(struct postgresql_work *work,
+                                  struct postgresql_statement *statement,
+                                  const struct sql_value *values, int count, unsigned how,
+                                  struct postgresql_call **ret, struct fh_error *error)
 {
     enum fh_code code = postgresql_work_begin(work, error);
     if (code == FH_OK && postgresql_needs_types(statement, values, count))
@@ -109,8 +110,22 @@ enum fh_code postgresql_run_later(struct postgresql_work *work, const char *sql,
     if (code != FH_OK)
         return code;
     statement->users++; /* this fiber may wait */
-    code = work_call(work, statement, values, count, POSTGRESQL_ROWS, ret, error);
+    code = postgresql_work_call(work, statement, values, count, POSTGRESQL_ROWS, ret, error);
     statement->users--;
+    return code;
+}
+
+enum fh_code postgresql_work_answer(struct postgresql_work *work, struct postgresql_call *call,
+                                    sql_visit *visit, void *context, int64_t *ret_changes,
+                                    struct fh_error *error)
+{
+    work->deferred = 0;
+    postgresql_sync(work->connection);
+    postgresql_call_rows(call, visit, context);
+    enum fh_code code = work_call_ended(work, call, error);
+    if (ret_changes)
+        *ret_changes = call->changes;
+    postgresql_call_end(call);
     return code;
 }
 
@@ -120,20 +135,13 @@ enum fh_code postgresql_work_run(struct postgresql_work *work,
                                  void *context, int64_t *ret_changes, struct fh_error *error)
 {
     struct postgresql_call *call;
-    enum fh_code code =
-        work_call(work, statement, values, count, visit ? POSTGRESQL_ROWS : 0, &call, error);
+    enum fh_code code = postgresql_work_call(work, statement, values, count,
+                                             visit ? POSTGRESQL_ROWS : 0, &call, error);
     if (code != FH_OK)
         return code;
     if (!visit && !ret_changes && ++work->deferred < DEFERRED_MAX) {
         postgresql_call_defer(call, work);
         return FH_OK;
     }
-    work->deferred = 0;
-    postgresql_sync(work->connection);
-    postgresql_call_rows(call, visit, context);
-    code = work_call_ended(work, call, error);
-    if (ret_changes)
-        *ret_changes = call->changes;
-    postgresql_call_end(call);
-    return code;
+    return postgresql_work_answer(work, call, visit, context, ret_changes, error);
 }

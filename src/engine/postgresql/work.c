@@ -149,6 +149,7 @@ void postgresql_work_end(struct postgresql_work *work)
         turnstile_leave(store, work->base.mode);
     if (work->first)
         work->first->users--;
+    free(work->published);
     free(work);
 }
 

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Members: units of work that run one after the other in one transaction (work/batch.c). Waiting
+ * for each one's answer would cost a round trip each. So where a member is expected to have a
+ * single statement, the next one sends its own before that is answered:
+ *
+ *     send      member 1's statement, member 2's, ...: in this order into the pipeline
+ *     answer    member 1 goes on with its answer, and ends; then member 2, ...
+ *     commit    the events of all in one statement, numbered as a group's are, the mark, COMMIT
+ *
+ * The server runs them in the order of the members, each complete in its one statement: so nobody
+ * can tell it from waiting for each. If a member runs a second statement after all, when others are
+ * ahead of it, the transaction is rolled back and all run again; its first statement is remembered
+ * (group.c), and no one sends before that is answered any more. If a statement fails, the server
+ * skips those behind it, and the first member that failed is the one to blame, as ever.
+ */
+
+#include <stdlib.h>
+
+#include "store/relational/ledger.h"
+#include "engine/postgresql/internal.h"
+
+#define AHEAD_MAX 256 /* statements sent before the first of them is answered */
+#define PUBLISHED_FIRST 16
+
+static enum fh_code members_again(struct postgresql_work *work, struct fh_error *error)
+{
+    struct fh_error why;
+    error_retry(&why, FH_CONFLICT, "Others in the transaction were ahead of a second statement.");
+    return postgresql_work_fail(work, &why, error);
+}
+
+static enum fh_code members_over(struct fh_error *error)
+{
+    return error_set(error, FH_CONFLICT, "The transaction was ended.");
+}
+
+static enum fh_code member_turn(struct postgresql_work *work, struct fh_error *error)
+{
+    struct store_member *member = work->base.member;
+    return member->turn(member) ? FH_OK : members_over(error);
+}
+
+static enum fh_code send_ahead(struct postgresql_work *work, struct postgresql_statement *statement,
+                               const struct sql_value *values, int count, sql_visit *visit,
+                               void *context, int64_t *ret_changes, struct fh_error *error)
+{
+    struct store_member *member = work->base.member;
+    struct postgresql_call *call;
+    enum fh_code code = postgresql_work_call(work, statement, values, count,
+                                             visit ? POSTGRESQL_ROWS : 0, &call, error);
+    if (code != FH_OK)
+        return code;
+    work->ahead++;
+    bool goes_on = member->sent(member);
+    work->ahead--;
+    if (goes_on)
+        return postgresql_work_answer(work, call, visit, context, ret_changes, error);
+    if (call->done)
+        postgresql_call_end(call);
+    else
+        postgresql_call_defer(call, work);
+    return members_over(error);
+}
+
+enum fh_code postgresql_member_run(struct postgresql_work *work,
+                                   struct postgresql_statement *statement,
+                                   const struct sql_value *values, int count, sql_visit *visit,
+                                   void *context, int64_t *ret_changes, bool *ret_done,
+                                   struct fh_error *error)
+{
+    struct store_member *member = work->base.member;
+    *ret_done = false;
+    if (work->appending)
+        return FH_OK;
+    if (member->statements++ > 0) {
+        struct postgresql_statement *first = member->first;
+        first->followed = true;
+        return member->overtaken ? members_again(work, error) : FH_OK;
+    }
+    member->first = statement;
+    statement->users++;
+    bool waits = visit || ret_changes;
+    if (!waits || !statement->single || statement->followed || work->ahead >= AHEAD_MAX ||
+        postgresql_needs_types(statement, values, count))
+        return member_turn(work, error);
+    *ret_done = true;
+    return send_ahead(work, statement, values, count, visit, context, ret_changes, error);
+}
+
+void postgresql_member_ended(struct store_work *base, bool good)
+{
+    struct postgresql_statement *first = base->member->first;
+    if (!first)
+        return;
+    if (good && base->member->statements == 1)
+        first->single = true;
+    first->users--;
+    base->member->first = NULL;
+}
+
+/* ---- Events ---- */
+
+enum fh_code postgresql_member_append(struct postgresql_work *work, struct ledger_event *events,
+                                      struct fh_error *error)
+{
+    enum fh_code code = member_turn(work, error);
+    if (code != FH_OK)
+        return code;
+    if (work->published_count == work->published_capacity) {
+        work->published_capacity =
+            work->published_capacity ? 2 * work->published_capacity : PUBLISHED_FIRST;
+        work->published = reallocarray(work->published, (size_t)work->published_capacity,
+                                       sizeof *work->published);
+        FH_ASSERT(work->published != NULL);
+    }
+    work->published[work->published_count++] = events;
+    return FH_OK;
+}
+
+/* Their positions, which start at `first`. */
+static void number_members(struct ledger_event **lists, int count, int64_t first)
+{
+    for (int i = 0; i < count; i++) {
+        for (struct ledger_event *event = lists[i]; event; event = event->next)
+            event->position = first++;
+    }
+}
+
+enum fh_code postgresql_members_commit(struct postgresql_work *work, struct fh_error *error)
+{
+    struct postgresql_store *store = (struct postgresql_store *)work->base.store;
+    struct ledger_event **lists = work->published;
+    int count = work->published_count;
+    bool numbers = postgresql_may_number(store);
+    int64_t first = 0;
+    enum fh_code code;
+    work->published = NULL;
+    work->ret_first = &first;
+    work->appending = true;
+    if (count == 1) { /* of whatever size */
+        numbers = false;
+        code = ledger_append(&work->base, lists[0], error);
+    } else {
+        code = postgresql_append_all(work, lists, count, numbers, error);
+    }
+    if (code == FH_OK)
+        code = postgresql_work_commit(work, error);
+    else
+        postgresql_work_rollback(work);
+    if (code == FH_OK) /* a batch is longer than a group: that it failed says nothing of groups */
+        postgresql_numbering_told(&store->gather, false, first != 0);
+    if (code == FH_OK && first)
+        number_members(lists, count, first);
+    free(lists);
+    return code;
+}
