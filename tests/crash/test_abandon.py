@@ -7,14 +7,13 @@ import pathlib
 import re
 import shutil
 import sqlite3
-import subprocess
 import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario"), str(ROOT / "examples" / "shop")]
-from conftest import FREEHOLD, System, wait_for  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, wait_for  # noqa: E402
 from test_operators import ONE_ORDER, parked_saga, run, saga  # noqa: E402
 
 ORDER = "crash"  # the file, in the service's own folder
@@ -25,7 +24,7 @@ POINTS = re.findall(r'\bCRASH_POINT\("([^"]*)"\)', SOURCE.read_text(encoding="ut
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory):
     build = pathlib.Path(FREEHOLD).parent
-    subprocess.run(["/usr/bin/ninja", "-C", build, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     folder = tmp_path_factory.mktemp("abandon")
     shutil.copytree(ROOT / "examples" / "shop", folder / "shop")
     file = folder / "shop" / "freehold.yaml"

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario")]
-from conftest import FREEHOLD  # noqa: E402
+from conftest import FREEHOLD, build_crash_programs  # noqa: E402
 
 POINTS = re.findall(r'\bCRASH_POINT\("([^"]*)"\)', (ROOT / "src" / "service" / "adopt.c").read_text(encoding="utf-8"))
 # The other tool's table and what it made come from a first migration, since nothing else gets into an embedded store.
@@ -27,7 +27,7 @@ CREATE TABLE page (id INTEGER PRIMARY KEY, note_id INTEGER);
 
 @pytest.fixture(scope="module")
 def program():
-    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     return pathlib.Path(FREEHOLD).resolve().parent / "tests" / "crash" / "users"
 
 

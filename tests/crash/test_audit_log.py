@@ -15,7 +15,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario")]
-from conftest import FREEHOLD, System, open_folder, wait_for, with_programs  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, open_folder, wait_for, with_programs  # noqa: E402
 
 BUILD = pathlib.Path(FREEHOLD).parent
 MORTAL = BUILD / "tests" / "crash" / "freehold"
@@ -33,7 +33,7 @@ def mortal(folder, *arguments, point=None):
 
 @pytest.fixture(scope="module")
 def shop():
-    subprocess.run(["/usr/bin/ninja", "-C", BUILD, "--quiet", "tests/crash/freehold"], check=True)
+    build_crash_programs()
     folder = open_folder()
     shutil.copytree(ROOT / "examples" / "shop", folder / "shop")
     (folder / "up").mkdir()

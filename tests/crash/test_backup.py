@@ -18,7 +18,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario")]
 from carts_alone import carts_alone, expect_carts, fill, put, set_engine  # noqa: E402
-from conftest import FREEHOLD, System, open_folder, wait_for  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, open_folder, wait_for  # noqa: E402
 
 SERVERS = {"mariadb": "usr/sbin/mariadbd", "postgresql": "usr/lib/postgresql/*/bin/postgres"}
 ENGINE = next((name for name in sorted(SERVERS) if any(pathlib.Path("/").glob(SERVERS[name]))), None)
@@ -58,7 +58,7 @@ def open_shop(folder, engine):
     """The shop with crash points in it; after a backup of users some more were added."""
     if engine == "server" and not ENGINE:
         pytest.skip("NO SERVER IS INSTALLED TO RESTORE A STORE ON")
-    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     programs = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
     shutil.copytree(ROOT / "examples" / "shop", folder / "shop")
     file = folder / "shop" / "freehold.yaml"
@@ -123,7 +123,7 @@ def carts():
     """Three instances on Redis, a backup of them, and a cart that was changed since."""
     if not shutil.which("redis-server"):
         pytest.skip("NO REDIS TO TRY IT ON: apt-get install redis-server")
-    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     folder = open_folder()
     system = carts_alone(folder, pathlib.Path(FREEHOLD).parent / "tests" / "crash" / "carts")
     set_engine(system, "redis, instances: 3")

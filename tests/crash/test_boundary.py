@@ -11,14 +11,13 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "scenario"))
-from conftest import FREEHOLD, System, living, open_folder, wait_for, with_programs  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, living, open_folder, wait_for, with_programs  # noqa: E402
 from test_shop_undo import Step  # noqa: E402
 
 POINTS = re.findall(r'CRASH_POINT\("([^"]*)"\)', (ROOT / "src" / "service" / "take_over.c").read_text(encoding="utf-8"))
@@ -66,7 +65,7 @@ def all_closed(state):
 @pytest.fixture(scope="module")
 def before(tmp_path_factory):
     """The state of a shop that was killed: one order is over and closed, two have reserved and not been charged."""
-    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     source = tmp_path_factory.mktemp("boundary") / "shop"
     shutil.copytree(ROOT / "examples" / "shop", source, ignore=shutil.ignore_patterns("*.c"))
     after = source / "freehold.yaml"

@@ -10,14 +10,13 @@ import pathlib
 import re
 import shutil
 import signal
-import subprocess
 import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
-from conftest import FREEHOLD, named, open_folder, wait_for  # noqa: E402
+from conftest import build_crash_programs, named, open_folder, wait_for  # noqa: E402
 from test_points import NAMES  # noqa: E402
 from test_servers import sql, store_of  # noqa: E402
 from test_upgrades import PROGRAMS, Parcels  # noqa: E402
@@ -70,7 +69,7 @@ class Side(Parcels):
 @pytest.fixture(scope="module")
 def side():
     named("postgresql")
-    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     folder = open_folder()
     os.environ["FREEHOLD_CRASH"] = ORDER  # of `up`, and so of its services
     try:

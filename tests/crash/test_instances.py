@@ -12,7 +12,6 @@ import pathlib
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -22,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario"), str(ROOT / "examples" / "shop")]
 from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
-from conftest import FREEHOLD, SHOP_FILE, System, named, open_folder, wait_for  # noqa: E402
+from conftest import FREEHOLD, SHOP_FILE, System, build_crash_programs, named, open_folder, wait_for  # noqa: E402
 from issuer import Issuer  # noqa: E402
 from test_points import NAMES  # noqa: E402
 from test_servers import sql  # noqa: E402
@@ -60,7 +59,7 @@ def plain():
 def with_crash_points(monkeypatch):
     named("postgresql")
     build = pathlib.Path(FREEHOLD).parent
-    subprocess.run(["/usr/bin/ninja", "-C", build, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     monkeypatch.setenv("FREEHOLD_CRASH", ORDER)  # of `up`, and so of its services
     folder = open_folder()
     system = three_instances(

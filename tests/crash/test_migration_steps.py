@@ -16,7 +16,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario")]
-from conftest import FREEHOLD, free_port, wait_for  # noqa: E402
+from conftest import FREEHOLD, build_crash_programs, free_port, wait_for  # noqa: E402
 from servers import PASSWORD, Maria  # noqa: E402
 
 POINTS = re.findall(r'\bCRASH_POINT\("([^"]*)"\)', (ROOT / "src" / "service" / "migrate_steps.c").read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ class Service:
 @pytest.fixture(scope="module")
 def service():
     folder = Maria.folder()
-    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     server = Maria(folder, "server").make().start()
     server.make_store()
     own = folder / "users"

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario")]
-from conftest import FREEHOLD, System, open_folder, wait_for  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, open_folder, wait_for  # noqa: E402
 
 SOURCE = ROOT / "src" / "service" / "move.c"
 POINTS = re.findall(r'\bCRASH_POINT\("(move\.[^"]*)"\)', SOURCE.read_text(encoding="utf-8"))
@@ -28,7 +28,7 @@ def moved(tmp_path_factory):
     """A shop with users, at rest and stopped, to be copied for each test."""
     if not ENGINE:
         pytest.skip("NO SERVER IS INSTALLED TO MOVE A STORE TO")
-    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     programs = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
     source = tmp_path_factory.mktemp("move") / "shop"
     shutil.copytree(ROOT / "examples" / "shop", source)

@@ -13,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
 from carts_alone import carts_alone, expect_carts, fill, put, set_engine  # noqa: E402
-from conftest import FREEHOLD, System, open_folder, wait_for  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, open_folder, wait_for  # noqa: E402
 from test_move import POINTS  # noqa: E402
 
 
@@ -23,7 +23,7 @@ def filled():
     if not shutil.which("redis-server"):
         pytest.skip("NO REDIS TO MOVE TO: apt-get install redis-server")
     build = pathlib.Path(FREEHOLD).parent
-    subprocess.run(["/usr/bin/ninja", "-C", build, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     folder = open_folder()
     system = carts_alone(folder, build / "tests" / "crash" / "carts").up()
     fill(system)

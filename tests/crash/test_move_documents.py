@@ -13,7 +13,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
-from conftest import FREEHOLD, System, open_folder, wait_for  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, open_folder, wait_for  # noqa: E402
 from servers import Ferret  # noqa: E402
 from test_identity import shop_with  # noqa: E402
 from test_move import POINTS  # noqa: E402
@@ -38,7 +38,7 @@ def filled():
     """A shop with products, at rest and stopped, to be copied for each test."""
     if not Ferret.program():
         pytest.skip("NO FERRETDB TO MOVE TO: " + Ferret.install)
-    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     folder = open_folder()
     program = pathlib.Path(FREEHOLD).parent / "tests" / "crash" / "products"
     system = shop_with(folder, products={"program": str(program)}).up()

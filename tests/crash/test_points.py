@@ -12,7 +12,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -21,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario"), str(ROOT / "examples" / "shop")]
 from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
-from conftest import FREEHOLD, System, wait_for  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, wait_for  # noqa: E402
 from issuer import Issuer  # noqa: E402
 
 SEED = int(os.environ.get("FREEHOLD_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
@@ -81,8 +80,7 @@ class Points:
     """The shop with crash points in it, and what was requested of it so far."""
 
     def __init__(self, folder):
-        subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"],
-                       check=True)
+        build_crash_programs()
         programs = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
         file = self.shop_file(folder, programs)
         self.source = file.parent

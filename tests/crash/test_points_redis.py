@@ -8,13 +8,12 @@ import pathlib
 import re
 import shutil
 import signal
-import subprocess
 
 import pytest
 
 from test_points import FIRED_S_MAX, NAMES, ORDER, ROOT, SEED  # and its path
 from client import Shop
-from conftest import FREEHOLD, System, open_folder, wait_for
+from conftest import FREEHOLD, System, build_crash_programs, open_folder, wait_for
 from issuer import Issuer
 
 POINTS = sorted(name for name in NAMES if name.startswith("redis."))
@@ -27,9 +26,8 @@ class Carts:
     def __init__(self, folder):
         if not shutil.which("redis-server"):
             pytest.skip("NOT RUN WITH REDIS: apt-get install redis-server")
-        build = pathlib.Path(FREEHOLD).parent
-        subprocess.run(["/usr/bin/ninja", "-C", build, "--quiet", "crash-programs"], check=True)
-        programs = build / "tests" / "crash"
+        build_crash_programs()
+        programs = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
         shutil.copytree(ROOT / "examples" / "shop", folder / "shop")
         file = folder / "shop" / "freehold.yaml"
         text = re.sub(r"program: (\w+)", rf"program: {programs}/\1", file.read_text())

@@ -8,7 +8,6 @@ change between them makes it resync, with pages of rows and keys to give up."""
 import os
 import pathlib
 import re
-import subprocess
 import sys
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario"), str(ROOT / "bench")]
 from common import Service  # noqa: E402
-from conftest import FREEHOLD, wait_for  # noqa: E402
+from conftest import FREEHOLD, build_crash_programs, wait_for  # noqa: E402
 
 PROGRAMS = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
 POINTS = sorted({name for path in (ROOT / "src" / "event" / "resync").glob("*.c")
@@ -38,7 +37,7 @@ class Party(Service):
 
 class Round:
     def __init__(self, folder):
-        subprocess.run(["/usr/bin/ninja", "-C", PROGRAMS.parent.parent, "--quiet", "crash-programs"], check=True)
+        build_crash_programs()
         self.order = folder / "order"
         os.environ["FREEHOLD_CRASH"] = str(self.order)
         for place in ("first", "second", "subscriber"):

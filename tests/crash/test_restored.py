@@ -5,14 +5,13 @@ once."""
 import os
 import pathlib
 import re
-import subprocess
 import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "scenario"))
-from conftest import wait_for  # noqa: E402
+from conftest import build_crash_programs, wait_for  # noqa: E402
 from deals import BUILD, Deals  # noqa: E402
 
 SOURCES = sorted((ROOT / "src").rglob("restored*.c"))
@@ -28,7 +27,7 @@ PLACES = {"closing.reported": ("desk", "left"), "restored.closing": ("desk", "de
 
 @pytest.fixture(scope="module")
 def deals():
-    subprocess.run(["/usr/bin/ninja", "-C", BUILD, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     os.environ["FREEHOLD_CRASH"] = ORDER  # of `up`, and so of its services
     running = Deals(lambda name: BUILD / "tests" / "crash" / f"crash_deals_{name}")
     try:

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
-from conftest import FREEHOLD, System, living, token, wait_for, with_programs  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, living, token, wait_for, with_programs  # noqa: E402
 from test_identity import ask  # noqa: E402
 from test_key_rotation import keys_file, pairs  # noqa: E402
 from test_points import NAMES  # noqa: E402
@@ -49,7 +49,7 @@ class Mortal(System):
 
 @pytest.fixture
 def shop(tmp_path):
-    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     file = SHOP.parent / f"crash-keys-{os.getpid()}.yaml"  # the migrations are beside it
     file.write_text(with_programs(SHOP.read_text(), PROGRAMS))
     system = Mortal(file, tmp_path)

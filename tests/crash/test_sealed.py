@@ -14,7 +14,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario")]
-from conftest import FREEHOLD, System, open_folder, wait_for, with_programs  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, open_folder, wait_for, with_programs  # noqa: E402
 
 BUILD = pathlib.Path(FREEHOLD).parent
 KEY = "5a" * 32
@@ -46,7 +46,7 @@ def points_of(name):
 
 @pytest.fixture(scope="module", params=("sealed", "plain"))
 def shop(request):
-    subprocess.run(["/usr/bin/ninja", "-C", BUILD, "--quiet", "tests/crash/freehold"], check=True)
+    build_crash_programs()
     folder = open_folder()
     shutil.copytree(ROOT / "examples" / "shop", folder / "shop")
     file = folder / "shop" / "freehold.yaml"

@@ -6,7 +6,6 @@ import contextlib
 import os
 import pathlib
 import re
-import subprocess
 import sys
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario"), str(ROOT / "bench")]
 from common import Service  # noqa: E402
-from conftest import FREEHOLD, wait_for  # noqa: E402
+from conftest import FREEHOLD, build_crash_programs, wait_for  # noqa: E402
 
 PROGRAMS = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
 OPERATOR = ["Freehold-From: operator"]
@@ -55,7 +54,7 @@ class Bells(Service):
 
 @pytest.fixture(scope="module", name="bells")
 def bells_of_the_module(tmp_path_factory):
-    subprocess.run(["/usr/bin/ninja", "-C", PROGRAMS.parent.parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     folder = tmp_path_factory.mktemp("bells")
     os.environ["FREEHOLD_CRASH"] = str(folder / "order")
     bells = Bells(PROGRAMS / "crash_bells", "bells", folder / "bells")

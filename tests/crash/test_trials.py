@@ -13,7 +13,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
-from conftest import FREEHOLD, wait_for  # noqa: E402
+from conftest import FREEHOLD, build_crash_programs, wait_for  # noqa: E402
 from test_points import NAMES  # noqa: E402
 from test_upgrade_trials import Shipping  # noqa: E402
 
@@ -23,7 +23,7 @@ MIGRATION = sorted(name for name in NAMES if name.startswith("migration."))
 
 @pytest.fixture(scope="module")
 def shipping(tmp_path_factory):
-    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     made = Shipping(tmp_path_factory.mktemp("trials"), pathlib.Path(FREEHOLD).resolve().parent / "tests/crash/shipping")
     made.order, made.count = made.own / "order", 1
     os.environ["FREEHOLD_CRASH"] = str(made.order)  # of `up`, and so of its services, in whatever folder

@@ -3,6 +3,7 @@
 
 import base64
 import contextlib
+import fcntl
 import functools
 import hmac
 import http.client
@@ -42,6 +43,18 @@ def wait_for(what, condition, seconds=CONDITION_S_MAX):
         waited = time.monotonic() - began
         assert waited < seconds, f"{what}: not within {seconds} s"
         time.sleep(min(max(LOOK_S_MIN, waited / 20), LOOK_S_MAX))  # checking takes processor time, too
+
+
+def build_crash_programs():
+    """The services and the command with crash points in them. Suites share the build folder, and meson refuses to be
+    run in it twice: tools/install takes this lock, too."""
+    build = pathlib.Path(FREEHOLD).parent
+    folder = os.open(build, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        subprocess.run(["/usr/bin/ninja", "-C", build, "--quiet", "crash-programs"], check=True)
+    finally:
+        os.close(folder)  # and with it the lock
 
 
 def assert_unreported(folder):

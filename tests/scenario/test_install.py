@@ -86,6 +86,12 @@ def test_a_prefix_of_its_own_is_made_and_goes_with_what_was_in_it(tmp_path):
     assert tree(tmp_path) == {"opt": None}
 
 
+def test_without_a_build_folder_nothing_is_done(tmp_path):
+    said = run(tmp_path, "--build", tmp_path / "no-build", code=1)
+    assert said == f"tools/install: there is no build folder {tmp_path}/no-build: run `make` first\n"
+    assert tree(tmp_path) == {}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_folder_that_may_not_be_written_is_told_before_anything_is_done():
     folder = open_folder()
