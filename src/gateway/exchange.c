@@ -133,8 +133,8 @@ static void vary_by_coding(struct http_answer *whole, struct http_header *header
 static char *encode_answer(const struct gateway_exchange *exchange, struct http_answer *whole,
                            struct http_header *headers, struct text *vary)
 {
-    bool unchanged =
-        whole->status == 304; /* has the Vary of what it stands for: RFC 9110, 15.4.5 */
+    /* A 304 has the Vary of what it stands for: RFC 9110, 15.4.5. */
+    bool unchanged = whole->status == 304;
     if (!exchange->coder || !(unchanged || coding_fits(whole)) || !may_be_coded(exchange, whole))
         return NULL;
     vary_by_coding(whole, headers, vary);
