@@ -14,9 +14,15 @@
  *                              too late, and that nobody waits for
  *     anything newer           left alone
  *
+ * Records of one collection that a unit of work removes are removed by one request, if no marker
+ * has to stay in the place of any.
+ *
  * An attempt of unknown outcome may have inserted it, or may yet do so: after one, whatever is
  * written there is marked `_fh.late`.
  */
+
+#include <stdio.h>
+#include <string.h>
 
 #include "base/crash.h"
 #include "engine/mongodb/carry.h"
@@ -64,29 +70,63 @@ static void record_range(struct carry_bulk *bulk, struct carrying *c, const char
     mongoc.bson_destroy(filter);
 }
 
-/* `once`: no late copy of it can arrive. Without it, one might. */
+/* Of one unit of work and collection, to be removed by one request. */
+struct gone_many {
+    const char *collection; /* NULL: none yet */
+    int64_t order;
+    bson_t in, list;
+    bson_t selector;
+    int count;
+};
+
+static void gone_end(struct gone_many *gone, struct carrying *c, struct map *bulks)
+{
+    if (!gone->collection)
+        return;
+    mongoc.bson_append_array_end(&gone->in, &gone->list);
+    mongoc.bson_append_document_end(&gone->selector, &gone->in);
+    mongodb_record_guard(&gone->selector, gone->order, false);
+    carry_remove_many(carry_bulk_of(c, bulks, gone->collection, false), c, &gone->selector);
+    mongoc.bson_destroy(&gone->selector);
+    gone->collection = NULL;
+}
+
+static void gone_add(struct gone_many *gone, struct carrying *c, struct map *bulks,
+                     const char *collection, const char *id, int64_t order)
+{
+    char number[24];
+    if (gone->collection && strcmp(gone->collection, collection) != 0)
+        gone_end(gone, c, bulks);
+    if (!gone->collection) {
+        gone->collection = collection;
+        gone->order = order;
+        gone->count = 0;
+        mongoc.bson_init(&gone->selector);
+        mongoc.bson_append_document_begin(&gone->selector, "_id", -1, &gone->in);
+        mongoc.bson_append_array_begin(&gone->in, "$in", -1, &gone->list);
+    }
+    snprintf(number, sizeof number, "%d", gone->count++);
+    mongoc.bson_append_utf8(&gone->list, number, -1, id, -1);
+}
+
+/* Without `once`, a late copy of it might arrive. */
 static void record_gone(struct carry_bulk *bulk, struct carrying *c, const bson_t *write,
                         int64_t order)
 {
-    bson_t selector, gone;
-    bson_iter_t at;
+    bson_t selector, late, gone;
     bson_error_t why;
     const char *id = carry_text_at(write, "id");
     mongodb_record_selector(&selector, id, order);
-    if (!mongoc.bson_iter_init_find(&at, write, "once")) {
-        bson_t late;
-        mongodb_record_selector(&late, id, order);
-        append_late(&late, true);
-        mongodb_record_gone(&gone, id, order);
-        bool taken = mongoc.mongoc_bulk_operation_replace_one_with_opts(bulk->native, &late, &gone,
-                                                                        NULL, &why);
-        carry_bulk_took(bulk, c, taken, &why);
-        mongoc.bson_destroy(&gone);
-        mongoc.bson_destroy(&late);
-        append_late(&selector, false);
-    }
+    mongodb_record_selector(&late, id, order);
+    append_late(&late, true);
+    mongodb_record_gone(&gone, id, order);
     bool taken =
-        mongoc.mongoc_bulk_operation_remove_one_with_opts(bulk->native, &selector, NULL, &why);
+        mongoc.mongoc_bulk_operation_replace_one_with_opts(bulk->native, &late, &gone, NULL, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+    mongoc.bson_destroy(&gone);
+    mongoc.bson_destroy(&late);
+    append_late(&selector, false);
+    taken = mongoc.mongoc_bulk_operation_remove_one_with_opts(bulk->native, &selector, NULL, &why);
     carry_bulk_took(bulk, c, taken, &why);
     mongoc.bson_destroy(&selector);
 }
@@ -159,7 +199,8 @@ static bool is_inserted(const struct carrying *c, const bson_t *write, bool make
            (makes || mongoc.bson_iter_init_find(&at, write, "new"));
 }
 
-static void record_one(struct carrying *c, struct map *bulks, const bson_t *write, int64_t order)
+static void record_one(struct carrying *c, struct map *bulks, struct gone_many *gone,
+                       const bson_t *write, int64_t order)
 {
     bson_iter_t at, own;
     bson_t fields;
@@ -170,6 +211,10 @@ static void record_one(struct carrying *c, struct map *bulks, const bson_t *writ
     bool makes = whole && mongoc.bson_iter_init_find(&own, &fields, "_fh");
     if (makes != c->making)
         return;
+    if (!*range && !whole && mongoc.bson_iter_init_find(&own, write, "once")) {
+        gone_add(gone, c, bulks, collection, id, order);
+        return;
+    }
     bool inserted = whole && is_inserted(c, write, makes);
     struct carry_bulk *bulk = carry_bulk_of(c, bulks, collection, inserted);
     if (*range)
@@ -189,13 +234,15 @@ static void record_once(struct carrying *c)
     struct map bulks;
     bson_iter_t list;
     bson_t write;
+    struct gone_many gone = {.count = 0};
     map_init(&bulks);
     for (int i = 0; i < c->carry->count; i++) {
         const struct mongodb_carried *item = &c->carry->items[i];
         if (item->recorded || !carry_list_at(item->what, "writes", &list))
             continue;
         while (mongoc.bson_iter_next(&list) && carry_document_of(&list, &write))
-            record_one(c, &bulks, &write, item->order);
+            record_one(c, &bulks, &gone, &write, item->order);
+        gone_end(&gone, c, &bulks);
     }
     carry_bulks_end(c, &bulks);
 }

@@ -340,6 +340,9 @@ static inline bool mongodb_writes(const struct store_work *work)
 /* FH_OK with NULL: there is none. New reference, on the heap. */
 enum fh_code mongodb_get(struct store_work *work, const char *collection, const char *id,
                          json_t **ret, struct fh_error *error);
+/* By one find, for mongodb_get to return. */
+enum fh_code mongodb_get_ahead(struct store_work *work, const char *collection,
+                               const char *const *ids, int count, struct fh_error *error);
 /* In the arena that is set. FH_INVALID: see page.h. */
 enum fh_code mongodb_find(struct store_work *work, const char *collection,
                           const struct document_find *find, json_t **ret, struct fh_error *error);

@@ -35,6 +35,15 @@ static enum fh_code mongodb_record_put(struct store_work *work, const char *tabl
     return mongodb_put(work, collection, id, record, error);
 }
 
+static enum fh_code mongodb_record_get_ahead(struct store_work *work, const char *table,
+                                             const char *const *ids, int count,
+                                             struct fh_error *error)
+{
+    char collection[NAME_SIZE];
+    collection_name(collection, table);
+    return mongodb_get_ahead(work, collection, ids, count, error);
+}
+
 /* ---- Filters ---- */
 
 static const struct {
@@ -229,6 +238,7 @@ static enum fh_code mongodb_outbox_clear(struct store_work *work, int64_t throug
 
 const struct record_ops mongodb_records = {.numbers_steps = true,
                                            .get = mongodb_record_get,
+                                           .get_ahead = mongodb_record_get_ahead,
                                            .put = mongodb_record_put,
                                            .each = mongodb_record_each,
                                            .clear = mongodb_record_clear,

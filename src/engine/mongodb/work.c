@@ -241,6 +241,93 @@ enum fh_code mongodb_get(struct store_work *work, const char *collection, const 
     return FH_OK;
 }
 
+/* ---- Several of the ledger ---- */
+
+struct fetching_many {
+    struct mongodb_visit visit; /* first */
+    struct mongodb *mongodb;
+    const char *const *ids;
+    struct fetching *found; /* by the places of their ids */
+    int count;
+    int64_t since;
+    const char *broken; /* an id */
+};
+
+static bool take_one_of_many(struct mongodb_visit *visit, const bson_t *document)
+{
+    struct fetching_many *many = (struct fetching_many *)visit;
+    const char *id = mongodb_text_at(document, "_id");
+    int at = 0;
+    while (at < many->count && (!id || strcmp(many->ids[at], id) != 0))
+        at++;
+    if (at == many->count)
+        return true;
+    struct fetching *one = &many->found[at];
+    *one = (struct fetching){.visit.collection = visit->collection,
+                             .mongodb = many->mongodb,
+                             .id = many->ids[at],
+                             .ledger = true,
+                             .since = many->since};
+    take_fetched(&one->visit, document);
+    if (one->broken)
+        many->broken = one->id;
+    return !one->broken;
+}
+
+static enum fh_code fetch_many(struct fetching_many *many, struct fh_error *error)
+{
+    bson_t filter, options, in, list;
+    char number[24];
+    mongoc.bson_init(&filter);
+    mongoc.bson_init(&options);
+    mongoc.bson_append_document_begin(&filter, "_id", -1, &in);
+    mongoc.bson_append_array_begin(&in, "$in", -1, &list);
+    for (int i = 0; i < many->count; i++) {
+        snprintf(number, sizeof number, "%d", i);
+        mongoc.bson_append_utf8(&list, number, -1, many->ids[i], -1);
+    }
+    mongoc.bson_append_array_end(&in, &list);
+    mongoc.bson_append_document_end(&filter, &in);
+    many->visit.filter = &filter;
+    many->visit.options = &options;
+    enum fh_code code = mongodb_visit(many->mongodb, &many->visit, error);
+    mongoc.bson_destroy(&filter);
+    mongoc.bson_destroy(&options);
+    if (!code && many->broken)
+        code = error_set(error, FH_INVALID, "'%.100s' in %s holds what no document of ours does.",
+                         many->broken, many->visit.collection);
+    return code;
+}
+
+enum fh_code mongodb_get_ahead(struct store_work *work, const char *collection,
+                               const char *const *ids, int count, struct fh_error *error)
+{
+    struct mongodb_work *own = mongodb_work_of(work);
+    struct fetching_many many = {.visit = {.collection = collection, .visit = take_one_of_many},
+                                 .mongodb = own->mongodb,
+                                 .ids = ids,
+                                 .count = count,
+                                 .since = mongodb_since(own->mongodb, collection)};
+    FH_ASSERT(mongodb_writes(work) && mongodb_is_ledger(collection));
+    many.found = calloc((size_t)count, sizeof *many.found);
+    FH_ASSERT(many.found != NULL);
+    for (int i = 0; i < count; i++)
+        mongodb_note_read(own, collection, ids[i], NULL);
+    enum fh_code code = fetch_many(&many, error);
+    for (int i = 0; i < count; i++) {
+        struct fetching *one = &many.found[i];
+        fetched_release(one);
+        if (code || mongodb_change_of(own, collection, ids[i]))
+            json_decref(one->document);
+        else
+            remember_document(own, collection, ids[i], one->document, true)->late = one->late;
+    }
+    free(many.found);
+    return code;
+}
+
+/* ---- Changes ---- */
+
 static enum fh_code must_write(const struct store_work *work, struct fh_error *error)
 {
     if (mongodb_writes(work))

@@ -2,6 +2,8 @@
 /* The ledger as records: timers. Their ids begin with the kind and the due time, so that those that
  * are due first come first. */
 
+#include <stdlib.h>
+
 #include "store/records/records.h"
 
 #define TIMERS "timer"
@@ -41,10 +43,31 @@ enum fh_code records_timer_put(struct store_work *work, const struct ledger_time
                        error);
 }
 
+/* By one read, if the engine can. */
+static enum fh_code look_ahead(struct store_work *work, const struct ledger_timer *timers,
+                               int count, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    if (!records_of(work)->get_ahead || count < 2)
+        return FH_OK;
+    char(*ids)[RECORD_ID_SIZE] = calloc((size_t)count, sizeof *ids);
+    const char **list = calloc((size_t)count, sizeof *list);
+    FH_ASSERT(ids && list);
+    for (int i = 0; i < count && !code; i++) {
+        code = timer_record_id(ids[i], timers[i].kind, timers[i].due_ms, timers[i].name, error);
+        list[i] = ids[i];
+    }
+    if (!code)
+        code = records_of(work)->get_ahead(work, TIMERS, list, count, error);
+    free(list);
+    free(ids);
+    return code;
+}
+
 enum fh_code records_timers_take(struct store_work *work, const struct ledger_timer *timers,
                                  int count, int64_t *ret_taken, struct fh_error *error)
 {
-    enum fh_code code = FH_OK;
+    enum fh_code code = look_ahead(work, timers, count, error);
     *ret_taken = 0;
     for (int i = 0; i < count && !code; i++) {
         char id[RECORD_ID_SIZE];

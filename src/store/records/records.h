@@ -76,6 +76,10 @@ struct record_ops {
     /* FH_OK with NULL: no such record. New reference, not to be changed. */
     enum fh_code (*get)(struct store_work *work, const char *table, const char *id, json_t **ret,
                         struct fh_error *error);
+    /* Reads several at once for `get`, which then returns them from memory: for units of work that
+     * write. NULL: nothing is gained by that. */
+    enum fh_code (*get_ahead)(struct store_work *work, const char *table, const char *const *ids,
+                              int count, struct fh_error *error);
     /* Takes ownership of `record` (without its id; NULL: removes it). */
     enum fh_code (*put)(struct store_work *work, const char *table, const char *id, json_t *record,
                         struct fh_error *error);
