@@ -161,6 +161,10 @@ struct store_work {
      * never be committed, or what is only remembered. If it fails, the failure may come from such
      * data: rerun it separately. */
     bool tentative;
+    /* Several handlers' units of work are one: a batch's (work/batch.h). Where a commit changes one
+     * document (ENGINE_ONE_DOCUMENT), they may still make new ones together. What needs a unit of
+     * work of its own is refused there, and `parts` is set: nobody is to blame for that. */
+    bool joint, parts;
     /* How many statements of the handler's it has run, and the number of the one that runs now; 0:
      * none. An engine that does not wait for each puts it into the error of one that failed. */
     unsigned statements, statement;
@@ -294,6 +298,13 @@ void store_sequence_told(struct store *store, const char *event_id, int64_t posi
 void store_listen(struct store *store, struct store_listener *listener);
 void store_unlisten(struct store *store, struct store_listener *listener);
 void store_notify_listeners(struct store *store);
+
+/* For engines: refuses what needs a unit of work of its own. */
+static inline enum fh_code store_part(struct store_work *work, struct fh_error *error)
+{
+    work->parts = true;
+    return error_set(error, FH_UNSUPPORTED, "This needs a unit of work of its own.");
+}
 
 /* What was read is not what was written (a page's checksum is wrong, say): an FH_UNAVAILABLE that
  * repeating does not mend. Engines begin error->native with this word. */

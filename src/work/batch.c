@@ -7,6 +7,9 @@
  * engines let a member send its statement before that of the one before it is answered
  * (store_member).
  *
+ * Where a commit changes one document, members that only make new ones may share it; one that does
+ * more fails and `parts` (store.h).
+ *
  * All or nothing: the first failure ends the batch, and members still at the gate are ended.
  */
 
@@ -37,6 +40,7 @@ static enum fh_code batch_finish(struct work_gate *gate, int last, int *ret_fail
         while (gate_is_stopped(member))
             gate_let_through(gate, member, true);
         if (member->work->failure.code != FH_OK) {
+            member->work->parts = gate->store_work->parts;
             *ret_failed = i;
             *error = member->work->failure;
             return member->work->failure.code;
@@ -73,6 +77,7 @@ static enum fh_code apply_batch(struct work_context *context, struct work_gate *
         trouble_note(context->troubles, TROUBLE_WRITES, context->world, code, error);
         return code;
     }
+    gate->store_work->joint = gate->count > 1;
     CRASH_POINT("cursor.opened");
     if (fence && fence->check(fence, gate->store_work, error) == WORK_IS_OVER)
         code = error->code;

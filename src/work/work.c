@@ -191,7 +191,7 @@ static void run_begin(fh_work *w)
     w->reply_body = NULL;
     w->reply_header_count = 0;
     w->durable = false;
-    w->by_store = w->by_fence = false;
+    w->by_store = w->by_fence = w->parts = false;
     w->documents_changed = 0;
     w->document_changed = NULL;
     w->retry_after_s = 0;

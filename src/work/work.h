@@ -183,8 +183,9 @@ struct fh_work {
     struct store_work *store_work; /* open: the one transaction; read-only: the snapshot */
     struct store_work *snapshot;   /* read-only: opened, and ended, by the caller of the handler */
     struct work_gate *gate;        /* in a batch: whose turn it is; see work_batch */
-    bool apart;                    /* an earlier run failed: shares no transaction any more */
-    bool exclusive;                /* earlier runs met conflicts: now runs exclusively */
+    bool parts;     /* in a batch: it needs a commit of its own; nobody is to blame */
+    bool apart;     /* an earlier run failed: shares no transaction any more */
+    bool exclusive; /* earlier runs met conflicts: now runs exclusively */
     int documents_changed;
     const char *document_changed; /* "collection/id" */
     struct work_hook *hooks_first, *hooks_last;

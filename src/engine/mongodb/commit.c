@@ -10,6 +10,8 @@
  *     none, several         a document in fh_work that holds the entry and nothing else
  *     it creates one,       the same; the document is one of the entry's writes, and exists
  *     and something else    before anybody learns of the unit of work
+ *     it creates several    the same: a joint unit of work (store.h), each of whose members makes
+ *                           one
  *
  * An entry is {id, at, epoch, writes: [{collection, id, document | gone} | {collection, range}],
  * events: [...], back: how to restore its document (back.c)}. A document in `writes` that has _fh
@@ -167,7 +169,8 @@ static bson_t *record_bson(const struct mongodb_change *change)
     return NULL;
 }
 
-/* A document that was only read is no change. */
+/* A document that was only read is no change. It stays locked until the unit of work has ended, if
+ * it is the only one. */
 static void drop_read_changes(struct mongodb_work *own)
 {
     struct mongodb_change **at = &own->changes, *untouched = NULL;
@@ -180,6 +183,10 @@ static void drop_read_changes(struct mongodb_work *own)
         *at = change->next;
         change->next = untouched;
         untouched = change;
+        if (own->lock)
+            mongodb_lock_give(own->mongodb, change->lock);
+        else
+            own->lock = change->lock;
     }
     mongodb_changes_free(untouched);
 }
@@ -241,13 +248,17 @@ static enum fh_code plan_write(struct mongodb_entry *entry, const struct mongodb
 {
     const struct mongodb_change *user = NULL, *first = own->changes;
     int records = 0;
+    bool several = false;
     for (const struct mongodb_change *change = own->changes; change; change = change->next) {
-        if (change->user)
-            user = change;
-        else
+        if (!change->user) {
             records++;
+            continue;
+        }
+        several = several || user != NULL;
+        FH_ASSERT(!several || (is_made(change) && is_made(user)));
+        user = change;
     }
-    bool more = own->events || own->ranges;
+    bool more = own->events || own->ranges || several;
     if (!user && records == 1 && !more && (first->fresh || first->known))
         return plan_record(entry, first, error);
     entry->makes = (records || more) && is_made(user);

@@ -19,7 +19,8 @@
  * Locks are in memory, first come, first served: on the one document that a unit of work changes,
  * from its first change to the entry's end; and on the keys of its events, taken in the order of
  * the keys, from its validation on. No holder of a key's lock waits for a document's, so there are
- * no deadlocks.
+ * no deadlocks. A joint unit of work locks several documents: all are new, under ids that were
+ * drawn for them, so nobody else holds or awaits them.
  *
  * A rerun is exclusive: it waits until all others have left, and they wait for it. So it is valid,
  * whatever it has read.
@@ -178,6 +179,14 @@ void mongodb_changes_free(struct mongodb_change *change)
     }
 }
 
+static void give_changed(struct mongodb *mongodb, struct mongodb_change *change)
+{
+    for (; change; change = change->next) {
+        mongodb_lock_give(mongodb, change->lock);
+        change->lock = NULL;
+    }
+}
+
 static void reads_free(struct mongodb_read *read)
 {
     while (read) {
@@ -199,6 +208,7 @@ void mongodb_work_free(struct mongodb_work *work)
     if (*at)
         *at = work->next;
     mongodb_lock_give(mongodb, work->lock);
+    give_changed(mongodb, work->changes);
     mongodb_changes_free(work->changes);
     reads_free(work->reads);
     json_decref(work->events);
@@ -234,6 +244,7 @@ void mongodb_entry_ends(struct mongodb_entry *entry)
     entry->ended = true;
     entry->ended_as = entry->refused ? 0 : ++mongodb->ended;
     mongodb_lock_give(mongodb, entry->lock);
+    give_changed(mongodb, entry->changes);
     for (int i = 0; i < entry->key_count; i++)
         mongodb_lock_give(mongodb, entry->keys[i]);
     entry->lock = NULL;

@@ -278,6 +278,8 @@ static enum fh_code mongodb_document_find(struct store_work *work, const char *c
 {
     *ret = NULL;
     enum fh_code code = check_declared(work, collection, error);
+    if (!code && work->joint)
+        code = store_part(work, error);
     return code ? code : mongodb_find(work, collection, wanted, ret, error);
 }
 

@@ -240,7 +240,8 @@ struct mongodb_change {
     bool user;  /* a document of the service, which carries the rest */
     bool late;  /* late copies of the request that created it may still arrive: see record.c */
     bool drawn; /* its id was generated for it, so it can't exist yet */
-    char version[ID_SIZE]; /* of the service's document as read; "": it does not exist */
+    struct mongodb_lock *lock; /* on a document of the service; NULL: none, or given back */
+    char version[ID_SIZE];     /* of the service's document as read; "": it does not exist */
     struct mongodb_change *next;
 };
 
@@ -268,7 +269,7 @@ struct mongodb_entry {
     char id[ID_SIZE];
     struct mongodb *mongodb;
     struct mongodb_change *changes;
-    struct mongodb_lock *lock; /* on the document that it changes */
+    struct mongodb_lock *lock; /* on a document that it does not change */
     struct mongodb_lock **keys;
     int key_count;
 
@@ -278,7 +279,7 @@ struct mongodb_entry {
     bson_t *document;
     bson_t *carried; /* what the one write carries besides its own document; NULL: nothing */
     bool removed;    /* the document is kept only as its carrier */
-    bool makes;      /* the carried writes include a new document of the service */
+    bool makes;      /* the carried writes include new documents of the service */
     bool late;       /* copies of its one write may be under way */
     bool left;       /* an earlier process may be carrying it on, too */
     bool never;      /* it was written too late, and counts as never written */
@@ -353,10 +354,10 @@ enum fh_code mongodb_look(struct store_work *work, const char *collection,
 enum fh_code mongodb_put(struct store_work *work, const char *collection, const char *id,
                          json_t *document, struct fh_error *error);
 /* The service's document, locked and up to date: the one that this unit of work changes.
- * FH_UNSUPPORTED: it has already changed another one. */
+ * FH_UNSUPPORTED: it has changed another one, or is joint. */
 enum fh_code mongodb_change_get(struct store_work *work, const char *collection, const char *id,
                                 struct mongodb_change **ret, struct fh_error *error);
-/* The same for a document that does not exist yet, since its id was generated for it. */
+/* The same for one with a new id, which does not exist yet: a joint unit of work makes several. */
 enum fh_code mongodb_change_made(struct store_work *work, const char *collection, const char *id,
                                  struct mongodb_change **ret, struct fh_error *error);
 /* Removes all documents of a ledger collection that meet `filter` (in the server's terms), once

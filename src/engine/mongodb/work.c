@@ -222,6 +222,8 @@ enum fh_code mongodb_get(struct store_work *work, const char *collection, const 
     struct fetching fetching;
     bool writes = mongodb_writes(work);
     *ret = NULL;
+    if (work->joint && !mongodb_is_ledger(collection))
+        return store_part(work, error);
     if (writes)
         mongodb_note_read(own, collection, id, NULL);
     enum fh_code code = fetch_document(own->mongodb, collection, id, &fetching, error);
@@ -375,13 +377,9 @@ static enum fh_code drop_unchanged_lock(struct mongodb_work *own, struct fh_erro
             "One unit of work changes one document: this one has changed '%.80s' in %s.",
             change->id, change->collection);
     *at = change->next;
-    json_decref(change->old);
-    json_decref(change->fresh);
-    free(change->collection);
-    free(change->id);
-    free(change);
-    mongodb_lock_give(own->mongodb, own->lock);
-    own->lock = NULL;
+    change->next = NULL;
+    mongodb_lock_give(own->mongodb, change->lock);
+    mongodb_changes_free(change);
     return FH_OK;
 }
 
@@ -398,10 +396,10 @@ static enum fh_code lock_document(struct mongodb_work *own, const char *collecti
                      collection);
 }
 
-/* Makes sure that the unit of work changes no other document of the service, and locks this one.
- * *ret NULL: its content has not been read yet. */
+/* Makes sure that the unit of work changes no other document of the service, unless it only makes
+ * some, and locks this one. *ret NULL: its content has not been read yet. */
 static enum fh_code begin_change(struct store_work *work, const char *collection, const char *id,
-                                 struct mongodb_change **ret, struct fh_error *error)
+                                 bool drawn, struct mongodb_change **ret, struct fh_error *error)
 {
     struct mongodb_work *own = mongodb_work_of(work);
     enum fh_code code = must_write(work, error);
@@ -410,18 +408,31 @@ static enum fh_code begin_change(struct store_work *work, const char *collection
         return code;
     if (strlen(id) > DOCUMENT_ID_LENGTH_MAX)
         return error_set(error, FH_NOT_FOUND, "There is no '%.100s' in %s.", id, collection);
-    code = drop_unchanged_lock(own, error);
+    if (work->joint && !drawn)
+        return store_part(work, error);
+    code = work->joint ? FH_OK : drop_unchanged_lock(own, error);
     return code ? code : lock_document(own, collection, id, error);
+}
+
+/* Takes `document`, and the lock. */
+static struct mongodb_change *remember_locked(struct mongodb_work *own, const char *collection,
+                                              const char *id, json_t *document)
+{
+    struct mongodb_change *change = remember_document(own, collection, id, document, true);
+    change->user = true;
+    change->lock = own->lock;
+    own->lock = NULL;
+    return change;
 }
 
 enum fh_code mongodb_change_made(struct store_work *work, const char *collection, const char *id,
                                  struct mongodb_change **ret, struct fh_error *error)
 {
-    enum fh_code code = begin_change(work, collection, id, ret, error);
+    enum fh_code code = begin_change(work, collection, id, true, ret, error);
     if (code || *ret)
         return code;
-    *ret = remember_document(mongodb_work_of(work), collection, id, NULL, true);
-    (*ret)->user = (*ret)->drawn = true;
+    *ret = remember_locked(mongodb_work_of(work), collection, id, NULL);
+    (*ret)->drawn = true;
     return FH_OK;
 }
 
@@ -430,7 +441,7 @@ enum fh_code mongodb_change_get(struct store_work *work, const char *collection,
 {
     struct mongodb_work *own = mongodb_work_of(work);
     struct fetching fetching = {0};
-    enum fh_code code = begin_change(work, collection, id, ret, error);
+    enum fh_code code = begin_change(work, collection, id, false, ret, error);
     if (code || *ret)
         return code;
     mongodb_note_read(own, collection, id, NULL);
@@ -446,8 +457,7 @@ enum fh_code mongodb_change_get(struct store_work *work, const char *collection,
         json_decref(fetching.document);
         return code;
     }
-    *ret = remember_document(own, collection, id, fetching.document, true);
-    (*ret)->user = true;
+    *ret = remember_locked(own, collection, id, fetching.document);
     (*ret)->late = fetching.late;
     memcpy((*ret)->version, fetching.version, ID_SIZE);
     return FH_OK;
