@@ -135,7 +135,7 @@ def measure_server(build, folder, server, engine, seconds):
 
 def measure_documents(build, folder, told, seconds):
     store = {"host": told["host"], "port": told["port"], "database": "bench_timers"}
-    title("Timers, MongoDB (FerretDB): each adds a document with its event, in a commit of its own")
+    title("Timers, MongoDB (FerretDB): each adds a document with its event, up to 240 in one commit")
     with started(Documents(build / "bench" / "bench_catalog", "catalog", folder / "catalog",
                            {"engine": "mongodb", "store": store})) as service:
         measured = Measured(service, "/products", "product", PRODUCT)

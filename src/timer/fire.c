@@ -136,6 +136,18 @@ static bool find_waiting(struct timer_firing *firing, fh_work *const *works)
     return firing->failed >= 0 && firing->waits[firing->failed];
 }
 
+/* What is known of the failure of a batch that is tried: nothing is told, since all that it met is
+ * met again. */
+static bool fires_apart(struct timer_firing *firing, fh_work *const *works, bool outage)
+{
+    if (!firing->tries || firing->failed < 0 || outage)
+        return false;
+    firing->parts = works[firing->failed]->parts;
+    for (int i = 0; i < firing->count; i++)
+        fault_is_told(works[i]);
+    return true;
+}
+
 enum timer_verdict timers_fire(struct timer_firing *firing)
 {
     struct work_context *context = firing->manager->context;
@@ -162,8 +174,11 @@ enum timer_verdict timers_fire(struct timer_firing *firing)
         work_redact(list[i], SHAPE_MARKED, firing->error.message, sizeof firing->error.message);
     bool outage = code != FH_OK && work_batch_is_outage(code, &firing->error, to_blame);
     bool waits = outage && find_waiting(firing, list);
-    take_timer_fault(firing, list, outage);
-    keep_spans(firing, list, code, began_ns);
+    bool apart = code != FH_OK && fires_apart(firing, list, outage);
+    if (!apart) {
+        take_timer_fault(firing, list, outage);
+        keep_spans(firing, list, code, began_ns);
+    }
     for (int i = 0; i < firing->count; i++)
         work_release(&works[i]);
     free(list);
@@ -172,6 +187,8 @@ enum timer_verdict timers_fire(struct timer_firing *firing)
         return TIMER_FIRED;
     if (fence.gone)
         return TIMER_GONE;
+    if (apart)
+        return TIMER_APART;
     return waits ? TIMER_WAITS : outage ? TIMER_OUTAGE : TIMER_FAILED;
 }
 

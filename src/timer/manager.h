@@ -9,6 +9,7 @@
  *     names.c     what is found by a name; ids
  *     manager.c   start and stop, the lease, and who is woken by whom
  *     run.c       the loop of the instance that fires: look, fire, sleep
+ *     held.c      those that are due and wait
  *     fire.c      the units of work: firing, parking
  *     schedule.c  declared schedules and their rows
  *     show.c      for operators
@@ -24,6 +25,7 @@
 #include "work/lease.h"
 
 #define SCHEDULES_MAX 16
+#define SCHEDULE_ROWS_MAX 64 /* that are read at once */
 #define TIMERS_MAX (sizeof(((fh_service *)NULL)->timers) / sizeof(struct fh_timer))
 #define SCHEDULE_PREFIX "every/" /* of the names of schedules' timers */
 #define TIMER_NAME_SIZE 128
@@ -73,6 +75,9 @@ struct timer_manager {
     int64_t looked_ns, hint_ns;
     struct timer_held held[TIMER_HELD_MAX];
     int held_count;
+    /* Until when the timers of each declared one fire apart, where a commit changes one document:
+     * its handler did more than make some. */
+    int64_t apart_until_ns[TIMERS_MAX];
     int together;    /* the most in the next commit */
     int interrupted; /* by outages that concern all, in a row */
     bool waits;      /* an outage was logged, and has not ended */
@@ -105,6 +110,16 @@ bool timer_id_parse(const char *id, int64_t *ret_due_ms, const char **ret_name);
 /* manager.c. A timer that is due then was committed by this process. */
 void timer_was_set(struct timer_manager *manager, int64_t due_ms);
 
+/* ---- held.c ---- */
+
+struct timer_held *held_of(struct timer_manager *manager, const struct ledger_timer *timer);
+/* NULL: too many wait already. There is always space for schedules, so that none of them holds up
+ * another. */
+struct timer_held *hold_timer(struct timer_manager *manager, const struct ledger_timer *timer);
+void release_held(struct timer_manager *manager, const struct ledger_timer *timer);
+/* Those that were cancelled meanwhile, or fired by another instance. */
+void forget_held(struct timer_manager *manager, int64_t now_ns);
+
 /* run.c: the fiber of the instance that fires. */
 void timers_run(struct timer_manager *manager);
 
@@ -117,6 +132,7 @@ enum timer_verdict {
     TIMER_WAITS,  /* the same, of what the handlers of those in `waits` ask: others may fire */
     TIMER_FAILED, /* `failed` did; -1: the commit */
     TIMER_FULL,   /* it can't be parked: too many are */
+    TIMER_APART, /* with `tries`: `failed` did, or `parts`: each is to fire in its own commit now */
 };
 /* Timers of one kind, which are due, in the order in which they were read; one alone of schedules.
  */
@@ -126,6 +142,8 @@ struct timer_firing {
     int count;
     struct schedule *schedule; /* of schedules */
     int64_t missed;            /* runs of it that are left out */
+    bool tries;                /* whether they can share a commit; nobody is blamed if not */
+    bool parts;                /* the one that failed has to have its own: it is in order */
     int failed;
     bool waits[TIMER_BATCH_MAX];
     struct fh_error error;

@@ -3,7 +3,7 @@
  * The loop of the instance that fires:
  *
  *     look    one read of the first rows of each kind: what is due, and when the next one is
- *     fire    what is due, up to TIMER_BATCH_MAX in a commit (or each in its own);
+ *     fire    what is due, up to TIMER_BATCH_MAX in a commit (or some each in their own);
  *             a schedule, or one that has failed, alone
  *     sleep   until the next one is due, or something earlier is set
  *
@@ -25,57 +25,9 @@
 #include "timer/manager.h"
 
 #define NS_A_MS INT64_C(1000000)
-#define SCHEDULE_ROWS_MAX 64
-#define HELD_MS 60000    /* how long one is remembered that is not read any more */
 #define STRANGER_MS 2000 /* until it is looked whether an instance that knows it fires now */
+#define APART_MS 60000   /* until it is tried again whether a handler's timers can share a commit */
 #define FULL_MS 10000    /* how often one is retried that can't be parked */
-
-/* ---- Those that wait ---- */
-
-static struct timer_held *held_of(struct timer_manager *manager, const struct ledger_timer *timer)
-{
-    for (int i = 0; i < manager->held_count; i++) {
-        struct timer_held *held = &manager->held[i];
-        if (held->due_ms == timer->due_ms && strcmp(held->name, timer->name) == 0 &&
-            strcmp(held->kind, timer->kind) == 0)
-            return held;
-    }
-    return NULL;
-}
-
-static void release_held(struct timer_manager *manager, const struct ledger_timer *timer)
-{
-    struct timer_held *held = held_of(manager, timer);
-    if (held)
-        *held = manager->held[--manager->held_count];
-}
-
-/* Those that were cancelled meanwhile, or fired by another instance. */
-static void forget_held(struct timer_manager *manager, int64_t now_ns)
-{
-    for (int i = manager->held_count - 1; i >= 0; i--) {
-        const struct timer_held *held = &manager->held[i];
-        int64_t last_ns = held->seen_ns > held->retry_at_ns ? held->seen_ns : held->retry_at_ns;
-        if (now_ns - last_ns > HELD_MS * NS_A_MS)
-            manager->held[i] = manager->held[--manager->held_count];
-    }
-}
-
-/* NULL: too many wait already. There is always space for schedules, so that none of them holds up
- * another. */
-static struct timer_held *hold_timer(struct timer_manager *manager,
-                                     const struct ledger_timer *timer)
-{
-    struct timer_held *held = held_of(manager, timer);
-    bool schedule = strcmp(timer->kind, LEDGER_TIMER_EVERY) == 0;
-    if (held || manager->held_count >= TIMER_HELD_MAX - (schedule ? 0 : SCHEDULE_ROWS_MAX))
-        return held;
-    held = &manager->held[manager->held_count++];
-    *held = (struct timer_held){.due_ms = timer->due_ms};
-    snprintf(held->kind, sizeof held->kind, "%s", timer->kind);
-    snprintf(held->name, sizeof held->name, "%s", timer->name);
-    return held;
-}
 
 /* ---- Looking ---- */
 
@@ -294,6 +246,8 @@ static void take_verdict(struct timer_manager *manager, const struct timer_firin
     case TIMER_WAITS:
         timers_wait(manager, firing);
         break;
+    case TIMER_APART: /* fire_jointly takes it */
+        break;
     case TIMER_OUTAGE:
     case TIMER_FULL:
         if (firing->count > 1 && firing->failed > 0)
@@ -374,6 +328,52 @@ static void fire_alone(struct timer_look *look)
 
 /* ---- Together ---- */
 
+/* Until when timers of that handler fire apart. */
+static int64_t *apart_until(struct timer_manager *manager, const struct ledger_timer *timer)
+{
+    const fh_service *service = manager->context->service;
+    return &manager->apart_until_ns[timer_declared(service, timer->handler) - service->timers];
+}
+
+/* Those that may share a commit to the front, in their order: how many. */
+static int sort_apart(struct timer_look *look)
+{
+    struct ledger_timer apart[TIMER_BATCH_MAX];
+    int count = 0, apart_count = 0;
+    for (int i = 0; i < look->count; i++) {
+        if (*apart_until(look->manager, &look->due[i]) > look->now_ns)
+            apart[apart_count++] = look->due[i];
+        else
+            look->due[count++] = look->due[i];
+    }
+    for (int i = 0; i < apart_count; i++)
+        look->due[count + i] = apart[i];
+    return count;
+}
+
+/* Where a commit changes one document of the service, it may still make many: so those whose
+ * handlers do no more share one. How many need not fire any more, of the first; all of them, if
+ * what is left is to be looked at anew. */
+static int fire_jointly(struct timer_look *look)
+{
+    struct timer_firing firing = {.manager = look->manager,
+                                  .timers = look->due,
+                                  .count = sort_apart(look),
+                                  .tries = true,
+                                  .failed = -1};
+    if (firing.count < 2)
+        return 0;
+    enum timer_verdict verdict = timers_fire(&firing);
+    if (verdict == TIMER_APART) {
+        if (firing.parts)
+            *apart_until(look->manager, &look->due[firing.failed]) =
+                look->now_ns + APART_MS * NS_A_MS;
+        return 0;
+    }
+    take_verdict(look->manager, &firing, verdict);
+    return verdict == TIMER_FIRED ? firing.count : look->count;
+}
+
 /* Fibers that take one slice after the other. */
 struct timer_lanes {
     struct timer_look *look;
@@ -404,13 +404,17 @@ static void fire_slices(void *argument)
     fiber_wake_all(&lanes->ended);
 }
 
-/* In one commit, or side by side in one for each timer, if the engine's take one document each. */
+/* In one commit; or side by side in one for each timer, if the engine's take one document each and
+ * they do more than make some. */
 static void fire_together(struct timer_look *look)
 {
     const struct work_context *context = look->manager->context;
     bool apart = engine_can(context->store->engine, ENGINE_ONE_DOCUMENT);
-    struct timer_lanes lanes = {.look = look, .slice = apart ? 1 : look->count, .running = 1};
-    for (int i = 1; apart && i < look->count && i < TIMER_LANES; i++) {
+    struct timer_lanes lanes = {.look = look,
+                                .slice = apart ? 1 : look->count,
+                                .next = apart ? fire_jointly(look) : 0,
+                                .running = 1};
+    for (int i = 1; apart && i < look->count - lanes.next && i < TIMER_LANES; i++) {
         lanes.running++;
         lanes.running -= !fiber_start(context->world->fibers, fire_slices, &lanes);
     }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Timers of a running system: they fire, and what fails is shown to operators, who retry or drop it. A program that
-lacks a timer that is set is not taken. Of two instances the one that fires is killed. On MongoDB they fire side by
-side."""
+lacks a timer that is set is not taken. Of two instances the one that fires is killed. On MongoDB many
+fire in a commit."""
 
 import http.client
 import json
@@ -198,7 +198,7 @@ def catalog_on_mongodb(request, tmp_path):
     catalog.close()
 
 
-def test_on_mongodb_each_timer_fires_in_a_commit_of_its_own(catalog):
+def test_on_mongodb_timers_fire_together(catalog):
     catalog.ask("POST", "/timers", {"count": HUNG * 10, "due_ms": int(time.time() * 1000), "data": PRODUCT})
     wait_for("none is left", lambda: catalog.state()["timers"]["pending"] == 0)
     timers = wait_for("all are counted", lambda: (state := catalog.state()["timers"])["fired"] >= HUNG * 10 and state)
