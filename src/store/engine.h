@@ -26,7 +26,8 @@ enum engine_ability {
     ENGINE_GROUPED = 1 << 2,        /* knows STORE_WRITE_GROUPED */
     /* A STORE_WRITE_EXCLUSIVE unit of work keeps other processes' writes off, too. */
     ENGINE_HOLDS_EXCLUSIVE = 1 << 3,
-    ENGINE_ONE_DOCUMENT = 1 << 4, /* a commit changes one of the service's documents, not several */
+    /* A commit changes one of the service's documents, or makes some (store_work.joint). */
+    ENGINE_ONE_DOCUMENT = 1 << 4,
     /* Each read of a STORE_READ unit of work sees a moment of its own. That everything read was so
      * at one moment is known only once it commits, even if it changes nothing. */
     ENGINE_READS_APART = 1 << 5,
