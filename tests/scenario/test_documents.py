@@ -31,8 +31,8 @@ SEED = int(os.environ.get("FREEHOLD_SEED", "1"))
 REQUESTS = int(os.environ.get("FREEHOLD_REQUESTS", "40"))
 PAGE = ROOT / "src" / "gateway" / "page"
 WANTS_A_URL = {("POST", "/api/webhooks")}  # which no shape can say: none of the requests has one
-# The inventory's own answer, no fault: a product may have been created of which it has yet to learn.
-STILL_TO_HEAR = re.compile("nothing has been heard yet|still to be heard")
+# To a reservation, and no fault: the product was created, and the inventory has yet to hear of it. A saga tries again.
+STILL_TO_HEAR = re.compile("its stock is still to be heard of")
 KNOWN = {}  # ids from answers, for all later requests
 
 

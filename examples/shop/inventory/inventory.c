@@ -100,7 +100,7 @@ static void set_stock(fh_work *w)
         stock = fh_doc_update(w, "stock", path_id(w), NULL,
                               fh_object(w, "$set", fh_object(w, "quantity", quantity)));
     else
-        fh_fail(w, 409, "Product %s is gone, or new again: that is still to be heard.", path_id(w));
+        fh_fail(w, 409, "Product %s was deleted or created just now: try again soon.", path_id(w));
     tell(w, stock, before ? json_integer_value(json_object_get(before, "quantity")) : low(w));
     fh_reply(w, 200, fh_object(w, "quantity", quantity));
 }
