@@ -56,6 +56,7 @@ struct postgresql_statement {
     int users; /* calls in flight: don't replace it */
     /* Learnt from units of work that began with it: group.c. */
     bool single, followed;
+    bool wide; /* its rows are not to be held for many at once: member.c */
     int apart, apart_next;
     int parameter_count;
     bool lists[POSTGRESQL_PARAMETERS_MAX]; /* "IN (?1)", bound to a JSON array */

@@ -11,8 +11,9 @@
  * The server runs them in the order of the members, each complete in its one statement: so nobody
  * can tell it from waiting for each. If a member runs a second statement after all, when others are
  * ahead of it, the transaction is rolled back and all run again; its first statement is remembered
- * (group.c), and no one sends before that is answered any more. If a statement fails, the server
- * skips those behind it, and the first member that failed is the one to blame, as ever.
+ * (group.c), and no one sends before that is answered any more. Nor where it returns many rows. If
+ * a statement fails, the server skips those behind it, and the first member that failed is the one
+ * to blame, as ever.
  */
 
 #include <stdlib.h>
@@ -20,7 +21,8 @@
 #include "store/relational/ledger.h"
 #include "engine/postgresql/internal.h"
 
-#define AHEAD_MAX 256 /* statements sent before the first of them is answered */
+#define AHEAD_MAX 256     /* statements sent before the first of them is answered */
+#define AHEAD_ROWS_MAX 64 /* of one statement: those of all that are ahead are in memory */
 #define PUBLISHED_FIRST 16
 
 static enum fh_code members_again(struct postgresql_work *work, struct fh_error *error)
@@ -63,6 +65,27 @@ static enum fh_code send_ahead(struct postgresql_work *work, struct postgresql_s
     return members_over(error);
 }
 
+struct counted_visit {
+    sql_visit *visit;
+    void *context;
+    int rows;
+};
+
+static bool count_members_row(void *context, const struct sql_row *row)
+{
+    struct counted_visit *counted = context;
+    counted->rows++;
+    return counted->visit(counted->context, row);
+}
+
+static bool may_go_ahead(const struct postgresql_work *work,
+                         const struct postgresql_statement *statement,
+                         const struct sql_value *values, int count)
+{
+    return statement->single && !statement->followed && !statement->wide &&
+           work->ahead < AHEAD_MAX && !postgresql_needs_types(statement, values, count);
+}
+
 enum fh_code postgresql_member_run(struct postgresql_work *work,
                                    struct postgresql_statement *statement,
                                    const struct sql_value *values, int count, sql_visit *visit,
@@ -80,12 +103,22 @@ enum fh_code postgresql_member_run(struct postgresql_work *work,
     }
     member->first = statement;
     statement->users++;
-    bool waits = visit || ret_changes;
-    if (!waits || !statement->single || statement->followed || work->ahead >= AHEAD_MAX ||
-        postgresql_needs_types(statement, values, count))
-        return member_turn(work, error);
     *ret_done = true;
-    return send_ahead(work, statement, values, count, visit, context, ret_changes, error);
+    struct counted_visit counted = {visit, context, 0};
+    if (visit)
+        visit = count_members_row;
+    enum fh_code code;
+    if ((visit || ret_changes) && may_go_ahead(work, statement, values, count)) {
+        code = send_ahead(work, statement, values, count, visit, &counted, ret_changes, error);
+    } else {
+        code = member_turn(work, error);
+        if (code == FH_OK)
+            code = postgresql_work_run(work, statement, values, count, visit, &counted, ret_changes,
+                                       error);
+    }
+    if (counted.rows > AHEAD_ROWS_MAX)
+        statement->wide = true;
+    return code;
 }
 
 void postgresql_member_ended(struct store_work *base, bool good)
