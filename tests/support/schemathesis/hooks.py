@@ -11,7 +11,9 @@ import os
 import pathlib
 import random
 import re
+import time
 
+import requests
 import schemathesis
 from schemathesis.core.failures import Failure
 from schemathesis.generation.meta import TestPhase
@@ -35,6 +37,34 @@ KEY = "Idempotency-Key"
 MOSTLY = 0.8
 CHANCE = random.Random(1)  # not the generator of whoever draws
 
+# Of what one service deletes another may keep a part, by events: it is there until that one has heard of the deletion.
+KEPT_BY_ANOTHER = {"/api/products/{id}/stock": "/stock"}
+HEARD_S_MAX = 60
+DELETED = set()
+
+
+def is_there(case, path):
+    return requests.get(case.operation.base_url.rstrip("/") + path, timeout=HEARD_S_MAX,
+                        headers=dict(case.headers)).status_code == 200
+
+
+def wait_until_heard(case):
+    """If it never goes, the check of what is deleted will say so."""
+    part = KEPT_BY_ANOTHER.get(case.operation.path)
+    whole = case.formatted_path.removesuffix(part) if part else None
+    until = time.monotonic() + HEARD_S_MAX
+    while whole in DELETED and time.monotonic() < until:
+        if is_there(case, whole) or not is_there(case, case.formatted_path):
+            DELETED.discard(whole)
+        else:
+            time.sleep(0.05)
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    if case.method.upper() == "DELETE" and response.status_code == 204:
+        DELETED.add(case.formatted_path)
+
 
 def with_known(name, value):
     return KNOWN[name] if name in KNOWN and CHANCE.random() < MOSTLY else value
@@ -54,6 +84,8 @@ def with_known_place(path, name, value):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Not where one request follows another, to look for what was created or deleted; and nothing known is deleted."""
+    if case.method.upper() == "GET":
+        wait_until_heard(case)
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if KEY in case.headers and CHANCE.random() < MOSTLY:
