@@ -402,8 +402,6 @@ enum fh_code saga_type_render(const struct saga_type *type, int step, int elemen
                             : path_fill(arena, call->path, objects, count, &ret->path, error);
     if (!code && call->undo_path)
         code = path_fill(arena, call->undo_path, objects, count, &ret->undo_path, error);
-    if (code == FH_NOT_FOUND) /* nor will there ever be */
-        code = error->code = FH_INVALID;
     if (!code)
         code = render_body(type, step, objects, count, arena, &ret->body, error);
     for (int i = 0; i < count; i++)

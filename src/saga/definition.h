@@ -56,7 +56,8 @@ struct saga_rendered {
     const char *undo_path; /* or NULL */
     const char *body;      /* or NULL */
 };
-/* One element's request, on the arena. FH_INVALID says what the input lacks. */
+/* One element's request, on the arena. FH_INVALID says what the input lacks, FH_NOT_FOUND which of
+ * its values no path can have. */
 enum fh_code saga_type_render(const struct saga_type *type, int step, int element,
                               const json_t *input, struct arena *arena, struct saga_rendered *ret,
                               struct fh_error *error);

@@ -196,6 +196,8 @@ enum fh_code saga_record_render(struct saga_run *run, const struct saga_state *s
             struct saga_rendered rendered;
             code = saga_type_render(run->type, step, at - state->first[step], input, &arena,
                                     &rendered, error);
+            if (code == FH_NOT_FOUND) /* nor will there ever be */
+                code = error->code = FH_INVALID;
             if (code)
                 break;
             part->path = copy_stored_text(rendered.path);

@@ -43,6 +43,17 @@ static void take_rendered(struct saga_part *part, const struct saga_rendered *re
     part->body = (char *)(uintptr_t)rendered->body;
 }
 
+/* What somebody has sent, or stored, is no fault of the handler's. */
+static _Noreturn void refuse_start(fh_work *w, const struct saga_type *type, int step,
+                                   const struct fh_error *error)
+{
+    if (error->code == FH_NOT_FOUND)
+        work_fail_as(w, PROBLEM_REFERENCE_MISSING, NULL,
+                     work_printf(w, "Step %s of saga %s has nothing to change. %s",
+                                 type->rules.steps[step].name, type->rules.name, error->message));
+    work_fault(w, "Saga %s can't start: %s", type->rules.name, error->message);
+}
+
 /* Makes every request once, so that a saga never finds out half-way that one can't be made. */
 static void try_requests(fh_work *w, struct starting *starting)
 {
@@ -53,7 +64,7 @@ static void try_requests(fh_work *w, struct starting *starting)
             struct saga_rendered rendered;
             struct fh_error error;
             if (saga_type_render(run->type, step, i, input, &w->arena, &rendered, &error) != FH_OK)
-                work_fault(w, "Saga %s can't start: %s", run->type->rules.name, error.message);
+                refuse_start(w, run->type, step, &error);
             int at = run->state.first[step] + i;
             if (run->state.elements[at].state != SAGA_UNSTORED)
                 take_rendered(&run->parts[at], &rendered);
