@@ -44,8 +44,8 @@ static void take_rendered(struct saga_part *part, const struct saga_rendered *re
 }
 
 /* What somebody has sent, or stored, is no fault of the handler's. */
-static _Noreturn void refuse_start(fh_work *w, const struct saga_type *type, int step,
-                                   const struct fh_error *error)
+static _Noreturn void refuse_saga(fh_work *w, const struct saga_type *type, int step,
+                                  const struct fh_error *error)
 {
     if (error->code == FH_NOT_FOUND)
         work_fail_as(w, PROBLEM_REFERENCE_MISSING, NULL,
@@ -64,7 +64,7 @@ static void try_requests(fh_work *w, struct starting *starting)
             struct saga_rendered rendered;
             struct fh_error error;
             if (saga_type_render(run->type, step, i, input, &w->arena, &rendered, &error) != FH_OK)
-                refuse_start(w, run->type, step, &error);
+                refuse_saga(w, run->type, step, &error);
             int at = run->state.first[step] + i;
             if (run->state.elements[at].state != SAGA_UNSTORED)
                 take_rendered(&run->parts[at], &rendered);
