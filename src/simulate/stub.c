@@ -210,6 +210,35 @@ void run_outside_make(struct run *run)
     }
 }
 
+/* One that runs asks for what it is to take over from this stub, maybe before the test begins. */
+static bool is_taken_over(const struct run_node *stub, const struct simulate_message *message,
+                          const char *path)
+{
+    for (int i = 0; i < stub->run->node_count; i++) {
+        const struct run_node *node = &stub->run->nodes[i];
+        const struct fh_taken_over *rows = node->service->takes_over;
+        for (size_t j = 0; j < sizeof node->service->takes_over / sizeof *rows; j++) {
+            if (!node->stubbed && rows[j].service && strcmp(message->method, "GET") == 0 &&
+                strcmp(rows[j].service, stub->service->name) == 0 &&
+                strcmp(rows[j].path, path) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* What no test says: there is nothing to take over, and nobody is there before the test begins. */
+static bool answer_untold(struct run_node *node, struct simulate_message *message, const char *path)
+{
+    bool taken = is_taken_over(node, message, path);
+    if (!taken && node->run->test)
+        return false;
+    json_t *none = json_array();
+    answer_message(message, taken ? 200 : 503, taken ? none : NULL);
+    json_decref(none);
+    return true;
+}
+
 bool run_stub_receive(struct run_node *node, struct simulate_message *message)
 {
     fh_test *t = node->run->test;
@@ -217,7 +246,12 @@ bool run_stub_receive(struct run_node *node, struct simulate_message *message)
         return false;
     char *path = strndup(message->path, strcspn(message->path, "?"));
     FH_ASSERT(path != NULL);
-    const struct test_stub *stub = stub_for(t, node->service->name, message->method, path);
+    const struct test_stub *stub =
+        t ? stub_for(t, node->service->name, message->method, path) : NULL;
+    if (!stub && answer_untold(node, message, path)) {
+        free(path);
+        return true;
+    }
     judge_request(t, node, message, path);
     record_request(t, node->service->name, message, path);
     if (stub) {
