@@ -244,8 +244,8 @@ def test_without_room_for_the_copy_nothing_is_stopped(shipping):
 
 def test_a_disk_without_room_for_the_copy_refuses_what_force_takes(shipping):
     pid, log = shipping.shipping()["pid"], shipping.own / "store.db-wal"
-    disk = os.statvfs(shipping.own)
-    os.truncate(log, log.stat().st_size + disk.f_bavail * disk.f_frsize)  # a hole, which takes no room
+    disk = os.statvfs(shipping.own)  # the whole of it: what is free changes, as others use it too
+    os.truncate(log, log.stat().st_size + disk.f_blocks * disk.f_frsize)  # a hole, which takes no room
     shipping.migration(MORE)
     refused = shipping.upgrade()
     assert refused.returncode == 1 and re.search(r"takes \d+ MB, and its disk has \d+ MB left", refused.stderr), refused
