@@ -15,10 +15,11 @@
 #include "work/batch.h"
 
 #define MEMBERS 7
-#define MANY 300 /* more than any engine sends without an answer */
-#define WIDE 70  /* rows that no engine holds for several members */
+#define MANY 300    /* more than any engine sends without an answer */
+#define WIDE 70     /* rows that no engine holds for several members */
+#define LARGE 40000 /* bytes of one of two rows, likewise */
 #define ADD "UPDATE things SET n = n + 1 WHERE id = 1"
-#define READ "SELECT id FROM things"
+#define READ "SELECT id, note FROM things"
 #define INSERT "INSERT INTO things (id, n) VALUES (:id, 0)"
 
 /* What a member does: its place in the batch, and these. */
@@ -118,10 +119,10 @@ static struct batch_tried try_batch(struct conformance *c, const int *does, int 
 static bool prepare(struct conformance *c)
 {
     static const int learns[] = {ADDS, INSERTS};
-    bool good =
-        conformance_does(c, "CREATE TABLE things (id BIGINT PRIMARY KEY, n BIGINT NOT NULL)",
-                         NULL) == FH_OK &&
-        conformance_does(c, "INSERT INTO things (id, n) VALUES (1, 0)", NULL) == FH_OK;
+    bool good = conformance_does(
+                    c, "CREATE TABLE things (id BIGINT PRIMARY KEY, n BIGINT NOT NULL, note TEXT)",
+                    NULL) == FH_OK &&
+                conformance_does(c, "INSERT INTO things (id, n) VALUES (1, 0)", NULL) == FH_OK;
     return good && try_batch(c, learns, 2).code == FH_OK &&
            conformance_does(c, "DELETE FROM things WHERE id <> 1", NULL) == FH_OK &&
            conformance_does(c, "UPDATE things SET n = 0", NULL) == FH_OK;
@@ -225,12 +226,32 @@ static void many_rows_are_read_by_one_at_a_time(struct conformance *c)
     EXPECT(strcmp(tried.order, "sasasa") == 0);
 }
 
+static void large_rows_are_read_by_one_at_a_time(struct conformance *c)
+{
+    static const int does[] = {READS, READS, READS};
+    static char sql[LARGE + 80];
+    EXPECT(prepare(c));
+    EXPECT(conformance_does(c, "INSERT INTO things (id, n) VALUES (2, 0)", NULL) == FH_OK);
+    EXPECT(try_batch(c, does, 3).code == FH_OK);
+    int start = snprintf(sql, sizeof sql, "UPDATE things SET note = '");
+    memset(sql + start, 'x', LARGE);
+    snprintf(sql + start + LARGE, sizeof sql - (size_t)start - LARGE, "'");
+    EXPECT(conformance_does(c, sql, NULL) == FH_OK);
+    EXPECT(try_batch(c, does, 3).code == FH_OK);
+    struct batch_tried tried = try_batch(c, does, 3);
+    EXPECT(strcmp(tried.order, "sasasa") == 0);
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
-        CASE(members_run_in_their_order),       CASE(the_events_of_many_have_their_order),
-        CASE(the_first_that_fails_is_to_blame), CASE(one_that_goes_on_after_all_comes_first),
-        CASE(the_last_one_may_go_on),           CASE(many_rows_are_read_by_one_at_a_time),
+        CASE(members_run_in_their_order),
+        CASE(the_events_of_many_have_their_order),
+        CASE(the_first_that_fails_is_to_blame),
+        CASE(one_that_goes_on_after_all_comes_first),
+        CASE(the_last_one_may_go_on),
+        CASE(many_rows_are_read_by_one_at_a_time),
+        CASE(large_rows_are_read_by_one_at_a_time),
     };
     return conformance_main(FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
 }

@@ -11,9 +11,9 @@
  * The server runs them in the order of the members, each complete in its one statement: so nobody
  * can tell it from waiting for each. If a member runs a second statement after all, when others are
  * ahead of it, the transaction is rolled back and all run again; its first statement is remembered
- * (group.c), and no one sends before that is answered any more. Nor where it returns many rows. If
- * a statement fails, the server skips those behind it, and the first member that failed is the one
- * to blame, as ever.
+ * (group.c), and from then on no one sends before that one is answered. The same goes for a
+ * statement that has returned many rows, or large ones. If a statement fails, the server skips
+ * those behind it, and the first member that failed is the one to blame, as ever.
  */
 
 #include <stdlib.h>
@@ -21,8 +21,10 @@
 #include "store/relational/ledger.h"
 #include "engine/postgresql/internal.h"
 
-#define AHEAD_MAX 256     /* statements sent before the first of them is answered */
-#define AHEAD_ROWS_MAX 64 /* of one statement: those of all that are ahead are in memory */
+#define AHEAD_MAX 256 /* statements sent before the first of them is answered */
+/* Of one statement: what those that are ahead return is in memory, of all of them at once. */
+#define AHEAD_ROWS_MAX 64
+#define AHEAD_BYTES_MAX 65536
 #define PUBLISHED_FIRST 16
 
 static enum fh_code members_again(struct postgresql_work *work, struct fh_error *error)
@@ -69,12 +71,15 @@ struct counted_visit {
     sql_visit *visit;
     void *context;
     int rows;
+    size_t bytes;
 };
 
 static bool count_members_row(void *context, const struct sql_row *row)
 {
     struct counted_visit *counted = context;
     counted->rows++;
+    for (int i = 0; i < row->count; i++)
+        counted->bytes += row->values[i].length;
     return counted->visit(counted->context, row);
 }
 
@@ -104,7 +109,7 @@ enum fh_code postgresql_member_run(struct postgresql_work *work,
     member->first = statement;
     statement->users++;
     *ret_done = true;
-    struct counted_visit counted = {visit, context, 0};
+    struct counted_visit counted = {visit, context, 0, 0};
     if (visit)
         visit = count_members_row;
     enum fh_code code;
@@ -116,7 +121,7 @@ enum fh_code postgresql_member_run(struct postgresql_work *work,
             code = postgresql_work_run(work, statement, values, count, visit, &counted, ret_changes,
                                        error);
     }
-    if (counted.rows > AHEAD_ROWS_MAX)
+    if (counted.rows > AHEAD_ROWS_MAX || counted.bytes > AHEAD_BYTES_MAX)
         statement->wide = true;
     return code;
 }
