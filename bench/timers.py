@@ -25,7 +25,7 @@ class Measured:
 
     at_once = 1000  # timers set by one request
     set_a_second = 1000  # at least, by one request after the other
-    pause = 4  # as long as it took to ask how many have fired: the store counts those that are pending for that
+    pause = 4  # times what asking took, before asking again: for each answer the store counts what is pending
 
     def __init__(self, service, path, what, data):
         self.service, self.path, self.what, self.data = service, path, what, data

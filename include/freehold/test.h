@@ -96,8 +96,8 @@ FH_API void fh_test_login(fh_test *t, const char *subject, const char *grants, j
 FH_API void fh_test_publish(fh_test *t, const char *service, const char *type, json_t *data);
 /* What a stub answers from now on: "GET /api/users/{id}". The service must declare this route, and
  * an answer of this status and shape. Below 400 the step is done, below 500 it is refused, and from
- * 500 on it is retried. An undo is answered as done unless the test says otherwise, and what a
- * service takes over (`.takes_over`) is nothing.
+ * 500 on it is retried. An undo is answered as done unless the test says otherwise, and a service
+ * that takes something over (`.takes_over`) finds nothing there.
  * What is outside the system is always a stub: the service is "https://api.example.org" then, one
  * of the declared `fetches`, and `body` is any JSON, or a string for what is not JSON. */
 FH_API void fh_test_stub(fh_test *t, const char *service, const char *request, int status,

@@ -49,7 +49,7 @@ static _Noreturn void refuse_saga(fh_work *w, const struct saga_type *type, int 
 {
     if (error->code == FH_NOT_FOUND)
         work_fail_as(w, PROBLEM_REFERENCE_MISSING, NULL,
-                     work_printf(w, "Step %s of saga %s has nothing to change. %s",
+                     work_printf(w, "Step %s of saga %s has no address. %s",
                                  type->rules.steps[step].name, type->rules.name, error->message));
     work_fault(w, "Saga %s can't start: %s", type->rules.name, error->message);
 }

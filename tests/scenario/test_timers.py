@@ -198,7 +198,7 @@ def catalog_on_mongodb(request, tmp_path):
     catalog.close()
 
 
-def test_on_mongodb_timers_fire_together(catalog):
+def test_on_mongodb_many_timers_fire_once_each(catalog):
     catalog.ask("POST", "/timers", {"count": HUNG * 10, "due_ms": int(time.time() * 1000), "data": PRODUCT})
     wait_for("none is left", lambda: catalog.state()["timers"]["pending"] == 0)
     timers = wait_for("all are counted", lambda: (state := catalog.state()["timers"])["fired"] >= HUNG * 10 and state)
