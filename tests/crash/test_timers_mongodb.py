@@ -5,7 +5,6 @@ steps after it; and killed again while it completes what it had left. Each docum
 import collections
 import os
 import pathlib
-import subprocess
 import sys
 import time
 import uuid
@@ -15,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario"), str(ROOT / "bench")]
 import mongodb  # noqa: E402
-from conftest import FREEHOLD, wait_for  # noqa: E402
+from conftest import FREEHOLD, build_crash_programs, wait_for  # noqa: E402
 from documents import Documents  # noqa: E402
 
 PROGRAMS = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
@@ -51,7 +50,7 @@ class Hens(Documents):
 @pytest.fixture(scope="module", params=sorted(mongodb.VARIABLES), name="hens")
 def hens_of_the_module(request, tmp_path_factory):
     at = mongodb.server(request.param)
-    subprocess.run(["/usr/bin/ninja", "-C", PROGRAMS.parent.parent, "--quiet", "crash-programs"], check=True)
+    build_crash_programs()
     folder = tmp_path_factory.mktemp("hens")
     os.environ["FREEHOLD_CRASH"] = str(folder / "order")
     store = {"host": at["host"], "port": at["port"], "database": f"hens_{uuid.uuid4().hex[:12]}"}

@@ -3,7 +3,6 @@
 
 import base64
 import contextlib
-import fcntl
 import functools
 import hmac
 import http.client
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "examples" / "shop")]
+import build_folder  # noqa: E402
 from issuer import Issuer  # noqa: E402
 from ports import free_port  # noqa: E402
 
@@ -46,15 +46,8 @@ def wait_for(what, condition, seconds=CONDITION_S_MAX):
 
 
 def build_crash_programs():
-    """The services and the command with crash points in them. Suites share the build folder, and meson refuses to be
-    run in it twice: tools/install takes this lock, too."""
-    build = pathlib.Path(FREEHOLD).parent
-    folder = os.open(build, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        subprocess.run(["/usr/bin/ninja", "-C", build, "--quiet", "crash-programs"], check=True)
-    finally:
-        os.close(folder)  # and with it the lock
+    """The services and the command with crash points in them."""
+    build_folder.make(pathlib.Path(FREEHOLD).parent, "crash-programs")
 
 
 def assert_unreported(folder):

@@ -16,6 +16,9 @@ import subprocess
 import sys
 
 BUILD, ROOT = (pathlib.Path(word) for word in sys.argv[1:3])
+sys.path.insert(0, str(ROOT / "tools"))
+import build_folder  # noqa: E402
+
 ONLY = os.environ.get("FREEHOLD_ONLY", "")
 
 # The system whose simulation must find it, and within how many seeds.
@@ -242,8 +245,7 @@ def users_own_tests_find_what_breaks_their_promises():
 
 
 def main():
-    subprocess.run(["/usr/bin/ninja", "-C", BUILD, "--quiet", "mutated-programs"], check=True,
-                   stdout=sys.stderr)
+    build_folder.make(BUILD, "mutated-programs")
     cases = [(one.__name__, one) for one in (nothing_is_found_without_a_mutation,
                                              unit_tests_find_nothing_without_a_mutation,
                                              every_mutation_of_the_patches_is_named_here,

@@ -57,6 +57,13 @@ def test_a_static_function_behind_an_attribute_is_found():
     assert ["`refuse`" in one.text for one in tidy.static_functions_carry_their_noun(tree)] == [True]
 
 
+def test_a_call_of_ninja_past_the_lock_is_found_but_not_in_the_one_place():
+    call = 'import subprocess\nsubprocess.run(["/usr/bin/ninja", "-C", build])\n'
+    tree = types.SimpleNamespace(texts={"tests/crash/test_one.py": call, "tools/build_folder.py": call})
+    found = tidy.the_build_folder_is_built_in_one_place(tree)
+    assert [(one.path, one.line) for one in found] == [("tests/crash/test_one.py", 2)]
+
+
 def test_one_name_in_two_files_is_found_in_both():
     body = "static int run_task(void)\n{\n    return 1;\n}\n"
     tree = tree_of(src__base__one=body, src__work__two=body)

@@ -116,6 +116,14 @@ WITHOUT_SPDX = re.compile(r"(\.(md|json|jsonl|txt|csv|svg|png|html|css)|LICENSE|
                           r"\.clang-format|\.gitattributes|\.editorconfig)$")
 MACHINE_PATH = re.compile(r"(?<![\w.}/~-])/(?:work|root|home|Users|mnt)/[\w.]")
 MARKS = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK|TB" r"D)\b|\b[Ii]ssue #?\d")
+NINJA_CALLED = re.compile(r'"/usr/bin/ninja",')
+NINJA_ALLOWED = {
+    "tools/build_folder.py",        # the one place
+    "tests/scenario/test_lean.py",  # these build in folders of their own
+    "tests/fuzz/run",
+    "tests/tidy/rules_test.py",     # tries the rule
+    "tests/tidy/tidy.py",           # and this is it
+}
 
 Violation = collections.namedtuple("Violation", "path line text")
 
@@ -432,6 +440,14 @@ def nothing_knows_one_machine(tree):
             yield Violation(path, line, f"{match.group(0)}... is a path of one machine")
 
 
+def the_build_folder_is_built_in_one_place(tree):
+    """Suites share it, and Ninja can't be run in it twice: a call past the lock fails another suite, some day."""
+    for path, text in tree.texts.items():
+        if path.startswith(("tests/", "tools/", "bench/")) and path not in NINJA_ALLOWED:
+            for line, match in lines_matching(text, NINJA_CALLED):
+                yield Violation(path, line, f"{match.group(0)}: build_folder.make takes the folder's lock")
+
+
 def nothing_is_left_for_later(tree):
     for path, text in tree.texts.items():
         for line, match in lines_matching(text, MARKS):
@@ -720,7 +736,8 @@ CHECKS = (
     static_functions_carry_their_noun, banned_calls_are_not_made, only_handlers_fail_by_fh_fail,
     only_layers_that_decide_log,
     the_command_says_all_in_one_place,
-    nothing_knows_one_machine, nothing_is_left_for_later, every_c_file_is_built,
+    nothing_knows_one_machine, the_build_folder_is_built_in_one_place, nothing_is_left_for_later,
+    every_c_file_is_built,
     what_only_tests_want_is_built_for_them, every_patch_of_deliberate_bugs_is_built,
     library_exports_what_its_headers_declare, services_keep_no_state_of_their_own,
     schedules_and_promises_name_tests_that_exist,
