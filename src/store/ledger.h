@@ -64,7 +64,7 @@ static inline enum fh_code ledger_position(struct store_work *work, int64_t *ret
 
 struct ledger_event {
     int64_t position; /* dense, from 1; never assigned twice */
-    int64_t previous; /* position of the previous event of its key, 0: none */
+    int64_t previous; /* position of the previous event of its key, 0: none; known to readers */
     int64_t time_ms;
     int version;
     const char *id;   /* random */
@@ -78,7 +78,7 @@ struct ledger_event {
 };
 
 /* The unit of work's last statements: appends the event, and those after it in its list. Fills in
- * position and previous; where a sequencer assigns positions after the commit, both stay 0. */
+ * the position; where a sequencer assigns positions after the commit, it stays 0. */
 static inline enum fh_code
 ledger_outbox_append(struct store_work *work, struct ledger_event *events, struct fh_error *error);
 /* Shows visit the events with position > after, at most `limit`, in order; it returns false to

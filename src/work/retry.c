@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Running a unit of work again after a conflict. An embedded store runs it exclusively at once:
- * then there is nothing left to conflict with. On a server other processes go on, and transactions
- * that collided once would collide again: so each waits for a random time below a bound that
- * doubles. After a few tries it also asks to be exclusive within its process, so that a long one
- * can finish.
+ * Running a unit of work again after a conflict. On an embedded store one that has met a second one
+ * runs exclusively: then there is nothing left to conflict with. On a server other processes go on,
+ * and transactions that collided once would collide again: so each waits for a random time below a
+ * bound that doubles. After a few tries it also asks to be exclusive within its process, so that a
+ * long one can finish.
  */
 
 #include "work/batch.h"
@@ -31,7 +31,7 @@ bool work_retry(struct work_context *context, struct work_tries *tries, int64_t 
 {
     tries->count++;
     if (!context->store->ops->sequence) { /* one writer: nothing else can conflict */
-        tries->alone = true;
+        tries->alone = tries->count > 1;
         return tries->count <= EMBEDDED_TRIES_MAX;
     }
     int64_t until_ns =

@@ -465,6 +465,12 @@ static void a_unit_of_work_that_outgrows_the_cache_reads_back_what_it_wrote(void
         {.sql = "UPDATE wide SET text = printf('%03900d', id + 3);", .again = true},
         {.sql = "UPDATE wide SET text = printf('%03900d', id + 3) WHERE id % 3 = 0;"},
     };
+    /* After a first one has taken its group with it, each has a savepoint. */
+    struct spilling before[] = {
+        {.fixture = &fixture, .sql = "CREATE TABLE one (id INTEGER);"},
+        {.fixture = &fixture, .sql = "CREATE TABLE two (id INTEGER);", .again = true}};
+    harness_run_all(&fixture.harness, spill, (void *[]){&before[0], &before[1]}, 2);
+    assert_int_equal(before[0].code, FH_CONFLICT);
     void *arguments[sizeof works / sizeof works[0]];
     int count = (int)(sizeof works / sizeof works[0]);
     for (int i = 0; i < count; i++) {

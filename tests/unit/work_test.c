@@ -199,7 +199,7 @@ static void a_broken_group_takes_no_other_unit_of_work_with_it(void **state)
     harness_run_all(&fixture->harness, run_work, arguments, 64);
     for (int i = 0; i < 64; i++)
         assert_int_equal(runs[i].status, i == 40 ? 409 : 201);
-    assert_int_equal(runs[40].runs, 2); /* once in the group, once exclusively */
+    assert_int_equal(runs[40].runs, 3); /* twice in a group, once exclusively */
     assert_int_equal(shelves(fixture), 63);
 }
 
@@ -252,23 +252,56 @@ static void leaves_a_constraint_open(fh_work *w)
     fh_exec(w, "INSERT INTO book (id, shelf_id) VALUES (:id, 999)", fh_body(w));
 }
 
-/* Schedule 21. */
-static void an_open_constraint_fails_its_own_work_alone(void **state)
+static void open_a_constraint_among_others(struct fixture *fixture, int first)
 {
-    struct fixture *fixture = *state;
     static struct run runs[64];
     void *arguments[64];
     memset(runs, 0, sizeof runs);
     for (int i = 0; i < 64; i++) {
-        runs[i] = (struct run){.fixture = fixture, .handler = add_shelf, .number = i + 1};
+        runs[i] = (struct run){.fixture = fixture, .handler = add_shelf, .number = first + i};
         arguments[i] = &runs[i];
     }
     runs[10].handler = leaves_a_constraint_open;
     harness_run_all(&fixture->harness, run_work, arguments, 64);
     for (int i = 0; i < 64; i++)
         assert_int_equal(runs[i].status, i == 10 ? 409 : 201);
-    assert_int_equal(fixture->context.counters.reruns, 0);
+}
+
+/* Schedule 21. Those before it run again the first time; from then on there are savepoints. */
+static void an_open_constraint_fails_its_own_work_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    open_a_constraint_among_others(fixture, 1);
+    assert_int_equal(fixture->context.counters.reruns, 10);
     assert_int_equal(shelves(fixture), 63);
+    open_a_constraint_among_others(fixture, 1001);
+    assert_int_equal(fixture->context.counters.reruns, 10);
+    assert_int_equal(shelves(fixture), 126);
+}
+
+static void refuses_before_it_changes(fh_work *w)
+{
+    if (fh_exec_count(w, "UPDATE shelf SET name = 'other' WHERE id = -1") == 0)
+        fh_fail(w, 409, "There is no such shelf.");
+}
+
+static void a_work_that_fails_without_a_change_costs_no_other_anything(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct run runs[64];
+    void *arguments[64];
+    memset(runs, 0, sizeof runs);
+    for (int i = 0; i < 64; i++) {
+        runs[i] = (struct run){.fixture = fixture,
+                               .handler = i % 2 ? refuses_before_it_changes : add_shelf,
+                               .number = i + 1};
+        arguments[i] = &runs[i];
+    }
+    harness_run_all(&fixture->harness, run_work, arguments, 64);
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(runs[i].status, i % 2 ? 409 : 201);
+    assert_int_equal(fixture->context.counters.reruns, 0);
+    assert_int_equal(shelves(fixture), 32);
 }
 
 static void remembers(fh_work *w)
@@ -581,6 +614,7 @@ int main(void)
         WORK_TEST(a_broken_group_takes_no_other_unit_of_work_with_it),
         WORK_TEST(a_work_that_fills_the_disk_takes_no_other_with_it),
         WORK_TEST(an_open_constraint_fails_its_own_work_alone),
+        WORK_TEST(a_work_that_fails_without_a_change_costs_no_other_anything),
         WORK_TEST(a_rerun_gets_the_same_time_and_randomness),
         WORK_TEST(a_batch_queries_concurrently_and_commits_once),
         WORK_TEST(a_batch_with_one_that_fails_leaves_no_trace),

@@ -66,6 +66,8 @@ enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection
         sqlite3_open_v2(store->path, &connection->db, flags, sqlite_checksum_name(store->checksum));
     if (result == SQLITE_OK)
         result = sqlite_configure(connection->db, writing);
+    if (result == SQLITE_OK && writing)
+        sqlite_statements_watch(connection);
     if (result == SQLITE_OK)
         return FH_OK;
     char why[160];
@@ -95,6 +97,7 @@ void sqlite_destroy(struct sqlite_store *store)
     if (store->whole)
         sqlite3_wal_checkpoint_v2(store->writer.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     connection_close(&store->writer);
+    arena_release(&store->outbox.arena);
     sqlite_checksum_free(store->checksum);
     if (store->lock >= 0)
         store->base.world->files->unlock(store->base.world, store->lock);

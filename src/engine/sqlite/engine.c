@@ -28,6 +28,7 @@ static const struct sql_ops sqlite_sql = {
     .list_format = "(SELECT value FROM json_each(?%d))",
     .run = sqlite_statement_run,
     .script = sqlite_script,
+    .append = sqlite_append,
     .trial = &sqlite_trial,
 };
 

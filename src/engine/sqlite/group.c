@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Group commit: many units of work, one fsync. They run one after the other on the one writing
- * connection, each in a savepoint inside a shared transaction, and each waits for that
- * transaction's COMMIT. The COMMIT runs off the loop while the units of the next group queue up.
+ * connection, inside a shared transaction, and each waits for that transaction's COMMIT. The COMMIT
+ * runs off the loop, and writes the group's events first (outbox.c), while the units of the next
+ * group queue up.
  *
  *     IDLE --begin--> OPEN --all ready units have joined, or it is full--> BUSY --durable--> IDLE
  *
  * What may go wrong:
- * - A unit fails: its savepoint is rolled back; the others stand.
+ * - A unit fails before it has changed anything, as most that fail do: there is nothing to undo.
+ * - A unit fails after it has changed something: the transaction is rolled back, and its members
+ *   run again. The next SQLITE_SAVEPOINTS units have a savepoint each, to which one that fails is
+ *   rolled back; the others stand. So savepoints cost those who need them, and a service whose
+ *   units fail so runs one group in thousands again.
  * - A statement ends the whole transaction (OR ROLLBACK, a full disk): autocommit shows it after
- *   each unit. All members, and the active unit, run again, each alone.
+ *   each unit. All members, and the active unit, run again; if it happens to them again, alone.
  * - A deferred constraint is violated at the end of a unit: only that unit fails.
- * - COMMIT fails: nothing of the group took effect. Its members run again, each alone; one that
- *   fails alone has failed for good.
+ * - COMMIT fails: nothing of the group took effect. Its members run again; if they fail again,
+ *   alone; one that fails alone has failed for good.
  * - fsync fails: the process ends at once. The next start recovers from the log and never relies on
  *   syncing again pages that the kernel may have dropped.
  * - The process is killed before COMMIT returns: it has answered none of the group's requests.
@@ -65,6 +70,7 @@ static struct fh_error rerun_error(void)
 
 static void group_idle(struct sqlite_store *store)
 {
+    sqlite_outbox_clear(&store->outbox);
     store->state = GROUP_IDLE;
     store->exclusive = false;
     fiber_wake_all(&store->turnstile);
@@ -75,6 +81,7 @@ bool sqlite_group_broke(struct sqlite_store *store)
     if (store->state != GROUP_OPEN || !sqlite3_get_autocommit(store->writer.db))
         return store->state == GROUP_IDLE && store->active;
     struct fh_error error = rerun_error();
+    sqlite_outbox_forget(&store->outbox);
     members_finish(store, FH_CONFLICT, &error);
     /* The active unit of work continues, outside any transaction, up to its rollback; none begins
      * before. */
@@ -110,7 +117,10 @@ static void commit_run(struct world_job *job)
 {
     struct sqlite_store *store = job->owner;
     CRASH_POINT("group.gathered");
-    store->commit_result = sqlite_simple(&store->writer, "COMMIT");
+    store->commit_result = sqlite_outbox_write(store);
+    CRASH_POINT("group.written");
+    if (store->commit_result == SQLITE_OK)
+        store->commit_result = sqlite_simple(&store->writer, "COMMIT");
     if (store->commit_result == SQLITE_IOERR_FSYNC ||
         store->commit_result == SQLITE_IOERR_DIR_FSYNC)
         world_fatal(store->base.world, "fsync failed in a commit");
@@ -138,6 +148,7 @@ static void commit_failed(struct sqlite_store *store)
     }
     if (!sqlite3_get_autocommit(store->writer.db))
         sqlite_simple(&store->writer, "ROLLBACK");
+    sqlite_outbox_forget(&store->outbox);
     members_finish(store, error.code, &error);
     group_idle(store);
 }
@@ -200,6 +211,7 @@ static int on_wal(void *context, sqlite3 *db, const char *name, int frames)
 void sqlite_group_init(struct sqlite_store *store)
 {
     store->members_end = &store->members;
+    sqlite_outbox_init(&store->outbox);
     store->turn = (struct world_turn){.run = turn_commit, .owner = store};
     sqlite3_wal_hook(store->writer.db, on_wal, store);
 }
@@ -215,8 +227,20 @@ static bool group_must_wait(const struct sqlite_store *store, bool exclusive)
     return store->state == GROUP_IDLE && store->exclusive_waiting > 0;
 }
 
-static enum fh_code write_begin(struct sqlite_store *store, bool exclusive, struct fh_error *error)
+/* One that is alone is rolled back with its transaction. */
+static int savepoint_begin(struct sqlite_store *store, struct sqlite_work *work)
 {
+    if (store->exclusive || store->savepoints == 0)
+        return SQLITE_OK;
+    store->savepoints--;
+    work->savepoint = true;
+    return sqlite_simple(&store->writer, "SAVEPOINT work");
+}
+
+static enum fh_code write_begin(struct sqlite_store *store, struct sqlite_work *work,
+                                struct fh_error *error)
+{
+    bool exclusive = sqlite_is_exclusive(work->base.mode);
     store->exclusive_waiting += exclusive;
     while (group_must_wait(store, exclusive))
         fiber_wait(&store->turnstile);
@@ -231,9 +255,11 @@ static enum fh_code write_begin(struct sqlite_store *store, bool exclusive, stru
         }
     }
     if (result == SQLITE_OK)
-        result = sqlite_simple(&store->writer, "SAVEPOINT work");
-    if (result == SQLITE_OK)
+        result = savepoint_begin(store, work);
+    if (result == SQLITE_OK) {
+        work->mark = sqlite_outbox_mark(&store->outbox);
         return FH_OK;
+    }
     enum fh_code code = sqlite_error(store->writer.db, result, error);
     if (store->state == GROUP_OPEN)
         world_turn(store->base.world, &store->turn); /* perhaps opened just for this unit */
@@ -283,7 +309,7 @@ enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store
         code = read_begin(store, work, error);
     } else {
         work->connection = &store->writer;
-        code = write_begin(store, sqlite_is_exclusive(mode), error);
+        code = write_begin(store, work, error);
         if (code == FH_OK)
             store->active = work;
     }
@@ -320,6 +346,36 @@ static void active_end(struct sqlite_store *store)
         fiber_wake_all(&store->turnstile);
 }
 
+/* Ends the transaction, and with it whatever the unit of work did; those that shared it run again.
+ */
+static void rollback_all(struct sqlite_store *store)
+{
+    if (store->member_count)
+        store->savepoints = SQLITE_SAVEPOINTS;
+    sqlite_simple(&store->writer, "ROLLBACK");
+    if (!sqlite_group_broke(store))
+        world_fatal(store->base.world, "a transaction can't be rolled back");
+}
+
+static void write_rollback(struct sqlite_store *store, struct sqlite_work *work)
+{
+    if (sqlite_group_broke(store))
+        return;
+    if (work->savepoint) {
+        if (sqlite_simple(&store->writer, "ROLLBACK TO work") == SQLITE_OK &&
+            sqlite_simple(&store->writer, "RELEASE work") == SQLITE_OK)
+            sqlite_outbox_return(&store->outbox, &work->mark);
+        else /* its changes can't be undone separately, and the others must not commit them */
+            rollback_all(store);
+    } else if (work->changed) {
+        rollback_all(store);
+    } else {
+        struct sqlite_outbox_mark mark = work->mark;
+        mark.written = store->outbox.written; /* others' only: see write_before */
+        sqlite_outbox_return(&store->outbox, &mark);
+    }
+}
+
 void sqlite_rollback(struct store_work *base)
 {
     struct sqlite_work *work = (struct sqlite_work *)base;
@@ -329,14 +385,7 @@ void sqlite_rollback(struct store_work *base)
         return;
     }
     FH_ASSERT(store->active == work);
-    if (!sqlite_group_broke(store) &&
-        (sqlite_simple(&store->writer, "ROLLBACK TO work") != SQLITE_OK ||
-         sqlite_simple(&store->writer, "RELEASE work") != SQLITE_OK)) {
-        /* Its changes can't be undone separately, and the other units must not commit them. */
-        sqlite_simple(&store->writer, "ROLLBACK");
-        if (!sqlite_group_broke(store))
-            world_fatal(store->base.world, "a transaction can't be rolled back");
-    }
+    write_rollback(store, work);
     free(work);
     active_end(store);
 }
@@ -371,7 +420,7 @@ enum fh_code sqlite_commit(struct store_work *base, struct fh_error *error)
         return error_set(error, FH_CONFLICT,
                          "It refers to a row that is not there, or is referred to.");
     }
-    int result = sqlite_simple(&store->writer, "RELEASE work");
+    int result = work->savepoint ? sqlite_simple(&store->writer, "RELEASE work") : SQLITE_OK;
     CRASH_POINT("group.joined");
     if (result != SQLITE_OK) {
         enum fh_code code = sqlite_error(store->writer.db, result, error);

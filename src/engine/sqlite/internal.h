@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include "base/arena.h"
 #include "base/map.h"
 #include "store/relational/ledger_schema.h"
 #include "store/relational/ledger_sql.h"
@@ -17,21 +18,45 @@ extern const char *const sqlite_ledger_statements[LEDGER_STATEMENTS];
 
 #define SQLITE_STATEMENTS_MAX 512
 #define SQLITE_GROUP_MAX 512          /* units of work in one commit */
+#define SQLITE_SAVEPOINTS 4096        /* units of work that have one after one has needed it */
 #define SQLITE_CHECKPOINT_FRAMES 4000 /* WAL frames that trigger a checkpoint */
 #define SQLITE_READERS_MAX 8          /* open snapshots; a handler doesn't wait while it reads */
 
 #define SQLITE_RECENT 256
 
+struct sqlite_prepared {
+    sqlite3_stmt *statement;
+    bool readonly;
+    bool schema; /* it does what is not counted as changed rows */
+    bool outbox; /* it names a table that outbox.c writes */
+};
+
 struct sqlite_connection {
     sqlite3 *db;
-    bool taken;            /* a reader whose snapshot is open */
-    struct map statements; /* by text */
+    bool taken;                    /* a reader whose snapshot is open */
+    struct map statements;         /* struct sqlite_prepared, by text */
+    struct sqlite_prepared *names; /* the one that is being prepared */
     /* A cache keyed by the address of the statement's text: an address mostly holds the same text
      * again, and one comparison is quicker than hashing. */
     struct sqlite_recent {
         const char *place;
-        sqlite3_stmt *statement;
+        struct sqlite_prepared *prepared;
     } recent[SQLITE_RECENT];
+};
+
+/* See outbox.c. */
+struct sqlite_appended;
+#define SQLITE_POSITION_UNKNOWN INT64_C(-1)
+struct sqlite_outbox {
+    struct arena arena;
+    struct sqlite_appended *first, *last; /* the group's events, in order */
+    struct sqlite_appended *written;      /* the last one whose row is written */
+    int64_t position;                     /* the last one assigned */
+};
+/* How it was when a unit of work began. */
+struct sqlite_outbox_mark {
+    struct sqlite_appended *last, *written;
+    int64_t position;
 };
 
 enum sqlite_group { GROUP_IDLE, GROUP_OPEN, GROUP_BUSY };
@@ -41,6 +66,9 @@ struct sqlite_work {
     struct sqlite_work *next; /* in the group */
     struct fiber *fiber;
     struct sqlite_connection *connection; /* the writer, or the snapshot's own reader */
+    bool savepoint;                       /* it began with one */
+    bool changed;                         /* it has changed rows or the schema */
+    struct sqlite_outbox_mark mark;
     enum fh_code result;
     struct fh_error error;
 };
@@ -63,6 +91,8 @@ struct sqlite_store {
     int exclusive_waiting;
     struct sqlite_work *members, **members_end;
     int member_count;
+    int savepoints; /* how many more units of work get one */
+    struct sqlite_outbox outbox;
     struct fiber_queue turnstile;
     struct world_turn turn;
     struct world_job job;
@@ -73,9 +103,13 @@ struct sqlite_store {
 
 /* statement.c: a prepared statement, or SQLite's code (SQLITE_MISUSE: it is not one statement);
  * and what must follow its use. */
-int sqlite_statement_get(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret);
+int sqlite_statement_get(struct sqlite_connection *connection, const char *sql,
+                         struct sqlite_prepared **ret);
 void sqlite_statement_done(struct sqlite_connection *connection, const char *sql,
-                           sqlite3_stmt *statement);
+                           struct sqlite_prepared *prepared);
+int sqlite_bind(sqlite3_stmt *statement, const struct sql_value *values, int count);
+/* Has each statement that is prepared from now on told what it names. */
+void sqlite_statements_watch(struct sqlite_connection *connection);
 /* Runs a statement without parameters, discards its rows, and returns SQLite's code. */
 int sqlite_simple(struct sqlite_connection *connection, const char *sql);
 void sqlite_statements_release(struct sqlite_connection *connection);
@@ -86,6 +120,28 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
                                   const struct sql_value *values, int count, sql_visit *visit,
                                   void *context, int64_t *ret_changes, struct fh_error *error);
 enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_error *error);
+/* A retryable FH_CONFLICT: the group broke, and nothing may run outside it. */
+enum fh_code sqlite_may_run(struct store_work *work, struct fh_error *error);
+/* What becomes of a unit of work whose statement failed with SQLite's code. */
+enum fh_code sqlite_statement_failed(struct store_work *work, int result, struct fh_error *error);
+
+/* append.c: sql_ops.append. */
+enum fh_code sqlite_append(struct store_work *work, struct ledger_event *events,
+                           struct fh_error *error);
+
+/* outbox.c */
+void sqlite_outbox_init(struct sqlite_outbox *outbox);
+/* Keeps a copy of the event, which has its position. False: there is no room for it. */
+bool sqlite_outbox_keep(struct sqlite_outbox *outbox, const struct ledger_event *event);
+bool sqlite_outbox_is_written(const struct sqlite_outbox *outbox);
+/* Writes what is not written yet, and returns SQLite's code. */
+int sqlite_outbox_write(struct sqlite_store *store);
+/* The same, and one that is not kept. */
+int sqlite_outbox_write_now(struct sqlite_store *store, const struct ledger_event *event);
+void sqlite_outbox_clear(struct sqlite_outbox *outbox);  /* the group is over */
+void sqlite_outbox_forget(struct sqlite_outbox *outbox); /* it was rolled back */
+struct sqlite_outbox_mark sqlite_outbox_mark(const struct sqlite_outbox *outbox);
+void sqlite_outbox_return(struct sqlite_outbox *outbox, const struct sqlite_outbox_mark *mark);
 
 /* trial.c */
 extern const struct sql_trial_ops sqlite_trial;

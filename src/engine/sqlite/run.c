@@ -3,38 +3,6 @@
 
 #include "engine/sqlite/internal.h"
 
-static int bind_all(sqlite3_stmt *statement, const struct sql_value *values, int count)
-{
-    if (sqlite3_bind_parameter_count(statement) != count)
-        return SQLITE_RANGE;
-    for (int i = 0; i < count; i++) {
-        const struct sql_value *value = &values[i];
-        int result = SQLITE_OK;
-        switch (value->kind) {
-        case SQL_NULL:
-            result = sqlite3_bind_null(statement, i + 1);
-            break;
-        case SQL_INTEGER:
-            result = sqlite3_bind_int64(statement, i + 1, value->integer);
-            break;
-        case SQL_REAL:
-            result = sqlite3_bind_double(statement, i + 1, value->real);
-            break;
-        case SQL_TEXT:
-            result = sqlite3_bind_text64(statement, i + 1, value->text, value->length,
-                                         SQLITE_STATIC, SQLITE_UTF8);
-            break;
-        case SQL_BLOB:
-            result =
-                sqlite3_bind_blob64(statement, i + 1, value->text, value->length, SQLITE_STATIC);
-            break;
-        }
-        if (result != SQLITE_OK)
-            return result;
-    }
-    return SQLITE_OK;
-}
-
 static void read_column(sqlite3_stmt *statement, int column, struct sql_value *value)
 {
     *value = (struct sql_value){0};
@@ -85,45 +53,87 @@ static int step_all(sqlite3_stmt *statement, sql_visit *visit, void *context)
     return result;
 }
 
-enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
-                                  const struct sql_value *values, int count, sql_visit *visit,
-                                  void *context, int64_t *ret_changes, struct fh_error *error)
+enum fh_code sqlite_may_run(struct store_work *work, struct fh_error *error)
 {
     struct sqlite_store *store = (struct sqlite_store *)work->store;
-    bool reading = !store_writes(work->mode);
-    struct sqlite_connection *connection = ((struct sqlite_work *)work)->connection;
-    if (!reading && store->state != GROUP_OPEN) { /* it broke: nothing may run outside it */
+    if (store_writes(work->mode) && store->state != GROUP_OPEN)
         return error_retry(error, FH_CONFLICT, "The group's transaction was rolled back.");
-    }
-    sqlite3_stmt *statement;
-    int result = sqlite_statement_get(connection, sql, &statement);
-    if (result == SQLITE_MISUSE)
-        return error_set(error, FH_UNSUPPORTED, "One statement at a time, and not an empty one.");
-    if (result != SQLITE_OK)
-        return sqlite_error(connection->db, result, error);
-    if (reading && !sqlite3_stmt_readonly(statement)) {
-        sqlite_statement_done(connection, sql, statement);
-        return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
-    }
-    int64_t before = sqlite3_total_changes64(connection->db);
-    result = bind_all(statement, values, count);
-    if (result == SQLITE_RANGE) {
-        sqlite_statement_done(connection, sql, statement);
-        return error_set(error, FH_UNSUPPORTED, "A statement got %d values for its parameters.",
-                         count);
-    }
-    if (result == SQLITE_OK)
-        result = step_all(statement, visit, context);
+    return FH_OK;
+}
+
+enum fh_code sqlite_statement_failed(struct store_work *work, int result, struct fh_error *error)
+{
+    struct sqlite_store *store = (struct sqlite_store *)work->store;
     /* A transaction that outgrows the cache writes to the log early, and may sync the log's new
      * header. */
     if (result == SQLITE_IOERR_FSYNC)
         world_fatal(store->base.world, "fsync failed in a statement");
-    enum fh_code code = result == SQLITE_DONE ? FH_OK : sqlite_error(connection->db, result, error);
-    sqlite_statement_done(connection, sql, statement);
-    if (code == FH_OK && ret_changes)
-        *ret_changes = sqlite3_total_changes64(connection->db) - before;
-    if (code != FH_OK && !reading && sqlite_group_broke(store) && !sqlite_is_exclusive(work->mode))
+    enum fh_code code = sqlite_error(((struct sqlite_work *)work)->connection->db, result, error);
+    if (store_writes(work->mode) && sqlite_group_broke(store) && !sqlite_is_exclusive(work->mode))
         code = error_retry(error, FH_CONFLICT, "The group's transaction was rolled back.");
+    return code;
+}
+
+/* What the statement may see or change is in its tables first. */
+static int write_before(struct sqlite_work *work, const struct sqlite_prepared *prepared)
+{
+    struct sqlite_store *store = (struct sqlite_store *)work->base.store;
+    if (!store_writes(work->base.mode) || !prepared->outbox ||
+        sqlite_outbox_is_written(&store->outbox))
+        return SQLITE_OK;
+    work->changed |= store->outbox.last != work->mark.last;
+    int result = sqlite_outbox_write(store);
+    work->changed |= result != SQLITE_OK;
+    return result;
+}
+
+static void note_change(struct sqlite_work *work, const struct sqlite_prepared *prepared,
+                        int64_t rows)
+{
+    if (prepared->readonly)
+        return;
+    work->changed |= prepared->schema || rows > 0;
+    if (prepared->outbox)
+        ((struct sqlite_store *)work->base.store)->outbox.position = SQLITE_POSITION_UNKNOWN;
+}
+
+enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
+                                  const struct sql_value *values, int count, sql_visit *visit,
+                                  void *context, int64_t *ret_changes, struct fh_error *error)
+{
+    struct sqlite_work *own = (struct sqlite_work *)work;
+    struct sqlite_connection *connection = own->connection;
+    enum fh_code code = sqlite_may_run(work, error);
+    if (code != FH_OK)
+        return code;
+    struct sqlite_prepared *prepared;
+    int result = sqlite_statement_get(connection, sql, &prepared);
+    if (result == SQLITE_MISUSE)
+        return error_set(error, FH_UNSUPPORTED, "One statement at a time, and not an empty one.");
+    if (result != SQLITE_OK)
+        return sqlite_error(connection->db, result, error);
+    if (!store_writes(work->mode) && !prepared->readonly) {
+        sqlite_statement_done(connection, sql, prepared);
+        return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
+    }
+    result = sqlite_bind(prepared->statement, values, count);
+    if (result == SQLITE_RANGE) {
+        sqlite_statement_done(connection, sql, prepared);
+        return error_set(error, FH_UNSUPPORTED, "A statement got %d values for its parameters.",
+                         count);
+    }
+    if (result == SQLITE_OK)
+        result = write_before(own, prepared);
+    int64_t before = sqlite3_total_changes64(connection->db);
+    if (result == SQLITE_OK)
+        result = step_all(prepared->statement, visit, context);
+    code = result == SQLITE_DONE ? FH_OK : sqlite_statement_failed(work, result, error);
+    struct sqlite_prepared did = *prepared;
+    sqlite_statement_done(connection, sql, prepared); /* only now has it counted its rows */
+    int64_t rows = sqlite3_total_changes64(connection->db) - before;
+    note_change(own, &did, rows);
+    if (code == FH_OK && ret_changes)
+        *ret_changes = rows;
     return code;
 }
 
@@ -153,18 +163,27 @@ static void script_run(void *owner)
  * is alive. Nothing else uses the writer until the migration ends. */
 enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_error *error)
 {
-    sqlite3 *db = ((struct sqlite_store *)work->store)->writer.db;
+    struct sqlite_store *store = (struct sqlite_store *)work->store;
+    sqlite3 *db = store->writer.db;
     bool refused = false;
     struct scripting scripting = {.db = db, .sql = sql};
+    ((struct sqlite_work *)work)->changed = true;
+    scripting.result = sqlite_outbox_write(store);
+    if (scripting.result != SQLITE_OK)
+        return sqlite_statement_failed(work, scripting.result, error);
     sqlite3_set_authorizer(db, refuse_to_end, &refused);
     if (work->mode & STORE_MIGRATES)
         world_blocking(work->store->world, script_run, &scripting);
     else
         script_run(&scripting);
-    int result = scripting.result;
-    sqlite3_set_authorizer(db, NULL, NULL);
+    enum fh_code code = FH_OK;
     if (refused)
-        return error_set(error, FH_UNSUPPORTED,
+        code = error_set(error, FH_UNSUPPORTED,
                          "It begins or ends a transaction, and is one already.");
-    return result == SQLITE_OK ? FH_OK : sqlite_error(db, result, error);
+    else if (scripting.result != SQLITE_OK)
+        code = sqlite_error(db, scripting.result, error);
+    sqlite_statements_release(&store->writer); /* a view may name other tables now */
+    sqlite_statements_watch(&store->writer);
+    store->outbox.position = SQLITE_POSITION_UNKNOWN;
+    return code;
 }

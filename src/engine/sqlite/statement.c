@@ -106,12 +106,20 @@ enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error)
     return code;
 }
 
+/* ---- Prepared statements ---- */
+
+static void prepared_free(struct sqlite_prepared *prepared)
+{
+    sqlite3_finalize(prepared->statement);
+    free(prepared);
+}
+
 void sqlite_statements_release(struct sqlite_connection *connection)
 {
     struct map_entry *entry = NULL;
-    void *statement;
-    while (map_next(&connection->statements, &entry, NULL, &statement))
-        sqlite3_finalize(statement);
+    void *prepared;
+    while (map_next(&connection->statements, &entry, NULL, &prepared))
+        prepared_free(prepared);
     map_release(&connection->statements);
     memset(connection->recent, 0, sizeof connection->recent);
 }
@@ -122,46 +130,105 @@ static struct sqlite_recent *recent_of(struct sqlite_connection *connection, con
     return &connection->recent[(place >> 4 ^ place >> 12) % SQLITE_RECENT];
 }
 
-static sqlite3_stmt *statement_find(struct sqlite_connection *connection, const char *sql)
+static struct sqlite_prepared *statement_find(struct sqlite_connection *connection, const char *sql)
 {
     struct sqlite_recent *recent = recent_of(connection, sql);
-    if (recent->place == sql && strcmp(sqlite3_sql(recent->statement), sql) == 0)
-        return recent->statement;
-    sqlite3_stmt *statement = map_get(&connection->statements, sql);
-    if (statement)
-        *recent = (struct sqlite_recent){sql, statement};
-    return statement;
+    if (recent->place == sql && strcmp(sqlite3_sql(recent->prepared->statement), sql) == 0)
+        return recent->prepared;
+    struct sqlite_prepared *prepared = map_get(&connection->statements, sql);
+    if (prepared)
+        *recent = (struct sqlite_recent){sql, prepared};
+    return prepared;
 }
 
 static bool any_is_stepping(const struct sqlite_connection *connection)
 {
     struct map_entry *entry = NULL;
-    void *statement;
-    while (map_next(&connection->statements, &entry, NULL, &statement)) {
-        if (sqlite3_stmt_busy(statement))
+    void *prepared;
+    while (map_next(&connection->statements, &entry, NULL, &prepared)) {
+        if (sqlite3_stmt_busy(((struct sqlite_prepared *)prepared)->statement))
             return true;
     }
     return false;
 }
 
-int sqlite_statement_get(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret)
+static bool is_outbox_table(const char *name)
+{
+    static const char *const tables[] = {"fh_outbox", "fh_last_of_key", "fh_counter"};
+    for (size_t i = 0; name && i < sizeof tables / sizeof *tables; i++) {
+        if (sqlite3_stricmp(name, tables[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* SQLite calls it for each table that a statement reads or writes, through views and triggers
+ * too. */
+static int note_named(void *context, int action, const char *one, const char *two,
+                      const char *three, const char *four)
+{
+    struct sqlite_prepared *prepared = ((struct sqlite_connection *)context)->names;
+    (void)two, (void)three, (void)four;
+    if (!prepared)
+        return SQLITE_OK;
+    switch (action) {
+    case SQLITE_READ:
+    case SQLITE_INSERT:
+    case SQLITE_UPDATE:
+    case SQLITE_DELETE:
+        prepared->outbox |= is_outbox_table(one);
+        break;
+    case SQLITE_SELECT:
+    case SQLITE_FUNCTION:
+    case SQLITE_RECURSIVE:
+        break;
+    default:
+        prepared->schema = true;
+    }
+    return SQLITE_OK;
+}
+
+void sqlite_statements_watch(struct sqlite_connection *connection)
+{
+    sqlite3_set_authorizer(connection->db, note_named, connection);
+}
+
+static int statement_prepare(struct sqlite_connection *connection, const char *sql,
+                             struct sqlite_prepared **ret)
+{
+    struct sqlite_prepared *prepared = calloc(1, sizeof *prepared);
+    const char *rest;
+    *ret = NULL;
+    if (!prepared)
+        return SQLITE_NOMEM;
+    connection->names = prepared;
+    int result = sqlite3_prepare_v3(connection->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                    &prepared->statement, &rest);
+    connection->names = NULL;
+    if (result == SQLITE_OK && (!prepared->statement || strspn(rest, " \t\r\n;") != strlen(rest)))
+        result = SQLITE_MISUSE;
+    if (result != SQLITE_OK) {
+        prepared_free(prepared);
+        return result;
+    }
+    prepared->readonly = sqlite3_stmt_readonly(prepared->statement);
+    *ret = prepared;
+    return SQLITE_OK;
+}
+
+int sqlite_statement_get(struct sqlite_connection *connection, const char *sql,
+                         struct sqlite_prepared **ret)
 {
     *ret = statement_find(connection, sql);
     /* A statement that is still stepping further up the stack (a visitor runs the same text) can't
      * be shared. */
-    if (*ret && !sqlite3_stmt_busy(*ret))
+    if (*ret && !sqlite3_stmt_busy((*ret)->statement))
         return SQLITE_OK;
-    const char *rest;
-    int result = sqlite3_prepare_v3(connection->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, &rest);
+    int result = statement_prepare(connection, sql, ret);
     if (result != SQLITE_OK)
         return result;
-    if (!*ret || strspn(rest, " \t\r\n;") != strlen(rest)) {
-        sqlite3_finalize(*ret);
-        *ret = NULL;
-        return SQLITE_MISUSE;
-    }
     if (map_get(&connection->statements, sql))
-        return SQLITE_OK; /* a second one: finalized after use by sqlite_statement_done */
+        return SQLITE_OK; /* a second one: freed after use by sqlite_statement_done */
     if (connection->statements.count >= SQLITE_STATEMENTS_MAX) {
         if (any_is_stepping(connection))
             return SQLITE_OK; /* not kept either */
@@ -172,27 +239,59 @@ int sqlite_statement_get(struct sqlite_connection *connection, const char *sql, 
 }
 
 void sqlite_statement_done(struct sqlite_connection *connection, const char *sql,
-                           sqlite3_stmt *statement)
+                           struct sqlite_prepared *prepared)
 {
-    if (statement_find(connection, sql) == statement) {
-        sqlite3_reset(statement);
-        sqlite3_clear_bindings(statement);
+    if (statement_find(connection, sql) == prepared) {
+        sqlite3_reset(prepared->statement);
+        sqlite3_clear_bindings(prepared->statement);
     } else {
-        sqlite3_finalize(statement);
+        prepared_free(prepared);
     }
+}
+
+int sqlite_bind(sqlite3_stmt *statement, const struct sql_value *values, int count)
+{
+    if (sqlite3_bind_parameter_count(statement) != count)
+        return SQLITE_RANGE;
+    for (int i = 0; i < count; i++) {
+        const struct sql_value *value = &values[i];
+        int result = SQLITE_OK;
+        switch (value->kind) {
+        case SQL_NULL:
+            result = sqlite3_bind_null(statement, i + 1);
+            break;
+        case SQL_INTEGER:
+            result = sqlite3_bind_int64(statement, i + 1, value->integer);
+            break;
+        case SQL_REAL:
+            result = sqlite3_bind_double(statement, i + 1, value->real);
+            break;
+        case SQL_TEXT:
+            result = sqlite3_bind_text64(statement, i + 1, value->text, value->length,
+                                         SQLITE_STATIC, SQLITE_UTF8);
+            break;
+        case SQL_BLOB:
+            result =
+                sqlite3_bind_blob64(statement, i + 1, value->text, value->length, SQLITE_STATIC);
+            break;
+        }
+        if (result != SQLITE_OK)
+            return result;
+    }
+    return SQLITE_OK;
 }
 
 int sqlite_simple(struct sqlite_connection *connection, const char *sql)
 {
-    sqlite3_stmt *statement;
-    int result = sqlite_statement_get(connection, sql, &statement);
+    struct sqlite_prepared *prepared;
+    int result = sqlite_statement_get(connection, sql, &prepared);
     if (result != SQLITE_OK)
         return result;
     do {
-        result = sqlite3_step(statement);
+        result = sqlite3_step(prepared->statement);
     } while (result == SQLITE_ROW);
     if (result != SQLITE_DONE)
         result = sqlite3_extended_errcode(connection->db);
-    sqlite_statement_done(connection, sql, statement);
+    sqlite_statement_done(connection, sql, prepared);
     return result == SQLITE_DONE ? SQLITE_OK : result;
 }

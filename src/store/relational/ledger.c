@@ -2,9 +2,9 @@
 /*
  * The ledger on relational engines: meta, outbox and cursors; docs/internals/store.md describes the
  * tables. Positions are dense and come from the one row of fh_counter, never from rowids, which a
- * trimmed table would give out again. With one writer the unit of work itself is the sequencer, so
- * an event's position is final when its unit of work commits. Servers have many writers and a
- * sequencer: see engine/postgresql/ledger_schema.c.
+ * trimmed table would give out again. With one writer the unit of work itself takes them, so that
+ * an event's position is final when its unit of work commits: see engine/sqlite/outbox.c. Servers
+ * have many writers and a sequencer: see engine/postgresql/ledger_schema.c.
  */
 
 #include <inttypes.h>
@@ -147,37 +147,6 @@ enum fh_code sql_ledger_position(struct store_work *work, int64_t *ret, struct f
 
 /* ---- outbox ---- */
 
-static enum fh_code append_numbered(struct store_work *work, struct ledger_event *event,
-                                    struct fh_error *error)
-{
-    struct sql_value key[] = {sql_text(event->key), sql_integer(0)};
-    enum fh_code code = ledger_integer(work, "SELECT position FROM fh_last_of_key WHERE key = ?1",
-                                       key, 1, &event->previous, error);
-    if (code == FH_NOT_FOUND)
-        code = FH_OK;
-    if (code == FH_OK)
-        code = ledger_integer(work,
-                              "UPDATE fh_counter SET position = position + 1 WHERE one = 1"
-                              " RETURNING position",
-                              NULL, 0, &event->position, error);
-    key[1] = sql_integer(event->position);
-    if (code == FH_OK)
-        code = ledger_do(work,
-                         "INSERT INTO fh_last_of_key (key, position) VALUES (?1, ?2)"
-                         " ON CONFLICT (key) DO UPDATE SET position = excluded.position",
-                         key, 2, NULL, error);
-    if (code != FH_OK)
-        return code;
-    struct sql_value values[] = {
-        sql_integer(event->position), sql_text(event->id),   sql_text(event->type),
-        sql_integer(event->version),  sql_text(event->key),  sql_integer(event->previous),
-        sql_integer(event->time_ms),  sql_text(event->data), sql_text(event->trace)};
-    return ledger_do(work,
-                     "INSERT INTO fh_outbox (position, event_id, type, version, key, prev, time_ms,"
-                     " data, trace) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                     values, LEDGER_COUNT(values), NULL, error);
-}
-
 /* FNV-1a: the same in every process and every build. */
 unsigned ledger_key_lock(const char *key)
 {
@@ -246,12 +215,10 @@ enum fh_code ledger_append(struct store_work *work, struct ledger_event *events,
         if (append_locked(work, events, &alone, error))
             return alone;
     }
-    bool sequenced = work->store->ops->sequence != NULL;
-    enum fh_code code = sequenced ? lock_event_keys(work, events, error) : FH_OK;
+    enum fh_code code = lock_event_keys(work, events, error);
     for (struct ledger_event *event = events; event && code == FH_OK; event = event->next) {
         event->position = event->previous = 0;
-        code = sequenced ? ledger_append_unnumbered(work, event, error)
-                         : append_numbered(work, event, error);
+        code = ledger_append_unnumbered(work, event, error);
     }
     return code;
 }

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The outbox of the group's units of work. Their events get positions at once, from memory, and are
+ * written together by the job that commits the group, off the loop:
+ *
+ *     append     position + 1, a copy in the group's arena             on the loop, no statement
+ *     write      each event's row and its key's last position, then the counter, once
+ *                                                           in the commit's job, before COMMIT
+ *
+ * The position is right because there is one writer: it is fh_counter's, read before the group's
+ * first event, and what was assigned since. So whatever reads or changes these tables on the
+ * writing connection has the events written first: statements that name one of them, through a view
+ * or a trigger too, are told apart when they are prepared (statement.c).
+ *
+ * A unit of work that is rolled back takes its events with it, and gives their positions back. If
+ * the group's transaction is rolled back, the counter is read again. A row that can't be written (a
+ * full disk) fails the commit as any other failure does: the members run again.
+ *
+ * Killed between append and COMMIT: neither the events nor the changes that they report are there.
+ */
+
+#include <string.h>
+
+#include "engine/sqlite/internal.h"
+#include "store/relational/ledger.h"
+
+#define KEPT_SIZE_MAX ((size_t)4 << 20) /* of a group; those beyond it are written on the loop */
+
+struct sqlite_appended {
+    struct ledger_event event;
+    struct sqlite_appended *next;
+};
+
+void sqlite_outbox_init(struct sqlite_outbox *outbox)
+{
+    *outbox = (struct sqlite_outbox){.position = SQLITE_POSITION_UNKNOWN};
+    arena_init(&outbox->arena, KEPT_SIZE_MAX);
+}
+
+bool sqlite_outbox_is_written(const struct sqlite_outbox *outbox)
+{
+    return outbox->written == outbox->last;
+}
+
+void sqlite_outbox_clear(struct sqlite_outbox *outbox)
+{
+    arena_release(&outbox->arena);
+    outbox->first = outbox->last = outbox->written = NULL;
+}
+
+void sqlite_outbox_forget(struct sqlite_outbox *outbox)
+{
+    sqlite_outbox_clear(outbox);
+    outbox->position = SQLITE_POSITION_UNKNOWN;
+}
+
+struct sqlite_outbox_mark sqlite_outbox_mark(const struct sqlite_outbox *outbox)
+{
+    return (struct sqlite_outbox_mark){outbox->last, outbox->written, outbox->position};
+}
+
+void sqlite_outbox_return(struct sqlite_outbox *outbox, const struct sqlite_outbox_mark *mark)
+{
+    outbox->last = mark->last;
+    outbox->written = mark->written;
+    outbox->position = mark->position;
+    if (mark->last)
+        mark->last->next = NULL;
+    else
+        outbox->first = NULL;
+}
+
+/* ---- writing ---- */
+
+static int write_statement(struct sqlite_store *store, const char *sql,
+                           const struct sql_value *values, int count)
+{
+    struct sqlite_prepared *prepared;
+    int result = sqlite_statement_get(&store->writer, sql, &prepared);
+    if (result != SQLITE_OK)
+        return result;
+    result = sqlite_bind(prepared->statement, values, count);
+    if (result == SQLITE_OK)
+        result = sqlite3_step(prepared->statement);
+    if (result != SQLITE_DONE)
+        result = sqlite3_extended_errcode(store->writer.db);
+    sqlite_statement_done(&store->writer, sql, prepared);
+    return result == SQLITE_DONE ? SQLITE_OK : result;
+}
+
+static int write_event(struct sqlite_store *store, const struct ledger_event *event)
+{
+    struct sql_value values[] = {sql_integer(event->position), sql_text(event->id),
+                                 sql_text(event->type),        sql_integer(event->version),
+                                 sql_text(event->key),         sql_integer(event->time_ms),
+                                 sql_text(event->data),        sql_text(event->trace)};
+    struct sql_value place[] = {sql_text(event->key), sql_integer(event->position)};
+    int result = write_statement(
+        store,
+        "INSERT INTO fh_outbox (position, event_id, type, version, key, prev, time_ms, data, trace)"
+        " VALUES (?1, ?2, ?3, ?4, ?5,"
+        " coalesce((SELECT position FROM fh_last_of_key WHERE key = ?5), 0), ?6, ?7, ?8)",
+        values, sizeof values / sizeof *values);
+    if (result != SQLITE_OK)
+        return result;
+    return write_statement(store,
+                           "INSERT INTO fh_last_of_key (key, position) VALUES (?1, ?2)"
+                           " ON CONFLICT (key) DO UPDATE SET position = excluded.position",
+                           place, 2);
+}
+
+static int write_counter(struct sqlite_store *store, int64_t position)
+{
+    struct sql_value last[] = {sql_integer(position)};
+    return write_statement(store, "UPDATE fh_counter SET position = ?1 WHERE one = 1", last, 1);
+}
+
+int sqlite_outbox_write_now(struct sqlite_store *store, const struct ledger_event *event)
+{
+    int result = sqlite_outbox_write(store);
+    if (result == SQLITE_OK)
+        result = write_event(store, event);
+    return result == SQLITE_OK ? write_counter(store, event->position) : result;
+}
+
+int sqlite_outbox_write(struct sqlite_store *store)
+{
+    struct sqlite_outbox *outbox = &store->outbox;
+    if (sqlite_outbox_is_written(outbox))
+        return SQLITE_OK;
+    struct sqlite_appended *next = outbox->written ? outbox->written->next : outbox->first;
+    for (; next; next = next->next) {
+        int result = write_event(store, &next->event);
+        if (result != SQLITE_OK)
+            return result;
+    }
+    int result = write_counter(store, outbox->last->event.position);
+    if (result == SQLITE_OK)
+        outbox->written = outbox->last;
+    return result;
+}
+
+/* ---- keeping ---- */
+
+static char *copy_to(char **at, const char *text)
+{
+    size_t size = text ? strlen(text) + 1 : 0;
+    char *copy = text ? memcpy(*at, text, size) : NULL;
+    *at += size;
+    return copy;
+}
+
+static size_t copied_size(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+bool sqlite_outbox_keep(struct sqlite_outbox *outbox, const struct ledger_event *event)
+{
+    size_t size = sizeof(struct sqlite_appended) + copied_size(event->id) +
+                  copied_size(event->type) + copied_size(event->key) + copied_size(event->data) +
+                  copied_size(event->trace);
+    struct sqlite_appended *appended = arena_try_alloc(&outbox->arena, size);
+    if (!appended)
+        return false;
+    char *at = (char *)(appended + 1);
+    *appended = (struct sqlite_appended){.event = *event};
+    appended->event.id = copy_to(&at, event->id);
+    appended->event.type = copy_to(&at, event->type);
+    appended->event.key = copy_to(&at, event->key);
+    appended->event.data = copy_to(&at, event->data);
+    appended->event.trace = copy_to(&at, event->trace);
+    appended->event.next = NULL;
+    if (outbox->last)
+        outbox->last->next = appended;
+    else
+        outbox->first = appended;
+    outbox->last = appended;
+    return true;
+}
