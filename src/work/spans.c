@@ -184,13 +184,14 @@ bool spans_is_traceparent(const char *text)
 {
     static const char form[] = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
     _Static_assert(sizeof form == SPANS_TRACE_SIZE, "a traceparent");
-    if (!text || strnlen(text, SPANS_TRACE_SIZE) != SPANS_TRACE_SIZE - 1)
+    if (!text)
         return false;
     for (size_t i = 0; form[i]; i++) {
-        if (!strchr(form[i] == '-' ? "-" : "0123456789abcdef", text[i]))
-            return false;
+        bool is_hex = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
+        if (form[i] == '-' ? text[i] != '-' : !is_hex)
+            return false; /* where it is too short, too: a NUL is neither */
     }
-    return true;
+    return text[sizeof form - 1] == '\0';
 }
 
 void spans_keep(struct spans *spans, const struct span *span)
