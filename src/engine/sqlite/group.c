@@ -89,6 +89,26 @@ bool sqlite_group_broke(struct sqlite_store *store)
     return true;
 }
 
+/* ---- Snapshots ---- */
+
+/* Those that begin in one turn of the loop share a snapshot, so that its locks are taken and given
+ * back once for all of them. A commit ends the sharing, so that whoever has heard of it sees it. */
+static void snapshot_end(struct sqlite_store *store, struct sqlite_connection *reader)
+{
+    if (reader->users > 0 || store->shared == reader)
+        return;
+    sqlite_simple(reader, "COMMIT");
+    fiber_wake_one(&store->readers_free);
+}
+
+static void snapshot_share_no_more(struct sqlite_store *store)
+{
+    struct sqlite_connection *reader = store->shared;
+    store->shared = NULL;
+    if (reader)
+        snapshot_end(store, reader);
+}
+
 /* ---- COMMIT and checkpoint, off the loop ---- */
 
 static void checkpoint_run(struct world_job *job)
@@ -156,6 +176,7 @@ static void commit_failed(struct sqlite_store *store)
 static void commit_done(struct world_job *job)
 {
     struct sqlite_store *store = job->owner;
+    snapshot_share_no_more(store);
     if (store->commit_result != SQLITE_OK) {
         commit_failed(store);
         return;
@@ -199,6 +220,12 @@ static void turn_commit(struct world_turn *turn)
         world_fatal(store->base.world, "an empty transaction can't be rolled back");
 }
 
+static void turn_ends(struct world_turn *turn)
+{
+    snapshot_share_no_more(turn->owner);
+    turn_commit(turn);
+}
+
 static int on_wal(void *context, sqlite3 *db, const char *name, int frames)
 {
     (void)db;
@@ -212,7 +239,7 @@ void sqlite_group_init(struct sqlite_store *store)
 {
     store->members_end = &store->members;
     sqlite_outbox_init(&store->outbox);
-    store->turn = (struct world_turn){.run = turn_commit, .owner = store};
+    store->turn = (struct world_turn){.run = turn_ends, .owner = store};
     sqlite3_wal_hook(store->writer.db, on_wal, store);
 }
 
@@ -267,20 +294,23 @@ static enum fh_code write_begin(struct sqlite_store *store, struct sqlite_work *
     return code;
 }
 
-/* Each snapshot has its own reader, so that a later one shows the commits made in between. */
-static enum fh_code read_begin(struct sqlite_store *store, struct sqlite_work *work,
-                               struct fh_error *error)
+/* ---- begin, commit, rollback of those that read ---- */
+
+static struct sqlite_connection *reader_free(struct sqlite_store *store)
 {
-    struct sqlite_connection *reader = NULL;
-    for (;;) {
-        for (int i = 0; i < SQLITE_READERS_MAX && !reader; i++) {
-            if (!store->readers[i].taken)
-                reader = &store->readers[i];
-        }
-        if (reader)
-            break;
-        fiber_wait(&store->readers_free);
+    for (int i = 0; i < SQLITE_READERS_MAX; i++) {
+        if (store->readers[i].users == 0 && store->shared != &store->readers[i])
+            return &store->readers[i];
     }
+    return NULL;
+}
+
+/* Each has its own reader, so that a later one shows the commits made in between. */
+static enum fh_code snapshot_begin(struct sqlite_store *store, struct fh_error *error)
+{
+    struct sqlite_connection *reader;
+    while (!(reader = reader_free(store)))
+        fiber_wait(&store->readers_free);
     if (!reader->db) {
         enum fh_code code = sqlite_connect(store, reader, false, error);
         if (code != FH_OK)
@@ -289,9 +319,28 @@ static enum fh_code read_begin(struct sqlite_store *store, struct sqlite_work *w
     int result = sqlite_simple(reader, "BEGIN");
     if (result != SQLITE_OK)
         return sqlite_error(reader->db, result, error);
-    reader->taken = true;
-    work->connection = reader;
+    snapshot_share_no_more(store); /* another one, if this fiber has waited */
+    store->shared = reader;
+    world_turn(store->base.world, &store->turn);
     return FH_OK;
+}
+
+static enum fh_code read_begin(struct sqlite_store *store, struct sqlite_work *work,
+                               struct fh_error *error)
+{
+    enum fh_code code = store->shared ? FH_OK : snapshot_begin(store, error);
+    if (code != FH_OK)
+        return code;
+    work->connection = store->shared;
+    work->connection->users++;
+    return FH_OK;
+}
+
+static void read_end(struct sqlite_store *store, struct sqlite_work *work)
+{
+    work->connection->users--;
+    snapshot_end(store, work->connection);
+    free(work);
 }
 
 enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store_work **ret,
@@ -319,14 +368,6 @@ enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store
     }
     *ret = &work->base;
     return FH_OK;
-}
-
-static void read_end(struct sqlite_store *store, struct sqlite_work *work)
-{
-    sqlite_simple(work->connection, "COMMIT");
-    work->connection->taken = false;
-    free(work);
-    fiber_wake_one(&store->readers_free);
 }
 
 /* The active unit of work has ended: those waiting for it may go on, and the group closes in its

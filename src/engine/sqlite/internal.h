@@ -33,7 +33,7 @@ struct sqlite_prepared {
 
 struct sqlite_connection {
     sqlite3 *db;
-    bool taken;                    /* a reader whose snapshot is open */
+    int users;                     /* units of work that read its snapshot */
     struct map statements;         /* struct sqlite_prepared, by text */
     struct sqlite_prepared *names; /* the one that is being prepared */
     /* A cache keyed by the address of the statement's text: an address mostly holds the same text
@@ -80,6 +80,7 @@ struct sqlite_store {
     struct sqlite_checksum *checksum;
     struct sqlite_connection writer;
     struct sqlite_connection readers[SQLITE_READERS_MAX]; /* opened on demand */
+    struct sqlite_connection *shared; /* the reader whose snapshot those that begin now share */
     struct fiber_queue readers_free;
     bool whole;   /* fully opened: close may checkpoint it */
     bool closing; /* the owner closed it while a turn or a checkpoint was pending */
