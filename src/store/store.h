@@ -172,6 +172,8 @@ struct store_work {
      * the statement fails with FH_UNAVAILABLE. 0: no deadline. */
     int64_t deadline_ns;
     struct store_member *member; /* the one that runs now; NULL: it is no member of anything */
+    /* What it publishes stays in memory until its commit has ended, which may fill in positions. */
+    bool keeps_events;
 };
 
 /* Progress of a long copy, set from a thread other than the loop's, and whether to stop it early

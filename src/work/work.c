@@ -94,6 +94,7 @@ static void open_write(fh_work *w)
         work_fail_with(w, FH_UNAVAILABLE, STORE_TOO_BUSY);
     if (was_in_time && w->deadline_ns > 0)
         w->store_work->deadline_ns = w->deadline_ns;
+    w->store_work->keeps_events = true; /* on the run's arena */
     CRASH_POINT("work.opened");
     enum work_verdict verdict =
         w->fence ? w->fence->check(w->fence, w->store_work, &error) : WORK_GOES_ON;

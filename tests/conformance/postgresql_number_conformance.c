@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Groups that number their own events: whoever else publishes, positions are dense, those of a key
- * are in the order in which its units of work took seq, and each event names the one before it.
+ * Groups and lone units of work that number their own events: whoever else publishes, positions are
+ * dense, those of a key are in the order in which its units of work took seq, and each event names
+ * the one before it.
  */
 
 #include "postgresql_members.h"
@@ -68,15 +69,111 @@ static void a_group_numbers_its_events(struct conformance *c)
     EXPECT(in_order(c));
 }
 
-static void a_lone_unit_of_work_is_a_group_while_they_do(struct conformance *c)
+static void a_lone_unit_of_work_is_a_group_of_one(struct conformance *c)
 {
-    struct member members[COUNT], alone = {.id = 1, .key = "even"};
+    struct member members[COUNT];
     EXPECT(prepare(c) && sequenced(c));
-    group_of(c, members, 200);
-    start(c, &alone, 1, INSERT);
+    for (int i = 0; i < 2 * COUNT; i += COUNT + 1) {
+        struct member alone = {.id = 1 + i, .key = "even"};
+        start(c, &alone, 1, INSERT);
+        conformance_join(c);
+        EXPECT(alone.code == FH_OK && alone.position == i + 1 && alone.runs == 1);
+        if (i == 0)
+            group_of(c, members, 200);
+    }
+    EXPECT(numbered(members) == COUNT && in_order(c));
+}
+
+/* Nothing of others' was in its transaction: what goes wrong is told at once. */
+static void what_goes_wrong_with_a_lone_one_is_told(struct conformance *c)
+{
+    struct member refused = {.id = 1, .key = "a", .refuses = true, .needs = 1};
+    struct member taken = {.id = 100, .key = "a"}, next = {.id = 2, .key = "a"};
+    EXPECT(prepare(c) && sequenced(c));
+    start(c, &refused, 1, INSERT);
     conformance_join(c);
-    EXPECT(alone.code == FH_OK && alone.shared == 1 && alone.position == COUNT + 1);
-    EXPECT(in_order(c));
+    EXPECT(refused.refused && refused.runs == 1);
+    start(c, &taken, 1, INSERT);
+    conformance_join(c);
+    EXPECT(taken.code == FH_CONFLICT && taken.runs == 1 && !taken.error.retryable);
+    EXPECT(strcmp(taken.error.native, "23505") == 0);
+    start(c, &next, 1, INSERT);
+    conformance_join(c);
+    EXPECT(next.code == FH_OK && next.runs == 1 && next.position == 1 && in_order(c));
+}
+
+/* ---- Units of work of their own ---- */
+
+#define LARGE 100000
+
+struct own {
+    struct store_work *work;
+    struct ledger_event events[2];
+};
+
+/* Two statements, then an event, or two. */
+static bool own_begin(struct conformance *c, struct store *store, struct own *own)
+{
+    *own = (struct own){0};
+    enum fh_code code = store_begin(store, STORE_WRITE, &own->work, &c->error);
+    int64_t seen;
+    for (int i = 0; i < 2 && code == FH_OK; i++)
+        code = sql_run(own->work, "SELECT 1", NULL, 0, see, &seen, NULL, &c->error);
+    if (code == FH_OK)
+        own->work->keeps_events = true;
+    return code == FH_OK;
+}
+
+static bool own_publish(struct conformance *c, struct own *own, int at, const char *id,
+                        const char *data)
+{
+    own->events[at] =
+        (struct ledger_event){.id = id, .type = "Happened", .version = 1, .key = "a", .data = data};
+    return ledger_outbox_append(own->work, &own->events[at], &c->error) == FH_OK;
+}
+
+static void one_of_several_statements_numbers_its_events(struct conformance *c)
+{
+    struct own own;
+    EXPECT(prepare(c) && sequenced(c));
+    for (int i = 0; i < 4; i += 2) {
+        EXPECT(own_begin(c, c->store, &own));
+        EXPECT(own_publish(c, &own, 0, i ? "3" : "1", "{}"));
+        EXPECT(own_publish(c, &own, 1, i ? "4" : "2", "{}"));
+        EXPECT(store_commit(own.work, &c->error) == FH_OK);
+        EXPECT(own.events[0].position == i + 1 && own.events[1].position == i + 2);
+    }
+    EXPECT(in_order(c) && count_of(c, UNNUMBERED) == 0);
+}
+
+/* Kept, and more than one statement may write: all are written in their order. */
+static void what_is_too_large_for_that_is_written_at_once(struct conformance *c)
+{
+    static char data[LARGE] = "{\"said\":\"";
+    struct own own;
+    memset(data + strlen(data), 'x', sizeof data - strlen(data) - 3);
+    strcpy(data + sizeof data - 3, "\"}");
+    EXPECT(prepare(c) && sequenced(c));
+    EXPECT(own_begin(c, c->store, &own) && own_publish(c, &own, 0, "1", "{}"));
+    EXPECT(own_publish(c, &own, 1, "2", data));
+    EXPECT(store_commit(own.work, &c->error) == FH_OK);
+    EXPECT(own.events[0].position == 0 && own.events[1].position == 0);
+    EXPECT(sequenced(c) && in_order(c) && count_of(c, UNNUMBERED) == 0);
+    EXPECT(conformance_reads(c, "SELECT event_id FROM fh_outbox ORDER BY position",
+                             "[{'event_id':'1'},{'event_id':'2'}]"));
+}
+
+static void with_another_under_way_it_leaves_them_to_the_sequencer(struct conformance *c)
+{
+    struct own first, second;
+    EXPECT(prepare(c) && sequenced(c));
+    EXPECT(own_begin(c, c->store, &first) && own_begin(c, c->store, &second));
+    EXPECT(own_publish(c, &first, 0, "first", "{}"));
+    EXPECT(store_commit(first.work, &c->error) == FH_OK && first.events[0].position == 0);
+    EXPECT(own_publish(c, &second, 0, "second", "{}")); /* alone now, behind one without */
+    enum fh_code code = store_commit(second.work, &c->error);
+    EXPECT(code == FH_OK && second.events[0].position == 0);
+    EXPECT(count_of(c, UNNUMBERED) == 2 && sequenced(c) && in_order(c));
 }
 
 static void what_others_have_published_comes_first(struct conformance *c)
@@ -146,6 +243,25 @@ static struct store *open_other(struct conformance *c)
     return store;
 }
 
+/* It is alone in its process, and knows nothing of the other's. */
+static void what_another_process_has_published_comes_first(struct conformance *c)
+{
+    struct own own, others;
+    struct store *other;
+    EXPECT(prepare(c) && sequenced(c));
+    EXPECT((other = open_other(c)) != NULL);
+    EXPECT(own_begin(c, c->store, &own) && own_begin(c, other, &others));
+    others.work->keeps_events = false;
+    EXPECT(own_publish(c, &others, 0, "others", "{}"));
+    EXPECT(store_commit(others.work, &c->error) == FH_OK);
+    EXPECT(own_publish(c, &own, 0, "own", "{}"));
+    EXPECT(store_commit(own.work, &c->error) == FH_OK && own.events[0].position == 0);
+    EXPECT(sequenced(c) && in_order(c));
+    EXPECT(conformance_reads(c, "SELECT event_id FROM fh_outbox ORDER BY position",
+                             "[{'event_id':'others'},{'event_id':'own'}]"));
+    store_close(other);
+}
+
 static void hear(void *context)
 {
     ++*(int *)context;
@@ -195,8 +311,10 @@ static enum fh_code publish_apart(struct mixed *mixed, const char *key, const ch
     struct ledger_event event = {
         .id = id, .type = "Happened", .version = 1, .key = key, .data = "{}"};
     enum fh_code code = store_begin(mixed->store, STORE_WRITE, &work, &error);
-    if (code == FH_OK)
+    if (code == FH_OK) {
+        work->keeps_events = roll(mixed, 2);
         code = ledger_outbox_append(work, &event, &error);
+    }
     if (code == FH_OK && roll(mixed, 4))
         return store_commit(work, &error);
     if (work)
@@ -253,7 +371,12 @@ int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(a_group_numbers_its_events),
-        CASE(a_lone_unit_of_work_is_a_group_while_they_do),
+        CASE(a_lone_unit_of_work_is_a_group_of_one),
+        CASE(what_goes_wrong_with_a_lone_one_is_told),
+        CASE(one_of_several_statements_numbers_its_events),
+        CASE(what_is_too_large_for_that_is_written_at_once),
+        CASE(with_another_under_way_it_leaves_them_to_the_sequencer),
+        CASE(what_another_process_has_published_comes_first),
         CASE(what_others_have_published_comes_first),
         CASE(what_was_drawn_and_never_written_holds_nothing_up),
         CASE(one_that_has_taken_seq_and_not_committed_is_not_passed),

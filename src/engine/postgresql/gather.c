@@ -25,8 +25,8 @@ void postgresql_gather_go_on(struct postgresql_gathered *gathered, enum gathered
     fiber_wake_all(&gathered->waiting);
 }
 
-/* Makes a group of the waiting statements, as many as fit. One waiting alone becomes a group only
- * if its events thereby get their positions. */
+/* Makes a group of the waiting statements, as many as fit. One waiting alone becomes a group unless
+ * groups leave numbering to the sequencer for now. */
 void postgresql_gathered(struct postgresql_store *store)
 {
     struct postgresql_gather *gather = &store->gather;
@@ -34,9 +34,11 @@ void postgresql_gathered(struct postgresql_store *store)
     if (!first || gather->leading || (gather->groups && !gather->committing) ||
         !postgresql_numbering_gate(store))
         return;
-    bool leads = first->next || gather->numbers;
+    bool leads = first->next || postgresql_may_number(store);
     if (!leads && gather->groups)
         return;
+    if (!leads && gather->apart)
+        gather->apart--;
     for (int i = 0; i < POSTGRESQL_GROUP_MAX && *end; i++) {
         (*end)->as = GATHERED_CHOSEN;
         end = &(*end)->next;

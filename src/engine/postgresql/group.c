@@ -17,9 +17,10 @@
  * sends the previous answers. There are never two open at once: units of one process don't conflict
  * in groups.
  *
- * A unit that comes alone, with no group under way, gets its own transaction; or, while groups
- * number their own events, it is a group of one. It waits only where the next group is to number
- * its events, and then for a single call of the sequencer.
+ * A unit that comes alone, with no group under way, is a group of one: so it numbers its events,
+ * and those that come meanwhile wait to share the next. What goes wrong with it is told as it is.
+ * It waits for nobody but, where the next group is to number its events, for a single call of the
+ * sequencer; and while groups leave numbering to that, it gets its own transaction.
  *
  * The statement that appends the events also assigns their positions, unless other events may
  * precede them: then no sequencer call and no second sync comes between COMMIT and the answers. It
@@ -68,6 +69,7 @@ struct postgresql_group {
     int open;  /* members that have not ended */
     int64_t answered_ns;
     bool numbers; /* may assign positions in its transaction */
+    bool lone;    /* has one member */
     bool broken, over;
     struct fiber_queue ended;
     enum fh_code code;
@@ -182,7 +184,8 @@ static bool send_member(struct postgresql_group *group, struct postgresql_gather
     if (!gathered->call)
         return false;
     work->group = group;
-    work->base.tentative = true;
+    work->base.tentative = !group->lone;
+    gathered->call->number = work->base.statement;
     *group->end = work;
     group->end = &work->next;
     group->users++;
@@ -195,10 +198,12 @@ static void send_group(struct postgresql_store *store, struct postgresql_gathere
 {
     struct postgresql_group *group = group_new(store);
     struct postgresql_work *carrier = group->carrier;
+    group->lone = !own->next;
     follow_group(store, carrier);
     store->gather.leading = false;
-    bool good = postgresql_work_begin(carrier, ERROR_UNHEEDED) == FH_OK &&
-                send_own(carrier, &lock_briefly) && send_own(carrier, &look_at_once);
+    bool good =
+        postgresql_work_begin(carrier, ERROR_UNHEEDED) == FH_OK &&
+        (group->lone || (send_own(carrier, &lock_briefly) && send_own(carrier, &look_at_once)));
     for (struct postgresql_gathered *gathered = own, *next; gathered; gathered = next) {
         next = gathered->next; /* it is on the stack of a fiber that this resumes */
         postgresql_gather_go_on(gathered, good && send_member(group, gathered) ? GATHERED_SENT
@@ -235,15 +240,20 @@ static enum fh_code member_answer(struct postgresql_work *work, struct postgresq
         group->answered_ns = store->gather.committed_ns;
     bool failed = call->code != FH_OK || call->aborted;
     bool is_slow = now_ns - group->answered_ns > store->gather.slow_ms * INT64_C(1000000);
-    if ((call->code != FH_OK && !call->lost) || is_slow)
+    if ((call->code != FH_OK && !call->lost && !group->lone) || is_slow)
         blame_statement(call->statement);
     group->answered_ns = now_ns;
+    if (failed && group->lone)
+        postgresql_work_ended(group->carrier, call);
     if (call->lost)
         group->carrier->lost = true;
     if (ret_changes)
         *ret_changes = call->changes;
     postgresql_call_end(call);
-    return failed ? member_break(work, error) : FH_OK;
+    if (!failed)
+        return FH_OK;
+    group->broken = true;
+    return group->lone ? postgresql_pass_on(&group->carrier->error, error) : group_again(error);
 }
 
 enum fh_code postgresql_group_run(struct postgresql_work *work,
@@ -286,12 +296,7 @@ enum fh_code postgresql_append(struct store_work *base, struct ledger_event *eve
         work->events = events;
         return work->group->broken ? group_again(error) : FH_OK;
     }
-    if (base->member)
-        return postgresql_member_append(work, events, error);
-    work->appending = true;
-    enum fh_code code = ledger_append(base, events, error);
-    work->appending = false;
-    return code;
+    return postgresql_publish(work, events, error);
 }
 
 /* ---- The end ---- */
@@ -308,7 +313,7 @@ static enum fh_code commit_group(struct postgresql_store *store, struct postgres
         lists[count++] = work->events;
     }
     carrier->ret_first = &first;
-    if (!send_own(carrier, &lock_patiently))
+    if (!group->lone && !send_own(carrier, &lock_patiently))
         carrier->lost = true;
     enum fh_code code =
         carrier->lost ? FH_CONFLICT
@@ -362,7 +367,7 @@ static enum fh_code member_commit(struct postgresql_work *work, struct fh_error 
 static void member_rollback(struct postgresql_work *work)
 {
     struct postgresql_group *group = work->group;
-    if (!group->broken)
+    if (!group->broken && !group->lone)
         blame_statement(work->first);
     group->broken = true;
     if (--group->open == 0)
@@ -376,7 +381,7 @@ enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
 {
     struct postgresql_work *work = (struct postgresql_work *)base;
     if (work->published_count)
-        return postgresql_members_commit(work, error);
+        return postgresql_published_commit(work, error);
     if (!work->group)
         return postgresql_work_commit(work, error);
     enum fh_code code = member_commit(work, error);

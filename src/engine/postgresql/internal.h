@@ -158,8 +158,9 @@ struct postgresql_work {
     struct postgresql_call *appended; /* the group's publishing call, answered along with COMMIT */
     int64_t *ret_first;               /* ... the position of its first event, if assigned */
     int ahead; /* statements of members that were sent and not waited for yet */
-    struct ledger_event **published; /* by its members, a list for each that did */
+    struct ledger_event **published; /* kept until its commit: lists of events */
     int published_count, published_capacity;
+    size_t published_bytes;
     struct fh_error error; /* why it failed */
 };
 
@@ -422,12 +423,16 @@ enum fh_code postgresql_member_run(struct postgresql_work *work,
                                    void *context, int64_t *ret_changes, bool *ret_done,
                                    struct fh_error *error);
 void postgresql_member_ended(struct store_work *work, bool good);
-/* Keeps what the current member publishes, which lives until the commit. */
-enum fh_code postgresql_member_append(struct postgresql_work *work, struct ledger_event *events,
-                                      struct fh_error *error);
-/* Commits, if any of them has published: with their events, and these with their positions where
- * the transaction may assign them. */
-enum fh_code postgresql_members_commit(struct postgresql_work *work, struct fh_error *error);
+/* Waits for the current member's turn. */
+enum fh_code postgresql_member_turn(struct postgresql_work *work, struct fh_error *error);
+
+/* publish.c: what a transaction that is no group's publishes. */
+/* Writes it, or keeps it for the commit. */
+enum fh_code postgresql_publish(struct postgresql_work *work, struct ledger_event *events,
+                                struct fh_error *error);
+/* Commits one that has kept events: these are written, and get their positions where the
+ * transaction may assign them. */
+enum fh_code postgresql_published_commit(struct postgresql_work *work, struct fh_error *error);
 
 /* gather.c */
 #define POSTGRESQL_GROUP_MAX 64

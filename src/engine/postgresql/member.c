@@ -16,16 +16,12 @@
  * those behind it, and the first member that failed is the one to blame, as ever.
  */
 
-#include <stdlib.h>
-
-#include "store/relational/ledger.h"
 #include "engine/postgresql/internal.h"
 
 #define AHEAD_MAX 256 /* statements sent before the first of them is answered */
 /* Of one statement: what those that are ahead return is in memory, of all of them at once. */
 #define AHEAD_ROWS_MAX 64
 #define AHEAD_BYTES_MAX 65536
-#define PUBLISHED_FIRST 16
 
 static enum fh_code members_again(struct postgresql_work *work, struct fh_error *error)
 {
@@ -39,7 +35,7 @@ static enum fh_code members_over(struct fh_error *error)
     return error_set(error, FH_CONFLICT, "The transaction was ended.");
 }
 
-static enum fh_code member_turn(struct postgresql_work *work, struct fh_error *error)
+enum fh_code postgresql_member_turn(struct postgresql_work *work, struct fh_error *error)
 {
     struct store_member *member = work->base.member;
     return member->turn(member) ? FH_OK : members_over(error);
@@ -116,7 +112,7 @@ enum fh_code postgresql_member_run(struct postgresql_work *work,
     if ((visit || ret_changes) && may_go_ahead(work, statement, values, count)) {
         code = send_ahead(work, statement, values, count, visit, &counted, ret_changes, error);
     } else {
-        code = member_turn(work, error);
+        code = postgresql_member_turn(work, error);
         if (code == FH_OK)
             code = postgresql_work_run(work, statement, values, count, visit, &counted, ret_changes,
                                        error);
@@ -135,61 +131,4 @@ void postgresql_member_ended(struct store_work *base, bool good)
         first->single = true;
     first->users--;
     base->member->first = NULL;
-}
-
-/* ---- Events ---- */
-
-enum fh_code postgresql_member_append(struct postgresql_work *work, struct ledger_event *events,
-                                      struct fh_error *error)
-{
-    enum fh_code code = member_turn(work, error);
-    if (code != FH_OK)
-        return code;
-    if (work->published_count == work->published_capacity) {
-        work->published_capacity =
-            work->published_capacity ? 2 * work->published_capacity : PUBLISHED_FIRST;
-        work->published = reallocarray(work->published, (size_t)work->published_capacity,
-                                       sizeof *work->published);
-        FH_ASSERT(work->published != NULL);
-    }
-    work->published[work->published_count++] = events;
-    return FH_OK;
-}
-
-/* Their positions, which start at `first`. */
-static void number_members(struct ledger_event **lists, int count, int64_t first)
-{
-    for (int i = 0; i < count; i++) {
-        for (struct ledger_event *event = lists[i]; event; event = event->next)
-            event->position = first++;
-    }
-}
-
-enum fh_code postgresql_members_commit(struct postgresql_work *work, struct fh_error *error)
-{
-    struct postgresql_store *store = (struct postgresql_store *)work->base.store;
-    struct ledger_event **lists = work->published;
-    int count = work->published_count;
-    bool numbers = postgresql_may_number(store);
-    int64_t first = 0;
-    enum fh_code code;
-    work->published = NULL;
-    work->ret_first = &first;
-    work->appending = true;
-    if (count == 1) { /* of whatever size */
-        numbers = false;
-        code = ledger_append(&work->base, lists[0], error);
-    } else {
-        code = postgresql_append_all(work, lists, count, numbers, error);
-    }
-    if (code == FH_OK)
-        code = postgresql_work_commit(work, error);
-    else
-        postgresql_work_rollback(work);
-    if (code == FH_OK) /* a batch is longer than a group: that it failed says nothing of groups */
-        postgresql_numbering_told(&store->gather, false, first != 0);
-    if (code == FH_OK && first)
-        number_members(lists, count, first);
-    free(lists);
-    return code;
 }
