@@ -174,6 +174,7 @@ struct store_work {
     struct store_member *member; /* the one that runs now; NULL: it is no member of anything */
     /* What it publishes stays in memory until its commit has ended, which may fill in positions. */
     bool keeps_events;
+    bool starts_saga; /* whose number comes from the sequencer, and its events' positions with it */
 };
 
 /* Progress of a long copy, set from a thread other than the loop's, and whether to stop it early

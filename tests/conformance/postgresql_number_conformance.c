@@ -243,6 +243,22 @@ static struct store *open_other(struct conformance *c)
     return store;
 }
 
+static void one_that_starts_a_saga_leaves_them_to_the_sequencer(struct conformance *c)
+{
+    struct own own;
+    struct ledger_event event = {.id = "start", .type = "freehold.saga.started", .version = 1};
+    struct ledger_saga saga = {
+        .birth = "b", .name = "buy", .input = "{}", .state = "{}", .status = "running", .epoch = 1};
+    EXPECT(prepare(c) && sequenced(c));
+    EXPECT(own_begin(c, c->store, &own) && own_publish(c, &own, 0, "1", "{}"));
+    EXPECT(ledger_saga_start(own.work, &event, &saga, NULL, 0, &c->error) == FH_OK);
+    EXPECT(own_publish(c, &own, 1, "2", "{}"));
+    EXPECT(store_commit(own.work, &c->error) == FH_OK);
+    EXPECT(own.events[0].position == 0 && own.events[1].position == 0);
+    EXPECT(sequenced(c) && in_order(c) && count_of(c, UNNUMBERED) == 0);
+    EXPECT(count_of(c, "SELECT count(*) FROM fh_saga WHERE number = 1") == 1);
+}
+
 /* It is alone in its process, and knows nothing of the other's. */
 static void what_another_process_has_published_comes_first(struct conformance *c)
 {
@@ -376,6 +392,7 @@ int main(void)
         CASE(one_of_several_statements_numbers_its_events),
         CASE(what_is_too_large_for_that_is_written_at_once),
         CASE(with_another_under_way_it_leaves_them_to_the_sequencer),
+        CASE(one_that_starts_a_saga_leaves_them_to_the_sequencer),
         CASE(what_another_process_has_published_comes_first),
         CASE(what_others_have_published_comes_first),
         CASE(what_was_drawn_and_never_written_holds_nothing_up),

@@ -6,7 +6,8 @@
  *
  * A unit of work of its own does the same if no other that writes is under way in this process: its
  * commit keeps the lock of numbering, so others would come to wait for it. With others under way it
- * writes its events at once, and the sequencer numbers those of many with one call.
+ * writes its events at once, and the sequencer numbers those of many with one call. One that starts
+ * a saga leaves them to the sequencer, too, which makes the saga's row.
  */
 
 #include <stdlib.h>
@@ -62,8 +63,8 @@ enum fh_code postgresql_publish(struct postgresql_work *work, struct ledger_even
     enum fh_code code = work->base.member ? postgresql_member_turn(work, error) : FH_OK;
     if (code != FH_OK)
         return code;
-    bool kept =
-        work->base.member || work->published_count || (work->base.keeps_events && is_alone(store));
+    bool alone = work->base.keeps_events && !work->base.starts_saga && is_alone(store);
+    bool kept = work->base.member || work->published_count || alone;
     bool fits = work->base.member || work->published_bytes + bytes_of(events) <= BYTES_MAX;
     if (kept && fits) {
         keep_events(work, events);
@@ -91,6 +92,7 @@ enum fh_code postgresql_published_commit(struct postgresql_work *work, struct fh
     int count = work->published_count;
     bool small = work->published_bytes <= BYTES_MAX;
     bool numbers = work->base.keeps_events ? !store->sequencing : postgresql_may_number(store);
+    numbers = numbers && !work->base.starts_saga;
     int64_t first = 0;
     enum fh_code code;
     work->published = NULL;

@@ -81,6 +81,7 @@ enum fh_code sql_ledger_saga_start(struct store_work *work, struct ledger_event 
     saga->start_id = event->id;
     if (work->store->ops->sequence) {
         saga->number = event->position = event->previous = 0;
+        work->starts_saga = true;
         return start_unnumbered(work, event, saga, steps, count, error);
     }
     enum fh_code code = sql_ledger_outbox_append(work, event, error);
