@@ -10,6 +10,7 @@
  * answer is ignored; its undo, by key, is right whether it arrives before or after.
  */
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,7 @@ struct saga_ask {
     bool orphan; /* its answer is ignored */
     int redirects;
     int64_t sent_ns;
-    struct saga_ask *next; /* waiting for space at its target */
+    struct saga_turn turn; /* waiting for space at its target */
     char key[ASK_KEY_SIZE];
     char attempt_text[16], deadline_text[24];
     char from[ID_SIZE + 128];
@@ -159,12 +160,10 @@ static void free_ask(struct saga_ask *ask)
 /* Sends what waited for space, unless it is no longer wanted. */
 static void send_waiting(struct saga_manager *manager, struct saga_target *target)
 {
-    while (target->waiting_first && target->in_flight < SAGA_TARGET_FLIGHT_MAX) {
-        struct saga_ask *ask = target->waiting_first;
-        target->waiting_first = ask->next;
-        if (!ask->next)
-            target->waiting_last = NULL;
-        ask->next = NULL;
+    struct saga_turn *turn;
+    while (target->in_flight < SAGA_TARGET_FLIGHT_MAX &&
+           (turn = saga_turns_take(&target->waiting)) != NULL) {
+        struct saga_ask *ask = (struct saga_ask *)((char *)turn - offsetof(struct saga_ask, turn));
         if (ask->orphan || manager->stopping)
             free_ask(ask);
         else
@@ -321,6 +320,8 @@ static struct saga_target *target_of_ask(struct saga_run *run, int step, int ele
     return saga_manager_target(run->manager, name);
 }
 
+/* One that is repeated waits behind those that have not been sent yet: many that fail again and
+ * again would leave no space to these. */
 static void start_ask(struct saga_run *run, int element, bool undo)
 {
     struct saga_manager *manager = run->manager;
@@ -345,11 +346,8 @@ static void start_ask(struct saga_run *run, int element, bool undo)
         send_step_ask(ask);
         return;
     }
-    if (ask->target->waiting_last)
-        ask->target->waiting_last->next = ask;
-    else
-        ask->target->waiting_first = ask;
-    ask->target->waiting_last = ask;
+    bool again = run->parts[run->state.first[step] + element].tries > 0;
+    saga_turns_add(&ask->target->waiting, &ask->turn, again ? manager->newest : run->number);
 }
 
 /* Gives up a request of the other direction, or of a former attempt. */

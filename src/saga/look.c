@@ -38,7 +38,8 @@ static void look_for_missed(struct saga_manager *manager)
     bool all = looks_for_all(manager);
     bool numbered = manager->late_looks && store_sequence(store, NULL, 0, ERROR_UNHEEDED) == FH_OK;
     manager->late_looks -= numbered;
-    manager->crowded |= all || numbered;
+    if (all || numbered)
+        saga_manager_reread(manager);
     if (!manager->stopping)
         saga_manager_refill(manager);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The manager's start and stop, and its counts. After a crash everything that is open in the store
- * is loaded again, and elements that may have been sent are asked again.
+ * is loaded again, beside what is served then, and elements that may have been sent are asked
+ * again.
  */
 
 #include "saga/manager.h"
@@ -34,6 +35,7 @@ enum fh_code saga_manager_new(struct work_context *context, struct saga_manager 
     FH_ASSERT(manager != NULL);
     manager->context = context;
     manager->process = saga_run_process;
+    manager->loaded_max = SAGAS_LOADED_MAX;
     map_init(&manager->targets);
     map_init(&manager->closings);
     map_init(&manager->runs);
@@ -69,10 +71,11 @@ enum fh_code saga_manager_start(struct saga_manager *manager, struct fh_error *e
         saga_takeover_start(manager);
     if (code)
         return code;
-    saga_manager_load_or_retry(manager);
+    manager->crowded = true;
+    saga_manager_refill(manager);
     saga_restored_start(manager);
     saga_look_start(manager);
-    if (!manager->looks)
+    if (!manager->looks || !manager->refilling)
         return error_set(error, FH_NO_MEMORY, "No memory for a fiber.");
     return FH_OK;
 }
@@ -88,13 +91,7 @@ void saga_manager_stop(struct saga_manager *manager)
     while (manager->looks || manager->fibers > 0 || manager->closing_fiber || manager->refilling ||
            manager->looking || manager->adopting || manager->mending)
         fiber_wait(&manager->stopped);
-    while (manager->queue_first) {
-        struct saga_run *run = manager->queue_first;
-        manager->queue_first = run->next;
-        run->queued = false;
-        saga_run_release(run);
-    }
-    manager->queue_last = NULL;
+    saga_manager_drop_queue(manager);
     struct map_entry *entry = NULL;
     const char *reference;
     void *value;

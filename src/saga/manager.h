@@ -8,12 +8,14 @@
  *     definition.c  what a declared saga means           record.c   a saga's rows, written and read
  *     decide.c      what it does next                    start.c    fh_saga_start
  *     runs.c        sagas in memory, and their queue     load.c     which of them are
+ *     admission.c   how many begin at once
  *     run.c         happenings in, transitions stored    ask.c      requests out, answers in
  *     handlers.c    run and undone handlers              closing.c  notifying receivers of ends
  *     manager.c     start, stop and counts               wait.c     waiting, retrying
  *     lease.c       which instance has the duties        takeover.c what dead instances left
  *     handover.c    sagas whose definitions other instances have
  *     store.c       transitions of many sagas, in one transaction
+ *     turns.c       whose turn it is: the oldest one's
  *     unnumbered.c  sagas whose numbers are not known yet
  *     look.c        sagas that were missed
  *     forget.c      sagas that ended long ago
@@ -29,8 +31,10 @@
  */
 
 #include "base/map.h"
+#include "saga/admission.h"
 #include "saga/definition.h"
 #include "saga/run.h"
+#include "saga/turns.h"
 #include "work/fault.h"
 #include "work/lease.h"
 #include "work/restored.h"
@@ -97,7 +101,7 @@ struct saga_run {
     bool relives;               /* its store was restored since it was last stored */
     struct fiber_queue waiting; /* for its end */
     int references;             /* the manager's, each ask's, each waiter's */
-    struct saga_run *next;      /* in the queue */
+    struct saga_turn turn;      /* in the queue */
 };
 
 /* A service that sagas send to. */
@@ -105,7 +109,7 @@ struct saga_target {
     char *name;
     char incarnation[ID_SIZE]; /* as of its last answer; "" before the first */
     int in_flight;
-    struct saga_ask *waiting_first, *waiting_last;
+    struct saga_turns waiting; /* asks, in flight as soon as there is space */
     /* Restores: see restored.c. */
     bool untold;         /* it has not been notified yet that our store was restored */
     bool looks;          /* its incarnation has changed: ask for its former ones */
@@ -137,10 +141,18 @@ struct saga_manager {
     struct map targets;  /* name → saga_target */
     struct map closings; /* "BIRTH target" → saga_closing */
     struct map runs;     /* reference → saga_run */
-    struct saga_run *queue_first, *queue_last;
+    struct saga_turns queue;
+    int64_t newest; /* the highest number of those that were ever in memory */
     void (*process)(struct saga_run *run); /* what the queue is for: saga_run_process */
     int fibers;
-    bool crowded; /* some open sagas are only in the store */
+    struct saga_admission admission;
+    int64_t moved_at_ns;      /* when a saga's next state was stored; 0: never */
+    int loaded_max;           /* SAGAS_LOADED_MAX */
+    bool crowded;             /* some open sagas are only in the store: see load.c */
+    bool reread;              /* there may be some before the place that was read to */
+    bool unread;              /* some have begun since the last page was read */
+    char read_birth[ID_SIZE]; /* the place; "": nothing was read yet */
+    int64_t read_number;
     bool closing_fiber, refilling;
     int load_tries;     /* that have failed since one succeeded */
     int64_t load_at_ns; /* they are not read before; 0: at any time */
@@ -213,16 +225,19 @@ bool saga_manager_add(struct saga_manager *manager, struct saga_run *run);
 void saga_manager_fiber_ended(struct saga_manager *manager);
 int64_t *saga_manager_count(struct saga_manager *manager, enum saga_status status);
 void saga_run_queue(struct saga_run *run);
+void saga_manager_drop_queue(struct saga_manager *manager);
 /* Takes over `heard`. May be called from anywhere. */
 void saga_run_hear(struct saga_run *run, struct saga_heard *heard);
 
 /* load.c */
-/* Loads the open sagas that are ours and not in memory. */
-enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *error);
-/* The same; if it fails, it says so, and it is tried again until it succeeds. */
-void saga_manager_load_or_retry(struct saga_manager *manager);
-/* Starts to load what is open only in the store, if it fits. */
+/* Starts to load what is open only in the store, if there is space. If that fails, it says so, and
+ * it is tried again until it succeeds. */
 void saga_manager_refill(struct saga_manager *manager);
+/* The store may have open sagas of ours that are not in memory, wherever: the next reading, or the
+ * present one when it has reached the end, begins from the first. */
+void saga_manager_reread(struct saga_manager *manager);
+/* A saga that has begun: does it wait in the store for its turn? `number` 0: not known yet. */
+bool saga_manager_waits(struct saga_manager *manager, const char *birth, int64_t number);
 /* Ended, parked or gone: removes it from memory and wakes its waiters. */
 void saga_manager_remove(struct saga_manager *manager, struct saga_run *run);
 

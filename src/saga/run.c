@@ -248,6 +248,7 @@ static void spend_secrets(struct saga_run *run)
 static void adopt_state(struct saga_run *run, const struct saga_state *next)
 {
     struct saga_manager *manager = run->manager;
+    manager->moved_at_ns = world_monotonic_ns(manager->context->world);
     bool turned = run->state.back != next->back || run->state.step != next->step;
     --*saga_manager_count(manager, run->state.status);
     ++*saga_manager_count(manager, next->status);

@@ -46,6 +46,9 @@ void saga_manager_free(struct saga_manager *manager);
  * numbers are given only after the commit, BIRTH.~START, with the id of its start event. */
 #define SAGA_HEADER "Freehold-Saga"
 
+/* For units of work that begin sagas: they give way to those under way (admission.h). */
+extern const struct work_entrance saga_entrance;
+
 /* Parks the fiber until the saga of `reference` (SAGA_HEADER's) has ended, been undone or parked,
  * or the monotonic deadline has passed. Returns its status then; SAGA_RUNNING also for an unknown
  * one. */

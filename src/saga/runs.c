@@ -5,6 +5,7 @@
  * have the manager's `process` carry each on, which only one of them does at a time.
  */
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,8 @@ bool saga_manager_add(struct saga_manager *manager, struct saga_run *run)
         return false;
     }
     map_put(&manager->runs, run->reference, run);
+    if (run->number > manager->newest)
+        manager->newest = run->number;
     return true;
 }
 
@@ -143,22 +146,26 @@ bool saga_manager_add(struct saga_manager *manager, struct saga_run *run)
 
 static struct saga_run *take_queued(struct saga_manager *manager)
 {
-    struct saga_run *run = manager->stopping ? NULL : manager->queue_first;
-    if (!run)
+    struct saga_turn *turn = saga_turns_take(&manager->queue);
+    if (!turn)
         return NULL;
-    manager->queue_first = run->next;
-    if (!run->next)
-        manager->queue_last = NULL;
-    run->next = NULL;
+    struct saga_run *run = (struct saga_run *)((char *)turn - offsetof(struct saga_run, turn));
     run->queued = false;
     return run;
+}
+
+void saga_manager_drop_queue(struct saga_manager *manager)
+{
+    struct saga_run *run;
+    while ((run = take_queued(manager)) != NULL)
+        saga_run_release(run);
 }
 
 static void run_queued(void *argument)
 {
     struct saga_manager *manager = argument;
     struct saga_run *run;
-    while ((run = take_queued(manager)) != NULL) {
+    while (!manager->stopping && (run = take_queued(manager)) != NULL) {
         run->busy = true;
         manager->process(run);
         run->busy = false;
@@ -177,11 +184,7 @@ void saga_run_queue(struct saga_run *run)
         return;
     run->queued = true;
     run->references++;
-    if (manager->queue_last)
-        manager->queue_last->next = run;
-    else
-        manager->queue_first = run;
-    manager->queue_last = run;
+    saga_turns_add(&manager->queue, &run->turn, run->number);
     if (manager->fibers < SAGA_FIBERS_MAX &&
         fiber_start(manager->context->world->fibers, run_queued, manager))
         manager->fibers++;

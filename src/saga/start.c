@@ -160,12 +160,8 @@ static void start_committed(fh_work *w, void *argument)
         return;
     if (manager->away || strcmp(starting->life, manager->context->store->instance) != 0)
         return; /* its row belongs to a dead session: another instance adopts it */
-    if (manager->runs.count >= SAGAS_LOADED_MAX) {
-        manager->crowded = true; /* it is in the store, and loaded once there is space */
-        if (!starting->event.position)
-            manager->late_looks = SAGA_LATE_LOOKS; /* or will be there */
+    if (saga_manager_waits(manager, starting->run.birth, starting->event.position))
         return;
-    }
     if (starting->event.position <= manager->read_through) {
         saga_manager_await(manager, starting->run.birth, starting->event.id);
         return;

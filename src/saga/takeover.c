@@ -59,7 +59,7 @@ static bool adopt_sagas(struct saga_manager *manager)
     if (!code)
         log_info("sagas-adopted", "%" PRId64 " sagas of instances that have ended were taken over.",
                  adopted);
-    manager->crowded = true; /* the store has something of ours that is not in memory */
+    saga_manager_reread(manager);
     return !code;
 }
 
@@ -109,7 +109,7 @@ static void reload_sagas(struct saga_manager *manager)
     if (!manager->strangers)
         manager->stranger_at_ns = 0;
     manager->looked_at_ns = world_monotonic_ns(manager->context->world);
-    manager->crowded = true;
+    saga_manager_reread(manager);
     saga_manager_refill(manager);
 }
 

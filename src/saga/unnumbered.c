@@ -54,10 +54,8 @@ static enum fh_code found_numbered(struct saga_manager *manager, struct store_wo
     int status = saga_status_of(row->status);
     if (row->epoch != SAGA_EPOCH_FIRST || (status != SAGA_RUNNING && status != SAGA_COMPENSATING))
         return FH_OK;
-    if (manager->runs.count >= SAGAS_LOADED_MAX) {
-        manager->crowded = true;
+    if (saga_manager_waits(manager, row->birth, row->number))
         return FH_OK;
-    }
     struct saga_run *run;
     enum fh_code code = saga_record_load(manager, work, row, &run, error);
     if (code == FH_OK && saga_manager_add(manager, run))
@@ -154,7 +152,8 @@ void saga_manager_heard(void *context)
     if (manager->stopping)
         return;
     look_soon(manager);
-    manager->crowded |= manager->late_looks && manager->runs.count < SAGA_LOOK_RUNS_MAX;
+    if (manager->late_looks && manager->runs.count < SAGA_LOOK_RUNS_MAX)
+        saga_manager_reread(manager);
     saga_manager_refill(manager);
 }
 

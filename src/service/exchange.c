@@ -233,6 +233,7 @@ static void prepare_work(struct exchange *exchange, json_t *path)
         w->handler = fail_undoes;
     w->route = exchange->route->route;
     w->doing = exchange->route->doing;
+    w->entrance = exchange->route->begins_sagas ? &saga_entrance : NULL;
     w->read_only = strcmp(exchange->route->route->method, "GET") == 0;
     const char *cache = exchange_header(exchange, "Cache-Control");
     w->fresh = cache && strcasestr(cache, "no-cache");
@@ -355,6 +356,7 @@ static void run_route_work(struct exchange *exchange, json_t *path)
     }
     json_arena_set(NULL);
     enum fh_code code = is_command ? command_run(w, &command) : work_run(w);
+    exchange->route->begins_sagas |= reply_header(w, SAGA_HEADER) != NULL;
     if (code == FH_OK && !exchange->waits.answered && wait_for_saga(exchange))
         return;
     exchange_answer_work(exchange, w, NULL);

@@ -34,6 +34,7 @@ struct runtime_route {
     uint64_t by_duration[RUNTIME_BUCKETS]; /* not cumulative */
     double seconds;
     bool told_unapplied; /* the log says that nobody can wait here */
+    bool begins_sagas;   /* its handler has begun one */
 };
 
 struct exchange;

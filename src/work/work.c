@@ -84,6 +84,9 @@ static void open_write(fh_work *w)
                            : w->apart || w->fence ? STORE_WRITE
                                                   : STORE_WRITE_GROUPED;
     bool was_in_time = is_in_time(w);
+    if (w->entrance)
+        w->entrance->enter(w);
+    w->entered = w->entrance;
     if (store_begin(w->context->store, mode, &w->store_work, &error) != FH_OK) {
         w->by_store = true;
         work_fail(w, &error);
@@ -386,6 +389,9 @@ enum fh_code work_run(fh_work *w)
         bool by_fence;
         work_handler_run(w, &by_fence);
         code = run_end(w, by_fence);
+        if (w->entered)
+            w->entrance->leave(w);
+        w->entered = false;
         if (code != FH_CONFLICT || !w->failure.retryable)
             break;
         if (!work_retry(w->context, &tries, w->deadline_ns)) {

@@ -103,6 +103,13 @@ struct work_fence {
                            struct fh_error *error);
 };
 
+/* Where units of work of one kind take turns. `enter` comes before the first use of the store, may
+ * park, and may fail the unit of work; `leave`, after one that was entered, when it has ended. */
+struct work_entrance {
+    void (*enter)(fh_work *w);
+    void (*leave)(fh_work *w);
+};
+
 struct work_hook {
     enum fh_code (*finish)(fh_work *w, void *argument, struct fh_error *error);
     void (*committed)(fh_work *w, void *argument);
@@ -147,7 +154,9 @@ struct fh_work {
     bool by_store;                /* the store caused the failure */
     bool by_fence;                /* the fence refused it, so the store is not to blame */
     int64_t deadline_ns;
-    struct work_fence *fence;  /* or NULL */
+    struct work_fence *fence;             /* or NULL */
+    const struct work_entrance *entrance; /* or NULL */
+    bool entered;
     const char *trace;         /* traceparent to pass on, or NULL */
     const struct doing *doing; /* what it is, for the log; NULL: a request's route, if any */
     struct work_user *user;    /* on whose behalf; NULL: nobody's. Outlives the unit of work. */

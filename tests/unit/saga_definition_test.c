@@ -85,7 +85,9 @@ static void expect_parked(struct fixture *fixture, const char *why)
 {
     struct looked looked = {.context = &fixture->contexts[2],
                             .sql = "SELECT json_extract(state, '$.why') FROM fh_saga"};
-    assert_int_equal(look(fixture, 2, "SELECT status = 'parked' FROM fh_saga"), 1);
+    do
+        uv_run(&fixture->harness.loop, UV_RUN_ONCE);
+    while (look(fixture, 2, "SELECT status = 'parked' FROM fh_saga") == 0);
     harness_run(&fixture->harness, run_look, &looked);
     assert_non_null(strstr(looked.text, why));
 }
