@@ -106,6 +106,12 @@ static void wait_for_ends(struct fixture *fixture, int64_t count)
     assert_int_equal(number_of(fixture, "SELECT count(*) FROM effect"), count);
 }
 
+static bool all_is_read(void *argument)
+{
+    const struct saga_manager *manager = argument;
+    return !manager->crowded && !manager->refilling;
+}
+
 /* ---- The tests ---- */
 
 static void a_reading_that_fails_again_and_again_is_tried_until_it_succeeds(void **state)
@@ -197,6 +203,23 @@ static void more_open_sagas_than_memory_holds_at_once_are_read_in_parts(void **s
     wait_for_ends(*state, MANY);
 }
 
+/* Two fit into memory: the others wait in the store, and so does one that begins behind them,
+ * though there is space again. */
+static void those_beyond_memory_wait_in_the_store_and_all_end(void **state)
+{
+    struct saga_manager *manager = start_unseen(*state);
+    manager->loaded_max = 2;
+    for (int i = 1; i < 9; i++)
+        start_unseen(*state);
+    assert_false(saga_manager_waits(manager, manager->context->store->incarnation, 0));
+    saga_manager_reread(manager);
+    assert_true(saga_manager_waits(manager, manager->context->store->incarnation, 10));
+    assert_true(manager->refilling && manager->unread);
+    wait_for_ends(*state, 9);
+    harness_until(&((struct fixture *)*state)->harness, all_is_read, manager);
+    assert_int_equal(manager->read_number, 0);
+}
+
 static enum fh_code sequence_nothing(struct store *store, struct store_placed *placed, int count,
                                      struct fh_error *error)
 {
@@ -246,6 +269,7 @@ int main(void)
         CASE(sagas_that_end_meanwhile_do_not_have_the_store_asked_more_often),
         CASE(a_service_starts_though_its_open_sagas_can_not_be_read_now),
         CASE(more_open_sagas_than_memory_holds_at_once_are_read_in_parts),
+        CASE(those_beyond_memory_wait_in_the_store_and_all_end),
         CASE(a_saga_without_a_number_is_found_however_late_that_comes),
         CASE(the_one_thousand_and_first_that_waits_for_a_number_goes_on_when_numbers_come),
     };
