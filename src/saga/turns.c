@@ -12,7 +12,7 @@ static bool comes_first(const struct saga_turn *one, const struct saga_turn *oth
 }
 
 /* The first of two heaps takes the other as its newest child. Either may be NULL. */
-static struct saga_turn *meld(struct saga_turn *one, struct saga_turn *other)
+static struct saga_turn *meld_turns(struct saga_turn *one, struct saga_turn *other)
 {
     if (!one || !other)
         return one ? one : other;
@@ -26,7 +26,7 @@ static struct saga_turn *meld(struct saga_turn *one, struct saga_turn *other)
 void saga_turns_add(struct saga_turns *turns, struct saga_turn *turn, int64_t age)
 {
     *turn = (struct saga_turn){.age = age, .order = turns->arrived++};
-    turns->first = meld(turns->first, turn);
+    turns->first = meld_turns(turns->first, turn);
 }
 
 /* Two by two, from the newest; then all of these, from the last pair. */
@@ -39,7 +39,7 @@ static struct saga_turn *meld_siblings(struct saga_turn *each)
         one->sibling = NULL;
         if (other)
             other->sibling = NULL;
-        struct saga_turn *pair = meld(one, other);
+        struct saga_turn *pair = meld_turns(one, other);
         pair->sibling = pairs;
         pairs = pair;
     }
@@ -47,7 +47,7 @@ static struct saga_turn *meld_siblings(struct saga_turn *each)
         struct saga_turn *pair = pairs;
         pairs = pair->sibling;
         pair->sibling = NULL;
-        whole = meld(whole, pair);
+        whole = meld_turns(whole, pair);
     }
     return whole;
 }
