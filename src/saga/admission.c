@@ -3,12 +3,22 @@
 
 #include "saga/admission.h"
 
+#include <limits.h>
+
 #include "saga/manager.h"
 
-/* Who leaves hands the place over, so nobody who comes meanwhile gets it. */
-bool saga_admission_enter(struct saga_admission *admission, struct world *world, bool moves)
+int saga_admission_places(bool moves, size_t in_memory)
 {
-    if (!moves || (admission->inside < SAGA_STARTS_MAX && !admission->waiting)) {
+    if (!moves)
+        return INT_MAX;
+    return in_memory > SAGA_STARTS_OPEN ? SAGA_STARTS_MAX / 2 : SAGA_STARTS_MAX;
+}
+
+/* Who leaves hands the place over, so nobody who comes meanwhile gets it. */
+bool saga_admission_enter(struct saga_admission *admission, struct world *world, int places)
+{
+    admission->places = places;
+    if (admission->inside < places && !admission->waiting) {
         admission->inside++;
         return true;
     }
@@ -23,10 +33,11 @@ bool saga_admission_enter(struct saga_admission *admission, struct world *world,
 
 void saga_admission_leave(struct saga_admission *admission)
 {
-    if (admission->inside <= SAGA_STARTS_MAX && admission->queue.first)
+    admission->inside--;
+    while (admission->inside < admission->places && admission->queue.first) {
+        admission->inside++;
         fiber_wake_one(&admission->queue);
-    else
-        admission->inside--;
+    }
 }
 
 /* ---- As units of work see it ---- */
@@ -37,7 +48,8 @@ static void enter_start(fh_work *w)
     struct world *world = w->context->world;
     bool moves = manager->moved_at_ns && world_monotonic_ns(world) - manager->moved_at_ns <
                                              SAGA_MOVES_MS * INT64_C(1000000);
-    if (saga_admission_enter(&manager->admission, world, moves))
+    int places = saga_admission_places(moves, manager->runs.count);
+    if (saga_admission_enter(&manager->admission, world, places))
         return;
     w->retry_after_s = 1;
     work_fail_as(w, PROBLEM_OVERLOADED, NULL, "Too many sagas wait to begin: nothing was done.");

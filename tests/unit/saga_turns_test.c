@@ -41,7 +41,7 @@ struct starter {
 static void enter(void *argument)
 {
     struct starter *starter = argument;
-    assert_true(saga_admission_enter(starter->admission, starter->harness->world, true));
+    assert_true(saga_admission_enter(starter->admission, starter->harness->world, 2));
     starter->entered++;
 }
 
@@ -57,20 +57,23 @@ static void a_place_that_is_left_goes_to_who_waits(void **state)
     struct harness harness;
     harness_init(&harness);
     struct saga_admission admission = {0};
-    for (int i = 0; i < SAGA_STARTS_MAX; i++)
-        assert_true(saga_admission_enter(&admission, harness.world, true));
-    assert_true(saga_admission_enter(&admission, harness.world, false)); /* nothing moves */
-    saga_admission_leave(&admission);
+    assert_true(saga_admission_places(true, SAGA_STARTS_OPEN) >
+                saga_admission_places(true, SAGA_STARTS_OPEN + 1));
+    for (int i = 0; i < 3; i++) /* nothing moves */
+        assert_true(
+            saga_admission_enter(&admission, harness.world, saga_admission_places(false, 1000)));
     struct starter starter = {&harness, &admission, 0};
     assert_true(fiber_start(harness.world->fibers, enter, &starter));
     while (!admission.waiting)
         uv_run(&harness.loop, UV_RUN_ONCE);
     assert_int_equal(starter.entered, 0);
     saga_admission_leave(&admission);
+    assert_int_equal(admission.inside, 2);
+    saga_admission_leave(&admission);
     harness_until(&harness, has_entered, &starter);
-    assert_int_equal(admission.inside, SAGA_STARTS_MAX);
+    assert_int_equal(admission.inside, 2);
     admission.waiting = SAGA_STARTS_WAITING_MAX;
-    assert_false(saga_admission_enter(&admission, harness.world, true));
+    assert_false(saga_admission_enter(&admission, harness.world, 2));
     harness_release(&harness);
 }
 
