@@ -109,6 +109,7 @@ WITHIN = {
     "unsent_is_not_undone": ("deals", 400),
     "user_left_behind": ("guests", 20),
     "user_not_kept": ("guests", 100),
+    "waiting_saga_dropped": ("shop", 20),
     "works_not_serializable": ("port", 100),
 }
 # A program of tests/unit that must find it: simulated systems have no tokens, sockets, marks, walls, or operators.
@@ -143,6 +144,7 @@ UNIT = {
     "length_beside_chunks_taken": "http_strict",
     "missed_runs_all_done": "timer_schedule",
     "new_connections_unpaced": "gateway_limits",
+    "newest_saga_first": "saga_turns",
     "old_ends_before_the_new_is_ready": "system_instances",
     "page_repeats_a_row": "page",
     "parked_error_unredacted": "event_marks",
