@@ -429,6 +429,7 @@ json_t *json_copy_out(const json_t *value)
     struct arena *before = json_arena_set(NULL);
     json_t *copy = json_deep_copy(value);
     json_arena_set(before);
+    FH_ASSERT(copy != NULL || value == NULL);
     return copy;
 }
 

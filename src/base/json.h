@@ -35,7 +35,7 @@ void json_text_free(char *text);
 /* A string even of what is no UTF-8, such as another program's output: U+FFFD stands for each byte
  * that no character explains. */
 json_t *json_string_lossy(const char *text);
-json_t *json_copy_out(const json_t *value); /* a deep copy on the heap, whatever arena is set */
+json_t *json_copy_out(const json_t *value); /* deep, on the heap whatever arena is set; or ends */
 /* A deep copy of a parsed value, which can't contain itself: json_deep_copy spends most of its time
  * checking for that. NULL: out of memory. */
 json_t *json_copy_all(const json_t *value);

@@ -76,7 +76,8 @@ static void take_note(struct lease_member *member, const char *text)
     forget_note(member);
     member->note_text = strdup(text);
     FH_ASSERT(member->note_text != NULL);
-    json_parse(text, strlen(text), &member->note, ERROR_UNHEEDED);
+    if (json_parse(text, strlen(text), &member->note, ERROR_UNHEEDED) == FH_NO_MEMORY)
+        forget_note(member); /* the next look reads it again */
     json_int_t tick_ms = 0;
     bool told = json_integer_at(member->note, "tick_ms", &tick_ms);
     member->tick_ms = told && tick_ms >= LEASE_TICK_MS && tick_ms <= LEASE_TICK_ALONE_MS
