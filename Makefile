@@ -6,6 +6,7 @@ MESON ?= /usr/bin/meson
 MESON_FLAGS ?=
 TEST_FLAGS ?=
 MINUTES ?= 10
+HOURS ?= 1
 RUNS ?= 50000
 SEED ?= 1
 PROFILE ?=
@@ -15,7 +16,7 @@ LEAN = -Dlean=true -Dunity=on -Dunity_size=8 -Doptimization=1 -Ddebug=false
 export ONCE
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo servers install uninstall test audit simulate fuzz schemathesis lint bench format clean help
+.PHONY: all deps demo servers install uninstall test test-long audit simulate fuzz schemathesis lint bench format clean help
 .NOTPARALLEL:
 
 all: ## build everything; the command is build/freehold
@@ -55,6 +56,9 @@ uninstall: ## exactly what `make install` has put there
 test: deps all ## every test but link points: unit, conformance, tidy, simulate, scenario, attack, crash, audit, histories, fuzz
 	@tools/test --build $(BUILD) $(TEST_FLAGS)
 
+test-long: deps all ## for HOURS=1: each allocation, write, sync, open fails in turn; valgrind; soak; chaos; audit; SEED=1
+	@tests/long/run $(BUILD) --hours $(HOURS) --seed $(SEED)
+
 audit: deps all ## 1,000,000 writes, 200 kill -9; with ENGINE=postgresql MINUTES=60: link points and histories on it instead
 	@if test -n "$(ENGINE)"; then tests/audit/links $(BUILD) "$(ENGINE)" "$(MINUTES)"; \
 	else tests/audit/run $(BUILD) 1000000 200; fi
@@ -83,4 +87,4 @@ clean: ## remove what was built
 	@rm -rf build build-release build-sanitize build-fuzz
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

@@ -2,6 +2,7 @@
 """What a history is made on: a system on one engine, its server behind a link that can fail, and the processes of both,
 found by what they were started with, so that no other's are ever touched."""
 
+import collections
 import hmac
 import http.client
 import json
@@ -26,6 +27,7 @@ ENGINES = {"sqlite": (None, "sqlite", "relational"), "postgresql": ("postgresql"
 FAKETIME = next(iter(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 REST_S_MAX = 900  # a snapshot of all there is, twice, on a busy machine
 LOOK_S = 0.5
+CALLS = {"memory": (100_000, 2_000_000), "files": (200, 4_000)}  # of a process of a service: from, up to how many the next fails
 STEADY_S = 3    # longer than an instance's last report is trusted
 TOKEN_S = 100 # the lifetime of one
 
@@ -98,7 +100,7 @@ class World:
     victims = ("recorder", "recorder", "recorder", "hearer", "partner", "gateway")
     receiver = "partner"  # of sagas: the one to be away past their deadline
 
-    def __init__(self, build, engine, folder, instances, clocks, retention=None):
+    def __init__(self, build, engine, folder, instances, clocks, retention=None, calls=False):
         self.freehold, self.engine, self.folder = build / "freehold", engine, folder
         self.kind, self.name, self.model = ENGINES[engine]
         self.programs = build / "tests" / "histories"
@@ -108,17 +110,27 @@ class World:
         self.state, self.port = folder / "state", free_port()
         self.system = f"h{os.urandom(4).hex()}"
         self.clocks, self.retention, self.said = clocks and FAKETIME, retention, ""
+        self.calls = build / "tests" / "long" / "libfail.so" if calls else None
 
     def program(self, service):
         """With `clocks`: one that reads its service's file `clock` once, when it starts, and keeps to it. No variable
-        of `up` gets to a service, so each sets its own."""
+        of `up` gets to a service, so each sets its own. With `calls`: one in which every n-th call for memory,
+        or for files, fails, n drawn anew each time that it starts (tests/long/fail.c)."""
         plain = self.programs / f"{service}-{self.model}"
-        if not self.clocks:
+        if not self.clocks and not self.calls:
             return plain
-        program = self.folder / f"{service}-shifted"
-        program.write_text("#!/bin/sh\n"
-                           f"LD_PRELOAD={FAKETIME} FAKETIME_TIMESTAMP_FILE=clock FAKETIME_CACHE_DURATION=1000000 "
-                           f"FAKETIME_DONT_FAKE_MONOTONIC=1 exec {plain} \"$@\"\n")
+        program, lines, preload, sets = self.folder / f"{service}-wrapped", ["#!/bin/sh"], [], []
+        if self.clocks:
+            preload.append(FAKETIME)
+            sets.append("FAKETIME_TIMESTAMP_FILE=clock FAKETIME_CACHE_DURATION=1000000 FAKETIME_DONT_FAKE_MONOTONIC=1")
+        if self.calls:
+            preload.append(self.calls)
+            draw = {what: f"at=$((n / 2 % {most - least} + {least}))" for what, (least, most) in CALLS.items()}
+            lines += ["n=$(od -An -N4 -tu4 /dev/urandom)", f"what=memory {draw['memory']}",
+                      f"[ $((n % 2)) = 0 ] || {{ what=files; {draw['files']}; }}"]
+            sets.append("FAIL_WHAT=$what FAIL_AT=$at FAIL_AFTER=each FAIL_REPORT=failed")
+        lines.append(f"LD_PRELOAD={':'.join(map(str, preload))} {' '.join(sets)} exec {plain} \"$@\"")
+        program.write_text("\n".join(lines) + "\n")
         program.chmod(0o755)
         return program
 
@@ -195,6 +207,11 @@ class World:
         """Its instances that live, or the gateway."""
         mark = f"/{service}/{service if service == 'gateway' else 'service'}"
         return sorted(pid for pid, words in self.own().items() if f"{self.state}{mark}" in words)
+
+    def failed_calls(self):
+        """How many calls failed in services' processes, by kind, as their reports tell."""
+        return collections.Counter(line.split()[2] for report in self.state.glob("*/failed")
+                                   for line in report.read_text(errors="replace").splitlines() if line.startswith("failed"))
 
     def server_pids(self):
         """The server, and its children behind it."""

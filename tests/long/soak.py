@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steady load for long: the histories' system and clients, without faults. What each process holds may not grow once it is
+warm, and at rest it sleeps. What was acknowledged is there at the end, as in any history."""
+
+import asyncio
+import collections
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "histories"))
+from checker import Final, check  # noqa: E402
+from load import Load  # noqa: E402
+from world import SERVICES, World  # noqa: E402
+
+CLIENTS = 16
+LOOK_S = 2.0
+GROWTH_MAX, GROWTH_KB_MAX = 1.15, 4096  # from the second quarter's median to the last's; a little is for chance
+DESCRIPTORS_MAX = 16                    # more, likewise
+REST_S, WAKEUPS_MAX = 15, 5             # a second, of the thread that decides
+KEPT_S = 30                             # events, so that the outbox stays small
+
+
+def of_process(pid):
+    """(private dirty KiB, descriptors, voluntary context switches of the first thread); None: it has gone."""
+    try:
+        rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        return (int(re.search(r"^Private_Dirty:\s*(\d+)", rollup, re.M)[1]), len(os.listdir(f"/proc/{pid}/fd")),
+                int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status, re.M)[1]))
+    except (OSError, TypeError):
+        return None
+
+
+async def looks(world, load):
+    """{(service, pid): [of_process]} while the load goes on."""
+    found = collections.defaultdict(list)
+    while not load.over:
+        for service in (*SERVICES, "gateway"):
+            for pid in world.pids(service):
+                if one := of_process(pid):
+                    found[service, pid].append(one)
+        await asyncio.sleep(LOOK_S)
+    return found
+
+
+def judged(found):
+    """(lines of figures, what is wrong)"""
+    lines, wrong = [], []
+    if len(found) != len(SERVICES) + 1:
+        wrong.append(f"there were {len(found)} processes, some of them anew")
+    for (service, _), some in found.items():
+        quarter = max(1, len(some) // 4)
+        warm, last = some[quarter:2 * quarter] or some, some[-quarter:]
+        memory = [statistics.median(one[0] for one in part) for part in (warm, last)]
+        descriptors = [max(one[1] for one in part) for part in (warm, last)]
+        lines.append(f"{service}: {memory[0] / 1024:.1f} MiB private dirty, then {memory[1] / 1024:.1f}; "
+                     f"descriptors {descriptors[0]}, then {descriptors[1]}")
+        if memory[1] > memory[0] * GROWTH_MAX + GROWTH_KB_MAX:
+            wrong.append(f"{service} grows: {lines[-1]}")
+        if descriptors[1] > descriptors[0] + DESCRIPTORS_MAX:
+            wrong.append(f"{service} keeps descriptors: {lines[-1]}")
+    return lines, wrong
+
+
+def at_rest(world):
+    """Wake-ups a second."""
+    pids = {(service, pid): of_process(pid) for service in (*SERVICES, "gateway") for pid in world.pids(service)}
+    time.sleep(REST_S)
+    rates = {service: (of_process(pid)[2] - before[2]) / REST_S for (service, pid), before in pids.items()}
+    lines = ["wake-ups a second at rest: " + ", ".join(f"{service} {rate:.1f}" for service, rate in rates.items())]
+    return lines, [f"{service} does not rest: {rate:.1f} wake-ups a second" for service, rate in rates.items() if rate > WAKEUPS_MAX]
+
+
+def run(build, seconds, seed):
+    """(lines of figures, what is wrong)"""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="freehold-soak-"))
+    folder.chmod(0o711)
+    world = World(build, "sqlite", folder, 1, False, {"events_kept_s": KEPT_S, "events_kept_s_max": 2 * KEPT_S})
+    try:
+        world.up()
+        load = Load(world.port, seed, CLIENTS)
+
+        async def both():
+            watching = asyncio.create_task(looks(world, load))
+            await load.run(seconds)
+            return await watching
+
+        lines, wrong = judged(asyncio.run(both()))
+        why, _ = world.at_rest()
+        wrong += [f"not at rest: {line}" for line in why]
+        more, restless = at_rest(world)
+
+        async def lists():
+            return Final(*[await load.page_all(service, 60) for service in SERVICES])
+
+        wrong += [f"{one.kind}: {one.text}" for one in check(load.history, asyncio.run(lists()))] + restless + load.odd
+        count = load.counts["acknowledged"]
+        return [f"{count} acknowledged, {count / seconds:.0f} a second", *lines, *more], wrong
+    finally:
+        world.stop()
+        shutil.rmtree(folder, ignore_errors=True)
