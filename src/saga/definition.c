@@ -250,7 +250,11 @@ enum fh_code saga_type_init(struct saga_type *type, const struct fh_saga_definit
         code = init_step(type, step, error);
         text_printf(&steps, "%s%s", steps.length ? "," : "", step->name);
     }
-    type->steps = arena_text(&type->arena, steps.data);
+    if (!code && steps.overflow)
+        code =
+            error_set(error, FH_NO_MEMORY, "No memory for the steps of saga %s.", definition->name);
+    if (!code)
+        type->steps = arena_text(&type->arena, steps.data);
     text_release(&steps);
     if (!code)
         code = check_undos(type, error);

@@ -101,8 +101,10 @@ static enum fh_code above_cut(struct saga_manager *manager, const struct life *l
     code = ledger_sagas_open(work, &(struct ledger_open){0}, add_open, &opened, error);
     text_add(&opened.numbers, "]");
     store_rollback(work);
+    if (!code && opened.numbers.overflow)
+        code = error_retry(error, FH_NO_MEMORY, "No memory for the numbers of open sagas.");
     ret->closed_through = RESTORED_NUMBER_MAX;
-    ret->still_open = arena_text(arena, opened.numbers.data);
+    ret->still_open = code ? NULL : arena_text(arena, opened.numbers.data);
     text_release(&opened.numbers);
     return code;
 }
