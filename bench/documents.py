@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from common import CATCH_UP_S_MAX, Failed, Service, fdatasync_us, load, measure_events, not_measured, show, times, title
-from peers import Peer
+from peers import Node
 from relational import CONNECTIONS
 
 BAR = 50_000           # documents a second
@@ -117,7 +117,7 @@ def measure(build, folder, seconds):
         catalog, mirror = service("catalog"), service("mirror")
         catalog.peers, mirror.peers = {"mirror": mirror.address}, {"catalog": catalog.address}
         catalog.start()
-        peer = Peer(build, "products.js", {"MONGODB": f"mongodb://{told['host']}:{told['port']}/"})
+        peer = Node(build, "products.js", {"MONGODB": f"mongodb://{told['host']}:{told['port']}/"})
         stack.callback(peer.close)
         missing = peer.missing()
         if missing:

@@ -11,7 +11,7 @@ import pathlib
 import tempfile
 
 from common import Service, fdatasync_us, load, not_measured, processor_s, show, times, title
-from peers import Peer
+from peers import Node
 
 CART_UPDATES_BAR = 25_000  # a second
 CONNECTIONS = 64
@@ -82,7 +82,7 @@ def measure(build, folder, seconds):
     with contextlib.ExitStack() as stack:
         title(f"Carts on Redis: the same, {CONNECTIONS} connections; both sync the log before they answer")
         fdatasync_us(build, tempfile.gettempdir())  # where tools/servers has the server's folder
-        theirs, peer = None, Peer(build, "carts.js", {"REDIS": json.dumps(told)})
+        theirs, peer = None, Node(build, "carts.js", {"REDIS": json.dumps(told)})
         stack.callback(peer.close)
         missing = peer.missing()
         if missing:

@@ -11,7 +11,7 @@ import sys
 
 import relational
 from common import NAMES, ORDER, PATIENCE_S, Failed, not_measured
-from peers import Peer
+from peers import Node
 
 NAME, TITLE, PEER = "mariadb", "MariaDB", "Fastify with MariaDB's connector"
 WORKS_BAR, EVENTS_BAR, SAGAS_BAR = 1, 10_000, 200
@@ -47,7 +47,7 @@ class Server:
 
     def peer(self, build):
         self.sql("CREATE OR REPLACE DATABASE bench_peer")
-        return Peer(build, "mariadb.js", {"MARIADB": json.dumps({**self.told, "database": "bench_peer"})})
+        return Node(build, "mariadb.js", {"MARIADB": json.dumps({**self.told, "database": "bench_peer"})})
 
     def fill(self, orders, events):
         """As postgresql.py does."""

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Freehold is compared with: programs of Node.js (bench/peer), with what npm brings them into the build folder."""
+"""What Freehold is compared with: programs in other languages (bench/peer), each built by that language's own tool, with
+what its lock file pins, into the build folder. Where the tool is missing, or what it has to fetch, `missing` says so."""
 
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -13,49 +15,65 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tools")
 from ports import free_port  # noqa: E402
 from common import HERE, PATIENCE_S, Failed  # noqa: E402
 
-NODE_VERSION_MIN = 20  # Fastify 5
+BUILD_S_MAX = 1800
+
+
+def version_of(*command):
+    """The first number that it prints: 1.95.0 is (1, 95, 0)."""
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = re.search(r"\d+(\.\d+)+", done.stdout)
+    return tuple(map(int, found.group().split(".")))
+
+
+def built(command, folder, **environment):
+    """What is wrong, or None."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=BUILD_S_MAX,
+                              env={**os.environ, **environment})
+    except subprocess.TimeoutExpired:
+        return f"{command[0]} took more than {BUILD_S_MAX} s"
+    lines = (done.stderr.strip() or done.stdout.strip() or "it did not say why").splitlines()
+    why = next((line for line in lines if line.startswith("error")), lines[-1])
+    return f"{command[0]} could not build it: {why}" if done.returncode else None
 
 
 class Peer:
-    """One of the programs, with `environment` beside that of this process."""
+    """A program that serves HTTP on the port it is called with, with `environment` beside that of this process."""
+
+    tools = {}  # what builds it: {command: (how it tells its version, the least that will do)}
 
     def __init__(self, build, program, environment):
-        self.folder, self.program, self.process = build / "bench" / "peer", program, None
-        self.environment = {**os.environ, **environment, "NODE_ENV": "production"}
+        self.build, self.program, self.process = build / "bench" / "peer", program, None
+        self.environment = {**os.environ, **environment}
         self.url = f"http://127.0.0.1:{free_port()}"
 
     def missing(self):
-        for word in ("node", "npm"):
-            if not shutil.which(word):
-                return f"{word} is not installed"
-        version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
-        if int(version.stdout.lstrip("v").split(".")[0]) < NODE_VERSION_MIN:
-            return f"Node.js is {version.stdout.strip()}, and Fastify needs {NODE_VERSION_MIN}"
-        return self.install()
+        """Why it can't be run, or None: then it is built."""
+        for tool, (word, least) in self.tools.items():
+            if not shutil.which(tool):
+                return f"{tool} is not installed"
+            if (version := version_of(tool, word)) < least:
+                return f"{tool} is {'.'.join(map(str, version))}, and {'.'.join(map(str, least))} is needed"
+        self.build.mkdir(exist_ok=True)
+        return self.make()
 
-    def install(self):
-        """What is wrong, or None."""
-        lock, installed = "package-lock.json", self.folder / "installed"
-        wanted = (HERE / "peer" / lock).read_text()
-        self.folder.mkdir(exist_ok=True)
-        for file in (HERE / "peer").iterdir():
-            shutil.copy(file, self.folder)
-        if installed.exists() and installed.read_text() == wanted:
-            return None
-        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-                              cwd=self.folder, capture_output=True, text=True, timeout=600)
-        if done.returncode:
-            return f"npm could not install it: {done.stderr.strip().splitlines()[-1]}"
-        installed.write_text(wanted)
-        return None
+    def make(self):
+        """Builds it. What is wrong, or None."""
+        raise NotImplementedError
+
+    def command(self):
+        raise NotImplementedError
+
+    def spawn(self):
+        self.process = subprocess.Popen([*self.command(), self.url.rpartition(":")[2]], cwd=self.build, text=True,
+                                        env=self.environment, stdout=subprocess.PIPE)
+        if self.process.stdout.readline() != "ready\n":
+            raise Failed("the peer did not become ready")
+        return self
 
     def start(self, method, path, body):
         """With one request, so that it has once done what it is measured with."""
-        self.process = subprocess.Popen(
-            ["node", self.program, self.url.rpartition(":")[2]], cwd=self.folder, text=True,
-            env=self.environment, stdout=subprocess.PIPE)
-        if self.process.stdout.readline() != "ready\n":
-            raise Failed("the peer did not become ready")
+        self.spawn()
         request = urllib.request.Request(self.url + path, method=method, data=json.dumps(body).encode(),
                                          headers={"Content-Type": "application/json"})
         urllib.request.urlopen(request, timeout=PATIENCE_S).close()
@@ -67,3 +85,53 @@ class Peer:
             self.process.wait()
             self.process.stdout.close()
             self.process = None
+
+
+class Node(Peer):
+    """`program`: a file of bench/peer."""
+
+    tools = {"node": ("--version", (20, 0)), "npm": ("--version", (1, 0))}  # Fastify 5 needs Node.js 20
+
+    def __init__(self, build, program, environment):
+        super().__init__(build, program, {**environment, "NODE_ENV": "production"})
+
+    def make(self):
+        installed, wanted = self.build / "installed", (HERE / "peer" / "package-lock.json").read_text()
+        for file in filter(pathlib.Path.is_file, (HERE / "peer").iterdir()):
+            shutil.copy(file, self.build)
+        if installed.exists() and installed.read_text() == wanted:
+            return None
+        wrong = built(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], self.build)
+        if not wrong:
+            installed.write_text(wanted)
+        return wrong
+
+    def command(self):
+        return ["node", self.program]
+
+
+class Rust(Peer):
+    """`program`: a file of bench/peer/rust/src/bin, without its ending."""
+
+    tools = {"cargo": ("--version", (1, 89))}
+
+    def make(self):
+        return built(["cargo", "build", "--quiet", "--locked", "--release", "--bin", self.program, "--target-dir",
+                      str(self.build / "rust")], HERE / "peer" / "rust")
+
+    def command(self):
+        return [self.build / "rust" / "release" / self.program]
+
+
+class Go(Peer):
+    """`program`: a folder of bench/peer/go."""
+
+    tools = {"go": ("version", (1, 24)), "cc": ("--version", (1, 0))}  # SQLite is C
+
+    def make(self):
+        return built(["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o",
+                      str(self.build / "go" / self.program), f"./{self.program}"], HERE / "peer" / "go",
+                     CGO_ENABLED="1", GOTOOLCHAIN="local")
+
+    def command(self):
+        return [self.build / "go" / self.program]

@@ -10,7 +10,7 @@ import sys
 
 import relational
 from common import NAMES, ORDER, PATIENCE_S, Failed, not_measured
-from peers import Peer
+from peers import Node
 
 NAME, TITLE, PEER = "postgresql", "PostgreSQL", "Fastify with node-postgres"
 WORKS_BAR, EVENTS_BAR, SAGAS_BAR = 3, 40_000, 800
@@ -51,7 +51,7 @@ class Server:
     def peer(self, build):
         self.sql("DROP DATABASE IF EXISTS bench_peer")
         self.sql("CREATE DATABASE bench_peer")
-        return Peer(build, "postgresql.js", self.environment("bench_peer"))
+        return Node(build, "postgresql.js", self.environment("bench_peer"))
 
     def fill(self, orders, events):
         """As many events as the feed is measured with, written as works leave them: the next work's own
