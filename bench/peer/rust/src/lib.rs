@@ -47,8 +47,20 @@ pub struct Constant {
 impl Wanted {
     /// As it is stored; the status is always the same.
     pub fn placed(self, id: i64) -> Order {
-        let Wanted { user_id, product_id, quantity, total } = self;
-        Order { id, user_id, product_id, quantity, total, status: PLACED.into() }
+        let Wanted {
+            user_id,
+            product_id,
+            quantity,
+            total,
+        } = self;
+        Order {
+            id,
+            user_id,
+            product_id,
+            quantity,
+            total,
+            status: PLACED.into(),
+        }
     }
 }
 
@@ -59,7 +71,9 @@ impl<S: Send + Sync> FromRequest<S> for Valid {
     type Rejection = Response;
 
     async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Self::Rejection> {
-        let Json(wanted) = Json::<Wanted>::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let Json(wanted) = Json::<Wanted>::from_request(request, state)
+            .await
+            .map_err(IntoResponse::into_response)?;
         if wanted.quantity < 1 {
             return Err(StatusCode::UNPROCESSABLE_ENTITY.into_response());
         }
@@ -84,7 +98,11 @@ impl IntoResponse for Fault {
 }
 
 pub async fn constant() -> Json<Constant> {
-    Json(Constant { id: 1, user_id: 7, status: PLACED })
+    Json(Constant {
+        id: 1,
+        user_id: 7,
+        status: PLACED,
+    })
 }
 
 pub fn found(order: Option<Order>) -> Response {
@@ -96,14 +114,22 @@ pub fn found(order: Option<Order>) -> Response {
 
 /// Runs `program` with as many threads as there are cores.
 pub fn run(program: impl Future<Output = Result<Router, Fault>>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let router = match program.await {
             Ok(router) => router,
             Err(Fault(why)) => panic!("{why}"),
         };
-        let port: u16 = std::env::args().nth(1).and_then(|word| word.parse().ok()).expect("a port");
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("to listen");
+        let port: u16 = std::env::args()
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .expect("a port");
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
+            .await
+            .expect("to listen");
         println!("ready");
         let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("TCP_NODELAY"));
         axum::serve(listener, router).await.expect("to serve");
@@ -112,5 +138,7 @@ pub fn run(program: impl Future<Output = Result<Router, Fault>>) {
 
 /// What the environment says, or `otherwise`.
 pub fn setting(name: &str, otherwise: usize) -> usize {
-    std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect(name))
+    std::env::var(name)
+        .ok()
+        .map_or(otherwise, |text| text.parse().expect(name))
 }

@@ -32,7 +32,8 @@ const TABLES: &str = "
 const INSERT_ORDER: &str =
     "INSERT INTO orders (user_id, product_id, quantity, total, status) VALUES (?1, ?2, ?3, ?4, ?5)";
 const INSERT_EVENT: &str = "INSERT INTO outbox (type, key, data) VALUES (?1, ?2, ?3)";
-const SELECT_ORDER: &str = "SELECT id, user_id, product_id, quantity, total, status FROM orders WHERE id = ?1";
+const SELECT_ORDER: &str =
+    "SELECT id, user_id, product_id, quantity, total, status FROM orders WHERE id = ?1";
 
 static STORE: OnceLock<String> = OnceLock::new();
 
@@ -51,14 +52,20 @@ fn place(connection: &Connection, wanted: Wanted) -> rusqlite::Result<Order> {
     ))?;
     let order = wanted.placed(id);
     let event = serde_json::to_string(&order).expect("JSON");
-    connection.prepare_cached(INSERT_EVENT)?.execute((EVENT, id, event))?;
+    connection
+        .prepare_cached(INSERT_EVENT)?
+        .execute((EVENT, id, event))?;
     Ok(order)
 }
 
 /// One group: all of it, or nothing.
 fn commit(connection: &Connection, first: Work, more: &mpsc::Receiver<Work>) {
     let mut waiting = Vec::with_capacity(GROUP_MAX);
-    let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute(()));
+    let run = |sql| {
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(()))
+    };
     let mut done = run("BEGIN IMMEDIATE").map(|_| ());
     let mut next = Some(first);
     while let Some(Work { wanted, answer }) = next {
@@ -67,13 +74,21 @@ fn commit(connection: &Connection, first: Work, more: &mpsc::Receiver<Work>) {
             waiting.push((answer, order));
             Ok(())
         });
-        next = if done.is_ok() && waiting.len() < GROUP_MAX { more.try_recv().ok() } else { None };
+        next = if done.is_ok() && waiting.len() < GROUP_MAX {
+            more.try_recv().ok()
+        } else {
+            None
+        };
     }
     match done.and_then(|()| run("COMMIT").map(|_| ())) {
-        Ok(()) => waiting.into_iter().for_each(|(answer, order)| drop(answer.send(Ok(order)))),
+        Ok(()) => waiting
+            .into_iter()
+            .for_each(|(answer, order)| drop(answer.send(Ok(order)))),
         Err(error) => {
             let _ = run("ROLLBACK");
-            waiting.into_iter().for_each(|(answer, _)| drop(answer.send(Err(error.to_string()))));
+            waiting
+                .into_iter()
+                .for_each(|(answer, _)| drop(answer.send(Err(error.to_string()))));
         }
     }
 }
@@ -96,8 +111,11 @@ fn writer() -> rusqlite::Result<Connection> {
 
 fn reader() -> Connection {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(STORE.get().expect("a store"), flags).expect("the store");
-    connection.pragma_update(None, "mmap_size", MMAP_BYTES).expect("mmap_size");
+    let connection =
+        Connection::open_with_flags(STORE.get().expect("a store"), flags).expect("the store");
+    connection
+        .pragma_update(None, "mmap_size", MMAP_BYTES)
+        .expect("mmap_size");
     connection
 }
 
@@ -124,7 +142,10 @@ async fn find(Path(id): Path<i64>) -> Result<Response, Fault> {
     Ok(found(order))
 }
 
-async fn place_order(State(writer): State<mpsc::Sender<Work>>, Valid(wanted): Valid) -> Result<Response, Fault> {
+async fn place_order(
+    State(writer): State<mpsc::Sender<Work>>,
+    Valid(wanted): Valid,
+) -> Result<Response, Fault> {
     let (answer, answered) = oneshot::channel();
     writer.send(Work { wanted, answer })?;
     let order = answered.await?.map_err(Fault)?;
