@@ -125,16 +125,17 @@ class Gateway(Service):
         return {"services": self.services, "compose": [], **self.more}
 
 
-def load(url, connections, seconds, what="get", headers=(), fails=False):
+def load(url, connections, seconds, what="get", headers=(), fails=False, key=None):
     """Requests a second by wrk. Any answer but a 2xx is a failure: it would be cheaper; with `fails` any that is one.
-    `headers`: a list of "Name: value" for each request, in turn; for "cart" one for each user."""
+    `headers`: a list of "Name: value" for each request, in turn; for "cart" one for each user.
+    `key`, with "keyed": the header whose value no two requests share."""
     threads = 1 if connections < 128 else 2
     with tempfile.NamedTemporaryFile("w", suffix=".headers") as file:
         file.writelines("\t".join(one) + "\n" for one in headers)
         file.flush()
         done = subprocess.run(
             ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
-             "-s", str(HERE / "load.lua"), url, "--", what, *([file.name] if headers else [])],
+             "-s", str(HERE / "load.lua"), url, "--", what, *([key] if key else [file.name] if headers else [])],
             capture_output=True, text=True, timeout=seconds + PATIENCE_S)
     for line in done.stdout.splitlines():
         if line.startswith("COUNTED "):

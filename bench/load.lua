@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What wrk sends: GETs; with the argument "order" or "product" one of these a request; with "cart" one of 5 products put into
--- one of 1,000 users' carts. A second argument names a file of headers: a line for each request, in turn, with tabs
+-- one of 1,000 users' carts; with "keyed" orders, and the second argument names a header whose value is another one for
+-- each. Otherwise a second argument names a file of headers: a line for each request, in turn, with tabs
 -- between them; with "cart" a line for each user. At the end one line that bench/run reads: requests, microseconds, answers with an
 -- error, broken ones.
 
@@ -8,7 +9,7 @@ local CARTS, PRODUCTS = 1000, 5
 local MADE = 10000 -- requests made beforehand, so that making them takes nobody's processor
 
 function init(args)
-  if args[1] == "order" then
+  if args[1] == "order" or args[1] == "keyed" then
     wrk.method = "POST"
     wrk.headers["Content-Type"] = "application/json"
     wrk.body = '{"user_id": 7, "product_id": "p-1", "quantity": 2, "total": 5998}'
@@ -20,6 +21,10 @@ function init(args)
     wrk.method = "PUT"
     wrk.headers["Content-Type"] = "application/json"
   end
+  if args[1] == "keyed" then
+    request = keyed(args[2])
+    return
+  end
   local given, made, next = args[2] and headers_of(args[2]) or {}, {}, 0
   if args[1] ~= "cart" and #given < 2 then -- always the same request, which wrk makes once
     wrk.headers = given[1] or wrk.headers
@@ -29,6 +34,17 @@ function init(args)
   request = function()
     next = next % MADE + 1
     return made[next]
+  end
+end
+
+-- Requests with one header more, `name`, whose value is another one each time: nobody has used such a key before.
+function keyed(name)
+  wrk.headers[name] = "@"
+  local before, behind = wrk.format():match("^(.*: )@(.*)$")
+  local run, next = os.time() .. "-" .. tostring(wrk.thread):match("0x(%x+)") .. "-", 0
+  return function()
+    next = next + 1
+    return before .. run .. next .. behind
   end
 end
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Orders, for the benchmarks: the least that a real service does. One table; an answer without the
- * store, one row read, an order with its event, the same placed by a timer, and an order that is a
- * saga of three steps.
+ * Orders, for the benchmarks: the least that a real service does. A few tables; an answer without
+ * the store, one row read, an order with its event, the same placed by a timer, one of three
+ * statements, and an order that is a saga of three steps.
  */
 
 #include <freehold.h>
@@ -35,6 +35,19 @@ static json_t *place(fh_work *w, json_t *wanted)
 static void place_order(fh_work *w)
 {
     fh_reply(w, 201, place(w, fh_body(w)));
+}
+
+/* Three statements beside the event: what a client asks for with a key. */
+static void check_out(fh_work *w)
+{
+    json_t *product = fh_row(w, "SELECT price FROM products WHERE id = :product_id", fh_body(w));
+    json_t *order = insert_order(w, fh_body(w), "PLACED");
+    fh_exec(w,
+            "INSERT INTO order_lines (order_id, product_id, quantity, price)"
+            " VALUES (:id, :product_id, :quantity, :price)",
+            order, product);
+    fh_publish(w, "OrderCreated", order);
+    fh_reply(w, 201, order);
 }
 
 static void place_when_due(fh_work *w)
@@ -106,6 +119,7 @@ FH_SERVICE(orders, .model = FH_RELATIONAL,
            .routes = {{"GET", "/constant", constant, .auth = FH_ANYONE},
                       {"GET", "/orders/{id:int}", get_order, .auth = FH_ANYONE},
                       {"POST", "/orders", place_order, .body = wanted_shape, .auth = FH_ANYONE},
+                      {"POST", "/checkouts", check_out, .body = wanted_shape, .auth = FH_ANYONE},
                       {"POST", "/timers", set_timers, .body = timers_shape, .auth = FH_ANYONE},
                       {"POST", "/purchases", buy, .body = wanted_shape, .auth = FH_ANYONE}},
            .publishes = {{"OrderCreated", 1, order_shape, .key = "id", .state = every_order}},

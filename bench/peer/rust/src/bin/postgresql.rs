@@ -187,28 +187,32 @@ async fn place_order(
     Ok((StatusCode::CREATED, Json(wanted.placed(row.get(0)))).into_response())
 }
 
-/// A connection that failed is not used again: the program ends with its last.
+/// A connection that failed is not used again.
+async fn transact(store: Arc<Store>, key: String, wanted: Wanted) -> Result<Response, Fault> {
+    let permit = store.permits.acquire().await?;
+    let unused = || store.unused.lock().expect("a lock");
+    let connection = unused().pop().expect("a connection for each permit");
+    let answer = connection.check_out(&key, wanted).await;
+    match answer {
+        Ok(_) => unused().push(connection),
+        Err(_) => permit.forget(),
+    }
+    answer
+}
+
+/// A task of its own: a client that leaves must not leave a transaction open.
 async fn check_out(
     State(store): State<Arc<Store>>,
     headers: HeaderMap,
     Valid(wanted): Valid,
 ) -> Result<Response, Fault> {
-    let Some(key) = headers
+    match headers
         .get("Idempotency-Key")
         .and_then(|key| key.to_str().ok())
-    else {
-        return Ok(StatusCode::BAD_REQUEST.into_response());
-    };
-    let _permit = store.permits.acquire().await?;
-    let connection = store
-        .unused
-        .lock()
-        .expect("a lock")
-        .pop()
-        .expect("a connection for each permit");
-    let answer = connection.check_out(key, wanted).await?;
-    store.unused.lock().expect("a lock").push(connection);
-    Ok(answer)
+    {
+        Some(key) => tokio::spawn(transact(store, key.to_owned(), wanted)).await?,
+        None => Ok(StatusCode::BAD_REQUEST.into_response()),
+    }
 }
 
 fn server() -> Result<Config, Fault> {
