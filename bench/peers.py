@@ -126,7 +126,7 @@ class Rust(Peer):
 class Go(Peer):
     """`program`: a folder of bench/peer/go."""
 
-    tools = {"go": ("version", (1, 24)), "cc": ("--version", (1, 0))}  # SQLite is C
+    tools = {"go": ("version", (1, 25)), "cc": ("--version", (1, 0))}  # SQLite is C
 
     def make(self):
         return built(["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o",

@@ -157,6 +157,18 @@ static long long within_us(size_t of_1000)
     return took_ns[(took_count - 1) * of_1000 / 1000] / 1000;
 }
 
+/* A number above 0 and up to `most`. */
+static double number(const char *text, double most)
+{
+    char *end = NULL;
+    double value = strtod(text, &end);
+    if (end == text || *end || !(value > 0 && value <= most)) {
+        fprintf(stderr, "rate: %s is not a number up to %.0f\n", text, most);
+        exit(2);
+    }
+    return value;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 6) {
@@ -168,9 +180,10 @@ int main(int argc, char **argv)
                           "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                           "Content-Length: %zu\r\n\r\n%s",
                           argc > 6 ? "POST" : "GET", argv[2], strlen(body), body);
-    double rate = atof(argv[3]);
-    size_t count = (size_t)(rate * atof(argv[4]));
-    long wanted = atol(argv[5]);
+    double rate = number(argv[3], 1e6);
+    size_t count = (size_t)(rate * number(argv[4], 3600));
+    int wanted = (int)number(argv[5], CONNECTIONS_MAX);
+    int port = (int)number(argv[1], UINT16_MAX);
     if (length < 0 || length >= REQUEST_MAX || count < 1 || wanted < 1 ||
         wanted > CONNECTIONS_MAX) {
         fprintf(stderr, "rate: too much, or nothing to do\n");
@@ -181,8 +194,8 @@ int main(int argc, char **argv)
     epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!took_ns || epoll < 0)
         fail("a start");
-    for (long i = 0; i < wanted; i++)
-        start(&connections[i], atoi(argv[1]));
+    for (int i = 0; i < wanted; i++)
+        start(&connections[i], port);
     run(count, rate);
     qsort(took_ns, took_count, sizeof *took_ns, compare);
     printf("%zu %lld %lld %lld %lld\n", took_count, within_us(500), within_us(990), within_us(999),

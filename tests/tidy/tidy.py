@@ -113,7 +113,7 @@ LOGGING_ALLOWED = {
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 # These carry no SPDX line: prose, data without comments, and the licence itself.
 WITHOUT_SPDX = re.compile(r"(\.(md|json|jsonl|txt|csv|svg|png|html|css)|LICENSE|\.gitignore|"
-                          r"\.clang-format|\.gitattributes|\.editorconfig)$")
+                          r"\.clang-format|\.gitattributes|\.editorconfig|Cargo\.lock|go\.sum)$")
 MACHINE_PATH = re.compile(r"(?<![\w.}/~-])/(?:work|root|home|Users|mnt)/[\w.]")
 MARKS = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK|TB" r"D)\b|\b[Ii]ssue #?\d")
 NINJA_CALLED = re.compile(r'"/usr/bin/ninja",')
