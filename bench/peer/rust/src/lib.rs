@@ -2,6 +2,8 @@
 //! What the programs share: the order as a client wants it and as it was stored, and how it is served. A program is
 //! called with its port, says `ready` once it is reached there, and ends when it is killed.
 
+pub mod event;
+
 use axum::Json;
 use axum::Router;
 use axum::body::Body;
