@@ -11,13 +11,15 @@ HOURS ?= 1
 RUNS ?= 50000
 SEED ?= 1
 PROFILE ?=
+BASE ?=
+ACCEPT ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 LEAN = -Dlean=true -Dunity=on -Dunity_size=8 -Doptimization=1 -Ddebug=false
 export ONCE
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo servers install uninstall test test-long audit simulate fuzz schemathesis lint bench bench-long format clean help
+.PHONY: all deps demo servers install uninstall test test-long audit simulate fuzz schemathesis lint bench bench-check bench-long format clean help
 .NOTPARALLEL:
 
 all: ## build everything; the command is build/freehold
@@ -84,6 +86,12 @@ bench: deps ## measure all beside rivals, embedded and on servers; exit 1 names 
 bench-long: ## the same with rows of millions
 	@$(MAKE) --no-print-directory bench BENCH_FLAGS=--long
 
+bench-check: deps ## has it got slower? Counts against bench/baseline.json; BASE=REVISION: counts and rates against it; ACCEPT=1
+	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release
+	@if test -n "$(BASE)"; then bench/base build-release "$(BASE)"; fi
+	@TOOLS_SERVERS_ONLY=postgresql tools/servers run bench/check build-release $(if $(ACCEPT),--accept) \
+	$(if $(BASE),--base build-release/base/build)
+
 format: ## lay out all C files with clang-format
 	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
 
@@ -91,4 +99,4 @@ clean: ## remove what was built
 	@rm -rf build build-release build-sanitize build-fuzz
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20

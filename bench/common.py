@@ -45,6 +45,7 @@ class Service:
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         self.url = "http://" + self.address
         self.peers, self.retention = {}, {}
+        self.home, self.environment = HERE, {}  # where its migrations are; what it gets beside this process's environment
         self.process = self.control = None
         folder.mkdir()
 
@@ -53,7 +54,7 @@ class Service:
 
     def config(self):
         return {"service": self.name, **self.store, "folder": str(self.folder),
-                "settings": {}, "retention": self.retention, "migrations": str(HERE / self.name / "migrations")}
+                "settings": {}, "retention": self.retention, "migrations": str(self.home / self.name / "migrations")}
 
     def spawn(self):
         self.control, theirs = socket.socketpair()
@@ -64,7 +65,7 @@ class Service:
             "control_fd": theirs.fileno(), "peers": self.peers, **self.config()}))
         with open(self.folder.parent / f"{self.name}.log", "a") as log:
             self.process = subprocess.Popen(
-                self.command(str(config)), stderr=log, stdout=log,
+                self.command(str(config)), stderr=log, stdout=log, env={**os.environ, **self.environment},
                 pass_fds=(self.listener.fileno(), theirs.fileno()))
         theirs.close()
 
