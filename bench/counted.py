@@ -23,7 +23,7 @@ from meters import Log, Strace
 REST_S, REST_CPU_S = 0.25, 0.002
 TOGETHER = 64  # connections
 ROUNDS = {1: 128, TOGETHER: 8}
-SAGA_ROUNDS = {1: 32, TOGETHER: 2}
+SAGA_ROUNDS = {1: 64, TOGETHER: 4}
 EVENT_ROUNDS = 4
 PARTS_MAX = 25  # of a figure
 BODY = json.dumps(ORDER)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a figure got worse: the rules of bench/check, of numbers alone.
 
-Counted figures hardly vary, so a few runs tell how much they do. The tolerance of one is FLOOR of it and twice the widest range of
-its runs, of those before or of those now: of normal noise nearly six standard deviations of the
-difference between the medians, so that hundreds of figures in tens of checks stay silent. A figure is worse where the
-median is beyond it; more is worse for all of them.
+Counted figures hardly vary, so a few runs tell how much they do: `spread` is the range of them without the one that is
+farthest off, in which the service may have been about something else (one run of five is now and then). The tolerance is
+FLOOR of the figure and three times the wider spread, of the runs before and of those now: of normal noise one comparison
+in ten thousand goes beyond it. A figure is worse where the median does; more is worse for all of them.
 
 Timed figures vary with the machine. They are taken in pairs, one build right after the other, and less of a rate is worse.
 One is worse where the median of the pairs' ratios is more than LEAST away, and the signed ranks of their logarithms are so
@@ -22,9 +22,16 @@ CHANCE = 0.001
 Finding = collections.namedtuple("Finding", "row figure before now tolerance")
 
 
+def spread(values):
+    if len(values) < 4:
+        return max(values) - min(values)
+    ordered = sorted(values)
+    return min(ordered[-2] - ordered[0], ordered[-1] - ordered[1])
+
+
 def tolerance(before, now):
     """How far the median of the runs now may be from that of those before."""
-    return FLOOR * statistics.median(before) + 2 * max(max(values) - min(values) for values in (before, now))
+    return FLOOR * statistics.median(before) + 3 * max(spread(before), spread(now))
 
 
 def in_percent(part, whole):

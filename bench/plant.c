@@ -45,19 +45,28 @@ static const char *kind_of(int status, json_t *body)
     return status == 201 ? "order" : "other";
 }
 
-__attribute__((visibility("default"))) void fh_reply(fh_work *w, int status, json_t *body)
-{
+/* Read once: looking it up for each answer would cost more than what is planted. */
+static struct {
     char what[16], unit[16];
     int64_t amount;
-    const char *plant = getenv("PLANT");
-    if (plant && sscanf(plant, "%15s %" SCNd64 " %15s", what, &amount, unit) == 3 &&
-        strcmp(what, kind_of(status, body)) == 0) {
-        if (strcmp(unit, "ns") == 0)
-            spend_ns(amount);
-        else
-            spend_instructions(amount);
-    }
     void (*reply)(fh_work *, int, json_t *);
-    *(void **)&reply = dlsym(RTLD_NEXT, "fh_reply");
-    reply(w, status, body);
+} plant;
+
+__attribute__((constructor)) static void plant_read(void)
+{
+    const char *said = getenv("PLANT");
+    if (!said || sscanf(said, "%15s %" SCNd64 " %15s", plant.what, &plant.amount, plant.unit) != 3)
+        plant.what[0] = '\0';
+    *(void **)&plant.reply = dlsym(RTLD_NEXT, "fh_reply");
+}
+
+__attribute__((visibility("default"))) void fh_reply(fh_work *w, int status, json_t *body)
+{
+    if (strcmp(plant.what, kind_of(status, body)) == 0) {
+        if (strcmp(plant.unit, "ns") == 0)
+            spend_ns(plant.amount);
+        else
+            spend_instructions(plant.amount);
+    }
+    plant.reply(w, status, body);
 }
