@@ -65,6 +65,12 @@ def test_one_run_that_is_far_off_hides_no_loss_and_is_none():
     assert judge.compared({ROW: {"system calls": before}}, {ROW: {"system calls": [1.2 * value for value in off]}})[0]
 
 
+def test_what_a_service_does_by_itself_now_and_then_is_not_found():
+    keyed, sagas = "order + event with a key, 1 connection", "saga of three steps, 64 connections"
+    assert judge.compared({keyed: {"statements": [13.0] * 5}, sagas: {"statements": [27.5, 27.4, 27.6, 27.5, 27.7]}},
+                          {keyed: {"statements": [13.21, 13.0, 13.21]}, sagas: {"statements": [29.27, 27.5, 29.4]}})[0] == []
+
+
 def test_what_grew_most_is_told_first():
     assert judge.moved({"read": 1.0, "write": 1.0, "gone": 2.0}, {"read": 1.5, "write": 2.0, "new": 0.1}) == [
         ("write", 1.0, 2.0), ("read", 1.0, 1.5), ("new", 0, 0.1)]
