@@ -93,7 +93,7 @@ bool sqlite_group_broke(struct sqlite_store *store)
 
 /* Those that begin in one turn of the loop share a snapshot, so that its locks are taken and given
  * back once for all of them. A commit ends the sharing, so that whoever has heard of it sees it. */
-static void snapshot_end(struct sqlite_store *store, struct sqlite_connection *reader)
+static void shared_snapshot_leave(struct sqlite_store *store, struct sqlite_connection *reader)
 {
     if (reader->users > 0 || store->shared == reader)
         return;
@@ -106,7 +106,7 @@ static void snapshot_share_no_more(struct sqlite_store *store)
     struct sqlite_connection *reader = store->shared;
     store->shared = NULL;
     if (reader)
-        snapshot_end(store, reader);
+        shared_snapshot_leave(store, reader);
 }
 
 /* ---- COMMIT and checkpoint, off the loop ---- */
@@ -306,7 +306,7 @@ static struct sqlite_connection *reader_free(struct sqlite_store *store)
 }
 
 /* Each has its own reader, so that a later one shows the commits made in between. */
-static enum fh_code snapshot_begin(struct sqlite_store *store, struct fh_error *error)
+static enum fh_code shared_snapshot_open(struct sqlite_store *store, struct fh_error *error)
 {
     struct sqlite_connection *reader;
     while (!(reader = reader_free(store)))
@@ -328,7 +328,7 @@ static enum fh_code snapshot_begin(struct sqlite_store *store, struct fh_error *
 static enum fh_code read_begin(struct sqlite_store *store, struct sqlite_work *work,
                                struct fh_error *error)
 {
-    enum fh_code code = store->shared ? FH_OK : snapshot_begin(store, error);
+    enum fh_code code = store->shared ? FH_OK : shared_snapshot_open(store, error);
     if (code != FH_OK)
         return code;
     work->connection = store->shared;
@@ -339,7 +339,7 @@ static enum fh_code read_begin(struct sqlite_store *store, struct sqlite_work *w
 static void read_end(struct sqlite_store *store, struct sqlite_work *work)
 {
     work->connection->users--;
-    snapshot_end(store, work->connection);
+    shared_snapshot_leave(store, work->connection);
     free(work);
 }
 
