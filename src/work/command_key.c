@@ -238,6 +238,8 @@ enum fh_code command_closed_merge(const struct ledger_caller *one,
     text_add(&text, "]");
     free(open.values);
     free(before.values);
+    if (!code && text.overflow) /* cut, it would close sagas that are open */
+        code = error_retry(error, FH_NO_MEMORY, "No memory for the numbers of open sagas.");
     if (!code) {
         ret->closed_through = larger->closed_through;
         ret->still_open = arena_text(arena, text.data);

@@ -37,6 +37,8 @@ ASSERTION = re.compile(r"freehold: broken invariant, ending: (.*) \((?:\.\./)*(\
 # libmongoc at any allocation.
 ENDING = {"memory": re.compile(r"Failure to allocate memory in bson_|libuv\.so")}
 ENV = {"CMOCKA_MESSAGE_OUTPUT": "TAP"}
+# Libraries that read what they did not get: it is theirs to mend.
+CRASHING = re.compile(r"lib(gnutls|tasn1)\.so")
 SHOWN_LINES = 12
 ASSERTING_DEPTH = 6  # an assertion on what a call has returned is in its caller, or where that puts it
 DAMAGING = re.compile(r"/(sqlite_checksum|store_start)_test$")  # their stores are damaged on purpose
@@ -231,7 +233,7 @@ class Failing:
         """How it ended, in words, and what identifies it where that is a fault."""
         report = ran.report
         places = report.died[1] if report.died else []
-        near = next(iter(self.symbols.own(places)), None)
+        near = next((frame for frame in self.symbols.own(places) if frame.function != "error_assertion_failed"), None)
         if ran.hung and near and near.file.startswith("tests/"):
             return "the test waits for what does not come any more", None
         if ran.hung:
@@ -267,6 +269,9 @@ class Failing:
         ends = ENDING.get(self.what)
         if ends and ends.search(ran.errors + " ".join(ran.report.died[1][:4])) and number == signal.SIGABRT:
             return "ended by a library that says it does so", None
+        inner = next((place for place in ran.report.died[1] if not re.search(r"/(libfail|libc)\.so", place)), "")
+        if self.what == "memory" and CRASHING.search(inner):
+            return "crashed inside GnuTLS", None
         return f"{signal.Signals(number).name} in {shown(near)}", f"{number} {near and near[:2]}"
 
     def look_at_stores(self, call, ran):

@@ -56,6 +56,10 @@ static inline void fake_request(struct world *world, struct world_request *reque
     fake->requests++;
     fake->request(fake, request);
 }
+static inline void fake_fatal(struct world *world, const char *why)
+{
+    world_fatal(fake_real(world), why);
+}
 
 static const struct world_ops fake_world_ops = {
     .monotonic_ns = fake_monotonic_ns,
@@ -66,6 +70,7 @@ static const struct world_ops fake_world_ops = {
     .job = fake_job,
     .turn = fake_turn,
     .request = fake_request,
+    .fatal = fake_fatal,
 };
 
 static inline void fake_world_init(struct fake_world *fake, struct world *real)

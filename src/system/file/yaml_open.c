@@ -48,6 +48,10 @@ static void report_syntax(struct yaml_reader *reader, const yaml_parser_t *parse
 {
     const yaml_mark_t *mark = &parser->problem_mark;
     struct place place = {reader->path, (int)mark->line + 1, (int)mark->column + 1};
+    if (!parser->problem) { /* libyaml tells none where memory ran out */
+        findings_error(reader->findings, place, "there is no memory to read it");
+        return;
+    }
     if (parser->error == YAML_READER_ERROR) {
         findings_error(reader->findings,
                        place_of_byte(reader->path, stream, parser->problem_offset),
