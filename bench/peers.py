@@ -110,14 +110,46 @@ class Node(Peer):
         return ["node", self.program]
 
 
+def rust_source(folder):
+    """What cargo calls the place that it fetches from, as it writes that into the lock of a crate with one dependency."""
+    crate = folder / "source"
+    (crate / "src").mkdir(parents=True, exist_ok=True)
+    (crate / "src" / "lib.rs").touch()
+    (crate / "Cargo.toml").write_text('[package]\nname = "source"\nversion = "0.0.0"\nedition = "2021"\n'
+                                      '[dependencies]\nitoa = "1"\n[workspace]\n')
+    wrong = built(["cargo", "generate-lockfile", "--quiet"], crate)
+    if wrong:
+        return None, wrong
+    lock = (crate / "Cargo.lock").read_text()
+    return next(line for line in lock.splitlines() if line.startswith("source = ")), None
+
+
+def rust_crates(folder):
+    """bench/peer/rust in the build folder. Its Cargo.lock names versions and checksums, not where they are from: that is
+    the machine's affair. What is wrong, or None."""
+    lock = (HERE / "peer" / "rust" / "Cargo.lock").read_text()
+    if (folder / "pinned").exists() and (folder / "pinned").read_text() == lock:
+        shutil.copytree(HERE / "peer" / "rust", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("Cargo.lock"))
+        return None
+    shutil.copytree(HERE / "peer" / "rust", folder, dirs_exist_ok=True)
+    source, wrong = rust_source(folder)
+    if not wrong:
+        whole = re.sub(r"^checksum = ", source + "\nchecksum = ", lock, flags=re.MULTILINE)
+        (folder / "Cargo.lock").write_text(whole)
+        (folder / "pinned").write_text(lock)
+    return wrong
+
+
 class Rust(Peer):
     """`program`: a file of bench/peer/rust/src/bin, without its ending."""
 
     tools = {"cargo": ("--version", (1, 89))}
+    package = ()
 
     def make(self):
-        return built(["cargo", "build", "--quiet", "--locked", "--release", "--bin", self.program, "--target-dir",
-                      str(self.build / "rust")], HERE / "peer" / "rust")
+        crates = self.build / "crates"
+        return rust_crates(crates) or built(["cargo", "build", "--quiet", "--locked", "--release", *self.package, "--bin",
+                                             self.program, "--target-dir", str(self.build / "rust")], crates)
 
     def command(self):
         return [self.build / "rust" / "release" / self.program]

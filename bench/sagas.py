@@ -39,10 +39,7 @@ class Program(Rust):
     """`steps` and `restate`, of the crate bench-sagas."""
 
     tools = {"cargo": ("--version", (1, 90))}
-
-    def make(self):
-        return built(["cargo", "build", "--quiet", "--locked", "--release", "--package", "bench-sagas", "--bin",
-                      self.program, "--target-dir", str(self.build / "rust")], HERE / "peer" / "rust")
+    package = ("--package", "bench-sagas")
 
     @property
     def address(self):
