@@ -328,6 +328,8 @@ static enum fh_code shared_snapshot_open(struct sqlite_store *store, struct fh_e
 static enum fh_code read_begin(struct sqlite_store *store, struct sqlite_work *work,
                                struct fh_error *error)
 {
+    if (store->shared && sqlite3_get_autocommit(store->shared->db))
+        snapshot_share_no_more(store); /* a failed read has ended it */
     enum fh_code code = store->shared ? FH_OK : shared_snapshot_open(store, error);
     if (code != FH_OK)
         return code;

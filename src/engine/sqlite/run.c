@@ -58,6 +58,10 @@ enum fh_code sqlite_may_run(struct store_work *work, struct fh_error *error)
     struct sqlite_store *store = (struct sqlite_store *)work->store;
     if (store_writes(work->mode) && store->state != GROUP_OPEN)
         return error_retry(error, FH_CONFLICT, "The group's transaction was rolled back.");
+    /* A failed read of one that shares the snapshot has ended it for all. */
+    if (!store_writes(work->mode) &&
+        sqlite3_get_autocommit(((struct sqlite_work *)work)->connection->db))
+        return error_set(error, FH_UNAVAILABLE, "The store failed while it was read.");
     return FH_OK;
 }
 
