@@ -106,6 +106,7 @@ WITHIN = {
     "trims_what_was_fetched": ("tower", 50),
     "undone_runs_again": ("tower", 300),
     "undone_twice": ("shop", 50),
+    "unread_position_kept": ("guests", 120),
     "unsent_is_not_undone": ("deals", 400),
     "user_left_behind": ("guests", 20),
     "user_not_kept": ("guests", 100),
