@@ -97,7 +97,7 @@ void sqlite_destroy(struct sqlite_store *store)
     if (store->whole)
         sqlite3_wal_checkpoint_v2(store->writer.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     connection_close(&store->writer);
-    arena_release(&store->outbox.arena);
+    arena_release(&store->late.arena);
     sqlite_checksum_free(store->checksum);
     if (store->lock >= 0)
         store->base.world->files->unlock(store->base.world, store->lock);

@@ -2,7 +2,7 @@
 /*
  * Group commit: many units of work, one fsync. They run one after the other on the one writing
  * connection, inside a shared transaction, and each waits for that transaction's COMMIT. The COMMIT
- * runs off the loop, and writes the group's events first (outbox.c), while the units of the next
+ * runs off the loop, and writes the group's events first (late.c), while the units of the next
  * group queue up.
  *
  *     IDLE --begin--> OPEN --all ready units have joined, or it is full--> BUSY --durable--> IDLE
@@ -70,7 +70,7 @@ static struct fh_error rerun_error(void)
 
 static void group_idle(struct sqlite_store *store)
 {
-    sqlite_outbox_clear(&store->outbox);
+    sqlite_late_clear(&store->late);
     store->state = GROUP_IDLE;
     store->exclusive = false;
     fiber_wake_all(&store->turnstile);
@@ -81,7 +81,7 @@ bool sqlite_group_broke(struct sqlite_store *store)
     if (store->state != GROUP_OPEN || !sqlite3_get_autocommit(store->writer.db))
         return store->state == GROUP_IDLE && store->active;
     struct fh_error error = rerun_error();
-    sqlite_outbox_forget(&store->outbox);
+    sqlite_late_forget(&store->late);
     members_finish(store, FH_CONFLICT, &error);
     /* The active unit of work continues, outside any transaction, up to its rollback; none begins
      * before. */
@@ -137,7 +137,7 @@ static void commit_run(struct world_job *job)
 {
     struct sqlite_store *store = job->owner;
     CRASH_POINT("group.gathered");
-    store->commit_result = sqlite_outbox_write(store);
+    store->commit_result = sqlite_late_write(store);
     CRASH_POINT("group.written");
     if (store->commit_result == SQLITE_OK)
         store->commit_result = sqlite_simple(&store->writer, "COMMIT");
@@ -168,7 +168,7 @@ static void commit_failed(struct sqlite_store *store)
     }
     if (!sqlite3_get_autocommit(store->writer.db))
         sqlite_simple(&store->writer, "ROLLBACK");
-    sqlite_outbox_forget(&store->outbox);
+    sqlite_late_forget(&store->late);
     members_finish(store, error.code, &error);
     group_idle(store);
 }
@@ -238,7 +238,7 @@ static int on_wal(void *context, sqlite3 *db, const char *name, int frames)
 void sqlite_group_init(struct sqlite_store *store)
 {
     store->members_end = &store->members;
-    sqlite_outbox_init(&store->outbox);
+    sqlite_late_init(&store->late);
     store->turn = (struct world_turn){.run = turn_ends, .owner = store};
     sqlite3_wal_hook(store->writer.db, on_wal, store);
 }
@@ -284,7 +284,7 @@ static enum fh_code write_begin(struct sqlite_store *store, struct sqlite_work *
     if (result == SQLITE_OK)
         result = savepoint_begin(store, work);
     if (result == SQLITE_OK) {
-        work->mark = sqlite_outbox_mark(&store->outbox);
+        work->mark = sqlite_late_mark(&store->late);
         return FH_OK;
     }
     enum fh_code code = sqlite_error(store->writer.db, result, error);
@@ -407,15 +407,15 @@ static void write_rollback(struct sqlite_store *store, struct sqlite_work *work)
     if (work->savepoint) {
         if (sqlite_simple(&store->writer, "ROLLBACK TO work") == SQLITE_OK &&
             sqlite_simple(&store->writer, "RELEASE work") == SQLITE_OK)
-            sqlite_outbox_return(&store->outbox, &work->mark);
+            sqlite_late_return(&store->late, &work->mark);
         else /* its changes can't be undone separately, and the others must not commit them */
             rollback_all(store);
     } else if (work->changed) {
         rollback_all(store);
     } else {
-        struct sqlite_outbox_mark mark = work->mark;
-        mark.written = store->outbox.written; /* others' only: see write_before */
-        sqlite_outbox_return(&store->outbox, &mark);
+        struct sqlite_late_mark mark = work->mark;
+        mark.written = store->late.written; /* others' only: see write_before */
+        sqlite_late_return(&store->late, &mark);
     }
 }
 

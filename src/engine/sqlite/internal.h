@@ -28,7 +28,7 @@ struct sqlite_prepared {
     sqlite3_stmt *statement;
     bool readonly;
     bool schema; /* it does what is not counted as changed rows */
-    bool outbox; /* it names a table that outbox.c writes */
+    bool outbox; /* it names a table that late.c writes */
 };
 
 struct sqlite_connection {
@@ -44,18 +44,18 @@ struct sqlite_connection {
     } recent[SQLITE_RECENT];
 };
 
-/* See outbox.c. */
-struct sqlite_appended;
+/* See late.c. */
+struct sqlite_late_row;
 #define SQLITE_POSITION_UNKNOWN INT64_C(-1)
-struct sqlite_outbox {
+struct sqlite_late {
     struct arena arena;
-    struct sqlite_appended *first, *last; /* the group's events, in order */
-    struct sqlite_appended *written;      /* the last one whose row is written */
+    struct sqlite_late_row *first, *last; /* the group's events, in order */
+    struct sqlite_late_row *written;      /* the last one whose row is written */
     int64_t position;                     /* the last one assigned */
 };
 /* How it was when a unit of work began. */
-struct sqlite_outbox_mark {
-    struct sqlite_appended *last, *written;
+struct sqlite_late_mark {
+    struct sqlite_late_row *last, *written;
     int64_t position;
 };
 
@@ -68,7 +68,7 @@ struct sqlite_work {
     struct sqlite_connection *connection; /* the writer, or the snapshot's own reader */
     bool savepoint;                       /* it began with one */
     bool changed;                         /* it has changed rows or the schema */
-    struct sqlite_outbox_mark mark;
+    struct sqlite_late_mark mark;
     enum fh_code result;
     struct fh_error error;
 };
@@ -93,7 +93,7 @@ struct sqlite_store {
     struct sqlite_work *members, **members_end;
     int member_count;
     int savepoints; /* how many more units of work get one */
-    struct sqlite_outbox outbox;
+    struct sqlite_late late;
     struct fiber_queue turnstile;
     struct world_turn turn;
     struct world_job job;
@@ -130,19 +130,19 @@ enum fh_code sqlite_statement_failed(struct store_work *work, int result, struct
 enum fh_code sqlite_append(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error);
 
-/* outbox.c */
-void sqlite_outbox_init(struct sqlite_outbox *outbox);
+/* late.c */
+void sqlite_late_init(struct sqlite_late *late);
 /* Keeps a copy of the event, which has its position. False: there is no room for it. */
-bool sqlite_outbox_keep(struct sqlite_outbox *outbox, const struct ledger_event *event);
-bool sqlite_outbox_is_written(const struct sqlite_outbox *outbox);
+bool sqlite_late_keep(struct sqlite_late *late, const struct ledger_event *event);
+bool sqlite_late_is_written(const struct sqlite_late *late);
 /* Writes what is not written yet, and returns SQLite's code. */
-int sqlite_outbox_write(struct sqlite_store *store);
+int sqlite_late_write(struct sqlite_store *store);
 /* The same, and one that is not kept. */
-int sqlite_outbox_write_now(struct sqlite_store *store, const struct ledger_event *event);
-void sqlite_outbox_clear(struct sqlite_outbox *outbox);  /* the group is over */
-void sqlite_outbox_forget(struct sqlite_outbox *outbox); /* it was rolled back */
-struct sqlite_outbox_mark sqlite_outbox_mark(const struct sqlite_outbox *outbox);
-void sqlite_outbox_return(struct sqlite_outbox *outbox, const struct sqlite_outbox_mark *mark);
+int sqlite_late_write_now(struct sqlite_store *store, const struct ledger_event *event);
+void sqlite_late_clear(struct sqlite_late *late);  /* the group is over */
+void sqlite_late_forget(struct sqlite_late *late); /* it was rolled back */
+struct sqlite_late_mark sqlite_late_mark(const struct sqlite_late *late);
+void sqlite_late_return(struct sqlite_late *late, const struct sqlite_late_mark *mark);
 
 /* trial.c */
 extern const struct sql_trial_ops sqlite_trial;

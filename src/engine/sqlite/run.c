@@ -82,11 +82,10 @@ enum fh_code sqlite_statement_failed(struct store_work *work, int result, struct
 static int write_before(struct sqlite_work *work, const struct sqlite_prepared *prepared)
 {
     struct sqlite_store *store = (struct sqlite_store *)work->base.store;
-    if (!store_writes(work->base.mode) || !prepared->outbox ||
-        sqlite_outbox_is_written(&store->outbox))
+    if (!store_writes(work->base.mode) || !prepared->outbox || sqlite_late_is_written(&store->late))
         return SQLITE_OK;
-    work->changed |= store->outbox.last != work->mark.last;
-    int result = sqlite_outbox_write(store);
+    work->changed |= store->late.last != work->mark.last;
+    int result = sqlite_late_write(store);
     work->changed |= result != SQLITE_OK;
     return result;
 }
@@ -98,7 +97,7 @@ static void note_change(struct sqlite_work *work, const struct sqlite_prepared *
         return;
     work->changed |= prepared->schema || rows > 0;
     if (prepared->outbox)
-        ((struct sqlite_store *)work->base.store)->outbox.position = SQLITE_POSITION_UNKNOWN;
+        ((struct sqlite_store *)work->base.store)->late.position = SQLITE_POSITION_UNKNOWN;
 }
 
 enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
@@ -172,7 +171,7 @@ enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_e
     bool refused = false;
     struct scripting scripting = {.db = db, .sql = sql};
     ((struct sqlite_work *)work)->changed = true;
-    scripting.result = sqlite_outbox_write(store);
+    scripting.result = sqlite_late_write(store);
     if (scripting.result != SQLITE_OK)
         return sqlite_statement_failed(work, scripting.result, error);
     sqlite3_set_authorizer(db, refuse_to_end, &refused);
@@ -188,6 +187,6 @@ enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_e
         code = sqlite_error(db, scripting.result, error);
     sqlite_statements_release(&store->writer); /* a view may name other tables now */
     sqlite_statements_watch(&store->writer);
-    store->outbox.position = SQLITE_POSITION_UNKNOWN;
+    store->late.position = SQLITE_POSITION_UNKNOWN;
     return code;
 }

@@ -3,7 +3,7 @@
  * The ledger on relational engines: meta, outbox and cursors; docs/internals/store.md describes the
  * tables. Positions are dense and come from the one row of fh_counter, never from rowids, which a
  * trimmed table would give out again. With one writer the unit of work itself takes them, so that
- * an event's position is final when its unit of work commits: see engine/sqlite/outbox.c. Servers
+ * an event's position is final when its unit of work commits: see engine/sqlite/late.c. Servers
  * have many writers and a sequencer: see engine/postgresql/ledger_schema.c.
  */
 

@@ -26,48 +26,48 @@
 
 #define KEPT_SIZE_MAX ((size_t)4 << 20) /* of a group; those beyond it are written on the loop */
 
-struct sqlite_appended {
+struct sqlite_late_row {
     struct ledger_event event;
-    struct sqlite_appended *next;
+    struct sqlite_late_row *next;
 };
 
-void sqlite_outbox_init(struct sqlite_outbox *outbox)
+void sqlite_late_init(struct sqlite_late *late)
 {
-    *outbox = (struct sqlite_outbox){.position = SQLITE_POSITION_UNKNOWN};
-    arena_init(&outbox->arena, KEPT_SIZE_MAX);
+    *late = (struct sqlite_late){.position = SQLITE_POSITION_UNKNOWN};
+    arena_init(&late->arena, KEPT_SIZE_MAX);
 }
 
-bool sqlite_outbox_is_written(const struct sqlite_outbox *outbox)
+bool sqlite_late_is_written(const struct sqlite_late *late)
 {
-    return outbox->written == outbox->last;
+    return late->written == late->last;
 }
 
-void sqlite_outbox_clear(struct sqlite_outbox *outbox)
+void sqlite_late_clear(struct sqlite_late *late)
 {
-    arena_release(&outbox->arena);
-    outbox->first = outbox->last = outbox->written = NULL;
+    arena_release(&late->arena);
+    late->first = late->last = late->written = NULL;
 }
 
-void sqlite_outbox_forget(struct sqlite_outbox *outbox)
+void sqlite_late_forget(struct sqlite_late *late)
 {
-    sqlite_outbox_clear(outbox);
-    outbox->position = SQLITE_POSITION_UNKNOWN;
+    sqlite_late_clear(late);
+    late->position = SQLITE_POSITION_UNKNOWN;
 }
 
-struct sqlite_outbox_mark sqlite_outbox_mark(const struct sqlite_outbox *outbox)
+struct sqlite_late_mark sqlite_late_mark(const struct sqlite_late *late)
 {
-    return (struct sqlite_outbox_mark){outbox->last, outbox->written, outbox->position};
+    return (struct sqlite_late_mark){late->last, late->written, late->position};
 }
 
-void sqlite_outbox_return(struct sqlite_outbox *outbox, const struct sqlite_outbox_mark *mark)
+void sqlite_late_return(struct sqlite_late *late, const struct sqlite_late_mark *mark)
 {
-    outbox->last = mark->last;
-    outbox->written = mark->written;
-    outbox->position = mark->position;
+    late->last = mark->last;
+    late->written = mark->written;
+    late->position = mark->position;
     if (mark->last)
         mark->last->next = NULL;
     else
-        outbox->first = NULL;
+        late->first = NULL;
 }
 
 /* ---- writing ---- */
@@ -115,28 +115,28 @@ static int write_counter(struct sqlite_store *store, int64_t position)
     return write_statement(store, "UPDATE fh_counter SET position = ?1 WHERE one = 1", last, 1);
 }
 
-int sqlite_outbox_write_now(struct sqlite_store *store, const struct ledger_event *event)
+int sqlite_late_write_now(struct sqlite_store *store, const struct ledger_event *event)
 {
-    int result = sqlite_outbox_write(store);
+    int result = sqlite_late_write(store);
     if (result == SQLITE_OK)
         result = write_event(store, event);
     return result == SQLITE_OK ? write_counter(store, event->position) : result;
 }
 
-int sqlite_outbox_write(struct sqlite_store *store)
+int sqlite_late_write(struct sqlite_store *store)
 {
-    struct sqlite_outbox *outbox = &store->outbox;
-    if (sqlite_outbox_is_written(outbox))
+    struct sqlite_late *late = &store->late;
+    if (sqlite_late_is_written(late))
         return SQLITE_OK;
-    struct sqlite_appended *next = outbox->written ? outbox->written->next : outbox->first;
+    struct sqlite_late_row *next = late->written ? late->written->next : late->first;
     for (; next; next = next->next) {
         int result = write_event(store, &next->event);
         if (result != SQLITE_OK)
             return result;
     }
-    int result = write_counter(store, outbox->last->event.position);
+    int result = write_counter(store, late->last->event.position);
     if (result == SQLITE_OK)
-        outbox->written = outbox->last;
+        late->written = late->last;
     return result;
 }
 
@@ -155,26 +155,26 @@ static size_t copied_size(const char *text)
     return text ? strlen(text) + 1 : 0;
 }
 
-bool sqlite_outbox_keep(struct sqlite_outbox *outbox, const struct ledger_event *event)
+bool sqlite_late_keep(struct sqlite_late *late, const struct ledger_event *event)
 {
-    size_t size = sizeof(struct sqlite_appended) + copied_size(event->id) +
+    size_t size = sizeof(struct sqlite_late_row) + copied_size(event->id) +
                   copied_size(event->type) + copied_size(event->key) + copied_size(event->data) +
                   copied_size(event->trace);
-    struct sqlite_appended *appended = arena_try_alloc(&outbox->arena, size);
+    struct sqlite_late_row *appended = arena_try_alloc(&late->arena, size);
     if (!appended)
         return false;
     char *at = (char *)(appended + 1);
-    *appended = (struct sqlite_appended){.event = *event};
+    *appended = (struct sqlite_late_row){.event = *event};
     appended->event.id = copy_to(&at, event->id);
     appended->event.type = copy_to(&at, event->type);
     appended->event.key = copy_to(&at, event->key);
     appended->event.data = copy_to(&at, event->data);
     appended->event.trace = copy_to(&at, event->trace);
     appended->event.next = NULL;
-    if (outbox->last)
-        outbox->last->next = appended;
+    if (late->last)
+        late->last->next = appended;
     else
-        outbox->first = appended;
-    outbox->last = appended;
+        late->first = appended;
+    late->last = appended;
     return true;
 }
