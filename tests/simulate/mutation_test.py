@@ -43,7 +43,7 @@ WITHIN = {
     "early_reply": ("shop", 20),
     "edit_forgotten": ("tower", 50),
     "events_written_apart": ("shop", 50),
-    "failed_event_kept": ("tower", 500),
+    "failed_event_kept": ("tower", 50),
     "failed_sync_ignored": ("shop", 50),
     "failed_work_kept": ("tower", 100),
     "first_speaks_for_all": ("keys", 100),

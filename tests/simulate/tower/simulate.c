@@ -61,6 +61,13 @@ static void take_room(fh_client *client, const char *key)
     state->rooms += status == 200;
 }
 
+static void take_suite(fh_client *client, const char *key)
+{
+    struct fh_ask ask = {"tower", "POST", "/suites", NULL, key};
+    int status = fh_client_insist(client, &ask, NULL);
+    fh_client_expect(client, status == 409, "a suite was answered %d", status);
+}
+
 static void take_name(fh_client *client, const char *key)
 {
     struct state *state = fh_client_state(client);
@@ -295,7 +302,7 @@ static void client(fh_client *client, int number)
     char key[32];
     int actions = 4 + (int)fh_client_random(client, ACTIONS_MAX - 4 + 1);
     for (int i = 0; i < actions; i++) {
-        uint64_t drawn = fh_client_random(client, 18);
+        uint64_t drawn = fh_client_random(client, 19);
         snprintf(key, sizeof key, "c%d-%d", number, i);
         if (drawn < 5)
             build(client, key);
@@ -309,6 +316,8 @@ static void client(fh_client *client, int number)
             crown(client, key);
         else if (drawn < 17)
             operate(client);
+        else if (drawn < 18)
+            take_suite(client, key);
         else
             oil(client, 1 + (json_int_t)fh_client_random(client, CROWNS_MAX / 8), key);
         if (fh_client_random(client, 3) == 0)
@@ -410,6 +419,9 @@ static void check(fh_client *client)
                      "%" JSON_INTEGER_FORMAT " events were published, %" JSON_INTEGER_FORMAT
                      " applied",
                      published, heard);
+    fh_client_expect(
+        client, count(client, "builder", "SELECT count(*) AS n FROM heard WHERE build = 0") == 0,
+        "an event was heard whose unit of work was refused");
     json_int_t rooms = count(client, "tower", "SELECT taken AS n FROM room");
     fh_client_expect(client, rooms == state->rooms,
                      "%d rooms were given, and %" JSON_INTEGER_FORMAT " are taken", state->rooms,

@@ -71,6 +71,13 @@ static void take_room(fh_work *w)
     fh_reply(w, 200, room);
 }
 
+/* Refused only when it ends, by a deferred constraint, with an event that nobody may hear. */
+static void take_suite(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO suite VALUES (2)", NULL);
+    fh_publish(w, "BlockPut", json_pack("{s:i, s:i}", "build", 0, "level", 1));
+}
+
 /* A name that is taken ends the transaction of all that are in the group. */
 static void take_name(fh_work *w)
 {
@@ -94,6 +101,7 @@ FH_SERVICE(tower, .model = FH_RELATIONAL,
                        .audience = FH_SERVICES},
                       {"POST", "/oil", oil, .body = oil_shape, .auth = FH_ANYONE},
                       {"POST", "/rooms", take_room, .auth = FH_ANYONE},
+                      {"POST", "/suites", take_suite, .auth = FH_ANYONE},
                       {"POST", "/names", take_name, .body = name_shape, .auth = FH_ANYONE}},
            .publishes = {{"BlockPut", 1, block_shape, .key = "build"},
                          {"BlockTaken", 1, block_shape, .key = "build"}});

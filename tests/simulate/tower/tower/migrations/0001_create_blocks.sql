@@ -18,6 +18,9 @@ CREATE TABLE room (
     taken INTEGER NOT NULL
 );
 INSERT INTO room VALUES (1, 0);
+CREATE TABLE suite (
+    room INTEGER NOT NULL REFERENCES room DEFERRABLE INITIALLY DEFERRED
+);
 -- Of crowns, each part as often as it was put on; and which may have their third one.
 CREATE TABLE part (
     crown INTEGER NOT NULL,
