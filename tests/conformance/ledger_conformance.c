@@ -388,6 +388,38 @@ static void a_command_of_a_rolled_back_unit_of_work_is_not_recorded(struct confo
     EXPECT(!recorded(c, "orders", "k1"));
 }
 
+static enum ledger_outcome outcome_in(struct conformance *c, struct store_work *work,
+                                      const char *key)
+{
+    struct arena arena;
+    struct ledger_command command = {.outcome = LEDGER_PENDING};
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = ledger_command_get(work, &arena, "client", key, &command, &c->error);
+    arena_release(&arena);
+    return code == FH_OK ? command.outcome : LEDGER_PENDING;
+}
+
+static void a_unit_of_work_finds_replaces_and_removes_what_it_recorded(struct conformance *c)
+{
+    if (c->engine->sequencer)
+        return; /* on SQL's servers a record may be looked for beside the unit of work */
+    struct ledger_command one = command_of("client", "c1", "", 1, LEDGER_REFUSED);
+    struct ledger_command other = command_of("client", "c2", "", 900, LEDGER_DONE);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(ledger_command_put(work, &one, &c->error) == FH_OK);
+    EXPECT(ledger_command_put(work, &other, &c->error) == FH_OK);
+    EXPECT(outcome_in(c, work, "c1") == LEDGER_REFUSED && outcome_in(c, work, "c2") == LEDGER_DONE);
+    one.outcome = LEDGER_DONE;
+    EXPECT(ledger_command_put(work, &one, &c->error) == FH_OK);
+    EXPECT(outcome_in(c, work, "c1") == LEDGER_DONE && outcome_in(c, work, "c3") == LEDGER_PENDING);
+    int64_t removed = 0;
+    EXPECT(ledger_commands_expire(work, 1500, 10, &removed, &c->error) == FH_OK && removed == 1);
+    EXPECT(outcome_in(c, work, "c1") == LEDGER_PENDING);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    EXPECT(!recorded(c, "client", "c1") && recorded(c, "client", "c2"));
+}
+
 static void old_commands_of_outside_clients_expire_and_no_others(struct conformance *c)
 {
     EXPECT(put(c, command_of("client", "c1", "", 1, LEDGER_DONE)) == FH_OK);
@@ -784,6 +816,7 @@ int main(void)
         CASE(a_cursor_that_was_created_and_never_moved_moves),
         CASE(a_command_is_recorded_and_replaced),
         CASE(a_command_of_a_rolled_back_unit_of_work_is_not_recorded),
+        CASE(a_unit_of_work_finds_replaces_and_removes_what_it_recorded),
         CASE(old_commands_of_outside_clients_expire_and_no_others),
         CASE(a_closing_deletes_exactly_what_it_closes),
         CASE(a_closing_of_all_numbers_deletes_the_highest),

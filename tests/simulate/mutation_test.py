@@ -61,6 +61,7 @@ WITHIN = {
     "lost_commit_done": ("port", 40),
     "lost_is_not_asked_again": ("deals", 300),
     "lost_is_not_reported": ("deals", 100),
+    "late_record_lost": ("shop", 20),
     "lost_sync": ("shop", 20),
     "mark_trimmed_early": ("port", 100),
     "member_told_early": ("port", 300),

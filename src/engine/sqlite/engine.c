@@ -29,6 +29,9 @@ static const struct sql_ops sqlite_sql = {
     .run = sqlite_statement_run,
     .script = sqlite_script,
     .append = sqlite_append,
+    .position = sqlite_position,
+    .keep_command = sqlite_keep_command,
+    .look_for_command = sqlite_look_for_command,
     .trial = &sqlite_trial,
 };
 

@@ -27,8 +27,9 @@ extern const char *const sqlite_ledger_statements[LEDGER_STATEMENTS];
 struct sqlite_prepared {
     sqlite3_stmt *statement;
     bool readonly;
-    bool schema; /* it does what is not counted as changed rows */
-    bool outbox; /* it names a table that late.c writes */
+    bool schema;   /* it does what is not counted as changed rows */
+    bool outbox;   /* it names a table of the outbox: see late.c */
+    bool commands; /* it names that of the commands' records */
 };
 
 struct sqlite_connection {
@@ -46,12 +47,15 @@ struct sqlite_connection {
 
 /* See late.c. */
 struct sqlite_late_row;
+#define SQLITE_LATE_COMMAND_BITS 8192
 #define SQLITE_POSITION_UNKNOWN INT64_C(-1)
 struct sqlite_late {
     struct arena arena;
-    struct sqlite_late_row *first, *last; /* the group's events, in order */
-    struct sqlite_late_row *written;      /* the last one whose row is written */
-    int64_t position;                     /* the last one assigned */
+    struct sqlite_late_row *first, *last; /* the group's, in order */
+    struct sqlite_late_row *written;      /* the last one that is written */
+    int64_t position;                     /* the last one assigned to an event */
+    /* Whose bit is not set, of that command no record is kept. */
+    uint64_t commands[SQLITE_LATE_COMMAND_BITS / 64];
 };
 /* How it was when a unit of work began. */
 struct sqlite_late_mark {
@@ -68,6 +72,7 @@ struct sqlite_work {
     struct sqlite_connection *connection; /* the writer, or the snapshot's own reader */
     bool savepoint;                       /* it began with one */
     bool changed;                         /* it has changed rows or the schema */
+    bool looks_for_command;               /* whose record is not among the late rows */
     struct sqlite_late_mark mark;
     enum fh_code result;
     struct fh_error error;
@@ -126,14 +131,24 @@ enum fh_code sqlite_may_run(struct store_work *work, struct fh_error *error);
 /* What becomes of a unit of work whose statement failed with SQLite's code. */
 enum fh_code sqlite_statement_failed(struct store_work *work, int result, struct fh_error *error);
 
-/* append.c: sql_ops.append. */
+/* append.c: of sql_ops. */
 enum fh_code sqlite_append(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error);
+enum fh_code sqlite_position(struct store_work *work, int64_t *ret, struct fh_error *error);
+
+/* command.c: of sql_ops. */
+bool sqlite_keep_command(struct store_work *work, const struct ledger_command *command);
+enum fh_code sqlite_look_for_command(struct store_work *work, const char *sql,
+                                     const struct sql_value *values, int count, sql_visit *visit,
+                                     void *context, struct fh_error *error);
 
 /* late.c */
 void sqlite_late_init(struct sqlite_late *late);
-/* Keeps a copy of the event, which has its position. False: there is no room for it. */
-bool sqlite_late_keep(struct sqlite_late *late, const struct ledger_event *event);
+/* Keep a copy of the event, which has its position, or of the record. False: there is no room. */
+bool sqlite_late_keep_event(struct sqlite_late *late, const struct ledger_event *event);
+bool sqlite_late_keep_command(struct sqlite_late *late, const struct ledger_command *command);
+/* False for certain if no record of that command is kept. */
+bool sqlite_late_may_keep(const struct sqlite_late *late, const char *caller, const char *key);
 bool sqlite_late_is_written(const struct sqlite_late *late);
 /* Writes what is not written yet, and returns SQLite's code. */
 int sqlite_late_write(struct sqlite_store *store);

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The outbox of the group's units of work. Their events get positions at once, from memory, and are
- * written together by the job that commits the group, off the loop:
+ * The late rows of the group's units of work: their events, and the records of their commands. They
+ * are kept in memory, and written together by the job that commits the group, off the loop:
  *
- *     append     position + 1, a copy in the group's arena             on the loop, no statement
- *     write      each event's row and its key's last position, then the counter, once
+ *     keep       a copy in the group's arena; an event gets its position, one more than the last
+ *                                                                      on the loop, no statement
+ *     write      each event's row and its key's last position; each record; then the counter, once
  *                                                           in the commit's job, before COMMIT
  *
  * The position is right because there is one writer: it is fh_counter's, read before the group's
  * first event, and what was assigned since. So whatever reads or changes these tables on the
- * writing connection has the events written first: statements that name one of them, through a view
- * or a trigger too, are told apart when they are prepared (statement.c).
+ * writing connection has the late rows written first: statements that name one of them, through a
+ * view or a trigger too, are told apart when they are prepared (statement.c). Only the look for a
+ * command's record goes without, when it is certain that none is kept.
  *
- * A unit of work that is rolled back takes its events with it, and gives their positions back. If
+ * A unit of work that is rolled back takes its rows with it, and gives their positions back. If
  * the group's transaction is rolled back, the counter is read again. A row that can't be written (a
  * full disk) fails the commit as any other failure does: the members run again.
  *
- * Killed between append and COMMIT: neither the events nor the changes that they report are there.
+ * Killed between keep and COMMIT: neither the rows nor the changes that they report are there.
  */
 
 #include <string.h>
@@ -27,8 +29,12 @@
 #define KEPT_SIZE_MAX ((size_t)4 << 20) /* of a group; those beyond it are written on the loop */
 
 struct sqlite_late_row {
-    struct ledger_event event;
     struct sqlite_late_row *next;
+    bool command;
+    union {
+        struct ledger_event event;
+        struct ledger_command record;
+    };
 };
 
 void sqlite_late_init(struct sqlite_late *late)
@@ -46,6 +52,7 @@ void sqlite_late_clear(struct sqlite_late *late)
 {
     arena_release(&late->arena);
     late->first = late->last = late->written = NULL;
+    memset(late->commands, 0, sizeof late->commands);
 }
 
 void sqlite_late_forget(struct sqlite_late *late)
@@ -109,6 +116,14 @@ static int write_event(struct sqlite_store *store, const struct ledger_event *ev
                            place, 2);
 }
 
+static int write_record(struct sqlite_store *store, const struct ledger_command *record)
+{
+    struct sql_value values[LEDGER_COMMAND_VALUES];
+    ledger_command_values(record, values);
+    return write_statement(store, sqlite_ledger_statements[LEDGER_COMMAND_PUT], values,
+                           LEDGER_COMMAND_VALUES);
+}
+
 static int write_counter(struct sqlite_store *store, int64_t position)
 {
     struct sql_value last[] = {sql_integer(position)};
@@ -123,18 +138,22 @@ int sqlite_late_write_now(struct sqlite_store *store, const struct ledger_event 
     return result == SQLITE_OK ? write_counter(store, event->position) : result;
 }
 
+/* What is not written is as it was: the group's transaction can't be committed any more. */
 int sqlite_late_write(struct sqlite_store *store)
 {
     struct sqlite_late *late = &store->late;
     if (sqlite_late_is_written(late))
         return SQLITE_OK;
-    struct sqlite_late_row *next = late->written ? late->written->next : late->first;
-    for (; next; next = next->next) {
-        int result = write_event(store, &next->event);
+    int64_t position = 0;
+    struct sqlite_late_row *row = late->written ? late->written->next : late->first;
+    for (; row; row = row->next) {
+        int result =
+            row->command ? write_record(store, &row->record) : write_event(store, &row->event);
         if (result != SQLITE_OK)
             return result;
+        position = row->command ? position : row->event.position;
     }
-    int result = write_counter(store, late->last->event.position);
+    int result = position ? write_counter(store, position) : SQLITE_OK;
     if (result == SQLITE_OK)
         late->written = late->last;
     return result;
@@ -142,39 +161,73 @@ int sqlite_late_write(struct sqlite_store *store)
 
 /* ---- keeping ---- */
 
-static char *copy_to(char **at, const char *text)
-{
-    size_t size = text ? strlen(text) + 1 : 0;
-    char *copy = text ? memcpy(*at, text, size) : NULL;
-    *at += size;
-    return copy;
-}
-
 static size_t copied_size(const char *text)
 {
     return text ? strlen(text) + 1 : 0;
 }
 
-bool sqlite_late_keep(struct sqlite_late *late, const struct ledger_event *event)
+/* Takes the row over, with copies of the texts to which its pointers point. */
+static bool keep_row(struct sqlite_late *late, struct sqlite_late_row *row, const char **texts[],
+                     size_t count)
 {
-    size_t size = sizeof(struct sqlite_late_row) + copied_size(event->id) +
-                  copied_size(event->type) + copied_size(event->key) + copied_size(event->data) +
-                  copied_size(event->trace);
-    struct sqlite_late_row *appended = arena_try_alloc(&late->arena, size);
-    if (!appended)
+    size_t size = sizeof *row;
+    for (size_t i = 0; i < count; i++)
+        size += copied_size(*texts[i]);
+    struct sqlite_late_row *kept = arena_try_alloc(&late->arena, size);
+    if (!kept)
         return false;
-    char *at = (char *)(appended + 1);
-    *appended = (struct sqlite_late_row){.event = *event};
-    appended->event.id = copy_to(&at, event->id);
-    appended->event.type = copy_to(&at, event->type);
-    appended->event.key = copy_to(&at, event->key);
-    appended->event.data = copy_to(&at, event->data);
-    appended->event.trace = copy_to(&at, event->trace);
-    appended->event.next = NULL;
+    char *at = (char *)(kept + 1);
+    for (size_t i = 0; i < count; i++) {
+        size = copied_size(*texts[i]);
+        *texts[i] = *texts[i] ? memcpy(at, *texts[i], size) : NULL;
+        at += size;
+    }
+    *kept = *row;
     if (late->last)
-        late->last->next = appended;
+        late->last->next = kept;
     else
-        late->first = appended;
-    late->last = appended;
+        late->first = kept;
+    late->last = kept;
+    return true;
+}
+
+bool sqlite_late_keep_event(struct sqlite_late *late, const struct ledger_event *event)
+{
+    struct sqlite_late_row row = {.event = *event};
+    row.event.next = NULL;
+    const char **texts[] = {&row.event.id, &row.event.type, &row.event.key, &row.event.data,
+                            &row.event.trace};
+    return keep_row(late, &row, texts, sizeof texts / sizeof *texts);
+}
+
+/* FNV-1a, over both with their ends. */
+static unsigned command_bit(const char *caller, const char *key)
+{
+    uint32_t hash = 2166136261;
+    for (const char *text = caller; text; text = text == caller ? key : NULL) {
+        const char *at = text;
+        do
+            hash = (hash ^ (unsigned char)*at) * 16777619;
+        while (*at++);
+    }
+    return (hash ^ hash >> 16) % SQLITE_LATE_COMMAND_BITS;
+}
+
+bool sqlite_late_may_keep(const struct sqlite_late *late, const char *caller, const char *key)
+{
+    unsigned bit = command_bit(caller, key);
+    return late->commands[bit / 64] >> bit % 64 & 1;
+}
+
+bool sqlite_late_keep_command(struct sqlite_late *late, const struct ledger_command *command)
+{
+    struct sqlite_late_row row = {.command = true, .record = *command};
+    const char **texts[] = {&row.record.caller,     &row.record.key,     &row.record.birth,
+                            &row.record.digest,     &row.record.request, &row.record.answer,
+                            &row.record.undo_answer};
+    if (!keep_row(late, &row, texts, sizeof texts / sizeof *texts))
+        return false;
+    unsigned bit = command_bit(command->caller, command->key);
+    late->commands[bit / 64] |= UINT64_C(1) << bit % 64;
     return true;
 }

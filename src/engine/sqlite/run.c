@@ -82,7 +82,8 @@ enum fh_code sqlite_statement_failed(struct store_work *work, int result, struct
 static int write_before(struct sqlite_work *work, const struct sqlite_prepared *prepared)
 {
     struct sqlite_store *store = (struct sqlite_store *)work->base.store;
-    if (!store_writes(work->base.mode) || !prepared->outbox || sqlite_late_is_written(&store->late))
+    bool names_late = prepared->outbox || (prepared->commands && !work->looks_for_command);
+    if (!store_writes(work->base.mode) || !names_late || sqlite_late_is_written(&store->late))
         return SQLITE_OK;
     work->changed |= store->late.last != work->mark.last;
     int result = sqlite_late_write(store);

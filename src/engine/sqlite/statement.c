@@ -152,14 +152,12 @@ static bool any_is_stepping(const struct sqlite_connection *connection)
     return false;
 }
 
-static bool is_outbox_table(const char *name)
+static void note_table(struct sqlite_prepared *prepared, const char *name)
 {
-    static const char *const tables[] = {"fh_outbox", "fh_last_of_key", "fh_counter"};
-    for (size_t i = 0; name && i < sizeof tables / sizeof *tables; i++) {
-        if (sqlite3_stricmp(name, tables[i]) == 0)
-            return true;
-    }
-    return false;
+    static const char *const outbox[] = {"fh_outbox", "fh_last_of_key", "fh_counter"};
+    for (size_t i = 0; name && i < sizeof outbox / sizeof *outbox; i++)
+        prepared->outbox |= sqlite3_stricmp(name, outbox[i]) == 0;
+    prepared->commands |= name && sqlite3_stricmp(name, "fh_command") == 0;
 }
 
 /* SQLite calls it for each table that a statement reads or writes, through views and triggers
@@ -176,7 +174,7 @@ static int note_named(void *context, int action, const char *one, const char *tw
     case SQLITE_INSERT:
     case SQLITE_UPDATE:
     case SQLITE_DELETE:
-        prepared->outbox |= is_outbox_table(one);
+        note_table(prepared, one);
         break;
     case SQLITE_SELECT:
     case SQLITE_FUNCTION:

@@ -141,6 +141,12 @@ enum fh_code sql_ledger_prepare(struct store_work *work, char ret_incarnation[ID
 
 enum fh_code sql_ledger_position(struct store_work *work, int64_t *ret, struct fh_error *error)
 {
+    const struct sql_ops *sql = work->store->engine->sql;
+    return sql->position ? sql->position(work, ret, error) : ledger_position_read(work, ret, error);
+}
+
+enum fh_code ledger_position_read(struct store_work *work, int64_t *ret, struct fh_error *error)
+{
     return ledger_integer(work, "SELECT position FROM fh_counter WHERE one = 1", NULL, 0, ret,
                           error);
 }

@@ -64,6 +64,16 @@ static enum fh_code look_beside(struct store_work *work, const char *caller,
     return code == FH_OK ? store_begin(work->store, STORE_READ_COMMITTED, ret, error) : code;
 }
 
+static enum fh_code run_look(struct store_work *work, const char *sql,
+                             const struct sql_value *values, int count, struct command_found *found,
+                             struct fh_error *error)
+{
+    const struct sql_ops *ops = work->store->engine->sql;
+    if (ops->look_for_command)
+        return ops->look_for_command(work, sql, values, count, take_command_row, found, error);
+    return sql_run(work, sql, values, count, take_command_row, found, NULL, error);
+}
+
 enum fh_code sql_ledger_command_get(struct store_work *work, struct arena *arena,
                                     const char *caller, const char *key, struct ledger_command *ret,
                                     struct fh_error *error)
@@ -80,8 +90,7 @@ enum fh_code sql_ledger_command_get(struct store_work *work, struct arena *arena
     enum fh_code code =
         ledger_looks_beside(work) ? look_beside(work, caller, &beside, error) : FH_OK;
     if (code == FH_OK)
-        code =
-            sql_run(beside ? beside : work, sql, values, 2, take_command_row, &found, NULL, error);
+        code = run_look(beside ? beside : work, sql, values, 2, &found, error);
     if (beside)
         store_rollback(beside);
     if (code != FH_OK)
@@ -134,22 +143,34 @@ sql_ledger_commands_read(struct store_work *work, const char *caller, const char
                    values, 3, visit_command, &to, NULL, error);
 }
 
+void ledger_command_values(const struct ledger_command *command,
+                           struct sql_value ret[static LEDGER_COMMAND_VALUES])
+{
+    struct sql_value values[LEDGER_COMMAND_VALUES] = {
+        sql_text(command->caller),
+        sql_text(command->key),
+        sql_text(command->birth),
+        sql_integer(command->number),
+        sql_integer(command->attempt),
+        sql_integer(command->created_ms),
+        sql_text(ledger_outcome_name(command->outcome)),
+        sql_text(command->digest),
+        sql_text(command->request),
+        sql_text(command->answer),
+        sql_text(command->undo_answer)};
+    memcpy(ret, values, sizeof values);
+}
+
 enum fh_code sql_ledger_command_put(struct store_work *work, const struct ledger_command *command,
                                     struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(command->caller),
-                                 sql_text(command->key),
-                                 sql_text(command->birth),
-                                 sql_integer(command->number),
-                                 sql_integer(command->attempt),
-                                 sql_integer(command->created_ms),
-                                 sql_text(ledger_outcome_name(command->outcome)),
-                                 sql_text(command->digest),
-                                 sql_text(command->request),
-                                 sql_text(command->answer),
-                                 sql_text(command->undo_answer)};
-    return ledger_do(work, ledger_sql(work, LEDGER_COMMAND_PUT), values, LEDGER_COUNT(values), NULL,
-                     error);
+    const struct sql_ops *sql = work->store->engine->sql;
+    struct sql_value values[LEDGER_COMMAND_VALUES];
+    if (sql->keep_command && sql->keep_command(work, command))
+        return FH_OK;
+    ledger_command_values(command, values);
+    return ledger_do(work, ledger_sql(work, LEDGER_COMMAND_PUT), values, LEDGER_COMMAND_VALUES,
+                     NULL, error);
 }
 
 enum fh_code sql_ledger_commands_expire(struct store_work *work, int64_t before_ms, int limit,

@@ -22,6 +22,7 @@
 
 enum sql_kind { SQL_NULL, SQL_INTEGER, SQL_REAL, SQL_TEXT, SQL_BLOB };
 
+struct ledger_command;
 struct ledger_event;
 struct sql_trial_ops;
 
@@ -72,6 +73,16 @@ struct sql_ops {
     /* Replaces ledger_append (ledger.h). NULL: nothing does. */
     enum fh_code (*append)(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error);
+    /* Replaces the read of the counter; the same for the unit of work. NULL: nothing does. */
+    enum fh_code (*position)(struct store_work *work, int64_t *ret, struct fh_error *error);
+    /* Keeps the record of a command, to be written by the commit. False: it has to be written now.
+     * NULL: so it is always. */
+    bool (*keep_command)(struct store_work *work, const struct ledger_command *command);
+    /* As run, for a statement that looks for the record of a command: its first values are caller
+     * and key. NULL: run. */
+    enum fh_code (*look_for_command)(struct store_work *work, const char *sql,
+                                     const struct sql_value *values, int count, sql_visit *visit,
+                                     void *context, struct fh_error *error);
     /* Of an engine that notifies (ENGINE_NOTIFIES): see store_notify_others. */
     enum fh_code (*notify_others)(struct store *store, struct fh_error *error);
     /* A serializable unit of work records its reads by index pages, and conflicts with all others
