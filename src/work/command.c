@@ -369,8 +369,11 @@ static enum fh_code parse_command(fh_work *w, struct command *command, struct fh
         command_recordable_body(w, request, &command->body, &command->body_length);
         command_digest(command->digest, request->method, request->path, request->query,
                        command->body, command->body_length);
-        command_digest(command->whole_digest, request->method, request->path, request->query,
-                       request->body, request->body_length);
+        if (command->body == request->body)
+            memcpy(command->whole_digest, command->digest, sizeof command->digest);
+        else
+            command_digest(command->whole_digest, request->method, request->path, request->query,
+                           request->body, request->body_length);
     }
     return code;
 }
