@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_read.h"
 #include "base/real.h"
 #include "base/text.h"
 
@@ -110,81 +111,11 @@ static bool nesting_is_bounded(const char *text, size_t length)
     return true;
 }
 
-#define DIGITS_MAX 18
-
-/* Reads an integer as jansson would: most values that are stored on their own are integers. NULL:
- * not one. */
-static json_t *whole_number(const char *text, size_t length)
+/* What json_read did not take: jansson says why, unless memory was short for a moment only. */
+static enum fh_code ask_jansson(const char *text, size_t length, json_t **ret,
+                                struct fh_error *error)
 {
-    bool negative = length > 1 && text[0] == '-';
-    json_int_t number = 0;
-    if (length - negative > DIGITS_MAX || (text[negative] == '0' && length > 1))
-        return NULL;
-    for (size_t i = negative; i < length; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return NULL;
-        number = number * 10 + (text[i] - '0');
-    }
-    return json_integer(negative ? -number : number);
-}
-
-static bool is_of_number(char c)
-{
-    return (c >= '0' && c <= '9') || (c && strchr("-+.eE", c));
-}
-
-static bool exceeds_64_bits(const char *number, size_t length)
-{
-    bool negative = *number == '-';
-    const char *largest = negative ? "9223372036854775808" : "9223372036854775807";
-    size_t digits = strlen(largest);
-    number += negative;
-    length -= negative;
-    return length > digits || (length == digits && memcmp(number, largest, digits) > 0);
-}
-
-/* A copy in which integers of more than 64 bits have a fraction, so that jansson, which refuses
- * them, reads them as reals. */
-static bool write_long_integers(struct text *copy, const char *text, size_t length)
-{
-    const char *end = text + length, *stop;
-    bool in_string = false;
-    for (const char *at = text; at < end; at = stop) {
-        bool escapes = in_string && *at == '\\' && at + 1 < end;
-        bool plain = true; /* digits alone */
-        stop = at + 1 + escapes;
-        if (*at == '"')
-            in_string = !in_string;
-        while (!in_string && is_of_number(*at) && stop < end && is_of_number(*stop))
-            plain = strchr("0123456789", *stop++) && plain;
-        text_append(copy, at, (size_t)(stop - at));
-        if (!in_string && is_of_number(*at) && plain && exceeds_64_bits(at, (size_t)(stop - at)))
-            text_add(copy, ".0");
-    }
-    return !copy->overflow;
-}
-
-static json_t *load_json(const char *text, size_t length, json_error_t *ret_why)
-{
-    size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
-    json_t *value = json_loadb(text, length, flags, ret_why);
-    if (value || json_error_code(ret_why) != json_error_numeric_overflow ||
-        !strstr(ret_why->text, "integer"))
-        return value;
-    struct text copy;
-    json_error_t again;
-    text_init(&copy, TEXT_LENGTH_MAX);
-    if (write_long_integers(&copy, text, length))
-        value = json_loadb(copy.data, copy.length, flags, &again); /* or what was wrong first */
-    text_release(&copy);
-    return value;
-}
-
-enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh_error *error)
-{
-    *ret = length ? whole_number(text, length) : NULL;
-    if (*ret)
-        return FH_OK;
+    json_error_t why;
     if (!nesting_is_bounded(text, length))
         return error_set(error, FH_INVALID, "The JSON is nested deeper than %d levels.",
                          JSON_DEPTH_MAX);
@@ -193,31 +124,39 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
     if (zero)
         return error_set(error, FH_INVALID, "Not valid JSON: byte %zu is NUL.",
                          (size_t)(zero - text) + 1);
-    json_error_t why;
+    *ret =
+        json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    if (*ret)
+        return FH_OK;
+    if (!why.text[0])
+        return FH_NO_MEMORY;
+    char *quoted = strstr(why.text, " near '");
+    if (quoted)
+        *quoted = '\0'; /* what follows is of the text itself, which may be a secret */
+    return error_set(error, FH_INVALID, "Not valid JSON: line %d, column %d: %.160s.", why.line,
+                     why.column, why.text);
+}
+
+enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh_error *error)
+{
     size_t size_max = current ? current->size_max : 0;
     if (current)
         current->size_max -= size_max / 4;
     rescued = false;
     rescue_left = length * RESCUE_PER_BYTE + RESCUE_SIZE_MIN;
-    json_t *value = load_json(text, length, &why);
+    *ret = length ? json_read(text, length) : NULL;
+    enum fh_code code = *ret ? FH_OK : ask_jansson(text, length, ret, error);
     if (current)
         current->size_max = size_max;
     rescue_left = 0;
-    if (value && rescued) {
-        json_decref(value);
-        value = NULL;
-    }
-    if (!value && (rescued || !why.text[0])) /* no reason: jansson got no memory */
-        return error_set(error, FH_NO_MEMORY,
-                         "The JSON needs more memory than one unit of work may have.");
-    char *quoted = value ? NULL : strstr(why.text, " near '");
-    if (quoted)
-        *quoted = '\0'; /* what follows is of the text itself, which may be a secret */
-    if (!value)
-        return error_set(error, FH_INVALID, "Not valid JSON: line %d, column %d: %.160s.", why.line,
-                         why.column, why.text);
-    *ret = value;
-    return FH_OK;
+    if (code == FH_OK && !rescued)
+        return FH_OK;
+    json_decref(*ret);
+    *ret = NULL;
+    if (code == FH_INVALID && !rescued)
+        return code;
+    return error_set(error, FH_NO_MEMORY,
+                     "The JSON needs more memory than one unit of work may have.");
 }
 
 /* ---- Texts ---- */

@@ -100,6 +100,99 @@ static void a_lone_number_is_read_as_within_a_text(void **state)
     }
 }
 
+static const char *const judged[] = {
+    "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\\u20AC\\ud83d\\ude42 and \\u0000\"",
+    "{\"a\\u0062\":1,\"ab\":2}",
+    "{\"a\":1,\"b\":2,\"a\":3}",
+    "{\"a\\u0000\":1}",
+    "{\"\":[{},[],[[]],{\"a\":{}}],\"\xc3\xa4\":\"\xc3\xa4\"}",
+    " \t\r\n[ 1 , -1 ,\t0 ,\n1.5 , -0 , -0.0, 1e3 , 1E-3 , 1.25e+7 ] \n",
+    "[true,false,null]",
+    "[999999999999999999,1000000000000000000,9223372036854775807,-9223372036854775808]",
+    "\"\\ud83d\"",
+    "\"\\ud83d\\u0041\"",
+    "\"\\ud83dxude42\"",
+    "\"\\ude42\"",
+    "\"\\u12g4\"",
+    "\"\\u12",
+    "\"\\u123\"",
+    "\"\\x\"",
+    "\"\\\n\"",
+    "\"\\",
+    "\"\\\"",
+    "\"",
+    "\"\n\"",
+    "\"\xff\"",
+    "\"\xc3\"",
+    "{\"\xff\":1}",
+    "\"\xed\xa0\x80\"",
+    "[1 2]",
+    "[1,]",
+    "[,1]",
+    "[",
+    "[1",
+    "[1}",
+    "]",
+    "{\"a\"}",
+    "{\"a\":}",
+    "{\"a\":1,}",
+    "{a:1}",
+    "{1:1}",
+    "{\"a\" \"b\"}",
+    "{\"a\":1 \"b\":2}",
+    "truex",
+    "tru",
+    "nul",
+    "[truefalse]",
+    "True",
+    "1 1",
+    "1-2",
+    "1.",
+    ".5",
+    "1e",
+    "-",
+    "01",
+    "0x1",
+    "1e999",
+    "\xef\xbb\xbf"
+    "1",
+};
+
+/* jansson's own reader is the reference. */
+static void texts_are_read_as_jansson_reads_them(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof judged / sizeof judged[0]; i++) {
+        json_t *value = NULL;
+        json_t *expected =
+            json_loadb(judged[i], strlen(judged[i]),
+                       JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        enum fh_code code = json_parse(judged[i], strlen(judged[i]), &value, ERROR_UNHEEDED);
+        assert_int_equal(code, expected ? FH_OK : FH_INVALID);
+        assert_true(expected ? json_equal(value, expected) : !value);
+        json_decref(value);
+        json_decref(expected);
+    }
+}
+
+static void integers_beyond_64_bits_are_read_as_reals(void **state)
+{
+    (void)state;
+    char longest[512] = "-";
+    memset(longest + 1, '0', 309);
+    longest[1] = '1';
+    json_t *value = parsed("{\"a\":[9223372036854775808,-9223372036854775809],\"b\":1e3}");
+    json_t *list = json_object_get(value, "a");
+    assert_true(json_real_value(json_array_get(list, 0)) == 9223372036854775808.0);
+    assert_true(json_is_real(json_array_get(list, 1)));
+    json_decref(value);
+    value = parsed(longest);
+    assert_true(json_real_value(value) == -1e308);
+    json_decref(value);
+    memset(longest + 1, '9', 400);
+    refused(longest, strlen(longest));
+}
+
 static void reals_read_back_as_the_same_value(void **state)
 {
     (void)state;
@@ -446,6 +539,8 @@ int main(void)
         cmocka_unit_test(json_of_every_kind_reads_back_as_it_was),
         cmocka_unit_test(values_are_written_as_jansson_writes_them),
         cmocka_unit_test(a_lone_number_is_read_as_within_a_text),
+        cmocka_unit_test(texts_are_read_as_jansson_reads_them),
+        cmocka_unit_test(integers_beyond_64_bits_are_read_as_reals),
         cmocka_unit_test(reals_read_back_as_the_same_value),
         cmocka_unit_test(reals_have_the_fewest_digits),
         cmocka_unit_test(what_rfc_8259_refuses_is_refused),
