@@ -162,6 +162,7 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
 /* ---- Texts ---- */
 
 #define DEPTH_MAX 512
+#define WRITTEN_AT_FIRST 500 /* bytes: more than most texts have */
 
 static bool write_json_value(struct text *text, const json_t *value, int depth);
 
@@ -193,6 +194,10 @@ static __attribute__((noinline)) void write_json_real(struct text *text, double 
     append_real(text, digits);
 }
 
+static const bool is_escaped[256] = {
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* control characters */
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, ['"'] = 1, ['\\'] = 1};
+
 static void write_json_string(struct text *text, const char *string, size_t length)
 {
     static const char shorts[] = "btn\0fr"; /* for control characters from 8 on */
@@ -200,7 +205,7 @@ static void write_json_string(struct text *text, const char *string, size_t leng
     text_append(text, "\"", 1);
     for (const char *at = string; at < end; at++) {
         unsigned char c = (unsigned char)*at;
-        if (c >= 0x20 && c != '"' && c != '\\')
+        if (!is_escaped[c])
             continue;
         text_append(text, plain, (size_t)(at - plain));
         plain = at + 1;
@@ -277,15 +282,19 @@ static bool write_json_value(struct text *text, const json_t *value, int depth)
     return false;
 }
 
+void json_write(struct text *text, const json_t *value)
+{
+    text_reserve(text, WRITTEN_AT_FIRST);
+    FH_ASSERT(write_json_value(text, value, 0) && !text->overflow);
+}
+
 /* Grows on the heap and is copied once: an arena would keep every smaller version of it. */
 char *json_text(const json_t *value)
 {
     struct text text;
-    struct arena *arena = json_arena_set(NULL);
     text_init(&text, TEXT_LENGTH_MAX);
-    bool written = write_json_value(&text, value, 0) && !text.overflow;
-    json_arena_set(arena);
-    char *copy = written ? json_alloc(text.length + 1) : NULL;
+    json_write(&text, value);
+    char *copy = json_alloc(text.length + 1);
     FH_ASSERT(copy != NULL);
     memcpy(copy, text.data, text.length + 1);
     text_release(&text);

@@ -21,6 +21,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #define JSON_DEPTH_MAX 64
 
@@ -29,7 +30,9 @@ struct arena *json_arena_set(struct arena *arena); /* returns the previous one; 
 
 /* FH_INVALID with line and column in the message. *ret is a new reference. */
 enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh_error *error);
-/* Compact. malloc'ed, or from the arena when one is set; free with json_text_free. Never NULL. */
+/* Appends it to `text`, compact; or ends the process, where it is no JSON or too long. */
+void json_write(struct text *text, const json_t *value);
+/* The same. malloc'ed, or from the arena when one is set; free with json_text_free. Never NULL. */
 char *json_text(const json_t *value);
 void json_text_free(char *text);
 /* A string even of what is no UTF-8, such as another program's output: U+FFFD stands for each byte

@@ -41,6 +41,8 @@ bool text_reserve(struct text *text, size_t more)
     size_t capacity = text->capacity ? text->capacity * 2 : 128;
     if (capacity < needed)
         capacity = needed;
+    if (capacity > text->length_max)
+        capacity = text->length_max + 1; /* so whatever has room is within the bound */
     char *data = realloc(text->data, capacity);
     if (!data) {
         text->overflow = true;
@@ -61,7 +63,7 @@ char *text_extend(struct text *text, size_t length)
     return room;
 }
 
-void text_append(struct text *text, const char *data, size_t length)
+void text_append_growing(struct text *text, const char *data, size_t length)
 {
     char *room = text_extend(text, length);
     if (room && length)
@@ -84,7 +86,8 @@ char *text_of_integer(int64_t number, char digits[static TEXT_INTEGER_SIZE])
 void text_integer(struct text *text, int64_t number)
 {
     char digits[TEXT_INTEGER_SIZE];
-    text_add(text, text_of_integer(number, digits));
+    const char *at = text_of_integer(number, digits);
+    text_append(text, at, (size_t)(digits + TEXT_INTEGER_SIZE - 1 - at));
 }
 
 void text_add(struct text *text, const char *string)

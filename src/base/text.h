@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct text {
     char *data;
@@ -22,7 +23,18 @@ void text_release(struct text *text);
 void text_clear(struct text *text);
 /* Makes room for `more` further bytes, if their number is known early. False: overflow. */
 bool text_reserve(struct text *text, size_t more);
-void text_append(struct text *text, const char *data, size_t length);
+void text_append_growing(struct text *text, const char *data, size_t length); /* for text_append */
+static inline void text_append(struct text *text, const char *data, size_t length)
+{
+    if (text->overflow || length >= text->capacity - text->length) {
+        text_append_growing(text, data, length);
+        return;
+    }
+    if (length)
+        memcpy(text->data + text->length, data, length);
+    text->length += length;
+    text->data[text->length] = '\0';
+}
 void text_add(struct text *text, const char *string);
 /* Appends `length` bytes, which the caller must write. NULL: overflow. */
 char *text_extend(struct text *text, size_t length);

@@ -48,11 +48,12 @@ static bool is_answer_header(const char *name, const char *value)
     return true;
 }
 
-static void add_header(struct text *text, const char *name, const char *value)
+/* Inline, so that the length of most names is known. */
+static inline void add_header(struct text *text, const char *name, const char *value)
 {
-    text_add(text, name);
+    text_append(text, name, strlen(name));
     text_append(text, ": ", 2);
-    text_add(text, value);
+    text_append(text, value, strlen(value));
     text_append(text, "\r\n", 2);
 }
 

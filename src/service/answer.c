@@ -221,13 +221,12 @@ void exchange_answer_json(struct exchange *exchange, int status, const json_t *b
         exchange_answer(exchange, status, NULL, NULL, 0, headers, header_count);
         return;
     }
-    /* On the heap: text grows by copying, and an arena would keep every copy of a large one. */
-    struct arena *before = json_arena_set(NULL);
-    char *text = json_text(body);
-    json_arena_set(before);
-    exchange_answer(exchange, status, status >= 400 ? PROBLEM_CONTENT_TYPE : NULL, text,
-                    strlen(text), headers, header_count);
-    json_text_free(text);
+    struct text text;
+    text_init(&text, TEXT_LENGTH_MAX);
+    json_write(&text, body);
+    exchange_answer(exchange, status, status >= 400 ? PROBLEM_CONTENT_TYPE : NULL, text.data,
+                    text.length, headers, header_count);
+    text_release(&text);
 }
 
 static void answer_problem(struct exchange *exchange, enum problem_type type, const char *detail,
