@@ -43,15 +43,18 @@ bool trace_parse(const char *text, struct trace *ret)
     return sscanf(flags, "%2x", &ret->flags) == 1;
 }
 
+/* Not all zeros: that would be no id. */
 static void hex_of(const unsigned char *bytes, size_t length, char *out)
 {
     static const char digits[] = "0123456789abcdef";
+    unsigned char all = 0;
     for (size_t i = 0; i < length; i++) {
         out[2 * i] = digits[bytes[i] >> 4];
         out[2 * i + 1] = digits[bytes[i] & 15];
+        all |= bytes[i];
     }
     out[2 * length] = '\0';
-    if (all_zeros(out))
+    if (!all)
         out[2 * length - 1] = '1';
 }
 

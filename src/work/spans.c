@@ -180,18 +180,27 @@ static void copy_span_path(char *to, size_t size, const char *path)
     to[length] = '\0';
 }
 
+/* Without an end before `length`, so that they are all looked at at once. */
+static inline bool are_hex(const char *text, size_t length)
+{
+    unsigned char others = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char digit = (unsigned char)(text[i] - '0'),
+                      letter = (unsigned char)(text[i] - 'a');
+        others |= (digit > 9) & (letter > 5);
+    }
+    return !others;
+}
+
 bool spans_is_traceparent(const char *text)
 {
     static const char form[] = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
     _Static_assert(sizeof form == SPANS_TRACE_SIZE, "a traceparent");
-    if (!text)
-        return false;
-    for (size_t i = 0; form[i]; i++) {
-        bool is_hex = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
-        if (form[i] == '-' ? text[i] != '-' : !is_hex)
-            return false; /* where it is too short, too: a NUL is neither */
-    }
-    return text[sizeof form - 1] == '\0';
+    return text && memchr(text, '\0', sizeof form) == text + sizeof form - 1 &&
+           are_hex(text, TRACE_AT - 1) && are_hex(text + TRACE_AT, TRACE_LENGTH) &&
+           are_hex(text + SPAN_AT, SPAN_LENGTH) && are_hex(text + sizeof form - 3, 2) &&
+           text[TRACE_AT - 1] == '-' && text[SPAN_AT - 1] == '-' &&
+           text[SPAN_AT + SPAN_LENGTH] == '-';
 }
 
 void spans_keep(struct spans *spans, const struct span *span)
