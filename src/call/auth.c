@@ -82,6 +82,8 @@ enum auth_verdict auth_judge(const char *auth, const json_t *identity)
 {
     struct auth_word word;
     const char *at = auth ? auth : "";
+    if (strcmp(at, "anyone") == 0) /* as most routes have it that are asked often */
+        return AUTH_GRANTED;
     if (auth_check(auth, ERROR_UNHEEDED) != FH_OK)
         return AUTH_NOT_GRANTED;
     while (next_auth_word(&at, &word)) {

@@ -162,12 +162,15 @@ static bool take_value(struct slice name, struct slice segment, json_t *values)
         inside.length = (size_t)(colon - inside.at);
     }
     const char *wrong;
+    json_int_t number;
+    if (integer && parse_path_integer(segment.at, segment.length, &number)) /* without escapes */
+        return json_object_setn_new_nocheck(values, inside.at, inside.length,
+                                            json_integer(number)) == 0;
     json_t *value = decoded_string(segment, false, &wrong);
     if (!value)
         return false;
     const char *text = json_string_value(value);
     size_t length = json_string_length(value);
-    json_int_t number;
     bool fits = length > 0 && !is_dots(text, length);
     if (fits && integer) {
         fits = parse_path_integer(text, length, &number);

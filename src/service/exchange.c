@@ -339,8 +339,10 @@ static void run_route_work(struct exchange *exchange, json_t *path)
     fh_work *w = &exchange->work;
     json_t *problem = NULL;
     prepare_work(exchange, path);
-    struct command_request command = command_of(exchange);
-    bool is_command = command_is(&command) && !w->read_only;
+    struct command_request command = {0};
+    if (!w->read_only)
+        command = command_of(exchange);
+    bool is_command = !w->read_only && command_is(&command);
     int status = take_query(exchange, &problem);
     if (!status)
         status = take_body(exchange, &problem);

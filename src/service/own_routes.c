@@ -269,7 +269,7 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
                   {"POST", "/_freehold/prove", false, FH_OPERATORS, verify_answer}};
     const struct http_incoming *incoming = exchange_request(exchange);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (strcmp(routes[i].path, incoming->path) != 0)
+        if (routes[i].path[1] != incoming->path[1] || strcmp(routes[i].path, incoming->path) != 0)
             continue;
         exchange->own = routes[i].path;
         bool gets = strcmp(routes[i].method, "GET") == 0;
