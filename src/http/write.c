@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sending answers. Head and body go out in one call, from the caller's own memory: what the socket
- * takes at once is never copied, and that is nearly always all. Only the rest is kept, and sent as
- * the client takes it. On TLS the whole answer is kept, since what was given to GnuTLS once must be
- * given again.
+ * Sending answers. Head and body go out in one call: a small body is copied behind its head, since
+ * one buffer costs the kernel less than two; a larger one goes from the caller's own memory. Only
+ * what the socket does not take at once is kept, and sent as the client takes it. On TLS the whole
+ * answer is kept, since what was given to GnuTLS once must be given again.
  */
 
 #define _GNU_SOURCE
@@ -92,11 +92,13 @@ static bool keep_output(struct http_connection *connection, const struct iovec *
 static ssize_t send_parts(struct http_connection *connection, struct iovec *parts, int count)
 {
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
     ssize_t sent;
     if (connection->tls)
         return 0;
     do {
-        sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = count == 1 ? send(connection->fd, parts->iov_base, parts->iov_len, flags)
+                          : sendmsg(connection->fd, &message, flags);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 && errno == EAGAIN ? 0 : sent;
 }
@@ -163,18 +165,22 @@ void connection_judge_reading(struct http_connection *connection)
     connection_close(connection);
 }
 
+#define COPIED_MAX 4096
+
 static void send_head_and_body(struct http_connection *connection, const struct http_answer *answer)
 {
     struct text *text = &connection->server->text;
-    struct iovec parts[2] = {{.iov_base = text->data, .iov_len = text->length}};
-    int count = 1;
     bool has_body = answer->body_length && !connection->bodiless && answer->status != 204 &&
                     answer->status != 304;
-    if (has_body) {
-        parts[count].iov_base = (void *)(uintptr_t)answer->body; /* only read */
-        parts[count++].iov_len = answer->body_length;
+    size_t apart = has_body ? answer->body_length : 0;
+    if (has_body && apart <= COPIED_MAX) {
+        text_append(text, answer->body, apart);
+        apart = 0;
     }
-    size_t length = text->length + (has_body ? answer->body_length : 0);
+    struct iovec parts[2] = {{text->data, text->length},
+                             {(void *)(uintptr_t)answer->body, apart}}; /* only read */
+    int count = apart ? 2 : 1;
+    size_t length = text->length + apart;
     ssize_t sent = text->overflow ? -1 : send_parts(connection, parts, count);
     if (sent == (ssize_t)length)
         finish_answer(connection);
