@@ -116,7 +116,7 @@ static int write_event(struct sqlite_store *store, const struct ledger_event *ev
                            place, 2);
 }
 
-static int write_record(struct sqlite_store *store, const struct ledger_command *record)
+static int write_late_record(struct sqlite_store *store, const struct ledger_command *record)
 {
     struct sql_value values[LEDGER_COMMAND_VALUES];
     ledger_command_values(record, values);
@@ -148,7 +148,7 @@ int sqlite_late_write(struct sqlite_store *store)
     struct sqlite_late_row *row = late->written ? late->written->next : late->first;
     for (; row; row = row->next) {
         int result =
-            row->command ? write_record(store, &row->record) : write_event(store, &row->event);
+            row->command ? write_late_record(store, &row->record) : write_event(store, &row->event);
         if (result != SQLITE_OK)
             return result;
         position = row->command ? position : row->event.position;
@@ -167,8 +167,8 @@ static size_t copied_size(const char *text)
 }
 
 /* Takes the row over, with copies of the texts to which its pointers point. */
-static bool keep_row(struct sqlite_late *late, struct sqlite_late_row *row, const char **texts[],
-                     size_t count)
+static bool keep_late_row(struct sqlite_late *late, struct sqlite_late_row *row,
+                          const char **texts[], size_t count)
 {
     size_t size = sizeof *row;
     for (size_t i = 0; i < count; i++)
@@ -197,7 +197,7 @@ bool sqlite_late_keep_event(struct sqlite_late *late, const struct ledger_event 
     row.event.next = NULL;
     const char **texts[] = {&row.event.id, &row.event.type, &row.event.key, &row.event.data,
                             &row.event.trace};
-    return keep_row(late, &row, texts, sizeof texts / sizeof *texts);
+    return keep_late_row(late, &row, texts, sizeof texts / sizeof *texts);
 }
 
 /* FNV-1a, over both with their ends. */
@@ -225,7 +225,7 @@ bool sqlite_late_keep_command(struct sqlite_late *late, const struct ledger_comm
     const char **texts[] = {&row.record.caller,     &row.record.key,     &row.record.birth,
                             &row.record.digest,     &row.record.request, &row.record.answer,
                             &row.record.undo_answer};
-    if (!keep_row(late, &row, texts, sizeof texts / sizeof *texts))
+    if (!keep_late_row(late, &row, texts, sizeof texts / sizeof *texts))
         return false;
     unsigned bit = command_bit(command->caller, command->key);
     late->commands[bit / 64] |= UINT64_C(1) << bit % 64;

@@ -64,9 +64,9 @@ static enum fh_code look_beside(struct store_work *work, const char *caller,
     return code == FH_OK ? store_begin(work->store, STORE_READ_COMMITTED, ret, error) : code;
 }
 
-static enum fh_code run_look(struct store_work *work, const char *sql,
-                             const struct sql_value *values, int count, struct command_found *found,
-                             struct fh_error *error)
+static enum fh_code run_command_look(struct store_work *work, const char *sql,
+                                     const struct sql_value *values, int count,
+                                     struct command_found *found, struct fh_error *error)
 {
     const struct sql_ops *ops = work->store->engine->sql;
     if (ops->look_for_command)
@@ -90,7 +90,7 @@ enum fh_code sql_ledger_command_get(struct store_work *work, struct arena *arena
     enum fh_code code =
         ledger_looks_beside(work) ? look_beside(work, caller, &beside, error) : FH_OK;
     if (code == FH_OK)
-        code = run_look(beside ? beside : work, sql, values, 2, &found, error);
+        code = run_command_look(beside ? beside : work, sql, values, 2, &found, error);
     if (beside)
         store_rollback(beside);
     if (code != FH_OK)
