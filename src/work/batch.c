@@ -106,7 +106,7 @@ static enum fh_code batch_once(struct work_context *context, struct work_gate *g
     for (int i = 0; i < gate->count; i++) {
         struct gate_member *member = &gate->members[i];
         member->state = MEMBER_ASKING;
-        member->work->gate = gate;
+        member->work->member = member;
         if (!fiber_start(context->world->fibers, run_member, member)) {
             member->work->failure.code = FH_NO_MEMORY;
             gate_arrived(member, MEMBER_ENDED);
@@ -153,7 +153,7 @@ enum fh_code work_batch(struct work_context *context, fh_work **works, int count
     for (int i = 0; i < count; i++) {
         if (code == FH_OK)
             work_committed(works[i]);
-        works[i]->gate = NULL;
+        works[i]->member = NULL;
     }
     if (code == FH_OK)
         context->counters.committed++;

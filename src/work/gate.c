@@ -4,15 +4,6 @@
 
 #include "work/gate.h"
 
-static struct gate_member *member_of(fh_work *w)
-{
-    for (int i = 0; i < w->gate->count; i++) {
-        if (w->gate->members[i].work == w)
-            return &w->gate->members[i];
-    }
-    error_assertion_failed("a work is a member of its batch", __FILE__, __LINE__);
-}
-
 static void wake_coordinator(struct work_gate *gate)
 {
     if (!gate->waiting)
@@ -31,7 +22,7 @@ void gate_arrived(struct gate_member *member, enum gate_member_state state)
 
 struct store_work *work_gate_pass(fh_work *w)
 {
-    struct gate_member *member = member_of(w);
+    struct gate_member *member = w->member;
     gate_arrived(member, MEMBER_AT_GATE);
     fiber_park();
     if (member->gate->cancelled) {

@@ -75,7 +75,7 @@ static bool is_in_time(const fh_work *w)
 static void open_write(fh_work *w)
 {
     struct fh_error error;
-    if (w->gate) {
+    if (w->member) {
         w->store_work = work_gate_pass(w);
         w->phase = WORK_OPEN;
         return;
@@ -247,7 +247,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
             if (hook->finish && hook->finish(w, hook->argument, &error) != FH_OK)
                 work_fail(w, &error);
         }
-        if (w->fence && w->fence->record && !w->gate &&
+        if (w->fence && w->fence->record && !w->member &&
             w->fence->record(w, w->fence, false, &error) != FH_OK)
             work_fail(w, &error);
         CRASH_POINT("work.finished");

@@ -191,7 +191,7 @@ struct fh_work {
     enum work_phase phase;
     struct store_work *store_work; /* open: the one transaction; read-only: the snapshot */
     struct store_work *snapshot;   /* read-only: opened, and ended, by the caller of the handler */
-    struct work_gate *gate;        /* in a batch: whose turn it is; see work_batch */
+    struct gate_member *member;    /* in a batch: its place there; see work_batch */
     bool parts;     /* in a batch: it needs a commit of its own; nobody is to blame */
     bool apart;     /* an earlier run failed: shares no transaction any more */
     bool exclusive; /* earlier runs met conflicts: now runs exclusively */

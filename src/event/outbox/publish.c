@@ -182,7 +182,7 @@ static json_t *copy_of_event(fh_work *w, const char *what, const json_t *value)
 {
     if (!w->event)
         work_fault(w, "%s is for handlers of `subscribes`: this one handles no event.", what);
-    json_t *copy = json_deep_copy(value);
+    json_t *copy = json_copy_all(value);
     if (!copy)
         work_fault(w, "This unit of work has no memory left for the event that it handles.");
     return copy;

@@ -82,7 +82,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
 {
     struct work_context *context = s->manager->context;
     int64_t began_ns = world_monotonic_ns(context->world);
-    fh_work *works = calloc((size_t)count + 1, sizeof *works);
+    fh_work *works = malloc(((size_t)count + 1) * sizeof *works); /* cleared by work_init */
     fh_work **heard = calloc((size_t)count + 1, sizeof(fh_work *));
     int heard_count = 0, failed = -1;
     FH_ASSERT(works != NULL && heard != NULL);

@@ -32,12 +32,13 @@ void batch_free(struct batch *batch)
 static enum fh_code event_parse(json_t *envelope, struct batch_event *event, struct fh_error *error)
 {
     json_int_t position;
-    const char *time = json_string_at(envelope, "time");
-    *event = (struct batch_event){.envelope = envelope,
-                                  .id = json_string_at(envelope, "id"),
-                                  .type = json_string_at(envelope, "type"),
-                                  .key = json_string_at(envelope, "subject"),
-                                  .trace = json_string_at(envelope, "traceparent")};
+    const char *time = json_string_value(json_object_get(envelope, "time"));
+    *event =
+        (struct batch_event){.envelope = envelope,
+                             .id = json_string_value(json_object_get(envelope, "id")),
+                             .type = json_string_value(json_object_get(envelope, "type")),
+                             .key = json_string_value(json_object_get(envelope, "subject")),
+                             .trace = json_string_value(json_object_get(envelope, "traceparent"))};
     if (!event->id || !*event->id || strlen(event->id) >= ID_SIZE || !event->type ||
         !json_integer_at(envelope, "position", &position) || !json_object_get(envelope, "data"))
         return error_set(error, FH_INVALID, "An event in it lacks its id, type, position or data.");
