@@ -271,6 +271,18 @@ static json_t *backup_status(const struct backup *backup)
     return status;
 }
 
+/* What ends it is durable, as the backup's file then is, whose folder it shares. */
+static enum fh_code status_write(struct backup *backup, struct world *world)
+{
+    enum fh_code code = process_write(world, backup->folder, SERVICE_BACKUP_STATUS, backup->status,
+                                      &backup->untold);
+    int failed =
+        code == FH_OK && backup->ended ? world->files->sync_folder(world, backup->folder) : 0;
+    return failed ? error_set_errno(&backup->untold, FH_UNAVAILABLE, failed,
+                                    "The folder %s can't be synced", backup->folder)
+                  : code;
+}
+
 /* On a full disk, removing the last status makes space for the final one, which somebody waits
  * for. */
 static void write_status(void *owner)
@@ -278,13 +290,10 @@ static void write_status(void *owner)
     struct backup *backup = owner;
     struct world *world = backup->runtime->world;
     char path[4300];
-    backup->untold = (struct fh_error){0};
     for (int i = 0; i < 2; i++) {
-        if (process_write(world, backup->folder, SERVICE_BACKUP_STATUS, backup->status,
-                          &backup->untold) == FH_OK) {
-            backup->untold = (struct fh_error){0};
+        backup->untold = (struct fh_error){0};
+        if (status_write(backup, world) == FH_OK)
             return;
-        }
         snprintf(path, sizeof path, "%s/" SERVICE_BACKUP_STATUS, backup->folder);
         world->files->remove(world, path);
     }
