@@ -26,6 +26,7 @@ WITHIN = {
     "abandoned_untold": ("tower", 500),
     "absence_not_applied": ("shop", 200),
     "acts_before_commit": ("shop", 50),
+    "backup_end_unsynced": ("deals", 300),
     "backup_without_log": ("deals", 50),
     "broken_group_unseen": ("tower", 20),
     "closed_ignored": ("shop", 300),
