@@ -51,6 +51,24 @@ static void a_lone_unit_of_work_waits_for_no_group(struct conformance *c)
     EXPECT(member.code == FH_OK && member.runs == 1 && member.shared == 0);
 }
 
+/* As one that starts a saga behind an event does. */
+static void one_that_publishes_before_its_statement_joins_no_group(struct conformance *c)
+{
+    struct member alone = {.id = 200, .n = 1, .key = "k", .publishes_first = true};
+    struct member members[COUNT] = {{0}, {.key = "k", .publishes_first = true}};
+    EXPECT(prepare(c));
+    start(c, &alone, 1, INSERT);
+    conformance_join(c);
+    EXPECT(alone.code == FH_OK && alone.runs == 1 && alone.shared == 0);
+    EXPECT(count_of(c, "SELECT count(*) FROM things WHERE id = 200") == 1);
+    EXPECT(count_of(c, "SELECT count(*) FROM fh_outbox") == 1);
+    start(c, members, COUNT, INSERT);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == COUNT && members[1].shared == 0);
+    EXPECT(count_of(c, "SELECT count(*) FROM things WHERE id <= 8") == COUNT);
+    EXPECT(count_of(c, "SELECT count(*) FROM fh_outbox") == 2);
+}
+
 static void units_of_work_on_one_row_see_one_another(struct conformance *c)
 {
     struct member members[COUNT] = {0};
@@ -462,6 +480,7 @@ int main(void)
     static const struct conformance_row rows[] = {
         CASE(units_of_work_of_one_statement_share_a_transaction),
         CASE(a_lone_unit_of_work_waits_for_no_group),
+        CASE(one_that_publishes_before_its_statement_joins_no_group),
         CASE(units_of_work_on_one_row_see_one_another),
         CASE(one_whose_statement_fails_gets_its_error_and_the_others_commit),
         CASE(of_two_that_want_one_place_one_gets_it),

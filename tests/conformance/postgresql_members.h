@@ -25,7 +25,8 @@ struct member {
     const char *sql;
     int id, n;
     const char *key; /* of the event that it publishes; NULL: none */
-    bool refuses;    /* when it sees less than `needs` */
+    bool publishes_first;
+    bool refuses; /* when it sees less than `needs` */
     int needs;
     bool follows;                        /* with a second statement */
     void (*then)(struct member *member); /* once its statement is answered; or NULL */
@@ -69,7 +70,11 @@ static inline enum fh_code run_once(struct member *member, enum store_mode mode)
     enum fh_code code = store_begin(member->store, mode, &work, &member->error);
     if (code != FH_OK)
         return code;
-    code = sql_run(work, member->sql, values, 2, see, &member->seen, NULL, &member->error);
+    work->keeps_events = member->publishes_first;
+    if (member->publishes_first)
+        code = publish(member, work, &event);
+    if (code == FH_OK)
+        code = sql_run(work, member->sql, values, 2, see, &member->seen, NULL, &member->error);
     member->shared += work->tentative;
     if (member->then && member->runs == 1)
         member->then(member);
@@ -83,7 +88,7 @@ static inline enum fh_code run_once(struct member *member, enum store_mode mode)
     if (code == FH_OK && member->follows)
         code = sql_run(work, "UPDATE things SET n = n WHERE id = ?1", values, 1, NULL, NULL, NULL,
                        &member->error);
-    if (code == FH_OK && member->key)
+    if (code == FH_OK && member->key && !member->publishes_first)
         code = publish(member, work, &event);
     if (code == FH_OK) {
         code = store_commit(work, &member->error);

@@ -271,8 +271,8 @@ enum fh_code postgresql_group_run(struct postgresql_work *work,
     }
     work->first = statement;
     statement->users++;
-    if (!may_join(statement))
-        return FH_OK;
+    if (work->begun || work->published_count || !may_join(statement))
+        return FH_OK; /* what it has published is its own transaction's */
     struct postgresql_gathered own = {.work = work,
                                       .statement = statement,
                                       .values = values,
