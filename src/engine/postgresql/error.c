@@ -104,14 +104,14 @@ static enum kind kind_of_state(const PGresult *result, const char *sqlstate)
     static const struct {
         const char *beginning;
         enum kind kind;
-    } kinds[] = {{"0A000", KIND_STATEMENT},   {"23", KIND_CONSTRAINT},  {"22", KIND_VALUE},
-                 {"25006", KIND_READ_ONLY},   {"26000", KIND_PREPARED}, {"42P05", KIND_PREPARED},
-                 {"42501", KIND_RIGHTS},      {"40", KIND_AGAIN},       {"55P03", KIND_AGAIN},
-                 {"55006", KIND_AGAIN},       {"57014", KIND_LATE},     {"53100", KIND_FULL},
-                 {"XX001", KIND_DAMAGED},     {"XX002", KIND_DAMAGED},  {"08", KIND_GONE},
-                 {IDLE, KIND_IDLE},           {"53", KIND_GONE},        {"57", KIND_GONE},
-                 {"58", KIND_GONE},           {"XX", KIND_GONE},        {"P0001", KIND_RAISED},
-                 {LEDGER_FENCED, KIND_FENCED}};
+    } kinds[] = {{"0A000", KIND_STATEMENT}, {"23", KIND_CONSTRAINT},     {"22", KIND_VALUE},
+                 {"25006", KIND_READ_ONLY}, {"26000", KIND_PREPARED},    {"42P05", KIND_PREPARED},
+                 {"42501", KIND_RIGHTS},    {"40", KIND_AGAIN},          {"25P02", KIND_AGAIN},
+                 {"55P03", KIND_AGAIN},     {"55006", KIND_AGAIN},       {"57014", KIND_LATE},
+                 {"53100", KIND_FULL},      {"XX001", KIND_DAMAGED},     {"XX002", KIND_DAMAGED},
+                 {"08", KIND_GONE},         {IDLE, KIND_IDLE},           {"53", KIND_GONE},
+                 {"57", KIND_GONE},         {"58", KIND_GONE},           {"XX", KIND_GONE},
+                 {"P0001", KIND_RAISED},    {LEDGER_FENCED, KIND_FENCED}};
     if (strcmp(sqlstate, "0A000") == 0 &&
         strcmp(field_of_result(result, PG_DIAG_SOURCE_FUNCTION), "RevalidateCachedQuery") == 0)
         return KIND_AGAIN;
