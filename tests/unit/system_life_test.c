@@ -340,11 +340,14 @@ static void what_another_life_leaves_holds_up_nobody(void **state)
     }
 }
 
-/* As many as it can start while it is killed. */
+/* As many as it can start while it is killed; they end with this program if it dies before them. */
 static void one_that_forks_on_and_on_is_ended(void **state)
 {
-    static char forks[] = "for i in 1 2 3 4 5; do sh -c 'while :; do sleep 0.01 & done' & done; "
-                          "echo $$ > left";
+    char forks[192];
+    snprintf(forks, sizeof forks,
+             "for i in 1 2 3 4 5; do sh -c 'while kill -0 %d; do sleep 0.01 & done' & done; "
+             "echo $$ > left",
+             (int)getpid());
     struct fixture *fixture = *state;
     for (size_t i = 0; i < 2; i++) {
         if (!open_lives(fixture, versions[i]))
