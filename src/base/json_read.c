@@ -177,7 +177,7 @@ static json_t *load_number(const char *text, size_t length)
             return NULL;
     }
     memcpy(real, text, length);
-    memcpy(real + length, ".0", 2);
+    memcpy(real + length, ".0", sizeof ".0");
     return json_loadb(real, length + 2, JSON_DECODE_ANY, NULL);
 }
 
