@@ -88,7 +88,7 @@ WITHIN = {
     "refusal_taken_as_done": ("shop", 20),
     "refused_is_undone": ("shop", 20),
     "restored_as_it_was": ("deals", 100),
-    "restored_goes_on": ("deals", 400),
+    "restored_goes_on": ("deals", 2000),
     "retry_takes_nothing": ("tower", 50),
     "saga_started_apart": ("shop", 50),
     "saga_unfenced": ("port", 150),
