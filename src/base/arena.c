@@ -33,10 +33,10 @@ void arena_init(struct arena *arena, size_t size_max)
     *arena = (struct arena){.size_max = size_max};
 }
 
-void arena_release(struct arena *arena)
+void arena_rewind(struct arena *arena, const struct arena *mark)
 {
     struct arena_block *block = arena->blocks;
-    while (block) {
+    while (block != mark->blocks) {
         struct arena_block *older = block->older;
         if (block->size == BLOCK_SIZE_MIN && kept_count < KEPT_MAX) {
             block->older = kept;
@@ -47,7 +47,12 @@ void arena_release(struct arena *arena)
         }
         block = older;
     }
-    arena_init(arena, arena->size_max);
+    *arena = *mark;
+}
+
+void arena_release(struct arena *arena)
+{
+    arena_rewind(arena, &(struct arena){.size_max = arena->size_max});
 }
 
 static struct arena_block *block_new(size_t size)

@@ -24,6 +24,8 @@ struct arena {
 
 void arena_init(struct arena *arena, size_t size_max);
 void arena_release(struct arena *arena);
+/* Frees all that was allocated since `mark`, a copy of the arena, was made. */
+void arena_rewind(struct arena *arena, const struct arena *mark);
 /* Aligned to 16 bytes, not cleared. NULL beyond the bound or if memory runs out. */
 void *arena_try_alloc(struct arena *arena, size_t size);
 /* The same, cleared, and never NULL: for small things. Sizes that grow with input are bounded

@@ -137,6 +137,16 @@ static enum fh_code ask_jansson(const char *text, size_t length, json_t **ret,
                      why.column, why.text);
 }
 
+/* NULL: jansson is to look at it, with all the memory that there was. */
+static json_t *read_by_ourselves(const char *text, size_t length)
+{
+    struct arena mark = current ? *current : (struct arena){0};
+    json_t *value = length ? json_read(text, length) : NULL;
+    if (!value && current && !current->refused)
+        arena_rewind(current, &mark);
+    return value;
+}
+
 enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh_error *error)
 {
     size_t size_max = current ? current->size_max : 0;
@@ -144,7 +154,7 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
         current->size_max -= size_max / 4;
     rescued = false;
     rescue_left = length * RESCUE_PER_BYTE + RESCUE_SIZE_MIN;
-    *ret = length ? json_read(text, length) : NULL;
+    *ret = read_by_ourselves(text, length);
     enum fh_code code = *ret ? FH_OK : ask_jansson(text, length, ret, error);
     if (current)
         current->size_max = size_max;
@@ -284,7 +294,8 @@ static bool write_json_value(struct text *text, const json_t *value, int depth)
 
 void json_write(struct text *text, const json_t *value)
 {
-    text_reserve(text, WRITTEN_AT_FIRST);
+    if (text->length_max - text->length > WRITTEN_AT_FIRST)
+        text_reserve(text, WRITTEN_AT_FIRST);
     FH_ASSERT(write_json_value(text, value, 0) && !text->overflow);
 }
 

@@ -367,6 +367,32 @@ static void values_of_arena_and_heap_are_each_freed_where_they_belong(void **sta
     json_decref(kept);
 }
 
+/* What was read up to its fault takes none of the memory in which jansson finds that. */
+static void a_long_text_is_told_where_it_is_wrong(void **state)
+{
+    (void)state;
+    struct text text;
+    struct arena arena;
+    struct fh_error error;
+    json_t *value;
+    text_init(&text, TEXT_LENGTH_MAX);
+    for (int i = 0; i < 2000; i++)
+        text_add(&text, i ? ",{\"a\":1}" : "[{\"a\":1}");
+    text_add(&text, "]");
+    arena_init(&arena, ARENA_SIZE_MAX);
+    json_arena_set(&arena);
+    json_decref(parsed(text.data));
+    size_t size = arena.size;
+    arena_release(&arena);
+    text.data[text.length - 1] = 'x';
+    arena_init(&arena, 2 * size); /* of which a reader may have three quarters */
+    assert_int_equal(json_parse(text.data, text.length, &value, &error), FH_INVALID);
+    assert_non_null(strstr(error.message, "line 1, column 16001"));
+    json_arena_set(NULL);
+    arena_release(&arena);
+    text_release(&text);
+}
+
 static void copying_out_brings_the_arena_back(void **state)
 {
     (void)state;
@@ -551,6 +577,7 @@ int main(void)
         cmocka_unit_test(nesting_is_taken_to_the_bound_and_refused_beyond),
         cmocka_unit_test(brackets_inside_strings_are_no_nesting),
         cmocka_unit_test(values_of_arena_and_heap_are_each_freed_where_they_belong),
+        cmocka_unit_test(a_long_text_is_told_where_it_is_wrong),
         cmocka_unit_test(copying_out_brings_the_arena_back),
         cmocka_unit_test(a_copy_of_all_is_equal_and_shares_nothing),
         cmocka_unit_test(bytes_that_no_character_explains_are_told_as_such),
