@@ -271,8 +271,8 @@ static json_t *backup_status(const struct backup *backup)
     return status;
 }
 
-/* What ends it is durable, as the backup's file then is, whose folder it shares. */
-static enum fh_code status_write(struct backup *backup, struct world *world)
+/* The last one is synced with its folder, so that a loss of power does not take it back. */
+static enum fh_code replace_status(struct backup *backup, struct world *world)
 {
     enum fh_code code = process_write(world, backup->folder, SERVICE_BACKUP_STATUS, backup->status,
                                       &backup->untold);
@@ -292,7 +292,7 @@ static void write_status(void *owner)
     char path[4300];
     for (int i = 0; i < 2; i++) {
         backup->untold = (struct fh_error){0};
-        if (status_write(backup, world) == FH_OK)
+        if (replace_status(backup, world) == FH_OK)
             return;
         snprintf(path, sizeof path, "%s/" SERVICE_BACKUP_STATUS, backup->folder);
         world->files->remove(world, path);

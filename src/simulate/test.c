@@ -229,7 +229,7 @@ void fh_test_crash_soon(fh_test *t, const char *service)
     struct run_node *node = test_node(t, service);
     struct simulate *simulate = &t->run->simulate;
     node->node->crash_how = simulate_chance(simulate, 500000) ? SIMULATE_POWER : SIMULATE_KILLED;
-    /* Early steps more often: one request takes some forty. */
+    /* Early steps more often: what is asked next is what the test is about. */
     int64_t within = simulate_between(simulate, 1, CRASH_STEPS_MAX);
     node->node->crash_after = simulate_between(simulate, 1, within);
 }

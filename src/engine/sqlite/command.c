@@ -10,8 +10,7 @@
 bool sqlite_keep_command(struct store_work *work, const struct ledger_command *command)
 {
     struct sqlite_store *store = (struct sqlite_store *)work->store;
-    struct fh_error error;
-    return store_writes(work->mode) && sqlite_may_run(work, &error) == FH_OK &&
+    return store_writes(work->mode) && sqlite_may_run(work, ERROR_UNHEEDED) == FH_OK &&
            sqlite_late_keep_command(&store->late, command);
 }
 

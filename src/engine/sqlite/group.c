@@ -2,7 +2,7 @@
 /*
  * Group commit: many units of work, one fsync. They run one after the other on the one writing
  * connection, inside a shared transaction, and each waits for that transaction's COMMIT. The COMMIT
- * runs off the loop, and writes the group's events first (late.c), while the units of the next
+ * runs off the loop, and writes the group's late rows first (late.c), while the units of the next
  * group queue up.
  *
  *     IDLE --begin--> OPEN --all ready units have joined, or it is full--> BUSY --durable--> IDLE

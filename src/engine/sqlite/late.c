@@ -138,7 +138,7 @@ int sqlite_late_write_now(struct sqlite_store *store, const struct ledger_event 
     return result == SQLITE_OK ? write_counter(store, event->position) : result;
 }
 
-/* What is not written is as it was: the group's transaction can't be committed any more. */
+/* If one fails, none counts as written. */
 int sqlite_late_write(struct sqlite_store *store)
 {
     struct sqlite_late *late = &store->late;
@@ -200,16 +200,9 @@ bool sqlite_late_keep_event(struct sqlite_late *late, const struct ledger_event 
     return keep_late_row(late, &row, texts, sizeof texts / sizeof *texts);
 }
 
-/* FNV-1a, over both with their ends. */
 static unsigned command_bit(const char *caller, const char *key)
 {
-    uint32_t hash = 2166136261;
-    for (const char *text = caller; text; text = text == caller ? key : NULL) {
-        const char *at = text;
-        do
-            hash = (hash ^ (unsigned char)*at) * 16777619;
-        while (*at++);
-    }
+    uint32_t hash = ledger_hash(ledger_hash(LEDGER_HASH_OF_NOTHING, caller), key);
     return (hash ^ hash >> 16) % SQLITE_LATE_COMMAND_BITS;
 }
 

@@ -153,13 +153,16 @@ enum fh_code ledger_position_read(struct store_work *work, int64_t *ret, struct 
 
 /* ---- outbox ---- */
 
-/* FNV-1a: the same in every process and every build. */
+uint32_t ledger_hash(uint32_t hash, const char *text)
+{
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 16777619;
+    return hash;
+}
+
 unsigned ledger_key_lock(const char *key)
 {
-    uint32_t hash = 2166136261;
-    for (; *key; key++)
-        hash = (hash ^ (unsigned char)*key) * 16777619;
-    return hash % LEDGER_KEY_LOCKS;
+    return ledger_hash(LEDGER_HASH_OF_NOTHING, key) % LEDGER_KEY_LOCKS;
 }
 
 /* Units of work that publish events of one key do so one after another: each holds the key's lock

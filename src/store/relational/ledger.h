@@ -46,12 +46,16 @@ enum fh_code ledger_append_unnumbered(struct store_work *work, const struct ledg
 /* Appends a unit of work's events, as its last statements. */
 enum fh_code ledger_append(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error);
-/* The position of the last event, from its row. */
+/* The position of the last event, from the counter's row. */
 enum fh_code ledger_position_read(struct store_work *work, int64_t *ret, struct fh_error *error);
 /* The parameters of LEDGER_COMMAND_PUT. */
 #define LEDGER_COMMAND_VALUES 11
 void ledger_command_values(const struct ledger_command *command,
                            struct sql_value ret[static LEDGER_COMMAND_VALUES]);
+/* FNV-1a, of what `hash` is of and the text behind it: the same in every process and every build.
+ */
+#define LEDGER_HASH_OF_NOTHING UINT32_C(2166136261)
+uint32_t ledger_hash(uint32_t hash, const char *text);
 /* Which of the LEDGER_KEY_LOCKS belongs to the key. */
 unsigned ledger_key_lock(const char *key);
 /* The text of a column that is never NULL, unless the store is damaged, or its server another one

@@ -73,13 +73,14 @@ struct sql_ops {
     /* Replaces ledger_append (ledger.h). NULL: nothing does. */
     enum fh_code (*append)(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error);
-    /* Replaces the read of the counter; the same for the unit of work. NULL: nothing does. */
+    /* What the counter is for the unit of work, without reading its row where that is known. NULL:
+     * the row is read. */
     enum fh_code (*position)(struct store_work *work, int64_t *ret, struct fh_error *error);
-    /* Keeps the record of a command, to be written by the commit. False: it has to be written now.
-     * NULL: so it is always. */
+    /* Keeps the record of a command for the commit to write. False: it is to be written now. NULL:
+     * every one is. */
     bool (*keep_command)(struct store_work *work, const struct ledger_command *command);
-    /* As run, for a statement that looks for the record of a command: its first values are caller
-     * and key. NULL: run. */
+    /* Like run, for the statement that looks for the record of a command, whose caller and key are
+     * its first values. NULL: run does it. */
     enum fh_code (*look_for_command)(struct store_work *work, const char *sql,
                                      const struct sql_value *values, int count, sql_visit *visit,
                                      void *context, struct fh_error *error);
