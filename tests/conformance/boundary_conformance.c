@@ -6,33 +6,8 @@
 #include <stdio.h>
 
 #include "base/text.h"
-#include "conformance.h"
-#include "store/ledger.h"
+#include "commands.h"
 #include "work/restored.h"
-
-static struct ledger_command command_of(const char *caller, const char *key, const char *birth,
-                                        int64_t number, enum ledger_outcome outcome)
-{
-    return (struct ledger_command){.caller = caller,
-                                   .key = key,
-                                   .birth = birth,
-                                   .number = number,
-                                   .attempt = 1,
-                                   .created_ms = 1000 + number,
-                                   .outcome = outcome,
-                                   .digest = "d1",
-                                   .request = "{\"q\":1}",
-                                   .answer = "{\"status\":201}"};
-}
-
-static enum fh_code put(struct conformance *c, struct ledger_command command)
-{
-    struct store_work *work = conformance_begin(c, STORE_WRITE);
-    if (!work)
-        return c->error.code;
-    enum fh_code code = ledger_command_put(work, &command, &c->error);
-    return code == FH_OK ? conformance_commit(c, work) : code;
-}
 
 static bool close_callers(struct conformance *c, int64_t through, const char *still_open)
 {
