@@ -447,6 +447,42 @@ static void start_empty_and_stranger(struct member *member)
     conformance_start(member->c, run_empty_and_stranger, member->c);
 }
 
+static void start_follower(struct member *member)
+{
+    start(member->c, member->behind, 1, INSERT);
+}
+
+/* Its BEGIN comes into the failed transaction: nothing of that is its own fault. */
+static void one_that_follows_a_group_that_failed_alone_is_run_again(struct conformance *c)
+{
+    struct member members[COUNT] = {0}, follower = {.id = 300, .n = 1};
+    struct ledger_event event = {
+        .id = "held", .type = "Happened", .version = 1, .key = "k", .data = "{}"};
+    int64_t seen;
+    EXPECT(prepare(c) && store_sequence(c->store, NULL, 0, &c->error) == FH_OK);
+    for (int i = 0; i < COUNT; i++)
+        members[i] = (struct member){.id = 1000 + i, .key = "k"};
+    start(c, members, COUNT, INSERT);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == COUNT);
+    EXPECT(conformance_does(c, "DELETE FROM things WHERE id >= 1000", NULL) == FH_OK);
+    struct store_work *holder = conformance_begin(c, STORE_WRITE);
+    EXPECT(holder && ledger_outbox_append(holder, &event, &c->error) == FH_OK);
+    EXPECT(sql_run(holder, "SELECT 1", NULL, 0, see, &seen, NULL, &c->error) == FH_OK);
+    for (int i = 0; i < COUNT; i++)
+        members[i].runs = 0;
+    members[0].behind = &follower;
+    members[0].then = start_follower;
+    start(c, members, COUNT, INSERT); /* their events have the ids of earlier ones */
+    const struct postgresql_store *store = (struct postgresql_store *)c->store;
+    while (store->gather.groups < 2) /* the first waits for its key; the other comes behind it */
+        fiber_sleep_until(c->harness.world, world_in_ms(c->harness.world, 1));
+    EXPECT(conformance_commit(c, holder) == FH_OK);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == 0 && follower.code == FH_OK);
+    EXPECT(count_of(c, "SELECT count(*) FROM things WHERE id = 300") == 1);
+}
+
 static void a_connection_after_a_group_that_failed_is_clean(struct conformance *c)
 {
     struct member members[COUNT] = {0};
@@ -495,6 +531,7 @@ int main(void)
         CASE(a_unit_of_work_sees_what_was_answered_before_it_began),
         CASE(the_next_group_is_sent_after_a_groups_commit),
         CASE(a_connection_after_a_group_that_failed_is_clean),
+        CASE(one_that_follows_a_group_that_failed_alone_is_run_again),
         CASE(a_groups_commit_that_never_reached_the_server_is_repeated),
         CASE(a_groups_commit_whose_answer_was_lost_counts),
         CASE(a_groups_commit_that_comes_when_all_is_settled_does_nothing),
