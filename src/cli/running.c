@@ -87,11 +87,16 @@ static int open_named(const char *folder, struct state *state)
         return cli_fail(CLI_NOT_RUNNING, "there is no state folder %s", folder);
     const struct passwd *owner =
         stat(folder, &status) == 0 && status.st_uid != geteuid() ? getpwuid(status.st_uid) : NULL;
-    return owner ? cli_fail(CLI_FAILED,
-                            "%s The state folder is %s's: run the command as that user, as with "
-                            "sudo -u %s",
-                            error.message, owner->pw_name, owner->pw_name)
-                 : cli_fail(CLI_FAILED, "%s", error.message);
+    if (owner)
+        return cli_fail(CLI_FAILED,
+                        "%s The state folder is %s's: run the command as that user, as with "
+                        "sudo -u %s",
+                        error.message, owner->pw_name, owner->pw_name);
+    if (strcmp(error.native, "EACCES") ==
+        0) /* a folder above it is closed: whose it is, is unknown */
+        return cli_fail(CLI_FAILED, "%s Run the command as the user who started the system",
+                        error.message);
+    return cli_fail(CLI_FAILED, "%s", error.message);
 }
 
 static int tell_none_running(void)

@@ -4,17 +4,19 @@ all commands of the one table."""
 
 import json
 import os
+import pathlib
 import pty
 import re
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
 
 from conftest import FREEHOLD
 from terminal import assert_fits, on_terminal
-from test_command import USERS, mini  # noqa: F401 a fixture
+from test_command import USERS, Mini, mini  # noqa: F401 a fixture
 
 COMMANDS = json.loads(subprocess.run([FREEHOLD, "help", "--json"], capture_output=True, check=True).stdout)["commands"]
 HIDDEN = [json.loads(subprocess.run([FREEHOLD, "help", name, "--json"], capture_output=True, check=True).stdout)
@@ -156,18 +158,21 @@ def test_who_is_root_of_nothing_else_is_told_to_be_themselves(mini):  # noqa: F8
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-def test_whose_a_state_folder_is_is_told_to_others(mini):  # noqa: F811
-    mini.up()
-    mini.run("stop")
-    for folder in (mini.folder, *mini.folder.parents):
-        if str(folder) not in ("/", "/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    nobody = setpriv("--reuid=65534", "--regid=65534", "--clear-groups")
-    for command in (["up", str(mini.file)], ["status"], ["stop"]):
-        done = subprocess.run([*nobody, *command, "--state", str(mini.state)], capture_output=True, text=True,
-                              cwd=mini.folder, timeout=60, check=False)
-        assert done.returncode in (1, 3) and "denied" in done.stderr, done
-        assert "the user who did before" in done.stderr or "sudo -u root" in done.stderr, done
+def test_whose_a_state_folder_is_is_told_to_others():
+    with tempfile.TemporaryDirectory(prefix="freehold-test-") as folder:  # pytest closes its own, for each run anew
+        mini = Mini(pathlib.Path(folder))
+        mini.up()
+        mini.run("stop")
+        nobody = setpriv("--reuid=65534", "--regid=65534", "--clear-groups")
+        # The whole way is open to others, then not even the folder above it can be looked into.
+        for mode, owner in ((0o755, "sudo -u root"), (0o700, "as the user who started the system")):
+            mini.folder.chmod(mode)
+            for command in (["up", "freehold.yaml"], ["status"], ["stop"]):
+                done = subprocess.run([*nobody, *command, "--state", str(mini.state)], capture_output=True, text=True,
+                                      cwd=mini.folder, timeout=60, check=False)
+                assert done.returncode in (1, 3) and "denied" in done.stderr, done
+                assert command[0] == "up" or owner in done.stderr, done
+                assert command[0] != "up" or mode == 0o700 or "the user who did before" in done.stderr, done
 
 
 # ---- On a terminal -------------------------------------------------------------------------------
