@@ -21,6 +21,7 @@
 
 #define READS_A_TURN 4
 #define REQUESTS_A_TURN 16
+#define SKIPPED_MAX 65536u /* of a body; beyond that its connection is not worth it */
 #define UNTRUSTED "The connection shows no certificate of the authority that is trusted here."
 
 void connection_cut_off(struct http_connection *connection, enum problem_type type,
@@ -44,7 +45,6 @@ static void hand_request_over(struct http_connection *connection)
     request->server = server;
     request->connection = connection;
     request->incoming.received_ns = world_monotonic_ns(server->world);
-    request->incoming.peer = connection->peer;
     request->next = server->handed_first;
     if (request->next)
         request->next->previous = request;
@@ -57,6 +57,40 @@ static void hand_request_over(struct http_connection *connection)
 static bool is_trusted(struct http_connection *connection)
 {
     return !tls_server_is_mutual(connection->server->tls) || connection->trusted;
+}
+
+/* What follows a body can be told from it only if its length is known, and it does come: whoever
+ * waits for "100 Continue" may send it or not. */
+static bool can_skip_body(const struct http_head *head)
+{
+    return !head->chunked && head->body_length <= SKIPPED_MAX &&
+           !(head->awaits_continue && head->body_length);
+}
+
+/* True: it was answered, and its body is dropped as it comes. */
+static bool shed_request(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    struct http_request *request = connection->request;
+    const struct http_answer *answer =
+        server->handler.shed ? server->handler.shed(server->handler.context, &request->incoming)
+                             : NULL;
+    connection->shed = answer != NULL;
+    if (!answer)
+        return false;
+    connection->request = NULL;
+    connection->asked = true;
+    connection->skipped_left = server->head.body_length;
+    connection_send(connection, answer, server->draining || !can_skip_body(&server->head));
+    request_free(request);
+    return true;
+}
+
+static size_t skip_body(struct http_connection *connection, size_t length)
+{
+    size_t part = length < connection->skipped_left ? length : (size_t)connection->skipped_left;
+    connection->skipped_left -= part;
+    return part;
 }
 
 /* A whole head is at `data`, of `length` bytes of input. */
@@ -83,10 +117,18 @@ static void begin_request(struct http_connection *connection, const char *data, 
         return;
     }
     connection->request = request_new(head, data);
-    if (!connection->request)
+    if (!connection->request) {
         connection_refuse(connection, PROBLEM_OVERLOADED,
                           "There is no memory for the request now.");
-    else if (!head->chunked && !head->body_length)
+        return;
+    }
+    connection->request->incoming.peer = connection->peer;
+    if (connection->held_ns)
+        connection->request->incoming.held_ns =
+            world_monotonic_ns(server->world) - connection->held_ns;
+    if (shed_request(connection))
+        return;
+    if (!head->chunked && !head->body_length)
         hand_request_over(connection);
     else if (head->awaits_continue && head->length == length)
         connection_say_continue(connection);
@@ -173,7 +215,8 @@ static size_t read_requests(struct http_connection *connection, const char *data
     int requests = 0;
     connection->running = true;
     while (connection->state == CONNECTION_READING && used < length && requests < REQUESTS_A_TURN) {
-        size_t part = connection->request
+        size_t part = connection->skipped_left ? skip_body(connection, length - used)
+                      : connection->request
                           ? read_request_body(connection, data + used, length - used)
                           : read_request_head(connection, data + used, length - used);
         if (!part)
@@ -257,7 +300,7 @@ static ssize_t receive_bytes(struct http_connection *connection)
  * more of them than are answered fills the kernel's buffers. */
 static bool may_receive(const struct http_connection *connection)
 {
-    return connection->state == CONNECTION_READING && !connection->resumed;
+    return connection->state == CONNECTION_READING && !connection->queue;
 }
 
 static void receive_input(struct http_connection *connection)
@@ -279,16 +322,38 @@ static void receive_input(struct http_connection *connection)
         connection_resume_later(connection);
 }
 
-void connection_resume(struct http_connection *connection)
+static void read_what_is_here(struct http_connection *connection)
 {
-    connection_forget_resumed(connection);
-    if (connection->state != CONNECTION_READING)
-        return;
     if (connection->input_length)
         read_kept(connection);
-    if (connection->state == CONNECTION_READING && connection->tls &&
-        tls_session_has_input(connection->tls))
+    if (connection->state == CONNECTION_READING &&
+        (connection->held_ns || (connection->tls && tls_session_has_input(connection->tls))))
         receive_input(connection);
+    if (connection->state == CONNECTION_READING)
+        connection_watch(connection, UV_READABLE);
+}
+
+/* Reads on, unless it is likely to be shed and there is no time for that now. */
+static void read_on(struct http_connection *connection,
+                    void (*read)(struct http_connection *connection))
+{
+    struct http_server *server = connection->server;
+    if (connection->shed && !spare_left(server)) {
+        spare_hold(connection);
+        return;
+    }
+    int64_t began_ns = spare_begin(server);
+    read(connection);
+    connection->held_ns = 0;
+    if (connection->shed)
+        spare_spend(server, began_ns);
+}
+
+void connection_resume(struct http_connection *connection)
+{
+    connection_dequeue(connection);
+    if (connection->state == CONNECTION_READING)
+        read_on(connection, read_what_is_here);
     connection_weigh(connection);
 }
 
@@ -328,7 +393,7 @@ static void on_connection_ready(uv_poll_t *poll, int status, int events)
         if (connection->handshaking)
             shake_hands(connection);
         else
-            receive_input(connection);
+            read_on(connection, receive_input);
         break;
     case CONNECTION_BUSY:
         connection_watch(connection, 0);

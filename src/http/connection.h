@@ -39,6 +39,10 @@ struct connection_list {
     unsigned count;
 };
 
+struct connection_queue {
+    struct http_connection *first, **last;
+};
+
 struct http_connection {
     uv_poll_t poll;
     struct http_server *server;
@@ -57,9 +61,12 @@ struct http_connection {
     bool paced;       /* the answer that is being sent is followed by a pause */
     bool handed;      /* the server counts its answer as unsent */
     bool running;     /* its input is being read, further up on the stack */
-    bool resumed;     /* in the server's list of those with input that is already here */
+    bool shed;        /* its last request was */
     struct connection_list *list;
-    struct http_connection *previous, *next, *resumed_next;
+    struct http_connection *previous, *next;
+    struct connection_queue *queue; /* NULL: in none */
+    struct http_connection *queue_next;
+    int64_t held_ns; /* since when what the socket has is not read; 0: it is read at once */
     uint64_t since_ms;
     struct http_request *request; /* READING: whose body arrives; BUSY: the handler's */
     char *input;                  /* what was received and is not yet read */
@@ -74,8 +81,9 @@ struct http_connection {
     struct chunked chunked;
     bool is_chunked;
     uint64_t body_left;
-    size_t dropped; /* while lingering */
-    size_t weight;  /* as the server counts it */
+    uint64_t skipped_left; /* of the body of a request that was shed: dropped as it comes */
+    size_t dropped;        /* while lingering */
+    size_t weight;         /* as the server counts it */
 };
 
 #define SERVER_BUFFER_SIZE ((size_t)64 << 10)
@@ -86,8 +94,9 @@ struct http_server {
     struct world *world;
     struct http_limits limits;
     struct http_handler handler;
-    uv_poll_cb ready;                            /* of its connections */
-    void (*on_room)(struct http_server *server); /* one of them has gone: another may come */
+    uv_poll_cb ready;                              /* of its connections */
+    void (*on_room)(struct http_server *server);   /* one of them has gone: another may come */
+    void (*read_held)(struct http_server *server); /* as many as there is time for */
     /* Arms the timer, and looks whether a drain is over. It must be the last call of whatever the
      * loop calls: `drained` may free the server. */
     void (*settle)(struct http_server *server);
@@ -103,7 +112,12 @@ struct http_server {
     struct world_turn turn;
     struct connection_list awaited, sending, paced, lingering;
     uint64_t paced_us; /* when the last of `paced` entered, as far as its timeout is concerned */
-    struct http_connection *resumed_first, **resumed_last;
+    struct connection_queue resumed; /* with input that is already here */
+    struct connection_queue held;    /* which are not read until there is time to shed (spare.c) */
+    bool shedding;                   /* some of the time for it is spent */
+    int64_t spare_ns, spared_ns;     /* what is left of it; as of then */
+    struct world_timer spare_again;
+    bool spare_awaited, newcomers_next; /* the timer runs; and is for those to be accepted */
     struct http_request *handed_first;
     unsigned connections, unanswered, unsent;
     size_t weight; /* of all connections */
@@ -140,11 +154,24 @@ void connection_watch(struct http_connection *connection, int events); /* 0: non
 void connection_close(struct http_connection *connection);
 /* Nothing of its answer is kept any more. */
 void connection_let_go_answer(struct http_connection *connection);
+void connection_append(struct connection_queue *queue, struct http_connection *connection);
+void connection_dequeue(struct http_connection *connection); /* from whichever it is in */
 /* In the server's next turn: connection_resume. */
 void connection_resume_later(struct http_connection *connection);
-void connection_forget_resumed(struct http_connection *connection);
 void server_release(
     struct http_server *server); /* once it is freed, with its last handle and turn */
+
+/* ---- spare.c ---- */
+
+void spare_init(struct http_server *server);
+bool spare_left(struct http_server *server); /* of the time for shedding */
+/* When something begins; and it turned out to be shedding. */
+int64_t spare_begin(const struct http_server *server);
+void spare_spend(struct http_server *server, int64_t began_ns);
+/* Its input is left where it is until spare_again. */
+void spare_hold(struct http_connection *connection);
+/* Nothing is left: the timer spare_again looks soon. */
+void spare_wait(struct http_server *server);
 
 /* ---- weight.c ---- */
 
@@ -183,7 +210,7 @@ void connection_say_continue(struct http_connection *connection);
 
 /* Owns the descriptor from now on. False: no memory, and the descriptor is closed. */
 bool connection_open(struct http_server *server, int fd, const struct http_peer *peer, bool paced);
-/* Goes on with the input that is already here. */
+/* Goes on with the input that is already here, or in the socket. */
 void connection_resume(struct http_connection *connection);
 /* Answers the request that it is busy with. */
 void connection_answer(struct http_connection *connection, const struct http_answer *answer,

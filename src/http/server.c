@@ -135,6 +135,12 @@ static void settle_http_server(struct http_server *server)
     drained(server->drained_context);
 }
 
+static void read_held(struct http_server *server)
+{
+    while (server->held.first && spare_left(server))
+        connection_resume(server->held.first);
+}
+
 static void server_turn(struct world_turn *turn)
 {
     struct http_server *server = turn->owner;
@@ -144,10 +150,12 @@ static void server_turn(struct world_turn *turn)
         return;
     }
     /* Those that are added meanwhile have another turn. */
-    for (struct http_connection *at = server->resumed_first; at; at = at->resumed_next)
+    for (struct http_connection *at = server->resumed.first; at; at = at->queue_next)
         count++;
-    for (; count > 0 && server->resumed_first; count--)
-        connection_resume(server->resumed_first);
+    for (; count > 0 && server->resumed.first; count--)
+        connection_resume(server->resumed.first);
+    if (server->draining)
+        read_held(server);
     shed_weight(server);
     settle_http_server(server);
 }
@@ -245,6 +253,12 @@ static void accept_connections(struct http_server *server)
     for (int i = 0; i < ACCEPTS_A_TURN && server->accepting; i++) {
         struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
         socklen_t length = sizeof address;
+        if (!spare_left(server)) {
+            stop_accepting(server);
+            spare_wait(server);
+            return;
+        }
+        int64_t began_ns = spare_begin(server);
         int fd = accept4(server->listen_fd, (struct sockaddr *)&address, &length,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
@@ -255,7 +269,10 @@ static void accept_connections(struct http_server *server)
             return;
         }
         const struct http_peer peer = peer_of(&address);
-        if (!take_connection(server, fd, &peer))
+        bool is_taken = take_connection(server, fd, &peer);
+        if (began_ns)
+            spare_spend(server, began_ns);
+        if (!is_taken)
             continue;
         if (server->connections >= server->limits.connections_max)
             give_way(server);
@@ -388,6 +405,7 @@ void http_server_free(struct http_server *server)
         return;
     FH_ASSERT(server->draining && !server->drained);
     server->freed = true;
+    world_timer_stop(server->world, &server->spare_again);
     abandon_unanswered(server);
     close_all(&server->awaited);
     close_all(&server->sending);
@@ -413,13 +431,15 @@ static struct http_server *server_new(uv_loop_t *loop, struct world *world, int 
     server->sending.timeout_ms = server->awaited.timeout_ms;
     server->paced.timeout_ms = HTTP_PACE_MS;
     server->lingering.timeout_ms = LINGER_MS_MAX;
-    server->resumed_last = &server->resumed_first;
+    server->resumed.last = &server->resumed.first;
     server->on_room = accept_on;
+    server->read_held = read_held;
     server->settle = settle_http_server;
     server->turn = (struct world_turn){.run = server_turn, .owner = server};
     server->grace = (struct world_timer){.fire = on_grace_over, .owner = server};
     server->beginning = (struct world_timer){.fire = on_beginning_over, .owner = server};
     server->accept_again = (struct world_timer){.fire = on_accept_again, .owner = server};
+    spare_init(server);
     text_init(&server->text, HEAD_LENGTH_MAX);
     return server;
 }

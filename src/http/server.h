@@ -57,6 +57,7 @@ struct http_incoming {
     const char *body;
     size_t body_length;
     int64_t received_ns; /* monotonic */
+    int64_t held_ns;     /* how long its head was left in the socket, as far as is known */
     struct http_peer peer;
     void *user; /* for the handler's own use */
 };
@@ -81,6 +82,10 @@ struct http_handler {
     /* NULL, or: an answer of 400 and more leaves that is not marked as told: the server's own, or
      * one that somebody forgot. So none of the kind leaves unseen. */
     void (*untold)(void *context, const struct http_answer *answer);
+    /* NULL, or: a head is here. What is returned is the answer, and `incoming` is not called: the
+     * body is neither kept nor waited for. NULL: it is handed over when it is complete; until then
+     * it has no received_ns. The answer is read before the next call. */
+    const struct http_answer *(*shed)(void *context, const struct http_incoming *head);
 };
 
 /* Serves `listen_fd` (already listening; owned by the caller). `tls` (NULL or without certificate:

@@ -32,15 +32,34 @@ void connection_watch(struct http_connection *connection, int events)
         uv_poll_stop(&connection->poll);
 }
 
+void connection_append(struct connection_queue *queue, struct http_connection *connection)
+{
+    connection->queue = queue;
+    connection->queue_next = NULL;
+    *queue->last = connection;
+    queue->last = &connection->queue_next;
+}
+
+void connection_dequeue(struct http_connection *connection)
+{
+    struct connection_queue *queue = connection->queue;
+    if (!queue)
+        return;
+    struct http_connection **at = &queue->first;
+    while (*at != connection)
+        at = &(*at)->queue_next;
+    *at = connection->queue_next;
+    if (queue->last == &connection->queue_next)
+        queue->last = at;
+    connection->queue = NULL;
+}
+
 void connection_resume_later(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
-    if (connection->running || connection->resumed)
+    if (connection->running || connection->queue)
         return;
-    connection->resumed = true;
-    connection->resumed_next = NULL;
-    *server->resumed_last = connection;
-    server->resumed_last = &connection->resumed_next;
+    connection_append(&server->resumed, connection);
     world_turn(server->world, &server->turn);
 }
 
@@ -51,19 +70,6 @@ static void on_connection_closed(uv_handle_t *handle)
     free(connection);
     server->open_handles--;
     server_release(server);
-}
-
-void connection_forget_resumed(struct http_connection *connection)
-{
-    struct http_server *server = connection->server;
-    struct http_connection **at = &server->resumed_first;
-    while (*at && *at != connection)
-        at = &(*at)->resumed_next;
-    if (*at)
-        *at = connection->resumed_next;
-    if (server->resumed_last == &connection->resumed_next)
-        server->resumed_last = at;
-    connection->resumed = false;
 }
 
 /* The client does not take its answer: neither shall the kernel keep what it has of that. */
@@ -93,8 +99,7 @@ void connection_close(struct http_connection *connection)
     if (connection->state == CONNECTION_SENDING)
         forget_unsent(connection);
     list_remove(connection);
-    if (connection->resumed)
-        connection_forget_resumed(connection);
+    connection_dequeue(connection);
     if (connection->state == CONNECTION_READING)
         request_free(connection->request);
     else if (connection->request)

@@ -160,6 +160,8 @@ UNIT = {
     "restart_migrates": "system_instances",
     "schedule_moved_back": "timer_schedule",
     "secret_recorded": "command_marks",
+    "shed_body_runs": "http_shed",
+    "shedding_unbounded": "http_shed",
     "signer_before_verifiers": "system_rotation",
     "state_fields_unfiltered": "event_snapshot",
     "state_not_covered": "system_namespace",

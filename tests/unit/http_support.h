@@ -53,6 +53,7 @@ struct site {
     unsigned guests_max;   /* 0: any number */
     unsigned silent;       /* of those that ended: by how many no request came */
     bool paces_guests;     /* those that come from now on */
+    bool holds;            /* the head of a request was left in its socket */
     bool drained;
 };
 
@@ -143,12 +144,24 @@ static inline void on_disconnected(void *context, const struct http_peer *peer, 
     site->guests--;
 }
 
+/* "/shed": its body is not waited for. */
+static inline const struct http_answer *on_head(void *context, const struct http_incoming *head)
+{
+    static const struct http_header later = {"Retry-After", "1"};
+    static const struct http_answer shed = {
+        .status = 503, .body = "{}", .body_length = 2, .headers = &later, .header_count = 1};
+    struct site *site = context;
+    site->holds |= head->held_ns > 0;
+    return strcmp(head->path, "/shed") == 0 ? &shed : NULL;
+}
+
 static inline void site_serve(struct site *site, const struct http_limits *limits)
 {
     struct http_handler handler = {.incoming = on_incoming,
                                    .context = site,
                                    .connected = on_connected,
-                                   .disconnected = on_disconnected};
+                                   .disconnected = on_disconnected,
+                                   .shed = on_head};
     struct fh_error error = {0};
     assert_int_equal(http_server_new(&site->harness.loop, site->harness.world, site->listen_fd,
                                      limits, site->tls, handler, &site->server, &error),
