@@ -288,6 +288,7 @@ void exchange_answer_undecided(struct undecided_request *request)
     bool keyed =
         exchange_header(exchange, "Idempotency-Key") || exchange_header(exchange, "Freehold-Undo");
     struct arena *before = json_arena_set(NULL);
+    admission_leave(&exchange->runtime->admission, &exchange->admitted);
     http_request_keep(exchange->incoming->request); /* its fiber is still running */
     answer_problem(exchange, PROBLEM_OUTCOME_UNDECIDED,
                    keyed ? UNDECIDED "Repeat it with the same Idempotency-Key."

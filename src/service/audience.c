@@ -210,6 +210,18 @@ int audience_judge(struct audience *audience, const struct http_request *request
     return status;
 }
 
+const char *audience_caller(struct audience *audience, const struct http_request *request)
+{
+    const char *from = http_request_header(request, "Freehold-From"), *caller;
+    if (!audience)
+        return from;
+    const char *token = http_request_header(request, IDENTITY_HEADER);
+    if (!token || identity_verify(audience->verifier, token, identity_now(audience->world),
+                                  &caller) != IDENTITY_PROVED)
+        return NULL;
+    return !from || from_names(from, caller) ? caller : NULL;
+}
+
 struct event_grant audience_events(struct audience *audience, const struct http_request *request)
 {
     static const struct event_grant everything = {0};

@@ -62,4 +62,8 @@ int audience_judge(struct audience *audience, const struct http_request *request
  * waits. With `audience` NULL: all. */
 struct event_grant audience_events(struct audience *audience, const struct http_request *request);
 
+/* Who asks, for what a request is before a route is looked for: as audience_judge believes it.
+ * NULL: it does not say or prove it. Valid until `request` is answered. */
+const char *audience_caller(struct audience *audience, const struct http_request *request);
+
 #endif

@@ -19,7 +19,6 @@
 #include "http/media.h"
 #include "http/path.h"
 #include "http/prefer.h"
-#include "http/protocol.h"
 #include "saga/run.h"
 #include "service/audience.h"
 #include "service/exchange.h"
@@ -327,6 +326,7 @@ static bool wait_for_saga(struct exchange *exchange)
         return false;
     }
     int64_t deadline = exchange->incoming->received_ns + (int64_t)seconds * 1000000000;
+    admission_leave(&exchange->runtime->admission, &exchange->admitted); /* it only waits */
     enum saga_status status = saga_wait(&exchange->runtime->context, reference, deadline);
     return (status == SAGA_ENDED || status == SAGA_UNDONE) &&
            answer_location(exchange, location, seconds);
@@ -387,7 +387,7 @@ static void exchange_serve(struct exchange *exchange)
         run_route_work(exchange, path);
 }
 
-static void exchange_run(void *argument)
+void exchange_run(void *argument)
 {
     struct exchange *exchange = argument;
     struct runtime *runtime = exchange->runtime;
@@ -402,36 +402,9 @@ static void exchange_run(void *argument)
     work_release(&exchange->work);
     user_unref(exchange->user);
     undecided_leave(runtime, &exchange->waits);
+    admission_leave(&runtime->admission, &exchange->admitted);
     if (exchange->waits.answered)
         http_request_let_go(request);
     free(exchange);
     runtime->exchanges--;
-}
-
-void exchange_incoming(void *context, struct http_incoming *incoming)
-{
-    struct runtime *runtime = context;
-    if (runtime->requests_drained) { /* on a connection that stayed open: the store may be closed */
-        exchange_turn_away(runtime, incoming, PROBLEM_SERVICE_STOPPING, "The service is stopping.",
-                           true);
-        return;
-    }
-    if (!protocol_is_understood(http_request_header(incoming->request, PROTOCOL_HEADER))) {
-        exchange_turn_away(runtime, incoming, PROBLEM_PROTOCOL_UNKNOWN, PROTOCOL_NOT_UNDERSTOOD,
-                           false);
-        return;
-    }
-    bool may_change = strcmp(incoming->method, "GET") != 0;
-    struct exchange *exchange =
-        may_change && undecided_full(runtime) ? NULL : malloc(sizeof *exchange);
-    if (exchange) {
-        *exchange = (struct exchange){.runtime = runtime, .incoming = incoming};
-        if (fiber_start(runtime->world->fibers, exchange_run, exchange)) {
-            runtime->exchanges++;
-            return;
-        }
-    }
-    free(exchange);
-    exchange_turn_away(runtime, incoming, PROBLEM_OVERLOADED, "Too many requests are under way.",
-                       false);
 }

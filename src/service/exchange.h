@@ -9,6 +9,7 @@
 #include "service/runtime.h"
 
 struct exchange {
+    struct admission_request admitted; /* first: it is cast from */
     struct runtime *runtime;
     struct http_incoming *incoming; /* valid until http_reply, or until it is let go */
     struct undecided_request waits; /* its client, which waits for a commit */
@@ -21,6 +22,10 @@ struct exchange {
     bool told;                                 /* its answer's fault is in the log already */
     char trace[TRACE_SIZE];                    /* "" until exchange_trace is called */
 };
+
+/* ---- exchange.c ---- */
+
+void exchange_run(void *exchange); /* on its fiber; frees it */
 
 /* ---- answer.c ---- */
 

@@ -274,6 +274,48 @@ static void write_timers(struct text *text, const struct runtime *runtime)
                  "Runs of schedules left out because the service was down.", counters.missed);
 }
 
+static void write_lanes(struct text *text, const struct runtime *runtime, const char *name,
+                        const char *kind, const char *help, double (*read)(const struct turns *))
+{
+    text_printf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
+    for (int lane = 0; lane < ADMISSION_LANES; lane++)
+        text_printf(text, "%s{lane=\"%s\"} %.15g\n", name,
+                    admission_lane_name((enum admission_lane)lane),
+                    read(&runtime->admission.lanes[lane].overload.turns));
+}
+
+static double lane_shed(const struct turns *turns)
+{
+    return (double)turns->shed;
+}
+
+static double lane_waiting(const struct turns *turns)
+{
+    return turns->waiting;
+}
+
+static double lane_waited(const struct turns *turns)
+{
+    return (double)turns->taken;
+}
+
+static double lane_waited_s(const struct turns *turns)
+{
+    return (double)turns->waited_ns / 1e9;
+}
+
+static void write_admission(struct text *text, const struct runtime *runtime)
+{
+    write_lanes(text, runtime, "freehold_requests_shed_total", "counter",
+                "Requests shed, since others of their caller had waited long.", lane_shed);
+    write_lanes(text, runtime, "freehold_requests_waiting", "gauge",
+                "Requests that wait for their turn.", lane_waiting);
+    write_lanes(text, runtime, "freehold_requests_waited_total", "counter",
+                "Requests that had to wait before they began.", lane_waited);
+    write_lanes(text, runtime, "freehold_requests_waited_seconds_total", "counter",
+                "How long these waited, in all.", lane_waited_s);
+}
+
 char *metrics_text(struct runtime *runtime)
 {
     struct text text;
@@ -281,6 +323,7 @@ char *metrics_text(struct runtime *runtime)
     text_init(&text, METRICS_SIZE_MAX);
     write_requests(&text, runtime);
     write_durations(&text, runtime);
+    write_admission(&text, runtime);
     write_works(&text, runtime);
     write_event_metrics(&text, runtime);
     write_calls(&text, runtime);

@@ -67,7 +67,7 @@ static enum fh_code program_serve(struct runtime *runtime, struct fh_error *erro
 {
     struct program *program = program_of(runtime);
     struct http_handler handler = {program_incoming, runtime, process_log_unread,
-                                   .untold = exchange_untold};
+                                   .untold = exchange_untold, .shed = exchange_shed};
     enum fh_code code = http_server_new(&program->loop, runtime->world, program->listen_fd, NULL,
                                         &program->tls, handler, &runtime->server, error);
     if (code == FH_OK && program->own_fd >= 0)

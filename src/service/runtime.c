@@ -83,6 +83,7 @@ static void drain_finish(void *argument)
     store_close(runtime->context.store);
     world_timer_stop(runtime->world, &runtime->drain_end);
     undecided_stop(runtime);
+    admission_release(&runtime->admission);
     log_info("service-drained", "drained");
     runtime->host->ended(runtime);
 }
@@ -436,6 +437,7 @@ void runtime_init(struct runtime *runtime, const fh_service *service, const json
     runtime->context = (struct work_context){
         .world = world, .service = service, .callers = json_object_get(config, "callers")};
     request_log_set(&runtime->request_log, json_string_at(config, "request_log"));
+    admission_init(&runtime->admission, world);
     routes_sort(runtime);
 }
 

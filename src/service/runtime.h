@@ -9,6 +9,7 @@
 
 #include "http/outside.h"
 #include "http/server.h"
+#include "service/admission.h"
 #include "service/confine.h"
 #include "service/exposure.h"
 #include "service/process.h"
@@ -79,7 +80,8 @@ struct runtime {
     struct runtime_route routes[RUNTIME_ROUTES_MAX]; /* most literal pattern first */
     int route_count;
     bool requests_drained, sagas_stopped; /* both: the rest can be closed */
-    unsigned exchanges;                   /* fibers of requests, answered or not */
+    unsigned exchanges;                   /* requests that wait or have a fiber, answered or not */
+    struct admission admission;           /* which of these begin when */
     struct undecided_requests requests;   /* the same requests */
     struct request_log request_log;
     bool expiring;         /* the fiber of upkeep.h is running */
@@ -115,7 +117,9 @@ void service_migrations_defer(struct store *store, const char *folder);
 /* The newest one applied to the store; 0: none, -1: it can't be read now. On a fiber. */
 int64_t service_migrated(struct store *store);
 
-/* exchange.c: one request, from arrival to answer. Used as an http_handler's function. */
+/* arrival.c: requests that arrive, as an http_handler's functions: whether one is shed, and one
+ * that is not, from arrival to answer. */
+const struct http_answer *exchange_shed(void *runtime, const struct http_incoming *incoming);
 void exchange_incoming(void *runtime, struct http_incoming *incoming);
 /* answer.c: http_handler.untold */
 void exchange_untold(void *runtime, const struct http_answer *answer);

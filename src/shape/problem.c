@@ -91,6 +91,10 @@ static const struct {
     [PROBLEM_OVERLOADED] = {URN "overloaded", 503,
                             "Too many requests or connections are open, or there is no memory for "
                             "this request: nothing was done."},
+    [PROBLEM_REQUEST_SHED] = {URN "request-shed", 503,
+                              "More requests come than can be carried out, and this caller's have "
+                              "waited for long: nothing was done. Repeat the request after the "
+                              "time in Retry-After."},
     [PROBLEM_HANDLER_FAILED] = {URN "handler-failed", 500,
                                 "The service's handler has a fault, which `detail` or the "
                                 "service's log describes: nothing was done."},

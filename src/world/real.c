@@ -269,6 +269,7 @@ static void turns_run(struct real *real)
  * attends to its timers, signals, descriptors and finished jobs. */
 static void run_turns(struct real *real)
 {
+    real->world.rounds++;
     fibers_run(real->world.fibers);
     int64_t until_ns = 0;
     while (real->turn_first) {

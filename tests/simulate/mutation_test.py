@@ -165,6 +165,7 @@ UNIT = {
     "signer_before_verifiers": "system_rotation",
     "state_fields_unfiltered": "event_snapshot",
     "state_not_covered": "system_namespace",
+    "turn_kept": "call_turns",
     "upgrade_has_all_time": "system_instances",
 }
 FILES = {"shop": ROOT / "examples/shop/freehold.yaml",

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A caller is known only while something of it waits, so there are never more of them than waiters.
+ */
+
+#include "call/turns.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+struct turns_caller {
+    struct turns_waiter *first, *last;
+    unsigned waiting;
+    struct turns_caller *previous, *next;
+    char name[];
+};
+
+void turns_init(struct turns *turns)
+{
+    *turns = (struct turns){0};
+    map_init(&turns->callers);
+}
+
+void turns_release(struct turns *turns)
+{
+    FH_ASSERT(turns->waiting == 0);
+    map_release(&turns->callers);
+}
+
+/* ---- Callers ---- */
+
+static void append_caller(struct turns *turns, struct turns_caller *caller)
+{
+    caller->previous = turns->last;
+    caller->next = NULL;
+    *(turns->last ? &turns->last->next : &turns->first) = caller;
+    turns->last = caller;
+}
+
+static void unlink_caller(struct turns *turns, struct turns_caller *caller)
+{
+    *(caller->previous ? &caller->previous->next : &turns->first) = caller->next;
+    *(caller->next ? &caller->next->previous : &turns->last) = caller->previous;
+}
+
+static struct turns_caller *turns_caller_of(struct turns *turns, const char *name)
+{
+    struct turns_caller *caller = map_get(&turns->callers, name);
+    size_t size = strlen(name) + 1;
+    if (caller)
+        return caller;
+    caller = calloc(1, sizeof *caller + size);
+    FH_ASSERT(caller != NULL);
+    memcpy(caller->name, name, size);
+    map_put(&turns->callers, name, caller);
+    append_caller(turns, caller);
+    turns->caller_count++;
+    return caller;
+}
+
+/* ---- Waiting ---- */
+
+void turns_add(struct turns *turns, const char *name, struct turns_waiter *waiter, int64_t now_ns)
+{
+    struct turns_caller *caller = turns_caller_of(turns, name);
+    if (!turns->waiting) { /* nothing was taken since there was nothing: that is no measure */
+        turns->counted = 0;
+        turns->counted_ns = now_ns;
+    }
+    waiter->since_ns = now_ns;
+    waiter->caller = caller;
+    waiter->previous = caller->last;
+    waiter->next = NULL;
+    *(caller->last ? &caller->last->next : &caller->first) = waiter;
+    caller->last = waiter;
+    caller->waiting++;
+    turns->waiting++;
+    turns->bytes += waiter->bytes;
+}
+
+static void remove_waiter(struct turns *turns, struct turns_waiter *waiter)
+{
+    struct turns_caller *caller = waiter->caller;
+    *(waiter->previous ? &waiter->previous->next : &caller->first) = waiter->next;
+    *(waiter->next ? &waiter->next->previous : &caller->last) = waiter->previous;
+    waiter->caller = NULL;
+    turns->waiting--;
+    turns->bytes -= waiter->bytes;
+    if (--caller->waiting)
+        return;
+    unlink_caller(turns, caller);
+    turns->caller_count--;
+    map_remove(&turns->callers, caller->name);
+    free(caller);
+}
+
+/* ---- Too long ---- */
+
+static void note_shed(struct turns *turns, int64_t now_ns)
+{
+    turns->shed++;
+    turns->shed_ns = now_ns;
+}
+
+static void measure_rate(struct turns *turns, int64_t now_ns)
+{
+    int64_t took_ns = now_ns - turns->counted_ns;
+    if (took_ns < TURNS_SHORT_NS)
+        return;
+    turns->rate = (unsigned)(turns->counted * TURNS_SHORT_NS / took_ns);
+    turns->counted = 0;
+    turns->counted_ns = now_ns;
+}
+
+static unsigned bounded_number(unsigned number, unsigned least, unsigned most)
+{
+    return number < least ? least : number < most ? number : most;
+}
+
+/* How many of a caller may wait. */
+static unsigned line_allowed(const struct turns *turns)
+{
+    return turns->overloaded
+               ? bounded_number(turns->rate / turns->caller_count, 1, TURNS_CALLER_MAX)
+               : TURNS_CALLER_MAX;
+}
+
+/* More comes than can be done, if a line is as long as a second's work and its first has waited. */
+static void note_growth(struct turns *turns, const struct turns_caller *caller, int64_t now_ns)
+{
+    unsigned second = turns->rate * (unsigned)(TURNS_CALM_NS / TURNS_SHORT_NS);
+    unsigned much =
+        bounded_number(second / turns->caller_count, TURNS_CALLER_MIN, TURNS_CALLER_MAX);
+    if (turns->overloaded || caller->waiting < much ||
+        now_ns - caller->first->since_ns <= TURNS_LONG_NS)
+        return;
+    turns->overloaded = true;
+    turns->shed_ns = now_ns;
+}
+
+bool turns_shed(struct turns *turns, const char *name, int64_t until_ns, int64_t now_ns)
+{
+    const struct turns_caller *caller = turns->waiting ? map_get(&turns->callers, name) : NULL;
+    if (!caller)
+        return false;
+    measure_rate(turns, now_ns);
+    note_growth(turns, caller, now_ns);
+    int64_t oldest_ns = now_ns - caller->first->since_ns;
+    if (caller->waiting < line_allowed(turns) && turns->bytes < TURNS_BYTES_MAX &&
+        oldest_ns <= (until_ns - now_ns) / 2)
+        return false;
+    note_shed(turns, now_ns);
+    return true;
+}
+
+struct turns_waiter *turns_take(struct turns *turns, int64_t now_ns, bool *ret_shed)
+{
+    struct turns_caller *caller = turns->first;
+    if (!caller)
+        return NULL;
+    struct turns_waiter *waiter = caller->first;
+    int64_t waited_ns = now_ns - waiter->since_ns;
+    measure_rate(turns, now_ns);
+    *ret_shed = now_ns >= waiter->until_ns || (turns->overloaded && waited_ns > TURNS_LONG_NS &&
+                                               caller->waiting > line_allowed(turns));
+    if (*ret_shed) {
+        note_shed(turns, now_ns);
+    } else {
+        turns->taken++;
+        turns->counted++;
+        turns->waited_ns += waited_ns;
+        unlink_caller(turns, caller);
+        append_caller(turns, caller);
+    }
+    remove_waiter(turns, waiter);
+    return waiter;
+}
+
+bool turns_calm_down(struct turns *turns, int64_t now_ns)
+{
+    if (!turns->overloaded || now_ns - turns->shed_ns < TURNS_CALM_NS)
+        return false;
+    turns->overloaded = false;
+    return true;
+}

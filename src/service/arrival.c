@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests that arrive: which lane each is for, and who asks. As long as nobody waits, what a
+ * request says of itself is enough, since whatever it is begins at once and is looked at then.
+ * Where somebody does, only who has proved to be of the system has more than a client.
+ *
+ * One that is shed has done nothing, and nothing is recorded of it: without Freehold-Outcome a saga
+ * tries again.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/protocol.h"
+#include "service/audience.h"
+#include "service/exchange.h"
+#include "service/runtime.h"
+#include "shape/problem.h"
+
+#define CALLER_SIZE 64
+#define SHED                                                                                       \
+    "More requests come than can be carried out: nothing was done for this one. Repeat it after "  \
+    "as many seconds as Retry-After says."
+#define RETRY_AFTER_S_MAX 3 /* so that those who were shed together do not come back together */
+
+/* ---- What it is, and whose ---- */
+
+static bool asks_probe(const char *path)
+{
+    return strcmp(path, "/livez") == 0 || strcmp(path, "/readyz") == 0 ||
+           strcmp(path, "/metrics") == 0;
+}
+
+static bool asks_step(const struct http_request *request, const char *from)
+{
+    return strcmp(from, AUDIENCE_OPERATOR) == 0 ||
+           http_request_header(request, "Idempotency-Key") ||
+           http_request_header(request, "Freehold-Undo");
+}
+
+/* As it says. */
+static enum admission_lane claimed_lane(const struct http_incoming *incoming)
+{
+    static const char own[] = "/_freehold/";
+    const char *from = http_request_header(incoming->request, "Freehold-From");
+    if (strncmp(incoming->path, own, sizeof own - 1) == 0 || asks_probe(incoming->path))
+        return ADMISSION_OWN;
+    return from && asks_step(incoming->request, from) ? ADMISSION_STEPS : ADMISSION_CLIENTS;
+}
+
+/* As it proves. Whoever proves nothing is told by its address. */
+static enum admission_lane proved_lane(const struct runtime *runtime,
+                                       const struct http_incoming *incoming,
+                                       char ret_caller[static CALLER_SIZE])
+{
+    enum admission_lane lane = claimed_lane(incoming);
+    const char *caller = audience_caller(runtime->audience, incoming->request);
+    if (caller) {
+        snprintf(ret_caller, CALLER_SIZE, "%.*s", (int)strcspn(caller, "/"), caller);
+        return lane;
+    }
+    for (size_t i = 0; i < sizeof incoming->peer.address; i++) {
+        ret_caller[2 * i] = (char)('0' + (incoming->peer.address[i] >> 4)); /* digits up to '?' */
+        ret_caller[2 * i + 1] = (char)('0' + (incoming->peer.address[i] & 15));
+    }
+    ret_caller[2 * sizeof incoming->peer.address] = '\0';
+    return asks_probe(incoming->path) ? lane : ADMISSION_CLIENTS;
+}
+
+static int64_t wanted_until_ns(const struct http_incoming *incoming, int64_t now_ns)
+{
+    const char *left = http_request_header(incoming->request, "Freehold-Deadline");
+    long long ms = left ? strtoll(left, NULL, 10) : 0;
+    return now_ns - incoming->held_ns +
+           (ms > 0 && ms < RUNTIME_DEADLINE_MS ? ms : RUNTIME_DEADLINE_MS) * INT64_C(1000000);
+}
+
+/* ---- Shedding ---- */
+
+/* It must cost next to nothing, so it is made once; valid until the next one. */
+static const struct http_answer *shed_answer(struct runtime *runtime)
+{
+    static const char *const seconds[RETRY_AFTER_S_MAX] = {"1", "2", "3"};
+    static char body[512];
+    static struct http_header later = {"Retry-After", NULL};
+    static struct http_answer answer = {.status = 503,
+                                        .content_type = PROBLEM_CONTENT_TYPE,
+                                        .body = body,
+                                        .headers = &later,
+                                        .header_count = 1,
+                                        .told = true};
+    if (!answer.body_length)
+        answer.body_length = (size_t)snprintf(
+            body, sizeof body,
+            "{\"type\": \"%s\", \"title\": \"%s\", \"status\": 503, \"detail\": \"%s\"}",
+            problem_uri(PROBLEM_REQUEST_SHED), problem_title(503), SHED);
+    later.value = seconds[world_random_below(runtime->world, RETRY_AFTER_S_MAX)];
+    return &answer;
+}
+
+const struct http_answer *exchange_shed(void *context, const struct http_incoming *incoming)
+{
+    struct runtime *runtime = context;
+    char caller[CALLER_SIZE];
+    if (!admission_presses(&runtime->admission))
+        return NULL;
+    int64_t now_ns = world_monotonic_ns(runtime->world);
+    enum admission_lane lane = proved_lane(runtime, incoming, caller);
+    return admission_shed(&runtime->admission, lane, caller, wanted_until_ns(incoming, now_ns),
+                          now_ns)
+               ? shed_answer(runtime)
+               : NULL;
+}
+
+static void shed_waiting(struct admission_request *request)
+{
+    struct exchange *exchange = (struct exchange *)request;
+    struct runtime *runtime = exchange->runtime;
+    http_reply(exchange->incoming->request, shed_answer(runtime));
+    free(exchange);
+    runtime->exchanges--;
+}
+
+/* ---- Beginning ---- */
+
+static void turn_away_busy(struct runtime *runtime, struct http_incoming *incoming)
+{
+    exchange_turn_away(runtime, incoming, PROBLEM_OVERLOADED, "Too many requests are under way.",
+                       false);
+}
+
+static void begin_exchange(struct admission_request *request)
+{
+    struct exchange *exchange = (struct exchange *)request;
+    struct runtime *runtime = exchange->runtime;
+    if (fiber_start(runtime->world->fibers, exchange_run, exchange))
+        return;
+    turn_away_busy(runtime, exchange->incoming);
+    admission_leave(&runtime->admission, request);
+    free(exchange);
+    runtime->exchanges--;
+}
+
+static void enter_exchange(struct exchange *exchange)
+{
+    struct runtime *runtime = exchange->runtime;
+    const struct http_incoming *incoming = exchange->incoming;
+    struct admission_request *request = &exchange->admitted;
+    char caller[CALLER_SIZE];
+    request->lane = claimed_lane(incoming);
+    if (!admission_presses(&runtime->admission) &&
+        admission_enter(&runtime->admission, request, NULL, incoming->received_ns))
+        return;
+    request->lane = proved_lane(runtime, incoming, caller);
+    request->waiter.until_ns = wanted_until_ns(incoming, incoming->received_ns);
+    request->waiter.bytes = sizeof *exchange + incoming->body_length;
+    admission_enter(&runtime->admission, request, caller, incoming->received_ns);
+}
+
+void exchange_incoming(void *context, struct http_incoming *incoming)
+{
+    struct runtime *runtime = context;
+    if (runtime->requests_drained) { /* on a connection that stayed open: the store may be closed */
+        exchange_turn_away(runtime, incoming, PROBLEM_SERVICE_STOPPING, "The service is stopping.",
+                           true);
+        return;
+    }
+    if (!protocol_is_understood(http_request_header(incoming->request, PROTOCOL_HEADER))) {
+        exchange_turn_away(runtime, incoming, PROBLEM_PROTOCOL_UNKNOWN, PROTOCOL_NOT_UNDERSTOOD,
+                           false);
+        return;
+    }
+    bool may_change = strcmp(incoming->method, "GET") != 0;
+    struct exchange *exchange =
+        may_change && undecided_full(runtime) ? NULL : malloc(sizeof *exchange);
+    if (!exchange) {
+        turn_away_busy(runtime, incoming);
+        return;
+    }
+    *exchange = (struct exchange){.admitted = {.begin = begin_exchange, .shed = shed_waiting},
+                                  .runtime = runtime,
+                                  .incoming = incoming};
+    runtime->exchanges++;
+    enter_exchange(exchange);
+}
