@@ -338,6 +338,8 @@ static void read_on(struct http_connection *connection,
                     void (*read)(struct http_connection *connection))
 {
     struct http_server *server = connection->server;
+    if (connection->queue) /* it is read when its turn comes */
+        return;
     if (connection->shed && !spare_left(server)) {
         spare_hold(connection);
         return;
@@ -409,8 +411,8 @@ static void on_connection_ready(uv_poll_t *poll, int status, int events)
     case CONNECTION_CLOSED:
         break;
     }
-    bool is_read =
-        connection->state == CONNECTION_READING || connection->state == CONNECTION_LINGERING;
+    bool is_read = (connection->state == CONNECTION_READING && !connection->queue) ||
+                   connection->state == CONNECTION_LINGERING;
     if (status < 0 && is_read) /* up to the error, behind what came before it */
         connection_watch(connection, UV_READABLE);
     connection_weigh(connection);

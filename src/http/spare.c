@@ -69,6 +69,7 @@ void spare_hold(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
     struct connection_queue *held = &server->held;
+    FH_ASSERT(!connection->queue);
     connection_watch(connection, 0);
     if (!connection->held_ns)
         connection->held_ns = world_monotonic_ns(server->world);
