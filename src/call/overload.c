@@ -43,10 +43,10 @@ void overload_look(struct overload *overload)
     if (!overload->turns.overloaded || overload->told)
         return;
     overload->told = true;
-    log_warning(
-        "overload-begun",
-        "More requests come than can be carried out (%s), and %u wait. Of callers that have "
-        "some waiting, others are shed with 503 and Retry-After until it is over.",
-        overload->what, overload->turns.waiting);
+    log_warning("overload-begun",
+                "More requests come than can be carried out (%s), and %u wait. Of callers whose "
+                "lines are too "
+                "long, others are shed with 503 and Retry-After until it is over.",
+                overload->what, overload->turns.waiting);
     look_again_later(overload);
 }

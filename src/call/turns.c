@@ -12,6 +12,7 @@
 struct turns_caller {
     struct turns_waiter *first, *last;
     unsigned waiting;
+    int64_t overloaded_until_ns;
     struct turns_caller *previous, *next;
     char name[];
 };
@@ -59,15 +60,37 @@ static struct turns_caller *turns_caller_of(struct turns *turns, const char *nam
     return caller;
 }
 
+/* ---- How many are taken ---- */
+
+static void count_anew(struct turns *turns, int64_t now_ns)
+{
+    turns->counted = 0;
+    turns->counted_ns = turns->taken_ns = now_ns;
+}
+
+/* A pause is no measure of what can be done: the loop stood still, or all places were taken by what
+ * waited for a disk. The former rate stays. But if each is taken so late, that is the rate. */
+static void measure_rate(struct turns *turns, int64_t now_ns)
+{
+    bool was_paused = turns->paused;
+    int64_t took_ns = now_ns - turns->counted_ns;
+    bool is_pause = now_ns - turns->taken_ns > TURNS_SHORT_NS;
+    turns->taken_ns = now_ns;
+    if (!is_pause && took_ns < TURNS_SHORT_NS)
+        return;
+    turns->paused = is_pause;
+    if (!is_pause || was_paused)
+        turns->rate = (unsigned)(turns->counted * TURNS_SHORT_NS / took_ns);
+    count_anew(turns, now_ns);
+}
+
 /* ---- Waiting ---- */
 
 void turns_add(struct turns *turns, const char *name, struct turns_waiter *waiter, int64_t now_ns)
 {
     struct turns_caller *caller = turns_caller_of(turns, name);
-    if (!turns->waiting) { /* nothing was taken since there was nothing: that is no measure */
-        turns->counted = 0;
-        turns->counted_ns = now_ns;
-    }
+    if (!turns->waiting) /* nothing was taken since there was nothing: that is no measure */
+        count_anew(turns, now_ns);
     waiter->since_ns = now_ns;
     waiter->caller = caller;
     waiter->previous = caller->last;
@@ -103,51 +126,43 @@ static void note_shed(struct turns *turns, int64_t now_ns)
     turns->shed_ns = now_ns;
 }
 
-static void measure_rate(struct turns *turns, int64_t now_ns)
-{
-    int64_t took_ns = now_ns - turns->counted_ns;
-    if (took_ns < TURNS_SHORT_NS)
-        return;
-    turns->rate = (unsigned)(turns->counted * TURNS_SHORT_NS / took_ns);
-    turns->counted = 0;
-    turns->counted_ns = now_ns;
-}
-
 static unsigned bounded_number(unsigned number, unsigned least, unsigned most)
 {
     return number < least ? least : number < most ? number : most;
 }
 
 /* How many of a caller may wait. */
-static unsigned line_allowed(const struct turns *turns)
+static unsigned line_allowed(const struct turns *turns, const struct turns_caller *caller,
+                             int64_t now_ns)
 {
-    return turns->overloaded
+    return now_ns < caller->overloaded_until_ns
                ? bounded_number(turns->rate / turns->caller_count, 1, TURNS_CALLER_MAX)
                : TURNS_CALLER_MAX;
 }
 
-/* More comes than can be done, if a line is as long as a second's work and its first has waited. */
-static void note_growth(struct turns *turns, const struct turns_caller *caller, int64_t now_ns)
+/* More comes than can be done, if a line is as long as a second's work and its first has waited.
+ * Whether that is still so is not to be seen while the line is kept short: it may grow again. */
+static void note_growth(struct turns *turns, struct turns_caller *caller, int64_t now_ns)
 {
     unsigned second = turns->rate * (unsigned)(TURNS_CALM_NS / TURNS_SHORT_NS);
     unsigned much =
         bounded_number(second / turns->caller_count, TURNS_CALLER_MIN, TURNS_CALLER_MAX);
-    if (turns->overloaded || caller->waiting < much ||
+    if (now_ns < caller->overloaded_until_ns || caller->waiting < much ||
         now_ns - caller->first->since_ns <= TURNS_LONG_NS)
         return;
+    caller->overloaded_until_ns = now_ns + TURNS_CALM_NS;
     turns->overloaded = true;
     turns->shed_ns = now_ns;
 }
 
 bool turns_shed(struct turns *turns, const char *name, int64_t until_ns, int64_t now_ns)
 {
-    const struct turns_caller *caller = turns->waiting ? map_get(&turns->callers, name) : NULL;
+    struct turns_caller *caller = turns->waiting ? map_get(&turns->callers, name) : NULL;
     if (!caller)
         return false;
-    measure_rate(turns, now_ns);
     note_growth(turns, caller, now_ns);
     int64_t oldest_ns = now_ns - caller->first->since_ns;
-    if (caller->waiting < line_allowed(turns) && turns->bytes < TURNS_BYTES_MAX &&
+    if (caller->waiting < line_allowed(turns, caller, now_ns) && turns->bytes < TURNS_BYTES_MAX &&
         oldest_ns <= (until_ns - now_ns) / 2)
         return false;
     note_shed(turns, now_ns);
@@ -162,8 +177,9 @@ struct turns_waiter *turns_take(struct turns *turns, int64_t now_ns, bool *ret_s
     struct turns_waiter *waiter = caller->first;
     int64_t waited_ns = now_ns - waiter->since_ns;
     measure_rate(turns, now_ns);
-    *ret_shed = now_ns >= waiter->until_ns || (turns->overloaded && waited_ns > TURNS_LONG_NS &&
-                                               caller->waiting > line_allowed(turns));
+    *ret_shed =
+        now_ns >= waiter->until_ns ||
+        (waited_ns > TURNS_LONG_NS && caller->waiting > line_allowed(turns, caller, now_ns));
     if (*ret_shed) {
         note_shed(turns, now_ns);
     } else {

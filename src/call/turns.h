@@ -8,12 +8,14 @@
  * it is. Pure: it knows neither places nor clocks, so any order of arrivals can be tested.
  *
  * Waiting alone is no harm: a burst may wait, and so may clients that each ask again only when they
- * are answered, however slow that is. But where a caller's line has become as long as a second's
- * work, and TURNS_CALLER_MIN at least, and its first has waited for TURNS_LONG_NS, more comes than
- * can be done, and whatever waits only gets old. From then on as many may wait as were taken in the
- * last TURNS_SHORT_NS, an equal part of them for each caller: more are shed as they arrive. That is
- * measured; nothing is guessed of how much work a request is. Whoever has nothing waiting is never
- * shed: one caller's flood sheds its own. Nor does anybody wait for so long that the rest of his
+ * are answered, however slow that is. But where a caller's line has become as long as its part of a
+ * second's work, and TURNS_CALLER_MIN at least, and its first has waited for TURNS_LONG_NS, more
+ * comes than can be done, and whatever waits only gets old. For TURNS_CALM_NS from then on as many
+ * of that caller may wait as are its part of what is taken in TURNS_SHORT_NS: more are shed as they
+ * arrive, and of those that wait already, once they have for TURNS_LONG_NS. Then its line may grow
+ * again, and is judged anew: what made it an overload, and nothing else, keeps it one. The rate is
+ * measured; nothing is guessed of how much work a request is. One caller's flood sheds its own:
+ * whoever has nothing waiting is never shed. Nor does anybody wait for so long that the rest of his
  * time would not do.
  */
 
@@ -25,9 +27,9 @@
 
 #define TURNS_LONG_NS INT64_C(200000000)
 #define TURNS_SHORT_NS INT64_C(100000000)
-#define TURNS_CALM_NS INT64_C(1000000000) /* without anything shed: it is over */
-#define TURNS_CALLER_MIN 256u             /* a line of fewer is none that grows */
-#define TURNS_CALLER_MAX 4096u            /* in one caller's line */
+#define TURNS_CALM_NS INT64_C(1000000000)
+#define TURNS_CALLER_MIN 256u  /* a line of fewer is none that grows */
+#define TURNS_CALLER_MAX 4096u /* in one caller's line */
 #define TURNS_BYTES_MAX ((size_t)32 << 20)
 
 struct turns_caller;
@@ -47,9 +49,11 @@ struct turns {
     unsigned caller_count;
     unsigned waiting;
     size_t bytes;
-    bool overloaded;
+    bool overloaded;        /* some caller was, until turns_calm_down says that it is over */
     int64_t shed_ns;        /* when the last one was; while overloaded */
     int64_t counted_ns;     /* since when the taken ones are counted */
+    int64_t taken_ns;       /* when the last one was */
+    bool paused;            /* and that came later than TURNS_SHORT_NS after the one before */
     unsigned counted, rate; /* since then; in TURNS_SHORT_NS, when that was last looked at */
     uint64_t shed, taken;
     int64_t waited_ns; /* those that were taken */
@@ -66,7 +70,8 @@ void turns_add(struct turns *turns, const char *caller, struct turns_waiter *wai
 /* The next one, which does not wait any more; NULL: nothing waits. *ret_shed: it has waited too
  * long, and the turn is still its caller's. */
 struct turns_waiter *turns_take(struct turns *turns, int64_t now_ns, bool *ret_shed);
-/* To be asked about once a second while it is overloaded. True: it was, and is no more. */
+/* To be asked about once a second while it is overloaded. True: it was, and nothing was shed for
+ * TURNS_CALM_NS. */
 bool turns_calm_down(struct turns *turns, int64_t now_ns);
 
 #endif
