@@ -26,10 +26,16 @@
 
 /* ---- What it is, and whose ---- */
 
-static bool asks_probe(const char *path)
+static bool is_one_of(const char *text, const char *one, const char *other)
 {
-    return strcmp(path, "/livez") == 0 || strcmp(path, "/readyz") == 0 ||
-           strcmp(path, "/metrics") == 0;
+    return strcmp(text, one) == 0 || strcmp(text, other) == 0;
+}
+
+/* What anybody may ask at any time. */
+static bool asks_probe(const struct http_incoming *incoming)
+{
+    return is_one_of(incoming->method, "GET", "HEAD") &&
+           is_one_of(incoming->path, "/livez", "/readyz");
 }
 
 static bool asks_step(const struct http_request *request, const char *from)
@@ -44,9 +50,22 @@ static enum admission_lane claimed_lane(const struct http_incoming *incoming)
 {
     static const char own[] = "/_freehold/";
     const char *from = http_request_header(incoming->request, "Freehold-From");
-    if (strncmp(incoming->path, own, sizeof own - 1) == 0 || asks_probe(incoming->path))
+    if (strncmp(incoming->path, own, sizeof own - 1) == 0 ||
+        is_one_of(incoming->path, "/livez", "/readyz") || strcmp(incoming->path, "/metrics") == 0)
         return ADMISSION_OWN;
     return from && asks_step(incoming->request, from) ? ADMISSION_STEPS : ADMISSION_CLIENTS;
+}
+
+/* By the network that a provider gives to one client: all of an IPv6 one are one caller. */
+static void name_by_address(const unsigned char address[16], char ret_caller[static CALLER_SIZE])
+{
+    static const unsigned char mapped_prefix[12] = {[10] = 0xff, 0xff};
+    size_t size = memcmp(address, mapped_prefix, sizeof mapped_prefix) == 0 ? 16 : 8;
+    for (size_t i = 0; i < size; i++) {
+        ret_caller[2 * i] = (char)('0' + (address[i] >> 4)); /* digits up to '?' */
+        ret_caller[2 * i + 1] = (char)('0' + (address[i] & 15));
+    }
+    ret_caller[2 * size] = '\0';
 }
 
 /* As it proves. Whoever proves nothing is told by its address. */
@@ -60,20 +79,28 @@ static enum admission_lane proved_lane(const struct runtime *runtime,
         snprintf(ret_caller, CALLER_SIZE, "%.*s", (int)strcspn(caller, "/"), caller);
         return lane;
     }
-    for (size_t i = 0; i < sizeof incoming->peer.address; i++) {
-        ret_caller[2 * i] = (char)('0' + (incoming->peer.address[i] >> 4)); /* digits up to '?' */
-        ret_caller[2 * i + 1] = (char)('0' + (incoming->peer.address[i] & 15));
-    }
-    ret_caller[2 * sizeof incoming->peer.address] = '\0';
-    return asks_probe(incoming->path) ? lane : ADMISSION_CLIENTS;
+    name_by_address(incoming->peer.address, ret_caller);
+    return asks_probe(incoming) ? ADMISSION_OWN : ADMISSION_CLIENTS;
 }
 
-static int64_t wanted_until_ns(const struct http_incoming *incoming, int64_t now_ns)
+int64_t exchange_until_ns(const struct http_incoming *incoming, int64_t came_ns, int64_t most_ms)
 {
-    const char *left = http_request_header(incoming->request, "Freehold-Deadline");
-    long long ms = left ? strtoll(left, NULL, 10) : 0;
-    return now_ns - incoming->held_ns +
-           (ms > 0 && ms < RUNTIME_DEADLINE_MS ? ms : RUNTIME_DEADLINE_MS) * INT64_C(1000000);
+    const char *told = http_request_header(incoming->request, "Freehold-Deadline");
+    int64_t ms = most_ms;
+    if (told) {
+        char *end;
+        long long left = strtoll(told, &end, 10);
+        if (*told && !*end && left >= 0 && left < most_ms)
+            ms = left;
+    }
+    return came_ns - incoming->held_ns + ms * 1000000;
+}
+
+static bool is_shed(struct runtime *runtime, const struct http_incoming *incoming,
+                    enum admission_lane lane, const char *caller, int64_t now_ns)
+{
+    return admission_shed(&runtime->admission, lane, caller,
+                          exchange_until_ns(incoming, now_ns, RUNTIME_DEADLINE_MS), now_ns);
 }
 
 /* ---- Shedding ---- */
@@ -107,10 +134,7 @@ const struct http_answer *exchange_shed(void *context, const struct http_incomin
         return NULL;
     int64_t now_ns = world_monotonic_ns(runtime->world);
     enum admission_lane lane = proved_lane(runtime, incoming, caller);
-    return admission_shed(&runtime->admission, lane, caller, wanted_until_ns(incoming, now_ns),
-                          now_ns)
-               ? shed_answer(runtime)
-               : NULL;
+    return is_shed(runtime, incoming, lane, caller, now_ns) ? shed_answer(runtime) : NULL;
 }
 
 static void shed_waiting(struct admission_request *request)
@@ -128,6 +152,20 @@ static void turn_away_busy(struct runtime *runtime, struct http_incoming *incomi
 {
     exchange_turn_away(runtime, incoming, PROBLEM_OVERLOADED, "Too many requests are under way.",
                        false);
+}
+
+/* True: it is not to begin, and was answered. */
+static bool is_turned_away(struct runtime *runtime, struct http_incoming *incoming)
+{
+    bool may_change = strcmp(incoming->method, "GET") != 0;
+    if (runtime->requests_drained) /* the store may be closed */
+        exchange_turn_away(runtime, incoming, PROBLEM_SERVICE_STOPPING, "The service is stopping.",
+                           true);
+    else if (may_change && undecided_full(runtime))
+        turn_away_busy(runtime, incoming);
+    else
+        return false;
+    return true;
 }
 
 static void begin_exchange(struct admission_request *request)
@@ -153,7 +191,8 @@ static void enter_exchange(struct exchange *exchange)
         admission_enter(&runtime->admission, request, NULL, incoming->received_ns))
         return;
     request->lane = proved_lane(runtime, incoming, caller);
-    request->waiter.until_ns = wanted_until_ns(incoming, incoming->received_ns);
+    request->waiter.until_ns =
+        exchange_until_ns(incoming, incoming->received_ns, RUNTIME_DEADLINE_MS);
     request->waiter.bytes = sizeof *exchange + incoming->body_length;
     admission_enter(&runtime->admission, request, caller, incoming->received_ns);
 }
@@ -161,19 +200,14 @@ static void enter_exchange(struct exchange *exchange)
 void exchange_incoming(void *context, struct http_incoming *incoming)
 {
     struct runtime *runtime = context;
-    if (runtime->requests_drained) { /* on a connection that stayed open: the store may be closed */
-        exchange_turn_away(runtime, incoming, PROBLEM_SERVICE_STOPPING, "The service is stopping.",
-                           true);
+    if (is_turned_away(runtime, incoming)) /* drained: on a connection that stayed open */
         return;
-    }
     if (!protocol_is_understood(http_request_header(incoming->request, PROTOCOL_HEADER))) {
         exchange_turn_away(runtime, incoming, PROBLEM_PROTOCOL_UNKNOWN, PROTOCOL_NOT_UNDERSTOOD,
                            false);
         return;
     }
-    bool may_change = strcmp(incoming->method, "GET") != 0;
-    struct exchange *exchange =
-        may_change && undecided_full(runtime) ? NULL : malloc(sizeof *exchange);
+    struct exchange *exchange = malloc(sizeof *exchange);
     if (!exchange) {
         turn_away_busy(runtime, incoming);
         return;

@@ -205,16 +205,8 @@ static void fail_undoes(fh_work *w)
 static int64_t deadline_of(const struct exchange *exchange)
 {
     int64_t ms = exchange->route->route->deadline_ms;
-    const char *told = exchange_header(exchange, "Freehold-Deadline");
-    if (!ms)
-        ms = RUNTIME_DEADLINE_MS;
-    if (told) {
-        char *end;
-        long long left = strtoll(told, &end, 10);
-        if (*told && !*end && left >= 0 && left < ms)
-            ms = left;
-    }
-    return exchange->incoming->received_ns + ms * 1000000;
+    return exchange_until_ns(exchange->incoming, exchange->incoming->received_ns,
+                             ms ? ms : RUNTIME_DEADLINE_MS);
 }
 
 static void set_asker(const struct exchange *exchange, fh_work *w)

@@ -23,6 +23,12 @@ struct exchange {
     char trace[TRACE_SIZE];                    /* "" until exchange_trace is called */
 };
 
+/* ---- arrival.c ---- */
+
+/* Until when its client waits for the answer, if it came at `came_ns`: as long as it says, and for
+ * most_ms at most. */
+int64_t exchange_until_ns(const struct http_incoming *incoming, int64_t came_ns, int64_t most_ms);
+
 /* ---- exchange.c ---- */
 
 void exchange_run(void *exchange); /* on its fiber; frees it */
