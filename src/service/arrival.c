@@ -168,13 +168,16 @@ static bool is_turned_away(struct runtime *runtime, struct http_incoming *incomi
     return true;
 }
 
+/* What held when it came need not hold any more, if it has waited. */
 static void begin_exchange(struct admission_request *request)
 {
     struct exchange *exchange = (struct exchange *)request;
     struct runtime *runtime = exchange->runtime;
-    if (fiber_start(runtime->world->fibers, exchange_run, exchange))
+    bool is_answered = is_turned_away(runtime, exchange->incoming);
+    if (!is_answered && fiber_start(runtime->world->fibers, exchange_run, exchange))
         return;
-    turn_away_busy(runtime, exchange->incoming);
+    if (!is_answered)
+        turn_away_busy(runtime, exchange->incoming);
     admission_leave(&runtime->admission, request);
     free(exchange);
     runtime->exchanges--;
@@ -191,6 +194,10 @@ static void enter_exchange(struct exchange *exchange)
         admission_enter(&runtime->admission, request, NULL, incoming->received_ns))
         return;
     request->lane = proved_lane(runtime, incoming, caller);
+    if (is_shed(runtime, incoming, request->lane, caller, incoming->received_ns)) {
+        shed_waiting(request); /* nobody waited, or fewer did, when its head came */
+        return;
+    }
     request->waiter.until_ns =
         exchange_until_ns(incoming, incoming->received_ns, RUNTIME_DEADLINE_MS);
     request->waiter.bytes = sizeof *exchange + incoming->body_length;

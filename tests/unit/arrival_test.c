@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests that can't begin when they come: in which lane they wait, and as whose. A whole service,
- * its requests from memory. */
+/* Requests that can't begin when they come: in which lane they wait, as whose, and what they find
+ * when their turn comes. A whole service, its requests from memory. */
 
 #include "../support/hosted.h"
 
@@ -108,6 +108,55 @@ static void what_waits_begins_when_a_place_is_free(void **state)
     assert_int_equal(sent.status, 200);
 }
 
+static void nothing_begins_once_the_service_has_drained(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sent sent = waiting_for(fixture, "GET");
+    take_all_places(fixture);
+    sending(&sent);
+    runtime_stop(&fixture->runtime); /* its host has drained at once, as after the grace */
+    assert_true(fixture->runtime.requests_drained);
+    give_places_back(fixture);
+    harness_until(&fixture->harness, has_ended, fixture);
+    assert_int_equal(sent.status, 503);
+    assert_non_null(strstr(sent.text, "stopping"));
+    assert_int_equal(begun, 0);
+    fixture->runtime.phase = RUNTIME_STARTING; /* it is stopped already */
+}
+
+static void no_change_begins_once_too_many_are_undecided(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sent change = waiting_for(fixture, "POST"), look = waiting_for(fixture, "GET");
+    take_all_places(fixture);
+    sending(&change);
+    sending(&look);
+    fixture->runtime.requests.answered += UNDECIDED_MAX;
+    give_places_back(fixture);
+    harness_until(&fixture->harness, is_answered, &change);
+    harness_until(&fixture->harness, is_answered, &look);
+    fixture->runtime.requests.answered -= UNDECIDED_MAX;
+    assert_int_equal(change.status, 503);
+    assert_int_equal(look.status, 200);
+    assert_int_equal(begun, 1);
+}
+
+static void bounds_are_asked_again_where_it_waits(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sent first = waiting_for(fixture, "POST"), next = first;
+    take_all_places(fixture);
+    sending(&first);
+    line_of(fixture)->bytes += TURNS_BYTES_MAX;
+    sending(&next); /* it had been let in with its head, when nobody waited */
+    line_of(fixture)->bytes -= TURNS_BYTES_MAX;
+    assert_int_equal(next.status, 503);
+    assert_non_null(strstr(next.text, "request-shed"));
+    give_places_back(fixture);
+    harness_until(&fixture->harness, is_answered, &first);
+    assert_int_equal(begun, 1);
+}
+
 static void probes_and_nothing_else_without_proof_are_answered_beside_the_line(void **state)
 {
     static const struct {
@@ -206,6 +255,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_waits_begins_when_a_place_is_free),
+        TEST(nothing_begins_once_the_service_has_drained),
+        TEST(no_change_begins_once_too_many_are_undecided),
+        TEST(bounds_are_asked_again_where_it_waits),
         TEST(probes_and_nothing_else_without_proof_are_answered_beside_the_line),
         TEST(all_of_one_ipv6_network_are_one_caller),
         cmocka_unit_test(a_client_waits_as_long_as_it_says),
