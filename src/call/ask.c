@@ -189,6 +189,7 @@ static void ask_other(fh_work *w, const char *pattern, json_t *const *objects, i
     struct call_answer *answer = work_alloc(w, sizeof *answer);
     *answer = (struct call_answer){0};
     fh_defer(w, release_answer, answer); /* even if the handler ends before its release below */
+    work_parks(w);
     call_get(w->context->calls, asked->service, asked->path, asks_for(w), w->deadline_ns, answer);
     asked_take(w, answer, asked);
     call_answer_release(answer);
@@ -318,6 +319,7 @@ static void fetch_chunks(void *argument)
 static void fetch_all_chunks(struct chunks *all)
 {
     int helpers = (all->count < CALL_CHUNKS_BESIDE ? all->count : CALL_CHUNKS_BESIDE) - 1;
+    work_parks(all->w);
     all->running = 1;
     for (int i = 0; i < helpers; i++) {
         if (fiber_start(all->w->context->world->fibers, fetch_chunks, all))

@@ -135,6 +135,7 @@ static void fetch_answer(fh_work *w, const char *url, bool plain, struct asked *
                                    .url = url,
                                    .shown = asked->shown,
                                    .headers = headers};
+    work_parks(w);
     call_fetch(w->context->calls, &outside, (struct call_for){.trace = w->trace}, w->deadline_ns,
                answer);
     asked_take(w, answer, asked);

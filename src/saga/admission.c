@@ -49,6 +49,8 @@ static void enter_start(fh_work *w)
     bool moves = manager->moved_at_ns && world_monotonic_ns(world) - manager->moved_at_ns <
                                              SAGA_MOVES_MS * INT64_C(1000000);
     int places = saga_admission_places(moves, manager->runs.count);
+    if (moves)
+        work_parks(w);
     if (saga_admission_enter(&manager->admission, world, places))
         return;
     w->retry_after_s = 1;

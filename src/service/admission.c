@@ -12,14 +12,13 @@
 const char *admission_lane_name(enum admission_lane lane)
 {
     static const char *const names[] = {
-        [ADMISSION_OWN] = "own", [ADMISSION_STEPS] = "steps", [ADMISSION_CLIENTS] = "clients"};
+        [ADMISSION_STEPS] = "steps", [ADMISSION_CLIENTS] = "clients"};
     return names[lane];
 }
 
 static bool has_place(const struct admission *admission, enum admission_lane lane)
 {
-    return admission->lanes[lane].under_way <
-           (lane == ADMISSION_OWN ? ADMISSION_OWN_PLACES : ADMISSION_PLACES);
+    return admission->lanes[lane].under_way < ADMISSION_PLACES;
 }
 
 static bool can_begin(const struct admission *admission, enum admission_lane lane)
@@ -30,8 +29,7 @@ static bool can_begin(const struct admission *admission, enum admission_lane lan
 /* False: nothing that waits has a place. */
 static bool go_on(struct admission *admission)
 {
-    bool any = can_begin(admission, ADMISSION_OWN) || can_begin(admission, ADMISSION_STEPS) ||
-               can_begin(admission, ADMISSION_CLIENTS);
+    bool any = can_begin(admission, ADMISSION_STEPS) || can_begin(admission, ADMISSION_CLIENTS);
     if (any)
         world_turn(admission->world, &admission->turn);
     return any;
@@ -86,7 +84,6 @@ static void admission_turn(struct world_turn *turn)
     struct admission *admission = turn->owner;
     int64_t now_ns = world_monotonic_ns(admission->world);
     adjust_batch(admission, now_ns);
-    begin_waiting(admission, ADMISSION_OWN, ADMISSION_OWN_PLACES, now_ns);
     unsigned batch = admission->batch;
     unsigned steps = can_begin(admission, ADMISSION_CLIENTS) ? (batch + 1) / 2 : batch;
     unsigned begun = begin_waiting(admission, ADMISSION_STEPS, steps, now_ns);
@@ -116,14 +113,14 @@ void admission_release(struct admission *admission)
 bool admission_presses(const struct admission *admission)
 {
     return admission->lanes[ADMISSION_CLIENTS].overload.turns.waiting ||
-           admission->lanes[ADMISSION_STEPS].overload.turns.waiting ||
-           admission->lanes[ADMISSION_OWN].overload.turns.waiting;
+           admission->lanes[ADMISSION_STEPS].overload.turns.waiting;
 }
 
 bool admission_shed(struct admission *admission, enum admission_lane lane, const char *caller,
                     int64_t until_ns, int64_t now_ns)
 {
-    return turns_shed(&admission->lanes[lane].overload.turns, caller, until_ns, now_ns);
+    return lane != ADMISSION_OWN &&
+           turns_shed(&admission->lanes[lane].overload.turns, caller, until_ns, now_ns);
 }
 
 /* Whether the loop has begun what it had found at one time so recently that it may go on with it.
@@ -141,9 +138,12 @@ bool admission_enter(struct admission *admission, struct admission_request *requ
                      const char *caller, int64_t now_ns)
 {
     enum admission_lane lane = request->lane;
+    if (lane == ADMISSION_OWN) {
+        request->begin(request);
+        return true;
+    }
     struct turns *turns = &admission->lanes[lane].overload.turns;
-    if (!turns->waiting && has_place(admission, lane) &&
-        (lane == ADMISSION_OWN || is_soon(admission, now_ns))) {
+    if (!turns->waiting && has_place(admission, lane) && is_soon(admission, now_ns)) {
         begin_admitted(admission, request);
         return true;
     }

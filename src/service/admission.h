@@ -7,7 +7,7 @@
  * when it is its caller's turn (call/turns.h). Each lane has places of its own, so that no client's
  * request keeps the system's from going on, whatever is offered:
  *
- *     OWN      probes, metrics, the feed, closings, operators: never wait for the loop
+ *     OWN      probes, metrics, the feed, closings, operators: no lane, they begin at once
  *     STEPS    what sagas and operators ask of the service's routes: half of the loop, if they
  *              need it
  *     CLIENTS  all else: requests from outside, GETs of other services
@@ -20,10 +20,17 @@
 #include "call/overload.h"
 
 #define ADMISSION_ROUND_NS INT64_C(10000000)
-#define ADMISSION_PLACES 512u /* under way at one time, of clients; of steps; */
-#define ADMISSION_OWN_PLACES 2048u
+/* Under way at one time, of clients; of steps. What has begun to wait for others has left its place
+ * for good (work_parks): services that ask each other in a circle would wait for each other's
+ * places, and a slow one would take those of all who ask it. */
+#define ADMISSION_PLACES 512u
 
-enum admission_lane { ADMISSION_OWN, ADMISSION_STEPS, ADMISSION_CLIENTS, ADMISSION_LANES };
+enum admission_lane {
+    ADMISSION_STEPS,
+    ADMISSION_CLIENTS,
+    ADMISSION_LANES,
+    ADMISSION_OWN = ADMISSION_LANES
+};
 
 /* Part of a request. */
 struct admission_request {
@@ -65,7 +72,7 @@ bool admission_enter(struct admission *admission, struct admission_request *requ
                      const char *caller, int64_t now_ns);
 /* It needs no place any more. Again is fine. */
 void admission_leave(struct admission *admission, struct admission_request *request);
-/* "clients", "steps", "own" */
+/* "clients", "steps" */
 const char *admission_lane_name(enum admission_lane lane);
 
 #endif

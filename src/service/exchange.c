@@ -216,6 +216,12 @@ static void set_asker(const struct exchange *exchange, fh_work *w)
     w->request = exchange->incoming->request;
 }
 
+static void leave_place(fh_work *w)
+{
+    struct exchange *exchange = (struct exchange *)((char *)w - offsetof(struct exchange, work));
+    admission_leave(&exchange->runtime->admission, &exchange->admitted);
+}
+
 static void prepare_work(struct exchange *exchange, json_t *path)
 {
     fh_work *w = &exchange->work;
@@ -230,6 +236,7 @@ static void prepare_work(struct exchange *exchange, json_t *path)
     w->fresh = cache && strcasestr(cache, "no-cache");
     w->path = path;
     w->deadline_ns = exchange->waits.until_ns = deadline_of(exchange);
+    w->parks = leave_place;
     set_asker(exchange, w);
     w->trace = exchange_trace(exchange);
 }

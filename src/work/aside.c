@@ -33,6 +33,7 @@ void fh_delay_ms(fh_work *w, int ms)
         return;
     w->context->waits = true;
     struct world *world = w->context->world;
+    work_parks(w);
     fiber_sleep_until(world, world_in_ms(world, ms));
     work_asked_record(w, json_true());
 }

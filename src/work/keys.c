@@ -77,6 +77,7 @@ struct key_under_way *work_key_hold(fh_work *w, const char *name)
         return NULL;
     key->users++;
     while (key->held) {
+        work_parks(w);
         if (!fiber_wait_until(&key->queue, w->context->world, w->deadline_ns)) {
             leave_key(keys, name, key);
             return NULL;

@@ -168,6 +168,7 @@ struct fh_work {
 
     const char *caller;                 /* fh_caller's; NULL: this service */
     const struct http_request *request; /* its headers; NULL: it is no request */
+    void (*parks)(fh_work *w);          /* see work_parks; NULL: nobody is told */
 
     /* The request, on `kept`. Any may be NULL. */
     json_t *path, *query, *body;
@@ -234,6 +235,14 @@ struct fh_work {
     uint64_t random_count;
     struct work_asked *asked_first, *asked_next;
 };
+
+/* To be called before it waits for anything but its store: another service, another unit of work,
+ * time. Whoever has given it a place among those that work may take that back. */
+static inline void work_parks(fh_work *w)
+{
+    if (w->parks)
+        w->parks(w);
+}
 
 /* Call it on the fiber that runs it. Clears `w`, except for context and handler. */
 void work_init(fh_work *w, struct work_context *context, fh_handler *handler);

@@ -16,16 +16,40 @@ static void on_asked(fh_work *w)
     fh_reply(w, 200, NULL);
 }
 
+static struct fixture *serving;
+static unsigned places; /* taken, when a handler that has waited goes on */
+
+static void on_delayed(fh_work *w)
+{
+    fh_delay_ms(w, 1);
+    places = serving->runtime.admission.lanes[ADMISSION_CLIENTS].under_way;
+    fh_reply(w, 200, NULL);
+}
+
+static void on_asking(fh_work *w)
+{
+    json_t *problem;
+    fh_try_get(w, &problem, "shops", "/shops");
+    places = serving->runtime.admission.lanes[ADMISSION_CLIENTS].under_way;
+    fh_reply(w, 200, NULL);
+}
+
 static const fh_service books = {
     .name = "books",
     .model = FH_RELATIONAL,
-    .routes = {{"GET", "/books", on_asked}, {"POST", "/books", on_asked}},
+    .routes = {{"GET", "/books", on_asked},
+               {"POST", "/books", on_asked},
+               {"GET", "/delayed", on_delayed},
+               {"GET", "/asking", on_asking}},
+    .asks = {{"shops", "/shops"}},
 };
 
 static int set_up(void **state)
 {
     begun = 0;
-    return hosted_set_up(state, &books);
+    hosted_set_up(state, &books);
+    serving = *state;
+    return 0;
 }
 
 /* ---- A request and its answer ---- */
@@ -106,6 +130,23 @@ static void what_waits_begins_when_a_place_is_free(void **state)
     give_places_back(*state);
     harness_until(&sent.fixture->harness, is_answered, &sent);
     assert_int_equal(sent.status, 200);
+}
+
+static void whoever_waits_for_others_leaves_its_place(void **state)
+{
+    struct sent sent = waiting_for(*state, "GET");
+    static const char *const targets[] = {"/delayed", "/asking"};
+    for (int i = 0; i < 2; i++) {
+        sent.target = targets[i];
+        sent.header =
+            (struct http_header){i ? "Freehold-Deadline" : NULL, "0"}; /* nobody is asked */
+        places = 1000;
+        sending(&sent);
+        assert_int_equal(sent.fixture->runtime.admission.lanes[ADMISSION_CLIENTS].under_way, 1);
+        harness_until(&sent.fixture->harness, is_answered, &sent);
+        assert_int_equal(sent.status, 200);
+        assert_int_equal(places, 0);
+    }
 }
 
 static void nothing_begins_once_the_service_has_drained(void **state)
@@ -255,6 +296,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_waits_begins_when_a_place_is_free),
+        TEST(whoever_waits_for_others_leaves_its_place),
         TEST(nothing_begins_once_the_service_has_drained),
         TEST(no_change_begins_once_too_many_are_undecided),
         TEST(bounds_are_asked_again_where_it_waits),
