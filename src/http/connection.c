@@ -52,6 +52,7 @@ static void hand_request_over(struct http_connection *connection)
     server->unanswered++;
     server->unsent++;
     server->handler.incoming(server->handler.context, &request->incoming);
+    spare_begin(server);
 }
 
 static bool is_trusted(struct http_connection *connection)
@@ -83,6 +84,7 @@ static bool shed_request(struct http_connection *connection)
     connection->skipped_left = server->head.body_length;
     connection_send(connection, answer, server->draining || !can_skip_body(&server->head));
     request_free(request);
+    spare_shed(server);
     return true;
 }
 
@@ -344,11 +346,11 @@ static void read_on(struct http_connection *connection,
         spare_hold(connection);
         return;
     }
-    int64_t began_ns = spare_begin(server);
+    spare_begin(server);
     read(connection);
     connection->held_ns = 0;
-    if (connection->shed)
-        spare_spend(server, began_ns);
+    if (connection->shed) /* it has dropped the rest of a body, perhaps */
+        spare_spend(server);
 }
 
 void connection_resume(struct http_connection *connection)
@@ -392,10 +394,13 @@ static void on_connection_ready(uv_poll_t *poll, int status, int events)
         connection->events = 0; /* libuv has stopped polling it */
     switch (connection->state) {
     case CONNECTION_READING:
-        if (connection->handshaking)
+        if (connection->handshaking) {
+            spare_begin(server);
             shake_hands(connection);
-        else
+            spare_spend(server);
+        } else {
             read_on(connection, receive_input);
+        }
         break;
     case CONNECTION_BUSY:
         connection_watch(connection, 0);
@@ -455,6 +460,7 @@ void connection_answer(struct http_connection *connection, const struct http_ans
     connection->request = NULL;
     connection->held = answer->held;
     connection->paced = answer->paced;
+    connection->shed = answer->shed;
     connection_send(connection, answer, final);
     connection_weigh(connection);
 }

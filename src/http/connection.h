@@ -40,7 +40,7 @@ struct connection_list {
 };
 
 struct connection_queue {
-    struct http_connection *first, **last;
+    struct http_connection *first, *last;
 };
 
 struct http_connection {
@@ -65,7 +65,7 @@ struct http_connection {
     struct connection_list *list;
     struct http_connection *previous, *next;
     struct connection_queue *queue; /* NULL: in none */
-    struct http_connection *queue_next;
+    struct http_connection *queue_previous, *queue_next;
     int64_t held_ns; /* since when what the socket has is not read; 0: it is read at once */
     uint64_t since_ms;
     struct http_request *request; /* READING: whose body arrives; BUSY: the handler's */
@@ -116,6 +116,7 @@ struct http_server {
     struct connection_queue held;    /* which are not read until there is time to shed (spare.c) */
     bool shedding;                   /* some of the time for it is spent */
     int64_t spare_ns, spared_ns;     /* what is left of it; as of then */
+    int64_t spare_from_ns;           /* since when what is done may turn out to be shedding */
     struct world_timer spare_again;
     bool spare_awaited, newcomers_next; /* the timer runs; and is for those to be accepted */
     struct http_request *handed_first;
@@ -165,9 +166,12 @@ void server_release(
 
 void spare_init(struct http_server *server);
 bool spare_left(struct http_server *server); /* of the time for shedding */
-/* When something begins; and it turned out to be shedding. */
-int64_t spare_begin(const struct http_server *server);
-void spare_spend(struct http_server *server, int64_t began_ns);
+/* What begins now may turn out to be shedding: what came before, a handler perhaps, was none. */
+void spare_begin(struct http_server *server);
+/* It is: the time since then is spent. What is shed begins the shedding. */
+void spare_shed(struct http_server *server);
+/* It belongs to it, as long as there is any shedding: so does accepting. */
+void spare_spend(struct http_server *server);
 /* Its input is left where it is until spare_again. */
 void spare_hold(struct http_connection *connection);
 /* Nothing is left: the timer spare_again looks soon. */

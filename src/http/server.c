@@ -208,7 +208,9 @@ static void pause_accepting(struct http_server *server)
 /* Whoever has kept a place longest without using it leaves it to the newest. */
 static void give_way(struct http_server *server)
 {
-    struct http_connection *longest = server->lingering.first;
+    struct http_connection *longest = server->held.first;
+    if (!longest)
+        longest = server->lingering.first;
     if (!longest)
         longest = server->paced.first;
     if (!longest && server->awaited.first != server->awaited.last)
@@ -258,7 +260,7 @@ static void accept_connections(struct http_server *server)
             spare_wait(server);
             return;
         }
-        int64_t began_ns = spare_begin(server);
+        spare_begin(server);
         int fd = accept4(server->listen_fd, (struct sockaddr *)&address, &length,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
@@ -270,8 +272,7 @@ static void accept_connections(struct http_server *server)
         }
         const struct http_peer peer = peer_of(&address);
         bool is_taken = take_connection(server, fd, &peer);
-        if (began_ns)
-            spare_spend(server, began_ns);
+        spare_spend(server);
         if (!is_taken)
             continue;
         if (server->connections >= server->limits.connections_max)
@@ -311,6 +312,17 @@ static void answer_virtual(struct http_request *request, const struct http_answe
         answer_problem(PROBLEM_RESPONSE_INVALID, detail, reply_virtually, request);
 }
 
+/* One that is shed after it has waited counts as one that is shed at its head. */
+static void reply_on(struct http_connection *connection, const struct http_answer *answer)
+{
+    struct http_server *server = connection->server;
+    if (answer->shed)
+        spare_begin(server);
+    connection_answer(connection, answer, server->draining);
+    if (answer->shed)
+        spare_shed(server);
+}
+
 void http_reply(struct http_request *request, const struct http_answer *answer)
 {
     FH_ASSERT(!request->replied);
@@ -322,7 +334,7 @@ void http_reply(struct http_request *request, const struct http_answer *answer)
     if (server)
         handed_remove(request);
     if (server && connection)
-        connection_answer(connection, answer, server->draining);
+        reply_on(connection, answer);
     else if (answer->held)
         answer->held->gone(answer->held);
     request_free(request);
@@ -431,7 +443,6 @@ static struct http_server *server_new(uv_loop_t *loop, struct world *world, int 
     server->sending.timeout_ms = server->awaited.timeout_ms;
     server->paced.timeout_ms = HTTP_PACE_MS;
     server->lingering.timeout_ms = LINGER_MS_MAX;
-    server->resumed.last = &server->resumed.first;
     server->on_room = accept_on;
     server->read_held = read_held;
     server->settle = settle_http_server;

@@ -132,6 +132,7 @@ struct http_answer {
      * sent or its connection has ended; perhaps before http_reply returns. */
     struct http_held *held;
     bool paced; /* the connection's next request is read only after HTTP_PACE_MS */
+    bool shed;  /* as what http_handler.shed returns, for a request that was handed over */
     bool told;  /* of a status of 400 and more: whoever answers has logged it; see `untold` */
 };
 /* Keeps the request's text beyond its answer, until http_request_let_go is called, once. */

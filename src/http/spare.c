@@ -6,8 +6,11 @@
  * and slows down whoever sends it. All others are read at once: no connection is one of them twice
  * without having been served in between.
  *
- * The last one that was held is the first to be read: it can still be answered in time. Of the
- * others those that came first have the least of theirs left.
+ * They are read in the order in which they were held, so that each comes to its turn: what was sent
+ * behind a request that was shed may be what is not, and waits for no longer than the others take.
+ *
+ * What is spent is the time from where something was received to where a request was shed, without
+ * what handlers did in between; and, once anything was shed, that of accepting and shaking hands.
  */
 
 #include "http/connection.h"
@@ -32,7 +35,6 @@ static void on_spare_again(struct world_timer *timer)
 
 void spare_init(struct http_server *server)
 {
-    server->held.last = &server->held.first;
     server->spare_again = (struct world_timer){.fire = on_spare_again, .owner = server};
 }
 
@@ -48,36 +50,41 @@ bool spare_left(struct http_server *server)
     return server->spare_ns > 0;
 }
 
-int64_t spare_begin(const struct http_server *server)
+void spare_begin(struct http_server *server)
 {
-    return server->shedding ? world_monotonic_ns(server->world) : 0;
+    server->spare_from_ns = server->shedding ? world_monotonic_ns(server->world) : 0;
 }
 
-void spare_spend(struct http_server *server, int64_t began_ns)
+void spare_shed(struct http_server *server)
 {
-    int64_t now_ns = world_monotonic_ns(server->world);
     if (!server->shedding) {
         server->shedding = true;
         server->spare_ns = SPARE_NS_MAX;
-        server->spared_ns = now_ns;
+        server->spared_ns = server->spare_from_ns = world_monotonic_ns(server->world);
+        return;
     }
-    if (began_ns)
-        server->spare_ns -= now_ns - began_ns;
+    spare_spend(server);
+}
+
+/* A process that stood still meanwhile need not make up for all of that. */
+void spare_spend(struct http_server *server)
+{
+    if (!server->shedding || !server->spare_from_ns)
+        return;
+    int64_t now_ns = world_monotonic_ns(server->world);
+    server->spare_ns -= now_ns - server->spare_from_ns;
+    server->spare_from_ns = now_ns;
+    if (server->spare_ns < -SPARE_NS_MAX)
+        server->spare_ns = -SPARE_NS_MAX;
 }
 
 void spare_hold(struct http_connection *connection)
 {
     struct http_server *server = connection->server;
-    struct connection_queue *held = &server->held;
-    FH_ASSERT(!connection->queue);
     connection_watch(connection, 0);
     if (!connection->held_ns)
         connection->held_ns = world_monotonic_ns(server->world);
-    if (!held->first)
-        held->last = &connection->queue_next;
-    connection->queue = held;
-    connection->queue_next = held->first;
-    held->first = connection;
+    connection_append(&server->held, connection);
     spare_wait(server);
 }
 

@@ -34,23 +34,22 @@ void connection_watch(struct http_connection *connection, int events)
 
 void connection_append(struct connection_queue *queue, struct http_connection *connection)
 {
+    FH_ASSERT(!connection->queue);
     connection->queue = queue;
+    connection->queue_previous = queue->last;
     connection->queue_next = NULL;
-    *queue->last = connection;
-    queue->last = &connection->queue_next;
+    *(queue->last ? &queue->last->queue_next : &queue->first) = connection;
+    queue->last = connection;
 }
 
 void connection_dequeue(struct http_connection *connection)
 {
     struct connection_queue *queue = connection->queue;
+    struct http_connection *previous = connection->queue_previous, *next = connection->queue_next;
     if (!queue)
         return;
-    struct http_connection **at = &queue->first;
-    while (*at != connection)
-        at = &(*at)->queue_next;
-    *at = connection->queue_next;
-    if (queue->last == &connection->queue_next)
-        queue->last = at;
+    *(previous ? &previous->queue_next : &queue->first) = next;
+    *(next ? &next->queue_previous : &queue->last) = previous;
     connection->queue = NULL;
 }
 

@@ -116,6 +116,7 @@ static const struct http_answer *shed_answer(struct runtime *runtime)
                                         .body = body,
                                         .headers = &later,
                                         .header_count = 1,
+                                        .shed = true,
                                         .told = true};
     if (!answer.body_length)
         answer.body_length = (size_t)snprintf(

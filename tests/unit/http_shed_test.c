@@ -181,6 +181,119 @@ static void one_that_is_resumed_later_is_held_only_when_its_turn_comes(void **st
     site_release(&site);
 }
 
+static void each_that_is_held_comes_to_its_turn(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {HEAD_OF("/shed?0"), HEAD_OF("/shed?1"),
+                                        HEAD_OF("/shed?2") HEAD_OF("/step")};
+    struct site site;
+    struct raw *raws[COUNT(texts)];
+    site_init(&site, NULL);
+    for (size_t i = 0; i < COUNT(texts); i++)
+        raws[i] = connect_shed(&site);
+    leave_no_time(&site);
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        raw_text(raws[i], texts[i]);
+        pass_time(&site);
+    }
+    assert_string_equal(site.shed, "");
+    leave_time(&site);
+    raw_until(raws[2], "GET|/step|");
+    assert_string_equal(site.shed, "012");
+    for (size_t i = 0; i < COUNT(texts); i++)
+        raw_close(raws[i]);
+    site_release(&site);
+}
+
+static void what_is_shed_after_it_has_waited_is_shed_as_well(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *raw = raw_ask(&site, HEAD_OF("/shed-later"), "HTTP/1.1 503");
+    assert_true(site.server->shedding);
+    leave_no_time(&site);
+    raw_text(raw, HEAD_OF("/next"));
+    harness_until(&site.harness, holds_one, &site);
+    assert_one_is_held(&site);
+    leave_time(&site);
+    raw_until(raw, "GET|/next|");
+    raw_close(raw);
+    site_release(&site);
+}
+
+#define TIME INT64_C(25000000) /* less than "/slow" takes */
+
+/* What is spent on `text`, on a connection that was not shed before. */
+static int64_t spend_on(struct site *site, const char *text, const char *awaited)
+{
+    struct raw *raw = raw_ask(site, HEAD_OF("/before"), "GET|/before|");
+    site->server->shedding = true;
+    site->server->spare_ns = TIME;
+    raw_text(raw, text);
+    raw_until(raw, awaited);
+    int64_t spent_ns = TIME - site->server->spare_ns;
+    raw_close(raw);
+    return spent_ns;
+}
+
+static void shedding_is_paid_for_and_what_handlers_do_is_not(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    assert_true(spend_on(&site, HEAD_OF("/shed") HEAD_OF("/last"), "GET|/last|") > 0);
+    assert_int_equal(spend_on(&site, HEAD_OF("/slow"), "GET|/slow|"), 0);
+    assert_in_range(spend_on(&site, HEAD_OF("/slow") HEAD_OF("/shed"), "HTTP/1.1 503"), 1, TIME);
+    site_release(&site);
+}
+
+static void a_pause_is_paid_for_in_bounds(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    raw_close(connect_shed(&site));
+    int64_t now_ns = world_monotonic_ns(site.harness.world);
+    site.server->spared_ns = now_ns;
+    site.server->spare_from_ns = now_ns - 3600 * INT64_C(1000000000);
+    spare_spend(site.server);
+    assert_in_range(-site.server->spare_ns, 1, TIME);
+    site_release(&site);
+}
+
+static void at_the_limit_the_one_that_is_held_longest_gives_way_first(void **state)
+{
+    (void)state;
+    struct site site;
+    struct raw *raws[2];
+    site_init(&site, &(struct http_limits){.connections_max = 4});
+    struct raw *idle = raw_ask(&site, HEAD_OF("/idle"), "GET|/idle|"); /* awaited for longer */
+    for (int i = 0; i < 2; i++)
+        raws[i] = connect_shed(&site);
+    leave_no_time(&site);
+    for (int i = 0; i < 2; i++) {
+        raw_text(raws[i], HEAD_OF("/next"));
+        pass_time(&site);
+    }
+    struct raw *newcomer = raw_connect(&site);
+    pass_time(&site);
+    assert_int_equal(open_connections(&site), 3);
+    site.server->newcomers_next = false; /* it is their turn */
+    leave_time(&site);
+    raw_until_closed(raws[0]);
+    raw_until(raws[1], "GET|/next|");
+    raw_text(newcomer, HEAD_OF("/new"));
+    raw_until(newcomer, "GET|/new|");
+    raw_text(idle, HEAD_OF("/again"));
+    raw_until(idle, "GET|/again|");
+    raw_close(idle);
+    raw_close(newcomer);
+    for (int i = 0; i < 2; i++)
+        raw_close(raws[i]);
+    site_release(&site);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +302,11 @@ int main(void)
         cmocka_unit_test(shedding_takes_its_share_of_the_time_and_no_more),
         cmocka_unit_test(one_that_is_reset_while_no_time_is_left_is_held_once),
         cmocka_unit_test(one_that_is_resumed_later_is_held_only_when_its_turn_comes),
+        cmocka_unit_test(each_that_is_held_comes_to_its_turn),
+        cmocka_unit_test(what_is_shed_after_it_has_waited_is_shed_as_well),
+        cmocka_unit_test(shedding_is_paid_for_and_what_handlers_do_is_not),
+        cmocka_unit_test(a_pause_is_paid_for_in_bounds),
+        cmocka_unit_test(at_the_limit_the_one_that_is_held_longest_gives_way_first),
     };
     return cmocka_run_group_tests_name("http_shed", tests, NULL, NULL);
 }

@@ -54,6 +54,7 @@ struct site {
     unsigned silent;       /* of those that ended: by how many no request came */
     bool paces_guests;     /* those that come from now on */
     bool holds;            /* the head of a request was left in its socket */
+    char shed[64];         /* the queries of "/shed", in order */
     bool drained;
 };
 
@@ -118,6 +119,11 @@ static inline void on_incoming(void *context, struct http_incoming *incoming)
         reply_big(site, incoming);
     } else if (strcmp(incoming->path, "/paced") == 0) {
         http_reply(incoming->request, &(struct http_answer){.status = 204, .paced = true});
+    } else if (strcmp(incoming->path, "/shed-later") == 0) {
+        http_reply(incoming->request, &(struct http_answer){.status = 503, .shed = true});
+    } else if (strcmp(incoming->path, "/slow") == 0) {
+        usleep(50000);
+        reply_echo(incoming);
     } else if (strcmp(incoming->path, "/empty") == 0) {
         http_reply(incoming->request, &(struct http_answer){.status = 204});
     } else {
@@ -152,6 +158,8 @@ static inline const struct http_answer *on_head(void *context, const struct http
         .status = 503, .body = "{}", .body_length = 2, .headers = &later, .header_count = 1};
     struct site *site = context;
     site->holds |= head->held_ns > 0;
+    if (strcmp(head->path, "/shed") == 0 && strlen(site->shed) + strlen(head->query) < 64)
+        strcat(site->shed, head->query);
     return strcmp(head->path, "/shed") == 0 ? &shed : NULL;
 }
 
