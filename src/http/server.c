@@ -323,6 +323,11 @@ static void reply_on(struct http_connection *connection, const struct http_answe
         spare_shed(server);
 }
 
+bool http_request_is_given_up(const struct http_request *request)
+{
+    return !request->server && !request->virtual_replied;
+}
+
 void http_reply(struct http_request *request, const struct http_answer *answer)
 {
     FH_ASSERT(!request->replied);

@@ -139,6 +139,9 @@ struct http_answer {
 void http_request_keep(struct http_request *request);
 void http_request_let_go(struct http_request *request);
 
+/* A drain's grace was over, and the server has answered it: what http_reply sends goes nowhere. */
+bool http_request_is_given_up(const struct http_request *request);
+
 /* From the loop or a fiber. Works even if the client is gone. */
 void http_reply(struct http_request *request, const struct http_answer *answer);
 

@@ -159,7 +159,8 @@ static void turn_away_busy(struct runtime *runtime, struct http_incoming *incomi
 static bool is_turned_away(struct runtime *runtime, struct http_incoming *incoming)
 {
     bool may_change = strcmp(incoming->method, "GET") != 0;
-    if (runtime->requests_drained) /* the store may be closed */
+    /* Of two sockets one may have drained already; after both the store may be closed. */
+    if (runtime->requests_drained || http_request_is_given_up(incoming->request))
         exchange_turn_away(runtime, incoming, PROBLEM_SERVICE_STOPPING, "The service is stopping.",
                            true);
     else if (may_change && undecided_full(runtime))

@@ -259,9 +259,11 @@ static void requests_past_the_grace_get_503_and_may_still_be_replied_to(void **s
         until_held(&site, i + 1);
     }
     http_server_drain(site.server, 20, on_drained, &site.drained);
+    assert_false(http_request_is_given_up(site.held[0]->request));
     harness_until(&site.harness, is_true, &site.drained);
     assert_int_equal(open_requests(&site), 0);
     for (unsigned i = 0; i < 3; i++) {
+        assert_true(http_request_is_given_up(site.held[i]->request));
         raw_until_closed(clients[i]);
         assert_problem(clients[i], 503);
         assert_contains(clients[i], "Retry-After: ");
