@@ -105,6 +105,7 @@ static void leave_no_time(struct site *site)
     site->server->shedding = true;
     site->server->spared_ns = world_monotonic_ns(site->harness.world);
     site->server->spare_ns = INT64_MIN / 2;
+    assert_false(spare_left(site->server));
 }
 
 static void leave_time(struct site *site)
