@@ -177,6 +177,11 @@ void spare_hold(struct http_connection *connection);
 /* Nothing is left: the timer spare_again looks soon. */
 void spare_wait(struct http_server *server);
 
+/* ---- reply.c ---- */
+
+/* Answers those that are with the handler itself. What the handler replies later goes nowhere. */
+void server_give_up_requests(struct http_server *server);
+
 /* ---- weight.c ---- */
 
 /* To be called when the connection may keep more or less than before. If all of them keep too much

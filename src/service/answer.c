@@ -172,6 +172,19 @@ void exchange_answer(struct exchange *exchange, int status, const char *content_
     http_reply(exchange->incoming->request, &answer);
 }
 
+int64_t exchange_until_ns(const struct http_incoming *incoming, int64_t came_ns, int64_t most_ms)
+{
+    const char *told = http_request_header(incoming->request, "Freehold-Deadline");
+    int64_t ms = most_ms;
+    if (told) {
+        char *end;
+        long long left = strtoll(told, &end, 10);
+        if (*told && !*end && left >= 0 && left < most_ms)
+            ms = left;
+    }
+    return came_ns - incoming->held_ns + ms * 1000000;
+}
+
 void exchange_turn_away(struct runtime *runtime, struct http_incoming *incoming,
                         enum problem_type type, const char *why, bool elsewhere)
 {

@@ -83,19 +83,6 @@ static enum admission_lane proved_lane(const struct runtime *runtime,
     return asks_probe(incoming) ? ADMISSION_OWN : ADMISSION_CLIENTS;
 }
 
-int64_t exchange_until_ns(const struct http_incoming *incoming, int64_t came_ns, int64_t most_ms)
-{
-    const char *told = http_request_header(incoming->request, "Freehold-Deadline");
-    int64_t ms = most_ms;
-    if (told) {
-        char *end;
-        long long left = strtoll(told, &end, 10);
-        if (*told && !*end && left >= 0 && left < most_ms)
-            ms = left;
-    }
-    return came_ns - incoming->held_ns + ms * 1000000;
-}
-
 static bool is_shed(struct runtime *runtime, const struct http_incoming *incoming,
                     enum admission_lane lane, const char *caller, int64_t now_ns)
 {

@@ -23,12 +23,6 @@ struct exchange {
     char trace[TRACE_SIZE];                    /* "" until exchange_trace is called */
 };
 
-/* ---- arrival.c ---- */
-
-/* Until when its client waits for the answer, if it came at `came_ns`: as long as it says, and for
- * most_ms at most. */
-int64_t exchange_until_ns(const struct http_incoming *incoming, int64_t came_ns, int64_t most_ms);
-
 /* ---- exchange.c ---- */
 
 void exchange_run(void *exchange); /* on its fiber; frees it */
@@ -37,6 +31,9 @@ void exchange_run(void *exchange); /* on its fiber; frees it */
 
 struct http_incoming *exchange_request(struct exchange *exchange);
 const char *exchange_header(const struct exchange *exchange, const char *name); /* NULL: none */
+/* Until when its client waits for the answer, if it came at `came_ns`: as long as it says, and for
+ * most_ms at most. */
+int64_t exchange_until_ns(const struct http_incoming *incoming, int64_t came_ns, int64_t most_ms);
 /* The trace that it is part of, the caller's or a new one, with a span of this exchange. */
 const char *exchange_trace(struct exchange *exchange);
 /* Sends the answer. `body` may be NULL and is not kept. One of 500 and more is logged here,
