@@ -89,8 +89,10 @@ static void measure_rate(struct turns *turns, int64_t now_ns)
 void turns_add(struct turns *turns, const char *name, struct turns_waiter *waiter, int64_t now_ns)
 {
     struct turns_caller *caller = turns_caller_of(turns, name);
-    if (!turns->waiting) /* nothing was taken since there was nothing: that is no measure */
+    if (!turns->waiting) { /* nothing was taken since there was nothing: that is no measure */
+        turns->paused = false;
         count_anew(turns, now_ns);
+    }
     waiter->since_ns = now_ns;
     waiter->caller = caller;
     waiter->previous = caller->last;

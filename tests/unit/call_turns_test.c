@@ -210,6 +210,13 @@ static void what_is_always_taken_late_is_measured(void **state)
     for (int i = 0; i < 3; i++, flood->now += 2 * TURNS_SHORT_NS)
         take(flood);
     assert_int_equal(flood->turns.rate, 0);
+    while (flood->turns.waiting)
+        take(flood);
+    run(flood, 1, "a", 50); /* later, and a pause before anything was measured */
+    flood->now += 2 * TURNS_SHORT_NS;
+    flood->turns.rate = 7;
+    take(flood);
+    assert_int_equal(flood->turns.rate, 7);
 }
 
 static void another_ones_overload_is_no_reason_to_shed(void **state)
