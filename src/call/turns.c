@@ -19,7 +19,7 @@ struct turns_caller {
 
 void turns_init(struct turns *turns)
 {
-    *turns = (struct turns){0};
+    *turns = (struct turns){.rate = TURNS_CALLER_MAX};
     map_init(&turns->callers);
 }
 

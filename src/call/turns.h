@@ -49,12 +49,13 @@ struct turns {
     unsigned caller_count;
     unsigned waiting;
     size_t bytes;
-    bool overloaded;        /* some caller was, until turns_calm_down says that it is over */
-    int64_t shed_ns;        /* when the last one was; while overloaded */
-    int64_t counted_ns;     /* since when the taken ones are counted */
-    int64_t taken_ns;       /* when the last one was */
-    bool paused;            /* and that came later than TURNS_SHORT_NS after the one before */
-    unsigned counted, rate; /* since then; in TURNS_SHORT_NS, when that was last looked at */
+    bool overloaded;    /* some caller was, until turns_calm_down says that it is over */
+    int64_t shed_ns;    /* when the last one was; while overloaded */
+    int64_t counted_ns; /* since when the taken ones are counted */
+    int64_t taken_ns;   /* when the last one was */
+    bool paused;        /* and that came later than TURNS_SHORT_NS after the one before */
+    unsigned counted;   /* since then */
+    unsigned rate;      /* in TURNS_SHORT_NS, as last measured; before that as high as any */
     uint64_t shed, taken;
     int64_t waited_ns; /* those that were taken */
 };

@@ -202,6 +202,15 @@ static void a_pause_is_no_measure_of_what_can_be_done(void **state)
     assert_int_equal(flood->turns.rate, TURNS_SHORT_NS / MS);
 }
 
+static void nothing_is_shed_before_anything_was_measured(void **state)
+{
+    struct flood *flood = *state;
+    for (int i = 0; i < 500; i++, flood->now += MS) /* it has only begun to serve */
+        assert_true(arrive(flood, "a"));
+    run(flood, 1000, "a", 0);
+    assert_int_equal(flood->begun, 500);
+}
+
 static void what_is_always_taken_late_is_measured(void **state)
 {
     struct flood *flood = *state;
@@ -281,6 +290,7 @@ int main(void)
         TEST(a_flood_is_shed_while_as_much_is_done_as_can_be),
         TEST(after_a_flood_clients_that_wait_for_their_answers_are_shed_no_more),
         TEST(a_pause_is_no_measure_of_what_can_be_done),
+        TEST(nothing_is_shed_before_anything_was_measured),
         TEST(what_is_always_taken_late_is_measured),
         TEST(another_ones_overload_is_no_reason_to_shed),
         TEST(ones_flood_sheds_nobody_else),
