@@ -195,6 +195,29 @@ struct turns_waiter *turns_take(struct turns *turns, int64_t now_ns, bool *ret_s
     return waiter;
 }
 
+static void shed_late_of(struct turns *turns, struct turns_caller *caller, int64_t now_ns,
+                         void (*shed)(struct turns_waiter *waiter))
+{
+    struct turns_waiter *next;
+    for (struct turns_waiter *each = caller->first; each; each = next) {
+        next = each->next; /* with the last one the caller is gone */
+        if (now_ns < each->until_ns)
+            continue;
+        note_shed(turns, now_ns);
+        remove_waiter(turns, each);
+        shed(each);
+    }
+}
+
+void turns_shed_late(struct turns *turns, int64_t now_ns, void (*shed)(struct turns_waiter *waiter))
+{
+    struct turns_caller *next;
+    for (struct turns_caller *each = turns->first; each; each = next) {
+        next = each->next;
+        shed_late_of(turns, each, now_ns, shed);
+    }
+}
+
 bool turns_calm_down(struct turns *turns, int64_t now_ns)
 {
     if (!turns->overloaded || now_ns - turns->shed_ns < TURNS_CALM_NS)

@@ -71,6 +71,10 @@ void turns_add(struct turns *turns, const char *caller, struct turns_waiter *wai
 /* The next one, which does not wait any more; NULL: nothing waits. *ret_shed: it has waited too
  * long, and the turn is still its caller's. */
 struct turns_waiter *turns_take(struct turns *turns, int64_t now_ns, bool *ret_shed);
+/* Sheds those that nobody wants any more. `shed` is called for each when it does not wait any more,
+ * and adds none. */
+void turns_shed_late(struct turns *turns, int64_t now_ns,
+                     void (*shed)(struct turns_waiter *waiter));
 /* To be asked about once a second while it is overloaded. True: it was, and nothing was shed for
  * TURNS_CALM_NS. */
 bool turns_calm_down(struct turns *turns, int64_t now_ns);

@@ -93,12 +93,41 @@ static void admission_turn(struct world_turn *turn)
     admission->batched_ns = now_ns;
 }
 
+/* ---- Where no place comes free ---- */
+
+static void shed_waiter(struct turns_waiter *waiter)
+{
+    struct admission_request *request = (struct admission_request *)waiter;
+    request->shed(request);
+}
+
+static void admission_look_later(struct admission *admission)
+{
+    if (admission->looks)
+        return;
+    admission->looks = true;
+    world_timer_start(admission->world, &admission->look,
+                      world_in_ms(admission->world, ADMISSION_LOOK_MS));
+}
+
+static void look_at_waiting(struct world_timer *timer)
+{
+    struct admission *admission = timer->owner;
+    int64_t now_ns = world_monotonic_ns(admission->world);
+    admission->looks = false;
+    for (int lane = 0; lane < ADMISSION_LANES; lane++)
+        turns_shed_late(&admission->lanes[lane].overload.turns, now_ns, shed_waiter);
+    if (admission_presses(admission))
+        admission_look_later(admission);
+}
+
 /* ---- For whoever has the requests ---- */
 
 void admission_init(struct admission *admission, struct world *world)
 {
     *admission = (struct admission){.world = world, .batch = BATCH_FIRST};
     admission->turn = (struct world_turn){.run = admission_turn, .owner = admission};
+    admission->look = (struct world_timer){.fire = look_at_waiting, .owner = admission};
     for (int lane = 0; lane < ADMISSION_LANES; lane++)
         overload_init(&admission->lanes[lane].overload, world,
                       admission_lane_name((enum admission_lane)lane));
@@ -106,6 +135,7 @@ void admission_init(struct admission *admission, struct world *world)
 
 void admission_release(struct admission *admission)
 {
+    world_timer_stop(admission->world, &admission->look);
     for (int lane = 0; lane < ADMISSION_LANES; lane++)
         overload_release(&admission->lanes[lane].overload);
 }
@@ -150,6 +180,7 @@ bool admission_enter(struct admission *admission, struct admission_request *requ
     if (!caller)
         return false;
     turns_add(turns, caller, &request->waiter, now_ns);
+    admission_look_later(admission);
     go_on(admission);
     return true;
 }

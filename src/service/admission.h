@@ -24,6 +24,7 @@
  * for good (work_parks): services that ask each other in a circle would wait for each other's
  * places, and a slow one would take those of all who ask it. */
 #define ADMISSION_PLACES 512u
+#define ADMISSION_LOOK_MS 1000 /* how late one is shed that nobody wants any more */
 
 enum admission_lane {
     ADMISSION_STEPS,
@@ -55,6 +56,8 @@ struct admission {
     unsigned batched;
     int64_t batched_ns; /* when the last `batched` were begun */
     struct world_turn turn;
+    struct world_timer look; /* runs while anything waits */
+    bool looks;
 };
 
 void admission_init(struct admission *admission, struct world *world);

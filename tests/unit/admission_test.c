@@ -246,6 +246,29 @@ static void a_place_is_given_back_once(void **state)
     assert_int_equal(fixture->admission.lanes[ADMISSION_CLIENTS].under_way, ADMISSION_PLACES);
 }
 
+static void what_nobody_wants_any_more_is_shed_though_no_place_is_free(void **state)
+{
+    struct fixture *fixture = *state;
+    struct world_timer *look = &fixture->admission.look;
+    fixture->holds = true;
+    for (unsigned i = 0; i < ADMISSION_PLACES + 3; i++)
+        arrive(fixture, ADMISSION_CLIENTS, i % 2 ? "gateway" : "orders");
+    assert_true(fixture->admission.looks);
+    fixture->now += 5000 * MS;
+    arrive(fixture, ADMISSION_CLIENTS, "stock");
+    look->fire(look);
+    assert_int_equal(fixture->shed[ADMISSION_CLIENTS], 0);
+    fixture->now += 5000 * MS;
+    look->fire(look);
+    assert_int_equal(fixture->shed[ADMISSION_CLIENTS], 3);
+    assert_int_equal(waiting(fixture, ADMISSION_CLIENTS), 1);
+    assert_true(fixture->admission.looks);
+    fixture->now += 5000 * MS;
+    look->fire(look);
+    assert_int_equal(waiting(fixture, ADMISSION_CLIENTS), 0);
+    assert_false(fixture->admission.looks);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -256,6 +279,7 @@ int main(void)
         TEST(a_flood_leaves_the_loop_no_time_unused),
         TEST(steps_take_half_of_the_loop_and_no_more),
         TEST(a_place_is_given_back_once),
+        TEST(what_nobody_wants_any_more_is_shed_though_no_place_is_free),
     };
     return cmocka_run_group_tests_name("admission", tests, NULL, NULL);
 }
