@@ -136,6 +136,7 @@ static enum fh_code postgresql_open(const struct store_options *options, struct 
         store->readers[i].read_only = true;
     }
     connection_init(&store->sequence, store);
+    store->turns.wait_ms = POSTGRESQL_TURN_WAIT_MS;
     store->gather.wait_ms = POSTGRESQL_GATHER_WAIT_MS;
     store->gather.slow_ms = POSTGRESQL_GATHER_SLOW_MS;
     store->gather.turn = (struct world_turn){.run = turn_gather, .owner = store};

@@ -58,6 +58,7 @@ struct postgresql_statement {
     bool single, followed;
     bool wide; /* its rows are not to be held for many at once: member.c */
     int apart, apart_next;
+    int turns, turns_apart, turns_apart_next; /* turns.c */
     int parameter_count;
     bool lists[POSTGRESQL_PARAMETERS_MAX]; /* "IN (?1)", bound to a JSON array */
     bool typed;                            /* the types that the server inferred are known */
@@ -161,6 +162,9 @@ struct postgresql_work {
     struct ledger_event **published; /* kept until its commit: lists of events */
     int published_count, published_capacity;
     size_t published_bytes;
+    struct postgresql_statement *kind; /* turns.c: its handler's first statement; or NULL */
+    bool in_turn;                      /* since turn_ns its COMMIT is under way */
+    int64_t turn_ns;
     struct fh_error error; /* why it failed */
 };
 
@@ -189,6 +193,16 @@ struct postgresql_gather {
     int apart, apart_next; /* after a failed try, this many groups leave it to the sequencer */
 };
 
+#define POSTGRESQL_TURN_WAIT_MS 50
+
+/* COMMITs of units of work that have met conflicts: turns.c. */
+struct postgresql_turns {
+    int wait_ms; /* POSTGRESQL_TURN_WAIT_MS */
+    int under_way;
+    uint64_t round;
+    struct fiber_queue waiting;
+};
+
 struct postgresql_store {
     struct store base;
     struct postgresql_options options;
@@ -214,6 +228,7 @@ struct postgresql_store {
     struct marks marks;
     int64_t marks_trimmed_ns;
     struct postgresql_gather gather;
+    struct postgresql_turns turns;
 
     /* After a failed attempt to connect: when the next is due, and why it failed. */
     int failures;
@@ -457,6 +472,14 @@ void postgresql_gather_look(struct postgresql_store *store);
 /* A group's COMMIT was sent; it was answered. */
 void postgresql_group_committing(struct postgresql_work *carrier);
 void postgresql_group_committed(struct postgresql_work *carrier);
+
+/* turns.c */
+/* This statement runs in the unit of work: its handler's first one names its kind. */
+void postgresql_turn_kind(struct postgresql_work *work, struct postgresql_statement *statement);
+/* Around what is sent with COMMIT. _take waits for a short time at most. */
+void postgresql_turn_take(struct postgresql_work *work);
+void postgresql_turn_end(struct postgresql_work *work);
+void postgresql_turn_learn(struct postgresql_work *work); /* as it has ended */
 
 /* settle.c: marks of committed units of work. */
 /* Writes the unit's mark, as its last statement. The mark is taken even if this fails. */

@@ -93,6 +93,7 @@ enum fh_code postgresql_work_call(struct postgresql_work *work,
                                   const struct sql_value *values, int count, unsigned how,
                                   struct postgresql_call **ret, struct fh_error *error)
 {
+    postgresql_turn_kind(work, statement);
     enum fh_code code = postgresql_work_begin(work, error);
     if (code == FH_OK && postgresql_needs_types(statement, values, count))
         code = work_learn(work, statement, error);

@@ -149,6 +149,7 @@ void postgresql_work_end(struct postgresql_work *work)
         turnstile_leave(store, work->base.mode);
     if (work->first)
         work->first->users--;
+    postgresql_turn_learn(work);
     free(work->published);
     free(work);
 }
@@ -271,6 +272,7 @@ static enum fh_code postgresql_commit_sent(struct postgresql_work *work, const s
         postgresql_group_committing(work);
     if (call)
         answer_wait(work, call, statements);
+    postgresql_turn_end(work);
     if (work->carries)
         postgresql_group_committed(work);
     postgresql_appended(work);
@@ -284,9 +286,11 @@ static enum fh_code postgresql_commit_sent(struct postgresql_work *work, const s
 static enum fh_code write_commit(struct postgresql_work *work, struct fh_error *error)
 {
     struct mark mark;
+    postgresql_turn_take(work);
     enum fh_code code = postgresql_mark(work, &mark, error);
     if (code == FH_OK)
         code = postgresql_commit_sent(work, &mark, error);
+    postgresql_turn_end(work); /* if its COMMIT was not sent */
     mark_leave(&store_of_unit(work)->marks, &mark);
     return code;
 }

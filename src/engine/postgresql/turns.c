@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commits in rounds, for units of work that would conflict by the pages of indexes.
+ *
+ * The server lets no serializable transaction commit while two others are open, of which one has
+ * read what the second then wrote, and the second what this one did. Reads count by index pages: a
+ * foreign key's look at a row just inserted counts for all rows inserted next to it. That look is
+ * often the last thing that a unit of work does, and sent with its COMMIT. So those that have met
+ * conflicts send that last message in rounds:
+ *
+ *     first    nobody's COMMIT is under way: it is sent at once
+ *     others   wait until all of those are answered, and are then sent together
+ *
+ * Whoever is in a round has written before anybody in it looks, and those of the round before have
+ * committed: nothing is left to conflict with. Meanwhile the next ones run their statements; and
+ * commits that are sent together share the server's sync, as they did.
+ *
+ * Nothing but the time of sending depends on this: each unit of work has a transaction and a
+ * connection of its own, and the server judges it as ever. One that waits holds locks, and one that
+ * it waits for may want them, so nobody waits longer than wait_ms; and a kind that takes longer
+ * does without turns for a while, twice as long each time. A kind is all units of work whose
+ * handlers begin with the same statement: kinds without conflicts neither wait nor are waited for.
+ */
+
+#include <string.h>
+
+#include "engine/postgresql/internal.h"
+
+#define TURNS 1024   /* that a kind takes after a conflict */
+#define APART_MIN 16 /* that a kind does without, when it was too slow */
+#define APART_MAX 4096
+
+void postgresql_turn_kind(struct postgresql_work *work, struct postgresql_statement *statement)
+{
+    if (work->kind || !work->base.statement ||
+        store_isolation(work->base.mode) != STORE_SERIALIZABLE)
+        return;
+    work->kind = statement;
+    statement->users++;
+}
+
+static bool takes_turns(struct postgresql_statement *kind)
+{
+    if (!kind || !kind->turns)
+        return false;
+    if (kind->turns_apart) {
+        kind->turns_apart--;
+        return false;
+    }
+    kind->turns--;
+    return true;
+}
+
+void postgresql_turn_take(struct postgresql_work *work)
+{
+    struct store *store = work->base.store;
+    struct postgresql_turns *turns = &((struct postgresql_store *)store)->turns;
+    if (!takes_turns(work->kind))
+        return;
+    uint64_t round = turns->round;
+    int64_t deadline_ns = world_in_ms(store->world, turns->wait_ms);
+    bool in_time = true;
+    while (in_time && turns->under_way && turns->round == round)
+        in_time = fiber_wait_until(&turns->waiting, store->world, deadline_ns);
+    turns->under_way++;
+    work->turn_ns = world_monotonic_ns(store->world);
+    work->in_turn = true;
+}
+
+static void judge_turn(struct postgresql_statement *kind, bool slow)
+{
+    if (!slow) {
+        kind->turns_apart_next -= kind->turns_apart_next > 0;
+        return;
+    }
+    int next = kind->turns_apart_next < APART_MIN ? APART_MIN : 2 * kind->turns_apart_next;
+    kind->turns_apart = kind->turns_apart_next = next < APART_MAX ? next : APART_MAX;
+}
+
+void postgresql_turn_end(struct postgresql_work *work)
+{
+    struct store *store = work->base.store;
+    struct postgresql_turns *turns = &((struct postgresql_store *)store)->turns;
+    if (!work->in_turn)
+        return;
+    work->in_turn = false;
+    int64_t took_ns = world_monotonic_ns(store->world) - work->turn_ns;
+    judge_turn(work->kind, took_ns > turns->wait_ms * INT64_C(1000000));
+    if (--turns->under_way == 0) {
+        turns->round++;
+        fiber_wake_all(&turns->waiting);
+    }
+}
+
+void postgresql_turn_learn(struct postgresql_work *work)
+{
+    if (!work->kind)
+        return;
+    if (work->failed && strcmp(work->error.native, "40001") == 0)
+        work->kind->turns = TURNS;
+    work->kind->users--;
+    work->kind = NULL;
+}
