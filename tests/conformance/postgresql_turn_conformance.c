@@ -80,6 +80,22 @@ static void a_conflict_is_learnt(struct conformance *c)
     EXPECT(kind_of(c)->turns == turns - 1 && turns_of(c)->under_way == 0);
 }
 
+/* Rounds would only have the row locked for longer. */
+static void a_row_that_another_has_changed_is_none(struct conformance *c)
+{
+    struct store_work *works[2];
+    EXPECT(tables(c) && place(c, 10) == FH_OK);
+    for (int i = 0; i < 2; i++) {
+        works[i] = conformance_begin(c, STORE_WRITE);
+        EXPECT(works[i] && run(c, works[i], ORDER, 20 + i, true));
+    }
+    const char *sql = "UPDATE lines SET order_id = ?1 RETURNING order_id";
+    EXPECT(run(c, works[0], sql, 20, true) && conformance_commit(c, works[0]) == FH_OK);
+    EXPECT(!run(c, works[1], sql, 21, true) && strcmp(c->error.native, "40001") == 0);
+    conformance_rollback(c, works[1]);
+    EXPECT(kind_of(c)->turns == 0);
+}
+
 struct client {
     struct conformance *c;
     int number, conflicts;
@@ -157,6 +173,7 @@ int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(a_conflict_is_learnt),
+        CASE(a_row_that_another_has_changed_is_none),
         CASE(those_in_rounds_meet_no_conflict),
         CASE(one_that_waits_in_vain_goes_on),
         CASE(others_do_not_wait),

@@ -54,6 +54,8 @@ void postgresql_work_ended(struct postgresql_work *work, const struct postgresql
         work->lost = true;
     if (work->failed || postgresql_call_error(call, &why) == FH_OK)
         return;
+    if (call->crossed)
+        postgresql_turn_learn(work);
     if (call->lost && was_idle(work)) {
         postgresql_idle_error(&why);
     } else if (call->stale) {

@@ -109,6 +109,7 @@ struct postgresql_call {
     bool aborted; /* not run, because an earlier one failed */
     bool lost;    /* the connection broke: it may have run */
     bool stale;   /* refused because the schema changed since it was prepared; may be sent again */
+    bool crossed; /* it failed because some have read what others wrote, not for a row's sake */
     enum fh_code code;
     struct fh_error error;
     int64_t changes;
@@ -479,7 +480,8 @@ void postgresql_turn_kind(struct postgresql_work *work, struct postgresql_statem
 /* Around what is sent with COMMIT. _take waits for a short time at most. */
 void postgresql_turn_take(struct postgresql_work *work);
 void postgresql_turn_end(struct postgresql_work *work);
-void postgresql_turn_learn(struct postgresql_work *work); /* as it has ended */
+/* Such a call failed. */
+void postgresql_turn_learn(struct postgresql_work *work);
 
 /* settle.c: marks of committed units of work. */
 /* Writes the unit's mark, as its last statement. The mark is taken even if this fails. */

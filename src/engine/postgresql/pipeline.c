@@ -293,6 +293,14 @@ static bool is_stale(const struct postgresql_call *call, const PGresult *result,
            strcmp(function, "RevalidateCachedQuery") == 0;
 }
 
+/* The server words every such error in one file. One about a row that others have changed comes
+ * from elsewhere, and its message may be in any language. */
+static bool is_crossed(const PGresult *result, const char *sqlstate)
+{
+    const char *file = postgresql_pq.PQresultErrorField(result, PG_DIAG_SOURCE_FILE);
+    return strcmp(sqlstate, "40001") == 0 && file && strcmp(file, "predicate.c") == 0;
+}
+
 /* False: the connection is gone, as libpq or the server's last message says. */
 static bool take_error(struct postgresql_connection *connection, struct postgresql_call *call,
                        const PGresult *result)
@@ -303,6 +311,7 @@ static bool take_error(struct postgresql_connection *connection, struct postgres
         return false;
     if (call->code == FH_OK)
         call->code = postgresql_error(result, &call->error);
+    call->crossed = is_crossed(result, sqlstate);
     if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
         call->lost = true;
     if (is_stale(call, result, sqlstate)) {

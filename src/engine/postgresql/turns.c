@@ -22,8 +22,6 @@
  * handlers begin with the same statement: kinds without conflicts neither wait nor are waited for.
  */
 
-#include <string.h>
-
 #include "engine/postgresql/internal.h"
 
 #define TURNS 1024   /* that a kind takes after a conflict */
@@ -73,6 +71,8 @@ static void judge_turn(struct postgresql_statement *kind, bool slow)
         kind->turns_apart_next -= kind->turns_apart_next > 0;
         return;
     }
+    if (kind->turns_apart) /* the same delay, of another in its round */
+        return;
     int next = kind->turns_apart_next < APART_MIN ? APART_MIN : 2 * kind->turns_apart_next;
     kind->turns_apart = kind->turns_apart_next = next < APART_MAX ? next : APART_MAX;
 }
@@ -94,10 +94,6 @@ void postgresql_turn_end(struct postgresql_work *work)
 
 void postgresql_turn_learn(struct postgresql_work *work)
 {
-    if (!work->kind)
-        return;
-    if (work->failed && strcmp(work->error.native, "40001") == 0)
+    if (work->kind)
         work->kind->turns = TURNS;
-    work->kind->users--;
-    work->kind = NULL;
 }

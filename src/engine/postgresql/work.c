@@ -149,7 +149,8 @@ void postgresql_work_end(struct postgresql_work *work)
         turnstile_leave(store, work->base.mode);
     if (work->first)
         work->first->users--;
-    postgresql_turn_learn(work);
+    if (work->kind)
+        work->kind->users--;
     free(work->published);
     free(work);
 }

