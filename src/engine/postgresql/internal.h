@@ -18,6 +18,7 @@
 #include "store/relational/mark.h"
 #include "engine/postgresql/ledger.h"
 #include "engine/postgresql/library.h"
+#include "engine/postgresql/turns.h"
 #include "store/relational/sql.h"
 #include "store/socket.h"
 #include "store/tls.h"
@@ -163,9 +164,7 @@ struct postgresql_work {
     struct ledger_event **published; /* kept until its commit: lists of events */
     int published_count, published_capacity;
     size_t published_bytes;
-    struct postgresql_statement *kind; /* turns.c: its handler's first statement; or NULL */
-    bool in_turn;                      /* since turn_ns its COMMIT is under way */
-    int64_t turn_ns;
+    struct postgresql_turn turn;
     struct fh_error error; /* why it failed */
 };
 
@@ -192,16 +191,6 @@ struct postgresql_gather {
     bool numbers, gated;
     uint64_t gate;         /* it waits for this sequencer call to end */
     int apart, apart_next; /* after a failed try, this many groups leave it to the sequencer */
-};
-
-#define POSTGRESQL_TURN_WAIT_MS 50
-
-/* COMMITs of units of work that have met conflicts: turns.c. */
-struct postgresql_turns {
-    int wait_ms; /* POSTGRESQL_TURN_WAIT_MS */
-    int under_way;
-    uint64_t round;
-    struct fiber_queue waiting;
 };
 
 struct postgresql_store {
@@ -473,15 +462,6 @@ void postgresql_gather_look(struct postgresql_store *store);
 /* A group's COMMIT was sent; it was answered. */
 void postgresql_group_committing(struct postgresql_work *carrier);
 void postgresql_group_committed(struct postgresql_work *carrier);
-
-/* turns.c */
-/* This statement runs in the unit of work: its handler's first one names its kind. */
-void postgresql_turn_kind(struct postgresql_work *work, struct postgresql_statement *statement);
-/* Around what is sent with COMMIT. _take waits for a short time at most. */
-void postgresql_turn_take(struct postgresql_work *work);
-void postgresql_turn_end(struct postgresql_work *work);
-/* Such a call failed. */
-void postgresql_turn_learn(struct postgresql_work *work);
 
 /* settle.c: marks of committed units of work. */
 /* Writes the unit's mark, as its last statement. The mark is taken even if this fails. */

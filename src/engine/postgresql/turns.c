@@ -22,6 +22,8 @@
  * handlers begin with the same statement: kinds without conflicts neither wait nor are waited for.
  */
 
+#include "engine/postgresql/turns.h"
+
 #include "engine/postgresql/internal.h"
 
 #define TURNS 1024   /* that a kind takes after a conflict */
@@ -30,10 +32,10 @@
 
 void postgresql_turn_kind(struct postgresql_work *work, struct postgresql_statement *statement)
 {
-    if (work->kind || !work->base.statement ||
+    if (work->turn.kind || !work->base.statement ||
         store_isolation(work->base.mode) != STORE_SERIALIZABLE)
         return;
-    work->kind = statement;
+    work->turn.kind = statement;
     statement->users++;
 }
 
@@ -53,7 +55,7 @@ void postgresql_turn_take(struct postgresql_work *work)
 {
     struct store *store = work->base.store;
     struct postgresql_turns *turns = &((struct postgresql_store *)store)->turns;
-    if (!takes_turns(work->kind))
+    if (!takes_turns(work->turn.kind))
         return;
     uint64_t round = turns->round;
     int64_t deadline_ns = world_in_ms(store->world, turns->wait_ms);
@@ -61,8 +63,8 @@ void postgresql_turn_take(struct postgresql_work *work)
     while (in_time && turns->under_way && turns->round == round)
         in_time = fiber_wait_until(&turns->waiting, store->world, deadline_ns);
     turns->under_way++;
-    work->turn_ns = world_monotonic_ns(store->world);
-    work->in_turn = true;
+    work->turn.since_ns = world_monotonic_ns(store->world);
+    work->turn.taken = true;
 }
 
 static void judge_turn(struct postgresql_statement *kind, bool slow)
@@ -81,11 +83,11 @@ void postgresql_turn_end(struct postgresql_work *work)
 {
     struct store *store = work->base.store;
     struct postgresql_turns *turns = &((struct postgresql_store *)store)->turns;
-    if (!work->in_turn)
+    if (!work->turn.taken)
         return;
-    work->in_turn = false;
-    int64_t took_ns = world_monotonic_ns(store->world) - work->turn_ns;
-    judge_turn(work->kind, took_ns > turns->wait_ms * INT64_C(1000000));
+    work->turn.taken = false;
+    int64_t took_ns = world_monotonic_ns(store->world) - work->turn.since_ns;
+    judge_turn(work->turn.kind, took_ns > turns->wait_ms * INT64_C(1000000));
     if (--turns->under_way == 0) {
         turns->round++;
         fiber_wake_all(&turns->waiting);
@@ -94,6 +96,6 @@ void postgresql_turn_end(struct postgresql_work *work)
 
 void postgresql_turn_learn(struct postgresql_work *work)
 {
-    if (work->kind)
-        work->kind->turns = TURNS;
+    if (work->turn.kind)
+        work->turn.kind->turns = TURNS;
 }

@@ -149,8 +149,8 @@ void postgresql_work_end(struct postgresql_work *work)
         turnstile_leave(store, work->base.mode);
     if (work->first)
         work->first->users--;
-    if (work->kind)
-        work->kind->users--;
+    if (work->turn.kind)
+        work->turn.kind->users--;
     free(work->published);
     free(work);
 }
