@@ -27,6 +27,19 @@ static struct postgresql_turns *turns_of(struct conformance *c)
     return &((struct postgresql_store *)c->store)->turns;
 }
 
+/* How many are under way in each of the two rounds. */
+static void set_rounds(struct conformance *c, int under_way)
+{
+    turns_of(c)->under_way[0] = turns_of(c)->under_way[1] = under_way;
+}
+
+static bool rounds_are(struct conformance *c, int under_way)
+{
+    const struct postgresql_turns *turns = turns_of(c);
+    return turns->under_way[0] == under_way && turns->under_way[1] == under_way &&
+           turns->waiters == 0;
+}
+
 static struct postgresql_statement *kind_of(struct conformance *c)
 {
     static struct postgresql_statement none;
@@ -77,7 +90,7 @@ static void a_conflict_is_learnt(struct conformance *c)
     EXPECT(conflict(c));
     int turns = kind_of(c)->turns;
     EXPECT(turns > 0 && place(c, 11) == FH_OK);
-    EXPECT(kind_of(c)->turns == turns - 1 && turns_of(c)->under_way == 0);
+    EXPECT(kind_of(c)->turns == turns - 1 && rounds_are(c, 0));
 }
 
 /* Rounds would only have the row locked for longer. */
@@ -120,7 +133,7 @@ static void those_in_rounds_meet_no_conflict(struct conformance *c)
     conformance_join(c);
     for (int i = 0; i < COUNT; i++)
         conflicts += clients[i].conflicts;
-    EXPECT(conflicts == 0 && turns_of(c)->under_way == 0);
+    EXPECT(conflicts == 0 && rounds_are(c, 0));
     EXPECT(count_of(c, "SELECT count(*) FROM lines") == COUNT * ROUNDS + 2);
 }
 
@@ -129,19 +142,19 @@ static void one_that_waits_in_vain_goes_on(struct conformance *c)
 {
     EXPECT(tables(c) && conflict(c));
     turns_of(c)->wait_ms = 1;
-    turns_of(c)->under_way = 1;
-    EXPECT(place(c, 10) == FH_OK && turns_of(c)->under_way == 1);
-    turns_of(c)->under_way = 0;
+    set_rounds(c, 1);
+    EXPECT(place(c, 10) == FH_OK && rounds_are(c, 1));
+    set_rounds(c, 0);
 }
 
 static void others_do_not_wait(struct conformance *c)
 {
     EXPECT(tables(c) && conflict(c));
-    turns_of(c)->under_way = 1;
+    set_rounds(c, 1);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work && run(c, work, "INSERT INTO orders (id) VALUES (?1)", 10, false));
-    EXPECT(conformance_commit(c, work) == FH_OK && turns_of(c)->under_way == 1);
-    turns_of(c)->under_way = 0;
+    EXPECT(conformance_commit(c, work) == FH_OK && rounds_are(c, 1));
+    set_rounds(c, 0);
 }
 
 static void a_slow_kind_does_without_for_a_while(struct conformance *c)
@@ -151,10 +164,10 @@ static void a_slow_kind_does_without_for_a_while(struct conformance *c)
     EXPECT(place(c, 10) == FH_OK);
     int apart = kind_of(c)->turns_apart;
     turns_of(c)->wait_ms = FOREVER_MS;
-    turns_of(c)->under_way = 1;
+    set_rounds(c, 1);
     for (int i = 0; i < apart; i++)
         EXPECT(place(c, 11 + i) == FH_OK);
-    turns_of(c)->under_way = 0;
+    set_rounds(c, 0);
     EXPECT(apart > 0 && kind_of(c)->turns_apart == 0);
     turns_of(c)->wait_ms = -1;
     EXPECT(place(c, 1000) == FH_OK && kind_of(c)->turns_apart == 2 * apart);
@@ -165,7 +178,7 @@ static void a_commit_that_fails_ends_its_turn(struct conformance *c)
     EXPECT(tables(c) && conflict(c));
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work && run(c, work, ORDER, 10, true) && run(c, work, LINE, 11, false));
-    EXPECT(conformance_commit(c, work) == FH_CONFLICT && turns_of(c)->under_way == 0);
+    EXPECT(conformance_commit(c, work) == FH_CONFLICT && rounds_are(c, 0));
     EXPECT(place(c, 10) == FH_OK);
 }
 

@@ -6,14 +6,16 @@
  * read what the second then wrote, and the second what this one did. Reads count by index pages: a
  * foreign key's look at a row just inserted counts for all rows inserted next to it. That look is
  * often the last thing that a unit of work does, and sent with its COMMIT. So those that have met
- * conflicts send that last message in rounds:
+ * conflicts send that last message in rounds, of which two at most are under way:
  *
- *     first    nobody's COMMIT is under way: it is sent at once
- *     others   wait until all of those are answered, and are then sent together
+ *     fewer than two    a round of its own is sent at once
+ *     two               it waits until all of the older one are answered; then all that wait are
+ *                       sent together, the next round
  *
- * Whoever is in a round has written before anybody in it looks, and those of the round before have
- * committed: nothing is left to conflict with. Meanwhile the next ones run their statements; and
- * commits that are sent together share the server's sync, as they did.
+ * All in a round have written before any of them looks: so one reads what another then writes only
+ * if the other's round is a later one. Of three that would be in each other's way so, the first has
+ * committed before the last sends its COMMIT, and the server lets that pass. Meanwhile the next
+ * ones run their statements; and commits sent together share the server's sync, as they did.
  *
  * Nothing but the time of sending depends on this: each unit of work has a transaction and a
  * connection of its own, and the server judges it as ever. One that waits holds locks, and one that
@@ -51,6 +53,17 @@ static bool takes_turns(struct postgresql_statement *kind)
     return true;
 }
 
+/* At most two are under way: those that wait go when the older one is answered. */
+static void begin_round(struct postgresql_turns *turns)
+{
+    if (turns->under_way[(turns->round + 1) & 1] || !turns->waiters)
+        return;
+    turns->round++;
+    turns->under_way[turns->round & 1] = turns->waiters;
+    turns->waiters = 0;
+    fiber_wake_all(&turns->waiting);
+}
+
 void postgresql_turn_take(struct postgresql_work *work)
 {
     struct store *store = work->base.store;
@@ -60,9 +73,16 @@ void postgresql_turn_take(struct postgresql_work *work)
     uint64_t round = turns->round;
     int64_t deadline_ns = world_in_ms(store->world, turns->wait_ms);
     bool in_time = true;
-    while (in_time && turns->under_way && turns->round == round)
+    turns->waiters++;
+    begin_round(turns);
+    while (in_time && turns->round == round)
         in_time = fiber_wait_until(&turns->waiting, store->world, deadline_ns);
-    turns->under_way++;
+    work->turn.round = round + 1;
+    if (turns->round == round) { /* in vain: it goes with those that went last */
+        turns->waiters--;
+        turns->under_way[round & 1]++;
+        work->turn.round = round;
+    }
     work->turn.since_ns = world_monotonic_ns(store->world);
     work->turn.taken = true;
 }
@@ -88,10 +108,8 @@ void postgresql_turn_end(struct postgresql_work *work)
     work->turn.taken = false;
     int64_t took_ns = world_monotonic_ns(store->world) - work->turn.since_ns;
     judge_turn(work->turn.kind, took_ns > turns->wait_ms * INT64_C(1000000));
-    if (--turns->under_way == 0) {
-        turns->round++;
-        fiber_wake_all(&turns->waiting);
-    }
+    turns->under_way[work->turn.round & 1]--;
+    begin_round(turns);
 }
 
 void postgresql_turn_learn(struct postgresql_work *work)

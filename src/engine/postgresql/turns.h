@@ -10,9 +10,10 @@
 
 /* Of a store. */
 struct postgresql_turns {
-    int wait_ms; /* POSTGRESQL_TURN_WAIT_MS */
-    int under_way;
-    uint64_t round;
+    int wait_ms;      /* POSTGRESQL_TURN_WAIT_MS */
+    int under_way[2]; /* of the even and of the odd round */
+    int waiters;
+    uint64_t round; /* the newest */
     struct fiber_queue waiting;
 };
 
@@ -21,6 +22,7 @@ struct postgresql_turn {
     struct postgresql_statement *kind; /* its handler's first statement; or NULL */
     bool taken;                        /* its COMMIT is under way since then */
     int64_t since_ns;
+    uint64_t round; /* its own */
 };
 
 struct postgresql_work;
