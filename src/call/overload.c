@@ -3,7 +3,15 @@
 
 #include "call/overload.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
+#include "shape/problem.h"
+
+#define SHED                                                                                       \
+    "More requests come than can be carried out: nothing was done for this one. Repeat it after "  \
+    "as many seconds as Retry-After says."
+#define RETRY_AFTER_S_MAX 3 /* so that those who were shed together do not come back together */
 
 static void look_again_later(struct overload *overload);
 
@@ -34,7 +42,8 @@ void overload_init(struct overload *overload, struct world *world, const char *w
 
 void overload_release(struct overload *overload)
 {
-    world_timer_stop(overload->world, &overload->calm);
+    if (overload->world)
+        world_timer_stop(overload->world, &overload->calm);
     turns_release(&overload->turns);
 }
 
@@ -49,4 +58,26 @@ void overload_look(struct overload *overload)
                 "long, others are shed with 503 and Retry-After until it is over.",
                 overload->what, overload->turns.waiting);
     look_again_later(overload);
+}
+
+/* It must cost next to nothing, so it is made once. */
+const struct http_answer *overload_answer(struct world *world)
+{
+    static const char *const seconds[RETRY_AFTER_S_MAX] = {"1", "2", "3"};
+    static char body[512];
+    static struct http_header later = {"Retry-After", NULL};
+    static struct http_answer answer = {.status = 503,
+                                        .content_type = PROBLEM_CONTENT_TYPE,
+                                        .body = body,
+                                        .headers = &later,
+                                        .header_count = 1,
+                                        .shed = true,
+                                        .told = true};
+    if (!answer.body_length)
+        answer.body_length = (size_t)snprintf(
+            body, sizeof body,
+            "{\"type\": \"%s\", \"title\": \"%s\", \"status\": 503, \"detail\": \"%s\"}",
+            problem_uri(PROBLEM_REQUEST_SHED), problem_title(503), SHED);
+    later.value = seconds[world_random_below(world, RETRY_AFTER_S_MAX)];
+    return &answer;
 }

@@ -133,6 +133,13 @@ static unsigned bounded_number(unsigned number, unsigned least, unsigned most)
     return number < least ? least : number < most ? number : most;
 }
 
+/* All wait together where nothing is taken, so that no rate tells how many are too many. */
+static bool has_its_part(const struct turns *turns, const struct turns_caller *caller)
+{
+    return turns->waiting_max && turns->waiting >= turns->waiting_max &&
+           caller->waiting >= turns->waiting_max / turns->caller_count;
+}
+
 /* How many of a caller may wait. */
 static unsigned line_allowed(const struct turns *turns, const struct turns_caller *caller,
                              int64_t now_ns)
@@ -164,8 +171,8 @@ bool turns_shed(struct turns *turns, const char *name, int64_t until_ns, int64_t
         return false;
     note_growth(turns, caller, now_ns);
     int64_t oldest_ns = now_ns - caller->first->since_ns;
-    if (caller->waiting < line_allowed(turns, caller, now_ns) && turns->bytes < TURNS_BYTES_MAX &&
-        oldest_ns <= (until_ns - now_ns) / 2)
+    if (caller->waiting < line_allowed(turns, caller, now_ns) && !has_its_part(turns, caller) &&
+        turns->bytes < TURNS_BYTES_MAX && oldest_ns <= (until_ns - now_ns) / 2)
         return false;
     note_shed(turns, now_ns);
     return true;
@@ -216,6 +223,16 @@ void turns_shed_late(struct turns *turns, int64_t now_ns, void (*shed)(struct tu
         next = each->next;
         shed_late_of(turns, each, now_ns, shed);
     }
+}
+
+struct turns_waiter *turns_first(const struct turns *turns)
+{
+    return turns->first ? turns->first->first : NULL;
+}
+
+void turns_step_out(struct turns *turns, struct turns_waiter *waiter)
+{
+    remove_waiter(turns, waiter);
 }
 
 bool turns_calm_down(struct turns *turns, int64_t now_ns)

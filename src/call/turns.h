@@ -48,6 +48,8 @@ struct turns {
     struct turns_caller *first, *last; /* the same: whose turn is next */
     unsigned caller_count;
     unsigned waiting;
+    unsigned
+        waiting_max; /* once so many do, no caller has more than its part of them; 0: no bound */
     size_t bytes;
     bool overloaded;    /* some caller was, until turns_calm_down says that it is over */
     int64_t shed_ns;    /* when the last one was; while overloaded */
@@ -75,6 +77,10 @@ struct turns_waiter *turns_take(struct turns *turns, int64_t now_ns, bool *ret_s
  * and adds none. */
 void turns_shed_late(struct turns *turns, int64_t now_ns,
                      void (*shed)(struct turns_waiter *waiter));
+/* One that waits, of the caller whose turn it is; NULL: nothing waits. */
+struct turns_waiter *turns_first(const struct turns *turns);
+/* It waits no more: neither taken nor shed. */
+void turns_step_out(struct turns *turns, struct turns_waiter *waiter);
 /* To be asked about once a second while it is overloaded. True: it was, and nothing was shed for
  * TURNS_CALM_NS. */
 bool turns_calm_down(struct turns *turns, int64_t now_ns);

@@ -19,10 +19,6 @@
 #include "shape/problem.h"
 
 #define CALLER_SIZE 64
-#define SHED                                                                                       \
-    "More requests come than can be carried out: nothing was done for this one. Repeat it after "  \
-    "as many seconds as Retry-After says."
-#define RETRY_AFTER_S_MAX 3 /* so that those who were shed together do not come back together */
 
 /* ---- What it is, and whose ---- */
 
@@ -92,28 +88,6 @@ static bool is_shed(struct runtime *runtime, const struct http_incoming *incomin
 
 /* ---- Shedding ---- */
 
-/* It must cost next to nothing, so it is made once; valid until the next one. */
-static const struct http_answer *shed_answer(struct runtime *runtime)
-{
-    static const char *const seconds[RETRY_AFTER_S_MAX] = {"1", "2", "3"};
-    static char body[512];
-    static struct http_header later = {"Retry-After", NULL};
-    static struct http_answer answer = {.status = 503,
-                                        .content_type = PROBLEM_CONTENT_TYPE,
-                                        .body = body,
-                                        .headers = &later,
-                                        .header_count = 1,
-                                        .shed = true,
-                                        .told = true};
-    if (!answer.body_length)
-        answer.body_length = (size_t)snprintf(
-            body, sizeof body,
-            "{\"type\": \"%s\", \"title\": \"%s\", \"status\": 503, \"detail\": \"%s\"}",
-            problem_uri(PROBLEM_REQUEST_SHED), problem_title(503), SHED);
-    later.value = seconds[world_random_below(runtime->world, RETRY_AFTER_S_MAX)];
-    return &answer;
-}
-
 const struct http_answer *exchange_shed(void *context, const struct http_incoming *incoming)
 {
     struct runtime *runtime = context;
@@ -122,14 +96,15 @@ const struct http_answer *exchange_shed(void *context, const struct http_incomin
         return NULL;
     int64_t now_ns = world_monotonic_ns(runtime->world);
     enum admission_lane lane = proved_lane(runtime, incoming, caller);
-    return is_shed(runtime, incoming, lane, caller, now_ns) ? shed_answer(runtime) : NULL;
+    return is_shed(runtime, incoming, lane, caller, now_ns) ? overload_answer(runtime->world)
+                                                            : NULL;
 }
 
 static void shed_waiting(struct admission_request *request)
 {
     struct exchange *exchange = (struct exchange *)request;
     struct runtime *runtime = exchange->runtime;
-    http_reply(exchange->incoming->request, shed_answer(runtime));
+    http_reply(exchange->incoming->request, overload_answer(runtime->world));
     free(exchange);
     runtime->exchanges--;
 }
