@@ -41,7 +41,7 @@ struct run {
     unsigned call_count[COMPOSE_PARTS_MAX];
     json_t *ids[COMPOSE_PARTS_MAX];
     struct fiber_queue changed; /* wakes the request's fiber */
-    const char *query, *trace, *authorization, *user, *cache_control;
+    const char *client, *query, *trace, *authorization, *user, *cache_control;
     int64_t deadline_ns;
     struct call *failed;                 /* of a required part: its answer becomes the answer */
     const struct compose_part *unusable; /* a required part whose answer makes no sense */
@@ -156,8 +156,8 @@ static void call_run(void *argument)
 {
     struct call *call = argument;
     struct run *run = call->run;
-    call->outcome =
-        upstream_call(run->compose->parts[call->part].upstream, run->world, &call->request, true);
+    call->outcome = upstream_call(run->compose->parts[call->part].upstream, run->world, run->client,
+                                  &call->request, true);
     understand_part(call);
     if (--run->pending[call->part] == 0)
         conclude_part(run, call->part);
@@ -327,6 +327,8 @@ static void reply_composed(struct gateway_exchange *exchange, struct run *run, b
                         run->failed->request.status);
     else if (run->failed && run->failed->outcome == UPSTREAM_ANSWERED)
         gateway_pass_on(exchange, &run->failed->request);
+    else if (run->failed && run->failed->outcome == UPSTREAM_SHED)
+        gateway_shed(exchange);
     else if (run->failed || (late && required))
         gateway_problem(exchange, PROBLEM_SERVICE_UNAVAILABLE, NULL,
                         run->failed ? run->failed->request.service : required->service,
@@ -351,6 +353,7 @@ static struct run *run_new(const struct gateway_exchange *exchange)
     run->compose = exchange->route->compose;
     run->deadline_ns = exchange->deadline_ns - (int64_t)ASSEMBLE_MS * 1000000;
     arena_init(&run->arena, ARENA_SIZE_MAX);
+    run->client = arena_text(&run->arena, limits_client(&exchange->address, exchange->user));
     run->query = arena_text(&run->arena, exchange->incoming.query);
     run->trace = arena_text(&run->arena, exchange->trace);
     run->authorization = keep_value(run, gateway_authorization(exchange));

@@ -16,6 +16,7 @@
 #include "base/doing.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "call/overload.h"
 #include "http/prefer.h"
 #include "shape/problem.h"
 #include "work/fault.h"
@@ -228,6 +229,12 @@ static void log_exchange(const struct gateway_exchange *exchange, const struct h
         request_log_tell(&exchange->metrics->request_log, &line, incoming->received_ns + spent_ns);
 }
 
+static void free_exchange(struct gateway_exchange *exchange)
+{
+    known_user_unref(exchange->user);
+    free(exchange);
+}
+
 void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *answer)
 {
     const struct route *route = exchange->route;
@@ -245,8 +252,7 @@ void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *
     if (route)
         keep_gateway_span(exchange, answer->status);
     reply_through_door(exchange, answer);
-    known_user_unref(exchange->user);
-    free(exchange);
+    free_exchange(exchange);
 }
 
 /* Its own answer of 500 and more: the log says why, and the client gets what to ask for there. */
@@ -324,6 +330,14 @@ void gateway_busy(struct gateway_exchange *exchange)
     gateway_problem(exchange, PROBLEM_CLIENT_BUSY, NULL, "gateway",
                     "Too many requests of this client are under way, or it does not read the "
                     "answers to earlier ones.");
+}
+
+/* It is in no log and in no metric of requests, but counted: of a flood there may be many. */
+void gateway_shed(struct gateway_exchange *exchange)
+{
+    exchange->metrics->shed++;
+    reply_through_door(exchange, overload_answer(exchange->world));
+    free_exchange(exchange);
 }
 
 void gateway_limited(struct gateway_exchange *exchange)

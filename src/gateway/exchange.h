@@ -67,6 +67,8 @@ void gateway_refuse(struct gateway_exchange *exchange, enum problem_type type,
                     const struct http_header *header, const char *detail);
 /* The client has too much under way: 429. */
 void gateway_busy(struct gateway_exchange *exchange);
+/* More comes than can be done, and it was not this client's turn: 503. Nothing was done for it. */
+void gateway_shed(struct gateway_exchange *exchange);
 /* The client is over its limit: 429. */
 void gateway_limited(struct gateway_exchange *exchange);
 /* A service's answer, limited to what the public may see. */

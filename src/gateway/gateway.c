@@ -216,12 +216,12 @@ static void release_gateway(struct gateway *gateway, int listen_fd)
     sign_free(gateway->signing);
     inside_release(&gateway->inside);
     process_end(&gateway->process);
+    routes_release(&gateway->routes); /* its lines have timers */
     world_real_free(gateway->world);
     uv_run(&gateway->loop, UV_RUN_DEFAULT);
     uv_loop_close(&gateway->loop);
     http_tls_release(&gateway->links);
     http_tls_release(&gateway->listen_tls);
-    routes_release(&gateway->routes);
     documents_release(&gateway->documents);
     door_release(&gateway->door);
     door_release(&gateway->inside_door);

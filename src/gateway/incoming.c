@@ -107,11 +107,15 @@ static void reply_unrouted(struct gateway *gateway, struct gateway_exchange *exc
 /* False: the request was answered. */
 static bool take_place(struct gateway_exchange *exchange)
 {
+    bool shed;
     exchange->place = limits_place(exchange->limits, &exchange->address, exchange->user,
-                                   exchange->route->index, exchange->deadline_ns);
+                                   exchange->route->index, exchange->deadline_ns, &shed);
     if (exchange->place)
         return true;
-    gateway_busy(exchange);
+    if (shed)
+        gateway_shed(exchange);
+    else
+        gateway_busy(exchange);
     return false;
 }
 

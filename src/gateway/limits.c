@@ -200,7 +200,7 @@ static enum limits_kind kind_of(const struct known_user *user)
     return user->by_key ? LIMITS_KEY : LIMITS_USER;
 }
 
-static const char *name_of(const struct client_address *address, const struct known_user *user)
+const char *limits_client(const struct client_address *address, const struct known_user *user)
 {
     return user ? user->client : address->name;
 }
@@ -233,8 +233,8 @@ static void share_take(struct limits *limits, enum limits_kind kind,
         return;
     if (!user)
         tally_name(kinds[LIMITS_ADDRESS].name, address->name, name);
-    shared_take(limits->shared, (int)kind, name_of(address, user), user ? user->everywhere : name,
-                units);
+    shared_take(limits->shared, (int)kind, limits_client(address, user),
+                user ? user->everywhere : name, units);
 }
 
 bool limits_take(struct limits *limits, const struct client_address *address,
@@ -246,7 +246,7 @@ bool limits_take(struct limits *limits, const struct client_address *address,
     ret->kind = kind;
     if (!ret->known)
         return true;
-    if (bucket_take(table, name_of(address, user), 1, now_us_of(limits), &ret->bucket)) {
+    if (bucket_take(table, limits_client(address, user), 1, now_us_of(limits), &ret->bucket)) {
         share_take(limits, kind, address, user, table->window_us);
         return true;
     }
@@ -271,11 +271,12 @@ void limits_charge_failure(struct limits *limits, const struct client_address *a
 }
 
 struct place *limits_place(struct limits *limits, const struct client_address *address,
-                           const struct known_user *user, size_t route, int64_t deadline_ns)
+                           const struct known_user *user, size_t route, int64_t deadline_ns,
+                           bool *ret_shed)
 {
-    struct place *place = places_take(limits->places, name_of(address, user),
-                                      !is_spared(limits, address), route, deadline_ns);
-    if (!place) {
+    struct place *place = places_take(limits->places, limits_client(address, user),
+                                      !is_spared(limits, address), route, deadline_ns, ret_shed);
+    if (!place && !*ret_shed) {
         limits->busy++;
         log_limited(limits, address, "requests at one time, or answers that it does not read");
     }

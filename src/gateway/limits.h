@@ -75,9 +75,13 @@ bool limits_take(struct limits *limits, const struct client_address *address,
                  const struct known_user *user, struct limits_standing *ret);
 /* The address has shown credentials that were refused. */
 void limits_charge_failure(struct limits *limits, const struct client_address *address);
-/* A place to be served at, as places_take. NULL: the client has too much under way. */
+/* What a client goes by: the user's name, or the address's where there is none. */
+const char *limits_client(const struct client_address *address, const struct known_user *user);
+/* A place to be served at, as places_take. NULL: it was shed, or the client has too much under way.
+ */
 struct place *limits_place(struct limits *limits, const struct client_address *address,
-                           const struct known_user *user, size_t route, int64_t deadline_ns);
+                           const struct known_user *user, size_t route, int64_t deadline_ns,
+                           bool *ret_shed);
 
 /* The values of the headers of draft-ietf-httpapi-ratelimit-headers-10; only for a standing that is
  * known. `ret_retry_s`: after how many seconds a request that was refused is possible. */

@@ -122,7 +122,7 @@ static uint64_t read_in_flight(const struct upstream *upstream)
 
 static uint64_t read_waiting(const struct upstream *upstream)
 {
-    return (uint64_t)upstream->line.waiting;
+    return (uint64_t)upstream->line.overload.turns.waiting;
 }
 
 static uint64_t read_upstream_calls(const struct upstream *upstream)
@@ -170,10 +170,16 @@ void gateway_metrics_text(const struct gateway_metrics *metrics, const struct ma
                 "# TYPE freehold_gateway_requests_in_flight gauge\n"
                 "freehold_gateway_requests_in_flight %u\n",
                 in_flight);
+    text_printf(text,
+                "# HELP freehold_gateway_requests_shed_total Requests refused because more came "
+                "than could be done; in no other metric.\n"
+                "# TYPE freehold_gateway_requests_shed_total counter\n"
+                "freehold_gateway_requests_shed_total %llu\n",
+                (unsigned long long)metrics->shed);
     upstream_text(upstreams, "freehold_gateway_calls_in_flight", "gauge",
                   "Calls to a service under way.", read_in_flight, text);
     upstream_text(upstreams, "freehold_gateway_calls_waiting", "gauge",
-                  "Calls that wait for a place.", read_waiting, text);
+                  "Calls that wait for their turn.", read_waiting, text);
     upstream_text(upstreams, "freehold_gateway_calls_total", "counter", "Calls sent to a service.",
                   read_upstream_calls, text);
     upstream_text(upstreams, "freehold_gateway_retries_total", "counter",

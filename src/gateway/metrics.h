@@ -13,6 +13,7 @@
 
 struct gateway_metrics {
     struct map services; /* struct service_metrics by name; "gateway": composed and refused ones */
+    uint64_t shed;       /* requests, since it was not their clients' turn */
     struct request_log request_log;
     struct fault_lines fault_lines; /* in the log, about its own answers of 500 and more */
 };

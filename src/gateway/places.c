@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/map.h"
+#include "call/fair_line.h"
 #include "call/line.h"
 
 #define WAITING_MAX 1024     /* of one client, or on one route */
@@ -25,7 +26,7 @@
 #define HALVING_NS INT64_C(60000000000)
 
 struct places_route {
-    struct line line;
+    struct fair_line line;
     int64_t expected; /* bytes; -1: none has been seen */
     int64_t halved_ns;
 };
@@ -79,8 +80,10 @@ struct places *places_new(struct world *world, const struct places_bounds *bound
     places->bounds = *bounds;
     places->route_count = route_count;
     map_init(&places->clients);
-    for (size_t i = 0; i < route_count; i++)
+    for (size_t i = 0; i < route_count; i++) {
         places->routes[i].expected = -1;
+        fair_line_init(&places->routes[i].line, "a route", bounds->route_in_flight, WAITING_MAX);
+    }
     return places;
 }
 
@@ -89,6 +92,8 @@ void places_free(struct places *places)
     if (!places)
         return;
     FH_ASSERT(places->clients.count == 0);
+    for (size_t i = 0; i < places->route_count; i++)
+        fair_line_release(&places->routes[i].line);
     map_release(&places->clients);
     free(places);
 }
@@ -274,18 +279,22 @@ static bool enter_own_lines(struct place *place, int64_t deadline_ns)
     return place->lines == 2;
 }
 
-static bool enter_route(struct place *place, int64_t deadline_ns)
+static bool enter_route(struct place *place, int64_t deadline_ns, bool *ret_shed)
 {
     struct places *places = place->places;
-    place->on_route = place->share && enter_place_line(place, &places->routes[place->route].line,
-                                                       places->bounds.route_in_flight, deadline_ns);
-    return place->on_route || !place->share;
+    if (!place->share)
+        return true;
+    enum fair_place taken = fair_line_enter(&places->routes[place->route].line, places->world,
+                                            place->client->name, deadline_ns);
+    place->on_route = taken == FAIR_TAKEN;
+    *ret_shed = taken == FAIR_SHED;
+    return place->on_route;
 }
 
 static void leave_route(struct place *place)
 {
     if (place->on_route)
-        line_leave(&place->places->routes[place->route].line);
+        fair_line_leave(&place->places->routes[place->route].line);
     place->on_route = false;
 }
 
@@ -310,9 +319,10 @@ static void on_place_gone(struct http_held *held)
 }
 
 struct place *places_take(struct places *places, const char *client, bool counted, size_t route,
-                          int64_t deadline_ns)
+                          int64_t deadline_ns, bool *ret_shed)
 {
     FH_ASSERT(route < places->route_count);
+    *ret_shed = false;
     struct place *place = calloc(1, sizeof *place);
     FH_ASSERT(place != NULL);
     *place = (struct place){.held = {.gone = on_place_gone},
@@ -322,7 +332,7 @@ struct place *places_take(struct places *places, const char *client, bool counte
     if (counted)
         place->share = use_share(place->client, route);
     if (enter_own_lines(place, deadline_ns) && take_own_bytes(place, deadline_ns) &&
-        enter_route(place, deadline_ns) && take_bytes_of_all(place, deadline_ns))
+        enter_route(place, deadline_ns, ret_shed) && take_bytes_of_all(place, deadline_ns))
         return place;
     give_place_back(place);
     return NULL;

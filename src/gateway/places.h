@@ -16,6 +16,9 @@
  * gave lately. Each client may have a bound of both, and one request more than that if it has
  * nothing else. Of what all may have together, clients that have something already leave half to
  * those that have nothing.
+ *
+ * Clients take turns at a route's places; where more comes than its service can do, whoever asks
+ * most is shed (call/turns.h).
  */
 
 #include <stdbool.h>
@@ -39,9 +42,10 @@ struct places *places_new(struct world *world, const struct places_bounds *bound
 void places_free(struct places *places); /* no place may be taken; NULL is fine */
 
 /* On a fiber, which may wait. `client`: a name; `route`: less than route_count; `counted`: requests
- * are counted, too. NULL: the client's line is full, or the deadline passed first. */
+ * are counted, too. NULL: it was shed, of which nothing is left; or the client's line is full, or
+ * the deadline passed first. */
 struct place *places_take(struct places *places, const char *client, bool counted, size_t route,
-                          int64_t deadline_ns);
+                          int64_t deadline_ns, bool *ret_shed);
 /* Whether an answer of `size` bytes may be kept until it is read. It may not where all bytes are
  * taken up: that it would be so large was not expected. */
 bool place_fits(const struct place *place, size_t size);

@@ -83,9 +83,12 @@ void proxy_run(void *argument)
                         "The path and query are too long.");
     } else {
         enum upstream_outcome outcome =
-            upstream_call(upstream, exchange->world, &request, repeatable);
+            upstream_call(upstream, exchange->world,
+                          limits_client(&exchange->address, exchange->user), &request, repeatable);
         if (outcome == UPSTREAM_ANSWERED)
             gateway_pass_on(exchange, &request);
+        else if (outcome == UPSTREAM_SHED)
+            gateway_shed(exchange);
         else
             gateway_problem(exchange, PROBLEM_SERVICE_UNAVAILABLE, NULL, upstream->name,
                             "The service %s %s.", upstream->name, upstream_outcome_text(outcome));

@@ -24,6 +24,7 @@ struct upstream *upstream_new(const char *name)
     FH_ASSERT(upstream != NULL);
     upstream->name = strdup(name);
     FH_ASSERT(upstream->name != NULL);
+    fair_line_init(&upstream->line, upstream->name, UPSTREAM_IN_FLIGHT_MAX, UPSTREAM_WAITING_MAX);
     return upstream;
 }
 
@@ -31,7 +32,7 @@ void upstream_free(struct upstream *upstream)
 {
     if (!upstream)
         return;
-    FH_ASSERT(upstream->line.in_flight == 0 && upstream->line.waiting == 0);
+    fair_line_release(&upstream->line);
     free(upstream->name);
     free(upstream);
 }
@@ -40,22 +41,22 @@ void upstream_free(struct upstream *upstream)
 
 /* Takes a place in flight if the breaker permits: ANSWERED, or why not. */
 static enum upstream_outcome enter_upstream(struct upstream *upstream, struct world *world,
-                                            int64_t deadline_ns, enum breaker_pass *ret_pass)
+                                            const char *client, int64_t deadline_ns,
+                                            enum breaker_pass *ret_pass)
 {
-    enum line_place place = LINE_AWAY;
+    enum fair_place place = FAIR_AWAY;
     if (!breaker_refuses(&upstream->breaker, world_monotonic_ns(world)))
-        place = line_enter(&upstream->line, world, UPSTREAM_IN_FLIGHT_MAX, UPSTREAM_WAITING_MAX,
-                           deadline_ns);
-    if (place == LINE_FULL)
-        return UPSTREAM_FULL;
-    if (place == LINE_LATE)
+        place = fair_line_enter(&upstream->line, world, client, deadline_ns);
+    if (place == FAIR_SHED)
+        return UPSTREAM_SHED;
+    if (place == FAIR_LATE)
         return UPSTREAM_LATE;
     *ret_pass = breaker_pass(&upstream->breaker, world_monotonic_ns(world));
-    if (place == LINE_TAKEN && *ret_pass != BREAKER_REFUSE)
+    if (place == FAIR_TAKEN && *ret_pass != BREAKER_REFUSE)
         return UPSTREAM_ANSWERED;
     breaker_forget(&upstream->breaker, *ret_pass, world_monotonic_ns(world));
-    if (place == LINE_TAKEN)
-        line_leave(&upstream->line);
+    if (place == FAIR_TAKEN)
+        fair_line_leave(&upstream->line);
     return UPSTREAM_AWAY;
 }
 
@@ -70,7 +71,7 @@ static void report_upstream(struct upstream *upstream, struct world *world, enum
                request->deadline_ns - began_ns < BREAKER_FAIR_MS * NS_A_MS) {
         breaker_forget(&upstream->breaker, pass, now_ns);
     } else if (breaker_silent(&upstream->breaker, pass, began_ns, now_ns)) {
-        line_turn_away(&upstream->line);
+        fair_line_turn_away(&upstream->line);
     }
 }
 
@@ -106,10 +107,12 @@ static bool turned_away(const struct world_request *request)
 
 /* One attempt; the time left becomes the service's deadline. */
 static enum upstream_outcome attempt_upstream(struct upstream *upstream, struct world *world,
-                                              struct world_request *request, bool repeatable)
+                                              const char *client, struct world_request *request,
+                                              bool repeatable)
 {
     enum breaker_pass pass;
-    enum upstream_outcome outcome = enter_upstream(upstream, world, request->deadline_ns, &pass);
+    enum upstream_outcome outcome =
+        enter_upstream(upstream, world, client, request->deadline_ns, &pass);
     if (outcome != UPSTREAM_ANSWERED)
         return outcome;
     char left[24];
@@ -126,7 +129,7 @@ static enum upstream_outcome attempt_upstream(struct upstream *upstream, struct 
     } else {
         breaker_forget(&upstream->breaker, pass, world_monotonic_ns(world));
     }
-    line_leave(&upstream->line);
+    fair_line_leave(&upstream->line);
     if (left_ms <= 0)
         return UPSTREAM_LATE;
     if (turned_away(request))
@@ -137,13 +140,19 @@ static enum upstream_outcome attempt_upstream(struct upstream *upstream, struct 
 }
 
 enum upstream_outcome upstream_call(struct upstream *upstream, struct world *world,
-                                    struct world_request *request, bool repeatable)
+                                    const char *client, struct world_request *request,
+                                    bool repeatable)
 {
+    bool may_be_done = false;
     breaker_call(&upstream->breaker, world_monotonic_ns(world));
     for (int made = 0;; made++) {
         request->unsent = false;
-        enum upstream_outcome outcome = attempt_upstream(upstream, world, request, repeatable);
-        if (outcome == UPSTREAM_FULL || outcome == UPSTREAM_AWAY)
+        enum upstream_outcome outcome =
+            attempt_upstream(upstream, world, client, request, repeatable);
+        if (outcome == UPSTREAM_SHED && may_be_done)
+            outcome = UPSTREAM_FULL; /* who is shed is told that nothing was done */
+        may_be_done |= !request->unsent;
+        if (outcome == UPSTREAM_FULL || outcome == UPSTREAM_AWAY || outcome == UPSTREAM_SHED)
             upstream->refused++;
         else if (outcome != UPSTREAM_ANSWERED)
             upstream->failed++;
@@ -166,7 +175,8 @@ const char *upstream_outcome_text(enum upstream_outcome outcome)
     case UPSTREAM_ANSWERED:
         return "has answered";
     case UPSTREAM_FULL:
-        return "is overloaded: too many requests wait for it already";
+    case UPSTREAM_SHED:
+        return "is overloaded: more is asked of it than it can do";
     case UPSTREAM_AWAY:
         return "has not answered lately and is not asked for a moment";
     case UPSTREAM_LATE:

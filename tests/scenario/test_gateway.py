@@ -485,7 +485,7 @@ def test_a_hanging_service_costs_the_others_nothing(started):
         assert all(future.result(PATIENCE_S).status == 200 for future in hanging)
 
 
-def test_beyond_its_places_a_service_is_503_at_once(started):
+def test_beyond_its_places_a_client_of_a_service_is_503_at_once(started):
     users, payments = started(Service(echo)), Holding(started)
     gateway = started(Gateway(started.folder, {
         "users": (users.port, USER_ROUTES),
@@ -498,7 +498,9 @@ def test_beyond_its_places_a_service_is_503_at_once(started):
             connection.sendall(request)
         until_metrics(gateway, 'freehold_gateway_calls_in_flight{service="payments"} 256',
                       'freehold_gateway_calls_waiting{service="payments"} 1024')
-        assert_away(gateway.get("/api/payments/8"), "payments")  # and not in ten minutes
+        shed = gateway.get("/api/payments/8")  # and not in ten minutes
+        assert (shed.status, shed.json["type"]) == (503, "urn:freehold:problem:request-shed")
+        assert 1 <= int(shed.headers["Retry-After"]) <= 3
         assert gateway.get("/api/users/7").status == 200
     # The clients are gone; what they asked for ends, and places are free again.
     payments.release.set()

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service that is asked more than it can do: who is shed, who is served all the same, and that nothing of it is left."""
+"""A service that is asked more than it can do, at its own door and through the gateway: who is shed, who is served all the same, and that nothing of it is left."""
 
 import collections
 import contextlib
 import itertools
 import json
 import pathlib
+import selectors
 import socket
 import threading
 
 import hostile
+import test_fairness
 import test_service
 from conftest import FREEHOLD, wait_for
+from test_gateway import started  # pylint: disable=unused-import
 
 PROGRAM = str(pathlib.Path(FREEHOLD).parent / "tests" / "faults" / "busy")
 CONNECTIONS, FEW = 400, 200
@@ -130,3 +133,65 @@ def test_clients_that_wait_for_their_answers_are_not_shed(tmp_path):
     assert set(flood.statuses) == {200}
     assert "[overload-begun]" not in busy.log.read_text()
     assert busy.end() == 0
+
+
+# ---- Through the gateway -----------------------------------------------------------------------------
+
+class Asking:
+    """One client on many connections: on each it asks again as soon as it is answered."""
+
+    def __init__(self, gateway, address, connections):
+        self.gateway, self.address, self.connections = gateway, address, connections
+        self.over, self.statuses, self.refusal = threading.Event(), collections.Counter(), None
+        self.thread = threading.Thread(target=self.ask_on)
+
+    def ask_on(self):
+        request = hostile.raw("GET", "/api/pages")
+        with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+            for _ in range(self.connections):
+                connection = stack.enter_context(test_fairness.connect(self.gateway, self.address))
+                connection.sendall(request)
+                selector.register(connection, selectors.EVENT_READ)
+            while not self.over.is_set():
+                for key, _ in selector.select(0.1):
+                    answer = hostile.read_reply(key.fileobj)
+                    self.statuses[answer.status] += 1
+                    if answer.status == 503:
+                        self.refusal = answer
+                    key.fileobj.sendall(request)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def test_at_the_gateway_one_clients_flood_sheds_its_own_requests(started):
+    service = test_fairness.Pages(page=10, page_s=0.002)
+    gateway = test_fairness.serve(started, service)
+    with Asking(gateway, test_fairness.HOSTILE, 1000) as flood:
+        wait_for("it sheds", lambda: flood.statuses[503] > 100)
+        for number in range(20):
+            assert test_fairness.ask(gateway, f"/api/users/{number}").status == 200
+        made = service.made
+        wait_for("the service goes on meanwhile", lambda: service.made > made + 100)
+    assert set(flood.statuses) == {200, 503}
+    assert flood.refusal.problem()["type"] == SHED and flood.refusal.headers["retry-after"] in ("1", "2", "3")
+    assert test_fairness.metric(gateway, "freehold_gateway_requests_shed_total") >= flood.statuses[503]
+    wait_for("it is over", lambda: test_fairness.logged(gateway, "[overload-ended]"))
+    assert len(test_fairness.logged(gateway, "[overload-begun]")) == 1
+    assert test_fairness.ask(gateway, "/api/pages").status == 200
+
+
+def test_at_the_gateway_clients_take_turns_at_a_routes_places(started):
+    """Sixteen clients, each counted, want more than a route has. Another has its turn all the same, on that route, too."""
+    service = test_fairness.Pages(page=10, page_s=0.002)
+    gateway = test_fairness.serve(started, service, {"address": {"requests": 0}, "route_in_flight": 16})
+    with contextlib.ExitStack() as stack:
+        floods = [stack.enter_context(Asking(gateway, f"127.0.2.{number}", 40)) for number in range(16)]
+        wait_for("all are answered", lambda: all(flood.statuses.total() > 40 for flood in floods))
+        for _ in range(20):
+            assert test_fairness.ask(gateway, "/api/pages").status == 200

@@ -409,14 +409,14 @@ struct taking {
     size_t route;
     int64_t deadline_ns;
     struct place *place;
-    bool done;
+    bool shed, done;
 };
 
 static void take_place_of(void *argument)
 {
     struct taking *taking = argument;
-    taking->place =
-        places_take(taking->places, taking->client, true, taking->route, taking->deadline_ns);
+    taking->place = places_take(taking->places, taking->client, true, taking->route,
+                                taking->deadline_ns, &taking->shed);
     taking->done = true;
 }
 
