@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service that is asked ten times what it can do: by requests at a fixed rate, whether they are answered or not, from
-the other core. Each request takes the service 1 ms of its core's time."""
+"""A service that is asked ten times what it can do, at its own door and through the gateway: by requests at a fixed rate,
+whether they are answered or not, from the other core. Each request takes the service 1 ms of its core's time."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ import threading
 import time
 
 import bars
-from common import PATIENCE_S, Failed, Service, load, processor_s, show, times, title
+from common import PATIENCE_S, Failed, Gateway, Service, load, processor_s, show, times, title
 
 TIMES = 10
 CONNECTIONS = 4000
@@ -92,13 +92,14 @@ def total(slots, what):
     return sum(getattr(slot, what) for slot in slots)
 
 
-def measure_flood(build, door, seconds):
-    with Memory([door]) as watched:
+def measure_flood(build, door, processes, seconds, what):
+    """`door`: which of the `processes` is asked."""
+    with Memory(processes) as watched:
         before_s = watched.spent_s()
         top = load(door.url + "/burn", 16, seconds)
         top_a_core = top * seconds / (watched.spent_s() - before_s)
     flood_ms = seconds * 1000
-    with Memory([door]) as memory:
+    with Memory(processes) as memory:
         began = time.monotonic()
         slots = offer(build, door, [(top * CALM, CALM_MS), (top * TIMES, flood_ms), (top * CALM, CALM_MS)])
     begin = began + CALM_MS / 1000
@@ -113,15 +114,21 @@ def measure_flood(build, door, seconds):
     show("answers within a second, of ten times as many", goodput, "answers/s", f"{times(goodput / top)} the top rate")
     ratio = total(flood, "ok") / spent_s / top_a_core
     show("the same for each second of processor time", total(flood, "ok") / spent_s, "answers",
-         f"{times(ratio)} at the top rate; " + bars.at_least("ten times the top rate offered: answers in time", ratio, GOODPUT_BAR))
+         f"{times(ratio)} at the top rate; " + bars.at_least(f"{what}: answers in time", ratio, GOODPUT_BAR))
     show("shed", total(flood, "shed") / seconds, "answers/s",
          f"late or unanswered {total(flood, 'late') / seconds:,.0f}, failed {total(flood, 'failed') / seconds:,.0f}")
     show("p50 and p99 of what was answered", max(slot.p50_us for slot in flood) / 1000, "ms",
          f"{max(slot.p99_us for slot in flood) / 1000:,.0f} ms, both of the worst tenth of a second")
     show("written memory, growth meanwhile", memory.growth_mb(), "MB",
-         bars.at_most("ten times the top rate offered: memory", memory.growth_mb(), MEMORY_BAR_MB, " MB"))
+         bars.at_most(f"{what}: memory", memory.growth_mb(), MEMORY_BAR_MB, " MB"))
     show("until everything is answered again", float(normal_s), "s",
-         bars.at_most("ten times the top rate offered: until it is over", normal_s, NORMAL_BAR_S, " s"))
+         bars.at_most(f"{what}: until it is over", normal_s, NORMAL_BAR_S, " s"))
+
+
+def pin(process):
+    """To the core that the load does not come from."""
+    for task in os.listdir(f"/proc/{process.process.pid}/task"):
+        os.sched_setaffinity(int(task), {min(os.sched_getaffinity(0))})
 
 
 def measure(build, folder, seconds):
@@ -130,7 +137,12 @@ def measure(build, folder, seconds):
         service = Burn(build / "bench" / "bench_burn", "burn", folder / "overload" / "burn")
         stack.callback(service.close)
         service.start()
-        for task in os.listdir(f"/proc/{service.process.pid}/task"):
-            os.sched_setaffinity(int(task), {min(os.sched_getaffinity(0))})
+        pin(service)
         title("Overload: ten times what a service can do, 1 ms each, at a fixed rate from the other core")
-        measure_flood(build, service, seconds)
+        measure_flood(build, service, [service], seconds, "ten times the top rate offered")
+        gateway = Gateway(build / "freehold", folder / "overload" / "gateway", service)
+        stack.callback(gateway.close)
+        gateway.start()
+        pin(gateway)
+        title("The same through the gateway, which shares the service's core")
+        measure_flood(build, gateway, [gateway, service], seconds, "ten times the top rate offered to the gateway")
