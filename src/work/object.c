@@ -88,12 +88,14 @@ json_t *object_build(const struct fh_member_value *members, size_t count, bool t
         name = members[i].name ? members[i].name : "";
         if (!members[i].name)
             fault = "is no name: it is NULL";
-        else if (json_object_get(object, name))
-            fault = "is a name that stands there twice";
         json_t *value = fault ? NULL : value_build(&members[i].value, take_over, &fault);
         if (fault)
             value_drop(&members[i].value, take_over);
         made = value && json_object_set_new(object, name, value) == 0;
+        if (made && json_object_size(object) == i) { /* it has replaced another */
+            made = false;
+            fault = "is a name that stands there twice";
+        }
         if (!made && value && !fault && json_object_set_new(object, "", json_null()) == 0) {
             fault = "stands for a name that is not UTF-8";
             name = "?"; /* raw bytes are for no log */
