@@ -300,6 +300,61 @@ static void more_units_of_work_than_a_call_takes_are_each_done_once(struct confo
     EXPECT(grouped.done == 100 && holds(c, "n", "100"));
 }
 
+/* ---- Hashes in one call ---- */
+
+static bool changes_hash(struct conformance *c, struct committing *committing, bool reads,
+                         const char *key, const char *field, int64_t ends_ms)
+{
+    json_t *fields = NULL;
+    const struct keyvalue_view *view = &committing->view;
+    enum fh_code code = reads ? kv(c)->fields(view, key, &fields, &c->error) : FH_OK;
+    json_decref(fields);
+    if (!code)
+        code = kv(c)->field_put(view, key, field, "1", &c->error);
+    if (!code)
+        code = kv(c)->expire(view, key, ends_ms, &c->error);
+    return code == FH_OK;
+}
+
+/* The key ends then, and the list of all keys says so: it is not to be found too late. */
+static bool ends_at(struct conformance *c, const char *key, int64_t time_ms)
+{
+    char *names = redis_name(redis_of(c->store), "fh", "keys");
+    char *server = redis_name(redis_of(c->store), "kv", key);
+    redisReply *score = redis_tell(c, "ZSCORE", names, key, (char *)NULL);
+    redisReply *ends = redis_tell(c, "PEXPIRETIME", server, (char *)NULL);
+    bool well = redis_is(score, REDIS_REPLY_STRING) && redis_is(ends, REDIS_REPLY_INTEGER) &&
+                strtoll(score->str, NULL, 10) == time_ms && ends->integer == time_ms;
+    hiredis.freeReplyObject(score);
+    hiredis.freeReplyObject(ends);
+    free(names);
+    free(server);
+    return well;
+}
+
+static void hashes_of_one_call_change_and_end_each_by_its_own_unit_of_work(struct conformance *c)
+{
+    struct committing works[5];
+    int64_t now_ms = world_wall_ms(c->harness.world);
+    EXPECT(puts_field(c, "h1", "f", "0") && puts_field(c, "h2", "f", "0"));
+    begin_all(c, works, 5);
+    EXPECT(changes_hash(c, &works[0], true, "h1", "a", now_ms + 200000));
+    EXPECT(changes_hash(c, &works[0], true, "h2", "a", now_ms + 50000));
+    EXPECT(changes_hash(c, &works[1], false, "h3", "a", now_ms + 70000));
+    EXPECT(changes_hash(c, &works[2], true, "h2", "b", now_ms + 10000));
+    EXPECT(changes_hash(c, &works[3], false, "h1", "b", now_ms + 60000));
+    EXPECT(changes_hash(c, &works[4], false, "h3", "b", now_ms + 80000));
+    EXPECT(commit_all(c, works, 5));
+    EXPECT(works[0].code == FH_OK && works[1].code == FH_OK && is_conflict(&works[2]));
+    EXPECT(works[3].code == FH_OK && works[4].code == FH_OK);
+    EXPECT(holds(c, "h1", "{'a':1,'b':1,'f':0}") && ends_at(c, "h1", now_ms + 60000));
+    EXPECT(holds(c, "h2", "{'a':1,'f':0}") && ends_at(c, "h2", now_ms + 50000));
+    begin_all(c, works, 1);
+    EXPECT(changes_hash(c, &works[0], true, "h1", "b", now_ms + 30000));
+    EXPECT(commit_all(c, works, 1) && works[0].code == FH_OK);
+    EXPECT(ends_at(c, "h1", now_ms + 30000) && holds(c, "h3", "{'a':1,'b':1}"));
+}
+
 #define MANY 40 /* more than a call takes */
 
 /* All but `refused` change their own key, and publish two events each. */
@@ -414,6 +469,7 @@ int main(void)
         CASE(a_hash_is_unchanged_in_whichever_order_it_is_read),
         CASE(units_of_work_of_one_call_succeed_or_fail_each_for_itself),
         CASE(a_unit_of_work_that_fails_in_the_script_leaves_the_others_committed),
+        CASE(hashes_of_one_call_change_and_end_each_by_its_own_unit_of_work),
         CASE(more_units_of_work_than_a_call_takes_are_each_done_once),
         CASE(events_of_many_units_of_work_have_a_position_each),
         CASE(events_of_units_of_work_next_to_a_refused_one_have_a_position_each),

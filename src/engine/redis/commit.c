@@ -172,26 +172,34 @@ static enum fh_code outcome_next(struct redis_work *own, struct answers *answers
 
 /* ---- Committing ---- */
 
-static void add_text(struct text *text, const struct text *other)
+static char *put_shape_text(char *at, const struct text *text)
 {
-    if (other->length)
-        text_append(text, other->data, other->length);
+    return text->length ? mempcpy(at, text->data, text->length) : at;
+}
+
+static char *put_shape_number(char *at, int number)
+{
+    char digits[TEXT_INTEGER_SIZE];
+    return stpcpy(at, text_of_integer(number, digits));
 }
 
 static void add_work(struct redis_words *works, const struct redis_work *own)
 {
-    struct text shape;
-    text_init(&shape, REDIS_SENDING_MAX);
-    add_text(&shape, &own->checks.shape);
-    text_add(&shape, ";");
-    add_text(&shape, &own->operations.shape);
-    text_add(&shape, ";");
-    text_integer(&shape, own->event_count);
-    text_add(&shape, ";");
-    text_integer(&shape, own->events.count);
-    redis_word_of(works, shape.data, shape.length);
-    text_release(&shape);
+    const struct text *checks = &own->checks.shape, *operations = &own->operations.shape;
+    char keys[TEXT_INTEGER_SIZE + 1], events[2 * (TEXT_INTEGER_SIZE + 1)], *end;
+    size_t before = (size_t)(stpcpy(put_shape_number(keys, own->named.count), ";") - keys);
+    *events = ';';
+    end = put_shape_number(events + 1, own->event_count);
+    *end++ = ';';
+    size_t behind = (size_t)(put_shape_number(end, own->events.count) - events);
+    char *at = redis_word_open(works, before + checks->length + 1 + operations->length + behind);
+    if (at) {
+        at = put_shape_text(mempcpy(at, keys, before), checks);
+        *at++ = ';';
+        memcpy(put_shape_text(at, operations), events, behind);
+    }
     redis_word_number(works, own->now_ms);
+    redis_words_add(works, &own->named);
     redis_words_add(works, &own->checks.words);
     redis_words_add(works, &own->operations.words);
     redis_words_add(works, &own->events);
@@ -288,7 +296,8 @@ static enum fh_code commit_in_group(struct redis_work *own, struct fh_error *err
         redis_copy_check(own);
     if (!has_writes(own) && checks < 2 && !own->work.tentative)
         return FH_OK; /* a single question was answered at a single moment */
-    const struct redis_words *parts[] = {&own->checks.words, &own->operations.words, &own->events};
+    const struct redis_words *parts[] = {&own->named, &own->checks.words, &own->operations.words,
+                                         &own->events};
     size_t size = 0;
     int count = 0;
     bool overflow = false;

@@ -61,19 +61,26 @@ static void add_protocol_line(struct text *text, const char *sign, size_t number
     text_append(text, "\r\n", 2);
 }
 
-void redis_word_of(struct redis_words *words, const char *data, size_t length)
+char *redis_word_open(struct redis_words *words, size_t length)
 {
     char digits[TEXT_INTEGER_SIZE], *number = text_of_integer((int64_t)length, digits);
     size_t figures = strlen(number);
     char *at = text_extend(&words->text, 1 + figures + 2 + length + 2);
     words->count++;
     if (!at)
-        return;
+        return NULL;
     *at = '$';
     at = mempcpy(at + 1, number, figures);
     at = mempcpy(at, "\r\n", 2);
-    at = length ? mempcpy(at, data, length) : at;
-    memcpy(at, "\r\n", 2); // NOLINT: a text with a length, not one that a NUL ends
+    memcpy(at + length, "\r\n", 2); // NOLINT: a text with a length, not one that a NUL ends
+    return at;
+}
+
+void redis_word_of(struct redis_words *words, const char *data, size_t length)
+{
+    char *at = redis_word_open(words, length);
+    if (at && length)
+        memcpy(at, data, length);
 }
 
 void redis_word(struct redis_words *words, const char *word)

@@ -65,25 +65,28 @@ struct fields {
     size_t count;
 };
 
-/* The script gets a hash as one word, its fields and values separated by NULs: none contains one,
- * and each additional word of a call costs the server a quarter of a microsecond. */
+/* The script gets a hash as one word, its fields and values separated by NULs, and behind another
+ * one how many there are: none contains a NUL, and each additional word of a call costs the server
+ * a quarter of a microsecond. */
 static void check_whole(struct redis_work *own, struct redis_key *key)
 {
-    struct redis_words *words = &own->checks.words;
-    struct text joined;
     const struct redis_known *known = key->known;
+    char digits[TEXT_INTEGER_SIZE], *count = text_of_integer((int64_t)known->count, digits);
+    size_t length = strlen(count) + !known->count;
     if (key->is_compared || !redis_writes(&own->work))
         return;
     key->is_compared = true;
-    redis_step(&own->checks, 'H', 3);
-    redis_word(words, key->server);
-    redis_word_number(words, (int64_t)known->count);
-    text_init(&joined, TEXT_LENGTH_MAX);
+    redis_step_at(&own->checks, 'H', redis_key_number(own, key), 1);
     for (size_t i = 0; i < known->count; i++)
-        text_append(&joined, known->words[i], strlen(known->words[i]) + (i + 1 < known->count));
-    words->text.overflow = words->text.overflow || joined.overflow;
-    redis_word_of(words, joined.length ? joined.data : "", joined.length);
-    text_release(&joined);
+        length += strlen(known->words[i]) + 1;
+    char *at = redis_word_open(&own->checks.words, length);
+    if (!at)
+        return;
+    for (size_t i = 0; i < known->count; i++)
+        at = stpcpy(at, known->words[i]) + 1;
+    if (!known->count)
+        *at++ = '\0';
+    memcpy(at, count, strlen(count));
 }
 
 static enum fh_code too_many(const char *name, struct fh_error *error)
@@ -217,8 +220,11 @@ enum fh_code redis_field_put(const struct keyvalue_view *view, const char *name,
         code = redis_key_writes(key, KEYVALUE_HASH, error);
     if (code)
         return code;
-    redis_do(redis_work_of(view->work), redis_key_needs(key, KEYVALUE_HASH), "HSET", key->server,
-             field, text, NULL);
+    struct redis_work *own = redis_work_of(view->work);
+    redis_needs(own, key->server, redis_key_needs(key, KEYVALUE_HASH));
+    redis_step_at(&own->operations, 'F', redis_key_number(own, key), 2);
+    redis_word(&own->operations.words, field);
+    redis_word(&own->operations.words, text);
     redis_item_put(key, field, text, 0, true);
     return FH_OK;
 }

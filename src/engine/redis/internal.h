@@ -66,6 +66,8 @@ void redis_words_init(struct redis_words *words);
 void redis_words_release(struct redis_words *words);
 void redis_word(struct redis_words *words, const char *word);
 void redis_word_of(struct redis_words *words, const char *data, size_t length);
+/* A word of `length` bytes, which the caller must write. NULL: overflow. */
+char *redis_word_open(struct redis_words *words, size_t length);
 void redis_word_number(struct redis_words *words, int64_t number);
 void redis_words_add(struct redis_words *words, const struct redis_words *others);
 /* Appends one command, which consists of `words`. */
@@ -245,8 +247,9 @@ struct redis_question {
 struct redis_read;
 struct redis_record;
 
-/* Steps of the script: `shape` has for each its letter in script.c and its number of words, "H3W2";
- * `words` are the words of all, one after the other. */
+/* Steps of the script: `shape` has for each its letter in script.c, the number of its key among the
+ * unit of work's `named`, or 0, and its number of words, "H1.1W0.2"; `words` are the words of all,
+ * one after the other. */
 struct redis_steps {
     struct text shape;
     struct redis_words words;
@@ -261,6 +264,7 @@ struct redis_work {
     struct map reads; /* the command → struct redis_read */
     size_t read_size;
 
+    struct redis_words named;      /* keys that steps name by their number, from 1 on */
     struct redis_steps checks;     /* the script requires that these still hold */
     struct redis_steps operations; /* and then does these, in order */
     struct map kinds; /* the server's key → the kind that it must have to be written */
@@ -300,6 +304,8 @@ void redis_steps_init(struct redis_steps *steps);
 void redis_steps_release(struct redis_steps *steps);
 /* Begins a step of `count` words, which the caller appends to `steps->words`. */
 void redis_step(struct redis_steps *steps, char letter, int count);
+/* The same of a step that also names a key by its number. */
+void redis_step_at(struct redis_steps *steps, char letter, int key, int count);
 /* A command for the script, its words up to NULL. Its key must be of `kind` or not exist. */
 void redis_do(struct redis_work *own, const char *kind, const char *command, const char *key, ...)
     __attribute__((sentinel));

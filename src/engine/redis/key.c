@@ -35,6 +35,15 @@ static struct redis_key *redis_key_new(const struct redis *redis, const char *na
     return key;
 }
 
+int redis_key_number(struct redis_work *own, struct redis_key *key)
+{
+    if (!key->number) {
+        redis_word(&own->named, key->server);
+        key->number = own->named.count;
+    }
+    return key->number;
+}
+
 static struct redis_key *redis_key_of(const struct keyvalue_view *view, const char *name)
 {
     struct redis_work *own = redis_work_of(view->work);

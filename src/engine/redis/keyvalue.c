@@ -61,7 +61,6 @@ static enum fh_code key_expire(const struct keyvalue_view *view, const char *nam
     struct redis_work *own = redis_work_of(view->work);
     struct redis_key *key;
     enum keyvalue_kind kind = KEYVALUE_NONE;
-    char digits[TEXT_INTEGER_SIZE];
     enum fh_code code = redis_key_open(view, name, &key, error);
     if (!code)
         code = seen_kind_of(view, key, &kind, error);
@@ -73,10 +72,13 @@ static enum fh_code key_expire(const struct keyvalue_view *view, const char *nam
         remove_service_key(view, key);
         return FH_OK;
     }
-    if (at_ms)
-        redis_do(own, "any", "PEXPIREAT", key->server, text_of_integer(at_ms, digits), NULL);
-    else
+    if (at_ms) {
+        redis_needs(own, key->server, "any");
+        redis_step_at(&own->operations, 'E', redis_key_number(own, key), 1);
+        redis_word_number(&own->operations.words, at_ms);
+    } else {
         redis_do(own, "any", "PERSIST", key->server, NULL);
+    }
     key->timed = true;
     key->ends_ms = at_ms;
     return FH_OK;

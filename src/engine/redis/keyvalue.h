@@ -18,6 +18,7 @@ struct redis_item {
 
 struct redis_key {
     char *name, *server;       /* the service's name, and the server's, with our prefix */
+    int number;                /* among those that the unit of work's steps name; 0: not yet */
     struct redis_known *known; /* the server's state; NULL: not read */
     bool is_looked_at;         /* the script checks that it still has this kind, */
     enum keyvalue_kind looked_at;
@@ -62,6 +63,8 @@ enum fh_code redis_key_writes(struct redis_key *key, enum keyvalue_kind wanted,
 void redis_key_whole(struct redis_key *key, const char *const *words, size_t count);
 /* The kind that the server's key must have when it is written, as a word ("any": any). */
 const char *redis_key_needs(const struct redis_key *key, enum keyvalue_kind wanted);
+/* For redis_step_at. */
+int redis_key_number(struct redis_work *own, struct redis_key *key);
 /* Removes the key. */
 void redis_key_ends(struct redis_key *key);
 void redis_item_put(struct redis_key *key, const char *name, const char *text, int64_t score,

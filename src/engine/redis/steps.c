@@ -22,11 +22,18 @@ void redis_steps_release(struct redis_steps *steps)
     redis_words_release(&steps->words);
 }
 
-void redis_step(struct redis_steps *steps, char letter, int count)
+void redis_step_at(struct redis_steps *steps, char letter, int key, int count)
 {
     text_append(&steps->shape, &letter, 1);
+    text_integer(&steps->shape, key);
+    text_append(&steps->shape, ".", 1);
     text_integer(&steps->shape, count);
     steps->count++;
+}
+
+void redis_step(struct redis_steps *steps, char letter, int count)
+{
+    redis_step_at(steps, letter, 0, count);
 }
 
 void redis_needs(struct redis_work *own, const char *key, const char *kind)

@@ -57,6 +57,7 @@ enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store
     map_init(&own->kinds);
     map_init(&own->records);
     map_init(&own->keys);
+    redis_words_init(&own->named);
     redis_steps_init(&own->checks);
     redis_steps_init(&own->operations);
     redis_words_init(&own->events);
@@ -72,6 +73,7 @@ void redis_rollback(struct store_work *work)
     map_release(&own->kinds);
     redis_records_free(own);
     redis_keys_free(own);
+    redis_words_release(&own->named);
     redis_steps_release(&own->checks);
     redis_steps_release(&own->operations);
     redis_words_release(&own->events);
