@@ -27,6 +27,7 @@ static void redis_close(struct store *store)
         redis->slots = slot->next;
         free(slot);
     }
+    redis_works_free(redis);
     redis_memory_release(&redis->memory);
     free(redis);
 }

@@ -154,6 +154,8 @@ struct redis {
     int open, exclusive_waiting; /* units of work that write */
     bool exclusive;
     struct fiber_queue gate;
+    struct redis_work *spare; /* units of work that have ended, with their memory */
+    int spare_count;
 
     struct redis_placed placed[REDIS_PLACED_MAX];
     uint64_t placed_count;
@@ -276,6 +278,8 @@ struct redis_work {
     struct redis_words events;
     int event_count;
     struct redis_placed *published; /* ids of the events */
+
+    struct redis_work *next; /* if it is spare (work.c) */
 };
 
 static inline struct redis_work *redis_work_of(struct store_work *work)
@@ -290,6 +294,7 @@ static inline bool redis_writes(const struct store_work *work)
 enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store_work **ret,
                          struct fh_error *error);
 void redis_rollback(struct store_work *work);
+void redis_works_free(struct redis *redis);
 /* A unit of work that was given up before its commit. */
 void redis_abandon(struct store_work *work);
 enum fh_code redis_see(struct redis_work *own, struct redis_question *questions, int count,

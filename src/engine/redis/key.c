@@ -25,12 +25,16 @@ static char *copy_key_text(const char *text)
 
 /* ---- A key's changes ---- */
 
+/* With its texts, in one piece of memory. */
 static struct redis_key *redis_key_new(const struct redis *redis, const char *name)
 {
-    struct redis_key *key = calloc(1, sizeof *key);
+    size_t length = strlen(name) + 1, before = strlen(redis->options.prefix);
+    struct redis_key *key = calloc(1, sizeof *key + length + before + strlen(":kv:") + length);
     FH_ASSERT(key != NULL);
-    key->name = copy_key_text(name);
-    key->server = redis_name(redis, "kv", name);
+    key->name = (char *)(key + 1);
+    key->server = key->name + length;
+    memcpy(key->name, name, length);
+    memcpy(stpcpy(stpcpy(key->server, redis->options.prefix), ":kv:"), name, length);
     map_init(&key->items);
     return key;
 }
@@ -105,8 +109,6 @@ static void key_free(struct redis_key *key)
     free_items(key);
     map_release(&key->items);
     redis_known_unref(key->known);
-    free(key->name);
-    free(key->server);
     free(key->text);
     free(key);
 }

@@ -37,6 +37,84 @@ static enum fh_code enter_gate(struct redis *redis, bool exclusive, struct fh_er
     return FH_OK;
 }
 
+/* ---- Memory ---- */
+
+#define SPARE_MAX 64
+#define SPARE_TEXT_MAX 4096 /* of one of its texts */
+
+/* Most of a unit of work's memory is that of its texts: so those that have ended are kept. */
+static struct redis_work *work_take(struct redis *redis)
+{
+    struct redis_work *own = redis->spare;
+    if (own) {
+        redis->spare = own->next;
+        redis->spare_count--;
+    } else {
+        own = calloc(1, sizeof *own);
+        FH_ASSERT(own != NULL);
+        redis_words_init(&own->named);
+        redis_steps_init(&own->checks);
+        redis_steps_init(&own->operations);
+        redis_words_init(&own->events);
+    }
+    map_init(&own->reads);
+    map_init(&own->kinds);
+    map_init(&own->records);
+    map_init(&own->keys);
+    return own;
+}
+
+static void work_free(struct redis_work *own)
+{
+    redis_words_release(&own->named);
+    redis_steps_release(&own->checks);
+    redis_steps_release(&own->operations);
+    redis_words_release(&own->events);
+    free(own);
+}
+
+static bool words_keep(struct redis_words *words)
+{
+    text_clear(&words->text);
+    words->count = 0;
+    return words->text.capacity <= SPARE_TEXT_MAX;
+}
+
+static bool steps_keep(struct redis_steps *steps)
+{
+    text_clear(&steps->shape);
+    steps->count = 0;
+    return words_keep(&steps->words) && steps->shape.capacity <= SPARE_TEXT_MAX;
+}
+
+static void work_give(struct redis *redis, struct redis_work *own)
+{
+    bool small = words_keep(&own->named) && steps_keep(&own->checks) &&
+                 steps_keep(&own->operations) && words_keep(&own->events);
+    if (!small || redis->spare_count >= SPARE_MAX) {
+        work_free(own);
+        return;
+    }
+    own->read_size = 0;
+    own->now_ms = 0;
+    own->event_count = 0;
+    own->published = NULL;
+    own->next = redis->spare;
+    redis->spare = own;
+    redis->spare_count++;
+}
+
+void redis_works_free(struct redis *redis)
+{
+    while (redis->spare) {
+        struct redis_work *own = redis->spare;
+        redis->spare = own->next;
+        work_free(own);
+    }
+}
+
+/* ---- Beginning and ending ---- */
+
 static bool is_exclusive(enum store_mode mode)
 {
     return mode & (STORE_EXCLUSIVE | STORE_MIGRATES);
@@ -49,18 +127,9 @@ enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store
     enum fh_code code = store_writes(mode) ? enter_gate(redis, is_exclusive(mode), error) : FH_OK;
     if (code)
         return code;
-    struct redis_work *own = calloc(1, sizeof *own);
-    FH_ASSERT(own != NULL);
+    struct redis_work *own = work_take(redis);
     own->work = (struct store_work){.store = store, .mode = mode};
     own->redis = redis;
-    map_init(&own->reads);
-    map_init(&own->kinds);
-    map_init(&own->records);
-    map_init(&own->keys);
-    redis_words_init(&own->named);
-    redis_steps_init(&own->checks);
-    redis_steps_init(&own->operations);
-    redis_words_init(&own->events);
     *ret = &own->work;
     return FH_OK;
 }
@@ -73,17 +142,13 @@ void redis_rollback(struct store_work *work)
     map_release(&own->kinds);
     redis_records_free(own);
     redis_keys_free(own);
-    redis_words_release(&own->named);
-    redis_steps_release(&own->checks);
-    redis_steps_release(&own->operations);
-    redis_words_release(&own->events);
     free(own->published);
     if (redis_writes(work)) {
         redis->open--;
         redis->exclusive = false;
         fiber_wake_all(&redis->gate);
     }
-    free(own);
+    work_give(redis, own);
 }
 
 /* It may have failed because of what it took from the cache. */
