@@ -4,35 +4,45 @@ table; at the end all of it is told once more, with what was missed, what could 
 
 import statistics
 
-from common import not_measured, title
+from common import not_measured, times, title
 
 _reached = []   # (name, value, spread or None, bar, whether it was met), in the order they were measured
-
-
-class Ratios:
-    """One figure against another, measured in turn: the median of what each round gave, and between what they lie."""
-
-    def __init__(self, ours, theirs):
-        self.each = [mine / other for mine, other in zip(ours, theirs, strict=True)]
-        self.median = statistics.median(self.each)
-
-    def spread(self):
-        return f"{min(self.each):.2f} to {max(self.each):.2f}"
 
 
 def _number(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
+class Figures:
+    """What each round gave: the median, and between what they lie."""
+
+    def __init__(self, each):
+        self.each = list(each)
+        self.median = statistics.median(self.each)
+
+    def spread(self):
+        return f"{_number(min(self.each))} to {_number(max(self.each))}"
+
+
+class Ratios(Figures):
+    """One figure against another, measured in turn."""
+
+    def __init__(self, ours, theirs):
+        super().__init__(mine / other for mine, other in zip(ours, theirs, strict=True))
+
+    def told(self):
+        return f"{times(self.median)} ({self.spread()})"
+
+
 def _register(name, value, unit, bar, word, met):
-    spread = value.spread() if isinstance(value, Ratios) else ""
-    value = value.median if isinstance(value, Ratios) else value
+    spread = value.spread() if isinstance(value, Figures) else ""
+    value = value.median if isinstance(value, Figures) else value
     _reached.append((name, f"{_number(value)}{unit}", spread, f"{word} {_number(bar)}{unit}", met(value)))
     return f"bar: {word} {_number(bar)}{unit}"
 
 
 def at_least(name, value, bar, unit=" x"):
-    """`value`: a number or Ratios. Returns what its line of the table says of the bar."""
+    """`value`: a number or Figures. Returns what its line of the table says of the bar."""
     return _register(name, value, unit, bar, "at least", lambda value: value >= bar)
 
 

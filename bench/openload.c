@@ -2,15 +2,16 @@
 /*
  * Requests at fixed rates, whether they are answered or not: an open loop.
  *
- * usage: openload PORT CONNECTIONS DEADLINE_MS SLOT_MS BODY_BYTES PATH RATE:MS...
+ * usage: openload PORT CONNECTIONS DEADLINE_MS SLOT_MS BODY PATH RATE:MS...
  *
  * A request is due by the clock alone and takes any free connection; where none is free it waits
- * here, and its time counts from when it was due. BODY_BYTES 0: GET, otherwise POST. Prints a line
- * for each slot of SLOT_MS, by when its requests were due:
+ * here, and its time counts from when it was due. BODY: a number of bytes, 0 being GET, otherwise
+ * POST; or the JSON object that is posted. Prints a line for each slot of SLOT_MS, by when its
+ * requests were due:
  *
  *     SLOT begin_ms due ok late shed failed p50_us p99_us
  *
- * `ok`: 200 within the deadline; `late`: 200 after it, or not sent or answered before it; `shed`:
+ * `ok`: a 2xx within the deadline; `late`: one after it, or not sent or answered before it; `shed`:
  * 503 with Retry-After; `failed`: anything else. The percentiles are of what is `ok`.
  */
 
@@ -176,9 +177,10 @@ static void finish(struct connection *connection, int64_t now)
     int64_t took = now - connection->due_ns;
     bool closes = strcasestr(connection->answer, "\r\nConnection: close") != NULL;
     long status = strtol(connection->answer + 9, NULL, 10);
-    if (status == 200 && took <= deadline_ns)
+    bool done = status >= 200 && status < 300;
+    if (done && took <= deadline_ns)
         note_ok(slot, took);
-    else if (status == 200)
+    else if (done)
         slot->late++;
     else if (status == 503 && strcasestr(connection->answer, "\r\nRetry-After:"))
         slot->shed++;
@@ -273,9 +275,27 @@ static void print_slots(void)
     }
 }
 
-static void make_request(const char *path, size_t body)
+/* `said`: as BODY of the usage. NULL: there is none. */
+static char *body_of(const char *said)
 {
-    size_t size = body + strlen(path) + 1024;
+    size_t bytes = strtoul(said, NULL, 10), size = bytes + strlen(said) + 32;
+    char *body = malloc(size);
+    if (!body)
+        die("malloc");
+    if (said[0] == '{')
+        snprintf(body, size, "%s", said);
+    else
+        snprintf(body, size, "{\"load\":\"%0*d\"}", (int)bytes, 0);
+    if (said[0] == '{' || bytes > 0)
+        return body;
+    free(body);
+    return NULL;
+}
+
+static void make_request(const char *path, const char *said)
+{
+    char *body = body_of(said);
+    size_t size = (body ? strlen(body) : 0) + strlen(path) + 1024;
     request = malloc(size);
     if (!request)
         die("malloc");
@@ -285,12 +305,12 @@ static void make_request(const char *path, size_t body)
     char *at = request + length;
     size_t left = size - (size_t)length;
     if (body)
-        length += snprintf(at, left,
-                           "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n"
-                           "{\"load\":\"%0*d\"}",
-                           body + 11, (int)body, 0);
+        length +=
+            snprintf(at, left, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                     strlen(body), body);
     else
         length += snprintf(at, left, "\r\n");
+    free(body);
     request_length = (size_t)length;
 }
 
@@ -329,7 +349,7 @@ int main(int argc, char **argv)
     size_t phase_count = 0;
     int64_t all_ns = 0;
     if (argc < 8 || argc - 7 > PHASES_MAX) {
-        fprintf(stderr, "usage: openload PORT CONNECTIONS DEADLINE_MS SLOT_MS BODY_BYTES PATH "
+        fprintf(stderr, "usage: openload PORT CONNECTIONS DEADLINE_MS SLOT_MS BODY PATH "
                         "RATE:MS...\n");
         return 2;
     }
@@ -340,7 +360,7 @@ int main(int argc, char **argv)
     deadline_ns = strtoll(argv[3], NULL, 10) * NS_A_MS;
     slot_ns = strtoll(argv[4], NULL, 10) * NS_A_MS;
     phase_count = read_phases(argv + 7, (size_t)argc - 7, phases, &all_ns);
-    make_request(argv[6], strtoul(argv[5], NULL, 10));
+    make_request(argv[6], argv[5]);
     slot_count = (size_t)(all_ns / slot_ns);
     slots = calloc(slot_count, sizeof *slots);
     if (!slots)
