@@ -1,20 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents: a snapshot of a catalog of them, taken over by another service with an embedded store of its own; and
-on a server that speaks MongoDB's protocol, read and added beside Fastify with MongoDB's driver."""
+"""Documents: a snapshot of a catalog of them, taken over by another service with an embedded store of its own, and
+the events of such a catalog, applied one by one by another; and on a server that speaks MongoDB's protocol, documents
+read and added beside Fastify with MongoDB's driver."""
 
 import contextlib
 import json
 import os
 import pathlib
+import shutil
+import sqlite3
 import subprocess
 import tempfile
 import time
 
+import bars
+import common
 from common import CATCH_UP_S_MAX, Failed, Service, fdatasync_us, load, measure_events, not_measured, show, times, title
+from feeds import Numbered, ours
 from peers import Node
 from relational import CONNECTIONS
+from turns import OURS, in_turn, show_figures
 
-BAR = 50_000           # documents a second
+BAR = 0.3              # times SQLite's own copy
+FEED_BAR, CONSTANT = 10_000, 120_000  # events a second, on a machine with so many constant answers a second
+FILL_S = 5
 ROWS_A_COMMIT = 240    # as a round has them
 NAMES = {"catalog": "bench_catalog", "mirror": "bench_mirror"}
 
@@ -31,51 +40,106 @@ def processor_us(service):
     return (int(fields[11]) + int(fields[12])) * 1_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-def copied_bare(build, catalog, path):
-    """The same documents, read and written by SQLite alone, synced as often: documents a second."""
-    done = subprocess.run([build / "bench" / "documents", "copy", catalog.folder, path, str(ROWS_A_COMMIT)],
+def copied_bare(build, store, count):
+    """The same documents, read and written by SQLite alone, synced as often: documents a second. `store`: a folder
+    with a copy, for the service's own is open."""
+    path = store / "copied.db"
+    done = subprocess.run([build / "bench" / "documents", "copy", store, path, str(ROWS_A_COMMIT)],
                           capture_output=True, text=True, check=True)
     documents, took_us = (int(word) for word in done.stdout.split())
-    return documents, documents / took_us * 1e6
+    for file in store.glob(path.name + "*"):
+        file.unlink()
+    if documents != count:
+        raise Failed(f"of {count:,} documents SQLite has copied {documents:,}")
+    return documents / took_us * 1e6
 
 
-def take_over(catalog, mirror):
-    """Seconds until it follows, and both sides' processor time, starts included."""
-    before_us = processor_us(catalog)
-    began = time.monotonic()
-    mirror.start()
-    while (state := mirror.state()["subscriptions"][0])["state"] != "following":
-        if time.monotonic() - began > CATCH_UP_S_MAX:
-            raise Failed(f"the snapshot was not taken over within {CATCH_UP_S_MAX} s: {state}")
-        time.sleep(0.02)
-    return time.monotonic() - began, processor_us(catalog) - before_us, processor_us(mirror)
+class Snapshots:
+    """Taken over by one new service after the other; what each round has cost the processor, in us a document."""
+
+    def __init__(self, build, catalog, places, count):
+        self.build, self.catalog, self.places, self.count = build, catalog, places, count
+        self.publisher_us, self.subscriber_us = [], []
+
+    def take_over(self):
+        """Documents a second, until it follows, its start included."""
+        mirror = Documents(self.build / "bench" / NAMES["mirror"], "mirror", self.places.next("mirror") / "store")
+        mirror.peers = {"catalog": self.catalog.address}
+        try:
+            before_us, began = processor_us(self.catalog), time.monotonic()
+            mirror.start()
+            while (state := mirror.state()["subscriptions"][0])["state"] != "following":
+                if time.monotonic() - began > CATCH_UP_S_MAX:
+                    raise Failed(f"the snapshot was not taken over within {CATCH_UP_S_MAX} s: {state}")
+                time.sleep(0.02)
+            took = time.monotonic() - began
+            self.publisher_us.append((processor_us(self.catalog) - before_us) / self.count)
+            self.subscriber_us.append(processor_us(mirror) / self.count)
+            mirror.stop()
+            with contextlib.closing(sqlite3.connect(mirror.folder / "store.db")) as store:
+                taken, = store.execute("SELECT count(*) FROM doc_products").fetchone()
+            if taken != self.count:
+                raise Failed(f"of {self.count:,} documents {taken:,} were taken over")
+            return self.count / took
+        finally:
+            mirror.close()
+            shutil.rmtree(mirror.folder)
 
 
 def measure_snapshot(build, folder, count):
-    (folder / "documents").mkdir()
-    catalog, mirror = (Documents(build / "bench" / NAMES[name], name, folder / "documents" / name)
-                       for name in ("catalog", "mirror"))
-    catalog.peers, mirror.peers = {"mirror": mirror.address}, {"catalog": catalog.address}
+    places = Numbered(folder / "documents")
+    catalog = Documents(build / "bench" / NAMES["catalog"], "catalog", places.next("catalog") / "store")
     try:
-        title("A snapshot of documents, from one embedded store into another over HTTP")
+        title(f"A snapshot of {count:,} documents, from one embedded store into another over HTTP")
         fdatasync_us(build, folder)
         subprocess.run([build / "bench" / "documents", "fill", catalog.folder, str(count)], check=True)
-        bare_documents, bare = copied_bare(build, catalog, folder / "documents" / "bare.db")
-        show(f"{bare_documents:,} documents copied by SQLite alone", bare, "docs/s",
-             f"a commit for each {ROWS_A_COMMIT}")
+        source = shutil.copytree(catalog.folder, places.next("source") / "store")
         catalog.start()
-        took, catalog_us, mirror_us = take_over(catalog, mirror)
-        show(f"{count:,} documents taken over, that service's start included", count / took, "docs/s",
-             f"{times(count / took / bare)} SQLite alone (bar: {BAR:,}/s)")
-        show("processor time, publisher's side", catalog_us / count, "us/doc")
-        show("processor time, subscriber's side", mirror_us / count, "us/doc")
-        mirror.stop()
-        taken, _ = copied_bare(build, mirror, folder / "documents" / "taken.db")
-        if not taken == bare_documents == count:
-            raise Failed(f"of {count:,} documents {taken:,} were taken over")
+        snapshots = Snapshots(build, catalog, places, count)
+        rates = in_turn({"bare": lambda: copied_bare(build, source, count), OURS: snapshots.take_over})
+        ratios = bars.Ratios(rates[OURS], rates["bare"])
+        show_figures("copied by SQLite alone", rates["bare"], "docs/s", f"a commit for each {ROWS_A_COMMIT}")
+        show_figures("taken over, that service's start included", rates[OURS], "docs/s",
+                     f"{ratios.told()} SQLite alone",
+                     bars.at_least("a snapshot of documents, times SQLite copying them alone", ratios, BAR))
+        show_figures("processor time, publisher's side", snapshots.publisher_us, "us/doc")
+        show_figures("processor time, subscriber's side", snapshots.subscriber_us, "us/doc")
     finally:
-        mirror.close()
         catalog.close()
+
+
+def measure_feed(build, folder, seconds):
+    """Beside the same machine's constant answers in the same round: what the bar is for a machine as fast as that."""
+    (folder / "documents" / "feed").mkdir()
+    places = Numbered(folder / "documents" / "feed")
+    with contextlib.ExitStack() as stack:
+        catalog = Documents(build / "bench" / NAMES["catalog"], "catalog", places.next("catalog") / "store")
+        orders = Service(build / "bench" / common.NAMES["orders"], "orders", places.next("orders") / "store")
+        for service in (catalog, orders):
+            stack.callback(service.close)
+            service.start()
+        load(catalog.url + "/products", CONNECTIONS, FILL_S, "product")
+        last = catalog.state()["position"]
+
+        def mirror():
+            made = Documents(build / "bench" / NAMES["mirror"], "mirror", places.next("mirror") / "store")
+            made.peers = {"catalog": catalog.address}
+            return made
+
+        title(f"Events of documents: {last:,} from the outbox to applied once in another store of documents, embedded")
+        rates = in_turn({"constant": lambda: load(orders.url + "/constant", CONNECTIONS, max(1, seconds // 2)),
+                         "feed": lambda: ours(catalog, mirror)})
+        ratios = bars.Ratios(rates["feed"], [FEED_BAR * each / CONSTANT for each in rates["constant"]])
+        what = f"feed of documents, times {FEED_BAR:,}/s where {CONSTANT:,} constant answers/s are"
+        show_figures("constant answer", rates["constant"], "requests/s")
+        show_figures("Freehold", rates["feed"], "events/s",
+                     f"{ratios.told()} {FEED_BAR:,}/s x answers / {CONSTANT:,}", bars.at_least(what, ratios, 1))
+
+
+def measure_embedded(build, folder, count, seconds):
+    (folder / "documents").mkdir()
+    measure_snapshot(build, folder, count)
+    measure_feed(build, folder, seconds)
 
 
 # ---- On a server ---------------------------------------------------------------------------------
