@@ -83,7 +83,7 @@ bench: deps ## measure all beside rivals, embedded and on servers; exit 1 names 
 	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release
 	@TOOLS_SERVERS_ONLY=postgresql,mariadb,mongodb,redis tools/servers run bench/run build-release $(BENCH_FLAGS)
 
-bench-long: ## the same with rows of millions
+bench-long: ## the same with rows of millions: 10,000,000 orders, events untrimmed, 100,000 sagas, a log of 1 GB; 20 GB of disk
 	@$(MAKE) --no-print-directory bench BENCH_FLAGS=--long
 
 bench-check: deps ## has it got slower? Counts against bench/baseline.json; BASE=REVISION: counts and rates against it; ACCEPT=1

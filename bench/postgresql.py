@@ -27,10 +27,10 @@ class Server:
         return {**os.environ, "PGHOST": self.host, "PGPORT": str(self.port), "PGUSER": self.user,
                 "PGPASSWORD": self.password, "PGDATABASE": database}
 
-    def sql(self, statement, database="postgres"):
+    def sql(self, statement, database="postgres", timeout_s=PATIENCE_S):
         done = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement],
                               capture_output=True, text=True, env=self.environment(database),
-                              timeout=PATIENCE_S)
+                              timeout=timeout_s)
         if done.returncode:
             raise Failed(f"psql: {done.stderr}")
         return done.stdout.strip()
