@@ -26,6 +26,7 @@ extern const char *const sqlite_ledger_statements[LEDGER_STATEMENTS];
 
 struct sqlite_prepared {
     sqlite3_stmt *statement;
+    sqlite3_stmt *insert, *inserted; /* in its place, or NULL: see returning.c */
     bool readonly;
     bool schema;   /* it does what is not counted as changed rows */
     bool outbox;   /* it names a table of the outbox: see late.c */
@@ -37,6 +38,7 @@ struct sqlite_connection {
     int users;                     /* units of work that read its snapshot */
     struct map statements;         /* struct sqlite_prepared, by text */
     struct sqlite_prepared *names; /* the one that is being prepared */
+    bool schema_changed;           /* in the open transaction, or in the last one */
     /* A cache keyed by the address of the statement's text: an address mostly holds the same text
      * again, and one comparison is quicker than hashing. */
     struct sqlite_recent {
@@ -120,6 +122,11 @@ void sqlite_statements_watch(struct sqlite_connection *connection);
 int sqlite_simple(struct sqlite_connection *connection, const char *sql);
 void sqlite_statements_release(struct sqlite_connection *connection);
 enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error);
+
+/* returning.c: looks whether the prepared statement is an insertion whose row may be read back. */
+void sqlite_returning_prepare(sqlite3 *db, const char *sql, struct sqlite_prepared *prepared);
+/* Runs `insert`. SQLITE_ROW: its row is to be read by `inserted`; SQLITE_DONE: there is none. */
+int sqlite_returning_insert(sqlite3 *db, const struct sqlite_prepared *prepared);
 
 /* run.c */
 enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,

@@ -53,6 +53,13 @@ static int step_all(sqlite3_stmt *statement, sql_visit *visit, void *context)
     return result;
 }
 
+static int insert_and_read(sqlite3 *db, const struct sqlite_prepared *prepared, sql_visit *visit,
+                           void *context)
+{
+    int result = sqlite_returning_insert(db, prepared);
+    return result == SQLITE_ROW ? step_all(prepared->inserted, visit, context) : result;
+}
+
 enum fh_code sqlite_may_run(struct store_work *work, struct fh_error *error)
 {
     struct sqlite_store *store = (struct sqlite_store *)work->store;
@@ -97,6 +104,7 @@ static void note_change(struct sqlite_work *work, const struct sqlite_prepared *
     if (prepared->readonly)
         return;
     work->changed |= prepared->schema || rows > 0;
+    work->connection->schema_changed |= prepared->schema;
     if (prepared->outbox)
         ((struct sqlite_store *)work->base.store)->late.position = SQLITE_POSITION_UNKNOWN;
 }
@@ -120,7 +128,8 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
         sqlite_statement_done(connection, sql, prepared);
         return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
     }
-    result = sqlite_bind(prepared->statement, values, count);
+    bool reads_back = prepared->insert && !connection->schema_changed;
+    result = sqlite_bind(reads_back ? prepared->insert : prepared->statement, values, count);
     if (result == SQLITE_RANGE) {
         sqlite_statement_done(connection, sql, prepared);
         return error_set(error, FH_UNSUPPORTED, "A statement got %d values for its parameters.",
@@ -130,7 +139,8 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
         result = write_before(own, prepared);
     int64_t before = sqlite3_total_changes64(connection->db);
     if (result == SQLITE_OK)
-        result = step_all(prepared->statement, visit, context);
+        result = reads_back ? insert_and_read(connection->db, prepared, visit, context)
+                            : step_all(prepared->statement, visit, context);
     code = result == SQLITE_DONE ? FH_OK : sqlite_statement_failed(work, result, error);
     struct sqlite_prepared did = *prepared;
     sqlite_statement_done(connection, sql, prepared); /* only now has it counted its rows */
@@ -188,6 +198,7 @@ enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_e
         code = sqlite_error(db, scripting.result, error);
     sqlite_statements_release(&store->writer); /* a view may name other tables now */
     sqlite_statements_watch(&store->writer);
+    store->writer.schema_changed = true;
     store->late.position = SQLITE_POSITION_UNKNOWN;
     return code;
 }

@@ -111,6 +111,8 @@ enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error)
 static void prepared_free(struct sqlite_prepared *prepared)
 {
     sqlite3_finalize(prepared->statement);
+    sqlite3_finalize(prepared->insert);
+    sqlite3_finalize(prepared->inserted);
     free(prepared);
 }
 
@@ -141,12 +143,19 @@ static struct sqlite_prepared *statement_find(struct sqlite_connection *connecti
     return prepared;
 }
 
+static bool is_stepping(const struct sqlite_prepared *prepared)
+{
+    return sqlite3_stmt_busy(prepared->statement) ||
+           (prepared->insert &&
+            (sqlite3_stmt_busy(prepared->insert) || sqlite3_stmt_busy(prepared->inserted)));
+}
+
 static bool any_is_stepping(const struct sqlite_connection *connection)
 {
     struct map_entry *entry = NULL;
     void *prepared;
     while (map_next(&connection->statements, &entry, NULL, &prepared)) {
-        if (sqlite3_stmt_busy(((struct sqlite_prepared *)prepared)->statement))
+        if (is_stepping(prepared))
             return true;
     }
     return false;
@@ -210,17 +219,30 @@ static int statement_prepare(struct sqlite_connection *connection, const char *s
         return result;
     }
     prepared->readonly = sqlite3_stmt_readonly(prepared->statement);
+    if (!prepared->readonly)
+        sqlite_returning_prepare(connection->db, sql, prepared);
     *ret = prepared;
     return SQLITE_OK;
+}
+
+/* The transaction that changed the schema is over, whichever way. */
+static void forget_schema(struct sqlite_connection *connection)
+{
+    if (any_is_stepping(connection))
+        return;
+    sqlite_statements_release(connection);
+    connection->schema_changed = false;
 }
 
 int sqlite_statement_get(struct sqlite_connection *connection, const char *sql,
                          struct sqlite_prepared **ret)
 {
+    if (connection->schema_changed && sqlite3_get_autocommit(connection->db))
+        forget_schema(connection);
     *ret = statement_find(connection, sql);
     /* A statement that is still stepping further up the stack (a visitor runs the same text) can't
      * be shared. */
-    if (*ret && !sqlite3_stmt_busy((*ret)->statement))
+    if (*ret && !is_stepping(*ret))
         return SQLITE_OK;
     int result = statement_prepare(connection, sql, ret);
     if (result != SQLITE_OK)
@@ -242,6 +264,8 @@ void sqlite_statement_done(struct sqlite_connection *connection, const char *sql
     if (statement_find(connection, sql) == prepared) {
         sqlite3_reset(prepared->statement);
         sqlite3_clear_bindings(prepared->statement);
+        sqlite3_reset(prepared->insert); /* NULL: nothing happens */
+        sqlite3_reset(prepared->inserted);
     } else {
         prepared_free(prepared);
     }
