@@ -5,6 +5,7 @@
  * thousands of small units of work per second would otherwise call malloc for nothing.
  */
 
+#define _GNU_SOURCE
 #include "base/arena.h"
 
 #include <stdarg.h>
@@ -122,6 +123,17 @@ char *arena_copy(struct arena *arena, const char *text, size_t length)
 char *arena_text(struct arena *arena, const char *text)
 {
     return arena_copy(arena, text, strlen(text));
+}
+
+char *arena_joined(struct arena *arena, const char *const *texts, size_t count)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++)
+        length += strlen(texts[i]);
+    char *joined = arena_alloc(arena, length + 1), *at = joined;
+    for (size_t i = 0; i < count; i++)
+        at = stpcpy(at, texts[i]);
+    return joined;
 }
 
 char *arena_printf(struct arena *arena, const char *format, ...)

@@ -33,6 +33,8 @@ void *arena_try_alloc(struct arena *arena, size_t size);
 void *arena_alloc(struct arena *arena, size_t size);
 char *arena_copy(struct arena *arena, const char *text, size_t length); /* adds a NUL */
 char *arena_text(struct arena *arena, const char *text);
+/* The texts one behind the other: several times as fast as arena_printf. */
+char *arena_joined(struct arena *arena, const char *const *texts, size_t count);
 char *arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -227,6 +227,11 @@ void exchange_untold(void *context, const struct http_answer *answer)
                           answer->body, answer->body_length);
 }
 
+static const char *type_of_json(int status)
+{
+    return status >= 400 ? PROBLEM_CONTENT_TYPE : NULL;
+}
+
 void exchange_answer_json(struct exchange *exchange, int status, const json_t *body,
                           const struct http_header *headers, size_t header_count)
 {
@@ -237,8 +242,8 @@ void exchange_answer_json(struct exchange *exchange, int status, const json_t *b
     struct text text;
     text_init(&text, TEXT_LENGTH_MAX);
     json_write(&text, body);
-    exchange_answer(exchange, status, status >= 400 ? PROBLEM_CONTENT_TYPE : NULL, text.data,
-                    text.length, headers, header_count);
+    exchange_answer(exchange, status, type_of_json(status), text.data, text.length, headers,
+                    header_count);
     text_release(&text);
 }
 
@@ -289,7 +294,12 @@ void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct ht
         free(bytes);
         return;
     }
-    exchange_answer_json(exchange, w->reply_status, w->reply_body, headers, count);
+    const struct work_text *text = &w->reply_text;
+    if (w->reply_body && text->of == w->reply_body)
+        exchange_answer(exchange, w->reply_status, type_of_json(w->reply_status), text->text,
+                        text->length, headers, count);
+    else
+        exchange_answer_json(exchange, w->reply_status, w->reply_body, headers, count);
 }
 
 /* Reveals nothing of the outcome, not even a refusal, and sends no Freehold-Outcome. */

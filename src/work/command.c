@@ -444,7 +444,8 @@ enum fh_code command_run(fh_work *w, const struct command_request *request)
         code = fail_command(w, FH_CONFLICT, PROBLEM_RECIPIENT_REPLACED,
                             "The request is meant for another incarnation of this service.");
     } else {
-        w->command_key = arena_printf(&w->kept, "%s %s", command->caller, command->key);
+        const char *const parts[] = {command->caller, " ", command->key};
+        w->command_key = arena_joined(&w->kept, parts, sizeof parts / sizeof *parts);
         struct key_under_way *held = work_key_hold(w, w->command_key);
         if (!held)
             return fail_command(w, FH_UNAVAILABLE, PROBLEM_COMMAND_PENDING,

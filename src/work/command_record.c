@@ -14,8 +14,11 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "shape/mark.h"
 #include "work/redact.h"
+
+#define ANSWER_WRITTEN_AT_FIRST 500 /* bytes: more than most answers have */
 
 void command_reply_header(fh_work *w, const char *name, const char *value)
 {
@@ -106,26 +109,48 @@ static json_t *recordable_headers(fh_work *w, bool drops, bool *ret_left_out)
     return headers;
 }
 
-char *command_answer_text(fh_work *w, bool service_asks)
+/* The bytes of the body are sent as they are recorded, unless it lacks what is sent. */
+static const char *write_answer(fh_work *w, const json_t *headers, const json_t *body)
+{
+    struct text text;
+    size_t body_at = 0;
+    text_init(&text, TEXT_LENGTH_MAX);
+    text_reserve(&text, ANSWER_WRITTEN_AT_FIRST);
+    text_add(&text, "{\"status\":");
+    text_integer(&text, w->replied ? w->reply_status : 204);
+    if (json_object_size(headers) > 0) {
+        text_add(&text, ",\"headers\":");
+        json_write(&text, headers);
+    }
+    if (body) {
+        text_add(&text, ",\"body\":");
+        body_at = text.length;
+        json_write(&text, body);
+    }
+    text_add(&text, "}");
+    FH_ASSERT(!text.overflow);
+    char *copy = arena_copy(&w->kept, text.data, text.length);
+    if (body && body == w->reply_body)
+        w->reply_text = (struct work_text){body, copy + body_at, text.length - 1 - body_at};
+    text_release(&text);
+    return copy;
+}
+
+const char *command_answer_text(fh_work *w, bool service_asks)
 {
     bool left_out = false;
-    json_t *recorded = json_object();
-    json_t *headers = recordable_headers(w, service_asks, &left_out);
+    json_t *headers = w->reply_header_count ? recordable_headers(w, service_asks, &left_out) : NULL;
     json_t *body = recordable_body(w, &left_out);
-    json_object_set_new(recorded, "status", json_integer(w->replied ? w->reply_status : 204));
+    if (left_out && !headers)
+        headers = json_object();
     if (left_out)
         json_object_set_new(headers, COMMAND_LEFT_OUT_HEADER, json_string("secrets"));
     if (left_out && service_asks)
         command_reply_header(w, COMMAND_LEFT_OUT_HEADER, "secrets");
     if (service_asks)
         w->reply_body = body;
-    if (json_object_size(headers) > 0)
-        json_object_set(recorded, "headers", headers);
+    const char *text = write_answer(w, headers, body);
     json_decref(headers);
-    if (body)
-        json_object_set(recorded, "body", body);
-    char *text = json_text(recorded);
-    json_decref(recorded);
     return text;
 }
 

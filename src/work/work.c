@@ -193,6 +193,7 @@ static void run_begin(fh_work *w)
     w->replied = false;
     w->reply_status = 204;
     w->reply_body = NULL;
+    w->reply_text.of = NULL;
     w->reply_header_count = 0;
     w->durable = false;
     w->by_store = w->by_fence = w->parts = false;

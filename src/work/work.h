@@ -218,6 +218,11 @@ struct fh_work {
     bool replied;
     int reply_status;
     json_t *reply_body; /* on arena or kept; NULL: none */
+    struct work_text {  /* reply_body as it was recorded, if that is `of`; on kept */
+        const json_t *of;
+        const char *text;
+        size_t length;
+    } reply_text;
     struct work_reply_header reply_headers[WORK_REPLY_HEADERS_MAX + WORK_REPLY_HEADERS_OWN];
     int reply_header_count;
     bool durable; /* a transaction was committed: the handler's, or the fence's answer */

@@ -64,7 +64,11 @@ static inline void sent_run(void *argument)
     sent->status = w.reply_status;
     sent_keep_headers(sent, &w);
     char *text = w.reply_body ? json_text(w.reply_body) : NULL;
-    snprintf(sent->reply, sizeof sent->reply, "%s", text ? text : "");
+    if (text && w.reply_text.of == w.reply_body) /* as it is sent */
+        snprintf(sent->reply, sizeof sent->reply, "%.*s", (int)w.reply_text.length,
+                 w.reply_text.text);
+    else
+        snprintf(sent->reply, sizeof sent->reply, "%s", text ? text : "");
     json_text_free(text);
     snprintf(sent->failure, sizeof sent->failure, "%s", w.failure.message);
     work_release(&w);

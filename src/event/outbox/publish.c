@@ -19,6 +19,7 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "event/manager.h"
 #include "shape/shape.h"
 #include "store/ledger.h"
@@ -123,7 +124,7 @@ const char *outbox_key(fh_work *w, const struct fh_published *published, const j
         return published->type; /* no key declared: one order for all events of the type */
     const json_t *value = json_at(data, published->key);
     if (json_is_integer(value))
-        return work_printf(w, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return text_of_integer(json_integer_value(value), work_alloc(w, TEXT_INTEGER_SIZE));
     const char *text = json_string_value(value);
     size_t length = json_string_length(value);
     if (!text)
