@@ -85,17 +85,49 @@ enum fh_code sqlite_statement_failed(struct store_work *work, int result, struct
     return code;
 }
 
-/* What the statement may see or change is in its tables first. */
-static int write_before(struct sqlite_work *work, const struct sqlite_prepared *prepared)
+static bool needs_late_rows(const struct sqlite_work *work, const struct sqlite_prepared *prepared)
+{
+    const struct sqlite_store *store = (struct sqlite_store *)work->base.store;
+    bool names_late = prepared->outbox || (prepared->commands && !work->looks_for_command);
+    return names_late && store_writes(work->base.mode) && !sqlite_late_is_written(&store->late);
+}
+
+static int write_before(struct sqlite_work *work)
 {
     struct sqlite_store *store = (struct sqlite_store *)work->base.store;
-    bool names_late = prepared->outbox || (prepared->commands && !work->looks_for_command);
-    if (!store_writes(work->base.mode) || !names_late || sqlite_late_is_written(&store->late))
-        return SQLITE_OK;
     work->changed |= store->late.last != work->mark.last;
     int result = sqlite_late_write(store);
     work->changed |= result != SQLITE_OK;
     return result;
+}
+
+static enum fh_code get_prepared(const struct sqlite_work *work, const char *sql,
+                                 struct sqlite_prepared **ret, struct fh_error *error)
+{
+    int result = sqlite_statement_get(work->connection, sql, ret);
+    if (result == SQLITE_MISUSE)
+        return error_set(error, FH_UNSUPPORTED, "One statement at a time, and not an empty one.");
+    if (result != SQLITE_OK)
+        return sqlite_error(work->connection->db, result, error);
+    if (store_writes(work->base.mode) || (*ret)->readonly)
+        return FH_OK;
+    sqlite_statement_done(work->connection, sql, *ret);
+    return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
+}
+
+/* What the statement may see or change is in its tables first. To write that may take the same
+ * statement, and may give up all that are prepared. */
+static enum fh_code get_ready(struct sqlite_work *work, const char *sql,
+                              struct sqlite_prepared **ret, struct fh_error *error)
+{
+    enum fh_code code = get_prepared(work, sql, ret, error);
+    if (code != FH_OK || !needs_late_rows(work, *ret))
+        return code;
+    sqlite_statement_done(work->connection, sql, *ret);
+    int result = write_before(work);
+    if (result != SQLITE_OK)
+        return sqlite_statement_failed(&work->base, result, error);
+    return get_prepared(work, sql, ret, error);
 }
 
 static void note_change(struct sqlite_work *work, const struct sqlite_prepared *prepared,
@@ -115,28 +147,19 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
 {
     struct sqlite_work *own = (struct sqlite_work *)work;
     struct sqlite_connection *connection = own->connection;
+    struct sqlite_prepared *prepared;
     enum fh_code code = sqlite_may_run(work, error);
+    if (code == FH_OK)
+        code = get_ready(own, sql, &prepared, error);
     if (code != FH_OK)
         return code;
-    struct sqlite_prepared *prepared;
-    int result = sqlite_statement_get(connection, sql, &prepared);
-    if (result == SQLITE_MISUSE)
-        return error_set(error, FH_UNSUPPORTED, "One statement at a time, and not an empty one.");
-    if (result != SQLITE_OK)
-        return sqlite_error(connection->db, result, error);
-    if (!store_writes(work->mode) && !prepared->readonly) {
-        sqlite_statement_done(connection, sql, prepared);
-        return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
-    }
     bool reads_back = prepared->insert && !connection->schema_changed;
-    result = sqlite_bind(reads_back ? prepared->insert : prepared->statement, values, count);
+    int result = sqlite_bind(reads_back ? prepared->insert : prepared->statement, values, count);
     if (result == SQLITE_RANGE) {
         sqlite_statement_done(connection, sql, prepared);
         return error_set(error, FH_UNSUPPORTED, "A statement got %d values for its parameters.",
                          count);
     }
-    if (result == SQLITE_OK)
-        result = write_before(own, prepared);
     int64_t before = sqlite3_total_changes64(connection->db);
     if (result == SQLITE_OK)
         result = reads_back ? insert_and_read(connection->db, prepared, visit, context)
