@@ -98,6 +98,7 @@ void sqlite_destroy(struct sqlite_store *store)
         sqlite3_wal_checkpoint_v2(store->writer.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     connection_close(&store->writer);
     arena_release(&store->late.arena);
+    sqlite_filter_forget(&store->filter);
     sqlite_checksum_free(store->checksum);
     if (store->lock >= 0)
         store->base.world->files->unlock(store->base.world, store->lock);

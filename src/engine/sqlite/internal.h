@@ -31,6 +31,7 @@ struct sqlite_prepared {
     bool schema;   /* it does what is not counted as changed rows */
     bool outbox;   /* it names a table of the outbox: see late.c */
     bool commands; /* it names that of the commands' records */
+    bool records;  /* it may make such a record */
 };
 
 struct sqlite_connection {
@@ -65,6 +66,16 @@ struct sqlite_late_mark {
     int64_t position;
 };
 
+/* Which commands may have a record: see filter.c. */
+struct sqlite_filter {
+    struct sqlite_bits {
+        uint64_t *words; /* NULL: there is none */
+        size_t blocks;
+        int64_t count, most; /* added, and how many until it is filled anew */
+    } whole, next;           /* in use, and being filled */
+    char *caller, *key;      /* up to where `next` is filled; NULL: from the beginning */
+};
+
 enum sqlite_group { GROUP_IDLE, GROUP_OPEN, GROUP_BUSY };
 
 struct sqlite_work {
@@ -75,6 +86,7 @@ struct sqlite_work {
     bool savepoint;                       /* it began with one */
     bool changed;                         /* it has changed rows or the schema */
     bool looks_for_command;               /* whose record is not among the late rows */
+    bool puts_command;                    /* by its next statement; the filter has it */
     struct sqlite_late_mark mark;
     enum fh_code result;
     struct fh_error error;
@@ -101,6 +113,7 @@ struct sqlite_store {
     int member_count;
     int savepoints; /* how many more units of work get one */
     struct sqlite_late late;
+    struct sqlite_filter filter;
     struct fiber_queue turnstile;
     struct world_turn turn;
     struct world_job job;
@@ -156,6 +169,8 @@ bool sqlite_late_keep_event(struct sqlite_late *late, const struct ledger_event 
 bool sqlite_late_keep_command(struct sqlite_late *late, const struct ledger_command *command);
 /* False for certain if no record of that command is kept. */
 bool sqlite_late_may_keep(const struct sqlite_late *late, const char *caller, const char *key);
+/* Adds the commands whose records are kept. */
+void sqlite_late_filter(const struct sqlite_late *late, struct sqlite_filter *filter);
 bool sqlite_late_is_written(const struct sqlite_late *late);
 /* Writes what is not written yet, and returns SQLite's code. */
 int sqlite_late_write(struct sqlite_store *store);
@@ -165,6 +180,23 @@ void sqlite_late_clear(struct sqlite_late *late);  /* the group is over */
 void sqlite_late_forget(struct sqlite_late *late); /* it was rolled back */
 struct sqlite_late_mark sqlite_late_mark(const struct sqlite_late *late);
 void sqlite_late_return(struct sqlite_late *late, const struct sqlite_late_mark *mark);
+
+/* filter.c */
+void sqlite_filter_add(struct sqlite_filter *filter, const char *caller, const char *key);
+/* True: the command has no record for certain. */
+bool sqlite_filter_rules_out(const struct sqlite_filter *filter, const char *caller,
+                             const char *key);
+void sqlite_filter_forget(struct sqlite_filter *filter);
+/* For fill.c: whether it is to be filled anew; begins to, in a larger one than was begun, if any
+ * (false: there is no memory); whether that is too small; a record that the table has; there are no
+ * more. */
+bool sqlite_filter_is_due(const struct sqlite_filter *filter);
+bool sqlite_filter_begin(struct sqlite_filter *filter);
+bool sqlite_filter_overflows(const struct sqlite_filter *filter);
+void sqlite_filter_find(struct sqlite_filter *filter, const char *caller, const char *key);
+void sqlite_filter_end(struct sqlite_filter *filter);
+/* fill.c: reads some more records, if it is not whole, in a unit of work that writes. */
+enum fh_code sqlite_filter_fill(struct sqlite_work *work, struct fh_error *error);
 
 /* trial.c */
 extern const struct sql_trial_ops sqlite_trial;

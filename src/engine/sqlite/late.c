@@ -224,3 +224,11 @@ bool sqlite_late_keep_command(struct sqlite_late *late, const struct ledger_comm
     late->commands[bit / 64] |= UINT64_C(1) << bit % 64;
     return true;
 }
+
+void sqlite_late_filter(const struct sqlite_late *late, struct sqlite_filter *filter)
+{
+    for (const struct sqlite_late_row *row = late->first; row; row = row->next) {
+        if (row->command)
+            sqlite_filter_add(filter, row->record.caller, row->record.key);
+    }
+}

@@ -130,6 +130,14 @@ static enum fh_code get_ready(struct sqlite_work *work, const char *sql,
     return get_prepared(work, sql, ret, error);
 }
 
+/* They might make a record that the filter does not have. */
+static void heed_records(struct sqlite_work *work, const struct sqlite_prepared *prepared)
+{
+    if (prepared->records && !work->puts_command)
+        sqlite_filter_forget(&((struct sqlite_store *)work->base.store)->filter);
+    work->puts_command = false;
+}
+
 static void note_change(struct sqlite_work *work, const struct sqlite_prepared *prepared,
                         int64_t rows)
 {
@@ -160,6 +168,7 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
         return error_set(error, FH_UNSUPPORTED, "A statement got %d values for its parameters.",
                          count);
     }
+    heed_records(own, prepared);
     int64_t before = sqlite3_total_changes64(connection->db);
     if (result == SQLITE_OK)
         result = reads_back ? insert_and_read(connection->db, prepared, visit, context)
@@ -222,6 +231,7 @@ enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_e
     sqlite_statements_release(&store->writer); /* a view may name other tables now */
     sqlite_statements_watch(&store->writer);
     store->writer.schema_changed = true;
+    sqlite_filter_forget(&store->filter);
     store->late.position = SQLITE_POSITION_UNKNOWN;
     return code;
 }

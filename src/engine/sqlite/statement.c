@@ -161,12 +161,14 @@ static bool any_is_stepping(const struct sqlite_connection *connection)
     return false;
 }
 
+#define RECORDS "fh_command"
+
 static void note_table(struct sqlite_prepared *prepared, const char *name)
 {
     static const char *const outbox[] = {"fh_outbox", "fh_last_of_key", "fh_counter"};
     for (size_t i = 0; name && i < sizeof outbox / sizeof *outbox; i++)
         prepared->outbox |= sqlite3_stricmp(name, outbox[i]) == 0;
-    prepared->commands |= name && sqlite3_stricmp(name, "fh_command") == 0;
+    prepared->commands |= name && sqlite3_stricmp(name, RECORDS) == 0;
 }
 
 /* SQLite calls it for each table that a statement reads or writes, through views and triggers
@@ -180,10 +182,13 @@ static int note_named(void *context, int action, const char *one, const char *tw
         return SQLITE_OK;
     switch (action) {
     case SQLITE_READ:
-    case SQLITE_INSERT:
-    case SQLITE_UPDATE:
     case SQLITE_DELETE:
         note_table(prepared, one);
+        break;
+    case SQLITE_INSERT:
+    case SQLITE_UPDATE:
+        note_table(prepared, one);
+        prepared->records |= sqlite3_stricmp(one, RECORDS) == 0;
         break;
     case SQLITE_SELECT:
     case SQLITE_FUNCTION:
