@@ -166,6 +166,33 @@ static void look_at_many(void *argument)
     close_store(fixture);
 }
 
+/* What a unit of work has removed is there again once that is rolled back, whatever the filter has
+ * read meanwhile: with its transaction, and alone. */
+static void look_at_removed(void *argument)
+{
+    struct fixture *fixture = argument;
+    for (int savepoints = 0; savepoints < 2; savepoints++) {
+        open_store(fixture);
+        put(fixture, 0, SOME);
+        close_store(fixture);
+        open_store(fixture);
+        store_rollback(fixture->work);
+        ((struct sqlite_store *)fixture->store)->savepoints = savepoints;
+        assert_int_equal(store_begin(fixture->store, STORE_WRITE, &fixture->work, &fixture->error),
+                         FH_OK);
+        assert_int_equal(sql_run(fixture->work, "DELETE FROM fh_command", NULL, 0, NULL, NULL, NULL,
+                                 &fixture->error),
+                         FH_OK);
+        fill(fixture);
+        assert_int_equal(ruled_out(fixture), UNUSED);
+        store_rollback(fixture->work);
+        assert_int_equal(store_begin(fixture->store, STORE_WRITE, &fixture->work, &fixture->error),
+                         FH_OK);
+        expect_recorded(fixture, SOME);
+        close_store(fixture);
+    }
+}
+
 static void in_a_harness(void (*body)(void *argument))
 {
     struct fixture fixture = {.store = NULL};
@@ -186,11 +213,18 @@ static void it_grows_without_losing_one(void **state)
     in_a_harness(look_at_many);
 }
 
+static void none_that_comes_back_is_ruled_out(void **state)
+{
+    (void)state;
+    in_a_harness(look_at_removed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_record_is_ruled_out),
         cmocka_unit_test(it_grows_without_losing_one),
+        cmocka_unit_test(none_that_comes_back_is_ruled_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,8 @@
 /*
  * Fills the filter of commands (filter.c) from their table, some records with each look, so that no
  * start waits for it. What is among the late rows when that begins may come into the table behind
- * the place that is read next: it is added at once.
+ * the place that is read next: it is added at once. A transaction that is rolled back brings back
+ * what it had removed, which a slice that was read in it lacks: then all is read again.
  */
 
 #include <stdlib.h>
@@ -37,6 +38,7 @@ static enum fh_code read_slice(struct sqlite_work *work, struct slice *slice,
     const struct sqlite_filter *filter = slice->filter;
     struct sql_value values[] = {sql_text(filter->caller ? filter->caller : ""),
                                  sql_text(filter->key ? filter->key : ""), sql_integer(SLICE)};
+    slice->filter->slices++;
     work->looks_for_command = true;
     enum fh_code code = sqlite_statement_run(
         &work->base,
@@ -83,4 +85,10 @@ enum fh_code sqlite_filter_fill(struct sqlite_work *work, struct fh_error *error
     free(slice.caller); /* where one is missing the slice is read again */
     free(slice.key);
     return code;
+}
+
+void sqlite_filter_rolled_back(struct sqlite_filter *filter, uint64_t filled)
+{
+    if (filter->slices != filled)
+        sqlite_filter_forget(filter);
 }

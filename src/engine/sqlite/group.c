@@ -82,6 +82,7 @@ bool sqlite_group_broke(struct sqlite_store *store)
         return store->state == GROUP_IDLE && store->active;
     struct fh_error error = rerun_error();
     sqlite_late_forget(&store->late);
+    sqlite_filter_rolled_back(&store->filter, store->filled);
     members_finish(store, FH_CONFLICT, &error);
     /* The active unit of work continues, outside any transaction, up to its rollback; none begins
      * before. */
@@ -169,6 +170,7 @@ static void commit_failed(struct sqlite_store *store)
     if (!sqlite3_get_autocommit(store->writer.db))
         sqlite_simple(&store->writer, "ROLLBACK");
     sqlite_late_forget(&store->late);
+    sqlite_filter_rolled_back(&store->filter, store->filled);
     members_finish(store, error.code, &error);
     group_idle(store);
 }
@@ -278,6 +280,7 @@ static enum fh_code write_begin(struct sqlite_store *store, struct sqlite_work *
         if (result == SQLITE_OK) {
             CRASH_POINT("group.begun");
             store->state = GROUP_OPEN;
+            store->filled = store->filter.slices;
             store->exclusive = exclusive;
         }
     }
@@ -285,6 +288,7 @@ static enum fh_code write_begin(struct sqlite_store *store, struct sqlite_work *
         result = savepoint_begin(store, work);
     if (result == SQLITE_OK) {
         work->mark = sqlite_late_mark(&store->late);
+        work->filled = store->filter.slices;
         return FH_OK;
     }
     enum fh_code code = sqlite_error(store->writer.db, result, error);
@@ -406,10 +410,12 @@ static void write_rollback(struct sqlite_store *store, struct sqlite_work *work)
         return;
     if (work->savepoint) {
         if (sqlite_simple(&store->writer, "ROLLBACK TO work") == SQLITE_OK &&
-            sqlite_simple(&store->writer, "RELEASE work") == SQLITE_OK)
+            sqlite_simple(&store->writer, "RELEASE work") == SQLITE_OK) {
             sqlite_late_return(&store->late, &work->mark);
-        else /* its changes can't be undone separately, and the others must not commit them */
+            sqlite_filter_rolled_back(&store->filter, work->filled);
+        } else { /* its changes can't be undone separately, and the others must not commit them */
             rollback_all(store);
+        }
     } else if (work->changed) {
         rollback_all(store);
     } else {

@@ -74,6 +74,7 @@ struct sqlite_filter {
         int64_t count, most; /* added, and how many until it is filled anew */
     } whole, next;           /* in use, and being filled */
     char *caller, *key;      /* up to where `next` is filled; NULL: from the beginning */
+    uint64_t slices;         /* read to fill it */
 };
 
 enum sqlite_group { GROUP_IDLE, GROUP_OPEN, GROUP_BUSY };
@@ -88,6 +89,7 @@ struct sqlite_work {
     bool looks_for_command;               /* whose record is not among the late rows */
     bool puts_command;                    /* by its next statement; the filter has it */
     struct sqlite_late_mark mark;
+    uint64_t filled; /* slices of the filter when it began */
     enum fh_code result;
     struct fh_error error;
 };
@@ -114,6 +116,7 @@ struct sqlite_store {
     int savepoints; /* how many more units of work get one */
     struct sqlite_late late;
     struct sqlite_filter filter;
+    uint64_t filled; /* its slices when the transaction began */
     struct fiber_queue turnstile;
     struct world_turn turn;
     struct world_job job;
@@ -197,6 +200,8 @@ void sqlite_filter_find(struct sqlite_filter *filter, const char *caller, const 
 void sqlite_filter_end(struct sqlite_filter *filter);
 /* fill.c: reads some more records, if it is not whole, in a unit of work that writes. */
 enum fh_code sqlite_filter_fill(struct sqlite_work *work, struct fh_error *error);
+/* What was removed since the filter had read `filled` slices is there again. */
+void sqlite_filter_rolled_back(struct sqlite_filter *filter, uint64_t filled);
 
 /* trial.c */
 extern const struct sql_trial_ops sqlite_trial;
