@@ -57,6 +57,7 @@ struct simulate {
     uint64_t digest;
     FILE *trace; /* where lines go, or NULL */
     uint64_t trace_lines;
+    int log_frames; /* of the nodes' worlds */
 };
 
 void simulate_init(struct simulate *simulate, uint64_t seed);

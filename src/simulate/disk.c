@@ -169,6 +169,7 @@ void simulate_disk_attach(struct simulate_disk *disk, struct world *world)
 {
     world->vfs = disk->inside.name;
     world->files = &disk_files;
+    world->log_frames = disk->node->simulate->log_frames;
 }
 
 void simulate_disk_crashed(struct simulate_disk *disk, enum simulate_crash how)

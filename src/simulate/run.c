@@ -21,6 +21,8 @@
 #define START_NS_MAX (60000 * SIMULATE_MS)
 #define PHASE_NS_MAX (14400000 * SIMULATE_MS) /* of virtual time */
 #define CLIENTS_DEFAULT 4
+#define LOGS_SHORT_EACH 4 /* seeds */
+#define LOG_FRAMES_MAX 100
 #define CLIENTS_MAX 64
 
 static void on_log(void *context, enum log_level level, const char *id, const char *text)
@@ -128,9 +130,16 @@ static void run_phases(struct run *run)
     clients_run(run, "checking");
 }
 
+/* Every fourth run has logs so short that they are copied into their databases all the time. */
+static int draw_log_frames(uint64_t seed)
+{
+    return seed % LOGS_SHORT_EACH ? 0 : 1 + (int)(seed / LOGS_SHORT_EACH % LOG_FRAMES_MAX);
+}
+
 static void one_run(struct run *run, uint64_t seed, FILE *trace)
 {
     simulate_init(&run->simulate, seed);
+    run->simulate.log_frames = draw_log_frames(seed);
     run->simulate.trace = trace;
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)(seed % INT32_MAX) + 1, NULL);
     log_redirect(on_log, run);

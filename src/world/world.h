@@ -136,6 +136,7 @@ struct world {
     const struct world_ops *ops;
     struct fibers *fibers;
     const char *vfs; /* the name of SQLite's VFS for the files; NULL: the system's */
+    int log_frames;  /* that SQLite's log has before it is copied into the database; 0: as ever */
     /* How often the loop has run all that was ready, before and after it looked at its descriptors:
      * what it calls back between two of these, it found out at one time. 0: no loop counts. */
     uint64_t rounds;

@@ -132,6 +132,7 @@ UNIT = {
     "client_by_anyones_word": "gateway_limits",
     "client_for_each_connection": "gateway_limits",
     "copied_numbers_kept": "system_namespace",
+    "copied_sync_ignored": "simulate_disk",
     "cursor_of_any_query": "page",
     "cursor_unchecked": "page",
     "cut_entry_left_standing": "system_audit",

@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "engine/engines.h"
+#include "engine/sqlite/internal.h"
 #include "simulate/disk_files.h"
 #include "simulate/image.h"
 #include "store/relational/sql.h"
@@ -111,6 +112,11 @@ static void what_was_copied_is_put_back_as_it_was(void **state)
 /* ---- a store on it ---- */
 
 #define NOTES 12
+#define SYNCS 60 /* more than in an undisturbed run */
+/* In stores with short logs, so that these are copied while there are more groups. */
+#define NOTES_NS_BETWEEN 500000
+#define LOG_FRAMES 6
+#define STRIDE (log_frames ? 4 : 1)
 
 struct fixture {
     struct simulate simulate;
@@ -120,6 +126,7 @@ struct fixture {
     int acknowledged[NOTES], next;
     int64_t found[NOTES * 2];
     int found_count, died;
+    unsigned logs, copies; /* how often the log began anew, and was copied beside the groups */
     const char *why;
 };
 
@@ -131,12 +138,29 @@ static void on_died(struct simulate_node *node, const char *why)
     fixture->store = NULL;
 }
 
+static int log_frames; /* of the stores; 0: as many as ever */
+
+static int with_short_logs(void **state)
+{
+    (void)state;
+    log_frames = LOG_FRAMES;
+    return 0;
+}
+
+static int with_usual_logs(void **state)
+{
+    (void)state;
+    log_frames = 0;
+    return 0;
+}
+
 static void begin(struct fixture *fixture, uint64_t seed)
 {
     memset(fixture, 0, sizeof *fixture);
     json_memory_init();
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, 1, NULL);
     simulate_init(&fixture->simulate, seed);
+    fixture->simulate.log_frames = log_frames;
     fixture->node = simulate_node_new(&fixture->simulate, "books");
     fixture->node->owner = fixture;
     fixture->node->died = on_died;
@@ -184,6 +208,9 @@ static void write_note(void *argument)
     struct store_work *work;
     struct sql_value value = sql_integer(number);
     struct fh_error error;
+    if (log_frames)
+        fiber_sleep_until(&fixture->node->world,
+                          fixture->simulate.now_ns + number * NOTES_NS_BETWEEN);
     if (store_begin(fixture->store, STORE_WRITE, &work, &error) != FH_OK)
         return;
     if (sql_run(work, "INSERT INTO note VALUES (?1, hex(zeroblob(3000)))", &value, 1, NULL, NULL,
@@ -227,6 +254,11 @@ static void write_all(struct fixture *fixture)
         for (int i = 0; i < NOTES; i++)
             do_it(fixture, write_note);
     run(fixture);
+    if (fixture->node->alive && fixture->store) {
+        const struct sqlite_store *store = (const struct sqlite_store *)fixture->store;
+        fixture->logs = store->checkpoint.log;
+        fixture->copies = store->checkpoint.copies;
+    }
 }
 
 static bool was_found(const struct fixture *fixture, int number)
@@ -265,6 +297,7 @@ static int64_t steps_of_a_life(void)
     fixture.node->crash_after = INT64_MAX;
     write_all(&fixture);
     int64_t steps = INT64_MAX - fixture.node->crash_after;
+    assert_true(!log_frames || (fixture.logs && fixture.copies));
     look(&fixture);
     assert_int_equal(fixture.found_count, NOTES);
     end(&fixture);
@@ -276,7 +309,7 @@ static void nothing_acknowledged_is_lost_whenever_it_dies(void **state)
     (void)state;
     int64_t steps = steps_of_a_life();
     assert_true(steps > 30);
-    for (int64_t at = 1; at <= steps; at++) {
+    for (int64_t at = 1; at <= steps; at += STRIDE) {
         for (int how = 0; how < 2; how++) {
             struct fixture fixture;
             begin(&fixture, 1);
@@ -312,7 +345,7 @@ static void what_a_killed_process_left_unsynced_is_kept_once_it_was_shown(void *
 static void an_operation_that_fails_loses_nothing_acknowledged(void **state)
 {
     (void)state;
-    for (int64_t at = 1; at <= 120; at++) {
+    for (int64_t at = 1; at <= 120; at += STRIDE) {
         for (int kind = 0; kind < 4; kind++) {
             struct fixture fixture;
             begin(&fixture, (uint64_t)at);
@@ -331,6 +364,21 @@ static void an_operation_that_fails_loses_nothing_acknowledged(void **state)
             look(&fixture);
             end(&fixture);
         }
+    }
+}
+
+static void no_sync_can_fail_unseen_while_the_log_is_copied(void **state)
+{
+    (void)state;
+    for (int64_t at = 1; at <= SYNCS; at++) {
+        struct fixture fixture;
+        begin(&fixture, 1);
+        simulate_disk_faults(fixture.node->disk)->sync_in = at;
+        write_all(&fixture);
+        assert_true(fixture.died || !fixture.opened ||
+                    simulate_disk_faults(fixture.node->disk)->sync_in);
+        look(&fixture);
+        end(&fixture);
     }
 }
 
@@ -381,6 +429,12 @@ int main(void)
         cmocka_unit_test(nothing_acknowledged_is_lost_whenever_it_dies),
         cmocka_unit_test(what_a_killed_process_left_unsynced_is_kept_once_it_was_shown),
         cmocka_unit_test(an_operation_that_fails_loses_nothing_acknowledged),
+        cmocka_unit_test_setup_teardown(nothing_acknowledged_is_lost_whenever_it_dies,
+                                        with_short_logs, with_usual_logs),
+        cmocka_unit_test_setup_teardown(an_operation_that_fails_loses_nothing_acknowledged,
+                                        with_short_logs, with_usual_logs),
+        cmocka_unit_test_setup_teardown(no_sync_can_fail_unseen_while_the_log_is_copied,
+                                        with_short_logs, with_usual_logs),
         cmocka_unit_test(a_second_process_is_refused_the_store),
         cmocka_unit_test(a_seed_is_one_run),
     };

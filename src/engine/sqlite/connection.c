@@ -66,8 +66,12 @@ enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection
         sqlite3_open_v2(store->path, &connection->db, flags, sqlite_checksum_name(store->checksum));
     if (result == SQLITE_OK)
         result = sqlite_configure(connection->db, writing);
-    if (result == SQLITE_OK && writing)
+    if (result == SQLITE_OK && writing) {
         sqlite_statements_watch(connection);
+        /* Others don't write; but whoever reads the log's index while it changes takes the writer's
+         * lock for a moment, to read it again. */
+        sqlite3_busy_timeout(connection->db, SQLITE_BUSY_MS);
+    }
     if (result == SQLITE_OK)
         return FH_OK;
     char why[160];
@@ -90,7 +94,10 @@ static void connection_close(struct sqlite_connection *connection)
 
 void sqlite_destroy(struct sqlite_store *store)
 {
-    FH_ASSERT(!store->active && !store->members && store->state != GROUP_BUSY);
+    FH_ASSERT(!store->active && !store->members && store->state != GROUP_BUSY &&
+              !store->checkpoint.copying);
+    connection_close(&store->checkpoint.copier);
+    connection_close(&store->checkpoint.guard);
     for (int i = 0; i < SQLITE_READERS_MAX; i++)
         connection_close(&store->readers[i]);
     /* A failure leaves the log for the next start. */

@@ -5,11 +5,11 @@
  * clear message).
  *
  * Connections, all used from one thread: the writer, of which only COMMITs, checkpoints and
- * migrations leave that thread (see group.c and run.c), and readers, one for each snapshot.
- * SQLite makes a commit visible to readers only after its fsync. Write-ahead log with
- * synchronous=FULL. Nothing can be attached. Pages carry checksums (see checksum.c). An orderly
- * close checkpoints the whole log and leaves none, because damage in a log's last transaction would
- * go unnoticed.
+ * migrations leave that thread (see group.c and run.c), and readers, one for each snapshot. Two
+ * more belong to the job that copies the log into the database (see checkpoint.c). SQLite makes a
+ * commit visible to readers only after its fsync. Write-ahead log with synchronous=FULL. Nothing
+ * can be attached. Pages carry checksums (see checksum.c). An orderly close checkpoints the whole
+ * log and leaves none, because damage in a log's last transaction would go unnoticed.
  */
 
 #include <errno.h>
@@ -35,14 +35,13 @@ static const struct sql_ops sqlite_sql = {
     .trial = &sqlite_trial,
 };
 
-/* No unit of work is open, but the last group's checkpoint may be running, or its turn be
- * pending. */
+/* No unit of work is open, but a checkpoint may be running, or the last group's turn be pending. */
 static void sqlite_close(struct store *base)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
-    while (fiber_self() && store->state == GROUP_BUSY)
+    while (fiber_self() && (store->state == GROUP_BUSY || store->checkpoint.copying))
         fiber_wait(&store->turnstile);
-    if (store->turn.posted || store->state == GROUP_BUSY)
+    if (store->turn.posted || store->state == GROUP_BUSY || store->checkpoint.copying)
         store->closing = true; /* destroyed when that ends */
     else
         sqlite_destroy(store);

@@ -22,8 +22,7 @@
  *   syncing again pages that the kernel may have dropped.
  * - The process is killed before COMMIT returns: it has answered none of the group's requests.
  *
- * Only this connection checkpoints, in the pool, between two groups: SQLite before 3.51.3 has a
- * race between one connection's checkpoint and another connection's write that resets the log.
+ * The log's way into the database begins after a COMMIT: see checkpoint.c.
  */
 
 #include <stdio.h>
@@ -114,23 +113,14 @@ static void snapshot_share_no_more(struct sqlite_store *store)
 
 static void checkpoint_run(struct world_job *job)
 {
-    struct sqlite_store *store = job->owner;
-    CRASH_POINT("checkpoint.begins");
-    int result =
-        sqlite3_wal_checkpoint_v2(store->writer.db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    if (result == SQLITE_IOERR_FSYNC ||
-        sqlite3_extended_errcode(store->writer.db) == SQLITE_IOERR_FSYNC)
-        world_fatal(store->base.world, "fsync failed in a checkpoint");
-    CRASH_POINT("checkpoint.durable");
-    store->commit_result = result;
+    sqlite_checkpoint_finish(job->owner);
 }
 
 static void checkpoint_done(struct world_job *job)
 {
     struct sqlite_store *store = job->owner;
-    store->wal_frames = 0;
     group_idle(store);
-    if (store->closing && !store->turn.posted)
+    if (store->closing && !store->turn.posted && !store->checkpoint.copying)
         sqlite_destroy(store);
 }
 
@@ -183,7 +173,7 @@ static void commit_done(struct world_job *job)
         commit_failed(store);
         return;
     }
-    if (store->wal_frames >= SQLITE_CHECKPOINT_FRAMES) {
+    if (sqlite_checkpoint_look(store)) {
         members_finish(store, FH_OK, NULL);
         store->job =
             (struct world_job){.run = checkpoint_run, .done = checkpoint_done, .owner = store};
@@ -208,7 +198,7 @@ static void turn_commit(struct world_turn *turn)
 {
     struct sqlite_store *store = turn->owner;
     if (store->closing) {
-        if (store->state != GROUP_BUSY)
+        if (store->state != GROUP_BUSY && !store->checkpoint.copying)
             sqlite_destroy(store);
         return;
     }
@@ -228,21 +218,12 @@ static void turn_ends(struct world_turn *turn)
     turn_commit(turn);
 }
 
-static int on_wal(void *context, sqlite3 *db, const char *name, int frames)
-{
-    (void)db;
-    (void)name;
-    struct sqlite_store *store = context;
-    store->wal_frames = frames;
-    return SQLITE_OK;
-}
-
 void sqlite_group_init(struct sqlite_store *store)
 {
     store->members_end = &store->members;
     sqlite_late_init(&store->late);
     store->turn = (struct world_turn){.run = turn_ends, .owner = store};
-    sqlite3_wal_hook(store->writer.db, on_wal, store);
+    sqlite_checkpoint_init(store);
 }
 
 /* ---- begin, commit, rollback ---- */

@@ -20,6 +20,9 @@ extern const char *const sqlite_ledger_statements[LEDGER_STATEMENTS];
 #define SQLITE_GROUP_MAX 512          /* units of work in one commit */
 #define SQLITE_SAVEPOINTS 4096        /* units of work that have one after one has needed it */
 #define SQLITE_CHECKPOINT_FRAMES 4000 /* WAL frames that trigger a checkpoint */
+#define SQLITE_CHECKPOINT_REST 10     /* which part of them may wait for a pause between groups */
+#define SQLITE_CHECKPOINT_ROUNDS 4    /* of copying beside the groups before that */
+#define SQLITE_BUSY_MS 100            /* the writer waits that long for a lock held for a moment */
 #define SQLITE_READERS_MAX 8          /* open snapshots; a handler doesn't wait while it reads */
 
 #define SQLITE_RECENT 256
@@ -77,6 +80,23 @@ struct sqlite_filter {
     uint64_t slices;         /* read to fill it */
 };
 
+/* See checkpoint.c. Frames are counted from the log's beginning. */
+struct sqlite_checkpoint {
+    int frames_max, rest_max; /* beside the groups, and between two */
+    int frames;               /* that the log has; set by a COMMIT, wherever that runs */
+    int seen;                 /* that it had at the last look */
+    int copied;               /* that are in the database */
+    int due;                  /* at which something is to be done */
+    int rounds;
+    unsigned copies;     /* made beside the groups */
+    unsigned log;        /* counts how often it has begun anew */
+    unsigned log_copied; /* the one that the job copies */
+    bool copying;        /* the job is under way */
+    struct world_job job;
+    struct sqlite_connection guard, copier; /* opened on demand, used by the job alone */
+    int beside, copied_beside;              /* SQLite's code; frames */
+};
+
 enum sqlite_group { GROUP_IDLE, GROUP_OPEN, GROUP_BUSY };
 
 struct sqlite_work {
@@ -122,7 +142,7 @@ struct sqlite_store {
     struct world_job job;
     int commit_result; /* SQLite's code */
     char commit_message[128];
-    int wal_frames;
+    struct sqlite_checkpoint checkpoint;
 };
 
 /* statement.c: a prepared statement, or SQLite's code (SQLITE_MISUSE: it is not one statement);
@@ -213,6 +233,13 @@ enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection
 /* As every connection is: what SQL may do on it, and how it is stored. SQLite's code. */
 int sqlite_configure(sqlite3 *db, bool writing);
 void sqlite_destroy(struct sqlite_store *store); /* call only when nothing is pending */
+
+/* checkpoint.c */
+void sqlite_checkpoint_init(struct sqlite_store *store);
+/* After each COMMIT, on the loop. True: sqlite_checkpoint_finish must run, off the loop, before
+ * another group begins. */
+bool sqlite_checkpoint_look(struct sqlite_store *store);
+void sqlite_checkpoint_finish(struct sqlite_store *store);
 
 /* copy.c */
 enum fh_code sqlite_copy_file(struct store *store, const char *path, struct store_watch *watch,
