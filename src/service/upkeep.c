@@ -54,13 +54,15 @@ static enum fh_code sweep_command_keys(struct runtime *runtime, struct fh_error 
     return code;
 }
 
-static void keep_up(struct upkeep *upkeep)
+/* Whether there is more to do than was done at once. */
+static bool keep_up(struct upkeep *upkeep)
 {
     struct runtime *runtime = upkeep->runtime;
     struct work_context *context = &runtime->context;
     struct fh_error error = {0};
     int64_t removed, now_ns = world_monotonic_ns(runtime->world);
     enum fh_code code = FH_OK;
+    bool more = false;
     if (now_ns >= upkeep->expire_ns) {
         upkeep->expire_ns = now_ns + RUNTIME_EXPIRE_INTERVAL_MS * INT64_C(1000000);
         code = command_expire(context, &removed, &error);
@@ -68,7 +70,7 @@ static void keep_up(struct upkeep *upkeep)
             code = sweep_command_keys(runtime, &error);
     }
     if (code == FH_OK && runtime->phase == RUNTIME_READY)
-        code = event_trim(context->events, &upkeep->retention, upkeep->expected, &error);
+        code = event_trim(context->events, &upkeep->retention, upkeep->expected, &more, &error);
     if (code == FH_OK && runtime->phase == RUNTIME_READY)
         code = saga_forget(context->sagas, &upkeep->retention, &error);
     if (code != FH_OK && !upkeep->failing)
@@ -77,6 +79,7 @@ static void keep_up(struct upkeep *upkeep)
             "Expired rows could not be removed from the store; this will be tried again: %s",
             error.message);
     upkeep->failing = code != FH_OK;
+    return more && code == FH_OK;
 }
 
 static void upkeep_taken(struct lease *lease)
@@ -96,15 +99,17 @@ static void run_upkeep(void *argument)
         .name = "expiry", .taken = upkeep_taken, .ends = lease_ended, .owner = runtime};
     lease_add(runtime->context.leases, &runtime->expiry);
     while (runtime->phase == RUNTIME_READY) {
+        bool more = false;
         clocks_look(runtime->clocks);
         if (runtime->phase == RUNTIME_READY)
             trouble_try(&runtime->context);
         if (runtime->phase == RUNTIME_READY && runtime->expiry.state == LEASE_OURS)
-            keep_up(&upkeep);
+            more = keep_up(&upkeep);
         if (runtime->phase != RUNTIME_READY)
             break; /* it was woken while the store was busy */
-        fiber_wait_until(&runtime->expire_sleep, runtime->world,
-                         world_in_ms(runtime->world, upkeep.retention.look_ms));
+        if (!more)
+            fiber_wait_until(&runtime->expire_sleep, runtime->world,
+                             world_in_ms(runtime->world, upkeep.retention.look_ms));
     }
     json_decref(upkeep.expected);
     runtime->expiring = false;

@@ -110,8 +110,10 @@ static void has_done(struct fixture *fixture, const char *name, int64_t done, in
 static void trim_entry(void *argument)
 {
     struct fixture *fixture = argument;
-    fixture->code =
-        event_trim(manager_of(fixture), &fixture->retention, fixture->expected, &fixture->error);
+    bool more = true;
+    while (more)
+        fixture->code = event_trim(manager_of(fixture), &fixture->retention, fixture->expected,
+                                   &more, &fixture->error);
 }
 
 /* The position up to which everything is then gone. */
@@ -314,6 +316,37 @@ static void what_found_no_fiber_of_a_subscriber_is_stored_later(void **state)
     assert_int_equal(service_count(&fixture->service, "SELECT max(done) FROM fh_subscriber"), 10);
 }
 
+/* A slice of an embedded store takes a millisecond, however large it is. */
+static int64_t removed_after(int64_t published_each, int slices, struct trim_pace *pace,
+                             int64_t *ret_rested_ns)
+{
+    int64_t published = 0;
+    *pace = (struct trim_pace){.limit = TRIM_SLICE_MIN};
+    *ret_rested_ns = 0;
+    for (int i = 0; i < slices; i++) {
+        published += published_each;
+        *ret_rested_ns += event_trim_pace(pace, pace->limit, 1000000, published);
+    }
+    return pace->removed - published;
+}
+
+static void trimming_rests_as_long_as_it_keeps_ahead_of_what_is_published(void **state)
+{
+    struct trim_pace pace;
+    int64_t rested_ns;
+    (void)state;
+    assert_true(removed_after(0, 100, &pace, &rested_ns) > 0);
+    assert_int_equal(pace.limit, TRIM_SLICE_MIN);
+    assert_int_equal(rested_ns, INT64_C(100) * TRIM_REST * 1000000);
+    assert_true(removed_after(TRIM_SLICE / 2, 100, &pace, &rested_ns) > 0);
+    assert_true(rested_ns > INT64_C(90) * TRIM_REST * 1000000);
+    assert_true(removed_after(TRIM_SLICE - TRIM_SLICE / 4, 100, &pace, &rested_ns) > 0);
+    /* More than it can: no rests any more, and it does what it can. */
+    removed_after(2 * TRIM_SLICE, 100, &pace, &rested_ns);
+    assert_true(pace.removed > INT64_C(95) * TRIM_SLICE);
+    assert_true(rested_ns < INT64_C(5) * TRIM_REST * 1000000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +361,7 @@ int main(void)
         CASE(what_all_have_passed_is_kept_for_a_while),
         CASE(marks_of_ages_stay_few),
         CASE(what_could_not_be_stored_of_a_subscriber_is_stored_later),
+        CASE(trimming_rests_as_long_as_it_keeps_ahead_of_what_is_published),
         CASE(what_found_no_fiber_of_a_subscriber_is_stored_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,8 +105,8 @@ static enum fh_code trim_bound(const struct look *look, const struct retention *
     return FH_OK;
 }
 
-static enum fh_code trim_slice(struct event_manager *manager, int64_t through, int64_t *ret_removed,
-                               struct fh_error *error)
+static enum fh_code trim_slice(struct event_manager *manager, int64_t through, int limit,
+                               int64_t *ret_removed, struct fh_error *error)
 {
     struct work_context *context = manager->context;
     struct work_tries tries = {0};
@@ -117,7 +117,7 @@ static enum fh_code trim_slice(struct event_manager *manager, int64_t through, i
                            error);
         if (code != FH_OK)
             continue;
-        code = ledger_outbox_trim(work, through, TRIM_SLICE, ret_removed, error);
+        code = ledger_outbox_trim(work, through, limit, ret_removed, error);
         CRASH_POINT("trim.recorded");
         if (code == FH_OK)
             code = store_commit(work, error);
@@ -142,26 +142,58 @@ static void report_trim_look(struct event_manager *manager, const struct look *l
     trimmed->position = look->trimmed;
 }
 
+int64_t event_trim_pace(struct trim_pace *pace, int64_t removed, int64_t took_ns, int64_t published)
+{
+    pace->removed += removed;
+    bool behind = pace->removed * 100 < published * TRIM_AHEAD_PERCENT;
+    if (behind && pace->limit == TRIM_SLICE)
+        return 0;
+    int limit = behind ? pace->limit * 2 : pace->limit / 2;
+    pace->limit = limit > TRIM_SLICE ? TRIM_SLICE : limit < TRIM_SLICE_MIN ? TRIM_SLICE_MIN : limit;
+    return took_ns * TRIM_REST;
+}
+
+static enum fh_code trim_slices(struct event_manager *manager, int64_t through, bool *ret_more,
+                                struct fh_error *error)
+{
+    struct world *world = manager->context->world;
+    bool embedded = !manager->context->store->ops->sequence;
+    struct trim_pace pace = {.limit = embedded ? TRIM_SLICE_MIN : TRIM_SLICE};
+    int64_t position = manager->position, until_ns = world_in_ms(world, TRIM_LOOK_MS);
+    while (manager->trimmed.position < through && !manager->draining) {
+        int64_t removed = 0, began_ns = world_monotonic_ns(world);
+        enum fh_code code = trim_slice(manager, through, pace.limit, &removed, error);
+        if (code != FH_OK || removed == 0)
+            return code;
+        manager->trimmed.position += removed; /* positions are dense */
+        manager->trimmed.removed += removed;
+        if (!embedded)
+            continue;
+        int64_t now_ns = world_monotonic_ns(world);
+        int64_t rest_ns =
+            event_trim_pace(&pace, removed, now_ns - began_ns, manager->position - position);
+        *ret_more = now_ns >= until_ns && manager->trimmed.position < through;
+        if (!event_manager_sleep(manager, now_ns + rest_ns) || *ret_more)
+            break;
+    }
+    return FH_OK;
+}
+
 enum fh_code event_trim(struct event_manager *manager, const struct retention *retention,
-                        const json_t *expected, struct fh_error *error)
+                        const json_t *expected, bool *ret_more, struct fh_error *error)
 {
     struct look look = {
         .manager = manager, .expected = expected, .list = json_array(), .told = json_object()};
     int64_t through = 0;
+    *ret_more = false;
     enum fh_code code = look_run(&look, error);
     if (code == FH_OK) {
         expect_subscribers(&look);
         report_trim_look(manager, &look);
         code = trim_bound(&look, retention, &through, error);
     }
-    while (code == FH_OK && manager->trimmed.position < through && !manager->draining) {
-        int64_t removed = 0;
-        code = trim_slice(manager, through, &removed, error);
-        if (code != FH_OK || removed == 0)
-            break;
-        manager->trimmed.position += removed; /* positions are dense */
-        manager->trimmed.removed += removed;
-    }
+    if (code == FH_OK)
+        code = trim_slices(manager, through, ret_more, error);
     json_decref(look.list);
     json_decref(look.told);
     return code;
