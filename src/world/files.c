@@ -57,6 +57,7 @@ static int copy_all(int from, int to)
     if (!buffer)
         return ENOMEM;
     int failed = 0;
+    off_t at = 0;
     while (!failed) {
         ssize_t got = read(from, buffer, COPY_SIZE);
         if (got < 0 && errno == EINTR)
@@ -66,6 +67,10 @@ static int copy_all(int from, int to)
         if (got <= 0)
             break;
         failed = io_write(to, buffer, (size_t)got) ? 0 : errno;
+        /* Only begun here, so that the disk is busy while the next part is read. What counts is the
+         * sync: it waits for all of this, and tells its errors. */
+        sync_file_range(to, at, got, SYNC_FILE_RANGE_WRITE);
+        at += got;
     }
     free(buffer);
     if (!failed && fsync(to) != 0)

@@ -17,12 +17,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "engine/sqlite/checksum.h"
+#include "world/world.h"
 
 #define MAGIC UINT32_C(0x377f0682)     /* sums in little-endian order */
 #define MAGIC_BIG UINT32_C(0x377f0683) /* in big-endian order */
+#define TOLD_MS 1000                   /* between two lines on how far it is */
+#define TOLD_FRAMES 4096               /* between two looks at the clock */
 
 struct log {
+    struct world *world;
+    int64_t tell_ns;
     sqlite3_file *file;
     sqlite3_int64 frames;
     unsigned char head[LOG_HEAD_SIZE];
@@ -53,6 +59,18 @@ static bool frame_follows(const struct log *log, struct log_sum before, const un
            log_sum_equal(sum_after(log, before), stored_sum(log));
 }
 
+static void tell_progress(struct log *log, sqlite3_int64 number)
+{
+    if (number % TOLD_FRAMES != 0 || world_monotonic_ns(log->world) < log->tell_ns)
+        return;
+    log_info("log-checked",
+             "the store's log, left by a process that was killed, is being checked and made "
+             "durable: %lld of %lld MB",
+             (long long)(number * LOG_FRAME_SIZE / 1000000),
+             (long long)(log->frames * LOG_FRAME_SIZE / 1000000));
+    log->tell_ns = world_in_ms(log->world, TOLD_MS);
+}
+
 /* The number of the first wrong frame; *ret_before: the sum up to it. */
 static sqlite3_int64 first_wrong(struct log *log, struct log_sum *ret_before)
 {
@@ -61,6 +79,7 @@ static sqlite3_int64 first_wrong(struct log *log, struct log_sum *ret_before)
     while (read_frame(log, number) && frame_follows(log, *ret_before, log->head + 16)) {
         *ret_before = stored_sum(log);
         number++;
+        tell_progress(log, number);
     }
     return number;
 }
@@ -159,6 +178,8 @@ enum fh_code sqlite_log_check(struct world *world, const char *database_path,
         code = error_set(error, FH_NO_MEMORY, "No memory to read through the log %s.", path);
     } else {
         log->file = file;
+        log->world = world;
+        log->tell_ns = world_in_ms(world, TOLD_MS);
         int flags = SQLITE_OPEN_WAL | SQLITE_OPEN_READWRITE;
         int result = vfs->xOpen(vfs, sqlite3_filename_wal(name), file, flags, &flags);
         if (result == SQLITE_OK)
