@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define DAY_MS ((int64_t)86400000)
-#define TRACEPARENT_SIZE_MAX 64              /* with its NUL; ours have 55 characters */
+#define TRACEPARENT_LENGTH_MAX 63            /* ours have 55 characters */
 #define TIME_MS_MAX INT64_C(253402300799999) /* the end of the year 9999 */
 
 /* Converts days since 1970 to a Gregorian date and back. Years are counted from March, so that the
@@ -108,17 +108,38 @@ static void add_envelope_position(struct text *out, int64_t position)
     text_add(out, quote);
 }
 
-void envelope_string(struct text *out, const char *string)
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Of eight bytes none has to be escaped. */
+static bool eight_are_plain(const char *at)
 {
+    uint64_t bytes, escaped;
+    memcpy(&bytes, at, sizeof bytes);
+    escaped = (bytes - EACH_BYTE(0x20)) | ((bytes ^ EACH_BYTE('"')) - EACH_BYTE(1)) |
+              ((bytes ^ EACH_BYTE('\\')) - EACH_BYTE(1));
+    return !((escaped | bytes) & EACH_BYTE(0x80));
+}
+
+static size_t plain_length(const char *at, size_t length)
+{
+    size_t plain = 0;
+    while (plain + sizeof(uint64_t) <= length && eight_are_plain(at + plain))
+        plain += sizeof(uint64_t);
+    while (plain < length && (unsigned char)at[plain] >= 0x20 && at[plain] != '"' &&
+           at[plain] != '\\')
+        plain++;
+    return plain;
+}
+
+static void add_envelope_string(struct text *out, const char *string, size_t length)
+{
+    const char *end = string + length;
     text_append(out, "\"", 1);
-    while (*string) {
-        size_t plain = 0;
-        while ((unsigned char)string[plain] >= 0x20 && string[plain] != '"' &&
-               string[plain] != '\\')
-            plain++;
+    for (;;) {
+        size_t plain = plain_length(string, (size_t)(end - string));
         text_append(out, string, plain);
         string += plain;
-        if (!*string)
+        if (string == end)
             break;
         char escape[8] = {'\\', *string, '\0'};
         if ((unsigned char)*string < 0x20)
@@ -129,18 +150,21 @@ void envelope_string(struct text *out, const char *string)
     text_append(out, "\"", 1);
 }
 
+void envelope_string(struct text *out, const char *string)
+{
+    add_envelope_string(out, string, strlen(string));
+}
+
 #define ADD(out, literal) text_append((out), (literal), sizeof(literal) - 1)
 
 /* "TRACEPARENT", "TRACEPARENT ACTOR" or "- ACTOR". */
 static void add_trace_and_actor(struct text *out, const char *trace)
 {
     size_t length = strcspn(trace, " ");
-    char parent[TRACEPARENT_SIZE_MAX];
-    snprintf(parent, sizeof parent, "%.*s",
-             (int)(length < sizeof parent ? length : sizeof parent - 1), trace);
-    if (parent[0] && strcmp(parent, "-") != 0) {
+    size_t kept = length < TRACEPARENT_LENGTH_MAX ? length : TRACEPARENT_LENGTH_MAX;
+    if (kept && (kept != 1 || *trace != '-')) {
         ADD(out, ",\"traceparent\":");
-        envelope_string(out, parent);
+        add_envelope_string(out, trace, kept);
     }
     if (trace[length]) {
         ADD(out, ",\"actor\":");
