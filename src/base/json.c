@@ -169,6 +169,18 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
                      "The JSON needs more memory than one unit of work may have.");
 }
 
+json_t *json_parse_again(const char *text, size_t length)
+{
+    rescued = false;
+    rescue_left = length * RESCUE_PER_BYTE + RESCUE_SIZE_MIN;
+    json_t *value = json_read(text, length);
+    rescue_left = 0;
+    if (!rescued)
+        return value;
+    json_decref(value);
+    return NULL;
+}
+
 /* ---- Texts ---- */
 
 #define DEPTH_MAX 512

@@ -30,6 +30,9 @@ struct arena *json_arena_set(struct arena *arena); /* returns the previous one; 
 
 /* FH_INVALID with line and column in the message. *ret is a new reference. */
 enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh_error *error);
+/* Of a text that json_parse or json_scan.h has taken before: it may take all of the arena. NULL:
+ * there is no memory. */
+json_t *json_parse_again(const char *text, size_t length);
 /* Appends it to `text`, compact; or ends the process, where it is no JSON or too long. */
 void json_write(struct text *text, const json_t *value);
 /* The same. malloc'ed, or from the arena when one is set; free with json_text_free. Never NULL. */

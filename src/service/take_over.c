@@ -222,14 +222,14 @@ static enum fh_code take_given_row(struct taking *taking, json_t *row, struct fh
         {"id", FH_ANY}, {"*", FH_ANY, .optional = true, .personal = true}, {0}};
     fh_work w;
     work_init(&w, &taking->runtime->context, taking->what->handler);
-    w.event = json_pack("{s:O}", "data", row);
-    w.given = (struct work_given){.shape = row_shape, .value = row};
+    w.event = &(struct work_event){.tree = json_pack("{s:O}", "data", row)};
+    w.given = (struct work_given){.shape = row_shape};
     w.doing = doing_of((doing_function *)w.handler, "an item of %s", taking->what->service);
     w.deadline_ns = world_in_ms(taking->runtime->world, RUNTIME_DEADLINE_MS);
     enum fh_code code = work_run(&w);
     if (code != FH_OK)
         *error = w.failure;
-    json_decref(w.event);
+    json_decref(w.event->tree);
     work_release(&w);
     CRASH_POINT("boundary.row");
     taking->rows++;

@@ -36,6 +36,16 @@ static void cover_undone(struct shape_cover *cover, const fh_work *w)
     }
 }
 
+static void cover_event(struct shape_cover *cover, const fh_work *w)
+{
+    struct arena *before = json_arena_set(NULL);
+    json_t *data = work_event_data(w->event);
+    FH_ASSERT(data != NULL);
+    shape_cover_given(cover, w->given.shape, data);
+    json_decref(data);
+    json_arena_set(before);
+}
+
 void work_given(struct shape_cover *cover, const void *context)
 {
     const fh_work *w = context;
@@ -43,6 +53,8 @@ void work_given(struct shape_cover *cover, const void *context)
         shape_cover_given(cover, w->route->body, w->body);
         shape_cover_given(cover, w->route->query, w->query);
     }
+    if (w->given.shape && w->event)
+        cover_event(cover, w);
     shape_cover_given(cover, w->given.shape, w->given.value);
     if (w->given.cover)
         w->given.cover(cover, w->given.context);

@@ -28,6 +28,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/json_scan.h"
 #include "base/log.h"
 #include "freehold.h"
 #include "shape/mark.h"
@@ -130,6 +131,14 @@ struct work_unanswered {
     struct work_unanswered *next;
 };
 
+/* The event that a handler is given: envelope and data are texts, which were checked when they came
+ * (json_scan.h), and of which values are made for who asks for them; or values, where `tree` is
+ * one. */
+struct work_event {
+    struct json_piece envelope, data;
+    json_t *tree; /* of the envelope */
+};
+
 struct work_reply_header {
     const char *name, *value;
 };
@@ -174,7 +183,7 @@ struct fh_work {
     json_t *path, *query, *body;
     const char *body_bytes; /* of a route that takes other than JSON; or NULL */
     size_t body_bytes_length;
-    json_t *event;                    /* envelope */
+    const struct work_event *event;   /* outlives the unit of work */
     const struct ledger_timer *timer; /* what fires */
     const char *command_key;          /* of a keyed request: ids may be derived from it */
     struct fh_saga_view *saga;        /* for saga handlers; belongs to layer `saga` */
@@ -291,6 +300,10 @@ void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh
  * see positions.c). */
 struct ledger_event;
 void work_appended(fh_work *w, struct ledger_event *events);
+
+/* On the arena that is set, or the heap; a new reference, and a copy. NULL: there is no memory. */
+json_t *work_event_envelope(const struct work_event *event);
+json_t *work_event_data(const struct work_event *event);
 
 /* Recorded answers of other services, so that a rerun sees the same ones. NULL: the next one is
  * new. */

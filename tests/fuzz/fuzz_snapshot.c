@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (int i = 0; i < page->count; i++) {
             FH_ASSERT(page->rows[i].position >= 0 && page->rows[i].position <= page->position);
             FH_ASSERT(*page->rows[i].key && strlen(page->rows[i].key) < LEDGER_AFTER_SIZE - 1);
-            FH_ASSERT(json_is_object(json_object_get(page->rows[i].envelope, "data")));
+            FH_ASSERT(json_is_object(json_object_get(page->rows[i].said.tree, "data")));
             FH_ASSERT(strcmp(page->rows[i].type, "ItemChanged") == 0);
         }
         page_free(page);

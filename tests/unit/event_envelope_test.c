@@ -299,11 +299,49 @@ static void an_answer_becomes_a_batch(void **state)
     assert_string_equal(batch->next.event_id, "z");
     assert_string_equal(batch->next.incarnation, "inc");
     assert_int_equal(batch->events[0].position, 3);
-    assert_int_equal(batch->events[0].time_ms, 0);
+    assert_int_equal(batch_event_time_ms(&batch->events[0]), 0);
     assert_int_equal(batch->events[1].position, 5);
-    assert_true(batch->events[1].time_ms == 1772366400123);
+    assert_true(batch_event_time_ms(&batch->events[1]) == 1772366400123);
     assert_string_equal(batch->events[1].trace, "t");
     batch_free(batch);
+}
+
+static void check_second(const char *body, bool is_text, const char *key, const char *data)
+{
+    struct batch *batch;
+    assert_int_equal(parsed("9,z", "12", body, 2, 2, &batch), FH_OK);
+    assert_int_equal(batch->count, 2);
+    const struct batch_event *event = &batch->events[1];
+    assert_int_equal(event->said.tree == NULL, is_text);
+    assert_string_equal(event->key, key);
+    json_t *value = work_event_data(&event->said), *envelope = work_event_envelope(&event->said);
+    char *text = json_text(value);
+    assert_string_equal(text, data);
+    assert_string_equal(json_string_at(envelope, "id"), event->id);
+    assert_true(json_equal(json_object_get(envelope, "data"), value));
+    json_text_free(text);
+    json_decref(value);
+    json_decref(envelope);
+    batch_free(batch);
+}
+
+#define FIRST "[{\"id\":\"a\",\"type\":\"T\",\"position\":3,\"data\":1},"
+
+static void what_is_unusual_is_read_as_well(void **state)
+{
+    (void)state;
+    check_second(FIRST
+                 "{\"data\":[ 1.50 ],\"subject\":\"é\",\"position\":\"5\",\"id\":\"b\",\"x\":{},"
+                 "\"type\":\"T\"}]",
+                 true, "é", "[1.5]");
+    check_second(FIRST "{\"id\":\"b\",\"type\":\"\\u0054\",\"position\":5,\"data\":{\"n\":1}}]",
+                 false, "", "{\"n\":1}");
+    check_second(FIRST "{\"id\":\"b\",\"type\":\"T\",\"position\":5,\"subject\":7,\"time\":7,"
+                       "\"traceparent\":7,\"data\":null}]",
+                 false, "", "null");
+    check_second(FIRST
+                 "{\"id\":\"b\",\"type\":\"T\",\"position\":5,\"data\":[12345678901234567890]}]",
+                 false, "", "[1.2345678901234567e19]");
 }
 
 static void an_answer_that_no_feed_sends_is_refused(void **state)
@@ -330,6 +368,23 @@ static void an_answer_that_no_feed_sends_is_refused(void **state)
         {"9,z", "12", "{}", 2, 2},
         {"9,z", "12", "", 2, 2},
         {"9,z", "12", "[7]", 2, 2},
+        {"9,z", "12", "[", 2, 2},
+        {"9,z", "12", FIRST "]", 2, 2},
+        {"9,z", "12", FIRST "{}] ]", 2, 2},
+        {"9,z", "12", FIRST "{\"id\":\"b\",\"id\":\"b\",\"type\":\"T\",\"position\":5,\"data\":1}]",
+         2, 2},
+        {"9,z", "12",
+         FIRST "{\"id\":\"b\",\"type\":\"T\",\"position\":5,\"data\":{\"a\":1,\"a\":1}}]", 2, 2},
+        {"9,z", "12", FIRST "{\"id\":\"b\",\"type\":\"T\",\"position\":5,\"data\":\"\x80\"}]", 2,
+         2},
+        {"9,z", "12", FIRST "{\"id\":\"b\",\"type\":\"T\",\"position\":5,\"data\":1e999}]", 2, 2},
+        {"9,z", "12", FIRST "{\"id\":\"b\",\"type\":\"T\",\"position\":\"\",\"data\":1}]", 2, 2},
+        {"9,z", "12", FIRST "{\"id\":\"b\",\"type\":\"T\",\"position\":-5,\"data\":1}]", 2, 2},
+        {"9,z", "12", FIRST "{\"id\":\"b\",\"type\":7,\"position\":5,\"data\":1}]", 2, 2},
+        {"9,z", "12",
+         FIRST "{\"id\":\"0123456789012345678901234567890123456789\",\"type\":\"T\","
+               "\"position\":5,\"data\":1}]",
+         2, 2},
         {"9,z", "12", "[{\"id\":\"a\",\"type\":\"T\",\"position\":3}]", 2, 2},
         {"9,z", "12", "[{\"id\":\"a\",\"type\":\"T\",\"data\":{}}]", 2, 2},
         {"9,z", "12", "[{\"id\":\"\",\"type\":\"T\",\"position\":3,\"data\":{}}]", 2, 2},
@@ -374,6 +429,7 @@ int main(void)
         cmocka_unit_test(malformed_lists_of_fields_are_refused),
         cmocka_unit_test(keys_belong_to_the_same_partition_for_ever),
         cmocka_unit_test(an_answer_becomes_a_batch),
+        cmocka_unit_test(what_is_unusual_is_read_as_well),
         cmocka_unit_test(an_answer_that_no_feed_sends_is_refused),
         cmocka_unit_test(an_answer_of_another_incarnation_is_refused),
     };

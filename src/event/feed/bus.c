@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Asks the feed, and parses its answer. The answer came over the network: nothing in it is trusted
- * unchecked, because a cursor that moved wrongly would lose events for ever. The events are parsed
- * once, on the arena of the batch, where they stay until they are applied.
+ * unchecked, because a cursor that moved wrongly would lose events for ever.
  */
 
 #include "event/feed/bus.h"
@@ -61,19 +60,6 @@ static enum fh_code parse_feed_headers(const struct world_request *answer, struc
     return FH_OK;
 }
 
-static enum fh_code parse_feed_body(const struct world_request *answer,
-                                    const struct ledger_cursor *after, int count_max,
-                                    struct batch *batch, struct fh_error *error)
-{
-    json_t *list = NULL;
-    struct arena *before = json_arena_set(&batch->arena);
-    enum fh_code code = json_parse(answer->answer, answer->answer_length, &list, error);
-    json_arena_set(before);
-    if (code == FH_OK && !json_is_array(list))
-        code = error_set(error, FH_INVALID, "Its body is not an array.");
-    return code == FH_OK ? batch_take(batch, list, after->position, count_max, error) : code;
-}
-
 enum fh_code feed_batch_parse(const struct world_request *answer, const struct ledger_cursor *after,
                               int count_max, struct batch **ret, struct fh_error *error)
 {
@@ -88,7 +74,8 @@ enum fh_code feed_batch_parse(const struct world_request *answer, const struct l
         (!continues || strcmp(after->incarnation, continues) != 0))
         code = error_set(error, FH_INVALID, "It is of another incarnation than was asked for.");
     if (code == FH_OK)
-        code = parse_feed_body(answer, after, count_max, batch, error);
+        code = batch_read(batch, answer->answer, answer->answer_length, after->position, count_max,
+                          error);
     if (code == FH_OK)
         *ret = batch;
     else

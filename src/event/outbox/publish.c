@@ -177,24 +177,23 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
     publishing->count++;
 }
 
-/* Each call makes a copy: what a handler adds to it is on this run's arena, and must not be seen by
- * the next run. */
-static json_t *copy_of_event(fh_work *w, const char *what, const json_t *value)
+static json_t *of_event(fh_work *w, const char *what,
+                        json_t *(*make)(const struct work_event *event))
 {
     if (!w->event)
         work_fault(w, "%s is for handlers of `subscribes`: this one handles no event.", what);
-    json_t *copy = json_copy_all(value);
-    if (!copy)
+    json_t *made = make(w->event);
+    if (!made)
         work_fault(w, "This unit of work has no memory left for the event that it handles.");
-    return copy;
+    return made;
 }
 
 json_t *fh_event(fh_work *w)
 {
-    return copy_of_event(w, "fh_event", w->event);
+    return of_event(w, "fh_event", work_event_envelope);
 }
 
 json_t *fh_event_data(fh_work *w)
 {
-    return copy_of_event(w, "fh_event_data", json_object_get(w->event, "data"));
+    return of_event(w, "fh_event_data", work_event_data);
 }

@@ -62,7 +62,7 @@ static enum fh_code parse_page_row(json_t *row, const char *type, int64_t last,
     json_int_t position;
     const char *of = json_string_at(row, "type");
     *event = (struct batch_event){
-        .envelope = row, .id = "", .type = of, .key = json_string_at(row, "subject")};
+        .said.tree = row, .id = "", .type = of, .key = json_string_at(row, "subject")};
     if (!of || strcmp(of, type) != 0 || !is_key(json_object_get(row, "subject")) ||
         !json_is_object(json_object_get(row, "data")))
         return error_set(error, FH_INVALID, "A row in it is not of %s, or lacks its key or data.",

@@ -14,7 +14,7 @@ struct page_read {
     bool integers;     /* the keys are integers */
     const char *after; /* the next page begins after this key; NULL: this is the last page */
     int count;
-    struct batch_event *rows; /* `id` and `time_ms` stay empty; positions may be 0 */
+    struct batch_event *rows; /* `id` and `time` stay empty; positions may be 0 */
 };
 
 /* Parses a 200 answer. FH_INVALID says why no snapshot would answer like that: a header is missing,

@@ -119,7 +119,7 @@ static struct batch_event *gone_events(struct sweep *sweep, const char *type)
     for (size_t i = 0; i < count; i++) {
         const char *key = json_string_value(json_array_get(sweep->keys, i));
         events[i] = (struct batch_event){.id = "", .type = type, .key = key};
-        events[i].envelope =
+        events[i].said.tree =
             json_pack("{s:s, s:s, s:{s:s}}", "type", type, "subject", key, "data", "key", key);
     }
     json_arena_set(before);

@@ -92,9 +92,8 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
             continue;
         fh_work *w = &works[i];
         work_init(w, context, handler);
-        w->event = events[i].envelope;
-        w->given = (struct work_given){event_marks_of(s->manager, s->source, events[i].type),
-                                       json_object_get(events[i].envelope, "data")};
+        w->event = &events[i].said;
+        w->given.shape = event_marks_of(s->manager, s->source, events[i].type);
         w->doing = instead ? doing_of((doing_function *)handler, "event %s of %s", events[i].type,
                                       s->source)
                            : event_doing(s, events[i].type);
@@ -152,14 +151,17 @@ static enum fh_code event_park(struct store_work *work, const struct subscriptio
                                const struct batch_event *event, int attempts, const char *why,
                                struct fh_error *error)
 {
-    char *text = json_text(event->envelope);
+    json_t *envelope = work_event_envelope(&event->said);
+    FH_ASSERT(envelope != NULL);
+    char *text = json_text(envelope);
+    json_decref(envelope);
     struct ledger_parked parked = {.source = s->source,
                                    .partition = s->partition,
                                    .key = event->key,
                                    .position = event->position,
                                    .event_id = event->id,
                                    .type = event->type,
-                                   .time_ms = event->time_ms,
+                                   .time_ms = batch_event_time_ms(event),
                                    .attempts = attempts,
                                    .error = why,
                                    .parked_ms = world_wall_ms(subscription_world(s)),

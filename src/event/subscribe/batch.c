@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks what a bus delivered. It came from elsewhere: nothing in it is trusted unchecked, because
- * a cursor that moved wrongly would lose events for ever. */
+/*
+ * Checks what a bus delivered. It came from elsewhere: nothing in it is trusted unchecked, because
+ * a cursor that moved wrongly would lose events for ever.
+ *
+ * A text is walked through once (json_scan.h), and values are made of none of it. What the walk
+ * refuses, for whatever reason, is read as values instead, which finds out what is wrong with it.
+ */
 
 #include "event/subscribe/batch.h"
 
@@ -8,6 +13,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/json_scan.h"
 #include "event/envelope.h"
 
 struct batch *batch_new(struct fh_error *error)
@@ -29,24 +35,39 @@ void batch_free(struct batch *batch)
     free(batch);
 }
 
+/* ---- As values ---- */
+
 static enum fh_code event_parse(json_t *envelope, struct batch_event *event, struct fh_error *error)
 {
     json_int_t position;
-    const char *time = json_string_value(json_object_get(envelope, "time"));
-    *event =
-        (struct batch_event){.envelope = envelope,
-                             .id = json_string_value(json_object_get(envelope, "id")),
-                             .type = json_string_value(json_object_get(envelope, "type")),
-                             .key = json_string_value(json_object_get(envelope, "subject")),
-                             .trace = json_string_value(json_object_get(envelope, "traceparent"))};
+    *event = (struct batch_event){.said.tree = envelope,
+                                  .id = json_string_at(envelope, "id"),
+                                  .type = json_string_at(envelope, "type"),
+                                  .key = json_string_at(envelope, "subject"),
+                                  .trace = json_string_at(envelope, "traceparent"),
+                                  .time = json_string_at(envelope, "time")};
     if (!event->id || !*event->id || strlen(event->id) >= ID_SIZE || !event->type ||
         !json_integer_at(envelope, "position", &position) || !json_object_get(envelope, "data"))
         return error_set(error, FH_INVALID, "An event in it lacks its id, type, position or data.");
     event->position = position;
     if (!event->key)
         event->key = "";
-    if (!time || !envelope_time_parse(time, &event->time_ms))
-        event->time_ms = 0;
+    return FH_OK;
+}
+
+static enum fh_code check_event_order(const struct batch *batch, int64_t after,
+                                      struct fh_error *error)
+{
+    for (int i = 0; i < batch->count; i++) {
+        if (batch->events[i].position <= after)
+            return error_set(error, FH_INVALID, "Its events are not in order after %lld.",
+                             (long long)after);
+        after = batch->events[i].position;
+    }
+    if (batch->next.position < after || batch->last < batch->next.position)
+        return error_set(error, FH_INVALID,
+                         "It scanned to %lld of %lld, with an event or a cursor at %lld.",
+                         (long long)batch->next.position, (long long)batch->last, (long long)after);
     return FH_OK;
 }
 
@@ -60,18 +81,160 @@ enum fh_code batch_take(struct batch *batch, json_t *envelopes, int64_t after, i
     batch->events =
         arena_alloc(&batch->arena, (json_array_size(envelopes) + 1) * sizeof *batch->events);
     json_array_foreach (envelopes, index, envelope) {
-        struct batch_event *event = &batch->events[batch->count++];
-        enum fh_code code = event_parse(envelope, event, error);
+        enum fh_code code = event_parse(envelope, &batch->events[batch->count++], error);
         if (code != FH_OK)
             return code;
-        if (event->position <= after)
-            return error_set(error, FH_INVALID, "Its events are not in order after %lld.",
-                             (long long)after);
-        after = event->position;
     }
-    if (batch->next.position < after || batch->last < batch->next.position)
-        return error_set(error, FH_INVALID,
-                         "It scanned to %lld of %lld, with an event or a cursor at %lld.",
-                         (long long)batch->next.position, (long long)batch->last, (long long)after);
-    return FH_OK;
+    return check_event_order(batch, after, error);
+}
+
+/* ---- As a text ---- */
+
+#define ENVELOPE_LENGTH_MIN (sizeof "{\"id\":\"1\",\"type\":\"\",\"position\":1,\"data\":1}" - 1)
+#define POSITION_DIGITS_MAX 18
+
+enum wanted { ID, TYPE, SUBJECT, TIME, TRACEPARENT, POSITION, DATA, WANTED_COUNT };
+
+static bool is_envelope_name(const struct json_piece *name, const char *wanted)
+{
+    return memcmp(name->at, wanted, name->length) == 0;
+}
+
+static enum wanted wanted_of(const struct json_piece *name)
+{
+    switch (name->length) {
+    case 2:
+        return is_envelope_name(name, "id") ? ID : WANTED_COUNT;
+    case 4:
+        return is_envelope_name(name, "type")   ? TYPE
+               : is_envelope_name(name, "time") ? TIME
+               : is_envelope_name(name, "data") ? DATA
+                                                : WANTED_COUNT;
+    case 7:
+        return is_envelope_name(name, "subject") ? SUBJECT : WANTED_COUNT;
+    case 8:
+        return is_envelope_name(name, "position") ? POSITION : WANTED_COUNT;
+    case 11:
+        return is_envelope_name(name, "traceparent") ? TRACEPARENT : WANTED_COUNT;
+    default:
+        return WANTED_COUNT;
+    }
+}
+
+/* A number, or a string of digits. */
+static bool position_of(const struct json_piece *value, int64_t *ret)
+{
+    size_t quoted = value->at[0] == '"', length = value->length - 2 * quoted;
+    const char *digits = value->at + quoted;
+    *ret = 0;
+    if (!length || length > POSITION_DIGITS_MAX)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (digits[i] < '0' || digits[i] > '9')
+            return false;
+        *ret = *ret * 10 + (digits[i] - '0');
+    }
+    return true;
+}
+
+/* Copies of them, each with a NUL, in one piece; NULL for one that is missing. */
+static bool copy_texts(struct arena *arena, const struct json_piece pieces[static POSITION],
+                       const char *ret[static POSITION])
+{
+    size_t size = 0;
+    for (int i = 0; i < POSITION; i++)
+        size += pieces[i].length + 1;
+    char *to = arena_try_alloc(arena, size);
+    for (int i = 0; to && i < POSITION; i++) {
+        ret[i] = NULL;
+        if (!pieces[i].at)
+            continue;
+        ret[i] = memcpy(to, pieces[i].at, pieces[i].length);
+        to += pieces[i].length;
+        *to++ = '\0';
+    }
+    return to != NULL;
+}
+
+static bool event_scan(struct json_scan *scan, struct arena *arena, struct batch_event *event)
+{
+    struct json_scan_in in;
+    struct json_piece found[WANTED_COUNT + 1] = {0}, name; /* the last: of no interest */
+    const char *texts[POSITION];
+    if (!json_scan_open(scan, '{', &in))
+        return false;
+    *event = (struct batch_event){.said.envelope.at = scan->at - 1};
+    while (json_scan_next(scan, '}', &in)) {
+        if (!json_scan_name(scan, &in, &name))
+            return false;
+        enum wanted which = wanted_of(&name);
+        if (which < POSITION ? !json_scan_string(scan, &found[which])
+                             : !json_scan_value(scan, &found[which]))
+            return false;
+    }
+    if (scan->refused || !found[ID].length || found[ID].length >= ID_SIZE || !found[TYPE].at ||
+        !found[DATA].at || !found[POSITION].at ||
+        !position_of(&found[POSITION], &event->position) || !copy_texts(arena, found, texts))
+        return false;
+    event->said.envelope.length = (size_t)(scan->at - event->said.envelope.at);
+    event->said.data = found[DATA];
+    event->id = texts[ID];
+    event->type = texts[TYPE];
+    event->key = texts[SUBJECT] ? texts[SUBJECT] : "";
+    event->time = texts[TIME];
+    event->trace = texts[TRACEPARENT];
+    return true;
+}
+
+/* False: something is wrong with it, or unusual. */
+static bool batch_scan(struct batch *batch, const char *text, size_t length, int count_max)
+{
+    struct json_scan scan;
+    struct json_scan_in in;
+    size_t most = length / ENVELOPE_LENGTH_MIN < (size_t)count_max ? length / ENVELOPE_LENGTH_MIN
+                                                                   : (size_t)count_max;
+    batch->events = arena_try_alloc(&batch->arena, most * sizeof *batch->events);
+    char *copy = arena_try_alloc(&batch->arena, length + JSON_SCAN_PADDING);
+    if (!batch->events || !copy)
+        return false;
+    memcpy(copy, text, length);
+    memset(copy + length, 0, JSON_SCAN_PADDING);
+    json_scan_begin(&scan, copy, length);
+    if (!json_scan_open(&scan, '[', &in))
+        return false;
+    while (json_scan_next(&scan, ']', &in)) {
+        if ((size_t)batch->count == most ||
+            !event_scan(&scan, &batch->arena, &batch->events[batch->count++]))
+            return false;
+    }
+    return json_scan_end(&scan);
+}
+
+static enum fh_code parse_events(struct batch *batch, const char *text, size_t length,
+                                 int64_t after, int count_max, struct fh_error *error)
+{
+    json_t *list = NULL;
+    struct arena *before = json_arena_set(&batch->arena);
+    enum fh_code code = json_parse(text, length, &list, error);
+    json_arena_set(before);
+    if (code == FH_OK && !json_is_array(list))
+        code = error_set(error, FH_INVALID, "Its body is not an array.");
+    return code == FH_OK ? batch_take(batch, list, after, count_max, error) : code;
+}
+
+enum fh_code batch_read(struct batch *batch, const char *text, size_t length, int64_t after,
+                        int count_max, struct fh_error *error)
+{
+    struct arena mark = batch->arena;
+    if (length && batch_scan(batch, text, length, count_max))
+        return check_event_order(batch, after, error);
+    arena_rewind(&batch->arena, &mark);
+    batch->count = 0;
+    return parse_events(batch, text, length, after, count_max, error);
+}
+
+int64_t batch_event_time_ms(const struct batch_event *event)
+{
+    int64_t wall_ms;
+    return event->time && envelope_time_parse(event->time, &wall_ms) ? wall_ms : 0;
 }

@@ -10,14 +10,15 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "store/ledger.h"
+#include "work/work.h"
 
 struct batch_event {
-    json_t *envelope;
+    struct work_event said;
     int64_t position;
-    int64_t time_ms; /* 0: missing or unreadable */
     const char *id, *type;
     const char *key;   /* "": missing */
     const char *trace; /* or NULL */
+    const char *time;  /* or NULL */
 };
 
 struct batch {
@@ -37,6 +38,13 @@ struct batch *batch_new(struct fh_error *error);
  * before `after` or beyond `last`. */
 enum fh_code batch_take(struct batch *batch, json_t *envelopes, int64_t after, int count_max,
                         struct fh_error *error);
+/* The same of their text, of which the batch has a copy then. FH_INVALID or FH_NO_MEMORY, too,
+ * where that is no JSON, or takes too much memory. */
+enum fh_code batch_read(struct batch *batch, const char *text, size_t length, int64_t after,
+                        int count_max, struct fh_error *error);
 void batch_free(struct batch *batch);
+
+/* 0: missing or unreadable. */
+int64_t batch_event_time_ms(const struct batch_event *event);
 
 #endif

@@ -73,11 +73,11 @@ static enum retried retry_event(struct subscription *s, struct ledger_parked *pa
     int failed;
     bool outage;
     struct arena *before = json_arena_set(arena);
-    enum fh_code code = json_parse(parked->event, strlen(parked->event), &event.envelope, error);
+    enum fh_code code = json_parse(parked->event, strlen(parked->event), &event.said.tree, error);
     json_arena_set(before);
     if (code != FH_OK)
         return RETRIED_FAILED;
-    event.trace = json_string_at(event.envelope, "traceparent");
+    event.trace = json_string_at(event.said.tree, "traceparent");
     code = apply_works(s, &event, 1, NULL, NULL, &fence.fence, &failed, &outage, error);
     CRASH_POINT("retry.durable");
     *ret_unparked = fence.unparked;

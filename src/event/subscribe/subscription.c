@@ -171,8 +171,9 @@ static int64_t lag_ms(const struct subscription *s)
         oldest = &s->applying->events[s->applied];
     else if (s->first)
         oldest = &s->first->events[0];
-    if (oldest && oldest->time_ms)
-        lag = age_ms(s, oldest->time_ms);
+    int64_t oldest_ms = oldest ? batch_event_time_ms(oldest) : 0;
+    if (oldest_ms)
+        lag = age_ms(s, oldest_ms);
     else if (stands_still(s))
         lag = (world_monotonic_ns(subscription_world(s)) - s->reached_ns) / NS_A_MS;
     return lag > parked ? lag : parked;
