@@ -213,7 +213,8 @@ void spans_keep(struct spans *spans, const struct span *span)
     kept->kind = (short)span->kind;
     kept->status = (short)span->status;
     kept->began_ns = span->began_ns;
-    kept->took_ns = world_monotonic_ns(spans->world) - span->began_ns;
+    kept->took_ns =
+        (span->ended_ns ? span->ended_ns : world_monotonic_ns(spans->world)) - span->began_ns;
     memcpy(kept->trace, (owns ? span->own : span->parent) + TRACE_AT, TRACE_LENGTH);
     memset(kept->own, 0, SPAN_LENGTH);
     memset(kept->parent, 0, SPAN_LENGTH);

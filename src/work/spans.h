@@ -39,7 +39,8 @@ struct span {
     const char *service; /* the other service, or NULL */
     const char *key;     /* of an event, or the reference of a saga; or NULL */
     int status;          /* an HTTP status; 0: no answer */
-    int64_t began_ns;    /* monotonic; it ends now */
+    int64_t began_ns;    /* monotonic */
+    int64_t ended_ns;    /* 0: now */
 };
 
 struct spans;

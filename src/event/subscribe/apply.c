@@ -82,6 +82,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
 {
     struct work_context *context = s->manager->context;
     int64_t began_ns = world_monotonic_ns(context->world);
+    int64_t deadline_ns = world_in_ms(context->world, SUBSCRIBE_HANDLER_MS_MAX);
     fh_work *works = malloc(((size_t)count + 1) * sizeof *works); /* cleared by work_init */
     fh_work **heard = calloc((size_t)count + 1, sizeof(fh_work *));
     int heard_count = 0, failed = -1;
@@ -99,7 +100,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
                            : event_doing(s, events[i].type);
         w->caller = s->source;
         w->trace = events[i].trace;
-        w->deadline_ns = world_in_ms(context->world, SUBSCRIBE_HANDLER_MS_MAX);
+        w->deadline_ns = deadline_ns;
         heard[heard_count++] = w;
     }
     enum fh_code code = heard_count ? work_batch(context, heard, heard_count, fence, &failed, error)
@@ -111,6 +112,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
     if (to_blame)
         subscription_tell_fault(s, heard[failed], events[to_blame - works].id, *ret_outage);
     *ret_failed = to_blame ? (int)(to_blame - works) : -1;
+    int64_t ended_ns = world_monotonic_ns(context->world);
     for (int i = 0; i < heard_count; i++) {
         const struct batch_event *event = &events[heard[i] - works];
         struct span span = {.kind = SPAN_APPLIED,
@@ -121,7 +123,8 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
                             .status = code == FH_OK ? 200
                                       : i == failed ? heard[i]->reply_status
                                                     : 0,
-                            .began_ns = began_ns};
+                            .began_ns = began_ns,
+                            .ended_ns = ended_ns};
         spans_keep(context->spans, &span);
         fault_is_told(heard[i]); /* those after the one to blame were only stopped */
         work_release(heard[i]);
