@@ -166,8 +166,8 @@ enum timer_verdict timers_fire(struct timer_firing *firing)
         prepare_timer(firing, i, &works[i]);
         list[i] = &works[i];
     }
-    enum fh_code code =
-        work_batch(context, list, firing->count, &fence.fence, &firing->failed, &firing->error);
+    enum fh_code code = work_batch(context, list, firing->count, &fence.fence, NULL,
+                                   &firing->failed, &firing->error);
     CRASH_POINT("timer.fired");
     const fh_work *to_blame = firing->failed >= 0 ? list[firing->failed] : NULL;
     for (int i = 0; code != FH_OK && i < firing->count; i++)

@@ -95,6 +95,7 @@ json_t *fh_peek_doc(fh_work *w, const char *collection, const char *id)
     struct store_work *work;
     struct fh_error error;
     documents_of(w);
+    work_asks(w);
     if (store_begin(w->context->store, STORE_READ_COMMITTED, &work, &error) != FH_OK)
         work_fail(w, &error);
     json_t *document = get_document(w, work, collection, id, &error);

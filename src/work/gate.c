@@ -23,6 +23,8 @@ void gate_arrived(struct gate_member *member, enum gate_member_state state)
 struct store_work *work_gate_pass(fh_work *w)
 {
     struct gate_member *member = w->member;
+    if (member->gate->in_turn)
+        return member->gate->store_work;
     gate_arrived(member, MEMBER_AT_GATE);
     fiber_park();
     if (member->gate->cancelled) {
@@ -31,6 +33,17 @@ struct store_work *work_gate_pass(fh_work *w)
         work_fail(w, &error);
     }
     return member->gate->store_work;
+}
+
+void work_gate_asks(fh_work *w)
+{
+    struct fh_error error;
+    struct work_gate *gate = w->member->gate;
+    if (!gate->in_turn)
+        return;
+    gate->has_asked = true;
+    error_set(&error, FH_CONFLICT, "The batch runs again.");
+    work_fail(w, &error);
 }
 
 static void coordinator_wait(struct work_gate *gate)
@@ -42,6 +55,18 @@ static void coordinator_wait(struct work_gate *gate)
 void gate_wait_for_asking(struct work_gate *gate)
 {
     while (gate->asking)
+        coordinator_wait(gate);
+}
+
+void gate_ran(struct work_gate *gate)
+{
+    gate->runs = false;
+    wake_coordinator(gate);
+}
+
+void gate_wait_for_turns(struct work_gate *gate)
+{
+    while (gate->runs)
         coordinator_wait(gate);
 }
 

@@ -36,17 +36,27 @@ struct work_gate {
     bool waiting; /* the coordinator is parked */
     bool cancelled;
     struct store_work *store_work;
+    /* All on one fiber, each from its beginning to its end, while the transaction is open. */
+    bool in_turn;
+    bool runs;      /* that fiber */
+    bool has_asked; /* one of them would have waited for something else than the store */
 };
 
 /* Called by a member of a batch at its first use of the store: parks until it is the member's turn,
  * and returns the batch's one open transaction. Ends the member if the batch has failed. */
 struct store_work *work_gate_pass(fh_work *w);
+/* Called by a member before it asks for anything that is not of the transaction. Ends it, where
+ * that is open already. */
+void work_gate_asks(fh_work *w);
 
 /* On a member's fiber, or the coordinator's: the member is there now. */
 void gate_arrived(struct gate_member *member, enum gate_member_state state);
 
+void gate_ran(struct work_gate *gate); /* on the one fiber of all */
+
 /* On the coordinator's fiber. */
 void gate_wait_for_asking(struct work_gate *gate); /* until no member is asking any more */
+void gate_wait_for_turns(struct work_gate *gate);  /* until gate_ran */
 /* Lets a member run on, and waits until it has ended, has sent its statement, or is out of turn.
  * `in_turn`: all before it have ended. */
 void gate_let_through(struct work_gate *gate, struct gate_member *member, bool in_turn);

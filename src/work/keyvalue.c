@@ -262,6 +262,7 @@ static struct keyvalue_view keyvalue_peeking(fh_work *w, const char *key)
     struct fh_error error;
     keyvalue_of(w);
     must_be_key(w, key);
+    work_asks(w);
     must_have_done(w, store_begin(w->context->store, STORE_READ_COMMITTED, &view.work, &error),
                    &error);
     return view;

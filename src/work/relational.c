@@ -159,6 +159,7 @@ json_t *fh_peek(fh_work *w, const char *sql, ...)
     struct store_work *work;
     struct fh_error error;
     must_be_relational(w);
+    work_asks(w);
     va_list args;
     va_start(args, sql);
     int count = objects_of_args(w, args, objects);

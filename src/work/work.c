@@ -53,8 +53,15 @@ void work_release(fh_work *w)
 
 /* ---- asking ---- */
 
+void work_asks(fh_work *w)
+{
+    if (w->member && w->phase == WORK_ASKING)
+        work_gate_asks(w);
+}
+
 void work_must_be_asking(fh_work *w, const char *what)
 {
+    work_asks(w);
     if (w->phase == WORK_ASKING)
         return;
     work_fail_with(

@@ -268,7 +268,8 @@ void work_release(fh_work *w);
 /* For the functions that handlers call. Each succeeds or does not return. */
 struct store_work *work_store_write(fh_work *w); /* opens the transaction; fails in a GET */
 struct store_work *work_store_read(fh_work *w);  /* the open transaction, or a GET's snapshot */
-void work_must_be_asking(fh_work *w, const char *what);             /* law 3 */
+void work_must_be_asking(fh_work *w, const char *what); /* law 3 */
+void work_asks(fh_work *w); /* before what may wait for others, or reads what is committed */
 _Noreturn void work_fail(fh_work *w, const struct fh_error *error); /* maps codes to statuses */
 /* Returns to where the handler was called, over all its frames: unwind.c. `how`: for setjmp. */
 _Noreturn void work_end_handler(fh_work *w, int how);
@@ -314,9 +315,14 @@ uint64_t work_random(fh_work *w); /* the same in a rerun */
 /* Several units of work in one commit. Their asking parts run side by side, each on its own fiber;
  * then one transaction is opened with `fence`, and they go on in order. FH_OK: all are applied and
  * durable. On any failure none is; *ret_failed says which one failed (-1: the commit or the fence).
- * Replies are ignored. */
+ * Replies are ignored.
+ *
+ * `asks`, if not NULL: while it is false, none is expected to ask, and where the store is embedded
+ * they run one after the other on one fiber, in the open transaction. If one asks after all, it is
+ * set, and all run anew, side by side. */
 enum fh_code work_batch(struct work_context *context, fh_work **works, int count,
-                        struct work_fence *fence, int *ret_failed, struct fh_error *error);
+                        struct work_fence *fence, bool *asks, int *ret_failed,
+                        struct fh_error *error);
 
 /* Whether a batch's failure counts as an outage. A failed handler (NULL: none) is to blame, unless
  * it asked a service that is down (its own faults are 500), or could not even start. */

@@ -42,6 +42,9 @@ struct one {
     struct ledger_event event;
 };
 
+/* Members that do not ask may run on one fiber. */
+static bool in_turn;
+
 struct batch_tried {
     struct conformance *c;
     struct work_context context;
@@ -107,8 +110,10 @@ static struct batch_tried try_batch(struct conformance *c, const int *does, int 
         one->does = does ? does[i] : PUBLISHES;
         tried.works[i] = &one->w;
     }
+    bool asks = false;
     tried.failed = -1;
-    tried.code = work_batch(&tried.context, tried.works, count, NULL, &tried.failed, &tried.error);
+    tried.code = work_batch(&tried.context, tried.works, count, NULL, in_turn ? &asks : NULL,
+                            &tried.failed, &tried.error);
     for (int i = 0; i < count; i++)
         work_release(&tried.ones[i].w);
     free(tried.works);
@@ -242,6 +247,24 @@ static void large_rows_are_read_by_one_at_a_time(struct conformance *c)
     EXPECT(strcmp(tried.order, "sasasa") == 0);
 }
 
+static bool is_embedded(const struct engine *engine)
+{
+    return !engine->server;
+}
+
+static void they_are_the_same_in_turn(struct conformance *c)
+{
+    static void (*const cases[])(struct conformance * c) = {members_run_in_their_order,
+                                                            the_events_of_many_have_their_order,
+                                                            the_first_that_fails_is_to_blame};
+    in_turn = true;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cases[i](c);
+        EXPECT(conformance_does(c, "DROP TABLE things", NULL) == FH_OK);
+    }
+    in_turn = false;
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
@@ -252,6 +275,7 @@ int main(void)
         CASE(the_last_one_may_go_on),
         CASE(many_rows_are_read_by_one_at_a_time),
         CASE(large_rows_are_read_by_one_at_a_time),
+        CASE_OF(they_are_the_same_in_turn, is_embedded),
     };
     return conformance_main(FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
 }

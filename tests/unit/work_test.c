@@ -365,7 +365,7 @@ static void run_batch(void *argument)
         json_arena_set(NULL);
         pointers[i] = &works[i];
     }
-    batch->code = work_batch(&batch->fixture->context, pointers, 8, NULL, &batch->failed,
+    batch->code = work_batch(&batch->fixture->context, pointers, 8, NULL, NULL, &batch->failed,
                              &batch->fixture->error);
     for (int i = 0; i < 8; i++)
         work_release(&works[i]);

@@ -103,8 +103,9 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
         w->deadline_ns = deadline_ns;
         heard[heard_count++] = w;
     }
-    enum fh_code code = heard_count ? work_batch(context, heard, heard_count, fence, &failed, error)
-                                    : fence_alone(context, fence, error);
+    enum fh_code code =
+        heard_count ? work_batch(context, heard, heard_count, fence, &s->asks, &failed, error)
+                    : fence_alone(context, fence, error);
     const fh_work *to_blame = failed >= 0 ? heard[failed] : NULL;
     for (int i = 0; code != FH_OK && i < heard_count; i++) /* the commit may name any of them */
         work_redact(heard[i], SHAPE_MARKED, error->message, sizeof error->message);
