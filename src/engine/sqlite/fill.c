@@ -86,9 +86,3 @@ enum fh_code sqlite_filter_fill(struct sqlite_work *work, struct fh_error *error
     free(slice.key);
     return code;
 }
-
-void sqlite_filter_rolled_back(struct sqlite_filter *filter, uint64_t filled)
-{
-    if (filter->slices != filled)
-        sqlite_filter_forget(filter);
-}

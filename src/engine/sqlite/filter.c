@@ -138,3 +138,9 @@ void sqlite_filter_end(struct sqlite_filter *filter)
         filter->whole.most = filter->whole.count * 2;
     next_end(filter);
 }
+
+void sqlite_filter_rolled_back(struct sqlite_filter *filter, uint64_t filled)
+{
+    if (filter->slices != filled)
+        sqlite_filter_forget(filter);
+}

@@ -210,6 +210,8 @@ void sqlite_filter_add(struct sqlite_filter *filter, const char *caller, const c
 bool sqlite_filter_rules_out(const struct sqlite_filter *filter, const char *caller,
                              const char *key);
 void sqlite_filter_forget(struct sqlite_filter *filter);
+/* What was removed since the filter had read `filled` slices is there again. */
+void sqlite_filter_rolled_back(struct sqlite_filter *filter, uint64_t filled);
 /* For fill.c: whether it is to be filled anew; begins to, in a larger one than was begun, if any
  * (false: there is no memory); whether that is too small; a record that the table has; there are no
  * more. */
@@ -220,8 +222,6 @@ void sqlite_filter_find(struct sqlite_filter *filter, const char *caller, const 
 void sqlite_filter_end(struct sqlite_filter *filter);
 /* fill.c: reads some more records, if it is not whole, in a unit of work that writes. */
 enum fh_code sqlite_filter_fill(struct sqlite_work *work, struct fh_error *error);
-/* What was removed since the filter had read `filled` slices is there again. */
-void sqlite_filter_rolled_back(struct sqlite_filter *filter, uint64_t filled);
 
 /* trial.c */
 extern const struct sql_trial_ops sqlite_trial;
