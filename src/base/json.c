@@ -220,7 +220,7 @@ static const bool is_escaped[256] = {
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* control characters */
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, ['"'] = 1, ['\\'] = 1};
 
-static void write_json_string(struct text *text, const char *string, size_t length)
+void json_write_string(struct text *text, const char *string, size_t length)
 {
     static const char shorts[] = "btn\0fr"; /* for control characters from 8 on */
     const char *end = string + length, *plain = string;
@@ -250,7 +250,7 @@ static bool write_object(struct text *text, const json_t *object, int depth)
     for (void *at = json_object_iter(own); at && written; at = json_object_iter_next(own, at)) {
         text_append(text, separator, 1);
         separator = ",";
-        write_json_string(text, json_object_iter_key(at), json_object_iter_key_len(at));
+        json_write_string(text, json_object_iter_key(at), json_object_iter_key_len(at));
         text_append(text, ":", 1);
         written = write_json_value(text, json_object_iter_value(at), depth);
     }
@@ -283,7 +283,7 @@ static bool write_json_value(struct text *text, const json_t *value, int depth)
     case JSON_ARRAY:
         return depth < DEPTH_MAX && write_array(text, value, depth + 1);
     case JSON_STRING:
-        write_json_string(text, json_string_value(value), json_string_length(value));
+        json_write_string(text, json_string_value(value), json_string_length(value));
         return true;
     case JSON_INTEGER:
         text_integer(text, json_integer_value(value));

@@ -35,6 +35,8 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
 json_t *json_parse_again(const char *text, size_t length);
 /* Appends it to `text`, compact; or ends the process, where it is no JSON or too long. */
 void json_write(struct text *text, const json_t *value);
+/* A string, with its quotes. */
+void json_write_string(struct text *text, const char *string, size_t length);
 /* The same. malloc'ed, or from the arena when one is set; free with json_text_free. Never NULL. */
 char *json_text(const json_t *value);
 void json_text_free(char *text);

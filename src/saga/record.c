@@ -26,23 +26,6 @@
 
 /* ---- Writing ---- */
 
-static void add_string(struct text *text, const char *string)
-{
-    text_append(text, "\"", 1);
-    for (const char *rest = string; *rest;) {
-        size_t plain = strcspn(rest, "\"\\\1\2\3\4\5\6\7\b\t\n\v\f\r\16\17\20\21\22\23\24\25\26\27"
-                                     "\30\31\32\33\34\35\36\37");
-        text_append(text, rest, plain);
-        rest += plain;
-        if (*rest == '"' || *rest == '\\')
-            text_printf(text, "\\%c", *rest);
-        else if (*rest)
-            text_printf(text, "\\u%04x", (unsigned)*rest);
-        rest += *rest != '\0';
-    }
-    text_append(text, "\"", 1);
-}
-
 static void add_named(struct text *text, const char *name, const char *string)
 {
     if (!string)
@@ -50,7 +33,7 @@ static void add_named(struct text *text, const char *name, const char *string)
     text_add(text, ",\"");
     text_add(text, name);
     text_add(text, "\":");
-    add_string(text, string);
+    json_write_string(text, string, strlen(string));
 }
 
 static void add_secrets(struct text *text, const json_t *secrets)
@@ -79,9 +62,13 @@ void saga_record_row(const struct saga_run *run, const struct saga_state *state,
         left_ms = 0;
     struct text text;
     text_init(&text, STATE_SIZE_MAX);
-    text_printf(&text, "{\"step\":%d,\"back\":%s,\"left_ms\":%lld,\"version\":%d,\"digest\":\"%s\"",
-                state->step, state->back ? "true" : "false", (long long)left_ms, run->type->version,
-                run->type->digest);
+    text_add(&text, "{\"step\":");
+    text_integer(&text, state->step);
+    text_add(&text, state->back ? ",\"back\":true,\"left_ms\":" : ",\"back\":false,\"left_ms\":");
+    text_integer(&text, left_ms);
+    text_add(&text, ",\"version\":");
+    text_integer(&text, run->type->version);
+    add_named(&text, "digest", run->type->digest);
     add_named(&text, "steps", run->type->steps);
     add_named(&text, "trace", run->trace);
     add_named(&text, "user", run->user ? run->user->statement : NULL);
@@ -121,7 +108,8 @@ static const char *request_text(const struct saga_run *run, int step, const stru
     char *spent = is_spent && run->secrets ? saga_spent_body(run->type, step, part->body) : NULL;
     struct text text;
     text_init(&text, REQUEST_SIZE_MAX);
-    text_printf(&text, "{\"method\":\"%s\"", call->method);
+    text_add(&text, "{\"method\":");
+    json_write_string(&text, call->method, strlen(call->method));
     add_named(&text, "path", part->path);
     add_named(&text, "body", spent ? spent : part->spent ? part->spent : part->body);
     add_named(&text, "undo_path", part->undo_path);
