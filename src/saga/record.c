@@ -144,6 +144,7 @@ enum fh_code saga_record_put(struct store_work *work, const struct saga_run *run
 {
     struct ledger_saga row;
     saga_record_row(run, state, arena, &row);
+    row.stays = run->state.status == state->status;
     enum fh_code code = ledger_saga_update(work, &row, error);
     for (int step = 0; step < run->type->rules.step_count; step++) {
         for (int at = state->first[step]; at < state->first[step + 1] && !code; at++) {

@@ -333,6 +333,7 @@ struct ledger_saga {
     /* Updating: with this the saga's secrets go out of its state. If its start event holds the
      * whole saga, its data go, too. */
     bool spends;
+    bool stays; /* updating: `status` is stored already; an engine may rely on it */
 };
 
 /* One element of one step. */

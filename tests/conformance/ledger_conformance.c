@@ -368,16 +368,22 @@ static void a_saga_is_changed_only_by_its_epoch(struct conformance *c)
     saga.status = "compensating";
     saga.updated_ms = 2;
     EXPECT(update_by(c, STORE_WRITE, &saga) == FH_OK);
+    saga.stays = true;
+    saga.updated_ms = 3;
+    EXPECT(update_by(c, STORE_WRITE, &saga) == FH_OK);
     saga.epoch = 2;
     saga.state = "{\"step\":9}";
-    EXPECT(update_by(c, STORE_WRITE, &saga) == FH_CONFLICT && !c->error.retryable);
+    for (int i = 0; i < 2; i++) {
+        saga.stays = i > 0;
+        EXPECT(update_by(c, STORE_WRITE, &saga) == FH_CONFLICT && !c->error.retryable);
+    }
     work = conformance_begin(c, STORE_READ);
     EXPECT(work);
     struct arena arena;
     arena_init(&arena, ARENA_SIZE_MAX);
     bool same = ledger_saga_get(work, &arena, "birth", 1, &read, &c->error) == FH_OK &&
                 read.epoch == 3 && strcmp(read.state, "{\"step\":1}") == 0 &&
-                strcmp(read.status, "compensating") == 0 && read.updated_ms == 2 &&
+                strcmp(read.status, "compensating") == 0 && read.updated_ms == 3 &&
                 strcmp(read.name, "place_order") == 0 && strcmp(read.input, "{\"id\":1}") == 0;
     bool none = ledger_saga_get(work, &arena, "birth", 2, &read, &c->error) == FH_NOT_FOUND;
     arena_release(&arena);
@@ -396,9 +402,12 @@ static void a_saga_that_is_over_is_never_changed_again(struct conformance *c)
     }
     conformance_rollback(c, work);
     for (int i = 0; i < 6; i++) {
-        struct ledger_saga saga = saga_of(i + 1, "running");
-        EXPECT(update_by(c, i < 3 ? STORE_WRITE : STORE_WRITE_GUARDED, &saga) == FH_CONFLICT);
-        EXPECT(!c->error.retryable);
+        for (int status = 0; status < 2; status++) {
+            struct ledger_saga saga = saga_of(i + 1, status ? over[i % 3] : "running");
+            saga.stays = status > 0; /* as its late instance believes */
+            EXPECT(update_by(c, i < 3 ? STORE_WRITE : STORE_WRITE_GUARDED, &saga) == FH_CONFLICT);
+            EXPECT(!c->error.retryable);
+        }
     }
     work = conformance_begin(c, STORE_READ);
     struct ledger_counts counts = counts_of(c, work);

@@ -87,7 +87,7 @@ const char *const mariadb_ledger_statements[LEDGER_STATEMENTS] = {
                         " state = VALUES(state), answer = VALUES(answer),"
                         " receiver = VALUES(receiver),"
                         " receiver_position = VALUES(receiver_position)",
-    [LEDGER_SAGAS_CLOSED] = LEDGER_SAGAS_CLOSED_OF(LISTED_NUMBERS("?3")),
+    [LEDGER_SAGAS_CLOSED] = LEDGER_SAGAS_CLOSED_OF("fh_saga", LISTED_NUMBERS("?3")),
     [LEDGER_SEQUENCE] = "CALL fh_sequence(?1)",
     [LEDGER_CLOCK] = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01',"
                      " UTC_TIMESTAMP(3)) DIV 1000",

@@ -43,7 +43,7 @@ const char *const postgresql_ledger_statements[LEDGER_STATEMENTS] = {
     /* A row lock would write the row. */
     [LEDGER_KEY_LOCK] = "SELECT " KEY_LOCK("?1"),
     [LEDGER_CALLER_DELETE] = LEDGER_CALLER_DELETE_OF(LISTED_NUMBERS("?4")),
-    [LEDGER_SAGAS_CLOSED] = LEDGER_SAGAS_CLOSED_OF(LISTED_NUMBERS("?3")),
+    [LEDGER_SAGAS_CLOSED] = LEDGER_SAGAS_CLOSED_OF("fh_saga", LISTED_NUMBERS("?3")),
     [LEDGER_SAGA_ADVANCE] = ADVANCE(""),
     [LEDGER_SAGA_ADVANCE_AT] = ADVANCE(" AND ctid = CAST(?8 AS tid)"),
     /* A list of names is no condition of the index for its planner, which then reads all that are

@@ -13,5 +13,10 @@ const char *const sqlite_ledger_statements[LEDGER_STATEMENTS] = {
     [LEDGER_KEY_PLACES] = LEDGER_KEY_PLACES_OF("fh_last_of_key", TEXTS),
     [LEDGER_KEYS_UNSEQUENCED] = LEDGER_KEYS_UNSEQUENCED_OF(TEXTS),
     [LEDGER_CALLER_DELETE] = LEDGER_CALLER_DELETE_OF(LIST("?4")),
-    [LEDGER_SAGAS_CLOSED] = LEDGER_SAGAS_CLOSED_OF(LIST("?3")),
+    /* Its planner would read all that are over, by the index of their status. */
+    [LEDGER_SAGAS_CLOSED] =
+        LEDGER_SAGAS_CLOSED_OF("fh_saga INDEXED BY fh_saga_unclosed", LIST("?3")),
+    [LEDGER_SAGA_STAY] = "UPDATE fh_saga SET state = ?4, deadline_ms = ?6, updated_ms = ?7"
+                         " WHERE birth = ?1 AND number = ?2 AND epoch = ?3 AND status = ?5"
+                         " AND " LEDGER_SAGA_IS_OPEN,
 };

@@ -159,11 +159,13 @@ enum fh_code sql_ledger_saga_update(struct store_work *work, const struct ledger
         return code;
     if (ledger_sql(work, LEDGER_SAGA_ADVANCE))
         return saga_advance(work, values, count, error);
-    code = ledger_do(work,
-                     "UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6, updated_ms = ?7"
-                     " WHERE birth = ?1 AND number = ?2 AND epoch = ?3"
-                     " AND status IN " LEDGER_SAGA_OPEN,
-                     values, count, &changed, error);
+    const char *stay = saga->stays ? ledger_sql(work, LEDGER_SAGA_STAY) : NULL;
+    code = ledger_do(
+        work,
+        stay ? stay
+             : "UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6, updated_ms = ?7"
+               " WHERE birth = ?1 AND number = ?2 AND epoch = ?3 AND " LEDGER_SAGA_IS_OPEN,
+        values, count, &changed, error);
     if (code == FH_OK && changed == 0)
         return error_set(error, FH_CONFLICT, LEDGER_SAGA_FENCED);
     return code;
@@ -378,6 +380,11 @@ static bool add_number_row(void *context, const struct sql_row *row)
     return true;
 }
 
+/* Each from the index of its status: a list of three could make a planner read all that are over.
+ */
+#define OPEN_NUMBERS_OF(status)                                                                    \
+    "SELECT number FROM fh_saga WHERE status = '" status "' AND birth = ?1 AND number < ?2"
+
 enum fh_code sql_ledger_sagas_closable(struct store_work *work, struct arena *arena,
                                        const char *birth, struct ledger_caller *ret,
                                        struct fh_error *error)
@@ -400,8 +407,8 @@ enum fh_code sql_ledger_sagas_closable(struct store_work *work, struct arena *ar
     text_add(&open, "[");
     values[1] = sql_integer(ret->closed_through);
     code = sql_run(work,
-                   "SELECT number FROM fh_saga WHERE birth = ?1 AND number < ?2"
-                   " AND status IN " LEDGER_SAGA_OPEN " ORDER BY number",
+                   OPEN_NUMBERS_OF("running") " UNION ALL " OPEN_NUMBERS_OF(
+                       "compensating") " UNION ALL " OPEN_NUMBERS_OF("parked") " ORDER BY number",
                    values, 2, add_number_row, &open, NULL, error);
     text_add(&open, "]");
     if (code == FH_OK && open.overflow)

@@ -12,6 +12,10 @@
 
 #define LEDGER_SAGA_OPEN "('running', 'compensating', 'parked')"
 #define LEDGER_SAGA_OVER "('ended', 'undone', 'abandoned')"
+/* The same where no index is meant: SQLite makes a table of a list of three, for each execution. */
+#define LEDGER_SAGA_IS_OPEN "status <> 'ended' AND status <> 'undone' AND status <> 'abandoned'"
+#define LEDGER_SAGA_IS_OVER                                                                        \
+    "status <> 'running' AND status <> 'compensating' AND status <> 'parked'"
 
 enum ledger_statement {
     LEDGER_META_PUT,
@@ -45,6 +49,8 @@ enum ledger_statement {
     LEDGER_NEWEST_PUT,
     LEDGER_STEP_PUT,
     LEDGER_SAGAS_CLOSED,
+    LEDGER_SAGA_STAY,       /* as ledger_saga_update, for one that stays in its status 5, which is
+                             * not written again, nor its index. NULL: that saves nothing */
     LEDGER_SAGA_ADVANCE,    /* as ledger_saga_update: the statement itself fails if it changes
                              * nothing, so its result need not be awaited. NULL: the number of
                              * changed rows is checked */

@@ -16,9 +16,9 @@
 #define LEDGER_CALLER_DELETE_OF(list)                                                              \
     "DELETE FROM fh_command WHERE caller = ?1 AND birth = ?2 AND birth <> ''"                      \
     " AND number <= ?3 AND outcome <> 'pending' AND number NOT IN " list
-#define LEDGER_SAGAS_CLOSED_OF(list)                                                               \
-    "UPDATE fh_saga SET closed = 1 WHERE closed = 0 AND birth = ?1 AND number <= ?2"               \
-    " AND status IN " LEDGER_SAGA_OVER " AND number NOT IN " list
+#define LEDGER_SAGAS_CLOSED_OF(table, list)                                                        \
+    "UPDATE " table " SET closed = 1 WHERE closed = 0 AND birth = ?1 AND number <= ?2"             \
+    " AND " LEDGER_SAGA_IS_OVER " AND number NOT IN " list
 
 /* Shared by dialects that have INSERT ... ON CONFLICT. */
 #define LEDGER_ON_CONFLICT                                                                         \
