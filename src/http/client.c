@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client: libcurl's multi interface, driven by the libuv loop.
+ * The client. To a service without TLS, at an address in digits, plain.c sends; everything else
+ * goes through libcurl's multi interface, driven by the libuv loop.
  *
- * A request is a transfer with an easy handle, which is taken from an idle list and set up only for
- * what differs; before libcurl 8.1.0 each needs a new handle (transfer.c). http_client_send only
- * queues it; one turn before the loop sleeps starts all queued transfers, with one call into
- * libcurl. `done` is always called later, from the loop, never from inside http_client_send (except
- * while the client is being freed).
+ * http_client_send only queues a transfer, which is taken from an idle list; one turn before the
+ * loop sleeps starts all queued ones, libcurl's with one call into it. `done` is always called
+ * later, from the loop, never from inside http_client_send (except while the client is being
+ * freed).
  *
- * libcurl keeps connections alive, at most HTTP_CLIENT_CONNECTIONS_MAX to one address; further
- * requests wait inside libcurl, and their time runs. If a kept connection turns out to have been
- * closed by the other side before any answer arrived, libcurl would send the request again. That is
- * prevented, because the other side may have executed it: nothing is sent twice here.
+ * An easy handle is set up only for what differs; before libcurl 8.1.0 each request needs a new one
+ * (transfer.c). libcurl keeps connections alive, at most HTTP_CLIENT_CONNECTIONS_MAX to one
+ * address; further requests wait inside libcurl, and their time runs. If a kept connection turns
+ * out to have been closed by the other side before any answer arrived, libcurl would send the
+ * request again. That is prevented, because the other side may have executed it: nothing is sent
+ * twice here.
  *
  * Deadlines are kept here: one timer of the world per transfer, exact to the millisecond. libcurl
  * gets no timeout, since a second clock could only disagree.
@@ -67,7 +69,7 @@ void http_client_settle(struct http_client *client, void (*settled)(void *contex
 
 /* `done` may send again. It may also free the client, whose memory stays until its handles are
  * closed. */
-static void finish_transfer(struct transfer *transfer)
+void client_finish(struct transfer *transfer)
 {
     struct http_client *client = transfer->client;
     struct world_request *request = transfer->request;
@@ -75,6 +77,7 @@ static void finish_transfer(struct transfer *transfer)
     if (transfer->added)
         curl_multi_remove_handle(client->multi, transfer->easy);
     transfer->added = false;
+    plain_leave(transfer);
     unlink_transfer(client, transfer);
     client->settled.count -= transfer->awaited;
     transfer->awaited = false;
@@ -87,17 +90,25 @@ static void finish_transfer(struct transfer *transfer)
         transfer_free(transfer);
         return;
     }
-    client_opens_sockets_of(transfer); /* its handle may be a new one */
     transfer->next = client->idle;
     client->idle = transfer;
     client->idle_count++;
+}
+
+void client_fail_later(struct transfer *transfer)
+{
+    struct http_client *client = transfer->client;
+    world_timer_stop(client->world, &transfer->deadline);
+    transfer->next_failed = client->failed;
+    client->failed = transfer;
+    world_turn(client->world, &client->turn);
 }
 
 static void on_deadline(struct world_timer *timer)
 {
     struct transfer *transfer = timer->owner;
     transfer_fail(transfer, "deadline passed");
-    finish_transfer(transfer);
+    client_finish(transfer);
 }
 
 static struct transfer *transfer_take(struct http_client *client)
@@ -108,7 +119,6 @@ static struct transfer *transfer_take(struct http_client *client)
         client->idle_count--;
     } else {
         transfer = transfer_new(client);
-        client_opens_sockets_of(transfer);
     }
     transfer->deadline = (struct world_timer){.fire = on_deadline, .owner = transfer};
     transfer->next = NULL;
@@ -137,6 +147,20 @@ void http_client_send(void *context, struct world_request *request)
     world_turn(client->world, &client->turn);
 }
 
+static bool hand_over(struct http_client *client, struct transfer *transfer,
+                      const struct client_address *address)
+{
+    if (address && address->plain)
+        return transfer_write(transfer, address->plain->text) &&
+               plain_begin(transfer, address->plain);
+    if (!transfer_prepare(transfer, address))
+        return false;
+    transfer->added = curl_multi_add_handle(client->multi, transfer->easy) == CURLM_OK;
+    if (!transfer->added)
+        transfer_fail(transfer, "libcurl took no further request");
+    return transfer->added;
+}
+
 static void start_transfer(struct http_client *client, struct transfer *transfer)
 {
     const struct world_request *request = transfer->request;
@@ -154,13 +178,9 @@ static void start_transfer(struct http_client *client, struct transfer *transfer
         transfer_fail(transfer, "no address is known for %s", request->service);
     else if (transfer->request->deadline_ns <= world_monotonic_ns(client->world))
         transfer_fail(transfer, "deadline passed");
-    else if (transfer_prepare(transfer, address)) {
-        if (curl_multi_add_handle(client->multi, transfer->easy) == CURLM_OK) {
-            transfer->added = true;
-            world_timer_start(client->world, &transfer->deadline, transfer->request->deadline_ns);
-            return;
-        }
-        transfer_fail(transfer, "libcurl took no further request");
+    else if (hand_over(client, transfer, address)) {
+        world_timer_start(client->world, &transfer->deadline, transfer->request->deadline_ns);
+        return;
     }
     transfer->next_failed = client->failed;
     client->failed = transfer;
@@ -177,7 +197,7 @@ static void collect_finished(struct http_client *client)
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         transfer_ended(transfer, code);
-        finish_transfer(transfer);
+        client_finish(transfer);
     }
 }
 
@@ -208,7 +228,7 @@ static void client_turn(struct world_turn *turn)
     while (client->failed && !client->closing) {
         struct transfer *at = client->failed;
         client->failed = at->next_failed;
-        finish_transfer(at);
+        client_finish(at);
     }
     if (!client->closing && (started || client->timeout_due))
         run_libcurl(client, CURL_SOCKET_TIMEOUT, 0);
@@ -264,6 +284,7 @@ void http_client_set_address(struct http_client *client, const char *service, co
         free(connect_to);
     } else {
         FH_ASSERT(asprintf(&known->base, "http://%s", address) > 0);
+        known->plain = plain_address_of(client, address);
     }
     address_free(map_get(&client->addresses, service));
     map_put(&client->addresses, service, known);
@@ -302,7 +323,7 @@ void http_client_free(struct http_client *client)
     client->failed = NULL;
     while (client->open_first) {
         transfer_fail(client->open_first, CLOSING);
-        finish_transfer(client->open_first);
+        client_finish(client->open_first);
     }
     while (client->idle) {
         struct transfer *next = client->idle->next;
@@ -310,6 +331,7 @@ void http_client_free(struct http_client *client)
         client->idle = next;
     }
     curl_multi_cleanup(client->multi); /* closes the kept connections */
+    plain_free(client);
     struct map_entry *entry = NULL;
     void *address;
     while (map_next(&client->addresses, &entry, NULL, &address))
@@ -330,9 +352,14 @@ enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_c
         free(client);
         return error_set(error, FH_NO_MEMORY, "No memory for the HTTP client.");
     }
-    *client = (struct http_client){
-        .loop = loop, .world = world, .multi = multi, .ready = run_libcurl, .references = 1};
+    *client = (struct http_client){.loop = loop,
+                                   .world = world,
+                                   .multi = multi,
+                                   .libcurl = curl_version_info(CURLVERSION_NOW),
+                                   .ready = run_libcurl,
+                                   .references = 1};
     map_init(&client->addresses);
+    map_init(&client->plain);
     client->turn = (struct world_turn){.run = client_turn, .owner = client};
     uv_timer_init(loop, &client->timer);
     client->timer.data = client;

@@ -3,11 +3,11 @@
 #define HTTP_CLIENT_H
 
 /*
- * The HTTP client: libcurl's multi interface on the libuv loop, with persistent connections. It
- * sends each struct world_request to the address it was given for the service: pass
- * http_client_send to world_real_set_sender. No retries here (layer `call` decides on those), no
- * redirects, no proxies, no signals. The client itself enforces a request's deadline, to the
- * millisecond.
+ * The HTTP client on the libuv loop, with persistent connections: libcurl's multi interface, and
+ * without it to services that use no TLS. It sends each struct world_request to the address it was
+ * given for the service: pass http_client_send to world_real_set_sender. No retries here (layer
+ * `call` decides on those), no redirects, no proxies, no signals. The client itself enforces a
+ * request's deadline, to the millisecond.
  */
 
 #include <uv.h>

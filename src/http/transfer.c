@@ -23,8 +23,6 @@
 
 #define BUFFER_KEPT_MAX ((size_t)32 << 10)
 #define SENT_LENGTH_MAX ((size_t)32 << 10)
-/* Less than the server's idle timeout, so that a kept connection is seldom found closed. */
-#define CONNECTION_AGE_S_MAX 50L
 
 void transfer_fail(struct transfer *transfer, const char *format, ...)
 {
@@ -38,14 +36,18 @@ void transfer_fail(struct transfer *transfer, const char *format, ...)
 
 /* ---- Receiving ---- */
 
+void transfer_take_body(struct transfer *transfer, const char *data, size_t length)
+{
+    text_append(&transfer->answer, data, length);
+    if (transfer->answer.overflow)
+        transfer_fail(transfer, "the answer is larger than %zu bytes", transfer->answer.length_max);
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
-    text_append(&transfer->answer, data, size * count);
-    if (!transfer->answer.overflow)
-        return size * count;
-    transfer_fail(transfer, "the answer is larger than %zu bytes", transfer->answer.length_max);
-    return 0;
+    transfer_take_body(transfer, data, size * count);
+    return transfer->answer.overflow ? 0 : size * count;
 }
 
 /* A line of the answer's head without its CR LF: what this client and whoever reads the same bytes
@@ -78,6 +80,8 @@ static void note_answer_framing(struct transfer *transfer, const char *name, siz
     else if (is_length && (!length || strspn(value, "0123456789") < length))
         transfer_fail(transfer, "the answer's Content-Length is not a number");
     transfer->framed = true;
+    transfer->chunked = is_encoding;
+    transfer->body_length = is_length ? strtoull(value, NULL, 10) : 0;
 }
 
 static void keep_header(struct transfer *transfer, const char *line, size_t length)
@@ -112,6 +116,30 @@ static void keep_header(struct transfer *transfer, const char *line, size_t leng
     transfer->header_count++;
 }
 
+bool transfer_keep_header(struct transfer *transfer, const char *line, size_t length)
+{
+    keep_header(transfer, line, length);
+    return !transfer->failure[0];
+}
+
+bool transfer_has_close(const struct transfer *transfer)
+{
+    for (size_t i = 0; i < transfer->header_count; i++) {
+        const char *value = transfer->head.data + transfer->places[i].value;
+        if (strcmp(transfer->head.data + transfer->places[i].name, "connection") == 0 &&
+            list_has(value, strlen(value), "close"))
+            return true;
+    }
+    return false;
+}
+
+void transfer_drop_head(struct transfer *transfer)
+{
+    transfer->header_count = 0;
+    transfer->framed = false;
+    text_clear(&transfer->head);
+}
+
 /* libcurl gives the status line, each header and the empty line, then the trailers in the same way.
  * Those are no headers: whoever sent a good head could change it by them. */
 static size_t on_header(char *data, size_t size, size_t count, void *context)
@@ -128,9 +156,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
         transfer->head_ended = status >= 200;
     } else if (length > 5 && memcmp(data, "HTTP/", 5) == 0) {
         /* A status line: the headers so far were an interim answer's. */
-        transfer->header_count = 0;
-        transfer->framed = false;
-        text_clear(&transfer->head);
+        transfer_drop_head(transfer);
     } else {
         keep_header(transfer, data, length - 2);
     }
@@ -173,9 +199,8 @@ static void set_transfer_tls(CURL *easy, const struct http_tls *tls)
 }
 
 /* As http/tls.h says, in the language of the library that libcurl was built with. */
-static void set_transfer_ciphers(CURL *easy)
+static void set_transfer_ciphers(CURL *easy, const char *library)
 {
-    const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
     bool gnutls = library && strncmp(library, "GnuTLS", 6) == 0;
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     FH_ASSERT(curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST,
@@ -202,7 +227,7 @@ static void set_once(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-    set_transfer_ciphers(easy);
+    set_transfer_ciphers(easy, transfer->client->libcurl->ssl_version);
     if (transfer->client->tls)
         set_transfer_tls(easy, transfer->client->tls);
     if (transfer->client->goes_outside) {
@@ -211,26 +236,42 @@ static void set_once(struct transfer *transfer)
     }
 }
 
+/* Only those that libcurl sends have one. */
+static void make_easy(struct transfer *transfer)
+{
+    if (transfer->easy)
+        return;
+    transfer->easy = curl_easy_init();
+    FH_ASSERT(transfer->easy != NULL);
+    set_once(transfer);
+    client_opens_sockets_of(transfer);
+}
+
+static void drop_easy(struct transfer *transfer)
+{
+    curl_easy_cleanup(transfer->easy);
+    transfer->easy = NULL;
+}
+
 struct transfer *transfer_new(struct http_client *client)
 {
     struct transfer *transfer = calloc(1, sizeof *transfer);
     FH_ASSERT(transfer != NULL);
     transfer->client = client;
-    transfer->easy = curl_easy_init();
-    FH_ASSERT(transfer->easy != NULL);
     text_init(&transfer->sent, SENT_LENGTH_MAX);
     text_init(&transfer->answer, ANSWER_LENGTH_MAX);
     text_init(&transfer->head, ANSWER_HEADERS_LENGTH_MAX);
-    set_once(transfer);
+    text_init(&transfer->line, ANSWER_HEADERS_LENGTH_MAX);
     return transfer;
 }
 
 void transfer_free(struct transfer *transfer)
 {
-    curl_easy_cleanup(transfer->easy);
+    drop_easy(transfer);
     text_release(&transfer->sent);
     text_release(&transfer->answer);
     text_release(&transfer->head);
+    text_release(&transfer->line);
     free(transfer);
 }
 
@@ -245,30 +286,25 @@ static void reuse_text(struct text *text)
 /* Before 8.1.0 an easy handle that is used again remembers the last header of its former answer,
  * though that is freed, and appends to it what the next answer begins its headers with if that is a
  * folded line. So whoever answers could write into freed memory. */
-static bool easy_is_reusable(void)
+static bool easy_is_reusable(const struct transfer *transfer)
 {
-    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080100;
-}
-
-static void renew_easy(struct transfer *transfer)
-{
-    curl_easy_cleanup(transfer->easy);
-    transfer->easy = curl_easy_init();
-    FH_ASSERT(transfer->easy != NULL);
-    set_once(transfer);
+    return transfer->client->libcurl->version_num >= 0x080100;
 }
 
 void transfer_clear(struct transfer *transfer)
 {
-    if (!easy_is_reusable())
-        renew_easy(transfer);
+    if (!easy_is_reusable(transfer))
+        drop_easy(transfer);
     reuse_text(&transfer->sent);
     reuse_text(&transfer->answer);
     reuse_text(&transfer->head);
+    reuse_text(&transfer->line);
     transfer->request = NULL;
     transfer->sending = false;
     transfer->header_count = 0;
-    transfer->framed = transfer->head_ended = false;
+    transfer->framed = transfer->chunked = transfer->head_ended = false;
+    transfer->plain_answer = (struct plain_answer){0};
+    transfer->status = 0;
     transfer->failure[0] = '\0';
 }
 
@@ -288,10 +324,31 @@ static bool is_sendable(const char *text, bool spaces_too)
     return value_span(text, length) == length && !(spaces_too && strpbrk(text, " \t#"));
 }
 
-static void add_header_line(struct transfer *transfer, size_t *places, int *count, const char *name,
+/* A place in `sent` for each of libcurl's lines; the request's own bytes without libcurl, which has
+ * to be told of headers that it shall not add. */
+struct header_lines {
+    bool plain;
+    int count;
+    size_t places[WORLD_HEADERS_MAX + 5];
+};
+
+static void add_plain_line(struct transfer *transfer, const char *name, const char *value)
+{
+    text_add(&transfer->sent, name);
+    text_append(&transfer->sent, ": ", 2);
+    text_add(&transfer->sent, value);
+    text_append(&transfer->sent, "\r\n", 2);
+}
+
+static void add_header_line(struct transfer *transfer, struct header_lines *lines, const char *name,
                             const char *value)
 {
-    places[(*count)++] = transfer->sent.length;
+    if (lines->plain) {
+        if (value)
+            add_plain_line(transfer, name, value);
+        return;
+    }
+    lines->places[lines->count++] = transfer->sent.length;
     text_add(&transfer->sent, name);
     text_add(&transfer->sent, ":");
     if (value) {
@@ -305,18 +362,15 @@ static void add_header_line(struct transfer *transfer, size_t *places, int *coun
     text_append(&transfer->sent, "", 1);
 }
 
-/* The list is built in the transfer's own memory: libcurl only reads it. */
-static bool set_transfer_headers(struct transfer *transfer)
+static bool add_all_headers(struct transfer *transfer, struct header_lines *lines)
 {
     const struct world_request *request = transfer->request;
-    size_t places[WORLD_HEADERS_MAX + 5];
-    int count = 0;
-    add_header_line(transfer, places, &count, "Accept", NULL);
-    add_header_line(transfer, places, &count, "Expect", NULL);
+    add_header_line(transfer, lines, "Accept", NULL);
+    add_header_line(transfer, lines, "Expect", NULL);
     if (!request->body) /* libcurl labels even an empty body a form */
-        add_header_line(transfer, places, &count, "Content-Type", NULL);
+        add_header_line(transfer, lines, "Content-Type", NULL);
     else if (!has_header(request, "Content-Type"))
-        add_header_line(transfer, places, &count, "Content-Type", "application/json");
+        add_header_line(transfer, lines, "Content-Type", "application/json");
     for (int i = 0; i < WORLD_HEADERS_MAX && request->headers[i].name; i++) {
         const struct world_header *header = &request->headers[i];
         if (!is_sendable(header->name, true) || !is_sendable(header->value, false)) {
@@ -324,24 +378,33 @@ static bool set_transfer_headers(struct transfer *transfer)
                           header->name);
             return false;
         }
-        add_header_line(transfer, places, &count, header->name, header->value);
+        add_header_line(transfer, lines, header->name, header->value);
     }
     if (!request->url) /* to a service of this system */
-        add_header_line(transfer, places, &count, PROTOCOL_HEADER, PROTOCOL_TEXT(PROTOCOL_VERSION));
+        add_header_line(transfer, lines, PROTOCOL_HEADER, PROTOCOL_TEXT(PROTOCOL_VERSION));
     const struct http_client *client = transfer->client;
     const char *proof = client->signer.sign && !request->url
                             ? client->signer.sign(client->signer.context, request->service)
                             : NULL;
     if (proof)
-        add_header_line(transfer, places, &count, client->signer.name, proof);
+        add_header_line(transfer, lines, client->signer.name, proof);
     if (transfer->sent.overflow) {
         transfer_fail(transfer, "the request's headers are larger than %zu bytes", SENT_LENGTH_MAX);
         return false;
     }
-    for (int i = 0; i < count; i++)
+    return true;
+}
+
+/* The list is built in the transfer's own memory: libcurl only reads it. */
+static bool set_transfer_headers(struct transfer *transfer)
+{
+    struct header_lines lines = {0};
+    if (!add_all_headers(transfer, &lines))
+        return false;
+    for (int i = 0; i < lines.count; i++)
         transfer->lines[i] = (struct curl_slist){
-            .data = transfer->sent.data + places[i],
-            .next = i + 1 < count ? &transfer->lines[i + 1] : NULL,
+            .data = transfer->sent.data + lines.places[i],
+            .next = i + 1 < lines.count ? &transfer->lines[i + 1] : NULL,
         };
     curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
     return true;
@@ -355,14 +418,20 @@ static bool take_url(struct transfer *transfer, const char *url)
     return code == CURLE_OK;
 }
 
+static bool check_path(struct transfer *transfer, const char *path)
+{
+    if (path[0] == '/' && is_sendable(path, true))
+        return true;
+    transfer_fail(transfer, "the path does not begin with '/', or is not percent-encoded");
+    return false;
+}
+
 static bool set_url(struct transfer *transfer, const char *base)
 {
     const char *path = transfer->request->path;
     char small[512], *url = small;
-    if (path[0] != '/' || !is_sendable(path, true)) {
-        transfer_fail(transfer, "the path does not begin with '/', or is not percent-encoded");
+    if (!check_path(transfer, path))
         return false;
-    }
     size_t base_length = strlen(base), path_size = strlen(path) + 1;
     if (base_length + path_size > sizeof small)
         url = malloc(base_length + path_size);
@@ -375,16 +444,22 @@ static bool set_url(struct transfer *transfer, const char *base)
     return taken;
 }
 
+/* Even without a body. */
+static bool has_length(const struct world_request *request)
+{
+    const char *method = request->method;
+    return request->body || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+           strcmp(method, "PATCH") == 0;
+}
+
 static void set_method(struct transfer *transfer)
 {
     const struct world_request *request = transfer->request;
     CURL *easy = transfer->easy;
     const char *method = request->method;
     bool plain = strcmp(method, "GET") == 0, head = strcmp(method, "HEAD") == 0;
-    bool has_length = request->body || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
-                      strcmp(method, "PATCH") == 0;
     curl_easy_setopt(easy, CURLOPT_NOBODY, head ? 1L : 0L);
-    if (has_length) {
+    if (has_length(request)) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body ? request->body : "");
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
                          (curl_off_t)(request->body ? request->body_length : 0));
@@ -396,10 +471,44 @@ static void set_method(struct transfer *transfer)
     }
 }
 
-bool transfer_prepare(struct transfer *transfer, const struct client_address *address)
+static void bound_answer(struct transfer *transfer)
 {
     size_t answer_size_max = transfer->request->answer_size_max;
     transfer->answer.length_max = answer_size_max ? answer_size_max : ANSWER_LENGTH_MAX;
+}
+
+bool transfer_write(struct transfer *transfer, const char *host)
+{
+    const struct world_request *request = transfer->request;
+    struct header_lines lines = {.plain = true};
+    struct text *sent = &transfer->sent;
+    bound_answer(transfer);
+    if (!check_path(transfer, request->path))
+        return false;
+    text_add(sent, request->method);
+    text_append(sent, " ", 1);
+    text_add(sent, request->path);
+    text_add(sent, " HTTP/1.1\r\n");
+    if (sent->overflow) {
+        transfer_fail(transfer, "the path has more than %zu bytes", SENT_LENGTH_MAX);
+        return false;
+    }
+    add_plain_line(transfer, "Host", host);
+    if (!add_all_headers(transfer, &lines))
+        return false;
+    if (has_length(request)) {
+        text_add(sent, "Content-Length: ");
+        text_integer(sent, (int64_t)(request->body ? request->body_length : 0));
+        text_append(sent, "\r\n", 2);
+    }
+    text_append(sent, "\r\n", 2);
+    return true;
+}
+
+bool transfer_prepare(struct transfer *transfer, const struct client_address *address)
+{
+    make_easy(transfer);
+    bound_answer(transfer);
     const char *url = transfer->request->url;
     if (!(url ? take_url(transfer, url) : set_url(transfer, address->base)) ||
         !set_transfer_headers(transfer))
@@ -427,19 +536,21 @@ static void fail_with_errno(struct transfer *transfer, const char *otherwise)
 
 /* libcurl takes any three digits, and a 101 that nobody asked for; our server, by which the gateway
  * passes a status on, doesn't. */
-static void check_status(struct transfer *transfer)
+void transfer_check_status(struct transfer *transfer)
 {
-    long status = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    int status = transfer->status;
     if (status < 200 || status > 599)
-        transfer_fail(transfer, "the answer has the status %ld: expected 200 to 599", status);
+        transfer_fail(transfer, "the answer has the status %d: expected 200 to 599", status);
 }
 
 void transfer_ended(struct transfer *transfer, CURLcode code)
 {
     const char *text = curl_easy_strerror(code);
+    long status = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    transfer->status = (int)status;
     if (code == CURLE_OK)
-        check_status(transfer);
+        transfer_check_status(transfer);
     else if (code == CURLE_COULDNT_CONNECT)
         fail_with_errno(transfer, "no connection could be made");
     else if (code == CURLE_COULDNT_RESOLVE_HOST)
@@ -476,9 +587,7 @@ void transfer_fill_in(struct transfer *transfer)
         request->oversized = transfer->answer.overflow;
         return;
     }
-    long status = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    request->status = (int)status;
+    request->status = transfer->status;
     if (transfer->answer.length)
         request->answer = transfer->answer.data;
     request->answer_length = transfer->answer.length;

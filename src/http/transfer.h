@@ -4,7 +4,8 @@
 
 /*
  * Shared by the client's files. A transfer is one request in progress: taken from the client's idle
- * list, queued until the next turn, added to libcurl, finished, reported by `done`, and idle again.
+ * list, queued until the next turn, added to libcurl or begun without it (plain.h), finished,
+ * reported by `done`, and idle again.
  */
 
 #include <curl/curl.h>
@@ -12,16 +13,19 @@
 #include "base/map.h"
 #include "base/text.h"
 #include "http/client.h"
+#include "http/plain.h"
 
 #define ANSWER_HEADERS_MAX 64
 #define ANSWER_HEADERS_LENGTH_MAX ((size_t)64 << 10)
 #define ANSWER_LENGTH_MAX ((size_t)16 << 20)
 #define TRANSFERS_IDLE_MAX 256
+/* Less than the server's idle timeout, so that a kept connection is seldom found closed. */
+#define CONNECTION_AGE_S_MAX 50L
 
 struct transfer {
     struct http_client *client;
     struct world_request *request;
-    CURL *easy;
+    CURL *easy;                       /* NULL: libcurl did not send any for it yet */
     struct transfer *previous, *next; /* in the list of open ones; idle ones use only `next` */
     struct transfer *next_failed;
     bool queued;  /* until the next turn */
@@ -41,6 +45,15 @@ struct transfer {
     size_t header_count;
     bool framed;     /* a header has said where the answer ends */
     bool head_ended; /* what else is called a header is a trailer */
+    bool chunked;    /* the answer says so; otherwise body_length, if framed */
+    uint64_t body_length;
+    int status;
+    /* Without libcurl: */
+    struct plain_connection *plain;
+    struct plain_address *waits_for; /* a connection to there is not free yet */
+    struct transfer *wait_previous, *wait_next;
+    struct plain_answer plain_answer;
+    struct text line; /* of the answer's head, the first part of one that came in parts */
 };
 
 struct client_socket {
@@ -55,7 +68,8 @@ struct client_socket {
 /* Where a service is. With TLS the URL contains its name, which its certificate must bear, and
  * `connect_to` its address. */
 struct client_address {
-    char *base; /* "http://127.0.0.1:4711", "https://orders:4711" */
+    struct plain_address *plain; /* without libcurl; NULL: with it */
+    char *base;                  /* "http://127.0.0.1:4711", "https://orders:4711" */
     struct curl_slist *connect_to;
 };
 
@@ -63,7 +77,8 @@ struct http_client {
     uv_loop_t *loop;
     struct world *world;
     CURLM *multi;
-    uv_timer_t timer; /* libcurl's */
+    const curl_version_info_data *libcurl; /* which puts it together anew for each that asks */
+    uv_timer_t timer;                      /* libcurl's */
     struct world_turn turn;
     bool timeout_due; /* libcurl wants to be called at once */
     bool closing;
@@ -85,6 +100,8 @@ struct http_client {
     struct transfer *failed;                 /* open ones that could not be started */
     struct transfer *idle;
     int idle_count;
+    struct map plain;               /* by address: struct plain_address */
+    char *received;                 /* plain.c: where bytes are read to, or NULL */
     struct client_socket **sockets; /* indexed by descriptor */
     int socket_count;
     int references; /* handles not yet closed */
@@ -97,6 +114,8 @@ void transfer_free(struct transfer *transfer);
 /* Sets up the easy handle for the request; `address` is NULL if it has a URL. False: failed, and
  * the reason is recorded. */
 bool transfer_prepare(struct transfer *transfer, const struct client_address *address);
+/* The same without libcurl: writes the request to `sent`, but for its body. */
+bool transfer_write(struct transfer *transfer, const char *host);
 /* Records why there is no answer; the first reason is kept. */
 void transfer_fail(struct transfer *transfer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -104,6 +123,17 @@ void transfer_ended(struct transfer *transfer, CURLcode code);
 /* Fills in the part of the request that `done` reads. */
 void transfer_fill_in(struct transfer *transfer);
 void transfer_clear(struct transfer *transfer); /* ready for reuse */
+/* Of an answer that comes without libcurl. Each may fail the transfer. */
+void transfer_take_body(struct transfer *transfer, const char *data, size_t length);
+bool transfer_keep_header(struct transfer *transfer, const char *line, size_t length);
+void transfer_drop_head(struct transfer *transfer); /* an interim one */
+void transfer_check_status(struct transfer *transfer);
+bool transfer_has_close(const struct transfer *transfer);
+
+/* client.c */
+/* Reports it, whether it has failed or not; it is not to be used afterwards. */
+void client_finish(struct transfer *transfer);
+void client_fail_later(struct transfer *transfer); /* the same, but not at once */
 
 /* client_socket.c */
 /* libcurl opens and closes the transfer's sockets by functions of the client. */

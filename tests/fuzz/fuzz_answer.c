@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a server outside answers (a webhook's, an issuer's): any bytes, and then the connection
- * ends. The request ends once, with a status or a reason, and what is passed on is within its
- * bounds.
+ * What a server answers, one outside (a webhook's, an issuer's) by libcurl and a service without
+ * it: any bytes, and then the connection ends. The request ends once, with a status or a reason,
+ * and what is passed on is within its bounds.
  */
 
 #include <arpa/inet.h>
@@ -101,6 +101,9 @@ static void outside_init(struct outside *outside)
               uv_listen((uv_stream_t *)&outside->listener, 8, client_came) == 0 &&
               uv_tcp_getsockname(&outside->listener, (struct sockaddr *)&at, &length) == 0);
     snprintf(outside->url, sizeof outside->url, "http://127.0.0.1:%d/hook", ntohs(at.sin_port));
+    char address[32];
+    snprintf(address, sizeof address, "127.0.0.1:%d", ntohs(at.sin_port));
+    http_client_set_address(outside->client, "service", address);
 }
 
 static void has_ended(struct world_request *request)
@@ -121,6 +124,30 @@ static void has_ended(struct world_request *request)
     }
 }
 
+/* `request` says where it goes. */
+static void ask_once(struct outside *outside, struct world_request request)
+{
+    request.method = "POST";
+    request.body = "{}";
+    request.body_length = 2;
+    request.answer_size_max = ANSWER_MAX;
+    request.deadline_ns = world_in_ms(outside->world, DEADLINE_MS);
+    request.done = has_ended;
+    request.owner = outside;
+    outside->done = 0;
+    http_client_send(outside->client, &request);
+    while (!outside->done)
+        uv_run(&outside->loop, UV_RUN_ONCE);
+    /* It may keep the connection for its next request. */
+    for (struct answering *at = outside->open; at; at = at->next) {
+        if (!uv_is_closing((uv_handle_t *)&at->tcp))
+            uv_close((uv_handle_t *)&at->tcp, connection_closed);
+    }
+    while (outside->open)
+        uv_run(&outside->loop, UV_RUN_ONCE);
+    FH_ASSERT(outside->done == 1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct outside outside;
@@ -129,25 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         outside_init(&outside);
     outside.data = data;
     outside.size = size;
-    outside.done = 0;
-    struct world_request request = {.url = outside.url,
-                                    .method = "POST",
-                                    .body = "{}",
-                                    .body_length = 2,
-                                    .answer_size_max = ANSWER_MAX,
-                                    .deadline_ns = world_in_ms(outside.world, DEADLINE_MS),
-                                    .done = has_ended,
-                                    .owner = &outside};
-    http_client_send(outside.client, &request);
-    while (!outside.done)
-        uv_run(&outside.loop, UV_RUN_ONCE);
-    /* It may keep the connection for its next request. */
-    for (struct answering *at = outside.open; at; at = at->next) {
-        if (!uv_is_closing((uv_handle_t *)&at->tcp))
-            uv_close((uv_handle_t *)&at->tcp, connection_closed);
-    }
-    while (outside.open)
-        uv_run(&outside.loop, UV_RUN_ONCE);
-    FH_ASSERT(outside.done == 1);
+    ask_once(&outside, (struct world_request){.url = outside.url});
+    ask_once(&outside, (struct world_request){.service = "service", .path = "/hook"});
     return 0;
 }

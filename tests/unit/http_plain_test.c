@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client without libcurl: what bytes become as an answer, however they are parted, and which
+ * connections are used again. What both ways of sending have in common: http_client_test.c.
+ */
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+
+#include "http/transfer.h"
+#include "http_support.h"
+
+/* ---- Answers ---- */
+
+#define OK "HTTP/1.1 200 OK\r\n"
+#define NO "what came is no HTTP answer"
+#define CUT "the connection was closed in the middle of the answer"
+#define CHUNKED OK "Transfer-Encoding: chunked\r\n\r\n"
+
+static const struct answer_case {
+    const char *bytes;
+    int status;
+    const char *result; /* the body, or why there is none (status 0) */
+    size_t left;        /* bytes that are not the answer's */
+    bool is_head;
+} cases[] = {
+    {OK "Content-Length: 2\r\n\r\nok", 200, "ok"},
+    {OK "Content-Length: 0\r\n\r\n", 200, ""},
+    {OK "Content-Length: 2\r\n\r\nokHTTP/1.1 200", 200, "ok", .left = 12},
+    {OK "Content-Length: 2\r\n\r\n", 200, "", .is_head = true},
+    {OK "\r\nuntil it closes", 200, "until it closes"},
+    {"HTTP/1.0 200 OK\r\n\r\nold", 200, "old"},
+    {"HTTP/1.1 200\r\nContent-Length: 1\r\n\r\nx", 200, "x"},
+    {"HTTP/1.1 204 No Content\r\n\r\nX", 204, "", .left = 1},
+    {"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", 304, ""},
+    {CHUNKED "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", 200, "abcde"},
+    {CHUNKED "1\r\na\r\n0\r\nX: trailer\r\n\r\nmore", 200, "a", .left = 4},
+    {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nX: y\r\n\r\n" OK
+     "Content-Length: 1\r\n\r\nx",
+     200, "x"},
+    {"", 0, "the connection was closed without an answer"},
+    {"HTTP/1.1 200 OK\r\nX", 0, CUT},
+    {OK "Content-Length: 3\r\n\r\nab", 0, CUT},
+    {CHUNKED "3\r\nabc\r\n", 0, CUT},
+    {"SSH-2.0-x\r\n", 0, NO},
+    {"\r\n" OK "\r\n", 0, NO},
+    {"HTTP/2 200 OK\r\n\r\n", 0, NO},
+    {"HTTP/1.1  200 OK\r\n\r\n", 0, NO},
+    {"HTTP/1.1 20 OK\r\n\r\n", 0, NO},
+    {"HTTP/1.1 2000 OK\r\n\r\n", 0, NO},
+    {"HTTP/1.1 200 O\x01K\r\n\r\n", 0, NO},
+    {"HTTP/1.1 099 Low\r\n\r\n", 0, NO},
+    {"HTTP/1.1 101 Switching\r\n\r\n", 0, "the answer has the status 101: expected 200 to 599"},
+    {"HTTP/1.1 600 High\r\n\r\n", 0, "the answer has the status 600: expected 200 to 599"},
+    {"HTTP/1.1 200 OK\n\n", 0, "the answer has a line that does not end with CR LF"},
+    {OK "X: y\n\r\n", 0, "the answer has a line that does not end with CR LF"},
+    {OK "X: y\r\n folded\r\n\r\n", 0,
+     "the answer has a header without a name, or one that is folded"},
+    {OK "X : y\r\n\r\n", 0, "the answer has a header without a name, or one that is folded"},
+    {OK "X: \x01\r\n\r\n", 0, "the answer has control characters in its header X"},
+    {OK "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", 0,
+     "the answer says twice where it ends"},
+    {OK "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 0,
+     "the answer says twice where it ends"},
+    {OK "Content-Length: +1\r\n\r\nx", 0, "the answer's Content-Length is not a number"},
+    {OK "Content-Length: 101\r\n\r\n", 0, "the answer is larger than 100 bytes"},
+    {OK "Content-Length: 99999999999999999999\r\n\r\n", 0, "the answer is larger than 100 bytes"},
+    {OK "Transfer-Encoding: gzip\r\n\r\n", 0,
+     "the answer has a Transfer-Encoding other than chunked"},
+    {CHUNKED "x\r\n", 0, "the chunks of the answer's body are malformed"},
+    {CHUNKED "0\r\nContent-Length: 9\r\n\r\n", 0, "the chunks of the answer's body are malformed"},
+    {CHUNKED "fffffffffffffff\r\n"
+             "01234567890123456789012345678901234567890123456789"
+             "012345678901234567890123456789012345678901234567890",
+     0, "the answer is larger than 100 bytes"},
+};
+
+/* Hands over the bytes in `pieces` of at most `size`, the first of them of `first`. */
+static void read_case(struct http_client *client, const struct answer_case *each, size_t first,
+                      size_t size)
+{
+    struct world_request request = {.method = each->is_head ? "HEAD" : "GET"};
+    struct transfer *transfer = transfer_new(client);
+    size_t length = strlen(each->bytes), at = 0, used = 0;
+    enum read_result result = READ_MORE;
+    transfer->request = &request;
+    transfer->answer.length_max = 100;
+    for (size_t part = first; at < length && result == READ_MORE; part = size) {
+        part = part < length - at ? part : length - at;
+        char *copy = malloc(part); /* so that reading beyond it is found */
+        memcpy(copy, each->bytes + at, part);
+        result = plain_answer_read(transfer, copy, part, &used);
+        free(copy);
+        at += used;
+        assert_true(result != READ_MORE || used == part);
+    }
+    if (result == READ_MORE)
+        plain_answer_end(transfer);
+    transfer_fill_in(transfer);
+    assert_int_equal(request.status, each->status);
+    if (each->status) {
+        assert_int_equal(request.answer_length, strlen(each->result));
+        assert_memory_equal(request.answer, each->result, request.answer_length);
+        assert_int_equal(length - at, each->left);
+    } else {
+        assert_string_equal(request.failure, each->result);
+    }
+    transfer_free(transfer);
+}
+
+static void answers_mean_the_same_however_they_are_parted(void **state)
+{
+    (void)state;
+    struct harness harness;
+    struct http_client *client;
+    harness_init(&harness);
+    assert_int_equal(http_client_new(&harness.loop, harness.world, &client, ERROR_UNHEEDED), FH_OK);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        read_case(client, &cases[i], 1, 1);
+        for (size_t first = 1; first <= strlen(cases[i].bytes); first++)
+            read_case(client, &cases[i], first, SIZE_MAX);
+        read_case(client, &cases[i], SIZE_MAX, SIZE_MAX);
+    }
+    http_client_free(client);
+    harness_release(&harness);
+}
+
+static void a_head_without_end_is_refused(void **state)
+{
+    (void)state;
+    struct harness harness;
+    struct http_client *client;
+    harness_init(&harness);
+    assert_int_equal(http_client_new(&harness.loop, harness.world, &client, ERROR_UNHEEDED), FH_OK);
+    static const char *const parts[] = {"x", "HTTP/1.1 100 Continue\r\n\r\n"};
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        struct world_request request = {.method = "GET"};
+        struct transfer *transfer = transfer_new(client);
+        size_t used, length = strlen(parts[i]);
+        enum read_result result = READ_MORE;
+        transfer->request = &request;
+        if (i == 0)
+            plain_answer_read(transfer, OK, strlen(OK), &used);
+        for (int n = 0; n < 300000 && result == READ_MORE; n++)
+            result = plain_answer_read(transfer, parts[i], length, &used);
+        assert_int_equal(result, READ_REFUSED);
+        assert_non_null(strstr(transfer->failure, "headers are larger than"));
+        transfer_free(transfer);
+    }
+    http_client_free(client);
+    harness_release(&harness);
+}
+
+/* ---- Connections ---- */
+
+/* Takes connections one after the other, and answers each request with `says`. */
+struct peer {
+    struct harness harness;
+    struct http_client *client;
+    int listen_fd, fd; /* fd -1: no connection yet */
+    int taken;
+    bool done;
+    int status;
+};
+
+static void peer_init(struct peer *peer)
+{
+    int port;
+    char address[32];
+    harness_init(&peer->harness);
+    peer->listen_fd = listen_anywhere(&port);
+    peer->fd = -1;
+    snprintf(address, sizeof address, "127.0.0.1:%d", port);
+    assert_int_equal(
+        http_client_new(&peer->harness.loop, peer->harness.world, &peer->client, ERROR_UNHEEDED),
+        FH_OK);
+    http_client_set_address(peer->client, "peer", address);
+}
+
+static void peer_release(struct peer *peer)
+{
+    http_client_free(peer->client);
+    if (peer->fd >= 0)
+        close(peer->fd);
+    close(peer->listen_fd);
+    harness_release(&peer->harness);
+}
+
+static void on_peer_done(struct world_request *request)
+{
+    struct peer *peer = request->owner;
+    peer->done = true;
+    peer->status = request->status;
+}
+
+static bool is_peer_taken(void *argument)
+{
+    struct peer *peer = argument;
+    char bytes[256];
+    int fd = accept4(peer->listen_fd, NULL, NULL, SOCK_NONBLOCK);
+    if (fd >= 0) {
+        if (peer->fd >= 0)
+            close(peer->fd);
+        peer->fd = fd;
+        peer->taken++;
+    }
+    return peer->fd >= 0 && recv(peer->fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0;
+}
+
+static void ask_peer(struct peer *peer, struct world_request request, const char *says)
+{
+    int flags = fcntl(peer->listen_fd, F_GETFL);
+    fcntl(peer->listen_fd, F_SETFL, flags | O_NONBLOCK);
+    request.service = "peer";
+    request.path = "/a";
+    request.deadline_ns = world_in_ms(peer->harness.world, 60000);
+    request.done = on_peer_done;
+    request.owner = peer;
+    peer->done = false;
+    http_client_send(peer->client, &request);
+    harness_until(&peer->harness, is_peer_taken, peer);
+    assert_int_equal(send(peer->fd, says, strlen(says), MSG_NOSIGNAL), strlen(says));
+    harness_until(&peer->harness, is_true, &peer->done);
+}
+
+static void only_a_connection_at_rest_is_used_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        bool again;
+    } answers[] = {
+        {OK "Content-Length: 2\r\n\r\nok", true},
+        {OK "Content-Length: 2\r\nConnection: keep-alive\r\n\r\nok", true},
+        {CHUNKED "0\r\n\r\n", true},
+        {"HTTP/1.1 204 No Content\r\n\r\n", true},
+        {OK "Content-Length: 2\r\nConnection: x, Close\r\n\r\nok", false},
+        {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", false},
+        {OK "Content-Length: 2\r\n\r\nok" OK "Content-Length: 4\r\n\r\nlies", false},
+        {"HTTP/1.1 204 No Content\r\n\r\nx", false},
+        {OK "X: \x01\r\n\r\n", false},
+    };
+    struct peer peer = {0};
+    peer_init(&peer);
+    int expected = 1;
+    for (size_t i = 0; i < COUNT(answers); i++) {
+        ask_peer(&peer, (struct world_request){.method = "GET"}, answers[i].says);
+        assert_int_equal(peer.taken, expected);
+        expected += !answers[i].again;
+    }
+    peer_release(&peer);
+}
+
+static void an_answer_before_the_request_is_sent_ends_it_and_its_connection(void **state)
+{
+    (void)state;
+    const size_t length = (size_t)32 << 20; /* more than the kernel's buffers take */
+    char *body = malloc(length);
+    struct peer peer = {0};
+    memset(body, 'x', length);
+    peer_init(&peer);
+    struct world_request large = {.method = "POST", .body = body, .body_length = length};
+    ask_peer(&peer, large, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
+    assert_int_equal(peer.status, 413);
+    close(peer.fd); /* where the rest of the body is */
+    peer.fd = -1;
+    ask_peer(&peer, (struct world_request){.method = "GET"}, "HTTP/1.1 204 None\r\n\r\n");
+    assert_int_equal(peer.status, 204);
+    assert_int_equal(peer.taken, 2);
+    free(body);
+    peer_release(&peer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_mean_the_same_however_they_are_parted),
+        cmocka_unit_test(a_head_without_end_is_refused),
+        cmocka_unit_test(only_a_connection_at_rest_is_used_again),
+        cmocka_unit_test(an_answer_before_the_request_is_sent_ends_it_and_its_connection),
+    };
+    return cmocka_run_group_tests_name("http_plain", tests, NULL, NULL);
+}
