@@ -51,9 +51,10 @@ extern const struct work_entrance saga_entrance;
 
 /* Parks the fiber until the saga of `reference` (SAGA_HEADER's) has ended, been undone or parked,
  * or the monotonic deadline has passed. Returns its status then; SAGA_RUNNING also for an unknown
- * one. */
+ * one. `begun_by`: the unit of work that began it, or NULL; it may know the number of a saga whose
+ * reference has only its start, so that the store need not be asked. */
 enum saga_status saga_wait(struct work_context *context, const char *reference,
-                           int64_t deadline_ns);
+                           const fh_work *begun_by, int64_t deadline_ns);
 
 /* As this process knows them; and, if other instances run sagas too, as the store does (on a
  * fiber). */

@@ -35,13 +35,16 @@ static bool goes_on(enum saga_status status)
     return status == SAGA_RUNNING || status == SAGA_COMPENSATING;
 }
 
-enum saga_status saga_wait(struct work_context *context, const char *reference, int64_t deadline_ns)
+enum saga_status saga_wait(struct work_context *context, const char *reference,
+                           const fh_work *begun_by, int64_t deadline_ns)
 {
     struct saga_id id;
     struct world *world = context->world;
     struct saga_manager *manager = context->sagas;
     if (saga_id_parse(reference, &id, ERROR_UNHEEDED) != FH_OK)
         return SAGA_RUNNING;
+    if (!id.number && begun_by)
+        id.number = work_position_of(begun_by, id.start_id);
     enum saga_status status = SAGA_RUNNING;
     while (goes_on(status) && !manager->stopping) {
         char numbered[ID_SIZE + 24];

@@ -326,7 +326,7 @@ static bool wait_for_saga(struct exchange *exchange)
     }
     int64_t deadline = exchange->incoming->received_ns + (int64_t)seconds * 1000000000;
     admission_leave(&exchange->runtime->admission, &exchange->admitted); /* it only waits */
-    enum saga_status status = saga_wait(&exchange->runtime->context, reference, deadline);
+    enum saga_status status = saga_wait(&exchange->runtime->context, reference, w, deadline);
     return (status == SAGA_ENDED || status == SAGA_UNDONE) &&
            answer_location(exchange, location, seconds);
 }

@@ -23,6 +23,8 @@ void work_handler_run(fh_work *w, bool *ret_by_fence);
 void work_committed(fh_work *w); /* runs the hooks that follow a commit */
 /* Between commit and work_committed: fetches the positions of the events that were published. */
 void work_sequence(fh_work *const *works, int count);
+/* After that: of an event that it published. 0: it has none yet, or it is another's. */
+int64_t work_position_of(const fh_work *w, const char *event_id);
 
 /* How often a unit of work was tried: see retry.c. Zero-initialised. */
 struct work_tries {

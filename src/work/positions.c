@@ -9,6 +9,7 @@
  */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "store/ledger.h"
@@ -24,6 +25,17 @@ void work_appended(fh_work *w, struct ledger_event *events)
     struct work_appended *appended = work_alloc(w, sizeof *appended);
     *appended = (struct work_appended){events, w->appended};
     w->appended = appended;
+}
+
+int64_t work_position_of(const fh_work *w, const char *event_id)
+{
+    for (const struct work_appended *a = w->appended; a; a = a->next) {
+        for (const struct ledger_event *event = a->events; event; event = event->next) {
+            if (strcmp(event->id, event_id) == 0)
+                return event->position;
+        }
+    }
+    return 0;
 }
 
 /* Visits the events of all units of work: counts them, copies them to `placed`, or sets their

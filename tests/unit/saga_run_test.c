@@ -165,7 +165,7 @@ struct waited {
 static void run_wait(void *argument)
 {
     struct waited *waited = argument;
-    waited->status = saga_wait(&waited->fixture->contexts[2], waited->fixture->reference,
+    waited->status = saga_wait(&waited->fixture->contexts[2], waited->fixture->reference, NULL,
                                world_in_ms(waited->fixture->harness.world, 60000));
 }
 
