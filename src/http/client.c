@@ -69,7 +69,7 @@ void http_client_settle(struct http_client *client, void (*settled)(void *contex
 
 /* `done` may send again. It may also free the client, whose memory stays until its handles are
  * closed. */
-void client_finish(struct transfer *transfer)
+static void client_finish(struct transfer *transfer)
 {
     struct http_client *client = transfer->client;
     struct world_request *request = transfer->request;
@@ -95,7 +95,7 @@ void client_finish(struct transfer *transfer)
     client->idle_count++;
 }
 
-void client_fail_later(struct transfer *transfer)
+static void client_fail_later(struct transfer *transfer)
 {
     struct http_client *client = transfer->client;
     world_timer_stop(client->world, &transfer->deadline);
@@ -357,6 +357,8 @@ enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_c
                                    .multi = multi,
                                    .libcurl = curl_version_info(CURLVERSION_NOW),
                                    .ready = run_libcurl,
+                                   .finish = client_finish,
+                                   .fail_later = client_fail_later,
                                    .references = 1};
     map_init(&client->addresses);
     map_init(&client->plain);

@@ -145,7 +145,7 @@ static bool is_plain_alive(const struct plain_connection *connection)
     return recv(connection->poll.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-static struct plain_connection *take_idle(struct plain_address *to)
+static struct plain_connection *take_idle_plain(struct plain_address *to)
 {
     struct plain_connection *connection;
     while ((connection = to->idle) != NULL) {
@@ -258,7 +258,7 @@ static void link_waiting(struct transfer *transfer, struct plain_address *to)
 
 bool plain_begin(struct transfer *transfer, struct plain_address *to)
 {
-    struct plain_connection *connection = take_idle(to);
+    struct plain_connection *connection = take_idle_plain(to);
     if (!connection && to->count >= HTTP_CLIENT_CONNECTIONS_MAX) {
         link_waiting(transfer, to);
         return true;
@@ -280,7 +280,7 @@ static void serve_waiting(struct plain_address *to)
         if (connection)
             lead_plain(connection, transfer);
         else
-            client_fail_later(transfer);
+            transfer->client->fail_later(transfer);
     }
 }
 
@@ -342,7 +342,7 @@ static void read_plain(struct plain_connection *connection)
         plain_answer_end(transfer);
     }
     release_plain(connection, reusable);
-    client_finish(transfer);
+    client->finish(transfer);
 }
 
 static bool is_connected(struct plain_connection *connection)
@@ -354,9 +354,10 @@ static bool is_connected(struct plain_connection *connection)
     if (!number)
         return true;
     struct transfer *transfer = connection->transfer;
+    struct http_client *client = connection->client;
     fail_plain(transfer, number);
     release_plain(connection, false);
-    client_finish(transfer);
+    client->finish(transfer);
     return false;
 }
 

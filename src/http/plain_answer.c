@@ -16,7 +16,7 @@
 #define HEADS_LENGTH_MAX (2 * ANSWER_HEADERS_LENGTH_MAX) /* with those that are dropped */
 #define NO_ANSWER "what came is no HTTP answer"
 
-static bool is_digit(char c)
+static bool is_status_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
@@ -26,9 +26,10 @@ static bool take_status(struct transfer *transfer, const char *line, size_t leng
 {
     struct plain_answer *answer = &transfer->plain_answer;
     bool is_status = length >= 12 && memcmp(line, "HTTP/1.", 7) == 0 &&
-                     (line[7] == '0' || line[7] == '1') && line[8] == ' ' && is_digit(line[9]) &&
-                     is_digit(line[10]) && is_digit(line[11]) &&
-                     (length == 12 || line[12] == ' ') && value_span(line, length) == length;
+                     (line[7] == '0' || line[7] == '1') && line[8] == ' ' &&
+                     is_status_digit(line[9]) && is_status_digit(line[10]) &&
+                     is_status_digit(line[11]) && (length == 12 || line[12] == ' ') &&
+                     value_span(line, length) == length;
     if (is_status)
         transfer->status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + line[11] - '0';
     if (!is_status || transfer->status < 100) {
@@ -84,7 +85,7 @@ static bool end_head(struct transfer *transfer)
 }
 
 /* A line with its LF. */
-static bool take_line(struct transfer *transfer, const char *line, size_t length)
+static bool take_answer_line(struct transfer *transfer, const char *line, size_t length)
 {
     if (transfer->plain_answer.state == PLAIN_STATUS &&
         (length < 5 || memcmp(line, "HTTP/", 5) != 0)) {
@@ -115,14 +116,14 @@ static size_t take_head(struct transfer *transfer, const char *data, size_t leng
         return part;
     }
     if (end && !begun->length) {
-        take_line(transfer, data, part);
+        take_answer_line(transfer, data, part);
         return part;
     }
     text_append(begun, data, part);
     if (begun->overflow)
         transfer_fail(transfer, "the answer's headers are larger than %zu bytes",
                       ANSWER_HEADERS_LENGTH_MAX);
-    else if (end && take_line(transfer, begun->data, begun->length))
+    else if (end && take_answer_line(transfer, begun->data, begun->length))
         text_clear(begun);
     else if (!end && answer->state == PLAIN_STATUS &&
              memcmp(begun->data, "HTTP/", begun->length < 5 ? begun->length : 5) != 0)

@@ -418,7 +418,7 @@ static bool take_url(struct transfer *transfer, const char *url)
     return code == CURLE_OK;
 }
 
-static bool check_path(struct transfer *transfer, const char *path)
+static bool check_sent_path(struct transfer *transfer, const char *path)
 {
     if (path[0] == '/' && is_sendable(path, true))
         return true;
@@ -430,7 +430,7 @@ static bool set_url(struct transfer *transfer, const char *base)
 {
     const char *path = transfer->request->path;
     char small[512], *url = small;
-    if (!check_path(transfer, path))
+    if (!check_sent_path(transfer, path))
         return false;
     size_t base_length = strlen(base), path_size = strlen(path) + 1;
     if (base_length + path_size > sizeof small)
@@ -483,7 +483,7 @@ bool transfer_write(struct transfer *transfer, const char *host)
     struct header_lines lines = {.plain = true};
     struct text *sent = &transfer->sent;
     bound_answer(transfer);
-    if (!check_path(transfer, request->path))
+    if (!check_sent_path(transfer, request->path))
         return false;
     text_add(sent, request->method);
     text_append(sent, " ", 1);

@@ -107,6 +107,10 @@ struct http_client {
     int references; /* handles not yet closed */
     /* Something has happened on a socket that libcurl watches. */
     void (*ready)(struct http_client *client, int socket, int events);
+    /* Reports a transfer, whether it has failed or not: it is not to be used afterwards; or the
+     * same for one that has failed, but not at once. */
+    void (*finish)(struct transfer *transfer);
+    void (*fail_later)(struct transfer *transfer);
 };
 
 struct transfer *transfer_new(struct http_client *client); /* never NULL */
@@ -129,11 +133,6 @@ bool transfer_keep_header(struct transfer *transfer, const char *line, size_t le
 void transfer_drop_head(struct transfer *transfer); /* an interim one */
 void transfer_check_status(struct transfer *transfer);
 bool transfer_has_close(const struct transfer *transfer);
-
-/* client.c */
-/* Reports it, whether it has failed or not; it is not to be used afterwards. */
-void client_finish(struct transfer *transfer);
-void client_fail_later(struct transfer *transfer); /* the same, but not at once */
 
 /* client_socket.c */
 /* libcurl opens and closes the transfer's sockets by functions of the client. */
