@@ -357,6 +357,7 @@ enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_c
                                    .multi = multi,
                                    .libcurl = curl_version_info(CURLVERSION_NOW),
                                    .ready = run_libcurl,
+                                   .opens_sockets_of = client_opens_sockets_of,
                                    .finish = client_finish,
                                    .fail_later = client_fail_later,
                                    .references = 1};

@@ -244,7 +244,7 @@ static void make_easy(struct transfer *transfer)
     transfer->easy = curl_easy_init();
     FH_ASSERT(transfer->easy != NULL);
     set_once(transfer);
-    client_opens_sockets_of(transfer);
+    transfer->client->opens_sockets_of(transfer);
 }
 
 static void drop_easy(struct transfer *transfer)

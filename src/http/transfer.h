@@ -109,6 +109,7 @@ struct http_client {
     void (*ready)(struct http_client *client, int socket, int events);
     /* Reports a transfer, whether it has failed or not: it is not to be used afterwards; or the
      * same for one that has failed, but not at once. */
+    void (*opens_sockets_of)(struct transfer *transfer); /* as client_socket.c says */
     void (*finish)(struct transfer *transfer);
     void (*fail_later)(struct transfer *transfer);
 };
