@@ -15,6 +15,7 @@
 #include "http/client.h"
 #include "http/plain.h"
 
+#define SENT_LENGTH_MAX ((size_t)32 << 10) /* of what goes before a body */
 #define ANSWER_HEADERS_MAX 64
 #define ANSWER_HEADERS_LENGTH_MAX ((size_t)64 << 10)
 #define ANSWER_LENGTH_MAX ((size_t)16 << 20)
@@ -116,8 +117,9 @@ struct http_client {
 
 struct transfer *transfer_new(struct http_client *client); /* never NULL */
 void transfer_free(struct transfer *transfer);
-/* Sets up the easy handle for the request; `address` is NULL if it has a URL. False: failed, and
- * the reason is recorded. */
+void transfer_make_easy(struct transfer *transfer); /* where it has none yet */
+/* transfer_request.c: sets up the easy handle for the request; `address` is NULL if it has a URL.
+ * False: failed, and the reason is recorded. */
 bool transfer_prepare(struct transfer *transfer, const struct client_address *address);
 /* The same without libcurl: writes the request to `sent`, but for its body. */
 bool transfer_write(struct transfer *transfer, const char *host);
