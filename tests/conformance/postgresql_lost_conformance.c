@@ -433,6 +433,24 @@ static void a_store_of_the_former_format_gets_todays_tables(struct conformance *
                              "[{'n':1}]"));
 }
 
+static void a_store_of_the_same_format_gets_todays_functions(struct conformance *c)
+{
+    struct store *store;
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    enum fh_code code =
+        postgresql_script(work, "ALTER FUNCTION fh_append RESET plan_cache_mode", &c->error);
+    EXPECT(code == FH_OK && conformance_commit(c, work) == FH_OK);
+    EXPECT(open_other(c, json_object(), &store) == FH_OK);
+    store_close(store);
+    EXPECT(conformance_reads(c,
+                             "SELECT count(*) AS n FROM pg_proc WHERE proname = 'fh_append'"
+                             " AND pronamespace = (SELECT oid FROM pg_namespace WHERE nspname ="
+                             " current_schema())"
+                             " AND 'plan_cache_mode=force_generic_plan' = ANY (proconfig)",
+                             "[{'n':1}]"));
+}
+
 /* ---- What the server lets a user do ---- */
 
 /* A store of a user who may do no more than use the case's database and a schema of its own. */
@@ -592,6 +610,7 @@ int main(void)
         CASE(positions_that_another_instance_assigns_are_notified),
         CASE(ten_instances_that_open_a_new_store_at_once_find_one),
         CASE(a_store_of_the_former_format_gets_todays_tables),
+        CASE(a_store_of_the_same_format_gets_todays_functions),
         CASE(units_of_work_share_the_connections_that_the_server_allows),
         CASE(a_changed_password_is_reported_and_the_old_one_serves_again),
         CASE(a_server_that_takes_no_writes_is_unavailable),

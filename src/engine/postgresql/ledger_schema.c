@@ -42,6 +42,11 @@
  * everyone else. A number that was drawn and is never written (the unit was rolled back) makes
  * fh_append wait for the next call of fh_sequence.
  *
+ * fh_append has its plans cached, too, by a setting of its own: its connections also run the users'
+ * statements. Left to choose, the server plans each call of it anew, since an array's length looks
+ * like news to the planner: that takes longer than all else in it. Most units of work have one
+ * event, for which simple statements do.
+ *
  * A saga's start has a key of its own, which occurs only once: fh_place does not keep it.
  *
  * fh_fence makes a statement fail that should have changed a saga's row and did not, so that later
@@ -289,13 +294,15 @@ static const char append[] =
     "CREATE OR REPLACE FUNCTION fh_append(stripes integer[], ids text[], types text[],\n"
     "    versions bigint[], keys text[], times bigint[], data text[], traces text[],\n"
     "    numbers boolean) RETURNS bigint LANGUAGE plpgsql VOLATILE\n"
-    "    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off\n"
-    "    SET enable_mergejoin = off AS $append$\n"
+    "    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off\n"
+    "    SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off\n"
+    "    AS $append$\n"
     "DECLARE\n"
     "    last_given bigint;\n"
     "    known bigint;\n"
     "    count bigint := cardinality(ids);\n"
     "    seqs bigint[];\n"
+    "    former bigint;\n"
     "BEGIN\n"
     "    PERFORM pg_advisory_xact_lock(" POSTGRESQL_KEYS ", stripe)\n"
     "        FROM unnest(stripes) AS stripe;\n"
@@ -304,32 +311,51 @@ static const char append[] =
     "        SELECT c.position, c.drawn INTO last_given, known FROM fh_counter c\n"
     "            WHERE c.one = 1 AND c.xmax = '0';\n"
     "    END IF;\n"
-    "    seqs := ARRAY(SELECT nextval('fh_outbox_seq_seq') FROM generate_series(1, count));\n"
+    "    IF count = 1 THEN\n"
+    "        seqs := ARRAY[nextval('fh_outbox_seq_seq')];\n"
+    "    ELSE\n"
+    "        seqs := ARRAY(SELECT nextval('fh_outbox_seq_seq') FROM generate_series(1, count));\n"
+    "    END IF;\n"
     "    IF known IS NULL OR known < 0 OR seqs[count] <> known + count THEN\n"
     "        INSERT INTO fh_outbox (seq, event_id, type, version, key, time_ms, data, trace)\n"
     "            OVERRIDING SYSTEM VALUE\n"
     "            SELECT * FROM unnest(seqs, ids, types, versions, keys, times, data, traces);\n"
     "        RETURN NULL;\n"
     "    END IF;\n"
-    "    WITH fresh AS MATERIALIZED (\n"
-    "        SELECT e.*, last_given + e.n AS place,\n"
-    "               (SELECT p.position FROM fh_place p WHERE p.key = e.key) AS former\n"
-    "        FROM unnest(seqs, ids, types, versions, keys, times, data, traces)\n"
-    "            WITH ORDINALITY AS e (seq, id, type, version, key, time_ms, data, trace, n)),\n"
-    "    linked AS MATERIALIZED (\n"
-    "        SELECT f.*, lag(f.place, 1, coalesce(f.former, 0)) OVER w AS before,\n"
-    "               lead(f.place) OVER w AS next\n"
-    "        FROM fresh f WINDOW w AS (PARTITION BY f.key ORDER BY f.place)),\n"
-    "    added AS (\n"
-    "        INSERT INTO fh_place (key, position) SELECT l.key, l.place FROM linked l\n"
-    "        WHERE l.next IS NULL AND l.former IS NULL),\n"
-    "    moved AS (\n"
-    "        UPDATE fh_place p SET position = l.place FROM linked l\n"
-    "        WHERE l.next IS NULL AND l.former IS NOT NULL AND p.key = l.key)\n"
-    "    INSERT INTO fh_outbox (seq, position, event_id, type, version, key, prev, time_ms,\n"
-    "                           data, trace) OVERRIDING SYSTEM VALUE\n"
-    "        SELECT l.seq, l.place, l.id, l.type, l.version, l.key, l.before, l.time_ms, l.data,\n"
-    "               l.trace FROM linked l ORDER BY l.place;\n"
+    "    IF count = 1 THEN\n"
+    "        SELECT p.position INTO former FROM fh_place p WHERE p.key = keys[1];\n"
+    "        IF former IS NULL THEN\n"
+    "            INSERT INTO fh_place (key, position) VALUES (keys[1], last_given + 1);\n"
+    "        ELSE\n"
+    "            UPDATE fh_place p SET position = last_given + 1 WHERE p.key = keys[1];\n"
+    "        END IF;\n"
+    "        INSERT INTO fh_outbox (seq, position, event_id, type, version, key, prev, time_ms,\n"
+    "                               data, trace) OVERRIDING SYSTEM VALUE\n"
+    "            VALUES (seqs[1], last_given + 1, ids[1], types[1], versions[1], keys[1],\n"
+    "                    coalesce(former, 0), times[1], data[1], traces[1]);\n"
+    "    ELSE\n"
+    "        WITH fresh AS MATERIALIZED (\n"
+    "            SELECT e.*, last_given + e.n AS place,\n"
+    "                   (SELECT p.position FROM fh_place p WHERE p.key = e.key) AS former\n"
+    "            FROM unnest(seqs, ids, types, versions, keys, times, data, traces)\n"
+    "                WITH ORDINALITY AS e (seq, id, type, version, key, time_ms, data, trace, "
+    "n)),\n"
+    "        linked AS MATERIALIZED (\n"
+    "            SELECT f.*, lag(f.place, 1, coalesce(f.former, 0)) OVER w AS before,\n"
+    "                   lead(f.place) OVER w AS next\n"
+    "            FROM fresh f WINDOW w AS (PARTITION BY f.key ORDER BY f.place)),\n"
+    "        added AS (\n"
+    "            INSERT INTO fh_place (key, position) SELECT l.key, l.place FROM linked l\n"
+    "            WHERE l.next IS NULL AND l.former IS NULL),\n"
+    "        moved AS (\n"
+    "            UPDATE fh_place p SET position = l.place FROM linked l\n"
+    "            WHERE l.next IS NULL AND l.former IS NOT NULL AND p.key = l.key)\n"
+    "        INSERT INTO fh_outbox (seq, position, event_id, type, version, key, prev, time_ms,\n"
+    "                               data, trace) OVERRIDING SYSTEM VALUE\n"
+    "            SELECT l.seq, l.place, l.id, l.type, l.version, l.key, l.before, l.time_ms, "
+    "l.data,\n"
+    "                   l.trace FROM linked l ORDER BY l.place;\n"
+    "    END IF;\n"
     "    UPDATE fh_counter c SET position = last_given + count, drawn = known + count\n"
     "        WHERE c.one = 1;\n"
     "    PERFORM pg_notify('" POSTGRESQL_CHANNEL "', current_schema());\n"
@@ -337,7 +363,10 @@ static const char append[] =
     "END\n"
     "$append$";
 
-static const char *const tables[] = {events, works, fence, drawing, drawn, sequence, append, NULL};
+static const char *const tables[] = {events, works, fence, drawing, drawn, sequence, NULL};
+
+/* Earlier stores have others, which planned fh_append anew with each call. */
+static const char *const functions[] = {append, NULL};
 
 /* From format 2, whose index also held rows without a position. Existing pages stay as full as they
  * are. */
@@ -351,4 +380,5 @@ const struct ledger_schema postgresql_ledger_schema = {.meta = meta,
                                                        .format = "5",
                                                        .before = "2",
                                                        .upgrade = upgrade,
-                                                       .lacking = "3 4"};
+                                                       .lacking = "3 4",
+                                                       .functions = functions};

@@ -128,7 +128,10 @@ static enum fh_code prepare_tables(struct store_work *work, struct fh_error *err
 enum fh_code sql_ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
                                 struct fh_error *error)
 {
+    const struct ledger_schema *schema = work->store->engine->sql->dialect->schema;
     enum fh_code code = prepare_tables(work, error);
+    if (code == FH_OK && schema->functions)
+        code = run_scripts(work, schema->functions, error);
     if (code == FH_OK)
         code = sql_ledger_meta_get(work, LEDGER_INCARNATION, ret_incarnation, ID_SIZE, error);
     if (code != FH_OK || ret_incarnation[0])

@@ -15,6 +15,9 @@ struct ledger_schema {
     const char *before;         /* the format that can be upgraded; NULL: none */
     const char *const *upgrade; /* upgrades that one; the tables' scripts run after it */
     const char *lacking;        /* formats, "3 4", that need nothing but the tables' scripts */
+    /* NULL: none. Run after the others, and each time the store is opened: earlier stores have
+     * other texts of these, which do the same. */
+    const char *const *functions;
 };
 
 /* Locks of keys (MariaDB: rows of fh_key_lock): units of work that publish events of one key wait
