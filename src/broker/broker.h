@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BROKER_BROKER_H
+#define BROKER_BROKER_H
+
+/*
+ * A broker: a server that carries events from a publisher's relay (event/relay) to subscriptions
+ * (event/carried), and to whoever else may read its topics. This is the contract of a driver; each
+ * has a folder of its own next to this file.
+ *
+ * Nothing that Freehold promises depends on a broker. The outbox is the truth: each message names
+ * its position there, and that of the message before it in the same partition, so a subscription
+ * sees what is missing, came twice or came late, and takes what is missing from the publisher's
+ * feed. So a driver may lose, repeat and reorder messages when its server does, and need not
+ * remember anything itself. It owes two things only:
+ *
+ * - `publish` returns FH_OK only once the server has acknowledged every message of the call. After
+ *   any other result nothing is known of any of them, and the same messages are published again.
+ * - What it hands out it has received: whole messages, unchanged.
+ *
+ * A driver should preserve the order of one partition's messages as far as its server does, since
+ * readers outside of Freehold have nothing but that order.
+ *
+ * Topics. A publishing service has one topic, of so many partitions; an event's key decides which
+ * one it belongs to (envelope_partition of event/envelope.h). What a topic and a partition are on a
+ * server is the driver's business: a stream and its subjects, queues behind an exchange, a topic.
+ *
+ * A consumer reads the messages of one or several partitions for a named subscriber, beginning with
+ * those that are published after it was first opened. The server remembers how far it has
+ * acknowledged, under that name, and delivers the rest again to the next consumer of that name.
+ *
+ *   slot       required  parks  what it does
+ *   connect    yes       yes    connects to the server, and authenticates
+ *   close      yes       no     ends all that the connection does; its consumers are closed already
+ *   declare    yes       yes    makes the topic with its partitions where it is missing; repeatable
+ *   publish    yes       yes    sends messages, and waits until the server has acknowledged all
+ *   consume    yes       yes    opens a consumer
+ *   take       yes       yes    gets the next messages, or none by the deadline
+ *   acknowledge yes      no     everything up to a mark need not be delivered again; may be lost
+ *   unconsume  yes       no     closes a consumer, in which nobody is waiting
+ *
+ * A connection that is lost is made again by the driver, as long as it is open: until then,
+ * `publish` and `take` return FH_UNAVAILABLE, at once or by their deadlines. Errors name the
+ * server, and never a password. A driver whose library has threads starts them in `connect`; they
+ * run no code but the library's and the driver's, and wake the loop.
+ */
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define BROKER_MESSAGE_SIZE_MAX ((size_t)1 << 20) /* larger events travel as a reference */
+#define BROKER_TOPIC_LENGTH_MAX 128               /* letters, digits, '-' and '_' */
+#define BROKER_NAME_LENGTH_MAX 128                /* of a consumer: likewise */
+#define BROKER_PARTITIONS_MAX 256
+#define BROKER_TAKE_MAX 512
+
+struct world;
+struct broker;          /* a connection: each driver defines its own, which begins with this one */
+struct broker_consumer; /* likewise */
+
+/* A CloudEvent in structured mode (application/cloudevents+json). */
+struct broker_message {
+    unsigned partition;
+    const char *data; /* borrowed: until publish returns, or until the next take of this consumer */
+    size_t length;
+    const char *id; /* to publish: the event's, for servers that drop repetitions by it */
+    uint64_t mark;  /* taken: for acknowledge; rises within a consumer */
+};
+
+struct broker_topic {
+    const char *name;
+    unsigned partitions;
+};
+
+struct broker_driver {
+    const char *name;  /* as system files spell it */
+    const char *title; /* as people write it */
+    /* `options` is what the system file has under `bus`, checked by it. FH_UNAVAILABLE: try again
+     * later; FH_INVALID: it never will; FH_UNSUPPORTED: the library is not there. */
+    enum fh_code (*connect)(struct world *world, const json_t *options, int64_t deadline_ns,
+                            struct broker **ret, struct fh_error *error);
+    void (*close)(struct broker *broker);
+    /* FH_CONFLICT: the topic is there with another number of partitions. */
+    enum fh_code (*declare)(struct broker *broker, const struct broker_topic *topic,
+                            int64_t deadline_ns, struct fh_error *error);
+    enum fh_code (*publish)(struct broker *broker, const struct broker_topic *topic,
+                            const struct broker_message *messages, int count, int64_t deadline_ns,
+                            struct fh_error *error);
+    /* Reads the partitions p of the topic for which p % of == index. */
+    enum fh_code (*consume)(struct broker *broker, const struct broker_topic *topic,
+                            const char *name, unsigned index, unsigned of, int64_t deadline_ns,
+                            struct broker_consumer **ret, struct fh_error *error);
+    /* At most `max` (of BROKER_TAKE_MAX) messages; *ret_count 0: none came by the deadline. */
+    enum fh_code (*take)(struct broker_consumer *consumer, struct broker_message *messages, int max,
+                         int64_t deadline_ns, int *ret_count, struct fh_error *error);
+    void (*acknowledge)(struct broker_consumer *consumer, uint64_t mark);
+    void (*unconsume)(struct broker_consumer *consumer);
+};
+
+struct broker {
+    const struct broker_driver *driver;
+    struct world *world;
+};
+
+struct broker_consumer {
+    struct broker *broker;
+};
+
+/* The drivers that are built in, and those that were registered since. NULL: there is none of that
+ * name. */
+const struct broker_driver *broker_driver_named(const char *name);
+/* The first (NULL) or next one; NULL at the end. */
+const struct broker_driver *broker_driver_next(const struct broker_driver *driver);
+/* For simulations and tests. Asserts that all slots are there, and that the name is new. */
+void broker_register(const struct broker_driver *driver);
+
+#endif
