@@ -107,12 +107,17 @@ struct broker_consumer {
     struct broker *broker;
 };
 
-/* The drivers that are built in, and those that were registered since. NULL: there is none of that
- * name. */
-const struct broker_driver *broker_driver_named(const char *name);
-/* The first (NULL) or next one; NULL at the end. */
-const struct broker_driver *broker_driver_next(const struct broker_driver *driver);
-/* For simulations and tests. Asserts that all slots are there, and that the name is new. */
+/* From the build (src/broker/meson.build); the last one is NULL. */
+extern const struct broker_driver *const brokers_built_in[];
+/* Names of the drivers that this build lacks, ending with NULL. */
+extern const char *const brokers_lacking[];
+
+/* Adds a driver, as simulations and tests do. Ends the process if a slot is missing or the name is
+ * taken. Call it before there are threads. */
 void broker_register(const struct broker_driver *driver);
+/* NULL: not built in. */
+const struct broker_driver *broker_driver_named(const char *name);
+/* The driver after this one (NULL: the first); NULL: no more. */
+const struct broker_driver *broker_driver_next(const struct broker_driver *driver);
 
 #endif

@@ -26,6 +26,7 @@ LAYERS = (
     "http",     # server and client; the client sends what world asks for
     "store",    # the contract of each model, and of an engine
     "engine",   # a folder for each engine; nobody but tests and the simulator's servers looks into one
+    "broker",   # the contract of brokers, and a folder for each; nobody looks into one
     "work",     # one handler's unit of work in a store
     "timer",    # what is done at a time, in works
     "event",    # outbox, feed and subscriptions, written and applied in works

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The list of brokers' drivers: those built in, in the order of src/broker/meson.build, then those
+ * registered later. A driver that lacks a slot ends the process when it is registered. */
+
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "broker/broker.h"
+
+#define DRIVERS_MAX 16
+
+static const struct broker_driver *drivers[DRIVERS_MAX];
+static size_t count;
+static pthread_once_t begun = PTHREAD_ONCE_INIT;
+
+static const struct broker_driver *find_driver(const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(drivers[i]->name, name) == 0)
+            return drivers[i];
+    }
+    return NULL;
+}
+
+static void add_driver(const struct broker_driver *driver)
+{
+    FH_ASSERT(count < DRIVERS_MAX && driver->name && driver->title && !find_driver(driver->name));
+    FH_ASSERT(driver->connect && driver->close && driver->declare && driver->publish);
+    FH_ASSERT(driver->consume && driver->take && driver->acknowledge && driver->unconsume);
+    drivers[count++] = driver;
+}
+
+static void add_built_in(void)
+{
+    for (const struct broker_driver *const *driver = brokers_built_in; *driver; driver++)
+        add_driver(*driver);
+}
+
+void broker_register(const struct broker_driver *driver)
+{
+    pthread_once(&begun, add_built_in);
+    add_driver(driver);
+}
+
+const struct broker_driver *broker_driver_named(const char *name)
+{
+    pthread_once(&begun, add_built_in);
+    return find_driver(name);
+}
+
+const struct broker_driver *broker_driver_next(const struct broker_driver *driver)
+{
+    size_t at = 0;
+    pthread_once(&begun, add_built_in);
+    while (driver && at < count && drivers[at++] != driver)
+        ;
+    return at < count ? drivers[at] : NULL;
+}
