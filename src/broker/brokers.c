@@ -31,7 +31,7 @@ static void add_driver(const struct broker_driver *driver)
     drivers[count++] = driver;
 }
 
-static void add_built_in(void)
+static void add_built_in_drivers(void)
 {
     for (const struct broker_driver *const *driver = brokers_built_in; *driver; driver++)
         add_driver(*driver);
@@ -39,20 +39,20 @@ static void add_built_in(void)
 
 void broker_register(const struct broker_driver *driver)
 {
-    pthread_once(&begun, add_built_in);
+    pthread_once(&begun, add_built_in_drivers);
     add_driver(driver);
 }
 
 const struct broker_driver *broker_driver_named(const char *name)
 {
-    pthread_once(&begun, add_built_in);
+    pthread_once(&begun, add_built_in_drivers);
     return find_driver(name);
 }
 
 const struct broker_driver *broker_driver_next(const struct broker_driver *driver)
 {
     size_t at = 0;
-    pthread_once(&begun, add_built_in);
+    pthread_once(&begun, add_built_in_drivers);
     while (driver && at < count && drivers[at++] != driver)
         ;
     return at < count ? drivers[at] : NULL;

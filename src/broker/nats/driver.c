@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The driver: what broker.h asks for, and who does it. */
+
+#include "broker/nats/internal.h"
+
+extern const struct broker_driver broker_nats;
+
+static enum fh_code connect_and_name(struct world *world, const json_t *options,
+                                     int64_t deadline_ns, struct broker **ret,
+                                     struct fh_error *error)
+{
+    enum fh_code code = nats_connect(world, options, deadline_ns, ret, error);
+    if (code == FH_OK)
+        (*ret)->driver = &broker_nats;
+    return code;
+}
+
+const struct broker_driver broker_nats = {
+    .name = "nats",
+    .title = "NATS JetStream",
+    .connect = connect_and_name,
+    .close = nats_close,
+    .declare = nats_declare,
+    .publish = nats_publish,
+    .consume = nats_consume,
+    .take = nats_take,
+    .acknowledge = nats_acknowledge,
+    .unconsume = nats_unconsume,
+};

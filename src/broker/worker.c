@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two lists, one of calls to make and one of calls made, behind one mutex; the thread is woken by a
+ * condition, the loop by a descriptor. Once the worker has ended, only the thread has it, and frees
+ * it last.
+ */
+
+#include "broker/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "world/fiber.h"
+#include "world/world.h"
+
+struct worker_call {
+    void (*run)(void *);
+    void *argument;
+    struct fiber *fiber; /* waits; NULL: nobody, and it is the last one */
+    struct worker_call *next;
+};
+
+struct broker_worker {
+    struct world *world;
+    struct world_poll poll;
+    int done_fd;
+    pthread_mutex_t mutex;
+    pthread_cond_t wanted;
+    struct worker_call *first, *done; /* oldest first; newest first */
+    struct worker_call **end;
+    struct worker_call last;
+};
+
+static void worker_wake_loop(struct broker_worker *worker)
+{
+    uint64_t one = 1;
+    while (write(worker->done_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+static void worker_free(struct broker_worker *worker)
+{
+    pthread_cond_destroy(&worker->wanted);
+    pthread_mutex_destroy(&worker->mutex);
+    free(worker);
+}
+
+static void *worker_main(void *argument)
+{
+    struct broker_worker *worker = argument;
+    for (;;) {
+        pthread_mutex_lock(&worker->mutex);
+        while (!worker->first)
+            pthread_cond_wait(&worker->wanted, &worker->mutex);
+        struct worker_call *call = worker->first;
+        worker->first = call->next;
+        if (!worker->first)
+            worker->end = &worker->first;
+        pthread_mutex_unlock(&worker->mutex);
+        call->run(call->argument);
+        if (!call->fiber) {
+            worker_free(worker);
+            return NULL;
+        }
+        pthread_mutex_lock(&worker->mutex);
+        call->next = worker->done;
+        worker->done = call;
+        pthread_mutex_unlock(&worker->mutex);
+        worker_wake_loop(worker);
+    }
+}
+
+static void calls_done(struct world_poll *poll, unsigned events)
+{
+    struct broker_worker *worker = poll->owner;
+    uint64_t unused;
+    (void)events;
+    while (read(worker->done_fd, &unused, sizeof unused) < 0 && errno == EINTR)
+        ;
+    pthread_mutex_lock(&worker->mutex);
+    struct worker_call *call = worker->done;
+    worker->done = NULL;
+    pthread_mutex_unlock(&worker->mutex);
+    while (call) {
+        struct worker_call *next = call->next; /* the call is on its fiber's stack */
+        fiber_ready(call->fiber);
+        call = next;
+    }
+}
+
+/* Signals are for the loop's thread. */
+static int worker_thread_start(struct broker_worker *worker)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    int failed = pthread_create(&thread, &attributes, worker_main, worker);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+enum fh_code broker_worker_new(struct world *world, struct broker_worker **ret,
+                               struct fh_error *error)
+{
+    struct broker_worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return error_set(error, FH_NO_MEMORY, "There is no memory for a broker's thread.");
+    worker->world = world;
+    worker->end = &worker->first;
+    pthread_mutex_init(&worker->mutex, NULL);
+    pthread_cond_init(&worker->wanted, NULL);
+    worker->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int failed = worker->done_fd < 0 ? errno : worker_thread_start(worker);
+    if (failed) {
+        if (worker->done_fd >= 0)
+            close(worker->done_fd);
+        worker_free(worker);
+        return error_set_errno(error, FH_UNAVAILABLE, failed,
+                               "The thread of a broker's connection can't be started");
+    }
+    worker->poll = (struct world_poll){.fd = worker->done_fd, .ready = calls_done, .owner = worker};
+    world_poll_start(world, &worker->poll, WORLD_READABLE);
+    *ret = worker;
+    return FH_OK;
+}
+
+static void worker_add(struct broker_worker *worker, struct worker_call *call)
+{
+    pthread_mutex_lock(&worker->mutex);
+    *worker->end = call;
+    worker->end = &call->next;
+    pthread_cond_signal(&worker->wanted);
+    pthread_mutex_unlock(&worker->mutex);
+}
+
+void broker_worker_run(struct broker_worker *worker, void (*run)(void *), void *argument)
+{
+    struct worker_call call = {.run = run, .argument = argument, .fiber = fiber_self()};
+    FH_ASSERT(call.fiber != NULL);
+    worker_add(worker, &call);
+    fiber_park();
+}
+
+void broker_worker_end(struct broker_worker *worker, void (*last)(void *), void *argument)
+{
+    world_poll_stop(worker->world, &worker->poll);
+    close(worker->done_fd);
+    worker->last = (struct worker_call){.run = last, .argument = argument};
+    worker_add(worker, &worker->last);
+}
