@@ -65,6 +65,13 @@ static void add_header_line(struct transfer *transfer, struct header_lines *line
     text_append(&transfer->sent, "", 1);
 }
 
+static bool check_sent_length(struct transfer *transfer)
+{
+    if (transfer->sent.overflow)
+        transfer_fail(transfer, "the request's headers are larger than %zu bytes", SENT_LENGTH_MAX);
+    return !transfer->sent.overflow;
+}
+
 static bool add_all_headers(struct transfer *transfer, struct header_lines *lines)
 {
     const struct world_request *request = transfer->request;
@@ -91,11 +98,7 @@ static bool add_all_headers(struct transfer *transfer, struct header_lines *line
                             : NULL;
     if (proof)
         add_header_line(transfer, lines, client->signer.name, proof);
-    if (transfer->sent.overflow) {
-        transfer_fail(transfer, "the request's headers are larger than %zu bytes", SENT_LENGTH_MAX);
-        return false;
-    }
-    return true;
+    return check_sent_length(transfer);
 }
 
 /* The list is built in the transfer's own memory: libcurl only reads it. */
@@ -177,7 +180,10 @@ static void set_method(struct transfer *transfer)
 static void bound_answer(struct transfer *transfer)
 {
     size_t answer_size_max = transfer->request->answer_size_max;
-    transfer->answer.length_max = answer_size_max ? answer_size_max : ANSWER_LENGTH_MAX;
+    size_t most = answer_size_max ? answer_size_max : ANSWER_LENGTH_MAX;
+    if (transfer->answer.capacity > most)
+        text_release(&transfer->answer); /* a text's room is within its bound */
+    transfer->answer.length_max = most;
 }
 
 bool transfer_write(struct transfer *transfer, const char *host)
@@ -205,7 +211,7 @@ bool transfer_write(struct transfer *transfer, const char *host)
         text_append(sent, "\r\n", 2);
     }
     text_append(sent, "\r\n", 2);
-    return true;
+    return check_sent_length(transfer); /* without its end, a body would be read as headers */
 }
 
 bool transfer_prepare(struct transfer *transfer, const struct client_address *address)

@@ -151,6 +151,41 @@ static void a_head_without_end_is_refused(void **state)
     harness_release(&harness);
 }
 
+/* ---- Requests ---- */
+
+static void a_head_is_sent_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    struct harness harness;
+    struct http_client *client;
+    int whole = 0;
+    char *value = calloc(1, SENT_LENGTH_MAX + 1);
+    harness_init(&harness);
+    assert_int_equal(http_client_new(&harness.loop, harness.world, &client, ERROR_UNHEEDED), FH_OK);
+    memset(value, 'v', SENT_LENGTH_MAX - 200);
+    for (int i = 0; i < 200; i++) {
+        struct world_request request = {.service = "peer", .method = "POST", .path = "/a"};
+        struct transfer *transfer = transfer_new(client);
+        request.headers[0] = (struct world_header){"X", value};
+        request.body = "X: these are no headers\r\n\r\n";
+        request.body_length = strlen(request.body);
+        transfer->request = &request;
+        if (transfer_write(transfer, "127.0.0.1:1")) {
+            const struct text *sent = &transfer->sent;
+            assert_string_equal(sent->data + sent->length - 22, "Content-Length: 27\r\n\r\n");
+            whole++;
+        } else {
+            assert_non_null(strstr(transfer->failure, "headers are larger than"));
+        }
+        transfer_free(transfer);
+        strcat(value, "v");
+    }
+    assert_in_range(whole, 1, 199);
+    free(value);
+    http_client_free(client);
+    harness_release(&harness);
+}
+
 /* ---- Connections ---- */
 
 /* Takes connections one after the other, and answers each request with `says`. */
@@ -161,6 +196,7 @@ struct peer {
     int taken;
     bool done;
     int status;
+    char failure[64];
 };
 
 static void peer_init(struct peer *peer)
@@ -169,6 +205,7 @@ static void peer_init(struct peer *peer)
     char address[32];
     harness_init(&peer->harness);
     peer->listen_fd = listen_anywhere(&port);
+    fcntl(peer->listen_fd, F_SETFL, fcntl(peer->listen_fd, F_GETFL) | O_NONBLOCK);
     peer->fd = -1;
     snprintf(address, sizeof address, "127.0.0.1:%d", port);
     assert_int_equal(
@@ -191,6 +228,7 @@ static void on_peer_done(struct world_request *request)
     struct peer *peer = request->owner;
     peer->done = true;
     peer->status = request->status;
+    snprintf(peer->failure, sizeof peer->failure, "%s", request->failure ? request->failure : "");
 }
 
 static bool is_peer_taken(void *argument)
@@ -207,18 +245,22 @@ static bool is_peer_taken(void *argument)
     return peer->fd >= 0 && recv(peer->fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0;
 }
 
+/* Until the peer has read it. */
+static void begin_to_ask(struct peer *peer, struct world_request *request)
+{
+    request->service = "peer";
+    request->path = "/a";
+    request->deadline_ns = world_in_ms(peer->harness.world, 60000);
+    request->done = on_peer_done;
+    request->owner = peer;
+    peer->done = false;
+    http_client_send(peer->client, request);
+    harness_until(&peer->harness, is_peer_taken, peer);
+}
+
 static void ask_peer(struct peer *peer, struct world_request request, const char *says)
 {
-    int flags = fcntl(peer->listen_fd, F_GETFL);
-    fcntl(peer->listen_fd, F_SETFL, flags | O_NONBLOCK);
-    request.service = "peer";
-    request.path = "/a";
-    request.deadline_ns = world_in_ms(peer->harness.world, 60000);
-    request.done = on_peer_done;
-    request.owner = peer;
-    peer->done = false;
-    http_client_send(peer->client, &request);
-    harness_until(&peer->harness, is_peer_taken, peer);
+    begin_to_ask(peer, &request);
     assert_int_equal(send(peer->fd, says, strlen(says), MSG_NOSIGNAL), strlen(says));
     harness_until(&peer->harness, is_true, &peer->done);
 }
@@ -251,6 +293,23 @@ static void only_a_connection_at_rest_is_used_again(void **state)
     peer_release(&peer);
 }
 
+static void the_room_of_a_former_answer_is_none_beyond_the_bound(void **state)
+{
+    (void)state;
+    struct peer peer = {0};
+    char large[20000] = OK "Content-Length: 19950\r\n\r\n";
+    const size_t head = strlen(large);
+    memset(large + head, 'x', 19950);
+    large[head + 19950] = '\0';
+    peer_init(&peer);
+    ask_peer(&peer, (struct world_request){.method = "GET"}, large);
+    assert_int_equal(peer.status, 200);
+    ask_peer(&peer, (struct world_request){.method = "GET", .answer_size_max = 9},
+             CHUNKED "a\r\n0123456789\r\n0\r\n\r\n");
+    assert_string_equal(peer.failure, "the answer is larger than 9 bytes");
+    peer_release(&peer);
+}
+
 static void an_answer_before_the_request_is_sent_ends_it_and_its_connection(void **state)
 {
     (void)state;
@@ -276,7 +335,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_mean_the_same_however_they_are_parted),
         cmocka_unit_test(a_head_without_end_is_refused),
+        cmocka_unit_test(a_head_is_sent_whole_or_not_at_all),
         cmocka_unit_test(only_a_connection_at_rest_is_used_again),
+        cmocka_unit_test(the_room_of_a_former_answer_is_none_beyond_the_bound),
         cmocka_unit_test(an_answer_before_the_request_is_sent_ends_it_and_its_connection),
     };
     return cmocka_run_group_tests_name("http_plain", tests, NULL, NULL);
