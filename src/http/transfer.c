@@ -135,7 +135,7 @@ bool transfer_has_close(const struct transfer *transfer)
 void transfer_drop_head(struct transfer *transfer)
 {
     transfer->header_count = 0;
-    transfer->framed = false;
+    transfer->framed = transfer->chunked = false;
     text_clear(&transfer->head);
 }
 

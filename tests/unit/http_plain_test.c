@@ -38,6 +38,8 @@ static const struct answer_case {
     {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nX: y\r\n\r\n" OK
      "Content-Length: 1\r\n\r\nx",
      200, "x"},
+    {"HTTP/1.1 103 Early\r\nTransfer-Encoding: chunked\r\n\r\n" OK "\r\nit closes", 200,
+     "it closes"},
     {"", 0, "the connection was closed without an answer"},
     {"HTTP/1.1 200 OK\r\nX", 0, CUT},
     {OK "Content-Length: 3\r\n\r\nab", 0, CUT},
