@@ -33,6 +33,7 @@
 #include "http/transfer.h"
 
 #define RECEIVED_SIZE ((size_t)64 << 10)
+#define TURNS_MAX 16 /* of reading one answer, while others wait */
 
 struct plain_connection {
     struct world_poll poll;
@@ -84,6 +85,13 @@ static void watch_plain(struct plain_connection *connection, unsigned events)
     if (connection->watched != events)
         world->ops->poll_start(world, &connection->poll, events);
     connection->watched = events;
+}
+
+/* Even if the loop has given up watching it. */
+static void watch_plain_again(struct plain_connection *connection)
+{
+    struct world *world = connection->client->world;
+    world->ops->poll_start(world, &connection->poll, connection->watched);
 }
 
 static void close_plain(struct plain_connection *connection)
@@ -318,29 +326,50 @@ static bool says_close(const struct transfer *transfer)
     return transfer->plain_answer.old || transfer_has_close(transfer);
 }
 
-static void read_plain(struct plain_connection *connection)
+/* Reads all that is there, since libuv tells of an error but once: if bytes that came before it
+ * were left for the next time, there would be none. Returns what recv did: -1 with EAGAIN if the
+ * answer goes on. */
+static ssize_t receive_plain(struct plain_connection *connection, enum read_result *ret_result,
+                             size_t *ret_used)
 {
-    struct transfer *transfer = connection->transfer;
     struct http_client *client = connection->client;
     if (!client->received)
         client->received = malloc(RECEIVED_SIZE);
     FH_ASSERT(client->received != NULL);
-    ssize_t got = recv(connection->poll.fd, client->received, RECEIVED_SIZE, MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    *ret_result = READ_MORE;
+    for (int turns = 0; turns < TURNS_MAX; turns++) {
+        ssize_t got = recv(connection->poll.fd, client->received, RECEIVED_SIZE, MSG_DONTWAIT);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got;
+        *ret_result =
+            plain_answer_read(connection->transfer, client->received, (size_t)got, ret_used);
+        if (*ret_result != READ_MORE)
+            return got;
+    }
+    watch_plain_again(connection);
+    errno = EAGAIN;
+    return -1;
+}
+
+static void read_plain(struct plain_connection *connection)
+{
+    struct transfer *transfer = connection->transfer;
+    struct http_client *client = connection->client;
+    enum read_result result;
+    size_t used = 0;
+    ssize_t got = receive_plain(connection, &result, &used);
+    if (got < 0 && errno == EAGAIN)
         return;
     bool reusable = false;
-    if (got > 0) {
-        size_t used;
-        enum read_result result = plain_answer_read(transfer, client->received, (size_t)got, &used);
-        if (result == READ_MORE)
-            return;
+    if (got > 0)
         reusable = result == READ_DONE && used == (size_t)got && is_all_sent(connection) &&
                    !connection->broken && !says_close(transfer);
-    } else if (got < 0 || connection->broken) {
+    else if (got < 0 || connection->broken)
         fail_plain(transfer, got < 0 ? errno : connection->broken);
-    } else {
+    else
         plain_answer_end(transfer);
-    }
     release_plain(connection, reusable);
     client->finish(transfer);
 }

@@ -332,6 +332,25 @@ static void an_answer_before_the_request_is_sent_ends_it_and_its_connection(void
     peer_release(&peer);
 }
 
+/* The loop tells of an error but once, together with what has come before it. */
+static void an_answer_that_a_reset_cuts_off_has_failed_at_once(void **state)
+{
+    (void)state;
+    const struct linger at_once = {.l_onoff = 1};
+    const char *part = OK "Content-Length: 3\r\n\r\nab";
+    struct peer peer = {0};
+    peer_init(&peer);
+    struct world_request request = {.method = "GET"};
+    begin_to_ask(&peer, &request);
+    assert_int_equal(send(peer.fd, part, strlen(part), MSG_NOSIGNAL), strlen(part));
+    setsockopt(peer.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(peer.fd);
+    peer.fd = -1;
+    harness_until(&peer.harness, is_true, &peer.done);
+    assert_string_equal(peer.failure, "connection reset by peer");
+    peer_release(&peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +360,7 @@ int main(void)
         cmocka_unit_test(only_a_connection_at_rest_is_used_again),
         cmocka_unit_test(the_room_of_a_former_answer_is_none_beyond_the_bound),
         cmocka_unit_test(an_answer_before_the_request_is_sent_ends_it_and_its_connection),
+        cmocka_unit_test(an_answer_that_a_reset_cuts_off_has_failed_at_once),
     };
     return cmocka_run_group_tests_name("http_plain", tests, NULL, NULL);
 }
