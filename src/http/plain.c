@@ -7,8 +7,8 @@
  *                                         thing that came, or says so; or nobody waits for it
  *
  * At most HTTP_CLIENT_CONNECTIONS_MAX are open to one address; further requests wait, first come,
- * first served, and their deadlines run. Before a kept connection is used again it is asked whether
- * the other side has closed it, and one that was idle for long is not used again. If it is closed
+ * first served, and their deadlines run. Before a connection is used again it is asked whether the
+ * other side has closed it, and one that was idle for long is not used again. If it is closed
  * all the same before an answer comes, the request has failed: the other side may have carried it
  * out, and only the layers above know whether it may be repeated.
  *
@@ -144,13 +144,17 @@ static void unlink_idle(struct plain_connection *connection)
         connection->next->previous = connection->previous;
 }
 
-static bool is_plain_alive(const struct plain_connection *connection)
+/* Neither its end has come, nor what nobody has asked for. */
+static bool is_at_rest(const struct plain_connection *connection)
 {
     char byte;
-    int64_t now_ns = world_monotonic_ns(connection->client->world);
-    if (now_ns - connection->idle_since_ns > CONNECTION_AGE_S_MAX * INT64_C(1000000000))
-        return false;
     return recv(connection->poll.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+static bool is_idle_for_long(const struct plain_connection *connection)
+{
+    int64_t now_ns = world_monotonic_ns(connection->client->world);
+    return now_ns - connection->idle_since_ns > CONNECTION_AGE_S_MAX * INT64_C(1000000000);
 }
 
 static struct plain_connection *take_idle_plain(struct plain_address *to)
@@ -158,7 +162,7 @@ static struct plain_connection *take_idle_plain(struct plain_address *to)
     struct plain_connection *connection;
     while ((connection = to->idle) != NULL) {
         unlink_idle(connection);
-        if (is_plain_alive(connection))
+        if (!is_idle_for_long(connection) && is_at_rest(connection))
             return connection;
         close_plain(connection);
     }
@@ -304,6 +308,9 @@ static void release_plain(struct plain_connection *connection, bool reusable)
         close_plain(connection);
         if (!client->closing)
             serve_waiting(to);
+    } else if (to->waiting_first && !is_at_rest(connection)) {
+        close_plain(connection);
+        serve_waiting(to);
     } else if (to->waiting_first) {
         struct transfer *next = to->waiting_first;
         unlink_waiting(next);

@@ -351,6 +351,72 @@ static void an_answer_that_a_reset_cuts_off_has_failed_at_once(void **state)
     peer_release(&peer);
 }
 
+static void count_answer(struct world_request *request)
+{
+    int *answers = request->owner;
+    *answers += request->status == 204;
+}
+
+struct crowd {
+    struct peer peer;
+    int fds[HTTP_CLIENT_CONNECTIONS_MAX + 1];
+    int wanted, answers;
+};
+
+static bool are_taken(void *argument)
+{
+    struct crowd *crowd = argument;
+    int fd = accept4(crowd->peer.listen_fd, NULL, NULL, SOCK_NONBLOCK);
+    if (fd >= 0)
+        crowd->fds[crowd->peer.taken++] = fd;
+    return crowd->peer.taken == crowd->wanted;
+}
+
+static bool is_answered(void *argument)
+{
+    const struct crowd *crowd = argument;
+    return crowd->answers > 0;
+}
+
+static bool all_answered(void *argument)
+{
+    const struct crowd *crowd = argument;
+    return crowd->answers == HTTP_CLIENT_CONNECTIONS_MAX + 1;
+}
+
+/* As a kept one is looked at before it is used again. */
+static void who_waits_is_not_sent_on_a_connection_that_has_ended(void **state)
+{
+    (void)state;
+    static const char answer[] = "HTTP/1.1 204 None\r\n\r\n";
+    static struct world_request requests[HTTP_CLIENT_CONNECTIONS_MAX + 1];
+    static struct crowd crowd;
+    struct peer *peer = &crowd.peer;
+    peer_init(peer);
+    for (int i = 0; i <= HTTP_CLIENT_CONNECTIONS_MAX; i++) {
+        requests[i] = (struct world_request){.service = "peer",
+                                             .method = "POST",
+                                             .path = "/a",
+                                             .deadline_ns = world_in_ms(peer->harness.world, 60000),
+                                             .done = count_answer,
+                                             .owner = &crowd.answers};
+        http_client_send(peer->client, &requests[i]);
+    }
+    crowd.wanted = HTTP_CLIENT_CONNECTIONS_MAX;
+    harness_until(&peer->harness, are_taken, &crowd);
+    send(crowd.fds[0], answer, strlen(answer), MSG_NOSIGNAL);
+    shutdown(crowd.fds[0], SHUT_WR);
+    harness_until(&peer->harness, is_answered, &crowd);
+    crowd.wanted++;
+    harness_until(&peer->harness, are_taken, &crowd);
+    for (int i = 1; i <= HTTP_CLIENT_CONNECTIONS_MAX; i++)
+        send(crowd.fds[i], answer, strlen(answer), MSG_NOSIGNAL);
+    harness_until(&peer->harness, all_answered, &crowd);
+    for (int i = 0; i <= HTTP_CLIENT_CONNECTIONS_MAX; i++)
+        close(crowd.fds[i]);
+    peer_release(peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +427,7 @@ int main(void)
         cmocka_unit_test(the_room_of_a_former_answer_is_none_beyond_the_bound),
         cmocka_unit_test(an_answer_before_the_request_is_sent_ends_it_and_its_connection),
         cmocka_unit_test(an_answer_that_a_reset_cuts_off_has_failed_at_once),
+        cmocka_unit_test(who_waits_is_not_sent_on_a_connection_that_has_ended),
     };
     return cmocka_run_group_tests_name("http_plain", tests, NULL, NULL);
 }
