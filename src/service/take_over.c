@@ -229,8 +229,8 @@ static enum fh_code take_given_row(struct taking *taking, json_t *row, struct fh
     enum fh_code code = work_run(&w);
     if (code != FH_OK)
         *error = w.failure;
+    work_release(&w); /* which may tell of a fault, without what is marked in the event */
     json_decref(w.event->tree);
-    work_release(&w);
     CRASH_POINT("boundary.row");
     taking->rows++;
     return code;
