@@ -38,6 +38,10 @@ static void cover_undone(struct shape_cover *cover, const fh_work *w)
 
 static void cover_event(struct shape_cover *cover, const fh_work *w)
 {
+    if (w->event->tree) { /* which may have come from a row that somebody changed by hand */
+        shape_cover_given(cover, w->given.shape, json_object_get(w->event->tree, "data"));
+        return;
+    }
     struct arena *before = json_arena_set(NULL);
     json_t *data = work_event_data(w->event);
     FH_ASSERT(data != NULL);

@@ -10,6 +10,7 @@
 #include "event/outbox/list.h"
 #include "shape/mark.h"
 #include "shape/shape.h"
+#include "work/redact.h"
 
 #define SECRET_NAME "Zebedee Quartermain"
 
@@ -144,6 +145,20 @@ static void names_beyond_what_is_kept_make_everything_personal(void **state)
     json_decref(envelope);
 }
 
+/* As in a row of the store that somebody has changed by hand. */
+static void an_event_without_data_hides_nothing(void **state)
+{
+    static const fh_field marked[] = {{"name", FH_STRING, .personal = true}, {0}};
+    struct work_context context = {0};
+    struct work_event event = {.tree = json_pack("{s:s}", "id", "x")};
+    const fh_work w = {.context = &context, .event = &event, .given.shape = marked};
+    char text[] = "Zebedee is too much";
+    (void)state;
+    work_redact(&w, SHAPE_MARKED, text, sizeof text);
+    assert_string_equal(text, "Zebedee is too much");
+    json_decref(event.tree);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -155,6 +170,7 @@ int main(void)
         TEST(a_publisher_lists_its_events_without_what_is_personal),
         TEST(names_beyond_what_is_kept_make_everything_personal),
         TEST(marks_are_those_of_the_publisher_and_of_the_subscription),
+        cmocka_unit_test(an_event_without_data_hides_nothing),
     };
     return cmocka_run_group_tests_name("event_marks", tests, NULL, NULL);
 }
