@@ -264,6 +264,7 @@ static bool scan_array(struct json_scan *scan)
 static bool scan_value(struct json_scan *scan)
 {
     bool escapes;
+    scan->value_count++;
     switch (next_scan_byte(scan)) {
     case '{':
         return scan_object(scan);
@@ -297,6 +298,7 @@ void json_scan_begin(struct json_scan *scan, const char *text, size_t length)
     scan->end = text + length;
     scan->refused = false;
     scan->depth = scan->name_count = 0;
+    scan->value_count = 0;
 }
 
 bool json_scan_end(struct json_scan *scan)

@@ -30,6 +30,7 @@ struct json_scan {
     const char *at, *end;
     bool refused; /* then nothing that follows is true */
     int depth, name_count;
+    size_t value_count; /* of json_scan_value, with those inside: what they would take as values */
     struct json_piece names[JSON_SCAN_NAMES_MAX]; /* of all objects that are open */
 };
 

@@ -399,6 +399,34 @@ static void an_answer_that_no_feed_sends_is_refused(void **state)
     }
 }
 
+static enum fh_code parsed_with_lists(int count, bool *ret_text)
+{
+    struct text body;
+    struct batch *batch;
+    text_init(&body, TEXT_LENGTH_MAX);
+    text_add(&body, "[{\"id\":\"a\",\"type\":\"T\",\"position\":3,\"data\":[[]");
+    for (int i = 1; i < count; i++)
+        text_append(&body, ",[]", 3);
+    text_add(&body, "]}]");
+    enum fh_code code = parsed("9,z", "12", body.data, 2, 2, &batch);
+    *ret_text = batch && !batch->events[0].said.tree;
+    batch_free(batch);
+    text_release(&body);
+    return code;
+}
+
+/* Of 12 MiB of lists the values take 700: whoever makes them of an event has no bound. */
+static void an_answer_whose_values_take_too_much_memory_is_refused(void **state)
+{
+    bool is_text;
+    (void)state;
+    assert_int_equal(parsed_with_lists(100000, &is_text), FH_OK);
+    assert_true(is_text);
+    assert_int_equal(parsed_with_lists(200000, &is_text), FH_OK);
+    assert_false(is_text);
+    assert_int_equal(parsed_with_lists(4 << 20, &is_text), FH_NO_MEMORY);
+}
+
 static void an_answer_of_another_incarnation_is_refused(void **state)
 {
     (void)state;
@@ -431,6 +459,7 @@ int main(void)
         cmocka_unit_test(an_answer_becomes_a_batch),
         cmocka_unit_test(what_is_unusual_is_read_as_well),
         cmocka_unit_test(an_answer_that_no_feed_sends_is_refused),
+        cmocka_unit_test(an_answer_whose_values_take_too_much_memory_is_refused),
         cmocka_unit_test(an_answer_of_another_incarnation_is_refused),
     };
     return cmocka_run_group_tests_name("event_envelope", tests, NULL, NULL);

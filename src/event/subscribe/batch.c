@@ -92,6 +92,10 @@ enum fh_code batch_take(struct batch *batch, json_t *envelopes, int64_t after, i
 
 #define ENVELOPE_LENGTH_MIN (sizeof "{\"id\":\"1\",\"type\":\"\",\"position\":1,\"data\":1}" - 1)
 #define POSITION_DIGITS_MAX 18
+/* As values, a few bytes take a hundred times as many. Of more than these, made of empty lists, the
+ * heap would not know a bound where an event is parked, shown or looked through: a batch of more is
+ * read as values, for which there is one. */
+#define VALUES_MAX (ARENA_SIZE_MAX / 512)
 
 enum wanted { ID, TYPE, SUBJECT, TIME, TRACEPARENT, POSITION, DATA, WANTED_COUNT };
 
@@ -207,7 +211,7 @@ static bool batch_scan(struct batch *batch, const char *text, size_t length, int
             !event_scan(&scan, &batch->arena, &batch->events[batch->count++]))
             return false;
     }
-    return json_scan_end(&scan);
+    return json_scan_end(&scan) && scan.value_count <= VALUES_MAX;
 }
 
 static enum fh_code parse_events(struct batch *batch, const char *text, size_t length,
