@@ -188,6 +188,36 @@ static void a_conflict_runs_all_again_in_turn(void **state)
     assert_false(batch.asks);
 }
 
+static int released;
+
+static void release_one(void *argument)
+{
+    released += *(int *)argument;
+}
+
+static void peeks_late(fh_work *w)
+{
+    int *one = work_alloc(w, sizeof *one);
+    *one = 1;
+    fh_defer(w, release_one, one);
+    adds(w);
+    json_t *rows = fh_peek(w, "SELECT count(*) AS n FROM shelf");
+    current->peeked += json_integer_value(json_object_get(json_array_get(rows, 0), "n"));
+}
+
+/* It does not see what its own transaction has written, and the batch is not run again. */
+static void one_that_peeks_after_it_used_the_store_stays_in_turn(void **state)
+{
+    released = 0;
+    struct batch batch = batch_of(state, (struct batch){.handler = peeks_late});
+    assert_int_equal(batch.code, FH_OK);
+    assert_false(batch.asks);
+    assert_int_equal(batch.peeked, 0);
+    assert_int_equal(batch.shelves, MEMBERS);
+    assert_int_equal(released, MEMBERS);
+    assert_int_equal(strlen(batch.order), 2 * MEMBERS);
+}
+
 #define BATCH_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
 
 int main(void)
@@ -200,6 +230,7 @@ int main(void)
         BATCH_TEST(the_first_that_fails_is_to_blame_and_nothing_is_left),
         BATCH_TEST(none_begins_behind_a_fence_that_is_over),
         BATCH_TEST(a_conflict_runs_all_again_in_turn),
+        BATCH_TEST(one_that_peeks_after_it_used_the_store_stays_in_turn),
     };
     return cmocka_run_group_tests_name("work_batch", tests, NULL, NULL);
 }
