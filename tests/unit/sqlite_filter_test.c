@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The filter of commands rules out none that has a record: late, written, of an earlier process. */
 
+#define _GNU_SOURCE
 #include "../support/harness.h"
 
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "store/ledger.h"
 
 #define CALLER "client POST /orders"
+#define FEW 10       /* none of them beside key-2500 */
 #define SOME 200     /* more than are read with one look */
 #define MANY 30000   /* more than the smallest filter is made for */
 #define UNUSED 10000 /* keys */
@@ -193,6 +195,55 @@ static void look_at_removed(void *argument)
     }
 }
 
+#define LEAF 10 /* SQLite's number of such a page of a table without rowids */
+
+/* Spoils the page of the table that has the record, and others beside it. */
+static void damage(const struct fixture *fixture, const char *key)
+{
+    char path[256];
+    unsigned char page[CHECKSUM_PAGE_SIZE];
+    snprintf(path, sizeof path, "%s/store.db", fixture->harness.folder);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    while (fread(page, sizeof page, 1, file) == 1) {
+        if (page[0] != LEAF || !memmem(page, sizeof page, key, strlen(key)) ||
+            !memmem(page, sizeof page, "204}", 4))
+            continue;
+        page[CHECKSUM_PAGE_SIZE / 2] ^= 1;
+        assert_int_equal(fseek(file, -(long)sizeof page, SEEK_CUR), 0);
+        assert_int_equal(fwrite(page, sizeof page, 1, file), 1);
+        assert_int_equal(fclose(file), 0);
+        return;
+    }
+    fail_msg("No page has the record.");
+}
+
+/* A page of their table is damaged: others are found, and told from those that are not there. */
+static void look_beside_damage(void *argument)
+{
+    struct fixture *fixture = argument;
+    open_store(fixture);
+    put(fixture, 1000, 3000);
+    close_store(fixture);
+    damage(fixture, "key-2500");
+    open_store(fixture);
+    for (int i = 0; i < SOME; i++) {
+        assert_true(is_recorded(fixture, "key-1000"));
+        assert_false(is_recorded(fixture, "another"));
+    }
+    /* SQLite commits no transaction that met damage: its units of work run again, once. */
+    assert_int_equal(store_commit(fixture->work, &fixture->error), FH_CONFLICT);
+    assert_true(fixture->error.retryable);
+    assert_int_equal(store_begin(fixture->store, STORE_WRITE, &fixture->work, &fixture->error),
+                     FH_OK);
+    for (int i = 0; i < SOME; i++)
+        assert_false(is_recorded(fixture, "another"));
+    put(fixture, 0, FEW);
+    begin_again(fixture);
+    expect_recorded(fixture, FEW);
+    close_store(fixture);
+}
+
 static void in_a_harness(void (*body)(void *argument))
 {
     struct fixture fixture = {.store = NULL};
@@ -219,12 +270,19 @@ static void none_that_comes_back_is_ruled_out(void **state)
     in_a_harness(look_at_removed);
 }
 
+static void damage_elsewhere_does_not_matter(void **state)
+{
+    (void)state;
+    in_a_harness(look_beside_damage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_record_is_ruled_out),
         cmocka_unit_test(it_grows_without_losing_one),
         cmocka_unit_test(none_that_comes_back_is_ruled_out),
+        cmocka_unit_test(damage_elsewhere_does_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,10 @@
  * start waits for it. What is among the late rows when that begins may come into the table behind
  * the place that is read next: it is added at once. A transaction that is rolled back brings back
  * what it had removed, which a slice that was read in it lacks: then all is read again.
+ *
+ * If the table can't be read the filter is given up: that a page of it is damaged is not for every
+ * request to suffer, but for those whose records are there. SQLite does not commit the transaction
+ * in which it was found: its members run again, once.
  */
 
 #include <stdlib.h>
@@ -75,7 +79,8 @@ enum fh_code sqlite_filter_fill(struct sqlite_work *work, struct fh_error *error
     struct sqlite_store *store = (struct sqlite_store *)work->base.store;
     struct sqlite_filter *filter = &store->filter;
     struct slice slice = {.filter = filter};
-    if (!filter->next.words && (!sqlite_filter_is_due(filter) || !begin_to_fill(store)))
+    if (filter->unreadable ||
+        (!filter->next.words && (!sqlite_filter_is_due(filter) || !begin_to_fill(store))))
         return FH_OK;
     enum fh_code code = read_slice(work, &slice, error);
     if (code == FH_OK && slice.rows < SLICE)
@@ -84,5 +89,9 @@ enum fh_code sqlite_filter_fill(struct sqlite_work *work, struct fh_error *error
         go_on_behind(store, &slice);
     free(slice.caller); /* where one is missing the slice is read again */
     free(slice.key);
-    return code;
+    if (code == FH_OK)
+        return code;
+    sqlite_filter_forget(filter);
+    filter->unreadable = true;
+    return sqlite_may_run(&work->base, error);
 }

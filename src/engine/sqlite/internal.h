@@ -78,6 +78,7 @@ struct sqlite_filter {
     } whole, next;           /* in use, and being filled */
     char *caller, *key;      /* up to where `next` is filled; NULL: from the beginning */
     uint64_t slices;         /* read to fill it */
+    bool unreadable;         /* the table is, in part: it is filled no more */
 };
 
 /* See checkpoint.c. Frames are counted from the log's beginning. */
