@@ -164,6 +164,30 @@ static void change_the_schema(void *argument)
     store_close(fixture->store);
 }
 
+#define WIDE "INSERT INTO wide (c0) VALUES (1) RETURNING *"
+
+/* More columns than a row may have: nothing is inserted. */
+static void insert_what_cannot_be_returned(void *argument)
+{
+    struct fixture *fixture = argument;
+    char sql[8192];
+    size_t used = (size_t)snprintf(sql, sizeof sql, "CREATE TABLE wide (c0");
+    for (int i = 1; i <= SQL_VALUES_MAX; i++)
+        used += (size_t)snprintf(sql + used, sizeof sql - used, ", c%d", i);
+    snprintf(sql + used, sizeof sql - used, ")");
+    open_store(fixture);
+    begin_writing(fixture);
+    run(fixture, sql);
+    commit(fixture);
+    begin_writing(fixture);
+    struct seen seen = {0};
+    assert_int_not_equal(
+        sql_run(fixture->work, WIDE, NULL, 0, see_row, &seen, NULL, &fixture->error), FH_OK);
+    expect(fixture, "SELECT c0 FROM wide", "");
+    commit(fixture);
+    store_close(fixture->store);
+}
+
 static void in_a_harness(void (*body)(void *argument))
 {
     struct fixture fixture = {.store = NULL};
@@ -184,11 +208,18 @@ static void what_is_known_of_triggers_ends_with_the_schema(void **state)
     in_a_harness(change_the_schema);
 }
 
+static void a_row_that_cannot_be_returned_is_not_inserted(void **state)
+{
+    (void)state;
+    in_a_harness(insert_what_cannot_be_returned);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_inserted_row_is_read_back_where_that_gives_the_same),
         cmocka_unit_test(what_is_known_of_triggers_ends_with_the_schema),
+        cmocka_unit_test(a_row_that_cannot_be_returned_is_not_inserted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,9 +7,10 @@
  *
  * They give the same only where the row is as it was inserted. So the table must have no trigger,
  * must not be a view, a virtual table or one without rowids, and both ways must return columns of
- * the same names and types. That is found out when the statement is prepared. Where the schema has
- * changed in the transaction that is still open, which may yet be rolled back, the statement is run
- * as it was written.
+ * the same names and types, and no more than a row may have: once the row is in, that would be
+ * refused too late. That is found out when the statement is prepared. Where the schema has changed
+ * in the transaction that is still open, which may yet be rolled back, the statement is run as it
+ * was written.
  */
 
 #define _GNU_SOURCE
@@ -130,7 +131,7 @@ static bool is_same_or_none(const char *one, const char *other)
 static bool returns_the_same(sqlite3_stmt *one, sqlite3_stmt *other)
 {
     int count = sqlite3_column_count(one);
-    bool same = count == sqlite3_column_count(other);
+    bool same = count == sqlite3_column_count(other) && count <= SQL_VALUES_MAX;
     for (int i = 0; i < count && same; i++)
         same = is_same_or_none(sqlite3_column_name(one, i), sqlite3_column_name(other, i)) &&
                is_same_or_none(sqlite3_column_decltype(one, i), sqlite3_column_decltype(other, i));
