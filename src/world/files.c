@@ -51,6 +51,16 @@ static int real_size(struct world *world, const char *path, int64_t *ret)
     return 0;
 }
 
+/* Only begun here, so that the disk is busy while the next part is read. The sync at the end waits
+ * for all of it, and tells what fails from now on; but what can't even be begun may be told here
+ * alone. Where files can't be written so, nothing is lost. */
+static int begin_writing_back(int file, off_t at, ssize_t length)
+{
+    if (sync_file_range(file, at, length, SYNC_FILE_RANGE_WRITE) == 0)
+        return 0;
+    return errno == EIO || errno == ENOSPC || errno == EDQUOT ? errno : 0;
+}
+
 static int copy_all(int from, int to)
 {
     char *buffer = malloc(COPY_SIZE);
@@ -67,9 +77,8 @@ static int copy_all(int from, int to)
         if (got <= 0)
             break;
         failed = io_write(to, buffer, (size_t)got) ? 0 : errno;
-        /* Only begun here, so that the disk is busy while the next part is read. What counts is the
-         * sync: it waits for all of this, and tells its errors. */
-        sync_file_range(to, at, got, SYNC_FILE_RANGE_WRITE);
+        if (!failed)
+            failed = begin_writing_back(to, at, got);
         at += got;
     }
     free(buffer);

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "../support/harness.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,6 +145,41 @@ static void a_copy_that_a_dying_start_left_is_removed(void **state)
     reopened(&fixture);
 }
 
+/* In place of the kernel's. */
+static int writing_back_fails;
+int sync_file_range(int file, off_t at, off_t length, unsigned flags)
+{
+    (void)file, (void)at, (void)length, (void)flags;
+    errno = writing_back_fails;
+    return writing_back_fails ? -1 : 0;
+}
+
+static void a_copy_that_may_not_be_on_the_disk_is_none(void **state)
+{
+    static const struct {
+        int fails;
+        enum fh_code code;
+    } cases[] = {{EIO, FH_UNAVAILABLE}, {ENOSPC, FH_UNAVAILABLE}, {EINVAL, FH_OK}, {ENOSYS, FH_OK}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture fixture;
+        char path[256];
+        begin(&fixture);
+        ino_t before = inode_of(fixture.dead, "store.db-wal");
+        writing_back_fails = cases[i].fails;
+        harness_run(&fixture.harness, open_store, &fixture);
+        writing_back_fails = 0;
+        assert_int_equal(fixture.code, cases[i].code);
+        snprintf(path, sizeof path, "%s/store.db-wal.copy", fixture.dead);
+        assert_int_not_equal(access(path, F_OK), 0);
+        if (fixture.code == FH_OK)
+            store_close(fixture.store);
+        else
+            assert_int_equal(inode_of(fixture.dead, "store.db-wal"), before);
+        reopened(&fixture);
+    }
+}
+
 static void pages_keep_bytes_free_for_checksums(void **state)
 {
     struct fixture fixture;
@@ -226,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_that_was_left_behind_is_written_anew_before_it_is_read),
         cmocka_unit_test(a_copy_that_a_dying_start_left_is_removed),
+        cmocka_unit_test(a_copy_that_may_not_be_on_the_disk_is_none),
         cmocka_unit_test(pages_keep_bytes_free_for_checksums),
         cmocka_unit_test(a_store_of_the_format_before_is_brought_up_to_date),
     };
