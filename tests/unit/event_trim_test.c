@@ -345,6 +345,11 @@ static void trimming_rests_as_long_as_it_keeps_ahead_of_what_is_published(void *
     removed_after(2 * TRIM_SLICE, 100, &pace, &rested_ns);
     assert_true(pace.removed > INT64_C(95) * TRIM_SLICE);
     assert_true(rested_ns < INT64_C(5) * TRIM_REST * 1000000);
+    /* The store has stalled for minutes: that is no reason to stay away from it for twice as long.
+     */
+    int64_t minutes_ns = INT64_C(300) * 1000000000, look_ns = TRIM_LOOK_MS * INT64_C(1000000);
+    pace = (struct trim_pace){.limit = TRIM_SLICE_MIN};
+    assert_int_equal(event_trim_pace(&pace, TRIM_SLICE_MIN, minutes_ns, 1000000), look_ns);
 }
 
 int main(void)

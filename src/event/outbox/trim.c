@@ -150,7 +150,8 @@ int64_t event_trim_pace(struct trim_pace *pace, int64_t removed, int64_t took_ns
         return 0;
     int limit = behind ? pace->limit * 2 : pace->limit / 2;
     pace->limit = limit > TRIM_SLICE ? TRIM_SLICE : limit < TRIM_SLICE_MIN ? TRIM_SLICE_MIN : limit;
-    return took_ns * TRIM_REST;
+    int64_t rest_ns = took_ns * TRIM_REST, most_ns = TRIM_LOOK_MS * INT64_C(1000000);
+    return rest_ns < most_ns ? rest_ns : most_ns;
 }
 
 static enum fh_code trim_slices(struct event_manager *manager, int64_t through, bool *ret_more,

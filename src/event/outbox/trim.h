@@ -14,8 +14,9 @@
  * In an embedded store units of work share their commits with a slice, and its freed pages are
  * written to the log with theirs. So there it has only as many events as keeps the trimming ahead
  * of what is published meanwhile, and the next one follows after a rest that is TRIM_REST times as
- * long as the slice took, commit included: the busier the store, the longer. Where that is too slow
- * even with slices as large as they may be, they follow each other without rests.
+ * long as the slice took, commit included: the busier the store, the longer, up to TRIM_LOOK_MS
+ * (the store may have stalled for minutes). Where that is too slow even with slices as large as
+ * they may be, they follow each other without rests.
  */
 
 #include <jansson.h>
