@@ -164,6 +164,38 @@ static void change_the_schema(void *argument)
     store_close(fixture->store);
 }
 
+static bool expect_reals(void *context, const struct sql_row *row)
+{
+    ++*(int *)context;
+    for (int i = 0; i < row->count; i++)
+        assert_int_equal(row->values[i].kind, SQL_REAL);
+    return true;
+}
+
+/* Whichever way, a whole number in a column of real ones is a real one. */
+static void insert_whole_numbers(void *argument)
+{
+    struct fixture *fixture = argument;
+    static const char *const ways[] = {
+        "INSERT INTO book (title, price) VALUES ('x', 3) RETURNING price, twice",
+        "INSERT OR IGNORE INTO book (title, price) VALUES ('y', 3) RETURNING price, twice",
+        "UPDATE book SET price = 4 WHERE title = 'y' RETURNING price, twice",
+        "SELECT price, twice FROM book WHERE title = 'y'"};
+    open_store(fixture);
+    make_tables(fixture);
+    begin_writing(fixture);
+    assert_true(is_read_back(fixture, ways[0]) && !is_read_back(fixture, ways[1]));
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        int rows = 0;
+        assert_int_equal(
+            sql_run(fixture->work, ways[i], NULL, 0, expect_reals, &rows, NULL, &fixture->error),
+            FH_OK);
+        assert_int_equal(rows, 1);
+    }
+    commit(fixture);
+    store_close(fixture->store);
+}
+
 #define WIDE "INSERT INTO wide (c0) VALUES (1) RETURNING *"
 
 /* More columns than a row may have: nothing is inserted. */
@@ -208,6 +240,12 @@ static void what_is_known_of_triggers_ends_with_the_schema(void **state)
     in_a_harness(change_the_schema);
 }
 
+static void a_whole_number_is_returned_as_the_real_one_that_is_stored(void **state)
+{
+    (void)state;
+    in_a_harness(insert_whole_numbers);
+}
+
 static void a_row_that_cannot_be_returned_is_not_inserted(void **state)
 {
     (void)state;
@@ -219,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_inserted_row_is_read_back_where_that_gives_the_same),
         cmocka_unit_test(what_is_known_of_triggers_ends_with_the_schema),
+        cmocka_unit_test(a_whole_number_is_returned_as_the_real_one_that_is_stored),
         cmocka_unit_test(a_row_that_cannot_be_returned_is_not_inserted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs statements in a unit of work, and scripts. */
 
+#define _GNU_SOURCE
+#include <string.h>
+
 #include "engine/sqlite/internal.h"
 
 static void read_column(sqlite3_stmt *statement, int column, struct sql_value *value)
@@ -30,6 +33,30 @@ static void read_column(sqlite3_stmt *statement, int column, struct sql_value *v
     }
 }
 
+/* By SQLite's rules for the affinity of a declared type. */
+static bool holds_reals(const char *type)
+{
+    static const char *const others[] = {"INT", "CHAR", "CLOB", "TEXT", "BLOB"};
+    if (!type ||
+        !(strcasestr(type, "REAL") || strcasestr(type, "FLOA") || strcasestr(type, "DOUB")))
+        return false;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (strcasestr(type, others[i]))
+            return false;
+    }
+    return true;
+}
+
+/* RETURNING gives a whole number in such a column as an integer. It is a real number as in a
+ * SELECT, and as in an insertion whose row is read back (returning.c). */
+static void mend_returned(const struct sql_row *row, struct sql_value *values)
+{
+    for (int i = 0; i < row->count; i++) {
+        if (values[i].kind == SQL_INTEGER && holds_reals(row->types[i]))
+            values[i] = (struct sql_value){.kind = SQL_REAL, .real = (double)values[i].integer};
+    }
+}
+
 static int step_all(sqlite3_stmt *statement, sql_visit *visit, void *context)
 {
     const char *names[SQL_VALUES_MAX], *types[SQL_VALUES_MAX];
@@ -37,6 +64,7 @@ static int step_all(sqlite3_stmt *statement, sql_visit *visit, void *context)
     int count = visit ? sqlite3_column_count(statement) : 0;
     if (count > SQL_VALUES_MAX)
         return SQLITE_RANGE;
+    bool returns = !sqlite3_stmt_readonly(statement);
     int result = sqlite3_step(statement);
     for (int i = 0; i < count && result == SQLITE_ROW; i++) {
         names[i] = sqlite3_column_name(statement, i);
@@ -46,6 +74,8 @@ static int step_all(sqlite3_stmt *statement, sql_visit *visit, void *context)
         for (int i = 0; i < count; i++)
             read_column(statement, i, &values[i]);
         struct sql_row row = {count, names, types, values};
+        if (returns)
+            mend_returned(&row, values);
         if (visit && !visit(context, &row))
             return SQLITE_DONE;
         result = sqlite3_step(statement);
