@@ -195,6 +195,30 @@ static void look_at_removed(void *argument)
     }
 }
 
+/* What is no command's, whoever wrote it, is passed over. */
+static void look_beside_blobs(void *argument)
+{
+    struct fixture *fixture = argument;
+    static const char *const blobs[] = {"'a', x''", "'a', x'6b'", "x'61', 'k'", "x'', x''"};
+    open_store(fixture);
+    put(fixture, 0, SOME);
+    for (size_t i = 0; i < sizeof blobs / sizeof *blobs; i++) {
+        char sql[256];
+        snprintf(sql, sizeof sql,
+                 "INSERT INTO fh_command (caller, key, birth, number, attempt, created_ms, outcome,"
+                 " digest) VALUES (%s, '', 0, 0, 1, 'done', '')",
+                 blobs[i]);
+        assert_int_equal(sql_run(fixture->work, sql, NULL, 0, NULL, NULL, NULL, &fixture->error),
+                         FH_OK);
+    }
+    close_store(fixture);
+    open_store(fixture);
+    fill(fixture);
+    assert_true(ruled_out(fixture) > UNUSED * 9 / 10);
+    expect_recorded(fixture, SOME);
+    close_store(fixture);
+}
+
 #define LEAF 10 /* SQLite's number of such a page of a table without rowids */
 
 /* Spoils the page of the table that has the record, and others beside it. */
@@ -270,6 +294,12 @@ static void none_that_comes_back_is_ruled_out(void **state)
     in_a_harness(look_at_removed);
 }
 
+static void what_is_no_text_is_no_record(void **state)
+{
+    (void)state;
+    in_a_harness(look_beside_blobs);
+}
+
 static void damage_elsewhere_does_not_matter(void **state)
 {
     (void)state;
@@ -282,6 +312,7 @@ int main(void)
         cmocka_unit_test(no_record_is_ruled_out),
         cmocka_unit_test(it_grows_without_losing_one),
         cmocka_unit_test(none_that_comes_back_is_ruled_out),
+        cmocka_unit_test(what_is_no_text_is_no_record),
         cmocka_unit_test(damage_elsewhere_does_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,8 @@ static bool take_record(void *context, const struct sql_row *row)
     return true;
 }
 
-/* The late rows are in the filter, and need not be in the table. */
+/* The late rows are in the filter, and need not be in the table. What is no text, whoever wrote it,
+ * is no command's record: those are looked for by texts. */
 static enum fh_code read_slice(struct sqlite_work *work, struct slice *slice,
                                struct fh_error *error)
 {
@@ -46,8 +47,8 @@ static enum fh_code read_slice(struct sqlite_work *work, struct slice *slice,
     work->looks_for_command = true;
     enum fh_code code = sqlite_statement_run(
         &work->base,
-        "SELECT caller, key FROM fh_command WHERE (caller, key) > (?1, ?2) ORDER BY caller, key"
-        " LIMIT ?3",
+        "SELECT caller, key FROM fh_command WHERE (caller, key) > (?1, ?2)"
+        " AND typeof(caller) = 'text' AND typeof(key) = 'text' ORDER BY caller, key LIMIT ?3",
         values, 3, take_record, slice, NULL, error);
     work->looks_for_command = false;
     return code;
