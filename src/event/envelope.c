@@ -172,8 +172,8 @@ static void add_trace_and_actor(struct text *out, const char *trace)
     }
 }
 
-void envelope_write(struct text *out, const char *service, const struct ledger_event *event,
-                    const struct fields *fields)
+/* All attributes, up to data and what announces them. */
+static void add_attributes(struct text *out, const char *service, const struct ledger_event *event)
 {
     char time[ENVELOPE_TIME_SIZE];
     envelope_time(time, event->time_ms);
@@ -195,6 +195,30 @@ void envelope_write(struct text *out, const char *service, const struct ledger_e
     add_envelope_integer(out, event->version);
     if (event->trace)
         add_trace_and_actor(out, event->trace);
+}
+
+void envelope_write_message(struct text *out, const char *service, const struct ledger_event *event,
+                            const struct envelope_message *message)
+{
+    add_attributes(out, service, event);
+    ADD(out, ",\"incarnation\":");
+    envelope_string(out, message->incarnation);
+    ADD(out, ",\"chain\":");
+    envelope_string(out, message->chain);
+    ADD(out, ",\"datacontenttype\":\"application/json\"");
+    if (message->reference) {
+        ADD(out, ",\"dataref\":\"" ENVELOPE_DATAREF "\"}");
+        return;
+    }
+    ADD(out, ",\"data\":");
+    text_add(out, event->data);
+    ADD(out, "}");
+}
+
+void envelope_write(struct text *out, const char *service, const struct ledger_event *event,
+                    const struct fields *fields)
+{
+    add_attributes(out, service, event);
     ADD(out, ",\"datacontenttype\":\"application/json\",\"data\":");
     if (fields && fields_selects(fields, event->type))
         fields_write(fields, event->type, event->data, out);

@@ -5,7 +5,10 @@
 /*
  * The envelope in which events travel: CloudEvents 1.0 in its JSON format
  * (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md), with the
- * extension attributes position, prev, version, traceparent and actor. Pure.
+ * extension attributes position, prev, version, traceparent and actor; by a broker also incarnation
+ * and chain, and dataref
+ * (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/dataref.md) in place of
+ * data that are too large. Pure.
  */
 
 #include <stdbool.h>
@@ -29,6 +32,16 @@ bool envelope_time_parse(const char *text, int64_t *ret_wall_ms);
 /* Appends one envelope. `fields` NULL: all of the data. */
 void envelope_write(struct text *out, const char *service, const struct ledger_event *event,
                     const struct fields *fields);
+
+/* How an event travels by a broker: with what else its readers have to know. */
+struct envelope_message {
+    const char *incarnation; /* of the publisher's store */
+    const char *chain;       /* what it follows: see chain.h */
+    bool reference;          /* without its data, which the publisher's feed has */
+};
+#define ENVELOPE_DATAREF "/_freehold/feed"
+void envelope_write_message(struct text *out, const char *service, const struct ledger_event *event,
+                            const struct envelope_message *message);
 
 /* One row of a snapshot's page, {"type", "subject", "position", "data"}; and a JSON string. */
 void envelope_row(struct text *out, const char *type, const char *key, int64_t position,

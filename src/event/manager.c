@@ -8,11 +8,14 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "event/broker_link.h"
+#include "event/carried/bus.h"
 #include "event/feed/bus.h"
 #include "event/feed/snapshot.h"
 #include "event/marks.h"
 #include "event/outbox/slice.h"
 #include "event/outbox/subscribers.h"
+#include "event/relay/relay.h"
 #include "event/subscribe/subscription.h"
 #include "store/ledger.h"
 #include "work/work.h"
@@ -41,6 +44,7 @@ static void leases_looked(void *context, bool changed)
 {
     (void)changed;
     subscribe_looked(context);
+    relay_looked(context);
 }
 
 static json_t *report_own_subscriptions(void *context);
@@ -72,7 +76,17 @@ enum fh_code event_manager_start(struct event_manager *manager, struct fh_error 
     if (!manager->marks)
         manager->marks = event_marks_new(manager);
     code = snapshot_check(manager->context->service, error);
-    return code == FH_OK ? subscribe_start(manager, error) : code;
+    if (code == FH_OK)
+        code = subscribe_start(manager, error);
+    if (code == FH_OK)
+        relay_start(manager);
+    return code;
+}
+
+const struct bus *event_manager_bus(const struct event_manager *manager, const char *source)
+{
+    const struct bus *carried = carried_bus_of(manager, source);
+    return carried ? carried : manager->bus;
 }
 
 void event_manager_drain(struct event_manager *manager)
@@ -93,7 +107,7 @@ void event_manager_answer(struct event_manager *manager)
 
 void event_manager_wait(struct event_manager *manager)
 {
-    while (manager->recording || !subscribe_idle(manager))
+    while (manager->recording || !subscribe_idle(manager) || !relay_idle(manager))
         fiber_wait(&manager->idle);
 }
 
@@ -108,6 +122,9 @@ void event_manager_free(struct event_manager *manager)
         return;
     FH_ASSERT(event_manager_ended(manager));
     subscribe_release(manager);
+    relay_free(manager);
+    carried_free(manager);
+    broker_links_free(manager);
     subscribers_release(manager);
     json_decref(manager->trimmed.subscribers);
     slice_free(manager);

@@ -29,9 +29,12 @@
 #include "work/lease.h"
 #include "world/fiber.h"
 
+struct broker_link;
 struct bus;
+struct carrier;
 struct event_marks;
 struct event_slices;
+struct relay;
 struct subscription;
 struct work_context;
 
@@ -45,6 +48,7 @@ struct event_counters {
     uint64_t parked;    /* events parked, including those parked after a failed one */
     uint64_t retried;   /* parked events applied in the end */
     uint64_t fetches;   /* feed answers read */
+    uint64_t carried;   /* events that came by a broker */
 };
 
 /* What the last look for trimmable events found: see trim.h. */
@@ -73,6 +77,9 @@ struct event_manager {
     int64_t recorded_ns;
     /* Brings other services' events: the feed, unless set before the start. */
     const struct bus *bus;
+    struct carrier *carriers;           /* of sources whose events come by a broker */
+    struct relay *relay;                /* to this service's own broker; NULL: it has none */
+    struct broker_link *links;          /* to brokers */
     struct subscription *subscriptions; /* this service's own, in the order of `subscribes` */
     struct lease_watcher watcher;       /* of the leases of its partitions */
     int parked_keys_max, parked_max;    /* of one subscription; as in subscribe.h */
@@ -116,6 +123,9 @@ void event_manager_committed(struct event_manager *manager, int64_t position, in
 json_t *event_manager_state(const struct event_manager *manager);
 /* The subscriptions, or partitions of them, that this instance has. New reference. */
 json_t *event_manager_own(const struct event_manager *manager);
+
+/* Which bus brings a source's events. */
+const struct bus *event_manager_bus(const struct event_manager *manager, const char *source);
 
 /* Within the layer: look.c, for stores into which other processes publish too. */
 void event_look_start(struct event_manager *manager);

@@ -41,8 +41,8 @@ LAYERS = (
 
 # What a folder of a layer must not know, so that something else can stand there.
 SEAMS = {
-    "src/event/subscribe/": ("event/feed/", "http/"),  # a bus brings events: event/bus.h
-    "src/event/outbox/": ("event/feed/", "event/subscribe/", "event/resync/", "http/"),  # the feed is one of its readers
+    "src/event/subscribe/": ("event/carried/", "event/feed/", "http/"),  # a bus brings events: event/bus.h
+    "src/event/outbox/": ("event/feed/", "event/relay/", "event/subscribe/", "event/resync/", "http/"),  # its readers
 }
 
 FILE_LINES = 500

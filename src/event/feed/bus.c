@@ -38,6 +38,17 @@ static bool take_feed_position(const char *text, char end, int64_t *ret, const c
     return errno == 0 && *at == end;
 }
 
+/* "Freehold-Own: 15,ID", where the publisher has a relay and the partition has events. */
+static enum fh_code parse_own_header(const struct world_request *answer, int64_t after,
+                                     struct batch *batch, struct fh_error *error)
+{
+    const char *own = world_answer_header(answer, "freehold-own"), *end;
+    if (own && (!chain_place_read(own, '\0', &batch->own, &end) || batch->own.position <= after ||
+                batch->own.position > batch->next.position))
+        return error_set(error, FH_INVALID, "Its Freehold-Own is not the place of an event in it.");
+    return FH_OK;
+}
+
 /* "Freehold-Next: 17,ID" and "Freehold-Last: 20". */
 static enum fh_code parse_feed_headers(const struct world_request *answer, struct batch *batch,
                                        struct fh_error *error)
@@ -73,6 +84,8 @@ enum fh_code feed_batch_parse(const struct world_request *answer, const struct l
         strcmp(after->incarnation, batch->next.incarnation) != 0 &&
         (!continues || strcmp(after->incarnation, continues) != 0))
         code = error_set(error, FH_INVALID, "It is of another incarnation than was asked for.");
+    if (code == FH_OK)
+        code = parse_own_header(answer, after->position, batch, error);
     if (code == FH_OK)
         code = batch_read(batch, answer->answer, answer->answer_length, after->position, count_max,
                           error);

@@ -153,6 +153,11 @@ static void answer_of_reading(struct event_manager *manager, struct feed_request
     snprintf(answer->next, sizeof answer->next, "%lld,%s", (long long)reading->next,
              reading->next_id);
     feed_header(answer, "Freehold-Next", answer->next);
+    if (reading->own.position > 0) {
+        snprintf(answer->own, sizeof answer->own, "%lld,%s", (long long)reading->own.position,
+                 reading->own.id);
+        feed_header(answer, "Freehold-Own", answer->own);
+    }
     text_add(&request->body, reading->count ? "]" : "[]");
     answer->status = 200;
     answer->content_type = FEED_CONTENT_TYPE;
@@ -275,9 +280,11 @@ static enum fh_code feed_poll(struct event_manager *manager, struct feed_request
 void feed_answer(struct event_manager *manager, const json_t *strings,
                  const struct event_grant *grant, struct feed_answer *ret)
 {
-    struct feed_request request = {
-        .reading = {.manager = manager, .take = take_event, .context = &request},
-        .service = manager->context->service->name};
+    struct feed_request request = {.reading = {.manager = manager,
+                                               .take = take_event,
+                                               .context = &request,
+                                               .follows = manager->relay != NULL},
+                                   .service = manager->context->service->name};
     struct fh_error error;
     *ret = (struct feed_answer){0};
     manager->counters.feeds++;

@@ -44,7 +44,7 @@
 /* An answer's body never exceeds this, except that one event is always sent. */
 #define FEED_BODY_SIZE_MAX ((size_t)1 << 20)
 
-#define FEED_HEADERS_MAX 5
+#define FEED_HEADERS_MAX 6
 #define FEED_WHY_LENGTH_MAX ((size_t)4 << 10) /* of a refusal */
 
 struct feed_answer {
@@ -56,7 +56,7 @@ struct feed_answer {
     size_t header_count;
     bool logged; /* why it failed is in the log */
     /* The headers point into these. */
-    char incarnation[64], continues[64], next[64], last[24];
+    char incarnation[64], continues[64], next[64], own[64], last[24];
 };
 
 /* `query` is path_query's object; `grant` NULL: the caller may have everything. Runs on a fiber,

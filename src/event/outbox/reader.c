@@ -23,19 +23,23 @@ void outbox_begin(struct outbox_reading *reading)
     reading->next = reading->after;
     snprintf(reading->next_id, sizeof reading->next_id, "%s", reading->id);
     reading->count = 0;
+    reading->own.position = 0;
     reading->held = false;
     reading->answers = reading->manager->answers;
 }
 
 /* ---- one snapshot ---- */
 
-static bool passes_filter(const struct outbox_filter *filter, const struct ledger_event *event)
+static bool is_of_partition(const struct outbox_filter *filter, const struct ledger_event *event)
 {
     if (strncmp(event->type, SLICE_INTERNAL_PREFIX, sizeof SLICE_INTERNAL_PREFIX - 1) == 0)
         return false;
-    if (filter->partitions > 1 &&
-        envelope_partition(event->key, filter->partitions) != filter->partition)
-        return false;
+    return filter->partitions <= 1 ||
+           envelope_partition(event->key, filter->partitions) == filter->partition;
+}
+
+static bool is_of_type(const struct outbox_filter *filter, const struct ledger_event *event)
+{
     if (!filter->types)
         return true;
     size_t index;
@@ -50,10 +54,15 @@ static bool passes_filter(const struct outbox_filter *filter, const struct ledge
 static bool visit_outbox_row(void *context, const struct ledger_event *event)
 {
     struct outbox_reading *reading = context;
-    if (passes_filter(&reading->filter, event)) {
+    bool own = is_of_partition(&reading->filter, event);
+    if (own && is_of_type(&reading->filter, event)) {
         if (!reading->take(reading->context, event))
             return false;
         reading->count++;
+    }
+    if (own && reading->follows) {
+        reading->own.position = event->position;
+        snprintf(reading->own.id, sizeof reading->own.id, "%s", event->id);
     }
     reading->next = event->position;
     snprintf(reading->next_id, sizeof reading->next_id, "%s", event->id);
@@ -95,11 +104,11 @@ static enum fh_code judge_reading_place(struct outbox_reading *reading, struct s
 static enum fh_code read_outbox_rows(struct outbox_reading *reading, struct store_work *work,
                                      struct fh_error *error)
 {
+    int scan = reading->scan ? reading->scan : OUTBOX_SCAN_MAX;
     if (reading->filter.partitions > 1)
-        return slice_read(reading->manager, work, reading->next, reading->last, OUTBOX_SCAN_MAX,
+        return slice_read(reading->manager, work, reading->next, reading->last, scan,
                           visit_outbox_row, reading, error);
-    return ledger_outbox_read(work, reading->next, OUTBOX_SCAN_MAX, visit_outbox_row, reading,
-                              error);
+    return ledger_outbox_read(work, reading->next, scan, visit_outbox_row, reading, error);
 }
 
 enum fh_code outbox_read(struct outbox_reading *reading, struct fh_error *error)

@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 #include "event/outbox/place.h"
+#include "event/chain.h"
 #include "event/manager.h"
 #include "store/ledger.h"
 
@@ -63,6 +64,8 @@ struct outbox_reading {
     const char *seen_id;
     struct outbox_filter filter;
     int limit;        /* events taken at most */
+    int scan;         /* rows looked at in one snapshot; 0: OUTBOX_SCAN_MAX */
+    bool follows;     /* `own` is wanted */
     int64_t until_ns; /* how long outbox_wait waits at most */
     /* Takes one event, whose texts are valid until it returns. Must not park. False: there is no
      * room for the event, which will be the first of the next reading. Must not refuse the first
@@ -77,6 +80,8 @@ struct outbox_reading {
     int64_t last;   /* the store's position */
     int64_t next;   /* scanned to */
     char next_id[ID_SIZE];
+    /* The last event of the partition that was scanned, of whatever type; position 0: none was. */
+    struct chain_place own;
 
     /* Private to reader.c. */
     uint64_t commits;

@@ -15,6 +15,8 @@
 
 #define SUBSCRIBERS_MAX 1024 /* names and partitions kept in memory */
 #define SUBSCRIBERS_NAME_LENGTH_MAX 64
+#define SUBSCRIBERS_RELAY                                                                          \
+    "freehold.relay" /* this service's own relay: no service has such a name */
 /* `done` is stored at most this often. */
 #define SUBSCRIBERS_INTERVAL_MS 1000
 

@@ -18,6 +18,7 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "event/outbox/subscribers.h"
 #include "store/ledger.h"
 #include "work/batch.h"
 #include "world/world.h"
@@ -37,7 +38,9 @@ static bool look_at_subscriber(void *context, const struct ledger_subscriber *su
     struct look *look = context;
     const char *incarnation = look->manager->context->store->incarnation;
     bool here = strcmp(subscriber->incarnation, incarnation) == 0;
-    if (look->expected && !json_object_get(look->expected, subscriber->name))
+    if (strcmp(subscriber->name, SUBSCRIBERS_RELAY) == 0
+            ? !look->manager->relay
+            : look->expected && !json_object_get(look->expected, subscriber->name))
         return true; /* it no longer subscribes */
     bool expired = here && subscriber->done < look->trimmed;
     if (here && !expired && subscriber->done < look->passed)

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "event/chain.h"
 #include "store/ledger.h"
 #include "work/work.h"
 
@@ -24,7 +25,10 @@ struct batch_event {
 struct batch {
     struct arena arena;        /* of everything below */
     struct ledger_cursor next; /* the reader's place once these are applied; epoch stays 0 */
-    int64_t last;              /* the publisher's last position, as far as the bus can tell */
+    /* The last event of the partition up to `next`, of whatever type, if the bus knows it; position
+     * 0: it does not. For buses. */
+    struct chain_place own;
+    int64_t last; /* the publisher's last position, as far as the bus can tell */
     int count;
     struct batch_event *events; /* in ascending order of position */
     struct batch *following;    /* the next batch in a queue */

@@ -399,7 +399,7 @@ static struct subscription *subscription_of(struct event_manager *manager, const
     FH_ASSERT(s != NULL);
     s->manager = manager;
     s->source = source;
-    s->bus = manager->bus;
+    s->bus = event_manager_bus(manager, source);
     *at = s;
     return s;
 }

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One fiber, while the lease is ours: finds its place, reads a batch, publishes it until the broker
+ * has acknowledged all of it, moves the place. The chain moves as events are read, since a batch
+ * that fails is published again as it is.
+ */
+
+#include "event/relay/relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "broker/broker.h"
+#include "event/broker_link.h"
+#include "event/chain.h"
+#include "event/envelope.h"
+#include "event/outbox/place.h"
+#include "event/outbox/reader.h"
+#include "event/outbox/subscribers.h"
+#include "work/work.h"
+#include "world/world.h"
+
+#define RELAY_PARTITION "0/1"   /* of its row: it reads all */
+#define HEADROOM ((size_t)4096) /* of a message, for what a server adds */
+
+struct relay {
+    struct event_manager *manager;
+    struct broker_link *link;
+    char topic_name[BROKER_TOPIC_LENGTH_MAX + 1];
+    struct broker_topic topic;
+    struct lease lease;
+    bool running, busy; /* its fiber runs; it uses the store */
+    bool placed;        /* `place` and `chain` are known */
+    bool declared;      /* its topic is there */
+    struct chain_place place;
+    struct chain chain;
+    /* The batch: what was read after `place`, up to `next`. */
+    struct chain_place next;
+    int count;
+    struct text texts, follows;
+    size_t begins[RELAY_BATCH_MAX + 1];
+    unsigned partitions[RELAY_BATCH_MAX];
+    char ids[RELAY_BATCH_MAX][ID_SIZE];
+    struct broker_message messages[RELAY_BATCH_MAX];
+    int64_t oldest_ms; /* of its first event */
+    uint64_t published, failures;
+    char why[BUS_WHY_SIZE]; /* it can't go on; or "" */
+};
+
+static struct world *relay_world(const struct relay *relay)
+{
+    return relay->manager->context->world;
+}
+
+static bool relay_goes_on(const struct relay *relay)
+{
+    return relay->lease.state == LEASE_OURS && !relay->manager->draining;
+}
+
+/* Sleeps after the n-th failure in a row, which is logged when it is the first. */
+static void relay_rests(struct relay *relay, int n, const char *why)
+{
+    if (!*relay->why)
+        log_warning("relay-delayed", "Events are not relayed to the bus now: %s", why);
+    if (why != relay->why)
+        snprintf(relay->why, sizeof relay->why, "%s", why);
+    relay->failures++;
+    event_manager_sleep(relay->manager,
+                        broker_pause_until_ns(relay_world(relay), n, RELAY_RETRY_MS_MAX));
+}
+
+static void relay_recovered(struct relay *relay)
+{
+    if (*relay->why)
+        log_info("relay-resumed", "Events are relayed to the bus again.");
+    relay->why[0] = '\0';
+}
+
+/* ---- the place ---- */
+
+static bool find_row(void *context, const struct ledger_subscriber *subscriber)
+{
+    struct ledger_subscriber *found = context;
+    if (strcmp(subscriber->name, SUBSCRIBERS_RELAY) != 0 ||
+        strcmp(subscriber->incarnation, found->incarnation) != 0)
+        return true;
+    found->done = subscriber->done;
+    return false;
+}
+
+/* From its row, if that is one of this store; else the present end. */
+static enum fh_code judge_row(struct relay *relay, struct store_work *work, struct fh_error *error)
+{
+    struct ledger_subscriber row = {.incarnation = work->store->incarnation, .done = -1};
+    int64_t last = 0, trimmed = 0;
+    char trimmed_id[ID_SIZE];
+    enum fh_code code = ledger_position(work, &last, error);
+    if (code == FH_OK)
+        code = ledger_subscribers_get(work, find_row, &row, error);
+    if (code == FH_OK)
+        code = ledger_outbox_trimmed(work, &trimmed, trimmed_id, error);
+    if (code != FH_OK)
+        return code;
+    bool known = row.done >= trimmed && row.done <= last;
+    relay->place.position = known ? row.done : last;
+    return place_id(work, relay->place.position, relay->place.id, error);
+}
+
+static enum fh_code find_place(struct relay *relay, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(relay->manager->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = judge_row(relay, work, error);
+    store_rollback(work);
+    if (code != FH_OK)
+        return code;
+    chain_begin(&relay->chain, relay->place.position, relay->place.id);
+    relay->placed = true;
+    return FH_OK;
+}
+
+static void relay_told(struct relay *relay)
+{
+    subscribers_told(relay->manager, SUBSCRIBERS_RELAY, RELAY_PARTITION, relay->place.position,
+                     relay->place.position);
+    CRASH_POINT("relay.told");
+}
+
+/* ---- reading ---- */
+
+static void write_message(struct relay *relay, const struct ledger_event *event, const char *chain)
+{
+    struct work_context *context = relay->manager->context;
+    struct envelope_message message = {.incarnation = context->store->incarnation, .chain = chain};
+    size_t begins = relay->texts.length;
+    envelope_write_message(&relay->texts, context->service->name, event, &message);
+    if (relay->texts.length - begins <= BROKER_MESSAGE_SIZE_MAX - HEADROOM)
+        return;
+    relay->texts.length = begins;
+    message.reference = true;
+    envelope_write_message(&relay->texts, context->service->name, event, &message);
+}
+
+static bool take_relayed(void *context, const struct ledger_event *event)
+{
+    struct relay *relay = context;
+    if (relay->count > 0 && relay->texts.length + strlen(event->data) > RELAY_BATCH_SIZE_MAX)
+        return false;
+    text_clear(&relay->follows);
+    chain_write(&relay->chain, event->key, &relay->follows);
+    chain_follow(&relay->chain, event->key, event->position, event->id);
+    relay->begins[relay->count] = relay->texts.length;
+    relay->partitions[relay->count] = envelope_partition(event->key, relay->topic.partitions);
+    snprintf(relay->ids[relay->count], ID_SIZE, "%s", event->id);
+    if (relay->count == 0)
+        relay->oldest_ms = event->time_ms;
+    write_message(relay, event, relay->follows.data);
+    relay->begins[++relay->count] = relay->texts.length;
+    return true;
+}
+
+static void forget_batch(struct relay *relay)
+{
+    text_clear(&relay->texts);
+    relay->count = 0;
+    relay->oldest_ms = 0;
+}
+
+/* Whatever was read of a reading that failed has moved the chain. */
+static void forget_place(struct relay *relay)
+{
+    forget_batch(relay);
+    relay->placed = false;
+}
+
+static struct outbox_reading reading_of(struct relay *relay)
+{
+    return (struct outbox_reading){
+        .manager = relay->manager,
+        .incarnation = "",
+        .after = relay->place.position,
+        .id = relay->place.id,
+        .seen_id = "",
+        .filter.partitions = 1,
+        .limit = RELAY_BATCH_MAX,
+        .scan = RELAY_BATCH_MAX,
+        .take = take_relayed,
+        .context = relay,
+        .until_ns = world_in_ms(relay_world(relay), RELAY_IDLE_MS),
+    };
+}
+
+/* What follows the place, or nothing new: then it has waited for it. */
+static enum fh_code read_batch(struct relay *relay, struct fh_error *error)
+{
+    struct outbox_reading reading = reading_of(relay);
+    enum fh_code code;
+    outbox_begin(&reading);
+    do {
+        relay->busy = true;
+        code = outbox_read(&reading, error);
+        relay->busy = false;
+        fiber_wake_all(&relay->manager->idle);
+        if (code == FH_OK && relay->texts.overflow)
+            code = error_set(error, FH_NO_MEMORY, "There is no memory for events to relay.");
+        if (code != FH_OK || reading.place != PLACE_HERE) {
+            forget_place(relay);
+            return code;
+        }
+    } while (reading.count == 0 && relay_goes_on(relay) && outbox_wait(&reading));
+    relay->next.position = reading.next;
+    memcpy(relay->next.id, reading.next_id, ID_SIZE);
+    return FH_OK;
+}
+
+/* ---- publishing ---- */
+
+static enum fh_code declare_topic(struct relay *relay, struct broker *broker, int64_t until_ns,
+                                  struct fh_error *error)
+{
+    if (relay->declared)
+        return FH_OK;
+    enum fh_code code = broker->driver->declare(broker, &relay->topic, until_ns, error);
+    relay->declared = code == FH_OK;
+    return code;
+}
+
+static enum fh_code publish_batch(struct relay *relay, struct fh_error *error)
+{
+    struct broker *broker = broker_link_get(relay->link);
+    int64_t until_ns = world_in_ms(relay_world(relay), RELAY_PUBLISH_MS);
+    if (!broker)
+        return error_set(error, FH_UNAVAILABLE, "%s",
+                         *relay->link->why ? relay->link->why : "The broker is not connected yet.");
+    enum fh_code code = declare_topic(relay, broker, until_ns, error);
+    for (int i = 0; i < relay->count; i++)
+        relay->messages[i] =
+            (struct broker_message){.partition = relay->partitions[i],
+                                    .data = relay->texts.data + relay->begins[i],
+                                    .length = relay->begins[i + 1] - relay->begins[i],
+                                    .id = relay->ids[i]};
+    if (code == FH_OK)
+        code = broker->driver->publish(broker, &relay->topic, relay->messages, relay->count,
+                                       until_ns, error);
+    return code;
+}
+
+/* For as long as it takes. False: it is no longer ours to do. */
+static bool batch_is_published(struct relay *relay)
+{
+    struct fh_error error = {0};
+    for (int n = 1; relay->count > 0 && relay_goes_on(relay); n++) {
+        if (publish_batch(relay, &error) == FH_OK) {
+            relay_recovered(relay);
+            relay->published += (uint64_t)relay->count;
+            CRASH_POINT("relay.published");
+            return true;
+        }
+        /* The topic may be gone with all that the broker had. */
+        relay->declared = false;
+        relay_rests(relay, n, error.message);
+    }
+    return relay->count == 0;
+}
+
+/* ---- its life ---- */
+
+/* So that subscribers find the topic before there are events. */
+static void greet_broker(struct relay *relay)
+{
+    int64_t until_ns = world_in_ms(relay_world(relay), RELAY_GREET_MS);
+    struct broker *broker = broker_link_get(relay->link);
+    if (!broker) {
+        fiber_wait_until(&relay->link->changed, relay_world(relay), until_ns);
+        broker = broker_link_get(relay->link);
+    }
+    if (broker && relay_goes_on(relay))
+        declare_topic(relay, broker, until_ns, ERROR_UNHEEDED);
+}
+
+/* False: the store failed. */
+static bool relay_some(struct relay *relay, struct fh_error *error)
+{
+    if (!relay->placed) {
+        relay->busy = true;
+        enum fh_code code = find_place(relay, error);
+        relay->busy = false;
+        fiber_wake_all(&relay->manager->idle);
+        if (code != FH_OK)
+            return false;
+        relay_told(relay);
+        greet_broker(relay);
+        return true;
+    }
+    if (read_batch(relay, error) != FH_OK)
+        return false;
+    if (relay->placed && batch_is_published(relay)) {
+        bool moved = relay->next.position > relay->place.position;
+        relay->place = relay->next;
+        if (moved)
+            relay_told(relay);
+        forget_batch(relay);
+    }
+    return true;
+}
+
+static void run_relay(void *argument)
+{
+    struct relay *relay = argument;
+    struct fh_error error = {0};
+    int failures = 0;
+    forget_place(relay); /* another one may have gone on since */
+    while (relay_goes_on(relay)) {
+        if (relay_some(relay, &error))
+            failures = 0;
+        else
+            relay_rests(relay, ++failures, error.message);
+    }
+    forget_batch(relay);
+    relay->running = false;
+    lease_ended(&relay->lease);
+    event_manager_fiber_ends(relay->manager);
+}
+
+static void relay_taken(struct lease *lease)
+{
+    struct relay *relay = lease->owner;
+    if (!relay->running && !relay->manager->draining)
+        relay->running = event_manager_fiber(relay->manager, run_relay, relay);
+}
+
+/* It waits for events, or sleeps for a second at most. */
+static void relay_ends(struct lease *lease)
+{
+    struct relay *relay = lease->owner;
+    fiber_wake_all(&relay->manager->readers);
+    if (!relay->running)
+        lease_ended(lease);
+}
+
+void relay_looked(struct event_manager *manager)
+{
+    if (manager->relay && manager->relay->lease.state == LEASE_OURS)
+        relay_taken(&manager->relay->lease); /* there was no fiber free */
+}
+
+void relay_start(struct event_manager *manager)
+{
+    struct relay *relay = manager->relay;
+    if (!relay)
+        return;
+    relay->lease =
+        (struct lease){.name = "relay", .taken = relay_taken, .ends = relay_ends, .owner = relay};
+    lease_add(manager->context->leases, &relay->lease);
+}
+
+bool relay_idle(const struct event_manager *manager)
+{
+    return !manager->relay || !manager->relay->busy;
+}
+
+/* ---- configuration and state ---- */
+
+enum fh_code relay_topic(const char *system, const char *service, const json_t *options,
+                         char *ret_name, size_t size, unsigned *ret_partitions,
+                         struct fh_error *error)
+{
+    json_int_t partitions = RELAY_PARTITIONS;
+    json_integer_at(options, "partitions", &partitions);
+    if (partitions < 1 || partitions > BROKER_PARTITIONS_MAX || (partitions & (partitions - 1)))
+        return error_set(error, FH_INVALID,
+                         "A bus has 1, 2, 4, ... or %d partitions, and not %lld as that of %s.",
+                         BROKER_PARTITIONS_MAX, (long long)partitions, service);
+    int length =
+        snprintf(ret_name, size, "%s%s%s", system ? system : "", system ? "-" : "", service);
+    if (length < 0 || (size_t)length >= size)
+        return error_set(error, FH_INVALID, "%s has too long a name for a bus.", service);
+    *ret_partitions = (unsigned)partitions;
+    return FH_OK;
+}
+
+enum fh_code relay_new(struct event_manager *manager, const char *system, const json_t *options,
+                       struct fh_error *error)
+{
+    struct relay *relay = calloc(1, sizeof *relay);
+    FH_ASSERT(relay != NULL);
+    relay->manager = manager;
+    enum fh_code code =
+        relay_topic(system, manager->context->service->name, options, relay->topic_name,
+                    sizeof relay->topic_name, &relay->topic.partitions, error);
+    if (code == FH_OK)
+        code = broker_link_of(manager, options, &relay->link, error);
+    if (code != FH_OK) {
+        free(relay);
+        return code;
+    }
+    relay->topic.name = relay->topic_name;
+    chain_init(&relay->chain, relay->topic.partitions);
+    text_init(&relay->texts, TEXT_LENGTH_MAX);
+    text_init(&relay->follows, CHAIN_SIZE_MAX);
+    manager->relay = relay;
+    return FH_OK;
+}
+
+void relay_free(struct event_manager *manager)
+{
+    struct relay *relay = manager->relay;
+    if (!relay)
+        return;
+    chain_release(&relay->chain);
+    text_release(&relay->texts);
+    text_release(&relay->follows);
+    free(relay);
+    manager->relay = NULL;
+}
+
+void relay_view(const struct event_manager *manager, struct relay_view *ret)
+{
+    const struct relay *relay = manager->relay;
+    *ret = (struct relay_view){.reason = ""};
+    if (!relay || relay->lease.state != LEASE_OURS)
+        return;
+    *ret = (struct relay_view){
+        .ours = true,
+        .connected = relay->link->broker && !*relay->why,
+        .driver = relay->link->driver->title,
+        .position = relay->place.position,
+        .depth = relay->placed ? manager->position - relay->place.position : 0,
+        .age_ms = relay->oldest_ms ? world_wall_ms(relay_world(relay)) - relay->oldest_ms : 0,
+        .published = relay->published,
+        .failures = relay->failures,
+        .reason = *relay->why ? relay->why : relay->link->why,
+    };
+    if (ret->age_ms < 0)
+        ret->age_ms = 0;
+    if (ret->depth < 0)
+        ret->depth = 0;
+}
