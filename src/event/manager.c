@@ -159,9 +159,29 @@ json_t *event_manager_own(const struct event_manager *manager)
     return subscriptions;
 }
 
+json_t *event_manager_relay(const struct event_manager *manager)
+{
+    struct relay_view view;
+    relay_view(manager, &view);
+    if (!view.ours)
+        return NULL;
+    json_t *state = json_pack("{s:s, s:b, s:I, s:I, s:I}", "bus", view.driver, "connected",
+                              view.connected, "position", (json_int_t)view.position, "depth",
+                              (json_int_t)view.depth, "age_ms", (json_int_t)view.age_ms);
+    FH_ASSERT(state != NULL);
+    if (*view.reason)
+        json_object_set_new(state, "reason", json_string(view.reason));
+    return state;
+}
+
+/* What is told of the relay stands among the subscriptions, since they are all that older instances
+ * read; it has no source. */
 static json_t *report_own_subscriptions(void *context)
 {
-    return event_manager_own(context);
+    json_t *own = event_manager_own(context), *relay = event_manager_relay(context);
+    if (relay)
+        json_array_append_new(own, json_pack("{s:o}", "relayed", relay));
+    return own;
 }
 
 static void collect_reported(void *context, const json_t *told)
@@ -191,6 +211,29 @@ static json_t *reported_state_or(const json_t *told, json_t *mine)
     return mine;
 }
 
+static void find_relay_state(void *context, const json_t *told)
+{
+    size_t i;
+    json_t *theirs;
+    json_array_foreach ((json_t *)(uintptr_t)told, i, theirs) {
+        if (json_object_get(theirs, "relayed"))
+            json_object_update(context, json_object_get(theirs, "relayed"));
+    }
+}
+
+/* Of the relay: this instance's, or what the one that has it reports. */
+static json_t *bus_state(const struct event_manager *manager)
+{
+    json_t *state = event_manager_relay(manager);
+    if (state)
+        return state;
+    state = json_object();
+    lease_told(manager->context->leases, find_relay_state, state);
+    if (json_object_size(state) == 0)
+        json_object_set_new(state, "reason", json_string("No instance relays events now."));
+    return state;
+}
+
 json_t *event_manager_state(const struct event_manager *manager)
 {
     json_t *subscriptions = json_array(), *told = json_array();
@@ -204,6 +247,10 @@ json_t *event_manager_state(const struct event_manager *manager)
     json_decref(told);
     json_t *state = json_pack("{s:I, s:o}", "position", (json_int_t)manager->position,
                               "subscriptions", subscriptions);
+    if (manager->relay)
+        json_object_set_new(state, "bus", bus_state(manager));
+    if (manager->carriers)
+        json_object_set_new(state, "buses", carried_state(manager));
     if (manager->trimmed.subscribers) {
         json_object_set_new(state, "trimmed", json_integer(manager->trimmed.position));
         json_object_set_new(state, "expired", json_integer(manager->trimmed.expired));

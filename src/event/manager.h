@@ -116,6 +116,8 @@ void event_manager_answer(struct event_manager *manager);
 void event_manager_committed(struct event_manager *manager, int64_t position, int count);
 
 /* {"position", "trimmed", "expired", "subscribers": [{"name", "share", "done", "expired"}],
+ * "bus": {"bus", "connected", "position", "depth", "age_ms", "reason"}, "buses": [{"source", "bus",
+ * "connected", "reason"}],
  * "subscriptions": [{"source", "share", "state", "position", "last", "depth", "lag_ms", "parked":
  * {"keys", "events", "oldest_ms"}, "reason"}]}: see docs/guide/events.md. Reads only memory, so it
  * is cheap: other instances' partitions are as those last reported them; subscribers are listed
@@ -126,6 +128,9 @@ json_t *event_manager_own(const struct event_manager *manager);
 
 /* Which bus brings a source's events. */
 const struct bus *event_manager_bus(const struct event_manager *manager, const char *source);
+
+/* The relay of this service's events, if this instance has it; else NULL. New reference. */
+json_t *event_manager_relay(const struct event_manager *manager);
 
 /* Within the layer: look.c, for stores into which other processes publish too. */
 void event_look_start(struct event_manager *manager);

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "call/get.h"
 #include "event/manager.h"
+#include "event/relay/relay.h"
 #include "saga/run.h"
 #include "service/audience.h"
 #include "service/runtime.h"
@@ -133,6 +134,30 @@ static void write_parked(struct text *text, const json_t *own, const char *name,
     }
 }
 
+/* For a service with a bus; the instance that has the relay. */
+static void write_relay(struct text *text, const struct event_manager *manager)
+{
+    struct relay_view view;
+    relay_view(manager, &view);
+    if (view.ours) {
+        write_metric(text, "freehold_relay_connected", "gauge", "1: events go out to the bus.",
+                     view.connected);
+        write_metric(text, "freehold_relay_depth", "gauge", "Events not relayed to the bus.",
+                     (uint64_t)view.depth);
+        text_printf(text,
+                    "# HELP freehold_relay_age_seconds Age of the oldest event not relayed.\n"
+                    "# TYPE freehold_relay_age_seconds gauge\nfreehold_relay_age_seconds %.3f\n",
+                    (double)view.age_ms / 1000);
+        write_metric(text, "freehold_relay_published_total", "counter",
+                     "Events that the bus has acknowledged.", view.published);
+        write_metric(text, "freehold_relay_failures_total", "counter",
+                     "Attempts to relay that failed.", view.failures);
+    }
+    if (manager->carriers)
+        write_metric(text, "freehold_events_carried_total", "counter",
+                     "Events of others that came by a bus.", manager->counters.carried);
+}
+
 static void write_event_metrics(struct text *text, const struct runtime *runtime)
 {
     const struct event_manager *manager = runtime->context.events;
@@ -169,6 +194,7 @@ static void write_event_metrics(struct text *text, const struct runtime *runtime
         write_source(text, "freehold_subscription_depth", subscription);
         text_printf(text, "%" JSON_INTEGER_FORMAT "\n", depth);
     }
+    write_relay(text, manager);
     write_parked(text, own, "freehold_parked_keys", "Keys whose events are parked.", "keys");
     write_parked(text, own, "freehold_parked_events", "Events parked.", "events");
     json_decref(own);

@@ -22,6 +22,7 @@
 #include "event/manager.h"
 #include "http/path.h"
 #include "saga/run.h"
+#include "service/buses.h"
 #include "service/fill.h"
 #include "service/marks.h"
 #include "service/move.h"
@@ -341,6 +342,8 @@ static enum fh_code make_managers(struct runtime *runtime, struct fh_error *erro
     context->keys = work_keys_new();
     runtime->clocks = clocks_new(runtime);
     enum fh_code code = check_service_marks(context->service, error);
+    if (code == FH_OK)
+        code = buses_take(runtime, error);
     if (code == FH_OK)
         code = command_clock_start(context, error);
     if (code == FH_OK)

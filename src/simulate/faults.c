@@ -214,6 +214,7 @@ void run_faults_begin(struct run *run)
     failover_draw(run);
     run_resync_begin(run);
     run_restore_begin(run);
+    run_bus_faults_begin(run);
 }
 
 void run_faults_end(struct run *run)
@@ -227,6 +228,7 @@ void run_faults_end(struct run *run)
     simulate_cancel(simulate, &run->next_fault);
     simulate_cancel(simulate, &run->failover);
     run_resync_end(run);
+    run_bus_faults_end(run);
     for (int i = 0; i < run->server_count; i++)
         run->servers[i]->ops->faults_end(run->servers[i]);
     for (int i = 0; i < simulate->node_count; i++) {

@@ -26,7 +26,7 @@ struct options {
     const char *file, *fates;
     uint64_t seed, runs;
     uint64_t jobs;
-    bool replay, trace, json, stop, linked;
+    bool replay, trace, json, stop, linked, bus;
 };
 
 struct program {
@@ -144,7 +144,7 @@ static int print_simulate_usage(const char *name, FILE *to)
 {
     fprintf(to,
             "Usage: %s FILE [--seed N] [--runs K] [--jobs N] [--stop] [--replay] [--trace]"
-            " [--json] [--linked]\n\n"
+            " [--json] [--linked] [--bus]\n\n"
             "Simulates the system of the system file FILE, one run for each seed from N on.\n\n"
             "  --seed N   the first seed; default 1\n"
             "  --runs K   how many; default 1 with --seed, else %d\n"
@@ -153,6 +153,7 @@ static int print_simulate_usage(const char *name, FILE *to)
             "  --replay   each seed twice, and both must be the same run\n"
             "  --trace    one run, and all that happens in it\n"
             "  --linked   only those services of FILE that are linked into this program\n"
+            "  --bus      events travel by a broker in memory, which fails, too\n"
             "  --fates L  instead of what is drawn: \"7:2,9:1\", what the 7th message to or from\n"
             "             the database server meets (docs/internals/simulation.md), and the 9th\n"
             "  --json     the summary in JSON\n\n"
@@ -164,12 +165,17 @@ static int print_simulate_usage(const char *name, FILE *to)
 static enum program_words read_simulate_words(int count, char **words, struct options *options)
 {
     *options = (struct options){.seed = PROGRAM_NOT_GIVEN, .runs = PROGRAM_NOT_GIVEN};
-    const struct program_option known[] = {
-        {"--seed", .number = &options->seed},   {"--runs", .number = &options->runs},
-        {"--jobs", .number = &options->jobs},   {"--stop", .flag = &options->stop},
-        {"--replay", .flag = &options->replay}, {"--trace", .flag = &options->trace},
-        {"--linked", .flag = &options->linked}, {"--fates", .word = &options->fates},
-        {"--json", .flag = &options->json},     {0}};
+    const struct program_option known[] = {{"--seed", .number = &options->seed},
+                                           {"--runs", .number = &options->runs},
+                                           {"--jobs", .number = &options->jobs},
+                                           {"--stop", .flag = &options->stop},
+                                           {"--replay", .flag = &options->replay},
+                                           {"--trace", .flag = &options->trace},
+                                           {"--linked", .flag = &options->linked},
+                                           {"--fates", .word = &options->fates},
+                                           {"--json", .flag = &options->json},
+                                           {"--bus", .flag = &options->bus},
+                                           {0}};
     enum program_words read = program_read(count, words, known, &options->file);
     program_seeds(&options->seed, &options->runs, RUNS_DEFAULT);
     return options->runs ? read : PROGRAM_WRONG;
@@ -195,7 +201,8 @@ static int simulate_program(struct program *program, const struct declared *decl
                                              .services = declared->services,
                                              .service_count = declared->count,
                                              .simulation = __start_fh_simulations[0],
-                                             .fates = program->options.fates},
+                                             .fates = program->options.fates,
+                                             .bus = program->options.bus},
                                   .first_seed = program->options.seed,
                                   .runs = program->options.runs,
                                   .side_by_side = program_jobs(program->options.jobs),

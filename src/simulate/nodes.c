@@ -309,6 +309,7 @@ static json_t *config_of(struct run *run, const struct run_node *node)
             json_object_set_new(config, "migrations", json_string(service->migrations));
     }
     json_object_set_new(config, "callers", callers_of(run, node->service->name));
+    run_bus_configure(run, node->service, config);
     if (run->system->simulation && run->system->simulation->trims)
         json_object_set_new(config, "retention", draw_retention(run));
     if (run->anew.events_max)

@@ -334,4 +334,5 @@ void run_check_always(fh_client *client)
             check_cursors(client, run->nodes[i].service->name);
     }
     run_restore_check(client);
+    run_bus_count(client);
 }

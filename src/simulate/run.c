@@ -147,6 +147,7 @@ static void one_run(struct run *run, uint64_t seed, FILE *trace)
     FH_ASSERT(run->state != NULL);
     run->calm = run->system->test || run->system->fates;
     run_resync_draw(run);
+    run_bus_draw(run);
     run_nodes_make(run);
     run->outside = simulate_node_new(&run->simulate, "client");
     simulate_node_begin(run->outside);

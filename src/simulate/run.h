@@ -41,6 +41,9 @@ struct run_system {
     /* Instead of what the seed draws: "7:2,9:1", what becomes of the 7th and of the 9th message
      * between the services and their server while the clients work. NULL: it is drawn. */
     const char *fates;
+    /* Every service's events are also published to a broker in memory, and subscribers take them
+     * from there. The broker fails, too. */
+    bool bus;
 };
 
 /* `trace` may be NULL. */

@@ -10,6 +10,7 @@
  *     rest.c    whether the system has come to rest, and what must hold of any system then
  *     faults.c  what goes wrong, and when
  *     restore.c a backup, and the service that is restored from it
+ *     buses.c   a broker that carries events, and how it fails
  *     resync.c  what makes subscribers begin anew with their publishers' state
  *     client.c  the public functions of clients
  *     nodes.c   a service's runtime on its node: lives, requests in, answers out
@@ -82,8 +83,9 @@ struct run {
         int64_t until_ns; /* no more from then on */
         unsigned kinds;   /* that this run has, as bits */
     } plan;
-    struct simulate_event next_fault, failover;
-    int lost_commits; /* by a failover */
+    struct simulate_event next_fault, failover, bus_fault;
+    int bus_partitions; /* of every topic; 0: there is no bus */
+    int lost_commits;   /* by a failover */
     struct run_restore {
         struct run_node *node; /* that is restored from a backup, or NULL */
         unsigned char *data;   /* the backup, once it was taken */
@@ -147,6 +149,14 @@ void run_resync_end(struct run *run);
 /* restore.c: drawn when the faults begin, with whose end the operator says no more. */
 void run_restore_begin(struct run *run);
 void run_restore_check(fh_client *client); /* at rest */
+
+/* buses.c: with `bus`, before the nodes are made; what a service's configuration says of it; and
+ * its faults. */
+void run_bus_draw(struct run *run);
+void run_bus_configure(const struct run *run, const fh_service *service, json_t *config);
+void run_bus_faults_begin(struct run *run);
+void run_bus_faults_end(struct run *run);
+void run_bus_count(fh_client *client); /* at rest */
 
 /* rest.c: on a fiber of the client's. */
 void run_wait_for_rest(fh_client *client);

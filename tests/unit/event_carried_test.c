@@ -212,6 +212,45 @@ static void a_restart_goes_on_from_its_cursor(void **state)
     close_search(fixture);
 }
 
+static void renew_entry(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *work;
+    FH_ASSERT(store_begin(fixture->products.context.store, STORE_WRITE, &work, ERROR_UNHEEDED) ==
+              FH_OK);
+    FH_ASSERT(ledger_incarnation_renew(work, true, ERROR_UNHEEDED) == FH_OK);
+    FH_ASSERT(store_commit(work, ERROR_UNHEEDED) == FH_OK);
+}
+
+/* What its former life has left at the broker comes later than what it does now. */
+static void a_restored_publisher_is_followed_where_its_feed_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    open_by_bus(fixture, &search);
+    await_the_bus(fixture);
+    close_search(fixture);
+    start_relay(fixture);
+    simulate_broker_faults()->late = 1000000;
+    change(fixture, 1, 30, "first");
+    rest(fixture);
+    harness_run(&fixture->harness, renew_entry, fixture);
+    close_products(fixture);
+    open_products(fixture);
+    start_relay(fixture);
+    simulate_broker_faults()->late = 0;
+    open_by_bus(fixture, &search);
+    change(fixture, 1, 30, "second");
+    expect_same(fixture);
+    await_the_bus(fixture);
+    expect_same(fixture);
+    assert_int_equal(
+        service_count(&fixture->search, "SELECT count(DISTINCT incarnation) FROM fh_cursor"), 1);
+    assert_string_equal(service_sql(&fixture->search, "SELECT incarnation FROM fh_cursor").text,
+                        fixture->products.context.store->incarnation);
+    close_search(fixture);
+    assert_int_equal(fixture->pages, 0);
+}
+
 /* What nobody published, with as much truth in it as somebody could know. */
 static void forge(struct fixture *fixture, const char *source, const char *incarnation,
                   int64_t position, const char *chain, const char *rest)
@@ -242,6 +281,8 @@ static void what_is_damaged_or_of_others_moves_nothing(void **state)
     simulate_broker_forge(TOPIC, 2, "{\"position\": 9}");
     forge(fixture, "/others", incarnation, at + 1, own, data);
     forge(fixture, "/products", "another", at + 1, own, data);
+    rest(fixture);
+    assert_int_equal(view_of(fixture).position, at);
     forge(fixture, "/products", "", at + 1, own, data);
     forge(fixture, "/products", incarnation, at + 1, own, "");
     forge(fixture, "/products", incarnation, at + 1, own, ",\"data\":7");
@@ -329,6 +370,7 @@ int main(void)
         TEST(events_go_on_without_the_broker),
         TEST(a_broker_that_has_forgotten_everything_is_begun_with_anew),
         TEST(a_restart_goes_on_from_its_cursor),
+        TEST(a_restored_publisher_is_followed_where_its_feed_goes_on),
         TEST(what_is_damaged_or_of_others_moves_nothing),
         TEST(what_is_too_large_for_the_broker_comes_from_the_feed),
         TEST(handlers_get_the_fields_and_types_that_they_declare),

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVICE_BUSES_H
+#define SERVICE_BUSES_H
+
+/*
+ * By which buses a service's events go out and others' come in, as its configuration says:
+ *
+ *     "bus": {"driver": "nats", ...}                  its own events are also published there
+ *     "buses": {"users": {"driver": "nats", ...}}     those of users come by their bus
+ *
+ * Either is what the broker's driver takes as its options, and "partitions": how many the
+ * publisher's topic has (8). Without them events are read from feeds alone.
+ */
+
+#include "service/runtime.h"
+
+enum fh_code buses_take(struct runtime *runtime, struct fh_error *error);
+
+#endif
