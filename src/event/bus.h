@@ -36,8 +36,7 @@
  * Two slots that a bus might be expected to have are missing. Acknowledging: the subscription
  * passes what it has committed as `done` of its next question, which is soon enough; a bus that has
  * to tell a broker does so first thing in its fetch. Publishing: the feed's readers read the outbox
- * where it is. A relay that carries an outbox to a broker belongs to the publisher, reads with
- * outbox/reader.h, and will come with the first bus that needs it.
+ * where it is, and what carries it to a broker belongs to the publisher (relay/relay.h).
  */
 
 #include <stdint.h>

@@ -83,12 +83,6 @@ enum fh_code event_manager_start(struct event_manager *manager, struct fh_error 
     return code;
 }
 
-const struct bus *event_manager_bus(const struct event_manager *manager, const char *source)
-{
-    const struct bus *carried = carried_bus_of(manager, source);
-    return carried ? carried : manager->bus;
-}
-
 void event_manager_drain(struct event_manager *manager)
 {
     manager->draining = true;

@@ -126,7 +126,7 @@ json_t *event_manager_state(const struct event_manager *manager);
 /* The subscriptions, or partitions of them, that this instance has. New reference. */
 json_t *event_manager_own(const struct event_manager *manager);
 
-/* Which bus brings a source's events. */
+/* Which bus brings a source's events: carried/bus.c. */
 const struct bus *event_manager_bus(const struct event_manager *manager, const char *source);
 
 /* The relay of this service's events, if this instance has it; else NULL. New reference. */

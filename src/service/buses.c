@@ -10,7 +10,7 @@
 #include "event/carried/bus.h"
 #include "event/relay/relay.h"
 
-static bool subscribes_to(const fh_service *service, const char *source)
+static bool bus_is_needed(const fh_service *service, const char *source)
 {
     for (size_t i = 0; i < sizeof service->subscribes / sizeof *service->subscribes; i++) {
         const char *of = service->subscribes[i].service;
@@ -30,7 +30,7 @@ enum fh_code buses_take(struct runtime *runtime, struct fh_error *error)
     if (own)
         code = relay_new(events, system, own, error);
     json_object_foreach (json_object_get(runtime->config, "buses"), source, options) {
-        if (code == FH_OK && subscribes_to(runtime->service, source))
+        if (code == FH_OK && bus_is_needed(runtime->service, source))
             code = carried_add(events, system, source, options, error);
     }
     return code;

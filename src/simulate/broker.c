@@ -65,7 +65,7 @@ static struct {
     int consumer_count;
 } memory;
 
-static bool draws(struct world *world, unsigned in_a_million)
+static bool broker_draws(struct world *world, unsigned in_a_million)
 {
     return in_a_million > 0 && world_random_below(world, 1000000) < in_a_million;
 }
@@ -76,19 +76,19 @@ static int64_t draw_until_ns(struct world *world, int64_t ms_max)
            (int64_t)world_random_below(world, (uint64_t)(ms_max * NS_A_MS)) + 1;
 }
 
-static bool is_away(struct world *world)
+static bool broker_is_away(struct world *world)
 {
     return world_monotonic_ns(world) < memory.faults.away_until_ns;
 }
 
 /* The answer takes its time; a broker that is away answers by nobody's deadline, or refuses. */
-static enum fh_code answers(struct world *world, int64_t deadline_ns, struct fh_error *error)
+static enum fh_code broker_answers(struct world *world, int64_t deadline_ns, struct fh_error *error)
 {
     int64_t until_ns = draw_until_ns(world, DELAY_MS_MAX);
-    if (is_away(world) && draws(world, 300000))
+    if (broker_is_away(world) && broker_draws(world, 300000))
         until_ns = deadline_ns;
     fiber_sleep_until(world, until_ns < deadline_ns ? until_ns : deadline_ns);
-    return is_away(world) ? error_set(error, FH_UNAVAILABLE, "The broker is away.") : FH_OK;
+    return broker_is_away(world) ? error_set(error, FH_UNAVAILABLE, "The broker is away.") : FH_OK;
 }
 
 static int topic_of(const char *name)
@@ -104,7 +104,7 @@ static int topic_of(const char *name)
 
 /* ---- what is kept ---- */
 
-static void grow(void **list, size_t count, size_t *capacity, size_t size)
+static void grow_list(void **list, size_t count, size_t *capacity, size_t size)
 {
     if (count < *capacity)
         return;
@@ -115,7 +115,7 @@ static void grow(void **list, size_t count, size_t *capacity, size_t size)
 
 static void make_due(struct named_consumer *consumer, struct kept *message, int64_t at_ns)
 {
-    grow((void **)&consumer->due, consumer->count, &consumer->capacity, sizeof *consumer->due);
+    grow_list((void **)&consumer->due, consumer->count, &consumer->capacity, sizeof *consumer->due);
     consumer->due[consumer->count++] = (struct due){message, at_ns, 0};
 }
 
@@ -130,7 +130,7 @@ static void deliver_later(struct world *world, struct kept *message, int64_t at_
     (void)world;
 }
 
-static struct kept *keep(int topic, const struct broker_message *message)
+static struct kept *keep_message(int topic, const struct broker_message *message)
 {
     struct kept *kept = calloc(1, sizeof *kept);
     FH_ASSERT(kept != NULL);
@@ -142,7 +142,7 @@ static struct kept *keep(int topic, const struct broker_message *message)
     kept->topic = topic;
     kept->partition = message->partition;
     snprintf(kept->id, sizeof kept->id, "%s", message->id ? message->id : "");
-    grow((void **)&memory.messages, memory.count, &memory.capacity, sizeof(struct kept *));
+    grow_list((void **)&memory.messages, memory.count, &memory.capacity, sizeof(struct kept *));
     memory.messages[memory.count++] = kept;
     memory.counts.published++;
     return kept;
@@ -151,21 +151,21 @@ static struct kept *keep(int topic, const struct broker_message *message)
 static struct kept *take_in(struct world *world, int topic, const struct broker_message *message)
 {
     const struct simulate_broker_faults *faults = &memory.faults;
-    struct kept *kept = keep(topic, message);
+    struct kept *kept = keep_message(topic, message);
     int64_t at_ns = world_monotonic_ns(world);
-    if (draws(world, faults->lost)) {
+    if (broker_draws(world, faults->lost)) {
         memory.counts.lost++;
         return kept;
     }
-    if (draws(world, faults->late)) {
+    if (broker_draws(world, faults->late)) {
         memory.counts.late++;
         at_ns = draw_until_ns(world, LATE_MS_MAX);
-    } else if (draws(world, faults->overtaken)) {
+    } else if (broker_draws(world, faults->overtaken)) {
         memory.counts.overtaken++;
         at_ns = draw_until_ns(world, OVERTAKEN_MS_MAX);
     }
     deliver_later(world, kept, at_ns);
-    if (draws(world, faults->doubled)) {
+    if (broker_draws(world, faults->doubled)) {
         memory.counts.doubled++;
         deliver_later(world, kept, draw_until_ns(world, LATE_MS_MAX));
     }
@@ -197,7 +197,7 @@ static enum fh_code memory_connect(struct world *world, const json_t *options, i
                                    struct broker **ret, struct fh_error *error)
 {
     (void)options;
-    enum fh_code code = answers(world, deadline_ns, error);
+    enum fh_code code = broker_answers(world, deadline_ns, error);
     if (code != FH_OK)
         return code;
     *ret = malloc(sizeof **ret);
@@ -214,7 +214,7 @@ static void memory_close(struct broker *broker)
 static enum fh_code memory_declare(struct broker *broker, const struct broker_topic *topic,
                                    int64_t deadline_ns, struct fh_error *error)
 {
-    enum fh_code code = answers(broker->world, deadline_ns, error);
+    enum fh_code code = broker_answers(broker->world, deadline_ns, error);
     unsigned *partitions = &memory.partitions[topic_of(topic->name)];
     if (code == FH_OK && *partitions && *partitions != topic->partitions)
         return error_set(error, FH_CONFLICT, "The topic has %u partitions.", *partitions);
@@ -230,12 +230,12 @@ static enum fh_code memory_publish(struct broker *broker, const struct broker_to
     struct world *world = broker->world;
     int of = topic_of(topic->name), taken = count;
     size_t first = memory.count;
-    enum fh_code code = answers(world, deadline_ns, error);
+    enum fh_code code = broker_answers(world, deadline_ns, error);
     if (code == FH_OK && !memory.partitions[of])
         code = error_set(error, FH_UNAVAILABLE, "There is no such topic.");
     if (code != FH_OK)
         return code;
-    if (draws(world, memory.faults.refused)) {
+    if (broker_draws(world, memory.faults.refused)) {
         memory.counts.refused++;
         taken = (int)world_random_below(world, (uint64_t)count);
     }
@@ -244,7 +244,7 @@ static enum fh_code memory_publish(struct broker *broker, const struct broker_to
         take_in(world, of, &messages[i]);
     if (taken < count)
         return error_set(error, FH_UNAVAILABLE, "The broker refused a message.");
-    if (draws(world, memory.faults.unanswered)) {
+    if (broker_draws(world, memory.faults.unanswered)) {
         memory.counts.unanswered++;
         fiber_sleep_until(world, deadline_ns);
         return error_set(error, FH_UNAVAILABLE, "The broker did not answer in time.");
@@ -279,7 +279,7 @@ static enum fh_code memory_consume(struct broker *broker, const struct broker_to
                                    struct fh_error *error)
 {
     int in = topic_of(topic->name);
-    enum fh_code code = answers(broker->world, deadline_ns, error);
+    enum fh_code code = broker_answers(broker->world, deadline_ns, error);
     if (code == FH_OK && !memory.partitions[in])
         code = error_set(error, FH_UNAVAILABLE, "There is no topic %s yet.", topic->name);
     if (code != FH_OK)
@@ -295,8 +295,8 @@ static enum fh_code memory_consume(struct broker *broker, const struct broker_to
     return FH_OK;
 }
 
-static int take_due(struct named_consumer *named, struct broker_message *messages, int max,
-                    int64_t now_ns)
+static int hand_out_due(struct named_consumer *named, struct broker_message *messages, int max,
+                        int64_t now_ns)
 {
     int count = 0;
     for (size_t i = 0; i < named->count && count < max; i++) {
@@ -322,11 +322,11 @@ static enum fh_code memory_take(struct broker_consumer *of, struct broker_messag
     *ret_count = 0;
     for (;;) {
         int64_t now_ns = world_monotonic_ns(world);
-        if (is_away(world))
-            return answers(world, deadline_ns, error);
+        if (broker_is_away(world))
+            return broker_answers(world, deadline_ns, error);
         if (consumer->life != memory.life)
             return error_set(error, FH_UNAVAILABLE, "The broker does not know this consumer.");
-        *ret_count = take_due(consumer->named, messages, max, now_ns);
+        *ret_count = hand_out_due(consumer->named, messages, max, now_ns);
         if (*ret_count > 0 || now_ns >= deadline_ns)
             return FH_OK;
         int64_t look_ns = draw_until_ns(world, LOOK_MS_MAX);
@@ -413,5 +413,5 @@ void simulate_broker_forge(const char *topic, unsigned partition, const char *da
 {
     const struct broker_message message = {
         .partition = partition, .data = data, .length = strlen(data)};
-    deliver_later(NULL, keep(topic_of(topic), &message), 0);
+    deliver_later(NULL, keep_message(topic_of(topic), &message), 0);
 }

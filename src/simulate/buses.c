@@ -6,7 +6,6 @@
  */
 
 #include "base/json.h"
-#include "event/manager.h"
 #include "simulate/broker.h"
 #include "simulate/run_parts.h"
 
@@ -101,19 +100,4 @@ void run_bus_faults_end(struct run *run)
         return;
     simulate_cancel(&run->simulate, &run->bus_fault);
     *simulate_broker_faults() = (struct simulate_broker_faults){0};
-}
-
-/* By the processes that live now: some of what they were told since the faults ended, at least. */
-void run_bus_count(fh_client *client)
-{
-    struct run *run = client->run;
-    if (!run->bus_partitions)
-        return;
-    for (int i = 0; i < run->node_count; i++) {
-        const struct run_node *node = &run->nodes[i];
-        if (node->life && node->node->open)
-            fh_client_count(
-                client, "events by the bus",
-                (int64_t)run_node_runtime(&run->nodes[i])->context.events->counters.carried);
-    }
 }

@@ -156,7 +156,6 @@ void run_bus_draw(struct run *run);
 void run_bus_configure(const struct run *run, const fh_service *service, json_t *config);
 void run_bus_faults_begin(struct run *run);
 void run_bus_faults_end(struct run *run);
-void run_bus_count(fh_client *client); /* at rest */
 
 /* rest.c: on a fiber of the client's. */
 void run_wait_for_rest(fh_client *client);

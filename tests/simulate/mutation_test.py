@@ -29,6 +29,8 @@ WITHIN = {
     "backup_end_unsynced": ("deals", 300),
     "backup_without_log": ("deals", 50),
     "broken_group_unseen": ("tower", 20),
+    "chain_moved_by_batches": ("shop --bus", 100),
+    "chained_by_positions": ("shop --bus", 1000),
     "closed_ignored": ("shop", 300),
     "closing_unheard": ("tower", 300),
     "compensation_reversed": ("tower", 20),
@@ -52,6 +54,7 @@ WITHIN = {
     "folder_left_unsynced": ("shop", 50),
     "forgotten_reads_trusted": ("port", 150),
     "gone_timer_fires": ("clock", 200),
+    "holes_ignored": ("shop --bus", 20),
     "incarnation_forgotten": ("shop", 20),
     "key_changes_with_attempts": ("shop", 20),
     "key_not_scoped": ("guests", 20),
@@ -104,6 +107,7 @@ WITHIN = {
     "script_settles_done_as_never": ("keys", 40),
     "settled_by_presence": ("port", 60),
     "signature_not_verified": ("guests", 20),
+    "silence_believed": ("shop --bus", 50),
     "slot_trimmed_early": ("keys", 80),
     "sweep_forgotten": ("shop", 200),
     "timer_removed_apart": ("clock", 20),
@@ -130,6 +134,7 @@ UNIT = {
     "asked_batch_kept": "work_batch",
     "audience_not_checked": "gateway_jwt",
     "bucket_refilled_by_strangers": "bucket",
+    "carried_fields_unfiltered": "event_carried",
     "chunk_end_unread": "http_strict",
     "client_by_anyones_word": "gateway_limits",
     "client_for_each_connection": "gateway_limits",
@@ -156,7 +161,9 @@ UNIT = {
     "missed_runs_all_done": "timer_schedule",
     "new_connections_unpaced": "gateway_limits",
     "newest_saga_first": "saga_turns",
+    "nothing_claimed": "event_relay",
     "old_ends_before_the_new_is_ready": "system_instances",
+    "other_lives_taken": "event_carried",
     "overload_kept": "call_turns",
     "page_repeats_a_row": "page",
     "parked_error_unredacted": "event_marks",
@@ -164,7 +171,9 @@ UNIT = {
     "pattern_unweighed": "shape_kinds",
     "pause_measured": "call_turns",
     "received_without_end": "http_bounds",
+    "reference_passed": "event_carried",
     "refused_body_runs": "http_strict",
+    "relayed_without_a_word": "event_relay",
     "restart_migrates": "system_instances",
     "schedule_moved_back": "timer_schedule",
     "secret_recorded": "command_marks",
@@ -173,6 +182,7 @@ UNIT = {
     "signer_before_verifiers": "system_rotation",
     "state_fields_unfiltered": "event_snapshot",
     "state_not_covered": "system_namespace",
+    "trims_before_relayed": "event_relay",
     "turn_kept": "call_turns",
     "upgrade_has_all_time": "system_instances",
 }
@@ -197,8 +207,9 @@ def names_in_the_patches():
 
 
 def simulate(system, mutation, runs):
-    """What a mutated system's simulation tells, up to the first seed that fails."""
-    ran = subprocess.run([BUILD / f"tests/simulate/mutated_{system}", FILES[system], "--seed", "1", "--runs",
+    """What a mutated system's simulation tells, up to the first seed that fails; "shop --bus": with that option."""
+    system, *options = system.split()
+    ran = subprocess.run([BUILD / f"tests/simulate/mutated_{system}", FILES[system], *options, "--seed", "1", "--runs",
                           str(runs), "--stop", "--json"], capture_output=True, text=True,
                          check=False, env={**os.environ, "FREEHOLD_MUTATION": mutation})
     return json.loads(ran.stdout)
@@ -206,7 +217,7 @@ def simulate(system, mutation, runs):
 
 def found(mutation):
     system, within = WITHIN[mutation]
-    if system not in BUILT:
+    if system.split()[0] not in BUILT:
         return None, "no model of Redis in this build"
     told = simulate(system, mutation, within)
     if told["failed"]:

@@ -41,5 +41,12 @@ def a_seed_is_one_run_bit_for_bit_there_too():
     return simulate("--runs", str(REPLAYED), "--replay").returncode == 0
 
 
-CASES = [what_is_promised_on_a_server_holds_whatever_fails, a_seed_is_one_run_bit_for_bit_there_too]
+def it_holds_with_a_broker_that_is_not_to_be_relied_on():
+    """Several instances, one of which relays, and subscriptions of several partitions."""
+    told = json.loads(simulate("--bus", "--runs", str(max(RUNS // 2, 8)), "--json").stdout)
+    return told["failed"] == 0
+
+
+CASES = [what_is_promised_on_a_server_holds_whatever_fails, a_seed_is_one_run_bit_for_bit_there_too,
+         it_holds_with_a_broker_that_is_not_to_be_relied_on]
 sys.exit(tap.run(CASES, notes))

@@ -43,6 +43,16 @@ def every_promise_holds_in_the_tower_too():
     return ran.returncode == 0
 
 
+def every_promise_holds_with_a_broker_that_is_not_to_be_relied_on():
+    """Events by a bus: in systems with embedded stores, whose subscriptions have one partition."""
+    ran = [subprocess.run([program, file, "--bus", "--seed", str(SEED), "--runs", str(max(RUNS // 20, 40)), "--json"],
+                          capture_output=True, text=True, check=False) for program, file in ((PROGRAM, FILE),
+                                                                                            (TOWER, TOWER_FILE))]
+    told = [json.loads(one.stdout) for one in ran]
+    notes.append(" ".join(one.stdout.strip() for one in ran))
+    return all(one["failed"] == 0 and one["counts"]["events by the bus"] > 100 for one in told)
+
+
 def everything_is_done_for_whoever_began_it():
     """Keys, late steps of sagas, rights and forged statements."""
     ran = subprocess.run([GUESTS, GUESTS_FILE, "--seed", str(SEED), "--runs", str(RUNS // 20)],
@@ -100,6 +110,7 @@ def a_wrong_word_is_refused():
 
 
 CASES = (every_promise_holds_whatever_fails, every_promise_holds_in_the_tower_too,
+         every_promise_holds_with_a_broker_that_is_not_to_be_relied_on,
          everything_is_done_for_whoever_began_it, everything_is_done_at_its_time_once,
          nothing_is_wrong_after_a_restore_that_is_not_reported,
          a_seed_is_one_run_bit_for_bit,

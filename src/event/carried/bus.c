@@ -69,7 +69,7 @@ static int64_t now_of(const struct bus_reader *reader)
     return world_monotonic_ns(reader_world(reader));
 }
 
-static int64_t earlier(int64_t a, int64_t b)
+static int64_t earlier_ns(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
@@ -274,7 +274,7 @@ static enum next_step step_of(struct bus_reader *reader, int64_t *ret_until_ns)
     int64_t now_ns = now_of(reader);
     int64_t silent_ns = reader->quiet_ns + reader->silence_ms * NS_A_MS;
     bool mixed = reader->carrier->topic.partitions > reader->shelf.of;
-    *ret_until_ns = earlier(silent_ns, now_ns + CARRIED_TAKE_MS * NS_A_MS);
+    *ret_until_ns = earlier_ns(silent_ns, now_ns + CARRIED_TAKE_MS * NS_A_MS);
     switch (shelf_look(&reader->shelf, &reader->place)) {
     case SHELF_READY:
         return STEP_DELIVER;
@@ -285,7 +285,7 @@ static enum next_step step_of(struct bus_reader *reader, int64_t *ret_until_ns)
             reader->hole_ns = now_ns + (mixed ? CARRIED_REORDER_MS * NS_A_MS : 0);
         if (now_ns >= reader->hole_ns)
             return STEP_ASK;
-        *ret_until_ns = earlier(*ret_until_ns, reader->hole_ns);
+        *ret_until_ns = earlier_ns(*ret_until_ns, reader->hole_ns);
         break;
     case SHELF_EMPTY:
         reader->hole_ns = 0;
@@ -298,7 +298,7 @@ static enum next_step step_of(struct bus_reader *reader, int64_t *ret_until_ns)
     return now_ns >= silent_ns ? STEP_ASK_IN_SILENCE : STEP_WAIT;
 }
 
-static struct batch *deliver(struct bus_reader *reader, const struct bus_question *question)
+static struct batch *deliver_shelf(struct bus_reader *reader, const struct bus_question *question)
 {
     struct batch *batch = shelf_take(&reader->shelf, &reader->place, question->limit);
     if (!batch)
@@ -341,7 +341,7 @@ static enum bus_verdict await_messages(struct bus_reader *reader,
         return verdict;
     while (!reader->carrier->manager->draining) {
         enum next_step step = step_of(reader, &until_ns);
-        if (step == STEP_DELIVER && (*ret = deliver(reader, question)))
+        if (step == STEP_DELIVER && (*ret = deliver_shelf(reader, question)))
             return BUS_BATCH;
         if (step == STEP_ASK)
             return ask_feed(reader, question, 0, ret, why);
@@ -419,13 +419,13 @@ enum fh_code carried_add(struct event_manager *manager, const char *system, cons
     return FH_OK;
 }
 
-const struct bus *carried_bus_of(const struct event_manager *manager, const char *source)
+const struct bus *event_manager_bus(const struct event_manager *manager, const char *source)
 {
     for (const struct carrier *carrier = manager->carriers; carrier; carrier = carrier->next) {
         if (strcmp(carrier->source, source) == 0)
             return &carrier->bus;
     }
-    return NULL;
+    return manager->bus;
 }
 
 void carried_free(struct event_manager *manager)

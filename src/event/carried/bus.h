@@ -41,8 +41,6 @@
  * manager's start. */
 enum fh_code carried_add(struct event_manager *manager, const char *system, const char *source,
                          const json_t *options, struct fh_error *error);
-/* NULL: they come from the feed. */
-const struct bus *carried_bus_of(const struct event_manager *manager, const char *source);
 void carried_free(struct event_manager *manager);
 
 /* [{"source", "bus", "connected", "reason"}]. New reference. */

@@ -171,7 +171,7 @@ static bool shelf_has_room(struct shelf *shelf)
     return true;
 }
 
-static enum carried_verdict judge_message(struct shelf *shelf, const struct carried_place *place,
+static enum carried_verdict judge_carried(struct shelf *shelf, const struct carried_place *place,
                                           json_t *envelope, int64_t *ret_position)
 {
     struct carried_message message;
@@ -206,7 +206,7 @@ enum carried_verdict shelf_put(struct shelf *shelf, const struct carried_place *
     struct arena mark = shelf->batch->arena;
     struct arena *before = json_arena_set(&shelf->batch->arena);
     if (json_parse(message->data, message->length, &envelope, ERROR_UNHEEDED) == FH_OK)
-        verdict = judge_message(shelf, place, envelope, ret_position);
+        verdict = judge_carried(shelf, place, envelope, ret_position);
     json_arena_set(before);
     if (verdict != CARRIED_KEPT) {
         json_decref(envelope);

@@ -4,11 +4,11 @@
 
 /*
  * Reading this service's own outbox, in order, from a place that the reader keeps: in terms of the
- * store and its events alone, whatever the events are used for afterwards. Today's only reader is
- * the feed (feed/feed.c), which prints them for subscribers. A relay that publishes them to a
- * broker, or code that derives something from them in the same process, would use this header too.
- * Where several instances could do that, it should hold a lease, as a subscription's partition does
- * (subscribe/subscribe.c): reading needs no lease, moving a place does.
+ * store and its events alone, whatever the events are used for afterwards. Its readers are the feed
+ * (feed/feed.c), which prints them for subscribers, and the relay (relay/relay.c), which publishes
+ * them to a broker. Code that derives something from them in the same process would use this header
+ * too. Where several instances could do that, it should hold a lease, as a subscription's partition
+ * does (subscribe/subscribe.c): reading needs no lease, moving a place does.
  *
  *     struct outbox_reading reading = {.manager = manager, .incarnation = ..., .after = ...,
  *                                      .id = ..., .limit = 256, .take = take, .until_ns = ...};

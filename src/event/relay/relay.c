@@ -111,7 +111,7 @@ static enum fh_code judge_row(struct relay *relay, struct store_work *work, stru
     return place_id(work, relay->place.position, relay->place.id, error);
 }
 
-static enum fh_code find_place(struct relay *relay, struct fh_error *error)
+static enum fh_code find_relay_place(struct relay *relay, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(relay->manager->context->store, STORE_READ, &work, error);
@@ -290,7 +290,7 @@ static bool relay_some(struct relay *relay, struct fh_error *error)
 {
     if (!relay->placed) {
         relay->busy = true;
-        enum fh_code code = find_place(relay, error);
+        enum fh_code code = find_relay_place(relay, error);
         relay->busy = false;
         fiber_wake_all(&relay->manager->idle);
         if (code != FH_OK)
