@@ -252,11 +252,10 @@ static void a_restored_publisher_is_followed_where_its_feed_goes_on(void **state
 }
 
 /* What nobody published, with as much truth in it as somebody could know. */
-static void forge(struct fixture *fixture, const char *source, const char *incarnation,
-                  int64_t position, const char *chain, const char *rest)
+static void forge(const char *source, const char *incarnation, int64_t position, const char *chain,
+                  const char *rest)
 {
     char text[2048];
-    (void)fixture;
     snprintf(text, sizeof text,
              "{\"specversion\":\"1.0\",\"id\":\"forged-%lld\",\"source\":\"%s\",\"type\":"
              "\"ItemRemoved\",\"subject\":\"1\",\"position\":%lld,\"incarnation\":\"%s\","
@@ -279,22 +278,22 @@ static void what_is_damaged_or_of_others_moves_nothing(void **state)
     simulate_broker_forge(TOPIC, 0, "");
     simulate_broker_forge(TOPIC, 1, "[1, 2");
     simulate_broker_forge(TOPIC, 2, "{\"position\": 9}");
-    forge(fixture, "/others", incarnation, at + 1, own, data);
-    forge(fixture, "/products", "another", at + 1, own, data);
+    forge("/others", incarnation, at + 1, own, data);
+    forge("/products", "another", at + 1, own, data);
     rest(fixture);
     assert_int_equal(view_of(fixture).position, at);
-    forge(fixture, "/products", "", at + 1, own, data);
-    forge(fixture, "/products", incarnation, at + 1, own, "");
-    forge(fixture, "/products", incarnation, at + 1, own, ",\"data\":7");
-    forge(fixture, "/products", incarnation, -1, own, data);
-    forge(fixture, "/products", incarnation, at, own, data);
-    forge(fixture, "/products", incarnation, at + 1, "", data);
-    forge(fixture, "/products", incarnation, at + 1, "2:1,x", data);
-    forge(fixture, "/products", incarnation, at + 1, "1:1,x 1:2,y", data);
-    forge(fixture, "/products", incarnation, at + 2, "1:99999999999999999999,x", data);
-    forge(fixture, "/products", incarnation, at + 3, "1:0,", data);
-    forge(fixture, "/products", incarnation, INT64_MAX, "1:5,x", data);
-    forge(fixture, "/products", incarnation, at + 5, own, ",\"dataref\":\"x\",\"data\":{}");
+    forge("/products", "", at + 1, own, data);
+    forge("/products", incarnation, at + 1, own, "");
+    forge("/products", incarnation, at + 1, own, ",\"data\":7");
+    forge("/products", incarnation, -1, own, data);
+    forge("/products", incarnation, at, own, data);
+    forge("/products", incarnation, at + 1, "", data);
+    forge("/products", incarnation, at + 1, "2:1,x", data);
+    forge("/products", incarnation, at + 1, "1:1,x 1:2,y", data);
+    forge("/products", incarnation, at + 2, "1:99999999999999999999,x", data);
+    forge("/products", incarnation, at + 3, "1:0,", data);
+    forge("/products", incarnation, INT64_MAX, "1:5,x", data);
+    forge("/products", incarnation, at + 5, own, ",\"dataref\":\"x\",\"data\":{}");
     for (int i = 0; i < 20; i++) {
         change(fixture, 1, 10, "second");
         expect_same(fixture);
@@ -317,6 +316,50 @@ static void what_is_too_large_for_the_broker_comes_from_the_feed(void **state)
     expect_same(fixture);
     close_search(fixture);
     free(name);
+}
+
+/* ---- lost places ---- */
+
+static void what_was_trimmed_is_replaced_by_a_snapshot(void **state)
+{
+    struct fixture *fixture = *state;
+    open_by_bus(fixture, &search);
+    await_the_bus(fixture);
+    close_search(fixture);
+    start_relay(fixture);
+    change(fixture, 1, 50, "second");
+    remove_items(fixture, 1, 10);
+    trim(fixture);
+    open_by_bus(fixture, &search);
+    expect_same(fixture);
+    assert_true(fixture->pages > 0);
+    await_the_bus(fixture);
+    close_search(fixture);
+}
+
+/* Like search, but nothing can take over a state. */
+static const fh_service plain = {
+    .name = "search",
+    .model = FH_RELATIONAL,
+    .subscribes = {{"products", "ItemChanged", item_changed}},
+};
+
+static void an_unknown_place_stops_a_subscriber_that_cannot_resync(void **state)
+{
+    struct fixture *fixture = *state;
+    open_by_bus(fixture, &plain);
+    await_the_bus(fixture);
+    close_search(fixture);
+    start_relay(fixture);
+    change(fixture, 1, 50, "second");
+    trim(fixture);
+    open_by_bus(fixture, &plain);
+    wait_for(fixture, "refused", -1);
+    change(fixture, 1, 5, "third"); /* which comes by the bus */
+    rest(fixture);
+    wait_for(fixture, "refused", -1);
+    close_search(fixture);
+    assert_int_equal(fixture->pages, 0);
 }
 
 /* ---- what handlers get ---- */
@@ -373,6 +416,8 @@ int main(void)
         TEST(a_restored_publisher_is_followed_where_its_feed_goes_on),
         TEST(what_is_damaged_or_of_others_moves_nothing),
         TEST(what_is_too_large_for_the_broker_comes_from_the_feed),
+        TEST(what_was_trimmed_is_replaced_by_a_snapshot),
+        TEST(an_unknown_place_stops_a_subscriber_that_cannot_resync),
         TEST(handlers_get_the_fields_and_types_that_they_declare),
     };
     return cmocka_run_group_tests_name("event_carried", tests, NULL, NULL);

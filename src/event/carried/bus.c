@@ -54,6 +54,8 @@ struct bus_reader {
     int missed;   /* answers of the feed in a row with what did not come */
     int64_t retry_ns, asked_ns, quiet_ns, hole_ns, foreign_ns; /* 0: never, or none */
     int64_t silence_ms, told, last;
+    int64_t
+        stuck_at; /* the shelf's first message when the feed had no more, and not what it lacks */
     int64_t lags_at; /* when that was too often: the bus has caught up once it has brought this */
     bool foreign;
     struct broker_message messages[BROKER_TAKE_MAX];
@@ -105,6 +107,18 @@ static void follow_feed(struct bus_reader *reader, const struct batch *batch)
     reader->last = batch->last;
 }
 
+/* The feed has no more. What still lacks something then may be newer than its answer; but once that
+ * is so again it is of no past that the publisher has, or is made up. */
+static void drop_stuck(struct bus_reader *reader)
+{
+    struct shelf *shelf = &reader->shelf;
+    int64_t first =
+        shelf_look(shelf, &reader->place) == SHELF_HOLE ? shelf->messages[0].place.position : 0;
+    if (first > 0 && first == reader->stuck_at)
+        shelf_drop(shelf);
+    reader->stuck_at = first;
+}
+
 static enum bus_verdict ask_feed(struct bus_reader *reader, const struct bus_question *asked,
                                  int wait_s, struct batch **ret, char why[BUS_WHY_SIZE])
 {
@@ -116,6 +130,8 @@ static enum bus_verdict ask_feed(struct bus_reader *reader, const struct bus_que
     reader->hole_ns = 0;
     if (verdict == BUS_BATCH) {
         follow_feed(reader, *ret);
+        if ((*ret)->next.position >= (*ret)->last)
+            drop_stuck(reader);
         reader->told = question.done;
     }
     return verdict;

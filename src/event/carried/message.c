@@ -136,6 +136,12 @@ void shelf_pass(struct shelf *shelf, int64_t position)
     free_batch_if_unused(shelf);
 }
 
+void shelf_drop(struct shelf *shelf)
+{
+    if (shelf->count > 0)
+        shelf_pass(shelf, shelf->messages[0].place.position);
+}
+
 /* Of two messages at one position one may be of a relay that has just begun, and believes that it
  * follows something later than it does. */
 static void shelf_insert(struct shelf *shelf, const struct carried_message *message)

@@ -13,7 +13,7 @@
 #include "event/chain.h"
 
 #define SHELF_MAX 2048                    /* messages */
-#define SHELF_SIZE_MAX ((size_t)32 << 20) /* of what was parsed */
+#define SHELF_SIZE_MAX ((size_t)16 << 20) /* of what was parsed */
 
 struct carried_message {
     struct chain_place place, follows;
@@ -47,6 +47,9 @@ enum carried_verdict shelf_put(struct shelf *shelf, const struct carried_place *
                                const struct broker_message *message, int64_t *ret_position);
 /* Forgets what lies at or before the position; INT64_MAX: everything. */
 void shelf_pass(struct shelf *shelf, int64_t position);
+
+/* Forgets its first message. */
+void shelf_drop(struct shelf *shelf);
 
 enum shelf_verdict {
     SHELF_EMPTY,
