@@ -6,7 +6,6 @@
 #include "event/chain.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,10 +27,13 @@ void chain_release(struct chain *chain)
     chain->last = NULL;
 }
 
+/* Several times for each event. */
 static void set_place(struct chain_place *place, int64_t position, const char *id)
 {
+    size_t length = strnlen(id, sizeof place->id - 1);
     place->position = position;
-    snprintf(place->id, sizeof place->id, "%s", id);
+    memcpy(place->id, id, length);
+    place->id[length] = '\0';
 }
 
 void chain_begin(struct chain *chain, int64_t position, const char *id)
