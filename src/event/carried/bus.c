@@ -124,6 +124,9 @@ static enum bus_verdict ask_feed(struct bus_reader *reader, const struct bus_que
 {
     struct bus_question question = *asked;
     question.wait_s = wait_s;
+    if (wait_s < asked->wait_s) /* messages go on meanwhile: a lost question holds them up */
+        question.deadline_ns = earlier_ns(asked->deadline_ns,
+                                          world_in_ms(reader_world(reader), CARRIED_ANSWER_MS_MAX));
     enum bus_verdict verdict = feed_bus.fetch(reader->feed, &question, ret, why);
     reader->asked_ns = reader->quiet_ns = now_of(reader);
     reader->foreign = false;
