@@ -260,8 +260,10 @@ static void event_trim_entry(void *argument)
     if (!context->keys)
         context->keys = work_keys_new();
     FH_ASSERT(command_clock_start(context, ERROR_UNHEEDED) == FH_OK);
-    trimming->code =
-        event_trim(manager_of(trimming->fixture), &all, nobody, &trimming->fixture->products.error);
+    bool more = true;
+    while (more)
+        trimming->code = event_trim(manager_of(trimming->fixture), &all, nobody, &more,
+                                    &trimming->fixture->products.error);
     json_decref(nobody);
 }
 
