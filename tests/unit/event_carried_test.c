@@ -125,11 +125,11 @@ static void work_with(struct fixture *fixture, const struct simulate_broker_faul
     open_by_bus(fixture, &search);
     await_the_bus(fixture);
     *simulate_broker_faults() = *faults;
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 20; i++) {
         change(fixture, 1 + i % 7, 10, i % 2 ? "odd" : "even");
         if (i % 5 == 0)
             remove_items(fixture, 3, 4);
-        if (i % 8 == 0)
+        if (i % 10 == 0)
             expect_same(fixture);
     }
     expect_same(fixture);
