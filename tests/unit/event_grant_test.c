@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "event/feed/grant.h"
+#include "event/outbox/subscribers.h"
 
 struct judged {
     bool may;
@@ -137,6 +138,7 @@ static void nobody_reads_in_anothers_name(void **state)
     assert_true(grant_judge_name(&everything, "payments", &why));
     assert_true(grant_judge_name(NULL, "payments", &why));
     assert_int_equal(why.length, 0);
+    assert_false(grant_judge_name(NULL, SUBSCRIBERS_RELAY, &why)); /* its place is the relay's */
     assert_false(grant_judge_name(&grant, "order", &why));
     assert_non_null(strstr(why.data, "orders can't read as another one"));
     text_release(&why);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "event/outbox/subscribers.h"
+
 /* The next grant of this kind from *at on: its "TYPE" or "TYPE:field,field". NULL: no more. */
 static const char *next_granted(const struct event_grant *grant, const char *kind, size_t *at)
 {
@@ -117,6 +119,11 @@ static json_t *all_granted_types(const struct event_grant *grant, const char *ki
 
 bool grant_judge_name(const struct event_grant *grant, const char *name, struct text *why)
 {
+    if (name && strncmp(name, SUBSCRIBERS_OWN, sizeof SUBSCRIBERS_OWN - 1) == 0) {
+        text_printf(why, "`name` can't begin with " SUBSCRIBERS_OWN
+                         ": no subscriber has such a name, but what Freehold keeps of its own.");
+        return false;
+    }
     if (!grant || !grant->caller || !name || strcmp(name, grant->caller) == 0)
         return true;
     text_printf(why, "`name` says whose place is recorded: %s can't read as another one.",

@@ -15,8 +15,9 @@
 
 #define SUBSCRIBERS_MAX 1024 /* names and partitions kept in memory */
 #define SUBSCRIBERS_NAME_LENGTH_MAX 64
-#define SUBSCRIBERS_RELAY                                                                          \
-    "freehold.relay" /* this service's own relay: no service has such a name */
+/* Names that no service has and no request may give: what Freehold keeps of its own. */
+#define SUBSCRIBERS_OWN "freehold."
+#define SUBSCRIBERS_RELAY SUBSCRIBERS_OWN "relay"
 /* `done` is stored at most this often. */
 #define SUBSCRIBERS_INTERVAL_MS 1000
 
