@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hearer: copies each of the recorder's lists from its events, in their order. */
 
+#include <stdlib.h>
+
 #include "../lists.h"
 
 static void appended(fh_work *w)
@@ -18,7 +20,8 @@ static void list_is(fh_work *w)
 
 static void list_gone(fh_work *w)
 {
-    lists_put(w, lists_number(fh_event_data(w), "key"), NULL);
+    const char *key = json_string_value(json_object_get(fh_event_data(w), "key"));
+    lists_put(w, strtoll(key, NULL, 10), NULL);
 }
 
 static void lists_held(fh_work *w)
