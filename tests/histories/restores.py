@@ -7,7 +7,8 @@ At rest before the restore the whole history was judged. Afterwards, at rest aga
     beginning   what a restored service holds is the beginning of what it held; what another one holds is what it held,
                 except that a deal which is requested again may be undone there
     heard       the hearer's copies are the recorder's lists again, whichever of them was restored
-    reported    a deal that does not fit together any more is in the report (docs/operate/restored.md), or parked
+    reported    a deal that does not fit together any more is in the report (docs/operate/restored.md), or parked; one
+                that the restored recorder does not know at all may be in the range of those that had ended before
 """
 
 import asyncio
@@ -23,14 +24,16 @@ from world import SERVICES
 
 TRIES = 6
 WHICH = (("hearer",), ("recorder",), ("partner",), SERVICES)
+TAKEN_BACK = {(), *(there for ends in UNDONE.values() for there in ends)}  # nothing is left of such a deal
+RANGE = re.compile(r"with numbers above (\d+) up to (\d+) of life")
 
 
 class Backup:
     """One, made while clients work and everything fails; it may be refused, and is retried."""
 
-    def __init__(self, world, chance):
+    def __init__(self, world, chance, which=()):
         self.world, self.folder = world, world.folder / "backup"
-        self.which, self.began, self.refused = chance.choice(WHICH), None, 0
+        self.which, self.began, self.refused = which or chance.choice(WHICH), None, 0
 
     async def make(self, wait_s):
         await asyncio.sleep(wait_s)
@@ -53,12 +56,22 @@ class Backup:
         return [] if done.returncode == 0 else [f"restore of {self.which}: {done.stdout[-300:]}{done.stderr[-300:]}"]
 
     def reported(self):
-        """(numbers of sagas that some report names, how many entries there are in all)"""
+        """(how many sagas reports name or leave out, how many at most are in ranges, how many are parked)"""
         done = self.world.command("restore-report", "--json", seconds=60)
         parked = self.world.command("saga", "list", "--status", "parked", "--json", seconds=60)
-        counts = sum(map(int, re.findall(r'"left_out": *(\d+)', done.stdout)))
-        entries = len(re.findall(r'"todo"', done.stdout))
-        return entries + counts, parked.stdout.count('"status"')
+        return *counted(json.loads(done.stdout)["services"]), parked.stdout.count('"status"')
+
+
+def counted(reports):
+    """(sagas that are named or left out, numbers in ranges of sagas that had ended before the restore)"""
+    named = ranges = 0
+    for report in reports:
+        named += report["left_out"]
+        for entry in report["entries"]:
+            found = RANGE.search(entry["what"])
+            named += not found
+            ranges += int(found[2]) - int(found[1]) if found else 0
+    return named, ranges
 
 
 def judge(backup, history, before, after):
@@ -80,13 +93,23 @@ def judge(backup, history, before, after):
     told = {list_: values for list_, values in after.recorder.items() if list_ < QUIET}
     found += [Anomaly("heard", f"list {list_}: {told.get(list_)}, and heard is {after.hearer.get(list_)}")
               for list_ in {*told, *after.hearer} if told.get(list_) != after.hearer.get(list_)]
-    misfits = [deal for deal in {*after.recorder, *after.partner} if DEALS <= deal < QUIET and not _fits(deal, after)]
-    entries, parked = backup.reported()
-    lost["deals that do not fit"], lost["entries in reports"], lost["deals parked"] = len(misfits), entries, parked
-    if len(misfits) > entries + parked:
-        found += [Anomaly("unreported", f"deal {deal}: {after.recorder.get(deal)}, {after.partner.get(deal)} at the partner's")
-                  for deal in misfits]
+    deals = {deal for deal in {*after.recorder, *after.partner} if DEALS <= deal < QUIET}
+    misfits = sorted(deal for deal in deals if not _fits(deal, after))
+    unknown = [deal for deal in misfits if deal not in after.recorder]
+    named, ranges, parked = backup.reported()
+    lost["deals that do not fit"], lost["of them unknown to the recorder"] = len(misfits), len(unknown)
+    lost["named in reports"], lost["numbers in ranges"], lost["deals parked"] = named, ranges, parked
+    found += [Anomaly("unreported", f"deal {deal}: {after.recorder.get(deal)}, {after.partner.get(deal)} at the partner's")
+              for deal in unreported(misfits, unknown, named + parked, ranges)]
     return found, lost
+
+
+def unreported(misfits, unknown, named, ranges):
+    """Those among which there are some that no report can mean."""
+    known = [deal for deal in misfits if deal not in set(unknown)]
+    if len(known) > named:
+        return known
+    return unknown if len(unknown) > named - len(known) + ranges else []
 
 
 def _gone(backup, history, after):
@@ -105,7 +128,7 @@ def _fits(deal, final):
     here, there = tuple(final.recorder.get(deal, ())), tuple(final.partner.get(deal, ()))
     if here == DONE[0]:
         return there in DONE[1]
-    return there in UNDONE.get(here, ()) or (not here and not there)
+    return there in UNDONE.get(here, ()) or (not here and there in TAKEN_BACK)
 
 
 def told(backup, lost):

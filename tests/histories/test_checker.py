@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from checker import DEALS, QUIET, Final, History, check  # noqa: E402
+from restores import counted, judge  # noqa: E402
 
 LISTS, SEEDS = 4, 20
 
@@ -229,3 +230,56 @@ def test_what_was_done_for_no_deal_is_found():
     good = Good(1)
     good.final.partner[0] = ["returned"]
     assert "deal" in kinds(good)
+
+
+# ---- After a restore ----
+
+ENDED = {"what": "partner has closed sagas of recorder that recorder knows nothing of since it was restored: those with "
+                 "numbers above 7 up to 9 of life 01a215ff. Their records are gone here, and what they did stays."}
+NAMED = {"what": "partner did step send of saga 01a215ff.8 of recorder, which knows nothing of that saga since it was "
+                 "restored: the key is k."}
+
+
+class Restored:
+    """A backup of the recorder that was made before everything."""
+
+    which, began = ("recorder",), -1.0
+
+    def __init__(self, *entries, parked=0):
+        self.entries, self.parked = entries, parked
+
+    def reported(self):
+        return *counted([{"entries": self.entries, "left_out": 0}]), self.parked
+
+
+def behind_restore(backup, deals, gives_up=True):
+    """Kinds of anomalies, where the recorder has the first list of each of `deals`, and the partner the second one."""
+    before, after = Final({}, {}, {}), Final({}, {}, {})
+    for number, (here, there) in enumerate(deals, DEALS):
+        before.recorder[number] = before.hearer[number] = ["begun", "marked", "confirmed"]
+        before.partner[number] = after.partner[number] = there
+        if here:
+            after.recorder[number] = after.hearer[number] = here
+        elif not gives_up:
+            after.hearer[number] = before.hearer[number]
+    return {one.kind for one in judge(backup, History(), before, after)[0]}
+
+
+LOST, OPEN, BACK = ([], ["taken", "sent"]), (["begun"], ["taken", "sent"]), ([], ["taken", "returned"])
+
+
+@pytest.mark.parametrize("backup,deals,found", [
+    (Restored(ENDED), [LOST, LOST, BACK], set()),
+    (Restored(ENDED), [LOST, LOST, LOST], {"unreported"}),
+    (Restored(ENDED, NAMED), [LOST, LOST, LOST], set()),
+    (Restored(), [LOST], {"unreported"}),
+    (Restored(), [BACK], set()),
+    (Restored(ENDED), [OPEN], {"unreported"}),
+    (Restored(ENDED, parked=1), [OPEN, LOST], set()),
+])
+def test_deals_that_a_restore_has_lost_are_to_be_reported(backup, deals, found):
+    assert behind_restore(backup, deals) == found
+
+
+def test_what_a_copy_does_not_give_up_is_found():
+    assert behind_restore(Restored(ENDED), [LOST], gives_up=False) == {"heard"}

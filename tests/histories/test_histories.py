@@ -26,6 +26,18 @@ def test_what_clients_were_told_is_what_the_stores_hold_whatever_fails(engine):
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_what_a_restored_publisher_has_lost_is_given_up_and_reported(engine):
+    done = subprocess.run([HERE / "run", "--engine", engine, "--minutes", "0.1", "--clients", "8", "--seed", SEED, "--faults",
+                           "none", "--restore", "recorder", "--build", FREEHOLD.parent], capture_output=True, text=True,
+                          check=False, timeout=CASE_S_MAX)
+    print(done.stdout, done.stderr)
+    if done.returncode == 2 and "NOT RUN ON" in done.stdout:
+        pytest.skip(done.stdout)
+    assert done.returncode == 0
+    assert "restore of recorder: " in done.stdout and " values of the recorder" in done.stdout, "something was lost"
+
+
 def test_a_program_that_doubles_what_it_gets_is_found_out(tmp_path):
     """The whole of it, not only the checker: somebody else writes one more value into a list."""
     del tmp_path
