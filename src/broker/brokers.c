@@ -11,12 +11,12 @@
 #define DRIVERS_MAX 16
 
 static const struct broker_driver *drivers[DRIVERS_MAX];
-static size_t count;
-static pthread_once_t begun = PTHREAD_ONCE_INIT;
+static size_t driver_count;
+static pthread_once_t drivers_begun = PTHREAD_ONCE_INIT;
 
 static const struct broker_driver *find_driver(const char *name)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < driver_count; i++) {
         if (strcmp(drivers[i]->name, name) == 0)
             return drivers[i];
     }
@@ -25,10 +25,11 @@ static const struct broker_driver *find_driver(const char *name)
 
 static void add_driver(const struct broker_driver *driver)
 {
-    FH_ASSERT(count < DRIVERS_MAX && driver->name && driver->title && !find_driver(driver->name));
+    FH_ASSERT(driver_count < DRIVERS_MAX && driver->name && driver->title &&
+              !find_driver(driver->name));
     FH_ASSERT(driver->connect && driver->close && driver->declare && driver->publish);
     FH_ASSERT(driver->consume && driver->take && driver->acknowledge && driver->unconsume);
-    drivers[count++] = driver;
+    drivers[driver_count++] = driver;
 }
 
 static void add_built_in_drivers(void)
@@ -39,21 +40,21 @@ static void add_built_in_drivers(void)
 
 void broker_register(const struct broker_driver *driver)
 {
-    pthread_once(&begun, add_built_in_drivers);
+    pthread_once(&drivers_begun, add_built_in_drivers);
     add_driver(driver);
 }
 
 const struct broker_driver *broker_driver_named(const char *name)
 {
-    pthread_once(&begun, add_built_in_drivers);
+    pthread_once(&drivers_begun, add_built_in_drivers);
     return find_driver(name);
 }
 
 const struct broker_driver *broker_driver_next(const struct broker_driver *driver)
 {
     size_t at = 0;
-    pthread_once(&begun, add_built_in_drivers);
-    while (driver && at < count && drivers[at++] != driver)
+    pthread_once(&drivers_begun, add_built_in_drivers);
+    while (driver && at < driver_count && drivers[at++] != driver)
         ;
-    return at < count ? drivers[at] : NULL;
+    return at < driver_count ? drivers[at] : NULL;
 }

@@ -45,7 +45,7 @@
 #include "freehold.h"
 #include "store/ledger.h"
 
-struct bus_reader; /* each bus defines its own */
+struct bus_reader; /* each bus has its own, perhaps by another name */
 struct work_context;
 
 #define BUS_WHY_SIZE 320

@@ -42,7 +42,7 @@ struct taken {
     int64_t position; /* 0: nobody needs it */
 };
 
-struct bus_reader {
+struct carried_reader {
     struct carrier *carrier;
     struct bus_reader *feed; /* of the feed's bus */
     struct broker_consumer *consumer;
@@ -61,12 +61,12 @@ struct bus_reader {
     struct broker_message messages[BROKER_TAKE_MAX];
 };
 
-static struct world *reader_world(const struct bus_reader *reader)
+static struct world *reader_world(const struct carried_reader *reader)
 {
     return reader->carrier->manager->context->world;
 }
 
-static int64_t now_of(const struct bus_reader *reader)
+static int64_t now_of(const struct carried_reader *reader)
 {
     return world_monotonic_ns(reader_world(reader));
 }
@@ -78,7 +78,7 @@ static int64_t earlier_ns(int64_t a, int64_t b)
 
 /* ---- the feed ---- */
 
-static void move_place(struct bus_reader *reader, const struct ledger_cursor *to)
+static void move_place(struct carried_reader *reader, const struct ledger_cursor *to)
 {
     if (strcmp(reader->place.at.incarnation, to->incarnation) != 0) {
         shelf_pass(&reader->shelf, INT64_MAX);
@@ -91,7 +91,7 @@ static void move_place(struct bus_reader *reader, const struct ledger_cursor *to
 
 /* An event of the answer is the partition's last one only if no other type came after it; but then
  * what follows names that one, and is asked for. */
-static void follow_feed(struct bus_reader *reader, const struct batch *batch)
+static void follow_feed(struct carried_reader *reader, const struct batch *batch)
 {
     if (batch->own.position > 0) {
         reader->place.own = batch->own;
@@ -109,7 +109,7 @@ static void follow_feed(struct bus_reader *reader, const struct batch *batch)
 
 /* The feed has no more. What still lacks something then may be newer than its answer; but once that
  * is so again it is of no past that the publisher has, or is made up. */
-static void drop_stuck(struct bus_reader *reader)
+static void drop_stuck(struct carried_reader *reader)
 {
     struct shelf *shelf = &reader->shelf;
     int64_t first =
@@ -119,7 +119,7 @@ static void drop_stuck(struct bus_reader *reader)
     reader->stuck_at = first;
 }
 
-static enum bus_verdict ask_feed(struct bus_reader *reader, const struct bus_question *asked,
+static enum bus_verdict ask_feed(struct carried_reader *reader, const struct bus_question *asked,
                                  int wait_s, struct batch **ret, char why[BUS_WHY_SIZE])
 {
     struct bus_question question = *asked;
@@ -141,7 +141,7 @@ static enum bus_verdict ask_feed(struct bus_reader *reader, const struct bus_que
 }
 
 /* Nothing came. What the feed then has may be lost at the broker. */
-static enum bus_verdict ask_in_silence(struct bus_reader *reader,
+static enum bus_verdict ask_in_silence(struct carried_reader *reader,
                                        const struct bus_question *question, struct batch **ret,
                                        char why[BUS_WHY_SIZE])
 {
@@ -155,7 +155,7 @@ static enum bus_verdict ask_in_silence(struct bus_reader *reader,
 
 /* ---- the broker ---- */
 
-static void broker_failed(struct bus_reader *reader, const char *why)
+static void broker_failed(struct carried_reader *reader, const char *why)
 {
     struct carrier *carrier = reader->carrier;
     if (!*carrier->why)
@@ -166,7 +166,7 @@ static void broker_failed(struct bus_reader *reader, const char *why)
         broker_pause_until_ns(reader_world(reader), 5 + ++reader->failures, CARRIED_RETRY_MS_MAX);
 }
 
-static void broker_answered(struct bus_reader *reader)
+static void broker_answered(struct carried_reader *reader)
 {
     struct carrier *carrier = reader->carrier;
     if (*carrier->why)
@@ -175,7 +175,7 @@ static void broker_answered(struct bus_reader *reader)
     reader->failures = 0;
 }
 
-static void close_consumer(struct bus_reader *reader)
+static void close_consumer(struct carried_reader *reader)
 {
     if (reader->consumer)
         reader->consumer->broker->driver->unconsume(reader->consumer);
@@ -183,7 +183,7 @@ static void close_consumer(struct bus_reader *reader)
     reader->mark_count = 0;
 }
 
-static bool open_consumer(struct bus_reader *reader, struct broker *broker)
+static bool open_consumer(struct carried_reader *reader, struct broker *broker)
 {
     const struct bus_subscriber *subscriber = reader->shelf.subscriber;
     char name[BROKER_NAME_LENGTH_MAX + 1];
@@ -201,7 +201,7 @@ static bool open_consumer(struct bus_reader *reader, struct broker *broker)
 }
 
 /* Whether messages can be waited for now. */
-static bool has_consumer(struct bus_reader *reader)
+static bool has_consumer(struct carried_reader *reader)
 {
     struct broker *broker = broker_link_get(reader->carrier->link);
     if (!broker || now_of(reader) < reader->retry_ns)
@@ -209,7 +209,7 @@ static bool has_consumer(struct bus_reader *reader)
     return reader->consumer || open_consumer(reader, broker);
 }
 
-static void keep_mark(struct bus_reader *reader, uint64_t mark, int64_t position)
+static void keep_mark(struct carried_reader *reader, uint64_t mark, int64_t position)
 {
     if (reader->mark_count == MARKS_MAX) { /* it is forgotten: it may come again */
         reader->first_mark = (reader->first_mark + 1) % MARKS_MAX;
@@ -219,7 +219,7 @@ static void keep_mark(struct bus_reader *reader, uint64_t mark, int64_t position
         (struct taken){mark, position};
 }
 
-static void acknowledge_done(struct bus_reader *reader, int64_t done)
+static void acknowledge_done(struct carried_reader *reader, int64_t done)
 {
     uint64_t mark = 0;
     while (reader->mark_count > 0 && reader->marks[reader->first_mark].position <= done) {
@@ -231,7 +231,7 @@ static void acknowledge_done(struct bus_reader *reader, int64_t done)
         reader->consumer->broker->driver->acknowledge(reader->consumer, mark);
 }
 
-static void take_message(struct bus_reader *reader, const struct broker_message *message)
+static void take_message(struct carried_reader *reader, const struct broker_message *message)
 {
     int64_t position = 0;
     switch (shelf_put(&reader->shelf, &reader->place, message, &position)) {
@@ -253,7 +253,7 @@ static void take_message(struct bus_reader *reader, const struct broker_message 
 }
 
 /* Takes what comes by then. False: the broker does not answer. */
-static bool take_messages(struct bus_reader *reader, int64_t until_ns)
+static bool take_messages(struct carried_reader *reader, int64_t until_ns)
 {
     struct broker *broker = reader->consumer->broker;
     struct fh_error error = {0};
@@ -272,7 +272,7 @@ static bool take_messages(struct bus_reader *reader, int64_t until_ns)
 
 /* ---- a fetch ---- */
 
-static void settle_place(struct bus_reader *reader, const struct ledger_cursor *after)
+static void settle_place(struct carried_reader *reader, const struct ledger_cursor *after)
 {
     struct carried_place *place = &reader->place;
     if (strcmp(place->at.incarnation, after->incarnation) == 0 &&
@@ -288,7 +288,7 @@ static void settle_place(struct bus_reader *reader, const struct ledger_cursor *
 enum next_step { STEP_WAIT, STEP_DELIVER, STEP_ASK, STEP_ASK_IN_SILENCE };
 
 /* What to do now; *ret_until_ns: how long messages may be waited for. */
-static enum next_step step_of(struct bus_reader *reader, int64_t *ret_until_ns)
+static enum next_step step_of(struct carried_reader *reader, int64_t *ret_until_ns)
 {
     int64_t now_ns = now_of(reader);
     int64_t silent_ns = reader->quiet_ns + reader->silence_ms * NS_A_MS;
@@ -317,7 +317,8 @@ static enum next_step step_of(struct bus_reader *reader, int64_t *ret_until_ns)
     return now_ns >= silent_ns ? STEP_ASK_IN_SILENCE : STEP_WAIT;
 }
 
-static struct batch *deliver_shelf(struct bus_reader *reader, const struct bus_question *question)
+static struct batch *deliver_shelf(struct carried_reader *reader,
+                                   const struct bus_question *question)
 {
     struct batch *batch = shelf_take(&reader->shelf, &reader->place, question->limit);
     if (!batch)
@@ -335,7 +336,7 @@ static struct batch *deliver_shelf(struct bus_reader *reader, const struct bus_q
 
 /* Nothing but a question tells the publisher what is committed. That it can't be reached holds up
  * no message. False: the answer is the fetch's. */
-static bool has_told(struct bus_reader *reader, const struct bus_question *question,
+static bool has_told(struct carried_reader *reader, const struct bus_question *question,
                      struct batch **ret, char why[BUS_WHY_SIZE], enum bus_verdict *ret_verdict)
 {
     if (question->done <= reader->told ||
@@ -345,7 +346,7 @@ static bool has_told(struct bus_reader *reader, const struct bus_question *quest
     return *ret_verdict == BUS_UNREACHABLE;
 }
 
-static enum bus_verdict await_messages(struct bus_reader *reader,
+static enum bus_verdict await_messages(struct carried_reader *reader,
                                        const struct bus_question *question, struct batch **ret,
                                        char why[BUS_WHY_SIZE])
 {
@@ -373,10 +374,10 @@ static enum bus_verdict await_messages(struct bus_reader *reader,
     return BUS_UNREACHABLE;
 }
 
-static enum bus_verdict carried_fetch(struct bus_reader *reader,
-                                      const struct bus_question *question, struct batch **ret,
-                                      char why[BUS_WHY_SIZE])
+static enum bus_verdict carried_fetch(struct bus_reader *base, const struct bus_question *question,
+                                      struct batch **ret, char why[BUS_WHY_SIZE])
 {
+    struct carried_reader *reader = (struct carried_reader *)base;
     *ret = NULL;
     settle_place(reader, &question->after);
     bool fits = reader->shelf.of > 0 && reader->carrier->topic.partitions % reader->shelf.of == 0;
@@ -393,7 +394,7 @@ static enum bus_verdict carried_fetch(struct bus_reader *reader,
 static struct bus_reader *carried_open(const struct bus *bus,
                                        const struct bus_subscriber *subscriber)
 {
-    struct bus_reader *reader = calloc(1, sizeof *reader);
+    struct carried_reader *reader = calloc(1, sizeof *reader);
     FH_ASSERT(reader != NULL);
     reader->carrier = (struct carrier *)(uintptr_t)bus;
     reader->feed = feed_bus.open(&feed_bus, subscriber);
@@ -403,11 +404,12 @@ static struct bus_reader *carried_open(const struct bus *bus,
         reader->shelf.of = 0;
     reader->marks = calloc(MARKS_MAX, sizeof *reader->marks);
     FH_ASSERT(reader->marks != NULL);
-    return reader;
+    return (struct bus_reader *)reader;
 }
 
-static void carried_close(struct bus_reader *reader)
+static void carried_close(struct bus_reader *base)
 {
+    struct carried_reader *reader = (struct carried_reader *)base;
     close_consumer(reader);
     feed_bus.close(reader->feed);
     shelf_release(&reader->shelf);
