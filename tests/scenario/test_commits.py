@@ -32,7 +32,7 @@ SUCCESSOR_GOES_ON_S = 2 # as long as nobody is in its way
 
 # What is in a message that tallies: {name} and {what}.
 TALLIED = {"postgresql": b"{name}....{what}", "mariadb": b"{name}.{what}",
-           "redis": rb"tally:{name}\r\n\$\d+\r\n{what}\r\n", "mongodb": b"(?=.*{name}).*[\x10\x12]{what}\0\1"}
+           "redis": rb"tally:{name}\r\n.*\$\d+\r\n{what}\r\n", "mongodb": b"(?=.*{name}).*[\x10\x12]{what}\0\1"}
 # Whether a message commits what was tallied by it, or before it on its link.
 COMMITS = {"postgresql": lambda message, units: units[-1] == "COMMIT", "mariadb": lambda message, units: b"COMMIT" in message}
 # Where one message is the whole unit of work, it is one of these.
