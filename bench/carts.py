@@ -15,10 +15,11 @@ from turns import OURS, in_turn, show_turns
 BARS = {"axum with redis": 1.2, "Fastify with ioredis": 2.5}
 
 
+@bars.part("carts", *(f"carts on Redis, times {name}" for name in BARS))
 def measure(build, folder, seconds):
     told = json.loads(os.environ.get("FREEHOLD_TEST_REDIS", "null"))
     if not told:
-        bars.missing("carts on Redis", "no server: run it as `tools/servers run bench/run BUILD`")
+        bars.all_missing("no server: run it as `tools/servers run bench/run BUILD`")
         return
     (folder / "carts-in-turn").mkdir()
     with contextlib.ExitStack() as stack:

@@ -15,8 +15,8 @@ import subprocess
 import tempfile
 
 import bars
-from common import HERE, NAMES, ORDER, Failed, Service, not_measured, title
-from feeds import CONNECTIONS_TO_STORE, Numbered, ours
+from common import HERE, ORDER, Failed, not_measured, title
+from feeds import Feed, Numbered, on_postgresql
 from peers import Peer, built
 from postgresql import Server
 from turns import OURS, in_turn, show_turns
@@ -25,18 +25,20 @@ BAR = 2.5
 EVENTS = 200_000
 ROWS_A_COMMIT = 60  # about what a group of units of work commits
 APPLIED_S_MAX = 300
+STALLED_S_MAX = 60  # without any row, its start included
 JAVA = ("-Xms1g", "-Xmx1g", "-XX:+UseParallelGC")
 WHAT = "feed to applied once, PostgreSQL with wal_level=logical"
+SOURCE, TARGET = "bench_debezium", "bench_debezium_to"
 
 # As a service's events are, in a table of Debezium's own: no row of that is written twice.
 OUTBOX = """CREATE TABLE outbox (position BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id TEXT NOT NULL,
     type TEXT NOT NULL, version BIGINT NOT NULL, key TEXT NOT NULL, time_ms BIGINT NOT NULL, data TEXT NOT NULL)"""
 FILL = f"""DO $$ BEGIN
-    FOR part IN 0 .. {EVENTS // ROWS_A_COMMIT - 1} LOOP
+    FOR part IN 0 .. {(EVENTS - 1) // ROWS_A_COMMIT} LOOP
         INSERT INTO outbox (event_id, type, version, key, time_ms, data)
             SELECT gen_random_uuid(), 'OrderCreated', 1, n, 1764115200000 + n, json_build_object('id', n, 'user_id', 7,
                    'product_id', 'p-1', 'quantity', 2, 'total', 5998, 'status', 'PLACED')
-            FROM generate_series(part * {ROWS_A_COMMIT} + 1, (part + 1) * {ROWS_A_COMMIT}) AS n;
+            FROM generate_series(part * {ROWS_A_COMMIT} + 1, least((part + 1) * {ROWS_A_COMMIT}, {EVENTS})) AS n;
         COMMIT;
     END LOOP;
 END $$"""
@@ -66,22 +68,40 @@ class Debezium(Peer):
 
     def run(self, server, slot):
         """Events a second of those behind the first third."""
-        server.sql("DROP DATABASE IF EXISTS bench_debezium_to")
-        server.sql("CREATE DATABASE bench_debezium_to")
-        server.sql(f"SELECT pg_copy_logical_replication_slot('bench', '{slot}')", "bench_debezium")
+        server.sql(f"DROP DATABASE IF EXISTS {TARGET}")
+        server.sql(f"CREATE DATABASE {TARGET}")
+        server.sql(f"SELECT pg_copy_logical_replication_slot('bench', '{slot}')", SOURCE)
+        try:
+            return self.applied(server, slot)
+        finally:  # while it is there the server keeps its log
+            server.sql(f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}'", SOURCE)
+            server.sql(f"SELECT pg_drop_replication_slot('{slot}') FROM pg_sleep(0.5)", SOURCE)
+
+    def applied(self, server, slot):
         done = subprocess.run(
             ["java", *JAVA, "-cp", "classes:lib/*", "Feed", server.host, str(server.port), server.user, server.password,
-             "bench_debezium", "bench_debezium_to", slot, str(EVENTS), str(EVENTS // 3)],
+             SOURCE, TARGET, slot, str(EVENTS), str(EVENTS // 3), str(STALLED_S_MAX)],
             cwd=self.place, capture_output=True, text=True, timeout=APPLIED_S_MAX)
         found = [line.split() for line in done.stdout.splitlines() if line.startswith("APPLIED ")]
         if done.returncode or not found:
-            raise Failed(f"Debezium: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-        rows = server.sql("SELECT count(*) FROM heard", "bench_debezium_to")
+            thrown = [line for line in done.stderr.splitlines() if line.startswith(("java.", "org.", "io."))]
+            raise Failed(f"Debezium: {(thrown or ['it did not say why'])[0]}\n{done.stderr[-2000:]}{done.stdout[-2000:]}")
+        rows = server.sql("SELECT count(*) FROM heard", TARGET)
         if int(rows) != EVENTS:
             raise Failed(f"of {EVENTS:,} rows Debezium has applied {rows}")
-        server.sql(f"SELECT pg_drop_replication_slot('{slot}') FROM pg_sleep(0.5)", "bench_debezium")
         events, us = map(int, found[0][1:])
         return events / us * 1e6
+
+
+def fill(server):
+    """The outbox, behind a slot that is older than each of its rows; Debezium waits for all of them, so all must be there."""
+    server.sql(f"CREATE DATABASE {SOURCE}")
+    for statement in (OUTBOX, "CREATE PUBLICATION bench FOR TABLE outbox",
+                      "SELECT pg_create_logical_replication_slot('bench', 'pgoutput')", FILL):
+        server.sql(statement, SOURCE, timeout_s=APPLIED_S_MAX)
+    rows = server.sql("SELECT count(*) FROM outbox", SOURCE)
+    if int(rows) != EVENTS:
+        raise Failed(f"Debezium's outbox was filled with {int(rows):,} rows, not {EVENTS:,}")
 
 
 @contextlib.contextmanager
@@ -99,50 +119,37 @@ def logical_server():
         os.chmod(folder, 0o711)
         server = Logical(os.path.join(folder, "postgresql"))
         try:
-            servers.start_all([server])
+            try:
+                servers.start_all([server])
+            except SystemExit as why:  # how that program says it
+                raise Failed(f"no server of its own: {why}") from None
             yield Server(server.settings())
         finally:
             servers.stop_all([server])
 
 
 def measure_beside(build, place, debezium):
-    places = Numbered(place)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(logical_server())
-
-        def service(name):
-            store = {**server.store(NAMES[name]), "connections": CONNECTIONS_TO_STORE, "tls": {"mode": "off"}}
-            return Service(build / "bench" / NAMES[name], name, places.next(name) / "store",
-                           {"engine": "postgresql", "store": store})
-
-        def subscriber():
-            made = service("stock")
-            made.peers = {"orders": orders.address}
-            return made
-
+        feed = Feed(stack, on_postgresql(build, Numbered(place), server))
+        feed.publisher.ask("POST", "/orders", ORDER)
+        server.fill(feed.publisher, EVENTS)
+        fill(server)
         slots = iter(range(100))
-        orders = service("orders")
-        stack.callback(orders.close)
-        orders.start().ask("POST", "/orders", ORDER)
-        server.fill(orders, EVENTS)
-        server.sql("CREATE DATABASE bench_debezium")
-        for statement in (OUTBOX, "CREATE PUBLICATION bench FOR TABLE outbox",
-                          "SELECT pg_create_logical_replication_slot('bench', 'pgoutput')", FILL):
-            server.sql(statement, "bench_debezium", timeout_s=APPLIED_S_MAX)
         title(f"Events: {EVENTS:,} from the outbox to applied once in another store, PostgreSQL with wal_level=logical")
-        rates = in_turn({OURS: lambda: ours(orders, subscriber),
-                         "Debezium": lambda: debezium.run(server, f"bench_{next(slots)}")})
+        rates = in_turn({OURS: feed.ours, "Debezium": lambda: debezium.run(server, f"bench_{next(slots)}")})
         show_turns(WHAT, rates, "events/s", {"Debezium": BAR})
 
 
+@bars.part("debezium", f"{WHAT}, times Debezium")
 def measure(build, folder):
     place = pathlib.Path(folder) / "debezium"
     place.mkdir()
     debezium = Debezium(build)
     if os.environ.get("FREEHOLD_TEST_POSTGRESQL") is None:
-        bars.missing(f"{WHAT}, times Debezium", "no server: run it as `tools/servers run bench/run BUILD`")
+        bars.all_missing("no server: run it as `tools/servers run bench/run BUILD`")
     elif missing := debezium.missing():
         not_measured("Debezium", missing)
-        bars.missing(f"{WHAT}, times Debezium", "it could not be run here, as is said above")
+        bars.all_missing("it could not be run here, as is said above")
     else:
         measure_beside(build, place, debezium)

@@ -14,9 +14,9 @@ import tempfile
 import time
 
 import bars
-import common
 from common import CATCH_UP_S_MAX, Failed, Service, fdatasync_us, load, measure_events, not_measured, show, times, title
-from feeds import Numbered, ours
+from feeds import Feed, Numbered, embedded
+from filling import FILL_S_MAX
 from peers import Node
 from relational import CONNECTIONS
 from turns import OURS, in_turn, show_figures
@@ -24,6 +24,8 @@ from turns import OURS, in_turn, show_figures
 BAR = 0.3              # times SQLite's own copy
 FEED_BAR, CONSTANT = 10_000, 120_000  # events a second, on a machine with so many constant answers a second
 FILL_S = 5
+SNAPSHOT = "a snapshot of documents, times SQLite copying them alone"
+FEED = f"feed of documents, times {FEED_BAR:,}/s where {CONSTANT:,} constant answers/s are"
 ROWS_A_COMMIT = 240    # as a round has them
 NAMES = {"catalog": "bench_catalog", "mirror": "bench_mirror"}
 
@@ -45,7 +47,7 @@ def copied_bare(build, store, count):
     with a copy, for the service's own is open."""
     path = store / "copied.db"
     done = subprocess.run([build / "bench" / "documents", "copy", store, path, str(ROWS_A_COMMIT)],
-                          capture_output=True, text=True, check=True)
+                          capture_output=True, text=True, check=True, timeout=FILL_S_MAX)
     documents, took_us = (int(word) for word in done.stdout.split())
     for file in store.glob(path.name + "*"):
         file.unlink()
@@ -86,13 +88,14 @@ class Snapshots:
             shutil.rmtree(mirror.folder)
 
 
+@bars.part("documents, snapshot", SNAPSHOT)
 def measure_snapshot(build, folder, count):
     places = Numbered(folder / "documents")
     catalog = Documents(build / "bench" / NAMES["catalog"], "catalog", places.next("catalog") / "store")
     try:
         title(f"A snapshot of {count:,} documents, from one embedded store into another over HTTP")
         fdatasync_us(build, folder)
-        subprocess.run([build / "bench" / "documents", "fill", catalog.folder, str(count)], check=True)
+        subprocess.run([build / "bench" / "documents", "fill", catalog.folder, str(count)], check=True, timeout=FILL_S_MAX)
         source = shutil.copytree(catalog.folder, places.next("source") / "store")
         catalog.start()
         snapshots = Snapshots(build, catalog, places, count)
@@ -101,39 +104,31 @@ def measure_snapshot(build, folder, count):
         show_figures("copied by SQLite alone", rates["bare"], "docs/s", f"a commit for each {ROWS_A_COMMIT}")
         show_figures("taken over, that service's start included", rates[OURS], "docs/s",
                      f"{ratios.told()} SQLite alone",
-                     bars.at_least("a snapshot of documents, times SQLite copying them alone", ratios, BAR))
+                     bars.at_least(SNAPSHOT, ratios, BAR))
         show_figures("processor time, publisher's side", snapshots.publisher_us, "us/doc")
         show_figures("processor time, subscriber's side", snapshots.subscriber_us, "us/doc")
     finally:
         catalog.close()
 
 
+@bars.part("documents, feed", FEED)
 def measure_feed(build, folder, seconds):
     """Beside the same machine's constant answers in the same round: what the bar is for a machine as fast as that."""
     (folder / "documents" / "feed").mkdir()
     places = Numbered(folder / "documents" / "feed")
     with contextlib.ExitStack() as stack:
-        catalog = Documents(build / "bench" / NAMES["catalog"], "catalog", places.next("catalog") / "store")
-        orders = Service(build / "bench" / common.NAMES["orders"], "orders", places.next("orders") / "store")
-        for service in (catalog, orders):
-            stack.callback(service.close)
-            service.start()
-        load(catalog.url + "/products", CONNECTIONS, FILL_S, "product")
-        last = catalog.state()["position"]
-
-        def mirror():
-            made = Documents(build / "bench" / NAMES["mirror"], "mirror", places.next("mirror") / "store")
-            made.peers = {"catalog": catalog.address}
-            return made
-
-        title(f"Events of documents: {last:,} from the outbox to applied once in another store of documents, embedded")
+        feed = Feed(stack, embedded(build, places, NAMES, Documents), "catalog", "mirror")
+        orders = embedded(build, places)("orders")
+        stack.callback(orders.close)
+        orders.start()
+        load(feed.publisher.url + "/products", CONNECTIONS, FILL_S, "product")
+        title(f"Events of documents: {feed.last():,} from the outbox to applied once in another store of documents, embedded")
         rates = in_turn({"constant": lambda: load(orders.url + "/constant", CONNECTIONS, max(1, seconds // 2)),
-                         "feed": lambda: ours(catalog, mirror)})
+                         "feed": feed.ours})
         ratios = bars.Ratios(rates["feed"], [FEED_BAR * each / CONSTANT for each in rates["constant"]])
-        what = f"feed of documents, times {FEED_BAR:,}/s where {CONSTANT:,} constant answers/s are"
         show_figures("constant answer", rates["constant"], "requests/s")
         show_figures("Freehold", rates["feed"], "events/s",
-                     f"{ratios.told()} {FEED_BAR:,}/s x answers / {CONSTANT:,}", bars.at_least(what, ratios, 1))
+                     f"{ratios.told()} {FEED_BAR:,}/s x answers / {CONSTANT:,}", bars.at_least(FEED, ratios, 1))
 
 
 def measure_embedded(build, folder, count, seconds):

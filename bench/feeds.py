@@ -61,45 +61,67 @@ class Numbered:
         return place
 
 
-def measure_embedded(build, folder):
-    poller, places = Poller(build, "poll_sqlite", {}), Numbered(folder)
-    with contextlib.ExitStack() as stack:
-        orders = Service(build / "bench" / NAMES["orders"], "orders", places.next("orders") / "store")
-        stack.callback(orders.close)
-        orders.start()
-        load(orders.url + "/orders", 64, FILL_S, "order")
-        last = orders.state()["position"]
-
-        def subscriber():
-            made = Service(build / "bench" / NAMES["stock"], "stock", places.next("stock") / "store")
-            made.peers = {"orders": orders.address}
-            return made
-
-        title(f"Events: {last:,} from the outbox to applied once in another store, embedded")
-        sides = {OURS: lambda: ours(orders, subscriber)}
-        if missing := poller.missing():
-            not_measured("A poller that reads the publisher's file", missing)
-        else:
-            sides["poller"] = lambda: poller.run(orders.folder / "store.db", places.next("poller") / "store.db", last)
-        show_turns("feed to applied once, embedded", in_turn(sides), "events/s", {"poller": BAR})
+def embedded(build, places, names=None, kind=Service):
+    """What makes a new service by its name."""
+    return lambda name: kind(build / "bench" / (names or NAMES)[name], name, places.next(name) / "store")
 
 
-def measure_postgresql(build, folder):
-    told = os.environ.get("FREEHOLD_TEST_POSTGRESQL")
-    if not told:
-        bars.missing("feed to applied once, PostgreSQL", "no server: run it as `tools/servers run bench/run BUILD`")
-        return
-    server, places, poller = Server(json.loads(told)), Numbered(folder), Poller(build, "poll_postgresql", {})
-
+def on_postgresql(build, places, server):
     def service(name):
         store = {**server.store(NAMES[name]), "connections": CONNECTIONS_TO_STORE, "tls": {"mode": "off"}}
         return Service(build / "bench" / NAMES[name], name, places.next(name) / "store",
                        {"engine": "postgresql", "store": store})
 
-    def subscriber():
-        made = service("stock")
-        made.peers = {"orders": orders.address}
+    return service
+
+
+class Feed:
+    """A publisher that runs, until `stack` is closed, and new subscribers to it, one after the other."""
+
+    def __init__(self, stack, service, publisher="orders", subscriber="stock"):
+        """`service`: what makes a new one by its name."""
+        self.service, self.subscriber = service, subscriber
+        self.publisher = service(publisher)
+        stack.callback(self.publisher.close)
+        self.publisher.start()
+
+    def made(self):
+        made = self.service(self.subscriber)
+        made.peers = {self.publisher.name: self.publisher.address}
         return made
+
+    def last(self):
+        return self.publisher.state()["position"]
+
+    def ours(self):
+        """Events a second of a new subscriber."""
+        return ours(self.publisher, self.made)
+
+
+@bars.part("feeds, embedded", "feed to applied once, embedded, times poller")
+def measure_embedded(build, folder):
+    poller, places = Poller(build, "poll_sqlite", {}), Numbered(folder)
+    with contextlib.ExitStack() as stack:
+        feed = Feed(stack, embedded(build, places))
+        load(feed.publisher.url + "/orders", 64, FILL_S, "order")
+        last = feed.last()
+        title(f"Events: {last:,} from the outbox to applied once in another store, embedded")
+        sides = {OURS: feed.ours}
+        if missing := poller.missing():
+            not_measured("A poller that reads the publisher's file", missing)
+        else:
+            source = feed.publisher.folder / "store.db"
+            sides["poller"] = lambda: poller.run(source, places.next("poller") / "store.db", last)
+        show_turns("feed to applied once, embedded", in_turn(sides), "events/s", {"poller": BAR})
+
+
+@bars.part("feeds, PostgreSQL", "feed to applied once, PostgreSQL, times poller")
+def measure_postgresql(build, folder):
+    told = os.environ.get("FREEHOLD_TEST_POSTGRESQL")
+    if not told:
+        bars.all_missing("no server: run it as `tools/servers run bench/run BUILD`")
+        return
+    server, poller = Server(json.loads(told)), Poller(build, "poll_postgresql", {})
 
     def polled(how):
         server.sql("DROP DATABASE IF EXISTS bench_poller")
@@ -108,14 +130,12 @@ def measure_postgresql(build, folder):
         return poller.run(where + NAMES["orders"], where + "bench_poller", last, "1000", how)
 
     with contextlib.ExitStack() as stack:
-        orders = service("orders")
-        stack.callback(orders.close)
-        orders.start()
-        orders.ask("POST", "/orders", ORDER)
-        server.fill(orders, EVENTS)
-        last = orders.state()["position"]
+        feed = Feed(stack, on_postgresql(build, Numbered(folder), server))
+        feed.publisher.ask("POST", "/orders", ORDER)
+        server.fill(feed.publisher, EVENTS)
+        last = feed.last()
         title(f"Events: {last:,} from the outbox to applied once in another store, PostgreSQL")
-        sides = {OURS: lambda: ours(orders, subscriber)}
+        sides = {OURS: feed.ours}
         if missing := poller.missing():
             not_measured("A poller that reads the publisher's tables", missing)
         else:

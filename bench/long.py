@@ -64,8 +64,20 @@ def tell_rates(what, few, many, where):
     show_figures(where, many, "works/s", ratios.told(), bars.at_least(what, ratios, RATE_BAR))
 
 
+def what_of(store, where):
+    return f"order and event, {store}, {where}"
+
+
+def bars_of(rows):
+    """By the store."""
+    embedded = [what_of("embedded", f"{rows:,} {what}") for what in ("orders later", "events untrimmed")]
+    server = what_of("PostgreSQL", f"{rows:,} events untrimmed")
+    return {"embedded": (*embedded, *(f"{each}: written memory" for each in embedded), TRIMMED_BAR),
+            "postgresql": (server, f"{server}: p99 at half the rate"), "starts": ()}
+
+
 def measure_rounds(few, many, seconds, where):
-    what = f"order and event, embedded, {where}"
+    what = what_of("embedded", where)
     sides = in_rounds(few, many, seconds)
     tell_rates(what, sides["few"][0], sides["many"][0], where)
     grown = bars.Ratios(sides["many"][1], sides["few"][1])
@@ -101,8 +113,10 @@ def while_trimmed(build, service, rate, seconds):
     return p99, (state["trimmed"] - first) / (time.monotonic() - began), left
 
 
+TRIMMED_BAR = "p99 at half the top rate while events are trimmed, times without"
+
+
 def measure_trimmed(build, service, seconds):
-    what = "p99 at half the top rate while events are trimmed, times without"
     title(f"Latency of an order and its event while old events are trimmed, {ROUNDS} rounds in turn")
     quiet, meanwhile, removed, rates = [], [], [], []
     for _ in range(ROUNDS):
@@ -117,14 +131,14 @@ def measure_trimmed(build, service, seconds):
         meanwhile.append(p99)
         removed.append(a_second)
     if not meanwhile:
-        bars.missing(what, "all was trimmed before the first round was over: take more --rows")
+        bars.missing(TRIMMED_BAR, "all was trimmed before the first round was over: take more --rows")
         return
     ratios = bars.Ratios(meanwhile, quiet[:len(meanwhile)])
     show_figures("at", rates, "works/s", f"rounds: {len(meanwhile)}")
     show_figures("p99 with nothing to trim", quiet, "us")
     show_figures("events trimmed", removed, "events/s", "slices of 500, one after the other")
     show_figures("p99 meanwhile", meanwhile, "us", ratios.told(),
-                 bars.at_most(what, ratios, LATENCY_BAR, " x"))
+                 bars.at_most(TRIMMED_BAR, ratios, LATENCY_BAR, " x"))
 
 
 def gigabytes(service):
@@ -170,10 +184,10 @@ FILL_POSTGRESQL = (
 
 
 def measure_postgresql(build, folder, seconds, rows):
-    rate_name = f"order and event, PostgreSQL, {rows:,} events untrimmed"
+    rate_name = what_of("PostgreSQL", f"{rows:,} events untrimmed")
     told = os.environ.get("FREEHOLD_TEST_POSTGRESQL")
     if not told:
-        bars.missing(rate_name, "no server: run it as `tools/servers run bench/run BUILD`")
+        bars.all_missing("no server: run it as `tools/servers run bench/run BUILD`")
         return
     server, rates, p99 = Server(json.loads(told)), {"few": [], "many": []}, {"few": [], "many": []}
     with contextlib.ExitStack() as stack:
@@ -216,5 +230,6 @@ def measure(build, folder, seconds, rows):
     parts = {"embedded": measure_embedded, "postgresql": measure_postgresql, "starts": starts.measure}
     for name, measure_one in parts.items():
         (place / name).mkdir(parents=True)
-        measure_one(build, place / name, seconds, rows)
+        with bars.part(f"long, {name}", *bars_of(rows)[name]):
+            measure_one(build, place / name, seconds, rows)
         shutil.rmtree(place / name)  # before the next one fills the disk

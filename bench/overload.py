@@ -131,6 +131,10 @@ def pin(process):
         os.sched_setaffinity(int(task), {min(os.sched_getaffinity(0))})
 
 
+DOORS = ("ten times the top rate offered", "ten times the top rate offered to the gateway")
+
+
+@bars.part("overload", *(f"{what}: {word}" for what in DOORS for word in ("answers in time", "memory", "until it is over")))
 def measure(build, folder, seconds):
     with contextlib.ExitStack() as stack:
         (folder / "overload").mkdir()
@@ -139,10 +143,10 @@ def measure(build, folder, seconds):
         service.start()
         pin(service)
         title("Overload: ten times what a service can do, 1 ms each, at a fixed rate from the other core")
-        measure_flood(build, service, [service], seconds, "ten times the top rate offered")
+        measure_flood(build, service, [service], seconds, DOORS[0])
         gateway = Gateway(build / "freehold", folder / "overload" / "gateway", service)
         stack.callback(gateway.close)
         gateway.start()
         pin(gateway)
         title("The same through the gateway, which shares the service's core")
-        measure_flood(build, gateway, [gateway, service], seconds, "ten times the top rate offered to the gateway")
+        measure_flood(build, gateway, [gateway, service], seconds, DOORS[1])

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -19,10 +20,14 @@ BUILD_S_MAX = 1800
 
 
 def version_of(*command):
-    """The first number that it prints: 1.95.0 is (1, 95, 0)."""
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    """The first number that it prints: 1.95.0 is (1, 95, 0). None: it prints none, or fails, as where only a launcher of
+    it is installed."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
+    except (OSError, subprocess.SubprocessError):
+        return None
     found = re.search(r"\d+(\.\d+)+", done.stdout)
-    return tuple(map(int, found.group().split(".")))
+    return found and tuple(map(int, found.group().split(".")))
 
 
 def built(command, folder, **environment):
@@ -52,7 +57,9 @@ class Peer:
         for tool, (word, least) in self.tools.items():
             if not shutil.which(tool):
                 return f"{tool} is not installed"
-            if (version := version_of(tool, word)) < least:
+            if (version := version_of(tool, word)) is None:
+                return f"`{tool} {word}` tells no version"
+            if version < least:
                 return f"{tool} is {'.'.join(map(str, version))}, and {'.'.join(map(str, least))} is needed"
         self.build.mkdir(exist_ok=True)
         return self.make()
@@ -67,8 +74,9 @@ class Peer:
     def spawn(self):
         self.process = subprocess.Popen([*self.command(), self.url.rpartition(":")[2]], cwd=self.build, text=True,
                                         env=self.environment, stdout=subprocess.PIPE)
-        if self.process.stdout.readline() != "ready\n":
-            raise Failed("the peer did not become ready")
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE_S)
+        if not ready or self.process.stdout.readline() != "ready\n":
+            raise Failed(f"{self.program} did not say within {PATIENCE_S} s that it is ready")
         return self
 
     def start(self, method, path, body):
@@ -82,7 +90,11 @@ class Peer:
     def close(self):
         if self.process:
             self.process.terminate()
-            self.process.wait()
+            try:
+                self.process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
             self.process.stdout.close()
             self.process = None
 

@@ -12,7 +12,7 @@ import subprocess
 import bars
 import postgresql
 from bars import Ratios
-from common import NAMES, ORDER, Failed, Service, ask, load, not_measured, show, title
+from common import NAMES, ORDER, PATIENCE_S, Failed, Service, ask, load, not_measured, show, title
 from peers import Go, Node, Rust
 
 ROUNDS = 5
@@ -101,7 +101,7 @@ def measure_key(service, seconds):
 
 def latencies_us(build, url, rate, seconds):
     done = subprocess.run([build / "bench" / "rate", url.rpartition(":")[2], "/orders", str(rate), str(seconds),
-                           str(CONNECTIONS), json.dumps(ORDER)], capture_output=True, text=True)
+                           str(CONNECTIONS), json.dumps(ORDER)], capture_output=True, text=True, timeout=seconds + PATIENCE_S)
     if done.returncode:
         raise Failed(done.stderr)
     return [int(word) for word in done.stdout.split()[1:]]
@@ -127,6 +127,9 @@ def measure_latency(build, field):
             show(f"  {word}", statistics.median(values), "us", told)
 
 
+@bars.part("rivals, embedded", "order and event, embedded, 64 connections", "order and event, embedded, 256 connections",
+           "order and event, embedded, with a key against without", "read a row, embedded", "constant answer",
+           *(f"latency at half the top rate, {word}" for word, _ in LATENCY_PARTS))
 def measure_embedded(build, place, seconds):
     with contextlib.ExitStack() as stack:
         def environment(name):
@@ -155,7 +158,15 @@ def measure_bare_rows(build, server, service, seconds):
          [Side("libpq alone, 64 in its pipeline", lambda: postgresql.bare_rows(build, server, seconds))], 0.33, "rows/s")
 
 
-def measure_postgresql(build, place, server, seconds):
+@bars.part("rivals, PostgreSQL", "order and event on PostgreSQL, one statement",
+           "key and three statements on PostgreSQL, in one transaction", "order and event on PostgreSQL, one connection",
+           "read a row, PostgreSQL", "read a row, PostgreSQL, against pipelined libpq")
+def measure_postgresql(build, place, seconds):
+    told = os.environ.get("FREEHOLD_TEST_POSTGRESQL")
+    if not told:
+        bars.all_missing("no server: run it as `tools/servers run bench/run BUILD`")
+        return
+    server = postgresql.Server(json.loads(told))
     with contextlib.ExitStack() as stack:
         def environment(name):
             database = f"bench_{name}"
@@ -184,11 +195,6 @@ def measure_postgresql(build, place, server, seconds):
 
 
 def measure(build, folder, seconds):
-    told = os.environ.get("FREEHOLD_TEST_POSTGRESQL")
-    for name in ("embedded", "postgresql"):
+    for name, measure_one in (("embedded", measure_embedded), ("postgresql", measure_postgresql)):
         (folder / "rivals" / name).mkdir(parents=True)
-    measure_embedded(build, folder / "rivals" / "embedded", seconds)
-    if told:
-        measure_postgresql(build, folder / "rivals" / "postgresql", postgresql.Server(json.loads(told)), seconds)
-    else:
-        bars.missing("the bars on PostgreSQL", "no server: run it as `tools/servers run bench/run BUILD`")
+        measure_one(build, folder / "rivals" / name, seconds)

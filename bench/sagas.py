@@ -223,6 +223,7 @@ def measure_sides(where, orders, rivals, least, seconds):
     bars.at_most(f"a saga alone, {where}, median", statistics.median(alone[OURS]), ALONE_MS_BARS[where], " ms")
 
 
+@bars.part("sagas, embedded", "sagas of three steps, embedded, times Restate with calls", "a saga alone, embedded, median")
 def measure_embedded(build, place, seconds):
     with contextlib.ExitStack() as stack:
         rivals, steps = {}, Program(build, "steps", {"STORE": str(place / "steps.db")})
@@ -241,10 +242,11 @@ def measure_embedded(build, place, seconds):
         measure_sides("embedded", orders, rivals, {"Restate with calls": RESTATE_BAR}, seconds)
 
 
+@bars.part("sagas, PostgreSQL", "sagas of three steps, PostgreSQL, times DTM", "a saga alone, PostgreSQL, median")
 def measure_postgresql(build, place, seconds):
     told = os.environ.get("FREEHOLD_TEST_POSTGRESQL")
     if not told:
-        bars.missing("sagas of three steps, PostgreSQL", "no server: run it as `tools/servers run bench/run BUILD`")
+        bars.all_missing("no server: run it as `tools/servers run bench/run BUILD`")
         return
     server = Server(json.loads(told))
     with contextlib.ExitStack() as stack:

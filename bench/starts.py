@@ -15,7 +15,7 @@ import time
 import bars
 from common import NAMES, Failed, Service, load, show, times, title
 from feeds import Numbered
-from filling import COUNTER, EVENTS, LAST_OF_KEYS, ORDERS, placed
+from filling import COUNTER, EVENTS, FILL_S_MAX, LAST_OF_KEYS, ORDERS, placed
 from rivals import ROUNDS
 from sagas import CONNECTIONS
 from turns import show_figures
@@ -87,8 +87,15 @@ def ends_a_second(pair, seconds):
     return (last - first) / (after - before)
 
 
+def ready_of(count):
+    return f"exec to ready with {count:,} open sagas"
+
+
+def ended_of(count):
+    return f"sagas that end with {count:,} begun before them, times without"
+
+
 def measure_sagas(build, folder, seconds, count):
-    what = f"sagas that end with {count:,} begun before them, times without"
     places = Numbered(folder)
     with contextlib.ExitStack() as stack:
         none, many = (Pair(build, places.next(name), stack) for name in ("none", "many"))
@@ -105,7 +112,7 @@ def measure_sagas(build, folder, seconds, count):
         many.stop()
         ready = bars.Figures(ready)
         show_figures("exec to ready", ready.each, "s",
-                     bars.at_most(f"exec to ready with {count:,} open sagas", ready, READY_S_BAR, " s"))
+                     bars.at_most(ready_of(count), ready, READY_S_BAR, " s"))
         rates, left, pairs = {"none": [], "many": []}, begun, (("none", none), ("many", many))
         for number in range(ROUNDS):
             if left < sum(rates["many"][-1:]) * seconds * 1.5:
@@ -119,7 +126,7 @@ def measure_sagas(build, folder, seconds, count):
         show_figures(f"ended with no others, {CONNECTIONS} wait", rates["none"], "sagas/s",
                      f"rounds: {len(rates['none'])}")
         show_figures("ended with those begun before", rates["many"], "sagas/s", ratios.told(),
-                     bars.at_least(what, ratios, SAGAS_BAR))
+                     bars.at_least(ended_of(count), ratios, SAGAS_BAR))
         many.start()
         drain(many.orders)
 
@@ -153,6 +160,10 @@ def laid_out(kept, service):
     synced(service.folder)
 
 
+LOG, TOLD = "a log of 1 GB to recover, times copying and syncing it", "a log of 1 GB to recover: lines that tell how far it is"
+
+
+@bars.part("starts, a log to recover", LOG, TOLD)
 def measure_log(build, folder, size):
     title(f"A log of {size / (1 << 30):.2f} GB behind a kill -9, {ROUNDS} rounds in turn")
     places = Numbered(folder)
@@ -161,7 +172,7 @@ def measure_log(build, folder, size):
         stack.callback(service.close)
         placed(service)
         done = subprocess.run([build / "bench" / "store", "log", service.folder, str(size),
-                               ORDERS, LAST_OF_KEYS, EVENTS, COUNTER], capture_output=True, text=True)
+                               ORDERS, LAST_OF_KEYS, EVENTS, COUNTER], capture_output=True, text=True, timeout=FILL_S_MAX)
         if done.returncode:
             raise Failed(f"no log was left: {done.stderr}")
         kept, log = places.next("kept"), service.folder.parent / "orders.log"
@@ -184,13 +195,15 @@ def measure_log(build, folder, size):
         ratios = bars.Ratios(ready, copied)
         show_figures("the log copied and synced, once", copied, "s")
         show_figures(f"exec to ready, {orders:,} orders recovered", ready, "s", ratios.told(),
-                     bars.at_most("a log of 1 GB to recover, times copying and syncing it", ratios, LOG_BAR, " x"))
+                     bars.at_most(LOG, ratios, LOG_BAR, " x"))
         show("lines of the service's log that tell how far it is", statistics.median(told), "",
-             bars.at_least("a log of 1 GB to recover: lines that tell how far it is", statistics.median(told), 1, ""))
+             bars.at_least(TOLD, statistics.median(told), 1, ""))
 
 
 def measure(build, folder, seconds, rows):
     (folder / "sagas").mkdir()
     (folder / "log").mkdir()
-    measure_sagas(build, folder / "sagas", seconds, SAGAS * rows // ROWS)
+    count = SAGAS * rows // ROWS
+    with bars.part("starts, open sagas", ready_of(count), ended_of(count)):
+        measure_sagas(build, folder / "sagas", seconds, count)
     measure_log(build, folder / "log", LOG_BYTES * rows // ROWS)

@@ -112,14 +112,17 @@ def measure_one(build, orders, where, seconds):
                  bars.at_least(what_of(where), ratios, BAR))
 
 
-def measure(build, folder, seconds):
-    for name in ("embedded", "postgresql"):
-        (folder / "unwaited" / name).mkdir(parents=True)
+@bars.part("unwaited, embedded", what_of("embedded"))
+def measure_embedded(build, place, seconds):
     with contextlib.ExitStack() as stack:
-        measure_one(build, services(build, folder / "unwaited" / "embedded", None, stack), "embedded", seconds)
+        measure_one(build, services(build, place, None, stack), "embedded", seconds)
+
+
+@bars.part("unwaited, PostgreSQL", what_of("PostgreSQL"))
+def measure_postgresql(build, place, seconds):
     told = os.environ.get("FREEHOLD_TEST_POSTGRESQL")
     if not told:
-        bars.missing(what_of("PostgreSQL"), "no server: run it as `tools/servers run bench/run BUILD`")
+        bars.all_missing("no server: run it as `tools/servers run bench/run BUILD`")
         return
     server = Server(json.loads(told))
 
@@ -128,4 +131,10 @@ def measure(build, folder, seconds):
                                                   "tls": {"mode": "off"}}}
 
     with contextlib.ExitStack() as stack:
-        measure_one(build, services(build, folder / "unwaited" / "postgresql", store, stack), "PostgreSQL", seconds)
+        measure_one(build, services(build, place, store, stack), "PostgreSQL", seconds)
+
+
+def measure(build, folder, seconds):
+    for name, measure_one_of in (("embedded", measure_embedded), ("postgresql", measure_postgresql)):
+        (folder / "unwaited" / name).mkdir(parents=True)
+        measure_one_of(build, folder / "unwaited" / name, seconds)

@@ -17,6 +17,7 @@ import java.sql.Statement;
 import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.apache.kafka.connect.data.Struct;
 import org.apache.kafka.connect.source.SourceRecord;
 
@@ -24,14 +25,14 @@ import org.apache.kafka.connect.source.SourceRecord;
  * Debezium's feed: the rows of an outbox, from the log of the publisher's PostgreSQL by logical decoding (pgoutput), each
  * applied once in a database of its own.
  *
- * <pre>Feed HOST PORT USER PASSWORD PUBLISHER SUBSCRIBER SLOT LAST WARM</pre>
+ * <pre>Feed HOST PORT USER PASSWORD PUBLISHER SUBSCRIBER SLOT LAST WARM STALLED_S</pre>
  *
  * A batch is one transaction: one statement for all of its rows, and the position of the last one. What lies before that is
  * passed over (rows are numbered in the order of their commits, as Freehold's are), so a row that the slot brings again
  * after a crash is not applied again; the slot is told of a batch once that is committed. So Debezium needs no store of
  * offsets beside. It has its records as they are, without a way through JSON, and decodes what follows while a batch is
  * applied. It ends once LAST rows are applied, and prints how many came after the first WARM, which are there for the JVM
- * to compile what runs, and how many us they took.
+ * to compile what runs, and how many us they took. Where no row comes for STALLED_S it says what it has, and fails.
  */
 public final class Feed implements DebeziumEngine.ChangeConsumer<RecordChangeEvent<SourceRecord>> {
     private static final String TABLES = """
@@ -46,8 +47,9 @@ public final class Feed implements DebeziumEngine.ChangeConsumer<RecordChangeEve
     private final PreparedStatement apply, move;
     private final long last, warm;
     private final CountDownLatch done = new CountDownLatch(1);
-    private long position; /* of the last row that is applied */
-    private long applied, warmAt, warmNs, doneNs;
+    private volatile long position; /* of the last row that is applied */
+    private volatile long applied;
+    private long warmAt, warmNs, doneNs;
     private volatile Throwable failure;
 
     private Feed(Connection connection, long last, long warm) throws SQLException {
@@ -132,6 +134,19 @@ public final class Feed implements DebeziumEngine.ChangeConsumer<RecordChangeEve
         committer.markBatchFinished();
     }
 
+    /* Until all are applied, or something fails, or nothing comes any more. */
+    private void await(long stalledS) throws InterruptedException {
+        long before = -1;
+        while (!done.await(stalledS, TimeUnit.SECONDS)) {
+            if (applied == before || applied == 0) {
+                failure = new IllegalStateException("of " + last + " rows " + applied + " were applied, up to position "
+                        + position + "; none came for " + stalledS + " s");
+                return;
+            }
+            before = applied;
+        }
+    }
+
     private static Properties settings(String[] words) {
         Properties settings = new Properties();
         String[] said = {
@@ -177,7 +192,7 @@ public final class Feed implements DebeziumEngine.ChangeConsumer<RecordChangeEve
                     .notifying(feed)
                     .build();
             new Thread(engine::run).start();
-            feed.done.await();
+            feed.await(Long.parseLong(words[9]));
             if (feed.failure == null)
                 System.out.println("APPLIED " + (feed.applied - feed.warmAt) + " " + (feed.doneNs - feed.warmNs) / 1000);
             else
