@@ -25,6 +25,7 @@ struct head {
 };
 
 static _Thread_local struct arena *current;
+static _Thread_local bool reading; /* a text: what does not fit into memory is refused */
 
 /*
  * jansson 2.14 does not check whether it could grow the text of the token it is reading, and aborts
@@ -56,6 +57,7 @@ static void *json_alloc(size_t size)
         head = allocate_rescue(size);
         arena = NULL;
     }
+    FH_ASSERT(head != NULL || current || reading);
     if (!head)
         return NULL;
     head->arena = arena;
@@ -154,11 +156,13 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
         current->size_max -= size_max / 4;
     rescued = false;
     rescue_left = length * RESCUE_PER_BYTE + RESCUE_SIZE_MIN;
+    reading = true;
     *ret = read_by_ourselves(text, length);
     enum fh_code code = *ret ? FH_OK : ask_jansson(text, length, ret, error);
     if (current)
         current->size_max = size_max;
     rescue_left = 0;
+    reading = false;
     if (code == FH_OK && !rescued)
         return FH_OK;
     json_decref(*ret);
@@ -173,8 +177,10 @@ json_t *json_parse_again(const char *text, size_t length)
 {
     rescued = false;
     rescue_left = length * RESCUE_PER_BYTE + RESCUE_SIZE_MIN;
+    reading = true;
     json_t *value = json_read(text, length);
     rescue_left = 0;
+    reading = false;
     if (!rescued)
         return value;
     json_decref(value);

@@ -8,6 +8,10 @@
  * remembers where it came from, so freeing is right in either case. Never change a malloc'ed value
  * while an arena is set, nor keep an arena's value longer than the arena: use json_copy_out.
  *
+ * Whoever builds a value asks jansson of no member whether it was taken. So without memory an arena
+ * says that it has refused (arena.h), which whoever has set it looks at before the value goes
+ * anywhere, and malloc ends the process; but a text that is read, which is input, is refused.
+ *
  * Parsing is strict: it refuses nesting beyond 64 levels, duplicate keys, NUL in keys and
  * everything else that RFC 8259 does not allow. It takes at most three quarters of an arena, so
  * that there is room to write a refusal. An integer of more than 64 bits is read as a real. Reals

@@ -44,6 +44,7 @@ bool text_reserve(struct text *text, size_t more)
     if (capacity > text->length_max)
         capacity = text->length_max + 1; /* so whatever has room is within the bound */
     char *data = realloc(text->data, capacity);
+    FH_ASSERT(data != NULL || capacity > TEXT_SMALL_MAX);
     if (!data) {
         text->overflow = true;
         return false;

@@ -3,7 +3,11 @@
 #define BASE_TEXT_H
 
 /* A growing string with a bound. An append that would exceed the bound sets `overflow` and leaves
- * the text as it is; callers check once, at the end. `data` is always NUL-terminated or NULL. */
+ * the text as it is; callers check once, at the end. `data` is always NUL-terminated or NULL.
+ *
+ * Without memory a text that is small ends the process: most are statements, names and headers,
+ * which would say something else without their end (a DELETE without its WHERE). What grows beyond
+ * TEXT_SMALL_MAX, as only input does, sets `overflow` then, too. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +21,7 @@ struct text {
 };
 
 #define TEXT_LENGTH_MAX ((size_t)64 << 20)
+#define TEXT_SMALL_MAX ((size_t)64 << 10)
 
 void text_init(struct text *text, size_t length_max);
 void text_release(struct text *text);

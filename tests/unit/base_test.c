@@ -20,6 +20,8 @@
 #include "base/log.h"
 #include "base/text.h"
 
+#include "../support/starved.h"
+
 static void text_grows_by_pieces(void **state)
 {
     (void)state;
@@ -83,6 +85,30 @@ static void text_stays_as_it_was_once_an_append_would_pass_its_bound(void **stat
     assert_false(text.overflow);
     assert_string_equal(text.data, "12345678");
     text_release(&text);
+}
+
+static void add_condition(void)
+{
+    struct text text;
+    text_init(&text, TEXT_LENGTH_MAX);
+    text_add(&text, "DELETE FROM item WHERE id = 1");
+}
+
+static void reserve_much(void)
+{
+    struct text text;
+    text_init(&text, TEXT_LENGTH_MAX);
+    if (text_reserve(&text, TEXT_SMALL_MAX) || !text.overflow)
+        _exit(1);
+}
+
+static void without_memory_small_text_ends_the_process_and_large_text_is_refused(void **state)
+{
+    (void)state;
+    if (SANITIZED)
+        SKIP_BECAUSE("memory ends otherwise with sanitizers");
+    assert_int_equal(ended_without_memory(add_condition), SIGABRT);
+    assert_int_equal(ended_without_memory(reserve_much), 0);
 }
 
 static void text_can_be_taken_whatever_it_holds(void **state)
@@ -233,6 +259,7 @@ int main(void)
         cmocka_unit_test(text_grows_by_pieces),
         cmocka_unit_test(text_stays_as_it_was_once_an_append_would_pass_its_bound),
         cmocka_unit_test(text_can_be_taken_whatever_it_holds),
+        cmocka_unit_test(without_memory_small_text_ends_the_process_and_large_text_is_refused),
         cmocka_unit_test(error_is_filled_and_its_code_returned),
         cmocka_unit_test(error_names_the_errno_it_came_from),
         cmocka_unit_test(error_cuts_a_message_that_is_too_long),

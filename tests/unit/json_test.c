@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON: strict parsing, memory of arena and heap mixed, and looking values up. */
 
+#include "../support/starved.h"
 #include "../support/values.h"
 
 static int start(void **state)
@@ -559,6 +560,32 @@ static void memory_that_ends_anywhere_in_a_text_ends_no_process(void **state)
     }
 }
 
+static json_t *growing;
+
+static void set_member(void)
+{
+    json_object_set_new(growing, "price", json_integer(5));
+}
+
+static void read_member(void)
+{
+    json_t *value;
+    if (json_parse("{\"price\":5}", 11, &value, ERROR_UNHEEDED) != FH_NO_MEMORY)
+        _exit(1);
+}
+
+/* Nobody asks of each member whether it was taken. */
+static void without_memory_no_value_lacks_a_member(void **state)
+{
+    (void)state;
+    if (SANITIZED)
+        SKIP_BECAUSE("memory ends otherwise with sanitizers");
+    growing = json_object();
+    assert_int_equal(ended_without_memory(set_member), SIGABRT);
+    assert_int_equal(ended_without_memory(read_member), 0);
+    json_decref(growing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -585,6 +612,7 @@ int main(void)
         cmocka_unit_test(a_long_text_takes_its_own_length_of_the_arena_and_no_more),
         cmocka_unit_test(values_are_found_by_path),
         cmocka_unit_test(strings_that_are_no_whole_integers_are_none),
+        cmocka_unit_test(without_memory_no_value_lacks_a_member),
     };
     return cmocka_run_group_tests_name("json", tests, start, NULL);
 }
