@@ -238,6 +238,7 @@ static char *variant_key(const char *sql, const int *sizes)
     }
     text_add(&key, "\x01");
     text_add(&key, sql);
+    FH_ASSERT(!key.overflow); /* others' keys begin likewise */
     return text_take(&key);
 }
 

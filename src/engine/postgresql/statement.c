@@ -26,7 +26,7 @@
 #include "base/text.h"
 #include "engine/postgresql/internal.h"
 
-#define TEXT_MAX ((size_t)1 << 20)
+#define TEXT_MAX ((size_t)2 << 20) /* what is longer has been refused, see relational.h */
 
 enum { BYTEA = 17, TEXT = 25, JSON = 114, VARCHAR = 1043, JSONB = 3802 };
 
@@ -149,6 +149,7 @@ static struct postgresql_statement *statement_new(const char *text)
             text_printf(&sql, "$%d", number);
         }
     }
+    FH_ASSERT(!sql.overflow);
     statement->sql = text_take(&sql);
     statement->text = strdup(text);
     FH_ASSERT(statement->text != NULL);

@@ -167,6 +167,15 @@ static void add_places(struct text *sql, int count)
         text_printf(sql, i == 1 ? "?%d" : ", ?%d", i);
 }
 
+/* Without its end it would read or write something else. */
+static enum fh_code check_copy_statement(const struct text *sql, const char *table,
+                                         struct fh_error *error)
+{
+    return sql->overflow ? error_set(error, FH_NO_MEMORY,
+                                     "A statement with all columns of %.64s does not fit.", table)
+                         : FH_OK;
+}
+
 /* The rows after the key of `last` (NULL: from the first). */
 static enum fh_code slice_read(struct store_work *work, const struct catalog_table *table,
                                const struct copied_table *copied, const struct sql_value *last,
@@ -195,8 +204,10 @@ static enum fh_code slice_read(struct store_work *work, const struct catalog_tab
     slice->count = 0;
     slice->values =
         arena_alloc(&slice->arena, SLICE_ROWS_MAX * (size_t)slice->width * sizeof *slice->values);
-    enum fh_code code = sql_run(work, sql.data, last, last ? table->key_count : 0, take_table_row,
-                                slice, NULL, error);
+    enum fh_code code = check_copy_statement(&sql, table->name, error);
+    if (code == FH_OK)
+        code = sql_run(work, sql.data, last, last ? table->key_count : 0, take_table_row, slice,
+                       NULL, error);
     text_release(&sql);
     return code;
 }
@@ -286,10 +297,11 @@ static enum fh_code slice_write(void *context, struct copied_table *copied,
     if (code != FH_OK)
         return code;
     table_insert(&sql, sql_dialect_of(to), copied);
-    for (int i = 0; i < RERUNS_MAX; i++) {
+    code = check_copy_statement(&sql, copied->to->name, error);
+    bool again = code == FH_OK;
+    for (int i = 0; i < RERUNS_MAX && again; i++) {
         code = slice_write_once(to, sql.data, copied->column_count, slice, error);
-        if (code != FH_CONFLICT || !error->retryable)
-            break;
+        again = code == FH_CONFLICT && error->retryable;
     }
     text_release(&sql);
     if (code == FH_OK)

@@ -29,6 +29,7 @@ struct compiled {
     int runs;     /* of statements that run with it */
     bool dropped; /* it left the cache meanwhile: the last of these frees it */
     bool control; /* not for handlers */
+    bool cut_off; /* too long, or of too many parameters: it never runs */
     char *names[RELATIONAL_NAMES_MAX];
     bool lists[RELATIONAL_NAMES_MAX];
 };
@@ -123,6 +124,7 @@ static int name_number(struct compiled *compiled, const char *name, size_t lengt
     if (compiled->count == RELATIONAL_NAMES_MAX)
         return -1;
     compiled->names[compiled->count] = strndup(name, length);
+    FH_ASSERT(compiled->names[compiled->count] != NULL);
     compiled->lists[compiled->count] = list;
     return compiled->count++;
 }
@@ -149,7 +151,7 @@ static struct compiled *compile_text(const char *sql, const char *list_format)
     struct compiled *compiled = calloc(1, sizeof *compiled);
     FH_ASSERT(compiled != NULL);
     struct text text;
-    text_init(&text, (size_t)1 << 20);
+    text_init(&text, RELATIONAL_SQL_MAX);
     for (const char *at = sql; *at;) {
         size_t length = skipped_length(at);
         if (length || *at != ':' || !is_name_character(at[1])) {
@@ -164,8 +166,10 @@ static struct compiled *compile_text(const char *sql, const char *list_format)
         size_t open = 0;
         bool list = is_list_parameter(&text, at, &open);
         int number = name_number(compiled, name, (size_t)(at - name), list);
-        if (number < 0)
+        if (number < 0) {
+            text.overflow = true;
             break;
+        }
         if (!list) {
             text_printf(&text, "?%d", number + 1);
             continue;
@@ -177,6 +181,7 @@ static struct compiled *compile_text(const char *sql, const char *list_format)
 #pragma GCC diagnostic pop
         at += strspn(at, " \t\r\n") + 1;
     }
+    compiled->cut_off = text.overflow;
     compiled->sql = text_take(&text);
     compiled->control = is_control_statement(sql);
     compiled->text = strdup(sql);
@@ -355,6 +360,10 @@ static enum fh_code run_compiled(struct store_work *work, const struct compiled 
                          "Freehold begins and ends the transaction and owns the store: \"%.40s\" "
                          "can't be run in it.",
                          compiled->text);
+    if (compiled->cut_off)
+        return error_set(error, FH_UNSUPPORTED,
+                         "\"%.40s\" is longer than %zu bytes or has more than %d parameters.",
+                         compiled->text, RELATIONAL_SQL_MAX, RELATIONAL_NAMES_MAX);
     for (int i = 0; i < compiled->count && code == FH_OK; i++) {
         json_t *value = value_named(compiled->names[i], objects, count);
         if (!value)

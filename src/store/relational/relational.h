@@ -10,6 +10,7 @@
 
 #define RELATIONAL_ROWS_MAX 10000
 #define RELATIONAL_NAMES_MAX 64
+#define RELATIONAL_SQL_MAX ((size_t)1 << 20)
 
 /* Rows as a new array (ret_rows may be NULL: not wanted); more than row_max are FH_UNSUPPORTED.
  * FH_UNSUPPORTED also names a parameter that none of the objects has, and wrong SQL. */
