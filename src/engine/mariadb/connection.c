@@ -36,11 +36,24 @@ void mariadb_after_greeting(const MYSQL *mysql, char *version)
         free(version);
 }
 
+void mariadb_set_option(MYSQL *mysql, enum mysql_option option, const void *value)
+{
+    FH_ASSERT(mariadb.mysql_optionsv(mysql, option, value) == 0);
+}
+
+void mariadb_set_text(MYSQL *mysql, enum mysql_option option, const char *text)
+{
+    const char *taken = NULL;
+    mariadb_set_option(mysql, option, text);
+    mariadb.mysql_get_optionv(mysql, option, &taken);
+    FH_ASSERT(taken && strcmp(taken, text) == 0);
+}
+
 void mariadb_distrust(MYSQL *mysql)
 {
     const unsigned none = 0;
-    mariadb.mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &none);
-    mariadb.mysql_optionsv(mysql, MARIADB_OPT_RESTRICTED_AUTH, AUTHENTICATION);
+    mariadb_set_option(mysql, MYSQL_OPT_LOCAL_INFILE, &none);
+    mariadb_set_option(mysql, MARIADB_OPT_RESTRICTED_AUTH, AUTHENTICATION); /* it tells nobody */
 }
 
 static void set_options(struct mariadb_connection *connection)
@@ -50,23 +63,23 @@ static void set_options(struct mariadb_connection *connection)
     my_bool yes = 1, no = 0;
     unsigned int protocol = store->socket[0] ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
     unsigned long packet = MARIADB_PACKET_SIZE_MAX;
-    mariadb.mysql_options(mysql, MYSQL_OPT_NONBLOCK, NULL);
-    mariadb.mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    mariadb.mysql_options(mysql, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
-    mariadb.mysql_options(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
-    mariadb.mysql_options(mysql, MYSQL_OPT_RECONNECT, &no);
+    mariadb_set_option(mysql, MYSQL_OPT_NONBLOCK, NULL);
+    mariadb_set_option(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    mariadb_set_option(mysql, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
+    mariadb_set_option(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+    mariadb_set_option(mysql, MYSQL_OPT_RECONNECT, &no);
     mariadb_distrust(mysql);
     if (!store->tls.verify)
         return;
-    mariadb.mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes);
-    mariadb.mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
-    mariadb.mysql_options(mysql, MYSQL_OPT_SSL_CA, store->tls.ca);
-    mariadb.mysql_options(mysql, MYSQL_OPT_SSL_CIPHER, HTTP_TLS_CIPHERS);
-    mariadb.mysql_options(mysql, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
+    mariadb_set_option(mysql, MYSQL_OPT_SSL_ENFORCE, &yes);
+    mariadb_set_option(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+    mariadb_set_text(mysql, MYSQL_OPT_SSL_CA, store->tls.ca);
+    mariadb_set_text(mysql, MYSQL_OPT_SSL_CIPHER, HTTP_TLS_CIPHERS);
+    mariadb_set_text(mysql, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
     if (!store->tls.certificate[0])
         return;
-    mariadb.mysql_options(mysql, MYSQL_OPT_SSL_CERT, store->tls.certificate);
-    mariadb.mysql_options(mysql, MYSQL_OPT_SSL_KEY, store->tls.key);
+    mariadb_set_text(mysql, MYSQL_OPT_SSL_CERT, store->tls.certificate);
+    mariadb_set_text(mysql, MYSQL_OPT_SSL_KEY, store->tls.key);
 }
 
 /* Makes SQL written for another engine mean the same here: "names" in double quotes, ||

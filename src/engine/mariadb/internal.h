@@ -44,7 +44,7 @@ extern const char *const mariadb_ledger_statements[LEDGER_STATEMENTS];
 
 /* clang-format off */
 #define MARIADB_FUNCTIONS(X) \
-    X(mysql_server_init) X(mysql_init) X(mysql_options) X(mysql_optionsv) X(mysql_close) \
+    X(mysql_server_init) X(mysql_init) X(mysql_optionsv) X(mysql_get_optionv) X(mysql_close) \
     X(mysql_errno) X(mysql_error) X(mysql_sqlstate) X(mysql_get_socket) \
     X(mysql_get_server_info) X(mysql_real_connect) X(mysql_real_connect_start) \
     X(mysql_real_connect_cont) X(mysql_real_query) X(mysql_real_query_start) \
@@ -211,6 +211,10 @@ struct mariadb_failure {
 
 enum fh_code mariadb_fail(struct mariadb_connection *connection,
                           const struct mariadb_failure *failure, struct fh_error *error);
+/* Or ends the process: without memory the library leaves out an option, and does not say so of
+ * texts. A link without its certificate is none. */
+void mariadb_set_option(MYSQL *mysql, enum mysql_option option, const void *value);
+void mariadb_set_text(MYSQL *mysql, enum mysql_option option, const char *text);
 /* Before connecting, since it may be another than the server: the password is proved and never
  * told, and no file is sent that it asks for. */
 void mariadb_distrust(MYSQL *mysql);

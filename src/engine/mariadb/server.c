@@ -139,13 +139,13 @@ static void mariadb_server_set_tls(MYSQL *link, const json_t *tls)
     my_bool yes = 1;
     if (strcmp(server_text(tls, "mode"), "verify") != 0)
         return;
-    mariadb.mysql_options(link, MYSQL_OPT_SSL_ENFORCE, &yes);
-    mariadb.mysql_options(link, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
-    mariadb.mysql_options(link, MYSQL_OPT_SSL_CIPHER, HTTP_TLS_CIPHERS);
-    mariadb.mysql_options(link, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
+    mariadb_set_option(link, MYSQL_OPT_SSL_ENFORCE, &yes);
+    mariadb_set_option(link, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+    mariadb_set_text(link, MYSQL_OPT_SSL_CIPHER, HTTP_TLS_CIPHERS);
+    mariadb_set_text(link, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (*server_text(tls, files[i].key))
-            mariadb.mysql_options(link, files[i].option, server_text(tls, files[i].key));
+            mariadb_set_text(link, files[i].option, server_text(tls, files[i].key));
     }
 }
 
@@ -195,9 +195,9 @@ static enum fh_code mariadb_server_open_link(const json_t *as, const char *datab
         return code;
     MYSQL *link = mariadb.mysql_init(NULL);
     FH_ASSERT(link != NULL);
-    mariadb.mysql_options(link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
-    mariadb.mysql_options(link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    mariadb.mysql_options(link, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
+    mariadb_set_option(link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+    mariadb_set_option(link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    mariadb_set_option(link, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
     mariadb_distrust(link);
     mariadb_server_set_tls(link, json_object_get(as, "tls"));
     code = *host == '/' ? connect_server_locally(link, as, database, error)
