@@ -230,6 +230,13 @@ static void check_reply(fh_work *w)
             work_printf(w, "An answer of %zu bytes; at most %zu are given.", size, REPLY_SIZE_MAX));
 }
 
+/* jansson fails silently without memory: a query, an answer or a row could lack a part. */
+static void check_arenas(fh_work *w)
+{
+    if (w->arena.refused || w->kept.refused)
+        work_fail_with(w, FH_NO_MEMORY, WORK_MEMORY_FAULT);
+}
+
 void work_handler_run(fh_work *w, bool *ret_by_fence)
 {
     run_begin(w);
@@ -242,10 +249,9 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
     w->ending.count = 0;
     switch (_setjmp(fail_to)) {
     case WORK_RAN_TO_ITS_END: {
+        check_arenas(w);
         w->handler(w);
-        /* jansson fails silently without memory: an answer or a row could lack a part. */
-        if (w->arena.refused)
-            work_fail_with(w, FH_NO_MEMORY, WORK_MEMORY_FAULT);
+        check_arenas(w);
         check_reply(w);
         if (!w->read_only && (w->hooks_first || w->fence))
             work_store_write(w);
@@ -258,6 +264,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
         if (w->fence && w->fence->record && !w->member &&
             w->fence->record(w, w->fence, false, &error) != FH_OK)
             work_fail(w, &error);
+        check_arenas(w); /* of what the hooks and the fence have written */
         CRASH_POINT("work.finished");
         break;
     }
@@ -350,6 +357,8 @@ static enum fh_code refusal_try(fh_work *w, enum store_mode mode, struct fh_erro
         code = error->code;
     else if (verdict == WORK_GOES_ON)
         code = w->fence->record(w, w->fence, true, error);
+    if (code == FH_OK && w->kept.refused) /* the record may lack a part of the answer */
+        code = error_set(error, FH_NO_MEMORY, "%s", WORK_MEMORY_FAULT);
     struct store_work *store_work = w->store_work;
     w->store_work = NULL;
     if (code != FH_OK) {

@@ -8,8 +8,10 @@
 #include "../support/mirror.h"
 
 #include "event/carried/bus.h"
+#include "event/carried/message.h"
 #include "event/chain.h"
 #include "event/relay/relay.h"
+#include "event/subscribe/batch.h"
 #include "simulate/broker.h"
 
 #define TOPIC "test-products"
@@ -401,6 +403,43 @@ static void handlers_get_the_fields_and_types_that_they_declare(void **state)
     close_search(fixture);
 }
 
+#define SHELVED 200
+
+/* A shelf of events that follow each other, whose batch has hardly any memory left. */
+static void fill_shelf(struct shelf *shelf)
+{
+    struct arena *arena = &shelf->batch->arena;
+    struct arena *before = json_arena_set(arena);
+    for (int i = 0; i < SHELVED; i++) {
+        struct carried_message *message = &shelf->messages[shelf->count++];
+        *message = (struct carried_message){.place.position = i + 1,
+                                            .follows.position = i,
+                                            .envelope = json_pack("{s:s, s:s, s:i, s:{}}", "id",
+                                                                  "1", "type", "ItemChanged",
+                                                                  "position", i + 1, "data")};
+    }
+    json_arena_set(before);
+    while (arena->end - arena->next > 1024)
+        arena_try_alloc(arena, 16);
+    arena->size_max = arena->size;
+}
+
+static void without_memory_no_event_is_passed_over(void **state)
+{
+    (void)state;
+    struct shelf shelf = {.messages = calloc(SHELVED, sizeof *shelf.messages),
+                          .capacity = SHELVED,
+                          .batch = batch_new(ERROR_UNHEEDED)};
+    struct carried_place place = {0};
+    fill_shelf(&shelf);
+    assert_int_equal(shelf_look(&shelf, &place), SHELF_READY);
+    assert_null(shelf_take(&shelf, &place, SHELVED));
+    assert_int_equal(place.own.position, 0);
+    assert_int_equal(place.at.position, 0);
+    assert_int_equal(shelf_look(&shelf, &place), SHELF_EMPTY); /* the feed has them all */
+    shelf_release(&shelf);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_carried, teardown_carried)
@@ -419,6 +458,7 @@ int main(void)
         TEST(what_was_trimmed_is_replaced_by_a_snapshot),
         TEST(an_unknown_place_stops_a_subscriber_that_cannot_resync),
         TEST(handlers_get_the_fields_and_types_that_they_declare),
+        cmocka_unit_test(without_memory_no_event_is_passed_over),
     };
     return cmocka_run_group_tests_name("event_carried", tests, NULL, NULL);
 }

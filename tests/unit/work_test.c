@@ -602,9 +602,38 @@ static void a_unit_of_work_whose_deadline_passed_while_the_store_was_busy_does_n
     assert_int_equal(shelves(fixture), 0);
 }
 
+/* Of the run or of what outlives it; as a hook of the outbox may meet it, or what came before. */
+static enum fh_code run_out_of_memory(fh_work *w, void *argument, struct fh_error *error)
+{
+    struct arena *arena = argument;
+    (void)w, (void)error;
+    assert_null(arena_try_alloc(arena, arena->size_max + 1));
+    return FH_OK;
+}
+
+static void add_shelf_and_publish_without_memory(fh_work *w)
+{
+    add_shelf(w);
+    work_on_end(w, run_out_of_memory, NULL, current->same ? &w->arena : &w->kept);
+}
+
+/* jansson leaves out a member, and does not say so: an event or a record would lack it. */
+static void what_memory_was_lacking_for_is_never_committed(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        struct run run = {
+            .handler = add_shelf_and_publish_without_memory, .number = 1, .same = i == 0};
+        one(*state, &run);
+        assert_int_equal(run.code, FH_NO_MEMORY);
+        assert_int_equal(run.status, 503);
+        assert_int_equal(shelves(*state), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WORK_TEST(what_memory_was_lacking_for_is_never_committed),
         WORK_TEST(a_handler_that_replies_is_committed),
         WORK_TEST(a_handler_that_fails_leaves_no_trace_and_releases_in_reverse),
         WORK_TEST(constraints_are_answered_with_their_field),

@@ -261,6 +261,8 @@ static void shelf_rebatch(struct shelf *shelf)
     }
     json_arena_set(before);
     shelf->count = kept;
+    if (shelf->batch->arena.refused) /* a copy may lack a member */
+        shelf_pass(shelf, INT64_MAX);
 }
 
 struct batch *shelf_take(struct shelf *shelf, struct carried_place *place, int limit)
@@ -290,7 +292,9 @@ struct batch *shelf_take(struct shelf *shelf, struct carried_place *place, int l
     memmove(shelf->messages, shelf->messages + taken,
             (size_t)shelf->count * sizeof *shelf->messages);
     shelf_rebatch(shelf);
-    if (batch_take(batch, envelopes, after, limit, ERROR_UNHEEDED) == FH_OK) {
+    /* What it refused is an event that the place would move past. */
+    if (!batch->arena.refused &&
+        batch_take(batch, envelopes, after, limit, ERROR_UNHEEDED) == FH_OK) {
         *place = next;
         return batch;
     }

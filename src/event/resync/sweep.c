@@ -121,6 +121,7 @@ static struct batch_event *gone_events(struct sweep *sweep, const char *type)
         events[i] = (struct batch_event){.id = "", .type = type, .key = key};
         events[i].said.tree =
             json_pack("{s:s, s:s, s:{s:s}}", "type", type, "subject", key, "data", "key", key);
+        FH_ASSERT(events[i].said.tree != NULL);
     }
     json_arena_set(before);
     return events;
