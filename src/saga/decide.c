@@ -272,9 +272,15 @@ static bool all_done_before(const struct saga_state *state, int step)
 
 /* Only an operator raises attempts: a receiver runs a refused element again if its attempt is
  * higher. */
+static bool is_tried_again(const struct saga_element *element)
+{
+    return element->state == SAGA_SENT || element->state == SAGA_REFUSED;
+}
+
 static enum saga_verdict retry_parked(const struct saga_rules *rules, struct saga_state *state)
 {
-    if (state->status != SAGA_PARKED)
+    char why[SAGA_TEXT_SIZE];
+    if (saga_may_retry(rules, state, why))
         return SAGA_IGNORE;
     state->why[0] = '\0';
     if (state->back) {
@@ -285,7 +291,7 @@ static enum saga_verdict retry_parked(const struct saga_rules *rules, struct sag
     state->status = SAGA_RUNNING;
     for (int i = 0; i < saga_elements(state, state->step); i++) {
         struct saga_element *element = saga_element(state, state->step, i);
-        if (element->state != SAGA_SENT && element->state != SAGA_REFUSED)
+        if (!is_tried_again(element))
             continue;
         element->attempt++;
         element->state = rules->steps[state->step].run ? SAGA_STORED : SAGA_SENT;
@@ -297,6 +303,26 @@ static enum saga_verdict retry_parked(const struct saga_rules *rules, struct sag
     else if (!rules->steps[state->step].run)
         decide_send_more(state);
     return SAGA_CHANGED;
+}
+
+const char *saga_may_retry(const struct saga_rules *rules, const struct saga_state *state,
+                           char why[static SAGA_TEXT_SIZE])
+{
+    if (state->status != SAGA_PARKED) {
+        snprintf(why, SAGA_TEXT_SIZE, "The saga is not parked.");
+        return why;
+    }
+    for (int i = 0; !state->back && i < saga_elements(state, state->step); i++) {
+        const struct saga_element *element = saga_element(state, state->step, i);
+        if (!is_tried_again(element) || element->attempt < SAGA_ATTEMPTS_MAX)
+            continue;
+        snprintf(why, SAGA_TEXT_SIZE,
+                 "Step %s was tried %d times, and can't be retried any more: skip it, or turn the "
+                 "saga back.",
+                 decide_step_name(rules, state->step), element->attempt);
+        return why;
+    }
+    return NULL;
 }
 
 /* What an operator has dealt with counts as done, or as undone on the way back. */

@@ -18,9 +18,10 @@
 #include "freehold.h"
 
 #define SAGA_STEPS_MAX 32
-#define SAGA_ELEMENTS_MAX 1000 /* per step */
-#define SAGA_PARALLEL_MAX 16   /* elements of one step in progress at once */
-#define SAGA_TEXT_SIZE 224     /* one sentence */
+#define SAGA_ELEMENTS_MAX 1000  /* per step */
+#define SAGA_PARALLEL_MAX 16    /* elements of one step in progress at once */
+#define SAGA_ATTEMPTS_MAX 10000 /* of one element, by an operator */
+#define SAGA_TEXT_SIZE 224      /* one sentence */
 
 /* The part of a definition that decides. */
 struct saga_rules {
@@ -58,7 +59,7 @@ enum saga_element_state {
 
 struct saga_element {
     int16_t state;   /* enum saga_element_state; no padding, so states compare as bytes */
-    int16_t attempt; /* from 1; only an operator raises it */
+    int16_t attempt; /* from 1 to SAGA_ATTEMPTS_MAX; only an operator raises it */
 };
 
 struct saga_state {
@@ -140,6 +141,9 @@ enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state 
  * something was done that nothing undoes. `why` is the buffer for the sentence. */
 const char *saga_may_turn_back(const struct saga_rules *rules, const struct saga_state *state,
                                char why[static SAGA_TEXT_SIZE]);
+/* The same of retrying it: something was tried too often. */
+const char *saga_may_retry(const struct saga_rules *rules, const struct saga_state *state,
+                           char why[static SAGA_TEXT_SIZE]);
 /* Does SAGA_DEADLINE have any effect in this state? */
 bool saga_minds_time(const struct saga_rules *rules, const struct saga_state *state);
 enum saga_due saga_due(const struct saga_rules *rules, const struct saga_state *state);

@@ -118,7 +118,11 @@ static enum fh_code refuse_word(struct saga_run *run, enum saga_happened word,
                                 struct fh_error *error)
 {
     char why[SAGA_TEXT_SIZE];
-    if (word != SAGA_TURNED_BACK || !saga_may_turn_back(&run->type->rules, &run->state, why))
+    const struct saga_rules *rules = &run->type->rules;
+    const char *refused = word == SAGA_TURNED_BACK ? saga_may_turn_back(rules, &run->state, why)
+                          : word == SAGA_RETRIED   ? saga_may_retry(rules, &run->state, why)
+                                                   : NULL;
+    if (!refused)
         return FH_OK;
     return error_set(error, FH_CONFLICT, "%.180s", why);
 }

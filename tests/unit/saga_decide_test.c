@@ -358,6 +358,24 @@ static void park_behind_the_pivot(struct example *order)
     assert_int_equal(order->state.status, SAGA_PARKED);
 }
 
+static void a_step_is_retried_so_often_and_no_more(void **unused)
+{
+    (void)unused;
+    struct example order;
+    char why[SAGA_TEXT_SIZE];
+    park_behind_the_pivot(&order);
+    struct saga_element *element = saga_element(&order.state, 3, 0);
+    element->attempt = SAGA_ATTEMPTS_MAX - 1;
+    assert_null(saga_may_retry(&order_rules, &order.state, why));
+    assert_int_equal(happen(&order, SAGA_RETRIED), SAGA_CHANGED);
+    answer(&order, 3, 0, "refused", 409);
+    assert_int_equal(element->attempt, SAGA_ATTEMPTS_MAX);
+    assert_non_null(strstr(saga_may_retry(&order_rules, &order.state, why), "10000 times"));
+    assert_int_equal(happen(&order, SAGA_RETRIED), SAGA_IGNORE);
+    assert_int_equal(order.state.status, SAGA_PARKED);
+    assert_int_equal(happen(&order, SAGA_SKIPPED), SAGA_CHANGED);
+}
+
 static void what_an_operator_has_settled_is_skipped_in_either_direction(void **unused)
 {
     (void)unused;
@@ -726,6 +744,7 @@ int main(void)
         cmocka_unit_test(a_step_that_meets_its_own_undo_was_refused),
         cmocka_unit_test(a_strange_answer_parks_with_a_sentence),
         cmocka_unit_test(a_retry_goes_on_in_the_direction_it_went),
+        cmocka_unit_test(a_step_is_retried_so_often_and_no_more),
         cmocka_unit_test(what_an_operator_has_settled_is_skipped_in_either_direction),
         cmocka_unit_test(an_order_for_what_is_not_parked_changes_nothing),
         cmocka_unit_test(a_parked_saga_is_taken_back_only_if_all_of_it_can_be),
