@@ -72,6 +72,24 @@ static void one_up_holds_the_lock_and_others_learn_its_pid(void **unused)
     state_close(&other);
 }
 
+static void folders_that_are_made_are_on_the_disk_in_those_above_them(void **unused)
+{
+    (void)unused;
+    struct state state;
+    synced[0] = '\0';
+    assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_OK);
+    char expected[160];
+    snprintf(expected, sizeof expected, "%s a ", strrchr(harness.folder, '/') + 1);
+    const char *said = strstr(synced, expected); /* above it are those of the machine */
+    assert_non_null(said);
+    assert_string_equal(said, expected);
+    state_close(&state);
+    synced[0] = '\0'; /* the one that made it may have ended before it synced */
+    assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_OK);
+    assert_non_null(strstr(synced, expected));
+    state_close(&state);
+}
+
 static void the_folder_is_created_private_and_never_taken_from_others(void **unused)
 {
     (void)unused;
@@ -182,8 +200,14 @@ static void nobody_waits_for_a_fifo_in_a_services_folder(void **unused)
                      FH_INVALID);
     assert_int_equal(state_open_file(state.folder_fd, "log.1", O_RDONLY), -1);
     assert_int_equal(state_open_file(state.folder_fd, "log.1", O_WRONLY | O_CREAT | O_TRUNC), -1);
-    assert_int_equal(child_init(&child, ERROR_UNHEEDED), FH_UNAVAILABLE);
+    struct fh_error error;
+    assert_int_equal(child_init(&child, &error), FH_UNAVAILABLE);
+    assert_non_null(strstr(error.message, "/log is not a regular file"));
     alarm(0);
+    assert_int_equal(unlinkat(state.folder_fd, "log", 0), 0);
+    assert_int_equal(mkdirat(state.folder_fd, "log", 0700), 0);
+    assert_int_equal(child_init(&child, &error), FH_UNAVAILABLE);
+    assert_non_null(strstr(error.message, "/log is not a regular file"));
     state_close(&state);
 }
 
@@ -315,6 +339,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_up_holds_the_lock_and_others_learn_its_pid, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(folders_that_are_made_are_on_the_disk_in_those_above_them,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_folder_is_created_private_and_never_taken_from_others,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_json_file_is_private_and_replaced_as_a_whole, set_up,

@@ -60,7 +60,7 @@ static enum fh_code make_service_part(struct provision *provision, const char *n
     *part = part_new(provision, name,
                      arena_printf(&provision->arena, "%s/%s", provision->state.folder, name));
     part->user = users_of(provision, name);
-    if (mkdirat(state_fd, name, 0700) != 0 && errno != EEXIST)
+    if (!state_make_part(&provision->state, name))
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot make the folder %s",
                                part->folder);
     part->folder_fd = openat(state_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

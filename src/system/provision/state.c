@@ -28,22 +28,56 @@
 #include "base/json.h"
 #include "base/text.h"
 
+/* Whatever is written in a folder is lost with its entry in the one above. */
+static bool sync_folder_above(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *above = !slash ? strdup(".") : strndup(path, slash > path ? (size_t)(slash - path) : 1);
+    FH_ASSERT(above != NULL);
+    int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(above);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = number;
+    return synced;
+}
+
+/* One that is there may have been made by an `up` that ended before it was synced; not each of
+ * those may be opened. */
+static enum fh_code make_state_folder(const char *path, mode_t mode, struct fh_error *error)
+{
+    bool made = mkdir(path, mode) == 0;
+    if (!made && errno != EEXIST)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot make the folder %s", path);
+    if (sync_folder_above(path) || !made)
+        return FH_OK;
+    return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot sync the folder that %s is in",
+                           path);
+}
+
 static enum fh_code make_state_folders(const char *folder, struct fh_error *error)
 {
     char path[PATH_MAX];
+    enum fh_code code = FH_OK;
     if (strlen(folder) >= sizeof path)
         return error_set(error, FH_INVALID, "The state folder's path is longer than %d bytes.",
                          PATH_MAX - 1);
     snprintf(path, sizeof path, "%s", folder);
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    for (char *slash = strchr(path + 1, '/'); slash && code == FH_OK;
+         slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(path, 0755) != 0 && errno != EEXIST)
-            return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot make the folder %s", path);
+        code = make_state_folder(path, 0755, error);
         *slash = '/';
     }
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot make the folder %s", path);
-    return FH_OK;
+    return code == FH_OK ? make_state_folder(path, 0700, error) : code;
+}
+
+bool state_make_part(const struct state *state, const char *name)
+{
+    bool there = mkdirat(state->folder_fd, name, 0700) == 0 || errno == EEXIST;
+    return there && fsync(state->folder_fd) == 0;
 }
 
 static bool is_state_folder(int folder_fd)

@@ -24,6 +24,8 @@ struct state {
 /* Makes the folder (0700) and its parents if missing. Refuses a folder with anything else in it,
  * since its mode would be changed. */
 enum fh_code state_create(struct state *state, const char *folder, struct fh_error *error);
+/* A folder in it, whose entry is on the disk afterwards. False: errno says why. */
+bool state_make_part(const struct state *state, const char *name);
 /* FH_NOT_FOUND: there is none. */
 enum fh_code state_open(struct state *state, const char *folder, struct fh_error *error);
 void state_close(struct state *state);

@@ -141,6 +141,9 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
         if (code == FH_OK)
             code = make_server_part(provision, servers_fd, &file->servers[i], error);
     }
+    if (code == FH_OK && servers_fd >= 0 && fsync(servers_fd) != 0)
+        code = error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot sync the folder %s",
+                               SERVERS_FOLDER);
     if (servers_fd >= 0)
         close(servers_fd);
     return code;

@@ -78,6 +78,11 @@ enum fh_code child_init(struct child *child, struct fh_error *error)
     }
     instance_file(name, child->log_name ? child->log_name : "log", child->instance, "");
     child->log_fd = state_open_file(child->part->folder_fd, name, O_RDWR | O_CREAT | O_APPEND);
+    if (child->log_fd < 0 && (errno == ENXIO || errno == EISDIR || errno == ELOOP))
+        return error_set(error, FH_UNAVAILABLE,
+                         "%s/%s is not a regular file, and its log can't be written: remove it, "
+                         "and start again.",
+                         child->part->folder, name);
     if (child->log_fd < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open %s/%s",
                                child->part->folder, name);
