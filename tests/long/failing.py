@@ -14,6 +14,7 @@ stores that it leaves must be sound."""
 import array
 import collections
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -48,12 +49,39 @@ Call = collections.namedtuple("Call", "case number owner")
 Fault = collections.namedtuple("Fault", "key text")
 
 
-def programs_of(build, suites):
-    """Those that are run by cmocka."""
+def tests_of(build):
     listed = subprocess.run(["/usr/bin/meson", "introspect", "--tests", str(build)], check=True, capture_output=True,
                             text=True, cwd=ROOT)
-    return sorted({test["cmd"][0] for test in json.loads(listed.stdout)
-                   if suites & {name.split(":")[-1] for name in test["suite"]} and "CMOCKA_MESSAGE_OUTPUT" in test["env"]})
+    return [test for test in json.loads(listed.stdout) if "CMOCKA_MESSAGE_OUTPUT" in test["env"]]
+
+
+def programs_of(build, suites):
+    """Those that are run by cmocka."""
+    return sorted({test["cmd"][0] for test in tests_of(build)
+                   if suites & {name.split(":")[-1] for name in test["suite"]}})
+
+
+class Beside:
+    """Who runs beside whom: many programs at once, but one that may kill a server that others use, alone."""
+
+    def __init__(self, build):
+        self.alone = {test["cmd"][0] for test in tests_of(build) if not test["is_parallel"]}
+        self.changed, self.running, self.waiting = threading.Condition(), 0, 0
+
+    @contextlib.contextmanager
+    def others(self, program):
+        alone = program in self.alone
+        with self.changed:
+            self.waiting += alone  # those that come later wait for it
+            self.changed.wait_for(lambda: self.running == 0 if alone else self.running >= 0 and not self.waiting)
+            self.waiting -= alone
+            self.running = -1 if alone else self.running + 1
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.running = 0 if alone else self.running - 1
+                self.changed.notify_all()
 
 
 class Ran:
@@ -107,7 +135,7 @@ class Failing:
         self.build, self.what, self.options, self.tell = build, what, options, tell
         self.library = str(build / "tests" / "long" / "libfail.so")
         self.sound = str(build / "tests" / "long" / "sound")
-        self.symbols = Symbols(build)
+        self.symbols, self.beside = Symbols(build), Beside(build)
         self.random = random.Random(f"{options.seed} {what}")
         self.counts, self.faults = collections.Counter(), collections.OrderedDict()
         self.base = {}
@@ -131,7 +159,8 @@ class Failing:
 
     def count(self, case):
         """The calls of a case that are to fail; none where the case does not pass as it is."""
-        ran = Ran(self, case, 0, trace=True, limit=300)
+        with self.beside.others(case.program):
+            ran = Ran(self, case, 0, trace=True, limit=300)
         try:
             if "# SKIP" in ran.output:
                 self.add("cases skipped here")
@@ -209,7 +238,8 @@ class Failing:
         if time.monotonic() > ends:
             return None
         limit = max(HANG_S_MIN, HANG_TIMES * self.base[call.case])
-        ran = Ran(self, call.case, call.number, after=self.options.after, limit=limit)
+        with self.beside.others(call.case.program):
+            ran = Ran(self, call.case, call.number, after=self.options.after, limit=limit)
         try:
             self.judge(call, ran)
         finally:

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "../support/json.h"
 #include "base/json.h"
 #include "call/webhook.h"
 #include "http/outside.h"
@@ -209,5 +210,5 @@ int main(void)
         cmocka_unit_test(hosts_and_https_are_kept_to),
         cmocka_unit_test(patterns_are_hosts_in_lower_case),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin_json, NULL);
 }

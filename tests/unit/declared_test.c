@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Declarations of object files that know less of freehold.h than the library, or more. */
 
+#include "../support/json.h"
 #include "../support/harness.h"
 
 #include <string.h>
@@ -277,5 +278,5 @@ int main(void)
         cmocka_unit_test(what_can_not_work_is_refused_before_anything_is_opened),
         cmocka_unit_test(a_location_is_where_a_route_answers_whatever_its_names),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin_json, NULL);
 }

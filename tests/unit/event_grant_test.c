@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../support/json.h"
 #include "base/json.h"
 #include "event/feed/grant.h"
 #include "event/outbox/subscribers.h"
@@ -185,5 +186,5 @@ int main(void)
         cmocka_unit_test(nobody_reads_in_anothers_name),
         cmocka_unit_test(who_may_have_everything_gets_what_it_asks_for),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin_json, NULL);
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../support/json.h"
 #include "../support/skip.h"
 #include "base/json.h"
 #include "engine/mongodb/bson.h"
@@ -216,5 +217,5 @@ int main(void)
         cmocka_unit_test(a_record_without_a_field_that_each_has_is_damage),
         cmocka_unit_test(a_text_that_is_missing_is_empty),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin_json, NULL);
 }

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "../support/json.h"
 #include "base/json.h"
 #include "call/identity.h"
 #include "call/user.h"
@@ -454,5 +455,5 @@ int main(void)
         cmocka_unit_test(what_was_taken_back_forgets_nobody),
         cmocka_unit_test(one_that_never_says_so_holds_nothing_up_for_ever),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin_json, NULL);
 }

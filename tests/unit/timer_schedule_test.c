@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "../support/json.h"
 #include "timer/calendar.h"
 #include "timer/manager.h"
 
@@ -181,5 +182,5 @@ int main(void)
         cmocka_unit_test(what_is_not_due_follows_the_rules_that_its_zone_has_today),
         cmocka_unit_test(an_id_is_digits_and_a_name_of_plain_letters),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin_json, NULL);
 }
