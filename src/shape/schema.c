@@ -75,6 +75,8 @@ static void put_length(json_t *schema, const fh_field *field)
         put_member(
             schema, "minLength",
             json_integer((field->min + UTF8_CHARACTER_SIZE_MAX - 1) / UTF8_CHARACTER_SIZE_MAX));
+    if (field->min > 1)
+        put_member(schema, SHAPE_SCHEMA_LEAST_BYTES, json_integer(field->min));
     if (shape_has_upper_bound(field)) {
         put_member(schema, "maxLength", json_integer(field->max));
         snprintf(words, sizeof words, "%" PRId64 " to %" PRId64 " bytes of UTF-8", field->min,
@@ -190,8 +192,11 @@ static void put_marks(json_t *schema, const fh_field *field)
         put_member(schema, SHAPE_SCHEMA_SECRET, json_true());
     if (field->card)
         put_member(schema, SHAPE_SCHEMA_CARD, json_true());
-    if (field->type == FH_STRING && (field->secret || field->card))
-        put_member(schema, "format", json_string("password"));
+    if (field->type != FH_STRING || !(field->secret || field->card))
+        return;
+    if (shape_format_known(field->format))
+        put_member(schema, SHAPE_SCHEMA_FORMAT, json_string(shape_format_name(field->format)));
+    put_member(schema, "format", json_string("password"));
 }
 
 static json_t *schema_of_field(const fh_field *field, const struct around *outer)
@@ -260,9 +265,12 @@ static json_t *schema_of_object(const fh_field *shape, const struct around *oute
     json_t *schema = json_object();
     put_member(schema, "type", json_string("object"));
     put_title(schema, shape, outer->names);
+    int levels = 0;
     for (const struct around *at = outer; at; at = at->outer) {
+        levels += at->shape != NULL;
         if (at->shape == shape) {
             put_member(schema, SHAPE_SCHEMA_AGAIN, json_true());
+            put_member(schema, SHAPE_SCHEMA_LEVELS, json_integer(levels));
             put_marks_within(schema, shape);
             return schema;
         }

@@ -424,7 +424,8 @@ static void schema_of_an_open_shape_takes_further_fields(void **state)
         "{\"type\": \"object\", \"properties\": {"
         "  \"ids\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}, \"minItems\": 5},"
         "  \"name\": {\"type\": \"string\", \"minLength\": 2,"
-        "             \"description\": \"at least 5 bytes of UTF-8\"}}}");
+        "             \"x-freehold-least-bytes\": 5, \"description\": \"at least 5 bytes of "
+        "UTF-8\"}}}");
     static const char *const one[] = {"only", NULL};
     schema_is((const fh_field[]){{"a", FH_STRING, .one_of = one, .nullable = true}, {0}},
               "{\"type\": \"object\", \"required\": [\"a\"], \"additionalProperties\": false,"
@@ -502,7 +503,7 @@ static void schema_of_a_shape_inside_itself_ends(void **state)
     schema_is(tree, "{\"type\": \"object\", \"required\": [\"children\"],"
                     " \"additionalProperties\": false, \"properties\": {"
                     "  \"children\": {\"type\": \"array\", \"items\": {\"type\": \"object\","
-                    "    \"x-freehold-again\": true}}}}");
+                    "    \"x-freehold-again\": true, \"x-freehold-levels\": 1}}}}");
 }
 
 /* ---- problems ---- */
