@@ -171,7 +171,10 @@ static void offer_form(const char *form, const struct line *line, const struct c
     if (words_each_choice(form, offer_word, NULL))
         return;
     bool has_file = words_form(command, 0, first) && strcmp(first, "FILE") == 0;
-    if (strcmp(form, "SERVICE") == 0)
+    bool diffs = command == &cli_events && line->count && strcmp(line->words[0], "diff") == 0;
+    if (diffs && !line->open)
+        puts("@files");
+    else if (strcmp(form, "SERVICE") == 0)
         offer_services(has_file && line->count ? line->words[0] : NULL, line->state);
     else if (strcmp(form, "COMMAND") == 0)
         offer_commands();

@@ -40,6 +40,8 @@ struct system_file *load_system(const struct load_options *options, struct findi
     struct system_file *file = system_file_read_faulty(options->path, options->profile, findings);
     if (!file)
         return NULL;
+    if (options->others)
+        file->others = contract_files_others(options->others, file, findings);
     bool right = findings->errors == 0;
     if (options->listen) { /* what is checked is what will be */
         file->listen = options->listen;
@@ -56,12 +58,13 @@ struct system_file *load_system(const struct load_options *options, struct findi
     bool able = findings->errors == before;
     if (able)
         describe_programs(file, findings);
+    bool described = right && findings->errors == 0;
     right = right && able;
-    if (right)
+    if (right && !options->described_only)
         check_system(file, findings);
-    else
+    else if (!right)
         settings_check_all(file, findings);
-    if (findings->errors == 0)
+    if (findings->errors == 0 || (described && options->unfit_too))
         return file;
     system_file_free(file);
     return NULL;

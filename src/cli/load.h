@@ -6,13 +6,19 @@
  * together. */
 
 #include "cli/cli.h"
+#include "system/contract/document.h"
 #include "system/provision/provision.h"
 
 struct load_options {
-    const char *path, *profile; /* profile: may be NULL, like all that follow */
-    const char *programs;       /* another folder to look for programs in */
-    const char *state;          /* the state folder; NULL: the default */
-    const char *listen;         /* where the gateway listens instead of where the file says */
+    const char *path, *profile;          /* profile: may be NULL, like all that follow */
+    const char *programs;                /* another folder to look for programs in */
+    const char *state;                   /* the state folder; NULL: the default */
+    const struct contract_files *others; /* what other teams' services say of themselves */
+    /* Of a file that is right, what its programs say of themselves: they are not held against one
+     * another. */
+    bool described_only;
+    bool unfit_too;     /* returns it even if its programs don't fit together */
+    const char *listen; /* where the gateway listens instead of where the file says */
     /* Services to be left where the file says, ended by NULL, whatever `freehold move` has done;
      * with `abandon` even those whose move is under way. */
     const char *const *leave;

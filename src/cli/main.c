@@ -14,6 +14,7 @@
 static const struct cli_command *const all[] = {&cli_new,
                                                 &cli_config,
                                                 &cli_check,
+                                                &cli_describe,
                                                 &cli_personal,
                                                 &cli_up,
                                                 &cli_status,

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/develop/changes.h"
 #include "cli/load.h"
 #include "cli/table.h"
 #include "system/check/callers.h"
@@ -194,7 +195,7 @@ static void print_callers(struct system_file *file)
 }
 
 static void print_check_json(struct system_file *file, const struct findings *findings,
-                             json_t *not_verified, json_t *not_judged)
+                             json_t *not_verified, json_t *not_judged, json_t *changes)
 {
     json_t *all = findings_json(findings);
     if (file) {
@@ -210,6 +211,8 @@ static void print_check_json(struct system_file *file, const struct findings *fi
         json_object_set(all, "not_verified", not_verified);
     if (file && not_judged)
         json_object_set(all, "not_judged", not_judged);
+    if (changes)
+        json_object_set(all, "changes", changes);
     cli_print_json(all);
     json_decref(all);
 }
@@ -267,32 +270,72 @@ static void print_result(struct system_file *file, const struct findings *findin
     print_open("Not judged", not_judged);
 }
 
+/* What files beside the system it is checked with; both empty where they are not given. */
+struct beside {
+    struct contract_files previous, others;
+};
+
+static void read_beside(const struct cli_command *command, const char **values,
+                        struct beside *beside, struct findings *findings)
+{
+    const char *against = cli_value(command, values, "--against"),
+               *others = cli_value(command, values, "--others");
+    if (against)
+        contract_files_read(against, &beside->previous, findings);
+    if (others)
+        contract_files_read(others, &beside->others, findings);
+}
+
+/* What is known of stores and their statements, once programs fit together. */
+static int check_more(struct system_file *file, const char *folder, bool live,
+                      struct findings *findings, json_t *not_verified, json_t *not_judged)
+{
+    int code = live ? check_live(file, folder, findings, not_verified) : CLI_DONE;
+    statements_check(file, findings, not_judged);
+    if (!live)
+        migrations_check_recorded(
+            file, folder ? folder : cli_default_state(&file->arena, file->folder, file->name),
+            findings, not_judged);
+    return code;
+}
+
 static int run_check(const struct cli_command *command, char **words, const char **values)
 {
     struct findings findings = {0};
+    struct beside beside = {0};
     bool live = cli_value(command, values, "--live") != NULL;
-    const struct load_options options = load_options_of(command, values, words[0]);
-    const char *folder = options.state;
+    bool against = cli_value(command, values, "--against") != NULL;
+    bool all = cli_value(command, values, "--verbose") != NULL;
+    struct load_options options = load_options_of(command, values, words[0]);
+    if (all && !against)
+        return cli_fail(CLI_USAGE, "--verbose lists changes: it needs --against PREVIOUS");
+    read_beside(command, values, &beside, &findings);
+    options.others = cli_value(command, values, "--others") ? &beside.others : NULL;
+    options.unfit_too = against; /* what was changed may well be why */
     struct system_file *file = load_system(&options, &findings);
     json_t *not_verified = live ? json_array() : NULL, *not_judged = live ? NULL : json_array();
-    int code = file && live ? check_live(file, folder, &findings, not_verified) : CLI_DONE;
-    if (file)
-        statements_check(file, &findings, not_judged);
-    if (file && !live)
-        migrations_check_recorded(
-            file, folder ? folder : cli_default_state(&file->arena, file->folder, file->name),
-            &findings, not_judged);
+    json_t *changes = NULL;
+    int code = CLI_DONE;
+    if (file && !findings.errors)
+        code = check_more(file, options.state, live, &findings, not_verified, not_judged);
+    if (file && against)
+        changes = contract_against(file, &beside.previous, options.others, &findings);
     if (code == CLI_DONE) {
         if (cli_value(command, values, "--json"))
-            print_check_json(file, &findings, not_verified, not_judged);
+            print_check_json(file, &findings, not_verified, not_judged, changes);
         else
             print_result(file, &findings, not_verified, not_judged);
-        code = findings.errors ? CLI_FAILED : CLI_DONE;
+        if (changes && !cli_value(command, values, "--json"))
+            changes_print(changes, cli_value(command, values, "--against"), all);
+        code = findings.errors || contract_count(changes, "error") ? CLI_FAILED : CLI_DONE;
     }
+    json_decref(changes);
     json_decref(not_verified);
     json_decref(not_judged);
     system_file_free(file);
     findings_release(&findings);
+    contract_files_release(&beside.previous);
+    contract_files_release(&beside.others);
     return code;
 }
 
@@ -303,9 +346,14 @@ const struct cli_command cli_check = {
     .summary = "Check a system file and whether its programs fit together",
     .text =
         "Finds unknown keys and services, calls and subscriptions that nobody serves, and saga\n"
-        "steps without compensation. Exit codes: 0 nothing but warnings, 1 errors, 2 wrong\n"
-        "usage, 3 --live without a running system.\n",
+        "steps without compensation. Files that `freehold describe` has written stand for\n"
+        "services of other teams, and for what this system promised before. Exit codes: 0\n"
+        "nothing but warnings, 1 errors, or a change that breaks somebody, 2 wrong usage, 3\n"
+        "--live without a running system.\n",
     .options = {{"--live", NULL, "check the running system too"},
+                {"--against", "FILE", "name what breaks what this file, or a folder, describes"},
+                {"--others", "FILE", "what other teams' services are: a file, or a folder"},
+                {"--verbose", NULL, "with --against, compatible changes, too"},
                 CLI_OPTION_STATE_BESIDE,
                 CLI_OPTION_PROFILE,
                 CLI_OPTION_PROGRAMS,

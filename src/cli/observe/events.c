@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/observe/events_diff.h"
 #include "system/file/nearest.h"
 
 #define TAIL_DEFAULT 10
@@ -264,6 +265,16 @@ static int count_events(struct reading *reading)
 
 /* ---- The command ---- */
 
+/* Of files: no system has to run. */
+static int diff_events(const struct reading *reading, char **words, bool tails)
+{
+    if (!words[2])
+        return cli_fail(CLI_USAGE, "usage: freehold events diff OLD NEW [TYPE]");
+    if (tails || reading->key || reading->type)
+        return cli_fail(CLI_USAGE, "diff takes no other option than --json");
+    return events_diff(words[1], words[2], words[3], reading->json);
+}
+
 static int run_events(const struct cli_command *command, char **words, const char **values)
 {
     struct reading reading = {.service = words[1],
@@ -273,6 +284,10 @@ static int run_events(const struct cli_command *command, char **words, const cha
     bool tails = strcmp(words[0], "tail") == 0, shows = strcmp(words[0], "show") == 0;
     const char *count = cli_value(command, values, "--count");
     bool follow = cli_value(command, values, "--follow") != NULL;
+    if (strcmp(words[0], "diff") == 0)
+        return diff_events(&reading, words, count || follow);
+    if (words[3])
+        return cli_fail(CLI_USAGE, "events %s does not expect '%s'", words[0], words[3]);
     if (!tails && (count || follow))
         return cli_fail(CLI_USAGE, "only tail takes --count and --follow");
     if (!shows && words[2])
@@ -295,15 +310,18 @@ static int run_events(const struct cli_command *command, char **words, const cha
 
 const struct cli_command cli_events = {
     .name = "events",
-    .words = "tail|show|count SERVICE [POSITION]",
+    .words = "tail|show|count|diff SERVICE [POSITION ...]",
     .words_min = 2,
-    .words_max = 3,
+    .words_max = 4,
     .summary = "Events a service has published: the last ones, one, how many",
     .text = "  freehold events tail SERVICE             the last ten, or --count, a line each\n"
             "  freehold events show SERVICE POSITION    one as its subscribers get it\n"
             "  freehold events show SERVICE --key KEY   all of a key, such as an order's id\n"
-            "  freehold events count SERVICE            how many of each type\n\n"
-            "Nothing is recorded of it. Exit codes: 0 done, 1 failed or not there, 2 wrong usage,\n"
+            "  freehold events count SERVICE            how many of each type\n"
+            "  freehold events diff OLD NEW [TYPE]      how event types differ between two files\n"
+            "                                           that `freehold describe` has written\n\n"
+            "Nothing is recorded of it; diff needs no running system. Exit codes: 0 done, 1 failed "
+            "or not there, 2 wrong usage,\n"
             "3 no running system.\n",
     .options = {{"--type", "TYPE", "only events of this type"},
                 {"--key", "KEY", "only events of this key"},

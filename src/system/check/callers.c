@@ -266,7 +266,8 @@ static void check_caller_names(struct system_file *file, const struct system_ser
 {
     for (size_t i = 0; i < service->caller_count; i++) {
         const struct system_caller *caller = &service->callers[i];
-        if (strcmp(caller->name, KEYS_GATEWAY) == 0 || system_file_service(file, caller->name))
+        if (strcmp(caller->name, KEYS_GATEWAY) == 0 || system_file_service(file, caller->name) ||
+            json_object_get(file->others, caller->name))
             continue;
         struct nearest nearest = nearest_begin(caller->name);
         nearest_offer(&nearest, KEYS_GATEWAY);

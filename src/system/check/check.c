@@ -6,6 +6,9 @@
  *
  * A template ("/api/users/{user_id}?full={full}") is served by a route with the same literal
  * segments, whose names take the template's; its query may only use the route's own parameters.
+ *
+ * Other teams' services (file->others) are known by their descriptions alone. What is expected of
+ * them is looked up as in the system itself, and so is what they expect of it.
  */
 
 #define _GNU_SOURCE
@@ -41,6 +44,7 @@ struct expectation {
     struct findings *findings;
     struct place place;
     const char *who;
+    bool of_others; /* it is another team's: what it expects of third ones is not ours to judge */
 };
 
 static const char *described_text(const json_t *object, const char *key)
@@ -52,13 +56,21 @@ static const char *described_text(const json_t *object, const char *key)
 static const json_t *find_service(const struct expectation *by, const char *name)
 {
     struct system_service *service = system_file_service(by->file, name);
-    if (service)
-        return service->description;
+    const json_t *other = json_object_get(by->file->others, name);
+    const char *other_name;
+    json_t *unused;
+    if (service || by->of_others)
+        return service ? service->description : NULL;
+    if (other)
+        return other;
     struct nearest nearest = nearest_begin(name);
+    json_object_foreach (by->file->others, other_name, unused)
+        nearest_offer(&nearest, other_name);
     for (size_t i = 0; i < by->file->service_count; i++)
         nearest_offer(&nearest, by->file->services[i].name);
-    findings_error(by->findings, by->place,
-                   "%s needs the service '%s', which the system has not%s%s%s", by->who, name,
+    findings_error(by->findings, by->place, "%s needs the service '%s', which %s%s%s%s", by->who,
+                   name,
+                   by->file->others ? "neither the system nor --others has" : "the system has not",
                    nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
                    nearest.word ? "'?" : "");
     return NULL;
@@ -362,6 +374,50 @@ static void check_saga(struct expectation *by, const struct system_service *serv
     }
 }
 
+/* ---- Other teams ---- */
+
+/* Of their sagas only what is sent is known, not of which values. */
+static void check_others_sagas(struct expectation *by, const char *name, const json_t *sagas)
+{
+    size_t i, j;
+    json_t *saga, *step;
+    char who[256];
+    json_array_foreach (sagas, i, saga) {
+        json_array_foreach (json_object_get(saga, "steps"), j, step) {
+            const char *const written[] = {described_text(step, "call"),
+                                           described_text(step, "undo")};
+            snprintf(who, sizeof who, "%s: saga %s, step %s", name, described_text(saga, "name"),
+                     described_text(step, "name"));
+            by->who = who;
+            struct bodies_step sent = {by->findings, by->place, who, saga, step};
+            for (int k = 0; k < 2; k++) {
+                struct callers_target target;
+                const json_t *route = written[k] && callers_target_parse(written[k], &target)
+                                          ? find_route(by, &target)
+                                          : NULL;
+                if (route)
+                    bodies_check(&sent, target.path, k == 1, target.service, route);
+            }
+        }
+    }
+}
+
+/* What other teams' services expect of this system. */
+static void check_others(struct expectation *by)
+{
+    const char *name;
+    json_t *description;
+    by->of_others = true;
+    by->place = (struct place){by->file->path, 0, 0};
+    json_object_foreach (by->file->others, name, description) {
+        struct system_service service = {.name = name, .description = description};
+        check_asks(by, &service);
+        check_subscriptions(by, &service);
+        check_others_sagas(by, name, json_object_get(description, "sagas"));
+    }
+    by->of_others = false;
+}
+
 /* ---- The gateway ---- */
 
 static void check_composition(struct expectation *by, const struct system_composition *composition)
@@ -472,6 +528,7 @@ void check_system(struct system_file *file, struct findings *findings)
     }
     if (described < file->service_count)
         return;
+    check_others(&by);
     callers_check(file, findings);
     auth_check_routes(file, findings);
     personal_check(file, findings);

@@ -133,11 +133,10 @@ static void judge_got(const struct looking *looking, const json_t *fields, const
 static const json_t *schema_published(const struct looking *looking, const char *publisher,
                                       const char *type)
 {
-    const struct system_service *service = system_file_service(looking->file, publisher);
+    const json_t *description = system_file_description(looking->file, publisher);
     size_t i;
     json_t *published;
-    json_array_foreach (json_object_get(service ? service->description : NULL, "publishes"), i,
-                        published) {
+    json_array_foreach (json_object_get(description, "publishes"), i, published) {
         if (strcmp(json_string_at(published, "type"), type) == 0)
             return json_object_get(published, "schema");
     }
@@ -160,11 +159,10 @@ static void look_at_subscription(const struct looking *looking, const json_t *su
 /* What `method` of a path answers; NULL: nothing is declared. */
 static const json_t *route_of(const struct looking *looking, const struct callers_target *target)
 {
-    const struct system_service *service = system_file_service(looking->file, target->service);
+    const json_t *description = system_file_description(looking->file, target->service);
     bool other_method;
-    return service && service->description
-               ? callers_route(service->description, target->method, target->path, &other_method)
-               : NULL;
+    return description ? callers_route(description, target->method, target->path, &other_method)
+                       : NULL;
 }
 
 static void look_at_ask(const struct looking *looking, const json_t *asked)

@@ -481,6 +481,7 @@ void system_file_free(struct system_file *file)
         json_decref(file->servers[i].address.tls);
     }
     json_decref(file->limits.shared.address.tls);
+    json_decref(file->others);
     json_decref(file->auth);
     json_decref(file->backup_key);
     json_decref(file->door_clients);
@@ -496,4 +497,10 @@ struct system_service *system_file_service(struct system_file *file, const char 
             return &file->services[i];
     }
     return NULL;
+}
+
+const json_t *system_file_description(struct system_file *file, const char *name)
+{
+    const struct system_service *service = system_file_service(file, name);
+    return service ? service->description : json_object_get(file->others, name);
 }

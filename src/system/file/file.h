@@ -188,6 +188,9 @@ struct system_file {
     const char **variables;
     size_t variable_count;
     struct system_mention *mentioned;
+    /* What other teams' services say of themselves, by name (system/contract/document.h): they are
+     * not of this system, and these may be asked and subscribed to all the same. NULL: none. */
+    json_t *others;
     bool keyless;             /* the files with keys that it names are not read */
     struct system_file *lent; /* a later reading of the file (home.h), owned: texts come from it */
     struct arena arena;       /* owns all text above */
@@ -211,6 +214,8 @@ void system_file_free(struct system_file *file);
 json_t *system_file_schema(void);
 
 struct system_service *system_file_service(struct system_file *file, const char *name);
+/* What a service says of itself, of this system or of another team's; NULL: nothing is known. */
+const json_t *system_file_description(struct system_file *file, const char *name);
 struct system_server *system_file_server(struct system_file *file, const char *name);
 /* One composition as the gateway reads it (docs/guide/gateway.md). New reference. */
 json_t *system_file_composition(const struct system_composition *composition);
