@@ -132,7 +132,7 @@ static void compare_decimal_bound(struct walk *walk, const struct pair *pair, co
 {
     const char *from = json_string_at(pair->from, word), *to = json_string_at(pair->to, word);
     bool known = from && shape_is_decimal(from, strlen(from));
-    if (!to)
+    if (!to || (from && strcmp(from, to) == 0))
         return;
     if (known && shape_is_decimal(to, strlen(to)) &&
         shape_decimal_compare(from, strlen(from), to, strlen(to)) * (upper ? -1 : 1) >= 0)

@@ -93,6 +93,9 @@ static const struct refusal {
     {"{'contracts': 1, 'system': '\\u001b]0;x\\u0007', 'services': []}",
      "/system: a control character", 1, 28},
     {ROUTE("'\\u009b31m': 1"), "a control character is in this name", 2, 98},
+    {"{'contracts': 1, 'system': 's', 'services': [{'name': 'a', 'publishes':"
+     " [{'type': 'T', 'version': 1}, {'type': 'T', 'version': 1}]}]}",
+     "/services/0/publishes/1: this is described twice", 1, 103},
     {ROUTE("'body': 7"), "/services/0/routes/0/body: expected an object", 2, 93},
     {SCHEMA("{'$ref': '#'}"), "/services/0/routes/0/body/$ref: no word of a shape's schema", 3, 20},
     {SCHEMA("{'type': 'thing'}"), "body/type: not the value", 3, 20},
@@ -195,6 +198,10 @@ static void each_change_of_a_route_is_judged(void **unused)
     assert_change(ONE(""),
                   "{'routes': [{'method': 'GET', 'path': '/u/{n:int}', 'audience': 'services'}]}",
                   "", "takes integers alone where its path took any text: /u/{n:int}", true);
+    assert_change(ONE(""),
+                  "{'routes': [{'method': 'GET', 'path': '/u/{n:int}', 'audience': 'public'},"
+                  "{" GET ", 'audience': 'services'}]}",
+                  "", "is new", false);
     assert_change(OPEN(""), ONE(""), "", "was for public, is now for services", true);
     assert_change(ONE(""), OPEN(""), "", "was for services, is now for public", false);
     assert_change(OPEN(", 'auth': 'anyone'"), OPEN(", 'auth': 'user'"), "",

@@ -41,7 +41,7 @@ static json_t *present_services(const struct system_file *file, struct findings 
     json_t *document = contract_document(file->name, descriptions, file->service_count);
     text_init(&text, TEXT_LENGTH_MAX);
     contract_write(&text, document);
-    json_t *services = contract_parse(file->path, text.data, text.length, findings);
+    json_t *services = contract_parse("the present description", text.data, text.length, findings);
     text_release(&text);
     json_decref(document);
     return services;

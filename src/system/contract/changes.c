@@ -73,19 +73,25 @@ void changes_of_shapes(struct changes *changes, const char *part, const json_t *
 
 /* ---- Paths ---- */
 
-/* The same but for names. */
-static bool is_same_path(const char *a, const char *b)
+/* How much of two paths is the same; names in them are not of the path. */
+enum likeness { OTHER, SAME_BUT_TYPES, SAME_BUT_NAMES, SAME };
+
+static enum likeness likeness_of(const char *a, const char *b)
 {
+    enum likeness likeness = strcmp(a, b) == 0 ? SAME : SAME_BUT_NAMES;
     while (*a && *a == *b) {
-        if (*a == '{') {
-            a += strcspn(a, "}");
-            b += strcspn(b, "}");
-        } else {
+        size_t left = strcspn(a, "}"), right = strcspn(b, "}");
+        if (*a != '{') {
             a++;
             b++;
+            continue;
         }
+        if (!memchr(a, ':', left) != !memchr(b, ':', right))
+            likeness = SAME_BUT_TYPES;
+        a += left;
+        b += right;
     }
-    return !*a && !*b;
+    return *a || *b ? OTHER : likeness;
 }
 
 /* A name in a path that took any text takes integers only. */
@@ -101,17 +107,23 @@ static bool is_narrower_path(const char *old, const char *now)
     return false;
 }
 
+/* The one that is most like it. */
 static const json_t *find_route(const json_t *description, const json_t *like, bool any_method)
 {
     size_t i;
     json_t *route;
+    const json_t *best = NULL;
+    enum likeness least = SAME_BUT_TYPES;
     json_array_foreach (json_object_get(description, "routes"), i, route) {
         bool same = strcmp(json_string_at(route, "method"), json_string_at(like, "method")) == 0;
-        if ((same || any_method) &&
-            is_same_path(json_string_at(route, "path"), json_string_at(like, "path")))
-            return route;
+        enum likeness likeness =
+            likeness_of(json_string_at(route, "path"), json_string_at(like, "path"));
+        if ((same || any_method) && likeness >= least) {
+            best = route;
+            least = likeness + 1;
+        }
     }
-    return NULL;
+    return best;
 }
 
 /* ---- Who may use it ---- */
@@ -228,7 +240,9 @@ static void compare_answers(struct changes *changes, const json_t *old, const js
         changes_add(changes, true, "location", "does not say any more where its resource is");
 }
 
-static void compare_route(struct changes *changes, const json_t *description, const json_t *old)
+/* The route that has its place now; NULL: it is gone. */
+static const json_t *compare_route(struct changes *changes, const json_t *description,
+                                   const json_t *old)
 {
     const json_t *now = find_route(description, old, false);
     const json_t *other = now ? NULL : find_route(description, old, true);
@@ -238,7 +252,7 @@ static void compare_route(struct changes *changes, const json_t *description, co
     else if (!now)
         changes_add(changes, true, "gone", "is gone");
     if (!now)
-        return;
+        return NULL;
     if (is_narrower_path(json_string_at(old, "path"), json_string_at(now, "path")))
         changes_add(changes, true, "path", "takes integers alone where its path took any text: %s",
                     json_string_at(now, "path"));
@@ -246,6 +260,7 @@ static void compare_route(struct changes *changes, const json_t *description, co
     compare_queries(changes, old, now);
     compare_bodies(changes, old, now);
     compare_answers(changes, old, now);
+    return now;
 }
 
 static void name_route(struct changes *changes, const json_t *route, char name[static NAME_SIZE])
@@ -256,6 +271,34 @@ static void name_route(struct changes *changes, const json_t *route, char name[s
     changes->name = name;
     changes->method = json_string_at(route, "method");
     changes->path = json_string_at(route, "path");
+}
+
+static bool is_among(const json_t *route, const json_t *const *routes, size_t count)
+{
+    size_t i = 0;
+    while (i < count && routes[i] != route)
+        i++;
+    return i < count;
+}
+
+static void compare_routes(struct changes *changes, const json_t *old, const json_t *now)
+{
+    const json_t *before = json_object_get(old, "routes");
+    size_t count = json_array_size(before), i;
+    const json_t **kept = calloc(count + 1, sizeof *kept);
+    char name[NAME_SIZE];
+    json_t *route;
+    FH_ASSERT(kept != NULL);
+    json_array_foreach (before, i, route) {
+        name_route(changes, route, name);
+        kept[i] = compare_route(changes, now, route);
+    }
+    json_array_foreach (json_object_get(now, "routes"), i, route) {
+        name_route(changes, route, name);
+        if (!is_among(route, kept, count))
+            changes_add(changes, false, "new", "is new");
+    }
+    free(kept);
 }
 
 /* ---- Services ---- */
@@ -271,21 +314,10 @@ void changes_of_service(json_t *found, const char *service, const json_t *old, c
 {
     struct changes changes = {
         .found = found, .service = service, .kind = "service", .name = service};
-    char name[NAME_SIZE];
-    size_t i;
-    json_t *route;
     if (!old || !now) {
         changes_add(&changes, !now, now ? "new" : "gone", now ? "is new" : "is gone");
         return;
     }
-    json_array_foreach (json_object_get(old, "routes"), i, route) {
-        name_route(&changes, route, name);
-        compare_route(&changes, now, route);
-    }
-    json_array_foreach (json_object_get(now, "routes"), i, route) {
-        name_route(&changes, route, name);
-        if (!find_route(old, route, false))
-            changes_add(&changes, false, "new", "is new");
-    }
+    compare_routes(&changes, old, now);
     changes_of_events(found, service, old, now, NULL);
 }

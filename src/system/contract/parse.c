@@ -18,7 +18,7 @@
 #include "system/file/file.h"
 
 #define POINTER_MAX ((size_t)4096)
-#define ELEMENTS_MAX 4096
+#define ELEMENTS_MAX 1024
 #define SHOWN_MAX 400 /* bytes of a pointer, or of a sentence */
 
 struct reading {
@@ -386,6 +386,31 @@ static bool check_schemas(const struct reading *reading, const struct spot *spot
     return true;
 }
 
+/* ---- Doubles ---- */
+
+/* Two elements with the same members would be compared with one another. */
+static bool check_doubles(const struct reading *reading, const struct spot *spot,
+                          const json_t *list, const char *first, const char *second)
+{
+    json_t *seen = json_object(), *element;
+    size_t i;
+    bool good = true;
+    json_array_foreach (list, i, element) {
+        const struct spot at = {spot, NULL, i};
+        json_t *both =
+            json_pack("[O, O]", json_object_get(element, first), json_object_get(element, second));
+        char *key = json_text(both);
+        good = !json_object_get(seen, key) || refuse(reading, &at, "this is described twice here");
+        FH_ASSERT(json_object_set_new(seen, key, json_true()) == 0);
+        json_text_free(key);
+        json_decref(both);
+        if (!good)
+            break;
+    }
+    json_decref(seen);
+    return good;
+}
+
 /* ---- The form ---- */
 
 #define TEXT_MAX 1024
@@ -507,7 +532,9 @@ static bool check_form(const struct reading *reading, const json_t *document)
 
 static json_t *services_by_name(const struct reading *reading, const json_t *document)
 {
-    static const char *const lists[] = {"routes", "publishes"};
+    static const char *const lists[] = {"routes", "publishes"}, *const members[][2] = {
+                                                                    {"method", "path"},
+                                                                    {"type", "version"}};
     const struct spot whole = {0}, list = {&whole, "services", 0};
     json_t *all = json_object(), *service;
     size_t i;
@@ -518,7 +545,9 @@ static json_t *services_by_name(const struct reading *reading, const json_t *doc
                     refuse(reading, &at, "this service is described twice here");
         for (size_t j = 0; good && j < sizeof lists / sizeof lists[0]; j++) {
             const struct spot below = {&at, lists[j], 0};
-            good = check_schemas(reading, &below, json_object_get(service, lists[j]));
+            const json_t *elements = json_object_get(service, lists[j]);
+            good = check_schemas(reading, &below, elements) &&
+                   check_doubles(reading, &below, elements, members[j][0], members[j][1]);
         }
         if (!good) {
             json_decref(all);
