@@ -20,7 +20,7 @@
 struct worker_call {
     void (*run)(void *);
     void *argument;
-    struct fiber *fiber; /* waits; NULL: nobody, and it is the last one */
+    struct fiber *fiber; /* waits; NULL: nobody, and the call is the thread's to free */
     struct worker_call *next;
 };
 
@@ -62,9 +62,13 @@ static void *worker_main(void *argument)
             worker->end = &worker->first;
         pthread_mutex_unlock(&worker->mutex);
         call->run(call->argument);
-        if (!call->fiber) {
+        if (call == &worker->last) {
             worker_free(worker);
             return NULL;
+        }
+        if (!call->fiber) {
+            free(call);
+            continue;
         }
         pthread_mutex_lock(&worker->mutex);
         call->next = worker->done;
@@ -148,6 +152,14 @@ void broker_worker_run(struct broker_worker *worker, void (*run)(void *), void *
     FH_ASSERT(call.fiber != NULL);
     worker_add(worker, &call);
     fiber_park();
+}
+
+void broker_worker_send(struct broker_worker *worker, void (*run)(void *), void *argument)
+{
+    struct worker_call *call = malloc(sizeof *call);
+    FH_ASSERT(call != NULL);
+    *call = (struct worker_call){.run = run, .argument = argument};
+    worker_add(worker, call);
 }
 
 void broker_worker_end(struct broker_worker *worker, void (*last)(void *), void *argument)

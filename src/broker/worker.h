@@ -18,6 +18,9 @@ enum fh_code broker_worker_new(struct world *world, struct broker_worker **ret,
                                struct fh_error *error);
 /* Parks the fiber while the thread runs `run(argument)`, after all calls that came before. */
 void broker_worker_run(struct broker_worker *worker, void (*run)(void *), void *argument);
+/* Returns at once: the thread runs `run(argument)` after all calls that came before, and nobody is
+ * told. */
+void broker_worker_send(struct broker_worker *worker, void (*run)(void *), void *argument);
 /* Returns at once: the thread runs `last(argument)` and ends. No fiber may be waiting. */
 void broker_worker_end(struct broker_worker *worker, void (*last)(void *), void *argument);
 
