@@ -65,7 +65,10 @@ struct broker_message {
     const char *data; /* borrowed: until publish returns, or until the next take of this consumer */
     size_t length;
     const char *id; /* to publish: the event's, for servers that drop repetitions by it */
-    uint64_t mark;  /* taken: for acknowledge; rises within a consumer */
+    /* To publish: the event's key, or NULL. Readers outside see it where messages have keys; a
+     * driver does not choose the partition by it. */
+    const char *key;
+    uint64_t mark; /* taken: for acknowledge; rises within a consumer */
 };
 
 struct broker_topic {

@@ -43,7 +43,8 @@ struct relay {
     struct chain_place next;
     int count;
     struct text texts, follows;
-    size_t begins[RELAY_BATCH_MAX + 1];
+    struct text keys; /* each with its NUL */
+    size_t begins[RELAY_BATCH_MAX + 1], key_begins[RELAY_BATCH_MAX];
     unsigned partitions[RELAY_BATCH_MAX];
     char ids[RELAY_BATCH_MAX][ID_SIZE];
     struct broker_message messages[RELAY_BATCH_MAX];
@@ -158,6 +159,8 @@ static bool take_relayed(void *context, const struct ledger_event *event)
     chain_follow(&relay->chain, event->key, event->position, event->id);
     relay->begins[relay->count] = relay->texts.length;
     relay->partitions[relay->count] = envelope_partition(event->key, relay->topic.partitions);
+    relay->key_begins[relay->count] = relay->keys.length;
+    text_append(&relay->keys, event->key, strlen(event->key) + 1);
     snprintf(relay->ids[relay->count], ID_SIZE, "%s", event->id);
     if (relay->count == 0)
         relay->oldest_ms = event->time_ms;
@@ -169,6 +172,7 @@ static bool take_relayed(void *context, const struct ledger_event *event)
 static void forget_batch(struct relay *relay)
 {
     text_clear(&relay->texts);
+    text_clear(&relay->keys);
     relay->count = 0;
     relay->oldest_ms = 0;
 }
@@ -208,7 +212,7 @@ static enum fh_code read_batch(struct relay *relay, struct fh_error *error)
         code = outbox_read(&reading, error);
         relay->busy = false;
         fiber_wake_all(&relay->manager->idle);
-        if (code == FH_OK && relay->texts.overflow)
+        if (code == FH_OK && (relay->texts.overflow || relay->keys.overflow))
             code = error_set(error, FH_NO_MEMORY, "There is no memory for events to relay.");
         if (code != FH_OK || reading.place != PLACE_HERE) {
             forget_place(relay);
@@ -245,7 +249,8 @@ static enum fh_code publish_batch(struct relay *relay, struct fh_error *error)
             (struct broker_message){.partition = relay->partitions[i],
                                     .data = relay->texts.data + relay->begins[i],
                                     .length = relay->begins[i + 1] - relay->begins[i],
-                                    .id = relay->ids[i]};
+                                    .id = relay->ids[i],
+                                    .key = relay->keys.data + relay->key_begins[i]};
     if (code == FH_OK)
         code = broker->driver->publish(broker, &relay->topic, relay->messages, relay->count,
                                        until_ns, error);
@@ -405,6 +410,7 @@ enum fh_code relay_new(struct event_manager *manager, const char *system, const 
     chain_init(&relay->chain, relay->topic.partitions);
     text_init(&relay->texts, TEXT_LENGTH_MAX);
     text_init(&relay->follows, CHAIN_SIZE_MAX);
+    text_init(&relay->keys, TEXT_LENGTH_MAX);
     manager->relay = relay;
     return FH_OK;
 }
@@ -417,6 +423,7 @@ void relay_free(struct event_manager *manager)
     chain_release(&relay->chain);
     text_release(&relay->texts);
     text_release(&relay->follows);
+    text_release(&relay->keys);
     free(relay);
     manager->relay = NULL;
 }
