@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The driver: what broker.h asks for, and who does it. */
+
+#include "broker/kafka/internal.h"
+
+extern const struct broker_driver broker_kafka;
+
+static enum fh_code connect_kafka_and_name(struct world *world, const json_t *options,
+                                           int64_t deadline_ns, struct broker **ret,
+                                           struct fh_error *error)
+{
+    enum fh_code code = kafka_connect(world, options, deadline_ns, ret, error);
+    if (code == FH_OK)
+        (*ret)->driver = &broker_kafka;
+    return code;
+}
+
+const struct broker_driver broker_kafka = {
+    .name = "kafka",
+    .title = "Kafka",
+    .connect = connect_kafka_and_name,
+    .close = kafka_close,
+    .declare = kafka_declare,
+    .publish = kafka_publish,
+    .consume = kafka_consume,
+    .take = kafka_take,
+    .acknowledge = kafka_acknowledge,
+    .unconsume = kafka_unconsume,
+};

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What Kafka's driver does about what only Kafka has, besides what every driver owes
+ * (broker_conformance.c): topics and producers of others, offsets with gaps and without past, a
+ * producer whose messages the server knows by number.
+ */
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/kafka/internal.h"
+#include "broker_trial.h"
+#include "kafka_raw.h"
+
+#define REOPEN_MS 1000
+
+extern char **environ;
+
+static struct taken taken;
+
+static const char *topic_of(struct trial *t)
+{
+    static char name[KAFKA_WORD_SIZE];
+    kafka_topic_name(&t->topic, name);
+    return name;
+}
+
+static void rest_a_moment(struct trial *t)
+{
+    fiber_sleep_until(t->harness.world, world_in_ms(t->harness.world, 20));
+}
+
+static bool all_taken(int from, int to)
+{
+    while (from < to && taken.times[from])
+        from++;
+    return from == to;
+}
+
+static bool open_until_it_succeeds(struct trial *t, const char *name,
+                                   struct broker_consumer **consumer)
+{
+    int64_t until_ns = world_in_ms(t->harness.world, BACK_MS);
+    enum fh_code code;
+    while ((code = trial_consume(t, name, 0, 1, consumer, &t->error)) != FH_OK &&
+           world_monotonic_ns(t->harness.world) < until_ns)
+        rest_a_moment(t);
+    taken.mark = 0;
+    return code == FH_OK;
+}
+
+/* As a subscription does: a consumer by which nothing comes is closed, and opened again. */
+static bool take_by_reopening(struct trial *t, const char *name, struct broker_consumer **consumer,
+                              int from, int to)
+{
+    int64_t until_ns = world_in_ms(t->harness.world, BACK_MS);
+    while (!all_taken(from, to) && world_monotonic_ns(t->harness.world) < until_ns) {
+        t->patience_ms = REOPEN_MS;
+        trial_take_numbers(t, *consumer, &taken, MANY);
+        t->patience_ms = WAIT_MS;
+        if (all_taken(from, to))
+            break;
+        t->driver->unconsume(*consumer);
+        if (!open_until_it_succeeds(t, name, consumer))
+            break;
+    }
+    return all_taken(from, to);
+}
+
+/* Again and again, as a relay does. */
+static bool publish_until_acknowledged(struct trial *t, int from, int to)
+{
+    int64_t until_ns = world_in_ms(t->harness.world, BACK_MS);
+    t->patience_ms = TRY_MS;
+    enum fh_code code;
+    do {
+        code = trial_publish_numbers(t, from, to, &t->error);
+        if (code != FH_OK) {
+            rest_a_moment(t);
+            t->driver->declare(t->broker, &t->topic, trial_soon(t), ERROR_UNHEEDED);
+        }
+    } while (code != FH_OK && world_monotonic_ns(t->harness.world) < until_ns);
+    t->patience_ms = WAIT_MS;
+    return code == FH_OK;
+}
+
+/* ---- topics ---- */
+
+static void a_topic_made_anew_is_read_from_its_beginning(struct trial *t)
+{
+    struct broker_consumer *consumer;
+    rd_kafka_t *raw = raw_producer(t->options, NULL);
+    taken.count = 0;
+    EXPECT_OK(trial_consume(t, "anew", 0, 1, &consumer, &t->error));
+    EXPECT_OK(trial_publish_numbers(t, 0, 400, &t->error));
+    trial_take_numbers(t, consumer, &taken, 400);
+    t->driver->acknowledge(consumer, taken.mark);
+    EXPECT(!raw_delete_topic(raw, topic_of(t)));
+    EXPECT(publish_until_acknowledged(t, 400, 500));
+    EXPECT(take_by_reopening(t, "anew", &consumer, 400, 500));
+    EXPECT(taken.ordered && taken.in_place);
+    t->driver->unconsume(consumer);
+    raw_free(raw);
+}
+
+static void what_retention_took_is_passed_over(struct trial *t)
+{
+    struct broker_consumer *consumer;
+    rd_kafka_t *raw = raw_producer(t->options, NULL);
+    taken.count = 0;
+    EXPECT_OK(trial_consume(t, "old", 0, 1, &consumer, &t->error));
+    t->driver->unconsume(consumer);
+    EXPECT_OK(trial_publish_numbers(t, 0, 80 * PARTITIONS, &t->error));
+    EXPECT(!raw_forget(raw, topic_of(t), PARTITIONS, 50));
+    EXPECT_OK(trial_consume(t, "old", 0, 1, &consumer, &t->error));
+    trial_take_numbers(t, consumer, &taken, 30 * PARTITIONS);
+    EXPECT(taken.count == 30 * PARTITIONS && taken.ordered && taken.in_place);
+    EXPECT(!taken.times[50 * PARTITIONS - 1] && taken.times[50 * PARTITIONS]);
+    t->driver->unconsume(consumer);
+    raw_free(raw);
+}
+
+static void a_topic_that_would_lose_or_take_nothing_is_refused(struct trial *t)
+{
+    static const char *const settings[][3] = {
+        {"cleanup.policy", "compact", "cleanup.policy"},
+        {"cleanup.policy", "compact,delete", "cleanup.policy"},
+        {"min.insync.replicas", "2", "min.insync.replicas"},
+        {"max.message.bytes", "1000012", "max.message.bytes"},
+        {"retention.ms", "60000", NULL},
+    };
+    rd_kafka_t *raw = raw_producer(t->options, NULL);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        char name[80], full[KAFKA_WORD_SIZE];
+        snprintf(name, sizeof name, "%s-set-%zu", t->topic.name, i);
+        struct broker_topic topic = {name, PARTITIONS};
+        kafka_topic_name(&topic, full);
+        EXPECT(!raw_create_topic(raw, full, PARTITIONS, settings[i][0], settings[i][1]));
+        enum fh_code code = t->driver->declare(t->broker, &topic, trial_soon(t), &t->error);
+        if (!settings[i][2]) {
+            bool refused_by_default = code == FH_CONFLICT; /* a server takes 1048588 bytes */
+            EXPECT(refused_by_default && strstr(t->error.message, "max.message.bytes"));
+            continue;
+        }
+        EXPECT(code == FH_CONFLICT && strstr(t->error.message, settings[i][2]));
+        EXPECT(strstr(t->error.message, full));
+    }
+    raw_free(raw);
+}
+
+static void more_replicas_than_there_are_servers_are_refused(struct trial *t)
+{
+    json_t *options = json_deep_copy(t->options);
+    struct broker *broker;
+    char name[80];
+    snprintf(name, sizeof name, "%s-three", t->topic.name);
+    struct broker_topic fresh = {name, 1};
+    json_object_set_new(options, "replicas", json_integer(3));
+    EXPECT_OK(t->driver->connect(t->harness.world, options, trial_soon(t), &broker, &t->error));
+    EXPECT(t->driver->declare(broker, &fresh, trial_soon(t), &t->error) != FH_OK);
+    EXPECT(strstr(t->error.message, "eplication"));
+    EXPECT(t->driver->declare(broker, &t->topic, trial_soon(t), &t->error) == FH_CONFLICT);
+    EXPECT(strstr(t->error.message, "replicas"));
+    t->driver->close(broker);
+    json_decref(options);
+}
+
+/* ---- messages of others ---- */
+
+static void transactions_of_others_leave_gaps_and_nothing_aborted(struct trial *t)
+{
+    struct broker_consumer *consumer;
+    rd_kafka_t *raw = raw_producer(t->options, t->name);
+    taken.count = 0;
+    EXPECT_OK(trial_consume(t, "gaps", 0, 1, &consumer, &t->error));
+    EXPECT_OK(trial_publish_numbers(t, 0, 8, &t->error));
+    EXPECT(!rd_kafka_begin_transaction(raw));
+    raw_produce(raw, topic_of(t), 0, NULL, "8");
+    EXPECT(!rd_kafka_commit_transaction(raw, RAW_MS));
+    EXPECT(!rd_kafka_begin_transaction(raw));
+    raw_produce(raw, topic_of(t), 0, NULL, "16");
+    EXPECT(!rd_kafka_abort_transaction(raw, RAW_MS));
+    EXPECT_OK(trial_publish_numbers(t, 24, 32, &t->error));
+    trial_take_numbers(t, consumer, &taken, 17);
+    EXPECT(taken.count == 17 && taken.ordered && taken.in_place && !taken.times[16]);
+    t->driver->acknowledge(consumer, taken.mark);
+    t->driver->unconsume(consumer);
+    EXPECT_OK(trial_consume(t, "gaps", 0, 1, &consumer, &t->error));
+    EXPECT(trial_nothing_comes(t, consumer));
+    t->driver->unconsume(consumer);
+    raw_free(raw);
+}
+
+static void messages_without_value_or_headers_are_taken_as_they_are(struct trial *t)
+{
+    static const char *const values[] = {NULL, "", "plain"};
+    struct broker_consumer *consumer;
+    struct broker_message got;
+    rd_kafka_t *raw = raw_producer(t->options, NULL);
+    EXPECT_OK(trial_consume(t, "others", 0, 1, &consumer, &t->error));
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        int count = 0;
+        size_t length = values[i] ? strlen(values[i]) : 0;
+        raw_produce(raw, topic_of(t), 5, i ? NULL : "tombstone", values[i]);
+        EXPECT_OK(t->driver->take(consumer, &got, 1, trial_soon(t), &count, &t->error));
+        EXPECT(count == 1 && got.partition == 5 && got.data && got.length == length);
+        EXPECT(memcmp(got.data, length ? values[i] : "", length) == 0);
+    }
+    t->driver->unconsume(consumer);
+    raw_free(raw);
+}
+
+#define KCAT_WORDS_MAX 16
+
+/* With the server's login in a file of its own, and `words` after, NULL-terminated; its output. */
+static bool run_kcat(struct trial *t, const char *const *words, char *ret, size_t size)
+{
+    char login_path[256], output_path[256];
+    const char *arguments[KCAT_WORDS_MAX] = {"kcat", "-F", login_path};
+    snprintf(login_path, sizeof login_path, "%s/kcat", t->harness.folder);
+    snprintf(output_path, sizeof output_path, "%s/kcat.output", t->harness.folder);
+    FILE *login = fopen(login_path, "w");
+    FH_ASSERT(login != NULL);
+    fprintf(login,
+            "bootstrap.servers=127.0.0.1:%lld\nsecurity.protocol=sasl_plaintext\n"
+            "sasl.mechanism=SCRAM-SHA-256\nsasl.username=%s\nsasl.password=%s\n",
+            (long long)json_integer_value(json_object_get(t->options, "port")),
+            json_string_at(t->options, "user"), json_string_at(t->options, "password"));
+    fclose(login);
+    for (int i = 3; *words && i < KCAT_WORDS_MAX - 1; i++)
+        arguments[i] = *words++;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output_path,
+                                     O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    pid_t pid;
+    int status = -1;
+    int failed =
+        posix_spawnp(&pid, "kcat", &actions, NULL, (char *const *)(uintptr_t)arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (failed)
+        return false;
+    FH_ASSERT(waitpid(pid, &status, 0) == pid);
+    FILE *output = fopen(output_path, "r");
+    FH_ASSERT(output != NULL);
+    ret[fread(ret, 1, size - 1, output)] = '\0';
+    fclose(output);
+    return status == 0;
+}
+
+static void an_ordinary_client_reads_events_and_publishes_one(struct trial *t)
+{
+    struct broker_consumer *consumer;
+    struct broker_message event = {
+        .partition = 3, .data = "{}", .length = 2, .id = "1", .key = "order-7"};
+    struct broker_message got;
+    char output[400] = "";
+    int count = 0;
+    const char *reads[] = {"-q", "-C",        "-t", topic_of(t), "-p",       "3",
+                           "-o", "beginning", "-e", "-f",        "%k %s %h", NULL};
+    const char *writes[] = {"-P",      "-t", topic_of(t),     "-p", "4", "-k",
+                            "order-8", "-l", "/proc/version", NULL};
+    if (access("/usr/bin/kcat", X_OK) != 0) {
+        print_message("NOT TESTED: that an ordinary client reads events: apt-get install kcat\n");
+        return;
+    }
+    EXPECT_OK(t->driver->publish(t->broker, &t->topic, &event, 1, trial_soon(t), &t->error));
+    EXPECT(run_kcat(t, reads, output, sizeof output));
+    EXPECT(strcmp(output, "order-7 {} content-type=application/cloudevents+json; charset=UTF-8") ==
+           0);
+    EXPECT_OK(trial_consume(t, "kcat", 0, 1, &consumer, &t->error));
+    EXPECT(run_kcat(t, writes, output, sizeof output));
+    EXPECT_OK(t->driver->take(consumer, &got, 1, trial_soon(t), &count, &t->error));
+    EXPECT(count == 1 && got.partition == 4 && memcmp(got.data, "Linux version", 13) == 0);
+    t->driver->unconsume(consumer);
+}
+
+/* ---- each once ---- */
+
+static void what_is_published_while_the_server_dies_is_there_once_and_in_order(struct trial *t)
+{
+    struct broker_consumer *consumer = NULL;
+    taken.count = 0;
+    EXPECT_OK(trial_consume(t, "dies", 0, 1, &consumer, &t->error));
+    for (int i = 0; i < 20; i++) {
+        if (i % 10 == 5)
+            t->bed->kill(t->options);
+        EXPECT(publish_until_acknowledged(t, i * AT_ONCE, (i + 1) * AT_ONCE));
+    }
+    t->driver->unconsume(
+        consumer); /* it has read nothing: so the next one reads all of the topic */
+    EXPECT(open_until_it_succeeds(t, "dies", &consumer));
+    trial_take_numbers(t, consumer, &taken, 20 * AT_ONCE);
+    EXPECT(taken.count == 20 * AT_ONCE && taken.ordered && taken.in_place);
+    t->driver->unconsume(consumer);
+}
+
+static void a_paused_server_holds_up_nobody_beyond_deadlines(struct trial *t)
+{
+    struct broker_consumer *consumer;
+    struct broker_message message;
+    int count = 0;
+    taken.count = 0;
+    EXPECT_OK(trial_consume(t, "paused", 0, 1, &consumer, &t->error));
+    EXPECT_OK(trial_publish_numbers(t, 0, 10, &t->error));
+    trial_take_numbers(t, consumer, &taken, 10);
+    t->bed->pause(t->options, true);
+    t->patience_ms = 300;
+    EXPECT(trial_publish_numbers(t, 10, 20, &t->error) == FH_UNAVAILABLE);
+    enum fh_code code = t->driver->take(consumer, &message, 1,
+                                        world_in_ms(t->harness.world, WAIT_MS), &count, &t->error);
+    t->bed->pause(t->options, false);
+    EXPECT(code == FH_UNAVAILABLE && count == 0);
+    t->patience_ms = WAIT_MS;
+    EXPECT(publish_until_acknowledged(t, 10, 20));
+    trial_take_numbers(t, consumer, &taken, 20);
+    EXPECT(taken.count == 20 && taken.ordered && taken.in_place);
+    t->driver->unconsume(consumer);
+}
+
+static void a_producer_that_has_failed_for_good_is_replaced(struct trial *t)
+{
+    struct broker_consumer *consumer;
+    taken.count = 0;
+    EXPECT_OK(trial_consume(t, "fatal", 0, 1, &consumer, &t->error));
+    EXPECT_OK(trial_publish_numbers(t, 0, 10, &t->error));
+    rd_kafka_test_fatal_error(kafka_of(t->broker)->client->handle,
+                              RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "by a test");
+    EXPECT(trial_publish_numbers(t, 10, 20, &t->error) == FH_UNAVAILABLE);
+    EXPECT_OK(trial_publish_numbers(t, 10, 20, &t->error));
+    trial_take_numbers(t, consumer, &taken, 20);
+    EXPECT(taken.ordered && taken.in_place && taken.different == 20);
+    t->driver->unconsume(consumer);
+}
+
+static void a_wiped_server_gets_the_topic_again(struct trial *t)
+{
+    struct broker_consumer *consumer;
+    taken.count = 0;
+    EXPECT_OK(trial_consume(t, "wiped", 0, 1, &consumer, &t->error));
+    EXPECT_OK(trial_publish_numbers(t, 0, 100, &t->error));
+    trial_take_numbers(t, consumer, &taken, 100);
+    t->driver->acknowledge(consumer, taken.mark);
+    t->bed->wipe(t->options);
+    EXPECT(publish_until_acknowledged(t, 100, 200)); /* those may be the feed's to bring */
+    t->driver->unconsume(consumer);
+    EXPECT(open_until_it_succeeds(t, "wiped", &consumer));
+    EXPECT(publish_until_acknowledged(t, 200, 300));
+    EXPECT(take_by_reopening(t, "wiped", &consumer, 200, 300));
+    EXPECT(taken.in_place);
+    t->driver->unconsume(consumer);
+}
+
+/* ---- options ---- */
+
+static void settings_that_lose_or_reorder_are_refused(struct trial *t)
+{
+    static const struct {
+        const char *option, *value, *says; /* says NULL: it is taken */
+    } tried[] = {
+        {"acks", "1", "keep their order"},
+        {"retries", "0", "keep their order"},
+        {"enable.idempotence", "false", "keep their order"},
+        {"max.in.flight.requests.per.connection", "50", "keep their order"},
+        {"message.timeout.ms", "10", "keep their order"},
+        {"group.id", "others", "keep their order"},
+        {"plugin.library.paths", "/tmp/x.so", "compression.type"},
+        {"sasl.username", "somebody", "compression.type"},
+        {"compression.type", "best", "compression.type"},
+        {"mechanism", "GSSAPI", "SCRAM-SHA-256"},
+        {"host", "kafka:9092/x", "host"},
+        {"compression.type", "lz4", NULL},
+        {"linger.ms", "1", NULL},
+        {"mechanism", "PLAIN", NULL},
+    };
+    for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
+        json_t *options = json_deep_copy(t->options);
+        struct broker *broker = NULL;
+        json_object_set_new(options, tried[i].option, json_string(tried[i].value));
+        enum fh_code code =
+            t->driver->connect(t->harness.world, options, trial_soon(t), &broker, &t->error);
+        json_decref(options);
+        if (tried[i].says) {
+            EXPECT(code == FH_INVALID && !broker && strstr(t->error.message, tried[i].says));
+        } else {
+            EXPECT(code == FH_OK);
+            t->driver->close(broker);
+        }
+    }
+    json_t *remote = json_pack("{s:s, s:s, s:s, s:s, s:{s:s}}", "host", "192.0.2.1", "user", "u",
+                               "password", "not-told", "mechanism", "PLAIN", "tls", "mode", "off");
+    struct broker *broker = NULL;
+    enum fh_code code =
+        t->driver->connect(t->harness.world, remote, trial_soon(t), &broker, &t->error);
+    json_decref(remote);
+    EXPECT(code == FH_INVALID && strstr(t->error.message, "PLAIN"));
+    EXPECT(!strstr(t->error.message, "not-told"));
+}
+
+#define CASE(name)                                                                                 \
+    {                                                                                              \
+#name, name                                                                                \
+    }
+
+int main(void)
+{
+    static const struct trial_case cases[] = {
+        CASE(a_topic_made_anew_is_read_from_its_beginning),
+        CASE(what_retention_took_is_passed_over),
+        CASE(a_topic_that_would_lose_or_take_nothing_is_refused),
+        CASE(more_replicas_than_there_are_servers_are_refused),
+        CASE(transactions_of_others_leave_gaps_and_nothing_aborted),
+        CASE(messages_without_value_or_headers_are_taken_as_they_are),
+        CASE(an_ordinary_client_reads_events_and_publishes_one),
+        CASE(what_is_published_while_the_server_dies_is_there_once_and_in_order),
+        CASE(a_paused_server_holds_up_nobody_beyond_deadlines),
+        CASE(a_producer_that_has_failed_for_good_is_replaced),
+        CASE(a_wiped_server_gets_the_topic_again),
+        CASE(settings_that_lose_or_reorder_are_refused),
+    };
+    return trial_main(cases, sizeof cases / sizeof *cases);
+}
