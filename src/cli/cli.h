@@ -122,6 +122,8 @@ const char *cli_text(const json_t *object, const char *name);
 const char *cli_person(void);
 /* The wall clock, for display. */
 int64_t cli_now_ms(void);
+/* "90s", "15m", "2h", "3d". False: it is none of these. */
+bool cli_read_span(const char *given, long long *ret_s);
 /* "17s", "3h"; "-" if it is not an integer. */
 void cli_format_span(char *out, size_t size, const json_t *seconds);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How the commands print: colours only on a terminal, words of an answer. */
 
+#include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,20 @@ int64_t cli_now_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool cli_read_span(const char *given, long long *ret_s)
+{
+    static const char units[] = "smhd";
+    static const long long seconds[] = {1, 60, 3600, 86400};
+    char *end;
+    errno = 0;
+    long long number = strtoll(given, &end, 10);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    if (end == given || errno != 0 || !unit || end[1] || number < 0 || number >= 100000)
+        return false;
+    *ret_s = number * seconds[unit - units];
+    return true;
 }
 
 void cli_format_span(char *out, size_t size, const json_t *seconds)

@@ -48,6 +48,18 @@ static json_t *query_of(struct exchange *exchange)
     return NULL;
 }
 
+/* An integer parameter; *ret stays as it is if there is none. False: not an integer, or above
+ * `most`. */
+static bool take_query_number(const json_t *query, const char *name, int64_t most, int64_t *ret)
+{
+    const char *given = json_string_at(query, name);
+    char *end;
+    if (!given)
+        return true;
+    *ret = strtoll(given, &end, 10);
+    return given[0] >= '0' && given[0] <= '9' && !*end && *ret <= most;
+}
+
 /* The body of a POST: an object. NULL: it has been answered. */
 static json_t *body_of(struct exchange *exchange)
 {
@@ -81,6 +93,48 @@ void operators_parked(struct runtime *runtime, struct exchange *exchange)
     answer_operator(exchange, code, value, &error);
 }
 
+/* A time, or a place in the list. False: it can't be one. */
+static bool take_parked_filter(const json_t *query, struct parked_filter *filter,
+                               struct event_retried *after)
+{
+    const char *source = json_string_at(query, "after_source");
+    const char *share = json_string_at(query, "after_share");
+    *filter = (struct parked_filter){.source = json_string_at(query, "source"),
+                                     .type = json_string_at(query, "type"),
+                                     .error = json_string_at(query, "error"),
+                                     .after = source ? after : NULL};
+    *after = (struct event_retried){0};
+    if (!take_query_number(query, "before_ms", INT64_MAX / 2, &filter->before_ms) ||
+        !take_query_number(query, "after_ms", INT64_MAX / 2, &filter->after_ms) ||
+        !take_query_number(query, "after_position", INT64_MAX / 2, &after->position) ||
+        !source != !share || !source != !json_string_at(query, "after_position"))
+        return false;
+    return !source ||
+           (snprintf(after->source, sizeof after->source, "%s", source) <
+                (int)sizeof after->source &&
+            snprintf(after->share, sizeof after->share, "%s", share) < (int)sizeof after->share);
+}
+
+void operators_matching(struct runtime *runtime, struct exchange *exchange)
+{
+    struct fh_error error = {0};
+    struct parked_filter filter;
+    struct event_retried after;
+    json_t *value = NULL, *query = query_of(exchange);
+    enum fh_code code;
+    if (!query)
+        return;
+    if (take_parked_filter(query, &filter, &after))
+        code = parked_select(runtime->context.events, &filter, &value, &error);
+    else
+        code = error_set(&error, FH_INVALID,
+                         "`before_ms` and `after_ms` must be times, in ms since 1970; "
+                         "`after_source`, `after_share` and `after_position`, all or none, name "
+                         "the last key of the page before.");
+    json_decref(query);
+    answer_operator(exchange, code, value, &error);
+}
+
 void operators_parked_retry(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
@@ -88,11 +142,14 @@ void operators_parked_retry(struct runtime *runtime, struct exchange *exchange)
     if (!body)
         return;
     const char *source = json_string_at(body, "source"), *key = json_string_at(body, "key");
+    const json_t *keys = json_object_get(body, "keys");
     enum fh_code code = FH_OK;
-    if (json_object_size(body) > 0 && (!source || !key))
+    if (keys)
+        code = parked_retry_many(runtime->context.events, keys, &value, &error);
+    else if (json_object_size(body) > 0 && (!source || !key))
         code = error_set(&error, FH_INVALID,
-                         "Name `source` and `key` (texts), or nothing to retry all.");
-    if (code == FH_OK)
+                         "Name `source` and `key` (texts), or `keys`, or nothing to retry all.");
+    else
         code = parked_retry(runtime->context.events, source, key, &value, &error);
     json_decref(body);
     answer_operator(exchange, code, value, &error);
@@ -105,11 +162,13 @@ void operators_parked_drop(struct runtime *runtime, struct exchange *exchange)
     if (!body)
         return;
     const char *source = json_string_at(body, "source"), *key = json_string_at(body, "key");
-    const json_t *all = json_object_get(body, "all");
+    const json_t *all = json_object_get(body, "all"), *keys = json_object_get(body, "keys");
     enum fh_code code;
-    if (!source || !key || (all && !json_is_boolean(all)))
+    if (keys)
+        code = parked_drop_many(runtime->context.events, keys, &value, &error);
+    else if (!source || !key || (all && !json_is_boolean(all)))
         code = error_set(&error, FH_INVALID,
-                         "Name `source` and `key` (texts); `all` may be true or false.");
+                         "Name `source` and `key` (texts), or `keys`; `all` may be true or false.");
     else
         code = parked_drop(runtime->context.events, source, key, json_is_true(all), &value, &error);
     json_decref(body);
@@ -160,18 +219,6 @@ void operators_parked_edit(struct runtime *runtime, struct exchange *exchange)
 }
 
 /* ---- events ---- */
-
-/* An integer parameter; *ret stays as it is if there is none. False: not an integer, or above
- * `most`. */
-static bool take_query_number(const json_t *query, const char *name, int64_t most, int64_t *ret)
-{
-    const char *given = json_string_at(query, name);
-    char *end;
-    if (!given)
-        return true;
-    *ret = strtoll(given, &end, 10);
-    return given[0] >= '0' && given[0] <= '9' && !*end && *ret <= most;
-}
 
 /* If the type asked for is not one that this program publishes, adds those that it does. */
 static void tell_types(const struct runtime *runtime, const char *type, json_t *page)

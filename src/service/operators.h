@@ -7,8 +7,12 @@
  * of event/subscribe/parked.h and saga/show.h.
  *
  *   GET  /_freehold/parked?source=&key=    all, a source's, or one key with its events
- *   POST /_freehold/parked/retry           {"source", "key"}, both or neither
- *   POST /_freehold/parked/drop            {"source", "key", "all": false}
+ *   GET  /_freehold/parked/matching?source=&type=&error=&before_ms=&after_ms=   keys by their first
+ *                                          event; &after_source=&after_share=&after_position= the
+ *                                          next page
+ *   POST /_freehold/parked/retry           {"source", "key"}, both or neither; or {"keys": [...]}
+ *                                          out of the answer of `matching`
+ *   POST /_freehold/parked/drop            {"source", "key", "all": false}; or {"keys": [...]}
  *   POST /_freehold/parked/edit            {"source", "key", "data", "by", "position"}; then retry
  *   GET  /_freehold/events?after=&limit=&type=&key=&counts=   the outbox: event/outbox/list.h
  *   GET  /_freehold/spans?trace= or ?key=  what this process did lately: work/spans.h
@@ -33,6 +37,7 @@
 #include "service/runtime.h"
 
 void operators_parked(struct runtime *runtime, struct exchange *exchange);
+void operators_matching(struct runtime *runtime, struct exchange *exchange);
 void operators_parked_retry(struct runtime *runtime, struct exchange *exchange);
 void operators_parked_drop(struct runtime *runtime, struct exchange *exchange);
 void operators_parked_edit(struct runtime *runtime, struct exchange *exchange);

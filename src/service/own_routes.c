@@ -249,6 +249,7 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
                   {"GET", "/_freehold/restored", false, FH_OPERATORS, operators_restored},
                   {"POST", "/_freehold/restored/seen", false, FH_OPERATORS, operators_seen},
                   {"GET", "/_freehold/parked", false, FH_OPERATORS, operators_parked},
+                  {"GET", "/_freehold/parked/matching", false, FH_OPERATORS, operators_matching},
                   {"POST", "/_freehold/parked/retry", false, FH_OPERATORS, operators_parked_retry},
                   {"POST", "/_freehold/parked/drop", false, FH_OPERATORS, operators_parked_drop},
                   {"POST", "/_freehold/parked/edit", false, FH_OPERATORS, operators_parked_edit},

@@ -126,6 +126,82 @@ def test_a_person_changes_what_a_handler_can_not_bear(shop, tmp_path):
     assert "changes the data of the parked event UserUpdated" in log
 
 
+TRICKY = "\x1b[31m closed \x1b]0;owned\x07 50% & co {error}"
+
+
+def park(shop, *names):
+    """A user and an order of each, whose events are parked: one that fails, and one behind it."""
+    lamp = new_product(shop, 50)
+    users = [new_user(shop, name) for name in names]
+    orders = [ended(shop, place(shop, user, (lamp, 1))) for user in users]
+    for user in users:
+        rename(shop, user, "poison")
+        rename(shop, user, f"after {user}")
+    wait_for("all are parked", lambda: {(one["key"], one["events"]) for one in keys(shop)} >=
+             {(str(user), 2) for user in users})
+    return users, orders
+
+
+def acts(shop, what):
+    lines = (pathlib.Path(shop.state) / "audit.log").read_text().splitlines()
+    return [act for act in map(json.loads, lines) if act.get("what") == what]
+
+
+def test_many_are_chosen_by_type_error_and_age(shop):
+    users, orders = park(shop, "Eve", "Fay", "Gus", "Hal")
+    of = {str(user): order for user, order in zip(users, orders)}
+    # An error of another's making, as far as a terminal and a query are concerned.
+    tricky = {"source": "users", "key": str(users[0]), "id": "x", "attempts": 5}
+    assert shop.call("orders", "POST", "/_freehold/parked/retry", {"keys": [tricky] * 33}).status == 400
+    assert shop.call("orders", "POST", "/_freehold/parked/drop", {"keys": {}}).status == 400
+    (told,) = shop.call("orders", "POST", "/_freehold/parked/drop", {"keys": [tricky]}).body["keys"]
+    assert told["changed"] is True
+    for query in ("before_ms=x", "after_source=users", "after_position=-1", "after_ms=1.5"):
+        assert shop.call("orders", "GET", f"/_freehold/parked/matching?{query}").status == 400, query
+    # What matches nothing, in any way, says so and does nothing.
+    for words in (("--type", "UserMoved"), ("--error", TRICKY), ("--older", "2h"), ("--newer", "0s")):
+        assert "None of the 4 keys" in parked(shop, "retry", "orders", *words).stdout
+        assert json.loads(parked(shop, "drop", "orders", *words, "--json", "--yes").stdout)["matched"] == 0
+    assert parked(shop, "list", "orders", "--type", "UserMoved").stdout == "Nothing is parked.\n"
+    assert len(json.loads(parked(shop, "list", "--error", "bearable", "--json").stdout)["parked"]) == 4
+    before = len(acts(shop, "parked drop"))
+    # Looking beforehand changes nothing, and is no act.
+    dry = json.loads(parked(shop, "drop", "orders", "users", "--type", "UserUpdated", "--error", WHY, "--newer", "1d",
+                            "--older", "0s", "--all", "--dry-run", "--json").stdout)
+    assert (dry["matched"], dry["events"]) == (4, 8) and {one["key"] for one in dry["keys"]} == of.keys()
+    assert "4 events of these 4 keys would be dropped" in parked(shop, "drop", "orders", "--error", "bearable",
+                                                                 "--dry-run").stdout
+    assert len(acts(shop, "parked drop")) == before and len(keys(shop)) == 4
+    # A retry goes on after each key that fails again.
+    done = parked(shop, "retry", "orders", "--type", "UserUpdated", code=1)
+    assert "0 went through, 4 are parked again" in done.stdout and done.stdout.count(WHY) == 4
+    assert {one["attempts"] for one in keys(shop)} == {6}
+    # Dropping many is confirmed; the first of each goes, and the others wait in their order.
+    assert "--yes" in parked(shop, "drop", "orders", "--error", "bearable", code=2).stderr
+    assert "--all" in parked(shop, "drop", "orders", "--yes", code=2).stderr
+    done = parked(shop, "drop", "orders", "--error", "bearable", "--yes")
+    assert "4 events dropped" in done.stdout and "4 events wait for their retry" in done.stdout
+    done = json.loads(parked(shop, "retry", "orders", "--json").stdout)
+    assert (done["matched"], done["through"], done["applied"], done["parked"], done["untried"]) == (4, 4, 4, 0, 0)
+    assert keys(shop) == [] and all(name_in(shop, order) == f"after {user}" for user, order in of.items())
+    assert parked(shop, "retry", "orders").stdout == "Nothing is parked.\n"
+    # All of it is in the audit log: what was meant, and which keys.
+    whole, batch = acts(shop, "parked drop")[-2:]
+    assert whole["with"] == {"error": "bearable", "all": False, "matched": 4} and whole["service"] == "orders"
+    assert {one["key"] for one in batch["with"]["keys"]} == of.keys() and "attempts" not in batch["with"]["keys"][0]
+    assert "parked drop" in shop.command("audit", "--state", shop.state).stdout
+    assert shop.command("audit", "--unfinished", "--json", "--state", shop.state, check=False).returncode == 0
+
+
+def test_all_of_many_is_dropped_and_a_key_is_free_again(shop):
+    users, orders = park(shop, "Ida", "Jon")
+    done = json.loads(parked(shop, "drop", "orders", "--all", "--yes", "--json").stdout)
+    assert (done["dropped"], done["left"], done["changed"]) == (4, 0, 0) and keys(shop) == []
+    for user, order in zip(users, orders):
+        rename(shop, user, f"new {user}")
+        wait_for("its events are applied", lambda: name_in(shop, order) == f"new {user}")
+
+
 def test_a_mended_program_applies_what_was_parked_when_it_starts(shop, source):
     user, lamp = new_user(shop, "Cleo"), new_product(shop, 50)
     order = ended(shop, place(shop, user, (lamp, 1)))
@@ -142,7 +218,11 @@ def test_a_mended_program_applies_what_was_parked_when_it_starts(shop, source):
     (("show", "orders", "users", "none"), 1), (("retry", "orders", "users", "none"), 1),
     (("drop", "orders", "users", "none", "--yes"), 1), (("edit", "orders", "users", "none", "--data", "{}"), 1),
     (("edit", "orders", "users"), 2), (("edit", "orders", "users", "none", "--yes"), 2),
-    (("show", "orders", "users", "none", "--data", "{}"), 2)])
+    (("show", "orders", "users", "none", "--data", "{}"), 2),
+    (("retry", "orders", "--older", "2"), 2), (("retry", "orders", "--newer", "-1h"), 2),
+    (("retry", "orders", "--type", ""), 2), (("drop", "orders"), 2), (("drop", "orders", "users", "--yes"), 2),
+    (("show", "orders", "users", "1", "--type", "T"), 2), (("retry", "orders", "users", "1", "--type", "T"), 2),
+    (("list", "--dry-run"), 2), (("drop", "orders", "users", "1", "--dry-run"), 2), (("retry", "orders", "--yes"), 2)])
 def test_wrong_arguments_are_distinguished_from_what_is_not_there(shop, words, code):
     assert parked(shop, *words, code=code).stderr
 

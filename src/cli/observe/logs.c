@@ -35,14 +35,9 @@ struct filter {
 /* "90s", "15m", "2h", "3d" ago; or the beginning of a time as in logs. */
 int logs_read_since(const char *given, char out[static LOGS_TIME_SIZE])
 {
-    static const char units[] = "smhd";
-    static const long long seconds[] = {1, 60, 3600, 86400};
-    char *end;
-    errno = 0;
-    long long number = strtoll(given, &end, 10);
-    const char *unit = *end ? strchr(units, *end) : NULL;
-    if (end != given && errno == 0 && unit && !end[1] && number >= 0 && number < 100000) {
-        time_t then = (time_t)(cli_now_ms() / 1000 - number * seconds[unit - units]);
+    long long span_s;
+    if (cli_read_span(given, &span_s)) {
+        time_t then = (time_t)(cli_now_ms() / 1000 - span_s);
         struct tm parts;
         strftime(out, LOGS_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", gmtime_r(&then, &parts));
         return CLI_DONE;

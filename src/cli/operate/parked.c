@@ -7,41 +7,6 @@
 
 #include "base/json.h"
 #include "cli/operate/parked.h"
-#include "cli/table.h"
-
-/* ---- List ---- */
-
-static void print_parked(const json_t *list)
-{
-    struct cli_table table;
-    size_t i;
-    json_t *one;
-    char age[32];
-    if (json_array_size(list) == 0) {
-        printf("Nothing is parked.\n");
-        return;
-    }
-    table_begin(&table, (const char *const[]){"SERVICE", "SOURCE", "KEY", ">EVENTS", ">SINCE",
-                                              ">ATTEMPTS", "WHY", NULL});
-    json_array_foreach (list, i, one) {
-        cli_format_span(age, sizeof age, json_object_get(one, "age_s"));
-        table_cell(&table, "%s", cli_text(one, "service"));
-        table_cell(&table, "%s", cli_text(one, "source"));
-        table_cell(&table, "%s", cli_text(one, "key"));
-        table_cell(&table, "%lld", cli_number(one, "events"));
-        table_cell(&table, "%s", age);
-        table_cell(&table, "%lld", cli_number(one, "attempts"));
-        table_cell(&table, "%s at %lld: %s", cli_text(one, "type"), cli_number(one, "position"),
-                   cli_text(one, "error"));
-    }
-    table_end(&table);
-}
-
-static int list_parked(struct cli_operator *asking, const char *service, bool as_json)
-{
-    return cli_operator_list(asking, service, "/_freehold/parked", "keys", "parked", print_parked,
-                             as_json);
-}
 
 /* ---- Show ---- */
 
@@ -115,8 +80,7 @@ static int show_parked(struct cli_operator *asking, char **words, bool as_json)
 
 static int order_parked_retry(struct cli_operator *asking, char **words, bool as_json)
 {
-    return parked_retried(asking, words, "/_freehold/parked/retry",
-                          words[2] ? key_names(words) : json_object(), as_json);
+    return parked_retried(asking, words, "/_freehold/parked/retry", key_names(words), as_json);
 }
 
 /* ---- Drop ---- */
@@ -174,47 +138,108 @@ static const struct form {
 } forms[] = {{"list", "[SERVICE]", 1, 2},
              {"show", "SERVICE SOURCE KEY", 4, 4},
              {"edit", "SERVICE SOURCE KEY", 4, 4},
-             {"retry", "SERVICE [SOURCE KEY]", 2, 4},
-             {"drop", "SERVICE SOURCE KEY", 4, 4}};
+             {"retry", "SERVICE [SOURCE [KEY]]", 2, 4},
+             {"drop", "SERVICE [SOURCE [KEY]]", 2, 4}};
+
+/* Whether the action may be one on many keys, by what their first events are. */
+static bool can_choose(const char *action)
+{
+    return strcmp(action, "retry") == 0 || strcmp(action, "drop") == 0;
+}
+
+static int check_choosing(char **words, const struct parked_choosing *choosing)
+{
+    bool filtered = parked_is_filtered(choosing);
+    bool one = can_choose(words[0]) && count_words(words) == 4;
+    if (choosing->yes && !choosing->drops)
+        return cli_fail(CLI_USAGE, "only drop takes --yes");
+    if (filtered && (one || (!can_choose(words[0]) && strcmp(words[0], "list") != 0)))
+        return cli_fail(CLI_USAGE, "--type, --error, --older and --newer are of list, and of retry "
+                                   "and drop without a KEY");
+    if ((choosing->all || choosing->dry_run) && !can_choose(words[0]))
+        return cli_fail(CLI_USAGE, "only retry and drop take --all and --dry-run");
+    if (one && (choosing->dry_run || (choosing->all && !choosing->drops)))
+        return cli_fail(CLI_USAGE, "--dry-run, and --all of retry, are for many keys: leave out "
+                                   "KEY");
+    if (choosing->drops && !one && !filtered && !choosing->all)
+        return cli_fail(CLI_USAGE, "say what to drop: a SOURCE and KEY, or what has a --type, an "
+                                   "--error or an age (--older, --newer), or --all");
+    return CLI_DONE;
+}
 
 /* CLI_DONE, or a usage error, which has been reported. */
-static int check_form(char **words, bool confirms, bool gives)
+static int check_form(char **words, const struct parked_choosing *choosing, bool gives)
 {
     const struct form *form = forms;
     int count = count_words(words);
     while (strcmp(form->name, words[0]) != 0)
         form++; /* it is one of them: words.c has checked */
-    if (count < form->least || count > form->most || count == 3)
+    if (count < form->least || count > form->most || (count == 3 && !can_choose(words[0])))
         return cli_fail(CLI_USAGE, "usage: freehold parked %s %s", form->name, form->words);
-    if (confirms && strcmp(words[0], "drop") != 0)
-        return cli_fail(CLI_USAGE, "only drop takes --all and --yes");
     if (gives && strcmp(words[0], "edit") != 0)
         return cli_fail(CLI_USAGE, "only edit takes --data");
+    return check_choosing(words, choosing);
+}
+
+/* *ret: when it was. */
+static int read_age(const char *option, const char *given, int64_t *ret)
+{
+    long long span_s;
+    *ret = 0;
+    if (!given)
+        return CLI_DONE;
+    if (!cli_read_span(given, &span_s))
+        return cli_fail(CLI_USAGE, "%s '%s' is not a span; expected one such as 15m (s, m, h, d)",
+                        option, given);
+    *ret = cli_now_ms() - span_s * 1000;
     return CLI_DONE;
+}
+
+static int read_choosing(const struct cli_command *command, char **words, const char **values,
+                         struct parked_choosing *ret)
+{
+    *ret = (struct parked_choosing){.service = words[1],
+                                    .source = words[1] ? words[2] : NULL,
+                                    .type = cli_value(command, values, "--type"),
+                                    .error = cli_value(command, values, "--error"),
+                                    .older = cli_value(command, values, "--older"),
+                                    .newer = cli_value(command, values, "--newer"),
+                                    .drops = strcmp(words[0], "drop") == 0,
+                                    .all = cli_value(command, values, "--all") != NULL,
+                                    .dry_run = cli_value(command, values, "--dry-run") != NULL,
+                                    .yes = cli_value(command, values, "--yes") != NULL,
+                                    .as_json = cli_value(command, values, "--json") != NULL};
+    if ((ret->type && !*ret->type) || (ret->error && !*ret->error))
+        return cli_fail(CLI_USAGE, "--type and --error need a text that is not empty");
+    int code = read_age("--older", ret->older, &ret->before_ms);
+    return code == CLI_DONE ? read_age("--newer", ret->newer, &ret->after_ms) : code;
 }
 
 static int run_parked(const struct cli_command *command, char **words, const char **values)
 {
     struct cli_operator asking;
-    bool as_json = cli_value(command, values, "--json") != NULL;
-    bool all = cli_value(command, values, "--all") != NULL;
-    bool yes = cli_value(command, values, "--yes") != NULL;
+    struct parked_choosing choosing;
     const char *data = cli_value(command, values, "--data");
-    int code = check_form(words, all || yes, data != NULL);
+    int code = read_choosing(command, words, values, &choosing);
+    bool as_json = choosing.as_json;
+    if (code == CLI_DONE)
+        code = check_form(words, &choosing, data != NULL);
     if (code == CLI_DONE)
         code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
     if (code != CLI_DONE)
         return code;
     if (strcmp(words[0], "list") == 0)
-        code = list_parked(&asking, words[1], as_json);
+        code = parked_list_run(&asking, &choosing);
     else if (strcmp(words[0], "show") == 0)
         code = show_parked(&asking, words, as_json);
     else if (strcmp(words[0], "edit") == 0)
         code = parked_edit_run(&asking, words, data, as_json);
+    else if (count_words(words) < 4)
+        code = parked_many_run(&asking, &choosing);
     else if (strcmp(words[0], "retry") == 0)
         code = order_parked_retry(&asking, words, as_json);
     else
-        code = drop_parked(&asking, words, all, yes, as_json);
+        code = drop_parked(&asking, words, choosing.all, choosing.yes, as_json);
     cli_operator_end(&asking);
     return code;
 }
@@ -225,18 +250,28 @@ const struct cli_command cli_parked = {
     .words_min = 1,
     .words_max = 4,
     .summary = "Events whose handlers fail: list, show, edit, retry, drop",
-    .text = "  freehold parked list [SERVICE]                what is parked, and why\n"
-            "  freehold parked show SERVICE SOURCE KEY       the events of one key\n"
-            "  freehold parked edit SERVICE SOURCE KEY       other data for the first of them\n"
-            "  freehold parked retry SERVICE [SOURCE KEY]    try them again, in order\n"
-            "  freehold parked drop SERVICE SOURCE KEY       give up the first of them for good\n\n"
-            "edit opens $EDITOR, or takes --data. The data are checked against what SOURCE\n"
-            "declares of the event; what they were before is kept, with who changed them; then\n"
-            "the key is retried.\n"
-            "Exit codes: 0 done, 1 failed, or something is still parked after a retry,\n"
-            "2 wrong usage, 3 no running system.\n",
+    .text =
+        "  freehold parked list [SERVICE]                what is parked, and why\n"
+        "  freehold parked show SERVICE SOURCE KEY       the events of one key\n"
+        "  freehold parked edit SERVICE SOURCE KEY       other data for the first of them\n"
+        "  freehold parked retry SERVICE [SOURCE [KEY]]  try them again, in order\n"
+        "  freehold parked drop SERVICE SOURCE KEY       give up the first of them for good\n"
+        "  freehold parked drop SERVICE [SOURCE] ...     the same of many keys\n\n"
+        "Without a KEY, retry and drop act on many: on those keys whose first event, the one\n"
+        "that holds up the rest, has this --type, this --error and this age; retry without any\n"
+        "of these on all. What parks while they act is not touched.\n"
+        "edit opens $EDITOR, or takes --data. The data are checked against what SOURCE\n"
+        "declares of the event; what they were before is kept, with who changed them; then\n"
+        "the key is retried.\n"
+        "Exit codes: 0 done, 1 failed, or something is still parked after a retry,\n"
+        "2 wrong usage, 3 no running system.\n",
     .options = {{"--data", "JSON", "edit: the new data; @FILE reads a file, - standard input"},
-                {"--all", NULL, "drop: all events of the key, not only the first"},
+                {"--type", "TYPE", "only keys whose first event is of this type"},
+                {"--error", "TEXT", "only those whose error has this in it"},
+                {"--older", "SPAN", "only those parked longer ago than this: 2h (s, m, h, d)"},
+                {"--newer", "SPAN", "only those parked since then"},
+                {"--all", NULL, "drop: all events of the keys, not only the first of each"},
+                {"--dry-run", NULL, "retry, drop: only say which keys are meant"},
                 {"--yes", NULL, "drop: do not ask"},
                 {"--json", NULL, "print the service's answer"},
                 CLI_OPTION_STATE_RUNNING},

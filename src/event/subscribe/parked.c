@@ -84,17 +84,22 @@ struct listing {
     size_t size; /* of the events in it */
 };
 
+json_t *parked_key_json(const struct ledger_parked *first, int64_t now_ms)
+{
+    json_t *object = parked_json(first, now_ms);
+    json_object_set_new(object, "source", json_string(first->source));
+    json_object_set_new(object, "share", json_string(first->partition));
+    json_object_set_new(object, "key", json_string(first->key));
+    json_object_set_new(object, "events", json_integer(first->waiting));
+    return object;
+}
+
 static bool list_key(void *context, const struct ledger_parked *parked)
 {
     struct listing *listing = context;
     if (listing->count++ == PARKED_LIST_MAX)
         return false;
-    json_t *object = parked_json(parked, listing->now_ms);
-    json_object_set_new(object, "source", json_string(parked->source));
-    json_object_set_new(object, "share", json_string(parked->partition));
-    json_object_set_new(object, "key", json_string(parked->key));
-    json_object_set_new(object, "events", json_integer(parked->waiting));
-    json_array_append_new(listing->list, object);
+    json_array_append_new(listing->list, parked_key_json(parked, listing->now_ms));
     return true;
 }
 
@@ -219,18 +224,29 @@ enum fh_code parked_head(struct event_manager *manager, struct arena *arena, con
 
 /* ---- dropping ---- */
 
+bool parked_is_chosen(const struct parked_choice *choice, const struct ledger_parked *first)
+{
+    if (choice->id)
+        return strcmp(first->event_id, choice->id) == 0 && first->attempts == choice->attempts;
+    return first->position <= choice->until;
+}
+
 /* One transaction finds and takes the first event of the key. So it sees events that a retry has
  * taken but not yet committed, and a failed retry in between does not save the event. */
 static enum fh_code drop_first_parked(struct event_manager *manager, struct arena *arena,
-                                      const char *source, const char *key,
-                                      struct ledger_parked *ret, struct fh_error *error)
+                                      const struct parked_choice *choice, struct ledger_parked *ret,
+                                      struct fh_error *error)
 {
+    const char *source = choice->source, *key = choice->key;
     struct store_work *work;
     bool unparked;
     enum fh_code code = store_begin(manager_store(manager), STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
     code = head_of(work, arena, source, key, ret, error);
+    if (code == FH_OK && !parked_is_chosen(choice, ret))
+        code = error_set(error, FH_NOT_FOUND, "Another event of %s is the first under the key %s.",
+                         source, key);
     if (code == FH_OK)
         code = ledger_parked_take(work, ret, &unparked, error);
     CRASH_POINT("drop.taken");
@@ -247,9 +263,9 @@ static enum fh_code drop_first_parked(struct event_manager *manager, struct aren
     return code;
 }
 
-/* Adds the dropped event to `list`. */
-static enum fh_code drop_one_parked(struct event_manager *manager, const char *source,
-                                    const char *key, json_t *list, int64_t *left,
+/* Adds the dropped event to `list`, unless that is NULL. */
+static enum fh_code drop_one_parked(struct event_manager *manager,
+                                    const struct parked_choice *choice, json_t *list, int64_t *left,
                                     struct fh_error *error)
 {
     struct arena arena;
@@ -257,9 +273,10 @@ static enum fh_code drop_one_parked(struct event_manager *manager, const char *s
     enum fh_code code = FH_CONFLICT;
     arena_init(&arena, ARENA_SIZE_MAX);
     for (int i = 0; i < PARKED_OVERTAKEN_MAX && code == FH_CONFLICT; i++)
-        code = drop_first_parked(manager, &arena, source, key, &parked, error);
-    if (code == FH_OK) {
+        code = drop_first_parked(manager, &arena, choice, &parked, error);
+    if (code == FH_OK)
         *left = parked.waiting - 1;
+    if (code == FH_OK && list) {
         json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s}", "position",
                                               (json_int_t)parked.position, "id", parked.event_id,
                                               "type", parked.type, "error", parked.error));
@@ -268,14 +285,19 @@ static enum fh_code drop_one_parked(struct event_manager *manager, const char *s
     return code;
 }
 
+enum fh_code parked_drop_chosen(struct event_manager *manager, const struct parked_choice *choice,
+                                int64_t *left, struct fh_error *error)
+{
+    return drop_one_parked(manager, choice, NULL, left, error);
+}
+
 /* When dropping all, it is no error if a retry took the last one. */
-static enum fh_code drop_all_parked(struct event_manager *manager, const char *source,
-                                    const char *key, json_t *list, int64_t *left,
-                                    struct fh_error *error)
+static enum fh_code drop_all_parked(struct event_manager *manager, const struct parked_choice *any,
+                                    json_t *list, int64_t *left, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     do {
-        code = drop_one_parked(manager, source, key, list, left, error);
+        code = drop_one_parked(manager, any, list, left, error);
     } while (code == FH_OK && *left > 0 && json_array_size(list) < PARKED_LIST_MAX);
     if (code != FH_NOT_FOUND || json_array_size(list) == 0)
         return code;
@@ -288,8 +310,9 @@ enum fh_code parked_drop(struct event_manager *manager, const char *source, cons
 {
     json_t *list = json_array();
     int64_t left = 0;
-    enum fh_code code = all ? drop_all_parked(manager, source, key, list, &left, error)
-                            : drop_one_parked(manager, source, key, list, &left, error);
+    const struct parked_choice any = {.source = source, .key = key, .until = INT64_MAX};
+    enum fh_code code = all ? drop_all_parked(manager, &any, list, &left, error)
+                            : drop_one_parked(manager, &any, list, &left, error);
     recount_source(manager, source);
     if (code != FH_OK && json_array_size(list) == 0) {
         json_decref(list);

@@ -18,6 +18,7 @@
 #include "store/ledger.h"
 
 #define PARKED_LIST_MAX 1000 /* keys listed or retried at once */
+#define PARKED_MANY_MAX 32   /* keys that one request acts on */
 #define PARKED_SHOW_MAX 100  /* events of one key shown at once */
 /* Of their data, roughly; one event is always shown. */
 #define PARKED_SHOW_SIZE_MAX ((size_t)4 << 20)
@@ -30,6 +31,19 @@
  * each key its first event, which holds up the rest. New reference. */
 enum fh_code parked_list(struct event_manager *manager, const char *source, json_t **ret,
                          struct fh_error *error);
+
+/* What is meant of the keys; a member that is NULL or 0 excludes none. */
+struct parked_filter {
+    const char *source;
+    const char *type;                  /* of the first event of a key, which holds up the rest */
+    const char *error;                 /* a part of its error's text */
+    int64_t before_ms, after_ms;       /* it was parked at this time or before, or after */
+    const struct event_retried *after; /* a place in the list: only keys behind it */
+};
+/* The first PARKED_LIST_MAX keys that are meant, as parked_list does, each with `until`: what is
+ * parked of it later has a position beyond. "more": ask for those after the last one. */
+enum fh_code parked_select(struct event_manager *manager, const struct parked_filter *filter,
+                           json_t **ret, struct fh_error *error);
 /* {"source", "key", "count", "events": [{"position", "id", "type", "attempts", "error",
  * "parked_ms", "age_s", "time_ms", "event", "edits"}]}; "edits" [{"time_ms", "by", "before"}] only
  * for edited events. FH_NOT_FOUND: nothing is parked there. New reference. */
@@ -42,6 +56,17 @@ enum fh_code parked_show(struct event_manager *manager, const char *source, cons
  * FH_NOT_FOUND: that key is not parked. New reference. */
 enum fh_code parked_retry(struct event_manager *manager, const char *source, const char *key,
                           json_t **ret, struct fh_error *error);
+/* Retries keys that parked_select has answered, at most PARKED_MANY_MAX, each of which has
+ * `source`, `key`, `id` and `attempts`. {"keys": [{"source", "key", "applied", "left", "error",
+ * "changed", "next": {"id", "attempts"}}]}: `changed` for a key whose first event is another one by
+ * now, or was tried or edited since, so that it was left alone; `next` names the event to go on
+ * with, if time ran out; keys that were not come to are absent. FH_INVALID. New reference. */
+enum fh_code parked_retry_many(struct event_manager *manager, const json_t *keys, json_t **ret,
+                               struct fh_error *error);
+/* Drops the first event of each of such keys, and of a key with `until` those after it up to that
+ * position. {"keys": [{"source", "key", "dropped", "left", "error", "changed", "next"}]}. */
+enum fh_code parked_drop_many(struct event_manager *manager, const json_t *keys, json_t **ret,
+                              struct fh_error *error);
 /* Drops the first event of a key, or all of them, and logs which. {"dropped": [{"position", "id",
  * "type", "error"}], "left"}. FH_NOT_FOUND: nothing is there. New reference. */
 enum fh_code parked_drop(struct event_manager *manager, const char *source, const char *key,
@@ -76,6 +101,30 @@ void parked_recount(struct subscription *subscription);
 void parked_taken(struct subscription *subscription, bool unparked);
 /* A fiber: retries once what was parked before this process started. */
 void parked_retry_at_start(void *subscription);
+/* The partition that a key belongs to, ours or not; NULL: nothing subscribes to that source. */
+struct subscription *parked_subscription(struct event_manager *manager, const char *source,
+                                         const char *key);
+/* An entry of a list, of the first event of a key. */
+json_t *parked_key_json(const struct ledger_parked *first, int64_t now_ms);
+/* Where an entry of a list stands, and whether another place is before (< 0) or behind (> 0) it. */
+void parked_place_of(struct event_retried *ret, const json_t *one);
+int parked_place_compare(const struct event_retried *place, const char *source, const char *share,
+                         int64_t position);
+/* Retries a key, until one fails or time runs out: {"source", "key", "applied", "left", "error"}.
+ */
+json_t *parked_retry_key(struct event_manager *manager, const char *source, const char *key,
+                         int64_t deadline_ns);
+/* A key as it was seen: its first event, and how often that had been tried. */
+struct parked_choice {
+    const char *source, *key;
+    const char *id; /* NULL: whichever is first, if it is not behind `until` */
+    int64_t attempts;
+    int64_t until; /* 0: only the first */
+};
+bool parked_is_chosen(const struct parked_choice *choice, const struct ledger_parked *first);
+/* Drops the first event of the key. FH_NOT_FOUND: it is not the chosen one. */
+enum fh_code parked_drop_chosen(struct event_manager *manager, const struct parked_choice *choice,
+                                int64_t *left, struct fh_error *error);
 /* The first event of a key, with its texts on `arena`. FH_NOT_FOUND. */
 enum fh_code parked_head(struct event_manager *manager, struct arena *arena, const char *source,
                          const char *key, struct ledger_parked *ret, struct fh_error *error);

@@ -153,8 +153,8 @@ static void retry_key(struct subscription *s, const char *key, int64_t deadline_
 
 /* The partition that a key belongs to. It need not be ours now: the key's list is a fence of its
  * own. */
-static struct subscription *find_subscription(struct event_manager *manager, const char *source,
-                                              const char *key)
+struct subscription *parked_subscription(struct event_manager *manager, const char *source,
+                                         const char *key)
 {
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
         if (strcmp(s->source, source) == 0 &&
@@ -164,11 +164,10 @@ static struct subscription *find_subscription(struct event_manager *manager, con
     return NULL;
 }
 
-/* Retries one key and adds the result to `all`. */
-static void retry_and_report(struct event_manager *manager, const char *source, const char *key,
-                             int64_t deadline_ns, json_t *all, int64_t *applied)
+json_t *parked_retry_key(struct event_manager *manager, const char *source, const char *key,
+                         int64_t deadline_ns)
 {
-    struct subscription *s = find_subscription(manager, source, key);
+    struct subscription *s = parked_subscription(manager, source, key);
     struct progress progress = {0};
     if (s)
         retry_key(s, key, deadline_ns, &progress);
@@ -180,8 +179,16 @@ static void retry_and_report(struct event_manager *manager, const char *source, 
                              (json_int_t)progress.applied, "left", (json_int_t)progress.left);
     if (*progress.why)
         json_object_set_new(told, "error", json_string(progress.why));
+    return told;
+}
+
+/* Retries one key and adds the result to `all`. */
+static void retry_and_report(struct event_manager *manager, const char *source, const char *key,
+                             int64_t deadline_ns, json_t *all, int64_t *applied)
+{
+    json_t *told = parked_retry_key(manager, source, key, deadline_ns);
+    *applied += json_integer_value(json_object_get(told, "applied"));
     json_array_append_new(all, told);
-    *applied += progress.applied;
 }
 
 static enum fh_code is_parked(struct event_manager *manager, const char *source, const char *key,
@@ -195,24 +202,10 @@ static enum fh_code is_parked(struct event_manager *manager, const char *source,
     return code;
 }
 
-/* By source, partition and the position of the key's first event, as they are listed. */
 static bool is_beyond_retried(const struct event_retried *last, const json_t *one)
 {
-    json_int_t position = 0;
-    json_integer_at(one, "position", &position);
-    int order = strcmp(json_string_at(one, "source"), last->source);
-    if (order == 0)
-        order = strcmp(json_string_at(one, "share"), last->share);
-    return order ? order > 0 : position > last->position;
-}
-
-static void note_retried(struct event_retried *last, const json_t *one)
-{
-    json_int_t position = 0;
-    json_integer_at(one, "position", &position);
-    snprintf(last->source, sizeof last->source, "%s", json_string_at(one, "source"));
-    snprintf(last->share, sizeof last->share, "%s", json_string_at(one, "share"));
-    last->position = position;
+    return parked_place_compare(last, json_string_at(one, "source"), json_string_at(one, "share"),
+                                json_integer_value(json_object_get(one, "position"))) > 0;
 }
 
 /* From the key after the last one that was tried, and then from the first on: keys that fail again,
@@ -228,7 +221,7 @@ static void retry_keys(struct event_manager *manager, const json_t *keys, int64_
         const json_t *one = json_array_get(keys, (first + i) % count);
         if (manager->draining || world_monotonic_ns(world) >= deadline_ns)
             return;
-        note_retried(&manager->retried, one);
+        parked_place_of(&manager->retried, one);
         retry_and_report(manager, json_string_at(one, "source"), json_string_at(one, "key"),
                          deadline_ns, told, applied);
     }

@@ -17,10 +17,10 @@
 #define ARGUMENTS_MAX 24
 
 static const char *const recorded_names[] = {
-    "abandon",  "action", "all",    "by",       "encrypted", "file",      "folder",
-    "force",    "forget", "from",   "id",       "ids",       "instances", "key",
-    "left_out", "listen", "method", "older",    "path",      "position",  "profile",
-    "services", "source", "to",     "unsigned", "version",   "why",
+    "abandon",  "action",   "all",     "by",     "encrypted", "file",      "folder",  "error",
+    "force",    "forget",   "from",    "id",     "ids",       "instances", "key",     "keys",
+    "left_out", "listen",   "matched", "method", "newer",     "older",     "path",    "position",
+    "profile",  "services", "source",  "to",     "type",      "unsigned",  "version", "why",
 };
 
 json_t *audit_text(const char *text)
@@ -44,6 +44,32 @@ static json_t *plain_argument(const json_t *value)
     return json_string(NOT_RECORDED);
 }
 
+static bool is_recorded(const char *name)
+{
+    for (size_t i = 0; i < sizeof recorded_names / sizeof *recorded_names; i++) {
+        if (strcmp(recorded_names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* One of several that a request names, by members of the same names. */
+static json_t *listed_argument(const json_t *one)
+{
+    const char *name;
+    json_t *recorded, *value;
+    if (!json_is_object(one))
+        return json_is_string(one) && json_string_length(one) > LISTED_LENGTH_MAX
+                   ? json_string(NOT_RECORDED)
+                   : plain_argument(one);
+    recorded = json_object();
+    json_object_foreach ((json_t *)(uintptr_t)one, name, value) {
+        if (is_recorded(name))
+            json_object_set_new(recorded, name, plain_argument(value));
+    }
+    return recorded;
+}
+
 static json_t *recorded_argument(const json_t *value)
 {
     size_t i;
@@ -52,20 +78,10 @@ static json_t *recorded_argument(const json_t *value)
         return plain_argument(value);
     list = json_array();
     json_array_foreach ((json_t *)(uintptr_t)value, i, one) {
-        bool longer = json_is_string(one) && json_string_length(one) > LISTED_LENGTH_MAX;
         if (i < LIST_MAX)
-            json_array_append_new(list, longer ? json_string(NOT_RECORDED) : plain_argument(one));
+            json_array_append_new(list, listed_argument(one));
     }
     return list;
-}
-
-static bool is_recorded(const char *name)
-{
-    for (size_t i = 0; i < sizeof recorded_names / sizeof *recorded_names; i++) {
-        if (strcmp(recorded_names[i], name) == 0)
-            return true;
-    }
-    return false;
 }
 
 json_t *audit_arguments(const json_t *with)
