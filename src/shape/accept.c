@@ -59,11 +59,11 @@ struct walk {
 
 /* ---- Differences ---- */
 
-static void add_pointer(struct text *text, const struct pair *at)
+static void add_pair_pointer(struct text *text, const struct pair *at)
 {
     if (!at->outer)
         return;
-    add_pointer(text, at->outer);
+    add_pair_pointer(text, at->outer);
     text_add(text, at->name ? "/" : "/0");
     for (const char *c = at->name; c && *c; c++) {
         if (*c == '~' || *c == '/')
@@ -73,22 +73,22 @@ static void add_pointer(struct text *text, const struct pair *at)
     }
 }
 
-static bool is_full(const struct walk *walk)
+static bool is_walk_full(const struct walk *walk)
 {
     return json_array_size(walk->found) >= SHAPE_DIFFERENCES_MAX;
 }
 
 /* At the pair's place, or at its member `name`. */
-static void differ_at(struct walk *walk, const struct pair *pair, const char *name,
-                      const char *rule, const char *text)
+static void add_difference(struct walk *walk, const struct pair *pair, const char *name,
+                           const char *rule, const char *text)
 {
     struct text pointer;
     const struct pair below = {.outer = pair, .name = name};
-    if (is_full(walk))
+    if (is_walk_full(walk))
         return;
     text_init(&pointer, TEXT_LENGTH_MAX);
     text_add(&pointer, "");
-    add_pointer(&pointer, name ? &below : pair);
+    add_pair_pointer(&pointer, name ? &below : pair);
     json_t *difference =
         json_pack("{s:o, s:s, s:o}", "pointer", json_string(pointer.data ? pointer.data : ""),
                   "rule", rule, "text", json_string_lossy(text));
@@ -97,13 +97,13 @@ static void differ_at(struct walk *walk, const struct pair *pair, const char *na
 }
 
 /* "its pattern was none, is now \"[a-z]+\"" */
-static void differ(struct walk *walk, const struct pair *pair, const char *rule, const char *what,
-                   const char *from, const char *to)
+static void add_was_is(struct walk *walk, const struct pair *pair, const char *rule,
+                       const char *what, const char *from, const char *to)
 {
     char text[ACCEPT_WORDS_SIZE * 3];
     snprintf(text, sizeof text, "%s%swas %s, is now %s", what, *what ? " " : "",
              walk->old_first ? from : to, walk->old_first ? to : from);
-    differ_at(walk, pair, NULL, rule, text);
+    add_difference(walk, pair, NULL, rule, text);
 }
 
 /* ---- Values of one type ---- */
@@ -118,10 +118,10 @@ static void compare_bound(struct walk *walk, const struct pair *pair, const char
         return;
     accept_bound_words(from, was);
     accept_bound_words(to, is);
-    differ(walk, pair, rule, what, was, is);
+    add_was_is(walk, pair, rule, what, was, is);
 }
 
-static void compare_numbers(struct walk *walk, const struct pair *pair)
+static void compare_number_pair(struct walk *walk, const struct pair *pair)
 {
     compare_bound(walk, pair, "minimum", false, "range", "its least value");
     compare_bound(walk, pair, "maximum", true, "range", "its largest value");
@@ -140,7 +140,7 @@ static void compare_decimal_bound(struct walk *walk, const struct pair *pair, co
     char was[ACCEPT_WORDS_SIZE], is[ACCEPT_WORDS_SIZE];
     accept_quoted(from, was);
     accept_quoted(to, is);
-    differ(walk, pair, "range", what, was, is);
+    add_was_is(walk, pair, "range", what, was, is);
 }
 
 static void compare_decimals(struct walk *walk, const struct pair *pair)
@@ -150,13 +150,13 @@ static void compare_decimals(struct walk *walk, const struct pair *pair)
         char was[ACCEPT_WORDS_SIZE], is[ACCEPT_WORDS_SIZE];
         snprintf(was, sizeof was, "%d before and %d after the point", from.before, from.after);
         snprintf(is, sizeof is, "%d and %d", to.before, to.after);
-        differ(walk, pair, "digits", "its digits", was, is);
+        add_was_is(walk, pair, "digits", "its digits", was, is);
     }
     compare_decimal_bound(walk, pair, SHAPE_SCHEMA_MINIMUM, false, "its least value");
     compare_decimal_bound(walk, pair, SHAPE_SCHEMA_MAXIMUM, true, "its largest value");
 }
 
-static void compare_lengths(struct walk *walk, const struct pair *pair)
+static void compare_length_pair(struct walk *walk, const struct pair *pair)
 {
     struct accept_length from = accept_length_of(pair->from), to = accept_length_of(pair->to);
     char was[ACCEPT_WORDS_SIZE], is[ACCEPT_WORDS_SIZE];
@@ -164,17 +164,17 @@ static void compare_lengths(struct walk *walk, const struct pair *pair)
         return;
     accept_length_words(&from, was);
     accept_length_words(&to, is);
-    differ(walk, pair, "length", "its length", was, is);
+    add_was_is(walk, pair, "length", "its length", was, is);
 }
 
-static void compare_formats(struct walk *walk, const struct pair *pair)
+static void compare_format_pair(struct walk *walk, const struct pair *pair)
 {
     const char *from = accept_format_of(pair->from), *to = accept_format_of(pair->to);
     if (to && !(from && strcmp(from, to) == 0))
-        differ(walk, pair, "format", "its format", from ? from : "none", to);
+        add_was_is(walk, pair, "format", "its format", from ? from : "none", to);
 }
 
-static void compare_patterns(struct walk *walk, const struct pair *pair)
+static void compare_pattern_pair(struct walk *walk, const struct pair *pair)
 {
     const char *from = json_string_at(pair->from, "pattern"),
                *to = json_string_at(pair->to, "pattern");
@@ -183,21 +183,21 @@ static void compare_patterns(struct walk *walk, const struct pair *pair)
         return;
     accept_quoted(from, was);
     accept_quoted(to, is);
-    differ(walk, pair, "pattern", "its pattern", was, is);
+    add_was_is(walk, pair, "pattern", "its pattern", was, is);
 }
 
-static void compare_strings(struct walk *walk, const struct pair *pair)
+static void compare_string_pair(struct walk *walk, const struct pair *pair)
 {
     bool from = accept_is_decimal(pair->from), to = accept_is_decimal(pair->to);
     if (from && to) {
         compare_decimals(walk, pair);
         return;
     }
-    compare_formats(walk, pair);
+    compare_format_pair(walk, pair);
     if (to)
         return; /* that is another format, too */
-    compare_patterns(walk, pair);
-    compare_lengths(walk, pair);
+    compare_pattern_pair(walk, pair);
+    compare_length_pair(walk, pair);
 }
 
 static void compare_value_lists(struct walk *walk, const struct pair *pair)
@@ -209,9 +209,9 @@ static void compare_value_lists(struct walk *walk, const struct pair *pair)
     if (!json_is_array(to))
         return;
     if (!json_is_array(from)) {
-        differ_at(walk, pair, NULL, "values",
-                  walk->old_first ? "only certain values are left now"
-                                  : "may be any text now, and not one of certain values");
+        add_difference(walk, pair, NULL, "values",
+                       walk->old_first ? "only certain values are left now"
+                                       : "may be any text now, and not one of certain values");
         return;
     }
     json_t *known = accept_set_of(to);
@@ -223,7 +223,7 @@ static void compare_value_lists(struct walk *walk, const struct pair *pair)
         snprintf(text, sizeof text,
                  walk->old_first ? "%s is no value of it any more" : "%s is a new value of it",
                  quoted);
-        differ_at(walk, pair, NULL, "values", text);
+        add_difference(walk, pair, NULL, "values", text);
     }
     json_decref(known);
 }
@@ -260,7 +260,7 @@ static void compare_required(struct walk *walk, const struct pair *pair)
                            : walk->use == SHAPE_GIVEN     ? "is always there now"
                            : json_object_get(known, name) ? "is required now"
                                                           : "is new, and required";
-        differ_at(walk, pair, name, "required", text);
+        add_difference(walk, pair, name, "required", text);
     }
     json_decref(sure);
     json_decref(wanted);
@@ -279,12 +279,12 @@ static void compare_rests(struct walk *walk, const struct pair *pair)
             compare_below(walk, pair, name, NULL, member);
     }
     if (!accept_is_open(pair->to) && !walk->tolerant)
-        differ_at(walk, pair, NULL, "unknown",
-                  walk->old_first ? "members that its shape does not name are refused now"
-                                  : "members that its shape does not name are taken now");
+        add_difference(walk, pair, NULL, "unknown",
+                       walk->old_first ? "members that its shape does not name are refused now"
+                                       : "members that its shape does not name are taken now");
 }
 
-static void compare_objects(struct walk *walk, const struct pair *pair)
+static void compare_object_pair(struct walk *walk, const struct pair *pair)
 {
     json_t *from = json_object_get(pair->from, "properties"),
            *to = json_object_get(pair->to, "properties"), *member;
@@ -295,13 +295,13 @@ static void compare_objects(struct walk *walk, const struct pair *pair)
         if (expected)
             compare_below(walk, pair, name, member, expected);
         else if (!accept_is_open(pair->to) && !walk->tolerant)
-            differ_at(walk, pair, name, "unknown",
-                      walk->old_first ? "is not taken any more" : "is new");
+            add_difference(walk, pair, name, "unknown",
+                           walk->old_first ? "is not taken any more" : "is new");
     }
     compare_rests(walk, pair);
 }
 
-static void compare_arrays(struct walk *walk, const struct pair *pair)
+static void compare_array_pair(struct walk *walk, const struct pair *pair)
 {
     compare_bound(walk, pair, "minItems", false, "count", "its least number of elements");
     compare_bound(walk, pair, "maxItems", true, "count", "its largest number of elements");
@@ -313,7 +313,7 @@ static void compare_arrays(struct walk *walk, const struct pair *pair)
 
 /* Goes on where a shape that is within itself goes on, all but its type: that may be null here.
  * False: that can't be told. */
-static bool go_on(const json_t **schema, const struct around **around)
+static bool follow_levels(const json_t **schema, const struct around **around)
 {
     if (!json_is_true(json_object_get(*schema, SHAPE_SCHEMA_AGAIN)))
         return true;
@@ -347,7 +347,7 @@ static bool compare_types(struct walk *walk, const struct pair *pair, unsigned f
         return true;
     accept_type_words(from, was);
     accept_type_words(to, is);
-    differ(walk, pair, "type", "", was, is);
+    add_was_is(walk, pair, "type", "", was, is);
     return false;
 }
 
@@ -355,27 +355,27 @@ static bool compare_types(struct walk *walk, const struct pair *pair, unsigned f
 static void compare_within_types(struct walk *walk, const struct pair *pair, unsigned common)
 {
     if (common & ACCEPT_STRING) {
-        compare_strings(walk, pair);
+        compare_string_pair(walk, pair);
         compare_value_lists(walk, pair);
     }
     if (common & ACCEPT_NUMBERS)
-        compare_numbers(walk, pair);
+        compare_number_pair(walk, pair);
     if (common & ACCEPT_OBJECT)
-        compare_objects(walk, pair);
+        compare_object_pair(walk, pair);
     if (common & ACCEPT_ARRAY)
-        compare_arrays(walk, pair);
+        compare_array_pair(walk, pair);
 }
 
 static void compare_pair(struct walk *walk, struct pair pair)
 {
     unsigned from = accept_types(pair.from), to = accept_types(pair.to);
-    if (is_full(walk) || !compare_types(walk, &pair, from, to))
+    if (is_walk_full(walk) || !compare_types(walk, &pair, from, to))
         return;
-    (void)go_on(&pair.from, &pair.from_around); /* otherwise it is any object */
-    if (!go_on(&pair.to, &pair.to_around))
-        differ_at(walk, &pair, NULL, "untold", "goes on in itself, and nothing says where");
+    (void)follow_levels(&pair.from, &pair.from_around); /* otherwise it is any object */
+    if (!follow_levels(&pair.to, &pair.to_around))
+        add_difference(walk, &pair, NULL, "untold", "goes on in itself, and nothing says where");
     else if (pair.depth > DEPTH_MAX || ++walk->steps > STEPS_MAX)
-        differ_at(walk, &pair, NULL, "untold", "is too deep or too much to be compared");
+        add_difference(walk, &pair, NULL, "untold", "is too deep or too much to be compared");
     else if (!is_within_itself(&pair))
         compare_within_types(walk, &pair, from & to);
 }
@@ -409,12 +409,12 @@ static void look_for_withdrawn(struct walk *walk, const struct pair *pair)
         const struct pair below = {
             .outer = pair, .from = member, .to = left, .name = name, .depth = pair->depth + 1};
         if (!left)
-            differ_at(walk, pair, name, "gone", "is gone");
+            add_difference(walk, pair, name, "gone", "is gone");
         else
             look_for_withdrawn(walk, &below);
         if (left && accept_marks(left) & ~accept_marks(member))
-            differ_at(walk, pair, name, "marked",
-                      "is marked now: who reads it has to name it in .personal");
+            add_difference(walk, pair, name, "marked",
+                           "is marked now: who reads it has to name it in .personal");
     }
     const struct pair elements = {.outer = pair,
                                   .from = json_object_get(pair->from, "items"),
@@ -424,7 +424,7 @@ static void look_for_withdrawn(struct walk *walk, const struct pair *pair)
         look_for_withdrawn(walk, &elements);
 }
 
-static json_t *withdrawn(const json_t *old_schema, const json_t *new_schema)
+static json_t *withdrawn_members(const json_t *old_schema, const json_t *new_schema)
 {
     struct walk walk = {.use = SHAPE_GIVEN, .found = json_array()};
     const struct pair whole = {.from = old_schema, .to = new_schema};
@@ -483,7 +483,7 @@ json_t *shape_differences(const json_t *old_schema, const json_t *new_schema, en
 {
     json_t *all = json_array();
     if (use == SHAPE_GIVEN) {
-        add_differences(all, withdrawn(old_schema, new_schema), true);
+        add_differences(all, withdrawn_members(old_schema, new_schema), true);
         add_differences(all, walk_both(new_schema, old_schema, use, false, true), true);
     } else {
         add_differences(all, walk_both(old_schema, new_schema, use, true, false), true);

@@ -28,7 +28,7 @@ static const struct type_word {
                   {"null", "null", ACCEPT_NULL}};
 #define TYPE_WORDS (sizeof type_words / sizeof type_words[0])
 
-static unsigned type_named(const char *name)
+static unsigned accept_type_named(const char *name)
 {
     for (size_t i = 0; name && i < TYPE_WORDS; i++) {
         if (strcmp(type_words[i].name, name) == 0)
@@ -40,11 +40,11 @@ static unsigned type_named(const char *name)
 unsigned accept_types(const json_t *schema)
 {
     const json_t *type = json_object_get(schema, "type");
-    unsigned types = json_is_array(type) ? 0 : type_named(json_string_value(type));
+    unsigned types = json_is_array(type) ? 0 : accept_type_named(json_string_value(type));
     size_t i;
     json_t *one;
     json_array_foreach (type, i, one)
-        types |= type_named(json_string_value(one));
+        types |= accept_type_named(json_string_value(one));
     return types;
 }
 

@@ -42,7 +42,7 @@ json_t *shape_query(const fh_field *shape, const json_t *strings, json_t **ret);
 json_t *shape_schema(const fh_field *shape);
 /* The same, in which shapes that have a name have it as their title. */
 json_t *shape_schema_named(const fh_field *shape, const struct fh_named_shape *names);
-#define SHAPE_SCHEMA_AGAIN "x-freehold-again" /* true: what has this title is around it */
+#define SHAPE_SCHEMA_AGAIN "x-freehold-again"   /* true: what has this title is around it */
 #define SHAPE_SCHEMA_LEVELS "x-freehold-levels" /* and so many objects out: 1, the innermost */
 /* What JSON Schema's own words do not say exactly: a string's least length, where it is more than a
  * byte, and the format of a secret, whose "format" is "password". */

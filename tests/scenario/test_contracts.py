@@ -103,7 +103,8 @@ def test_a_team_checks_its_system_with_the_files_of_others(mini):  # noqa: F811
     mini.run("describe", mini.file, "--out", "orders.json")  # which needs nobody else
     assert "mini fits together" in mini.run("check", mini.file, "--others", "users.json")
     mini.describe("orders", {"asks": [{"service": "users", "path": "/users/{user_id}"}]})
-    assert "/users/{user_id}, which users does not serve" in mini.run("check", mini.file, "--others", "users.json", code=1)
+    said = mini.run("check", mini.file, "--others", "users.json", code=1)
+    assert "/users/{user_id}, which users does not serve" in said
     # The other way: what they expect of it.
     mini.write("  users: {}\n")
     mini.describe("users", changed(publishes=[]))
@@ -137,6 +138,14 @@ def test_files_that_are_no_description_are_refused_by_name(mini):  # noqa: F811
     assert "it is no file" in mini.run("check", mini.file, "--others", "pipe.json", code=1)
     (mini.folder / "none").mkdir()
     assert "the folder has no description in it" in mini.run("check", mini.file, "--others", "none", code=1)
+    for name in (b"\xff.json", b"\x1b[31m.json", b"a\n.json"):
+        path = os.fsencode(mini.folder / "none") + b"/" + name
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(good)
+        for more in ([], ["--json"]):
+            said = mini.run("check", mini.file, "--against", "none", *more, code=1)
+            assert "the name of a file in this folder is no UTF-8 text" in said and "\033" not in said
+        os.unlink(path)
     assert "--verbose lists changes: it needs --against" in mini.run("check", mini.file, "--verbose", code=2)
 
 

@@ -30,7 +30,7 @@ static bool take_descriptions(const struct system_file *file, const char *servic
 }
 
 /* Beside it first: whoever reads it finds the old one or the new one. */
-static int replace_file(const char *path, const struct text *text)
+static int replace_description(const char *path, const struct text *text)
 {
     char *beside;
     FH_ASSERT(asprintf(&beside, "%s.%d.new", path, (int)getpid()) >= 0);
@@ -54,7 +54,7 @@ static int write_document(const char *path, const struct text *text, size_t coun
         fwrite(text->data, 1, text->length, stdout);
         return CLI_DONE;
     }
-    int code = replace_file(path, text);
+    int code = replace_description(path, text);
     if (code == CLI_DONE && as_json) {
         json_t *told = json_pack("{s:s, s:I}", "written", path, "services", (json_int_t)count);
         cli_print_json(told);
@@ -66,8 +66,8 @@ static int write_document(const char *path, const struct text *text, size_t coun
 }
 
 /* What can't be read back is not written. */
-static int describe(struct system_file *file, const char *service, const char *path, bool as_json,
-                    struct findings *findings)
+static int describe_services(struct system_file *file, const char *service, const char *path,
+                             bool as_json, struct findings *findings)
 {
     const json_t *descriptions[SYSTEM_SERVICES_MAX];
     struct text text;
@@ -99,8 +99,8 @@ static int run_describe(const struct cli_command *command, char **words, const c
     struct system_file *file = load_system(&options, &findings);
     int code = CLI_FAILED;
     if (file)
-        code = describe(file, words[1], cli_value(command, values, "--out"),
-                        cli_value(command, values, "--json") != NULL, &findings);
+        code = describe_services(file, words[1], cli_value(command, values, "--out"),
+                                 cli_value(command, values, "--json") != NULL, &findings);
     cli_print_findings(&findings);
     system_file_free(file);
     findings_release(&findings);

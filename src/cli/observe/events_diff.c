@@ -29,7 +29,7 @@ static const json_t *service_in(const struct contract_files *files, const char *
     return NULL;
 }
 
-static void compare_service(const struct diff *diff, const char *name, json_t *found)
+static void diff_service(const struct diff *diff, const char *name, json_t *found)
 {
     json_t *nothing = json_object();
     const json_t *old = service_in(&diff->old, name), *now = service_in(&diff->now, name);
@@ -47,7 +47,7 @@ static json_t *compare_all(const struct diff *diff)
         for (size_t i = 0; i < sides[side]->count; i++) {
             json_object_foreach (sides[side]->files[i].services, name, unused) {
                 if (!json_object_get(seen, name))
-                    compare_service(diff, name, found);
+                    diff_service(diff, name, found);
                 json_object_set_new(seen, name, json_true());
             }
         }

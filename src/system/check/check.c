@@ -20,22 +20,14 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "engine/engines.h"
 #include "gateway/compose.h"
-#include "gateway/routes.h"
-#include "http/outside.h"
 #include "shape/shape.h"
-#include "store/model.h"
-#include "store/store.h"
 #include "system/check/auth.h"
 #include "system/check/bodies.h"
 #include "system/check/callers.h"
-#include "system/check/event_keys.h"
 #include "system/provision/keys.h"
-#include "system/provision/links.h"
-#include "system/check/migrations.h"
+#include "system/check/own.h"
 #include "system/check/personal.h"
-#include "system/check/settings.h"
 #include "system/file/nearest.h"
 
 /* Names the party with the expectation, for messages: "orders: saga place_order, step reserve". */
@@ -166,22 +158,6 @@ static void check_asks(struct expectation *by, const struct system_service *serv
         snprintf(who, sizeof who, "%s asks %s and", service->name, target.service);
         by->who = who;
         find_route(by, &target);
-    }
-}
-
-static void check_allowed_fetches(struct expectation *by, const struct system_service *service)
-{
-    size_t i, j;
-    json_t *host, *pattern;
-    json_array_foreach (json_object_get(service->description, "fetches"), i, host) {
-        bool allowed = !service->outside.hosts;
-        json_array_foreach (service->outside.hosts, j, pattern)
-            allowed = allowed ||
-                      outside_host_matches(json_string_value(pattern), json_string_value(host));
-        if (!allowed)
-            findings_error(by->findings, by->place,
-                           "%s fetches from %s, which services.%s.outside_hosts does not allow",
-                           service->name, json_string_value(host), service->name);
     }
 }
 
@@ -454,56 +430,6 @@ static void check_composition(struct expectation *by, const struct system_compos
     compose_free(parsed);
 }
 
-/* Finds everything that the gateway would refuse, by running its own code. */
-static void check_gateway(struct expectation *by)
-{
-    struct fh_error error;
-    struct routes routes;
-    json_t *peers = json_object(), *services = json_object(), *compose = json_array();
-    for (size_t i = 0; i < by->file->service_count; i++) {
-        const struct system_service *service = &by->file->services[i];
-        json_object_set_new(peers, service->name, json_string("127.0.0.1:1"));
-        json_object_set(services, service->name, service->description);
-    }
-    for (size_t i = 0; i < by->file->composition_count; i++)
-        json_array_append_new(compose, system_file_composition(&by->file->compositions[i]));
-    json_t *config = json_object();
-    json_object_set_new(config, "peers", peers);
-    json_object_set_new(config, "services", services);
-    json_object_set_new(config, "compose", compose);
-    links_check(by->file, by->findings);
-    if (routes_init(&routes, config, &error) == FH_OK)
-        routes_release(&routes);
-    else
-        findings_error(by->findings, by->file->listen_place, "the gateway: %s", error.message);
-    json_decref(config);
-}
-
-/* ---- The store ---- */
-
-static void check_model(const struct expectation *by, const struct system_service *service)
-{
-    const struct engine *engine = engine_named(service->engine);
-    const struct model *model = model_named(described_text(service->description, "model"));
-    if (model && !(engine->models & 1u << model->id))
-        findings_error(by->findings, service->engine_place,
-                       "%s keeps %s, and the engine %s has none", service->name, model->keeps,
-                       service->engine);
-}
-
-static void check_model_store(const struct expectation *by, const struct system_service *service)
-{
-    const struct model *model = model_named(described_text(service->description, "model"));
-    if (!model || !model->has_migrations)
-        return;
-    if (!service->migrations)
-        findings_warning(by->findings, by->place,
-                         "%s is relational and has no migrations, so no tables; looked for %s/%s/"
-                         "migrations",
-                         service->name, by->file->folder, service->name);
-    migrations_check(service, by->findings);
-}
-
 void check_system(struct system_file *file, struct findings *findings)
 {
     struct expectation by = {.file = file, .findings = findings};
@@ -515,14 +441,10 @@ void check_system(struct system_file *file, struct findings *findings)
         if (!service->description)
             continue;
         described++;
-        check_model(&by, service);
-        check_model_store(&by, service);
-        settings_check(service, findings);
+        own_check(file, service, findings);
         check_asks(&by, service);
-        check_allowed_fetches(&by, service);
         check_taken_over(&by, service);
         check_subscriptions(&by, service);
-        event_keys_check(service, findings);
         json_array_foreach (json_object_get(service->description, "sagas"), j, saga)
             check_saga(&by, service, saga);
     }
@@ -535,7 +457,7 @@ void check_system(struct system_file *file, struct findings *findings)
     for (i = 0; i < file->composition_count; i++)
         check_composition(&by, &file->compositions[i]);
     if (findings->errors == errors)
-        check_gateway(&by);
+        own_check_gateway(file, findings);
 }
 
 struct check_counts check_count(const struct system_file *file)

@@ -156,8 +156,8 @@ static bool is_described_later(const struct contract_files *files, size_t at, co
     return false;
 }
 
-static void compare_service(const struct comparing *comparing, size_t at, const char *name,
-                            const json_t *old)
+static void compare_with_file(const struct comparing *comparing, size_t at, const char *name,
+                              const json_t *old)
 {
     json_t *found = json_array(), *change;
     size_t i;
@@ -216,7 +216,7 @@ json_t *contract_against(struct system_file *file, const struct contract_files *
     if (comparing.now && is_of_this(&comparing, findings)) {
         for (size_t i = 0; i < previous->count; i++) {
             json_object_foreach (previous->files[i].services, name, old)
-                compare_service(&comparing, i, name, old);
+                compare_with_file(&comparing, i, name, old);
         }
         all = json_array();
         add_level(all, comparing.known, "error");

@@ -7,10 +7,8 @@
  * "status", "answer", "location", "path"; and those of shapes.
  */
 
-#define _GNU_SOURCE
 #include "system/contract/changes.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,58 +16,10 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "shape/accept.h"
+#include "system/contract/change.h"
 #include "system/contract/events.h"
 
 #define NAME_SIZE 2200
-
-/* ---- Changes ---- */
-
-static void add_change(struct changes *changes, json_t *change)
-{
-    static const struct {
-        const char *name;
-        size_t at;
-    } texts[] = {{"service", offsetof(struct changes, service)},
-                 {"kind", offsetof(struct changes, kind)},
-                 {"name", offsetof(struct changes, name)},
-                 {"method", offsetof(struct changes, method)},
-                 {"path", offsetof(struct changes, path)}};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        const char *text = *(const char *const *)((const char *)changes + texts[i].at);
-        if (text)
-            json_object_set_new(change, texts[i].name, json_string(text));
-    }
-    if (changes->version)
-        json_object_set_new(change, "version", json_integer(changes->version));
-    FH_ASSERT(json_array_append_new(changes->found, change) == 0);
-}
-
-void changes_add(struct changes *changes, bool breaking, const char *rule, const char *format, ...)
-{
-    char *text;
-    va_list args;
-    va_start(args, format);
-    FH_ASSERT(vasprintf(&text, format, args) >= 0);
-    va_end(args);
-    json_t *change = json_pack("{s:s, s:s, s:s, s:o, s:b}", "part", "", "pointer", "", "rule", rule,
-                               "text", json_string_lossy(text), "breaking", breaking);
-    FH_ASSERT(change != NULL);
-    add_change(changes, change);
-    free(text);
-}
-
-void changes_of_shapes(struct changes *changes, const char *part, const json_t *old,
-                       const json_t *now, int use)
-{
-    json_t *all = shape_differences(old, now, (enum shape_use)use), *one;
-    size_t i;
-    json_array_foreach (all, i, one) {
-        json_t *change = json_copy(one);
-        FH_ASSERT(json_object_set_new(change, "part", json_string(part)) == 0);
-        add_change(changes, change);
-    }
-    json_decref(all);
-}
 
 /* ---- Paths ---- */
 
@@ -108,7 +58,7 @@ static bool is_narrower_path(const char *old, const char *now)
 }
 
 /* The one that is most like it. */
-static const json_t *find_route(const json_t *description, const json_t *like, bool any_method)
+static const json_t *find_route_like(const json_t *description, const json_t *like, bool any_method)
 {
     size_t i;
     json_t *route;
@@ -140,7 +90,7 @@ static const char *auth_of(const json_t *route)
     return auth && strcmp(auth, "anyone") != 0 ? auth : "";
 }
 
-static bool has_word(const char *words, const char *word, size_t length)
+static bool has_auth_word(const char *words, const char *word, size_t length)
 {
     for (words += strspn(words, " "); *words; words += strspn(words, " ")) {
         size_t one = strcspn(words, " ");
@@ -157,7 +107,7 @@ static bool demands_more(const char *old, const char *now)
     for (now += strspn(now, " "); *now; now += strspn(now, " ")) {
         size_t length = strcspn(now, " ");
         bool user = length == 4 && strncmp(now, "user", length) == 0;
-        if (user ? !*old : !has_word(old, now, length))
+        if (user ? !*old : !has_auth_word(old, now, length))
             return true;
         now += length;
     }
@@ -244,8 +194,8 @@ static void compare_answers(struct changes *changes, const json_t *old, const js
 static const json_t *compare_route(struct changes *changes, const json_t *description,
                                    const json_t *old)
 {
-    const json_t *now = find_route(description, old, false);
-    const json_t *other = now ? NULL : find_route(description, old, true);
+    const json_t *now = find_route_like(description, old, false);
+    const json_t *other = now ? NULL : find_route_like(description, old, true);
     if (!now && other)
         changes_add(changes, true, "gone", "is gone; its path is served with %s",
                     json_string_at(other, "method"));
@@ -273,7 +223,7 @@ static void name_route(struct changes *changes, const json_t *route, char name[s
     changes->path = json_string_at(route, "path");
 }
 
-static bool is_among(const json_t *route, const json_t *const *routes, size_t count)
+static bool is_kept_route(const json_t *route, const json_t *const *routes, size_t count)
 {
     size_t i = 0;
     while (i < count && routes[i] != route)
@@ -281,7 +231,7 @@ static bool is_among(const json_t *route, const json_t *const *routes, size_t co
     return i < count;
 }
 
-static void compare_routes(struct changes *changes, const json_t *old, const json_t *now)
+static void compare_all_routes(struct changes *changes, const json_t *old, const json_t *now)
 {
     const json_t *before = json_object_get(old, "routes");
     size_t count = json_array_size(before), i;
@@ -295,7 +245,7 @@ static void compare_routes(struct changes *changes, const json_t *old, const jso
     }
     json_array_foreach (json_object_get(now, "routes"), i, route) {
         name_route(changes, route, name);
-        if (!is_among(route, kept, count))
+        if (!is_kept_route(route, kept, count))
             changes_add(changes, false, "new", "is new");
     }
     free(kept);
@@ -318,6 +268,6 @@ void changes_of_service(json_t *found, const char *service, const json_t *old, c
         changes_add(&changes, !now, now ? "new" : "gone", now ? "is new" : "is gone");
         return;
     }
-    compare_routes(&changes, old, now);
+    compare_all_routes(&changes, old, now);
     changes_of_events(found, service, old, now, NULL);
 }

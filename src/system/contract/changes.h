@@ -14,27 +14,11 @@
  */
 
 #include <jansson.h>
-#include <stdbool.h>
 
-struct changes {
-    json_t *found; /* an array */
-    const char *service;
-    /* What the next ones are of. */
-    const char *kind, *name, *method, *path;
-    json_int_t version;
-};
-
-/* Appends the changes of one service to `found`. `now` NULL: it is gone. */
+/* Appends the changes of one service to `found`. `now` NULL: it is gone; `old` NULL: it is new. */
 void changes_of_service(json_t *found, const char *service, const json_t *old, const json_t *now);
 /* Of event types alone; `type` NULL: of all. */
 void changes_of_events(json_t *found, const char *service, const json_t *old, const json_t *now,
                        const char *type);
-
-/* For events.c. */
-void changes_add(struct changes *changes, bool breaking, const char *rule, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-/* Of two shapes; `use` is an enum shape_use. NULL accepts everything. */
-void changes_of_shapes(struct changes *changes, const char *part, const json_t *old,
-                       const json_t *now, int use);
 
 #endif

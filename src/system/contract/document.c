@@ -38,7 +38,7 @@ static const struct part step_part = {"steps", {"name", "call", "undo", "body", 
 
 /* ---- Schemas ---- */
 
-static void set(json_t *object, const char *name, json_t *value)
+static void set_written(json_t *object, const char *name, json_t *value)
 {
     FH_ASSERT(json_object_set_new(object, name, value) == 0);
 }
@@ -50,7 +50,7 @@ static int order_of_texts(const void *left, const void *right)
     return !a || !b ? !a - !b : strcmp(a, b);
 }
 
-static json_t *sorted(const json_t *array, int (*order)(const void *, const void *))
+static json_t *sorted_array(const json_t *array, int (*order)(const void *, const void *))
 {
     size_t count = json_array_size(array), i;
     json_t **all = calloc(count + 1, sizeof *all), *ret = json_array(), *one;
@@ -93,15 +93,15 @@ static json_t *written_schema(const json_t *schema)
             continue;
         json_t *properties = strcmp(word, "properties") == 0 ? json_object() : NULL;
         json_object_foreach (properties ? member : NULL, name, property)
-            set(properties, name, written_schema(property));
+            set_written(properties, name, written_schema(property));
         if (properties)
-            set(written, word, properties);
+            set_written(written, word, properties);
         else if (strcmp(word, "items") == 0)
-            set(written, word, written_schema(member));
+            set_written(written, word, written_schema(member));
         else if (strcmp(word, "required") == 0 || strcmp(word, "enum") == 0)
-            set(written, word, sorted(member, order_of_texts));
+            set_written(written, word, sorted_array(member, order_of_texts));
         else
-            set(written, word, json_incref(member));
+            set_written(written, word, json_incref(member));
     }
     return written;
 }
@@ -113,9 +113,9 @@ static json_t *written_element(const struct part *part, const json_t *element);
 static json_t *written_answer(const json_t *answer)
 {
     json_t *written = json_object(), *schema = json_object_get(answer, "schema");
-    set(written, "status", json_incref(json_object_get(answer, "status")));
+    set_written(written, "status", json_incref(json_object_get(answer, "status")));
     if (schema)
-        set(written, "schema", written_schema(schema));
+        set_written(written, "schema", written_schema(schema));
     return written;
 }
 
@@ -139,13 +139,13 @@ static json_t *written_element(const struct part *part, const json_t *element)
         if (!value || json_is_null(value) || json_is_false(value))
             continue; /* which is what an absent one means, too */
         if (strcmp(name, "answer") == 0)
-            set(written, name, written_answer(value));
+            set_written(written, name, written_answer(value));
         else if (strcmp(name, "steps") == 0)
-            set(written, name, written_steps(value));
+            set_written(written, name, written_steps(value));
         else if (json_is_object(value))
-            set(written, name, written_schema(value));
+            set_written(written, name, written_schema(value));
         else
-            set(written, name, json_incref(value));
+            set_written(written, name, json_incref(value));
     }
     return written;
 }
@@ -171,14 +171,14 @@ static json_t *written_service(const json_t *description)
 {
     json_t *written = json_object(), *element;
     size_t j;
-    set(written, "name", json_incref(json_object_get(description, "name")));
+    set_written(written, "name", json_incref(json_object_get(description, "name")));
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         json_t *all = json_array();
         json_array_foreach (json_object_get(description, parts[i].name), j, element)
             FH_ASSERT(json_array_append_new(all, written_element(&parts[i], element)) == 0);
         sorting = &parts[i];
         if (json_array_size(all))
-            set(written, parts[i].name, sorted(all, order_of_elements));
+            set_written(written, parts[i].name, sorted_array(all, order_of_elements));
         json_decref(all);
     }
     return written;
@@ -196,7 +196,7 @@ json_t *contract_document(const char *system, const json_t *const *descriptions,
     for (size_t i = 0; i < count; i++)
         FH_ASSERT(json_array_append_new(all, written_service(descriptions[i])) == 0);
     json_t *document = json_pack("{s:i, s:s, s:o}", "contracts", CONTRACT_FORMAT, "system", system,
-                                 "services", sorted(all, order_of_names));
+                                 "services", sorted_array(all, order_of_names));
     FH_ASSERT(document != NULL);
     json_decref(all);
     return document;
@@ -204,23 +204,23 @@ json_t *contract_document(const char *system, const json_t *const *descriptions,
 
 /* ---- Text ---- */
 
-static bool is_plain(const json_t *value)
+static bool is_scalar(const json_t *value)
 {
     return !json_is_object(value) && !json_is_array(value);
 }
 
-static bool is_plain_list(const json_t *value)
+static bool is_scalar_list(const json_t *value)
 {
     size_t i;
     json_t *one;
     json_array_foreach (value, i, one) {
-        if (!is_plain(one))
+        if (!is_scalar(one))
             return false;
     }
     return json_is_array(value);
 }
 
-static void write_line(struct text *text, int depth)
+static void write_line_break(struct text *text, int depth)
 {
     text_add(text, "\n");
     for (int i = 0; i < depth * INDENT; i++)
@@ -234,7 +234,7 @@ static int order_of_keys(const void *left, const void *right)
 
 static void write_value(struct text *text, const json_t *value, int depth);
 
-static void write_object(struct text *text, const json_t *object, int depth)
+static void write_object_lines(struct text *text, const json_t *object, int depth)
 {
     size_t count = json_object_size(object), i = 0;
     const char **names = calloc(count + 1, sizeof *names), *name;
@@ -246,39 +246,39 @@ static void write_object(struct text *text, const json_t *object, int depth)
     text_add(text, "{");
     for (i = 0; i < count; i++) {
         text_add(text, i ? "," : "");
-        write_line(text, depth + 1);
+        write_line_break(text, depth + 1);
         json_write_string(text, names[i], strlen(names[i]));
         text_add(text, ": ");
         write_value(text, json_object_get(object, names[i]), depth + 1);
     }
     if (count)
-        write_line(text, depth);
+        write_line_break(text, depth);
     text_add(text, "}");
     free(names);
 }
 
 static void write_value(struct text *text, const json_t *value, int depth)
 {
-    bool inlined = is_plain_list(value);
+    bool inlined = is_scalar_list(value);
     size_t i;
     json_t *one;
-    if (is_plain(value)) {
+    if (is_scalar(value)) {
         json_write(text, value);
         return;
     }
     if (json_is_object(value)) {
-        write_object(text, value, depth);
+        write_object_lines(text, value, depth);
         return;
     }
     text_add(text, "[");
     json_array_foreach (value, i, one) {
         text_add(text, !i ? "" : inlined ? ", " : ",");
         if (!inlined)
-            write_line(text, depth + 1);
+            write_line_break(text, depth + 1);
         write_value(text, one, depth + 1);
     }
     if (!inlined)
-        write_line(text, depth);
+        write_line_break(text, depth);
     text_add(text, "]");
 }
 

@@ -23,29 +23,30 @@
 #include "base/json.h"
 #include "shape/accept.h"
 
-static json_int_t version_of(const json_t *published)
+static json_int_t event_version(const json_t *published)
 {
     return json_integer_value(json_object_get(published, "version"));
 }
 
-static bool is_text(const json_t *published, const char *member, const char *text)
+static bool is_member(const json_t *published, const char *member, const char *text)
 {
     const char *own = json_string_at(published, member);
     return own && text ? strcmp(own, text) == 0 : own == text;
 }
 
 /* The one of this version; otherwise the newest. NULL: the type is not published. */
-static const json_t *find_published(const json_t *description, const char *type, json_int_t version)
+static const json_t *find_event_type(const json_t *description, const char *type,
+                                     json_int_t version)
 {
     const json_t *newest = NULL;
     size_t i;
     json_t *published;
     json_array_foreach (json_object_get(description, "publishes"), i, published) {
-        if (!is_text(published, "type", type))
+        if (!is_member(published, "type", type))
             continue;
-        if (version_of(published) == version)
+        if (event_version(published) == version)
             return published;
-        if (!newest || version_of(published) > version_of(newest))
+        if (!newest || event_version(published) > event_version(newest))
             newest = published;
     }
     return newest;
@@ -56,7 +57,7 @@ static void compare_stored(struct changes *changes, const json_t *old, const jso
 {
     char *pointer = NULL;
     const json_t *was = json_object_get(old, "schema"), *is = json_object_get(now, "schema");
-    json_int_t version = version_of(old);
+    json_int_t version = event_version(old);
     if (shape_accepts_all(was, is, SHAPE_GIVEN, NULL) &&
         !shape_accepts_all(is, was, SHAPE_GIVEN, &pointer))
         changes_add(changes, true, "version",
@@ -81,7 +82,7 @@ static void compare_partitions(struct changes *changes, const json_t *old, const
 static void compare_published(struct changes *changes, const json_t *old, const json_t *now)
 {
     const char *key = json_string_at(old, "key"), *now_key = json_string_at(now, "key");
-    json_int_t was = version_of(old), is = version_of(now);
+    json_int_t was = event_version(old), is = event_version(now);
     if (is < was)
         changes_add(changes, true, "version",
                     "went back from version %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT, was,
@@ -95,7 +96,7 @@ static void compare_published(struct changes *changes, const json_t *old, const 
                       json_object_get(now, "schema"), SHAPE_GIVEN);
     if (is == was)
         compare_stored(changes, old, now);
-    if (!is_text(now, "key", key))
+    if (!is_member(now, "key", key))
         changes_add(changes, true, "key", "has the key %s now, and %s before: the order is another",
                     now_key ? now_key : "none", key ? key : "none");
     if (json_is_true(json_object_get(old, "actor")) && !json_is_true(json_object_get(now, "actor")))
@@ -111,8 +112,8 @@ void events_compare(struct changes *changes, const json_t *old, const json_t *no
     changes->method = changes->path = NULL;
     json_array_foreach (json_object_get(old, "publishes"), i, published) {
         changes->name = json_string_at(published, "type");
-        changes->version = version_of(published);
-        const json_t *left = find_published(now, changes->name, changes->version);
+        changes->version = event_version(published);
+        const json_t *left = find_event_type(now, changes->name, changes->version);
         if (type && strcmp(type, changes->name) != 0)
             continue;
         if (left)
@@ -122,13 +123,13 @@ void events_compare(struct changes *changes, const json_t *old, const json_t *no
     }
     json_array_foreach (json_object_get(now, "publishes"), i, published) {
         changes->name = json_string_at(published, "type");
-        changes->version = version_of(published);
-        const json_t *before = find_published(old, changes->name, changes->version);
+        changes->version = event_version(published);
+        const json_t *before = find_event_type(old, changes->name, changes->version);
         bool wanted = !type || strcmp(type, changes->name) == 0;
         if (wanted && !before)
             changes_add(changes, false, "new", "is new");
-        else if (wanted && version_of(before) < changes->version &&
-                 find_published(now, changes->name, version_of(before)) != published)
+        else if (wanted && event_version(before) < changes->version &&
+                 find_event_type(now, changes->name, event_version(before)) != published)
             changes_add(changes, false, "new", "is published in this version, too");
     }
 }

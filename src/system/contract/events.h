@@ -4,7 +4,7 @@
 
 /* What changed of a service's event types: for changes.c. */
 
-#include "system/contract/changes.h"
+#include "system/contract/change.h"
 
 /* `type` NULL: all. */
 void events_compare(struct changes *changes, const json_t *old, const json_t *now,

@@ -18,7 +18,7 @@
 #define SUFFIX ".json"
 
 /* False: why is in `error`. A pipe or a device would be waited for without end. */
-static bool read_text(const char *path, struct text *text, struct fh_error *error)
+static bool read_bounded(const char *path, struct text *text, struct fh_error *error)
 {
     struct stat status;
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -36,7 +36,7 @@ static bool read_text(const char *path, struct text *text, struct fh_error *erro
 }
 
 /* Takes `path`, malloc'ed. */
-static void read_file(char *path, struct contract_files *ret, struct findings *findings)
+static void read_description(char *path, struct contract_files *ret, struct findings *findings)
 {
     struct text text;
     struct fh_error error;
@@ -44,25 +44,52 @@ static void read_file(char *path, struct contract_files *ret, struct findings *f
     *file = (struct contract_file){.path = path};
     text_init(&text, CONTRACT_SIZE_MAX);
     text_add(&text, "");
-    if (read_text(path, &text, &error))
+    if (read_bounded(path, &text, &error))
         file->services = contract_parse(path, text.data, text.length, findings);
     else
         findings_error(findings, (struct place){path, 0, 0}, "%s", error.message);
     text_release(&text);
 }
 
-static int is_description(const struct dirent *entry)
+static int is_description_file(const struct dirent *entry)
 {
     size_t length = strlen(entry->d_name), suffix = sizeof SUFFIX - 1;
     return entry->d_name[0] != '.' && length > suffix &&
            strcmp(entry->d_name + length - suffix, SUFFIX) == 0;
 }
 
+/* It is shown to people, and part of answers in JSON. */
+static bool is_shown_name(const char *name)
+{
+    char *plain = strdup(name);
+    FH_ASSERT(plain != NULL);
+    text_make_plain(plain, strlen(plain));
+    json_t *text = json_string(name);
+    bool shown = text && strcmp(plain, name) == 0 && !strchr(name, '\n');
+    json_decref(text);
+    free(plain);
+    return shown;
+}
+
+static void read_in_folder(const char *path, const char *name, struct contract_files *ret,
+                           struct findings *findings)
+{
+    char *file;
+    if (!is_shown_name(name)) {
+        findings_error(findings, (struct place){path, 0, 0},
+                       "the name of a file in this folder is no UTF-8 text, or has a control "
+                       "character in it");
+        return;
+    }
+    FH_ASSERT(asprintf(&file, "%s%s%s", path, path[strlen(path) - 1] == '/' ? "" : "/", name) >= 0);
+    read_description(file, ret, findings);
+}
+
 static void read_folder(const char *path, struct contract_files *ret, struct findings *findings)
 {
     struct dirent **entries;
     struct place place = {path, 0, 0};
-    int count = scandir(path, &entries, is_description, versionsort);
+    int count = scandir(path, &entries, is_description_file, versionsort);
     if (count < 0) {
         findings_error(findings, place, "the folder cannot be read: %s", strerror(errno));
         return;
@@ -73,12 +100,8 @@ static void read_folder(const char *path, struct contract_files *ret, struct fin
         findings_error(findings, place, "the folder has more than %d descriptions in it",
                        CONTRACT_FILES_MAX);
     for (int i = 0; i < count; i++) {
-        char *file;
-        if (count <= CONTRACT_FILES_MAX) {
-            const char *slash = path[strlen(path) - 1] == '/' ? "" : "/";
-            FH_ASSERT(asprintf(&file, "%s%s%s", path, slash, entries[i]->d_name) >= 0);
-            read_file(file, ret, findings);
-        }
+        if (count <= CONTRACT_FILES_MAX)
+            read_in_folder(path, entries[i]->d_name, ret, findings);
         free(entries[i]);
     }
     free(entries);
@@ -94,7 +117,7 @@ void contract_files_read(const char *path, struct contract_files *ret, struct fi
     }
     char *own = strdup(path);
     FH_ASSERT(own != NULL);
-    read_file(own, ret, findings);
+    read_description(own, ret, findings);
 }
 
 static bool is_of_system(const struct system_file *file, const char *name)

@@ -15,9 +15,9 @@
 #include "freehold.h"
 #include "shape/shape.h"
 #include "system/contract/document.h"
+#include "system/contract/place.h"
 #include "system/file/file.h"
 
-#define POINTER_MAX ((size_t)4096)
 #define ELEMENTS_MAX 1024
 #define SHOWN_MAX 400 /* bytes of a pointer, or of a sentence */
 
@@ -25,90 +25,6 @@ struct reading {
     const char *path, *text, *end;
     struct findings *findings;
 };
-
-/* ---- Places ---- */
-
-static const char *skip_blanks(const char *at)
-{
-    return at + strspn(at, " \t\r\n");
-}
-
-static const char *skip_string(const char *at)
-{
-    for (at++; *at && *at != '"'; at++)
-        at += *at == '\\' && at[1];
-    return at + (*at == '"');
-}
-
-static const char *skip_value(const char *at)
-{
-    int depth = 0;
-    if (*at != '{' && *at != '[' && *at != '"')
-        return at + strcspn(at, ",]} \t\r\n");
-    do {
-        depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
-        at = *at == '"' ? skip_string(at) : at + 1;
-    } while (*at && depth > 0);
-    return at;
-}
-
-static bool is_named(const char *at, const char *segment)
-{
-    json_t *name = NULL;
-    bool same = json_parse(at, (size_t)(skip_string(at) - at), &name, ERROR_UNHEEDED) == FH_OK &&
-                strcmp(json_string_value(name), segment) == 0;
-    json_decref(name);
-    return same;
-}
-
-/* Where the member or element is; NULL: there is none. The text is valid JSON. */
-static const char *descend(const char *at, const char *segment)
-{
-    long index = *at == '[' ? strtol(segment, NULL, 10) : 0;
-    bool named = *at == '{';
-    if (!named && *at != '[')
-        return NULL;
-    for (at = skip_blanks(at + 1); *at && *at != '}' && *at != ']'; at = skip_blanks(at + 1)) {
-        bool found = named ? is_named(at, segment) : index-- == 0;
-        if (named)
-            at = skip_blanks(skip_blanks(skip_string(at)) + 1);
-        if (found)
-            return at;
-        at = skip_blanks(skip_value(at));
-        if (*at != ',')
-            return NULL;
-    }
-    return NULL;
-}
-
-static void take_segment(const char **pointer, char segment[static POINTER_MAX])
-{
-    size_t length = 0;
-    for (++*pointer; **pointer && **pointer != '/' && length + 1 < POINTER_MAX; ++*pointer) {
-        bool escaped = **pointer == '~' && (*pointer)[1];
-        *pointer += escaped;
-        segment[length++] = !escaped ? **pointer : **pointer == '1' ? '/' : '~';
-    }
-    segment[length] = '\0';
-}
-
-/* Of the value at a JSON Pointer, or of the last thing on the way to it. */
-static struct place place_of(const struct reading *reading, const char *pointer)
-{
-    static char segment[POINTER_MAX];
-    struct place place = {reading->path, 1, 1};
-    const char *at = skip_blanks(reading->text), *below = at;
-    while (below && *pointer == '/') {
-        take_segment(&pointer, segment);
-        below = descend(at, segment);
-        at = below ? below : at;
-    }
-    for (const char *c = reading->text; c < at; c++) {
-        place.column = *c == '\n' ? 1 : place.column + ((*c & 0xc0) != 0x80);
-        place.line += *c == '\n';
-    }
-    return place;
-}
 
 /* As it may be shown to people. */
 static void make_short(char *text)
@@ -125,7 +41,7 @@ static void make_short(char *text)
 /* Takes `pointer`, malloc'ed. */
 static bool refuse_at(const struct reading *reading, char *pointer, const char *why)
 {
-    struct place place = place_of(reading, pointer);
+    struct place place = place_in_json(reading->path, reading->text, pointer);
     char *plain = strdup(why);
     FH_ASSERT(plain != NULL);
     make_short(plain);
@@ -162,7 +78,7 @@ static void add_spot(struct text *text, const struct spot *spot)
     }
 }
 
-static bool refuse(const struct reading *reading, const struct spot *spot, const char *why)
+static bool refuse_spot(const struct reading *reading, const struct spot *spot, const char *why)
 {
     struct text pointer;
     text_init(&pointer, TEXT_LENGTH_MAX);
@@ -171,7 +87,7 @@ static bool refuse(const struct reading *reading, const struct spot *spot, const
     return refuse_at(reading, text_take(&pointer), why);
 }
 
-static bool is_plain(const char *string)
+static bool is_plain_text(const char *string)
 {
     char *copy = strdup(string);
     FH_ASSERT(copy != NULL);
@@ -188,23 +104,24 @@ static bool is_of_values(const char *name)
            strcmp(name, "pattern") == 0;
 }
 
-static bool check_names(const struct reading *reading, const struct spot *spot, const json_t *value)
+static bool check_plain_names(const struct reading *reading, const struct spot *spot,
+                              const json_t *value)
 {
     const char *name;
     json_t *one;
     size_t i;
-    if (json_is_string(value) && !is_plain(json_string_value(value)))
-        return refuse(reading, spot, "a control character is in this text");
+    if (json_is_string(value) && !is_plain_text(json_string_value(value)))
+        return refuse_spot(reading, spot, "a control character is in this text");
     json_object_foreach ((json_t *)(uintptr_t)value, name, one) {
         const struct spot below = {spot, name, 0};
-        if (!is_plain(name))
-            return refuse(reading, &below, "a control character is in this name");
-        if (!is_of_values(name) && !check_names(reading, &below, one))
+        if (!is_plain_text(name))
+            return refuse_spot(reading, &below, "a control character is in this name");
+        if (!is_of_values(name) && !check_plain_names(reading, &below, one))
             return false;
     }
     json_array_foreach (value, i, one) {
         const struct spot below = {spot, NULL, i};
-        if (!check_names(reading, &below, one))
+        if (!check_plain_names(reading, &below, one))
             return false;
     }
     return true;
@@ -217,32 +134,32 @@ enum kind { TYPES, PROPERTIES, TEXTS, OTHERS, ELEMENTS, VALUES, COUNT, NUMBER, T
 static const struct word {
     const char *name;
     enum kind kind;
-} words[] = {{"type", TYPES},
-             {"properties", PROPERTIES},
-             {"required", TEXTS},
-             {"additionalProperties", OTHERS},
-             {"items", ELEMENTS},
-             {"enum", VALUES},
-             {"minLength", COUNT},
-             {"maxLength", COUNT},
-             {"minItems", COUNT},
-             {"maxItems", COUNT},
-             {"minimum", NUMBER},
-             {"maximum", NUMBER},
-             {"format", TEXT},
-             {"pattern", TEXT},
-             {"default", ANY},
-             {SHAPE_SCHEMA_PERSONAL, TRUE},
-             {SHAPE_SCHEMA_SECRET, TRUE},
-             {SHAPE_SCHEMA_CARD, TRUE},
-             {SHAPE_SCHEMA_AGAIN, TRUE},
-             {SHAPE_SCHEMA_LEVELS, COUNT},
-             {SHAPE_SCHEMA_LEAST_BYTES, COUNT},
-             {SHAPE_SCHEMA_FORMAT, TEXT},
-             {SHAPE_SCHEMA_PRECISION, COUNT},
-             {SHAPE_SCHEMA_SCALE, COUNT},
-             {SHAPE_SCHEMA_MINIMUM, TEXT},
-             {SHAPE_SCHEMA_MAXIMUM, TEXT}};
+} schema_words[] = {{"type", TYPES},
+                    {"properties", PROPERTIES},
+                    {"required", TEXTS},
+                    {"additionalProperties", OTHERS},
+                    {"items", ELEMENTS},
+                    {"enum", VALUES},
+                    {"minLength", COUNT},
+                    {"maxLength", COUNT},
+                    {"minItems", COUNT},
+                    {"maxItems", COUNT},
+                    {"minimum", NUMBER},
+                    {"maximum", NUMBER},
+                    {"format", TEXT},
+                    {"pattern", TEXT},
+                    {"default", ANY},
+                    {SHAPE_SCHEMA_PERSONAL, TRUE},
+                    {SHAPE_SCHEMA_SECRET, TRUE},
+                    {SHAPE_SCHEMA_CARD, TRUE},
+                    {SHAPE_SCHEMA_AGAIN, TRUE},
+                    {SHAPE_SCHEMA_LEVELS, COUNT},
+                    {SHAPE_SCHEMA_LEAST_BYTES, COUNT},
+                    {SHAPE_SCHEMA_FORMAT, TEXT},
+                    {SHAPE_SCHEMA_PRECISION, COUNT},
+                    {SHAPE_SCHEMA_SCALE, COUNT},
+                    {SHAPE_SCHEMA_MINIMUM, TEXT},
+                    {SHAPE_SCHEMA_MAXIMUM, TEXT}};
 
 static bool are_texts(const json_t *value, bool or_null)
 {
@@ -255,7 +172,7 @@ static bool are_texts(const json_t *value, bool or_null)
     return json_is_array(value);
 }
 
-static bool is_type(const char *name)
+static bool is_schema_type(const char *name)
 {
     static const char *const types[] = {"null",   "boolean", "integer", "number",
                                         "string", "object",  "array"};
@@ -271,9 +188,9 @@ static bool are_types(const json_t *value)
     size_t i;
     json_t *one;
     if (json_is_string(value))
-        return is_type(json_string_value(value));
+        return is_schema_type(json_string_value(value));
     json_array_foreach (value, i, one) {
-        if (!json_is_string(one) || !is_type(json_string_value(one)))
+        if (!json_is_string(one) || !is_schema_type(json_string_value(one)))
             return false;
     }
     return json_is_array(value) && json_array_size(value) > 0;
@@ -326,24 +243,25 @@ static bool check_schema(const struct reading *reading, const struct spot *spot,
 static bool check_word(const struct reading *reading, const struct spot *spot, const char *name,
                        const json_t *value)
 {
-    const struct word *word = words, *end = words + sizeof words / sizeof words[0];
+    const struct word *word = schema_words,
+                      *end = schema_words + sizeof schema_words / sizeof schema_words[0];
     const char *property;
     json_t *one;
     while (word < end && strcmp(word->name, name) != 0)
         word++;
     if (word == end)
-        return refuse(reading, spot,
-                      "no word of a shape's schema: expected those that freehold "
-                      "describe writes");
+        return refuse_spot(reading, spot,
+                           "no word of a shape's schema: expected those that freehold "
+                           "describe writes");
     if (!is_of_kind(word->kind, value))
-        return refuse(reading, spot, "not the value that this word of a schema has");
+        return refuse_spot(reading, spot, "not the value that this word of a schema has");
     if (word->kind == ELEMENTS)
         return check_schema(reading, spot, value);
     json_object_foreach (word->kind == PROPERTIES ? (json_t *)(uintptr_t)value : NULL, property,
                          one) {
         const struct spot below = {spot, property, 0};
         if (!json_is_object(one))
-            return refuse(reading, &below, "expected a schema, an object");
+            return refuse_spot(reading, &below, "expected a schema, an object");
         if (!check_schema(reading, &below, one))
             return false;
     }
@@ -400,7 +318,8 @@ static bool check_doubles(const struct reading *reading, const struct spot *spot
         json_t *both =
             json_pack("[O, O]", json_object_get(element, first), json_object_get(element, second));
         char *key = json_text(both);
-        good = !json_object_get(seen, key) || refuse(reading, &at, "this is described twice here");
+        good = !json_object_get(seen, key) ||
+               refuse_spot(reading, &at, "this is described twice here");
         FH_ASSERT(json_object_set_new(seen, key, json_true()) == 0);
         json_text_free(key);
         json_decref(both);
@@ -497,7 +416,7 @@ static bool check_format(const struct reading *reading, const json_t *document)
     if (format) {
         char *found = json_text(format);
         make_short(found);
-        findings_error(reading->findings, place_of(reading, "/contracts"),
+        findings_error(reading->findings, place_in_json(reading->path, reading->text, "/contracts"),
                        "this description has the format %s, and this freehold reads format %d: "
                        "a newer freehold has written it, so read it with that one",
                        found, CONTRACT_FORMAT);
@@ -514,10 +433,10 @@ static bool check_format(const struct reading *reading, const json_t *document)
     return false;
 }
 
-static bool check_form(const struct reading *reading, const json_t *document)
+static bool check_document_form(const struct reading *reading, const json_t *document)
 {
     const struct spot whole = {0};
-    if (!check_format(reading, document) || !check_names(reading, &whole, document))
+    if (!check_format(reading, document) || !check_plain_names(reading, &whole, document))
         return false;
     json_t *faults = shape_check(document_shape, document);
     if (!faults)
@@ -542,7 +461,7 @@ static json_t *services_by_name(const struct reading *reading, const json_t *doc
         const struct spot at = {&list, NULL, i};
         const char *name = json_string_at(service, "name");
         bool good = !json_object_get(all, name) ||
-                    refuse(reading, &at, "this service is described twice here");
+                    refuse_spot(reading, &at, "this service is described twice here");
         for (size_t j = 0; good && j < sizeof lists / sizeof lists[0]; j++) {
             const struct spot below = {&at, lists[j], 0};
             const json_t *elements = json_object_get(service, lists[j]);
@@ -564,7 +483,7 @@ json_t *contract_parse(const char *path, const char *text, size_t length, struct
     struct fh_error error;
     struct place place = {path, 0, 0};
     json_t *document = NULL, *services = NULL;
-    if (skip_blanks(text) == reading.end) {
+    if (text + strspn(text, " \t\r\n") == reading.end) {
         findings_error(findings, place, "the file is empty: expected a description of contracts");
         return NULL;
     }
@@ -573,7 +492,7 @@ json_t *contract_parse(const char *path, const char *text, size_t length, struct
         findings_error(findings, place, "%s", error.message);
         return NULL;
     }
-    if (check_form(&reading, document))
+    if (check_document_form(&reading, document))
         services = services_by_name(&reading, document);
     json_decref(document);
     return services;

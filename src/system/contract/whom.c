@@ -57,7 +57,7 @@ static bool is_rule(const struct looking *looking, const char *rule)
     return strcmp(json_string_at(looking->change, "rule"), rule) == 0;
 }
 
-static bool is_text(const json_t *object, const char *member, const char *text)
+static bool is_string_member(const json_t *object, const char *member, const char *text)
 {
     const char *own = json_string_at(object, member);
     return own && strcmp(own, text) == 0;
@@ -66,7 +66,7 @@ static bool is_text(const json_t *object, const char *member, const char *text)
 /* ---- Lists of fields: "id, address.city" ---- */
 
 /* "/address/city" as "address.city"; malloc'ed. */
-static char *dotted(const char *pointer)
+static char *dotted_path(const char *pointer)
 {
     struct text text;
     text_init(&text, TEXT_LENGTH_MAX);
@@ -81,7 +81,7 @@ static char *dotted(const char *pointer)
 }
 
 /* One is the other, or within it. */
-static bool overlaps(const char *field, size_t length, const char *path)
+static bool overlaps_path(const char *field, size_t length, const char *path)
 {
     size_t other = strlen(path), common = length < other ? length : other;
     if (strncmp(field, path, common) != 0)
@@ -94,7 +94,7 @@ static const char *find_field(const char *list, const char *path, size_t *ret_le
 {
     for (list += strspn(list, ", "); *list; list += strspn(list, ", ")) {
         *ret_length = strcspn(list, ", =");
-        if (overlaps(list, *ret_length, path))
+        if (overlaps_path(list, *ret_length, path))
             return list;
         list += strcspn(list, ", ");
     }
@@ -104,12 +104,12 @@ static const char *find_field(const char *list, const char *path, size_t *ret_le
 
 /* ---- Events ---- */
 
-static void look_at_subscription(const struct looking *looking, const json_t *subscribed)
+static void look_at_one_subscription(const struct looking *looking, const json_t *subscribed)
 {
     const char *fields = json_string_at(subscribed, "fields"),
                *personal = json_string_at(subscribed, "personal"),
                *pointer = json_string_at(looking->change, "pointer");
-    char *path = dotted(pointer);
+    char *path = dotted_path(pointer);
     size_t length, unused;
     bool named = is_rule(looking, "marked") && personal && *find_field(personal, path, &unused);
     if (!*path)
@@ -126,9 +126,9 @@ static void look_at_subscriptions(const struct looking *looking)
     size_t i;
     json_t *subscribed;
     json_array_foreach (json_object_get(looking->consumer->description, "hears"), i, subscribed) {
-        if (is_text(subscribed, "service", json_string_at(looking->change, "service")) &&
-            is_text(subscribed, "type", json_string_at(looking->change, "name")))
-            look_at_subscription(looking, subscribed);
+        if (is_string_member(subscribed, "service", json_string_at(looking->change, "service")) &&
+            is_string_member(subscribed, "type", json_string_at(looking->change, "name")))
+            look_at_one_subscription(looking, subscribed);
     }
 }
 
@@ -139,11 +139,11 @@ static bool uses_route(const struct looking *looking, const char *service, const
                        const char *target)
 {
     bool unused;
-    if (!service || !target || !is_text(looking->change, "service", service))
+    if (!service || !target || !is_string_member(looking->change, "service", service))
         return false;
     const json_t *route = callers_route(looking->old, method, target, &unused);
-    return route && is_text(looking->change, "method", json_string_at(route, "method")) &&
-           is_text(looking->change, "path", json_string_at(route, "path"));
+    return route && is_string_member(looking->change, "method", json_string_at(route, "method")) &&
+           is_string_member(looking->change, "path", json_string_at(route, "path"));
 }
 
 static bool sends_parameter(const char *target, const char *name)
@@ -163,7 +163,7 @@ static bool sends_parameter(const char *target, const char *name)
 static bool is_touched(const struct looking *looking, const char *given,
                        bool (*sends)(const char *given, const char *name))
 {
-    char *path = dotted(json_string_at(looking->change, "pointer"));
+    char *path = dotted_path(json_string_at(looking->change, "pointer"));
     bool whole = !*path, deep = strchr(path, '.') != NULL;
     path[strcspn(path, ".")] = '\0';
     bool sent = !whole && sends(given, path);
@@ -182,9 +182,9 @@ static bool sends_member(const char *map, const char *name)
     return false;
 }
 
-static bool is_part(const struct looking *looking, const char *part)
+static bool is_changed_part(const struct looking *looking, const char *part)
 {
-    return is_text(looking->change, "part", part);
+    return is_string_member(looking->change, "part", part);
 }
 
 static void look_at_asks(const struct looking *looking, const char *list, const char *how)
@@ -194,18 +194,18 @@ static void look_at_asks(const struct looking *looking, const char *list, const 
     json_array_foreach (json_object_get(looking->consumer->description, list), i, ask) {
         const char *target = json_string_at(ask, "path"),
                    *personal = json_string_at(ask, "personal");
-        char *path = dotted(json_string_at(looking->change, "pointer"));
+        char *path = dotted_path(json_string_at(looking->change, "pointer"));
         size_t unused;
         bool named = is_rule(looking, "marked") && personal && *find_field(personal, path, &unused);
         if (uses_route(looking, json_string_at(ask, "service"), "GET", target) && !named &&
-            (!is_part(looking, "query") || is_touched(looking, target, sends_parameter)))
+            (!is_changed_part(looking, "query") || is_touched(looking, target, sends_parameter)))
             add_use(looking, "%s", how);
         free(path);
     }
 }
 
-static void look_at_step(const struct looking *looking, const json_t *saga, const json_t *step,
-                         const char *member)
+static void look_at_saga_step(const struct looking *looking, const json_t *saga, const json_t *step,
+                              const char *member)
 {
     struct callers_target target;
     const char *written = json_string_at(step, member), *map = json_string_at(step, "body");
@@ -215,9 +215,9 @@ static void look_at_step(const struct looking *looking, const json_t *saga, cons
         return;
     if (is_rule(looking, "undo") && !undoes)
         return;
-    if (is_part(looking, "body") && !is_touched(looking, map ? map : "", sends_member))
+    if (is_changed_part(looking, "body") && !is_touched(looking, map ? map : "", sends_member))
         return;
-    if (is_part(looking, "query") && !is_touched(looking, target.path, sends_parameter))
+    if (is_changed_part(looking, "query") && !is_touched(looking, target.path, sends_parameter))
         return;
     add_use(looking, "%s it in step %s of saga %s", undoes ? "undoes with" : "calls",
             json_string_at(step, "name"), json_string_at(saga, "name"));
@@ -229,8 +229,8 @@ static void look_at_sagas(const struct looking *looking)
     json_t *saga, *step;
     json_array_foreach (json_object_get(looking->consumer->description, "sagas"), i, saga) {
         json_array_foreach (json_object_get(saga, "steps"), j, step) {
-            look_at_step(looking, saga, step, "call");
-            look_at_step(looking, saga, step, "undo");
+            look_at_saga_step(looking, saga, step, "call");
+            look_at_saga_step(looking, saga, step, "undo");
         }
     }
 }
@@ -239,7 +239,7 @@ static void look_at_sagas(const struct looking *looking)
 
 static bool is_of_changed(const struct looking *looking, const char *service)
 {
-    return service && is_text(looking->change, "service", service);
+    return service && is_string_member(looking->change, "service", service);
 }
 
 /* The whole service is gone. */
@@ -278,11 +278,11 @@ void whom_find(json_t *whom, const json_t *change, const json_t *old,
                const struct consumer *consumer)
 {
     const struct looking looking = {whom, change, old, consumer};
-    if (is_text(change, "service", consumer->name))
+    if (is_string_member(change, "service", consumer->name))
         return;
-    if (is_text(change, "kind", "service")) {
+    if (is_string_member(change, "kind", "service")) {
         look_at_all(&looking);
-    } else if (is_text(change, "kind", "event")) {
+    } else if (is_string_member(change, "kind", "event")) {
         look_at_subscriptions(&looking);
     } else if (!is_for_outside_alone(&looking)) {
         look_at_asks(&looking, "asks", "asks for it");

@@ -498,9 +498,3 @@ struct system_service *system_file_service(struct system_file *file, const char 
     }
     return NULL;
 }
-
-const json_t *system_file_description(struct system_file *file, const char *name)
-{
-    const struct system_service *service = system_file_service(file, name);
-    return service ? service->description : json_object_get(file->others, name);
-}

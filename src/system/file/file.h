@@ -215,7 +215,11 @@ json_t *system_file_schema(void);
 
 struct system_service *system_file_service(struct system_file *file, const char *name);
 /* What a service says of itself, of this system or of another team's; NULL: nothing is known. */
-const json_t *system_file_description(struct system_file *file, const char *name);
+static inline const json_t *system_file_description(struct system_file *file, const char *name)
+{
+    const struct system_service *service = system_file_service(file, name);
+    return service ? service->description : json_object_get(file->others, name);
+}
 struct system_server *system_file_server(struct system_file *file, const char *name);
 /* One composition as the gateway reads it (docs/guide/gateway.md). New reference. */
 json_t *system_file_composition(const struct system_composition *composition);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is told of a service, and of the gateway, by what the system file says of them alone. */
+
+#include "system/check/own.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "engine/engines.h"
+#include "gateway/routes.h"
+#include "http/outside.h"
+#include "store/model.h"
+#include "store/store.h"
+#include "system/check/event_keys.h"
+#include "system/check/migrations.h"
+#include "system/check/settings.h"
+#include "system/provision/links.h"
+
+struct own {
+    const struct system_file *file;
+    const struct system_service *service;
+    struct findings *findings;
+};
+
+static void check_allowed_fetches(const struct own *by, const struct system_service *service)
+{
+    size_t i, j;
+    json_t *host, *pattern;
+    json_array_foreach (json_object_get(service->description, "fetches"), i, host) {
+        bool allowed = !service->outside.hosts;
+        json_array_foreach (service->outside.hosts, j, pattern)
+            allowed = allowed ||
+                      outside_host_matches(json_string_value(pattern), json_string_value(host));
+        if (!allowed)
+            findings_error(by->findings, by->service->place,
+                           "%s fetches from %s, which services.%s.outside_hosts does not allow",
+                           service->name, json_string_value(host), service->name);
+    }
+}
+
+static void check_model(const struct own *by, const struct system_service *service)
+{
+    const struct engine *engine = engine_named(service->engine);
+    const struct model *model = model_named(json_string_at(service->description, "model"));
+    if (model && !(engine->models & 1u << model->id))
+        findings_error(by->findings, service->engine_place,
+                       "%s keeps %s, and the engine %s has none", service->name, model->keeps,
+                       service->engine);
+}
+
+static void check_model_store(const struct own *by, const struct system_service *service)
+{
+    const struct model *model = model_named(json_string_at(service->description, "model"));
+    if (!model || !model->has_migrations)
+        return;
+    if (!service->migrations)
+        findings_warning(by->findings, by->service->place,
+                         "%s is relational and has no migrations, so no tables; looked for %s/%s/"
+                         "migrations",
+                         service->name, by->file->folder, service->name);
+    migrations_check(service, by->findings);
+}
+
+void own_check(const struct system_file *file, const struct system_service *service,
+               struct findings *findings)
+{
+    const struct own own = {file, service, findings};
+    check_model(&own, service);
+    check_model_store(&own, service);
+    settings_check(service, findings);
+    check_allowed_fetches(&own, service);
+    event_keys_check(service, findings);
+}
+
+/* Finds everything that the gateway would refuse, by running its own code. */
+void own_check_gateway(struct system_file *file, struct findings *findings)
+{
+    struct fh_error error;
+    struct routes routes;
+    json_t *peers = json_object(), *services = json_object(), *compose = json_array();
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        json_object_set_new(peers, service->name, json_string("127.0.0.1:1"));
+        json_object_set(services, service->name, service->description);
+    }
+    for (size_t i = 0; i < file->composition_count; i++)
+        json_array_append_new(compose, system_file_composition(&file->compositions[i]));
+    json_t *config = json_object();
+    json_object_set_new(config, "peers", peers);
+    json_object_set_new(config, "services", services);
+    json_object_set_new(config, "compose", compose);
+    links_check(file, findings);
+    if (routes_init(&routes, config, &error) == FH_OK)
+        routes_release(&routes);
+    else
+        findings_error(findings, file->listen_place, "the gateway: %s", error.message);
+    json_decref(config);
+}
