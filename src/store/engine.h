@@ -34,6 +34,8 @@ enum engine_ability {
     /* It calls store_notify_listeners when another process has assigned positions: nobody needs to
      * poll. */
     ENGINE_NOTIFIES = 1 << 6,
+    /* On a server: what returns nothing is sent without being waited for. */
+    ENGINE_DEFERS = 1 << 7,
 };
 
 struct engine {

@@ -153,6 +153,14 @@ struct store_member {
     void *first;
 };
 
+/* What an engine has learnt of earlier units of work of one origin, such as a subscription's. Kept
+ * by that origin, and zero at first. */
+#define STORE_TABLE_SIZE 72
+struct store_habits {
+    char table[STORE_TABLE_SIZE]; /* into which they insert, as they write it; "": not known */
+    int apart;                    /* so many next ones do nothing about it */
+};
+
 struct store_work {
     struct store *store;
     enum store_mode mode;
@@ -165,6 +173,7 @@ struct store_work {
      * document (ENGINE_ONE_DOCUMENT), they may still make new ones together. What needs a unit of
      * work of its own is refused there, and `parts` is set: nobody is to blame for that. */
     bool joint, parts;
+    struct store_habits *habits; /* of joint ones; or NULL */
     /* How many statements of the handler's it has run, and the number of the one that runs now; 0:
      * none. An engine that does not wait for each puts it into the error of one that failed. */
     unsigned statements, statement;

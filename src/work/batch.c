@@ -10,10 +10,11 @@
  * Where a commit changes one document, members that only make new ones may share it; one that does
  * more fails and `parts` (store.h).
  *
- * Where none of the handlers asks, as most don't, and the store is embedded, that order costs a
- * stack for each of them, which no cache holds. So they run on one fiber, from the beginning to the
- * end each, in the transaction. One that asks ends the batch before it has waited for anything; all
- * run again as above, and whoever runs the batch remembers it.
+ * Where none of the handlers asks, as most don't, that order costs a stack for each of them, which
+ * no cache holds. So they run on one fiber, from the beginning to the end each, in the transaction.
+ * One that asks ends the batch before it has waited for anything; all run again as above, and
+ * whoever runs the batch remembers it. On a server one that waits for a statement's answer does the
+ * same: others could send theirs meanwhile.
  *
  * All or nothing: the first failure ends the batch, and members still at the gate are ended.
  */
@@ -56,11 +57,14 @@ static void run_in_turn(void *argument)
     for (int i = 0; i < gate->count; i++) {
         struct gate_member *member = &gate->members[i];
         bool by_fence;
+        gate_enter(gate, member);
         work_handler_run(member->work, &by_fence);
         member->work->store_work = NULL;
         member->work->phase = WORK_ENDED;
+        gate_leave(gate, member);
         if (member->work->failure.code != FH_OK)
             break;
+        member->work->unanswered = NULL; /* what fails now names none of its statements */
         forget_run(member->work);
         if (i % TURNS_AT_ONCE == TURNS_AT_ONCE - 1)
             fiber_yield();
@@ -133,6 +137,7 @@ static enum fh_code apply_batch(struct work_context *context, struct work_gate *
         return code;
     }
     gate->store_work->joint = gate->count > 1;
+    gate->store_work->habits = gate->habits;
     CRASH_POINT("cursor.opened");
     if (fence && fence->check(fence, gate->store_work, error) == WORK_IS_OVER)
         code = error->code;
@@ -189,12 +194,15 @@ static enum fh_code batch_once(struct work_context *context, struct work_gate *g
 }
 
 enum fh_code work_batch(struct work_context *context, fh_work **works, int count,
-                        struct work_fence *fence, bool *asks, int *ret_failed,
+                        struct work_fence *fence, struct work_batch_habits *habits, int *ret_failed,
                         struct fh_error *error)
 {
     FH_ASSERT(count > 0);
+    const struct engine *engine = context->store->engine;
     struct work_gate gate = {.count = count, .coordinator = fiber_self()};
-    gate.in_turn = asks && !*asks && !context->store->engine->server;
+    gate.habits = habits ? &habits->store : NULL;
+    gate.in_turn =
+        habits && !habits->asks && (!engine->server || engine_can(engine, ENGINE_DEFERS));
     gate.members = calloc((size_t)count, sizeof *gate.members);
     FH_ASSERT(gate.members != NULL);
     for (int i = 0; i < count; i++) {
@@ -209,7 +217,7 @@ enum fh_code work_batch(struct work_context *context, fh_work **works, int count
         code = batch_once(context, &gate, fence, mode, ret_failed, &why);
         if (gate.has_asked) {
             gate.has_asked = gate.in_turn = false;
-            *asks = true;
+            habits->asks = true;
             continue;
         }
         if (code != FH_CONFLICT || !why.retryable ||

@@ -91,10 +91,27 @@ static bool let_others_send(struct store_member *in_store)
 {
     struct gate_member *member = (struct gate_member *)in_store;
     struct work_gate *gate = member->gate;
+    if (gate->in_turn)
+        return true;
     if (member == &gate->members[gate->count - 1])
         return take_turn(in_store);
     in_store->overtaken = true;
     return gate_stop(member, MEMBER_SENT);
+}
+
+void gate_enter(struct work_gate *gate, struct gate_member *member)
+{
+    member->in_store = (struct store_member){.turn = take_turn, .sent = let_others_send};
+    member->in_turn = true;
+    gate->store_work->member = &member->in_store;
+}
+
+void gate_leave(struct work_gate *gate, struct gate_member *member)
+{
+    struct store_work *work = gate->store_work;
+    if (work->store->ops->member_ended)
+        work->store->ops->member_ended(work, member->work->failure.code == FH_OK);
+    work->member = NULL;
 }
 
 bool gate_is_stopped(const struct gate_member *member)

@@ -39,7 +39,8 @@ struct work_gate {
     /* All on one fiber, each from its beginning to its end, while the transaction is open. */
     bool in_turn;
     bool runs;      /* that fiber */
-    bool has_asked; /* one of them would have waited for something else than the store */
+    bool has_asked; /* one of them would have waited: for others' answers, or for a server's */
+    struct store_habits *habits; /* or NULL */
 };
 
 /* Called by a member of a batch at its first use of the store: parks until it is the member's turn,
@@ -61,6 +62,9 @@ void gate_wait_for_turns(struct work_gate *gate);  /* until gate_ran */
  * `in_turn`: all before it have ended. */
 void gate_let_through(struct work_gate *gate, struct gate_member *member, bool in_turn);
 bool gate_is_stopped(const struct gate_member *member);
+/* On the one fiber of all, around a member's run. */
+void gate_enter(struct work_gate *gate, struct gate_member *member);
+void gate_leave(struct work_gate *gate, struct gate_member *member);
 void gate_cancel(struct work_gate *gate);            /* ends the members that have not ended */
 int gate_first_failed(const struct work_gate *gate); /* the first member that failed, or -1 */
 

@@ -88,7 +88,9 @@ static json_t *run_sql(fh_work *w, const char *sql, va_list args, int row_max, i
     if (last)
         objects[count++] = last;
     struct store_work *work = work_store_read(w); /* in a GET it refuses writes */
-    unsigned number = work->statements + 1;       /* others of its transaction may run meanwhile */
+    if (row_max || ret_changes)
+        work_waits(w);
+    unsigned number = work->statements + 1; /* others of its transaction may run meanwhile */
     if (relational_run(work, sql, objects, count, row_max, row_max ? &rows : NULL, ret_changes,
                        &error) != FH_OK)
         statement_fail(w, number, sql, &error);

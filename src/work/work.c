@@ -59,6 +59,12 @@ void work_asks(fh_work *w)
         work_gate_asks(w);
 }
 
+void work_waits(fh_work *w)
+{
+    if (w->member && w->context->store->engine->server)
+        work_gate_asks(w);
+}
+
 void work_must_be_asking(fh_work *w, const char *what)
 {
     work_asks(w);

@@ -269,7 +269,8 @@ void work_release(fh_work *w);
 struct store_work *work_store_write(fh_work *w); /* opens the transaction; fails in a GET */
 struct store_work *work_store_read(fh_work *w);  /* the open transaction, or a GET's snapshot */
 void work_must_be_asking(fh_work *w, const char *what); /* law 3 */
-void work_asks(fh_work *w); /* before what may wait for others, or reads what is committed */
+void work_asks(fh_work *w);  /* before what may wait for others, or reads what is committed */
+void work_waits(fh_work *w); /* before a statement whose answer is waited for */
 _Noreturn void work_fail(fh_work *w, const struct fh_error *error); /* maps codes to statuses */
 /* Returns to where the handler was called, over all its frames: unwind.c. `how`: for setjmp. */
 _Noreturn void work_end_handler(fh_work *w, int how);
@@ -317,11 +318,15 @@ uint64_t work_random(fh_work *w); /* the same in a rerun */
  * durable. On any failure none is; *ret_failed says which one failed (-1: the commit or the fence).
  * Replies are ignored.
  *
- * `asks`, if not NULL: while it is false, none is expected to ask, and where the store is embedded
- * they run one after the other on one fiber, in the open transaction. If one asks after all, it is
- * set, and all run anew, side by side. */
+ * `habits`, if not NULL: while `asks` is false, none is expected to ask, nor to wait for a store
+ * that is a server, and they run one after the other on one fiber, in the open transaction. If one
+ * does after all, it is set, and all run anew, side by side. */
+struct work_batch_habits { /* of batches of one origin, kept by it */
+    bool asks;
+    struct store_habits store;
+};
 enum fh_code work_batch(struct work_context *context, fh_work **works, int count,
-                        struct work_fence *fence, bool *asks, int *ret_failed,
+                        struct work_fence *fence, struct work_batch_habits *habits, int *ret_failed,
                         struct fh_error *error);
 
 /* Whether a batch's failure counts as an outage. A failed handler (NULL: none) is to blame, unless

@@ -110,9 +110,9 @@ static struct batch_tried try_batch(struct conformance *c, const int *does, int 
         one->does = does ? does[i] : PUBLISHES;
         tried.works[i] = &one->w;
     }
-    bool asks = false;
+    struct work_batch_habits habits = {0};
     tried.failed = -1;
-    tried.code = work_batch(&tried.context, tried.works, count, NULL, in_turn ? &asks : NULL,
+    tried.code = work_batch(&tried.context, tried.works, count, NULL, in_turn ? &habits : NULL,
                             &tried.failed, &tried.error);
     for (int i = 0; i < count; i++)
         work_release(&tried.ones[i].w);

@@ -25,7 +25,7 @@ struct batch {
     struct fixture *fixture;
     fh_handler *handler;
     int peeks, refuses; /* the member that does; 0: none */
-    bool asks;
+    struct work_batch_habits habits;
     struct work_fence *fence;
     enum fh_code code;
     int failed;
@@ -73,7 +73,7 @@ static void run_batch(void *argument)
         pointers[i] = &works[i];
     }
     batch->code = work_batch(&batch->fixture->context, pointers, MEMBERS, batch->fence,
-                             &batch->asks, &batch->failed, &batch->fixture->error);
+                             &batch->habits, &batch->failed, &batch->fixture->error);
     for (int i = 0; i < MEMBERS; i++)
         work_release(&works[i]);
     struct store_work *work;
@@ -103,7 +103,7 @@ static void those_that_do_not_ask_run_one_after_the_other_on_one_fiber(void **st
 {
     struct batch batch = batch_of(state, (struct batch){0});
     assert_int_equal(batch.code, FH_OK);
-    assert_false(batch.asks);
+    assert_false(batch.habits.asks);
     assert_int_equal(batch.shelves, MEMBERS);
     for (int i = 0; i < MEMBERS; i++) {
         assert_memory_equal(batch.order + 2 * (size_t)i, "bw", 2);
@@ -117,7 +117,7 @@ static void one_that_asks_makes_all_run_anew_side_by_side(void **state)
 {
     struct batch batch = batch_of(state, (struct batch){.peeks = 7, .peeked = -1});
     assert_int_equal(batch.code, FH_OK);
-    assert_true(batch.asks);
+    assert_true(batch.habits.asks);
     assert_int_equal(batch.peeked, 0);
     assert_int_equal(batch.shelves, MEMBERS);
     char wanted[8 * MEMBERS] = "bwbwbwbwbwbwb"; /* six, and the seventh */
@@ -130,7 +130,7 @@ static void one_that_asks_makes_all_run_anew_side_by_side(void **state)
 
 static void what_is_known_to_ask_runs_side_by_side_at_once(void **state)
 {
-    struct batch batch = batch_of(state, (struct batch){.peeks = 7, .asks = true});
+    struct batch batch = batch_of(state, (struct batch){.peeks = 7, .habits.asks = true});
     char wanted[8 * MEMBERS] = "";
     assert_int_equal(batch.code, FH_OK);
     memset(wanted, 'b', MEMBERS);
@@ -162,7 +162,7 @@ static void none_begins_behind_a_fence_that_is_over(void **state)
     assert_int_equal(batch.code, FH_CONFLICT);
     assert_int_equal(batch.failed, -1);
     assert_int_equal(batch.order[0], '\0');
-    assert_false(batch.asks);
+    assert_false(batch.habits.asks);
 }
 
 static enum fh_code conflict_once(fh_work *w, void *argument, struct fh_error *error)
@@ -185,7 +185,7 @@ static void a_conflict_runs_all_again_in_turn(void **state)
     assert_int_equal(batch.shelves, MEMBERS);
     assert_int_equal(strlen(batch.order), 6 + 2 * MEMBERS);
     assert_int_equal(batch.fixture->context.counters.reruns, 1);
-    assert_false(batch.asks);
+    assert_false(batch.habits.asks);
 }
 
 static int released;
@@ -211,7 +211,7 @@ static void one_that_peeks_after_it_used_the_store_stays_in_turn(void **state)
     released = 0;
     struct batch batch = batch_of(state, (struct batch){.handler = peeks_late});
     assert_int_equal(batch.code, FH_OK);
-    assert_false(batch.asks);
+    assert_false(batch.habits.asks);
     assert_int_equal(batch.peeked, 0);
     assert_int_equal(batch.shelves, MEMBERS);
     assert_int_equal(released, MEMBERS);

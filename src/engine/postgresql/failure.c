@@ -60,6 +60,9 @@ void postgresql_work_ended(struct postgresql_work *work, const struct postgresql
         postgresql_idle_error(&why);
     } else if (call->stale) {
         error_retry(&why, FH_CONFLICT, "The store's schema has changed meanwhile.");
+    } else if (call->joins && !call->lost) {
+        error_retry(&why, FH_CONFLICT,
+                    "A statement for rows of several units of work failed: each runs its own.");
     } else if (strcmp(why.native, "25006") == 0 && store_writes(work->base.mode)) {
         error_retry(&why, FH_UNAVAILABLE,
                     "The store's server takes no writes: it is a standby, or was made read-only.");

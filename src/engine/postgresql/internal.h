@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "store/relational/mark.h"
+#include "engine/postgresql/inserts.h"
 #include "engine/postgresql/ledger.h"
 #include "engine/postgresql/library.h"
 #include "engine/postgresql/turns.h"
@@ -36,16 +37,13 @@ extern const struct sql_dialect postgresql_dialect;
 #define POSTGRESQL_READERS 2
 #define POSTGRESQL_WAIT_MS 10000    /* for a connection */
 #define POSTGRESQL_CONNECT_MS 10000 /* for one attempt */
-/* The default bound for a statement of a unit of work, which holds locks that others wait for, or
- * of a reading handler. Migrations have no bound. */
+/* The default bound for a statement. Migrations have no bound. */
 #define POSTGRESQL_STATEMENT_MS 30000
 #define POSTGRESQL_STATEMENT_MS_MAX 86400000
-/* How long the server lets a transaction sit idle between two statements. A unit of work never
- * waits there, so a second is a thousand times what it needs. It is also less than a takeover may
- * take, so that a stopped process's locks are gone when its partition is taken over. "idle_ms"
- * changes it, for debugging. */
+/* How long the server lets a transaction sit idle between two statements: a thousand times what it
+ * needs, and less than a takeover may take, so that a stopped process's locks are gone when its
+ * partition is taken over. "idle_ms" changes it, for debugging. */
 #define POSTGRESQL_IDLE_MS 1000
-
 #define POSTGRESQL_RECENT 256
 
 struct postgresql_statement {
@@ -60,6 +58,7 @@ struct postgresql_statement {
     bool wide; /* its rows are not to be held for many at once: member.c */
     int apart, apart_next;
     int turns, turns_apart, turns_apart_next; /* turns.c */
+    struct postgresql_insert insert;
     int parameter_count;
     bool lists[POSTGRESQL_PARAMETERS_MAX]; /* "IN (?1)", bound to a JSON array */
     bool typed;                            /* the types that the server inferred are known */
@@ -110,6 +109,7 @@ struct postgresql_call {
     bool aborted; /* not run, because an earlier one failed */
     bool lost;    /* the connection broke: it may have run */
     bool stale;   /* refused because the schema changed since it was prepared; may be sent again */
+    bool joins;   /* for rows of several units of work: if it fails, they run again */
     bool crossed; /* it failed because some have read what others wrote, not for a row's sake */
     enum fh_code code;
     struct fh_error error;
@@ -165,6 +165,7 @@ struct postgresql_work {
     int published_count, published_capacity;
     size_t published_bytes;
     struct postgresql_turn turn;
+    struct postgresql_inserts inserts;
     struct fh_error error; /* why it failed */
 };
 
@@ -304,10 +305,10 @@ enum fh_code postgresql_array_literal(const char *json, size_t length, struct ar
 
 /* error.c */
 enum fh_code postgresql_error(const PGresult *result, struct fh_error *error);
-/* Whether TLS failed, going by libpq's message `said`: store_tls_failed. */
 /* The name of the server's socket, in the folder that is its host. */
 #define POSTGRESQL_SOCKET_SIZE 24
 void postgresql_socket_name(int port, char ret[static POSTGRESQL_SOCKET_SIZE]);
+/* Whether TLS failed, going by libpq's message `said`: store_tls_failed. */
 bool postgresql_tls_failed(const char *host, const char *said, struct fh_error *error);
 /* For a failed attempt to connect. */
 enum fh_code postgresql_connect_error(const struct postgresql_store *store, const char *message,

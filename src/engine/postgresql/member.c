@@ -114,8 +114,8 @@ enum fh_code postgresql_member_run(struct postgresql_work *work,
     } else {
         code = postgresql_member_turn(work, error);
         if (code == FH_OK)
-            code = postgresql_work_run(work, statement, values, count, visit, &counted, ret_changes,
-                                       error);
+            code = postgresql_inserts_run(work, statement, values, count, visit, &counted,
+                                          ret_changes, error);
     }
     if (counted.rows > AHEAD_ROWS_MAX || counted.bytes > AHEAD_BYTES_MAX)
         statement->wide = true;

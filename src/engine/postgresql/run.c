@@ -109,15 +109,16 @@ enum fh_code postgresql_run(struct store_work *base, const char *sql,
         return code;
     bool done = false;
     statement->users++;
-    if (base->mode & STORE_GROUPED)
+    code = postgresql_inserts_begin(work, error);
+    if (code == FH_OK && base->mode & STORE_GROUPED)
         code = postgresql_group_run(work, statement, values, count, visit, context, ret_changes,
                                     &done, error);
-    else if (base->member)
+    else if (code == FH_OK && base->member)
         code = postgresql_member_run(work, statement, values, count, visit, context, ret_changes,
                                      &done, error);
     if (code == FH_OK && !done)
-        code =
-            postgresql_work_run(work, statement, values, count, visit, context, ret_changes, error);
+        code = postgresql_inserts_run(work, statement, values, count, visit, context, ret_changes,
+                                      error);
     statement->users--;
     return code;
 }

@@ -153,6 +153,7 @@ static struct postgresql_statement *statement_new(const char *text)
     statement->sql = text_take(&sql);
     statement->text = strdup(text);
     FH_ASSERT(statement->text != NULL);
+    postgresql_insert_read(text, &statement->insert);
     return statement;
 }
 

@@ -95,6 +95,9 @@ enum fh_code postgresql_work_call(struct postgresql_work *work,
 {
     postgresql_turn_kind(work, statement);
     enum fh_code code = postgresql_work_begin(work, error);
+    work->inserts.over = work->inserts.over || work->base.statement;
+    if (code == FH_OK && work->inserts.send)
+        code = work->inserts.send(work, error);
     if (code == FH_OK && postgresql_needs_types(statement, values, count))
         code = work_learn(work, statement, error);
     return code == FH_OK ? work_send(work, statement, values, count, how, ret, error) : code;

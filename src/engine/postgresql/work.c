@@ -205,6 +205,7 @@ void postgresql_work_rollback(struct postgresql_work *work)
     if (work->connection)
         send_rollback(work);
     postgresql_appended(work);
+    postgresql_inserts_end(work, false);
     postgresql_work_end(work);
 }
 
@@ -287,8 +288,11 @@ static enum fh_code postgresql_commit_sent(struct postgresql_work *work, const s
 static enum fh_code write_commit(struct postgresql_work *work, struct fh_error *error)
 {
     struct mark mark;
+    enum fh_code code = postgresql_inserts_send(work, error);
+    if (code != FH_OK)
+        return code;
     postgresql_turn_take(work);
-    enum fh_code code = postgresql_mark(work, &mark, error);
+    code = postgresql_mark(work, &mark, error);
     if (code == FH_OK)
         code = postgresql_commit_sent(work, &mark, error);
     postgresql_turn_end(work); /* if its COMMIT was not sent */
@@ -319,6 +323,7 @@ enum fh_code postgresql_work_commit(struct postgresql_work *work, struct fh_erro
         if (work->connection)
             postgresql_marks_trim(work->connection);
         learn_single(work);
+        postgresql_inserts_end(work, true);
         postgresql_work_end(work);
     } else {
         postgresql_work_rollback(work);

@@ -104,7 +104,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
         heard[heard_count++] = w;
     }
     enum fh_code code =
-        heard_count ? work_batch(context, heard, heard_count, fence, &s->asks, &failed, error)
+        heard_count ? work_batch(context, heard, heard_count, fence, &s->habits, &failed, error)
                     : fence_alone(context, fence, error);
     const fh_work *to_blame = failed >= 0 ? heard[failed] : NULL;
     for (int i = 0; code != FH_OK && i < heard_count; i++) /* the commit may name any of them */

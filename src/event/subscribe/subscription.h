@@ -71,7 +71,7 @@ struct subscription {
     int64_t reached_ns; /* the last good answer */
     int64_t skipped_ns; /* the last work that only moved the cursor */
     uint64_t applied_count, failure_count;
-    bool asks;           /* one of its handlers asks other services: see work_batch */
+    struct work_batch_habits habits;
     uint64_t told_fault; /* the last one that was logged: see subscription_tell_fault */
 };
 

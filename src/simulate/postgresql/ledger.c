@@ -4,7 +4,8 @@
  * fh_sequence and fh_fence (engine/postgresql/ledger_schema.c). Each takes the locks of the
  * original in the original's order, then runs as one step. What happens between two statements
  * inside of one is so not seen here: conformance tests stop the real ones there
- * (sequence_conformance, postgresql_number_conformance).
+ * (sequence_conformance, postgresql_number_conformance). And what the engine does before it joins
+ * rows of several units of work: a lock on the table, and a look at the catalogue.
  */
 
 #include "simulate/postgresql/model.h"
@@ -294,6 +295,55 @@ static enum model_outcome by_fence(struct model_session *session, const struct m
     return MODEL_FAILED;
 }
 
+/* ---- a table, before rows are joined ---- */
+
+/* Takes no snapshot of its transaction's. */
+static bool has_table(struct model_session *session, const char *name)
+{
+    struct model_view *view = model_view_take(session->database, session);
+    bool has = run_on_view(
+        view, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = trim(?1, '\"')", "s",
+        name);
+    model_view_give_back(view);
+    return has;
+}
+
+static enum model_outcome by_lock(struct model_session *session, const struct model_command *with,
+                                  const char *text, PGresult **ret)
+{
+    static const char before[] = "LOCK TABLE ";
+    const char *table = text + sizeof before - 1, *end = strstr(table, " IN ROW EXCLUSIVE MODE");
+    char name[80];
+    (void)with;
+    FH_ASSERT(end != NULL);
+    snprintf(name, sizeof name, "%.*s", (int)(end - table), table);
+    if (!model_lock(session, MODEL_SCHEMA, true, false))
+        return MODEL_BLOCKED;
+    bool has = has_table(session, name);
+    *ret = has ? model_result(PGRES_COMMAND_OK, "LOCK TABLE")
+               : model_error("ERROR", "42P01", "relation does not exist");
+    return has ? MODEL_DONE : MODEL_FAILED;
+}
+
+/* Triggers and rules of services' own are not modelled, nor checks that call functions. */
+static enum model_outcome by_look(struct model_session *session, const struct model_command *with,
+                                  const char *text, PGresult **ret)
+{
+    (void)text;
+    model_look(session);
+    bool plain = run_on_view(session->view,
+                             "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name ="
+                             " trim(?1, '\"') AND NOT EXISTS (SELECT 1 FROM"
+                             " pragma_foreign_key_list(name) AS k WHERE k.\"table\" = name)",
+                             "s", with->values[0]);
+    *ret = model_result(PGRES_TUPLES_OK, plain ? "SELECT 1" : "SELECT 0");
+    model_result_columns(*ret, 1);
+    (*ret)->names[0] = strdup("?column?");
+    if (plain)
+        model_result_row(*ret, (const char *const[]){"1"});
+    return MODEL_DONE;
+}
+
 model_by_hand *model_ledger(const char *text)
 {
     static const struct {
@@ -301,6 +351,8 @@ model_by_hand *model_ledger(const char *text)
         model_by_hand *runs;
     } known[] = {{"SELECT event_id, position FROM fh_sequence(", by_sequence},
                  {"SELECT fh_append(", by_append},
+                 {"LOCK TABLE ", by_lock},
+                 {"SELECT 1 FROM pg_catalog.pg_class c WHERE c.oid = ", by_look},
                  {"WITH moved AS (UPDATE fh_saga SET ", by_fence}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strncmp(text, known[i].begins, strlen(known[i].begins)) == 0)

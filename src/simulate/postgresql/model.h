@@ -55,7 +55,7 @@ struct model_server;
 struct model_session;
 struct model_link;
 
-#define MODEL_PARAMETERS_MAX 128
+#define MODEL_PARAMETERS_MAX 256
 
 /* ---- library.c, result.c ---- */
 

@@ -30,7 +30,7 @@ static bool is_integer(const char *text)
 void model_bind(sqlite3_stmt *statement, const struct model_command *with)
 {
     for (int i = 0; with && i < with->count; i++) {
-        char name[8];
+        char name[16];
         const char *value = with->values[i];
         snprintf(name, sizeof name, "$%d", i + 1);
         int at = sqlite3_bind_parameter_index(statement, name);

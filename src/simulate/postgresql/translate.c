@@ -96,7 +96,7 @@ int model_parameters(const char *text)
 {
     int most = 0, number;
     for (const char *at = text; (at = strchr(at, '$')); at++) {
-        if (sscanf(at, "$%2d", &number) == 1 && number > most)
+        if (sscanf(at, "$%3d", &number) == 1 && number > most)
             most = number;
     }
     return most;

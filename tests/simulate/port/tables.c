@@ -5,7 +5,7 @@
 
 const struct port_queries port_queries = {
     .crates = "SELECT id, times FROM crate",
-    .heard = "SELECT id, times FROM heard",
+    .heard = "SELECT id, count(*) AS times FROM heard GROUP BY id",
     .counted = "SELECT id, n FROM pier",
     .piers_heard = "SELECT id, n, disorder FROM pier",
     .loads = "SELECT id, loaded, undone FROM load",

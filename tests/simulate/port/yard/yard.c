@@ -4,12 +4,11 @@
 
 #include <freehold.h>
 
+/* One after the other, they may be written by one statement. */
 static void landed(fh_work *w)
 {
-    fh_exec(w,
-            "INSERT INTO heard (id, times) VALUES (:id, 1)"
-            " ON CONFLICT (id) DO UPDATE SET times = heard.times + 1",
-            fh_event_data(w));
+    fh_exec(w, "INSERT INTO heard (landing, id) VALUES (:landing, :id)",
+            fh_object(w, "landing", fh_id_new(w)), fh_event_data(w));
 }
 
 static void counted(fh_work *w)
