@@ -56,6 +56,7 @@ WITHIN = {
     "gone_timer_fires": ("clock", 200),
     "holes_ignored": ("shop --bus", 20),
     "incarnation_forgotten": ("shop", 20),
+    "joined_row_lost": ("port", 100),
     "key_changes_with_attempts": ("shop", 20),
     "key_not_scoped": ("guests", 20),
     "kept_events_lost": ("port", 20),
@@ -121,6 +122,7 @@ WITHIN = {
     "unsent_is_not_undone": ("deals", 400),
     "user_left_behind": ("guests", 20),
     "user_not_kept": ("guests", 100),
+    "waiting_rows_left": ("port", 100),
     "waiting_saga_dropped": ("shop", 20),
     "works_not_serializable": ("port", 100),
 }
