@@ -106,7 +106,7 @@ struct fh_route {
 
 struct fh_published {
     const char *type; /* past tense: "OrderCreated" */
-    int version;
+    int version;      /* of the shape: raised with each change that subscribers would notice */
     const fh_field *shape;
     const char *key; /* a field of the data: events with the same value stay in order */
     /* A GET handler that lists the current state for subscribers that resync (docs/guide/events.md,
@@ -137,6 +137,10 @@ struct fh_subscription {
     /* "name,address": the fields of the data that are personal. To name one is to say that this
      * service may see and keep it; `freehold check` refuses one that is not named. */
     const char *personal;
+    /* The version of the data that the handlers read; `fields` names fields of it. Events of an
+     * earlier one go through `upcasts`; one that can't be read is parked. 0: whatever is published,
+     * as it is. */
+    int version;
 };
 
 /* What the service asks of others with GET: "users", "/api/users/{user_id}". */
@@ -214,6 +218,7 @@ struct fh_saga_definition {
 
 #include "freehold/tell.h"
 #include "freehold/time.h"
+#include "freehold/versions.h" /* struct fh_upcast, fh_downcast */
 
 /*
  * The layout that an object file was compiled with, for the library it will run with; FH_SERVICE
@@ -228,7 +233,7 @@ struct fh_layout {
     uint32_t service_size, field_size, step_size; /* of fh_service, fh_field, fh_step */
     uint32_t cplusplus; /* 1: handlers may hold objects with destructors */
     uint32_t count;     /* of `members` */
-    struct fh_rows members[16];
+    struct fh_rows members[18];
 };
 
 struct fh_named_shape {
@@ -269,6 +274,8 @@ struct fh_service {
      * without scheme and port. */
     const char *fetches[16];
     struct fh_fetch_header fetch_headers[8];
+    struct fh_upcast upcasts[32];
+    struct fh_downcast downcasts[32];
 };
 
 #include "freehold/layout.h"

@@ -25,10 +25,11 @@ static const struct fh_layout fh_layout __attribute__((unused)) = {
     sizeof(fh_field),
     sizeof(fh_step),
     FH_CPLUSPLUS,
-    16,
+    18,
     {FH_MEMBER(name), FH_MEMBER(model), FH_MEMBERS(routes), FH_MEMBERS(publishes),
      FH_MEMBERS(subscribes), FH_MEMBERS(asks), FH_MEMBERS(takes_over), FH_MEMBERS(collections),
      FH_MEMBERS(sagas), FH_MEMBER(settings), FH_MEMBERS(timers), FH_MEMBERS(every),
-     FH_MEMBERS(shapes), FH_MEMBERS(metrics), FH_MEMBERS(fetches), FH_MEMBERS(fetch_headers)}};
+     FH_MEMBERS(shapes), FH_MEMBERS(metrics), FH_MEMBERS(fetches), FH_MEMBERS(fetch_headers),
+     FH_MEMBERS(upcasts), FH_MEMBERS(downcasts)}};
 
 #endif

@@ -215,32 +215,38 @@ void envelope_write_message(struct text *out, const char *service, const struct 
     ADD(out, "}");
 }
 
+static void add_data(struct text *out, const struct ledger_event *event,
+                     const struct fields *fields)
+{
+    char typed[VERSIONS_TYPE_SIZE];
+    const char *type = fields ? fields_type(fields, event->type, event->version, typed) : NULL;
+    if (type && fields_selects(fields, type))
+        fields_write(fields, type, event->data, out);
+    else
+        text_add(out, event->data);
+}
+
 void envelope_write(struct text *out, const char *service, const struct ledger_event *event,
                     const struct fields *fields)
 {
     add_attributes(out, service, event);
     ADD(out, ",\"datacontenttype\":\"application/json\",\"data\":");
-    if (fields && fields_selects(fields, event->type))
-        fields_write(fields, event->type, event->data, out);
-    else
-        text_add(out, event->data);
+    add_data(out, event, fields);
     ADD(out, "}");
 }
 
-void envelope_row(struct text *out, const char *type, const char *key, int64_t position,
-                  const char *data, const struct fields *fields)
+void envelope_row(struct text *out, const struct ledger_event *row, const struct fields *fields)
 {
     ADD(out, "{\"type\":");
-    envelope_string(out, type);
+    envelope_string(out, row->type);
     ADD(out, ",\"subject\":");
-    envelope_string(out, key);
+    envelope_string(out, row->key);
     ADD(out, ",\"position\":");
-    add_envelope_integer(out, position);
+    add_envelope_integer(out, row->position);
+    ADD(out, ",\"version\":");
+    add_envelope_integer(out, row->version);
     ADD(out, ",\"data\":");
-    if (fields_selects(fields, type))
-        fields_write(fields, type, data, out);
-    else
-        text_add(out, data);
+    add_data(out, row, fields);
     ADD(out, "}");
 }
 

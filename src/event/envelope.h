@@ -43,9 +43,9 @@ struct envelope_message {
 void envelope_write_message(struct text *out, const char *service, const struct ledger_event *event,
                             const struct envelope_message *message);
 
-/* One row of a snapshot's page, {"type", "subject", "position", "data"}; and a JSON string. */
-void envelope_row(struct text *out, const char *type, const char *key, int64_t position,
-                  const char *data, const struct fields *fields);
+/* One row of a snapshot's page, {"type", "subject", "position", "version", "data"}, of these of an
+ * event; and a JSON string. */
+void envelope_row(struct text *out, const struct ledger_event *row, const struct fields *fields);
 void envelope_string(struct text *out, const char *string);
 
 /* The partition in 0..count-1 to which a key belongs: FNV-1a, 64 bits, modulo count. Part of the

@@ -12,6 +12,7 @@
 bool fields_parse(const json_t *list, struct fields *ret)
 {
     ret->count = 0;
+    ret->by_version = false;
     if (json_array_size(list) > FIELDS_MAX)
         return false;
     size_t index;
@@ -26,6 +27,7 @@ bool fields_parse(const json_t *list, struct fields *ret)
         if (colon) {
             entry->type = text;
             entry->type_length = (size_t)(colon - text);
+            ret->by_version |= versions_is_typed(text, entry->type_length);
         }
         if (colon == text || entry->name[0] == '\0')
             return false;
@@ -46,6 +48,19 @@ bool fields_selects(const struct fields *fields, const char *type)
             return true;
     }
     return false;
+}
+
+const char *fields_type(const struct fields *fields, const char *type, int version,
+                        char out[static VERSIONS_TYPE_SIZE])
+{
+    if (!fields->by_version)
+        return type;
+    versions_type(out, type, version);
+    for (int i = 0; i < fields->count; i++) {
+        if (fields->entries[i].type && fields_entry_is_for(&fields->entries[i], out))
+            return out;
+    }
+    return type;
 }
 
 static bool is_field_wanted(const struct fields *fields, const char *type, const char *name,

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/portion.h"
 #include "freehold.h"
@@ -87,11 +88,13 @@ struct event_manager {
     struct portion
         pages[sizeof((struct fh_service *)NULL)->publishes / sizeof(struct fh_published)];
     const json_t *schemas;     /* of other services' events, by service and type; NULL: not known */
+    const json_t *versions;    /* the same, by service, type and version */
     struct event_marks *marks; /* which of their data are personal: see marks.h */
     struct event_trimmed trimmed;
     int fibers;              /* of this manager, running */
     struct fiber_queue idle; /* fibers in event_manager_wait */
     struct event_counters counters;
+    struct log_rate casts_failed; /* lines about events that could not be cast for a reader */
     /* The last key that a retry of all keys came to, in the order of their list (parked_retry.c).
      */
     struct event_retried {

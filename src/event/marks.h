@@ -15,9 +15,13 @@ struct event_marks;
 /* manager->marks: once its schemas are known. */
 struct event_marks *event_marks_new(const struct event_manager *manager);
 void event_marks_free(struct event_marks *marks);
-/* NULL: nothing is marked. As long as the manager. */
+/* Of an event in this version (0: it does not say). NULL: nothing is marked. As long as the
+ * manager. */
 const fh_field *event_marks_of(const struct event_manager *manager, const char *source,
-                               const char *type);
+                               const char *type, int version);
+/* The publisher's schema of a version, as far as the configuration has it; NULL: it has not. */
+const json_t *event_marks_schema(const struct event_manager *manager, const char *source,
+                                 const char *type, int version);
 
 /* The envelope of an event, of another service or of this one, with its data redacted. Replaces
  * the data in place. */

@@ -12,6 +12,7 @@
 #include "service/asyncapi.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "event/feed/feed.h"
+#include "event/versions.h"
 #include "service/openapi.h"
 
 #define EVENT_CONTENT_TYPE "application/cloudevents+json"
@@ -128,21 +130,58 @@ static void add_channel_operation(json_t *document, const char *action, const ch
     text_release(&id);
 }
 
+/* With the versions that are made of it for those who read an earlier one. */
+static json_t *published_words(const json_t *published, const char *service, int version,
+                               const char *order)
+{
+    struct text text;
+    size_t i;
+    json_t *downcast;
+    text_init(&text, REFERENCE_LENGTH_MAX);
+    text_printf(&text, "Published by %s, in version %d", service, version);
+    json_array_foreach (json_object_get(published, "downcasts"), i, downcast)
+        text_printf(&text, "%s%d", i ? ", " : "; for who asks for it in version ",
+                    (int)json_integer_value(json_object_get(downcast, "to")));
+    text_printf(&text, "; kept in order by %s.", order);
+    json_t *words = json_string(text.data);
+    text_release(&text);
+    return words;
+}
+
+/* The payload in an earlier version is another message of the channel. */
+static void add_version_message(json_t *document, const char *service, const char *type,
+                                const json_t *downcast)
+{
+    char name[VERSIONS_TYPE_SIZE];
+    json_t *channel = json_sprintf("%s.%s", service, type);
+    versions_type(name, type, (int)json_integer_value(json_object_get(downcast, "to")));
+    json_t *message =
+        json_pack("{s:s, s:s, s:o}", "name", name, "contentType", EVENT_CONTENT_TYPE, "payload",
+                  envelope_schema(service, type,
+                                  openapi_schema_of(json_object_get(downcast, "schema"), service)));
+    put_asyncapi(json_object_get(json_object_get(json_object_get(document, "channels"),
+                                                 json_string_value(channel)),
+                                 "messages"),
+                 name, message);
+    json_decref(channel);
+}
+
 void asyncapi_add_published(json_t *document, const json_t *description)
 {
     const char *service = json_string_at(description, "name");
-    size_t i;
-    json_t *published;
+    size_t i, j;
+    json_t *published, *downcast;
     json_array_foreach (json_object_get(description, "publishes"), i, published) {
         const char *type = json_string_at(published, "type");
         const char *key = json_string_at(published, "key");
         const json_t *schema = json_object_get(published, "schema");
         json_int_t version = json_integer_value(json_object_get(published, "version"));
-        json_t *words = json_sprintf("Published by %s, in version %d; kept in order by %s.",
-                                     service, (int)version, key ? key : "its type");
+        json_t *words = published_words(published, service, (int)version, key ? key : "its type");
         add_channel(document, service, type, json_string_value(words),
                     schema ? openapi_schema_of(schema, service)
                            : json_pack("{s:s}", "type", "object"));
+        json_array_foreach (json_object_get(published, "downcasts"), j, downcast)
+            add_version_message(document, service, type, downcast);
         add_channel_operation(document, "send", service, service, type, NULL);
         json_decref(words);
     }
@@ -184,8 +223,12 @@ void asyncapi_add_subscriptions(json_t *document, const json_t *description)
         if (!message_is_known(document, service, type))
             add_channel(document, service, type, "Published by another service: see its document.",
                         asked_schema(fields));
-        json_t *words =
-            fields ? json_sprintf("Needs of the data: %s.", fields) : json_string("Needs it all.");
+        json_int_t version = json_integer_value(json_object_get(subscribed, "version"));
+        char read[64] = "";
+        if (version)
+            snprintf(read, sizeof read, " Reads version %d.", (int)version);
+        json_t *words = fields ? json_sprintf("Needs of the data: %s.%s", fields, read)
+                               : json_sprintf("Needs it all.%s", read);
         add_channel_operation(document, "receive", by, service, type, json_string_value(words));
         json_decref(words);
     }

@@ -78,6 +78,12 @@ static void read_shapes(struct reading *reading, fh_service *to)
     }
     for (size_t i = 0; i < COUNT(to->publishes); i++)
         to->publishes[i].shape = read_shape(reading, to->publishes[i].shape);
+    for (size_t i = 0; i < COUNT(to->upcasts); i++) {
+        to->upcasts[i].shape = read_shape(reading, to->upcasts[i].shape);
+        to->upcasts[i].into = read_shape(reading, to->upcasts[i].into);
+    }
+    for (size_t i = 0; i < COUNT(to->downcasts); i++)
+        to->downcasts[i].into = read_shape(reading, to->downcasts[i].into);
     for (size_t i = 0; i < COUNT(to->sagas); i++)
         to->sagas[i].input = read_shape(reading, to->sagas[i].input);
     for (size_t i = 0; i < COUNT(to->timers); i++)

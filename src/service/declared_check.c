@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "event/versions.h"
 #include "http/bytes.h"
 #include "http/media.h"
 #include "http/outside.h"
@@ -309,14 +310,31 @@ static enum fh_code check_routes(const fh_service *service, struct fh_error *err
     return code;
 }
 
+static enum fh_code check_events(const fh_service *service, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < COUNT(service->publishes) && service->publishes[i].type && !code; i++)
+        code = check_shape(service->publishes[i].shape, "The event", service->publishes[i].type,
+                           error);
+    for (size_t i = 0; i < COUNT(service->upcasts) && service->upcasts[i].service && !code; i++) {
+        const struct fh_upcast *upcast = &service->upcasts[i];
+        code = check_shape(upcast->shape, "The upcast of", upcast->type, error);
+        if (code == FH_OK)
+            code = check_shape(upcast->into, "The upcast of", upcast->type, error);
+    }
+    for (size_t i = 0; i < COUNT(service->downcasts) && service->downcasts[i].type && !code; i++)
+        code = check_shape(service->downcasts[i].into, "The downcast of",
+                           service->downcasts[i].type, error);
+    return code == FH_OK ? versions_check(service, error) : code;
+}
+
 enum fh_code declared_check(const fh_service *service, struct fh_error *error)
 {
     enum fh_code code = check_shape_names(service, error);
     if (code == FH_OK)
         code = check_routes(service, error);
-    for (size_t i = 0; i < COUNT(service->publishes) && service->publishes[i].type && !code; i++)
-        code = check_shape(service->publishes[i].shape, "The event", service->publishes[i].type,
-                           error);
+    if (code == FH_OK)
+        code = check_events(service, error);
     for (size_t i = 0; i < COUNT(service->sagas) && service->sagas[i].name && !code; i++)
         code = check_shape(service->sagas[i].input, "The input of the saga", service->sagas[i].name,
                            error);

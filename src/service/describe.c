@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "call/auth.h"
 #include "saga/run.h"
@@ -79,6 +80,46 @@ static json_t *describe_route(const struct fh_route *route)
     return object;
 }
 
+/* The versions that are made for subscribers who read an earlier one. */
+static json_t *describe_downcasts(const fh_service *service, const char *type)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < sizeof service->downcasts / sizeof *service->downcasts; i++) {
+        const struct fh_downcast *downcast = &service->downcasts[i];
+        if (downcast->type && strcmp(downcast->type, type) == 0)
+            json_array_append_new(list, json_pack("{s:i, s:o}", "to", downcast->to, "schema",
+                                                  named_schema(downcast->into)));
+    }
+    return list;
+}
+
+/* What makes the version that is read of earlier ones: `schema` is what comes in, `into` what is
+ * made of it. */
+static json_t *describe_upcasts(const fh_service *service, const struct fh_subscription *subscribed)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < sizeof service->upcasts / sizeof *service->upcasts; i++) {
+        const struct fh_upcast *upcast = &service->upcasts[i];
+        if (upcast->service && strcmp(upcast->service, subscribed->service) == 0 &&
+            strcmp(upcast->type, subscribed->type) == 0)
+            json_array_append_new(list, json_pack("{s:i, s:o, s:o}", "from", upcast->from, "schema",
+                                                  named_schema(upcast->shape), "into",
+                                                  named_schema(upcast->into)));
+    }
+    return list;
+}
+
+static void set_member_list(json_t *object, const char *name, json_t *list)
+{
+    if (json_array_size(list))
+        set_member(object, name, list);
+    else
+        json_decref(list);
+}
+
+/* Whose parts are described. */
+static const fh_service *described_service;
+
 static json_t *describe_published(const struct fh_published *published)
 {
     json_t *object = json_object();
@@ -89,6 +130,7 @@ static json_t *describe_published(const struct fh_published *published)
         set_member(object, "actor", json_true());
     if (published->shape)
         set_member(object, "schema", named_schema(published->shape));
+    set_member_list(object, "downcasts", describe_downcasts(described_service, published->type));
     return object;
 }
 
@@ -159,6 +201,9 @@ static json_t *describe_subscription(const struct fh_subscription *subscribed)
     set_member_text(object, "personal", subscribed->personal);
     if (subscribed->upsert)
         set_member(object, "snapshot", json_true());
+    if (subscribed->version)
+        set_member(object, "version", json_integer(subscribed->version));
+    set_member_list(object, "upcasts", describe_upcasts(described_service, subscribed));
     return object;
 }
 
@@ -213,6 +258,7 @@ json_t *service_describe(const fh_service *service)
     const struct model *model = model_of(service->model);
     json_t *object = json_object();
     shape_names = service->shapes;
+    described_service = service;
     set_member(object, "freehold", json_integer(1));
     set_member_text(object, "name", service->name);
     set_member_text(object, "model", model ? model->name : NULL);

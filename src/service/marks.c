@@ -140,6 +140,23 @@ static bool key_has_mark(const json_t *schema, const char *key, const char *fiel
     return strncmp(key, field, length) == 0 && (key[length] == '\0' || key[length] == '.');
 }
 
+/* What is made of it for those who read an earlier version is kept by them as well. */
+static enum fh_code check_downcast_marks(const json_t *published, struct fh_error *error)
+{
+    char name[PATH_SIZE];
+    size_t i;
+    json_t *downcast;
+    json_array_foreach (json_object_get(published, "downcasts"), i, downcast) {
+        if (find_secret(json_object_get(downcast, "schema"), name))
+            return error_set(error, FH_INVALID,
+                             "%.64s has the secret '%.64s' in version %d, and an event is kept by "
+                             "all its subscribers: leave it out",
+                             json_string_at(published, "type"), name,
+                             (int)json_integer_value(json_object_get(downcast, "to")));
+    }
+    return FH_OK;
+}
+
 static enum fh_code check_published_marks(const json_t *published, struct fh_error *error)
 {
     const char *type = json_string_at(published, "type"), *key = json_string_at(published, "key");
@@ -161,7 +178,7 @@ static enum fh_code check_published_marks(const json_t *published, struct fh_err
                              type, key, json_string_value(mark));
     }
     json_decref(found);
-    return code;
+    return code == FH_OK ? check_downcast_marks(published, error) : code;
 }
 
 enum fh_code marks_check(const json_t *description, struct fh_error *error)

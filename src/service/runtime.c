@@ -337,6 +337,7 @@ static enum fh_code make_managers(struct runtime *runtime, struct fh_error *erro
     struct work_context *context = &runtime->context;
     context->events = event_manager_new(context);
     context->events->schemas = json_object_get(runtime->config, "heard");
+    context->events->versions = json_object_get(runtime->config, "heard_versions");
     context->calls = call_manager_new(context);
     context->spans = spans_new(context->world, open_service_spans(runtime));
     context->keys = work_keys_new();

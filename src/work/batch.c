@@ -47,6 +47,7 @@ static void forget_run(fh_work *w)
         return;
     arena_release(&w->arena);
     w->reply_body = NULL;
+    w->cast.data = NULL;
     w->reply_header_count = 0;
     w->document_changed = NULL;
 }
@@ -242,6 +243,8 @@ enum fh_code work_batch(struct work_context *context, fh_work **works, int count
 
 bool work_batch_is_outage(enum fh_code code, const struct fh_error *error, const fh_work *failed)
 {
+    if (failed && failed->cast.running) /* it depends on nothing that could be away */
+        return false;
     if (failed && code == FH_UNAVAILABLE)
         return failed->reply_status >= 502 && failed->reply_status <= 504;
     if (failed && code == FH_NO_MEMORY)

@@ -161,6 +161,13 @@ void work_fault(fh_work *w, const char *format, ...)
     work_fail(w, &error);
 }
 
+void work_is_no_cast(fh_work *w, const char *what)
+{
+    if (w->cast.running)
+        work_fault(w, "%s uses %s: what casts an event is a function of its data alone.",
+                   w->cast.running, what);
+}
+
 void work_fail_with(fh_work *w, enum fh_code code, const char *message)
 {
     struct fh_error error;

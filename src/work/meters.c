@@ -232,6 +232,7 @@ static struct work_noted *note_new(fh_work *w, const char *name, bool counts)
 
 void fh_count(fh_work *w, const char *name, int64_t delta, ...)
 {
+    work_is_no_cast(w, "fh_count");
     struct work_noted *noted = note_new(w, name, true);
     if (delta < 0)
         work_fault(w, "The counter %s can't go down.", name);

@@ -59,6 +59,8 @@ void work_given(struct shape_cover *cover, const void *context)
     }
     if (w->given.shape && w->event)
         cover_event(cover, w);
+    if (w->cast.data)
+        shape_cover_given(cover, w->cast.shape, w->cast.data);
     shape_cover_given(cover, w->given.shape, w->given.value);
     if (w->given.cover)
         w->given.cover(cover, w->given.context);

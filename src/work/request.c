@@ -66,11 +66,13 @@ json_t *fh_undone_answer(fh_work *w)
 
 int64_t fh_now_ms(fh_work *w)
 {
+    work_is_no_cast(w, "fh_now_ms");
     return w->now_ms;
 }
 
 const char *fh_now(fh_work *w)
 {
+    work_is_no_cast(w, "fh_now");
     char *text = work_alloc(w, 32);
     time_t seconds = (time_t)(w->now_ms / 1000);
     struct tm parts;
@@ -82,6 +84,7 @@ const char *fh_now(fh_work *w)
 
 const char *fh_id_new(fh_work *w)
 {
+    work_is_no_cast(w, "fh_id_new");
     unsigned char random[16];
     uint64_t parts[2] = {work_random(w), work_random(w)};
     memcpy(random, parts, sizeof random);
@@ -98,6 +101,7 @@ const char *fh_service_name(fh_work *w)
 /* A copy for the handler: changing it affects nobody else. */
 json_t *fh_settings(fh_work *w)
 {
+    work_is_no_cast(w, "fh_settings");
     json_t *settings = json_copy_all(w->context->settings);
     return settings ? settings : json_object();
 }
@@ -184,6 +188,7 @@ static const char *declared_answer_type(const fh_work *w)
 
 void fh_reply(fh_work *w, int status, json_t *body)
 {
+    work_is_no_cast(w, "fh_reply");
     if (body && declared_answer_type(w))
         work_fault(w, "The route %s %.100s answers with %.60s: use fh_reply_bytes.",
                    w->route->method, w->route->path, w->route->answer_type);

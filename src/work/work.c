@@ -55,6 +55,7 @@ void work_release(fh_work *w)
 
 void work_asks(fh_work *w)
 {
+    work_is_no_cast(w, "the store, or other services");
     if (w->member && w->phase == WORK_ASKING)
         work_gate_asks(w);
 }
@@ -123,6 +124,7 @@ static void open_write(fh_work *w)
 
 struct store_work *work_store_write(fh_work *w)
 {
+    work_is_no_cast(w, "the store");
     if (w->read_only)
         work_fail_with(w, FH_UNSUPPORTED, "A handler of GET changes nothing; use another method.");
     if (w->phase == WORK_ASKING)
@@ -133,6 +135,7 @@ struct store_work *work_store_write(fh_work *w)
 
 struct store_work *work_store_read(fh_work *w)
 {
+    work_is_no_cast(w, "the store");
     if (!w->read_only)
         return work_store_write(w);
     if (!w->store_work && w->snapshot) {
@@ -212,6 +215,8 @@ static void run_begin(fh_work *w)
     w->by_store = w->by_fence = w->parts = false;
     w->documents_changed = 0;
     w->document_changed = NULL;
+    w->cast.data = NULL;
+    w->cast.running = NULL;
     w->retry_after_s = 0;
     w->fault_status = 0;
     w->statement = NULL;
@@ -256,6 +261,8 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
     switch (_setjmp(fail_to)) {
     case WORK_RAN_TO_ITS_END: {
         check_arenas(w);
+        if (w->cast.run)
+            w->cast.run(w);
         w->handler(w);
         check_arenas(w);
         check_reply(w);

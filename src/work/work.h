@@ -195,6 +195,17 @@ struct fh_work {
         shape_given *cover; /* instead, where it is more than one value */
         const void *context;
     } given;
+    /* An event in another version than its handler reads: `run`, at the beginning of each run of
+     * the handler, makes data of the handler's version of it (work_cast_done). */
+    struct work_cast {
+        void (*run)(fh_work *w); /* NULL: the event is given as it came */
+        const void *context;     /* its own */
+        int from;                /* the version that it came in; 0: it does not say */
+        const char *running;     /* which cast: for messages; NULL: none is */
+        int version;             /* of `data` */
+        json_t *data;            /* on the run's arena; NULL: not made yet */
+        const fh_field *shape;   /* which of `data` is marked */
+    } cast;
     json_t *undone_request, *undone_answer;
 
     /* The run. */
@@ -282,6 +293,8 @@ _Noreturn void work_fail_problem(fh_work *w, int status, json_t *problem);
 /* The same for what this library refuses. pointer: to what the request names; NULL: to nothing. */
 _Noreturn void work_fail_as(fh_work *w, enum problem_type type, const char *pointer,
                             const char *detail);
+/* Fails while a cast runs (freehold/versions.h): `what` is none of the things that it may use. */
+void work_is_no_cast(fh_work *w, const char *what);
 #define WORK_MEMORY_FAULT "The unit of work needs more memory than it may have."
 void *work_alloc(fh_work *w, size_t size);
 char *work_printf(fh_work *w, const char *format, ...) __attribute__((format(printf, 2, 3)));

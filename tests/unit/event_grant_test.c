@@ -89,6 +89,34 @@ static void a_subscriber_gets_what_it_was_granted(void **state)
     }
 }
 
+/* "TYPE@1" is a version of TYPE, where another is read. */
+static void fields_of_a_version_are_granted_for_it_alone(void **state)
+{
+    (void)state;
+    static const char grants[] =
+        "[\"events UserUpdated:id,given\", \"events UserUpdated@1:id,name\", "
+        "\"events UserGrew\"]";
+    static const char types[] = "[\"UserUpdated\"]";
+    char huge[1024];
+    assert_true(
+        judge(GRANT_EVENTS, grants, types, "[\"UserUpdated:given\", \"UserUpdated@1:name\"]").may);
+    struct judged judged =
+        judge(GRANT_EVENTS, grants, types, "[\"UserUpdated:id\", \"UserUpdated@1:given\"]");
+    assert_non_null(strstr(judged.why, "was not granted the field given of UserUpdated@1"));
+    judged = judge(GRANT_EVENTS, grants, types, "[\"UserUpdated:id\", \"UserUpdated@2:name\"]");
+    assert_non_null(strstr(judged.why, "was not granted the field name of UserUpdated@2"));
+    judged = judge(GRANT_EVENTS, grants, types, "[\"UserUpdated:name\"]");
+    assert_non_null(strstr(judged.why, "was not granted the field name of UserUpdated:"));
+    judged = judge(GRANT_EVENTS, grants, types, "[\"UserUpdated@1:name\"]");
+    assert_non_null(strstr(judged.why, "asks for all fields of UserUpdated"));
+    assert_true(judge(GRANT_EVENTS, grants, "[\"UserGrew\"]", "[\"UserGrew@1:any\"]").may);
+    judged = judge(GRANT_EVENTS, grants, NULL, "[\"UserUpdated:id\"]");
+    assert_string_equal(judged.types, "UserUpdated UserGrew");
+    snprintf(huge, sizeof huge, "[\"UserUpdated:id\", \"%0700d@1:name\"]", 0);
+    judged = judge(GRANT_EVENTS, grants, types, huge);
+    assert_false(judged.may);
+}
+
 static void state_and_events_are_granted_apart(void **state)
 {
     (void)state;
@@ -180,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_subscriber_gets_what_it_was_granted),
         cmocka_unit_test(state_and_events_are_granted_apart),
+        cmocka_unit_test(fields_of_a_version_are_granted_for_it_alone),
         cmocka_unit_test(without_types_it_gets_those_that_it_was_granted),
         cmocka_unit_test(two_programs_grants_hold_together),
         cmocka_unit_test(a_grant_covers_narrower_ones),

@@ -118,7 +118,7 @@ static void marks_are_those_of_the_publisher_and_of_the_subscription(void **stat
     assert_string_equal(json_string_at(envelope, "data.name"), "[personal]");
     assert_string_equal(json_string_at(envelope, "data.mail"), "[personal]");
     assert_int_equal(number_at(envelope, "data.id"), 1);
-    assert_null(event_marks_of(&manager, "users", "UserDeleted"));
+    assert_null(event_marks_of(&manager, "users", "UserDeleted", 1));
     event_marks_free(manager.marks);
     json_decref(envelope);
     json_decref(schemas);

@@ -28,6 +28,12 @@ static const char users[] =
     " 'publishes': ["
     "  {'type': 'UserUpdated', 'schema': {'properties': {'id': {}, 'name': {}}, "
     "'additionalProperties': false}},"
+    "  {'type': 'UserMoved', 'version': 3, 'schema': {'type': 'object', 'additionalProperties': "
+    "false,"
+    "   'required': ['place'], 'properties': {'place': {'type': 'string'}}}, 'downcasts': [{'to': "
+    "2,"
+    "   'schema': {'type': 'object', 'additionalProperties': false, 'required': ['town'],"
+    "   'properties': {'town': {'type': 'string'}}}}]},"
     "  {'type': 'UserGrew', 'schema': {'properties': {'id': {}}}}]}";
 
 static struct system_file *system_of(const char *orders)
@@ -94,6 +100,49 @@ static void what_was_taken_over_no_saga_changes_where_it_was(void **state)
     assert_finding(TAKES("/user", "other"), false, "which users does not serve");
     assert_finding(TAKES("/users", "count"), false,
                    "takes over the step count from users, but saga s still sends it to users");
+}
+
+/* Users publish UserMoved in version 3, and make version 2 of it for who asks. */
+static void versions_of_publishers_and_subscribers_meet(void **state)
+{
+    (void)state;
+#define PLAIN(field, type)                                                                         \
+    "{'type': 'object', 'additionalProperties': false, 'required': ['" field                       \
+    "'], 'properties': {'" field "': {'type': '" type "'}}}"
+#define READS(version, more)                                                                       \
+    "{'model': 'document', 'hears': [{'service': 'users', 'type': 'UserMoved', "                   \
+    "'version': " version more "}]}"
+#define UPCAST(from, shape, into)                                                                  \
+    ", 'upcasts': [{'from': " from ", 'schema': " shape ", 'into': " into "}]"
+    assert_finding("{'model': 'document', 'hears': [{'service': 'users', 'type': 'UserMoved'}]}",
+                   false, NULL);
+    assert_finding(READS("3", ""), false, NULL);
+    assert_finding(READS("2", ""), false, NULL);
+    assert_finding(READS("3", ", 'fields': 'place'"), false, NULL);
+    assert_finding(READS("2", ", 'fields': 'town'"), false, NULL);
+    assert_finding(READS("2", ", 'fields': 'place'"), false, "wants the field 'place'");
+    assert_finding(READS("1", ""), false,
+                   "users publishes UserMoved in version 3, and orders reads version 1: give users "
+                   "a downcast to version 1, or have orders read version 3");
+    assert_finding(READS("4", ""), false,
+                   "users publishes UserMoved in version 3, and orders reads version 4: give "
+                   "orders an upcast from version 3");
+}
+
+static void casts_expect_what_is_published(void **state)
+{
+    (void)state;
+    assert_finding(READS("4", UPCAST("3", PLAIN("place", "string"), PLAIN("here", "string"))),
+                   false, NULL);
+    assert_finding(READS("4", UPCAST("3", PLAIN("place", "integer"), PLAIN("here", "string"))),
+                   false,
+                   "expects another version 3 of UserMoved than users publishes: \"/place\"");
+    assert_finding(READS("3", UPCAST("2", PLAIN("town", "string"), PLAIN("place", "string"))),
+                   false, NULL);
+    assert_finding(READS("3", UPCAST("2", PLAIN("city", "string"), PLAIN("place", "string"))),
+                   false, "expects another version 2 of UserMoved than users publishes");
+    assert_finding(READS("3", UPCAST("2", PLAIN("town", "string"), PLAIN("spot", "string"))), false,
+                   "expects another version 3 of UserMoved than users publishes");
 }
 
 static void an_events_key_is_a_field_that_can_be_one(void **state)
@@ -315,6 +364,8 @@ int main(void)
         cmocka_unit_test(queries_are_served_by_a_route_that_services_may_use),
         cmocka_unit_test(what_was_taken_over_no_saga_changes_where_it_was),
         cmocka_unit_test(an_events_key_is_a_field_that_can_be_one),
+        cmocka_unit_test(versions_of_publishers_and_subscribers_meet),
+        cmocka_unit_test(casts_expect_what_is_published),
         cmocka_unit_test(subscribed_events_are_published_with_the_fields_wanted),
         cmocka_unit_test(steps_before_the_pivot_can_be_undone_where_they_were_done),
         cmocka_unit_test(what_a_step_sends_can_be_what_its_receiver_takes),

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "event/envelope.h"
+#include "event/versions.h"
 
 /* ---- one message ---- */
 
@@ -24,28 +25,16 @@ static const struct fh_subscription *subscribed_to(const struct bus_subscriber *
     return NULL;
 }
 
-static bool names_field(const char *fields, const char *name)
-{
-    size_t wanted = strlen(name);
-    for (const char *at = fields; *at;) {
-        size_t length = strcspn(at, ", ");
-        if (length == wanted && strncmp(at, name, length) == 0)
-            return true;
-        at += length + (at[length] != '\0');
-    }
-    return false;
-}
-
 /* As the feed selects them (event/fields.h). */
-static void select_fields(json_t *data, const char *fields)
+static void select_fields(const struct shelf *shelf, const struct fh_subscription *subscribed,
+                          int version, json_t *data)
 {
+    const fh_service *service = shelf->subscriber->context->service;
     const char *name;
     void *after;
     json_t *unused;
-    if (!fields || !fields[strspn(fields, ", ")])
-        return;
     json_object_foreach_safe (data, after, name, unused) {
-        if (!names_field(fields, name))
+        if (!versions_gets(service, subscribed, version, name))
             json_object_del(data, name);
     }
 }
@@ -93,12 +82,14 @@ static bool read_event(const struct shelf *shelf, json_t *envelope, struct carri
     ret->reference = false;
     if (!subscribed)
         return type != NULL;
-    ret->reference = json_object_get(envelope, "dataref") != NULL;
+    int version = batch_event_version(json_object_get(envelope, "version"));
+    ret->reference = json_object_get(envelope, "dataref") != NULL ||
+                     (subscribed->version && version > subscribed->version);
     if (ret->reference)
         return true;
     if (!json_is_object(data))
         return false;
-    select_fields(data, subscribed->fields);
+    select_fields(shelf, subscribed, version, data);
     json_object_del(envelope, "incarnation");
     json_object_del(envelope, "chain");
     ret->envelope = envelope;

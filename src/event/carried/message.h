@@ -18,7 +18,9 @@
 struct carried_message {
     struct chain_place place, follows;
     json_t *envelope; /* on the shelf's batch; NULL: of a type that nobody subscribes to */
-    bool reference;   /* its data have to be asked for */
+    /* Its data have to be asked for: the message has none, or they are in a later version than is
+     * read, of which the publisher may make that one. */
+    bool reference;
 };
 
 /* Where the subscription stands, and whose messages it takes. */

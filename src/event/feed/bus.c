@@ -21,7 +21,7 @@
 
 struct bus_reader {
     const struct bus_subscriber *subscriber;
-    struct text wanted; /* "&types=...&fields=...", the same in every question */
+    struct text wanted; /* "&types=...&fields=...&versions=...", the same in every question */
 };
 
 /* ---- the answer ---- */
@@ -113,7 +113,11 @@ static struct bus_reader *feed_open(const struct bus *bus, const struct bus_subs
     }
     separator = "&fields=";
     for (int i = 0; i < subscriber->subscribed_count; i++)
-        query_add_fields(&reader->wanted, subscriber->subscribed[i], &separator);
+        query_add_fields(&reader->wanted, subscriber->context->service, subscriber->subscribed[i],
+                         &separator);
+    separator = "&versions=";
+    for (int i = 0; i < subscriber->subscribed_count; i++)
+        query_add_version(&reader->wanted, subscriber->subscribed[i], &separator);
     return reader;
 }
 

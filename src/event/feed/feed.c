@@ -7,6 +7,13 @@
  *   judged  200 | 409 | 410
  *   empty   wait for a commit, until `wait` is over, the service drains, or events of other
  *           types have been passed over for OUTBOX_SKIPPED_HOLD_MS
+ *
+ * An event in a later version than its reader asks for is cast to that, if this program has the
+ * casts. If they fail, the reader gets it as it is, and parks it. One in a later version than the
+ * program's own was published by the next program, during an upgrade: the answer ends before it, or
+ * is 503 if it would be the first, since an instance of that program knows what to make of it. That
+ * is believed for FEED_NEWER_MS_MAX, and only while there are other instances: if the upgrade was
+ * taken back, nobody knows, and other keys must not wait.
  */
 
 #include "event/feed/feed.h"
@@ -23,6 +30,7 @@
 #include "event/fields.h"
 #include "event/outbox/reader.h"
 #include "event/outbox/subscribers.h"
+#include "event/versions.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
 #include "work/work.h"
@@ -39,6 +47,7 @@ static const fh_field feed_shape[] = {
     {"share", FH_STRING, .max = 16, .optional = true},
     {"types", FH_LIST, .max = 64, .optional = true},
     {"fields", FH_LIST, .max = FIELDS_MAX, .optional = true},
+    {"versions", FH_LIST, .max = 64, .optional = true},
     {"limit", FH_INT, .min = 1, .max = FEED_LIMIT_MAX, .optional = true},
     {"wait", FH_INT, .min = 0, .max = FEED_WAIT_S_MAX, .optional = true},
     {0}};
@@ -52,6 +61,8 @@ struct feed_request {
     int64_t done;
     int64_t wait_ms;
     struct fields fields;
+    const json_t *versions;
+    char newer[256]; /* the first event's type, if it is in a later version than is known here */
     const char *service;
     struct text body;
 };
@@ -204,6 +215,9 @@ static const char *query_read(struct feed_request *request)
         return "`done` can't be beyond `after`: what was not read can't have been committed.";
     if (!fields_parse(json_object_get(typed, "fields"), &request->fields))
         return "`fields` must be names, or Type:name, separated by commas.";
+    request->versions = json_object_get(typed, "versions");
+    if (!versions_are_asked(request->versions))
+        return VERSIONS_WRONG;
     return NULL;
 }
 
@@ -245,9 +259,8 @@ static bool query_parse(struct feed_request *request, const json_t *strings,
 
 /* ---- the body ---- */
 
-static bool take_event(void *context, const struct ledger_event *event)
+static bool write_fed_event(struct feed_request *request, const struct ledger_event *event)
 {
-    struct feed_request *request = context;
     bool first = request->reading.count == 0;
     /* Each byte of a key may be escaped as six; type, id and trace are short. */
     size_t size = strlen(event->data) + 6 * strlen(event->key) + ENVELOPE_FRAME_SIZE;
@@ -256,6 +269,60 @@ static bool take_event(void *context, const struct ledger_event *event)
     text_append(&request->body, first ? "[" : ",", 1);
     envelope_write(&request->body, request->service, event, &request->fields);
     return true;
+}
+
+/* The reader parks it, and says in which version it came. */
+static void tell_failed_cast(struct event_manager *manager, const struct ledger_event *event,
+                             int asked, const struct fh_error *error)
+{
+    unsigned held_back;
+    struct world *world = manager->context->world;
+    if (log_rate_passes(&manager->casts_failed, FEED_CASTS_TOLD_A_SECOND, world_monotonic_ns(world),
+                        &held_back))
+        log_error("event-not-cast",
+                  "%s %s at %lld is sent in its version %d, and not in version %d: %s", event->type,
+                  event->id, (long long)event->position, event->version, asked, error->message);
+}
+
+static bool may_be_cast_by_others(const struct event_manager *manager,
+                                  const struct ledger_event *event)
+{
+    int64_t age_ms = world_wall_ms(manager->context->world) - event->time_ms;
+    return lease_members(manager->context->leases) > 1 && age_ms >= 0 && age_ms < FEED_NEWER_MS_MAX;
+}
+
+static bool take_event(void *context, const struct ledger_event *event)
+{
+    struct feed_request *request = context;
+    struct event_manager *manager = request->reading.manager;
+    struct ledger_event sent = *event;
+    struct fh_error error;
+    char *data = NULL;
+    if (!request->versions)
+        return write_fed_event(request, event);
+    int asked = versions_asked(request->versions, event->type);
+    switch (versions_for_reader(manager->context, event->type, event->version, asked, event->data,
+                                &data, &error)) {
+    case VERSIONS_NEWER:
+        if (!may_be_cast_by_others(manager, event))
+            break;
+        if (request->reading.count > 0)
+            return false;
+        snprintf(request->newer, sizeof request->newer, "%s", event->type);
+        return true;
+    case VERSIONS_FAILED:
+        tell_failed_cast(manager, event, asked, &error);
+        break;
+    case VERSIONS_CAST:
+        sent.data = data;
+        sent.version = asked;
+        break;
+    case VERSIONS_AS_IT_IS:
+        break;
+    }
+    bool taken = request->newer[0] == '\0' && write_fed_event(request, &sent);
+    json_text_free(data);
+    return taken;
 }
 
 /* ---- the long poll ---- */
@@ -270,6 +337,11 @@ static enum fh_code feed_poll(struct event_manager *manager, struct feed_request
         enum fh_code code = outbox_read(reading, error);
         if (code == FH_OK && request->body.overflow)
             code = error_set(error, FH_NO_MEMORY, "There is no memory for the feed's answer.");
+        if (code == FH_OK && request->newer[0])
+            code = error_set(error, FH_UNAVAILABLE,
+                             "%.64s is published in a later version than this instance knows: "
+                             "another one can answer.",
+                             request->newer);
         if (code != FH_OK || reading->place != PLACE_HERE)
             return code; /* a refused cursor is not recorded */
         subscribers_told(manager, request->name, request->partition, request->done, reading->after);

@@ -12,6 +12,7 @@
  *   seen, seen_id  while a snapshot's rows lie ahead of the cursor: the highest position that they
  *                came from, judged as `after` is
  *   types        a list, absent: all that were granted; fields: see fields.h, absent: all
+ *   versions     which version of a type the reader reads, "Type:2"; absent: whichever there is
  *   limit        events at most, 1 to FEED_LIMIT_MAX; wait: seconds to wait for something new
  *
  *   200  application/cloudevents-batch+json (envelope.h), `Freehold-Next: position,id` (scanned to,
@@ -19,7 +20,8 @@
  *   409  another incarnation, a cursor ahead, or another id at that position: resync
  *   410  what follows `after` was trimmed: resync
  *   403  it was not granted what it asks for, or `name` is another's (grant.h)
- *   400  a parameter is wrong; 503 the store can't be read now
+ *   400  a parameter is wrong; 503 the store can't be read now, or an event is in a version that
+ * only the next program knows
  *
  * Every answer for which the store was read carries `Freehold-Incarnation`. If the cursor is of an
  * earlier incarnation, but the store was moved whole, so that its events up to there are the same,
@@ -43,6 +45,11 @@
 #define FEED_WAIT_S_MAX 30
 /* An answer's body never exceeds this, except that one event is always sent. */
 #define FEED_BODY_SIZE_MAX ((size_t)1 << 20)
+
+/* How long after it was published an event in a version that this program does not know is left to
+ * other instances. */
+#define FEED_NEWER_MS_MAX ((int64_t)10 * 60 * 1000)
+#define FEED_CASTS_TOLD_A_SECOND 10 /* lines about events that could not be cast */
 
 #define FEED_HEADERS_MAX 6
 #define FEED_WHY_LENGTH_MAX ((size_t)4 << 10) /* of a refusal */

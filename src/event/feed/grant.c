@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "event/outbox/subscribers.h"
+#include "event/versions.h"
 
 /* The next grant of this kind from *at on: its "TYPE" or "TYPE:field,field". NULL: no more. */
 static const char *next_granted(const struct event_grant *grant, const char *kind, size_t *at)
@@ -107,13 +108,44 @@ static bool judge_type(const struct event_grant *grant, const char *kind, const 
     return true;
 }
 
+/* The fields that are asked for of single versions of types: "UserUpdated@1:id". Who has all of a
+ * type has all of each version. */
+static bool judge_versions(const struct event_grant *grant, const char *kind,
+                           const struct fields *fields, struct text *why)
+{
+    for (int i = 0; fields->by_version && i < fields->count; i++) {
+        const struct fields_entry *entry = &fields->entries[i];
+        char type[VERSIONS_TYPE_SIZE];
+        if (!entry->type || !versions_is_typed(entry->type, entry->type_length))
+            continue;
+        bool whole = entry->type_length < sizeof type;
+        snprintf(type, sizeof type, "%.*s", (int)entry->type_length, entry->type);
+        bool may = whole && field_is_granted(grant, kind, type, entry->name);
+        if (whole && !may) {
+            *strrchr(type, '@') = '\0';
+            may = field_is_granted(grant, kind, type, NULL);
+        }
+        if (!may) {
+            text_printf(why,
+                        "%s was not granted the field %s of %.*s: its program does not declare "
+                        "that it needs that.",
+                        grant->caller, entry->name, (int)entry->type_length, entry->type);
+            return false;
+        }
+    }
+    return true;
+}
+
 static json_t *all_granted_types(const struct event_grant *grant, const char *kind)
 {
     json_t *types = json_array();
     size_t at = 0;
     const char *granted;
-    while ((granted = next_granted(grant, kind, &at)))
-        json_array_append_new(types, json_stringn(granted, strcspn(granted, ":")));
+    while ((granted = next_granted(grant, kind, &at))) {
+        size_t length = strcspn(granted, ":");
+        if (!versions_is_typed(granted, length))
+            json_array_append_new(types, json_stringn(granted, length));
+    }
     return types;
 }
 
@@ -139,6 +171,11 @@ bool grant_judge(const struct event_grant *grant, const char *kind, const json_t
     *ret_types = json_incref((json_t *)(uintptr_t)types);
     if (!grant || !grant->caller)
         return true;
+    if (!judge_versions(grant, kind, fields, why)) {
+        json_decref(*ret_types);
+        *ret_types = NULL;
+        return false;
+    }
     if (json_array_size(types) == 0) {
         json_decref(*ret_types);
         *ret_types = all_granted_types(grant, kind);

@@ -24,6 +24,8 @@
 #define GRANT_EVENTS "events"
 #define GRANT_STATE "state"
 
+/* "UserUpdated@1" is version 1 of it, where the subscriber reads another (event/fields.h). */
+
 /* A caller and what it was granted. Both are borrowed, and needed only until it is judged. */
 struct event_grant {
     const char *caller;   /* as its token proves; NULL: it may have everything */

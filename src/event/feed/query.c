@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "event/envelope.h"
+#include "event/versions.h"
 
 void query_encode(struct text *out, const char *value)
 {
@@ -22,11 +23,43 @@ void query_encode(struct text *out, const char *value)
     }
 }
 
+static void add_upcast_fields(struct text *out, const struct fh_upcast *upcast,
+                              const char **separator)
+{
+    char type[VERSIONS_TYPE_SIZE];
+    versions_type(type, upcast->type, upcast->from);
+    for (const fh_field *field = upcast->shape; field->name; field++) {
+        text_add(out, *separator);
+        query_encode(out, type);
+        text_add(out, ":");
+        query_encode(out, field->name);
+        *separator = ",";
+    }
+}
+
+void query_add_version(struct text *out, const struct fh_subscription *subscribed,
+                       const char **separator)
+{
+    if (!subscribed->version)
+        return;
+    text_add(out, *separator);
+    query_encode(out, subscribed->type);
+    text_printf(out, ":%d", subscribed->version);
+    *separator = ",";
+}
+
 /* "UserUpdated:id,UserUpdated:name": a type that needs all of its data does not appear. */
-void query_add_fields(struct text *out, const struct fh_subscription *subscribed,
-                      const char **separator)
+void query_add_fields(struct text *out, const fh_service *service,
+                      const struct fh_subscription *subscribed, const char **separator)
 {
     const char *at = subscribed->fields;
+    if (subscribed->version && versions_names_fields(at)) {
+        for (size_t i = 0; i < sizeof service->upcasts / sizeof *service->upcasts; i++) {
+            const struct fh_upcast *upcast = &service->upcasts[i];
+            if (upcast->service && versions_upcast(service, subscribed, upcast->from) == upcast)
+                add_upcast_fields(out, upcast, separator);
+        }
+    }
     while (at && *at) {
         size_t length = strcspn(at, ", ");
         if (length) {

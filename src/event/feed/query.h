@@ -11,10 +11,13 @@
 #include "freehold.h"
 
 void query_encode(struct text *out, const char *value); /* percent-encoded */
-/* Appends *separator, which then becomes a comma, and "Type:field,Type:field"; appends nothing
- * where all fields are needed. */
-void query_add_fields(struct text *out, const struct fh_subscription *subscribed,
-                      const char **separator);
+/* Appends *separator, which then becomes a comma, and "Type:field,Type:field", with those of the
+ * versions that are cast, "Type@1:field"; appends nothing where all fields are needed. */
+void query_add_fields(struct text *out, const fh_service *service,
+                      const struct fh_subscription *subscribed, const char **separator);
+/* The same of "Type:2", the version that is read; nothing where it may be any. */
+void query_add_version(struct text *out, const struct fh_subscription *subscribed,
+                       const char **separator);
 /* "I/N": false when it is malformed. */
 bool query_share(const char *text, unsigned *ret_index, unsigned *ret_count);
 

@@ -35,9 +35,11 @@
 #include "base/text.h"
 #include "event/envelope.h"
 #include "event/feed/query.h"
+#include "event/feed/row.h"
 #include "event/outbox/place.h"
 #include "event/outbox/publish.h"
 #include "event/outbox/subscribers.h"
+#include "event/versions.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
 #include "store/ledger_snapshot.h"
@@ -59,6 +61,7 @@ static const fh_field snapshot_shape[] = {
     {"seen", FH_INT, .min = 0, .max = INT64_MAX, .optional = true},
     {"seen_id", FH_STRING, .max = ID_SIZE - 1, .optional = true},
     {"fields", FH_LIST, .max = FIELDS_MAX, .optional = true},
+    {"versions", FH_LIST, .max = 64, .optional = true},
     {0}};
 
 /* One page, and the unit of work that lists its rows. */
@@ -69,6 +72,7 @@ struct page {
     bool integers; /* the keys are integers */
     unsigned partition_index, partition_count;
     int limit;
+    int version; /* asked for; 0: the present one */
     struct fields fields;
     json_t *keys;      /* of the rows, in their order */
     struct map places; /* key → its last position, on the heap */
@@ -79,8 +83,6 @@ struct page {
     int status;
     const char *why; /* when the status is not 200 */
 };
-
-/* ---- declarations ---- */
 
 static const fh_field *key_field(const struct fh_published *published)
 {
@@ -115,8 +117,6 @@ static const struct fh_published *find_published(const fh_service *service, cons
     }
     return NULL;
 }
-
-/* ---- one snapshot ---- */
 
 static json_int_t snapshot_integer_or(const json_t *typed, const char *name, json_int_t otherwise)
 {
@@ -287,11 +287,11 @@ static enum fh_code read_page_once(struct page *page, struct store *store, enum 
 
 /* ---- the answer ---- */
 
-static void write_rows(struct page *page)
+static enum fh_code write_rows(struct page *page, struct fh_error *error)
 {
+    enum fh_code code = FH_OK;
     struct text *body = &page->body;
     size_t i, sent = 0;
-    json_t *row;
     size_t count = page->limit ? json_array_size(page->w.reply_body) : 0;
     const char *last = count ? json_string_value(json_array_get(page->keys, count - 1)) : NULL;
     text_release(body);
@@ -302,20 +302,21 @@ static void write_rows(struct page *page)
     else
         text_add(body, "null");
     text_add(body, ",\"rows\":[");
-    for (i = 0; i < count; i++) {
+    for (i = 0; i < count && code == FH_OK; i++) {
         const char *key = json_string_value(json_array_get(page->keys, i));
         const int64_t *place = map_get(&page->places, key);
-        row = json_array_get(page->w.reply_body, i);
         if (page->partition_count > 1 &&
             envelope_partition(key, page->partition_count) != page->partition_index)
             continue;
-        char *data = json_text(row);
         if (sent++)
             text_add(body, ",");
-        envelope_row(body, page->published->type, key, place ? *place : 0, data, &page->fields);
-        json_text_free(data);
+        struct ledger_event at = {.key = key, .position = place ? *place : 0};
+        code =
+            row_write(body, page->w.context, page->published, &at,
+                      json_array_get(page->w.reply_body, i), page->version, &page->fields, error);
     }
     text_add(body, "]}");
+    return code;
 }
 
 /* A single row fails: names its key. */
@@ -341,11 +342,11 @@ static enum fh_code make_page(struct event_manager *manager, struct page *page,
     *ret_again = code == FH_OK ? page->unsequenced : code == FH_CONFLICT && error->retryable;
     if (code != FH_OK || *ret_again || page->status != 200)
         return code;
-    write_rows(page);
-    if (page->body.overflow)
+    code = write_rows(page, error);
+    if (code == FH_OK && page->body.overflow)
         return error_set(error, FH_NO_MEMORY, "A page would be larger than %zu MiB.",
                          SNAPSHOT_BODY_SIZE_MAX >> 20);
-    return FH_OK;
+    return code;
 }
 
 static enum fh_code read_snapshot_page(struct event_manager *manager, struct page *page,
@@ -413,6 +414,9 @@ static const char *page_prepare(struct page *page, const struct work_context *co
         return "`share` must be I/N, with I from 0 to N - 1 and N from 1 to 256.";
     if (!fields_parse(json_object_get(page->typed, "fields"), &page->fields))
         return "`fields` must be names, or Type:name, separated by commas.";
+    if (!versions_are_asked(json_object_get(page->typed, "versions")))
+        return VERSIONS_WRONG;
+    page->version = versions_asked(json_object_get(page->typed, "versions"), page->published->type);
     page->integers = key_field(page->published)->type == FH_INT;
     page->limit = (int)snapshot_integer_or(page->typed, "limit", SNAPSHOT_ROWS_MAX);
     return NULL;

@@ -180,6 +180,7 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
 static json_t *of_event(fh_work *w, const char *what,
                         json_t *(*make)(const struct work_event *event))
 {
+    work_is_no_cast(w, what);
     if (!w->event)
         work_fault(w, "%s is for handlers of `subscribes`: this one handles no event.", what);
     json_t *made = make(w->event);
@@ -188,12 +189,28 @@ static json_t *of_event(fh_work *w, const char *what,
     return made;
 }
 
+/* As if it had come in the version that the handler reads. */
+static json_t *cast_envelope(fh_work *w, json_t *envelope)
+{
+    json_t *data = json_copy_all(w->cast.data);
+    if (!data || json_object_set_new(envelope, "data", data) != 0 ||
+        json_object_set_new(envelope, "version", json_integer(w->cast.version)) != 0)
+        work_fault(w, WORK_MEMORY_FAULT);
+    return envelope;
+}
+
 json_t *fh_event(fh_work *w)
 {
-    return of_event(w, "fh_event", work_event_envelope);
+    json_t *envelope = of_event(w, "fh_event", work_event_envelope);
+    return w->cast.data ? cast_envelope(w, envelope) : envelope;
 }
 
 json_t *fh_event_data(fh_work *w)
 {
-    return of_event(w, "fh_event_data", work_event_data);
+    if (!w->cast.data || w->cast.running)
+        return of_event(w, "fh_event_data", work_event_data);
+    json_t *data = json_copy_all(w->cast.data);
+    if (!data)
+        work_fault(w, WORK_MEMORY_FAULT);
+    return data;
 }

@@ -34,7 +34,9 @@ void resync_ask_init(struct resync_asking *asking, struct subscription *s,
             query_encode(path, at->after);
         }
     }
-    query_add_fields(path, asking->subscribed, &separator);
+    query_add_fields(path, s->manager->context->service, asking->subscribed, &separator);
+    separator = "&versions=";
+    query_add_version(path, asking->subscribed, &separator);
     FH_ASSERT(!path->overflow);
 }
 

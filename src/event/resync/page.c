@@ -71,6 +71,7 @@ static enum fh_code parse_page_row(json_t *row, const char *type, int64_t last,
         return error_set(error, FH_INVALID, "A row in it is of no position up to %lld.",
                          (long long)last);
     event->position = position;
+    event->version = batch_event_version(json_object_get(row, "version"));
     return FH_OK;
 }
 

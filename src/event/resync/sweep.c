@@ -111,14 +111,17 @@ static enum fh_code list_held(struct subscription *s, struct sweep *sweep, struc
 }
 
 /* The keys to give up, as events whose data is {"key"}. On the sweep's arena. */
-static struct batch_event *gone_events(struct sweep *sweep, const char *type)
+static struct batch_event *gone_events(struct sweep *sweep,
+                                       const struct fh_subscription *subscribed)
 {
+    const char *type = subscribed->type;
     size_t count = json_array_size(sweep->keys);
     struct arena *before = json_arena_set(&sweep->w.kept);
     struct batch_event *events = arena_alloc(&sweep->w.kept, (count + 1) * sizeof *events);
     for (size_t i = 0; i < count; i++) {
         const char *key = json_string_value(json_array_get(sweep->keys, i));
-        events[i] = (struct batch_event){.id = "", .type = type, .key = key};
+        events[i] = (struct batch_event){
+            .id = "", .type = type, .key = key, .version = subscribed->version};
         events[i].said.tree =
             json_pack("{s:s, s:s, s:{s:s}}", "type", type, "subject", key, "data", "key", key);
         FH_ASSERT(events[i].said.tree != NULL);
@@ -131,7 +134,7 @@ static struct batch_event *gone_events(struct sweep *sweep, const char *type)
 static void give_up_keys(struct subscription *s, struct sweep *sweep)
 {
     const struct fh_subscription *subscribed = s->subscribed[s->resync.type];
-    struct batch_event *events = gone_events(sweep, subscribed->type);
+    struct batch_event *events = gone_events(sweep, subscribed);
     int count = (int)json_array_size(sweep->keys), done = 0;
     int64_t resync = s->resync.resync;
     while (subscription_goes_on(s) && subscription_resyncs(s) && s->resync.resync == resync) {

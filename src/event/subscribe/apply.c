@@ -26,19 +26,27 @@
 #include "event/marks.h"
 #include "event/subscribe/parked.h"
 #include "event/resync/resync.h"
+#include "event/versions.h"
 #include "shape/mark.h"
 #include "work/fault.h"
 #include "work/redact.h"
 #include "work/spans.h"
 #include "world/world.h"
 
-fh_handler *apply_handler(const struct subscription *s, const char *type)
+static const struct fh_subscription *subscribed_to_type(const struct subscription *s,
+                                                        const char *type)
 {
     for (int i = 0; i < s->subscribed_count; i++) {
         if (strcmp(s->subscribed[i]->type, type) == 0)
-            return s->subscribed[i]->handler;
+            return s->subscribed[i];
     }
     return NULL;
+}
+
+fh_handler *apply_handler(const struct subscription *s, const char *type)
+{
+    const struct fh_subscription *subscribed = subscribed_to_type(s, type);
+    return subscribed ? subscribed->handler : NULL;
 }
 
 /* ---- handlers after a fence ---- */
@@ -76,6 +84,16 @@ static const struct doing *event_doing(struct subscription *s, const char *type)
     return s->doings[i];
 }
 
+/* In the version that its handler reads. */
+static void give_event(fh_work *w, const struct subscription *s,
+                       const struct fh_subscription *subscribed, const struct batch_event *event)
+{
+    w->event = &event->said;
+    w->given.shape = event_marks_of(s->manager, s->source, event->type, event->version);
+    if (subscribed)
+        versions_prepare(w, subscribed, event->version);
+}
+
 enum fh_code apply_works(struct subscription *s, const struct batch_event *events, int count,
                          const bool *leave_out, fh_handler *instead, struct work_fence *fence,
                          int *ret_failed, bool *ret_outage, struct fh_error *error)
@@ -88,13 +106,13 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
     int heard_count = 0, failed = -1;
     FH_ASSERT(works != NULL && heard != NULL);
     for (int i = 0; i < count; i++) {
-        fh_handler *handler = instead ? instead : apply_handler(s, events[i].type);
+        const struct fh_subscription *subscribed = subscribed_to_type(s, events[i].type);
+        fh_handler *handler = instead ? instead : subscribed ? subscribed->handler : NULL;
         if (!handler || (leave_out && leave_out[i]))
             continue;
         fh_work *w = &works[i];
         work_init(w, context, handler);
-        w->event = &events[i].said;
-        w->given.shape = event_marks_of(s->manager, s->source, events[i].type);
+        give_event(w, s, subscribed, &events[i]);
         w->doing = instead ? doing_of((doing_function *)handler, "event %s of %s", events[i].type,
                                       s->source)
                            : event_doing(s, events[i].type);

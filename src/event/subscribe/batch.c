@@ -37,6 +37,12 @@ void batch_free(struct batch *batch)
 
 /* ---- As values ---- */
 
+int batch_event_version(const json_t *version)
+{
+    json_int_t value = json_integer_value(version);
+    return value > 0 && value <= INT32_MAX ? (int)value : 0;
+}
+
 static enum fh_code event_parse(json_t *envelope, struct batch_event *event, struct fh_error *error)
 {
     json_int_t position;
@@ -50,6 +56,7 @@ static enum fh_code event_parse(json_t *envelope, struct batch_event *event, str
         !json_integer_at(envelope, "position", &position) || !json_object_get(envelope, "data"))
         return error_set(error, FH_INVALID, "An event in it lacks its id, type, position or data.");
     event->position = position;
+    event->version = batch_event_version(json_object_get(envelope, "version"));
     if (!event->key)
         event->key = "";
     return FH_OK;
@@ -97,7 +104,7 @@ enum fh_code batch_take(struct batch *batch, json_t *envelopes, int64_t after, i
  * read as values, for which there is one. */
 #define VALUES_MAX (ARENA_SIZE_MAX / 512)
 
-enum wanted { ID, TYPE, SUBJECT, TIME, TRACEPARENT, POSITION, DATA, WANTED_COUNT };
+enum wanted { ID, TYPE, SUBJECT, TIME, TRACEPARENT, POSITION, VERSION, DATA, WANTED_COUNT };
 
 static bool is_envelope_name(const struct json_piece *name, const char *wanted)
 {
@@ -115,7 +122,9 @@ static enum wanted wanted_of(const struct json_piece *name)
                : is_envelope_name(name, "data") ? DATA
                                                 : WANTED_COUNT;
     case 7:
-        return is_envelope_name(name, "subject") ? SUBJECT : WANTED_COUNT;
+        return is_envelope_name(name, "subject")   ? SUBJECT
+               : is_envelope_name(name, "version") ? VERSION
+                                                   : WANTED_COUNT;
     case 8:
         return is_envelope_name(name, "position") ? POSITION : WANTED_COUNT;
     case 11:
@@ -139,6 +148,14 @@ static bool position_of(const struct json_piece *value, int64_t *ret)
         *ret = *ret * 10 + (digits[i] - '0');
     }
     return true;
+}
+
+/* A number. 0: it is missing, or is none. */
+static int scanned_version(const struct json_piece *value)
+{
+    int64_t version = 0;
+    bool fits = value->at && value->at[0] != '"' && position_of(value, &version);
+    return fits && version <= INT32_MAX ? (int)version : 0;
 }
 
 /* Copies of them, each with a NUL, in one piece; NULL for one that is missing. */
@@ -182,6 +199,7 @@ static bool event_scan(struct json_scan *scan, struct arena *arena, struct batch
         return false;
     event->said.envelope.length = (size_t)(scan->at - event->said.envelope.at);
     event->said.data = found[DATA];
+    event->version = scanned_version(&found[VERSION]);
     event->id = texts[ID];
     event->type = texts[TYPE];
     event->key = texts[SUBJECT] ? texts[SUBJECT] : "";

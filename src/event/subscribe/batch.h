@@ -16,6 +16,7 @@
 struct batch_event {
     struct work_event said;
     int64_t position;
+    int version; /* of its data; 0: it does not say */
     const char *id, *type;
     const char *key;   /* "": missing */
     const char *trace; /* or NULL */
@@ -48,6 +49,8 @@ enum fh_code batch_read(struct batch *batch, const char *text, size_t length, in
                         int count_max, struct fh_error *error);
 void batch_free(struct batch *batch);
 
+/* An event's, of the member of its envelope. 0: missing or unreadable. */
+int batch_event_version(const json_t *version);
 /* 0: missing or unreadable. */
 int64_t batch_event_time_ms(const struct batch_event *event);
 

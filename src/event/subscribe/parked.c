@@ -126,7 +126,8 @@ enum fh_code parked_list(struct event_manager *manager, const char *source, json
 static void redact_parked_event(const struct event_manager *manager, const char *source,
                                 const char *type, json_t *event)
 {
-    const fh_field *shape = event_marks_of(manager, source, type);
+    int version = batch_event_version(json_object_get(event, "version"));
+    const fh_field *shape = event_marks_of(manager, source, type, version);
     size_t i;
     json_t *edit;
     event_marks_redact(manager, source, event);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Replacing data that a handler can't process: an operator has seen what is wrong with an event's
- * data, and supplies what they should have been. The event keeps its id, its type and its place in
- * its key's order. With it is stored who changed it, when, and the data before the change. The
- * publisher's original data are always kept; of later versions only the latest.
+ * data, and supplies what they should have been, in the version in which it was parked. The event
+ * keeps its id, its type, its version and its place in its key's order. With it is stored who
+ * changed it, when, and the data before the change. The publisher's original data are always kept;
+ * of later versions only the latest.
  *
  *   1. the first event of the key is read, and the new data are checked against its shape. What the
  *      operator was not shown ("[personal]") and has not changed stays as it is
@@ -25,6 +26,7 @@
 #include "event/outbox/publish.h"
 #include "event/subscribe/parked.h"
 #include "event/subscribe/subscription.h"
+#include "event/versions.h"
 #include "shape/mark.h"
 #include "shape/shape.h"
 #include "world/world.h"
@@ -40,35 +42,35 @@ static const struct fh_subscription *subscribed_of(const struct event_manager *m
     return NULL;
 }
 
-static bool asks_for_field(const char *fields, const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *at = fields; at && *at;) {
-        at += strspn(at, ", ");
-        size_t word = strcspn(at, ", ");
-        if (word == length && strncmp(at, name, word) == 0)
-            return true;
-        at += word;
-    }
-    return fields == NULL;
-}
-
-/* The publisher's declared shape of the type, limited to the fields this service has asked for.
- * NULL: any object. */
-static const fh_field *shape_of(struct arena *arena, const struct event_manager *manager,
-                                const char *source, const char *type)
+/* As the publisher declares this version of the type, or else as the subscription's casts know it.
+ * NULL: neither is known. */
+static const fh_field *declared_shape(struct arena *arena, const struct event_manager *manager,
+                                      const char *source, const char *type,
+                                      const struct fh_subscription *subscribed, int version)
 {
     const json_t *schema = json_object_get(json_object_get(manager->schemas, source), type);
+    if (!subscribed || !subscribed->version)
+        return schema ? shape_of_schema(arena, schema) : NULL;
+    schema = event_marks_schema(manager, source, type, version);
+    return schema ? shape_of_schema(arena, schema)
+                  : versions_shape(manager->context->service, subscribed, version);
+}
+
+/* That shape, limited to the fields this service has asked for. NULL: any object. */
+static const fh_field *shape_of(struct arena *arena, const struct event_manager *manager,
+                                const char *source, const char *type, int version)
+{
+    const fh_service *service = manager->context->service;
     const struct fh_subscription *subscribed = subscribed_of(manager, source, type);
-    const fh_field *declared = schema ? shape_of_schema(arena, schema) : NULL;
+    const fh_field *declared = declared_shape(arena, manager, source, type, subscribed, version);
     size_t count = 0, kept = 0;
-    if (!declared || !subscribed || !subscribed->fields)
+    if (!declared || !subscribed || !versions_names_fields(subscribed->fields))
         return declared;
     while (declared[count].name)
         count++;
     fh_field *wanted = arena_alloc(arena, (count + 1) * sizeof *wanted);
     for (size_t i = 0; i < count; i++) {
-        if (asks_for_field(subscribed->fields, declared[i].name))
+        if (versions_gets(service, subscribed, version, declared[i].name))
             wanted[kept++] = declared[i];
     }
     wanted[kept] = (fh_field){0};
@@ -77,8 +79,8 @@ static const fh_field *shape_of(struct arena *arena, const struct event_manager 
 
 static enum fh_code check_parked_change(struct event_manager *manager, struct arena *arena,
                                         const struct parked_change *change, const json_t *data,
-                                        const struct ledger_parked *parked, json_t **ret_faults,
-                                        struct fh_error *error)
+                                        const struct ledger_parked *parked, int version,
+                                        json_t **ret_faults, struct fh_error *error)
 {
     if (change->position && change->position != parked->position)
         return error_set(error, FH_CONFLICT,
@@ -87,7 +89,7 @@ static enum fh_code check_parked_change(struct event_manager *manager, struct ar
                          (long long)change->position, (long long)parked->position);
     if (!json_is_object(change->data))
         return error_set(error, FH_INVALID, "The data of an event must be a JSON object.");
-    const fh_field *shape = shape_of(arena, manager, parked->source, parked->type);
+    const fh_field *shape = shape_of(arena, manager, parked->source, parked->type, version);
     *ret_faults = shape ? shape_check(shape, data) : NULL;
     if (*ret_faults)
         return error_set(error, FH_INVALID,
@@ -148,9 +150,10 @@ static enum fh_code edit_parked_event(struct event_manager *manager, struct aren
         code = json_parse(parked.event, strlen(parked.event), &event, error);
     if (code != FH_OK)
         return code;
-    json_t *data = shape_restored(event_marks_of(manager, parked.source, parked.type), change->data,
-                                  json_object_get(event, "data"));
-    code = check_parked_change(manager, arena, change, data, &parked, ret_faults, error);
+    int version = batch_event_version(json_object_get(event, "version"));
+    json_t *data = shape_restored(event_marks_of(manager, parked.source, parked.type, version),
+                                  change->data, json_object_get(event, "data"));
+    code = check_parked_change(manager, arena, change, data, &parked, version, ret_faults, error);
     if (code != FH_OK) {
         json_decref(data);
         json_decref(event);

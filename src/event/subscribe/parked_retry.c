@@ -78,6 +78,7 @@ static enum retried retry_event(struct subscription *s, struct ledger_parked *pa
     if (code != FH_OK)
         return RETRIED_FAILED;
     event.trace = json_string_at(event.said.tree, "traceparent");
+    event.version = batch_event_version(json_object_get(event.said.tree, "version"));
     code = apply_works(s, &event, 1, NULL, NULL, &fence.fence, &failed, &outage, error);
     CRASH_POINT("retry.durable");
     *ret_unparked = fence.unparked;

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "event/feed/grant.h"
+#include "event/versions.h"
 #include "gateway/compose.h"
 #include "http/path.h"
 #include "system/provision/keys.h"
@@ -134,6 +135,34 @@ static void add_granted_fields(struct text *what, const char *fields)
     }
 }
 
+/* Of versions that are cast the fields that their shapes name: without `fields` all is granted. */
+static void grant_versions(json_t *matrix, const char *publisher, const char *subscriber,
+                           const char *kind, const json_t *subscribed)
+{
+    const char *fields = declared_text(subscribed, "fields"), *name;
+    json_t *upcast, *unused;
+    size_t i;
+    json_array_foreach (json_object_get(subscribed, "upcasts"), i, upcast) {
+        struct text what;
+        const char *separator = ":";
+        char type[VERSIONS_TYPE_SIZE];
+        if (!versions_names_fields(fields))
+            return;
+        versions_type(type, declared_text(subscribed, "type"),
+                      (int)json_integer_value(json_object_get(upcast, "from")));
+        text_init(&what, TEXT_LENGTH_MAX);
+        text_printf(&what, "%s %s", kind, type);
+        json_object_foreach (json_object_get(json_object_get(upcast, "schema"), "properties"), name,
+                             unused) {
+            text_printf(&what, "%s%s", separator, name);
+            separator = ",";
+        }
+        if (*separator == ',') /* else it would be all of them */
+            grant_caller(matrix, publisher, subscriber, what.data);
+        text_release(&what);
+    }
+}
+
 static void grant_events(json_t *matrix, const char *publisher, const char *subscriber,
                          const char *kind, const json_t *subscribed)
 {
@@ -143,6 +172,7 @@ static void grant_events(json_t *matrix, const char *publisher, const char *subs
     add_granted_fields(&what, declared_text(subscribed, "fields"));
     grant_caller(matrix, publisher, subscriber, what.data);
     text_release(&what);
+    grant_versions(matrix, publisher, subscriber, kind, subscribed);
 }
 
 static void grant_subscription(json_t *matrix, const char *subscriber, const json_t *subscribed)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every expectation is looked up in the description of the service it names. A finding tells who
- * expects what of whom, and the nearest match there is. Places are those of services and parts in
- * the system file: what a program declares has no place in it.
+ * expects what of whom, and the nearest match there is. Places are in the system file alone.
  *
  * A template ("/api/users/{user_id}?full={full}") is served by a route with the same literal
  * segments, whose names take the template's; its query may only use the route's own parameters.
@@ -25,6 +24,7 @@
 #include "system/check/auth.h"
 #include "system/check/bodies.h"
 #include "system/check/callers.h"
+#include "system/check/event_versions.h"
 #include "system/provision/keys.h"
 #include "system/check/own.h"
 #include "system/check/personal.h"
@@ -199,16 +199,14 @@ static void check_taken_over(struct expectation *by, const struct system_service
 }
 
 static void check_fields(const struct expectation *by, const char *type, const char *publisher,
-                         const json_t *published, const char *fields)
+                         const json_t *schema, const char *fields)
 {
-    const json_t *schema = json_object_get(published, "schema");
     const json_t *properties = json_object_get(schema, "properties");
     if (!fields || accepts_unknown(schema))
         return;
     while (*fields) {
         size_t length = strcspn(fields, ",");
-        /* For "address.city" only the first part is checked; what is inside is the field's own
-         * shape. */
+        /* Of "address.city" only the first part: what is inside is the field's own shape. */
         size_t head = strcspn(fields, ".,");
         char name[128];
         snprintf(name, sizeof name, "%.*s", (int)(head < 127 ? head : 127), fields);
@@ -246,7 +244,8 @@ static void check_subscriptions(struct expectation *by, const struct system_serv
                 found = published;
         }
         if (found)
-            check_fields(by, type, publisher, found, described_text(subscribed, "fields"));
+            check_fields(by, type, publisher, event_versions_read(found, subscribed),
+                         described_text(subscribed, "fields"));
         else
             findings_error(by->findings, by->place,
                            "%s subscribes to %s, which %s does not publish%s%s%s", by->who, type,
@@ -445,6 +444,7 @@ void check_system(struct system_file *file, struct findings *findings)
         check_asks(&by, service);
         check_taken_over(&by, service);
         check_subscriptions(&by, service);
+        event_versions_check(file, service, findings);
         json_array_foreach (json_object_get(service->description, "sagas"), j, saga)
             check_saga(&by, service, saga);
     }

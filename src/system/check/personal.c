@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "service/marks.h"
 #include "system/check/callers.h"
+#include "system/check/event_versions.h"
 
 #define WHAT_SIZE 256
 #define NAME_SIZE 160
@@ -130,30 +131,104 @@ static void judge_got(const struct looking *looking, const json_t *fields, const
     }
 }
 
-static const json_t *schema_published(const struct looking *looking, const char *publisher,
-                                      const char *type)
+static const json_t *described_event(const struct looking *looking, const char *publisher,
+                                     const char *type)
 {
     const json_t *description = system_file_description(looking->file, publisher);
     size_t i;
     json_t *published;
     json_array_foreach (json_object_get(description, "publishes"), i, published) {
         if (strcmp(json_string_at(published, "type"), type) == 0)
-            return json_object_get(published, "schema");
+            return published;
     }
     return NULL;
 }
 
-static void look_at_subscription(const struct looking *looking, const json_t *subscribed)
+/* What it gets of one version; `list`: of these fields, NULL: of all. */
+static void look_at_got_version(const struct looking *looking, const json_t *subscribed,
+                                const json_t *schema, const char *list, const char *named,
+                                int version)
 {
     const char *publisher = json_string_at(subscribed, "service"),
                *type = json_string_at(subscribed, "type");
-    char gets[WHAT_SIZE];
-    json_t *fields = marks_of_schema(schema_published(looking, publisher, type));
-    keep_listed(fields, json_string_at(subscribed, "fields"));
+    char gets[WHAT_SIZE], what[WHAT_SIZE];
+    json_t *fields = marks_of_schema(schema);
+    keep_listed(fields, list);
     snprintf(gets, sizeof gets, "subscribes to %s of %s", type, publisher);
-    judge_got(looking, fields, json_string_at(subscribed, "personal"), gets,
-              "leave that out of .fields, or add ");
-    add_flow(looking, "subscribes", type, publisher, fields);
+    snprintf(what, sizeof what, "%s", type);
+    if (version) {
+        snprintf(gets, sizeof gets, "upcasts version %d of %s of %s", version, type, publisher);
+        snprintf(what, sizeof what, "%s@%d", type, version);
+    }
+    judge_got(looking, fields, named, gets,
+              version ? "leave that out of the upcast's shape, or mark it there, or add "
+                      : "leave that out of .fields, or add ");
+    add_flow(looking, "subscribes", what, publisher, fields);
+}
+
+/* "id,name": the fields of a schema. */
+static void add_field_names(struct text *out, const json_t *schema)
+{
+    const char *name;
+    json_t *unused;
+    json_object_foreach (json_object_get(schema, "properties"), name, unused)
+        text_printf(out, "%s%s", out->length ? "," : "", name);
+}
+
+/* A field that is marked in what is sent is named if the upcast's own shape marks it, or
+ * `.personal` names it. */
+static void add_known_fields(struct text *out, const json_t *sent, const json_t *own,
+                             const char *personal)
+{
+    json_t *fields = marks_of_schema(sent), *marked = marks_of_schema(own), *unused;
+    const char *name;
+    json_object_foreach (fields, name, unused) {
+        char field[NAME_SIZE];
+        snprintf(field, sizeof field, "%.*s", (int)strcspn(name, "."), name);
+        size_t length = strlen(field);
+        if ((mark_at(marked, field) || is_named_in(personal, field, length)) &&
+            !is_named_in(out->data, field, length))
+            text_printf(out, "%s%s", out->length ? "," : "", field);
+    }
+    json_decref(marked);
+    json_decref(fields);
+}
+
+static void look_at_upcast(const struct looking *looking, const json_t *subscribed,
+                           const json_t *sent, const json_t *upcast)
+{
+    const json_t *own = json_object_get(upcast, "schema");
+    struct text list, named;
+    text_init(&list, TEXT_LENGTH_MAX);
+    text_init(&named, TEXT_LENGTH_MAX);
+    add_field_names(&list, own);
+    add_known_fields(&named, sent, own, json_string_at(subscribed, "personal"));
+    look_at_got_version(
+        looking, subscribed, sent, json_string_at(subscribed, "fields") ? list.data : NULL,
+        named.length ? named.data : NULL, (int)json_integer_value(json_object_get(upcast, "from")));
+    text_release(&named);
+    text_release(&list);
+}
+
+static void look_at_subscription(const struct looking *looking, const json_t *subscribed)
+{
+    const json_t *published = described_event(looking, json_string_at(subscribed, "service"),
+                                              json_string_at(subscribed, "type"));
+    int read = (int)json_integer_value(json_object_get(subscribed, "version"));
+    size_t i;
+    json_t *upcast;
+    /* NULL: one that the publisher does not know yet, of which nothing comes. */
+    const json_t *schema =
+        read ? event_versions_schema(published, read) : json_object_get(published, "schema");
+    if (!read || schema)
+        look_at_got_version(looking, subscribed, schema, json_string_at(subscribed, "fields"),
+                            json_string_at(subscribed, "personal"), 0);
+    json_array_foreach (json_object_get(subscribed, "upcasts"), i, upcast) {
+        int from = (int)json_integer_value(json_object_get(upcast, "from"));
+        const json_t *sent = event_versions_schema(published, from);
+        if (sent)
+            look_at_upcast(looking, subscribed, sent, upcast);
+    }
 }
 
 /* What `method` of a path answers; NULL: nothing is declared. */

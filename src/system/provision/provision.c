@@ -31,6 +31,7 @@
 #include "system/servers/sockets.h"
 #include "system/provision/users.h"
 #include "system/provision/part.h"
+#include "system/provision/subscribed.h"
 
 /* ---- Folders and sockets ---- */
 
@@ -114,31 +115,6 @@ static json_t *config_json(const struct provision *provision, const struct syste
     return config;
 }
 
-/* The schemas of the events a service subscribes to, by publisher and type: what an operator makes
- * of a parked event is checked against them. */
-static json_t *subscribed_json(struct system_file *file, const struct system_service *service)
-{
-    json_t *all = json_object(), *subscribed, *published;
-    size_t i, j;
-    json_array_foreach (json_object_get(service->description, "hears"), i, subscribed) {
-        const char *source = json_string_at(subscribed, "service"),
-                   *type = json_string_at(subscribed, "type");
-        const struct system_service *publisher = source ? system_file_service(file, source) : NULL;
-        if (!publisher || !type)
-            continue;
-        json_array_foreach (json_object_get(publisher->description, "publishes"), j, published) {
-            const char *named = json_string_at(published, "type");
-            json_t *schema = json_object_get(published, "schema");
-            if (!named || strcmp(named, type) != 0 || !schema)
-                continue;
-            if (!json_object_get(all, source))
-                json_object_set_new(all, source, json_object());
-            json_object_set(json_object_get(all, source), type, schema);
-        }
-    }
-    return all;
-}
-
 static bool goes_outside(const struct system_service *service)
 {
     size_t i, j;
@@ -187,7 +163,7 @@ static enum fh_code write_service_config(struct provision *provision,
                         service->migrations ? json_string(service->migrations) : json_null());
     json_object_set(config, "settings", service->settings);
     json_object_set(config, "retention", service->retention);
-    json_object_set_new(config, "heard", subscribed_json(options->file, service));
+    subscribed_configure(options->file, service, config);
     configure_outside(service, config);
     json_object_set_new(config, "store",
                         json_deep_copy(json_object_get(provision->stores, service->name)));

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EVENT_FEED_ROW_H
+#define EVENT_FEED_ROW_H
+
+#include "base/text.h"
+#include "event/fields.h"
+#include "store/ledger.h"
+#include "work/work.h"
+
+/* Appends a row of a snapshot, of which key and position are given, in the version that is
+ * asked for (0: any), if there are casts to it. One that fails is the page's fault, as one of the
+ * state's handler would be. */
+enum fh_code row_write(struct text *body, struct work_context *context,
+                       const struct fh_published *published, struct ledger_event *row,
+                       const json_t *data, int asked, const struct fields *fields,
+                       struct fh_error *error);
+
+#endif
