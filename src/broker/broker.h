@@ -56,6 +56,7 @@
 #define BROKER_TAKE_MAX 512
 
 struct world;
+struct server_kind;     /* store/server.h */
 struct broker;          /* a connection: each driver defines its own, which begins with this one */
 struct broker_consumer; /* likewise */
 
@@ -79,8 +80,18 @@ struct broker_topic {
 struct broker_driver {
     const char *name;  /* as system files spell it */
     const char *title; /* as people write it */
-    /* `options` is what the system file has under `bus`, checked by it. FH_UNAVAILABLE: try again
-     * later; FH_INVALID: it never will; FH_UNSUPPORTED: the library is not there. */
+    /* For system files; may be missing. */
+    int port;            /* the usual one */
+    const char *options; /* those it has besides host, port, user, password, tls and partitions,
+                            separated by spaces */
+    /* Whether `options` are right, and the client library is there; connects to nobody.
+     * FH_INVALID: they are wrong; FH_UNSUPPORTED: the library is not there. */
+    enum fh_code (*check)(const json_t *options, struct fh_error *error);
+    /* How a private one is run, which listens on a port; NULL: there are none. */
+    const struct server_kind *server;
+
+    /* `options` is a service's configuration of the bus (service/buses.h). FH_UNAVAILABLE: try
+     * again later; FH_INVALID: it never will; FH_UNSUPPORTED: the library is not there. */
     enum fh_code (*connect)(struct world *world, const json_t *options, int64_t deadline_ns,
                             struct broker **ret, struct fh_error *error);
     void (*close)(struct broker *broker);

@@ -50,6 +50,7 @@ struct event_counters {
     uint64_t retried;   /* parked events applied in the end */
     uint64_t fetches;   /* feed answers read */
     uint64_t carried;   /* events that came by a broker */
+    uint64_t fed;       /* events that came from a feed although their publisher has a broker */
 };
 
 /* What the last look for trimmable events found: see trim.h. */

@@ -27,6 +27,8 @@ enum fh_code buses_take(struct runtime *runtime, struct fh_error *error)
     const json_t *own = json_object_get(runtime->config, "bus");
     json_t *options;
     enum fh_code code = FH_OK;
+    if (json_object_get(runtime->config, "task")) /* its store is no running service's */
+        return FH_OK;
     if (own)
         code = relay_new(events, system, own, error);
     json_object_foreach (json_object_get(runtime->config, "buses"), source, options) {

@@ -29,6 +29,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/symbol.h"
+#include "broker/broker.h"
 #include "engine/engines.h"
 #include "service/sanitized.h"
 #include "store/server.h"
@@ -198,12 +199,43 @@ enum fh_code confine(const struct reach *reach, struct confinement *ret, struct 
     "/usr/lib", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/resolv.conf", "/etc/hosts",        \
         "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf"
 
+#define NEEDED_FILES_MAX 256
+
 /* What the configuration says a process needs. */
 struct needs {
     uint16_t ports[REACH_PORTS_MAX];
     size_t port_count;
+    const char *files[NEEDED_FILES_MAX + 1]; /* to be read; ended by NULL */
+    size_t file_count;
     struct calls_needed calls;
 };
+
+static void need_file(struct needs *needs, const char *path)
+{
+    for (size_t i = 0; i < needs->file_count; i++) {
+        if (strcmp(needs->files[i], path) == 0)
+            return;
+    }
+    FH_ASSERT(needs->file_count < NEEDED_FILES_MAX);
+    needs->files[needs->file_count++] = path;
+}
+
+static void need_certificates(struct needs *needs, const json_t *tls)
+{
+    static const char *const names[] = {"ca", "certificate", "key"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *path = json_string_value(json_object_get(tls, names[i]));
+        if (path)
+            need_file(needs, path);
+    }
+}
+
+static void need_public_files(struct needs *needs)
+{
+    static const char *const paths[] = {PUBLIC_FILES};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        need_file(needs, paths[i]);
+}
 
 static void need_port(struct needs *needs, json_int_t port)
 {
@@ -268,6 +300,27 @@ static void need_counters(struct needs *needs, const json_t *shared)
         need_server(needs, shared, kind->port);
 }
 
+/* A broker; its client library is loaded when it is connected to. */
+static void need_bus(struct needs *needs, const json_t *bus)
+{
+    const char *name = json_string_at(bus, "driver");
+    const struct broker_driver *driver = name ? broker_driver_named(name) : NULL;
+    if (!driver)
+        return;
+    need_public_files(needs);
+    need_certificates(needs, json_object_get(bus, "tls"));
+    need_server(needs, bus, driver->port);
+}
+
+static void need_buses(struct needs *needs, const json_t *config)
+{
+    const char *source;
+    json_t *bus;
+    need_bus(needs, json_object_get(config, "bus"));
+    json_object_foreach (json_object_get(config, "buses"), source, bus)
+        need_bus(needs, bus);
+}
+
 static void need_outside(struct needs *needs, const json_t *config)
 {
     size_t i;
@@ -305,6 +358,7 @@ static void need_all(struct needs *needs, const json_t *config)
     need_store(needs, json_string_at(config, "engine"), json_object_get(config, "store"));
     need_store(needs, json_string_at(config, "from.engine"), json_at(config, "from.store"));
     need_counters(needs, json_at(config, "limits.shared"));
+    need_buses(needs, config);
     need_outside(needs, config);
     need_urls(needs, json_object_get(config, "auth"));
     if (needs->calls.names)
@@ -316,21 +370,12 @@ static enum fh_code confine_client(const json_t *config, const char *folder, con
 {
     const json_t *store = json_object_get(config, "store"),
                  *shared = json_at(config, "limits.shared");
-    bool connects = store || shared || json_object_get(config, "outside");
-    static const char *const keys[] = {"ca", "certificate", "key"};
-    const char *also[] = {PUBLIC_FILES, NULL, NULL, NULL, NULL};
     struct needs needs = {0};
-    size_t count = 0;
-    while (also[count])
-        count++;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const char *path = json_string_value(
-            json_object_get(json_object_get(store ? store : shared, "tls"), keys[i]));
-        if (path)
-            also[count++] = path;
-    }
+    if (store || shared || json_object_get(config, "outside"))
+        need_public_files(&needs);
+    need_certificates(&needs, json_object_get(store ? store : shared, "tls"));
     need_all(&needs, config);
-    struct reach reach = {folder,      readable,         connects ? also : NULL,
+    struct reach reach = {folder,      readable,         needs.file_count ? needs.files : NULL,
                           needs.ports, needs.port_count, needs.calls};
     return confine(&reach, ret, error);
 }

@@ -42,9 +42,9 @@ struct reach {
  * the same. FH_CONFLICT: another thread is running, which would not be confined. */
 enum fh_code confine(const struct reach *reach, struct confinement *ret, struct fh_error *error);
 /* `confine` as the configuration says ("confine": false turns it off), logging the result. With a
- * "store" on a server or an "outside", what it takes to connect stays readable. The ports are those
- * of the peers it has a key to call, of its store, with "outside" 80 and 443, and those in
- * "outside_ports". */
+ * "store" on a server, a bus or an "outside", what it takes to connect stays readable. The ports
+ * are those of the peers it has a key to call, of its store, of the brokers of "bus" and "buses",
+ * with "outside" 80 and 443, and those in "outside_ports". */
 enum fh_code confine_by(const json_t *config, const char *folder, const char *readable,
                         struct confinement *ret, struct fh_error *error);
 /* What Landlock of that ABI leaves open: half-sentences, ending with NULL. */

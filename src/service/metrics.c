@@ -153,9 +153,13 @@ static void write_relay(struct text *text, const struct event_manager *manager)
         write_metric(text, "freehold_relay_failures_total", "counter",
                      "Attempts to relay that failed.", view.failures);
     }
-    if (manager->carriers)
-        write_metric(text, "freehold_events_carried_total", "counter",
-                     "Events of others that came by a bus.", manager->counters.carried);
+    if (!manager->carriers)
+        return;
+    write_metric(text, "freehold_events_carried_total", "counter",
+                 "Events of others that came by a bus.", manager->counters.carried);
+    write_metric(text, "freehold_events_fed_total", "counter",
+                 "Events of publishers with a bus that came from their feeds.",
+                 manager->counters.fed);
 }
 
 static void write_event_metrics(struct text *text, const struct runtime *runtime)

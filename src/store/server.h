@@ -10,9 +10,9 @@
  * Where a store is, and as which user to connect, is a "store" as in services' configuration
  * (docs/internals/processes.md): {"host", "port", "user", "password", "database", "schema", "tls"}.
  *
- * A private server listens on no port: whoever bound that after the server had ended would be told
- * the services' passwords. Its "host" is the folder with its socket, in which only the server can
- * make one; see store/socket.h.
+ * A private database server listens on no port: whoever bound that after the server had ended would
+ * be told the services' passwords. Its "host" is the folder with its socket, in which only the
+ * server can make one; see store/socket.h.
  */
 
 #include <jansson.h>
@@ -35,7 +35,10 @@ struct server_own {
     const char *sockets;  /* the folder for its socket, relative to `data` */
     const char *password; /* SERVER_SUPERUSER's */
     const json_t *settings;
-    const json_t *stores; /* that it will have to provide */
+    const json_t *stores; /* that it will have to provide; of a broker: its topics */
+    /* Of a broker, which listens on a port of the loopback address: */
+    int port;
+    const char *certificate, *key; /* its TLS: files, absolute */
 };
 #define SERVER_SUPERUSER "freehold"
 
@@ -75,7 +78,8 @@ struct server_kind {
                            * one of its own */
     int port;             /* the usual one of servers that are not private; private ones have it in
                            * the name of their socket at most */
-    const char *socket;   /* the name of a private one's socket, with that port */
+    const char *socket;   /* the name of a private one's socket, with that port; NULL: it listens on
+                           * a port of the loopback address, with TLS, as brokers do */
     bool schemas;         /* one database can keep several services separate */
     bool tells_password;  /* its clients tell it their password, and can't just prove it */
     bool userless;        /* on an existing server, a store may have no user */
@@ -95,8 +99,9 @@ struct server_kind {
     enum fh_code (*run)(const struct server_own *own, struct server_command *command,
                         struct fh_error *error);
 
-    /* The command that only reads own->settings, as `run` would, and ends; it says on standard
-     * error what is wrong. It runs in a folder where no file can be made, which is own->data. */
+    /* From here on NULL for brokers, but `enter`. The command that only reads own->settings, as
+     * `run` would, and ends; it says on standard error what is wrong. It runs in a folder where no
+     * file can be made, which is own->data. */
     void (*read_settings)(const struct server_own *own, struct server_command *command);
     /* What is wrong with them, of what that command wrote; NULL: nothing. */
     const char *(*settings_fault)(struct arena *arena, int exit_code, const char *written);

@@ -29,6 +29,15 @@ struct opening {
     struct fh_error *error;
 };
 
+void nats_durable_name(const char *name, unsigned partition, unsigned of,
+                       char ret[static NATS_WORD_SIZE])
+{
+    if (of == 1)
+        snprintf(ret, NATS_WORD_SIZE, "%s", name);
+    else
+        snprintf(ret, NATS_WORD_SIZE, "%s-%u-of-%u", name, partition, of);
+}
+
 /* ---- memory ---- */
 
 static struct nats_consumer *nats_consumer_new(struct nats_broker *broker,
@@ -62,10 +71,7 @@ static struct nats_consumer *nats_consumer_new(struct nats_broker *broker,
             snprintf(pull->filter, sizeof pull->filter, "freehold.%s.*", topic->name);
         else
             nats_subject(topic, partition, pull->filter);
-        if (of == 1)
-            snprintf(pull->durable, sizeof pull->durable, "%s", name);
-        else
-            snprintf(pull->durable, sizeof pull->durable, "%s-%u-of-%u", name, partition, of);
+        nats_durable_name(name, partition, of, pull->durable);
         snprintf(pull->request, sizeof pull->request, "$JS.API.CONSUMER.MSG.NEXT.%s.%s",
                  consumer->stream, pull->durable);
     }

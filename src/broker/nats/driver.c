@@ -5,6 +5,13 @@
 
 extern const struct broker_driver broker_nats;
 
+static enum fh_code nats_check(const json_t *options, struct fh_error *error)
+{
+    struct nats_options read;
+    enum fh_code code = nats_library_load(error);
+    return code ? code : nats_options_read(options, &read, error);
+}
+
 static enum fh_code connect_and_name(struct world *world, const json_t *options,
                                      int64_t deadline_ns, struct broker **ret,
                                      struct fh_error *error)
@@ -18,6 +25,10 @@ static enum fh_code connect_and_name(struct world *world, const json_t *options,
 const struct broker_driver broker_nats = {
     .name = "nats",
     .title = "NATS JetStream",
+    .port = NATS_PORT,
+    .options = "token keep_s keep_bytes replicas",
+    .check = nats_check,
+    .server = &nats_server,
     .connect = connect_and_name,
     .close = nats_close,
     .declare = nats_declare,

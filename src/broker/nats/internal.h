@@ -13,6 +13,8 @@
 #include "broker/worker.h"
 #include "store/tls.h"
 
+#define NATS_PORT 4222
+#define NATS_KEEP_BYTES (INT64_C(1) << 30)
 #define NATS_WORD_SIZE 256 /* a subject, a stream's or a consumer's name */
 
 struct nats_options {
@@ -43,10 +45,15 @@ static inline struct nats_broker *nats_of(struct broker *broker)
     return (struct nats_broker *)broker;
 }
 
+extern const struct server_kind nats_server; /* server.c */
+
 /* Names on the server. False: too long. */
 bool nats_stream_name(const struct broker_topic *topic, char ret[static NATS_WORD_SIZE]);
 bool nats_subject(const struct broker_topic *topic, unsigned partition,
                   char ret[static NATS_WORD_SIZE]);
+/* Of one of JetStream's consumers: `of` 1: it has all partitions. */
+void nats_durable_name(const char *name, unsigned partition, unsigned of,
+                       char ret[static NATS_WORD_SIZE]);
 
 /* "NATS at 127.0.0.1:4222 ...: " and the library's text for the status, or the server's. */
 enum fh_code nats_failed(const struct nats_broker *broker, const char *what, natsStatus status,

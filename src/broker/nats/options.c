@@ -7,9 +7,7 @@
 #include "base/json.h"
 #include "broker/nats/internal.h"
 
-#define PORT 4222
 #define KEEP_S (24 * 60 * 60)
-#define KEEP_BYTES (INT64_C(1) << 30)
 
 static enum fh_code copy_bus_option(const json_t *options, const char *name, char *ret, size_t size,
                                     struct fh_error *error)
@@ -40,14 +38,14 @@ static enum fh_code read_numbers(const json_t *options, struct nats_options *ret
                                  struct fh_error *error)
 {
     int64_t port = 0, replicas = 0;
-    enum fh_code code = number_bus_option(options, "port", PORT, 65535, &port, error);
+    enum fh_code code = number_bus_option(options, "port", NATS_PORT, 65535, &port, error);
     if (!code)
         code = number_bus_option(options, "replicas", 1, 5, &replicas, error);
     if (!code)
         code = number_bus_option(options, "keep_s", KEEP_S, INT64_C(10) * 366 * 86400, &ret->keep_s,
                                  error);
     if (!code)
-        code = number_bus_option(options, "keep_bytes", KEEP_BYTES, INT64_C(1) << 50,
+        code = number_bus_option(options, "keep_bytes", NATS_KEEP_BYTES, INT64_C(1) << 50,
                                  &ret->keep_bytes, error);
     ret->port = (int)port;
     ret->replicas = (int)replicas;

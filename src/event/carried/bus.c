@@ -33,6 +33,7 @@ struct carrier {
     char topic_name[BROKER_TOPIC_LENGTH_MAX + 1];
     struct broker_topic topic;
     char why[BUS_WHY_SIZE]; /* the broker does not answer, though it is connected; or "" */
+    uint64_t carried, fed;  /* events that came by the broker, and from the feed */
     struct carrier *next;
 };
 
@@ -132,6 +133,8 @@ static enum bus_verdict ask_feed(struct carried_reader *reader, const struct bus
     reader->foreign = false;
     reader->hole_ns = 0;
     if (verdict == BUS_BATCH) {
+        reader->carrier->fed += (uint64_t)(*ret)->count;
+        reader->carrier->manager->counters.fed += (uint64_t)(*ret)->count;
         follow_feed(reader, *ret);
         if ((*ret)->next.position >= (*ret)->last)
             drop_stuck(reader);
@@ -183,13 +186,19 @@ static void close_consumer(struct carried_reader *reader)
     reader->mark_count = 0;
 }
 
+void carried_consumer_name(const char *service, unsigned index, unsigned of,
+                           char ret[static BROKER_NAME_LENGTH_MAX + 1])
+{
+    snprintf(ret, BROKER_NAME_LENGTH_MAX + 1, "%.64s-%u-%u", service, index, of);
+}
+
 static bool open_consumer(struct carried_reader *reader, struct broker *broker)
 {
     const struct bus_subscriber *subscriber = reader->shelf.subscriber;
     char name[BROKER_NAME_LENGTH_MAX + 1];
     struct fh_error error = {0};
-    snprintf(name, sizeof name, "%.64s-%u-%u", subscriber->context->service->name,
-             reader->shelf.index, reader->shelf.of);
+    carried_consumer_name(subscriber->context->service->name, reader->shelf.index, reader->shelf.of,
+                          name);
     enum fh_code code = broker->driver->consume(
         broker, &reader->carrier->topic, name, reader->shelf.index, reader->shelf.of,
         world_in_ms(reader_world(reader), CARRIED_CONSUME_MS), &reader->consumer, &error);
@@ -330,6 +339,7 @@ static struct batch *deliver_shelf(struct carried_reader *reader,
     reader->silence_ms = CARRIED_SILENCE_MS_MIN;
     reader->hole_ns = 0;
     reader->missed = 0;
+    reader->carrier->carried += (uint64_t)batch->count;
     reader->carrier->manager->counters.carried += (uint64_t)batch->count;
     return batch;
 }
@@ -463,9 +473,10 @@ json_t *carried_state(const struct event_manager *manager)
     json_t *list = json_array();
     for (const struct carrier *carrier = manager->carriers; carrier; carrier = carrier->next) {
         const char *why = *carrier->why ? carrier->why : carrier->link->why;
-        json_t *state = json_pack("{s:s, s:s, s:b}", "source", carrier->source, "bus",
+        json_t *state = json_pack("{s:s, s:s, s:b, s:I, s:I}", "source", carrier->source, "bus",
                                   carrier->link->driver->title, "connected",
-                                  carrier->link->broker && !*carrier->why);
+                                  carrier->link->broker && !*carrier->why, "carried",
+                                  (json_int_t)carrier->carried, "fed", (json_int_t)carrier->fed);
         if (*why)
             json_object_set_new(state, "reason", json_string(why));
         json_array_append_new(list, state);

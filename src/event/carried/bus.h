@@ -23,6 +23,7 @@
  * acknowledged to the broker.
  */
 
+#include "broker/broker.h"
 #include "event/bus.h"
 #include "event/manager.h"
 
@@ -44,7 +45,13 @@ enum fh_code carried_add(struct event_manager *manager, const char *system, cons
                          const json_t *options, struct fh_error *error);
 void carried_free(struct event_manager *manager);
 
-/* [{"source", "bus", "connected", "reason"}]. New reference. */
+/* Who a service's subscription is to the broker as it reads the partitions p for which p % of ==
+ * index: whoever provides a broker lets nobody else be it. */
+void carried_consumer_name(const char *service, unsigned index, unsigned of,
+                           char ret[static BROKER_NAME_LENGTH_MAX + 1]);
+
+/* [{"source", "bus", "connected", "carried", "fed", "reason"}]: how many events came by the bus,
+ * and how many from the feed all the same. New reference. */
 json_t *carried_state(const struct event_manager *manager);
 
 #endif

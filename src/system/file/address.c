@@ -107,3 +107,26 @@ enum fh_code address_listen(const char *text, int *ret_fd,
     *ret_fd = fd;
     return FH_OK;
 }
+
+enum fh_code address_reserve(int *ret_fd, char ret_address[static ADDRESS_TEXT_SIZE],
+                             struct fh_error *error)
+{
+    struct sockaddr_storage address = {0};
+    struct sockaddr_in *loopback = (struct sockaddr_in *)&address;
+    socklen_t length = sizeof *loopback;
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    loopback->sin_family = AF_INET;
+    loopback->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bool held = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                bind(fd, (struct sockaddr *)&address, length) == 0 &&
+                getsockname(fd, (struct sockaddr *)&address, &length) == 0;
+    int number = errno;
+    if (!held) {
+        if (fd >= 0)
+            close(fd);
+        return error_set_errno(error, FH_UNAVAILABLE, number, "No port of 127.0.0.1 can be had");
+    }
+    address_format(&address, ret_address);
+    *ret_fd = fd;
+    return FH_OK;
+}

@@ -21,5 +21,9 @@ bool address_is_any(const struct sockaddr_storage *address);
  * really bound to as text. FH_CONFLICT: the port is taken. */
 enum fh_code address_listen(const char *text, int *ret_fd,
                             char ret_address[static ADDRESS_TEXT_SIZE], struct fh_error *error);
+/* Takes any free port of 127.0.0.1 for a process that will listen there itself: the socket only
+ * holds it, so that nobody is given it by chance. Whoever listens needs SO_REUSEADDR. */
+enum fh_code address_reserve(int *ret_fd, char ret_address[static ADDRESS_TEXT_SIZE],
+                             struct fh_error *error);
 
 #endif

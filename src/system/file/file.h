@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "call/webhook.h"
+#include "system/file/bus.h"
 #include "system/file/door.h"
 #include "system/file/exposure.h"
 #include "system/file/limits.h"
@@ -47,17 +48,22 @@ struct system_caller {
     struct place place;
 };
 
-/* A database server that stores live on. */
+/* A database server that stores live on, or a broker that events travel by. */
 struct system_server {
     struct system_address address; /* must be first; no host: a private server, which `up` runs */
     const char *name;
     struct place place;
-    const char *engine;
+    const char *engine; /* NULL: it is a broker, or has a finding */
     struct place engine_place;
+    const char *broker; /* the driver's name; NULL: it is a database server */
+    json_t *options;    /* of a broker: as its driver takes them; NULL: none */
+    struct place options_place;
+    const char *token;                  /* of a broker: who we are there */
+    int partitions;                     /* of each topic on a broker; 0: as usual */
     json_t *settings;                   /* of a private server, by the server's own names */
     const struct place *setting_places; /* in their order */
     bool schemas; /* one database for the whole system, a schema for each service */
-    bool used;    /* by a service, in the chosen profile */
+    bool used;    /* by a service, or as a bus, in the chosen profile */
 };
 
 /* Where a service's store is, if not in the service's folder. */
@@ -121,8 +127,9 @@ struct system_service {
     bool open;        /* its public routes accept requests without a token: for development */
     json_t *settings; /* an object; may hold secrets, so it is never shown */
     struct place settings_place;
-    bool logs_requests; /* all of them, not only those that fail */
-    json_t *retention;  /* as in a process's configuration (work/retention.h); NULL: all defaults */
+    struct system_bus bus; /* that its events go out by; not given: the system's */
+    bool logs_requests;    /* all of them, not only those that fail */
+    json_t *retention; /* as in a process's configuration (work/retention.h); NULL: all defaults */
     json_t *description;           /* the program's description of itself; NULL until described */
     struct program_held described; /* the program that gave the description */
 };
@@ -145,7 +152,8 @@ struct system_composition {
 
 /* A server that a profile which is not chosen names. */
 struct system_mention {
-    const char *service, *server;
+    const char *service; /* whose store is on it; NULL: it is a bus */
+    const char *server;
     struct place place;
     struct system_mention *next;
 };
@@ -175,6 +183,7 @@ struct system_file {
     /* The servers the file declares, and the private ones of services that name none. */
     struct system_server servers[SYSTEM_SERVERS_MAX];
     size_t server_count;
+    struct system_bus bus; /* of services that name none */
     json_t *auth; /* the gateway's "auth", as in its configuration; NULL: it authenticates nobody */
     json_t *backup_key; /* {"file": PATH} or {"command": [TEXT, ...]}; NULL: none */
     enum exposure gateway_exposure[EXPOSED_COUNT], service_exposure[EXPOSED_COUNT];

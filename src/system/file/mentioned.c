@@ -2,6 +2,7 @@
 /* Engines and servers that services name: which there are, and what a mistyped one was to be. A
  * profile that is not chosen is judged, too: who chooses it one day mends it today. */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/engines.h"
@@ -71,15 +72,31 @@ struct system_server *system_file_server(struct system_file *file, const char *n
     return NULL;
 }
 
+static void report_no_server(const struct system_file *file, const char *whose, const char *server,
+                             bool broker, struct place place, struct findings *findings)
+{
+    struct nearest nearest = nearest_begin(server);
+    for (size_t i = 0; i < file->server_count; i++) {
+        if (broker == (file->servers[i].broker != NULL))
+            nearest_offer(&nearest, file->servers[i].name);
+    }
+    findings_error(findings, place, "%s: the file has no server '%s'%s%s%s", whose, server,
+                   nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
+                   nearest.word ? "'?" : "");
+}
+
 void file_report_no_server(const struct system_file *file, const char *service, const char *server,
                            struct place place, struct findings *findings)
 {
-    struct nearest nearest = nearest_begin(server);
-    for (size_t i = 0; i < file->server_count; i++)
-        nearest_offer(&nearest, file->servers[i].name);
-    findings_error(findings, place, "services.%s.store: the file has no server '%s'%s%s%s", service,
-                   server, nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
-                   nearest.word ? "'?" : "");
+    char whose[SYSTEM_NAME_LENGTH_MAX + 32];
+    snprintf(whose, sizeof whose, "services.%s.store", service);
+    report_no_server(file, whose, server, false, place, findings);
+}
+
+void file_report_no_bus(const struct system_file *file, const char *whose, const char *server,
+                        struct place place, struct findings *findings)
+{
+    report_no_server(file, whose, server, true, place, findings);
 }
 
 /* Whether it is one that this freehold knows, mistyped; one that it lacks may come later. */
@@ -106,10 +123,24 @@ void file_mention_store(struct system_file *file, struct system_service *service
     file->mentioned = mention;
 }
 
+void file_mention_bus(struct system_file *file, const struct system_bus *bus)
+{
+    if (!bus->server || !*bus->server || strcmp(bus->server, SYSTEM_BUS_FEED) == 0)
+        return;
+    struct system_mention *mention = arena_alloc(&file->arena, sizeof *mention);
+    *mention = (struct system_mention){
+        .server = bus->server, .place = bus->place, .next = file->mentioned};
+    file->mentioned = mention;
+}
+
 void file_settle_mentioned(struct system_file *file, struct findings *findings)
 {
     for (const struct system_mention *one = file->mentioned; one; one = one->next) {
-        if (!system_file_server(file, one->server))
+        if (system_file_server(file, one->server))
+            continue;
+        if (one->service)
             file_report_no_server(file, one->service, one->server, one->place, findings);
+        else
+            file_report_no_bus(file, "bus", one->server, one->place, findings);
     }
 }

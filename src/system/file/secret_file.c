@@ -14,6 +14,7 @@
 #include "base/io.h"
 
 #define SECRET_FILE_SIZE_MAX 4096
+#define SECRET_SIZE 512
 #define BLANKS " \t\r\n"
 
 enum secret_fault secret_file_fault(const struct stat *status)
@@ -90,4 +91,22 @@ enum fh_code secret_file_read(const char *path, char *ret, size_t size, struct f
     sodium_memzero(buffer, sizeof buffer);
     close(fd);
     return code;
+}
+
+const char *file_read_secret(struct yaml_reader *reader, yaml_node_t *node, const char *what)
+{
+    struct fh_error error = {0};
+    char text[SECRET_SIZE];
+    const char *path = yaml_text(reader, node, what), *secret = NULL;
+    if (!path || reader->sealed)
+        return path ? "" : NULL;
+    if (path[0] != '/')
+        findings_error(reader->findings, yaml_place(reader, node), "%s must be an absolute path",
+                       what);
+    else if (secret_file_read(path, text, sizeof text, &error) != FH_OK)
+        findings_error(reader->findings, yaml_place(reader, node), "%s: %s", what, error.message);
+    else
+        secret = arena_text(reader->arena, text);
+    sodium_memzero(text, sizeof text);
+    return secret;
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "system/file/yaml.h"
 
 /* What is wrong with the file of a secret. The group of one that root owns may read it, where root
  * does not run this; of any other nobody but its owner may. */
@@ -20,5 +21,7 @@ enum secret_fault secret_file_fault(const struct stat *status);
  * but one line of at most `size - 1` visible characters. What is judged is the file that is read,
  * however its name is changed meanwhile. */
 enum fh_code secret_file_read(const char *path, char *ret, size_t size, struct fh_error *error);
+/* The secret in the file that the node names, by an absolute path; NULL with a finding. */
+const char *file_read_secret(struct yaml_reader *reader, yaml_node_t *node, const char *what);
 
 #endif

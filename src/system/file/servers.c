@@ -14,6 +14,7 @@
 
 #include "engine/engines.h"
 #include "store/store.h"
+#include "system/file/bus.h"
 #include "system/file/private_key.h"
 #include "store/server.h"
 
@@ -266,6 +267,8 @@ static void read_server_settings(struct yaml_reader *reader, yaml_node_t *node, 
 
 static bool is_used(const struct system_file *file, const char *server)
 {
+    if (file_bus_is_used(file, server))
+        return true;
     for (size_t i = 0; i < file->service_count; i++) {
         const char *wanted = file->services[i].store.server;
         if (wanted && strcmp(wanted, server) == 0)
@@ -278,7 +281,7 @@ static void check_server_login(const struct system_file *file, const struct syst
                                struct findings *findings)
 {
     const struct system_address *address = &server->address;
-    if (address->host && (!address->user || !address->password))
+    if (!server->broker && address->host && (!address->user || !address->password))
         findings_error(findings, server->place,
                        "servers.%s.host names a server that is there already; it needs a user who "
                        "may make databases and users, and his password",
@@ -287,7 +290,8 @@ static void check_server_login(const struct system_file *file, const struct syst
         findings_error(findings, server->place,
                        "servers.%s has a host, so its settings are not freehold's to choose",
                        server->name);
-    if (!address->host && (address->port || address->user || address->password || address->tls))
+    if (!server->broker && !address->host &&
+        (address->port || address->user || address->password || address->tls))
         findings_error(findings, server->place,
                        "servers.%s: without a host it is a private server, whose address and names "
                        "are made by freehold",
@@ -305,17 +309,33 @@ static void read_server(struct yaml_reader *reader, yaml_node_t *key, const char
                         yaml_node_t *value, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
-        {"engine", read_server_engine, true},    {"host", file_read_host, false},
-        {"port", file_read_port, false},         {"user", file_read_user, false},
-        {"password", file_read_password, false}, {"tls", file_read_tls, false},
-        {"layout", read_layout, false},          {"settings", read_server_settings, false}};
+        {"engine", read_server_engine, false, "what stores live on: or"},
+        {"broker", file_read_broker, false, "what events travel by (bus)"},
+        {"host", file_read_host, false, "where it is; without one `up` makes and runs it"},
+        {"port", file_read_port, false},
+        {"user", file_read_user, false},
+        {"password", file_read_password, false},
+        {"password_file", file_read_password_file, false,
+         "a file with the password on one line, mode 0600"},
+        {"token", file_read_token, false, "a broker's, instead of a user"},
+        {"token_file", file_read_token_file, false},
+        {"tls", file_read_tls, false},
+        {"partitions", file_read_partitions, false, "a broker's: of each topic; default: 8"},
+        {"options", file_read_options, false, "a broker's, by its kind: docs/operate/brokers.md"},
+        {"layout", read_layout, false},
+        {"settings", read_server_settings, false}};
     struct system_file *file = into;
     struct system_server *server = &file->servers[file->server_count++];
     *server = (struct system_server){
         .name = name, .place = yaml_place(reader, key), .used = is_used(file, name)};
-    reader->sealed = !server->used;
+    reader->sealed = !server->used || file->keyless;
+    size_t errors = reader->findings->errors;
     yaml_read_mapping(reader, value, what, keys, COUNT(keys), server);
     reader->sealed = false;
+    if (!server->engine && !server->broker && reader->findings->errors == errors)
+        findings_error(reader->findings, server->place,
+                       "%s is missing engine (for stores) or broker (for events)", what);
+    file_check_broker(server, reader->findings);
     check_server_login(file, server, reader->findings);
 }
 
@@ -348,6 +368,10 @@ static struct system_server *settle_server(struct system_file *file, struct syst
     if (!server)
         file_report_no_server(file, service->name, service->store.server, service->store.place,
                               findings);
+    else if (server->broker)
+        findings_error(findings, service->store.place,
+                       "services.%s: its server '%s' is a broker, on which no store can be",
+                       service->name, server->name);
     else if (server->engine && strcmp(server->engine, service->engine) != 0)
         findings_error(findings, service->store.place,
                        "services.%s has the engine %s, and its server '%s' is %s", service->name,

@@ -22,10 +22,13 @@ const struct engine *file_settle_engine(struct system_file *file, struct system_
 bool file_engine_is_lacking(const char *name);
 void file_report_no_server(const struct system_file *file, const char *service, const char *server,
                            struct place place, struct findings *findings);
+void file_report_no_bus(const struct system_file *file, const char *whose, const char *server,
+                        struct place place, struct findings *findings);
 /* A profile that is not chosen: its words are checked, too. Of the servers that it names that has
  * to wait until the whole file is read. */
 void file_mention_store(struct system_file *file, struct system_service *service,
                         struct findings *findings);
+void file_mention_bus(struct system_file *file, const struct system_bus *bus);
 void file_settle_mentioned(struct system_file *file, struct findings *findings);
 /* Into a struct system_store whose list is empty: replicas.c. */
 void file_read_replicas(struct yaml_reader *reader, yaml_node_t *node, const char *what,

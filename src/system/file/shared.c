@@ -6,17 +6,15 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <sodium.h>
 #include <string.h>
 
 #include "engine/engines.h"
 #include "store/server.h"
 #include "store/tls.h"
+#include "system/file/bus.h"
 #include "system/file/nearest.h"
-#include "system/file/secret_file.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define PASSWORD_SIZE 256
 #define DATABASE_LENGTH_MAX 63
 
 static const char *counting_engines(struct arena *arena)
@@ -69,28 +67,6 @@ static void read_shared_host(struct yaml_reader *reader, yaml_node_t *node, cons
             what);
 }
 
-static void read_password_file(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                               void *into)
-{
-    struct system_shared *shared = into;
-    struct fh_error error = {0};
-    char text[PASSWORD_SIZE];
-    const char *path = yaml_text(reader, node, what);
-    if (!path)
-        return;
-    if (path[0] != '/')
-        findings_error(reader->findings, yaml_place(reader, node), "%s must be an absolute path",
-                       what);
-    else if (secret_file_read(path, text, sizeof text, &error) != FH_OK)
-        findings_error(reader->findings, yaml_place(reader, node), "%s: %s", what, error.message);
-    else if (shared->address.password)
-        findings_error(reader->findings, yaml_place(reader, node),
-                       "%s: the password is given already", what);
-    else
-        shared->address.password = arena_text(reader->arena, text);
-    sodium_memzero(text, sizeof text);
-}
-
 static void read_shared_database(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                                  void *into)
 {
@@ -134,7 +110,7 @@ void file_read_shared(struct yaml_reader *reader, yaml_node_t *node, const char 
         {"user", file_read_user, false, "the user on the server; default: the one without a name"},
         {"password", file_read_password, false,
          "the password, preferably from the environment: \"${NAME}\""},
-        {"password_file", read_password_file, false,
+        {"password_file", file_read_password_file, false,
          "a file with the password on one line, mode 0600"},
         {"database", read_shared_database, false,
          "what the counters' names begin with; default: the system's name, and _limits"},

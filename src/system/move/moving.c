@@ -134,11 +134,8 @@ static enum fh_code keep_server(struct provision *provision, const char *command
         provision, arena_text(arena, folder_name),
         arena_printf(arena, "%s/" SERVERS_FOLDER "/%s", provision->state.folder, folder_name));
     part->folder_fd = folder_fd;
-    part->program = &provision->command;
+    part_supervise(provision, part);
     part->arguments[0] = command;
-    part->arguments[1] = "keep";
-    part->arguments[2] = "--config";
-    part->arguments[3] = arena_printf(arena, "%s/server.json", part->folder);
     provision->server_count++;
     enum fh_code code =
         servers_find_user(provision, server_kind(server_text(config, "engine")), part, error);

@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #include "system/provision/certificates.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/crypto.h>
@@ -223,6 +224,16 @@ static int make_authority(struct pair *pair, const char *system)
                        : result;
 }
 
+static int name_process(gnutls_x509_crt_t certificate, const char *name)
+{
+    struct in_addr address;
+    if (inet_pton(AF_INET, name, &address) == 1)
+        return gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_IPADDRESS, &address,
+                                                    sizeof address, GNUTLS_FSAN_SET);
+    return gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, name,
+                                                (unsigned)strlen(name), GNUTLS_FSAN_SET);
+}
+
 static int make_process(struct pair *pair, const struct pair *authority, const char *name)
 {
     gnutls_x509_crt_t certificate = pair->certificate;
@@ -236,8 +247,7 @@ static int make_process(struct pair *pair, const struct pair *authority, const c
     if (result == 0)
         result = gnutls_x509_crt_set_key_purpose_oid(certificate, GNUTLS_KP_TLS_WWW_CLIENT, 0);
     if (result == 0)
-        result = gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, name,
-                                                      (unsigned)strlen(name), GNUTLS_FSAN_SET);
+        result = name_process(certificate, name);
     return result == 0 ? gnutls_x509_crt_sign2(certificate, authority->certificate, authority->key,
                                                GNUTLS_DIG_SHA256, 0)
                        : result;

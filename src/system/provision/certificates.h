@@ -25,7 +25,8 @@ enum fh_code certificates_open(int state_fd, const char *system, struct certific
                                struct fh_error *error);
 void certificates_close(struct certificates *certificates); /* may be NULL */
 
-/* Puts the three files above for the process `name` in its folder: keeps existing ones if they are
+/* Puts the three files above for the process `name`, or an IPv4 address at which others know it, in
+ * its folder: keeps existing ones if they are
  * from this authority and have a third of their time left, else makes new ones. */
 enum fh_code certificates_give(struct certificates *certificates, int folder_fd, const char *name,
                                struct fh_error *error);

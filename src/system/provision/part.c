@@ -25,6 +25,25 @@ struct provision_part part_new(const struct provision *provision, const char *na
                                    .covered = provision->covered ? provision->state.folder : NULL};
 }
 
+void part_close(struct provision_part *part)
+{
+    const int held[] = {part->listen_fd, part->inside_fd, part->folder_fd};
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++) {
+        if (held[i] >= 0)
+            close(held[i]);
+    }
+}
+
+void part_supervise(const struct provision *provision, struct provision_part *part)
+{
+    struct arena *arena = (struct arena *)(uintptr_t)&provision->arena;
+    part->program = &provision->command;
+    part->arguments[0] = provision->options.command;
+    part->arguments[1] = "keep";
+    part->arguments[2] = "--config";
+    part->arguments[3] = arena_printf(arena, "%s/server.json", part->folder);
+}
+
 /* A service that has moved often still sees the certificates of its last servers. */
 static void add_read(const char *list[PROVISION_READS_MAX + 1], const char *path)
 {

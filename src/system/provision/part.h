@@ -14,6 +14,9 @@
 /* A part of this system that has nothing yet. */
 struct provision_part part_new(const struct provision *provision, const char *name,
                                const char *folder);
+void part_close(struct provision_part *part); /* what it holds open */
+/* It is run by the supervisor of a private server, whose server.json is in its folder. */
+void part_supervise(const struct provision *provision, struct provision_part *part);
 /* A folder or a file, read-only. One that is missing when a process is started stays invisible to
  * it; in a folder that is there, what comes later is seen, sockets too. */
 void part_show(struct provision_part *part, const char *path);

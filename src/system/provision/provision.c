@@ -27,6 +27,7 @@
 #include "system/provision/links.h"
 #include "system/provision/tls_files.h"
 #include "system/move/moving.h"
+#include "system/servers/brokers.h"
 #include "system/servers/servers.h"
 #include "system/servers/sockets.h"
 #include "system/provision/users.h"
@@ -176,6 +177,8 @@ static enum fh_code write_service_config(struct provision *provision,
     if (code == FH_OK)
         code = tls_files_give(part, json_object_get(json_object_get(config, "store"), "tls"),
                               "store", (const char *const[]){"key", NULL}, error);
+    if (code == FH_OK)
+        code = brokers_configure_service(provision, part, service->name, config, error);
     json_object_set_new(config, "keys",
                         keys_of_service(grants->keys, grants->matrix, service->name));
     json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
@@ -448,23 +451,15 @@ void provision_free(struct provision *provision)
 {
     if (!provision)
         return;
-    for (size_t i = 0; i < provision->part_count; i++) {
-        struct provision_part *part = &provision->parts[i];
-        if (part->listen_fd >= 0)
-            close(part->listen_fd);
-        if (part->inside_fd >= 0)
-            close(part->inside_fd);
-        if (part->folder_fd >= 0)
-            close(part->folder_fd);
-    }
-    for (size_t i = 0; i < provision->server_count; i++) {
-        if (provision->servers[i].folder_fd >= 0)
-            close(provision->servers[i].folder_fd);
-    }
+    for (size_t i = 0; i < provision->part_count; i++)
+        part_close(&provision->parts[i]);
+    for (size_t i = 0; i < provision->server_count; i++)
+        part_close(&provision->servers[i]);
     lives_close(&provision->lives);
     client_keys_copy_close(&provision->client_keys);
     program_release(&provision->command);
     json_decref(provision->stores);
+    json_decref(provision->buses);
     json_decref(provision->granted);
     json_decref(provision->keys);
     json_decref(provision->moved);

@@ -30,8 +30,11 @@ struct provision_part {
     int folder_fd;
     int listen_fd;
     int inside_fd;                   /* the gateway's listener that is inside; -1: none */
-    char address[ADDRESS_TEXT_SIZE]; /* of a private server: its folder in SERVERS_SOCKETS */
-    const char *sockets;             /* a private server's: the folder with its socket */
+    char address[ADDRESS_TEXT_SIZE]; /* of a private server: its folder in SERVERS_SOCKETS, or
+                                      * where it listens */
+    const char *sockets;             /* a private server's: the folder with its socket; a broker's,
+                                      * which listens on a port: NULL */
+    bool spare;                      /* a private broker's: the system goes on without it */
     /* What it sees of closed places, besides its folder and its program (part.h): folders and
      * files to read, and files to read even if they are root's alone; each ended by NULL. */
     const char *reads[PROVISION_READS_MAX + 1], *keys[PROVISION_READS_MAX + 1];
@@ -80,6 +83,8 @@ struct provision {
     struct client_keys_copy client_keys;
     json_t *stores; /* {"users": {...}}: for services with a store on a server, its part of their
                      * configuration */
+    json_t *buses;  /* {"users": {"bus", "buses"}}: the part of each service's configuration, but
+                     * for its certificates (servers/brokers.h) */
     struct arena arena;
 };
 

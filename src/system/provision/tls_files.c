@@ -32,8 +32,8 @@ static enum fh_code read_tls_file(const char *path, char *text, size_t *ret_leng
     return FH_OK;
 }
 
-static enum fh_code copy_tls_file(const struct provision_part *part, const char *path,
-                                  const char *name, struct fh_error *error)
+enum fh_code tls_file_copy(const struct provision_part *part, const char *path, const char *name,
+                           struct fh_error *error)
 {
     size_t length = 0;
     char *text = malloc(HTTP_TLS_PEM_SIZE_MAX + 1);
@@ -58,7 +58,7 @@ enum fh_code tls_files_give(const struct provision_part *part, json_t *tls, cons
         if (!path)
             continue;
         snprintf(name, sizeof name, "%s-%s.pem", stem, *members);
-        code = copy_tls_file(part, path, name, error);
+        code = tls_file_copy(part, path, name, error);
         if (code == FH_OK)
             json_object_set_new(tls, *members, json_sprintf("%s/%s", part->folder, name));
     }

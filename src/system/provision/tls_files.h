@@ -13,5 +13,8 @@
  * `members` (ended by NULL) that `tls` has, {"key": path, ...}, to these; NULL: it has none. */
 enum fh_code tls_files_give(const struct provision_part *part, json_t *tls, const char *stem,
                             const char *const *members, struct fh_error *error);
+/* Copies a file of certificates into the part's folder. */
+enum fh_code tls_file_copy(const struct provision_part *part, const char *path, const char *name,
+                           struct fh_error *error);
 
 #endif

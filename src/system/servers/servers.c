@@ -22,6 +22,7 @@
 #include "engine/engines.h"
 #include "store/tls.h"
 #include "store/server.h"
+#include "system/servers/brokers.h"
 #include "system/servers/kept.h"
 #include "system/provision/part.h"
 #include "system/servers/sockets.h"
@@ -45,7 +46,8 @@ bool servers_pass(const struct system_file *file)
 /* The name of a server in the state folder. */
 static const char *server_key(struct arena *arena, const struct system_server *server)
 {
-    return arena_printf(arena, "%s-%s", server->name, server->engine);
+    return arena_printf(arena, "%s-%s", server->name,
+                        server->broker ? server->broker : server->engine);
 }
 
 static const char *store_key(struct arena *arena, const struct system_service *service,
@@ -109,11 +111,17 @@ static enum fh_code make_server_part(struct provision *provision, int servers_fd
         provision, name,
         arena_printf(&provision->arena, "%s/" SERVERS_FOLDER "/%s", provision->state.folder, name));
     part->stem = "server";
-    enum fh_code code = servers_find_user(provision, server_kind(server->engine), part, error);
+    const struct server_kind *kind = system_server_kind(server);
+    enum fh_code code = servers_find_user(provision, kind, part, error);
     if (code == FH_OK)
         code = sockets_make_folder(servers_fd, part->name, 0700, &part->folder_fd, error);
-    if (code == FH_OK)
+    part->spare = server->broker != NULL;
+    if (code == FH_OK && kind->socket)
         code = sockets_make(provision, part, error);
+    else if (code == FH_OK)
+        code = address_reserve(&part->listen_fd, part->address, error);
+    if (code == FH_OK && !kind->socket)
+        part_show_programs(provision, part);
     return code;
 }
 
@@ -278,11 +286,7 @@ static enum fh_code write_supervisor(const struct configuring *by,
         json_object_set(config, "settings", server->settings);
     enum fh_code code = state_write_json(part->folder_fd, "server.json", config, error);
     json_decref(config);
-    part->program = &by->provision->command;
-    part->arguments[0] = by->options->command;
-    part->arguments[1] = "keep";
-    part->arguments[2] = "--config";
-    part->arguments[3] = arena_printf(&by->provision->arena, "%s/server.json", part->folder);
+    part_supervise(by->provision, part);
     return code;
 }
 
@@ -365,13 +369,16 @@ static enum fh_code configure_servers(struct configuring *by, struct fh_error *e
     }
     add_given(by);
     if (code == FH_OK)
+        code = brokers_configure(by->provision, by->kept, error);
+    if (code == FH_OK)
         code = kept_write(&by->provision->state, by->kept, error);
     for (size_t i = 0; i < by->file->server_count && code == FH_OK; i++) {
         const struct system_server *server = &by->file->servers[i];
         struct provision_part *part =
             server_part_named(by->provision, server_key(&by->provision->arena, server));
         if (part && is_private(server))
-            code = write_supervisor(by, server, part, error);
+            code = server->broker ? brokers_supervise(by->provision, server, part, by->kept, error)
+                                  : write_supervisor(by, server, part, error);
     }
     return code == FH_OK ? provide_existing(by, error) : code;
 }
@@ -388,7 +395,8 @@ enum fh_code servers_configure(struct provision *provision, const struct provisi
     struct configuring by = configuring_of(provision, options);
     bool any = false;
     for (size_t i = 0; i < by.file->service_count; i++)
-        any |= by.file->services[i].store.server || by.file->services[i].store.address.host;
+        any |= by.file->services[i].store.server || by.file->services[i].store.address.host ||
+               system_file_broker(by.file, &by.file->services[i]);
     provision->stores = json_object();
     if (!any)
         return FH_OK;

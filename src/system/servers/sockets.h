@@ -22,8 +22,8 @@ void sockets_readdress(const struct state *state, json_t *store);
 /* Makes SERVERS_SOCKETS and in it the folder of a private server (NULL: none), part->sockets. */
 enum fh_code sockets_make(struct provision *provision, struct provision_part *part,
                           struct fh_error *error);
-/* Gives part->sockets to the server's user, and removes what another user's server left there;
- * nobody else gets to it before sockets_show. */
+/* Gives part->sockets (NULL: it has none) to the server's user, and removes what another user's
+ * server left there; nobody else gets to it before sockets_show. */
 enum fh_code sockets_give(const struct provision_part *part, struct fh_error *error);
 /* Lets the processes of a service see and get to the sockets of the private servers that its store
  * is on or, if it moves (part->moves), may have been on, and of no other service's. A server that

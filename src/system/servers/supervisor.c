@@ -39,9 +39,9 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "engine/engines.h"
 #include "service/process.h"
 #include "store/server.h"
+#include "system/file/bus.h"
 #include "system/servers/sockets.h"
 
 #define DATA "data"
@@ -63,7 +63,7 @@ struct server_supervisor {
     int exit_code; /* after KEPT_STOPPING */
     pid_t pid;     /* of the current child: the program that makes the server, then the server */
     int signal_fd, control_fd, lock_fd;
-    const char *socket; /* its path */
+    const char *socket; /* its path; NULL: it listens on a port */
     sigset_t signals, before;
 };
 
@@ -123,7 +123,8 @@ static enum fh_code begin_running(struct server_supervisor *supervisor, struct f
 {
     struct server_command command = {.arena = &supervisor->arena};
     supervisor->phase = KEPT_STARTING;
-    unlink(supervisor->socket); /* a server that was killed leaves it, and nobody listens there */
+    if (supervisor->socket) /* a server that was killed leaves it, and nobody listens there */
+        unlink(supervisor->socket);
     enum fh_code code = supervisor->kind->run(&supervisor->own, &command, error);
     return code == FH_OK ? spawn_server(supervisor, &command, supervisor->kind->death_signal, error)
                          : code;
@@ -194,9 +195,10 @@ static enum fh_code try_ready(struct server_supervisor *supervisor, struct fh_er
     enum fh_code code = supervisor->kind->enter(supervisor->admin, error);
     if (code == FH_UNAVAILABLE)
         return FH_OK; /* it does not answer yet; or it has ended, which reap_server() will notice */
-    if (code == FH_OK && chmod(supervisor->socket, 0777) != 0) /* its folder says who reaches it */
+    if (code == FH_OK && supervisor->socket &&
+        chmod(supervisor->socket, 0777) != 0) /* its folder says who reaches it */
         code = error_set_errno(error, FH_UNAVAILABLE, errno, "The server's socket can't be opened");
-    if (code == FH_OK)
+    if (code == FH_OK && supervisor->kind->provide)
         code = provide_all(supervisor, error);
     if (code == FH_OK)
         code = mark_finished(error);
@@ -286,6 +288,22 @@ static void readdress_stores(const struct server_supervisor *supervisor)
     }
 }
 
+static void address_supervised(struct server_supervisor *supervisor)
+{
+    const struct server_own *own = &supervisor->own;
+    const char *socket = supervisor->kind->socket;
+    json_t *host =
+        socket ? json_sprintf("%s/%s", own->data, own->sockets) : json_string("127.0.0.1");
+    supervisor->admin = json_pack("{s:o, s:i, s:s, s:s}", "host", host, "port",
+                                  socket ? supervisor->kind->port : own->port, "user",
+                                  SERVER_SUPERUSER, "password", own->password);
+    if (!socket)
+        return;
+    readdress_stores(supervisor);
+    supervisor->socket =
+        arena_printf(&supervisor->arena, "%s/%s/%s", own->data, own->sockets, socket);
+}
+
 static enum fh_code lock_data(struct server_supervisor *supervisor, struct fh_error *error)
 {
     supervisor->lock_fd = open(LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -298,11 +316,12 @@ static enum fh_code lock_data(struct server_supervisor *supervisor, struct fh_er
 
 static enum fh_code prepare_supervised(struct server_supervisor *supervisor, struct fh_error *error)
 {
-    const char *engine = server_text(supervisor->config, "engine");
+    const char *broker = server_text(supervisor->config, "broker");
+    const char *engine = *broker ? broker : server_text(supervisor->config, "engine");
     const char *folder = server_text(supervisor->config, "folder");
-    supervisor->kind = server_kind(engine);
+    supervisor->kind = system_kind_configured(supervisor->config);
     if (!supervisor->kind)
-        return error_set(error, FH_INVALID, "The engine %s is not built in.", engine);
+        return error_set(error, FH_INVALID, "%s is not built in.", engine);
     supervisor->own = (struct server_own){
         .arena = &supervisor->arena,
         .programs = supervisor->kind->programs(&supervisor->arena),
@@ -312,14 +331,11 @@ static enum fh_code prepare_supervised(struct server_supervisor *supervisor, str
                                 server_text(supervisor->config, "server")),
         .password = server_text(supervisor->config, "password"),
         .settings = json_object_get(supervisor->config, "settings"),
-        .stores = json_object_get(supervisor->config, "stores")};
-    supervisor->admin = json_pack(
-        "{s:o, s:i, s:s, s:s}", "host",
-        json_sprintf("%s/%s", supervisor->own.data, supervisor->own.sockets), "port",
-        supervisor->kind->port, "user", SERVER_SUPERUSER, "password", supervisor->own.password);
-    readdress_stores(supervisor);
-    supervisor->socket = arena_printf(&supervisor->arena, "%s/%s/%s", supervisor->own.data,
-                                      supervisor->own.sockets, supervisor->kind->socket);
+        .stores = json_object_get(supervisor->config, "stores"),
+        .port = server_port(supervisor->config, 0),
+        .certificate = server_text(supervisor->config, "certificate"),
+        .key = server_text(supervisor->config, "key")};
+    address_supervised(supervisor);
     if (!supervisor->own.programs)
         return error_set(error, FH_INVALID, "%s is not installed: %s.", engine,
                          supervisor->kind->install);

@@ -76,6 +76,12 @@ static bool servers_all(const struct supervisor *supervisor,
     return all_of(supervisor->servers, supervisor->server_count, are);
 }
 
+/* Nobody waits for a broker: events travel without it meanwhile. */
+static bool server_is_ready(const struct instances *instances)
+{
+    return instances->part->spare || instances_ready(instances);
+}
+
 /* ---- Phases ---- */
 
 static void finish_system(struct supervisor *supervisor)
@@ -98,7 +104,7 @@ static void finish_system(struct supervisor *supervisor)
 static void advance_system(struct supervisor *supervisor)
 {
     struct instances *gateway = supervisor_gateway(supervisor);
-    if (supervisor->phase == SERVING && servers_all(supervisor, instances_ready)) {
+    if (supervisor->phase == SERVING && servers_all(supervisor, server_is_ready)) {
         supervisor->phase = STARTING;
         for (size_t i = 0; i + 1 < supervisor->count; i++)
             instances_start(&supervisor->all[i]);
@@ -222,7 +228,7 @@ static void tell_part_ready(struct supervisor *supervisor, const struct child *c
 static void tell_part_waiting(struct supervisor *supervisor, struct child *child, const char *name)
 {
     bool starting = child->ready_ns == 0;
-    if (starting && supervisor->phase < UP && supervisor->options->give_up &&
+    if (starting && supervisor->phase < UP && supervisor->options->give_up && !child->part->spare &&
         child->failures >= SUPERVISE_START_FAILURES_MAX) {
         supervisor_say(supervisor, SUPERVISE_TROUBLE, "process-given-up", NULL,
                        "%s %s; it failed to start %d times", name, child->why, child->failures);
@@ -250,7 +256,7 @@ static void tell_part_given_up(struct supervisor *supervisor, const struct child
         if (supervisor->all[i].part == child->part)
             watch_given_up(supervisor, i);
     }
-    if (supervisor->phase < UP)
+    if (supervisor->phase < UP && !child->part->spare)
         fail_system(supervisor);
 }
 

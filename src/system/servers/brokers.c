@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who has which rights follows from the descriptions at the time of `up`, as everything that is
+ * granted does. A program that is upgraded to one which subscribes to more reads that from the feed
+ * until the next `up`: its broker knows no user for it.
+ *
+ * A private broker's certificate names its address, so no process of the system, each of which has
+ * one with its own name, can pass for it.
+ */
+
+#define _GNU_SOURCE
+#include "system/servers/brokers.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "broker/broker.h"
+#include "event/carried/bus.h"
+#include "event/relay/relay.h"
+#include "event/subscribe/partitions.h"
+#include "store/server.h"
+#include "store/tls.h"
+#include "system/provision/certificates.h"
+#include "system/provision/part.h"
+#include "system/provision/tls_files.h"
+#include "system/servers/kept.h"
+#include "system/servers/servers.h"
+
+#define LOOPBACK "127.0.0.1"
+#define BUS_CA "bus-ca.pem" /* in the folder of a service: who a private broker is known by */
+
+/* ---- who is concerned ---- */
+
+bool brokers_subscribes(const struct system_service *service, const char *publisher)
+{
+    size_t i;
+    json_t *subscribed;
+    json_array_foreach (json_object_get(service->description, "hears"), i, subscribed) {
+        const char *of = json_string_at(subscribed, "service");
+        if (of && strcmp(of, publisher) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool has_subscriber(const struct system_file *file, const struct system_service *publisher)
+{
+    for (size_t i = 0; i < file->service_count; i++) {
+        if (&file->services[i] != publisher &&
+            brokers_subscribes(&file->services[i], publisher->name))
+            return true;
+    }
+    return false;
+}
+
+const struct system_server *brokers_of_publisher(struct system_file *file,
+                                                 const struct system_service *publisher)
+{
+    const struct system_server *server = system_file_broker(file, publisher);
+    if (!server || !json_array_size(json_object_get(publisher->description, "publishes")))
+        return NULL;
+    return server->address.host || has_subscriber(file, publisher) ? server : NULL;
+}
+
+void brokers_topic(const struct system_file *file, const struct system_service *publisher,
+                   const struct system_server *server, char ret[static BROKERS_TOPIC_SIZE],
+                   unsigned *ret_partitions)
+{
+    json_t *options = json_object();
+    if (server->partitions)
+        json_object_set_new(options, "partitions", json_integer(server->partitions));
+    /* Names of systems and services are short. */
+    FH_ASSERT(relay_topic(file->name, publisher->name, options, ret, BROKERS_TOPIC_SIZE,
+                          ret_partitions, ERROR_UNHEEDED) == FH_OK);
+    json_decref(options);
+}
+
+/* Who a service is for a topic: "orders", or as a subscriber "orders@users". */
+static const char *user_of(struct arena *arena, const char *service, const char *publisher)
+{
+    return strcmp(service, publisher) == 0 ? service
+                                           : arena_printf(arena, "%s@%s", service, publisher);
+}
+
+static const char *password_of(struct arena *arena, json_t *kept,
+                               const struct system_server *server, const char *user)
+{
+    const char *key = arena_printf(arena, "%s@%s-%s", user, server->name, server->broker);
+    return json_string_value(kept_secret(kept, key));
+}
+
+/* ---- configurations ---- */
+
+static const struct provision_part *part_of_broker(const struct provision *provision,
+                                                   const struct system_server *server)
+{
+    char name[2 * SYSTEM_NAME_LENGTH_MAX + 2];
+    snprintf(name, sizeof name, "%s-%s", server->name, server->broker);
+    for (size_t i = 0; i < provision->server_count; i++) {
+        if (strcmp(provision->servers[i].name, name) == 0)
+            return &provision->servers[i];
+    }
+    return NULL;
+}
+
+static int port_of_part(const struct provision_part *part)
+{
+    const char *colon = strrchr(part->address, ':');
+    FH_ASSERT(colon != NULL);
+    return (int)strtol(colon + 1, NULL, 10);
+}
+
+static json_t *existing_address(const struct system_server *server)
+{
+    const struct system_address *address = &server->address;
+    int usual = broker_driver_named(server->broker)->port;
+    json_t *options = json_pack("{s:s, s:i, s:s*, s:s*, s:s*}", "host", address->host, "port",
+                                address->port ? address->port : usual, "user", address->user,
+                                "password", address->password, "token", server->token);
+    json_object_set_new(options, "tls", store_tls_json(address->tls, address->host));
+    return options;
+}
+
+static json_t *private_address(struct provision *provision, const struct system_server *server,
+                               const char *user, json_t *kept)
+{
+    const struct provision_part *part = part_of_broker(provision, server);
+    FH_ASSERT(part != NULL);
+    return json_pack("{s:s, s:i, s:s, s:s, s:{s:s}}", "host", LOOPBACK, "port", port_of_part(part),
+                     "user", user, "password", password_of(&provision->arena, kept, server, user),
+                     "tls", "mode", "verify");
+}
+
+static json_t *bus_json(struct provision *provision, const struct system_server *server,
+                        const char *service, const char *publisher, json_t *kept)
+{
+    const char *user = user_of(&provision->arena, service, publisher);
+    json_t *options = server->address.host ? existing_address(server)
+                                           : private_address(provision, server, user, kept);
+    if (server->options)
+        json_object_update(options, server->options);
+    json_object_set_new(options, "driver", json_string(server->broker));
+    if (server->partitions)
+        json_object_set_new(options, "partitions", json_integer(server->partitions));
+    return options;
+}
+
+static void configure_topic(struct provision *provision, const struct system_service *publisher,
+                            const struct system_server *server, json_t *kept)
+{
+    const struct system_file *file = provision->options.file;
+    for (size_t i = 0; i < file->service_count; i++) {
+        const char *name = file->services[i].name;
+        json_t *of_service = json_object_get(provision->buses, name);
+        if (&file->services[i] == publisher)
+            json_object_set_new(of_service, "bus",
+                                bus_json(provision, server, name, publisher->name, kept));
+        else if (brokers_subscribes(&file->services[i], publisher->name))
+            json_object_set_new(json_object_get(of_service, "buses"), publisher->name,
+                                bus_json(provision, server, name, publisher->name, kept));
+    }
+}
+
+enum fh_code brokers_configure(struct provision *provision, json_t *kept, struct fh_error *error)
+{
+    struct system_file *file = provision->options.file;
+    (void)error;
+    json_decref(provision->buses);
+    provision->buses = json_object();
+    for (size_t i = 0; i < file->service_count; i++)
+        json_object_set_new(provision->buses, file->services[i].name, json_pack("{s:{}}", "buses"));
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_server *server = brokers_of_publisher(file, &file->services[i]);
+        if (server)
+            configure_topic(provision, &file->services[i], server, kept);
+    }
+    return FH_OK;
+}
+
+/* ---- certificates ---- */
+
+static const struct system_server *server_of_bus(struct system_file *file, const char *publisher)
+{
+    const struct system_service *service = system_file_service(file, publisher);
+    return service ? system_file_broker(file, service) : NULL;
+}
+
+static enum fh_code give_bus_files(struct provision *provision, struct provision_part *part,
+                                   const struct system_server *server, json_t *options,
+                                   struct fh_error *error)
+{
+    static const char *const members[] = {"ca", "certificate", "key", NULL};
+    struct arena *arena = &provision->arena;
+    json_t *tls = json_object_get(options, "tls");
+    if (!server->address.host) {
+        const struct provision_part *broker = part_of_broker(provision, server);
+        json_object_set_new(tls, "ca", json_sprintf("%s/" BUS_CA, part->folder));
+        return tls_file_copy(part, arena_printf(arena, "%s/" CERTIFICATES_CA, broker->folder),
+                             BUS_CA, error);
+    }
+    for (const char *const *member = members; *member; member++) {
+        const char *path = json_string_at(server->address.tls, *member);
+        if (path)
+            part_lend_key(part, arena_text(arena, path));
+    }
+    return tls_files_give(part, tls, arena_printf(arena, "bus-%s", server->name), members, error);
+}
+
+enum fh_code brokers_configure_service(struct provision *provision, struct provision_part *part,
+                                       const char *service, json_t *config, struct fh_error *error)
+{
+    struct system_file *file = provision->options.file;
+    json_t *all = json_deep_copy(json_object_get(provision->buses, service)), *options;
+    json_t *own = json_object_get(all, "bus");
+    const char *publisher;
+    enum fh_code code = FH_OK;
+    if (own)
+        code = give_bus_files(provision, part, server_of_bus(file, service), own, error);
+    json_object_foreach (json_object_get(all, "buses"), publisher, options) {
+        if (code == FH_OK)
+            code = give_bus_files(provision, part, server_of_bus(file, publisher), options, error);
+    }
+    json_object_update(config, all);
+    json_decref(all);
+    return code;
+}
+
+/* ---- a private broker ---- */
+
+static json_t *user_json(struct provision *provision, const struct system_server *server,
+                         const char *service, const char *publisher, json_t *kept)
+{
+    const char *user = user_of(&provision->arena, service, publisher);
+    return json_pack("{s:s, s:s}", "user", user, "password",
+                     password_of(&provision->arena, kept, server, user));
+}
+
+/* Every way in which its subscription may read: as a whole, or in partitions of its own. */
+static json_t *readings_json(const char *service, unsigned partitions)
+{
+    static const unsigned ways[] = {1, PARTITIONS_AT_BIRTH};
+    char name[BROKER_NAME_LENGTH_MAX + 1];
+    json_t *readings = json_array();
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        for (unsigned index = 0; index < ways[i] && partitions % ways[i] == 0; index++) {
+            carried_consumer_name(service, index, ways[i], name);
+            json_array_append_new(readings, json_pack("{s:s, s:i, s:i}", "name", name, "index",
+                                                      (int)index, "of", (int)ways[i]));
+        }
+    }
+    return readings;
+}
+
+static json_t *topic_json(struct provision *provision, const struct system_server *server,
+                          const struct system_service *publisher, json_t *kept)
+{
+    const struct system_file *file = provision->options.file;
+    char name[BROKERS_TOPIC_SIZE];
+    unsigned partitions;
+    json_t *subscribers = json_array();
+    brokers_topic(file, publisher, server, name, &partitions);
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        if (service == publisher || !brokers_subscribes(service, publisher->name))
+            continue;
+        json_t *subscriber = user_json(provision, server, service->name, publisher->name, kept);
+        json_object_set_new(subscriber, "readings", readings_json(service->name, partitions));
+        json_array_append_new(subscribers, subscriber);
+    }
+    json_t *topic =
+        json_pack("{s:s, s:i, s:o, s:o}", "topic", name, "partitions", (int)partitions, "publisher",
+                  user_json(provision, server, publisher->name, publisher->name, kept),
+                  "subscribers", subscribers);
+    if (server->options)
+        json_object_set(topic, "options", server->options);
+    return topic;
+}
+
+static enum fh_code certify_broker(const struct provision *provision,
+                                   const struct provision_part *part, struct fh_error *error)
+{
+    struct certificates *certificates;
+    enum fh_code code = certificates_open(provision->state.folder_fd, provision->options.file->name,
+                                          &certificates, error);
+    if (code == FH_OK)
+        code = certificates_give(certificates, part->folder_fd, LOOPBACK, error);
+    if (code == FH_OK)
+        certificates_close(certificates);
+    return code;
+}
+
+enum fh_code brokers_supervise(struct provision *provision, const struct system_server *server,
+                               struct provision_part *part, json_t *kept, struct fh_error *error)
+{
+    struct system_file *file = provision->options.file;
+    json_t *topics = json_array();
+    for (size_t i = 0; i < file->service_count; i++) {
+        if (brokers_of_publisher(file, &file->services[i]) == server)
+            json_array_append_new(topics, topic_json(provision, server, &file->services[i], kept));
+    }
+    json_t *config =
+        json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:o}", "freehold", 1, "server",
+                  part->name, "broker", server->broker, "folder", part->folder, "password",
+                  json_string_value(kept_secret(kept, part->name)), "control_fd", 4, "port",
+                  port_of_part(part), "stores", topics, "certificate",
+                  json_sprintf("%s/" CERTIFICATES_OWN, part->folder), "key",
+                  json_sprintf("%s/" CERTIFICATES_KEY, part->folder));
+    enum fh_code code = certify_broker(provision, part, error);
+    if (code == FH_OK)
+        code = state_write_json(part->folder_fd, "server.json", config, error);
+    json_decref(config);
+    part_supervise(provision, part);
+    return code;
+}
