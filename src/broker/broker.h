@@ -87,6 +87,9 @@ struct broker_driver {
     /* Whether `options` are right, and the client library is there; connects to nobody.
      * FH_INVALID: they are wrong; FH_UNSUPPORTED: the library is not there. */
     enum fh_code (*check)(const json_t *options, struct fh_error *error);
+    /* FH_OK, or FH_UNAVAILABLE: the connection is lost and being made again, as publish and take
+     * would say now. Does not wait. May be missing. */
+    enum fh_code (*connected)(struct broker *broker, struct fh_error *error);
     /* How a private one is run, which listens on a port; NULL: there are none. */
     const struct server_kind *server;
 

@@ -61,6 +61,17 @@ struct broker *broker_link_get(struct broker_link *link)
     return link->broker;
 }
 
+const char *broker_link_fault(struct broker_link *link)
+{
+    struct fh_error error;
+    if (!link->broker)
+        return *link->why ? link->why : "The broker is not connected yet.";
+    if (!link->driver->connected || link->driver->connected(link->broker, &error) == FH_OK)
+        return NULL;
+    snprintf(link->lost, sizeof link->lost, "%s", error.message);
+    return link->lost;
+}
+
 enum fh_code broker_link_of(struct event_manager *manager, const json_t *options,
                             struct broker_link **ret, struct fh_error *error)
 {

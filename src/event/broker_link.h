@@ -23,7 +23,8 @@ struct broker_link {
     const json_t *options; /* borrowed */
     struct broker *broker; /* NULL: not connected yet */
     bool connecting;
-    char why[BUS_WHY_SIZE]; /* not, as a sentence; or "" */
+    char why[BUS_WHY_SIZE];  /* not, as a sentence; or "" */
+    char lost[BUS_WHY_SIZE]; /* broker_link_fault's */
     struct fiber_queue changed;
     struct broker_link *next;
 };
@@ -34,6 +35,8 @@ enum fh_code broker_link_of(struct event_manager *manager, const json_t *options
                             struct broker_link **ret, struct fh_error *error);
 /* NULL: it is not connected; being worked on. */
 struct broker *broker_link_get(struct broker_link *link);
+/* Why nothing goes by it now, a sentence; NULL: nothing speaks against it. */
+const char *broker_link_fault(struct broker_link *link);
 /* The n-th pause after a failure, n from 1, until when. */
 int64_t broker_pause_until_ns(struct world *world, int n, int64_t ms_max);
 /* Closes the connections of all; nobody uses them any more. */

@@ -12,6 +12,11 @@ static enum fh_code nats_check(const json_t *options, struct fh_error *error)
     return code ? code : nats_options_read(options, &read, error);
 }
 
+static enum fh_code nats_connected(struct broker *broker, struct fh_error *error)
+{
+    return nats_is_connected(nats_of(broker), error);
+}
+
 static enum fh_code connect_and_name(struct world *world, const json_t *options,
                                      int64_t deadline_ns, struct broker **ret,
                                      struct fh_error *error)
@@ -28,6 +33,7 @@ const struct broker_driver broker_nats = {
     .port = NATS_PORT,
     .options = "token keep_s keep_bytes replicas",
     .check = nats_check,
+    .connected = nats_connected,
     .server = &nats_server,
     .connect = connect_and_name,
     .close = nats_close,

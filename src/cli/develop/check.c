@@ -11,6 +11,7 @@
 #include "cli/develop/changes.h"
 #include "cli/load.h"
 #include "cli/table.h"
+#include "system/check/buses.h"
 #include "system/check/callers.h"
 #include "system/check/check.h"
 #include "system/provision/keys.h"
@@ -194,6 +195,37 @@ static void print_callers(struct system_file *file)
     json_decref(matrix);
 }
 
+/* By a bus, or from their publishers' feeds; nothing where no bus is named. */
+static void print_topics(struct system_file *file)
+{
+    json_t *topics = buses_map(file), *topic;
+    struct cli_table table;
+    size_t i;
+    bool any = false;
+    json_array_foreach (topics, i, topic)
+        any |= json_object_get(topic, "topic") != NULL;
+    if (any) {
+        printf("\nHow events travel (what a bus lacks is taken from the feed):\n");
+        table_begin(&table, (const char *const[]){"PUBLISHER", "BY", "TOPIC", "SUBSCRIBERS", NULL});
+    }
+    json_array_foreach (topics, i, topic) {
+        char *words = any ? join_words(json_object_get(topic, "subscribers")) : NULL;
+        const char *server = json_string_at(topic, "server");
+        const char *name = json_string_at(topic, "topic");
+        if (!any)
+            continue;
+        table_cell(&table, "%s", json_string_at(topic, "service"));
+        table_cell(&table, "%s%s%s", json_string_at(topic, "by"), server ? " " : "",
+                   server ? server : "");
+        table_cell(&table, "%s", name ? name : "-");
+        table_cell(&table, "%s", words && *words ? words : "nobody");
+        free(words);
+    }
+    if (any)
+        table_end(&table);
+    json_decref(topics);
+}
+
 static void print_check_json(struct system_file *file, const struct findings *findings,
                              json_t *not_verified, json_t *not_judged, json_t *changes)
 {
@@ -206,6 +238,7 @@ static void print_check_json(struct system_file *file, const struct findings *fi
         json_object_set_new(all, "subscriptions", json_integer((json_int_t)counts.subscriptions));
         json_object_set_new(all, "sagas", json_integer((json_int_t)counts.sagas));
         json_object_set_new(all, "callers", callers_matrix(file));
+        json_object_set_new(all, "topics", buses_map(file));
     }
     if (file && not_verified)
         json_object_set(all, "not_verified", not_verified);
@@ -266,6 +299,7 @@ static void print_result(struct system_file *file, const struct findings *findin
     if (findings->warnings)
         print_counts(findings);
     print_callers(file);
+    print_topics(file);
     print_open("Not verified", not_verified);
     print_open("Not judged", not_judged);
 }

@@ -472,12 +472,11 @@ json_t *carried_state(const struct event_manager *manager)
 {
     json_t *list = json_array();
     for (const struct carrier *carrier = manager->carriers; carrier; carrier = carrier->next) {
-        const char *why = *carrier->why ? carrier->why : carrier->link->why;
+        const char *why = *carrier->why ? carrier->why : broker_link_fault(carrier->link);
         json_t *state = json_pack("{s:s, s:s, s:b, s:I, s:I}", "source", carrier->source, "bus",
-                                  carrier->link->driver->title, "connected",
-                                  carrier->link->broker && !*carrier->why, "carried",
+                                  carrier->link->driver->title, "connected", !why, "carried",
                                   (json_int_t)carrier->carried, "fed", (json_int_t)carrier->fed);
-        if (*why)
+        if (why)
             json_object_set_new(state, "reason", json_string(why));
         json_array_append_new(list, state);
     }

@@ -434,16 +434,17 @@ void relay_view(const struct event_manager *manager, struct relay_view *ret)
     *ret = (struct relay_view){.reason = ""};
     if (!relay || relay->lease.state != LEASE_OURS)
         return;
+    const char *fault = *relay->why ? relay->why : broker_link_fault(relay->link);
     *ret = (struct relay_view){
         .ours = true,
-        .connected = relay->link->broker && !*relay->why,
+        .connected = !fault,
         .driver = relay->link->driver->title,
         .position = relay->place.position,
         .depth = relay->placed ? manager->position - relay->place.position : 0,
         .age_ms = relay->oldest_ms ? world_wall_ms(relay_world(relay)) - relay->oldest_ms : 0,
         .published = relay->published,
         .failures = relay->failures,
-        .reason = *relay->why ? relay->why : relay->link->why,
+        .reason = fault ? fault : "",
     };
     if (ret->age_ms < 0)
         ret->age_ms = 0;

@@ -16,13 +16,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "gateway/compose.h"
 #include "shape/shape.h"
 #include "system/check/auth.h"
 #include "system/check/bodies.h"
+#include "system/check/buses.h"
 #include "system/check/callers.h"
 #include "system/check/event_versions.h"
 #include "system/provision/keys.h"
@@ -454,6 +454,7 @@ void check_system(struct system_file *file, struct findings *findings)
     callers_check(file, findings);
     auth_check_routes(file, findings);
     personal_check(file, findings);
+    buses_check(file, findings);
     for (i = 0; i < file->composition_count; i++)
         check_composition(&by, &file->compositions[i]);
     if (findings->errors == errors)

@@ -66,6 +66,19 @@ static void read_override(struct yaml_reader *reader, yaml_node_t *key, const ch
     file_store_release(&scratch.store);
 }
 
+/* Beside the names of services. */
+static void describe_profile_bus(struct yaml_reader *reader)
+{
+    json_t *schema = reader->schema, *bus = json_object();
+    struct system_bus scratch = {0};
+    json_object_set_new(schema, "properties", json_pack("{s:O}", "bus", bus));
+    json_object_set_new(bus, "description", json_string("the system's; see there"));
+    reader->schema = bus;
+    file_read_bus(reader, NULL, "bus", &scratch);
+    reader->schema = schema;
+    json_decref(bus);
+}
+
 static void read_profile(struct yaml_reader *reader, yaml_node_t *key, const char *name,
                          yaml_node_t *value, const char *what, void *into)
 {
@@ -75,7 +88,9 @@ static void read_profile(struct yaml_reader *reader, yaml_node_t *key, const cha
     reading->file->profile_found |= reading->chosen;
     if (value && reading->file->profile_count < SYSTEM_PROFILES_MAX)
         reading->file->profiles[reading->file->profile_count++] = name;
-    yaml_read_names(reader, value, what, SYSTEM_SERVICES_MAX, read_override, reading);
+    yaml_read_names(reader, value, what, SYSTEM_SERVICES_MAX + 1, read_override, reading);
+    if (reader->schema)
+        describe_profile_bus(reader);
 }
 
 void file_read_profiles(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)

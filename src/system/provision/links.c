@@ -84,24 +84,32 @@ static bool is_loopback(const char *listen)
            strncmp(listen, "localhost:", 10) == 0;
 }
 
-static void check_server_link(const struct system_address *address, struct place place,
-                              const char *engine, const char *what, struct findings *findings)
+/* `told`: who is told passwords there, as people write it; NULL: nobody. */
+static void check_link_to(const struct system_address *address, struct place place,
+                          const char *told, const char *what, struct findings *findings)
 {
-    const struct server_kind *kind = engine ? server_kind(engine) : NULL;
     const char *mode = json_string_value(json_object_get(address->tls, "mode"));
-    if (kind && kind->tells_password && address->host && address->password && !address->tls &&
-        address->host[0] != '/' && store_is_here(address->host))
+    if (told && address->host && address->password && !address->tls && address->host[0] != '/' &&
+        store_is_here(address->host))
         findings_error(findings, place,
                        "%s is on %s at a port of this machine, which a service tells its password: "
                        "any process that takes the port when the server has ended is told it. Name "
                        "the server's socket as the host, or give it TLS; or accept that: tls: { "
                        "mode: off }",
-                       what, kind->engine);
+                       what, told);
     if (address->host && !store_is_here(address->host) && mode && strcmp(mode, "off") == 0)
         findings_warning(findings, place,
                          "%s is at %s, beyond this machine, without TLS: anybody on the way can "
                          "read and change what passes",
                          what, address->host);
+}
+
+static void check_server_link(const struct system_address *address, struct place place,
+                              const char *engine, const char *what, struct findings *findings)
+{
+    const struct server_kind *kind = engine ? server_kind(engine) : NULL;
+    check_link_to(address, place, kind && kind->tells_password ? kind->engine : NULL, what,
+                  findings);
 }
 
 void links_check(const struct system_file *file, struct findings *findings)
@@ -117,8 +125,12 @@ void links_check(const struct system_file *file, struct findings *findings)
                       file->limits.shared.engine, "gateway.limits.shared", findings);
     for (size_t i = 0; i < file->server_count; i++) {
         snprintf(what, sizeof what, "the server %s", file->servers[i].name);
-        check_server_link(&file->servers[i].address, file->servers[i].place,
-                          file->servers[i].engine, what, findings);
+        if (file->servers[i].broker)
+            check_link_to(&file->servers[i].address, file->servers[i].place,
+                          file->servers[i].broker, what, findings);
+        else
+            check_server_link(&file->servers[i].address, file->servers[i].place,
+                              file->servers[i].engine, what, findings);
     }
     for (size_t i = 0; i < file->service_count; i++) {
         snprintf(what, sizeof what, "the store of %s", file->services[i].name);
