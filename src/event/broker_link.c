@@ -72,7 +72,7 @@ const char *broker_link_fault(struct broker_link *link)
     return link->lost;
 }
 
-enum fh_code broker_link_of(struct event_manager *manager, const json_t *options,
+enum fh_code broker_link_of(struct event_manager *manager, const json_t *options, bool relays,
                             struct broker_link **ret, struct fh_error *error)
 {
     const char *name = json_string_at(options, "driver");
@@ -81,12 +81,13 @@ enum fh_code broker_link_of(struct event_manager *manager, const json_t *options
     if (!driver)
         return error_set(error, FH_INVALID, "This build has no driver of a bus named %.64s.",
                          name ? name : "nothing");
-    while (*at && !json_equal((*at)->options, options))
+    while (*at && ((*at)->relays != relays || !json_equal((*at)->options, options)))
         at = &(*at)->next;
     if (!*at) {
         *at = calloc(1, sizeof **at);
         FH_ASSERT(*at != NULL);
-        **at = (struct broker_link){.manager = manager, .driver = driver, .options = options};
+        **at = (struct broker_link){
+            .manager = manager, .driver = driver, .options = options, .relays = relays};
     }
     *ret = *at;
     return FH_OK;

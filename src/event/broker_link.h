@@ -3,9 +3,10 @@
 #define EVENT_BROKER_LINK_H
 
 /*
- * A process's connection to a broker, shared by its relay and its subscriptions where their options
- * are the same. It is made by a fiber of its own, which tries for as long as it takes: nobody waits
- * for it but the relay. Once made, the driver keeps it (broker.h).
+ * A process's connection to a broker, shared by its subscriptions where their options are the same;
+ * its relay has one of its own, since what it sends may hold up a connection. It is made by a fiber
+ * of its own, which tries for as long as it takes: nobody waits for it but the relay. Once made,
+ * the driver keeps it (broker.h).
  */
 
 #include "broker/broker.h"
@@ -21,6 +22,7 @@ struct broker_link {
     struct event_manager *manager;
     const struct broker_driver *driver;
     const json_t *options; /* borrowed */
+    bool relays;           /* it is the relay's */
     struct broker *broker; /* NULL: not connected yet */
     bool connecting;
     char why[BUS_WHY_SIZE];  /* not, as a sentence; or "" */
@@ -31,7 +33,7 @@ struct broker_link {
 
 /* Of a configuration's bus: {"driver": NAME, ...}, which is borrowed. FH_INVALID: it names no
  * driver of this build. */
-enum fh_code broker_link_of(struct event_manager *manager, const json_t *options,
+enum fh_code broker_link_of(struct event_manager *manager, const json_t *options, bool relays,
                             struct broker_link **ret, struct fh_error *error);
 /* NULL: it is not connected; being worked on. */
 struct broker *broker_link_get(struct broker_link *link);

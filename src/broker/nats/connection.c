@@ -64,7 +64,7 @@ enum fh_code nats_failed(const struct nats_broker *broker, const char *what, nat
 
 enum fh_code nats_is_connected(const struct nats_broker *broker, struct fh_error *error)
 {
-    if (nats.natsConnection_Status(broker->connection) == NATS_CONN_STATUS_CONNECTED)
+    if (!atomic_load(&broker->link->lost))
         return FH_OK;
     return error_set(error, FH_UNAVAILABLE, "The connection to NATS at %s:%d is lost.",
                      broker->options.host, broker->options.port);
@@ -94,12 +94,46 @@ static natsStatus set_tls(natsOptions *options, const struct nats_options *from)
     return status;
 }
 
-static void count_disconnected(natsConnection *connection, void *unused)
+/* ---- the library's callbacks, on its threads ---- */
+
+static void link_lost(natsConnection *connection, void *owner)
 {
+    struct nats_link *link = owner;
     (void)connection;
-    (void)unused;
+    atomic_store(&link->lost, true);
     atomic_fetch_add(&nats_disconnected, 1);
 }
+
+static void link_made_again(natsConnection *connection, void *owner)
+{
+    struct nats_link *link = owner;
+    (void)connection;
+    atomic_store(&link->lost, false);
+}
+
+static void link_left(struct nats_link *link)
+{
+    if (atomic_fetch_sub(&link->users, 1) == 1)
+        free(link);
+}
+
+static void link_closed(natsConnection *connection, void *owner)
+{
+    (void)connection;
+    link_left(owner);
+}
+
+static natsStatus set_callbacks(natsOptions *options, struct nats_link *link)
+{
+    natsStatus status = nats.natsOptions_SetDisconnectedCB(options, link_lost, link);
+    if (status == NATS_OK)
+        status = nats.natsOptions_SetReconnectedCB(options, link_made_again, link);
+    if (status == NATS_OK)
+        status = nats.natsOptions_SetClosedCB(options, link_closed, link);
+    return status;
+}
+
+/* ---- connecting ---- */
 
 static natsStatus set_behaviour(natsOptions *options, int64_t timeout_ms)
 {
@@ -164,9 +198,11 @@ static void nats_connect_now(void *argument)
     if (status == NATS_OK)
         status = set_behaviour(options, connecting->timeout_ms);
     if (status == NATS_OK)
-        status = nats.natsOptions_SetDisconnectedCB(options, count_disconnected, NULL);
+        status = set_callbacks(options, broker->link);
     if (status == NATS_OK)
         status = nats.natsConnection_Connect(&broker->connection, options);
+    if (status == NATS_OK) /* else it calls back for nothing */
+        atomic_fetch_add(&broker->link->users, 1);
     if (status == NATS_OK)
         status = nats_open_stream(broker);
     nats.natsOptions_Destroy(options);
@@ -181,6 +217,7 @@ static void nats_close_now(void *argument)
     struct nats_broker *broker = argument;
     nats.jsCtx_Destroy(broker->stream);
     nats.natsConnection_Destroy(broker->connection);
+    link_left(broker->link);
     free(broker);
 }
 
@@ -198,13 +235,17 @@ enum fh_code nats_connect(struct world *world, const json_t *options, int64_t de
     *ret = NULL;
     if (code)
         return code;
-    if (!broker)
+    if (!broker || !(broker->link = calloc(1, sizeof *broker->link))) {
+        free(broker);
         return error_set(error, FH_NO_MEMORY, "There is no memory for a connection to NATS.");
+    }
+    atomic_init(&broker->link->users, 1);
     broker->base = (struct broker){.world = world};
     code = nats_options_read(options, &broker->options, error);
     if (!code)
         code = broker_worker_new(world, &broker->worker, error);
     if (code) {
+        free(broker->link);
         free(broker);
         return code;
     }

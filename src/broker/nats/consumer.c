@@ -264,9 +264,9 @@ enum fh_code nats_consume(struct broker *base, const struct broker_topic *topic,
     return FH_OK;
 }
 
-void nats_unconsume(struct broker_consumer *base)
+static void nats_unconsume_now(void *argument)
 {
-    struct nats_consumer *consumer = (struct nats_consumer *)base;
+    struct nats_consumer *consumer = argument;
     for (unsigned i = 0; i < consumer->pull_count; i++) {
         natsSubscription *subscription = consumer->pulls[i].subscription;
         if (!subscription)
@@ -275,4 +275,10 @@ void nats_unconsume(struct broker_consumer *base)
         nats.natsSubscription_Destroy(subscription);
     }
     nats_consumer_left(consumer);
+}
+
+/* Not on the loop: the library may hold the connection's lock for seconds. */
+void nats_unconsume(struct broker_consumer *base)
+{
+    broker_worker_send(nats_of(base->broker)->worker, nats_unconsume_now, base);
 }

@@ -34,6 +34,7 @@ const struct broker_driver broker_nats = {
     .options = "token keep_s keep_bytes replicas",
     .check = nats_check,
     .connected = nats_connected,
+    .trespass = nats_trespass,
     .server = &nats_server,
     .connect = connect_and_name,
     .close = nats_close,

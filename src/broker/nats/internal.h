@@ -27,8 +27,16 @@ struct nats_options {
 enum fh_code nats_options_read(const json_t *options, struct nats_options *ret,
                                struct fh_error *error);
 
+/* What the library's threads tell of a connection: it holds the connection's own lock while it
+ * connects again, so the loop may call nothing of it then, not even ask for its status. */
+struct nats_link {
+    _Atomic bool lost;
+    _Atomic int users; /* the driver, and the library until its last callback */
+};
+
 struct nats_broker {
     struct broker base;
+    struct nats_link *link;
     struct nats_options options;
     struct broker_worker *worker;
     natsConnection *connection;
@@ -85,6 +93,11 @@ void nats_unconsume(struct broker_consumer *base);
 enum fh_code nats_take(struct broker_consumer *base, struct broker_message *messages, int max,
                        int64_t deadline_ns, int *ret_count, struct fh_error *error);
 void nats_acknowledge(struct broker_consumer *base, uint64_t mark);
+
+/* trespass.c */
+enum fh_code nats_trespass(struct broker *base, const struct broker_topic *topic,
+                           int64_t deadline_ns, char ret[static BROKER_OPEN_SIZE],
+                           struct fh_error *error);
 
 /* ---- a consumer: consumer.c opens and closes it, take.c reads ---- */
 

@@ -31,14 +31,17 @@
     X(js_PublishMsgAsync)                                                                          \
     X(natsConnection_Connect)                                                                      \
     X(natsConnection_Destroy)                                                                      \
+    X(natsConnection_FlushTimeout)                                                                 \
+    X(natsConnection_GetLastError)                                                                 \
     X(natsConnection_JetStream)                                                                    \
+    X(natsConnection_PublishMsg)                                                                   \
     X(natsConnection_PublishRequestString)                                                         \
     X(natsConnection_PublishString)                                                                \
-    X(natsConnection_Status)                                                                       \
     X(natsConnection_Subscribe)                                                                    \
     X(natsInbox_Create)                                                                            \
     X(natsInbox_Destroy)                                                                           \
     X(natsMsgHeader_Get)                                                                           \
+    X(natsMsgHeader_Set)                                                                           \
     X(natsMsgList_Destroy)                                                                         \
     X(natsMsg_Create)                                                                              \
     X(natsMsg_Destroy)                                                                             \
@@ -50,6 +53,7 @@
     X(natsOptions_Destroy)                                                                         \
     X(natsOptions_LoadCATrustedCertificates)                                                       \
     X(natsOptions_LoadCertificatesChain)                                                           \
+    X(natsOptions_SetClosedCB)                                                                     \
     X(natsOptions_SetDisconnectedCB)                                                               \
     X(natsOptions_SetExpectedHostname)                                                             \
     X(natsOptions_SetIgnoreDiscoveredServers)                                                      \
@@ -61,6 +65,7 @@
     X(natsOptions_SetReconnectBufSize)                                                             \
     X(natsOptions_SetReconnectJitter)                                                              \
     X(natsOptions_SetReconnectWait)                                                                \
+    X(natsOptions_SetReconnectedCB)                                                                \
     X(natsOptions_SetSecure)                                                                       \
     X(natsOptions_SetTimeout)                                                                      \
     X(natsOptions_SetToken)                                                                        \

@@ -34,7 +34,7 @@ static void ask_for_messages(struct nats_consumer *consumer, struct nats_pull *p
     if (now_ns - pull->asked_ns > NATS_REQUEST_MS * NS_A_MS + 2 * LOOK_NS ||
         atomic_load(&pull->asked) < 0)
         atomic_store(&pull->asked, 0);
-    if (atomic_load(&pull->asked) > NATS_ASKED_MAX / 2)
+    if (atomic_load(&pull->asked) > NATS_ASKED_MAX / 2 || atomic_load(&broker->link->lost))
         return;
     snprintf(what, sizeof what,
              "{\"batch\":%d,\"max_bytes\":" NATS_ASKED_BYTES_MAX ",\"expires\":%lld}",
@@ -157,6 +157,7 @@ static struct nats_unacknowledged *next_acknowledged(struct nats_consumer *consu
 void nats_acknowledge(struct broker_consumer *base, uint64_t mark)
 {
     struct nats_consumer *consumer = consumer_of(base);
+    const struct nats_broker *broker = nats_of(base->broker);
     struct nats_unacknowledged *entry;
     while ((entry = next_acknowledged(consumer, mark))) {
         free(entry->pull->acknowledges);
@@ -167,8 +168,8 @@ void nats_acknowledge(struct broker_consumer *base, uint64_t mark)
         struct nats_pull *pull = &consumer->pulls[i];
         if (!pull->acknowledges)
             continue;
-        nats.natsConnection_PublishString(nats_of(base->broker)->connection, pull->acknowledges,
-                                          "+ACK");
+        if (!atomic_load(&broker->link->lost))
+            nats.natsConnection_PublishString(broker->connection, pull->acknowledges, "+ACK");
         free(pull->acknowledges);
         pull->acknowledges = NULL;
     }

@@ -18,6 +18,7 @@
 #include "system/verify/live.h"
 #include "system/check/migrations.h"
 #include "system/check/statements.h"
+#include "system/verify/brokers.h"
 #include "system/verify/verify.h"
 #include "system/verify/servers.h"
 
@@ -146,6 +147,7 @@ static int check_live(struct system_file *file, const char *folder, struct findi
         live_check(file, &state, status, findings, not_verified);
         verify_all(file, &state, status, findings, not_verified);
         verify_servers(file, &state, status, findings);
+        verify_brokers(file, &state, findings);
         check_migrations(file, &state, status, findings);
     }
     json_decref(status);

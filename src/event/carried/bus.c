@@ -439,7 +439,7 @@ enum fh_code carried_add(struct event_manager *manager, const char *system, cons
     enum fh_code code = relay_topic(system, source, options, carrier->topic_name,
                                     sizeof carrier->topic_name, &carrier->topic.partitions, error);
     if (code == FH_OK)
-        code = broker_link_of(manager, options, &carrier->link, error);
+        code = broker_link_of(manager, options, false, &carrier->link, error);
     if (code != FH_OK) {
         free(carrier);
         return code;

@@ -401,7 +401,7 @@ enum fh_code relay_new(struct event_manager *manager, const char *system, const 
         relay_topic(system, manager->context->service->name, options, relay->topic_name,
                     sizeof relay->topic_name, &relay->topic.partitions, error);
     if (code == FH_OK)
-        code = broker_link_of(manager, options, &relay->link, error);
+        code = broker_link_of(manager, options, true, &relay->link, error);
     if (code != FH_OK) {
         free(relay);
         return code;

@@ -224,8 +224,10 @@ static void check_servers(const struct system_file *file, const struct state *st
         snprintf(part, sizeof part, SERVERS_FOLDER "/%s", name);
         check_modes(state, whole, part, files, findings);
         snprintf(part, sizeof part, SERVERS_SOCKETS "/%s", name);
-        check_either_mode(state, whole, part, geteuid() == 0 ? 0710 : 0700,
-                          geteuid() == 0 ? 0711 : 0, findings);
+        const char *address = json_string_at(process, "address");
+        if (address && strcmp(address, part) == 0) /* a broker listens on a port */
+            check_either_mode(state, whole, part, geteuid() == 0 ? 0710 : 0700,
+                              geteuid() == 0 ? 0711 : 0, findings);
         processes_check(process, whole, name, walls, findings);
     }
     check_mode(state, whole, SERVERS_SOCKETS, geteuid() == 0 ? 0711 : 0700, findings);
