@@ -23,6 +23,8 @@ BUILD = pathlib.Path(scenario.FREEHOLD).parent
 AS_ROOT = os.geteuid() == 0
 USER = "nobody"
 SECRET = "the neighbour's own"
+# A broker that runs beside them, with which none of them has business.
+BROKER = "servers: { events: { broker: nats } }\nbus: events\n"
 
 
 class Attacked(scenario.System):
@@ -70,6 +72,12 @@ class Attacked(scenario.System):
         address = next(one["address"] for one in system["services"] if one["name"] == service)
         return int(address.rpartition(":")[2])
 
+    def broker_port(self):
+        if why := scenario.why_not("nats"):
+            pytest.skip(f"NO BROKER WAS ATTACKED: {why}")
+        address = next(one["address"] for one in self.status()["servers"] if one["name"] == "events-nats")
+        return int(address.rpartition(":")[2])
+
     def remove(self):
         self.command("stop", "--state", self.state, check=False)
         scenario.assert_unreported(self.state)
@@ -85,7 +93,8 @@ def attacked(request):
         pytest.skip("NOT ROOT: NO ATTACK WAS TRIED AS ROOT")
     if request.param == "as another user" and AS_ROOT and not shutil.which("setpriv"):
         pytest.skip("NO ATTACK WAS TRIED AS ANOTHER USER: setpriv IS NOT HERE")
-    system = Attacked(USER if AS_ROOT and request.param == "as another user" else None)
+    system = Attacked(USER if AS_ROOT and request.param == "as another user" else None,
+                      "" if scenario.why_not("nats") else BROKER)
     try:
         system.up()
         kept = system.call("neighbour", "POST", "/secrets", {"value": SECRET})

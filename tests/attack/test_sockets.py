@@ -59,6 +59,14 @@ def test_it_connects_to_nobody_else(attacked, attack, errno):
             assert attacked.attack(attack, port=port)[0] == errno, port
 
 
+@pytest.mark.parametrize("attack, errno", [("connect_port", "EACCES"), ("connect_port_by_fast_open", "EPERM"),
+                                           ("connect_port_by_multipath", "EPERM")])
+def test_it_connects_to_no_broker_by_which_it_has_no_events(attacked, attack, errno):
+    port = attacked.broker_port()
+    socket.create_connection(("127.0.0.1", port), timeout=20).close()  # who is not confined gets there
+    assert attacked.attack(attack, port=port)[0] == errno
+
+
 @pytest.mark.parametrize("attack", ["bind_port", "listen_unbound"])
 def test_it_listens_on_nothing_new(attacked, attack):
     assert attacked.attack(attack, port=0)[0] == "EPERM"
