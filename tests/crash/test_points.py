@@ -48,7 +48,7 @@ POISONED = ("drop", "edit", "fence", "park", "retry")  # passed only where handl
 # Of engines that this shop does not have: tested where it has them.
 ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round.", "steps.",
              "timer.",  # test_timers.py kills there
-             "relay.",  # no shop has a broker yet; simulated relays (--bus) are ended at any of their steps
+             "relay.",  # test_points_nats.py kills there
              "closing.reported", "restored.",  # test_restored.py kills there
              "rotate.", "rekey.",  # and test_rotation.py
              "audit.",  # and test_audit_log.py
@@ -88,10 +88,17 @@ class Points:
         (self.source / "orders" / "migrations" / f"{OWN_MIGRATIONS:04}_poison.sql").write_text(POISON)
         os.environ["FREEHOLD_CRASH"] = ORDER  # of `up`, and so of its services
         self.random, self.migrations, self.renamed = random.Random(SEED), OWN_MIGRATIONS, 0
-        self.system = System(file, folder / "state").up()
+        self.system = self.system_of(file, folder).up()
         self.orders = self.system.services()["orders"]["address"]  # kept through every restart
         self.load = Load(self.system, None, SEED, timeouts=False)
         asyncio.run(self.with_shop(lambda: self.load.prepare(CLIENTS)))
+
+    def system_of(self, file, folder):
+        return System(file, folder / "state")
+
+    def end(self):
+        del os.environ["FREEHOLD_CRASH"]
+        self.system.stop(check=False)
 
     def shop_file(self, folder, programs):
         """A copy of the shop that runs these programs."""
@@ -219,8 +226,7 @@ def points(tmp_path_factory):
     print(f"FREEHOLD_SEED={SEED}")
     running = Points(tmp_path_factory.mktemp("points"))
     yield running
-    del os.environ["FREEHOLD_CRASH"]
-    running.system.stop(check=False)
+    running.end()
 
 
 def test_every_point_has_a_name_of_its_own():
