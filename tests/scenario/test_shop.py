@@ -20,7 +20,7 @@ from conftest import PROFILES, ROOT, SHOP_SERVICES, named, wait_for
 SHOP = ROOT / "examples" / "shop"
 
 
-@pytest.fixture(scope="module", params=PROFILES)
+@pytest.fixture(scope="module", params=(*PROFILES, "nats"))
 def shop(request, start):
     system = start(SHOP / "freehold.yaml", named(request.param))
     yield system
