@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two lists, one of calls to make and one of calls made, behind one mutex; the thread is woken by a
- * condition, the loop by a descriptor. Once the worker has ended, only the thread has it, and frees
- * it last.
+ * condition (where it has something to do meanwhile, by a descriptor), the loop by a descriptor.
+ * Once the worker has ended, only the thread has it, and frees it last.
  */
 
 #include "broker/worker.h"
@@ -27,7 +27,9 @@ struct worker_call {
 struct broker_worker {
     struct world *world;
     struct world_poll poll;
-    int done_fd;
+    int done_fd, wake_fd; /* wake_fd: -1 without `idle` */
+    void (*idle)(void *, int wake_fd);
+    void *idle_argument;
     pthread_mutex_t mutex;
     pthread_cond_t wanted;
     struct worker_call *first, *done; /* oldest first; newest first */
@@ -35,32 +37,65 @@ struct broker_worker {
     struct worker_call last;
 };
 
-static void worker_wake_loop(struct broker_worker *worker)
+static void worker_signal(int fd)
 {
     uint64_t one = 1;
-    while (write(worker->done_fd, &one, sizeof one) < 0 && errno == EINTR)
+    while (write(fd, &one, sizeof one) < 0 && errno == EINTR)
         ;
+}
+
+static void worker_signalled(int fd)
+{
+    uint64_t unused;
+    while (read(fd, &unused, sizeof unused) < 0 && errno == EINTR)
+        ;
+}
+
+void broker_worker_wake(struct broker_worker *worker)
+{
+    worker_signal(worker->wake_fd);
 }
 
 static void worker_free(struct broker_worker *worker)
 {
+    if (worker->wake_fd >= 0)
+        close(worker->wake_fd);
     pthread_cond_destroy(&worker->wanted);
     pthread_mutex_destroy(&worker->mutex);
     free(worker);
+}
+
+/* Whoever adds a call signals after that: what comes after this look ends `idle` at once. */
+static void worker_idle(struct broker_worker *worker)
+{
+    pthread_mutex_unlock(&worker->mutex);
+    worker->idle(worker->idle_argument, worker->wake_fd);
+    worker_signalled(worker->wake_fd);
+    pthread_mutex_lock(&worker->mutex);
+}
+
+static struct worker_call *worker_next_call(struct broker_worker *worker)
+{
+    pthread_mutex_lock(&worker->mutex);
+    while (!worker->first) {
+        if (worker->idle)
+            worker_idle(worker);
+        else
+            pthread_cond_wait(&worker->wanted, &worker->mutex);
+    }
+    struct worker_call *call = worker->first;
+    worker->first = call->next;
+    if (!worker->first)
+        worker->end = &worker->first;
+    pthread_mutex_unlock(&worker->mutex);
+    return call;
 }
 
 static void *worker_main(void *argument)
 {
     struct broker_worker *worker = argument;
     for (;;) {
-        pthread_mutex_lock(&worker->mutex);
-        while (!worker->first)
-            pthread_cond_wait(&worker->wanted, &worker->mutex);
-        struct worker_call *call = worker->first;
-        worker->first = call->next;
-        if (!worker->first)
-            worker->end = &worker->first;
-        pthread_mutex_unlock(&worker->mutex);
+        struct worker_call *call = worker_next_call(worker);
         call->run(call->argument);
         if (call == &worker->last) {
             worker_free(worker);
@@ -74,17 +109,15 @@ static void *worker_main(void *argument)
         call->next = worker->done;
         worker->done = call;
         pthread_mutex_unlock(&worker->mutex);
-        worker_wake_loop(worker);
+        worker_signal(worker->done_fd);
     }
 }
 
 static void calls_done(struct world_poll *poll, unsigned events)
 {
     struct broker_worker *worker = poll->owner;
-    uint64_t unused;
     (void)events;
-    while (read(worker->done_fd, &unused, sizeof unused) < 0 && errno == EINTR)
-        ;
+    worker_signalled(worker->done_fd);
     pthread_mutex_lock(&worker->mutex);
     struct worker_call *call = worker->done;
     worker->done = NULL;
@@ -112,18 +145,33 @@ static int worker_thread_start(struct broker_worker *worker)
     return failed;
 }
 
-enum fh_code broker_worker_new(struct world *world, struct broker_worker **ret,
-                               struct fh_error *error)
+/* 0, or an errno value. */
+static int worker_open_signals(struct broker_worker *worker)
+{
+    worker->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->done_fd < 0)
+        return errno;
+    worker->wake_fd = worker->idle ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    return worker->idle && worker->wake_fd < 0 ? errno : 0;
+}
+
+enum fh_code broker_worker_new_idle(struct world *world, void (*idle)(void *, int wake_fd),
+                                    void *argument, struct broker_worker **ret,
+                                    struct fh_error *error)
 {
     struct broker_worker *worker = calloc(1, sizeof *worker);
     if (!worker)
         return error_set(error, FH_NO_MEMORY, "There is no memory for a broker's thread.");
     worker->world = world;
     worker->end = &worker->first;
+    worker->idle = idle;
+    worker->idle_argument = argument;
+    worker->wake_fd = -1;
     pthread_mutex_init(&worker->mutex, NULL);
     pthread_cond_init(&worker->wanted, NULL);
-    worker->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int failed = worker->done_fd < 0 ? errno : worker_thread_start(worker);
+    int failed = worker_open_signals(worker);
+    if (!failed)
+        failed = worker_thread_start(worker);
     if (failed) {
         if (worker->done_fd >= 0)
             close(worker->done_fd);
@@ -137,12 +185,20 @@ enum fh_code broker_worker_new(struct world *world, struct broker_worker **ret,
     return FH_OK;
 }
 
+enum fh_code broker_worker_new(struct world *world, struct broker_worker **ret,
+                               struct fh_error *error)
+{
+    return broker_worker_new_idle(world, NULL, NULL, ret, error);
+}
+
 static void worker_add(struct broker_worker *worker, struct worker_call *call)
 {
     pthread_mutex_lock(&worker->mutex);
     *worker->end = call;
     worker->end = &call->next;
     pthread_cond_signal(&worker->wanted);
+    if (worker->wake_fd >= 0) /* while the thread can't have taken the last call, and be gone */
+        worker_signal(worker->wake_fd);
     pthread_mutex_unlock(&worker->mutex);
 }
 

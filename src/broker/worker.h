@@ -16,6 +16,14 @@ struct world;
 /* Starts the thread. FH_UNAVAILABLE: there can be no more threads or descriptors. */
 enum fh_code broker_worker_new(struct world *world, struct broker_worker **ret,
                                struct fh_error *error);
+/* The same for a connection that wants to be looked after meanwhile: as long as there is nothing to
+ * do, the thread is in `idle(argument, wake_fd)`, which returns soon after wake_fd has become
+ * readable, and is called again. It leaves what can be read there. */
+enum fh_code broker_worker_new_idle(struct world *world, void (*idle)(void *, int wake_fd),
+                                    void *argument, struct broker_worker **ret,
+                                    struct fh_error *error);
+/* Has `idle` return. On any thread, until the worker has ended. */
+void broker_worker_wake(struct broker_worker *worker);
 /* Parks the fiber while the thread runs `run(argument)`, after all calls that came before. */
 void broker_worker_run(struct broker_worker *worker, void (*run)(void *), void *argument);
 /* Returns at once: the thread runs `run(argument)` after all calls that came before, and nobody is
