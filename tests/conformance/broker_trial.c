@@ -144,19 +144,20 @@ static void run_case(void **state)
     harness_release(&t.harness);
 }
 
-int trial_main(const struct trial_case *cases, size_t count)
+int trial_main(const struct trial_case *cases, size_t count, const char *only)
 {
     static struct CMUnitTest tests[TRIALS_MAX];
     static struct planned planned[TRIALS_MAX];
     static char names[TRIALS_MAX][160];
     size_t used = 0;
     for (const struct broker_bed *const *bed = broker_beds; *bed; bed++) {
-        for (size_t i = 0; i < count; i++, used++) {
+        for (size_t i = 0; i < count; i++) {
             FH_ASSERT(used < TRIALS_MAX);
             planned[used] = (struct planned){*bed, &cases[i]};
             snprintf(names[used], sizeof names[used], "%s: %s", (*bed)->driver, cases[i].name);
             tests[used] = (struct CMUnitTest){
                 .name = names[used], .test_func = run_case, .initial_state = &planned[used]};
+            used += !only || strstr(names[used], only);
         }
     }
     return _cmocka_run_group_tests("broker", tests, used, NULL, NULL);

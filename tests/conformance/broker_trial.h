@@ -17,7 +17,7 @@
 
 #define PARTITIONS 8
 #define WAIT_MS 20000 /* until something has to be there */
-#define BACK_MS 60000 /* until a server that was killed has to be back */
+#define BACK_MS 75000 /* until a server that was killed has to be back */
 #define TRY_MS 2000   /* one attempt while a server may be away */
 #define QUIET_MS 300  /* until something that must not come would have come */
 #define MANY 100000
@@ -81,7 +81,8 @@ struct trial_case {
     const char *name;
     void (*run)(struct trial *t);
 };
-/* Each case on each broker that is built in. Returns what main does. */
-int trial_main(const struct trial_case *cases, size_t count);
+/* Each case on each broker that is built in, as "BROKER: CASE"; `only`: those that hold this text.
+ * Returns what main does. */
+int trial_main(const struct trial_case *cases, size_t count, const char *only);
 
 #endif

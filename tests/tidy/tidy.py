@@ -88,6 +88,7 @@ BANNED_CALLS_ALLOWED = {
     "src/base/progress.c": {"clock_gettime"},  # how fast something goes, for people
     "src/http/lists.c": {"uv_now"},       # idle connections of the real loop; no handler sees it
     "src/broker/kafka/client.c": {"clock_gettime"},  # of threads that may outlive their world
+    "src/broker/rabbitmq/link.c": {"clock_gettime"},  # of threads that may outlive their world
     "src/service/watchdog.c": {"uv_hrtime"},  # of its own thread: whether it was stopped
     "src/system/provision/provision.c": {"time"},  # when keys were replaced is the calendar's, too
     "src/system/provision/certificates.c": {"time"},  # a certificate's ends are the calendar's

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What comes by a consumer's connection, on its thread: frames, which become messages, which wait
+ * for `take`. A mark is the number by which the server knows a delivery, counted on over all
+ * connections.
+ *
+ * Anybody who may publish to a topic's exchange can send what is no event of ours. What is larger
+ * than a message may be is left out, and acknowledged at once; all else is handed out as it came,
+ * and judged by whoever takes it.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/rabbitmq/internal.h"
+
+void rabbitmq_consumer_wake(struct rabbitmq_consumer *consumer)
+{
+    uint64_t one = 1;
+    while (write(consumer->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+static bool is_tag(amqp_bytes_t tag, const char *text)
+{
+    return tag.len == strlen(text) && memcmp(tag.bytes, text, tag.len) == 0;
+}
+
+/* The partition that a consumer's tag says; false: another's. */
+static bool tag_partition(const struct rabbitmq_consumer *consumer, amqp_bytes_t tag, unsigned *ret)
+{
+    char text[16];
+    if (tag.len >= sizeof text)
+        return false;
+    memcpy(text, tag.bytes, tag.len);
+    text[tag.len] = '\0';
+    *ret = (unsigned)strtoul(text, NULL, 10);
+    return !is_tag(tag, RABBITMQ_OWNER_TAG) && *ret < consumer->topic.partitions;
+}
+
+static void message_begins(struct rabbitmq_consumer *consumer, const amqp_basic_deliver_t *deliver)
+{
+    struct rabbitmq_coming *coming = &consumer->coming;
+    *coming = (struct rabbitmq_coming){.method = true, .tag = deliver->delivery_tag};
+    coming->ours = tag_partition(consumer, deliver->consumer_tag, &coming->partition);
+}
+
+static void message_is_whole(struct rabbitmq_consumer *consumer)
+{
+    struct rabbitmq_coming *coming = &consumer->coming;
+    struct rabbitmq_arrived *arrived = coming->arrived;
+    uint64_t tag = coming->tag;
+    bool ours = coming->ours;
+    *coming = (struct rabbitmq_coming){0};
+    if (!arrived) {
+        if (ours)
+            rabbitmq.amqp_basic_ack(consumer->link.connection, RABBITMQ_CHANNEL, tag, 0);
+        return;
+    }
+    arrived->mark = consumer->newest_mark = consumer->base_mark + tag;
+    pthread_mutex_lock(&consumer->mutex);
+    *consumer->end = arrived;
+    consumer->end = &arrived->next;
+    consumer->waiting++;
+    consumer->waiting_size += arrived->length + sizeof *arrived;
+    pthread_mutex_unlock(&consumer->mutex);
+    rabbitmq_consumer_wake(consumer);
+}
+
+/* False: there is no memory. */
+static bool message_has_header(struct rabbitmq_consumer *consumer, uint64_t size)
+{
+    struct rabbitmq_coming *coming = &consumer->coming;
+    coming->header = true;
+    coming->size = size;
+    if (coming->ours && size <= BROKER_MESSAGE_SIZE_MAX) {
+        coming->arrived = malloc(sizeof *coming->arrived + size);
+        if (!coming->arrived)
+            return false;
+        *coming->arrived =
+            (struct rabbitmq_arrived){.partition = coming->partition, .length = size};
+    }
+    if (size == 0)
+        message_is_whole(consumer);
+    return true;
+}
+
+/* False: there is more than was said. */
+static bool message_goes_on(struct rabbitmq_consumer *consumer, amqp_bytes_t part)
+{
+    struct rabbitmq_coming *coming = &consumer->coming;
+    if (part.len > coming->size - coming->got)
+        return false;
+    if (coming->arrived)
+        memcpy(coming->arrived->data + coming->got, part.bytes, part.len);
+    coming->got += part.len;
+    if (coming->got == coming->size)
+        message_is_whole(consumer);
+    return true;
+}
+
+static bool queue_attached(struct rabbitmq_consumer *consumer)
+{
+    consumer->attached++;
+    consumer->attach_ns = rabbitmq_now_ns();
+    return true;
+}
+
+static bool cancelled(struct rabbitmq_consumer *consumer, amqp_bytes_t tag, char *ret_why,
+                      size_t size)
+{
+    consumer->superseded = is_tag(tag, RABBITMQ_OWNER_TAG);
+    snprintf(ret_why, size, "%s",
+             consumer->superseded ? "another consumer of this name has taken its place"
+                                  : "a queue was deleted there");
+    return false;
+}
+
+static bool method_frame(struct rabbitmq_consumer *consumer, const amqp_method_t *method,
+                         char *ret_why, size_t size)
+{
+    char why[160];
+    if (consumer->coming.method && method->id == AMQP_BASIC_DELIVER_METHOD)
+        return false;
+    switch (method->id) {
+    case AMQP_BASIC_DELIVER_METHOD:
+        message_begins(consumer, method->decoded);
+        return true;
+    case AMQP_BASIC_CONSUME_OK_METHOD:
+        return queue_attached(consumer);
+    case AMQP_BASIC_CANCEL_METHOD:
+        return cancelled(consumer, ((const amqp_basic_cancel_t *)method->decoded)->consumer_tag,
+                         ret_why, size);
+    case AMQP_CHANNEL_CLOSE_METHOD:
+        rabbitmq_link_closed(&consumer->link, method, why, sizeof why);
+        snprintf(ret_why, size, "it delivers no more: %s", why);
+        return false;
+    default:
+        return true;
+    }
+}
+
+bool rabbitmq_consumer_frame(struct rabbitmq_consumer *consumer, const amqp_frame_t *frame,
+                             char *ret_why, size_t size)
+{
+    const struct rabbitmq_coming *coming = &consumer->coming;
+    snprintf(ret_why, size, "what came was no AMQP");
+    switch (frame->frame_type) {
+    case AMQP_FRAME_METHOD:
+        return method_frame(consumer, &frame->payload.method, ret_why, size);
+    case AMQP_FRAME_HEADER:
+        return coming->method && !coming->header &&
+               message_has_header(consumer, frame->payload.properties.body_size);
+    case AMQP_FRAME_BODY:
+        return coming->header && message_goes_on(consumer, frame->payload.body_fragment);
+    default:
+        return true;
+    }
+}
+
+void rabbitmq_consumer_lost(struct rabbitmq_consumer *consumer, const char *why)
+{
+    struct rabbitmq_arrived *arrived;
+    free(consumer->coming.arrived);
+    consumer->coming = (struct rabbitmq_coming){0};
+    pthread_mutex_lock(&consumer->mutex);
+    while ((arrived = consumer->first)) {
+        consumer->first = arrived->next;
+        free(arrived);
+    }
+    consumer->end = &consumer->first;
+    consumer->waiting = 0;
+    consumer->waiting_size = 0;
+    consumer->lost = true;
+    snprintf(consumer->reason, sizeof consumer->reason, "%s", why);
+    pthread_mutex_unlock(&consumer->mutex);
+    rabbitmq_consumer_wake(consumer);
+}
