@@ -83,6 +83,7 @@ struct broker_driver {
     const char *title; /* as people write it */
     /* For system files; may be missing. */
     int port;            /* the usual one */
+    int port_tls;        /* the usual one of links by TLS; 0: the same */
     const char *options; /* those it has besides host, port, user, password, tls and partitions,
                             separated by spaces */
     /* Whether `options` are right, and the client library is there; connects to nobody.

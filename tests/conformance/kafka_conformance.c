@@ -421,5 +421,5 @@ int main(void)
         CASE(a_wiped_server_gets_the_topic_again),
         CASE(settings_that_lose_or_reorder_are_refused),
     };
-    return trial_main(cases, sizeof cases / sizeof *cases);
+    return trial_main(cases, sizeof cases / sizeof *cases, NULL);
 }

@@ -5,6 +5,13 @@
 
 extern const struct broker_driver broker_kafka;
 
+static enum fh_code kafka_check(const json_t *options, struct fh_error *error)
+{
+    struct kafka_options read;
+    enum fh_code code = kafka_library_load(error);
+    return code ? code : kafka_options_read(options, &read, error);
+}
+
 static enum fh_code connect_kafka_and_name(struct world *world, const json_t *options,
                                            int64_t deadline_ns, struct broker **ret,
                                            struct fh_error *error)
@@ -18,6 +25,11 @@ static enum fh_code connect_kafka_and_name(struct world *world, const json_t *op
 const struct broker_driver broker_kafka = {
     .name = "kafka",
     .title = "Kafka",
+    .port = KAFKA_PORT,
+    .options = "mechanism keep_s keep_bytes replicas batch.size broker.address.family client.id "
+               "client.rack "
+               "compression.type linger.ms",
+    .check = kafka_check,
     .connect = connect_kafka_and_name,
     .close = kafka_close,
     .declare = kafka_declare,

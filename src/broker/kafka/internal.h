@@ -14,6 +14,7 @@
 #include "broker/worker.h"
 #include "store/tls.h"
 
+#define KAFKA_PORT 9092
 #define KAFKA_WORD_SIZE 256 /* a topic's or a group's name */
 #define KAFKA_SETTINGS_MAX 6
 /* A record: the largest message with its key and headers. */

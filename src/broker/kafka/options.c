@@ -12,8 +12,8 @@
 
 #include "base/json.h"
 #include "broker/kafka/internal.h"
+#include "broker/options.h"
 
-#define KAFKA_PORT 9092
 #define KAFKA_KEEP_S (24 * 60 * 60)
 #define KAFKA_KEEP_BYTES (INT64_C(1) << 30)
 
@@ -43,44 +43,19 @@ static const char *const settings_ours[] = {
     "group.id",
 };
 
-static enum fh_code read_kafka_text(const json_t *options, const char *name, const char *otherwise,
-                                    char *ret, size_t size, struct fh_error *error)
-{
-    const json_t *value = json_object_get(options, name);
-    if (value && !json_is_string(value))
-        return error_set(error, FH_INVALID, "\"%s\" of the bus must be a text.", name);
-    const char *text = value ? json_string_value(value) : otherwise;
-    if (strlen(text) >= size)
-        return error_set(error, FH_INVALID, "\"%s\" of the bus is longer than %zu bytes.", name,
-                         size - 1);
-    memcpy(ret, text, strlen(text) + 1);
-    return FH_OK;
-}
-
-static enum fh_code read_kafka_number(const json_t *options, const char *name, int64_t otherwise,
-                                      int64_t most, int64_t *ret, struct fh_error *error)
-{
-    const json_t *value = json_object_get(options, name);
-    *ret = value ? json_integer_value(value) : otherwise;
-    if (value && (!json_is_integer(value) || *ret < 1 || *ret > most))
-        return error_set(error, FH_INVALID, "\"%s\" of the bus must be a number from 1 to %lld.",
-                         name, (long long)most);
-    return FH_OK;
-}
-
 static enum fh_code read_kafka_numbers(const json_t *options, struct kafka_options *ret,
                                        struct fh_error *error)
 {
     int64_t port = 0, replicas = 0;
-    enum fh_code code = read_kafka_number(options, "port", KAFKA_PORT, 65535, &port, error);
+    enum fh_code code = broker_option_number(options, "port", KAFKA_PORT, 65535, &port, error);
     if (!code)
-        code = read_kafka_number(options, "replicas", 1, 7, &replicas, error);
+        code = broker_option_number(options, "replicas", 1, 7, &replicas, error);
     if (!code)
-        code = read_kafka_number(options, "keep_s", KAFKA_KEEP_S, INT64_C(10) * 366 * 86400,
-                                 &ret->keep_s, error);
+        code = broker_option_number(options, "keep_s", KAFKA_KEEP_S, INT64_C(10) * 366 * 86400,
+                                    &ret->keep_s, error);
     if (!code)
-        code = read_kafka_number(options, "keep_bytes", KAFKA_KEEP_BYTES, INT64_C(1) << 50,
-                                 &ret->keep_bytes, error);
+        code = broker_option_number(options, "keep_bytes", KAFKA_KEEP_BYTES, INT64_C(1) << 50,
+                                    &ret->keep_bytes, error);
     ret->port = (int)port;
     ret->replicas = (int)replicas;
     return code;
@@ -159,14 +134,15 @@ enum fh_code kafka_options_read(const json_t *options, struct kafka_options *ret
 {
     *ret = (struct kafka_options){0};
     enum fh_code code =
-        read_kafka_text(options, "host", "127.0.0.1", ret->host, sizeof ret->host, error);
+        broker_option_text(options, "host", "127.0.0.1", ret->host, sizeof ret->host, error);
     if (!code)
-        code = read_kafka_text(options, "user", "", ret->user, sizeof ret->user, error);
+        code = broker_option_text(options, "user", "", ret->user, sizeof ret->user, error);
     if (!code)
-        code = read_kafka_text(options, "password", "", ret->password, sizeof ret->password, error);
+        code =
+            broker_option_text(options, "password", "", ret->password, sizeof ret->password, error);
     if (!code)
-        code = read_kafka_text(options, "mechanism", "SCRAM-SHA-256", ret->mechanism,
-                               sizeof ret->mechanism, error);
+        code = broker_option_text(options, "mechanism", "SCRAM-SHA-256", ret->mechanism,
+                                  sizeof ret->mechanism, error);
     if (!code)
         code = read_kafka_numbers(options, ret, error);
     if (!code)

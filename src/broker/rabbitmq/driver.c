@@ -5,6 +5,13 @@
 
 extern const struct broker_driver broker_rabbitmq;
 
+static enum fh_code rabbitmq_check(const json_t *options, struct fh_error *error)
+{
+    struct rabbitmq_options read;
+    enum fh_code code = rabbitmq_library_load(error);
+    return code ? code : rabbitmq_options_read(options, &read, error);
+}
+
 static enum fh_code connect_and_name(struct world *world, const json_t *options,
                                      int64_t deadline_ns, struct broker **ret,
                                      struct fh_error *error)
@@ -18,6 +25,10 @@ static enum fh_code connect_and_name(struct world *world, const json_t *options,
 const struct broker_driver broker_rabbitmq = {
     .name = "rabbitmq",
     .title = "RabbitMQ",
+    .port = RABBITMQ_PORT,
+    .port_tls = RABBITMQ_PORT_TLS,
+    .options = "vhost keep_s keep_bytes replicas",
+    .check = rabbitmq_check,
     .connect = connect_and_name,
     .close = rabbitmq_close,
     .declare = rabbitmq_declare,

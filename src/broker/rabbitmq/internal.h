@@ -14,6 +14,8 @@
 #include "store/tls.h"
 #include "world/world.h"
 
+#define RABBITMQ_PORT 5672
+#define RABBITMQ_PORT_TLS 5671
 #define RABBITMQ_NAME_SIZE 256 /* of a queue, an exchange or a routing key: 255 bytes */
 #define RABBITMQ_CHANNEL 1     /* the only one of a connection, but where it is mended */
 #define RABBITMQ_CHANNELS_MAX (2 * BROKER_PARTITIONS_MAX + 1)

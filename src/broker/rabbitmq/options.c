@@ -6,8 +6,6 @@
 #include "broker/options.h"
 #include "broker/rabbitmq/internal.h"
 
-#define PORT 5672
-#define PORT_TLS 5671
 #define KEEP_S (24 * 60 * 60)
 #define KEEP_S_MAX (49 * 24 * 60 * 60) /* in milliseconds, it is what the server's timers take */
 #define KEEP_BYTES (INT64_C(1) << 30)
@@ -17,8 +15,8 @@ static enum fh_code read_rabbitmq_numbers(const json_t *options, struct rabbitmq
                                           struct fh_error *error)
 {
     int64_t port = 0, replicas = 0;
-    enum fh_code code = broker_option_number(options, "port", ret->tls.verify ? PORT_TLS : PORT,
-                                             65535, &port, error);
+    enum fh_code code = broker_option_number(
+        options, "port", ret->tls.verify ? RABBITMQ_PORT_TLS : RABBITMQ_PORT, 65535, &port, error);
     if (!code)
         code = broker_option_number(options, "replicas", 1, 5, &replicas, error);
     if (!code)

@@ -117,11 +117,14 @@ static int port_of_part(const struct provision_part *part)
 static json_t *existing_address(const struct system_server *server)
 {
     const struct system_address *address = &server->address;
-    int usual = broker_driver_named(server->broker)->port;
+    const struct broker_driver *driver = broker_driver_named(server->broker);
+    json_t *tls = store_tls_json(address->tls, address->host);
+    bool verified = strcmp(server_text(tls, "mode"), "verify") == 0;
+    int usual = verified && driver->port_tls ? driver->port_tls : driver->port;
     json_t *options = json_pack("{s:s, s:i, s:s*, s:s*, s:s*}", "host", address->host, "port",
                                 address->port ? address->port : usual, "user", address->user,
                                 "password", address->password, "token", server->token);
-    json_object_set_new(options, "tls", store_tls_json(address->tls, address->host));
+    json_object_set_new(options, "tls", tls);
     return options;
 }
 
