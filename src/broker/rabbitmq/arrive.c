@@ -109,8 +109,8 @@ static bool queue_attached(struct rabbitmq_consumer *consumer)
     return true;
 }
 
-static bool cancelled(struct rabbitmq_consumer *consumer, amqp_bytes_t tag, char *ret_why,
-                      size_t size)
+static bool consumer_cancelled(struct rabbitmq_consumer *consumer, amqp_bytes_t tag, char *ret_why,
+                               size_t size)
 {
     consumer->superseded = is_tag(tag, RABBITMQ_OWNER_TAG);
     snprintf(ret_why, size, "%s",
@@ -132,8 +132,8 @@ static bool method_frame(struct rabbitmq_consumer *consumer, const amqp_method_t
     case AMQP_BASIC_CONSUME_OK_METHOD:
         return queue_attached(consumer);
     case AMQP_BASIC_CANCEL_METHOD:
-        return cancelled(consumer, ((const amqp_basic_cancel_t *)method->decoded)->consumer_tag,
-                         ret_why, size);
+        return consumer_cancelled(
+            consumer, ((const amqp_basic_cancel_t *)method->decoded)->consumer_tag, ret_why, size);
     case AMQP_CHANNEL_CLOSE_METHOD:
         rabbitmq_link_closed(&consumer->link, method, why, sizeof why);
         snprintf(ret_why, size, "it delivers no more: %s", why);

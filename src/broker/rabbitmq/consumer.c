@@ -45,7 +45,7 @@ static struct rabbitmq_consumer *consumer_new(struct rabbitmq_broker *broker,
     return consumer;
 }
 
-static void free_taken(struct rabbitmq_consumer *consumer)
+static void rabbitmq_free_taken(struct rabbitmq_consumer *consumer)
 {
     for (int i = 0; i < consumer->taken_count; i++)
         free(consumer->taken[i]);
@@ -56,7 +56,7 @@ static void consumer_free(struct rabbitmq_consumer *consumer)
 {
     rabbitmq_link_release(&consumer->link);
     rabbitmq_consumer_lost(consumer, "");
-    free_taken(consumer);
+    rabbitmq_free_taken(consumer);
     close(consumer->wake_fd);
     pthread_mutex_destroy(&consumer->mutex);
     free(consumer);
@@ -69,7 +69,7 @@ static void open_now(void *argument)
 }
 
 /* The thread's last call. */
-static void close_now(void *argument)
+static void consumer_close_now(void *argument)
 {
     struct rabbitmq_consumer *consumer = argument;
     if (consumer->link.connection)
@@ -80,7 +80,7 @@ static void close_now(void *argument)
 void rabbitmq_unconsume(struct broker_consumer *base)
 {
     struct rabbitmq_consumer *consumer = (struct rabbitmq_consumer *)base;
-    broker_worker_end(consumer->worker, close_now, consumer);
+    broker_worker_end(consumer->worker, consumer_close_now, consumer);
 }
 
 enum fh_code rabbitmq_consume(struct broker *base, const struct broker_topic *topic,

@@ -12,9 +12,9 @@ static enum fh_code rabbitmq_check(const json_t *options, struct fh_error *error
     return code ? code : rabbitmq_options_read(options, &read, error);
 }
 
-static enum fh_code connect_and_name(struct world *world, const json_t *options,
-                                     int64_t deadline_ns, struct broker **ret,
-                                     struct fh_error *error)
+static enum fh_code rabbitmq_connect_and_name(struct world *world, const json_t *options,
+                                              int64_t deadline_ns, struct broker **ret,
+                                              struct fh_error *error)
 {
     enum fh_code code = rabbitmq_connect(world, options, deadline_ns, ret, error);
     if (code == FH_OK)
@@ -29,7 +29,7 @@ const struct broker_driver broker_rabbitmq = {
     .port_tls = RABBITMQ_PORT_TLS,
     .options = "vhost keep_s keep_bytes replicas",
     .check = rabbitmq_check,
-    .connect = connect_and_name,
+    .connect = rabbitmq_connect_and_name,
     .close = rabbitmq_close,
     .declare = rabbitmq_declare,
     .publish = rabbitmq_publish,

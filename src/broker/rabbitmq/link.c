@@ -281,7 +281,7 @@ static amqp_socket_t *new_socket(struct rabbitmq_link *link, int *ret_status)
     return *ret_status == AMQP_STATUS_OK ? socket : NULL;
 }
 
-static amqp_table_entry_t capability(const char *name)
+static amqp_table_entry_t capability_entry(const char *name)
 {
     return (amqp_table_entry_t){.key = rabbitmq_bytes(name),
                                 .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
@@ -290,9 +290,9 @@ static amqp_table_entry_t capability(const char *name)
 static enum fh_code log_in(struct rabbitmq_link *link, struct fh_error *error)
 {
     const struct rabbitmq_options *options = link->options;
-    amqp_table_entry_t can[] = {capability("consumer_cancel_notify"),
-                                capability("connection.blocked"), capability("publisher_confirms"),
-                                capability("basic.nack")};
+    amqp_table_entry_t can[] = {
+        capability_entry("consumer_cancel_notify"), capability_entry("connection.blocked"),
+        capability_entry("publisher_confirms"), capability_entry("basic.nack")};
     amqp_table_entry_t entries[] = {
         {.key = rabbitmq_bytes("capabilities"),
          .value = {.kind = AMQP_FIELD_KIND_TABLE, .value.table = {sizeof can / sizeof *can, can}}},

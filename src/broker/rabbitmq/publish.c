@@ -61,7 +61,7 @@ static void confirm_one(struct publishing *publishing, int at)
     publishing->confirmed[at] = true;
 }
 
-static void confirm(struct publishing *publishing, uint64_t number, bool all_before)
+static void confirm_messages(struct publishing *publishing, uint64_t number, bool all_before)
 {
     if (number < publishing->first || number - publishing->first >= (uint64_t)publishing->count)
         return;
@@ -89,7 +89,7 @@ static enum fh_code channel_frame(struct publishing *publishing, const amqp_fram
         return FH_OK;
     if (method->id == AMQP_BASIC_ACK_METHOD) {
         const amqp_basic_ack_t *ack = method->decoded;
-        confirm(publishing, ack->delivery_tag, ack->multiple);
+        confirm_messages(publishing, ack->delivery_tag, ack->multiple);
     } else if (method->id == AMQP_BASIC_NACK_METHOD) {
         const amqp_basic_nack_t *nack = method->decoded;
         if (nack->delivery_tag >= publishing->first)

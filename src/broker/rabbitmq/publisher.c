@@ -76,7 +76,7 @@ static void connect_now(void *argument)
     connecting->code = rabbitmq_link_open(link, connecting->deadline_ns, connecting->error);
 }
 
-static void close_now(void *argument)
+static void publisher_close_now(void *argument)
 {
     struct rabbitmq_broker *broker = argument;
     rabbitmq_link_release(&broker->link);
@@ -86,7 +86,7 @@ static void close_now(void *argument)
 void rabbitmq_close(struct broker *base)
 {
     struct rabbitmq_broker *broker = rabbitmq_of(base);
-    broker_worker_end(broker->worker, close_now, broker);
+    broker_worker_end(broker->worker, publisher_close_now, broker);
 }
 
 enum fh_code rabbitmq_connect(struct world *world, const json_t *options, int64_t deadline_ns,

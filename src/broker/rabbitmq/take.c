@@ -8,7 +8,7 @@
 
 #include "broker/rabbitmq/internal.h"
 
-static struct rabbitmq_consumer *consumer_of(struct broker_consumer *base)
+static struct rabbitmq_consumer *rabbitmq_consumer_of(struct broker_consumer *base)
 {
     return (struct rabbitmq_consumer *)base;
 }
@@ -57,7 +57,7 @@ static enum fh_code consumer_state(struct rabbitmq_consumer *consumer, struct fh
     return code;
 }
 
-static void forget_wakes(struct rabbitmq_consumer *consumer)
+static void rabbitmq_forget_wakes(struct rabbitmq_consumer *consumer)
 {
     uint64_t unused;
     while (read(consumer->wake_fd, &unused, sizeof unused) < 0 && errno == EINTR)
@@ -67,14 +67,14 @@ static void forget_wakes(struct rabbitmq_consumer *consumer)
 enum fh_code rabbitmq_take(struct broker_consumer *base, struct broker_message *messages, int max,
                            int64_t deadline_ns, int *ret_count, struct fh_error *error)
 {
-    struct rabbitmq_consumer *consumer = consumer_of(base);
+    struct rabbitmq_consumer *consumer = rabbitmq_consumer_of(base);
     struct world *world = base->broker->world;
     FH_ASSERT(max >= 1 && max <= BROKER_TAKE_MAX);
     for (int i = 0; i < consumer->taken_count; i++)
         free(consumer->taken[i]);
     consumer->taken_count = 0;
     for (;;) {
-        forget_wakes(consumer);
+        rabbitmq_forget_wakes(consumer);
         *ret_count = take_messages_waiting(consumer, messages, max);
         enum fh_code code = *ret_count ? FH_OK : consumer_state(consumer, error);
         if (code || *ret_count || world_monotonic_ns(world) >= deadline_ns)
@@ -85,7 +85,7 @@ enum fh_code rabbitmq_take(struct broker_consumer *base, struct broker_message *
 
 void rabbitmq_acknowledge(struct broker_consumer *base, uint64_t mark)
 {
-    struct rabbitmq_consumer *consumer = consumer_of(base);
+    struct rabbitmq_consumer *consumer = rabbitmq_consumer_of(base);
     atomic_store(&consumer->acknowledge, mark < consumer->handed ? mark : consumer->handed);
     broker_worker_wake(consumer->worker);
 }
