@@ -334,9 +334,13 @@ static bool check_doubles(const struct reading *reading, const struct spot *spot
 
 #define TEXT_MAX 1024
 #define NAME_PATTERN "[a-z][a-z0-9_-]*"
-#define WORD(name, ...)                                                                            \
+#define WORD(name)                                                                                 \
     {                                                                                              \
-        name, FH_STRING, .min = 1, .max = TEXT_MAX, __VA_ARGS__                                    \
+        name, FH_STRING, .min = 1, .max = TEXT_MAX                                                 \
+    }
+#define WORD_IF_ANY(name)                                                                          \
+    {                                                                                              \
+        name, FH_STRING, .min = 1, .max = TEXT_MAX, .optional = true                               \
     }
 #define ANY_SCHEMA(name)                                                                           \
     {                                                                                              \
@@ -358,19 +362,19 @@ static const fh_field route_shape[] = {
     {"method", FH_STRING, .min = 1, .max = 16, .pattern = "[A-Z]+"},
     {"path", FH_STRING, .min = 1, .max = TEXT_MAX, .pattern = "/.*"},
     {"audience", FH_STRING, .one_of = audience_names},
-    WORD("auth", .optional = true),
+    WORD_IF_ANY("auth"),
     {"undo", FH_BOOL, .optional = true},
     ANY_SCHEMA("query"),
     ANY_SCHEMA("body"),
-    WORD("body_type", .optional = true),
+    WORD_IF_ANY("body_type"),
     {"answer", FH_OBJECT, .of = answer_shape, .optional = true},
-    WORD("answer_type", .optional = true),
-    WORD("location", .optional = true),
+    WORD_IF_ANY("answer_type"),
+    WORD_IF_ANY("location"),
     {0}};
 static const fh_field publishes_shape[] = {
     WORD("type"),
     {"version", FH_INT, .min = 0, .max = INT32_MAX},
-    WORD("key", .optional = true),
+    WORD_IF_ANY("key"),
     {"actor", FH_BOOL, .optional = true},
     {"partitions", FH_INT, .min = 1, .max = INT32_MAX, .optional = true},
     ANY_SCHEMA("schema"),
@@ -387,7 +391,7 @@ static const fh_field takes_over_shape[] = {
     SERVICE_NAME("service"), WORD("path"), WORD("step"), {0}};
 static const fh_field step_shape[] = {WORD("name"),
                                       WORD("call"),
-                                      WORD("undo", .optional = true),
+                                      WORD_IF_ANY("undo"),
                                       {"body", FH_STRING, .optional = true},
                                       {"personal", FH_STRING, .optional = true},
                                       {0}};
