@@ -180,7 +180,9 @@ static const struct conditional {
     /* Not F_SETOWN and F_SETSIG, which signal others. */
     {"fcntl", "descriptors, flags and locks (below F_SETOWN)", ALWAYS, {BELOW(1, F_SETOWN)}},
     {"fcntl", "F_DUPFD_CLOEXEC", ALWAYS, {IS(1, F_DUPFD_CLOEXEC)}},
-    {"fcntl", "F_SETPIPE_SZ, of Kafka's library, whose threads block all signals", ALWAYS,
+    {"fcntl",
+     "F_SETPIPE_SZ, of Kafka's library, whose threads block all signals",
+     ALWAYS,
      {IS(1, F_SETPIPE_SZ)}},
     {"fcntl", "F_OFD_GETLK", ALWAYS, {IS(1, F_OFD_GETLK)}},
     {"fcntl", "F_OFD_SETLK", ALWAYS, {IS(1, F_OFD_SETLK)}},

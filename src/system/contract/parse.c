@@ -334,13 +334,9 @@ static bool check_doubles(const struct reading *reading, const struct spot *spot
 
 #define TEXT_MAX 1024
 #define NAME_PATTERN "[a-z][a-z0-9_-]*"
-#define WORD(name)                                                                                 \
+#define WORD(name, may_lack)                                                                       \
     {                                                                                              \
-        name, FH_STRING, .min = 1, .max = TEXT_MAX                                                 \
-    }
-#define WORD_IF_ANY(name)                                                                          \
-    {                                                                                              \
-        name, FH_STRING, .min = 1, .max = TEXT_MAX, .optional = true                               \
+        name, FH_STRING, .min = 1, .max = TEXT_MAX, .optional = may_lack                           \
     }
 #define ANY_SCHEMA(name)                                                                           \
     {                                                                                              \
@@ -362,41 +358,41 @@ static const fh_field route_shape[] = {
     {"method", FH_STRING, .min = 1, .max = 16, .pattern = "[A-Z]+"},
     {"path", FH_STRING, .min = 1, .max = TEXT_MAX, .pattern = "/.*"},
     {"audience", FH_STRING, .one_of = audience_names},
-    WORD_IF_ANY("auth"),
+    WORD("auth", true),
     {"undo", FH_BOOL, .optional = true},
     ANY_SCHEMA("query"),
     ANY_SCHEMA("body"),
-    WORD_IF_ANY("body_type"),
+    WORD("body_type", true),
     {"answer", FH_OBJECT, .of = answer_shape, .optional = true},
-    WORD_IF_ANY("answer_type"),
-    WORD_IF_ANY("location"),
+    WORD("answer_type", true),
+    WORD("location", true),
     {0}};
 static const fh_field publishes_shape[] = {
-    WORD("type"),
+    WORD("type", false),
     {"version", FH_INT, .min = 0, .max = INT32_MAX},
-    WORD_IF_ANY("key"),
+    WORD("key", true),
     {"actor", FH_BOOL, .optional = true},
     {"partitions", FH_INT, .min = 1, .max = INT32_MAX, .optional = true},
     ANY_SCHEMA("schema"),
     {0}};
 static const fh_field hears_shape[] = {SERVICE_NAME("service"),
-                                       WORD("type"),
+                                       WORD("type", false),
                                        {"fields", FH_STRING, .optional = true},
                                        {"personal", FH_STRING, .optional = true},
                                        {"snapshot", FH_BOOL, .optional = true},
                                        {0}};
 static const fh_field asks_shape[] = {
-    SERVICE_NAME("service"), WORD("path"), {"personal", FH_STRING, .optional = true}, {0}};
+    SERVICE_NAME("service"), WORD("path", false), {"personal", FH_STRING, .optional = true}, {0}};
 static const fh_field takes_over_shape[] = {
-    SERVICE_NAME("service"), WORD("path"), WORD("step"), {0}};
-static const fh_field step_shape[] = {WORD("name"),
-                                      WORD("call"),
-                                      WORD_IF_ANY("undo"),
+    SERVICE_NAME("service"), WORD("path", false), WORD("step", false), {0}};
+static const fh_field step_shape[] = {WORD("name", false),
+                                      WORD("call", false),
+                                      WORD("undo", true),
                                       {"body", FH_STRING, .optional = true},
                                       {"personal", FH_STRING, .optional = true},
                                       {0}};
 static const fh_field saga_shape[] = {
-    WORD("name"), {"steps", FH_ARRAY, .of = step_shape, .max = ELEMENTS_MAX}, {0}};
+    WORD("name", false), {"steps", FH_ARRAY, .of = step_shape, .max = ELEMENTS_MAX}, {0}};
 static const fh_field service_shape[] = {SERVICE_NAME("name"),
                                          LIST("routes", route_shape),
                                          LIST("publishes", publishes_shape),
