@@ -4,7 +4,8 @@
  * type, an error or an age.
  *
  * 1. The service says which keys are meant, in pages, each with the event that is its first.
- * 2. The audit log has the whole act; each request below is in it as well, with its keys.
+ * 2. The audit log has the whole act, even if no key is meant; each request below is in it as well,
+ *    with its keys.
  * 3. A few keys a request are acted on. The service leaves a key alone whose first event is another
  *    one by now, so what parks meanwhile is not touched, and a request that came twice does nothing
  *    twice.
@@ -296,8 +297,9 @@ static int run_act(struct many *many)
                                many->choosing->service, arguments_of(many));
     if (code != CLI_DONE)
         return code;
-    code = act_on_all(many);
-    print_many_summary(many);
+    code = many->matched ? act_on_all(many) : nothing_matches(many);
+    if (many->matched)
+        print_many_summary(many);
     if (code == CLI_DONE && !many->choosing->drops && many->parked > 0)
         code = CLI_FAILED;
     snprintf(why, sizeof why, "%lld of %lld keys are parked again, %zu were not come to",
@@ -314,11 +316,9 @@ int parked_many_run(struct cli_operator *asking, const struct parked_choosing *c
     many.waiting = json_array();
     many.told = json_array();
     int code = choose_keys(&many);
-    if (code == CLI_DONE && many.matched == 0)
-        code = nothing_matches(&many);
-    else if (code == CLI_DONE && choosing->dry_run)
-        code = print_dry_run(&many);
-    else if (code == CLI_DONE && (code = confirm_drops(&many)) == CLI_DONE)
+    if (code == CLI_DONE && choosing->dry_run)
+        code = many.matched ? print_dry_run(&many) : nothing_matches(&many);
+    else if (code == CLI_DONE && (!many.matched || (code = confirm_drops(&many)) == CLI_DONE))
         code = run_act(&many);
     json_decref(many.waiting);
     json_decref(many.told);
