@@ -56,6 +56,7 @@ struct event_counters {
 /* What the last look for trimmable events found: see trim.h. */
 struct event_trimmed {
     int64_t position;    /* everything up to here is gone */
+    int64_t last;        /* the store's last position at that look: others publish, too */
     int64_t removed;     /* events removed by this process */
     json_t *subscribers; /* [{"name", "share", "done", "expired"}]; NULL before the first look */
     /* How many of these, and of declared ones that have never asked, have expired. */

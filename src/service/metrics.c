@@ -10,10 +10,12 @@
 #include "event/relay/relay.h"
 #include "saga/run.h"
 #include "service/audience.h"
+#include "service/clocks.h"
 #include "service/runtime.h"
 #include "store/replica.h"
 #include "timer/timer.h"
 #include "work/meters.h"
+#include "work/retention.h"
 
 #define METRICS_SIZE_MAX ((size_t)4 << 20)
 
@@ -110,6 +112,47 @@ static void write_works(struct text *text, const struct runtime *runtime)
                  "1: the store's own server does not answer.", replicas.primary_gone);
 }
 
+/* The process and what it stands on. */
+static void write_health(struct text *text, const struct runtime *runtime)
+{
+    const struct trouble *troubles = runtime->context.troubles;
+    text_printf(text,
+                "# HELP freehold_start_time_seconds When the process began, since 1970.\n"
+                "# TYPE freehold_start_time_seconds gauge\nfreehold_start_time_seconds %.3f\n",
+                (double)runtime->began_ms / 1000);
+    text_printf(text,
+                "# HELP freehold_store_failing 1: the store does not serve, lately.\n"
+                "# TYPE freehold_store_failing gauge\n"
+                "freehold_store_failing{kind=\"reads\"} %d\n"
+                "freehold_store_failing{kind=\"writes\"} %d\n",
+                troubles[TROUBLE_READS].failures > 0, troubles[TROUBLE_WRITES].failures > 0);
+    if (!runtime->clocks)
+        return;
+    json_t *clocks = clocks_show(runtime->clocks);
+    write_metric(text, "freehold_clocks_apart", "gauge", "Clocks that differ from this process's.",
+                 json_array_size(json_object_get(clocks, "apart")));
+    json_decref(clocks);
+}
+
+/* Of the instance that trims: what others looked at once is no more so. */
+static void write_outbox(struct text *text, const struct runtime *runtime)
+{
+    const struct event_manager *manager = runtime->context.events;
+    const struct event_trimmed *trimmed = &manager->trimmed;
+    bool ours = runtime->expiry.state == LEASE_OURS;
+    write_metric(text, "freehold_subscribers_expired", "gauge",
+                 "Subscribers, or partitions of them, that lag behind the events that are kept.",
+                 ours ? (uint64_t)trimmed->expired : 0);
+    if (!ours || !trimmed->subscribers)
+        return;
+    int64_t last = manager->position > trimmed->last ? manager->position : trimmed->last;
+    write_metric(text, "freehold_outbox_events", "gauge", "Events in the outbox.",
+                 last > trimmed->position ? (uint64_t)(last - trimmed->position) : 0);
+    write_metric(text, "freehold_outbox_events_max", "gauge",
+                 "With more than these the slowest subscriber expires.",
+                 (uint64_t)retention_of(runtime->config).events_max);
+}
+
 /* For a subscription that this instance applies; the others report theirs. */
 static void write_source(struct text *text, const char *name, const json_t *subscription)
 {
@@ -177,9 +220,7 @@ static void write_event_metrics(struct text *text, const struct runtime *runtime
     write_metric(text, "freehold_events_trimmed_total", "counter",
                  "Events removed from the outbox because nobody needs them.",
                  (uint64_t)manager->trimmed.removed);
-    write_metric(text, "freehold_subscribers_expired", "gauge",
-                 "Subscribers, or partitions of them, that lag behind the events that are kept.",
-                 (uint64_t)manager->trimmed.expired);
+    write_outbox(text, runtime);
     json_t *own = event_manager_own(manager), *subscription;
     size_t i;
     text_add(text, "# HELP freehold_subscription_lag_seconds Age of the oldest event not applied."
@@ -354,6 +395,7 @@ char *metrics_text(struct runtime *runtime)
     write_requests(&text, runtime);
     write_durations(&text, runtime);
     write_admission(&text, runtime);
+    write_health(&text, runtime);
     write_works(&text, runtime);
     write_event_metrics(&text, runtime);
     write_calls(&text, runtime);

@@ -437,6 +437,7 @@ void runtime_init(struct runtime *runtime, const fh_service *service, const json
     runtime->engine = engine ? engine : engine_embedded()->name;
     runtime->world = world;
     runtime->host = host;
+    runtime->began_ms = world_wall_ms(world);
     runtime->keeps_schema = getenv(PROCESS_KEEPS_SCHEMA) != NULL;
     runtime->context = (struct work_context){
         .world = world, .service = service, .callers = json_object_get(config, "callers")};

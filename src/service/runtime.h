@@ -75,6 +75,7 @@ struct runtime {
     struct clocks *clocks;      /* NULL until it has its store */
     struct http_server *server; /* NULL: the host receives requests another way */
     enum runtime_phase phase;
+    int64_t began_ms;  /* when this process began, by the wall clock of then */
     bool keeps_schema; /* the store has served this program already: nothing is migrated */
     bool migrating;    /* what is being done to the store, or has failed, is its migrations */
     struct runtime_route routes[RUNTIME_ROUTES_MAX]; /* most literal pattern first */

@@ -43,8 +43,10 @@ def test_what_was_installed_works_and_uninstall_removes_exactly_that(root):
     local = root / "usr/local"
     [library] = local.rglob("libfreehold.so.0.*")
     for expected in ("bin/freehold", "include/freehold.h", "share/man/man1/freehold.1",
-                     "share/bash-completion/completions/freehold", "share/zsh/site-functions/_freehold"):
+                     "share/bash-completion/completions/freehold", "share/zsh/site-functions/_freehold",
+                     "share/freehold/alarms.yml"):
         assert f"usr/local/{expected}" in there, sorted(there)
+    assert there["usr/local/share/freehold/alarms.yml"] == (ROOT / "src/service/alarms.yml").read_bytes()
     [described] = local.rglob("freehold.pc")
     assert "prefix=/usr/local" in described.read_text()
     for program in (local / "bin/freehold", library):

@@ -125,6 +125,7 @@ static int64_t trim(struct fixture *fixture)
     int64_t left = service_count(&fixture->service, "SELECT count(*) FROM fh_outbox");
     int64_t last = service_count(&fixture->service, "SELECT position FROM fh_counter");
     assert_int_equal(last - left, manager_of(fixture)->trimmed.position);
+    assert_int_equal(last, manager_of(fixture)->trimmed.last);
     return last - left;
 }
 

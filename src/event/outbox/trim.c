@@ -143,6 +143,7 @@ static void report_trim_look(struct event_manager *manager, const struct look *l
     trimmed->subscribers = json_incref(look->list);
     trimmed->expired = look->expired;
     trimmed->position = look->trimmed;
+    trimmed->last = look->last;
 }
 
 int64_t event_trim_pace(struct trim_pace *pace, int64_t removed, int64_t took_ns, int64_t published)
