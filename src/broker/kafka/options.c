@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where a server is, by which the others are found, who we are there, and how long they
- * keep messages. What is wrong is told
- * without repeating it: it may be the password.
+ * Where a server is, by which the others are found, who we are there, and how long they keep
+ * messages. What is wrong is told without repeating it: it may be the password.
  *
  * Options with a dot in their names are settings of the client library. A few may be set; all
  * others are refused, above all those by which events would be lost, reordered or doubled.
