@@ -255,7 +255,7 @@ static char *keys_folder_of(const json_t *config)
 
 int gateway_main(const char *config_path)
 {
-    struct gateway gateway = {.inside_fd = -1};
+    static struct gateway gateway = {.inside_fd = -1}; /* calls may outlive this: release_gateway */
     struct fh_error error = {0};
     json_t *config = NULL;
     int listen_fd = -1;
