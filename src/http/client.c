@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/library.h"
 #include "http/transfer.h"
 
 #define CONNECTIONS_KEPT_MAX 1024L
@@ -344,6 +345,7 @@ enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_c
                              struct fh_error *error)
 {
     *ret = NULL;
+    library_keep_openssl_at_exit(); /* curl uses it first */
     if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
         return error_set(error, FH_UNAVAILABLE, "libcurl could not be initialised.");
     struct http_client *client = calloc(1, sizeof *client);
