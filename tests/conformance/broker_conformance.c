@@ -250,6 +250,7 @@ static void a_killed_server_is_connected_to_again(struct trial *t)
             code = trial_publish_numbers(t, 100, 200, &t->error);
         if (code != FH_OK)
             fiber_sleep_until(t->harness.world, world_in_ms(t->harness.world, 20));
+        trial_more_patience(t);
     } while (code != FH_OK && world_monotonic_ns(t->harness.world) < until_ns);
     t->patience_ms = WAIT_MS;
     EXPECT_OK(code);

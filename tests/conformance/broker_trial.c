@@ -12,6 +12,11 @@ int64_t trial_soon(struct trial *t)
     return world_in_ms(t->harness.world, t->patience_ms);
 }
 
+void trial_more_patience(struct trial *t)
+{
+    t->patience_ms = t->patience_ms < WAIT_MS / 2 ? 2 * t->patience_ms : WAIT_MS;
+}
+
 /* ---- publishing and taking ---- */
 
 enum fh_code trial_publish(struct trial *t, unsigned partition, const char *id, const char *text,

@@ -57,9 +57,12 @@ static bool take_by_reopening(struct trial *t, const char *name, struct broker_c
                               int from, int to)
 {
     int64_t until_ns = world_in_ms(t->harness.world, BACK_MS);
+    int patience_ms = REOPEN_MS;
     while (!all_taken(from, to) && world_monotonic_ns(t->harness.world) < until_ns) {
-        t->patience_ms = REOPEN_MS;
+        t->patience_ms = patience_ms;
         trial_take_numbers(t, *consumer, &taken, MANY);
+        trial_more_patience(t);
+        patience_ms = t->patience_ms;
         t->patience_ms = WAIT_MS;
         if (all_taken(from, to))
             break;
@@ -82,6 +85,7 @@ static bool publish_until_acknowledged(struct trial *t, int from, int to)
             rest_a_moment(t);
             t->driver->declare(t->broker, &t->topic, trial_soon(t), ERROR_UNHEEDED);
         }
+        trial_more_patience(t);
     } while (code != FH_OK && world_monotonic_ns(t->harness.world) < until_ns);
     t->patience_ms = WAIT_MS;
     return code == FH_OK;

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/json.h"
 
-#define RAW_MS 20000
+#define RAW_MS 60000
 
 static inline void raw_set(rd_kafka_conf_t *conf, const char *name, const char *value)
 {
