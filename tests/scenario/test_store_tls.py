@@ -7,7 +7,12 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
+import ssl
+import struct
 import subprocess
+import threading
+import types
 import urllib.request
 
 import pytest
@@ -125,7 +130,7 @@ class Tried:
         said = (folder / "log").read_text()
         assert PASSWORD not in said and "PRIVATE KEY" not in said
         assert ended in (None, 69), said  # 69: a renewed certificate fixes it
-        return said if ended else ""
+        return "".join(line for line in said.splitlines(True) if " warning " not in line) if ended else ""
 
 
 @pytest.fixture(scope="module", params=[Postgres, Maria, Ferret, Redis], ids=lambda kind: kind.engine)
@@ -189,6 +194,39 @@ def test_a_server_that_wants_to_know_its_clients_gets_a_certificate(tried):
     for stranger in (None, "stranger"):
         said = tried.serve(client=stranger)
         assert "wants a certificate of the service" in said, said
+
+
+def hang_up(listener, authority, way):
+    """Answers each connection by hanging up, in this way."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(authority.path("server.pem"), authority.path("server.key"))
+    moment, _, how = way.partition(", ")
+    while True:
+        try:
+            link, _ = listener.accept()
+        except OSError:
+            return
+        try:
+            if moment != "at the first bytes":
+                link = tls.wrap_socket(link, server_side=True)
+            if moment != "after the handshake":
+                link.recv(4096)
+            if how == "with a reset":
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except OSError:
+            pass  # it has hung up first
+        link.close()
+
+
+@pytest.mark.parametrize("way", [f"{moment}, {how}" for moment in ("at the first bytes", "after the handshake", "at hello")
+                                 for how in ("with a reset", "in order")])
+def test_a_documents_server_that_hangs_up_may_want_a_certificate(tmp_path, authority, way):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=hang_up, args=(listener, authority, way), daemon=True).start()
+        server = types.SimpleNamespace(engine="mongodb", port=listener.getsockname()[1])
+        said = Tried(server, tmp_path, authority).serve()
+        listener.shutdown(socket.SHUT_RDWR)
+    assert "takes no TLS (then say tls: { mode: off }), or wants a certificate of the service" in said, said
 
 
 def test_up_creates_stores_by_tls_and_verifies_their_isolation_by_it(tried):
