@@ -23,9 +23,9 @@ enum fh_code library_load(const char *file, const char *package,
                           const struct library_symbol *symbols, size_t count,
                           struct fh_error *error);
 
-/* OpenSSL frees what it has when the process exits, under the hands of client libraries' threads that
- * are still in it. Called before anything uses it, this makes it leave all to the kernel; where
- * no OpenSSL is loaded, it does nothing. library_load() calls it. */
+/* OpenSSL frees what it has when the process exits, under the hands of client libraries' threads
+ * that are still in it. Called before anything uses it, this makes it leave all to the kernel;
+ * where no OpenSSL is loaded, it does nothing. library_load() calls it. */
 void library_keep_openssl_at_exit(void);
 
 #endif
