@@ -141,6 +141,11 @@ struct fh_subscription {
      * earlier one go through `upcasts`; one that can't be read is parked. 0: whatever is published,
      * as it is. */
     int version;
+    /* Every so many seconds, by the clock, what `held` lists is compared with the publisher's
+     * state, and what differs is mended with `upsert` and `gone`, and told: docs/guide/events.md,
+     * "Sync". `held` lists rows then: their first member is the key, and the others are members of
+     * the data, under the same names, that this service keeps. 0: never. */
+    int sync_s;
 };
 
 /* What the service asks of others with GET: "users", "/api/users/{user_id}". */

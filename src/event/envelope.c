@@ -235,7 +235,7 @@ void envelope_write(struct text *out, const char *service, const struct ledger_e
     ADD(out, "}");
 }
 
-void envelope_row(struct text *out, const struct ledger_event *row, const struct fields *fields)
+static void row_begin(struct text *out, const struct ledger_event *row)
 {
     ADD(out, "{\"type\":");
     envelope_string(out, row->type);
@@ -245,8 +245,21 @@ void envelope_row(struct text *out, const struct ledger_event *row, const struct
     add_envelope_integer(out, row->position);
     ADD(out, ",\"version\":");
     add_envelope_integer(out, row->version);
+}
+
+void envelope_row(struct text *out, const struct ledger_event *row, const struct fields *fields)
+{
+    row_begin(out, row);
     ADD(out, ",\"data\":");
     add_data(out, row, fields);
+    ADD(out, "}");
+}
+
+void envelope_row_digest(struct text *out, const struct ledger_event *row, const char *digest)
+{
+    row_begin(out, row);
+    ADD(out, ",\"digest\":");
+    envelope_string(out, digest);
     ADD(out, "}");
 }
 

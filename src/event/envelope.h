@@ -44,8 +44,9 @@ void envelope_write_message(struct text *out, const char *service, const struct 
                             const struct envelope_message *message);
 
 /* One row of a snapshot's page, {"type", "subject", "position", "version", "data"}, of these of an
- * event; and a JSON string. */
+ * event; the same with "digest" instead of its data; and a JSON string. */
 void envelope_row(struct text *out, const struct ledger_event *row, const struct fields *fields);
+void envelope_row_digest(struct text *out, const struct ledger_event *row, const char *digest);
 void envelope_string(struct text *out, const char *string);
 
 /* The partition in 0..count-1 to which a key belongs: FNV-1a, 64 bits, modulo count. Part of the

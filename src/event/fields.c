@@ -75,6 +75,11 @@ static bool is_field_wanted(const struct fields *fields, const char *type, const
     return false;
 }
 
+bool fields_gives(const struct fields *fields, const char *type, const char *name)
+{
+    return !fields_selects(fields, type) || is_field_wanted(fields, type, name, strlen(name));
+}
+
 /* The end of the string whose opening quote is at `at`. */
 static const char *after_string(const char *at)
 {

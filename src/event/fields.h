@@ -40,6 +40,8 @@ bool fields_selects(const struct fields *fields, const char *type);
  * fields_selects and fields_write. */
 const char *fields_type(const struct fields *fields, const char *type, int version,
                         char out[static VERSIONS_TYPE_SIZE]);
+/* Whether a member of this name is sent. */
+bool fields_gives(const struct fields *fields, const char *type, const char *name);
 /* Appends the selected members of `data`, unchanged and in their order. `data` is a JSON object as
  * json_text prints it. */
 void fields_write(const struct fields *fields, const char *type, const char *data,

@@ -99,6 +99,8 @@ static const fh_service search = {
                    {"products", "ItemRemoved", item_removed, .covered_by = "ItemChanged"}},
 };
 
+static const fh_service *searching = &search; /* what open_search opens */
+
 struct fixture {
     struct harness harness;
     struct fake_world world;
@@ -270,7 +272,7 @@ static inline void begin_hearing(struct service *service)
 
 static inline void open_search(struct fixture *fixture)
 {
-    service_open(&fixture->search, &fixture->harness, &fixture->world.world, &search);
+    service_open(&fixture->search, &fixture->harness, &fixture->world.world, searching);
     service_must(&fixture->search, make_copies);
     begin_hearing(&fixture->search);
 }

@@ -7,12 +7,19 @@
 #include "store/ledger.h"
 #include "work/work.h"
 
+/* What a snapshot's reader asks for. */
+struct row_asked {
+    int version; /* 0: any */
+    struct fields fields;
+    const json_t
+        *digests; /* names of fields whose digest is sent instead of the data; NULL: none */
+};
+
 /* Appends a row of a snapshot, of which key and position are given, in the version that is
- * asked for (0: any), if there are casts to it. One that fails is the page's fault, as one of the
- * state's handler would be. */
+ * asked for, if there are casts to it. One that fails is the page's fault, as one of the state's
+ * handler would be. */
 enum fh_code row_write(struct text *body, struct work_context *context,
                        const struct fh_published *published, struct ledger_event *row,
-                       const json_t *data, int asked, const struct fields *fields,
-                       struct fh_error *error);
+                       const json_t *data, const struct row_asked *asked, struct fh_error *error);
 
 #endif

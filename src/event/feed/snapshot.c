@@ -49,6 +49,7 @@
 
 #define FIRST_INTEGER (-(INT64_C(1) << 53)) /* less than all keys */
 #define HANDLER_MS_MAX 10000
+#define KEYS_SIZE_MAX (16 << 10)
 
 static const fh_field snapshot_shape[] = {
     {"type", FH_STRING, .min = 1, .max = 255},
@@ -62,6 +63,8 @@ static const fh_field snapshot_shape[] = {
     {"seen_id", FH_STRING, .max = ID_SIZE - 1, .optional = true},
     {"fields", FH_LIST, .max = FIELDS_MAX, .optional = true},
     {"versions", FH_LIST, .max = 64, .optional = true},
+    {"digests", FH_LIST, .max = FIELDS_MAX, .optional = true},
+    {"keys", FH_STRING, .min = 2, .max = KEYS_SIZE_MAX, .optional = true},
     {0}};
 
 /* One page, and the unit of work that lists its rows. */
@@ -72,8 +75,8 @@ struct page {
     bool integers; /* the keys are integers */
     unsigned partition_index, partition_count;
     int limit;
-    int version; /* asked for; 0: the present one */
-    struct fields fields;
+    struct row_asked asked;
+    json_t *places_of; /* keys of which only the places are asked for; NULL: it is for rows */
     json_t *keys;      /* of the rows, in their order */
     struct map places; /* key → its last position, on the heap */
     struct text body;  /* the answer's */
@@ -184,11 +187,23 @@ static void forget_places(struct page *page)
     map_init(&page->places);
 }
 
+static enum fh_code read_places(struct page *page, const json_t *of, struct store_work *work,
+                                struct fh_error *error)
+{
+    char *keys = json_text(of);
+    enum fh_code code =
+        ledger_snapshots(work->store)->key_places(work, keys, take_key_place, page, error);
+    json_text_free(keys);
+    return code;
+}
+
 static enum fh_code read_page_rows(struct page *page, struct store_work *work,
                                    struct fh_error *error)
 {
     bool by_fence;
     fh_work *w = &page->w;
+    if (page->places_of)
+        return read_places(page, page->places_of, work, error);
     rows_begin(page, work);
     work_record_begin(w);
     work_handler_run(w, &by_fence);
@@ -198,11 +213,7 @@ static enum fh_code read_page_rows(struct page *page, struct store_work *work,
         *error = w->failure;
         return error->code;
     }
-    char *keys = json_text(page->keys);
-    enum fh_code code =
-        ledger_snapshots(work->store)->key_places(work, keys, take_key_place, page, error);
-    json_text_free(keys);
-    return code;
+    return read_places(page, page->keys, work, error);
 }
 
 /* Is the asking resync in this incarnation, and at a place of it? */
@@ -311,12 +322,28 @@ static enum fh_code write_rows(struct page *page, struct fh_error *error)
         if (sent++)
             text_add(body, ",");
         struct ledger_event at = {.key = key, .position = place ? *place : 0};
-        code =
-            row_write(body, page->w.context, page->published, &at,
-                      json_array_get(page->w.reply_body, i), page->version, &page->fields, error);
+        code = row_write(body, page->w.context, page->published, &at,
+                         json_array_get(page->w.reply_body, i), &page->asked, error);
     }
     text_add(body, "]}");
     return code;
+}
+
+static enum fh_code write_places(struct page *page)
+{
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *place;
+    text_release(&page->body);
+    text_init(&page->body, SNAPSHOT_BODY_SIZE_MAX);
+    text_add(&page->body, "{\"places\":{");
+    for (bool any = false; map_next(&page->places, &entry, &key, &place); any = true) {
+        text_add(&page->body, any ? "," : "");
+        envelope_string(&page->body, key);
+        text_printf(&page->body, ":%" PRId64, *(const int64_t *)place);
+    }
+    text_add(&page->body, "}}");
+    return FH_OK;
 }
 
 /* A single row fails: names its key. */
@@ -342,7 +369,7 @@ static enum fh_code make_page(struct event_manager *manager, struct page *page,
     *ret_again = code == FH_OK ? page->unsequenced : code == FH_CONFLICT && error->retryable;
     if (code != FH_OK || *ret_again || page->status != 200)
         return code;
-    code = write_rows(page, error);
+    code = page->places_of ? write_places(page) : write_rows(page, error);
     if (code == FH_OK && page->body.overflow)
         return error_set(error, FH_NO_MEMORY, "A page would be larger than %zu MiB.",
                          SNAPSHOT_BODY_SIZE_MAX >> 20);
@@ -399,6 +426,39 @@ static void answer_snapshot_page(struct event_manager *manager, struct page *pag
     ret->body = text_take(&page->body);
 }
 
+static bool take_digests(struct page *page)
+{
+    char typed[VERSIONS_TYPE_SIZE];
+    const struct fields *fields = &page->asked.fields;
+    const char *type = fields_type(fields, page->published->type, page->asked.version, typed);
+    size_t i;
+    json_t *name;
+    page->asked.digests = json_object_get(page->typed, "digests");
+    json_array_foreach (page->asked.digests, i, name) {
+        if (!fields_gives(fields, type, json_string_value(name)))
+            return false;
+    }
+    return true;
+}
+
+static bool take_keys(struct page *page)
+{
+    const json_t *text = json_object_get(page->typed, "keys");
+    size_t i;
+    json_t *key;
+    if (!text)
+        return true;
+    if (json_parse(json_string_value(text), json_string_length(text), &page->places_of,
+                   ERROR_UNHEEDED) != FH_OK ||
+        !json_is_array(page->places_of))
+        return false;
+    json_array_foreach (page->places_of, i, key) {
+        if (!json_is_string(key))
+            return false;
+    }
+    return true;
+}
+
 /* NULL, or a description of the error, with its type. */
 static const char *page_prepare(struct page *page, const struct work_context *context,
                                 enum problem_type *ret_type)
@@ -412,11 +472,16 @@ static const char *page_prepare(struct page *page, const struct work_context *co
     *ret_type = PROBLEM_PARAMETERS_INVALID;
     if (!query_share(partition ? partition : "0/1", &page->partition_index, &page->partition_count))
         return "`share` must be I/N, with I from 0 to N - 1 and N from 1 to 256.";
-    if (!fields_parse(json_object_get(page->typed, "fields"), &page->fields))
+    if (!fields_parse(json_object_get(page->typed, "fields"), &page->asked.fields))
         return "`fields` must be names, or Type:name, separated by commas.";
     if (!versions_are_asked(json_object_get(page->typed, "versions")))
         return VERSIONS_WRONG;
-    page->version = versions_asked(json_object_get(page->typed, "versions"), page->published->type);
+    page->asked.version =
+        versions_asked(json_object_get(page->typed, "versions"), page->published->type);
+    if (!take_digests(page))
+        return "`digests` must be names of fields that are among `fields`.";
+    if (!take_keys(page))
+        return "`keys` must be a JSON array of strings.";
     page->integers = key_field(page->published)->type == FH_INT;
     page->limit = (int)snapshot_integer_or(page->typed, "limit", SNAPSHOT_ROWS_MAX);
     return NULL;
@@ -431,7 +496,7 @@ static bool page_judge(const struct page *page, const struct event_grant *grant,
     text_init(&why, FEED_WHY_LENGTH_MAX);
     bool may =
         grant_judge_name(grant, json_string_value(json_object_get(page->typed, "name")), &why) &&
-        grant_judge(grant, GRANT_STATE, types, &page->fields, &granted, &why);
+        grant_judge(grant, GRANT_STATE, types, &page->asked.fields, &granted, &why);
     if (!may)
         feed_refuse(ret, &why);
     json_decref(granted);
@@ -440,48 +505,51 @@ static bool page_judge(const struct page *page, const struct event_grant *grant,
     return may;
 }
 
+static void answer_page(struct event_manager *manager, struct page *page, struct feed_answer *ret)
+{
+    struct fh_error error;
+    char text[FAULT_TEXT_SIZE];
+    work_init(&page->w, manager->context, list_rows);
+    page->w.read_only = true;
+    page->w.doing =
+        doing_of((doing_function *)page->published->state, "state of %s", page->published->type);
+    page->w.deadline_ns = world_in_ms(manager->context->world, HANDLER_MS_MAX);
+    map_init(&page->places);
+    text_init(&page->body, SNAPSHOT_BODY_SIZE_MAX);
+    enum fh_code code = read_snapshot_page(manager, page, &error);
+    if (code == FH_OK && page->status == 200 && json_object_get(page->typed, "incarnation"))
+        subscribers_told(manager, json_string_value(json_object_get(page->typed, "name")),
+                         json_object_get(page->typed, "share")
+                             ? json_string_value(json_object_get(page->typed, "share"))
+                             : "0/1",
+                         snapshot_integer_or(page->typed, "done", 0),
+                         snapshot_integer_or(page->typed, "done", 0));
+    if (code == FH_OK) {
+        answer_snapshot_page(manager, page, ret);
+    } else {
+        int status = fault_take(&page->w);
+        log_warning("snapshot-failed", "A page of a snapshot could not be read: %s",
+                    status ? fault_text(&page->w, text) : error.message);
+        feed_failed(ret, &error, status == 500);
+    }
+    text_release(&page->body);
+    forget_places(page);
+    map_release(&page->places);
+    work_release(&page->w);
+}
+
 static void answer_query(struct event_manager *manager, const json_t *typed,
                          const struct event_grant *grant, struct feed_answer *ret)
 {
     struct page page = {.typed = typed};
-    struct fh_error error;
-    char text[FAULT_TEXT_SIZE];
     enum problem_type type;
     const char *wrong = page_prepare(&page, manager->context, &type);
-    if (wrong) {
+    if (wrong)
         feed_problem(ret, problem_new(type, wrong, NULL));
-        return;
-    }
-    if (!page_judge(&page, grant, ret))
-        return;
-    work_init(&page.w, manager->context, list_rows);
-    page.w.read_only = true;
-    page.w.doing =
-        doing_of((doing_function *)page.published->state, "state of %s", page.published->type);
-    page.w.deadline_ns = world_in_ms(manager->context->world, HANDLER_MS_MAX);
-    map_init(&page.places);
-    text_init(&page.body, SNAPSHOT_BODY_SIZE_MAX);
-    enum fh_code code = read_snapshot_page(manager, &page, &error);
-    if (code == FH_OK && page.status == 200 && json_object_get(typed, "incarnation"))
-        subscribers_told(
-            manager, json_string_value(json_object_get(typed, "name")),
-            json_object_get(typed, "share") ? json_string_value(json_object_get(typed, "share"))
-                                            : "0/1",
-            snapshot_integer_or(typed, "done", 0), snapshot_integer_or(typed, "done", 0));
-    if (code == FH_OK) {
-        answer_snapshot_page(manager, &page, ret);
-    } else {
-        int status = fault_take(&page.w);
-        log_warning("snapshot-failed", "A page of a snapshot could not be read: %s",
-                    status ? fault_text(&page.w, text) : error.message);
-        feed_failed(ret, &error, status == 500);
-    }
-    text_release(&page.body);
-    forget_places(&page);
-    map_release(&page.places);
-    work_release(&page.w);
+    if (!wrong && page_judge(&page, grant, ret))
+        answer_page(manager, &page, ret);
+    json_decref(page.places_of);
 }
-
 void snapshot_answer(struct event_manager *manager, const json_t *strings,
                      const struct event_grant *grant, struct feed_answer *ret)
 {

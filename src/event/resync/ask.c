@@ -37,7 +37,30 @@ void resync_ask_init(struct resync_asking *asking, struct subscription *s,
     query_add_fields(path, s->manager->context->service, asking->subscribed, &separator);
     separator = "&versions=";
     query_add_version(path, asking->subscribed, &separator);
-    FH_ASSERT(!path->overflow);
+}
+
+void resync_ask_digests(struct resync_asking *asking, struct subscription *s,
+                        const struct ledger_resync *at, int limit, const json_t *names)
+{
+    size_t i;
+    json_t *name;
+    resync_ask_init(asking, s, at, limit);
+    asking->digests = true;
+    json_array_foreach (names, i, name) {
+        text_add(&asking->path, i ? "," : "&digests=");
+        query_encode(&asking->path, json_string_value(name));
+    }
+}
+
+void resync_ask_places(struct resync_asking *asking, struct subscription *s,
+                       const struct ledger_resync *at, const json_t *keys)
+{
+    char *text = json_text(keys);
+    resync_ask_init(asking, s, at, 1);
+    asking->wants_places = true;
+    text_add(&asking->path, "&keys=");
+    query_encode(&asking->path, text);
+    json_text_free(text);
 }
 
 /* The reason includes the detail of the publisher's problem. */
@@ -55,12 +78,28 @@ static void asking_refused(struct resync_asking *asking, const struct world_requ
     json_decref(problem);
 }
 
+static enum fh_code take_answer(struct resync_asking *asking, const struct world_request *answer,
+                                struct fh_error *error)
+{
+    json_t *body = NULL;
+    if (!asking->wants_places)
+        return page_parse(answer, asking->subscribed->type, asking->digests, RESYNC_ROWS_MAX,
+                          &asking->page, error);
+    enum fh_code code = json_parse(answer->answer, answer->answer_length, &body, error);
+    asking->places = json_incref(json_object_get(body, "places"));
+    json_decref(body);
+    if (code == FH_OK && !json_is_object(asking->places))
+        code = error_set(error, FH_INVALID, "It lacks `places`.");
+    return code;
+}
+
 void resync_ask_run(struct resync_asking *asking)
 {
     struct subscription *s = asking->subscription;
     struct work_context *context = s->manager->context;
     struct fh_error error;
     char from[128];
+    FH_ASSERT(!asking->path.overflow);
     snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
     struct world_request request = {
         .service = s->source,
@@ -72,8 +111,7 @@ void resync_ask_run(struct resync_asking *asking)
     world_request_wait(context->world, &request);
     asking->anew = request.status == 409;
     if (request.status == 200) {
-        asking->fault = page_parse(&request, asking->subscribed->type, RESYNC_ROWS_MAX,
-                                   &asking->page, &error) != FH_OK;
+        asking->fault = take_answer(asking, &request, &error) != FH_OK;
         if (asking->fault)
             snprintf(asking->reason, sizeof asking->reason,
                      "%s answered the snapshot with what can't be read: %s", s->source,

@@ -17,6 +17,11 @@ enum fh_code resync_check(const fh_service *service, const struct fh_subscriptio
         return error_set(error, FH_INVALID,
                          "`subscribes` to %s %s: `gone` and `held` go together, and need `upsert`.",
                          subscribed->service, subscribed->type);
+    if (subscribed->sync_s < 0 || (subscribed->sync_s && !subscribed->held))
+        return error_set(error, FH_INVALID,
+                         "`subscribes` to %s %s: `sync_s` is a number of seconds, and needs "
+                         "`held`.",
+                         subscribed->service, subscribed->type);
     if (!subscribed->covered_by)
         return FH_OK;
     for (size_t i = 0; i < SUBSCRIBED_MAX; i++) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "event/digest.h"
 #include "event/outbox/publish.h"
 
 void page_free(struct page_read *page)
@@ -56,27 +57,33 @@ static bool is_key(const json_t *value)
            strlen(text) == json_string_length(value);
 }
 
-static enum fh_code parse_page_row(json_t *row, const char *type, int64_t last,
-                                   struct batch_event *event, struct fh_error *error)
+static enum fh_code parse_page_row(json_t *row, const char *type, struct page_read *page,
+                                   struct fh_error *error)
 {
     json_int_t position;
+    const char *digest = json_string_at(row, "digest");
+    struct batch_event *event = &page->rows[page->count];
+    bool has_data = page->digests ? digest && strlen(digest) == DIGEST_SIZE - 1
+                                  : json_is_object(json_object_get(row, "data"));
     const char *of = json_string_at(row, "type");
     *event = (struct batch_event){
         .said.tree = row, .id = "", .type = of, .key = json_string_at(row, "subject")};
-    if (!of || strcmp(of, type) != 0 || !is_key(json_object_get(row, "subject")) ||
-        !json_is_object(json_object_get(row, "data")))
-        return error_set(error, FH_INVALID, "A row in it is not of %s, or lacks its key or data.",
-                         type);
-    if (!json_integer_at(row, "position", &position) || position < 0 || position > last)
+    if (!of || strcmp(of, type) != 0 || !is_key(json_object_get(row, "subject")) || !has_data)
+        return error_set(error, FH_INVALID, "A row in it is not of %s, or lacks its key or %s.",
+                         type, page->digests ? "digest" : "data");
+    if (!json_integer_at(row, "position", &position) || position < 0 || position > page->position)
         return error_set(error, FH_INVALID, "A row in it is of no position up to %lld.",
-                         (long long)last);
+                         (long long)page->position);
+    if (page->digests)
+        page->digests[page->count] = digest;
     event->position = position;
     event->version = batch_event_version(json_object_get(row, "version"));
+    page->count++;
     return FH_OK;
 }
 
-static enum fh_code parse_page_body(const json_t *body, const char *type, int count_max,
-                                    struct page_read *page, struct fh_error *error)
+static enum fh_code parse_page_body(const json_t *body, const char *type, bool digests,
+                                    int count_max, struct page_read *page, struct fh_error *error)
 {
     const char *key = json_string_at(body, "key");
     const json_t *after = json_object_get(body, "after");
@@ -90,15 +97,17 @@ static enum fh_code parse_page_body(const json_t *body, const char *type, int co
         return error_set(error, FH_INVALID, "It has more than the %d rows asked for.", count_max);
     page->after = json_string_value(after);
     page->rows = arena_alloc(&page->arena, (json_array_size(rows) + 1) * sizeof *page->rows);
+    if (digests)
+        page->digests =
+            arena_alloc(&page->arena, (json_array_size(rows) + 1) * sizeof *page->digests);
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < json_array_size(rows) && code == FH_OK; i++)
-        code = parse_page_row(json_array_get(rows, i), type, page->position,
-                              &page->rows[page->count++], error);
+        code = parse_page_row(json_array_get(rows, i), type, page, error);
     return code;
 }
 
-enum fh_code page_parse(const struct world_request *answer, const char *type, int count_max,
-                        struct page_read **ret, struct fh_error *error)
+enum fh_code page_parse(const struct world_request *answer, const char *type, bool digests,
+                        int count_max, struct page_read **ret, struct fh_error *error)
 {
     json_t *body = NULL;
     struct page_read *page = calloc(1, sizeof *page);
@@ -113,7 +122,7 @@ enum fh_code page_parse(const struct world_request *answer, const char *type, in
         json_arena_set(before);
     }
     if (code == FH_OK)
-        code = parse_page_body(body, type, count_max, page, error);
+        code = parse_page_body(body, type, digests, count_max, page, error);
     if (code == FH_OK)
         *ret = page;
     else

@@ -15,13 +15,14 @@ struct page_read {
     const char *after; /* the next page begins after this key; NULL: this is the last page */
     int count;
     struct batch_event *rows; /* `id` and `time` stay empty; positions may be 0 */
+    const char **digests;     /* of each row, where these were asked for instead of data */
 };
 
-/* Parses a 200 answer. FH_INVALID says why no snapshot would answer like that: a header is missing,
- * the body is not JSON, rows have another type, no key or no data, are more than `count_max`, or
- * lie beyond the publisher's position. */
-enum fh_code page_parse(const struct world_request *answer, const char *type, int count_max,
-                        struct page_read **ret, struct fh_error *error);
+/* Parses a 200 answer, with `digests` instead of data. FH_INVALID says why no snapshot would answer
+ * like that: a header is missing, the body is not JSON, rows have another type, no key or nothing
+ * of it, are more than `count_max`, or lie beyond the publisher's position. */
+enum fh_code page_parse(const struct world_request *answer, const char *type, bool digests,
+                        int count_max, struct page_read **ret, struct fh_error *error);
 void page_free(struct page_read *page);
 
 #endif

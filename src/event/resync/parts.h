@@ -36,15 +36,34 @@ int resync_at_once(const struct subscription *subscription); /* events per trans
 /* The first declaration from `index` on that has an `upsert`; subscribed_count: none. */
 int64_t resync_next_type(const struct subscription *subscription, int64_t index);
 
+/* What this service holds of a type: its handler `held` runs from `place` on ('i' or 's', for
+ * integers or strings, and the key after which it begins), and while the store is as it saw it,
+ * `take` looks at its list in w->reply_body. */
+typedef enum fh_code resync_take_held(void *context, struct store_work *work,
+                                      struct fh_error *error);
+void resync_held_init(fh_work *w, struct subscription *subscription,
+                      const struct fh_subscription *subscribed);
+enum fh_code resync_list_held(fh_work *w, const struct fh_subscription *subscribed,
+                              const char *place, int limit, resync_take_held *take, void *context,
+                              struct fh_error *error);
+/* The key of what it lists: itself, or the first member of a row. False: it is none. */
+bool resync_held_key(const json_t *row, char *ret, size_t size);
+/* Keys that are gone, an array of strings, as events whose data is {"key"}. On the arena. */
+struct batch_event *resync_gone_events(struct arena *arena, const json_t *keys,
+                                       const struct fh_subscription *subscribed);
+
 /* Sweeps one page of the keys that this service holds. */
 void resync_sweep(struct subscription *subscription);
 
-/* One request, and its outcome: a page; or the resync must begin again; or why neither. */
+/* One request, and its outcome: a page, or places; or the resync must begin again; or why neither.
+ */
 struct resync_asking {
     struct subscription *subscription;
     const struct fh_subscription *subscribed;
     struct text path;
     struct page_read *page;
+    json_t *places; /* {key: its last position}: an answer to resync_ask_places */
+    bool digests, wants_places;
     int limit;
     bool anew, fault; /* the publisher's fault, or that of its answer */
     char reason[REASON_SIZE];
@@ -55,6 +74,12 @@ struct resync_asking {
 /* Asks for the page after `at`; `limit` 0: only where the publisher stands. */
 void resync_ask_init(struct resync_asking *asking, struct subscription *subscription,
                      const struct ledger_resync *at, int limit);
+/* The same for digests of these fields, an array of names, instead of the rows' data. */
+void resync_ask_digests(struct resync_asking *asking, struct subscription *subscription,
+                        const struct ledger_resync *at, int limit, const json_t *names);
+/* Where these keys stand, an array of strings of the type at `at`. */
+void resync_ask_places(struct resync_asking *asking, struct subscription *subscription,
+                       const struct ledger_resync *at, const json_t *keys);
 void resync_ask_run(struct resync_asking *asking); /* parks */
 /* Asks for the page after this one while this one is applied. False: there is none, or no fiber for
  * it. */

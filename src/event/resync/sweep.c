@@ -29,7 +29,8 @@ static struct ledger_resync resync_after_sweep(const struct subscription *s)
 }
 
 struct sweep {
-    fh_work w;    /* runs the handler that lists the held keys */
+    fh_work w; /* first: runs the handler that lists the held keys */
+    struct subscription *subscription;
     json_t *keys; /* of this partition, not seen in this pass: each as text */
     char after[LEDGER_AFTER_SIZE];
     int limit;
@@ -37,30 +38,29 @@ struct sweep {
     bool repeats; /* the page ends with the key after which it was to begin: `held` is to blame */
 };
 
-static bool sweep_key_text(const json_t *value, char *ret, size_t size)
+bool resync_held_key(const json_t *row, char *ret, size_t size)
 {
+    const json_t *value = row;
+    if (json_is_object(row))
+        value = json_object_iter_value(json_object_iter((json_t *)(uintptr_t)row));
     if (json_is_integer(value))
         return snprintf(ret, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value)) > 0;
     const char *text = json_string_value(value);
     return text && *text && strlen(text) <= size - 2 && snprintf(ret, size, "%s", text) > 0;
 }
 
-static enum fh_code gather_unseen_keys(struct subscription *s, struct sweep *sweep,
-                                       struct store_work *work, struct fh_error *error)
+static enum fh_code gather_unseen_keys(void *context, struct store_work *work,
+                                       struct fh_error *error)
 {
+    struct sweep *sweep = context;
+    struct subscription *s = sweep->subscription;
     const struct ledger_snapshot_ops *ops = ledger_snapshots(work->store);
     const json_t *list = sweep->w.reply_body;
     enum fh_code code = FH_OK;
     char key[LEDGER_AFTER_SIZE - 1];
-    if (!json_is_array(list))
-        return error_set(error, FH_INVALID, "`held` of %s does not answer an array.",
-                         s->subscribed[s->resync.type]->type);
     for (size_t i = 0; i < json_array_size(list) && code == FH_OK; i++) {
         int64_t position;
-        const json_t *value = json_array_get(list, i);
-        if (json_object_size(value) == 1) /* a row with one column is accepted as its key */
-            value = json_object_iter_value(json_object_iter((json_t *)(uintptr_t)value));
-        if (!sweep_key_text(value, key, sizeof key))
+        if (!resync_held_key(json_array_get(list, i), key, sizeof key))
             return error_set(error, FH_INVALID,
                              "`held` of %s answers something that is not a key: keys are integers, "
                              "or texts of up to %d bytes.",
@@ -82,19 +82,27 @@ static enum fh_code gather_unseen_keys(struct subscription *s, struct sweep *swe
     return code;
 }
 
-static enum fh_code list_held(struct subscription *s, struct sweep *sweep, struct fh_error *error)
+void resync_held_init(fh_work *w, struct subscription *s, const struct fh_subscription *subscribed)
 {
-    struct work_context *context = s->manager->context;
-    const char *after = s->resync.after + 1;
-    bool integers = s->resync.after[0] == 'i', by_fence;
-    fh_work *w = &sweep->w;
-    enum fh_code code = store_begin(context->store, STORE_READ, &w->snapshot, error);
+    work_init(w, s->manager->context, subscribed->held);
+    w->read_only = true;
+    w->doing = doing_of((doing_function *)subscribed->held, "what is held of %s of %s",
+                        subscribed->type, subscribed->service);
+}
+
+enum fh_code resync_list_held(fh_work *w, const struct fh_subscription *subscribed,
+                              const char *place, int limit, resync_take_held *take, void *context,
+                              struct fh_error *error)
+{
+    const char *after = place + 1;
+    bool integers = place[0] == 'i', by_fence;
+    enum fh_code code = store_begin(w->context->store, STORE_READ, &w->snapshot, error);
     if (code != FH_OK)
         return code;
     struct arena *before = json_arena_set(&w->kept);
     json_t *from = integers ? json_integer(*after ? strtoll(after, NULL, 10) : FIRST_INTEGER)
                             : json_string(after);
-    w->query = json_pack("{s:o, s:i}", "after", from, "limit", sweep->limit);
+    w->query = json_pack("{s:o, s:i}", "after", from, "limit", limit);
     json_arena_set(before);
     work_record_begin(w);
     work_handler_run(w, &by_fence);
@@ -104,22 +112,24 @@ static enum fh_code list_held(struct subscription *s, struct sweep *sweep, struc
         *error = w->failure;
         code = error->code;
     }
+    if (code == FH_OK && !json_is_array(w->reply_body))
+        code = error_set(error, FH_INVALID, "`held` of %s does not answer an array.",
+                         subscribed->type);
     if (code == FH_OK)
-        code = gather_unseen_keys(s, sweep, w->snapshot, error);
+        code = take(context, w->snapshot, error);
     store_rollback(w->snapshot);
     return code;
 }
 
-/* The keys to give up, as events whose data is {"key"}. On the sweep's arena. */
-static struct batch_event *gone_events(struct sweep *sweep,
+struct batch_event *resync_gone_events(struct arena *arena, const json_t *keys,
                                        const struct fh_subscription *subscribed)
 {
     const char *type = subscribed->type;
-    size_t count = json_array_size(sweep->keys);
-    struct arena *before = json_arena_set(&sweep->w.kept);
-    struct batch_event *events = arena_alloc(&sweep->w.kept, (count + 1) * sizeof *events);
+    size_t count = json_array_size(keys);
+    struct arena *before = json_arena_set(arena);
+    struct batch_event *events = arena_alloc(arena, (count + 1) * sizeof *events);
     for (size_t i = 0; i < count; i++) {
-        const char *key = json_string_value(json_array_get(sweep->keys, i));
+        const char *key = json_string_value(json_array_get(keys, i));
         events[i] = (struct batch_event){
             .id = "", .type = type, .key = key, .version = subscribed->version};
         events[i].said.tree =
@@ -134,7 +144,7 @@ static struct batch_event *gone_events(struct sweep *sweep,
 static void give_up_keys(struct subscription *s, struct sweep *sweep)
 {
     const struct fh_subscription *subscribed = s->subscribed[s->resync.type];
-    struct batch_event *events = gone_events(sweep, subscribed);
+    struct batch_event *events = resync_gone_events(&sweep->w.kept, sweep->keys, subscribed);
     int count = (int)json_array_size(sweep->keys), done = 0;
     int64_t resync = s->resync.resync;
     while (subscription_goes_on(s) && subscription_resyncs(s) && s->resync.resync == resync) {
@@ -161,21 +171,19 @@ static void give_up_keys(struct subscription *s, struct sweep *sweep)
 void resync_sweep(struct subscription *s)
 {
     const struct fh_subscription *subscribed = s->subscribed[s->resync.type];
-    struct sweep sweep = {.keys = NULL};
+    struct sweep sweep = {.subscription = s};
     struct fh_error error = {0};
     if (!subscribed->held) {
         struct resync_fence fence = {.next = resync_after_sweep(s)};
         resync_work(s, &fence, NULL, 0, NULL);
         return;
     }
-    work_init(&sweep.w, s->manager->context, subscribed->held);
-    sweep.w.read_only = true;
-    sweep.w.doing = doing_of((doing_function *)subscribed->held, "what is held of %s of %s",
-                             subscribed->type, subscribed->service);
+    resync_held_init(&sweep.w, s, subscribed);
     sweep.keys = json_array();
     sweep.limit = portion_size(&s->rows, RESYNC_ROWS_MAX);
     subscription_enter(s);
-    enum fh_code code = list_held(s, &sweep, &error);
+    enum fh_code code = resync_list_held(&sweep.w, subscribed, s->resync.after, sweep.limit,
+                                         gather_unseen_keys, &sweep, &error);
     subscription_leave(s);
     if (code == FH_OK) {
         if (!sweep.ends)

@@ -18,6 +18,7 @@
 #include "event/resync/resync.h"
 #include "event/subscribe/partitions.h"
 #include "event/subscribe/subscription.h"
+#include "event/sync/sync.h"
 #include "work/work.h"
 #include "world/world.h"
 
@@ -262,6 +263,16 @@ static void skip_apply(struct subscription *s)
         outage_met(s, 1, &apply.error); /* the next attempt comes in a second */
 }
 
+static void wait_for_batches(struct subscription *s, int64_t until_ns)
+{
+    int64_t sync_ns = sync_due_ns(s);
+    until_ns = sync_ns < until_ns ? sync_ns : until_ns;
+    if (until_ns == INT64_MAX)
+        fiber_wait(&s->for_batches);
+    else if (world_monotonic_ns(subscription_world(s)) < until_ns)
+        fiber_wait_until(&s->for_batches, subscription_world(s), until_ns);
+}
+
 static void apply_what_came(struct subscription *s)
 {
     int64_t due_ns = s->skipped_ns + SUBSCRIBE_SKIP_INTERVAL_MS * NS_A_MS;
@@ -272,9 +283,9 @@ static void apply_what_came(struct subscription *s)
         batch_free(s->applying);
         s->applying = NULL;
     } else if (s->skipped.position <= s->cursor.position) {
-        fiber_wait(&s->for_batches);
+        wait_for_batches(s, INT64_MAX);
     } else if (world_monotonic_ns(subscription_world(s)) < due_ns) {
-        fiber_wait_until(&s->for_batches, subscription_world(s), due_ns);
+        wait_for_batches(s, due_ns);
     } else {
         skip_apply(s);
     }
@@ -320,8 +331,10 @@ static void run_applier(void *argument)
     while (subscription_goes_on(s)) {
         if (subscription_resyncs(s))
             resync_step(s);
-        else if (!resync_forget(s))
+        else if (!resync_forget(s)) {
+            sync_step(s);
             apply_what_came(s);
+        }
     }
     if (s->fenced && subscription_is_ours(s))
         hold_as_fenced(s);
@@ -438,6 +451,7 @@ static enum fh_code begin_partition(struct subscription *s, struct fh_error *err
 {
     snprintf(s->partition, sizeof s->partition, "%u/%u", s->partition_index, s->partition_count);
     s->reached_ns = world_monotonic_ns(subscription_world(s));
+    s->sync = sync_new(s);
     s->lease = (struct lease){
         .take = partition_take, .taken = partition_taken, .ends = partition_ends, .owner = s};
     snprintf(s->lease.name, sizeof s->lease.name, "share %.64s %s", s->source, s->partition);
@@ -495,6 +509,7 @@ void subscribe_release(struct event_manager *manager)
         struct subscription *s = manager->subscriptions;
         manager->subscriptions = s->next;
         subscription_drop(s);
+        free(s->sync);
         free(s);
     }
 }

@@ -28,6 +28,7 @@
 #define REASON_SIZE 320
 
 struct bus;
+struct sync;
 
 /* Why one side of a subscription can't go on. */
 struct hold {
@@ -72,6 +73,7 @@ struct subscription {
     int64_t skipped_ns; /* the last work that only moved the cursor */
     uint64_t applied_count, failure_count;
     struct work_batch_habits habits;
+    struct sync *sync;   /* sync.h; NULL: nothing is compared */
     uint64_t told_fault; /* the last one that was logged: see subscription_tell_fault */
 };
 

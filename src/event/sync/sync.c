@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When a sync begins, its pages, and what is told of it. */
+
+#include "event/sync/sync.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "event/envelope.h"
+#include "event/resync/page.h"
+#include "event/sync/parts.h"
+#include "world/world.h"
+
+#define AGAIN_MS_MIN 1000
+#define AGAIN_MS_MAX 60000
+
+/* ---- when ---- */
+
+static int64_t period_ms(const struct subscription *s, int type)
+{
+    return (int64_t)s->subscribed[type]->sync_s * 1000;
+}
+
+/* Each type, source and partition has its own moment, so that they do not all begin together. */
+static int64_t clock_ms(const struct subscription *s, int type)
+{
+    char name[512];
+    snprintf(name, sizeof name, "%s %s %s %s", s->manager->context->service->name, s->source,
+             s->subscribed[type]->type, s->partition);
+    return world_wall_ms(subscription_world(s)) +
+           envelope_partition(name, (unsigned)period_ms(s, type));
+}
+
+static int64_t period_now(const struct subscription *s, int type)
+{
+    return clock_ms(s, type) / period_ms(s, type);
+}
+
+struct sync *sync_new(const struct subscription *s)
+{
+    struct sync *sync = NULL;
+    for (int i = 0; i < s->subscribed_count; i++) {
+        if (s->subscribed[i]->sync_s <= 0)
+            continue;
+        if (!sync)
+            sync = calloc(1, sizeof *sync);
+        FH_ASSERT(sync != NULL);
+        sync->type = -1;
+        sync->periods[i] = period_now(s, i);
+    }
+    return sync;
+}
+
+int64_t sync_due_ns(const struct subscription *s)
+{
+    const struct sync *sync = s->sync;
+    int64_t due_ms = INT64_MAX;
+    if (!sync || s->resync.phase != LEDGER_FEED || !s->cursor.incarnation[0])
+        return INT64_MAX;
+    if (sync->type >= 0)
+        return sync->again_ns;
+    for (int i = 0; i < s->subscribed_count; i++) {
+        if (s->subscribed[i]->sync_s <= 0)
+            continue;
+        int64_t left = period_now(s, i) != sync->periods[i]
+                           ? 0
+                           : period_ms(s, i) - clock_ms(s, i) % period_ms(s, i);
+        due_ms = left < due_ms ? left : due_ms;
+    }
+    return world_in_ms(subscription_world(s), due_ms);
+}
+
+static bool begin_due(struct subscription *s)
+{
+    struct sync *sync = s->sync;
+    for (int i = 0; i < s->subscribed_count; i++) {
+        if (s->subscribed[i]->sync_s <= 0 || period_now(s, i) == sync->periods[i])
+            continue;
+        sync->periods[i] = period_now(s, i);
+        sync->type = i;
+        sync->now = (struct sync_counts){0};
+        sync->after[0] = sync->first[0] = sync->stubborn[0] = sync->reason[0] = '\0';
+        sync->failures = 0;
+        return true;
+    }
+    return false;
+}
+
+/* ---- what is told ---- */
+
+static void tell_sync(const struct subscription *s)
+{
+    const struct sync *sync = s->sync;
+    const char *service = s->manager->context->service->name;
+    const char *type = s->subscribed[sync->type]->type;
+    if (sync->now.differed)
+        log_warning("sync-differed",
+                    "%s held %" PRId64 " keys of %s otherwise than %s has them, %.64s first, and "
+                    "has mended them: events should have done that.",
+                    service, sync->now.differed, type, s->source, sync->first);
+    if (sync->now.unmended)
+        log_warning("sync-unmended",
+                    "%s still holds %" PRId64 " keys of %s otherwise than %s has them, %.64s "
+                    "first: `upsert` fails, or makes something else of a row than `held` lists.",
+                    service, sync->now.unmended, type, s->source, sync->stubborn);
+    log_info("sync-finished", "%s has compared %" PRId64 " keys of %s with %s.", service,
+             sync->now.checked, type, s->source);
+}
+
+static void count_sync(struct subscription *s)
+{
+    struct sync *sync = s->sync;
+    sync->all.checked += sync->now.checked;
+    sync->all.differed += sync->now.differed;
+    sync->all.unmended += sync->now.unmended;
+    sync->now = (struct sync_counts){0};
+}
+
+static void finish_type(struct subscription *s)
+{
+    struct sync *sync = s->sync;
+    tell_sync(s);
+    count_sync(s);
+    sync->finished_ms = world_wall_ms(subscription_world(s));
+    sync->type = -1;
+}
+
+/* ---- its pages ---- */
+
+static struct ledger_resync sync_place(const struct subscription *s)
+{
+    struct ledger_resync at = {.type = s->sync->type, .seen_position = s->cursor.position};
+    memcpy(at.seen_id, s->cursor.event_id, sizeof at.seen_id);
+    if (s->sync->after[0])
+        snprintf(at.after, sizeof at.after, "%s", s->sync->after + 1);
+    return at;
+}
+
+/* `held` has to be told whether keys are integers before it can list any. */
+static enum sync_verdict ask_kind(struct subscription *s, struct fh_error *error)
+{
+    struct ledger_resync at = sync_place(s);
+    struct resync_asking asking;
+    resync_ask_init(&asking, s, &at, 0);
+    resync_ask_run(&asking);
+    if (!asking.page)
+        return sync_asked(&asking, error);
+    snprintf(s->sync->after, sizeof s->sync->after, "%s", asking.page->integers ? "i" : "s");
+    page_free(asking.page);
+    return SYNC_DONE;
+}
+
+/* Rows in another version than ours have other fields: they wait for both sides to be upgraded. */
+static enum fh_code check_versions(struct sync_page *page)
+{
+    int wanted = page->subscribed->version;
+    for (int i = 0; i < page->read->count; i++) {
+        int version = page->read->rows[i].version;
+        if (wanted && version && version != wanted)
+            return error_set(&page->error, FH_INVALID,
+                             "%s gives its state of %s in version %d, and %d is read here: nothing "
+                             "is compared until it gives that.",
+                             page->subscription->source, page->subscribed->type, version, wanted);
+    }
+    return FH_OK;
+}
+
+static enum sync_verdict compare_lists(struct sync_page *page)
+{
+    struct subscription *s = page->subscription;
+    struct sync *sync = s->sync;
+    if (strcmp(page->read->incarnation, s->cursor.incarnation) != 0)
+        return SYNC_LOST;
+    if (check_versions(page) != FH_OK || sync_compare(page) != FH_OK)
+        return SYNC_WRONG;
+    enum sync_verdict verdict = sync_mend(page);
+    if (verdict != SYNC_DONE)
+        return verdict;
+    sync->now.checked += page->checked;
+    if (page->upto) {
+        char kind = sync->after[0];
+        snprintf(sync->after, sizeof sync->after, "%c%s", kind, page->upto);
+        if (!page->list->ends)
+            portion_passed(&sync->rows, page->list->limit);
+    } else {
+        finish_type(s);
+    }
+    return SYNC_DONE;
+}
+
+static enum sync_verdict ask_and_compare(struct sync_page *page)
+{
+    struct ledger_resync at = sync_place(page->subscription);
+    struct resync_asking asking;
+    resync_ask_digests(&asking, page->subscription, &at, page->list->limit, page->list->names);
+    asking.digests = json_array_size(page->list->names) > 0;
+    resync_ask_run(&asking);
+    if (!asking.page)
+        return sync_asked(&asking, &page->error);
+    page->read = asking.page;
+    page->differing = json_array();
+    page->surplus = json_array();
+    enum sync_verdict verdict = compare_lists(page);
+    json_decref(page->differing);
+    json_decref(page->surplus);
+    page_free(page->read);
+    return verdict;
+}
+
+static enum sync_verdict compare_page(struct subscription *s, struct fh_error *error)
+{
+    struct sync_list list;
+    struct sync_page page = {
+        .subscription = s, .subscribed = s->subscribed[s->sync->type], .list = &list};
+    int limit = portion_size(&s->sync->rows, RESYNC_ROWS_MAX);
+    enum sync_verdict verdict = SYNC_DONE;
+    enum fh_code code = sync_list_read(&list, s, limit, &page.error);
+    if (code == FH_OK) {
+        verdict = ask_and_compare(&page);
+    } else if (code == FH_NO_MEMORY && limit > 1) {
+        portion_failed(&s->sync->rows, limit / 2);
+    } else {
+        verdict = code == FH_UNAVAILABLE ? SYNC_OUTAGE : SYNC_WRONG;
+    }
+    sync_list_release(&list);
+    *error = page.error;
+    return verdict;
+}
+
+void sync_step(struct subscription *s)
+{
+    struct sync *sync = s->sync;
+    struct world *world = subscription_world(s);
+    struct fh_error error = {0};
+    if (sync_due_ns(s) > world_monotonic_ns(world) || (sync->type < 0 && !begin_due(s)))
+        return;
+    enum sync_verdict verdict = sync->after[0] ? compare_page(s, &error) : ask_kind(s, &error);
+    sync->again_ns = 0;
+    if (verdict == SYNC_DONE) {
+        sync->failures = 0;
+        sync->reason[0] = '\0';
+        return;
+    }
+    snprintf(sync->reason, sizeof sync->reason, "%s", error.message);
+    if (verdict == SYNC_OUTAGE) {
+        int64_t ms = AGAIN_MS_MIN;
+        for (int i = 0; i < sync->failures && ms < AGAIN_MS_MAX; i++)
+            ms *= 2;
+        sync->failures++;
+        sync->again_ns = world_in_ms(world, ms < AGAIN_MS_MAX ? ms : AGAIN_MS_MAX);
+        return;
+    }
+    if (verdict == SYNC_WRONG)
+        log_warning("sync-failed", "%s can't compare %s with %s: %s",
+                    s->manager->context->service->name, s->subscribed[sync->type]->type, s->source,
+                    error.message);
+    count_sync(s);
+    sync->type = -1;
+}

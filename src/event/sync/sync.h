@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EVENT_SYNC_SYNC_H
+#define EVENT_SYNC_SYNC_H
+
+/*
+ * A sync: now and then, what this service holds of a type (`held`) is compared with what the
+ * publisher has (`state`), page by page, by digests. What differs although all events of its key
+ * were applied is mended by `upsert` and `gone`, counted and told: events should have done it.
+ *
+ * It runs on the applier's fiber, one page between two batches of events. While a page is compared
+ * the cursor stands still, at C: the publisher's row of a key whose last event is not after C must
+ * be what is held here. Keys that have events after C are left out, and so are parked ones.
+ *
+ * When it begins is a matter of the clock alone, so that nothing has to be remembered: a process
+ * that is restarted every day still begins the sync of the week. What it has compared so far is
+ * lost with the process.
+ */
+
+#include "event/subscribe/subscription.h"
+
+/* What this process has found. */
+struct sync_counts {
+    int64_t checked;  /* keys compared */
+    int64_t differed; /* of these: those that were mended */
+    int64_t unmended; /* those that still differ after `upsert`, or where a handler failed */
+};
+
+struct sync {
+    int64_t periods[SUBSCRIBED_MAX]; /* of each type's clock: the one whose sync has begun */
+    int type;                        /* under way; -1: none is */
+    char after[LEDGER_AFTER_SIZE]; /* as in ledger_resync; "": the kind of keys is not known yet */
+    int64_t again_ns;              /* after an outage: not before */
+    int failures;                  /* in a row */
+    struct portion rows;
+    struct sync_counts now, all;   /* of the sync under way; of this process */
+    char first[LEDGER_AFTER_SIZE]; /* a key that differed, and one that could not be mended */
+    char stubborn[LEDGER_AFTER_SIZE];
+    int64_t finished_ms;      /* when the last one was over; 0: none was */
+    char reason[REASON_SIZE]; /* why it does not go on; "": it does */
+};
+
+/* NULL: no declaration of this subscription asks for it. Freed with free(). */
+struct sync *sync_new(const struct subscription *subscription);
+/* On the applier's fiber; compares a page if it is time to. Parks. */
+void sync_step(struct subscription *subscription);
+/* When sync_step has something to do next, as far as is known; INT64_MAX: never. */
+int64_t sync_due_ns(const struct subscription *subscription);
+
+#endif

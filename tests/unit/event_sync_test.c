@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Syncs: whatever a copy has lost or was given beside its events, it gets back what its publisher
+ * has, and nothing else is touched. */
+
+#include "../support/mirror.h"
+
+#include "event/digest.h"
+#include "event/sync/sync.h"
+
+static bool backwards, keys_only, shouts;
+
+static void copies_held(fh_work *w)
+{
+    const char *sql =
+        "SELECT id, name, changes FROM copy WHERE id > :after ORDER BY id LIMIT :limit";
+    if (backwards)
+        sql = "SELECT id, name, changes FROM copy WHERE id > :after ORDER BY id DESC LIMIT :limit";
+    if (keys_only)
+        sql = "SELECT id FROM copy WHERE id > :after ORDER BY id LIMIT :limit";
+    fh_reply(w, 200, fh_rows(w, sql, fh_query(w), NULL));
+}
+
+static void item_is_perhaps_loud(fh_work *w)
+{
+    if (shouts)
+        fh_exec(w,
+                "INSERT INTO copy (id, name, changes) VALUES (:id, upper(:name), :changes)"
+                " ON CONFLICT (id) DO UPDATE SET name = excluded.name, changes = excluded.changes",
+                fh_event_data(w), NULL);
+    else
+        item_is(w);
+}
+
+static const fh_service syncing = {
+    .name = "search",
+    .model = FH_RELATIONAL,
+    .subscribes = {{"products", "ItemChanged", item_changed, .upsert = item_is_perhaps_loud,
+                    .gone = item_gone, .held = copies_held, .sync_s = 86400},
+                   {"products", "ItemRemoved", item_removed, .covered_by = "ItemChanged"}},
+};
+
+static int prepare(void **state)
+{
+    searching = &syncing;
+    backwards = keys_only = shouts = false;
+    return setup(state);
+}
+
+/* ---- what the tests do ---- */
+
+static struct subscription *subscription_of_search(struct fixture *fixture)
+{
+    return (struct subscription *)(uintptr_t)subscription_next(fixture->search.context.events,
+                                                               NULL);
+}
+
+static bool sync_is_over(void *argument)
+{
+    const struct sync *sync = subscription_of_search(argument)->sync;
+    return sync->type < 0 && sync->periods[0] != -1;
+}
+
+static void begin_sync(struct fixture *fixture)
+{
+    struct subscription *s = subscription_of_search(fixture);
+    s->sync->periods[0] = -1; /* as if a day had passed */
+    s->sync->all = (struct sync_counts){0};
+    fiber_wake_all(&s->for_batches);
+}
+
+static struct sync_counts sync_now(struct fixture *fixture)
+{
+    begin_sync(fixture);
+    harness_until(&fixture->harness, sync_is_over, fixture);
+    return subscription_of_search(fixture)->sync->all;
+}
+
+static void follow(struct fixture *fixture, int items)
+{
+    change(fixture, 1, items, "first");
+    open_search(fixture);
+    expect_same(fixture);
+}
+
+static void spoil(fh_work *w)
+{
+    fh_exec(w, "UPDATE copy SET name = 'spoilt' WHERE id = 5", NULL);
+    fh_exec(w, "DELETE FROM copy WHERE id = 6", NULL);
+    fh_exec(w, "INSERT INTO copy (id, name, changes) VALUES (9000, 'nobody''s', 1)", NULL);
+}
+
+static const char *reason_of(struct fixture *fixture)
+{
+    return subscription_of_search(fixture)->sync->reason;
+}
+
+/* ---- syncs ---- */
+
+static void a_copy_that_is_right_is_left_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 2500);
+    fixture->pages = 0;
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.checked, 2500);
+    assert_int_equal(found.differed + found.unmended, 0);
+    assert_int_equal(fixture->pages, 4); /* of what kind keys are, and three of digests */
+    assert_true(subscription_of_search(fixture)->sync->finished_ms > 0);
+    close_search(fixture);
+}
+
+static void what_differs_is_mended_and_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 2500);
+    service_must(&fixture->search, spoil);
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.differed, 3);
+    assert_int_equal(found.unmended, 0);
+    expect_same(fixture);
+    found = sync_now(fixture);
+    assert_int_equal(found.differed, 0);
+    change(fixture, 1, 20, "and on");
+    expect_same(fixture);
+    close_search(fixture);
+}
+
+static void lose_all(fh_work *w)
+{
+    fh_exec(w, "DELETE FROM copy", NULL);
+}
+
+static void a_copy_that_lost_all_gets_all(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 2000);
+    service_must(&fixture->search, lose_all);
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.differed, 2000);
+    expect_same(fixture);
+    close_search(fixture);
+}
+
+static void remove_all_of_them(fh_work *w)
+{
+    fh_exec(w, "DELETE FROM item", NULL);
+}
+
+/* The publisher's own events never said so. */
+static void a_copy_of_what_is_gone_is_given_up(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 1200);
+    service_must(&fixture->products, remove_all_of_them);
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.differed, 1200);
+    expect_same(fixture);
+    close_search(fixture);
+}
+
+static void keys_alone_are_compared(void **state)
+{
+    struct fixture *fixture = *state;
+    keys_only = true;
+    follow(fixture, 100);
+    service_must(&fixture->search, spoil);
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.differed, 2); /* it can't see that a name is wrong */
+    assert_int_equal(service_count(&fixture->search, "SELECT count(*) FROM copy"), 100);
+    close_search(fixture);
+}
+
+/* ---- what is on its way ---- */
+
+static void change_and_remove(struct fixture *fixture)
+{
+    changing(3, 1, "on its way");
+    now(fixture, change_some);
+    changing(4, 1, NULL);
+    now(fixture, remove_some);
+    changing(60, 1, "new");
+    now(fixture, change_some);
+}
+
+static void what_is_on_its_way_is_left_to_its_events(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int at = 1; at <= 2; at++) {
+        change(fixture, 1, 50, "first");
+        open_search(fixture);
+        expect_same(fixture);
+        fixture->pages = 0;
+        fixture->hook_at = at;
+        fixture->hook = change_and_remove;
+        struct sync_counts found = sync_now(fixture);
+        assert_int_equal(found.differed + found.unmended, 0);
+        fixture->hook_at = 0;
+        expect_same(fixture); /* each change once */
+        close_search(fixture);
+        remove_items(fixture, 60, 1);
+    }
+}
+
+/* Between the digests and the rows, and between the digests and the places. */
+static void what_changes_while_it_is_mended_is_left_to_its_events(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int at = 3; at <= 4; at++) {
+        change(fixture, 1, 50, "first");
+        change(fixture, 9000, 1, "passing");
+        remove_items(fixture, 9000, 1);
+        open_search(fixture);
+        expect_same(fixture);
+        service_must(&fixture->search, spoil);
+        fixture->pages = 0;
+        fixture->hook_at = at;
+        changing(5, 2, "again");
+        fixture->hook = change_and_remove;
+        sync_now(fixture);
+        fixture->hook_at = 0;
+        expect_same(fixture);
+        close_search(fixture);
+        remove_items(fixture, 60, 1);
+    }
+}
+
+static void bring_back(struct fixture *fixture)
+{
+    changing(9000, 1, "somebody's after all");
+    now(fixture, change_some);
+}
+
+static void a_key_that_comes_back_is_not_given_up(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 50);
+    service_must(&fixture->search, spoil);
+    fixture->pages = 0;
+    fixture->hook_at = 4; /* the question for places: kind, digests, rows, places */
+    fixture->hook = bring_back;
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.differed, 2);
+    fixture->hook_at = 0;
+    wait_for(fixture, "following", LAST);
+    assert_int_equal(service_count(&fixture->search, "SELECT changes FROM copy WHERE id = 9000"),
+                     2);
+    close_search(fixture);
+}
+
+static bool one_is_parked(void *argument)
+{
+    return view_of(argument).parked_events == 1;
+}
+
+static void retry_entry(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct fh_error error;
+    json_t *told = NULL;
+    fixture->search.code =
+        parked_retry(fixture->search.context.events, "products", "1", &told, &error);
+    json_decref(told);
+}
+
+static void a_parked_key_is_left_to_its_events(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 50);
+    too_much = "too much";
+    change(fixture, 1, 1, "too much");
+    harness_until(&fixture->harness, one_is_parked, fixture);
+    too_much = NULL;
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.differed + found.unmended, 0);
+    assert_int_equal(view_of(fixture).parked_events, 1);
+    harness_run(&fixture->harness, retry_entry, fixture);
+    assert_int_equal(fixture->search.code, FH_OK);
+    expect_same(fixture);
+    close_search(fixture);
+}
+
+/* ---- what can't be ---- */
+
+static void what_upsert_makes_otherwise_is_told_once_and_not_as_mended(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 50);
+    service_must(&fixture->search, spoil);
+    shouts = true;
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.differed, 1); /* the one that is gone */
+    assert_int_equal(found.unmended, 2);
+    shouts = false;
+    found = sync_now(fixture);
+    assert_int_equal(found.differed, 2);
+    expect_same(fixture);
+    close_search(fixture);
+}
+
+static void one_that_can_not_be_applied_holds_up_no_other(void **state)
+{
+    struct fixture *fixture = *state;
+    change(fixture, 5, 1, "too much");
+    open_search(fixture);
+    change(fixture, 1, 4, "first");
+    change(fixture, 6, 5, "first");
+    expect_same(fixture);
+    service_must(&fixture->search, spoil);
+    too_much = "too much";
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.differed, 2);
+    assert_int_equal(found.unmended, 1);
+    wait_for(fixture, "following", LAST);
+    too_much = NULL;
+    found = sync_now(fixture);
+    assert_int_equal(found.differed, 1);
+    expect_same(fixture);
+    close_search(fixture);
+}
+
+static void a_list_in_another_order_is_refused_and_the_events_go_on(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 50);
+    service_must(&fixture->search, spoil);
+    backwards = true;
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.checked + found.differed + found.unmended, 0);
+    assert_non_null(strstr(reason_of(fixture), "it must be in the order of keys"));
+    change(fixture, 1, 20, "and on");
+    wait_for(fixture, "following", LAST);
+    backwards = false;
+    found = sync_now(fixture);
+    assert_int_equal(found.differed,
+                     2); /* the change has mended the fifth's name, and made the sixth */
+    assert_string_equal(reason_of(fixture), "");
+    close_search(fixture);
+}
+
+static bool sync_waits(void *argument)
+{
+    return subscription_of_search(argument)->sync->failures > 0;
+}
+
+static void a_publisher_that_is_away_is_compared_with_later(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 50);
+    service_must(&fixture->search, spoil);
+    fixture->down = true;
+    begin_sync(fixture);
+    harness_until(&fixture->harness, sync_waits, fixture);
+    fixture->down = false;
+    harness_until(&fixture->harness, sync_is_over, fixture);
+    assert_int_equal(subscription_of_search(fixture)->sync->all.differed, 3);
+    expect_same(fixture);
+    close_search(fixture);
+}
+
+static void live_another_life(fh_work *w)
+{
+    fh_exec(w, "UPDATE fh_outbox SET event_id = 'of another life ' || position", NULL);
+    fh_exec(w, "UPDATE item SET name = 'of another life'", NULL);
+}
+
+static void go_another_way(struct fixture *fixture)
+{
+    now(fixture, live_another_life);
+}
+
+/* The copy is not mended to a history that is not its own: the resync that follows does that. */
+static void a_publisher_of_another_history_is_left_to_the_resync(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 50);
+    fixture->pages = 0;
+    fixture->hook_at = 2;
+    fixture->hook = go_another_way;
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.differed, 0);
+    fixture->hook_at = 0;
+    change(fixture, 1, 1, "and on");
+    expect_same(fixture);
+    close_search(fixture);
+}
+
+/* ---- digests ---- */
+
+static bool is_same(const char *one, const char *other)
+{
+    char a[DIGEST_SIZE], b[DIGEST_SIZE];
+    json_t *names = json_pack("[s, s]", "a", "b");
+    json_t *here = json_loads(one, JSON_ALLOW_NUL, NULL), *there = json_loads(other, JSON_ALLOW_NUL, NULL);
+    assert_non_null(here);
+    assert_non_null(there);
+    digest_of(here, names, a);
+    digest_of(there, names, b);
+    json_decref(names);
+    json_decref(here);
+    json_decref(there);
+    return strcmp(a, b) == 0;
+}
+
+static void digests_are_of_values_however_a_store_keeps_them(void **state)
+{
+    (void)state;
+    assert_true(is_same("{\"a\": 1, \"b\": \"x\"}", "{\"b\": \"x\", \"c\": 3, \"a\": 1.0}"));
+    assert_true(is_same("{\"a\": true, \"b\": null}", "{\"a\": 1}"));
+    assert_true(is_same("{\"a\": {\"x\": 1, \"y\": null}}", "{\"a\": {\"x\": 1.0}}"));
+    assert_true(is_same("{\"a\": {\"x\": 1, \"y\": 2}}", "{\"a\": {\"y\": 2, \"x\": 1}}"));
+    assert_true(is_same("{\"a\": -0.0}", "{\"a\": 0}"));
+    assert_false(is_same("{\"a\": 1}", "{\"a\": 2}"));
+    assert_false(is_same("{\"a\": 1}", "{\"b\": 1}"));
+    assert_false(is_same("{\"a\": 1}", "{\"a\": \"1\"}"));
+    assert_false(is_same("{\"a\": \"xy\", \"b\": \"z\"}", "{\"a\": \"x\", \"b\": \"yz\"}"));
+    assert_false(is_same("{\"a\": 1.5}", "{\"a\": 1.25}"));
+    assert_false(is_same("{\"a\": 9007199254740992}", "{\"a\": 9007199254740993}"));
+    assert_false(is_same("{\"a\": [1, 2]}", "{\"a\": [2, 1]}"));
+    assert_false(is_same("{\"a\": []}", "{\"a\": {}}"));
+    assert_false(is_same("{\"a\": \"\"}", "{\"a\": null}"));
+    assert_false(is_same("{\"a\": \"x\\u0000y\"}", "{\"a\": \"x\"}"));
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, prepare, teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(a_copy_that_is_right_is_left_alone),
+        CASE(what_differs_is_mended_and_counted),
+        CASE(a_copy_that_lost_all_gets_all),
+        CASE(a_copy_of_what_is_gone_is_given_up),
+        CASE(keys_alone_are_compared),
+        CASE(what_is_on_its_way_is_left_to_its_events),
+        CASE(what_changes_while_it_is_mended_is_left_to_its_events),
+        CASE(a_key_that_comes_back_is_not_given_up),
+        CASE(a_parked_key_is_left_to_its_events),
+        CASE(what_upsert_makes_otherwise_is_told_once_and_not_as_mended),
+        CASE(one_that_can_not_be_applied_holds_up_no_other),
+        CASE(a_list_in_another_order_is_refused_and_the_events_go_on),
+        CASE(a_publisher_that_is_away_is_compared_with_later),
+        CASE(a_publisher_of_another_history_is_left_to_the_resync),
+        cmocka_unit_test(digests_are_of_values_however_a_store_keeps_them),
+    };
+    return cmocka_run_group_tests_name("event_sync", tests, NULL, NULL);
+}
