@@ -384,13 +384,88 @@ static void a_publisher_of_another_history_is_left_to_the_resync(void **state)
     close_search(fixture);
 }
 
+/* Another instance has taken the partition over while the rows were on their way. */
+static void take_over(fh_work *w)
+{
+    fh_exec(w, "UPDATE fh_cursor SET epoch = epoch + 1", NULL);
+}
+
+static void lose_the_partition(struct fixture *fixture)
+{
+    fh_work w;
+    work_init(&w, &fixture->search.context, take_over);
+    FH_ASSERT(work_run(&w) == FH_OK);
+    work_release(&w);
+}
+
+static void an_instance_that_lost_its_partition_mends_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 50);
+    service_must(&fixture->search, spoil);
+    fixture->pages = 0;
+    fixture->hook_at = 3;
+    fixture->hook = lose_the_partition;
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.differed + found.unmended, 0);
+    assert_int_equal(
+        service_count(&fixture->search, "SELECT count(*) FROM copy WHERE name = 'spoilt'"), 1);
+    fixture->hook_at = 0;
+    close_search(fixture);
+}
+
+/* ---- what is asked ---- */
+
+struct question {
+    struct fixture *fixture;
+    const char *query;
+    int status;
+};
+
+static void question_entry(void *argument)
+{
+    struct question *question = argument;
+    struct feed_answer answer;
+    json_t *query;
+    FH_ASSERT(path_query(question->query, &query, ERROR_UNHEEDED) == FH_OK);
+    snapshot_answer(question->fixture->products.context.events, query, NULL, &answer);
+    question->status = answer.status;
+    json_decref(query);
+    feed_answer_release(&answer);
+}
+
+static void what_is_wrongly_asked_is_refused(void **state)
+{
+    static const struct {
+        const char *query;
+        int status;
+    } cases[] = {
+        {"type=ItemChanged&fields=id,name&digests=name", 200},
+        {"type=ItemChanged&fields=id&digests=name",
+         400}, /* it would tell whether a guess is right */
+        {"type=ItemChanged&fields=id&digests=id,", 400},
+        {"type=ItemChanged&keys=%5B%221%22%5D", 200},
+        {"type=ItemChanged&keys=%5B1%5D", 400},
+        {"type=ItemChanged&keys=%7B%7D", 400},
+        {"type=ItemChanged&keys=%5B", 400},
+    };
+    struct fixture *fixture = *state;
+    change(fixture, 1, 3, "first");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct question question = {fixture, cases[i].query, 0};
+        harness_run(&fixture->harness, question_entry, &question);
+        assert_int_equal(question.status, cases[i].status);
+    }
+}
+
 /* ---- digests ---- */
 
 static bool is_same(const char *one, const char *other)
 {
     char a[DIGEST_SIZE], b[DIGEST_SIZE];
     json_t *names = json_pack("[s, s]", "a", "b");
-    json_t *here = json_loads(one, JSON_ALLOW_NUL, NULL), *there = json_loads(other, JSON_ALLOW_NUL, NULL);
+    json_t *here = json_loads(one, JSON_ALLOW_NUL, NULL),
+           *there = json_loads(other, JSON_ALLOW_NUL, NULL);
     assert_non_null(here);
     assert_non_null(there);
     digest_of(here, names, a);
@@ -413,6 +488,11 @@ static void digests_are_of_values_however_a_store_keeps_them(void **state)
     assert_false(is_same("{\"a\": 1}", "{\"b\": 1}"));
     assert_false(is_same("{\"a\": 1}", "{\"a\": \"1\"}"));
     assert_false(is_same("{\"a\": \"xy\", \"b\": \"z\"}", "{\"a\": \"x\", \"b\": \"yz\"}"));
+#define BREAK                                                                                      \
+    "s\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000" /* as between two texts without    \
+                                                                   lengths */
+    assert_false(is_same("{\"a\": \"x" BREAK "y\", \"b\": \"z\"}",
+                         "{\"a\": \"x\", \"b\": \"y" BREAK "z\"}"));
     assert_false(is_same("{\"a\": 1.5}", "{\"a\": 1.25}"));
     assert_false(is_same("{\"a\": 9007199254740992}", "{\"a\": 9007199254740993}"));
     assert_false(is_same("{\"a\": [1, 2]}", "{\"a\": [2, 1]}"));
@@ -439,6 +519,8 @@ int main(void)
         CASE(a_list_in_another_order_is_refused_and_the_events_go_on),
         CASE(a_publisher_that_is_away_is_compared_with_later),
         CASE(a_publisher_of_another_history_is_left_to_the_resync),
+        CASE(an_instance_that_lost_its_partition_mends_nothing),
+        CASE(what_is_wrongly_asked_is_refused),
         cmocka_unit_test(digests_are_of_values_however_a_store_keeps_them),
     };
     return cmocka_run_group_tests_name("event_sync", tests, NULL, NULL);
