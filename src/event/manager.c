@@ -17,6 +17,7 @@
 #include "event/outbox/subscribers.h"
 #include "event/relay/relay.h"
 #include "event/subscribe/subscription.h"
+#include "event/sync/sync.h"
 #include "store/ledger.h"
 #include "work/work.h"
 
@@ -126,6 +127,19 @@ void event_manager_free(struct event_manager *manager)
     free(manager);
 }
 
+static json_t *sync_state(const struct sync *sync)
+{
+    json_t *state = json_pack("{s:b, s:I, s:I, s:I, s:I}", "running", sync->type >= 0, "checked",
+                              (json_int_t)(sync->all.checked + sync->now.checked), "differed",
+                              (json_int_t)(sync->all.differed + sync->now.differed), "unmended",
+                              (json_int_t)(sync->all.unmended + sync->now.unmended), "finished_ms",
+                              (json_int_t)sync->finished_ms);
+    FH_ASSERT(state != NULL);
+    if (*sync->reason)
+        json_object_set_new(state, "reason", json_string(sync->reason));
+    return state;
+}
+
 static json_t *subscription_state(const struct subscription *subscription)
 {
     struct subscription_view view;
@@ -139,6 +153,8 @@ static json_t *subscription_state(const struct subscription *subscription)
     FH_ASSERT(state != NULL);
     if (*view.reason)
         json_object_set_new(state, "reason", json_string(view.reason));
+    if (view.sync)
+        json_object_set_new(state, "sync", sync_state(view.sync));
     return state;
 }
 

@@ -177,6 +177,35 @@ static void write_parked(struct text *text, const json_t *own, const char *name,
     }
 }
 
+/* For subscriptions that compare what they hold with their publisher's state. */
+static void write_sync(struct text *text, const json_t *own)
+{
+    static const struct {
+        const char *name, *help, *member;
+    } metrics[] = {
+        {"freehold_sync_checked_total", "Keys compared with their publishers.", "checked"},
+        {"freehold_sync_differed_total", "Keys that differed, and were mended.", "differed"},
+        {"freehold_sync_unmended_total", "Keys that differ still.", "unmended"},
+    };
+    size_t i;
+    json_t *subscription;
+    for (size_t m = 0; m < sizeof metrics / sizeof *metrics; m++) {
+        bool any = false;
+        json_array_foreach (own, i, subscription) {
+            const json_t *sync = json_object_get(subscription, "sync");
+            if (!sync)
+                continue;
+            if (!any)
+                text_printf(text, "# HELP %s %s\n# TYPE %s counter\n", metrics[m].name,
+                            metrics[m].help, metrics[m].name);
+            any = true;
+            write_source(text, metrics[m].name, subscription);
+            text_printf(text, "%" JSON_INTEGER_FORMAT "\n",
+                        json_integer_value(json_object_get(sync, metrics[m].member)));
+        }
+    }
+}
+
 /* For a service with a bus; the instance that has the relay. */
 static void write_relay(struct text *text, const struct event_manager *manager)
 {
@@ -242,6 +271,7 @@ static void write_event_metrics(struct text *text, const struct runtime *runtime
     write_relay(text, manager);
     write_parked(text, own, "freehold_parked_keys", "Keys whose events are parked.", "keys");
     write_parked(text, own, "freehold_parked_events", "Events parked.", "events");
+    write_sync(text, own);
     json_decref(own);
 }
 

@@ -82,7 +82,7 @@ def test_each_is_about_what_a_running_system_tells(start):
         wanted -= of_brokers()
     make_order(system)  # so that there are events, and calls
     wait_for("the outbox was looked at", lambda: "freehold_outbox_events" in told(system, "orders"))
-    found = told(system, "orders", "users")
+    found = told(system, "orders", "users", "search")
     assert not wanted - found.keys()
     for name, given in named:
         assert name not in found or set(re.findall(r"(\w+)=", given)) <= found[name][0], (name, given)

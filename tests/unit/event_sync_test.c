@@ -488,9 +488,8 @@ static void digests_are_of_values_however_a_store_keeps_them(void **state)
     assert_false(is_same("{\"a\": 1}", "{\"b\": 1}"));
     assert_false(is_same("{\"a\": 1}", "{\"a\": \"1\"}"));
     assert_false(is_same("{\"a\": \"xy\", \"b\": \"z\"}", "{\"a\": \"x\", \"b\": \"yz\"}"));
-#define BREAK                                                                                      \
-    "s\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000" /* as between two texts without    \
-                                                                   lengths */
+    /* As between two texts without lengths. */
+#define BREAK "s\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000"
     assert_false(is_same("{\"a\": \"x" BREAK "y\", \"b\": \"z\"}",
                          "{\"a\": \"x\", \"b\": \"y" BREAK "z\"}"));
     assert_false(is_same("{\"a\": 1.5}", "{\"a\": 1.25}"));

@@ -65,7 +65,9 @@ static void product_deleted(fh_work *w)
     fh_exec(w, "DELETE FROM products WHERE id = :id", fh_event_data(w));
 }
 
-/* A search that begins anew takes over all products there are, and gives up what is gone. */
+/* A search that begins anew takes over all products there are, and gives up what is gone. Once a
+ * day it compares what it shows of them with what they are: a wrong price is worse than a late one.
+ */
 static void product_gone(fh_work *w)
 {
     fh_exec(w, "DELETE FROM products WHERE id = :key", fh_event_data(w));
@@ -74,7 +76,9 @@ static void product_gone(fh_work *w)
 static void products_held(fh_work *w)
 {
     fh_reply(w, 200,
-             fh_rows(w, "SELECT id FROM products WHERE id > :after ORDER BY id LIMIT :limit",
+             fh_rows(w,
+                     "SELECT id, name, price FROM products WHERE id > :after ORDER BY id"
+                     " LIMIT :limit",
                      fh_query(w)));
 }
 
@@ -123,7 +127,8 @@ FH_SERVICE(search, .model = FH_RELATIONAL,
                        .answer = {200, .each = found_shape}, .auth = FH_ANYONE, .name = "search",
                        .summary = "Finds products by words"}},
            .subscribes = {{"products", "ProductUpdated", product_heard, .fields = SHOWN,
-                           .upsert = product_heard, .gone = product_gone, .held = products_held},
+                           .upsert = product_heard, .gone = product_gone, .held = products_held,
+                           .sync_s = 24 * 60 * 60},
                           {"products", "ProductCreated", product_heard, .fields = SHOWN,
                            .covered_by = "ProductUpdated"},
                           {"products", "ProductDeleted", product_deleted, .fields = "id",

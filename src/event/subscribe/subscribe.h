@@ -61,6 +61,8 @@
 #define SUBSCRIBE_SKIP_INTERVAL_MS 1000
 #define SUBSCRIBE_HANDLER_MS_MAX 10000 /* deadline for what an event's handler asks of others */
 
+struct sync;
+
 enum subscription_state {
     SUBSCRIPTION_STARTING, /* the cursor is not read yet, or the publisher has not answered yet */
     SUBSCRIPTION_FOLLOWING,
@@ -86,6 +88,7 @@ struct subscription_view {
     int64_t parked_keys, parked_events;
     int64_t parked_ms; /* age of the oldest parked event */
     uint64_t applied, failures;
+    const struct sync *sync; /* sync.h; NULL: nothing is compared */
 };
 
 /* Called at each look at the leases. */

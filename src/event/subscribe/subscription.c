@@ -211,5 +211,6 @@ void subscription_view(const struct subscription *s, struct subscription_view *r
         .parked_ms = age_ms(s, s->parked.oldest_ms),
         .applied = s->applied_count,
         .failures = s->failure_count,
+        .sync = s->sync,
     };
 }
