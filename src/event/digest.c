@@ -50,7 +50,7 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Members in the order of their names, without those that are null. */
-static void add_object(XXH3_state_t *state, const json_t *object)
+static void add_members(XXH3_state_t *state, const json_t *object)
 {
     size_t count = 0, i = 0;
     const char **names = calloc(json_object_size(object) + 1, sizeof *names), *name;
@@ -94,7 +94,7 @@ static void digest_add(XXH3_state_t *state, const json_t *value)
     else if (json_is_array(value))
         add_array(state, value);
     else
-        add_object(state, value);
+        add_members(state, value);
 }
 
 void digest_of(const json_t *data, const json_t *names, char ret[static DIGEST_SIZE])

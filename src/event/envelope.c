@@ -235,7 +235,7 @@ void envelope_write(struct text *out, const char *service, const struct ledger_e
     ADD(out, "}");
 }
 
-static void row_begin(struct text *out, const struct ledger_event *row)
+static void add_row_head(struct text *out, const struct ledger_event *row)
 {
     ADD(out, "{\"type\":");
     envelope_string(out, row->type);
@@ -249,7 +249,7 @@ static void row_begin(struct text *out, const struct ledger_event *row)
 
 void envelope_row(struct text *out, const struct ledger_event *row, const struct fields *fields)
 {
-    row_begin(out, row);
+    add_row_head(out, row);
     ADD(out, ",\"data\":");
     add_data(out, row, fields);
     ADD(out, "}");
@@ -257,7 +257,7 @@ void envelope_row(struct text *out, const struct ledger_event *row, const struct
 
 void envelope_row_digest(struct text *out, const struct ledger_event *row, const char *digest)
 {
-    row_begin(out, row);
+    add_row_head(out, row);
     ADD(out, ",\"digest\":");
     envelope_string(out, digest);
     ADD(out, "}");

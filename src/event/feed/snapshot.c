@@ -34,8 +34,8 @@
 #include "base/portion.h"
 #include "base/text.h"
 #include "event/envelope.h"
+#include "event/feed/page.h"
 #include "event/feed/query.h"
-#include "event/feed/row.h"
 #include "event/outbox/place.h"
 #include "event/outbox/publish.h"
 #include "event/outbox/subscribers.h"
@@ -66,26 +66,6 @@ static const fh_field snapshot_shape[] = {
     {"digests", FH_LIST, .max = FIELDS_MAX, .optional = true},
     {"keys", FH_STRING, .min = 2, .max = KEYS_SIZE_MAX, .optional = true},
     {0}};
-
-/* One page, and the unit of work that lists its rows. */
-struct page {
-    fh_work w; /* first: it is cast from */
-    const struct fh_published *published;
-    const json_t *typed;
-    bool integers; /* the keys are integers */
-    unsigned partition_index, partition_count;
-    int limit;
-    struct row_asked asked;
-    json_t *places_of; /* keys of which only the places are asked for; NULL: it is for rows */
-    json_t *keys;      /* of the rows, in their order */
-    struct map places; /* key → its last position, on the heap */
-    struct text body;  /* the answer's */
-    int64_t position;
-    char position_id[ID_SIZE];
-    bool unsequenced;
-    int status;
-    const char *why; /* when the status is not 200 */
-};
 
 static const fh_field *key_field(const struct fh_published *published)
 {
@@ -187,7 +167,7 @@ static void forget_places(struct page *page)
     map_init(&page->places);
 }
 
-static enum fh_code read_places(struct page *page, const json_t *of, struct store_work *work,
+static enum fh_code find_places(struct page *page, const json_t *of, struct store_work *work,
                                 struct fh_error *error)
 {
     char *keys = json_text(of);
@@ -203,7 +183,7 @@ static enum fh_code read_page_rows(struct page *page, struct store_work *work,
     bool by_fence;
     fh_work *w = &page->w;
     if (page->places_of)
-        return read_places(page, page->places_of, work, error);
+        return find_places(page, page->places_of, work, error);
     rows_begin(page, work);
     work_record_begin(w);
     work_handler_run(w, &by_fence);
@@ -213,7 +193,7 @@ static enum fh_code read_page_rows(struct page *page, struct store_work *work,
         *error = w->failure;
         return error->code;
     }
-    return read_places(page, page->keys, work, error);
+    return find_places(page, page->keys, work, error);
 }
 
 /* Is the asking resync in this incarnation, and at a place of it? */
@@ -298,68 +278,6 @@ static enum fh_code read_page_once(struct page *page, struct store *store, enum 
 
 /* ---- the answer ---- */
 
-static enum fh_code write_rows(struct page *page, struct fh_error *error)
-{
-    enum fh_code code = FH_OK;
-    struct text *body = &page->body;
-    size_t i, sent = 0;
-    size_t count = page->limit ? json_array_size(page->w.reply_body) : 0;
-    const char *last = count ? json_string_value(json_array_get(page->keys, count - 1)) : NULL;
-    text_release(body);
-    text_init(body, SNAPSHOT_BODY_SIZE_MAX);
-    text_printf(body, "{\"key\":\"%s\",\"after\":", page->integers ? "integer" : "string");
-    if (last && count == (size_t)page->limit)
-        envelope_string(body, last);
-    else
-        text_add(body, "null");
-    text_add(body, ",\"rows\":[");
-    for (i = 0; i < count && code == FH_OK; i++) {
-        const char *key = json_string_value(json_array_get(page->keys, i));
-        const int64_t *place = map_get(&page->places, key);
-        if (page->partition_count > 1 &&
-            envelope_partition(key, page->partition_count) != page->partition_index)
-            continue;
-        if (sent++)
-            text_add(body, ",");
-        struct ledger_event at = {.key = key, .position = place ? *place : 0};
-        code = row_write(body, page->w.context, page->published, &at,
-                         json_array_get(page->w.reply_body, i), &page->asked, error);
-    }
-    text_add(body, "]}");
-    return code;
-}
-
-static enum fh_code write_places(struct page *page)
-{
-    struct map_entry *entry = NULL;
-    const char *key;
-    void *place;
-    text_release(&page->body);
-    text_init(&page->body, SNAPSHOT_BODY_SIZE_MAX);
-    text_add(&page->body, "{\"places\":{");
-    for (bool any = false; map_next(&page->places, &entry, &key, &place); any = true) {
-        text_add(&page->body, any ? "," : "");
-        envelope_string(&page->body, key);
-        text_printf(&page->body, ":%" PRId64, *(const int64_t *)place);
-    }
-    text_add(&page->body, "}}");
-    return FH_OK;
-}
-
-/* A single row fails: names its key. */
-static enum fh_code name_row(const struct page *page, enum fh_code code, struct fh_error *error)
-{
-    struct fh_error why = *error;
-    const char *key = page->keys ? json_string_value(json_array_get(page->keys, 0)) : NULL;
-    const char *after = json_string_value(json_object_get(page->typed, "after"));
-    if (key)
-        return error_set(error, code, "The state of %.64s can't be given for the key \"%.64s\": %s",
-                         page->published->type, key, why.message);
-    return error_set(error, code, "The state of %.64s can't be given %s%.64s%s: %s",
-                     page->published->type, after ? "after the key \"" : "for its first key",
-                     after ? after : "", after ? "\"" : "", why.message);
-}
-
 /* Reads the page once and writes the answer's body. *ret_again: its keys changed, or
  * events had no positions yet. */
 static enum fh_code make_page(struct event_manager *manager, struct page *page,
@@ -369,7 +287,7 @@ static enum fh_code make_page(struct event_manager *manager, struct page *page,
     *ret_again = code == FH_OK ? page->unsequenced : code == FH_CONFLICT && error->retryable;
     if (code != FH_OK || *ret_again || page->status != 200)
         return code;
-    code = page->places_of ? write_places(page) : write_rows(page, error);
+    code = page_write(page, error);
     if (code == FH_OK && page->body.overflow)
         return error_set(error, FH_NO_MEMORY, "A page would be larger than %zu MiB.",
                          SNAPSHOT_BODY_SIZE_MAX >> 20);
@@ -396,7 +314,7 @@ static enum fh_code read_snapshot_page(struct event_manager *manager, struct pag
         if (!again && (code == FH_UNAVAILABLE || page->limit == 0))
             return code;
         if (!again && page->limit == 1)
-            return name_row(page, code, error);
+            return page_name_row(page, code, error);
         if (manager->draining || (again && tries == SNAPSHOT_TRIES_MAX))
             return error_set(error, FH_UNAVAILABLE,
                              "Keys of this page change, or their events wait for positions.");

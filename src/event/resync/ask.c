@@ -78,8 +78,8 @@ static void asking_refused(struct resync_asking *asking, const struct world_requ
     json_decref(problem);
 }
 
-static enum fh_code take_answer(struct resync_asking *asking, const struct world_request *answer,
-                                struct fh_error *error)
+static enum fh_code take_resync_answer(struct resync_asking *asking,
+                                       const struct world_request *answer, struct fh_error *error)
 {
     json_t *body = NULL;
     if (!asking->wants_places)
@@ -111,7 +111,7 @@ void resync_ask_run(struct resync_asking *asking)
     world_request_wait(context->world, &request);
     asking->anew = request.status == 409;
     if (request.status == 200) {
-        asking->fault = take_answer(asking, &request, &error) != FH_OK;
+        asking->fault = take_resync_answer(asking, &request, &error) != FH_OK;
         if (asking->fault)
             snprintf(asking->reason, sizeof asking->reason,
                      "%s answered the snapshot with what can't be read: %s", s->source,

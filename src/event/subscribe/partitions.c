@@ -7,8 +7,10 @@
 #include "event/subscribe/partitions.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "event/envelope.h"
+#include "event/subscribe/subscription.h"
 #include "store/ledger.h"
 #include "work/batch.h"
 #include "work/work.h"
@@ -80,4 +82,18 @@ enum fh_code partitions_count(struct event_manager *manager, const char *source,
     if (code == FH_OK)
         *ret = found.partitions;
     return code;
+}
+
+struct subscription *partitions_spread(struct subscription *s, unsigned count)
+{
+    s->partition_count = count;
+    for (unsigned i = 1; i < count; i++) {
+        struct subscription *other = calloc(1, sizeof *other);
+        FH_ASSERT(other != NULL);
+        *other = *s;
+        other->partition_index = i;
+        s->next = other;
+        s = other;
+    }
+    return s;
 }

@@ -16,5 +16,7 @@
 /* Counts the partitions; creates the cursors of a new subscription. On a fiber. */
 enum fh_code partitions_count(struct event_manager *manager, const char *source, unsigned *ret,
                               struct fh_error *error);
+/* Turns a source's one subscription into so many, one a partition; returns the last. */
+struct subscription *partitions_spread(struct subscription *subscription, unsigned count);
 
 #endif

@@ -263,16 +263,6 @@ static void skip_apply(struct subscription *s)
         outage_met(s, 1, &apply.error); /* the next attempt comes in a second */
 }
 
-static void wait_for_batches(struct subscription *s, int64_t until_ns)
-{
-    int64_t sync_ns = sync_due_ns(s);
-    until_ns = sync_ns < until_ns ? sync_ns : until_ns;
-    if (until_ns == INT64_MAX)
-        fiber_wait(&s->for_batches);
-    else if (world_monotonic_ns(subscription_world(s)) < until_ns)
-        fiber_wait_until(&s->for_batches, subscription_world(s), until_ns);
-}
-
 static void apply_what_came(struct subscription *s)
 {
     int64_t due_ns = s->skipped_ns + SUBSCRIBE_SKIP_INTERVAL_MS * NS_A_MS;
@@ -283,9 +273,9 @@ static void apply_what_came(struct subscription *s)
         batch_free(s->applying);
         s->applying = NULL;
     } else if (s->skipped.position <= s->cursor.position) {
-        wait_for_batches(s, INT64_MAX);
+        sync_wait(s, INT64_MAX);
     } else if (world_monotonic_ns(subscription_world(s)) < due_ns) {
-        wait_for_batches(s, due_ns);
+        sync_wait(s, due_ns);
     } else {
         skip_apply(s);
     }
@@ -331,10 +321,8 @@ static void run_applier(void *argument)
     while (subscription_goes_on(s)) {
         if (subscription_resyncs(s))
             resync_step(s);
-        else if (!resync_forget(s)) {
-            sync_step(s);
+        else if (!resync_forget(s) && !sync_step(s))
             apply_what_came(s);
-        }
     }
     if (s->fenced && subscription_is_ours(s))
         hold_as_fenced(s);
@@ -432,21 +420,6 @@ static enum fh_code add_declaration(struct event_manager *manager,
     return resync_check(manager->context->service, subscribed, error);
 }
 
-/* Turns a source's one subscription into all of its partitions. */
-static struct subscription *spread_partitions(struct subscription *s, unsigned count)
-{
-    s->partition_count = count;
-    for (unsigned i = 1; i < count; i++) {
-        struct subscription *other = calloc(1, sizeof *other);
-        FH_ASSERT(other != NULL);
-        *other = *s;
-        other->partition_index = i;
-        s->next = other;
-        s = other;
-    }
-    return s;
-}
-
 static enum fh_code begin_partition(struct subscription *s, struct fh_error *error)
 {
     snprintf(s->partition, sizeof s->partition, "%u/%u", s->partition_index, s->partition_count);
@@ -476,7 +449,7 @@ enum fh_code subscribe_start(struct event_manager *manager, struct fh_error *err
         enum fh_code code = partitions_count(manager, s->source, &count, error);
         if (code != FH_OK)
             return code;
-        s = spread_partitions(s, count);
+        s = partitions_spread(s, count);
     }
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
         enum fh_code code = begin_partition(s, error);

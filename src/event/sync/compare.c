@@ -140,7 +140,7 @@ bool sync_has(const struct sync_list *list, const struct page_read *read, int ro
            (!read->digests || strcmp(list->rows[at].digest, read->digests[row]) == 0);
 }
 
-static bool is_covered(const struct sync_page *page, const char *key)
+static bool key_is_covered(const struct sync_page *page, const char *key)
 {
     return !page->upto || sync_order(page->subscription->sync, key, page->upto) <= 0;
 }
@@ -167,7 +167,7 @@ static enum fh_code compare_row(struct sync_page *page, int row, bool *seen)
     int at = held_at(page->list, event->key);
     if (held_is(page->list, at, event->key))
         seen[at] = true;
-    if (!is_covered(page, event->key) || event->position > s->cursor.position)
+    if (!key_is_covered(page, event->key) || event->position > s->cursor.position)
         return FH_OK;
     page->checked++;
     if (!sync_has(page->list, page->read, row))
@@ -185,7 +185,7 @@ enum fh_code sync_compare(struct sync_page *page)
         code = compare_row(page, row, seen);
     for (int at = 0; at < page->list->count && code == FH_OK; at++) {
         const char *key = page->list->rows[at].key;
-        if (!seen[at] && is_covered(page, key))
+        if (!seen[at] && key_is_covered(page, key))
             json_array_append_new(page->surplus, json_string(key));
     }
     free(seen);

@@ -100,7 +100,7 @@ static enum sync_verdict apply_mending(struct sync_page *page, const struct batc
 
 /* ---- what is missing or different here ---- */
 
-static bool is_among(const json_t *keys, const char *key)
+static bool has_key(const json_t *keys, const char *key)
 {
     size_t i;
     json_t *each;
@@ -119,7 +119,7 @@ static enum sync_verdict mend_rows(struct sync_page *page, const struct page_rea
     FH_ASSERT(events != NULL);
     for (int i = 0; i < read->count; i++) {
         if (read->rows[i].position <= page->subscription->cursor.position &&
-            is_among(page->differing, read->rows[i].key))
+            has_key(page->differing, read->rows[i].key))
             events[count++] = read->rows[i];
     }
     enum sync_verdict verdict = apply_mending(page, events, count, page->subscribed->upsert, done);

@@ -54,7 +54,8 @@ struct sync *sync_new(const struct subscription *s)
     return sync;
 }
 
-int64_t sync_due_ns(const struct subscription *s)
+/* INT64_MAX: never, as far as is known. */
+static int64_t sync_due_ns(const struct subscription *s)
 {
     const struct sync *sync = s->sync;
     int64_t due_ms = INT64_MAX;
@@ -71,6 +72,16 @@ int64_t sync_due_ns(const struct subscription *s)
         due_ms = left < due_ms ? left : due_ms;
     }
     return world_in_ms(subscription_world(s), due_ms);
+}
+
+void sync_wait(struct subscription *s, int64_t until_ns)
+{
+    int64_t due_ns = sync_due_ns(s);
+    until_ns = due_ns < until_ns ? due_ns : until_ns;
+    if (until_ns == INT64_MAX)
+        fiber_wait(&s->for_batches);
+    else if (world_monotonic_ns(subscription_world(s)) < until_ns)
+        fiber_wait_until(&s->for_batches, subscription_world(s), until_ns);
 }
 
 static bool begin_due(struct subscription *s)
@@ -140,7 +151,7 @@ static struct ledger_resync sync_place(const struct subscription *s)
 }
 
 /* `held` has to be told whether keys are integers before it can list any. */
-static enum sync_verdict ask_kind(struct subscription *s, struct fh_error *error)
+static enum sync_verdict ask_kind_of_keys(struct subscription *s, struct fh_error *error)
 {
     struct ledger_resync at = sync_place(s);
     struct resync_asking asking;
@@ -230,19 +241,20 @@ static enum sync_verdict compare_page(struct subscription *s, struct fh_error *e
     return verdict;
 }
 
-void sync_step(struct subscription *s)
+bool sync_step(struct subscription *s)
 {
     struct sync *sync = s->sync;
     struct world *world = subscription_world(s);
     struct fh_error error = {0};
     if (sync_due_ns(s) > world_monotonic_ns(world) || (sync->type < 0 && !begin_due(s)))
-        return;
-    enum sync_verdict verdict = sync->after[0] ? compare_page(s, &error) : ask_kind(s, &error);
+        return false;
+    enum sync_verdict verdict =
+        sync->after[0] ? compare_page(s, &error) : ask_kind_of_keys(s, &error);
     sync->again_ns = 0;
     if (verdict == SYNC_DONE) {
         sync->failures = 0;
         sync->reason[0] = '\0';
-        return;
+        return !s->first;
     }
     snprintf(sync->reason, sizeof sync->reason, "%s", error.message);
     if (verdict == SYNC_OUTAGE) {
@@ -251,7 +263,7 @@ void sync_step(struct subscription *s)
             ms *= 2;
         sync->failures++;
         sync->again_ns = world_in_ms(world, ms < AGAIN_MS_MAX ? ms : AGAIN_MS_MAX);
-        return;
+        return false;
     }
     if (verdict == SYNC_WRONG)
         log_warning("sync-failed", "%s can't compare %s with %s: %s",
@@ -259,4 +271,5 @@ void sync_step(struct subscription *s)
                     error.message);
     count_sync(s);
     sync->type = -1;
+    return false;
 }

@@ -41,9 +41,10 @@ struct sync {
 
 /* NULL: no declaration of this subscription asks for it. Freed with free(). */
 struct sync *sync_new(const struct subscription *subscription);
-/* On the applier's fiber; compares a page if it is time to. Parks. */
-void sync_step(struct subscription *subscription);
-/* When sync_step has something to do next, as far as is known; INT64_MAX: never. */
-int64_t sync_due_ns(const struct subscription *subscription);
+/* On the applier's fiber; compares a page if it is time to. Parks. True: it has, and no events
+ * wait. */
+bool sync_step(struct subscription *subscription);
+/* Waits for events, until then at most, or until there is something to compare. */
+void sync_wait(struct subscription *subscription, int64_t until_ns);
 
 #endif

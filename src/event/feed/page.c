@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes down a page that was read: rows, or where keys stand. */
+
+#include "event/feed/page.h"
+
+#include <inttypes.h>
+
+#include "base/json.h"
+#include "event/envelope.h"
+
+static enum fh_code write_rows(struct page *page, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    struct text *body = &page->body;
+    size_t i, sent = 0;
+    size_t count = page->limit ? json_array_size(page->w.reply_body) : 0;
+    const char *last = count ? json_string_value(json_array_get(page->keys, count - 1)) : NULL;
+    text_release(body);
+    text_init(body, SNAPSHOT_BODY_SIZE_MAX);
+    text_printf(body, "{\"key\":\"%s\",\"after\":", page->integers ? "integer" : "string");
+    if (last && count == (size_t)page->limit)
+        envelope_string(body, last);
+    else
+        text_add(body, "null");
+    text_add(body, ",\"rows\":[");
+    for (i = 0; i < count && code == FH_OK; i++) {
+        const char *key = json_string_value(json_array_get(page->keys, i));
+        const int64_t *place = map_get(&page->places, key);
+        if (page->partition_count > 1 &&
+            envelope_partition(key, page->partition_count) != page->partition_index)
+            continue;
+        if (sent++)
+            text_add(body, ",");
+        struct ledger_event at = {.key = key, .position = place ? *place : 0};
+        code = row_write(body, page->w.context, page->published, &at,
+                         json_array_get(page->w.reply_body, i), &page->asked, error);
+    }
+    text_add(body, "]}");
+    return code;
+}
+
+static void write_places(struct page *page)
+{
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *place;
+    text_release(&page->body);
+    text_init(&page->body, SNAPSHOT_BODY_SIZE_MAX);
+    text_add(&page->body, "{\"places\":{");
+    for (bool any = false; map_next(&page->places, &entry, &key, &place); any = true) {
+        text_add(&page->body, any ? "," : "");
+        envelope_string(&page->body, key);
+        text_printf(&page->body, ":%" PRId64, *(const int64_t *)place);
+    }
+    text_add(&page->body, "}}");
+}
+
+enum fh_code page_write(struct page *page, struct fh_error *error)
+{
+    if (!page->places_of)
+        return write_rows(page, error);
+    write_places(page);
+    return FH_OK;
+}
+
+enum fh_code page_name_row(const struct page *page, enum fh_code code, struct fh_error *error)
+{
+    struct fh_error why = *error;
+    const char *key = page->keys ? json_string_value(json_array_get(page->keys, 0)) : NULL;
+    const char *after = json_string_value(json_object_get(page->typed, "after"));
+    if (key)
+        return error_set(error, code, "The state of %.64s can't be given for the key \"%.64s\": %s",
+                         page->published->type, key, why.message);
+    return error_set(error, code, "The state of %.64s can't be given %s%.64s%s: %s",
+                     page->published->type, after ? "after the key \"" : "for its first key",
+                     after ? after : "", after ? "\"" : "", why.message);
+}
