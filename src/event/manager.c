@@ -129,10 +129,11 @@ void event_manager_free(struct event_manager *manager)
 
 static json_t *sync_state(const struct sync *sync)
 {
+    json_int_t checked = sync->all.checked + sync->now.checked;
+    json_int_t differed = sync->all.differed + sync->now.differed;
+    json_int_t unmended = sync->all.unmended + sync->now.unmended;
     json_t *state = json_pack("{s:b, s:I, s:I, s:I, s:I}", "running", sync->type >= 0, "checked",
-                              (json_int_t)(sync->all.checked + sync->now.checked), "differed",
-                              (json_int_t)(sync->all.differed + sync->now.differed), "unmended",
-                              (json_int_t)(sync->all.unmended + sync->now.unmended), "finished_ms",
+                              checked, "differed", differed, "unmended", unmended, "finished_ms",
                               (json_int_t)sync->finished_ms);
     FH_ASSERT(state != NULL);
     if (*sync->reason)

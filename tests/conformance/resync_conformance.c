@@ -2,7 +2,7 @@
 /*
  * Snapshots on every engine, by the services' own handlers. As publisher: pages are read again and
  * again while others change what is on them; then each row, and each absence, is compared with the
- * events. As subscriber: it takes over a publisher's state, follows, and resyncs.
+ * events. As subscriber: it takes over a publisher's state, follows, resyncs, and syncs.
  */
 
 #include "conformance.h"
@@ -18,6 +18,7 @@
 #include "event/feed/snapshot.h"
 #include "event/subscribe/subscribe.h"
 #include "event/subscribe/subscription.h"
+#include "event/sync/sync.h"
 #include "http/path.h"
 #include "store/model.h"
 #include "store/relational/sql.h"
@@ -98,7 +99,7 @@ static int after_of(fh_work *w)
                                                                    : 0;
 }
 
-static json_t *members(fh_work *w, const char *only)
+static json_t *members(fh_work *w)
 {
     int limit = (int)json_integer_value(json_object_get(fh_query(w), "limit"));
     json_t *found = fh_kv_lowest(w, "items", after_of(w) + 1, FH_SCORE_MAX, 0, limit);
@@ -106,7 +107,7 @@ static json_t *members(fh_work *w, const char *only)
     size_t index;
     json_array_foreach (found, index, member) {
         json_t *item = fh_kv(w, json_string_value(json_object_get(member, "member")));
-        json_array_append(list, only ? json_object_get(item, only) : item);
+        json_array_append(list, item);
     }
     return list;
 }
@@ -127,7 +128,7 @@ static void every_item(fh_work *w)
             json_array_append(list, item);
         }
     } else {
-        list = members(w, NULL);
+        list = members(w);
     }
     fh_reply(w, 200, list);
 }
@@ -439,16 +440,18 @@ static void items_held(fh_work *w)
     json_t *query = fh_query(w), *list = json_array(), *found, *item;
     size_t index;
     if (works_model(w) == FH_RELATIONAL) {
-        list = fh_rows(w, "SELECT id FROM item WHERE id > :after ORDER BY id LIMIT :limit", query,
-                       NULL);
+        list = fh_rows(w, "SELECT id, changes FROM item WHERE id > :after ORDER BY id LIMIT :limit",
+                       query, NULL);
     } else if (works_model(w) == FH_DOCUMENT) {
         found = fh_docs(w, "items", json_pack("{s:{s:i}}", "number", "$gt", after_of(w)),
                         json_pack("{s:i}", "number", 1), NULL,
                         (int)json_integer_value(json_object_get(query, "limit")));
         json_array_foreach (found, index, item)
-            json_array_append(list, json_object_get(item, "number"));
+            json_array_append_new(list,
+                                  json_pack("{s:O, s:O}", "id", json_object_get(item, "number"),
+                                            "changes", json_object_get(item, "changes")));
     } else {
-        list = members(w, "id");
+        list = members(w);
     }
     fh_reply(w, 200, list);
 }
@@ -457,7 +460,7 @@ static void items_held(fh_work *w)
     {                                                                                              \
         .name = "subscriber", .model = of_model,                                                   \
         .subscribes = {{"publisher", "ItemChanged", item_changed, .upsert = item_changed,          \
-                        .gone = item_gone, .held = items_held},                                    \
+                        .gone = item_gone, .held = items_held, .sync_s = 86400},                   \
                        {"publisher", "ItemRemoved", item_removed, .covered_by = "ItemChanged"}},   \
         .collections = {{"items"}},                                                                \
     }
@@ -641,6 +644,58 @@ static void goes_on(struct hearing *hearing)
     expect_same(hearing);
 }
 
+static void put_alone(fh_work *w)
+{
+    const struct item_work *own = (struct item_work *)w;
+    put_item(w, own->id, own->changes);
+}
+
+/* Beside all events. */
+static enum fh_code spoil(struct hearing *hearing, int id, int changes, struct fh_error *error)
+{
+    struct item_work own = {.id = id, .changes = changes};
+    work_init(&own.w, &hearing->subscriber, put_alone);
+    own.w.deadline_ns = world_in_ms(hearing->subscriber.world, PATIENCE_MS);
+    enum fh_code code = work_run(&own.w);
+    if (code)
+        *error = own.w.failure;
+    work_release(&own.w);
+    return code;
+}
+
+/* Of each partition, as if a day had passed; returns how many keys were mended. */
+static int64_t sync_now(struct hearing *hearing)
+{
+    struct world *world = hearing->c->harness.world;
+    const struct event_manager *manager = hearing->subscriber.events;
+    struct subscription *s = NULL;
+    int64_t differed = 0;
+    while ((s = (struct subscription *)(uintptr_t)subscription_next(manager, s))) {
+        s->sync->periods[0] = -1;
+        s->sync->all = (struct sync_counts){0};
+        fiber_wake_all(&s->for_batches);
+        while (s->sync->type >= 0 || s->sync->periods[0] == -1)
+            fiber_sleep_until(world, world_in_ms(world, 5));
+        differed += s->sync->all.differed;
+    }
+    return differed;
+}
+
+static void spoils_and_syncs(struct hearing *hearing)
+{
+    struct conformance *c = hearing->c;
+    begin_hearing(hearing);
+    expect_same(hearing);
+    EXPECT(sync_now(hearing) == 0);
+    EXPECT(spoil(hearing, 1, 9999, &c->error) == FH_OK);
+    EXPECT(spoil(hearing, 2, 0, &c->error) == FH_OK);
+    EXPECT(spoil(hearing, 90, 1, &c->error) == FH_OK);
+    EXPECT(sync_now(hearing) == 3);
+    expect_same(hearing);
+    EXPECT(sync_now(hearing) == 0);
+    end_hearing(hearing);
+}
+
 static void subscribes(struct hearing *hearing)
 {
     struct conformance *c = hearing->c;
@@ -661,6 +716,7 @@ static void hears_twice(struct hearing *hearing)
     EXPECT(change_items(hearing, 19, 22, false, &c->error) == FH_OK);
     subscribes(hearing);
     EXPECT(hearing->pages == 4);
+    spoils_and_syncs(hearing);
 }
 
 static void a_subscriber_takes_over_what_there_is_and_gives_up_what_is_gone(struct conformance *c)
