@@ -152,6 +152,7 @@ UNIT = {
     "declared_hosts_end_anyones": "call_fetch",
     "digest_without_lengths": "event_sync",
     "dot_of_a_host_overlooked": "call_webhook",
+    "doubted_for_good": "event_sync",
     "expiry_not_checked": "gateway_jwt",
     "fetched_again": "call_fetch",
     "flood_hides_others": "request_log",

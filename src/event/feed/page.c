@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes down a page that was read: rows, or where keys stand. */
+/* Writes down a page that was read. */
 
 #include "event/feed/page.h"
-
-#include <inttypes.h>
 
 #include "base/json.h"
 #include "event/envelope.h"
 
-static enum fh_code write_rows(struct page *page, struct fh_error *error)
+enum fh_code page_write(struct page *page, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     struct text *body = &page->body;
@@ -37,30 +35,6 @@ static enum fh_code write_rows(struct page *page, struct fh_error *error)
     }
     text_add(body, "]}");
     return code;
-}
-
-static void write_places(struct page *page)
-{
-    struct map_entry *entry = NULL;
-    const char *key;
-    void *place;
-    text_release(&page->body);
-    text_init(&page->body, SNAPSHOT_BODY_SIZE_MAX);
-    text_add(&page->body, "{\"places\":{");
-    for (bool any = false; map_next(&page->places, &entry, &key, &place); any = true) {
-        text_add(&page->body, any ? "," : "");
-        envelope_string(&page->body, key);
-        text_printf(&page->body, ":%" PRId64, *(const int64_t *)place);
-    }
-    text_add(&page->body, "}}");
-}
-
-enum fh_code page_write(struct page *page, struct fh_error *error)
-{
-    if (!page->places_of)
-        return write_rows(page, error);
-    write_places(page);
-    return FH_OK;
 }
 
 enum fh_code page_name_row(const struct page *page, enum fh_code code, struct fh_error *error)

@@ -19,7 +19,6 @@ struct page {
     unsigned partition_index, partition_count;
     int limit;
     struct row_asked asked;
-    json_t *places_of; /* keys of which only the places are asked for; NULL: it is for rows */
     json_t *keys;      /* of the rows, in their order */
     struct map places; /* key → its last position, on the heap */
     struct text body;  /* the answer's */
@@ -30,7 +29,7 @@ struct page {
     const char *why; /* when the status is not 200 */
 };
 
-/* The answer's body, of rows or of places, as snapshot.h describes it. */
+/* The answer's body, as snapshot.h describes it. */
 enum fh_code page_write(struct page *page, struct fh_error *error);
 /* A page of one row that fails: `error` names its key, too. Returns `code`. */
 enum fh_code page_name_row(const struct page *page, enum fh_code code, struct fh_error *error);

@@ -49,7 +49,6 @@
 
 #define FIRST_INTEGER (-(INT64_C(1) << 53)) /* less than all keys */
 #define HANDLER_MS_MAX 10000
-#define KEYS_SIZE_MAX (16 << 10)
 
 static const fh_field snapshot_shape[] = {
     {"type", FH_STRING, .min = 1, .max = 255},
@@ -64,7 +63,6 @@ static const fh_field snapshot_shape[] = {
     {"fields", FH_LIST, .max = FIELDS_MAX, .optional = true},
     {"versions", FH_LIST, .max = 64, .optional = true},
     {"digests", FH_LIST, .max = FIELDS_MAX, .optional = true},
-    {"keys", FH_STRING, .min = 2, .max = KEYS_SIZE_MAX, .optional = true},
     {0}};
 
 static const fh_field *key_field(const struct fh_published *published)
@@ -167,23 +165,11 @@ static void forget_places(struct page *page)
     map_init(&page->places);
 }
 
-static enum fh_code find_places(struct page *page, const json_t *of, struct store_work *work,
-                                struct fh_error *error)
-{
-    char *keys = json_text(of);
-    enum fh_code code =
-        ledger_snapshots(work->store)->key_places(work, keys, take_key_place, page, error);
-    json_text_free(keys);
-    return code;
-}
-
 static enum fh_code read_page_rows(struct page *page, struct store_work *work,
                                    struct fh_error *error)
 {
     bool by_fence;
     fh_work *w = &page->w;
-    if (page->places_of)
-        return find_places(page, page->places_of, work, error);
     rows_begin(page, work);
     work_record_begin(w);
     work_handler_run(w, &by_fence);
@@ -193,7 +179,11 @@ static enum fh_code read_page_rows(struct page *page, struct store_work *work,
         *error = w->failure;
         return error->code;
     }
-    return find_places(page, page->keys, work, error);
+    char *keys = json_text(page->keys);
+    enum fh_code code =
+        ledger_snapshots(work->store)->key_places(work, keys, take_key_place, page, error);
+    json_text_free(keys);
+    return code;
 }
 
 /* Is the asking resync in this incarnation, and at a place of it? */
@@ -359,24 +349,6 @@ static bool take_digests(struct page *page)
     return true;
 }
 
-static bool take_keys(struct page *page)
-{
-    const json_t *text = json_object_get(page->typed, "keys");
-    size_t i;
-    json_t *key;
-    if (!text)
-        return true;
-    if (json_parse(json_string_value(text), json_string_length(text), &page->places_of,
-                   ERROR_UNHEEDED) != FH_OK ||
-        !json_is_array(page->places_of))
-        return false;
-    json_array_foreach (page->places_of, i, key) {
-        if (!json_is_string(key))
-            return false;
-    }
-    return true;
-}
-
 /* NULL, or a description of the error, with its type. */
 static const char *page_prepare(struct page *page, const struct work_context *context,
                                 enum problem_type *ret_type)
@@ -398,8 +370,6 @@ static const char *page_prepare(struct page *page, const struct work_context *co
         versions_asked(json_object_get(page->typed, "versions"), page->published->type);
     if (!take_digests(page))
         return "`digests` must be names of fields that are among `fields`.";
-    if (!take_keys(page))
-        return "`keys` must be a JSON array of strings.";
     page->integers = key_field(page->published)->type == FH_INT;
     page->limit = (int)snapshot_integer_or(page->typed, "limit", SNAPSHOT_ROWS_MAX);
     return NULL;
@@ -466,7 +436,6 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
         feed_problem(ret, problem_new(type, wrong, NULL));
     if (!wrong && page_judge(&page, grant, ret))
         answer_page(manager, &page, ret);
-    json_decref(page.places_of);
 }
 void snapshot_answer(struct event_manager *manager, const json_t *strings,
                      const struct event_grant *grant, struct feed_answer *ret)

@@ -15,14 +15,11 @@
  *   fields       as in the feed
  *   digests      names of fields: each row has the digest of these (event/digest.h), as "digest",
  *                instead of its data
- *   keys         an array of keys, as JSON: only where they stand is told, not what they have
  *
  *   200  {"key": "integer" or "string", "after": the last key looked at, or null at the end,
  *         "rows": [{"type", "subject", "position", "data"}]}: `position` is that of the last event
  *         of the row's key, which the data reflects; 0 when there was none. `Freehold-Position:
  *         position,id`: where the store stood, at least, when the rows were read
- *        With `keys`: {"places": {KEY: the position of its last event}}, without those that never
- *        had one; one whose newest event has no position yet has null
  *   403  it was not granted that state, or those fields, or `name` is another's
  *   400, 404  a parameter is wrong; the type has no state
  *   409  another incarnation, or `seen` is not a place of this store: begin again

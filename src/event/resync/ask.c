@@ -52,17 +52,6 @@ void resync_ask_digests(struct resync_asking *asking, struct subscription *s,
     }
 }
 
-void resync_ask_places(struct resync_asking *asking, struct subscription *s,
-                       const struct ledger_resync *at, const json_t *keys)
-{
-    char *text = json_text(keys);
-    resync_ask_init(asking, s, at, 1);
-    asking->wants_places = true;
-    text_add(&asking->path, "&keys=");
-    query_encode(&asking->path, text);
-    json_text_free(text);
-}
-
 /* The reason includes the detail of the publisher's problem. */
 static void asking_refused(struct resync_asking *asking, const struct world_request *request)
 {
@@ -76,21 +65,6 @@ static void asking_refused(struct resync_asking *asking, const struct world_requ
              s->source, asking->subscribed->type, request->status, detail ? ": " : ".",
              detail ? detail : "");
     json_decref(problem);
-}
-
-static enum fh_code take_resync_answer(struct resync_asking *asking,
-                                       const struct world_request *answer, struct fh_error *error)
-{
-    json_t *body = NULL;
-    if (!asking->wants_places)
-        return page_parse(answer, asking->subscribed->type, asking->digests, RESYNC_ROWS_MAX,
-                          &asking->page, error);
-    enum fh_code code = json_parse(answer->answer, answer->answer_length, &body, error);
-    asking->places = json_incref(json_object_get(body, "places"));
-    json_decref(body);
-    if (code == FH_OK && !json_is_object(asking->places))
-        code = error_set(error, FH_INVALID, "It lacks `places`.");
-    return code;
 }
 
 void resync_ask_run(struct resync_asking *asking)
@@ -110,8 +84,10 @@ void resync_ask_run(struct resync_asking *asking)
     };
     world_request_wait(context->world, &request);
     asking->anew = request.status == 409;
+    asking->status = request.status;
     if (request.status == 200) {
-        asking->fault = take_resync_answer(asking, &request, &error) != FH_OK;
+        asking->fault = page_parse(&request, asking->subscribed->type, asking->digests,
+                                   RESYNC_ROWS_MAX, &asking->page, &error) != FH_OK;
         if (asking->fault)
             snprintf(asking->reason, sizeof asking->reason,
                      "%s answered the snapshot with what can't be read: %s", s->source,

@@ -55,16 +55,15 @@ struct batch_event *resync_gone_events(struct arena *arena, const json_t *keys,
 /* Sweeps one page of the keys that this service holds. */
 void resync_sweep(struct subscription *subscription);
 
-/* One request, and its outcome: a page, or places; or the resync must begin again; or why neither.
- */
+/* One request, and its outcome: a page; or the resync must begin again; or why neither. */
 struct resync_asking {
     struct subscription *subscription;
     const struct fh_subscription *subscribed;
     struct text path;
     struct page_read *page;
-    json_t *places; /* {key: its last position}: an answer to resync_ask_places */
-    bool digests, wants_places;
+    bool digests; /* are asked for, instead of data */
     int limit;
+    int status;       /* of the answer; 0: there was none */
     bool anew, fault; /* the publisher's fault, or that of its answer */
     char reason[REASON_SIZE];
     bool answered;
@@ -77,9 +76,6 @@ void resync_ask_init(struct resync_asking *asking, struct subscription *subscrip
 /* The same for digests of these fields, an array of names, instead of the rows' data. */
 void resync_ask_digests(struct resync_asking *asking, struct subscription *subscription,
                         const struct ledger_resync *at, int limit, const json_t *names);
-/* Where these keys stand, an array of strings of the type at `at`. */
-void resync_ask_places(struct resync_asking *asking, struct subscription *subscription,
-                       const struct ledger_resync *at, const json_t *keys);
 void resync_ask_run(struct resync_asking *asking); /* parks */
 /* Asks for the page after this one while this one is applied. False: there is none, or no fiber for
  * it. */

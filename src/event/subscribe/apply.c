@@ -26,6 +26,7 @@
 #include "event/marks.h"
 #include "event/subscribe/parked.h"
 #include "event/resync/resync.h"
+#include "event/sync/sync.h"
 #include "event/versions.h"
 #include "shape/mark.h"
 #include "work/fault.h"
@@ -332,6 +333,7 @@ enum apply_verdict apply_run(struct apply *apply)
     bool outage = true;
     FH_ASSERT(apply->count <= SUBSCRIBE_WORK_MAX && (!apply->park_error || apply->count == 1));
     fence.next.epoch = s->cursor.epoch;
+    sync_heard(s->sync, apply->events, apply->count);
     apply->failed = -1;
     apply->error = (struct fh_error){0};
     subscription_enter(s);

@@ -482,7 +482,7 @@ void subscribe_release(struct event_manager *manager)
         struct subscription *s = manager->subscriptions;
         manager->subscriptions = s->next;
         subscription_drop(s);
-        free(s->sync);
+        sync_free(s->sync);
         free(s);
     }
 }

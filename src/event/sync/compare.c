@@ -10,6 +10,7 @@
 #include "event/envelope.h"
 #include "event/resync/page.h"
 #include "event/sync/parts.h"
+#include "event/versions.h"
 
 #define KEY_SIZE (LEDGER_AFTER_SIZE - 1)
 
@@ -76,15 +77,33 @@ static enum fh_code take_held_row(struct sync_list *list, const json_t *row, str
     return FH_OK;
 }
 
+/* What it does not get it can't compare, and its publisher would refuse to. */
+static enum fh_code check_names(const struct sync_list *list, struct fh_error *error)
+{
+    const struct subscription *s = list->subscription;
+    const struct fh_subscription *subscribed = s->subscribed[s->sync->type];
+    size_t i;
+    json_t *name;
+    json_array_foreach (list->names, i, name) {
+        if (!versions_gets(s->manager->context->service, subscribed, subscribed->version,
+                           json_string_value(name)))
+            return error_set(error, FH_INVALID,
+                             "`held` of %s lists %.64s, which is not among the `fields` of the "
+                             "subscription.",
+                             subscribed->type, json_string_value(name));
+    }
+    return FH_OK;
+}
+
 static enum fh_code take_held(void *context, struct store_work *work, struct fh_error *error)
 {
     struct sync_list *list = context;
     const json_t *rows = list->w.reply_body;
-    enum fh_code code = FH_OK;
     (void)work;
     list->ends = json_array_size(rows) < (size_t)list->limit;
     list->names = names_of_row(json_array_get(rows, 0));
     list->rows = arena_alloc(&list->arena, (json_array_size(rows) + 1) * sizeof *list->rows);
+    enum fh_code code = check_names(list, error);
     for (size_t i = 0; i < json_array_size(rows) && code == FH_OK; i++)
         code = take_held_row(list, json_array_get(rows, i), error);
     return code;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mending is safe by one rule: only a key whose last event is not after our cursor. All that ever
- * happened to it up to the publisher's row has been applied here, so the row may be put over what
- * is held; and what happens to it later comes after it. A key that the publisher lacks has no row
- * that could tell, so the publisher is asked for its place.
+ * Mending is safe by one rule: a key is touched only where all that ever happened to it up to the
+ * publisher's row, or up to its absence, has been applied here, and nothing after it. Then what the
+ * publisher has may be put over what is held, and what happens to the key later comes on top.
+ *
+ *   a row of position P       it is so while our cursor is not before P
+ *   no row, in a page as of   the key is doubted. Once our cursor is at A or later, and no event of
+ *   the publisher's place A   it came meanwhile, it is so
  *
  * The transaction checks that the cursor is still where it was, and that no key of it is parked:
  * the events that wait for such a key are older than its row, and would be applied over it.
@@ -17,14 +20,13 @@
 #include "event/subscribe/apply.h"
 #include "event/sync/parts.h"
 
-#define PLACES_LENGTH_MAX 1500 /* of the keys in one question */
-
 enum sync_verdict sync_asked(const struct resync_asking *asking, struct fh_error *error)
 {
     if (asking->anew)
         return SYNC_LOST;
-    error_set(error, asking->fault ? FH_INVALID : FH_UNAVAILABLE, "%s", asking->reason);
-    return asking->fault ? SYNC_WRONG : SYNC_OUTAGE;
+    bool wrong = asking->fault || (asking->status >= 400 && asking->status < 500);
+    error_set(error, wrong ? FH_INVALID : FH_UNAVAILABLE, "%s", asking->reason);
+    return wrong ? SYNC_WRONG : SYNC_OUTAGE;
 }
 
 /* ---- one transaction after the other ---- */
@@ -144,7 +146,7 @@ static enum sync_verdict mend_differing(struct sync_page *page, json_t *done)
     enum sync_verdict verdict = SYNC_DONE;
     for (bool more = true; more && verdict == SYNC_DONE;) {
         struct resync_asking asking;
-        resync_ask_init(&asking, s, &at, page->list->limit);
+        resync_ask_init(&asking, s, &at, page->limit);
         resync_ask_run(&asking);
         if (!asking.page)
             return sync_asked(&asking, &page->error);
@@ -154,64 +156,6 @@ static enum sync_verdict mend_differing(struct sync_page *page, json_t *done)
             snprintf(at.after, sizeof at.after, "%s", asking.page->after);
         page_free(asking.page);
     }
-    return verdict;
-}
-
-/* ---- what is held here alone ---- */
-
-/* Of these keys, those to which nothing has happened after our cursor. */
-static enum sync_verdict ask_which_are_gone(struct sync_page *page, const json_t *keys,
-                                            json_t *gone)
-{
-    struct subscription *s = page->subscription;
-    struct ledger_resync at = {.type = s->sync->type, .seen_position = s->cursor.position};
-    struct resync_asking asking;
-    size_t i;
-    json_t *key;
-    memcpy(at.seen_id, s->cursor.event_id, sizeof at.seen_id);
-    resync_ask_places(&asking, s, &at, keys);
-    resync_ask_run(&asking);
-    if (!asking.places)
-        return sync_asked(&asking, &page->error);
-    json_array_foreach (keys, i, key) {
-        const json_t *place = json_object_get(asking.places, json_string_value(key));
-        if (json_integer_value(place) <= s->cursor.position && (!place || json_is_integer(place)))
-            json_array_append(gone, key);
-    }
-    json_decref(asking.places);
-    return SYNC_DONE;
-}
-
-static enum sync_verdict find_gone(struct sync_page *page, json_t *gone)
-{
-    enum sync_verdict verdict = SYNC_DONE;
-    size_t i = 0, count = json_array_size(page->surplus);
-    while (i < count && verdict == SYNC_DONE) {
-        json_t *keys = json_array();
-        for (size_t length = 0; i < count && length < PLACES_LENGTH_MAX; i++) {
-            json_t *key = json_array_get(page->surplus, i);
-            length += json_string_length(key);
-            json_array_append(keys, key);
-        }
-        verdict = ask_which_are_gone(page, keys, gone);
-        json_decref(keys);
-    }
-    return verdict;
-}
-
-static enum sync_verdict mend_surplus(struct sync_page *page, json_t *done)
-{
-    json_t *gone = json_array();
-    struct arena arena;
-    arena_init(&arena, 2 * ARENA_SIZE_MAX);
-    enum sync_verdict verdict = find_gone(page, gone);
-    if (verdict == SYNC_DONE) {
-        struct batch_event *events = resync_gone_events(&arena, gone, page->subscribed);
-        verdict =
-            apply_mending(page, events, (int)json_array_size(gone), page->subscribed->gone, done);
-    }
-    arena_release(&arena);
-    json_decref(gone);
     return verdict;
 }
 
@@ -228,10 +172,10 @@ static int row_of(const struct page_read *read, const char *key)
 /* Is it now here as the publisher has it? Where `held` does not come to it any more: so be it. */
 static bool is_mended(const struct sync_page *page, const struct sync_list *list, const char *key)
 {
-    int row = row_of(page->read, key);
+    int row = page->read ? row_of(page->read, key) : 0;
     if (!list->ends && (!list->last || sync_order(page->subscription->sync, key, list->last) > 0))
         return true;
-    if (row < page->read->count)
+    if (page->read && row < page->read->count)
         return sync_has(list, page->read, row);
     for (int i = 0; i < list->count; i++) {
         if (strcmp(list->rows[i].key, key) == 0)
@@ -248,7 +192,7 @@ static enum sync_verdict count_mended(struct sync_page *page, const json_t *done
     json_t *unused;
     if (json_object_size(done) == 0)
         return SYNC_DONE;
-    enum fh_code code = sync_list_read(&list, page->subscription, page->list->limit, &page->error);
+    enum fh_code code = sync_list_read(&list, page->subscription, page->limit, &page->error);
     json_object_foreach ((json_t *)(uintptr_t)done, key, unused) {
         if (code == FH_OK && !is_mended(page, &list, key)) {
             note_unmended(page, key);
@@ -267,9 +211,30 @@ enum sync_verdict sync_mend(struct sync_page *page)
 {
     json_t *done = json_object();
     enum sync_verdict verdict = mend_differing(page, done);
-    if (verdict == SYNC_DONE && json_array_size(page->surplus))
-        verdict = mend_surplus(page, done);
     count_mended(page, done);
     json_decref(done);
+    return verdict;
+}
+
+enum sync_verdict sync_give_up(struct subscription *s, struct fh_error *error)
+{
+    struct sync_page page = {.subscription = s,
+                             .subscribed = s->subscribed[s->sync->type],
+                             .limit = portion_size(&s->sync->rows, RESYNC_ROWS_MAX)};
+    struct arena arena;
+    json_t *keys = json_array(), *done = json_object(), *unused;
+    const char *key;
+    json_object_foreach (s->sync->doubted, key, unused)
+        json_array_append_new(keys, json_string(key));
+    (void)unused;
+    arena_init(&arena, 2 * ARENA_SIZE_MAX);
+    struct batch_event *events = resync_gone_events(&arena, keys, page.subscribed);
+    enum sync_verdict verdict =
+        apply_mending(&page, events, (int)json_array_size(keys), page.subscribed->gone, done);
+    count_mended(&page, done);
+    arena_release(&arena);
+    json_decref(keys);
+    json_decref(done);
+    *error = page.error;
     return verdict;
 }

@@ -40,6 +40,7 @@ struct sync_page {
     const struct fh_subscription *subscribed;
     struct sync_list *list;
     struct page_read *read;
+    int limit;
     const char *upto;            /* what both sides cover; NULL: to the end */
     json_t *differing, *surplus; /* keys */
     int64_t checked;
@@ -59,8 +60,10 @@ int sync_order(const struct sync *sync, const char *one, const char *other);
 /* Whether `list` has this row of the publisher's. */
 bool sync_has(const struct sync_list *list, const struct page_read *read, int row);
 
-/* Brings what differs in line, and counts it. */
+/* Brings what differs in line, and counts it; the surplus is left. */
 enum sync_verdict sync_mend(struct sync_page *page);
+/* Gives up what is doubted still, and counts it. */
+enum sync_verdict sync_give_up(struct subscription *subscription, struct fh_error *error);
 
 /* What an answer that brought nothing means. */
 enum sync_verdict sync_asked(const struct resync_asking *asking, struct fh_error *error);

@@ -54,6 +54,12 @@ struct sync *sync_new(const struct subscription *s)
     return sync;
 }
 
+/* For the cursor to be where the publisher lacked what is doubted. */
+static bool is_waiting(const struct subscription *s)
+{
+    return s->sync->type >= 0 && s->sync->doubted && s->cursor.position < s->sync->doubted_at;
+}
+
 /* INT64_MAX: never, as far as is known. */
 static int64_t sync_due_ns(const struct subscription *s)
 {
@@ -61,6 +67,8 @@ static int64_t sync_due_ns(const struct subscription *s)
     int64_t due_ms = INT64_MAX;
     if (!sync || s->resync.phase != LEDGER_FEED || !s->cursor.incarnation[0])
         return INT64_MAX;
+    if (is_waiting(s))
+        return INT64_MAX; /* events come first */
     if (sync->type >= 0)
         return sync->again_ns;
     for (int i = 0; i < s->subscribed_count; i++) {
@@ -84,6 +92,25 @@ void sync_wait(struct subscription *s, int64_t until_ns)
         fiber_wait_until(&s->for_batches, subscription_world(s), until_ns);
 }
 
+static void forget_doubts(struct sync *sync)
+{
+    json_decref(sync->doubted);
+    sync->doubted = NULL;
+}
+
+void sync_free(struct sync *sync)
+{
+    if (sync)
+        forget_doubts(sync);
+    free(sync);
+}
+
+void sync_heard(struct sync *sync, const struct batch_event *events, int count)
+{
+    for (int i = 0; sync && sync->doubted && i < count; i++)
+        json_object_del(sync->doubted, events[i].key);
+}
+
 static bool begin_due(struct subscription *s)
 {
     struct sync *sync = s->sync;
@@ -92,6 +119,7 @@ static bool begin_due(struct subscription *s)
             continue;
         sync->periods[i] = period_now(s, i);
         sync->type = i;
+        sync->generation = s->generation;
         sync->now = (struct sync_counts){0};
         sync->after[0] = sync->first[0] = sync->stubborn[0] = sync->reason[0] = '\0';
         sync->failures = 0;
@@ -179,6 +207,36 @@ static enum fh_code check_versions(struct sync_page *page)
     return FH_OK;
 }
 
+static void go_on(struct subscription *s)
+{
+    struct sync *sync = s->sync;
+    if (sync->next[0])
+        memcpy(sync->after, sync->next, sizeof sync->after);
+    else
+        finish_type(s);
+}
+
+static void doubt_surplus(const struct sync_page *page)
+{
+    struct sync *sync = page->subscription->sync;
+    size_t i;
+    json_t *key;
+    sync->doubted = json_object();
+    sync->doubted_at = page->read->position;
+    json_array_foreach (page->surplus, i, key)
+        json_object_set_new(sync->doubted, json_string_value(key), json_true());
+}
+
+static enum sync_verdict settle_doubts(struct subscription *s, struct fh_error *error)
+{
+    enum sync_verdict verdict = sync_give_up(s, error);
+    if (verdict == SYNC_DONE) {
+        forget_doubts(s->sync);
+        go_on(s);
+    }
+    return verdict;
+}
+
 static enum sync_verdict compare_lists(struct sync_page *page)
 {
     struct subscription *s = page->subscription;
@@ -191,14 +249,15 @@ static enum sync_verdict compare_lists(struct sync_page *page)
     if (verdict != SYNC_DONE)
         return verdict;
     sync->now.checked += page->checked;
-    if (page->upto) {
-        char kind = sync->after[0];
-        snprintf(sync->after, sizeof sync->after, "%c%s", kind, page->upto);
-        if (!page->list->ends)
-            portion_passed(&sync->rows, page->list->limit);
-    } else {
-        finish_type(s);
-    }
+    sync->next[0] = '\0';
+    if (page->upto)
+        snprintf(sync->next, sizeof sync->next, "%c%s", sync->after[0], page->upto);
+    if (!page->list->ends)
+        portion_passed(&sync->rows, page->limit);
+    if (json_array_size(page->surplus) > 0)
+        doubt_surplus(page);
+    else
+        go_on(s);
     return SYNC_DONE;
 }
 
@@ -224,9 +283,11 @@ static enum sync_verdict ask_and_compare(struct sync_page *page)
 static enum sync_verdict compare_page(struct subscription *s, struct fh_error *error)
 {
     struct sync_list list;
-    struct sync_page page = {
-        .subscription = s, .subscribed = s->subscribed[s->sync->type], .list = &list};
     int limit = portion_size(&s->sync->rows, RESYNC_ROWS_MAX);
+    struct sync_page page = {.subscription = s,
+                             .subscribed = s->subscribed[s->sync->type],
+                             .list = &list,
+                             .limit = limit};
     enum sync_verdict verdict = SYNC_DONE;
     enum fh_code code = sync_list_read(&list, s, limit, &page.error);
     if (code == FH_OK) {
@@ -241,15 +302,31 @@ static enum sync_verdict compare_page(struct subscription *s, struct fh_error *e
     return verdict;
 }
 
+/* Before its end. */
+static void end_sync(struct subscription *s)
+{
+    count_sync(s);
+    forget_doubts(s->sync);
+    s->sync->type = -1;
+}
+
+static enum sync_verdict take_step(struct subscription *s, struct fh_error *error)
+{
+    if (s->sync->doubted)
+        return settle_doubts(s, error);
+    return s->sync->after[0] ? compare_page(s, error) : ask_kind_of_keys(s, error);
+}
+
 bool sync_step(struct subscription *s)
 {
     struct sync *sync = s->sync;
     struct world *world = subscription_world(s);
     struct fh_error error = {0};
+    if (sync && sync->type >= 0 && sync->generation != s->generation)
+        end_sync(s); /* what came meanwhile was not seen by us */
     if (sync_due_ns(s) > world_monotonic_ns(world) || (sync->type < 0 && !begin_due(s)))
         return false;
-    enum sync_verdict verdict =
-        sync->after[0] ? compare_page(s, &error) : ask_kind_of_keys(s, &error);
+    enum sync_verdict verdict = take_step(s, &error);
     sync->again_ns = 0;
     if (verdict == SYNC_DONE) {
         sync->failures = 0;
@@ -269,7 +346,6 @@ bool sync_step(struct subscription *s)
         log_warning("sync-failed", "%s can't compare %s with %s: %s",
                     s->manager->context->service->name, s->subscribed[sync->type]->type, s->source,
                     error.message);
-    count_sync(s);
-    sync->type = -1;
+    end_sync(s);
     return false;
 }

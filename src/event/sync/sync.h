@@ -29,8 +29,12 @@ struct sync {
     int64_t periods[SUBSCRIBED_MAX]; /* of each type's clock: the one whose sync has begun */
     int type;                        /* under way; -1: none is */
     char after[LEDGER_AFTER_SIZE]; /* as in ledger_resync; "": the kind of keys is not known yet */
-    int64_t again_ns;              /* after an outage: not before */
-    int failures;                  /* in a row */
+    uint64_t generation;           /* the subscription's as it began; void with another */
+    json_t *doubted;    /* {key: true}: held here, and not there (mend.c); NULL: none are */
+    int64_t doubted_at; /* as of this position of the publisher's */
+    char next[LEDGER_AFTER_SIZE]; /* `after` once that is settled; "": the type is done then */
+    int64_t again_ns;             /* after an outage: not before */
+    int failures;                 /* in a row */
     struct portion rows;
     struct sync_counts now, all;   /* of the sync under way; of this process */
     char first[LEDGER_AFTER_SIZE]; /* a key that differed, and one that could not be mended */
@@ -39,8 +43,11 @@ struct sync {
     char reason[REASON_SIZE]; /* why it does not go on; "": it does */
 };
 
-/* NULL: no declaration of this subscription asks for it. Freed with free(). */
+/* NULL: no declaration of this subscription asks for it. */
 struct sync *sync_new(const struct subscription *subscription);
+void sync_free(struct sync *sync);
+/* Before these are applied, or parked, in whatever way that ends. */
+void sync_heard(struct sync *sync, const struct batch_event *events, int count);
 /* On the applier's fiber; compares a page if it is time to. Parks. True: it has, and no events
  * wait. */
 bool sync_step(struct subscription *subscription);
