@@ -78,7 +78,7 @@ static enum fh_code take_held_row(struct sync_list *list, const json_t *row, str
 }
 
 /* What it does not get it can't compare, and its publisher would refuse to. */
-static enum fh_code check_names(const struct sync_list *list, struct fh_error *error)
+static enum fh_code check_held_names(const struct sync_list *list, struct fh_error *error)
 {
     const struct subscription *s = list->subscription;
     const struct fh_subscription *subscribed = s->subscribed[s->sync->type];
@@ -103,7 +103,7 @@ static enum fh_code take_held(void *context, struct store_work *work, struct fh_
     list->ends = json_array_size(rows) < (size_t)list->limit;
     list->names = names_of_row(json_array_get(rows, 0));
     list->rows = arena_alloc(&list->arena, (json_array_size(rows) + 1) * sizeof *list->rows);
-    enum fh_code code = check_names(list, error);
+    enum fh_code code = check_held_names(list, error);
     for (size_t i = 0; i < json_array_size(rows) && code == FH_OK; i++)
         code = take_held_row(list, json_array_get(rows, i), error);
     return code;

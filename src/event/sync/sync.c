@@ -105,12 +105,6 @@ void sync_free(struct sync *sync)
     free(sync);
 }
 
-void sync_heard(struct sync *sync, const struct batch_event *events, int count)
-{
-    for (int i = 0; sync && sync->doubted && i < count; i++)
-        json_object_del(sync->doubted, events[i].key);
-}
-
 static bool begin_due(struct subscription *s)
 {
     struct sync *sync = s->sync;
@@ -207,7 +201,7 @@ static enum fh_code check_versions(struct sync_page *page)
     return FH_OK;
 }
 
-static void go_on(struct subscription *s)
+static void leave_page(struct subscription *s)
 {
     struct sync *sync = s->sync;
     if (sync->next[0])
@@ -232,7 +226,7 @@ static enum sync_verdict settle_doubts(struct subscription *s, struct fh_error *
     enum sync_verdict verdict = sync_give_up(s, error);
     if (verdict == SYNC_DONE) {
         forget_doubts(s->sync);
-        go_on(s);
+        leave_page(s);
     }
     return verdict;
 }
@@ -257,7 +251,7 @@ static enum sync_verdict compare_lists(struct sync_page *page)
     if (json_array_size(page->surplus) > 0)
         doubt_surplus(page);
     else
-        go_on(s);
+        leave_page(s);
     return SYNC_DONE;
 }
 

@@ -47,7 +47,11 @@ struct sync {
 struct sync *sync_new(const struct subscription *subscription);
 void sync_free(struct sync *sync);
 /* Before these are applied, or parked, in whatever way that ends. */
-void sync_heard(struct sync *sync, const struct batch_event *events, int count);
+static inline void sync_heard(struct sync *sync, const struct batch_event *events, int count)
+{
+    for (int i = 0; sync && sync->doubted && i < count; i++)
+        json_object_del(sync->doubted, events[i].key);
+}
 /* On the applier's fiber; compares a page if it is time to. Parks. True: it has, and no events
  * wait. */
 bool sync_step(struct subscription *subscription);
