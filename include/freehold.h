@@ -144,7 +144,7 @@ struct fh_subscription {
     /* Every so many seconds, by the clock, what `held` lists is compared with the publisher's
      * state, and what differs is mended with `upsert` and `gone`, and told: docs/guide/events.md,
      * "Sync". `held` lists rows then: their first member is the key, and the others are members of
-     * the data, under the same names, that this service keeps. 0: never. */
+     * the data, under the same names, that this service keeps. At most 366 days; 0: never. */
     int sync_s;
 };
 

@@ -110,6 +110,7 @@ struct fixture {
     int hook_at;                           /* before which of them is answered */
     void (*hook)(struct fixture *fixture); /* on the fiber that answers */
     bool hooked;                           /* while it runs */
+    const char *instead;                   /* of a page's body, as of a hostile publisher */
 };
 
 /* ---- what changes ---- */
@@ -200,7 +201,9 @@ static inline void serve(void *argument)
         names[i][j] = '\0';
         headers[i] = (struct world_header){names[i], answer.headers[i].value};
     }
-    fake_answer(delivery.request, fixture->down ? 0 : answer.status, answer.body, headers,
+    const char *body =
+        page && fixture->instead && answer.status == 200 ? fixture->instead : answer.body;
+    fake_answer(delivery.request, fixture->down ? 0 : answer.status, body, headers,
                 answer.header_count);
     feed_answer_release(&answer);
 }
@@ -390,6 +393,34 @@ static inline void expect_same(struct fixture *fixture)
         assert_int_equal(service_count(&fixture->search, here),
                          service_count(&fixture->products, there));
     }
+}
+
+/* ---- what tests of both kinds do ---- */
+
+static inline bool one_is_parked(void *argument)
+{
+    return view_of(argument).parked_events == 1;
+}
+
+static inline void retry_entry(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct fh_error error;
+    json_t *told = NULL;
+    fixture->search.code =
+        parked_retry(fixture->search.context.events, "products", "1", &told, &error);
+    json_decref(told);
+}
+
+static inline void another_life(fh_work *w)
+{
+    fh_exec(w, "UPDATE fh_outbox SET event_id = 'of another life ' || position", NULL);
+    fh_exec(w, "UPDATE item SET name = 'of another life'", NULL);
+}
+
+static inline void live_another_life(struct fixture *fixture)
+{
+    now(fixture, another_life);
 }
 
 #endif

@@ -228,17 +228,6 @@ static void a_trimmed_store_that_was_copied_back_by_hand_is_noticed(void **state
     close_search(fixture);
 }
 
-static void another_life(fh_work *w)
-{
-    fh_exec(w, "UPDATE fh_outbox SET event_id = 'of another life ' || position", NULL);
-    fh_exec(w, "UPDATE item SET name = 'of another life'", NULL);
-}
-
-static void live_another_life(struct fixture *fixture)
-{
-    now(fixture, another_life);
-}
-
 /* Schedule 10, its third part. */
 static void a_store_that_goes_another_way_during_a_snapshot_is_noticed(void **state)
 {
@@ -278,21 +267,6 @@ static void a_key_that_is_set_anew_at_the_same_position_is_taken_over(void **sta
     change(fixture, 1, 1, "and on");
     expect_same(fixture);
     close_search(fixture);
-}
-
-static bool one_is_parked(void *argument)
-{
-    return view_of(argument).parked_events == 1;
-}
-
-static void retry_entry(void *argument)
-{
-    struct fixture *fixture = argument;
-    struct fh_error error;
-    json_t *told = NULL;
-    fixture->search.code =
-        parked_retry(fixture->search.context.events, "products", "1", &told, &error);
-    json_decref(told);
 }
 
 /* Schedule 35. */

@@ -173,6 +173,54 @@ static void keys_alone_are_compared(void **state)
     close_search(fixture);
 }
 
+static const fh_service often = {
+    .name = "search",
+    .model = FH_RELATIONAL,
+    .subscribes = {{"products", "ItemChanged", item_changed, .upsert = item_is, .gone = item_gone,
+                    .held = copies_held, .sync_s = 1},
+                   {"products", "ItemRemoved", item_removed, .covered_by = "ItemChanged"}},
+};
+
+static bool three_were_mended(void *argument)
+{
+    const struct sync *sync = subscription_of_search(argument)->sync;
+    return sync->type < 0 && sync->all.differed == 3;
+}
+
+/* Nobody begins it here. */
+static void a_sync_begins_by_the_clock(void **state)
+{
+    struct fixture *fixture = *state;
+    searching = &often;
+    follow(fixture, 50);
+    service_must(&fixture->search, spoil);
+    harness_until(&fixture->harness, three_were_mended, fixture);
+    expect_same(fixture);
+    close_search(fixture);
+}
+
+static void syncs_that_can_not_be_are_not_started(void **state)
+{
+    static const int wrong[] = {-1, 366 * 24 * 60 * 60 + 1, INT32_MAX};
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i <= sizeof wrong / sizeof *wrong; i++) {
+        bool listed = i < sizeof wrong / sizeof *wrong;
+        fh_service declared = syncing;
+        declared.subscribes[0].sync_s = listed ? wrong[i] : 60;
+        if (!listed)
+            declared.subscribes[0].held = declared.subscribes[0].gone = NULL;
+        struct service service;
+        service_open(&service, &fixture->harness, &fixture->world.world, &declared);
+        service.context.events = event_manager_new(&service.context);
+        harness_run(&fixture->harness, start_manager, &service);
+        assert_int_equal(service.code, FH_INVALID);
+        assert_non_null(strstr(service.error.message, "`sync_s`"));
+        event_manager_drain(service.context.events);
+        event_manager_free(service.context.events);
+        service_close(&service);
+    }
+}
+
 /* ---- what is on its way ---- */
 
 static void change_and_remove(struct fixture *fixture)
@@ -249,21 +297,6 @@ static void a_key_of_which_is_heard_meanwhile_is_not_given_up(void **state)
     fixture->hook_at = 0;
     expect_same(fixture);
     close_search(fixture);
-}
-
-static bool one_is_parked(void *argument)
-{
-    return view_of(argument).parked_events == 1;
-}
-
-static void retry_entry(void *argument)
-{
-    struct fixture *fixture = argument;
-    struct fh_error error;
-    json_t *told = NULL;
-    fixture->search.code =
-        parked_retry(fixture->search.context.events, "products", "1", &told, &error);
-    json_decref(told);
 }
 
 static void a_parked_key_is_left_to_its_events(void **state)
@@ -351,6 +384,18 @@ static void what_is_not_subscribed_to_can_not_be_compared(void **state)
     close_search(fixture);
 }
 
+/* It would be asked for the same page for ever. */
+static void a_page_that_ends_where_it_began_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 50);
+    fixture->instead = "{\"key\": \"integer\", \"after\": \"-9007199254740992\", \"rows\": []}";
+    sync_now(fixture); /* the first page has no place where it began */
+    assert_non_null(strstr(reason_of(fixture), "products ends a page of its state at"));
+    fixture->instead = NULL;
+    close_search(fixture);
+}
+
 static bool sync_waits(void *argument)
 {
     return subscription_of_search(argument)->sync->failures > 0;
@@ -371,17 +416,6 @@ static void a_publisher_that_is_away_is_compared_with_later(void **state)
     close_search(fixture);
 }
 
-static void live_another_life(fh_work *w)
-{
-    fh_exec(w, "UPDATE fh_outbox SET event_id = 'of another life ' || position", NULL);
-    fh_exec(w, "UPDATE item SET name = 'of another life'", NULL);
-}
-
-static void go_another_way(struct fixture *fixture)
-{
-    now(fixture, live_another_life);
-}
-
 /* The copy is not mended to a history that is not its own: the resync that follows does that. */
 static void a_publisher_of_another_history_is_left_to_the_resync(void **state)
 {
@@ -389,7 +423,7 @@ static void a_publisher_of_another_history_is_left_to_the_resync(void **state)
     follow(fixture, 50);
     fixture->pages = 0;
     fixture->hook_at = 2;
-    fixture->hook = go_another_way;
+    fixture->hook = live_another_life;
     struct sync_counts found = sync_now(fixture);
     assert_int_equal(found.differed, 0);
     fixture->hook_at = 0;
@@ -527,6 +561,9 @@ int main(void)
         CASE(one_that_can_not_be_applied_holds_up_no_other),
         CASE(a_list_in_another_order_is_refused_and_the_events_go_on),
         CASE(what_is_not_subscribed_to_can_not_be_compared),
+        CASE(a_sync_begins_by_the_clock),
+        CASE(syncs_that_can_not_be_are_not_started),
+        CASE(a_page_that_ends_where_it_began_is_refused),
         CASE(a_publisher_that_is_away_is_compared_with_later),
         CASE(a_publisher_of_another_history_is_left_to_the_resync),
         CASE(an_instance_that_lost_its_partition_mends_nothing),

@@ -45,7 +45,7 @@ void resync_ask_digests(struct resync_asking *asking, struct subscription *s,
     size_t i;
     json_t *name;
     resync_ask_init(asking, s, at, limit);
-    asking->digests = true;
+    asking->digests = json_array_size(names) > 0;
     json_array_foreach (names, i, name) {
         text_add(&asking->path, i ? "," : "&digests=");
         query_encode(&asking->path, json_string_value(name));

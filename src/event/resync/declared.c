@@ -9,6 +9,8 @@
 
 #include "event/resync/parts.h"
 
+#define SYNC_S_MAX (366 * 24 * 60 * 60)
+
 enum fh_code resync_check(const fh_service *service, const struct fh_subscription *subscribed,
                           struct fh_error *error)
 {
@@ -17,10 +19,12 @@ enum fh_code resync_check(const fh_service *service, const struct fh_subscriptio
         return error_set(error, FH_INVALID,
                          "`subscribes` to %s %s: `gone` and `held` go together, and need `upsert`.",
                          subscribed->service, subscribed->type);
-    if (subscribed->sync_s < 0 || (subscribed->sync_s && !subscribed->held))
+    if (subscribed->sync_s < 0 || subscribed->sync_s > SYNC_S_MAX)
         return error_set(error, FH_INVALID,
-                         "`subscribes` to %s %s: `sync_s` is a number of seconds, and needs "
-                         "`held`.",
+                         "`subscribes` to %s %s: `sync_s` is %d: expected 0 to %d seconds.",
+                         subscribed->service, subscribed->type, subscribed->sync_s, SYNC_S_MAX);
+    if (subscribed->sync_s && !subscribed->held)
+        return error_set(error, FH_INVALID, "`subscribes` to %s %s: `sync_s` needs `held`.",
                          subscribed->service, subscribed->type);
     if (!subscribed->covered_by)
         return FH_OK;

@@ -73,7 +73,8 @@ struct resync_asking {
 /* Asks for the page after `at`; `limit` 0: only where the publisher stands. */
 void resync_ask_init(struct resync_asking *asking, struct subscription *subscription,
                      const struct ledger_resync *at, int limit);
-/* The same for digests of these fields, an array of names, instead of the rows' data. */
+/* The same for digests of these fields, an array of names, instead of the rows' data; without
+ * names, for the data all the same. */
 void resync_ask_digests(struct resync_asking *asking, struct subscription *subscription,
                         const struct ledger_resync *at, int limit, const json_t *names);
 void resync_ask_run(struct resync_asking *asking); /* parks */

@@ -2,7 +2,7 @@
 /* What is held here of one page of keys, and what the publisher has of them. Both lists must be in
  * the same order: numbers by value, strings by their bytes. */
 
-#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +20,25 @@ int sync_order(const struct sync *sync, const char *one, const char *other)
         return strcmp(one, other);
     long long a = strtoll(one, NULL, 10), b = strtoll(other, NULL, 10);
     return (a > b) - (a < b);
+}
+
+struct ledger_resync sync_place(const struct subscription *s)
+{
+    struct ledger_resync at = {.type = s->sync->type, .seen_position = s->cursor.position};
+    memcpy(at.seen_id, s->cursor.event_id, sizeof at.seen_id);
+    if (s->sync->after[0])
+        snprintf(at.after, sizeof at.after, "%s", s->sync->after + 1);
+    return at;
+}
+
+enum fh_code sync_check_advance(const struct subscription *s, const char *before, const char *after,
+                                struct fh_error *error)
+{
+    if (!after || !*before || sync_order(s->sync, before, after) < 0)
+        return FH_OK;
+    return error_set(error, FH_INVALID,
+                     "%s ends a page of its state at %.64s that began after %.64s.", s->source,
+                     after, before);
 }
 
 /* ---- what is held here ---- */
@@ -196,7 +215,8 @@ static enum fh_code compare_row(struct sync_page *page, int row, bool *seen)
 
 enum fh_code sync_compare(struct sync_page *page)
 {
-    enum fh_code code = FH_OK;
+    const struct subscription *s = page->subscription;
+    enum fh_code code = sync_check_advance(s, s->sync->after + 1, page->read->after, &page->error);
     bool *seen = calloc((size_t)page->list->count + 1, sizeof *seen);
     FH_ASSERT(seen != NULL);
     set_covered(page);

@@ -140,9 +140,7 @@ static enum sync_verdict mend_differing(struct sync_page *page, json_t *done)
     if (!page->read->digests)
         return mend_rows(page, page->read, done);
     const char *last = json_string_value(json_array_get(page->differing, count - 1));
-    struct ledger_resync at = {.type = s->sync->type, .seen_position = s->cursor.position};
-    memcpy(at.seen_id, s->cursor.event_id, sizeof at.seen_id);
-    snprintf(at.after, sizeof at.after, "%s", s->sync->after + 1);
+    struct ledger_resync at = sync_place(s);
     enum sync_verdict verdict = SYNC_DONE;
     for (bool more = true; more && verdict == SYNC_DONE;) {
         struct resync_asking asking;
@@ -151,6 +149,9 @@ static enum sync_verdict mend_differing(struct sync_page *page, json_t *done)
         if (!asking.page)
             return sync_asked(&asking, &page->error);
         verdict = mend_rows(page, asking.page, done);
+        if (verdict == SYNC_DONE &&
+            sync_check_advance(s, at.after, asking.page->after, &page->error) != FH_OK)
+            verdict = SYNC_WRONG;
         more = asking.page->after && sync_order(s->sync, asking.page->after, last) < 0;
         if (more)
             snprintf(at.after, sizeof at.after, "%s", asking.page->after);

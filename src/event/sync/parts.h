@@ -52,6 +52,11 @@ enum fh_code sync_list_read(struct sync_list *list, struct subscription *subscri
                             struct fh_error *error);
 void sync_list_release(struct sync_list *list);
 
+/* Where the sync stands, as a resync's request says it. */
+struct ledger_resync sync_place(const struct subscription *subscription);
+/* FH_INVALID: a page that ends where it began, or before: asking on would go on for ever. */
+enum fh_code sync_check_advance(const struct subscription *subscription, const char *before,
+                                const char *after, struct fh_error *error);
 /* Compares both lists as far as both go. FH_INVALID: one of them is not in the order of its keys.
  */
 enum fh_code sync_compare(struct sync_page *page);

@@ -113,7 +113,6 @@ static bool begin_due(struct subscription *s)
             continue;
         sync->periods[i] = period_now(s, i);
         sync->type = i;
-        sync->generation = s->generation;
         sync->now = (struct sync_counts){0};
         sync->after[0] = sync->first[0] = sync->stubborn[0] = sync->reason[0] = '\0';
         sync->failures = 0;
@@ -131,14 +130,18 @@ static void tell_sync(const struct subscription *s)
     const char *type = s->subscribed[sync->type]->type;
     if (sync->now.differed)
         log_warning("sync-differed",
-                    "%s held %" PRId64 " keys of %s otherwise than %s has them, %.64s first, and "
-                    "has mended them: events should have done that.",
-                    service, sync->now.differed, type, s->source, sync->first);
+                    "%s held %" PRId64
+                    " key%s of %s differently from %s (the first: %.64s), and has "
+                    "mended that: events should have kept them in line.",
+                    service, sync->now.differed, sync->now.differed == 1 ? "" : "s", type,
+                    s->source, sync->first);
     if (sync->now.unmended)
         log_warning("sync-unmended",
-                    "%s still holds %" PRId64 " keys of %s otherwise than %s has them, %.64s "
-                    "first: `upsert` fails, or makes something else of a row than `held` lists.",
-                    service, sync->now.unmended, type, s->source, sync->stubborn);
+                    "%s still holds %" PRId64
+                    " key%s of %s differently from %s (the first: %.64s): "
+                    "`upsert` or `gone` fails, or does not leave what `held` then lists.",
+                    service, sync->now.unmended, sync->now.unmended == 1 ? "" : "s", type,
+                    s->source, sync->stubborn);
     log_info("sync-finished", "%s has compared %" PRId64 " keys of %s with %s.", service,
              sync->now.checked, type, s->source);
 }
@@ -162,15 +165,6 @@ static void finish_type(struct subscription *s)
 }
 
 /* ---- its pages ---- */
-
-static struct ledger_resync sync_place(const struct subscription *s)
-{
-    struct ledger_resync at = {.type = s->sync->type, .seen_position = s->cursor.position};
-    memcpy(at.seen_id, s->cursor.event_id, sizeof at.seen_id);
-    if (s->sync->after[0])
-        snprintf(at.after, sizeof at.after, "%s", s->sync->after + 1);
-    return at;
-}
 
 /* `held` has to be told whether keys are integers before it can list any. */
 static enum sync_verdict ask_kind_of_keys(struct subscription *s, struct fh_error *error)
@@ -260,7 +254,6 @@ static enum sync_verdict ask_and_compare(struct sync_page *page)
     struct ledger_resync at = sync_place(page->subscription);
     struct resync_asking asking;
     resync_ask_digests(&asking, page->subscription, &at, page->list->limit, page->list->names);
-    asking.digests = json_array_size(page->list->names) > 0;
     resync_ask_run(&asking);
     if (!asking.page)
         return sync_asked(&asking, &page->error);
@@ -316,8 +309,10 @@ bool sync_step(struct subscription *s)
     struct sync *sync = s->sync;
     struct world *world = subscription_world(s);
     struct fh_error error = {0};
-    if (sync && sync->type >= 0 && sync->generation != s->generation)
-        end_sync(s); /* what came meanwhile was not seen by us */
+    if (sync && sync->generation != s->generation) {
+        forget_doubts(sync); /* what came meanwhile was not seen here: the page is compared anew */
+        sync->generation = s->generation;
+    }
     if (sync_due_ns(s) > world_monotonic_ns(world) || (sync->type < 0 && !begin_due(s)))
         return false;
     enum sync_verdict verdict = take_step(s, &error);

@@ -29,7 +29,7 @@ struct sync {
     int64_t periods[SUBSCRIBED_MAX]; /* of each type's clock: the one whose sync has begun */
     int type;                        /* under way; -1: none is */
     char after[LEDGER_AFTER_SIZE]; /* as in ledger_resync; "": the kind of keys is not known yet */
-    uint64_t generation;           /* the subscription's as it began; void with another */
+    uint64_t generation;           /* the subscription's; doubts are void with another */
     json_t *doubted;    /* {key: true}: held here, and not there (mend.c); NULL: none are */
     int64_t doubted_at; /* as of this position of the publisher's */
     char next[LEDGER_AFTER_SIZE]; /* `after` once that is settled; "": the type is done then */
