@@ -242,6 +242,65 @@ def test_by_hand_means_that_nothing_is_upgraded_until_that_is_requested(parcels)
 # ---- freehold itself, which is the gateway's program
 
 
+class Releases(Parcels):
+    """`current` is a link to one release's folder, which is how many tools lay out what they bring; the system file is
+    beside the link, or read `through` it."""
+
+    def __init__(self, folder, change=lambda text: text, through=False):
+        self.link = folder / "current"
+        for number in (1, 2):
+            release = folder / "releases" / str(number)
+            release.mkdir(parents=True)
+            (release / "bin").mkdir()
+            shutil.copy(PROGRAMS / "depot", release / "bin")
+            shutil.copy(PROGRAMS / f"courier_{number}", release / "bin" / "courier")
+        self.root = folder
+        self.release(1)
+        parcels = ROOT / "tests" / "crash" / "parcels"
+        for home in (folder / "releases" / "1", folder / "releases" / "2") if through else (folder,):
+            shutil.copytree(parcels, home, ignore=shutil.ignore_patterns("*.c"), dirs_exist_ok=True)
+            text = (parcels / "freehold.yaml").read_text().replace("bin/", "./bin/" if through else "current/bin/")
+            (home / "freehold.yaml").write_text(change(text))
+        self.program = self.link / "bin" / "courier"
+        self.system = System((self.link if through else folder) / "freehold.yaml", folder / "s").up()
+        self.gate(0)
+
+    def release(self, number):
+        """Points the link to this release, at once."""
+        new = self.root / "next"
+        new.symlink_to(f"releases/{number}")
+        new.rename(self.link)
+
+
+@pytest.mark.parametrize("through", [False, True], ids=["programs", "system_file"])
+def test_a_link_to_the_next_release_is_a_new_program(tmp_path, through):
+    releases = Releases(tmp_path, through=through)
+    try:
+        pid = releases.courier()["pid"]
+        assert releases.runs_what_is_there()
+        releases.release(2)
+        releases.wait_for_upgrade(pid)
+        assert releases.runs_what_is_there()
+        shutil.rmtree(tmp_path / "releases" / "1")
+        releases.kill()
+        assert releases.runs_what_is_there()
+    finally:
+        releases.system.stop(check=False)
+
+
+def test_an_upgrade_by_hand_takes_the_release_that_the_link_points_to_now(tmp_path):
+    releases = Releases(tmp_path, lambda text: text + "upgrade: by hand\n")
+    try:
+        pid = releases.courier()["pid"]
+        releases.release(2)
+        wait_for("it is noticed", lambda: releases.courier()["program"]["older"])
+        asked = releases.upgrade()
+        assert asked.returncode == 0, asked.stderr
+        assert releases.courier()["pid"] != pid and releases.runs_what_is_there()
+    finally:
+        releases.system.stop(check=False)
+
+
 class Command(Parcels):
     """Run by a copy of freehold, which tests replace."""
 

@@ -122,15 +122,13 @@ static void report_missing(const struct system_service *service, const char *con
     text_release(&places);
 }
 
-/* The first that is a program, absolute, from the file's arena; NULL: none. */
+/* The first that is a program, absolute, from the file's arena; NULL: none. Links stay in it: once
+ * `current` points to the next release, that is where an upgrade has to look. */
 static const char *first_program(struct system_file *file, const char *const *looked, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        char *absolute = is_program(looked[i]) ? realpath(looked[i], NULL) : NULL;
-        const char *found = absolute ? arena_text(&file->arena, absolute) : NULL;
-        free(absolute);
-        if (found)
-            return found;
+        if (is_program(looked[i]))
+            return system_absolute_path(&file->arena, looked[i]);
     }
     return NULL;
 }

@@ -9,11 +9,14 @@
 #include "system/file/file.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "engine/engines.h"
 #include "system/file/backup.h"
 #include "system/file/gateway.h"
@@ -115,10 +118,32 @@ static void settle_services(struct system_file *file, struct findings *findings)
     }
 }
 
+const char *system_absolute_path(struct arena *arena, const char *path)
+{
+    char here[PATH_MAX];
+    struct text whole;
+    text_init(&whole, PATH_MAX);
+    if (path[0] != '/') {
+        FH_ASSERT(getcwd(here, sizeof here) != NULL);
+        text_printf(&whole, "%s", here[1] ? here : "");
+    }
+    while (*path) {
+        size_t length = strcspn(path, "/");
+        if (length && !(length == 1 && path[0] == '.'))
+            text_printf(&whole, "/%.*s", (int)length, path);
+        path += length + (path[length] == '/');
+    }
+    const char *absolute = arena_text(arena, whole.data && *whole.data ? whole.data : "/");
+    text_release(&whole);
+    return absolute;
+}
+
+/* A file that is a link belongs to the folder of what it points to. Links on the way to it stay. */
 static bool find_folder(struct system_file *file, struct findings *findings)
 {
-    char *absolute = realpath(file->path, NULL);
-    if (!absolute) {
+    struct stat status;
+    char *real = realpath(file->path, NULL);
+    if (!real) {
         findings_error(findings, (struct place){file->path, 0, 0}, "cannot be read: %s%s",
                        strerror(errno),
                        errno == ENOENT ? "; name the system file, or begin one with: freehold new "
@@ -126,10 +151,12 @@ static bool find_folder(struct system_file *file, struct findings *findings)
                                        : "");
         return false;
     }
-    char *slash = strrchr(absolute, '/');
+    bool is_link = lstat(file->path, &status) == 0 && S_ISLNK(status.st_mode);
+    const char *absolute = system_absolute_path(&file->arena, is_link ? real : file->path);
+    const char *slash = strrchr(absolute, '/');
     file->folder =
         slash == absolute ? "/" : arena_copy(&file->arena, absolute, (size_t)(slash - absolute));
-    free(absolute);
+    free(real);
     return true;
 }
 
