@@ -224,14 +224,17 @@ static int make_authority(struct pair *pair, const char *system)
                        : result;
 }
 
+/* An address is named as an address, and as a name: some clients look at names alone
+ * (librabbitmq). */
 static int name_process(gnutls_x509_crt_t certificate, const char *name)
 {
     struct in_addr address;
-    if (inet_pton(AF_INET, name, &address) == 1)
-        return gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_IPADDRESS, &address,
-                                                    sizeof address, GNUTLS_FSAN_SET);
-    return gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, name,
-                                                (unsigned)strlen(name), GNUTLS_FSAN_SET);
+    int result = gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, name,
+                                                      (unsigned)strlen(name), GNUTLS_FSAN_SET);
+    if (result != 0 || inet_pton(AF_INET, name, &address) != 1)
+        return result;
+    return gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_IPADDRESS, &address,
+                                                sizeof address, GNUTLS_FSAN_APPEND);
 }
 
 static int make_process(struct pair *pair, const struct pair *authority, const char *name)
