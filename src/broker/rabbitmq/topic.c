@@ -59,6 +59,8 @@ void rabbitmq_owner_name(const struct broker_topic *topic, const char *name, uns
 
 /* ---- exchanges ---- */
 
+/* `passive`: it is only looked for, which takes no right. Whoever may make an exchange may delete
+ * it, so that subscribers only look. */
 static enum fh_code declare_exchange(struct rabbitmq_link *link, const char *name, const char *type,
                                      const char *alternate, bool passive, struct fh_error *error)
 {
@@ -74,35 +76,44 @@ static enum fh_code declare_exchange(struct rabbitmq_link *link, const char *nam
     return rabbitmq_link_answer(link, "can't make an exchange for a topic", error);
 }
 
+static enum fh_code other_partitions(const struct broker_topic *topic, struct fh_error *error)
+{
+    return error_set(error, FH_CONFLICT,
+                     "RabbitMQ has the topic %.128s with another number of partitions than %u, "
+                     "or an exchange of that name is somebody else's: neither can change.",
+                     topic->name, topic->partitions);
+}
+
+/* The topic's exchange first: if it is there with other partitions, nothing else is made. */
 enum fh_code rabbitmq_topic_declare(struct rabbitmq_link *link, const struct broker_topic *topic,
                                     struct fh_error *error)
 {
     char exchange[RABBITMQ_NAME_SIZE], alternate[RABBITMQ_NAME_SIZE + 16];
     rabbitmq_exchange_name(topic, exchange);
     snprintf(alternate, sizeof alternate, "%s.%u", exchange, topic->partitions);
-    enum fh_code code = declare_exchange(link, alternate, "fanout", "", false, error);
+    enum fh_code code = declare_exchange(link, exchange, "direct", alternate, false, error);
     if (!code)
-        code = declare_exchange(link, exchange, "direct", alternate, false, error);
+        code = declare_exchange(link, alternate, "fanout", "", false, error);
     if (code == FH_CONFLICT)
-        return error_set(error, FH_CONFLICT,
-                         "RabbitMQ has the topic %.128s with another number of partitions than %u, "
-                         "or an exchange of that name is somebody else's: neither can change.",
-                         topic->name, topic->partitions);
+        return other_partitions(topic, error);
     return code == FH_NOT_FOUND ? FH_UNAVAILABLE : code;
 }
 
 enum fh_code rabbitmq_topic_find(struct rabbitmq_link *link, const struct broker_topic *topic,
                                  struct fh_error *error)
 {
-    char exchange[RABBITMQ_NAME_SIZE];
+    char exchange[RABBITMQ_NAME_SIZE], alternate[RABBITMQ_NAME_SIZE + 16];
     rabbitmq_exchange_name(topic, exchange);
+    snprintf(alternate, sizeof alternate, "%s.%u", exchange, topic->partitions);
     enum fh_code code = declare_exchange(link, exchange, "direct", "", true, error);
     if (code == FH_NOT_FOUND)
         return error_set(
             error, FH_UNAVAILABLE,
             "RabbitMQ at %.100s:%d has no topic %.128s: its publisher has yet to make it.",
             link->options->host, link->options->port, topic->name);
-    return code ? code : rabbitmq_topic_declare(link, topic, error);
+    if (!code)
+        code = declare_exchange(link, alternate, "fanout", "", true, error);
+    return code == FH_NOT_FOUND ? other_partitions(topic, error) : code;
 }
 
 /* ---- queues ---- */
