@@ -45,6 +45,7 @@
  */
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -92,10 +93,10 @@ struct broker_driver {
     /* FH_OK, or FH_UNAVAILABLE: the connection is lost and being made again, as publish and take
      * would say now. Does not wait. May be missing. */
     enum fh_code (*connected)(struct broker *broker, struct fh_error *error);
-    /* Tries what only others may do in a topic that the connection's user has no right to, without
-     * doing it: what it could do, in words; "" when everything was refused. Parks. May be missing:
-     * then nobody is told that users are kept apart. */
-    enum fh_code (*trespass)(struct broker *broker, const struct broker_topic *topic,
+    /* Tries what only others may do in a topic that the connection's user has no right to, or may
+     * only read (`reads`), without doing it: what it could do, in words; "" when everything was
+     * refused. Parks. May be missing: then nobody is told that users are kept apart. */
+    enum fh_code (*trespass)(struct broker *broker, const struct broker_topic *topic, bool reads,
                              int64_t deadline_ns, char ret[BROKER_OPEN_SIZE],
                              struct fh_error *error);
     /* How a private one is run, which listens on a port; NULL: there are none. */

@@ -95,7 +95,7 @@ enum fh_code nats_take(struct broker_consumer *base, struct broker_message *mess
 void nats_acknowledge(struct broker_consumer *base, uint64_t mark);
 
 /* trespass.c */
-enum fh_code nats_trespass(struct broker *base, const struct broker_topic *topic,
+enum fh_code nats_trespass(struct broker *base, const struct broker_topic *topic, bool reads,
                            int64_t deadline_ns, char ret[static BROKER_OPEN_SIZE],
                            struct fh_error *error);
 

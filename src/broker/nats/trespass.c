@@ -83,10 +83,12 @@ static void nats_trespass_now(void *argument)
     }
 }
 
-enum fh_code nats_trespass(struct broker *base, const struct broker_topic *topic,
+/* What is tried here no reader may do either: it reads by its own consumers alone. */
+enum fh_code nats_trespass(struct broker *base, const struct broker_topic *topic, bool reads,
                            int64_t deadline_ns, char ret[static BROKER_OPEN_SIZE],
                            struct fh_error *error)
 {
+    (void)reads;
     struct trespassing trespassing = {.broker = nats_of(base),
                                       .topic = topic,
                                       .deadline_ns = deadline_ns,

@@ -45,20 +45,22 @@ static void report_open(struct verifying_brokers *by, const struct system_servic
                        service->name, topic->name, open);
 }
 
-/* All topics of the broker but the one that the user is the publisher of. */
+/* All topics of the broker but its own, if the user is one who publishes; else `publisher` is whose
+ * topic it reads. */
 static void try_topics(struct verifying_brokers *by, const struct system_service *service,
-                       const struct system_server *server, bool publishes, struct broker *broker,
-                       int64_t until_ns)
+                       const struct system_server *server, const struct system_service *publisher,
+                       struct broker *broker, int64_t until_ns)
 {
     char name[BROKERS_TOPIC_SIZE], open[BROKER_OPEN_SIZE];
     struct fh_error error = {0};
     for (size_t i = 0; i < by->file->service_count; i++) {
         const struct system_service *other = &by->file->services[i];
         struct broker_topic topic = {.name = name};
-        if (private_broker(by->file, other) != server || (publishes && other == service))
+        if (private_broker(by->file, other) != server || other == service)
             continue;
         brokers_topic(by->file, other, server, name, &topic.partitions);
-        enum fh_code code = broker->driver->trespass(broker, &topic, until_ns, open, &error);
+        enum fh_code code =
+            broker->driver->trespass(broker, &topic, other == publisher, until_ns, open, &error);
         report_open(by, service, other, code, open, &error);
     }
 }
@@ -81,7 +83,7 @@ static void try_user(struct verifying_brokers *by, const struct system_service *
                        publisher->name, service->name, error.message);
         return;
     }
-    try_topics(by, service, server, service == publisher, broker, until_ns);
+    try_topics(by, service, server, publisher, broker, until_ns);
     driver->close(broker);
 }
 
