@@ -70,18 +70,28 @@ enum fh_code server_make_folder(const struct server_own *own, struct server_comm
     return FH_OK;
 }
 
-enum fh_code server_secret(const struct server_own *own, const char *text, struct fh_error *error)
+enum fh_code server_file(const char *folder, const char *name, const char *text,
+                         struct fh_error *error)
 {
-    char path[4352];
-    snprintf(path, sizeof path, "%s/" SERVER_SECRET, own->folder);
-    unlink(path);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && io_write(fd, text, strlen(text));
+    char path[4352], fresh[4352 + 8];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    unlink(fresh);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && io_write(fd, text, strlen(text)) && fsync(fd) == 0;
     int number = errno;
     if (fd >= 0)
         close(fd);
-    return written ? FH_OK
-                   : error_set_errno(error, FH_UNAVAILABLE, number, "Cannot write %s", path);
+    if (written && rename(fresh, path) == 0)
+        return FH_OK;
+    number = written ? errno : number;
+    unlink(fresh);
+    return error_set_errno(error, FH_UNAVAILABLE, number, "Cannot write %s", path);
+}
+
+enum fh_code server_secret(const struct server_own *own, const char *text, struct fh_error *error)
+{
+    return server_file(own->folder, SERVER_SECRET, text, error);
 }
 
 enum fh_code server_entered(const json_t *store, enum fh_code code, struct fh_error *error)

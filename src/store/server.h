@@ -59,6 +59,9 @@ void server_argument_settings(struct server_command *command, const struct serve
  * code is not 0, the last line; else NULL. */
 const char *server_settings_fault(struct arena *arena, int exit_code, const char *written,
                                   const char *mark);
+/* Writes a file for the server, mode 0600: whole and durable, or not at all. */
+enum fh_code server_file(const char *folder, const char *name, const char *text,
+                         struct fh_error *error);
 /* Writes a file in own->folder, mode 0600, for what must not be on a command line. The supervisor
  * removes it when the command no longer needs it: when the server is created, or answers. */
 #define SERVER_SECRET "secret"

@@ -88,6 +88,13 @@ static inline amqp_bytes_t rabbitmq_bytes(const char *text)
     return (amqp_bytes_t){.len = __builtin_strlen(text), .bytes = (void *)(uintptr_t)text};
 }
 
+/* ---- server.c, trespass.c: a private server ---- */
+
+extern const struct server_kind rabbitmq_server;
+enum fh_code rabbitmq_trespass(struct broker *base, const struct broker_topic *topic, bool reads,
+                               int64_t deadline_ns, char ret[static BROKER_OPEN_SIZE],
+                               struct fh_error *error);
+
 /* ---- topic.c: exchanges and queues, and their names ---- */
 
 void rabbitmq_exchange_name(const struct broker_topic *topic, char ret[static RABBITMQ_NAME_SIZE]);

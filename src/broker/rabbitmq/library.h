@@ -21,6 +21,7 @@
 #define RABBITMQ_FUNCTIONS(X)                                                                      \
     X(amqp_basic_ack)                                                                              \
     X(amqp_basic_consume)                                                                          \
+    X(amqp_basic_get)                                                                              \
     X(amqp_basic_publish)                                                                          \
     X(amqp_basic_qos)                                                                              \
     X(amqp_channel_open)                                                                           \
