@@ -197,7 +197,8 @@ static struct outbox_reading reading_of(struct relay *relay)
         .scan = RELAY_BATCH_MAX,
         .take = take_relayed,
         .context = relay,
-        .until_ns = world_in_ms(relay_world(relay), RELAY_IDLE_MS),
+        .until_ns =
+            world_in_ms(relay_world(relay), relay->declared ? RELAY_IDLE_MS : RELAY_GREET_AGAIN_MS),
     };
 }
 
@@ -277,12 +278,13 @@ static bool batch_is_published(struct relay *relay)
 
 /* ---- its life ---- */
 
-/* So that subscribers find the topic before there are events. */
-static void greet_broker(struct relay *relay)
+/* So that subscribers find the topic before there are events. A broker may start more slowly than
+ * we wait for it: whenever nothing is to be relayed it is greeted again, until it has answered. */
+static void greet_broker(struct relay *relay, bool waits)
 {
     int64_t until_ns = world_in_ms(relay_world(relay), RELAY_GREET_MS);
     struct broker *broker = broker_link_get(relay->link);
-    if (!broker) {
+    if (!broker && waits) {
         fiber_wait_until(&relay->link->changed, relay_world(relay), until_ns);
         broker = broker_link_get(relay->link);
     }
@@ -301,9 +303,11 @@ static bool relay_some(struct relay *relay, struct fh_error *error)
         if (code != FH_OK)
             return false;
         relay_told(relay);
-        greet_broker(relay);
+        greet_broker(relay, true);
         return true;
     }
+    if (!relay->declared)
+        greet_broker(relay, false);
     if (read_batch(relay, error) != FH_OK)
         return false;
     if (relay->placed && batch_is_published(relay)) {

@@ -32,8 +32,9 @@
 #define RELAY_PARTITIONS 8    /* unless the configuration says otherwise */
 #define RELAY_PUBLISH_MS 5000 /* for one batch */
 #define RELAY_RETRY_MS_MAX 1000
-#define RELAY_GREET_MS 1000 /* at its start, to connect and to declare its topic */
-#define RELAY_IDLE_MS 30000 /* a look at the outbox without anything new */
+#define RELAY_GREET_MS 1000       /* at its start, to connect and to declare its topic */
+#define RELAY_IDLE_MS 30000       /* a look at the outbox without anything new */
+#define RELAY_GREET_AGAIN_MS 1000 /* likewise, while the topic is not declared */
 
 /* `options` {"driver", "partitions", ...}, as a configuration's `bus`, and the system's name; both
  * are borrowed. Before the manager's start. */
