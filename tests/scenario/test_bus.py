@@ -3,32 +3,22 @@
 nothing is lost or doubled whatever becomes of the broker. What the broker lets whom do is asked with a client of its own
 (nats.py); what was lost is judged by the shop's books."""
 
-import asyncio
 import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 import sys
 
 import pytest
-from conftest import FREEHOLD, SHOP_FILE, System, free_port, named, open_folder, wait_for, with_programs
+from buses import (ROOT, bus, carried, check_says_which_topics_travel_how, events_arrive, held_up_broker_holds_up_nobody,
+                   killed_broker_is_used_again, make_order, no_service_reaches_the_brokers_files, nothing_is_lost_or_doubled,
+                   only_who_is_concerned_is_told, rename_until)
+from conftest import FREEHOLD, SHOP_FILE, System, named, open_folder, with_programs
 from nats import Nats, Refused
-from test_confinement import LANDLOCK, tried
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT / "tests" / "crash")]
-from books import Load  # noqa: E402
-from client import Shop  # noqa: E402
-from issuer import Issuer  # noqa: E402
-
-BROKER = "events-nats"
-CLIENTS = 4
-TOPICS = {"users": ("orders",), "products": ("inventory", "search", "orders"), "inventory": ("products",),
-          "orders": ("users", "notifications")}
+from test_confinement import LANDLOCK
 
 
 @pytest.fixture(scope="module")
@@ -36,77 +26,10 @@ def shop(start):
     return start(SHOP_FILE, named("nats"))
 
 
-def config(shop, service):
-    return json.loads((pathlib.Path(shop.state) / service / "service.json").read_text())
-
-
-def bus(shop, service, publisher=None):
-    """A service's configuration of its own bus, or of the one by which it subscribes to a publisher."""
-    return config(shop, service)["buses"][publisher] if publisher else config(shop, service)["bus"]
-
-
-def broker_pid(shop):
-    """That of nats-server: the supervisor's child."""
-    def look():
-        found = [one for one in shop.status()["servers"] if one["name"] == BROKER and one["ready"]]
-        children = pathlib.Path(f"/proc/{found[0]['pid']}/task/{found[0]['pid']}/children") if found else None
-        return int(children.read_text().split()[0]) if children and children.exists() and children.read_text() else None
-    return wait_for("the broker runs", look)
-
-
-def carried(shop, service, publisher):
-    return next(one for one in shop.state_of(service)["buses"] if one["source"] == publisher)
-
-
-def rename(shop, user, name):
-    assert shop.http("PATCH", f"/api/users/{user}", {"name": name}).status == 200
-
-
-def make_order(shop):
-    user = shop.http("POST", "/api/users", {"name": "Ada", "email": "ada@example.org", "address": "1 Street"}).body["id"]
-    product = shop.http("POST", "/api/products", {"name": "Lamp", "price": 100}).body["id"]
-    assert shop.http("PUT", f"/api/products/{product}/stock", {"quantity": 10}).status == 200
-    body = {"user_id": user, "payment_token": "tok_visa", "items": [{"product_id": product, "quantity": 1}]}
-    order = shop.http("POST", "/api/orders", body).body["id"]
-    wait_for("it is confirmed", lambda: shop.http("GET", f"/api/orders/{order}").body["status"] == "CONFIRMED")
-    return user, order
-
-
-def shows(shop, order, name):
-    return shop.http("GET", f"/api/orders/{order}").body["user_name"] == name
-
-
-def rename_until(shop, user, order, what, condition):
-    """Renames the user and sees the new name at the order, again and again until the condition holds."""
-    def again():
-        rename_until.number += 1
-        name = f"Name {rename_until.number}"
-        rename(shop, user, name)
-        wait_for("the new name is shown", lambda: shows(shop, order, name))
-        return condition()
-    return wait_for(what, again)
-
-
-rename_until.number = 0
-
-
 # ---- That they do ----------------------------------------------------------------------------
 
 def test_events_arrive_by_the_broker_and_it_is_said(shop):
-    user, order = make_order(shop)
-    before = carried(shop, "orders", "users")["carried"]
-    rename_until(shop, user, order, "names come by the broker",
-                 lambda: carried(shop, "orders", "users")["carried"] >= before + 3)
-    said = shop.command("status", "--state", shop.state).stdout
-    for publisher in TOPICS:
-        assert re.search(rf"^{publisher} +NATS JetStream +\d.* relaying$", said, re.MULTILINE), said
-    assert re.search(rf"^{BROKER} +ready", said, re.MULTILINE), said
-    text = shop.command("call", "orders", "GET", "/metrics", "--state", shop.state).stdout
-    assert int(re.search(r"^freehold_events_carried_total (\d+)", text, re.MULTILINE).group(1)) >= before + 3, text
-    assert re.search(r"^freehold_events_fed_total \d+", text, re.MULTILINE), text
-    text = shop.command("call", "users", "GET", "/metrics", "--state", shop.state).stdout
-    for name in ("freehold_relay_connected 1", r"freehold_relay_depth \d", r"freehold_relay_age_seconds \d"):
-        assert re.search(f"^{name}", text, re.MULTILINE), text
+    before = events_arrive(shop, "NATS JetStream")
     # The server itself says to whom it has delivered how many.
     client = Nats(bus(shop, "orders", "users"))
     told = client.request("$JS.API.CONSUMER.INFO.freehold-shop-users.orders-0-1")
@@ -115,47 +38,18 @@ def test_events_arrive_by_the_broker_and_it_is_said(shop):
 
 
 def test_the_check_says_which_topics_travel_how(shop):
-    found = json.loads(shop.command("check", shop.file, "--profile", "nats", "--json").stdout)
-    by = {one["service"]: one for one in found["topics"]}
-    assert {name: one["by"] for name, one in by.items()} == {**dict.fromkeys(TOPICS, "nats"), "payments": "feed",
-                                                             "shipping": "feed"}
-    for publisher, subscribers in TOPICS.items():
-        assert by[publisher]["topic"] == f"shop-{publisher}" and by[publisher]["server"] == "events"
-        assert sorted(by[publisher]["subscribers"]) == sorted(subscribers)
-    assert all(one["by"] == "feed" for one in json.loads(
-        shop.command("check", shop.file, "--json").stdout)["topics"])
+    check_says_which_topics_travel_how(shop)
 
 
 # ---- Who gets to it --------------------------------------------------------------------------
 
 def test_only_who_is_concerned_is_told_of_the_broker(shop):
-    seen = {}
-    for service in shop.services():
-        told = config(shop, service)
-        assert ("bus" in told) == (service in TOPICS), service
-        assert set(told["buses"]) == {publisher for publisher, those in TOPICS.items() if service in those}, service
-        for one in [*([told["bus"]] if "bus" in told else []), *told["buses"].values()]:
-            seen.setdefault((one["user"], one["password"]), []).append(service)
-    assert len(seen) == len(TOPICS) + sum(map(len, TOPICS.values())), "each a user of its own"
-    assert len({password for _, password in seen}) == len(seen)
+    only_who_is_concerned_is_told(shop)
 
 
 @pytest.mark.skipif(LANDLOCK < 1, reason="THIS KERNEL HAS NO LANDLOCK: NOTHING WAS PROVED")
 def test_no_service_reaches_the_brokers_files_nor_anothers_credentials(shop):
-    state = pathlib.Path(shop.state)
-    paths = [state / ".servers" / BROKER, *(state / ".servers" / BROKER).iterdir(), state / ".tls", state / "servers.json"]
-    assert {"tls-key.pem", "server.json", "data"} <= {path.name for path in paths}
-    for service in ("carts", "users"):
-        others = [state / other / name for other in shop.services() if other != service
-                  for name in ("service.json", "bus-ca.pem")]
-        found = tried(shop, service, *paths, *others)
-        assert {error for pair in found.values() for error in pair} <= {"EACCES", "ENOENT", "EROFS"}, (service, found)
-    assert errors_live(shop) == []
-
-
-def errors_live(shop):
-    done = shop.command("check", shop.file, "--profile", "nats", "--live", "--state", shop.state, "--json", check=False)
-    return [error["message"] for error in json.loads(done.stdout)["errors"]]
+    no_service_reaches_the_brokers_files(shop)
 
 
 API = "$JS.API"
@@ -294,125 +188,12 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path, servers, bus, said):
 # ---- What becomes of it ----------------------------------------------------------------------
 
 def test_a_broker_that_is_held_up_holds_up_nobody_and_is_said(shop):
-    user, order = make_order(shop)
-    pid = broker_pid(shop)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        rename(shop, user, "Meanwhile")
-        wait_for("the name comes by the feed", lambda: shows(shop, order, "Meanwhile"))
-        make_order(shop)  # whole units of work, with events of four publishers
-        said = wait_for("status says so", lambda: re.search(
-            r"^users +NATS JetStream +[1-9]\d*( \(\w+\))? +not now: ",
-            shop.command("status", "--state", shop.state, check=False).stdout, re.MULTILINE))
-        assert said
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    wait_for("all is relayed", lambda: all(
-        (told := shop.state_of(name)["bus"])["connected"] and told["depth"] == 0 for name in TOPICS))
-    before = carried(shop, "orders", "users")["carried"]
-    rename_until(shop, user, order, "names come by the broker again",
-                 lambda: carried(shop, "orders", "users")["carried"] > before)
+    held_up_broker_holds_up_nobody(shop, "NATS JetStream")
 
 
 def test_a_killed_broker_is_started_again_and_used_again(shop):
-    user, order = make_order(shop)
-    before, pid = carried(shop, "orders", "users")["carried"], broker_pid(shop)
-    os.kill(pid, signal.SIGKILL)
-    rename(shop, user, "In between")
-    wait_for("the name is shown", lambda: shows(shop, order, "In between"))
-    assert wait_for("it runs again", lambda: (now := broker_pid(shop)) != pid and now)
-    rename_until(shop, user, order, "names come by the broker again",
-                 lambda: carried(shop, "orders", "users")["carried"] > before)
-
-
-class Changing:
-    """The shop under load, while its bus changes and its broker suffers."""
-
-    def __init__(self, folder):
-        file = folder / "shop" / "freehold.yaml"
-        shutil.copytree(SHOP_FILE.parent, file.parent)
-        file.write_text(with_programs(SHOP_FILE.read_text()))
-        self.shop = System(file, folder / "state").up()
-        self.load = Load(self.shop, None, 1, timeouts=False)
-        self.data = pathlib.Path(self.shop.state) / ".servers" / BROKER / "data"
-
-    async def more(self, count=8):
-        wanted = len(self.load.orders) + count
-        await asyncio.to_thread(wait_for, "orders are taken", lambda: len(self.load.orders) >= wanted)
-
-    async def restart(self, profile, between=lambda: None):
-        def change():
-            self.shop.stop()
-            between()
-            self.shop.profile = ["--profile", profile] if profile else []
-            self.shop.up()
-        await asyncio.to_thread(change)
-        await self.more()
-
-    async def by_the_bus(self):
-        def look():
-            told = [carried(self.shop, "users", "orders"), carried(self.shop, "products", "inventory")]
-            return all(one["connected"] and one["carried"] for one in told)
-        await asyncio.to_thread(wait_for, "events come by the bus", look)
-
-    def copy_aside(self):
-        self.kept = self.data.with_name("kept")
-        shutil.copytree(self.data, self.kept, symlinks=True)
-        owner = self.data.stat()
-        for path in (self.kept, *self.kept.rglob("*")):
-            os.chown(path, owner.st_uid, owner.st_gid)
-
-    def bring_back(self):
-        shutil.rmtree(self.data)
-        self.kept.rename(self.data)
-
-    async def suffer(self):
-        await self.more()
-        await self.restart("nats")
-        await self.by_the_bus()
-        os.kill(await asyncio.to_thread(broker_pid, self.shop), signal.SIGKILL)
-        await self.more()
-        pid = await asyncio.to_thread(broker_pid, self.shop)
-        os.kill(pid, signal.SIGSTOP)
-        await self.more()
-        os.kill(pid, signal.SIGCONT)
-        await self.by_the_bus()
-        await self.restart("nats", self.copy_aside)
-        await self.by_the_bus()
-        await self.restart("nats", self.bring_back)  # it delivers again what was done, and lacks what it acknowledged
-        await self.by_the_bus()
-        await self.restart("nats", lambda: shutil.rmtree(self.data / "jetstream"))
-        await self.by_the_bus()
-        await self.restart(None)
-        await self.restart("nats")
-        await self.by_the_bus()
-        await self.restart(None)
-
-    async def run(self):
-        load, port = self.load, self.shop.port
-        async with Shop(f"http://127.0.0.1:{port}", CLIENTS * 2, patience_s=120, issuer=Issuer()) as shop:
-            load.shop = shop
-            await load.prepare(CLIENTS)
-            async with asyncio.TaskGroup() as group:
-                for _ in range(CLIENTS):
-                    group.create_task(load.client())
-                try:
-                    await self.suffer()
-                finally:
-                    load.over = True
-            await load.at_rest()
-            (await load.read()).check(load)
+    killed_broker_is_used_again(shop)
 
 
 def test_nothing_is_lost_or_doubled_while_the_bus_changes_and_its_broker_suffers():
-    named("nats")
-    folder = open_folder()
-    changing = Changing(folder)
-    try:
-        asyncio.run(changing.run())
-    except BaseException:
-        print(changing.shop.logs())
-        raise
-    finally:
-        changing.shop.stop(check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+    nothing_is_lost_or_doubled("nats", "jetstream")
