@@ -35,7 +35,7 @@ all: ## build everything; the command is build/freehold
 deps: ## install the Debian packages that are missing (as root, or with sudo)
 	@tools/deps
 
-demo: ## the shop: real orders, crashes on the way, the books balanced (ONCE=1: then stop; PROFILE=servers: on servers; PROFILE=nats: with a broker)
+demo: ## the shop: real orders, crashes on the way, the books balanced (ONCE=1: then stop; PROFILE=servers: on servers; PROFILE=nats or rabbitmq: with a broker)
 	@tools/deps $(if $(PROFILE),servers,demo)
 	@$(if $(PROFILE),tools/servers build $(BUILD)/servers,:)
 	@if test ! -f $(BUILD)/build.ninja; then mkdir -p $(BUILD); echo "Configuring $(BUILD)"; \
