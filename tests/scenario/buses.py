@@ -138,7 +138,8 @@ def only_who_is_concerned_is_told(shop):
 
 def no_service_reaches_the_brokers_files(shop):
     state = pathlib.Path(shop.state)
-    paths = [state / ".servers" / broker_name(shop), *(state / ".servers" / broker_name(shop)).iterdir(), state / ".tls", state / "servers.json"]
+    broker = state / ".servers" / broker_name(shop)
+    paths = [broker, *broker.iterdir(), state / ".tls", state / "servers.json"]
     assert {"tls-key.pem", "server.json", "data"} <= {path.name for path in paths}
     for service in ("carts", "users"):
         others = [state / other / name for other in shop.services() if other != service
