@@ -274,6 +274,8 @@ static enum fh_code rabbitmq_server_run(const struct server_own *own,
     server_argument(command, "RABBITMQ_ENABLED_PLUGINS_FILE=%s/" PLUGINS, own->folder);
     server_argument(command, "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-sname " NODE
                              " -dist_listen false -start_epmd false -erl_epmd_port 1");
+    /* A minute later it would start an epmd by another Erlang node, which has these flags too. */
+    server_argument(command, "ERL_AFLAGS=-start_epmd false");
     /* The script becomes the server then, and does not stay around it. */
     server_argument(command, "RUNNING_UNDER_SYSTEMD=true");
     server_argument(command, "%s/" PROGRAM, own->programs);
