@@ -39,6 +39,7 @@ struct sqlite_checksum {
 struct checked_file {
     sqlite3_file base; /* first */
     bool is_log;
+    bool committed;              /* database: since commit_watch */
     sqlite3_int64 unsynced_from; /* log: lowest offset written here since the last sync */
     const char *path;            /* SQLite's; valid while the file is open */
     char damage[PATH_SHOWN_MAX + 64];
@@ -190,6 +191,8 @@ static int file_is_reserved(sqlite3_file *base, int *ret)
 
 static int checksum_file_control(sqlite3_file *base, int what, void *argument)
 {
+    if (what == SQLITE_FCNTL_COMMIT_PHASETWO)
+        checksum_file_of(base)->committed = true;
     return file_under(base)->pMethods->xFileControl(file_under(base), what, argument);
 }
 
@@ -260,6 +263,7 @@ static int checksum_vfs_open(sqlite3_vfs *base, const char *path, sqlite3_file *
         return vfs->xOpen(vfs, path, opened, flags, ret_flags);
     struct checked_file *file = checksum_file_of(opened);
     file->is_log = (flags & SQLITE_OPEN_WAL) != 0;
+    file->committed = false;
     file->unsynced_from = INT64_MAX;
     file->path = path;
     file->damage[0] = '\0';
@@ -353,6 +357,24 @@ void sqlite_checksum_free(struct sqlite_checksum *checksum)
 const char *sqlite_checksum_name(const struct sqlite_checksum *checksum)
 {
     return checksum->name;
+}
+
+static struct checked_file *database_of(sqlite3 *db)
+{
+    sqlite3_file *file = NULL;
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    FH_ASSERT(file && file->pMethods == &file_methods);
+    return checksum_file_of(file);
+}
+
+void sqlite_commit_watch(sqlite3 *db)
+{
+    database_of(db)->committed = false;
+}
+
+bool sqlite_commit_stands(sqlite3 *db)
+{
+    return database_of(db)->committed;
 }
 
 const char *sqlite_checksum_damage(sqlite3 *db)

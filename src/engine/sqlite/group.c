@@ -16,8 +16,8 @@
  * - A statement ends the whole transaction (OR ROLLBACK, a full disk): autocommit shows it after
  *   each unit. All members, and the active unit, run again; if it happens to them again, alone.
  * - A deferred constraint is violated at the end of a unit: only that unit fails.
- * - COMMIT fails: nothing of the group took effect. Its members run again; if they fail again,
- *   alone; one that fails alone has failed for good.
+ * - COMMIT fails: nothing of the group took effect (commit.c). Its members run again; if they fail
+ *   again, alone; one that fails alone has failed for good.
  * - fsync fails: the process ends at once. The next start recovers from the log and never relies on
  *   syncing again pages that the kernel may have dropped.
  * - The process is killed before COMMIT returns: it has answered none of the group's requests.
@@ -131,7 +131,7 @@ static void commit_run(struct world_job *job)
     store->commit_result = sqlite_late_write(store);
     CRASH_POINT("group.written");
     if (store->commit_result == SQLITE_OK)
-        store->commit_result = sqlite_simple(&store->writer, "COMMIT");
+        store->commit_result = sqlite_commit_now(store);
     if (store->commit_result == SQLITE_IOERR_FSYNC ||
         store->commit_result == SQLITE_IOERR_DIR_FSYNC)
         world_fatal(store->base.world, "fsync failed in a commit");
@@ -147,6 +147,14 @@ static void commit_early(void *argument)
         commit_start(store);
 }
 
+/* Nobody may write on in a transaction that was to be undone. */
+static void transaction_end(struct sqlite_store *store)
+{
+    sqlite_simple(&store->writer, "ROLLBACK");
+    if (!sqlite3_get_autocommit(store->writer.db))
+        world_fatal(store->base.world, "a transaction can't be rolled back");
+}
+
 static void commit_failed(struct sqlite_store *store)
 {
     struct fh_error error;
@@ -158,7 +166,7 @@ static void commit_failed(struct sqlite_store *store)
         error = rerun_error();
     }
     if (!sqlite3_get_autocommit(store->writer.db))
-        sqlite_simple(&store->writer, "ROLLBACK");
+        transaction_end(store);
     sqlite_late_forget(&store->late);
     sqlite_filter_rolled_back(&store->filter, store->filled);
     members_finish(store, error.code, &error);
@@ -204,12 +212,12 @@ static void turn_commit(struct world_turn *turn)
     }
     if (store->state != GROUP_OPEN || store->active)
         return; /* busy: commit_done continues; active: its commit posts another turn */
-    if (store->member_count)
+    if (store->member_count) {
         commit_start(store);
-    else if (sqlite_simple(&store->writer, "ROLLBACK") == SQLITE_OK) /* no unit joined */
-        group_idle(store);
-    else
-        world_fatal(store->base.world, "an empty transaction can't be rolled back");
+        return;
+    }
+    transaction_end(store); /* no unit joined */
+    group_idle(store);
 }
 
 static void turn_ends(struct world_turn *turn)
@@ -247,6 +255,18 @@ static int savepoint_begin(struct sqlite_store *store, struct sqlite_work *work)
     return sqlite_simple(&store->writer, "SAVEPOINT work");
 }
 
+/* Without memory SQLite may have ended the transaction of all, for whom nobody would look any more;
+ * or it may have begun one, whatever it said. */
+static void begin_failed(struct sqlite_store *store)
+{
+    sqlite_group_broke(store);
+    if (store->state == GROUP_OPEN)
+        world_turn(store->base.world, &store->turn); /* perhaps opened just for this unit */
+    else if (!sqlite3_get_autocommit(store->writer.db))
+        transaction_end(store);
+    fiber_wake_all(&store->turnstile);
+}
+
 static enum fh_code write_begin(struct sqlite_store *store, struct sqlite_work *work,
                                 struct fh_error *error)
 {
@@ -255,6 +275,7 @@ static enum fh_code write_begin(struct sqlite_store *store, struct sqlite_work *
     while (group_must_wait(store, exclusive))
         fiber_wait(&store->turnstile);
     store->exclusive_waiting -= exclusive;
+    sqlite_group_broke(store); /* unseen: what follows would be a transaction of its own */
     int result = SQLITE_OK;
     if (store->state == GROUP_IDLE) {
         result = sqlite_simple(&store->writer, "BEGIN IMMEDIATE");
@@ -273,9 +294,7 @@ static enum fh_code write_begin(struct sqlite_store *store, struct sqlite_work *
         return FH_OK;
     }
     enum fh_code code = sqlite_error(store->writer.db, result, error);
-    if (store->state == GROUP_OPEN)
-        world_turn(store->base.world, &store->turn); /* perhaps opened just for this unit */
-    fiber_wake_all(&store->turnstile);
+    begin_failed(store);
     return code;
 }
 
@@ -380,9 +399,8 @@ static void rollback_all(struct sqlite_store *store)
 {
     if (store->member_count)
         store->savepoints = SQLITE_SAVEPOINTS;
-    sqlite_simple(&store->writer, "ROLLBACK");
-    if (!sqlite_group_broke(store))
-        world_fatal(store->base.world, "a transaction can't be rolled back");
+    transaction_end(store);
+    sqlite_group_broke(store);
 }
 
 static void write_rollback(struct sqlite_store *store, struct sqlite_work *work)

@@ -142,9 +142,12 @@ struct sqlite_store {
     struct world_turn turn;
     struct world_job job;
     int commit_result; /* SQLite's code */
-    char commit_message[128];
     struct sqlite_checkpoint checkpoint;
 };
+
+/* commit.c: ends the writer's transaction, off the loop. SQLite's code: SQLITE_OK, or else nothing
+ * of it has taken effect, nor will. */
+int sqlite_commit_now(struct sqlite_store *store);
 
 /* statement.c: a prepared statement, or SQLite's code (SQLITE_MISUSE: it is not one statement);
  * and what must follow its use. */

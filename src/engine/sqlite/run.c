@@ -93,7 +93,7 @@ static int insert_and_read(sqlite3 *db, const struct sqlite_prepared *prepared, 
 enum fh_code sqlite_may_run(struct store_work *work, struct fh_error *error)
 {
     struct sqlite_store *store = (struct sqlite_store *)work->store;
-    if (store_writes(work->mode) && store->state != GROUP_OPEN)
+    if (store_writes(work->mode) && (sqlite_group_broke(store) || store->state != GROUP_OPEN))
         return error_retry(error, FH_CONFLICT, "The group's transaction was rolled back.");
     /* A failed read of one that shares the snapshot has ended it for all. */
     if (!store_writes(work->mode) &&

@@ -71,7 +71,8 @@ static enum fh_code damage_error(sqlite3 *db, struct fh_error *error)
 
 enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error)
 {
-    const char *message = sqlite3_errmsg(db);
+    /* Something else may have been done since. */
+    const char *message = sqlite3_errcode(db) ? sqlite3_errmsg(db) : sqlite3_errstr(result);
     enum fh_code code;
     switch (result & 0xff) {
     case SQLITE_CONSTRAINT:
