@@ -50,6 +50,7 @@ static bool take_open_row(void *context, const struct ledger_saga *row)
     snprintf(reference, sizeof reference, "%s.%lld", row->birth, (long long)row->number);
     if (saga_status_of(row->status) == SAGA_PARKED || map_get(&loading->manager->runs, reference))
         return true;
+    FH_ASSERT(loading->count < LOAD_SLICE);
     struct ledger_saga *copy = &loading->rows[loading->count++];
     *copy = *row;
     copy->birth = arena_text(&loading->arena, row->birth);
@@ -57,7 +58,8 @@ static bool take_open_row(void *context, const struct ledger_saga *row)
     copy->input = arena_text(&loading->arena, row->input);
     copy->state = arena_text(&loading->arena, row->state);
     copy->status = arena_text(&loading->arena, row->status);
-    return loading->count < loading->space && loading->arena.size < LOAD_SIZE_MAX;
+    return loading->count < loading->space && loading->seen < loading->limit &&
+           loading->arena.size < LOAD_SIZE_MAX;
 }
 
 /* Parks a saga that can't be carried on as this program declares it: it needs an operator. */

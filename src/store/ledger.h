@@ -400,8 +400,8 @@ struct ledger_open {
     int64_t number;
     int limit; /* how many are needed now; 0: all */
 };
-/* Sagas whose status is none of "ended", "undone", "abandoned"; in order of (birth, number). An
- * engine that saves nothing by stopping may visit more than the limit. */
+/* Sagas whose status is none of "ended", "undone", "abandoned"; in order of (birth, number), at
+ * most `limit`. */
 static inline enum fh_code
 ledger_sagas_open(struct store_work *work, const struct ledger_open *open,
                   bool (*visit)(void *context, const struct ledger_saga *saga), void *context,

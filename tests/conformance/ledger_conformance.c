@@ -427,7 +427,7 @@ static bool read_saga(void *context, const struct ledger_saga *saga)
     return true;
 }
 
-/* So many at a time, each time after the last one. */
+/* At most so many at a time, each time after the last one. */
 static bool are_told_in_parts(struct conformance *c, struct store_work *work, int limit,
                               const struct numbers *all)
 {
@@ -440,6 +440,8 @@ static bool are_told_in_parts(struct conformance *c, struct store_work *work, in
             return false;
         open.birth = "birth";
         open.number = parts.count ? parts.numbers[parts.count - 1] : 0;
+        if (parts.count > before + limit)
+            return false;
     } while (parts.count == before + limit);
     return parts.count == all->count &&
            memcmp(parts.numbers, all->numbers, sizeof parts.numbers) == 0;

@@ -215,6 +215,7 @@ struct sagas {
     bool (*visit)(void *context, const struct ledger_saga *saga);
     void *context;
     const struct ledger_open *open;
+    int visited;
 };
 
 static bool is_behind(const struct ledger_saga *saga, const struct ledger_open *open)
@@ -225,16 +226,18 @@ static bool is_behind(const struct ledger_saga *saga, const struct ledger_open *
 
 static bool see_saga_record(void *context, json_t *record)
 {
-    const struct sagas *to = context;
+    struct sagas *to = context;
     struct ledger_saga saga = saga_of_record(record, record_number(record));
-    return !is_behind(&saga, to->open) || to->visit(to->context, &saga);
+    if (!is_behind(&saga, to->open))
+        return true;
+    return to->visit(to->context, &saga) && ++to->visited != to->open->limit;
 }
 
 enum fh_code records_sagas_open(struct store_work *work, const struct ledger_open *open,
                                 bool (*visit)(void *context, const struct ledger_saga *saga),
                                 void *context, struct fh_error *error)
 {
-    struct sagas to = {visit, context, open};
+    struct sagas to = {.visit = visit, .context = context, .open = open};
     char after[RECORD_ID_SIZE];
     struct record_range range = {
         .table = SAGAS, .list = RECORDS_OPEN, .also = {"owner", open->owner}};
