@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/engines.h"
@@ -178,10 +179,74 @@ static void a_group_without_memory_is_done_once_or_not_at_all(void **state)
     run_with(false);
 }
 
+/* Schedule 42: to take a savepoint ends the transaction of all. */
 static void so_is_one_with_savepoints(void **state)
 {
     (void)state;
     run_with(true);
+}
+
+/* ---- What the next start finds ---- */
+
+/* As of a process that dies now: without the log's index, the next one reads the log. */
+static int64_t rows_after_death(struct fixture *fixture)
+{
+    const char *path = ((struct sqlite_store *)fixture->store)->path;
+    const char *folder = fixture->harness.folder;
+    static char command[16384], copy[512];
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+    snprintf(copy, sizeof copy, "%s/copy.db", folder);
+    snprintf(command, sizeof command, "cp '%s' '%s' && cp '%s-wal' '%s-wal'", path, copy, path,
+             copy);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM books", -1, &statement, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t rows = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return rows;
+}
+
+/* The index of the log grows once in 4,000 frames, when they are in the log already. */
+static void fail_as_the_index_grows(void *argument)
+{
+    struct fixture *fixture = argument;
+    fixture->harness.world->log_frames = 1 << 20;
+    open_store(fixture);
+    make_table(fixture);
+    for (int before = failed; failed == before;) {
+        struct store_work *work = NULL;
+        struct fh_error error;
+        assert_int_equal(store_begin(fixture->store, STORE_WRITE, &work, &error), FH_OK);
+        assert_int_equal(run(work,
+                             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+                             "WHERE i < 400) INSERT INTO books (work, text) "
+                             "SELECT 1, hex(randomblob(400)) FROM n",
+                             &error),
+                         FH_OK);
+        calls_left = fixture->said ? 0 : -1; /* the first one prepares the statement */
+        enum fh_code code = store_commit(work, &error);
+        calls_left = -1;
+        assert_int_equal(code == FH_OK, failed == before);
+        fixture->said += code == FH_OK ? 400 : 0;
+    }
+    assert_true(fixture->said > 0);
+    assert_int_equal(rows_there(fixture), fixture->said);
+    assert_int_equal(rows_after_death(fixture), fixture->said);
+    store_close(fixture->store);
+}
+
+static void what_failed_whole_in_the_log_is_not_found_by_the_next_start(void **state)
+{
+    struct fixture fixture = {.said = 0};
+    (void)state;
+    failed = 0;
+    harness_init(&fixture.harness);
+    harness_run(&fixture.harness, fail_as_the_index_grows, &fixture);
+    harness_release(&fixture.harness);
 }
 
 int main(void)
@@ -196,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_group_without_memory_is_done_once_or_not_at_all),
         cmocka_unit_test(so_is_one_with_savepoints),
+        cmocka_unit_test(what_failed_whole_in_the_log_is_not_found_by_the_next_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

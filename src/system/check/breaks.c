@@ -241,6 +241,8 @@ static void read_statement(struct reading *reading, const struct sql_dialect *di
     if (result.error)
         report_unread(reading, dialect->postgresql_grammar ? "PostgreSQL does not understand it"
                                                            : "it is SQL of this engine's own");
+    else if (!result.parse_tree) /* the library says nothing of that */
+        report_unread(reading, "there is no memory for it");
     else if (json_parse(result.parse_tree, strlen(result.parse_tree), &tree, ERROR_UNHEEDED) !=
              FH_OK)
         report_unread(reading, "it is nested too deep");
