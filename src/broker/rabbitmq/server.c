@@ -20,10 +20,12 @@
  * file next to the data has their names (USERS), and is written before they are made.
  */
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -34,11 +36,12 @@
 
 #define PROGRAM "rabbitmq-server"
 #define USERS "users.json"
+#define USERS_SIZE_MAX (1 << 20)
 #define SETTINGS "rabbitmq.conf"
 #define PLUGINS "enabled_plugins"
 #define COOKIE ".erlang.cookie"
-#define NOBODYS                                                                                    \
-    "none" /* a file that is not there: settings of the machine are not for this server */
+/* A file that is not there: settings of the machine are not for this server. */
+#define NOBODYS "none"
 #define NODE "freehold@localhost"
 #define PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define MESSAGE_MAX (BROKER_MESSAGE_SIZE_MAX + (64 << 10))
@@ -143,13 +146,27 @@ static bool is_user(const json_t *definitions, const char *name)
     return false;
 }
 
+/* NULL: nobody. The folder is the server's, and whoever has taken that over may have put anything
+ * there, such as a pipe that nobody writes to. */
+static json_t *read_former_users(const char *path)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    json_t *users = NULL;
+    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+        status.st_size <= USERS_SIZE_MAX)
+        users = json_loadfd(fd, 0, NULL);
+    if (fd >= 0)
+        close(fd);
+    return users;
+}
+
 /* Adds the users who were there before, and remembers all that there are now. */
 static enum fh_code settle_former_users(json_t *definitions, const struct server_own *own,
                                         struct fh_error *error)
 {
     const char *path = arena_printf(own->arena, "%s/" USERS, own->data);
-    json_t *former = json_load_file(path, 0, NULL),
-           *vhosts = json_object_get(definitions, "vhosts");
+    json_t *former = read_former_users(path), *vhosts = json_object_get(definitions, "vhosts");
     json_t *all = json_array(), *user, *vhost;
     size_t i, j;
     json_array_foreach (former, i, user) {
