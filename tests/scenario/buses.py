@@ -210,7 +210,7 @@ class Changing:
         def look():
             told = [carried(self.shop, "users", "orders"), carried(self.shop, "products", "inventory")]
             return all(one["connected"] and one["carried"] for one in told)
-        await asyncio.to_thread(wait_for, "events come by the bus", look)
+        await asyncio.to_thread(wait_for, "events come by the bus", look, 300)  # a server may take long to start
 
     def copy_aside(self):
         self.kept = self.data.with_name("kept")
