@@ -239,7 +239,7 @@ def test_by_hand_means_that_nothing_is_upgraded_until_that_is_requested(parcels)
     assert parcels.courier()["program"] == {"older": False, "refused": None}
 
 
-# ---- freehold itself, which is the gateway's program
+# ---- Releases in folders of their own, and a link to the current one
 
 
 class Releases(Parcels):
@@ -250,8 +250,7 @@ class Releases(Parcels):
         self.link = folder / "current"
         for number in (1, 2):
             release = folder / "releases" / str(number)
-            release.mkdir(parents=True)
-            (release / "bin").mkdir()
+            (release / "bin").mkdir(parents=True)
             shutil.copy(PROGRAMS / "depot", release / "bin")
             shutil.copy(PROGRAMS / f"courier_{number}", release / "bin" / "courier")
         self.root = folder
@@ -299,6 +298,9 @@ def test_an_upgrade_by_hand_takes_the_release_that_the_link_points_to_now(tmp_pa
         assert releases.courier()["pid"] != pid and releases.runs_what_is_there()
     finally:
         releases.system.stop(check=False)
+
+
+# ---- freehold itself, which is the gateway's program
 
 
 class Command(Parcels):
