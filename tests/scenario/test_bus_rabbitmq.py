@@ -182,5 +182,15 @@ def test_who_is_no_longer_a_user_is_not_let_in(shop):
         config.write_text(kept)
 
 
+def test_what_a_hostile_broker_leaves_instead_of_its_list_of_users_keeps_it_from_nothing(shop):
+    users = folder(shop) / "data" / "users.json"
+    users.unlink()
+    os.mkfifo(users)  # whoever just opens it waits for ever
+    pid = broker_pid(shop)
+    os.kill(pid, 9)
+    wait_for("it runs again", lambda: broker_pid(shop) != pid)
+    assert users.is_file() and "orders" in json.loads(users.read_text())
+
+
 def test_nothing_is_lost_or_doubled_while_the_bus_changes_and_its_broker_suffers():
     nothing_is_lost_or_doubled("rabbitmq", "freehold@localhost")
