@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory that lacks anywhere in a unit of work, and in its COMMIT above all: what is said to have
- * failed has not happened, nor has it after the next start; what is run again happens once. */
+/* SQLite runs out of memory anywhere in a group of units of work: one that is said to have failed
+ * has not happened, nor has it after the next start, and one that runs again happens once. */
 
 #include "../support/harness.h"
 
@@ -43,7 +43,7 @@ struct fixture {
     struct store *store;
     struct unit {
         struct fixture *fixture;
-        bool alone, done;
+        bool alone;
     } units[UNITS];
     int number, running, nth;
     struct fiber_queue ended;
@@ -179,7 +179,7 @@ static void a_group_without_memory_is_done_once_or_not_at_all(void **state)
     run_with(false);
 }
 
-/* Schedule 42: to take a savepoint ends the transaction of all. */
+/* Schedule 42: taking a savepoint may roll back the whole group. */
 static void so_is_one_with_savepoints(void **state)
 {
     (void)state;

@@ -57,8 +57,7 @@ const char *sqlite_checksum_name(const struct sqlite_checksum *checksum);
 const char *sqlite_checksum_damage(sqlite3 *db);
 
 /* Whether a transaction has been committed through this connection since it was watched, whatever
- * COMMIT returned: SQLite says SQLITE_NOMEM, too, if memory lacked at any time until it was done.
- */
+ * COMMIT returned: SQLITE_NOMEM may also mean that memory ran out after it was done. */
 void sqlite_commit_watch(sqlite3 *db);
 bool sqlite_commit_stands(sqlite3 *db);
 /* The last two components of a path: enough to identify a store. */

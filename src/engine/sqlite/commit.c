@@ -2,13 +2,13 @@
 /*
  * COMMIT, and what is true when it says that it failed.
  *
- * - It may stand. SQLite says SQLITE_NOMEM if memory lacked at any time until it was done. What it
- *   told the file is what counts (sqlite_commit_stands).
- * - It may be whole in the log, and yet not in the log's index, which lacked memory or room. Nobody
- *   sees it, and the next transaction is written over it; but if the process died before, the next
- *   start would find it. So something is written over it before anybody is told that it failed. If
- *   that fails, too, the process ends: those who wait get no answer, which is the truth.
- * - What a full disk had no room for is not whole.
+ * - It may stand: SQLite returns SQLITE_NOMEM if it ran out of memory at any time before it was
+ *   done. What it told the file is what counts (sqlite_commit_stands).
+ * - All of it may be in the log, but not in the log's index, for want of memory or room. Nobody
+ * sees it, and the next transaction overwrites it; but if the process died before that, the next
+ * start would find it. So it is overwritten before anybody is told that it failed. If that fails,
+ * too, the process ends, and those who wait get no answer.
+ * - A transaction that did not fit on a full disk is not all there.
  * - If a sync failed, nobody knows: the caller ends the process.
  */
 
@@ -37,7 +37,8 @@ static void write_over_failed(struct sqlite_store *store)
             SQLITE_OK ||
         sqlite3_exec(db, again, NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-        world_fatal(store->base.world, "a commit failed, and may be in the log");
+        world_fatal(store->base.world,
+                    "a commit failed, and the next start may find it in the log");
 }
 
 int sqlite_commit_now(struct sqlite_store *store)

@@ -255,8 +255,8 @@ static int savepoint_begin(struct sqlite_store *store, struct sqlite_work *work)
     return sqlite_simple(&store->writer, "SAVEPOINT work");
 }
 
-/* Without memory SQLite may have ended the transaction of all, for whom nobody would look any more;
- * or it may have begun one, whatever it said. */
+/* Out of memory, SQLite may have rolled back the whole group, which nobody else would notice; or it
+ * may have begun a transaction although it reported an error. */
 static void begin_failed(struct sqlite_store *store)
 {
     sqlite_group_broke(store);
@@ -275,7 +275,7 @@ static enum fh_code write_begin(struct sqlite_store *store, struct sqlite_work *
     while (group_must_wait(store, exclusive))
         fiber_wait(&store->turnstile);
     store->exclusive_waiting -= exclusive;
-    sqlite_group_broke(store); /* unseen: what follows would be a transaction of its own */
+    sqlite_group_broke(store); /* else this unit would run in no transaction at all */
     int result = SQLITE_OK;
     if (store->state == GROUP_IDLE) {
         result = sqlite_simple(&store->writer, "BEGIN IMMEDIATE");

@@ -242,7 +242,7 @@ static void read_statement(struct reading *reading, const struct sql_dialect *di
         report_unread(reading, dialect->postgresql_grammar ? "PostgreSQL does not understand it"
                                                            : "it is SQL of this engine's own");
     else if (!result.parse_tree) /* the library says nothing of that */
-        report_unread(reading, "there is no memory for it");
+        report_unread(reading, "memory ran out while it was read");
     else if (json_parse(result.parse_tree, strlen(result.parse_tree), &tree, ERROR_UNHEEDED) !=
              FH_OK)
         report_unread(reading, "it is nested too deep");
