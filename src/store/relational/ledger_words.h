@@ -19,6 +19,10 @@
 #define LEDGER_SAGAS_CLOSED_OF(table, list)                                                        \
     "UPDATE " table " SET closed = 1 WHERE closed = 0 AND birth = ?1 AND number <= ?2"             \
     " AND " LEDGER_SAGA_IS_OVER " AND number NOT IN " list
+/* By the whole primary key: where two columns of it are compared with a list, SQLite looks through
+ * all that there is, for each slice again. */
+#define LEDGER_APPLIED_TYPE                                                                        \
+    " (SELECT min(type) FROM fh_applied WHERE source = ?1 AND share = ?2)"
 
 /* Shared by dialects that have INSERT ... ON CONFLICT. */
 #define LEDGER_ON_CONFLICT                                                                         \
@@ -39,9 +43,9 @@
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (source, share, type, key)"                  \
         " DO UPDATE SET position = excluded.position, round = excluded.round",                     \
     [LEDGER_APPLIED_CLEAR] =                                                                       \
-        "DELETE FROM fh_applied WHERE source = ?1 AND share = ?2 AND (type, key) IN"               \
-        " (SELECT type, key FROM fh_applied WHERE source = ?1 AND share = ?2"                      \
-        " LIMIT ?3)",                                                                              \
+        "DELETE FROM fh_applied WHERE source = ?1 AND share = ?2 AND type =" LEDGER_APPLIED_TYPE   \
+        " AND key IN (SELECT key FROM fh_applied WHERE source = ?1 AND share = ?2 AND type ="      \
+        LEDGER_APPLIED_TYPE " LIMIT ?3)",                                                          \
     [LEDGER_CURSOR_BEGIN] =                                                                        \
         "INSERT INTO fh_cursor (source, share, incarnation, position, event_id, epoch)"            \
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",                                 \
