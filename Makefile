@@ -6,6 +6,7 @@ MESON ?= /usr/bin/meson
 MESON_FLAGS ?=
 TEST_FLAGS ?=
 BENCH_FLAGS ?=
+BENCH_SERVERS ?= postgresql,mariadb,mongodb,redis
 MINUTES ?= 10
 HOURS ?= 1
 RUNS ?= 50000
@@ -19,7 +20,7 @@ LEAN = -Dlean=true -Dunity=on -Dunity_size=8 -Doptimization=1 -Ddebug=false
 export ONCE
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo servers install uninstall test test-long audit simulate fuzz schemathesis lint bench bench-check bench-long format clean help
+.PHONY: all deps demo servers install uninstall test test-long audit simulate fuzz schemathesis lint bench bench-buses bench-check bench-long format clean help
 .NOTPARALLEL:
 
 all: ## build everything; the command is build/freehold
@@ -81,10 +82,13 @@ simulate: all ## RUNS=50000 runs of the shop on virtual time, while everything f
 
 bench: deps ## measure all beside rivals, embedded and on servers; exit 1 names the bars that were not met
 	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release
-	@TOOLS_SERVERS_ONLY=postgresql,mariadb,mongodb,redis tools/servers run bench/run build-release $(BENCH_FLAGS)
+	@TOOLS_SERVERS_ONLY=$(BENCH_SERVERS) tools/servers run bench/run build-release $(BENCH_FLAGS)
 
 bench-long: ## the same with rows of millions: 10,000,000 orders, events untrimmed, 100,000 sagas, a log of 1 GB; 20 GB of disk
 	@$(MAKE) --no-print-directory bench BENCH_FLAGS=--long
+
+bench-buses: ## events by NATS, RabbitMQ and Kafka, beside their client libraries and the feed
+	@$(MAKE) --no-print-directory bench BENCH_SERVERS=nats,rabbitmq,kafka BENCH_FLAGS="--only buses"
 
 bench-check: deps ## has it got slower? Counts against bench/baseline.json; BASE=REVISION: counts and rates against it; ACCEPT=1
 	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release

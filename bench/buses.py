@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events by a broker: from the outbox until the broker has confirmed them, beside its own client library that publishes as
+many bytes from memory (bench/confirms), and from the broker to applied once in another service's store, beside the feed.
+
+    tools/servers run bench/run BUILD --only buses"""
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+import urllib.request
+
+import bars
+from common import CATCH_UP_S_MAX, NAMES, ORDER, PATIENCE_S, Failed, Service, heard, load, show, times, title, wakeups
+from turns import show_figures
+
+BROKERS = ("nats", "rabbitmq", "kafka")
+BAR_RATE, BAR_RATIO, BAR_LATENCY, BAR_WAKEUPS = 40_000, 0.8, 1.1, 1.5
+ROUNDS, FILL_S, LONE, REST_S = 5, 5, 200, 10
+MESSAGE_SIZE = 700  # of an order's message, as an ordinary client of the broker gets it
+
+
+def metric(service, name):
+    request = urllib.request.Request(service.url + "/metrics", headers={"Freehold-From": "operator"})
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+
+def wait_for(what, looks):
+    until = time.monotonic() + CATCH_UP_S_MAX
+    while not looks():
+        if time.monotonic() > until:
+            raise Failed(f"{what} did not come about within {CATCH_UP_S_MAX} s")
+        time.sleep(0.01)
+
+
+class ByBus(Service):
+    """A service whose events go out by a bus, or come by it, or neither: `more` is put into its configuration."""
+
+    more = {}
+
+    def config(self):
+        return {**super().config(), **self.more}
+
+
+class Pair:
+    """A publisher and its subscriber. They are stopped and started with and without the bus, and keep their stores."""
+
+    def __init__(self, stack, build, folder, options):
+        self.options = options
+        self.orders, self.stock = (ByBus(build / "bench" / NAMES[name], name, folder / name) for name in ("orders", "stock"))
+        for service in (self.orders, self.stock):
+            stack.callback(service.close)
+        self.stock.peers = {"orders": self.orders.address}
+
+    def start_orders(self, by_bus):
+        self.orders.stop()
+        self.orders.more = {"bus": self.options} if by_bus else {}
+        self.orders.start()
+
+    def start_stock(self, by_bus):
+        self.stock.stop()
+        self.stock.more = {"buses": {"orders": self.options}} if by_bus else {}
+        self.stock.start()
+
+    def last(self):
+        return self.orders.state()["position"]
+
+    def applied(self):
+        return heard(self.stock, "orders")
+
+    def relayed(self):
+        told = self.orders.state().get("bus", {})
+        return told.get("position", 0) if told.get("connected") else 0
+
+    def settle(self):
+        """Both know of each other: what is published now comes by the bus."""
+        self.start_orders(True)
+        self.start_stock(True)
+
+        def by_bus():
+            before = metric(self.stock, "freehold_events_carried_total")
+            self.orders.ask("POST", "/orders", ORDER)
+            wait_for("an event that is applied", lambda: self.applied() >= self.last())
+            return metric(self.stock, "freehold_events_carried_total") > before
+
+        wait_for("an event that comes by the bus", by_bus)
+
+    def fill(self):
+        """Publishes while nobody relays and nobody subscribes. How many events it was."""
+        wait_for("a relay that has nothing left", lambda: self.relayed() >= self.last())
+        time.sleep(2)  # its row is about a second old
+        self.stock.stop()
+        self.start_orders(False)
+        before = self.last()
+        load(self.orders.url + "/orders", 64, FILL_S, "order")
+        return self.last() - before
+
+    def relay(self):
+        """Events a second, from the start of the publisher until all that it has is confirmed."""
+        self.start_orders(True)
+        first, last = max(self.relayed(), 1), self.last()
+        began = time.monotonic()
+        wait_for("a relay that has nothing left", lambda: self.relayed() >= last)
+        return (last - first) / (time.monotonic() - began)
+
+    def apply(self, by_bus, count):
+        """Events a second, from the subscriber's start until all is applied; and how many of them came by the bus."""
+        last, began = self.last(), time.monotonic()
+        self.start_stock(by_bus)
+        wait_for("a subscriber that has nothing left", lambda: self.applied() >= last)
+        rate = count / (time.monotonic() - began)
+        return rate, metric(self.stock, "freehold_events_carried_total") / count
+
+    def lone_ms(self):
+        """From a request's answer until its event is applied, one after the other; the median."""
+        took = []
+        for _ in range(LONE):
+            self.orders.ask("POST", "/orders", ORDER)
+            last, began = self.last(), time.monotonic()
+            wait_for("an event that is applied", lambda: self.applied() >= last)
+            took.append((time.monotonic() - began) * 1000)
+        return bars.Figures(took).median
+
+
+def from_memory(build, broker, count):
+    topic = f"confirms-{time.monotonic_ns()}"
+    done = subprocess.run([build / "bench" / f"confirms_{broker}", topic, str(count), str(MESSAGE_SIZE)],
+                          capture_output=True, text=True, timeout=CATCH_UP_S_MAX)
+    if done.returncode:
+        raise Failed(f"confirms_{broker}: {done.stderr}")
+    return float(done.stdout)
+
+
+def measure_rates(build, broker, pair):
+    relayed, memory, fed, carried, shares = [], [], [], [], []
+    for number in range(ROUNDS):
+        count = pair.fill()
+        sides = [lambda: relayed.append(pair.relay()), lambda: memory.append(from_memory(build, broker, count))]
+        for side in reversed(sides) if number % 2 else sides:
+            side()
+        rate, share = pair.apply(True, count)
+        carried.append(rate)
+        shares.append(share)
+        count = pair.fill()
+        pair.start_orders(True)
+        fed.append(pair.apply(False, count)[0])
+        pair.settle()
+    show_figures("outbox to confirmed by the broker", relayed, "events/s")
+    ratios = bars.Ratios(relayed, memory)
+    show_figures("its client library, from memory", memory, "messages/s")
+    show("the relay, times its client library", ratios.median, "x", ratios.spread())
+    best = max(bars.Figures(relayed).median / BAR_RATE, ratios.median / BAR_RATIO)
+    show("the better of both bars", best, "x", bars.at_least(f"relay to {broker}, times the lower of its bars", best, 1.0))
+    show_figures("from the broker to applied once", carried, "events/s",
+                 f"{min(shares):.0%} to {max(shares):.0%} of them came by it")
+    show_figures("from the feed to applied once", fed, "events/s")
+    best = max(bars.Figures(carried).median / BAR_RATE, bars.Ratios(carried, memory).median / BAR_RATIO)
+    show("applied once, the better of both bars", best, "x",
+         bars.at_least(f"applied once behind {broker}, times the lower of its bars", best, 1.0))
+
+
+def measure_lone(broker, pair):
+    by_bus = pair.lone_ms()
+    pair.start_stock(False)
+    wait_for("a subscriber that has nothing left", lambda: pair.applied() >= pair.last())
+    by_feed = pair.lone_ms()
+    show("a lone event, until applied, by the bus", by_bus, "ms", f"by the feed {by_feed:.2f} ms")
+    pair.start_stock(True)
+    time.sleep(2)
+    before, began = wakeups(pair.stock.process.pid), time.monotonic()
+    time.sleep(REST_S)
+    woken = (wakeups(pair.stock.process.pid) - before) / (time.monotonic() - began)
+    show("wake-ups of an idle subscriber, its library's included", woken, "a second")
+
+
+def measure_broker(build, folder, broker):
+    told = os.environ.get(f"FREEHOLD_TEST_{broker.upper()}")
+    names = (f"relay to {broker}, times the lower of its bars", f"applied once behind {broker}, times the lower of its bars")
+    with bars.part(f"events by {broker}", *names):
+        if not told:
+            bars.all_missing("no server: run it as `tools/servers run bench/run BUILD`")
+            return
+        server = json.loads(told)
+        options = {"driver": broker, "partitions": 8, "tls": {"mode": "off"},
+                   **{name: server[name] for name in ("host", "port", "user", "password")}}
+        folder.mkdir()
+        title(f"Events by {broker}: {ROUNDS} rounds in turn")
+        with contextlib.ExitStack() as stack:
+            pair = Pair(stack, build, folder, options)
+            pair.settle()
+            measure_rates(build, broker, pair)
+            measure_lone(broker, pair)
+
+
+def measure(build, folder):
+    (folder / "buses").mkdir()
+    for broker in BROKERS:
+        measure_broker(build, folder / "buses" / broker, broker)

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BENCH_CONFIRMS_H
+#define BENCH_CONFIRMS_H
+
+/*
+ * What a broker's own client library does at its best: messages of one size from memory, as many
+ * under way as it likes, until the server has confirmed every one. This is what the relay is
+ * measured against; it reads no store, and writes no JSON.
+ *
+ *     confirms_NAME TOPIC COUNT SIZE
+ *
+ * The server is FREEHOLD_TEST_NAME's of the environment, as tools/servers tells it: {"host",
+ * "port", "user", "password"}. Prints messages a second. Anything that goes wrong ends it with 1.
+ */
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CONFIRMS_PARTITIONS 8
+#define CONFIRMS_NAME_SIZE 160
+
+struct confirms {
+    const char *topic;
+    int count, size;
+    char *message; /* of `size` bytes, and a NUL */
+    json_t *server;
+    const char *host, *user, *password;
+    int port;
+};
+
+static inline _Noreturn void confirms_fail(const char *what, const char *why)
+{
+    fprintf(stderr, "%s: %s\n", what, why ? why : "it does not say why");
+    exit(1);
+}
+
+static inline double confirms_now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Of the n-th message. */
+static inline unsigned confirms_partition(int n)
+{
+    return (unsigned)n % CONFIRMS_PARTITIONS;
+}
+
+static inline void confirms_begin(struct confirms *ret, int argc, char **argv, const char *variable)
+{
+    const char *told = getenv(variable);
+    if (argc != 4 || !told)
+        confirms_fail(variable, "usage: TOPIC COUNT SIZE, with that variable");
+    *ret = (struct confirms){.topic = argv[1], .count = atoi(argv[2]), .size = atoi(argv[3])};
+    ret->server = json_loads(told, 0, NULL);
+    ret->host = json_string_value(json_object_get(ret->server, "host"));
+    ret->user = json_string_value(json_object_get(ret->server, "user"));
+    ret->password = json_string_value(json_object_get(ret->server, "password"));
+    ret->port = (int)json_integer_value(json_object_get(ret->server, "port"));
+    ret->message = ret->size > 0 ? malloc((size_t)ret->size + 1) : NULL;
+    if (!ret->host || !ret->user || !ret->password || !ret->message || ret->count < 1)
+        confirms_fail(variable, "it names no server, or count or size is no number");
+    memset(ret->message, 'x', (size_t)ret->size);
+    ret->message[ret->size] = '\0';
+}
+
+static inline void confirms_end(struct confirms *confirms, double began_s)
+{
+    printf("%.0f\n", confirms->count / (confirms_now_s() - began_s));
+    free(confirms->message);
+    json_decref(confirms->server);
+}
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Into a JetStream stream of its own, as the relay's are: files, a subject a partition, an id a
+ * message. */
+
+#include <nats.h>
+
+#include "confirms.h"
+
+#define PENDING_MAX 8192
+#define WAIT_MS 60000
+
+static void check(const char *what, natsStatus status)
+{
+    if (status != NATS_OK)
+        confirms_fail(what, natsStatus_GetText(status));
+}
+
+static void refused(jsCtx *stream, jsPubAckErr *error, void *unused)
+{
+    (void)stream;
+    (void)unused;
+    confirms_fail("a message was refused", error->ErrText);
+}
+
+static void make_stream(const struct confirms *confirms, jsCtx *stream)
+{
+    char subjects[CONFIRMS_PARTITIONS][CONFIRMS_NAME_SIZE];
+    const char *list[CONFIRMS_PARTITIONS];
+    jsStreamConfig config;
+    jsErrCode code;
+    jsStreamConfig_Init(&config);
+    for (unsigned i = 0; i < CONFIRMS_PARTITIONS; i++) {
+        snprintf(subjects[i], sizeof subjects[i], "%.128s.%u", confirms->topic, i);
+        list[i] = subjects[i];
+    }
+    config.Name = confirms->topic;
+    config.Subjects = list;
+    config.SubjectsLen = CONFIRMS_PARTITIONS;
+    config.Storage = js_FileStorage;
+    config.Discard = js_DiscardOld;
+    config.MaxBytes = INT64_C(1) << 30;
+    check("a stream", js_AddStream(NULL, stream, &config, NULL, &code));
+}
+
+static void publish(const struct confirms *confirms, jsCtx *stream, int n)
+{
+    char subject[CONFIRMS_NAME_SIZE], id[CONFIRMS_NAME_SIZE];
+    jsPubOptions options;
+    jsPubOptions_Init(&options);
+    snprintf(subject, sizeof subject, "%.128s.%u", confirms->topic, confirms_partition(n));
+    snprintf(id, sizeof id, "%.128s-%d", confirms->topic, n);
+    options.MsgId = id;
+    options.ExpectStream = confirms->topic;
+    check("a message",
+          js_PublishAsync(stream, subject, confirms->message, confirms->size, &options));
+}
+
+int main(int argc, char **argv)
+{
+    struct confirms confirms;
+    natsOptions *options = NULL;
+    natsConnection *connection = NULL;
+    jsCtx *stream = NULL;
+    char url[512];
+    jsOptions how;
+    jsPubOptions waits;
+    confirms_begin(&confirms, argc, argv, "FREEHOLD_TEST_NATS");
+    snprintf(url, sizeof url, "nats://%s:%d", confirms.host, confirms.port);
+    check("options", natsOptions_Create(&options));
+    check("options", natsOptions_SetURL(options, url));
+    check("options", natsOptions_SetUserInfo(options, confirms.user, confirms.password));
+    check("the server", natsConnection_Connect(&connection, options));
+    jsOptions_Init(&how);
+    how.PublishAsync.MaxPending = PENDING_MAX;
+    how.PublishAsync.StallWait = WAIT_MS;
+    how.PublishAsync.ErrHandler = refused;
+    check("JetStream", natsConnection_JetStream(&stream, connection, &how));
+    make_stream(&confirms, stream);
+    double began_s = confirms_now_s();
+    for (int i = 0; i < confirms.count; i++)
+        publish(&confirms, stream, i);
+    jsPubOptions_Init(&waits);
+    waits.MaxWait = WAIT_MS;
+    check("confirms", js_PublishAsyncComplete(stream, &waits));
+    confirms_end(&confirms, began_s);
+    js_DeleteStream(stream, argv[1], NULL, NULL);
+    jsCtx_Destroy(stream);
+    natsConnection_Destroy(connection);
+    natsOptions_Destroy(options);
+    return 0;
+}
