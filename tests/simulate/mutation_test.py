@@ -128,6 +128,7 @@ WITHIN = {
 }
 # A program of tests/unit that must find it: simulated systems have no tokens, sockets, marks, walls, or operators.
 UNIT = {
+    "ahead_dropped": "event_relay",
     "another_grant_taken": "event_grant",
     "another_place_taken": "event_grant",
     "any_method_logged": "request_log",

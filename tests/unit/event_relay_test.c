@@ -155,8 +155,10 @@ static void everything_is_published_in_order_with_what_it_follows(void **state)
     change(fixture, 1, 600, "first");
     change(fixture, 301, 200, "second");
     await_relayed(fixture);
+    change(fixture, 1, 1200, "third"); /* three batches: each is read while another is published */
+    await_relayed(fixture);
     struct seen seen = see_all(true);
-    expect_all_in_order(&seen, 800);
+    expect_all_in_order(&seen, 2000);
     assert_int_equal(seen.first_follows, 0);
 }
 
@@ -303,6 +305,60 @@ static void trimming_waits_for_the_relay(void **state)
     assert_int_equal(trim_all(fixture), 40);
 }
 
+/* ---- a reading that fails ---- */
+
+static const struct store_ops *real_ops;
+static struct store_ops failing_ops;
+static int reads_until_failure; /* negative: it has failed, or is not to */
+
+static enum fh_code begin_or_fail(struct store *store, enum store_mode mode,
+                                  struct store_work **ret, struct fh_error *error)
+{
+    if (mode == STORE_READ && reads_until_failure >= 0 && reads_until_failure-- == 0)
+        return error_set(error, FH_UNAVAILABLE, "The server is gone.");
+    return real_ops->begin(store, mode, ret, error);
+}
+
+static void note_position(void *context, const char *topic, const struct broker_message *message)
+{
+    bool *published = context;
+    json_t *envelope = NULL;
+    json_int_t position = 0;
+    (void)topic;
+    FH_ASSERT(json_parse(message->data, message->length, &envelope, ERROR_UNHEEDED) == FH_OK);
+    json_integer_at(envelope, "position", &position);
+    published[position] = true;
+    json_decref(envelope);
+}
+
+/* Whichever it is, of a batch that is waited for or of one that is read ahead of another. */
+static void nothing_is_left_out_where_the_store_fails_a_reading(void **state)
+{
+    enum { EACH = 1100, TIMES = 6 };
+    struct fixture *fixture = *state;
+    struct store *store = fixture->products.context.store;
+    static bool published[EACH * TIMES + 1];
+    real_ops = store->ops;
+    failing_ops = *real_ops;
+    failing_ops.begin = begin_or_fail;
+    store->ops = &failing_ops;
+    reads_until_failure = -1;
+    start_relay(fixture);
+    for (int i = 0; i < TIMES; i++) {
+        simulate_broker_faults()->refused = 1000000;
+        change(fixture, 1, EACH, "more");
+        reads_until_failure = i;
+        harness_until(&fixture->harness, has_failed, manager_of(fixture));
+        simulate_broker_faults()->refused = 0;
+        await_relayed(fixture);
+    }
+    store->ops = real_ops;
+    memset(published, 0, sizeof published);
+    simulate_broker_visit(note_position, published);
+    for (int i = 1; i <= EACH * TIMES; i++)
+        assert_true(published[i]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_relay, teardown_relay)
@@ -313,6 +369,7 @@ int main(void)
         TEST(a_new_beginning_claims_its_place_and_no_less),
         TEST(what_is_too_large_travels_without_its_data),
         TEST(trimming_waits_for_the_relay),
+        TEST(nothing_is_left_out_where_the_store_fails_a_reading),
     };
     return cmocka_run_group_tests_name("event_relay", tests, NULL, NULL);
 }

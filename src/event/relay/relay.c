@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One fiber, while the lease is ours: finds its place, reads a batch, publishes it until the broker
- * has acknowledged all of it, moves the place. The chain moves as events are read, since a batch
- * that fails is published again as it is.
+ * has acknowledged all of it, moves the place. While a batch is published and there is more to
+ * read, another fiber reads the next one, so that store and broker do not wait for each other. Only
+ * one batch is with the broker at a time: a later one never overtakes it.
  */
 
 #include "event/relay/relay.h"
@@ -14,19 +15,17 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "broker/broker.h"
 #include "event/broker_link.h"
 #include "event/chain.h"
-#include "event/envelope.h"
 #include "event/outbox/place.h"
 #include "event/outbox/reader.h"
 #include "event/outbox/subscribers.h"
+#include "event/relay/batch.h"
 #include "work/work.h"
 #include "world/world.h"
 
 #define RELAY_PARTITION "0/1"   /* of its row: it reads all */
-#define HEADROOM ((size_t)4096) /* of a message, for what a server adds */
 
 struct relay {
     struct event_manager *manager;
@@ -39,16 +38,11 @@ struct relay {
     bool declared;      /* its topic is there */
     struct chain_place place;
     struct chain chain;
-    /* The batch: what was read after `place`, up to `next`. */
-    struct chain_place next;
-    int count;
-    struct text texts, follows;
-    struct text keys; /* each with its NUL */
-    size_t begins[RELAY_BATCH_MAX + 1], key_begins[RELAY_BATCH_MAX];
-    unsigned partitions[RELAY_BATCH_MAX];
-    char ids[RELAY_BATCH_MAX][ID_SIZE];
-    struct broker_message messages[RELAY_BATCH_MAX];
-    int64_t oldest_ms; /* of its first event */
+    struct relay_batch batches[2];
+    struct relay_batch *batch, *ahead; /* what follows `place`, and what follows that */
+    bool reads_ahead;                  /* a fiber reads `ahead` */
+    bool lost_ahead;                   /* it failed: the chain has moved all the same */
+    struct fiber_queue ahead_is_read;
     uint64_t published, failures;
     char why[BUS_WHY_SIZE]; /* it can't go on; or "" */
 };
@@ -136,93 +130,101 @@ static void relay_told(struct relay *relay)
 
 /* ---- reading ---- */
 
-static void write_message(struct relay *relay, const struct ledger_event *event, const char *chain)
-{
-    struct work_context *context = relay->manager->context;
-    struct envelope_message message = {.incarnation = context->store->incarnation, .chain = chain};
-    size_t begins = relay->texts.length;
-    envelope_write_message(&relay->texts, context->service->name, event, &message);
-    if (relay->texts.length - begins <= BROKER_MESSAGE_SIZE_MAX - HEADROOM)
-        return;
-    relay->texts.length = begins;
-    message.reference = true;
-    envelope_write_message(&relay->texts, context->service->name, event, &message);
-}
-
-static bool take_relayed(void *context, const struct ledger_event *event)
-{
-    struct relay *relay = context;
-    if (relay->count > 0 && relay->texts.length + strlen(event->data) > RELAY_BATCH_SIZE_MAX)
-        return false;
-    text_clear(&relay->follows);
-    chain_write(&relay->chain, event->key, &relay->follows);
-    chain_follow(&relay->chain, event->key, event->position, event->id);
-    relay->begins[relay->count] = relay->texts.length;
-    relay->partitions[relay->count] = envelope_partition(event->key, relay->topic.partitions);
-    relay->key_begins[relay->count] = relay->keys.length;
-    text_append(&relay->keys, event->key, strlen(event->key) + 1);
-    snprintf(relay->ids[relay->count], ID_SIZE, "%s", event->id);
-    if (relay->count == 0)
-        relay->oldest_ms = event->time_ms;
-    write_message(relay, event, relay->follows.data);
-    relay->begins[++relay->count] = relay->texts.length;
-    return true;
-}
-
-static void forget_batch(struct relay *relay)
-{
-    text_clear(&relay->texts);
-    text_clear(&relay->keys);
-    relay->count = 0;
-    relay->oldest_ms = 0;
-}
-
 /* Whatever was read of a reading that failed has moved the chain. */
 static void forget_place(struct relay *relay)
 {
-    forget_batch(relay);
+    relay_batch_clear(relay->batch);
+    relay_batch_clear(relay->ahead);
+    relay->lost_ahead = false;
     relay->placed = false;
 }
 
-static struct outbox_reading reading_of(struct relay *relay)
+static struct outbox_reading reading_of(struct relay *relay, struct relay_batch *batch,
+                                        const struct chain_place *place)
 {
     return (struct outbox_reading){
         .manager = relay->manager,
         .incarnation = "",
-        .after = relay->place.position,
-        .id = relay->place.id,
+        .after = place->position,
+        .id = place->id,
         .seen_id = "",
         .filter.partitions = 1,
         .limit = RELAY_BATCH_MAX,
         .scan = RELAY_BATCH_MAX,
-        .take = take_relayed,
-        .context = relay,
+        .take = relay_batch_take,
+        .context = batch,
         .until_ns =
             world_in_ms(relay_world(relay), relay->declared ? RELAY_IDLE_MS : RELAY_GREET_AGAIN_MS),
     };
 }
 
+static enum fh_code read_outbox(struct relay *relay, struct outbox_reading *reading,
+                                struct fh_error *error)
+{
+    struct relay_batch *batch = reading->context;
+    relay->busy = true;
+    enum fh_code code = outbox_read(reading, error);
+    relay->busy = false;
+    fiber_wake_all(&relay->manager->idle);
+    if (code == FH_OK && relay_batch_overflows(batch))
+        return error_set(error, FH_NO_MEMORY, "There is no memory for events to relay.");
+    if (code != FH_OK)
+        return code;
+    batch->next.position = reading->next;
+    memcpy(batch->next.id, reading->next_id, ID_SIZE);
+    batch->more = reading->count > 0 && reading->next < reading->last;
+    return FH_OK;
+}
+
 /* What follows the place, or nothing new: then it has waited for it. */
 static enum fh_code read_batch(struct relay *relay, struct fh_error *error)
 {
-    struct outbox_reading reading = reading_of(relay);
-    enum fh_code code;
+    struct outbox_reading reading = reading_of(relay, relay->batch, &relay->place);
     outbox_begin(&reading);
     do {
-        relay->busy = true;
-        code = outbox_read(&reading, error);
-        relay->busy = false;
-        fiber_wake_all(&relay->manager->idle);
-        if (code == FH_OK && (relay->texts.overflow || relay->keys.overflow))
-            code = error_set(error, FH_NO_MEMORY, "There is no memory for events to relay.");
+        enum fh_code code = read_outbox(relay, &reading, error);
         if (code != FH_OK || reading.place != PLACE_HERE) {
             forget_place(relay);
             return code;
         }
     } while (reading.count == 0 && relay_goes_on(relay) && outbox_wait(&reading));
-    relay->next.position = reading.next;
-    memcpy(relay->next.id, reading.next_id, ID_SIZE);
     return FH_OK;
+}
+
+static void run_read_ahead(void *argument)
+{
+    struct relay *relay = argument;
+    struct fh_error error;
+    struct outbox_reading reading = reading_of(relay, relay->ahead, &relay->batch->next);
+    outbox_begin(&reading);
+    relay->lost_ahead =
+        read_outbox(relay, &reading, &error) != FH_OK || reading.place != PLACE_HERE;
+    relay->reads_ahead = false;
+    fiber_wake_all(&relay->ahead_is_read);
+    event_manager_fiber_ends(relay->manager);
+}
+
+/* Where no fiber is free, it is read later. */
+static void read_ahead(struct relay *relay)
+{
+    if (!relay->batch->more || relay->ahead->count > 0 || relay->lost_ahead)
+        return;
+    relay->reads_ahead = true;
+    relay->reads_ahead = event_manager_fiber(relay->manager, run_read_ahead, relay);
+}
+
+/* The place is behind the batch. What was wrong with the reading ahead shows when it is read
+ * again. */
+static void next_batch(struct relay *relay)
+{
+    struct relay_batch *published = relay->batch;
+    relay_batch_clear(published);
+    if (relay->lost_ahead) {
+        forget_place(relay);
+    } else if (relay->ahead->count > 0) {
+        relay->batch = relay->ahead;
+        relay->ahead = published;
+    }
 }
 
 /* ---- publishing ---- */
@@ -245,16 +247,10 @@ static enum fh_code publish_batch(struct relay *relay, struct fh_error *error)
         return error_set(error, FH_UNAVAILABLE, "%s",
                          *relay->link->why ? relay->link->why : "The broker is not connected yet.");
     enum fh_code code = declare_topic(relay, broker, until_ns, error);
-    for (int i = 0; i < relay->count; i++)
-        relay->messages[i] =
-            (struct broker_message){.partition = relay->partitions[i],
-                                    .data = relay->texts.data + relay->begins[i],
-                                    .length = relay->begins[i + 1] - relay->begins[i],
-                                    .id = relay->ids[i],
-                                    .key = relay->keys.data + relay->key_begins[i]};
     if (code == FH_OK)
-        code = broker->driver->publish(broker, &relay->topic, relay->messages, relay->count,
-                                       until_ns, error);
+        code =
+            broker->driver->publish(broker, &relay->topic, relay_batch_messages(relay->batch),
+                                    relay->batch->count, until_ns, error);
     return code;
 }
 
@@ -262,10 +258,10 @@ static enum fh_code publish_batch(struct relay *relay, struct fh_error *error)
 static bool batch_is_published(struct relay *relay)
 {
     struct fh_error error = {0};
-    for (int n = 1; relay->count > 0 && relay_goes_on(relay); n++) {
+    for (int n = 1; relay->batch->count > 0 && relay_goes_on(relay); n++) {
         if (publish_batch(relay, &error) == FH_OK) {
             relay_recovered(relay);
-            relay->published += (uint64_t)relay->count;
+            relay->published += (uint64_t)relay->batch->count;
             CRASH_POINT("relay.published");
             return true;
         }
@@ -273,7 +269,7 @@ static bool batch_is_published(struct relay *relay)
         relay->declared = false;
         relay_rests(relay, n, error.message);
     }
-    return relay->count == 0;
+    return relay->batch->count == 0;
 }
 
 /* ---- its life ---- */
@@ -308,14 +304,20 @@ static bool relay_some(struct relay *relay, struct fh_error *error)
     }
     if (!relay->declared)
         greet_broker(relay, false);
-    if (read_batch(relay, error) != FH_OK)
+    if (relay->batch->count == 0 && read_batch(relay, error) != FH_OK)
         return false;
-    if (relay->placed && batch_is_published(relay)) {
-        bool moved = relay->next.position > relay->place.position;
-        relay->place = relay->next;
+    if (!relay->placed)
+        return true;
+    read_ahead(relay);
+    bool published = batch_is_published(relay);
+    while (relay->reads_ahead)
+        fiber_wait(&relay->ahead_is_read);
+    if (published) {
+        bool moved = relay->batch->next.position > relay->place.position;
+        relay->place = relay->batch->next;
         if (moved)
             relay_told(relay);
-        forget_batch(relay);
+        next_batch(relay);
     }
     return true;
 }
@@ -332,7 +334,7 @@ static void run_relay(void *argument)
         else
             relay_rests(relay, ++failures, error.message);
     }
-    forget_batch(relay);
+    forget_place(relay);
     relay->running = false;
     lease_ended(&relay->lease);
     event_manager_fiber_ends(relay->manager);
@@ -412,9 +414,10 @@ enum fh_code relay_new(struct event_manager *manager, const char *system, const 
     }
     relay->topic.name = relay->topic_name;
     chain_init(&relay->chain, relay->topic.partitions);
-    text_init(&relay->texts, TEXT_LENGTH_MAX);
-    text_init(&relay->follows, CHAIN_SIZE_MAX);
-    text_init(&relay->keys, TEXT_LENGTH_MAX);
+    relay->batch = &relay->batches[0];
+    relay->ahead = &relay->batches[1];
+    for (int i = 0; i < 2; i++)
+        relay_batch_init(&relay->batches[i], manager->context, &relay->chain);
     manager->relay = relay;
     return FH_OK;
 }
@@ -425,9 +428,8 @@ void relay_free(struct event_manager *manager)
     if (!relay)
         return;
     chain_release(&relay->chain);
-    text_release(&relay->texts);
-    text_release(&relay->follows);
-    text_release(&relay->keys);
+    for (int i = 0; i < 2; i++)
+        relay_batch_release(&relay->batches[i]);
     free(relay);
     manager->relay = NULL;
 }
@@ -445,7 +447,8 @@ void relay_view(const struct event_manager *manager, struct relay_view *ret)
         .driver = relay->link->driver->title,
         .position = relay->place.position,
         .depth = relay->placed ? manager->position - relay->place.position : 0,
-        .age_ms = relay->oldest_ms ? world_wall_ms(relay_world(relay)) - relay->oldest_ms : 0,
+        .age_ms =
+            relay->batch->oldest_ms ? world_wall_ms(relay_world(relay)) - relay->batch->oldest_ms : 0,
         .published = relay->published,
         .failures = relay->failures,
         .reason = fault ? fault : "",

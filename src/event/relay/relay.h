@@ -27,8 +27,6 @@
 
 #include "event/manager.h"
 
-#define RELAY_BATCH_MAX 500
-#define RELAY_BATCH_SIZE_MAX ((size_t)1 << 20)
 #define RELAY_PARTITIONS 8    /* unless the configuration says otherwise */
 #define RELAY_PUBLISH_MS 5000 /* for one batch */
 #define RELAY_RETRY_MS_MAX 1000
