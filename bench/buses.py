@@ -17,7 +17,7 @@ from turns import show_figures
 
 BROKERS = ("nats", "rabbitmq", "kafka")
 BAR_RATE, BAR_RATIO, BAR_LATENCY, BAR_WAKEUPS = 40_000, 0.8, 1.1, 1.5
-ROUNDS, FILL_S, LONE, REST_S = 5, 5, 200, 10
+ROUNDS, FILL_S, LONE, REST_S = 5, 3, 300, 10
 MESSAGE_SIZE = 700  # of an order's message, as an ordinary client of the broker gets it
 
 
@@ -28,12 +28,12 @@ def metric(service, name):
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
 
 
-def wait_for(what, looks):
+def wait_for(what, looks, pause_s=0.01):
     until = time.monotonic() + CATCH_UP_S_MAX
     while not looks():
         if time.monotonic() > until:
             raise Failed(f"{what} did not come about within {CATCH_UP_S_MAX} s")
-        time.sleep(0.01)
+        time.sleep(pause_s)
 
 
 class ByBus(Service):
@@ -75,44 +75,53 @@ class Pair:
         told = self.orders.state().get("bus", {})
         return told.get("position", 0) if told.get("connected") else 0
 
+    def published(self):
+        return metric(self.orders, "freehold_relay_published_total")
+
+    def carried(self):
+        return metric(self.stock, "freehold_events_carried_total")
+
     def settle(self):
         """Both know of each other: what is published now comes by the bus."""
         self.start_orders(True)
         self.start_stock(True)
 
         def by_bus():
-            before = metric(self.stock, "freehold_events_carried_total")
+            before = self.carried()
             self.orders.ask("POST", "/orders", ORDER)
             wait_for("an event that is applied", lambda: self.applied() >= self.last())
-            return metric(self.stock, "freehold_events_carried_total") > before
+            return self.carried() > before
 
         wait_for("an event that comes by the bus", by_bus)
 
     def fill(self):
-        """Publishes while nobody relays and nobody subscribes. How many events it was."""
+        """Publishes while nobody relays. How many events it was; the publisher is stopped then."""
         wait_for("a relay that has nothing left", lambda: self.relayed() >= self.last())
         time.sleep(2)  # its row is about a second old
         self.stock.stop()
         self.start_orders(False)
         before = self.last()
         load(self.orders.url + "/orders", 64, FILL_S, "order")
-        return self.last() - before
+        count = self.last() - before
+        self.orders.stop()
+        return count
 
-    def relay(self):
-        """Events a second, from the start of the publisher until all that it has is confirmed."""
-        self.start_orders(True)
-        first, last = max(self.relayed(), 1), self.last()
+    def relay(self, count):
+        """Events a second, from the publisher's start until the broker has confirmed all, while nobody subscribes."""
         began = time.monotonic()
-        wait_for("a relay that has nothing left", lambda: self.relayed() >= last)
-        return (last - first) / (time.monotonic() - began)
+        self.start_orders(True)
+        wait_for("a relay that has nothing left", lambda: self.published() >= count)
+        return count / (time.monotonic() - began)
 
     def apply(self, by_bus, count):
-        """Events a second, from the subscriber's start until all is applied; and how many of them came by the bus."""
-        last, began = self.last(), time.monotonic()
+        """Events a second, from the publisher's start until its subscriber, which was there, has applied all; and which
+        part of them came by the bus."""
         self.start_stock(by_bus)
-        wait_for("a subscriber that has nothing left", lambda: self.applied() >= last)
+        before, carried, began = self.applied(), self.carried(), time.monotonic()
+        self.start_orders(by_bus)
+        wait_for("a subscriber that has nothing left", lambda: self.applied() >= before + count)
         rate = count / (time.monotonic() - began)
-        return rate, metric(self.stock, "freehold_events_carried_total") / count
+        return rate, (self.carried() - carried) / count
 
     def lone_ms(self):
         """From a request's answer until its event is applied, one after the other; the median."""
@@ -120,7 +129,7 @@ class Pair:
         for _ in range(LONE):
             self.orders.ask("POST", "/orders", ORDER)
             last, began = self.last(), time.monotonic()
-            wait_for("an event that is applied", lambda: self.applied() >= last)
+            wait_for("an event that is applied", lambda: self.applied() >= last, 0.0001)
             took.append((time.monotonic() - began) * 1000)
         return bars.Figures(took).median
 
@@ -138,15 +147,15 @@ def measure_rates(build, broker, pair):
     relayed, memory, fed, carried, shares = [], [], [], [], []
     for number in range(ROUNDS):
         count = pair.fill()
-        sides = [lambda: relayed.append(pair.relay()), lambda: memory.append(from_memory(build, broker, count))]
+        sides = [lambda: relayed.append(pair.relay(count)), lambda: memory.append(from_memory(build, broker, count))]
         for side in reversed(sides) if number % 2 else sides:
             side()
-        rate, share = pair.apply(True, count)
+        pair.settle()
+        rate, share = pair.apply(True, pair.fill())
         carried.append(rate)
         shares.append(share)
-        count = pair.fill()
-        pair.start_orders(True)
-        fed.append(pair.apply(False, count)[0])
+        pair.settle()
+        fed.append(pair.apply(False, pair.fill())[0])
         pair.settle()
     show_figures("outbox to confirmed by the broker", relayed, "events/s")
     ratios = bars.Ratios(relayed, memory)

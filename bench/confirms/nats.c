@@ -2,7 +2,7 @@
 /* Into a JetStream stream of its own, as the relay's are: files, a subject a partition, an id a
  * message. */
 
-#include <nats.h>
+#include <nats/nats.h>
 
 #include "confirms.h"
 
