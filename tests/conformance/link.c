@@ -191,13 +191,22 @@ bool link_open(struct link *link, struct world *world, int server_port, const ch
     link->listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (bind(link->listening, (struct sockaddr *)&address, size) != 0 ||
         listen(link->listening, 64) != 0 ||
-        getsockname(link->listening, (struct sockaddr *)&address, &size) != 0) {
+        getsockname(link->listening, (struct sockaddr *)&address, &size) != 0 ||
+        !fiber_start(world->fibers, accept_all, link)) {
         close(link->listening);
+        link->listening = -1;
         return false;
     }
     link->port = ntohs(address.sin_port);
-    link->pumps = 1;
-    return fiber_start(world->fibers, accept_all, link);
+    link->pumps = 1; /* it runs once this fiber parks */
+    return true;
+}
+
+bool link_used(struct link *link, bool used)
+{
+    if (!used && link->listening >= 0)
+        link_close(link);
+    return used;
 }
 
 void link_release(struct link *link)

@@ -44,8 +44,11 @@ struct link {
     struct fiber_queue changed;
 };
 
-/* On a fiber. The server is on the loopback. False: no port. */
+/* On a fiber. The server is on the loopback. False: no port, and nothing is to be closed. */
 bool link_open(struct link *link, struct world *world, int server_port, const char *marker);
+/* Returns `used`; if nothing came to use it, it is closed, and a case may be left there and then:
+ * its fibers look at it as long as it is open. */
+bool link_used(struct link *link, bool used);
 /* Lets the server have what is held, and waits until it has answered. */
 void link_release(struct link *link);
 /* All that used it have closed; waits until its fibers have ended. */

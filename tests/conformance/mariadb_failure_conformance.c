@@ -203,16 +203,17 @@ static void cut_inside_commit_of(struct conformance *c, const char *sql, enum li
     EXPECT(link_open(&link, c->harness.world, (int)port, "COMMIT"));
     json_object_set_new(server, "port", json_integer(link.port));
     json_object_set_new(server, "host", json_string("127.0.0.1"));
-    EXPECT(open_as(c, server, &store) == FH_OK);
-    EXPECT(run_in(c, store, "INSERT INTO item VALUES (1)") == FH_OK);
+    EXPECT(link_used(&link, open_as(c, server, &store) == FH_OK));
+    enum fh_code before = run_in(c, store, "INSERT INTO item VALUES (1)");
     link.next = how;
     enum fh_code code = run_in(c, store, sql);
     bool retryable = c->error.retryable;
-    if (how == LINK_HELD)
+    if (how == LINK_HELD && link.next == LINK_WHOLE)
         link_release(&link);
     enum fh_code after = run_in(c, store, "INSERT INTO item VALUES (3)");
     store_close(store);
     link_close(&link);
+    EXPECT(before == FH_OK);
     EXPECT(code == wanted && (code == FH_OK || retryable));
     EXPECT(after == FH_OK);
     conformance_reads(c, "SELECT id FROM item ORDER BY id", rows);

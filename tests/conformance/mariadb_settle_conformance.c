@@ -113,7 +113,7 @@ static void a_statement_that_was_done_is_counted_though_the_link_dies(struct con
     int applied = 0;
     EXPECT(put_migration(c, folder));
     EXPECT(link_open(&link, c->harness.world, port(c), "INSERT INTO fh_mark"));
-    EXPECT(open_at(c, over(link.port), &store) == FH_OK);
+    EXPECT(link_used(&link, open_at(c, over(link.port), &store) == FH_OK));
     link.also = "COMMIT";
     link.then = again;
     link.next = LINK_CUT_BEFORE;

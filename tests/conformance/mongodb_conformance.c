@@ -491,7 +491,7 @@ static bool go_over(struct conformance *c, struct link *link, const char *marker
     json_decref(server);
     close_store(c);
     return link_open(link, c->harness.world, (int)port, marker) &&
-           mongodb_open_at(c, link->port, &c->store) == FH_OK;
+           link_used(link, mongodb_open_at(c, link->port, &c->store) == FH_OK);
 }
 
 static enum fh_code change_all(struct conformance *c, const char *key)

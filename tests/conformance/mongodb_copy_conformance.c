@@ -260,7 +260,8 @@ static void comes_late_of(struct conformance *c, void (*does)(void *first), cons
     c->engine->close(c->store);
     c->store = NULL;
     EXPECT(link_open(&link, c->harness.world, (int)port, marker));
-    EXPECT(mongodb_open_at(c, link.port, &first.to) == FH_OK && prepare(c, first.to));
+    EXPECT(link_used(&link, mongodb_open_at(c, link.port, &first.to) == FH_OK));
+    EXPECT(prepare(c, first.to));
     link.also = also;
     link.next = LINK_HELD;
     link.refuses_behind = true;

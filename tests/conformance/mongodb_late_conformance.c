@@ -250,7 +250,7 @@ static bool go_over(struct conformance *c, struct link *link, const char *marker
     if (!link_open(link, c->harness.world, (int)port, marker))
         return false;
     link->also = also;
-    return mongodb_open_at(c, link->port, &c->store) == FH_OK;
+    return link_used(link, mongodb_open_at(c, link->port, &c->store) == FH_OK);
 }
 
 static bool make_things(struct conformance *c)

@@ -79,7 +79,7 @@ static bool listen_in(struct conformance *c, struct link *link, struct text *sen
     c->store = NULL;
     text_init(sent, (size_t)1 << 20);
     bool opened = link_open(link, c->harness.world, (int)port, "") &&
-                  mongodb_open_at(c, link->port, &c->store) == FH_OK;
+                  link_used(link, mongodb_open_at(c, link->port, &c->store) == FH_OK);
     link->context = sent;
     link->seen = note_command;
     return opened;

@@ -291,7 +291,7 @@ static void a_unit_of_work_sees_what_was_answered_before_it_began(struct conform
 
 /* ---- The link ---- */
 
-/* A store over a link, whose groups number their events. */
+/* A store over a link, whose groups number their events. NULL: the link is closed. */
 static struct store *open_over(struct conformance *c, struct link *link)
 {
     struct store *store = NULL;
@@ -308,7 +308,7 @@ static struct store *open_over(struct conformance *c, struct link *link)
     if (opened)
         engine_named("postgresql")->store->open(&options, c->harness.world, &store, &c->error);
     json_decref(server);
-    if (!store)
+    if (!link_used(link, store != NULL))
         return NULL;
     be_patient(store);
     first.store = store;
@@ -321,7 +321,7 @@ static struct store *open_over(struct conformance *c, struct link *link)
     bool numbered = first.code == FH_OK && members[0].position == 1;
     if (!numbered)
         store_close(store);
-    return numbered ? store : NULL;
+    return link_used(link, numbered) ? store : NULL;
 }
 
 /* They come while the first ones are a group: so they are the next group, after its COMMIT. */

@@ -162,9 +162,10 @@ static bool linked_open(struct conformance *c, struct linked *linked)
     json_int_t port = 0;
     json_integer_at(server, "port", &port);
     json_decref(server);
-    return link_open(&linked->link, c->harness.world, (int)port, "COMMIT") &&
-           open_other(c, json_pack("{s:s, s:i}", "host", "127.0.0.1", "port", linked->link.port),
-                      &linked->store) == FH_OK;
+    if (!link_open(&linked->link, c->harness.world, (int)port, "COMMIT"))
+        return false;
+    json_t *over = json_pack("{s:s, s:i}", "host", "127.0.0.1", "port", linked->link.port);
+    return link_used(&linked->link, open_other(c, over, &linked->store) == FH_OK);
 }
 
 /* A row read and written, and a COMMIT to which the plan applies. */

@@ -172,7 +172,8 @@ static struct store *over_link(struct conformance *c, struct link *link)
     struct store *direct = c->store, *linked = NULL;
     if (link_open(link, c->harness.world, (int)port, "EVALSHA")) {
         json_object_set_new(server, "port", json_integer(link->port));
-        if (redis_open_with(&c->harness, server, &linked, &c->error) == FH_OK)
+        bool opened = redis_open_with(&c->harness, server, &linked, &c->error) == FH_OK;
+        if (link_used(link, opened))
             c->store = linked;
     } else {
         json_decref(server);

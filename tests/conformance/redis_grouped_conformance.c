@@ -418,7 +418,7 @@ static bool commit_over(struct conformance *c, enum link_cut cut, struct committ
     bool well = link_open(&link, c->harness.world, (int)port, "EVALSHA");
     json_object_set_new(server, "port", json_integer(link.port));
     well = well && redis_open_with(&c->harness, server, &linked, &c->error) == FH_OK;
-    if (!well)
+    if (!link_used(&link, well))
         return false;
     c->store = linked;
     begin_all(c, works, 3);

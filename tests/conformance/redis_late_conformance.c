@@ -39,7 +39,8 @@ static bool far_open(struct conformance *c, struct far *far, const char *key)
         return false;
     }
     json_object_set_new(server, "port", json_integer(far->link.port));
-    return redis_open_with(&c->harness, server, &far->store, &c->error) == FH_OK;
+    bool opened = redis_open_with(&c->harness, server, &far->store, &c->error) == FH_OK;
+    return link_used(&far->link, opened);
 }
 
 static void far_close(struct far *far)

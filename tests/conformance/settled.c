@@ -52,7 +52,8 @@ static bool linked_open(struct conformance *c, struct linked *linked)
     linked->c = c;
     return does(c, settled.table) &&
            link_open(&linked->link, c->harness.world, settled.port(c), "COMMIT") &&
-           open_other(c, settled.over(linked->link.port), &linked->store) == FH_OK;
+           link_used(&linked->link,
+                     open_other(c, settled.over(linked->link.port), &linked->store) == FH_OK);
 }
 
 static void linked_close(struct linked *linked)
