@@ -12,9 +12,11 @@ int64_t trial_soon(struct trial *t)
     return world_in_ms(t->harness.world, t->patience_ms);
 }
 
-void trial_more_patience(struct trial *t)
+void trial_more_patience(struct trial *t, int64_t began_ns)
 {
-    t->patience_ms = t->patience_ms < WAIT_MS / 2 ? 2 * t->patience_ms : WAIT_MS;
+    int64_t took_ms = (world_monotonic_ns(t->harness.world) - began_ns) / 1000000;
+    if (took_ms * 4 >= (int64_t)t->patience_ms * 3)
+        t->patience_ms = t->patience_ms < WAIT_MS / 2 ? 2 * t->patience_ms : WAIT_MS;
 }
 
 /* ---- publishing and taking ---- */
@@ -130,6 +132,7 @@ static void run_case(void **state)
                       .take_max = BROKER_TAKE_MAX,
                       .patience_ms = WAIT_MS};
     harness_init(&t.harness); /* before there is JSON */
+    t.harness.ms_max = CASE_MS;
     t.options = bed->options(bed, why, sizeof why);
     if (!t.options) {
         harness_release(&t.harness);

@@ -18,6 +18,7 @@
 #define PARTITIONS 8
 #define WAIT_MS 60000  /* until something has to be there */
 #define BACK_MS 150000 /* until a server that was killed has to be back */
+#define CASE_MS 750000 /* a whole case: some wait several times, each time for so long at most */
 #define TRY_MS 2000    /* the first attempt while a server may be away */
 #define QUIET_MS 300   /* until something that must not come would have come */
 #define MANY 100000
@@ -57,8 +58,9 @@ struct trial {
 
 /* The deadline of one call. */
 int64_t trial_soon(struct trial *t);
-/* The next attempt may take twice as long: what is too short once may be so each time. */
-void trial_more_patience(struct trial *t);
+/* After an attempt that began then. If it has used its time the next one may take twice as long:
+ * what is too short once may be so each time. One that was refused at once says nothing of that. */
+void trial_more_patience(struct trial *t, int64_t began_ns);
 enum fh_code trial_publish(struct trial *t, unsigned partition, const char *id, const char *text,
                            struct fh_error *error);
 /* Numbers from..to-1, those with n % PARTITIONS in that partition, as "n". */

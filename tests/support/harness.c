@@ -16,6 +16,7 @@
 void harness_init(struct harness *harness)
 {
     memset(harness, 0, sizeof *harness);
+    harness->ms_max = HARNESS_MS_MAX;
     json_memory_init();
     assert_int_equal(uv_loop_init(&harness->loop), 0);
     harness->world = world_real_new(&harness->loop, ERROR_UNHEEDED);
@@ -98,7 +99,7 @@ static void on_guard(struct world_timer *timer)
 void harness_until(struct harness *harness, bool (*holds)(void *), void *argument)
 {
     struct guard guard = {.world = harness->world,
-                          .deadline_ns = world_in_ms(harness->world, HARNESS_MS_MAX)};
+                          .deadline_ns = world_in_ms(harness->world, harness->ms_max)};
     guard.timer = (struct world_timer){.fire = on_guard, .owner = &guard};
     on_guard(&guard.timer);
     while (!holds(argument) && !guard.too_late)

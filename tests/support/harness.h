@@ -23,6 +23,7 @@
 struct harness {
     uv_loop_t loop;
     struct world *world;
+    int64_t ms_max;  /* HARNESS_MS_MAX; more for what has longer patience of its own */
     char folder[64]; /* fresh, under TMPDIR; removed by harness_release */
 };
 
@@ -32,7 +33,7 @@ void harness_release(struct harness *harness);
 void harness_run(struct harness *harness, void (*entry)(void *), void *argument);
 /* Runs several concurrently until all have returned. */
 void harness_run_all(struct harness *harness, void (*entry)(void *), void **arguments, int count);
-/* Turns the loop until the condition holds; fails the test after HARNESS_MS_MAX. */
+/* Turns the loop until the condition holds; fails the test after `ms_max`. */
 void harness_until(struct harness *harness, bool (*holds)(void *), void *argument);
 
 #endif
