@@ -28,6 +28,7 @@ DESCRIPTORS_MAX = 16                    # more, likewise
 REST_S, WAKEUPS_MAX = 15, 5             # a second, of the thread that decides
 KEPT_S = 30                             # events, so that the outbox stays small
 TRIMMED_S_MAX = 10 * KEPT_S
+CLOSED_S_MAX = 120                      # twice as long as a connection may be idle (http/server.h)
 
 
 def of_process(pid):
@@ -77,22 +78,33 @@ def judged(found):
 def untrimmed(world):
     """Services that have events left which are old enough to go; that is work, and wakes them up."""
     told = json.loads(world.command("status", "--json", seconds=60).stdout)["services"]
-    states = {one["name"]: one["state"] or {} for one in told}
-    return [name for name, state in states.items() if state.get("trimmed", 0) < state.get("position", 0)]
+    states = {one["name"]: one["state"] for one in told}
+    return [name for name, state in states.items() if not state or state.get("trimmed", 0) < state.get("position", 0)]
+
+
+def wakeups(world):
+    """({service: a second}, whether connections were closed meanwhile), of REST_S."""
+    before = {(service, pid): of_process(pid) for service in (*SERVICES, "gateway") for pid in world.pids(service)}
+    time.sleep(REST_S)
+    after = {key: of_process(key[1]) for key in before}
+    rates = {service: (after[service, pid][2] - one[2]) / REST_S for (service, pid), one in before.items()}
+    return rates, any(after[key][1] < one[1] for key, one in before.items())
 
 
 def at_rest(world):
-    """Wake-ups a second."""
+    """Wake-ups a second, once the load has left nothing to do: no events to trim, no idle connections to close."""
     ends = time.monotonic() + TRIMMED_S_MAX
     while (left := untrimmed(world)) and time.monotonic() < ends:
         time.sleep(LOOK_S)
     if left:
         return [], [f"{', '.join(left)} still has events {TRIMMED_S_MAX} s after the load"]
-    pids = {(service, pid): of_process(pid) for service in (*SERVICES, "gateway") for pid in world.pids(service)}
-    time.sleep(REST_S)
-    rates = {service: (of_process(pid)[2] - before[2]) / REST_S for (service, pid), before in pids.items()}
+    ends = time.monotonic() + CLOSED_S_MAX
+    while (measured := wakeups(world))[1] and time.monotonic() < ends:
+        pass
+    rates, closing = measured
     lines = ["wake-ups a second at rest: " + ", ".join(f"{service} {rate:.1f}" for service, rate in rates.items())]
-    return lines, [f"{service} does not rest: {rate:.1f} wake-ups a second" for service, rate in rates.items() if rate > WAKEUPS_MAX]
+    wrong = [f"{service} does not rest: {rate:.1f} wake-ups a second" for service, rate in rates.items() if rate > WAKEUPS_MAX]
+    return lines, wrong + [f"connections are still closed {CLOSED_S_MAX} s after the last event was trimmed"] * closing
 
 
 def run(build, seconds, seed):
