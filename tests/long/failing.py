@@ -40,6 +40,10 @@ ENDING = {"memory": re.compile(r"Failure to allocate memory in bson_|libuv\.so")
 ENV = {"CMOCKA_MESSAGE_OUTPUT": "TAP"}
 # Libraries that read what they did not get: it is theirs to mend.
 CRASHING = re.compile(r"lib(gnutls|tasn1)\.so")
+# OpenSSL makes its default context when a process first needs it, and where memory lacks for that, goes by the lock that
+# the context would have: in RAND_get0_primary, as libpq asks for random bytes while it logs in.
+CONTEXTLESS = ("libcrypto.so.3:OSSL_LIB_CTX_get0_global_default",  # in which the call failed, or with --after before it
+               ["libcrypto.so.3:CRYPTO_THREAD_read_lock", "libcrypto.so.3:", "libcrypto.so.3:RAND_get0_primary"])
 SHOWN_LINES = 12
 ASSERTING_DEPTH = 6  # an assertion on what a call has returned is in its caller, or where that puts it
 DAMAGING = re.compile(r"/(sqlite_checksum|store_start)_test$")  # their stores are damaged on purpose
@@ -302,7 +306,15 @@ class Failing:
         inner = next((place for place in ran.report.died[1] if not re.search(r"/(libfail|libc)\.so", place)), "")
         if self.what == "memory" and CRASHING.search(inner):
             return "crashed inside GnuTLS", None
+        if self.what == "memory" and number == signal.SIGSEGV and self.lacks_context(ran.report):
+            return "crashed inside OpenSSL, which could not make its context", None
         return f"{signal.Signals(number).name} in {shown(near)}", f"{number} {near and near[:2]}"
+
+    def lacks_context(self, report):
+        failed, crashed = CONTEXTLESS
+        died = [name for name in map(self.symbols.exported, report.died[1]) if name.startswith("libcrypto")]
+        made = self.options.after or failed in map(self.symbols.exported, report.failed[1])  # else it may fail later
+        return made and died[:len(crashed)] == crashed
 
     def look_at_stores(self, call, ran):
         for store in ran.stores() if not DAMAGING.search(call.case.program) else ():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests/long/fail.c reports, and the places in the sources that its addresses stand for."""
 
+import bisect
 import collections
 import os
 import pathlib
@@ -23,6 +24,7 @@ class Symbols:
     def __init__(self, build):
         self.build = str(pathlib.Path(build).resolve()) + os.sep
         self.known, self.running, self.lock = {}, {}, threading.Lock()
+        self.exports = {}  # of others' libraries: what each exports, by address
 
     def is_own(self, module):
         return os.path.realpath(module).startswith(self.build)
@@ -59,6 +61,23 @@ class Symbols:
         """The frames of our sources, innermost first."""
         self.learn(places)
         return [frame for place in places for frame in self.known[place] if frame.file and not frame.file.startswith("build")]
+
+    def exported(self, place):
+        """"LIBRARY:FUNCTION", of a library of others that exports it; "LIBRARY:" where it does not; "": of none."""
+        found = PLACE.match(place)
+        if not found or self.is_own(found[1]):
+            return ""
+        with self.lock:
+            if found[1] not in self.exports:
+                listed = subprocess.run(["nm", "-D", "-S", "--defined-only", found[1]], capture_output=True, text=True,
+                                        check=False).stdout
+                rows = [line.split() for line in listed.splitlines()]
+                self.exports[found[1]] = sorted((int(row[0], 16), int(row[1], 16), row[3].split("@")[0])
+                                                for row in rows if len(row) == 4 and row[2] in "Tt")
+        exports, address = self.exports[found[1]], int(found[2], 16) - 1
+        at = bisect.bisect_right(exports, (address, 1 << 62, "")) - 1
+        inside = at >= 0 and address < exports[at][0] + exports[at][1]
+        return f"{os.path.basename(found[1])}:{exports[at][2] if inside else ''}"
 
     def owner(self, places):
         """The frame that has to expect a failure: src/... or tests/...; None: it came from no source of ours."""
