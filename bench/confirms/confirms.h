@@ -47,6 +47,15 @@ static inline double confirms_now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static inline int confirms_number(const char *text)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+    if (*end || number < 1 || number > 100000000)
+        confirms_fail(text, "it is no number of messages, or of bytes");
+    return (int)number;
+}
+
 /* Of the n-th message. */
 static inline unsigned confirms_partition(int n)
 {
@@ -58,15 +67,16 @@ static inline void confirms_begin(struct confirms *ret, int argc, char **argv, c
     const char *told = getenv(variable);
     if (argc != 4 || !told)
         confirms_fail(variable, "usage: TOPIC COUNT SIZE, with that variable");
-    *ret = (struct confirms){.topic = argv[1], .count = atoi(argv[2]), .size = atoi(argv[3])};
+    *ret = (struct confirms){
+        .topic = argv[1], .count = confirms_number(argv[2]), .size = confirms_number(argv[3])};
     ret->server = json_loads(told, 0, NULL);
     ret->host = json_string_value(json_object_get(ret->server, "host"));
     ret->user = json_string_value(json_object_get(ret->server, "user"));
     ret->password = json_string_value(json_object_get(ret->server, "password"));
     ret->port = (int)json_integer_value(json_object_get(ret->server, "port"));
-    ret->message = ret->size > 0 ? malloc((size_t)ret->size + 1) : NULL;
-    if (!ret->host || !ret->user || !ret->password || !ret->message || ret->count < 1)
-        confirms_fail(variable, "it names no server, or count or size is no number");
+    ret->message = malloc((size_t)ret->size + 1);
+    if (!ret->host || !ret->user || !ret->password || !ret->message)
+        confirms_fail(variable, "it names no server, or there is no memory");
     memset(ret->message, 'x', (size_t)ret->size);
     ret->message[ret->size] = '\0';
 }

@@ -57,8 +57,9 @@ static void make_topic(rd_kafka_t *producer, const char *name)
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, WAIT_MS);
     size_t count = 0;
     const rd_kafka_topic_result_t **results =
-        event ? rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count)
-              : NULL;
+        event
+            ? rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count)
+            : NULL;
     if (count != 1 || rd_kafka_topic_result_error(results[0]))
         confirms_fail("a topic", count ? rd_kafka_topic_result_error_string(results[0]) : NULL);
     rd_kafka_event_destroy(event);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* One after the other the texts of a batch's messages are in one text, and so are their keys: what
+ * points into them is made when it is published, since both may move while they grow. */
 
 #include "event/relay/batch.h"
 

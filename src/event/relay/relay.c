@@ -25,7 +25,7 @@
 #include "work/work.h"
 #include "world/world.h"
 
-#define RELAY_PARTITION "0/1"   /* of its row: it reads all */
+#define RELAY_PARTITION "0/1" /* of its row: it reads all */
 
 struct relay {
     struct event_manager *manager;
@@ -248,9 +248,8 @@ static enum fh_code publish_batch(struct relay *relay, struct fh_error *error)
                          *relay->link->why ? relay->link->why : "The broker is not connected yet.");
     enum fh_code code = declare_topic(relay, broker, until_ns, error);
     if (code == FH_OK)
-        code =
-            broker->driver->publish(broker, &relay->topic, relay_batch_messages(relay->batch),
-                                    relay->batch->count, until_ns, error);
+        code = broker->driver->publish(broker, &relay->topic, relay_batch_messages(relay->batch),
+                                       relay->batch->count, until_ns, error);
     return code;
 }
 
@@ -447,8 +446,9 @@ void relay_view(const struct event_manager *manager, struct relay_view *ret)
         .driver = relay->link->driver->title,
         .position = relay->place.position,
         .depth = relay->placed ? manager->position - relay->place.position : 0,
-        .age_ms =
-            relay->batch->oldest_ms ? world_wall_ms(relay_world(relay)) - relay->batch->oldest_ms : 0,
+        .age_ms = relay->batch->oldest_ms
+                      ? world_wall_ms(relay_world(relay)) - relay->batch->oldest_ms
+                      : 0,
         .published = relay->published,
         .failures = relay->failures,
         .reason = fault ? fault : "",

@@ -21,8 +21,7 @@
     " AND " LEDGER_SAGA_IS_OVER " AND number NOT IN " list
 /* By the whole primary key: where two columns of it are compared with a list, SQLite looks through
  * all that there is, for each slice again. */
-#define LEDGER_APPLIED_TYPE                                                                        \
-    " (SELECT min(type) FROM fh_applied WHERE source = ?1 AND share = ?2)"
+#define LEDGER_APPLIED_TYPE " (SELECT min(type) FROM fh_applied WHERE source = ?1 AND share = ?2)"
 
 /* Shared by dialects that have INSERT ... ON CONFLICT. */
 #define LEDGER_ON_CONFLICT                                                                         \
@@ -44,8 +43,8 @@
         " DO UPDATE SET position = excluded.position, round = excluded.round",                     \
     [LEDGER_APPLIED_CLEAR] =                                                                       \
         "DELETE FROM fh_applied WHERE source = ?1 AND share = ?2 AND type =" LEDGER_APPLIED_TYPE   \
-        " AND key IN (SELECT key FROM fh_applied WHERE source = ?1 AND share = ?2 AND type ="      \
-        LEDGER_APPLIED_TYPE " LIMIT ?3)",                                                          \
+        " AND key IN (SELECT key FROM fh_applied WHERE source = ?1 AND share = ?2 AND type "       \
+        "=" LEDGER_APPLIED_TYPE " LIMIT ?3)",                                                      \
     [LEDGER_CURSOR_BEGIN] =                                                                        \
         "INSERT INTO fh_cursor (source, share, incarnation, position, event_id, epoch)"            \
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",                                 \
