@@ -36,9 +36,9 @@ all: ## build everything; the command is build/freehold
 deps: ## install the Debian packages that are missing (as root, or with sudo)
 	@tools/deps
 
-demo: ## the shop: real orders, crashes on the way, the books balanced (ONCE=1: then stop; PROFILE=servers: on servers; PROFILE=nats or rabbitmq: with a broker)
+demo: ## the shop: real orders, crashes on the way, the books balanced (ONCE=1: then stop; PROFILE=servers: on servers; PROFILE=nats, rabbitmq or kafka: with a broker)
 	@tools/deps $(if $(PROFILE),servers,demo)
-	@$(if $(PROFILE),tools/servers build $(BUILD)/servers,:)
+	@$(if $(PROFILE),tools/servers build $(BUILD)/servers $(filter kafka,$(PROFILE)),:)
 	@if test ! -f $(BUILD)/build.ninja; then mkdir -p $(BUILD); echo "Configuring $(BUILD)"; \
 	$(MESON) setup $(BUILD) $(LEAN) >$(BUILD)/setup.log 2>&1 || { tail -n 20 $(BUILD)/setup.log >&2; exit 1; }; \
 	touch $(BUILD)/lean; fi

@@ -87,6 +87,9 @@ struct broker_driver {
     int port_tls;        /* the usual one of links by TLS; 0: the same */
     const char *options; /* those it has besides host, port, user, password, tls and partitions,
                             separated by spaces */
+    /* How a password is shown to a private one, as the option "mechanism" says it; NULL: there is
+     * no such option. */
+    const char *mechanism;
     /* Whether `options` are right, and the client library is there; connects to nobody.
      * FH_INVALID: they are wrong; FH_UNSUPPORTED: the library is not there. */
     enum fh_code (*check)(const json_t *options, struct fh_error *error);

@@ -39,6 +39,7 @@ struct server_own {
     /* Of a broker, which listens on a port of the loopback address: */
     int port;
     const char *certificate, *key; /* its TLS: files, absolute */
+    const char *ca;                /* its authority's certificate, by which it is known */
 };
 #define SERVER_SUPERUSER "freehold"
 
@@ -101,6 +102,12 @@ struct server_kind {
     /* The command that runs it. It stays in the foreground and writes its log to standard error. */
     enum fh_code (*run)(const struct server_own *own, struct server_command *command,
                         struct fh_error *error);
+
+    /* Of a broker whose users' rights `run` does not set; else NULL: gives each user of its topics
+     * (own->stores) his rights, and takes all others from everybody. `as` is its administrator, and
+     * has entered. Called at each start before anybody is told that the server is ready.
+     * FH_UNAVAILABLE: it is to be tried again. */
+    enum fh_code (*settle)(const json_t *as, const json_t *topics, struct fh_error *error);
 
     /* From here on NULL for brokers, but `enter`. The command that only reads own->settings, as
      * `run` would, and ends; it says on standard error what is wrong. It runs in a folder where no

@@ -29,7 +29,10 @@ const struct broker_driver broker_kafka = {
     .options = "mechanism keep_s keep_bytes replicas batch.size broker.address.family client.id "
                "client.rack "
                "compression.type linger.ms",
+    .mechanism = KAFKA_MECHANISM,
     .check = kafka_check,
+    .trespass = kafka_trespass,
+    .server = &kafka_server,
     .connect = connect_kafka_and_name,
     .close = kafka_close,
     .declare = kafka_declare,

@@ -167,4 +167,19 @@ struct kafka_consumer {
 /* The partitions that it reads, without offsets; NULL: no memory. */
 rd_kafka_topic_partition_list_t *kafka_partitions_of(const struct kafka_consumer *consumer);
 
+/* ---- server.c, rights.c, trespass.c: a private server ---- */
+
+#define KAFKA_ADMINISTRATOR "@freehold" /* no service's user: their names begin with a letter */
+#define KAFKA_MECHANISM "PLAIN"
+
+extern const struct server_kind kafka_server;
+
+/* As store/server.h has them; the user is KAFKA_ADMINISTRATOR whatever `as` says, and its "tls" is
+ * to verify. Both block. */
+enum fh_code kafka_enter(const json_t *as, struct fh_error *error);
+enum fh_code kafka_settle(const json_t *as, const json_t *topics, struct fh_error *error);
+enum fh_code kafka_trespass(struct broker *base, const struct broker_topic *topic, bool reads,
+                            int64_t deadline_ns, char ret[static BROKER_OPEN_SIZE],
+                            struct fh_error *error);
+
 #endif

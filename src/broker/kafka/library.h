@@ -13,23 +13,52 @@
 #include "base/error.h"
 
 #define KAFKA_FUNCTIONS(X)                                                                         \
+    X(rd_kafka_AclBindingFilter_new)                                                               \
+    X(rd_kafka_AclBinding_destroy)                                                                 \
+    X(rd_kafka_AclBinding_host)                                                                    \
+    X(rd_kafka_AclBinding_name)                                                                    \
+    X(rd_kafka_AclBinding_new)                                                                     \
+    X(rd_kafka_AclBinding_operation)                                                               \
+    X(rd_kafka_AclBinding_permission_type)                                                         \
+    X(rd_kafka_AclBinding_principal)                                                               \
+    X(rd_kafka_AclBinding_resource_pattern_type)                                                   \
+    X(rd_kafka_AclBinding_restype)                                                                 \
     X(rd_kafka_AdminOptions_destroy)                                                               \
     X(rd_kafka_AdminOptions_new)                                                                   \
     X(rd_kafka_AdminOptions_set_operation_timeout)                                                 \
     X(rd_kafka_AdminOptions_set_request_timeout)                                                   \
+    X(rd_kafka_AdminOptions_set_validate_only)                                                     \
+    X(rd_kafka_AlterConfigs)                                                                       \
+    X(rd_kafka_AlterConfigs_result_resources)                                                      \
     X(rd_kafka_ConfigEntry_name)                                                                   \
     X(rd_kafka_ConfigEntry_value)                                                                  \
     X(rd_kafka_ConfigResource_configs)                                                             \
     X(rd_kafka_ConfigResource_destroy)                                                             \
     X(rd_kafka_ConfigResource_error)                                                               \
     X(rd_kafka_ConfigResource_new)                                                                 \
+    X(rd_kafka_ConfigResource_set_config)                                                          \
+    X(rd_kafka_ConsumerGroupDescription_error)                                                     \
+    X(rd_kafka_CreateAcls)                                                                         \
+    X(rd_kafka_CreateAcls_result_acls)                                                             \
     X(rd_kafka_CreateTopics)                                                                       \
     X(rd_kafka_CreateTopics_result_topics)                                                         \
+    X(rd_kafka_DeleteAcls)                                                                         \
+    X(rd_kafka_DeleteAcls_result_response_error)                                                   \
+    X(rd_kafka_DeleteAcls_result_responses)                                                        \
+    X(rd_kafka_DeleteRecords)                                                                      \
+    X(rd_kafka_DeleteRecords_destroy)                                                              \
+    X(rd_kafka_DeleteRecords_new)                                                                  \
+    X(rd_kafka_DeleteRecords_result_offsets)                                                       \
+    X(rd_kafka_DescribeAcls)                                                                       \
+    X(rd_kafka_DescribeAcls_result_acls)                                                           \
     X(rd_kafka_DescribeConfigs)                                                                    \
     X(rd_kafka_DescribeConfigs_result_resources)                                                   \
+    X(rd_kafka_DescribeConsumerGroups)                                                             \
+    X(rd_kafka_DescribeConsumerGroups_result_groups)                                               \
     X(rd_kafka_NewTopic_destroy)                                                                   \
     X(rd_kafka_NewTopic_new)                                                                       \
     X(rd_kafka_NewTopic_set_config)                                                                \
+    X(rd_kafka_acl_result_error)                                                                   \
     X(rd_kafka_assign)                                                                             \
     X(rd_kafka_commit_queue)                                                                       \
     X(rd_kafka_committed)                                                                          \
@@ -47,8 +76,14 @@
     X(rd_kafka_err2str)                                                                            \
     X(rd_kafka_error_code)                                                                         \
     X(rd_kafka_error_destroy)                                                                      \
+    X(rd_kafka_event_AlterConfigs_result)                                                          \
+    X(rd_kafka_event_CreateAcls_result)                                                            \
     X(rd_kafka_event_CreateTopics_result)                                                          \
+    X(rd_kafka_event_DeleteAcls_result)                                                            \
+    X(rd_kafka_event_DeleteRecords_result)                                                         \
+    X(rd_kafka_event_DescribeAcls_result)                                                          \
     X(rd_kafka_event_DescribeConfigs_result)                                                       \
+    X(rd_kafka_event_DescribeConsumerGroups_result)                                                \
     X(rd_kafka_event_destroy)                                                                      \
     X(rd_kafka_event_error)                                                                        \
     X(rd_kafka_event_error_string)                                                                 \

@@ -259,6 +259,10 @@ static void check_private_broker(const struct system_server *server,
         findings_error(findings, server->place,
                        "servers.%s: freehold runs no private %s; name one that is there: host",
                        server->name, driver->title);
+    else if (driver->mechanism && json_object_get(server->options, "mechanism"))
+        findings_error(findings, server->options_place,
+                       "servers.%s.options.mechanism: to a private server it is freehold's choice",
+                       server->name);
     else if (server->used && !driver->server->programs(&arena))
         findings_error(findings, server->engine_place,
                        "servers.%s: %s is not installed: %s, or name one that is there: host",

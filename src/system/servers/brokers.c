@@ -142,10 +142,13 @@ static json_t *bus_json(struct provision *provision, const struct system_server 
                         const char *service, const char *publisher, json_t *kept)
 {
     const char *user = user_of(&provision->arena, service, publisher);
+    const struct broker_driver *driver = broker_driver_named(server->broker);
     json_t *options = server->address.host ? existing_address(server)
                                            : private_address(provision, server, user, kept);
     if (server->options)
         json_object_update(options, server->options);
+    if (!server->address.host && driver->mechanism)
+        json_object_set_new(options, "mechanism", json_string(driver->mechanism));
     json_object_set_new(options, "driver", json_string(server->broker));
     if (server->partitions)
         json_object_set_new(options, "partitions", json_integer(server->partitions));
@@ -306,12 +309,13 @@ enum fh_code brokers_supervise(struct provision *provision, const struct system_
             json_array_append_new(topics, topic_json(provision, server, &file->services[i], kept));
     }
     json_t *config =
-        json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:o}", "freehold", 1, "server",
-                  part->name, "broker", server->broker, "folder", part->folder, "password",
-                  json_string_value(kept_secret(kept, part->name)), "control_fd", 4, "port",
-                  port_of_part(part), "stores", topics, "certificate",
+        json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o}", "freehold", 1,
+                  "server", part->name, "broker", server->broker, "folder", part->folder,
+                  "password", json_string_value(kept_secret(kept, part->name)), "control_fd", 4,
+                  "port", port_of_part(part), "stores", topics, "certificate",
                   json_sprintf("%s/" CERTIFICATES_OWN, part->folder), "key",
-                  json_sprintf("%s/" CERTIFICATES_KEY, part->folder));
+                  json_sprintf("%s/" CERTIFICATES_KEY, part->folder), "ca",
+                  json_sprintf("%s/" CERTIFICATES_CA, part->folder));
     enum fh_code code = certify_broker(provision, part, error);
     if (code == FH_OK)
         code = state_write_json(part->folder_fd, "server.json", config, error);

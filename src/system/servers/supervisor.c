@@ -193,6 +193,8 @@ static enum fh_code mark_finished(struct fh_error *error)
 static enum fh_code try_ready(struct server_supervisor *supervisor, struct fh_error *error)
 {
     enum fh_code code = supervisor->kind->enter(supervisor->admin, error);
+    if (code == FH_OK && supervisor->kind->settle)
+        code = supervisor->kind->settle(supervisor->admin, supervisor->own.stores, error);
     if (code == FH_UNAVAILABLE)
         return FH_OK; /* it does not answer yet; or it has ended, which reap_server() will notice */
     if (code == FH_OK && supervisor->socket &&
@@ -297,8 +299,11 @@ static void address_supervised(struct server_supervisor *supervisor)
     supervisor->admin = json_pack("{s:o, s:i, s:s, s:s}", "host", host, "port",
                                   socket ? supervisor->kind->port : own->port, "user",
                                   SERVER_SUPERUSER, "password", own->password);
-    if (!socket)
+    if (!socket) {
+        json_object_set_new(supervisor->admin, "tls",
+                            json_pack("{s:s, s:s}", "mode", "verify", "ca", own->ca));
         return;
+    }
     readdress_stores(supervisor);
     supervisor->socket =
         arena_printf(&supervisor->arena, "%s/%s/%s", own->data, own->sockets, socket);
@@ -334,7 +339,8 @@ static enum fh_code prepare_supervised(struct server_supervisor *supervisor, str
         .stores = json_object_get(supervisor->config, "stores"),
         .port = server_port(supervisor->config, 0),
         .certificate = server_text(supervisor->config, "certificate"),
-        .key = server_text(supervisor->config, "key")};
+        .key = server_text(supervisor->config, "key"),
+        .ca = server_text(supervisor->config, "ca")};
     address_supervised(supervisor);
     if (!supervisor->own.programs)
         return error_set(error, FH_INVALID, "%s is not installed: %s.", engine,
