@@ -20,13 +20,13 @@ from client import Shop  # noqa: E402
 from issuer import Issuer  # noqa: E402
 
 CLIENTS = 4
-NAMES = {"nats": "events-nats", "rabbitmq": "queues-rabbitmq"}  # of the private brokers
+NAMES = {"nats": "events-nats", "rabbitmq": "queues-rabbitmq", "kafka": "streams-kafka"}  # of the private brokers
 TOPICS = {"users": ("orders",), "products": ("inventory", "search", "orders"), "inventory": ("products",),
           "orders": ("users", "notifications")}
 
 
 def profile_of(shop):
-    """nats or rabbitmq: the profile, and the broker."""
+    """nats, rabbitmq or kafka: the profile, and the broker."""
     return shop.profile[1]
 
 
@@ -262,7 +262,7 @@ class Changing:
 
 
 def nothing_is_lost_or_doubled(profile, lost):
-    """`lost`: the folder of its data without which the broker has lost all."""
+    """`lost`: the folder of its data without which the broker has lost all; "": all of them."""
     named(profile)
     folder = open_folder()
     changing = Changing(folder, profile, lost)
