@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import threading
@@ -218,6 +219,48 @@ def test_a_broker_that_is_held_up_holds_up_nobody_and_is_said(shop):
 
 def test_a_killed_broker_is_started_again_and_used_again(shop):
     killed_broker_is_used_again(shop)
+
+
+def stranger_at(port, folder):
+    """A socket that listens at the port in the broker's place, with TLS and a certificate that says so."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+                    "-keyout", folder / "key", "-out", folder / "certificate", "-subj", "/CN=127.0.0.1", "-addext",
+                    "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate", folder / "key")
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+    def listens():
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(100)
+        except OSError:
+            return False
+        return True
+    return context, listener, listens
+
+
+def test_who_takes_its_port_is_told_nothing(shop, tmp_path):
+    """Neither by services nor by its supervisor, which looks whether it answers."""
+    context, listener, listens = stranger_at(bus(shop, "users")["port"], tmp_path)
+    log, seen, told = folder(shop) / "log", 0, b""
+    pid, before = broker_pid(shop), (folder(shop) / "log").read_text().count("[server-ended]")
+    os.kill(pid, signal.SIGKILL)
+    wait_for("the port is taken", listens)
+    listener.settimeout(20)
+    with listener:
+        while seen < 20 or log.read_text().count("[server-ended]") == before:
+            plain, _ = listener.accept()
+            plain.settimeout(5)
+            with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as connection:
+                told += connection.recv(4096)
+            plain.close()
+            seen += 1
+    assert told == b""
+    restarted(shop, pid)
+    wait_for("all is relayed", lambda: all(
+        (told := shop.state_of(name)["bus"])["connected"] and told["depth"] == 0 for name in TOPICS))
 
 
 def rights_of(shop, user):
