@@ -67,6 +67,7 @@ def test_topics_are_there_before_there_are_events(shop):
     """The broker starts more slowly than a publisher waits for it; subscribers find the topic all the same."""
     wait_for("all subscribers take events from the bus", lambda: all(
         one["connected"] for service in ("search", "orders", "users") for one in shop.state_of(service)["buses"]))
+    assert "Fatal error" not in shop.logs()  # nor has one who only subscribes asked to publish
 
 
 def test_events_arrive_by_the_broker_and_it_is_said(shop):

@@ -6,7 +6,9 @@
  *
  * The producer is idempotent: the server knows its messages by their numbers, and stores each once
  * and in order, however often the library has to send it. What it can't promise that for any more
- * is fatal to it, and another takes its place.
+ * is fatal to it, and another takes its place. It asks for its number as soon as it is there, which
+ * takes the right to publish: so it is made when something is published, and until then there is a
+ * handle in its place that only asks, as is enough for who subscribes.
  */
 
 #include <stdlib.h>
@@ -56,7 +58,7 @@ static enum fh_code set_producer(rd_kafka_conf_t *conf, struct fh_error *error)
     return code;
 }
 
-enum fh_code kafka_producer_renew(struct kafka_broker *broker, struct fh_error *error)
+enum fh_code kafka_client_renew(struct kafka_broker *broker, bool publishes, struct fh_error *error)
 {
     rd_kafka_conf_t *conf = kafka_conf_new(&broker->options, error);
     if (!conf)
@@ -68,7 +70,8 @@ enum fh_code kafka_producer_renew(struct kafka_broker *broker, struct fh_error *
     broker->client = NULL;
     broker->unfinished = false;
     broker->outstanding = 0;
-    enum fh_code code = set_producer(conf, error);
+    broker->publishes = publishes;
+    enum fh_code code = publishes ? set_producer(conf, error) : FH_OK;
     if (code) {
         kafka.rd_kafka_conf_destroy(conf);
         return code;
@@ -82,7 +85,7 @@ static void kafka_connect_now(void *argument)
     struct kafka_connecting *connecting = argument;
     struct kafka_broker *broker = connecting->broker;
     const struct rd_kafka_metadata *found;
-    connecting->code = kafka_producer_renew(broker, connecting->error);
+    connecting->code = kafka_client_renew(broker, false, connecting->error);
     if (!connecting->code)
         connecting->code = kafka_look(broker->client, &broker->options, NULL,
                                       connecting->deadline_ns, &found, connecting->error);

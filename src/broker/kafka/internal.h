@@ -59,6 +59,7 @@ struct kafka_broker {
     struct broker_worker *opener;   /* opens and closes consumers */
     /* Of the producer's thread alone: */
     struct kafka_client *client;
+    bool publishes;          /* it is the producer: there was something to publish */
     rd_kafka_topic_t *topic; /* the last one published to, which was there; or NULL */
     char topic_name[KAFKA_WORD_SIZE];
     unsigned topic_partitions;
@@ -111,8 +112,10 @@ enum fh_code kafka_look(struct kafka_client *client, const struct kafka_options 
 enum fh_code kafka_connect(struct world *world, const json_t *options, int64_t deadline_ns,
                            struct broker **ret, struct fh_error *error);
 void kafka_close(struct broker *base);
-/* A new producer in place of the former one. On its thread. */
-enum fh_code kafka_producer_renew(struct kafka_broker *broker, struct fh_error *error);
+/* A new client in place of the former one: the producer, or one that only asks. On the producer's
+ * thread. */
+enum fh_code kafka_client_renew(struct kafka_broker *broker, bool publishes,
+                                struct fh_error *error);
 
 /* ---- topic.c ---- */
 

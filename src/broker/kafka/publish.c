@@ -138,7 +138,7 @@ static enum fh_code abandon_producer(struct kafka_publishing *publishing, struct
     struct kafka_broker *broker = publishing->broker;
     kafka.rd_kafka_purge(broker->client->handle,
                          RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    return kafka_producer_renew(broker, error);
+    return kafka_client_renew(broker, true, error);
 }
 
 static enum fh_code produce_all(struct kafka_publishing *publishing, uint64_t digest)
@@ -161,8 +161,8 @@ static void kafka_publish_now(void *argument)
     struct kafka_broker *broker = publishing->broker;
     uint64_t digest = publishing_digest(publishing);
     enum fh_code code = FH_OK;
-    if (!broker->client)
-        code = kafka_producer_renew(broker, publishing->error);
+    if (!broker->client || !broker->publishes)
+        code = kafka_client_renew(broker, true, publishing->error);
     else if (broker->unfinished && broker->digest != digest)
         code = abandon_producer(publishing, publishing->error);
     if (!code && !broker->unfinished)

@@ -268,7 +268,8 @@ static void kafka_declare_now(void *argument)
     struct kafka_declaring *declaring = argument;
     struct kafka_broker *broker = declaring->broker;
     bool missing = false, ready = false, tried = false, made = false;
-    enum fh_code code = broker->client ? FH_OK : kafka_producer_renew(broker, declaring->error);
+    enum fh_code code =
+        broker->client ? FH_OK : kafka_client_renew(broker, false, declaring->error);
     while (!code && !ready) {
         code = look_and_judge(declaring, made, &missing, &ready);
         if (code || ready)

@@ -343,7 +343,7 @@ static void kafka_trespass_now(void *argument)
     struct kafka_trespassing *trespassing = argument;
     bool seen = false;
     if (!trespassing->broker->client)
-        trespassing->code = kafka_producer_renew(trespassing->broker, trespassing->error);
+        trespassing->code = kafka_client_renew(trespassing->broker, false, trespassing->error);
     if (trespassing->code || !try_seeing(trespassing, &seen))
         return;
     if (seen && !trespassing->reads)
