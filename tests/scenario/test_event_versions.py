@@ -180,8 +180,9 @@ def test_a_version_is_taken_back_where_both_still_read_it(people):
 
 @pytest.mark.parametrize("people", [(2, 1, "embedded")], ids=[""], indirect=True)
 def test_a_publisher_that_is_taken_back_leaves_events_that_are_read_by_the_next_program(people):
-    """What version 2 has published nobody can make version 1 of once the program that knows how is gone. Such events are
-    parked with their keys, lose nothing, and the next program of the subscriber applies them, and then those behind."""
+    """What version 2 has published nobody can make version 1 of once the program that knows how is gone. Such events
+    are parked with their keys, lose nothing, and the next program of the subscriber applies them, and then those
+    behind."""
     people.more()
     people.upgraded("registry", 1)
     people.upgraded("directory", 2)
