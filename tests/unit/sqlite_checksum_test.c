@@ -3,7 +3,7 @@
  * killed process left, and in both while the store is open. */
 
 #define _GNU_SOURCE
-#include "../support/harness.h"
+#include "../support/embedded.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/engines.h"
 #include "engine/sqlite/internal.h"
 
 #define WORKS 6
@@ -39,10 +38,8 @@ struct fixture {
 static void open_store(void *argument)
 {
     struct fixture *fixture = argument;
-    struct store_options options = {
-        .service = "books", .folder = fixture->folder, .model = FH_RELATIONAL};
-    fixture->code = engine_embedded()->store->open(&options, fixture->harness.world,
-                                                   &fixture->store, &fixture->error);
+    fixture->code =
+        embedded_open(&fixture->harness, fixture->folder, &fixture->store, &fixture->error);
 }
 
 static void close_store(void *argument)

@@ -2,14 +2,13 @@
 /* SQLite runs out of memory anywhere in a group of units of work: one that is said to have failed
  * has not happened, nor has it after the next start, and one that runs again happens once. */
 
-#include "../support/harness.h"
+#include "../support/embedded.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/engines.h"
 #include "engine/sqlite/internal.h"
 
 #define CALLS_MAX 20000
@@ -54,11 +53,8 @@ struct fixture {
 static void open_store(struct fixture *fixture)
 {
     struct fh_error error;
-    struct store_options options = {
-        .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
     assert_int_equal(
-        engine_embedded()->store->open(&options, fixture->harness.world, &fixture->store, &error),
-        FH_OK);
+        embedded_open(&fixture->harness, fixture->harness.folder, &fixture->store, &error), FH_OK);
 }
 
 static bool take_count(void *context, const struct sql_row *row)

@@ -2,12 +2,11 @@
 /* The filter of commands rules out none that has a record: late, written, of an earlier process. */
 
 #define _GNU_SOURCE
-#include "../support/harness.h"
+#include "../support/embedded.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/engines.h"
 #include "engine/sqlite/internal.h"
 #include "store/ledger.h"
 
@@ -31,11 +30,9 @@ static struct sqlite_filter *filter_of(struct fixture *fixture)
 
 static void open_store(struct fixture *fixture)
 {
-    struct store_options options = {
-        .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
-    assert_int_equal(engine_embedded()->store->open(&options, fixture->harness.world,
-                                                    &fixture->store, &fixture->error),
-                     FH_OK);
+    assert_int_equal(
+        embedded_open(&fixture->harness, fixture->harness.folder, &fixture->store, &fixture->error),
+        FH_OK);
     assert_int_equal(store_begin(fixture->store, STORE_WRITE, &fixture->work, &fixture->error),
                      FH_OK);
 }

@@ -2,11 +2,10 @@
 /* Records of commands that are too many to be kept until their group's commit are written at once.
  */
 
-#include "../support/harness.h"
+#include "../support/embedded.h"
 
 #include <string.h>
 
-#include "engine/engines.h"
 #include "store/ledger.h"
 
 #define CALLER "client POST /orders"
@@ -45,12 +44,10 @@ static void record_large_ones(void *argument)
 {
     static char answer[1 << 20];
     struct fixture *fixture = argument;
-    struct store_options options = {
-        .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
     memset(answer, ' ', sizeof answer - 1);
-    assert_int_equal(engine_embedded()->store->open(&options, fixture->harness.world,
-                                                    &fixture->store, &fixture->error),
-                     FH_OK);
+    assert_int_equal(
+        embedded_open(&fixture->harness, fixture->harness.folder, &fixture->store, &fixture->error),
+        FH_OK);
     begin_writing(fixture);
     for (int i = 0; i < RECORDS; i++) {
         struct ledger_command record = {.caller = CALLER,

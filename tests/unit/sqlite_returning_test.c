@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An insertion gives the row that it returns in either way: read back, or by SQLite's RETURNING. */
 
-#include "../support/harness.h"
+#include "../support/embedded.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/engines.h"
 #include "engine/sqlite/internal.h"
 
 struct fixture {
@@ -35,11 +34,9 @@ static bool see_row(void *context, const struct sql_row *row)
 
 static void open_store(struct fixture *fixture)
 {
-    struct store_options options = {
-        .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
-    assert_int_equal(engine_embedded()->store->open(&options, fixture->harness.world,
-                                                    &fixture->store, &fixture->error),
-                     FH_OK);
+    assert_int_equal(
+        embedded_open(&fixture->harness, fixture->harness.folder, &fixture->store, &fixture->error),
+        FH_OK);
 }
 
 static void begin_writing(struct fixture *fixture)

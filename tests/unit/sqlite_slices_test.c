@@ -5,14 +5,11 @@
  * of them, the more there is.
  */
 
-#define _GNU_SOURCE
-#include "../support/harness.h"
+#include "../support/embedded.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "engine/engines.h"
 #include "engine/sqlite/internal.h"
 #include "store/ledger.h"
 #include "store/ledger_snapshot.h"
@@ -29,7 +26,6 @@ struct slice {
 
 struct fixture {
     struct harness harness;
-    char folder[128];
     struct store *store;
     const struct slice *slice;
     int rows;
@@ -71,10 +67,8 @@ static const struct slice events = {
 static void open_store(void *argument)
 {
     struct fixture *fixture = argument;
-    struct store_options options = {
-        .service = "books", .folder = fixture->folder, .model = FH_RELATIONAL};
-    fixture->code = engine_embedded()->store->open(&options, fixture->harness.world,
-                                                   &fixture->store, &fixture->error);
+    fixture->code =
+        embedded_open(&fixture->harness, fixture->harness.folder, &fixture->store, &fixture->error);
 }
 
 static void close_store(void *argument)
@@ -132,8 +126,6 @@ static int64_t steps_with(const struct slice *slice, int rows)
 {
     struct fixture fixture = {.slice = slice, .rows = rows};
     harness_init(&fixture.harness);
-    snprintf(fixture.folder, sizeof fixture.folder, "%s/books", fixture.harness.folder);
-    assert_int_equal(mkdir(fixture.folder, 0700), 0);
     run(&fixture, open_store);
     run(&fixture, fill_store);
     run(&fixture, remove_slice);

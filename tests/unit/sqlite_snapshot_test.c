@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Those that read in one turn of the loop share a snapshot; one whose read fails may end it. */
 
-#include "../support/harness.h"
+#include "../support/embedded.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/engines.h"
 #include "engine/sqlite/internal.h"
 
 struct fixture {
@@ -44,11 +43,9 @@ static sqlite3 *snapshot_of(struct store_work *work)
 
 static void open_store(struct fixture *fixture)
 {
-    struct store_options options = {
-        .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
-    assert_int_equal(engine_embedded()->store->open(&options, fixture->harness.world,
-                                                    &fixture->store, &fixture->error),
-                     FH_OK);
+    assert_int_equal(
+        embedded_open(&fixture->harness, fixture->harness.folder, &fixture->store, &fixture->error),
+        FH_OK);
 }
 
 /* As SQLite does it where a read lacks memory or the disk fails. */

@@ -2,7 +2,7 @@
 /* What a store does before it is opened, when the process before it was killed. */
 
 #define _GNU_SOURCE
-#include "../support/harness.h"
+#include "../support/embedded.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/engines.h"
 #include "store/ledger.h"
 #include "engine/sqlite/internal.h"
 
@@ -29,10 +28,8 @@ struct fixture {
 static void open_store(void *argument)
 {
     struct fixture *fixture = argument;
-    struct store_options options = {
-        .service = "books", .folder = fixture->folder, .model = FH_RELATIONAL};
-    fixture->code = engine_embedded()->store->open(&options, fixture->harness.world,
-                                                   &fixture->store, &fixture->error);
+    fixture->code =
+        embedded_open(&fixture->harness, fixture->folder, &fixture->store, &fixture->error);
 }
 
 static bool take_count(void *context, const struct sql_row *row)
