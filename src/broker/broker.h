@@ -47,6 +47,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -135,6 +137,13 @@ struct broker {
 struct broker_consumer {
     struct broker *broker;
 };
+
+/* For `trespass`: adds what could be done to `open`. */
+static inline void broker_open_add(char open[static BROKER_OPEN_SIZE], const char *what)
+{
+    size_t length = strlen(open);
+    snprintf(open + length, BROKER_OPEN_SIZE - length, "%s%s", length ? ", " : "", what);
+}
 
 /* From the build (src/broker/meson.build); the last one is NULL. */
 extern const struct broker_driver *const brokers_built_in[];

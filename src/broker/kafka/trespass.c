@@ -42,13 +42,6 @@ static bool trespassing_is_late(const struct kafka_trespassing *trespassing)
     return world_monotonic_ns(trespassing_world(trespassing)) >= trespassing->deadline_ns;
 }
 
-static void add_kafka_open(struct kafka_trespassing *trespassing, const char *what)
-{
-    size_t length = strlen(trespassing->open);
-    snprintf(trespassing->open + length, BROKER_OPEN_SIZE - length, "%s%s", length ? ", " : "",
-             what);
-}
-
 static bool is_forbidden(rd_kafka_resp_err_t err)
 {
     return err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
@@ -68,7 +61,7 @@ static bool judge_attempt(struct kafka_trespassing *trespassing, rd_kafka_resp_e
         return false;
     }
     if (!is_forbidden(err))
-        add_kafka_open(trespassing, what);
+        broker_open_add(trespassing->open, what);
     return true;
 }
 
@@ -347,7 +340,7 @@ static void kafka_trespass_now(void *argument)
     if (trespassing->code || !try_seeing(trespassing, &seen))
         return;
     if (seen && !trespassing->reads)
-        add_kafka_open(trespassing, "see it");
+        broker_open_add(trespassing->open, "see it");
     if (seen &&
         (!try_publishing(trespassing) || (!trespassing->reads && !try_reading(trespassing))))
         return;

@@ -61,10 +61,8 @@ static bool try_subject(struct trespassing *trespassing, const char *subject, co
         return false;
     }
     nats.natsConnection_GetLastError(broker->connection, &said);
-    size_t length = strlen(trespassing->open);
     if (!said || !strstr(said, subject))
-        snprintf(trespassing->open + length, BROKER_OPEN_SIZE - length, "%s%s", length ? ", " : "",
-                 what);
+        broker_open_add(trespassing->open, what);
     return true;
 }
 

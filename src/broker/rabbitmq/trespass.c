@@ -59,10 +59,8 @@ static bool try_name(struct rabbitmq_trespassing *trespassing,
         *trespassing->error = said;
         return false;
     }
-    size_t length = strlen(trespassing->open);
     if (code != FH_INVALID)
-        snprintf(trespassing->open + length, BROKER_OPEN_SIZE - length, "%s%s", length ? ", " : "",
-                 what);
+        broker_open_add(trespassing->open, what);
     return true;
 }
 
