@@ -112,6 +112,21 @@ def events_arrive(shop, title):
     return before
 
 
+def check_says_who_could_do_what(shop, profile, what):
+    """With the rights of the publisher in the configuration of a stranger."""
+    path = pathlib.Path(shop.state) / "notifications" / "service.json"
+    kept = path.read_text()
+    told = json.loads(kept)
+    told["buses"]["orders"].update({name: bus(shop, "users")[name] for name in ("user", "password")})
+    path.write_text(json.dumps(told))
+    try:
+        done = shop.command("check", shop.file, "--profile", profile, "--live", "--state", shop.state, check=False)
+        assert (f"notifications can, on the broker of users and in its topic, {what}, which is not for it" in
+                done.stderr), done.stderr
+    finally:
+        path.write_text(kept)
+
+
 def check_says_which_topics_travel_how(shop):
     found = json.loads(shop.command("check", shop.file, "--profile", profile_of(shop), "--json").stdout)
     by = {one["service"]: one for one in found["topics"]}

@@ -16,8 +16,9 @@ import subprocess
 import threading
 
 import pytest
-from buses import (TOPICS, broker_name, broker_pid, bus, check_says_which_topics_travel_how, events_arrive,
-                   held_up_broker_holds_up_nobody, killed_broker_is_used_again, make_order, no_service_reaches_the_brokers_files,
+from buses import (TOPICS, broker_name, broker_pid, bus, check_says_which_topics_travel_how,
+                   check_says_who_could_do_what, events_arrive, held_up_broker_holds_up_nobody,
+                   killed_broker_is_used_again, make_order, no_service_reaches_the_brokers_files,
                    nothing_is_lost_or_doubled, only_who_is_concerned_is_told, rename)
 from conftest import FREEHOLD, SHOP_FILE, named, wait_for
 from kafka_client import GROUP, READ, TOPIC, WRITE, Kafka, Refused, kcat
@@ -190,18 +191,7 @@ def test_a_service_is_not_let_in_at_the_controllers_port(shop):
 
 
 def test_check_says_who_could_do_what(shop):
-    """With the rights of the publisher in the configuration of a stranger."""
-    path = pathlib.Path(shop.state) / "notifications" / "service.json"
-    kept = path.read_text()
-    told = json.loads(kept)
-    told["buses"]["orders"].update({name: bus(shop, "users")[name] for name in ("user", "password")})
-    path.write_text(json.dumps(told))
-    try:
-        done = shop.command("check", shop.file, "--profile", "kafka", "--live", "--state", shop.state, check=False)
-        assert re.search("notifications can, on the broker of users and in its topic, see it, publish to it, make it, "
-                         "which is not for it", done.stderr), done.stderr
-    finally:
-        path.write_text(kept)
+    check_says_who_could_do_what(shop, "kafka", "see it, publish to it, make it")
 
 
 def test_how_a_password_is_shown_to_it_is_not_the_files_choice(tmp_path):

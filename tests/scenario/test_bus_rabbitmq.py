@@ -10,9 +10,9 @@ import subprocess
 
 import pytest
 from amqp import Amqp, Refused
-from buses import (broker_name, broker_pid, bus, check_says_which_topics_travel_how, events_arrive,
-                   held_up_broker_holds_up_nobody, killed_broker_is_used_again, no_service_reaches_the_brokers_files,
-                   nothing_is_lost_or_doubled, only_who_is_concerned_is_told)
+from buses import (broker_name, broker_pid, bus, check_says_which_topics_travel_how, check_says_who_could_do_what,
+                   events_arrive, held_up_broker_holds_up_nobody, killed_broker_is_used_again,
+                   no_service_reaches_the_brokers_files, nothing_is_lost_or_doubled, only_who_is_concerned_is_told)
 from conftest import SHOP_FILE, named, wait_for
 from test_confinement import LANDLOCK
 
@@ -137,18 +137,7 @@ def test_strangers_are_not_let_in(shop, user, password):
 
 
 def test_check_says_who_could_do_what(shop):
-    """With the rights of the publisher in the configuration of a stranger."""
-    path = pathlib.Path(shop.state) / "notifications" / "service.json"
-    kept = path.read_text()
-    told = json.loads(kept)
-    told["buses"]["orders"].update({name: bus(shop, "users")[name] for name in ("user", "password")})
-    path.write_text(json.dumps(told))
-    try:
-        done = shop.command("check", shop.file, "--profile", "rabbitmq", "--live", "--state", shop.state, check=False)
-        assert re.search("notifications can, on the broker of users and in its topic, publish to it, remove it, read it, "
-                         "which is not for it", done.stderr), done.stderr
-    finally:
-        path.write_text(kept)
+    check_says_who_could_do_what(shop, "rabbitmq", "publish to it, remove it, read it")
 
 
 # ---- What becomes of it ----------------------------------------------------------------------
