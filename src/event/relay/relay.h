@@ -15,9 +15,9 @@
  *                                           the same positions, by which subscriptions drop them
  *     place unknown, trimmed, or of another past of the store
  *                                           it begins at the present end. What lies before is
- *                                           missing at the broker: subscriptions take it from the
- * feed two relays, one taken for dead        both publish what the outbox has, and tell what it
- * follows
+ *                                           missing at the broker, and comes from the feed
+ *     two relays, one taken for dead        both publish what the outbox has, and tell what it
+ *                                           follows
  *
  * Its lease saves work: nothing depends on there being only one. A broker that is slow or away
  * holds up nothing: no unit of work waits for the relay, which only falls behind.
