@@ -130,7 +130,7 @@ static void calls_done(struct world_poll *poll, unsigned events)
 }
 
 /* Signals are for the loop's thread. */
-static int worker_thread_start(struct broker_worker *worker)
+int broker_thread_start(void *(*run)(void *), void *argument)
 {
     pthread_t thread;
     pthread_attr_t attributes;
@@ -139,7 +139,7 @@ static int worker_thread_start(struct broker_worker *worker)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    int failed = pthread_create(&thread, &attributes, worker_main, worker);
+    int failed = pthread_create(&thread, &attributes, run, argument);
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed;
@@ -171,7 +171,7 @@ enum fh_code broker_worker_new_idle(struct world *world, void (*idle)(void *, in
     pthread_cond_init(&worker->wanted, NULL);
     int failed = worker_open_signals(worker);
     if (!failed)
-        failed = worker_thread_start(worker);
+        failed = broker_thread_start(worker_main, worker);
     if (failed) {
         if (worker->done_fd >= 0)
             close(worker->done_fd);

@@ -31,5 +31,7 @@ void broker_worker_run(struct broker_worker *worker, void (*run)(void *), void *
 void broker_worker_send(struct broker_worker *worker, void (*run)(void *), void *argument);
 /* Returns at once: the thread runs `last(argument)` and ends. No fiber may be waiting. */
 void broker_worker_end(struct broker_worker *worker, void (*last)(void *), void *argument);
+/* A thread for one call that may never return. 0, or an errno value. */
+int broker_thread_start(void *(*run)(void *), void *argument);
 
 #endif

@@ -21,9 +21,12 @@
 #define LOG_LEVEL_TEXT "3" /* of syslog(3): errors; the others are noise */
 #define LOOK_SLICE_MS 100
 #define FETCH_KEY 1 /* a fetch's, in Kafka's protocol */
+#define END_S_MAX 5
+#define LEFT_BEHIND_MAX 32
 
 static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct log_rate log_lines;
+static _Atomic int left_behind; /* handles that have not ended yet */
 
 /* ---- words ---- */
 
@@ -91,10 +94,19 @@ static const char *without_address(const char *text)
     return end && space && space > scheme ? end + 2 : text;
 }
 
+/* The library calls it a refused login too when a server has gone in the middle of one, or did not
+ * answer in time; its text has its own error then, in the place of the server's. */
+static bool is_refused_by_nobody(int err, const char *text)
+{
+    return err == RD_KAFKA_RESP_ERR__AUTHENTICATION && strstr(text, "handshake failed: Local: ");
+}
+
 static void handle_failed(rd_kafka_t *handle, int err, const char *text, void *owner)
 {
     struct kafka_client *client = owner;
     (void)handle;
+    if (is_refused_by_nobody(err, text))
+        err = RD_KAFKA_RESP_ERR__TRANSPORT;
     if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || err == RD_KAFKA_RESP_ERR__TRANSPORT ||
         err == RD_KAFKA_RESP_ERR__RESOLVE || err == RD_KAFKA_RESP_ERR__SSL ||
         is_refusal((rd_kafka_resp_err_t)err))
@@ -231,18 +243,42 @@ rd_kafka_conf_t *kafka_conf_new(const struct kafka_options *options, struct fh_e
     return NULL;
 }
 
+static void init_waiting(struct kafka_client *client)
+{
+    pthread_condattr_t attributes;
+    pthread_mutex_init(&client->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&client->ended, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static void free_client_memory(struct kafka_client *client)
+{
+    pthread_cond_destroy(&client->ended);
+    pthread_mutex_destroy(&client->mutex);
+    free(client);
+}
+
 enum fh_code kafka_client_new(struct world *world, rd_kafka_type_t type, rd_kafka_conf_t *conf,
                               struct kafka_client **ret, struct fh_error *error)
 {
-    struct kafka_client *client = calloc(1, sizeof *client);
     char text[160] = "";
+    if (atomic_load(&left_behind) >= LEFT_BEHIND_MAX) {
+        kafka.rd_kafka_conf_destroy(conf);
+        return error_set(error, FH_UNAVAILABLE,
+                         "Kafka's client library has not ended %d former connections: no more are "
+                         "made before it does.",
+                         LEFT_BEHIND_MAX);
+    }
+    struct kafka_client *client = calloc(1, sizeof *client);
     if (!client) {
         kafka.rd_kafka_conf_destroy(conf);
         return error_set(error, FH_NO_MEMORY, "There is no memory for a connection to Kafka.");
     }
     client->world = world;
     client->fetches = type == RD_KAFKA_CONSUMER;
-    pthread_mutex_init(&client->mutex, NULL);
+    init_waiting(client);
     kafka.rd_kafka_conf_set_opaque(conf, client);
     kafka.rd_kafka_conf_set_error_cb(conf, handle_failed);
     kafka.rd_kafka_conf_set_log_cb(conf, library_logged);
@@ -253,18 +289,59 @@ enum fh_code kafka_client_new(struct world *world, rd_kafka_type_t type, rd_kafk
         return FH_OK;
     }
     kafka.rd_kafka_conf_destroy(conf);
-    pthread_mutex_destroy(&client->mutex);
-    free(client);
+    free_client_memory(client);
     return error_set(error, FH_INVALID, "Kafka's client library can't be used so: %.150s.", text);
+}
+
+/* ---- ending ---- */
+
+/* Whoever comes second frees it. */
+static void *end_kafka_client(void *argument)
+{
+    struct kafka_client *client = argument;
+    kafka.rd_kafka_destroy_flags(client->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    pthread_mutex_lock(&client->mutex);
+    bool left = client->is_left;
+    client->is_ended = true;
+    pthread_cond_signal(&client->ended);
+    pthread_mutex_unlock(&client->mutex);
+    if (left) {
+        free_client_memory(client);
+        atomic_fetch_sub(&left_behind, 1);
+    }
+    return NULL;
+}
+
+/* True: it has ended. */
+static bool wait_for_end(struct kafka_client *client)
+{
+    struct timespec until;
+    int failed = 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += END_S_MAX;
+    pthread_mutex_lock(&client->mutex);
+    while (!client->is_ended && !failed)
+        failed = pthread_cond_timedwait(&client->ended, &client->mutex, &until);
+    bool ended = client->is_ended;
+    if (!ended) {
+        atomic_fetch_add(&left_behind, 1);
+        client->is_left = true;
+    }
+    pthread_mutex_unlock(&client->mutex);
+    return ended;
 }
 
 void kafka_client_free(struct kafka_client *client)
 {
     if (!client)
         return;
-    kafka.rd_kafka_destroy_flags(client->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    pthread_mutex_destroy(&client->mutex);
-    free(client);
+    if (broker_thread_start(end_kafka_client, client) != 0)
+        end_kafka_client(client);
+    if (wait_for_end(client))
+        free_client_memory(client);
+    else
+        log_signal_safe(LOG_LEVEL_WARNING, "kafka-client",
+                        "Kafka's client library does not end a connection, which is left behind.");
 }
 
 /* ---- looking ---- */

@@ -49,6 +49,8 @@ struct kafka_client {
     pthread_mutex_t mutex;
     char reason[160]; /* behind the mutex: the newest error, as the library words it; or "" */
     rd_kafka_resp_err_t why; /* likewise */
+    pthread_cond_t ended;    /* the library has ended it */
+    bool is_ended, is_left;  /* behind the mutex; left: nobody waits for its end any more */
 };
 
 struct kafka_broker {
@@ -91,7 +93,8 @@ enum fh_code kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char 
 /* Takes `conf`. */
 enum fh_code kafka_client_new(struct world *world, rd_kafka_type_t type, rd_kafka_conf_t *conf,
                               struct kafka_client **ret, struct fh_error *error);
-/* Waits for the library's threads, and gives up what was not sent. */
+/* Gives up what was not sent, and waits for the library's threads; but for some seconds only, since
+ * librdkafka 2.0 now and then never ends a consumer whose topic went away. */
 void kafka_client_free(struct kafka_client *client);
 /* "Kafka at 127.0.0.1:9092 ...: " and the library's text. */
 enum fh_code kafka_failed(const struct kafka_options *options, const char *what,
