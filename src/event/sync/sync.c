@@ -16,6 +16,8 @@
 
 #define AGAIN_MS_MIN 1000
 #define AGAIN_MS_MAX 60000
+/* A sync is never urgent, and takes from both services what their clients could have. */
+#define SYNC_KEYS_A_SECOND_MAX 60000
 
 /* ---- when ---- */
 
@@ -299,9 +301,16 @@ static void end_sync(struct subscription *s)
 
 static enum sync_verdict take_step(struct subscription *s, struct fh_error *error)
 {
-    if (s->sync->doubted)
+    struct sync *sync = s->sync;
+    sync->again_ns = 0;
+    if (sync->doubted)
         return settle_doubts(s, error);
-    return s->sync->after[0] ? compare_page(s, error) : ask_kind_of_keys(s, error);
+    if (!sync->after[0])
+        return ask_kind_of_keys(s, error);
+    int64_t rows = portion_size(&sync->rows, RESYNC_ROWS_MAX);
+    sync->again_ns = world_monotonic_ns(subscription_world(s)) +
+                     rows * (INT64_C(1000000000) / SYNC_KEYS_A_SECOND_MAX);
+    return compare_page(s, error);
 }
 
 bool sync_step(struct subscription *s)
@@ -316,7 +325,6 @@ bool sync_step(struct subscription *s)
     if (sync_due_ns(s) > world_monotonic_ns(world) || (sync->type < 0 && !begin_due(s)))
         return false;
     enum sync_verdict verdict = take_step(s, &error);
-    sync->again_ns = 0;
     if (verdict == SYNC_DONE) {
         sync->failures = 0;
         sync->reason[0] = '\0';
