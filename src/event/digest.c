@@ -97,6 +97,13 @@ static void digest_add(XXH3_state_t *state, const json_t *value)
         add_members(state, value);
 }
 
+static void digest_write(const XXH3_state_t *state, char ret[static DIGEST_SIZE])
+{
+    XXH128_hash_t hash = XXH3_128bits_digest(state);
+    snprintf(ret, DIGEST_SIZE, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64,
+             (uint64_t)hash.low64);
+}
+
 void digest_of(const json_t *data, const json_t *names, char ret[static DIGEST_SIZE])
 {
     XXH3_state_t state;
@@ -106,7 +113,37 @@ void digest_of(const json_t *data, const json_t *names, char ret[static DIGEST_S
     XXH3_128bits_reset(&state);
     json_array_foreach (names, i, name)
         digest_add(&state, json_object_get(data, json_string_value(name)));
-    XXH128_hash_t hash = XXH3_128bits_digest(&state);
-    snprintf(ret, DIGEST_SIZE, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64,
-             (uint64_t)hash.low64);
+    digest_write(&state, ret);
+}
+
+/* ---- pages ---- */
+
+struct digest_page {
+    XXH3_state_t *state;
+};
+
+struct digest_page *digest_page_begin(void)
+{
+    struct digest_page *page = calloc(1, sizeof *page);
+    FH_ASSERT(page != NULL);
+    page->state = XXH3_createState();
+    FH_ASSERT(page->state != NULL);
+    XXH3_128bits_reset(page->state);
+    return page;
+}
+
+void digest_page_add(struct digest_page *page, const char *key, const char *digest)
+{
+    add_text(page->state, key, strlen(key));
+    XXH3_128bits_update(page->state, digest, DIGEST_SIZE - 1);
+}
+
+void digest_page_end(struct digest_page *page, const char *after, char ret[static DIGEST_SIZE])
+{
+    if (after)
+        add_text(page->state, after, strlen(after));
+    add_kind(page->state, after ? 'm' : 'e', 0); /* more; the end */
+    digest_write(page->state, ret);
+    XXH3_freeState(page->state);
+    free(page);
 }

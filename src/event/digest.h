@@ -17,4 +17,11 @@
 /* Of these members of `data`, in the order of `names`, an array of strings. */
 void digest_of(const json_t *data, const json_t *names, char ret[static DIGEST_SIZE]);
 
+/* Of a page: of its keys, in their order, each with its digest, and of the key after which the next
+ * page begins; NULL: there is no other. The last call frees it. */
+struct digest_page;
+struct digest_page *digest_page_begin(void);
+void digest_page_add(struct digest_page *page, const char *key, const char *digest);
+void digest_page_end(struct digest_page *page, const char *after, char ret[static DIGEST_SIZE]);
+
 #endif

@@ -107,6 +107,8 @@ struct fixture {
     struct service products, search;
     bool down;
     int pages;                             /* snapshot requests so far, beginnings included */
+    int same;                              /* snapshot pages that were answered with 304 */
+    bool same_unknown;                     /* by this publisher */
     int hook_at;                           /* before which of them is answered */
     void (*hook)(struct fixture *fixture); /* on the fiber that answers */
     bool hooked;                           /* while it runs */
@@ -187,6 +189,8 @@ static inline void serve(void *argument)
     free(argument);
     FH_ASSERT(path_query(strchr(path, '?') + 1, &query, ERROR_UNHEEDED) == FH_OK);
     bool page = strncmp(path, SNAPSHOT_PATH, sizeof SNAPSHOT_PATH - 1) == 0;
+    if (page && fixture->same_unknown && json_object_get(query, "same"))
+        json_object_set_new(query, "unheard-of", json_array());
     if (page && ++fixture->pages == fixture->hook_at) {
         fixture->hooked = true;
         fixture->hook(fixture);
@@ -201,10 +205,11 @@ static inline void serve(void *argument)
         names[i][j] = '\0';
         headers[i] = (struct world_header){names[i], answer.headers[i].value};
     }
-    const char *body =
-        page && fixture->instead && answer.status == 200 ? fixture->instead : answer.body;
-    fake_answer(delivery.request, fixture->down ? 0 : answer.status, body, headers,
-                answer.header_count);
+    bool hostile = page && fixture->instead && (answer.status == 200 || answer.status == 304);
+    const char *body = hostile ? fixture->instead : answer.body;
+    fixture->same += page && answer.status == 304;
+    int status = hostile ? 200 : answer.status;
+    fake_answer(delivery.request, fixture->down ? 0 : status, body, headers, answer.header_count);
     feed_answer_release(&answer);
 }
 

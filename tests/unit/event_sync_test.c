@@ -108,7 +108,23 @@ static void a_copy_that_is_right_is_left_alone(void **state)
     assert_int_equal(found.checked, 2500);
     assert_int_equal(found.differed + found.unmended, 0);
     assert_int_equal(fixture->pages, 4); /* of what kind keys are, and three of digests */
+    assert_int_equal(fixture->same, 3);
     assert_true(subscription_of_search(fixture)->sync->finished_ms > 0);
+    close_search(fixture);
+}
+
+/* As one of an earlier version. */
+static void a_publisher_that_can_not_say_whether_a_page_is_the_same_tells_it(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->same_unknown = true;
+    follow(fixture, 1200);
+    service_must(&fixture->search, spoil);
+    struct sync_counts found = sync_now(fixture);
+    assert_int_equal(found.checked, 1200);
+    assert_int_equal(found.differed, 3);
+    assert_int_equal(fixture->same, 0);
+    expect_same(fixture);
     close_search(fixture);
 }
 
@@ -117,7 +133,9 @@ static void what_differs_is_mended_and_counted(void **state)
     struct fixture *fixture = *state;
     follow(fixture, 2500);
     service_must(&fixture->search, spoil);
+    fixture->same = 0;
     struct sync_counts found = sync_now(fixture);
+    assert_int_equal(fixture->same, 1); /* the second page; the first and the last differ */
     assert_int_equal(found.differed, 3);
     assert_int_equal(found.unmended, 0);
     expect_same(fixture);
@@ -492,6 +510,8 @@ static void what_is_wrongly_asked_is_refused(void **state)
         {"type=ItemChanged&fields=id&digests=name",
          400}, /* it would tell whether a guess is right */
         {"type=ItemChanged&fields=id&digests=id,", 400},
+        {"type=ItemChanged&fields=id,name&digests=name&same=0123456789abcdef0123456789abcdef", 200},
+        {"type=ItemChanged&fields=id,name&digests=name&same=0123456789abcdef", 400},
     };
     struct fixture *fixture = *state;
     change(fixture, 1, 3, "first");
@@ -544,11 +564,49 @@ static void digests_are_of_values_however_a_store_keeps_them(void **state)
     assert_false(is_same("{\"a\": \"x\\u0000y\"}", "{\"a\": \"x\"}"));
 }
 
+static void page_digest(const char *const *keys_and_digests, const char *after,
+                        char ret[static DIGEST_SIZE])
+{
+    struct digest_page *page = digest_page_begin();
+    for (int i = 0; keys_and_digests[i]; i += 2)
+        digest_page_add(page, keys_and_digests[i], keys_and_digests[i + 1]);
+    digest_page_end(page, after, ret);
+}
+
+static void digests_of_pages_tell_apart_what_they_are_of(void **state)
+{
+    static const char one[] = "00000000000000000000000000000001";
+    static const char two[] = "00000000000000000000000000000002";
+    static const struct {
+        const char *keys_and_digests[5], *after;
+    } pages[] = {
+        {{NULL}, NULL},
+        {{NULL}, "b"},
+        {{"a", one}, NULL},
+        {{"a", one}, "a"},
+        {{"a", two}, NULL},
+        {{"b", one}, NULL},
+        {{"a", one, "b", one}, NULL},
+        {{"b", one, "a", one}, NULL},
+        {{"a", two, "b", one}, NULL},
+        {{"a", one, "b", one}, "b"},
+    };
+    enum { COUNT = sizeof pages / sizeof *pages };
+    char digests[COUNT][DIGEST_SIZE];
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        page_digest(pages[i].keys_and_digests, pages[i].after, digests[i]);
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(digests[i], digests[j]);
+    }
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, prepare, teardown)
     const struct CMUnitTest tests[] = {
         CASE(a_copy_that_is_right_is_left_alone),
+        CASE(a_publisher_that_can_not_say_whether_a_page_is_the_same_tells_it),
         CASE(what_differs_is_mended_and_counted),
         CASE(a_copy_that_lost_all_gets_all),
         CASE(a_copy_of_what_is_gone_is_given_up),
@@ -569,6 +627,7 @@ int main(void)
         CASE(an_instance_that_lost_its_partition_mends_nothing),
         CASE(what_is_wrongly_asked_is_refused),
         cmocka_unit_test(digests_are_of_values_however_a_store_keeps_them),
+        cmocka_unit_test(digests_of_pages_tell_apart_what_they_are_of),
     };
     return cmocka_run_group_tests_name("event_sync", tests, NULL, NULL);
 }

@@ -3,8 +3,49 @@
 
 #include "event/feed/page.h"
 
+#include <string.h>
+
 #include "base/json.h"
+#include "event/digest.h"
 #include "event/envelope.h"
+
+/* The key after which the next page begins; NULL: this is the last one. */
+static const char *page_after(const struct page *page, size_t count)
+{
+    return count && count == (size_t)page->limit
+               ? json_string_value(json_array_get(page->keys, count - 1))
+               : NULL;
+}
+
+static bool page_has_key(const struct page *page, const char *key)
+{
+    return page->partition_count <= 1 ||
+           envelope_partition(key, page->partition_count) == page->partition_index;
+}
+
+/* A row that is newer than what the reader has seen is none that it could have. */
+bool page_is_same(const struct page *page)
+{
+    const char *expected = json_string_value(json_object_get(page->typed, "same"));
+    int64_t seen = json_integer_value(json_object_get(page->typed, "seen"));
+    size_t count = page->limit ? json_array_size(page->w.reply_body) : 0;
+    char digest[DIGEST_SIZE];
+    bool older = true;
+    if (!expected || !page->asked.digests || !row_is_as_asked(page->published, &page->asked))
+        return false;
+    struct digest_page *whole = digest_page_begin();
+    for (size_t i = 0; i < count && older; i++) {
+        const char *key = json_string_value(json_array_get(page->keys, i));
+        if (!page_has_key(page, key))
+            continue;
+        const int64_t *place = map_get(&page->places, key);
+        older = !place || *place <= seen;
+        digest_of(json_array_get(page->w.reply_body, i), page->asked.digests, digest);
+        digest_page_add(whole, key, digest);
+    }
+    digest_page_end(whole, page_after(page, count), digest);
+    return older && strcmp(digest, expected) == 0;
+}
 
 enum fh_code page_write(struct page *page, struct fh_error *error)
 {
@@ -12,20 +53,19 @@ enum fh_code page_write(struct page *page, struct fh_error *error)
     struct text *body = &page->body;
     size_t i, sent = 0;
     size_t count = page->limit ? json_array_size(page->w.reply_body) : 0;
-    const char *last = count ? json_string_value(json_array_get(page->keys, count - 1)) : NULL;
+    const char *after = page_after(page, count);
     text_release(body);
     text_init(body, SNAPSHOT_BODY_SIZE_MAX);
     text_printf(body, "{\"key\":\"%s\",\"after\":", page->integers ? "integer" : "string");
-    if (last && count == (size_t)page->limit)
-        envelope_string(body, last);
+    if (after)
+        envelope_string(body, after);
     else
         text_add(body, "null");
     text_add(body, ",\"rows\":[");
     for (i = 0; i < count && code == FH_OK; i++) {
         const char *key = json_string_value(json_array_get(page->keys, i));
         const int64_t *place = map_get(&page->places, key);
-        if (page->partition_count > 1 &&
-            envelope_partition(key, page->partition_count) != page->partition_index)
+        if (!page_has_key(page, key))
             continue;
         if (sent++)
             text_add(body, ",");

@@ -29,6 +29,8 @@ struct page {
     const char *why; /* when the status is not 200 */
 };
 
+/* Whether it is what its reader expects. */
+bool page_is_same(const struct page *page);
 /* The answer's body, as snapshot.h describes it. */
 enum fh_code page_write(struct page *page, struct fh_error *error);
 /* A page of one row that fails: `error` names its key, too. Returns `code`. */

@@ -23,14 +23,24 @@ static void write_digest(struct text *body, const struct ledger_event *row, cons
     json_decref(parsed);
 }
 
+bool row_is_as_asked(const struct fh_published *published, const struct row_asked *asked)
+{
+    return !asked->version || asked->version == versions_published(published);
+}
+
 enum fh_code row_write(struct text *body, struct work_context *context,
                        const struct fh_published *published, struct ledger_event *row,
                        const json_t *data, const struct row_asked *asked, struct fh_error *error)
 {
-    char *text = json_text(data), *cast = NULL;
-    row->data = text;
+    char *cast = NULL;
     row->type = published->type;
     row->version = versions_published(published);
+    if (asked->digests && row_is_as_asked(published, asked)) {
+        write_digest(body, row, data, asked->digests);
+        return FH_OK;
+    }
+    char *text = json_text(data);
+    row->data = text;
     enum versions_verdict verdict = versions_for_reader(context, row->type, row->version,
                                                         asked->version, row->data, &cast, error);
     if (verdict == VERSIONS_CAST) {

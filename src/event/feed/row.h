@@ -15,6 +15,9 @@ struct row_asked {
         *digests; /* names of fields whose digest is sent instead of the data; NULL: none */
 };
 
+/* Whether rows in the present version are in the one that is asked for. */
+bool row_is_as_asked(const struct fh_published *published, const struct row_asked *asked);
+
 /* Appends a row of a snapshot, of which key and position are given, in the version that is
  * asked for, if there are casts to it. One that fails is the page's fault, as one of the state's
  * handler would be. */

@@ -33,6 +33,7 @@
 #include "base/map.h"
 #include "base/portion.h"
 #include "base/text.h"
+#include "event/digest.h"
 #include "event/envelope.h"
 #include "event/feed/page.h"
 #include "event/feed/query.h"
@@ -63,6 +64,7 @@ static const fh_field snapshot_shape[] = {
     {"fields", FH_LIST, .max = FIELDS_MAX, .optional = true},
     {"versions", FH_LIST, .max = 64, .optional = true},
     {"digests", FH_LIST, .max = FIELDS_MAX, .optional = true},
+    {"same", FH_STRING, .min = DIGEST_SIZE - 1, .max = DIGEST_SIZE - 1, .optional = true},
     {0}};
 
 static const fh_field *key_field(const struct fh_published *published)
@@ -277,6 +279,10 @@ static enum fh_code make_page(struct event_manager *manager, struct page *page,
     *ret_again = code == FH_OK ? page->unsequenced : code == FH_CONFLICT && error->retryable;
     if (code != FH_OK || *ret_again || page->status != 200)
         return code;
+    if (page_is_same(page)) {
+        page->status = 304;
+        return FH_OK;
+    }
     code = page_write(page, error);
     if (code == FH_OK && page->body.overflow)
         return error_set(error, FH_NO_MEMORY, "A page would be larger than %zu MiB.",
@@ -320,7 +326,7 @@ static enum fh_code read_snapshot_page(struct event_manager *manager, struct pag
 static void answer_snapshot_page(struct event_manager *manager, struct page *page,
                                  struct feed_answer *ret)
 {
-    if (page->status != 200) {
+    if (page->status == 409) {
         feed_problem(ret, problem_new(PROBLEM_SNAPSHOT_OUTDATED, page->why, NULL));
         return;
     }
@@ -328,7 +334,9 @@ static void answer_snapshot_page(struct event_manager *manager, struct page *pag
     snprintf(ret->next, sizeof ret->next, "%" PRId64 ",%s", page->position, page->position_id);
     feed_header(ret, "Freehold-Incarnation", ret->incarnation);
     feed_header(ret, "Freehold-Position", ret->next);
-    ret->status = 200;
+    ret->status = page->status;
+    if (page->status == 304)
+        return;
     ret->content_type = SNAPSHOT_CONTENT_TYPE;
     ret->body_length = page->body.length;
     ret->body = text_take(&page->body);
@@ -405,7 +413,7 @@ static void answer_page(struct event_manager *manager, struct page *page, struct
     map_init(&page->places);
     text_init(&page->body, SNAPSHOT_BODY_SIZE_MAX);
     enum fh_code code = read_snapshot_page(manager, page, &error);
-    if (code == FH_OK && page->status == 200 && json_object_get(page->typed, "incarnation"))
+    if (code == FH_OK && page->status != 409 && json_object_get(page->typed, "incarnation"))
         subscribers_told(manager, json_string_value(json_object_get(page->typed, "name")),
                          json_object_get(page->typed, "share")
                              ? json_string_value(json_object_get(page->typed, "share"))

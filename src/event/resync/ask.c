@@ -40,7 +40,8 @@ void resync_ask_init(struct resync_asking *asking, struct subscription *s,
 }
 
 void resync_ask_digests(struct resync_asking *asking, struct subscription *s,
-                        const struct ledger_resync *at, int limit, const json_t *names)
+                        const struct ledger_resync *at, int limit, const json_t *names,
+                        const char *same)
 {
     size_t i;
     json_t *name;
@@ -50,6 +51,9 @@ void resync_ask_digests(struct resync_asking *asking, struct subscription *s,
         text_add(&asking->path, i ? "," : "&digests=");
         query_encode(&asking->path, json_string_value(name));
     }
+    asking->same = asking->digests && same[0];
+    if (asking->same)
+        text_printf(&asking->path, "&same=%s", same);
 }
 
 /* The reason includes the detail of the publisher's problem. */
@@ -85,9 +89,11 @@ void resync_ask_run(struct resync_asking *asking)
     world_request_wait(context->world, &request);
     asking->anew = request.status == 409;
     asking->status = request.status;
-    if (request.status == 200) {
-        asking->fault = page_parse(&request, asking->subscribed->type, asking->digests,
-                                   RESYNC_ROWS_MAX, &asking->page, &error) != FH_OK;
+    bool same = asking->same && request.status == 304;
+    if (same || request.status == 200) {
+        asking->fault = (same ? page_parse_same(&request, &asking->page, &error)
+                              : page_parse(&request, asking->subscribed->type, asking->digests,
+                                           RESYNC_ROWS_MAX, &asking->page, &error)) != FH_OK;
         if (asking->fault)
             snprintf(asking->reason, sizeof asking->reason,
                      "%s answered the snapshot with what can't be read: %s", s->source,

@@ -106,15 +106,40 @@ static enum fh_code parse_page_body(const json_t *body, const char *type, bool d
     return code;
 }
 
+static struct page_read *page_new(struct fh_error *error)
+{
+    struct page_read *page = calloc(1, sizeof *page);
+    if (page)
+        arena_init(&page->arena, 2 * ARENA_SIZE_MAX); /* as one row's unit of work could hold */
+    else
+        error_set(error, FH_NO_MEMORY, "There is no memory for a page of a snapshot.");
+    return page;
+}
+
+enum fh_code page_parse_same(const struct world_request *answer, struct page_read **ret,
+                             struct fh_error *error)
+{
+    struct page_read *page = page_new(error);
+    *ret = NULL;
+    if (!page)
+        return error->code;
+    enum fh_code code = parse_page_headers(answer, page, error);
+    page->same = true;
+    if (code == FH_OK)
+        *ret = page;
+    else
+        page_free(page);
+    return code;
+}
+
 enum fh_code page_parse(const struct world_request *answer, const char *type, bool digests,
                         int count_max, struct page_read **ret, struct fh_error *error)
 {
     json_t *body = NULL;
-    struct page_read *page = calloc(1, sizeof *page);
+    struct page_read *page = page_new(error);
     *ret = NULL;
     if (!page)
-        return error_set(error, FH_NO_MEMORY, "There is no memory for a page of a snapshot.");
-    arena_init(&page->arena, 2 * ARENA_SIZE_MAX); /* as much as one row's unit of work could hold */
+        return error->code;
     enum fh_code code = parse_page_headers(answer, page, error);
     if (code == FH_OK) {
         struct arena *before = json_arena_set(&page->arena);

@@ -16,6 +16,7 @@ struct page_read {
     int count;
     struct batch_event *rows; /* `id` and `time` stay empty; positions may be 0 */
     const char **digests;     /* of each row, where these were asked for instead of data */
+    bool same; /* as the reader has said that it would be: neither `after` nor rows are told */
 };
 
 /* Parses a 200 answer, with `digests` instead of data. FH_INVALID says why no snapshot would answer
@@ -23,6 +24,9 @@ struct page_read {
  * of it, are more than `count_max`, or lie beyond the publisher's position. */
 enum fh_code page_parse(const struct world_request *answer, const char *type, bool digests,
                         int count_max, struct page_read **ret, struct fh_error *error);
+/* The same of a 304 answer. */
+enum fh_code page_parse_same(const struct world_request *answer, struct page_read **ret,
+                             struct fh_error *error);
 void page_free(struct page_read *page);
 
 #endif

@@ -62,6 +62,7 @@ struct resync_asking {
     struct text path;
     struct page_read *page;
     bool digests; /* are asked for, instead of data */
+    bool same;    /* it is said what the page should be */
     int limit;
     int status;       /* of the answer; 0: there was none */
     bool anew, fault; /* the publisher's fault, or that of its answer */
@@ -74,9 +75,11 @@ struct resync_asking {
 void resync_ask_init(struct resync_asking *asking, struct subscription *subscription,
                      const struct ledger_resync *at, int limit);
 /* The same for digests of these fields, an array of names, instead of the rows' data; without
- * names, for the data all the same. */
+ * names, for the data all the same. `same`: the digest of the page that the reader expects, or "".
+ */
 void resync_ask_digests(struct resync_asking *asking, struct subscription *subscription,
-                        const struct ledger_resync *at, int limit, const json_t *names);
+                        const struct ledger_resync *at, int limit, const json_t *names,
+                        const char *same);
 void resync_ask_run(struct resync_asking *asking); /* parks */
 /* Asks for the page after this one while this one is applied. False: there is none, or no fiber for
  * it. */

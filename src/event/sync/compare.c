@@ -150,6 +150,17 @@ void sync_list_release(struct sync_list *list)
     work_release(&list->w);
 }
 
+void sync_list_digest(const struct sync_list *list, char ret[static DIGEST_SIZE])
+{
+    ret[0] = '\0';
+    if (json_array_size(list->names) == 0)
+        return;
+    struct digest_page *page = digest_page_begin();
+    for (int i = 0; i < list->count; i++)
+        digest_page_add(page, list->rows[i].key, list->rows[i].digest);
+    digest_page_end(page, list->ends ? NULL : list->last, ret);
+}
+
 /* ---- both sides ---- */
 
 /* The row with this key, or the place where it would be. */

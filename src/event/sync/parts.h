@@ -51,6 +51,8 @@ struct sync_page {
 enum fh_code sync_list_read(struct sync_list *list, struct subscription *subscription, int limit,
                             struct fh_error *error);
 void sync_list_release(struct sync_list *list);
+/* Of the page that the publisher has if it has the same; "": it can't be said. */
+void sync_list_digest(const struct sync_list *list, char ret[static DIGEST_SIZE]);
 
 /* Where the sync stands, as a resync's request says it. */
 struct ledger_resync sync_place(const struct subscription *subscription);

@@ -233,8 +233,12 @@ static enum sync_verdict compare_lists(struct sync_page *page)
     struct sync *sync = s->sync;
     if (strcmp(page->read->incarnation, s->cursor.incarnation) != 0)
         return SYNC_LOST;
-    if (check_versions(page) != FH_OK || sync_compare(page) != FH_OK)
+    if (page->read->same) {
+        page->checked = page->list->count;
+        page->upto = page->list->ends ? NULL : page->list->last;
+    } else if (check_versions(page) != FH_OK || sync_compare(page) != FH_OK) {
         return SYNC_WRONG;
+    }
     enum sync_verdict verdict = sync_mend(page);
     if (verdict != SYNC_DONE)
         return verdict;
@@ -254,9 +258,18 @@ static enum sync_verdict compare_lists(struct sync_page *page)
 static enum sync_verdict ask_and_compare(struct sync_page *page)
 {
     struct ledger_resync at = sync_place(page->subscription);
+    struct sync *sync = page->subscription->sync;
     struct resync_asking asking;
-    resync_ask_digests(&asking, page->subscription, &at, page->list->limit, page->list->names);
+    char same[DIGEST_SIZE] = "";
+    if (!sync->at_length)
+        sync_list_digest(page->list, same);
+    resync_ask_digests(&asking, page->subscription, &at, page->list->limit, page->list->names,
+                       same);
     resync_ask_run(&asking);
+    if (!asking.page && asking.same && asking.status == 400) {
+        sync->at_length = true; /* a publisher that does not know `same`: the page is asked anew */
+        return SYNC_DONE;
+    }
     if (!asking.page)
         return sync_asked(&asking, &page->error);
     page->read = asking.page;

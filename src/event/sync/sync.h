@@ -36,6 +36,7 @@ struct sync {
     int64_t again_ns;             /* not before: after an outage, or for the sake of others */
     int failures;                 /* in a row */
     struct portion rows;
+    bool at_length; /* its publisher can't be asked whether all of a page is the same */
     struct sync_counts now, all;   /* of the sync under way; of this process */
     char first[LEDGER_AFTER_SIZE]; /* a key that differed, and one that could not be mended */
     char stubborn[LEDGER_AFTER_SIZE];
