@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events by a broker: from the outbox until the broker has confirmed them, beside its own client library that publishes as
-many bytes from memory (bench/confirms), and from the broker to applied once in another service's store, beside the feed.
+many bytes from memory (bench/confirms), and from the broker to applied once in another service's store, beside the feed;
+many of them, and one after the other.
 
     tools/servers run bench/run BUILD --only buses"""
 
@@ -17,6 +18,7 @@ from turns import show_figures
 
 BROKERS = ("nats", "rabbitmq", "kafka")
 BAR_RATE, BAR_RATIO = 40_000, 0.8  # either of them
+BAR_LONE, LONE_BAR = 1.1, "a lone event by {}, times feed and library"
 ROUNDS, FILL_S, LONE, REST_S = 5, 3, 300, 10
 MESSAGE_SIZE = 640  # of an order's: kcat -f %S says 622 for the first ones, and positions get longer
 
@@ -138,9 +140,9 @@ class Pair:
         return bars.Figures(took).median
 
 
-def from_memory(build, broker, count):
+def from_memory(build, broker, count, *how):
     topic = f"confirms-{time.monotonic_ns()}"
-    done = subprocess.run([build / "bench" / f"confirms_{broker}", topic, str(count), str(MESSAGE_SIZE)],
+    done = subprocess.run([build / "bench" / f"confirms_{broker}", topic, str(count), str(MESSAGE_SIZE), *how],
                           capture_output=True, text=True, timeout=CATCH_UP_S_MAX)
     if done.returncode:
         raise Failed(f"confirms_{broker}: {done.stderr}")
@@ -175,13 +177,21 @@ def measure_rates(build, broker, pair):
          bars.at_least(f"applied once behind {broker}, times the lower of its bars", best, 1.0))
 
 
-def measure_lone(broker, pair):
-    by_bus = pair.lone_ms()
-    pair.start_stock(False)
-    wait_for("a subscriber that has nothing left", lambda: pair.applied() >= pair.last())
-    by_feed = pair.lone_ms()
-    show("a lone event, until applied, by the bus", by_bus, "ms", f"by the feed {by_feed:.2f} ms")
-    pair.start_stock(True)
+def measure_lone(build, broker, pair):
+    bus, feed, own = [], [], []
+    for _ in range(ROUNDS):
+        bus.append(pair.lone_ms())
+        own.append(from_memory(build, broker, LONE, "lone"))
+        pair.start_stock(False)
+        wait_for("a subscriber that has nothing left", lambda: pair.applied() >= pair.last())
+        feed.append(pair.lone_ms())
+        pair.settle()
+    show_figures("a lone event, until applied, by the bus", bus, "ms")
+    show_figures("a lone event, until applied, by the feed", feed, "ms")
+    show_figures("a lone message, by its client library", own, "ms")
+    ratios = bars.Ratios(bus, [one + other for one, other in zip(feed, own)])
+    show("by the bus, times feed and library together", ratios.median, "x", ratios.spread(),
+         bars.at_most(LONE_BAR.format(broker), ratios.median, BAR_LONE, " x"))
     time.sleep(2)
     before, began = wakeups(pair.stock.process.pid), time.monotonic()
     time.sleep(REST_S)
@@ -191,7 +201,8 @@ def measure_lone(broker, pair):
 
 def measure_broker(build, folder, broker):
     told = os.environ.get(f"FREEHOLD_TEST_{broker.upper()}")
-    names = (f"relay to {broker}, times the lower of its bars", f"applied once behind {broker}, times the lower of its bars")
+    names = (f"relay to {broker}, times the lower of its bars", f"applied once behind {broker}, times the lower of its bars",
+             LONE_BAR.format(broker))
     with bars.part(f"events by {broker}", *names):
         if not told:
             bars.all_missing("no server: run it as `tools/servers run bench/run BUILD`")
@@ -205,7 +216,7 @@ def measure_broker(build, folder, broker):
             pair = Pair(stack, build, folder, options)
             pair.settle()
             measure_rates(build, broker, pair)
-            measure_lone(broker, pair)
+            measure_lone(build, broker, pair)
 
 
 def measure(build, folder):

@@ -7,10 +7,12 @@
  * under way as it likes, until the server has confirmed every one. This is what the relay is
  * measured against; it reads no store, and writes no JSON.
  *
- *     confirms_NAME TOPIC COUNT SIZE
+ *     confirms_NAME TOPIC COUNT SIZE [lone]
  *
  * The server is FREEHOLD_TEST_NAME's of the environment, as tools/servers tells it: {"host",
- * "port", "user", "password"}. Prints messages a second. Anything that goes wrong ends it with 1.
+ * "port", "user", "password"}. Prints messages a second; with `lone`, how many milliseconds the
+ * median one takes from its publisher to a consumer that waits for it, one after the other.
+ * Anything that goes wrong ends it with 1.
  */
 
 #include <inttypes.h>
@@ -32,6 +34,8 @@ struct confirms {
     json_t *server;
     const char *host, *user, *password;
     int port;
+    bool lone;
+    double *took_ms; /* of each lone message */
 };
 
 static inline _Noreturn void confirms_fail(const char *what, const char *why)
@@ -65,8 +69,9 @@ static inline unsigned confirms_partition(int n)
 static inline void confirms_begin(struct confirms *ret, int argc, char **argv, const char *variable)
 {
     const char *told = getenv(variable);
-    if (argc != 4 || !told)
-        confirms_fail(variable, "usage: TOPIC COUNT SIZE, with that variable");
+    bool lone = argc == 5 && strcmp(argv[4], "lone") == 0;
+    if ((argc != 4 && !lone) || !told)
+        confirms_fail(variable, "usage: TOPIC COUNT SIZE [lone], with that variable");
     *ret = (struct confirms){
         .topic = argv[1], .count = confirms_number(argv[2]), .size = confirms_number(argv[3])};
     ret->server = json_loads(told, 0, NULL);
@@ -75,15 +80,28 @@ static inline void confirms_begin(struct confirms *ret, int argc, char **argv, c
     ret->password = json_string_value(json_object_get(ret->server, "password"));
     ret->port = (int)json_integer_value(json_object_get(ret->server, "port"));
     ret->message = malloc((size_t)ret->size + 1);
-    if (!ret->host || !ret->user || !ret->password || !ret->message)
+    ret->lone = lone;
+    ret->took_ms = calloc((size_t)ret->count, sizeof *ret->took_ms);
+    if (!ret->host || !ret->user || !ret->password || !ret->message || !ret->took_ms)
         confirms_fail(variable, "it names no server, or there is no memory");
     memset(ret->message, 'x', (size_t)ret->size);
     ret->message[ret->size] = '\0';
 }
 
+static inline int confirms_compare(const void *a, const void *b)
+{
+    double one = *(const double *)a, other = *(const double *)b;
+    return (one > other) - (one < other);
+}
+
 static inline void confirms_end(struct confirms *confirms, double began_s)
 {
-    printf("%.0f\n", confirms->count / (confirms_now_s() - began_s));
+    qsort(confirms->took_ms, (size_t)confirms->count, sizeof *confirms->took_ms, confirms_compare);
+    if (confirms->lone)
+        printf("%.3f\n", confirms->took_ms[confirms->count / 2]);
+    else
+        printf("%.0f\n", confirms->count / (confirms_now_s() - began_s));
+    free(confirms->took_ms);
     free(confirms->message);
     json_decref(confirms->server);
 }

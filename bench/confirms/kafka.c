@@ -80,6 +80,47 @@ static void produce(const struct confirms *confirms, rd_kafka_t *producer, rd_ka
         rd_kafka_poll(producer, 0);
 }
 
+/* ---- one after the other ---- */
+
+static rd_kafka_t *consumer_of(const struct confirms *confirms)
+{
+    char servers[300], why[256];
+    rd_kafka_conf_t *settings = rd_kafka_conf_new();
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    snprintf(servers, sizeof servers, "%s:%d", confirms->host, confirms->port);
+    set(settings, "bootstrap.servers", servers);
+    set(settings, "security.protocol", "sasl_plaintext");
+    set(settings, "sasl.mechanism", "SCRAM-SHA-256");
+    set(settings, "sasl.username", confirms->user);
+    set(settings, "sasl.password", confirms->password);
+    set(settings, "group.id", confirms->topic);
+    rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why);
+    if (!consumer)
+        confirms_fail("a consumer", why);
+    rd_kafka_topic_partition_list_add(list, confirms->topic, 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    if (rd_kafka_assign(consumer, list))
+        confirms_fail("a consumer", "it is assigned nothing");
+    rd_kafka_topic_partition_list_destroy(list);
+    return consumer;
+}
+
+static void produce_lone(const struct confirms *confirms, rd_kafka_t *producer,
+                         rd_kafka_topic_t *topic)
+{
+    rd_kafka_t *consumer = consumer_of(confirms);
+    for (int i = 0; i < confirms->count; i++) {
+        double began_s = confirms_now_s();
+        produce(confirms, producer, topic, 0);
+        rd_kafka_flush(producer, WAIT_MS);
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, WAIT_MS);
+        if (!message || message->err)
+            confirms_fail("a message", message ? rd_kafka_err2str(message->err) : NULL);
+        confirms->took_ms[i] = (confirms_now_s() - began_s) * 1000;
+        rd_kafka_message_destroy(message);
+    }
+    rd_kafka_destroy_flags(consumer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
 int main(int argc, char **argv)
 {
     struct confirms confirms;
@@ -88,7 +129,9 @@ int main(int argc, char **argv)
     make_topic(producer, confirms.topic);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(producer, confirms.topic, NULL);
     double began_s = confirms_now_s();
-    for (int i = 0; i < confirms.count; i++)
+    if (confirms.lone)
+        produce_lone(&confirms, producer, topic);
+    for (int i = 0; i < confirms.count && !confirms.lone; i++)
         produce(&confirms, producer, topic, i);
     rd_kafka_flush(producer, WAIT_MS);
     if (failed || confirmed != confirms.count)

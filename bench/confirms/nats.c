@@ -55,6 +55,32 @@ static void publish(const struct confirms *confirms, jsCtx *stream, int n)
           js_PublishAsync(stream, subject, confirms->message, confirms->size, &options));
 }
 
+/* One after the other, each confirmed, as a consumer gets them that acknowledges. */
+static void publish_lone(const struct confirms *confirms, jsCtx *stream)
+{
+    char subject[CONFIRMS_NAME_SIZE];
+    natsSubscription *subscription;
+    jsSubOptions options;
+    jsErrCode code;
+    jsSubOptions_Init(&options);
+    options.Stream = confirms->topic;
+    options.ManualAck = true;
+    options.Config.AckPolicy = js_AckExplicit;
+    snprintf(subject, sizeof subject, "%.128s.0", confirms->topic);
+    check("a consumer", js_SubscribeSync(&subscription, stream, subject, NULL, &options, &code));
+    for (int i = 0; i < confirms->count; i++) {
+        double began_s = confirms_now_s();
+        natsMsg *message;
+        check("a message",
+              js_Publish(NULL, stream, subject, confirms->message, confirms->size, NULL, &code));
+        check("a message", natsSubscription_NextMsg(&message, subscription, WAIT_MS));
+        confirms->took_ms[i] = (confirms_now_s() - began_s) * 1000;
+        natsMsg_Ack(message, NULL);
+        natsMsg_Destroy(message);
+    }
+    natsSubscription_Destroy(subscription);
+}
+
 int main(int argc, char **argv)
 {
     struct confirms confirms;
@@ -77,7 +103,9 @@ int main(int argc, char **argv)
     check("JetStream", natsConnection_JetStream(&stream, connection, &how));
     make_stream(&confirms, stream);
     double began_s = confirms_now_s();
-    for (int i = 0; i < confirms.count; i++)
+    if (confirms.lone)
+        publish_lone(&confirms, stream);
+    for (int i = 0; i < confirms.count && !confirms.lone; i++)
         publish(&confirms, stream, i);
     jsPubOptions_Init(&waits);
     waits.MaxWait = WAIT_MS;
