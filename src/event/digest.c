@@ -4,9 +4,7 @@
 
 #include "event/digest.h"
 
-#include <inttypes.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,9 +97,13 @@ static void digest_add(XXH3_state_t *state, const json_t *value)
 
 static void digest_write(const XXH3_state_t *state, char ret[static DIGEST_SIZE])
 {
+    static const char digits[] = "0123456789abcdef";
     XXH128_hash_t hash = XXH3_128bits_digest(state);
-    snprintf(ret, DIGEST_SIZE, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64,
-             (uint64_t)hash.low64);
+    for (int i = 0; i < 16; i++) {
+        ret[i] = digits[hash.high64 >> (60 - 4 * i) & 15];
+        ret[16 + i] = digits[hash.low64 >> (60 - 4 * i) & 15];
+    }
+    ret[DIGEST_SIZE - 1] = '\0';
 }
 
 void digest_of(const json_t *data, const json_t *names, char ret[static DIGEST_SIZE])

@@ -181,6 +181,8 @@ UNIT = {
     "old_ends_before_the_new_is_ready": "system_instances",
     "other_lives_taken": "event_carried",
     "overload_kept": "call_turns",
+    "page_digest_of_keys": "event_sync",
+    "page_digest_without_end": "event_sync",
     "page_repeats_a_row": "page",
     "parked_error_unredacted": "event_marks",
     "parked_mended": "event_sync",

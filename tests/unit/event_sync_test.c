@@ -582,6 +582,7 @@ static void digests_of_pages_tell_apart_what_they_are_of(void **state)
     } pages[] = {
         {{NULL}, NULL},
         {{NULL}, "b"},
+        {{NULL}, "c"},
         {{"a", one}, NULL},
         {{"a", one}, "a"},
         {{"a", two}, NULL},

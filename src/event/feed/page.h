@@ -29,7 +29,7 @@ struct page {
     const char *why; /* when the status is not 200 */
 };
 
-/* Whether it is what its reader expects. */
+/* Whether its rows are what its reader expects, wherever their keys' last events are. */
 bool page_is_same(const struct page *page);
 /* The answer's body, as snapshot.h describes it. */
 enum fh_code page_write(struct page *page, struct fh_error *error);

@@ -181,6 +181,10 @@ static enum fh_code read_page_rows(struct page *page, struct store_work *work,
         *error = w->failure;
         return error->code;
     }
+    if (page_is_same(page)) {
+        page->status = 304;
+        return FH_OK;
+    }
     char *keys = json_text(page->keys);
     enum fh_code code =
         ledger_snapshots(work->store)->key_places(work, keys, take_key_place, page, error);
@@ -279,10 +283,6 @@ static enum fh_code make_page(struct event_manager *manager, struct page *page,
     *ret_again = code == FH_OK ? page->unsequenced : code == FH_CONFLICT && error->retryable;
     if (code != FH_OK || *ret_again || page->status != 200)
         return code;
-    if (page_is_same(page)) {
-        page->status = 304;
-        return FH_OK;
-    }
     code = page_write(page, error);
     if (code == FH_OK && page->body.overflow)
         return error_set(error, FH_NO_MEMORY, "A page would be larger than %zu MiB.",

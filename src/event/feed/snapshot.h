@@ -21,7 +21,7 @@
  *         "rows": [{"type", "subject", "position", "data"}]}: `position` is that of the last event
  *         of the row's key, which the data reflects; 0 when there was none. `Freehold-Position:
  *         position,id`: where the store stood, at least, when the rows were read
- *   304  the page is as expected, and no event after `seen` is of its keys; with the same headers
+ *   304  the page is as expected; with the same headers
  *   403  it was not granted that state, or those fields, or `name` is another's
  *   400, 404  a parameter is wrong; the type has no state
  *   409  another incarnation, or `seen` is not a place of this store: begin again
