@@ -293,9 +293,16 @@ static json_t *base64_of(const struct sql_value *value)
     return string;
 }
 
+/* Whether a declared type begins with this word, in capitals. Asked of each value: most types
+ * differ in their first letter. */
+static bool type_begins(const char *type, const char *word)
+{
+    return type && (type[0] & ~0x20) == word[0] && strncasecmp(type, word, 4) == 0;
+}
+
 static json_t *typed_text(const struct sql_value *value, const char *type)
 {
-    if (type && strncasecmp(type, "JSON", 4) == 0) {
+    if (type_begins(type, "JSON")) {
         json_t *parsed;
         if (json_parse(value->text, value->length, &parsed, ERROR_UNHEEDED) == FH_OK)
             return parsed;
@@ -309,7 +316,7 @@ static json_t *json_of_value(const struct sql_value *value, const char *type)
     case SQL_NULL:
         break;
     case SQL_INTEGER:
-        if (type && strncasecmp(type, "BOOL", 4) == 0)
+        if (type_begins(type, "BOOL"))
             return json_boolean(value->integer != 0);
         if (value->integer <= SAFE_INTEGER && value->integer >= -SAFE_INTEGER)
             return json_integer(value->integer);
