@@ -14,13 +14,14 @@ SEED ?= 1
 PROFILE ?=
 BASE ?=
 ACCEPT ?=
+BUS ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 LEAN = -Dlean=true -Dunity=on -Dunity_size=8 -Doptimization=1 -Ddebug=false
 export ONCE
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo servers install uninstall test test-long audit simulate fuzz schemathesis lint bench bench-buses bench-check bench-long format clean help
+.PHONY: all deps demo servers install uninstall test test-long test-buses audit simulate fuzz schemathesis lint bench bench-buses bench-check bench-long format clean help
 .NOTPARALLEL:
 
 all: ## build everything; the command is build/freehold
@@ -62,6 +63,10 @@ test: deps all ## every test but link points: unit, conformance, tidy, simulate,
 
 test-long: deps all ## for HOURS=1: each allocation, write, sync, open fails in turn; valgrind; soak; chaos; audit; SEED=1
 	@tests/long/run $(BUILD) --hours $(HOURS) --seed $(SEED)
+
+test-buses: deps all ## the shop's whole scenario and crash suites with its events by each broker; BUS=kafka: by that one
+	@FREEHOLD_EVERY_BUS=1 TOOLS_SERVERS_ONLY=nats,rabbitmq,kafka tools/test --build $(BUILD) --suites scenario,crash --only \
+		"(test_shop or test_points_buses or test_kill) and ($(or $(BUS),nats or rabbitmq or kafka))"
 
 audit: deps all ## 1,000,000 writes, 200 kill -9; with ENGINE=postgresql MINUTES=60: link points and histories on it instead
 	@if test -n "$(ENGINE)"; then tests/audit/links $(BUILD) "$(ENGINE)" "$(MINUTES)"; \

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario"), str(ROOT / "examples" / "shop")]
 from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
-from conftest import CONDITION_S_MAX, PROFILES, SHOP_SERVICES, System, folder_for, named  # noqa: E402
+from conftest import CONDITION_S_MAX, EVERY_BUS, PROFILES, SHOP_SERVICES, System, folder_for, named  # noqa: E402
 from issuer import Issuer  # noqa: E402
 
 KILLS = int(os.environ.get("FREEHOLD_KILLS", "0"))
@@ -70,7 +70,7 @@ async def under_load(system, kills):
         return run, await run.read()
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", (*PROFILES, *EVERY_BUS))
 def test_kill_9_at_random_loses_nothing_and_does_nothing_twice(profile, request):
     kills = KILLS or KILLS_USUAL.get(profile, KILLS_ELSEWHERE)
     print(f"FREEHOLD_SEED={SEED} FREEHOLD_KILLS={kills}")

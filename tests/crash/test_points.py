@@ -48,7 +48,7 @@ POISONED = ("drop", "edit", "fence", "park", "retry")  # passed only where handl
 # Of engines that this shop does not have: tested where it has them.
 ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round.", "steps.",
              "timer.",  # test_timers.py kills there
-             "relay.",  # test_points_nats.py kills there
+             "relay.",  # test_points_buses.py kills there
              "closing.reported", "restored.",  # test_restored.py kills there
              "rotate.", "rekey.",  # and test_rotation.py
              "audit.",  # and test_audit_log.py

@@ -282,6 +282,9 @@ class System:
 SHOP_FILE = ROOT / "examples" / "shop" / "freehold.yaml"
 SHOP_SERVICES = tuple(re.findall(r"^  (\w+): \{ program:", SHOP_FILE.read_text(), re.MULTILINE))
 PROFILES = ("embedded", "postgresql", "schemas", "servers")
+# The shop with its events by a broker. Its whole suites by each of them take too long for `make test`: `make test-buses`.
+BUSES = ("nats", "rabbitmq", "kafka")
+EVERY_BUS = BUSES if os.environ.get("FREEHOLD_EVERY_BUS") else ()
 
 
 def with_programs(text, folder=pathlib.Path(FREEHOLD).parent / "examples" / "shop"):
@@ -325,7 +328,8 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     def has_to(item):
         mark = item.get_closest_marker("on")
-        return not mark or not hasattr(item, "callspec") or item.callspec.params.get("shop", "embedded") in mark.args
+        profiles = (*mark.args, *EVERY_BUS) if mark else ()
+        return not mark or not hasattr(item, "callspec") or item.callspec.params.get("shop", "embedded") in profiles
     items[:] = [item for item in items if has_to(item)]
 
 

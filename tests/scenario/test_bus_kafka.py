@@ -22,6 +22,7 @@ from buses import (TOPICS, broker_name, broker_pid, bus, check_says_which_topics
                    nothing_is_lost_or_doubled, only_who_is_concerned_is_told, rename)
 from conftest import FREEHOLD, SHOP_FILE, named, wait_for
 from kafka_client import GROUP, READ, TOPIC, WRITE, Kafka, Refused, kcat
+from shop_part import *  # noqa: F401,F403 the shop's own tests
 from test_confinement import LANDLOCK
 
 ADMINISTRATOR = "@freehold"

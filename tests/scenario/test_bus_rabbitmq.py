@@ -14,6 +14,7 @@ from buses import (broker_name, broker_pid, bus, check_says_which_topics_travel_
                    events_arrive, held_up_broker_holds_up_nobody, killed_broker_is_used_again,
                    no_service_reaches_the_brokers_files, nothing_is_lost_or_doubled, only_who_is_concerned_is_told)
 from conftest import SHOP_FILE, named, wait_for
+from shop_part import *  # noqa: F401,F403 the shop's own tests
 from test_confinement import LANDLOCK
 
 

@@ -15,16 +15,26 @@ import uuid
 
 import pytest
 
-from conftest import PROFILES, ROOT, SHOP_SERVICES, named, wait_for
+from conftest import EVERY_BUS, PROFILES, ROOT, SHOP_SERVICES, named, wait_for
 
 SHOP = ROOT / "examples" / "shop"
 
 
-@pytest.fixture(scope="module", params=(*PROFILES, "nats"))
+@pytest.fixture(scope="module", params=(*PROFILES, *(EVERY_BUS or ("nats",))))
 def shop(request, start):
+    """By RabbitMQ and Kafka a part of it is run by test_bus_*.py (shop_part.py), and all of it by `make test-buses`."""
     system = start(SHOP / "freehold.yaml", named(request.param))
+    if request.param in EVERY_BUS:
+        by_the_bus(system)
     yield system
     system.stop(check=False)  # the next one need not share the machine with it
+
+
+def by_the_bus(shop):
+    """Nobody waits for a broker that starts; here events come by it from the beginning on."""
+    wait_for("events come by the bus", lambda: all(
+        shop.services()[name]["ready"] and all(bus["connected"] for bus in shop.state_of(name)["buses"])
+        for name in ("users", "products", "inventory", "search", "orders", "notifications")))
 
 
 def new_user(shop, name="Ada"):

@@ -9,13 +9,13 @@ import json
 
 import pytest
 
-from conftest import ROOT, Answer, named, wait_for
+from conftest import EVERY_BUS, ROOT, Answer, named, wait_for
 
 INITIATOR = "orders"  # which is granted these steps; its own sagas have small numbers
 NUMBERS = itertools.count(1_000_000_000)
 
 
-@pytest.fixture(scope="module", params=("embedded", "servers"))
+@pytest.fixture(scope="module", params=("embedded", "servers", *EVERY_BUS))
 def shop(request, start):
     system = start(ROOT / "examples" / "shop" / "freehold.yaml", named(request.param))
     yield system

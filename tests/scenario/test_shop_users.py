@@ -7,15 +7,17 @@ import subprocess
 
 import pytest
 
-from conftest import SHOP_FILE, Logins, wait_for
+from conftest import EVERY_BUS, SHOP_FILE, Logins, named, wait_for
 from test_shop import details_of, ended, new_product, new_user, order_body, place
 
 LOGIN = SHOP_FILE.parent / "login"
 
 
-@pytest.fixture(scope="module")
-def shop(start):
-    return start(SHOP_FILE)
+@pytest.fixture(scope="module", params=("embedded", *EVERY_BUS))
+def shop(request, start):
+    system = start(SHOP_FILE, named(request.param))
+    yield system
+    system.stop(check=False)
 
 
 @pytest.fixture(scope="module")
