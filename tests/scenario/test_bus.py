@@ -15,9 +15,10 @@ import sys
 import pytest
 from buses import (ROOT, bus, carried, check_says_which_topics_travel_how, events_arrive, held_up_broker_holds_up_nobody,
                    killed_broker_is_used_again, make_order, no_service_reaches_the_brokers_files, nothing_is_lost_or_doubled,
-                   only_who_is_concerned_is_told, rename_until)
-from conftest import FREEHOLD, SHOP_FILE, System, named, open_folder, with_programs
+                   only_who_is_concerned_is_told, rename, rename_until)
+from conftest import FREEHOLD, SHOP_FILE, System, named, open_folder, wait_for, with_programs
 from nats import Nats, Refused
+from outsiders import READERS, events_of
 from test_confinement import LANDLOCK
 
 
@@ -130,6 +131,24 @@ def existing(kind):
             server.stdin.close()
 
 
+def an_ordinary_client_reads_events(shop, kind, broker, folder, user):
+    """With nothing of ours in it: each name that the user is given from now on, in the order in which it was given."""
+    client, names = READERS[kind](broker, "shop-users", folder), [f"Known Outside {number}" for number in range(5)]
+    try:
+        for name in names:
+            rename(shop, user, name)
+
+        def read():
+            told = [event for event in events_of(client.read(), "/users") if event["subject"] == str(user)]
+            latest = {event["id"]: event for event in told if event["data"].get("name") in names}  # one may come again
+            return len(latest) == len(names) and list(latest.values())
+        found = wait_for("it has them all", read)
+        assert [event["data"]["name"] for event in found] == names
+        assert {event["type"] for event in found} == {"UserUpdated"}
+    finally:
+        client.close()
+
+
 @pytest.mark.parametrize("kind", ["nats", "rabbitmq", "kafka"])
 def test_an_existing_broker_is_used_as_it_is(kind):
     named("nats")
@@ -154,6 +173,7 @@ def test_an_existing_broker_is_used_as_it_is(kind):
             rename_until(shop, user, order, "names come by the broker", lambda: carried(shop, "orders", "users")["carried"] >= 3)
             told = shop.state_of("payments")["bus"]  # others than the system's services may read it there
             assert told["connected"] and told["position"] > 0, told
+            an_ordinary_client_reads_events(shop, kind, broker, folder, user)
         finally:
             shop.stop(check=False)
             shutil.rmtree(folder, ignore_errors=True)
