@@ -109,6 +109,12 @@ struct server_kind {
      * FH_UNAVAILABLE: it is to be tried again. */
     enum fh_code (*settle)(const json_t *as, const json_t *topics, struct fh_error *error);
 
+    /* Of a broker that can hang in part while it goes on answering; else NULL: asks it, at each
+     * turn for another one of its topics. FH_CONFLICT: it answers, but not about that topic: start
+     * it anew if that stays so. Any other code says nothing of the kind. Takes 3.5 s at most. */
+    enum fh_code (*probe)(const json_t *as, const json_t *topics, unsigned turn,
+                          struct fh_error *error);
+
     /* From here on NULL for brokers, but `enter`. The command that only reads own->settings, as
      * `run` would, and ends; it says on standard error what is wrong. It runs in a folder where no
      * file can be made, which is own->data. */

@@ -94,6 +94,17 @@ static natsStatus set_tls(natsOptions *options, const struct nats_options *from)
     return status;
 }
 
+natsStatus nats_set_address(natsOptions *options, const struct nats_options *from)
+{
+    char url[sizeof from->host + 32];
+    snprintf(url, sizeof url, strchr(from->host, ':') ? "nats://[%s]:%d" : "nats://%s:%d",
+             from->host, from->port);
+    natsStatus status = nats.natsOptions_SetURL(options, url);
+    if (status == NATS_OK)
+        status = set_credentials(options, from);
+    return status == NATS_OK ? set_tls(options, from) : status;
+}
+
 /* ---- the library's callbacks, on its threads ---- */
 
 static void link_lost(natsConnection *connection, void *owner)
@@ -183,18 +194,10 @@ static void nats_connect_now(void *argument)
 {
     struct connecting *connecting = argument;
     struct nats_broker *broker = connecting->broker;
-    const struct nats_options *from = &broker->options;
     natsOptions *options = NULL;
-    char url[sizeof from->host + 32];
-    snprintf(url, sizeof url, strchr(from->host, ':') ? "nats://[%s]:%d" : "nats://%s:%d",
-             from->host, from->port);
     natsStatus status = nats.natsOptions_Create(&options);
     if (status == NATS_OK)
-        status = nats.natsOptions_SetURL(options, url);
-    if (status == NATS_OK)
-        status = set_credentials(options, from);
-    if (status == NATS_OK)
-        status = set_tls(options, from);
+        status = nats_set_address(options, &broker->options);
     if (status == NATS_OK)
         status = set_behaviour(options, connecting->timeout_ms);
     if (status == NATS_OK)

@@ -75,6 +75,12 @@ int64_t nats_left_ms(struct world *world, int64_t deadline_ns);
 enum fh_code nats_connect(struct world *world, const json_t *options, int64_t deadline_ns,
                           struct broker **ret, struct fh_error *error);
 void nats_close(struct broker *base);
+/* Where the server is, and who we are there. */
+natsStatus nats_set_address(natsOptions *options, const struct nats_options *from);
+
+/* probe.c: the slot of a server_kind. */
+enum fh_code nats_probe(const json_t *as, const json_t *topics, unsigned turn,
+                        struct fh_error *error);
 
 /* publish.c */
 enum fh_code nats_declare(struct broker *base, const struct broker_topic *topic,

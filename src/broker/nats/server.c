@@ -228,4 +228,5 @@ const struct server_kind nats_server = {
     .make = server_make_folder,
     .run = nats_run,
     .enter = nats_enter,
+    .probe = nats_probe,
 };

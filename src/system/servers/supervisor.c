@@ -13,6 +13,8 @@
  * while the former server is still ending, fails on the lock that the server inherited, and is
  * started again: not every kind of server would notice that another one still writes its data.
  *
+ * KEPT_READY ──it hangs in part (`probe`), each time it is asked──▸ the server is killed
+ *
  * While KEPT_MAKING and KEPT_STARTING it reports that it is working, and `up` waits: recovering a
  * large store may take as long as it needs. All calls to the server block, each for a few seconds
  * at most.
@@ -50,6 +52,8 @@
 #define LOCK "server.lock"
 #define TRY_MS 100 /* between attempts to reach a starting server */
 #define FOLDERS_OPEN_MAX 16
+#define PROBE_BEATS 5        /* of a ready server, from one probe to the next */
+#define PROBE_FAILURES_MAX 4 /* one after the other, at each beat: then it hangs */
 
 enum kept_phase { KEPT_MAKING, KEPT_STARTING, KEPT_READY, KEPT_STOPPING };
 
@@ -61,7 +65,8 @@ struct server_supervisor {
     json_t *admin; /* address and credentials for administering the server */
     enum kept_phase phase;
     int exit_code; /* after KEPT_STOPPING */
-    pid_t pid;     /* of the current child: the program that makes the server, then the server */
+    unsigned beats, probe_turn, probe_failures;
+    pid_t pid; /* of the current child: the program that makes the server, then the server */
     int signal_fd, control_fd, lock_fd;
     const char *socket; /* its path; NULL: it listens on a port */
     sigset_t signals, before;
@@ -257,6 +262,26 @@ static void take_events(struct server_supervisor *supervisor, const struct pollf
     }
 }
 
+/* One that hangs is killed, and started anew like any that has ended. */
+static void probe_server(struct server_supervisor *supervisor)
+{
+    struct fh_error error = {0};
+    if (supervisor->phase != KEPT_READY || !supervisor->kind->probe ||
+        (!supervisor->probe_failures && ++supervisor->beats % PROBE_BEATS))
+        return;
+    enum fh_code code = supervisor->kind->probe(supervisor->admin, supervisor->own.stores,
+                                                supervisor->probe_turn, &error);
+    if (code != FH_CONFLICT) {
+        supervisor->probe_turn++;
+        supervisor->probe_failures = 0;
+        return;
+    }
+    if (++supervisor->probe_failures < PROBE_FAILURES_MAX)
+        return;
+    log_error("server-hangs", "%s It is started anew.", error.message);
+    kill(supervisor->pid, SIGKILL);
+}
+
 static int supervise_turn(struct server_supervisor *supervisor)
 {
     struct fh_error error = {0};
@@ -275,6 +300,7 @@ static int supervise_turn(struct server_supervisor *supervisor)
             stop_server_process(supervisor);
         }
         tell_up(supervisor, supervisor->phase == KEPT_READY ? "beat\n" : "working\n");
+        probe_server(supervisor);
     }
 }
 
