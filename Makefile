@@ -15,6 +15,7 @@ PROFILE ?=
 BASE ?=
 ACCEPT ?=
 BUS ?=
+EVENTS ?= 100000
 PREFIX ?= /usr/local
 DESTDIR ?=
 LEAN = -Dlean=true -Dunity=on -Dunity_size=8 -Doptimization=1 -Ddebug=false
@@ -68,8 +69,9 @@ test-buses: deps all ## the shop's whole scenario and crash suites with its even
 	@FREEHOLD_EVERY_BUS=1 TOOLS_SERVERS_ONLY=nats,rabbitmq,kafka tools/test --build $(BUILD) --suites scenario,crash --only \
 		"(test_shop or test_points_buses or test_kill) and ($(or $(BUS),nats or rabbitmq or kafka))"
 
-audit: deps all ## 1,000,000 writes, 200 kill -9; with ENGINE=postgresql MINUTES=60: link points and histories on it instead
-	@if test -n "$(ENGINE)"; then tests/audit/links $(BUILD) "$(ENGINE)" "$(MINUTES)"; \
+audit: deps all ## 1,000,000 writes, 200 kill -9; ENGINE=postgresql MINUTES=60: link points, histories; BUS=kafka EVENTS=100000: events by it
+	@if test -n "$(BUS)"; then tests/audit/by_bus/run $(BUILD) --bus "$(BUS)" --events $(EVENTS); \
+	elif test -n "$(ENGINE)"; then tests/audit/links $(BUILD) "$(ENGINE)" "$(MINUTES)"; \
 	else tests/audit/run $(BUILD) 1000000 200; fi
 
 fuzz: deps ## feed every reader of input with what it does not expect, for MINUTES=10
