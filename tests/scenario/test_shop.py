@@ -34,7 +34,7 @@ def by_the_bus(shop):
     """Nobody waits for a broker that starts; here events come by it from the beginning on."""
     wait_for("events come by the bus", lambda: all(
         shop.services()[name]["ready"] and all(bus["connected"] for bus in shop.state_of(name)["buses"])
-        for name in ("users", "products", "inventory", "search", "orders", "notifications")))
+        for name in ("users", "products", "inventory", "search", "orders", "notifications")), 300)
 
 
 def new_user(shop, name="Ada"):
