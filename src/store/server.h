@@ -86,6 +86,7 @@ struct server_kind {
                            * a port of the loopback address, with TLS, as brokers do */
     bool schemas;         /* one database can keep several services separate */
     bool tells_password;  /* its clients tell it their password, and can't just prove it */
+    bool stays_broken;    /* once its disk was full, until it is started anew */
     bool userless;        /* on an existing server, a store may have no user */
     const char *lacks;    /* what a private one can't promise, as `check` puts it; NULL: nothing */
     int stop_signal;      /* ends it cleanly, even with clients connected */

@@ -336,5 +336,6 @@ const struct server_kind rabbitmq_server = {
     .programs = rabbitmq_programs,
     .make = server_make_folder,
     .run = rabbitmq_server_run,
+    .stays_broken = true,
     .enter = rabbitmq_enter,
 };

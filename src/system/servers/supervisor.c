@@ -14,6 +14,7 @@
  * started again: not every kind of server would notice that another one still writes its data.
  *
  * KEPT_READY ──it hangs in part (`probe`), each time it is asked──▸ the server is killed
+ * KEPT_READY ──its disk was full, has room again, and `stays_broken`──▸ the server is killed
  *
  * While KEPT_MAKING and KEPT_STARTING it reports that it is working, and `up` waits: recovering a
  * large store may take as long as it needs. All calls to the server block, each for a few seconds
@@ -36,6 +37,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +54,8 @@
 #define LOCK "server.lock"
 #define TRY_MS 100 /* between attempts to reach a starting server */
 #define FOLDERS_OPEN_MAX 16
+#define DISK_FULL (UINT64_C(1) << 20)
+#define DISK_HAS_ROOM (UINT64_C(16) << 20)
 #define PROBE_BEATS 5        /* of a ready server, from one probe to the next */
 #define PROBE_FAILURES_MAX 4 /* one after the other, at each beat: then it hangs */
 
@@ -66,6 +70,7 @@ struct server_supervisor {
     enum kept_phase phase;
     int exit_code; /* after KEPT_STOPPING */
     unsigned beats, probe_turn, probe_failures;
+    bool disk_was_full;
     pid_t pid; /* of the current child: the program that makes the server, then the server */
     int signal_fd, control_fd, lock_fd;
     const char *socket; /* its path; NULL: it listens on a port */
@@ -282,6 +287,27 @@ static void probe_server(struct server_supervisor *supervisor)
     kill(supervisor->pid, SIGKILL);
 }
 
+/* RabbitMQ's log of its queues ends for good when it can't be written, and says so nowhere. */
+static void look_at_disk(struct server_supervisor *supervisor)
+{
+    struct statvfs disk;
+    if (!supervisor->kind->stays_broken || supervisor->phase == KEPT_MAKING ||
+        supervisor->phase == KEPT_STOPPING || statvfs(DATA, &disk) != 0)
+        return;
+    uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (left < DISK_FULL && !supervisor->disk_was_full) {
+        supervisor->disk_was_full = true;
+        log_error("server-disk-full", "the disk of the %s server is full",
+                  supervisor->kind->engine);
+    } else if (left > DISK_HAS_ROOM && supervisor->disk_was_full &&
+               supervisor->phase == KEPT_READY) {
+        log_error("server-restarted",
+                  "the disk of the %s server has room again: the server is started anew",
+                  supervisor->kind->engine);
+        kill(supervisor->pid, SIGKILL);
+    }
+}
+
 static int supervise_turn(struct server_supervisor *supervisor)
 {
     struct fh_error error = {0};
@@ -301,6 +327,7 @@ static int supervise_turn(struct server_supervisor *supervisor)
         }
         tell_up(supervisor, supervisor->phase == KEPT_READY ? "beat\n" : "working\n");
         probe_server(supervisor);
+        look_at_disk(supervisor);
     }
 }
 
