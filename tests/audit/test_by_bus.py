@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The judge of the audit of events by a broker (by_bus/judge.py, `make audit BUS=`) finds what it is for. Here it gets
-stores and a journal made by hand, right ones and wrong ones."""
+stores and a journal made by hand, right ones and wrong ones. And of that audit itself the part that no other test has."""
 
 import contextlib
 import json
+import os
 import pathlib
 import sqlite3
 import subprocess
 
 import pytest
 
-JUDGE = pathlib.Path(__file__).resolve().parent / "by_bus" / "judge.py"
+HERE = pathlib.Path(__file__).resolve().parent
+FREEHOLD = pathlib.Path(os.environ.get("FREEHOLD", HERE.parent.parent / "build" / "freehold"))
+JUDGE = HERE / "by_bus" / "judge.py"
 ENTRIES = "CREATE TABLE entries (id INTEGER PRIMARY KEY, series TEXT, number INTEGER, tag TEXT)"
 HEARD = "CREATE TABLE heard (id INTEGER PRIMARY KEY, how TEXT, series TEXT, number INTEGER, tag TEXT)"
 
@@ -72,3 +75,14 @@ def test_what_is_wrong_is_found(tmp_path, change, said):
     done = judge(tmp_path, journal, kept, had)
     assert done.returncode == 1 and said in done.stdout and done.stdout.splitlines()[-1].startswith("WRONG in "), \
         done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("bus", ["nats", "rabbitmq"])  # Kafka ends, and is started until there is room
+def test_a_broker_whose_disk_was_full_carries_events_again(bus):
+    """Either goes on running without serving anybody: `up` has to notice."""
+    done = subprocess.run([HERE / "by_bus" / "run", FREEHOLD.parent, "--bus", bus, "--events", "2000", "--seed", "1", "--only",
+                           "disk full"], capture_output=True, text=True, check=False, timeout=590)
+    if "SKIPPED" in done.stdout or "can't be audited here" in done.stderr:
+        pytest.skip(f"NOT RUN BY {bus}: {done.stdout}{done.stderr}")
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0
