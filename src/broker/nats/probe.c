@@ -5,9 +5,10 @@
  * publishers and subscribers wait for nothing, although there is room again (seen with nats-server
  * 2.9.10). Starting it anew is the remedy, and loses nothing that the publishers do not have.
  *
- * So we log in as a topic's publisher, who may ask about his stream, and ask. That there
- * is none yet is an answer. Only a server that answers a PING after that, and so has read the
- * request, is said to hang: one that is busy, held up or away is not.
+ * So we log in as a topic's publisher, who may ask about his stream, and ask. That there is none
+ * yet is an answer. Only a server that lets us in once more after that is said to hang: one that is
+ * busy, held up or away is not. (It would not answer a PING on the same connection, which waits for
+ * what the request waits for.)
  */
 
 #include "broker/nats/internal.h"
@@ -19,7 +20,6 @@
 
 #define CONNECT_MS 1000
 #define ANSWER_MS 1500
-#define PING_ANSWER_MS 1000
 
 static natsStatus probe_connect(const struct nats_options *from, natsConnection **ret)
 {
@@ -37,7 +37,8 @@ static natsStatus probe_connect(const struct nats_options *from, natsConnection 
     return status;
 }
 
-static bool stream_hangs(natsConnection *connection, const char *stream)
+/* False: it was answered, or could not be asked. */
+static bool stream_is_silent(natsConnection *connection, const char *stream)
 {
     char subject[2 * NATS_WORD_SIZE];
     natsMsg *answer = NULL;
@@ -45,8 +46,7 @@ static bool stream_hangs(natsConnection *connection, const char *stream)
     natsStatus status =
         nats.natsConnection_RequestString(&answer, connection, subject, "", ANSWER_MS);
     nats.natsMsg_Destroy(answer);
-    return status == NATS_TIMEOUT &&
-           nats.natsConnection_FlushTimeout(connection, PING_ANSWER_MS) == NATS_OK;
+    return status == NATS_TIMEOUT;
 }
 
 /* As the publisher, to where the administrator would go. */
@@ -83,7 +83,10 @@ enum fh_code nats_probe(const json_t *as, const json_t *topics, unsigned turn,
     if (probe_connect(&options, &connection) != NATS_OK)
         return error_set(error, FH_UNAVAILABLE, "NATS at %s:%d lets nobody in.", options.host,
                          options.port);
-    if (stream_hangs(connection, stream))
+    bool silent = stream_is_silent(connection, stream);
+    nats.natsConnection_Destroy(connection);
+    connection = NULL;
+    if (silent && probe_connect(&options, &connection) == NATS_OK)
         code =
             error_set(error, FH_CONFLICT, "NATS at %s:%d answers, but nothing about the stream %s.",
                       options.host, options.port, stream);

@@ -56,7 +56,7 @@
 #define FOLDERS_OPEN_MAX 16
 #define DISK_FULL (UINT64_C(1) << 20)
 #define DISK_HAS_ROOM (UINT64_C(16) << 20)
-#define PROBE_BEATS 5        /* of a ready server, from one probe to the next */
+#define PROBE_BEATS 10       /* of a ready server, from one probe to the next */
 #define PROBE_FAILURES_MAX 4 /* one after the other, at each beat: then it hangs */
 
 enum kept_phase { KEPT_MAKING, KEPT_STARTING, KEPT_READY, KEPT_STOPPING };
