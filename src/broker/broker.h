@@ -37,6 +37,15 @@
  *   take       yes       yes    gets the next messages, or none by the deadline
  *   acknowledge yes      no     everything up to a mark need not be delivered again; may be lost
  *   unconsume  yes       no     closes a consumer, in which nobody is waiting
+ *   attach     no        yes    opens a consumer of a source
+ *   header     no        no     a header of a message that was taken from a source
+ *
+ * Sources. A topic that others than Freehold publish to, and which is there already, is read by
+ * `attach`, `take` and `unconsume`. Here a driver owes more: there is no feed to ask. Whatever is
+ * in a partition has an offset, which never means another message while the topic lives, and
+ * messages come in the order of their offsets, beginning with the one that was asked for, without
+ * leaving out any that is there. The subscription keeps the offset (event/source/bus.h); the server
+ * need not know how far it is.
  *
  * A connection that is lost is made again by the driver, as long as it is open: until then,
  * `publish` and `take` return FH_UNAVAILABLE, at once or by their deadlines. Errors name the
@@ -71,9 +80,26 @@ struct broker_message {
     size_t length;
     const char *id; /* to publish: the event's, for servers that drop repetitions by it */
     /* To publish: the event's key, or NULL. Readers outside see it where messages have keys; a
-     * driver does not choose the partition by it. */
+     * driver does not choose the partition by it. Of a source: what its publisher gave, any bytes
+     * of this length, or NULL. */
     const char *key;
-    uint64_t mark; /* taken: for acknowledge; rises within a consumer */
+    size_t key_length;
+    uint64_t mark;   /* taken: for acknowledge; rises within a consumer */
+    int64_t offset;  /* of a source */
+    int64_t time_ms; /* of a source: when it was published; 0: not known */
+    const void *native;
+};
+
+#define BROKER_FROM_OLDEST INT64_C(-1)
+#define BROKER_FROM_END INT64_C(-2)
+
+/* What a partition of a source has. */
+struct broker_extent {
+    int64_t oldest; /* the offset of its first message, or `end` */
+    int64_t end;    /* that the next message will have, or a later one */
+    unsigned partitions;
+    /* Another text for another topic of the same name, as far as the server can tell. */
+    char identity[64];
 };
 
 struct broker_topic {
@@ -127,6 +153,21 @@ struct broker_driver {
                          int64_t deadline_ns, int *ret_count, struct fh_error *error);
     void (*acknowledge)(struct broker_consumer *consumer, uint64_t mark);
     void (*unconsume)(struct broker_consumer *consumer);
+
+    /* Of sources: both, or neither. Begins with the message at `from`, or, where that is gone, with
+     * the first one behind it; BROKER_FROM_OLDEST and BROKER_FROM_END. Once the extent is known it
+     * is set, whatever is returned.
+     * FH_CONFLICT: `from` lies beyond the end; FH_INVALID: the topic is of a kind that can't be a
+     * source. When `take` fails it may be because messages were removed before they were taken:
+     * then a new consumer shows which are left. */
+    enum fh_code (*attach)(struct broker *broker, const char *topic, unsigned partition,
+                           int64_t from, int64_t deadline_ns, struct broker_extent *ret_extent,
+                           struct broker_consumer **ret, struct fh_error *error);
+    /* NULL: it has none of this name, which is any of HTTP's or a CloudEvent's attribute with
+     * `attributes` before it. Until the consumer's next take. */
+    const char *(*header)(const struct broker_message *message, const char *name,
+                          size_t *ret_length);
+    const char *attributes; /* "ce_" */
 };
 
 struct broker {
@@ -136,6 +177,7 @@ struct broker {
 
 struct broker_consumer {
     struct broker *broker;
+    int64_t end; /* of a source: the newest extent's, as far as `take` has learnt it */
 };
 
 /* For `trespass`: adds what could be done to `open`. */

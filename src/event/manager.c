@@ -16,6 +16,7 @@
 #include "event/outbox/slice.h"
 #include "event/outbox/subscribers.h"
 #include "event/relay/relay.h"
+#include "event/source/bus.h"
 #include "event/subscribe/subscription.h"
 #include "event/sync/sync.h"
 #include "store/ledger.h"
@@ -119,6 +120,7 @@ void event_manager_free(struct event_manager *manager)
     subscribe_release(manager);
     relay_free(manager);
     carried_free(manager);
+    sources_free(manager);
     broker_links_free(manager);
     subscribers_release(manager);
     json_decref(manager->trimmed.subscribers);
@@ -262,6 +264,8 @@ json_t *event_manager_state(const struct event_manager *manager)
         json_object_set_new(state, "bus", bus_state(manager));
     if (manager->carriers)
         json_object_set_new(state, "buses", carried_state(manager));
+    if (manager->sources)
+        json_object_set_new(state, "sources", sources_state(manager));
     if (manager->trimmed.subscribers) {
         json_object_set_new(state, "trimmed", json_integer(manager->trimmed.position));
         json_object_set_new(state, "expired", json_integer(manager->trimmed.expired));

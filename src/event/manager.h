@@ -35,6 +35,7 @@ struct bus;
 struct carrier;
 struct event_marks;
 struct event_slices;
+struct event_source;
 struct relay;
 struct subscription;
 struct work_context;
@@ -81,6 +82,7 @@ struct event_manager {
     /* Brings other services' events: the feed, unless set before the start. */
     const struct bus *bus;
     struct carrier *carriers;           /* of sources whose events come by a broker */
+    struct event_source *sources;       /* topics that others publish to: source/bus.h */
     struct relay *relay;                /* to this service's own broker; NULL: it has none */
     struct broker_link *links;          /* to brokers */
     struct subscription *subscriptions; /* this service's own, in the order of `subscribes` */
@@ -122,7 +124,7 @@ void event_manager_committed(struct event_manager *manager, int64_t position, in
 
 /* {"position", "trimmed", "expired", "subscribers": [{"name", "share", "done", "expired"}],
  * "bus": {"bus", "connected", "position", "depth", "age_ms", "reason"}, "buses": [{"source", "bus",
- * "connected", "reason"}],
+ * "connected", "reason"}], "sources": [{"source", "bus", "topic", "connected", "lost", "reason"}],
  * "subscriptions": [{"source", "share", "state", "position", "last", "depth", "lag_ms", "parked":
  * {"keys", "events", "oldest_ms"}, "reason"}]}: see docs/guide/events.md. Reads only memory, so it
  * is cheap: other instances' partitions are as those last reported them; subscribers are listed
@@ -133,6 +135,10 @@ json_t *event_manager_own(const struct event_manager *manager);
 
 /* Which bus brings a source's events: carried/bus.c. */
 const struct bus *event_manager_bus(const struct event_manager *manager, const char *source);
+
+/* How many partitions a source outside of the system has; 0: events of this name are a service's.
+ * source/sources.c. */
+unsigned event_manager_source(const struct event_manager *manager, const char *name);
 
 /* The relay of this service's events, if this instance has it; else NULL. New reference. */
 json_t *event_manager_relay(const struct event_manager *manager);

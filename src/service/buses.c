@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "event/carried/bus.h"
 #include "event/relay/relay.h"
+#include "event/source/bus.h"
 
 static bool bus_is_needed(const fh_service *service, const char *source)
 {
@@ -32,8 +33,11 @@ enum fh_code buses_take(struct runtime *runtime, struct fh_error *error)
     if (own)
         code = relay_new(events, system, own, error);
     json_object_foreach (json_object_get(runtime->config, "buses"), source, options) {
-        if (code == FH_OK && bus_is_needed(runtime->service, source))
-            code = carried_add(events, system, source, options, error);
+        if (code != FH_OK || !bus_is_needed(runtime->service, source))
+            continue;
+        code = json_object_get(options, "source")
+                   ? source_add(events, source, options, error)
+                   : carried_add(events, system, source, options, error);
     }
     return code;
 }

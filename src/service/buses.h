@@ -8,7 +8,11 @@
  *     "bus": {"driver": "nats", ...}                  its own events are also published there
  *     "buses": {"users": {"driver": "nats", ...}}     those of users come by their bus
  *
- * Either is what the broker's driver takes as its options, and "partitions": how many the
+ *     "buses": {"legacy": {"driver": "kafka", "source": {"topic": "orders", "partitions": 4,
+ *                          "type", "key", "empty", "from", "generation"}}}
+ *                                                     no service's, but a topic of others'
+ *
+ * Each is what the broker's driver takes as its options, and "partitions": how many the
  * publisher's topic has (8). Without them events are read from feeds alone.
  */
 

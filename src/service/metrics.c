@@ -8,6 +8,7 @@
 #include "call/get.h"
 #include "event/manager.h"
 #include "event/relay/relay.h"
+#include "event/source/bus.h"
 #include "saga/run.h"
 #include "service/audience.h"
 #include "service/clocks.h"
@@ -234,6 +235,31 @@ static void write_relay(struct text *text, const struct event_manager *manager)
                  manager->counters.fed);
 }
 
+/* Messages of sources outside; the instance that reads them. */
+static void write_sources(struct text *text, const struct event_manager *manager)
+{
+    static const struct {
+        const char *name, *help, *member;
+    } metrics[] = {
+        {"freehold_source_messages_total", "Messages read from sources outside.", "taken"},
+        {"freehold_source_unreadable_total", "Of these, messages that became no event: parked.",
+         "unreadable"},
+        {"freehold_source_lost_total", "Messages removed by the broker before they were read.",
+         "lost"},
+    };
+    json_t *sources = sources_state(manager), *source;
+    size_t i;
+    for (size_t m = 0; m < sizeof metrics / sizeof *metrics && json_array_size(sources); m++) {
+        text_printf(text, "# HELP %s %s\n# TYPE %s counter\n", metrics[m].name, metrics[m].help,
+                    metrics[m].name);
+        json_array_foreach (sources, i, source)
+            text_printf(text, "%s{source=\"%s\"} %" JSON_INTEGER_FORMAT "\n", metrics[m].name,
+                        json_string_at(source, "source"),
+                        json_integer_value(json_object_get(source, metrics[m].member)));
+    }
+    json_decref(sources);
+}
+
 static void write_event_metrics(struct text *text, const struct runtime *runtime)
 {
     const struct event_manager *manager = runtime->context.events;
@@ -269,6 +295,7 @@ static void write_event_metrics(struct text *text, const struct runtime *runtime
         text_printf(text, "%" JSON_INTEGER_FORMAT "\n", depth);
     }
     write_relay(text, manager);
+    write_sources(text, manager);
     write_parked(text, own, "freehold_parked_keys", "Keys whose events are parked.", "keys");
     write_parked(text, own, "freehold_parked_events", "Events parked.", "events");
     write_sync(text, own);

@@ -80,9 +80,10 @@ class Kafka:
     """A connection, as the user of a service's configuration of a bus."""
 
     def __init__(self, bus, user=None, password=None, port=None, seconds=20):
-        plain = socket.create_connection((bus["host"], port or bus["port"]), timeout=seconds)
-        context = ssl.create_default_context(cafile=bus["tls"]["ca"])
-        self.socket = context.wrap_socket(plain, server_hostname=bus["host"])
+        self.socket = socket.create_connection((bus["host"], port or bus["port"]), timeout=seconds)
+        if "tls" in bus:
+            context = ssl.create_default_context(cafile=bus["tls"]["ca"])
+            self.socket = context.wrap_socket(self.socket, server_hostname=bus["host"])
         self.number = 0
         name, secret = (bus["user"] if user is None else user), (bus["password"] if password is None else password)
         said = self.ask(17, 1, text("PLAIN"))
@@ -111,8 +112,8 @@ class Kafka:
 
     # Each of these asks for one thing, and raises what the server says against it.
 
-    def create_topic(self, name):
-        said = self.ask(19, 0, many(text(name) + i32(8) + i16(1) + many() + many()) + i32(5000))
+    def create_topic(self, name, partitions=8):
+        said = self.ask(19, 0, many(text(name) + i32(partitions) + i16(1) + many() + many()) + i32(5000))
         said.judge(said.many(lambda: (said.text(), said.i16()))[0][1])
 
     def delete_topic(self, name):
@@ -145,8 +146,8 @@ class Kafka:
         said.i32()
         said.judge(said.i16())
 
-    def empty(self, name):
-        said = self.ask(21, 0, many(text(name) + many(i32(0) + i64(-1))) + i32(5000))
+    def empty(self, name, partition=0, before=-1):
+        said = self.ask(21, 0, many(text(name) + many(i32(partition) + i64(before))) + i32(5000))
         said.i32()
         found = said.many(lambda: (said.text(), said.many(lambda: (said.i32(), said.i64(), said.i16()))))
         said.judge(found[0][1][0][2])
@@ -242,9 +243,9 @@ def kcat(folder, bus, *arguments, given=""):
     """What kcat says, as the user of a configuration of a bus; its password in a file."""
     file = pathlib.Path(folder) / "kcat.conf"
     file.touch(0o600)
-    file.write_text(f"bootstrap.servers={bus['host']}:{bus['port']}\nsecurity.protocol=sasl_ssl\nsasl.mechanisms=PLAIN\n"
-                    f"sasl.username={bus['user']}\nsasl.password={bus['password']}\nssl.ca.location={bus['tls']['ca']}\n"
-                    "log_level=3\n")
+    links = f"sasl_ssl\nssl.ca.location={bus['tls']['ca']}" if "tls" in bus else "sasl_plaintext"
+    file.write_text(f"bootstrap.servers={bus['host']}:{bus['port']}\nsecurity.protocol={links}\nsasl.mechanisms=PLAIN\n"
+                    f"sasl.username={bus['user']}\nsasl.password={bus['password']}\nlog_level=3\n")
     done = subprocess.run(["kcat", "-F", file, *arguments], input=given, capture_output=True, text=True, timeout=60, check=False)
     refused = re.search(r"Broker: (\w+ authorization failed)", done.stderr)
     if refused:

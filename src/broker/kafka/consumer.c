@@ -28,14 +28,6 @@
 #define OPEN_SLICE_MS 200
 #define LAST_COMMIT_MS 1000
 
-struct kafka_opening {
-    struct kafka_broker *broker;
-    struct kafka_consumer *consumer;
-    int64_t deadline_ns;
-    enum fh_code code;
-    struct fh_error *error;
-};
-
 /* ---- memory ---- */
 
 rd_kafka_topic_partition_list_t *kafka_partitions_of(const struct kafka_consumer *consumer)
@@ -47,9 +39,8 @@ rd_kafka_topic_partition_list_t *kafka_partitions_of(const struct kafka_consumer
     return list;
 }
 
-static struct kafka_consumer *kafka_consumer_new(struct kafka_broker *broker,
-                                                 const struct broker_topic *topic, const char *name,
-                                                 unsigned index, unsigned of)
+struct kafka_consumer *kafka_consumer_new(struct kafka_broker *broker, unsigned partitions,
+                                          unsigned index, unsigned of)
 {
     struct kafka_consumer *consumer = calloc(1, sizeof *consumer);
     struct kafka_mark *marks = calloc(KAFKA_MARKS_MAX, sizeof *marks);
@@ -64,11 +55,9 @@ static struct kafka_consumer *kafka_consumer_new(struct kafka_broker *broker,
     consumer->base = (struct broker_consumer){.broker = &broker->base};
     consumer->marks = marks;
     consumer->wake_fd = wake_fd;
-    consumer->partitions = topic->partitions;
+    consumer->partitions = partitions;
     consumer->index = index;
     consumer->of = of;
-    kafka_topic_name(topic, consumer->topic);
-    kafka_group_name(name, consumer->group);
     return consumer;
 }
 
@@ -87,13 +76,12 @@ static void kafka_consumer_free(struct kafka_consumer *consumer)
 /* ---- on the opener's thread ---- */
 
 /* What waits in memory is bounded by what the library fetches ahead, and one more fetch. */
-static enum fh_code set_consumer(rd_kafka_conf_t *conf, const char *group, struct fh_error *error)
+static enum fh_code set_consumer(rd_kafka_conf_t *conf, const struct kafka_consumer *consumer,
+                                 struct fh_error *error)
 {
     static const char *const fixed[][2] = {
         {"enable.auto.offset.store", "false"},
-        {"enable.auto.commit", "true"},
         {"auto.commit.interval.ms", "1000"},
-        {"auto.offset.reset", "earliest"},
         {"isolation.level", "read_committed"},
         {"queued.min.messages", "20000"},
         {"queued.max.messages.kbytes", "16384"},
@@ -104,7 +92,13 @@ static enum fh_code set_consumer(rd_kafka_conf_t *conf, const char *group, struc
     };
     char size[24];
     snprintf(size, sizeof size, "%zu", KAFKA_RECORD_SIZE_MAX);
-    enum fh_code code = kafka_conf_set(conf, "group.id", group, error);
+    enum fh_code code = kafka_conf_set(conf, "group.id", consumer->group, error);
+    if (!code)
+        code =
+            kafka_conf_set(conf, "enable.auto.commit", consumer->source ? "false" : "true", error);
+    if (!code)
+        code = kafka_conf_set(conf, "auto.offset.reset", consumer->source ? "error" : "earliest",
+                              error);
     if (!code)
         code = kafka_conf_set(conf, "fetch.message.max.bytes", size, error);
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed && !code; i++)
@@ -112,12 +106,12 @@ static enum fh_code set_consumer(rd_kafka_conf_t *conf, const char *group, struc
     return code;
 }
 
-static enum fh_code open_client(struct kafka_opening *opening)
+enum fh_code kafka_open_client(struct kafka_opening *opening)
 {
     rd_kafka_conf_t *conf = kafka_conf_new(&opening->broker->options, opening->error);
     if (!conf)
         return opening->error->code;
-    enum fh_code code = set_consumer(conf, opening->consumer->group, opening->error);
+    enum fh_code code = set_consumer(conf, opening->consumer, opening->error);
     if (!code)
         return kafka_client_new(opening->broker->base.world, RD_KAFKA_CONSUMER, conf,
                                 &opening->consumer->client, opening->error);
@@ -125,7 +119,7 @@ static enum fh_code open_client(struct kafka_opening *opening)
     return code;
 }
 
-static enum fh_code find_partitions(struct kafka_opening *opening)
+enum fh_code kafka_count_partitions(struct kafka_opening *opening, unsigned *ret)
 {
     const struct kafka_consumer *consumer = opening->consumer;
     const struct kafka_options *options = &opening->broker->options;
@@ -136,23 +130,28 @@ static enum fh_code find_partitions(struct kafka_opening *opening)
         return code;
     rd_kafka_resp_err_t err = metadata->topic_cnt == 1 ? metadata->topics[0].err
                                                        : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    int partitions = err ? 0 : metadata->topics[0].partition_cnt;
+    *ret = err ? 0 : (unsigned)metadata->topics[0].partition_cnt;
     kafka.rd_kafka_metadata_destroy(metadata);
     if (err)
         return kafka_failed(options, "can't deliver a topic's messages", err, NULL, opening->error);
-    if ((unsigned)partitions != consumer->partitions)
-        return error_set(opening->error, FH_UNAVAILABLE,
-                         "Kafka has the topic %.140s with %d partitions, not %u.", consumer->topic,
-                         partitions, consumer->partitions);
     return FH_OK;
 }
 
-typedef rd_kafka_resp_err_t ask_for_offsets(rd_kafka_t *handle,
-                                            rd_kafka_topic_partition_list_t *list, int timeout_ms);
+static enum fh_code find_partitions(struct kafka_opening *opening)
+{
+    const struct kafka_consumer *consumer = opening->consumer;
+    unsigned partitions;
+    enum fh_code code = kafka_count_partitions(opening, &partitions);
+    if (code == FH_OK && partitions != consumer->partitions)
+        return error_set(opening->error, FH_UNAVAILABLE,
+                         "Kafka has the topic %.140s with %u partitions, not %u.", consumer->topic,
+                         partitions, consumer->partitions);
+    return code;
+}
 
 /* In slices, since an error that ends the waiting is only seen between two of them. */
-static enum fh_code ask_offsets(struct kafka_opening *opening, ask_for_offsets *ask,
-                                rd_kafka_topic_partition_list_t *list)
+enum fh_code kafka_ask_offsets(struct kafka_opening *opening, kafka_offsets *ask,
+                               rd_kafka_topic_partition_list_t *list)
 {
     struct kafka_client *client = opening->consumer->client;
     int64_t began_ns = world_monotonic_ns(client->world);
@@ -197,7 +196,7 @@ static enum fh_code choose_beginnings(struct kafka_opening *opening,
     rd_kafka_topic_partition_list_t *first = kafka.rd_kafka_topic_partition_list_new(ends->cnt);
     for (int i = 0; i < ends->cnt; i++)
         ends->elems[i].offset = RD_KAFKA_OFFSET_END;
-    enum fh_code code = ask_offsets(opening, kafka.rd_kafka_offsets_for_times, ends);
+    enum fh_code code = kafka_ask_offsets(opening, kafka.rd_kafka_offsets_for_times, ends);
     for (int i = 0; i < list->cnt && !code; i++) {
         rd_kafka_topic_partition_t *at = &list->elems[i];
         int64_t end = ends->elems[i].offset;
@@ -217,24 +216,29 @@ static enum fh_code choose_beginnings(struct kafka_opening *opening,
     return code;
 }
 
-static enum fh_code begin_partitions(struct kafka_opening *opening)
+enum fh_code kafka_begin_at(struct kafka_opening *opening,
+                            const rd_kafka_topic_partition_list_t *list)
 {
     static const uint64_t one = 1;
     struct kafka_consumer *consumer = opening->consumer;
     rd_kafka_t *handle = consumer->client->handle;
-    rd_kafka_topic_partition_list_t *list = kafka_partitions_of(consumer);
-    enum fh_code code = ask_offsets(opening, kafka.rd_kafka_committed, list);
+    kafka.rd_kafka_poll_set_consumer(handle);
+    consumer->queue = kafka.rd_kafka_queue_get_consumer(handle);
+    kafka.rd_kafka_queue_io_event_enable(consumer->queue, consumer->wake_fd, &one, sizeof one);
+    rd_kafka_resp_err_t err = kafka.rd_kafka_assign(handle, list);
+    return err ? kafka_failed(&opening->broker->options, "can't deliver a topic's messages", err,
+                              NULL, opening->error)
+               : FH_OK;
+}
+
+static enum fh_code begin_partitions(struct kafka_opening *opening)
+{
+    rd_kafka_topic_partition_list_t *list = kafka_partitions_of(opening->consumer);
+    enum fh_code code = kafka_ask_offsets(opening, kafka.rd_kafka_committed, list);
     if (!code)
         code = choose_beginnings(opening, list);
-    if (!code) {
-        kafka.rd_kafka_poll_set_consumer(handle);
-        consumer->queue = kafka.rd_kafka_queue_get_consumer(handle);
-        kafka.rd_kafka_queue_io_event_enable(consumer->queue, consumer->wake_fd, &one, sizeof one);
-        rd_kafka_resp_err_t err = kafka.rd_kafka_assign(handle, list);
-        if (err)
-            code = kafka_failed(&opening->broker->options, "can't deliver a topic's messages", err,
-                                NULL, opening->error);
-    }
+    if (!code)
+        code = kafka_begin_at(opening, list);
     kafka.rd_kafka_topic_partition_list_destroy(list);
     return code;
 }
@@ -242,7 +246,7 @@ static enum fh_code begin_partitions(struct kafka_opening *opening)
 static void kafka_consume_now(void *argument)
 {
     struct kafka_opening *opening = argument;
-    opening->code = open_client(opening);
+    opening->code = kafka_open_client(opening);
     if (!opening->code)
         opening->code = find_partitions(opening);
     if (!opening->code)
@@ -271,9 +275,11 @@ enum fh_code kafka_consume(struct broker *base, const struct broker_topic *topic
     struct kafka_broker *broker = kafka_of(base);
     *ret = NULL;
     FH_ASSERT(of >= 1 && index < of && topic->partitions >= of);
-    struct kafka_consumer *consumer = kafka_consumer_new(broker, topic, name, index, of);
+    struct kafka_consumer *consumer = kafka_consumer_new(broker, topic->partitions, index, of);
     if (!consumer)
         return error_set(error, FH_NO_MEMORY, "There is no memory for a consumer of a topic.");
+    kafka_topic_name(topic, consumer->topic);
+    kafka_group_name(name, consumer->group);
     struct kafka_opening opening = {
         .broker = broker, .consumer = consumer, .deadline_ns = deadline_ns, .error = error};
     broker_worker_run(broker->opener, kafka_consume_now, &opening);

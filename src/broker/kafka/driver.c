@@ -41,4 +41,7 @@ const struct broker_driver broker_kafka = {
     .take = kafka_take,
     .acknowledge = kafka_acknowledge,
     .unconsume = kafka_unconsume,
+    .attach = kafka_attach,
+    .header = kafka_header,
+    .attributes = "ce_",
 };

@@ -131,7 +131,7 @@ enum fh_code kafka_publish(struct broker *base, const struct broker_topic *topic
                            const struct broker_message *messages, int count, int64_t deadline_ns,
                            struct fh_error *error);
 
-/* ---- consumer.c, take.c ---- */
+/* ---- consumer.c, take.c, attach.c ---- */
 
 enum fh_code kafka_consume(struct broker *base, const struct broker_topic *topic, const char *name,
                            unsigned index, unsigned of, int64_t deadline_ns,
@@ -168,7 +168,35 @@ struct kafka_consumer {
     int64_t quiet_ns;           /* and when there were others than before, or something to take */
     rd_kafka_resp_err_t failed; /* of a partition; not told yet */
     bool acknowledged;          /* something, since the last failure */
+    bool source;                /* it reads a source, and keeps nothing at the server */
 };
+
+enum fh_code kafka_attach(struct broker *base, const char *topic, unsigned partition, int64_t from,
+                          int64_t deadline_ns, struct broker_extent *ret_extent,
+                          struct broker_consumer **ret, struct fh_error *error);
+const char *kafka_header(const struct broker_message *message, const char *name,
+                         size_t *ret_length);
+
+/* What both ways to open a consumer do, on the opener's thread. */
+struct kafka_opening {
+    struct kafka_broker *broker;
+    struct kafka_consumer *consumer;
+    int64_t deadline_ns;
+    enum fh_code code;
+    struct fh_error *error;
+};
+typedef rd_kafka_resp_err_t kafka_offsets(rd_kafka_t *handle, rd_kafka_topic_partition_list_t *list,
+                                          int timeout_ms);
+/* Of the partitions p of so many for which p % of == index; its topic and group are to be named.
+ * NULL: no memory. */
+struct kafka_consumer *kafka_consumer_new(struct kafka_broker *broker, unsigned partitions,
+                                          unsigned index, unsigned of);
+enum fh_code kafka_open_client(struct kafka_opening *opening);
+enum fh_code kafka_count_partitions(struct kafka_opening *opening, unsigned *ret);
+enum fh_code kafka_ask_offsets(struct kafka_opening *opening, kafka_offsets *ask,
+                               rd_kafka_topic_partition_list_t *list);
+enum fh_code kafka_begin_at(struct kafka_opening *opening,
+                            const rd_kafka_topic_partition_list_t *list);
 
 /* The partitions that it reads, without offsets; NULL: no memory. */
 rd_kafka_topic_partition_list_t *kafka_partitions_of(const struct kafka_consumer *consumer);

@@ -60,6 +60,7 @@
     X(rd_kafka_NewTopic_set_config)                                                                \
     X(rd_kafka_acl_result_error)                                                                   \
     X(rd_kafka_assign)                                                                             \
+    X(rd_kafka_clusterid)                                                                          \
     X(rd_kafka_commit_queue)                                                                       \
     X(rd_kafka_committed)                                                                          \
     X(rd_kafka_conf_destroy)                                                                       \
@@ -88,8 +89,13 @@
     X(rd_kafka_event_error)                                                                        \
     X(rd_kafka_event_error_string)                                                                 \
     X(rd_kafka_flush)                                                                              \
+    X(rd_kafka_get_watermark_offsets)                                                              \
+    X(rd_kafka_header_get_last)                                                                    \
     X(rd_kafka_interceptor_add_on_response_received)                                               \
+    X(rd_kafka_mem_free)                                                                           \
     X(rd_kafka_message_destroy)                                                                    \
+    X(rd_kafka_message_headers)                                                                    \
+    X(rd_kafka_message_timestamp)                                                                  \
     X(rd_kafka_metadata)                                                                           \
     X(rd_kafka_metadata_destroy)                                                                   \
     X(rd_kafka_new)                                                                                \

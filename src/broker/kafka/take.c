@@ -39,6 +39,21 @@ static void add_mark(struct kafka_consumer *consumer, const rd_kafka_message_t *
         consumer->first_mark = (consumer->first_mark + 1) % KAFKA_MARKS_MAX;
 }
 
+static struct broker_message kafka_message_of(rd_kafka_message_t *message, uint64_t mark)
+{
+    rd_kafka_timestamp_type_t kind;
+    int64_t time_ms = kafka.rd_kafka_message_timestamp(message, &kind);
+    return (struct broker_message){.partition = (unsigned)message->partition,
+                                   .data = message->payload ? message->payload : "",
+                                   .length = message->payload ? message->len : 0,
+                                   .key = message->key,
+                                   .key_length = message->key ? message->key_len : 0,
+                                   .mark = mark,
+                                   .offset = message->offset,
+                                   .time_ms = time_ms > 0 ? time_ms : 0,
+                                   .native = message};
+}
+
 /* Messages, and between them what is wrong with a partition. */
 static int take_from_queue(struct kafka_consumer *consumer, struct broker_message *messages,
                            int max)
@@ -56,14 +71,21 @@ static int take_from_queue(struct kafka_consumer *consumer, struct broker_messag
         }
         add_mark(consumer, message);
         consumer->taken[count] = message;
-        messages[count++] =
-            (struct broker_message){.partition = (unsigned)message->partition,
-                                    .data = message->payload ? message->payload : "",
-                                    .length = message->payload ? message->len : 0,
-                                    .mark = consumer->mark};
+        messages[count++] = kafka_message_of(message, consumer->mark);
     }
     consumer->taken_count = count;
     return count;
+}
+
+/* As of the last answer to a fetch. */
+static void learn_end(struct kafka_consumer *consumer)
+{
+    int64_t oldest, end;
+    if (kafka.rd_kafka_get_watermark_offsets(consumer->client->handle, consumer->topic,
+                                             (int32_t)consumer->index, &oldest,
+                                             &end) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        end > consumer->base.end)
+        consumer->base.end = end;
 }
 
 static void forget_kafka_wakes(struct kafka_consumer *consumer)
@@ -107,6 +129,8 @@ enum fh_code kafka_take(struct broker_consumer *base, struct broker_message *mes
         int64_t now_ns = world_monotonic_ns(world);
         if (*ret_count) {
             consumer->quiet_ns = now_ns;
+            if (consumer->source)
+                learn_end(consumer);
             return FH_OK;
         }
         enum fh_code code = judge_consumer(consumer, now_ns, error);

@@ -12,6 +12,7 @@
 #include "cli/load.h"
 #include "cli/table.h"
 #include "system/check/buses.h"
+#include "system/check/sources.h"
 #include "system/check/callers.h"
 #include "system/check/check.h"
 #include "system/provision/keys.h"
@@ -228,6 +229,33 @@ static void print_topics(struct system_file *file)
     json_decref(topics);
 }
 
+/* What was published before reading begins, and what the broker removes, is not to be had. */
+static void print_sources(struct system_file *file)
+{
+    json_t *sources = sources_map(file), *source;
+    struct cli_table table;
+    size_t i;
+    if (json_array_size(sources) > 0) {
+        printf("\nSources outside (no snapshot: what their brokers remove is lost to who has not "
+               "read it):\n");
+        table_begin(&table, (const char *const[]){"SOURCE", "BY", "TOPIC", "PARTITIONS", "FROM",
+                                                  "SUBSCRIBERS", NULL});
+    }
+    json_array_foreach (sources, i, source) {
+        char *words = join_words(json_object_get(source, "subscribers"));
+        table_cell(&table, "%s", json_string_at(source, "source"));
+        table_cell(&table, "%s %s", json_string_at(source, "by"), json_string_at(source, "server"));
+        table_cell(&table, "%s", json_string_at(source, "topic"));
+        table_cell(&table, "%lld", cli_number(source, "partitions"));
+        table_cell(&table, "%s", json_string_at(source, "from"));
+        table_cell(&table, "%s", words && *words ? words : "nobody");
+        free(words);
+    }
+    if (json_array_size(sources) > 0)
+        table_end(&table);
+    json_decref(sources);
+}
+
 static void print_check_json(struct system_file *file, const struct findings *findings,
                              json_t *not_verified, json_t *not_judged, json_t *changes)
 {
@@ -241,6 +269,8 @@ static void print_check_json(struct system_file *file, const struct findings *fi
         json_object_set_new(all, "sagas", json_integer((json_int_t)counts.sagas));
         json_object_set_new(all, "callers", callers_matrix(file));
         json_object_set_new(all, "topics", buses_map(file));
+        if (file->source_count)
+            json_object_set_new(all, "sources", sources_map(file));
     }
     if (file && not_verified)
         json_object_set(all, "not_verified", not_verified);
@@ -302,6 +332,7 @@ static void print_result(struct system_file *file, const struct findings *findin
         print_counts(findings);
     print_callers(file);
     print_topics(file);
+    print_sources(file);
     print_open("Not verified", not_verified);
     print_open("Not judged", not_judged);
 }

@@ -19,6 +19,7 @@
 #include "event/feed/bus.h"
 #include "event/feed/query.h"
 #include "event/relay/relay.h"
+#include "event/source/bus.h"
 #include "work/work.h"
 #include "world/world.h"
 
@@ -456,7 +457,8 @@ const struct bus *event_manager_bus(const struct event_manager *manager, const c
         if (strcmp(carrier->source, source) == 0)
             return &carrier->bus;
     }
-    return manager->bus;
+    const struct bus *outside = source_bus(manager, source);
+    return outside ? outside : manager->bus;
 }
 
 void carried_free(struct event_manager *manager)

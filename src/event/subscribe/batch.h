@@ -21,6 +21,8 @@ struct batch_event {
     const char *key;   /* "": missing */
     const char *trace; /* or NULL */
     const char *time;  /* or NULL */
+    /* NULL, or why it is to be parked before its handler sees it: of a source. */
+    const char *unreadable;
 };
 
 struct batch {

@@ -54,7 +54,7 @@ void parked_taken(struct subscription *s, bool unparked)
     fiber_wake_all(&s->for_parking);
 }
 
-static void recount_source(struct event_manager *manager, const char *source)
+void parked_recount_source(struct event_manager *manager, const char *source)
 {
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
         if (strcmp(s->source, source) == 0)
@@ -314,7 +314,7 @@ enum fh_code parked_drop(struct event_manager *manager, const char *source, cons
     const struct parked_choice any = {.source = source, .key = key, .until = INT64_MAX};
     enum fh_code code = all ? drop_all_parked(manager, &any, list, &left, error)
                             : drop_one_parked(manager, &any, list, &left, error);
-    recount_source(manager, source);
+    parked_recount_source(manager, source);
     if (code != FH_OK && json_array_size(list) == 0) {
         json_decref(list);
         return code;

@@ -72,6 +72,9 @@ enum fh_code parked_drop_many(struct event_manager *manager, const json_t *keys,
 enum fh_code parked_drop(struct event_manager *manager, const char *source, const char *key,
                          bool all, json_t **ret, struct fh_error *error);
 
+/* A member of the envelope of an event that was parked before any handler saw it, which says why:
+ * until it is edited, a retry fails with it (event/source/map.h). */
+#define PARKED_UNREADABLE "unreadable"
 #define PARKED_EDITS "edits" /* a member added to the envelope of an edited event */
 #define PARKED_EDITS_MAX 8   /* per event: the first edit and the latest ones */
 #define PARKED_EDITED_SIZE_MAX ((size_t)4 << 20) /* of an event including its edits */
@@ -96,12 +99,15 @@ struct subscription;
 struct batch_event;
 /* Counts parked events again, if the store can be read now. */
 void parked_recount(struct subscription *subscription);
+/* In all partitions: the same key may be in several of a source outside. */
+void parked_recount_source(struct event_manager *manager, const char *source);
 /* The first event of a key was taken out of its list, `unparked` together with the key. Makes room
  * for another event now, and not only after everything has been retried. */
 void parked_taken(struct subscription *subscription, bool unparked);
 /* A fiber: retries once what was parked before this process started. */
 void parked_retry_at_start(void *subscription);
-/* The partition that a key belongs to, ours or not; NULL: nothing subscribes to that source. */
+/* The partition that a key belongs to, ours or not; NULL: nothing subscribes to that source. Of a
+ * source outside any one: there the broker decides where a message is. */
 struct subscription *parked_subscription(struct event_manager *manager, const char *source,
                                          const char *key);
 /* An entry of a list, of the first event of a key. */

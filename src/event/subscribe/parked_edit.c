@@ -111,6 +111,7 @@ static char *change_event(const struct parked_change *change, json_t *data, json
     json_array_append_new(edits, json_pack("{s:I, s:s, s:O*}", "time_ms", (json_int_t)now_ms, "by",
                                            change->by, "before", json_object_get(event, "data")));
     json_object_set(event, "data", data);
+    json_object_del(event, PARKED_UNREADABLE);
     char *text = json_text(event);
     while (json_array_size(edits) > 1 &&
            (json_array_size(edits) > PARKED_EDITS_MAX || strlen(text) > PARKED_EDITED_SIZE_MAX)) {

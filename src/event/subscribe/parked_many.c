@@ -118,7 +118,7 @@ static enum fh_code drop_choice(struct event_manager *manager, const struct park
     if (failed && dropped == 0)
         return code;
     if (s)
-        parked_recount(s);
+        parked_recount_source(manager, choice->source);
     json_t *one = told_of(choice);
     json_object_set_new(one, "dropped", json_integer(dropped));
     json_object_set_new(one, "left", json_integer(left));

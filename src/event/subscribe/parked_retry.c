@@ -77,6 +77,17 @@ static enum retried retry_event(struct subscription *s, struct ledger_parked *pa
     json_arena_set(before);
     if (code != FH_OK)
         return RETRIED_FAILED;
+    const char *unreadable = json_string_at(event.said.tree, PARKED_UNREADABLE);
+    if (unreadable) {
+        error_set(error, FH_INVALID, "%.180s", unreadable);
+        return RETRIED_FAILED;
+    }
+    if (s->outside && !apply_handler(s, event.type)) {
+        error_set(error, FH_INVALID,
+                  "Nothing here subscribes to %.64s of %.64s: it can only be dropped.",
+                  *event.type ? event.type : "events without a type", s->source);
+        return RETRIED_FAILED;
+    }
     event.trace = json_string_at(event.said.tree, "traceparent");
     event.version = batch_event_version(json_object_get(event.said.tree, "version"));
     code = apply_works(s, &event, 1, NULL, NULL, &fence.fence, &failed, &outage, error);
@@ -94,6 +105,18 @@ struct progress {
     char why[sizeof(((struct fh_error *)NULL)->message)]; /* "": nothing went wrong */
 };
 
+/* Of a source outside the same key may be parked in several partitions. */
+static struct subscription *partition_of_parked(struct subscription *s,
+                                                const struct ledger_parked *parked)
+{
+    for (struct subscription *at = s->manager->subscriptions; at && s->outside; at = at->next) {
+        if (strcmp(at->source, parked->source) == 0 &&
+            strcmp(at->partition, parked->partition) == 0)
+            return at;
+    }
+    return s;
+}
+
 /* Retries one event. False: no more of this key now. */
 static bool retry_next(struct subscription *s, const char *key, struct progress *progress,
                        int *overtaken)
@@ -108,6 +131,7 @@ static bool retry_next(struct subscription *s, const char *key, struct progress 
         progress->left = 0;
     } else if (code == FH_OK) {
         progress->left = parked.waiting;
+        s = partition_of_parked(s, &parked);
         switch (retry_event(s, &parked, &arena, &unparked, &error)) {
         case RETRIED_APPLIED:
             progress->applied++;
@@ -149,7 +173,10 @@ static void retry_key(struct subscription *s, const char *key, int64_t deadline_
         log_info("parked-events-applied",
                  "%lld parked events of %s, key %s, were applied; %lld are left.",
                  (long long)progress->applied, s->source, key, (long long)progress->left);
-    parked_recount(s);
+    if (s->outside)
+        parked_recount_source(s->manager, s->source);
+    else
+        parked_recount(s);
 }
 
 /* The partition that a key belongs to. It need not be ours now: the key's list is a fence of its

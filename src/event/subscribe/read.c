@@ -56,7 +56,7 @@ static void take_batch(struct subscription *s, struct batch *batch)
 static void place_lost(struct subscription *s, const char *what)
 {
     char reason[BUS_WHY_SIZE + REASON_SIZE], why[REASON_SIZE / 2] = "";
-    s->resyncs = resync_possible(s, why, sizeof why);
+    s->resyncs = !s->outside && resync_possible(s, why, sizeof why);
     snprintf(reason, sizeof reason, "%s%s%s.", what, *why ? ", and " : "", why);
     subscription_hold(s, &s->reading, s->resyncs ? SUBSCRIPTION_RESYNC : SUBSCRIPTION_REFUSED,
                       reason);

@@ -178,7 +178,11 @@ static void events_interrupted(struct subscription *s, const struct apply *apply
 static void events_applied(struct subscription *s, const struct apply *apply,
                            struct attempts *attempts)
 {
-    if (attempts->parks)
+    if (apply->events->unreadable)
+        log_warning("event-parked", "A message of %s at %lld is parked with its key %s: %s",
+                    s->source, (long long)apply->events->position, apply->events->key,
+                    apply->events->unreadable);
+    else if (attempts->parks)
         log_warning(
             "event-parked", "%s %s of %s at %lld is parked with its key %s after %d attempts: %s",
             apply->events->type, apply->events->id, s->source, (long long)apply->events->position,
@@ -188,19 +192,34 @@ static void events_applied(struct subscription *s, const struct apply *apply,
     subscription_release_hold(s, &s->applying_hold);
 }
 
+/* Of the next `count` events those before one that is unreadable, or that one: it is parked alone.
+ */
+static int count_readable(const struct batch *batch, int done, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (batch->events[done + i].unreadable)
+            return i > 0 ? i : 1;
+    }
+    return count;
+}
+
 /* One transaction. False: the cursor is elsewhere. */
 static bool apply_next_events(struct subscription *s, struct attempts *attempts)
 {
     const struct batch *batch = s->applying;
     int left = batch->count - s->applied;
     int count = left < attempts->together ? left : attempts->together;
+    count = count_readable(batch, s->applied, count);
     if (engine_can(s->manager->context->store->engine, ENGINE_ONE_DOCUMENT) && count > 1)
         count = 1; /* each handler may change another document */
+    const char *unreadable = batch->events[s->applied].unreadable;
     struct apply apply = {.subscription = s,
                           .events = batch->events + s->applied,
                           .count = count,
                           .next = cursor_after_events(batch, s->applied, count),
-                          .park_error = attempts->parks ? attempts->why : NULL,
+                          .park_error = unreadable        ? unreadable
+                                        : attempts->parks ? attempts->why
+                                                          : NULL,
                           .park_attempts = attempts->failures};
     bool elsewhere = false;
     enum apply_verdict verdict = apply_run(&apply);
@@ -248,6 +267,13 @@ static void batch_apply(struct subscription *s)
     }
 }
 
+/* Of a source the cursor also says which topic it is, and where in it reading began. */
+static bool has_skipped(const struct subscription *s)
+{
+    return s->skipped.position > s->cursor.position ||
+           (s->outside && strcmp(s->skipped.incarnation, s->cursor.incarnation) != 0);
+}
+
 /* Moves only the cursor, past events of other types. */
 static void skip_apply(struct subscription *s)
 {
@@ -272,7 +298,7 @@ static void apply_what_came(struct subscription *s)
         batch_apply(s);
         batch_free(s->applying);
         s->applying = NULL;
-    } else if (s->skipped.position <= s->cursor.position) {
+    } else if (!has_skipped(s)) {
         sync_wait(s, INT64_MAX);
     } else if (world_monotonic_ns(subscription_world(s)) < due_ns) {
         sync_wait(s, due_ns);
@@ -389,40 +415,13 @@ void subscribe_looked(struct event_manager *manager)
 
 /* ---- start, drain, end ---- */
 
-static struct subscription *subscription_of(struct event_manager *manager, const char *source)
-{
-    struct subscription **at = &manager->subscriptions;
-    for (; *at; at = &(*at)->next) {
-        if (strcmp((*at)->source, source) == 0)
-            return *at;
-    }
-    struct subscription *s = calloc(1, sizeof *s);
-    FH_ASSERT(s != NULL);
-    s->manager = manager;
-    s->source = source;
-    s->bus = event_manager_bus(manager, source);
-    *at = s;
-    return s;
-}
-
-static enum fh_code add_declaration(struct event_manager *manager,
-                                    const struct fh_subscription *subscribed,
-                                    struct fh_error *error)
-{
-    struct subscription *s = subscription_of(manager, subscribed->service);
-    if (!subscribed->type || !subscribed->handler)
-        return error_set(error, FH_INVALID, "`subscribes` to %s lacks a type or a handler.",
-                         subscribed->service);
-    if (apply_handler(s, subscribed->type))
-        return error_set(error, FH_INVALID, "`subscribes` names %s of %s twice.", subscribed->type,
-                         subscribed->service);
-    s->subscribed[s->subscribed_count++] = subscribed;
-    return resync_check(manager->context->service, subscribed, error);
-}
-
 static enum fh_code begin_partition(struct subscription *s, struct fh_error *error)
 {
-    snprintf(s->partition, sizeof s->partition, "%u/%u", s->partition_index, s->partition_count);
+    if (s->outside) /* its topic's partitions, of which there may be more one day */
+        snprintf(s->partition, sizeof s->partition, "%u", s->partition_index);
+    else
+        snprintf(s->partition, sizeof s->partition, "%u/%u", s->partition_index,
+                 s->partition_count);
     s->reached_ns = world_monotonic_ns(subscription_world(s));
     s->sync = sync_new(s);
     s->lease = (struct lease){
@@ -436,17 +435,13 @@ static enum fh_code begin_partition(struct subscription *s, struct fh_error *err
 
 enum fh_code subscribe_start(struct event_manager *manager, struct fh_error *error)
 {
-    const struct fh_service *service = manager->context->service;
     unsigned count = 1;
-    enum fh_code declared = FH_OK;
-    for (size_t i = 0; i < SUBSCRIBED_MAX && declared == FH_OK; i++) {
-        if (service->subscribes[i].service)
-            declared = add_declaration(manager, &service->subscribes[i], error);
-    }
+    enum fh_code declared = subscribe_declare(manager, error);
     if (declared != FH_OK)
         return declared;
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
-        enum fh_code code = partitions_count(manager, s->source, &count, error);
+        count = event_manager_source(manager, s->source);
+        enum fh_code code = count ? FH_OK : partitions_count(manager, s->source, &count, error);
         if (code != FH_OK)
             return code;
         s = partitions_spread(s, count);

@@ -41,7 +41,8 @@ struct subscription {
     const struct bus *bus; /* brings its events */
     struct subscription *next;
     const char *source;
-    char partition[16]; /* "0/8" */
+    bool outside; /* the source is no service (source/bus.h): there is nothing to resync with */
+    char partition[16]; /* "0/8"; of a source outside "0" */
     unsigned partition_index, partition_count;
     struct lease lease;          /* this instance applies only while it has the lease */
     struct ledger_resync resync; /* as committed */
@@ -110,6 +111,9 @@ void subscription_put(struct subscription *s, struct batch *batch);
 struct batch *subscription_take(struct subscription *s); /* NULL: it is empty */
 /* Throws away everything fetched or being fetched: the reader continues after the cursor. */
 void subscription_drop(struct subscription *s);
+
+/* Within the folder: one subscription for each publisher, with what is declared of it. */
+enum fh_code subscribe_declare(struct event_manager *manager, struct fh_error *error);
 
 /* On a fiber of its own. An earlier reader that still waits for an answer is abandoned: what it
  * gets is thrown away. */

@@ -23,6 +23,7 @@
 #include "system/check/auth.h"
 #include "system/check/bodies.h"
 #include "system/check/buses.h"
+#include "system/check/sources.h"
 #include "system/check/callers.h"
 #include "system/check/event_versions.h"
 #include "system/provision/keys.h"
@@ -60,6 +61,8 @@ static const json_t *find_service(const struct expectation *by, const char *name
         nearest_offer(&nearest, other_name);
     for (size_t i = 0; i < by->file->service_count; i++)
         nearest_offer(&nearest, by->file->services[i].name);
+    for (size_t i = 0; i < by->file->source_count; i++)
+        nearest_offer(&nearest, by->file->sources[i].name);
     findings_error(by->findings, by->place, "%s needs the service '%s', which %s%s%s%s", by->who,
                    name,
                    by->file->others ? "neither the system nor --others has" : "the system has not",
@@ -233,7 +236,13 @@ static void check_subscriptions(struct expectation *by, const struct system_serv
         const char *publisher = described_text(subscribed, "service"),
                    *type = described_text(subscribed, "type");
         const json_t *found = NULL;
+        const struct system_source *source =
+            by->of_others || !publisher ? NULL : system_file_source(by->file, publisher);
         by->who = service->name;
+        if (source) {
+            sources_check_subscription(source, service, subscribed, by->findings);
+            continue;
+        }
         const json_t *description = find_service(by, publisher);
         if (!description)
             continue;
@@ -455,6 +464,7 @@ void check_system(struct system_file *file, struct findings *findings)
     auth_check_routes(file, findings);
     personal_check(file, findings);
     buses_check(file, findings);
+    sources_check(file, findings);
     for (i = 0; i < file->composition_count; i++)
         check_composition(&by, &file->compositions[i]);
     if (findings->errors == errors)

@@ -170,6 +170,8 @@ static const struct yaml_key file_keys[] = {
     {"links", read_links, false, "between the processes"},
     {"services", file_read_services, true, "by name; what is left out is as usual"},
     {"bus", read_system_bus, false, "a broker that all events travel by; default: none, feed"},
+    {"sources", file_read_sources, false,
+     "topics that others publish to, by the name under which services subscribe to them"},
     {"profiles", file_read_profiles, false, "other values for services: up --profile NAME"},
     {"security", read_security, false, "security of the whole system"},
     {"servers", file_read_servers, false,
@@ -202,6 +204,7 @@ static struct system_file *read_file(const char *path, const char *profile, bool
         file_settle_isolation(file, findings);
         settle_services(file, findings);
         file_settle_buses(file, findings);
+        file_settle_sources(file, findings);
         file_settle_mentioned(file, findings);
         file->variable_count = reader.variable_count;
         file->variables = arena_alloc(&file->arena, sizeof reader.variables);

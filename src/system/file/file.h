@@ -20,6 +20,7 @@
 #include "system/file/limits.h"
 #include "system/file/findings.h"
 #include "system/file/program_file.h"
+#include "system/file/sources.h"
 
 #define SYSTEM_FILE_SIZE_MAX ((size_t)1 << 20)
 #define SYSTEM_PROFILES_MAX 16
@@ -63,7 +64,7 @@ struct system_server {
     json_t *settings;                   /* of a private server, by the server's own names */
     const struct place *setting_places; /* in their order */
     bool schemas; /* one database for the whole system, a schema for each service */
-    bool used;    /* by a service, or as a bus, in the chosen profile */
+    bool used;    /* by a service, as a bus or by a source, in the chosen profile */
 };
 
 /* Where a service's store is, if not in the service's folder. */
@@ -184,6 +185,8 @@ struct system_file {
     struct system_server servers[SYSTEM_SERVERS_MAX];
     size_t server_count;
     struct system_bus bus; /* of services that name none */
+    struct system_source sources[SYSTEM_SOURCES_MAX];
+    size_t source_count;
     json_t *auth; /* the gateway's "auth", as in its configuration; NULL: it authenticates nobody */
     json_t *backup_key; /* {"file": PATH} or {"command": [TEXT, ...]}; NULL: none */
     enum exposure gateway_exposure[EXPOSED_COUNT], service_exposure[EXPOSED_COUNT];

@@ -171,6 +171,35 @@ static void configure_topic(struct provision *provision, const struct system_ser
     }
 }
 
+static json_t *source_json(struct system_file *file, const struct system_source *source)
+{
+    const struct system_server *server = system_source_server(file, source);
+    if (!server)
+        return NULL;
+    json_t *options = existing_address(server);
+    if (server->options)
+        json_object_update(options, server->options);
+    json_object_set_new(options, "driver", json_string(server->broker));
+    json_object_set_new(options, "source",
+                        json_pack("{s:s, s:i, s:i, s:s, s:s*, s:s*, s:s*}", "topic", source->topic,
+                                  "partitions", source->partitions, "generation",
+                                  source->generation, "from",
+                                  source->from_end ? "end" : "beginning", "type", source->type,
+                                  "key", source->key, "empty", source->empty));
+    return options;
+}
+
+static void configure_source(struct provision *provision, const struct system_source *source)
+{
+    struct system_file *file = provision->options.file;
+    for (size_t i = 0; i < file->service_count; i++) {
+        json_t *of_service = json_object_get(provision->buses, file->services[i].name);
+        if (brokers_subscribes(&file->services[i], source->name))
+            json_object_set_new(json_object_get(of_service, "buses"), source->name,
+                                source_json(file, source));
+    }
+}
+
 enum fh_code brokers_configure(struct provision *provision, json_t *kept, struct fh_error *error)
 {
     struct system_file *file = provision->options.file;
@@ -184,6 +213,8 @@ enum fh_code brokers_configure(struct provision *provision, json_t *kept, struct
         if (server)
             configure_topic(provision, &file->services[i], server, kept);
     }
+    for (size_t i = 0; i < file->source_count; i++)
+        configure_source(provision, &file->sources[i]);
     return FH_OK;
 }
 
@@ -192,7 +223,10 @@ enum fh_code brokers_configure(struct provision *provision, json_t *kept, struct
 static const struct system_server *server_of_bus(struct system_file *file, const char *publisher)
 {
     const struct system_service *service = system_file_service(file, publisher);
-    return service ? system_file_broker(file, service) : NULL;
+    const struct system_source *source = system_file_source(file, publisher);
+    return source    ? system_source_server(file, source)
+           : service ? system_file_broker(file, service)
+                     : NULL;
 }
 
 static enum fh_code give_bus_files(struct provision *provision, struct provision_part *part,

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A service that subscribes to what others publish on a broker of theirs: each message takes effect once and in order,
+whatever is killed; what can't be read is parked; what the broker has removed, or made anew, is told and never passed
+over. docs/guide/sources.md."""
+
+import contextlib
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+
+import pytest
+from conftest import FREEHOLD, ROOT, System, open_folder, wait_for
+from outside import KafkaTopic
+from test_bus import existing
+
+PROGRAM = pathlib.Path(FREEHOLD).parent / "tests" / "sources" / "taker"
+FILE = """system: sources
+gateway: {{ listen: 127.0.0.1:0 }}
+services:
+  taker: {{ program: {program}, migrations: {migrations} }}
+sources:
+  legacy: {{ {source} }}
+servers:
+  theirs: {{ {server} }}
+"""
+SERVER = "broker: {kind}, host: 127.0.0.1, port: {port}, user: {user}, password: {password}, tls: {{ mode: off }}"
+SOURCE = "server: theirs, topic: {name}, partitions: {partitions}, type: Counted, empty: Forgotten, generation: {generation}"
+
+
+class Sources:
+    """A system that reads one topic."""
+
+    def __init__(self, topic, folder):
+        self.topic, self.folder, self.generation = topic, folder, 1
+        self.file = folder / "freehold.yaml"
+        self.write()
+        self.system = System(self.file, folder / "state")
+
+    def write(self, **changes):
+        source = SOURCE.format(**{**vars(self.topic), "partitions": self.topic.partitions, "generation": self.generation,
+                                  **changes})
+        server = SERVER.format(kind=self.topic.kind, **self.topic.broker)
+        self.file.write_text(FILE.format(program=PROGRAM, migrations=ROOT / "tests" / "sources" / "taker" / "migrations",
+                                         source=source, server=server))
+
+    def again(self, between=lambda: None):
+        self.system.stop()
+        between()
+        self.system.up()
+
+    def kill(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.system.pid("taker"), signal.SIGKILL)
+
+    def taken(self, after=0):
+        """All rows behind this one; None: the service is not there now."""
+        rows = []
+        while True:
+            answer = self.system.call("taker", "GET", f"/taken?limit=10000&after={rows[-1]['id'] if rows else after}")
+            if answer.status != 200:
+                return None
+            if not answer.body:
+                return rows
+            rows += answer.body
+
+    def last(self):
+        rows = self.wait("it can be asked", lambda rows: True)
+        return rows[-1]["id"] if rows else 0
+
+    def wait(self, what, good, after=0):
+        def found():
+            rows = self.taken(after)
+            return None if rows is None or not good(rows) else (rows, )
+        return wait_for(what, found)[0]
+
+    def subscription(self, partition=0):
+        found = [one for one in self.system.state_of("taker")["subscriptions"] if one["share"] == str(partition)]
+        assert len(found) == 1, found
+        return found[0]
+
+    def told(self):
+        (source, ) = self.system.state_of("taker")["sources"]
+        return source
+
+    def parked(self):
+        done = self.system.command("parked", "list", "--json", "--state", self.system.state)
+        return {one["key"]: one for one in json.loads(done.stdout)["parked"]}
+
+    def drop(self, key):
+        self.system.command("parked", "drop", "taker", "legacy", key, "--state", self.system.state)
+
+
+def counted(partition, numbers):
+    return [(f"k{number % 7}", json.dumps({"partition": partition, "number": number})) for number in numbers]
+
+
+def numbers_of(rows, partition):
+    return [row["number"] for row in rows if row["partition"] == partition]
+
+
+@pytest.fixture(scope="module", params=[KafkaTopic], ids=lambda topic: topic.kind)
+def sources(request):
+    with existing(request.param.kind) as broker:
+        folder = open_folder()
+        sources = Sources(request.param(broker, folder), folder)
+        try:
+            sources.system.up()
+            yield sources
+        finally:
+            sources.system.stop(check=False)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_each_message_takes_effect_once_and_in_order_whatever_is_killed(sources):
+    topic, chance = sources.topic, random.Random(1)
+    numbers = {partition: iter(range(1_000_000)) for partition in range(topic.partitions)}
+    for round in range(8):
+        for partition in range(topic.partitions):
+            topic.publish(partition, counted(partition, [next(numbers[partition]) for _ in range(chance.randint(20, 200))]))
+        if round == 4:
+            topic.kill()
+        if round < 7:
+            sources.kill()
+        if chance.random() < .5:
+            sources.wait("it goes on", lambda rows: True)
+    there = {partition: [json.loads(text)["number"] for text in topic.read(partition)] for partition in range(topic.partitions)}
+    rows = sources.wait("all are taken", lambda rows: len(rows) >= sum(map(len, there.values())))
+    for partition, published in there.items():
+        assert published and numbers_of(rows, partition) == published
+    assert wait_for("nothing is left", lambda: sources.subscription()["depth"] == 0)
+    assert sources.subscription()["position"] == topic.first + len(there[0]) and sources.told()["connected"]
+    assert 'freehold_source_lost_total{source="legacy"} 0' in sources.system.call("taker", "GET", "/metrics").body
+
+
+def test_what_cant_be_read_or_taken_is_parked_and_the_rest_goes_on(sources):
+    topic, before = sources.topic, sources.last()
+    topic.publish(0, [("a", "{not json"), ("b", '["a list"]'), ("c", json.dumps({"fails": True})), ("d", '{"number": 1}'),
+                      ("a", '{"number": 2}'), ("c", '{"number": 3}')])
+    rows = sources.wait("the good one is taken", lambda rows: any(row["key"] == "d" for row in rows), before)
+    parked = wait_for("the others are parked", lambda: (now := sources.parked()).keys() == {"a", "b", "c"} and
+                      now["a"]["events"] == now["c"]["events"] == 2 and now)
+    assert "JSON" in parked["a"]["error"] and "no JSON object" in parked["b"]["error"], parked
+    assert "can't be taken" in parked["c"]["error"] and [row["key"] for row in rows] == ["d"]
+    words = ("taker", "legacy", "a", "--state", sources.system.state)
+    shown = json.loads(sources.system.command("parked", "show", *words, "--json").stdout)
+    assert shown["events"][0]["event"]["data"]["text"] == "{not json", shown
+    assert "JSON" in sources.system.command("parked", "retry", *words, check=False).stdout
+    mended = sources.folder / "mended.json"
+    mended.write_text('{"number": 20}')
+    sources.system.command("parked", "edit", *words, "--data", f"@{mended}")
+    for key in ("b", "c"):
+        sources.drop(key)
+    rows = sources.wait("what waited is taken", lambda rows: len(rows) == 4, before)
+    assert [(row["key"], row["number"]) for row in rows] == [("d", 1), ("a", 20), ("a", 2), ("c", 3)]
+    assert sources.parked() == {}
