@@ -53,7 +53,7 @@ class Sources:
 
     def kill(self):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.system.pid("taker"), signal.SIGKILL)
+            os.kill(wait_for("it runs", lambda: self.system.pid("taker")), signal.SIGKILL)
 
     def taken(self, after=0):
         """All rows behind this one; None: the service is not there now."""

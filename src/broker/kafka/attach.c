@@ -42,7 +42,7 @@ static void name_cluster(struct kafka_client *client, char *ret, size_t size)
 }
 
 /* The oldest is asked first: what is removed in between only makes it look older. */
-static enum fh_code measure(struct kafka_attaching *attaching)
+static enum fh_code measure_source(struct kafka_attaching *attaching)
 {
     struct kafka_opening *opening = &attaching->opening;
     struct kafka_consumer *consumer = opening->consumer;
@@ -88,7 +88,7 @@ static void kafka_attach_now(void *argument)
     struct kafka_opening *opening = &attaching->opening;
     opening->code = kafka_open_client(opening);
     if (!opening->code)
-        opening->code = measure(attaching);
+        opening->code = measure_source(attaching);
     if (!opening->code)
         opening->code = begin_source(attaching);
 }

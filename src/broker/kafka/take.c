@@ -64,8 +64,9 @@ static int take_from_queue(struct kafka_consumer *consumer, struct broker_messag
     int count = 0;
     for (ssize_t i = 0; i < queued_count; i++) {
         rd_kafka_message_t *message = queued[i];
-        if (message->err) {
-            consumer->failed = message->err;
+        if (message->err || (consumer->source && consumer->failed)) {
+            if (message->err)
+                consumer->failed = message->err;
             kafka.rd_kafka_message_destroy(message);
             continue;
         }
@@ -125,7 +126,9 @@ enum fh_code kafka_take(struct broker_consumer *base, struct broker_message *mes
     free_kafka_taken(consumer);
     for (;;) {
         forget_kafka_wakes(consumer);
-        *ret_count = take_from_queue(consumer, messages, max);
+        /* Of a source nothing is taken behind an error: something may be missing there. */
+        *ret_count =
+            consumer->source && consumer->failed ? 0 : take_from_queue(consumer, messages, max);
         int64_t now_ns = world_monotonic_ns(world);
         if (*ret_count) {
             consumer->quiet_ns = now_ns;

@@ -30,6 +30,7 @@ struct source_reader {
     struct broker_consumer *consumer;
     struct ledger_cursor asked; /* the place that the next question has to be about */
     struct ledger_cursor place; /* what the next batch follows; another one only at the beginning */
+    bool fresh;                 /* no message was given since the consumer was opened */
     bool compares;       /* the message before `place` has to come first, if it is there still */
     int64_t lost_before; /* messages from place.position up to here are gone; 0: none */
     int count, given;    /* of `messages` */
@@ -186,6 +187,7 @@ static enum bus_verdict attach_source(struct source_reader *reader,
         world_in_ms(source_world(reader), SOURCE_ATTACH_MS), &extent, &reader->consumer, &error);
     if (code != FH_OK)
         reader->consumer = NULL;
+    reader->fresh = true;
     if (code != FH_OK && (code != FH_CONFLICT || extent.end < 0))
         return source_failed(reader, error.message, why);
     if (extent.partitions > source->partitions) {
@@ -243,6 +245,13 @@ static const char *unread_type(const struct event_source *source,
     return subscriber->subscribed_count == 1 ? subscriber->subscribed[0]->type : "";
 }
 
+/* The next message is not the one behind the last, and nobody has looked yet at what is there. */
+static bool may_lack_messages(const struct source_reader *reader, int64_t position)
+{
+    return reader->source->link->driver->skips && !reader->fresh &&
+           reader->messages[reader->given].offset > position;
+}
+
 /* Maps what was taken, as far as it fits, and moves batch->next past it. */
 static json_t *map_taken(struct source_reader *reader, struct batch *batch, int limit)
 {
@@ -264,9 +273,12 @@ static json_t *map_taken(struct source_reader *reader, struct batch *batch, int 
         bool any = json_array_size(envelopes) > 0;
         if (message->offset < batch->next.position)
             continue;
+        if (may_lack_messages(reader, batch->next.position))
+            break;
         json_t *envelope = source_map(&mapping, message, &batch->arena, !any);
         if (!envelope)
             break;
+        reader->fresh = false;
         batch->next.position = message->offset + 1;
         source_id(message, batch->next.event_id);
         size += message->length;
@@ -306,6 +318,9 @@ static enum bus_verdict give_batch(struct source_reader *reader, int limit, stru
     return BUS_BATCH;
 }
 
+static enum bus_verdict source_fetch(struct bus_reader *base, const struct bus_question *question,
+                                     struct batch **ret, char why[BUS_WHY_SIZE]);
+
 static enum bus_verdict await_source(struct source_reader *reader,
                                      const struct bus_question *question, struct batch **ret,
                                      char why[BUS_WHY_SIZE])
@@ -326,6 +341,10 @@ static enum bus_verdict await_source(struct source_reader *reader,
                                   "The last message that was read is another one now: the topic "
                                   "was made anew",
                                   why);
+        if (came && may_lack_messages(reader, reader->place.position)) {
+            detach_source(reader);
+            return source_fetch((struct bus_reader *)reader, question, ret, why);
+        }
         if (came || reader->lost_before)
             return give_batch(reader, question->limit, ret, why);
         if (now_ns - began_ns < wait_ms * NS_A_MS)

@@ -150,7 +150,7 @@ static bool take_message_key(struct mapped *mapped)
 
 /* ---- what kind it is ---- */
 
-static enum fh_code read_body(struct mapped *mapped)
+static enum fh_code read_message_json(struct mapped *mapped)
 {
     if (mapped->message->length > BROKER_MESSAGE_SIZE_MAX)
         return error_set(&mapped->error, FH_INVALID,
@@ -163,7 +163,7 @@ static enum fh_code read_body(struct mapped *mapped)
     return code;
 }
 
-static enum fh_code check_type(struct mapped *mapped)
+static enum fh_code check_message_type(struct mapped *mapped)
 {
     const char *type = mapped->type;
     mapped->type = NULL;
@@ -182,7 +182,7 @@ static enum fh_code map_structured(struct mapped *mapped)
     json_t *body = mapped->body;
     mapped->type = json_string_at(body, "type");
     mapped->data = json_object_get(body, "data");
-    enum fh_code code = check_type(mapped);
+    enum fh_code code = check_message_type(mapped);
     if (code == FH_OK && !json_string_at(body, "specversion"))
         return error_set(&mapped->error, FH_INVALID,
                          "The message is no CloudEvent: it has no specversion.");
@@ -206,7 +206,7 @@ static enum fh_code map_binary(struct mapped *mapped)
           take_key(mapped, key, strlen(key))) &&
         !take_message_key(mapped))
         take_key_of_its_own(mapped);
-    return check_type(mapped);
+    return check_message_type(mapped);
 }
 
 static enum fh_code map_other(struct mapped *mapped)
@@ -216,7 +216,7 @@ static enum fh_code map_other(struct mapped *mapped)
     mapped->type = *type == '/' ? json_string_value(value_at(mapped->data, type)) : type;
     if (!take_message_key(mapped))
         take_key_of_its_own(mapped);
-    return check_type(mapped);
+    return check_message_type(mapped);
 }
 
 static enum fh_code map_empty(struct mapped *mapped)
@@ -240,7 +240,7 @@ static enum fh_code map_message(struct mapped *mapped)
         !structured && attribute_text(mapped, "type", mapped->header, sizeof mapped->header);
     if (mapped->message->length == 0 && !binary)
         return map_empty(mapped);
-    enum fh_code code = read_body(mapped);
+    enum fh_code code = read_message_json(mapped);
     if (code != FH_OK)
         return code;
     code = binary                                 ? map_binary(mapped)
@@ -257,7 +257,7 @@ static enum fh_code map_message(struct mapped *mapped)
 
 /* ---- the envelope ---- */
 
-static json_t *base64_of(const char *data, size_t length)
+static json_t *message_base64(const char *data, size_t length)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     struct text text;
@@ -287,7 +287,7 @@ static json_t *unreadable_data(const struct broker_message *message)
     if (text)
         json_object_set_new(data, "text", text);
     else
-        json_object_set_new(data, "base64", base64_of(message->data, kept));
+        json_object_set_new(data, "base64", message_base64(message->data, kept));
     return data;
 }
 

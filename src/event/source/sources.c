@@ -7,8 +7,8 @@
 #include "base/json.h"
 #include "event/source/parts.h"
 
-static enum fh_code read_source(struct event_source *source, const json_t *options,
-                                struct fh_error *error)
+static enum fh_code read_source_options(struct event_source *source, const json_t *options,
+                                        struct fh_error *error)
 {
     const json_t *said = json_object_get(options, "source");
     json_int_t partitions = 1, generation = 1;
@@ -39,7 +39,7 @@ enum fh_code source_add(struct event_manager *manager, const char *name, const j
     source->bus = source_bus_slots;
     source->manager = manager;
     source->name = name;
-    enum fh_code code = read_source(source, options, error);
+    enum fh_code code = read_source_options(source, options, error);
     if (code == FH_OK)
         code = broker_link_of(manager, options, false, &source->link, error);
     if (code == FH_OK && !source->link->driver->attach)

@@ -87,6 +87,11 @@ bool file_bus_is_used(const struct system_file *file, const char *server)
         if (name && strcmp(name, server) == 0)
             return true;
     }
+    for (size_t i = 0; i < file->source_count; i++) {
+        const char *name = file->sources[i].server;
+        if (name && strcmp(name, server) == 0)
+            return true;
+    }
     return false;
 }
 

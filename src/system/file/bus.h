@@ -38,7 +38,7 @@ yaml_read file_read_broker, file_read_token, file_read_token_file, file_read_pas
 void file_check_broker(const struct system_server *server, struct findings *findings);
 /* Once the whole file is read. */
 void file_settle_buses(struct system_file *file, struct findings *findings);
-/* Whether some service's events, or all, go by the server of this name. */
+/* Whether some service's events, or all, go by the server of this name, or a source is on it. */
 bool file_bus_is_used(const struct system_file *file, const char *server);
 
 /* The bus that a service's events go out by: its own, or the system's. */

@@ -267,7 +267,7 @@ static void read_server_settings(struct yaml_reader *reader, yaml_node_t *node, 
 
 static bool is_used(const struct system_file *file, const char *server)
 {
-    if (file_bus_is_used(file, server) || file_source_uses(file, server))
+    if (file_bus_is_used(file, server))
         return true;
     for (size_t i = 0; i < file->service_count; i++) {
         const char *wanted = file->services[i].store.server;

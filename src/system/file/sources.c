@@ -22,8 +22,8 @@ static void read_source_server(struct yaml_reader *reader, yaml_node_t *node, co
     source->server_place = reader->schema ? (struct place){0} : yaml_place(reader, node);
 }
 
-static const char *read_bounded(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                                size_t length_max)
+static const char *read_source_text(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                    size_t length_max)
 {
     const char *text = yaml_text(reader, node, what);
     if (text && strlen(text) > length_max)
@@ -35,7 +35,7 @@ static const char *read_bounded(struct yaml_reader *reader, yaml_node_t *node, c
 static void read_topic(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     ((struct system_source *)into)->topic =
-        read_bounded(reader, node, what, SOURCE_TOPIC_LENGTH_MAX);
+        read_source_text(reader, node, what, SOURCE_TOPIC_LENGTH_MAX);
 }
 
 static void read_source_partitions(struct yaml_reader *reader, yaml_node_t *node, const char *what,
@@ -54,14 +54,15 @@ static void read_generation(struct yaml_reader *reader, yaml_node_t *node, const
 static void read_source_type(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                              void *into)
 {
-    ((struct system_source *)into)->type = read_bounded(reader, node, what, SOURCE_TYPE_LENGTH_MAX);
+    ((struct system_source *)into)->type =
+        read_source_text(reader, node, what, SOURCE_TYPE_LENGTH_MAX);
 }
 
 static void read_source_key(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                             void *into)
 {
     struct system_source *source = into;
-    source->key = read_bounded(reader, node, what, SOURCE_TYPE_LENGTH_MAX);
+    source->key = read_source_text(reader, node, what, SOURCE_TYPE_LENGTH_MAX);
     if (source->key && source->key[0] != '/')
         findings_error(reader->findings, yaml_place(reader, node),
                        "%s is no JSON pointer: expected /MEMBER, as in /order/id", what);
@@ -70,10 +71,11 @@ static void read_source_key(struct yaml_reader *reader, yaml_node_t *node, const
 static void read_empty(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     ((struct system_source *)into)->empty =
-        read_bounded(reader, node, what, SOURCE_TYPE_LENGTH_MAX);
+        read_source_text(reader, node, what, SOURCE_TYPE_LENGTH_MAX);
 }
 
-static void read_from(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+static void read_source_from(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             void *into)
 {
     static const char *const words[] = {"beginning", "end", NULL};
     ((struct system_source *)into)->from_end = yaml_word(reader, node, what, words, true) == 1;
@@ -90,7 +92,7 @@ static void read_source(struct yaml_reader *reader, yaml_node_t *key, const char
          "of its events, or /MEMBER that says it; default: messages are CloudEvents"},
         {"key", read_source_key, false, "/MEMBER of the data; default: the message's"},
         {"empty", read_empty, false, "the type of a message without data"},
-        {"from", read_from, false, "where reading begins for the first time"},
+        {"from", read_source_from, false, "where reading begins for the first time"},
         {"generation", read_generation, false, "raised to begin anew; default: 1"}};
     struct system_file *file = into;
     struct system_source *source = &file->sources[file->source_count++];
@@ -155,14 +157,4 @@ struct system_server *system_source_server(struct system_file *file,
 {
     struct system_server *server = source->server ? system_file_server(file, source->server) : NULL;
     return server && server->broker && server->address.host ? server : NULL;
-}
-
-bool file_source_uses(const struct system_file *file, const char *server)
-{
-    for (size_t i = 0; i < file->source_count; i++) {
-        const char *of = file->sources[i].server;
-        if (of && strcmp(of, server) == 0)
-            return true;
-    }
-    return false;
 }

@@ -35,6 +35,5 @@ struct system_source *system_file_source(struct system_file *file, const char *n
 /* The broker that it is on; NULL: none that can be used. */
 struct system_server *system_source_server(struct system_file *file,
                                            const struct system_source *source);
-bool file_source_uses(const struct system_file *file, const char *server);
 
 #endif
