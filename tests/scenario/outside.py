@@ -11,7 +11,7 @@ from kafka_client import Kafka, Refused, kcat
 
 
 class KafkaTopic:
-    kind, partitions, first = "kafka", 2, 0
+    kind, partitions, first, has_keys, attributes = "kafka", 2, 0, True, "ce_"
 
     def __init__(self, broker, folder, name="orders"):
         self.broker, self.folder, self.name = broker, folder, name
@@ -67,5 +67,11 @@ class KafkaTopic:
         self.create()
 
     def kill(self):
+        """It is started again, and comes back with what it has acknowledged."""
         with open(self.broker["pid_file"]) as file:
             os.kill(int(file.read()), signal.SIGKILL)
+
+    def is_back(self):
+        with contextlib.suppress(AssertionError):
+            return self.read(0) is not None and self.read(self.partitions - 1) is not None
+        return False

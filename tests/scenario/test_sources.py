@@ -90,7 +90,7 @@ class Sources:
         return {one["key"]: one for one in json.loads(done.stdout)["parked"]}
 
     def drop(self, key):
-        self.system.command("parked", "drop", "taker", "legacy", key, "--state", self.system.state)
+        self.system.command("parked", "drop", "taker", "legacy", key, "--yes", "--state", self.system.state)
 
 
 def counted(partition, numbers):
@@ -110,6 +110,7 @@ def sources(request):
             sources.system.up()
             yield sources
         finally:
+            print(sources.system.logs())
             sources.system.stop(check=False)
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -124,6 +125,7 @@ def test_each_message_takes_effect_once_and_in_order_whatever_is_killed(sources)
             topic.kill()
         if round < 7:
             sources.kill()
+        wait_for("the broker is there", topic.is_back)
         if chance.random() < .5:
             sources.wait("it goes on", lambda rows: True)
     there = {partition: [json.loads(text)["number"] for text in topic.read(partition)] for partition in range(topic.partitions)}
@@ -153,6 +155,73 @@ def test_what_cant_be_read_or_taken_is_parked_and_the_rest_goes_on(sources):
     sources.system.command("parked", "edit", *words, "--data", f"@{mended}")
     for key in ("b", "c"):
         sources.drop(key)
+    sources.system.command("parked", "retry", "taker", "legacy", "c", "--state", sources.system.state)
     rows = sources.wait("what waited is taken", lambda rows: len(rows) == 4, before)
     assert [(row["key"], row["number"]) for row in rows] == [("d", 1), ("a", 20), ("a", 2), ("c", 3)]
     assert sources.parked() == {}
+
+
+def test_what_says_that_it_is_a_cloudevent_maps_itself(sources):
+    topic, before = sources.topic, sources.last()
+    event = {"specversion": "1.0", "id": "1", "source": "/there", "type": "Counted", "subject": "of-subject"}
+    topic.publish(0, [(None, json.dumps({**event, "data": {"number": 1}})),
+                      (None, json.dumps({**event, "partitionkey": "of-key", "data": {"number": 2}})),
+                      (None, json.dumps({**event, "type": "Unheard", "data": {}})),
+                      ("bad", json.dumps({**event, "type": 7, "data": {}}))], content__type="application/cloudevents+json")
+    topic.publish(0, [("of-message", '{"number": 3}')], **{topic.attributes + "type": "Counted"})
+    rows = sources.wait("all are taken", lambda rows: len(rows) == 3, before)
+    own = rows[2]["key"] if not topic.has_keys else "of-message"
+    assert [(row["key"], row["number"]) for row in rows] == [("of-subject", 1), ("of-key", 2), (own, 3)]
+    (key, parked), = wait_for("the bad one is parked", sources.parked).items()
+    assert "has no type" in parked["error"] and (key == "bad") == topic.has_keys, parked
+    sources.drop(key)
+
+
+def test_an_empty_message_is_what_the_file_says(sources):
+    if not sources.topic.has_keys:
+        pytest.skip("ITS MESSAGES HAVE NO KEYS")
+    before = sources.last()
+    sources.topic.publish(0, [("gone", "")])
+    rows = sources.wait("it is taken", lambda rows: len(rows) == 1, before)
+    assert [(row["type"], row["key"]) for row in rows] == [("Forgotten", "gone")]
+
+
+def test_what_the_broker_removed_before_it_was_read_is_told_and_stays_told(sources):
+    topic, before = sources.topic, sources.last()
+    there = topic.first + len(topic.read(0))
+    wait_for("all is read", lambda: sources.subscription()["position"] == there)
+
+    def remove():
+        topic.publish(0, counted(0, range(10)))
+        topic.remove_before(0, there + 4)
+    sources.again(remove)
+    rows = sources.wait("what is left is taken", lambda rows: len(rows) == 6, before)
+    assert numbers_of(rows, 0) == list(range(4, 10))
+    (key, parked), = wait_for("it is parked", sources.parked).items()
+    assert key == "@0:lost" and f"messages {there} to {there + 3} of partition 0 are lost" in parked["error"], parked
+    assert sources.told()["lost"] == 4
+    words = ("taker", "legacy", key, "--state", sources.system.state)
+    assert "are lost" in sources.system.command("parked", "retry", *words, check=False).stdout
+    sources.again()
+    assert sources.parked().keys() == {key}
+    sources.drop(key)
+
+
+def refused(sources):
+    return wait_for("it is refused", lambda: (now := sources.subscription())["state"] == "refused" and now)["reason"]
+
+
+def test_a_topic_that_was_made_anew_is_neither_passed_over_nor_applied_again(sources):
+    topic, before = sources.topic, sources.last()
+    count = len(topic.read(0)) + (topic.first + 1)
+    sources.again(topic.recreate)
+    assert "made anew" in refused(sources) or "another one" in refused(sources)
+    # As many messages as before, and more.
+    sources.again(lambda: topic.publish(0, counted(0, range(count + 300))))
+    why = refused(sources)
+    assert "made anew" in why or "another one" in why
+    assert "sources.legacy.generation to 2" in why and sources.taken(before) == []
+    sources.generation = 2
+    sources.again(sources.write)
+    rows = sources.wait("it has begun anew", lambda rows: len(rows) == count + 300, before)
+    assert numbers_of(rows, 0) == list(range(count + 300)) and sources.told()["connected"]

@@ -40,11 +40,8 @@ void nats_durable_name(const char *name, unsigned partition, unsigned of,
 
 /* ---- memory ---- */
 
-static struct nats_consumer *nats_consumer_new(struct nats_broker *broker,
-                                               const struct broker_topic *topic, const char *name,
-                                               unsigned index, unsigned of)
+static struct nats_consumer *nats_consumer_of(struct nats_broker *broker, unsigned pulls)
 {
-    unsigned pulls = of == 1 ? 1 : (topic->partitions - index + of - 1) / of;
     struct nats_consumer *consumer =
         calloc(1, sizeof *consumer + pulls * sizeof consumer->pulls[0]);
     if (!consumer)
@@ -55,18 +52,40 @@ static struct nats_consumer *nats_consumer_new(struct nats_broker *broker,
         free(consumer);
         return NULL;
     }
-    snprintf(consumer->topic_name, sizeof consumer->topic_name, "%s", topic->name);
-    consumer->topic = (struct broker_topic){consumer->topic_name, topic->partitions};
-    nats_stream_name(topic, consumer->stream);
     atomic_init(&consumer->users, 1);
     pthread_mutex_init(&consumer->mutex, NULL);
     consumer->end = &consumer->first;
     consumer->newest = &consumer->oldest;
     consumer->pull_count = pulls;
+    for (unsigned i = 0; i < pulls; i++)
+        consumer->pulls[i].consumer = consumer;
+    return consumer;
+}
+
+struct nats_consumer *nats_source_new(struct nats_broker *broker, const char *stream)
+{
+    struct nats_consumer *consumer = nats_consumer_of(broker, 1);
+    if (!consumer)
+        return NULL;
+    consumer->source = true;
+    snprintf(consumer->stream, sizeof consumer->stream, "%s", stream);
+    return consumer;
+}
+
+static struct nats_consumer *nats_consumer_new(struct nats_broker *broker,
+                                               const struct broker_topic *topic, const char *name,
+                                               unsigned index, unsigned of)
+{
+    unsigned pulls = of == 1 ? 1 : (topic->partitions - index + of - 1) / of;
+    struct nats_consumer *consumer = nats_consumer_of(broker, pulls);
+    if (!consumer)
+        return NULL;
+    snprintf(consumer->topic_name, sizeof consumer->topic_name, "%s", topic->name);
+    consumer->topic = (struct broker_topic){consumer->topic_name, topic->partitions};
+    nats_stream_name(topic, consumer->stream);
     for (unsigned i = 0; i < pulls; i++) {
         struct nats_pull *pull = &consumer->pulls[i];
         unsigned partition = index + i * of;
-        pull->consumer = consumer;
         if (of == 1)
             snprintf(pull->filter, sizeof pull->filter, "freehold.%s.*", topic->name);
         else
@@ -118,12 +137,16 @@ void nats_consumer_left(struct nats_consumer *consumer)
 /* A message without data tells how a request has ended, and how much of it was not fulfilled. */
 static bool request_ended(struct nats_pull *pull, natsMsg *message)
 {
-    const char *status = NULL, *left = NULL;
+    const char *status = NULL, *left = NULL, *why = NULL;
     if (nats.natsMsg_GetDataLength(message) > 0 ||
         nats.natsMsgHeader_Get(message, "Status", &status) != NATS_OK)
         return false;
     if (strcmp(status, "100") == 0)
         return true; /* the server is still there */
+    if (strcmp(status, "503") == 0 ||
+        (nats.natsMsgHeader_Get(message, "Description", &why) == NATS_OK && why &&
+         strstr(why, "Deleted")))
+        atomic_store(&pull->gone, true);
     if (nats.natsMsgHeader_Get(message, "Nats-Pending-Messages", &left) == NATS_OK)
         atomic_fetch_sub(&pull->asked, (int)strtol(left, NULL, 10) % (NATS_ASKED_MAX + 1));
     else
@@ -204,7 +227,7 @@ static natsStatus make_consumer(const struct opening *opening, const struct nats
     return status;
 }
 
-static natsStatus nats_subscribe(struct nats_broker *broker, struct nats_pull *pull)
+natsStatus nats_subscribe(struct nats_broker *broker, struct nats_pull *pull)
 {
     natsStatus status = nats.natsInbox_Create(&pull->inbox);
     if (status != NATS_OK)

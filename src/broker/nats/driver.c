@@ -44,4 +44,8 @@ const struct broker_driver broker_nats = {
     .take = nats_take,
     .acknowledge = nats_acknowledge,
     .unconsume = nats_unconsume,
+    .attach = nats_attach,
+    .header = nats_header,
+    .attributes = "ce-",
+    .skips = true,
 };

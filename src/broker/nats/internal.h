@@ -95,6 +95,24 @@ enum fh_code nats_consume(struct broker *base, const struct broker_topic *topic,
                           struct broker_consumer **ret, struct fh_error *error);
 void nats_unconsume(struct broker_consumer *base);
 
+/* Of a source: its only pull has no name yet. NULL: no memory. On the driver's thread:
+ * nats_subscribe, before anything is asked for. */
+struct nats_pull;
+struct nats_consumer;
+struct nats_consumer *nats_source_new(struct nats_broker *broker, const char *stream);
+natsStatus nats_subscribe(struct nats_broker *broker, struct nats_pull *pull);
+
+/* attach.c */
+enum fh_code nats_attach(struct broker *base, const char *topic, unsigned partition, int64_t from,
+                         int64_t deadline_ns, struct broker_extent *ret_extent,
+                         struct broker_consumer **ret, struct fh_error *error);
+const char *nats_header(const struct broker_message *message, const char *name, size_t *ret_length);
+/* False: something is missing before it, or it is none of JetStream's. */
+bool nats_take_of_source(struct nats_consumer *consumer, natsMsg *message,
+                         struct broker_message *ret);
+/* FH_UNAVAILABLE: what comes from now on may not be all of it. */
+enum fh_code nats_source_is_whole(const struct nats_consumer *consumer, struct fh_error *error);
+
 /* take.c */
 enum fh_code nats_take(struct broker_consumer *base, struct broker_message *messages, int max,
                        int64_t deadline_ns, int *ret_count, struct fh_error *error);
@@ -122,6 +140,7 @@ struct nats_pull {
     natsInbox *inbox;
     _Atomic int asked;  /* messages asked for that have not come */
     int64_t asked_ns;   /* the last request */
+    _Atomic bool gone;  /* the server has it no more: for sources, others are asked for again */
     char *acknowledges; /* within nats_acknowledge: the newest message's reply subject */
 };
 
@@ -152,6 +171,8 @@ struct nats_consumer {
     int taken_count;
     struct nats_unacknowledged *oldest, **newest;
     uint64_t mark;
+    bool source, failed; /* it reads a source; something did not come */
+    uint64_t losses;     /* nats_disconnected, when it was opened */
     unsigned pull_count;
     struct nats_pull pulls[];
 };

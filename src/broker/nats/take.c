@@ -98,8 +98,9 @@ static int take_arrived(struct nats_consumer *consumer, struct broker_message *m
 {
     struct nats_arrived *arrived;
     int count = 0;
-    while (count < max && (arrived = next_arrived(consumer))) {
-        if (take_nats_message(consumer, arrived, &messages[count])) {
+    while (count < max && !consumer->failed && (arrived = next_arrived(consumer))) {
+        if (consumer->source ? nats_take_of_source(consumer, arrived->message, &messages[count])
+                             : take_nats_message(consumer, arrived, &messages[count])) {
             consumer->taken[consumer->taken_count++] = arrived->message;
             count++;
         } else {
@@ -128,6 +129,8 @@ enum fh_code nats_take(struct broker_consumer *base, struct broker_message *mess
         forget_wakes(consumer);
         *ret_count = take_arrived(consumer, messages, max);
         enum fh_code code = *ret_count ? FH_OK : nats_is_connected(nats_of(base->broker), error);
+        if (code == FH_OK && !*ret_count && consumer->source)
+            code = nats_source_is_whole(consumer, error);
         if (code != FH_OK)
             return code;
         for (unsigned i = 0; i < consumer->pull_count; i++)

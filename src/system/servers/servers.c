@@ -393,7 +393,7 @@ enum fh_code servers_configure(struct provision *provision, const struct provisi
                                struct fh_error *error)
 {
     struct configuring by = configuring_of(provision, options);
-    bool any = false;
+    bool any = by.file->source_count > 0;
     for (size_t i = 0; i < by.file->service_count; i++)
         any |= by.file->services[i].store.server || by.file->services[i].store.address.host ||
                system_file_broker(by.file, &by.file->services[i]);
