@@ -18,8 +18,9 @@ class Nats:
         self.socket = socket.create_connection((bus["host"], bus["port"]), timeout=seconds)
         self.buffer = b""
         assert self.line().startswith("INFO ")
-        context = ssl.create_default_context(cafile=bus["tls"]["ca"])
-        self.socket = context.wrap_socket(self.socket, server_hostname=bus["host"])
+        if "tls" in bus:
+            context = ssl.create_default_context(cafile=bus["tls"]["ca"])
+            self.socket = context.wrap_socket(self.socket, server_hostname=bus["host"])
         self.send("CONNECT " + json.dumps({
             "verbose": False, "pedantic": False, "headers": True, "no_responders": True,
             "user": bus["user"] if user is None else user,

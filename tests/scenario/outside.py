@@ -3,11 +3,14 @@
 `publish`, what is in a partition (`read`), and what an operator of the broker may do to it."""
 
 import contextlib
+import json
 import os
 import signal
 
 from conftest import wait_for
 from kafka_client import Kafka, Refused, kcat
+from nats import Nats
+from nats import Refused as RefusedByNats
 
 
 class KafkaTopic:
@@ -74,4 +77,68 @@ class KafkaTopic:
     def is_back(self):
         with contextlib.suppress(AssertionError):
             return self.read(0) is not None and self.read(self.partitions - 1) is not None
+        return False
+
+
+class NatsStream:
+    kind, partitions, first, has_keys, attributes = "nats", 1, 1, False, "ce-"
+
+    def __init__(self, broker, folder, name="orders"):
+        self.broker, self.folder, self.name, self.texts = broker, folder, name, []
+        self.create()
+
+    def client(self):
+        def connected():
+            with contextlib.suppress(OSError, RefusedByNats):
+                return Nats(self.broker)
+        return wait_for("NATS answers", connected)
+
+    def ask(self, what, body=None):
+        client = self.client()
+        answer = client.request(f"$JS.API.{what}.{self.name}", body)
+        client.close()
+        assert "error" not in answer, answer
+        return answer
+
+    def create(self):
+        self.ask("STREAM.CREATE", {"name": self.name, "subjects": [f"{self.name}.>"], "storage": "file",
+                                   "retention": "limits", "max_msgs": -1, "max_bytes": -1, "max_age": 0})
+
+    def publish(self, partition, messages, **headers):
+        """Each is acknowledged before the next one is sent."""
+        assert partition == 0
+        client = self.client()
+        named = "".join(f"{name.replace('__', '-')}: {value}\r\n" for name, value in headers.items())
+        head = f"NATS/1.0\r\n{named}\r\n".encode()
+        for _, text in messages:
+            client.number += 1
+            reply, data = f"{client.inbox}.{client.number}", text.encode()
+            client.send(f"SUB {reply} {client.number}")
+            client.send(f"HPUB {self.name}.placed {reply} {len(head)} {len(head) + len(data)}", head + data)
+            answer = json.loads(client.until(True))
+            assert "error" not in answer, answer
+            self.texts.append(text)
+        client.close()
+
+    def read(self, partition):
+        """The texts that it has had. What was acknowledged is there, unless it was removed."""
+        state = self.ask("STREAM.INFO")["state"]
+        assert state["last_seq"] == len(self.texts), state
+        return self.texts
+
+    def remove_before(self, partition, offset):
+        self.ask("STREAM.PURGE", {"seq": offset})
+
+    def recreate(self):
+        self.ask("STREAM.DELETE")
+        self.texts = []
+        self.create()
+
+    def kill(self):
+        with open(self.broker["pid_file"]) as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+
+    def is_back(self):
+        with contextlib.suppress(AssertionError, ValueError):
+            return self.ask("STREAM.INFO") is not None
         return False

@@ -66,7 +66,13 @@ void status_print_buses(const json_t *status)
 void status_note_buses(const json_t *service)
 {
     size_t i;
-    json_t *bus;
+    json_t *bus, *source;
+    json_array_foreach (json_at(service, "state.sources"), i, source) {
+        if (cli_number(source, "lost") > 0)
+            cli_line(2, "%s has lost %lld messages of %s: freehold parked list says which.",
+                     json_string_at(service, "name"), cli_number(source, "lost"),
+                     json_string_at(source, "source"));
+    }
     json_array_foreach (json_at(service, "state.buses"), i, bus) {
         const char *why = json_string_at(bus, "reason");
         if (!json_is_true(json_object_get(bus, "connected")))

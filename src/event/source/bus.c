@@ -170,11 +170,22 @@ static int64_t attach_from(const struct source_reader *reader)
     return *place->event_id && place->position > 0 ? place->position - 1 : place->position;
 }
 
+/* NULL: it is not connected. At first that takes a moment, which is no outage. */
+static struct broker *source_broker(const struct source_reader *reader)
+{
+    struct broker_link *link = reader->source->link;
+    struct broker *broker = broker_link_get(link);
+    if (!broker && !*link->why)
+        fiber_wait_until(&link->changed, source_world(reader),
+                         world_in_ms(source_world(reader), BROKER_CONNECT_MS));
+    return broker ? broker : broker_link_get(link);
+}
+
 static enum bus_verdict attach_source(struct source_reader *reader,
                                       const struct bus_question *question, char why[BUS_WHY_SIZE])
 {
     const struct event_source *source = reader->source;
-    struct broker *broker = broker_link_get(source->link);
+    struct broker *broker = source_broker(reader);
     struct broker_extent extent = {.end = -1};
     struct fh_error error = {0};
     reader->asked = reader->place = question->after;
