@@ -22,7 +22,7 @@ PROGRAM = pathlib.Path(FREEHOLD).parent / "tests" / "sources" / "taker"
 FILE = """system: sources
 gateway: {{ listen: 127.0.0.1:0 }}
 services:
-  taker: {{ program: {program}, migrations: {migrations} }}
+  taker: {{ program: {program}, migrations: {migrations}{more} }}
 sources:
   legacy: {{ {source} }}
 servers:
@@ -35,8 +35,8 @@ SOURCE = "server: theirs, topic: {name}, partitions: {partitions}, type: Counted
 class Sources:
     """A system that reads one topic."""
 
-    def __init__(self, topic, folder):
-        self.topic, self.folder, self.generation = topic, folder, 1
+    def __init__(self, topic, folder, more=""):
+        self.topic, self.folder, self.generation, self.more = topic, folder, 1, more
         self.file = folder / "freehold.yaml"
         self.write()
         self.system = System(self.file, folder / "state")
@@ -46,7 +46,7 @@ class Sources:
                                   **changes})
         server = SERVER.format(kind=self.topic.kind, **self.topic.broker)
         self.file.write_text(FILE.format(program=PROGRAM, migrations=ROOT / "tests" / "sources" / "taker" / "migrations",
-                                         source=source, server=server))
+                                         source=source, server=server, more=self.more))
 
     def again(self, between=lambda: None):
         self.system.stop()
@@ -236,6 +236,30 @@ def test_a_topic_that_was_made_anew_is_neither_passed_over_nor_applied_again(sou
     assert numbers_of(rows, 0) == list(range(count + 300)) and sources.told()["connected"]
 
 
+def test_instances_share_its_partitions(sources):
+    """On a store that is a server: each partition is one instance's, and another one's when that is killed."""
+    topic = sources.topic
+    if topic.partitions < 2 or not shutil.which("psql"):
+        pytest.skip("IT HAS ONE PARTITION, OR POSTGRESQL IS NOT INSTALLED")
+    folder = open_folder()
+    shared = Sources(topic, folder, ", engine: postgresql, instances: 2")
+    try:
+        shared.system.up()
+        before = sum(len(topic.read(partition)) for partition in range(2))
+        shared.wait("all that is there is taken", lambda rows: len(rows) >= before)
+        for round in range(3):
+            for partition in range(2):
+                topic.publish(partition, counted(partition, range(100 * round, 100 * round + 100)))
+            shared.kill()
+        rows = shared.wait("all is taken", lambda rows: len(rows) >= before + 600)
+        assert len(rows) == before + 600
+        for partition in range(2):
+            assert numbers_of(rows, partition)[-300:] == list(range(300))
+    finally:
+        shared.system.stop(check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 # ---- What is wrong with a file ---------------------------------------------------------------
 
 THEIRS = "broker: kafka, host: 127.0.0.1, tls: { mode: off }"
@@ -245,7 +269,7 @@ LEGACY = "server: theirs, topic: orders, type: Counted, empty: Forgotten"
 def check(folder, source=LEGACY, server=THEIRS, name="legacy"):
     file = folder / "freehold.yaml"
     text = FILE.format(program=PROGRAM, migrations=ROOT / "tests" / "sources" / "taker" / "migrations", source=source,
-                       server=server)
+                       server=server, more="")
     file.write_text(text.replace("legacy:", f"{name}:"))
     done = subprocess.run([FREEHOLD, "check", file], capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr

@@ -38,7 +38,8 @@ static const char *header_of(const struct broker_message *message, const char *n
 }
 
 static const struct broker_driver driver = {.header = header_of, .attributes = "ce_"};
-static const struct source_mapping cloudevents = {.unread = "", .driver = &driver};
+static const struct source_mapping cloudevents = {
+    .name = "legacy", .unread = "", .driver = &driver};
 
 static struct broker_message message_of(const char *key, const char *data)
 {
@@ -70,6 +71,7 @@ static void assert_event(const struct source_mapping *mapping, const struct brok
     struct fh_error error;
     assert_null(json_object_get(event, SOURCE_UNREADABLE));
     assert_string_equal(json_string_at(event, "type"), type);
+    assert_string_equal(json_string_at(event, "source"), "/legacy");
     assert_string_equal(json_string_at(event, "subject"), key);
     assert_int_equal(json_integer_value(json_object_get(event, "position")), 17);
     assert_int_equal(json_parse(data, strlen(data), &expected, &error), FH_OK);
@@ -95,7 +97,7 @@ static void assert_unreadable(const struct source_mapping *mapping,
 
 static void a_message_is_the_data_of_its_type(void **state)
 {
-    struct source_mapping mapping = {.type = "Placed", .driver = &driver};
+    struct source_mapping mapping = {.name = "legacy", .type = "Placed", .driver = &driver};
     (void)state;
     struct broker_message message = message_of("k", "{\"id\": 1}");
     assert_event(&mapping, &message, "Placed", "k", "{\"id\": 1}");
@@ -106,8 +108,11 @@ static void a_message_is_the_data_of_its_type(void **state)
 
 static void type_and_key_may_be_members(void **state)
 {
-    struct source_mapping mapping = {
-        .type = "/kind", .key = "/order/i~1d~0/1", .unread = "", .driver = &driver};
+    struct source_mapping mapping = {.name = "legacy",
+                                     .type = "/kind",
+                                     .key = "/order/i~1d~0/1",
+                                     .unread = "",
+                                     .driver = &driver};
     (void)state;
     struct broker_message message =
         message_of("k", "{\"kind\": \"Paid\", \"order\": {\"i/d~\": [1, 2]}}");
@@ -127,7 +132,8 @@ static void cloudevents_map_themselves(void **state)
         {"content-type", "application/cloudevents+json; charset=utf-8"}, {0}};
     static const struct header binary[] = {
         {"ce_type", "Paid"}, {"ce_partitionkey", "p"}, {"traceparent", TRACE}, {0}};
-    static const struct source_mapping mapping = {.type = "Placed", .driver = &driver};
+    static const struct source_mapping mapping = {
+        .name = "legacy", .type = "Placed", .driver = &driver};
     static const char text[] = "{\"specversion\": \"1.0\", \"type\": \"Paid\", \"subject\": \"s\","
                                "\"position\": 9, \"unreadable\": \"x\", \"data\": {\"a\": 1}}";
     (void)state;
@@ -161,7 +167,7 @@ static void headers_are_believed_only_if_they_can_be(void **state)
 static void what_is_no_object_is_kept_as_it_is(void **state)
 {
     static const struct source_mapping mapping = {
-        .type = "Placed", .unread = "Placed", .driver = &driver};
+        .name = "legacy", .type = "Placed", .unread = "Placed", .driver = &driver};
     static const char *const wrong[] = {"{", "[1]", "1", "\"a\"", "{\"a\": 1, \"a\": 2}"};
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -183,7 +189,7 @@ static void what_is_no_object_is_kept_as_it_is(void **state)
 static void an_empty_message_may_mean_something(void **state)
 {
     static const struct source_mapping mapping = {
-        .type = "Placed", .empty = "Gone", .unread = "", .driver = &driver};
+        .name = "legacy", .type = "Placed", .empty = "Gone", .unread = "", .driver = &driver};
     (void)state;
     struct broker_message message = message_of("k", "");
     assert_event(&mapping, &message, "Gone", "k", "{\"key\": \"k\"}");
@@ -193,7 +199,8 @@ static void an_empty_message_may_mean_something(void **state)
 
 static void keys_that_are_no_text_are_in_hex(void **state)
 {
-    static const struct source_mapping mapping = {.type = "Placed", .driver = &driver};
+    static const struct source_mapping mapping = {
+        .name = "legacy", .type = "Placed", .driver = &driver};
     static char text[OUTBOX_KEY_LENGTH_MAX + 2];
     (void)state;
     struct broker_message message = message_of(NULL, "{}");
@@ -208,7 +215,7 @@ static void keys_that_are_no_text_are_in_hex(void **state)
 static void what_is_too_large_is_kept_in_part(void **state)
 {
     static const struct source_mapping mapping = {
-        .type = "Placed", .unread = "", .driver = &driver};
+        .name = "legacy", .type = "Placed", .unread = "", .driver = &driver};
     size_t size = BROKER_MESSAGE_SIZE_MAX + 1;
     char *large = malloc(size + 1);
     (void)state;
@@ -229,7 +236,7 @@ static void what_is_too_large_is_kept_in_part(void **state)
 static void what_takes_too_much_memory_waits_or_is_unreadable(void **state)
 {
     static const struct source_mapping mapping = {
-        .type = "Placed", .unread = "", .driver = &driver};
+        .name = "legacy", .type = "Placed", .unread = "", .driver = &driver};
     struct arena arena;
     size_t size = BROKER_MESSAGE_SIZE_MAX / 2;
     char *many = malloc(size);

@@ -83,8 +83,6 @@ static enum fh_code set_consumer(rd_kafka_conf_t *conf, const struct kafka_consu
         {"enable.auto.offset.store", "false"},
         {"auto.commit.interval.ms", "1000"},
         {"isolation.level", "read_committed"},
-        {"queued.min.messages", "20000"},
-        {"queued.max.messages.kbytes", "16384"},
         {"fetch.max.bytes", "4194304"},
         {"fetch.wait.max.ms", "500"},
         {"fetch.error.backoff.ms", "100"},
@@ -96,6 +94,13 @@ static enum fh_code set_consumer(rd_kafka_conf_t *conf, const struct kafka_consu
     if (!code)
         code =
             kafka_conf_set(conf, "enable.auto.commit", consumer->source ? "false" : "true", error);
+    /* A source's partitions are read by a consumer each, a topic's by few. */
+    if (!code)
+        code =
+            kafka_conf_set(conf, "queued.min.messages", consumer->source ? "1000" : "20000", error);
+    if (!code)
+        code = kafka_conf_set(conf, "queued.max.messages.kbytes",
+                              consumer->source ? "2048" : "16384", error);
     if (!code)
         code = kafka_conf_set(conf, "auto.offset.reset", consumer->source ? "error" : "earliest",
                               error);

@@ -30,6 +30,7 @@ struct source_reader {
     struct broker_consumer *consumer;
     struct ledger_cursor asked; /* the place that the next question has to be about */
     struct ledger_cursor place; /* what the next batch follows; another one only at the beginning */
+    int64_t short_ns;           /* since when the topic ends before `place`; 0: it does not */
     bool fresh;                 /* no message was given since the consumer was opened */
     bool compares;       /* the message before `place` has to come first, if it is there still */
     int64_t lost_before; /* messages from place.position up to here are gone; 0: none */
@@ -78,13 +79,20 @@ static void name_incarnation(const struct event_source *source, const char *iden
              (uint64_t)XXH3_64bits(what, (size_t)length));
 }
 
+/* A cursor's generation; 0: it has none yet. */
+static int generation_of(const char *incarnation)
+{
+    return *incarnation ? (int)strtol(incarnation, NULL, 10) : 0;
+}
+
 static enum bus_verdict source_refused(struct source_reader *reader, const char *what,
                                        char why[BUS_WHY_SIZE])
 {
     const struct event_source *source = reader->source;
+    int read = generation_of(reader->place.incarnation);
     snprintf(why, BUS_WHY_SIZE,
              "%s. To begin anew, as its `from` says, set sources.%.32s.generation to %d", what,
-             source->name, source->generation + 1);
+             source->name, (read > source->generation ? read : source->generation) + 1);
     snprintf(reader->source->why, sizeof reader->source->why, "%s.", what);
     detach_source(reader);
     return BUS_RESYNC;
@@ -116,10 +124,22 @@ static void find_lost(struct source_reader *reader, const struct broker_extent *
               (long long)from, (long long)(extent->oldest - 1), reader->partition, source->name);
 }
 
-/* A cursor's generation; 0: it has none yet. */
-static int generation_of(const char *incarnation)
+/* The topic ends before what was read of it. */
+static enum bus_verdict judge_short(struct source_reader *reader,
+                                    const struct broker_extent *extent, char why[BUS_WHY_SIZE])
 {
-    return *incarnation ? (int)strtol(incarnation, NULL, 10) : 0;
+    char what[200];
+    int64_t now_ns = source_now_ns(reader);
+    bool stays = reader->short_ns && now_ns - reader->short_ns > SOURCE_SHORT_MS * NS_A_MS;
+    snprintf(what, sizeof what,
+             "Partition %u of the topic %.64s was read up to offset %lld, and ends at %lld%s",
+             reader->partition, reader->source->topic, (long long)reader->place.position,
+             (long long)extent->end, stays ? ": it was emptied, or made anew" : ".");
+    if (stays)
+        return source_refused(reader, what, why);
+    if (!reader->short_ns)
+        reader->short_ns = now_ns;
+    return source_failed(reader, what, why);
 }
 
 /* Its place is known, and so is what the topic has. */
@@ -148,13 +168,9 @@ static enum bus_verdict judge_source(struct source_reader *reader,
         begin_anew(reader, extent);
         return BUS_BATCH;
     }
-    if (place->position > extent->end) {
-        snprintf(what, sizeof what,
-                 "Partition %u of the topic %.64s of %s ends before offset %lld, up to which it "
-                 "was read: it was emptied, or made anew",
-                 reader->partition, source->topic, title, (long long)extent->end);
-        return source_refused(reader, what, why);
-    }
+    if (place->position > extent->end)
+        return judge_short(reader, extent, why);
+    reader->short_ns = 0;
     find_lost(reader, extent);
     reader->compares = *place->event_id && place->position > extent->oldest;
     return BUS_BATCH;
@@ -272,8 +288,8 @@ static json_t *map_taken(struct source_reader *reader, struct batch *batch, int 
     json_t *envelopes = json_array();
     mapping.unread = unread_type(source, reader->subscriber);
     if (reader->lost_before) {
-        json_array_append_new(
-            envelopes, source_lost(reader->partition, batch->next.position, reader->lost_before));
+        json_array_append_new(envelopes, source_lost(source->name, reader->partition,
+                                                     batch->next.position, reader->lost_before));
         batch->next.position = reader->lost_before;
         batch->next.event_id[0] = '\0';
     }

@@ -20,7 +20,7 @@
  *   the cursor's generation is older than      it begins anew, as for the first time: an operator
  *   the system file's                          has said so
  *   another cluster, stream or topic           refused
- *   it ends before the cursor                  refused: it was emptied, or made anew
+ *   it ends before the cursor, for some time   refused: it was emptied, or made anew
  *   the last message that was read is there,   refused: likewise
  *   and is another one
  *   it begins behind the cursor                what is between is gone: an event of its own, that
@@ -37,7 +37,10 @@
 #define SOURCE_PARTITIONS_MAX 64
 #define SOURCE_TOPIC_LENGTH_MAX 249
 #define SOURCE_ATTACH_MS 5000
-#define SOURCE_TAKE_MS 500                  /* one wait: it is not woken when the process drains */
+#define SOURCE_TAKE_MS 500 /* one wait: it is not woken when the process drains */
+/* So long a topic has to end before what was read of it: a broker that has just begun may not know
+ * its newest messages yet. */
+#define SOURCE_SHORT_MS 5000
 #define SOURCE_AGAIN_MS 10000               /* for the last message that was read to come again */
 #define SOURCE_BATCH_SIZE ((size_t)1 << 20) /* bytes of messages, with one beyond */
 

@@ -311,10 +311,11 @@ static json_t *envelope_of(struct mapped *mapped)
     if (!good && !*mapped->key && !take_message_key(mapped))
         take_key_of_its_own(mapped);
     source_id(mapped->message, id);
-    json_t *envelope = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:O*}", "specversion", "1.0", "id", id, "type",
-        mapped->type ? mapped->type : mapped->mapping->unread, "subject", mapped->key, "position",
-        (json_int_t)(mapped->message->offset + 1), "data", good ? mapped->data : NULL);
+    json_t *envelope = json_pack("{s:s, s:s, s:s+, s:s, s:s, s:I, s:O*}", "specversion", "1.0",
+                                 "id", id, "source", "/", mapped->mapping->name, "type",
+                                 mapped->type ? mapped->type : mapped->mapping->unread, "subject",
+                                 mapped->key, "position", (json_int_t)(mapped->message->offset + 1),
+                                 "data", good ? mapped->data : NULL);
     FH_ASSERT(envelope != NULL);
     if (!good) {
         json_object_set_new(envelope, "data", unreadable_data(mapped->message));
@@ -343,15 +344,16 @@ json_t *source_map(const struct source_mapping *mapping, const struct broker_mes
     return envelope_of(&mapped);
 }
 
-json_t *source_lost(unsigned partition, int64_t first, int64_t end)
+json_t *source_lost(const char *name, unsigned partition, int64_t first, int64_t end)
 {
     char key[48], id[ID_SIZE];
     snprintf(key, sizeof key, "@%u:lost", partition);
     snprintf(id, sizeof id, "lost-%lld", (long long)first);
-    json_t *envelope = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:{s:I, s:I, s:I}}", "specversion", "1.0", "id", id, "type",
-        SOURCE_LOST_TYPE, "subject", key, "position", (json_int_t)end, "data", "partition",
-        (json_int_t)partition, "first", (json_int_t)first, "last", (json_int_t)(end - 1));
+    json_t *envelope =
+        json_pack("{s:s, s:s, s:s+, s:s, s:s, s:I, s:{s:I, s:I, s:I}}", "specversion", "1.0", "id",
+                  id, "source", "/", name, "type", SOURCE_LOST_TYPE, "subject", key, "position",
+                  (json_int_t)end, "data", "partition", (json_int_t)partition, "first",
+                  (json_int_t)first, "last", (json_int_t)(end - 1));
     FH_ASSERT(envelope != NULL);
     json_object_set_new(envelope, SOURCE_UNREADABLE,
                         json_sprintf("The messages %lld to %lld of partition %u are lost: the "

@@ -34,6 +34,7 @@
 #define SOURCE_TYPE_LENGTH_MAX 255
 
 struct source_mapping {
+    const char *name;  /* the source's */
     const char *type;  /* "OrderPlaced"; "/kind": the member that says it; NULL: CloudEvents */
     const char *key;   /* "/order/id"; NULL: the message's */
     const char *empty; /* the type of a message without data; NULL: it is unreadable */
@@ -49,6 +50,6 @@ void source_id(const struct broker_message *message, char ret[static ID_SIZE]);
 json_t *source_map(const struct source_mapping *mapping, const struct broker_message *message,
                    struct arena *arena, bool must);
 /* The envelope that stands for the messages from `first` up to `end`, which are gone. */
-json_t *source_lost(unsigned partition, int64_t first, int64_t end);
+json_t *source_lost(const char *name, unsigned partition, int64_t first, int64_t end);
 
 #endif

@@ -50,6 +50,7 @@ enum fh_code source_add(struct event_manager *manager, const char *name, const j
         return code;
     }
     source->mapping.driver = source->link->driver;
+    source->mapping.name = name;
     source->lost_until = calloc(source->partitions, sizeof *source->lost_until);
     FH_ASSERT(source->lost_until != NULL);
     source->next = manager->sources;
