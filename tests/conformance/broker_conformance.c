@@ -292,6 +292,78 @@ static void a_connection_that_is_refused_says_why_without_the_password(struct tr
     json_decref(options);
 }
 
+/* ---- sources ---- */
+
+static bool publish_to_source(struct trial *t, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", i);
+        if (trial_publish(t, 0, text, text, &t->error) != FH_OK)
+            return false;
+    }
+    return true;
+}
+
+/* Numbers from..to-1, and no other, in this order, at offsets that begin with `*offset`. */
+static bool source_brings(struct trial *t, struct broker_consumer *consumer, int from, int to,
+                          int64_t *offset)
+{
+    static struct broker_message messages[BROKER_TAKE_MAX];
+    while (from < to) {
+        int count = 0;
+        if (t->driver->take(consumer, messages, 7, trial_soon(t), &count, &t->error) != FH_OK ||
+            count == 0)
+            return false;
+        for (int i = 0; i < count; i++) {
+            char text[16];
+            int length = snprintf(text, sizeof text, "%d", from++);
+            if (from > to || messages[i].offset != (*offset)++ || messages[i].time_ms <= 0 ||
+                messages[i].length != (size_t)length ||
+                memcmp(messages[i].data, text, (size_t)length) != 0)
+                return false;
+        }
+    }
+    return trial_nothing_comes(t, consumer);
+}
+
+static enum fh_code attach_to(struct trial *t, const char *topic, int64_t from,
+                              struct broker_extent *extent, struct broker_consumer **ret)
+{
+    return t->driver->attach(t->broker, topic, 0, from, trial_soon(t), extent, ret, &t->error);
+}
+
+static void a_source_is_read_from_the_offset_that_is_asked_for(struct trial *t)
+{
+    struct broker_consumer *oldest, *end, *within, *none;
+    struct broker_extent extent, newer;
+    char topic[128];
+    if (!t->driver->attach)
+        return;
+    snprintf(topic, sizeof topic, "freehold-%s", t->topic.name);
+    EXPECT(publish_to_source(t, 0, 30));
+    EXPECT_OK(attach_to(t, topic, BROKER_FROM_OLDEST, &extent, &oldest));
+    EXPECT(extent.end == extent.oldest + 30 && extent.identity[0]);
+    int64_t first = extent.oldest, at = first;
+    EXPECT(source_brings(t, oldest, 0, 30, &at));
+    EXPECT_OK(attach_to(t, topic, BROKER_FROM_END, &newer, &end));
+    EXPECT_OK(attach_to(t, topic, first + 20, &newer, &within));
+    EXPECT(strcmp(newer.identity, extent.identity) == 0);
+    EXPECT(trial_nothing_comes(t, end));
+    EXPECT(publish_to_source(t, 30, 40));
+    EXPECT(source_brings(t, oldest, 30, 40, &at) && oldest->end == first + 40);
+    EXPECT(source_brings(t, end, 30, 40, &(int64_t){first + 30}));
+    EXPECT(source_brings(t, within, 20, 40, &(int64_t){first + 20}));
+    EXPECT(attach_to(t, topic, first + 41, &newer, &none) == FH_CONFLICT && !none);
+    EXPECT(newer.end == first + 40);
+    EXPECT_OK(attach_to(t, topic, first + 40, &newer, &none));
+    t->driver->unconsume(none);
+    EXPECT(attach_to(t, "freehold-of-nobody", 0, &newer, &none) != FH_OK && !none);
+    t->driver->unconsume(oldest);
+    t->driver->unconsume(end);
+    t->driver->unconsume(within);
+}
+
 #define CASE(name)                                                                                 \
     {                                                                                              \
 #name, name                                                                                \
@@ -315,6 +387,7 @@ int main(int argc, char **argv)
         CASE(many_wait_at_once_and_the_loop_goes_on),
         CASE(a_killed_server_is_connected_to_again),
         CASE(a_connection_that_is_refused_says_why_without_the_password),
+        CASE(a_source_is_read_from_the_offset_that_is_asked_for),
     };
     return trial_main(cases, sizeof cases / sizeof *cases, argc > 1 ? argv[1] : NULL);
 }

@@ -105,16 +105,16 @@ class NatsStream:
                                    "retention": "limits", "max_msgs": -1, "max_bytes": -1, "max_age": 0})
 
     def publish(self, partition, messages, **headers):
-        """Each is acknowledged before the next one is sent."""
+        """In this order; all are acknowledged when it returns."""
         assert partition == 0
         client = self.client()
         named = "".join(f"{name.replace('__', '-')}: {value}\r\n" for name, value in headers.items())
         head = f"NATS/1.0\r\n{named}\r\n".encode()
+        client.subscribe(client.inbox)
         for _, text in messages:
-            client.number += 1
-            reply, data = f"{client.inbox}.{client.number}", text.encode()
-            client.send(f"SUB {reply} {client.number}")
-            client.send(f"HPUB {self.name}.placed {reply} {len(head)} {len(head) + len(data)}", head + data)
+            data = text.encode()
+            client.send(f"HPUB {self.name}.placed {client.inbox} {len(head)} {len(head) + len(data)}", head + data)
+        for _, text in messages:
             answer = json.loads(client.until(True))
             assert "error" not in answer, answer
             self.texts.append(text)

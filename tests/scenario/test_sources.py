@@ -226,14 +226,14 @@ def test_a_topic_that_was_made_anew_is_neither_passed_over_nor_applied_again(sou
     sources.again(topic.recreate)
     assert "made anew" in refused(sources) or "another one" in refused(sources)
     # As many messages as before, and more.
-    sources.again(lambda: topic.publish(0, counted(0, range(count + 300))))
+    sources.again(lambda: topic.publish(0, counted(0, range(count + 30))))
     why = refused(sources)
     assert "made anew" in why or "another one" in why
     assert "sources.legacy.generation to 2" in why and sources.taken(before) == []
     sources.generation = 2
     sources.again(sources.write)
-    rows = sources.wait("it has begun anew", lambda rows: len(rows) == count + 300, before)
-    assert numbers_of(rows, 0) == list(range(count + 300)) and sources.told()["connected"]
+    rows = sources.wait("it has begun anew", lambda rows: len(rows) == count + 30, before)
+    assert numbers_of(rows, 0) == list(range(count + 30)) and sources.told()["connected"]
 
 
 def test_instances_share_its_partitions(sources):
