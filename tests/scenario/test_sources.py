@@ -260,6 +260,28 @@ def test_instances_share_its_partitions(sources):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def test_partitions_that_the_file_does_not_know_are_not_passed_over(sources):
+    topic, before = sources.topic, sources.last()
+    if topic.partitions < 2:
+        pytest.skip("IT HAS ONE PARTITION")
+
+    def more():
+        client = topic.client()
+        client.more_partitions(topic.name)
+        client.close()
+        topic.partitions = 16
+        wait_for("they are there", topic.is_back)
+        topic.publish(0, counted(0, [1]))
+        topic.publish(15, counted(15, [1, 2]))
+    sources.again(more)
+    said = wait_for("it says so", lambda: sources.told().get("reason"))
+    assert "has 16 partitions" in said and "sources.legacy.partitions is 16" in said
+    assert sources.taken(before) == []
+    sources.again(sources.write)
+    rows = sources.wait("all are read", lambda rows: len(rows) == 3, before)
+    assert numbers_of(rows, 0) == [1] and numbers_of(rows, 15) == [1, 2]
+
+
 # ---- What is wrong with a file ---------------------------------------------------------------
 
 THEIRS = "broker: kafka, host: 127.0.0.1, tls: { mode: off }"

@@ -30,6 +30,7 @@ struct source_reader {
     struct broker_consumer *consumer;
     struct ledger_cursor asked; /* the place that the next question has to be about */
     struct ledger_cursor place; /* what the next batch follows; another one only at the beginning */
+    int64_t attached_ns;        /* when the consumer was opened */
     int64_t short_ns;           /* since when the topic ends before `place`; 0: it does not */
     bool fresh;                 /* no message was given since the consumer was opened */
     bool compares;       /* the message before `place` has to come first, if it is there still */
@@ -215,6 +216,7 @@ static enum bus_verdict attach_source(struct source_reader *reader,
     if (code != FH_OK)
         reader->consumer = NULL;
     reader->fresh = true;
+    reader->attached_ns = source_now_ns(reader);
     if (code != FH_OK && (code != FH_CONFLICT || extent.end < 0))
         return source_failed(reader, error.message, why);
     if (extent.partitions > source->partitions) {
@@ -397,7 +399,10 @@ static enum bus_verdict source_fetch(struct bus_reader *base, const struct bus_q
 {
     struct source_reader *reader = (struct source_reader *)base;
     *ret = NULL;
-    if (!is_place(&reader->asked, &question->after))
+    /* Whether there are more partitions is asked by one of them, now and then. */
+    bool looks = reader->partition == 0 &&
+                 source_now_ns(reader) - reader->attached_ns > SOURCE_LOOK_MS * NS_A_MS;
+    if (!is_place(&reader->asked, &question->after) || looks)
         detach_source(reader);
     if (!reader->consumer) {
         enum bus_verdict verdict = attach_source(reader, question, why);

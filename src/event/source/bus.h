@@ -14,8 +14,8 @@
  *   incarnation   the source's generation, and a digest of what the topic is: "2-9f86d081884c7d65"
  *   event_id      a digest of the last message (source_id of map.h); "": none was read yet
  *
- * Whether the topic is still the one that was read is judged whenever a consumer is opened, and one
- * is opened after anything that went wrong:
+ * Whether the topic is still the one that was read is judged whenever a consumer is opened: after
+ * anything that went wrong, and for the first partition every few minutes.
  *
  *   the cursor's generation is older than      it begins anew, as for the first time: an operator
  *   the system file's                          has said so
@@ -41,6 +41,7 @@
 /* So long a topic has to end before what was read of it: a broker that has just begun may not know
  * its newest messages yet. */
 #define SOURCE_SHORT_MS 5000
+#define SOURCE_LOOK_MS INT64_C(300000)      /* between two looks at what the topic is */
 #define SOURCE_AGAIN_MS 10000               /* for the last message that was read to come again */
 #define SOURCE_BATCH_SIZE ((size_t)1 << 20) /* bytes of messages, with one beyond */
 
