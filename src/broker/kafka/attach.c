@@ -33,12 +33,17 @@ static enum fh_code ask_end(struct kafka_opening *opening, int64_t which, int64_
     return code;
 }
 
-static void name_cluster(struct kafka_client *client, char *ret, size_t size)
+/* One that is not told would look like another one. */
+static enum fh_code name_cluster(struct kafka_opening *opening, char *ret, size_t size)
 {
-    char *id = kafka.rd_kafka_clusterid(client->handle, CLUSTER_MS);
-    snprintf(ret, size, "%s", id ? id : "");
-    if (id)
-        kafka.rd_kafka_mem_free(client->handle, id);
+    rd_kafka_t *handle = opening->consumer->client->handle;
+    char *id = kafka.rd_kafka_clusterid(handle, CLUSTER_MS);
+    if (!id)
+        return kafka_failed(&opening->broker->options, "does not say which cluster it is",
+                            RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, opening->error);
+    snprintf(ret, size, "%s", id);
+    kafka.rd_kafka_mem_free(handle, id);
+    return FH_OK;
 }
 
 /* The oldest is asked first: what is removed in between only makes it look older. */
@@ -56,9 +61,10 @@ static enum fh_code measure_source(struct kafka_attaching *attaching)
         code = ask_end(opening, RD_KAFKA_OFFSET_BEGINNING, &extent.oldest);
     if (code == FH_OK)
         code = ask_end(opening, RD_KAFKA_OFFSET_END, &extent.end);
+    if (code == FH_OK)
+        code = name_cluster(opening, extent.identity, sizeof extent.identity);
     if (code != FH_OK)
         return code;
-    name_cluster(consumer->client, extent.identity, sizeof extent.identity);
     *attaching->extent = extent;
     consumer->base.end = extent.end;
     return FH_OK;

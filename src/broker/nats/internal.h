@@ -126,6 +126,7 @@ enum fh_code nats_trespass(struct broker *base, const struct broker_topic *topic
 /* ---- a consumer: consumer.c opens and closes it, take.c reads ---- */
 
 #define NATS_ASKED_MAX 256                       /* messages that one request asks for */
+#define NATS_SOURCE_ASKED_MAX 64                 /* the same of a source, of any size */
 #define NATS_ASKED_BYTES_MAX "2097152"           /* and bytes: twice the largest message */
 #define NATS_REQUEST_MS INT64_C(30000)           /* the server gives up a request after this */
 #define NATS_UNACKNOWLEDGED_MAX 16384            /* of a pull; then the server sends no more */

@@ -30,18 +30,19 @@ static void ask_for_messages(struct nats_consumer *consumer, struct nats_pull *p
     struct nats_broker *broker = nats_of(consumer->base.broker);
     int64_t now_ns = world_monotonic_ns(broker->base.world);
     char what[128];
+    int asked = consumer->source ? NATS_SOURCE_ASKED_MAX : NATS_ASKED_MAX;
     /* Negative: messages of a request that was given up have come after all. */
     if (now_ns - pull->asked_ns > NATS_REQUEST_MS * NS_A_MS + 2 * LOOK_NS ||
         atomic_load(&pull->asked) < 0)
         atomic_store(&pull->asked, 0);
-    if (atomic_load(&pull->asked) > NATS_ASKED_MAX / 2 || atomic_load(&broker->link->lost))
+    if (atomic_load(&pull->asked) > asked / 2 || atomic_load(&broker->link->lost))
         return;
-    snprintf(what, sizeof what,
-             "{\"batch\":%d,\"max_bytes\":" NATS_ASKED_BYTES_MAX ",\"expires\":%lld}",
-             NATS_ASKED_MAX, (long long)(NATS_REQUEST_MS * NS_A_MS));
+    snprintf(what, sizeof what, "{\"batch\":%d%s,\"expires\":%lld}", asked,
+             consumer->source ? "" : ",\"max_bytes\":" NATS_ASKED_BYTES_MAX,
+             (long long)(NATS_REQUEST_MS * NS_A_MS));
     if (nats.natsConnection_PublishRequestString(broker->connection, pull->request,
                                                  (const char *)pull->inbox, what) == NATS_OK) {
-        atomic_fetch_add(&pull->asked, NATS_ASKED_MAX);
+        atomic_fetch_add(&pull->asked, asked);
         pull->asked_ns = now_ns;
     }
 }

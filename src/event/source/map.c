@@ -314,7 +314,7 @@ static json_t *envelope_of(struct mapped *mapped)
     json_t *envelope = json_pack("{s:s, s:s, s:s+, s:s, s:s, s:I, s:O*}", "specversion", "1.0",
                                  "id", id, "source", "/", mapped->mapping->name, "type",
                                  mapped->type ? mapped->type : mapped->mapping->unread, "subject",
-                                 mapped->key, "position", (json_int_t)(mapped->message->offset + 1),
+                                 mapped->key, "position", (json_int_t)mapped->message->offset + 1,
                                  "data", good ? mapped->data : NULL);
     FH_ASSERT(envelope != NULL);
     if (!good) {
@@ -353,7 +353,7 @@ json_t *source_lost(const char *name, unsigned partition, int64_t first, int64_t
         json_pack("{s:s, s:s, s:s+, s:s, s:s, s:I, s:{s:I, s:I, s:I}}", "specversion", "1.0", "id",
                   id, "source", "/", name, "type", SOURCE_LOST_TYPE, "subject", key, "position",
                   (json_int_t)end, "data", "partition", (json_int_t)partition, "first",
-                  (json_int_t)first, "last", (json_int_t)(end - 1));
+                  (json_int_t)first, "last", (json_int_t)end - 1);
     FH_ASSERT(envelope != NULL);
     json_object_set_new(envelope, SOURCE_UNREADABLE,
                         json_sprintf("The messages %lld to %lld of partition %u are lost: the "

@@ -213,13 +213,13 @@ static bool apply_next_events(struct subscription *s, struct attempts *attempts)
     if (engine_can(s->manager->context->store->engine, ENGINE_ONE_DOCUMENT) && count > 1)
         count = 1; /* each handler may change another document */
     const char *unreadable = batch->events[s->applied].unreadable;
+    if (unreadable)
+        snprintf(attempts->why, sizeof attempts->why, "%s", unreadable);
     struct apply apply = {.subscription = s,
                           .events = batch->events + s->applied,
                           .count = count,
                           .next = cursor_after_events(batch, s->applied, count),
-                          .park_error = unreadable        ? unreadable
-                                        : attempts->parks ? attempts->why
-                                                          : NULL,
+                          .park_error = unreadable || attempts->parks ? attempts->why : NULL,
                           .park_attempts = attempts->failures};
     bool elsewhere = false;
     enum apply_verdict verdict = apply_run(&apply);
