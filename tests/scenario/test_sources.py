@@ -306,7 +306,8 @@ def check(folder, source=LEGACY, server=THEIRS, name="legacy"):
     ("server: theirs, topic: a, from: now", THEIRS, "sources.legacy.from"),
     (LEGACY, "broker: kafka", "nobody outside may publish on 'theirs', which is a private broker"),
     (LEGACY, "engine: postgresql", "the server 'theirs' is a database server"),
-    (LEGACY, "broker: rabbitmq, host: 127.0.0.1, tls: { mode: off }", "this freehold reads no topics of others by RabbitMQ"),
+    (LEGACY, "broker: rabbitmq, host: 127.0.0.1, tls: { mode: off }", "this freehold reads no topics of others by RabbitMQ: "
+                                                                      "its queues have no offsets"),
     ("server: theirs, topic: orders, type: Other", THEIRS, "taker subscribes to Counted of the source legacy, whose messages "
                                                           "are Other"),
 ])

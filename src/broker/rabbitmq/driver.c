@@ -30,6 +30,7 @@ const struct broker_driver broker_rabbitmq = {
     .options = "vhost keep_s keep_bytes replicas",
     .check = rabbitmq_check,
     .trespass = rabbitmq_trespass,
+    .no_sources = "its queues have no offsets that a cursor could be",
     .server = &rabbitmq_server,
     .connect = rabbitmq_connect_and_name,
     .close = rabbitmq_close,
