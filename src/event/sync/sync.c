@@ -72,7 +72,7 @@ static int64_t sync_due_ns(const struct subscription *s)
     if (is_waiting(s))
         return INT64_MAX; /* events come first */
     if (sync->type >= 0)
-        return sync->again_ns;
+        return sync->doubted || sync->again_ns > sync->paced_ns ? sync->again_ns : sync->paced_ns;
     for (int i = 0; i < s->subscribed_count; i++) {
         if (s->subscribed[i]->sync_s <= 0)
             continue;
@@ -315,13 +315,12 @@ static void end_sync(struct subscription *s)
 static enum sync_verdict take_step(struct subscription *s, struct fh_error *error)
 {
     struct sync *sync = s->sync;
-    sync->again_ns = 0;
     if (sync->doubted)
         return settle_doubts(s, error);
     if (!sync->after[0])
         return ask_kind_of_keys(s, error);
     int64_t rows = portion_size(&sync->rows, RESYNC_ROWS_MAX);
-    sync->again_ns = world_monotonic_ns(subscription_world(s)) +
+    sync->paced_ns = world_monotonic_ns(subscription_world(s)) +
                      rows * (INT64_C(1000000000) / SYNC_KEYS_A_SECOND_MAX);
     return compare_page(s, error);
 }
@@ -338,6 +337,7 @@ bool sync_step(struct subscription *s)
     if (sync_due_ns(s) > world_monotonic_ns(world) || (sync->type < 0 && !begin_due(s)))
         return false;
     enum sync_verdict verdict = take_step(s, &error);
+    sync->again_ns = 0;
     if (verdict == SYNC_DONE) {
         sync->failures = 0;
         sync->reason[0] = '\0';

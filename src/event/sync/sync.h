@@ -33,7 +33,8 @@ struct sync {
     json_t *doubted;    /* {key: true}: held here, and not there (mend.c); NULL: none are */
     int64_t doubted_at; /* as of this position of the publisher's */
     char next[LEDGER_AFTER_SIZE]; /* `after` once that is settled; "": the type is done then */
-    int64_t again_ns;             /* not before: after an outage, or for the sake of others */
+    int64_t again_ns;             /* after an outage: not before */
+    int64_t paced_ns;             /* the next page: not before, for the sake of others */
     int failures;                 /* in a row */
     struct portion rows;
     bool at_length; /* its publisher can't be asked whether all of a page is the same */
