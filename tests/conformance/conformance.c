@@ -113,6 +113,7 @@ static void run_case(void **state)
     c->engine = run->engine;
     c->model = run->model;
     harness_init(&c->harness);
+    c->harness.ms_max = 3 * HARNESS_MS_MAX; /* sagas of megabytes on a starved FerretDB */
     harness_run(&c->harness, run_on_fiber, run);
     if (c->engine->drop)
         c->engine->drop(&c->harness);
