@@ -25,9 +25,9 @@ static void set(rd_kafka_conf_t *settings, const char *name, const char *value)
         confirms_fail(name, why);
 }
 
-static rd_kafka_t *connect_to(const struct confirms *confirms)
+static rd_kafka_conf_t *settings_of(const struct confirms *confirms)
 {
-    char servers[300], why[256];
+    char servers[300];
     rd_kafka_conf_t *settings = rd_kafka_conf_new();
     snprintf(servers, sizeof servers, "%s:%d", confirms->host, confirms->port);
     set(settings, "bootstrap.servers", servers);
@@ -35,6 +35,13 @@ static rd_kafka_t *connect_to(const struct confirms *confirms)
     set(settings, "sasl.mechanism", "SCRAM-SHA-256");
     set(settings, "sasl.username", confirms->user);
     set(settings, "sasl.password", confirms->password);
+    return settings;
+}
+
+static rd_kafka_t *connect_to(const struct confirms *confirms)
+{
+    char why[256];
+    rd_kafka_conf_t *settings = settings_of(confirms);
     set(settings, "enable.idempotence", "true");
     set(settings, "linger.ms", "5");
     set(settings, "queue.buffering.max.messages", "1000000");
@@ -84,15 +91,9 @@ static void produce(const struct confirms *confirms, rd_kafka_t *producer, rd_ka
 
 static rd_kafka_t *consumer_of(const struct confirms *confirms)
 {
-    char servers[300], why[256];
-    rd_kafka_conf_t *settings = rd_kafka_conf_new();
+    char why[256];
+    rd_kafka_conf_t *settings = settings_of(confirms);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    snprintf(servers, sizeof servers, "%s:%d", confirms->host, confirms->port);
-    set(settings, "bootstrap.servers", servers);
-    set(settings, "security.protocol", "sasl_plaintext");
-    set(settings, "sasl.mechanism", "SCRAM-SHA-256");
-    set(settings, "sasl.username", confirms->user);
-    set(settings, "sasl.password", confirms->password);
     set(settings, "group.id", confirms->topic);
     rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why);
     if (!consumer)

@@ -153,7 +153,7 @@ def test_what_cant_be_read_or_taken_is_parked_and_the_rest_goes_on(sources):
     rows = sources.wait("the good one is taken", lambda rows: any(row["key"] == "d" for row in rows), before)
     parked = wait_for("the others are parked", lambda: (now := sources.parked()).keys() == {"a", "b", "c"} and
                       now["a"]["events"] == now["c"]["events"] == 2 and now)
-    assert "JSON" in parked["a"]["error"] and "no JSON object" in parked["b"]["error"], parked
+    assert "JSON" in parked["a"]["error"] and "not a JSON object" in parked["b"]["error"], parked
     assert "can't be taken" in parked["c"]["error"] and [row["key"] for row in rows] == ["d"]
     words = ("taker", "legacy", "a", "--state", sources.system.state)
     shown = json.loads(sources.system.command("parked", "show", *words, "--json").stdout)
@@ -302,7 +302,7 @@ def check(folder, source=LEGACY, server=THEIRS, name="legacy"):
                                         "'theirs'?"),
     ("server: theirs", THEIRS, "6:11: error: 'topic' is missing in sources.legacy"),
     ("server: theirs, topic: a, partitions: 0", THEIRS, "sources.legacy.partitions"),
-    ("server: theirs, topic: a, key: order.id", THEIRS, "sources.legacy.key is no JSON pointer: expected /MEMBER"),
+    ("server: theirs, topic: a, key: order.id", THEIRS, "sources.legacy.key is not a JSON pointer: expected /MEMBER"),
     ("server: theirs, topic: a, from: now", THEIRS, "sources.legacy.from"),
     (LEGACY, "broker: kafka", "nobody outside may publish on 'theirs', which is a private broker"),
     (LEGACY, "engine: postgresql", "the server 'theirs' is a database server"),

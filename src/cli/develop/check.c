@@ -236,8 +236,8 @@ static void print_sources(struct system_file *file)
     struct cli_table table;
     size_t i;
     if (json_array_size(sources) > 0) {
-        printf("\nSources outside (no snapshot: what their brokers remove is lost to who has not "
-               "read it):\n");
+        printf("\nSources outside (no snapshot: what their brokers remove is lost to whoever has "
+               "not read it):\n");
         table_begin(&table, (const char *const[]){"SOURCE", "BY", "TOPIC", "PARTITIONS", "FROM",
                                                   "SUBSCRIBERS", NULL});
     }

@@ -5,6 +5,7 @@
 #include "event/source/map.h"
 
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,7 +160,7 @@ static enum fh_code read_message_json(struct mapped *mapped)
     enum fh_code code =
         json_parse(mapped->message->data, mapped->message->length, &mapped->body, &mapped->error);
     if (code == FH_OK && !json_is_object(mapped->body))
-        code = error_set(&mapped->error, FH_INVALID, "The message is no JSON object.");
+        code = error_set(&mapped->error, FH_INVALID, "The message is not a JSON object.");
     return code;
 }
 
@@ -185,10 +186,10 @@ static enum fh_code map_structured(struct mapped *mapped)
     enum fh_code code = check_message_type(mapped);
     if (code == FH_OK && !json_string_at(body, "specversion"))
         return error_set(&mapped->error, FH_INVALID,
-                         "The message is no CloudEvent: it has no specversion.");
+                         "The message is not a CloudEvent: it has no specversion.");
     if (code == FH_OK && !json_is_object(mapped->data))
         return error_set(&mapped->error, FH_INVALID,
-                         "The data of the CloudEvent are no JSON object.");
+                         "The data of the CloudEvent is not a JSON object.");
     if (code == FH_OK && !take_key_value(mapped, json_object_get(body, "partitionkey")) &&
         !take_key_value(mapped, json_object_get(body, "subject")) && !take_message_key(mapped))
         take_key_of_its_own(mapped);
@@ -259,19 +260,13 @@ static enum fh_code map_message(struct mapped *mapped)
 
 static json_t *message_base64(const char *data, size_t length)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    struct text text;
-    text_init(&text, 2 * SOURCE_KEPT_MAX);
-    for (size_t i = 0; i < length; i += 3) {
-        unsigned bits = 0;
-        for (size_t j = 0; j < 3; j++)
-            bits = bits << 8 | (i + j < length ? (unsigned char)data[i + j] : 0U);
-        text_printf(&text, "%c%c%c%c", digits[bits >> 18], digits[bits >> 12 & 63],
-                    i + 1 < length ? digits[bits >> 6 & 63] : '=',
-                    i + 2 < length ? digits[bits & 63] : '=');
-    }
-    json_t *value = json_string(text.data ? text.data : "");
-    text_release(&text);
+    size_t size = sodium_base64_encoded_len(length, sodium_base64_VARIANT_ORIGINAL);
+    char *text = malloc(size);
+    FH_ASSERT(text != NULL);
+    sodium_bin2base64(text, size, (const unsigned char *)data, length,
+                      sodium_base64_VARIANT_ORIGINAL);
+    json_t *value = json_string(text);
+    free(text);
     return value;
 }
 

@@ -18,16 +18,6 @@
 #include "store/store.h"
 #include "system/servers/brokers.h"
 
-static json_t *subscribers_of(const struct system_file *file, const char *publisher)
-{
-    json_t *names = json_array();
-    for (size_t i = 0; i < file->service_count; i++) {
-        if (brokers_subscribes(&file->services[i], publisher))
-            json_array_append_new(names, json_string(file->services[i].name));
-    }
-    return names;
-}
-
 json_t *buses_map(struct system_file *file)
 {
     json_t *map = json_array();
@@ -40,7 +30,7 @@ json_t *buses_map(struct system_file *file)
             continue;
         json_t *one = json_pack("{s:s, s:s, s:o}", "service", service->name, "by",
                                 server ? server->broker : SYSTEM_BUS_FEED, "subscribers",
-                                subscribers_of(file, service->name));
+                                brokers_subscribers(file, service->name));
         if (server) {
             brokers_topic(file, service, server, topic, &partitions);
             json_object_set_new(one, "server", json_string(server->name));

@@ -9,16 +9,6 @@
 #include "event/source/map.h"
 #include "system/servers/brokers.h"
 
-static json_t *readers_of(const struct system_file *file, const char *source)
-{
-    json_t *names = json_array();
-    for (size_t i = 0; i < file->service_count; i++) {
-        if (brokers_subscribes(&file->services[i], source))
-            json_array_append_new(names, json_string(file->services[i].name));
-    }
-    return names;
-}
-
 json_t *sources_map(struct system_file *file)
 {
     json_t *map = json_array();
@@ -26,12 +16,12 @@ json_t *sources_map(struct system_file *file)
         const struct system_source *source = &file->sources[i];
         const struct system_server *server = system_source_server(file, source);
         if (server)
-            json_array_append_new(map, json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:o}", "source",
-                                                 source->name, "by", server->broker, "server",
-                                                 server->name, "topic", source->topic, "partitions",
-                                                 source->partitions, "from",
-                                                 source->from_end ? "end" : "beginning",
-                                                 "subscribers", readers_of(file, source->name)));
+            json_array_append_new(
+                map, json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:o}", "source", source->name, "by",
+                               server->broker, "server", server->name, "topic", source->topic,
+                               "partitions", source->partitions, "from",
+                               source->from_end ? "end" : "beginning", "subscribers",
+                               brokers_subscribers(file, source->name)));
     }
     return map;
 }
@@ -67,7 +57,7 @@ void sources_check_subscription(const struct system_source *source,
 void sources_check(struct system_file *file, struct findings *findings)
 {
     for (size_t i = 0; i < file->source_count; i++) {
-        json_t *readers = readers_of(file, file->sources[i].name);
+        json_t *readers = brokers_subscribers(file, file->sources[i].name);
         if (json_array_size(readers) == 0)
             findings_warning(findings, file->sources[i].place,
                              "no service subscribes to the source %s", file->sources[i].name);

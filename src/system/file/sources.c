@@ -65,7 +65,7 @@ static void read_source_key(struct yaml_reader *reader, yaml_node_t *node, const
     source->key = read_source_text(reader, node, what, SOURCE_TYPE_LENGTH_MAX);
     if (source->key && source->key[0] != '/')
         findings_error(reader->findings, yaml_place(reader, node),
-                       "%s is no JSON pointer: expected /MEMBER, as in /order/id", what);
+                       "%s is not a JSON pointer: expected /MEMBER, as in /order/id", what);
 }
 
 static void read_empty(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)

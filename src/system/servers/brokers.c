@@ -47,6 +47,16 @@ bool brokers_subscribes(const struct system_service *service, const char *publis
     return false;
 }
 
+json_t *brokers_subscribers(const struct system_file *file, const char *publisher)
+{
+    json_t *names = json_array();
+    for (size_t i = 0; i < file->service_count; i++) {
+        if (brokers_subscribes(&file->services[i], publisher))
+            json_array_append_new(names, json_string(file->services[i].name));
+    }
+    return names;
+}
+
 static bool has_subscriber(const struct system_file *file, const struct system_service *publisher)
 {
     for (size_t i = 0; i < file->service_count; i++) {

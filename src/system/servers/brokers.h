@@ -27,6 +27,8 @@ void brokers_topic(const struct system_file *file, const struct system_service *
                    const struct system_server *server, char ret[static BROKERS_TOPIC_SIZE],
                    unsigned *ret_partitions);
 bool brokers_subscribes(const struct system_service *service, const char *publisher);
+/* The names of those that do. New reference. */
+json_t *brokers_subscribers(const struct system_file *file, const char *publisher);
 /* The broker that a service's events go out by; NULL: none. It may publish nothing; and a private
  * broker has no readers but the system's services, so what none of them subscribes to stays with
  * the feed. All services have been described. */
