@@ -77,7 +77,7 @@ static enum retried retry_event(struct subscription *s, struct ledger_parked *pa
     json_arena_set(before);
     if (code != FH_OK)
         return RETRIED_FAILED;
-    const char *unreadable = json_string_at(event.said.tree, PARKED_UNREADABLE);
+    const char *unreadable = s->outside ? json_string_at(event.said.tree, PARKED_UNREADABLE) : NULL;
     if (unreadable) {
         error_set(error, FH_INVALID, "%.180s", unreadable);
         return RETRIED_FAILED;
