@@ -2,6 +2,7 @@
 """A pytest plugin that tells tools/test what happens, one JSON object a line, as it happens, and
 lets a test fail that takes too long."""
 
+import functools
 import json
 import os
 import signal
@@ -23,21 +24,37 @@ def _too_long(_signal, _frame):
     pytest.fail(f"took longer than {os.environ['FREEHOLD_CASE_S_MAX']} s")
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_protocol():
+def pytest_collection_modifyitems(items):
+    """FREEHOLD_FROM_END: file by file from the last on, as another run beside this one goes from the first."""
+    if os.environ.get("FREEHOLD_FROM_END"):
+        files = sorted({item.path for item in items})
+        items.sort(key=lambda item: -files.index(item.path))
+
+
+@functools.cache
+def _taken(path):
+    """FREEHOLD_SHARED: the folder in which each file is taken by one of the runs that share it."""
+    folder = os.environ.get("FREEHOLD_SHARED")
+    if not folder:
+        return True
+    try:
+        os.close(os.open(os.path.join(folder, path.name), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    if not _taken(item.path):
+        return True
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(int(os.environ["FREEHOLD_CASE_S_MAX"]))
-    yield
+    return None
+
+
+def pytest_runtest_logfinish():
     signal.alarm(0)
-
-
-def pytest_collection_modifyitems(config, items):
-    """FREEHOLD_PART=I/N: every N-th file, from the I-th on; other runs have the rest."""
-    part, parts = map(int, os.environ.get("FREEHOLD_PART", "1/1").split("/"))
-    files = sorted({item.path for item in items})
-    kept = set(files[part - 1::parts])
-    config.hook.pytest_deselected(items=[item for item in items if item.path not in kept])
-    items[:] = [item for item in items if item.path in kept]
 
 
 def pytest_runtest_logstart(nodeid):

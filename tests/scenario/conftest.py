@@ -30,6 +30,7 @@ FREEHOLD = os.environ.get("FREEHOLD", str(ROOT / "build" / "freehold"))
 CONDITION_S_MAX = 120
 LOOK_S_MIN, LOOK_S_MAX = 0.02, 0.1  # between two checks of a condition
 SANITIZED = b"__asan_init" in pathlib.Path(FREEHOLD).read_bytes()
+STACK_SHOWN_MAX = 8
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|: runtime error: ")
 
 
@@ -56,7 +57,11 @@ def assert_unreported(folder):
     for log in sorted(pathlib.Path(folder).rglob("*log*")) if SANITIZED else ():
         text = log.read_text(errors="replace") if log.is_file() else ""
         found = SANITIZER_REPORT.search(text)
-        assert not found, f"{log}:\n{text[max(0, found.start() - 1000):found.start() + 6000]}"
+        if found:  # its first stack, from the inside out, in the one line that everybody sees
+            stack = re.search(r"(?:^ +#\d+ .*\n)+", text[found.start():], re.MULTILINE)
+            names = re.findall(r" in (\w+)", stack.group(0))[:STACK_SHOWN_MAX] if stack else []
+            pytest.fail(f"SUMMARY: {found.group(0)}{log.parent.name}: {' < '.join(names)}\n{log}:\n"
+                        f"{text[max(0, found.start() - 1000):found.start() + 6000]}", pytrace=False)
 
 
 def assert_unrefused(folder):
