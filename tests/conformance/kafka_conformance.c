@@ -16,7 +16,6 @@
 #include "broker_trial.h"
 #include "kafka_deaf.h"
 #include "kafka_raw.h"
-#include "kafka_settings.h"
 
 #define REOPEN_MS 1000
 
@@ -388,34 +387,6 @@ static void a_server_that_goes_during_a_login_has_refused_nobody(struct trial *t
 
 /* ---- a library that does not end ---- */
 
-#define REMOVALS 6
-#define FETCHED 5000 /* of which at most a take are taken */
-#define REMOVED_MS                                                                                 \
-    60 /* the n-th consumer is closed so many times n after its topic was removed                  \
-        */
-
-/* What was fetched of the topic and not taken would hold it in memory, and that its consumer. */
-static void a_consumer_whose_topic_was_removed_ends(struct trial *t)
-{
-    struct broker_consumer *consumer = NULL;
-    rd_kafka_t *raw = raw_producer(t->options, NULL);
-    int before = kafka_left_behind();
-    for (int i = 0; i < REMOVALS; i++) {
-        taken.count = taken.different = 0;
-        EXPECT(open_until_it_succeeds(t, "removed", &consumer));
-        EXPECT(publish_until_acknowledged(t, 0, FETCHED));
-        trial_take_numbers(t, consumer, &taken, 1);
-        EXPECT(!raw_delete_topic(raw, topic_of(t)));
-        fiber_sleep_until(t->harness.world, world_in_ms(t->harness.world, i * REMOVED_MS));
-        t->driver->unconsume(consumer);
-        EXPECT(publish_until_acknowledged(t, 0, 1));
-    }
-    EXPECT(open_until_it_succeeds(t, "removed", &consumer)); /* behind the others' ends */
-    EXPECT(kafka_left_behind() == before);
-    t->driver->unconsume(consumer);
-    raw_free(raw);
-}
-
 static void (*destroys)(rd_kafka_t *handle, int flags);
 static sem_t may_end;
 
@@ -445,6 +416,52 @@ static void a_consumer_that_does_not_end_holds_up_no_other(struct trial *t)
     t->driver->unconsume(other);
 }
 
+/* ---- options ---- */
+
+static void settings_that_lose_or_reorder_are_refused(struct trial *t)
+{
+    static const struct {
+        const char *option, *value, *says; /* says NULL: it is taken */
+    } tried[] = {
+        {"acks", "1", "keep their order"},
+        {"retries", "0", "keep their order"},
+        {"enable.idempotence", "false", "keep their order"},
+        {"max.in.flight.requests.per.connection", "50", "keep their order"},
+        {"message.timeout.ms", "10", "keep their order"},
+        {"group.id", "others", "keep their order"},
+        {"plugin.library.paths", "/tmp/x.so", "compression.type"},
+        {"sasl.username", "somebody", "compression.type"},
+        {"compression.type", "best", "compression.type"},
+        {"mechanism", "GSSAPI", "SCRAM-SHA-256"},
+        {"host", "kafka:9092/x", "host"},
+        {"compression.type", "lz4", NULL},
+        {"linger.ms", "1", NULL},
+        {"mechanism", "PLAIN", NULL},
+    };
+    for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
+        json_t *options = json_deep_copy(t->options);
+        struct broker *broker = NULL;
+        json_object_set_new(options, tried[i].option, json_string(tried[i].value));
+        enum fh_code code =
+            t->driver->connect(t->harness.world, options, trial_soon(t), &broker, &t->error);
+        json_decref(options);
+        if (tried[i].says) {
+            EXPECT(code == FH_INVALID && !broker && strstr(t->error.message, tried[i].says));
+        } else {
+            EXPECT(code == FH_OK);
+            t->driver->close(broker);
+        }
+    }
+    json_t *remote = json_pack("{s:s, s:s, s:s, s:s, s:{s:s}}", "host", "192.0.2.1", "user", "u",
+                               "password", "not-told", "mechanism", "PLAIN", "tls", "mode", "off");
+    struct broker *broker = NULL;
+    enum fh_code code =
+        t->driver->connect(t->harness.world, remote, trial_soon(t), &broker, &t->error);
+    json_decref(remote);
+    EXPECT(code == FH_INVALID && strstr(t->error.message, "PLAIN"));
+    EXPECT(!strstr(t->error.message, "not-told"));
+}
+
 #define CASE(name)                                                                                 \
     {                                                                                              \
 #name, name                                                                                \
@@ -466,7 +483,6 @@ int main(int argc, char **argv)
         CASE(a_producer_that_has_failed_for_good_is_replaced),
         CASE(a_wiped_server_gets_the_topic_again),
         CASE(a_server_that_goes_during_a_login_has_refused_nobody),
-        CASE(a_consumer_whose_topic_was_removed_ends),
         CASE(a_consumer_that_does_not_end_holds_up_no_other),
         CASE(settings_that_lose_or_reorder_are_refused),
     };

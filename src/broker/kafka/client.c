@@ -26,7 +26,7 @@
 
 static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct log_rate log_lines;
-static _Atomic int left_behind;
+static _Atomic int left_behind; /* handles that have not ended yet */
 
 /* ---- words ---- */
 
@@ -264,7 +264,7 @@ enum fh_code kafka_client_new(struct world *world, rd_kafka_type_t type, rd_kafk
                               struct kafka_client **ret, struct fh_error *error)
 {
     char text[160] = "";
-    if (kafka_left_behind() >= LEFT_BEHIND_MAX) {
+    if (atomic_load(&left_behind) >= LEFT_BEHIND_MAX) {
         kafka.rd_kafka_conf_destroy(conf);
         return error_set(error, FH_UNAVAILABLE,
                          "Kafka's client library has not ended %d former connections: no more are "
@@ -295,27 +295,10 @@ enum fh_code kafka_client_new(struct world *world, rd_kafka_type_t type, rd_kafk
 
 /* ---- ending ---- */
 
-/* A message that was fetched of a partition holds that, and is held by its queue; if the topic was
- * removed since, librdkafka 2.0.2 empties the queue no more and waits for the partition for ever.
- * What was fetched is out of date once nothing is assigned, and taking it removes it. */
-static void drop_fetched(struct kafka_client *client)
-{
-    rd_kafka_message_t *message;
-    if (client->fetched_count)
-        kafka.rd_kafka_assign(client->handle, NULL);
-    for (int i = 0; i < client->fetched_count; i++) {
-        while (kafka.rd_kafka_consume_batch_queue(client->fetched[i], 0, &message, 1) > 0)
-            kafka.rd_kafka_message_destroy(message);
-        kafka.rd_kafka_queue_destroy(client->fetched[i]);
-    }
-    free(client->fetched);
-}
-
 /* Whoever comes second frees it. */
 static void *end_kafka_client(void *argument)
 {
     struct kafka_client *client = argument;
-    drop_fetched(client);
     kafka.rd_kafka_destroy_flags(client->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     pthread_mutex_lock(&client->mutex);
     bool left = client->is_left;
@@ -359,11 +342,6 @@ void kafka_client_free(struct kafka_client *client)
     else
         log_signal_safe(LOG_LEVEL_WARNING, "kafka-client",
                         "Kafka's client library does not end a connection, which is left behind.");
-}
-
-int kafka_left_behind(void)
-{
-    return atomic_load(&left_behind);
 }
 
 /* ---- looking ---- */

@@ -221,18 +221,6 @@ static enum fh_code choose_beginnings(struct kafka_opening *opening,
     return code;
 }
 
-/* At once: when its topic was removed, nobody finds them any more. */
-static void keep_fetched(struct kafka_client *client, const rd_kafka_topic_partition_list_t *list)
-{
-    client->fetched = calloc((size_t)list->cnt + 1, sizeof *client->fetched);
-    for (int i = 0; i < list->cnt && client->fetched; i++) {
-        rd_kafka_queue_t *queue = kafka.rd_kafka_queue_get_partition(
-            client->handle, list->elems[i].topic, list->elems[i].partition);
-        if (queue)
-            client->fetched[client->fetched_count++] = queue;
-    }
-}
-
 enum fh_code kafka_begin_at(struct kafka_opening *opening,
                             const rd_kafka_topic_partition_list_t *list)
 {
@@ -243,7 +231,6 @@ enum fh_code kafka_begin_at(struct kafka_opening *opening,
     consumer->queue = kafka.rd_kafka_queue_get_consumer(handle);
     kafka.rd_kafka_queue_io_event_enable(consumer->queue, consumer->wake_fd, &one, sizeof one);
     rd_kafka_resp_err_t err = kafka.rd_kafka_assign(handle, list);
-    keep_fetched(consumer->client, list);
     return err ? kafka_failed(&opening->broker->options, "can't deliver a topic's messages", err,
                               NULL, opening->error)
                : FH_OK;

@@ -49,11 +49,8 @@ struct kafka_client {
     pthread_mutex_t mutex;
     char reason[160]; /* behind the mutex: the newest error, as the library words it; or "" */
     rd_kafka_resp_err_t why; /* likewise */
-    rd_kafka_queue_t *
-        *fetched; /* of each partition that it reads, what the library fetched of it */
-    int fetched_count;
-    pthread_cond_t ended;   /* the library has ended it */
-    bool is_ended, is_left; /* behind the mutex; left: nobody waits for its end any more */
+    pthread_cond_t ended;    /* the library has ended it */
+    bool is_ended, is_left;  /* behind the mutex; left: nobody waits for its end any more */
 };
 
 struct kafka_broker {
@@ -99,8 +96,6 @@ enum fh_code kafka_client_new(struct world *world, rd_kafka_type_t type, rd_kafk
 /* Gives up what was not sent, and waits for the library's threads; but for some seconds only, since
  * librdkafka 2.0 now and then never ends a consumer whose topic went away. */
 void kafka_client_free(struct kafka_client *client);
-/* How many handles the library has not ended yet, beyond END_S_MAX. */
-int kafka_left_behind(void);
 /* "Kafka at 127.0.0.1:9092 ...: " and the library's text. */
 enum fh_code kafka_failed(const struct kafka_options *options, const char *what,
                           rd_kafka_resp_err_t err, const char *text, struct fh_error *error);

@@ -107,7 +107,6 @@
     X(rd_kafka_purge)                                                                              \
     X(rd_kafka_queue_destroy)                                                                      \
     X(rd_kafka_queue_get_consumer)                                                                 \
-    X(rd_kafka_queue_get_partition)                                                                \
     X(rd_kafka_queue_io_event_enable)                                                              \
     X(rd_kafka_queue_new)                                                                          \
     X(rd_kafka_queue_poll)                                                                         \
