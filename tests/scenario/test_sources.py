@@ -274,7 +274,7 @@ def test_partitions_that_the_file_does_not_know_are_not_passed_over(sources):
         topic.publish(0, counted(0, [1]))
         topic.publish(15, counted(15, [1, 2]))
     sources.again(more)
-    said = wait_for("it says so", lambda: sources.told().get("reason"))
+    said = wait_for("it says so", lambda: (why := sources.told().get("reason", "")) and "partitions" in why and why)
     assert "has 16 partitions" in said and "sources.legacy.partitions is 16" in said
     assert sources.taken(before) == []
     sources.again(sources.write)
