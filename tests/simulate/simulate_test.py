@@ -17,7 +17,7 @@ import tap
 (PROGRAM, FILE, TOWER, TOWER_FILE, DEALS, DEALS_FILE, GUESTS, GUESTS_FILE, CLOCK,
  CLOCK_FILE) = sys.argv[1:11]
 SEED = int(os.environ.get("FREEHOLD_SEED", "1"))
-RUNS = int(os.environ.get("FREEHOLD_RUNS", "2000"))
+RUNS = int(os.environ.get("FREEHOLD_RUNS", "1000"))
 REPLAYED = 60
 # Of the deals: so many that something is lost and something is reported.
 DEALS_RUNS = max(RUNS // 25, 40)
