@@ -60,8 +60,8 @@ def assert_unreported(folder):
         if found:  # its first stack, from the inside out, in the one line that everybody sees
             stack = re.search(r"(?:^ +#\d+ .*\n)+", text[found.start():], re.MULTILINE)
             names = re.findall(r" in (\w+)", stack.group(0))[:STACK_SHOWN_MAX] if stack else []
-            pytest.fail(f"SUMMARY: {found.group(0)}{log.parent.name}: {' < '.join(names)}\n{log}:\n"
-                        f"{text[max(0, found.start() - 1000):found.start() + 6000]}", pytrace=False)
+            raise AssertionError(f"SUMMARY: {found.group(0).strip(': ')} in {log.parent.name}: {' < '.join(names)}\n{log}:\n"
+                                 f"{text[max(0, found.start() - 1000):found.start() + 6000]}")
 
 
 def assert_unrefused(folder):
