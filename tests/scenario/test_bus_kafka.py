@@ -16,11 +16,11 @@ import subprocess
 import threading
 
 import pytest
-from buses import (TOPICS, broker_name, broker_pid, bus, check_says_which_topics_travel_how,
+from buses import (MINUTES_SANITIZED, TOPICS, broker_name, broker_pid, bus, check_says_which_topics_travel_how,
                    check_says_who_could_do_what, events_arrive, held_up_broker_holds_up_nobody,
                    killed_broker_is_used_again, make_order, no_service_reaches_the_brokers_files,
                    nothing_is_lost_or_doubled, only_who_is_concerned_is_told, rename)
-from conftest import EVERY_BUS, FREEHOLD, SANITIZED, SHOP_FILE, named, wait_for
+from conftest import FREEHOLD, SHOP_FILE, named, wait_for
 from kafka_client import GROUP, READ, TOPIC, WRITE, Kafka, Refused, kcat
 from shop_part import *  # noqa: F401,F403 the shop's own tests
 from test_confinement import LANDLOCK
@@ -339,6 +339,6 @@ def test_nothing_is_left_of_it_when_the_system_is_stopped(shop):
     broker_pid(shop)
 
 
-@pytest.mark.skipif(SANITIZED and not EVERY_BUS, reason="sanitized, the bus of NATS has to do: FREEHOLD_EVERY_BUS has all")
+@MINUTES_SANITIZED
 def test_nothing_is_lost_or_doubled_while_the_bus_changes_and_its_broker_suffers():
     nothing_is_lost_or_doubled("kafka", "")

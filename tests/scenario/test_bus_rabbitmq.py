@@ -10,10 +10,10 @@ import subprocess
 
 import pytest
 from amqp import Amqp, Refused
-from buses import (broker_name, broker_pid, bus, check_says_which_topics_travel_how, check_says_who_could_do_what,
-                   events_arrive, held_up_broker_holds_up_nobody, killed_broker_is_used_again,
+from buses import (MINUTES_SANITIZED, broker_name, broker_pid, bus, check_says_which_topics_travel_how,
+                   check_says_who_could_do_what, events_arrive, held_up_broker_holds_up_nobody, killed_broker_is_used_again,
                    no_service_reaches_the_brokers_files, nothing_is_lost_or_doubled, only_who_is_concerned_is_told)
-from conftest import EVERY_BUS, SANITIZED, SHOP_FILE, named, wait_for
+from conftest import SHOP_FILE, named, wait_for
 from shop_part import *  # noqa: F401,F403 the shop's own tests
 from test_confinement import LANDLOCK
 
@@ -182,6 +182,6 @@ def test_what_a_hostile_broker_leaves_instead_of_its_list_of_users_keeps_it_from
     assert users.is_file() and "orders" in json.loads(users.read_text())
 
 
-@pytest.mark.skipif(SANITIZED and not EVERY_BUS, reason="sanitized, the bus of NATS has to do: FREEHOLD_EVERY_BUS has all")
+@MINUTES_SANITIZED
 def test_nothing_is_lost_or_doubled_while_the_bus_changes_and_its_broker_suffers():
     nothing_is_lost_or_doubled("rabbitmq", "freehold@localhost")
