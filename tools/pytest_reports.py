@@ -38,7 +38,7 @@ def _taken(path):
     if not folder:
         return True
     try:
-        os.close(os.open(os.path.join(folder, path.name), os.O_CREAT | os.O_EXCL))
+        os.close(os.open(os.path.join(folder, str(path).replace("/", "!")), os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return False
     return True
