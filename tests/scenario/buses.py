@@ -46,13 +46,30 @@ def bus(shop, service, publisher=None):
     return config(shop, service)["buses"][publisher] if publisher else config(shop, service)["bus"]
 
 
+def ready_server(shop):
+    """What `up` says of the broker while it is ready."""
+    return next((one for one in shop.status()["servers"] if one["name"] == broker_name(shop) and one["ready"]), None)
+
+
 def broker_pid(shop):
     """That of the broker: the supervisor's child."""
     def look():
-        found = [one for one in shop.status()["servers"] if one["name"] == broker_name(shop) and one["ready"]]
-        children = pathlib.Path(f"/proc/{found[0]['pid']}/task/{found[0]['pid']}/children") if found else None
+        found = ready_server(shop)
+        children = pathlib.Path(f"/proc/{found['pid']}/task/{found['pid']}/children") if found else None
         return int(children.read_text().split()[0]) if children and children.exists() and children.read_text() else None
     return wait_for("the broker runs", look)
+
+
+def kill_broker(shop):
+    """Returns its supervisor's pid, for restarted()."""
+    supervisor = wait_for("the broker runs", lambda: ready_server(shop))["pid"]
+    os.kill(broker_pid(shop), signal.SIGKILL)
+    return supervisor
+
+
+def restarted(shop, supervisor):
+    """Its supervisor ends with it; at its end one with sanitizers has another child, which is no broker."""
+    return wait_for("it runs again", lambda: (now := ready_server(shop)) and now["pid"] != supervisor)
 
 
 def carried(shop, service, publisher):
@@ -190,11 +207,10 @@ def held_up_broker_holds_up_nobody(shop, title):
 
 def killed_broker_is_used_again(shop):
     user, order = make_order(shop)
-    before, pid = carried(shop, "orders", "users")["carried"], broker_pid(shop)
-    os.kill(pid, signal.SIGKILL)
+    before, supervisor = carried(shop, "orders", "users")["carried"], kill_broker(shop)
     rename(shop, user, "In between")
     wait_for("the name is shown", lambda: shows(shop, order, "In between"))
-    assert wait_for("it runs again", lambda: (now := broker_pid(shop)) != pid and now)
+    restarted(shop, supervisor)
     rename_until(shop, user, order, "names come by the broker again",
                  lambda: carried(shop, "orders", "users")["carried"] > before)
 

@@ -18,8 +18,8 @@ import threading
 import pytest
 from buses import (MINUTES_SANITIZED, TOPICS, broker_name, broker_pid, bus, check_says_which_topics_travel_how,
                    check_says_who_could_do_what, events_arrive, held_up_broker_holds_up_nobody,
-                   killed_broker_is_used_again, make_order, no_service_reaches_the_brokers_files,
-                   nothing_is_lost_or_doubled, only_who_is_concerned_is_told, rename)
+                   kill_broker, killed_broker_is_used_again, make_order, no_service_reaches_the_brokers_files,
+                   nothing_is_lost_or_doubled, only_who_is_concerned_is_told, rename, restarted)
 from conftest import FREEHOLD, SHOP_FILE, named, wait_for
 from kafka_client import GROUP, READ, TOPIC, WRITE, Kafka, Refused, kcat
 from shop_part import *  # noqa: F401,F403 the shop's own tests
@@ -57,10 +57,6 @@ def controller_port(shop):
 
 def administrator(shop):
     return json.loads((folder(shop) / "server.json").read_text())["password"]
-
-
-def restarted(shop, pid):
-    return wait_for("it runs again", lambda: (now := broker_pid(shop)) != pid and now)
 
 
 # ---- That they do ----------------------------------------------------------------------------
@@ -237,8 +233,8 @@ def test_who_takes_its_port_is_told_nothing(shop, tmp_path):
     """Neither by services nor by its supervisor, which looks whether it answers."""
     context, listener, listens = stranger_at(bus(shop, "users")["port"], tmp_path)
     log, seen, told = folder(shop) / "log", 0, b""
-    pid, before = broker_pid(shop), (folder(shop) / "log").read_text().count("[server-ended]")
-    os.kill(pid, signal.SIGKILL)
+    before = log.read_text().count("[server-ended]")
+    supervisor = kill_broker(shop)
     wait_for("the port is taken", listens)
     listener.settimeout(20)
     with listener:
@@ -250,7 +246,7 @@ def test_who_takes_its_port_is_told_nothing(shop, tmp_path):
             plain.close()
             seen += 1
     assert told == b""
-    restarted(shop, pid)
+    restarted(shop, supervisor)
     wait_for("all is relayed", lambda: all(
         (told := shop.state_of(name)["bus"])["connected"] and told["depth"] == 0 for name in TOPICS))
 
@@ -278,9 +274,7 @@ def test_users_and_their_rights_are_those_that_there_are_now(shop):
         topic["subscribers"] = [one for one in topic["subscribers"] if one["user"] != "orders@users"]
     try:
         file.write_text(json.dumps(told))
-        pid = broker_pid(shop)
-        os.kill(pid, signal.SIGKILL)
-        pid = restarted(shop, pid)
+        restarted(shop, kill_broker(shop))
         with pytest.raises((Refused, ConnectionError), match="SASL_AUTHENTICATION_FAILED|closed|reset"):
             Kafka(former)
         assert not rights_of(shop, "orders@users")
@@ -288,8 +282,7 @@ def test_users_and_their_rights_are_those_that_there_are_now(shop):
         assert (TOPIC, ITS, WRITE) in rights_of(shop, "products")
     finally:
         file.write_text(kept)
-    os.kill(pid, signal.SIGKILL)
-    restarted(shop, pid)
+    restarted(shop, kill_broker(shop))
     assert rights_of(shop, "orders@users") == theirs
 
 

@@ -11,8 +11,9 @@ import subprocess
 import pytest
 from amqp import Amqp, Refused
 from buses import (MINUTES_SANITIZED, broker_name, broker_pid, bus, check_says_which_topics_travel_how,
-                   check_says_who_could_do_what, events_arrive, held_up_broker_holds_up_nobody, killed_broker_is_used_again,
-                   no_service_reaches_the_brokers_files, nothing_is_lost_or_doubled, only_who_is_concerned_is_told)
+                   check_says_who_could_do_what, events_arrive, held_up_broker_holds_up_nobody, kill_broker,
+                   killed_broker_is_used_again, no_service_reaches_the_brokers_files, nothing_is_lost_or_doubled,
+                   only_who_is_concerned_is_told, restarted)
 from conftest import SHOP_FILE, named, wait_for
 from shop_part import *  # noqa: F401,F403 the shop's own tests
 from test_confinement import LANDLOCK
@@ -162,9 +163,7 @@ def test_who_is_no_longer_a_user_is_not_let_in(shop):
     kept = config.read_text()
     config.write_text(json.dumps(told))
     try:
-        pid = broker_pid(shop)
-        os.kill(pid, 9)
-        wait_for("it runs again", lambda: broker_pid(shop) != pid)
+        restarted(shop, kill_broker(shop))
         with pytest.raises(Refused, match="403|closed"):
             Amqp(former)
         assert "orders@users" in json.loads((folder(shop) / "data" / "users.json").read_text())
@@ -176,9 +175,7 @@ def test_what_a_hostile_broker_leaves_instead_of_its_list_of_users_keeps_it_from
     users = folder(shop) / "data" / "users.json"
     users.unlink()
     os.mkfifo(users)  # whoever just opens it waits for ever
-    pid = broker_pid(shop)
-    os.kill(pid, 9)
-    wait_for("it runs again", lambda: broker_pid(shop) != pid)
+    restarted(shop, kill_broker(shop))
     assert users.is_file() and "orders" in json.loads(users.read_text())
 
 
