@@ -95,16 +95,17 @@ static inline enum fh_code ledger_outbox_id_at(struct store_work *work, int64_t 
 /* Removes at most `limit` events up to `position`. */
 static inline enum fh_code ledger_outbox_trim(struct store_work *work, int64_t position, int limit,
                                               int64_t *ret_removed, struct fh_error *error);
+#define LEDGER_ASIDE "~"
 /* A subscriber as the publisher sees it: it has committed the events up to `done`, and fetched
  * those up to `seen`. Within one incarnation done never goes back, even if a late request reports
- * less. */
+ * less; but for a name with LEDGER_ASIDE in it, which each of several readers has in turn. */
 static inline enum fh_code ledger_subscriber_put(struct store_work *work, const char *name,
                                                  const char *partition, const char *incarnation,
                                                  int64_t done, int64_t seen, int64_t now_ms,
                                                  struct fh_error *error);
 struct ledger_subscriber {
     const char *name, *partition, *incarnation;
-    int64_t done, seen;
+    int64_t done, seen, updated_ms;
 };
 /* All that have ever asked for events. */
 static inline enum fh_code

@@ -50,6 +50,25 @@ static void what_a_subscriber_has_done_never_goes_back(struct conformance *c)
     EXPECT(strcmp(told.text, "orders 0/1 two 2 8;search 0/2 one 1 2;search 1/2 one 5 7;") == 0);
 }
 
+static void a_name_that_readers_have_in_turn_may_go_back(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    struct told told = {""};
+    EXPECT(ledger_subscriber_put(work, "search", "0/1", "one", 5, 6, 99, &c->error) == FH_OK);
+    EXPECT(ledger_subscriber_put(work, "search~rebuild", "0/1", "one", 5, 6, 99, &c->error) ==
+           FH_OK);
+    work = go_on(c, work);
+    EXPECT(work);
+    EXPECT(ledger_subscriber_put(work, "search", "0/1", "one", 1, 6, 100, &c->error) == FH_OK);
+    EXPECT(ledger_subscriber_put(work, "search~rebuild", "0/1", "one", 1, 2, 100, &c->error) ==
+           FH_OK);
+    work = go_on(c, work);
+    EXPECT(work);
+    EXPECT(ledger_subscribers_get(work, tell_subscriber, &told, &c->error) == FH_OK);
+    EXPECT(strcmp(told.text, "search 0/1 one 5 6;search~rebuild 0/1 one 1 2;") == 0);
+}
+
 /* The i-th of them, from 1: its number, once it has one. */
 static enum fh_code start_with(struct conformance *c, struct store_work *work, int i,
                                const char *status, int64_t updated_ms, const char *state)
@@ -360,6 +379,7 @@ int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(what_a_subscriber_has_done_never_goes_back),
+        CASE(a_name_that_readers_have_in_turn_may_go_back),
         CASE(what_a_service_answered_in_another_incarnation_is_reported),
         CASE(closed_sagas_that_ended_long_ago_are_forgotten_with_their_steps),
         CASE(a_saga_that_ended_lately_keeps_none_from_being_forgotten),

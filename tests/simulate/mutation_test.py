@@ -203,6 +203,7 @@ UNIT = {
     "signer_before_verifiers": "system_rotation",
     "state_fields_unfiltered": "event_snapshot",
     "state_not_covered": "system_namespace",
+    "trims_before_rebuilt": "event_trim",
     "trims_before_relayed": "event_relay",
     "turn_kept": "call_turns",
     "upgrade_has_all_time": "system_instances",

@@ -166,7 +166,12 @@ static void nobody_reads_in_anothers_name(void **state)
     assert_true(grant_judge_name(&grant, NULL, &why));
     assert_true(grant_judge_name(&everything, "payments", &why));
     assert_true(grant_judge_name(NULL, "payments", &why));
+    assert_true(grant_judge_name(&grant, "orders" SUBSCRIBERS_REBUILD, &why)); /* itself, beside */
     assert_int_equal(why.length, 0);
+    assert_false(grant_judge_name(&grant, "payments" SUBSCRIBERS_REBUILD, &why));
+    assert_false(grant_judge_name(&grant, SUBSCRIBERS_REBUILD, &why));
+    assert_false(grant_judge_name(&grant, "orders~else", &why));
+    assert_false(grant_judge_name(&grant, "orders" SUBSCRIBERS_REBUILD SUBSCRIBERS_REBUILD, &why));
     assert_false(grant_judge_name(NULL, SUBSCRIBERS_RELAY, &why)); /* its place is the relay's */
     assert_false(grant_judge_name(&grant, "order", &why));
     assert_non_null(strstr(why.data, "orders can't read as another one"));

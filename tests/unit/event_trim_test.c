@@ -86,7 +86,7 @@ static void publish(struct fixture *fixture, int tens)
 struct telling {
     struct fixture *fixture;
     const char *name, *incarnation;
-    int64_t done, seen;
+    int64_t done, seen, at_ms;
 };
 
 static void tell_entry(void *argument)
@@ -96,14 +96,21 @@ static void tell_entry(void *argument)
     struct store_work *work;
     store_begin(context->store, STORE_WRITE, &work, ERROR_UNHEEDED);
     ledger_subscriber_put(work, telling->name, "0/1", telling->incarnation, telling->done,
-                          telling->seen, 1, ERROR_UNHEEDED);
+                          telling->seen, telling->at_ms, ERROR_UNHEEDED);
     store_commit(work, ERROR_UNHEEDED);
 }
 
 static void has_done(struct fixture *fixture, const char *name, int64_t done, int64_t seen)
 {
-    struct telling telling = {fixture, name, fixture->service.context.store->incarnation, done,
-                              seen};
+    struct telling telling = {fixture, name, fixture->service.context.store->incarnation,
+                              done,    seen, 1};
+    harness_run(&fixture->harness, tell_entry, &telling);
+}
+
+static void has_done_before_ms(struct fixture *fixture, const char *name, int64_t done, int64_t ms)
+{
+    struct telling telling = {fixture, name, fixture->service.context.store->incarnation,
+                              done,    done, world_wall_ms(fixture->harness.world) - ms};
     harness_run(&fixture->harness, tell_entry, &telling);
 }
 
@@ -164,6 +171,25 @@ static void what_all_subscribers_have_committed_is_trimmed_and_no_more(void **st
     has_done(fixture, "search", 12, 30);
     assert_int_equal(trim(fixture), 12);
     has_done(fixture, "search", 30, 30);
+    assert_int_equal(trim(fixture), 25);
+    assert_int_equal(expired(fixture), 0);
+}
+
+static void
+a_store_that_is_filled_beside_its_service_holds_events_while_it_is_heard_of(void **state)
+{
+    struct fixture *fixture = *state;
+    publish(fixture, 3);
+    fixture->expected = json_pack("{s:b}", "search", 1);
+    has_done(fixture, "search", 25, 30);
+    has_done_before_ms(fixture, "orders" SUBSCRIBERS_REBUILD, 3, 0); /* which does not subscribe */
+    has_done_before_ms(fixture, "search" SUBSCRIBERS_REBUILD, 8, 1000);
+    assert_int_equal(trim(fixture), 8);
+    /* The next one begins further back than the one before ended. */
+    has_done_before_ms(fixture, "search" SUBSCRIBERS_REBUILD, 20, SUBSCRIBERS_REBUILD_MS - 10000);
+    has_done_before_ms(fixture, "search" SUBSCRIBERS_REBUILD, 10, SUBSCRIBERS_REBUILD_MS - 10000);
+    assert_int_equal(trim(fixture), 10);
+    has_done_before_ms(fixture, "search" SUBSCRIBERS_REBUILD, 12, SUBSCRIBERS_REBUILD_MS + 1000);
     assert_int_equal(trim(fixture), 25);
     assert_int_equal(expired(fixture), 0);
 }
@@ -358,6 +384,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         CASE(what_all_subscribers_have_committed_is_trimmed_and_no_more),
+        CASE(a_store_that_is_filled_beside_its_service_holds_events_while_it_is_heard_of),
         CASE(more_than_a_slice_is_trimmed_at_once),
         CASE(a_declared_subscriber_that_has_not_read_holds_everything),
         CASE(a_subscriber_no_longer_declared_holds_nothing),

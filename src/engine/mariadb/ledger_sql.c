@@ -26,8 +26,9 @@ const char *const mariadb_ledger_statements[LEDGER_STATEMENTS] = {
     [LEDGER_SUBSCRIBER_PUT] =
         "INSERT INTO fh_subscriber (name, share, incarnation, done, seen, updated_ms)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON DUPLICATE KEY UPDATE"
-        " done = IF(incarnation = VALUES(incarnation) AND done > VALUES(done), done,"
-        " VALUES(done)), incarnation = VALUES(incarnation), seen = VALUES(seen),"
+        " done = IF(incarnation = VALUES(incarnation) AND done > VALUES(done)"
+        " AND VALUES(name) NOT LIKE '%" LEDGER_ASIDE
+        "%', done, VALUES(done)), incarnation = VALUES(incarnation), seen = VALUES(seen),"
         " updated_ms = VALUES(updated_ms)",
     [LEDGER_KEY_PLACES] = LEDGER_KEY_PLACES_OF("fh_place", LISTED_TEXTS),
     [LEDGER_KEYS_UNSEQUENCED] = LEDGER_KEYS_UNSEQUENCED_OF(LISTED_TEXTS),

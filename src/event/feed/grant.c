@@ -156,7 +156,11 @@ bool grant_judge_name(const struct event_grant *grant, const char *name, struct 
                          ": no subscriber has such a name, but what Freehold keeps of its own.");
         return false;
     }
-    if (!grant || !grant->caller || !name || strcmp(name, grant->caller) == 0)
+    if (!grant || !grant->caller || !name)
+        return true;
+    size_t length;
+    subscribers_rebuilds(name, &length);
+    if (strlen(grant->caller) == length && memcmp(name, grant->caller, length) == 0)
         return true;
     text_printf(why, "`name` says whose place is recorded: %s can't read as another one.",
                 grant->caller);

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/crash.h"
 #include "base/log.h"
@@ -16,8 +17,9 @@
 struct subscriber {
     char name[SUBSCRIBERS_NAME_LENGTH_MAX + 1], partition[17];
     int64_t done, seen;
-    bool dirty;   /* not stored yet */
-    bool storing; /* in the transaction that is in progress */
+    int64_t stored_ns; /* when that began last; of one that is being rebuilt */
+    bool dirty;        /* not stored yet */
+    bool storing;      /* in the transaction that is in progress */
 };
 
 static enum fh_code put_dirty(struct event_manager *manager, struct store_work *work,
@@ -35,6 +37,7 @@ static enum fh_code put_dirty(struct event_manager *manager, struct store_work *
         /* If it reports again during the commit, it becomes dirty again. */
         subscriber->dirty = false;
         subscriber->storing = true;
+        subscriber->stored_ns = world_monotonic_ns(context->world);
         code = ledger_subscriber_put(work, subscriber->name, subscriber->partition,
                                      context->store->incarnation, subscriber->done,
                                      subscriber->seen, world_wall_ms(context->world), error);
@@ -125,11 +128,25 @@ void subscribers_told(struct event_manager *manager, const char *name, const cha
         subscriber->done = -1;
         map_put(&manager->subscribers, key, subscriber);
     }
-    subscriber->dirty |= subscriber->done != done || subscriber->seen != seen;
+    size_t length;
+    bool old = subscribers_rebuilds(name, &length) &&
+               world_monotonic_ns(manager->context->world) - subscriber->stored_ns >
+                   SUBSCRIBERS_REBUILD_TOLD_MS * INT64_C(1000000);
+    subscriber->dirty |= subscriber->done != done || subscriber->seen != seen || old;
     subscriber->done = done;
     subscriber->seen = seen;
     if (subscriber->dirty && !manager->recording) /* it was dirty before: no fiber was free */
         manager->recording = event_manager_fiber(manager, run_subscriber_recorder, manager);
+}
+
+bool subscribers_rebuilds(const char *name, size_t *ret_length)
+{
+    size_t length = strlen(name), behind = strlen(SUBSCRIBERS_REBUILD);
+    *ret_length = length;
+    if (length <= behind || strcmp(name + length - behind, SUBSCRIBERS_REBUILD) != 0)
+        return false;
+    *ret_length = length - behind;
+    return true;
 }
 
 void subscribers_release(struct event_manager *manager)

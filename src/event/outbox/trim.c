@@ -33,15 +33,25 @@ struct look {
     int64_t expired;
 };
 
+static bool still_subscribes(const struct look *look, const struct ledger_subscriber *subscriber)
+{
+    size_t length;
+    const struct work_context *context = look->manager->context;
+    if (strcmp(subscriber->name, SUBSCRIBERS_RELAY) == 0)
+        return look->manager->relay != NULL;
+    if (subscribers_rebuilds(subscriber->name, &length) &&
+        world_wall_ms(context->world) - subscriber->updated_ms > SUBSCRIBERS_REBUILD_MS)
+        return false;
+    return !look->expected || json_object_getn(look->expected, subscriber->name, length);
+}
+
 static bool look_at_subscriber(void *context, const struct ledger_subscriber *subscriber)
 {
     struct look *look = context;
     const char *incarnation = look->manager->context->store->incarnation;
     bool here = strcmp(subscriber->incarnation, incarnation) == 0;
-    if (strcmp(subscriber->name, SUBSCRIBERS_RELAY) == 0
-            ? !look->manager->relay
-            : look->expected && !json_object_get(look->expected, subscriber->name))
-        return true; /* it no longer subscribes */
+    if (!still_subscribes(look, subscriber))
+        return true;
     bool expired = here && subscriber->done < look->trimmed;
     if (here && !expired && subscriber->done < look->passed)
         look->passed = subscriber->done;

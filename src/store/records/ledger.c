@@ -125,7 +125,7 @@ enum fh_code records_subscriber_put(struct store_work *work, const char *name,
     if (code)
         return code;
     if (known && strcmp(record_text(known, "incarnation"), incarnation) == 0 &&
-        record_integer(known, "done") > done)
+        record_integer(known, "done") > done && !strstr(name, LEDGER_ASIDE))
         done = record_integer(known, "done");
     json_decref(known);
     return records_put(work, "subscriber", id,
@@ -147,7 +147,8 @@ static bool see_subscriber_record(void *context, json_t *record)
                                            .partition = record_text(record, "share"),
                                            .incarnation = record_text(record, "incarnation"),
                                            .done = record_integer(record, "done"),
-                                           .seen = record_integer(record, "seen")};
+                                           .seen = record_integer(record, "seen"),
+                                           .updated_ms = record_integer(record, "updated_ms")};
     return to->visit(to->context, &subscriber);
 }
 

@@ -342,7 +342,8 @@ static bool visit_subscriber_row(void *context, const struct sql_row *row)
                                            .partition = ledger_word(&v[1]),
                                            .incarnation = ledger_word(&v[2]),
                                            .done = v[3].integer,
-                                           .seen = v[4].integer};
+                                           .seen = v[4].integer,
+                                           .updated_ms = v[5].integer};
     return to->visit(to->context, &subscriber);
 }
 
@@ -353,7 +354,7 @@ enum fh_code sql_ledger_subscribers_get(struct store_work *work,
 {
     struct subscriber_visit to = {visit, context};
     return sql_run(work,
-                   "SELECT name, share, incarnation, done, seen FROM fh_subscriber"
+                   "SELECT name, share, incarnation, done, seen, updated_ms FROM fh_subscriber"
                    " ORDER BY name, share",
                    NULL, 0, visit_subscriber_row, &to, NULL, error);
 }

@@ -7,6 +7,8 @@
  * list them: complete, or with a parameter for how a list ?n, a JSON array, is read as rows.
  */
 
+#include "store/ledger.h"
+
 #define LEDGER_GATE_WAIT_S "2" /* for units of work that publish now: LEDGER_GATE */
 
 #define LEDGER_KEY_PLACES_OF(table, list)                                                          \
@@ -32,7 +34,8 @@
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name, share) DO UPDATE SET"                 \
         " incarnation = excluded.incarnation, done = CASE WHEN"                                    \
         " fh_subscriber.incarnation = excluded.incarnation AND"                                    \
-        " fh_subscriber.done > excluded.done THEN fh_subscriber.done ELSE excluded.done END,"      \
+        " fh_subscriber.done > excluded.done AND excluded.name NOT LIKE '%" LEDGER_ASIDE "%'"      \
+        " THEN fh_subscriber.done ELSE excluded.done END,"                                         \
         " seen = excluded.seen, updated_ms = excluded.updated_ms",                                 \
     [LEDGER_RESYNC_BEGIN] =                                                                        \
         "INSERT INTO fh_round (source, share, round, phase, type, behind, seen_position,"          \
