@@ -120,6 +120,11 @@ static int width_of(FILE *stream)
                : WIDTH_DEFAULT;
 }
 
+const char *course_unit(const struct course *course)
+{
+    return course->of && strcmp(course->of, COURSE_EVENTS) == 0 ? COURSE_EVENTS : "rows";
+}
+
 void progress_begin(struct progress *progress, const char *what, const char *unit, int64_t total,
                     bool quiet)
 {

@@ -20,8 +20,10 @@ struct course {
     int64_t done;
     int64_t total;  /* 0: unknown */
     bool guessed;   /* `total` is an estimate */
-    const char *of; /* what is being worked on: a table */
+    const char *of; /* what is being worked on: a table, or COURSE_EVENTS */
 };
+#define COURSE_EVENTS "events" /* then these are counted, otherwise rows */
+const char *course_unit(const struct course *course);
 
 struct progress {
     const char *what; /* "users"; may change on the way */

@@ -19,6 +19,7 @@
 #include "service/early.h"
 #include "service/audience.h"
 #include "service/declared.h"
+#include "service/rebuild.h"
 #include "service/rekey.h"
 #include "service/runtime.h"
 #include "service/task.h"
@@ -66,6 +67,8 @@ static void program_incoming(void *context, struct http_incoming *incoming)
 static enum fh_code program_serve(struct runtime *runtime, struct fh_error *error)
 {
     struct program *program = program_of(runtime);
+    if (program->listen_fd < 0) /* it fills a store, and nobody asks it anything */
+        return FH_OK;
     struct http_handler handler = {program_incoming, runtime, process_log_unread,
                                    .untold = exchange_untold, .shed = exchange_shed};
     enum fh_code code = http_server_new(&program->loop, runtime->world, program->listen_fd, NULL,
@@ -101,6 +104,10 @@ static void host_told(struct runtime *runtime, const struct course *course)
 static void program_drain(struct runtime *runtime)
 {
     struct program *program = program_of(runtime);
+    if (!runtime->server) {
+        runtime_requests_drained(runtime);
+        return;
+    }
     program->undrained = program->own ? 2 : 1;
     http_server_drain(runtime->server, PROCESS_GRACE_MS, on_requests_drained, runtime);
     if (program->own)
@@ -229,7 +236,7 @@ static void world_release(struct program *program)
 static enum fh_code sockets_init(struct program *program, struct fh_error *error)
 {
     const json_t *config = program->config;
-    if (program->tasked || program->listen)
+    if (program->tasked || program->listen || service_is_rebuilt(config))
         return FH_OK;
     enum fh_code code = process_listen(config, NULL, &program->listen_fd, error);
     if (code == FH_OK)
@@ -396,7 +403,8 @@ static int serve_program(const fh_service *service, const json_t *config, const 
     if (code == FH_OK && listen && !program->tasked) /* a confined process can't */
         code = process_listen(config, listen, &program->listen_fd, &error);
     if (code == FH_OK)
-        code = service_try_enter(config, &error);
+        code = service_is_rebuilt(config) ? service_rebuild_enter(config, &error)
+                                          : service_try_enter(config, &error);
     if (code == FH_OK)
         code = confine_by(config, json_string_at(config, "folder"),
                           json_string_at(config, "migrations"), &program->confinement, &error);

@@ -28,6 +28,7 @@
 #include "service/move.h"
 #include "service/clocks.h"
 #include "service/restore.h"
+#include "service/rebuild.h"
 #include "service/runtime.h"
 #include "service/take_over.h"
 #include "service/upkeep.h"
@@ -403,12 +404,16 @@ static void run_start(void *argument)
     struct runtime *runtime = argument;
     struct fh_error error = {0};
     enum fh_code code = take_service_settings(runtime, &error);
+    if (code == FH_OK && service_is_rebuilt(runtime->config))
+        code = service_may_be_rebuilt(runtime->service, &error);
     if (code == FH_OK)
         code = meters_new(runtime->service, &runtime->context.meters, &error);
     if (code == FH_OK)
         code = start_store(runtime, &error);
     if (code == FH_OK)
         code = start_managers(runtime, &error);
+    if (code == FH_OK && service_is_rebuilt(runtime->config))
+        code = service_rebuild_fill(runtime, &error);
     if (code == FH_OK)
         code = runtime->host->serve(runtime, &error);
     if (code != FH_OK) {
@@ -439,8 +444,10 @@ void runtime_init(struct runtime *runtime, const fh_service *service, const json
     runtime->host = host;
     runtime->began_ms = world_wall_ms(world);
     runtime->keeps_schema = getenv(PROCESS_KEEPS_SCHEMA) != NULL;
-    runtime->context = (struct work_context){
-        .world = world, .service = service, .callers = json_object_get(config, "callers")};
+    runtime->context = (struct work_context){.world = world,
+                                             .service = service,
+                                             .reads_as = json_string_at(config, "rebuild.reads_as"),
+                                             .callers = json_object_get(config, "callers")};
     request_log_set(&runtime->request_log, json_string_at(config, "request_log"));
     admission_init(&runtime->admission, world);
     routes_sort(runtime);

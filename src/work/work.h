@@ -49,6 +49,7 @@ struct work_context {
     struct world *world;
     struct store *store;
     const fh_service *service;
+    const char *reads_as;   /* the name in which it reads others' events; NULL: the service's */
     const json_t *settings; /* NULL: none */
     /* Which callers may ask for what: "callers" of the configuration. */
     const json_t *callers;
@@ -78,6 +79,12 @@ struct work_context {
     struct log_rate said;  /* by fh_log */
     struct meters *meters; /* NULL: nothing is declared to be counted */
 };
+
+/* In whose name this process reads others' events. */
+static inline const char *work_reader(const struct work_context *context)
+{
+    return context->reads_as ? context->reads_as : context->service->name;
+}
 
 /* What a fence found. */
 enum work_verdict {

@@ -132,7 +132,7 @@ static void feed_path_of(const struct bus_reader *reader, const struct bus_quest
 {
     const struct bus_subscriber *subscriber = reader->subscriber;
     text_init(out, PATH_LENGTH_MAX);
-    text_printf(out, FEED_PATH "?name=%s&share=%s", subscriber->context->service->name,
+    text_printf(out, FEED_PATH "?name=%s&share=%s", work_reader(subscriber->context),
                 subscriber->partition);
     if (question->after.incarnation[0])
         text_printf(out, "&incarnation=%s&after=%lld&id=%s&done=%lld", question->after.incarnation,

@@ -23,8 +23,9 @@ void resync_ask_init(struct resync_asking *asking, struct subscription *s,
     struct text *path = &asking->path;
     const char *separator = "&fields=";
     text_init(path, PATH_SIZE_MAX);
-    text_printf(path, SNAPSHOT_PATH "?name=%s&share=%s&limit=%d&type=",
-                s->manager->context->service->name, s->partition, limit);
+    text_printf(path,
+                SNAPSHOT_PATH "?name=%s&share=%s&limit=%d&type=", work_reader(s->manager->context),
+                s->partition, limit);
     query_encode(path, asking->subscribed->type);
     if (limit > 0) {
         text_printf(path, "&incarnation=%s&done=%" PRId64 "&seen=%" PRId64 "&seen_id=%s",

@@ -105,6 +105,7 @@ static bool apply_page(struct subscription *s, const struct page_read *page)
         if (!resync_work(s, &fence, page->rows + done, count, subscribed->upsert))
             return false;
         CRASH_POINT("round.page_applied");
+        s->resynced_count += (uint64_t)count;
         done += count;
     } while (done < page->count && subscription_goes_on(s));
     return done == page->count && subscription_goes_on(s);

@@ -59,6 +59,7 @@
 #define SUBSCRIBE_FULL_MS 10000
 /* A cursor that only passes events of other types moves at most this often. */
 #define SUBSCRIBE_SKIP_INTERVAL_MS 1000
+#define SUBSCRIBE_CAUGHT_UP_MS 1000
 #define SUBSCRIBE_HANDLER_MS_MAX 10000 /* deadline for what an event's handler asks of others */
 
 struct sync;
@@ -88,6 +89,12 @@ struct subscription_view {
     int64_t parked_keys, parked_events;
     int64_t parked_ms; /* age of the oldest parked event */
     uint64_t applied, failures;
+    uint64_t resynced; /* rows of publishers' states that this process has applied */
+    /* It does not go on by itself: it is refused or full, or a handler of a snapshot fails again
+     * and again. */
+    bool stopped;
+    /* It has applied, or parked, all that its publisher had SUBSCRIBE_CAUGHT_UP_MS ago. */
+    bool caught_up;
     const struct sync *sync; /* sync.h; NULL: nothing is compared */
 };
 

@@ -160,23 +160,42 @@ static bool stands_still(const struct subscription *s)
            is_held(&s->applying_hold);
 }
 
+/* Of the oldest event that was fetched and not applied; 0: there is none. */
+static int64_t oldest_fetched_ms(const struct subscription *s)
+{
+    if (s->applying && s->applied < s->applying->count)
+        return batch_event_time_ms(&s->applying->events[s->applied]);
+    return s->first ? batch_event_time_ms(&s->first->events[0]) : 0;
+}
+
 /* The age of the oldest event that is known and not applied, parked or not. If none is known but
  * the subscription stands still, there may be events published since the publisher last answered:
  * then it is the time since that answer. */
 static int64_t lag_ms(const struct subscription *s)
 {
-    const struct batch_event *oldest = NULL;
     int64_t lag = 0, parked = age_ms(s, s->parked.oldest_ms);
-    if (s->applying && s->applied < s->applying->count)
-        oldest = &s->applying->events[s->applied];
-    else if (s->first)
-        oldest = &s->first->events[0];
-    int64_t oldest_ms = oldest ? batch_event_time_ms(oldest) : 0;
+    int64_t oldest_ms = oldest_fetched_ms(s);
     if (oldest_ms)
         lag = age_ms(s, oldest_ms);
     else if (stands_still(s))
         lag = (world_monotonic_ns(subscription_world(s)) - s->reached_ns) / NS_A_MS;
     return lag > parked ? lag : parked;
+}
+
+static bool has_stopped(const struct subscription *s, const struct hold *hold)
+{
+    return hold->state == SUBSCRIPTION_REFUSED || hold->state == SUBSCRIPTION_FULL ||
+           (hold->state == SUBSCRIPTION_FAILING && subscription_resyncs(s) &&
+            s->resync_tries >= SUBSCRIBE_ATTEMPTS_MAX);
+}
+
+/* A publisher that has more than it told of last answers the next question at once. */
+static bool has_caught_up(const struct subscription *s)
+{
+    int64_t read =
+        s->fetched.position > s->skipped.position ? s->fetched.position : s->skipped.position;
+    return !stands_still(s) && !subscription_resyncs(s) && read >= s->last &&
+           age_ms(s, oldest_fetched_ms(s)) < SUBSCRIBE_CAUGHT_UP_MS;
 }
 
 /* A subscription that hasn't begun after STARTING_MS gets a reason. */
@@ -211,6 +230,9 @@ void subscription_view(const struct subscription *s, struct subscription_view *r
         .parked_ms = age_ms(s, s->parked.oldest_ms),
         .applied = s->applied_count,
         .failures = s->failure_count,
+        .resynced = s->resynced_count,
+        .stopped = has_stopped(s, hold),
+        .caught_up = has_caught_up(s),
         .sync = s->sync,
     };
 }

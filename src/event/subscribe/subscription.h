@@ -72,7 +72,7 @@ struct subscription {
     struct hold reading, applying_hold;
     int64_t reached_ns; /* the last good answer */
     int64_t skipped_ns; /* the last work that only moved the cursor */
-    uint64_t applied_count, failure_count;
+    uint64_t applied_count, failure_count, resynced_count;
     struct work_batch_habits habits;
     struct sync *sync;   /* sync.h; NULL: nothing is compared */
     uint64_t told_fault; /* the last one that was logged: see subscription_tell_fault */

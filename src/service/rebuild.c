@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nothing here is remembered: a process that is killed, and started again, goes on from the cursors
+ * in the new store. "Has all that there is" is decided by what publishers last said, each within
+ * one question of now, so that under load it does not wait for a moment without events.
+ */
+
+#include "service/rebuild.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "event/subscribe/subscribe.h"
+#include "service/runtime.h"
+#include "store/model.h"
+
+#define LOOK_MS 100
+#define TOLD_MS 500
+
+bool service_is_rebuilt(const json_t *config)
+{
+    return json_is_object(json_object_get(config, "rebuild"));
+}
+
+static const char *first_command(const fh_service *service)
+{
+    const size_t count = sizeof service->routes / sizeof *service->routes;
+    for (size_t i = 0; i < count && service->routes[i].method; i++) {
+        if (strcmp(service->routes[i].method, "GET") != 0)
+            return service->routes[i].path;
+    }
+    return NULL;
+}
+
+enum fh_code service_may_be_rebuilt(const fh_service *service, struct fh_error *error)
+{
+    const char *own = first_command(service)                              ? "takes commands"
+                      : service->publishes[0].type                        ? "publishes events"
+                      : service->sagas[0].name                            ? "has sagas"
+                      : service->timers[0].name || service->every[0].name ? "has timers"
+                      : service->takes_over[0].service ? "has taken over what was another's"
+                                                       : NULL;
+    if (own)
+        return error_set(error, FH_UNSUPPORTED,
+                         "%s %s, and what comes of that is in its store alone: only one that does "
+                         "nothing but apply others' events can be rebuilt from these.",
+                         service->name, own);
+    if (!service->subscribes[0].service)
+        return error_set(error, FH_UNSUPPORTED,
+                         "%s subscribes to nothing that its store could be rebuilt from.",
+                         service->name);
+    return FH_OK;
+}
+
+enum fh_code service_rebuild_enter(const json_t *config, struct fh_error *error)
+{
+    const char *folder = json_string_at(config, "folder");
+    if (folder && (mkdir(folder, 0700) == 0 || errno == EEXIST) && chdir(folder) == 0)
+        return FH_OK;
+    return error_set_errno(error, FH_UNAVAILABLE, errno, "The folder %s can't be made",
+                           folder ? folder : "of the new store");
+}
+
+/* ---- How far it is ---- */
+
+struct filled {
+    bool all;      /* that there is */
+    int64_t done;  /* events passed and rows applied */
+    int64_t total; /* events published */
+    bool resynced; /* some come as their publisher's state, and nobody knows how much that is */
+    int64_t parked;
+    char parked_source[64];
+};
+
+static enum fh_code look_at_filled(const struct event_manager *manager, struct filled *ret,
+                                   struct fh_error *error)
+{
+    const struct subscription *at = NULL;
+    *ret = (struct filled){.all = true};
+    while ((at = subscription_next(manager, at))) {
+        struct subscription_view view;
+        subscription_view(at, &view);
+        if (view.stopped)
+            return error_set(error, FH_CONFLICT, "The subscription to %s has stopped: %.300s",
+                             view.source, view.reason);
+        ret->all &= view.caught_up;
+        ret->done += view.resynced ? (int64_t)(view.resynced + view.applied) : view.position;
+        ret->total += view.last;
+        ret->resynced |= view.resynced > 0;
+        if (view.parked_events && !ret->parked)
+            snprintf(ret->parked_source, sizeof ret->parked_source, "%s", view.source);
+        ret->parked += view.parked_events;
+    }
+    return FH_OK;
+}
+
+static void tell_filled(const struct runtime *runtime, const struct filled *filled)
+{
+    struct course course = {
+        .done = filled->done, .total = filled->resynced ? 0 : filled->total, .of = COURSE_EVENTS};
+    if (runtime->host->told)
+        runtime->host->told((struct runtime *)(uintptr_t)runtime, &course);
+}
+
+static enum fh_code fill_all(struct runtime *runtime, struct filled *ret, struct fh_error *error)
+{
+    int64_t told_ns = 0;
+    enum fh_code code;
+    while ((code = look_at_filled(runtime->context.events, ret, error)) == FH_OK && !ret->all &&
+           runtime->phase != RUNTIME_DRAINING) {
+        int64_t now_ns = world_monotonic_ns(runtime->world);
+        if (now_ns >= told_ns) {
+            tell_filled(runtime, ret);
+            told_ns = now_ns + TOLD_MS * INT64_C(1000000);
+        }
+        fiber_sleep_until(runtime->world, world_in_ms(runtime->world, LOOK_MS));
+    }
+    tell_filled(runtime, ret);
+    return code;
+}
+
+/* The serving process goes on with the new store as it is: with the migrations that it has now. */
+static enum fh_code has_same_schema(const struct runtime *runtime, struct fh_error *error)
+{
+    json_int_t serving = 0;
+    if (!model_of(runtime->service->model)->has_migrations ||
+        !json_integer_at(runtime->config, "rebuild.migration", &serving) ||
+        service_migrated(runtime->context.store) == serving)
+        return FH_OK;
+    return error_set(
+        error, FH_CONFLICT,
+        "There are other migrations by now than its store was made with (the newest was "
+        "%lld): upgrade it first.",
+        (long long)serving);
+}
+
+enum fh_code service_rebuild_fill(struct runtime *runtime, struct fh_error *error)
+{
+    struct filled filled = {0};
+    bool takes_parked = json_is_true(json_at(runtime->config, "rebuild.takes_parked"));
+    if (runtime->host->works)
+        runtime->host->works(runtime, true);
+    CRASH_POINT("rebuild.begun");
+    enum fh_code code = has_same_schema(runtime, error);
+    if (code == FH_OK)
+        code = fill_all(runtime, &filled, error);
+    CRASH_POINT("rebuild.filled");
+    if (runtime->host->works)
+        runtime->host->works(runtime, false);
+    if (code == FH_OK && filled.all && filled.parked && !takes_parked)
+        return error_set(
+            error, FH_CONFLICT,
+            "%lld of the events (the first is from %s) could not be applied to the new "
+            "one: see rebuild.log. With --force they are left out.",
+            (long long)filled.parked, filled.parked_source);
+    if (code == FH_OK && filled.all)
+        log_info("store-rebuilt", "the new store has all that there is: %lld events or rows",
+                 (long long)filled.done);
+    return code;
+}
