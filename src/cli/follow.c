@@ -9,9 +9,11 @@ static void follow_rows(struct following *following, const json_t *line)
 {
     struct course course = {.done = cli_number(line, "done"),
                             .total = cli_number(line, "total"),
-                            .guessed = json_is_true(json_object_get(line, "guessed"))};
+                            .guessed = json_is_true(json_object_get(line, "guessed")),
+                            .of = json_string_at(line, "of")};
     if (!following->progress.what)
-        progress_begin(&following->progress, following->service, "rows", 0, following->quiet);
+        progress_begin(&following->progress, following->service, course_unit(&course), 0,
+                       following->quiet);
     progress_follow(&following->progress, &course);
 }
 

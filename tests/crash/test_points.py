@@ -51,6 +51,7 @@ ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round."
              "relay.",  # test_points_buses.py kills there
              "closing.reported", "restored.",  # test_restored.py kills there
              "rotate.", "rekey.",  # and test_rotation.py
+             "rebuild.",  # and test_rebuild_killed.py
              "audit.",  # and test_audit_log.py
              "trial.")  # and test_trials.py
 

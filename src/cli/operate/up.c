@@ -70,7 +70,7 @@ static void tell_work(void *context, const char *service, const struct course *c
     if (strcmp(named, up->what) != 0) {
         progress_end(&up->progress);
         memcpy(up->what, named, sizeof named);
-        progress_begin(&up->progress, up->what, "rows", 0, up->json);
+        progress_begin(&up->progress, up->what, course_unit(course), 0, up->json);
     }
     progress_follow(&up->progress, course);
 }

@@ -28,6 +28,8 @@
 #include "base/json.h"
 #include "base/text.h"
 
+#define REMOVED_DEPTH_MAX 16 /* of folders that a service has made */
+
 /* Whatever is written in a folder is lost with its entry in the one above. */
 static bool sync_folder_above(const char *path)
 {
@@ -254,6 +256,29 @@ enum fh_code state_write_durable(int folder_fd, const char *name, const json_t *
                                  struct fh_error *error)
 {
     return write_json_file(folder_fd, name, value, true, error);
+}
+
+static void remove_at(int folder_fd, const char *name, int depth)
+{
+    if (unlinkat(folder_fd, name, 0) == 0 || errno == ENOENT || depth == REMOVED_DEPTH_MAX)
+        return;
+    int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
+    while (folder && (entry = readdir(folder))) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            remove_at(fd, entry->d_name, depth + 1);
+    }
+    if (folder)
+        closedir(folder);
+    else if (fd >= 0)
+        close(fd);
+    unlinkat(folder_fd, name, AT_REMOVEDIR);
+}
+
+void state_remove(int folder_fd, const char *name)
+{
+    remove_at(folder_fd, name, 0);
 }
 
 int state_open_file(int folder_fd, const char *name, int flags)

@@ -53,6 +53,8 @@ enum fh_code state_read_json(int folder_fd, const char *name, json_t **ret, stru
 /* openat(2) in a folder that a service may write to, who might wish that we wait or go elsewhere:
  * no link is followed, and what is no regular file is not opened (ENXIO). -1, with errno. */
 int state_open_file(int folder_fd, const char *name, int flags);
+/* Removes whatever has that name, a folder with all that is in it; no link is followed. */
+void state_remove(int folder_fd, const char *name);
 
 /* control.sock: a listening socket (replaces an old one; the caller listens), and a connection to
  * it. Connecting fails with FH_NOT_FOUND if no `up` listens. The folder's path may be of any

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Answers what can be answered at once, and begins what takes time: that one is answered by whoever
- * sees its end (upgrade.c, move/relocate.c, and asked_not_restored).
+ * sees its end (upgrade.c, rebuild.c, move/relocate.c, and asked_not_restored).
  */
 
 #include "system/supervise/asked.h"
@@ -38,6 +38,8 @@ static json_t *status_json(void *context)
         json_t *service = instances_json(&supervisor->all[i]);
         json_object_set_new(service, "program", watch_json(supervisor, i));
         json_object_set_new(service, "upgrading", json_boolean(watch_upgrades(supervisor, i)));
+        json_object_set_new(service, "rebuilding",
+                            json_boolean(rebuild_lets(supervisor, i, ERROR_UNHEEDED) != FH_OK));
         json_object_set_new(service, "engine", json_string(file->services[i].engine));
         json_object_set_new(service, "file", moved_json(&file->services[i]));
         json_array_append_new(services, service);
@@ -139,10 +141,16 @@ static enum fh_code change_asked(void *context, const char *command, const char 
         return error_set(error, FH_CONFLICT, "The system is %s; ask when it is up.",
                          phase_names[supervisor->phase]);
     if (strcmp(command, "move") == 0)
-        return relocate_asked(supervisor, service, request, error);
+        return rebuild_lets(supervisor, service, error) == FH_OK
+                   ? relocate_asked(supervisor, service, request, error)
+                   : error->code;
     if (supervisor->relocation.phase != RELOCATION_NONE &&
         supervisor->relocation.service == service)
         return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.", name);
+    if (strcmp(command, "rebuild") == 0)
+        return rebuild_asked(supervisor, service, request, error);
+    if (rebuild_lets(supervisor, service, error) != FH_OK)
+        return error->code;
     bool force = json_is_true(json_object_get(request, "force"));
     if (upgrade && upgrade_supersede(supervisor, service, force))
         return FH_OK;

@@ -252,7 +252,8 @@ static bool is_control_key(const char *expected, const char *key)
 
 static bool is_change_command(const char *command)
 {
-    static const char *const changes[] = {"scale", "upgrade", "move", "restore", "rotate-keys"};
+    static const char *const changes[] = {"scale",   "upgrade", "move",
+                                          "restore", "rebuild", "rotate-keys"};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         if (strcmp(command, changes[i]) == 0)
             return true;
@@ -283,8 +284,8 @@ static void answer_request(struct client *client)
     } else if (command && is_change_command(command)) {
         begin_client_change(client, command, request);
     } else {
-        send_error(client, "expected the command status, stop, scale, upgrade, move, restore or "
-                           "rotate-keys");
+        send_error(client, "expected the command status, stop, scale, upgrade, move, restore, "
+                           "rebuild or rotate-keys");
     }
     json_decref(request);
 }
@@ -401,7 +402,8 @@ void control_work(struct control *control, const char *service, const struct cou
         if (strcmp(client->service, service) == 0)
             send_json(client,
                       json_pack("{s:o, s:I, s:I, s:b, s:s}", "progress",
-                                json_sprintf("%s: %lld rows", service, (long long)course->done),
+                                json_sprintf("%s: %lld %s", service, (long long)course->done,
+                                             course_unit(course)),
                                 "done", (json_int_t)course->done, "total",
                                 (json_int_t)course->total, "guessed", course->guessed, "of",
                                 course->of),

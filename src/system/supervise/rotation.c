@@ -271,6 +271,8 @@ static enum fh_code begin_rotation(struct supervisor *supervisor, const char *of
     if (supervisor->relocation.phase != RELOCATION_NONE)
         return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.",
                          supervisor->all[supervisor->relocation.service].part->name);
+    if (supervisor->rebuild.phase != REBUILD_NONE)
+        return rebuild_lets(supervisor, supervisor->rebuild.service, error);
     json_t *all = json_deep_copy(supervisor->options->provision->keys);
     keys_begin(all, of, forgets_users);
     enum fh_code code = record_keys(supervisor, all, error);

@@ -127,7 +127,7 @@ static void advance_system(struct supervisor *supervisor)
             instances_stop(&supervisor->all[i]);
     }
     if (supervisor->phase == STOPPING && services_all(supervisor, instances_ended) &&
-        !supervisor->trial.running) {
+        !supervisor->trial.running && !supervisor->rebuild.running) {
         supervisor->phase = SETTLING;
         for (size_t i = 0; i < supervisor->server_count; i++)
             instances_stop(&supervisor->servers[i]);
@@ -140,7 +140,8 @@ static void advance_system(struct supervisor *supervisor)
 static void heed_news(struct supervisor *supervisor, struct instances *instances,
                       enum instances_news news)
 {
-    if (news != INSTANCES_CHANGING && relocate_takes(supervisor, instances, news))
+    if (news != INSTANCES_CHANGING &&
+        (relocate_takes(supervisor, instances, news) || rebuild_takes(supervisor, instances, news)))
         return;
     switch (news) {
     case INSTANCES_CHANGING:
@@ -167,6 +168,7 @@ static void stop_system(struct supervisor *supervisor)
                        "the move of %s is not over: the next up goes on with it",
                        supervisor->all[supervisor->relocation.service].part->name);
     trial_kill(&supervisor->trial);
+    rebuild_kill(supervisor);
     instances_stop(supervisor_gateway(supervisor));
     advance_system(supervisor);
 }
@@ -358,8 +360,12 @@ static enum fh_code prepare_part(struct supervisor *supervisor, size_t n, struct
     *instances = supervisor_instances(supervisor, &options->provision->parts[n]);
     instances->alone = moving_moves(options->provision, instances->part->name);
     supervisor->count++;
-    if (n < file->service_count)
-        trial_sweep(instances->part->folder_fd);  /* of an `up` that was killed */
+    if (n < file->service_count) { /* of an `up` that was killed */
+        trial_sweep(instances->part->folder_fd);
+        if (rebuild_recover(instances->part->folder_fd, error) != FH_OK)
+            options->say(options->context, SUPERVISE_TROUBLE, "rebuild-step-failed",
+                         error->message);
+    }
     instances->beside = n == file->service_count; /* the gateway */
     if (n < file->service_count) {
         const struct engine *engine = engine_named(file->services[n].engine);

@@ -8,6 +8,7 @@
 #include "system/supervise/control.h"
 #include "system/supervise/instances.h"
 #include "system/move/relocation.h"
+#include "system/supervise/rebuild.h"
 #include "system/supervise/renewal.h"
 #include "system/supervise/rotation.h"
 #include "system/supervise/supervise.h"
@@ -46,6 +47,7 @@ struct supervisor {
     struct superseding superseding;
     struct trial trial;           /* of its new program, while it runs */
     struct relocation relocation; /* the current move: only one at a time */
+    struct rebuild rebuild;
     struct watch watch;
     struct rotation rotation; /* of keys: only one at a time */
 };

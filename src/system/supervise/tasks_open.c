@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens a system as its last `up` left it, to look into its stores. Writes nothing but the lock. */
+/* Opens a system as its last `up` left it, to look into its stores. Writes nothing but the lock,
+ * and ends what an `up` that was killed has left half done. */
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include "store/server.h"
 #include "system/servers/servers.h"
 #include "system/servers/sockets.h"
+#include "system/supervise/rebuild.h"
 #include "system/supervise/tasks.h"
 #include "system/provision/users.h"
 #include "system/provision/part.h"
@@ -91,6 +93,10 @@ enum fh_code tasks_open(const struct provision_options *options, struct provisio
         code = provision_await(provision, error);
     if (code == FH_OK)
         code = finish_giving(provision, error);
+    for (size_t i = 0; i < provision->part_count && code == FH_OK; i++)
+        code = provision->parts[i].folder_fd >= 0
+                   ? rebuild_recover(provision->parts[i].folder_fd, error)
+                   : FH_OK;
     if (code == FH_OK)
         *ret = provision;
     else

@@ -8,7 +8,6 @@
 #define _GNU_SOURCE
 #include "system/supervise/trial.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -27,34 +26,14 @@
 #define TRIAL_CONFIG TRIAL_STEM ".json"
 #define TRIAL_LOG "trial.log"
 #define LOG_LINES_SHOWN 8
-#define DEPTH_MAX 16 /* of the folders that a program makes where it is tried */
 
 /* ---- its folder ---- */
 
-/* Whatever has that name. The folder belongs to the service: no link is followed. */
-static void remove_left(int folder_fd, const char *name, int depth)
-{
-    if (unlinkat(folder_fd, name, 0) == 0 || errno == ENOENT || depth == DEPTH_MAX)
-        return;
-    int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
-    const struct dirent *entry;
-    while (folder && (entry = readdir(folder))) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            remove_left(fd, entry->d_name, depth + 1);
-    }
-    if (folder)
-        closedir(folder);
-    else if (fd >= 0)
-        close(fd);
-    unlinkat(folder_fd, name, AT_REMOVEDIR);
-}
-
 void trial_sweep(int folder_fd)
 {
-    remove_left(folder_fd, TRIAL_FOLDER, 0);
-    remove_left(folder_fd, TRIAL_CONFIG, 0);
-    remove_left(folder_fd, TRIAL_LOG, 0);
+    state_remove(folder_fd, TRIAL_FOLDER);
+    state_remove(folder_fd, TRIAL_CONFIG);
+    state_remove(folder_fd, TRIAL_LOG);
 }
 
 static int64_t size_in(int folder_fd, const char *name)

@@ -267,6 +267,8 @@ enum fh_code upgrade_begin(struct supervisor *supervisor, size_t service, bool f
     if (supervisor->relocation.phase != RELOCATION_NONE)
         return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.",
                          supervisor->all[supervisor->relocation.service].part->name);
+    if (rebuild_lets(supervisor, service, error) != FH_OK)
+        return error->code;
     enum renewal_sagas sagas = force                                        ? RENEWAL_PARK_ALL
                                : instances_ready(&supervisor->all[service]) ? RENEWAL_ASK
                                                                             : RENEWAL_NOBODY;

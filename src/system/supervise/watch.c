@@ -140,7 +140,8 @@ static void look_at_programs(struct world_timer *timer)
     }
     world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, WATCH_LOOK_MS));
     if (due < supervisor->count && supervisor->phase == UP && !supervisor->renewal.count &&
-        supervisor->relocation.phase == RELOCATION_NONE)
+        supervisor->relocation.phase == RELOCATION_NONE &&
+        rebuild_lets(supervisor, due, ERROR_UNHEEDED) == FH_OK)
         take_program(supervisor, due);
 }
 

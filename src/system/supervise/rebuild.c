@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The steps, and the result if `up` dies after each:
+ *
+ *   a second process fills FOLDER/rebuild/store.db   nothing has happened
+ *   it has all that there is, and ends in order      the same
+ *   the service drains and ends; its socket stays    the same
+ *   store.db is former.db, too: another link         the same
+ *   rebuild/store.db is store.db, by one rename      the next `up` takes former.db back
+ *   the service starts on it, and gets ready         the same
+ *   former.db is removed                             the service is on the new store
+ *
+ * If it does not get ready there, former.db is taken back at once. Of the two it is the valid one
+ * as long as it is there, and under the name store.db there is a whole store at any time.
+ *
+ * A store is one file only after its process has ended in order: otherwise SQLite's log is beside
+ * it, with commits that are not in it. So where either has left a log, the new one is not taken;
+ * and where it is given back, its log goes before it: SQLite would apply it to the other one.
+ *
+ * The folder belongs to the service, which may be hostile: no link in it is followed, and what is
+ * renamed stays within it.
+ */
+
+#define _GNU_SOURCE
+#include "system/supervise/rebuild.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "engine/engines.h"
+#include "event/outbox/subscribers.h"
+#include "service/process.h"
+#include "service/rebuild.h"
+#include "system/provision/state.h"
+#include "system/supervise/supervisor.h"
+
+#define REBUILD_STEM "rebuild"
+#define REBUILD_CONFIG REBUILD_STEM ".json"
+#define REBUILD_LOG "rebuild.log"
+#define REBUILD_FAILURES_MAX 3
+#define STORE "store.db"
+#define STORE_LOG STORE "-wal"
+#define STORE_INDEX STORE "-shm"
+#define FORMER "former.db"
+#define NS_A_MS INT64_C(1000000)
+
+static struct instances *rebuilt_instances(struct supervisor *supervisor)
+{
+    return &supervisor->all[supervisor->rebuild.service];
+}
+
+static const char *rebuilt_name(const struct supervisor *supervisor)
+{
+    return supervisor->all[supervisor->rebuild.service].part->name;
+}
+
+static void sweep_rebuild(int folder_fd)
+{
+    state_remove(folder_fd, SERVICE_REBUILD_FOLDER);
+    state_remove(folder_fd, REBUILD_CONFIG);
+}
+
+/* ---- Ends ---- */
+
+static int64_t since_ms(const struct supervisor *supervisor, int64_t ns)
+{
+    return (world_monotonic_ns(supervisor->world) - ns) / NS_A_MS;
+}
+
+static void end_rebuild(struct supervisor *supervisor)
+{
+    sweep_rebuild(rebuilt_instances(supervisor)->part->folder_fd);
+    supervisor->rebuild.phase = REBUILD_NONE;
+}
+
+static void tell_given_up(struct supervisor *supervisor)
+{
+    struct rebuild *rebuild = &supervisor->rebuild;
+    const char *name = rebuilt_name(supervisor);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-failed", NULL,
+                   "%s was not rebuilt, and goes on with the store that it has: %s", name,
+                   rebuild->why);
+    end_rebuild(supervisor);
+    control_answer(supervisor->control, name,
+                   json_pack("{s:o, s:b}", "error",
+                             json_sprintf("%s was not rebuilt, and goes on with the store that it "
+                                          "has: %s",
+                                          name, rebuild->why),
+                             "back", 1));
+}
+
+static void tell_rebuilt(struct supervisor *supervisor)
+{
+    struct rebuild *rebuild = &supervisor->rebuild;
+    const char *name = rebuilt_name(supervisor);
+    int64_t paused_ms = since_ms(supervisor, rebuild->paused_ns);
+    supervisor_say(supervisor, SUPERVISE_DONE, "rebuild-finished", name,
+                   "%s serves from its new store; its requests waited %lld ms", name,
+                   (long long)paused_ms);
+    end_rebuild(supervisor);
+    control_answer(supervisor->control, name,
+                   json_pack("{s:b, s:{s:s, s:I, s:I, s:I}}", "done", 1, "rebuilt", "service", name,
+                             "events", (json_int_t)rebuild->events, "took_ms",
+                             (json_int_t)since_ms(supervisor, rebuild->began_ns), "paused_ms",
+                             (json_int_t)paused_ms));
+}
+
+/* ---- The exchange ---- */
+
+static bool has_log(int folder_fd)
+{
+    struct stat status;
+    return fstatat(folder_fd, STORE_LOG, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_size > 0;
+}
+
+static enum fh_code link_and_rename(int folder_fd, int beside_fd, struct fh_error *error)
+{
+    if (has_log(folder_fd) || has_log(beside_fd))
+        return error_set(error, FH_UNAVAILABLE, "A process did not end in order.");
+    state_remove(folder_fd, FORMER);
+    if (linkat(folder_fd, STORE, folder_fd, FORMER, 0) != 0 || fsync(folder_fd) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Its store can't be kept");
+    CRASH_POINT("rebuild.kept");
+    if (renameat(beside_fd, STORE, folder_fd, STORE) != 0 || fsync(folder_fd) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The new store can't be taken");
+    return FH_OK;
+}
+
+static enum fh_code take_store(int folder_fd, struct fh_error *error)
+{
+    int beside_fd =
+        openat(folder_fd, SERVICE_REBUILD_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (beside_fd < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Its folder can't be opened");
+    enum fh_code code = link_and_rename(folder_fd, beside_fd, error);
+    close(beside_fd);
+    return code;
+}
+
+/* While no process uses it. FH_OK also where there is none, or the new one was not taken yet. */
+static enum fh_code take_former_back(int folder_fd, struct fh_error *error)
+{
+    struct stat former, now;
+    if (fstatat(folder_fd, FORMER, &former, AT_SYMLINK_NOFOLLOW) != 0)
+        return FH_OK;
+    bool same = fstatat(folder_fd, STORE, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+                now.st_ino == former.st_ino && now.st_dev == former.st_dev;
+    if (same || !S_ISREG(former.st_mode)) {
+        state_remove(folder_fd, FORMER);
+        return FH_OK;
+    }
+    state_remove(folder_fd, STORE_LOG);
+    state_remove(folder_fd, STORE_INDEX);
+    if (fsync(folder_fd) != 0 || renameat(folder_fd, FORMER, folder_fd, STORE) != 0 ||
+        fsync(folder_fd) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The former store can't be had back");
+    return FH_OK;
+}
+
+enum fh_code rebuild_recover(int folder_fd, struct fh_error *error)
+{
+    enum fh_code code = take_former_back(folder_fd, error);
+    if (code == FH_OK)
+        sweep_rebuild(folder_fd);
+    return code;
+}
+
+static void take_new_store(struct instances *instances)
+{
+    struct fh_error error;
+    int folder_fd = instances->part->folder_fd;
+    struct rebuild *rebuild = &((struct supervisor *)instances->model.owner)->rebuild;
+    CRASH_POINT("rebuild.stopped");
+    if (take_store(folder_fd, &error) != FH_OK) {
+        snprintf(rebuild->why, sizeof rebuild->why, "%s", error.message);
+        take_former_back(folder_fd, ERROR_UNHEEDED);
+    }
+    CRASH_POINT("rebuild.taken");
+}
+
+static void take_former_store(struct instances *instances)
+{
+    struct fh_error error;
+    struct supervisor *supervisor = instances->model.owner;
+    CRASH_POINT("rebuild.failed");
+    if (take_former_back(instances->part->folder_fd, &error) != FH_OK)
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-step-failed", instances->part->name,
+                       "%s: %s", instances->part->name, error.message);
+    CRASH_POINT("rebuild.back");
+}
+
+/* From here on the new store is the valid one. */
+static void forget_former(struct supervisor *supervisor)
+{
+    int folder_fd = rebuilt_instances(supervisor)->part->folder_fd;
+    CRASH_POINT("rebuild.served");
+    state_remove(folder_fd, FORMER);
+    fsync(folder_fd);
+    CRASH_POINT("rebuild.done");
+}
+
+static void part_rebuilt(struct supervisor *supervisor, enum rebuild_phase phase,
+                         void (*between)(struct instances *instances))
+{
+    struct fh_error error;
+    struct rebuild *rebuild = &supervisor->rebuild;
+    struct instances *instances = rebuilt_instances(supervisor);
+    if (instances_part(instances, between, &error) != FH_OK) {
+        snprintf(rebuild->why, sizeof rebuild->why, "%s", error.message);
+        tell_given_up(supervisor);
+        return;
+    }
+    /* The new store has the migrations that the former one has, and may have no others. */
+    instances->terms.keeps_schema = true;
+    rebuild->phase = phase;
+    supervisor_tend(supervisor, instances);
+}
+
+bool rebuild_takes(struct supervisor *supervisor, struct instances *instances,
+                   enum instances_news news)
+{
+    struct rebuild *rebuild = &supervisor->rebuild;
+    if ((rebuild->phase != REBUILD_EXCHANGE && rebuild->phase != REBUILD_BACK) ||
+        instances != rebuilt_instances(supervisor))
+        return false;
+    if (news == INSTANCES_SETTLED && *rebuild->why) {
+        tell_given_up(supervisor);
+    } else if (news == INSTANCES_SETTLED) {
+        forget_former(supervisor);
+        tell_rebuilt(supervisor);
+    } else if (news == INSTANCES_PARTED_FAILED && rebuild->phase == REBUILD_EXCHANGE &&
+               !*rebuild->why) {
+        snprintf(rebuild->why, sizeof rebuild->why, "On the new one its process %s.",
+                 instances->children[0]->why);
+        part_rebuilt(supervisor, REBUILD_BACK, take_former_store);
+    } else if (news == INSTANCES_PARTED_FAILED) { /* it is tried again and again */
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuilt-start-failed", instances->part->name,
+                       "%s does not get ready on the store that it had; see "
+                       "its log",
+                       instances->part->name);
+    }
+    return true;
+}
+
+/* ---- The second process ---- */
+
+/* What it says itself, or else how it ended. */
+static void why_not_filled(const struct child *child, char *ret, size_t size)
+{
+    static const char mark[] = "can't start: ";
+    struct text lines;
+    text_init(&lines, 4096);
+    child_last_lines(child, 1, &lines);
+    const char *said = lines.data ? strstr(lines.data, mark) : NULL;
+    if (said && !child->exit_signal)
+        snprintf(ret, size, "%s", said + strlen(mark));
+    else
+        snprintf(ret, size, "The process that fills the new one %s.", child->why);
+    ret[strcspn(ret, "\n")] = '\0';
+    text_make_plain(ret, strlen(ret));
+    text_release(&lines);
+}
+
+static void report_filler(struct world_timer *timer)
+{
+    struct supervisor *supervisor = timer->owner;
+    struct rebuild *rebuild = &supervisor->rebuild;
+    const struct child *child = &rebuild->child;
+    if (!*rebuild->why && (child->exit_code != 0 || child->exit_signal))
+        snprintf(rebuild->why, sizeof rebuild->why,
+                 "The process that fills the new one %s when it was full.", child->why);
+    child_release(&rebuild->child);
+    rebuild->running = false;
+    if (supervisor->phase != UP) {
+        end_rebuild(supervisor);
+        supervisor->advance(supervisor);
+        return;
+    }
+    CRASH_POINT("rebuild.whole");
+    if (*rebuild->why) {
+        tell_given_up(supervisor);
+        return;
+    }
+    supervisor_say(supervisor, SUPERVISE_STEP, "rebuild-exchanging", rebuilt_name(supervisor),
+                   "the new store of %s has all that there is: its requests wait from now on",
+                   rebuilt_name(supervisor));
+    rebuild->paused_ns = world_monotonic_ns(supervisor->world);
+    part_rebuilt(supervisor, REBUILD_EXCHANGE, take_new_store);
+}
+
+static void filler_changed(struct child *child)
+{
+    struct rebuild *rebuild = (struct rebuild *)((char *)child - offsetof(struct rebuild, child));
+    struct supervisor *supervisor = child->owner;
+    bool ended = child->state == CHILD_WAITING || child->state == CHILD_GIVEN_UP;
+    if (ended && rebuild->phase == REBUILD_FILLING) {
+        if (child->exit_signal && child->failures < REBUILD_FAILURES_MAX)
+            return; /* it goes on where it was */
+        why_not_filled(child, rebuild->why, sizeof rebuild->why);
+    }
+    if (ended || child->state == CHILD_READY) {
+        rebuild->phase = REBUILD_LEAVING;
+        child_stop(child);
+    } else if (child->state == CHILD_ENDED) {
+        rebuild->report = (struct world_timer){.fire = report_filler, .owner = supervisor};
+        world_timer_start(child->world, &rebuild->report, world_monotonic_ns(child->world));
+    }
+}
+
+static void filler_works(struct child *child, const struct course *course)
+{
+    struct supervisor *supervisor = child->owner;
+    const char *name = rebuilt_name(supervisor);
+    supervisor->rebuild.events = course->done;
+    supervisor->options->works(supervisor->options->context, name, course);
+    control_work(supervisor->control, name, course);
+}
+
+void rebuild_kill(struct supervisor *supervisor)
+{
+    struct rebuild *rebuild = &supervisor->rebuild;
+    if (!rebuild->running)
+        return;
+    rebuild->phase = REBUILD_LEAVING;
+    if (!*rebuild->why)
+        snprintf(rebuild->why, sizeof rebuild->why, "The system stops.");
+    child_stop(&rebuild->child);
+    child_kill(&rebuild->child);
+}
+
+/* ---- Its beginning ---- */
+
+static bool reads_source(const json_t *config)
+{
+    const char *name;
+    json_t *options;
+    json_object_foreach (json_object_get(config, "buses"), name, options) {
+        if (json_object_get(options, "source"))
+            return true;
+    }
+    return false;
+}
+
+static enum fh_code configure_filler(const struct provision_part *part, bool takes_parked,
+                                     struct fh_error *error)
+{
+    json_t *config, *record = NULL;
+    char folder[PROVISION_PATH_SIZE];
+    enum fh_code code = state_read_json(part->folder_fd, "service.json", &config, error);
+    if (code != FH_OK)
+        return code;
+    if (reads_source(config)) {
+        json_decref(config);
+        return error_set(error, FH_UNSUPPORTED,
+                         "%s subscribes to what others publish on a broker, which has no state to "
+                         "begin with.",
+                         part->name);
+    }
+    snprintf(folder, sizeof folder, "%s/" SERVICE_REBUILD_FOLDER, part->folder);
+    json_object_set_new(config, "folder", json_string(folder));
+    /* Brokers know one user and one queue for the service: it reads from the feed alone. */
+    json_object_del(config, "bus");
+    json_object_del(config, "buses");
+    json_t *rebuild =
+        json_pack("{s:o, s:b}", "reads_as", json_sprintf("%s" SUBSCRIBERS_REBUILD, part->name),
+                  "takes_parked", takes_parked);
+    if (state_read_json(part->folder_fd, PROCESS_STORE_FILE, &record, ERROR_UNHEEDED) == FH_OK)
+        json_object_set(rebuild, "migration", json_object_get(record, "migration"));
+    json_object_set_new(config, "rebuild", rebuild);
+    code = state_write_json(part->folder_fd, REBUILD_CONFIG, config, error);
+    json_decref(record);
+    json_decref(config);
+    return code;
+}
+
+static enum fh_code start_filler(struct supervisor *supervisor, const struct provision_part *part,
+                                 struct fh_error *error)
+{
+    struct rebuild *rebuild = &supervisor->rebuild;
+    rebuild->part = *part;
+    rebuild->part.stem = REBUILD_STEM;
+    rebuild->part.listen_fd = rebuild->part.inside_fd = -1;
+    rebuild->child = supervisor->model;
+    struct child *child = &rebuild->child;
+    child->part = &rebuild->part;
+    child->terms = &rebuild->terms;
+    child->log_name = REBUILD_LOG;
+    child->changed = filler_changed;
+    child->works = filler_works;
+    child->clock_set = NULL;
+    child->keyed = NULL;
+    child->log_fd = child->own_fd = -1;
+    snprintf(child->config, sizeof child->config, "%s/" REBUILD_CONFIG, part->folder);
+    rebuild->part.arguments[part->config_argument] = child->config;
+    enum fh_code code = child_init(child, error);
+    if (code != FH_OK)
+        return code;
+    rebuild->running = true;
+    rebuild->phase = REBUILD_FILLING;
+    rebuild->began_ns = world_monotonic_ns(supervisor->world);
+    child_start(child);
+    return FH_OK;
+}
+
+static enum fh_code abandon_rebuild(struct supervisor *supervisor, size_t service,
+                                    struct fh_error *error)
+{
+    struct rebuild *rebuild = &supervisor->rebuild;
+    const char *name = supervisor->all[service].part->name;
+    if (rebuild->phase == REBUILD_NONE || rebuild->service != service)
+        return error_set(error, FH_CONFLICT, "%s is not being rebuilt.", name);
+    if (!rebuild->running)
+        return error_set(error, FH_CONFLICT, "%s is on its new store already.", name);
+    snprintf(rebuild->why, sizeof rebuild->why, "It was abandoned.");
+    rebuild_kill(supervisor);
+    return FH_OK;
+}
+
+static enum fh_code may_rebuild(const struct supervisor *supervisor, size_t service,
+                                struct fh_error *error)
+{
+    const struct system_service *of = &supervisor->options->file->services[service];
+    const struct instances *instances = &supervisor->all[service];
+    if (supervisor->rebuild.phase != REBUILD_NONE)
+        return error_set(error, FH_CONFLICT, "%s is being rebuilt; wait for its end.",
+                         rebuilt_name(supervisor));
+    if (strcmp(of->engine, engine_embedded()->name) != 0)
+        return error_set(error, FH_UNSUPPORTED,
+                         "%s has its store on %s; only one that is embedded can be rebuilt.",
+                         of->name, of->engine);
+    if (supervisor->renewal.count || instances->parting || instances->upgraded >= 0 ||
+        supervisor->rotation.active)
+        return error_set(error, FH_CONFLICT,
+                         "Something is being upgraded or restored, or keys are being replaced; "
+                         "wait for its end.");
+    return FH_OK;
+}
+
+enum fh_code rebuild_asked(struct supervisor *supervisor, size_t service, const json_t *request,
+                           struct fh_error *error)
+{
+    const struct provision_part *part = supervisor->all[service].part;
+    bool takes_parked = json_is_true(json_object_get(request, "force"));
+    if (json_is_true(json_object_get(request, "abandon")))
+        return abandon_rebuild(supervisor, service, error);
+    enum fh_code code = may_rebuild(supervisor, service, error);
+    if (code != FH_OK)
+        return code;
+    sweep_rebuild(part->folder_fd);
+    state_remove(part->folder_fd, REBUILD_LOG);
+    supervisor->rebuild = (struct rebuild){.service = service};
+    code = configure_filler(part, takes_parked, error);
+    if (code == FH_OK)
+        code = start_filler(supervisor, part, error);
+    if (code != FH_OK) {
+        sweep_rebuild(part->folder_fd);
+        return code;
+    }
+    supervisor_say(supervisor, SUPERVISE_STEP, "rebuild-begun", part->name,
+                   "%s goes on serving while its new store is filled", part->name);
+    return FH_OK;
+}
+
+enum fh_code rebuild_lets(const struct supervisor *supervisor, size_t service,
+                          struct fh_error *error)
+{
+    if (supervisor->rebuild.phase == REBUILD_NONE || supervisor->rebuild.service != service)
+        return FH_OK;
+    return error_set(error, FH_CONFLICT,
+                     "%s is being rebuilt; wait for its end, or give it up: freehold rebuild %s "
+                     "--abandon",
+                     rebuilt_name(supervisor), rebuilt_name(supervisor));
+}
