@@ -48,7 +48,12 @@ typedef void fh_handler(fh_work *w);
 
 /* ---- The declaration ---- */
 
-enum fh_model { FH_RELATIONAL = 1, FH_DOCUMENT, FH_KEY_VALUE };
+enum fh_model {
+    FH_RELATIONAL = 1,
+    FH_DOCUMENT,
+    FH_KEY_VALUE,
+    FH_SEARCH /* of derived stores alone (freehold/derived.h) */
+};
 
 /* Who may use a route. The gateway serves only public routes and answers 404 for all others. */
 enum fh_audience { FH_PUBLIC, FH_SERVICES, FH_OPERATORS };
@@ -224,6 +229,7 @@ struct fh_saga_definition {
 #include "freehold/tell.h"
 #include "freehold/time.h"
 #include "freehold/versions.h" /* struct fh_upcast, fh_downcast */
+#include "freehold/derived.h"  /* struct fh_derived, fh_derive, fh_search */
 
 /*
  * The layout that an object file was compiled with, for the library it will run with; FH_SERVICE
@@ -238,7 +244,7 @@ struct fh_layout {
     uint32_t service_size, field_size, step_size; /* of fh_service, fh_field, fh_step */
     uint32_t cplusplus; /* 1: handlers may hold objects with destructors */
     uint32_t count;     /* of `members` */
-    struct fh_rows members[18];
+    struct fh_rows members[20];
 };
 
 struct fh_named_shape {
@@ -281,6 +287,7 @@ struct fh_service {
     struct fh_fetch_header fetch_headers[8];
     struct fh_upcast upcasts[32];
     struct fh_downcast downcasts[32];
+    struct fh_derived derives[8];
 };
 
 #include "freehold/layout.h"

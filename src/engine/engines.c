@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "store/derived/derived.h"
 #include "store/ledger.h"
 #include "store/model.h"
 #include "store/relational/ledger_schema.h"
@@ -71,6 +72,10 @@ static void add_engine(const struct engine *engine)
     FH_ASSERT(engine->models);
     for (const struct model *model = NULL; (model = model_next(model));)
         FH_ASSERT(!(engine->models & (1u << model->id)) == !model->is_served(engine));
+    const struct derived_ops *derived = engine->derived;
+    FH_ASSERT(!derived ||
+              (derived->any && derived->prepare && derived->filling && derived->set_filling &&
+               derived->put && derived->remove && derived->search));
     FH_ASSERT(sql || engine->copied_ledger); /* not in tables, so only the engine can copy it */
     const struct server_kind *server = engine->server;
     FH_ASSERT(!server || (server->settings && server->programs && server->make && server->run &&

@@ -2,7 +2,7 @@
 /*
  * The layout in each object file says where the members of its declarations are, and how large
  * their rows. If that is as here, the declaration is used as it is; otherwise it is copied, row by
- * row, together with the shapes and steps that it points to.
+ * row, together with the shapes, steps and fields that it points to.
  *
  * Under one FH_ABI these may differ: a struct's last fields, the number of rows, and members of
  * fh_service that are new at the end of the layout's list. The older side knows nothing of those,
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
+#define DERIVED_FIELD 19 /* the place of struct fh_derived_field in the list of layout.h */
 
 struct copied_shape {
     const fh_field *from, *to;
@@ -107,6 +108,16 @@ static void read_steps(const struct fh_layout *layout, fh_service *to)
     }
 }
 
+static void read_derived(const struct fh_layout *layout, fh_service *to)
+{
+    for (size_t i = 0; i < COUNT(to->derives); i++) {
+        struct fh_derived *derived = &to->derives[i];
+        if (derived->fields && layout->members[DERIVED_FIELD].size != sizeof *derived->fields)
+            derived->fields = copy_declared_rows(
+                derived->fields, layout->members[DERIVED_FIELD].size, sizeof *derived->fields);
+    }
+}
+
 /* For a declaration whose layout is smaller than ours somewhere, and larger nowhere. */
 static const fh_service *read_older(const fh_service *declared)
 {
@@ -122,6 +133,7 @@ static const fh_service *read_older(const fh_service *declared)
     }
     read_shapes(&reading, to);
     read_steps(declared->layout, to);
+    read_derived(declared->layout, to);
     return to;
 }
 

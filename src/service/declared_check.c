@@ -19,6 +19,7 @@
 #include "http/path.h"
 #include "service/declared.h"
 #include "shape/shape.h"
+#include "store/derived/derived.h"
 #include "timer/timer.h"
 #include "work/meters.h"
 #include "work/page.h"
@@ -328,9 +329,22 @@ static enum fh_code check_events(const fh_service *service, struct fh_error *err
     return code == FH_OK ? versions_check(service, error) : code;
 }
 
+/* FH_SEARCH is none that a service's own store can have. */
+static enum fh_code check_own_model(const fh_service *service, struct fh_error *error)
+{
+    if (service->model != FH_SEARCH)
+        return FH_OK;
+    return error_set(error, FH_INVALID,
+                     "The model of %s is FH_SEARCH, which derived stores alone have: expected "
+                     "FH_RELATIONAL, FH_DOCUMENT or FH_KEY_VALUE.",
+                     service->name);
+}
+
 enum fh_code declared_check(const fh_service *service, struct fh_error *error)
 {
-    enum fh_code code = check_shape_names(service, error);
+    enum fh_code code = check_own_model(service, error);
+    if (code == FH_OK)
+        code = check_shape_names(service, error);
     if (code == FH_OK)
         code = check_routes(service, error);
     if (code == FH_OK)
@@ -351,5 +365,7 @@ enum fh_code declared_check(const fh_service *service, struct fh_error *error)
         code = check_fetch_headers(service, error);
     if (code == FH_OK)
         code = check_metrics(service, error);
+    if (code == FH_OK)
+        code = derived_check(service, error);
     return code;
 }

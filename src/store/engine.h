@@ -13,6 +13,7 @@ struct copied_documents_ops;
 struct copied_keys_ops;
 struct copied_ops;
 struct counters_ops;
+struct derived_ops;
 struct document_ops;
 struct keyvalue_ops;
 struct ledger_ops;
@@ -49,6 +50,8 @@ struct engine {
     /* Of the models that it implements; else NULL. */
     const struct document_ops *documents;
     const struct keyvalue_ops *keyvalue;
+    /* Derived stores within its stores (derived/derived.h); NULL: it keeps none. */
+    const struct derived_ops *derived;
 
     /* How the ledger and a model's data are copied into another engine's store, and out of it
      * (copy/ledger.h, copy/document.h, copy/keyvalue.h). NULL: everything is in tables, which are

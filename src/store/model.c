@@ -149,6 +149,8 @@ const struct model *model_of(enum fh_model id)
         return &document;
     case FH_KEY_VALUE:
         return &keyvalue;
+    case FH_SEARCH: /* no service's own */
+        break;
     }
     return NULL;
 }

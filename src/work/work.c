@@ -215,6 +215,7 @@ static void run_begin(fh_work *w)
     w->by_store = w->by_fence = w->parts = false;
     w->documents_changed = 0;
     w->document_changed = NULL;
+    w->derived = 0;
     w->cast.data = NULL;
     w->cast.running = NULL;
     w->retry_after_s = 0;

@@ -225,6 +225,7 @@ struct fh_work {
     bool exclusive; /* earlier runs met conflicts: now runs exclusively */
     int documents_changed;
     const char *document_changed; /* "collection/id" */
+    int derived;                  /* changes of derived stores */
     struct work_hook *hooks_first, *hooks_last;
     struct work_appended *appended; /* published events: see positions.c */
     struct work_deferred *deferred;

@@ -8,6 +8,7 @@
 #include "harness.h"
 
 #include "engine/engines.h"
+#include "store/derived/derived.h"
 #include "store/model.h"
 #include "store/relational/sql.h"
 #include "work/command.h"
@@ -49,6 +50,8 @@ static inline void fixture_open(void *argument)
         fixture->code = store_commit(work, &fixture->error);
     else
         store_rollback(work);
+    if (fixture->code == FH_OK)
+        fixture->code = derived_prepare(context->store, context->service, &fixture->error);
 }
 
 /* *state: the fixture. */

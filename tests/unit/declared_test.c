@@ -194,6 +194,83 @@ static const fh_field bad_shape[] = {{"code", FH_STRING, .pattern = "^a"}, {0}};
             fail_msg("%s", error.message);                                                         \
     } while (0)
 
+/* ---- Derived stores ---- */
+
+#define FIELDS(...)                                                                                \
+    (const struct fh_derived_field[])                                                              \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+#define DERIVES(...) .derives = {{.model = FH_SEARCH, __VA_ARGS__}}
+
+static void derived_stores_that_can_not_work_are_refused(void **state)
+{
+    (void)state;
+    REFUSED("The model of odd is FH_SEARCH", .model = FH_SEARCH);
+    REFUSED("the model 1: expected FH_SEARCH",
+            .derives = {{"things", FH_RELATIONAL, FIELDS({"a", FH_STRING, FH_TEXT})}});
+    REFUSED("needs a name of 1 to 48 lower-case",
+            DERIVES(.name = "Things", .fields = FIELDS({"a", FH_STRING, FH_TEXT})));
+    REFUSED("Two derived stores have the name things",
+            .derives = {{"things", FH_SEARCH, FIELDS({"a", FH_STRING, FH_TEXT})},
+                        {"things", FH_SEARCH, FIELDS({"a", FH_STRING, FH_TEXT})}});
+    REFUSED("has no field that is FH_TEXT", DERIVES(.name = "things"));
+    REFUSED("has no field that is FH_TEXT",
+            DERIVES(.name = "things", .fields = FIELDS({"a", FH_INT, FH_TAG})));
+    REFUSED("needs a name of letters, digits",
+            DERIVES(.name = "things", .fields = FIELDS({"a-b", FH_STRING, FH_TEXT})));
+    REFUSED("has the field a twice",
+            DERIVES(.name = "things",
+                    .fields = FIELDS({"a", FH_STRING, FH_TEXT}, {"a", FH_STRING, FH_TAG})));
+    REFUSED("has no use: expected", DERIVES(.name = "things", .fields = FIELDS({"a", FH_STRING})));
+    REFUSED("has a use that one of its type can't have",
+            DERIVES(.name = "things", .fields = FIELDS({"a", FH_INT, FH_TEXT})));
+    REFUSED("has a type that none can have there",
+            DERIVES(.name = "things", .fields = FIELDS({"a", FH_DECIMAL, FH_SORTED})));
+    REFUSED("has the weight 2: expected 0 to 1000, of an FH_TEXT alone",
+            DERIVES(.name = "things", .fields = FIELDS({"a", FH_INT, FH_TAG, 2})));
+    REFUSED(
+        "can only be FH_STRING or FH_INT",
+        DERIVES(.name = "things", .keys = FH_BOOL, .fields = FIELDS({"a", FH_STRING, FH_TEXT})));
+    REFUSED("is in \"german\"", DERIVES(.name = "things", .language = "german",
+                                        .fields = FIELDS({"a", FH_STRING, FH_TEXT})));
+}
+
+/* What a later header adds at the end of a field's row. */
+struct shorter_field {
+    const char *name;
+    enum fh_type type;
+    unsigned use;
+};
+
+static void fields_of_a_derived_store_are_read_by_their_size(void **state)
+{
+    static const struct shorter_field fields[] = {
+        {"a", FH_STRING, FH_TEXT}, {"b", FH_INT, FH_TAG}, {0}};
+    struct fh_layout older = fh_layout;
+    fh_service service = {
+        .abi = FH_ABI,
+        .layout = &older,
+        .name = "old",
+        .derives = {{"things", FH_SEARCH, (const struct fh_derived_field *)fields}}};
+    struct declared declared;
+    struct fh_error error;
+    (void)state;
+    older.members[19].size = sizeof(struct shorter_field);
+    assert_int_equal(read(&service, &declared, &error), FH_OK);
+    const struct fh_derived_field *read_fields = declared.services[0]->derives[0].fields;
+    assert_string_equal(read_fields[1].name, "b");
+    assert_int_equal(read_fields[1].use, FH_TAG);
+    assert_int_equal(read_fields[1].weight, 0);
+    assert_null(read_fields[2].name);
+    free((void *)(uintptr_t)read_fields);
+    free((void *)(uintptr_t)declared.services[0]);
+    release(&declared);
+}
+
 static void what_can_not_work_is_refused_before_anything_is_opened(void **state)
 {
     (void)state;
@@ -276,6 +353,8 @@ int main(void)
         cmocka_unit_test(what_an_older_declaration_says_is_read_and_the_rest_is_zero),
         cmocka_unit_test(a_newer_declaration_and_another_abi_are_refused),
         cmocka_unit_test(what_can_not_work_is_refused_before_anything_is_opened),
+        cmocka_unit_test(derived_stores_that_can_not_work_are_refused),
+        cmocka_unit_test(fields_of_a_derived_store_are_read_by_their_size),
         cmocka_unit_test(a_location_is_where_a_route_answers_whatever_its_names),
     };
     return cmocka_run_group_tests(tests, begin_json, NULL);

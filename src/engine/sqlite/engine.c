@@ -20,6 +20,7 @@
 #include "base/crash.h"
 #include "store/copy/document.h"
 #include "store/copy/keyvalue.h"
+#include "store/derived/derived.h"
 #include "store/relational/ledger.h"
 #include "engine/sqlite/internal.h"
 
@@ -132,6 +133,7 @@ const struct engine engine_sqlite = {
     .sql = &sqlite_sql,
     .documents = &document_sql,
     .keyvalue = &keyvalue_sql,
+    .derived = &derived_sql,
     .copied_ledger = &copied_sql,
     .copied_documents = &copied_documents_sql,
     .copied_keys = &copied_keys_sql,

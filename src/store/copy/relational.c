@@ -31,7 +31,8 @@
 #define STATEMENT_LENGTH_MAX ((size_t)1 << 20)
 #define RERUNS_MAX 8
 #define OUTBOX "fh_outbox"
-#define SEQ "seq" /* a column of servers' outboxes */
+#define SEQ "seq"            /* a column of servers' outboxes */
+#define DERIVED "fh_derived" /* what a store's derived stores are in; made anew where it goes */
 
 /* Each store's own: what it is, what was applied to it, which processes use it. */
 static const char *const own_tables[] = {"fh_meta",           "fh_counter", "fh_migration",
@@ -62,6 +63,8 @@ struct sql_copying {
 
 static bool is_own_table(const char *name)
 {
+    if (strncmp(name, DERIVED, strlen(DERIVED)) == 0)
+        return true;
     for (size_t i = 0; i < sizeof own_tables / sizeof own_tables[0]; i++) {
         if (strcmp(own_tables[i], name) == 0)
             return true;

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef FREEHOLD_DERIVED_H
+#define FREEHOLD_DERIVED_H
+
+/* A part of freehold.h, which includes it: derived stores (docs/guide/search.md). */
+
+/*
+ * What a service keeps besides its store, made of what is in there, for questions that the store is
+ * bad at. Today that is FH_SEARCH, in a store of SQLite: words are found by rank, values are
+ * filtered and counted. It is written by the unit of work that changes the store, and is part of
+ * it.
+ */
+
+/* What a field is for; at least one of them. */
+enum fh_use {
+    FH_TEXT = 1,  /* its words are found: an FH_STRING, or each of an FH_LIST */
+    FH_FACET = 2, /* as FH_TAG, and how often each value occurs among what was found is counted */
+    FH_TAG = 4,   /* found by equality: an FH_STRING, FH_INT or FH_BOOL, or each of an FH_LIST */
+    FH_SORTED = 8 /* what was found can be sorted by it: an FH_STRING, FH_INT or FH_NUMBER */
+};
+
+struct fh_derived_field {
+    const char *name;  /* a member of the value: letters, digits and '_' */
+    enum fh_type type; /* FH_LIST: an array of strings */
+    unsigned use;      /* FH_TEXT | FH_FACET */
+    int weight;        /* FH_TEXT: how much more a word counts here; 0: 1; at most 1,000 */
+};
+
+struct fh_derived {
+    const char *name; /* of lower-case letters, digits and '_': "products" */
+    enum fh_model model;
+    const struct fh_derived_field *fields; /* at most 32; ends with {0} */
+    /*
+     * A GET handler that lists all that belongs into it: an array of rows, each the value with its
+     * key as the first member, in the order of the keys, after the key `after`, at most `limit`
+     * (both are in fh_query). It is filled from that when the service starts, before it serves,
+     * where it is new or was declared otherwise. NULL: a new one begins empty, and the service does
+     * not start with another declaration of one that is not.
+     */
+    fh_handler *state;
+    enum fh_type keys;    /* of `state`: FH_STRING, or FH_INT; 0: FH_STRING */
+    const char *language; /* "english": words are found by their stems; NULL: as they are */
+    /* Raised where the values are made otherwise and the declaration is the same: it is made
+     * anew. */
+    int version;
+};
+
+/* In a unit of work that writes: what is under `key` from now on, in place of whatever was there. A
+ * member that no field names is left out; all that fields name are there, and only those that are
+ * not FH_SORTED may be null. A key has 1 to 255 bytes; at most 1,000 changes in a unit of work. */
+FH_API void fh_derive(fh_work *w, const char *name, const char *key, json_t *value);
+FH_API void fh_derive_gone(fh_work *w, const char *name, const char *key); /* if it is there */
+
+struct fh_search {
+    /* Words, of which all have to be found, in whichever fields; those in double quotes one behind
+     * the other. At most 1,000 bytes. NULL, or none: everything. */
+    const char *text;
+    json_t *filter;            /* {"category": "shoes", "colour": "red"}; NULL: none */
+    const char *const *facets; /* whose values are counted; ends with NULL */
+    const char *highlight;     /* an FH_TEXT field, of which is shown what was found */
+    const char *sort;          /* an FH_SORTED field; NULL: the best first, without text by key */
+    const char *after;         /* the `next` of an answer; NULL: from the beginning */
+    int limit;                 /* 1 to 1,000; 0: 20 */
+    bool descending;           /* with `sort` */
+    bool prefix;               /* the last word may go on: "sho" finds "shoes" */
+};
+/*
+ * {"total": 31, "hits": [{"key": "p7", "value": {...}, "highlight": "a <mark>red</mark> shoe"}],
+ * "facets": {"category": [{"value": "shoes", "count": 12}]}, "next": "..."}. The highlight is HTML,
+ * about 32 words; counts are the 100 highest of a facet; `next` is null behind the last.
+ *
+ * In a GET handler it reads what the handler's other reads see. In others it is asking, before the
+ * store is first used, and finds what is committed.
+ */
+FH_API json_t *fh_search(fh_work *w, const char *name, size_t size, const struct fh_search *search);
+/* Called as fh_search(w, "products", &search). */
+#define fh_search(w, name, ...) fh_search(w, name, sizeof(struct fh_search), __VA_ARGS__)
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What may be declared of a derived store, and what may be put into one: the same for all engines.
+ *
+ * The digest is of all that decides how a value is kept, by a text that is hashed. It begins with
+ * the number of that text's own form, which is raised with each change of the tables, so that
+ * stores of before are made anew.
+ */
+
+#include <ctype.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "store/derived/derived.h"
+
+#define COUNT(rows) (sizeof(rows) / sizeof *(rows))
+#define DIGEST_FORM 1
+#define DIGEST_TEXT_MAX ((size_t)64 << 10)
+
+/* ---- The declaration ---- */
+
+static bool is_derived_name(const char *name, size_t length_max, bool capitals)
+{
+    size_t length = strlen(name);
+    if (length == 0 || length > length_max || isdigit((unsigned char)*name))
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)name[i];
+        if (!islower(c) && !isdigit(c) && c != '_' && !(capitals && isupper(c)))
+            return false;
+    }
+    return true;
+}
+
+/* The uses that a type can have; 0: none. */
+static unsigned uses_of(enum fh_type type)
+{
+    switch (type) {
+    case FH_STRING:
+        return FH_TEXT | FH_FACET | FH_TAG | FH_SORTED;
+    case FH_LIST:
+        return FH_TEXT | FH_FACET | FH_TAG;
+    case FH_INT:
+        return FH_FACET | FH_TAG | FH_SORTED;
+    case FH_BOOL:
+        return FH_FACET | FH_TAG;
+    case FH_NUMBER:
+        return FH_SORTED;
+    case FH_OBJECT:
+    case FH_ARRAY:
+    case FH_ANY:
+    case FH_DECIMAL:
+        break;
+    }
+    return 0;
+}
+
+static enum fh_code check_derived_field(const struct fh_derived *derived,
+                                        const struct fh_derived_field *field,
+                                        struct fh_error *error)
+{
+    unsigned uses = uses_of(field->type);
+    if (!is_derived_name(field->name, DERIVED_FIELD_LENGTH_MAX, true))
+        return error_set(error, FH_INVALID,
+                         "The field \"%.64s\" of the derived store %s needs a name of letters, "
+                         "digits and '_'.",
+                         field->name, derived->name);
+    for (const struct fh_derived_field *other = derived->fields; other < field; other++) {
+        if (strcmp(other->name, field->name) == 0)
+            return error_set(error, FH_INVALID, "The derived store %s has the field %s twice.",
+                             derived->name, field->name);
+    }
+    if (!uses)
+        return error_set(
+            error, FH_INVALID,
+            "The field %s of the derived store %s has a type that none can have there: "
+            "expected FH_STRING, FH_LIST, FH_INT, FH_BOOL or FH_NUMBER.",
+            field->name, derived->name);
+    if (!field->use || field->use & ~uses)
+        return error_set(error, FH_INVALID, "The field %s of the derived store %s %s.", field->name,
+                         derived->name,
+                         field->use ? "has a use that one of its type can't have"
+                                    : "has no use: expected FH_TEXT, FH_FACET, FH_TAG, FH_SORTED");
+    if (field->weight < 0 || field->weight > DERIVED_WEIGHT_MAX ||
+        (field->weight && !(field->use & FH_TEXT)))
+        return error_set(
+            error, FH_INVALID,
+            "The field %s of the derived store %s has the weight %d: expected 0 to %d, "
+            "of an FH_TEXT alone.",
+            field->name, derived->name, field->weight, DERIVED_WEIGHT_MAX);
+    return FH_OK;
+}
+
+static enum fh_code check_derived_fields(const struct fh_derived *derived, struct fh_error *error)
+{
+    unsigned uses = 0;
+    int count = 0;
+    enum fh_code code = FH_OK;
+    for (const struct fh_derived_field *field = derived->fields; field && field->name && !code;
+         field++) {
+        if (++count > DERIVED_FIELDS_MAX)
+            return error_set(error, FH_INVALID, "The derived store %s has more than %d fields.",
+                             derived->name, DERIVED_FIELDS_MAX);
+        uses |= field->use;
+        code = check_derived_field(derived, field, error);
+    }
+    if (code == FH_OK && !(uses & FH_TEXT))
+        code = error_set(error, FH_INVALID,
+                         "The derived store %s has no field that is FH_TEXT, so nothing to search.",
+                         derived->name);
+    return code;
+}
+
+static enum fh_code check_derived(const struct fh_derived *derived, struct fh_error *error)
+{
+    if (!is_derived_name(derived->name, DERIVED_NAME_LENGTH_MAX, false))
+        return error_set(error, FH_INVALID,
+                         "The derived store \"%.64s\" needs a name of 1 to %d lower-case letters, "
+                         "digits and '_'.",
+                         derived->name, DERIVED_NAME_LENGTH_MAX);
+    if (derived->model != FH_SEARCH)
+        return error_set(error, FH_INVALID,
+                         "The derived store %s has the model %d: expected FH_SEARCH.",
+                         derived->name, (int)derived->model);
+    if (derived->keys && derived->keys != FH_STRING && derived->keys != FH_INT)
+        return error_set(error, FH_INVALID,
+                         "The keys of the derived store %s can only be FH_STRING or FH_INT.",
+                         derived->name);
+    if (derived->language && strcmp(derived->language, "english") != 0)
+        return error_set(error, FH_INVALID,
+                         "The derived store %s is in \"%.40s\": expected \"english\" or NULL.",
+                         derived->name, derived->language);
+    return check_derived_fields(derived, error);
+}
+
+enum fh_code derived_check(const fh_service *service, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < derived_count(service) && !code; i++) {
+        const struct fh_derived *derived = &service->derives[i];
+        code = check_derived(derived, error);
+        if (code == FH_OK && derived_find(service, derived->name) != derived)
+            code =
+                error_set(error, FH_INVALID, "Two derived stores have the name %s.", derived->name);
+    }
+    return code;
+}
+
+int derived_count(const fh_service *service)
+{
+    int count = 0;
+    while (count < (int)COUNT(service->derives) && service->derives[count].name)
+        count++;
+    return count;
+}
+
+const struct fh_derived *derived_find(const fh_service *service, const char *name)
+{
+    for (int i = 0; i < derived_count(service); i++) {
+        if (strcmp(service->derives[i].name, name) == 0)
+            return &service->derives[i];
+    }
+    return NULL;
+}
+
+void derived_digest(const struct fh_derived *declared, char ret[static DERIVED_DIGEST_SIZE])
+{
+    unsigned char hash[(DERIVED_DIGEST_SIZE - 1) / 2];
+    struct text text;
+    text_init(&text, DIGEST_TEXT_MAX);
+    text_printf(&text, "%d %d %d %s", DIGEST_FORM, (int)declared->model, declared->version,
+                declared->language ? declared->language : "-");
+    for (const struct fh_derived_field *field = declared->fields; field->name; field++)
+        text_printf(&text, "; %s %d %u %d", field->name, (int)field->type, field->use,
+                    field->weight);
+    FH_ASSERT(!text.overflow);
+    crypto_generichash(hash, sizeof hash, (const unsigned char *)text.data, text.length, NULL, 0);
+    sodium_bin2hex(ret, DERIVED_DIGEST_SIZE, hash, sizeof hash);
+    text_release(&text);
+}
+
+/* ---- A value ---- */
+
+static enum fh_code refuse_derived(struct fh_error *error, const char *field, const char *name,
+                                   const char *why)
+{
+    error_set(error, FH_INVALID, "\"%.64s\" %s.", name, why);
+    snprintf(error->field, sizeof error->field, "%s", field);
+    return FH_INVALID;
+}
+
+enum fh_code derived_key_check(const char *key, struct fh_error *error)
+{
+    char why[80];
+    size_t length = key ? strnlen(key, DERIVED_KEY_LENGTH_MAX + 1) : 0;
+    if (length >= 1 && length <= DERIVED_KEY_LENGTH_MAX)
+        return FH_OK;
+    snprintf(why, sizeof why, "is what is derived, and has 1 to %d bytes", DERIVED_KEY_LENGTH_MAX);
+    return refuse_derived(error, "key", "key", why);
+}
+
+static bool has_field_type(const struct fh_derived_field *field, const json_t *value)
+{
+    size_t i;
+    json_t *one;
+    switch (field->type) {
+    case FH_STRING:
+        return json_is_string(value);
+    case FH_INT:
+        return json_is_integer(value);
+    case FH_BOOL:
+        return json_is_boolean(value);
+    case FH_NUMBER:
+        return json_is_number(value);
+    case FH_LIST:
+        json_array_foreach (value, i, one) {
+            if (!json_is_string(one))
+                return false;
+        }
+        return json_is_array(value);
+    case FH_OBJECT:
+    case FH_ARRAY:
+    case FH_ANY:
+    case FH_DECIMAL:
+        break;
+    }
+    return false;
+}
+
+static enum fh_code check_derived_word(const struct fh_derived_field *field, const json_t *value,
+                                       struct fh_error *error)
+{
+    char why[80];
+    if (!json_is_string(value))
+        return FH_OK;
+    if (strlen(json_string_value(value)) != json_string_length(value))
+        return refuse_derived(error, field->name, field->name, "holds NUL");
+    if (!(field->use & (FH_FACET | FH_TAG)) || json_string_length(value) <= DERIVED_WORD_LENGTH_MAX)
+        return FH_OK;
+    snprintf(why, sizeof why, "is found by equality, and has more than %d bytes",
+             DERIVED_WORD_LENGTH_MAX);
+    return refuse_derived(error, field->name, field->name, why);
+}
+
+static enum fh_code check_field_value(const struct fh_derived *declared,
+                                      const struct fh_derived_field *field, const json_t *value,
+                                      struct fh_error *error)
+{
+    size_t i;
+    json_t *one;
+    if (!value)
+        return error_set(error, FH_UNSUPPORTED, "What is derived into %s lacks its field %s.",
+                         declared->name, field->name);
+    if (json_is_null(value) && !(field->use & FH_SORTED))
+        return FH_OK;
+    if (!has_field_type(field, value))
+        return error_set(error, FH_UNSUPPORTED,
+                         "What is derived into %s has a field %s that is not of its declared type.",
+                         declared->name, field->name);
+    if (json_array_size(value) > DERIVED_LIST_MAX)
+        return refuse_derived(error, field->name, field->name, "has more than 64 elements");
+    enum fh_code code = check_derived_word(field, value, error);
+    json_array_foreach (value, i, one) {
+        if (code == FH_OK)
+            code = check_derived_word(field, one, error);
+    }
+    return code;
+}
+
+enum fh_code derived_value_check(const struct fh_derived *declared, const json_t *value,
+                                 struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    size_t size = 0;
+    if (!json_is_object(value))
+        return error_set(error, FH_UNSUPPORTED, "What is derived into %s must be an object.",
+                         declared->name);
+    for (const struct fh_derived_field *field = declared->fields; field->name && !code; field++) {
+        const json_t *member = json_object_get(value, field->name);
+        code = check_field_value(declared, field, member, error);
+        if (code == FH_OK)
+            size += json_dumpb(member, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    }
+    if (code == FH_OK && size > DERIVED_VALUE_SIZE_MAX)
+        code = error_set(error, FH_INVALID, "What is derived into %s is larger than %d bytes.",
+                         declared->name, DERIVED_VALUE_SIZE_MAX);
+    return code;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Derived stores of a service, whichever engine keeps them. */
+
+#include "store/derived/derived.h"
+
+#include "store/engine.h"
+
+const struct derived_ops *derived_engine(const struct store *store)
+{
+    return store->engine->derived;
+}
+
+static enum fh_code look_for_any(struct store *store, bool *ret, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = derived_engine(store)->any(work, ret, error);
+    store_rollback(work);
+    return code;
+}
+
+enum fh_code derived_prepare(struct store *store, const fh_service *service, struct fh_error *error)
+{
+    const struct derived_ops *derived = derived_engine(store);
+    int count = derived_count(service);
+    struct store_work *work;
+    if (!derived)
+        return count ? error_set(error, FH_UNSUPPORTED, "%s keeps no derived stores.",
+                                 store->engine->title)
+                     : FH_OK;
+    bool any = count > 0;
+    enum fh_code code = any ? FH_OK : look_for_any(store, &any, error);
+    if (code == FH_OK && any)
+        code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
+    if (code != FH_OK || !any)
+        return code;
+    code = derived->prepare(work, service->derives, count, error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}

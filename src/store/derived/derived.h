@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_DERIVED_H
+#define STORE_DERIVED_H
+
+/*
+ * Derived stores (include/freehold/derived.h). One owns nothing: all that is in it was made of what
+ * is in the service's own store, and can be made of that again. It lies inside: what is derived is
+ * part of the unit of work that derives it, is rolled back with it, and whoever asks after the
+ * commit finds it. An engine whose stores can have some in them has a `const struct derived_ops`.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "store/store.h"
+
+#define DERIVED_NAME_LENGTH_MAX 48
+#define DERIVED_FIELDS_MAX 32
+#define DERIVED_FIELD_LENGTH_MAX 64
+#define DERIVED_WEIGHT_MAX 1000
+#define DERIVED_KEY_LENGTH_MAX 255
+#define DERIVED_VALUE_SIZE_MAX (1 << 20) /* as JSON text */
+#define DERIVED_LIST_MAX 64              /* elements of an FH_LIST */
+#define DERIVED_WORD_LENGTH_MAX 255      /* of a value that is found by equality */
+#define DERIVED_DIGEST_SIZE 33
+
+#define SEARCH_TEXT_LENGTH_MAX 1000
+#define SEARCH_LIMIT_MAX 1000
+#define SEARCH_LIMIT 20
+#define SEARCH_COUNTS_MAX 100 /* of one facet */
+
+/* How far the filling of one from `state` has come. */
+struct derived_filling {
+    bool fills;                             /* false: it has all that belongs into it */
+    char after[DERIVED_KEY_LENGTH_MAX + 1]; /* the last key; "": it begins */
+};
+
+struct derived_ops {
+    /* Whether any were ever made in this store. */
+    enum fh_code (*any)(struct store_work *work, bool *ret, struct fh_error *error);
+    /* Makes what is declared and missing; drops what is not declared any more; makes anew, empty
+     * and to be filled, what was declared otherwise and has a `state`. FH_UNSUPPORTED: it has none,
+     * and holds something. In an open STORE_WRITE_EXCLUSIVE unit of work. */
+    enum fh_code (*prepare)(struct store_work *work, const struct fh_derived *declared, int count,
+                            struct fh_error *error);
+    enum fh_code (*filling)(struct store_work *work, const char *name, struct derived_filling *ret,
+                            struct fh_error *error);
+    enum fh_code (*set_filling)(struct store_work *work, const char *name,
+                                const struct derived_filling *filling, struct fh_error *error);
+    /* Of a value that derived_value_check has taken. */
+    enum fh_code (*put)(struct store_work *work, const struct fh_derived *declared, const char *key,
+                        const json_t *value, struct fh_error *error);
+    enum fh_code (*remove)(struct store_work *work, const struct fh_derived *declared,
+                           const char *key, struct fh_error *error);
+    /* *ret: as fh_search gives it, a new reference. FH_INVALID with a field: that of the question,
+     * or of its filter, is unfit; without one the question is wrong, which is the service's
+     * mistake. */
+    enum fh_code (*search)(struct store_work *work, const struct fh_derived *declared,
+                           const struct fh_search *search, json_t **ret, struct fh_error *error);
+};
+
+extern const struct derived_ops derived_sql; /* on sql_run, with FTS5: SQLite's */
+
+/* NULL: the engine keeps none. */
+const struct derived_ops *derived_engine(const struct store *store);
+/* Prepares what the service declares, in a unit of work of its own; only looks where it declares
+ * none and none was ever made. FH_UNSUPPORTED, too: the store's engine keeps none. On a fiber. */
+enum fh_code derived_prepare(struct store *store, const fh_service *service,
+                             struct fh_error *error);
+int derived_count(const fh_service *service);
+/* NULL: the service declares none of this name. */
+const struct fh_derived *derived_find(const fh_service *service, const char *name);
+
+/* The following are pure. */
+/* FH_INVALID: what is declared can't work. */
+enum fh_code derived_check(const fh_service *service, struct fh_error *error);
+/* Of everything that decides how values are kept. */
+void derived_digest(const struct fh_derived *declared, char ret[static DERIVED_DIGEST_SIZE]);
+/* FH_INVALID with a field: a text of the value, which may be a client's, can't be kept.
+ * FH_UNSUPPORTED: it is not as declared, which is the service's mistake. */
+enum fh_code derived_value_check(const struct fh_derived *declared, const json_t *value,
+                                 struct fh_error *error);
+enum fh_code derived_key_check(const char *key, struct fh_error *error); /* the same */
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One hit: its value, put together of the row's body and its kept texts, and its highlight.
+ *
+ * FTS5 marks what was found by two control characters. Then the text is made HTML, in which they
+ * are <mark> and </mark>: whatever else a text has is escaped, so it can be shown as it is. A text
+ * that has these characters itself gets marks in other places, but each is closed.
+ */
+
+#include "base/json.h"
+#include "store/derived/question.h"
+
+#define MARK_BEGINS '\2'
+#define MARK_ENDS '\3'
+#define HIGHLIGHT_WORDS 32 /* FTS5 takes up to 64 */
+#define HTML_SIZE_MAX ((size_t)8 * DERIVED_VALUE_SIZE_MAX)
+
+struct hit {
+    const struct question *question;
+    json_t *hit;
+    enum fh_code code;
+    struct fh_error *error;
+};
+
+/* ---- The value ---- */
+
+static json_t *value_of(const struct fh_derived *declared, const json_t *body,
+                        const struct sql_value *texts)
+{
+    json_t *value = json_object();
+    for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
+        if (!derived_is_kept_text(field))
+            json_object_set(value, field->name, json_object_get(body, field->name));
+        else if (texts->kind == SQL_TEXT)
+            json_object_set_new(value, field->name, json_stringn(texts->text, texts->length));
+        else
+            json_object_set_new(value, field->name, json_null());
+        texts += derived_is_kept_text(field);
+    }
+    return value;
+}
+
+static bool take_hit(void *context, const struct sql_row *row)
+{
+    struct hit *hit = context;
+    const struct sql_value *key = &row->values[0], *kept = &row->values[1];
+    json_t *body;
+    hit->code = json_parse(kept->text, kept->length, &body, hit->error);
+    if (hit->code != FH_OK)
+        return false;
+    hit->hit = json_pack("{s:o, s:o}", "key", json_stringn(key->text, key->length), "value",
+                         value_of(hit->question->declared, body, &row->values[2]));
+    json_decref(body);
+    return false;
+}
+
+static enum fh_code read_hit(struct hit *hit, struct store_work *work, int64_t id)
+{
+    const struct question *question = hit->question;
+    const struct fh_derived_field *fields = question->declared->fields;
+    struct sql_value value = sql_integer(id);
+    struct text sql;
+    text_init(&sql, DERIVED_SQL_SIZE);
+    text_add(&sql, "SELECT r.key, r.body");
+    for (int i = 0; fields[i].name; i++) {
+        if (derived_is_kept_text(&fields[i]))
+            text_printf(&sql, ", x.t%d", i);
+    }
+    text_printf(&sql,
+                " FROM fh_derived_%lld AS r JOIN fh_derived_%lld_text AS x ON x.rowid = r.id"
+                " WHERE r.id = ?1",
+                (long long)question->number, (long long)question->number);
+    FH_ASSERT(!sql.overflow);
+    enum fh_code code = sql_run(work, sql.data, &value, 1, take_hit, hit, NULL, hit->error);
+    text_release(&sql);
+    return code == FH_OK ? hit->code : code;
+}
+
+/* ---- The highlight ---- */
+
+static const char *html_of(char c)
+{
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    case '\'':
+        return "&#39;";
+    default:
+        return NULL;
+    }
+}
+
+static void add_html(struct text *html, const char *text, size_t length)
+{
+    bool marked = false;
+    for (size_t i = 0; i < length; i++) {
+        bool is_mark = text[i] == MARK_BEGINS || text[i] == MARK_ENDS;
+        if (is_mark && marked != (text[i] == MARK_BEGINS)) {
+            marked = !marked;
+            text_add(html, marked ? "<mark>" : "</mark>");
+        } else if (!is_mark && html_of(text[i])) {
+            text_add(html, html_of(text[i]));
+        } else if (!is_mark) {
+            text_append(html, &text[i], 1);
+        }
+    }
+    text_add(html, marked ? "</mark>" : "");
+}
+
+static bool take_highlight(void *context, const struct sql_row *row)
+{
+    struct hit *hit = context;
+    struct text html;
+    if (row->values[0].kind != SQL_TEXT)
+        return false;
+    text_init(&html, HTML_SIZE_MAX);
+    add_html(&html, row->values[0].text, row->values[0].length);
+    if (html.overflow)
+        hit->code = error_set(hit->error, FH_NO_MEMORY, "There is no memory for a highlight.");
+    else
+        json_object_set_new(hit->hit, "highlight",
+                            json_stringn(html.data ? html.data : "", html.length));
+    text_release(&html);
+    return false;
+}
+
+static enum fh_code read_highlight(struct hit *hit, struct store_work *work, int64_t id)
+{
+    const struct question *question = hit->question;
+    const struct sql_value values[] = {question->values[0], sql_integer(id)};
+    char sql[256];
+    snprintf(sql, sizeof sql,
+             "SELECT snippet(fh_derived_%lld_text, %d, char(%d), char(%d), '\u2026', %d)"
+             " FROM fh_derived_%lld_text WHERE fh_derived_%lld_text MATCH ?1 AND rowid = ?2",
+             (long long)question->number,
+             question_text_column(question->declared, question->highlight), MARK_BEGINS, MARK_ENDS,
+             HIGHLIGHT_WORDS, (long long)question->number, (long long)question->number);
+    enum fh_code code = sql_run(work, sql, values, 2, take_highlight, hit, NULL, hit->error);
+    return code == FH_OK ? hit->code : code;
+}
+
+enum fh_code question_hit(const struct question *question, struct store_work *work, int64_t id,
+                          json_t **ret, struct fh_error *error)
+{
+    struct hit hit = {.question = question, .error = error};
+    enum fh_code code = read_hit(&hit, work, id);
+    if (code == FH_OK && question->highlight >= 0 && question_has_text(question))
+        code = read_highlight(&hit, work, id);
+    if (code != FH_OK)
+        json_decref(hit.hit);
+    *ret = code == FH_OK ? hit.hit : NULL;
+    return code;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_DERIVED_INTERNAL_H
+#define STORE_DERIVED_INTERNAL_H
+
+/*
+ * What the files of derived_sql share. The tables, of which the number N is in the catalogue:
+ *
+ *     fh_derived         name, number, digest, filling, after   the catalogue: a row for each
+ *     fh_derived_N       id, key, body, s0, s1, ...             s2: of the field 2, if FH_SORTED
+ *     fh_derived_N_text  t0, t1, ...                            FTS5; t1: of the field 1, if
+ * FH_TEXT fh_derived_N_tag   field, value, id                       for each FH_FACET or FH_TAG
+ *
+ * A text is kept once: an FH_STRING that is FH_TEXT only in fh_derived_N_text, all other fields in
+ * `body`, as JSON. Only numbers get into the text of SQL, everything else is bound.
+ */
+
+#include "base/text.h"
+#include "store/derived/derived.h"
+#include "store/relational/sql.h"
+
+#define DERIVED_SQL_SIZE 8192
+
+enum derived_state {
+    DERIVED_FILLS = 0, /* from `state` */
+    DERIVED_OWN = 1,   /* began empty: it has what was derived since */
+    DERIVED_FILLED = 2 /* from `state`, before what was derived since */
+};
+
+static inline bool derived_is_kept_text(const struct fh_derived_field *field)
+{
+    return field->type == FH_STRING && field->use & FH_TEXT;
+}
+
+/* FH_UNSUPPORTED: there is none, as it was not prepared. */
+enum fh_code derived_number(struct store_work *work, const char *name, int64_t *ret,
+                            struct fh_error *error);
+/* The operations of derived_sql: prepare.c, change.c, search.c. */
+enum fh_code derived_sql_any(struct store_work *work, bool *ret, struct fh_error *error);
+enum fh_code derived_sql_prepare(struct store_work *work, const struct fh_derived *declared,
+                                 int count, struct fh_error *error);
+enum fh_code derived_sql_filling(struct store_work *work, const char *name,
+                                 struct derived_filling *ret, struct fh_error *error);
+enum fh_code derived_sql_set_filling(struct store_work *work, const char *name,
+                                     const struct derived_filling *filling, struct fh_error *error);
+enum fh_code derived_sql_put(struct store_work *work, const struct fh_derived *declared,
+                             const char *key, const json_t *value, struct fh_error *error);
+enum fh_code derived_sql_remove(struct store_work *work, const struct fh_derived *declared,
+                                const char *key, struct fh_error *error);
+enum fh_code derived_sql_search(struct store_work *work, const struct fh_derived *declared,
+                                const struct fh_search *search, json_t **ret,
+                                struct fh_error *error);
+
+#endif

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Makes a store's derived stores match what the service declares, in the one unit of work that the
+ * layer above has opened for it: a crash leaves them as they were. The catalogue says of which
+ * declaration each is, by its digest, and whether it is filled:
+ *
+ *     in the catalogue   declared             what is done
+ *     no                 with `state`         made, and FILLS
+ *     no                 without              made, and OWN
+ *     yes                not any more         dropped: the service may change its store without it
+ *     the same           with `state`, OWN    made anew, and FILLS
+ *     the same           without, but FILLS   as another: nobody could fill it
+ *     the same           otherwise            nothing
+ *     another            with `state`         made anew, and FILLS
+ *     another            without, but empty   made anew, and OWN
+ *     another            without              refused
+ *
+ * Made anew, it has a number, and so tables, of its own. While it FILLS nobody else uses the store:
+ * that is done before the service serves, and a process that dies leaves the last key that is in.
+ */
+
+#include <stdio.h>
+
+#include "store/derived/internal.h"
+#include "store/relational/catalog.h"
+
+#define CATALOGUE "fh_derived"
+
+struct catalogued {
+    bool there;
+    int64_t number, state;
+    char digest[DERIVED_DIGEST_SIZE], after[DERIVED_KEY_LENGTH_MAX + 1];
+};
+
+static bool take_catalogued(void *context, const struct sql_row *row)
+{
+    struct catalogued *found = context;
+    found->there = true;
+    found->number = row->values[0].integer;
+    snprintf(found->digest, sizeof found->digest, "%s", row->values[1].text);
+    found->state = row->values[2].integer;
+    snprintf(found->after, sizeof found->after, "%s", row->values[3].text);
+    return false;
+}
+
+static enum fh_code catalogue_find(struct store_work *work, const char *name,
+                                   struct catalogued *ret, struct fh_error *error)
+{
+    struct sql_value value = sql_text(name);
+    *ret = (struct catalogued){0};
+    return sql_run(work, "SELECT number, digest, filling, after FROM " CATALOGUE " WHERE name = ?1",
+                   &value, 1, take_catalogued, ret, NULL, error);
+}
+
+static enum fh_code not_prepared(const char *name, struct fh_error *error)
+{
+    return error_set(error, FH_UNSUPPORTED, "The derived store %s was not prepared.", name);
+}
+
+enum fh_code derived_number(struct store_work *work, const char *name, int64_t *ret,
+                            struct fh_error *error)
+{
+    struct catalogued found;
+    enum fh_code code = catalogue_find(work, name, &found, error);
+    *ret = found.number;
+    return code == FH_OK && !found.there ? not_prepared(name, error) : code;
+}
+
+/* ---- Tables ---- */
+
+static enum fh_code run_plain(struct store_work *work, struct text *sql, struct fh_error *error)
+{
+    FH_ASSERT(!sql->overflow);
+    enum fh_code code = sql_run(work, sql->data, NULL, 0, NULL, NULL, NULL, error);
+    text_clear(sql);
+    return code;
+}
+
+/* Values are as they come, whatever their type: a column without a type changes none. */
+static enum fh_code create_rows(struct store_work *work, const struct fh_derived *declared,
+                                int64_t number, struct text *sql, struct fh_error *error)
+{
+    text_printf(sql,
+                "CREATE TABLE fh_derived_%lld (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, "
+                "body TEXT NOT NULL",
+                (long long)number);
+    for (int i = 0; declared->fields[i].name; i++) {
+        if (declared->fields[i].use & FH_SORTED)
+            text_printf(sql, ", s%d NOT NULL", i);
+    }
+    text_add(sql, ")");
+    enum fh_code code = run_plain(work, sql, error);
+    for (int i = 0; declared->fields[i].name && code == FH_OK; i++) {
+        if (!(declared->fields[i].use & FH_SORTED))
+            continue;
+        text_printf(sql, "CREATE INDEX fh_derived_%lld_s%d ON fh_derived_%lld (s%d)",
+                    (long long)number, i, (long long)number, i);
+        code = run_plain(work, sql, error);
+    }
+    return code;
+}
+
+static enum fh_code create_words(struct store_work *work, const struct fh_derived *declared,
+                                 int64_t number, struct text *sql, struct fh_error *error)
+{
+    text_printf(sql, "CREATE VIRTUAL TABLE fh_derived_%lld_text USING fts5(", (long long)number);
+    for (int i = 0; declared->fields[i].name; i++) {
+        if (declared->fields[i].use & FH_TEXT)
+            text_printf(sql, "t%d, ", i);
+    }
+    text_printf(sql, "tokenize = '%sunicode61 remove_diacritics 2')",
+                declared->language ? "porter " : "");
+    return run_plain(work, sql, error);
+}
+
+static enum fh_code create_tags(struct store_work *work, int64_t number, struct text *sql,
+                                struct fh_error *error)
+{
+    text_printf(sql,
+                "CREATE TABLE fh_derived_%lld_tag (field INTEGER NOT NULL, value NOT NULL, "
+                "id INTEGER NOT NULL, PRIMARY KEY (field, value, id)) WITHOUT ROWID",
+                (long long)number);
+    enum fh_code code = run_plain(work, sql, error);
+    text_printf(sql, "CREATE INDEX fh_derived_%lld_tag_id ON fh_derived_%lld_tag (id, field)",
+                (long long)number, (long long)number);
+    return code == FH_OK ? run_plain(work, sql, error) : code;
+}
+
+static enum fh_code derived_create(struct store_work *work, const struct fh_derived *declared,
+                                   int64_t number, struct fh_error *error)
+{
+    struct text sql;
+    text_init(&sql, DERIVED_SQL_SIZE);
+    enum fh_code code = create_rows(work, declared, number, &sql, error);
+    if (code == FH_OK)
+        code = create_words(work, declared, number, &sql, error);
+    if (code == FH_OK)
+        code = create_tags(work, number, &sql, error);
+    text_release(&sql);
+    return code;
+}
+
+static enum fh_code derived_drop(struct store_work *work, int64_t number, struct fh_error *error)
+{
+    static const char *const tails[] = {"", "_text", "_tag"};
+    char sql[64];
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < sizeof tails / sizeof *tails && code == FH_OK; i++) {
+        snprintf(sql, sizeof sql, "DROP TABLE fh_derived_%lld%s", (long long)number, tails[i]);
+        code = sql_run(work, sql, NULL, 0, NULL, NULL, NULL, error);
+    }
+    return code;
+}
+
+/* ---- What is declared, and what is there ---- */
+
+static bool take_derived_integer(void *context, const struct sql_row *row)
+{
+    *(int64_t *)context = row->values[0].integer;
+    return false;
+}
+
+static enum fh_code forget_derived(struct store_work *work, const char *name, int64_t number,
+                                   struct fh_error *error)
+{
+    struct sql_value value = sql_text(name);
+    enum fh_code code = derived_drop(work, number, error);
+    if (code != FH_OK)
+        return code;
+    return sql_run(work, "DELETE FROM " CATALOGUE " WHERE name = ?1", &value, 1, NULL, NULL, NULL,
+                   error);
+}
+
+static enum fh_code make_derived(struct store_work *work, const struct fh_derived *declared,
+                                 const char *digest, struct fh_error *error)
+{
+    int64_t number = 0;
+    enum fh_code code = sql_run(work, "SELECT coalesce(max(number), 0) + 1 FROM " CATALOGUE, NULL,
+                                0, take_derived_integer, &number, NULL, error);
+    const struct sql_value values[] = {sql_text(declared->name), sql_integer(number),
+                                       sql_text(digest),
+                                       sql_integer(declared->state ? DERIVED_FILLS : DERIVED_OWN)};
+    if (code == FH_OK)
+        code = sql_run(work,
+                       "INSERT INTO " CATALOGUE " (name, number, digest, filling, after)"
+                       " VALUES (?1, ?2, ?3, ?4, '')",
+                       values, 4, NULL, NULL, NULL, error);
+    return code == FH_OK ? derived_create(work, declared, number, error) : code;
+}
+
+/* Of another declaration, and without a state. */
+static enum fh_code must_be_empty(struct store_work *work, const struct fh_derived *declared,
+                                  int64_t number, struct fh_error *error)
+{
+    char sql[80];
+    int64_t any = 0;
+    snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM fh_derived_%lld)", (long long)number);
+    enum fh_code code = sql_run(work, sql, NULL, 0, take_derived_integer, &any, NULL, error);
+    if (code != FH_OK || !any)
+        return code;
+    return error_set(error, FH_UNSUPPORTED,
+                     "The derived store %s holds what was derived under another declaration: give "
+                     "it a `state` to be filled from, or declare it under a new name, which begins "
+                     "empty.",
+                     declared->name);
+}
+
+static enum fh_code prepare_derived(struct store_work *work, const struct fh_derived *declared,
+                                    struct fh_error *error)
+{
+    char digest[DERIVED_DIGEST_SIZE];
+    struct catalogued found;
+    derived_digest(declared, digest);
+    enum fh_code code = catalogue_find(work, declared->name, &found, error);
+    if (code != FH_OK)
+        return code;
+    bool same = found.there && strcmp(found.digest, digest) == 0;
+    if (same && found.state != (declared->state ? DERIVED_OWN : DERIVED_FILLS))
+        return FH_OK;
+    if (found.there && !declared->state)
+        code = must_be_empty(work, declared, found.number, error);
+    if (code == FH_OK && found.there)
+        code = forget_derived(work, declared->name, found.number, error);
+    return code == FH_OK ? make_derived(work, declared, digest, error) : code;
+}
+
+struct undeclared {
+    const struct fh_derived *declared;
+    int count;
+    char name[DERIVED_NAME_LENGTH_MAX + 1];
+    int64_t number; /* 0: all are declared */
+};
+
+static bool take_undeclared(void *context, const struct sql_row *row)
+{
+    struct undeclared *undeclared = context;
+    for (int i = 0; i < undeclared->count; i++) {
+        if (strcmp(undeclared->declared[i].name, row->values[0].text) == 0)
+            return true;
+    }
+    snprintf(undeclared->name, sizeof undeclared->name, "%s", row->values[0].text);
+    undeclared->number = row->values[1].integer;
+    return false;
+}
+
+static enum fh_code drop_undeclared(struct store_work *work, const struct fh_derived *declared,
+                                    int count, struct fh_error *error)
+{
+    struct undeclared undeclared;
+    enum fh_code code;
+    do {
+        undeclared = (struct undeclared){.declared = declared, .count = count};
+        code = sql_run(work, "SELECT name, number FROM " CATALOGUE, NULL, 0, take_undeclared,
+                       &undeclared, NULL, error);
+        if (code == FH_OK && undeclared.number)
+            code = forget_derived(work, undeclared.name, undeclared.number, error);
+    } while (code == FH_OK && undeclared.number);
+    return code;
+}
+
+enum fh_code derived_sql_any(struct store_work *work, bool *ret, struct fh_error *error)
+{
+    return catalog_has_table(work, CATALOGUE, ret, error);
+}
+
+enum fh_code derived_sql_prepare(struct store_work *work, const struct fh_derived *declared,
+                                 int count, struct fh_error *error)
+{
+    bool there;
+    enum fh_code code = derived_sql_any(work, &there, error);
+    if (code == FH_OK && !there)
+        code = sql_run(work,
+                       "CREATE TABLE " CATALOGUE " (name TEXT PRIMARY KEY NOT NULL, number INTEGER "
+                       "NOT NULL UNIQUE, digest TEXT NOT NULL, filling INTEGER NOT NULL, "
+                       "after TEXT NOT NULL) WITHOUT ROWID",
+                       NULL, 0, NULL, NULL, NULL, error);
+    if (code == FH_OK)
+        code = drop_undeclared(work, declared, count, error);
+    for (int i = 0; i < count && code == FH_OK; i++)
+        code = prepare_derived(work, &declared[i], error);
+    return code;
+}
+
+/* ---- Filling ---- */
+
+enum fh_code derived_sql_filling(struct store_work *work, const char *name,
+                                 struct derived_filling *ret, struct fh_error *error)
+{
+    struct catalogued found;
+    enum fh_code code = catalogue_find(work, name, &found, error);
+    *ret = (struct derived_filling){.fills = found.there && found.state == DERIVED_FILLS};
+    memcpy(ret->after, found.after, sizeof ret->after);
+    return code == FH_OK && !found.there ? not_prepared(name, error) : code;
+}
+
+enum fh_code derived_sql_set_filling(struct store_work *work, const char *name,
+                                     const struct derived_filling *filling, struct fh_error *error)
+{
+    const struct sql_value values[] = {sql_text(name),
+                                       sql_integer(filling->fills ? DERIVED_FILLS : DERIVED_FILLED),
+                                       sql_text(filling->after)};
+    return sql_run(work, "UPDATE " CATALOGUE " SET filling = ?2, after = ?3 WHERE name = ?1",
+                   values, 3, NULL, NULL, NULL, error);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_DERIVED_QUESTION_H
+#define STORE_DERIVED_QUESTION_H
+
+/* A question that was looked at: what of it gets into SQL, and in which order its hits come. */
+
+#include "store/derived/internal.h"
+
+#define QUESTION_FILTERS_MAX 16
+#define QUESTION_VALUES_MAX (QUESTION_FILTERS_MAX + 4)
+
+struct question {
+    const struct fh_derived *declared;
+    const struct fh_search *search;
+    int64_t number; /* of the tables */
+    int limit;
+    int sort;          /* the field's; -1: by rank, or without text by key */
+    int highlight;     /* the field's; -1: none */
+    struct text match; /* in the language of FTS5; empty: everything */
+    int filter_count;
+    int filters[QUESTION_FILTERS_MAX]; /* fields */
+    /* The parameters: the match, if there is one, and the filters' values. */
+    struct sql_value values[QUESTION_VALUES_MAX];
+    int value_count;
+    json_t *after; /* [what it is ordered by, id]; NULL: from the beginning */
+};
+
+/* What search.c says of FH_INVALID. `search` outlives the question. */
+enum fh_code question_init(struct question *question, const struct fh_derived *declared,
+                           const struct fh_search *search, struct fh_error *error);
+void question_release(struct question *question);
+
+static inline bool question_has_text(const struct question *question)
+{
+    return question->match.length > 0;
+}
+static inline bool question_is_ranked(const struct question *question)
+{
+    return question_has_text(question) && question->sort < 0;
+}
+
+/* A field's place among the columns of fh_derived_N_text. */
+int question_text_column(const struct fh_derived *declared, int field);
+/* -1: there is no such field with one of these uses. */
+int question_field(const struct fh_derived *declared, const char *name, unsigned uses);
+
+/* The cursor behind a hit, of what it is ordered by and its id; a new reference. */
+json_t *question_cursor(const struct question *question, const json_t *value, int64_t id);
+
+/* hits.c: the hit, as fh_search gives it. */
+enum fh_code question_hit(const struct question *question, struct store_work *work, int64_t id,
+                          json_t **ret, struct fh_error *error);
+
+#endif
