@@ -180,6 +180,34 @@ static json_t *describe_collection(const struct fh_collection *collection)
     return object;
 }
 
+static json_t *describe_uses(unsigned use)
+{
+    static const struct {
+        enum fh_use use;
+        const char *name;
+    } uses[] = {{FH_TEXT, "text"}, {FH_FACET, "facet"}, {FH_TAG, "tag"}, {FH_SORTED, "sorted"}};
+    json_t *list = json_array();
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
+        if (use & (unsigned)uses[i].use)
+            json_array_append_new(list, json_string(uses[i].name));
+    }
+    return list;
+}
+
+static json_t *describe_derived(const struct fh_derived *derived)
+{
+    json_t *object = json_object(), *fields = json_array();
+    for (const struct fh_derived_field *field = derived->fields; field->name; field++)
+        json_array_append_new(
+            fields, json_pack("{s:s, s:o}", "name", field->name, "use", describe_uses(field->use)));
+    set_member_text(object, "name", derived->name);
+    set_member_text(object, "model", "search");
+    set_member_text(object, "language", derived->language);
+    set_member(object, "state", json_boolean(derived->state != NULL));
+    set_member(object, "fields", fields);
+    return object;
+}
+
 /* Each list ends at its first empty row, or after its last. */
 #define DESCRIBE_ALL(object, name, rows, is_there, describe)                                       \
     do {                                                                                           \
@@ -270,6 +298,7 @@ json_t *service_describe(const fh_service *service)
         set_member(object, "fetches", describe_fetches(service));
     DESCRIBE_ALL(object, "takes_over", service->takes_over, service, describe_taken_over);
     DESCRIBE_ALL(object, "collections", service->collections, name, describe_collection);
+    DESCRIBE_ALL(object, "derives", service->derives, name, describe_derived);
     DESCRIBE_ALL(object, "sagas", service->sagas, name, describe_saga);
     DESCRIBE_ALL(object, "timers", service->timers, name, describe_timer);
     DESCRIBE_ALL(object, "every", service->every, name, describe_every);

@@ -56,6 +56,10 @@ enum fh_code service_store_open(const fh_service *service, const json_t *config,
     if (!(engine->models & 1u << service->model))
         return error_set(error, FH_INVALID,
                          "The engine %s does not implement this service's model.", engine->name);
+    if (service->derives[0].name && !engine->derived)
+        return error_set(error, FH_INVALID,
+                         "%s declares derived stores, and a store of %s can't have any yet.",
+                         service->name, engine->title);
     return engine->store->open(&options, world, ret, error);
 }
 

@@ -90,6 +90,7 @@ static const fh_field saga_shape[] = {{"name", FH_STRING, .min = 1},
                                       {"input", FH_OBJECT, .optional = true},
                                       {"*"},
                                       {0}};
+static const fh_field derives_shape[] = {{"name", FH_STRING, .min = 1}, {"*"}, {0}};
 static const fh_field description_shape[] = {
     {"freehold", FH_INT, .min = 1, .max = 1},
     {"name", FH_STRING, .min = 1, .max = SYSTEM_NAME_LENGTH_MAX},
@@ -100,6 +101,7 @@ static const fh_field description_shape[] = {
     {"asks", FH_ARRAY, .of = asks_shape, .optional = true},
     {"fetches", FH_ARRAY, .elements = FH_STRING, .optional = true},
     {"takes_over", FH_ARRAY, .of = takes_over_shape, .optional = true},
+    {"derives", FH_ARRAY, .of = derives_shape, .optional = true},
     {"sagas", FH_ARRAY, .of = saga_shape, .optional = true},
     {"*"},
     {0}};

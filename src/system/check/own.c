@@ -48,6 +48,16 @@ static void check_model(const struct own *by, const struct system_service *servi
                        service->engine);
 }
 
+static void check_derives(const struct own *by, const struct system_service *service)
+{
+    const struct engine *engine = engine_named(service->engine);
+    if (json_object_get(service->description, "derives") && !engine->derived)
+        findings_error(by->findings, service->engine_place,
+                       "%s declares derived stores, and a store of %s can't have any yet: expected "
+                       "%s",
+                       service->name, engine->title, engine_embedded()->name);
+}
+
 static void check_model_store(const struct own *by, const struct system_service *service)
 {
     const struct model *model = model_named(json_string_at(service->description, "model"));
@@ -66,6 +76,7 @@ void own_check(const struct system_file *file, const struct system_service *serv
 {
     const struct own own = {file, service, findings};
     check_model(&own, service);
+    check_derives(&own, service);
     check_model_store(&own, service);
     settings_check(service, findings);
     check_allowed_fetches(&own, service);
