@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The backup's file is an embedded store. First the program's migrations are applied to it; a
- * failure up to then has touched nothing else, so the order is given up and the store continues to
- * serve.
+ * The backup's file is an embedded store. First the program's migrations are applied to it, and its
+ * derived stores are prepared; a failure up to then has touched nothing else, so the order is given
+ * up and the store continues to serve.
  *
  * Embedded: the file gets its new incarnation, and takes the store's place.
  *   1. file: a new incarnation, the backup's among its ancestors, restored_by = the order
@@ -33,6 +33,7 @@
 #include "engine/engines.h"
 #include "service/backup.h"
 #include "service/fill.h"
+#include "store/derived/derived.h"
 #include "store/ledger.h"
 
 #define META_SIZE 128
@@ -136,7 +137,7 @@ static enum fh_code open_restored_file(struct restoring *restoring)
     if (code == FH_OK)
         code = service_store_prepare(restoring->service, restoring->from,
                                      json_string_at(restoring->config, "migrations"), error);
-    return code;
+    return code == FH_OK ? derived_prepare(restoring->from, restoring->service, error) : code;
 }
 
 static enum fh_code close_backup_file(struct restoring *restoring)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A service's lifetime, on whatever world it is given. It starts in this order, on a fiber: store
- * (recovered and locked), migrations, events, sagas; only then it answers. It ends in the reverse
- * order. If a process dies anywhere in between, the next one starts from what is durable.
+ * (recovered and locked), migrations, derived stores, events, sagas; only then it answers. It ends
+ * in the reverse order. If a process dies anywhere in between, the next one starts from what is
+ * durable.
  *
  * Its host decides where requests come from and how a process ends: program.c on a loop with
  * sockets, or a simulation.
@@ -23,6 +24,7 @@
 #include "http/path.h"
 #include "saga/run.h"
 #include "service/buses.h"
+#include "service/derive.h"
 #include "service/fill.h"
 #include "service/marks.h"
 #include "service/move.h"
@@ -34,6 +36,7 @@
 #include "service/upkeep.h"
 #include "shape/shape.h"
 #include "store/notifier.h"
+#include "store/derived/derived.h"
 #include "store/document/document.h"
 #include "store/model.h"
 #include "store/replica.h"
@@ -238,7 +241,9 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
         code = open_replicas(runtime, error);
     if (code == FH_OK)
         open_notifier(runtime);
-    return code == FH_OK ? prepare_schema(runtime, error) : code;
+    if (code == FH_OK)
+        code = prepare_schema(runtime, error);
+    return code == FH_OK ? derived_prepare(context->store, runtime->service, error) : code;
 }
 
 /* Before anything else: a service with wrong settings touches nothing. */
@@ -283,6 +288,19 @@ static enum fh_code take_over_all(struct runtime *runtime, struct fh_error *erro
     if (runtime->host->works)
         runtime->host->works(runtime, true);
     enum fh_code code = take_over(runtime, error);
+    if (runtime->host->works)
+        runtime->host->works(runtime, false);
+    return code;
+}
+
+/* From its own store, whatever that holds. */
+static enum fh_code fill_derived(struct runtime *runtime, struct fh_error *error)
+{
+    if (!runtime->service->derives[0].name)
+        return FH_OK;
+    if (runtime->host->works)
+        runtime->host->works(runtime, true);
+    enum fh_code code = derive_fill(runtime, error);
     if (runtime->host->works)
         runtime->host->works(runtime, false);
     return code;
@@ -366,6 +384,8 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
     enum fh_code code = make_managers(runtime, error);
     if (code == FH_OK && context->leases)
         code = lease_manager_start(context->leases, error);
+    if (code == FH_OK)
+        code = fill_derived(runtime, error);
     if (code == FH_OK)
         code = take_over_all(runtime, error);
     if (code == FH_OK)

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A derived store that is new, or was declared otherwise, is filled page by page, after
+ * derived_prepare has made it and before anybody else uses the store:
+ *
+ *     1. the service's own handler lists the rows behind the last key, in a snapshot
+ *     2. in one transaction they are put into the derived store, and with them the last key
+ *     3. after a page that is not full: the mark that it is filled
+ *
+ * Killed anywhere in between, the next process goes on behind the key of the last transaction:
+ * nothing has changed meanwhile, since a program that declares it otherwise or not at all makes it
+ * anew or drops it before it serves. A page that fails is listed again with half the rows, since
+ * what limits a handler is memory, and rows may be large (base/portion.h).
+ */
+
+#include "service/derive.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/doing.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/portion.h"
+#include "base/text.h"
+#include "store/derived/derived.h"
+#include "work/batch.h"
+#include "work/fault.h"
+
+#define FILL_ROWS_MAX 500
+#define FIRST_INTEGER (-(INT64_C(1) << 53)) /* less than all keys */
+
+struct derive_filling {
+    struct runtime *runtime;
+    const struct fh_derived *declared;
+    struct portion portion;
+    struct derived_filling at;
+    int64_t rows;
+};
+
+static const struct derived_ops *ops_of(const struct derive_filling *filling)
+{
+    return derived_engine(filling->runtime->context.store);
+}
+
+/* ---- A page ---- */
+
+/* The row's first member, as text. NULL: that is no key. */
+static const char *row_key(const json_t *row, char digits[static TEXT_INTEGER_SIZE])
+{
+    void *first = json_object_iter((json_t *)(uintptr_t)row);
+    const json_t *key = first ? json_object_iter_value(first) : NULL;
+    if (json_is_integer(key))
+        return text_of_integer(json_integer_value(key), digits);
+    return json_string_value(key);
+}
+
+static json_t *page_query(const struct derive_filling *filling, int limit)
+{
+    const char *after = filling->at.after;
+    json_t *from = filling->declared->keys == FH_INT
+                       ? json_integer(*after ? strtoll(after, NULL, 10) : FIRST_INTEGER)
+                       : json_string(after);
+    return json_pack("{s:o, s:i}", "after", from, "limit", limit);
+}
+
+/* Runs the service's handler in a snapshot; w->reply_body is what it lists. */
+static enum fh_code list_state(struct derive_filling *filling, fh_work *w, int limit,
+                               struct fh_error *error)
+{
+    bool by_fence;
+    enum fh_code code = store_begin(w->context->store, STORE_READ, &w->snapshot, error);
+    if (code != FH_OK)
+        return code;
+    struct arena *before = json_arena_set(&w->kept);
+    w->query = page_query(filling, limit);
+    json_arena_set(before);
+    work_record_begin(w);
+    work_handler_run(w, &by_fence);
+    store_rollback(w->snapshot);
+    w->store_work = w->snapshot = NULL;
+    w->phase = WORK_ENDED;
+    if (w->failure.code != FH_OK) {
+        *error = w->failure;
+        return error->code;
+    }
+    if (json_is_array(w->reply_body) && json_array_size(w->reply_body) <= (size_t)limit)
+        return FH_OK;
+    return error_set(error, FH_INVALID, "The state of %s must be an array of at most `limit` rows.",
+                     filling->declared->name);
+}
+
+static enum fh_code put_row(struct derive_filling *filling, struct store_work *work,
+                            const json_t *row, struct fh_error *error)
+{
+    const struct fh_derived *declared = filling->declared;
+    struct derived_filling *at = &filling->at;
+    char digits[TEXT_INTEGER_SIZE];
+    const char *key = row_key(row, digits);
+    if (!key || derived_key_check(key, error) != FH_OK)
+        return error_set(error, FH_INVALID,
+                         "The state of %s has a row whose first member is no key of 1 to %d bytes.",
+                         declared->name, DERIVED_KEY_LENGTH_MAX);
+    if (strcmp(key, at->after) == 0)
+        return error_set(error, FH_INVALID, "The state of %s does not continue after `after`.",
+                         declared->name);
+    enum fh_code code = derived_value_check(declared, row, error);
+    if (code == FH_OK)
+        code = ops_of(filling)->put(work, declared, key, row, error);
+    snprintf(at->after, sizeof at->after, "%s", key);
+    return code;
+}
+
+static enum fh_code put_rows(struct derive_filling *filling, const json_t *rows, bool last,
+                             struct fh_error *error)
+{
+    struct store_work *work;
+    size_t i;
+    json_t *row;
+    enum fh_code code =
+        store_begin(filling->runtime->context.store, STORE_WRITE_EXCLUSIVE, &work, error);
+    if (code != FH_OK)
+        return code;
+    json_array_foreach (rows, i, row) {
+        if (code == FH_OK)
+            code = put_row(filling, work, row, error);
+    }
+    filling->at.fills = !last;
+    if (code == FH_OK)
+        code = ops_of(filling)->set_filling(work, filling->declared->name, &filling->at, error);
+    CRASH_POINT("derived.written");
+    if (code == FH_OK)
+        code = store_commit(work, error);
+    else
+        store_rollback(work);
+    CRASH_POINT("derived.filled");
+    return code;
+}
+
+static enum fh_code fill_page(struct derive_filling *filling, int limit, struct fh_error *error)
+{
+    fh_work w;
+    work_init(&w, &filling->runtime->context, filling->declared->state);
+    w.read_only = true;
+    w.doing = doing_of((doing_function *)filling->declared->state, "state of %s",
+                       filling->declared->name);
+    w.deadline_ns = world_in_ms(filling->runtime->world, RUNTIME_DEADLINE_MS);
+    enum fh_code code = list_state(filling, &w, limit, error);
+    size_t count = code == FH_OK ? json_array_size(w.reply_body) : 0;
+    if (code == FH_OK)
+        code = put_rows(filling, w.reply_body, count < (size_t)limit, error);
+    if (code == FH_OK)
+        filling->rows += (int64_t)count;
+    work_release(&w);
+    return code;
+}
+
+/* ---- One derived store ---- */
+
+static enum fh_code read_filling(struct derive_filling *filling, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(filling->runtime->context.store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ops_of(filling)->filling(work, filling->declared->name, &filling->at, error);
+    store_rollback(work);
+    return code;
+}
+
+/* Half the rows next time, if there is a half; else it has failed. */
+static bool takes_fewer(struct derive_filling *filling, int limit, enum fh_code code)
+{
+    if (code == FH_UNAVAILABLE || limit == 1)
+        return false;
+    portion_failed(&filling->portion, limit / 2);
+    return true;
+}
+
+static enum fh_code fill_one(struct derive_filling *filling, struct fh_error *error)
+{
+    enum fh_code code = read_filling(filling, error);
+    if (code != FH_OK || !filling->at.fills)
+        return code;
+    log_info("derived-filling", "filling the derived store %s", filling->declared->name);
+    while (code == FH_OK && filling->at.fills) {
+        if (filling->runtime->phase == RUNTIME_DRAINING)
+            return error_set(error, FH_UNAVAILABLE, "It was asked to end before it began.");
+        struct derived_filling before = filling->at;
+        int limit = portion_size(&filling->portion, FILL_ROWS_MAX);
+        code = fill_page(filling, limit, error);
+        if (code == FH_OK) {
+            portion_passed(&filling->portion, limit);
+        } else if (takes_fewer(filling, limit, code)) {
+            filling->at = before;
+            code = FH_OK;
+        }
+    }
+    if (code == FH_OK)
+        log_info("derived-filled", "filled the derived store %s: %" PRId64 " rows",
+                 filling->declared->name, filling->rows);
+    return code;
+}
+
+enum fh_code derive_fill(struct runtime *runtime, struct fh_error *error)
+{
+    const fh_service *service = runtime->service;
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {
+        struct derive_filling filling = {.runtime = runtime, .declared = &service->derives[i]};
+        struct fh_error why = {0};
+        code = fill_one(&filling, &why);
+        if (code != FH_OK)
+            error_set(error, code, "The derived store %s can't be filled: %.120s",
+                      service->derives[i].name, why.message);
+    }
+    return code;
+}
