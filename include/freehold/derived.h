@@ -53,7 +53,7 @@ FH_API void fh_derive_gone(fh_work *w, const char *name, const char *key); /* if
 
 struct fh_search {
     /* Words, of which all have to be found, in whichever fields; those in double quotes one behind
-     * the other. At most 1,000 bytes. NULL, or none: everything. */
+     * the other. At most 256 bytes and 32 words. NULL, or none: everything. */
     const char *text;
     json_t *filter;            /* {"category": "shoes", "colour": "red"}; NULL: none */
     const char *const *facets; /* whose values are counted; ends with NULL */

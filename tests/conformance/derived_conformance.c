@@ -402,10 +402,15 @@ static void long_texts_are_words_too_up_to_a_bound(struct conformance *c)
 {
     char text[SEARCH_TEXT_LENGTH_MAX + 2];
     make_shop(c);
-    for (int i = 0; i < SEARCH_TEXT_LENGTH_MAX; i++)
-        text[i] = i % 2 ? ' ' : 'a';
-    text[SEARCH_TEXT_LENGTH_MAX] = '\0';
+    for (int i = 0; i < 2 * SEARCH_WORDS_MAX; i++)
+        text[i] = i % 2 ? '-' : 'a';
+    text[2 * SEARCH_WORDS_MAX] = '\0';
     EXPECT(finds(c, text, ""));
+    text[2 * SEARCH_WORDS_MAX] = 'a';
+    text[2 * SEARCH_WORDS_MAX + 1] = '\0';
+    EXPECT(refusal(c, &(struct fh_search){.text = text}) == FH_INVALID);
+    EXPECT(strcmp(c->error.field, "text") == 0);
+    text[SEARCH_TEXT_LENGTH_MAX] = '\0';
     memset(text, '"', SEARCH_TEXT_LENGTH_MAX);
     EXPECT(finds(c, text, "boot coat shoe"));
     memset(text, 'a', SEARCH_TEXT_LENGTH_MAX);
@@ -656,6 +661,29 @@ static void a_copy_leaves_what_is_derived_behind(struct conformance *c)
     EXPECT(code == FH_OK);
 }
 
+static void a_copy_of_the_file_has_it_of_the_same_moment(struct conformance *c)
+{
+    struct store_watch watch = {0};
+    struct store *own = c->store;
+    char folder[256], path[300];
+    make_shop(c);
+    struct store *empty = conformance_embedded(c, "copied", c->model); /* makes the folder */
+    EXPECT(empty != NULL && own->ops->copy_file);
+    store_close(empty);
+    snprintf(folder, sizeof folder, "%s/copied", c->harness.folder);
+    snprintf(path, sizeof path, "%s/backup.db", folder);
+    EXPECT(own->ops->copy_file(own, path, &watch, &c->error) == FH_OK);
+    EXPECT(take_out(c, "shoe") == FH_OK);
+    struct store_options options = {
+        .service = "conformance", .folder = folder, .name = "backup", .model = c->model};
+    EXPECT(own->engine->store->open(&options, c->harness.world, &c->store, &c->error) == FH_OK);
+    bool same = prepare(c, &plain, 1) == FH_OK && finds(c, "red", "shoe coat boot") &&
+                put(c, "hat", thing(4, "Red hat", "", "hats", "red")) == FH_OK;
+    store_close(c->store);
+    c->store = own;
+    EXPECT(same && finds(c, "red", "coat boot"));
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
@@ -683,6 +711,7 @@ int main(void)
         CASE_OF(large_values_and_long_answers_come_whole, keeps_derived),
         CASE_OF(what_does_not_fit_is_refused_and_changes_nothing, keeps_derived),
         CASE_OF(a_copy_leaves_what_is_derived_behind, keeps_derived),
+        CASE_OF(a_copy_of_the_file_has_it_of_the_same_moment, keeps_derived),
     };
     return conformance_main_every(rows, sizeof rows / sizeof *rows);
 }

@@ -24,7 +24,8 @@
 #define DERIVED_WORD_LENGTH_MAX 255      /* of a value that is found by equality */
 #define DERIVED_DIGEST_SIZE 33
 
-#define SEARCH_TEXT_LENGTH_MAX 1000
+#define SEARCH_TEXT_LENGTH_MAX 256
+#define SEARCH_WORDS_MAX 32
 #define SEARCH_LIMIT_MAX 1000
 #define SEARCH_LIMIT 20
 #define SEARCH_COUNTS_MAX 100 /* of one facet */

@@ -15,6 +15,7 @@
 
 #include "store/derived/question.h"
 
+#include <ctype.h>
 #include <sodium.h>
 #include <stdio.h>
 
@@ -64,6 +65,31 @@ static enum fh_code take_field(const struct question *question, const char *name
 
 /* ---- Its text ---- */
 
+/* At least as many as FTS5 finds, where what separates them is ASCII. */
+static int count_search_words(const char *text)
+{
+    int count = 0;
+    bool within = false;
+    for (; *text; text++) {
+        bool is_part = isalnum((unsigned char)*text) || (unsigned char)*text >= 0x80;
+        count += is_part && !within;
+        within = is_part;
+    }
+    return count;
+}
+
+/* Each word costs a walk over all values that have it, and nobody else is answered meanwhile. */
+static enum fh_code check_search_text(const char *text, struct fh_error *error)
+{
+    char why[64];
+    if (!text || (strnlen(text, SEARCH_TEXT_LENGTH_MAX + 1) <= SEARCH_TEXT_LENGTH_MAX &&
+                  count_search_words(text) <= SEARCH_WORDS_MAX))
+        return FH_OK;
+    snprintf(why, sizeof why, "A question's text has at most %d bytes and %d words.",
+             SEARCH_TEXT_LENGTH_MAX, SEARCH_WORDS_MAX);
+    return refuse_question(error, "text", why);
+}
+
 static void add_match_word(struct text *match, const char *word, size_t length)
 {
     text_add(match, match->length ? " \"" : "\"");
@@ -75,12 +101,9 @@ static enum fh_code take_search_text(struct question *question, struct fh_error 
 {
     const char *at = question->search->text;
     bool quoted = false;
-    char why[64];
-    if (at && strnlen(at, SEARCH_TEXT_LENGTH_MAX + 1) > SEARCH_TEXT_LENGTH_MAX) {
-        snprintf(why, sizeof why, "A question's text has at most %d bytes.",
-                 SEARCH_TEXT_LENGTH_MAX);
-        return refuse_question(error, "text", why);
-    }
+    enum fh_code code = check_search_text(at, error);
+    if (code != FH_OK)
+        return code;
     while (at && *at) {
         size_t length = strcspn(at, quoted ? "\"" : "\"" SPACE);
         if (at[strspn(at, SPACE)] == '\0')
