@@ -199,7 +199,7 @@ static void a_work_that_is_rolled_back_leaves_nothing(struct conformance *c)
 /* Whether they share a transaction, with a savepoint for each or without, or not. */
 static void one_of_several_works_that_fails_takes_only_its_own_along(struct conformance *c)
 {
-    char key[8];
+    char key[16];
     make_shop(c);
     for (int i = 0; i < 20; i++) {
         struct store_work *work = conformance_begin(c, STORE_WRITE_GROUPED);
@@ -510,7 +510,7 @@ static void a_highlight_is_html_that_can_be_shown_as_it_is(struct conformance *c
 
 static void make_things(struct conformance *c)
 {
-    char key[8];
+    char key[16];
     EXPECT(prepare(c, &plain, 1) == FH_OK);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     for (int i = 0; i < THINGS; i++) { /* in an order that is nobody's, and with many ties */
