@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One hit: its value, put together of the row's body and its kept texts, and its highlight.
+ * The hits of a page: each one's value, put together of the row's body and its kept texts, and
+ * their highlights. Those come from one statement, which looks for all that match once more: FTS5
+ * would do so for each row of the page that it is asked for, and a word that may go on is a merge
+ * of many.
  *
  * FTS5 marks what was found by two control characters. Then the text is made HTML, in which they
  * are <mark> and </mark>: whatever else a text has is escaped, so it can be shown as it is. A text
@@ -113,45 +116,76 @@ static void add_html(struct text *html, const char *text, size_t length)
     text_add(html, marked ? "</mark>" : "");
 }
 
+struct highlighting {
+    const struct question *question;
+    const int64_t *ids;
+    json_t *hits; /* one for each id */
+    enum fh_code code;
+    struct fh_error *error;
+};
+
 static bool take_highlight(void *context, const struct sql_row *row)
 {
-    struct hit *hit = context;
+    struct highlighting *highlighting = context;
+    const struct sql_value *text = &row->values[1];
     struct text html;
-    if (row->values[0].kind != SQL_TEXT)
-        return false;
+    size_t at = 0, count = json_array_size(highlighting->hits);
+    while (at < count && highlighting->ids[at] != row->values[0].integer)
+        at++;
+    if (at == count || text->kind != SQL_TEXT)
+        return true;
     text_init(&html, HTML_SIZE_MAX);
-    add_html(&html, row->values[0].text, row->values[0].length);
+    add_html(&html, text->text, text->length);
     if (html.overflow)
-        hit->code = error_set(hit->error, FH_NO_MEMORY, "There is no memory for a highlight.");
+        highlighting->code =
+            error_set(highlighting->error, FH_NO_MEMORY, "There is no memory for a highlight.");
     else
-        json_object_set_new(hit->hit, "highlight",
+        json_object_set_new(json_array_get(highlighting->hits, at), "highlight",
                             json_stringn(html.data ? html.data : "", html.length));
     text_release(&html);
-    return false;
+    return highlighting->code == FH_OK;
 }
 
-static enum fh_code read_highlight(struct hit *hit, struct store_work *work, int64_t id)
+static char *ids_text(const int64_t *ids, size_t count)
 {
-    const struct question *question = hit->question;
-    const struct sql_value values[] = {question->values[0], sql_integer(id)};
-    char sql[256];
+    struct arena *before = json_arena_set(NULL);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_integer(ids[i]));
+    char *text = json_text(list);
+    json_decref(list);
+    json_arena_set(before);
+    return text;
+}
+
+enum fh_code question_highlight(const struct question *question, struct store_work *work,
+                                const int64_t *ids, json_t *hits, struct fh_error *error)
+{
+    struct highlighting highlighting = {question, ids, hits, FH_OK, error};
+    char sql[320], *list;
+    if (question->highlight < 0 || !question_has_text(question) || json_array_size(hits) == 0)
+        return FH_OK;
+    list = ids_text(ids, json_array_size(hits));
+    const struct sql_value values[] = {question->values[0], sql_text(list)};
     snprintf(sql, sizeof sql,
-             "SELECT snippet(fh_derived_%lld_text, %d, char(%d), char(%d), '\u2026', %d)"
-             " FROM fh_derived_%lld_text WHERE fh_derived_%lld_text MATCH ?1 AND rowid = ?2",
+             "SELECT rowid, snippet(fh_derived_%lld_text, %d, char(%d), char(%d), '\u2026', %d)"
+             " FROM fh_derived_%lld_text WHERE fh_derived_%lld_text MATCH ?1"
+             " AND +rowid IN (SELECT value FROM json_each(?2))",
              (long long)question->number,
              question_text_column(question->declared, question->highlight), MARK_BEGINS, MARK_ENDS,
              HIGHLIGHT_WORDS, (long long)question->number, (long long)question->number);
-    enum fh_code code = sql_run(work, sql, values, 2, take_highlight, hit, NULL, hit->error);
-    return code == FH_OK ? hit->code : code;
+    enum fh_code code = sql_run(work, sql, values, 2, take_highlight, &highlighting, NULL, error);
+    json_text_free(list);
+    return code == FH_OK ? highlighting.code : code;
 }
+
+/* ---- A hit ---- */
 
 enum fh_code question_hit(const struct question *question, struct store_work *work, int64_t id,
                           json_t **ret, struct fh_error *error)
 {
     struct hit hit = {.question = question, .error = error};
     enum fh_code code = read_hit(&hit, work, id);
-    if (code == FH_OK && question->highlight >= 0 && question_has_text(question))
-        code = read_highlight(&hit, work, id);
     if (code != FH_OK)
         json_decref(hit.hit);
     *ret = code == FH_OK ? hit.hit : NULL;

@@ -47,8 +47,11 @@ int question_field(const struct fh_derived *declared, const char *name, unsigned
 /* The cursor behind a hit, of what it is ordered by and its id; a new reference. */
 json_t *question_cursor(const struct question *question, const json_t *value, int64_t id);
 
-/* hits.c: the hit, as fh_search gives it. */
+/* hits.c: the hit, as fh_search gives it but for its highlight. */
 enum fh_code question_hit(const struct question *question, struct store_work *work, int64_t id,
                           json_t **ret, struct fh_error *error);
+/* The highlights, if the question wants any, of `hits`, whose ids are these, in the same order. */
+enum fh_code question_highlight(const struct question *question, struct store_work *work,
+                                const int64_t *ids, json_t *hits, struct fh_error *error);
 
 #endif

@@ -9,7 +9,8 @@
  *
  * How many there are; how often each value of a facet occurs; and the ids of one page, behind the
  * cursor, in the order of the rank, of a sorted field or of the keys, rows of the same place by
- * their ids, so that no page gives one twice. Then each row of the page is read (hits.c).
+ * their ids, so that no page gives one twice. Then each row of the page is read, and highlighted
+ * (hits.c).
  *
  * The rank is FTS5's bm25, less for what fits better. It counts how often a word occurs in all
  * rows, so it moves a little while others write, and with it the edge between two pages.
@@ -234,6 +235,9 @@ static enum fh_code read_page(struct searching *searching)
         if (code == FH_OK)
             json_array_append_new(hits, hit);
     }
+    if (code == FH_OK)
+        code =
+            question_highlight(question, searching->work, searching->ids, hits, searching->error);
     if (code == FH_OK)
         json_object_set_new(searching->answer, "next",
                             searching->more ? question_cursor(question, searching->last,
