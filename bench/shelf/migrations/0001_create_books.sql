@@ -1,0 +1,7 @@
+CREATE TABLE books (
+    id INTEGER PRIMARY KEY,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    shelf TEXT NOT NULL,
+    year INTEGER NOT NULL
+);
