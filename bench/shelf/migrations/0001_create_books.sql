@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 CREATE TABLE books (
     id INTEGER PRIMARY KEY,
     title TEXT NOT NULL,

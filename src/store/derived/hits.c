@@ -146,7 +146,7 @@ static bool take_highlight(void *context, const struct sql_row *row)
     return highlighting->code == FH_OK;
 }
 
-static char *ids_text(const int64_t *ids, size_t count)
+static char *hit_ids_text(const int64_t *ids, size_t count)
 {
     struct arena *before = json_arena_set(NULL);
     json_t *list = json_array();
@@ -165,7 +165,7 @@ enum fh_code question_highlight(const struct question *question, struct store_wo
     char sql[320], *list;
     if (question->highlight < 0 || !question_has_text(question) || json_array_size(hits) == 0)
         return FH_OK;
-    list = ids_text(ids, json_array_size(hits));
+    list = hit_ids_text(ids, json_array_size(hits));
     const struct sql_value values[] = {question->values[0], sql_text(list)};
     snprintf(sql, sizeof sql,
              "SELECT rowid, snippet(fh_derived_%lld_text, %d, char(%d), char(%d), '\u2026', %d)"
