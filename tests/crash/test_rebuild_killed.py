@@ -25,7 +25,7 @@ def points_of(*path):
 
 
 FILLING = points_of("service", "rebuild.c")
-OF_UP = points_of("system", "supervise", "rebuild.c")
+OF_UP = points_of("system", "supervise", "rebuild.c") + points_of("system", "supervise", "rebuild_stores.c")
 GOING_BACK = [point for point in OF_UP if point in ("rebuild.failed", "rebuild.back")]
 EXCHANGING = [point for point in OF_UP if point not in GOING_BACK]
 

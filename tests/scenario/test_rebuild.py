@@ -307,6 +307,48 @@ def test_a_new_store_on_which_it_does_not_get_ready_is_given_back(shop):
     assert shop.rebuild().returncode == 0 and shop.equals()
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=755", "none", str(tmp_path)],
+                                           capture_output=True, check=False).returncode:
+        pytest.skip("NOT TESTED: a full disk needs root, and the right to mount")
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def fill_disk(folder, left):
+    ballast = folder / "ballast"
+    with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 65536)
+    os.truncate(ballast, ballast.stat().st_size - left)
+    return ballast
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_on_a_full_disk_the_former_store_stays(small_disk, when):
+    """A service that was stopped there would not even get ready again on the store that it had."""
+    shop = Shop(small_disk).up()
+    try:
+        before, ballast = shop.fill().incarnation(), None
+        if when == "before":
+            ballast = fill_disk(small_disk, 1_000_000)
+            said = shop.rebuild().stderr
+        else:
+            with shop.held("products"):
+                rebuilding = shop.begin()
+                wait_for("the second process is there", shop.filler)
+                ballast = fill_disk(small_disk, 2_000_000)
+            said, _ = rebuilding.communicate(timeout=120)
+        assert re.search(r"Its disk has [01] MB left, and \d+ MB are needed", said), said
+        assert shop.incarnation() == before and len(shop.found()) == PRODUCTS
+        ballast.unlink()
+        assert shop.nothing_is_left()
+        assert shop.rebuild().returncode == 0 and shop.equals() and shop.incarnation() != before
+    finally:
+        shop.stop(check=False)
+
+
 def test_a_hostile_service_can_have_nothing_else_renamed(shop, tmp_path):
     """It puts a link in the place of its new store's folder, to where another service's store is."""
     victim = tmp_path / "s" / "users"

@@ -12,24 +12,13 @@
  *
  * If it does not get ready there, former.db is taken back at once. Of the two it is the valid one
  * as long as it is there, and under the name store.db there is a whole store at any time.
- *
- * A store is one file only after its process has ended in order: otherwise SQLite's log is beside
- * it, with commits that are not in it. So where either has left a log, the new one is not taken;
- * and where it is given back, its log goes before it: SQLite would apply it to the other one.
- *
- * The folder belongs to the service, which may be hostile: no link in it is followed, and what is
- * renamed stays within it.
  */
 
 #define _GNU_SOURCE
 #include "system/supervise/rebuild.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/crash.h"
 #include "base/json.h"
@@ -38,16 +27,12 @@
 #include "service/process.h"
 #include "service/rebuild.h"
 #include "system/provision/state.h"
+#include "system/supervise/rebuild_stores.h"
 #include "system/supervise/supervisor.h"
 
 #define REBUILD_STEM "rebuild"
-#define REBUILD_CONFIG REBUILD_STEM ".json"
 #define REBUILD_LOG "rebuild.log"
 #define REBUILD_FAILURES_MAX 3
-#define STORE "store.db"
-#define STORE_LOG STORE "-wal"
-#define STORE_INDEX STORE "-shm"
-#define FORMER "former.db"
 #define NS_A_MS INT64_C(1000000)
 
 static struct instances *rebuilt_instances(struct supervisor *supervisor)
@@ -60,12 +45,6 @@ static const char *rebuilt_name(const struct supervisor *supervisor)
     return supervisor->all[supervisor->rebuild.service].part->name;
 }
 
-static void sweep_rebuild(int folder_fd)
-{
-    state_remove(folder_fd, SERVICE_REBUILD_FOLDER);
-    state_remove(folder_fd, REBUILD_CONFIG);
-}
-
 /* ---- Ends ---- */
 
 static int64_t since_ms(const struct supervisor *supervisor, int64_t ns)
@@ -75,7 +54,7 @@ static int64_t since_ms(const struct supervisor *supervisor, int64_t ns)
 
 static void end_rebuild(struct supervisor *supervisor)
 {
-    sweep_rebuild(rebuilt_instances(supervisor)->part->folder_fd);
+    rebuild_sweep(rebuilt_instances(supervisor)->part->folder_fd);
     supervisor->rebuild.phase = REBUILD_NONE;
 }
 
@@ -113,73 +92,15 @@ static void tell_rebuilt(struct supervisor *supervisor)
 
 /* ---- The exchange ---- */
 
-static bool has_log(int folder_fd)
-{
-    struct stat status;
-    return fstatat(folder_fd, STORE_LOG, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_size > 0;
-}
-
-static enum fh_code link_and_rename(int folder_fd, int beside_fd, struct fh_error *error)
-{
-    if (has_log(folder_fd) || has_log(beside_fd))
-        return error_set(error, FH_UNAVAILABLE, "A process did not end in order.");
-    state_remove(folder_fd, FORMER);
-    if (linkat(folder_fd, STORE, folder_fd, FORMER, 0) != 0 || fsync(folder_fd) != 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Its store can't be kept");
-    CRASH_POINT("rebuild.kept");
-    if (renameat(beside_fd, STORE, folder_fd, STORE) != 0 || fsync(folder_fd) != 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "The new store can't be taken");
-    return FH_OK;
-}
-
-static enum fh_code take_store(int folder_fd, struct fh_error *error)
-{
-    int beside_fd =
-        openat(folder_fd, SERVICE_REBUILD_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (beside_fd < 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Its folder can't be opened");
-    enum fh_code code = link_and_rename(folder_fd, beside_fd, error);
-    close(beside_fd);
-    return code;
-}
-
-/* While no process uses it. FH_OK also where there is none, or the new one was not taken yet. */
-static enum fh_code take_former_back(int folder_fd, struct fh_error *error)
-{
-    struct stat former, now;
-    if (fstatat(folder_fd, FORMER, &former, AT_SYMLINK_NOFOLLOW) != 0)
-        return FH_OK;
-    bool same = fstatat(folder_fd, STORE, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-                now.st_ino == former.st_ino && now.st_dev == former.st_dev;
-    if (same || !S_ISREG(former.st_mode)) {
-        state_remove(folder_fd, FORMER);
-        return FH_OK;
-    }
-    state_remove(folder_fd, STORE_LOG);
-    state_remove(folder_fd, STORE_INDEX);
-    if (fsync(folder_fd) != 0 || renameat(folder_fd, FORMER, folder_fd, STORE) != 0 ||
-        fsync(folder_fd) != 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "The former store can't be had back");
-    return FH_OK;
-}
-
-enum fh_code rebuild_recover(int folder_fd, struct fh_error *error)
-{
-    enum fh_code code = take_former_back(folder_fd, error);
-    if (code == FH_OK)
-        sweep_rebuild(folder_fd);
-    return code;
-}
-
 static void take_new_store(struct instances *instances)
 {
     struct fh_error error;
     int folder_fd = instances->part->folder_fd;
     struct rebuild *rebuild = &((struct supervisor *)instances->model.owner)->rebuild;
     CRASH_POINT("rebuild.stopped");
-    if (take_store(folder_fd, &error) != FH_OK) {
+    if (rebuild_take(folder_fd, &error) != FH_OK) {
         snprintf(rebuild->why, sizeof rebuild->why, "%s", error.message);
-        take_former_back(folder_fd, ERROR_UNHEEDED);
+        rebuild_take_back(folder_fd, ERROR_UNHEEDED);
     }
     CRASH_POINT("rebuild.taken");
 }
@@ -189,7 +110,7 @@ static void take_former_store(struct instances *instances)
     struct fh_error error;
     struct supervisor *supervisor = instances->model.owner;
     CRASH_POINT("rebuild.failed");
-    if (take_former_back(instances->part->folder_fd, &error) != FH_OK)
+    if (rebuild_take_back(instances->part->folder_fd, &error) != FH_OK)
         supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-step-failed", instances->part->name,
                        "%s: %s", instances->part->name, error.message);
     CRASH_POINT("rebuild.back");
@@ -200,8 +121,7 @@ static void forget_former(struct supervisor *supervisor)
 {
     int folder_fd = rebuilt_instances(supervisor)->part->folder_fd;
     CRASH_POINT("rebuild.served");
-    state_remove(folder_fd, FORMER);
-    fsync(folder_fd);
+    rebuild_forget_former(folder_fd);
     CRASH_POINT("rebuild.done");
 }
 
@@ -269,12 +189,13 @@ static void why_not_filled(const struct child *child, char *ret, size_t size)
 
 static void report_filler(struct world_timer *timer)
 {
+    struct fh_error error;
     struct supervisor *supervisor = timer->owner;
     struct rebuild *rebuild = &supervisor->rebuild;
     const struct child *child = &rebuild->child;
     if (!*rebuild->why && (child->exit_code != 0 || child->exit_signal))
         snprintf(rebuild->why, sizeof rebuild->why,
-                 "The process that fills the new one %s when it was full.", child->why);
+                 "The process that filled the new one %s at its end.", child->why);
     child_release(&rebuild->child);
     rebuild->running = false;
     if (supervisor->phase != UP) {
@@ -283,6 +204,9 @@ static void report_filler(struct world_timer *timer)
         return;
     }
     CRASH_POINT("rebuild.whole");
+    if (!*rebuild->why &&
+        rebuild_has_room(rebuilt_instances(supervisor)->part->folder_fd, false, &error) != FH_OK)
+        snprintf(rebuild->why, sizeof rebuild->why, "%s", error.message);
     if (*rebuild->why) {
         tell_given_up(supervisor);
         return;
@@ -452,14 +376,16 @@ enum fh_code rebuild_asked(struct supervisor *supervisor, size_t service, const 
     enum fh_code code = may_rebuild(supervisor, service, error);
     if (code != FH_OK)
         return code;
-    sweep_rebuild(part->folder_fd);
+    rebuild_sweep(part->folder_fd);
+    if (rebuild_has_room(part->folder_fd, true, error) != FH_OK)
+        return error->code;
     state_remove(part->folder_fd, REBUILD_LOG);
     supervisor->rebuild = (struct rebuild){.service = service};
     code = configure_filler(part, takes_parked, error);
     if (code == FH_OK)
         code = start_filler(supervisor, part, error);
     if (code != FH_OK) {
-        sweep_rebuild(part->folder_fd);
+        rebuild_sweep(part->folder_fd);
         return code;
     }
     supervisor_say(supervisor, SUPERVISE_STEP, "rebuild-begun", part->name,

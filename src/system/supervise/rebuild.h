@@ -45,8 +45,5 @@ enum fh_code rebuild_lets(const struct supervisor *supervisor, size_t service,
 bool rebuild_takes(struct supervisor *supervisor, struct instances *instances,
                    enum instances_news news);
 void rebuild_kill(struct supervisor *supervisor); /* the second process, if it runs */
-/* What an `up` that was killed has left in a service's folder: the new store is removed, also where
- * it was taken and had not got ready yet. Before any process uses the store. */
-enum fh_code rebuild_recover(int folder_fd, struct fh_error *error);
 
 #endif

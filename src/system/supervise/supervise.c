@@ -36,6 +36,7 @@
 #include "service/process.h"
 #include "system/provision/keys.h"
 #include "system/supervise/asked.h"
+#include "system/supervise/rebuild_stores.h"
 #include "system/supervise/scale.h"
 #include "system/supervise/upgrade.h"
 #include "world/real.h"

@@ -14,7 +14,7 @@
 #include "store/server.h"
 #include "system/servers/servers.h"
 #include "system/servers/sockets.h"
-#include "system/supervise/rebuild.h"
+#include "system/supervise/rebuild_stores.h"
 #include "system/supervise/tasks.h"
 #include "system/provision/users.h"
 #include "system/provision/part.h"

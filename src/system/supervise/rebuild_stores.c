@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A store is one file only after its process has ended in order: otherwise SQLite's log is beside
+ * it, with commits that are not in it. So where either has left a log, the new one is not taken;
+ * and where it is given back, its log goes before it: SQLite would apply it to the other one.
+ *
+ * The folder belongs to the service, which may be hostile: no link in it is followed, and what is
+ * renamed stays within it.
+ */
+
+#define _GNU_SOURCE
+#include "system/supervise/rebuild_stores.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "service/rebuild.h"
+#include "system/provision/state.h"
+
+#define STORE "store.db"
+#define STORE_LOG STORE "-wal"
+#define STORE_INDEX STORE "-shm"
+#define FORMER "former.db"
+
+static int64_t rebuild_size_in(int folder_fd, const char *name)
+{
+    struct stat status;
+    bool there = fstatat(folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    return there && S_ISREG(status.st_mode) ? (int64_t)status.st_size : 0;
+}
+
+enum fh_code rebuild_has_room(int folder_fd, bool for_store, struct fh_error *error)
+{
+    struct statvfs disk;
+    int64_t needed = REBUILD_SPARE_SIZE;
+    if (for_store)
+        needed += rebuild_size_in(folder_fd, STORE) + rebuild_size_in(folder_fd, STORE_LOG);
+    if (fstatvfs(folder_fd, &disk) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Its disk can't be asked");
+    int64_t there = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+    if (there >= needed)
+        return FH_OK;
+    return error_set(error, FH_UNAVAILABLE,
+                     "Its disk has %" PRId64 " MB left, and %" PRId64 " MB are needed.",
+                     there >> 20, needed >> 20);
+}
+
+static bool has_log(int folder_fd)
+{
+    struct stat status;
+    return fstatat(folder_fd, STORE_LOG, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_size > 0;
+}
+
+static enum fh_code link_and_rename(int folder_fd, int beside_fd, struct fh_error *error)
+{
+    if (has_log(folder_fd) || has_log(beside_fd))
+        return error_set(error, FH_UNAVAILABLE, "A process did not end in order.");
+    state_remove(folder_fd, FORMER);
+    if (linkat(folder_fd, STORE, folder_fd, FORMER, 0) != 0 || fsync(folder_fd) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Its store can't be kept");
+    CRASH_POINT("rebuild.kept");
+    if (renameat(beside_fd, STORE, folder_fd, STORE) != 0 || fsync(folder_fd) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The new store can't be taken");
+    return FH_OK;
+}
+
+enum fh_code rebuild_take(int folder_fd, struct fh_error *error)
+{
+    int beside_fd =
+        openat(folder_fd, SERVICE_REBUILD_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (beside_fd < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Its folder can't be opened");
+    enum fh_code code = link_and_rename(folder_fd, beside_fd, error);
+    close(beside_fd);
+    return code;
+}
+
+/* While no process uses it. FH_OK also where there is none, or the new one was not taken yet. */
+enum fh_code rebuild_take_back(int folder_fd, struct fh_error *error)
+{
+    struct stat former, now;
+    if (fstatat(folder_fd, FORMER, &former, AT_SYMLINK_NOFOLLOW) != 0)
+        return FH_OK;
+    bool same = fstatat(folder_fd, STORE, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+                now.st_ino == former.st_ino && now.st_dev == former.st_dev;
+    if (same || !S_ISREG(former.st_mode)) {
+        state_remove(folder_fd, FORMER);
+        return FH_OK;
+    }
+    state_remove(folder_fd, STORE_LOG);
+    state_remove(folder_fd, STORE_INDEX);
+    if (fsync(folder_fd) != 0 || renameat(folder_fd, FORMER, folder_fd, STORE) != 0 ||
+        fsync(folder_fd) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The former store can't be had back");
+    return FH_OK;
+}
+
+void rebuild_sweep(int folder_fd)
+{
+    state_remove(folder_fd, SERVICE_REBUILD_FOLDER);
+    state_remove(folder_fd, REBUILD_CONFIG);
+}
+
+enum fh_code rebuild_recover(int folder_fd, struct fh_error *error)
+{
+    enum fh_code code = rebuild_take_back(folder_fd, error);
+    if (code == FH_OK)
+        rebuild_sweep(folder_fd);
+    return code;
+}
+
+void rebuild_forget_former(int folder_fd)
+{
+    state_remove(folder_fd, FORMER);
+    fsync(folder_fd);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_SUPERVISE_REBUILD_STORES_H
+#define SYSTEM_SUPERVISE_REBUILD_STORES_H
+
+/* The two stores of a service that is rebuilt (rebuild.h), as files in its folder. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define REBUILD_CONFIG "rebuild.json" /* of the process that fills the new one */
+/* What has to be free besides the new store: a service that is started again on a full disk does
+ * not get ready, on neither of the two. */
+#define REBUILD_SPARE_SIZE ((int64_t)16 << 20)
+
+/* FH_UNAVAILABLE: the disk lacks the room to start the service again and, `for_store`, for another
+ * store of the size of the present one. */
+enum fh_code rebuild_has_room(int folder_fd, bool for_store, struct fh_error *error);
+/* The new store takes the place of the present one, which is kept beside it. While no process uses
+ * either. */
+enum fh_code rebuild_take(int folder_fd, struct fh_error *error);
+/* The kept one is had back. FH_OK also where there is none, or the new one was not taken yet. */
+enum fh_code rebuild_take_back(int folder_fd, struct fh_error *error);
+/* From here on the new store is the valid one. */
+void rebuild_forget_former(int folder_fd);
+/* What an `up` that was killed has left in a service's folder: the new store is removed, also where
+ * it was taken and had not got ready yet. Before any process uses the store. */
+enum fh_code rebuild_recover(int folder_fd, struct fh_error *error);
+void rebuild_sweep(int folder_fd); /* all but the stores that are in use, or kept */
+
+#endif
