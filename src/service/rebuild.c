@@ -107,12 +107,18 @@ static void tell_filled(const struct runtime *runtime, const struct filled *fill
         runtime->host->told((struct runtime *)(uintptr_t)runtime, &course);
 }
 
+static bool fill_is_over(const struct runtime *runtime, const struct filled *filled)
+{
+    bool takes_parked = json_is_true(json_at(runtime->config, "rebuild.takes_parked"));
+    return filled->all || (filled->parked && !takes_parked);
+}
+
 static enum fh_code fill_all(struct runtime *runtime, struct filled *ret, struct fh_error *error)
 {
     int64_t told_ns = 0;
     enum fh_code code;
-    while ((code = look_at_filled(runtime->context.events, ret, error)) == FH_OK && !ret->all &&
-           runtime->phase != RUNTIME_DRAINING) {
+    while ((code = look_at_filled(runtime->context.events, ret, error)) == FH_OK &&
+           !fill_is_over(runtime, ret) && runtime->phase != RUNTIME_DRAINING) {
         int64_t now_ns = world_monotonic_ns(runtime->world);
         if (now_ns >= told_ns) {
             tell_filled(runtime, ret);
@@ -121,6 +127,10 @@ static enum fh_code fill_all(struct runtime *runtime, struct filled *ret, struct
         fiber_sleep_until(runtime->world, world_in_ms(runtime->world, LOOK_MS));
     }
     tell_filled(runtime, ret);
+    if (code == FH_OK && !fill_is_over(runtime, ret))
+        code =
+            error_set(error, FH_UNAVAILABLE,
+                      "The process that fills the new one was asked to end before that was done.");
     return code;
 }
 
@@ -142,7 +152,6 @@ static enum fh_code has_same_schema(const struct runtime *runtime, struct fh_err
 enum fh_code service_rebuild_fill(struct runtime *runtime, struct fh_error *error)
 {
     struct filled filled = {0};
-    bool takes_parked = json_is_true(json_at(runtime->config, "rebuild.takes_parked"));
     if (runtime->host->works)
         runtime->host->works(runtime, true);
     CRASH_POINT("rebuild.begun");
@@ -152,13 +161,14 @@ enum fh_code service_rebuild_fill(struct runtime *runtime, struct fh_error *erro
     CRASH_POINT("rebuild.filled");
     if (runtime->host->works)
         runtime->host->works(runtime, false);
-    if (code == FH_OK && filled.all && filled.parked && !takes_parked)
+    if (code == FH_OK && filled.parked &&
+        !json_is_true(json_at(runtime->config, "rebuild.takes_parked")))
         return error_set(
             error, FH_CONFLICT,
             "%lld of the events (the first is from %s) could not be applied to the new "
             "one: see rebuild.log. With --force they are left out.",
             (long long)filled.parked, filled.parked_source);
-    if (code == FH_OK && filled.all)
+    if (code == FH_OK)
         log_info("store-rebuilt", "the new store has all that there is: %lld events or rows",
                  (long long)filled.done);
     return code;

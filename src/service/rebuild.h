@@ -28,8 +28,8 @@ enum fh_code service_may_be_rebuilt(const fh_service *service, struct fh_error *
  * the program's own code leaves is removed, too. */
 enum fh_code service_rebuild_enter(const json_t *config, struct fh_error *error);
 /* While subscriptions apply what there is; reports how far they are. On a fiber; returns once they
- * have all that was published a second ago, or the process drains. FH_CONFLICT: a subscription has
- * stopped, or an event is parked and the configuration does not say to go on then. */
+ * have all that was published a second ago. FH_CONFLICT: a subscription has stopped, or an event is
+ * parked and the configuration does not say to go on then. FH_UNAVAILABLE: the process drains. */
 enum fh_code service_rebuild_fill(struct runtime *runtime, struct fh_error *error);
 
 #endif

@@ -217,6 +217,27 @@ def test_it_waits_for_its_publisher_and_goes_on_where_it_was_killed(shop):
     assert shop.equals() and shop.nothing_is_left()
 
 
+def test_who_asks_the_second_process_to_end_and_kills_the_service_does_not_end_it(shop):
+    """A store that is not whole is not taken, and the command does not take another start of the service for its end."""
+    publisher, served = shop.pid("products"), shop.pid("search")
+    before = shop.incarnation()
+    os.kill(publisher, signal.SIGSTOP)
+    rebuilding = shop.begin()
+    try:
+        first = wait_for("the second process is there", shop.filler)
+        wait_for("it has begun", lambda: (shop.search / "rebuild" / "store.db").exists())
+        os.kill(first, signal.SIGTERM)
+        wait_for("it is there again", lambda: shop.filler() not in (None, first))
+        os.kill(served, signal.SIGKILL)
+        wait_for("the service is ready again", lambda: (one := shop.services()["search"])["ready"] and one["pid"] != served)
+        assert rebuilding.poll() is None and shop.incarnation() == before and len(shop.found()) == PRODUCTS
+    finally:
+        os.kill(publisher, signal.SIGKILL)
+    said, _ = rebuilding.communicate(timeout=120)
+    assert rebuilding.returncode == 0 and "search was rebuilt" in said, said
+    assert shop.equals() and shop.nothing_is_left() and shop.incarnation() != before
+
+
 def begin_held(shop):
     """One that can't end, since its publisher does not answer until that is killed."""
     pid = shop.pid("products")

@@ -33,6 +33,7 @@
 #define REBUILD_STEM "rebuild"
 #define REBUILD_LOG "rebuild.log"
 #define REBUILD_FAILURES_MAX 3
+#define AGAIN_MS 200
 #define NS_A_MS INT64_C(1000000)
 
 static struct instances *rebuilt_instances(struct supervisor *supervisor)
@@ -111,8 +112,7 @@ static void take_former_store(struct instances *instances)
     struct supervisor *supervisor = instances->model.owner;
     CRASH_POINT("rebuild.failed");
     if (rebuild_take_back(instances->part->folder_fd, &error) != FH_OK)
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-step-failed", instances->part->name,
-                       "%s: %s", instances->part->name, error.message);
+        snprintf(supervisor->rebuild.why, sizeof supervisor->rebuild.why, "%s", error.message);
     CRASH_POINT("rebuild.back");
 }
 
@@ -123,6 +123,14 @@ static void forget_former(struct supervisor *supervisor)
     CRASH_POINT("rebuild.served");
     rebuild_forget_former(folder_fd);
     CRASH_POINT("rebuild.done");
+}
+
+void rebuild_ready(struct supervisor *supervisor, const struct instances *instances)
+{
+    const struct rebuild *rebuild = &supervisor->rebuild;
+    if (rebuild->phase == REBUILD_EXCHANGE && !*rebuild->why && supervisor->phase > UP &&
+        instances == rebuilt_instances(supervisor) && !instances->parting)
+        forget_former(supervisor);
 }
 
 static void part_rebuilt(struct supervisor *supervisor, enum rebuild_phase phase,
@@ -159,11 +167,11 @@ bool rebuild_takes(struct supervisor *supervisor, struct instances *instances,
         snprintf(rebuild->why, sizeof rebuild->why, "On the new one its process %s.",
                  instances->children[0]->why);
         part_rebuilt(supervisor, REBUILD_BACK, take_former_store);
-    } else if (news == INSTANCES_PARTED_FAILED) { /* it is tried again and again */
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuilt-start-failed", instances->part->name,
-                       "%s does not get ready on the store that it had; see "
-                       "its log",
-                       instances->part->name);
+    } else if (news == INSTANCES_PARTED_FAILED) { /* upgrades and restores may help it again */
+        size_t length = strlen(rebuild->why);
+        snprintf(rebuild->why + length, sizeof rebuild->why - length,
+                 " It does not get ready on that one either: see its log.");
+        tell_given_up(supervisor);
     }
     return true;
 }
@@ -187,6 +195,14 @@ static void why_not_filled(const struct child *child, char *ret, size_t size)
     text_release(&lines);
 }
 
+/* An upgrade restarts the service, too, or is about to: the exchange comes after it. */
+static bool is_changed_otherwise(struct supervisor *supervisor)
+{
+    const struct instances *instances = rebuilt_instances(supervisor);
+    return !*supervisor->rebuild.why &&
+           (supervisor->renewal.count || instances->upgraded >= 0 || instances->parting);
+}
+
 static void report_filler(struct world_timer *timer)
 {
     struct fh_error error;
@@ -196,6 +212,10 @@ static void report_filler(struct world_timer *timer)
     if (!*rebuild->why && (child->exit_code != 0 || child->exit_signal))
         snprintf(rebuild->why, sizeof rebuild->why,
                  "The process that filled the new one %s at its end.", child->why);
+    if (supervisor->phase == UP && is_changed_otherwise(supervisor)) {
+        world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, AGAIN_MS));
+        return;
+    }
     child_release(&rebuild->child);
     rebuild->running = false;
     if (supervisor->phase != UP) {
@@ -224,8 +244,10 @@ static void filler_changed(struct child *child)
     struct supervisor *supervisor = child->owner;
     bool ended = child->state == CHILD_WAITING || child->state == CHILD_GIVEN_UP;
     if (ended && rebuild->phase == REBUILD_FILLING) {
-        if (child->exit_signal && child->failures < REBUILD_FAILURES_MAX)
-            return; /* it goes on where it was */
+        /* Somebody killed it, or asked it to end: it goes on where it was. */
+        bool again = child->exit_signal || child->exit_code == PROCESS_EXIT_UNAVAILABLE;
+        if (again && child->failures < REBUILD_FAILURES_MAX)
+            return;
         why_not_filled(child, rebuild->why, sizeof rebuild->why);
     }
     if (ended || child->state == CHILD_READY) {
@@ -340,7 +362,8 @@ static enum fh_code abandon_rebuild(struct supervisor *supervisor, size_t servic
     if (rebuild->phase == REBUILD_NONE || rebuild->service != service)
         return error_set(error, FH_CONFLICT, "%s is not being rebuilt.", name);
     if (!rebuild->running)
-        return error_set(error, FH_CONFLICT, "%s is on its new store already.", name);
+        return error_set(error, FH_CONFLICT,
+                         "%s is starting on its new store, or on the former one again.", name);
     snprintf(rebuild->why, sizeof rebuild->why, "It was abandoned.");
     rebuild_kill(supervisor);
     return FH_OK;
@@ -358,6 +381,9 @@ static enum fh_code may_rebuild(const struct supervisor *supervisor, size_t serv
         return error_set(error, FH_UNSUPPORTED,
                          "%s has its store on %s; only one that is embedded can be rebuilt.",
                          of->name, of->engine);
+    if (!instances_ready(instances))
+        return error_set(error, FH_CONFLICT, "%s is not ready: only one that serves is rebuilt.",
+                         of->name);
     if (supervisor->renewal.count || instances->parting || instances->upgraded >= 0 ||
         supervisor->rotation.active)
         return error_set(error, FH_CONFLICT,
@@ -391,6 +417,12 @@ enum fh_code rebuild_asked(struct supervisor *supervisor, size_t service, const 
     supervisor_say(supervisor, SUPERVISE_STEP, "rebuild-begun", part->name,
                    "%s goes on serving while its new store is filled", part->name);
     return FH_OK;
+}
+
+bool rebuild_has(const struct supervisor *supervisor, const struct instances *instances)
+{
+    return supervisor->rebuild.phase != REBUILD_NONE &&
+           instances == &supervisor->all[supervisor->rebuild.service];
 }
 
 enum fh_code rebuild_lets(const struct supervisor *supervisor, size_t service,

@@ -41,9 +41,13 @@ enum fh_code rebuild_asked(struct supervisor *supervisor, size_t service, const 
 /* FH_CONFLICT: the service is being rebuilt, so that nothing else may be done to it. */
 enum fh_code rebuild_lets(const struct supervisor *supervisor, size_t service,
                           struct fh_error *error);
+/* Whether these are the processes of the service that is being rebuilt. */
+bool rebuild_has(const struct supervisor *supervisor, const struct instances *instances);
 /* Whether news of a service's processes were about its rebuilding. */
 bool rebuild_takes(struct supervisor *supervisor, struct instances *instances,
                    enum instances_news news);
+/* A process of the service has got ready: while the system stops, nobody else acts on that. */
+void rebuild_ready(struct supervisor *supervisor, const struct instances *instances);
 void rebuild_kill(struct supervisor *supervisor); /* the second process, if it runs */
 
 #endif

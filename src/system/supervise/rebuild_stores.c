@@ -60,7 +60,9 @@ static bool has_log(int folder_fd)
 static enum fh_code link_and_rename(int folder_fd, int beside_fd, struct fh_error *error)
 {
     if (has_log(folder_fd) || has_log(beside_fd))
-        return error_set(error, FH_UNAVAILABLE, "A process did not end in order.");
+        return error_set(error, FH_UNAVAILABLE,
+                         "The process that %s did not end in order: try it again.",
+                         has_log(folder_fd) ? "served" : "filled the new one");
     state_remove(folder_fd, FORMER);
     if (linkat(folder_fd, STORE, folder_fd, FORMER, 0) != 0 || fsync(folder_fd) != 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Its store can't be kept");

@@ -272,6 +272,7 @@ static void child_changed(struct child *child)
     switch (child->state) {
     case CHILD_READY:
         tell_part_ready(supervisor, child, name);
+        rebuild_ready(supervisor, instances);
         break;
     case CHILD_WAITING:
         tell_part_waiting(supervisor, child, name);

@@ -101,7 +101,7 @@ void upgrade_settled(struct supervisor *supervisor, struct instances *instances)
             return;
         if (next->due && instances == &supervisor->all[next->service])
             begin_superseding(supervisor);
-        else
+        else if (!rebuild_has(supervisor, instances)) /* whose clients wait for its end */
             control_done(supervisor->control, instances->part->name, NULL);
     } else if (!renewal_next(&supervisor->renewal)) {
         watch_taken(supervisor, service);
@@ -269,6 +269,8 @@ enum fh_code upgrade_begin(struct supervisor *supervisor, size_t service, bool f
                          supervisor->all[supervisor->relocation.service].part->name);
     if (rebuild_lets(supervisor, service, error) != FH_OK)
         return error->code;
+    if (supervisor->rebuild.phase >= REBUILD_EXCHANGE)
+        return rebuild_lets(supervisor, supervisor->rebuild.service, error);
     enum renewal_sagas sagas = force                                        ? RENEWAL_PARK_ALL
                                : instances_ready(&supervisor->all[service]) ? RENEWAL_ASK
                                                                             : RENEWAL_NOBODY;

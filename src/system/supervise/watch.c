@@ -135,13 +135,14 @@ static void look_at_programs(struct world_timer *timer)
         look_at_program(supervisor, i);
         if (supervisor->phase == UP && is_superseded(supervisor, i))
             upgrade_supersede(supervisor, i, false);
-        else if (is_upgrade_due(supervisor, i))
+        else if (is_upgrade_due(supervisor, i) &&
+                 rebuild_lets(supervisor, i, ERROR_UNHEEDED) == FH_OK)
             due = i;
     }
     world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, WATCH_LOOK_MS));
     if (due < supervisor->count && supervisor->phase == UP && !supervisor->renewal.count &&
         supervisor->relocation.phase == RELOCATION_NONE &&
-        rebuild_lets(supervisor, due, ERROR_UNHEEDED) == FH_OK)
+        supervisor->rebuild.phase < REBUILD_EXCHANGE)
         take_program(supervisor, due);
 }
 
