@@ -218,7 +218,7 @@ json_t *question_cursor(const struct question *question, const json_t *value, in
     size_t length = strlen(text);
     FH_ASSERT(CURSOR_HASH_SIZE + length < sizeof whole);
     hash_question(question, text, whole);
-    memcpy(whole + CURSOR_HASH_SIZE, text, length);
+    memcpy(whole + CURSOR_HASH_SIZE, text, length + 1);
     sodium_bin2base64(cursor, sizeof cursor, whole, CURSOR_HASH_SIZE + length, CURSOR_VARIANT);
     json_text_free(text);
     json_decref(values);
