@@ -20,7 +20,7 @@ BOOKS, AT_ONCE = 100_000, 100
 CONNECTIONS = 8
 ASKED = 400  # questions of a kind
 BAR_IN, BAR_P99_MS = 20_000, 10
-# By how many of the books have them: some 0.5 %, 1 % and most.
+# By how many of the books have them: some 0.5 %, 2 % and most.
 QUESTIONS = (("a rare word", "word4000"), ("two words", "word40 word90"), ("a word of most books", "word0"))
 
 

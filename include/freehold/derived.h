@@ -52,8 +52,8 @@ FH_API void fh_derive(fh_work *w, const char *name, const char *key, json_t *val
 FH_API void fh_derive_gone(fh_work *w, const char *name, const char *key); /* if it is there */
 
 struct fh_search {
-    /* Words, of which all have to be found, in whichever fields; those in double quotes one behind
-     * the other. At most 256 bytes and 32 words. NULL, or none: everything. */
+    /* Words, all of which have to be found, in any of the fields; those in double quotes as a
+     * phrase. At most 256 bytes and 32 words. NULL, or none: everything. */
     const char *text;
     json_t *filter;            /* {"category": "shoes", "colour": "red"}; NULL: none */
     const char *const *facets; /* whose values are counted; ends with NULL */
@@ -62,7 +62,7 @@ struct fh_search {
     const char *after;         /* the `next` of an answer; NULL: from the beginning */
     int limit;                 /* 1 to 1,000; 0: 20 */
     bool descending;           /* with `sort` */
-    bool prefix;               /* the last word may go on: "sho" finds "shoes" */
+    bool prefix;               /* the last word may be a longer one's beginning: "sho", "shoes" */
 };
 /*
  * {"total": 31, "hits": [{"key": "p7", "value": {...}, "highlight": "a <mark>red</mark> shoe"}],

@@ -55,7 +55,8 @@ static const char *row_key(const json_t *row, char digits[static TEXT_INTEGER_SI
     const json_t *key = first ? json_object_iter_value(first) : NULL;
     if (json_is_integer(key))
         return text_of_integer(json_integer_value(key), digits);
-    return json_string_value(key);
+    const char *text = json_string_value(key);
+    return text && strlen(text) == json_string_length(key) ? text : NULL;
 }
 
 static json_t *page_query(const struct derive_filling *filling, int limit)
@@ -93,6 +94,12 @@ static enum fh_code list_state(struct derive_filling *filling, fh_work *w, int l
                      filling->declared->name);
 }
 
+static enum fh_code does_not_continue(const struct derive_filling *filling, struct fh_error *error)
+{
+    return error_set(error, FH_INVALID, "The state of %s does not continue after `after`.",
+                     filling->declared->name);
+}
+
 static enum fh_code put_row(struct derive_filling *filling, struct store_work *work,
                             const json_t *row, struct fh_error *error)
 {
@@ -101,12 +108,12 @@ static enum fh_code put_row(struct derive_filling *filling, struct store_work *w
     char digits[TEXT_INTEGER_SIZE];
     const char *key = row_key(row, digits);
     if (!key || derived_key_check(key, error) != FH_OK)
-        return error_set(error, FH_INVALID,
-                         "The state of %s has a row whose first member is no key of 1 to %d bytes.",
-                         declared->name, DERIVED_KEY_LENGTH_MAX);
+        return error_set(
+            error, FH_INVALID,
+            "The state of %s has a row whose first member is not a key of 1 to %d bytes.",
+            declared->name, DERIVED_KEY_LENGTH_MAX);
     if (strcmp(key, at->after) == 0)
-        return error_set(error, FH_INVALID, "The state of %s does not continue after `after`.",
-                         declared->name);
+        return does_not_continue(filling, error);
     enum fh_code code = derived_value_check(declared, row, error);
     if (code == FH_OK)
         code = ops_of(filling)->put(work, declared, key, row, error);
@@ -118,6 +125,7 @@ static enum fh_code put_rows(struct derive_filling *filling, const json_t *rows,
                              struct fh_error *error)
 {
     struct store_work *work;
+    const struct derived_filling before = filling->at;
     size_t i;
     json_t *row;
     enum fh_code code =
@@ -128,6 +136,8 @@ static enum fh_code put_rows(struct derive_filling *filling, const json_t *rows,
         if (code == FH_OK)
             code = put_row(filling, work, row, error);
     }
+    if (code == FH_OK && !last && strcmp(filling->at.after, before.after) == 0)
+        code = does_not_continue(filling, error);
     filling->at.fills = !last;
     if (code == FH_OK)
         code = ops_of(filling)->set_filling(work, filling->declared->name, &filling->at, error);

@@ -594,6 +594,10 @@ static void a_cursor_is_of_its_question_alone(struct conformance *c)
     EXPECT(refusal(c, &(struct fh_search){.limit = -1}) == FH_INVALID);
     EXPECT(refusal(c, &(struct fh_search){.sort = "kind"}) == FH_INVALID);
     EXPECT(refusal(c, &(struct fh_search){.highlight = "kind"}) == FH_INVALID);
+    json_t *with_nul = json_pack("{s:o}", "kind", json_stringn("shoes\0boots", 11));
+    EXPECT(refusal(c, &(struct fh_search){.filter = with_nul}) == FH_INVALID &&
+           strcmp(c->error.field, "kind") == 0);
+    json_decref(with_nul);
 }
 
 static void large_values_and_long_answers_come_whole(struct conformance *c)

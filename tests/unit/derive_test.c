@@ -52,6 +52,22 @@ static void list_the_same_again(fh_work *w)
         fh_rows(w, "SELECT 'k' AS key, 'Item' AS name FROM item LIMIT :limit", fh_query(w), NULL));
 }
 
+static void list_from_the_beginning(fh_work *w)
+{
+    fh_reply(w, 200,
+             fh_rows(w, "SELECT id, 'Item' AS name FROM item ORDER BY id LIMIT :limit", fh_query(w),
+                     NULL));
+}
+
+static void list_a_key_with_nul(fh_work *w)
+{
+    json_t *rows = json_array(), *row = json_object();
+    json_object_set_new(row, "id", json_stringn("a\0b", 3));
+    json_object_set_new(row, "name", json_string("Item"));
+    json_array_append_new(rows, row);
+    fh_reply(w, 200, rows);
+}
+
 static void list_without_names(fh_work *w)
 {
     fh_reply(w, 200, fh_rows(w, "SELECT id FROM item LIMIT :limit", fh_query(w), NULL));
@@ -181,8 +197,10 @@ static void a_state_that_can_not_be_is_told(void **state)
         fh_handler *state;
         const char *words;
     } wrong[] = {{list_the_same_again, "does not continue after `after`"},
+                 {list_from_the_beginning, "does not continue after `after`"},
+                 {list_a_key_with_nul, "whose first member is not a key"},
                  {list_without_names, "lacks its field name"},
-                 {list_no_keys, "whose first member is no key"},
+                 {list_no_keys, "whose first member is not a key"},
                  {list_an_object, "must be an array of at most `limit` rows"},
                  {change_something, "can't change the store"}};
     struct fixture *fixture = *state;

@@ -198,7 +198,7 @@ enum fh_code derived_key_check(const char *key, struct fh_error *error)
     size_t length = key ? strnlen(key, DERIVED_KEY_LENGTH_MAX + 1) : 0;
     if (length >= 1 && length <= DERIVED_KEY_LENGTH_MAX)
         return FH_OK;
-    snprintf(why, sizeof why, "is what is derived, and has 1 to %d bytes", DERIVED_KEY_LENGTH_MAX);
+    snprintf(why, sizeof why, "must have 1 to %d bytes", DERIVED_KEY_LENGTH_MAX);
     return refuse_derived(error, "key", "key", why);
 }
 
@@ -237,10 +237,10 @@ static enum fh_code check_derived_word(const struct fh_derived_field *field, con
     if (!json_is_string(value))
         return FH_OK;
     if (strlen(json_string_value(value)) != json_string_length(value))
-        return refuse_derived(error, field->name, field->name, "holds NUL");
+        return refuse_derived(error, field->name, field->name, "contains a NUL character");
     if (!(field->use & (FH_FACET | FH_TAG)) || json_string_length(value) <= DERIVED_WORD_LENGTH_MAX)
         return FH_OK;
-    snprintf(why, sizeof why, "is found by equality, and has more than %d bytes",
+    snprintf(why, sizeof why, "is longer than %d bytes, and can't be filtered by",
              DERIVED_WORD_LENGTH_MAX);
     return refuse_derived(error, field->name, field->name, why);
 }

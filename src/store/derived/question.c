@@ -135,7 +135,8 @@ static bool take_filter_value(const struct fh_derived_field *field, const json_t
     switch (field->type) {
     case FH_STRING:
     case FH_LIST:
-        if (!json_is_string(value))
+        /* Of a text with a NUL only what is before it would be looked for. */
+        if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value))
             return false;
         *ret = sql_text(json_string_value(value));
         return true;
@@ -161,7 +162,7 @@ static enum fh_code take_filters(struct question *question, struct fh_error *err
     const char *name;
     enum fh_code code = FH_OK;
     if (filter && !json_is_object(filter))
-        return error_set(error, FH_INVALID, "The filter of a question is no object.");
+        return error_set(error, FH_INVALID, "The filter of a question is not an object.");
     if (json_object_size(filter) > QUESTION_FILTERS_MAX)
         return error_set(error, FH_INVALID, "The filter of a question has more than %d fields.",
                          QUESTION_FILTERS_MAX);
@@ -172,8 +173,7 @@ static enum fh_code take_filters(struct question *question, struct fh_error *err
             return code;
         struct sql_value *taken = &question->values[question->value_count++];
         if (!take_filter_value(&question->declared->fields[*field], value, taken))
-            return refuse_question(error, name,
-                                   "It can't be found by a value that is not of the field's type.");
+            return refuse_question(error, name, "A filter's value must be of the field's type.");
     }
     return FH_OK;
 }
@@ -280,7 +280,7 @@ static enum fh_code take_limit(struct question *question, struct fh_error *error
     question->limit = limit ? limit : SEARCH_LIMIT;
     if (question->limit >= 1 && question->limit <= SEARCH_LIMIT_MAX)
         return FH_OK;
-    snprintf(why, sizeof why, "A question's limit is from 1 to %d.", SEARCH_LIMIT_MAX);
+    snprintf(why, sizeof why, "`limit` must be from 1 to %d.", SEARCH_LIMIT_MAX);
     return refuse_question(error, "limit", why);
 }
 
