@@ -31,7 +31,6 @@
 #include "work/fault.h"
 
 #define FILL_ROWS_MAX 500
-#define FIRST_INTEGER (-(INT64_C(1) << 53)) /* less than all keys */
 
 struct derive_filling {
     struct runtime *runtime;
@@ -59,35 +58,21 @@ static const char *row_key(const json_t *row, char digits[static TEXT_INTEGER_SI
     return text && strlen(text) == json_string_length(key) ? text : NULL;
 }
 
-static json_t *page_query(const struct derive_filling *filling, int limit)
-{
-    const char *after = filling->at.after;
-    json_t *from = filling->declared->keys == FH_INT
-                       ? json_integer(*after ? strtoll(after, NULL, 10) : FIRST_INTEGER)
-                       : json_string(after);
-    return json_pack("{s:o, s:i}", "after", from, "limit", limit);
-}
-
 /* Runs the service's handler in a snapshot; w->reply_body is what it lists. */
 static enum fh_code list_state(struct derive_filling *filling, fh_work *w, int limit,
                                struct fh_error *error)
 {
-    bool by_fence;
-    enum fh_code code = store_begin(w->context->store, STORE_READ, &w->snapshot, error);
+    struct store_work *snapshot;
+    const struct work_listing listing = {
+        .after = filling->at.after, .integers = filling->declared->keys == FH_INT, .limit = limit};
+    enum fh_code code = store_begin(w->context->store, STORE_READ, &snapshot, error);
     if (code != FH_OK)
         return code;
-    struct arena *before = json_arena_set(&w->kept);
-    w->query = page_query(filling, limit);
-    json_arena_set(before);
-    work_record_begin(w);
-    work_handler_run(w, &by_fence);
-    store_rollback(w->snapshot);
-    w->store_work = w->snapshot = NULL;
-    w->phase = WORK_ENDED;
-    if (w->failure.code != FH_OK) {
-        *error = w->failure;
-        return error->code;
-    }
+    code = work_list(w, snapshot, &listing, error);
+    w->snapshot = NULL;
+    store_rollback(snapshot);
+    if (code != FH_OK)
+        return code;
     if (json_is_array(w->reply_body) && json_array_size(w->reply_body) <= (size_t)limit)
         return FH_OK;
     return error_set(error, FH_INVALID, "The state of %s must be an array of at most `limit` rows.",

@@ -20,6 +20,15 @@ void work_record_begin(fh_work *w);
 /* Runs the handler, then the finish hooks and the fence's record; w->failure says how it went.
  * Neither commits nor rolls back. */
 void work_handler_run(fh_work *w, bool *ret_by_fence);
+/* What is asked of a handler that lists rows in the order of their keys. */
+struct work_listing {
+    const char *after; /* a key; "": from the first one on */
+    bool integers;     /* the keys are */
+    int limit;
+};
+/* Runs it in `snapshot`, which stays open; w->reply_body is what it lists, unchecked. */
+enum fh_code work_list(fh_work *w, struct store_work *snapshot, const struct work_listing *listing,
+                       struct fh_error *error);
 void work_committed(fh_work *w); /* runs the hooks that follow a commit */
 /* Between commit and work_committed: fetches the positions of the events that were published. */
 void work_sequence(fh_work *const *works, int count);

@@ -48,7 +48,6 @@
 #include "work/fault.h"
 #include "world/world.h"
 
-#define FIRST_INTEGER (-(INT64_C(1) << 53)) /* less than all keys */
 #define HANDLER_MS_MAX 10000
 
 static const fh_field snapshot_shape[] = {
@@ -130,18 +129,6 @@ static void list_rows(fh_work *w)
         work_fault(w, "The state of %s does not continue after `after`.", page->published->type);
 }
 
-static void rows_begin(struct page *page, struct store_work *work)
-{
-    const char *after = json_string_value(json_object_get(page->typed, "after"));
-    struct arena *before = json_arena_set(&page->w.kept);
-    json_t *from = page->integers ? json_integer(after ? strtoll(after, NULL, 10) : FIRST_INTEGER)
-                                  : json_string(after ? after : "");
-    page->w.query = json_pack("{s:o, s:i}", "after", from, "limit", page->limit);
-    json_arena_set(before);
-    page->w.snapshot = work;
-    page->keys = NULL; /* those of the run before */
-}
-
 static bool take_key_place(void *context, const char *key, int64_t position)
 {
     struct page *page = context;
@@ -170,24 +157,19 @@ static void forget_places(struct page *page)
 static enum fh_code read_page_rows(struct page *page, struct store_work *work,
                                    struct fh_error *error)
 {
-    bool by_fence;
-    fh_work *w = &page->w;
-    rows_begin(page, work);
-    work_record_begin(w);
-    work_handler_run(w, &by_fence);
-    w->store_work = NULL;
-    w->phase = WORK_ENDED;
-    if (w->failure.code != FH_OK) {
-        *error = w->failure;
-        return error->code;
-    }
+    const char *after = json_string_value(json_object_get(page->typed, "after"));
+    const struct work_listing listing = {
+        .after = after ? after : "", .integers = page->integers, .limit = page->limit};
+    page->keys = NULL; /* those of the run before */
+    enum fh_code code = work_list(&page->w, work, &listing, error);
+    if (code != FH_OK)
+        return code;
     if (page_is_same(page)) {
         page->status = 304;
         return FH_OK;
     }
     char *keys = json_text(page->keys);
-    enum fh_code code =
-        ledger_snapshots(work->store)->key_places(work, keys, take_key_place, page, error);
+    code = ledger_snapshots(work->store)->key_places(work, keys, take_key_place, page, error);
     json_text_free(keys);
     return code;
 }

@@ -17,8 +17,6 @@
 #include "event/resync/parts.h"
 #include "work/batch.h"
 
-#define FIRST_INTEGER (-(INT64_C(1) << 53)) /* less than all keys */
-
 static struct ledger_resync resync_after_sweep(const struct subscription *s)
 {
     struct ledger_resync next = s->resync;
@@ -94,30 +92,19 @@ enum fh_code resync_list_held(fh_work *w, const struct fh_subscription *subscrib
                               const char *place, int limit, resync_take_held *take, void *context,
                               struct fh_error *error)
 {
-    const char *after = place + 1;
-    bool integers = place[0] == 'i', by_fence;
-    enum fh_code code = store_begin(w->context->store, STORE_READ, &w->snapshot, error);
+    struct store_work *snapshot;
+    const struct work_listing listing = {
+        .after = place + 1, .integers = place[0] == 'i', .limit = limit};
+    enum fh_code code = store_begin(w->context->store, STORE_READ, &snapshot, error);
     if (code != FH_OK)
         return code;
-    struct arena *before = json_arena_set(&w->kept);
-    json_t *from = integers ? json_integer(*after ? strtoll(after, NULL, 10) : FIRST_INTEGER)
-                            : json_string(after);
-    w->query = json_pack("{s:o, s:i}", "after", from, "limit", limit);
-    json_arena_set(before);
-    work_record_begin(w);
-    work_handler_run(w, &by_fence);
-    w->store_work = NULL;
-    w->phase = WORK_ENDED;
-    if (w->failure.code != FH_OK) {
-        *error = w->failure;
-        code = error->code;
-    }
+    code = work_list(w, snapshot, &listing, error);
     if (code == FH_OK && !json_is_array(w->reply_body))
         code = error_set(error, FH_INVALID, "`held` of %s does not answer an array.",
                          subscribed->type);
     if (code == FH_OK)
-        code = take(context, w->snapshot, error);
-    store_rollback(w->snapshot);
+        code = take(context, snapshot, error);
+    store_rollback(snapshot);
     return code;
 }
 
