@@ -47,8 +47,8 @@ enum fh_code service_may_be_rebuilt(const fh_service *service, struct fh_error *
                                                        : NULL;
     if (own)
         return error_set(error, FH_UNSUPPORTED,
-                         "%s %s, and what comes of that is in its store alone: only one that does "
-                         "nothing but apply others' events can be rebuilt from these.",
+                         "%s %s, and the effects are in its own store alone: only a service that "
+                         "does nothing but apply others' events can be rebuilt from them.",
                          service->name, own);
     if (!service->subscribes[0].service)
         return error_set(error, FH_UNSUPPORTED,
@@ -128,9 +128,9 @@ static enum fh_code fill_all(struct runtime *runtime, struct filled *ret, struct
     }
     tell_filled(runtime, ret);
     if (code == FH_OK && !fill_is_over(runtime, ret))
-        code =
-            error_set(error, FH_UNAVAILABLE,
-                      "The process that fills the new one was asked to end before that was done.");
+        code = error_set(
+            error, FH_UNAVAILABLE,
+            "The process that fills the new store was asked to end before it was complete.");
     return code;
 }
 
@@ -144,7 +144,7 @@ static enum fh_code has_same_schema(const struct runtime *runtime, struct fh_err
         return FH_OK;
     return error_set(
         error, FH_CONFLICT,
-        "There are other migrations by now than its store was made with (the newest was "
+        "The migrations are not those that its store has been through (the newest of these is "
         "%lld): upgrade it first.",
         (long long)serving);
 }
@@ -165,11 +165,11 @@ enum fh_code service_rebuild_fill(struct runtime *runtime, struct fh_error *erro
         !json_is_true(json_at(runtime->config, "rebuild.takes_parked")))
         return error_set(
             error, FH_CONFLICT,
-            "%lld of the events (the first is from %s) could not be applied to the new "
-            "one: see rebuild.log. With --force they are left out.",
-            (long long)filled.parked, filled.parked_source);
+            "An event of %s could not be applied to the new store: see rebuild.log. With --force "
+            "such events are left out.",
+            filled.parked_source);
     if (code == FH_OK)
-        log_info("store-rebuilt", "the new store has all that there is: %lld events or rows",
+        log_info("store-rebuilt", "the new store is complete: %lld events or rows",
                  (long long)filled.done);
     return code;
 }

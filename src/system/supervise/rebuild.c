@@ -17,6 +17,7 @@
 #define _GNU_SOURCE
 #include "system/supervise/rebuild.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,6 +28,7 @@
 #include "service/process.h"
 #include "service/rebuild.h"
 #include "system/provision/state.h"
+#include "system/supervise/beside.h"
 #include "system/supervise/rebuild_stores.h"
 #include "system/supervise/supervisor.h"
 
@@ -64,13 +66,11 @@ static void tell_given_up(struct supervisor *supervisor)
     struct rebuild *rebuild = &supervisor->rebuild;
     const char *name = rebuilt_name(supervisor);
     supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-failed", NULL,
-                   "%s was not rebuilt, and goes on with the store that it has: %s", name,
-                   rebuild->why);
+                   "%s was not rebuilt, and keeps the store that it has: %s", name, rebuild->why);
     end_rebuild(supervisor);
     control_answer(supervisor->control, name,
                    json_pack("{s:o, s:b}", "error",
-                             json_sprintf("%s was not rebuilt, and goes on with the store that it "
-                                          "has: %s",
+                             json_sprintf("%s was not rebuilt, and keeps the store that it has: %s",
                                           name, rebuild->why),
                              "back", 1));
 }
@@ -164,19 +164,32 @@ bool rebuild_takes(struct supervisor *supervisor, struct instances *instances,
         tell_rebuilt(supervisor);
     } else if (news == INSTANCES_PARTED_FAILED && rebuild->phase == REBUILD_EXCHANGE &&
                !*rebuild->why) {
-        snprintf(rebuild->why, sizeof rebuild->why, "On the new one its process %s.",
+        snprintf(rebuild->why, sizeof rebuild->why, "On the new store its process %s.",
                  instances->children[0]->why);
         part_rebuilt(supervisor, REBUILD_BACK, take_former_store);
     } else if (news == INSTANCES_PARTED_FAILED) { /* upgrades and restores may help it again */
         size_t length = strlen(rebuild->why);
         snprintf(rebuild->why + length, sizeof rebuild->why - length,
-                 " It does not get ready on that one either: see its log.");
+                 " It does not get ready on the former store now: see its log.");
         tell_given_up(supervisor);
     }
     return true;
 }
 
 /* ---- The second process ---- */
+
+/* A service that was stopped on a full disk does not get ready again, on neither store. */
+static enum fh_code rebuild_has_room(const struct provision_part *part, bool for_store,
+                                     struct fh_error *error)
+{
+    struct beside_room room;
+    enum fh_code code = beside_look(part, for_store, &room, error);
+    if (code != FH_OK || room.there >= room.needed)
+        return code;
+    return error_set(error, FH_UNAVAILABLE,
+                     "A rebuild of %s takes %" PRId64 " MB, and its disk has %" PRId64 " MB left.",
+                     part->name, room.needed >> 20, room.there >> 20);
+}
 
 /* What it says itself, or else how it ended. */
 static void why_not_filled(const struct child *child, char *ret, size_t size)
@@ -189,7 +202,7 @@ static void why_not_filled(const struct child *child, char *ret, size_t size)
     if (said && !child->exit_signal)
         snprintf(ret, size, "%s", said + strlen(mark));
     else
-        snprintf(ret, size, "The process that fills the new one %s.", child->why);
+        snprintf(ret, size, "The process that fills the new store %s.", child->why);
     ret[strcspn(ret, "\n")] = '\0';
     text_make_plain(ret, strlen(ret));
     text_release(&lines);
@@ -211,7 +224,7 @@ static void report_filler(struct world_timer *timer)
     const struct child *child = &rebuild->child;
     if (!*rebuild->why && (child->exit_code != 0 || child->exit_signal))
         snprintf(rebuild->why, sizeof rebuild->why,
-                 "The process that filled the new one %s at its end.", child->why);
+                 "The process that filled the new store %s as it ended.", child->why);
     if (supervisor->phase == UP && is_changed_otherwise(supervisor)) {
         world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, AGAIN_MS));
         return;
@@ -225,14 +238,14 @@ static void report_filler(struct world_timer *timer)
     }
     CRASH_POINT("rebuild.whole");
     if (!*rebuild->why &&
-        rebuild_has_room(rebuilt_instances(supervisor)->part->folder_fd, false, &error) != FH_OK)
+        rebuild_has_room(rebuilt_instances(supervisor)->part, false, &error) != FH_OK)
         snprintf(rebuild->why, sizeof rebuild->why, "%s", error.message);
     if (*rebuild->why) {
         tell_given_up(supervisor);
         return;
     }
     supervisor_say(supervisor, SUPERVISE_STEP, "rebuild-exchanging", rebuilt_name(supervisor),
-                   "the new store of %s has all that there is: its requests wait from now on",
+                   "the new store of %s is complete: its requests wait from now on",
                    rebuilt_name(supervisor));
     rebuild->paused_ns = world_monotonic_ns(supervisor->world);
     part_rebuilt(supervisor, REBUILD_EXCHANGE, take_new_store);
@@ -303,10 +316,11 @@ static enum fh_code configure_filler(const struct provision_part *part, bool tak
         return code;
     if (reads_source(config)) {
         json_decref(config);
-        return error_set(error, FH_UNSUPPORTED,
-                         "%s subscribes to what others publish on a broker, which has no state to "
-                         "begin with.",
-                         part->name);
+        return error_set(
+            error, FH_UNSUPPORTED,
+            "%s subscribes to topics outside the system, and those can't be read into a new "
+            "store yet.",
+            part->name);
     }
     snprintf(folder, sizeof folder, "%s/" SERVICE_REBUILD_FOLDER, part->folder);
     json_object_set_new(config, "folder", json_string(folder));
@@ -329,21 +343,11 @@ static enum fh_code start_filler(struct supervisor *supervisor, const struct pro
                                  struct fh_error *error)
 {
     struct rebuild *rebuild = &supervisor->rebuild;
-    rebuild->part = *part;
-    rebuild->part.stem = REBUILD_STEM;
-    rebuild->part.listen_fd = rebuild->part.inside_fd = -1;
-    rebuild->child = supervisor->model;
     struct child *child = &rebuild->child;
-    child->part = &rebuild->part;
+    beside_init(child, &rebuild->part, part, &supervisor->model, REBUILD_STEM, REBUILD_LOG);
     child->terms = &rebuild->terms;
-    child->log_name = REBUILD_LOG;
     child->changed = filler_changed;
     child->works = filler_works;
-    child->clock_set = NULL;
-    child->keyed = NULL;
-    child->log_fd = child->own_fd = -1;
-    snprintf(child->config, sizeof child->config, "%s/" REBUILD_CONFIG, part->folder);
-    rebuild->part.arguments[part->config_argument] = child->config;
     enum fh_code code = child_init(child, error);
     if (code != FH_OK)
         return code;
@@ -363,7 +367,7 @@ static enum fh_code abandon_rebuild(struct supervisor *supervisor, size_t servic
         return error_set(error, FH_CONFLICT, "%s is not being rebuilt.", name);
     if (!rebuild->running)
         return error_set(error, FH_CONFLICT,
-                         "%s is starting on its new store, or on the former one again.", name);
+                         "The rebuild of %s can't be given up any more; wait for its end.", name);
     snprintf(rebuild->why, sizeof rebuild->why, "It was abandoned.");
     rebuild_kill(supervisor);
     return FH_OK;
@@ -379,10 +383,10 @@ static enum fh_code may_rebuild(const struct supervisor *supervisor, size_t serv
                          rebuilt_name(supervisor));
     if (strcmp(of->engine, engine_embedded()->name) != 0)
         return error_set(error, FH_UNSUPPORTED,
-                         "%s has its store on %s; only one that is embedded can be rebuilt.",
-                         of->name, of->engine);
+                         "%s has its store on %s; only an embedded store can be rebuilt.", of->name,
+                         of->engine);
     if (!instances_ready(instances))
-        return error_set(error, FH_CONFLICT, "%s is not ready: only one that serves is rebuilt.",
+        return error_set(error, FH_CONFLICT, "%s is not ready; it can be rebuilt while it serves.",
                          of->name);
     if (supervisor->renewal.count || instances->parting || instances->upgraded >= 0 ||
         supervisor->rotation.active)
@@ -403,7 +407,7 @@ enum fh_code rebuild_asked(struct supervisor *supervisor, size_t service, const 
     if (code != FH_OK)
         return code;
     rebuild_sweep(part->folder_fd);
-    if (rebuild_has_room(part->folder_fd, true, error) != FH_OK)
+    if (rebuild_has_room(part, true, error) != FH_OK)
         return error->code;
     state_remove(part->folder_fd, REBUILD_LOG);
     supervisor->rebuild = (struct rebuild){.service = service};

@@ -13,10 +13,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/crash.h"
@@ -28,29 +26,6 @@
 #define STORE_INDEX STORE "-shm"
 #define FORMER "former.db"
 
-static int64_t rebuild_size_in(int folder_fd, const char *name)
-{
-    struct stat status;
-    bool there = fstatat(folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
-    return there && S_ISREG(status.st_mode) ? (int64_t)status.st_size : 0;
-}
-
-enum fh_code rebuild_has_room(int folder_fd, bool for_store, struct fh_error *error)
-{
-    struct statvfs disk;
-    int64_t needed = REBUILD_SPARE_SIZE;
-    if (for_store)
-        needed += rebuild_size_in(folder_fd, STORE) + rebuild_size_in(folder_fd, STORE_LOG);
-    if (fstatvfs(folder_fd, &disk) != 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Its disk can't be asked");
-    int64_t there = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
-    if (there >= needed)
-        return FH_OK;
-    return error_set(error, FH_UNAVAILABLE,
-                     "Its disk has %" PRId64 " MB left, and %" PRId64 " MB are needed.",
-                     there >> 20, needed >> 20);
-}
-
 static bool has_log(int folder_fd)
 {
     struct stat status;
@@ -61,11 +36,11 @@ static enum fh_code link_and_rename(int folder_fd, int beside_fd, struct fh_erro
 {
     if (has_log(folder_fd) || has_log(beside_fd))
         return error_set(error, FH_UNAVAILABLE,
-                         "The process that %s did not end in order: try it again.",
-                         has_log(folder_fd) ? "served" : "filled the new one");
+                         "The process that %s did not end in order. Try again.",
+                         has_log(folder_fd) ? "served" : "filled the new store");
     state_remove(folder_fd, FORMER);
     if (linkat(folder_fd, STORE, folder_fd, FORMER, 0) != 0 || fsync(folder_fd) != 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Its store can't be kept");
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The former store can't be kept");
     CRASH_POINT("rebuild.kept");
     if (renameat(beside_fd, STORE, folder_fd, STORE) != 0 || fsync(folder_fd) != 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "The new store can't be taken");
@@ -77,7 +52,8 @@ enum fh_code rebuild_take(int folder_fd, struct fh_error *error)
     int beside_fd =
         openat(folder_fd, SERVICE_REBUILD_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (beside_fd < 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Its folder can't be opened");
+        return error_set_errno(error, FH_UNAVAILABLE, errno,
+                               "The new store's folder can't be opened");
     enum fh_code code = link_and_rename(folder_fd, beside_fd, error);
     close(beside_fd);
     return code;

@@ -4,19 +4,10 @@
 
 /* The two stores of a service that is rebuilt (rebuild.h), as files in its folder. */
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "base/error.h"
 
 #define REBUILD_CONFIG "rebuild.json" /* of the process that fills the new one */
-/* What has to be free besides the new store: a service that is started again on a full disk does
- * not get ready, on neither of the two. */
-#define REBUILD_SPARE_SIZE ((int64_t)16 << 20)
 
-/* FH_UNAVAILABLE: the disk lacks the room to start the service again and, `for_store`, for another
- * store of the size of the present one. */
-enum fh_code rebuild_has_room(int folder_fd, bool for_store, struct fh_error *error);
 /* The new store takes the place of the present one, which is kept beside it. While no process uses
  * either. */
 enum fh_code rebuild_take(int folder_fd, struct fh_error *error);

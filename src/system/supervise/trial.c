@@ -21,6 +21,7 @@
 #include "service/process.h"
 #include "service/task.h"
 #include "system/provision/state.h"
+#include "system/supervise/beside.h"
 
 #define TRIAL_STEM "trial"
 #define TRIAL_CONFIG TRIAL_STEM ".json"
@@ -36,29 +37,17 @@ void trial_sweep(int folder_fd)
     state_remove(folder_fd, TRIAL_LOG);
 }
 
-static int64_t size_in(int folder_fd, const char *name)
-{
-    struct stat status;
-    bool there = fstatat(folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
-    return there && S_ISREG(status.st_mode) ? (int64_t)status.st_size : 0;
-}
-
 static enum fh_code check_copy_room(const struct provision_part *part, struct fh_error *error)
 {
-    struct statvfs disk;
-    int64_t needed =
-        size_in(part->folder_fd, "store.db") + size_in(part->folder_fd, "store.db-wal");
-    if (fstatvfs(part->folder_fd, &disk) != 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "The disk of %s can't be asked",
-                               part->folder);
-    int64_t there = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
-    if (there >= needed + TRIAL_SPARE_SIZE)
-        return FH_OK;
+    struct beside_room room;
+    enum fh_code code = beside_look(part, true, &room, error);
+    if (code != FH_OK || room.there >= room.needed)
+        return code;
     return error_set(error, FH_UNAVAILABLE,
                      "%s can't be upgraded: its new program is tried on a copy of its store first, "
                      "which takes %" PRId64 " MB, and its disk has %" PRId64
                      " MB left. Make room, or let upgrade --force do without.",
-                     part->name, (needed + TRIAL_SPARE_SIZE) >> 20, there >> 20);
+                     part->name, room.needed >> 20, room.there >> 20);
 }
 
 /* ---- its end ---- */
@@ -138,23 +127,13 @@ enum fh_code trial_begin(struct trial *trial, const struct provision_part *part,
         code = configure_trial(part, error);
     if (code != FH_OK)
         return code;
-    trial->part = *part;
-    trial->part.stem = TRIAL_STEM;
-    trial->part.program = program;
-    trial->part.listen_fd = trial->part.inside_fd = -1;
     trial->terms = (struct start_terms){.start_ms_max = start_ms_max};
-    trial->child = *model;
     struct child *child = &trial->child;
-    child->part = &trial->part;
+    beside_init(child, &trial->part, part, model, TRIAL_STEM, TRIAL_LOG);
+    trial->part.program = program;
     child->terms = &trial->terms;
-    child->log_name = TRIAL_LOG;
     child->changed = trial_changed;
-    child->clock_set = NULL;
-    child->keyed = NULL;
     child->once = true;
-    child->log_fd = child->own_fd = -1;
-    snprintf(child->config, sizeof child->config, "%s/" TRIAL_CONFIG, part->folder);
-    trial->part.arguments[part->config_argument] = child->config;
     code = child_init(child, error);
     if (code != FH_OK) {
         trial_sweep(part->folder_fd);

@@ -12,8 +12,6 @@
 #include "system/supervise/child.h"
 
 #define TRIAL_FOLDER "trial" /* in the service's folder */
-/* What has to be free besides the copy itself: for what its migrations write. */
-#define TRIAL_SPARE_SIZE ((int64_t)16 << 20)
 
 struct trial {
     struct provision_part part; /* the service's own, with another configuration */
