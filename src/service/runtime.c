@@ -411,6 +411,8 @@ enum fh_code runtime_try(struct runtime *runtime, struct fh_error *error)
         code = prepare_store(runtime, error);
     if (code == FH_OK) {
         code = make_managers(runtime, error);
+        if (code == FH_OK)
+            code = derive_fill(runtime, error);
         free_managers(runtime);
     }
     if (runtime->context.store)

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario")]
-from conftest import FREEHOLD, build_crash_programs, free_port, wait_for  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, free_port, open_folder, wait_for  # noqa: E402
 
 POINTS = re.findall(r'\bCRASH_POINT\("([^"]*)"\)', (ROOT / "src" / "service" / "derive.c").read_text(encoding="utf-8"))
 WRONG_CONFIGURATION = 78
@@ -128,3 +128,30 @@ def test_a_service_with_derived_stores_can_not_be_on_a_server(shelf, tmp_path):
     assert "declares derived stores, and a store of PostgreSQL can't have any yet" in checked.stdout + checked.stderr
     file.write_text(file.read_text().replace("postgresql", "sqlite"))
     assert subprocess.run([FREEHOLD, "check", file], check=False).returncode == 0
+
+
+def test_a_program_whose_derived_store_can_not_be_filled_is_not_taken():
+    """It is tried on a copy of the store first, its filling too."""
+    build_crash_programs()
+    programs, folder = pathlib.Path(FREEHOLD).resolve().parent / "tests" / "crash", open_folder()
+    program, file = folder / "program", folder / "freehold.yaml"
+    shutil.copytree(ROOT / "tests" / "crash" / "shelf", folder / "shelf")
+    shutil.copy(programs / "crash_shelf_2", program)
+    file.write_text(f"system: library\nservices:\n  shelf: {{ program: {program} }}\n")
+    system = System(file, folder / "state").up()
+    try:
+        assert system.call("shelf", "POST", "/api/books", {"id": 1, "title": "Running wild"}).status == 201
+        pid = system.pid("shelf")
+        shutil.copy(programs / "crash_shelf_5", folder / "new")
+        (folder / "new").rename(program)
+        done = system.command("upgrade", "shelf", "--state", system.state, check=False)
+        assert done.returncode == 1 and "The derived store books can't be filled" in done.stderr, done
+        assert system.pid("shelf") == pid
+        assert system.call("shelf", "GET", "/api/books?q=wild").body["total"] == 1
+        shutil.copy(programs / "crash_shelf_3", folder / "new")
+        (folder / "new").rename(program)
+        system.command("upgrade", "shelf", "--state", system.state)
+        assert system.call("shelf", "GET", "/api/books?q=run").body["total"] == 1
+    finally:
+        system.stop(check=False)
+        shutil.rmtree(folder)
