@@ -6,7 +6,9 @@
 
 #include "engine_mongodb.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "engine/mongodb/internal.h"
 #include "store/turn.h"
@@ -313,6 +315,54 @@ static void a_store_that_is_held_is_so_for_all_processes(struct conformance *c)
     close_stores(c);
 }
 
+/* The kernel refuses writes behind this, so that no word of who wants the turn gets into the file. */
+static void limit_files(rlim_t size)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = size;
+    setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+struct opening {
+    struct conformance *c;
+    enum fh_code code;
+    bool begun, done;
+};
+
+static void open_another(void *argument)
+{
+    struct opening *opening = argument;
+    opening->begun = true;
+    opening->code = mongodb_open_shared(opening->c, &stores[1]);
+    opening->done = true;
+}
+
+static void open_without_a_word(struct conformance *c, struct opening *opening)
+{
+    struct world *world = c->harness.world;
+    c->engine->close(c->store);
+    c->store = NULL;
+    EXPECT(mongodb_open_shared(c, &c->store) == FH_OK);
+    limit_files(1);
+    conformance_start(c, open_another, opening);
+    while (!opening->begun)
+        fiber_sleep_until(world, world_in_ms(world, 2));
+    fiber_sleep_until(world, world_in_ms(world, 200)); /* it is at the turn now */
+    EXPECT(!opening->done);
+}
+
+static void who_wants_the_turn_says_so_again(struct conformance *c)
+{
+    struct opening opening = {.c = c};
+    signal(SIGXFSZ, SIG_IGN);
+    open_without_a_word(c, &opening);
+    limit_files(RLIM_INFINITY);
+    conformance_join(c);
+    close_stores(c);
+    EXPECT(opening.code == FH_OK);
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
@@ -320,6 +370,7 @@ int main(void)
         CASE(works_wait_for_who_is_paused_with_the_turn),
         CASE(what_one_that_died_with_the_turn_has_left_is_carried_on_by_the_next),
         CASE(a_store_that_is_held_is_so_for_all_processes),
+        CASE(who_wants_the_turn_says_so_again),
     };
     return conformance_main_of("mongodb", FH_DOCUMENT, rows, sizeof rows / sizeof *rows);
 }

@@ -30,6 +30,7 @@
 
 #define TURN_SLICE_MS 30  /* kept this long even if others want it: a turn costs a request */
 #define TURN_RETRY_MS 50  /* a death is not announced */
+#define TURN_ASK_MS 1000  /* the write that tells the others may have failed: again after this */
 #define TURN_DEFER_MS 100 /* the previous owner lets another one take it */
 #define TURN_GRACE_MS 1000
 #define TRIES_LATER 4 /* the server is away: back off as after this many tries */
@@ -116,11 +117,21 @@ static enum fh_code begin_turn(struct mongodb *mongodb, int64_t mark, struct fh_
     return FH_OK;
 }
 
+/* Whoever has the turn may sleep until it is told that others want it. */
+static void ask_for_turn(struct mongodb *mongodb, int64_t *again_ns)
+{
+    if (world_monotonic_ns(mongodb->store.world) < *again_ns)
+        return;
+    store_turn_want(mongodb->turn, true);
+    *again_ns = world_in_ms(mongodb->store.world, TURN_ASK_MS);
+}
+
 static bool wait_for_turn(struct mongodb *mongodb, int64_t *ret_mark)
 {
     bool taken = false;
-    store_turn_want(mongodb->turn, true);
+    int64_t again_ns = 0;
     while (!mongodb->closing && mongodb->waiting > 0 && !taken) {
+        ask_for_turn(mongodb, &again_ns);
         taken = store_turn_take(mongodb->turn, ret_mark);
         if (!taken)
             sleep_ms(mongodb, TURN_RETRY_MS);
@@ -197,7 +208,7 @@ enum fh_code mongodb_turn_open(struct mongodb *mongodb, const struct store_optio
                                struct fh_error *error)
 {
     char path[4400];
-    int64_t mark;
+    int64_t mark, again_ns = 0;
     struct world *world = mongodb->store.world;
     int64_t deadline_ns = world_in_ms(world, MONGODB_OPEN_MS);
     mongodb->ours = true;
@@ -207,8 +218,8 @@ enum fh_code mongodb_turn_open(struct mongodb *mongodb, const struct store_optio
     enum fh_code code = store_turn_open(world, path, wake_turner, mongodb, &mongodb->turn, error);
     if (code)
         return code;
-    store_turn_want(mongodb->turn, true);
     while (!code && !store_turn_take(mongodb->turn, &mark)) {
+        ask_for_turn(mongodb, &again_ns);
         if (world_monotonic_ns(world) > deadline_ns)
             code = error_set(error, FH_UNAVAILABLE,
                              "Another process of the service kept the store for too long.");
