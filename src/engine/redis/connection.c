@@ -27,7 +27,6 @@
 #include "engine/redis/internal.h"
 #include "engine/redis/socket.h"
 
-#define READ_SIZE 65536
 
 struct redis_call {
     redisReply **replies;
@@ -192,11 +191,11 @@ static bool is_bearable(struct redis_connection *connection, size_t length)
 
 static void connection_readable(struct redis_connection *connection)
 {
-    char buffer[READ_SIZE];
+    char *buffer = connection->redis->received;
     for (;;) {
         ssize_t length = connection->tls
-                             ? redis_tls_read(connection->tls, buffer, sizeof buffer)
-                             : redis_sockets.receive(connection->fd, buffer, sizeof buffer);
+                             ? redis_tls_read(connection->tls, buffer, REDIS_READ_SIZE)
+                             : redis_sockets.receive(connection->fd, buffer, REDIS_READ_SIZE);
         if (length < 0 && errno == EINTR)
             continue;
         if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -207,7 +206,7 @@ static void connection_readable(struct redis_connection *connection)
             redis_connection_close(connection);
             return;
         }
-        if ((size_t)length < sizeof buffer && !connection->tls) /* TLS may have buffered more */
+        if ((size_t)length < REDIS_READ_SIZE && !connection->tls) /* TLS may have buffered more */
             return;
     }
 }

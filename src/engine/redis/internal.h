@@ -123,6 +123,8 @@ struct redis_placed {
     int64_t position;
 };
 
+#define REDIS_READ_SIZE 65536
+
 struct redis {
     struct store store; /* first */
     struct redis_options options;
@@ -138,6 +140,9 @@ struct redis {
     char digest[REDIS_DIGEST_SIZE];
     struct redis_connection *connections;
     int next; /* index of the connection to use next */
+    /* What a connection reads goes through here, within one call. In the frame of a function it
+     * would be so large that valgrind takes the call for a switch to another stack. */
+    char received[REDIS_READ_SIZE];
 
     int failures; /* to connect, since the last success */
     int64_t retry_ns;
