@@ -40,6 +40,8 @@ ENDING = {"memory": re.compile(r"Failure to allocate memory in bson_|libuv\.so")
 ENV = {"CMOCKA_MESSAGE_OUTPUT": "TAP"}
 # Libraries that read what they did not get: it is theirs to mend.
 CRASHING = re.compile(r"lib(gnutls|tasn1)\.so")
+# Likewise, where it was a call of their own that failed: else what they read may be ours.
+CRASHING_BY_THEMSELVES = re.compile(r"/(lib(?:sasl2|crypto|ssl))\.so")
 # OpenSSL makes its default context when a process first needs it, and where memory lacks for that, goes by the lock that
 # the context would have: in RAND_get0_primary, as libpq asks for random bytes while it logs in.
 CONTEXTLESS = ("libcrypto.so.3:OSSL_LIB_CTX_get0_global_default",  # in which the call failed, or with --after before it
@@ -132,6 +134,10 @@ class Ran:
 
     def forget(self):
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def innermost(places):
+    return next((place for place in places if not re.search(r"/(libfail|libc)\.so", place)), "")
 
 
 class Failing:
@@ -303,11 +309,14 @@ class Failing:
         ends = ENDING.get(self.what)
         if ends and ends.search(ran.errors + " ".join(ran.report.died[1][:4])) and number == signal.SIGABRT:
             return "ended by a library that says it does so", None
-        inner = next((place for place in ran.report.died[1] if not re.search(r"/(libfail|libc)\.so", place)), "")
+        inner = innermost(ran.report.died[1])
         if self.what == "memory" and CRASHING.search(inner):
             return "crashed inside GnuTLS", None
         if self.what == "memory" and number == signal.SIGSEGV and self.lacks_context(ran.report):
             return "crashed inside OpenSSL, which could not make its context", None
+        itself = CRASHING_BY_THEMSELVES.search(inner) if self.what == "memory" and number == signal.SIGSEGV else None
+        if itself and itself[1] in innermost(ran.report.failed[1]):
+            return f"crashed inside {itself[1]}, after a call of its own failed", None
         return f"{signal.Signals(number).name} in {shown(near)}", f"{number} {near and near[:2]}"
 
     def lacks_context(self, report):
