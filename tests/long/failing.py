@@ -140,6 +140,21 @@ def innermost(places):
     return next((place for place in places if not re.search(r"/(libfail|libc)\.so", place)), "")
 
 
+def side_by_side(function, items, ends):
+    """What it returns of each item, whichever is ready first; of none that has not begun by `ends`. There may be millions,
+    so only a few are handed to threads ahead of time."""
+    running = set()
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        for item in items:
+            if time.monotonic() > ends:
+                break
+            running.add(pool.submit(function, item))
+            if len(running) > WORKERS:
+                ready, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+                yield from (one.result() for one in ready)
+        yield from (one.result() for one in concurrent.futures.as_completed(running))
+
+
 class Failing:
     def __init__(self, build, what, options, tell):
         self.build, self.what, self.options, self.tell = build, what, options, tell
@@ -226,10 +241,8 @@ class Failing:
         left = [call for call in calls if self.name(call) not in self.done]
         self.tell(f"  {len(left)} calls to fail, {len(calls) - len(left)} were before; counted in {time.monotonic() - began:.0f} s")
         started, told, tried = time.monotonic(), time.monotonic(), 0
-        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool, self.done_file.open("a") as done:
-            for call in pool.map(lambda call: self.attempt(call, ends), left):
-                if call is None:
-                    continue
+        with self.done_file.open("a") as done:
+            for call in side_by_side(self.attempt, left, ends):
                 tried += 1
                 done.write(self.name(call) + "\n")
                 if time.monotonic() - told > 30:
@@ -244,9 +257,7 @@ class Failing:
     def name(self, call):
         return f"{os.path.relpath(call.case.program, self.build)}\t{call.case.name}\t{call.number}"
 
-    def attempt(self, call, ends):
-        if time.monotonic() > ends:
-            return None
+    def attempt(self, call):
         limit = max(HANG_S_MIN, HANG_TIMES * self.base[call.case])
         with self.beside.others(call.case.program):
             ran = Ran(self, call.case, call.number, after=self.options.after, limit=limit)
