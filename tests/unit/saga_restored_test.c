@@ -79,9 +79,12 @@ static void renew(struct keeping *keeping)
     struct store *store = fixture->contexts[keeping->store].store;
     struct store_work *work;
     fixture->code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, &fixture->error);
-    if (!fixture->code)
-        fixture->code = ledger_incarnation_renew(work, true, &fixture->error);
-    if (!fixture->code)
+    if (fixture->code)
+        return;
+    fixture->code = ledger_incarnation_renew(work, true, &fixture->error);
+    if (fixture->code)
+        store_rollback(work);
+    else
         fixture->code = store_commit(work, &fixture->error);
 }
 
@@ -95,10 +98,13 @@ static void keep_store(void *argument)
     open_one(keeping);
     if (keeping->back && !fixture->code) {
         renew(keeping);
+        if (fixture->code)
+            return;
         store_close(context->store);
         open_one(keeping);
     }
-    snprintf(keeping->incarnation, ID_SIZE, "%s", context->store->incarnation);
+    if (!fixture->code)
+        snprintf(keeping->incarnation, ID_SIZE, "%s", context->store->incarnation);
 }
 
 static void keep(struct fixture *fixture, struct keeping *keeping)
