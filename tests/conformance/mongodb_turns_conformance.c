@@ -315,7 +315,8 @@ static void a_store_that_is_held_is_so_for_all_processes(struct conformance *c)
     close_stores(c);
 }
 
-/* The kernel refuses writes behind this, so that no word of who wants the turn gets into the file. */
+/* The kernel refuses writes behind this, so that no word of who wants the turn gets into the file.
+ */
 static void limit_files(rlim_t size)
 {
     struct rlimit limit;

@@ -27,7 +27,6 @@
 #include "engine/redis/internal.h"
 #include "engine/redis/socket.h"
 
-
 struct redis_call {
     redisReply **replies;
     int count, got;
