@@ -241,6 +241,11 @@ void explore_holds(const struct explore_model *model, const void *first)
     assert_true(explored.states > STATES_MIN);
 }
 
+uint8_t explore_deep(void)
+{
+    return getenv("FREEHOLD_DEEP") ? 1 : 0;
+}
+
 void explore_catches(const struct explore_model *model, const void *first, const char *bad)
 {
     struct explored explored = run(model, first, true);

@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct explore;
 
@@ -46,5 +47,17 @@ void explore_holds(const struct explore_model *model, const void *first);
 #define EXPLORE_NO_PROGRESS "there is no way on"
 /* It is not: `bad` is what is caught. */
 void explore_catches(const struct explore_model *model, const void *first, const char *bad);
+/* A test case of models whose states say in `without` which rules are broken: `begin` makes the
+ * first state, and without `rule` it is `what` that is caught. */
+#define EXPLORE_CAUGHT(name, model, begin, rule, what)                                             \
+    static void name(void **state)                                                                 \
+    {                                                                                              \
+        (void)state;                                                                               \
+        __typeof__(begin()) first = begin();                                                       \
+        first.without[rule] = 1;                                                                   \
+        explore_catches(&(model), &first, what);                                                   \
+    }
+/* 1 with FREEHOLD_DEEP=1, else 0: what is added to budgets where that takes minutes. */
+uint8_t explore_deep(void);
 
 #endif

@@ -338,30 +338,24 @@ static void with_every_rule_what_is_told_is_what_is(void **state)
     explore_holds(&settling, &first);
 }
 
-static void catches_without(enum rule rule, const char *what)
-{
-    struct settle first = begin();
-    first.without[rule] = 1;
-    explore_catches(&settling, &first, what);
-}
-
-#define CAUGHT(name, rule, what)                                                                   \
-    static void name(void **state)                                                                 \
-    {                                                                                              \
-        (void)state;                                                                               \
-        catches_without(rule, what);                                                               \
-    }
-
-CAUGHT(a_mark_that_does_not_say_who_wrote_it_is_caught, SAYS_WHO, lost)
-CAUGHT(a_settling_that_only_looks_is_caught, TAKES_PLACE, doubled)
-CAUGHT(a_settling_that_believes_what_is_not_synced_is_caught, WRITES_ANYWAY, lost)
-CAUGHT(a_process_that_says_never_when_it_was_forgotten_is_caught, LOOKS_AT_ITSELF, doubled)
-CAUGHT(a_settling_that_does_not_hold_its_opening_is_caught, HOLDS_OPENING, doubled)
-CAUGHT(marks_that_go_before_their_opening_are_caught, OPENING_FIRST, doubled)
-CAUGHT(a_process_that_removes_what_is_not_decided_is_caught, ONLY_DECIDED, doubled)
-CAUGHT(a_process_that_removes_what_settling_wrote_is_caught, NEVER_STAYS, doubled)
-CAUGHT(a_row_of_settling_that_goes_before_the_last_message_is_caught, KEEPS_LONG, doubled)
-CAUGHT(a_program_of_before_that_trims_todays_marks_is_caught, OWN_TABLE, doubled)
+EXPLORE_CAUGHT(a_mark_that_does_not_say_who_wrote_it_is_caught, settling, begin, SAYS_WHO, lost)
+EXPLORE_CAUGHT(a_settling_that_only_looks_is_caught, settling, begin, TAKES_PLACE, doubled)
+EXPLORE_CAUGHT(a_settling_that_believes_what_is_not_synced_is_caught, settling, begin,
+               WRITES_ANYWAY, lost)
+EXPLORE_CAUGHT(a_process_that_says_never_when_it_was_forgotten_is_caught, settling, begin,
+               LOOKS_AT_ITSELF, doubled)
+EXPLORE_CAUGHT(a_settling_that_does_not_hold_its_opening_is_caught, settling, begin, HOLDS_OPENING,
+               doubled)
+EXPLORE_CAUGHT(marks_that_go_before_their_opening_are_caught, settling, begin, OPENING_FIRST,
+               doubled)
+EXPLORE_CAUGHT(a_process_that_removes_what_is_not_decided_is_caught, settling, begin, ONLY_DECIDED,
+               doubled)
+EXPLORE_CAUGHT(a_process_that_removes_what_settling_wrote_is_caught, settling, begin, NEVER_STAYS,
+               doubled)
+EXPLORE_CAUGHT(a_row_of_settling_that_goes_before_the_last_message_is_caught, settling, begin,
+               KEEPS_LONG, doubled)
+EXPLORE_CAUGHT(a_program_of_before_that_trims_todays_marks_is_caught, settling, begin, OWN_TABLE,
+               doubled)
 
 int main(void)
 {
