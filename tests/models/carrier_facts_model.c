@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Facts that nobody else has, carried to a server (docs/internals/carriers.md): they have no key,
+ * and are never made anew. What a server loses comes from its own backup, and what that has not
+ * from the owner's outbox, which is therefore trimmed only up to what a backup of the server has.
+ *
+ * Two carriers take over from each other and don't know when they were paused, requests come late
+ * or half, the server is restored from a backup of its own, the owner from one of its, and gives
+ * positions out again. Events have ids that never come again; the first one has two facts.
+ */
+
+#include "explore.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { EVENTS = 3, IDS = 6, CARRIERS = 2, LATE = 2, PAGE = 2, FACTS = 2 };
+
+enum rule {
+    NAMED,         /* a fact has a name, under which it is written: again is once */
+    BY_ID,         /* which is its event's id, and not a position */
+    OF_EVENT,      /* and not the incarnation of who sends it */
+    INDEXED,       /* and its index in the event */
+    REPEATS,       /* what was not answered is sent again, whatever the server has */
+    CHAIN,         /* each request leaves a link to the one before, not only how far it came */
+    LINKS_BY_ID,   /* links name events' ids */
+    BOTH_ENDS,     /* a link's name has both its ends, so that none takes another's place */
+    IN_BACKUP,     /* the outbox is trimmed up to what a backup of the server has */
+    COUNTS_BEFORE, /* which is what was whole before it was made */
+    WITNESSED,     /* if what was written before it is still there behind it */
+    LOOKS,         /* and the chain was walked behind what was written */
+    RULES
+};
+
+struct facts {
+    uint8_t there[IDS][FACTS]; /* how often; by position and incarnation: bits */
+    uint8_t link[IDS];         /* to an event: from which, bits */
+    uint8_t number;            /* the highest position */
+    uint8_t witness;           /* of which backup */
+};
+
+struct owner {
+    uint8_t life, published, cursor, trimmed, epoch;
+    uint8_t backed_up; /* up to there a backup of the server has all */
+    uint8_t id[EVENTS + 1];
+};
+
+struct page {
+    uint8_t life, from, to, after; /* after: the id of the event before */
+    uint8_t id[PAGE];
+};
+
+enum phase { IDLE, READ, ANSWERED, DOUBTFUL };
+enum backing { NO_BACKUP, WITNESS_WRITTEN, LOOKED, MADE };
+
+struct carrier {
+    uint8_t epoch, life, phase;
+    struct page page;
+};
+
+struct kept {
+    uint8_t without[RULES];
+    /* Faults that are left. */
+    uint8_t takeovers, cuts, halves, losses, restores, backups;
+    uint8_t next_id;
+    uint8_t position_of[IDS];
+    struct owner owner, former; /* former: a backup */
+    struct carrier carriers[CARRIERS];
+    struct page late[LATE];
+    struct facts server, backup, newest; /* newest: is not counted yet */
+    uint8_t backing, whole_to, attempt;
+};
+
+static bool has(const struct kept *s, enum rule rule)
+{
+    return !s->without[rule];
+}
+
+static int facts_of(int id)
+{
+    return id == 1 ? 2 : 1;
+}
+
+/* ---- The server ---- */
+
+static void write_fact(struct kept *s, int id, int index, int life)
+{
+    uint8_t *there = &s->server.there[id][index];
+    for (int other = 1; other < IDS && has(s, NAMED) && !has(s, BY_ID); other++) {
+        if (other != id && s->position_of[other] == s->position_of[id])
+            s->server.there[other][index] = 0; /* it has the same name */
+    }
+    for (int other = 0; other < FACTS && has(s, NAMED) && !has(s, INDEXED); other++)
+        s->server.there[id][other] = 0;
+    if (!has(s, NAMED))
+        *there = (uint8_t)(*there < 2 ? *there + 1 : 2);
+    else
+        *there |= (uint8_t)(has(s, OF_EVENT) ? 1 : 1 << life);
+    if (s->server.number < s->position_of[id])
+        s->server.number = s->position_of[id];
+}
+
+static int link_of(const struct kept *s, int id)
+{
+    return has(s, LINKS_BY_ID) ? id : s->position_of[id];
+}
+
+static void carry_out(struct kept *s, const struct page *page, int count)
+{
+    int all = page->to - page->from;
+    for (int i = 0; i < count; i++) {
+        for (int index = 0; index < facts_of(page->id[i]); index++)
+            write_fact(s, page->id[i], index, page->life);
+    }
+    if (count != all)
+        return;
+    uint8_t *link = &s->server.link[link_of(s, page->id[all - 1])];
+    *link = (uint8_t)((has(s, BOTH_ENDS) ? *link : 0) | 1 << link_of(s, page->after));
+}
+
+static void late_requests(struct explore *explore, const struct kept *now)
+{
+    for (int i = 0; i < LATE; i++) {
+        const struct page *page = &now->late[i];
+        struct kept after = *now;
+        if (!page->to)
+            continue;
+        after.late[i] = (struct page){0};
+        carry_out(&after, page, page->to - page->from);
+        explore_step(explore, &after, "late: %d to %d", page->from + 1, page->to);
+        after = *now;
+        if (!now->halves)
+            continue;
+        after.halves--;
+        after.late[i] = (struct page){0};
+        carry_out(&after, page, page->to - page->from - 1);
+        explore_step(explore, &after, "late, and half: %d to %d", page->from + 1, page->to);
+    }
+}
+
+/* ---- Does it fit? ---- */
+
+/* Whether links lead from a place of the outbox to the beginning. */
+static bool reaches(const struct kept *s, int place)
+{
+    int last = place ? link_of(s, s->owner.id[place]) : 0;
+    int reached = 1 << last, before = 0;
+    while (reached != before) {
+        before = reached;
+        for (int i = 1; i < IDS; i++)
+            reached |= before >> i & 1 ? s->server.link[i] : 0;
+    }
+    return reached & 1;
+}
+
+static int chain_end(const struct kept *s)
+{
+    int place = s->owner.cursor;
+    if (!has(s, CHAIN))
+        return s->server.number < place ? s->server.number : place;
+    while (!reaches(s, place))
+        place--;
+    return place;
+}
+
+/* ---- Backups of the server ---- */
+
+static void backup_steps(struct explore *explore, const struct kept *now)
+{
+    struct kept after = *now;
+    bool whole = chain_end(now) == now->owner.cursor;
+    if (now->backing == NO_BACKUP && now->backups) {
+        after.backups--;
+        after.backing = WITNESS_WRITTEN;
+        after.server.witness = ++after.attempt;
+        explore_step(explore, &after, "a backup of the server begins");
+    } else if (now->backing == WITNESS_WRITTEN) {
+        after.backing = whole || !has(now, LOOKS) ? LOOKED : NO_BACKUP;
+        after.whole_to = after.backing == LOOKED ? now->owner.cursor : 0;
+        explore_step(explore, &after, "it is %swhole up to %d", whole ? "" : "not ",
+                     now->owner.cursor);
+    } else if (now->backing == LOOKED) {
+        after.backing = MADE;
+        after.newest = now->server;
+        explore_step(explore, &after, "the backup is made");
+    } else if (now->backing == MADE) {
+        bool counts = now->server.witness == now->attempt || !has(now, WITNESSED);
+        uint8_t place = has(now, COUNTS_BEFORE) ? now->whole_to : now->owner.cursor;
+        if (counts) {
+            after.backup = now->newest;
+            if (place > now->owner.backed_up && place <= now->owner.cursor)
+                after.owner.backed_up = place;
+        }
+        after.backing = NO_BACKUP;
+        after.whole_to = 0;
+        after.newest = (struct facts){0};
+        explore_step(explore, &after, "the backup %s up to %d",
+                     counts ? "counts" : "does not count", place);
+    }
+}
+
+static void server_is_lost(struct explore *explore, const struct kept *now)
+{
+    struct kept after = *now;
+    if (!now->losses)
+        return;
+    after.losses--;
+    after.server = now->backup;
+    explore_step(explore, &after, "the server is restored");
+    after.server = now->newest;
+    if (now->backing == MADE)
+        explore_step(explore, &after, "the server is restored from the newest backup");
+}
+
+/* ---- The owner ---- */
+
+static void owner_steps(struct explore *explore, const struct kept *now)
+{
+    struct kept after = *now;
+    struct owner *owner = &after.owner;
+    if (owner->published < EVENTS && now->next_id < IDS) {
+        owner->id[++owner->published] = now->next_id;
+        after.position_of[now->next_id] = owner->published;
+        after.next_id++;
+        explore_step(explore, &after, "event %d is published at %d", now->next_id,
+                     owner->published);
+    }
+    after = *now;
+    uint8_t end = owner->cursor;
+    if (has(now, IN_BACKUP) && owner->backed_up < end)
+        end = owner->backed_up;
+    if (owner->trimmed < end) {
+        owner->trimmed = end;
+        explore_step(explore, &after, "the outbox is trimmed up to %d", end);
+    }
+    after = *now;
+    if (now->restores) {
+        after.restores--;
+        *owner = now->former;
+        owner->life = (uint8_t)(now->owner.life + 1);
+        after.former = (struct owner){0};
+        after.backing = NO_BACKUP;
+        after.whole_to = 0;
+        after.newest = (struct facts){0};
+        explore_step(explore, &after, "the owner is restored");
+    }
+}
+
+/* ---- Carriers ---- */
+
+static bool under_epoch(const struct kept *s, const struct carrier *carrier)
+{
+    return carrier->epoch == s->owner.epoch && carrier->life == s->owner.life;
+}
+
+static void takes_over(struct explore *explore, const struct kept *now, int i)
+{
+    struct kept after = *now;
+    struct carrier *carrier = &after.carriers[i];
+    bool nobody = true;
+    for (int k = 0; k < CARRIERS; k++)
+        nobody = nobody && !under_epoch(now, &now->carriers[k]);
+    if (carrier->phase != IDLE || under_epoch(now, carrier) || (!nobody && !now->takeovers))
+        return;
+    after.takeovers -= !nobody;
+    after.owner.epoch++;
+    carrier->epoch = after.owner.epoch;
+    carrier->life = after.owner.life;
+    for (int k = 0; k < CARRIERS; k++) { /* one without a page will never do anything */
+        if (k != i && now->carriers[k].phase == IDLE)
+            after.carriers[k] = (struct carrier){0};
+    }
+    explore_step(explore, &after, "%d takes over, epoch %d", i, carrier->epoch);
+}
+
+static void reads(struct explore *explore, const struct kept *now, int i)
+{
+    struct kept after = *now;
+    const struct owner *owner = &now->owner;
+    int end = chain_end(now);
+    if (end < owner->cursor) {
+        after.owner.cursor = (uint8_t)end;
+        explore_step(explore, &after, "%d begins again at %d", i, end);
+        return;
+    }
+    for (int to = owner->cursor + 1; to <= owner->cursor + PAGE && to <= owner->published; to++) {
+        after = *now;
+        struct page *page = &after.carriers[i].page;
+        *page = (struct page){.life = owner->life,
+                              .from = owner->cursor,
+                              .to = (uint8_t)to,
+                              .after = owner->id[owner->cursor]};
+        for (int k = 0; k < to - page->from; k++)
+            page->id[k] = owner->id[page->from + 1 + k];
+        after.carriers[i].phase = READ;
+        explore_step(explore, &after, "%d reads %d to %d", i, page->from + 1, to);
+    }
+}
+
+static void sends(struct explore *explore, const struct kept *now, int i)
+{
+    struct kept after = *now;
+    struct carrier *carrier = &after.carriers[i];
+    const struct page *page = &now->carriers[i].page;
+    if (carrier->phase == DOUBTFUL) {
+        carrier->phase = now->server.number >= page->to ? ANSWERED : READ;
+        explore_step(explore, &after, "%d asks how far the server is: %d", i, now->server.number);
+        return;
+    }
+    carry_out(&after, page, page->to - page->from);
+    carrier->phase = ANSWERED;
+    explore_step(explore, &after, "%d sends %d to %d", i, page->from + 1, page->to);
+    for (int k = 0; k < LATE && now->cuts; k++) {
+        after = *now;
+        if (now->late[k].to)
+            continue;
+        after.cuts--;
+        after.late[k] = *page;
+        carrier->phase = has(now, REPEATS) ? READ : DOUBTFUL;
+        explore_step(explore, &after, "%d sends %d to %d, and is not answered", i, page->from + 1,
+                     page->to);
+        return;
+    }
+}
+
+static void carrier_steps(struct explore *explore, const struct kept *now, int i)
+{
+    struct kept after = *now;
+    struct carrier *carrier = &after.carriers[i];
+    takes_over(explore, now, i);
+    if (carrier->phase == IDLE && under_epoch(now, carrier)) {
+        reads(explore, now, i);
+    } else if (carrier->phase == READ || carrier->phase == DOUBTFUL) {
+        sends(explore, now, i);
+    } else if (carrier->phase == ANSWERED) {
+        bool valid = under_epoch(now, carrier);
+        if (valid)
+            after.owner.cursor = carrier->page.to;
+        carrier->page = (struct page){0};
+        carrier->phase = IDLE;
+        if (!valid)
+            *carrier = (struct carrier){0};
+        explore_step(explore, &after, "%d moves the cursor to %d", i, after.owner.cursor);
+    }
+}
+
+static void next(struct explore *explore, const void *state)
+{
+    const struct kept *now = state;
+    owner_steps(explore, now);
+    late_requests(explore, now);
+    backup_steps(explore, now);
+    server_is_lost(explore, now);
+    for (int i = 0; i < CARRIERS; i++)
+        carrier_steps(explore, now, i);
+}
+
+static const char lost[] = "a fact is lost";
+static const char doubled[] = "a fact is there twice";
+
+static const char *bad(const void *state)
+{
+    const struct kept *now = state;
+    int end = chain_end(now);
+    for (int id = 1; id < IDS; id++) {
+        for (int index = 0; index < FACTS; index++) {
+            int there = now->server.there[id][index];
+            if (has(now, NAMED) ? there & (there - 1) : there > 1)
+                return doubled;
+        }
+    }
+    if (end < now->owner.trimmed)
+        return lost;
+    for (int place = 1; place <= end; place++) {
+        int id = now->owner.id[place];
+        for (int index = 0; index < facts_of(id); index++) {
+            if (!now->server.there[id][index])
+                return lost;
+        }
+    }
+    return NULL;
+}
+
+static bool goal(const void *state)
+{
+    const struct kept *now = state;
+    return now->owner.published == EVENTS && now->owner.cursor == EVENTS &&
+           chain_end(now) == EVENTS;
+}
+
+static const struct explore_model model = {
+    .name = "carrier_facts", .size = sizeof(struct kept), .next = next, .bad = bad, .goal = goal};
+
+/* ---- Right ones ---- */
+
+static struct kept calm(void)
+{
+    struct kept first = {.next_id = 1, .takeovers = 1, .cuts = 2, .halves = 1};
+    first.owner.life = first.owner.epoch = 1;
+    first.carriers[0].life = first.carriers[0].epoch = 1;
+    return first;
+}
+
+/* The server's first backup is one of when it was empty. */
+static struct kept server_lost(void)
+{
+    struct kept first = calm();
+    first.halves = 0;
+    first.cuts = explore_deep();
+    first.losses = first.backups = 1;
+    return first;
+}
+
+static struct kept server_lost_twice(void)
+{
+    struct kept first = server_lost();
+    first.takeovers = 0;
+    first.losses = first.backups = 2;
+    return first;
+}
+
+/* To when one event was published, and had not been carried. */
+static struct kept owner_restored(void)
+{
+    struct kept first = calm();
+    first.restores = 1;
+    first.cuts = 1;
+    first.halves = 0;
+    first.next_id = 2;
+    first.owner.published = first.owner.id[1] = first.position_of[1] = 1;
+    first.former = first.owner;
+    first.owner.cursor = 1;
+    first.server.there[1][0] = first.server.there[1][1] = 1;
+    first.server.link[1] = first.server.number = 1;
+    return first;
+}
+
+static struct kept both_restored(void)
+{
+    struct kept first = owner_restored();
+    first.cuts = first.takeovers = 0;
+    first.losses = first.backups = 1;
+    return first;
+}
+
+static void each_fact_is_there_once_however_late_requests_come(void **state)
+{
+    (void)state;
+    struct kept first = calm();
+    explore_holds(&model, &first);
+}
+
+static void what_a_server_loses_comes_from_its_backup_and_the_outbox(void **state)
+{
+    (void)state;
+    struct kept first = server_lost();
+    explore_holds(&model, &first);
+    first = server_lost_twice();
+    explore_holds(&model, &first);
+}
+
+static void a_restored_owner_s_facts_are_there_once(void **state)
+{
+    (void)state;
+    struct kept first = owner_restored();
+    explore_holds(&model, &first);
+    first = both_restored();
+    explore_holds(&model, &first);
+}
+
+/* ---- Wrong ones ---- */
+
+EXPLORE_CAUGHT(facts_without_names, model, calm, NAMED, doubled)
+EXPLORE_CAUGHT(facts_named_by_positions, model, owner_restored, BY_ID, lost)
+EXPLORE_CAUGHT(facts_named_by_the_sender_s_incarnation, model, owner_restored, OF_EVENT, doubled)
+EXPLORE_CAUGHT(facts_named_by_their_event_alone, model, calm, INDEXED, lost)
+EXPLORE_CAUGHT(a_mark_that_is_a_number, model, server_lost, CHAIN, lost)
+EXPLORE_CAUGHT(links_of_positions, model, both_restored, LINKS_BY_ID, lost)
+EXPLORE_CAUGHT(links_named_by_one_end, model, server_lost, BOTH_ENDS, lost)
+EXPLORE_CAUGHT(an_outbox_trimmed_behind_the_cursor, model, server_lost, IN_BACKUP, lost)
+EXPLORE_CAUGHT(a_backup_counted_up_to_what_was_carried_since, model, server_lost, COUNTS_BEFORE,
+               lost)
+EXPLORE_CAUGHT(a_backup_of_another_life_of_the_server, model, server_lost, WITNESSED, lost)
+EXPLORE_CAUGHT(a_backup_of_a_server_that_was_not_looked_at, model, server_lost, LOOKS, lost)
+
+/* Instead of names: what was not answered comes when the server was asked. */
+static void asking_how_far_the_server_is_doubles(void **state)
+{
+    (void)state;
+    struct kept first = calm();
+    first.without[REPEATS] = first.without[NAMED] = 1;
+    explore_catches(&model, &first, doubled);
+}
+
+/* Instead of sending again: a former life was farther. Links tell, and numbers do not. */
+static void asking_how_far_the_server_is_loses(void **state)
+{
+    (void)state;
+    struct kept first = owner_restored();
+    first.without[REPEATS] = first.without[CHAIN] = 1;
+    explore_catches(&model, &first, lost);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_fact_is_there_once_however_late_requests_come),
+        cmocka_unit_test(what_a_server_loses_comes_from_its_backup_and_the_outbox),
+        cmocka_unit_test(a_restored_owner_s_facts_are_there_once),
+        cmocka_unit_test(facts_without_names),
+        cmocka_unit_test(facts_named_by_positions),
+        cmocka_unit_test(facts_named_by_the_sender_s_incarnation),
+        cmocka_unit_test(facts_named_by_their_event_alone),
+        cmocka_unit_test(a_mark_that_is_a_number),
+        cmocka_unit_test(links_of_positions),
+        cmocka_unit_test(links_named_by_one_end),
+        cmocka_unit_test(an_outbox_trimmed_behind_the_cursor),
+        cmocka_unit_test(a_backup_counted_up_to_what_was_carried_since),
+        cmocka_unit_test(a_backup_of_another_life_of_the_server),
+        cmocka_unit_test(a_backup_of_a_server_that_was_not_looked_at),
+        cmocka_unit_test(asking_how_far_the_server_is_doubles),
+        cmocka_unit_test(asking_how_far_the_server_is_loses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
