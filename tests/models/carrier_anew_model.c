@@ -3,6 +3,9 @@
  * A derived store on a server is made anew beside the one that serves (docs/internals/carriers.md):
  * another generation is filled with pages of what the owner has, each row as of the position at
  * which it was read, then with the ops published since; then it serves, and the former is dropped.
+ * Pages go to the server beside the outbox, which takes a lease and more rules than publishing rows
+ * does (carrier_rows).
+ *
  * The server compares versions, and an op that says that something is gone leaves a stone; what
  * becomes of one store in which that goes on is another model (carrier).
  *

@@ -4,9 +4,9 @@
  * and are never made anew. What a server loses comes from its own backup, and what that has not
  * from the owner's outbox, which is therefore trimmed only up to what a backup of the server has.
  *
- * Two carriers take over from each other and don't know when they were paused, requests come late
- * or half, the server is restored from a backup of its own, the owner from one of its, and gives
- * positions out again. Events have ids that never come again; the first one has two facts.
+ * There is no lease: two carriers do what they find at any time. Requests come late or half, the
+ * server is restored from a backup of its own, the owner from one of its, and gives positions out
+ * again. Events have ids that never come again; the first one has two facts.
  */
 
 #include "explore.h"
@@ -25,6 +25,7 @@ enum rule {
     BY_ID,         /* which is its event's id, and not a position */
     OF_EVENT,      /* and not the incarnation of who sends it */
     INDEXED,       /* and its index in the event */
+    RISES,         /* a cursor only rises, whoever moves it */
     REPEATS,       /* what was not answered is sent again, whatever the server has */
     CHAIN,         /* each request leaves a link to the one before, not only how far it came */
     LINKS_BY_ID,   /* links name events' ids */
@@ -44,7 +45,7 @@ struct facts {
 };
 
 struct owner {
-    uint8_t life, published, cursor, trimmed, epoch;
+    uint8_t life, published, cursor, trimmed;
     uint8_t backed_up; /* up to there a backup of the server has all */
     uint8_t id[EVENTS + 1];
 };
@@ -58,14 +59,15 @@ enum phase { IDLE, READ, ANSWERED, DOUBTFUL };
 enum backing { NO_BACKUP, WITNESS_WRITTEN, LOOKED, MADE };
 
 struct carrier {
-    uint8_t epoch, life, phase;
+    uint8_t phase;
     struct page page;
 };
 
 struct kept {
     uint8_t without[RULES];
+    uint8_t alone; /* is the first carrier */
     /* Faults that are left. */
-    uint8_t takeovers, cuts, halves, losses, restores, backups;
+    uint8_t cuts, halves, losses, restores, backups;
     uint8_t next_id;
     uint8_t position_of[IDS];
     struct owner owner, former; /* former: a backup */
@@ -252,48 +254,18 @@ static void owner_steps(struct explore *explore, const struct kept *now)
 
 /* ---- Carriers ---- */
 
-static bool under_epoch(const struct kept *s, const struct carrier *carrier)
-{
-    return carrier->epoch == s->owner.epoch && carrier->life == s->owner.life;
-}
-
-static void takes_over(struct explore *explore, const struct kept *now, int i)
-{
-    struct kept after = *now;
-    struct carrier *carrier = &after.carriers[i];
-    bool nobody = true;
-    for (int k = 0; k < CARRIERS; k++)
-        nobody = nobody && !under_epoch(now, &now->carriers[k]);
-    if (carrier->phase != IDLE || under_epoch(now, carrier) || (!nobody && !now->takeovers))
-        return;
-    after.takeovers -= !nobody;
-    after.owner.epoch++;
-    carrier->epoch = after.owner.epoch;
-    carrier->life = after.owner.life;
-    for (int k = 0; k < CARRIERS; k++) { /* one without a page will never do anything */
-        if (k != i && now->carriers[k].phase == IDLE)
-            after.carriers[k] = (struct carrier){0};
-    }
-    explore_step(explore, &after, "%d takes over, epoch %d", i, carrier->epoch);
-}
-
 static void reads(struct explore *explore, const struct kept *now, int i)
 {
     struct kept after = *now;
     const struct owner *owner = &now->owner;
-    int end = chain_end(now);
-    if (end < owner->cursor) {
-        after.owner.cursor = (uint8_t)end;
-        explore_step(explore, &after, "%d begins again at %d", i, end);
+    int end = chain_end(now); /* before the cursor, where the server has lost something */
+    if (end < owner->trimmed)
         return;
-    }
-    for (int to = owner->cursor + 1; to <= owner->cursor + PAGE && to <= owner->published; to++) {
+    for (int to = end + 1; to <= end + PAGE && to <= owner->published; to++) {
         after = *now;
         struct page *page = &after.carriers[i].page;
-        *page = (struct page){.life = owner->life,
-                              .from = owner->cursor,
-                              .to = (uint8_t)to,
-                              .after = owner->id[owner->cursor]};
+        *page = (struct page){
+            .life = owner->life, .from = (uint8_t)end, .to = (uint8_t)to, .after = owner->id[end]};
         for (int k = 0; k < to - page->from; k++)
             page->id[k] = owner->id[page->from + 1 + k];
         after.carriers[i].phase = READ;
@@ -327,25 +299,25 @@ static void sends(struct explore *explore, const struct kept *now, int i)
     }
 }
 
-static void carrier_steps(struct explore *explore, const struct kept *now, int i)
+/* Noted under the incarnation under which it was read. */
+static void notes(struct explore *explore, const struct kept *now, int i)
 {
     struct kept after = *now;
-    struct carrier *carrier = &after.carriers[i];
-    takes_over(explore, now, i);
-    if (carrier->phase == IDLE && under_epoch(now, carrier)) {
-        reads(explore, now, i);
-    } else if (carrier->phase == READ || carrier->phase == DOUBTFUL) {
+    const struct page *page = &now->carriers[i].page;
+    if (page->life == now->owner.life && (now->owner.cursor < page->to || !has(now, RISES)))
+        after.owner.cursor = page->to;
+    after.carriers[i] = (struct carrier){0};
+    explore_step(explore, &after, "%d: the cursor is at %d", i, after.owner.cursor);
+}
+
+static void carrier_steps(struct explore *explore, const struct kept *now, int i)
+{
+    if (now->carriers[i].phase == ANSWERED)
+        notes(explore, now, i);
+    else if (now->carriers[i].phase != IDLE)
         sends(explore, now, i);
-    } else if (carrier->phase == ANSWERED) {
-        bool valid = under_epoch(now, carrier);
-        if (valid)
-            after.owner.cursor = carrier->page.to;
-        carrier->page = (struct page){0};
-        carrier->phase = IDLE;
-        if (!valid)
-            *carrier = (struct carrier){0};
-        explore_step(explore, &after, "%d moves the cursor to %d", i, after.owner.cursor);
-    }
+    else if (i == 0 || !now->alone)
+        reads(explore, now, i);
 }
 
 static void next(struct explore *explore, const void *state)
@@ -399,9 +371,8 @@ static const struct explore_model model = {
 
 static struct kept calm(void)
 {
-    struct kept first = {.next_id = 1, .takeovers = 1, .cuts = 2, .halves = 1};
-    first.owner.life = first.owner.epoch = 1;
-    first.carriers[0].life = first.carriers[0].epoch = 1;
+    struct kept first = {.next_id = 1, .cuts = 2, .halves = 1};
+    first.owner.life = 1;
     return first;
 }
 
@@ -418,7 +389,7 @@ static struct kept server_lost(void)
 static struct kept server_lost_twice(void)
 {
     struct kept first = server_lost();
-    first.takeovers = 0;
+    first.alone = !explore_deep();
     first.losses = first.backups = 2;
     return first;
 }
@@ -442,7 +413,8 @@ static struct kept owner_restored(void)
 static struct kept both_restored(void)
 {
     struct kept first = owner_restored();
-    first.cuts = first.takeovers = 0;
+    first.cuts = 0;
+    first.alone = !explore_deep();
     first.losses = first.backups = 1;
     return first;
 }
@@ -478,6 +450,7 @@ EXPLORE_CAUGHT(facts_without_names, model, calm, NAMED, doubled)
 EXPLORE_CAUGHT(facts_named_by_positions, model, owner_restored, BY_ID, lost)
 EXPLORE_CAUGHT(facts_named_by_the_sender_s_incarnation, model, owner_restored, OF_EVENT, doubled)
 EXPLORE_CAUGHT(facts_named_by_their_event_alone, model, calm, INDEXED, lost)
+EXPLORE_CAUGHT(a_cursor_that_goes_back, model, server_lost, RISES, lost)
 EXPLORE_CAUGHT(a_mark_that_is_a_number, model, server_lost, CHAIN, lost)
 EXPLORE_CAUGHT(links_of_positions, model, both_restored, LINKS_BY_ID, lost)
 EXPLORE_CAUGHT(links_named_by_one_end, model, server_lost, BOTH_ENDS, lost)
@@ -515,6 +488,7 @@ int main(void)
         cmocka_unit_test(facts_named_by_positions),
         cmocka_unit_test(facts_named_by_the_sender_s_incarnation),
         cmocka_unit_test(facts_named_by_their_event_alone),
+        cmocka_unit_test(a_cursor_that_goes_back),
         cmocka_unit_test(a_mark_that_is_a_number),
         cmocka_unit_test(links_of_positions),
         cmocka_unit_test(links_named_by_one_end),
