@@ -31,6 +31,8 @@ struct event_manager *event_manager_new(struct work_context *context)
     manager->parked_max = SUBSCRIBE_PARKED_MAX;
     map_init(&manager->subscribers);
     manager->bus = &feed_bus;
+    for (size_t i = 0; i < sizeof context->service->routes / sizeof *context->service->routes; i++)
+        manager->is_view |= context->service->routes[i].of_view;
     return manager;
 }
 

@@ -35,6 +35,7 @@ struct bus;
 struct carrier;
 struct event_marks;
 struct event_slices;
+struct level_waiter;
 struct event_source;
 struct relay;
 struct subscription;
@@ -95,6 +96,14 @@ struct event_manager {
     const json_t *versions;    /* the same, by service, type and version */
     struct event_marks *marks; /* which of their data are personal: see marks.h */
     struct event_trimmed trimmed;
+    bool is_view; /* it has routes `.of_view` */
+    /* Requests that wait for events to be applied, and what is known of other instances'
+     * partitions: subscribe/level.h. */
+    struct level_waiter *waiters;
+    int waiter_count;
+    bool levels_looking;
+    int64_t levels_ns; /* when the last look at them began */
+    struct fiber_queue levels_looked;
     int fibers;              /* of this manager, running */
     struct fiber_queue idle; /* fibers in event_manager_wait */
     struct event_counters counters;

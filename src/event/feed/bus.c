@@ -206,8 +206,11 @@ static enum bus_verdict feed_fetch(struct bus_reader *reader, const struct bus_q
         .headers = {{"Accept", FEED_CONTENT_TYPE}, {"Freehold-From", from}},
         .deadline_ns = question->deadline_ns,
     };
+    int64_t asked_ns = world_monotonic_ns(context->world);
     world_request_wait(context->world, &request);
     enum bus_verdict verdict = feed_verdict_of(subscriber, &request, question, ret, why);
+    if (verdict == BUS_BATCH && (*ret)->next.position >= (*ret)->last)
+        (*ret)->asked_ns = asked_ns;
     world_request_release(&request);
     text_release(&path);
     return verdict;

@@ -120,6 +120,8 @@ bool resync_work(struct subscription *s, struct resync_fence *fence,
     if (code == FH_OK) {
         s->cursor = fence->cursor;
         s->resync = fence->next;
+        subscription_skip_none(s);
+        level_moved(s);
         s->resync_tries = 0;
         portion_passed(&s->together, count);
         subscription_release_hold(s, &s->applying_hold);

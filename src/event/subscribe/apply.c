@@ -347,6 +347,7 @@ enum apply_verdict apply_run(struct apply *apply)
     }
     if (code == FH_OK) {
         s->cursor = fence.next;
+        level_moved(s);
         s->manager->counters.parked += (uint64_t)fence.parks;
         if (fence.parks)
             parked_recount(s);

@@ -32,6 +32,9 @@ struct batch {
      * 0: it does not. For buses. */
     struct chain_place own;
     int64_t last; /* the publisher's last position, as far as the bus can tell */
+    /* When the publisher itself was asked, if it had nothing beyond `next` then; 0: it had, or only
+     * a broker was asked. */
+    int64_t asked_ns;
     int count;
     struct batch_event *events; /* in ascending order of position */
     struct batch *following;    /* the next batch in a queue */

@@ -25,7 +25,9 @@ static struct bus_question question_of(const struct subscription *s)
         .limit = portion_size(&s->answers, SUBSCRIBE_BATCH_MAX),
         /* The first answer comes at once: until then nobody knows how many events there are to
          * catch up with. */
-        .wait_s = s->reading.state == SUBSCRIPTION_FOLLOWING ? SUBSCRIBE_WAIT_S : 0,
+        .wait_s = s->reading.state != SUBSCRIPTION_FOLLOWING ? 0
+                  : s->manager->is_view                      ? SUBSCRIBE_VIEW_WAIT_S
+                                                             : SUBSCRIBE_WAIT_S,
         .deadline_ns = world_in_ms(subscription_world(s), SUBSCRIBE_ANSWER_MS_MAX),
     };
     if (s->resync.phase == LEDGER_FOLLOW && s->resync.seen_position > s->fetched.position) {
@@ -48,7 +50,9 @@ static void take_batch(struct subscription *s, struct batch *batch)
         return;
     }
     s->skipped = batch->next;
+    s->skipped_asked_ns = batch->asked_ns;
     batch_free(batch);
+    level_moved(s);
     fiber_wake_all(&s->for_batches);
 }
 
@@ -60,6 +64,7 @@ static void place_lost(struct subscription *s, const char *what)
     snprintf(reason, sizeof reason, "%s%s%s.", what, *why ? ", and " : "", why);
     subscription_hold(s, &s->reading, s->resyncs ? SUBSCRIPTION_RESYNC : SUBSCRIPTION_REFUSED,
                       reason);
+    level_lost(s);
     subscription_drop(s);
     fiber_wake_all(&s->for_batches);
     fiber_wake_all(&s->for_parking);

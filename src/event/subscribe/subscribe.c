@@ -74,8 +74,11 @@ static bool was_applied(struct subscription *s, const struct ledger_cursor *next
     s->fenced = now.epoch != s->cursor.epoch;
     s->cursor = now;
     *ret_elsewhere = s->fenced;
-    if (s->fenced)
+    if (s->fenced) {
+        level_lost(s);
         return false;
+    }
+    level_moved(s);
     if (!applied) {
         log_warning("cursor-moved",
                     "The cursor of %s was moved to %lld by someone else; reading on from there.",
@@ -296,8 +299,7 @@ static void apply_what_came(struct subscription *s)
     if (s->applying) {
         s->applied = 0;
         batch_apply(s);
-        batch_free(s->applying);
-        s->applying = NULL;
+        subscription_finish(s);
     } else if (!has_skipped(s)) {
         sync_wait(s, INT64_MAX);
     } else if (world_monotonic_ns(subscription_world(s)) < due_ns) {
@@ -333,6 +335,7 @@ static void hold_as_fenced(struct subscription *s)
 static void run_applier(void *argument)
 {
     struct subscription *s = argument;
+    level_lost(s);
     if (cursor_is_ours(s) && resync_load(s)) {
         if (subscription_resyncs(s))
             subscription_hold(s, &s->reading, SUBSCRIPTION_RESYNC,
@@ -377,6 +380,8 @@ static void partition_taken(struct lease *lease)
 static void partition_ends(struct lease *lease)
 {
     struct subscription *s = lease->owner;
+    level_lost(s);
+    level_wake(s->manager);
     fiber_wake_all(&s->for_batches);
     fiber_wake_all(&s->for_space);
     fiber_wake_all(&s->for_parking);
@@ -464,6 +469,7 @@ bool subscribe_idle(const struct event_manager *manager)
 
 void subscribe_drain(struct event_manager *manager)
 {
+    level_wake(manager);
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
         fiber_wake_all(&s->for_batches);
         fiber_wake_all(&s->for_space);

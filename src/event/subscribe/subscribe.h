@@ -46,6 +46,8 @@
 /* Batches fetched but not yet applied, without the one in progress. */
 #define SUBSCRIBE_PREFETCH_MAX 2
 #define SUBSCRIBE_WAIT_S 20 /* the wait of a long poll */
+/* The same for a view: only an answer tells that nothing was missing when it was asked for. */
+#define SUBSCRIBE_VIEW_WAIT_S 1
 #define SUBSCRIBE_ANSWER_MS_MAX ((SUBSCRIBE_WAIT_S + 10) * 1000)
 #define SUBSCRIBE_RETRY_MS_MIN 20
 #define SUBSCRIBE_RETRY_MS_MAX 1000 /* in an outage: catching up starts soon after it ends */

@@ -129,7 +129,23 @@ void subscription_drop(struct subscription *s)
     while ((batch = subscription_take(s)))
         batch_free(batch);
     s->fetched = s->skipped = s->cursor;
+    s->skipped_asked_ns = 0;
     s->generation++;
+    level_moved(s);
+}
+
+/* What is left lies between the cursor and whatever was skipped behind it. */
+void subscription_finish(struct subscription *s)
+{
+    bool whole = s->applied == s->applying->count;
+    int64_t asked_ns = s->applying->asked_ns;
+    batch_free(s->applying);
+    s->applying = NULL;
+    if (!whole)
+        subscription_skip_none(s);
+    level_moved(s);
+    if (whole)
+        level_current(s, asked_ns);
 }
 
 /* ---- reported state ---- */

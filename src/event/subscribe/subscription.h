@@ -17,6 +17,7 @@
 
 #include "base/portion.h"
 #include "event/subscribe/batch.h"
+#include "event/subscribe/level.h"
 #include "event/subscribe/subscribe.h"
 #include "store/ledger_snapshot.h"
 #include "work/lease.h"
@@ -58,6 +59,8 @@ struct subscription {
     const struct doing *doings[SUBSCRIBED_MAX];               /* of each; NULL: not made yet */
     int subscribed_count;
     struct ledger_cursor cursor, fetched, skipped;
+    int64_t skipped_asked_ns; /* of the answer that said so: batch.asked_ns */
+    struct level level;
     int64_t last;
     struct batch *first, *newest; /* fetched, not yet applied */
     int queued;
@@ -85,6 +88,13 @@ static inline bool subscription_resyncs(const struct subscription *s)
     return s->resyncs || s->resync.phase == LEDGER_PAGES || s->resync.phase == LEDGER_SWEEP;
 }
 
+/* What the reader passed behind the queue counts no more. */
+static inline void subscription_skip_none(struct subscription *s)
+{
+    s->skipped = s->cursor;
+    s->skipped_asked_ns = 0;
+}
+
 struct world *subscription_world(const struct subscription *s);
 bool subscription_refused(const struct subscription *s);
 bool subscription_is_ours(const struct subscription *s);
@@ -109,6 +119,8 @@ void subscription_leave(struct subscription *s);
 /* The queue between reader and applier. */
 void subscription_put(struct subscription *s, struct batch *batch);
 struct batch *subscription_take(struct subscription *s); /* NULL: it is empty */
+/* The batch in progress is over, whether all of it was applied or not. */
+void subscription_finish(struct subscription *s);
 /* Throws away everything fetched or being fetched: the reader continues after the cursor. */
 void subscription_drop(struct subscription *s);
 
