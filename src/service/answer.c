@@ -17,11 +17,13 @@
 #include "http/media.h"
 #include "service/audience.h"
 #include "service/exchange.h"
+#include "service/view.h"
 #include "shape/problem.h"
 #include "work/fault.h"
 #include "work/spans.h"
 
-#define ANSWER_HEADERS_MAX 16
+/* Those of the unit of work, Retry-After, Preference-Applied, and a view's. */
+#define ANSWER_HEADERS_MAX (WORK_REPLY_HEADERS_MAX + WORK_REPLY_HEADERS_OWN + 2 + VIEW_HEADERS_MAX)
 #define UNDECIDED                                                                                  \
     "The outcome is unknown: the store has not said yet whether this request was carried out; it " \
     "may have been, or may yet be. "
@@ -287,6 +289,7 @@ void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct ht
     }
     if (more)
         headers[count++] = *more;
+    count += view_headers(exchange, w->reply_status, headers + count);
     size_t length;
     unsigned char *bytes = work_reply_bytes(w, &length);
     if (bytes) {

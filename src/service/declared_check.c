@@ -288,6 +288,18 @@ static enum fh_code check_route_types(const struct fh_route *route, struct fh_er
     return FH_OK;
 }
 
+static enum fh_code check_view(const fh_service *service, const struct fh_route *route,
+                               struct fh_error *error)
+{
+    bool gets = strcmp(route->method, "GET") == 0;
+    if (!route->of_view || (gets && service->subscribes[0].service))
+        return FH_OK;
+    return error_set(error, FH_INVALID, "The route %s %.100s is `of_view`, and %s.", route->method,
+                     route->path,
+                     gets ? "its service subscribes to nothing that it could be a view of"
+                          : "only a GET can be");
+}
+
 static enum fh_code check_routes(const fh_service *service, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
@@ -307,6 +319,8 @@ static enum fh_code check_routes(const fh_service *service, struct fh_error *err
             code = check_page(route, error);
         if (code == FH_OK)
             code = check_route_types(route, error);
+        if (code == FH_OK)
+            code = check_view(service, route, error);
     }
     return code;
 }

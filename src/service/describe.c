@@ -69,6 +69,8 @@ static json_t *describe_route(const struct fh_route *route)
     arena_release(&arena);
     if (route->page.by)
         set_member(object, "page", json_string(route->page.by));
+    if (route->of_view)
+        set_member(object, "of_view", json_true());
     if (route->body)
         set_member(object, "body", named_schema(route->body));
     set_member_text(object, "body_type", route->body_type);

@@ -23,6 +23,7 @@
 #include "service/audience.h"
 #include "service/exchange.h"
 #include "service/runtime.h"
+#include "service/view.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
 #include "work/command.h"
@@ -355,6 +356,8 @@ static void run_route_work(struct exchange *exchange, json_t *path)
         exchange->unfit = problem;
         w->handler = fail_unfit;
     }
+    if (!status && !view_begin(exchange))
+        return;
     json_arena_set(NULL);
     enum fh_code code = is_command ? command_run(w, &command) : work_run(w);
     exchange->route->begins_sagas |= reply_header(w, SAGA_HEADER) != NULL;

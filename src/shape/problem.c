@@ -153,6 +153,16 @@ static const struct {
     [PROBLEM_EVENTS_UNREADABLE] = {URN "events-unreadable", 500,
                                    "The events or the state can't be read, and another try will "
                                    "not help: the service's log says why."},
+    [PROBLEM_VIEW_BEHIND] = {URN "view-behind", 504,
+                             "What `Freehold-Wait` names was not applied to the view in time: "
+                             "`Freehold-As-Of` says how far it is."},
+    [PROBLEM_VIEW_OUTDATED] = {URN "view-outdated", 503,
+                               "The view is older than `Freehold-Max-Age` allows, or its age is "
+                               "not known."},
+    [PROBLEM_POSITION_REPLACED] =
+        {URN "position-replaced", 409,
+         "`Freehold-Wait` names an event of a store that was restored or moved since: whether it "
+         "is part of the view is not known. Ask without it."},
     [PROBLEM_RATE_EXCEEDED] =
         {URN "rate-exceeded", 429,
          "The client has asked more often than it may: nothing was done. Retry-After says when it "

@@ -73,6 +73,10 @@ enum problem_type {
     PROBLEM_SNAPSHOT_OUTDATED,
     PROBLEM_EVENT_TYPE_UNKNOWN,
     PROBLEM_EVENTS_UNREADABLE,
+    /* Views. */
+    PROBLEM_VIEW_BEHIND,
+    PROBLEM_VIEW_OUTDATED,
+    PROBLEM_POSITION_REPLACED,
     /* The gateway, of clients' credentials, and of the services that it passes requests on to. */
     PROBLEM_RATE_EXCEEDED,
     PROBLEM_CLIENT_BUSY,

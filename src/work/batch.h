@@ -34,6 +34,8 @@ void work_committed(fh_work *w); /* runs the hooks that follow a commit */
 void work_sequence(fh_work *const *works, int count);
 /* After that: of an event that it published. 0: it has none yet, or it is another's. */
 int64_t work_position_of(const fh_work *w, const char *event_id);
+/* The last of those of its events; 0: it has none that is known. */
+int64_t work_last_position(const fh_work *w);
 
 /* How often a unit of work was tried: see retry.c. Zero-initialised. */
 struct work_tries {

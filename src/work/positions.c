@@ -38,6 +38,18 @@ int64_t work_position_of(const fh_work *w, const char *event_id)
     return 0;
 }
 
+int64_t work_last_position(const fh_work *w)
+{
+    int64_t last = 0;
+    for (const struct work_appended *a = w->appended; a; a = a->next) {
+        for (const struct ledger_event *event = a->events; event; event = event->next) {
+            if (event->position > last)
+                last = event->position;
+        }
+    }
+    return last;
+}
+
 /* Visits the events of all units of work: counts them, copies them to `placed`, or sets their
  * positions from it. */
 static int each_event(fh_work *const *works, int count, struct store_placed *placed, bool told)
