@@ -212,7 +212,7 @@ enum door_verdict door_judge(const struct door *door, const struct door_request 
 
 #define READABLE_HEADERS                                                                           \
     "Location, Link, Retry-After, ETag, Age, Preference-Applied, WWW-Authenticate, Allow, "        \
-    "RateLimit, RateLimit-Policy"
+    "RateLimit, RateLimit-Policy, Freehold-At, Freehold-As-Of"
 
 static bool has_own_header(const struct http_header *headers, size_t count, const char *name)
 {

@@ -2,7 +2,7 @@
 /*
  * Every exchange ends here, with exactly one answer; so this is also the only place where requests
  * are counted. Of a service's answer only the headers named here are passed on: what services tell
- * each other (Freehold-*) stays inside.
+ * each other (Freehold-*) stays inside. Positions of events go out sealed (seal.h).
  */
 
 #include "gateway/exchange.h"
@@ -34,11 +34,13 @@ static const struct {
                  {"allow", "Allow"}};
 #define PASSED_ON (sizeof passed_on / sizeof *passed_on)
 #define LIMIT_HEADERS 2
+#define SEALED_HEADERS 2         /* Freehold-At and Freehold-As-Of */
 #define LARGE ((size_t)64 << 10) /* of an answer */
 #define VARY_LENGTH_MAX ((size_t)4096)
 #define CODING_HEADERS 2 /* Content-Encoding, and Vary if there is none */
 #define ANSWER_HEADERS_MAX                                                                         \
-    (PASSED_ON + 1 + DOOR_HEADERS_MAX + LIMIT_HEADERS + CODING_HEADERS) /* 1: Vary */
+    (PASSED_ON + 1 + SEALED_HEADERS + DOOR_HEADERS_MAX + LIMIT_HEADERS +                           \
+     CODING_HEADERS) /* 1: Vary */
 
 struct gateway_exchange *gateway_exchange_new(struct world *world, const struct door *door,
                                               struct gateway_metrics *metrics, struct spans *spans,
@@ -374,11 +376,47 @@ static void add_vary(const struct gateway_exchange *exchange, const struct world
     }
 }
 
+/* "INCARNATION, POSITION", of the service that answers. */
+static bool read_at(const char *value, const char *service, struct as_of *ret)
+{
+    char place[2 * AS_OF_NAME_SIZE + ID_SIZE];
+    const char *comma = strchr(value, ',');
+    int length = comma ? (int)(comma - value) : 0;
+    snprintf(place, sizeof place, "%s@%.*s,%s", service, length, value,
+             comma ? comma + 1 + strspn(comma + 1, " ") : "");
+    return as_of_parse(place, ret, ERROR_UNHEEDED) == FH_OK;
+}
+
+/* Appends the headers that tell of positions, sealed, with their texts in `texts`. */
+static size_t seal_positions(const struct gateway_exchange *exchange,
+                             const struct world_request *answered,
+                             struct http_header ret[static SEALED_HEADERS],
+                             struct text texts[static SEALED_HEADERS])
+{
+    struct as_of as_of;
+    size_t count = 0;
+    const char *at = world_answer_header(answered, "freehold-at");
+    const char *shown = world_answer_header(answered, "freehold-as-of");
+    if (!exchange->seal)
+        return 0;
+    if (at && read_at(at, answered->service, &as_of)) {
+        seal_close(exchange->seal, &as_of, &texts[count]);
+        ret[count] = (struct http_header){"Freehold-At", texts[count].data};
+        count++;
+    }
+    if (shown && as_of_parse(shown, &as_of, ERROR_UNHEEDED) == FH_OK) {
+        seal_close(exchange->seal, &as_of, &texts[count]);
+        ret[count] = (struct http_header){"Freehold-As-Of", texts[count].data};
+        count++;
+    }
+    return count;
+}
+
 void gateway_pass_on(struct gateway_exchange *exchange, const struct world_request *answered)
 {
-    struct http_header headers[PASSED_ON + 1];
+    struct http_header headers[PASSED_ON + 1 + SEALED_HEADERS];
     size_t count = 0;
-    struct text vary;
+    struct text vary, sealed[SEALED_HEADERS];
     const char *refused = world_answer_header(answered, "freehold-refused");
     if (refused && strcmp(refused, "user") != 0) {
         /* The service refused this gateway: its client can't do anything about that. */
@@ -395,6 +433,9 @@ void gateway_pass_on(struct gateway_exchange *exchange, const struct world_reque
     add_vary(exchange, answered, &vary);
     if (vary.length)
         headers[count++] = (struct http_header){"Vary", vary.data};
+    for (size_t i = 0; i < SEALED_HEADERS; i++)
+        text_init(&sealed[i], SEAL_TOKENS_LENGTH_MAX);
+    count += seal_positions(exchange, answered, headers + count, sealed);
     exchange->passed_on = true;
     gateway_reply(exchange, &(struct http_answer){.status = answered->status,
                                                   .content_type =
@@ -405,4 +446,6 @@ void gateway_pass_on(struct gateway_exchange *exchange, const struct world_reque
                                                   .header_count = count,
                                                   .told = true}); /* in that service's log */
     text_release(&vary);
+    for (size_t i = 0; i < SEALED_HEADERS; i++)
+        text_release(&sealed[i]);
 }

@@ -141,6 +141,7 @@ static void gateway_take_keys(void *context, const json_t *keys)
         log_error("keys-rejected", "The keys that up has sent are rejected: %s", error.message);
         return;
     }
+    seal_take_keys(gateway->seal, keys);
     process_keys(&gateway->process, number, gateway->process.keys_settled);
     http_client_settle(gateway->client, gateway_keys_settled, gateway);
 }
@@ -163,6 +164,7 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
         return code;
     gateway->spans = spans_new(gateway->world, gateway->spans_fd);
     code = inside_init(&gateway->inside, gateway->world, config, error);
+    gateway->seal = seal_new(gateway->world, json_object_get(config, "keys"));
     if (code == FH_OK)
         code = make_clients(gateway, config, error);
     if (code == FH_OK)
@@ -214,6 +216,7 @@ static void release_gateway(struct gateway *gateway, int listen_fd)
     http_client_free(gateway->client);
     http_client_free(gateway->outside);
     sign_free(gateway->signing);
+    seal_free(gateway->seal);
     inside_release(&gateway->inside);
     process_end(&gateway->process);
     routes_release(&gateway->routes); /* its lines have timers */

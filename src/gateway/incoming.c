@@ -135,6 +135,7 @@ static void start_exchange(struct gateway *gateway, struct gateway_exchange *exc
 {
     gateway_exchange_route(exchange, route);
     exchange->authenticator = gateway->authenticator;
+    exchange->seal = gateway->seal;
     if (gateway->authenticator)
         exchange->certified = authenticate_certificate(gateway->authenticator,
                                                        exchange->incoming.request, &exchange->user);

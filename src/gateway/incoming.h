@@ -12,6 +12,7 @@
 #include "gateway/inside.h"
 #include "gateway/limits.h"
 #include "gateway/routes.h"
+#include "gateway/seal.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "service/process.h"
@@ -36,6 +37,7 @@ struct gateway {
     struct door door, inside_door;
     struct limits *limits;
     struct coder coder;
+    struct seal *seal;
     struct gateway_metrics metrics;
     struct spans *spans;
     int spans_fd;

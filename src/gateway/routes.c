@@ -164,6 +164,7 @@ static enum fh_code add_service(struct routes *routes, struct upstream *upstream
                               .upstream = upstream,
                               .auth = auth ? arena_text(&routes->arena, auth) : NULL,
                               .secret = schema_is_secret(json_at(declared, "answer.schema")),
+                              .of_view = json_is_true(json_object_get(declared, "of_view")),
                               .hidden = !audience || strcmp(audience, "public") != 0,
                               .deadline_ms = deadline_ms > 0 && deadline_ms < INT32_MAX
                                                  ? (int)deadline_ms

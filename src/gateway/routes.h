@@ -31,8 +31,9 @@ struct route {
     size_t index;     /* among all */
     int literals;
     int deadline_ms;
-    bool hidden; /* not public */
-    bool secret; /* its answer may have a secret, or a card's number: it is not coded */
+    bool hidden;  /* not public */
+    bool of_view; /* its answers say as of when they are, and it may be waited for */
+    bool secret;  /* its answer may have a secret, or a card's number: it is not coded */
 };
 
 struct routes {
