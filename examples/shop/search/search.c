@@ -125,7 +125,7 @@ static const fh_field found_shape[] = {
 FH_SERVICE(search, .model = FH_RELATIONAL,
            .routes = {{"GET", "/api/search", search, .query = search_shape,
                        .answer = {200, .each = found_shape}, .auth = FH_ANYONE, .name = "search",
-                       .summary = "Finds products by words"}},
+                       .summary = "Finds products by words", .of_view = true}},
            .subscribes = {{"products", "ProductUpdated", product_heard, .fields = SHOWN,
                            .upsert = product_heard, .gone = product_gone, .held = products_held,
                            .sync_s = 24 * 60 * 60},
