@@ -27,6 +27,7 @@
 #define AS_OF_NAME_SIZE 65
 #define AS_OF_PLACES_MAX 32
 #define AS_OF_LENGTH_MAX ((size_t)4096) /* of the text: as long as that many places are */
+#define AS_OF_TOKENS_LENGTH_MAX 8192    /* of Freehold-Wait as clients send it: gateway/seal.h */
 
 struct as_of_place {
     char name[AS_OF_NAME_SIZE];

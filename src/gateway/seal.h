@@ -19,7 +19,7 @@
 
 /* Of what a client sends, in bytes: as long as a token of as many places as there may be, and
  * more. */
-#define SEAL_TOKENS_LENGTH_MAX ((size_t)8192)
+#define SEAL_TOKENS_LENGTH_MAX ((size_t)AS_OF_TOKENS_LENGTH_MAX)
 
 struct seal;
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/as_of.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -180,6 +181,21 @@ static void add_header_parameter(json_t *parameters, const char *name, const cha
                   parameter_of("header", name, strlen(name), false, description, schema));
 }
 
+static void add_view_parameters(json_t *parameters)
+{
+    add_header_parameter(parameters, "Freehold-Wait",
+                         "What `Freehold-At` of a command or `Freehold-As-Of` of a view said; "
+                         "several with commas between them. The answer comes once all of that is "
+                         "among what is shown; if it does not come in time, with 504.",
+                         json_pack("{s:s, s:i, s:i, s:s}", "type", "string", "minLength", 1,
+                                   "maxLength", AS_OF_TOKENS_LENGTH_MAX, "pattern",
+                                   "^[!-~]+(, [!-~]+)*$"));
+    add_header_parameter(
+        parameters, "Freehold-Max-Age",
+        "Seconds: an older answer, or one of an unknown age, is refused with 503.",
+        json_pack("{s:s, s:i, s:i}", "type", "integer", "minimum", 0, "maximum", 999999999));
+}
+
 static void add_header_parameters(json_t *parameters, const json_t *route,
                                   const json_t *description, bool inside)
 {
@@ -189,6 +205,8 @@ static void add_header_parameters(json_t *parameters, const json_t *route,
         add_header_parameter(parameters, "Cache-Control",
                              "`no-cache`: from the owner's own store, not from a replica.",
                              json_pack("{s:s}", "type", "string"));
+        if (json_object_get(route, "of_view"))
+            add_view_parameters(parameters);
         return;
     }
     add_header_parameter(

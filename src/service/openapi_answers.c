@@ -94,6 +94,36 @@ static void add_waited(json_t *responses, const json_t *route, const json_t *des
                            "headers", headers));
 }
 
+/* New reference. */
+static json_t *success_headers(const json_t *route, const json_t *description, json_int_t status)
+{
+    json_t *headers = json_object();
+    bool gets = strcmp(json_string_at(route, "method"), "GET") == 0;
+    if (status == 201 || status == 202)
+        put_answered(headers, "Location", answer_header_of("Where it can be found.", "string"));
+    if (json_object_get(route, "page"))
+        put_answered(headers, "Link",
+                     answer_header_of("The next page's address, with `rel=\"next\"`; absent "
+                                      "on the last page.",
+                                      "string"));
+    if (json_object_get(route, "of_view")) {
+        put_answered(headers, "Freehold-As-Of",
+                     answer_header_of("The positions this answer reflects, of the services whose "
+                                      "events it is made of: for `Freehold-Wait`.",
+                                      "string"));
+        put_answered(headers, "Age",
+                     answer_header_of("For how many seconds, at most, events may be missing; "
+                                      "absent where that is not known.",
+                                      "integer"));
+    }
+    if (!gets && json_array_size(json_object_get(description, "publishes")))
+        put_answered(headers, "Freehold-At",
+                     answer_header_of("The position of what this has published: for the "
+                                      "`Freehold-Wait` of a view.",
+                                      "string"));
+    return headers;
+}
+
 static void add_success(json_t *responses, const json_t *route, const json_t *description)
 {
     char status[8] = "2XX";
@@ -109,17 +139,11 @@ static void add_success(json_t *responses, const json_t *route, const json_t *de
         put_answered(response, "content", openapi_typed(json_string_at(route, "answer_type"), 0));
     else if (json_object_get(answer, "schema") || (declared != 204 && declared))
         put_answered(response, "content", success_content(answer, description));
-    if (declared == 201 || declared == 202)
-        put_answered(
-            response, "headers",
-            json_pack("{s:o}", "Location", answer_header_of("Where it can be found.", "string")));
-    if (json_object_get(route, "page"))
-        put_answered(
-            response, "headers",
-            json_pack("{s:o}", "Link",
-                      answer_header_of("The next page's address, with `rel=\"next\"`; absent "
-                                       "on the last page.",
-                                       "string")));
+    json_t *headers = success_headers(route, description, declared);
+    if (json_object_size(headers))
+        put_answered(response, "headers", headers);
+    else
+        json_decref(headers);
     put_answered(responses, status, response);
     if (openapi_may_wait(route, description))
         add_waited(responses, route, description);
@@ -142,6 +166,12 @@ json_t *openapi_responses(const json_t *route, const json_t *description, bool i
                              "The request does not accept the type of the answer.");
     if (json_string_at(route, "body_type"))
         openapi_add_response(responses, "415", "The body was sent as another type.");
+    if (json_object_get(route, "of_view")) {
+        openapi_add_response(responses, "409",
+                             "What `Freehold-Wait` names is of a store that was replaced since.");
+        openapi_add_response(responses, "504",
+                             "What `Freehold-Wait` names was not applied in time.");
+    }
     if (body) {
         openapi_add_response(responses, "415", "The body was not sent as JSON.");
         openapi_add_response(responses, "422", "The body does not have the expected form.");

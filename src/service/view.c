@@ -110,7 +110,7 @@ static int64_t parse_max_age(const char *text)
     size_t digits = strspn(text, "0123456789");
     if (digits == 0 || text[digits])
         return -1;
-    return digits > 9 ? VIEW_MAX_AGE_S_MAX : strtoll(text, NULL, 10);
+    return digits > VIEW_MAX_AGE_DIGITS_MAX ? -1 : strtoll(text, NULL, 10);
 }
 
 /* False: it is refused. */
@@ -123,7 +123,7 @@ static bool take_view_headers(struct exchange *exchange, struct view_asked *ret)
     ret->age_s_max = age ? parse_max_age(age) : -1;
     if (age && ret->age_s_max < 0) {
         refuse_view(exchange, PROBLEM_REQUEST_MALFORMED, false, NULL,
-                    VIEW_MAX_AGE_HEADER " is not a number of seconds: expected digits.");
+                    VIEW_MAX_AGE_HEADER " is not a number of seconds: expected 1 to 9 digits.");
         return false;
     }
     if (wait && as_of_parse(wait, &ret->wanted, &error) != FH_OK) {

@@ -20,7 +20,7 @@
 #define VIEW_AS_OF_HEADER "Freehold-As-Of"
 #define VIEW_AT_HEADER "Freehold-At"
 #define VIEW_HEADERS_MAX 3 /* of one answer */
-#define VIEW_MAX_AGE_S_MAX 1000000000
+#define VIEW_MAX_AGE_DIGITS_MAX 9
 #define VIEW_ANSWER_MS 100 /* of its deadline, a request that waits has left for its handler */
 
 /* On the request's fiber, before its handler runs: waits for what is asked for, and notes how far

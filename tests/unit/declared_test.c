@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "service/declared.h"
+#include "service/runtime.h"
 
 /* ---- What an older header had: fewer routes, no answers, and no settings yet ---- */
 
@@ -345,9 +346,33 @@ static void a_location_is_where_a_route_answers_whatever_its_names(void **state)
     assert_false(declared_answers("/a/{id}/b", "/a/{id}/c"));
 }
 
+static void only_a_get_of_a_service_that_subscribes_is_a_view(void **state)
+{
+    static const fh_service view = {.name = "finds",
+                                    .model = FH_RELATIONAL,
+                                    .routes = {{"GET", "/finds", handler, .of_view = true}},
+                                    .subscribes = {{"books", "BookAdded", handler}}};
+    fh_service wrong = view;
+    struct fh_error error;
+    (void)state;
+    assert_int_equal(declared_check(&view, &error), FH_OK);
+    json_t *described = service_describe(&view);
+    assert_true(json_is_true(
+        json_object_get(json_array_get(json_object_get(described, "routes"), 0), "of_view")));
+    json_decref(described);
+    wrong.routes[0].method = "POST";
+    assert_int_equal(declared_check(&wrong, &error), FH_INVALID);
+    assert_non_null(strstr(error.message, "only a GET can be"));
+    wrong = view;
+    wrong.subscribes[0] = (struct fh_subscription){0};
+    assert_int_equal(declared_check(&wrong, &error), FH_INVALID);
+    assert_non_null(strstr(error.message, "subscribes to nothing"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_a_get_of_a_service_that_subscribes_is_a_view),
         cmocka_unit_test(a_declaration_of_this_header_is_used_as_it_is),
         cmocka_unit_test(every_member_of_a_declaration_is_listed),
         cmocka_unit_test(what_an_older_declaration_says_is_read_and_the_rest_is_zero),

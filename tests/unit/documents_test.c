@@ -30,6 +30,8 @@ static int set_up(void **state)
     "{\"x-freehold-secret\": true}, \"name\": {\"x-freehold-personal\": true}}}}}}, "              \
     "\"answer\": {\"schema\": {\"properties\": {\"pin\": {\"x-freehold-secret\": true}}}}},"       \
     "{\"method\": \"POST\", \"path\": \"/books-a\", \"audience\": \"public\"},"                    \
+    "{\"method\": \"GET\", \"path\": \"/shelves\", \"audience\": \"public\", \"page\": \"id\", "   \
+    "\"of_view\": true},"                                                                          \
     "{\"method\": \"POST\", \"path\": \"/merge\", \"audience\": \"services\", \"undo\": true}],"   \
     "\"publishes\": [{\"type\": \"BookAdded\", \"version\": 2, \"key\": \"id\"}],"                 \
     "\"hears\": [{\"service\": \"users\", \"type\": \"User/Gone\", \"fields\": \"id,name\"}]}"
@@ -56,11 +58,43 @@ static void internal_routes_and_headers_are_for_those_inside(void **state)
     char *text = json_text(outside);
     assert_non_null(operation(inside, "/merge", "post"));
     assert_null(strstr(text, "merge"));
-    assert_null(strstr(text, "Freehold"));
+    assert_null(strstr(text, "Freehold-Undo"));
     assert_non_null(json_at(inside, "components.securitySchemes"));
     json_text_free(text);
     json_decref(inside);
     json_decref(outside);
+}
+
+static const json_t *parameter_named(const json_t *operation, const char *name)
+{
+    size_t i;
+    json_t *parameter;
+    json_array_foreach (json_object_get(operation, "parameters"), i, parameter) {
+        if (strcmp(json_string_at(parameter, "name"), name) == 0)
+            return parameter;
+    }
+    return NULL;
+}
+
+static void a_view_has_its_headers_and_what_published_its_position(void **state)
+{
+    (void)state;
+    json_t *document = document_of(false), *shelves = operation(document, "/shelves", "get");
+    assert_non_null(parameter_named(shelves, "Freehold-Wait"));
+    assert_non_null(parameter_named(shelves, "Freehold-Max-Age"));
+    json_t *headers = json_at(json_at(shelves, "responses.2XX"), "headers");
+    assert_non_null(json_object_get(headers, "Freehold-As-Of"));
+    assert_non_null(json_object_get(headers, "Age"));
+    assert_non_null(json_object_get(headers, "Link"));
+    assert_null(json_object_get(headers, "Freehold-At"));
+    assert_non_null(json_at(shelves, "responses.409"));
+    assert_non_null(json_at(shelves, "responses.504"));
+    const json_t *books = operation(document, "/books/{id}", "get");
+    assert_null(parameter_named(books, "Freehold-Wait"));
+    assert_null(json_at(books, "responses.504"));
+    const json_t *post = operation(document, "/books_a", "post");
+    assert_non_null(json_object_get(json_at(post, "responses.2XX.headers"), "Freehold-At"));
+    json_decref(document);
 }
 
 static void a_secret_is_taken_and_not_told(void **state)
@@ -441,6 +475,7 @@ int main(void)
     json_memory_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(internal_routes_and_headers_are_for_those_inside),
+        cmocka_unit_test(a_view_has_its_headers_and_what_published_its_position),
         cmocka_unit_test(a_secret_is_taken_and_not_told),
         cmocka_unit_test(patterns_that_differ_only_in_names_are_one_path),
         cmocka_unit_test(operations_have_ids_of_their_own),

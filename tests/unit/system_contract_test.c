@@ -234,6 +234,7 @@ static void each_change_of_a_route_is_judged(void **unused)
                   "is new", false);
     assert_change(ONE(", 'location': '/u/{id}'"), ONE(""), "",
                   "does not say any more where its resource is", true);
+    assert_change(ONE(", 'of_view': true"), ONE(""), "", "is no longer a view", true);
 }
 
 #define EVENT(version, members)                                                                    \

@@ -4,7 +4,7 @@
  * don't know these.
  *
  * Rules: "gone", "new", "audience", "auth", "undo", "type" (of a body or an answer), "body",
- * "status", "answer", "location", "path"; and those of shapes.
+ * "status", "answer", "location", "view", "path"; and those of shapes.
  */
 
 #include "system/contract/changes.h"
@@ -188,6 +188,9 @@ static void compare_answers(struct changes *changes, const json_t *old, const js
         changes_of_shapes(changes, "answer", old_schema, schema, SHAPE_GIVEN);
     if (json_object_get(old, "location") && !json_object_get(now, "location"))
         changes_add(changes, true, "location", "does not say any more where its resource is");
+    if (json_is_true(json_object_get(old, "of_view")) &&
+        !json_is_true(json_object_get(now, "of_view")))
+        changes_add(changes, true, "view", "is no longer a view");
 }
 
 /* The route that has its place now; NULL: it is gone. */

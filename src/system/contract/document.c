@@ -25,7 +25,7 @@ static const struct part {
 } parts[] = {
     {"routes",
      {"method", "path", "audience", "auth", "undo", "query", "body", "body_type", "answer",
-      "answer_type", "location"},
+      "answer_type", "location", "of_view"},
      {"path", "method"}},
     {"publishes", {"type", "version", "key", "actor", "partitions", "schema"}, {"type", "version"}},
     {"hears", {"service", "type", "fields", "personal", "snapshot"}, {"service", "type"}},

@@ -366,6 +366,7 @@ static const fh_field route_shape[] = {
     {"answer", FH_OBJECT, .of = answer_shape, .optional = true},
     WORD("answer_type", true),
     WORD("location", true),
+    {"of_view", FH_BOOL, .optional = true},
     {0}};
 static const fh_field publishes_shape[] = {
     WORD("type", false),
