@@ -36,7 +36,8 @@ static void wait_for_places(void *argument)
 
 static bool wait_is_begun(void *argument)
 {
-    return ((struct wait *)argument)->begun;
+    const struct wait *wait = argument;
+    return wait->begun || wait->over;
 }
 
 static bool wait_has_ended(void *argument)
