@@ -103,9 +103,7 @@ struct fh_route {
      * client that does not accept the answer's with 406. Such a route has no undo, and no shape
      * there. */
     const char *body_type, *answer_type;
-    /* Of a GET that shows what this service has made of others' events: its answers say as of when
-     * (Freehold-As-Of, Age), and a client may wait until something is among it (Freehold-Wait), or
-     * refuse what is too old (Freehold-Max-Age). docs/guide/views.md */
+    /* Of a GET that shows what is made of others' events: docs/guide/views.md. */
     bool of_view;
 };
 #define FH_ANYONE "anyone"

@@ -54,7 +54,7 @@ static bool take_place_character(const char **at, char c)
     return is;
 }
 
-static bool take_place(const char **at, struct as_of_place *ret)
+static bool take_whole_place(const char **at, struct as_of_place *ret)
 {
     return take_place_word(at, is_of_place_name, ret->name, sizeof ret->name) &&
            take_place_character(at, '@') &&
@@ -74,7 +74,7 @@ enum fh_code as_of_parse(const char *text, struct as_of *ret, struct fh_error *e
     ret->count = 0;
     do {
         skip_place_blanks(&at);
-        if (!take_place(&at, &place))
+        if (!take_whole_place(&at, &place))
             break;
         skip_place_blanks(&at);
         if (!as_of_add(ret, place.name, place.incarnation, place.position))

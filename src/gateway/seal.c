@@ -24,7 +24,8 @@ struct seal {
 };
 
 /* False: there is no secret to derive it from. */
-static bool derive_seal_key(const json_t *keys, unsigned char ret[static crypto_secretbox_KEYBYTES])
+static bool derive_position_key(const json_t *keys,
+                                unsigned char ret[static crypto_secretbox_KEYBYTES])
 {
     static const unsigned char purpose[] = "freehold: positions of events, sealed";
     const char *secret = json_string_at(keys, "user_secret");
@@ -44,7 +45,7 @@ struct seal *seal_new(struct world *world, const json_t *keys)
     FH_ASSERT(seal != NULL && sodium_init() >= 0);
     seal->world = world;
     seal->key_count = 1;
-    if (!derive_seal_key(keys, seal->keys[0]))
+    if (!derive_position_key(keys, seal->keys[0]))
         world_random(world, seal->keys[0], sizeof seal->keys[0]);
     return seal;
 }
@@ -52,7 +53,7 @@ struct seal *seal_new(struct world *world, const json_t *keys)
 void seal_take_keys(struct seal *seal, const json_t *keys)
 {
     unsigned char key[crypto_secretbox_KEYBYTES];
-    if (!derive_seal_key(keys, key) || memcmp(key, seal->keys[0], sizeof key) == 0)
+    if (!derive_position_key(keys, key) || memcmp(key, seal->keys[0], sizeof key) == 0)
         return;
     memcpy(seal->keys[1], seal->keys[0], sizeof key);
     memcpy(seal->keys[0], key, sizeof key);

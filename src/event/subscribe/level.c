@@ -263,7 +263,7 @@ enum level_verdict level_wait(struct event_manager *manager, const struct as_of 
 
 /* ---- what answers say ---- */
 
-static bool is_wanted(const struct as_of *only, const char *name)
+static bool is_wanted_publisher(const struct as_of *only, const char *name)
 {
     for (int i = 0; only && i < only->count; i++) {
         if (strcmp(only->places[i].name, name) == 0)
@@ -296,7 +296,7 @@ void level_as_of(struct event_manager *manager, const struct as_of *only, struct
     while (s) {
         const struct level *least;
         const char *name = s->source;
-        bool counts = !s->outside && is_wanted(only, name);
+        bool counts = !s->outside && is_wanted_publisher(only, name);
         s = least_level(s, &least);
         if (counts && least) /* there are at most as many subscriptions as places */
             as_of_add(ret, name, least->incarnation, least->position);

@@ -19,16 +19,6 @@ struct world *subscription_world(const struct subscription *s)
     return s->manager->context->world;
 }
 
-bool subscription_refused(const struct subscription *s)
-{
-    return s->reading.state == SUBSCRIPTION_REFUSED;
-}
-
-bool subscription_is_ours(const struct subscription *s)
-{
-    return s->lease.state == LEASE_OURS;
-}
-
 bool subscription_goes_on(const struct subscription *s)
 {
     return subscription_is_ours(s) && !s->fenced && !s->manager->draining &&

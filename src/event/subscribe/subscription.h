@@ -88,6 +88,14 @@ static inline bool subscription_resyncs(const struct subscription *s)
     return s->resyncs || s->resync.phase == LEDGER_PAGES || s->resync.phase == LEDGER_SWEEP;
 }
 
+static inline bool subscription_refused(const struct subscription *s)
+{
+    return s->reading.state == SUBSCRIPTION_REFUSED;
+}
+static inline bool subscription_is_ours(const struct subscription *s)
+{
+    return s->lease.state == LEASE_OURS;
+}
 /* What the reader passed behind the queue counts no more. */
 static inline void subscription_skip_none(struct subscription *s)
 {
@@ -96,8 +104,6 @@ static inline void subscription_skip_none(struct subscription *s)
 }
 
 struct world *subscription_world(const struct subscription *s);
-bool subscription_refused(const struct subscription *s);
-bool subscription_is_ours(const struct subscription *s);
 bool subscription_goes_on(const struct subscription *s); /* ours, neither refused nor draining */
 /* The n-th pause, n from 1: doubling, with full jitter. False: the manager drains. */
 bool subscription_pause(struct subscription *s, int n, int64_t ms_min, int64_t ms_max);
