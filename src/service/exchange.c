@@ -356,9 +356,9 @@ static void run_route_work(struct exchange *exchange, json_t *path)
         exchange->unfit = problem;
         w->handler = fail_unfit;
     }
+    json_arena_set(NULL);
     if (!status && !view_begin(exchange))
         return;
-    json_arena_set(NULL);
     enum fh_code code = is_command ? command_run(w, &command) : work_run(w);
     exchange->route->begins_sagas |= reply_header(w, SAGA_HEADER) != NULL;
     if (code == FH_OK && !exchange->waits.answered && wait_for_saga(exchange))
