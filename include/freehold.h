@@ -52,7 +52,8 @@ enum fh_model {
     FH_RELATIONAL = 1,
     FH_DOCUMENT,
     FH_KEY_VALUE,
-    FH_SEARCH /* of derived stores alone (freehold/derived.h) */
+    FH_SEARCH, /* of derived stores alone (freehold/derived.h), as the next one */
+    FH_SERIES
 };
 
 /* Who may use a route. The gateway serves only public routes and answers 404 for all others. */
@@ -231,7 +232,7 @@ struct fh_saga_definition {
 #include "freehold/tell.h"
 #include "freehold/time.h"
 #include "freehold/versions.h" /* struct fh_upcast, fh_downcast */
-#include "freehold/derived.h"  /* struct fh_derived, fh_derive, fh_search */
+#include "freehold/derived.h"  /* struct fh_derived, fh_derive, fh_search, fh_fact, fh_series */
 
 /*
  * The layout that an object file was compiled with, for the library it will run with; FH_SERVICE

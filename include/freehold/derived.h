@@ -2,16 +2,19 @@
 #ifndef FREEHOLD_DERIVED_H
 #define FREEHOLD_DERIVED_H
 
-/* A part of freehold.h, which includes it: derived stores (docs/guide/search.md). */
+/* A part of freehold.h, which includes it: derived stores (docs/guide/search.md, series.md). */
 
 /*
- * What a service keeps besides its store, made of what is in there, for questions that the store is
- * bad at. Today that is FH_SEARCH, in a store of SQLite: words are found by rank, values are
- * filtered and counted. It is written by the unit of work that changes the store, and is part of
- * it.
+ * What a service keeps besides its store, for questions that the store is bad at, in a store of
+ * SQLite. It is written by the unit of work that changes the store, and is part of it.
+ *
+ *     FH_SEARCH   made of what is in the store: words are found by rank, values are filtered and
+ *                 counted
+ *     FH_SERIES   points in time, which nothing else keeps: what was measured, answered as curves
  */
 
-/* What a field is for; at least one of them. */
+/* What a field is for. One of FH_SERIES is FH_TAG, or has no use: it is measured. One of FH_SEARCH
+ * has at least one. */
 enum fh_use {
     FH_TEXT = 1,  /* its words are found: an FH_STRING, or each of an FH_LIST */
     FH_FACET = 2, /* as FH_TAG, and how often each value occurs among what was found is counted */
@@ -22,7 +25,7 @@ enum fh_use {
 struct fh_derived_field {
     const char *name;  /* a member of the value: letters, digits and '_' */
     enum fh_type type; /* FH_LIST: an array of strings */
-    unsigned use;      /* FH_TEXT | FH_FACET */
+    unsigned use;      /* FH_TEXT | FH_FACET; 0: measured */
     int weight;        /* FH_TEXT: how much more a word counts here; 0: 1; at most 1,000 */
 };
 
@@ -43,6 +46,9 @@ struct fh_derived {
     /* Raised where the values are made otherwise and the declaration is the same: it is made
      * anew. */
     int version;
+    /* FH_SERIES: older points are neither answered nor kept; may be changed at any time. At most
+     * 36,500; 0: all are kept. `state`, `keys` and `language` are not for series. */
+    int keep_days;
 };
 
 /* In a unit of work that writes: what is under `key` from now on, in place of whatever was there. A
@@ -75,5 +81,48 @@ struct fh_search {
 FH_API json_t *fh_search(fh_work *w, const char *name, size_t size, const struct fh_search *search);
 /* Called as fh_search(w, "products", &search). */
 #define fh_search(w, name, ...) fh_search(w, name, sizeof(struct fh_search), __VA_ARGS__)
+
+/*
+ * In a unit of work that writes: a point of an FH_SERIES. `fact` has all declared fields; others
+ * are left out. Those that are FH_TAG say whose it is, and with the time, milliseconds since 1970
+ * UTC, which point: given again it counts once, as it was given last. The others are numbers, or
+ * null. Points come in any order, at most 1,000 in a unit of work; what is older than `.keep_days`
+ * is left out. An FH_INT is an integer, or a text of digits.
+ */
+FH_API void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact);
+
+/* What is answered of an interval without a value. */
+enum fh_fill {
+    FH_GAPS,     /* null */
+    FH_PREVIOUS, /* the value before it */
+    FH_LINEAR    /* what is on the straight line between the values around it */
+};
+
+struct fh_series {
+    json_t *tags; /* {"device": "d1"}: only of points with these; NULL: of all */
+    /* Of points from `from_ms` on and before `to_ms`. Both 0, without `every_ms`: whenever. */
+    int64_t from_ms, to_ms;
+    /* The length of an interval; they begin at the multiples of it since 1970. 0: no intervals, but
+     * the last points. */
+    int64_t every_ms;
+    /* "mean c", of the field c in each interval, or sum, min, max, first, last, count, p50, p95,
+     * p99; "count" alone counts points. Without `every_ms`: fields; NULL: all that are measured. At
+     * most 32; ends with NULL. */
+    const char *const *values;
+    const char *const *by; /* tags: a curve for each of their values; NULL: one. Ends with NULL */
+    enum fh_fill fill;     /* with `every_ms` */
+    int limit;             /* without it: of each curve the last points, 1 to 1,000; 0: 1 */
+};
+/*
+ * {"values": ["mean c", "count"], "curves": [{"tags": {"device": "d1"}, "points": [[1700000000000,
+ * 21.5, 60], [1700000060000, null, 0]]}]}: of each interval, or point, its time and the values.
+ * Curves are those that have points, by their tags. At most 10,000 curves with 100,000 values, of
+ * 1,000,000 points.
+ *
+ * When it may be asked: as fh_search.
+ */
+FH_API json_t *fh_series(fh_work *w, const char *name, size_t size, const struct fh_series *series);
+/* Called as fh_series(w, "measured", &series). */
+#define fh_series(w, name, ...) fh_series(w, name, sizeof(struct fh_series), __VA_ARGS__)
 
 #endif

@@ -343,15 +343,15 @@ static enum fh_code check_events(const fh_service *service, struct fh_error *err
     return code == FH_OK ? versions_check(service, error) : code;
 }
 
-/* FH_SEARCH is none that a service's own store can have. */
+/* These are none that a service's own store can have. */
 static enum fh_code check_own_model(const fh_service *service, struct fh_error *error)
 {
-    if (service->model != FH_SEARCH)
+    if (service->model != FH_SEARCH && service->model != FH_SERIES)
         return FH_OK;
     return error_set(error, FH_INVALID,
-                     "The model of %s is FH_SEARCH, which derived stores alone have: expected "
+                     "The model of %s is %s, which derived stores alone have: expected "
                      "FH_RELATIONAL, FH_DOCUMENT or FH_KEY_VALUE.",
-                     service->name);
+                     service->name, service->model == FH_SEARCH ? "FH_SEARCH" : "FH_SERIES");
 }
 
 enum fh_code declared_check(const fh_service *service, struct fh_error *error)

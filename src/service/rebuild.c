@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "event/subscribe/subscribe.h"
 #include "service/runtime.h"
+#include "store/derived/derived.h"
 #include "store/model.h"
 
 #define LOOK_MS 100
@@ -37,6 +38,16 @@ static const char *first_command(const fh_service *service)
     return NULL;
 }
 
+/* Of which the points are nowhere else. */
+static bool keeps_series(const fh_service *service)
+{
+    for (int i = 0; i < derived_count(service); i++) {
+        if (service->derives[i].model == FH_SERIES)
+            return true;
+    }
+    return false;
+}
+
 enum fh_code service_may_be_rebuilt(const fh_service *service, struct fh_error *error)
 {
     const char *own = first_command(service)                              ? "takes commands"
@@ -44,6 +55,7 @@ enum fh_code service_may_be_rebuilt(const fh_service *service, struct fh_error *
                       : service->sagas[0].name                            ? "has sagas"
                       : service->timers[0].name || service->every[0].name ? "has timers"
                       : service->takes_over[0].service ? "has taken over what was another's"
+                      : keeps_series(service)          ? "keeps series"
                                                        : NULL;
     if (own)
         return error_set(error, FH_UNSUPPORTED,

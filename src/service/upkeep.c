@@ -14,14 +14,18 @@
 #include "saga/run.h"
 #include "service/clocks.h"
 #include "work/command.h"
+#include "work/derived.h"
 #include "work/keyvalue.h"
 #include "work/retention.h"
+
+#define SERIES_SLICES 100 /* of a sweep at once */
 
 struct upkeep {
     struct runtime *runtime;
     struct retention retention;
     json_t *expected; /* declared subscribers: {name: true}; NULL: not known */
     int64_t expire_ns;
+    struct series_sweep series;
     bool failing;
 };
 
@@ -54,32 +58,58 @@ static enum fh_code sweep_command_keys(struct runtime *runtime, struct fh_error 
     return code;
 }
 
+/* Some slices, so that all else has its turn. A series that fails keeps none of the others from
+ * theirs. */
+static enum fh_code sweep_series(struct upkeep *upkeep, struct fh_error *error)
+{
+    struct runtime *runtime = upkeep->runtime;
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < SERIES_SLICES && !upkeep->series.done && runtime->phase == RUNTIME_READY &&
+                    runtime->expiry.state == LEASE_OURS;
+         i++) {
+        struct fh_error why;
+        enum fh_code one = work_series_sweep(&runtime->context, &upkeep->series, &why);
+        if (code == FH_OK && one != FH_OK)
+            *error = why;
+        code = code == FH_OK ? one : code;
+    }
+    return code;
+}
+
+static enum fh_code sweep_expired_rows(struct upkeep *upkeep, struct fh_error *error)
+{
+    struct runtime *runtime = upkeep->runtime;
+    int64_t removed, now_ns = world_monotonic_ns(runtime->world);
+    if (now_ns < upkeep->expire_ns)
+        return FH_OK;
+    upkeep->expire_ns = now_ns + RUNTIME_EXPIRE_INTERVAL_MS * INT64_C(1000000);
+    if (upkeep->series.done)
+        upkeep->series = (struct series_sweep){0};
+    enum fh_code code = command_expire(&runtime->context, &removed, error);
+    return code == FH_OK ? sweep_command_keys(runtime, error) : code;
+}
+
 /* Whether there is more to do than was done at once. */
 static bool keep_up(struct upkeep *upkeep)
 {
     struct runtime *runtime = upkeep->runtime;
     struct work_context *context = &runtime->context;
     struct fh_error error = {0};
-    int64_t removed, now_ns = world_monotonic_ns(runtime->world);
-    enum fh_code code = FH_OK;
     bool more = false;
-    if (now_ns >= upkeep->expire_ns) {
-        upkeep->expire_ns = now_ns + RUNTIME_EXPIRE_INTERVAL_MS * INT64_C(1000000);
-        code = command_expire(context, &removed, &error);
-        if (code == FH_OK)
-            code = sweep_command_keys(runtime, &error);
-    }
+    enum fh_code code = sweep_expired_rows(upkeep, &error);
     if (code == FH_OK && runtime->phase == RUNTIME_READY)
         code = event_trim(context->events, &upkeep->retention, upkeep->expected, &more, &error);
     if (code == FH_OK && runtime->phase == RUNTIME_READY)
         code = saga_forget(context->sagas, &upkeep->retention, &error);
+    if (code == FH_OK)
+        code = sweep_series(upkeep, &error);
     if (code != FH_OK && !upkeep->failing)
         log_warning(
             "upkeep-failed",
             "Expired rows could not be removed from the store; this will be tried again: %s",
             error.message);
     upkeep->failing = code != FH_OK;
-    return more && code == FH_OK;
+    return (more || !upkeep->series.done) && code == FH_OK;
 }
 
 static void upkeep_taken(struct lease *lease)

@@ -149,7 +149,8 @@ const struct model *model_of(enum fh_model id)
         return &document;
     case FH_KEY_VALUE:
         return &keyvalue;
-    case FH_SEARCH: /* no service's own */
+    case FH_SEARCH: /* no service's own, nor the next */
+    case FH_SERIES:
         break;
     }
     return NULL;

@@ -9,32 +9,61 @@
  * that is not as declared, an unknown name or field are the service's fault.
  */
 
-#include "store/derived/derived.h"
+#include "work/derived.h"
 
 #include <string.h>
-
-#include "work/work.h"
 
 #define DERIVED_CHANGES_MAX 1000
 
 /* The public name is a macro that passes on how large the caller's struct is. */
 #undef fh_search
 
-static const struct fh_derived *derived_declared(fh_work *w, const char *called, const char *name)
+const struct fh_derived *derived_declared(fh_work *w, const char *called, const char *name,
+                                          enum fh_model model)
 {
     const struct fh_derived *declared = derived_find(w->context->service, name);
     if (!declared)
         work_fault(w, "%s of %s: it is not among the declared `derives` of %s.", called, name,
                    w->context->service->name);
+    if (declared->model != model)
+        work_fault(w, "%s of %s: it is declared as %s.", called, name,
+                   declared->model == FH_SERIES ? "FH_SERIES" : "FH_SEARCH");
     return declared;
 }
 
-/* An error that names no field is the handler's fault, not the client's. */
-static _Noreturn void fail_derived(fh_work *w, struct fh_error *error)
+_Noreturn void derived_fail(fh_work *w, struct fh_error *error)
 {
     if (error->code == FH_INVALID && !error->field[0])
         error->code = FH_UNSUPPORTED;
     work_fail(w, error);
+}
+
+static enum fh_code ask_committed(fh_work *w, const char *called, const struct fh_derived *declared,
+                                  derived_question *question, const void *what, json_t **ret,
+                                  struct fh_error *error)
+{
+    struct store_work *work;
+    work_must_be_asking(w, called);
+    enum fh_code code = store_begin(w->context->store, STORE_READ_COMMITTED, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = question(w, work, declared, what, ret, error);
+    store_rollback(work);
+    return code;
+}
+
+json_t *derived_ask(fh_work *w, const char *called, const struct fh_derived *declared,
+                    derived_question *question, const void *what)
+{
+    struct fh_error error;
+    json_t *answer = NULL;
+    if (w->read_only)
+        error.code = question(w, work_store_read(w), declared, what, &answer, &error);
+    else
+        error.code = ask_committed(w, called, declared, question, what, &answer, &error);
+    if (error.code != FH_OK)
+        derived_fail(w, &error);
+    return answer;
 }
 
 /* What both changes begin with. */
@@ -45,17 +74,17 @@ static struct store_work *begin_deriving(fh_work *w, const char *key)
     if (++w->derived > DERIVED_CHANGES_MAX)
         work_fault(w, "One unit of work derives at most %d values.", DERIVED_CHANGES_MAX);
     if (derived_key_check(key, &error) != FH_OK)
-        fail_derived(w, &error);
+        derived_fail(w, &error);
     return work;
 }
 
 void fh_derive(fh_work *w, const char *name, const char *key, json_t *value)
 {
-    const struct fh_derived *declared = derived_declared(w, "fh_derive", name);
+    const struct fh_derived *declared = derived_declared(w, "fh_derive", name, FH_SEARCH);
     struct store_work *work = begin_deriving(w, key);
     struct fh_error error;
     if (derived_value_check(declared, value, &error) != FH_OK)
-        fail_derived(w, &error);
+        derived_fail(w, &error);
     work_waits(w);
     if (derived_engine(work->store)->put(work, declared, key, value, &error) != FH_OK)
         work_fail(w, &error);
@@ -63,7 +92,7 @@ void fh_derive(fh_work *w, const char *name, const char *key, json_t *value)
 
 void fh_derive_gone(fh_work *w, const char *name, const char *key)
 {
-    const struct fh_derived *declared = derived_declared(w, "fh_derive_gone", name);
+    const struct fh_derived *declared = derived_declared(w, "fh_derive_gone", name, FH_SEARCH);
     struct store_work *work = begin_deriving(w, key);
     struct fh_error error;
     work_waits(w);
@@ -71,34 +100,18 @@ void fh_derive_gone(fh_work *w, const char *name, const char *key)
         work_fail(w, &error);
 }
 
-static enum fh_code search_committed(fh_work *w, const struct fh_derived *declared,
-                                     const struct fh_search *search, json_t **ret,
-                                     struct fh_error *error)
+static enum fh_code ask_search(fh_work *w, struct store_work *work,
+                               const struct fh_derived *declared, const void *what, json_t **ret,
+                               struct fh_error *error)
 {
-    struct store_work *work;
-    work_must_be_asking(w, "fh_search");
-    enum fh_code code = store_begin(w->context->store, STORE_READ_COMMITTED, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = derived_engine(work->store)->search(work, declared, search, ret, error);
-    store_rollback(work);
-    return code;
+    (void)w;
+    return derived_engine(work->store)->search(work, declared, what, ret, error);
 }
 
 json_t *fh_search(fh_work *w, const char *name, size_t size, const struct fh_search *search)
 {
-    const struct fh_derived *declared = derived_declared(w, "fh_search", name);
+    const struct fh_derived *declared = derived_declared(w, "fh_search", name, FH_SEARCH);
     struct fh_search known = {0};
-    struct fh_error error;
-    json_t *answer = NULL;
     memcpy(&known, search, size < sizeof known ? size : sizeof known);
-    if (w->read_only) {
-        struct store_work *work = work_store_read(w);
-        error.code = derived_engine(work->store)->search(work, declared, &known, &answer, &error);
-    } else {
-        error.code = search_committed(w, declared, &known, &answer, &error);
-    }
-    if (error.code != FH_OK)
-        fail_derived(w, &error);
-    return answer;
+    return derived_ask(w, "fh_search", declared, ask_search, &known);
 }

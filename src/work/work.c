@@ -215,7 +215,8 @@ static void run_begin(fh_work *w)
     w->by_store = w->by_fence = w->parts = false;
     w->documents_changed = 0;
     w->document_changed = NULL;
-    w->derived = 0;
+    w->derived = w->points = 0;
+    memset(w->series_numbers, 0, sizeof w->series_numbers);
     w->cast.data = NULL;
     w->cast.running = NULL;
     w->retry_after_s = 0;

@@ -225,7 +225,9 @@ struct fh_work {
     bool exclusive; /* earlier runs met conflicts: now runs exclusively */
     int documents_changed;
     const char *document_changed; /* "collection/id" */
-    int derived;                  /* changes of derived stores */
+    int derived, points;          /* changes of derived stores, and of series */
+    int64_t series_numbers[sizeof((fh_service *)NULL)->derives /
+                           sizeof(struct fh_derived)]; /* derived_ops.measure */
     struct work_hook *hooks_first, *hooks_last;
     struct work_appended *appended; /* published events: see positions.c */
     struct work_deferred *deferred;

@@ -26,16 +26,16 @@ WRONG_CONFIGURATION = 78
 class Shelf:
     """One store, on which the editions of a program start, end and are killed."""
 
-    def __init__(self, folder):
-        self.folder, self.port, self.process = folder, 0, None
+    def __init__(self, folder, name="shelf"):
+        self.folder, self.name, self.port, self.process = folder, name, 0, None
         folder.mkdir()
 
     def begin(self, edition):
         self.port = free_port()
-        config = {"freehold": 1, "system": "test", "service": "shelf", "engine": "sqlite", "folder": str(self.folder),
-                  "migrations": str(ROOT / "tests" / "crash" / "shelf" / "migrations")}
+        config = {"freehold": 1, "system": "test", "service": self.name, "engine": "sqlite", "folder": str(self.folder),
+                  "migrations": str(ROOT / "tests" / "crash" / self.name / "migrations")}
         (self.folder / "service.json").write_text(json.dumps(config))
-        program = pathlib.Path(FREEHOLD).resolve().parent / "tests" / "crash" / f"crash_shelf_{edition}"
+        program = pathlib.Path(FREEHOLD).resolve().parent / "tests" / "crash" / f"crash_{self.name}_{edition}"
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen([program, "--config", self.folder / "service.json", "--listen",
                                              f"127.0.0.1:{self.port}"], cwd=self.folder, stderr=log,

@@ -53,6 +53,7 @@ ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round."
              "rotate.", "rekey.",  # and test_rotation.py
              "rebuild.",  # and test_rebuild_killed.py
              "derived.",  # and test_derived.py
+             "series.",  # and test_series.py
              "audit.",  # and test_audit_log.py
              "trial.")  # and test_trials.py
 

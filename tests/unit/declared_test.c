@@ -211,7 +211,8 @@ static void derived_stores_that_can_not_work_are_refused(void **state)
 {
     (void)state;
     REFUSED("The model of odd is FH_SEARCH", .model = FH_SEARCH);
-    REFUSED("the model 1: expected FH_SEARCH",
+    REFUSED("The model of odd is FH_SERIES", .model = FH_SERIES);
+    REFUSED("the model 1: expected FH_SEARCH or FH_SERIES",
             .derives = {{"things", FH_RELATIONAL, FIELDS({"a", FH_STRING, FH_TEXT})}});
     REFUSED("needs a name of 1 to 48 lower-case",
             DERIVES(.name = "Things", .fields = FIELDS({"a", FH_STRING, FH_TEXT})));
@@ -238,6 +239,45 @@ static void derived_stores_that_can_not_work_are_refused(void **state)
         DERIVES(.name = "things", .keys = FH_BOOL, .fields = FIELDS({"a", FH_STRING, FH_TEXT})));
     REFUSED("is in \"german\"", DERIVES(.name = "things", .language = "german",
                                         .fields = FIELDS({"a", FH_STRING, FH_TEXT})));
+    REFUSED("has `keep_days`, which FH_SERIES alone has",
+            DERIVES(.name = "things", .keep_days = 1, .fields = FIELDS({"a", FH_STRING, FH_TEXT})));
+}
+
+#define MEASURES(...) .derives = {{.name = "heat", .model = FH_SERIES, __VA_ARGS__}}
+
+static void list_nothing(fh_work *w)
+{
+    fh_reply(w, 200, json_array());
+}
+
+static void series_that_can_not_work_are_refused(void **state)
+{
+    const struct fh_derived_field tagged = {"a", FH_STRING, FH_TAG};
+    (void)state;
+    REFUSED("has no field that is FH_TAG", .derives = {{.name = "heat", .model = FH_SERIES}});
+    REFUSED("has no field that is FH_TAG", MEASURES(.fields = FIELDS({"c", FH_NUMBER})));
+    REFUSED("has a use that none can have there",
+            MEASURES(.fields = FIELDS({"a", FH_STRING, FH_TAG | FH_TEXT})));
+    REFUSED("has a use that none can have there",
+            MEASURES(.fields = FIELDS(tagged, {"c", FH_NUMBER, FH_SORTED})));
+    REFUSED("expected FH_STRING, FH_INT or FH_BOOL of an FH_TAG",
+            MEASURES(.fields = FIELDS({"a", FH_NUMBER, FH_TAG})));
+    REFUSED("expected FH_STRING, FH_INT or FH_BOOL of an FH_TAG",
+            MEASURES(.fields = FIELDS({"a", FH_LIST, FH_TAG})));
+    REFUSED("expected FH_NUMBER or FH_INT of one that is measured",
+            MEASURES(.fields = FIELDS(tagged, {"c", FH_STRING})));
+    REFUSED("expected FH_NUMBER or FH_INT of one that is measured",
+            MEASURES(.fields = FIELDS(tagged, {"c", FH_DECIMAL})));
+    REFUSED("has a weight", MEASURES(.fields = FIELDS(tagged, {"c", FH_NUMBER, .weight = 2})));
+    REFUSED("has the field a twice", MEASURES(.fields = FIELDS(tagged, {"a", FH_NUMBER})));
+    REFUSED("has `state`, `keys` or `language`",
+            MEASURES(.fields = FIELDS(tagged), .state = list_nothing));
+    REFUSED("has `state`, `keys` or `language`",
+            MEASURES(.fields = FIELDS(tagged), .keys = FH_STRING));
+    REFUSED("has `state`, `keys` or `language`",
+            MEASURES(.fields = FIELDS(tagged), .language = "english"));
+    REFUSED("keeps points for -1 days", MEASURES(.fields = FIELDS(tagged), .keep_days = -1));
+    REFUSED("keeps points for 36501 days", MEASURES(.fields = FIELDS(tagged), .keep_days = 36501));
 }
 
 /* What a later header adds at the end of a field's row. */
@@ -379,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_newer_declaration_and_another_abi_are_refused),
         cmocka_unit_test(what_can_not_work_is_refused_before_anything_is_opened),
         cmocka_unit_test(derived_stores_that_can_not_work_are_refused),
+        cmocka_unit_test(series_that_can_not_work_are_refused),
         cmocka_unit_test(fields_of_a_derived_store_are_read_by_their_size),
         cmocka_unit_test(a_location_is_where_a_route_answers_whatever_its_names),
     };

@@ -9,12 +9,10 @@
 
 #include <ctype.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "base/text.h"
-#include "store/derived/derived.h"
+#include "store/derived/series.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 #define DIGEST_FORM 1
@@ -58,11 +56,9 @@ static unsigned uses_of(enum fh_type type)
     return 0;
 }
 
-static enum fh_code check_derived_field(const struct fh_derived *derived,
-                                        const struct fh_derived_field *field,
-                                        struct fh_error *error)
+static enum fh_code check_field_name(const struct fh_derived *derived,
+                                     const struct fh_derived_field *field, struct fh_error *error)
 {
-    unsigned uses = uses_of(field->type);
     if (!is_derived_name(field->name, DERIVED_FIELD_LENGTH_MAX, true))
         return error_set(error, FH_INVALID,
                          "The field \"%.64s\" of the derived store %s needs a name of letters, "
@@ -73,6 +69,13 @@ static enum fh_code check_derived_field(const struct fh_derived *derived,
             return error_set(error, FH_INVALID, "The derived store %s has the field %s twice.",
                              derived->name, field->name);
     }
+    return FH_OK;
+}
+
+static enum fh_code check_search_field(const struct fh_derived *derived,
+                                       const struct fh_derived_field *field, struct fh_error *error)
+{
+    unsigned uses = uses_of(field->type);
     if (!uses)
         return error_set(
             error, FH_INVALID,
@@ -96,7 +99,6 @@ static enum fh_code check_derived_field(const struct fh_derived *derived,
 
 static enum fh_code check_derived_fields(const struct fh_derived *derived, struct fh_error *error)
 {
-    unsigned uses = 0;
     int count = 0;
     enum fh_code code = FH_OK;
     for (const struct fh_derived_field *field = derived->fields; field && field->name && !code;
@@ -104,14 +106,41 @@ static enum fh_code check_derived_fields(const struct fh_derived *derived, struc
         if (++count > DERIVED_FIELDS_MAX)
             return error_set(error, FH_INVALID, "The derived store %s has more than %d fields.",
                              derived->name, DERIVED_FIELDS_MAX);
-        uses |= field->use;
-        code = check_derived_field(derived, field, error);
+        code = check_field_name(derived, field, error);
+        if (code == FH_OK)
+            code = derived->model == FH_SERIES ? series_field_check(derived, field, error)
+                                               : check_search_field(derived, field, error);
     }
-    if (code == FH_OK && !(uses & FH_TEXT))
-        code = error_set(error, FH_INVALID,
+    return code;
+}
+
+static unsigned uses_declared(const struct fh_derived *derived)
+{
+    unsigned uses = 0;
+    for (const struct fh_derived_field *field = derived->fields; field && field->name; field++)
+        uses |= field->use;
+    return uses;
+}
+
+static enum fh_code check_search(const struct fh_derived *derived, struct fh_error *error)
+{
+    if (derived->keys && derived->keys != FH_STRING && derived->keys != FH_INT)
+        return error_set(error, FH_INVALID,
+                         "The keys of the derived store %s can only be FH_STRING or FH_INT.",
+                         derived->name);
+    if (derived->language && strcmp(derived->language, "english") != 0)
+        return error_set(error, FH_INVALID,
+                         "The derived store %s is in \"%.40s\": expected \"english\" or NULL.",
+                         derived->name, derived->language);
+    if (derived->keep_days)
+        return error_set(error, FH_INVALID,
+                         "The derived store %s has `keep_days`, which FH_SERIES alone has.",
+                         derived->name);
+    if (!(uses_declared(derived) & FH_TEXT))
+        return error_set(error, FH_INVALID,
                          "The derived store %s has no field that is FH_TEXT, so nothing to search.",
                          derived->name);
-    return code;
+    return FH_OK;
 }
 
 static enum fh_code check_derived(const struct fh_derived *derived, struct fh_error *error)
@@ -121,19 +150,15 @@ static enum fh_code check_derived(const struct fh_derived *derived, struct fh_er
                          "The derived store \"%.64s\" needs a name of 1 to %d lower-case letters, "
                          "digits and '_'.",
                          derived->name, DERIVED_NAME_LENGTH_MAX);
-    if (derived->model != FH_SEARCH)
+    if (derived->model != FH_SEARCH && derived->model != FH_SERIES)
         return error_set(error, FH_INVALID,
-                         "The derived store %s has the model %d: expected FH_SEARCH.",
+                         "The derived store %s has the model %d: expected FH_SEARCH or FH_SERIES.",
                          derived->name, (int)derived->model);
-    if (derived->keys && derived->keys != FH_STRING && derived->keys != FH_INT)
-        return error_set(error, FH_INVALID,
-                         "The keys of the derived store %s can only be FH_STRING or FH_INT.",
-                         derived->name);
-    if (derived->language && strcmp(derived->language, "english") != 0)
-        return error_set(error, FH_INVALID,
-                         "The derived store %s is in \"%.40s\": expected \"english\" or NULL.",
-                         derived->name, derived->language);
-    return check_derived_fields(derived, error);
+    enum fh_code code = check_derived_fields(derived, error);
+    if (code != FH_OK)
+        return code;
+    return derived->model == FH_SERIES ? series_declared_check(derived, error)
+                                       : check_search(derived, error);
 }
 
 enum fh_code derived_check(const fh_service *service, struct fh_error *error)
@@ -184,22 +209,12 @@ void derived_digest(const struct fh_derived *declared, char ret[static DERIVED_D
 
 /* ---- A value ---- */
 
-static enum fh_code refuse_derived(struct fh_error *error, const char *field, const char *name,
-                                   const char *why)
-{
-    error_set(error, FH_INVALID, "\"%.64s\" %s.", name, why);
-    snprintf(error->field, sizeof error->field, "%s", field);
-    return FH_INVALID;
-}
-
 enum fh_code derived_key_check(const char *key, struct fh_error *error)
 {
-    char why[80];
     size_t length = key ? strnlen(key, DERIVED_KEY_LENGTH_MAX + 1) : 0;
     if (length >= 1 && length <= DERIVED_KEY_LENGTH_MAX)
         return FH_OK;
-    snprintf(why, sizeof why, "must have 1 to %d bytes", DERIVED_KEY_LENGTH_MAX);
-    return refuse_derived(error, "key", "key", why);
+    return derived_unfit(error, "key", "\"key\" must have 1 to %d bytes.", DERIVED_KEY_LENGTH_MAX);
 }
 
 static bool has_field_type(const struct fh_derived_field *field, const json_t *value)
@@ -230,21 +245,6 @@ static bool has_field_type(const struct fh_derived_field *field, const json_t *v
     return false;
 }
 
-static enum fh_code check_derived_word(const struct fh_derived_field *field, const json_t *value,
-                                       struct fh_error *error)
-{
-    char why[80];
-    if (!json_is_string(value))
-        return FH_OK;
-    if (strlen(json_string_value(value)) != json_string_length(value))
-        return refuse_derived(error, field->name, field->name, "contains a NUL character");
-    if (!(field->use & (FH_FACET | FH_TAG)) || json_string_length(value) <= DERIVED_WORD_LENGTH_MAX)
-        return FH_OK;
-    snprintf(why, sizeof why, "is longer than %d bytes, and can't be filtered by",
-             DERIVED_WORD_LENGTH_MAX);
-    return refuse_derived(error, field->name, field->name, why);
-}
-
 static enum fh_code check_field_value(const struct fh_derived *declared,
                                       const struct fh_derived_field *field, const json_t *value,
                                       struct fh_error *error)
@@ -261,11 +261,12 @@ static enum fh_code check_field_value(const struct fh_derived *declared,
                          "What is derived into %s has a field %s that is not of its declared type.",
                          declared->name, field->name);
     if (json_array_size(value) > DERIVED_LIST_MAX)
-        return refuse_derived(error, field->name, field->name, "has more than 64 elements");
-    enum fh_code code = check_derived_word(field, value, error);
+        return derived_unfit(error, field->name, "\"%.64s\" has more than %d elements.",
+                             field->name, DERIVED_LIST_MAX);
+    enum fh_code code = derived_word_check(field, value, error);
     json_array_foreach (value, i, one) {
         if (code == FH_OK)
-            code = check_derived_word(field, one, error);
+            code = derived_word_check(field, one, error);
     }
     return code;
 }

@@ -3,10 +3,11 @@
 #define STORE_DERIVED_H
 
 /*
- * Derived stores (include/freehold/derived.h). One owns nothing: all that is in it was made of what
- * is in the service's own store, and can be made of that again. It lies inside: what is derived is
- * part of the unit of work that derives it, is rolled back with it, and whoever asks after the
- * commit finds it. An engine whose stores can have some in them has a `const struct derived_ops`.
+ * Derived stores (include/freehold/derived.h). One lies inside the service's own store: what is
+ * derived is part of the unit of work that derives it, is rolled back with it, and whoever asks
+ * after the commit finds it. All that is in an FH_SEARCH was made of what is in the service's own
+ * store, and can be made of that again; the points of an FH_SERIES nobody else has. An engine whose
+ * stores can have some in them has a `const struct derived_ops`.
  */
 
 #include <jansson.h>
@@ -29,6 +30,29 @@
 #define SEARCH_LIMIT_MAX 1000
 #define SEARCH_LIMIT 20
 #define SEARCH_COUNTS_MAX 100 /* of one facet */
+
+#define SERIES_KEEP_DAYS_MAX 36500
+#define SERIES_AT_MS_MAX INT64_C(8640000000000000) /* of either sign; as JavaScript's */
+#define SERIES_VALUES_MAX 32                       /* of a question */
+#define SERIES_LIMIT_MAX 1000
+#define SERIES_CURVES_MAX 100000   /* tags that a question finds points of */
+#define SERIES_GROUPS_MAX 10000    /* curves that it is answered with */
+#define SERIES_FOUND_MAX 1000000   /* points that it reads */
+#define SERIES_ANSWERED_MAX 100000 /* values of all intervals, or points, of all curves */
+#define SERIES_TRIM_ROWS 1000      /* removed, and looked at, in a unit of work */
+
+/* What holds for a question of a series besides what it says. */
+struct series_bounds {
+    int64_t oldest_ms;   /* no point before it is there */
+    int64_t deadline_ns; /* -1: none */
+};
+
+/* How far a sweep has come. Zero-initialised. */
+struct series_trimming {
+    int64_t curve;   /* up to this one there is nothing left to remove */
+    int64_t removed; /* points, so far */
+    bool done;
+};
 
 /* How far the filling of one from `state` has come. */
 struct derived_filling {
@@ -58,6 +82,20 @@ struct derived_ops {
      * mistake. */
     enum fh_code (*search)(struct store_work *work, const struct fh_derived *declared,
                            const struct fh_search *search, json_t **ret, struct fh_error *error);
+
+    /* Of series. A point that series_fact_check has taken, in place of one of its tags and time.
+     * *number, 0 at first, is for all points of one declaration in one unit of work. */
+    enum fh_code (*measure)(struct store_work *work, const struct fh_derived *declared,
+                            int64_t *number, int64_t at_ms, const json_t *fact,
+                            struct fh_error *error);
+    /* *ret and failures: as of `search`. FH_UNAVAILABLE: the deadline has passed. */
+    enum fh_code (*series)(struct store_work *work, const struct fh_derived *declared,
+                           const struct fh_series *series, const struct series_bounds *bounds,
+                           json_t **ret, struct fh_error *error);
+    /* Removes points before `oldest_ms`, a bounded number of them, and tags that no point has. To
+     * be called again with the same `at`, once this is durable, until it is done. */
+    enum fh_code (*trim)(struct store_work *work, const struct fh_derived *declared,
+                         int64_t oldest_ms, struct series_trimming *at, struct fh_error *error);
 };
 
 extern const struct derived_ops derived_sql; /* on sql_run, with FTS5: SQLite's */
@@ -82,5 +120,7 @@ void derived_digest(const struct fh_derived *declared, char ret[static DERIVED_D
 enum fh_code derived_value_check(const struct fh_derived *declared, const json_t *value,
                                  struct fh_error *error);
 enum fh_code derived_key_check(const char *key, struct fh_error *error); /* the same */
+enum fh_code series_fact_check(const struct fh_derived *declared, int64_t at_ms, const json_t *fact,
+                               struct fh_error *error); /* the same */
 
 #endif

@@ -8,10 +8,12 @@
  *     fh_derived         name, number, digest, filling, after   the catalogue: a row for each
  *     fh_derived_N       id, key, body, s0, s1, ...             s2: of the field 2, if FH_SORTED
  *     fh_derived_N_text  t0, t1, ...                            FTS5; t1: of the field 1, if
- * FH_TEXT fh_derived_N_tag   field, value, id                       for each FH_FACET or FH_TAG
+ *                                                               FH_TEXT
+ *     fh_derived_N_tag   field, value, id                       for each FH_FACET or FH_TAG
  *
- * A text is kept once: an FH_STRING that is FH_TEXT only in fh_derived_N_text, all other fields in
- * `body`, as JSON. Only numbers get into the text of SQL, everything else is bound.
+ * Those of a series are in series.h. A text is kept once: an FH_STRING that is FH_TEXT only in
+ * fh_derived_N_text, all other fields in `body`, as JSON. Only numbers get into the text of SQL,
+ * everything else is bound.
  */
 
 #include "base/text.h"
@@ -31,6 +33,12 @@ static inline bool derived_is_kept_text(const struct fh_derived_field *field)
     return field->type == FH_STRING && field->use & FH_TEXT;
 }
 
+/* unfit.c, pure. FH_INVALID with that field: what may be a client's is unfit. */
+enum fh_code derived_unfit(struct fh_error *error, const char *field, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* FH_INVALID with the field: a text, if it is one, that can't be kept in it. */
+enum fh_code derived_word_check(const struct fh_derived_field *field, const json_t *value,
+                                struct fh_error *error);
 /* FH_UNSUPPORTED: there is none, as it was not prepared. */
 enum fh_code derived_number(struct store_work *work, const char *name, int64_t *ret,
                             struct fh_error *error);
@@ -49,5 +57,15 @@ enum fh_code derived_sql_remove(struct store_work *work, const struct fh_derived
 enum fh_code derived_sql_search(struct store_work *work, const struct fh_derived *declared,
                                 const struct fh_search *search, json_t **ret,
                                 struct fh_error *error);
+/* Those of series: series_put.c, series_read.c, series_trim.c. */
+enum fh_code derived_sql_measure(struct store_work *work, const struct fh_derived *declared,
+                                 int64_t *number, int64_t at_ms, const json_t *fact,
+                                 struct fh_error *error);
+enum fh_code derived_sql_series(struct store_work *work, const struct fh_derived *declared,
+                                const struct fh_series *series, const struct series_bounds *bounds,
+                                json_t **ret, struct fh_error *error);
+enum fh_code derived_sql_trim(struct store_work *work, const struct fh_derived *declared,
+                              int64_t oldest_ms, struct series_trimming *at,
+                              struct fh_error *error);
 
 #endif

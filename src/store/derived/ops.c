@@ -12,4 +12,7 @@ const struct derived_ops derived_sql = {
     .put = derived_sql_put,
     .remove = derived_sql_remove,
     .search = derived_sql_search,
+    .measure = derived_sql_measure,
+    .series = derived_sql_series,
+    .trim = derived_sql_trim,
 };

@@ -8,12 +8,15 @@
  *     no                 with `state`         made, and FILLS
  *     no                 without              made, and OWN
  *     yes                not any more         dropped: the service may change its store without it
+ *     a series           not any more         the same if it is empty; else it stays, and goes on
+ *                                             once it is declared again
  *     the same           with `state`, OWN    made anew, and FILLS
  *     the same           without, but FILLS   as another: nobody could fill it
  *     the same           otherwise            nothing
  *     another            with `state`         made anew, and FILLS
  *     another            without, but empty   made anew, and OWN
  *     another            without              refused
+ *     a series           another              made anew if it is empty, else refused
  *
  * Made anew, it has a number, and so tables, of its own. While it FILLS nobody else uses the store:
  * that is done before the service serves, and a process that dies leaves the last key that is in.
@@ -21,7 +24,7 @@
 
 #include <stdio.h>
 
-#include "store/derived/internal.h"
+#include "store/derived/series.h"
 #include "store/relational/catalog.h"
 
 #define CATALOGUE "fh_derived"
@@ -130,6 +133,8 @@ static enum fh_code derived_create(struct store_work *work, const struct fh_deri
                                    int64_t number, struct fh_error *error)
 {
     struct text sql;
+    if (declared->model == FH_SERIES)
+        return series_create(work, declared, number, error);
     text_init(&sql, DERIVED_SQL_SIZE);
     enum fh_code code = create_rows(work, declared, number, &sql, error);
     if (code == FH_OK)
@@ -142,11 +147,12 @@ static enum fh_code derived_create(struct store_work *work, const struct fh_deri
 
 static enum fh_code derived_drop(struct store_work *work, int64_t number, struct fh_error *error)
 {
-    static const char *const tails[] = {"", "_text", "_tag"};
+    static const char *const tails[] = {"", "_text", "_tag", "_curve"}; /* of whichever model */
     char sql[64];
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < sizeof tails / sizeof *tails && code == FH_OK; i++) {
-        snprintf(sql, sizeof sql, "DROP TABLE fh_derived_%lld%s", (long long)number, tails[i]);
+        snprintf(sql, sizeof sql, "DROP TABLE IF EXISTS fh_derived_%lld%s", (long long)number,
+                 tails[i]);
         code = sql_run(work, sql, NULL, 0, NULL, NULL, NULL, error);
     }
     return code;
@@ -188,20 +194,41 @@ static enum fh_code make_derived(struct store_work *work, const struct fh_derive
     return code == FH_OK ? derived_create(work, declared, number, error) : code;
 }
 
-/* Of another declaration, and without a state. */
-static enum fh_code must_be_empty(struct store_work *work, const struct fh_derived *declared,
-                                  int64_t number, struct fh_error *error)
+static enum fh_code is_derived_empty(struct store_work *work, int64_t number, bool *ret,
+                                     struct fh_error *error)
 {
     char sql[80];
     int64_t any = 0;
     snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM fh_derived_%lld)", (long long)number);
     enum fh_code code = sql_run(work, sql, NULL, 0, take_derived_integer, &any, NULL, error);
-    if (code != FH_OK || !any)
+    *ret = !any;
+    return code;
+}
+
+/* Whether the one that is there is a series, of which nobody else has the points. */
+static enum fh_code is_series(struct store_work *work, int64_t number, bool *ret,
+                              struct fh_error *error)
+{
+    char table[48];
+    snprintf(table, sizeof table, "fh_derived_%lld_curve", (long long)number);
+    return catalog_has_table(work, table, ret, error);
+}
+
+/* Of another declaration, and nothing to make it anew of. */
+static enum fh_code must_be_empty(struct store_work *work, const struct fh_derived *declared,
+                                  int64_t number, bool series, struct fh_error *error)
+{
+    bool empty = true;
+    enum fh_code code = is_derived_empty(work, number, &empty, error);
+    if (code != FH_OK || empty)
         return code;
     return error_set(error, FH_UNSUPPORTED,
-                     "The derived store %s holds what was derived under another declaration: give "
-                     "it a `state` to be filled from, or declare it under a new name, which begins "
-                     "empty.",
+                     series ? "The series %s holds points of another declaration, and nobody else "
+                              "has them: declare it as it was, but for `keep_days`, or under a new "
+                              "name, which begins empty."
+                            : "The derived store %s holds what was derived under another "
+                              "declaration: give it a `state` to be filled from, or declare it "
+                              "under a new name, which begins empty.",
                      declared->name);
 }
 
@@ -214,11 +241,13 @@ static enum fh_code prepare_derived(struct store_work *work, const struct fh_der
     enum fh_code code = catalogue_find(work, declared->name, &found, error);
     if (code != FH_OK)
         return code;
-    bool same = found.there && strcmp(found.digest, digest) == 0;
+    bool series = false, same = found.there && strcmp(found.digest, digest) == 0;
     if (same && found.state != (declared->state ? DERIVED_OWN : DERIVED_FILLS))
         return FH_OK;
-    if (found.there && !declared->state)
-        code = must_be_empty(work, declared, found.number, error);
+    if (found.there)
+        code = is_series(work, found.number, &series, error);
+    if (code == FH_OK && found.there && (series || !declared->state))
+        code = must_be_empty(work, declared, found.number, series, error);
     if (code == FH_OK && found.there)
         code = forget_derived(work, declared->name, found.number, error);
     return code == FH_OK ? make_derived(work, declared, digest, error) : code;
@@ -227,8 +256,8 @@ static enum fh_code prepare_derived(struct store_work *work, const struct fh_der
 struct undeclared {
     const struct fh_derived *declared;
     int count;
-    char name[DERIVED_NAME_LENGTH_MAX + 1];
-    int64_t number; /* 0: all are declared */
+    char after[DERIVED_NAME_LENGTH_MAX + 1]; /* those up to it were looked at */
+    int64_t number;                          /* 0: there is none behind it */
 };
 
 static bool take_undeclared(void *context, const struct sql_row *row)
@@ -238,22 +267,37 @@ static bool take_undeclared(void *context, const struct sql_row *row)
         if (strcmp(undeclared->declared[i].name, row->values[0].text) == 0)
             return true;
     }
-    snprintf(undeclared->name, sizeof undeclared->name, "%s", row->values[0].text);
+    snprintf(undeclared->after, sizeof undeclared->after, "%s", row->values[0].text);
     undeclared->number = row->values[1].integer;
     return false;
+}
+
+static enum fh_code drop_one(struct store_work *work, const struct undeclared *undeclared,
+                             struct fh_error *error)
+{
+    bool series, empty = true;
+    enum fh_code code = is_series(work, undeclared->number, &series, error);
+    if (code == FH_OK && series)
+        code = is_derived_empty(work, undeclared->number, &empty, error);
+    if (code == FH_OK && empty)
+        code = forget_derived(work, undeclared->after, undeclared->number, error);
+    return code;
 }
 
 static enum fh_code drop_undeclared(struct store_work *work, const struct fh_derived *declared,
                                     int count, struct fh_error *error)
 {
-    struct undeclared undeclared;
+    struct undeclared undeclared = {.declared = declared, .count = count};
     enum fh_code code;
     do {
-        undeclared = (struct undeclared){.declared = declared, .count = count};
-        code = sql_run(work, "SELECT name, number FROM " CATALOGUE, NULL, 0, take_undeclared,
-                       &undeclared, NULL, error);
+        char after[sizeof undeclared.after];
+        memcpy(after, undeclared.after, sizeof after);
+        const struct sql_value value = sql_text(after);
+        undeclared.number = 0;
+        code = sql_run(work, "SELECT name, number FROM " CATALOGUE " WHERE name > ?1 ORDER BY name",
+                       &value, 1, take_undeclared, &undeclared, NULL, error);
         if (code == FH_OK && undeclared.number)
-            code = forget_derived(work, undeclared.name, undeclared.number, error);
+            code = drop_one(work, &undeclared, error);
     } while (code == FH_OK && undeclared.number);
     return code;
 }

@@ -17,7 +17,6 @@
 
 #include <ctype.h>
 #include <sodium.h>
-#include <stdio.h>
 
 #include "base/json.h"
 
@@ -26,13 +25,6 @@
 #define CURSOR_HASH_SIZE 8u
 #define CURSOR_SIZE_MAX 2048u /* a key or a text of 255 bytes, escaped, is less */
 #define CURSOR_VARIANT sodium_base64_VARIANT_URLSAFE_NO_PADDING
-
-static enum fh_code refuse_question(struct fh_error *error, const char *field, const char *message)
-{
-    error_set(error, FH_INVALID, "%s", message);
-    snprintf(error->field, sizeof error->field, "%s", field);
-    return FH_INVALID;
-}
 
 /* ---- Its fields ---- */
 
@@ -81,13 +73,11 @@ static int count_search_words(const char *text)
 /* Each word costs a walk over all values that have it, and nobody else is answered meanwhile. */
 static enum fh_code check_search_text(const char *text, struct fh_error *error)
 {
-    char why[64];
     if (!text || (strnlen(text, SEARCH_TEXT_LENGTH_MAX + 1) <= SEARCH_TEXT_LENGTH_MAX &&
                   count_search_words(text) <= SEARCH_WORDS_MAX))
         return FH_OK;
-    snprintf(why, sizeof why, "A question's text has at most %d bytes and %d words.",
-             SEARCH_TEXT_LENGTH_MAX, SEARCH_WORDS_MAX);
-    return refuse_question(error, "text", why);
+    return derived_unfit(error, "text", "A question's text has at most %d bytes and %d words.",
+                         SEARCH_TEXT_LENGTH_MAX, SEARCH_WORDS_MAX);
 }
 
 static void add_match_word(struct text *match, const char *word, size_t length)
@@ -173,7 +163,7 @@ static enum fh_code take_filters(struct question *question, struct fh_error *err
             return code;
         struct sql_value *taken = &question->values[question->value_count++];
         if (!take_filter_value(&question->declared->fields[*field], value, taken))
-            return refuse_question(error, name, "A filter's value must be of the field's type.");
+            return derived_unfit(error, name, "A filter's value must be of the field's type.");
     }
     return FH_OK;
 }
@@ -257,8 +247,7 @@ static enum fh_code take_after(struct question *question, struct fh_error *error
         return FH_OK;
     question->after = read_search_cursor(question, after);
     if (!question->after)
-        return refuse_question(error, "after",
-                               "It is not the `next` of an answer to this question.");
+        return derived_unfit(error, "after", "It is not the `next` of an answer to this question.");
     const json_t *value = json_array_get(question->after, 0);
     struct sql_value *taken = &question->values[question->value_count];
     if (json_is_string(value))
@@ -275,13 +264,11 @@ static enum fh_code take_after(struct question *question, struct fh_error *error
 
 static enum fh_code take_limit(struct question *question, struct fh_error *error)
 {
-    char why[64];
     int limit = question->search->limit;
     question->limit = limit ? limit : SEARCH_LIMIT;
     if (question->limit >= 1 && question->limit <= SEARCH_LIMIT_MAX)
         return FH_OK;
-    snprintf(why, sizeof why, "`limit` must be from 1 to %d.", SEARCH_LIMIT_MAX);
-    return refuse_question(error, "limit", why);
+    return derived_unfit(error, "limit", "`limit` must be from 1 to %d.", SEARCH_LIMIT_MAX);
 }
 
 enum fh_code question_init(struct question *question, const struct fh_derived *declared,

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads what a question of a series is about: the curves that have points in its time, and then
+ * those points, curve by curve, each by one statement. Both are only handed on, to series_tally.c.
+ *
+ * Of the last points of each curve the statement begins at the time of the first of them, which is
+ * looked up in the index once for each curve.
+ */
+
+#include <stdio.h>
+
+#include "store/derived/series.h"
+#include "world/world.h"
+
+#define ROWS_BETWEEN_LOOKS 1024
+
+struct series_reading {
+    struct store_work *work;
+    const struct series_question *question;
+    int64_t number, deadline_ns;
+    struct series_tally tally;
+    struct sql_value values[DERIVED_FIELDS_MAX + 3];
+    int value_count;
+    struct text sql;
+    int rows;
+    enum fh_code code; /* of a visit */
+    struct fh_error *error;
+};
+
+/* Looked at only now and then. */
+static enum fh_code check_series_deadline(struct series_reading *reading)
+{
+    if (++reading->rows % ROWS_BETWEEN_LOOKS != 0 || reading->deadline_ns < 0 ||
+        world_monotonic_ns(reading->work->store->world) < reading->deadline_ns)
+        return FH_OK;
+    return error_set(reading->error, FH_UNAVAILABLE,
+                     "The question of a series took longer than its request may.");
+}
+
+static bool take_curve_row(void *context, const struct sql_row *row)
+{
+    struct series_reading *reading = context;
+    reading->code = check_series_deadline(reading);
+    if (reading->code == FH_OK)
+        reading->code = series_tally_curve(&reading->tally, row, reading->error);
+    return reading->code == FH_OK;
+}
+
+static bool take_point_row(void *context, const struct sql_row *row)
+{
+    struct series_reading *reading = context;
+    reading->code = check_series_deadline(reading);
+    if (reading->code == FH_OK)
+        reading->code = series_tally_point(&reading->tally, row, reading->error);
+    return reading->code == FH_OK;
+}
+
+static enum fh_code run_reading(struct series_reading *reading, sql_visit *visit)
+{
+    FH_ASSERT(!reading->sql.overflow);
+    enum fh_code code = sql_run(reading->work, reading->sql.data, reading->values,
+                                reading->value_count, visit, reading, NULL, reading->error);
+    text_clear(&reading->sql);
+    return code == FH_OK ? reading->code : code;
+}
+
+/* From ?1 on and before ?2, and with the tags in ?3 and so on. */
+static void bind_reading(struct series_reading *reading)
+{
+    const struct series_question *question = reading->question;
+    reading->values[reading->value_count++] = sql_integer(question->from_ms);
+    reading->values[reading->value_count++] = sql_integer(question->to_ms);
+    for (int i = 0; i < question->filter_count; i++)
+        reading->values[reading->value_count++] = question->filter_values[i];
+}
+
+static void add_tag_filters(struct series_reading *reading)
+{
+    for (int i = 0; i < reading->question->filter_count; i++)
+        text_printf(&reading->sql, " AND c.t%d = ?%d", reading->question->filters[i], i + 3);
+}
+
+static enum fh_code read_curves(struct series_reading *reading)
+{
+    const struct fh_derived_field *fields = reading->question->declared->fields;
+    text_add(&reading->sql, "SELECT c.id");
+    for (int i = 0; fields[i].name; i++) {
+        if (series_is_tag(&fields[i]))
+            text_printf(&reading->sql, ", c.t%d", i);
+    }
+    text_printf(&reading->sql,
+                " FROM fh_derived_%lld_curve AS c WHERE EXISTS (SELECT 1 FROM fh_derived_%lld AS p "
+                "WHERE p.curve = c.id AND p.at >= ?1 AND p.at < ?2)",
+                (long long)reading->number, (long long)reading->number);
+    add_tag_filters(reading);
+    return run_reading(reading, take_curve_row);
+}
+
+static void add_first_time(struct series_reading *reading)
+{
+    const struct series_question *question = reading->question;
+    if (question->intervals) {
+        text_add(&reading->sql, "?1");
+        return;
+    }
+    text_printf(&reading->sql,
+                "coalesce((SELECT q.at FROM fh_derived_%lld AS q WHERE q.curve = c.id AND "
+                "q.at >= ?1 AND q.at < ?2 ORDER BY q.at DESC LIMIT 1 OFFSET ?%d), ?1)",
+                (long long)reading->number, reading->value_count + 1);
+    reading->values[reading->value_count++] = sql_integer(question->limit - 1);
+}
+
+static enum fh_code read_points(struct series_reading *reading)
+{
+    const struct series_question *question = reading->question;
+    text_add(&reading->sql, "SELECT p.curve, p.at");
+    for (int i = 0; i < question->read_count; i++)
+        text_printf(&reading->sql, ", p.v%d", question->reads[i]);
+    text_printf(&reading->sql,
+                " FROM fh_derived_%lld_curve AS c CROSS JOIN fh_derived_%lld AS p"
+                " WHERE p.curve = c.id AND p.at >= ",
+                (long long)reading->number, (long long)reading->number);
+    add_first_time(reading);
+    text_add(&reading->sql, " AND p.at < ?2");
+    add_tag_filters(reading);
+    return run_reading(reading, take_point_row);
+}
+
+static enum fh_code read_series(struct series_reading *reading)
+{
+    bind_reading(reading);
+    enum fh_code code = read_curves(reading);
+    if (code == FH_OK)
+        code = series_tally_group(&reading->tally, reading->error);
+    if (code == FH_OK && reading->tally.curve_count)
+        code = read_points(reading);
+    return code;
+}
+
+enum fh_code derived_sql_series(struct store_work *work, const struct fh_derived *declared,
+                                const struct fh_series *series, const struct series_bounds *bounds,
+                                json_t **ret, struct fh_error *error)
+{
+    struct series_question question;
+    struct series_reading reading = {
+        .work = work, .question = &question, .deadline_ns = bounds->deadline_ns, .error = error};
+    *ret = NULL;
+    enum fh_code code = series_question_init(&question, declared, series, bounds->oldest_ms, error);
+    if (code == FH_OK)
+        code = derived_number(work, declared->name, &reading.number, error);
+    if (code != FH_OK)
+        return code;
+    series_tally_init(&reading.tally, &question);
+    text_init(&reading.sql, DERIVED_SQL_SIZE);
+    code = read_series(&reading);
+    if (code == FH_OK) {
+        series_tally_sort(&reading.tally);
+        code = series_answer(&reading.tally, ret, error);
+    }
+    text_release(&reading.sql);
+    series_tally_release(&reading.tally);
+    return code;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Series as handlers see them, and the sweep of what is older than they keep.
+ *
+ * A point that is too old already is left out, once it was checked: whether it comes a moment
+ * before or after it is too old makes no difference to whoever asks. Until the sweep comes by what
+ * is too old is there, and no question reads it.
+ *
+ *     killed before a slice of the sweep is durable    the next one begins anew
+ *     killed after it                                  the same, with less to remove
+ */
+
+#include <string.h>
+
+#include "base/crash.h"
+#include "work/batch.h"
+#include "work/command.h"
+#include "work/derived.h"
+
+#define SERIES_POINTS_MAX 1000
+#define DAY_MS INT64_C(86400000)
+
+/* The public name is a macro that passes on how large the caller's struct is. */
+#undef fh_series
+
+int64_t work_series_oldest_ms(struct work_context *context, const struct fh_derived *declared)
+{
+    int64_t wall_ms = world_wall_ms(context->world), clock_ms = command_clock_ms(context);
+    if (!declared->keep_days)
+        return INT64_MIN;
+    return (wall_ms < clock_ms ? wall_ms : clock_ms) - declared->keep_days * DAY_MS;
+}
+
+/* ---- Handlers ---- */
+
+void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
+{
+    const struct fh_derived *declared = derived_declared(w, "fh_fact", name, FH_SERIES);
+    struct store_work *work = work_store_write(w);
+    int64_t *number = &w->series_numbers[declared - w->context->service->derives];
+    struct fh_error error;
+    if (++w->points > SERIES_POINTS_MAX)
+        work_fault(w, "One unit of work has at most %d points.", SERIES_POINTS_MAX);
+    if (series_fact_check(declared, at_ms, fact, &error) != FH_OK)
+        derived_fail(w, &error);
+    if (at_ms < work_series_oldest_ms(w->context, declared))
+        return;
+    work_waits(w);
+    if (derived_engine(work->store)->measure(work, declared, number, at_ms, fact, &error) != FH_OK)
+        work_fail(w, &error);
+}
+
+static enum fh_code ask_series(fh_work *w, struct store_work *work,
+                               const struct fh_derived *declared, const void *what, json_t **ret,
+                               struct fh_error *error)
+{
+    const struct series_bounds bounds = {work_series_oldest_ms(w->context, declared),
+                                         w->deadline_ns};
+    return derived_engine(work->store)->series(work, declared, what, &bounds, ret, error);
+}
+
+json_t *fh_series(fh_work *w, const char *name, size_t size, const struct fh_series *series)
+{
+    const struct fh_derived *declared = derived_declared(w, "fh_series", name, FH_SERIES);
+    struct fh_series known = {0};
+    memcpy(&known, series, size < sizeof known ? size : sizeof known);
+    return derived_ask(w, "fh_series", declared, ask_series, &known);
+}
+
+/* ---- The sweep ---- */
+
+struct series_slice {
+    const struct fh_derived *declared;
+    int64_t oldest_ms;
+    struct series_trimming before, after;
+};
+
+/* After a conflict it runs again, from where it began. */
+static enum fh_code trim_series(struct store_work *work, void *what, struct fh_error *error)
+{
+    struct series_slice *slice = what;
+    slice->after = slice->before;
+    enum fh_code code = derived_engine(work->store)
+                            ->trim(work, slice->declared, slice->oldest_ms, &slice->after, error);
+    CRASH_POINT("series.trimmed");
+    return code;
+}
+
+/* The next one from there on that does not keep everything; NULL: there is none. */
+static const struct fh_derived *swept_series(const fh_service *service, struct series_sweep *sweep)
+{
+    for (; sweep->derived < derived_count(service); sweep->derived++) {
+        const struct fh_derived *declared = &service->derives[sweep->derived];
+        if (declared->model == FH_SERIES && declared->keep_days)
+            return declared;
+    }
+    return NULL;
+}
+
+enum fh_code work_series_sweep(struct work_context *context, struct series_sweep *sweep,
+                               struct fh_error *error)
+{
+    struct series_slice slice = {.declared = swept_series(context->service, sweep),
+                                 .before = sweep->at};
+    sweep->done = !slice.declared;
+    if (sweep->done)
+        return FH_OK;
+    slice.oldest_ms = work_series_oldest_ms(context, slice.declared);
+    enum fh_code code = work_write(context, trim_series, &slice, -1, error);
+    CRASH_POINT("series.durable");
+    sweep->at = slice.after;
+    if (code == FH_OK && !slice.after.done)
+        return FH_OK;
+    *sweep = (struct series_sweep){.derived = sweep->derived + 1};
+    return code;
+}
