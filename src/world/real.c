@@ -19,6 +19,10 @@
 #include "base/log.h"
 
 #define RANDOM_SIZE 1024
+/* Of libuv's pool, which has four otherwise. A job never waits for another's thread: those that
+ * commit and copy a log must not come after questions, nor calls to a server after those that wait
+ * for its answer. */
+#define THREADS "16"
 #define TURNS_NS_MAX ((int64_t)1000000) /* per phase, before the loop attends to all else */
 
 struct real {
@@ -374,6 +378,7 @@ struct world *world_real_new(uv_loop_t *loop, struct fh_error *error)
 {
     struct real *real = calloc(1, sizeof *real);
     struct fibers *fibers = fibers_new(on_wake, real);
+    setenv("UV_THREADPOOL_SIZE", THREADS, 1); /* read with the first job, and never again */
     if (!real || !fibers) {
         free(real);
         fibers_free(fibers);

@@ -3,19 +3,14 @@
  * MongoDB's client library. It is not linked: a process that uses another engine does not load it.
  * Loaded once, before the process confines itself, and never unloaded.
  *
- * Its calls block, so they run on the pool's threads; there are more of those than libuv's default,
- * since each waits for a server most of the time. libuv reads their number when the pool gets its
- * first job, which is later than this.
+ * Its calls block, so they run on the pool's threads (world/real.c).
  */
 
 #include "engine/mongodb/library.h"
 
-#include <stdlib.h>
-
 #include "base/library.h"
 
 #define LIBRARY "libmongoc-1.0.so.0"
-#define THREADS "16"
 
 struct mongodb_library mongoc;
 
@@ -34,7 +29,6 @@ enum fh_code mongodb_load(struct fh_error *error)
                                      sizeof symbols / sizeof symbols[0], error);
     if (code != FH_OK)
         return code;
-    setenv("UV_THREADPOOL_SIZE", THREADS, 0);
     mongoc.mongoc_init();
     mongoc.mongoc_log_set_handler(NULL, NULL); /* errors are returned; the layer above logs */
     loaded = true;
