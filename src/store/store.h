@@ -73,6 +73,8 @@ static inline bool store_writes(enum store_mode mode)
     return mode & STORE_WRITES;
 }
 #define STORE_MIGRATE_WAIT_MS 600000
+#define STORE_ASKED_TOO_LATE "The deadline passed before the answer was complete."
+#define STORE_ASKED_TOO_MUCH "Too many questions wait for the store already."
 #define STORE_TOO_BUSY "The store was busy for too long; nothing was done."
 
 struct store_options {
@@ -178,7 +180,8 @@ struct store_work {
      * none. An engine that does not wait for each puts it into the error of one that failed. */
     unsigned statements, statement;
     /* Engines that connect or wait for others at the first statement do neither after this time:
-     * the statement fails with FH_UNAVAILABLE. 0: no deadline. */
+     * the statement fails with FH_UNAVAILABLE. Nor is a question answered (sql_ask). 0: no
+     * deadline. */
     int64_t deadline_ns;
     struct store_member *member; /* the one that runs now; NULL: it is no member of anything */
     /* What it publishes stays in memory until its commit has ended, which may fill in positions. */
@@ -324,6 +327,14 @@ static inline enum fh_code store_part(struct store_work *work, struct fh_error *
 static inline bool store_is_damaged(const struct fh_error *error)
 {
     return strncmp(error->native, STORE_DAMAGED, sizeof STORE_DAMAGED - 1) == 0;
+}
+
+/* The store works, but more was asked of it than it can answer in time: an FH_UNAVAILABLE that is
+ * no trouble of its. Engines begin error->native with this word. */
+#define STORE_BUSY "BUSY"
+static inline bool store_is_busy(const struct fh_error *error)
+{
+    return strncmp(error->native, STORE_BUSY, sizeof STORE_BUSY - 1) == 0;
 }
 
 #endif

@@ -38,6 +38,17 @@ _Noreturn void derived_fail(fh_work *w, struct fh_error *error)
     work_fail(w, error);
 }
 
+/* It may take long, and wait for others that do: whatever else is to be done has its place. */
+static enum fh_code ask_in(fh_work *w, struct store_work *work, const struct fh_derived *declared,
+                           derived_question *question, const void *what, json_t **ret,
+                           struct fh_error *error)
+{
+    work_parks(w);
+    if (w->deadline_ns > 0)
+        work->deadline_ns = w->deadline_ns;
+    return question(w, work, declared, what, ret, error);
+}
+
 static enum fh_code ask_committed(fh_work *w, const char *called, const struct fh_derived *declared,
                                   derived_question *question, const void *what, json_t **ret,
                                   struct fh_error *error)
@@ -47,7 +58,7 @@ static enum fh_code ask_committed(fh_work *w, const char *called, const struct f
     enum fh_code code = store_begin(w->context->store, STORE_READ_COMMITTED, &work, error);
     if (code != FH_OK)
         return code;
-    code = question(w, work, declared, what, ret, error);
+    code = ask_in(w, work, declared, question, what, ret, error);
     store_rollback(work);
     return code;
 }
@@ -58,7 +69,7 @@ json_t *derived_ask(fh_work *w, const char *called, const struct fh_derived *dec
     struct fh_error error;
     json_t *answer = NULL;
     if (w->read_only)
-        error.code = question(w, work_store_read(w), declared, what, &answer, &error);
+        error.code = ask_in(w, work_store_read(w), declared, question, what, &answer, &error);
     else
         error.code = ask_committed(w, called, declared, question, what, &answer, &error);
     if (error.code != FH_OK)

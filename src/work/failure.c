@@ -107,7 +107,8 @@ void work_fail(fh_work *w, const struct fh_error *error)
     w->failure = *error;
     if (w->failure.code == FH_OK)
         w->failure.code = FH_UNSUPPORTED;
-    w->by_store = w->by_store || (w->phase == WORK_OPEN && !w->by_fence);
+    w->by_store =
+        w->by_store || (w->phase == WORK_OPEN && !w->by_fence && !store_is_busy(&w->failure));
     work_set_problem(w, &w->failure);
     work_end_handler(w, WORK_ENDED_BY_FAILURE);
 }

@@ -195,6 +195,8 @@ UNIT = {
     "pattern_unweighed": "shape_kinds",
     "pause_measured": "call_turns",
     "points_swept_early": "series_work",
+    "question_runs_on": "sqlite_question",
+    "question_waits_with_reader": "sqlite_question",
     "received_without_end": "http_bounds",
     "reference_passed": "event_carried",
     "refused_body_runs": "http_strict",

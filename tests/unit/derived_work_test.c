@@ -27,7 +27,8 @@ struct run {
     fh_handler *handler;
     bool read_only;
     struct fixture *fixture;
-    int status;
+    int64_t deadline_ns; /* 0: none */
+    int status, retry_after_s;
     char reply[512], failure[256];
 };
 
@@ -37,8 +38,10 @@ static void run_work(void *argument)
     fh_work w;
     work_init(&w, &run->fixture->context, run->handler);
     w.read_only = run->read_only;
+    w.deadline_ns = run->deadline_ns ? run->deadline_ns : -1;
     work_run(&w);
     run->status = w.reply_status;
+    run->retry_after_s = w.retry_after_s;
     snprintf(run->failure, sizeof run->failure, "%s", w.failure.message);
     if (w.reply_body) {
         char *text = json_text(w.reply_body);
@@ -152,6 +155,30 @@ static void it_is_asked_before_the_store_is_used_and_in_gets(void **state)
 }
 
 /* ---- Whose fault ---- */
+
+static void ask_and_be_late(void **state, fh_handler *handler, bool read_only)
+{
+    struct fixture *fixture = *state;
+    struct run run = {handler, read_only, fixture, .deadline_ns = 1};
+    harness_run(&fixture->harness, run_work, &run);
+    assert_int_equal(run.status, 503);
+    assert_int_equal(run.retry_after_s, 1);
+    assert_string_equal(run.failure, "The deadline passed before the answer was complete.");
+    for (int kind = 0; kind < TROUBLE_KINDS; kind++)
+        assert_int_equal(fixture->context.troubles[kind].failures, 0);
+}
+
+static void find_only(fh_work *w)
+{
+    fh_search(w, "books", &(struct fh_search){.text = "dispossessed"});
+}
+
+static void a_question_that_is_late_is_no_trouble_of_the_stores(void **state)
+{
+    ask_and_be_late(state, find_books, true);
+    ask_and_be_late(state, find_only, true);
+    ask_and_be_late(state, ask_first, false);
+}
 
 static void derive_elsewhere(fh_work *w)
 {
@@ -282,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORK_TEST(what_is_derived_is_one_with_the_store),
         WORK_TEST(it_is_asked_before_the_store_is_used_and_in_gets),
+        WORK_TEST(a_question_that_is_late_is_no_trouble_of_the_stores),
         WORK_TEST(what_is_not_declared_is_the_services_fault),
         WORK_TEST(what_a_client_may_have_sent_is_answered_with_422),
         WORK_TEST(a_question_of_an_older_header_is_read_by_its_size),

@@ -85,6 +85,32 @@ enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection
     return error_set(error, FH_UNAVAILABLE, "The store %s can't be opened: %s.", store->path, why);
 }
 
+struct sqlite_connection *sqlite_reader_free(struct sqlite_store *store)
+{
+    for (int i = 0; i < SQLITE_READERS_MAX; i++) {
+        if (store->readers[i].users == 0 && store->shared != &store->readers[i])
+            return &store->readers[i];
+    }
+    return NULL;
+}
+
+enum fh_code sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection **ret,
+                                struct fh_error *error)
+{
+    struct sqlite_connection *reader = sqlite_reader_free(store);
+    *ret = NULL;
+    if (!reader)
+        return FH_OK;
+    enum fh_code code = reader->db ? FH_OK : sqlite_connect(store, reader, false, error);
+    if (code != FH_OK)
+        return code;
+    int result = sqlite_simple(reader, "BEGIN");
+    if (result != SQLITE_OK)
+        return sqlite_error(reader->db, result, error);
+    *ret = reader;
+    return FH_OK;
+}
+
 static void connection_close(struct sqlite_connection *connection)
 {
     sqlite_statements_release(connection);
@@ -95,7 +121,7 @@ static void connection_close(struct sqlite_connection *connection)
 void sqlite_destroy(struct sqlite_store *store)
 {
     FH_ASSERT(!store->active && !store->members && store->state != GROUP_BUSY &&
-              !store->checkpoint.copying);
+              !store->checkpoint.copying && !sqlite_questions_pend(store));
     connection_close(&store->checkpoint.copier);
     connection_close(&store->checkpoint.guard);
     for (int i = 0; i < SQLITE_READERS_MAX; i++)

@@ -4,9 +4,10 @@
  * flock on store.lock, held for the process's life, so that a second process fails at once with a
  * clear message).
  *
- * Connections, all used from one thread: the writer, of which only COMMITs, checkpoints and
- * migrations leave that thread (see group.c and run.c), and readers, one for each snapshot. Two
- * more belong to the job that copies the log into the database (see checkpoint.c). SQLite makes a
+ * Connections, each used by one thread at a time: the writer, of which only COMMITs, checkpoints
+ * and migrations leave the loop's thread (see group.c and run.c), and readers, one for each
+ * snapshot, of which only questions do (see question.c). Two more belong to the job that copies the
+ * log into the database (see checkpoint.c). SQLite makes a
  * commit visible to readers only after its fsync. Write-ahead log with synchronous=FULL. Nothing
  * can be attached. Pages carry checksums (see checksum.c). An orderly close checkpoints the whole
  * log and leaves none, because damage in a log's last transaction would go unnoticed.
@@ -33,6 +34,7 @@ static const struct sql_ops sqlite_sql = {
     .position = sqlite_position,
     .keep_command = sqlite_keep_command,
     .look_for_command = sqlite_look_for_command,
+    .ask = sqlite_ask,
     .trial = &sqlite_trial,
 };
 
@@ -40,6 +42,8 @@ static const struct sql_ops sqlite_sql = {
 static void sqlite_close(struct store *base)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
+    while (fiber_self() && sqlite_questions_pend(store))
+        fiber_wait(&store->questions.over);
     while (fiber_self() && (store->state == GROUP_BUSY || store->checkpoint.copying))
         fiber_wait(&store->turnstile);
     if (store->turn.posted || store->state == GROUP_BUSY || store->checkpoint.copying)

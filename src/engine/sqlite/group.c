@@ -89,26 +89,6 @@ bool sqlite_group_broke(struct sqlite_store *store)
     return true;
 }
 
-/* ---- Snapshots ---- */
-
-/* Those that begin in one turn of the loop share a snapshot, so that its locks are taken and given
- * back once for all of them. A commit ends the sharing, so that whoever has heard of it sees it. */
-static void shared_snapshot_leave(struct sqlite_store *store, struct sqlite_connection *reader)
-{
-    if (reader->users > 0 || store->shared == reader)
-        return;
-    sqlite_simple(reader, "COMMIT");
-    fiber_wake_one(&store->readers_free);
-}
-
-static void snapshot_share_no_more(struct sqlite_store *store)
-{
-    struct sqlite_connection *reader = store->shared;
-    store->shared = NULL;
-    if (reader)
-        shared_snapshot_leave(store, reader);
-}
-
 /* ---- COMMIT and checkpoint, off the loop ---- */
 
 static void checkpoint_run(struct world_job *job)
@@ -176,7 +156,7 @@ static void commit_failed(struct sqlite_store *store)
 static void commit_done(struct world_job *job)
 {
     struct sqlite_store *store = job->owner;
-    snapshot_share_no_more(store);
+    sqlite_snapshot_share_no_more(store);
     if (store->commit_result != SQLITE_OK) {
         commit_failed(store);
         return;
@@ -222,7 +202,7 @@ static void turn_commit(struct world_turn *turn)
 
 static void turn_ends(struct world_turn *turn)
 {
-    snapshot_share_no_more(turn->owner);
+    sqlite_snapshot_share_no_more(turn->owner);
     turn_commit(turn);
 }
 
@@ -298,57 +278,6 @@ static enum fh_code write_begin(struct sqlite_store *store, struct sqlite_work *
     return code;
 }
 
-/* ---- begin, commit, rollback of those that read ---- */
-
-static struct sqlite_connection *reader_free(struct sqlite_store *store)
-{
-    for (int i = 0; i < SQLITE_READERS_MAX; i++) {
-        if (store->readers[i].users == 0 && store->shared != &store->readers[i])
-            return &store->readers[i];
-    }
-    return NULL;
-}
-
-/* Each has its own reader, so that a later one shows the commits made in between. */
-static enum fh_code shared_snapshot_open(struct sqlite_store *store, struct fh_error *error)
-{
-    struct sqlite_connection *reader;
-    while (!(reader = reader_free(store)))
-        fiber_wait(&store->readers_free);
-    if (!reader->db) {
-        enum fh_code code = sqlite_connect(store, reader, false, error);
-        if (code != FH_OK)
-            return code;
-    }
-    int result = sqlite_simple(reader, "BEGIN");
-    if (result != SQLITE_OK)
-        return sqlite_error(reader->db, result, error);
-    snapshot_share_no_more(store); /* another one, if this fiber has waited */
-    store->shared = reader;
-    world_turn(store->base.world, &store->turn);
-    return FH_OK;
-}
-
-static enum fh_code read_begin(struct sqlite_store *store, struct sqlite_work *work,
-                               struct fh_error *error)
-{
-    if (store->shared && sqlite3_get_autocommit(store->shared->db))
-        snapshot_share_no_more(store); /* a failed read has ended it */
-    enum fh_code code = store->shared ? FH_OK : shared_snapshot_open(store, error);
-    if (code != FH_OK)
-        return code;
-    work->connection = store->shared;
-    work->connection->users++;
-    return FH_OK;
-}
-
-static void read_end(struct sqlite_store *store, struct sqlite_work *work)
-{
-    work->connection->users--;
-    shared_snapshot_leave(store, work->connection);
-    free(work);
-}
-
 enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store_work **ret,
                           struct fh_error *error)
 {
@@ -359,10 +288,8 @@ enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store
         return error_set(error, FH_NO_MEMORY, "No memory for a unit of work.");
     work->base = (struct store_work){.store = base, .mode = mode};
     work->fiber = fiber_self();
-    enum fh_code code;
-    if (!store_writes(mode)) { /* always a snapshot: it costs nothing extra here */
-        code = read_begin(store, work, error);
-    } else {
+    enum fh_code code = FH_OK;
+    if (store_writes(mode)) { /* else its first statement opens a snapshot */
         work->connection = &store->writer;
         code = write_begin(store, work, error);
         if (code == FH_OK)
@@ -429,7 +356,7 @@ void sqlite_rollback(struct store_work *base)
     struct sqlite_work *work = (struct sqlite_work *)base;
     struct sqlite_store *store = sqlite_of(base->store);
     if (!store_writes(base->mode)) {
-        read_end(store, work);
+        sqlite_snapshot_end(work);
         return;
     }
     FH_ASSERT(store->active == work);
@@ -451,7 +378,7 @@ enum fh_code sqlite_commit(struct store_work *base, struct fh_error *error)
     struct sqlite_work *work = (struct sqlite_work *)base;
     struct sqlite_store *store = sqlite_of(base->store);
     if (!store_writes(base->mode)) {
-        read_end(store, work);
+        sqlite_snapshot_end(work);
         return FH_OK;
     }
     FH_ASSERT(store->active == work);

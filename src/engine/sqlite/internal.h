@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "store/relational/ledger_schema.h"
 #include "store/relational/ledger_sql.h"
+#include "store/relational/sql.h"
 #include "engine/sqlite/checksum.h"
 
 extern const struct sql_dialect sqlite_dialect;
@@ -24,6 +25,9 @@ extern const char *const sqlite_ledger_statements[LEDGER_STATEMENTS];
 #define SQLITE_CHECKPOINT_ROUNDS 4    /* of copying beside the groups before that */
 #define SQLITE_BUSY_MS 100            /* the writer waits that long for a lock held for a moment */
 #define SQLITE_READERS_MAX 8          /* open snapshots; a handler doesn't wait while it reads */
+#define SQLITE_QUESTIONS_MAX 2        /* that are answered at once, each on a reader of its own */
+#define SQLITE_QUESTIONS_WAITING_MAX 64
+#define SQLITE_QUESTION_MS_MAX 60000 /* of one that has no deadline */
 
 #define SQLITE_RECENT 256
 
@@ -40,6 +44,9 @@ struct sqlite_prepared {
 struct sqlite_connection {
     sqlite3 *db;
     int users;                     /* units of work that read its snapshot */
+    int stepping;                  /* their statements under way, but for a question's */
+    bool asked;                    /* a question has it: nothing else may use it */
+    struct fiber_queue answered;   /* who would */
     struct map statements;         /* struct sqlite_prepared, by text */
     struct sqlite_prepared *names; /* the one that is being prepared */
     bool schema_changed;           /* in the open transaction, or in the last one */
@@ -104,15 +111,26 @@ struct sqlite_work {
     struct store_work base;
     struct sqlite_work *next; /* in the group */
     struct fiber *fiber;
-    struct sqlite_connection *connection; /* the writer, or the snapshot's own reader */
-    bool savepoint;                       /* it began with one */
-    bool changed;                         /* it has changed rows or the schema */
-    bool looks_for_command;               /* whose record is not among the late rows */
-    bool puts_command;                    /* by its next statement; the filter has it */
+    /* The writer, or the snapshot's reader; NULL: nothing was read yet. */
+    struct sqlite_connection *connection;
+    struct sqlite_question *question; /* that was asked in it, until it is answered */
+    int stepping;                     /* its statements under way */
+    bool savepoint;                   /* it began with one */
+    bool changed;                     /* it has changed rows or the schema */
+    bool looks_for_command;           /* whose record is not among the late rows */
+    bool puts_command;                /* by its next statement; the filter has it */
     struct sqlite_late_mark mark;
     uint64_t filled; /* slices of the filter when it began */
     enum fh_code result;
     struct fh_error error;
+};
+
+/* See question.c. */
+struct sqlite_question;
+struct sqlite_questions {
+    struct sqlite_question *first, *last; /* that wait, in order of arrival */
+    int waiting, running;
+    struct fiber_queue over; /* who waits for the last one */
 };
 
 struct sqlite_store {
@@ -124,6 +142,7 @@ struct sqlite_store {
     struct sqlite_connection readers[SQLITE_READERS_MAX]; /* opened on demand */
     struct sqlite_connection *shared; /* the reader whose snapshot those that begin now share */
     struct fiber_queue readers_free;
+    struct sqlite_questions questions;
     bool whole;   /* fully opened: close may checkpoint it */
     bool closing; /* the owner closed it while a turn or a checkpoint was pending */
 
@@ -236,6 +255,12 @@ enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection
                             bool writing, struct fh_error *error);
 /* As every connection is: what SQL may do on it, and how it is stored. SQLite's code. */
 int sqlite_configure(sqlite3 *db, bool writing);
+/* NULL: all are in use. */
+struct sqlite_connection *sqlite_reader_free(struct sqlite_store *store);
+/* A free one, with a new snapshot; it is in use once it has users, or is shared. NULL with FH_OK:
+ * there is none. */
+enum fh_code sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection **ret,
+                                struct fh_error *error);
 void sqlite_destroy(struct sqlite_store *store); /* call only when nothing is pending */
 
 /* checkpoint.c */
@@ -264,6 +289,23 @@ void sqlite_group_init(struct sqlite_store *store);
  * do. The members then fail with a retryable error and run again, each alone. Also true for the
  * active unit of work. */
 bool sqlite_group_broke(struct sqlite_store *store);
+
+/* snapshot.c */
+/* Before each statement of a unit of work that reads: the first one opens its snapshot, or shares
+ * one; others wait while a question has its connection. */
+enum fh_code sqlite_snapshot_ready(struct sqlite_work *work, struct fh_error *error);
+void sqlite_snapshot_share_no_more(struct sqlite_store *store); /* with those that begin later */
+void sqlite_snapshot_end(struct sqlite_work *work);             /* and frees it */
+
+/* question.c */
+enum fh_code sqlite_ask(struct store_work *work, sql_question *question, void *context,
+                        struct fh_error *error);
+/* Starts those that can be: a reader has become free, or nothing steps on one any more. */
+void sqlite_questions_start(struct sqlite_store *store);
+static inline bool sqlite_questions_pend(const struct sqlite_store *store)
+{
+    return store->questions.first || store->questions.running;
+}
 
 /* start.c: syncs everything that a killed process may have left unsynced. Call it before the
  * database at `path` is opened. */

@@ -95,11 +95,8 @@ enum fh_code sqlite_may_run(struct store_work *work, struct fh_error *error)
     struct sqlite_store *store = (struct sqlite_store *)work->store;
     if (store_writes(work->mode) && (sqlite_group_broke(store) || store->state != GROUP_OPEN))
         return error_retry(error, FH_CONFLICT, "The group's transaction was rolled back.");
-    /* A failed read of one that shares the snapshot has ended it for all. */
-    if (!store_writes(work->mode) &&
-        sqlite3_get_autocommit(((struct sqlite_work *)work)->connection->db))
-        return error_set(error, FH_UNAVAILABLE, "The store failed while it was read.");
-    return FH_OK;
+    return store_writes(work->mode) ? FH_OK
+                                    : sqlite_snapshot_ready((struct sqlite_work *)work, error);
 }
 
 enum fh_code sqlite_statement_failed(struct store_work *work, int result, struct fh_error *error)
@@ -179,16 +176,13 @@ static void note_change(struct sqlite_work *work, const struct sqlite_prepared *
         ((struct sqlite_store *)work->base.store)->late.position = SQLITE_POSITION_UNKNOWN;
 }
 
-enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
-                                  const struct sql_value *values, int count, sql_visit *visit,
-                                  void *context, int64_t *ret_changes, struct fh_error *error)
+static enum fh_code run_ready(struct sqlite_work *own, const char *sql,
+                              const struct sql_value *values, int count, sql_visit *visit,
+                              void *context, int64_t *ret_changes, struct fh_error *error)
 {
-    struct sqlite_work *own = (struct sqlite_work *)work;
     struct sqlite_connection *connection = own->connection;
     struct sqlite_prepared *prepared;
-    enum fh_code code = sqlite_may_run(work, error);
-    if (code == FH_OK)
-        code = get_ready(own, sql, &prepared, error);
+    enum fh_code code = get_ready(own, sql, &prepared, error);
     if (code != FH_OK)
         return code;
     bool reads_back = prepared->insert && !connection->schema_changed;
@@ -203,13 +197,39 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
     if (result == SQLITE_OK)
         result = reads_back ? insert_and_read(connection->db, prepared, visit, context)
                             : step_all(prepared->statement, visit, context);
-    code = result == SQLITE_DONE ? FH_OK : sqlite_statement_failed(work, result, error);
+    code = result == SQLITE_DONE ? FH_OK : sqlite_statement_failed(&own->base, result, error);
     struct sqlite_prepared did = *prepared;
     sqlite_statement_done(connection, sql, prepared); /* only now has it counted its rows */
     int64_t rows = sqlite3_total_changes64(connection->db) - before;
     note_change(own, &did, rows);
     if (code == FH_OK && ret_changes)
         *ret_changes = rows;
+    return code;
+}
+
+/* What a visitor may wait for, a question must not run beside. */
+static void stepping_end(struct sqlite_work *own)
+{
+    struct sqlite_store *store = (struct sqlite_store *)own->base.store;
+    own->stepping--;
+    if (--own->connection->stepping == 0 && store->questions.first)
+        sqlite_questions_start(store);
+}
+
+enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
+                                  const struct sql_value *values, int count, sql_visit *visit,
+                                  void *context, int64_t *ret_changes, struct fh_error *error)
+{
+    struct sqlite_work *own = (struct sqlite_work *)work;
+    enum fh_code code = sqlite_may_run(work, error);
+    if (code != FH_OK)
+        return code;
+    if (own->question) /* it is one of the question's, off the loop */
+        return run_ready(own, sql, values, count, visit, context, ret_changes, error);
+    own->stepping++;
+    own->connection->stepping++;
+    code = run_ready(own, sql, values, count, visit, context, ret_changes, error);
+    stepping_end(own);
     return code;
 }
 

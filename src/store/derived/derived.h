@@ -77,7 +77,8 @@ struct derived_ops {
                         const json_t *value, struct fh_error *error);
     enum fh_code (*remove)(struct store_work *work, const struct fh_derived *declared,
                            const char *key, struct fh_error *error);
-    /* *ret: as fh_search gives it, a new reference. FH_INVALID with a field: that of the question,
+    /* In a unit of work that only reads; it may wait for others' questions: sql_ask. *ret: as
+     * fh_search gives it, a new reference. FH_INVALID with a field: that of the question,
      * or of its filter, is unfit; without one the question is wrong, which is the service's
      * mistake. */
     enum fh_code (*search)(struct store_work *work, const struct fh_derived *declared,

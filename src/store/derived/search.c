@@ -248,24 +248,32 @@ static enum fh_code read_page(struct searching *searching)
     return code;
 }
 
+/* Off the loop, where the engine lives in this process: sql_ask. */
+static enum fh_code answer_question(struct store_work *work, void *context, struct fh_error *error)
+{
+    struct searching *searching = context;
+    struct question *question = searching->question;
+    searching->error = error;
+    enum fh_code code = derived_number(work, question->declared->name, &question->number, error);
+    if (code == FH_OK)
+        code = count_total(searching);
+    if (code == FH_OK)
+        code = read_page(searching);
+    return code == FH_OK ? count_facets(searching) : code;
+}
+
 enum fh_code derived_sql_search(struct store_work *work, const struct fh_derived *declared,
                                 const struct fh_search *search, json_t **ret,
                                 struct fh_error *error)
 {
     struct question question;
-    struct searching searching = {.work = work, .question = &question, .error = error};
+    struct searching searching = {.work = work, .question = &question};
     *ret = NULL;
     enum fh_code code = question_init(&question, declared, search, error);
-    if (code == FH_OK)
-        code = derived_number(work, declared->name, &question.number, error);
     if (code == FH_OK) {
         text_init(&searching.sql, DERIVED_SQL_SIZE);
         searching.answer = json_object();
-        code = count_total(&searching);
-        if (code == FH_OK)
-            code = read_page(&searching);
-        if (code == FH_OK)
-            code = count_facets(&searching);
+        code = sql_ask(work, answer_question, &searching, error);
         text_release(&searching.sql);
         if (code == FH_OK)
             *ret = searching.answer;

@@ -46,6 +46,10 @@ struct sql_row {
 /* Called for each row; what it points to is valid until it returns. False stops the statement. */
 typedef bool sql_visit(void *context, const struct sql_row *row);
 
+/* What sql_ask runs; `context` is the caller's. What it makes of values may lie on the caller's
+ * arena for JSON, which is set. */
+typedef enum fh_code sql_question(struct store_work *work, void *context, struct fh_error *error);
+
 struct sql_ops {
     const struct sql_dialect *dialect;
     /* How "IN (:ids)" is written, with the number of the parameter, which is bound to a JSON
@@ -84,6 +88,9 @@ struct sql_ops {
     enum fh_code (*look_for_command)(struct store_work *work, const char *sql,
                                      const struct sql_value *values, int count, sql_visit *visit,
                                      void *context, struct fh_error *error);
+    /* See sql_ask. NULL: a statement that takes long keeps nobody else waiting. */
+    enum fh_code (*ask)(struct store_work *work, sql_question *question, void *context,
+                        struct fh_error *error);
     /* Of an engine that notifies (ENGINE_NOTIFIES): see store_notify_others. */
     enum fh_code (*notify_others)(struct store *store, struct fh_error *error);
     /* A serializable unit of work records its reads by index pages, and conflicts with all others
@@ -112,6 +119,26 @@ static inline enum fh_code sql_run(struct store_work *work, const char *sql,
 {
     return work->store->engine->sql->run(work, sql, values, count, visit, context, ret_changes,
                                          error);
+}
+
+/*
+ * Runs what may take long, statements that read and what is made of their rows, without keeping the
+ * loop from others: in an engine that lives in this process off the loop, while this fiber waits.
+ * So `question` uses nothing but `work`, by sql_run, and what `context` points to, which nobody
+ * else may touch meanwhile; it neither parks nor ends the handler. `work` only reads
+ * (FH_UNSUPPORTED), and is in the same snapshot before, within and after. Ask before anything is
+ * read in it where that may be chosen: then nothing of the store is held while the question waits
+ * for its turn.
+ *
+ * What `question` returned; or, whatever it returned and made, FH_UNAVAILABLE with store_is_busy:
+ * the unit of work's deadline has passed, or too many questions wait already. After any failure the
+ * unit of work can be used on. On a fiber.
+ */
+static inline enum fh_code sql_ask(struct store_work *work, sql_question *question, void *context,
+                                   struct fh_error *error)
+{
+    const struct sql_ops *sql = work->store->engine->sql;
+    return sql->ask ? sql->ask(work, question, context, error) : question(work, context, error);
 }
 
 /* For engines whose server says how many columns there are. */

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Questions: what may take long is answered off the loop, by one job in the world's pool, on a
+ * reader that nothing else uses meanwhile (sql_ask). At most SQLITE_QUESTIONS_MAX of a store are at
+ * once; others wait in line.
+ *
+ *     asked     in line                        its deadline passes: late, and nothing was done
+ *     started   its turn, and a reader for it  late: the statement under way is interrupted
+ *     answered  the reader is its unit of work's again, in the same snapshot
+ *
+ * A unit of work that has read before goes on in its snapshot: its reader is used for the question,
+ * once nothing steps on it. Others that share the snapshot wait meanwhile. One that has read
+ * nothing waits without a reader, and takes one in its turn. So it can happen that all readers
+ * belong to such as wait in line behind one that needs one: whoever can't be started is passed
+ * over. None is kept from its turn so for good: those with readers end, and a reader that becomes
+ * free is offered to the line before anybody else.
+ *
+ * A late question is nobody's failure but that of who asked too much: STORE_BUSY.
+ */
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "engine/sqlite/internal.h"
+
+#define STEPS_BETWEEN_LOOKS 1000 /* of SQLite's virtual machine: some 20 us */
+
+struct sqlite_question {
+    struct sqlite_question *next, *previous; /* in line */
+    struct sqlite_work *work;
+    sql_question *answer;
+    void *context;
+    struct arena *arena; /* of whoever asks */
+    struct fiber *fiber;
+    int64_t deadline_ns;
+    bool waits, late;
+    struct world_timer timer;
+    struct world_job job;
+    enum fh_code code;
+    struct fh_error *error;
+};
+
+static struct sqlite_store *store_asked(const struct sqlite_question *question)
+{
+    return (struct sqlite_store *)question->work->base.store;
+}
+
+static enum fh_code busy_error(struct fh_error *error, const char *message)
+{
+    error_retry(error, FH_UNAVAILABLE, "%s", message);
+    snprintf(error->native, sizeof error->native, STORE_BUSY);
+    return FH_UNAVAILABLE;
+}
+
+/* ---- in line ---- */
+
+static void line_enter(struct sqlite_questions *line, struct sqlite_question *question)
+{
+    question->previous = line->last;
+    if (line->last)
+        line->last->next = question;
+    else
+        line->first = question;
+    line->last = question;
+    line->waiting++;
+    question->waits = true;
+}
+
+static void line_leave(struct sqlite_questions *line, struct sqlite_question *question)
+{
+    if (question->previous)
+        question->previous->next = question->next;
+    else
+        line->first = question->next;
+    if (question->next)
+        question->next->previous = question->previous;
+    else
+        line->last = question->previous;
+    line->waiting--;
+    question->waits = false;
+}
+
+/* It is neither in line nor under way. */
+static void question_end(struct sqlite_question *question)
+{
+    struct sqlite_store *store = store_asked(question);
+    fiber_ready(question->fiber);
+    if (!sqlite_questions_pend(store))
+        fiber_wake_all(&store->questions.over);
+}
+
+static void question_overdue(struct world_timer *timer)
+{
+    struct sqlite_question *question = timer->owner;
+    question->late = true;
+    line_leave(&store_asked(question)->questions, question);
+    question_end(question);
+}
+
+/* ---- under way ---- */
+
+static int is_question_late(void *context)
+{
+    struct sqlite_question *question = context;
+    question->late = world_monotonic_ns(store_asked(question)->base.world) >= question->deadline_ns;
+    return question->late;
+}
+
+static void question_run(struct world_job *job)
+{
+    struct sqlite_question *question = job->owner;
+    sqlite3 *db = question->work->connection->db;
+    struct arena *before = json_arena_set(question->arena);
+    sqlite3_progress_handler(db, STEPS_BETWEEN_LOOKS, is_question_late, question);
+    question->code = question->answer(&question->work->base, question->context, question->error);
+    sqlite3_progress_handler(db, 0, NULL, NULL);
+    json_arena_set(before);
+}
+
+static void question_done(struct world_job *job)
+{
+    struct sqlite_question *question = job->owner;
+    struct sqlite_store *store = store_asked(question);
+    struct sqlite_connection *reader = question->work->connection;
+    store->questions.running--;
+    reader->asked = false;
+    fiber_wake_all(&reader->answered);
+    question_end(question);
+    sqlite_questions_start(store);
+}
+
+/* False: there is none for it now. `question->code`: of one that can't be opened. */
+static bool reader_for(struct sqlite_store *store, struct sqlite_question *question)
+{
+    struct sqlite_work *work = question->work;
+    if (work->connection)
+        return !work->connection->asked && !work->connection->stepping;
+    question->code = sqlite_reader_take(store, &work->connection, question->error);
+    if (work->connection)
+        work->connection->users++;
+    return work->connection || question->code != FH_OK;
+}
+
+static void question_start(struct sqlite_store *store, struct sqlite_question *question)
+{
+    struct sqlite_connection *reader = question->work->connection;
+    if (store->shared == reader)
+        store->shared = NULL; /* it has a user, so it is not released */
+    reader->asked = true;
+    store->questions.running++;
+    question->job =
+        (struct world_job){.run = question_run, .done = question_done, .owner = question};
+    world_job(store->base.world, &question->job);
+}
+
+void sqlite_questions_start(struct sqlite_store *store)
+{
+    struct sqlite_questions *line = &store->questions;
+    struct sqlite_question *question = line->first, *next;
+    for (; question && line->running < SQLITE_QUESTIONS_MAX; question = next) {
+        next = question->next;
+        if (!reader_for(store, question))
+            continue;
+        line_leave(line, question);
+        world_timer_stop(store->base.world, &question->timer);
+        if (question->code == FH_OK)
+            question_start(store, question);
+        else
+            question_end(question);
+    }
+}
+
+/* ---- asking ---- */
+
+static enum fh_code may_ask(const struct sqlite_work *work, int64_t deadline_ns,
+                            struct fh_error *error)
+{
+    const struct sqlite_store *store = (struct sqlite_store *)work->base.store;
+    if (store_writes(work->base.mode) || work->question || work->stepping)
+        return error_set(error, FH_UNSUPPORTED,
+                         "A question is asked in a unit of work that only reads, while nothing "
+                         "else is done in it.");
+    if (store->questions.waiting >= SQLITE_QUESTIONS_WAITING_MAX)
+        return busy_error(error, STORE_ASKED_TOO_MUCH);
+    if (world_monotonic_ns(store->base.world) >= deadline_ns)
+        return busy_error(error, STORE_ASKED_TOO_LATE);
+    return FH_OK;
+}
+
+enum fh_code sqlite_ask(struct store_work *base, sql_question *answer, void *context,
+                        struct fh_error *error)
+{
+    struct sqlite_work *work = (struct sqlite_work *)base;
+    struct sqlite_store *store = (struct sqlite_store *)base->store;
+    struct world *world = base->store->world;
+    struct sqlite_question question = {.work = work,
+                                       .answer = answer,
+                                       .context = context,
+                                       .fiber = fiber_self(),
+                                       .deadline_ns = base->deadline_ns,
+                                       .error = error};
+    if (!question.deadline_ns)
+        question.deadline_ns = world_in_ms(world, SQLITE_QUESTION_MS_MAX);
+    enum fh_code code = may_ask(work, question.deadline_ns, error);
+    if (code != FH_OK)
+        return code;
+    FH_ASSERT(question.fiber != NULL);
+    question.arena = json_arena_set(NULL);
+    json_arena_set(question.arena);
+    question.timer = (struct world_timer){.fire = question_overdue, .owner = &question};
+    work->question = &question;
+    line_enter(&store->questions, &question);
+    sqlite_questions_start(store);
+    if (question.waits)
+        world_timer_start(world, &question.timer, question.deadline_ns);
+    fiber_park();
+    work->question = NULL;
+    return question.late ? busy_error(error, STORE_ASKED_TOO_LATE) : question.code;
+}
