@@ -11,6 +11,7 @@
 
 #include "store/copy/copy.h"
 #include "store/derived/derived.h"
+#include "store/relational/sql.h"
 
 #define THINGS 95
 
@@ -452,6 +453,10 @@ static void facets_count_what_was_found(struct conformance *c)
     EXPECT(is_member(c, &(struct fh_search){.facets = marks}, "facets",
                      "{'marks':[{'value':'all','count':4},{'value':'red','count':2},"
                      "{'value':'green','count':1},{'value':'x','count':1}]}"));
+    EXPECT(is_member(c, &(struct fh_search){.text = "red", .facets = marks}, "facets",
+                     "{'marks':[{'value':'all','count':4},{'value':'red','count':2},"
+                     "{'value':'green','count':1},{'value':'x','count':1}]}"));
+    EXPECT(is_member(c, &(struct fh_search){.text = "red", .facets = marks}, "total", "4"));
     json_t *filter = conformance_json("{'kind':'shoes'}");
     bool same = is_member(c, &(struct fh_search){.filter = filter, .facets = both}, "facets",
                           "{'kind':[{'value':'shoes','count':2}],"
@@ -460,6 +465,57 @@ static void facets_count_what_was_found(struct conformance *c)
     EXPECT(same);
     static const char *const none[] = {"text", NULL};
     EXPECT(refusal(c, &(struct fh_search){.facets = none}) == FH_INVALID);
+}
+
+/* Two of each kind, and one of the first: 101 kinds. */
+static void make_kinds(struct conformance *c)
+{
+    char key[16], kind[16];
+    EXPECT(prepare(c, &plain, 1) == FH_OK);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    for (int i = 1; i <= 2 * SEARCH_COUNTS_MAX + 1; i++) {
+        snprintf(key, sizeof key, "t%03d", i);
+        snprintf(kind, sizeof kind, "k%03d", i / 2);
+        EXPECT(put_in(c, work, key, thing(i, "Thing", "", kind, "x")) == FH_OK);
+    }
+    EXPECT(conformance_commit(c, work) == FH_OK);
+}
+
+static void of_a_facet_the_hundred_most_frequent_values_are_given(struct conformance *c)
+{
+    static const char *const kinds[] = {"kind", NULL};
+    make_kinds(c);
+    json_t *filter = conformance_json("{'marks':'x'}");
+    const struct fh_search searches[] = {
+        {.text = "thing", .facets = kinds}, {.filter = filter, .facets = kinds}, {.facets = kinds}};
+    for (size_t i = 0; i < sizeof searches / sizeof *searches; i++) {
+        json_t *answer = ask(c, &searches[i]), *one;
+        const json_t *counts = json_at(answer, "facets.kind");
+        size_t j, right = 0;
+        json_array_foreach ((json_t *)(uintptr_t)counts, j, one) {
+            char kind[16];
+            snprintf(kind, sizeof kind, "k%03d", (int)j + 1);
+            right += strcmp(json_string_at(one, "value"), kind) == 0 &&
+                     json_integer_value(json_object_get(one, "count")) == 2;
+        }
+        if (right != SEARCH_COUNTS_MAX || json_array_size(counts) != SEARCH_COUNTS_MAX)
+            conformance_note(c, __FILE__, __LINE__, answer ? "other counts" : c->error.message);
+        json_decref(answer);
+    }
+    json_decref(filter);
+}
+
+/* Of which only the words are left. */
+static void a_value_that_was_lost_is_an_error_and_no_hit(struct conformance *c)
+{
+    make_shop(c);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(sql_run(work, "DELETE FROM fh_derived_1 WHERE key = 'shoe'", NULL, 0, NULL, NULL, NULL,
+                   &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    EXPECT(refusal(c, &(struct fh_search){.text = "runs"}) == FH_UNAVAILABLE);
+    EXPECT(strstr(c->error.message, "raise its .version"));
+    EXPECT(finds(c, "coat", "coat"));
 }
 
 static void a_hit_has_its_value_as_it_was_derived(struct conformance *c)
@@ -708,6 +764,8 @@ int main(void)
         CASE_OF(long_texts_are_words_too_up_to_a_bound, keeps_derived),
         CASE_OF(values_are_filtered_by_equality, keeps_derived),
         CASE_OF(facets_count_what_was_found, keeps_derived),
+        CASE_OF(of_a_facet_the_hundred_most_frequent_values_are_given, keeps_derived),
+        CASE_OF(a_value_that_was_lost_is_an_error_and_no_hit, keeps_derived),
         CASE_OF(a_hit_has_its_value_as_it_was_derived, keeps_derived),
         CASE_OF(a_highlight_is_html_that_can_be_shown_as_it_is, keeps_derived),
         CASE_OF(pages_are_whole_in_every_order_over_ties, keeps_derived),

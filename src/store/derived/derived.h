@@ -29,7 +29,8 @@
 #define SEARCH_WORDS_MAX 32
 #define SEARCH_LIMIT_MAX 1000
 #define SEARCH_LIMIT 20
-#define SEARCH_COUNTS_MAX 100 /* of one facet */
+#define SEARCH_COUNTS_MAX 100    /* of one facet */
+#define SEARCH_VALUES_MAX 100000 /* of all facets of a question, that are counted */
 
 #define SERIES_KEEP_DAYS_MAX 36500
 #define SERIES_AT_MS_MAX INT64_C(8640000000000000) /* of either sign; as JavaScript's */
@@ -79,8 +80,8 @@ struct derived_ops {
                            const char *key, struct fh_error *error);
     /* In a unit of work that only reads; it may wait for others' questions: sql_ask. *ret: as
      * fh_search gives it, a new reference. FH_INVALID with a field: that of the question,
-     * or of its filter, is unfit; without one the question is wrong, which is the service's
-     * mistake. */
+     * or of its filter, is unfit, or has too many values to be counted; without one the question is
+     * wrong, which is the service's mistake. */
     enum fh_code (*search)(struct store_work *work, const struct fh_derived *declared,
                            const struct fh_search *search, json_t **ret, struct fh_error *error);
 

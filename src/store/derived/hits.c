@@ -11,7 +11,7 @@
  */
 
 #include "base/json.h"
-#include "store/derived/question.h"
+#include "store/derived/best.h"
 
 #define MARK_BEGINS '\2'
 #define MARK_ENDS '\3'
@@ -118,8 +118,8 @@ static void add_html(struct text *html, const char *text, size_t length)
 
 struct highlighting {
     const struct question *question;
-    const int64_t *ids;
-    json_t *hits; /* one for each id */
+    const struct best *best;
+    json_t *hits; /* one for each match of these */
     enum fh_code code;
     struct fh_error *error;
 };
@@ -130,7 +130,7 @@ static bool take_highlight(void *context, const struct sql_row *row)
     const struct sql_value *text = &row->values[1];
     struct text html;
     size_t at = 0, count = json_array_size(highlighting->hits);
-    while (at < count && highlighting->ids[at] != row->values[0].integer)
+    while (at < count && highlighting->best->heap[at]->id != row->values[0].integer)
         at++;
     if (at == count || text->kind != SQL_TEXT)
         return true;
@@ -146,12 +146,12 @@ static bool take_highlight(void *context, const struct sql_row *row)
     return highlighting->code == FH_OK;
 }
 
-static char *hit_ids_text(const int64_t *ids, size_t count)
+static char *hit_ids_text(const struct best *best)
 {
     struct arena *before = json_arena_set(NULL);
     json_t *list = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_integer(ids[i]));
+    for (int i = 0; i < best->count; i++)
+        json_array_append_new(list, json_integer(best->heap[i]->id));
     char *text = json_text(list);
     json_decref(list);
     json_arena_set(before);
@@ -159,13 +159,13 @@ static char *hit_ids_text(const int64_t *ids, size_t count)
 }
 
 enum fh_code question_highlight(const struct question *question, struct store_work *work,
-                                const int64_t *ids, json_t *hits, struct fh_error *error)
+                                const struct best *best, json_t *hits, struct fh_error *error)
 {
-    struct highlighting highlighting = {question, ids, hits, FH_OK, error};
+    struct highlighting highlighting = {question, best, hits, FH_OK, error};
     char sql[320], *list;
     if (question->highlight < 0 || !question_has_text(question) || json_array_size(hits) == 0)
         return FH_OK;
-    list = hit_ids_text(ids, json_array_size(hits));
+    list = hit_ids_text(best);
     const struct sql_value values[] = {question->values[0], sql_text(list)};
     snprintf(sql, sizeof sql,
              "SELECT rowid, snippet(fh_derived_%lld_text, %d, char(%d), char(%d), '\u2026', %d)"
@@ -186,6 +186,11 @@ enum fh_code question_hit(const struct question *question, struct store_work *wo
 {
     struct hit hit = {.question = question, .error = error};
     enum fh_code code = read_hit(&hit, work, id);
+    if (code == FH_OK && !hit.hit)
+        code = error_set(error, FH_UNAVAILABLE,
+                         "The derived store %s has words or tags of a value that it has lost: "
+                         "raise its .version, so that it is made anew.",
+                         question->declared->name);
     if (code != FH_OK)
         json_decref(hit.hit);
     *ret = code == FH_OK ? hit.hit : NULL;

@@ -28,6 +28,9 @@
 #include "store/relational/catalog.h"
 
 #define CATALOGUE "fh_derived"
+/* So many parts of FTS5's index on one level are merged into one; it would do so at 4. Then a value
+ * is written less often, and a word looked for in more parts. */
+#define WORDS_MERGED_AT 8
 
 struct catalogued {
     bool there;
@@ -113,7 +116,12 @@ static enum fh_code create_words(struct store_work *work, const struct fh_derive
     }
     text_printf(sql, "tokenize = '%sunicode61 remove_diacritics 2')",
                 declared->language ? "porter " : "");
-    return run_plain(work, sql, error);
+    enum fh_code code = run_plain(work, sql, error);
+    text_printf(sql,
+                "INSERT INTO fh_derived_%lld_text (fh_derived_%lld_text, rank)"
+                " VALUES ('automerge', %d)",
+                (long long)number, (long long)number, WORDS_MERGED_AT);
+    return code == FH_OK ? run_plain(work, sql, error) : code;
 }
 
 static enum fh_code create_tags(struct store_work *work, int64_t number, struct text *sql,

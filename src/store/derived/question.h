@@ -50,8 +50,9 @@ json_t *question_cursor(const struct question *question, const json_t *value, in
 /* hits.c: the hit, as fh_search gives it but for its highlight. */
 enum fh_code question_hit(const struct question *question, struct store_work *work, int64_t id,
                           json_t **ret, struct fh_error *error);
-/* The highlights, if the question wants any, of `hits`, whose ids are these, in the same order. */
+/* The highlights, if the question wants any, of `hits`, which are those of `best`, in its order. */
+struct best;
 enum fh_code question_highlight(const struct question *question, struct store_work *work,
-                                const int64_t *ids, json_t *hits, struct fh_error *error);
+                                const struct best *best, json_t *hits, struct fh_error *error);
 
 #endif

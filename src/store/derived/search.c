@@ -1,35 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers a question, in the unit of work that was given: three kinds of statements, all over one
- * source, the rows that match.
+ * Answers a question, in the unit of work that was given. All that match are walked through once,
+ * over one source:
  *
  *     text           fh_derived_N_text by FTS5, each row tried for the filters
  *     filters only   fh_derived_N_tag, by the first of them, each row tried for the others
- *     neither        fh_derived_N itself
  *
- * How many there are; how often each value of a facet occurs; and the ids of one page, behind the
- * cursor, in the order of the rank, of a sorted field or of the keys, rows of the same place by
- * their ids, so that no page gives one twice. Then each row of the page is read, and highlighted
- * (hits.c).
+ * and each match comes with what it is ordered by, the rank, a sorted field or its key, and with
+ * its values of the facets. They are counted, in all (facets.c for values), and the best of them
+ * kept that come after the cursor (best.c). Without text and filters everything matches: there are
+ * indexes for the order and for the counts, and one statement for each.
+ *
+ * Then each row of the page is read, and highlighted (hits.c). Pages order rows of the same place
+ * by their ids, so that no page gives one twice.
  *
  * The rank is FTS5's bm25, less for what fits better. It counts how often a word occurs in all
  * rows, so it moves a little while others write, and with it the edge between two pages.
  */
 
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "base/json.h"
-#include "store/derived/question.h"
+#include "store/derived/best.h"
+#include "store/derived/facets.h"
 
 struct searching {
     struct store_work *work;
     struct question *question;
     struct text sql;
     json_t *answer;
-    int64_t *ids; /* of the page */
-    int count;
-    bool more;
-    json_t *last; /* what the last one is ordered by */
+    struct best best;
+    struct facets facets;
+    uint64_t seed;
+    int64_t total, id; /* of the last match */
+    enum fh_code code; /* of what rows were made into */
     struct fh_error *error;
 };
 
@@ -57,8 +61,8 @@ static void add_rank(struct searching *searching)
     text_add(&searching->sql, ") AS rank");
 }
 
-/* A table with the ids that match, and the rank if that is wanted. */
-static void add_search_source(struct searching *searching, bool ranked)
+/* A table with the ids that match, and their rank if they are ordered by it. */
+static void add_search_source(struct searching *searching)
 {
     const struct question *question = searching->question;
     struct text *sql = &searching->sql;
@@ -67,52 +71,131 @@ static void add_search_source(struct searching *searching, bool ranked)
         char id[48];
         snprintf(id, sizeof id, "fh_derived_%lld_text.rowid", number);
         text_add(sql, "(SELECT rowid AS id");
-        if (ranked)
+        if (question_is_ranked(question))
             add_rank(searching);
         text_printf(sql, " FROM fh_derived_%lld_text WHERE fh_derived_%lld_text MATCH ?1", number,
                     number);
         add_filters(searching, id, 0);
-        text_add(sql, ")");
-    } else if (question->filter_count) {
+        /* Not taken apart for the join: else a match is ranked for each of its values. */
+        text_add(sql, " LIMIT -1)");
+    } else {
         text_printf(sql,
                     "(SELECT t.id FROM fh_derived_%lld_tag AS t WHERE t.field = %d AND "
                     "t.value = ?1",
                     number, question->filters[0]);
         add_filters(searching, "t.id", 1);
         text_add(sql, ")");
-    } else {
-        text_printf(sql, "fh_derived_%lld", number);
     }
 }
 
-static bool is_everything(const struct question *question)
-{
-    return !question_has_text(question) && !question->filter_count;
-}
-
-static enum fh_code run_question(struct searching *searching, int values, sql_visit *visit,
-                                 void *context)
+static enum fh_code run_question(struct searching *searching, int values, sql_visit *visit)
 {
     FH_ASSERT(!searching->sql.overflow);
     enum fh_code code = sql_run(searching->work, searching->sql.data, searching->question->values,
-                                values, visit, context, NULL, searching->error);
+                                values, visit, searching, NULL, searching->error);
     text_clear(&searching->sql);
+    return code == FH_OK ? searching->code : code;
+}
+
+/* What a page is ordered by, of the row r. */
+static void add_order_column(struct searching *searching)
+{
+    if (searching->question->sort >= 0)
+        text_printf(&searching->sql, "r.s%d", searching->question->sort);
+    else
+        text_add(&searching->sql, "r.key");
+}
+
+/* ---- The walk ---- */
+
+static bool take_match(void *context, const struct sql_row *row)
+{
+    struct searching *searching = context;
+    const struct sql_value *values = row->values;
+    if (!searching->total || values[0].integer != searching->id) {
+        searching->id = values[0].integer;
+        searching->total++;
+        best_offer(&searching->best, &values[1], searching->id);
+    }
+    if (row->count > 2 && values[2].kind != SQL_NULL)
+        searching->code =
+            facets_add(&searching->facets, (int)values[2].integer, &values[3], searching->error);
+    return searching->code == FH_OK;
+}
+
+static void add_facet_values(struct searching *searching)
+{
+    const struct question *question = searching->question;
+    struct text *sql = &searching->sql;
+    const char *const *names = question->search->facets;
+    text_printf(sql, " LEFT JOIN fh_derived_%lld_tag AS t ON t.id = h.id AND t.field IN (",
+                (long long)question->number);
+    for (int i = 0; names[i]; i++)
+        text_printf(sql, "%s%d", i ? ", " : "",
+                    question_field(question->declared, names[i], FH_FACET));
+    text_add(sql, ")");
+}
+
+static enum fh_code walk_matches(struct searching *searching)
+{
+    const struct question *question = searching->question;
+    const char *const *names = question->search->facets;
+    struct text *sql = &searching->sql;
+    bool ranked = question_is_ranked(question), counted = names && names[0];
+    text_add(sql, "SELECT h.id, ");
+    if (ranked)
+        text_add(sql, "h.rank");
+    else
+        add_order_column(searching);
+    text_add(sql, counted ? ", t.field, t.value FROM " : " FROM ");
+    add_search_source(searching);
+    text_add(sql, " AS h");
+    if (!ranked)
+        text_printf(sql, " CROSS JOIN fh_derived_%lld AS r ON r.id = h.id",
+                    (long long)question->number);
+    if (counted)
+        add_facet_values(searching);
+    enum fh_code code = run_question(searching, question->value_count, take_match);
+    json_t *facets;
+    if (code == FH_OK && names)
+        code = facets_show(&searching->facets, &facets, searching->error);
+    if (code == FH_OK && names)
+        json_object_set_new(searching->answer, "facets", facets);
     return code;
 }
 
-/* ---- Counts ---- */
+/* ---- Everything ---- */
 
 static bool take_total(void *context, const struct sql_row *row)
 {
-    json_object_set_new(context, "total", json_integer(row->values[0].integer));
+    ((struct searching *)context)->total = row->values[0].integer;
     return false;
 }
 
-static enum fh_code count_total(struct searching *searching)
+static bool take_listed_id(void *context, const struct sql_row *row)
 {
-    text_add(&searching->sql, "SELECT count(*) FROM ");
-    add_search_source(searching, false);
-    return run_question(searching, searching->question->value_count, take_total, searching->answer);
+    struct searching *searching = context;
+    best_offer(&searching->best, &row->values[1], row->values[0].integer);
+    return true;
+}
+
+static enum fh_code list_page(struct searching *searching)
+{
+    const struct question *question = searching->question;
+    struct text *sql = &searching->sql;
+    const char *direction = searching->best.descending ? " DESC" : "";
+    text_add(sql, "SELECT r.id, ");
+    add_order_column(searching);
+    text_printf(sql, " FROM fh_derived_%lld AS r", (long long)question->number);
+    if (question->after) {
+        text_add(sql, " WHERE (");
+        add_order_column(searching);
+        text_printf(sql, ", r.id) %s (?1, ?2)", searching->best.descending ? "<" : ">");
+    }
+    text_add(sql, " ORDER BY ");
+    add_order_column(searching);
+    text_printf(sql, "%s, r.id%s LIMIT %d", direction, direction, question->limit + 1);
+    return run_question(searching, question->after ? 2 : 0, take_listed_id);
 }
 
 struct facet {
@@ -123,128 +206,76 @@ struct facet {
 static bool take_value_count(void *context, const struct sql_row *row)
 {
     struct facet *facet = context;
-    const struct sql_value *value = &row->values[0];
-    json_t *found = value->kind == SQL_TEXT         ? json_stringn(value->text, value->length)
-                    : facet->field->type == FH_BOOL ? json_boolean(value->integer)
-                                                    : json_integer(value->integer);
-    json_array_append_new(facet->counts, json_pack("{s:o, s:I}", "value", found, "count",
-                                                   (json_int_t)row->values[1].integer));
+    json_array_append_new(facet->counts,
+                          facet_value(facet->field, &row->values[0], row->values[1].integer));
     return true;
 }
 
-static enum fh_code count_facet(struct searching *searching, const char *name, json_t *facets)
+static enum fh_code list_facet(struct searching *searching, const char *name, json_t *facets)
 {
     const struct question *question = searching->question;
+    char sql[160];
     int index = question_field(question->declared, name, FH_FACET);
     struct facet facet = {&question->declared->fields[index], json_array()};
-    struct text *sql = &searching->sql;
-    text_add(sql, "SELECT t.value, count(*) AS n FROM ");
-    if (!is_everything(question)) {
-        add_search_source(searching, false);
-        text_add(sql, " AS h CROSS JOIN ");
-    }
-    text_printf(sql, "fh_derived_%lld_tag AS t WHERE t.field = %d", (long long)question->number,
-                index);
-    text_add(sql, is_everything(question) ? "" : " AND t.id = h.id");
-    text_printf(sql, " GROUP BY t.value ORDER BY n DESC, t.value LIMIT %d", SEARCH_COUNTS_MAX);
     json_object_set_new(facets, name, facet.counts);
-    return run_question(searching, question->value_count, take_value_count, &facet);
+    snprintf(sql, sizeof sql,
+             "SELECT value, count(*) AS n FROM fh_derived_%lld_tag WHERE field = %d"
+             " GROUP BY value ORDER BY n DESC, value LIMIT %d",
+             (long long)question->number, index, SEARCH_COUNTS_MAX);
+    return sql_run(searching->work, sql, NULL, 0, take_value_count, &facet, NULL, searching->error);
 }
 
-static enum fh_code count_facets(struct searching *searching)
+static enum fh_code list_everything(struct searching *searching)
 {
     const char *const *names = searching->question->search->facets;
+    text_printf(&searching->sql, "SELECT count(*) FROM fh_derived_%lld",
+                (long long)searching->question->number);
+    enum fh_code code = run_question(searching, 0, take_total);
+    if (code == FH_OK)
+        code = list_page(searching);
+    if (!names || code != FH_OK)
+        return code;
     json_t *facets = json_object();
-    enum fh_code code = FH_OK;
-    for (int i = 0; names && names[i] && code == FH_OK; i++)
-        code = count_facet(searching, names[i], facets);
-    if (names)
-        json_object_set_new(searching->answer, "facets", facets);
-    else
-        json_decref(facets);
+    json_object_set_new(searching->answer, "facets", facets);
+    for (int i = 0; names[i] && code == FH_OK; i++)
+        code = list_facet(searching, names[i], facets);
     return code;
 }
 
 /* ---- The page ---- */
 
-static bool take_page_id(void *context, const struct sql_row *row)
+static json_t *next_cursor(const struct searching *searching)
 {
-    struct searching *searching = context;
-    const struct sql_value *value = &row->values[1];
-    if (searching->count == searching->question->limit) {
-        searching->more = true;
-        return false;
-    }
-    searching->ids[searching->count++] = row->values[0].integer;
-    if (searching->count < searching->question->limit)
-        return true;
-    searching->last = value->kind == SQL_TEXT   ? json_stringn(value->text, value->length)
-                      : value->kind == SQL_REAL ? json_real(value->real)
-                                                : json_integer(value->integer);
-    return true;
-}
-
-static void add_order(struct searching *searching, const char *by, const char *id)
-{
-    const struct question *question = searching->question;
-    bool descending = question->search->descending && question->sort >= 0;
-    int value = question->value_count;
-    if (question->after)
-        text_printf(&searching->sql, " WHERE (%s, %s) %s (?%d, ?%d)", by, id,
-                    descending ? "<" : ">", value + 1, value + 2);
-    text_printf(&searching->sql, " ORDER BY %s%s, %s%s LIMIT %d", by, descending ? " DESC" : "", id,
-                descending ? " DESC" : "", question->limit + 1);
-}
-
-static enum fh_code find_page(struct searching *searching)
-{
-    const struct question *question = searching->question;
-    struct text *sql = &searching->sql;
-    if (question_is_ranked(question)) {
-        text_add(sql, "SELECT id, rank FROM ");
-        add_search_source(searching, true);
-        add_order(searching, "rank", "id");
-    } else {
-        char by[16] = "r.key";
-        if (question->sort >= 0)
-            snprintf(by, sizeof by, "r.s%d", question->sort);
-        text_printf(sql, "SELECT r.id, %s FROM ", by);
-        if (!is_everything(question)) {
-            add_search_source(searching, false);
-            text_add(sql, " AS h CROSS JOIN ");
-        }
-        text_printf(sql, "fh_derived_%lld AS r", (long long)question->number);
-        text_add(sql, is_everything(question) ? "" : " ON r.id = h.id");
-        add_order(searching, by, "r.id");
-    }
-    return run_question(searching, question->value_count + (question->after ? 2 : 0), take_page_id,
-                        searching);
+    const struct best *best = &searching->best;
+    if (!best_goes_on(best))
+        return json_null();
+    const struct best_match *last = best->heap[best->count - 1];
+    json_t *by = last->by.kind == SQL_TEXT   ? json_stringn(last->by.text, last->by.length)
+                 : last->by.kind == SQL_REAL ? json_real(last->by.real)
+                                             : json_integer(last->by.integer);
+    json_t *cursor = question_cursor(searching->question, by, last->id);
+    json_decref(by);
+    return cursor;
 }
 
 static enum fh_code read_page(struct searching *searching)
 {
-    struct question *question = searching->question;
+    const struct question *question = searching->question;
+    struct best *best = &searching->best;
+    enum fh_code code = FH_OK;
     json_t *hits = json_array(), *hit;
+    json_object_set_new(searching->answer, "total", json_integer(searching->total));
     json_object_set_new(searching->answer, "hits", hits);
-    searching->ids = calloc((size_t)question->limit, sizeof *searching->ids);
-    if (!searching->ids)
-        return error_set(searching->error, FH_NO_MEMORY, "There is no memory for an answer.");
-    enum fh_code code = find_page(searching);
-    for (int i = 0; i < searching->count && code == FH_OK; i++) {
-        code = question_hit(question, searching->work, searching->ids[i], &hit, searching->error);
+    best_sort(best);
+    for (int i = 0; i < best->count && code == FH_OK; i++) {
+        code = question_hit(question, searching->work, best->heap[i]->id, &hit, searching->error);
         if (code == FH_OK)
             json_array_append_new(hits, hit);
     }
     if (code == FH_OK)
-        code =
-            question_highlight(question, searching->work, searching->ids, hits, searching->error);
+        code = question_highlight(question, searching->work, best, hits, searching->error);
     if (code == FH_OK)
-        json_object_set_new(searching->answer, "next",
-                            searching->more ? question_cursor(question, searching->last,
-                                                              searching->ids[searching->count - 1])
-                                            : json_null());
-    json_decref(searching->last);
-    free(searching->ids);
+        json_object_set_new(searching->answer, "next", next_cursor(searching));
     return code;
 }
 
@@ -254,12 +285,15 @@ static enum fh_code answer_question(struct store_work *work, void *context, stru
     struct searching *searching = context;
     struct question *question = searching->question;
     searching->error = error;
-    enum fh_code code = derived_number(work, question->declared->name, &question->number, error);
+    facets_init(&searching->facets, question, searching->seed);
+    enum fh_code code = best_init(&searching->best, question, error);
     if (code == FH_OK)
-        code = count_total(searching);
-    if (code == FH_OK)
-        code = read_page(searching);
-    return code == FH_OK ? count_facets(searching) : code;
+        code = derived_number(work, question->declared->name, &question->number, error);
+    if (code != FH_OK)
+        return code;
+    bool all = !question_has_text(question) && !question->filter_count;
+    code = all ? list_everything(searching) : walk_matches(searching);
+    return code == FH_OK ? read_page(searching) : code;
 }
 
 enum fh_code derived_sql_search(struct store_work *work, const struct fh_derived *declared,
@@ -273,8 +307,11 @@ enum fh_code derived_sql_search(struct store_work *work, const struct fh_derived
     if (code == FH_OK) {
         text_init(&searching.sql, DERIVED_SQL_SIZE);
         searching.answer = json_object();
+        world_random(work->store->world, &searching.seed, sizeof searching.seed);
         code = sql_ask(work, answer_question, &searching, error);
         text_release(&searching.sql);
+        best_release(&searching.best);
+        facets_release(&searching.facets);
         if (code == FH_OK)
             *ret = searching.answer;
         else
