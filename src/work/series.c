@@ -54,9 +54,8 @@ static enum fh_code ask_series(fh_work *w, struct store_work *work,
                                const struct fh_derived *declared, const void *what, json_t **ret,
                                struct fh_error *error)
 {
-    const struct series_bounds bounds = {work_series_oldest_ms(w->context, declared),
-                                         w->deadline_ns};
-    return derived_engine(work->store)->series(work, declared, what, &bounds, ret, error);
+    int64_t oldest_ms = work_series_oldest_ms(w->context, declared);
+    return derived_engine(work->store)->series(work, declared, what, oldest_ms, ret, error);
 }
 
 json_t *fh_series(fh_work *w, const char *name, size_t size, const struct fh_series *series)

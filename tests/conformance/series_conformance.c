@@ -79,9 +79,8 @@ static enum fh_code put_c(struct conformance *c, const char *device, int64_t at_
 static json_t *ask_within(struct conformance *c, struct store_work *work,
                           const struct fh_series *series, int64_t oldest_ms)
 {
-    const struct series_bounds bounds = {oldest_ms, -1};
     json_t *answer = NULL;
-    c->error.code = derived(c)->series(work, &plain, series, &bounds, &answer, &c->error);
+    c->error.code = derived(c)->series(work, &plain, series, oldest_ms, &answer, &c->error);
     return answer;
 }
 
@@ -553,15 +552,15 @@ static void answers_are_of_a_bounded_number_of_curves(struct conformance *c)
 
 static void a_question_past_its_deadline_ends(struct conformance *c)
 {
-    struct series_bounds bounds = {WHENEVER, 0};
     json_t *answer = NULL;
     EXPECT(prepare(c, &plain, 1) == FH_OK);
     put_many(c, 2, 1200);
     struct store_work *work = conformance_begin(c, STORE_READ);
-    EXPECT(derived(c)->series(work, &plain, COUNTED, &bounds, &answer, &c->error) ==
+    work->deadline_ns = 1;
+    EXPECT(derived(c)->series(work, &plain, COUNTED, WHENEVER, &answer, &c->error) ==
            FH_UNAVAILABLE);
-    bounds.deadline_ns = -1;
-    EXPECT(derived(c)->series(work, &plain, COUNTED, &bounds, &answer, &c->error) == FH_OK);
+    work->deadline_ns = 0;
+    EXPECT(derived(c)->series(work, &plain, COUNTED, WHENEVER, &answer, &c->error) == FH_OK);
     json_decref(answer);
     conformance_rollback(c, work);
 }

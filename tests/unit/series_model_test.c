@@ -451,10 +451,9 @@ static void ask_drawn(struct trying *trying)
                                      .by = by,
                                      .fill = question.fill,
                                      .limit = question.limit};
-    const struct series_bounds bounds = {question.oldest_ms, -1};
     if (store_begin(store, STORE_READ, &work, &error) == FH_OK) {
-        if (derived_engine(store)->series(work, &service.derives[0], &series, &bounds, &answer,
-                                          &error) != FH_OK)
+        if (derived_engine(store)->series(work, &service.derives[0], &series, question.oldest_ms,
+                                          &answer, &error) != FH_OK)
             fail_trying(trying, error.message);
         store_rollback(work);
     }

@@ -42,12 +42,6 @@
 #define SERIES_ANSWERED_MAX 100000 /* values of all intervals, or points, of all curves */
 #define SERIES_TRIM_ROWS 1000      /* removed, and looked at, in a unit of work */
 
-/* What holds for a question of a series besides what it says. */
-struct series_bounds {
-    int64_t oldest_ms;   /* no point before it is there */
-    int64_t deadline_ns; /* -1: none */
-};
-
 /* How far a sweep has come. Zero-initialised. */
 struct series_trimming {
     int64_t curve;   /* up to this one there is nothing left to remove */
@@ -90,10 +84,10 @@ struct derived_ops {
     enum fh_code (*measure)(struct store_work *work, const struct fh_derived *declared,
                             int64_t *number, int64_t at_ms, const json_t *fact,
                             struct fh_error *error);
-    /* *ret and failures: as of `search`. FH_UNAVAILABLE: the deadline has passed. */
+    /* *ret and failures: as of `search`. No point before `oldest_ms` is there. */
     enum fh_code (*series)(struct store_work *work, const struct fh_derived *declared,
-                           const struct fh_series *series, const struct series_bounds *bounds,
-                           json_t **ret, struct fh_error *error);
+                           const struct fh_series *series, int64_t oldest_ms, json_t **ret,
+                           struct fh_error *error);
     /* Removes points before `oldest_ms`, a bounded number of them, and tags that no point has. To
      * be called again with the same `at`, once this is durable, until it is done. */
     enum fh_code (*trim)(struct store_work *work, const struct fh_derived *declared,

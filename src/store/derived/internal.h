@@ -62,8 +62,8 @@ enum fh_code derived_sql_measure(struct store_work *work, const struct fh_derive
                                  int64_t *number, int64_t at_ms, const json_t *fact,
                                  struct fh_error *error);
 enum fh_code derived_sql_series(struct store_work *work, const struct fh_derived *declared,
-                                const struct fh_series *series, const struct series_bounds *bounds,
-                                json_t **ret, struct fh_error *error);
+                                const struct fh_series *series, int64_t oldest_ms, json_t **ret,
+                                struct fh_error *error);
 enum fh_code derived_sql_trim(struct store_work *work, const struct fh_derived *declared,
                               int64_t oldest_ms, struct series_trimming *at,
                               struct fh_error *error);

@@ -10,48 +10,31 @@
 #include <stdio.h>
 
 #include "store/derived/series.h"
-#include "world/world.h"
-
-#define ROWS_BETWEEN_LOOKS 1024
 
 struct series_reading {
     struct store_work *work;
     const struct series_question *question;
-    int64_t number, deadline_ns;
+    int64_t number;
     struct series_tally tally;
     struct sql_value values[DERIVED_FIELDS_MAX + 3];
     int value_count;
     struct text sql;
-    int rows;
+    json_t *answer;
     enum fh_code code; /* of a visit */
     struct fh_error *error;
 };
 
-/* Looked at only now and then. */
-static enum fh_code check_series_deadline(struct series_reading *reading)
-{
-    if (++reading->rows % ROWS_BETWEEN_LOOKS != 0 || reading->deadline_ns < 0 ||
-        world_monotonic_ns(reading->work->store->world) < reading->deadline_ns)
-        return FH_OK;
-    return error_set(reading->error, FH_UNAVAILABLE,
-                     "The question of a series took longer than its request may.");
-}
-
 static bool take_curve_row(void *context, const struct sql_row *row)
 {
     struct series_reading *reading = context;
-    reading->code = check_series_deadline(reading);
-    if (reading->code == FH_OK)
-        reading->code = series_tally_curve(&reading->tally, row, reading->error);
+    reading->code = series_tally_curve(&reading->tally, row, reading->error);
     return reading->code == FH_OK;
 }
 
 static bool take_point_row(void *context, const struct sql_row *row)
 {
     struct series_reading *reading = context;
-    reading->code = check_series_deadline(reading);
-    if (reading->code == FH_OK)
-        reading->code = series_tally_point(&reading->tally, row, reading->error);
+    reading->code = series_tally_point(&reading->tally, row, reading->error);
     return reading->code == FH_OK;
 }
 
@@ -137,26 +120,39 @@ static enum fh_code read_series(struct series_reading *reading)
     return code;
 }
 
+/* Off the loop, where the engine lives in this process: sql_ask. */
+static enum fh_code answer_series(struct store_work *work, void *context, struct fh_error *error)
+{
+    struct series_reading *reading = context;
+    reading->error = error;
+    enum fh_code code =
+        derived_number(work, reading->question->declared->name, &reading->number, error);
+    if (code == FH_OK)
+        code = read_series(reading);
+    if (code == FH_OK) {
+        series_tally_sort(&reading->tally);
+        code = series_answer(&reading->tally, &reading->answer, error);
+    }
+    return code;
+}
+
 enum fh_code derived_sql_series(struct store_work *work, const struct fh_derived *declared,
-                                const struct fh_series *series, const struct series_bounds *bounds,
-                                json_t **ret, struct fh_error *error)
+                                const struct fh_series *series, int64_t oldest_ms, json_t **ret,
+                                struct fh_error *error)
 {
     struct series_question question;
-    struct series_reading reading = {
-        .work = work, .question = &question, .deadline_ns = bounds->deadline_ns, .error = error};
+    struct series_reading reading = {.work = work, .question = &question};
     *ret = NULL;
-    enum fh_code code = series_question_init(&question, declared, series, bounds->oldest_ms, error);
-    if (code == FH_OK)
-        code = derived_number(work, declared->name, &reading.number, error);
+    enum fh_code code = series_question_init(&question, declared, series, oldest_ms, error);
     if (code != FH_OK)
         return code;
     series_tally_init(&reading.tally, &question);
     text_init(&reading.sql, DERIVED_SQL_SIZE);
-    code = read_series(&reading);
-    if (code == FH_OK) {
-        series_tally_sort(&reading.tally);
-        code = series_answer(&reading.tally, ret, error);
-    }
+    code = sql_ask(work, answer_series, &reading, error);
+    if (code == FH_OK)
+        *ret = reading.answer;
+    else
+        json_decref(reading.answer);
     text_release(&reading.sql);
     series_tally_release(&reading.tally);
     return code;
