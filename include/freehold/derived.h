@@ -76,8 +76,8 @@ struct fh_search {
  * about 32 words; counts are the 100 highest of a facet; `next` is null behind the last.
  *
  * In a GET handler it reads what the handler's other reads see. In others it is asking, before the
- * store is first used, and finds what is committed.
- */
+ * store is first used, and finds what is committed. Others are answered meanwhile; it ends, with
+ * 503, at the deadline of the unit of work, and at once where too many wait. */
 FH_API json_t *fh_search(fh_work *w, const char *name, size_t size, const struct fh_search *search);
 /* Called as fh_search(w, "products", &search). */
 #define fh_search(w, name, ...) fh_search(w, name, sizeof(struct fh_search), __VA_ARGS__)

@@ -31,8 +31,9 @@ struct world_timer {
     size_t place;
 };
 
-/* Work that must block. `run` is called off the loop and must not touch anything else; then `done`
- * is called on the loop. In a simulated world `run` runs in a fiber. */
+/* Work that must block. `run` is called off the loop and must not touch anything else, but may look
+ * at the monotonic clock; then `done` is called on the loop. In a simulated world `run` runs in a
+ * fiber. */
 struct world_job {
     void (*run)(struct world_job *job);
     void (*done)(struct world_job *job);
