@@ -64,6 +64,18 @@ static void timer_data_check(fh_work *w, const struct fh_timer *timer, const jso
                    timer->name, json_string_at(fault, "pointer"), json_string_at(fault, "detail"));
 }
 
+static void timer_set(fh_work *w, const struct ledger_timer *timer)
+{
+    struct fh_error error;
+    struct timers_set *set = timers_set_of(w);
+    if (set->count++ >= TIMER_SET_MAX)
+        work_fault(w, "One unit of work sets at most %d timers.", TIMER_SET_MAX);
+    if (ledger_timer_put(w->store_work, timer, &error) != FH_OK)
+        work_fail(w, &error);
+    if (timer->due_ms < set->earliest_ms)
+        set->earliest_ms = timer->due_ms;
+}
+
 const char *fh_at(fh_work *w, int64_t when_ms, const char *name, json_t *data)
 {
     const struct fh_timer *declared = timer_declared(w->context->service, name);
@@ -76,15 +88,11 @@ const char *fh_at(fh_work *w, int64_t when_ms, const char *name, json_t *data)
                    name, (long long)when_ms);
     if (data && !json_is_object(data))
         work_fault(w, "The data of timer %s must be an object, or NULL.", name);
-    struct store_work *work = work_store_write(w);
-    struct timers_set *set = timers_set_of(w);
-    if (set->count++ >= TIMER_SET_MAX)
-        work_fault(w, "One unit of work sets at most %d timers.", TIMER_SET_MAX);
+    work_store_write(w);
     json_t *given = data ? data : json_object();
     timer_data_check(w, declared, given);
     const char *text = json_text(given); /* on the run's arena */
     timer_text_check(w, name, text);
-    struct fh_error error;
     const struct ledger_timer timer = {.kind = LEDGER_TIMER_SET,
                                        .due_ms = when_ms,
                                        .name = fh_id_new(w),
@@ -92,10 +100,8 @@ const char *fh_at(fh_work *w, int64_t when_ms, const char *name, json_t *data)
                                        .data = text,
                                        .trace = spans_is_traceparent(w->trace) ? w->trace : NULL,
                                        .error = ""};
-    if (ledger_timer_put(work, &timer, &error) != FH_OK)
-        work_fail(w, &error);
-    if (when_ms < set->earliest_ms)
-        set->earliest_ms = when_ms;
+    if (work_reaches_out(w))
+        timer_set(w, &timer);
     char *id = work_alloc(w, TIMER_ID_SIZE);
     timer_id_format(id, timer.due_ms, timer.name);
     return id;
@@ -110,6 +116,8 @@ bool fh_cancel(fh_work *w, const char *id)
         strncmp(timer.name, SCHEDULE_PREFIX, strlen(SCHEDULE_PREFIX)) == 0)
         return false;
     struct store_work *work = work_store_write(w);
+    if (!work_reaches_out(w))
+        return false;
     enum fh_code code = ledger_timers_take(work, &timer, 1, &taken, &error);
     if (code == FH_OK && taken == 0) { /* it may have failed too often: it is pending as well */
         timer.kind = LEDGER_TIMER_PARKED;

@@ -230,6 +230,12 @@ static struct work_noted *note_new(fh_work *w, const char *name, bool counts)
     return noted;
 }
 
+static void note_keep(fh_work *w, struct work_noted *noted)
+{
+    if (work_reaches_out(w))
+        w->noted = noted;
+}
+
 void fh_count(fh_work *w, const char *name, int64_t delta, ...)
 {
     work_is_no_cast(w, "fh_count");
@@ -241,7 +247,7 @@ void fh_count(fh_work *w, const char *name, int64_t delta, ...)
     noted->labels = labels_of_args(w, noted->meter, args);
     va_end(args);
     noted->delta = (uint64_t)delta;
-    w->noted = noted;
+    note_keep(w, noted);
 }
 
 void fh_observe(fh_work *w, const char *name, double value, ...)
@@ -254,7 +260,7 @@ void fh_observe(fh_work *w, const char *name, double value, ...)
     noted->labels = labels_of_args(w, noted->meter, args);
     va_end(args);
     noted->value = value;
-    w->noted = noted;
+    note_keep(w, noted);
 }
 
 /* ---- adding ---- */

@@ -165,6 +165,7 @@ struct store_work *work_store_read(fh_work *w)
 void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
                  void (*committed)(fh_work *, void *), void *argument)
 {
+    FH_ASSERT(work_reaches_out(w));
     for (struct work_hook *hook = w->hooks_first; hook; hook = hook->next) {
         if (hook->argument == argument && hook->finish == finish)
             return;

@@ -169,6 +169,7 @@ struct fh_work {
     bool fresh;                   /* GET: read from the store's own server, not from a replica */
     bool by_store;                /* the store caused the failure */
     bool by_fence;                /* the fence refused it, so the store is not to blame */
+    bool replayed;                /* its event was applied before: see work_reaches_out */
     int64_t deadline_ns;
     struct work_fence *fence;             /* or NULL */
     const struct work_entrance *entrance; /* or NULL */
@@ -315,8 +316,17 @@ char *work_vprintf(fh_work *w, const char *format, va_list args)
  * answer is JSON, or has no body. */
 unsigned char *work_reply_bytes(const fh_work *w, size_t *ret_length);
 
+/* Whether what a handler does besides changing its own store is done: events published, sagas
+ * begun, timers set and cancelled, metrics counted. It is not for an event that is applied again,
+ * since it has done all that before (event/subscribe/replay.h). Each function of that kind in
+ * freehold.h checks what it is given, asks this, and then does nothing more. */
+static inline bool work_reaches_out(const fh_work *w)
+{
+    return !w->replayed;
+}
+
 /* Hooks run in the order of registration; registering the same finish and argument again has no
- * effect. */
+ * effect. Only for what reaches out. */
 void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
                  void (*committed)(fh_work *, void *), void *argument);
 

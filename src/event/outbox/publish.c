@@ -150,10 +150,12 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
     const struct fh_published *published = published_declared(w, type);
     work_store_write(w);
     outbox_check_data(w, published, data);
+    const char *key = outbox_key(w, published, data);
+    if (!work_reaches_out(w))
+        return;
     struct publishing *publishing = publishing_of(w);
     if (publishing->count >= OUTBOX_EVENTS_MAX)
         work_fault(w, "One unit of work publishes at most %d events.", OUTBOX_EVENTS_MAX);
-    const char *key = outbox_key(w, published, data);
     size_t key_length = strlen(key) + 1;
     char *text = json_text(data);
     size_t text_length = strlen(text) + 1;
