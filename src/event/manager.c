@@ -158,6 +158,8 @@ static json_t *subscription_state(const struct subscription *subscription)
     FH_ASSERT(state != NULL);
     if (*view.reason)
         json_object_set_new(state, "reason", json_string(view.reason));
+    if (view.replayed)
+        json_object_set_new(state, "replayed", json_integer(view.replayed));
     if (view.sync)
         json_object_set_new(state, "sync", sync_state(view.sync));
     return state;

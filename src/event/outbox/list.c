@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "event/envelope.h"
 #include "event/marks.h"
+#include "event/outbox/place.h"
 #include "work/work.h"
 
 struct listing {
@@ -68,7 +69,7 @@ enum fh_code event_list(struct event_manager *manager, const struct event_questi
     struct store_work *work;
     struct listing listing = {.question = question, .manager = manager};
     int64_t last = 0, trimmed = 0;
-    char id[ID_SIZE];
+    char id[ID_SIZE], after_id[ID_SIZE] = "";
     enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
@@ -77,16 +78,19 @@ enum fh_code event_list(struct event_manager *manager, const struct event_questi
     code = ledger_position(work, &last, error);
     if (code == FH_OK)
         code = ledger_outbox_trimmed(work, &trimmed, id, error);
+    if (code == FH_OK && question->after >= trimmed && question->after <= last)
+        code = place_id(work, question->after, after_id, error);
     listing.next = question->after > trimmed ? question->after : trimmed;
     if (code == FH_OK && listing.next < last)
         code = ledger_outbox_read(work, listing.next, EVENT_LIST_SCAN_MAX, visit_listed_event,
                                   &listing, error);
     store_rollback(work);
     if (code == FH_OK)
-        *ret = json_pack("{s:O, s:I, s:I, s:I}", question->counts ? "types" : "events",
+        *ret = json_pack("{s:O, s:I, s:I, s:I, s:s, s:s}", question->counts ? "types" : "events",
                          question->counts ? listing.types : listing.events, "next",
                          (json_int_t)listing.next, "last", (json_int_t)last, "trimmed",
-                         (json_int_t)trimmed);
+                         (json_int_t)trimmed, "incarnation", manager->context->store->incarnation,
+                         "after_id", after_id);
     json_decref(listing.events);
     json_decref(listing.types);
     return code;

@@ -21,7 +21,8 @@ struct event_question {
 };
 
 /* {"events": [envelope...] or "types": {"OrderCreated": 3}, "next": position scanned to, "last",
- * "trimmed"}; there is more to see while next < last. On a fiber. New reference. */
+ * "trimmed", "incarnation", "after_id"}: of the store, and of the event at `after` ("": there is
+ * none, or it was trimmed). There is more to see while next < last. On a fiber. New reference. */
 enum fh_code event_list(struct event_manager *manager, const struct event_question *question,
                         json_t **ret, struct fh_error *error);
 

@@ -25,6 +25,7 @@
 #include "base/json.h"
 #include "event/marks.h"
 #include "event/subscribe/parked.h"
+#include "event/subscribe/replay.h"
 #include "event/resync/resync.h"
 #include "event/sync/sync.h"
 #include "event/versions.h"
@@ -117,6 +118,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
         w->doing = instead ? doing_of((doing_function *)handler, "event %s of %s", events[i].type,
                                       s->source)
                            : event_doing(s, events[i].type);
+        w->replayed = replay_holds_back(s, &events[i]);
         w->caller = s->source;
         w->trace = events[i].trace;
         w->deadline_ns = deadline_ns;
@@ -176,6 +178,10 @@ static enum fh_code event_park(struct store_work *work, const struct subscriptio
 {
     json_t *envelope = work_event_envelope(&event->said);
     FH_ASSERT(envelope != NULL);
+    if (replay_holds_back(s, event))
+        json_object_set_new(envelope, REPLAY_MARK, json_true());
+    else
+        json_object_del(envelope, REPLAY_MARK); /* whoever sent that */
     char *text = json_text(envelope);
     json_decref(envelope);
     struct ledger_parked parked = {.source = s->source,
@@ -269,6 +275,8 @@ static enum work_verdict cursor_fence_check(struct work_fence *fence, struct sto
     own->moved = own->stale = own->full = false;
     enum fh_code code =
         ledger_cursor_move(work, s->source, s->partition, &s->cursor, &own->next, error);
+    if (code == FH_OK)
+        code = replay_pass(s, work, &own->next, error);
     own->moved = code == FH_CONFLICT && !error->retryable;
     if (code == FH_OK)
         code = plan_check(work, own, error);
@@ -347,6 +355,7 @@ enum apply_verdict apply_run(struct apply *apply)
     }
     if (code == FH_OK) {
         s->cursor = fence.next;
+        replay_passed(s);
         level_moved(s);
         s->manager->counters.parked += (uint64_t)fence.parks;
         if (fence.parks)

@@ -20,6 +20,7 @@
 #include "event/subscribe/apply.h"
 #include "event/envelope.h"
 #include "event/subscribe/parked.h"
+#include "event/subscribe/replay.h"
 #include "world/world.h"
 
 enum retried { RETRIED_APPLIED, RETRIED_FAILED, RETRIED_OUTAGE, RETRIED_OVERTAKEN };
@@ -89,6 +90,8 @@ static enum retried retry_event(struct subscription *s, struct ledger_parked *pa
         return RETRIED_FAILED;
     }
     event.trace = json_string_at(event.said.tree, "traceparent");
+    event.replayed = json_is_true(json_object_get(event.said.tree, REPLAY_MARK));
+    json_object_del(event.said.tree, REPLAY_MARK);
     event.version = batch_event_version(json_object_get(event.said.tree, "version"));
     code = apply_works(s, &event, 1, NULL, NULL, &fence.fence, &failed, &outage, error);
     CRASH_POINT("retry.durable");

@@ -10,10 +10,16 @@
 
 #include "event/bus.h"
 #include "event/resync/resync.h"
+#include "event/subscribe/replay.h"
 #include "event/subscribe/subscription.h"
 #include "world/world.h"
 
 #define READERS_MAX 3 /* of one subscription; all but one only wait for an answer */
+
+static bool reads_again(const struct subscription *s)
+{
+    return subscription_replays(s) && s->fetched.position < s->replay.until.position;
+}
 
 static struct bus_question question_of(const struct subscription *s)
 {
@@ -24,10 +30,10 @@ static struct bus_question question_of(const struct subscription *s)
         .done = s->cursor.position < s->fetched.position ? s->cursor.position : s->fetched.position,
         .limit = portion_size(&s->answers, SUBSCRIBE_BATCH_MAX),
         /* The first answer comes at once: until then nobody knows how many events there are to
-         * catch up with. */
-        .wait_s = s->reading.state != SUBSCRIPTION_FOLLOWING ? 0
-                  : s->manager->is_view                      ? SUBSCRIBE_VIEW_WAIT_S
-                                                             : SUBSCRIBE_WAIT_S,
+         * catch up with. So do those with events that are replayed, which no broker has. */
+        .wait_s = s->reading.state != SUBSCRIPTION_FOLLOWING || reads_again(s) ? 0
+                  : s->manager->is_view ? SUBSCRIBE_VIEW_WAIT_S
+                                        : SUBSCRIBE_WAIT_S,
         .deadline_ns = world_in_ms(subscription_world(s), SUBSCRIBE_ANSWER_MS_MAX),
     };
     if (s->resync.phase == LEDGER_FOLLOW && s->resync.seen_position > s->fetched.position) {
@@ -70,6 +76,16 @@ static void place_lost(struct subscription *s, const char *what)
     fiber_wake_all(&s->for_parking);
 }
 
+/* Of another incarnation, which shares the place that was asked from, and perhaps not that up to
+ * which events were applied. Frees the batch. */
+static bool is_moved_away(struct subscription *s, struct batch *batch)
+{
+    if (!reads_again(s) || strcmp(batch->next.incarnation, s->replay.until.incarnation) == 0)
+        return false;
+    batch_free(batch);
+    return replay_lost(s, "The publisher's store was moved, or restored");
+}
+
 /* Asks one question. False: it failed, and `why` says why. */
 static bool fetch_from_bus(struct subscription *s, struct bus_reader *from, char why[BUS_WHY_SIZE])
 {
@@ -83,10 +99,12 @@ static bool fetch_from_bus(struct subscription *s, struct bus_reader *from, char
     }
     switch (verdict) {
     case BUS_BATCH:
-        take_batch(s, batch);
+        if (!is_moved_away(s, batch))
+            take_batch(s, batch);
         return true;
     case BUS_RESYNC:
-        place_lost(s, why);
+        if (!replay_lost(s, why))
+            place_lost(s, why);
         return true;
     case BUS_UNREADABLE: /* it may take too much memory; fewer events take less */
         portion_failed(&s->answers, question.limit / 2);
@@ -129,7 +147,7 @@ static void run_subscription_reader(void *argument)
     uint64_t own = ++s->reader;
     s->generation++; /* answers to earlier readers' questions no longer count */
     while (subscription_goes_on(s) && s->reader == own) {
-        if (subscription_resyncs(s) || s->queued >= SUBSCRIBE_PREFETCH_MAX)
+        if (subscription_resyncs(s) || s->replay.lost || s->queued >= SUBSCRIBE_PREFETCH_MAX)
             fiber_wait(&s->for_space);
         else
             read_next_batch(s, from, &failures);

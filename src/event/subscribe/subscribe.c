@@ -17,6 +17,7 @@
 #include "event/subscribe/parked.h"
 #include "event/resync/resync.h"
 #include "event/subscribe/partitions.h"
+#include "event/subscribe/replay.h"
 #include "event/subscribe/subscription.h"
 #include "event/sync/sync.h"
 #include "work/work.h"
@@ -78,6 +79,8 @@ static bool was_applied(struct subscription *s, const struct ledger_cursor *next
         level_lost(s);
         return false;
     }
+    if (!replay_load(s))
+        return false;
     level_moved(s);
     if (!applied) {
         log_warning("cursor-moved",
@@ -264,7 +267,8 @@ static bool apply_next_events(struct subscription *s, struct attempts *attempts)
 static void batch_apply(struct subscription *s)
 {
     struct attempts attempts = fresh;
-    while (subscription_goes_on(s) && !subscription_resyncs(s) && s->applied < s->applying->count) {
+    while (subscription_goes_on(s) && !subscription_resyncs(s) && !replay_calls(s) &&
+           s->applied < s->applying->count) {
         if (!apply_next_events(s, &attempts))
             return;
     }
@@ -295,6 +299,8 @@ static void skip_apply(struct subscription *s)
 static void apply_what_came(struct subscription *s)
 {
     int64_t due_ns = s->skipped_ns + SUBSCRIBE_SKIP_INTERVAL_MS * NS_A_MS;
+    if (replay_calls(s)) /* since something else was looked at */
+        return;
     s->applying = subscription_take(s);
     if (s->applying) {
         s->applied = 0;
@@ -336,7 +342,7 @@ static void run_applier(void *argument)
 {
     struct subscription *s = argument;
     level_lost(s);
-    if (cursor_is_ours(s) && resync_load(s)) {
+    if (cursor_is_ours(s) && replay_load(s) && resync_load(s)) {
         if (subscription_resyncs(s))
             subscription_hold(s, &s->reading, SUBSCRIPTION_RESYNC,
                               "A snapshot was under way when this process began.");
@@ -348,6 +354,8 @@ static void run_applier(void *argument)
         subscription_begin_reading(s);
     }
     while (subscription_goes_on(s)) {
+        if (replay_step(s))
+            continue;
         if (subscription_resyncs(s))
             resync_step(s);
         else if (!resync_forget(s) && !sync_step(s))
@@ -358,6 +366,7 @@ static void run_applier(void *argument)
     if (!s->manager->draining)
         subscription_drop(s);
     s->applies = false;
+    replay_refuse(s);
     lease_ended(&s->lease);
     event_manager_fiber_ends(s->manager);
 }

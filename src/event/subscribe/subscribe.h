@@ -29,6 +29,8 @@
  *            would silently skip events. Where handlers are declared for it, the subscription
  *            takes over the publisher's state (resync.h)
  *   refused  the same where they are not: the subscription stops and reports it
+ *   replay   an operator has set the cursor back: events are applied again, up to where it was
+ *            (replay.h). If they are not there any more, it goes to where it was
  */
 
 #include <stdbool.h>
@@ -83,6 +85,7 @@ struct subscription_view {
     const char *state;  /* "following" */
     const char *reason; /* a sentence; "" while following and at first */
     int64_t position;   /* applied up to */
+    int64_t replayed;   /* and before that up to here, which is further; 0: none are replayed */
     int64_t last;       /* the publisher's last position, as of its last answer */
     int64_t depth;      /* last - position, which counts events of all types; plus parked events */
     /* Age of the oldest event known and not applied, parked or not; if none is known but the

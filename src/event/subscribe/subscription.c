@@ -181,7 +181,11 @@ static int64_t lag_ms(const struct subscription *s)
 {
     int64_t lag = 0, parked = age_ms(s, s->parked.oldest_ms);
     int64_t oldest_ms = oldest_fetched_ms(s);
-    if (oldest_ms)
+    if (subscription_replays(s)) /* events are waiting since then, if there are any */
+        lag = s->last > s->replay.until.position
+                  ? (world_monotonic_ns(subscription_world(s)) - s->replay.began_ns) / NS_A_MS
+                  : 0;
+    else if (oldest_ms)
         lag = age_ms(s, oldest_ms);
     else if (stands_still(s))
         lag = (world_monotonic_ns(subscription_world(s)) - s->reached_ns) / NS_A_MS;
@@ -200,8 +204,8 @@ static bool has_caught_up(const struct subscription *s)
 {
     int64_t read =
         s->fetched.position > s->skipped.position ? s->fetched.position : s->skipped.position;
-    return !stands_still(s) && !subscription_resyncs(s) && read >= s->last &&
-           age_ms(s, oldest_fetched_ms(s)) < SUBSCRIBE_CAUGHT_UP_MS;
+    return !stands_still(s) && !subscription_resyncs(s) && !subscription_replays(s) &&
+           read >= s->last && age_ms(s, oldest_fetched_ms(s)) < SUBSCRIBE_CAUGHT_UP_MS;
 }
 
 /* A subscription that hasn't begun after STARTING_MS gets a reason. */
@@ -221,15 +225,18 @@ void subscription_view(const struct subscription *s, struct subscription_view *r
         [SUBSCRIPTION_FAILING] = "failing",         [SUBSCRIPTION_FULL] = "full",
         [SUBSCRIPTION_RESYNC] = "resynchronising",  [SUBSCRIPTION_REFUSED] = "refused"};
     const struct hold *hold = hold_in_effect(s);
+    int64_t replayed = subscription_replays(s) ? s->replay.until.position : 0;
+    int64_t reached = replayed ? replayed : s->cursor.position;
     *ret = (struct subscription_view){
         .source = s->source,
         .partition = s->partition,
-        .state = names[hold->state],
+        .state =
+            replayed && hold->state == SUBSCRIPTION_FOLLOWING ? "replaying" : names[hold->state],
         .reason = hold_reason(s, hold),
         .position = s->cursor.position,
+        .replayed = replayed,
         .last = s->last,
-        .depth =
-            (s->last > s->cursor.position ? s->last - s->cursor.position : 0) + s->parked.events,
+        .depth = (s->last > reached ? s->last - reached : 0) + s->parked.events,
         .lag_ms = lag_ms(s),
         .parked_keys = s->parked.keys,
         .parked_events = s->parked.events,

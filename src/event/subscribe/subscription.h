@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/portion.h"
 #include "event/subscribe/batch.h"
@@ -29,12 +30,24 @@
 #define REASON_SIZE 320
 
 struct bus;
+struct replay_order;
 struct sync;
 
 /* Why one side of a subscription can't go on. */
 struct hold {
     enum subscription_state state;
     char reason[REASON_SIZE];
+};
+
+/* See replay.h. */
+struct replay {
+    /* Events up to here were applied before, and are applied again; position 0: none are. As
+     * committed. Its epoch: REPLAY_HOLDS_BACK or REPLAY_REACHES_OUT. */
+    struct ledger_cursor until;
+    struct replay_order *order; /* an operator's, for the applier; NULL: there is none */
+    bool lost;                  /* it can't go on: `why` */
+    char why[REASON_SIZE];
+    int64_t began_ns; /* or was continued */
 };
 
 struct subscription {
@@ -49,6 +62,7 @@ struct subscription {
     struct ledger_resync resync; /* as committed */
     bool resyncs;                /* another resync pass has to begin: the place is lost */
     int resync_tries;
+    struct replay replay;
     /* Sizes: of a page, of a resync's transaction, of a fetch. */
     struct portion rows, together, answers;
     bool fenced;         /* another instance's epoch was found; until we get the lease again */
@@ -101,6 +115,13 @@ static inline void subscription_skip_none(struct subscription *s)
 {
     s->skipped = s->cursor;
     s->skipped_asked_ns = 0;
+}
+
+/* Events that were applied before are next. */
+static inline bool subscription_replays(const struct subscription *s)
+{
+    return s->replay.until.position > s->cursor.position &&
+           strcmp(s->replay.until.incarnation, s->cursor.incarnation) == 0;
 }
 
 struct world *subscription_world(const struct subscription *s);

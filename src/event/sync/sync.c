@@ -69,7 +69,7 @@ static int64_t sync_due_ns(const struct subscription *s)
     int64_t due_ms = INT64_MAX;
     if (!sync || s->resync.phase != LEDGER_FEED || !s->cursor.incarnation[0])
         return INT64_MAX;
-    if (is_waiting(s))
+    if (is_waiting(s) || subscription_replays(s))
         return INT64_MAX; /* events come first */
     if (sync->type >= 0)
         return sync->doubted || sync->again_ns > sync->paced_ns ? sync->again_ns : sync->paced_ns;

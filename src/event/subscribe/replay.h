@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EVENT_SUBSCRIBE_REPLAY_H
+#define EVENT_SUBSCRIBE_REPLAY_H
+
+/*
+ * A replay: events that a subscription has applied are applied again, from a position on, because
+ * their handler was wrong and is mended. The cursor is set back, and where it was is kept beside it
+ * (`until`), as a second cursor, of the source "users~replay": no service has such a name. Up to
+ * there the handlers change this service's own store, and whatever else they do is left out
+ * (work_reaches_out), unless the operator wants it done again, too.
+ *
+ *   begun      one transaction sets the cursor back and writes `until`
+ *   over       the transaction that moves the cursor to `until`, or past it, removes that
+ *   given up   one transaction moves the cursor to `until`, and removes that: an operator wants
+ *              it, or the publisher does not have these events any more (it has trimmed them, or
+ *              its store was restored or moved), which is no reason for a resync
+ *
+ *   killed before one of these is durable   it goes on as if that had not been tried
+ *   killed after it                         whoever has the partition next reads both cursors
+ *
+ * All of it is done by the applier, whose cursor it is; an operator's request waits for that
+ * (replay_order.c). An event that fails meanwhile is parked as ever, marked as one that was applied
+ * before, so that a retry holds back the same, however late.
+ *
+ * The publisher learns nothing of it: what was once `done` stays done there (ledger.h), so it may
+ * trim what is being replayed.
+ */
+
+#include <jansson.h>
+
+#include "event/subscribe/subscription.h"
+
+#define REPLAY_SUFFIX LEDGER_ASIDE "replay"
+#define REPLAY_HOLDS_BACK 0
+#define REPLAY_REACHES_OUT 1
+/* A member of the envelope of a parked event. */
+#define REPLAY_MARK "replayed"
+
+/* ---- operators: replay_order.c; on fibers ---- */
+
+/* What follows a place of the publisher's: the position of an event, and its id. */
+struct replay_wish {
+    const char *source;
+    const char *incarnation, *id; /* "" at position 0 */
+    int64_t position;
+    bool reaches_out;
+};
+
+/* In each partition that this instance has. {"partitions": of how many, "shares": [{"share",
+ * "after", "until"} or {"share", "error"}]}, where some may be refused, once one has begun.
+ * FH_NOT_FOUND: there is no such subscription; FH_INVALID; FH_CONFLICT: it can't be now, or the
+ * publisher does not have these events; FH_UNAVAILABLE. New reference. */
+enum fh_code replay_begin(struct event_manager *manager, const struct replay_wish *wish,
+                          json_t **ret, struct fh_error *error);
+/* The cursors go to where they were. The same answer. FH_CONFLICT: nothing is replayed. */
+enum fh_code replay_abandon(struct event_manager *manager, const char *source, json_t **ret,
+                            struct fh_error *error);
+
+/* ---- the applier ---- */
+
+struct replay_order {
+    bool abandons;
+    bool reaches_out;
+    struct ledger_cursor to;
+    bool done;
+    enum fh_code code;
+    struct fh_error error;
+    int64_t until;
+    struct fiber_queue waiting;
+};
+
+/* Whether it can be carried out, as far as memory knows; checked again when it is. */
+enum fh_code replay_may(const struct subscription *subscription, const struct replay_order *order,
+                        struct fh_error *error);
+/* Reads whether events are being replayed. False: the subscription ends. */
+bool replay_load(struct subscription *subscription);
+/* An order is there, or the replay can't go on: whatever else is done is to end, and
+ * replay_step to be called. */
+static inline bool replay_calls(const struct subscription *s)
+{
+    return s->replay.order || s->replay.lost;
+}
+/* False: there was nothing to do. Parks. */
+bool replay_step(struct subscription *subscription);
+/* The applier ends. */
+void replay_refuse(struct subscription *subscription);
+
+/* Whether this event is one that was applied before, and what it does besides is held back. */
+bool replay_holds_back(const struct subscription *subscription, const struct batch_event *event);
+/* In the transaction that moves the cursor to `next`; and once that is durable. */
+enum fh_code replay_pass(const struct subscription *subscription, struct store_work *work,
+                         const struct ledger_cursor *next, struct fh_error *error);
+void replay_passed(struct subscription *subscription);
+
+/* The reader's: what is to be replayed is not there any more. False: nothing is replayed there. */
+bool replay_lost(struct subscription *subscription, const char *why);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An operator's side of a replay: the publisher is asked whether it has the events; then the
+ * applier of each partition is told, and waited for. */
+
+#include "event/subscribe/replay.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "event/bus.h"
+#include "world/world.h"
+
+#define ASKING_MS 10000
+
+/* The next subscription to it, from `s` on. */
+static struct subscription *subscription_from(struct subscription *s, const char *source)
+{
+    while (s && strcmp(s->source, source) != 0)
+        s = s->next;
+    return s;
+}
+
+static enum fh_code check_source(struct event_manager *manager, const char *source,
+                                 struct fh_error *error)
+{
+    const char *name = manager->context->service->name;
+    const struct subscription *s = subscription_from(manager->subscriptions, source);
+    if (!s)
+        return error_set(error, FH_NOT_FOUND, "%s does not subscribe to %.64s.", name, source);
+    if (s->outside)
+        return error_set(error, FH_INVALID,
+                         "%.64s is a source outside the system: what it has sent is not kept, and "
+                         "can't be applied again.",
+                         source);
+    return FH_OK;
+}
+
+static enum fh_code take_wish(const struct replay_wish *wish, struct replay_order *ret,
+                              struct fh_error *error)
+{
+    *ret = (struct replay_order){.reaches_out = wish->reaches_out, .to.position = wish->position};
+    if (wish->position < 0 || !*wish->incarnation || strlen(wish->incarnation) >= ID_SIZE ||
+        strlen(wish->id) >= ID_SIZE || (wish->position > 0) != (*wish->id != '\0'))
+        return error_set(error, FH_INVALID,
+                         "`position` must be 0, or that of an event of the publisher's, with the "
+                         "event's `id`, and `incarnation` that of the publisher's store.");
+    snprintf(ret->to.incarnation, ID_SIZE, "%s", wish->incarnation);
+    snprintf(ret->to.event_id, ID_SIZE, "%s", wish->id);
+    return FH_OK;
+}
+
+/* What is asked is what a subscription at this place would ask. */
+static enum fh_code check_publisher_has(struct subscription *s, const struct replay_order *order,
+                                        struct fh_error *error)
+{
+    const struct bus_subscriber subscriber = {.context = s->manager->context,
+                                              .source = s->source,
+                                              .partition = s->partition,
+                                              .subscribed = s->subscribed,
+                                              .subscribed_count = s->subscribed_count};
+    struct bus_question question = {.after = order->to,
+                                    .done = order->to.position,
+                                    .limit = 1,
+                                    .deadline_ns = world_in_ms(subscription_world(s), ASKING_MS)};
+    char why[BUS_WHY_SIZE] = "";
+    struct batch *batch = NULL;
+    struct bus_reader *reader = s->bus->open(s->bus, &subscriber);
+    enum bus_verdict verdict = s->bus->fetch(reader, &question, &batch, why);
+    s->bus->close(reader);
+    batch_free(batch);
+    if (verdict == BUS_BATCH)
+        return FH_OK;
+    if (verdict == BUS_RESYNC)
+        return error_set(error, FH_CONFLICT, "%.64s does not have these events any more. %.200s.",
+                         s->source, why);
+    return error_set(error, FH_UNAVAILABLE, "%.64s can't say whether it has these events: %.300s",
+                     s->source, why);
+}
+
+static enum fh_code give_order(struct subscription *s, struct replay_order *order,
+                               struct fh_error *error)
+{
+    enum fh_code code = replay_may(s, order, error);
+    if (code != FH_OK)
+        return code;
+    order->done = false;
+    order->error = (struct fh_error){0};
+    s->replay.order = order;
+    fiber_wake_all(&s->for_batches);
+    fiber_wake_all(&s->for_parking);
+    while (!order->done)
+        fiber_wait(&order->waiting);
+    if (order->code != FH_OK)
+        *error = order->error;
+    return order->code;
+}
+
+/* One partition after the other. FH_OK: at least one has done it, or this instance has none. */
+static enum fh_code order_all(struct event_manager *manager, const char *source,
+                              const struct replay_order *wanted, json_t *shares,
+                              struct fh_error *error)
+{
+    enum fh_code first = FH_OK;
+    bool any = false;
+    struct subscription *s = subscription_from(manager->subscriptions, source);
+    for (; s; s = subscription_from(s->next, source)) {
+        if (!subscription_is_ours(s))
+            continue;
+        struct fh_error why = {0};
+        struct replay_order order = *wanted;
+        enum fh_code code = give_order(s, &order, &why);
+        json_t *share = json_pack("{s:s}", "share", s->partition);
+        if (code == FH_OK && !order.abandons)
+            json_object_set_new(share, "after", json_integer(order.to.position));
+        if (code == FH_OK)
+            json_object_set_new(share, "until", json_integer(order.until));
+        else
+            json_object_set_new(share, "error", json_string(why.message));
+        json_array_append_new(shares, share);
+        any |= code == FH_OK;
+        if (code != FH_OK && first == FH_OK) {
+            first = code;
+            *error = why;
+        }
+    }
+    return any ? FH_OK : first;
+}
+
+static enum fh_code order_and_tell(struct event_manager *manager, const char *source,
+                                   const struct replay_order *order, json_t **ret,
+                                   struct fh_error *error)
+{
+    json_t *shares = json_array();
+    unsigned count = subscription_from(manager->subscriptions, source)->partition_count;
+    enum fh_code code = order_all(manager, source, order, shares, error);
+    if (code == FH_OK)
+        *ret = json_pack("{s:I, s:O}", "partitions", (json_int_t)count, "shares", shares);
+    json_decref(shares);
+    return code;
+}
+
+/* One that can't begin in some partition begins in none, as far as that is known now. */
+static enum fh_code check_all(struct event_manager *manager, const char *source,
+                              const struct replay_order *order, struct fh_error *error)
+{
+    struct subscription *s = subscription_from(manager->subscriptions, source), *asked = NULL;
+    enum fh_code code = FH_OK;
+    for (; s && code == FH_OK; s = subscription_from(s->next, source)) {
+        if (!subscription_is_ours(s))
+            continue;
+        code = replay_may(s, order, error);
+        asked = s;
+    }
+    return code == FH_OK && asked ? check_publisher_has(asked, order, error) : code;
+}
+
+enum fh_code replay_begin(struct event_manager *manager, const struct replay_wish *wish,
+                          json_t **ret, struct fh_error *error)
+{
+    struct replay_order order;
+    enum fh_code code = check_source(manager, wish->source, error);
+    if (code == FH_OK)
+        code = take_wish(wish, &order, error);
+    if (code == FH_OK)
+        code = check_all(manager, wish->source, &order, error);
+    return code == FH_OK ? order_and_tell(manager, wish->source, &order, ret, error) : code;
+}
+
+enum fh_code replay_abandon(struct event_manager *manager, const char *source, json_t **ret,
+                            struct fh_error *error)
+{
+    const struct replay_order order = {.abandons = true};
+    enum fh_code code = check_source(manager, source, error);
+    return code == FH_OK ? order_and_tell(manager, source, &order, ret, error) : code;
+}
