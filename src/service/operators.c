@@ -8,20 +8,19 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "event/outbox/list.h"
 #include "event/subscribe/parked.h"
 #include "http/path.h"
 #include "saga/restored.h"
 #include "saga/run.h"
 #include "saga/show.h"
 #include "service/exchange.h"
+#include "service/operators_parts.h"
 #include "shape/problem.h"
 #include "timer/timer.h"
 #include "work/spans.h"
 
-/* Answers with `value` (stolen), or with the error. */
-static void answer_operator(struct exchange *exchange, enum fh_code code, json_t *value,
-                            const struct fh_error *error)
+void operators_answer(struct exchange *exchange, enum fh_code code, json_t *value,
+                      const struct fh_error *error)
 {
     if (code == FH_OK) {
         char *text = json_text(value);
@@ -37,8 +36,7 @@ static void answer_operator(struct exchange *exchange, enum fh_code code, json_t
     exchange_problem(exchange, type, error->message);
 }
 
-/* The parameters of a GET. NULL: it has been answered. */
-static json_t *query_of(struct exchange *exchange)
+json_t *operators_query(struct exchange *exchange)
 {
     struct fh_error error;
     json_t *query;
@@ -48,9 +46,7 @@ static json_t *query_of(struct exchange *exchange)
     return NULL;
 }
 
-/* An integer parameter; *ret stays as it is if there is none. False: not an integer, or above
- * `most`. */
-static bool take_query_number(const json_t *query, const char *name, int64_t most, int64_t *ret)
+bool operators_number(const json_t *query, const char *name, int64_t most, int64_t *ret)
 {
     const char *given = json_string_at(query, name);
     char *end;
@@ -60,8 +56,7 @@ static bool take_query_number(const json_t *query, const char *name, int64_t mos
     return given[0] >= '0' && given[0] <= '9' && !*end && *ret <= most;
 }
 
-/* The body of a POST: an object. NULL: it has been answered. */
-static json_t *body_of(struct exchange *exchange)
+json_t *operators_body(struct exchange *exchange)
 {
     const struct http_incoming *incoming = exchange_request(exchange);
     struct fh_error error = {.message = "The body must be a JSON object."};
@@ -78,7 +73,7 @@ static json_t *body_of(struct exchange *exchange)
 void operators_parked(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
-    json_t *value = NULL, *query = query_of(exchange);
+    json_t *value = NULL, *query = operators_query(exchange);
     if (!query)
         return;
     const char *source = json_string_at(query, "source"), *key = json_string_at(query, "key");
@@ -90,7 +85,7 @@ void operators_parked(struct runtime *runtime, struct exchange *exchange)
     else
         code = parked_list(runtime->context.events, source, &value, &error);
     json_decref(query);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 /* A time, or a place in the list. False: it can't be one. */
@@ -104,9 +99,9 @@ static bool take_parked_filter(const json_t *query, struct parked_filter *filter
                                      .error = json_string_at(query, "error"),
                                      .after = source ? after : NULL};
     *after = (struct event_retried){0};
-    if (!take_query_number(query, "before_ms", INT64_MAX / 2, &filter->before_ms) ||
-        !take_query_number(query, "after_ms", INT64_MAX / 2, &filter->after_ms) ||
-        !take_query_number(query, "after_position", INT64_MAX / 2, &after->position) ||
+    if (!operators_number(query, "before_ms", INT64_MAX / 2, &filter->before_ms) ||
+        !operators_number(query, "after_ms", INT64_MAX / 2, &filter->after_ms) ||
+        !operators_number(query, "after_position", INT64_MAX / 2, &after->position) ||
         !source != !share || !source != !json_string_at(query, "after_position"))
         return false;
     return !source ||
@@ -120,7 +115,7 @@ void operators_matching(struct runtime *runtime, struct exchange *exchange)
     struct fh_error error = {0};
     struct parked_filter filter;
     struct event_retried after;
-    json_t *value = NULL, *query = query_of(exchange);
+    json_t *value = NULL, *query = operators_query(exchange);
     enum fh_code code;
     if (!query)
         return;
@@ -132,13 +127,13 @@ void operators_matching(struct runtime *runtime, struct exchange *exchange)
                          "`after_source`, `after_share` and `after_position`, all or none, name "
                          "the last key of the page before.");
     json_decref(query);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 void operators_parked_retry(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
-    json_t *value = NULL, *body = body_of(exchange);
+    json_t *value = NULL, *body = operators_body(exchange);
     if (!body)
         return;
     const char *source = json_string_at(body, "source"), *key = json_string_at(body, "key");
@@ -152,13 +147,13 @@ void operators_parked_retry(struct runtime *runtime, struct exchange *exchange)
     else
         code = parked_retry(runtime->context.events, source, key, &value, &error);
     json_decref(body);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 void operators_parked_drop(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
-    json_t *value = NULL, *body = body_of(exchange);
+    json_t *value = NULL, *body = operators_body(exchange);
     if (!body)
         return;
     const char *source = json_string_at(body, "source"), *key = json_string_at(body, "key");
@@ -172,7 +167,7 @@ void operators_parked_drop(struct runtime *runtime, struct exchange *exchange)
     else
         code = parked_drop(runtime->context.events, source, key, json_is_true(all), &value, &error);
     json_decref(body);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 static enum fh_code change_of(json_t *body, struct parked_change *change, struct fh_error *error)
@@ -199,7 +194,7 @@ void operators_parked_edit(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
     struct parked_change change;
-    json_t *value = NULL, *faults = NULL, *body = body_of(exchange);
+    json_t *value = NULL, *faults = NULL, *body = operators_body(exchange);
     if (!body)
         return;
     enum fh_code code = change_of(body, &change, &error);
@@ -213,63 +208,16 @@ void operators_parked_edit(struct runtime *runtime, struct exchange *exchange)
         json_decref(problem);
         json_decref(faults);
     } else {
-        answer_operator(exchange, code, value, &error);
+        operators_answer(exchange, code, value, &error);
     }
     json_decref(body);
-}
-
-/* ---- events ---- */
-
-/* If the type asked for is not one that this program publishes, adds those that it does. */
-static void tell_types(const struct runtime *runtime, const char *type, json_t *page)
-{
-    json_t *known = json_array();
-    const struct fh_service *service = runtime->context.service;
-    for (size_t i = 0; i < sizeof service->publishes / sizeof *service->publishes; i++) {
-        const char *published = service->publishes[i].type;
-        if (published && strcmp(published, type) == 0) {
-            json_decref(known);
-            return;
-        }
-        if (published)
-            json_array_append_new(known, json_string(published));
-    }
-    json_object_set_new(page, "publishes", known);
-}
-
-void operators_events(struct runtime *runtime, struct exchange *exchange)
-{
-    struct fh_error error = {0};
-    json_t *value = NULL, *query = query_of(exchange);
-    int64_t after = 0, limit = 100, counts = 0;
-    if (!query)
-        return;
-    enum fh_code code = FH_OK;
-    if (!take_query_number(query, "after", INT64_MAX / 2, &after) ||
-        !take_query_number(query, "limit", EVENT_LIST_MAX, &limit) || limit < 1 ||
-        !take_query_number(query, "counts", 1, &counts))
-        code = error_set(&error, FH_INVALID,
-                         "`after` must be a position, `limit` a number from 1 to %d, `counts` 0 or "
-                         "1.",
-                         EVENT_LIST_MAX);
-    struct event_question question = {.after = after,
-                                      .limit = (int)limit,
-                                      .type = json_string_at(query, "type"),
-                                      .key = json_string_at(query, "key"),
-                                      .counts = counts != 0};
-    if (code == FH_OK)
-        code = event_list(runtime->context.events, &question, &value, &error);
-    if (code == FH_OK && question.type)
-        tell_types(runtime, question.type, value);
-    json_decref(query);
-    answer_operator(exchange, code, value, &error);
 }
 
 /* ---- spans ---- */
 
 void operators_spans(struct runtime *runtime, struct exchange *exchange)
 {
-    json_t *query = query_of(exchange);
+    json_t *query = operators_query(exchange);
     if (!query)
         return;
     const char *trace = json_string_at(query, "trace"), *key = json_string_at(query, "key");
@@ -279,7 +227,7 @@ void operators_spans(struct runtime *runtime, struct exchange *exchange)
         code = error_set(&error, FH_INVALID, "Name a `trace` (32 hex digits), or else a `key`.");
     json_t *found = code == FH_OK ? spans_find(runtime->context.spans, trace, key) : NULL;
     json_decref(query);
-    answer_operator(exchange, code, found, &error);
+    operators_answer(exchange, code, found, &error);
 }
 
 /* ---- restores ---- */
@@ -305,23 +253,23 @@ static void cut_entries(json_t *report, const char *after, size_t limit)
 void operators_restored(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
-    json_t *value = NULL, *query = query_of(exchange);
+    json_t *value = NULL, *query = operators_query(exchange);
     int64_t limit = INT32_MAX;
     if (!query)
         return;
-    enum fh_code code = take_query_number(query, "limit", INT32_MAX, &limit) && limit > 0
+    enum fh_code code = operators_number(query, "limit", INT32_MAX, &limit) && limit > 0
                             ? saga_restored_show(runtime->context.sagas, &value, &error)
                             : error_set(&error, FH_INVALID, "`limit` must be a number from 1.");
     if (code == FH_OK)
         cut_entries(value, json_string_at(query, "after"), (size_t)limit);
     json_decref(query);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 void operators_seen(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
-    json_t *value = NULL, *body = body_of(exchange);
+    json_t *value = NULL, *body = operators_body(exchange);
     json_int_t entries = 0, left_out = 0;
     if (!body)
         return;
@@ -341,7 +289,7 @@ void operators_seen(struct runtime *runtime, struct exchange *exchange)
     if (code == FH_OK)
         code = saga_restored_show(runtime->context.sagas, &value, &error);
     json_decref(body);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 /* ---- sagas ---- */
@@ -349,7 +297,7 @@ void operators_seen(struct runtime *runtime, struct exchange *exchange)
 void operators_sagas(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
-    json_t *value = NULL, *query = query_of(exchange);
+    json_t *value = NULL, *query = operators_query(exchange);
     if (!query)
         return;
     const char *over = json_string_at(query, "ended");
@@ -358,7 +306,7 @@ void operators_sagas(struct runtime *runtime, struct exchange *exchange)
                                  .with = json_string_at(query, "with")};
     enum fh_code code = saga_list(&runtime->context, &search, &value, &error);
     json_decref(query);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 void operators_definitions(struct runtime *runtime, struct exchange *exchange)
@@ -373,14 +321,14 @@ void operators_definitions(struct runtime *runtime, struct exchange *exchange)
         json_object_set_new(value, "timers", timers);
     else
         json_decref(value);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 void operators_saga(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
     struct saga_id id;
-    json_t *value = NULL, *query = query_of(exchange);
+    json_t *value = NULL, *query = operators_query(exchange);
     if (!query)
         return;
     enum fh_code code =
@@ -388,7 +336,7 @@ void operators_saga(struct runtime *runtime, struct exchange *exchange)
     if (code == FH_OK)
         code = saga_show(&runtime->context, &id, &value, &error);
     json_decref(query);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 static void operate_saga(struct runtime *runtime, struct exchange *exchange,
@@ -396,7 +344,7 @@ static void operate_saga(struct runtime *runtime, struct exchange *exchange,
 {
     struct fh_error error = {0};
     struct saga_id id;
-    json_t *value = NULL, *body = body_of(exchange);
+    json_t *value = NULL, *body = operators_body(exchange);
     if (!body)
         return;
     enum fh_code code = saga_id_parse(json_string_at(body, "id"), &id, &error);
@@ -407,7 +355,7 @@ static void operate_saga(struct runtime *runtime, struct exchange *exchange,
     if (code == FH_OK)
         code = saga_show(&runtime->context, &id, &value, &error);
     json_decref(body);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 void operators_saga_retry(struct runtime *runtime, struct exchange *exchange)
@@ -429,7 +377,7 @@ void operators_saga_abandon(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
     struct saga_id id;
-    json_t *value = NULL, *body = body_of(exchange);
+    json_t *value = NULL, *body = operators_body(exchange);
     if (!body)
         return;
     const json_t *by = json_object_get(body, "by");
@@ -450,7 +398,7 @@ void operators_saga_abandon(struct runtime *runtime, struct exchange *exchange)
     if (code == FH_OK)
         code = saga_show(&runtime->context, &id, &value, &error);
     json_decref(body);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 /* ---- Timers ---- */
@@ -458,13 +406,13 @@ void operators_saga_abandon(struct runtime *runtime, struct exchange *exchange)
 void operators_timers(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
-    json_t *value = NULL, *query = query_of(exchange);
+    json_t *value = NULL, *query = operators_query(exchange);
     if (!query)
         return;
     enum fh_code code =
         timers_list(runtime->context.timers, json_string_at(query, "state"), &value, &error);
     json_decref(query);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 static void answer_timer_word(struct runtime *runtime, struct exchange *exchange,
@@ -472,7 +420,7 @@ static void answer_timer_word(struct runtime *runtime, struct exchange *exchange
                                                       struct fh_error *error))
 {
     struct fh_error error = {0};
-    json_t *body = body_of(exchange);
+    json_t *body = operators_body(exchange);
     if (!body)
         return;
     const char *id = json_string_at(body, "id");
@@ -480,7 +428,7 @@ static void answer_timer_word(struct runtime *runtime, struct exchange *exchange
                            : error_set(&error, FH_INVALID, "Name the timer's `id` (a text).");
     json_t *value = code == FH_OK ? json_pack("{s:s}", "id", id) : NULL;
     json_decref(body);
-    answer_operator(exchange, code, value, &error);
+    operators_answer(exchange, code, value, &error);
 }
 
 void operators_timer_retry(struct runtime *runtime, struct exchange *exchange)

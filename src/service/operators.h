@@ -4,7 +4,7 @@
 
 /*
  * Routes for operators: what is parked, what sagas do, and commands for both. Answers are the JSON
- * of event/subscribe/parked.h and saga/show.h.
+ * of event/subscribe/parked.h, its replay.h and saga/show.h.
  *
  *   GET  /_freehold/parked?source=&key=    all, a source's, or one key with its events
  *   GET  /_freehold/parked/matching?source=&type=&error=&before_ms=&after_ms=   keys by their first
@@ -15,6 +15,9 @@
  *   POST /_freehold/parked/drop            {"source", "key", "all": false}; or {"keys": [...]}
  *   POST /_freehold/parked/edit            {"source", "key", "data", "by", "position"}; then retry
  *   GET  /_freehold/events?after=&limit=&type=&key=&counts=   the outbox: event/outbox/list.h
+ *   POST /_freehold/replay                 {"source", "incarnation", "position", "id", "effects"}:
+ *                                          apply again what follows (event/subscribe/replay.h)
+ *   POST /_freehold/replay/abandon         {"source"}
  *   GET  /_freehold/spans?trace= or ?key=  what this process did lately: work/spans.h
  *   GET  /_freehold/restored               what was restored, and the report: saga/restored.h
  *   POST /_freehold/restored/seen          {"entries": 3, "ids": [...], "left_out": 0}: the first
@@ -42,6 +45,8 @@ void operators_parked_retry(struct runtime *runtime, struct exchange *exchange);
 void operators_parked_drop(struct runtime *runtime, struct exchange *exchange);
 void operators_parked_edit(struct runtime *runtime, struct exchange *exchange);
 void operators_events(struct runtime *runtime, struct exchange *exchange);
+void operators_replay(struct runtime *runtime, struct exchange *exchange);
+void operators_replay_abandon(struct runtime *runtime, struct exchange *exchange);
 void operators_spans(struct runtime *runtime, struct exchange *exchange);
 void operators_restored(struct runtime *runtime, struct exchange *exchange);
 void operators_seen(struct runtime *runtime, struct exchange *exchange);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * freehold events: what a service has published, read by an operator from its outbox. Reading
- * leaves no record, and moves no subscriber's cursor.
+ * leaves no record, and moves no subscriber's cursor. `replay` moves one: operate/replay.h.
  */
 
 #define _GNU_SOURCE
@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/observe/events_diff.h"
+#include "cli/operate/replay.h"
 #include "system/file/nearest.h"
 
 #define TAIL_DEFAULT 10
@@ -275,6 +276,20 @@ static int diff_events(const struct reading *reading, char **words, bool tails)
     return events_diff(words[1], words[2], words[3], reading->json);
 }
 
+static int replay_events(struct cli_operator *asking, const struct replay_asked *asked,
+                         const struct reading *reading, const char *state)
+{
+    if (reading->type || reading->key)
+        return cli_fail(CLI_USAGE, "replay takes neither --type nor --key: events of all types and "
+                                   "keys are applied again, in their order");
+    int code = cli_operator_begin(asking, state);
+    if (code != CLI_DONE)
+        return code;
+    code = replay_run(asking, asked);
+    cli_operator_end(asking);
+    return code;
+}
+
 static int run_events(const struct cli_command *command, char **words, const char **values)
 {
     struct reading reading = {.service = words[1],
@@ -284,6 +299,16 @@ static int run_events(const struct cli_command *command, char **words, const cha
     bool tails = strcmp(words[0], "tail") == 0, shows = strcmp(words[0], "show") == 0;
     const char *count = cli_value(command, values, "--count");
     bool follow = cli_value(command, values, "--follow") != NULL;
+    bool replays = strcmp(words[0], "replay") == 0;
+    const struct replay_asked asked = {.service = words[1],
+                                       .of = cli_value(command, values, "--of"),
+                                       .from = cli_value(command, values, "--from"),
+                                       .with_effects =
+                                           cli_value(command, values, "--with-effects") != NULL,
+                                       .abandon = cli_value(command, values, "--abandon") != NULL,
+                                       .json = reading.json};
+    if (!replays && (asked.of || asked.from || asked.with_effects || asked.abandon))
+        return cli_fail(CLI_USAGE, "only replay takes --from, --of, --with-effects and --abandon");
     if (strcmp(words[0], "diff") == 0)
         return diff_events(&reading, words, count || follow);
     if (words[3])
@@ -292,6 +317,9 @@ static int run_events(const struct cli_command *command, char **words, const cha
         return cli_fail(CLI_USAGE, "only tail takes --count and --follow");
     if (!shows && words[2])
         return cli_fail(CLI_USAGE, "usage: freehold events %s SERVICE", words[0]);
+    if (replays)
+        return replay_events(&reading.asking, &asked, &reading,
+                             cli_value(command, values, "--state"));
     int code = cli_operator_begin(&reading.asking, cli_value(command, values, "--state"));
     if (code != CLI_DONE)
         return code;
@@ -310,24 +338,35 @@ static int run_events(const struct cli_command *command, char **words, const cha
 
 const struct cli_command cli_events = {
     .name = "events",
-    .words = "tail|show|count|diff SERVICE [POSITION ...]",
+    .words = "tail|show|count|diff|replay SERVICE [POSITION ...]",
     .words_min = 2,
     .words_max = 4,
-    .summary = "Events a service has published: the last ones, one, how many",
-    .text = "  freehold events tail SERVICE             the last ten, or --count, a line each\n"
-            "  freehold events show SERVICE POSITION    one as its subscribers get it\n"
-            "  freehold events show SERVICE --key KEY   all of a key, such as an order's id\n"
-            "  freehold events count SERVICE            how many of each type\n"
-            "  freehold events diff OLD NEW [TYPE]      how event types differ between two files\n"
-            "                                           that `freehold describe` has written\n\n"
-            "Nothing is recorded of it; diff needs no running system. Exit codes: 0 done, 1 failed "
-            "or not there, 2 wrong usage,\n"
-            "3 no running system.\n",
+    .summary = "Events a service has published: show them, or have them applied again",
+    .text =
+        "  freehold events tail SERVICE             the last ten, or --count, a line each\n"
+        "  freehold events show SERVICE POSITION    one as its subscribers get it\n"
+        "  freehold events show SERVICE --key KEY   all of a key, such as an order's id\n"
+        "  freehold events count SERVICE            how many of each type\n"
+        "  freehold events diff OLD NEW [TYPE]      how event types differ between two files\n"
+        "                                           that `freehold describe` has written\n\n"
+        "  freehold events replay SERVICE --from POSITION|TIME\n\n"
+        "replay has a subscriber whose handler was wrong, and is mended, apply its publisher's\n"
+        "events again: from that position on, or from a time (2026-03-01T12:00:00Z) or a span\n"
+        "before now (2h), up to where it is. Meanwhile its handlers change its own store; what\n"
+        "they publish, begin, set and count is held back.\n"
+        "Nothing is recorded of the others; diff needs no running system. Exit codes: 0 done, 1 "
+        "failed "
+        "or not there, 2 wrong usage,\n"
+        "3 no running system.\n",
     .options = {{"--type", "TYPE", "only events of this type"},
                 {"--key", "KEY", "only events of this key"},
                 {"--count", "N", "tail: so many; default 10"},
                 {"--follow", NULL, "tail: continue with what is published from now on; also -f",
                  'f'},
+                {"--from", "PLACE", "replay: a position, a time, or a span before now"},
+                {"--of", "PUBLISHER", "replay: whose events; default: the only one's"},
+                {"--with-effects", NULL, "replay: what follows from them happens again, too"},
+                {"--abandon", NULL, "replay: give up the one under way"},
                 {"--json", NULL, "each event as a JSON object, a line each"},
                 CLI_OPTION_STATE_RUNNING},
     .run = run_events,

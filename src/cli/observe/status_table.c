@@ -319,6 +319,19 @@ static void note_standing(const struct table *table, const json_t *service)
     }
 }
 
+static void note_replays(const struct table *table, const json_t *service)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach (json_at(service, "state.subscriptions"), i, one) {
+        if (number_at_path(one, "replayed") > 0)
+            note_below(table, "%s applies events of %s again (partition %s): at %lld of %lld.",
+                       json_string_at(service, "name"), json_string_at(one, "source"),
+                       json_string_at(one, "share"), number_at_path(one, "position"),
+                       number_at_path(one, "replayed"));
+    }
+}
+
 /* Subscribers that have lost events they had not applied. */
 static void note_expired(const struct table *table, const json_t *service)
 {
@@ -426,8 +439,8 @@ static int width_of_names(const json_t *status, int width)
 void status_print(const json_t *status, int width)
 {
     static void (*const notes[])(const struct table *table, const json_t *service) = {
-        note_end,     note_hang,     note_trouble, note_refused, note_parked, note_standing,
-        note_expired, note_restored, note_older,   note_moved,   note_clock};
+        note_end,     note_hang,    note_trouble,  note_refused, note_parked, note_standing,
+        note_expired, note_replays, note_restored, note_older,   note_moved,  note_clock};
     const int name_width = width_of_names(status, width), narrow = name_width + CELLS_WIDTH;
     const struct table table = {.width = width,
                                 .name_width = name_width,

@@ -110,6 +110,52 @@ int cli_operator_ask(struct cli_operator *asking, const char *service, const cha
     return code;
 }
 
+/* Instances that have addresses of their own, or else whichever process answers. */
+static size_t processes_of(const json_t *process, struct cli_ask asks[static SYSTEM_INSTANCES_MAX])
+{
+    size_t i, count = 0;
+    json_t *instance;
+    json_array_foreach (json_at(process, "instances"), i, instance) {
+        const char *address = json_string_at(instance, "address");
+        if (address && json_is_true(json_at(instance, "ready")) && count < SYSTEM_INSTANCES_MAX)
+            asks[count++].address = address;
+    }
+    if (count == 0)
+        asks[count++].address = json_string_at(process, "address");
+    return count;
+}
+
+int cli_operator_ask_each(struct cli_operator *asking, const json_t *process, const char *path,
+                          json_t *body, json_t **ret)
+{
+    struct cli_ask asks[SYSTEM_INSTANCES_MAX] = {0};
+    size_t count = processes_of(process, asks);
+    char *text = json_text(body);
+    int code = CLI_DONE;
+    json_t *answer;
+    json_decref(body);
+    for (size_t i = 0; i < count; i++) {
+        asks[i].service = json_string_at(process, "name");
+        asks[i].method = "POST";
+        asks[i].path = path;
+        asks[i].body = text;
+        asks[i].headers[0][0] = "Freehold-From";
+        asks[i].headers[0][1] = "operator";
+    }
+    cli_ask_all(&asking->state, asks, count, OPERATE_MS_MAX);
+    *ret = json_array();
+    for (size_t i = 0; i < count; i++) {
+        int taken = take_service_answer(&asks[i], &answer);
+        if (taken == CLI_DONE)
+            json_array_append_new(*ret, answer);
+        else
+            code = taken;
+        free(asks[i].answer);
+    }
+    json_text_free(text);
+    return code;
+}
+
 static void note_if_more(const char *service, const json_t *body)
 {
     if (json_is_true(json_object_get(body, "more")))

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events that a service has applied are applied again. Its publisher says where they begin; then
+ * each process of the service is asked, since each has some of the partitions.
+ *
+ * Events have positions in the order of their commits, and times of when their units of work began:
+ * nearly the same order. A time is looked for by halves, and then among the events just before what
+ * was found.
+ */
+
+#include "cli/operate/replay.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "event/envelope.h"
+#include "event/outbox/list.h"
+
+struct replaying {
+    struct cli_operator *asking;
+    const struct replay_asked *asked;
+    const char *of;
+    json_t *status; /* up's */
+    /* Of the publisher's outbox, as it last said. */
+    long long trimmed, last;
+    char incarnation[ID_SIZE], id[ID_SIZE]; /* the store's; and of the event that was asked from */
+    long long after;
+};
+
+/* ---- which publisher ---- */
+
+static const json_t *find_service(const struct replaying *replaying)
+{
+    size_t i;
+    json_t *service;
+    json_array_foreach (json_at(replaying->status, "services"), i, service) {
+        if (strcmp(cli_text(service, "name"), replaying->asked->service) == 0)
+            return service;
+    }
+    return NULL;
+}
+
+static bool is_service(const struct replaying *replaying, const char *name)
+{
+    size_t i;
+    json_t *service;
+    json_array_foreach (json_at(replaying->asking->system, "services"), i, service) {
+        if (strcmp(cli_text(service, "name"), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int check_service(const struct replaying *replaying, const char *name)
+{
+    if (is_service(replaying, name))
+        return CLI_DONE;
+    if (cli_service_address(replaying->asking->system, name)) /* else it says what is wrong */
+        cli_fail(CLI_USAGE, "the %s has nothing to do with events", name);
+    return CLI_USAGE;
+}
+
+/* Publishers within the system, as {NAME: true}. */
+static json_t *publishers_of(const struct replaying *replaying, const json_t *state)
+{
+    size_t i;
+    json_t *subscription, *found = json_object();
+    json_array_foreach (json_object_get(state, "subscriptions"), i, subscription) {
+        const char *source = cli_text(subscription, "source");
+        if (is_service(replaying, source))
+            json_object_set_new(found, source, json_true());
+    }
+    return found;
+}
+
+static int choose_publisher(struct replaying *replaying)
+{
+    const struct replay_asked *asked = replaying->asked;
+    if (check_service(replaying, asked->service) != CLI_DONE)
+        return CLI_USAGE;
+    replaying->of = asked->of;
+    if (asked->of)
+        return check_service(replaying, asked->of);
+    json_t *state, *unused;
+    const char *name;
+    struct text all;
+    int code = cli_operator_ask(replaying->asking, asked->service, "GET", "/_freehold/state",
+                                json_object(), &state);
+    if (code != CLI_DONE)
+        return code;
+    json_t *publishers = publishers_of(replaying, state);
+    json_decref(state);
+    text_init(&all, TEXT_LENGTH_MAX);
+    json_object_foreach (publishers, name, unused) {
+        text_printf(&all, "%s%s", all.length ? ", " : "", name);
+        replaying->of = arena_printf(&replaying->asking->arena, "%s", name);
+    }
+    if (json_object_size(publishers) == 0)
+        code = cli_fail(CLI_FAILED, "%s subscribes to no service's events", asked->service);
+    else if (json_object_size(publishers) > 1)
+        code = cli_fail(CLI_USAGE, "%s subscribes to several services: say --of one of %s",
+                        asked->service, all.data);
+    text_release(&all);
+    json_decref(publishers);
+    return code;
+}
+
+/* ---- where it begins ---- */
+
+/* What the publisher has after a position. *ret: its answer, a new reference. */
+static int read_place(struct replaying *replaying, long long after, int limit, json_t **ret)
+{
+    json_t *values = json_pack("{s:I, s:i}", "after", (json_int_t)after, "limit", limit);
+    int code = cli_operator_ask(replaying->asking, replaying->of, "GET",
+                                "/_freehold/events?after={after}&limit={limit}", values, ret);
+    if (code != CLI_DONE)
+        return code;
+    replaying->trimmed = cli_number(*ret, "trimmed");
+    replaying->last = cli_number(*ret, "last");
+    const char *incarnation = json_string_at(*ret, "incarnation");
+    const char *id = json_string_at(*ret, "after_id");
+    if (incarnation && id && strlen(incarnation) < ID_SIZE && strlen(id) < ID_SIZE) {
+        snprintf(replaying->incarnation, ID_SIZE, "%s", incarnation);
+        snprintf(replaying->id, ID_SIZE, "%s", id);
+        return CLI_DONE;
+    }
+    json_decref(*ret);
+    *ret = NULL;
+    return cli_fail(CLI_FAILED,
+                    "%s does not say which event is at a position: its program is an older one",
+                    replaying->of);
+}
+
+static int64_t event_time_ms(const json_t *event)
+{
+    int64_t time_ms = 0;
+    const char *time = json_string_at(event, "time");
+    return time && envelope_time_parse(time, &time_ms) ? time_ms : 0;
+}
+
+/* Of the first event after a position. False: there is none, or `code` says what went wrong. */
+static bool first_after(struct replaying *replaying, long long after, long long *ret_position,
+                        int64_t *ret_ms, int *code)
+{
+    json_t *page = NULL;
+    long long next = after;
+    const json_t *event = NULL;
+    do { /* many positions may be of no events */
+        json_decref(page);
+        page = NULL;
+        *code = read_place(replaying, next, 1, &page);
+        event = json_array_get(json_object_get(page, "events"), 0);
+        next = cli_number(page, "next");
+    } while (*code == CLI_DONE && !event && next < replaying->last);
+    if (event) {
+        *ret_position = cli_number(event, "position");
+        *ret_ms = event_time_ms(event);
+    }
+    json_decref(page);
+    return event != NULL;
+}
+
+/* The earliest of those just before `found` that is not older either. */
+static int look_before(struct replaying *replaying, int64_t time_ms, long long *found)
+{
+    long long after = *found - 1 - EVENT_LIST_MAX;
+    json_t *page, *event;
+    size_t i;
+    int code = read_place(replaying, after < 0 ? 0 : after, EVENT_LIST_MAX, &page);
+    if (code != CLI_DONE)
+        return code;
+    json_array_foreach (json_object_get(page, "events"), i, event) {
+        long long position = cli_number(event, "position");
+        if (position < *found && event_time_ms(event) >= time_ms)
+            *found = position;
+    }
+    json_decref(page);
+    return code;
+}
+
+static int tell_trimmed(const struct replaying *replaying, const char *oldest)
+{
+    return cli_fail(CLI_FAILED,
+                    "%s has trimmed its events up to position %lld%s%s: the oldest that can be "
+                    "applied again is --from %lld",
+                    replaying->of, replaying->trimmed, *oldest ? ", and the next one is of " : "",
+                    oldest, replaying->trimmed + 1);
+}
+
+/* The first event that is not older than `time_ms`. */
+static int find_time(struct replaying *replaying, int64_t time_ms, long long *ret)
+{
+    char oldest[ENVELOPE_TIME_SIZE];
+    long long position = 0, low = 0, high;
+    int64_t at_ms = 0;
+    int code = CLI_DONE;
+    bool any = first_after(replaying, 0, &position, &at_ms, &code);
+    if (code != CLI_DONE)
+        return code;
+    envelope_time(oldest, at_ms);
+    if (replaying->trimmed > 0 && (!any || at_ms >= time_ms))
+        return tell_trimmed(replaying, any ? oldest : "");
+    high = replaying->last + 1; /* the answer is in (low, high], where `last + 1` is none */
+    low = replaying->trimmed;
+    *ret = high;
+    while (low + 1 < high) {
+        long long middle = low + (high - low) / 2;
+        any = first_after(replaying, middle - 1, &position, &at_ms, &code);
+        if (code != CLI_DONE)
+            return code;
+        if (any && at_ms < time_ms) {
+            low = position;
+        } else {
+            high = middle;
+            *ret = any ? position : *ret;
+        }
+    }
+    if (*ret > replaying->last)
+        return cli_fail(CLI_FAILED, "%s has published nothing since then", replaying->of);
+    return look_before(replaying, time_ms, ret);
+}
+
+/* "2026-03-01", and the time of day, and parts of a second. */
+static bool read_time(const char *given, int64_t *ret_ms)
+{
+    static const char *const rests[] = {"", ".000Z", ":00.000Z", "T00:00:00.000Z"};
+    char text[64];
+    long long span_s;
+    if (cli_read_span(given, &span_s)) {
+        *ret_ms = cli_now_ms() - span_s * 1000;
+        return true;
+    }
+    size_t length = strlen(given);
+    if (length && given[length - 1] == 'Z' && !strchr(given, '.'))
+        length--; /* ".000Z" follows */
+    for (size_t i = 0; i < sizeof rests / sizeof *rests; i++) {
+        int printed = snprintf(text, sizeof text, "%.*s%s", (int)(length > 40 ? 40 : length), given,
+                               rests[i]);
+        if (printed > 0 && envelope_time_parse(text, ret_ms))
+            return true;
+    }
+    return false;
+}
+
+static bool read_position(const char *given, long long *ret)
+{
+    char *end;
+    errno = 0;
+    *ret = strtoll(given, &end, 10);
+    return given[0] >= '0' && given[0] <= '9' && !*end && errno == 0 && *ret <= INT64_MAX / 2;
+}
+
+/* Sets `after`, and the event there. */
+static int find_place(struct replaying *replaying)
+{
+    const char *given = replaying->asked->from;
+    json_t *page;
+    int64_t time_ms;
+    long long first = 0;
+    int code = CLI_DONE;
+    if (read_position(given, &first)) {
+        if (first == 0)
+            return cli_fail(CLI_USAGE, "positions begin with 1");
+    } else if (read_time(given, &time_ms)) {
+        code = find_time(replaying, time_ms, &first);
+    } else {
+        return cli_fail(CLI_USAGE,
+                        "--from '%s' is no position, and no time: expected a number, a time such "
+                        "as 2026-03-01T12:00:00Z, or a span before now such as 2h",
+                        given);
+    }
+    if (code == CLI_DONE)
+        code = read_place(replaying, first - 1, 1, &page);
+    if (code != CLI_DONE)
+        return code;
+    json_decref(page);
+    if (first - 1 < replaying->trimmed)
+        return tell_trimmed(replaying, "");
+    if (first > replaying->last)
+        return cli_fail(CLI_FAILED, "%s has published events up to position %lld, none at %lld",
+                        replaying->of, replaying->last, first);
+    replaying->after = first - 1;
+    return CLI_DONE;
+}
+
+/* ---- the order ---- */
+
+static bool same_share(const json_t *a, const json_t *b)
+{
+    return strcmp(cli_text(a, "share"), cli_text(b, "share")) == 0;
+}
+
+/* An instance that takes a partition over meanwhile may answer for it, too. */
+static void add_share(json_t *shares, json_t *share)
+{
+    size_t i;
+    json_t *other;
+    json_array_foreach (shares, i, other) {
+        if (!same_share(other, share))
+            continue;
+        if (json_object_get(other, "error"))
+            json_array_set(shares, i, share);
+        return;
+    }
+    json_array_append(shares, share);
+}
+
+static void print_shares(const struct replaying *replaying, const json_t *shares)
+{
+    const struct replay_asked *asked = replaying->asked;
+    json_t *share;
+    size_t i;
+    json_array_foreach (shares, i, share) {
+        if (json_object_get(share, "error"))
+            cli_fail(CLI_FAILED, "partition %s: %s", cli_text(share, "share"),
+                     cli_text(share, "error"));
+        else if (asked->abandon)
+            cli_line(0, "%s goes on with the events of %s after position %lld (partition %s).",
+                     asked->service, replaying->of, cli_number(share, "until"),
+                     cli_text(share, "share"));
+        else
+            cli_line(0,
+                     "%s applies the events of %s again, from position %lld up to %lld "
+                     "(partition %s).",
+                     asked->service, replaying->of, cli_number(share, "after") + 1,
+                     cli_number(share, "until"), cli_text(share, "share"));
+    }
+    if (!asked->abandon && json_array_size(shares) > 0)
+        cli_line(0, "%s freehold status shows how far it is.",
+                 asked->with_effects ? "What follows from them happens again."
+                                     : "What follows from them is held back.");
+}
+
+/* Of the answers of all processes. */
+static int tell_shares(const struct replaying *replaying, const json_t *answers)
+{
+    json_t *answer, *share, *shares = json_array();
+    size_t i, j;
+    long long partitions = 0, done = 0;
+    json_array_foreach (answers, i, answer) {
+        partitions = cli_number(answer, "partitions");
+        json_array_foreach (json_object_get(answer, "shares"), j, share)
+            add_share(shares, share);
+    }
+    json_array_foreach (shares, i, share)
+        done += json_object_get(share, "error") == NULL;
+    if (replaying->asked->json) {
+        json_t *told =
+            json_pack("{s:s, s:s, s:I, s:O}", "service", replaying->asked->service, "source",
+                      replaying->of, "partitions", (json_int_t)partitions, "shares", shares);
+        cli_print_json(told);
+        json_decref(told);
+    } else {
+        print_shares(replaying, shares);
+    }
+    json_decref(shares);
+    if (partitions > 0 && done < partitions)
+        return cli_fail(CLI_FAILED,
+                        "that is so in %lld of %lld partitions: for the others, try it again", done,
+                        partitions);
+    return partitions > 0 ? CLI_DONE : CLI_FAILED;
+}
+
+static int send_order(struct replaying *replaying)
+{
+    const struct replay_asked *asked = replaying->asked;
+    json_t *answers = NULL;
+    json_t *body = asked->abandon ? json_pack("{s:s}", "source", replaying->of)
+                                  : json_pack("{s:s, s:s, s:I, s:s, s:b}", "source", replaying->of,
+                                              "incarnation", replaying->incarnation, "position",
+                                              (json_int_t)replaying->after, "id", replaying->id,
+                                              "effects", asked->with_effects);
+    int code = cli_operator_ask_each(
+        replaying->asking, find_service(replaying),
+        asked->abandon ? "/_freehold/replay/abandon" : "/_freehold/replay", body, &answers);
+    int told = json_array_size(answers) > 0 ? tell_shares(replaying, answers) : code;
+    json_decref(answers);
+    return code == CLI_DONE ? told : code;
+}
+
+int replay_run(struct cli_operator *asking, const struct replay_asked *asked)
+{
+    struct replaying replaying = {.asking = asking, .asked = asked};
+    if (!asked->abandon == !asked->from)
+        return cli_fail(CLI_USAGE, "events replay needs --from POSITION or TIME; or --abandon");
+    if (asked->abandon && asked->with_effects)
+        return cli_fail(CLI_USAGE, "--with-effects is of a replay that begins");
+    int code = cli_control_status(&asking->state, &replaying.status);
+    if (code == CLI_DONE)
+        code = choose_publisher(&replaying);
+    if (code == CLI_DONE && !asked->abandon)
+        code = find_place(&replaying);
+    if (code == CLI_DONE)
+        code = send_order(&replaying);
+    json_decref(replaying.status);
+    return code;
+}

@@ -1,0 +1,3 @@
+-- SPDX-License-Identifier: Apache-2.0
+CREATE TABLE booked (id INTEGER PRIMARY KEY, amount INTEGER NOT NULL, times INTEGER NOT NULL);
+CREATE TABLE reminded (id INTEGER NOT NULL);
