@@ -201,6 +201,8 @@ UNIT = {
     "reference_passed": "event_carried",
     "refused_body_runs": "http_strict",
     "relayed_without_a_word": "event_relay",
+    "replay_forgotten": "event_replay",
+    "replay_reaches_out": "event_replay",
     "restart_migrates": "system_instances",
     "retried_uncast": "event_versions",
     "row_version_ignored": "event_versions_ways",
