@@ -52,6 +52,7 @@ ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round."
              "closing.reported", "restored.",  # test_restored.py kills there
              "rotate.", "rekey.",  # and test_rotation.py
              "rebuild.",  # and test_rebuild_killed.py
+             "replay.",  # and test_replay_killed.py
              "derived.",  # and test_derived.py
              "series.",  # and test_series.py
              "audit.",  # and test_audit_log.py

@@ -19,17 +19,17 @@ EARLY, WRONG, LATE = 200, 3000, 40  # sales; of LATE there are ten each time
 
 
 class Sales(System):
-    def __init__(self, folder):
+    def __init__(self, folder, books=PROGRAMS / "books_1"):
         shutil.copytree(ROOT / "tests" / "replay", folder / "sales", ignore=shutil.ignore_patterns("*.[ch]"))
         self.folder, self.sold = folder / "sales", 0
         (self.folder / "bin").mkdir()
-        self.put("till", "till")
-        self.put("books", "books_1")
+        self.put("till", PROGRAMS / "till")
+        self.put("books", books)
         super().__init__(self.folder / "freehold.yaml", folder / "s")
 
     def put(self, service, program):
         new = self.folder / "bin" / f"{service}.new"
-        shutil.copy(PROGRAMS / program, new)
+        shutil.copy(program, new)
         new.rename(self.folder / "bin" / service)
 
     def sell(self, count):
@@ -77,7 +77,7 @@ def test_rows_that_a_wrong_handler_has_left_are_put_right_and_nothing_happens_tw
     time.sleep(0.01)  # what is sold next has later times, in ms
     sales.sell(WRONG)
     assert sales.booked()["amount"] == 10 * amount(*range(1, sales.sold + 1))
-    sales.put("books", "books_2")
+    sales.put("books", PROGRAMS / "books_2")
     sales.command("upgrade", "books", "--state", sales.state)
     since = json.loads(sales.command("events", "show", "till", str(EARLY + 1), "--json", "--state",
                                      sales.state).stdout)["time"]
