@@ -312,6 +312,52 @@ static void a_cursor_that_was_created_and_never_moved_moves(struct conformance *
     EXPECT(move(c, &none, &first) == FH_CONFLICT && !c->error.retryable);
 }
 
+/* As a replay does, and as it ends. */
+static enum fh_code move_both(struct conformance *c, const struct ledger_cursor *old,
+                              const struct ledger_cursor *next, const struct ledger_cursor *kept,
+                              const struct ledger_cursor *keep)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return c->error.code;
+    enum fh_code code = ledger_cursor_move(work, "users", "0/1", old, next, &c->error);
+    if (code == FH_OK)
+        code = ledger_cursor_move(work, "users~replay", "0/1", kept, keep, &c->error);
+    if (code == FH_OK)
+        return conformance_commit(c, work);
+    conformance_rollback(c, work);
+    return code;
+}
+
+static bool count_partition(void *context, const char *partition)
+{
+    ++*(int *)context;
+    return strcmp(partition, "0/1") == 0;
+}
+
+static void a_cursor_is_set_back_with_its_place_kept_beside_it(struct conformance *c)
+{
+    struct ledger_cursor none = {0}, early = cursor_at(10, 1), late = cursor_at(100, 1), now;
+    int partitions = 0;
+    EXPECT(move(c, &none, &late) == FH_OK);
+    for (int i = 0; i < 2; i++) {
+        EXPECT(move_both(c, &late, &early, &none, &late) == FH_OK);
+        EXPECT(move_both(c, &late, &early, &none, &late) == FH_CONFLICT && !c->error.retryable);
+        EXPECT(move_both(c, &early, &late, &none, &late) == FH_CONFLICT && !c->error.retryable);
+        struct store_work *work = conformance_begin(c, STORE_READ);
+        EXPECT(work);
+        EXPECT(ledger_cursor_get(work, "users", "0/1", &now, &c->error) == FH_OK);
+        EXPECT(now.position == 10);
+        EXPECT(ledger_cursor_get(work, "users~replay", "0/1", &now, &c->error) == FH_OK);
+        EXPECT(now.position == 100 && strcmp(now.event_id, "id-100") == 0);
+        EXPECT(ledger_cursor_partitions(work, "users", count_partition, &partitions, &c->error) ==
+               FH_OK);
+        conformance_rollback(c, work);
+        EXPECT(move_both(c, &early, &late, &late, &none) == FH_OK);
+    }
+    EXPECT(partitions == 2);
+}
+
 /* ---- Sagas ---- */
 
 static struct ledger_saga saga_of(int64_t number, const char *status)
@@ -638,6 +684,7 @@ int main(void)
         CASE(an_outbox_trimmed_empty_gives_no_position_out_again),
         CASE(a_new_outbox_has_trimmed_nothing),
         CASE(a_cursor_moves_only_from_where_it_is),
+        CASE(a_cursor_is_set_back_with_its_place_kept_beside_it),
         CASE(a_cursor_that_was_created_and_never_moved_moves),
         CASE(a_saga_is_changed_only_by_its_epoch),
         CASE(a_saga_that_is_over_is_never_changed_again),
