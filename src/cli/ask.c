@@ -21,6 +21,7 @@
 struct asking {
     struct world_request request;
     struct cli_ask *ask;
+    bool sent;
 };
 
 /* The next page of a list, as routes with .page name it: `</api/notes?cursor=...>; rel="next"`. It
@@ -80,13 +81,43 @@ static void keep_asks_turning(struct world_timer *timer)
     (void)timer;
 }
 
-static bool all_answered(const struct cli_ask *asks, size_t count)
+static bool all_answered(const struct cli_ask *asks, const struct asking *asking, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!asks[i].answer)
+        if (!asks[i].answer && (!asking || asking[i].sent))
             return false;
     }
     return true;
+}
+
+/* The client knows one address of a service at a time: another one waits for the next round. */
+static bool is_for_this_round(const struct cli_ask *asks, size_t i)
+{
+    for (size_t j = 0; j < i; j++) {
+        if (!asks[j].answer && strcmp(asks[j].service, asks[i].service) == 0 &&
+            strcmp(asks[j].address, asks[i].address) != 0)
+            return false;
+    }
+    return !asks[i].answer;
+}
+
+static void ask_round(uv_loop_t *loop, struct http_client *client, struct world *world,
+                      struct cli_ask *asks, struct asking *asking, size_t count, int timeout_ms)
+{
+    for (size_t i = 0; i < count; i++)
+        asking[i].sent = is_for_this_round(asks, i);
+    for (size_t i = 0; i < count; i++) {
+        if (!asking[i].sent)
+            continue;
+        asking[i].ask = &asks[i];
+        http_client_set_address(client, asks[i].service, asks[i].address);
+        send_ask(world, &asking[i], world_in_ms(world, timeout_ms));
+    }
+    struct world_timer turning = {.fire = keep_asks_turning};
+    world_timer_start(world, &turning, world_in_ms(world, timeout_ms));
+    while (!all_answered(asks, asking, count))
+        uv_run(loop, UV_RUN_ONCE);
+    world_timer_stop(world, &turning);
 }
 
 /* Whoever can read the keys in the state folder is the operator. */
@@ -140,18 +171,8 @@ static void ask_with_keys(const struct state *state, struct cli_ask *asks, size_
     struct http_tls tls = operator_links(state);
     http_client_use_tls(client, &tls);
     struct signing *signing = sign_as_operator(state, client, world);
-    for (size_t i = 0; i < count; i++) {
-        if (asks[i].answer)
-            continue;
-        asking[i].ask = &asks[i];
-        http_client_set_address(client, asks[i].service, asks[i].address);
-        send_ask(world, &asking[i], world_in_ms(world, timeout_ms));
-    }
-    struct world_timer turning = {.fire = keep_asks_turning};
-    world_timer_start(world, &turning, world_in_ms(world, timeout_ms));
-    while (!all_answered(asks, count))
-        uv_run(&loop, UV_RUN_ONCE);
-    world_timer_stop(world, &turning);
+    while (!all_answered(asks, NULL, count))
+        ask_round(&loop, client, world, asks, asking, count, timeout_ms);
     http_client_free(client);
     sign_free(signing);
     http_tls_release(&tls);
