@@ -15,8 +15,8 @@
  *   POST /_freehold/parked/drop            {"source", "key", "all": false}; or {"keys": [...]}
  *   POST /_freehold/parked/edit            {"source", "key", "data", "by", "position"}; then retry
  *   GET  /_freehold/events?after=&limit=&type=&key=&counts=   the outbox: event/outbox/list.h
- *   POST /_freehold/replay                 {"source", "incarnation", "position", "id", "effects"}:
- *                                          apply again what follows (event/subscribe/replay.h)
+ *   POST /_freehold/replay                 {"source", "incarnation", "position", "id", "effects",
+ *                                          "shares"}: apply again what follows (replay.h)
  *   POST /_freehold/replay/abandon         {"source"}
  *   GET  /_freehold/spans?trace= or ?key=  what this process did lately: work/spans.h
  *   GET  /_freehold/restored               what was restored, and the report: saga/restored.h

@@ -67,14 +67,15 @@ static enum fh_code take_replay_wish(const json_t *body, struct replay_wish *wis
     *wish = (struct replay_wish){.source = json_string_at(body, "source"),
                                  .incarnation = json_string_at(body, "incarnation"),
                                  .id = json_string_at(body, "id"),
+                                 .shares = json_object_get(body, "shares"),
                                  .reaches_out = json_is_true(effects)};
-    if (!wish->source || !wish->incarnation || !wish->id ||
-        (effects && !json_is_boolean(effects)) || !json_integer_at(body, "position", &position) ||
-        position < 0)
+    if ((wish->shares && !json_is_array(wish->shares)) || !wish->source || !wish->incarnation ||
+        !wish->id || (effects && !json_is_boolean(effects)) ||
+        !json_integer_at(body, "position", &position) || position < 0)
         return error_set(error, FH_INVALID,
                          "Name `source`, `incarnation` and `id` (texts) and `position` (a number "
                          "from 0), after which events are applied again; `effects` may be true or "
-                         "false.");
+                         "false, and `shares` a list of partitions.");
     wish->position = position;
     return FH_OK;
 }

@@ -120,7 +120,7 @@ static size_t processes_of(const json_t *process, struct cli_ask asks[static SYS
         if (address && json_is_true(json_at(instance, "ready")) && count < SYSTEM_INSTANCES_MAX)
             asks[count++].address = address;
     }
-    if (count == 0)
+    if (count == 0 && json_string_at(process, "address"))
         asks[count++].address = json_string_at(process, "address");
     return count;
 }
@@ -131,7 +131,7 @@ int cli_operator_ask_each(struct cli_operator *asking, const json_t *process, co
     struct cli_ask asks[SYSTEM_INSTANCES_MAX] = {0};
     size_t count = processes_of(process, asks);
     char *text = json_text(body);
-    int code = CLI_DONE;
+    int code = count ? CLI_DONE : cli_fail(CLI_FAILED, "the service does not run");
     json_t *answer;
     json_decref(body);
     for (size_t i = 0; i < count; i++) {

@@ -14,11 +14,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/text.h"
 #include "event/envelope.h"
 #include "event/outbox/list.h"
+
+#define ORDER_TRIES 20
+#define ORDER_PAUSE_MS 500
 
 struct replaying {
     struct cli_operator *asking;
@@ -289,113 +293,172 @@ static int find_place(struct replaying *replaying)
 
 /* ---- the order ---- */
 
-static bool same_share(const json_t *a, const json_t *b)
+/* What was answered of each partition, once it was; `partitions`: of how many. */
+struct told {
+    json_t *shares; /* {NAME: what was said of it} */
+    long long partitions;
+};
+
+static bool is_to_be_asked_again(const json_t *share)
 {
-    return strcmp(cli_text(a, "share"), cli_text(b, "share")) == 0;
+    return json_is_true(json_object_get(share, "again"));
 }
 
-/* An instance that takes a partition over meanwhile may answer for it, too. */
-static void add_share(json_t *shares, json_t *share)
+/* Instances give partitions to one another, so two may answer for one. */
+static void take_answers(struct told *told, const json_t *answers)
 {
-    size_t i;
-    json_t *other;
-    json_array_foreach (shares, i, other) {
-        if (!same_share(other, share))
-            continue;
-        if (json_object_get(other, "error"))
-            json_array_set(shares, i, share);
-        return;
+    json_t *answer, *share;
+    size_t i, j;
+    json_array_foreach (answers, i, answer) {
+        told->partitions = cli_number(answer, "partitions");
+        json_array_foreach (json_object_get(answer, "shares"), j, share) {
+            const char *name = cli_text(share, "share");
+            const json_t *before = json_object_get(told->shares, name);
+            if (!before || json_object_get(before, "error"))
+                json_object_set(told->shares, name, share);
+        }
     }
-    json_array_append(shares, share);
+}
+
+/* Those that nobody has answered for. */
+static json_t *shares_left(const struct told *told)
+{
+    json_t *left = json_array();
+    char name[48];
+    for (long long i = 0; i < told->partitions; i++) {
+        snprintf(name, sizeof name, "%lld/%lld", i, told->partitions);
+        const json_t *share = json_object_get(told->shares, name);
+        if (!share || is_to_be_asked_again(share))
+            json_array_append_new(left, json_string(name));
+    }
+    return left;
+}
+
+static json_t *order_body(const struct replaying *replaying, json_t *shares)
+{
+    return replaying->asked->abandon
+               ? json_pack("{s:s}", "source", replaying->of)
+               : json_pack("{s:s, s:s, s:I, s:s, s:b, s:O*}", "source", replaying->of,
+                           "incarnation", replaying->incarnation, "position",
+                           (json_int_t)replaying->after, "id", replaying->id, "effects",
+                           replaying->asked->with_effects, "shares", shares);
+}
+
+static int send_once(struct replaying *replaying, json_t *shares, struct told *told)
+{
+    json_t *answers = NULL;
+    json_decref(replaying->status);
+    replaying->status = NULL;
+    int code = cli_control_status(&replaying->asking->state, &replaying->status);
+    if (code != CLI_DONE)
+        return code;
+    code = cli_operator_ask_each(replaying->asking, find_service(replaying),
+                                 replaying->asked->abandon ? "/_freehold/replay/abandon"
+                                                           : "/_freehold/replay",
+                                 order_body(replaying, shares), &answers);
+    take_answers(told, answers);
+    json_decref(answers);
+    return code;
+}
+
+/* While instances give partitions to one another, as after an upgrade, some belong to nobody for a
+ * moment. */
+static int send_order(struct replaying *replaying, struct told *told)
+{
+    json_t *left = NULL;
+    int code = send_once(replaying, NULL, told);
+    for (int tries = 1; code == CLI_DONE && !replaying->asked->abandon && tries < ORDER_TRIES;
+         tries++) {
+        json_decref(left);
+        left = shares_left(told);
+        if (json_array_size(left) == 0)
+            break;
+        usleep(ORDER_PAUSE_MS * 1000);
+        code = send_once(replaying, left, told);
+    }
+    json_decref(left);
+    return code;
 }
 
 static void print_shares(const struct replaying *replaying, const json_t *shares)
 {
     const struct replay_asked *asked = replaying->asked;
+    const char *name;
     json_t *share;
-    size_t i;
-    json_array_foreach (shares, i, share) {
+    json_object_foreach ((json_t *)(uintptr_t)shares, name, share) {
         if (json_object_get(share, "error"))
-            cli_fail(CLI_FAILED, "partition %s: %s", cli_text(share, "share"),
-                     cli_text(share, "error"));
+            cli_fail(CLI_FAILED, "partition %s: %s", name, cli_text(share, "error"));
         else if (asked->abandon)
             cli_line(0, "%s goes on with the events of %s after position %lld (partition %s).",
-                     asked->service, replaying->of, cli_number(share, "until"),
-                     cli_text(share, "share"));
+                     asked->service, replaying->of, cli_number(share, "until"), name);
         else
             cli_line(0,
                      "%s applies the events of %s again, from position %lld up to %lld "
                      "(partition %s).",
                      asked->service, replaying->of, cli_number(share, "after") + 1,
-                     cli_number(share, "until"), cli_text(share, "share"));
+                     cli_number(share, "until"), name);
     }
-    if (!asked->abandon && json_array_size(shares) > 0)
+}
+
+static json_t *values_of(const json_t *shares)
+{
+    json_t *list = json_array(), *share;
+    const char *name;
+    json_object_foreach ((json_t *)(uintptr_t)shares, name, share)
+        json_array_append(list, share);
+    return list;
+}
+
+static int tell_order(const struct replaying *replaying, const struct told *told)
+{
+    const struct replay_asked *asked = replaying->asked;
+    const char *name;
+    json_t *share;
+    long long done = 0;
+    json_object_foreach (told->shares, name, share)
+        done += json_object_get(share, "error") == NULL;
+    if (asked->json && done > 0) {
+        json_t *all = json_pack("{s:s, s:s, s:I, s:o}", "service", asked->service, "source",
+                                replaying->of, "partitions", (json_int_t)told->partitions, "shares",
+                                values_of(told->shares));
+        cli_print_json(all);
+        json_decref(all);
+    } else {
+        print_shares(replaying, told->shares);
+    }
+    if (asked->abandon)
+        return done ? CLI_DONE
+                    : cli_fail(CLI_FAILED, "%s applies no events of %s again now", asked->service,
+                               replaying->of);
+    if (done > 0 && !asked->json)
         cli_line(0, "%s freehold status shows how far it is.",
                  asked->with_effects ? "What follows from them happens again."
                                      : "What follows from them is held back.");
-}
-
-/* Of the answers of all processes. */
-static int tell_shares(const struct replaying *replaying, const json_t *answers)
-{
-    json_t *answer, *share, *shares = json_array();
-    size_t i, j;
-    long long partitions = 0, done = 0;
-    json_array_foreach (answers, i, answer) {
-        partitions = cli_number(answer, "partitions");
-        json_array_foreach (json_object_get(answer, "shares"), j, share)
-            add_share(shares, share);
-    }
-    json_array_foreach (shares, i, share)
-        done += json_object_get(share, "error") == NULL;
-    if (replaying->asked->json) {
-        json_t *told =
-            json_pack("{s:s, s:s, s:I, s:O}", "service", replaying->asked->service, "source",
-                      replaying->of, "partitions", (json_int_t)partitions, "shares", shares);
-        cli_print_json(told);
-        json_decref(told);
-    } else {
-        print_shares(replaying, shares);
-    }
-    json_decref(shares);
-    if (partitions > 0 && done < partitions)
-        return cli_fail(CLI_FAILED,
-                        "that is so in %lld of %lld partitions: for the others, try it again", done,
-                        partitions);
-    return partitions > 0 ? CLI_DONE : CLI_FAILED;
-}
-
-static int send_order(struct replaying *replaying)
-{
-    const struct replay_asked *asked = replaying->asked;
-    json_t *answers = NULL;
-    json_t *body = asked->abandon ? json_pack("{s:s}", "source", replaying->of)
-                                  : json_pack("{s:s, s:s, s:I, s:s, s:b}", "source", replaying->of,
-                                              "incarnation", replaying->incarnation, "position",
-                                              (json_int_t)replaying->after, "id", replaying->id,
-                                              "effects", asked->with_effects);
-    int code = cli_operator_ask_each(
-        replaying->asking, find_service(replaying),
-        asked->abandon ? "/_freehold/replay/abandon" : "/_freehold/replay", body, &answers);
-    int told = json_array_size(answers) > 0 ? tell_shares(replaying, answers) : code;
-    json_decref(answers);
-    return code == CLI_DONE ? told : code;
+    if (done < told->partitions)
+        return cli_fail(CLI_FAILED, "that is so in %lld of %lld partitions", done,
+                        told->partitions);
+    return CLI_DONE;
 }
 
 int replay_run(struct cli_operator *asking, const struct replay_asked *asked)
 {
     struct replaying replaying = {.asking = asking, .asked = asked};
+    struct told told = {.shares = json_object()};
     if (!asked->abandon == !asked->from)
         return cli_fail(CLI_USAGE, "events replay needs --from POSITION or TIME; or --abandon");
     if (asked->abandon && asked->with_effects)
         return cli_fail(CLI_USAGE, "--with-effects is of a replay that begins");
-    int code = cli_control_status(&asking->state, &replaying.status);
-    if (code == CLI_DONE)
-        code = choose_publisher(&replaying);
+    int code = choose_publisher(&replaying);
     if (code == CLI_DONE && !asked->abandon)
         code = find_place(&replaying);
-    if (code == CLI_DONE)
-        code = send_order(&replaying);
+    if (code == CLI_DONE) {
+        code = send_order(&replaying, &told);
+        if (code == CLI_DONE || json_object_size(told.shares) > 0) {
+            int said = tell_order(&replaying, &told);
+            code = code == CLI_DONE ? said : code;
+        }
+    }
+    json_decref(told.shares);
     json_decref(replaying.status);
     return code;
 }

@@ -196,7 +196,7 @@ enum fh_code replay_may(const struct subscription *s, const struct replay_order 
     if (subscription_refused(s))
         return error_set(error, FH_CONFLICT, "The subscription to %s has stopped: %.200s",
                          s->source, s->reading.reason);
-    if (!subscription_is_ours(s) || !s->applies || s->fenced || s->manager->draining)
+    if (!subscription_is_ours(s) || !s->loaded || s->fenced || s->manager->draining)
         return error_set(error, FH_UNAVAILABLE,
                          "This instance is about to begin, or to give up, this partition of %s.",
                          s->source);

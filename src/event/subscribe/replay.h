@@ -44,15 +44,18 @@ struct replay_wish {
     const char *incarnation, *id; /* "" at position 0 */
     int64_t position;
     bool reaches_out;
+    const json_t *shares; /* only in these partitions, an array of names; NULL: in all */
 };
 
 /* In each partition that this instance has. {"partitions": of how many, "shares": [{"share",
- * "after", "until"} or {"share", "error"}]}, where some may be refused, once one has begun.
- * FH_NOT_FOUND: there is no such subscription; FH_INVALID; FH_CONFLICT: it can't be now, or the
- * publisher does not have these events; FH_UNAVAILABLE. New reference. */
+ * "after", "until"} or {"share", "error", "again"}]}: `again` says that it may well be done a
+ * moment later. FH_NOT_FOUND: there is no such subscription; FH_INVALID; FH_CONFLICT: it can't be
+ * now, and has begun in no partition, or the publisher does not have these events; FH_UNAVAILABLE:
+ * the publisher can't be asked. New reference. */
 enum fh_code replay_begin(struct event_manager *manager, const struct replay_wish *wish,
                           json_t **ret, struct fh_error *error);
-/* The cursors go to where they were. The same answer. FH_CONFLICT: nothing is replayed. */
+/* The cursors go to where they were. The same answer, of the partitions in which events were
+ * replayed; perhaps none. */
 enum fh_code replay_abandon(struct event_manager *manager, const char *source, json_t **ret,
                             struct fh_error *error);
 

@@ -95,81 +95,101 @@ static enum fh_code give_order(struct subscription *s, struct replay_order *orde
     return order->code;
 }
 
-/* One partition after the other. FH_OK: at least one has done it, or this instance has none. */
-static enum fh_code order_all(struct event_manager *manager, const char *source,
-                              const struct replay_order *wanted, json_t *shares,
-                              struct fh_error *error)
+struct ordered {
+    struct event_manager *manager;
+    const char *source;
+    const json_t *shares; /* as in the wish */
+    struct replay_order order;
+};
+
+/* The next partition from `s` on that this instance has and that is meant. */
+static struct subscription *meant_from(const struct ordered *ordered, struct subscription *s)
 {
-    enum fh_code first = FH_OK;
+    while ((s = subscription_from(s, ordered->source))) {
+        size_t i;
+        json_t *share;
+        bool meant = !ordered->shares;
+        json_array_foreach (ordered->shares, i, share)
+            meant |= json_is_string(share) && strcmp(json_string_value(share), s->partition) == 0;
+        if (meant && subscription_is_ours(s) &&
+            (!ordered->order.abandons || subscription_replays(s)))
+            return s;
+        s = s->next;
+    }
+    return NULL;
+}
+
+static json_t *told_share(const struct subscription *s, const struct replay_order *order,
+                          enum fh_code code, const struct fh_error *why)
+{
+    json_t *share = json_pack("{s:s}", "share", s->partition);
+    if (code == FH_OK && !order->abandons)
+        json_object_set_new(share, "after", json_integer(order->to.position));
+    if (code == FH_OK)
+        json_object_set_new(share, "until", json_integer(order->until));
+    else
+        json_object_set_new(share, "error", json_string(why->message));
+    if (code == FH_UNAVAILABLE)
+        json_object_set_new(share, "again", json_true());
+    return share;
+}
+
+/* One partition after the other. It fails only where all are refused for good. */
+static enum fh_code order_all(const struct ordered *ordered, json_t **ret, struct fh_error *error)
+{
+    enum fh_code refused = FH_OK;
     bool any = false;
-    struct subscription *s = subscription_from(manager->subscriptions, source);
-    for (; s; s = subscription_from(s->next, source)) {
-        if (!subscription_is_ours(s))
-            continue;
+    json_t *shares = json_array();
+    struct subscription *s = subscription_from(ordered->manager->subscriptions, ordered->source);
+    unsigned count = s->partition_count;
+    for (s = meant_from(ordered, s); s; s = meant_from(ordered, s->next)) {
         struct fh_error why = {0};
-        struct replay_order order = *wanted;
+        struct replay_order order = ordered->order;
         enum fh_code code = give_order(s, &order, &why);
-        json_t *share = json_pack("{s:s}", "share", s->partition);
-        if (code == FH_OK && !order.abandons)
-            json_object_set_new(share, "after", json_integer(order.to.position));
-        if (code == FH_OK)
-            json_object_set_new(share, "until", json_integer(order.until));
-        else
-            json_object_set_new(share, "error", json_string(why.message));
-        json_array_append_new(shares, share);
-        any |= code == FH_OK;
-        if (code != FH_OK && first == FH_OK) {
-            first = code;
+        json_array_append_new(shares, told_share(s, &order, code, &why));
+        any |= code == FH_OK || code == FH_UNAVAILABLE;
+        if (code != FH_OK && refused == FH_OK) {
+            refused = code;
             *error = why;
         }
     }
-    return any ? FH_OK : first;
-}
-
-static enum fh_code order_and_tell(struct event_manager *manager, const char *source,
-                                   const struct replay_order *order, json_t **ret,
-                                   struct fh_error *error)
-{
-    json_t *shares = json_array();
-    unsigned count = subscription_from(manager->subscriptions, source)->partition_count;
-    enum fh_code code = order_all(manager, source, order, shares, error);
-    if (code == FH_OK)
-        *ret = json_pack("{s:I, s:O}", "partitions", (json_int_t)count, "shares", shares);
-    json_decref(shares);
-    return code;
+    if (!any && refused != FH_OK) {
+        json_decref(shares);
+        return refused;
+    }
+    *ret = json_pack("{s:I, s:o}", "partitions", (json_int_t)count, "shares", shares);
+    return FH_OK;
 }
 
 /* One that can't begin in some partition begins in none, as far as that is known now. */
-static enum fh_code check_all(struct event_manager *manager, const char *source,
-                              const struct replay_order *order, struct fh_error *error)
+static enum fh_code check_all(const struct ordered *ordered, struct fh_error *error)
 {
-    struct subscription *s = subscription_from(manager->subscriptions, source), *asked = NULL;
-    enum fh_code code = FH_OK;
-    for (; s && code == FH_OK; s = subscription_from(s->next, source)) {
-        if (!subscription_is_ours(s))
-            continue;
-        code = replay_may(s, order, error);
-        asked = s;
+    struct subscription *s = meant_from(ordered, ordered->manager->subscriptions), *asked = s;
+    for (; s; s = meant_from(ordered, s->next)) {
+        enum fh_code code = replay_may(s, &ordered->order, error);
+        if (code != FH_OK && code != FH_UNAVAILABLE)
+            return code;
     }
-    return code == FH_OK && asked ? check_publisher_has(asked, order, error) : code;
+    return asked ? check_publisher_has(asked, &ordered->order, error) : FH_OK;
 }
 
 enum fh_code replay_begin(struct event_manager *manager, const struct replay_wish *wish,
                           json_t **ret, struct fh_error *error)
 {
-    struct replay_order order;
+    struct ordered ordered = {.manager = manager, .source = wish->source, .shares = wish->shares};
     enum fh_code code = check_source(manager, wish->source, error);
     if (code == FH_OK)
-        code = take_wish(wish, &order, error);
+        code = take_wish(wish, &ordered.order, error);
     if (code == FH_OK)
-        code = check_all(manager, wish->source, &order, error);
-    return code == FH_OK ? order_and_tell(manager, wish->source, &order, ret, error) : code;
+        code = check_all(&ordered, error);
+    return code == FH_OK ? order_all(&ordered, ret, error) : code;
 }
 
 enum fh_code replay_abandon(struct event_manager *manager, const char *source, json_t **ret,
                             struct fh_error *error)
 {
-    const struct replay_order order = {.abandons = true};
+    const struct ordered ordered = {
+        .manager = manager, .source = source, .order = {.abandons = true}};
     enum fh_code code = check_source(manager, source, error);
-    return code == FH_OK ? order_and_tell(manager, source, &order, ret, error) : code;
+    return code == FH_OK ? order_all(&ordered, ret, error) : code;
 }

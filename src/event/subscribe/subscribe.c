@@ -348,6 +348,7 @@ static void run_applier(void *argument)
                               "A snapshot was under way when this process began.");
         subscription_drop(s);
         parked_recount(s);
+        s->loaded = true;
         if (s->parked.keys > 0 && !event_manager_fiber(s->manager, parked_retry_at_start, s))
             log_warning("parked-retry-delayed",
                         "Parked events of %s can't be retried now: no fiber is free.", s->source);
@@ -365,7 +366,7 @@ static void run_applier(void *argument)
         hold_as_fenced(s);
     if (!s->manager->draining)
         subscription_drop(s);
-    s->applies = false;
+    s->applies = s->loaded = false;
     replay_refuse(s);
     lease_ended(&s->lease);
     event_manager_fiber_ends(s->manager);

@@ -67,6 +67,7 @@ struct subscription {
     struct portion rows, together, answers;
     bool fenced;         /* another instance's epoch was found; until we get the lease again */
     bool reads, applies; /* such a fiber is running */
+    bool loaded;         /* the latter has read its places */
     uint64_t reader;     /* the current reader: incremented with each new one */
     int readers;         /* running readers, including abandoned ones */
     const struct fh_subscription *subscribed[SUBSCRIBED_MAX]; /* of this source */
