@@ -415,6 +415,31 @@ def only_handlers_fail_by_fh_fail(tree):
                                         "fault of the handler, work_fail_as for a problem that has a type")
 
 
+# What handlers call: what has effects beyond the service's own store, and in which file; without their fh_, the others.
+REACHES_OUT = {"fh_publish": "event/outbox/publish.c", "fh_saga_start": "saga/start.c", "fh_at": "timer/set.c",
+               "fh_cancel": "timer/set.c", "fh_count": "work/meters.c", "fh_observe": "work/meters.c"}
+STAYS_INSIDE = """array_of body body_bytes bool caller column defer delay_ms derive derive_gone doc doc_delete
+doc_insert doc_update docs event event_data exec exec_count fail fail_at fetch format get get_each header id_new int kv
+kv_add kv_count kv_delete kv_expire_at kv_expires_at kv_field kv_field_add kv_field_delete kv_field_set kv_fields
+kv_highest kv_lowest kv_member_delete kv_near kv_place kv_place_set kv_score kv_score_add kv_score_set kv_set log
+must_own nest now now_ms object_of page_docs page_rows path peek peek_doc peek_kv peek_kv_fields pointer query real
+reply reply_bytes reply_header row rows saga_answer saga_input saga_reason search service_name settings text timer_data
+timer_due_ms try_doc try_doc_update try_fetch try_get try_kv try_row undone_answer undone_request url_refusal user
+user_claim user_has_role user_has_scope""".split()
+
+
+def calls_of_handlers_say_whether_they_reach_out(tree):
+    """Where an event is applied again, what reaches out must not happen again: it asks work_reaches_out."""
+    called = re.compile(r"\bFH_API\b[^;(]*?\b(fh_\w+)\s*\(fh_work \*")
+    for header in tree.c_files("include/"):
+        for line, match in lines_matching(tree.code[header], called):
+            if match.group(1)[3:] not in STAYS_INSIDE and match.group(1) not in REACHES_OUT:
+                yield Violation(header, line, f"{match.group(1)}: name it in tidy.py, by whether it reaches out")
+    for name, path in REACHES_OUT.items():
+        if "work_reaches_out(" not in tree.code[f"src/{path}"]:
+            yield Violation(f"src/{path}", 1, f"{name} does not ask work_reaches_out")
+
+
 def only_layers_that_decide_log(tree):
     call = re.compile(r"\blog_(?:error|warning|info|debug|line)\s*\(|\bv?fprintf\s*\(\s*stderr\b|"
                       r"\bperror\s*\(")
@@ -737,7 +762,7 @@ CHECKS = (
     every_source_file_names_its_licence,
     every_c_file_begins_with_what_it_owns, files_are_no_longer_than_one_idea,
     functions_fit_on_a_screen, files_call_each_other_one_way, no_name_is_reserved_in_cxx,
-    static_functions_carry_their_noun, banned_calls_are_not_made, only_handlers_fail_by_fh_fail,
+    static_functions_carry_their_noun, banned_calls_are_not_made, only_handlers_fail_by_fh_fail, calls_of_handlers_say_whether_they_reach_out,
     only_layers_that_decide_log,
     the_command_says_all_in_one_place,
     nothing_knows_one_machine, the_build_folder_is_built_in_one_place, nothing_is_left_for_later,
