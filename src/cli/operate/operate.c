@@ -111,7 +111,8 @@ int cli_operator_ask(struct cli_operator *asking, const char *service, const cha
 }
 
 /* Instances that have addresses of their own, or else whichever process answers. */
-static size_t processes_of(const json_t *process, struct cli_ask asks[static SYSTEM_INSTANCES_MAX])
+static size_t asked_processes_of(const json_t *process,
+                                 struct cli_ask asks[static SYSTEM_INSTANCES_MAX])
 {
     size_t i, count = 0;
     json_t *instance;
@@ -129,7 +130,7 @@ int cli_operator_ask_each(struct cli_operator *asking, const json_t *process, co
                           json_t *body, json_t **ret)
 {
     struct cli_ask asks[SYSTEM_INSTANCES_MAX] = {0};
-    size_t count = processes_of(process, asks);
+    size_t count = asked_processes_of(process, asks);
     char *text = json_text(body);
     int code = count ? CLI_DONE : cli_fail(CLI_FAILED, "the service does not run");
     json_t *answer;

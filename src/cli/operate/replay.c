@@ -11,10 +11,10 @@
 #include "cli/operate/replay.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -37,7 +37,7 @@ struct replaying {
 
 /* ---- which publisher ---- */
 
-static const json_t *find_service(const struct replaying *replaying)
+static const json_t *replayed_service(const struct replaying *replaying)
 {
     size_t i;
     json_t *service;
@@ -59,7 +59,7 @@ static bool is_service(const struct replaying *replaying, const char *name)
     return false;
 }
 
-static int check_service(const struct replaying *replaying, const char *name)
+static int check_replayed(const struct replaying *replaying, const char *name)
 {
     if (is_service(replaying, name))
         return CLI_DONE;
@@ -84,11 +84,11 @@ static json_t *publishers_of(const struct replaying *replaying, const json_t *st
 static int choose_publisher(struct replaying *replaying)
 {
     const struct replay_asked *asked = replaying->asked;
-    if (check_service(replaying, asked->service) != CLI_DONE)
+    if (check_replayed(replaying, asked->service) != CLI_DONE)
         return CLI_USAGE;
     replaying->of = asked->of;
     if (asked->of)
-        return check_service(replaying, asked->of);
+        return check_replayed(replaying, asked->of);
     json_t *state, *unused;
     const char *name;
     struct text all;
@@ -229,7 +229,7 @@ static int find_time(struct replaying *replaying, int64_t time_ms, long long *re
 }
 
 /* "2026-03-01", and the time of day, and parts of a second. */
-static bool read_time(const char *given, int64_t *ret_ms)
+static bool read_replay_time(const char *given, int64_t *ret_ms)
 {
     static const char *const rests[] = {"", ".000Z", ":00.000Z", "T00:00:00.000Z"};
     char text[64];
@@ -250,7 +250,7 @@ static bool read_time(const char *given, int64_t *ret_ms)
     return false;
 }
 
-static bool read_position(const char *given, long long *ret)
+static bool read_replay_position(const char *given, long long *ret)
 {
     char *end;
     errno = 0;
@@ -259,17 +259,17 @@ static bool read_position(const char *given, long long *ret)
 }
 
 /* Sets `after`, and the event there. */
-static int find_place(struct replaying *replaying)
+static int find_replay_place(struct replaying *replaying)
 {
     const char *given = replaying->asked->from;
     json_t *page;
     int64_t time_ms;
     long long first = 0;
     int code = CLI_DONE;
-    if (read_position(given, &first)) {
+    if (read_replay_position(given, &first)) {
         if (first == 0)
             return cli_fail(CLI_USAGE, "positions begin with 1");
-    } else if (read_time(given, &time_ms)) {
+    } else if (read_replay_time(given, &time_ms)) {
         code = find_time(replaying, time_ms, &first);
     } else {
         return cli_fail(CLI_USAGE,
@@ -352,7 +352,7 @@ static int send_once(struct replaying *replaying, json_t *shares, struct told *t
     int code = cli_control_status(&replaying->asking->state, &replaying->status);
     if (code != CLI_DONE)
         return code;
-    code = cli_operator_ask_each(replaying->asking, find_service(replaying),
+    code = cli_operator_ask_each(replaying->asking, replayed_service(replaying),
                                  replaying->asked->abandon ? "/_freehold/replay/abandon"
                                                            : "/_freehold/replay",
                                  order_body(replaying, shares), &answers);
@@ -373,7 +373,7 @@ static int send_order(struct replaying *replaying, struct told *told)
         left = shares_left(told);
         if (json_array_size(left) == 0)
             break;
-        usleep(ORDER_PAUSE_MS * 1000);
+        poll(NULL, 0, ORDER_PAUSE_MS);
         code = send_once(replaying, left, told);
     }
     json_decref(left);
@@ -450,7 +450,7 @@ int replay_run(struct cli_operator *asking, const struct replay_asked *asked)
         return cli_fail(CLI_USAGE, "--with-effects is of a replay that begins");
     int code = choose_publisher(&replaying);
     if (code == CLI_DONE && !asked->abandon)
-        code = find_place(&replaying);
+        code = find_replay_place(&replaying);
     if (code == CLI_DONE) {
         code = send_order(&replaying, &told);
         if (code == CLI_DONE || json_object_size(told.shares) > 0) {

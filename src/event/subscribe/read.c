@@ -10,7 +10,6 @@
 
 #include "event/bus.h"
 #include "event/resync/resync.h"
-#include "event/subscribe/replay.h"
 #include "event/subscribe/subscription.h"
 #include "world/world.h"
 
@@ -83,7 +82,7 @@ static bool is_moved_away(struct subscription *s, struct batch *batch)
     if (!reads_again(s) || strcmp(batch->next.incarnation, s->replay.until.incarnation) == 0)
         return false;
     batch_free(batch);
-    return replay_lost(s, "The publisher's store was moved, or restored");
+    return subscription_replay_lost(s, "The publisher's store was moved, or restored");
 }
 
 /* Asks one question. False: it failed, and `why` says why. */
@@ -103,7 +102,7 @@ static bool fetch_from_bus(struct subscription *s, struct bus_reader *from, char
             take_batch(s, batch);
         return true;
     case BUS_RESYNC:
-        if (!replay_lost(s, why))
+        if (!subscription_replay_lost(s, why))
             place_lost(s, why);
         return true;
     case BUS_UNREADABLE: /* it may take too much memory; fewer events take less */

@@ -90,18 +90,6 @@ void replay_passed(struct subscription *s)
     s->replay.until = (struct ledger_cursor){0};
 }
 
-bool replay_lost(struct subscription *s, const char *why)
-{
-    if (!subscription_replays(s))
-        return false;
-    snprintf(s->replay.why, sizeof s->replay.why, "%s", why);
-    s->replay.lost = true;
-    subscription_drop(s);
-    fiber_wake_all(&s->for_batches);
-    fiber_wake_all(&s->for_parking);
-    return true;
-}
-
 /* ---- moving the cursor ---- */
 
 struct replay_move {

@@ -95,7 +95,4 @@ enum fh_code replay_pass(const struct subscription *subscription, struct store_w
                          const struct ledger_cursor *next, struct fh_error *error);
 void replay_passed(struct subscription *subscription);
 
-/* The reader's: what is to be replayed is not there any more. False: nothing is replayed there. */
-bool replay_lost(struct subscription *subscription, const char *why);
-
 #endif

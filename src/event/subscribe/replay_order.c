@@ -162,7 +162,7 @@ static enum fh_code order_all(const struct ordered *ordered, json_t **ret, struc
 }
 
 /* One that can't begin in some partition begins in none, as far as that is known now. */
-static enum fh_code check_all(const struct ordered *ordered, struct fh_error *error)
+static enum fh_code check_meant(const struct ordered *ordered, struct fh_error *error)
 {
     struct subscription *s = meant_from(ordered, ordered->manager->subscriptions), *asked = s;
     for (; s; s = meant_from(ordered, s->next)) {
@@ -181,7 +181,7 @@ enum fh_code replay_begin(struct event_manager *manager, const struct replay_wis
     if (code == FH_OK)
         code = take_wish(wish, &ordered.order, error);
     if (code == FH_OK)
-        code = check_all(&ordered, error);
+        code = check_meant(&ordered, error);
     return code == FH_OK ? order_all(&ordered, ret, error) : code;
 }
 

@@ -138,6 +138,20 @@ void subscription_finish(struct subscription *s)
         level_current(s, asked_ns);
 }
 
+/* ---- a replay ---- */
+
+bool subscription_replay_lost(struct subscription *s, const char *why)
+{
+    if (!subscription_replays(s))
+        return false;
+    snprintf(s->replay.why, sizeof s->replay.why, "%s", why);
+    s->replay.lost = true;
+    subscription_drop(s);
+    fiber_wake_all(&s->for_batches);
+    fiber_wake_all(&s->for_parking);
+    return true;
+}
+
 /* ---- reported state ---- */
 
 const struct subscription *subscription_next(const struct event_manager *manager,

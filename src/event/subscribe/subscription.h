@@ -152,6 +152,9 @@ void subscription_finish(struct subscription *s);
 /* Throws away everything fetched or being fetched: the reader continues after the cursor. */
 void subscription_drop(struct subscription *s);
 
+/* The reader's: what is being replayed is not there any more. False: nothing is replayed. */
+bool subscription_replay_lost(struct subscription *s, const char *why);
+
 /* Within the folder: one subscription for each publisher, with what is declared of it. */
 enum fh_code subscribe_declare(struct event_manager *manager, struct fh_error *error);
 
