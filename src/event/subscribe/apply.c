@@ -118,7 +118,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
         w->doing = instead ? doing_of((doing_function *)handler, "event %s of %s", events[i].type,
                                       s->source)
                            : event_doing(s, events[i].type);
-        w->replayed = replay_holds_back(s, &events[i]);
+        w->replayed = events[i].replayed;
         w->caller = s->source;
         w->trace = events[i].trace;
         w->deadline_ns = deadline_ns;
@@ -178,7 +178,7 @@ static enum fh_code event_park(struct store_work *work, const struct subscriptio
 {
     json_t *envelope = work_event_envelope(&event->said);
     FH_ASSERT(envelope != NULL);
-    if (replay_holds_back(s, event))
+    if (event->replayed)
         json_object_set_new(envelope, REPLAY_MARK, json_true());
     else
         json_object_del(envelope, REPLAY_MARK); /* whoever sent that */

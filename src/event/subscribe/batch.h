@@ -23,7 +23,7 @@ struct batch_event {
     const char *time;  /* or NULL */
     /* NULL, or why it is to be parked before its handler sees it: of a source. */
     const char *unreadable;
-    bool replayed; /* only of a parked one: it was applied before, see replay.h */
+    bool replayed; /* it was applied before, and what it does besides is held back: replay.h */
 };
 
 struct batch {

@@ -62,11 +62,11 @@ static enum fh_code put_until(const struct subscription *s, struct store_work *w
 
 /* ---- events ---- */
 
-bool replay_holds_back(const struct subscription *s, const struct batch_event *event)
+void replay_mark(const struct subscription *s, struct batch_event *events, int count)
 {
-    return event->replayed ||
-           (subscription_replays(s) && s->replay.until.epoch == REPLAY_HOLDS_BACK &&
-            event->position <= s->replay.until.position);
+    bool holds_back = subscription_replays(s) && s->replay.until.epoch == REPLAY_HOLDS_BACK;
+    for (int i = 0; i < count; i++)
+        events[i].replayed = holds_back && events[i].position <= s->replay.until.position;
 }
 
 enum fh_code replay_pass(const struct subscription *s, struct store_work *work,

@@ -88,8 +88,8 @@ bool replay_step(struct subscription *subscription);
 /* The applier ends. */
 void replay_refuse(struct subscription *subscription);
 
-/* Whether this event is one that was applied before, and what it does besides is held back. */
-bool replay_holds_back(const struct subscription *subscription, const struct batch_event *event);
+/* Sets which of the next events were applied before, so that what they do besides is held back. */
+void replay_mark(const struct subscription *subscription, struct batch_event *events, int count);
 /* In the transaction that moves the cursor to `next`; and once that is durable. */
 enum fh_code replay_pass(const struct subscription *subscription, struct store_work *work,
                          const struct ledger_cursor *next, struct fh_error *error);

@@ -218,6 +218,7 @@ static bool apply_next_events(struct subscription *s, struct attempts *attempts)
     count = count_readable(batch, s->applied, count);
     if (engine_can(s->manager->context->store->engine, ENGINE_ONE_DOCUMENT) && count > 1)
         count = 1; /* each handler may change another document */
+    replay_mark(s, batch->events + s->applied, count);
     const char *unreadable = batch->events[s->applied].unreadable;
     if (unreadable)
         snprintf(attempts->why, sizeof attempts->why, "%s", unreadable);
