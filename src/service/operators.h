@@ -46,7 +46,7 @@ void operators_parked_drop(struct runtime *runtime, struct exchange *exchange);
 void operators_parked_edit(struct runtime *runtime, struct exchange *exchange);
 void operators_events(struct runtime *runtime, struct exchange *exchange);
 void operators_replay(struct runtime *runtime, struct exchange *exchange);
-void operators_replay_abandon(struct runtime *runtime, struct exchange *exchange);
+void operators_replay_end(struct runtime *runtime, struct exchange *exchange);
 void operators_spans(struct runtime *runtime, struct exchange *exchange);
 void operators_restored(struct runtime *runtime, struct exchange *exchange);
 void operators_seen(struct runtime *runtime, struct exchange *exchange);

@@ -94,7 +94,7 @@ void operators_replay(struct runtime *runtime, struct exchange *exchange)
     operators_answer(exchange, code, value, &error);
 }
 
-void operators_replay_abandon(struct runtime *runtime, struct exchange *exchange)
+void operators_replay_end(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
     json_t *value = NULL, *body = operators_body(exchange);
