@@ -104,8 +104,7 @@ struct fh_route {
      * client that does not accept the answer's with 406. Such a route has no undo, and no shape
      * there. */
     const char *body_type, *answer_type;
-    /* Of a GET that shows what is made of others' events: docs/guide/views.md. */
-    bool of_view;
+    bool of_view; /* of a GET that shows what is made of others' events: docs/guide/views.md */
 };
 #define FH_ANYONE "anyone"
 #define FH_USER " user "
