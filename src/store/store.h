@@ -336,5 +336,12 @@ static inline bool store_is_busy(const struct fh_error *error)
 {
     return strncmp(error->native, STORE_BUSY, sizeof STORE_BUSY - 1) == 0;
 }
+/* Of these one that it had begun with: it is too much for the time that there was, and may well be
+ * so the next time. */
+#define STORE_LATE STORE_BUSY " LATE"
+static inline bool store_is_late(const struct fh_error *error)
+{
+    return strcmp(error->native, STORE_LATE) == 0;
+}
 
 #endif

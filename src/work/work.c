@@ -153,6 +153,8 @@ struct store_work *work_store_read(fh_work *w)
             work_fail(w, &error);
         }
         w->phase = WORK_OPEN;
+        if (w->deadline_ns > 0)
+            w->store_work->deadline_ns = w->deadline_ns;
         if (w->store_work->stale_ms > 0 && w->reply_header_count < WORK_REPLY_HEADERS_MAX)
             w->reply_headers[w->reply_header_count++] = (struct work_reply_header){
                 "Age", work_printf(w, "%lld", (long long)(w->store_work->stale_ms + 999) / 1000)};

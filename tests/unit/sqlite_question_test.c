@@ -194,15 +194,16 @@ static void on_new_store(void (*entry)(void *))
 
 /* ---- Who waits for whom ---- */
 
-/* All readers belong to those that ask after two that have none. */
+/* All readers belong to those that ask after two that have none, or that only read. */
 static void ask_with_all_readers(void *argument)
 {
     struct fixture *fixture = argument;
     struct asker with[SQLITE_READERS_MAX], without[SQLITE_QUESTIONS_MAX];
+    const int asking = SQLITE_READERS_ASKING_MAX;
     int64_t count;
     open_store(fixture);
     for (int i = 0; i < SQLITE_READERS_MAX; i++) {
-        with[i] = asker_of(fixture, ask_count);
+        with[i] = asker_of(fixture, i < SQLITE_QUESTIONS_MAX ? ask_at_word : ask_count);
         assert_int_equal(count_rows(with[i].work, &count, ERROR_UNHEEDED), FH_OK);
         add_book(fixture); /* ends the sharing */
     }
@@ -212,10 +213,20 @@ static void ask_with_all_readers(void *argument)
     }
     pass_round(fixture);
     assert_int_equal(of_engine(fixture)->questions.waiting, SQLITE_QUESTIONS_MAX);
-    for (int i = 0; i < SQLITE_READERS_MAX; i++)
+    for (int i = 0; i < asking; i++)
         begin_asking(&with[i]);
-    until_answered(fixture, SQLITE_READERS_MAX + SQLITE_QUESTIONS_MAX);
-    for (int i = 0; i < SQLITE_READERS_MAX; i++)
+    pass_round(fixture);
+    assert_int_equal(of_engine(fixture)->questions.running, SQLITE_QUESTIONS_MAX);
+    /* Whoever would keep one more from those that only read is refused, and reads on. */
+    for (int i = asking; i < SQLITE_READERS_MAX; i++) {
+        asker_ask(&with[i]);
+        assert_true(with[i].code == FH_UNAVAILABLE && store_is_busy(&with[i].error));
+        assert_int_equal(count_rows(with[i].work, &count, ERROR_UNHEEDED), FH_OK);
+        store_rollback(with[i].work);
+    }
+    give_word(fixture);
+    until_answered(fixture, asking + SQLITE_QUESTIONS_MAX);
+    for (int i = 0; i < asking; i++)
         assert_int_equal(with[i].count, i + 1);
     for (int i = 0; i < SQLITE_QUESTIONS_MAX; i++)
         assert_int_equal(without[i].count, SQLITE_READERS_MAX + 1);
@@ -354,8 +365,9 @@ static void others_in_its_snapshot_wait_until_it_is_answered(void **state)
 
 /* ---- Late, failed ---- */
 
-static void expect_late(const struct asker *asker)
+static void expect_late(const struct asker *asker, bool begun)
 {
+    assert_int_equal(store_is_late(&asker->error), begun);
     assert_int_equal(asker->code, FH_UNAVAILABLE);
     assert_string_equal(asker->error.message,
                         "The deadline passed before the answer was complete.");
@@ -375,11 +387,11 @@ static void be_late(void *argument)
         asker.question = late[i];
         asker.work->deadline_ns = world_in_ms(fixture->harness.world, 20);
         asker_ask(&asker);
-        expect_late(&asker);
+        expect_late(&asker, true);
     }
     /* Once it has passed it is not even begun. */
     asker_ask(&asker);
-    expect_late(&asker);
+    expect_late(&asker, false);
     asker.question = ask_wrongly;
     asker.work->deadline_ns = 0;
     asker_ask(&asker);
@@ -410,7 +422,7 @@ static void be_late_in_line(void *argument)
     struct asker asker = asker_of(fixture, ask_count);
     asker.work->deadline_ns = world_in_ms(fixture->harness.world, 20);
     asker_ask(&asker);
-    expect_late(&asker);
+    expect_late(&asker, false);
     assert_int_equal(of_engine(fixture)->questions.waiting, 0);
     assert_int_equal(count_rows(asker.work, &count, ERROR_UNHEEDED), FH_OK);
     store_rollback(asker.work);
@@ -422,6 +434,67 @@ static void one_that_is_late_in_line_leaves_it(void **state)
 {
     (void)state;
     on_new_store(be_late_in_line);
+}
+
+static void read_late(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *works[SQLITE_READERS_MAX], *last;
+    struct fh_error error;
+    int64_t count;
+    open_store(fixture);
+    for (int i = 0; i < SQLITE_READERS_MAX; i++) {
+        works[i] = begin_reading(fixture);
+        assert_int_equal(count_rows(works[i], &count, ERROR_UNHEEDED), FH_OK);
+        add_book(fixture); /* ends the sharing */
+    }
+    last = begin_reading(fixture);
+    last->deadline_ns = world_in_ms(fixture->harness.world, 20);
+    assert_int_equal(count_rows(last, &count, &error), FH_UNAVAILABLE);
+    assert_true(store_is_busy(&error));
+    store_rollback(last);
+    for (int i = 0; i < SQLITE_READERS_MAX; i++)
+        store_rollback(works[i]);
+}
+
+static void who_waits_for_a_reader_does_so_until_the_deadline(void **state)
+{
+    (void)state;
+    on_new_store(read_late);
+}
+
+/* ---- The log ---- */
+
+static void ask_without_a_pause(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct asker busy[SQLITE_QUESTIONS_MAX], next;
+    fixture->harness.world->log_frames = 8;
+    open_store(fixture);
+    struct sqlite_store *store = of_engine(fixture);
+    occupy(fixture, busy);
+    while (store->checkpoint.seen < 4 * 8)
+        add_book(fixture);
+    next = asker_of(fixture, ask_count);
+    begin_asking(&next);
+    uv_sem_post(&fixture->word);
+    until_answered(fixture, 1);
+    for (int i = 0; i < 20; i++)
+        pass_round(fixture);
+    assert_true(store->questions.running == 1 && store->questions.waiting == 1);
+    unsigned log = store->checkpoint.log;
+    uv_sem_post(&fixture->word);
+    until_answered(fixture, 2);
+    while (store->checkpoint.log == log)
+        add_book(fixture);
+    until_answered(fixture, 3);
+    assert_int_equal(next.code, FH_OK);
+}
+
+static void a_large_log_begins_anew_before_another_question_does(void **state)
+{
+    (void)state;
+    on_new_store(ask_without_a_pause);
 }
 
 /* ---- Wrong ---- */
@@ -501,6 +574,8 @@ int main(void)
         cmocka_unit_test(others_in_its_snapshot_wait_until_it_is_answered),
         cmocka_unit_test(after_one_that_is_late_or_fails_the_snapshot_is_as_before),
         cmocka_unit_test(one_that_is_late_in_line_leaves_it),
+        cmocka_unit_test(who_waits_for_a_reader_does_so_until_the_deadline),
+        cmocka_unit_test(a_large_log_begins_anew_before_another_question_does),
         cmocka_unit_test(one_within_another_or_beside_a_statement_is_refused),
         cmocka_unit_test(a_store_is_closed_once_all_are_answered),
     };

@@ -122,6 +122,7 @@ void sqlite_destroy(struct sqlite_store *store)
 {
     FH_ASSERT(!store->active && !store->members && store->state != GROUP_BUSY &&
               !store->checkpoint.copying && !sqlite_questions_pend(store));
+    world_timer_stop(store->base.world, &store->questions.pause);
     connection_close(&store->checkpoint.copier);
     connection_close(&store->checkpoint.guard);
     for (int i = 0; i < SQLITE_READERS_MAX; i++)

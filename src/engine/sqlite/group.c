@@ -169,6 +169,8 @@ static void commit_done(struct world_job *job)
         return;
     }
     bool waiting = store->turnstile.first != NULL;
+    if (store->questions.paused)
+        sqlite_questions_start(store); /* if the log has begun anew */
     group_idle(store);
     if (waiting)
         fiber_start(store->base.world->fibers, commit_early, store);

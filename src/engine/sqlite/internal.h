@@ -24,7 +24,8 @@ extern const char *const sqlite_ledger_statements[LEDGER_STATEMENTS];
 #define SQLITE_CHECKPOINT_REST 10     /* which part of them may wait for a pause between groups */
 #define SQLITE_CHECKPOINT_ROUNDS 4    /* of copying beside the groups before that */
 #define SQLITE_BUSY_MS 100            /* the writer waits that long for a lock held for a moment */
-#define SQLITE_READERS_MAX 8          /* open snapshots; a handler doesn't wait while it reads */
+#define SQLITE_READERS_MAX 12         /* open snapshots */
+#define SQLITE_READERS_ASKING_MAX 8   /* of questions in line or under way */
 #define SQLITE_QUESTIONS_MAX 2        /* that are answered at once, each on a reader of its own */
 #define SQLITE_QUESTIONS_WAITING_MAX 64
 #define SQLITE_QUESTION_MS_MAX 60000 /* of one that has no deadline */
@@ -46,6 +47,7 @@ struct sqlite_connection {
     int users;                     /* units of work that read its snapshot */
     int stepping;                  /* their statements under way, but for a question's */
     bool asked;                    /* a question has it: nothing else may use it */
+    int asking;                    /* questions that have it, or wait with it */
     struct fiber_queue answered;   /* who would */
     struct map statements;         /* struct sqlite_prepared, by text */
     struct sqlite_prepared *names; /* the one that is being prepared */
@@ -131,6 +133,10 @@ struct sqlite_questions {
     struct sqlite_question *first, *last; /* that wait, in order of arrival */
     int waiting, running;
     struct fiber_queue over; /* who waits for the last one */
+    int frames_max;          /* of the log, at which it is to begin anew before others begin */
+    unsigned log;            /* sqlite_checkpoint.log, when frames_max was set */
+    bool paused;             /* until then, or `pause` */
+    struct world_timer pause;
 };
 
 struct sqlite_store {
@@ -302,6 +308,8 @@ enum fh_code sqlite_ask(struct store_work *work, sql_question *question, void *c
                         struct fh_error *error);
 /* Starts those that can be: a reader has become free, or nothing steps on one any more. */
 void sqlite_questions_start(struct sqlite_store *store);
+/* An FH_UNAVAILABLE that is no trouble of the store's: store_is_busy. */
+enum fh_code sqlite_busy(struct fh_error *error, const char *message);
 static inline bool sqlite_questions_pend(const struct sqlite_store *store)
 {
     return store->questions.first || store->questions.running;

@@ -16,6 +16,9 @@
  * free is offered to the line before anybody else.
  *
  * A late question is nobody's failure but that of who asked too much: STORE_BUSY.
+ *
+ * Readers of those that wait or are answered are at most SQLITE_READERS_ASKING_MAX, and whoever
+ * would keep one more is refused: the others are left to units of work that only read.
  */
 
 #include <stdio.h>
@@ -23,6 +26,8 @@
 #include "base/json.h"
 #include "engine/sqlite/internal.h"
 
+#define LOG_TIMES_MAX 4          /* as large as it is when it is copied */
+#define LOG_PAUSE_MS 1000        /* what is committed meanwhile begins the log anew */
 #define STEPS_BETWEEN_LOOKS 1000 /* of SQLite's virtual machine: some 20 us */
 
 struct sqlite_question {
@@ -33,7 +38,7 @@ struct sqlite_question {
     struct arena *arena; /* of whoever asks */
     struct fiber *fiber;
     int64_t deadline_ns;
-    bool waits, late;
+    bool waits, begun, late;
     struct world_timer timer;
     struct world_job job;
     enum fh_code code;
@@ -45,10 +50,18 @@ static struct sqlite_store *store_asked(const struct sqlite_question *question)
     return (struct sqlite_store *)question->work->base.store;
 }
 
-static enum fh_code busy_error(struct fh_error *error, const char *message)
+enum fh_code sqlite_busy(struct fh_error *error, const char *message)
 {
     error_retry(error, FH_UNAVAILABLE, "%s", message);
     snprintf(error->native, sizeof error->native, STORE_BUSY);
+    return FH_UNAVAILABLE;
+}
+
+static enum fh_code late_error(const struct sqlite_question *question)
+{
+    sqlite_busy(question->error, STORE_ASKED_TOO_LATE);
+    if (question->begun)
+        snprintf(question->error->native, sizeof question->error->native, STORE_LATE);
     return FH_UNAVAILABLE;
 }
 
@@ -64,6 +77,8 @@ static void line_enter(struct sqlite_questions *line, struct sqlite_question *qu
     line->last = question;
     line->waiting++;
     question->waits = true;
+    if (question->work->connection)
+        question->work->connection->asking++;
 }
 
 static void line_leave(struct sqlite_questions *line, struct sqlite_question *question)
@@ -84,6 +99,8 @@ static void line_leave(struct sqlite_questions *line, struct sqlite_question *qu
 static void question_end(struct sqlite_question *question)
 {
     struct sqlite_store *store = store_asked(question);
+    if (question->work->connection)
+        question->work->connection->asking--;
     fiber_ready(question->fiber);
     if (!sqlite_questions_pend(store))
         fiber_wake_all(&store->questions.over);
@@ -110,6 +127,7 @@ static void question_run(struct world_job *job)
 {
     struct sqlite_question *question = job->owner;
     sqlite3 *db = question->work->connection->db;
+    question->begun = true;
     struct arena *before = json_arena_set(question->arena);
     sqlite3_progress_handler(db, STEPS_BETWEEN_LOOKS, is_question_late, question);
     question->code = question->answer(&question->work->base, question->context, question->error);
@@ -136,8 +154,10 @@ static bool reader_for(struct sqlite_store *store, struct sqlite_question *quest
     if (work->connection)
         return !work->connection->asked && !work->connection->stepping;
     question->code = sqlite_reader_take(store, &work->connection, question->error);
-    if (work->connection)
+    if (work->connection) {
         work->connection->users++;
+        work->connection->asking++;
+    }
     return work->connection || question->code != FH_OK;
 }
 
@@ -153,10 +173,44 @@ static void question_start(struct sqlite_store *store, struct sqlite_question *q
     world_job(store->base.world, &question->job);
 }
 
+static void pause_over(struct world_timer *timer)
+{
+    struct sqlite_store *store = timer->owner;
+    store->questions.paused = false;
+    store->questions.frames_max =
+        store->checkpoint.seen + LOG_TIMES_MAX * store->checkpoint.frames_max;
+    sqlite_questions_start(store);
+}
+
+/* The log begins anew only while nobody reads it. Where one question begins before another ends
+ * that would never be, so once it is large none begins until it has, or for a moment at least. */
+static bool log_comes_first(struct sqlite_store *store)
+{
+    struct sqlite_questions *line = &store->questions;
+    const struct sqlite_checkpoint *log = &store->checkpoint;
+    if (line->frames_max == 0 || line->log != log->log) {
+        line->frames_max = LOG_TIMES_MAX * log->frames_max;
+        line->log = log->log;
+        line->paused = false;
+        world_timer_stop(store->base.world, &line->pause);
+    }
+    if (log->seen < line->frames_max)
+        return false;
+    if (line->running == 0 && line->first && !line->paused) {
+        line->paused = true;
+        line->pause = (struct world_timer){.fire = pause_over, .owner = store};
+        world_timer_start(store->base.world, &line->pause,
+                          world_in_ms(store->base.world, LOG_PAUSE_MS));
+    }
+    return true;
+}
+
 void sqlite_questions_start(struct sqlite_store *store)
 {
     struct sqlite_questions *line = &store->questions;
     struct sqlite_question *question = line->first, *next;
+    if (log_comes_first(store))
+        return;
     for (; question && line->running < SQLITE_QUESTIONS_MAX; question = next) {
         next = question->next;
         if (!reader_for(store, question))
@@ -172,6 +226,16 @@ void sqlite_questions_start(struct sqlite_store *store)
 
 /* ---- asking ---- */
 
+/* Some readers are always left for those that only read. */
+static bool keeps_too_many_readers(const struct sqlite_store *store,
+                                   const struct sqlite_connection *reader)
+{
+    int kept = 0;
+    for (int i = 0; i < SQLITE_READERS_MAX; i++)
+        kept += store->readers[i].asking > 0;
+    return reader && reader->asking == 0 && kept >= SQLITE_READERS_ASKING_MAX;
+}
+
 static enum fh_code may_ask(const struct sqlite_work *work, int64_t deadline_ns,
                             struct fh_error *error)
 {
@@ -180,10 +244,11 @@ static enum fh_code may_ask(const struct sqlite_work *work, int64_t deadline_ns,
         return error_set(error, FH_UNSUPPORTED,
                          "A question is asked in a unit of work that only reads, while nothing "
                          "else is done in it.");
-    if (store->questions.waiting >= SQLITE_QUESTIONS_WAITING_MAX)
-        return busy_error(error, STORE_ASKED_TOO_MUCH);
+    if (store->questions.waiting >= SQLITE_QUESTIONS_WAITING_MAX ||
+        keeps_too_many_readers(store, work->connection))
+        return sqlite_busy(error, STORE_ASKED_TOO_MUCH);
     if (world_monotonic_ns(store->base.world) >= deadline_ns)
-        return busy_error(error, STORE_ASKED_TOO_LATE);
+        return sqlite_busy(error, STORE_ASKED_TOO_LATE);
     return FH_OK;
 }
 
@@ -215,5 +280,5 @@ enum fh_code sqlite_ask(struct store_work *base, sql_question *answer, void *con
         world_timer_start(world, &question.timer, question.deadline_ns);
     fiber_park();
     work->question = NULL;
-    return question.late ? busy_error(error, STORE_ASKED_TOO_LATE) : question.code;
+    return question.late ? late_error(&question) : question.code;
 }

@@ -32,13 +32,23 @@ void sqlite_snapshot_share_no_more(struct sqlite_store *store)
         reader_release(store, reader);
 }
 
+/* False: the unit of work's deadline has passed. */
+static bool wait_in_time(const struct sqlite_work *work, struct fiber_queue *queue)
+{
+    int64_t deadline_ns = work->base.deadline_ns ? work->base.deadline_ns : -1;
+    return fiber_wait_until(queue, work->base.store->world, deadline_ns);
+}
+
 /* Each has its own reader, so that a later one shows the commits made in between. */
-static enum fh_code shared_snapshot_open(struct sqlite_store *store, struct fh_error *error)
+static enum fh_code shared_snapshot_open(struct sqlite_store *store, const struct sqlite_work *work,
+                                         struct fh_error *error)
 {
     struct sqlite_connection *reader;
     enum fh_code code;
-    while ((code = sqlite_reader_take(store, &reader, error)) == FH_OK && !reader)
-        fiber_wait(&store->readers_free);
+    while ((code = sqlite_reader_take(store, &reader, error)) == FH_OK && !reader) {
+        if (!wait_in_time(work, &store->readers_free))
+            return sqlite_busy(error, STORE_ASKED_TOO_LATE);
+    }
     if (code != FH_OK)
         return code;
     struct sqlite_connection *before = store->shared; /* another one, if this fiber has waited */
@@ -54,7 +64,7 @@ static enum fh_code snapshot_join(struct sqlite_store *store, struct sqlite_work
 {
     if (store->shared && sqlite3_get_autocommit(store->shared->db))
         sqlite_snapshot_share_no_more(store); /* a failed read has ended it */
-    enum fh_code code = store->shared ? FH_OK : shared_snapshot_open(store, error);
+    enum fh_code code = store->shared ? FH_OK : shared_snapshot_open(store, work, error);
     if (code != FH_OK)
         return code;
     work->connection = store->shared;
@@ -69,8 +79,10 @@ enum fh_code sqlite_snapshot_ready(struct sqlite_work *work, struct fh_error *er
         code = snapshot_join((struct sqlite_store *)work->base.store, work, error);
     if (code != FH_OK)
         return code;
-    while (work->connection->asked && !work->question)
-        fiber_wait(&work->connection->answered);
+    while (work->connection->asked && !work->question) {
+        if (!wait_in_time(work, &work->connection->answered))
+            return sqlite_busy(error, STORE_ASKED_TOO_LATE);
+    }
     /* A failed read of one that shares the snapshot has ended it for all. */
     if (sqlite3_get_autocommit(work->connection->db))
         return error_set(error, FH_UNAVAILABLE, "The store failed while it was read.");
