@@ -245,6 +245,8 @@ bool work_batch_is_outage(enum fh_code code, const struct fh_error *error, const
 {
     if (failed && failed->cast.running) /* it depends on nothing that could be away */
         return false;
+    if (failed && store_is_late(error)) /* else nobody would ever park it */
+        return false;
     if (failed && code == FH_UNAVAILABLE)
         return failed->reply_status >= 502 && failed->reply_status <= 504;
     if (failed && code == FH_NO_MEMORY)

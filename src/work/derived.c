@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+#include "work/gate.h"
+
 #define DERIVED_CHANGES_MAX 1000
 
 /* The public name is a macro that passes on how large the caller's struct is. */
@@ -46,7 +48,10 @@ static enum fh_code ask_in(fh_work *w, struct store_work *work, const struct fh_
     work_parks(w);
     if (w->deadline_ns > 0)
         work->deadline_ns = w->deadline_ns;
-    return question(w, work, declared, what, ret, error);
+    work_gate_question(w);
+    enum fh_code code = question(w, work, declared, what, ret, error);
+    work_gate_answered(w);
+    return code;
 }
 
 static enum fh_code ask_committed(fh_work *w, const char *called, const struct fh_derived *declared,

@@ -46,6 +46,24 @@ void work_gate_asks(fh_work *w)
     work_fail(w, &error);
 }
 
+void work_gate_question(fh_work *w)
+{
+    struct work_gate *gate = w->member ? w->member->gate : NULL;
+    while (gate && gate->questioned)
+        fiber_wait(&gate->questions);
+    if (gate)
+        gate->questioned = true;
+}
+
+void work_gate_answered(fh_work *w)
+{
+    struct work_gate *gate = w->member ? w->member->gate : NULL;
+    if (!gate)
+        return;
+    gate->questioned = false;
+    fiber_wake_one(&gate->questions);
+}
+
 static void coordinator_wait(struct work_gate *gate)
 {
     gate->waiting = true;

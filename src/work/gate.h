@@ -41,6 +41,8 @@ struct work_gate {
     bool runs;      /* that fiber */
     bool has_asked; /* one of them would have waited: for others' answers, or for a server's */
     struct store_habits *habits; /* or NULL */
+    bool questioned;             /* one of them asks the store a question (work_gate_question) */
+    struct fiber_queue questions;
 };
 
 /* Called by a member of a batch at its first use of the store: parks until it is the member's turn,
@@ -49,6 +51,11 @@ struct store_work *work_gate_pass(fh_work *w);
 /* Called by a member before it asks for anything that is not of the transaction. Ends it, where
  * that is open already. */
 void work_gate_asks(fh_work *w);
+
+/* Around a question to the store that may take long, by whatever unit of work: the members of a
+ * batch ask theirs one after the other, as they would take up the whole line otherwise. */
+void work_gate_question(fh_work *w);
+void work_gate_answered(fh_work *w);
 
 /* On a member's fiber, or the coordinator's: the member is there now. */
 void gate_arrived(struct gate_member *member, enum gate_member_state state);

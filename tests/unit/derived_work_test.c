@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "work/batch.h"
 
 static const struct fh_derived_field book_fields[] = {{"title", FH_STRING, FH_TEXT, 3},
                                                       {"author", FH_STRING, FH_TEXT | FH_FACET},
@@ -180,6 +181,56 @@ static void a_question_that_is_late_is_no_trouble_of_the_stores(void **state)
     ask_and_be_late(state, ask_first, false);
 }
 
+#define EVENTS 200 /* of one transaction; more than may wait for the store at a time */
+
+struct events {
+    struct fixture *fixture;
+    enum fh_code code;
+    int failed;
+};
+
+static void run_events(void *argument)
+{
+    struct events *events = argument;
+    static fh_work works[EVENTS];
+    fh_work *pointers[EVENTS];
+    struct fh_error error;
+    for (int i = 0; i < EVENTS; i++) {
+        work_init(&works[i], &events->fixture->context, ask_first);
+        pointers[i] = &works[i];
+    }
+    events->code = work_batch(&events->fixture->context, pointers, EVENTS, NULL, NULL,
+                              &events->failed, &error);
+    for (int i = 0; i < EVENTS; i++)
+        work_release(&works[i]);
+}
+
+static void events_that_ask_take_turns(void **state)
+{
+    struct events events = {.fixture = *state, .failed = -1};
+    harness_run(&events.fixture->harness, run_events, &events);
+    assert_int_equal(events.code, FH_OK);
+    assert_int_equal(events.failed, -1);
+}
+
+static void a_question_that_takes_too_long_is_no_outage(void **state)
+{
+    struct fh_error error;
+    fh_work w = {.reply_status = 503};
+    (void)state;
+    error_set(&error, FH_UNAVAILABLE, "%s", STORE_ASKED_TOO_LATE);
+    snprintf(error.native, sizeof error.native, STORE_BUSY);
+    assert_true(work_batch_is_outage(FH_UNAVAILABLE, &error, &w));
+    snprintf(error.native, sizeof error.native, STORE_LATE);
+    assert_false(work_batch_is_outage(FH_UNAVAILABLE, &error, &w));
+}
+
+static void ask_twice_for_a_facet(fh_work *w)
+{
+    fh_search(w, "books",
+              &(struct fh_search){.facets = (const char *const[]){"author", "author", NULL}});
+}
+
 static void derive_elsewhere(fh_work *w)
 {
     fh_derive(w, "magazines", "m1", book("Locus", 1968));
@@ -230,6 +281,7 @@ static void what_is_not_declared_is_the_services_fault(void **state)
         {derive_otherwise, false, "a field year that is not of its declared type"},
         {derive_nothing, false, "must be an object"},
         {search_elsewhere, true, "fh_search of magazines: it is not among the declared"},
+        {ask_twice_for_a_facet, true, "The facet author is named twice"},
         {sort_by_nothing, true, "has no field \"author\" that is FH_SORTED"},
         {derive_too_much, false, "at most 1000 values"},
     };
@@ -310,6 +362,8 @@ int main(void)
         WORK_TEST(what_is_derived_is_one_with_the_store),
         WORK_TEST(it_is_asked_before_the_store_is_used_and_in_gets),
         WORK_TEST(a_question_that_is_late_is_no_trouble_of_the_stores),
+        WORK_TEST(events_that_ask_take_turns),
+        WORK_TEST(a_question_that_takes_too_long_is_no_outage),
         WORK_TEST(what_is_not_declared_is_the_services_fault),
         WORK_TEST(what_a_client_may_have_sent_is_answered_with_422),
         WORK_TEST(a_question_of_an_older_header_is_read_by_its_size),
