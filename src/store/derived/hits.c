@@ -21,6 +21,7 @@
 struct hit {
     const struct question *question;
     json_t *hit;
+    bool found; /* its row */
     enum fh_code code;
     struct fh_error *error;
 };
@@ -48,6 +49,7 @@ static bool take_hit(void *context, const struct sql_row *row)
     struct hit *hit = context;
     const struct sql_value *key = &row->values[0], *kept = &row->values[1];
     json_t *body;
+    hit->found = true;
     hit->code = json_parse(kept->text, kept->length, &body, hit->error);
     if (hit->code != FH_OK)
         return false;
@@ -186,7 +188,9 @@ enum fh_code question_hit(const struct question *question, struct store_work *wo
 {
     struct hit hit = {.question = question, .error = error};
     enum fh_code code = read_hit(&hit, work, id);
-    if (code == FH_OK && !hit.hit)
+    if (code == FH_OK && hit.found && !hit.hit)
+        code = error_set(error, FH_NO_MEMORY, "There is no memory for an answer.");
+    else if (code == FH_OK && !hit.hit)
         code = error_set(error, FH_UNAVAILABLE,
                          "The derived store %s has words or tags of a value that it has lost: "
                          "raise its .version, so that it is made anew.",

@@ -203,8 +203,12 @@ json_t *question_cursor(const struct question *question, const json_t *value, in
 {
     unsigned char whole[CURSOR_SIZE_MAX];
     char cursor[sodium_base64_ENCODED_LEN(CURSOR_SIZE_MAX, CURSOR_VARIANT)];
+    if (!value)
+        return NULL;
+    struct arena *before = json_arena_set(NULL); /* for a moment: a text can't be refused there */
     json_t *values = json_pack("[O, I]", value, (json_int_t)id);
     char *text = json_text(values);
+    json_arena_set(before);
     size_t length = strlen(text);
     FH_ASSERT(CURSOR_HASH_SIZE + length < sizeof whole);
     hash_question(question, text, whole);
@@ -283,8 +287,14 @@ enum fh_code question_init(struct question *question, const struct fh_derived *d
     if (code == FH_OK)
         code = take_field(question, search->highlight, FH_TEXT, "FH_TEXT", &question->highlight,
                           error);
-    for (int i = 0; search->facets && search->facets[i] && code == FH_OK; i++)
+    for (int i = 0; search->facets && search->facets[i] && code == FH_OK; i++) {
         code = take_field(question, search->facets[i], FH_FACET, "FH_FACET", &facet, error);
+        for (int j = 0; j < i && code == FH_OK; j++) {
+            if (strcmp(search->facets[i], search->facets[j]) == 0)
+                code = error_set(error, FH_INVALID, "The facet %.64s is named twice.",
+                                 search->facets[i]);
+        }
+    }
     if (code == FH_OK)
         code = take_search_text(question, error);
     if (code == FH_OK)

@@ -274,8 +274,9 @@ static enum fh_code read_page(struct searching *searching)
     }
     if (code == FH_OK)
         code = question_highlight(question, searching->work, best, hits, searching->error);
-    if (code == FH_OK)
-        json_object_set_new(searching->answer, "next", next_cursor(searching));
+    json_t *cursor = code == FH_OK ? next_cursor(searching) : NULL;
+    if (code == FH_OK && json_object_set_new(searching->answer, "next", cursor) != 0)
+        code = error_set(searching->error, FH_NO_MEMORY, "There is no memory for an answer.");
     return code;
 }
 
