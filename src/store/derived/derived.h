@@ -36,11 +36,12 @@
 #define SERIES_AT_MS_MAX INT64_C(8640000000000000) /* of either sign; as JavaScript's */
 #define SERIES_VALUES_MAX 32                       /* of a question */
 #define SERIES_LIMIT_MAX 1000
-#define SERIES_CURVES_MAX 100000   /* tags that a question finds points of */
-#define SERIES_GROUPS_MAX 10000    /* curves that it is answered with */
-#define SERIES_FOUND_MAX 1000000   /* points that it reads */
-#define SERIES_ANSWERED_MAX 100000 /* values of all intervals, or points, of all curves */
-#define SERIES_TRIM_ROWS 1000      /* removed, and looked at, in a unit of work */
+#define SERIES_CURVES_MAX 100000        /* tags that a question finds points of */
+#define SERIES_GROUPS_MAX 10000         /* curves that it is answered with */
+#define SERIES_FOUND_MAX 1000000        /* points that it reads */
+#define SERIES_VALUES_FOUND_MAX 2000000 /* of points, without intervals */
+#define SERIES_ANSWERED_MAX 100000      /* values of all intervals, or points, of all curves */
+#define SERIES_TRIM_ROWS 1000           /* removed, and looked at, in a unit of work */
 
 /* How far a sweep has come. Zero-initialised. */
 struct series_trimming {

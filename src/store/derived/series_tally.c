@@ -302,6 +302,11 @@ static enum fh_code add_point(struct series_tally *tally, const struct series_cu
                               const struct sql_row *row, struct fh_error *error)
 {
     size_t reads = (size_t)tally->question->read_count;
+    if (tally->point_value_count + reads > SERIES_VALUES_FOUND_MAX)
+        return derived_unfit(error, "limit",
+                             "A question keeps at most %d values of points: expected a smaller "
+                             "limit, fewer values or fewer tags.",
+                             SERIES_VALUES_FOUND_MAX);
     void *points =
         grow_rows(tally->points, tally->point_count, 1, &tally->point_room, sizeof *tally->points);
     if (!points)
