@@ -319,6 +319,7 @@ static void whoever_takes_over_goes_on_with_the_replay(void **state)
     wish_for(&ordered, fixture, 10);
     harness_run(&fixture->harness, order_entry, &ordered);
     assert_int_equal(ordered.code, FH_OK);
+    assert_int_equal(fixture->done_seen, 0);
     const json_t *share = first_of(&(struct asked){.answer = ordered.answer}, "shares");
     assert_true(json_is_true(json_object_get(share, "again")));
     assert_non_null(strstr(json_string_at(share, "error"), "this partition"));

@@ -49,7 +49,9 @@ static enum fh_code take_wish(const struct replay_wish *wish, struct replay_orde
     return FH_OK;
 }
 
-/* What is asked is what a subscription at this place would ask. */
+/* What is asked is what a subscription at this place would ask, which is done with nothing: the
+ * publisher stays with what it was told before, and this partition may be another instance's, or
+ * behind this place. */
 static enum fh_code check_publisher_has(struct subscription *s, const struct replay_order *order,
                                         struct fh_error *error)
 {
@@ -59,7 +61,6 @@ static enum fh_code check_publisher_has(struct subscription *s, const struct rep
                                               .subscribed = s->subscribed,
                                               .subscribed_count = s->subscribed_count};
     struct bus_question question = {.after = order->to,
-                                    .done = order->to.position,
                                     .limit = 1,
                                     .deadline_ns = world_in_ms(subscription_world(s), ASKING_MS)};
     char why[BUS_WHY_SIZE] = "";
