@@ -346,7 +346,13 @@ static void what_is_fetched_or_taken_over_is_not_applied(void **state)
     level_moved(&s);
     assert_string_equal(s.level.incarnation, "");
     s.resync.phase = LEDGER_FOLLOW;
-    snprintf(s.cursor.incarnation, ID_SIZE, "two");
+    level_moved(&s);
+    assert_string_equal(s.level.incarnation, "one");
+    s.replay.until = s.cursor;
+    s.replay.until.position++; /* rows are as of then */
+    level_moved(&s);
+    assert_string_equal(s.level.incarnation, "");
+    snprintf(s.cursor.incarnation, ID_SIZE, "two"); /* what is left of a replay says nothing */
     subscription_skip_none(&s);
     level_moved(&s);
     assert_string_equal(s.level.incarnation, "two");
@@ -425,6 +431,37 @@ static void what_another_instance_applies_is_found_in_the_store(void **state)
     close_orders(fixture);
 }
 
+static void replay_others(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO fh_cursor (source, share, incarnation, position, event_id, epoch)"
+               " SELECT 'users~replay', share, incarnation, 6, event_id, 0 FROM fh_cursor");
+}
+
+static void end_others_replay(fh_work *w)
+{
+    fh_exec(w, "UPDATE fh_cursor SET position = 6 WHERE source = 'users'");
+}
+
+static void no_level_while_another_instance_replays(void **state)
+{
+    struct fixture *fixture = *state;
+    open_orders(fixture);
+    publish(fixture, 1, 5);
+    wait_for(&fixture->orders, 5, "following");
+    harness_run(&fixture->harness, give_away_entry, fixture);
+    harness_until(&fixture->harness, applies_no_more, fixture);
+    assert_int_equal(verdict_of(fixture, wait_at(fixture, 5)), LEVEL_REACHED);
+    service_must(&fixture->orders, replay_others);
+    struct wait wait = wait_at(fixture, 5);
+    begin_wait(fixture, &wait);
+    assert_int_equal(as_of_orders(fixture).count, 0);
+    service_must(&fixture->orders, end_others_replay);
+    assert_int_equal(end_of(fixture, &wait), LEVEL_REACHED);
+    assert_int_equal(as_of_orders(fixture).places[0].position, 6);
+    orders_subscription(fixture)->lease.state = LEASE_OURS;
+    close_orders(fixture);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -441,6 +478,7 @@ int main(void)
         TEST(what_is_fetched_or_taken_over_is_not_applied),
         TEST(a_publisher_is_as_far_as_its_last_partition),
         TEST(what_another_instance_applies_is_found_in_the_store),
+        TEST(no_level_while_another_instance_replays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

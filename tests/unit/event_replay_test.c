@@ -280,12 +280,14 @@ static void a_replay_is_told_with_its_end_and_counts_as_no_lag(void **state)
     assert_int_equal(view.depth, 0);
     assert_int_equal(view.lag_ms, 0);
     assert_false(view.caught_up);
+    assert_string_equal(fixture->orders.context.events->subscriptions->level.incarnation, "");
     json_t *told = event_manager_state(fixture->orders.context.events);
     assert_int_equal(
         number_at(json_array_get(json_object_get(told, "subscriptions"), 0), "replayed"), 300);
     json_decref(told);
     let_products_answer(fixture);
     wait_for(&fixture->orders, 300, "following");
+    assert_int_equal(fixture->orders.context.events->subscriptions->level.position, 300);
     close_noting(fixture);
 }
 

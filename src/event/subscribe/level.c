@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "event/subscribe/replay.h"
 #include "event/subscribe/subscription.h"
 #include "store/ledger.h"
 #include "work/work.h"
@@ -111,7 +112,8 @@ void level_moved(struct subscription *s)
         return;
     bool all = has_applied_all(s);
     const struct ledger_cursor *place = all ? &s->skipped : &s->cursor;
-    if (s->fenced || !place->incarnation[0] || subscription_refused(s) || subscription_resyncs(s)) {
+    if (s->fenced || !place->incarnation[0] || subscription_refused(s) || subscription_resyncs(s) ||
+        subscription_replays(s)) {
         level_lost(s);
         return;
     }
@@ -152,14 +154,19 @@ static bool has_others(const struct event_manager *manager)
 static enum fh_code read_level(struct store_work *work, const struct subscription *s,
                                struct level *ret, struct fh_error *error)
 {
-    struct ledger_cursor cursor;
+    struct ledger_cursor cursor, until;
     struct ledger_resync resync;
+    char replayed[REPLAY_SOURCE_SIZE];
     *ret = (struct level){0};
+    replay_source(s, replayed);
     enum fh_code code = ledger_cursor_get(work, s->source, s->partition, &cursor, error);
+    if (code == FH_OK)
+        code = ledger_cursor_get(work, replayed, s->partition, &until, error);
     if (code == FH_OK)
         code = ledger_snapshots(work->store)
                    ->resync_get(work, s->source, s->partition, &resync, error);
-    if (code == FH_OK && resync.phase != LEDGER_PAGES && resync.phase != LEDGER_SWEEP) {
+    if (code == FH_OK && resync.phase != LEDGER_PAGES && resync.phase != LEDGER_SWEEP &&
+        !replay_is_under_way(&cursor, &until)) {
         memcpy(ret->incarnation, cursor.incarnation, ID_SIZE);
         ret->position = cursor.position;
     }

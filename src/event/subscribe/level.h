@@ -11,7 +11,8 @@
  * incarnations, or one is not known, there is none.
  *
  *     lost      nothing is known: the cursor is not read yet, or the publisher's state is being
- *               taken over, of which the cursor says nothing
+ *               taken over, of which the cursor says nothing, or events are applied again, so that
+ *               the rows are as they were at the time of these
  *     cursor    after each commit that moves it
  *     skipped   once nothing that was fetched is left to apply; only then: what ends in the middle
  *               of a batch leaves its rest unapplied, however far the reader has got

@@ -3,27 +3,17 @@
 
 #include "event/subscribe/replay.h"
 
-#include <stdio.h>
-
 #include "base/crash.h"
 #include "base/log.h"
 #include "work/batch.h"
 #include "world/world.h"
-
-#define SOURCE_SIZE 160
-
-static void replay_source(const struct subscription *s, char ret[static SOURCE_SIZE])
-{
-    int length = snprintf(ret, SOURCE_SIZE, "%s" REPLAY_SUFFIX, s->source);
-    FH_ASSERT(length < SOURCE_SIZE);
-}
 
 /* ---- what is durable ---- */
 
 static enum fh_code read_until(struct subscription *s, struct ledger_cursor *ret,
                                struct fh_error *error)
 {
-    char source[SOURCE_SIZE];
+    char source[REPLAY_SOURCE_SIZE];
     struct store_work *work;
     replay_source(s, source);
     subscription_enter(s);
@@ -55,7 +45,7 @@ bool replay_load(struct subscription *s)
 static enum fh_code put_until(const struct subscription *s, struct store_work *work,
                               const struct ledger_cursor *until, struct fh_error *error)
 {
-    char source[SOURCE_SIZE];
+    char source[REPLAY_SOURCE_SIZE];
     replay_source(s, source);
     return ledger_cursor_move(work, source, s->partition, &s->replay.until, until, error);
 }
@@ -127,7 +117,7 @@ static enum fh_code look_again(struct subscription *s, const struct replay_move 
 {
     struct ledger_cursor cursor, until;
     struct store_work *work;
-    char source[SOURCE_SIZE];
+    char source[REPLAY_SOURCE_SIZE];
     replay_source(s, source);
     enum fh_code code = store_begin(s->manager->context->store, STORE_READ, &work, ERROR_UNHEEDED);
     if (code != FH_OK)
@@ -164,6 +154,7 @@ static enum fh_code move_cursors(struct subscription *s, struct replay_move *mov
         s->cursor = move->cursor;
         s->replay.until = move->until;
     }
+    level_moved(s);
     return code;
 }
 

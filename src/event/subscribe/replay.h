@@ -28,13 +28,24 @@
 
 #include <jansson.h>
 
+#include <stdio.h>
+
+#include "base/error.h"
 #include "event/subscribe/subscription.h"
 
 #define REPLAY_SUFFIX LEDGER_ASIDE "replay"
+#define REPLAY_SOURCE_SIZE 160
 #define REPLAY_HOLDS_BACK 0
 #define REPLAY_REACHES_OUT 1
 /* A member of the envelope of a parked event. */
 #define REPLAY_MARK "replayed"
+
+/* The second cursor's source; its partition is the subscription's. */
+static inline void replay_source(const struct subscription *s, char ret[static REPLAY_SOURCE_SIZE])
+{
+    int length = snprintf(ret, REPLAY_SOURCE_SIZE, "%s" REPLAY_SUFFIX, s->source);
+    FH_ASSERT(length < REPLAY_SOURCE_SIZE);
+}
 
 /* ---- operators: replay_order.c; on fibers ---- */
 

@@ -118,11 +118,16 @@ static inline void subscription_skip_none(struct subscription *s)
     s->skipped_asked_ns = 0;
 }
 
-/* Events that were applied before are next. */
+/* Of a partition's two cursors: events that were applied before are next. */
+static inline bool replay_is_under_way(const struct ledger_cursor *cursor,
+                                       const struct ledger_cursor *until)
+{
+    return until->position > cursor->position &&
+           strcmp(until->incarnation, cursor->incarnation) == 0;
+}
 static inline bool subscription_replays(const struct subscription *s)
 {
-    return s->replay.until.position > s->cursor.position &&
-           strcmp(s->replay.until.incarnation, s->cursor.incarnation) == 0;
+    return replay_is_under_way(&s->cursor, &s->replay.until);
 }
 
 struct world *subscription_world(const struct subscription *s);
