@@ -445,6 +445,39 @@ static void a_publisher_that_trims_meanwhile_ends_it_and_nothing_else(void **sta
     close_noting(fixture);
 }
 
+static void lose_entry(void *argument)
+{
+    struct fixture *fixture = argument;
+    assert_true(subscription_replay_lost(fixture->orders.context.events->subscriptions, "A test"));
+}
+
+static char id_there[256];
+
+static void set_cursor_back(fh_work *w)
+{
+    fh_exec(w, "UPDATE fh_cursor SET position = 120, event_id = :id WHERE source = 'users'",
+            json_pack("{s:s}", "id", id_there), NULL);
+}
+
+/* What the applier finds when it looks at the cursor may be another replay than the lost one. */
+static void a_replay_whose_cursor_was_moved_is_read_on(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_with(fixture, 300);
+    hold_replay_at(fixture, "name 250");
+    memcpy(id_there,
+           service_sql(&fixture->users, "SELECT event_id FROM fh_outbox WHERE position = 120").text,
+           sizeof id_there);
+    harness_run(&fixture->harness, lose_entry, fixture);
+    publish(fixture, 301, 1); /* ends the question that was under way, if one was */
+    service_must(&fixture->orders, set_cursor_back);
+    let_products_answer(fixture);
+    wait_for(&fixture->orders, 301, "following");
+    expect_effects(fixture, 301);
+    assert_int_equal(count_of(fixture, "seen WHERE user_id = 130"), 3);
+    close_noting(fixture);
+}
+
 static char was[ID_SIZE];
 
 static void name_ancestor(fh_work *w)
@@ -522,6 +555,7 @@ int main(void)
         TEST(a_replay_that_is_given_up_goes_on_where_the_cursor_was),
         TEST(what_fails_in_a_replay_is_parked_and_its_retry_holds_back_the_same),
         TEST(a_publisher_that_trims_meanwhile_ends_it_and_nothing_else),
+        TEST(a_replay_whose_cursor_was_moved_is_read_on),
         TEST(a_publisher_that_is_moved_meanwhile_ends_it_and_is_followed),
         TEST(what_can_not_be_is_refused_with_its_reason),
     };

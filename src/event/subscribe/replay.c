@@ -32,6 +32,7 @@ bool replay_load(struct subscription *s)
     for (int n = 1; subscription_goes_on(s); n++) {
         if (read_until(s, &s->replay.until, &error) == FH_OK) {
             s->replay.lost = false;
+            fiber_wake_all(&s->for_space); /* the reader waited for the end of that */
             s->replay.began_ns = world_monotonic_ns(subscription_world(s));
             return true;
         }
