@@ -382,6 +382,35 @@ static void a_replay_that_is_given_up_goes_on_where_the_cursor_was(void **state)
     close_noting(fixture);
 }
 
+/* Its retry would write over what later events have written. */
+static void what_a_replay_has_parked_is_dropped_where_it_is_given_up(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ordered ordered = {.fixture = fixture, .wish.source = "users", .abandons = true};
+    int many = 120, all = many + 200;
+    for (int i = 0; i < many; i++)
+        publish_named(fixture, i < many / 2 ? 7 : 8, "too much");
+    publish(fixture, 1001, 200);
+    open_noting(fixture);
+    wait_for(&fixture->orders, all, "following");
+    poison = "too much";
+    hold_replay_at(fixture, "name 1190");
+    int64_t at = place_of(fixture, "users");
+    assert_int_equal(view_of(&fixture->orders).parked_events, many);
+    FH_ASSERT(fiber_start(fixture->harness.world->fibers, order_entry, &ordered));
+    let_products_fail(fixture);
+    harness_until(&fixture->harness, order_is_done, &ordered);
+    assert_int_equal(ordered.code, FH_OK);
+    const json_t *share = first_of(&(struct asked){.answer = ordered.answer}, "shares");
+    assert_int_equal(number_at(share, "until"), all);
+    assert_int_equal(number_at(share, "dropped"), many);
+    assert_int_equal(number_at(share, "at"), at);
+    json_decref(ordered.answer);
+    assert_int_equal(view_of(&fixture->orders).parked_events, 0);
+    assert_int_equal(count_of(fixture, "fh_parked"), 0);
+    close_noting(fixture);
+}
+
 static void what_fails_in_a_replay_is_parked_and_its_retry_holds_back_the_same(void **state)
 {
     struct fixture *fixture = *state;
@@ -553,6 +582,7 @@ int main(void)
         TEST(whoever_takes_over_goes_on_with_the_replay),
         TEST(an_undecided_beginning_is_looked_up),
         TEST(a_replay_that_is_given_up_goes_on_where_the_cursor_was),
+        TEST(what_a_replay_has_parked_is_dropped_where_it_is_given_up),
         TEST(what_fails_in_a_replay_is_parked_and_its_retry_holds_back_the_same),
         TEST(a_publisher_that_trims_meanwhile_ends_it_and_nothing_else),
         TEST(a_replay_whose_cursor_was_moved_is_read_on),

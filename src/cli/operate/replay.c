@@ -380,6 +380,17 @@ static int send_order(struct replaying *replaying, struct told *told)
     return code;
 }
 
+static void print_given_up(const struct replaying *replaying, const char *name, const json_t *share)
+{
+    long long at = cli_number(share, "at"), dropped = cli_number(share, "dropped");
+    cli_line(0,
+             "%s goes on with the events of %s after position %lld (partition %s). Rows that "
+             "events up to %lld have changed are as of then: replay again from there, or sync.",
+             replaying->asked->service, replaying->of, cli_number(share, "until"), name, at);
+    if (dropped > 0)
+        cli_line(0, "%lld events that were parked meanwhile are dropped.", dropped);
+}
+
 static void print_shares(const struct replaying *replaying, const json_t *shares)
 {
     const struct replay_asked *asked = replaying->asked;
@@ -389,8 +400,7 @@ static void print_shares(const struct replaying *replaying, const json_t *shares
         if (json_object_get(share, "error"))
             cli_fail(CLI_FAILED, "partition %s: %s", name, cli_text(share, "error"));
         else if (asked->abandon)
-            cli_line(0, "%s goes on with the events of %s after position %lld (partition %s).",
-                     asked->service, replaying->of, cli_number(share, "until"), name);
+            print_given_up(replaying, name, share);
         else
             cli_line(0,
                      "%s applies the events of %s again, from position %lld up to %lld "

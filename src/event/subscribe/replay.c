@@ -5,6 +5,7 @@
 
 #include "base/crash.h"
 #include "base/log.h"
+#include "event/subscribe/parked.h"
 #include "work/batch.h"
 #include "world/world.h"
 
@@ -87,15 +88,31 @@ struct replay_move {
     const struct subscription *subscription;
     struct ledger_cursor cursor, until; /* after it */
     bool begins;
+    int64_t dropped; /* parked events, if it does not begin */
 };
+
+static enum fh_code drop_parked(struct store_work *work, struct replay_move *move,
+                                struct fh_error *error)
+{
+    const struct subscription *s = move->subscription;
+    struct ledger_parked_counts counts;
+    enum fh_code code = ledger_parked_count(work, s->source, s->partition, &counts, error);
+    if (code != FH_OK || counts.events == 0)
+        return code;
+    move->dropped = counts.events;
+    return ledger_snapshots(work->store)->parked_clear(work, s->source, s->partition, error);
+}
 
 static enum fh_code write_replay_move(struct store_work *work, void *what, struct fh_error *error)
 {
-    const struct replay_move *move = what;
+    struct replay_move *move = what;
     const struct subscription *s = move->subscription;
     bool parked = false;
     enum fh_code code =
         ledger_cursor_move(work, s->source, s->partition, &s->cursor, &move->cursor, error);
+    move->dropped = 0;
+    if (code == FH_OK && !move->begins)
+        code = drop_parked(work, move, error);
     if (code == FH_OK && move->begins)
         code = ledger_parked_any(work, s->source, s->partition, &parked, error);
     if (code == FH_OK && parked)
@@ -231,19 +248,35 @@ static enum fh_code begin_replay(struct subscription *s, struct replay_order *or
     return code;
 }
 
-static enum fh_code leave_replay(struct subscription *s, const char *why, struct fh_error *error)
+static void tell_replay_given_up(const struct subscription *s, int64_t at, int64_t dropped,
+                                 const char *why)
+{
+    const char *name = s->manager->context->service->name;
+    log_warning("replay-given-up",
+                "%s stops applying the events of %s again at position %lld, and goes on after "
+                "%lld: %s Rows that events up to %lld have changed are as of then: replay again "
+                "from there, or sync.",
+                name, s->source, (long long)at, (long long)s->cursor.position, why, (long long)at);
+    if (dropped)
+        log_warning("replay-parked-dropped",
+                    "%lld events of %s that %s had parked meanwhile are dropped.",
+                    (long long)dropped, s->source, name);
+}
+
+static enum fh_code leave_replay(struct subscription *s, struct replay_order *order,
+                                 const char *why)
 {
     struct replay_move move = {.cursor = s->replay.until};
-    int64_t at = s->cursor.position;
-    enum fh_code code = may_abandon(s, error);
+    order->at = s->cursor.position;
+    enum fh_code code = may_abandon(s, &order->error);
     if (code == FH_OK)
-        code = move_cursors(s, &move, error);
-    if (code == FH_OK)
-        log_warning("replay-given-up",
-                    "%s stops applying the events of %s again at position %lld, and goes on after "
-                    "%lld: %s",
-                    s->manager->context->service->name, s->source, (long long)at,
-                    (long long)s->cursor.position, why);
+        code = move_cursors(s, &move, &order->error);
+    if (code != FH_OK)
+        return code;
+    order->dropped = move.dropped;
+    if (order->dropped > 0)
+        parked_recount(s);
+    tell_replay_given_up(s, order->at, order->dropped, why);
     return code;
 }
 
@@ -264,9 +297,8 @@ static void carry_out(struct subscription *s)
 {
     struct replay_order *order = s->replay.order;
     s->replay.order = NULL;
-    enum fh_code code = order->abandons
-                            ? leave_replay(s, "an operator has given that up.", &order->error)
-                            : begin_replay(s, order);
+    enum fh_code code = order->abandons ? leave_replay(s, order, "an operator has given that up.")
+                                        : begin_replay(s, order);
     order->until = order->abandons ? s->cursor.position : s->replay.until.position;
     if (code == FH_OK)
         replay_settled(s);
@@ -275,15 +307,15 @@ static void carry_out(struct subscription *s)
 
 static void give_up_lost(struct subscription *s)
 {
-    struct fh_error error = {0};
+    struct replay_order order = {.abandons = true};
     char why[REASON_SIZE + 8];
     snprintf(why, sizeof why, "%s.", s->replay.why);
-    enum fh_code code = leave_replay(s, why, &error);
+    enum fh_code code = leave_replay(s, &order, why);
     if (code == FH_OK || !subscription_replays(s)) {
         replay_settled(s);
         return;
     }
-    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, error.message);
+    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, order.error.message);
     subscription_pause(s, 1, SUBSCRIBE_RETRY_MS_MAX, SUBSCRIBE_RETRY_MS_MAX);
 }
 

@@ -11,16 +11,18 @@
  *
  *   begun      one transaction sets the cursor back and writes `until`
  *   over       the transaction that moves the cursor to `until`, or past it, removes that
- *   given up   one transaction moves the cursor to `until`, and removes that: an operator wants
- *              it, or the publisher does not have these events any more (it has trimmed them, or
- *              its store was restored or moved), which is no reason for a resync
+ *   given up   one transaction moves the cursor to `until`, removes that, and drops what is parked:
+ *              an operator wants it, or the publisher does not have these events any more (it has
+ *              trimmed them, or its store was restored or moved), which is no reason for a resync
  *
  *   killed before one of these is durable   it goes on as if that had not been tried
  *   killed after it                         whoever has the partition next reads both cursors
  *
  * All of it is done by the applier, whose cursor it is; an operator's request waits for that
  * (replay_order.c). An event that fails meanwhile is parked as ever, marked as one that was applied
- * before, so that a retry holds back the same, however late.
+ * before, so that a retry holds back the same, however late. Nothing is parked when a replay
+ * begins, so all that is parked when it is given up comes from it: retried then, it would write
+ * over what later events have written.
  *
  * The publisher learns nothing of it: what was once `done` stays done there (ledger.h), so it may
  * trim what is being replayed.
@@ -79,7 +81,8 @@ struct replay_order {
     bool done;
     enum fh_code code;
     struct fh_error error;
-    int64_t until;
+    int64_t at, until; /* of one that abandons: how far it had come, and where the cursor is now */
+    int64_t dropped;   /* the same: so many parked events */
     struct fiber_queue waiting;
 };
 

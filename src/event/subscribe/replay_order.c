@@ -126,6 +126,10 @@ static json_t *told_share(const struct subscription *s, const struct replay_orde
     json_t *share = json_pack("{s:s}", "share", s->partition);
     if (code == FH_OK && !order->abandons)
         json_object_set_new(share, "after", json_integer(order->to.position));
+    if (code == FH_OK && order->abandons) {
+        json_object_set_new(share, "at", json_integer(order->at));
+        json_object_set_new(share, "dropped", json_integer(order->dropped));
+    }
     if (code == FH_OK)
         json_object_set_new(share, "until", json_integer(order->until));
     else
