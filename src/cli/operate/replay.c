@@ -188,6 +188,12 @@ static int look_before(struct replaying *replaying, int64_t time_ms, long long *
 
 static int tell_trimmed(const struct replaying *replaying, const char *oldest)
 {
+    if (replaying->trimmed >= replaying->last)
+        return cli_fail(CLI_FAILED,
+                        "%s has trimmed all of its events, up to position %lld: none can be "
+                        "applied again. Take over its state instead (a rebuild, or a sync), and "
+                        "have it keep more (retention: events_kept_s)",
+                        replaying->of, replaying->trimmed);
     return cli_fail(CLI_FAILED,
                     "%s has trimmed its events up to position %lld%s%s: the oldest that can be "
                     "applied again is --from %lld",
