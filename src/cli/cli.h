@@ -194,9 +194,10 @@ int cli_operator_path(struct cli_operator *asking, const char *pattern, json_t *
 int cli_operator_ask(struct cli_operator *asking, const char *service, const char *method,
                      const char *path, json_t *values, json_t **ret);
 /* POSTs the body, which is taken, to each process of one service: `process` is what `up` says of it
- * (cli_control_status). *ret is set in any case, to an array of the answers that could be got. */
+ * (cli_control_status). *ret is set in any case, to an array of the answers that could be got.
+ * *ret_silent: some gave none, so that nobody knows whether they have done it. */
 int cli_operator_ask_each(struct cli_operator *asking, const json_t *process, const char *path,
-                          json_t *body, json_t **ret);
+                          json_t *body, json_t **ret, bool *ret_silent);
 /* GET from all services: the objects of the `list` in each answer, each with its "service". *ret is
  * set in any case, to what could be got. */
 int cli_operator_ask_all(struct cli_operator *asking, const char *path, const char *list,

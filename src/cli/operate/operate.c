@@ -127,7 +127,7 @@ static size_t asked_processes_of(const json_t *process,
 }
 
 int cli_operator_ask_each(struct cli_operator *asking, const json_t *process, const char *path,
-                          json_t *body, json_t **ret)
+                          json_t *body, json_t **ret, bool *ret_silent)
 {
     struct cli_ask asks[SYSTEM_INSTANCES_MAX] = {0};
     size_t count = asked_processes_of(process, asks);
@@ -145,8 +145,10 @@ int cli_operator_ask_each(struct cli_operator *asking, const json_t *process, co
     }
     cli_ask_all(&asking->state, asks, count, OPERATE_MS_MAX);
     *ret = json_array();
+    *ret_silent = false;
     for (size_t i = 0; i < count; i++) {
         int taken = take_service_answer(&asks[i], &answer);
+        *ret_silent |= asks[i].status == 0;
         if (taken == CLI_DONE)
             json_array_append_new(*ret, answer);
         else

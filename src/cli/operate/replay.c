@@ -303,6 +303,7 @@ static int find_replay_place(struct replaying *replaying)
 struct told {
     json_t *shares; /* {NAME: what was said of it} */
     long long partitions;
+    bool silent; /* a process gave no answer, and may have done it */
 };
 
 static bool is_to_be_asked_again(const json_t *share)
@@ -311,6 +312,12 @@ static bool is_to_be_asked_again(const json_t *share)
 }
 
 /* Instances give partitions to one another, so two may answer for one. */
+static bool says_more(const json_t *before, const json_t *share)
+{
+    return !before || json_object_get(before, "error") ||
+           (!json_object_get(before, "until") && json_object_get(share, "until"));
+}
+
 static void take_answers(struct told *told, const json_t *answers)
 {
     json_t *answer, *share;
@@ -320,21 +327,21 @@ static void take_answers(struct told *told, const json_t *answers)
         json_array_foreach (json_object_get(answer, "shares"), j, share) {
             const char *name = cli_text(share, "share");
             const json_t *before = json_object_get(told->shares, name);
-            if (!before || json_object_get(before, "error"))
+            if (says_more(before, share))
                 json_object_set(told->shares, name, share);
         }
     }
 }
 
-/* Those that nobody has answered for. */
-static json_t *shares_left(const struct told *told)
+/* Those that nobody has answered for; `named`: only where somebody said to ask again. */
+static json_t *shares_left(const struct told *told, bool named)
 {
     json_t *left = json_array();
     char name[48];
     for (long long i = 0; i < told->partitions; i++) {
         snprintf(name, sizeof name, "%lld/%lld", i, told->partitions);
         const json_t *share = json_object_get(told->shares, name);
-        if (!share || is_to_be_asked_again(share))
+        if (share ? is_to_be_asked_again(share) : !named)
             json_array_append_new(left, json_string(name));
     }
     return left;
@@ -353,6 +360,7 @@ static json_t *order_body(const struct replaying *replaying, json_t *shares)
 static int send_once(struct replaying *replaying, json_t *shares, struct told *told)
 {
     json_t *answers = NULL;
+    bool silent = false;
     json_decref(replaying->status);
     replaying->status = NULL;
     int code = cli_control_status(&replaying->asking->state, &replaying->status);
@@ -361,26 +369,27 @@ static int send_once(struct replaying *replaying, json_t *shares, struct told *t
     code = cli_operator_ask_each(replaying->asking, replayed_service(replaying),
                                  replaying->asked->abandon ? "/_freehold/replay/abandon"
                                                            : "/_freehold/replay",
-                                 order_body(replaying, shares), &answers);
+                                 order_body(replaying, shares), &answers, &silent);
+    told->silent |= silent;
     take_answers(told, answers);
     json_decref(answers);
     return code;
 }
 
 /* While instances give partitions to one another, as after an upgrade, some belong to nobody for a
- * moment. */
+ * moment. One that has refused is asked for nothing more. */
 static int send_order(struct replaying *replaying, struct told *told)
 {
-    json_t *left = NULL;
     int code = send_once(replaying, NULL, told);
-    for (int tries = 1; code == CLI_DONE && !replaying->asked->abandon && tries < ORDER_TRIES;
+    json_t *left = shares_left(told, code != CLI_DONE);
+    for (int tries = 1; tries < ORDER_TRIES && json_array_size(left) > 0 && replaying->status &&
+                        !told->silent; /* its silence takes long */
          tries++) {
-        json_decref(left);
-        left = shares_left(told);
-        if (json_array_size(left) == 0)
-            break;
         poll(NULL, 0, ORDER_PAUSE_MS);
-        code = send_once(replaying, left, told);
+        int again = send_once(replaying, left, told);
+        code = code == CLI_DONE ? again : code;
+        json_decref(left);
+        left = shares_left(told, code != CLI_DONE);
     }
     json_decref(left);
     return code;
@@ -405,6 +414,8 @@ static void print_shares(const struct replaying *replaying, const json_t *shares
     json_object_foreach ((json_t *)(uintptr_t)shares, name, share) {
         if (json_object_get(share, "error"))
             cli_fail(CLI_FAILED, "partition %s: %s", name, cli_text(share, "error"));
+        else if (asked->abandon && !json_object_get(share, "until"))
+            continue; /* nothing is applied again there */
         else if (asked->abandon)
             print_given_up(replaying, name, share);
         else
@@ -430,9 +441,11 @@ static int tell_order(const struct replaying *replaying, const struct told *told
     const struct replay_asked *asked = replaying->asked;
     const char *name;
     json_t *share;
-    long long done = 0;
-    json_object_foreach (told->shares, name, share)
-        done += json_object_get(share, "error") == NULL;
+    long long done = 0, answered = 0;
+    json_object_foreach (told->shares, name, share) {
+        done += json_object_get(share, "until") != NULL;
+        answered += json_object_get(share, "error") == NULL;
+    }
     if (asked->json && done > 0) {
         json_t *all = json_pack("{s:s, s:s, s:I, s:o}", "service", asked->service, "source",
                                 replaying->of, "partitions", (json_int_t)told->partitions, "shares",
@@ -442,6 +455,9 @@ static int tell_order(const struct replaying *replaying, const struct told *told
     } else {
         print_shares(replaying, told->shares);
     }
+    if (asked->abandon && answered < told->partitions)
+        return cli_fail(CLI_FAILED, "%lld of %lld partitions did not answer: try again",
+                        told->partitions - answered, told->partitions);
     if (asked->abandon)
         return done ? CLI_DONE
                     : cli_fail(CLI_FAILED, "%s applies no events of %s again now", asked->service,
@@ -473,6 +489,9 @@ int replay_run(struct cli_operator *asking, const struct replay_asked *asked)
             int said = tell_order(&replaying, &told);
             code = code == CLI_DONE ? said : code;
         }
+        if (told.silent)
+            cli_note(CLI_PLAIN, "It may have %s there nevertheless: freehold status shows that.",
+                     asked->abandon ? "ended" : "begun");
     }
     json_decref(told.shares);
     json_decref(replaying.status);

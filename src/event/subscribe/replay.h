@@ -67,8 +67,9 @@ struct replay_wish {
  * the publisher can't be asked. New reference. */
 enum fh_code replay_begin(struct event_manager *manager, const struct replay_wish *wish,
                           json_t **ret, struct fh_error *error);
-/* The cursors go to where they were. The same answer, of the partitions in which events were
- * replayed; perhaps none. */
+/* The cursors go to where they were. The same answer, with "at", how far it had come, and
+ * "dropped", so many parked events, for "after"; of a partition in which no events are replayed
+ * only "share". FH_CONFLICT: all are refused. */
 enum fh_code replay_abandon(struct event_manager *manager, const char *source, json_t **ret,
                             struct fh_error *error);
 

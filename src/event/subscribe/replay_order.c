@@ -5,6 +5,7 @@
 #include "event/subscribe/replay.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/json.h"
 #include "event/bus.h"
@@ -78,24 +79,6 @@ static enum fh_code check_publisher_has(struct subscription *s, const struct rep
                      s->source, why);
 }
 
-static enum fh_code give_order(struct subscription *s, struct replay_order *order,
-                               struct fh_error *error)
-{
-    enum fh_code code = replay_may(s, order, error);
-    if (code != FH_OK)
-        return code;
-    order->done = false;
-    order->error = (struct fh_error){0};
-    s->replay.order = order;
-    fiber_wake_all(&s->for_batches);
-    fiber_wake_all(&s->for_parking);
-    while (!order->done)
-        fiber_wait(&order->waiting);
-    if (order->code != FH_OK)
-        *error = order->error;
-    return order->code;
-}
-
 struct ordered {
     struct event_manager *manager;
     const char *source;
@@ -112,52 +95,99 @@ static struct subscription *meant_from(const struct ordered *ordered, struct sub
         bool meant = !ordered->shares;
         json_array_foreach (ordered->shares, i, share)
             meant |= json_is_string(share) && strcmp(json_string_value(share), s->partition) == 0;
-        if (meant && subscription_is_ours(s) &&
-            (!ordered->order.abandons || subscription_replays(s)))
+        if (meant && subscription_is_ours(s))
             return s;
         s = s->next;
     }
     return NULL;
 }
 
-static json_t *told_share(const struct subscription *s, const struct replay_order *order,
-                          enum fh_code code, const struct fh_error *why)
+/* An order to one partition, and what came of it. */
+struct given {
+    struct subscription *subscription;
+    struct replay_order order;
+    enum fh_code code;
+    struct fh_error error;
+    bool idle; /* there is nothing to give up */
+};
+
+static bool has_no_replay(const struct subscription *s)
 {
-    json_t *share = json_pack("{s:s}", "share", s->partition);
-    if (code == FH_OK && !order->abandons)
-        json_object_set_new(share, "after", json_integer(order->to.position));
-    if (code == FH_OK && order->abandons) {
-        json_object_set_new(share, "at", json_integer(order->at));
-        json_object_set_new(share, "dropped", json_integer(order->dropped));
-    }
-    if (code == FH_OK)
+    return (s->loaded || subscription_refused(s)) && !s->fenced && !s->replay.order &&
+           !subscription_replays(s);
+}
+
+static void give_order(struct given *given)
+{
+    struct subscription *s = given->subscription;
+    given->idle = given->order.abandons && has_no_replay(s);
+    if (given->idle)
+        return;
+    given->code = replay_may(s, &given->order, &given->error);
+    if (given->code != FH_OK)
+        return;
+    s->replay.order = &given->order;
+    fiber_wake_all(&s->for_batches);
+    fiber_wake_all(&s->for_parking);
+}
+
+static void await_order(struct given *given)
+{
+    if (given->idle || given->code != FH_OK)
+        return;
+    while (!given->order.done)
+        fiber_wait(&given->order.waiting);
+    given->code = given->order.code;
+    given->error = given->order.error;
+}
+
+static json_t *told_share(const struct given *given)
+{
+    const struct replay_order *order = &given->order;
+    json_t *share = json_pack("{s:s}", "share", given->subscription->partition);
+    if (given->code != FH_OK) {
+        json_object_set_new(share, "error", json_string(given->error.message));
+    } else if (!given->idle) {
+        if (order->abandons) {
+            json_object_set_new(share, "at", json_integer(order->at));
+            json_object_set_new(share, "dropped", json_integer(order->dropped));
+        } else {
+            json_object_set_new(share, "after", json_integer(order->to.position));
+        }
         json_object_set_new(share, "until", json_integer(order->until));
-    else
-        json_object_set_new(share, "error", json_string(why->message));
-    if (code == FH_UNAVAILABLE)
+    }
+    if (given->code == FH_UNAVAILABLE)
         json_object_set_new(share, "again", json_true());
     return share;
 }
 
-/* One partition after the other. It fails only where all are refused for good. */
+/* All are given before one is waited for: each may take as long as a handler. It fails only where
+ * all are refused for good. */
 static enum fh_code order_all(const struct ordered *ordered, json_t **ret, struct fh_error *error)
 {
     enum fh_code refused = FH_OK;
     bool any = false;
-    json_t *shares = json_array();
+    size_t given_count = 0;
     struct subscription *s = subscription_from(ordered->manager->subscriptions, ordered->source);
     unsigned count = s->partition_count;
+    struct given *given = calloc(count, sizeof *given);
+    json_t *shares = json_array();
+    FH_ASSERT(given != NULL);
     for (s = meant_from(ordered, s); s; s = meant_from(ordered, s->next)) {
-        struct fh_error why = {0};
-        struct replay_order order = ordered->order;
-        enum fh_code code = give_order(s, &order, &why);
-        json_array_append_new(shares, told_share(s, &order, code, &why));
-        any |= code == FH_OK || code == FH_UNAVAILABLE;
-        if (code != FH_OK && refused == FH_OK) {
-            refused = code;
-            *error = why;
+        FH_ASSERT(given_count < count);
+        given[given_count] = (struct given){.subscription = s, .order = ordered->order};
+        give_order(&given[given_count++]);
+    }
+    for (size_t i = 0; i < given_count; i++) {
+        await_order(&given[i]);
+        json_array_append_new(shares, told_share(&given[i]));
+        any |= given[i].code == FH_OK || given[i].code == FH_UNAVAILABLE;
+        if (given[i].code != FH_OK && refused == FH_OK) {
+            refused = given[i].code;
+            *error = given[i].error;
         }
     }
+    free(given);
     if (!any && refused != FH_OK) {
         json_decref(shares);
         return refused;
