@@ -91,8 +91,8 @@ struct replay_move {
     int64_t dropped; /* parked events, if it does not begin */
 };
 
-static enum fh_code drop_parked(struct store_work *work, struct replay_move *move,
-                                struct fh_error *error)
+static enum fh_code drop_what_was_parked(struct store_work *work, struct replay_move *move,
+                                         struct fh_error *error)
 {
     const struct subscription *s = move->subscription;
     struct ledger_parked_counts counts;
@@ -112,7 +112,7 @@ static enum fh_code write_replay_move(struct store_work *work, void *what, struc
         ledger_cursor_move(work, s->source, s->partition, &s->cursor, &move->cursor, error);
     move->dropped = 0;
     if (code == FH_OK && !move->begins)
-        code = drop_parked(work, move, error);
+        code = drop_what_was_parked(work, move, error);
     if (code == FH_OK && move->begins)
         code = ledger_parked_any(work, s->source, s->partition, &parked, error);
     if (code == FH_OK && parked)
