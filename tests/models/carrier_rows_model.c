@@ -109,12 +109,12 @@ static uint8_t content(const struct owner *owner, int key, int place)
 static void carry_out(struct rows *s, const struct carrier *request)
 {
     int g = name_of(s, request->generation);
-    struct value *value = &s->values[g][key_of(request->value.op)];
     if (request->what == DROP) {
         s->there[g] = 0;
         memset(s->values[g], 0, sizeof s->values[g]);
         return;
     }
+    struct value *value = &s->values[g][key_of(request->value.op)];
     s->there[g] = 1; /* made, if it must be */
     if (!has(s, VERSIONS) || request->value.version > value->version)
         *value = request->value;
