@@ -475,11 +475,12 @@ static int tell_order(const struct replaying *replaying, const struct told *told
 int replay_run(struct cli_operator *asking, const struct replay_asked *asked)
 {
     struct replaying replaying = {.asking = asking, .asked = asked};
-    struct told told = {.shares = json_object()};
+    struct told told = {.shares = NULL};
     if (!asked->abandon == !asked->from)
         return cli_fail(CLI_USAGE, "events replay needs --from POSITION or TIME; or --abandon");
     if (asked->abandon && asked->with_effects)
         return cli_fail(CLI_USAGE, "--with-effects is of a replay that begins");
+    told.shares = json_object();
     int code = choose_publisher(&replaying);
     if (code == CLI_DONE && !asked->abandon)
         code = find_replay_place(&replaying);
