@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the files of the bench share: services as `freehold up` would start them, load, the table."""
 
+import http.client
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import select
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -30,6 +32,22 @@ def ask(url, method, path, body=None, headers=()):
                  **dict(header.split(": ", 1) for header in headers)})
     with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return json.load(answer)
+
+
+class KeptOpen(threading.local):
+    """Asks on one connection for each thread."""
+
+    def __init__(self, address):
+        self.connection = http.client.HTTPConnection(address)
+
+    def ask(self, method, path, body=None):
+        """`body`: JSON as text. The answer's text."""
+        self.connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        answer = self.connection.getresponse()
+        text = answer.read()
+        if answer.status >= 300:
+            raise Failed(f"{method} {path}: {answer.status} {text[:300]}")
+        return text
 
 
 # ---- Processes -------------------------------------------------------------------------------

@@ -6,15 +6,13 @@ fills FTS5 alone with the same ones; and how long a question takes.
 
 import concurrent.futures
 import contextlib
-import http.client
 import json
 import sqlite3
 import statistics
-import threading
 import time
 
 import bars
-from common import Failed, Service, show, title
+from common import KeptOpen, Service, show, title
 
 BOOKS, AT_ONCE = 100_000, 100
 CONNECTIONS = 8
@@ -24,25 +22,12 @@ BAR_IN, BAR_P99_MS = 20_000, 10
 QUESTIONS = (("a rare word", "word4000"), ("two words", "word40 word90"), ("a word of most books", "word0"))
 
 
-class Client(threading.local):
-    def __init__(self, address):
-        self.connection = http.client.HTTPConnection(address)
-
-    def ask(self, method, path, body=None):
-        self.connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"} if body else {})
-        answer = self.connection.getresponse()
-        text = answer.read()
-        if answer.status >= 300:
-            raise Failed(f"{method} {path}: {answer.status} {text[:300]}")
-        return text
-
-
 def filled(shelf, searched):
     """Books a second."""
-    client = Client(shelf.address)
+    client = KeptOpen(shelf.address)
 
     def add(number):
-        client.ask("POST", f"/books/{number}", {"searched": searched})
+        client.ask("POST", f"/books/{number}", json.dumps({"searched": searched}))
     began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(add, range(1, BOOKS, AT_ONCE)))
@@ -51,7 +36,7 @@ def filled(shelf, searched):
 
 def fts5_alone(shelf, folder):
     """The same books a second into an FTS5 table, by one connection, a transaction for each hundred; made beforehand."""
-    client = Client(shelf.address)
+    client = KeptOpen(shelf.address)
     books = [json.loads(client.ask("GET", f"/books/{number}")) for number in range(1, BOOKS, AT_ONCE)]
     store = sqlite3.connect(folder / "alone.db", isolation_level=None)
     store.execute("PRAGMA journal_mode = WAL")
@@ -70,7 +55,7 @@ def fts5_alone(shelf, folder):
 
 def asked_ms(shelf, text):
     """Of one connection: the median, the 99th of a hundred, and how many books were found."""
-    client, path = Client(shelf.address), "/search?q=" + text.replace(" ", "+")
+    client, path = KeptOpen(shelf.address), "/search?q=" + text.replace(" ", "+")
     took, total = [], 0
     for _ in range(ASKED):
         began = time.monotonic()

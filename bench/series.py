@@ -6,15 +6,13 @@ fills a table of the same form alone; and how long a question for a curve takes.
 
 import concurrent.futures
 import contextlib
-import http.client
 import json
 import sqlite3
 import statistics
-import threading
 import time
 
 import bars
-from common import Failed, Service, show, title
+from common import KeptOpen, Service, show, title
 
 POINTS, AT_ONCE = 200_000, 1000
 CONNECTIONS = 4
@@ -22,19 +20,6 @@ ASKED = 200  # questions of a kind
 CURVE = 10_000  # points of one gauge
 EVERY_MS = 1000
 BAR_IN, BAR_P99_MS = 100_000, 20
-
-
-class Client(threading.local):
-    def __init__(self, address):
-        self.connection = http.client.HTTPConnection(address)
-
-    def ask(self, method, path, body=None):
-        self.connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-        answer = self.connection.getresponse()
-        text = answer.read()
-        if answer.status >= 300:
-            raise Failed(f"{method} {path}: {answer.status} {text[:300]}")
-        return text
 
 
 def point_of(number, gauges):
@@ -50,7 +35,7 @@ def bodies_of(gauges):
 
 def filled(service, bodies):
     """Points a second."""
-    client = Client(service.address)
+    client = KeptOpen(service.address)
     began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(lambda body: client.ask("POST", "/points", body), bodies))
@@ -77,7 +62,7 @@ def table_alone(folder, gauges):
 
 def asked_ms(service, path):
     """Of one connection: the median, the 99th of a hundred, and how many points were answered."""
-    client, took, answer = Client(service.address), [], b""
+    client, took, answer = KeptOpen(service.address), [], b""
     for _ in range(ASKED):
         began = time.monotonic()
         answer = client.ask("GET", path)
