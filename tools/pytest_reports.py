@@ -6,11 +6,10 @@ import functools
 import json
 import os
 import signal
-import time
 
 import pytest
 
-LATE = "NO TIME WAS LEFT FOR IT"
+import until
 _details = {}
 
 
@@ -50,8 +49,8 @@ def _taken(path):
 def pytest_runtest_protocol(item):
     if not _taken(item.path):
         return True
-    if time.time() > float(os.environ.get("FREEHOLD_UNTIL") or "inf"):
-        item.add_marker(pytest.mark.skip(reason=LATE))
+    if until.is_over():
+        item.add_marker(pytest.mark.skip(reason=until.SKIPPED))
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(int(os.environ["FREEHOLD_CASE_S_MAX"]))
     return None

@@ -16,11 +16,11 @@ import random
 import re
 import subprocess
 import sys
-import time
 
 BUILD, ROOT = (pathlib.Path(word) for word in sys.argv[1:3])
 sys.path.insert(0, str(ROOT / "tools"))
 import build_folder  # noqa: E402
+import until  # noqa: E402
 
 ONLY = os.environ.get("FREEHOLD_ONLY", "")
 
@@ -314,7 +314,7 @@ def users_own_tests_find_what_breaks_their_promises():
 def drawn(names):
     """In an order that each commit draws: where time runs out it is not always for the same ones."""
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout
-    return random.Random(commit.strip()).sample(names, len(names)) if "FREEHOLD_UNTIL" in os.environ else names
+    return random.Random(commit.strip()).sample(names, len(names)) if until.NAME in os.environ else names
 
 
 def main():
@@ -328,9 +328,9 @@ def main():
     cases += [(f"{name} is found", lambda name=name: found(name)) for name in drawn(sorted(WITHIN))]
     cases = [case for case in cases if ONLY in case[0]]
     print(f"1..{len(cases)}", flush=True)
-    failed, until = 0, float(os.environ.get("FREEHOLD_UNTIL") or "inf")
+    failed = 0
     for number, (name, case) in enumerate(cases, 1):
-        held, note = case() if time.time() < until else (None, "NO TIME WAS LEFT FOR IT")
+        held, note = (None, until.SKIPPED) if until.is_over() else case()
         failed += held is False
         skipped = f" # SKIP {note}" if held is None else ""
         print(f"{'not ok' if held is False else 'ok'} {number} - {name}{skipped}", flush=True)
