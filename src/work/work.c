@@ -145,6 +145,7 @@ struct store_work *work_store_read(fh_work *w)
     if (!w->store_work) {
         struct fh_error error;
         struct store *store = w->context->store;
+        bool was_in_time = is_in_time(w);
         enum fh_code code = w->fresh
                                 ? store_begin(store, STORE_READ_COMMITTED, &w->store_work, &error)
                                 : store_begin_anywhere(store, &w->store_work, &error);
@@ -153,7 +154,7 @@ struct store_work *work_store_read(fh_work *w)
             work_fail(w, &error);
         }
         w->phase = WORK_OPEN;
-        if (w->deadline_ns > 0)
+        if (was_in_time && w->deadline_ns > 0) /* one that had passed it before goes on */
             w->store_work->deadline_ns = w->deadline_ns;
         if (w->store_work->stale_ms > 0 && w->reply_header_count < WORK_REPLY_HEADERS_MAX)
             w->reply_headers[w->reply_header_count++] = (struct work_reply_header){
