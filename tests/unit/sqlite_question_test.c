@@ -13,6 +13,8 @@
 #include "base/json.h"
 #include "engine/sqlite/internal.h"
 
+#define LOG_FRAMES 8
+
 /* Some seconds, unless it is interrupted. */
 #define LONG                                                                                       \
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 30000000)"               \
@@ -465,29 +467,30 @@ static void who_waits_for_a_reader_does_so_until_the_deadline(void **state)
 
 /* ---- The log ---- */
 
+static void make_log_large(struct fixture *fixture)
+{
+    while (of_engine(fixture)->checkpoint.seen < 4 * LOG_FRAMES)
+        add_book(fixture);
+}
+
 static void ask_without_a_pause(void *argument)
 {
     struct fixture *fixture = argument;
     struct asker busy[SQLITE_QUESTIONS_MAX], next;
-    fixture->harness.world->log_frames = 8;
+    fixture->harness.world->log_frames = LOG_FRAMES;
     open_store(fixture);
     struct sqlite_store *store = of_engine(fixture);
     occupy(fixture, busy);
-    while (store->checkpoint.seen < 4 * 8)
-        add_book(fixture);
+    make_log_large(fixture);
     next = asker_of(fixture, ask_count);
     begin_asking(&next);
-    uv_sem_post(&fixture->word);
-    until_answered(fixture, 1);
-    for (int i = 0; i < 20; i++)
-        pass_round(fixture);
-    assert_true(store->questions.running == 1 && store->questions.waiting == 1);
+    pass_round(fixture);
     unsigned log = store->checkpoint.log;
-    uv_sem_post(&fixture->word);
-    until_answered(fixture, 2);
+    give_word(fixture);
+    until_answered(fixture, SQLITE_QUESTIONS_MAX);
     while (store->checkpoint.log == log)
         add_book(fixture);
-    until_answered(fixture, 3);
+    until_answered(fixture, SQLITE_QUESTIONS_MAX + 1);
     assert_int_equal(next.code, FH_OK);
 }
 
@@ -495,6 +498,61 @@ static void a_large_log_begins_anew_before_another_question_does(void **state)
 {
     (void)state;
     on_new_store(ask_without_a_pause);
+}
+
+/* A snapshot of before keeps the log from beginning anew, and nobody writes. */
+static void ask_in_a_pause(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct asker with, without;
+    int64_t count;
+    fixture->harness.world->log_frames = LOG_FRAMES;
+    open_store(fixture);
+    struct sqlite_store *store = of_engine(fixture);
+    with = asker_of(fixture, ask_count);
+    assert_int_equal(count_rows(with.work, &count, ERROR_UNHEEDED), FH_OK);
+    make_log_large(fixture);
+    without = asker_of(fixture, ask_count);
+    begin_asking(&without);
+    while (!store->questions.first && !fixture->answered) /* no round of the loop: no timer fires */
+        fiber_yield();
+    assert_true(store->questions.paused && store->questions.running == 0);
+    asker_ask(&with);
+    assert_int_equal(with.code, FH_OK);
+    store_rollback(with.work);
+    until_answered(fixture, 1);
+    assert_int_equal(without.code, FH_OK);
+    assert_false(store->questions.paused);
+}
+
+static void a_pause_for_the_log_is_over_soon_and_not_for_those_with_a_snapshot(void **state)
+{
+    (void)state;
+    on_new_store(ask_in_a_pause);
+}
+
+static void close_in_a_pause(void *argument)
+{
+    struct fixture *fixture = argument;
+    fixture->harness.world->log_frames = LOG_FRAMES;
+    open_store(fixture);
+    make_log_large(fixture);
+    struct asker asker = asker_of(fixture, ask_count);
+    begin_asking(&asker);
+    while (!of_engine(fixture)->questions.first && !fixture->answered)
+        fiber_yield();
+    assert_true(of_engine(fixture)->questions.paused);
+    store_close(fixture->store);
+    assert_int_equal(asker.code, FH_OK);
+    assert_int_equal(
+        embedded_open(&fixture->harness, fixture->harness.folder, &fixture->store, ERROR_UNHEEDED),
+        FH_OK);
+}
+
+static void a_store_is_closed_after_a_pause(void **state)
+{
+    (void)state;
+    on_new_store(close_in_a_pause);
 }
 
 /* ---- Wrong ---- */
@@ -576,6 +634,8 @@ int main(void)
         cmocka_unit_test(one_that_is_late_in_line_leaves_it),
         cmocka_unit_test(who_waits_for_a_reader_does_so_until_the_deadline),
         cmocka_unit_test(a_large_log_begins_anew_before_another_question_does),
+        cmocka_unit_test(a_pause_for_the_log_is_over_soon_and_not_for_those_with_a_snapshot),
+        cmocka_unit_test(a_store_is_closed_after_a_pause),
         cmocka_unit_test(one_within_another_or_beside_a_statement_is_refused),
         cmocka_unit_test(a_store_is_closed_once_all_are_answered),
     };

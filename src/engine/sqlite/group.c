@@ -170,7 +170,7 @@ static void commit_done(struct world_job *job)
     }
     bool waiting = store->turnstile.first != NULL;
     if (store->questions.paused)
-        sqlite_questions_start(store); /* if the log has begun anew */
+        sqlite_questions_start(store); /* the log may have begun anew */
     group_idle(store);
     if (waiting)
         fiber_start(store->base.world->fibers, commit_early, store);

@@ -135,7 +135,7 @@ struct sqlite_questions {
     struct fiber_queue over; /* who waits for the last one */
     int frames_max;          /* of the log, at which it is to begin anew before others begin */
     unsigned log;            /* sqlite_checkpoint.log, when frames_max was set */
-    bool paused;             /* until then, or `pause` */
+    bool paused;             /* until then, or until `pause` */
     struct world_timer pause;
 };
 

@@ -17,8 +17,8 @@
  *
  * A late question is nobody's failure but that of who asked too much: STORE_BUSY.
  *
- * Readers of those that wait or are answered are at most SQLITE_READERS_ASKING_MAX, and whoever
- * would keep one more is refused: the others are left to units of work that only read.
+ * Whoever would wait with a reader beyond SQLITE_READERS_ASKING_MAX of them is refused, so that
+ * there are some for units of work that only read, and for questions that take one in their turn.
  */
 
 #include <stdio.h>
@@ -183,7 +183,8 @@ static void pause_over(struct world_timer *timer)
 }
 
 /* The log begins anew only while nobody reads it. Where one question begins before another ends
- * that would never be, so once it is large none begins until it has, or for a moment at least. */
+ * that would never be. So once it is large those without a snapshot wait until it has, for a second
+ * at most; those that have one keep the log as it is anyway. */
 static bool log_comes_first(struct sqlite_store *store)
 {
     struct sqlite_questions *line = &store->questions;
@@ -196,7 +197,7 @@ static bool log_comes_first(struct sqlite_store *store)
     }
     if (log->seen < line->frames_max)
         return false;
-    if (line->running == 0 && line->first && !line->paused) {
+    if (line->first && !line->paused) {
         line->paused = true;
         line->pause = (struct world_timer){.fire = pause_over, .owner = store};
         world_timer_start(store->base.world, &line->pause,
@@ -209,11 +210,10 @@ void sqlite_questions_start(struct sqlite_store *store)
 {
     struct sqlite_questions *line = &store->questions;
     struct sqlite_question *question = line->first, *next;
-    if (log_comes_first(store))
-        return;
+    bool pauses = log_comes_first(store);
     for (; question && line->running < SQLITE_QUESTIONS_MAX; question = next) {
         next = question->next;
-        if (!reader_for(store, question))
+        if ((pauses && !question->work->connection) || !reader_for(store, question))
             continue;
         line_leave(line, question);
         world_timer_stop(store->base.world, &question->timer);
