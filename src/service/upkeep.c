@@ -101,8 +101,12 @@ static bool keep_up(struct upkeep *upkeep)
         code = event_trim(context->events, &upkeep->retention, upkeep->expected, &more, &error);
     if (code == FH_OK && runtime->phase == RUNTIME_READY)
         code = saga_forget(context->sagas, &upkeep->retention, &error);
-    if (code == FH_OK)
-        code = sweep_series(upkeep, &error);
+    struct fh_error of_series = {0};
+    enum fh_code swept = sweep_series(upkeep, &of_series); /* whatever else fails each time */
+    if (code == FH_OK && swept != FH_OK) {
+        code = swept;
+        error = of_series;
+    }
     if (code != FH_OK && !upkeep->failing)
         log_warning(
             "upkeep-failed",
