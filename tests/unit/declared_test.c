@@ -256,9 +256,9 @@ static void series_that_can_not_work_are_refused(void **state)
     (void)state;
     REFUSED("has no field that is FH_TAG", .derives = {{.name = "heat", .model = FH_SERIES}});
     REFUSED("has no field that is FH_TAG", MEASURES(.fields = FIELDS({"c", FH_NUMBER})));
-    REFUSED("has a use that none can have there",
+    REFUSED("has a use that a field of a series can't have",
             MEASURES(.fields = FIELDS({"a", FH_STRING, FH_TAG | FH_TEXT})));
-    REFUSED("has a use that none can have there",
+    REFUSED("has a use that a field of a series can't have",
             MEASURES(.fields = FIELDS(tagged, {"c", FH_NUMBER, FH_SORTED})));
     REFUSED("expected FH_STRING, FH_INT or FH_BOOL of an FH_TAG",
             MEASURES(.fields = FIELDS({"a", FH_NUMBER, FH_TAG})));

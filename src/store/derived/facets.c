@@ -97,13 +97,10 @@ static bool count_begin(struct facet_count *count, int field, uint32_t hash,
 
 static enum fh_code too_many_values(const struct facets *facets, int field, struct fh_error *error)
 {
-    const char *name = facets->question->declared->fields[field].name;
-    error_set(error, FH_INVALID,
-              "What was found has more than %d different values of its facets, too many to be "
-              "counted: ask for less.",
-              SEARCH_VALUES_MAX);
-    snprintf(error->field, sizeof error->field, "%s", name);
-    return FH_INVALID;
+    return derived_unfit(error, facets->question->declared->fields[field].name,
+                         "What was found has more than %d different values of its facets, too many "
+                         "to be counted: narrow the question.",
+                         SEARCH_VALUES_MAX);
 }
 
 static enum fh_code facets_no_memory(struct fh_error *error)

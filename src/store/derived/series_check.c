@@ -15,10 +15,11 @@ enum fh_code series_field_check(const struct fh_derived *declared,
                     ? field->type == FH_STRING || field->type == FH_INT || field->type == FH_BOOL
                     : field->type == FH_NUMBER || field->type == FH_INT;
     if (field->use != 0 && field->use != FH_TAG)
-        return error_set(error, FH_INVALID,
-                         "The field %s of the series %s has a use that none can have there: "
-                         "expected FH_TAG, or none if it is measured.",
-                         field->name, declared->name);
+        return error_set(
+            error, FH_INVALID,
+            "The field %s of the series %s has a use that a field of a series can't have: "
+            "expected FH_TAG, or none if it is measured.",
+            field->name, declared->name);
     if (!fits)
         return error_set(
             error, FH_INVALID,

@@ -189,7 +189,8 @@ static enum fh_code take_by(struct series_question *question, struct fh_error *e
             return no_such_tag(question, by[i], error);
         for (int j = 0; j < i; j++) {
             if (question->by[j] == field)
-                return error_set(error, FH_INVALID, "A question is by \"%.64s\" twice.", by[i]);
+                return error_set(error, FH_INVALID, "A question names \"%.64s\" twice in `by`.",
+                                 by[i]);
         }
         question->by[question->by_count++] = field;
     }

@@ -127,7 +127,8 @@ enum fh_code series_tally_curve(struct series_tally *tally, const struct sql_row
                                 struct fh_error *error)
 {
     if (tally->curve_count == SERIES_CURVES_MAX)
-        return derived_unfit(error, "tags", "A question is of the points of at most %d tags.",
+        return derived_unfit(error, "tags",
+                             "A question reads points of at most %d combinations of tags.",
                              SERIES_CURVES_MAX);
     void *curves =
         grow_rows(tally->curves, tally->curve_count, 1, &tally->curve_room, sizeof *tally->curves);
@@ -155,8 +156,8 @@ static enum fh_code check_answered(const struct series_tally *tally, struct fh_e
     if (answered <= SERIES_ANSWERED_MAX)
         return FH_OK;
     return derived_unfit(error, question->intervals ? "every_ms" : "limit",
-                         "A question is answered with at most %d values: these are %lld, of %d "
-                         "curves.",
+                         "A question is answered with at most %d values: this one would have %lld, "
+                         "in %d curves.",
                          SERIES_ANSWERED_MAX, answered, tally->group_count);
 }
 
