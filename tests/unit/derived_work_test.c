@@ -2,7 +2,7 @@
 /* Derived stores as handlers see them: one unit of work with the store, when they may be asked, and
  * whose fault a failure is. */
 
-#include "../support/fixture.h"
+#include "../support/run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,41 +22,6 @@ static const fh_service service = {
 static int set_up(void **state)
 {
     return fixture_set_up(state, &service, "CREATE TABLE book (id TEXT PRIMARY KEY)");
-}
-
-struct run {
-    fh_handler *handler;
-    bool read_only;
-    struct fixture *fixture;
-    int64_t deadline_ns; /* 0: none */
-    int status, retry_after_s;
-    char reply[512], failure[256];
-};
-
-static void run_work(void *argument)
-{
-    struct run *run = argument;
-    fh_work w;
-    work_init(&w, &run->fixture->context, run->handler);
-    w.read_only = run->read_only;
-    w.deadline_ns = run->deadline_ns ? run->deadline_ns : -1;
-    work_run(&w);
-    run->status = w.reply_status;
-    run->retry_after_s = w.retry_after_s;
-    snprintf(run->failure, sizeof run->failure, "%s", w.failure.message);
-    if (w.reply_body) {
-        char *text = json_text(w.reply_body);
-        snprintf(run->reply, sizeof run->reply, "%s", text);
-        json_text_free(text);
-    }
-    work_release(&w);
-}
-
-static struct run run_one(void **state, fh_handler *handler, bool read_only)
-{
-    struct run run = {handler, read_only, *state};
-    harness_run(&run.fixture->harness, run_work, &run);
-    return run;
 }
 
 static json_t *book(const char *title, int year)

@@ -2,9 +2,8 @@
 /* Documents as handlers change them: one per unit of work, ids from keys, whose fault a failure
  * is. */
 
-#include "../support/fixture.h"
+#include "../support/run.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -18,36 +17,10 @@ static int set_up(void **state)
 }
 
 /* One unit of work on a fiber, and what came of it. */
-struct run {
-    fh_handler *handler;
-    const char *key; /* of a keyed command, or NULL */
-    bool read_only;
-    struct fixture *fixture;
-    int status;
-    char reply[512], failure[256];
-};
 
-static void run_work(void *argument)
+static struct run run_keyed(void **state, fh_handler *handler, const char *key)
 {
-    struct run *run = argument;
-    fh_work w;
-    work_init(&w, &run->fixture->context, run->handler);
-    w.read_only = run->read_only;
-    w.command_key = run->key;
-    work_run(&w);
-    run->status = w.reply_status;
-    snprintf(run->failure, sizeof run->failure, "%s", w.failure.message);
-    if (w.reply_body) {
-        char *text = json_text(w.reply_body);
-        snprintf(run->reply, sizeof run->reply, "%s", text);
-        json_text_free(text);
-    }
-    work_release(&w);
-}
-
-static struct run run_one(void **state, fh_handler *handler, const char *key, bool read_only)
-{
-    struct run run = {handler, key, read_only, *state};
+    struct run run = {handler, false, *state, .key = key};
     harness_run(&run.fixture->harness, run_work, &run);
     return run;
 }
@@ -84,18 +57,18 @@ static void take_one(fh_work *w)
 
 static void a_document_is_inserted_read_and_updated(void **state)
 {
-    struct run run = run_one(state, get_book, NULL, true);
+    struct run run = run_one(state, get_book, true);
     assert_int_equal(run.status, 404);
-    run = run_one(state, insert_book, NULL, false);
+    run = run_one(state, insert_book, false);
     assert_int_equal(run.status, 201);
     assert_string_equal(run.reply, "{\"id\":\"b1\",\"author\":\"le guin\",\"copies\":2}");
-    run = run_one(state, insert_book, NULL, false);
+    run = run_one(state, insert_book, false);
     assert_int_equal(run.status, 409);
-    run = run_one(state, take_one, NULL, false);
+    run = run_one(state, take_one, false);
     assert_string_equal(run.reply, "{\"id\":\"b1\",\"author\":\"le guin\",\"copies\":1}");
-    assert_int_equal(run_one(state, take_one, NULL, false).status, 200);
-    assert_int_equal(run_one(state, take_one, NULL, false).status, 409);
-    run = run_one(state, get_book, NULL, true);
+    assert_int_equal(run_one(state, take_one, false).status, 200);
+    assert_int_equal(run_one(state, take_one, false).status, 409);
+    run = run_one(state, get_book, true);
     assert_string_equal(run.reply, "{\"id\":\"b1\",\"author\":\"le guin\",\"copies\":0}");
 }
 
@@ -110,8 +83,8 @@ static void try_to_take(fh_work *w)
 
 static void an_update_that_is_tried_may_find_nothing(void **state)
 {
-    run_one(state, insert_book, NULL, false);
-    struct run run = run_one(state, try_to_take, NULL, false);
+    run_one(state, insert_book, false);
+    struct run run = run_one(state, try_to_take, false);
     assert_int_equal(run.status, 200);
     assert_string_equal(run.reply, "{\"missing\":true,\"too_few\":true,\"taken\":"
                                    "{\"id\":\"b1\",\"author\":\"le guin\",\"copies\":0}}");
@@ -124,8 +97,8 @@ static void count_words(fh_work *w)
 
 static void what_the_document_does_not_allow_is_a_conflict_even_when_tried(void **state)
 {
-    run_one(state, insert_book, NULL, false);
-    struct run run = run_one(state, count_words, NULL, false);
+    run_one(state, insert_book, false);
+    struct run run = run_one(state, count_words, false);
     assert_int_equal(run.status, 409);
     assert_non_null(strstr(run.reply, "/author"));
 }
@@ -170,24 +143,24 @@ static void delete_two(fh_work *w)
 /* Schedule 18. */
 static void a_second_document_is_refused_and_the_first_change_undone(void **state)
 {
-    run_one(state, insert_book, NULL, false);
-    struct run run = run_one(state, change_two, NULL, false);
+    run_one(state, insert_book, false);
+    struct run run = run_one(state, change_two, false);
     assert_int_equal(run.status, 500);
     assert_non_null(strstr(run.failure, "book/b2"));
     assert_non_null(strstr(run.failure, "shelf/s1"));
     assert_null(strstr(run.reply, "b2")); /* the log says it, not the answer */
-    run = run_one(state, change_one_twice, NULL, false);
+    run = run_one(state, change_one_twice, false);
     assert_int_equal(run.status, 200);
     assert_string_equal(run.reply, "{\"id\":\"b2\",\"author\":\"le guin\",\"copies\":3}");
-    assert_int_equal(run_one(state, delete_two, NULL, false).status, 500);
-    assert_int_equal(run_one(state, get_book, NULL, true).status, 200);
+    assert_int_equal(run_one(state, delete_two, false).status, 500);
+    assert_int_equal(run_one(state, get_book, true).status, 200);
 }
 
 static void looking_and_failing_to_change_are_no_changes(void **state)
 {
-    run_one(state, insert_book, NULL, false);
-    assert_int_equal(run_one(state, look_at_many, NULL, false).status, 204);
-    assert_int_equal(run_one(state, delete_and_insert, NULL, false).status, 200);
+    run_one(state, insert_book, false);
+    assert_int_equal(run_one(state, look_at_many, false).status, 204);
+    assert_int_equal(run_one(state, delete_and_insert, false).status, 200);
 }
 
 /* ---- Ids ---- */
@@ -210,8 +183,8 @@ static void insert_two_shelves(fh_work *w)
 
 static void an_id_is_made_and_differs(void **state)
 {
-    struct run first = run_one(state, insert_shelf, NULL, false);
-    struct run second = run_one(state, insert_shelf, NULL, false);
+    struct run first = run_one(state, insert_shelf, false);
+    struct run second = run_one(state, insert_shelf, false);
     assert_int_equal(first.status, 201);
     assert_int_equal(second.status, 201);
     assert_int_equal(strncmp(first.reply, "{\"id\":\"", 7), 0);
@@ -221,13 +194,13 @@ static void an_id_is_made_and_differs(void **state)
 
 static void a_keyed_command_creates_its_document_once(void **state)
 {
-    struct run first = run_one(state, insert_shelf, "orders key-1", false);
+    struct run first = run_keyed(state, insert_shelf, "orders key-1");
     assert_int_equal(first.status, 201);
     assert_int_equal(strcspn(first.reply + 7, "\""), 24);
     /* Its record is gone, and it is repeated: it finds its own document. */
-    assert_int_equal(run_one(state, insert_shelf, "orders key-1", false).status, 409);
-    struct run other_key = run_one(state, insert_shelf, "orders key-2", false);
-    struct run other_collection = run_one(state, insert_book_without_id, "orders key-1", false);
+    assert_int_equal(run_keyed(state, insert_shelf, "orders key-1").status, 409);
+    struct run other_key = run_keyed(state, insert_shelf, "orders key-2");
+    struct run other_collection = run_keyed(state, insert_book_without_id, "orders key-1");
     assert_int_equal(other_key.status, 201);
     assert_int_equal(other_collection.status, 201);
     assert_string_not_equal(first.reply, other_key.reply);
@@ -236,7 +209,7 @@ static void a_keyed_command_creates_its_document_once(void **state)
 
 static void two_documents_of_one_key_are_two_documents(void **state)
 {
-    struct run run = run_one(state, insert_two_shelves, "orders key-3", false);
+    struct run run = run_keyed(state, insert_two_shelves, "orders key-3");
     assert_int_equal(run.status, 500);
     assert_non_null(strstr(run.failure, "a new one in shelf"));
 }
@@ -290,9 +263,9 @@ static void failures_are_reported_to_whoever_caused_them(void **state)
         {clients_field, 422, "begin with"},  {clients_limit, 422, "limit"},
         {clients_page, 422, "gone"},
     };
-    run_one(state, insert_book, NULL, false);
+    run_one(state, insert_book, false);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct run run = run_one(state, rows[i].handler, NULL, false);
+        struct run run = run_one(state, rows[i].handler, false);
         assert_int_equal(run.status, rows[i].status);
         assert_non_null(strstr(run.failure, rows[i].names));
         /* What is the service's own fault is for its log. */
@@ -302,8 +275,8 @@ static void failures_are_reported_to_whoever_caused_them(void **state)
 
 static void a_get_changes_nothing(void **state)
 {
-    assert_int_equal(run_one(state, insert_book, NULL, true).status, 500);
-    assert_int_equal(run_one(state, get_book, NULL, true).status, 404);
+    assert_int_equal(run_one(state, insert_book, true).status, 500);
+    assert_int_equal(run_one(state, get_book, true).status, 404);
 }
 
 /* ---- Looking ---- */
@@ -331,16 +304,16 @@ static void peek_first(fh_work *w)
 
 static void documents_are_listed(void **state)
 {
-    run_one(state, insert_book, NULL, false);
-    run_one(state, change_one_twice, NULL, false);
-    struct run run = run_one(state, list_books, NULL, true);
+    run_one(state, insert_book, false);
+    run_one(state, change_one_twice, false);
+    struct run run = run_one(state, list_books, true);
     assert_string_equal(run.reply, "[2,\"b2\",1]");
 }
 
 static void peeking_does_not_open_the_unit_of_work(void **state)
 {
-    run_one(state, insert_book, NULL, false);
-    struct run run = run_one(state, peek_first, NULL, false);
+    run_one(state, insert_book, false);
+    struct run run = run_one(state, peek_first, false);
     assert_string_equal(run.reply, "[2,true,true,2,1]");
 }
 

@@ -2,10 +2,9 @@
 /* Keys and values as handlers use them: what is built on the engine, and whose fault a failure is.
  */
 
-#include "../support/fixture.h"
+#include "../support/run.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -21,36 +20,6 @@ static int set_up(void **state)
 }
 
 /* One unit of work on a fiber, and what came of it. */
-struct run {
-    fh_handler *handler;
-    bool read_only;
-    struct fixture *fixture;
-    int status;
-    char reply[1024];
-};
-
-static void run_work(void *argument)
-{
-    struct run *run = argument;
-    fh_work w;
-    work_init(&w, &run->fixture->context, run->handler);
-    w.read_only = run->read_only;
-    work_run(&w);
-    run->status = w.reply_status;
-    if (w.reply_body) {
-        char *text = json_text(w.reply_body);
-        snprintf(run->reply, sizeof run->reply, "%s", text);
-        json_text_free(text);
-    }
-    work_release(&w);
-}
-
-static struct run run_one(void **state, fh_handler *handler, bool read_only)
-{
-    struct run run = {handler, read_only, *state};
-    harness_run(&run.fixture->harness, run_work, &run);
-    return run;
-}
 
 #define MUST(handler)                                                                              \
     do {                                                                                           \

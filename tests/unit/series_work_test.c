@@ -2,9 +2,8 @@
 /* Series as handlers see them: one unit of work with the store, however often it runs; when they
  * may be asked; whose fault a failure is; and what is too old. */
 
-#include "../support/fixture.h"
+#include "../support/run.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -33,38 +32,6 @@ static int set_up(void **state)
 {
     runs = 0;
     return fixture_set_up(state, &service, "CREATE TABLE device (id TEXT PRIMARY KEY)");
-}
-
-struct run {
-    fh_handler *handler;
-    bool read_only;
-    struct fixture *fixture;
-    int status;
-    char reply[512], failure[256];
-};
-
-static void run_work(void *argument)
-{
-    struct run *run = argument;
-    fh_work w;
-    work_init(&w, &run->fixture->context, run->handler);
-    w.read_only = run->read_only;
-    work_run(&w);
-    run->status = w.reply_status;
-    snprintf(run->failure, sizeof run->failure, "%s", w.failure.message);
-    if (w.reply_body) {
-        char *text = json_text(w.reply_body);
-        snprintf(run->reply, sizeof run->reply, "%s", text);
-        json_text_free(text);
-    }
-    work_release(&w);
-}
-
-static struct run run_one(void **state, fh_handler *handler, bool read_only)
-{
-    struct run run = {handler, read_only, *state};
-    harness_run(&run.fixture->harness, run_work, &run);
-    return run;
 }
 
 static void assert_replies(void **state, fh_handler *handler, bool read_only, const char *reply)
