@@ -153,4 +153,27 @@ static inline int64_t service_count(struct service *service, const char *stateme
     return service_sql(service, statement).integer;
 }
 
+/* Events up to a position leave its outbox. */
+struct service_trimming {
+    struct service *service;
+    int64_t position;
+};
+
+static inline void service_trim_entry(void *argument)
+{
+    struct service_trimming *trimming = argument;
+    struct store_work *work;
+    int64_t removed;
+    FH_ASSERT(store_begin(trimming->service->context.store, STORE_WRITE, &work, ERROR_UNHEEDED) ==
+              FH_OK);
+    ledger_outbox_trim(work, trimming->position, 10000, &removed, ERROR_UNHEEDED);
+    FH_ASSERT(store_commit(work, ERROR_UNHEEDED) == FH_OK);
+}
+
+static inline void service_trim(struct service *service, int64_t position)
+{
+    struct service_trimming trimming = {service, position};
+    harness_run(service->harness, service_trim_entry, &trimming);
+}
+
 #endif

@@ -437,35 +437,13 @@ static void what_fails_in_a_replay_is_parked_and_its_retry_holds_back_the_same(v
     close_noting(fixture);
 }
 
-struct trimming {
-    struct fixture *fixture;
-    int64_t position;
-};
-
-static void trim_entry(void *argument)
-{
-    struct trimming *trimming = argument;
-    struct store_work *work;
-    int64_t removed;
-    FH_ASSERT(store_begin(trimming->fixture->users.context.store, STORE_WRITE, &work,
-                          ERROR_UNHEEDED) == FH_OK);
-    ledger_outbox_trim(work, trimming->position, 10000, &removed, ERROR_UNHEEDED);
-    FH_ASSERT(store_commit(work, ERROR_UNHEEDED) == FH_OK);
-}
-
-static void trim(struct fixture *fixture, int64_t position)
-{
-    struct trimming trimming = {fixture, position};
-    harness_run(&fixture->harness, trim_entry, &trimming);
-}
-
 static void a_publisher_that_trims_meanwhile_ends_it_and_nothing_else(void **state)
 {
     struct fixture *fixture = *state;
     int count = 6 * SUBSCRIBE_BATCH_MAX;
     begin_with(fixture, count);
     hold_replay_at(fixture, "name 2");
-    trim(fixture, count - 10);
+    service_trim(&fixture->users, count - 10);
     let_products_answer(fixture);
     wait_for(&fixture->orders, count, "following");
     publish(fixture, count + 1, 1);

@@ -336,22 +336,6 @@ static void who_was_taken_over_applies_nothing_more(void **state)
     close_orders(fixture);
 }
 
-struct trimming {
-    struct fixture *fixture;
-    int64_t position;
-};
-
-static void trim_entry(void *argument)
-{
-    struct trimming *trimming = argument;
-    struct store_work *work;
-    int64_t removed;
-    FH_ASSERT(store_begin(trimming->fixture->users.context.store, STORE_WRITE, &work,
-                          ERROR_UNHEEDED) == FH_OK);
-    ledger_outbox_trim(work, trimming->position, 10000, &removed, ERROR_UNHEEDED);
-    FH_ASSERT(store_commit(work, ERROR_UNHEEDED) == FH_OK);
-}
-
 static bool done_is_100(void *argument)
 {
     return service_count(&((struct fixture *)argument)->users,
@@ -373,8 +357,7 @@ static void what_was_fetched_and_not_committed_is_not_trimmed(void **state)
     while (!done_is_100(fixture))
         uv_run(&fixture->harness.loop, UV_RUN_NOWAIT);
     assert_int_equal(fixture->done_seen, 100);
-    struct trimming trimming = {fixture, 100};
-    harness_run(&fixture->harness, trim_entry, &trimming);
+    service_trim(&fixture->users, 100);
     close_orders(fixture); /* the batch under way fails: nothing of it is committed */
     open_orders(fixture);
     wait_for(&fixture->orders, 200, "following");
@@ -453,8 +436,7 @@ static void a_subscriber_behind_what_was_trimmed_stops_and_reports_it(void **sta
     wait_for(&fixture->orders, 5, "following");
     close_orders(fixture);
     publish(fixture, 6, 5);
-    struct trimming trimming = {fixture, 8};
-    harness_run(&fixture->harness, trim_entry, &trimming);
+    service_trim(&fixture->users, 8);
     open_orders(fixture);
     expect_refused(fixture, 5, "410");
     expect_seen(&fixture->orders, 1, 5);
