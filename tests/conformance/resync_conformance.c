@@ -620,15 +620,20 @@ static void expect_same(struct hearing *hearing)
     EXPECT(has_the_same(hearing));
 }
 
+static void await_end(struct hearing *hearing, const struct event_manager *manager)
+{
+    struct world *world = hearing->c->harness.world;
+    while (!event_manager_ended(manager))
+        fiber_sleep_until(world, world_in_ms(world, 5));
+}
+
 static void end_hearing(struct hearing *hearing)
 {
     struct event_manager *manager = hearing->subscriber.events;
-    struct world *world = hearing->c->harness.world;
     event_manager_drain(manager);
     event_manager_wait(manager);
     event_manager_drain(hearing->publisher.events); /* long polls are answered */
-    while (!event_manager_ended(manager))
-        fiber_sleep_until(world, world_in_ms(world, 5));
+    await_end(hearing, manager);
     hearing->publisher.events->draining = false;
     event_manager_free(manager);
     call_manager_free(hearing->subscriber.calls);
@@ -733,6 +738,9 @@ static void a_subscriber_takes_over_what_there_is_and_gives_up_what_is_gone(stru
     drawn = 0;
     hears_twice(&hearing);
     event_manager_drain(hearing.publisher.events);
+    event_manager_wait(hearing.publisher.events);
+    await_end(&hearing,
+              hearing.publisher.events); /* where its store was away: a fiber asks it again */
     event_manager_free(hearing.publisher.events);
     store_close(hearing.publisher.store);
 }
