@@ -37,8 +37,7 @@ static const char *view_at(struct exchange *exchange)
     if (w->read_only || !w->context->service->publishes[0].type)
         return NULL;
     int64_t position = work_last_position(w);
-    if (position == 0 && !w->appended &&
-        http_request_header(exchange->incoming->request, "Idempotency-Key"))
+    if (position == 0 && w->repeated)
         position = position_now(w->context);
     return position > 0 ? command_at(w, position) : NULL;
 }

@@ -452,6 +452,7 @@ enum fh_code command_run(fh_work *w, const struct command_request *request)
                                 "An equal request is still under way.");
         code = run_held(w, command);
         work_key_release(w->context->keys, w->command_key, held);
+        w->repeated = command->verdict == VERDICT_REPEAT;
     }
     if (!command->service)
         return code;

@@ -170,6 +170,7 @@ struct fh_work {
     bool by_store;                /* the store caused the failure */
     bool by_fence;                /* the fence refused it, so the store is not to blame */
     bool replayed;                /* its event was applied before: see work_reaches_out */
+    bool repeated;                /* a command's answer is the one recorded when it was done */
     int64_t deadline_ns;
     struct work_fence *fence;             /* or NULL */
     const struct work_entrance *entrance; /* or NULL */

@@ -20,6 +20,7 @@ struct sent {
     struct work_user *user;
     const char *caller;
     int status;
+    bool repeated; /* its answer is a recorded one */
     /* Of headers that did not come: "". */
     char outcome[16], at[80], location[64], left_out[16];
     char reply[512], failure[256];
@@ -62,6 +63,7 @@ static inline void sent_run(void *argument)
     else
         command_run(&w, &sent->request);
     sent->status = w.reply_status;
+    sent->repeated = w.repeated;
     sent_keep_headers(sent, &w);
     char *text = w.reply_body ? json_text(w.reply_body) : NULL;
     if (text && w.reply_text.of == w.reply_body) /* as it is sent */

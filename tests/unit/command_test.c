@@ -132,6 +132,7 @@ static void a_repeated_step_takes_effect_once(void **state)
         struct sent sent = step(*state, charge);
         expect(&sent, 201, "done");
         assert_string_equal(sent.reply, "{\"id\":7}");
+        assert_int_equal(sent.repeated, i > 0);
         assert_memory_equal(sent.at, sent.fixture->context.store->incarnation, ID_SIZE - 1);
     }
     expect_effects(*state, "charge");
