@@ -88,6 +88,26 @@ enum fh_code as_of_parse(const char *text, struct as_of *ret, struct fh_error *e
                      (size_t)(at - text) + 1);
 }
 
+bool as_of_parse_at(const char *text, char ret_incarnation[static ID_SIZE], int64_t *ret_position)
+{
+    char incarnation[ID_SIZE];
+    int64_t position = 0;
+    const char *at = text;
+    if (!take_place_word(&at, is_of_incarnation, incarnation, sizeof incarnation) ||
+        at - text != ID_SIZE - 1)
+        return false;
+    if (take_place_character(&at, ',')) {
+        skip_place_blanks(&at);
+        if (!take_place_position(&at, &position))
+            return false;
+    }
+    if (*at)
+        return false;
+    memcpy(ret_incarnation, incarnation, ID_SIZE);
+    *ret_position = position;
+    return true;
+}
+
 bool as_of_add(struct as_of *as_of, const char *name, const char *incarnation, int64_t position)
 {
     if (strlen(name) >= AS_OF_NAME_SIZE || strlen(incarnation) >= ID_SIZE || position < 0)

@@ -42,6 +42,9 @@ struct as_of {
 
 /* FH_INVALID: a sentence says what was expected where; *ret is undefined. */
 enum fh_code as_of_parse(const char *text, struct as_of *ret, struct fh_error *error);
+/* Of one publisher, as Freehold-At tells it: "INCARNATION, POSITION", where the incarnation is a
+ * whole id; alone, its position is 0. False: it is something else, and nothing is returned. */
+bool as_of_parse_at(const char *text, char ret_incarnation[static ID_SIZE], int64_t *ret_position);
 /* False: there is no room for another place, or it is none. */
 bool as_of_add(struct as_of *as_of, const char *name, const char *incarnation, int64_t position);
 /* False: not all of them had room. */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/as_of.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "call/get.h"
@@ -171,17 +172,6 @@ static void send_waiting(struct saga_manager *manager, struct saga_target *targe
     }
 }
 
-/* "INCARNATION, POSITION" */
-static bool parse_at(const char *at, char incarnation[static ID_SIZE], int64_t *ret_position)
-{
-    if (!at || strnlen(at, ID_SIZE) < ID_SIZE - 1 || (at[ID_SIZE - 1] && at[ID_SIZE - 1] != ','))
-        return false;
-    memcpy(incarnation, at, ID_SIZE - 1);
-    incarnation[ID_SIZE - 1] = '\0';
-    *ret_position = at[ID_SIZE - 1] ? strtoll(at + ID_SIZE, NULL, 10) : 0;
-    return true;
-}
-
 static bool is_step_refusal(const struct saga_rules *rules, int step, int status)
 {
     const int *no = rules->steps[step].no;
@@ -276,8 +266,8 @@ static void ask_answered(struct world_request *request)
     /* Other calls to this target learn from it, too. */
     if (!manager->stopping && manager->context->calls && request->service)
         call_told(manager->context->calls, request->service, request->status != 0, ask->sent_ns);
-    bool told = request->service &&
-                parse_at(world_answer_header(request, "freehold-at"), incarnation, &position);
+    const char *at = request->service ? world_answer_header(request, "freehold-at") : NULL;
+    bool told = at && as_of_parse_at(at, incarnation, &position);
     if (told) {
         memcpy(target->incarnation, incarnation, ID_SIZE);
         saga_restored_heard(manager, target);

@@ -117,6 +117,47 @@ static void what_is_no_list_is_refused(void **state)
     }
 }
 
+static void a_place_without_a_name_is_one_whole_id_and_a_position(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        ",",
+                                        ", 1",
+                                        "x, 1",
+                                        ONE ",",
+                                        ONE ", ",
+                                        ONE " , 1",
+                                        ONE " 1",
+                                        ONE ";1",
+                                        ONE ", x",
+                                        ONE ", -1",
+                                        ONE ", +1",
+                                        ONE ", 1 ",
+                                        ONE ", 1x",
+                                        ONE ", 1, 2",
+                                        ONE ", 1;b@" TWO ",1",
+                                        ONE ", 9223372036854775808",
+                                        ONE ", 00000000000000000001",
+                                        ONE "0, 1",
+                                        "products@" ONE ", 1",
+                                        "0199aaaa-0000-7000-8000-00000000000;, 1",
+                                        " " ONE ", 1"};
+    char incarnation[ID_SIZE];
+    int64_t position;
+    (void)state;
+    assert_true(as_of_parse_at(ONE ", 17", incarnation, &position));
+    assert_string_equal(incarnation, ONE);
+    assert_int_equal(position, 17);
+    assert_true(as_of_parse_at(TWO ",9223372036854775807", incarnation, &position));
+    assert_string_equal(incarnation, TWO);
+    assert_int_equal(position, INT64_MAX);
+    assert_true(as_of_parse_at(ONE, incarnation, &position));
+    assert_int_equal(position, 0);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (as_of_parse_at(wrong[i], incarnation, &position))
+            fail_msg("\"%s\" was taken for a place", wrong[i]);
+    }
+}
+
 static void as_many_places_are_taken_as_have_room(void **state)
 {
     (void)state;
@@ -187,6 +228,7 @@ int main(void)
         cmocka_unit_test(an_even_list_tells_nothing_by_its_length),
         cmocka_unit_test(equal_places_take_the_larger_and_others_stay_apart),
         cmocka_unit_test(what_is_no_list_is_refused),
+        cmocka_unit_test(a_place_without_a_name_is_one_whole_id_and_a_position),
         cmocka_unit_test(as_many_places_are_taken_as_have_room),
         cmocka_unit_test(whatever_is_taken_is_written_and_read_as_the_same),
     };
