@@ -376,36 +376,21 @@ static void add_vary(const struct gateway_exchange *exchange, const struct world
     }
 }
 
-/* "INCARNATION, POSITION", of the service that answers. */
-static bool read_at(const char *value, const char *service, struct as_of *ret)
-{
-    char place[2 * AS_OF_NAME_SIZE + ID_SIZE];
-    const char *comma = strchr(value, ',');
-    int length = comma ? (int)(comma - value) : 0;
-    snprintf(place, sizeof place, "%s@%.*s,%s", service, length, value,
-             comma ? comma + 1 + strspn(comma + 1, " ") : "");
-    return as_of_parse(place, ret, ERROR_UNHEEDED) == FH_OK;
-}
-
 /* Appends the headers that tell of positions, sealed, with their texts in `texts`. */
 static size_t seal_positions(const struct gateway_exchange *exchange,
                              const struct world_request *answered,
                              struct http_header ret[static SEALED_HEADERS],
                              struct text texts[static SEALED_HEADERS])
 {
-    struct as_of as_of;
     size_t count = 0;
     const char *at = world_answer_header(answered, "freehold-at");
-    const char *shown = world_answer_header(answered, "freehold-as-of");
-    if (!exchange->seal)
-        return 0;
-    if (at && read_at(at, answered->service, &as_of)) {
-        seal_close(exchange->seal, &as_of, &texts[count]);
+    const char *shown =
+        exchange->route->of_view ? world_answer_header(answered, "freehold-as-of") : NULL;
+    if (at && seal_close_at(exchange->seal, answered->service, at, &texts[count])) {
         ret[count] = (struct http_header){"Freehold-At", texts[count].data};
         count++;
     }
-    if (shown && as_of_parse(shown, &as_of, ERROR_UNHEEDED) == FH_OK) {
-        seal_close(exchange->seal, &as_of, &texts[count]);
+    if (shown && seal_close_as_of(exchange->seal, shown, &texts[count])) {
         ret[count] = (struct http_header){"Freehold-As-Of", texts[count].data};
         count++;
     }

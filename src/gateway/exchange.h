@@ -34,7 +34,7 @@ struct gateway_exchange {
     struct limits_standing standing;
     bool paid;                 /* its user has paid for it */
     bool passed_on;            /* its answer is a service's, and in that one's log */
-    struct seal *seal;         /* of positions; NULL: none are given out */
+    struct seal *seal;         /* of positions, from when it has a route */
     struct coder *coder;       /* NULL: answers go out as they are */
     struct place *place;       /* NULL: none yet, or it needs none */
     bool paced;                /* its client asked too much: what it sends next is read later */

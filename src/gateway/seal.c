@@ -86,6 +86,28 @@ void seal_close(struct seal *seal, const struct as_of *as_of, struct text *out)
     text_release(&plain);
 }
 
+/* A service speaks for itself alone: of whatever else it names it gets no token. */
+bool seal_close_at(struct seal *seal, const char *service, const char *at, struct text *out)
+{
+    char incarnation[ID_SIZE];
+    int64_t position;
+    struct as_of as_of = {.count = 0};
+    if (!as_of_parse_at(at, incarnation, &position) || position == 0 ||
+        !as_of_add(&as_of, service, incarnation, position))
+        return false;
+    seal_close(seal, &as_of, out);
+    return true;
+}
+
+bool seal_close_as_of(struct seal *seal, const char *shown, struct text *out)
+{
+    struct as_of as_of;
+    if (as_of_parse(shown, &as_of, ERROR_UNHEEDED) != FH_OK)
+        return false;
+    seal_close(seal, &as_of, out);
+    return true;
+}
+
 /* False: it is none of ours. */
 static bool open_token(const struct seal *seal, const char *token, size_t length, struct as_of *ret)
 {

@@ -31,6 +31,10 @@ void seal_free(struct seal *seal); /* NULL is fine */
 
 /* Appends one token of all places. */
 void seal_close(struct seal *seal, const struct as_of *as_of, struct text *out);
+/* The same of what an answer says, a service's own place in Freehold-At or the places in
+ * Freehold-As-Of, which may be anything. False: it says no such thing, and nothing is appended. */
+bool seal_close_at(struct seal *seal, const char *service, const char *at, struct text *out);
+bool seal_close_as_of(struct seal *seal, const char *shown, struct text *out);
 /* All places of one token, or of several with commas between them. FH_INVALID: a sentence says what
  * is wrong. */
 enum fh_code seal_open(const struct seal *seal, const char *tokens, struct as_of *ret,

@@ -128,6 +128,49 @@ static void several_tokens_are_one_list(void **state)
     free(b);
 }
 
+/* What a service says of itself becomes a token of one place; what else it says, none. */
+static void a_service_speaks_for_itself_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const forged[] = {"",
+                                         ONE,
+                                         ONE ", 0",
+                                         ONE ", 1;orders@" ONE ",9",
+                                         ONE ",1; orders@" ONE ",9223372036854775807",
+                                         "x,1;orders@" ONE ",9",
+                                         "orders@" ONE ",9",
+                                         ONE ", 1, orders@" ONE ",9",
+                                         ONE ", 9223372036854775808",
+                                         ONE ", -1"};
+    struct text text;
+    text_init(&text, SEAL_TOKENS_LENGTH_MAX);
+    for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
+        if (seal_close_at(fixture->seal, "products", forged[i], &text))
+            fail_msg("\"%s\" was sealed", forged[i]);
+        assert_int_equal(text.length, 0);
+    }
+    char *huge = malloc(SEAL_TOKENS_LENGTH_MAX + 1); /* no part of it is taken for the whole */
+    memset(huge, '1', SEAL_TOKENS_LENGTH_MAX);
+    huge[SEAL_TOKENS_LENGTH_MAX] = '\0';
+    assert_false(seal_close_at(fixture->seal, "products", huge, &text));
+    memcpy(huge, ONE ", ", sizeof ONE ", " - 1);
+    assert_false(seal_close_at(fixture->seal, "products", huge, &text));
+    assert_false(seal_close_as_of(fixture->seal, huge, &text));
+    free(huge);
+    assert_int_equal(text.length, 0);
+    assert_true(seal_close_at(fixture->seal, "products", ONE ", 9223372036854775807", &text));
+    assert_true(opens(fixture, text.data));
+    assert_int_equal(fixture->opened.count, 1);
+    assert_string_equal(fixture->opened.places[0].name, "products");
+    assert_int_equal(fixture->opened.places[0].position, INT64_MAX);
+    text_clear(&text);
+    assert_false(seal_close_as_of(fixture->seal, ONE ", 1", &text));
+    assert_true(seal_close_as_of(fixture->seal, "a@" ONE ",1; b@" ONE ",2", &text));
+    assert_true(opens(fixture, text.data));
+    assert_int_equal(fixture->opened.count, 2);
+    text_release(&text);
+}
+
 static void what_this_system_did_not_seal_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -220,6 +263,7 @@ int main(void)
         TEST(a_token_comes_back_as_what_was_sealed),
         TEST(a_token_says_nothing),
         TEST(several_tokens_are_one_list),
+        TEST(a_service_speaks_for_itself_alone),
         TEST(what_this_system_did_not_seal_is_refused),
         TEST(too_much_is_refused_with_the_bound),
         TEST(tokens_outlive_the_next_replacement_of_keys),
