@@ -181,15 +181,22 @@ static void add_header_parameter(json_t *parameters, const char *name, const cha
                   parameter_of("header", name, strlen(name), false, description, schema));
 }
 
-static void add_view_parameters(json_t *parameters)
+#define PLACE_PATTERN "[A-Za-z0-9_.-]{1,64}@[A-Za-z0-9-]{1,36},[0-9]{1,19}" /* base/as_of.h */
+
+/* Outside it is what the gateway has sealed. */
+static void add_view_parameters(json_t *parameters, bool inside)
 {
-    add_header_parameter(parameters, "Freehold-Wait",
-                         "What `Freehold-At` of a command or `Freehold-As-Of` of a view said; "
-                         "several with commas between them. The answer comes once all of that is "
-                         "among what is shown; if it does not come in time, with 504.",
-                         json_pack("{s:s, s:i, s:i, s:s}", "type", "string", "minLength", 1,
-                                   "maxLength", AS_OF_TOKENS_LENGTH_MAX, "pattern",
-                                   "^[!-~]+(, [!-~]+)*$"));
+    add_header_parameter(
+        parameters, "Freehold-Wait",
+        inside ? "Positions, as `Freehold-As-Of` of a view says them: `NAME@INCARNATION,POSITION`, "
+                 "several with `; ` between them. The answer comes once all of them are among "
+                 "what is shown; if that takes too long, it is 504."
+               : "What `Freehold-At` of a command or `Freehold-As-Of` of a view said; several "
+                 "with commas between them. The answer comes once all of that is among what is "
+                 "shown; if that takes too long, it is 504.",
+        json_pack("{s:s, s:i, s:i, s:s}", "type", "string", "minLength", 1, "maxLength",
+                  (int)(inside ? AS_OF_LENGTH_MAX : AS_OF_TOKENS_LENGTH_MAX), "pattern",
+                  inside ? "^" PLACE_PATTERN "(; " PLACE_PATTERN ")*$" : "^[!-~]+(, [!-~]+)*$"));
     add_header_parameter(
         parameters, "Freehold-Max-Age",
         "Seconds: an older answer, or one of an unknown age, is refused with 503.",
@@ -206,7 +213,7 @@ static void add_header_parameters(json_t *parameters, const json_t *route,
                              "`no-cache`: from the owner's own store, not from a replica.",
                              json_pack("{s:s}", "type", "string"));
         if (json_object_get(route, "of_view"))
-            add_view_parameters(parameters);
+            add_view_parameters(parameters, inside);
         return;
     }
     add_header_parameter(

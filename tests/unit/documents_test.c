@@ -5,6 +5,7 @@
 #include "../support/fixture.h"
 #include "../support/values.h"
 
+#include <regex.h>
 #include <string.h>
 
 #include "gateway/documents.h"
@@ -76,6 +77,20 @@ static const json_t *parameter_named(const json_t *operation, const char *name)
     return NULL;
 }
 
+#define PLACE "products@01993f0e-7a52-7cc1-b6f5-0c8f6f0f9a10"
+
+/* By the pattern that a document has of it. */
+static bool takes_wait(const json_t *document, const char *value)
+{
+    regex_t pattern;
+    const json_t *wait = parameter_named(operation(document, "/shelves", "get"), "Freehold-Wait");
+    const char *text = json_string_at(json_object_get(wait, "schema"), "pattern");
+    assert_int_equal(regcomp(&pattern, text, REG_EXTENDED | REG_NOSUB), 0);
+    bool takes = regexec(&pattern, value, 0, NULL, 0) == 0;
+    regfree(&pattern);
+    return takes;
+}
+
 static void a_view_has_its_headers_and_what_published_its_position(void **state)
 {
     (void)state;
@@ -91,6 +106,14 @@ static void a_view_has_its_headers_and_what_published_its_position(void **state)
     assert_non_null(json_at(shelves, "responses.504"));
     const json_t *books = operation(document, "/books/{id}", "get");
     assert_null(parameter_named(books, "Freehold-Wait"));
+    assert_true(takes_wait(document, "rk3NUcyXn0f_, Xw0m2cU7b4q-"));
+    assert_false(takes_wait(document, ""));
+    json_t *inside = document_of(true);
+    assert_true(takes_wait(inside, PLACE ",1017"));
+    assert_true(takes_wait(inside, PLACE ",1017; " PLACE ",9223372036854775807"));
+    assert_false(takes_wait(inside, "rk3NUcyXn0f_"));
+    assert_false(takes_wait(inside, PLACE ",1;"));
+    json_decref(inside);
     assert_null(json_at(books, "responses.504"));
     const json_t *post = operation(document, "/books_a", "post");
     assert_non_null(json_object_get(json_at(post, "responses.2XX.headers"), "Freehold-At"));
