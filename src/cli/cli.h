@@ -122,6 +122,8 @@ const char *cli_text(const json_t *object, const char *name);
 const char *cli_person(void);
 /* The wall clock, for display. */
 int64_t cli_now_ms(void);
+/* Digits alone. False: it is something else, or more than `most`. */
+bool cli_read_number(const char *given, long long most, long long *ret);
 /* "90s", "15m", "2h", "3d". False: it is none of these. */
 bool cli_read_span(const char *given, long long *ret_s);
 /* "17s", "3h"; "-" if it is not an integer. */

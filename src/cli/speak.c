@@ -49,6 +49,16 @@ int64_t cli_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+bool cli_read_number(const char *given, long long most, long long *ret)
+{
+    char *end;
+    if (given[0] < '0' || given[0] > '9')
+        return false;
+    errno = 0;
+    *ret = strtoll(given, &end, 10);
+    return !*end && errno == 0 && *ret <= most;
+}
+
 bool cli_read_span(const char *given, long long *ret_s)
 {
     static const char units[] = "smhd";

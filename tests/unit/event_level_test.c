@@ -349,7 +349,7 @@ static void what_is_fetched_or_taken_over_is_not_applied(void **state)
     level_moved(&s);
     assert_string_equal(s.level.incarnation, "one");
     s.replay.until = s.cursor;
-    s.replay.until.position++; /* rows are as of then */
+    s.replay.until.position++; /* rows may show old values */
     level_moved(&s);
     assert_string_equal(s.level.incarnation, "");
     snprintf(s.cursor.incarnation, ID_SIZE, "two"); /* what is left of a replay says nothing */

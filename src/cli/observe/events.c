@@ -37,13 +37,6 @@ struct reading {
                         * them; else NULL */
 };
 
-static bool read_number(const char *given, long long most, long long *ret)
-{
-    char *end;
-    *ret = strtoll(given, &end, 10);
-    return end != given && !*end && *ret >= 0 && *ret <= most && given[0] != '+';
-}
-
 /* ---- Pages ---- */
 
 static int read_event_page(struct reading *reading, long long after, bool counts, json_t **ret)
@@ -191,7 +184,7 @@ static int tail_events(struct reading *reading, const char *count, bool follow)
     long long most = TAIL_DEFAULT;
     json_t *page;
     struct pollfd reader = {STDOUT_FILENO, 0, 0};
-    if (count && !read_number(count, TAIL_MAX, &most))
+    if (count && !cli_read_number(count, TAIL_MAX, &most))
         return cli_fail(CLI_USAGE, "--count '%s' is not a number from 0 to %d", count, TAIL_MAX);
     int code = read_event_page(reading, 0, true, &page); /* for the first and last positions */
     if (code != CLI_DONE)
@@ -213,7 +206,7 @@ static int show_event(struct reading *reading, const char *given)
         return cli_fail(CLI_USAGE, "usage: freehold events show SERVICE POSITION, or --key KEY");
     if (!given)
         return show_from(reading, 0, TAIL_MAX, print_whole);
-    if (!read_number(given, INT64_MAX / 2, &position) || position == 0)
+    if (!cli_read_number(given, INT64_MAX / 2, &position) || position == 0)
         return cli_fail(CLI_USAGE, "'%s' is not the position of an event; expected a number from 1",
                         given);
     int code = read_event_page(reading, position - 1, false, &page);

@@ -10,17 +10,18 @@
 
 #include "cli/operate/replay.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/text.h"
 #include "event/envelope.h"
+#include "event/feed/query.h"
 #include "event/outbox/list.h"
 
+#define POSITION_MAX (INT64_MAX / 2)
+#define PLACE_PAGES_MAX 10000 /* asked for, until it is known where a replay begins */
 #define ORDER_TRIES 20
 #define ORDER_PAUSE_MS 500
 
@@ -31,6 +32,7 @@ struct replaying {
     json_t *status; /* up's */
     /* Of the publisher's outbox, as it last said. */
     long long trimmed, last;
+    int pages;                              /* asked for */
     char incarnation[ID_SIZE], id[ID_SIZE]; /* the store's; and of the event that was asked from */
     long long after;
 };
@@ -115,10 +117,21 @@ static int choose_publisher(struct replaying *replaying)
 
 /* ---- where it begins ---- */
 
+/* Whatever a publisher says, the search for a place ends: positions have a bound, no page leads
+ * back, and pages are counted. */
+static bool page_leads_on(struct replaying *replaying, const json_t *page, long long after)
+{
+    const json_t *event = json_array_get(json_object_get(page, "events"), 0);
+    return replaying->pages++ < PLACE_PAGES_MAX && replaying->trimmed >= 0 &&
+           replaying->trimmed <= replaying->last && replaying->last <= POSITION_MAX &&
+           (!event || cli_number(event, "position") > after) && cli_number(page, "next") >= after;
+}
+
 /* What the publisher has after a position. *ret: its answer, a new reference. */
 static int read_place(struct replaying *replaying, long long after, int limit, json_t **ret)
 {
     json_t *values = json_pack("{s:I, s:i}", "after", (json_int_t)after, "limit", limit);
+    *ret = NULL;
     int code = cli_operator_ask(replaying->asking, replaying->of, "GET",
                                 "/_freehold/events?after={after}&limit={limit}", values, ret);
     if (code != CLI_DONE)
@@ -127,7 +140,8 @@ static int read_place(struct replaying *replaying, long long after, int limit, j
     replaying->last = cli_number(*ret, "last");
     const char *incarnation = json_string_at(*ret, "incarnation");
     const char *id = json_string_at(*ret, "after_id");
-    if (incarnation && id && strlen(incarnation) < ID_SIZE && strlen(id) < ID_SIZE) {
+    bool tells = incarnation && id && strlen(incarnation) < ID_SIZE && strlen(id) < ID_SIZE;
+    if (tells && page_leads_on(replaying, *ret, after)) {
         snprintf(replaying->incarnation, ID_SIZE, "%s", incarnation);
         snprintf(replaying->id, ID_SIZE, "%s", id);
         return CLI_DONE;
@@ -135,7 +149,9 @@ static int read_place(struct replaying *replaying, long long after, int limit, j
     json_decref(*ret);
     *ret = NULL;
     return cli_fail(CLI_FAILED,
-                    "%s does not say which event is at a position: its program is an older one",
+                    tells ? "%s's answers about positions of its events contradict each other"
+                          : "%s does not say which event is at a position: its program is an "
+                            "older one",
                     replaying->of);
 }
 
@@ -153,7 +169,7 @@ static bool first_after(struct replaying *replaying, long long after, long long 
     json_t *page = NULL;
     long long next = after;
     const json_t *event = NULL;
-    do { /* many positions may be of no events */
+    do { /* many positions may be of Freehold's own events, which are not listed */
         json_decref(page);
         page = NULL;
         *code = read_place(replaying, next, 1, &page);
@@ -256,14 +272,6 @@ static bool read_replay_time(const char *given, int64_t *ret_ms)
     return false;
 }
 
-static bool read_replay_position(const char *given, long long *ret)
-{
-    char *end;
-    errno = 0;
-    *ret = strtoll(given, &end, 10);
-    return given[0] >= '0' && given[0] <= '9' && !*end && errno == 0 && *ret <= INT64_MAX / 2;
-}
-
 /* Sets `after`, and the event there. */
 static int find_replay_place(struct replaying *replaying)
 {
@@ -272,7 +280,7 @@ static int find_replay_place(struct replaying *replaying)
     int64_t time_ms;
     long long first = 0;
     int code = CLI_DONE;
-    if (read_replay_position(given, &first)) {
+    if (cli_read_number(given, POSITION_MAX, &first)) {
         if (first == 0)
             return cli_fail(CLI_USAGE, "positions begin with 1");
     } else if (read_replay_time(given, &time_ms)) {
@@ -318,16 +326,22 @@ static bool says_more(const json_t *before, const json_t *share)
            (!json_object_get(before, "until") && json_object_get(share, "until"));
 }
 
+/* What names no partition, or one of another number of them, is left out. */
 static void take_answers(struct told *told, const json_t *answers)
 {
     json_t *answer, *share;
     size_t i, j;
+    unsigned index, count;
     json_array_foreach (answers, i, answer) {
-        told->partitions = cli_number(answer, "partitions");
+        long long partitions = cli_number(answer, "partitions");
+        if (partitions < 1 || partitions > ENVELOPE_SHARES_MAX)
+            continue;
+        told->partitions = partitions;
         json_array_foreach (json_object_get(answer, "shares"), j, share) {
             const char *name = cli_text(share, "share");
             const json_t *before = json_object_get(told->shares, name);
-            if (says_more(before, share))
+            if (query_share(name, &index, &count) && count == partitions &&
+                says_more(before, share))
                 json_object_set(told->shares, name, share);
         }
     }
@@ -399,8 +413,8 @@ static void print_given_up(const struct replaying *replaying, const char *name, 
 {
     long long at = cli_number(share, "at"), dropped = cli_number(share, "dropped");
     cli_line(0,
-             "%s goes on with the events of %s after position %lld (partition %s). Rows that "
-             "events up to %lld have changed are as of then: replay again from there, or sync.",
+             "%s goes on with the events of %s after position %lld (partition %s). Rows changed by "
+             "events up to %lld may show old values: replay again from there, or sync.",
              replaying->asked->service, replaying->of, cli_number(share, "until"), name, at);
     if (dropped > 0)
         cli_line(0, "%lld events that were parked meanwhile are dropped.", dropped);
@@ -446,7 +460,9 @@ static int tell_order(const struct replaying *replaying, const struct told *told
         done += json_object_get(share, "until") != NULL;
         answered += json_object_get(share, "error") == NULL;
     }
-    if (asked->json && done > 0) {
+    if (told->partitions == 0)
+        return cli_fail(CLI_FAILED, "%s does not say how many partitions it has", asked->service);
+    if (asked->json) {
         json_t *all = json_pack("{s:s, s:s, s:I, s:o}", "service", asked->service, "source",
                                 replaying->of, "partitions", (json_int_t)told->partitions, "shares",
                                 values_of(told->shares));
@@ -456,7 +472,7 @@ static int tell_order(const struct replaying *replaying, const struct told *told
         print_shares(replaying, told->shares);
     }
     if (asked->abandon && answered < told->partitions)
-        return cli_fail(CLI_FAILED, "%lld of %lld partitions did not answer: try again",
+        return cli_fail(CLI_FAILED, "%lld of %lld partitions refused or did not answer: try again",
                         told->partitions - answered, told->partitions);
     if (asked->abandon)
         return done ? CLI_DONE
@@ -467,7 +483,7 @@ static int tell_order(const struct replaying *replaying, const struct told *told
                  asked->with_effects ? "What follows from them happens again."
                                      : "What follows from them is held back.");
     if (done < told->partitions)
-        return cli_fail(CLI_FAILED, "that is so in %lld of %lld partitions", done,
+        return cli_fail(CLI_FAILED, "the replay began in only %lld of %lld partitions", done,
                         told->partitions);
     return CLI_DONE;
 }
@@ -479,7 +495,7 @@ int replay_run(struct cli_operator *asking, const struct replay_asked *asked)
     if (!asked->abandon == !asked->from)
         return cli_fail(CLI_USAGE, "events replay needs --from POSITION or TIME; or --abandon");
     if (asked->abandon && asked->with_effects)
-        return cli_fail(CLI_USAGE, "--with-effects is of a replay that begins");
+        return cli_fail(CLI_USAGE, "--with-effects can't be combined with --abandon");
     told.shares = json_object();
     int code = choose_publisher(&replaying);
     if (code == CLI_DONE && !asked->abandon)
@@ -491,7 +507,9 @@ int replay_run(struct cli_operator *asking, const struct replay_asked *asked)
             code = code == CLI_DONE ? said : code;
         }
         if (told.silent)
-            cli_note(CLI_PLAIN, "It may have %s there nevertheless: freehold status shows that.",
+            cli_note(CLI_PLAIN,
+                     "An instance that did not answer may have %s it nevertheless: see freehold "
+                     "status.",
                      asked->abandon ? "ended" : "begun");
     }
     json_decref(told.shares);

@@ -254,8 +254,8 @@ static void tell_replay_given_up(const struct subscription *s, int64_t at, int64
     const char *name = s->manager->context->service->name;
     log_warning("replay-given-up",
                 "%s stops applying the events of %s again at position %lld, and goes on after "
-                "%lld: %s Rows that events up to %lld have changed are as of then: replay again "
-                "from there, or sync.",
+                "%lld: %s Rows changed by events up to %lld may show old values: replay again from "
+                "there, or sync.",
                 name, s->source, (long long)at, (long long)s->cursor.position, why, (long long)at);
     if (dropped)
         log_warning("replay-parked-dropped",
@@ -297,8 +297,9 @@ static void carry_out(struct subscription *s)
 {
     struct replay_order *order = s->replay.order;
     s->replay.order = NULL;
-    enum fh_code code = order->abandons ? leave_replay(s, order, "an operator has given that up.")
-                                        : begin_replay(s, order);
+    enum fh_code code = order->abandons
+                            ? leave_replay(s, order, "an operator abandoned the replay.")
+                            : begin_replay(s, order);
     order->until = order->abandons ? s->cursor.position : s->replay.until.position;
     if (code == FH_OK)
         replay_settled(s);
