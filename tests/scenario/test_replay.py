@@ -113,12 +113,39 @@ def test_rows_that_a_wrong_handler_has_left_are_put_right_and_nothing_happens_tw
     assert sales.told() == {"SaleBooked": sales.sold}
 
 
+def test_a_replay_is_abandoned_and_goes_on_where_the_cursor_was(sales):
+    before = sales.booked()
+    assert sales.http("POST", "/api/hold", {"held": True}).status == 204
+    sales.replay("books", "--from", "1")
+    assert "is applying events of till again already" in sales.replay("books", "--from", "1", code=1)  # another operator
+    sales.sell(10)
+    assert any(one.get("replayed") == sales.sold - 10 for one in sales.state_of("books")["subscriptions"])
+    said = sales.replay("books", "--abandon")
+    assert f"books goes on with the events of till after position {sales.sold - 10}" in said, said
+    assert "may show old values" in said
+    assert "applies no events of till again now" in sales.replay("books", "--abandon", code=1)
+    booked = sales.booked()
+    assert booked["reminded"] == before["reminded"] + 10
+    assert before["applied"] + 10 <= booked["applied"] < before["applied"] + sales.sold * sales.partitions()
+    assert sales.told() == {"SaleBooked": sales.sold}
+    assert sales.http("POST", "/api/hold", {"held": False}).status == 204
+
+
+def test_with_effects_what_follows_happens_again(sales):
+    before = sales.booked()
+    assert "happens again" in sales.replay("books", "--from", str(sales.sold - 4), "--with-effects")
+    wait_for("all are reminded again", lambda: sales.sum()["reminded"] == before["reminded"] + 5)
+    assert sales.booked()["applied"] == before["applied"] + 5
+    assert sales.told() == {"SaleBooked": sales.sold + 5}
+
+
 def test_what_can_not_be_applied_again_is_refused_with_its_reason(sales):
     for words, code, reason in (
             (("books",), 2, "needs --from POSITION or TIME"),
             (("books", "--from", "0"), 2, "positions begin with 1"),
             (("books", "--from", "soon"), 2, "no position, and no time"),
             (("books", "--from", "1", "--abandon"), 2, "needs --from"),
+            (("books", "--abandon", "--with-effects"), 2, "can't be combined with --abandon"),
             (("book", "--from", "1"), 2, "did you mean 'books'?"),
             (("books", "--from", "1", "--of", "books"), 1, "books does not subscribe to books"),
             (("till", "--from", "1"), 1, "subscribes to no service's events"),

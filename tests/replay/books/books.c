@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Books: what was sold, told on. EDITION 1 books ten times the amount; EDITION 2 is mended. */
+/* Books: what was sold, told on. EDITION 1 books ten times the amount; EDITION 2 is mended. For one
+ * sale it asks the till for leave. */
 
 #include "../sale.h"
 
@@ -7,12 +8,15 @@
 #define EDITION 1
 #endif
 #define TIMES (EDITION == 1 ? 10 : 1)
+#define ASKED_SALE 100
 
 static void book_sale(fh_work *w)
 {
     json_t *sale = fh_event_data(w);
     json_t *booked =
         fh_object(w, "id", fh_int(w, sale, "id"), "amount", fh_int(w, sale, "amount") * TIMES);
+    if (fh_int(w, sale, "id") == ASKED_SALE)
+        fh_get(w, "till", "/api/leave");
     fh_exec(w,
             "INSERT INTO booked (id, amount, times) VALUES (:id, :amount, 1)"
             " ON CONFLICT (id) DO UPDATE SET amount = excluded.amount, times = booked.times + 1",
@@ -37,4 +41,5 @@ static void get_sum(fh_work *w)
 FH_SERVICE(books, .model = FH_RELATIONAL,
            .routes = {{"GET", "/api/sum", get_sum, .auth = FH_ANYONE}},
            .publishes = {{"SaleBooked", 1, sale_shape, .key = "id"}},
-           .subscribes = {{"till", "SaleMade", book_sale}}, .timers = {{"remind", remind}});
+           .asks = {{"till", "/api/leave"}}, .subscribes = {{"till", "SaleMade", book_sale}},
+           .timers = {{"remind", remind}});
