@@ -53,11 +53,11 @@ struct seal *seal_new(struct world *world, const json_t *keys)
 void seal_take_keys(struct seal *seal, const json_t *keys)
 {
     unsigned char key[crypto_secretbox_KEYBYTES];
-    if (!derive_position_key(keys, key) || memcmp(key, seal->keys[0], sizeof key) == 0)
-        return;
-    memcpy(seal->keys[1], seal->keys[0], sizeof key);
-    memcpy(seal->keys[0], key, sizeof key);
-    seal->key_count = 2;
+    if (derive_position_key(keys, key) && memcmp(key, seal->keys[0], sizeof key) != 0) {
+        memcpy(seal->keys[1], seal->keys[0], sizeof key);
+        memcpy(seal->keys[0], key, sizeof key);
+        seal->key_count = 2;
+    }
     sodium_memzero(key, sizeof key);
 }
 

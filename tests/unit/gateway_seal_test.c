@@ -185,7 +185,7 @@ static void what_this_system_did_not_seal_is_refused(void **state)
     }
     char *token = token_of(fixture->seal, "products", 17);
     size_t length = strlen(token);
-    for (size_t i = 0; i < length; i++) { /* no bit of it may be another */
+    for (size_t i = 0; i < length; i++) { /* none of its characters may be another */
         char kept = token[i];
         token[i] = kept == 'A' ? 'B' : 'A';
         assert_false(opens(fixture, token));

@@ -295,6 +295,10 @@ static const struct subscription *least_level(const struct subscription *s,
     return s;
 }
 
+_Static_assert(sizeof(((const fh_service *)NULL)->subscribes) / sizeof(struct fh_subscription) <=
+                   AS_OF_PLACES_MAX,
+               "each publisher has a place");
+
 void level_as_of(struct event_manager *manager, const struct as_of *only, struct as_of *ret)
 {
     const struct subscription *s = manager->subscriptions;
@@ -305,7 +309,7 @@ void level_as_of(struct event_manager *manager, const struct as_of *only, struct
         const char *name = s->source;
         bool counts = !s->outside && is_wanted_publisher(only, name);
         s = least_level(s, &least);
-        if (counts && least) /* there are at most as many subscriptions as places */
+        if (counts && least)
             as_of_add(ret, name, least->incarnation, least->position);
     }
 }
