@@ -309,13 +309,14 @@ def test_a_listed_origin_may_ask_and_read(started):
     assert (answer.status, answer.data) == (204, b"")
     assert answer.headers["access-control-allow-origin"] == "https://app.example.org"
     assert answer.headers["access-control-allow-methods"] == "PATCH"
-    assert "Idempotency-Key" in answer.headers["access-control-allow-headers"]
+    assert {"Idempotency-Key", "Freehold-Wait"} <= set(answer.headers["access-control-allow-headers"].split(", "))
     assert answer.headers["access-control-allow-credentials"] == "true"
     other = gateway.ask("OPTIONS", "/api/users/1", headers={**asks, "Origin": "https://evil.example.net"})
     assert other.status == 405 and "access-control-allow-origin" not in other.headers
     assert not service.asked
     read = gateway.get("/api/users/1", headers={"Host": "shop.example.org", "Origin": "https://app.example.org"})
     assert read.headers["access-control-allow-origin"] == "https://app.example.org"
+    assert {"Freehold-At", "Freehold-As-Of"} <= set(read.headers["access-control-expose-headers"].split(", "))
     assert read.headers["vary"] == "Origin"
 
 
