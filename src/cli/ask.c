@@ -21,7 +21,13 @@
 struct asking {
     struct world_request request;
     struct cli_ask *ask;
-    bool sent;
+    size_t client; /* which one sends it */
+};
+
+/* A client knows one address of a service. So there are as many as a service has addresses. */
+struct ask_client {
+    struct http_client *client; /* NULL: it is not needed */
+    struct signing *signing;
 };
 
 /* The next page of a list, as routes with .page name it: `</api/notes?cursor=...>; rel="next"`. It
@@ -58,7 +64,7 @@ static void command_answered(struct world_request *request)
         ask->next = next_page(request);
 }
 
-static void send_ask(struct world *world, struct asking *asking, int64_t deadline_ns)
+static void send_ask(struct http_client *client, struct asking *asking, int64_t deadline_ns)
 {
     struct cli_ask *ask = asking->ask;
     asking->request = (struct world_request){.service = ask->service,
@@ -71,7 +77,8 @@ static void send_ask(struct world *world, struct asking *asking, int64_t deadlin
                                              .owner = asking};
     for (int i = 0; i < CLI_HEADERS_MAX && ask->headers[i][0]; i++)
         asking->request.headers[i] = (struct world_header){ask->headers[i][0], ask->headers[i][1]};
-    world->ops->request(world, &asking->request);
+    http_client_set_address(client, ask->service, ask->address);
+    http_client_send(client, &asking->request);
 }
 
 /* Each request has its own deadline; this timer only keeps the loop running until the first is
@@ -81,43 +88,28 @@ static void keep_asks_turning(struct world_timer *timer)
     (void)timer;
 }
 
-static bool all_answered(const struct cli_ask *asks, const struct asking *asking, size_t count)
+static bool all_answered(const struct cli_ask *asks, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!asks[i].answer && (!asking || asking[i].sent))
+        if (!asks[i].answer)
             return false;
     }
     return true;
 }
 
-/* The client knows one address of a service at a time: another one waits for the next round. */
-static bool is_for_this_round(const struct cli_ask *asks, size_t i)
+/* Those to other addresses of the same service have others. */
+static size_t client_of(const struct cli_ask *asks, const struct asking *asking, size_t i)
 {
+    size_t next = 0;
     for (size_t j = 0; j < i; j++) {
-        if (!asks[j].answer && strcmp(asks[j].service, asks[i].service) == 0 &&
-            strcmp(asks[j].address, asks[i].address) != 0)
-            return false;
-    }
-    return !asks[i].answer;
-}
-
-static void ask_round(uv_loop_t *loop, struct http_client *client, struct world *world,
-                      struct cli_ask *asks, struct asking *asking, size_t count, int timeout_ms)
-{
-    for (size_t i = 0; i < count; i++)
-        asking[i].sent = is_for_this_round(asks, i);
-    for (size_t i = 0; i < count; i++) {
-        if (!asking[i].sent)
+        if (strcmp(asks[j].service, asks[i].service) != 0)
             continue;
-        asking[i].ask = &asks[i];
-        http_client_set_address(client, asks[i].service, asks[i].address);
-        send_ask(world, &asking[i], world_in_ms(world, timeout_ms));
+        if (strcmp(asks[j].address, asks[i].address) == 0)
+            return asking[j].client;
+        if (asking[j].client >= next)
+            next = asking[j].client + 1;
     }
-    struct world_timer turning = {.fire = keep_asks_turning};
-    world_timer_start(world, &turning, world_in_ms(world, timeout_ms));
-    while (!all_answered(asks, asking, count))
-        uv_run(loop, UV_RUN_ONCE);
-    world_timer_stop(world, &turning);
+    return next;
 }
 
 /* Whoever can read the keys in the state folder is the operator. */
@@ -157,29 +149,60 @@ static bool ask_is_refused(const struct cli_ask *ask)
     return ask->status == 401;
 }
 
+static void open_client(struct ask_client *ret, const struct state *state, uv_loop_t *loop,
+                        struct world *world, const struct http_tls *tls)
+{
+    struct fh_error error;
+    FH_ASSERT(http_client_new(loop, world, &ret->client, &error) == FH_OK);
+    http_client_use_tls(ret->client, tls);
+    ret->signing = sign_as_operator(state, ret->client, world);
+}
+
+/* All at once: one that is silent holds up none of the others. */
+static void send_asks(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms,
+                      uv_loop_t *loop, struct world *world, const struct http_tls *tls,
+                      struct ask_client *clients)
+{
+    struct asking *asking = calloc(count + 1, sizeof *asking);
+    FH_ASSERT(asking != NULL);
+    for (size_t i = 0; i < count; i++) {
+        asking[i].client = client_of(asks, asking, i);
+        asking[i].ask = &asks[i];
+        struct ask_client *one = &clients[asking[i].client];
+        if (asks[i].answer)
+            continue;
+        if (!one->client)
+            open_client(one, state, loop, world, tls);
+        send_ask(one->client, &asking[i], world_in_ms(world, timeout_ms));
+    }
+    struct world_timer turning = {.fire = keep_asks_turning};
+    world_timer_start(world, &turning, world_in_ms(world, timeout_ms));
+    while (!all_answered(asks, count))
+        uv_run(loop, UV_RUN_ONCE);
+    world_timer_stop(world, &turning);
+    free(asking);
+}
+
 static void ask_with_keys(const struct state *state, struct cli_ask *asks, size_t count,
                           int timeout_ms)
 {
     uv_loop_t loop;
     struct fh_error error;
-    struct http_client *client;
-    struct asking *asking = calloc(count ? count : 1, sizeof *asking);
-    FH_ASSERT(asking != NULL && uv_loop_init(&loop) == 0);
+    struct ask_client *clients = calloc(count + 1, sizeof *clients);
+    FH_ASSERT(clients != NULL && uv_loop_init(&loop) == 0);
     struct world *world = world_real_new(&loop, &error);
-    FH_ASSERT(world != NULL && http_client_new(&loop, world, &client, &error) == FH_OK);
-    world_real_set_sender(world, http_client_send, client);
+    FH_ASSERT(world != NULL);
     struct http_tls tls = operator_links(state);
-    http_client_use_tls(client, &tls);
-    struct signing *signing = sign_as_operator(state, client, world);
-    while (!all_answered(asks, NULL, count))
-        ask_round(&loop, client, world, asks, asking, count, timeout_ms);
-    http_client_free(client);
-    sign_free(signing);
+    send_asks(state, asks, count, timeout_ms, &loop, world, &tls, clients);
+    for (size_t i = 0; i < count; i++) {
+        http_client_free(clients[i].client);
+        sign_free(clients[i].signing);
+    }
     http_tls_release(&tls);
     world_real_free(world);
     uv_run(&loop, UV_RUN_DEFAULT);
     FH_ASSERT(uv_loop_close(&loop) == 0);
-    free(asking);
+    free(clients);
 }
 
 static int64_t number_of_keys(const struct state *state)
