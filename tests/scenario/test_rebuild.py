@@ -52,13 +52,13 @@ class Shop(System):
         """All that the search knows, page by page: a dump of its store, sorted by ids."""
         dump, after = [], ""
         while True:
-            query = urllib.parse.urlencode({"q": words, "limit": 50, **({"after": after} if after else {})})
+            query = urllib.parse.urlencode({"q": words, "sort": "id", "limit": 50, **({"after": after} if after else {})})
             page = self.http("GET", f"/api/search?{query}")
             assert page.status == 200, page
-            dump += [(one["id"], one["name"], one["price"]) for one in page.body]
-            if len(page.body) < 50:
+            dump += [(one["id"], one["name"], one["price"]) for one in page.body["hits"]]
+            after = page.body["next"]
+            if not after:
                 return dump
-            after = page.body[-1]["id"]
 
     def there(self):
         """The same, as its owner has it."""
@@ -110,11 +110,19 @@ class Shop(System):
 
 
 def spoil(shop):
-    """What its store shows is wrong from now on; to an empty store this migration does nothing."""
-    (shop.migrations / "0002_spoil.sql").write_text(
-        "UPDATE products SET price = 8 WHERE id = 'p003';\nDELETE FROM products WHERE id = 'p004';\n")
+    """What its store shows is wrong from now on: it has refused two events, which an operator has dropped."""
+    (shop.migrations / "0003_refuse_some.sql").write_text("".join(
+        f"CREATE TRIGGER refuses_{what} BEFORE {what} ON products WHEN old.id = '{product}'"
+        " BEGIN SELECT RAISE(ABORT, 'refused'); END;\n" for what, product in (("update", "p053"), ("delete", "p055"))))
     shop.command("upgrade", "search", "--state", shop.state)
-    assert len(shop.found()) == PRODUCTS - 1 and shop.there() != shop.found()
+    assert shop.http("PATCH", "/api/products/p053", {"price": 8}).status == 200
+    assert shop.http("DELETE", "/api/products/p055").status == 204
+    for product in ("p053", "p055"):
+        wait_for("its event is dropped", lambda product=product: shop.command(
+            "parked", "drop", "search", "products", product, "--yes", "--state", shop.state, check=False).returncode == 0)
+    (shop.migrations / "0004_refuse_none.sql").write_text("DROP TRIGGER refuses_update;\nDROP TRIGGER refuses_delete;\n")
+    shop.command("upgrade", "search", "--state", shop.state)
+    assert len(shop.found()) == PRODUCTS and len(shop.there()) == PRODUCTS - 1
 
 
 def damage_new_store(shop):
@@ -276,7 +284,7 @@ def test_an_up_that_ends_leaves_nothing_of_it_to_the_next_one(shop, how):
 
 def test_events_that_the_new_store_does_not_take_keep_it_from_being_taken(shop):
     """Unless that is asked for. Here a migration of a former program refuses what its store has already."""
-    (shop.migrations / "0002_refuse.sql").write_text(
+    (shop.migrations / "0003_refuse.sql").write_text(
         "CREATE TRIGGER refuses BEFORE INSERT ON products WHEN new.id = 'p007'"
         " BEGIN SELECT RAISE(ABORT, 'no such lamps'); END;\n")
     shop.command("upgrade", "search", "--state", shop.state)
@@ -295,7 +303,7 @@ def test_a_row_of_a_state_that_the_new_store_does_not_take_is_said(tmp_path):
     try:
         shop.fill()
         wait_for("events are trimmed", lambda: shop.state_of("products")["trimmed"] >= PRODUCTS - 20)
-        (shop.migrations / "0002_refuse.sql").write_text(
+        (shop.migrations / "0003_refuse.sql").write_text(
             "CREATE TRIGGER refuses BEFORE INSERT ON products WHEN new.id = 'p007'"
             " BEGIN SELECT RAISE(ABORT, 'no such lamps'); END;\n")
         shop.command("upgrade", "search", "--state", shop.state)
@@ -311,7 +319,7 @@ def test_it_is_not_rebuilt_with_migrations_that_its_store_does_not_have(shop):
     pathlib.Path(shop.file).write_text(re.sub(r"^system:", "upgrade: by hand\nsystem:", text, flags=re.MULTILINE))
     shop.stop()
     shop.up()
-    (shop.migrations / "0002_more.sql").write_text("CREATE TABLE more (id INTEGER PRIMARY KEY);\n")
+    (shop.migrations / "0003_more.sql").write_text("CREATE TABLE more (id INTEGER PRIMARY KEY);\n")
     done = shop.rebuild()
     assert done.returncode == 1 and "upgrade it first" in done.stderr, done
     assert shop.nothing_is_left() and shop.equals()

@@ -49,8 +49,8 @@ def test_a_new_search_finds_products_from_before_its_time(tmp_path):
         system.up()
 
         def found(words):
-            answer = system.http("GET", "/api/search?" + urllib.parse.urlencode({"q": words}))
-            return answer.status == 200 and [one["id"] for one in answer.body]
+            answer = system.http("GET", "/api/search?" + urllib.parse.urlencode({"q": words, "sort": "id"}))
+            return answer.status == 200 and [one["id"] for one in answer.body["hits"]]
 
         wait_for("the products from before are found", lambda: found(mark) == made[:2])
         assert found(f"{mark} sofa") == made[1:2]

@@ -352,18 +352,26 @@ def test_products_are_found_by_all_of_their_words(shop):
             for i, (name, category, text) in enumerate([
                 ("Bright lamp", "light", "100% glass"), ("Desk LAMP, black", "light", "tall"), ("Table", "Wood", "5_legs")])]
 
+    def search(words, **more):
+        answer = shop.http("GET", "/api/search?" + urllib.parse.urlencode({"q": words, "sort": "id", **more}))
+        assert answer.status == 200, answer
+        return answer.body
+
     def found(words, **more):
-        return [one["id"] for one in shop.http(
-            "GET", "/api/search?" + urllib.parse.urlencode({"q": words, **more})).body]
+        return [one["id"] for one in search(words, **more)["hits"]]
 
     wait_for("all are heard of", lambda: found(mark) == made)
-    assert found(f"{mark} lamp") == found(f"lam {mark} LIGHT") == made[:2]
-    assert found(f"{mark}, black!") == made[1:2] and found(f"{mark} amp") == []
-    assert found(f"{mark} legs 5") == found(f"{mark} wood") == made[2:]
-    assert found(mark, limit=2) == made[:2] and found(mark, after=made[1]) == made[2:]
-    answer = shop.http("GET", "/api/search?q=%25_'--")
-    assert answer.status == 422 and answer.body["errors"][0]["pointer"] == "/q"
-    assert shop.http("GET", "/api/search?q=" + "+".join("abcdefghi")).status == 422
+    assert found(f"{mark} lamp") == found(f"lamp LIGHT {mark[:9]}") == made[:2]
+    assert found(f"{mark}, black!") == made[1:2] and found(f"{mark} amp") == [] and found(f'"black {mark}"') == []
+    assert found(f"{mark} legs") == found(f"{mark} wood") == made[2:] and found(f"{mark} 100%") == made[:1]
+    page = search(mark, limit=2)
+    assert [one["id"] for one in page["hits"]] == made[:2] and page["total"] == 3
+    assert found(mark, limit=2, after=page["next"]) == made[2:]
+    assert page["categories"] == [{"value": "light", "count": 2}, {"value": "Wood", "count": 1}]
+    assert found(mark, category="Wood") == made[2:] and "<mark>glass</mark>" in search("glass")["hits"][0]["highlight"]
+    assert found(mark, sort="price") and shop.http("GET", f"/api/search?q={mark}&sort=colour").status == 400
+    assert found("%_'--") == [] and search(" ", limit=1)["total"] >= 3
+    assert shop.http("GET", "/api/search?q=" + "+".join(["a"] * 33)).status == 422
     assert shop.http("PATCH", f"/api/products/{made[0]}", {"name": f"{mark} Sofa"}).status == 200
     wait_for("the new name is found", lambda: found(f"{mark} sofa") == made[:1] and found(f"{mark} bright") == [])
     assert shop.http("DELETE", f"/api/products/{made[2]}").status == 204

@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers of the search, which shows what products has published: as of when they are, and who waits for an event is
-told that it is there only if it is. docs/guide/views.md"""
+told that it is there only if it is. docs/guide/views.md (of several instances: test_replay)"""
 
 import contextlib
 import http.client
 import itertools
 import os
 import re
-import shutil
 import signal
 import threading
 
 import pytest
 
-from conftest import CONDITION_S_MAX, ROOT, SHOP_FILE, Answer, System, named, open_folder, wait_for, with_programs
+from conftest import CONDITION_S_MAX, SHOP_FILE, Answer, wait_for
 
 numbers = itertools.count(1)
 
@@ -35,7 +34,7 @@ def find(system, word, **headers):
 
 def found(answer):
     assert answer.status == 200, answer
-    return [one["id"] for one in answer.body]
+    return [one["id"] for one in answer.body["hits"]]
 
 
 def inside(system, word, headers, service="search"):
@@ -155,26 +154,3 @@ def test_who_waits_while_the_view_ends_is_told_so(shop):
     thread.join()
     assert answers[0].status == 503 and answers[0].body["type"].endswith("service-stopping"), answers
     assert found(find(shop, word, Freehold_Wait=at)) == [word]
-
-
-def test_of_several_instances_each_waits_for_what_the_others_apply(request):
-    named("postgresql")
-    folder = open_folder()
-    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
-    for migrations in (ROOT / "examples" / "shop").glob("*/migrations"):
-        shutil.copytree(migrations, folder / migrations.parent.name / "migrations")
-    text, count = re.subn(r"^(  search: \{ program: \S+) \}$", r"\1, engine: postgresql, instances: 2 }",
-                          with_programs(SHOP_FILE.read_text()), flags=re.MULTILINE)
-    assert count == 1
-    file = folder / "freehold.yaml"
-    file.write_text(text)
-    system = System(file, folder / "s").up()
-    try:
-        for _ in range(3):
-            word, at = publish(system)
-            seen = [find(system, word, Freehold_Wait=at) for _ in range(3)]
-            assert [found(one) for one in seen] == [[word]] * 3
-        assert all("freehold-as-of" in one.headers and "age" not in one.headers for one in seen), seen
-        assert find(system, word, Freehold_Max_Age="3600").status == 503  # nobody knows
-    finally:
-        system.stop()

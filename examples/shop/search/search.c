@@ -1,68 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Search: finds products by the words in their names, categories and descriptions. Owns `products`,
- * a projection: what it has heard, as text in one form.
- *
- * A text is kept as its words in lower case (of A to Z; other letters are kept as they are), each
- * between blanks. A product is found when every word that is looked for begins one of its own.
+ * Search: finds products by the words in their names, categories and descriptions, the best first.
+ * Owns `products`, what it has heard of each, and a derived store of the same name, in which words
+ * are found (docs/guide/search.md).
  */
 
-#include <ctype.h>
 #include <freehold.h>
-#include <string.h>
 
-#define WORDS_LENGTH_MAX 4000 /* of a product; what is behind is not found */
-#define TERMS_MAX 8
 #define SHOWN "id,name,price,category,description" /* all that is kept of a product */
 
-/* ASCII letters and digits, and whatever is beyond ASCII, make up words. */
-static bool is_of_word(char c)
+/* A seller may give a product a description of any type: only a text is one. */
+static json_t *heard(fh_work *w)
 {
-    return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
-}
-
-/* Appends the words of `text`, each with a blank behind it. Words are kept whole. */
-static size_t add_words(char *words, size_t length, const char *text)
-{
-    while (text && *text) {
-        while (*text && !is_of_word(*text))
-            text++;
-        size_t word = 0;
-        while (text[word] && is_of_word(text[word]))
-            word++;
-        if (length + word + 2 > WORDS_LENGTH_MAX)
-            return length;
-        for (size_t i = 0; i < word; i++)
-            words[length++] = (char)tolower((unsigned char)text[i]);
-        if (word > 0)
-            words[length++] = ' ';
-        text += word;
-    }
-    return length;
-}
-
-static const char *text_of(json_t *object, const char *name)
-{
-    return json_string_value(json_object_get(object, name));
+    json_t *product = fh_event_data(w), *description = json_object_get(product, "description");
+    return fh_object(w, "id", json_object_get(product, "id"), "name",
+                     json_object_get(product, "name"), "price", json_object_get(product, "price"),
+                     "category", json_string_value(json_object_get(product, "category")),
+                     "description", json_string_value(description));
 }
 
 static void product_heard(fh_work *w)
 {
-    json_t *product = fh_event_data(w);
-    char words[WORDS_LENGTH_MAX + 1] = " ";
-    size_t length = add_words(words, 1, text_of(product, "name"));
-    length = add_words(words, length, text_of(product, "category"));
-    length = add_words(words, length, text_of(product, "description"));
-    words[length] = '\0';
+    json_t *product = heard(w);
     fh_exec(w,
-            "INSERT INTO products VALUES (:id, :name, :price, :words) ON CONFLICT (id)"
-            " DO UPDATE SET name = excluded.name, price = excluded.price, words = excluded.words",
-            fh_object(w, "words", words), product);
+            "INSERT INTO products (id, name, price, category, description)"
+            " VALUES (:id, :name, :price, :category, :description) ON CONFLICT (id)"
+            " DO UPDATE SET name = excluded.name, price = excluded.price,"
+            " category = excluded.category, description = excluded.description",
+            product);
+    fh_derive(w, "products", fh_text(w, product, "id"), product);
+}
+
+static void forget_product(fh_work *w, const char *member)
+{
+    const char *id = fh_text(w, fh_event_data(w), member);
+    fh_exec(w, "DELETE FROM products WHERE id = :id", fh_object(w, "id", id));
+    fh_derive_gone(w, "products", id);
 }
 
 static void product_deleted(fh_work *w)
 {
-    fh_exec(w, "DELETE FROM products WHERE id = :id", fh_event_data(w));
+    forget_product(w, "id");
 }
 
 /* A search that begins anew takes over all products there are, and gives up what is gone. Once a
@@ -70,7 +48,7 @@ static void product_deleted(fh_work *w)
  */
 static void product_gone(fh_work *w)
 {
-    fh_exec(w, "DELETE FROM products WHERE id = :key", fh_event_data(w));
+    forget_product(w, "key");
 }
 
 static void products_held(fh_work *w)
@@ -82,50 +60,76 @@ static void products_held(fh_work *w)
                      fh_query(w)));
 }
 
-/* What a term looks like in the words, for LIKE: no word has one of its wildcards in it. */
-static json_t *patterns_of(fh_work *w)
+/* Of which the derived store is made anew, when it was declared otherwise. */
+static void products_state(fh_work *w)
 {
-    char terms[WORDS_LENGTH_MAX + 1] = "";
-    json_t *patterns = json_object();
-    terms[add_words(terms, 0, text_of(fh_query(w), "q"))] = '\0';
-    char *rest = terms;
-    for (int i = 0; i < TERMS_MAX; i++) {
-        const char *term = strsep(&rest, " ");
-        json_object_set_new(patterns, fh_format(w, "term%d", i),
-                            json_sprintf("%% %s%%", term ? term : ""));
-    }
-    if (!*terms)
-        fh_fail_at(w, 422, "/q", "expected at least one word to look for");
-    if (rest && *rest)
-        fh_fail_at(w, 422, "/q", "expected at most %d words", TERMS_MAX);
-    return patterns;
+    fh_reply(w, 200,
+             fh_rows(w, "SELECT " SHOWN " FROM products WHERE id > :after ORDER BY id LIMIT :limit",
+                     fh_query(w)));
 }
 
-/* In the order of ids, which is no ranking: that is another model's. */
+static json_t *hit_of(fh_work *w, json_t *hit)
+{
+    json_t *product = json_object_get(hit, "value");
+    return fh_object(w, "id", json_object_get(product, "id"), "name",
+                     json_object_get(product, "name"), "price", json_object_get(product, "price"),
+                     "category", json_object_get(product, "category"), "highlight",
+                     json_object_get(hit, "highlight"));
+}
+
 static void search(fh_work *w)
 {
-    json_t *page = fh_object(w, "after", "", "limit", 20);
+    json_t *query = fh_query(w), *category = json_object_get(query, "category"), *hit;
+    const struct fh_search question = {
+        .text = fh_text(w, query, "q"),
+        .prefix = true,
+        .filter = json_is_string(category) ? fh_object(w, "category", category) : NULL,
+        .facets = (const char *const[]){"category", NULL},
+        .highlight = "description",
+        .sort = fh_text(w, query, "sort"),
+        .after = fh_text(w, query, "after"),
+        .limit = (int)fh_int(w, query, "limit")};
+    json_t *found = fh_search(w, "products", &question), *hits = fh_array(w);
+    size_t i;
+    json_array_foreach (json_object_get(found, "hits"), i, hit)
+        json_array_append(hits, hit_of(w, hit));
     fh_reply(w, 200,
-             fh_rows(w,
-                     "SELECT id, name, price FROM products WHERE id > :after AND words LIKE :term0"
-                     " AND words LIKE :term1 AND words LIKE :term2 AND words LIKE :term3"
-                     " AND words LIKE :term4 AND words LIKE :term5 AND words LIKE :term6"
-                     " AND words LIKE :term7 ORDER BY id LIMIT :limit",
-                     patterns_of(w), fh_query(w), page));
+             fh_object(w, "total", json_object_get(found, "total"), "hits", hits, "categories",
+                       json_object_get(json_object_get(found, "facets"), "category"), "next",
+                       json_object_get(found, "next")));
 }
 
-static const fh_field search_shape[] = {{"q", FH_STRING, .min = 1, .max = 500},
-                                        {"limit", FH_INT, .min = 1, .max = 100, .optional = true},
-                                        {"after", FH_STRING, .max = 200, .optional = true},
-                                        {0}};
+static const struct fh_derived_field product_fields[] = {
+    {"id", FH_STRING, FH_SORTED},        {"name", FH_STRING, FH_TEXT | FH_SORTED, .weight = 5},
+    {"price", FH_INT, FH_SORTED},        {"category", FH_STRING, FH_TEXT | FH_FACET, .weight = 2},
+    {"description", FH_STRING, FH_TEXT}, {0}};
 
-static const fh_field found_shape[] = {
-    {"id", FH_STRING}, {"name", FH_STRING}, {"price", FH_INT}, {0}};
+static const char *const orders[] = {"id", "name", "price", NULL};
+static const fh_field search_shape[] = {
+    {"q", FH_STRING, .min = 1, .max = 256},
+    {"category", FH_STRING, .max = 200, .nullable = true, .default_value = "null"},
+    {"sort", FH_STRING, .one_of = orders, .nullable = true, .default_value = "null"},
+    {"limit", FH_INT, .min = 1, .max = 100, .default_value = "20"},
+    {"after", FH_STRING, .max = 2000, .nullable = true, .default_value = "null"},
+    {0}};
+
+static const fh_field found_shape[] = {{"id", FH_STRING},
+                                       {"name", FH_STRING},
+                                       {"price", FH_INT},
+                                       {"category", FH_STRING, .nullable = true},
+                                       {"highlight", FH_STRING, .nullable = true},
+                                       {0}};
+static const fh_field category_shape[] = {{"value", FH_STRING}, {"count", FH_INT}, {0}};
+static const fh_field answer_shape[] = {{"total", FH_INT},
+                                        {"hits", FH_ARRAY, .of = found_shape},
+                                        {"categories", FH_ARRAY, .of = category_shape},
+                                        {"next", FH_STRING, .nullable = true},
+                                        {0}};
 
 FH_SERVICE(search, .model = FH_RELATIONAL,
            .routes = {{"GET", "/api/search", search, .query = search_shape,
-                       .answer = {200, .each = found_shape}, .auth = FH_ANYONE, .name = "search",
-                       .summary = "Finds products by words", .of_view = true}},
+                       .answer = {200, answer_shape}, .auth = FH_ANYONE, .name = "search",
+                       .summary = "Finds products by words, the best first", .of_view = true}},
            .subscribes = {{"products", "ProductUpdated", product_heard, .fields = SHOWN,
                            .upsert = product_heard, .gone = product_gone, .held = products_held,
                            .sync_s = 24 * 60 * 60},
@@ -133,4 +137,7 @@ FH_SERVICE(search, .model = FH_RELATIONAL,
                            .covered_by = "ProductUpdated"},
                           {"products", "ProductDeleted", product_deleted, .fields = "id",
                            .covered_by = "ProductUpdated"}},
-           .shapes = {{"FoundProduct", found_shape}});
+           .derives = {{"products", FH_SEARCH, product_fields, .state = products_state}},
+           .shapes = {{"FoundProduct", found_shape},
+                      {"FoundProducts", answer_shape},
+                      {"FoundCategory", category_shape}});

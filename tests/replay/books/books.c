@@ -39,7 +39,7 @@ static void get_sum(fh_work *w)
 }
 
 FH_SERVICE(books, .model = FH_RELATIONAL,
-           .routes = {{"GET", "/api/sum", get_sum, .auth = FH_ANYONE}},
+           .routes = {{"GET", "/api/sum", get_sum, .auth = FH_ANYONE, .of_view = true}},
            .publishes = {{"SaleBooked", 1, sale_shape, .key = "id"}},
            .asks = {{"till", "/api/leave"}}, .subscribes = {{"till", "SaleMade", book_sale}},
            .timers = {{"remind", remind}});
