@@ -60,12 +60,12 @@ class Shop:
         while self.idle:
             self.idle.pop()[1].close()
 
-    async def request(self, method, path, body=None, key=None, headers=(), user=None, staff=False):
+    async def request(self, method, path, body=None, key=None, headers=(), user=None, staff=False, role=None):
         """The answer of a service, whatever its status below 500; asks again otherwise. `user`: as whom, the id of
-        a user; `staff`: as one of the staff; neither: as nobody."""
+        a user, with a `role`; `staff`: as one of the staff; neither: as nobody."""
         lines = [f"{method} {path} HTTP/1.1\r\n", self.head]
         if user is not None or staff:
-            token = self.issuer.token(STAFF if user is None else user, *(["staff"] if staff else []))
+            token = self.issuer.token(STAFF if user is None else user, *(["staff"] if staff else []), *([role] if role else []))
             lines.append(f"Authorization: Bearer {token}\r\n")
         data = b""
         if body is not None:
