@@ -38,7 +38,8 @@ all: ## build everything; the command is build/freehold
 deps: ## install the Debian packages that are missing (as root, or with sudo)
 	@tools/deps
 
-demo: ## the shop: real orders, crashes on the way, the books balanced (ONCE=1: then stop; PROFILE=servers: on servers; PROFILE=nats, rabbitmq or kafka: with a broker)
+demo: ## the shop: real orders, crashes on the way, the books balanced (ONCE=1: then stop; SYSTEM=iot: devices that measure; PROFILE=servers: on servers; PROFILE=nats, rabbitmq or kafka: with a broker)
+	@case "$(SYSTEM)" in ''|shop|iot) ;; *) echo "SYSTEM=$(SYSTEM): expected shop, or iot" >&2; exit 2;; esac
 	@tools/deps $(if $(PROFILE),servers,demo)
 	@$(if $(PROFILE),tools/servers build $(BUILD)/servers $(filter kafka,$(PROFILE)),:)
 	@if test ! -f $(BUILD)/build.ninja; then mkdir -p $(BUILD); echo "Configuring $(BUILD)"; \
@@ -46,8 +47,8 @@ demo: ## the shop: real orders, crashes on the way, the books balanced (ONCE=1: 
 	touch $(BUILD)/lean; fi
 	@if test -n "$(PROFILE)" && test -f $(BUILD)/lean && ! grep -q servers $(BUILD)/lean; then \
 	$(MESON) configure $(BUILD) -Dservers=enabled >/dev/null && echo servers >$(BUILD)/lean; fi
-	@NINJA_STATUS='[%f/%t, %e s] ' /usr/bin/ninja -C $(BUILD) demo
-	@examples/shop/demo $(if $(PROFILE),--profile $(PROFILE))
+	@NINJA_STATUS='[%f/%t, %e s] ' /usr/bin/ninja -C $(BUILD) $(if $(filter iot,$(SYSTEM)),demo_iot,demo)
+	@examples/$(or $(SYSTEM),shop)/demo $(if $(PROFILE),--profile $(PROFILE))
 
 servers: ## database servers for system files: packages, and what is built into build/servers, where `up` finds it
 	@tools/deps servers

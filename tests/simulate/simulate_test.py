@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Simulations as TAP cases: called with the program and the system file of the shop, the tower, the deals and the
-guests.
+"""Simulations as TAP cases: called with the program and the system file of the shop, the tower, the deals, the guests,
+the clock and the devices.
 
 FREEHOLD_RUNS is how many seeds are run; FREEHOLD_SEED the first of them, so that a failure that was
 printed can be looked at again.
@@ -15,7 +15,7 @@ import sys
 import tap
 
 (PROGRAM, FILE, TOWER, TOWER_FILE, DEALS, DEALS_FILE, GUESTS, GUESTS_FILE, CLOCK,
- CLOCK_FILE) = sys.argv[1:11]
+ CLOCK_FILE, IOT, IOT_FILE) = sys.argv[1:13]
 SEED = int(os.environ.get("FREEHOLD_SEED", "1"))
 RUNS = int(os.environ.get("FREEHOLD_RUNS", "1000"))
 REPLAYED = 60
@@ -71,6 +71,16 @@ def everything_is_done_at_its_time_once():
             and counts["too late"] > 0 and counts["ticks"] > 0 and counts["parked"] > 0)
 
 
+def each_point_counts_once_and_raises_what_it_should():
+    """Series, and alerts that follow from them."""
+    ran = subprocess.run([IOT, IOT_FILE, "--seed", str(SEED), "--runs", str(RUNS // 10), "--json"],
+                         capture_output=True, text=True, check=False)
+    notes.append(ran.stdout.strip())
+    counts = json.loads(ran.stdout)["counts"]
+    return (ran.returncode == 0 and counts["points"] > RUNS and counts["raised"] > 0 and counts["raised later"] > 0
+            and counts["cleared"] > 0)
+
+
 def nothing_is_wrong_after_a_restore_that_is_not_reported():
     """Most of these runs restore a service; what is lost, and what waits for a person, is told."""
     ran = subprocess.run([DEALS, DEALS_FILE, "--seed", str(SEED), "--runs", str(DEALS_RUNS), "--json"],
@@ -112,7 +122,7 @@ def a_wrong_word_is_refused():
 CASES = (every_promise_holds_whatever_fails, every_promise_holds_in_the_tower_too,
          every_promise_holds_with_a_broker_that_is_not_to_be_relied_on,
          everything_is_done_for_whoever_began_it, everything_is_done_at_its_time_once,
-         nothing_is_wrong_after_a_restore_that_is_not_reported,
+         each_point_counts_once_and_raises_what_it_should, nothing_is_wrong_after_a_restore_that_is_not_reported,
          a_seed_is_one_run_bit_for_bit,
          whole_traces_are_equal_line_by_line, runs_meet_crashes_and_carry_out_orders,
          a_wrong_word_is_refused)

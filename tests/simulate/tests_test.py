@@ -13,7 +13,7 @@ import tempfile
 import tap
 
 FREEHOLD, PROGRAM, FILE, FAILING, BROKEN, DESK, DESK_FILE, CLOCK, CLOCK_FILE = sys.argv[1:10]
-FETCH, FETCH_FAILING, FETCH_FILE = sys.argv[10:13]
+FETCH, FETCH_FAILING, FETCH_FILE, IOT, IOT_FILE = sys.argv[10:15]
 
 # Why each of the failing tests fails.
 REASONS = {
@@ -54,6 +54,10 @@ def the_shops_tests_pass():
 
 def the_help_desks_tests_pass_and_a_day_takes_no_time():
     return tests_pass(DESK, DESK_FILE)
+
+
+def the_tests_of_what_measures_pass():
+    return tests_pass(IOT, IOT_FILE)
 
 
 def tests_need_no_keys():
@@ -139,7 +143,8 @@ def a_wrong_stub_of_what_is_outside_says_why():
             ["https://api.example.org is asked with GET alone, so a stub can't answer POST /rates"]}
 
 
-CASES = (the_shops_tests_pass, the_help_desks_tests_pass_and_a_day_takes_no_time, time_passes_in_tests,
+CASES = (the_shops_tests_pass, the_help_desks_tests_pass_and_a_day_takes_no_time, the_tests_of_what_measures_pass,
+         time_passes_in_tests,
          each_wrong_test_fails_and_says_why, a_service_with_a_bug_is_found_by_its_tests,
          a_failure_is_printed_with_its_place_its_seed_and_its_trace, a_seed_is_one_run_line_by_line,
          tests_are_listed_and_chosen_by_name, tests_need_no_keys, what_is_outside_is_a_stub,
