@@ -212,21 +212,94 @@ static enum fh_code take_ledger_rows(void *context, const struct sql_value *rows
     return code;
 }
 
-static enum fh_code copy_ledger_numbers(const struct copy_options *options, struct fh_error *error)
+static enum fh_code read_ledger_numbers(struct store *store, int64_t *ret_position,
+                                        int64_t *ret_trimmed, char ret_id[ID_SIZE],
+                                        struct fh_error *error)
 {
     struct store_work *work;
-    int64_t position = 0, trimmed = 0;
-    char trimmed_id[ID_SIZE];
-    enum fh_code code = store_begin(options->from, STORE_READ, &work, error);
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    code = ledger_position(work, &position, error);
+    code = ledger_position(work, ret_position, error);
     if (code == FH_OK)
-        code = ledger_outbox_trimmed(work, &trimmed, trimmed_id, error);
+        code = ledger_outbox_trimmed(work, ret_trimmed, ret_id, error);
     store_rollback(work);
+    return code;
+}
+
+static enum fh_code copy_ledger_numbers(const struct copy_options *options, struct fh_error *error)
+{
+    int64_t position = 0, trimmed = 0;
+    char trimmed_id[ID_SIZE];
+    enum fh_code code = read_ledger_numbers(options->from, &position, &trimmed, trimmed_id, error);
     return code == FH_OK ? copied_ops_of(options->to)
                                ->number(options->to, position, trimmed, trimmed_id, error)
                          : code;
+}
+
+/* ---- what was published ---- */
+
+static const char *const published_tables[] = {"fh_outbox", "fh_place", "fh_subscriber", "fh_saga",
+                                               "fh_saga_step"};
+static const struct copied_ledger facts = {
+    .table = "fh_meta", .columns = {TEXT("name"), TEXT("value")}, .id = {"name"}};
+
+static const struct copied_ledger *copied_ledger_named(const char *name)
+{
+    int at = 0;
+    while (strcmp(copied_ledgers[at].collection, name) != 0)
+        at++;
+    return &copied_ledgers[at];
+}
+
+struct publishing_copy {
+    struct store_work *into;
+    const struct copied_ledger *ledger;
+};
+
+static enum fh_code put_published_rows(void *context, const struct sql_value *rows, int count,
+                                       struct fh_error *error)
+{
+    struct publishing_copy *copy = context;
+    return copied_ops_of(copy->into->store)->put(copy->into, copy->ledger, rows, count, error);
+}
+
+/* All but those about the store as such. */
+static enum fh_code put_facts(void *context, const struct sql_value *rows, int count,
+                              struct fh_error *error)
+{
+    struct store_work *into = context;
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < count && code == FH_OK; i++) {
+        const char *name = rows[2 * i].text;
+        if (strcmp(name, "format") != 0 && strcmp(name, LEDGER_UNFINISHED) != 0)
+            code = ledger_meta_put(into, name, rows[2 * i + 1].text, error);
+    }
+    return code;
+}
+
+enum fh_code copy_published(struct store *from, struct store_work *into, struct fh_error *error)
+{
+    int64_t position = 0, trimmed = 0;
+    char trimmed_id[ID_SIZE];
+    const struct copied_ops *ops = copied_ops_of(into->store);
+    enum fh_code code = read_ledger_numbers(from, &position, &trimmed, trimmed_id, error);
+    for (size_t i = 0; i < sizeof published_tables / sizeof *published_tables && code == FH_OK;
+         i++) {
+        struct publishing_copy copy = {into, copied_ledger_named(published_tables[i])};
+        code = ops->clear(into, copy.ledger, error);
+        if (code == FH_OK)
+            code = copied_ops_of(from)->read(from, copy.ledger, put_published_rows, &copy, error);
+    }
+    if (code == FH_OK)
+        code = copied_ops_of(from)->read(from, &facts, put_facts, into, error);
+    return code == FH_OK ? ops->put_number(into, position, trimmed, trimmed_id, error) : code;
+}
+
+enum fh_code copy_ledger_rows(struct store *store, const char *table, int64_t *ret,
+                              struct fh_error *error)
+{
+    return copied_ops_of(store)->count(store, copied_ledger_named(table), ret, error);
 }
 
 /* ---- everything ---- */

@@ -19,6 +19,13 @@ bool copy_knows(const struct store *store);
  * differs; says which. */
 enum fh_code copy_ledger(const struct copy_options *options, struct copy_result *ret,
                          struct fh_error *error);
+/* In the open unit of work `into` of another store: what `from` is to others, in place of what is
+ * there: what it has published, and who of its subscribers has come how far; its sagas; its
+ * incarnation, and what it knows of others'. For engines with `put`. */
+enum fh_code copy_published(struct store *from, struct store_work *into, struct fh_error *error);
+/* How many rows the store's ledger has in a table; for the same engines. */
+enum fh_code copy_ledger_rows(struct store *store, const char *table, int64_t *ret,
+                              struct fh_error *error);
 /* Adds the rows of the source's ledger to the progress's total, as far as they can be counted. */
 void copy_ledger_count(const struct copy_options *options);
 /* FH_CONFLICT: `name` is what differs; it has `there` rows in the source, `here` in the target. */
@@ -77,6 +84,14 @@ struct copied_ops {
      * trimmed. */
     enum fh_code (*number)(struct store *store, int64_t position, int64_t trimmed,
                            const char *trimmed_id, struct fh_error *error);
+    /* The same as `write` and `number`, in an open unit of work; and `clear` removes a table's rows
+     * there. All three NULL: the ledger is only copied as a whole. */
+    enum fh_code (*put)(struct store_work *work, const struct copied_ledger *ledger,
+                        const struct sql_value *rows, int count, struct fh_error *error);
+    enum fh_code (*put_number)(struct store_work *work, int64_t position, int64_t trimmed,
+                               const char *trimmed_id, struct fh_error *error);
+    enum fh_code (*clear)(struct store_work *work, const struct copied_ledger *ledger,
+                          struct fh_error *error);
 };
 extern const struct copied_ops copied_sql; /* of SQLite's tables */
 

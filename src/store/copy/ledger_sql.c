@@ -144,15 +144,12 @@ static void ledger_insert(struct text *sql, const struct copied_ledger *ledger)
     text_add(sql, ")");
 }
 
-static enum fh_code sql_write(struct store *store, const struct copied_ledger *ledger,
-                              const struct sql_value *rows, int count, struct fh_error *error)
+static enum fh_code put_ledger_rows(struct store_work *work, const struct copied_ledger *ledger,
+                                    const struct sql_value *rows, int count, struct fh_error *error)
 {
-    struct store_work *work;
     struct text sql;
     int width = copied_column_count(ledger);
-    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
-    if (code != FH_OK)
-        return code;
+    enum fh_code code = FH_OK;
     ledger_insert(&sql, ledger);
     for (int row = 0; row < count && code == FH_OK; row++) {
         struct sql_value values[COPIED_COLUMNS_MAX];
@@ -164,52 +161,73 @@ static enum fh_code sql_write(struct store *store, const struct copied_ledger *l
         code = sql_run(work, sql.data, values, value_count, NULL, NULL, NULL, error);
     }
     text_release(&sql);
+    return code;
+}
+
+static enum fh_code end_ledger_work(struct store_work *work, enum fh_code code,
+                                    struct fh_error *error)
+{
     if (code == FH_OK)
         return store_commit(work, error);
     store_rollback(work);
     return code;
+}
+
+static enum fh_code sql_write(struct store *store, const struct copied_ledger *ledger,
+                              const struct sql_value *rows, int count, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
+    if (code != FH_OK)
+        return code;
+    return end_ledger_work(work, put_ledger_rows(work, ledger, rows, count, error), error);
 }
 
 /* ---- emptying ---- */
 
+static enum fh_code clear_ledger(struct store_work *work, const struct copied_ledger *ledger,
+                                 struct fh_error *error)
+{
+    char sql[96];
+    snprintf(sql, sizeof sql, "DELETE FROM %s", ledger->table);
+    return sql_run(work, sql, NULL, 0, NULL, NULL, NULL, error);
+}
+
 static enum fh_code sql_ledger_empty(struct store *store, struct fh_error *error)
 {
     struct store_work *work;
-    char sql[96];
     enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
-    for (int i = 0; i < copied_ledger_count && code == FH_OK; i++) {
-        snprintf(sql, sizeof sql, "DELETE FROM %s", copied_ledgers[i].table);
-        code = sql_run(work, sql, NULL, 0, NULL, NULL, NULL, error);
-    }
-    if (code == FH_OK)
-        return store_commit(work, error);
-    store_rollback(work);
-    return code;
+    for (int i = 0; i < copied_ledger_count && code == FH_OK; i++)
+        code = clear_ledger(work, &copied_ledgers[i], error);
+    return end_ledger_work(work, code, error);
 }
 
 /* The trimmed position is in meta, the rest of which is written by whoever makes the copy. */
-static enum fh_code sql_number(struct store *store, int64_t position, int64_t trimmed,
-                               const char *trimmed_id, struct fh_error *error)
+static enum fh_code put_ledger_number(struct store_work *work, int64_t position, int64_t trimmed,
+                                      const char *trimmed_id, struct fh_error *error)
 {
-    struct store_work *work;
     struct sql_value value = sql_integer(position);
     char text[24] = "";
     if (trimmed > 0)
         snprintf(text, sizeof text, "%lld", (long long)trimmed);
+    enum fh_code code =
+        ledger_do(work, ledger_sql(work, LEDGER_COUNTER_SET), &value, 1, NULL, error);
+    if (code == FH_OK)
+        code = ledger_meta_put(work, LEDGER_TRIMMED_POSITION, text, error);
+    return code == FH_OK ? ledger_meta_put(work, LEDGER_TRIMMED_ID, trimmed_id, error) : code;
+}
+
+static enum fh_code sql_number(struct store *store, int64_t position, int64_t trimmed,
+                               const char *trimmed_id, struct fh_error *error)
+{
+    struct store_work *work;
     enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
-    code = ledger_do(work, ledger_sql(work, LEDGER_COUNTER_SET), &value, 1, NULL, error);
-    if (code == FH_OK)
-        code = ledger_meta_put(work, LEDGER_TRIMMED_POSITION, text, error);
-    if (code == FH_OK)
-        code = ledger_meta_put(work, LEDGER_TRIMMED_ID, trimmed_id, error);
-    if (code == FH_OK)
-        return store_commit(work, error);
-    store_rollback(work);
-    return code;
+    code = put_ledger_number(work, position, trimmed, trimmed_id, error);
+    return end_ledger_work(work, code, error);
 }
 
 static enum fh_code sql_ledger_count(struct store *store, const struct copied_ledger *ledger,
@@ -230,4 +248,7 @@ const struct copied_ops copied_sql = {.read = sql_ledger_read,
                                       .write = sql_write,
                                       .count = sql_ledger_count,
                                       .empty = sql_ledger_empty,
-                                      .number = sql_number};
+                                      .number = sql_number,
+                                      .put = put_ledger_rows,
+                                      .put_number = put_ledger_number,
+                                      .clear = clear_ledger};
