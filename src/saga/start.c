@@ -196,8 +196,10 @@ void fh_saga_start(fh_work *w, const char *name, json_t *input)
     if (!json_is_object(input))
         work_fault(w, "The input of saga %s must be an object.", name);
     check_saga_input(w, type, input);
-    if (!work_reaches_out(w))
+    if (!work_reaches_out(w)) {
+        work_refuse_drawn(w, name, input);
         return;
+    }
     struct starting *starting = work_alloc(w, sizeof *starting);
     struct saga_run *run = &starting->run;
     struct fh_error error;

@@ -48,12 +48,16 @@ void work_asked_record(fh_work *w, const json_t *answer)
     *last = asked;
 }
 
-uint64_t work_random(fh_work *w)
+uint64_t work_random_at(const fh_work *w, uint64_t count)
 {
-    uint64_t count = w->random_count++;
     unsigned char hash[crypto_shorthash_BYTES];
     crypto_shorthash(hash, (const unsigned char *)&count, sizeof count, w->seed);
     uint64_t value;
     memcpy(&value, hash, sizeof value);
     return value;
+}
+
+uint64_t work_random(fh_work *w)
+{
+    return work_random_at(w, w->random_count++);
 }

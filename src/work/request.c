@@ -82,15 +82,39 @@ const char *fh_now(fh_work *w)
     return text;
 }
 
+/* Of the work's random numbers, the two from `first` on. */
+static void format_drawn_id(const fh_work *w, uint64_t first, char ret[static ID_SIZE])
+{
+    unsigned char random[16];
+    uint64_t parts[2] = {work_random_at(w, first), work_random_at(w, first + 1)};
+    memcpy(random, parts, sizeof random);
+    id_format(ret, w->now_ms, random);
+}
+
 const char *fh_id_new(fh_work *w)
 {
     work_is_no_cast(w, "fh_id_new");
-    unsigned char random[16];
-    uint64_t parts[2] = {work_random(w), work_random(w)};
-    memcpy(random, parts, sizeof random);
     char *id = work_alloc(w, ID_SIZE);
-    id_format(id, w->now_ms, random);
+    uint64_t first = w->random_count;
+    w->random_count += 2;
+    format_drawn_id(w, first, id);
     return id;
+}
+
+void work_refuse_drawn(fh_work *w, const char *what, const json_t *data)
+{
+    char id[ID_SIZE];
+    if (!w->context->holds_back)
+        return;
+    const char *text = json_text(data); /* on the run's arena */
+    for (uint64_t first = 0; first + 2 <= w->random_count; first++) {
+        format_drawn_id(w, first, id);
+        if (strstr(text, id))
+            work_fault(w,
+                       "%s holds an id that its handler has drawn (fh_id_new): in a store that is "
+                       "filled anew it is another one than others know. Take it from the event.",
+                       what);
+    }
 }
 
 const char *fh_service_name(fh_work *w)

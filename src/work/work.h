@@ -49,7 +49,8 @@ struct work_context {
     struct world *world;
     struct store *store;
     const fh_service *service;
-    const char *reads_as;   /* the name in which it reads others' events; NULL: the service's */
+    const char *reads_as; /* the name in which it reads others' events; NULL: the service's */
+    bool holds_back;      /* all events have been applied to another store: see work_reaches_out */
     const json_t *settings; /* NULL: none */
     /* Which callers may ask for what: "callers" of the configuration. */
     const json_t *callers;
@@ -319,7 +320,8 @@ unsigned char *work_reply_bytes(const fh_work *w, size_t *ret_length);
 
 /* Whether what a handler does besides changing its own store is done: events published, sagas
  * begun, timers set and cancelled, metrics counted. It is not for an event that is applied again,
- * since it has done all that before (event/subscribe/replay.h). Each function of that kind in
+ * since it has done all that before (event/subscribe/replay.h), nor for any event where a store is
+ * filled that is to take another one's place (service/rebuild.h). Each function of that kind in
  * freehold.h checks what it is given, asks this, and then does nothing more. */
 static inline bool work_reaches_out(const fh_work *w)
 {
@@ -345,7 +347,11 @@ json_t *work_event_data(const struct work_event *event);
  * new. */
 const json_t *work_asked_again(fh_work *w);
 void work_asked_record(fh_work *w, const json_t *answer);
-uint64_t work_random(fh_work *w); /* the same in a rerun */
+uint64_t work_random(fh_work *w);                          /* the same in a rerun */
+uint64_t work_random_at(const fh_work *w, uint64_t count); /* the one after so many, or before */
+/* For what does not reach out: ends the handler if `data` holds an id that fh_id_new has made in
+ * this run, and the store is filled anew: once it was another one. */
+void work_refuse_drawn(fh_work *w, const char *what, const json_t *data);
 
 /* Several units of work in one commit. Their asking parts run side by side, each on its own fiber;
  * then one transaction is opened with `fence`, and they go on in order. FH_OK: all are applied and

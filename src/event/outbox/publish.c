@@ -151,8 +151,10 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
     work_store_write(w);
     outbox_check_data(w, published, data);
     const char *key = outbox_key(w, published, data);
-    if (!work_reaches_out(w))
+    if (!work_reaches_out(w)) {
+        work_refuse_drawn(w, type, data);
         return;
+    }
     struct publishing *publishing = publishing_of(w);
     if (publishing->count >= OUTBOX_EVENTS_MAX)
         work_fault(w, "One unit of work publishes at most %d events.", OUTBOX_EVENTS_MAX);

@@ -118,7 +118,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
         w->doing = instead ? doing_of((doing_function *)handler, "event %s of %s", events[i].type,
                                       s->source)
                            : event_doing(s, events[i].type);
-        w->replayed = events[i].replayed;
+        w->replayed = events[i].replayed || context->holds_back;
         w->caller = s->source;
         w->trace = events[i].trace;
         w->deadline_ns = deadline_ns;

@@ -42,8 +42,19 @@ static struct bus_question question_of(const struct subscription *s)
     return question;
 }
 
+/* Of a store that is filled to take another one's place, the cursor says which event was applied
+ * last, not what was passed behind it: the other one must have applied that, too, and passes
+ * others' types at other times. */
+static void end_at_its_last_event(struct batch *batch)
+{
+    const struct batch_event *event = &batch->events[batch->count - 1];
+    batch->next.position = event->position;
+    snprintf(batch->next.event_id, sizeof batch->next.event_id, "%s", event->id);
+}
+
 static void take_batch(struct subscription *s, struct batch *batch)
 {
+    bool keeps_to_events = s->manager->context->holds_back;
     s->fetched = batch->next;
     s->last = batch->last;
     s->reached_ns = world_monotonic_ns(subscription_world(s));
@@ -51,11 +62,15 @@ static void take_batch(struct subscription *s, struct batch *batch)
     subscription_release_hold(s, &s->reading);
     portion_passed(&s->answers, batch->count);
     if (batch->count > 0) {
+        if (keeps_to_events)
+            end_at_its_last_event(batch);
         subscription_put(s, batch);
         return;
     }
-    s->skipped = batch->next;
-    s->skipped_asked_ns = batch->asked_ns;
+    if (!keeps_to_events) {
+        s->skipped = batch->next;
+        s->skipped_asked_ns = batch->asked_ns;
+    }
     batch_free(batch);
     level_moved(s);
     fiber_wake_all(&s->for_batches);
@@ -79,10 +94,11 @@ static void place_lost(struct subscription *s, const char *what)
  * which events were applied. Frees the batch. */
 static bool is_moved_away(struct subscription *s, struct batch *batch)
 {
-    if (!reads_again(s) || strcmp(batch->next.incarnation, s->replay.until.incarnation) == 0)
+    if (!reads_again(s) || strcmp(batch->next.incarnation, s->replay.until.incarnation) == 0 ||
+        !subscription_replay_lost(s, "The publisher's store was moved, or restored"))
         return false;
     batch_free(batch);
-    return subscription_replay_lost(s, "The publisher's store was moved, or restored");
+    return true;
 }
 
 /* Asks one question. False: it failed, and `why` says why. */

@@ -56,9 +56,10 @@ static enum fh_code put_until(const struct subscription *s, struct store_work *w
 
 void replay_mark(const struct subscription *s, struct batch_event *events, int count)
 {
-    bool holds_back = subscription_replays(s) && s->replay.until.epoch == REPLAY_HOLDS_BACK;
+    bool all = s->manager->context->holds_back;
+    bool some = subscription_replays(s) && s->replay.until.epoch != REPLAY_REACHES_OUT;
     for (int i = 0; i < count; i++)
-        events[i].replayed = holds_back && events[i].position <= s->replay.until.position;
+        events[i].replayed = all || (some && events[i].position <= s->replay.until.position);
 }
 
 enum fh_code replay_pass(const struct subscription *s, struct store_work *work,
@@ -77,8 +78,16 @@ void replay_passed(struct subscription *s)
 {
     if (s->replay.until.position == 0 || subscription_replays(s))
         return;
-    log_info("replay-finished", "%s has applied the events of %s again, up to position %lld.",
-             s->manager->context->service->name, s->source, (long long)s->replay.until.position);
+    const char *name = s->manager->context->service->name;
+    long long position = s->replay.until.position;
+    if (s->replay.until.epoch == REPLAY_REBUILT)
+        log_info("rebuild-caught-up",
+                 "%s has applied what its former store had of the events of %s, up to position "
+                 "%lld.",
+                 name, s->source, position);
+    else
+        log_info("replay-finished", "%s has applied the events of %s again, up to position %lld.",
+                 name, s->source, position);
     s->replay.until = (struct ledger_cursor){0};
 }
 
@@ -180,10 +189,16 @@ static enum fh_code move_cursors(struct subscription *s, struct replay_move *mov
 
 static enum fh_code may_abandon(const struct subscription *s, struct fh_error *error)
 {
-    if (subscription_replays(s))
-        return FH_OK;
-    return error_set(error, FH_CONFLICT, "%s applies no events of %s again now.",
-                     s->manager->context->service->name, s->source);
+    const char *name = s->manager->context->service->name;
+    if (!subscription_replays(s))
+        return error_set(error, FH_CONFLICT, "%s applies no events of %s again now.", name,
+                         s->source);
+    if (s->replay.until.epoch == REPLAY_REBUILT)
+        return error_set(error, FH_CONFLICT,
+                         "%s was rebuilt, and what it applies of %s up to %lld its new store lacks "
+                         "still: wait for its end.",
+                         name, s->source, (long long)s->replay.until.position);
+    return FH_OK;
 }
 
 enum fh_code replay_may(const struct subscription *s, const struct replay_order *order,

@@ -24,6 +24,11 @@
  * begins, so all that is parked when it is given up comes from it: retried then, it would write
  * over what later events have written.
  *
+ * A store that was filled beside the one that served, and took its place (service/rebuild.h), goes
+ * on in the same way up to where that one was (REPLAY_REBUILT). These events it has never applied:
+ * so that is not given up, neither by an operator nor where the publisher does not have them any
+ * more, which is a reason for a resync, as ever.
+ *
  * The publisher learns nothing of it: what was once `done` stays done there (ledger.h), so it may
  * trim what is being replayed.
  */
@@ -39,14 +44,19 @@
 #define REPLAY_SOURCE_SIZE 160
 #define REPLAY_HOLDS_BACK 0
 #define REPLAY_REACHES_OUT 1
+#define REPLAY_REBUILT 2
 /* A member of the envelope of a parked event. */
 #define REPLAY_MARK "replayed"
 
 /* The second cursor's source; its partition is the subscription's. */
+static inline void replay_source_of(const char *source, char ret[static REPLAY_SOURCE_SIZE])
+{
+    int length = snprintf(ret, REPLAY_SOURCE_SIZE, "%s" REPLAY_SUFFIX, source);
+    FH_ASSERT(length < REPLAY_SOURCE_SIZE);
+}
 static inline void replay_source(const struct subscription *s, char ret[static REPLAY_SOURCE_SIZE])
 {
-    int length = snprintf(ret, REPLAY_SOURCE_SIZE, "%s" REPLAY_SUFFIX, s->source);
-    FH_ASSERT(length < REPLAY_SOURCE_SIZE);
+    replay_source_of(s->source, ret);
 }
 
 /* ---- operators: replay_order.c; on fibers ---- */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "event/subscribe/replay.h"
 #include "work/fault.h"
 #include "world/world.h"
 
@@ -142,7 +143,7 @@ void subscription_finish(struct subscription *s)
 
 bool subscription_replay_lost(struct subscription *s, const char *why)
 {
-    if (!subscription_replays(s))
+    if (!subscription_replays(s) || s->replay.until.epoch == REPLAY_REBUILT)
         return false;
     snprintf(s->replay.why, sizeof s->replay.why, "%s", why);
     s->replay.lost = true;

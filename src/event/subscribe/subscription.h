@@ -42,7 +42,7 @@ struct hold {
 /* See replay.h. */
 struct replay {
     /* Events up to here were applied before, and are applied again; position 0: none are. As
-     * committed. Its epoch: REPLAY_HOLDS_BACK or REPLAY_REACHES_OUT. */
+     * committed. Its epoch: REPLAY_HOLDS_BACK, REPLAY_REACHES_OUT or REPLAY_REBUILT. */
     struct ledger_cursor until;
     struct replay_order *order; /* an operator's, for the applier; NULL: there is none */
     bool lost;                  /* it can't go on: `why` */
